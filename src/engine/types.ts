@@ -1,0 +1,171 @@
+/**
+ * What the server and the command line see of the engine: plain data in, plain data or asynchronous streams of plain
+ * data out, so that the same calls work in the same thread and across a worker.
+ *
+ * @module
+ */
+
+import type { TrainConfiguration } from '../train/configuration.ts';
+
+/** Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter. */
+export type WeightStorage = 'auto' | 'f32' | 'f16' | 'bf16';
+
+/** Facts about the opened adapter and the memory in use. */
+export interface EngineInfo {
+  adapter: { vendor: string; architecture: string; device: string; description: string; software: boolean };
+  features: string[];
+  memory: { liveBytes: number; peakBytes: number; byCategory: Record<string, number> };
+}
+
+/** Where a model comes from: a Hugging Face style directory, or a training run (base model + journal). */
+export interface LoadModelRequest {
+  /** The name that requests use from now on. */
+  id: string;
+  /** A model directory (config.json, *.safetensors, tokenizer.json) or a run directory (journal). */
+  path: string;
+  /** For a run: the step to rebuild; the last one by default. */
+  step?: number;
+  storage?: WeightStorage;
+}
+
+/** A loaded model. */
+export interface ModelInfo {
+  id: string;
+  path: string;
+  architecture: string;
+  parameterCount: number;
+  vocabularySize: number;
+  contextLength: number;
+  /** `base` for a model directory, `run` for base + journal. */
+  kind: 'base' | 'run';
+  /** For a run: the step it stands at and the id of nothing else; absent for a base model. */
+  step?: number;
+  createdAt: number;
+}
+
+/** A chat message as the OpenAI API has it, text only. */
+export interface ChatMessage {
+  role: string;
+  content: string;
+  name?: string;
+}
+
+/** One text generation. Exactly one of `prompt`, `tokens`, `messages` is given. */
+export interface GenerateRequest {
+  model: string;
+  prompt?: string;
+  tokens?: number[];
+  messages?: ChatMessage[];
+  maxTokens?: number;
+  /** 0 = greedy. Default 1. */
+  temperature?: number;
+  topK?: number;
+  topP?: number;
+  seed?: number;
+  stop?: string[];
+  /** How many of the most likely alternatives to report per token (0 = only the chosen token's log-probability). */
+  topLogprobs?: number;
+  /** Token id → additive logit bias. */
+  logitBias?: Record<number, number>;
+  presencePenalty?: number;
+  frequencyPenalty?: number;
+}
+
+/** The log-probability of one token, with the text and the bytes it stands for. */
+export interface TokenLogprob {
+  id: number;
+  text: string;
+  logprob: number;
+}
+
+export type GenerateEvent =
+  | { type: 'start'; promptTokens: number }
+  /** `text` may be empty while a multi-byte character or a possible stop string is incomplete. */
+  | { type: 'token'; id: number; text: string; logprob: number; topLogprobs: TokenLogprob[] }
+  | { type: 'done'; finishReason: 'stop' | 'length'; text: string; promptTokens: number; completionTokens: number };
+
+/** Data for training or evaluation: a named task over a directory of its splits, or one JSONL file. */
+export type DataSource = { task: string; directory: string } | { file: string };
+
+/** Start a run in `out`, or continue the run at `resume` where its journal ends. */
+export type TrainRequest =
+  | {
+      model: string;
+      data: DataSource;
+      validation?: DataSource;
+      configuration: Partial<TrainConfiguration>;
+      out: string;
+    }
+  | { resume: string; steps?: number };
+
+export interface EvaluationResult {
+  examples: number;
+  loss: number;
+  /** Share of examples whose best option is the label; `null` for data without options. */
+  accuracy: number | null;
+  tokens: number;
+  seconds: number;
+}
+
+export type TrainEvent =
+  | {
+      type: 'start';
+      run: string;
+      step: number;
+      steps: number;
+      examples: number;
+      plan: { weightBytes: number; factorBytes: number; activationBytes: number };
+    }
+  | {
+      type: 'step';
+      step: number;
+      steps: number;
+      loss: number;
+      projectedGradient: number;
+      learningRate: number;
+      tokensPerSecond: number;
+      elapsedSeconds: number;
+      etaSeconds: number;
+      trainedTokens: number;
+    }
+  | ({ type: 'evaluation'; step: number } & EvaluationResult)
+  | { type: 'message'; level: 'info' | 'warn' | 'error'; message: string }
+  | {
+      type: 'done';
+      run: string;
+      step: number;
+      /** `finished` = all steps done; `stopped` = cancelled or paused, can be resumed. */
+      outcome: 'finished' | 'stopped';
+      trainedTokens: number;
+      seconds: number;
+    };
+
+export interface EvaluateRequest {
+  model: string;
+  data: DataSource;
+  /** Use only the first so many examples. */
+  limit?: number;
+}
+
+/**
+ * The owner of the GPU. All methods reject with a `SubzeroError` for anything the caller can repair.
+ * Streams end early and quietly when their `signal` is aborted; a training stream then still delivers its `done` event.
+ */
+export interface Engine {
+  info(): Promise<EngineInfo>;
+  loadModel(request: LoadModelRequest): Promise<ModelInfo>;
+  unloadModel(id: string): Promise<void>;
+  models(): Promise<ModelInfo[]>;
+  tokenize(model: string, text: string, addSpecialTokens?: boolean): Promise<number[]>;
+  detokenize(model: string, tokens: number[]): Promise<string>;
+  generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
+  train(request: TrainRequest, signal?: AbortSignal): AsyncIterable<TrainEvent>;
+  evaluate(
+    request: EvaluateRequest,
+    onProgress?: (done: number, total: number) => void,
+    signal?: AbortSignal,
+  ): Promise<EvaluationResult>;
+  /** Writes a run as a model directory (`safetensors`) or as an adapter (`peft`). Returns the files written. */
+  exportRun(request: { run: string; format: 'safetensors' | 'peft'; out: string; step?: number }): Promise<string[]>;
+  close(): Promise<void>;
+}

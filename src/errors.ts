@@ -1,0 +1,63 @@
+/**
+ * The one error hierarchy of the project. Every failure that a user can cause or repair is a {@link SubzeroError}
+ * whose message says what was expected, what came, and what to do; anything else that is thrown is a defect of ours.
+ *
+ * @module
+ */
+
+/** What kind of failure it is; the server maps it to an HTTP status, the command line to an exit code. */
+export type ErrorCode =
+  | 'invalid_argument' // a value the caller gave is out of range, unknown or contradictory
+  | 'invalid_data' // a file or a data set does not hold what it should
+  | 'not_found' // a file, model, run or job that was named does not exist
+  | 'unsupported' // valid, but this version or this adapter cannot do it
+  | 'conflict' // the state does not allow it (a run folder that exists, a journal of another base model)
+  | 'no_adapter' // no WebGPU adapter could be opened
+  | 'out_of_memory' // the GPU refused an allocation
+  | 'gpu' // the GPU reported a validation or internal error
+  | 'device_lost' // the GPU device went away
+  | 'cancelled' // the caller asked to stop
+  | 'io'; // disk full, permission denied, unreadable
+
+/** A failure with a code, a message for people, and an optional name of the offending parameter or file. */
+export class SubzeroError extends Error {
+  readonly code: ErrorCode;
+  /** The option, field or file that is at fault, if there is one. */
+  readonly parameter: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { parameter?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'SubzeroError';
+    this.code = code;
+    this.parameter = options.parameter;
+  }
+}
+
+/** The plain-data form of an error, for messages between threads. */
+export interface ErrorRecord {
+  code: ErrorCode | 'internal';
+  message: string;
+  parameter?: string;
+  stack?: string;
+}
+
+/** Turns any thrown value into plain data that survives `postMessage`. */
+export function toErrorRecord(error: unknown): ErrorRecord {
+  if (error instanceof SubzeroError) {
+    return { code: error.code, message: error.message, ...(error.parameter ? { parameter: error.parameter } : {}) };
+  }
+  if (error instanceof Error) {
+    return { code: 'internal', message: error.message, ...(error.stack ? { stack: error.stack } : {}) };
+  }
+  return { code: 'internal', message: String(error) };
+}
+
+/** The inverse of {@link toErrorRecord}. */
+export function fromErrorRecord(record: ErrorRecord): Error {
+  if (record.code !== 'internal') {
+    return new SubzeroError(record.code, record.message, record.parameter ? { parameter: record.parameter } : {});
+  }
+  const error = new Error(record.message);
+  if (record.stack) error.stack = record.stack;
+  return error;
+}
