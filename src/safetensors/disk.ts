@@ -1,0 +1,105 @@
+/**
+ * Reading and writing files in full, with errors that say which file and what to do.
+ *
+ * @module
+ */
+
+import { type FileHandle, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { SubzeroError } from '../errors.ts';
+
+/** One system call moves at most this much: Linux cuts a single read or write off at 2 GiB − 4 KiB. */
+const largestTransfer = 256 * 1024 * 1024;
+
+const advice: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full; free some space and try again',
+  EDQUOT: 'the disk quota is used up; free some space and try again',
+  EFBIG: 'the file grew past the limit of the file system or of this process',
+  EROFS: 'the file system is read-only; choose another directory',
+  EACCES: 'permission denied; check the owner and the mode of the file and of its directory',
+  EPERM: 'permission denied; check the owner and the mode of the file and of its directory',
+  EMFILE: 'too many open files; raise the limit (ulimit -n)',
+  ENFILE: 'too many open files on this machine',
+  EISDIR: 'it is a directory; name a file',
+  ENOTDIR: 'a part of the path is not a directory',
+  ENAMETOOLONG: 'the name is too long',
+  EIO: 'the device reported an input/output error',
+};
+
+/**
+ * Turns an error of the file system into a {@link SubzeroError}: `not_found` for a missing path, else `io`.
+ * @param action what was attempted, as in "cannot `action` FILE".
+ */
+export function diskError(error: unknown, file: string, action: string): SubzeroError {
+  if (error instanceof SubzeroError) return error;
+  const code = (error as { code?: unknown } | null)?.code;
+  if (code === 'ENOENT') {
+    return new SubzeroError('not_found', `cannot ${action} ${file}: no such file or directory`, {
+      parameter: file,
+      cause: error,
+    });
+  }
+  const reason =
+    (typeof code === 'string' ? advice[code] : undefined) ?? (error instanceof Error ? error.message : String(error));
+  return new SubzeroError('io', `cannot ${action} ${file}: ${reason}`, { parameter: file, cause: error });
+}
+
+/**
+ * Fills `target` from `position` on.
+ * @throws SubzeroError `invalid_data` if the file ends before that, `io` if it cannot be read.
+ */
+export async function readFully(handle: FileHandle, file: string, position: number, target: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < target.byteLength) {
+    const wanted = Math.min(target.byteLength - done, largestTransfer);
+    let bytesRead: number;
+    try {
+      ({ bytesRead } = await handle.read(target, done, wanted, position + done));
+    } catch (error) {
+      throw diskError(error, file, 'read');
+    }
+    if (bytesRead === 0) {
+      throw new SubzeroError(
+        'invalid_data',
+        `${file}: expected ${target.byteLength} bytes at byte ${position}, but the file ends after ${done} of them; ` +
+          'it was cut short, or changed while it was open',
+        { parameter: file },
+      );
+    }
+    done += bytesRead;
+  }
+}
+
+/**
+ * Writes all of `bytes` at `position`.
+ * @throws SubzeroError `io`, for instance when the disk is full.
+ */
+export async function writeFully(handle: FileHandle, file: string, position: number, bytes: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < bytes.byteLength) {
+    const wanted = Math.min(bytes.byteLength - done, largestTransfer);
+    try {
+      const { bytesWritten } = await handle.write(bytes, done, wanted, position + done);
+      done += bytesWritten;
+    } catch (error) {
+      throw diskError(error, file, 'write');
+    }
+  }
+}
+
+/**
+ * Makes a new or renamed entry of the directory of `file` durable. Where directories cannot be opened (Windows) the
+ * file system orders this by itself, so failures are of no interest.
+ */
+export async function syncDirectoryOf(file: string): Promise<void> {
+  try {
+    const handle = await open(dirname(file), 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    // See above.
+  }
+}

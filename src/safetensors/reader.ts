@@ -1,0 +1,173 @@
+/**
+ * Opens a safetensors file and reads ranges of its tensors straight from the disk.
+ *
+ * @module
+ */
+
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { SubzeroError } from '../errors.ts';
+import { diskError, readFully } from './disk.ts';
+import { fingerprintFiles, type OpenFile } from './fingerprint.ts';
+import { lengthFieldBytes, type PlacedTensor, parseHeader, parseHeaderLength, type TensorEntry } from './header.ts';
+import { quote } from './json.ts';
+
+/** Tensors on disk: one file, or all shards of a model. */
+export interface TensorSource {
+  /** By name, in the order of the data. */
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  /** The strings of `__metadata__`; `{}` if there are none. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /**
+   * Reads a range of one tensor's bytes (little-endian, row-major) from the file.
+   * @param byteOffset first byte, counted from the start of the tensor; 0 by default
+   * @param byteLength number of bytes; the rest of the tensor by default
+   * @returns a fresh copy whose buffer holds these bytes and nothing else, so typed arrays can be laid over it
+   * @throws SubzeroError `not_found` for an unknown tensor, `invalid_argument` for a range outside of it,
+   * `invalid_data` if the file has shrunk, `io` if it cannot be read, `conflict` after `close`.
+   */
+  read(name: string, byteOffset?: number, byteLength?: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * A hexadecimal SHA-256 that identifies the weights, see {@link fingerprintFiles}. Computed once.
+   * @throws SubzeroError `io`, `invalid_data`, `conflict` as {@link TensorSource.read}.
+   */
+  fingerprint(): Promise<string>;
+  /** Closes the file. Calling it again does nothing. */
+  close(): Promise<void>;
+}
+
+/** One opened file. */
+export interface SafetensorsFile extends TensorSource {
+  /** The path as it was given. */
+  readonly file: string;
+}
+
+/**
+ * Opens a file and checks its header by every rule of the format; tensor data is not touched.
+ * @throws SubzeroError `not_found`, `io`, `invalid_data` (a broken rule, with the tensor, what was expected and what
+ * came) or `unsupported` (an element type that cannot be opened).
+ */
+export async function openSafetensors(file: string): Promise<SafetensorsFile> {
+  return await OpenedSafetensors.open(file);
+}
+
+/** The class behind {@link openSafetensors}; it also shows the open file to the fingerprint of a sharded model. */
+export class OpenedSafetensors implements SafetensorsFile {
+  readonly file: string;
+  readonly tensors: ReadonlyMap<string, PlacedTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly #handle: FileHandle;
+  readonly #fileBytes: number;
+  readonly #headerBytes: number;
+  #fingerprint: Promise<string> | undefined;
+  #closed = false;
+
+  private constructor(
+    file: string,
+    handle: FileHandle,
+    fileBytes: number,
+    headerBytes: number,
+    tensors: readonly PlacedTensor[],
+    metadata: Readonly<Record<string, string>>,
+  ) {
+    this.file = file;
+    this.tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+    this.metadata = metadata;
+    this.#handle = handle;
+    this.#fileBytes = fileBytes;
+    this.#headerBytes = headerBytes;
+  }
+
+  static async open(file: string): Promise<OpenedSafetensors> {
+    let handle: FileHandle;
+    try {
+      // Before opening: opening a named pipe would wait for a writer.
+      if (!(await stat(file)).isFile()) {
+        throw new SubzeroError('invalid_data', `${file}: expected a safetensors file, got a directory or a device`, {
+          parameter: file,
+        });
+      }
+      handle = await open(file, 'r');
+    } catch (error) {
+      throw diskError(error, file, 'open');
+    }
+    try {
+      const fileBytes = (await handle.stat()).size;
+      if (fileBytes < lengthFieldBytes) {
+        throw new SubzeroError(
+          'invalid_data',
+          `${file}: expected a safetensors file of at least ${lengthFieldBytes} bytes, got ${fileBytes}`,
+          { parameter: file },
+        );
+      }
+      const field = new Uint8Array(lengthFieldBytes);
+      await readFully(handle, file, 0, field);
+      const json = new Uint8Array(parseHeaderLength(field, fileBytes, file));
+      await readFully(handle, file, lengthFieldBytes, json);
+      const headerBytes = lengthFieldBytes + json.byteLength;
+      const { tensors, metadata } = parseHeader(json, fileBytes - headerBytes, file);
+      return new OpenedSafetensors(file, handle, fileBytes, headerBytes, tensors, metadata);
+    } catch (error) {
+      await handle.close();
+      throw diskError(error, file, 'read');
+    }
+  }
+
+  async read(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array<ArrayBuffer>> {
+    this.#checkOpen();
+    const tensor = this.tensors.get(name);
+    if (tensor === undefined) {
+      throw new SubzeroError('not_found', `${this.file} has no tensor ${quote(name)}`, { parameter: name });
+    }
+    const length = byteLength ?? tensor.byteLength - byteOffset;
+    const inside =
+      Number.isSafeInteger(byteOffset) &&
+      Number.isSafeInteger(length) &&
+      byteOffset >= 0 &&
+      length >= 0 &&
+      byteOffset + length <= tensor.byteLength;
+    if (!inside) {
+      throw new SubzeroError(
+        'invalid_argument',
+        `${this.file}: tensor ${quote(name)} has ${tensor.byteLength} bytes; ` +
+          `a read of ${length} bytes at ${byteOffset} is outside of it`,
+        { parameter: name },
+      );
+    }
+    const bytes = allocate(length, `${this.file}: tensor ${quote(name)}`);
+    await readFully(this.#handle, this.file, this.#headerBytes + tensor.dataOffset + byteOffset, bytes);
+    return bytes;
+  }
+
+  fingerprint(): Promise<string> {
+    this.#fingerprint ??= fingerprintFiles([this]);
+    return this.#fingerprint;
+  }
+
+  /** @throws SubzeroError `conflict` after `close`. */
+  openFile(): OpenFile {
+    this.#checkOpen();
+    return { handle: this.#handle, file: this.file, fileBytes: this.#fileBytes, headerBytes: this.#headerBytes };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#handle.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new SubzeroError('conflict', `${this.file} is closed`, { parameter: this.file });
+  }
+}
+
+function allocate(length: number, what: string): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    throw new SubzeroError(
+      'invalid_argument',
+      `${what}: ${length} bytes do not fit into one array; read it in smaller ranges`,
+      { cause },
+    );
+  }
+}
