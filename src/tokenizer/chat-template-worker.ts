@@ -1,0 +1,44 @@
+/**
+ * The thread that renders chat templates. A template is a program that came with a model: it may loop for ever, and a
+ * synchronous loop can only be stopped by ending its thread (see chat-template.ts).
+ *
+ * @module
+ */
+
+import { parentPort } from 'node:worker_threads';
+import { Template } from '@huggingface/jinja';
+
+/** One rendering. */
+export interface RenderRequest {
+  template: string;
+  variables: Record<string, unknown>;
+  /** Most UTF-16 units that the result may have. */
+  maxLength: number;
+}
+
+export type RenderReply =
+  | { type: 'ready' }
+  | { type: 'rendered'; text: string }
+  | { type: 'failed'; stage: 'parse' | 'render'; message: string }
+  | { type: 'too_long'; length: number };
+
+const port = parentPort;
+if (port === null) throw new Error('chat-template-worker.ts runs in a worker thread only');
+
+/** The last template, parsed: a server renders the same one over and over. */
+let parsed: { source: string; template: Template } | undefined;
+
+port.on('message', (request: RenderRequest) => port.postMessage(render(request)));
+port.postMessage({ type: 'ready' } satisfies RenderReply);
+
+function render({ template, variables, maxLength }: RenderRequest): RenderReply {
+  let stage: 'parse' | 'render' = 'parse';
+  try {
+    if (parsed?.source !== template) parsed = { source: template, template: new Template(template) };
+    stage = 'render';
+    const text = parsed.template.render(variables);
+    return text.length > maxLength ? { type: 'too_long', length: text.length } : { type: 'rendered', text };
+  } catch (error) {
+    return { type: 'failed', stage, message: error instanceof Error ? error.message : String(error) };
+  }
+}
