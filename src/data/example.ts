@@ -1,0 +1,52 @@
+/**
+ * What training and evaluation data look like, before and after tokenisation.
+ *
+ * @module
+ */
+
+/**
+ * One example as text: either `options` with the `label` of the right one, or a `completion` to learn.
+ * Options and completion are appended to the prompt **exactly** as they are; loaders put the space between with
+ * {@link joinAnswer}.
+ */
+export interface Example {
+  prompt: string;
+  options?: string[];
+  /** Index of the right option. */
+  label?: number;
+  completion?: string;
+  /** All options that count as right, if there are several. */
+  correct?: number[];
+  /** All answers that count as right for a generated text. */
+  references?: string[];
+  /** `file:line`, for error texts. */
+  source?: string;
+}
+
+/** How one option, or the completion, goes on after the shared prompt. */
+export interface Continuation {
+  ids: number[];
+  /** The last so many of `ids` count for the loss; those before belong to the prompt (a token across the boundary). */
+  scored: number;
+}
+
+/** One example as ids. At least one token (BOS or prompt) stands before the first scored one. */
+export interface TokenizedExample {
+  kind: 'options' | 'completion';
+  /** What the sequences of all options begin with, BOS included. */
+  prompt: number[];
+  /** One per option, or the completion alone. */
+  continuations: Continuation[];
+  /** Index of the right option; 0 for a completion. */
+  label: number;
+  /** All indices that count as right, if there are several. */
+  correct?: number[];
+}
+
+/**
+ * The text to append to a prompt for an answer: one space and the answer, or the answer alone if a space or a line
+ * end is already there or nothing stands before it.
+ */
+export function joinAnswer(prompt: string, answer: string): string {
+  return prompt === '' || /\s$/.test(prompt) || /^\s/.test(answer) ? answer : ` ${answer}`;
+}

@@ -1,0 +1,11 @@
+/**
+ * Data sets: formats, tasks, tokenisation and sampling.
+ *
+ * @module
+ */
+
+export { type Continuation, type Example, joinAnswer, type TokenizedExample } from './example.ts';
+export { type Dataset, loadDataset } from './load.ts';
+export { sampleBatch, samplePermutation } from './sampling.ts';
+export { type Split, type Task, taskByName, tasks } from './tasks/index.ts';
+export { type TokenizedDataset, tokenizeExample, tokenizeExamples } from './tokenize.ts';

@@ -1,0 +1,116 @@
+/**
+ * Text files line by line, in bounded memory.
+ *
+ * @module
+ */
+
+import { createReadStream } from 'node:fs';
+import { createGunzip } from 'node:zlib';
+import { SubzeroError } from '../errors.ts';
+import { isRecord, type Row, rowError, show } from './row.ts';
+
+/** Longest line, in bytes: far above any example that fits a model's context. */
+export const maxLineBytes = 16 * 1024 * 1024;
+
+export interface Line {
+  text: string;
+  /** From 1. */
+  number: number;
+}
+
+/**
+ * The lines of a UTF-8 file that are not blank. A byte order mark, CRLF line ends and a missing last line end are
+ * understood; a name that ends in `.gz` is unpacked on the way.
+ *
+ * @throws SubzeroError `not_found`, `io`, or `invalid_data` for a line that is too long or not UTF-8
+ */
+export async function* readLines(path: string, limit = maxLineBytes): AsyncGenerator<Line> {
+  let number = 0;
+  for await (const bytes of splitLines(path, limit, () => number + 1)) {
+    number++;
+    let text: string;
+    try {
+      // A byte order mark is dropped by the decoder; only the first line can have one.
+      text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: number > 1 }).decode(bytes);
+    } catch (error) {
+      throw new SubzeroError('invalid_data', `${path}:${number}: the line is not valid UTF-8`, {
+        parameter: path,
+        cause: error,
+      });
+    }
+    if (text.endsWith('\r')) text = text.slice(0, -1);
+    if (text.trim() !== '') yield { text, number };
+  }
+}
+
+/** The rows of a JSON Lines file. */
+export async function* readJsonLines(path: string, limit?: number): AsyncGenerator<Row> {
+  for await (const { text, number } of readLines(path, limit)) {
+    const source = `${path}:${number}`;
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (error) {
+      throw rowError({ source }, `the line is not valid JSON: ${(error as Error).message}`);
+    }
+    if (!isRecord(value)) throw rowError({ source }, `expected a JSON object on each line; got ${show(value)}`);
+    yield { value, source };
+  }
+}
+
+const lineFeed = 0x0a;
+
+async function* splitLines(path: string, limit: number, currentLine: () => number): AsyncGenerator<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let pending = 0;
+  const take = (part: Uint8Array) => {
+    pending += part.length;
+    if (pending > limit) {
+      throw new SubzeroError('invalid_data', `${path}:${currentLine()}: the line is longer than ${limit} bytes`, {
+        parameter: path,
+      });
+    }
+    parts.push(part);
+  };
+  const release = () => {
+    const line = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+    parts.length = 0;
+    pending = 0;
+    return line;
+  };
+  try {
+    for await (const chunk of openStream(path)) {
+      let start = 0;
+      for (let end = chunk.indexOf(lineFeed); end !== -1; end = chunk.indexOf(lineFeed, start)) {
+        take(chunk.subarray(start, end));
+        start = end + 1;
+        yield release();
+      }
+      if (start < chunk.length) take(chunk.subarray(start));
+    }
+  } catch (error) {
+    throw asReadError(path, error);
+  }
+  if (pending > 0) yield release();
+}
+
+function openStream(path: string): AsyncIterable<Uint8Array> {
+  const file = createReadStream(path);
+  if (!path.endsWith('.gz')) return file;
+  const unpacked = createGunzip();
+  file.on('error', (error) => unpacked.destroy(error));
+  // A reader that stops early closes only what it reads from.
+  unpacked.on('close', () => file.destroy());
+  return file.pipe(unpacked);
+}
+
+/** The error of a read as one of ours. */
+export function asReadError(path: string, error: unknown): Error {
+  if (error instanceof SubzeroError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const options = { parameter: path, cause: error };
+  if (code === 'ENOENT') return new SubzeroError('not_found', `${path} does not exist`, options);
+  if (code === 'EISDIR') return new SubzeroError('invalid_argument', `${path} is a directory, not a file`, options);
+  if (code?.startsWith('Z_')) return new SubzeroError('invalid_data', `${path} is not a valid gzip file`, options);
+  return new SubzeroError('io', `cannot read ${path}: ${message}`, options);
+}

@@ -1,0 +1,45 @@
+/**
+ * All tasks that can be named on the command line and in requests.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../../errors.ts';
+import { boolq } from './boolq.ts';
+import { cb } from './cb.ts';
+import { copa } from './copa.ts';
+import { drop } from './drop.ts';
+import { multirc } from './multirc.ts';
+import { record } from './record.ts';
+import { rte } from './rte.ts';
+import { squad } from './squad.ts';
+import { sst2 } from './sst2.ts';
+import type { Task } from './task.ts';
+import { wic } from './wic.ts';
+import { wsc } from './wsc.ts';
+
+export type { Split, Task } from './task.ts';
+
+/** Every task by its name. */
+export const tasks: Readonly<Record<string, Task>> = {
+  sst2,
+  rte,
+  cb,
+  boolq,
+  wsc,
+  wic,
+  multirc,
+  copa,
+  record,
+  squad,
+  drop,
+};
+
+/** @throws SubzeroError `invalid_argument` that lists the tasks there are */
+export function taskByName(name: string): Task {
+  const task = Object.hasOwn(tasks, name) ? tasks[name] : undefined;
+  if (task !== undefined) return task;
+  throw new SubzeroError('invalid_argument', `unknown task "${name}"; there are ${Object.keys(tasks).join(', ')}`, {
+    parameter: 'task',
+  });
+}

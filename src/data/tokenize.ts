@@ -1,0 +1,143 @@
+/**
+ * Examples to ids, by the rule of the MeZO and SubZero papers' protocol: prompt and answer are tokenised as one text,
+ * and the answer's tokens are those beyond the length of the prompt tokenised alone, without trailing spaces.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { Example, TokenizedExample } from './example.ts';
+
+/** What tokenisation needs of a tokenizer. */
+export type Encoder = Pick<Tokenizer, 'encode' | 'addsBosToken' | 'bosTokenId'>;
+
+/** A tokenised data set and what had to be cut to make it fit. */
+export interface TokenizedDataset {
+  examples: TokenizedExample[];
+  /** How many examples lost the beginning of their prompt. */
+  truncated: number;
+  /** How many plain texts were longer than the context and became several examples. */
+  split: number;
+}
+
+/**
+ * Tokenises all examples. A completion without a prompt (plain text) that is longer than the context becomes several
+ * examples of at most the context's length; everything else is cut by {@link tokenizeExample}.
+ *
+ * @param options.contextLength most tokens of a sequence, BOS included
+ */
+export function tokenizeExamples(
+  tokenizer: Encoder,
+  examples: readonly Example[],
+  options: { contextLength: number },
+): TokenizedDataset {
+  const result: TokenizedDataset = { examples: [], truncated: 0, split: 0 };
+  for (const example of examples) {
+    if (example.prompt === '' && example.completion !== undefined) {
+      const pieces = tokenizeText(tokenizer, example, options.contextLength);
+      result.examples.push(...pieces);
+      if (pieces.length > 1) result.split++;
+    } else {
+      const { tokenized, dropped } = tokenizeExample(tokenizer, example, options.contextLength);
+      result.examples.push(tokenized);
+      if (dropped > 0) result.truncated++;
+    }
+  }
+  return result;
+}
+
+/**
+ * Tokenises one example. A sequence that is too long loses tokens from the left of its prompt, but not BOS.
+ *
+ * @returns the example and how many prompt tokens were dropped
+ * @throws SubzeroError `invalid_data` with `file:line` if the answer alone is too long, or there is nothing to score
+ */
+export function tokenizeExample(
+  tokenizer: Encoder,
+  example: Example,
+  contextLength: number,
+): { tokenized: TokenizedExample; dropped: number } {
+  const { prompt, options, completion } = example;
+  const answers = options ?? (completion === undefined ? [] : [completion]);
+  const label = options === undefined ? 0 : example.label;
+  if (answers.length === 0 || label === undefined || answers[label] === undefined) {
+    throw failure(example, 'an example needs options with the label of one of them, or a completion');
+  }
+  // With SentencePiece and GPT-2 vocabularies alike, a space belongs to the token after it: to the answer.
+  const promptLength = encode(tokenizer, prompt.replace(/ +$/, '')).length;
+  const sequences = answers.map((answer) => {
+    if (answer === '') throw failure(example, 'the answer is empty');
+    const ids = encode(tokenizer, prompt + answer);
+    // If the answer's first letters merge with the prompt's last token, that token counts as the answer's.
+    return { ids, start: Math.max(1, Math.min(promptLength, ids.length - 1)) };
+  });
+  if (sequences.some(({ ids }) => ids.length < 2)) {
+    throw failure(example, 'prompt and answer make one token only: there is nothing to predict');
+  }
+  const shared = commonPrefixLength(
+    sequences.map(({ ids }) => ids),
+    Math.min(...sequences.map(({ start }) => start)),
+  );
+
+  const kept = tokenizer.addsBosToken ? 1 : 0;
+  const longest = Math.max(...sequences.map(({ ids }) => ids.length));
+  const dropped = Math.max(0, longest - contextLength);
+  const beforeFirstScored = Math.min(...sequences.map(({ start }) => start)) - dropped;
+  if (dropped > shared - kept || beforeFirstScored < 1) {
+    throw failure(
+      example,
+      `the answer has ${Math.max(...sequences.map(({ ids, start }) => ids.length - start))} tokens; ` +
+        `the model's context of ${contextLength} leaves no room for it`,
+    );
+  }
+  const first = sequences[0]!.ids;
+  return {
+    dropped,
+    tokenized: {
+      kind: options === undefined ? 'completion' : 'options',
+      prompt: [...first.slice(0, Math.min(kept, shared)), ...first.slice(kept + dropped, shared)],
+      continuations: sequences.map(({ ids, start }) => ({ ids: ids.slice(shared), scored: ids.length - start })),
+      label,
+      ...(example.correct === undefined ? {} : { correct: example.correct }),
+    },
+  };
+}
+
+/**
+ * A plain text as examples in which every token is scored once, but for the text's first one if there is no BOS to
+ * predict it from. Without BOS, a piece begins with the last token of the piece before.
+ */
+function tokenizeText(tokenizer: Encoder, example: Example, contextLength: number): TokenizedExample[] {
+  const ids = encode(tokenizer, example.completion!);
+  if (ids.length < 2) throw failure(example, 'the text has no token to predict');
+  const scoredPerPiece = contextLength - 1;
+  const pieces: TokenizedExample[] = [];
+  for (let start = 1; start < ids.length; start += scoredPerPiece) {
+    const scored = ids.slice(start, start + scoredPerPiece);
+    pieces.push({
+      kind: 'completion',
+      prompt: [tokenizer.addsBosToken ? tokenizer.bosTokenId! : ids[start - 1]!],
+      continuations: [{ ids: scored, scored: scored.length }],
+      label: 0,
+    });
+  }
+  return pieces;
+}
+
+/** Ids with BOS in front where the tokenizer wants it, and without the tokens that some put at the end. */
+function encode(tokenizer: Encoder, text: string): number[] {
+  const ids = tokenizer.encode(text, { addSpecialTokens: false });
+  return tokenizer.addsBosToken && ids[0] !== tokenizer.bosTokenId ? [tokenizer.bosTokenId!, ...ids] : ids;
+}
+
+function commonPrefixLength(sequences: readonly number[][], limit: number): number {
+  const [first, ...others] = sequences;
+  let length = 0;
+  while (length < limit && others.every((ids) => ids[length] === first![length])) length++;
+  return length;
+}
+
+function failure(example: Example, what: string): SubzeroError {
+  return new SubzeroError('invalid_data', example.source === undefined ? what : `${example.source}: ${what}`);
+}
