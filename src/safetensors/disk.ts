@@ -27,11 +27,13 @@ const advice: Readonly<Record<string, string>> = {
 };
 
 /**
- * Turns an error of the file system into a {@link SubzeroError}: `not_found` for a missing path, else `io`.
+ * Turns an error of the file system into a {@link SubzeroError}: `not_found` for a missing path, else `io`. Errors that
+ * are a defect of ours (TypeError, RangeError) are thrown as they are.
  * @param action what was attempted, as in "cannot `action` FILE".
  */
 export function diskError(error: unknown, file: string, action: string): SubzeroError {
   if (error instanceof SubzeroError) return error;
+  if (error instanceof TypeError || error instanceof RangeError) throw error;
   const code = (error as { code?: unknown } | null)?.code;
   if (code === 'ENOENT') {
     return new SubzeroError('not_found', `cannot ${action} ${file}: no such file or directory`, {

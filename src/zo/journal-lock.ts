@@ -1,0 +1,154 @@
+/**
+ * A lock file, so that two processes do not append to one journal. It names its owner; the lock of a process that has
+ * died is taken over.
+ *
+ * @module
+ */
+
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, link, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import process from 'node:process';
+import { SubzeroError } from '../errors.ts';
+import { diskError } from '../safetensors/disk.ts';
+
+/** A lock that is held. */
+export interface Lock {
+  /** Gives the lock up. Calling it again does nothing. */
+  release(): Promise<void>;
+}
+
+interface Owner {
+  pid: number;
+  host: string;
+  /** When the process began, see {@link startOf}; `null` where that cannot be found out. */
+  started: string | null;
+  token: string;
+}
+
+/** A lock file without a readable owner is being written, or was left by a crash; after this long it is the latter. */
+const writingMilliseconds = 10_000;
+
+/** Two processes may keep finding each other's stale locks; this many rounds are plenty. */
+const attempts = 5;
+
+/**
+ * Takes the lock `file`.
+ * @throws SubzeroError `conflict` that names the owner if a living process holds it, `io` if it cannot be written.
+ */
+export async function acquireLock(file: string): Promise<Lock> {
+  const owner: Owner = {
+    pid: process.pid,
+    host: hostname(),
+    started: await startOf(process.pid),
+    token: randomUUID(),
+  };
+  const text = `${JSON.stringify(owner)}\n`;
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    if (await create(file, text)) return { release: () => release(file, text) };
+    const found = await readLock(file);
+    if (found === undefined) continue;
+    if (!(await isStale(file, found))) throw held(file, found);
+    await removeStale(file, found);
+  }
+  throw new SubzeroError('conflict', `${file} is being taken by another process; try again`, { parameter: file });
+}
+
+/** Returns false if the file exists. */
+async function create(file: string, text: string): Promise<boolean> {
+  let handle: FileHandle;
+  try {
+    handle = await open(file, 'wx');
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'EEXIST') return false;
+    throw diskError(error, file, 'create');
+  }
+  try {
+    await handle.writeFile(text);
+    return true;
+  } catch (error) {
+    await rm(file, { force: true });
+    throw diskError(error, file, 'write');
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readLock(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const failure = diskError(error, file, 'read');
+    if (failure.code === 'not_found') return undefined;
+    throw failure;
+  }
+}
+
+function parseOwner(text: string): Owner | undefined {
+  try {
+    const owner = JSON.parse(text) as Owner | null;
+    return Number.isSafeInteger(owner?.pid) && typeof owner?.host === 'string' ? owner : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function isStale(file: string, text: string): Promise<boolean> {
+  const owner = parseOwner(text);
+  if (owner === undefined) {
+    const written = await stat(file).catch(() => undefined);
+    return written !== undefined && Date.now() - written.mtimeMs > writingMilliseconds;
+  }
+  // The processes of another machine on a shared disk cannot be asked.
+  if (owner.host !== hostname()) return false;
+  if (!isAlive(owner.pid)) return true;
+  // A living process with this number may be another one: in a container the numbers start over with every start.
+  return typeof owner.started === 'string' && owner.started !== ((await startOf(owner.pid)) ?? owner.started);
+}
+
+/** Removes exactly the stale lock that was looked at: another process may have put its own in the place by now. */
+async function removeStale(file: string, text: string): Promise<void> {
+  const aside = `${file}.${randomUUID()}`;
+  try {
+    await rename(file, aside);
+    if ((await readFile(aside, 'utf8')) !== text) await link(aside, file);
+    await rm(aside);
+  } catch (error) {
+    const failure = diskError(error, file, 'remove the stale lock');
+    if (failure.code !== 'not_found') throw failure;
+  }
+}
+
+async function release(file: string, text: string): Promise<void> {
+  if ((await readLock(file)) === text) await rm(file, { force: true });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: unknown }).code !== 'ESRCH';
+  }
+}
+
+/** On Linux the start of a process in clock ticks since the machine's, which tells two owners of one number apart. */
+async function startOf(pid: number): Promise<string | null> {
+  try {
+    const status = await readFile(`/proc/${pid}/stat`, 'utf8');
+    // The second field is the program's name in parentheses and may hold anything; the start is field 22.
+    return status.slice(status.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function held(file: string, text: string): SubzeroError {
+  const owner = parseOwner(text);
+  const by = owner === undefined ? 'another process' : `process ${owner.pid} on ${owner.host}`;
+  return new SubzeroError(
+    'conflict',
+    `the run is in use by ${by}; stop it, or delete ${file} if that process no longer exists`,
+    { parameter: file },
+  );
+}
