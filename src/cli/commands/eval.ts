@@ -1,0 +1,71 @@
+import type { EvaluationResult } from '../../engine/types.ts';
+import { defineCommand } from '../command.ts';
+import { engineOptions, jsonOption } from '../common-options.ts';
+import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { plural } from '../format.ts';
+import { interruptible } from '../interrupt.ts';
+import { loadOnlyModel, modelOption } from '../model-option.ts';
+import { createProgress } from '../progress.ts';
+import { requireOption } from '../require-option.ts';
+import { withEngine } from '../with-engine.ts';
+
+export const evalCommand = defineCommand({
+  name: 'eval',
+  summary: 'Measure loss and accuracy of a model on a task or a data file',
+  usage: ['eval --model DIR|RUN (--task NAME --data DIR | --data FILE) [options]'],
+  options: [
+    modelOption,
+    taskOption,
+    dataOption,
+    {
+      name: 'limit',
+      type: 'integer',
+      minimum: 1,
+      description: 'use only the first N examples',
+      defaultText: 'all',
+      group: 'Model and data',
+    },
+    jsonOption,
+    ...engineOptions,
+  ],
+  examples: [
+    {
+      text: 'accuracy of the example model before any training',
+      command: 'subzero eval --model examples/reviews-3m --task sst2 --data examples/sst2',
+    },
+    {
+      text: 'the same for a run, as JSON',
+      command: 'subzero eval --model runs/sst2 --task sst2 --data examples/sst2 --json',
+    },
+  ],
+  async run(context) {
+    const { options } = context;
+    const path = requireOption(options.model, 'eval', 'model DIR|RUN');
+    const data = dataSource(options.task, options.data);
+    return withEngine(context, async (engine) => {
+      const model = await loadOnlyModel(engine, path);
+      const progress = createProgress(context, options.quiet || options.json);
+      const notice = () => progress.line('stopping');
+      const request = { model, data, ...(options.limit === undefined ? {} : { limit: options.limit }) };
+      const { result, exitCode } = await interruptible(context, notice, async (signal) => {
+        try {
+          return await engine.evaluate(
+            request,
+            (done, total) => progress.update(`evaluated ${done} of ${plural(total, 'example')}`),
+            signal,
+          );
+        } finally {
+          progress.end();
+        }
+      });
+      if (exitCode !== 0) return exitCode;
+      context.standardOutput.write(`${options.json ? JSON.stringify(result) : describe(result)}\n`);
+      return 0;
+    });
+  },
+});
+
+function describe({ accuracy, loss, examples, seconds }: EvaluationResult): string {
+  const score = accuracy === null ? '' : `accuracy ${accuracy.toFixed(4)}, `;
+  return `${score}loss ${loss.toFixed(4)} on ${plural(examples, 'example')} (${seconds.toFixed(1)} s)`;
+}

@@ -1,0 +1,21 @@
+import type { Command } from '../command.ts';
+import { demoCommand } from './demo.ts';
+import { doctorCommand } from './doctor.ts';
+import { evalCommand } from './eval.ts';
+import { exportCommand } from './export.ts';
+import { generateCommand } from './generate.ts';
+import { replayCommand } from './replay.ts';
+import { serveCommand } from './serve.ts';
+import { trainCommand } from './train.ts';
+
+/** All commands, in the order of the help. */
+export const commands: readonly Command[] = [
+  demoCommand,
+  trainCommand,
+  evalCommand,
+  generateCommand,
+  serveCommand,
+  exportCommand,
+  replayCommand,
+  doctorCommand,
+];

@@ -1,0 +1,124 @@
+import { basename, resolve } from 'node:path';
+import { defineCommand } from '../command.ts';
+import { engineOptions } from '../common-options.ts';
+import { interruptible } from '../interrupt.ts';
+import { UsageError } from '../usage-error.ts';
+import { withEngine } from '../with-engine.ts';
+
+export const serveCommand = defineCommand({
+  name: 'serve',
+  summary: 'Serve models and fine-tuning jobs over HTTP, in the shapes of the OpenAI API',
+  usage: ['serve --model [ID=]DIR|RUN [--model …] [options]'],
+  options: [
+    {
+      name: 'model',
+      type: 'list',
+      placeholder: '[ID=]DIR|RUN',
+      description: 'model directory or run folder; ID is its name in requests, by default the name of the folder',
+      group: 'Server',
+    },
+    {
+      name: 'host',
+      type: 'text',
+      placeholder: 'ADDRESS',
+      description: 'address to listen on; any other than this machine itself needs an API key',
+      default: '127.0.0.1',
+      group: 'Server',
+    },
+    {
+      name: 'port',
+      type: 'integer',
+      minimum: 0,
+      maximum: 65_535,
+      description: 'port to listen on; 0 takes a free one',
+      default: 8080,
+      group: 'Server',
+    },
+    {
+      name: 'api-key',
+      type: 'text',
+      placeholder: 'KEY',
+      description: 'key that requests must bring; better given in the environment, where other users cannot see it',
+      defaultText: 'none',
+      group: 'Server',
+    },
+    {
+      name: 'data-directory',
+      type: 'text',
+      placeholder: 'DIR',
+      description: 'where uploaded files, jobs and their runs are kept',
+      default: 'runs/server',
+      group: 'Server',
+    },
+    ...engineOptions,
+  ],
+  examples: [
+    { text: 'one model', command: 'subzero serve --model examples/reviews-3m' },
+    {
+      text: 'base and tuned model, with names of their own, open to the network',
+      command:
+        'SUBZERO_API_KEY=… subzero serve --model base=examples/reviews-3m --model tuned=runs/sst2 --host 0.0.0.0 --port 8000',
+    },
+  ],
+  async run(context) {
+    const { options } = context;
+    const models = namedModels(options.model);
+    return withEngine(context, async (engine) => {
+      const shuttingDown = () => {
+        if (!options.quiet) context.standardError.write('shutting down; press Ctrl-C again to end at once\n');
+      };
+      await interruptible(context, shuttingDown, async (signal) => {
+        const server = await context.startServer({
+          engine,
+          models,
+          host: options.host,
+          port: options.port,
+          apiKey: options.apiKey,
+          dataDirectory: options.dataDirectory,
+        });
+        if (!options.quiet) {
+          const names = models.map((model) => `  ${model.id}  (${model.path})`);
+          context.standardError.write(`${['models:', ...names, `try: curl ${server.url}/health`].join('\n')}\n`);
+        }
+        context.standardOutput.write(`listening on ${server.url}\n`);
+        await aborted(signal);
+        await server.close();
+      });
+      return 0;
+    });
+  },
+});
+
+/**
+ * `ID=PATH` or `PATH` → id and path.
+ * @throws UsageError when there is no model or a name comes twice
+ */
+export function namedModels(words: readonly string[]): { id: string; path: string }[] {
+  if (words.length === 0) {
+    throw new UsageError('serve needs at least one --model [ID=]DIR|RUN', { parameter: 'model' });
+  }
+  const models = words.map((word) => {
+    const separator = word.indexOf('=');
+    // A path may hold "=" itself: what stands before it is a name only if it looks like one.
+    const named = separator > 0 && /^[A-Za-z0-9][\w.:-]*$/.test(word.slice(0, separator));
+    const path = named ? word.slice(separator + 1) : word;
+    if (path === '') throw new UsageError(`--model ${word} names no folder`, { parameter: 'model' });
+    return { id: named ? word.slice(0, separator) : basename(resolve(path)), path };
+  });
+  const twice = models.find((model, index) => models.some((other, at) => at < index && other.id === model.id));
+  if (twice) {
+    throw new UsageError(`two models would be called "${twice.id}"`, {
+      parameter: 'model',
+      hint: `give them names: --model first=… --model second=${twice.path}`,
+    });
+  }
+  return models;
+}
+
+/** Resolves when the signal is aborted, at once if that has happened already, as while the models were loading. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    if (signal.aborted) done();
+    else signal.addEventListener('abort', () => done(), { once: true });
+  });
+}

@@ -1,0 +1,303 @@
+import type { TrainEvent, TrainRequest } from '../../engine/types.ts';
+import { SubzeroError } from '../../errors.ts';
+import { defaultConfiguration, resolveConfiguration, type TrainConfiguration } from '../../train/configuration.ts';
+import { type CommandContext, defineCommand } from '../command.ts';
+import { engineOptions, jsonOption } from '../common-options.ts';
+import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { interruptible } from '../interrupt.ts';
+import { camelCase, type OptionValues } from '../option.ts';
+import { requireOption } from '../require-option.ts';
+import { createTrainReport } from '../train-report.ts';
+import { UsageError } from '../usage-error.ts';
+import { withEngine } from '../with-engine.ts';
+
+const model = 'Model and data';
+const run = 'Run';
+const method = 'Method';
+
+/** The training settings among the options; each has the same name, in camel case, in the configuration. */
+const settingOptions = [
+  {
+    name: 'optimizer',
+    type: 'text',
+    placeholder: 'NAME',
+    choices: ['subzero'] satisfies TrainConfiguration['optimizer'][],
+    description: 'how the weights are updated',
+    default: defaultConfiguration.optimizer,
+    group: method,
+  },
+  {
+    name: 'scheme',
+    type: 'text',
+    placeholder: 'NAME',
+    choices: ['full'] satisfies TrainConfiguration['scheme'][],
+    description: 'which parameters train',
+    default: defaultConfiguration.scheme,
+    group: method,
+  },
+  {
+    name: 'steps',
+    type: 'integer',
+    description: 'training steps; with --resume the new total',
+    default: defaultConfiguration.steps,
+    check: settingCheck('steps'),
+    group: method,
+  },
+  {
+    name: 'batch-size',
+    type: 'integer',
+    description: 'examples per step',
+    default: defaultConfiguration.batchSize,
+    check: settingCheck('batchSize'),
+    group: method,
+  },
+  {
+    name: 'learning-rate',
+    type: 'number',
+    description: 'η; far smaller than for back-propagation',
+    default: defaultConfiguration.learningRate,
+    check: settingCheck('learningRate'),
+    group: method,
+  },
+  {
+    name: 'schedule',
+    type: 'text',
+    placeholder: 'NAME',
+    choices: ['constant', 'linear', 'cosine'] satisfies TrainConfiguration['schedule'][],
+    description: 'course of the learning rate over the steps',
+    default: defaultConfiguration.schedule,
+    group: method,
+  },
+  {
+    name: 'warmup-steps',
+    type: 'integer',
+    description: 'steps over which the learning rate rises from 0',
+    default: defaultConfiguration.warmupSteps,
+    check: settingCheck('warmupSteps'),
+    group: method,
+  },
+  {
+    name: 'epsilon',
+    type: 'number',
+    description: 'ε, the scale of the perturbation',
+    default: defaultConfiguration.epsilon,
+    check: settingCheck('epsilon'),
+    group: method,
+  },
+  {
+    name: 'rank',
+    type: 'integer',
+    description: 'r, the rank of the perturbation of each matrix',
+    default: defaultConfiguration.rank,
+    check: settingCheck('rank'),
+    group: method,
+  },
+  {
+    name: 'refresh',
+    type: 'integer',
+    description: 'F, steps between two draws of the subspaces',
+    default: defaultConfiguration.refresh,
+    check: settingCheck('refresh'),
+    group: method,
+  },
+  {
+    name: 'queries',
+    type: 'integer',
+    description: 'K, random directions averaged per step',
+    default: defaultConfiguration.queries,
+    check: settingCheck('queries'),
+    group: method,
+  },
+  {
+    name: 'sides',
+    type: 'integer',
+    choices: [1, 2] satisfies TrainConfiguration['sides'][],
+    description: '2 = central difference, 1 = forward difference',
+    default: defaultConfiguration.sides,
+    group: method,
+  },
+  {
+    name: 'norm-alignment',
+    type: 'flag',
+    description: 'scale a perturbation to the norm that dense noise has, so that learning rates carry over',
+    default: defaultConfiguration.normAlignment,
+    group: method,
+  },
+  {
+    name: 'weight-decay',
+    type: 'number',
+    description: 'decoupled weight decay of matrices',
+    default: defaultConfiguration.weightDecay,
+    check: settingCheck('weightDecay'),
+    group: method,
+  },
+  {
+    name: 'seed',
+    type: 'integer',
+    description: 'of everything random; the same seed on the same adapter makes the same bits',
+    default: defaultConfiguration.seed,
+    check: settingCheck('seed'),
+    group: method,
+  },
+  {
+    name: 'storage',
+    type: 'text',
+    placeholder: 'TYPE',
+    choices: ['auto', 'f32', 'f16', 'bf16'] satisfies TrainConfiguration['storage'][],
+    description: 'type of the weights on the GPU; auto keeps that of the file, or f32 on a software adapter',
+    default: defaultConfiguration.storage,
+    group: method,
+  },
+  {
+    name: 'evaluate-every',
+    type: 'integer',
+    description: 'steps between two evaluations on the validation data; 0 = only at the end',
+    default: defaultConfiguration.evaluateEvery,
+    check: settingCheck('evaluateEvery'),
+    group: run,
+  },
+  {
+    name: 'max-rows',
+    type: 'integer',
+    description: 'most rows (tokens times probes) in one forward pass; a larger step runs in several',
+    default: defaultConfiguration.maxRows,
+    check: settingCheck('maxRows'),
+    group: run,
+  },
+] as const;
+
+const options = [
+  {
+    name: 'model',
+    type: 'text',
+    placeholder: 'DIR',
+    description: 'model directory with config.json, *.safetensors and tokenizer.json, or a run to build on',
+    group: model,
+  },
+  taskOption,
+  dataOption,
+  {
+    name: 'validation',
+    type: 'text',
+    placeholder: 'PATH',
+    description: 'JSONL file, or with --task a folder, to evaluate on',
+    defaultText: "the task's own, or none",
+    group: model,
+  },
+  ...settingOptions,
+  {
+    name: 'out',
+    type: 'text',
+    placeholder: 'RUN',
+    description: 'new folder for the journal, the metrics and the loss curve',
+    group: run,
+  },
+  {
+    name: 'resume',
+    type: 'text',
+    placeholder: 'RUN',
+    description: 'continue this run where its journal ends; takes only --steps besides',
+    group: run,
+  },
+  ...engineOptions,
+  { ...jsonOption, description: 'print every event (start, step, evaluation, done) as a JSON line' },
+] as const;
+
+type TrainOptions = OptionValues<typeof options>;
+
+export const trainCommand = defineCommand({
+  name: 'train',
+  summary: 'Fine-tune a model by zeroth-order optimisation; a run folder keeps every step',
+  usage: [
+    'train --model DIR (--task NAME --data DIR | --data FILE) --out RUN [options]',
+    'train --resume RUN [--steps N]',
+  ],
+  details: [
+    'Ctrl-C ends the run after the current step with everything saved; --resume continues it, bit for bit as if it had not stopped.',
+  ],
+  options,
+  examples: [
+    {
+      text: 'the example model on SST-2, as the demo does',
+      command:
+        'subzero train --model examples/reviews-3m --task sst2 --data examples/sst2 --out runs/sst2 \\\n' +
+        '  --steps 300 --learning-rate 5e-5 --rank 8 --refresh 100',
+    },
+    {
+      text: 'your own data',
+      command:
+        'subzero train --model DIR --data train.jsonl --validation dev.jsonl --evaluate-every 100 --out runs/mine',
+    },
+    { text: 'go on after an interruption', command: 'subzero train --resume runs/mine' },
+  ],
+  async run(context) {
+    const request = trainRequest(context);
+    return withEngine(context, async (engine) => {
+      if ('model' in request) {
+        // The path is the name: a request works the same whether it names a loaded model or a directory.
+        const storage = request.configuration.storage;
+        await engine.loadModel({ id: request.model, path: request.model, ...(storage ? { storage } : {}) });
+      }
+      const report = createTrainReport(context, context.options);
+      const notice = () => report.notice('stopping after this step; press Ctrl-C again to end at once');
+      const { result: last, exitCode } = await interruptible(context, notice, async (signal) => {
+        let done: Extract<TrainEvent, { type: 'done' }> | undefined;
+        try {
+          for await (const event of engine.train(request, signal)) {
+            report.event(event);
+            if (event.type === 'done') done = event;
+          }
+        } finally {
+          report.end();
+        }
+        return done;
+      });
+      return last?.outcome === 'finished' ? 0 : exitCode || 1;
+    });
+  },
+});
+
+/**
+ * The engine's request for these options.
+ * @throws UsageError when they contradict each other or something is missing
+ */
+function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
+  const { options: values, sources } = context;
+  const explicit = (key: string) => sources[key] === 'flag' || sources[key] === 'configuration file';
+  if (values.resume !== undefined) {
+    const settings = settingOptions.map((option) => option.name).filter((name) => name !== 'steps');
+    const names = ['model', 'task', 'data', 'validation', 'out', ...settings];
+    const clash = names.find((name) => explicit(camelCase(name)));
+    if (clash) {
+      throw new UsageError(`--resume continues a run as it was set up; --${clash} cannot change it`, {
+        parameter: clash,
+        hint: 'leave it out, or start a new run with --model RUN --out NEW',
+      });
+    }
+    return { resume: values.resume, ...(sources.steps === 'default' ? {} : { steps: values.steps }) };
+  }
+  const path = requireOption(values.model, 'train', 'model DIR');
+  const data = dataSource(values.task, values.data);
+  const out = requireOption(values.out, 'train', 'out RUN');
+  const validation =
+    values.validation === undefined ? undefined : dataSource(values.task, values.validation, 'validation');
+  return { model: path, data, ...(validation ? { validation } : {}), configuration: givenSettings(context), out };
+}
+
+/** Only what was given: the defaults are the configuration's own business. */
+function givenSettings({ options: values, sources }: CommandContext<TrainOptions>): Partial<TrainConfiguration> {
+  const keys = settingOptions.map((option) => camelCase(option.name) as keyof TrainConfiguration);
+  return Object.fromEntries(keys.filter((key) => sources[key] !== 'default').map((key) => [key, values[key]]));
+}
+
+/** Bounds are the configuration's own; only the name in the message becomes the one that the user wrote. */
+function settingCheck(key: keyof TrainConfiguration) {
+  return (value: number, label: string) => {
+    try {
+      resolveConfiguration({ [key]: value });
+    } catch (error) {
+      if (!(error instanceof SubzeroError)) throw error;
+      throw new UsageError(error.message.replace(key, label), { parameter: key });
+    }
+  };
+}

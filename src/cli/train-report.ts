@@ -1,0 +1,82 @@
+/**
+ * What a training run shows: a progress line, evaluations as they come, the outcome.
+ *
+ * @module
+ */
+
+import type { TrainEvent } from '../engine/types.ts';
+import { formatBytes, formatCount, formatDuration, plural } from './format.ts';
+import type { Host } from './host.ts';
+import { createProgress } from './progress.ts';
+
+export interface TrainReport {
+  event(event: TrainEvent): void;
+  /** A line for people, whatever the form of the output. */
+  notice(text: string): void;
+  /** Ends the progress line. */
+  end(): void;
+}
+
+/** A report on the host's streams; with `json`, every event is a line on standard output instead. */
+export function createTrainReport(host: Host, { quiet, json }: { quiet: boolean; json: boolean }): TrainReport {
+  const progress = createProgress(host, quiet || json);
+  let accuracy: number | null = null;
+  const inform = (text: string) => {
+    if (!quiet && !json) progress.line(text);
+  };
+  return {
+    notice: (text) => progress.line(text),
+    end: () => progress.end(),
+    event(event) {
+      if (json) host.standardOutput.write(`${JSON.stringify(event)}\n`);
+      switch (event.type) {
+        case 'start': {
+          const { weightBytes, factorBytes, activationBytes } = event.plan;
+          const from = event.step === 0 ? '' : ` from step ${event.step}`;
+          inform(
+            `training${from} to step ${event.steps} on ${plural(event.examples, 'example')}; GPU memory: ` +
+              `weights ${formatBytes(weightBytes)}, factors ${formatBytes(factorBytes)}, ` +
+              `activations ${formatBytes(activationBytes)}`,
+          );
+          break;
+        }
+        case 'step':
+          progress.update(stepLine(event, accuracy));
+          break;
+        case 'evaluation':
+          accuracy = event.accuracy;
+          inform(
+            `step ${event.step}: validation ${event.accuracy === null ? '' : `accuracy ${event.accuracy.toFixed(4)}, `}` +
+              `loss ${event.loss.toFixed(4)} (${plural(event.examples, 'example')}, ${event.seconds.toFixed(1)} s)`,
+          );
+          break;
+        case 'message':
+          if (event.level === 'info') inform(event.message);
+          else progress.line(`${event.level === 'warn' ? 'warning' : 'error'}: ${event.message}`);
+          break;
+        case 'done':
+          progress.end();
+          if (!json) host.standardOutput.write(`${doneText(event)}\n`);
+          break;
+      }
+    },
+  };
+}
+
+function stepLine(event: Extract<TrainEvent, { type: 'step' }>, accuracy: number | null): string {
+  return [
+    `step ${event.step}/${event.steps}`,
+    `loss ${event.loss.toFixed(4)}`,
+    `ρ ${event.projectedGradient < 0 ? '' : '+'}${event.projectedGradient.toPrecision(3)}`,
+    ...(accuracy === null ? [] : [`accuracy ${accuracy.toFixed(3)}`]),
+    `${formatCount(event.tokensPerSecond)} tokens/s`,
+    `ETA ${formatDuration(event.etaSeconds)}`,
+  ].join('  ');
+}
+
+function doneText(event: Extract<TrainEvent, { type: 'done' }>): string {
+  const effort = `${formatCount(event.trainedTokens)} tokens in ${formatDuration(event.seconds)}`;
+  return event.outcome === 'finished'
+    ? `finished at step ${event.step}, ${effort}; run: ${event.run}`
+    : `stopped at step ${event.step}, ${effort}; everything is saved. To go on: subzero train --resume ${event.run}`;
+}

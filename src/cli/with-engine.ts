@@ -1,0 +1,16 @@
+import type { Engine } from '../engine/types.ts';
+import { adapterChoice } from './common-options.ts';
+import type { Host } from './host.ts';
+
+/** Opens the engine, hands it to `action`, and closes it whatever happens. */
+export async function withEngine<Result>(
+  context: Host & { readonly options: { readonly adapter: string | undefined } },
+  action: (engine: Engine) => Promise<Result>,
+): Promise<Result> {
+  const engine = await context.openEngine(adapterChoice(context.options.adapter));
+  try {
+    return await action(engine);
+  } finally {
+    await engine.close();
+  }
+}
