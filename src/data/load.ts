@@ -36,7 +36,7 @@ const maxDocumentBytes = 512 * 1024 * 1024;
  * @param source a task with its directory (or one file of it), or a JSON Lines file, which has no splits
  * @param options.split which file of the task's directory; default `train`
  * @param options.chat renders conversations; needed for files with `messages` or `conversations`
- * @param options.limit read only the first so many examples
+ * @param options.limit read only the first so many examples, at least one
  * @throws SubzeroError `not_found` with the names that were looked for; `invalid_data` with file, line and field
  */
 export async function loadDataset(
@@ -58,7 +58,6 @@ async function loadFile(file: string, chat: ChatRenderer | undefined, limit: num
   const examples: Example[] = [];
   let first: { format: Format; source: string } | undefined;
   for await (const row of readJsonLines(file)) {
-    if (examples.length >= limit) break;
     const format = detectFormat(row);
     first ??= { format, source: row.source };
     if (format !== first.format) {
@@ -68,6 +67,7 @@ async function loadFile(file: string, chat: ChatRenderer | undefined, limit: num
       );
     }
     examples.push({ ...(await format.read(row, chat)), source: row.source });
+    if (examples.length >= limit) break;
   }
   const kind = first?.format.kind ?? 'completion';
   return { name: first?.format.name ?? 'text', kind, metric: kind === 'options' ? 'accuracy' : 'loss', file, examples };

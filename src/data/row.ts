@@ -62,7 +62,8 @@ export function recordsField(row: Row, name: string): Row[] {
 /** The label of a task's row, by a table from what the file holds to the option's index. */
 export function labelField(row: Row, table: Readonly<Record<string, number>>, name = 'label'): number {
   const value = row.value[name];
-  const label = ['string', 'number', 'boolean'].includes(typeof value) ? table[String(value)] : undefined;
+  const isName = ['string', 'number', 'boolean'].includes(typeof value) && Object.hasOwn(table, String(value));
+  const label = isName ? table[String(value)] : undefined;
   if (label !== undefined) return label;
   const expected = Object.keys(table).join(', ');
   throw rowError(
