@@ -4,6 +4,7 @@
  * @module
  */
 
+export { bestTokenF1, normalizeAnswer, tokenF1 } from './answer-score.ts';
 export { type Continuation, type Example, joinAnswer, type TokenizedExample } from './example.ts';
 export { type Dataset, loadDataset } from './load.ts';
 export { sampleBatch, samplePermutation } from './sampling.ts';
