@@ -13,15 +13,16 @@ import { spawn } from 'node:child_process';
 
 /**
  * @param {Phase[]} phases
- * @param {{ cwd: string, environment: NodeJS.ProcessEnv, say: (line: string) => void }} surroundings
+ * @param {{ cwd: string, environment: NodeJS.ProcessEnv, say: (line: string) => void, show: (text: string) => void }}
+ *   surroundings `say` writes a line of ours, `show` passes on what a captured phase prints
  * @returns {Promise<number>} the exit code
  */
-export async function runPhases(phases, { cwd, environment, say }) {
+export async function runPhases(phases, { cwd, environment, say, show }) {
   const total = { passed: 0, failed: 0 };
   for (const phase of phases) {
     say(`\n── ${phase.headline} ${'─'.repeat(Math.max(0, 70 - phase.headline.length))}`);
     const start = performance.now();
-    const { code, output } = await runPhase(phase, cwd, { ...environment, ...phase.environment });
+    const { code, output } = await runPhase(phase, cwd, { ...environment, ...phase.environment }, show);
     const count = phase.count?.(output);
     total.passed += count?.passed ?? 0;
     total.failed += count?.failed ?? 0;
@@ -53,9 +54,10 @@ function describeProblem(code, count) {
  * @param {Phase} phase
  * @param {string} cwd
  * @param {NodeJS.ProcessEnv} env
+ * @param {(text: string) => void} show
  * @returns {Promise<{ code: number | string, output: string }>}
  */
-function runPhase(phase, cwd, env) {
+function runPhase(phase, cwd, env, show) {
   return new Promise((resolve) => {
     const [program, ...args] = phase.command;
     const child = spawn(program, args, {
@@ -66,7 +68,7 @@ function runPhase(phase, cwd, env) {
     let output = '';
     child.stdout?.setEncoding('utf8').on('data', (text) => {
       output += text;
-      process.stdout.write(text);
+      show(text);
     });
     child.on('error', (error) => resolve({ code: error.message, output }));
     child.on('close', (code, signal) => resolve({ code: code ?? `ended by ${signal}`, output }));

@@ -50,7 +50,12 @@ async function main([name = '', ...rest]) {
 
 /** @param {string} line */
 function say(line) {
-  process.stdout.write(`${line}\n`);
+  show(`${line}\n`);
+}
+
+/** @param {string} text */
+function show(text) {
+  process.stdout.write(text);
 }
 
 /**
@@ -62,7 +67,7 @@ function say(line) {
 async function runTests(phases, node, environment, rest) {
   const scratch = mkdtempSync(join(tmpdir(), 'subzero-test-'));
   try {
-    return await runPhases(phases({ root, node, scratch, arguments: rest }), { cwd: root, environment, say });
+    return await runPhases(phases({ root, node, scratch, arguments: rest }), { cwd: root, environment, say, show });
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

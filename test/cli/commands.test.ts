@@ -1,0 +1,312 @@
+import { describe, expect, it } from 'vitest';
+import { namedModels } from '../../src/cli/commands/serve.ts';
+import { trainCommand } from '../../src/cli/commands/train.ts';
+import { camelCase } from '../../src/cli/option.ts';
+import { runProgram } from '../../src/cli/program.ts';
+import type { Engine, GenerateRequest, LoadModelRequest, TrainEvent, TrainRequest } from '../../src/engine/types.ts';
+import { defaultConfiguration, resolveConfiguration } from '../../src/train/configuration.ts';
+import { type FakeHost, fakeHost, streamOf } from './fake-host.ts';
+
+/** An engine that notes what is asked of it. */
+function recordingEngine(more: Partial<Engine> = {}) {
+  const calls: { name: string; request: unknown }[] = [];
+  const engine: Partial<Engine> = {
+    async loadModel(request: LoadModelRequest) {
+      calls.push({ name: 'loadModel', request });
+      return modelInfo(request.id, request.step);
+    },
+    async close() {
+      calls.push({ name: 'close', request: undefined });
+    },
+    ...more,
+  };
+  return { engine, calls };
+}
+
+function modelInfo(id: string, step?: number) {
+  return {
+    id,
+    path: id,
+    architecture: 'llama',
+    parameterCount: 1,
+    vocabularySize: 1,
+    contextLength: 1,
+    kind: 'run' as const,
+    ...(step === undefined ? {} : { step }),
+    createdAt: 0,
+  };
+}
+
+const stepEvent = (step: number): TrainEvent => ({
+  type: 'step',
+  step,
+  steps: 2,
+  loss: 0.69315,
+  projectedGradient: -12.34,
+  learningRate: 1e-6,
+  tokensPerSecond: 8530,
+  elapsedSeconds: 1,
+  etaSeconds: 72,
+  trainedTokens: 100,
+});
+const trainEvents: TrainEvent[] = [
+  {
+    type: 'start',
+    run: 'runs/a',
+    step: 0,
+    steps: 2,
+    examples: 1000,
+    plan: { weightBytes: 6 * 1024 ** 2, factorBytes: 1024, activationBytes: 100 },
+  },
+  { type: 'evaluation', step: 0, examples: 872, loss: 0.7, accuracy: 0.669, tokens: 1, seconds: 3 },
+  stepEvent(1),
+  stepEvent(2),
+  { type: 'done', run: 'runs/a', step: 2, outcome: 'finished', trainedTokens: 200, seconds: 61 },
+];
+
+describe('train', () => {
+  function trainingEngine(events = trainEvents) {
+    const requests: TrainRequest[] = [];
+    const recording = recordingEngine({
+      train(request) {
+        requests.push(request);
+        return streamOf(events);
+      },
+    });
+    return { ...recording, requests };
+  }
+
+  it('hands over what was given and leaves defaults to the configuration', async () => {
+    const { engine, calls, requests } = trainingEngine();
+    const host = fakeHost({ engine, environment: { SUBZERO_RANK: '8' } });
+    const words = 'train --model m --task sst2 --data d --out runs/a --steps 2 --no-norm-alignment --storage f16'.split(
+      ' ',
+    );
+    expect(await runProgram([...words, '--adapter', '1'], host)).toBe(0);
+    expect(host.opened).toEqual([{ adapter: 1 }]);
+    expect(calls.map((call) => call.name)).toEqual(['loadModel', 'close']);
+    expect(calls[0]!.request).toEqual({ id: 'm', path: 'm', storage: 'f16' });
+    expect(requests).toEqual([
+      {
+        model: 'm',
+        data: { task: 'sst2', directory: 'd' },
+        configuration: { steps: 2, rank: 8, normAlignment: false, storage: 'f16' },
+        out: 'runs/a',
+      },
+    ]);
+  });
+
+  it('shows progress on standard error and the outcome on standard output', async () => {
+    const host = fakeHost({ engine: trainingEngine().engine });
+    await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'runs/a'], host);
+    expect(host.out.text).toBe('finished at step 2, 200 tokens in 1:01; run: runs/a\n');
+    expect(host.error.text).toContain('training to step 2 on 1,000 examples; GPU memory: weights 6.0 MiB');
+    expect(host.error.text).toContain('step 0: validation accuracy 0.6690, loss 0.7000 (872 examples, 3.0 s)');
+    expect(host.error.text).toContain('step 2/2  loss 0.6932  ρ -12.3  accuracy 0.669  8,530 tokens/s  ETA 1:12');
+  });
+
+  it('prints events as JSON lines, or nothing but the outcome', async () => {
+    const json = fakeHost({ engine: trainingEngine().engine });
+    await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'o', '--json'], json);
+    expect(
+      json.out.text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual(trainEvents);
+    expect(json.error.text).toBe('');
+    const quiet = fakeHost({ engine: trainingEngine().engine });
+    await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'o', '--quiet'], quiet);
+    expect(quiet.error.text).toBe('');
+    expect(quiet.out.text).toMatch(/^finished/);
+  });
+
+  it('resumes with a new number of steps only if one was given', async () => {
+    const { engine, requests } = trainingEngine();
+    await runProgram(['train', '--resume', 'r'], fakeHost({ engine }));
+    await runProgram(['train', '--resume', 'r', '--steps', '50'], fakeHost({ engine }));
+    expect(requests).toEqual([{ resume: 'r' }, { resume: 'r', steps: 50 }]);
+  });
+
+  it('stops at the first Ctrl-C with everything saved, and at the second at once', async () => {
+    let host: FakeHost | undefined;
+    const { engine, calls } = recordingEngine({
+      async *train(_request, signal) {
+        yield stepEvent(1);
+        host!.interrupt();
+        expect(signal?.aborted).toBe(true);
+        host!.time += 100; // the same key press, passed on by a parent process
+        host!.interrupt();
+        expect(host!.exits).toEqual([]);
+        host!.time += 1000;
+        host!.interrupt();
+        yield { type: 'done', run: 'r', step: 1, outcome: 'stopped', trainedTokens: 1, seconds: 1 };
+      },
+    });
+    host = fakeHost({ engine });
+    expect(await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'r'], host)).toBe(130);
+    expect(host.exits).toEqual([130]);
+    expect(host.error.text).toContain('stopping after this step');
+    expect(host.out.text).toContain('To go on: subzero train --resume r');
+    expect(calls.at(-1)?.name).toBe('close');
+  });
+
+  it('closes the engine when the run fails', async () => {
+    const { engine, calls } = recordingEngine({
+      // biome-ignore lint/correctness/useYield: the stream fails before its first event.
+      async *train() {
+        throw new Error('broken');
+      },
+    });
+    const host = fakeHost({ engine });
+    expect(await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'r'], host)).toBe(1);
+    expect(calls.at(-1)?.name).toBe('close');
+  });
+
+  it('has an option for every training setting, with the default of the configuration', () => {
+    const byKey = new Map(trainCommand.options.map((option) => [camelCase(option.name), option]));
+    for (const [key, value] of Object.entries(defaultConfiguration)) {
+      const option = byKey.get(key);
+      expect(option, key).toBeDefined();
+      expect(option && 'default' in option ? option.default : undefined, key).toBe(value);
+      if (option && 'choices' in option && option.choices) {
+        for (const choice of option.choices)
+          expect(resolveConfiguration({ [key]: choice })).toMatchObject({ [key]: choice });
+      }
+    }
+  });
+});
+
+describe('eval', () => {
+  const result = { examples: 872, loss: 0.5, accuracy: 0.75, tokens: 100, seconds: 2 };
+  const evaluation = () =>
+    recordingEngine({
+      async evaluate(request, onProgress) {
+        expect(request).toEqual({ model: 'm', data: { task: 'sst2', directory: 'd' }, limit: 10 });
+        onProgress?.(5, 10);
+        return result;
+      },
+    }).engine;
+  const words = ['eval', '--model', 'm', '--task', 'sst2', '--data', 'd', '--limit', '10'];
+
+  it('prints one line, progress aside', async () => {
+    const host = fakeHost({ engine: evaluation() });
+    expect(await runProgram(words, host)).toBe(0);
+    expect(host.out.text).toBe('accuracy 0.7500, loss 0.5000 on 872 examples (2.0 s)\n');
+    expect(host.error.text).toBe('evaluated 5 of 10 examples\n');
+  });
+  it('prints JSON on request', async () => {
+    const host = fakeHost({ engine: evaluation() });
+    await runProgram([...words, '--json'], host);
+    expect(JSON.parse(host.out.text)).toEqual(result);
+    expect(host.error.text).toBe('');
+  });
+});
+
+describe('generate', () => {
+  function generating(finishReason: 'stop' | 'length') {
+    const requests: GenerateRequest[] = [];
+    const { engine } = recordingEngine({
+      generate(request) {
+        requests.push(request);
+        return streamOf([
+          { type: 'start' as const, promptTokens: 2 },
+          { type: 'token' as const, id: 1, text: 'good ', logprob: -1, topLogprobs: [] },
+          { type: 'token' as const, id: 2, text: 'film', logprob: -1, topLogprobs: [] },
+          { type: 'done' as const, finishReason, text: 'good film', promptTokens: 2, completionTokens: 2 },
+        ]);
+      },
+    });
+    return { engine, requests };
+  }
+
+  it('streams the text and passes only what was asked', async () => {
+    const { engine, requests } = generating('stop');
+    const host = fakeHost({ engine, standardInput: 'from a pipe' });
+    const words = ['generate', '--model', 'm', '--prompt', '-', '--top-k', '5', '--stop', 'END'];
+    expect(await runProgram(words, host)).toBe(0);
+    expect(host.out.text).toBe('good film\n');
+    expect(requests).toEqual([
+      { model: 'm', prompt: 'from a pipe', maxTokens: 128, temperature: 1, topP: 1, topK: 5, stop: ['END'] },
+    ]);
+  });
+  it('prints one JSON line on request', async () => {
+    const host = fakeHost({ engine: generating('length').engine });
+    await runProgram(['generate', '--model', 'm', '--prompt', 'x', '--json', '--max-tokens', '2'], host);
+    expect(JSON.parse(host.out.text)).toEqual({
+      finishReason: 'length',
+      text: 'good film',
+      promptTokens: 2,
+      completionTokens: 2,
+    });
+  });
+  it('says when the default limit cut the text off', async () => {
+    const host = fakeHost({ engine: generating('length').engine });
+    await runProgram(['generate', '--model', 'm', '--prompt', 'x'], host);
+    expect(host.error.text).toContain('--max-tokens allows more');
+  });
+});
+
+describe('export and replay', () => {
+  it('writes the files and names them', async () => {
+    const requests: unknown[] = [];
+    const { engine } = recordingEngine({
+      async exportRun(request) {
+        requests.push(request);
+        return ['o/config.json', 'o/model.safetensors'];
+      },
+    });
+    const host = fakeHost({ engine });
+    await runProgram(['export', '--run', 'r', '--out', 'o', '--format', 'peft', '--step', '0'], host);
+    expect(requests).toEqual([{ run: 'r', format: 'peft', out: 'o', step: 0 }]);
+    expect(host.out.text).toBe('o/config.json\no/model.safetensors\n');
+  });
+  it('rebuilds the step that was asked for', async () => {
+    const exports: unknown[] = [];
+    const { engine, calls } = recordingEngine({
+      models: async () => [modelInfo('r', 100)],
+      async exportRun(request) {
+        exports.push(request);
+        return ['o/model.safetensors'];
+      },
+    });
+    const host = fakeHost({ engine });
+    expect(await runProgram(['replay', '--run', 'r', '--to', '100', '--out', 'o', '--json'], host)).toBe(0);
+    expect(calls[0]!.request).toEqual({ id: 'r', path: 'r', step: 100 });
+    expect(exports).toEqual([{ run: 'r', format: 'safetensors', out: 'o', step: 100 }]);
+    expect(JSON.parse(host.out.text)).toEqual({ run: 'r', step: 100, seconds: 0, files: ['o/model.safetensors'] });
+  });
+});
+
+describe('serve', () => {
+  it('starts the server, waits for Ctrl-C and shuts down', async () => {
+    const { engine, calls } = recordingEngine();
+    const host = fakeHost({ engine, environment: { SUBZERO_API_KEY: 'secret' } });
+    const running = runProgram(['serve', '--model', 'base=a/m', '--model', 'runs/b', '--port', '0'], host);
+    await expect.poll(() => host.out.text).toContain('listening on http://127.0.0.1:0\n');
+    expect(host.served[0]).toMatchObject({
+      models: [
+        { id: 'base', path: 'a/m' },
+        { id: 'b', path: 'runs/b' },
+      ],
+      host: '127.0.0.1',
+      port: 0,
+      apiKey: 'secret',
+      dataDirectory: 'runs/server',
+    });
+    expect(host.closedServers).toBe(0);
+    host.interrupt('SIGTERM');
+    expect(await running).toBe(0);
+    expect(host.closedServers).toBe(1);
+    expect(calls.at(-1)?.name).toBe('close');
+  });
+  it('names models by their folder unless they have a name', () => {
+    expect(namedModels(['x=a', './b=c', 'd/e/', 'org/f'])).toEqual([
+      { id: 'x', path: 'a' },
+      { id: 'b=c', path: './b=c' },
+      { id: 'e', path: 'd/e/' },
+      { id: 'f', path: 'org/f' },
+    ]);
+    expect(() => namedModels(['x='])).toThrow('names no folder');
+  });
+});

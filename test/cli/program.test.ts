@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
+import { defineCommand } from '../../src/cli/command.ts';
+import { runProgram } from '../../src/cli/program.ts';
+import { SubzeroError } from '../../src/errors.ts';
+import { fakeHost } from './fake-host.ts';
+
+async function run(words: string[], environment: Record<string, string> = {}) {
+  const host = fakeHost({ environment });
+  const code = await runProgram(words, host);
+  return { code, out: host.out.text, error: host.error.text };
+}
+
+function failing(error: unknown) {
+  return defineCommand({
+    name: 'fail',
+    summary: 'Fails',
+    usage: ['fail'],
+    options: [],
+    examples: [],
+    async run() {
+      throw error;
+    },
+  });
+}
+
+describe('runProgram', () => {
+  it('prints version and help on standard output', async () => {
+    expect(await run(['--version'])).toEqual({ code: 0, out: `${packageJson.version}\n`, error: '' });
+    for (const words of [['--help'], ['-h'], ['help']]) {
+      const { code, out, error } = await run(words);
+      expect({ code, error }).toEqual({ code: 0, error: '' });
+      expect(out).toContain('Usage: subzero COMMAND');
+    }
+    for (const words of [
+      ['train', '--help'],
+      ['train', '--bogus', '-h'],
+      ['help', 'train'],
+    ]) {
+      const { code, out } = await run(words);
+      expect(code).toBe(0);
+      expect(out).toContain('--learning-rate');
+    }
+  });
+
+  it('says how it is used when nothing is asked', async () => {
+    const { code, out, error } = await run([]);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(error).toContain('Usage: subzero COMMAND');
+  });
+
+  it.each([
+    [['trian'], 'unknown command "trian"; did you mean train?'],
+    [['help', 'trian'], 'did you mean train?'],
+    [['--steps', '3'], '--steps stands before the command'],
+    [['train', '--stpes', '3'], 'unknown option --stpes; did you mean --steps?'],
+    [['train', '--rank', '9999'], '--rank must be between 1 and 256; got 9999'],
+    [['train', '--batch-size', '2.5'], '--batch-size must be a whole number'],
+    [['train'], 'train needs --model DIR'],
+    [['train', '--model', 'm'], 'there is no data'],
+    [['train', '--model', 'm', '--task', 'sst2'], '--task sst2 needs --data DIR'],
+    [['train', '--model', 'm', '--data', 'examples'], '--data examples is a folder'],
+    [['train', '--model', 'm', '--data', 'x.jsonl'], 'train needs --out RUN'],
+    [['train', '--resume', 'r', '--rank', '4'], '--rank cannot change it'],
+    [['train', '--resume', 'r', '--out', 'o'], '--out cannot change it'],
+    [['eval', '--model', 'm'], 'there is no data'],
+    [['generate', '--model', 'm'], 'generate needs --prompt TEXT'],
+    [['generate', '--model', 'm', '--prompt', 'x', '--temperature', '-1'], '--temperature must be at least 0'],
+    [['serve'], 'serve needs at least one --model'],
+    [['serve', '--model', 'a/m', '--model', 'b/m'], 'two models would be called "m"'],
+    [['serve', '--model', 'm', '--port', '70000'], '--port must be at most 65535'],
+    [['export', '--run', 'r'], 'export needs --out DIR'],
+    [['export', '--run', 'r', '--out', 'o', '--format', 'gguf'], '--format must be one of safetensors, peft'],
+    [['replay'], 'replay needs --run RUN'],
+  ])('%j: one line and a hint on standard error, exit code 2', async (words, message) => {
+    const { code, out, error } = await run(words);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    const [first, hint, ...rest] = error.split('\n');
+    expect(first).toMatch(/^subzero: /);
+    expect(first).toContain(message);
+    expect(rest.length).toBeLessThanOrEqual(1);
+    expect(hint === '' || hint?.startsWith('  ')).toBe(true);
+    expect(error).not.toContain('    at ');
+  });
+
+  it('ends with 1 on a failure, without a stack trace', async () => {
+    const host = fakeHost();
+    const command = failing(new SubzeroError('not_found', 'no model at x'));
+    expect(await runProgram(['fail'], host, [command])).toBe(1);
+    expect(host.error.text).toBe('subzero: no model at x\n');
+  });
+
+  it('calls a defect a defect', async () => {
+    const host = fakeHost();
+    expect(await runProgram(['fail'], host, [failing(new TypeError('x is undefined'))])).toBe(1);
+    expect(host.error.text).toMatch(/^subzero: internal error: x is undefined\n {2}this is a defect/);
+    expect(host.error.text).not.toContain('    at ');
+  });
+
+  it('shows the stack with SUBZERO_DEBUG=1', async () => {
+    const host = fakeHost({ environment: { SUBZERO_DEBUG: '1' } });
+    await runProgram(['fail'], host, [failing(new SubzeroError('io', 'disk full'))]);
+    expect(host.error.text).toContain('    at ');
+  });
+
+  it('ends with 130 when the work was cancelled', async () => {
+    const command = failing(new SubzeroError('cancelled', 'stopped'));
+    expect(await runProgram(['fail'], fakeHost(), [command])).toBe(130);
+  });
+});
