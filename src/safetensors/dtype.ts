@@ -55,6 +55,11 @@ export function isUnsupportedDtype(name: unknown): boolean {
   return typeof name === 'string' && otherDtypes.includes(name);
 }
 
+/** True for 0, 1, 2, … below 2^53. JSON can hold -0 too, which the reference parser refuses. */
+export function isWholeNumber(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
+}
+
 /**
  * Number of elements of `shape`, or `undefined` if a dimension is no whole number ≥ 0 or if the product cannot be
  * held exactly. As in the reference parser the dimensions are multiplied in order, so `[2^40, 2^40, 0]` overflows.
@@ -62,8 +67,8 @@ export function isUnsupportedDtype(name: unknown): boolean {
 export function elementCount(shape: readonly unknown[]): number | undefined {
   let count = 1;
   for (const dimension of shape) {
-    if (!Number.isSafeInteger(dimension) || (dimension as number) < 0) return undefined;
-    count *= dimension as number;
+    if (!isWholeNumber(dimension)) return undefined;
+    count *= dimension;
     if (!Number.isSafeInteger(count)) return undefined;
   }
   return count;

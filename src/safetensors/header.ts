@@ -8,7 +8,14 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { dtypeBytes, elementCount, isSafetensorsDtype, isUnsupportedDtype, type SafetensorsDtype } from './dtype.ts';
+import {
+  dtypeBytes,
+  elementCount,
+  isSafetensorsDtype,
+  isUnsupportedDtype,
+  isWholeNumber,
+  type SafetensorsDtype,
+} from './dtype.ts';
 import { parseJsonWithUniqueKeys, quote } from './json.ts';
 
 /** Bytes of the length field in front of the header. */
@@ -176,12 +183,7 @@ function checkTensor(name: string, value: unknown, file: string): PlacedTensor {
 }
 
 function isOffsetPair(value: unknown): value is [number, number] {
-  return (
-    Array.isArray(value) &&
-    value.length === 2 &&
-    value.every((offset) => Number.isSafeInteger(offset) && offset >= 0) &&
-    value[0] <= value[1]
-  );
+  return Array.isArray(value) && value.length === 2 && value.every(isWholeNumber) && value[0] <= value[1];
 }
 
 /** Sorts by place and checks that the data is covered exactly once, from its first byte to its last. */

@@ -156,6 +156,7 @@ describe('broken rules', () => {
     ['a shape smaller than the range', `{"a":${entry('F32', '[5]', 0, 24)}}`, ['"a"', '20 bytes', '[0, 24]']],
     ['an end before the start', `{"a":${entry('U8', '[0]', 24, 0)}}`, ['"a"', 'data_offsets', '[24,0]']],
     ['a negative offset', `{"a":${entry('U8', '[24]', -1, 23)}}`, ['"a"', 'data_offsets']],
+    ['an offset of -0', `{"a":{"dtype":"U8","shape":[24],"data_offsets":[-0,24]}}`, ['"a"', 'data_offsets']],
     ['three offsets', `{"a":{"dtype":"U8","shape":[24],"data_offsets":[0,24,24]}}`, ['"a"', 'data_offsets']],
     ['an offset beyond 2^53', `{"a":{"dtype":"U8","shape":[24],"data_offsets":[0,9007199254740993]}}`, ['"a"']],
     [
