@@ -1,0 +1,90 @@
+/**
+ * The HTTP service as a plain fetch handler: guards first, then one file of routes for each resource.
+ *
+ * @module
+ * @example
+ * ```ts
+ * const services = createServices({ engine, store, configuration });
+ * const application = createApplication(services);
+ * await services.start([{ id: 'reviews-3m', path: 'examples/reviews-3m' }]);
+ * const response = await application.fetch(new Request('http://localhost/v1/models'));
+ * ```
+ */
+
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { cors } from 'hono/cors';
+import type { Environment } from './environment.ts';
+import { ApiError, toApiError } from './errors.ts';
+import { authentication } from './middleware/authentication.ts';
+import { hostCheck } from './middleware/host-check.ts';
+import { idempotency } from './middleware/idempotency.ts';
+import { jsonBody } from './middleware/json-body.ts';
+import { requestLog } from './middleware/request-log.ts';
+import { chatRoutes } from './routes/chat.ts';
+import { completionRoutes } from './routes/completions.ts';
+import { documentationRoutes } from './routes/documentation.ts';
+import { fileRoutes } from './routes/files.ts';
+import { jobRoutes } from './routes/jobs.ts';
+import { modelRoutes } from './routes/models.ts';
+import { operationRoutes } from './routes/operations.ts';
+import { tokenRoutes } from './routes/tokens.ts';
+import type { Services } from './services.ts';
+import { validationError } from './validation.ts';
+
+export type Application = OpenAPIHono<Environment>;
+
+/** Adds the routes of one resource. */
+export type Routes = (application: Application, services: Services) => void;
+
+const resources: Routes[] = [
+  operationRoutes,
+  modelRoutes,
+  completionRoutes,
+  chatRoutes,
+  tokenRoutes,
+  fileRoutes,
+  jobRoutes,
+  documentationRoutes,
+];
+
+/** Paths whose body is too large to be read into memory. */
+const streamedPaths = new Set(['/v1/files']);
+
+export function createApplication(services: Services): Application {
+  const { configuration, store, log } = services;
+  const application: Application = new OpenAPIHono<Environment>({
+    defaultHook: async (result, context) => {
+      if (result.success) return;
+      const input = result.target === 'json' ? await context.req.json().catch(() => undefined) : undefined;
+      throw validationError(result.error, input ?? (result.target === 'query' ? context.req.query() : undefined));
+    },
+  });
+
+  application.onError((error, context) => {
+    const answer = toApiError(error);
+    if (answer.status >= 500) {
+      (context.get('log') ?? log).error('request failed', { error: error.stack ?? String(error) });
+    }
+    return context.json(answer.body, answer.status, answer.headers);
+  });
+  application.notFound((context) => {
+    const { method, path } = context.req;
+    const answer = new ApiError(404, `Unknown request: ${method.slice(0, 16)} ${path.slice(0, 256)}.`, {
+      code: 'unknown_url',
+    });
+    return context.json(answer.body, answer.status);
+  });
+
+  application.use(requestLog(services));
+  application.use(hostCheck(configuration));
+  if (configuration.corsOrigins.length > 0) {
+    application.use(cors({ origin: configuration.corsOrigins, exposeHeaders: ['x-request-id'], maxAge: 600 }));
+  }
+  application.use(authentication(configuration.apiKey));
+  application.use(jsonBody(configuration.limits.bodyBytes, streamedPaths));
+  application.use('/v1/files/*', idempotency(store));
+  application.use('/v1/fine_tuning/*', idempotency(store));
+
+  for (const add of resources) add(application, services);
+  return application;
+}

@@ -1,0 +1,140 @@
+/**
+ * Uploaded and produced files: bytes in one folder under names of our own making, facts about them in the store.
+ *
+ * @module
+ */
+
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { ServerLimits } from '../configuration.ts';
+import { ApiError, invalid, notFound } from '../errors.ts';
+import { createIdentifier, unixTime } from '../identifiers.ts';
+import type { FileRecord, Store } from '../store.ts';
+import { receiveUpload } from './upload.ts';
+
+/** The purpose of files to train on, the only one that can be uploaded. */
+export const trainingPurpose = 'fine-tune';
+/** The purpose of files that jobs produce. */
+export const resultsPurpose = 'fine-tune-results';
+
+export class FileLibrary {
+  readonly #store: Store;
+  readonly #directory: string;
+  readonly #incoming: string;
+  readonly #limits: ServerLimits;
+
+  constructor(options: { store: Store; directory: string; limits: ServerLimits }) {
+    this.#store = options.store;
+    this.#directory = options.directory;
+    this.#incoming = join(options.directory, 'incoming');
+    this.#limits = options.limits;
+  }
+
+  /** Creates the folders and removes what a killed server left: half uploads, and files that never got on the list. */
+  async open(): Promise<void> {
+    await rm(this.#incoming, { recursive: true, force: true });
+    await mkdir(this.#incoming, { recursive: true });
+    for (const name of await readdir(this.#directory)) {
+      const id = /^(file-[A-Za-z0-9]+)\.(?:jsonl|csv)$/.exec(name)?.[1];
+      if (id && !this.#store.file(id)) await rm(join(this.#directory, name), { force: true });
+    }
+  }
+
+  /** Where the bytes of a file lie. The name comes from a record, never from a request. */
+  path(file: FileRecord): string {
+    return join(this.#directory, `${file.id}.${file.purpose === trainingPurpose ? 'jsonl' : 'csv'}`);
+  }
+
+  /** @throws ApiError 404 */
+  get(id: string, param: string | null = 'file_id'): FileRecord {
+    const file = this.#store.file(id);
+    if (!file) throw notFound('file', id, param);
+    return file;
+  }
+
+  /** Receives a multipart upload. It appears in the list only when it is complete and valid. */
+  async receive(body: ReadableStream<Uint8Array> | null, contentType: string | undefined): Promise<FileRecord> {
+    const free = this.#limits.storedBytes - this.#store.storedBytes();
+    if (free <= 0) {
+      throw new ApiError(
+        413,
+        `The server keeps at most ${this.#limits.storedBytes} bytes of files; delete some first.`,
+        {
+          param: 'file',
+          code: 'storage_full',
+        },
+      );
+    }
+    const id = createIdentifier('file-');
+    const temporary = join(this.#incoming, id);
+    const limits = { fileBytes: Math.min(this.#limits.fileBytes, free), lineBytes: this.#limits.lineBytes };
+    const { fields, ...facts } = await receiveUpload(body, contentType, temporary, limits);
+    try {
+      checkFields(fields);
+      const file: FileRecord = { id, createdAt: unixTime(), purpose: trainingPurpose, ...facts };
+      await rename(temporary, this.path(file));
+      this.#store.insertFile(file);
+      return file;
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+  }
+
+  /** Keeps text that a job has produced. */
+  async add(filename: string, text: string): Promise<FileRecord> {
+    const lines = text.split('\n').filter((line) => line !== '').length;
+    const id = createIdentifier('file-');
+    const file = {
+      id,
+      createdAt: unixTime(),
+      purpose: resultsPurpose,
+      filename,
+      bytes: Buffer.byteLength(text),
+      lines,
+    };
+    const temporary = join(this.#incoming, id);
+    await writeFile(temporary, text, { mode: 0o600 });
+    await rename(temporary, this.path(file));
+    this.#store.insertFile(file);
+    return file;
+  }
+
+  /** The bytes as a stream. @throws ApiError 404 if the file has vanished from the disk */
+  async content(file: FileRecord): Promise<ReadableStream<Uint8Array>> {
+    const path = this.path(file);
+    await stat(path).catch(() => {
+      throw notFound('file content', file.id, 'file_id');
+    });
+    return Readable.toWeb(createReadStream(path)) as unknown as ReadableStream<Uint8Array>;
+  }
+
+  /** @throws ApiError 404; 400 while a job that is not finished needs the file */
+  async delete(id: string): Promise<void> {
+    const file = this.get(id);
+    const user = this.#store
+      .jobsWithStatus('validating_files', 'queued', 'running', 'paused')
+      .find((job) => job.trainingFile === id || job.validationFile === id);
+    if (user)
+      throw invalid(`The file "${id}" is in use by the job "${user.id}"; cancel it first.`, 'file_id', 'file_in_use');
+    this.#store.deleteFile(id);
+    await rm(this.path(file), { force: true });
+  }
+}
+
+function checkFields(fields: Map<string, string>): void {
+  const purpose = fields.get('purpose');
+  if (purpose !== trainingPurpose) {
+    throw invalid(
+      purpose === undefined
+        ? `The field "purpose" is missing; expected "${trainingPurpose}".`
+        : `This server keeps files with purpose "${trainingPurpose}" only; got "${purpose.slice(0, 64)}".`,
+      'purpose',
+    );
+  }
+  const unknown = [...fields.keys()].find((name) => name !== 'purpose');
+  if (unknown !== undefined)
+    throw invalid(`Unknown field "${unknown.slice(0, 64)}".`, unknown.slice(0, 64), 'unknown_field');
+}

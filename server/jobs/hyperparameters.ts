@@ -1,0 +1,119 @@
+/**
+ * Between the `method` of a fine-tuning request and the training configuration. The names and kinds of the settings are
+ * read from the defaults of the training code, so that a setting added there is a hyperparameter here.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../../src/errors.ts';
+import { defaultConfiguration, resolveConfiguration, type TrainConfiguration } from '../../src/train/configuration.ts';
+import { ApiError, invalid } from '../errors.ts';
+import { maxEpochs } from '../schemas/limits.ts';
+
+type Setting = keyof TrainConfiguration;
+
+/** Settings whose name on the wire is not just the snake-case form. */
+const wireNames: Partial<Record<Setting, string>> = { refresh: 'refresh_interval' };
+
+export const settings = Object.keys(defaultConfiguration) as Setting[];
+
+export function wireName(setting: Setting): string {
+  return wireNames[setting] ?? setting.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** The resolved configuration under its names on the wire. */
+export function toWire(configuration: TrainConfiguration): Record<string, string | number | boolean> {
+  return Object.fromEntries(settings.map((setting) => [wireName(setting), configuration[setting]]));
+}
+
+export type HyperparameterValue = string | number | boolean | null | undefined;
+
+export interface MethodRequest {
+  type: 'zeroth_order' | 'supervised';
+  hyperparameters: Record<string, HyperparameterValue>;
+  /** Where the hyperparameters stand in the request, for messages. */
+  path: string;
+}
+
+export interface ResolvedMethod {
+  configuration: TrainConfiguration;
+  epochs: number | null;
+  learningRateMultiplier: number | null;
+}
+
+/**
+ * Checks a method and fills in defaults. `"auto"` and `null` mean the default.
+ * @param examples lines of the training file, to turn epochs into steps
+ * @throws ApiError 400 that names the field as the request spells it
+ */
+export function resolveMethod(method: MethodRequest, seed: number | null, examples: number): ResolvedMethod {
+  const given = new Map(
+    Object.entries(method.hyperparameters).filter(
+      ([, value]) => value !== null && value !== undefined && value !== 'auto',
+    ),
+  );
+  const take = (name: string) => {
+    const value = given.get(name);
+    given.delete(name);
+    return value as number | undefined;
+  };
+  const epochs = take('n_epochs') ?? null;
+  const learningRateMultiplier = take('learning_rate_multiplier') ?? null;
+
+  const partial: Record<string, HyperparameterValue> = {};
+  for (const setting of settings) {
+    const value = given.get(wireName(setting));
+    if (value !== undefined) partial[setting] = value;
+    given.delete(wireName(setting));
+  }
+  const unknown = [...given.keys()][0];
+  if (unknown !== undefined) {
+    throw invalid(
+      `Unknown hyperparameter "${unknown}"; known: ${settings.map(wireName).join(', ')}.`,
+      `${method.path}.${unknown}`,
+      'unknown_field',
+    );
+  }
+
+  if (seed !== null && partial.seed !== undefined && partial.seed !== seed) {
+    throw invalid(`"seed" is ${seed}, but ${method.path}.seed is ${partial.seed}; give one.`, 'seed');
+  }
+  if (seed !== null) partial.seed = seed;
+  if (epochs !== null && partial.steps !== undefined) {
+    throw invalid('Give either n_epochs or steps.', `${method.path}.n_epochs`);
+  }
+  if (epochs !== null && !(Number.isInteger(epochs) && epochs >= 1 && epochs <= maxEpochs)) {
+    throw invalid(`n_epochs must be a whole number from 1 to ${maxEpochs}; got ${epochs}.`, `${method.path}.n_epochs`);
+  }
+  if (learningRateMultiplier !== null) {
+    if (partial.learningRate !== undefined) {
+      throw invalid(
+        'Give either learning_rate_multiplier or learning_rate.',
+        `${method.path}.learning_rate_multiplier`,
+      );
+    }
+    partial.learningRate = defaultConfiguration.learningRate * learningRateMultiplier;
+  }
+  if (epochs !== null) {
+    const batchSize = typeof partial.batchSize === 'number' ? partial.batchSize : defaultConfiguration.batchSize;
+    partial.steps = Math.max(1, Math.ceil((epochs * examples) / batchSize));
+  }
+  return {
+    configuration: resolve(partial as Partial<TrainConfiguration>, method.path),
+    epochs,
+    learningRateMultiplier,
+  };
+}
+
+function resolve(partial: Partial<TrainConfiguration>, path: string): TrainConfiguration {
+  try {
+    return resolveConfiguration(partial);
+  } catch (error) {
+    if (!(error instanceof SubzeroError) || !settings.includes(error.parameter as Setting)) throw error;
+    const name = wireName(error.parameter as Setting);
+    throw new ApiError(400, `${error.message.replaceAll(error.parameter!, name)}.`, {
+      param: `${path}.${name}`,
+      code: error.code,
+    });
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Reads JSON bodies with a limit that counts what arrives, whatever Content-Length says or does not say.
+ *
+ * @module
+ */
+
+import type { MiddlewareHandler } from 'hono';
+import type { Environment } from '../environment.ts';
+import { ApiError, invalid } from '../errors.ts';
+
+const bodyMethods = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+
+/** @param streamed paths whose route reads the body itself */
+export function jsonBody(maxBytes: number, streamed: ReadonlySet<string>): MiddlewareHandler<Environment> {
+  return async (context, next) => {
+    const { req } = context;
+    if (bodyMethods.has(req.method) && !streamed.has(req.path)) {
+      const text = await readText(req.raw, maxBytes);
+      // Routes and validators find the body where Hono keeps the promises of those it has read (its types omit them).
+      const cache = req.bodyCache as Record<string, Promise<unknown>>;
+      cache.text = Promise.resolve(text);
+      if (text !== '') {
+        if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(req.header('content-type') ?? '')) {
+          throw new ApiError(415, 'Send the body as JSON with the header "Content-Type: application/json".', {
+            code: 'unsupported_content_type',
+          });
+        }
+        cache.json = Promise.resolve(parse(text));
+      }
+    }
+    await next();
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw invalid(`The body is not valid JSON: ${reason.slice(0, 300)}.`, null, 'invalid_json');
+  }
+}
+
+async function readText(request: Request, maxBytes: number): Promise<string> {
+  const tooLarge = () =>
+    new ApiError(413, `The body is larger than the ${maxBytes} bytes that this server accepts.`, {
+      code: 'body_too_large',
+    });
+  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge();
+  if (!request.body) return '';
+  const reader = request.body.getReader();
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    bytes += value.length;
+    if (bytes > maxBytes) {
+      await reader.cancel();
+      throw tooLarge();
+    }
+    chunks.push(value);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+  } catch {
+    throw invalid('The body is not valid UTF-8.', null, 'invalid_json');
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * The allow-list of model names: those served from the start, and those that jobs have made. Tuned models load on their
+ * first use and make room for each other; a lease keeps a model from being unloaded under a running generation.
+ *
+ * @module
+ */
+
+import { join } from 'node:path';
+import type { Engine, ModelInfo } from '../src/engine/types.ts';
+import type { ServedModel } from './configuration.ts';
+import { ApiError } from './errors.ts';
+import type { Logger } from './log.ts';
+import type { Store, TunedModelRecord } from './store.ts';
+
+/** What a request holds while it uses a model. */
+export interface ModelLease {
+  info: ModelInfo;
+  release(): void;
+}
+
+/** A model by name, loaded or not. */
+export interface ModelEntry {
+  id: string;
+  createdAt: number;
+  /** The model it was tuned from; `null` for a base model. */
+  base: string | null;
+  jobId: string | null;
+  step: number | null;
+  info: ModelInfo | undefined;
+}
+
+interface Loaded {
+  info: ModelInfo;
+  leases: number;
+  lastUsed: number;
+  tuned: boolean;
+  /** Deleted while in use: goes when its last lease ends. */
+  doomed: boolean;
+}
+
+export class ModelRegistry {
+  readonly #engine: Engine;
+  readonly #store: Store;
+  readonly #log: Logger;
+  readonly #runsDirectory: string;
+  readonly #maxTuned: number;
+  readonly #base = new Map<string, ModelInfo>();
+  readonly #loaded = new Map<string, Loaded>();
+  readonly #loading = new Map<string, Promise<Loaded>>();
+  #clock = 0;
+
+  constructor(options: { engine: Engine; store: Store; log: Logger; runsDirectory: string; maxTuned: number }) {
+    this.#engine = options.engine;
+    this.#store = options.store;
+    this.#log = options.log;
+    this.#runsDirectory = options.runsDirectory;
+    this.#maxTuned = options.maxTuned;
+  }
+
+  /** Loads the models served from the start, in order. Rejects with the engine's error for the first that fails. */
+  async loadBase(models: ServedModel[]): Promise<void> {
+    for (const model of models) {
+      const info = await this.#engine.loadModel(model);
+      this.#base.set(model.id, info);
+      this.#loaded.set(model.id, { info, leases: 0, lastUsed: 0, tuned: false, doomed: false });
+      this.#log.info('model loaded', { model: model.id, parameters: info.parameterCount });
+    }
+  }
+
+  list(): ModelEntry[] {
+    const base = [...this.#base.keys()];
+    const tuned = this.#store.tunedModels().map((record) => record.id);
+    return [...base, ...tuned].map((id) => this.find(id)!);
+  }
+
+  find(id: string): ModelEntry | undefined {
+    const base = this.#base.get(id);
+    if (base) return { id, createdAt: base.createdAt, base: null, jobId: null, step: null, info: base };
+    const record = this.#store.tunedModel(id);
+    if (!record) return undefined;
+    const { createdAt, base: from, jobId, step } = record;
+    return { id, createdAt, base: from, jobId, step, info: this.#loaded.get(id)?.info };
+  }
+
+  /**
+   * Loads the model if need be and holds it until the lease is released.
+   * @throws ApiError 404 `model_not_found` for a name that is not on the list; the engine's error if loading fails
+   */
+  async acquire(id: string): Promise<ModelLease> {
+    let loaded = this.#loaded.get(id);
+    if (!loaded || loaded.doomed) {
+      const record = this.#store.tunedModel(id);
+      if (!record) throw modelNotFound(id);
+      let loading = this.#loading.get(id);
+      if (!loading) {
+        loading = this.#load(record).finally(() => this.#loading.delete(id));
+        this.#loading.set(id, loading);
+      }
+      loaded = await loading;
+    }
+    const held = loaded;
+    held.leases++;
+    held.lastUsed = ++this.#clock;
+    let released = false;
+    return {
+      info: held.info,
+      release: () => {
+        if (released) return;
+        released = true;
+        held.leases--;
+        if (held.doomed && held.leases === 0) void this.#unload(id);
+      },
+    };
+  }
+
+  /** Puts a tuned model on the list; it loads on its first use. */
+  register(record: TunedModelRecord): void {
+    this.#store.insertTunedModel(record);
+  }
+
+  /**
+   * Takes a tuned model off the list and frees its memory. The run folder stays.
+   * @throws ApiError 404 for an unknown name, 403 for a base model
+   */
+  async remove(id: string): Promise<void> {
+    if (this.#base.has(id)) {
+      throw new ApiError(
+        403,
+        `"${id}" is served from the start of the server; only fine-tuned models can be deleted.`,
+        {
+          param: 'model',
+          code: 'model_not_deletable',
+        },
+      );
+    }
+    if (!this.#store.tunedModel(id)) throw modelNotFound(id);
+    this.#store.deleteTunedModel(id);
+    const loaded = this.#loaded.get(id);
+    if (!loaded) return;
+    loaded.doomed = true;
+    if (loaded.leases === 0) await this.#unload(id);
+  }
+
+  async #load(record: TunedModelRecord): Promise<Loaded> {
+    await this.#makeRoom();
+    const path = join(this.#runsDirectory, record.jobId);
+    const step = record.step === null ? {} : { step: record.step };
+    const info = await this.#engine.loadModel({ id: record.id, path, ...step });
+    const loaded: Loaded = { info, leases: 0, lastUsed: ++this.#clock, tuned: true, doomed: false };
+    this.#loaded.set(record.id, loaded);
+    this.#log.info('tuned model loaded', { model: record.id });
+    return loaded;
+  }
+
+  /** Unloads idle tuned models, the one unused for longest first, until one more is within the limit. */
+  async #makeRoom(): Promise<void> {
+    const tuned = [...this.#loaded].filter(([, loaded]) => loaded.tuned);
+    const idle = tuned.filter(([, loaded]) => loaded.leases === 0).sort(([, a], [, b]) => a.lastUsed - b.lastUsed);
+    for (const [id] of idle.slice(0, Math.max(0, tuned.length - this.#maxTuned + 1))) await this.#unload(id);
+  }
+
+  async #unload(id: string): Promise<void> {
+    this.#loaded.delete(id);
+    try {
+      await this.#engine.unloadModel(id);
+    } catch (error) {
+      this.#log.warn('a model could not be unloaded', { model: id, reason: String(error) });
+    }
+  }
+}
+
+function modelNotFound(id: string): ApiError {
+  return new ApiError(404, `The model "${id}" does not exist here. GET /v1/models lists those that do.`, {
+    param: 'model',
+    code: 'model_not_found',
+  });
+}

@@ -1,0 +1,143 @@
+/**
+ * POST /v1/chat/completions.
+ *
+ * @module
+ */
+
+import { createRoute } from '@hono/zod-openapi';
+import type { Routes } from '../application.ts';
+import { invalid } from '../errors.ts';
+import { type ChoiceEvent, type ShownToken, startGeneration } from '../generation/generate.ts';
+import { chatMessages, type Prompt } from '../generation/prompts.ts';
+import { streamGeneration } from '../generation/stream.ts';
+import { checkStreamOptions } from '../generation/stream-options.ts';
+import { createIdentifier, unixTime } from '../identifiers.ts';
+import { errorResponse, jsonBody } from '../schemas/common.ts';
+import { type ChatLogprobs, type ChatRequest, chatCompletion, chatRequest } from '../schemas/generation.ts';
+import { eventStreamContent } from '../schemas/streams.ts';
+
+const route = createRoute({
+  method: 'post',
+  path: '/v1/chat/completions',
+  tags: ['Inference'],
+  summary: 'Answer a conversation',
+  request: { body: jsonBody(chatRequest) },
+  responses: {
+    200: {
+      description: 'The answers; with `stream`, chunks of them as server-sent events',
+      content: { 'application/json': { schema: chatCompletion }, ...eventStreamContent },
+    },
+    ...errorResponse,
+  },
+});
+
+/** What this server would have to pretend. */
+function refuseUnsupported(request: ChatRequest): void {
+  if (request.tools?.length) throw invalid('"tools" are not supported.', 'tools', 'unsupported');
+  if ((request.tool_choice ?? 'none') !== 'none' && request.tool_choice !== 'auto') {
+    throw invalid('"tool_choice" is not supported.', 'tool_choice', 'unsupported');
+  }
+  if ((request.response_format?.type ?? 'text') !== 'text') {
+    throw invalid('"response_format" other than {"type": "text"} is not supported.', 'response_format', 'unsupported');
+  }
+  if (request.modalities?.some((modality) => modality !== 'text')) {
+    throw invalid('The only modality is "text".', 'modalities', 'unsupported');
+  }
+  if ((request.top_logprobs ?? null) !== null && !request.logprobs) {
+    throw invalid('"top_logprobs" needs "logprobs": true.', 'top_logprobs');
+  }
+  const { max_tokens: older, max_completion_tokens: newer } = request;
+  if (older && newer && older !== newer) {
+    throw invalid('"max_tokens" and "max_completion_tokens" differ; give one.', 'max_tokens');
+  }
+}
+
+export const chatRoutes: Routes = (application, services) => {
+  application.openapi(route, async (context) => {
+    const request = context.req.valid('json');
+    refuseUnsupported(request);
+    checkStreamOptions(request);
+    const messages = chatMessages(request.messages, services.configuration.limits.promptCharacters);
+    const prompts: Prompt[] = [{ messages }];
+    const topLogprobs = request.logprobs ? (request.top_logprobs ?? 0) : undefined;
+    const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? undefined;
+    const lease = await services.models.acquire(request.model);
+    const options = { prompts, sampling: request, maxTokens, topLogprobs };
+    const generation = await startGeneration(services, lease, options, context.req.raw.signal);
+    const head = { id: createIdentifier('chatcmpl-'), created: unixTime(), model: request.model };
+    const n = request.n ?? 1;
+
+    if (request.stream) {
+      const includeUsage = request.stream_options?.include_usage === true;
+      const wrap = (choices: object[]) => ({
+        ...head,
+        object: 'chat.completion.chunk',
+        choices,
+        ...(includeUsage ? { usage: null } : {}),
+      });
+      const chunk = (index: number, delta: object, tokens: ShownToken[], finishReason: string | null = null) => {
+        const logprobs = topLogprobs === undefined || tokens.length === 0 ? null : toLogprobs(tokens);
+        return wrap([{ index, delta, finish_reason: finishReason, logprobs }]);
+      };
+      return streamGeneration(generation, {
+        head: Array.from({ length: n }, (_, index) =>
+          chunk(index, { role: 'assistant', content: '', refusal: null }, []),
+        ),
+        chunks: (event) => {
+          if (event.type === 'token') {
+            const silent = event.text === '' && topLogprobs === undefined;
+            return silent ? [] : [chunk(event.choice, { content: event.text }, [event.token])];
+          }
+          return [
+            ...(event.text === '' ? [] : [chunk(event.choice, { content: event.text }, [])]),
+            chunk(event.choice, {}, [], event.finishReason),
+          ];
+        },
+        usage: includeUsage ? (usage) => ({ ...wrap([]), usage }) : undefined,
+        onError: (error) => context.get('log').error('stream failed', { error: String(error) }),
+      });
+    }
+
+    const answers = Array.from({ length: n }, (): Answer => ({ content: '', finishReason: 'length', tokens: [] }));
+    try {
+      for await (const event of generation.events) add(answers[event.choice]!, event);
+    } finally {
+      generation.close();
+    }
+    return context.json(
+      {
+        ...head,
+        object: 'chat.completion' as const,
+        choices: answers.map(({ content, finishReason, tokens }, index) => ({
+          index,
+          message: { role: 'assistant' as const, content, refusal: null },
+          finish_reason: finishReason,
+          logprobs: topLogprobs === undefined ? null : toLogprobs(tokens),
+        })),
+        usage: generation.usage,
+      },
+      200,
+    );
+  });
+};
+
+interface Answer {
+  content: string;
+  finishReason: 'stop' | 'length';
+  tokens: ShownToken[];
+}
+
+function add(answer: Answer, event: ChoiceEvent): void {
+  answer.content += event.text;
+  if (event.type === 'token') answer.tokens.push(event.token);
+  else answer.finishReason = event.finishReason;
+}
+
+function toLogprobs(tokens: ShownToken[]): ChatLogprobs {
+  const shown = ({ text, logprob }: { text: string; logprob: number }) => ({
+    token: text,
+    logprob,
+    bytes: [...Buffer.from(text)],
+  });
+  return { content: tokens.map((token) => ({ ...shown(token), top_logprobs: token.top.map(shown) })), refusal: null };
+}

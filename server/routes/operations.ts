@@ -1,0 +1,85 @@
+/**
+ * For supervisors and monitoring: /health, /ready, /metrics.
+ *
+ * @module
+ */
+
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Routes } from '../application.ts';
+import { ApiError } from '../errors.ts';
+import { stoppingError } from '../generation/generate.ts';
+import { errorResponse, jsonResponse } from '../schemas/common.ts';
+import type { Services } from '../services.ts';
+
+const tags = ['Operations'];
+
+const healthRoute = createRoute({
+  method: 'get',
+  path: '/health',
+  tags,
+  summary: 'Whether the process answers; needs no key',
+  responses: jsonResponse(z.object({ status: z.literal('ok') }), 'It does'),
+});
+
+const readyRoute = createRoute({
+  method: 'get',
+  path: '/ready',
+  tags,
+  summary: 'Whether the GPU is open and models are loaded',
+  responses: jsonResponse(
+    z.object({ status: z.literal('ready'), adapter: z.string(), models: z.array(z.string()) }),
+    'It is; 503 otherwise',
+  ),
+});
+
+const metricsRoute = createRoute({
+  method: 'get',
+  path: '/metrics',
+  tags,
+  summary: 'Metrics in the text format of Prometheus',
+  responses: {
+    200: { description: 'The series', content: { 'text/plain': { schema: z.string() } } },
+    ...errorResponse,
+  },
+});
+
+export const operationRoutes: Routes = (application, services) => {
+  application.openapi(healthRoute, (context) => context.json({ status: 'ok' as const }, 200));
+
+  application.openapi(readyRoute, async (context) => {
+    if (services.stopping.aborted) throw stoppingError();
+    const loaded = services.models.list().filter(({ info }) => info !== undefined);
+    if (loaded.length === 0) throw new ApiError(503, 'No model is loaded yet.', { code: 'not_ready' });
+    const { adapter } = await services.engine.info();
+    return context.json(
+      { status: 'ready' as const, adapter: adapter.description, models: loaded.map(({ id }) => id) },
+      200,
+    );
+  });
+
+  application.openapi(metricsRoute, async (context) => {
+    await gauge(services);
+    return context.text(services.metrics.text(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' });
+  });
+};
+
+/** Sets what is not counted as it happens but looked up when it is asked for. */
+async function gauge({ metrics, engine, jobs, signals, models, activeGenerations }: Services): Promise<void> {
+  metrics.set('subzero_generations_active', 'Completions being generated.', activeGenerations.count);
+  metrics.set('subzero_jobs_waiting', 'Fine-tuning jobs in the queue.', jobs.waiting);
+  metrics.set('subzero_jobs_running', 'Fine-tuning jobs being trained.', jobs.current === undefined ? 0 : 1);
+  metrics.set('subzero_event_streams_waiting', 'Event streams with nothing to send.', signals.waiting);
+  metrics.set('subzero_models_loaded', 'Models in memory.', models.list().filter(({ info }) => info).length);
+  let available = 1;
+  try {
+    const { memory } = await engine.info();
+    metrics.set('subzero_gpu_bytes', 'GPU memory in use.', memory.liveBytes);
+    metrics.set('subzero_gpu_peak_bytes', 'Most GPU memory ever in use.', memory.peakBytes);
+    for (const [category, bytes] of Object.entries(memory.byCategory)) {
+      metrics.set('subzero_gpu_category_bytes', 'GPU memory in use by what it holds.', bytes, { category });
+    }
+  } catch {
+    available = 0;
+  }
+  metrics.set('subzero_gpu_available', 'Whether the GPU answers; 0 after the device was lost.', available);
+}

@@ -1,0 +1,180 @@
+/**
+ * Requests and answers of /v1/completions and /v1/chat/completions.
+ *
+ * Three kinds of fields: those that are honoured; those that change nothing for a local server (accepted and ignored, see
+ * {@link ignoredFields}); those that would be a lie to accept (refused by the routes). Anything else is an unknown field.
+ *
+ * @module
+ */
+
+import { z } from '@hono/zod-openapi';
+import { modelName, seed } from './common.ts';
+import {
+  maxChoices,
+  maxContentParts,
+  maxLegacyLogprobs,
+  maxLogitBiases,
+  maxMessages,
+  maxPrompts,
+  maxStopLength,
+  maxStopSequences,
+  maxTokenId,
+  maxTokensBound,
+  maxTopK,
+  maxTopLogprobs,
+} from './limits.ts';
+
+const stopSequence = z.string().min(1).max(maxStopLength);
+
+/** Sampling and shape of the answer, common to both. */
+const sampling = {
+  model: modelName,
+  n: z.number().int().min(1).max(maxChoices).nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  top_k: z
+    .number()
+    .int()
+    .min(0)
+    .max(maxTopK)
+    .nullish()
+    .openapi({ description: 'Sample among the k most likely tokens; 0 = all. Not an OpenAI field.' }),
+  seed: seed.nullish(),
+  stop: z
+    .union([stopSequence, z.array(stopSequence).max(maxStopSequences)], {
+      error: `expected a non-empty string, or up to ${maxStopSequences} of them, each at most ${maxStopLength} characters`,
+    })
+    .nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z
+    .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
+    .nullish(),
+  logit_bias: z
+    .record(z.string().regex(/^\d{1,10}$/, 'token ids are whole numbers'), z.number().min(-100).max(100))
+    .refine((bias) => Object.keys(bias).length <= maxLogitBiases, `at most ${maxLogitBiases} entries`)
+    .nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+};
+
+/** Bookkeeping of hosted services. */
+const ignoredFields = {
+  user: z.string().max(512).nullish(),
+  metadata: z.record(z.string().max(64), z.string().max(512)).nullish(),
+  store: z.boolean().nullish(),
+  service_tier: z.string().max(32).nullish(),
+  safety_identifier: z.string().max(512).nullish(),
+  prompt_cache_key: z.string().max(512).nullish(),
+};
+
+const tokens = z.array(z.number().int().min(0).max(maxTokenId)).min(1);
+
+export const completionRequest = z
+  .strictObject({
+    ...sampling,
+    prompt: z
+      .union([z.string(), tokens, z.array(z.string()).min(1).max(maxPrompts), z.array(tokens).min(1).max(maxPrompts)], {
+        error: `expected a string, an array of token ids, or up to ${maxPrompts} of either`,
+      })
+      .openapi({ example: 'The film was' }),
+    max_tokens: z.number().int().min(1).max(maxTokensBound).nullish().openapi({ default: 16 }),
+    logprobs: z.number().int().min(0).max(maxLegacyLogprobs).nullish(),
+    echo: z.boolean().nullish(),
+    best_of: z.number().int().min(1).max(maxChoices).nullish(),
+    suffix: z.string().nullish(),
+    user: ignoredFields.user,
+  })
+  .openapi('CompletionRequest');
+
+const contentPart = z.strictObject({ type: z.literal('text'), text: z.string() });
+
+const messageContent = z.union([z.string(), z.array(contentPart).max(maxContentParts)], {
+  error: 'expected a string or an array of {"type": "text", "text": …}; other kinds of content are not supported',
+});
+
+const message = z.strictObject({
+  role: z.enum(['system', 'developer', 'user', 'assistant']),
+  content: messageContent.nullish(),
+  name: z.string().min(1).max(64).optional(),
+  refusal: z.null().optional(),
+});
+
+export const chatRequest = z
+  .strictObject({
+    ...sampling,
+    ...ignoredFields,
+    messages: z.array(message).min(1).max(maxMessages),
+    max_tokens: z.number().int().min(1).max(maxTokensBound).nullish(),
+    max_completion_tokens: z.number().int().min(1).max(maxTokensBound).nullish(),
+    logprobs: z.boolean().nullish(),
+    top_logprobs: z.number().int().min(0).max(maxTopLogprobs).nullish(),
+    response_format: z.looseObject({ type: z.string() }).nullish(),
+    modalities: z.array(z.string()).max(4).nullish(),
+    tools: z.array(z.unknown()).max(128).nullish(),
+    tool_choice: z.union([z.string(), z.looseObject({})]).nullish(),
+    parallel_tool_calls: z.boolean().nullish(),
+  })
+  .openapi('ChatCompletionRequest');
+
+export const usage = z
+  .object({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() })
+  .openapi('Usage');
+
+const finishReason = z.enum(['stop', 'length']);
+
+const legacyLogprobs = z.object({
+  tokens: z.array(z.string()),
+  token_logprobs: z.array(z.number()),
+  top_logprobs: z.array(z.record(z.string(), z.number())),
+  text_offset: z.array(z.int()),
+});
+
+export const completion = z
+  .object({
+    id: z.string(),
+    object: z.literal('text_completion'),
+    created: z.int(),
+    model: z.string(),
+    choices: z.array(
+      z.object({
+        index: z.int(),
+        text: z.string(),
+        finish_reason: finishReason,
+        logprobs: legacyLogprobs.nullable(),
+      }),
+    ),
+    usage,
+  })
+  .openapi('Completion');
+
+const tokenLogprob = z.object({ token: z.string(), logprob: z.number(), bytes: z.array(z.int()).nullable() });
+
+const chatLogprobs = z.object({
+  content: z.array(tokenLogprob.extend({ top_logprobs: z.array(tokenLogprob) })),
+  refusal: z.null(),
+});
+
+export const chatCompletion = z
+  .object({
+    id: z.string(),
+    object: z.literal('chat.completion'),
+    created: z.int(),
+    model: z.string(),
+    choices: z.array(
+      z.object({
+        index: z.int(),
+        message: z.object({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
+        finish_reason: finishReason,
+        logprobs: chatLogprobs.nullable(),
+      }),
+    ),
+    usage,
+  })
+  .openapi('ChatCompletion');
+
+export type CompletionRequest = z.infer<typeof completionRequest>;
+export type ChatRequest = z.infer<typeof chatRequest>;
+export type Usage = z.infer<typeof usage>;
+export type LegacyLogprobs = z.infer<typeof legacyLogprobs>;
+export type ChatLogprobs = z.infer<typeof chatLogprobs>;
+export type Sampling = Pick<CompletionRequest, keyof typeof sampling>;

@@ -1,0 +1,158 @@
+/**
+ * Fine-tuning jobs, their events and checkpoints. The hyperparameters of zeroth-order training are those of the training
+ * configuration (their bounds and choices are checked there, in one place).
+ *
+ * @module
+ */
+
+import { z } from '@hono/zod-openapi';
+import { defaultConfiguration } from '../../src/train/configuration.ts';
+import { settings, wireName } from '../jobs/hyperparameters.ts';
+import { listOf, modelName, pageQuery, queryInteger, resourceId, seed } from './common.ts';
+import {
+  maxEpochs,
+  maxMetadataKey,
+  maxMetadataPairs,
+  maxMetadataValue,
+  maxPageSize,
+  maxSuffixLength,
+} from './limits.ts';
+
+const auto = z.literal('auto');
+const epochs = z.union([auto, z.number().int().min(1).max(maxEpochs)]).nullish();
+const multiplier = z.union([auto, z.number().gt(0).max(1e6)]).nullish();
+
+function settingSchema(value: string | number | boolean): z.ZodType<string | number | boolean | null | undefined> {
+  const expected = `expected a ${typeof value} or "auto"`;
+  const kind = { string: z.string().max(64), number: z.number(), boolean: z.boolean() }[
+    typeof value as 'string' | 'number' | 'boolean'
+  ];
+  return z.union([kind, auto], { error: expected }).nullish().openapi({ default: value });
+}
+
+const zerothOrderHyperparameters = z
+  .strictObject({
+    ...Object.fromEntries(settings.map((setting) => [wireName(setting), settingSchema(defaultConfiguration[setting])])),
+    n_epochs: epochs.openapi({ description: 'Instead of steps: how often each example is drawn on average' }),
+    learning_rate_multiplier: multiplier.openapi({ description: 'Instead of learning_rate: a factor on its default' }),
+  })
+  .openapi('ZerothOrderHyperparameters');
+
+const supervisedHyperparameters = z.strictObject({
+  n_epochs: epochs,
+  batch_size: z.union([auto, z.number().int().min(1).max(65_536)]).nullish(),
+  learning_rate_multiplier: multiplier,
+});
+
+const metadata = z
+  .record(z.string().min(1).max(maxMetadataKey), z.string().max(maxMetadataValue))
+  .refine((pairs) => Object.keys(pairs).length <= maxMetadataPairs, `at most ${maxMetadataPairs} pairs`);
+
+export const jobRequest = z
+  .strictObject({
+    model: modelName,
+    training_file: resourceId,
+    validation_file: resourceId.nullish(),
+    suffix: z
+      .string()
+      .min(1)
+      .max(maxSuffixLength)
+      .regex(/^[A-Za-z0-9._-]+$/, 'letters, digits, ".", "_" and "-" only')
+      .nullish(),
+    seed: seed.nullish(),
+    metadata: metadata.nullish(),
+    hyperparameters: supervisedHyperparameters
+      .nullish()
+      .openapi({ description: 'The older place of the hyperparameters of method "supervised"' }),
+    method: z
+      .discriminatedUnion('type', [
+        z.strictObject({
+          type: z.literal('zeroth_order'),
+          zeroth_order: z.strictObject({ hyperparameters: zerothOrderHyperparameters.nullish() }).nullish(),
+        }),
+        z.strictObject({
+          type: z.literal('supervised'),
+          supervised: z.strictObject({ hyperparameters: supervisedHyperparameters.nullish() }).nullish(),
+        }),
+      ])
+      .nullish(),
+    integrations: z.array(z.unknown()).max(0, 'integrations are not supported').nullish(),
+  })
+  .openapi('FineTuningJobRequest');
+
+const hyperparameterValue = z.union([z.string(), z.number(), z.boolean()]);
+
+export const job = z
+  .object({
+    id: z.string(),
+    object: z.literal('fine_tuning.job'),
+    created_at: z.int(),
+    finished_at: z.int().nullable(),
+    status: z.enum(['validating_files', 'queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled']),
+    model: z.string(),
+    fine_tuned_model: z.string().nullable(),
+    organization_id: z.string(),
+    training_file: z.string(),
+    validation_file: z.string().nullable(),
+    result_files: z.array(z.string()),
+    hyperparameters: z.record(z.string(), hyperparameterValue),
+    method: z.object({
+      type: z.enum(['zeroth_order', 'supervised']),
+      zeroth_order: z.object({ hyperparameters: z.record(z.string(), hyperparameterValue) }).optional(),
+      supervised: z.object({ hyperparameters: z.record(z.string(), hyperparameterValue) }).optional(),
+    }),
+    seed: z.int(),
+    trained_tokens: z.int().nullable(),
+    estimated_finish: z.int().nullable(),
+    error: z.object({ code: z.string(), message: z.string(), param: z.string().nullable() }).nullable(),
+    integrations: z.array(z.unknown()),
+    metadata: z.record(z.string(), z.string()).nullable(),
+    progress: z
+      .object({ step: z.int(), total_steps: z.int(), train_loss: z.number().nullable() })
+      .openapi({ description: 'Where the training stands. Not an OpenAI field.' }),
+  })
+  .openapi('FineTuningJob');
+
+export const jobList = listOf(job);
+
+export const jobEvent = z
+  .object({
+    id: z.string(),
+    object: z.literal('fine_tuning.job.event'),
+    created_at: z.int(),
+    level: z.enum(['info', 'warn', 'error']),
+    message: z.string(),
+    type: z.enum(['message', 'metrics']),
+    data: z.record(z.string(), z.unknown()).nullable(),
+  })
+  .openapi('FineTuningJobEvent');
+
+export const jobEventList = listOf(jobEvent);
+
+export const jobQuery = pageQuery;
+
+export const eventQuery = z.strictObject({
+  after: resourceId.optional(),
+  limit: queryInteger(1, maxPageSize, 20),
+  order: z.enum(['asc', 'desc']).default('desc').openapi({ description: 'Not an OpenAI field.' }),
+  stream: z.enum(['true', 'false']).default('false').openapi({ description: 'true = server-sent events' }),
+});
+
+export const checkpoint = z
+  .object({
+    id: z.string(),
+    object: z.literal('fine_tuning.job.checkpoint'),
+    created_at: z.int(),
+    fine_tuned_model_checkpoint: z.string(),
+    fine_tuning_job_id: z.string(),
+    step_number: z.int(),
+    metrics: z.record(z.string(), z.number()),
+  })
+  .openapi('FineTuningJobCheckpoint');
+
+export const checkpointList = listOf(checkpoint);
+
+export type JobRequest = z.infer<typeof jobRequest>;
+export type Job = z.infer<typeof job>;
+export type JobEvent = z.infer<typeof jobEvent>;
+export type Checkpoint = z.infer<typeof checkpoint>;

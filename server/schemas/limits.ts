@@ -1,0 +1,32 @@
+/**
+ * Bounds of request fields. Those that OpenAI documents are the same here; the others keep a single request from taking
+ * the service away from everybody else.
+ *
+ * @module
+ */
+
+export const maxNameLength = 256;
+export const maxChoices = 16;
+/** Prompts × n of one request. */
+export const maxCompletionsPerRequest = 64;
+export const maxPrompts = 64;
+export const maxMessages = 1024;
+export const maxContentParts = 256;
+export const maxTokensBound = 1_000_000;
+export const maxStopSequences = 4;
+export const maxStopLength = 256;
+export const maxTopLogprobs = 20;
+/** Of POST /v1/completions, where OpenAI allows fewer. */
+export const maxLegacyLogprobs = 5;
+export const maxLogitBiases = 1024;
+export const maxTopK = 100_000;
+export const maxSuffixLength = 64;
+export const maxMetadataPairs = 16;
+export const maxMetadataKey = 64;
+export const maxMetadataValue = 512;
+export const maxEpochs = 10_000;
+export const maxPageSize = 100;
+export const maxFilesPageSize = 10_000;
+export const maxIdempotencyKeyLength = 255;
+/** Token ids are below this whatever the model; each is checked against the vocabulary as well. */
+export const maxTokenId = 2 ** 31 - 1;

@@ -1,0 +1,87 @@
+/**
+ * Everything that routes and middleware share, put together once. Who runs a server by hand calls {@link createServices},
+ * gives the result to `createApplication`, then `start()` and `jobs.start()`; `serve` does all of it, and the stopping.
+ *
+ * @module
+ */
+
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Engine } from '../src/engine/types.ts';
+import type { ServedModel, ServerConfiguration } from './configuration.ts';
+import { FileLibrary } from './files/library.ts';
+import { JobRunner } from './jobs/runner.ts';
+import { JobSignals } from './jobs/signals.ts';
+import { createLogger, type Logger } from './log.ts';
+import { Metrics } from './metrics.ts';
+import { ModelRegistry } from './models.ts';
+import type { Store } from './store.ts';
+
+/** How long an answer is kept for its `Idempotency-Key`. */
+const answerSeconds = 24 * 60 * 60;
+
+export interface Services {
+  engine: Engine;
+  store: Store;
+  configuration: ServerConfiguration;
+  log: Logger;
+  metrics: Metrics;
+  models: ModelRegistry;
+  files: FileLibrary;
+  jobs: JobRunner;
+  signals: JobSignals;
+  /** Aborts when the server begins to stop: event streams end, new work is refused. */
+  stopping: AbortSignal;
+  /** Aborts when the grace period is over: running generations end. */
+  stopped: AbortSignal;
+  /** Completions being generated now. */
+  activeGenerations: { count: number };
+  /** Prepares folders and loads the base models. The jobs of an earlier server go on with `jobs.start()`. */
+  start(models: ServedModel[]): Promise<void>;
+  /** Refuses new work and ends event streams. */
+  beginStop(): void;
+  /** Ends running generations; their streams say why. */
+  endGenerations(): void;
+}
+
+export function createServices(options: {
+  engine: Engine;
+  store: Store;
+  configuration: ServerConfiguration;
+  log?: Logger;
+}): Services {
+  const { engine, store, configuration } = options;
+  const { dataDirectory, limits } = configuration;
+  const log = options.log ?? createLogger(configuration.logLevel);
+  const runsDirectory = join(dataDirectory, 'runs');
+  const metrics = new Metrics();
+  const signals = new JobSignals();
+  const models = new ModelRegistry({ engine, store, log, runsDirectory, maxTuned: limits.loadedTunedModels });
+  const files = new FileLibrary({ store, directory: join(dataDirectory, 'files'), limits });
+  const maxQueued = limits.queuedJobs;
+  const jobs = new JobRunner({ engine, store, files, models, signals, log, metrics, runsDirectory, maxQueued });
+  const stopping = new AbortController();
+  const stopped = new AbortController();
+  return {
+    engine,
+    store,
+    configuration,
+    log,
+    metrics,
+    models,
+    files,
+    jobs,
+    signals,
+    stopping: stopping.signal,
+    stopped: stopped.signal,
+    activeGenerations: { count: 0 },
+    async start(served) {
+      await mkdir(runsDirectory, { recursive: true });
+      await files.open();
+      store.forgetAnswersBefore(Math.floor(Date.now() / 1000) - answerSeconds);
+      await models.loadBase(served);
+    },
+    beginStop: () => stopping.abort(),
+    endGenerations: () => stopped.abort(),
+  };
+}

@@ -1,0 +1,258 @@
+/**
+ * A deterministic engine without a GPU: bytes are tokens, the "model" recites the alphabet, and training writes a small
+ * journal so that resuming can be tested. Knobs make it slow, make it fail, and tell what it was asked to do.
+ *
+ * @module
+ */
+
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type {
+  Engine,
+  EngineInfo,
+  EvaluationResult,
+  GenerateEvent,
+  GenerateRequest,
+  LoadModelRequest,
+  ModelInfo,
+  TrainEvent,
+  TrainRequest,
+} from '../../src/engine/types.ts';
+import { SubzeroError } from '../../src/errors.ts';
+import { resolveConfiguration } from '../../src/train/configuration.ts';
+
+const vocabularySize = 256;
+const contextLength = 512;
+
+interface Header {
+  model: string;
+  data: string;
+  steps: number;
+  evaluateEvery: number;
+}
+
+/** The file that makes a folder a run of this engine. */
+const journalName = 'journal.fake';
+
+async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  if (milliseconds > 0) await sleep(milliseconds, undefined, signal ? { signal } : {}).catch(() => {});
+  else await new Promise((resolve) => setImmediate(resolve));
+}
+
+export class FakeEngine implements Engine {
+  /** Milliseconds for a token and for a training step. */
+  tokenMilliseconds = 0;
+  stepMilliseconds = 0;
+  /** Thrown by `generate` after so many tokens. */
+  generationFailure: { after: number; error: Error } | undefined;
+  /** Thrown by `train` before this step. */
+  trainingFailure: { step: number; error: Error } | undefined;
+  /** Thrown by `info`. */
+  infoFailure: Error | undefined;
+  /** Thrown by `loadModel` for this id. */
+  loadFailure: { id: RegExp; error: Error } | undefined;
+
+  readonly generateRequests: GenerateRequest[] = [];
+  readonly trainRequests: TrainRequest[] = [];
+  readonly loadRequests: LoadModelRequest[] = [];
+  readonly unloaded: string[] = [];
+  generating = 0;
+  aborted = 0;
+  readonly #models = new Map<string, ModelInfo>();
+
+  async info(): Promise<EngineInfo> {
+    if (this.infoFailure) throw this.infoFailure;
+    return {
+      adapter: { vendor: 'none', architecture: 'none', device: 'none', description: 'fake adapter', software: true },
+      features: [],
+      memory: { liveBytes: 1000, peakBytes: 2000, byCategory: { weights: 900, activations: 100 } },
+    };
+  }
+
+  async loadModel(request: LoadModelRequest): Promise<ModelInfo> {
+    this.loadRequests.push(request);
+    if (this.loadFailure?.id.test(request.id)) throw this.loadFailure.error;
+    const kind = existsSync(join(request.path, journalName)) ? 'run' : 'base';
+    if (kind === 'base' && !request.path.startsWith('fake:')) {
+      throw new SubzeroError('not_found', `${request.path} holds neither a model nor a run`, { parameter: 'path' });
+    }
+    const info: ModelInfo = {
+      id: request.id,
+      path: request.path,
+      architecture: 'fake',
+      parameterCount: 42,
+      vocabularySize,
+      contextLength,
+      kind,
+      ...(kind === 'run' ? { step: request.step ?? this.#journal(request.path).steps } : {}),
+      createdAt: 1_700_000_000,
+    };
+    this.#models.set(request.id, info);
+    return info;
+  }
+
+  async unloadModel(id: string): Promise<void> {
+    this.#model(id);
+    this.#models.delete(id);
+    this.unloaded.push(id);
+  }
+
+  async models(): Promise<ModelInfo[]> {
+    return [...this.#models.values()];
+  }
+
+  async tokenize(model: string, text: string, addSpecialTokens = true): Promise<number[]> {
+    this.#model(model);
+    return [...(addSpecialTokens ? [1] : []), ...new TextEncoder().encode(text)];
+  }
+
+  async detokenize(model: string, tokens: number[]): Promise<string> {
+    this.#model(model);
+    return new TextDecoder().decode(new Uint8Array(tokens.filter((token) => token !== 1)));
+  }
+
+  async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {
+    const model = this.#model(request.model);
+    this.generateRequests.push(request);
+    const given = [request.prompt, request.tokens, request.messages].filter((value) => value !== undefined);
+    if (given.length !== 1) throw new Error('exactly one of prompt, tokens and messages');
+    const text = request.prompt ?? request.messages?.map(({ content }) => content).join('\n');
+    const prompt = request.tokens ?? (await this.tokenize(request.model, text!));
+    if (prompt.length >= contextLength) {
+      throw new SubzeroError(
+        'invalid_argument',
+        `the prompt has ${prompt.length} tokens, the context ${contextLength}`,
+      );
+    }
+    this.generating++;
+    try {
+      yield { type: 'start', promptTokens: prompt.length };
+      // A base model recites from "a", a tuned one from "A"; the seed moves the beginning.
+      const first = (model.kind === 'run' ? 65 : 97) as number;
+      const limit = Math.min(request.maxTokens ?? contextLength, contextLength - prompt.length);
+      let full = '';
+      let sent = 0;
+      let count = 0;
+      let finishReason: 'stop' | 'length' = 'length';
+      const longestStop = Math.max(0, ...(request.stop ?? []).map((stop) => stop.length));
+      while (count < limit) {
+        if (this.generationFailure?.after === count) throw this.generationFailure.error;
+        await pause(this.tokenMilliseconds, signal);
+        if (signal?.aborted) {
+          this.aborted++;
+          return;
+        }
+        const forced = Object.entries(request.logitBias ?? {}).find(([, bias]) => bias >= 100);
+        const id = forced ? Number(forced[0]) : first + (((request.seed ?? 0) + count) % 26);
+        full += String.fromCharCode(id);
+        count++;
+        const stops = (request.stop ?? []).map((stop) => full.indexOf(stop)).filter((at) => at >= 0);
+        if (stops.length > 0) {
+          full = full.slice(0, Math.min(...stops));
+          finishReason = 'stop';
+        }
+        // What could be the beginning of a stop string is held back.
+        const ready =
+          finishReason === 'stop' ? full.length : Math.max(sent, full.length - Math.max(0, longestStop - 1));
+        const ownText = full.slice(sent, Math.max(sent, ready));
+        sent += ownText.length;
+        const top = Array.from({ length: request.topLogprobs ?? 0 }, (_, rank) => ({
+          id: id + rank,
+          text: String.fromCharCode(id + rank),
+          logprob: -0.5 - rank,
+        }));
+        yield { type: 'token', id, text: ownText, logprob: -0.5, topLogprobs: top };
+        if (finishReason === 'stop') break;
+      }
+      yield { type: 'done', finishReason, text: full, promptTokens: prompt.length, completionTokens: count };
+    } finally {
+      this.generating--;
+    }
+  }
+
+  async *train(request: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
+    this.trainRequests.push(request);
+    let run: string;
+    let header: Header;
+    let step = 0;
+    if ('resume' in request) {
+      run = request.resume;
+      ({ header, steps: step } = this.#journal(run));
+      this.#model(header.model);
+    } else {
+      run = request.out;
+      if (existsSync(run)) throw new SubzeroError('conflict', `${run} exists`);
+      const configuration = resolveConfiguration(request.configuration);
+      this.#model(request.model);
+      const { steps, evaluateEvery } = configuration;
+      const data = 'file' in request.data ? request.data.file : request.data.directory;
+      header = { model: request.model, data, steps, evaluateEvery };
+      const examples = readFileSync(data, 'utf8');
+      if (examples.includes('refused by the engine')) {
+        throw new SubzeroError('invalid_data', `${data} line 1: refused by the engine`, { parameter: 'training_file' });
+      }
+      mkdirSync(run, { recursive: true });
+      writeFileSync(join(run, journalName), `${JSON.stringify(header)}\n`);
+    }
+    const examples = readFileSync(header.data, 'utf8').trim().split('\n').length;
+    const plan = { weightBytes: 1, factorBytes: 2, activationBytes: 3 };
+    yield { type: 'start', run, step, steps: header.steps, examples, plan };
+    const evaluation = (): TrainEvent => ({
+      type: 'evaluation',
+      step,
+      examples,
+      loss: 1 / (step + 1),
+      accuracy: 0.5,
+      tokens: 10,
+      seconds: 0.1,
+    });
+    while (step < header.steps && !signal?.aborted) {
+      await pause(this.stepMilliseconds, signal);
+      if (signal?.aborted) break;
+      if (this.trainingFailure?.step === step + 1) throw this.trainingFailure.error;
+      step++;
+      appendFileSync(join(run, journalName), `${step}\n`);
+      yield {
+        type: 'step',
+        step,
+        steps: header.steps,
+        loss: 1 / step,
+        projectedGradient: 0.25,
+        learningRate: 1e-6,
+        tokensPerSecond: 100,
+        elapsedSeconds: step,
+        etaSeconds: header.steps - step,
+        trainedTokens: step * 10,
+      };
+      if (header.evaluateEvery > 0 && step % header.evaluateEvery === 0) yield evaluation();
+    }
+    const outcome = step === header.steps ? 'finished' : 'stopped';
+    yield { type: 'done', run, step, outcome, trainedTokens: step * 10, seconds: step };
+  }
+
+  async evaluate(): Promise<EvaluationResult> {
+    return { examples: 1, loss: 1, accuracy: null, tokens: 1, seconds: 0 };
+  }
+
+  async exportRun(): Promise<string[]> {
+    return [];
+  }
+
+  async close(): Promise<void> {
+    this.#models.clear();
+  }
+
+  #model(id: string): ModelInfo {
+    const model = this.#models.get(id);
+    if (!model) throw new SubzeroError('not_found', `no model "${id}" is loaded`, { parameter: 'model' });
+    return model;
+  }
+
+  #journal(run: string): { header: Header; steps: number } {
+    const path = join(run, journalName);
+    if (!existsSync(path)) throw new SubzeroError('not_found', `${run} has no journal`, { parameter: 'resume' });
+    const [header, ...steps] = readFileSync(path, 'utf8').trim().split('\n');
+    return { header: JSON.parse(header!) as Header, steps: steps.length };
+  }
+}
