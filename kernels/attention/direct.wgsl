@@ -1,0 +1,72 @@
+// Attention, direct: one invocation per (row, head) walks its keys once with an online softmax in f32, everything in registers.
+//
+//   y[i, h] = Σ_j softmax_j(scale · q[i, h]·k[j, h / group]) · v[j, h / group]
+//
+// q, y: [rows, heads · 4·HEAD_QUADS]; k, v: [key rows, key_heads · 4·HEAD_QUADS], f32. Which keys a row sees is data: ranges[i mod rows_per_probe]
+// = (a₀, a₁, b₀, b₁) stands for key rows [a₀, a₁) and [b₀, b₁), shifted by probe · key_stride. Causal and bidirectional segments, sliding
+// windows, options that share a prompt, prefix tokens and a key-value cache are all such pairs of ranges.
+
+struct Parameters {
+  rows: u32,
+  heads: u32,
+  key_heads: u32,
+  rows_per_probe: u32,
+  key_stride: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<uniform> parameters: Parameters;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let index = (group.y * groups.x + group.x) * 64u + lane;
+  let row = index / parameters.heads;
+  let head = index % parameters.heads;
+  if (row >= parameters.rows) {
+    return;
+  }
+  let probe = row / parameters.rows_per_probe;
+  let range = ranges[row % parameters.rows_per_probe];
+  let shift = probe * parameters.key_stride;
+  let key_head = head / (parameters.heads / parameters.key_heads);
+
+  var query: array<vec4<f32>, HEAD_QUADS>;
+  var sum: array<vec4<f32>, HEAD_QUADS>;
+  for (var d = 0u; d < HEAD_QUADS; d++) {
+    query[d] = parameters.scale * q[index * HEAD_QUADS + d];
+  }
+  var highest = -3.0e38;
+  var total = 0.0;
+  let first_count = range.y - range.x;
+  let count = first_count + range.w - range.z;
+  for (var j = 0u; j < count; j++) {
+    let key_row = shift + select(range.z + j - first_count, range.x + j, j < first_count);
+    let key = (key_row * parameters.key_heads + key_head) * HEAD_QUADS;
+    var products = vec4<f32>();
+    for (var d = 0u; d < HEAD_QUADS; d++) {
+      products = fma(query[d], k[key + d], products);
+    }
+    let score = products.x + products.y + products.z + products.w;
+    if (score > highest) {
+      let correction = exp(highest - score);
+      highest = score;
+      total *= correction;
+      for (var d = 0u; d < HEAD_QUADS; d++) {
+        sum[d] *= correction;
+      }
+    }
+    let share = exp(score - highest);
+    total += share;
+    for (var d = 0u; d < HEAD_QUADS; d++) {
+      sum[d] = fma(vec4<f32>(share), v[key + d], sum[d]);
+    }
+  }
+  for (var d = 0u; d < HEAD_QUADS; d++) {
+    y[index * HEAD_QUADS + d] = sum[d] / total;
+  }
+}

@@ -1,0 +1,64 @@
+// Embedding: y[i] = weight_scale · W[id_i] + scale · (U[id_i] · S_p) · Vᵀ, for row i of probe p = i / rows_per_probe.
+//
+// W: one part of the table, [part_rows, 4·width_quads] in STORAGE, holding ids row_start … row_start + part_rows − 1; rows with other ids are
+// left to the other parts' launches. U: [·, 4·rank_quads]; V stored transposed: [rank, 4·width_quads]; S_p as in zo/rotate.wgsl;
+// rank = 0 leaves the low-rank term out. ids[i mod rows_per_probe]. ACCUMULATE adds to y (position embeddings).
+// One workgroup a row: first the coefficients U·S (kept in workgroup memory), then the row itself, a quad an invocation.
+
+struct Parameters {
+  rows: u32,
+  width_quads: u32,
+  row_start: u32,
+  part_rows: u32,
+  rank: u32,
+  rank_quads: u32,
+  rows_per_probe: u32,
+  state_offset: u32,
+  state_stride: u32,
+  scale: f32,
+  weight_scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> ids: array<u32>;
+@group(0) @binding(1) var<storage, read> weight: array<WeightWord>;
+@group(0) @binding(2) var<storage, read> u: array<f32>;
+@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> state: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(6) var<uniform> parameters: Parameters;
+
+var<workgroup> coefficients: array<f32, 256>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y * groups.x + group.x;
+  let inside = row < parameters.rows;
+  let id = ids[select(0u, row % parameters.rows_per_probe, inside)];
+  let local_id = id - parameters.row_start;
+  let mine = inside && id >= parameters.row_start && local_id < parameters.part_rows;
+  if (mine) {
+    let s = parameters.state_offset + (row / parameters.rows_per_probe) * parameters.state_stride;
+    for (var b = lane; b < parameters.rank; b += 64u) {
+      var sum = 0.0;
+      for (var a = 0u; a < parameters.rank; a++) {
+        sum = fma(u[id * parameters.rank_quads * 4u + a], state[s + a * parameters.rank + b], sum);
+      }
+      coefficients[b] = parameters.scale * sum;
+    }
+  }
+  workgroupBarrier();
+  if (!mine) {
+    return;
+  }
+  for (var quad = lane; quad < parameters.width_quads; quad += 64u) {
+    var value = parameters.weight_scale * widen(weight[local_id * parameters.width_quads + quad]);
+    for (var b = 0u; b < parameters.rank; b++) {
+      value = fma(vec4<f32>(coefficients[b]), v[b * parameters.width_quads + quad], value);
+    }
+    let index = row * parameters.width_quads + quad;
+    if (ACCUMULATE) {
+      value += y[index];
+    }
+    y[index] = value;
+  }
+}

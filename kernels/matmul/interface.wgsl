@@ -1,0 +1,79 @@
+// What every matmul variant computes and how it is bound. The variants (naive, direct, tile, …) only differ in how the work is cut.
+//
+//   y[i, c] = weight_scale · Σ_k x[i, k] · W[c, k]  +  Σ_j q[i, j] · U[c, j]  +  bias[c]        (then ACTIVATION)
+//
+// x: [rows, 4·inner_quads] f32. W: rows of 4·inner_quads stored elements (weights/*.wgsl); a weight may span several buffers, and one launch
+// takes `columns` of its rows: from row `weight_row` of the bound buffer, which is row `output_row` of the whole, to columns
+// column_start … of y. q and U: the low-rank side product, [rows, 4·rank_quads] and [all outputs, 4·rank_quads] f32; rank_quads = 0
+// leaves it out. bias: one vector per probe at bias_offset + probe · bias_stride, the probe being row / rows_per_probe.
+// y: [rows, y_stride] f32; ACCUMULATE adds to what is there (the residual stream).
+
+struct Parameters {
+  rows: u32,
+  columns: u32,
+  inner_quads: u32,
+  rank_quads: u32,
+  weight_row: u32,
+  output_row: u32,
+  column_start: u32,
+  y_stride: u32,
+  rows_per_probe: u32,
+  bias_offset: u32,
+  bias_stride: u32,
+  weight_scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weight: array<WeightWord>;
+@group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> u: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<uniform> parameters: Parameters;
+
+const ACTIVATION_RELU: u32 = 1u;
+const ACTIVATION_GELU: u32 = 2u;
+const ACTIVATION_GELU_TANH: u32 = 3u;
+const ACTIVATION_SILU: u32 = 4u;
+
+// The complementary error function in Chebyshev form (Numerical Recipes §6.2), |relative error| < 1.2e-7.
+fn erf(value: f32) -> f32 {
+  let magnitude = abs(value);
+  let t = 1.0 / (1.0 + 0.5 * magnitude);
+  let polynomial = -1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806
+    + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277))))))));
+  return sign(value) * (1.0 - t * exp(-magnitude * magnitude + polynomial));
+}
+
+fn activate(value: f32) -> f32 {
+  if (ACTIVATION == ACTIVATION_RELU) {
+    return max(value, 0.0);
+  }
+  if (ACTIVATION == ACTIVATION_GELU) {
+    return 0.5 * value * (1.0 + erf(value * 0.70710678));
+  }
+  if (ACTIVATION == ACTIVATION_GELU_TANH) {
+    // tanh overflows to NaN on some drivers for large arguments; 1 - 2/(e^2z + 1) does not.
+    let z = 0.79788456 * (value + 0.044715 * value * value * value);
+    return value * (1.0 - 1.0 / (exp(2.0 * min(z, 40.0)) + 1.0));
+  }
+  if (ACTIVATION == ACTIVATION_SILU) {
+    return value / (1.0 + exp(-value));
+  }
+  return value;
+}
+
+// Epilogue for one element: the sums of both products, the row and the column of this launch.
+fn finish(base: f32, side: f32, row: u32, column: u32) {
+  var value = parameters.weight_scale * base + side;
+  if (HAS_BIAS) {
+    let probe = row / parameters.rows_per_probe;
+    value += bias[parameters.bias_offset + probe * parameters.bias_stride + parameters.output_row + column];
+  }
+  value = activate(value);
+  let index = row * parameters.y_stride + parameters.column_start + column;
+  if (ACCUMULATE) {
+    value += y[index];
+  }
+  y[index] = value;
+}

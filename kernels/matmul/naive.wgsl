@@ -1,0 +1,20 @@
+// matmul, naive: one invocation per element of y. The reference on the GPU that the other variants are read against.
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let index = (group.y * groups.x + group.x) * 64u + lane;
+  let row = index / parameters.columns;
+  let column = index % parameters.columns;
+  if (row >= parameters.rows) {
+    return;
+  }
+  var base = 0.0;
+  for (var k = 0u; k < parameters.inner_quads; k++) {
+    base += dot(x[row * parameters.inner_quads + k], widen(weight[(parameters.weight_row + column) * parameters.inner_quads + k]));
+  }
+  var side = 0.0;
+  for (var j = 0u; j < parameters.rank_quads; j++) {
+    side += dot(q[row * parameters.rank_quads + j], u[(parameters.output_row + column) * parameters.rank_quads + j]);
+  }
+  finish(base, side, row, column);
+}

@@ -1,0 +1,67 @@
+// RMSNorm and LayerNorm over rows: y = (x − mean) / sqrt(variance + ε) · gain (+ shift); RMS leaves the mean out.
+//
+// x, y: [rows, width] f32, two buffers. gain and shift live in the (perturbed) state at
+// gain_offset / shift_offset + probe · state_stride, the probe being row / rows_per_probe. One workgroup a row; two passes
+// over x, the second for the centred squares, because E[x²] − E[x]² cancels in f32.
+
+struct Parameters {
+  rows: u32,
+  width: u32,
+  rows_per_probe: u32,
+  gain_offset: u32,
+  shift_offset: u32,
+  state_stride: u32,
+  epsilon: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> state: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<uniform> parameters: Parameters;
+
+var<workgroup> partial: array<f32, 64>;
+
+// The sum over the workgroup, the same bits in every run: a fixed tree.
+fn workgroup_sum(value: f32, lane: u32) -> f32 {
+  workgroupBarrier();
+  partial[lane] = value;
+  workgroupBarrier();
+  for (var half = 32u; half > 0u; half >>= 1u) {
+    if (lane < half) {
+      partial[lane] += partial[lane + half];
+    }
+    workgroupBarrier();
+  }
+  return partial[0];
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row = min(group.y * groups.x + group.x, parameters.rows - 1u); // spare workgroups repeat the last row
+  let start = row * parameters.width;
+  var mean = 0.0;
+  if (CENTRE) {
+    var sum = 0.0;
+    for (var i = lane; i < parameters.width; i += 64u) {
+      sum += x[start + i];
+    }
+    mean = workgroup_sum(sum, lane) / f32(parameters.width);
+  }
+  var squares = 0.0;
+  for (var i = lane; i < parameters.width; i += 64u) {
+    let centred = x[start + i] - mean;
+    squares = fma(centred, centred, squares);
+  }
+  let scale = inverseSqrt(workgroup_sum(squares, lane) / f32(parameters.width) + parameters.epsilon);
+  let probe = (row / parameters.rows_per_probe) * parameters.state_stride;
+  for (var i = lane; i < parameters.width; i += 64u) {
+    var value = (x[start + i] - mean) * scale;
+    if (HAS_GAIN) {
+      value *= state[parameters.gain_offset + probe + i];
+    }
+    if (HAS_SHIFT) {
+      value += state[parameters.shift_offset + probe + i];
+    }
+    y[start + i] = value;
+  }
+}

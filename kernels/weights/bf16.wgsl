@@ -1,0 +1,25 @@
+// Stored weights, bf16: a quad (four consecutive elements of a row) is two u32, the first element in the low half. WGSL has no
+// bf16, but its bits are the upper half of an f32, so widening is a shift and exact.
+
+alias WeightWord = vec2<u32>;
+
+fn widen(word: WeightWord) -> vec4<f32> {
+  return vec4<f32>(
+    bitcast<f32>(word.x << 16u),
+    bitcast<f32>(word.x & 0xffff0000u),
+    bitcast<f32>(word.y << 16u),
+    bitcast<f32>(word.y & 0xffff0000u),
+  );
+}
+
+// Stochastic rounding: add 16 random bits below the mantissa that stays, then cut. The mean is exact.
+fn narrow_one(value: f32, random: u32) -> u32 {
+  return (bitcast<u32>(value) + (random & 0xffffu)) >> 16u;
+}
+
+fn narrow(value: vec4<f32>, random: vec4<u32>) -> WeightWord {
+  return vec2<u32>(
+    narrow_one(value.x, random.x) | (narrow_one(value.y, random.y) << 16u),
+    narrow_one(value.z, random.z) | (narrow_one(value.w, random.w) << 16u),
+  );
+}

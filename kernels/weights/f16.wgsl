@@ -1,0 +1,28 @@
+// Stored weights, f16: a quad (four consecutive elements of a row) is two u32, the first element in the low half. Needs no `shader-f16`.
+
+alias WeightWord = vec2<u32>;
+
+fn widen(word: WeightWord) -> vec4<f32> {
+  return vec4<f32>(unpack2x16float(word.x), unpack2x16float(word.y));
+}
+
+// Stochastic rounding: the 13 mantissa bits that f16 lacks are compared with random ones, so that the mean is exact. Below the
+// normal range (2^-14) f16 has a fixed spacing of 2^-24 and the value is rounded on that grid instead.
+fn narrow_one(value: f32, random: u32) -> f32 {
+  let magnitude = abs(value);
+  if (magnitude < 6.103515625e-5) {
+    let grid = magnitude * 16777216.0;
+    let low = floor(grid);
+    let up = f32(random >> 8u) * 5.9604645e-8 < grid - low;
+    return sign(value) * select(low, low + 1.0, up) * 5.9604645e-8;
+  }
+  let rounded = bitcast<f32>((bitcast<u32>(value) + (random & 0x1fffu)) & 0xffffe000u);
+  return clamp(rounded, -65504.0, 65504.0);
+}
+
+fn narrow(value: vec4<f32>, random: vec4<u32>) -> WeightWord {
+  return vec2<u32>(
+    pack2x16float(vec2<f32>(narrow_one(value.x, random.x), narrow_one(value.y, random.y))),
+    pack2x16float(vec2<f32>(narrow_one(value.z, random.z), narrow_one(value.w, random.w))),
+  );
+}

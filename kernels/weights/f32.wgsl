@@ -1,0 +1,11 @@
+// Stored weights, f32: a quad (four consecutive elements of a row) is one word.
+
+alias WeightWord = vec4<f32>;
+
+fn widen(word: WeightWord) -> vec4<f32> {
+  return word;
+}
+
+fn narrow(value: vec4<f32>, random: vec4<u32>) -> WeightWord {
+  return value;
+}

@@ -1,0 +1,68 @@
+// Thin QR of a tall matrix, in place: the columns become the Q factor (positive diagonal of R), by Gram–Schmidt in one workgroup.
+//
+// matrix: rows × columns (columns ≤ rows), element (i, j) at i · row_stride + j · column_stride. Each column is projected off all earlier ones
+// three times: "twice is enough" (Giraud, Langou, Rozložník 2005) unless the matrix is numerically singular, which the last column of a
+// square Gaussian matrix can come close to; the third pass is the safe path for that. Column norms are taken between the passes,
+// so that nothing under- or overflows.
+
+struct Parameters {
+  rows: u32,
+  columns: u32,
+  row_stride: u32,
+  column_stride: u32,
+}
+
+@group(0) @binding(0) var<storage, read_write> matrix: array<f32>;
+@group(0) @binding(1) var<uniform> parameters: Parameters;
+
+const LANES: u32 = 256u;
+var<workgroup> partial: array<f32, LANES>;
+var<workgroup> projections: array<f32, 256>;
+
+fn workgroup_sum(value: f32, lane: u32) -> f32 {
+  workgroupBarrier();
+  partial[lane] = value;
+  workgroupBarrier();
+  for (var half = LANES / 2u; half > 0u; half >>= 1u) {
+    if (lane < half) {
+      partial[lane] += partial[lane + half];
+    }
+    workgroupBarrier();
+  }
+  return partial[0];
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(local_invocation_index) lane: u32) {
+  for (var j = 0u; j < parameters.columns; j++) {
+    for (var pass_index = 0u; pass_index < 3u; pass_index++) {
+      // Coefficients against the earlier columns: each lane takes whole columns, so no reduction is needed.
+      for (var c = lane; c < j; c += LANES) {
+        var dot_product = 0.0;
+        for (var i = 0u; i < parameters.rows; i++) {
+          let start = i * parameters.row_stride;
+          dot_product = fma(matrix[start + c * parameters.column_stride], matrix[start + j * parameters.column_stride], dot_product);
+        }
+        projections[c] = dot_product;
+      }
+      workgroupBarrier();
+      var squares = 0.0;
+      for (var i = lane; i < parameters.rows; i += LANES) {
+        let start = i * parameters.row_stride;
+        var value = matrix[start + j * parameters.column_stride];
+        for (var c = 0u; c < j; c++) {
+          value = fma(-projections[c], matrix[start + c * parameters.column_stride], value);
+        }
+        matrix[start + j * parameters.column_stride] = value;
+        squares = fma(value, value, squares);
+      }
+      let norm = sqrt(workgroup_sum(squares, lane));
+      let factor = 1.0 / norm;
+      for (var i = lane; i < parameters.rows; i += LANES) {
+        matrix[i * parameters.row_stride + j * parameters.column_stride] *= factor;
+      }
+      storageBarrier();
+      workgroupBarrier();
+    }
+  }
+}

@@ -1,0 +1,42 @@
+// The update of the trainable state: state[e] ← decay_e · state[e] − Σ_k coefficient_k · z_k[e].
+//
+// Layout of state and blocks as in zo/perturb.wgsl. coefficients[k] = learning rate · ρ_k / K, made on the CPU in f64 and rounded once.
+// decay is the decoupled weight decay of this step, 1 for none; it acts on the S matrices (blocks[b].w bit 1 set), not on 1-D parameters.
+
+struct Parameters {
+  seed_low: u32,
+  seed_high: u32,
+  step: u32,
+  queries: u32,
+  block_count: u32,
+  decay: f32,
+}
+
+@group(0) @binding(0) var<storage, read_write> state: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> blocks: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> coefficients: array<f32>;
+@group(0) @binding(3) var<uniform> parameters: Parameters;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let block_index = group.y * groups.x + group.x;
+  if (block_index >= parameters.block_count) {
+    return;
+  }
+  let block = blocks[block_index];
+  let first = lane * 4u;
+  if ((block.w & 1u) == 0u || first >= block.z) {
+    return;
+  }
+  let quad = block_index * 64u + lane;
+  var value = state[quad];
+  if ((block.w & 2u) != 0u) {
+    value *= parameters.decay;
+  }
+  let key = vec2<u32>(parameters.seed_low, parameters.seed_high);
+  for (var query = 0u; query < parameters.queries; query++) {
+    let counter = vec4<u32>((block.y + first) / 4u, block.x, parameters.step, (PURPOSE_NOISE << 24u) | query);
+    value = fma(vec4<f32>(-coefficients[query]), gaussian_quad(counter, key), value);
+  }
+  state[quad] = value;
+}

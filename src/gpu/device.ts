@@ -1,0 +1,148 @@
+/**
+ * Opening a WebGPU device on Node, Bun and Deno. This is one of the few files that knows which runtime it is on.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+
+/** What is known of an opened adapter. */
+export interface AdapterDescription {
+  vendor: string;
+  architecture: string;
+  device: string;
+  description: string;
+  /** A software rasteriser (lavapipe, SwiftShader, WARP): correct, but tuned for with other kernel variants. */
+  software: boolean;
+  /** Which library speaks to the driver: npm `webgpu` (Dawn) or the runtime's own WebGPU. */
+  implementation: 'dawn' | 'built-in';
+  subgroupMatrixConfigs: SubgroupMatrixConfig[];
+}
+
+/** One matrix shape that the adapter multiplies in hardware. */
+export interface SubgroupMatrixConfig {
+  componentType: string;
+  resultComponentType: string;
+  M: number;
+  N: number;
+  K: number;
+}
+
+export interface OpenDeviceOptions {
+  /** Part of the adapter's name (any case), or its index in Dawn's order; the most powerful one by default. */
+  adapter?: string | number;
+  /** Dawn's back end, for tests: `null` compiles kernels without any hardware. */
+  backend?: 'vulkan' | 'metal' | 'd3d12' | 'null';
+  /** Lower the storage-binding limit, to test the splitting of large tensors. */
+  maxStorageBufferBindingSize?: number;
+}
+
+/** A device together with everything that must outlive it. */
+export interface OpenedDevice {
+  device: GPUDevice;
+  adapter: AdapterDescription;
+  features: ReadonlySet<string>;
+  /**
+   * The object that `create()` returned. Neither adapter nor device keeps it alive, and once it is collected the process
+   * crashes some thousand dispatches later; so it travels with the device and {@link keptAlive} holds it as well.
+   */
+  instance: GPU;
+}
+
+/** Dawn instances, held for the life of the process (see {@link OpenedDevice.instance}). */
+const keptAlive: GPU[] = [];
+
+const wantedFeatures = [
+  'shader-f16',
+  'subgroups',
+  'timestamp-query',
+  'chromium-experimental-subgroup-matrix',
+  'subgroup-size-control',
+] as const;
+
+const dawnToggles = [
+  // NVIDIA on Vulkan hides f16, and with it the f16 subgroup matrices, behind this toggle.
+  'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
+  // Otherwise timestamps are rounded to 65.5 µs, longer than most kernels.
+  'disable-dawn-features=timestamp_quantization',
+];
+
+async function createInstance(
+  options: OpenDeviceOptions,
+): Promise<{ instance: GPU; implementation: 'dawn' | 'built-in' }> {
+  let reason: unknown;
+  try {
+    const { create, globals } = await import('webgpu');
+    Object.assign(globalThis, globals);
+    const flags = [...dawnToggles];
+    if (options.backend) flags.push(`backend=${options.backend}`);
+    if (typeof options.adapter === 'string' && options.adapter !== '') flags.push(`adapter=${options.adapter}`);
+    return { instance: create(flags) as GPU, implementation: 'dawn' };
+  } catch (error) {
+    reason = error;
+  }
+  const builtIn = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+  if (builtIn) return { instance: builtIn, implementation: 'built-in' };
+  throw new SubzeroError(
+    'no_adapter',
+    `the native WebGPU library (npm package "webgpu") could not be loaded: ${reason instanceof Error ? reason.message : String(reason)}`,
+    { cause: reason },
+  );
+}
+
+/**
+ * Opens a device with every useful feature and the largest limits that the adapter offers.
+ *
+ * @throws SubzeroError `no_adapter` when no adapter opens, with what to do about it.
+ */
+export async function openDevice(options: OpenDeviceOptions = {}): Promise<OpenedDevice> {
+  const { instance, implementation } = await createInstance(options);
+  keptAlive.push(instance);
+  const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) {
+    const named = options.adapter === undefined ? '' : ` that matches "${options.adapter}"`;
+    throw new SubzeroError(
+      'no_adapter',
+      `no WebGPU adapter${named} was found. A GPU needs its vendor's Vulkan driver and the Vulkan loader (libvulkan.so.1); ` +
+        'without a GPU install a software adapter (Mesa >= 24: packages libvulkan1 and mesa-vulkan-drivers). ' +
+        '"subzero doctor" shows what is missing.',
+    );
+  }
+  const features = wantedFeatures.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];
+  const limits = adapter.limits;
+  const requiredLimits: Record<string, number> = {
+    maxBufferSize: limits.maxBufferSize,
+    maxStorageBufferBindingSize: Math.min(
+      limits.maxStorageBufferBindingSize,
+      options.maxStorageBufferBindingSize ?? Number.POSITIVE_INFINITY,
+    ),
+    maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+    maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+    maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+  };
+  const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
+  const info = adapter.info;
+  const configs = (info as unknown as { subgroupMatrixConfigs?: SubgroupMatrixConfig[] }).subgroupMatrixConfigs ?? [];
+  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase();
+  return {
+    device,
+    instance,
+    features: new Set<string>(features),
+    adapter: {
+      vendor: info.vendor,
+      architecture: info.architecture,
+      device: info.device,
+      description: info.description,
+      software: /llvmpipe|lavapipe|swiftshader|software|basic render|warp/.test(text),
+      implementation,
+      subgroupMatrixConfigs: [...configs].map(({ componentType, resultComponentType, M, N, K }) => ({
+        componentType,
+        resultComponentType,
+        M,
+        N,
+        K,
+      })),
+    },
+  };
+}

@@ -1,0 +1,132 @@
+/**
+ * Kernels: hand-written WGSL files plus constants, compiled once per distinct key.
+ *
+ * A kernel file declares `struct Parameters` with scalar fields (its uniform), storage bindings in group 0, and the constants
+ * it expects are put in front as `const NAME = value;`. Bind-group layouts are read off the source, so nothing is said twice.
+ *
+ * @module
+ */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** A constant put in front of the source: whole numbers become `u32`, booleans `bool`, `{ f32 }` a float. */
+export type KernelConstant = number | boolean | { f32: number };
+
+export interface KernelDefinition {
+  /** Files under `kernels/`, concatenated in this order; the last one holds `main`. */
+  files: readonly string[];
+  constants?: Readonly<Record<string, KernelConstant>>;
+}
+
+interface ParameterField {
+  name: string;
+  type: 'u32' | 'i32' | 'f32';
+}
+
+/** A kernel ready to be dispatched. */
+export interface Kernel {
+  /** File and constants, for errors and profiles. */
+  label: string;
+  pipeline: GPUComputePipeline;
+  layout: GPUBindGroupLayout;
+  /** Storage bindings in order of their number. */
+  storage: { name: string; access: 'read' | 'read_write' }[];
+  parameters: ParameterField[];
+  parameterBytes: number;
+}
+
+const kernelsDirectory = findKernels();
+
+/** `kernels/` lies beside `src/` in the sources and beside `dist/` in the published package. */
+function findKernels(): URL {
+  for (const relative of ['../../kernels/', '../../../kernels/']) {
+    const candidate = new URL(relative, import.meta.url);
+    if (existsSync(fileURLToPath(candidate))) return candidate;
+  }
+  throw new Error(`the kernels directory was not found near ${import.meta.url}`);
+}
+
+const sources = new Map<string, string>();
+
+/** Reads one WGSL file under `kernels/`. */
+export function kernelSource(file: string): string {
+  let source = sources.get(file);
+  if (source === undefined) {
+    source = readFileSync(fileURLToPath(new URL(file, kernelsDirectory)), 'utf8');
+    sources.set(file, source);
+  }
+  return source;
+}
+
+/** The key under which a kernel is cached. */
+export function kernelKey(definition: KernelDefinition): string {
+  const constants = Object.entries(definition.constants ?? {})
+    .map(([name, value]) => `${name}=${typeof value === 'object' ? value.f32 : value}`)
+    .join(',');
+  return `${definition.files.at(-1)}${constants ? `[${constants}]` : ''}`;
+}
+
+function constantLine(name: string, value: KernelConstant): string {
+  if (typeof value === 'boolean') return `const ${name}: bool = ${value};`;
+  if (typeof value === 'number') return `const ${name}: u32 = ${value}u;`;
+  return `const ${name}: f32 = ${Number.isInteger(value.f32) ? value.f32.toFixed(1) : value.f32};`;
+}
+
+/** The full WGSL text of a kernel: directives first (WGSL wants them there), then constants, then the files. */
+export function assembleSource(definition: KernelDefinition): string {
+  const directives = new Set<string>();
+  const bodies = definition.files.map((file) =>
+    kernelSource(file).replace(/^(?:enable|requires|diagnostic)\b[^;]*;/gm, (directive) => {
+      directives.add(directive);
+      return '';
+    }),
+  );
+  const constants = Object.entries(definition.constants ?? {}).map(([name, value]) => constantLine(name, value));
+  return [...directives, ...constants, ...bodies].join('\n');
+}
+
+/** Bindings and uniform fields as the WGSL text declares them. */
+export function reflect(source: string): Pick<Kernel, 'storage' | 'parameters'> & { uniformBinding: number } {
+  const code = source.replace(/\/\/.*$/gm, '');
+  const storage: Kernel['storage'] = [];
+  for (const match of code.matchAll(/@binding\((\d+)\)\s*var<storage,\s*(read_write|read)>\s*(\w+)/g)) {
+    storage[Number(match[1])] = { name: match[3]!, access: match[2] as 'read' | 'read_write' };
+  }
+  const uniform = code.match(/@binding\((\d+)\)\s*var<uniform>/);
+  const struct = code.match(/struct Parameters\s*\{([^}]*)\}/);
+  const parameters = [...(struct?.[1] ?? '').matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map((match) => ({
+    name: match[1]!,
+    type: match[2] as ParameterField['type'],
+  }));
+  return { storage, parameters, uniformBinding: uniform ? Number(uniform[1]) : -1 };
+}
+
+/** Compiles a kernel on a device. Compilation errors surface in the caller's error scope, labelled. */
+export function compileKernel(device: GPUDevice, definition: KernelDefinition): Kernel {
+  const label = kernelKey(definition);
+  const code = assembleSource(definition);
+  const { storage, parameters, uniformBinding } = reflect(code);
+  const entries: GPUBindGroupLayoutEntry[] = storage.map((binding, index) => ({
+    binding: index,
+    visibility: GPUShaderStage.COMPUTE,
+    buffer: { type: binding.access === 'read' ? 'read-only-storage' : 'storage' },
+  }));
+  // Padded to the 16 bytes that uniform structs are rounded up to.
+  const parameterBytes = Math.ceil((parameters.length * 4) / 16) * 16;
+  if (uniformBinding >= 0) {
+    entries.push({
+      binding: uniformBinding,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: parameterBytes },
+    });
+  }
+  const layout = device.createBindGroupLayout({ label, entries });
+  const module = device.createShaderModule({ label, code });
+  const pipeline = device.createComputePipeline({
+    label,
+    layout: device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
+    compute: { module, entryPoint: 'main' },
+  });
+  return { label, pipeline, layout, storage, parameters, parameterBytes };
+}

@@ -1,0 +1,205 @@
+/**
+ * y = x Wᵀ + b with the low-rank change of each probe inside the same kernel: one of the three places where a delta is seen.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { KernelDefinition } from '../gpu/kernel.ts';
+import type { Storage, Weight, WeightPart } from '../tensor/weight.ts';
+import type { Activation } from '../tensor/workspace.ts';
+import { type OperationContext, perElement } from './context.ts';
+import { type LowRankFactors, paddedRank } from './probes.ts';
+
+/** What follows the product, fused into its last step. */
+export type MatmulActivation = 'none' | 'relu' | 'gelu' | 'gelu-tanh' | 'silu';
+
+const activationNumber: Readonly<Record<MatmulActivation, number>> = {
+  none: 0,
+  relu: 1,
+  gelu: 2,
+  'gelu-tanh': 3,
+  silu: 4,
+};
+
+/** How the work of a matrix product is cut; see kernels/matmul. */
+export type MatmulVariant = 'naive' | 'direct';
+
+export interface MatmulFlags {
+  storage: Storage;
+  activation: MatmulActivation;
+  hasBias: boolean;
+  accumulate: boolean;
+}
+
+export function matmulKernel(variant: MatmulVariant, flags: MatmulFlags): KernelDefinition {
+  return {
+    files: [`weights/${flags.storage}.wgsl`, 'matmul/interface.wgsl', `matmul/${variant}.wgsl`],
+    constants: {
+      // Part of the key: the same variant over another storage type is another kernel.
+      STORAGE_BITS: flags.storage === 'f32' ? 32 : flags.storage === 'f16' ? 16 : 17,
+      ACTIVATION: activationNumber[flags.activation],
+      HAS_BIAS: flags.hasBias,
+      ACCUMULATE: flags.accumulate,
+    },
+  };
+}
+
+/** Workgroups that a variant needs for a [rows, columns] result. */
+export function matmulWorkgroups(variant: MatmulVariant, rows: number, columns: number): [number, number] {
+  if (variant === 'naive') return perElement(rows * columns);
+  return perElement(Math.ceil(rows / 4) * Math.ceil(columns / 4));
+}
+
+/** One launch of a matmul kernel over rows of one part of a weight. */
+export interface MatmulLaunch {
+  x: Activation;
+  weight: Pick<WeightPart, 'buffer'>;
+  /** Rows of the bound buffer and of the whole weight at which this launch begins, and how many it takes. */
+  weightRow: number;
+  outputRow: number;
+  columns: number;
+  side?: { q: GpuBuffer; u: GpuBuffer; rank: number };
+  bias?: { buffer: GpuBuffer; offset: number; stride: number };
+  y: GpuBuffer;
+  yStride: number;
+  columnStart: number;
+  rowsPerProbe: number;
+  weightScale: number;
+}
+
+/** Records one matrix product; {@link linear} is the usual way to it. */
+export function matmul(
+  context: OperationContext,
+  variant: MatmulVariant,
+  flags: MatmulFlags,
+  launch: MatmulLaunch,
+): void {
+  const { gpu } = context;
+  const { x, side, bias } = launch;
+  gpu.recorder.dispatch(
+    gpu.kernel(matmulKernel(variant, flags)),
+    [
+      x.buffer,
+      launch.weight.buffer,
+      side?.q ?? gpu.unused,
+      side?.u ?? gpu.unused,
+      bias?.buffer ?? gpu.unused,
+      launch.y,
+    ],
+    {
+      rows: x.rows,
+      columns: launch.columns,
+      inner_quads: x.columns / 4,
+      rank_quads: side ? paddedRank(side.rank) / 4 : 0,
+      weight_row: launch.weightRow,
+      output_row: launch.outputRow,
+      column_start: launch.columnStart,
+      y_stride: launch.yStride,
+      rows_per_probe: launch.rowsPerProbe,
+      bias_offset: bias?.offset ?? 0,
+      bias_stride: bias?.stride ?? 0,
+      weight_scale: launch.weightScale,
+    },
+    matmulWorkgroups(variant, x.rows, launch.columns),
+  );
+}
+
+/** q = μ · (x V) S_pᵀ [rows, padded rank]: the rows of x in the coordinates of U. The caller gives it back. */
+export function project(context: OperationContext, x: Activation, factors: LowRankFactors): Activation {
+  const { gpu, workspace, probes } = context;
+  const width = paddedRank(factors.rank);
+  const t = workspace.take(x.rows, width);
+  matmul(
+    context,
+    'direct',
+    { storage: 'f32', activation: 'none', hasBias: false, accumulate: false },
+    {
+      x,
+      weight: { buffer: factors.vTransposed },
+      weightRow: 0,
+      outputRow: 0,
+      columns: width,
+      y: t.buffer,
+      yStride: width,
+      columnStart: 0,
+      rowsPerProbe: x.rows,
+      weightScale: 1,
+    },
+  );
+  const q = workspace.take(x.rows, width);
+  gpu.recorder.dispatch(
+    gpu.kernel({ files: ['zo/rotate.wgsl'] }),
+    [t.buffer, probes.state, q.buffer],
+    {
+      rows: x.rows,
+      rank: factors.rank,
+      rank_quads: width / 4,
+      rows_per_probe: x.rows / probes.count,
+      state_offset: factors.stateOffset,
+      state_stride: probes.stateStride,
+      scale: factors.scale,
+    },
+    perElement(x.rows * width),
+  );
+  workspace.give(t);
+  return q;
+}
+
+export interface LinearOptions {
+  /** Name of the bias, a 1-D parameter; none if the model has no such parameter. */
+  bias?: string;
+  activation?: MatmulActivation;
+  /** Add to this activation instead of making a new one. */
+  addTo?: Activation;
+}
+
+/**
+ * y = activation(x (W + ΔW_p)ᵀ + b_p) for the probe p of each row.
+ *
+ * @param x [rows, in features]
+ * @param weight [out features, in features]
+ * @returns [rows, out features]: a new activation, or `addTo`
+ */
+export function linear(
+  context: OperationContext,
+  x: Activation,
+  weight: Weight,
+  options: LinearOptions = {},
+): Activation {
+  const { workspace, probes } = context;
+  const factors = probes.factors.get(weight.name);
+  const q = factors ? project(context, x, factors) : undefined;
+  const biasOffset = options.bias === undefined ? undefined : probes.vectors.get(options.bias);
+  const y = options.addTo ?? workspace.take(x.rows, weight.rows);
+  for (const part of weight.parts) {
+    matmul(
+      context,
+      'direct',
+      {
+        storage: weight.storage,
+        activation: options.activation ?? 'none',
+        hasBias: biasOffset !== undefined,
+        accumulate: options.addTo !== undefined,
+      },
+      {
+        x,
+        weight: part,
+        weightRow: 0,
+        outputRow: part.rowStart,
+        columns: part.rowCount,
+        ...(factors && q ? { side: { q: q.buffer, u: factors.u, rank: factors.rank } } : {}),
+        ...(biasOffset === undefined
+          ? {}
+          : { bias: { buffer: probes.state, offset: biasOffset, stride: probes.stateStride } }),
+        y: y.buffer,
+        yStride: weight.rows,
+        columnStart: part.rowStart,
+        rowsPerProbe: x.rows / probes.count,
+        weightScale: probes.weightScale,
+      },
+    );
+  }
+  if (q) workspace.give(q);
+  return y;
+}

@@ -1,0 +1,47 @@
+/**
+ * Rotary position embedding.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Activation } from '../tensor/workspace.ts';
+import { type OperationContext, perElement } from './context.ts';
+
+/** Cosines and sines per position, see kernels/rope.wgsl. */
+export interface RopeTable {
+  buffer: GpuBuffer;
+  /** Elements of a head that are turned, even; the rest of the head stays. */
+  rotaryWidth: number;
+  interleaved: boolean;
+}
+
+/**
+ * Turns the heads of x in place.
+ *
+ * @param x [rows, heads · headWidth]
+ * @param positions one u32 per row of a probe
+ */
+export function rope(
+  context: OperationContext,
+  x: Activation,
+  positions: GpuBuffer,
+  table: RopeTable,
+  headWidth: number,
+): void {
+  const { gpu, probes } = context;
+  const heads = x.columns / headWidth;
+  gpu.recorder.dispatch(
+    gpu.kernel({ files: ['rope.wgsl'], constants: { INTERLEAVED: table.interleaved } }),
+    [positions, table.buffer, x.buffer],
+    {
+      rows: x.rows,
+      row_stride: x.columns,
+      heads,
+      head_width: headWidth,
+      rotary_width: table.rotaryWidth,
+      rows_per_probe: x.rows / probes.count,
+    },
+    perElement((x.rows * heads * table.rotaryWidth) / 2),
+  );
+}

@@ -1,0 +1,46 @@
+/**
+ * Row-wise copies and the gated activation.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Activation } from '../tensor/workspace.ts';
+import { type OperationContext, perElement } from './context.ts';
+
+/**
+ * Picks rows of every probe.
+ *
+ * @param x [probes · rowsPerProbe, columns]
+ * @param indices `count` row numbers within a probe
+ * @returns [probes · count, columns]
+ */
+export function gatherRows(context: OperationContext, x: Activation, indices: GpuBuffer, count: number): Activation {
+  const { gpu, workspace, probes } = context;
+  const y = workspace.take(probes.count * count, x.columns);
+  gpu.recorder.dispatch(
+    gpu.kernel({ files: ['gather-rows.wgsl'], constants: { SCATTER: false } }),
+    [indices, x.buffer, y.buffer],
+    { count, width: x.columns, probes: probes.count, source_stride: x.rows / probes.count },
+    perElement(y.rows * y.columns),
+  );
+  return y;
+}
+
+/** Writes row i of x to row indices[i] of `target`, which has rows of the same width. */
+export function scatterRows(context: OperationContext, x: Activation, indices: GpuBuffer, target: GpuBuffer): void {
+  const { gpu } = context;
+  gpu.recorder.dispatch(
+    gpu.kernel({ files: ['gather-rows.wgsl'], constants: { SCATTER: true } }),
+    [indices, x.buffer, target],
+    { count: x.rows, width: x.columns, probes: 1, source_stride: 0 },
+    perElement(x.rows * x.columns),
+  );
+}
+
+/** gate ← silu(gate) · up, in place. */
+export function gate(context: OperationContext, gated: Activation, up: Activation): void {
+  const { gpu } = context;
+  const quads = (gated.rows * gated.columns) / 4;
+  gpu.recorder.dispatch(gpu.kernel({ files: ['gate.wgsl'] }), [up.buffer, gated.buffer], { quads }, perElement(quads));
+}

@@ -1,0 +1,52 @@
+/**
+ * Two-dimensional weights on the GPU: storage type, and the parts that a tensor larger than one binding is split into.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+
+/** How elements lie in memory; arithmetic is f32 in any case. */
+export type Storage = 'f32' | 'f16' | 'bf16';
+
+/** Bytes of one stored element. */
+export const storageBytes: Readonly<Record<Storage, number>> = { f32: 4, f16: 2, bf16: 2 };
+
+/** Consecutive rows of a weight in one buffer. */
+export interface WeightPart {
+  buffer: GpuBuffer;
+  rowStart: number;
+  rowCount: number;
+}
+
+/** A weight matrix [rows = out features, columns = in features], row-major; only read while training within a period. */
+export interface Weight {
+  /** The name in the checkpoint. */
+  name: string;
+  rows: number;
+  columns: number;
+  storage: Storage;
+  parts: WeightPart[];
+}
+
+/**
+ * Reserves the parts of a weight, none of them larger than one storage binding of the device.
+ *
+ * @param columns must be a multiple of 4: kernels read four elements at a time
+ */
+export function allocateWeight(gpu: Gpu, name: string, rows: number, columns: number, storage: Storage): Weight {
+  const rowBytes = columns * storageBytes[storage];
+  const rowsPerPart = Math.max(1, Math.floor(gpu.device.limits.maxStorageBufferBindingSize / rowBytes));
+  const parts: WeightPart[] = [];
+  for (let rowStart = 0; rowStart < rows; rowStart += rowsPerPart) {
+    const rowCount = Math.min(rowsPerPart, rows - rowStart);
+    parts.push({ buffer: gpu.allocate(rowCount * rowBytes, 'weights', name), rowStart, rowCount });
+  }
+  return { name, rows, columns, storage, parts };
+}
+
+/** Frees the weight's buffers. */
+export function destroyWeight(weight: Weight): void {
+  for (const part of weight.parts) part.buffer.destroy();
+}
