@@ -28,7 +28,7 @@ function runInNewerNode() {
   if (!node) {
     fail(
       `running from source needs ${sourceRequirement}; this is Node ${process.versions.node}`,
-      'run "npm ci" in the project folder, which brings a newer Node along, or install one',
+      'run "npm install" in the project folder, which brings a newer Node along, or install one',
     );
     return;
   }
@@ -37,7 +37,7 @@ function runInNewerNode() {
     // The child decides what a signal means; a Ctrl-C that reaches it twice, from the terminal and from here, counts once.
     process.on(signal, () => child.kill(signal));
   }
-  child.on('error', (error) => fail(`${node} could not be started: ${error.message}`, 'run "npm ci" again'));
+  child.on('error', (error) => fail(`${node} could not be started: ${error.message}`, 'run "npm install" again'));
   child.on('exit', (code, signal) => {
     if (signal) {
       process.removeAllListeners(signal);

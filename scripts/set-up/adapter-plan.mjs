@@ -227,7 +227,7 @@ function gpuAdvice(facts) {
 function cannotLoad(facts, loadError) {
   const advice = /GLIBC|GLIBCXX|ld-linux|libc\.so|musl/.test(loadError)
     ? 'Its binaries need glibc >= 2.34 and libstdc++ >= 12: Debian 12, Ubuntu 22.04 or newer. Alpine (musl) does not work.'
-    : `Its binaries exist for Linux x64 and arm64, macOS and Windows; this is ${facts.platform}. Try "npm ci".`;
+    : `Its binaries exist for Linux x64 and arm64, macOS and Windows; this is ${facts.platform}. Try "npm install".`;
   return { action: 'give up', line: `npm webgpu (Dawn) does not load: ${firstLine(loadError)}`, advice: [advice] };
 }
 

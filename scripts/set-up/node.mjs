@@ -22,7 +22,7 @@ export function ensureNode(root, say) {
     throw new SetUpError(`${sourceRequirement} is needed; this is ${process.versions.node}`, [
       'The npm package "node" brings one along, but its binary is not in node_modules/node/bin.',
       'Its installation script may have been switched off (npm option ignore-scripts). Try:',
-      '  npm ci --ignore-scripts=false',
+      '  rm -r node_modules/node && npm install --ignore-scripts=false',
       'or install a newer Node.',
     ]);
   }

@@ -47,7 +47,7 @@ export function packagesState(root) {
   const hash = fingerprint(existsSync(lockPath) ? lockPath : join(root, 'package.json'));
   const stampPath = join(modules, stampName);
   if (existsSync(stampPath) && readFileSync(stampPath, 'utf8').trim() === hash) return 'up to date';
-  // Someone ran `npm ci` by hand: npm's own record of the installation tells whether it is the right one.
+  // Someone ran npm by hand: npm's own record of the installation tells whether it is the right one.
   const installedPath = join(modules, '.package-lock.json');
   if (!existsSync(installedPath)) return 'missing';
   if (!existsSync(lockPath) || !installationMatches(readJson(lockPath), readJson(installedPath))) return 'outdated';
@@ -63,11 +63,12 @@ export function packagesState(root) {
 export function ensurePackages(root, say) {
   const state = packagesState(root);
   if (state === 'up to date') return;
-  const command = existsSync(join(root, 'package-lock.json')) ? 'ci' : 'install';
-  say(`packages: ${state === 'missing' ? 'not installed yet' : 'older than the lock file'}; running npm ${command}`);
+  say(`packages: ${state === 'missing' ? 'not installed yet' : 'not those of the lock file'}; running npm install`);
   // Tests and the older-Node fallback live in the development dependencies, which NODE_ENV=production would leave out.
+  // Not `npm ci`: it refuses a lock file that lacks optional binaries for other systems, which happens wherever a
+  // registry mirror does not carry them all. `--no-save` takes the locked versions and leaves the lock file as it is.
   const { program, first } = npmProgram(root);
-  const result = spawnSync(program, [...first, command, '--include=dev', '--no-audit', '--no-fund'], {
+  const result = spawnSync(program, [...first, 'install', '--no-save', '--include=dev', '--no-audit', '--no-fund'], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
     env: environmentWithoutOwnBinaries(root),
@@ -75,7 +76,7 @@ export function ensurePackages(root, say) {
   });
   if (result.error || result.status !== 0) {
     const reason = result.error?.message ?? `exit code ${result.status}`;
-    throw new SetUpError(`npm ${command} failed (${reason}); its messages are above`, [
+    throw new SetUpError(`npm install failed (${reason}); its messages are above`, [
       'The packages come from the npm registry, so the first run needs the network; later runs do not.',
     ]);
   }
@@ -111,7 +112,7 @@ function readJson(path) {
 
 /**
  * The npm that started this script, run by this Node, or else the one on the path. A Node inside node_modules cannot
- * run npm here: `npm ci` removes it first.
+ * run npm here: npm may replace it.
  *
  * @param {string} root
  * @returns {{ program: string, first: string[] }}
@@ -124,7 +125,7 @@ function npmProgram(root) {
   return { program: 'npm', first: [] };
 }
 
-/** `npm run` puts node_modules/.bin first on the path, where the Node lies that `npm ci` is about to remove. */
+/** `npm run` puts node_modules/.bin first on the path, where the Node lies that npm is about to replace. */
 /** @param {string} root */
 function environmentWithoutOwnBinaries(root) {
   const name = Object.keys(process.env).find((key) => key.toUpperCase() === 'PATH') ?? 'PATH';

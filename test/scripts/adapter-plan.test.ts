@@ -166,7 +166,7 @@ describe('what no installation can help', () => {
     const musl = plan('give up', { probe: { adapter: null, loadError: 'libc.so: ld-linux-x86-64.so.2 not found' } });
     expect(musl.advice.join(' ')).toContain('Alpine');
     expect(plan('give up', { probe: { adapter: null, loadError: 'Cannot find module x' } }).advice[0]).toContain(
-      'npm ci',
+      'npm install',
     );
     for (const platform of ['darwin', 'win32']) plan('give up', { platform });
   });

@@ -79,8 +79,8 @@ describe('ensurePackages', () => {
     fakeNpm();
     const lines: string[] = [];
     ensurePackages(root, (line) => lines.push(line));
-    expect(lines).toEqual(['packages: not installed yet; running npm ci']);
-    expect(calls()).toBe('ci --include=dev --no-audit --no-fund');
+    expect(lines).toEqual(['packages: not installed yet; running npm install']);
+    expect(calls()).toBe('install --no-save --include=dev --no-audit --no-fund');
     ensurePackages(root, (line) => lines.push(line));
     expect(lines).toHaveLength(1);
     expect(calls().split('\n')).toHaveLength(1);
@@ -92,7 +92,7 @@ describe('ensurePackages', () => {
     expect(entries[0]).toBe(join(root, 'bin'));
     expect(entries).not.toContain(join(root, 'node_modules', '.bin'));
   });
-  it('uses npm install where there is no lock file', () => {
+  it('works without a lock file', () => {
     rmSync(join(root, 'package-lock.json'));
     fakeNpm();
     ensurePackages(root, () => {});
@@ -102,7 +102,7 @@ describe('ensurePackages', () => {
   });
   it('fails with a clear message and leaves no stamp when npm fails', () => {
     fakeNpm(7);
-    expect(() => ensurePackages(root, () => {})).toThrow('npm ci failed (exit code 7)');
+    expect(() => ensurePackages(root, () => {})).toThrow('npm install failed (exit code 7)');
     expect(existsSync(join(root, 'node_modules', '.installed-lock-hash'))).toBe(false);
   });
 });
