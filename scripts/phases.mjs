@@ -37,7 +37,14 @@ export function testPhases({ root, node, scratch, arguments: extra }) {
     {
       name: 'lint',
       headline: 'lint and format (biome)',
-      command: [node, join(modules, '@biomejs', 'biome', 'bin', 'biome'), 'ci', '.'],
+      // Left to itself, `biome ci` colours its output even where it goes to a file.
+      command: [
+        node,
+        join(modules, '@biomejs', 'biome', 'bin', 'biome'),
+        'ci',
+        `--colors=${process.stdout.isTTY ? 'force' : 'off'}`,
+        '.',
+      ],
     },
     {
       name: 'types',

@@ -41,7 +41,7 @@ const stepEvent = (step: number): TrainEvent => ({
   type: 'step',
   step,
   steps: 2,
-  loss: 0.69315,
+  loss: 0.71234,
   projectedGradient: -12.34,
   learningRate: 1e-6,
   tokensPerSecond: 8530,
@@ -102,7 +102,7 @@ describe('train', () => {
     expect(host.out.text).toBe('finished at step 2, 200 tokens in 1:01; run: runs/a\n');
     expect(host.error.text).toContain('training to step 2 on 1,000 examples; GPU memory: weights 6.0 MiB');
     expect(host.error.text).toContain('step 0: validation accuracy 0.6690, loss 0.7000 (872 examples, 3.0 s)');
-    expect(host.error.text).toContain('step 2/2  loss 0.6932  ρ -12.3  accuracy 0.669  8,530 tokens/s  ETA 1:12');
+    expect(host.error.text).toContain('step 2/2  loss 0.7123  ρ -12.3  accuracy 0.669  8,530 tokens/s  ETA 1:12');
   });
 
   it('prints events as JSON lines, or nothing but the outcome', async () => {
