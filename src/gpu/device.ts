@@ -42,6 +42,8 @@ export interface OpenedDevice {
   device: GPUDevice;
   adapter: AdapterDescription;
   features: ReadonlySet<string>;
+  /** Bytes that one storage binding may have: the adapter's limit, or a lower one that was asked for. */
+  bindingLimit: number;
   /**
    * The object that `create()` returned. Neither adapter nor device keeps it alive, and once it is collected the process
    * crashes some thousand dispatches later; so it travels with the device and {@link keptAlive} holds it as well.
@@ -112,10 +114,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Opene
   const limits = adapter.limits;
   const requiredLimits: Record<string, number> = {
     maxBufferSize: limits.maxBufferSize,
-    maxStorageBufferBindingSize: Math.min(
-      limits.maxStorageBufferBindingSize,
-      options.maxStorageBufferBindingSize ?? Number.POSITIVE_INFINITY,
-    ),
+    maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
     maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
     maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
     maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
@@ -129,6 +128,11 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Opene
     device,
     instance,
     features: new Set<string>(features),
+    // Not a device limit: WebGPU raises whatever is asked below its default (128 MiB) back to it.
+    bindingLimit: Math.min(
+      device.limits.maxStorageBufferBindingSize,
+      options.maxStorageBufferBindingSize ?? Number.POSITIVE_INFINITY,
+    ),
     adapter: {
       vendor: info.vendor,
       architecture: info.architecture,

@@ -6,7 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import { GpuBuffer } from './buffer.ts';
-import { type AdapterDescription, type OpenDeviceOptions, openDevice } from './device.ts';
+import { type AdapterDescription, type OpenDeviceOptions, type OpenedDevice, openDevice } from './device.ts';
 import { compileKernel, type Kernel, type KernelDefinition, kernelKey } from './kernel.ts';
 import { MemoryAccount, type MemoryCategory } from './memory.ts';
 import { Recorder } from './recorder.ts';
@@ -27,6 +27,8 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterDescription;
   readonly features: ReadonlySet<string>;
+  /** Bytes that one storage binding may have; larger tensors are split. */
+  readonly bindingLimit: number;
   readonly memory = new MemoryAccount();
   /** Bound where a kernel has a storage binding that this call does not use. */
   readonly unused: GpuBuffer;
@@ -41,14 +43,14 @@ export class Gpu {
 
   /** Opens the adapter and wraps it; see {@link openDevice} for the options and errors. */
   static async open(options: OpenDeviceOptions = {}): Promise<Gpu> {
-    const { device, adapter, features, instance } = await openDevice(options);
-    return new Gpu(device, adapter, features, instance);
+    return new Gpu(await openDevice(options));
   }
 
-  private constructor(device: GPUDevice, adapter: AdapterDescription, features: ReadonlySet<string>, instance: GPU) {
+  private constructor({ device, adapter, features, bindingLimit, instance }: OpenedDevice) {
     this.device = device;
     this.adapter = adapter;
     this.features = features;
+    this.bindingLimit = bindingLimit;
     this.instance = instance;
     this.unused = this.allocate(256, 'scratch', 'unused');
     device.addEventListener('uncapturederror', (event) => {

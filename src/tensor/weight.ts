@@ -37,7 +37,7 @@ export interface Weight {
  */
 export function allocateWeight(gpu: Gpu, name: string, rows: number, columns: number, storage: Storage): Weight {
   const rowBytes = columns * storageBytes[storage];
-  const rowsPerPart = Math.max(1, Math.floor(gpu.device.limits.maxStorageBufferBindingSize / rowBytes));
+  const rowsPerPart = Math.max(1, Math.floor(gpu.bindingLimit / rowBytes));
   const parts: WeightPart[] = [];
   for (let rowStart = 0; rowStart < rows; rowStart += rowsPerPart) {
     const rowCount = Math.min(rowsPerPart, rows - rowStart);
