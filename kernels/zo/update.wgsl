@@ -1,6 +1,6 @@
 // The update of the trainable state: state[e] ← decay_e · state[e] − Σ_k coefficient_k · z_k[e].
 //
-// Layout of state and blocks as in zo/perturb.wgsl. coefficients[k] = learning rate · ρ_k / K, made on the CPU in f64 and rounded once.
+// Layout of state and blocks as in zo/perturb.wgsl. coefficients[coefficient_offset + k] = learning rate · ρ_k / K, made on the CPU in f64 and rounded once.
 // decay is the decoupled weight decay of this step, 1 for none; it acts on the S matrices (blocks[b].w bit 1 set), not on 1-D parameters.
 
 struct Parameters {
@@ -9,6 +9,7 @@ struct Parameters {
   step: u32,
   queries: u32,
   block_count: u32,
+  coefficient_offset: u32,
   decay: f32,
 }
 
@@ -36,7 +37,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let key = vec2<u32>(parameters.seed_low, parameters.seed_high);
   for (var query = 0u; query < parameters.queries; query++) {
     let counter = vec4<u32>((block.y + first) / 4u, block.x, parameters.step, (PURPOSE_NOISE << 24u) | query);
-    value = fma(vec4<f32>(-coefficients[query]), gaussian_quad(counter, key), value);
+    value = fma(vec4<f32>(-coefficients[parameters.coefficient_offset + query]), gaussian_quad(counter, key), value);
   }
   state[quad] = value;
 }

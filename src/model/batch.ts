@@ -1,0 +1,140 @@
+/**
+ * Packed batches: sequences one after the other without padding, attention by key ranges, results at label rows only.
+ *
+ * @module
+ */
+
+import type { TokenizedExample } from '../data/example.ts';
+import type { Model } from './model.ts';
+
+/** One row group's worth of input: what all probes of a pass see. */
+export interface PackedBatch {
+  ids: Uint32Array;
+  positions: Uint32Array;
+  /** Four per row: the two ranges of rows that it attends to. */
+  ranges: Uint32Array;
+  /** Positions of the rows that each range starts with, for sliding windows: two per row. */
+  rangePositions: Uint32Array;
+  /** Rows whose hidden state is wanted. */
+  labelRows: Uint32Array;
+  /** (index into labelRows, token) pairs whose log-probability is wanted. */
+  targets: Uint32Array;
+}
+
+/** Where the targets of one example lie. */
+export interface ExampleTargets {
+  /** Per continuation: first target and how many. */
+  continuations: { first: number; count: number }[];
+  label: number;
+  correct?: number[];
+  kind: 'options' | 'completion';
+}
+
+/** Rows that an example needs: the shared prompt once, and each continuation but for its last token. */
+export function exampleRows(example: TokenizedExample): number {
+  return example.prompt.length + example.continuations.reduce((sum, { ids }) => sum + ids.length - 1, 0);
+}
+
+/**
+ * Packs examples. The options of an example share the rows of its prompt; each option's own rows see the prompt and themselves.
+ *
+ * A token is predicted from the row before it, so the last token of a continuation needs no row, and options of one token
+ * need no row at all.
+ */
+export function packExamples(examples: readonly TokenizedExample[]): { batch: PackedBatch; targets: ExampleTargets[] } {
+  const ids: number[] = [];
+  const positions: number[] = [];
+  const ranges: number[] = [];
+  const rangePositions: number[] = [];
+  const labelRows: number[] = [];
+  const labelIndex = new Map<number, number>();
+  const targets: number[] = [];
+  const exampleTargets: ExampleTargets[] = [];
+
+  for (const example of examples) {
+    const promptStart = ids.length;
+    const promptLength = example.prompt.length;
+    for (let i = 0; i < promptLength; i++) {
+      ids.push(example.prompt[i]!);
+      positions.push(i);
+      ranges.push(0, 0, promptStart, promptStart + i + 1);
+      rangePositions.push(0, 0);
+    }
+    const continuations: { first: number; count: number }[] = [];
+    for (const continuation of example.continuations) {
+      const start = ids.length;
+      const length = continuation.ids.length;
+      for (let i = 0; i < length - 1; i++) {
+        ids.push(continuation.ids[i]!);
+        positions.push(promptLength + i);
+        ranges.push(promptStart, promptStart + promptLength, start, start + i + 1);
+        rangePositions.push(0, promptLength);
+      }
+      const first = targets.length / 2;
+      for (let i = length - continuation.scored; i < length; i++) {
+        const row = i === 0 ? promptStart + promptLength - 1 : start + i - 1;
+        let label = labelIndex.get(row);
+        if (label === undefined) {
+          label = labelRows.length;
+          labelIndex.set(row, label);
+          labelRows.push(row);
+        }
+        targets.push(label, continuation.ids[i]!);
+      }
+      continuations.push({ first, count: continuation.scored });
+    }
+    exampleTargets.push({
+      continuations,
+      label: example.label,
+      kind: example.kind,
+      ...(example.correct ? { correct: example.correct } : {}),
+    });
+  }
+  return {
+    batch: {
+      ids: new Uint32Array(ids),
+      positions: new Uint32Array(positions),
+      ranges: new Uint32Array(ranges),
+      rangePositions: new Uint32Array(rangePositions),
+      labelRows: new Uint32Array(labelRows),
+      targets: new Uint32Array(targets),
+    },
+    targets: exampleTargets,
+  };
+}
+
+/** Plain sequences whose label rows are all rows, each predicting the next token: for perplexity and for tests. */
+export function packSequences(sequences: readonly (readonly number[])[]): {
+  batch: PackedBatch;
+  targets: ExampleTargets[];
+} {
+  return packExamples(
+    sequences.map((ids) => ({
+      kind: 'completion',
+      prompt: ids.slice(0, 1),
+      continuations: [{ ids: ids.slice(1), scored: ids.length - 1 }],
+      label: 0,
+    })),
+  );
+}
+
+/** Ranges of a layer that sees only the last `window` positions, the token itself included. */
+export function slideRanges(batch: PackedBatch, window: number): Uint32Array {
+  const slid = new Uint32Array(batch.ranges);
+  for (let row = 0; row < batch.positions.length; row++) {
+    // The first position still seen, then both ranges cut to it.
+    const first = Math.max(0, batch.positions[row]! - window + 1);
+    for (const side of [0, 1]) {
+      const index = row * 4 + side * 2;
+      const cut = Math.max(0, first - batch.rangePositions[row * 2 + side]!);
+      slid[index] = Math.min(slid[index]! + cut, slid[index + 1]!);
+    }
+  }
+  return slid;
+}
+
+/** Rows of a learned position table; rotary models use the positions themselves. */
+export function positionRows(model: Model, positions: Uint32Array): Uint32Array {
+  const { position } = model.configuration;
+  return position.kind === 'learned' ? positions.map((value) => value + position.offset) : positions;
+}

@@ -1,0 +1,126 @@
+/**
+ * The forward pass of a decoder, written once: inference, evaluation and training record the same kernels.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import { attention } from '../ops/attention.ts';
+import type { OperationContext } from '../ops/context.ts';
+import { embed } from '../ops/embedding.ts';
+import { linear } from '../ops/linear.ts';
+import { norm } from '../ops/norm.ts';
+import { rope } from '../ops/rope.ts';
+import { gate, gatherRows, scatterRows } from '../ops/rows.ts';
+import type { Activation } from '../tensor/workspace.ts';
+import type { KeyValueCache } from './cache.ts';
+import type { Model } from './model.ts';
+
+/** The input of a pass on the GPU; arrays hold one entry per row of a probe. */
+export interface ForwardInput {
+  ids: GpuBuffer;
+  positions: GpuBuffer;
+  /** Key ranges of layers that see everything, and of layers with a sliding window. */
+  ranges: GpuBuffer;
+  windowRanges?: GpuBuffer;
+  /** Rows per probe. */
+  rows: number;
+  /** Rows per probe whose hidden state is wanted, and their numbers. */
+  labelRows: GpuBuffer;
+  labelCount: number;
+  /** Keys and values of earlier tokens; new ones are written to the rows that `slots` names. */
+  cache?: { cache: KeyValueCache; slots: GpuBuffer };
+}
+
+/**
+ * Records a forward pass.
+ *
+ * @returns final hidden states of the label rows [probes · labelCount, embedding width], ready for the output head; the caller
+ * gives it back to the workspace
+ */
+export function forward(model: Model, context: OperationContext, input: ForwardInput): Activation {
+  const c = model.configuration;
+  const { workspace, probes } = context;
+  const rows = input.rows * probes.count;
+  const normOf = (x: Activation, name: string, groupWidth?: number): Activation =>
+    norm(context, x, {
+      kind: c.normKind,
+      epsilon: c.normEpsilon,
+      gain: `${name}.weight`,
+      shift: `${name}.bias`,
+      ...(groupWidth === undefined ? {} : { groupWidth }),
+    });
+  const linearOf = (x: Activation, name: string, options: Parameters<typeof linear>[3] = {}): Activation =>
+    linear(context, x, model.weight(name), { bias: `${name}.bias`, ...options });
+  // Replaces an activation by a function of it.
+  const replace = (x: Activation, next: Activation): Activation => {
+    workspace.give(x);
+    return next;
+  };
+
+  let hidden = embed(context, input.ids, rows, model.weight(c.embedding));
+  if (c.projectIn) hidden = replace(hidden, linearOf(hidden, c.projectIn));
+  if (c.position.kind === 'learned') embed(context, input.positions, rows, model.weight(c.position.name), hidden);
+
+  for (let layer = 0; layer < c.layerCount; layer++) {
+    const names = c.layers[layer]!;
+
+    const attended = c.normFirst ? normOf(hidden, names.attentionNorm) : hidden;
+    let query = linearOf(attended, names.query);
+    let key = linearOf(attended, names.key);
+    const value = linearOf(attended, names.value);
+    if (attended !== hidden) workspace.give(attended);
+    if (names.queryNorm) query = replace(query, normOf(query, names.queryNorm, c.headWidth));
+    if (names.keyNorm) key = replace(key, normOf(key, names.keyNorm, c.headWidth));
+    if (model.ropeTable) {
+      rope(context, query, input.positions, model.ropeTable, c.headWidth);
+      rope(context, key, input.positions, model.ropeTable, c.headWidth);
+    }
+    let keys = key.buffer;
+    let values = value.buffer;
+    if (input.cache) {
+      const { cache, slots } = input.cache;
+      keys = cache.keys[layer]!;
+      values = cache.values[layer]!;
+      scatterRows(context, key, slots, keys);
+      scatterRows(context, value, slots, values);
+    }
+    const mixed = attention(context, query, keys, values, {
+      heads: c.headCount,
+      keyHeads: c.keyHeadCount,
+      headWidth: c.headWidth,
+      ranges: c.windows[layer] === undefined ? input.ranges : input.windowRanges!,
+      keyStride: input.cache ? 0 : input.rows,
+    });
+    workspace.give(query, key, value);
+    linearOf(mixed, names.output, { addTo: hidden });
+    workspace.give(mixed);
+    if (!c.normFirst) hidden = replace(hidden, normOf(hidden, names.attentionNorm));
+
+    const fed = c.normFirst ? normOf(hidden, names.feedForwardNorm) : hidden;
+    let inner: Activation;
+    if (names.gate) {
+      inner = linearOf(fed, names.gate);
+      const up = linearOf(fed, names.up);
+      gate(context, inner, up);
+      workspace.give(up);
+    } else {
+      inner = linearOf(fed, names.up, { activation: c.activation });
+    }
+    if (fed !== hidden) workspace.give(fed);
+    linearOf(inner, names.down, { addTo: hidden });
+    workspace.give(inner);
+    if (!c.normFirst) hidden = replace(hidden, normOf(hidden, names.feedForwardNorm));
+  }
+
+  let labels = replace(hidden, gatherRows(context, hidden, input.labelRows, input.labelCount));
+  if (c.finalNorm) labels = replace(labels, normOf(labels, c.finalNorm));
+  if (c.projectOut) labels = replace(labels, linearOf(labels, c.projectOut));
+  return labels;
+}
+
+/** The widest activation of a pass, in elements per row: decides how many rows fit into one binding. */
+export function widestActivation(model: Model): number {
+  const c = model.configuration;
+  return Math.max(c.hiddenSize, c.feedForwardSize, c.headCount * c.headWidth, c.embeddingWidth);
+}

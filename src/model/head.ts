@@ -1,0 +1,135 @@
+/**
+ * The output head: logits of label rows, chunk by chunk over the vocabulary.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import { spread } from '../gpu/recorder.ts';
+import type { OperationContext } from '../ops/context.ts';
+import { matmul, project } from '../ops/linear.ts';
+import type { NamedBuffers } from '../tensor/named-buffers.ts';
+import type { Weight } from '../tensor/weight.ts';
+import type { Activation } from '../tensor/workspace.ts';
+import type { Model } from './model.ts';
+
+/** Most bytes of logits that exist at a time while scoring; the whole [rows, vocabulary] matrix never does. */
+const logitBytes = 16 * 1024 * 1024;
+
+/** A run of vocabulary entries within one part of the head's weight. */
+interface VocabularyChunk {
+  part: Weight['parts'][number];
+  start: number;
+  count: number;
+}
+
+function* vocabularyChunks(weight: Weight, rows: number): Generator<VocabularyChunk> {
+  const most = Math.max(64, Math.floor(logitBytes / 4 / rows / 4) * 4);
+  for (const part of weight.parts) {
+    for (let row = 0; row < part.rowCount; row += most) {
+      yield { part, start: part.rowStart + row, count: Math.min(most, part.rowCount - row) };
+    }
+  }
+}
+
+/** The head's weight: the embedding itself where it is tied. */
+export function headWeight(model: Model): Weight {
+  const { tied, embedding, outputHead } = model.configuration;
+  return model.weight(tied ? embedding : outputHead);
+}
+
+function recordLogits(
+  context: OperationContext,
+  hidden: Activation,
+  weight: Weight,
+  chunk: VocabularyChunk,
+  q: Activation | undefined,
+  y: GpuBuffer,
+  layout: { stride: number; column: number },
+): void {
+  const factors = context.probes.factors.get(weight.name);
+  matmul(
+    context,
+    'direct',
+    { storage: weight.storage, activation: 'none', hasBias: false, accumulate: false },
+    {
+      x: hidden,
+      weight: chunk.part,
+      weightRow: chunk.start - chunk.part.rowStart,
+      outputRow: chunk.start,
+      columns: chunk.count,
+      ...(q && factors ? { side: { q: q.buffer, u: factors.u, rank: factors.rank } } : {}),
+      y,
+      yStride: layout.stride,
+      columnStart: layout.column,
+      rowsPerProbe: hidden.rows / context.probes.count,
+      weightScale: context.probes.weightScale,
+    },
+  );
+}
+
+/**
+ * Records the log-softmax of label rows at chosen tokens.
+ *
+ * @param hidden final hidden states [probes · labels, width]
+ * @param targets (label row within its probe, token) pairs, `count` of them
+ * @returns `running`: (maximum, Σ exp) per row; `picked`: the logit of each target, [probes · count]
+ */
+export function scoreTargets(
+  model: Model,
+  context: OperationContext,
+  hidden: Activation,
+  targets: { buffer: GpuBuffer; count: number },
+  scratch: NamedBuffers,
+): { running: GpuBuffer; picked: GpuBuffer } {
+  const { gpu, workspace, probes } = context;
+  const weight = headWeight(model);
+  const factors = probes.factors.get(weight.name);
+  const q = factors ? project(context, hidden, factors) : undefined;
+  const running = scratch.ensure('running log-sum-exp', hidden.rows * 8);
+  const picked = scratch.ensure('target logits', probes.count * targets.count * 4);
+  const chunks = [...vocabularyChunks(weight, hidden.rows)];
+  const logits = scratch.ensure('logits', hidden.rows * Math.max(...chunks.map(({ count }) => count)) * 4);
+  const kernel = gpu.kernel({ files: ['label-loss.wgsl'] });
+  for (const [index, chunk] of chunks.entries()) {
+    recordLogits(context, hidden, weight, chunk, q, logits, { stride: chunk.count, column: 0 });
+    gpu.recorder.dispatch(
+      kernel,
+      [logits, targets.buffer, running, picked],
+      {
+        rows: hidden.rows,
+        columns: chunk.count,
+        column_start: chunk.start,
+        rows_per_probe: hidden.rows / probes.count,
+        target_count: targets.count,
+        first: index === 0 ? 1 : 0,
+      },
+      spread(hidden.rows),
+    );
+  }
+  if (q) workspace.give(q);
+  return { running, picked };
+}
+
+/**
+ * Records all logits of a few rows, for sampling.
+ *
+ * @param hidden [rows, width]
+ * @returns [rows, vocabulary] f32
+ */
+export function logitsOf(
+  model: Model,
+  context: OperationContext,
+  hidden: Activation,
+  scratch: NamedBuffers,
+): GpuBuffer {
+  const weight = headWeight(model);
+  const factors = context.probes.factors.get(weight.name);
+  const q = factors ? project(context, hidden, factors) : undefined;
+  const logits = scratch.ensure('logits', hidden.rows * weight.rows * 4);
+  for (const chunk of vocabularyChunks(weight, hidden.rows)) {
+    recordLogits(context, hidden, weight, chunk, q, logits, { stride: weight.rows, column: chunk.start });
+  }
+  if (q) context.workspace.give(q);
+  return logits;
+}

@@ -1,0 +1,55 @@
+/**
+ * Logits of whole sequences, for evaluation tools and tests; generation keeps a cache instead.
+ *
+ * @module
+ */
+
+import type { Probes } from '../ops/probes.ts';
+import { NamedBuffers } from '../tensor/named-buffers.ts';
+import { Workspace } from '../tensor/workspace.ts';
+import { packSequences, positionRows, slideRanges } from './batch.ts';
+import { forward } from './forward.ts';
+import { logitsOf } from './head.ts';
+import type { Model } from './model.ts';
+
+/**
+ * The logits after every token of one sequence.
+ *
+ * @returns one [vocabulary] row per token
+ */
+export async function sequenceLogits(
+  model: Model,
+  tokens: readonly number[],
+  probes: Probes = model.plainProbes,
+): Promise<Float32Array[]> {
+  const { gpu, configuration } = model;
+  // One more token, so that the last given one gets a row of its own.
+  const { batch } = packSequences([[...tokens, 0]]);
+  const rows = tokens.length;
+  const workspace = new Workspace(gpu);
+  const buffers = new NamedBuffers(gpu);
+  try {
+    workspace.reserve(rows * probes.count);
+    const context = { gpu, workspace, probes };
+    const window = configuration.windows.find((width) => width !== undefined);
+    const hidden = forward(model, context, {
+      ids: buffers.upload('ids', batch.ids),
+      positions: buffers.upload('positions', positionRows(model, batch.positions)),
+      ranges: buffers.upload('ranges', batch.ranges),
+      ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
+      rows,
+      labelRows: buffers.upload(
+        'label rows',
+        Uint32Array.from({ length: rows }, (_, row) => row),
+      ),
+      labelCount: rows,
+    });
+    const logits = logitsOf(model, context, hidden, buffers);
+    const width = configuration.vocabularySize;
+    const [data] = await gpu.recorder.read([{ buffer: logits, bytes: rows * width * 4 }]);
+    return Array.from({ length: rows }, (_, row) => new Float32Array(data!, row * width * 4, width));
+  } finally {
+    workspace.destroy();
+    buffers.destroy();
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * A decoder with its weights on the GPU.
+ *
+ * @module
+ */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SubzeroError } from '../errors.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { Probes } from '../ops/probes.ts';
+import type { RopeTable } from '../ops/rope.ts';
+import { bytesToF32, f32ToBytes, openModelWeights, type TensorSource } from '../safetensors/index.ts';
+import { allocateState, layOutState, type StateLayout } from '../tensor/state.ts';
+import { allocateWeight, destroyWeight, type Storage, storageBytes, type Weight } from '../tensor/weight.ts';
+import { tensorId } from '../zo/philox.ts';
+import { type DecoderConfiguration, parameterShapes, readConfiguration } from './configuration.ts';
+import { ropeTable } from './rope-table.ts';
+
+/** Bytes read from a weight file at a time; loading holds two or three such pieces, never a file. */
+const readBytes = 16 * 1024 * 1024;
+
+/** Longest rotary table made at load; longer contexts are cut to it (contextLength says so). */
+const maxPositions = 131_072;
+
+const storageOfDtype: Readonly<Record<string, Storage>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
+const dtypeOfStorage = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+
+export interface LoadModelOptions {
+  /** `auto`: as in the file on a GPU; f32 on a software adapter, where widening at every read costs more than memory. */
+  storage?: Storage | 'auto';
+  /** Told how far loading has come, in bytes of the files. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+export class Model {
+  readonly gpu: Gpu;
+  readonly directory: string;
+  readonly configuration: DecoderConfiguration;
+  /** The 2-D weights by the checkpoint's names. */
+  readonly weights: ReadonlyMap<string, Weight>;
+  /** The 1-D parameters as loaded, by the checkpoint's names. */
+  readonly vectors: ReadonlyMap<string, Float32Array>;
+  readonly ropeTable: RopeTable | undefined;
+  /** Identifies the checkpoint's content. */
+  readonly fingerprint: string;
+  readonly parameterCount: number;
+  readonly #layout: StateLayout;
+  readonly #state: GpuBuffer;
+
+  private constructor(
+    gpu: Gpu,
+    directory: string,
+    configuration: DecoderConfiguration,
+    weights: ReadonlyMap<string, Weight>,
+    vectors: ReadonlyMap<string, Float32Array>,
+    fingerprint: string,
+  ) {
+    this.gpu = gpu;
+    this.directory = directory;
+    this.configuration = configuration;
+    this.weights = weights;
+    this.vectors = vectors;
+    this.fingerprint = fingerprint;
+    let parameters = 0;
+    for (const weight of weights.values()) parameters += weight.rows * weight.columns;
+    for (const vector of vectors.values()) parameters += vector.length;
+    this.parameterCount = parameters;
+    this.#layout = layOutState(
+      [...vectors].map(([name, values]) => ({
+        name,
+        kind: 'vector',
+        length: values.length,
+        tensor: tensorId(name),
+        trains: false,
+      })),
+    );
+    this.#state = allocateState(gpu, this.#layout, 'vectors');
+    for (const entry of this.#layout.entries) this.#state.write(vectors.get(entry.name)!, entry.offset * 4);
+    const { position, contextLength } = configuration;
+    if (position.kind === 'rope') {
+      const table = ropeTable(contextLength, position.rotaryWidth, position.theta, position.scaling);
+      const buffer = gpu.allocate(table.byteLength, 'weights', 'rotary table');
+      buffer.write(table);
+      this.ropeTable = { buffer, rotaryWidth: position.rotaryWidth, interleaved: false };
+    }
+  }
+
+  /**
+   * Loads a Hugging Face style directory: config.json and model.safetensors (or its shards).
+   *
+   * @throws SubzeroError `not_found`, `invalid_data` or `unsupported` naming file and tensor, `out_of_memory` from the GPU
+   */
+  static async load(gpu: Gpu, directory: string, options: LoadModelOptions = {}): Promise<Model> {
+    const configuration = await readConfigurationFile(directory);
+    if (configuration.position.kind === 'rope') {
+      configuration.contextLength = Math.min(configuration.contextLength, maxPositions);
+    }
+    const source = await openModelWeights(directory);
+    const weights = new Map<string, Weight>();
+    const vectors = new Map<string, Float32Array>();
+    try {
+      const wanted = parameterShapes(configuration)
+        .map((parameter) => ({ ...parameter, stored: findTensor(source, parameter.name, configuration) }))
+        .filter(({ stored, optional }) => stored !== undefined || !optional);
+      const missing = wanted.filter(({ stored }) => stored === undefined).map(({ name }) => name);
+      if (missing.length > 0) {
+        throw new SubzeroError(
+          'invalid_data',
+          `${directory}: the weights lack ${missing.length} tensors of a ${configuration.architecture} model: ` +
+            `${missing.slice(0, 4).join(', ')}${missing.length > 4 ? ', …' : ''}`,
+        );
+      }
+      const total = wanted.reduce((sum, { stored }) => sum + source.tensors.get(stored!)!.byteLength, 0);
+      let done = 0;
+      for (const { name, shape, stored } of wanted) {
+        const entry = source.tensors.get(stored!)!;
+        if (entry.shape.join() !== shape.join()) {
+          throw new SubzeroError(
+            'invalid_data',
+            `${directory}: "${stored}" has shape [${entry.shape.join(', ')}]; config.json implies [${shape.join(', ')}]`,
+          );
+        }
+        if (!(entry.dtype in storageOfDtype)) {
+          throw new SubzeroError(
+            'unsupported',
+            `${directory}: "${stored}" is stored as ${entry.dtype}; supported are F32, F16 and BF16`,
+          );
+        }
+        if (shape.length === 1) {
+          vectors.set(name, bytesToF32(entry.dtype, await source.read(stored!)));
+        } else {
+          const native = storageOfDtype[entry.dtype]!;
+          const wish = options.storage ?? 'auto';
+          const storage = wish === 'auto' ? (gpu.adapter.software ? 'f32' : native) : wish;
+          const weight = allocateWeight(gpu, name, shape[0]!, shape[1]!, storage);
+          weights.set(name, weight);
+          await upload(source, stored!, entry.dtype, weight);
+        }
+        done += entry.byteLength;
+        options.onProgress?.(done, total);
+      }
+      await gpu.checkAllocations();
+      const model = new Model(gpu, directory, configuration, weights, vectors, await source.fingerprint());
+      await gpu.checkAllocations();
+      return model;
+    } catch (error) {
+      for (const weight of weights.values()) destroyWeight(weight);
+      throw error;
+    } finally {
+      await source.close();
+    }
+  }
+
+  /** The weight of a layer or table by its name without `.weight`. */
+  weight(name: string): Weight {
+    const weight = this.weights.get(`${name}.weight`);
+    if (!weight) throw new Error(`the model has no weight "${name}"`);
+    return weight;
+  }
+
+  /** Plain inference: one probe, no change. */
+  get plainProbes(): Probes {
+    return {
+      count: 1,
+      state: this.#state,
+      stateStride: 0,
+      factors: new Map(),
+      weightScale: 1,
+      vectors: new Map(this.#layout.entries.map((entry) => [entry.name, entry.offset])),
+    };
+  }
+
+  /** Bytes of all weights on the GPU. */
+  get weightBytes(): number {
+    let sum = this.#state.size;
+    for (const weight of this.weights.values()) for (const part of weight.parts) sum += part.buffer.size;
+    return sum;
+  }
+
+  destroy(): void {
+    for (const weight of this.weights.values()) destroyWeight(weight);
+    this.ropeTable?.buffer.destroy();
+    this.#state.destroy();
+  }
+}
+
+/** Reads and checks config.json of a model directory. */
+export async function readConfigurationFile(directory: string): Promise<DecoderConfiguration> {
+  const file = join(directory, 'config.json');
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new SubzeroError(
+      'not_found',
+      `${directory} is not a model directory: config.json cannot be read (${(error as Error).message})`,
+    );
+  }
+  let config: unknown;
+  try {
+    config = JSON.parse(text);
+  } catch (error) {
+    throw new SubzeroError('invalid_data', `${file} is not valid JSON: ${(error as Error).message}`);
+  }
+  if (typeof config !== 'object' || config === null || Array.isArray(config)) {
+    throw new SubzeroError('invalid_data', `${file} must hold a JSON object`);
+  }
+  return readConfiguration(config as Record<string, unknown>, file);
+}
+
+/**
+ * The checkpoint's key for a parameter. Some OPT files leave the `model.` prefix out, and some tied models store the shared matrix
+ * as the output head only.
+ */
+function findTensor(source: TensorSource, name: string, configuration: DecoderConfiguration): string | undefined {
+  const candidates = [name, name.replace(/^model\./, '')];
+  if (configuration.tied && name === `${configuration.embedding}.weight`) {
+    candidates.push(`${configuration.outputHead}.weight`);
+  }
+  return candidates.find((candidate) => source.tensors.has(candidate));
+}
+
+async function upload(source: TensorSource, stored: string, dtype: string, weight: Weight): Promise<void> {
+  const fileBytes = dtype === 'F32' ? 4 : 2;
+  const same = dtypeOfStorage[weight.storage] === dtype;
+  const rowsAtOnce = Math.max(1, Math.floor(readBytes / (weight.columns * fileBytes)));
+  for (const part of weight.parts) {
+    for (let row = 0; row < part.rowCount; row += rowsAtOnce) {
+      const rows = Math.min(rowsAtOnce, part.rowCount - row);
+      const offset = (part.rowStart + row) * weight.columns * fileBytes;
+      const bytes = await source.read(stored, offset, rows * weight.columns * fileBytes);
+      const converted = same ? bytes : f32ToBytes(dtypeOfStorage[weight.storage], bytesToF32(dtype, bytes));
+      part.buffer.write(converted, row * weight.columns * storageBytes[weight.storage]);
+    }
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * Scoring examples: one packed forward pass for all probes, log-probabilities read back, losses in f64 on the CPU.
+ *
+ * @module
+ */
+
+import type { TokenizedExample } from '../data/example.ts';
+import { SubzeroError } from '../errors.ts';
+import { type ExampleTargets, exampleRows, packExamples, positionRows, slideRanges } from '../model/batch.ts';
+import { forward, widestActivation } from '../model/forward.ts';
+import { scoreTargets } from '../model/head.ts';
+import type { Model } from '../model/model.ts';
+import type { OperationContext } from '../ops/context.ts';
+import type { Probes } from '../ops/probes.ts';
+import { NamedBuffers } from '../tensor/named-buffers.ts';
+import { Workspace } from '../tensor/workspace.ts';
+
+/** What one probe says about one example. */
+export interface ExampleScore {
+  /** Σ log p over the scored tokens, per continuation. */
+  logprobs: number[];
+  /** Scored tokens per continuation. */
+  counts: number[];
+}
+
+export class Scorer {
+  readonly #model: Model;
+  readonly #workspace: Workspace;
+  readonly #buffers: NamedBuffers;
+  /** Most rows (all probes together) of one pass. */
+  readonly maxRows: number;
+  /** Rows passed through the model so far, all probes counted. */
+  rows = 0;
+
+  /** @param maxRows cut to what one storage binding holds */
+  constructor(model: Model, maxRows: number) {
+    this.#model = model;
+    this.#workspace = new Workspace(model.gpu);
+    this.#buffers = new NamedBuffers(model.gpu);
+    const binding = model.gpu.device.limits.maxStorageBufferBindingSize;
+    this.maxRows = Math.min(maxRows, Math.floor(binding / 4 / widestActivation(model)));
+  }
+
+  /**
+   * Reserves memory for passes of up to so many rows in all, so that none is allocated later.
+   * @param rows at most {@link maxRows} are reserved
+   */
+  reserve(rows: number): void {
+    this.#workspace.reserve(Math.min(rows, this.maxRows));
+  }
+
+  /** Bytes of activations held. */
+  get activationBytes(): number {
+    return this.#workspace.bytes;
+  }
+
+  /**
+   * Scores examples under every probe. Splits into several passes where the rows exceed {@link maxRows}; the result is the same.
+   *
+   * @returns one list per probe, in the order of the examples
+   * @throws SubzeroError `out_of_memory` when a single example does not fit
+   */
+  async score(examples: readonly TokenizedExample[], probes: Probes): Promise<ExampleScore[][]> {
+    const scores: ExampleScore[][] = Array.from({ length: probes.count }, () => []);
+    const budget = Math.floor(this.maxRows / probes.count);
+    let start = 0;
+    while (start < examples.length) {
+      let rows = exampleRows(examples[start]!);
+      if (rows > budget) {
+        throw new SubzeroError(
+          'out_of_memory',
+          `one example needs ${rows} rows for each of ${probes.count} probes; at most ${this.maxRows} rows fit in a pass. ` +
+            'Raise max-rows, or shorten the example.',
+        );
+      }
+      let end = start + 1;
+      while (end < examples.length && rows + exampleRows(examples[end]!) <= budget)
+        rows += exampleRows(examples[end++]!);
+      const part = await this.#pass(examples.slice(start, end), probes);
+      for (const [probe, list] of part.entries()) scores[probe]!.push(...list);
+      start = end;
+    }
+    return scores;
+  }
+
+  async #pass(examples: readonly TokenizedExample[], probes: Probes): Promise<ExampleScore[][]> {
+    const { gpu, configuration } = this.#model;
+    const { batch, targets } = packExamples(examples);
+    const rows = batch.ids.length;
+    const labels = batch.labelRows.length;
+    const targetCount = batch.targets.length / 2;
+    const buffers = this.#buffers;
+    this.#workspace.reserve(rows * probes.count);
+    const context: OperationContext = { gpu, workspace: this.#workspace, probes };
+    const window = configuration.windows.find((width) => width !== undefined);
+    const hidden = forward(this.#model, context, {
+      ids: buffers.upload('ids', batch.ids),
+      positions: buffers.upload('positions', positionRows(this.#model, batch.positions)),
+      ranges: buffers.upload('ranges', batch.ranges),
+      ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
+      rows,
+      labelRows: buffers.upload('label rows', batch.labelRows),
+      labelCount: labels,
+    });
+    const { running, picked } = scoreTargets(
+      this.#model,
+      context,
+      hidden,
+      { buffer: buffers.upload('targets', batch.targets), count: targetCount },
+      buffers,
+    );
+    this.#workspace.give(hidden);
+    const [runningData, pickedData] = await gpu.recorder.read([
+      { buffer: running, bytes: labels * probes.count * 8 },
+      { buffer: picked, bytes: targetCount * probes.count * 4 },
+    ]);
+    this.rows += rows * probes.count;
+    const sums = new Float32Array(runningData!);
+    const logits = new Float32Array(pickedData!);
+    return Array.from({ length: probes.count }, (_, probe) => {
+      const logprob = (target: number): number => {
+        const row = probe * labels + batch.targets[target * 2]!;
+        return logits[probe * targetCount + target]! - sums[row * 2]! - Math.log(sums[row * 2 + 1]!);
+      };
+      return targets.map((example) => scoreOf(example, logprob));
+    });
+  }
+
+  destroy(): void {
+    this.#workspace.destroy();
+    this.#buffers.destroy();
+  }
+}
+
+function scoreOf(example: ExampleTargets, logprob: (target: number) => number): ExampleScore {
+  const logprobs = example.continuations.map(({ first, count }) => {
+    let sum = 0;
+    for (let target = first; target < first + count; target++) sum += logprob(target);
+    return sum;
+  });
+  return { logprobs, counts: example.continuations.map(({ count }) => count) };
+}
+
+/** The mean of the losses of a batch and what it was made of; parts of a batch add up. */
+export interface BatchLoss {
+  loss: number;
+  /** Share of examples whose best option is right; null for completions. */
+  accuracy: number | null;
+  /** Scored tokens. */
+  tokens: number;
+}
+
+/**
+ * The loss of methods.md §3. Options: cross-entropy over the options' mean token log-probabilities, mean over the examples.
+ * Completions: mean over all scored tokens of the batch.
+ */
+export function batchLoss(examples: readonly TokenizedExample[], scores: readonly ExampleScore[]): BatchLoss {
+  let optionLoss = 0;
+  let optionExamples = 0;
+  let correct = 0;
+  let completionLoss = 0;
+  let completionTokens = 0;
+  let tokens = 0;
+  for (const [index, example] of examples.entries()) {
+    const { logprobs, counts } = scores[index]!;
+    tokens += counts.reduce((sum, count) => sum + count, 0);
+    if (example.kind === 'completion') {
+      completionLoss -= logprobs[0]!;
+      completionTokens += counts[0]!;
+      continue;
+    }
+    const means = logprobs.map((logprob, option) => logprob / counts[option]!);
+    const highest = Math.max(...means);
+    const logSum = highest + Math.log(means.reduce((sum, mean) => sum + Math.exp(mean - highest), 0));
+    optionLoss += logSum - means[example.label]!;
+    optionExamples++;
+    const best = means.indexOf(highest);
+    if (example.correct ? example.correct.includes(best) : best === example.label) correct++;
+  }
+  if (completionTokens > 0) return { loss: completionLoss / completionTokens, accuracy: null, tokens };
+  return { loss: optionLoss / optionExamples, accuracy: correct / optionExamples, tokens };
+}
