@@ -13,6 +13,8 @@ import { type FetchHandler, type Listener, type ListenOptions, listenError, urlO
 /** Large uploads over slow lines take longer than Node's five minutes. */
 const requestTimeoutMilliseconds = 60 * 60 * 1000;
 
+const idleSweepMilliseconds = 20;
+
 export async function listen(application: FetchHandler, options: ListenOptions): Promise<Listener> {
   const server = createAdaptorServer({ fetch: (request) => application.fetch(request) }) as Server;
   server.requestTimeout = requestTimeoutMilliseconds;
@@ -26,10 +28,11 @@ export async function listen(application: FetchHandler, options: ListenOptions):
     url: urlOf(options.host, (server.address() as AddressInfo).port),
     async close(graceSeconds = 0) {
       const closed = new Promise((resolve) => server.close(resolve));
-      server.closeIdleConnections();
-      if (await within(graceSeconds, closed)) return;
-      server.closeAllConnections();
+      // Kept-alive connections fall idle one by one as their answers end.
+      const sweep = setInterval(() => server.closeIdleConnections(), idleSweepMilliseconds);
+      if (!(await within(graceSeconds, closed))) server.closeAllConnections();
       await closed;
+      clearInterval(sweep);
     },
   };
 }

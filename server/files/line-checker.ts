@@ -4,23 +4,25 @@
  * @module
  */
 
+import type { Format } from '../../src/data/formats.ts';
+import { rowError } from '../../src/data/row.ts';
+import { SubzeroError } from '../../src/errors.ts';
 import { checkExample } from './examples.ts';
 
 const lineFeed = 0x0a;
 
-/** So many faulty lines are named; the rest is counted by nobody. */
+/** So many faulty lines are named; after them the file is not read any further. */
 const reportedProblems = 5;
 
 export class LineChecker {
   readonly #filename: string;
   readonly #lineBytes: number;
-  readonly #decoder = new TextDecoder('utf-8', { fatal: true });
   #pieces: Uint8Array[] = [];
   #pendingBytes = 0;
   #number = 0;
-  #format: { name: string; line: number } | undefined;
+  #first: { format: Format; source: string } | undefined;
 
-  /** Non-empty lines so far. */
+  /** Lines that are not blank, so far. */
   lines = 0;
   /** Sentences that name the file and the line, at most {@link reportedProblems}. */
   readonly problems: string[] = [];
@@ -35,21 +37,21 @@ export class LineChecker {
     return this.problems.length >= reportedProblems;
   }
 
-  write(chunk: Uint8Array): void {
+  async write(chunk: Uint8Array): Promise<void> {
     let start = 0;
     while (!this.hopeless) {
       const end = chunk.indexOf(lineFeed, start);
       if (end < 0) break;
       this.#push(chunk.subarray(start, end));
-      this.#endLine();
+      await this.#endLine();
       start = end + 1;
     }
     if (!this.hopeless) this.#push(chunk.subarray(start));
   }
 
   /** Call after the last byte. */
-  finish(): void {
-    if (this.#pendingBytes > 0 && !this.hopeless) this.#endLine();
+  async finish(): Promise<void> {
+    if (this.#pendingBytes > 0 && !this.hopeless) await this.#endLine();
     if (this.lines === 0 && this.problems.length === 0) this.problems.push(`${this.#filename} holds no examples`);
   }
 
@@ -59,37 +61,41 @@ export class LineChecker {
     this.#pendingBytes += piece.length;
   }
 
-  #endLine(): void {
-    this.#number++;
-    const pieces = this.#pieces;
-    const bytes = this.#pendingBytes;
+  async #endLine(): Promise<void> {
+    const source = `${this.#filename}:${++this.#number}`;
+    const bytes = Buffer.concat(this.#pieces);
+    const tooLong = this.#pendingBytes > this.#lineBytes;
     this.#pieces = [];
     this.#pendingBytes = 0;
-    if (bytes > this.#lineBytes) {
-      this.#report(`is longer than ${this.#lineBytes} bytes`);
-      return;
-    }
-    let line: string;
     try {
-      line = this.#decoder.decode(Buffer.concat(pieces));
-    } catch {
-      this.#report('is not valid UTF-8');
-      return;
-    }
-    if (line.trim() === '') return;
-    this.lines++;
-    const result = checkExample(line);
-    if ('problem' in result) {
-      this.#report(result.problem);
-    } else if (!this.#format) {
-      this.#format = { name: result.format, line: this.#number };
-    } else if (this.#format.name !== result.format) {
-      const { name, line: first } = this.#format;
-      this.#report(`has the fields {${result.format}}, but line ${first} has {${name}}; a file holds one kind only`);
+      if (tooLong) throw rowError({ source }, `the line is longer than ${this.#lineBytes} bytes`);
+      const text = decode(bytes, source);
+      if (text.trim() === '') return;
+      this.lines++;
+      const checked = checkExample(text, source);
+      // Not every line costs a turn of the event loop: most formats are checked at once.
+      this.#compare(checked instanceof Promise ? await checked : checked, source);
+    } catch (error) {
+      if (!(error instanceof SubzeroError)) throw error;
+      this.problems.push(error.message);
     }
   }
 
-  #report(problem: string): void {
-    this.problems.push(`${this.#filename} line ${this.#number} ${problem}`);
+  #compare(format: Format, source: string): void {
+    this.#first ??= { format, source };
+    if (format === this.#first.format) return;
+    const { format: expected, source: first } = this.#first;
+    throw rowError(
+      { source },
+      `this row is ${format.shape}, but ${first} is ${expected.shape}; a file must hold one format`,
+    );
+  }
+}
+
+function decode(bytes: Uint8Array, source: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw rowError({ source }, 'the line is not valid UTF-8');
   }
 }

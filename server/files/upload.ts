@@ -88,6 +88,8 @@ export async function receiveUpload(
     if (!received) throw invalid('The request has no part named "file".', 'file');
     return { ...(await received), fields };
   } catch (error) {
+    // The part's stream does not end when the parser fails: without this the wait below would have no end.
+    broken.abort(error);
     await received?.catch(() => {});
     await rm(path, { force: true });
     if (broken.signal.reason instanceof ApiError) throw broken.signal.reason;
@@ -139,12 +141,14 @@ async function writeFile(
         );
         return;
       }
-      checker.write(chunk);
-      done(checker.hopeless ? invalidFile(checker) : null, chunk);
+      checker.write(chunk).then(
+        () => done(checker.hopeless ? invalidFile(checker) : null, chunk),
+        (error) => done(error),
+      );
     },
   });
   await pipeline(stream, meter, createWriteStream(path, { mode: 0o600 }), { signal });
-  checker.finish();
+  await checker.finish();
   if (checker.problems.length > 0) throw invalidFile(checker);
   return { filename, bytes, lines: checker.lines };
 }

@@ -310,7 +310,7 @@ export class JobRunner {
         return;
       }
       case 'message':
-        this.#announce(job, event.level, event.message);
+        this.#announce(job, event.level, this.#withoutPaths(job, event.message));
     }
   }
 
@@ -371,7 +371,8 @@ export class JobRunner {
   }
 
   #fail(job: JobRecord, error: unknown): void {
-    const { message, code, param } = toApiError(error);
+    const { message: full, code, param } = toApiError(error);
+    const message = this.#withoutPaths(job, full);
     this.#options.log.error('job failed', { job: job.id, error: detailOf(error) });
     this.#save(
       {
@@ -379,11 +380,22 @@ export class JobRunner {
         status: 'failed',
         finishedAt: unixTime(),
         estimatedFinish: null,
-        error: { code: code ?? 'internal', message, param },
+        error: { code: code ?? 'internal', message, param: param && this.#withoutPaths(job, param) },
       },
       'error',
       `The job failed: ${message}`,
     );
+  }
+
+  /** The engine names files by where they lie here; the client knows them by the names it gave. */
+  #withoutPaths(job: JobRecord, text: string): string {
+    const { store, files, runsDirectory } = this.#options;
+    let plain = text;
+    for (const id of [job.trainingFile, job.validationFile]) {
+      const file = id === null ? undefined : store.file(id);
+      if (file) plain = plain.replaceAll(files.path(file), file.filename);
+    }
+    return plain.replaceAll(join(runsDirectory, job.id), job.id);
   }
 
   /** A message that changes nothing in the job. */

@@ -8,6 +8,8 @@ import type { MiddlewareHandler } from 'hono';
 import type { Environment } from '../environment.ts';
 import { ApiError, invalid } from '../errors.ts';
 
+const jsonType = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
+
 const bodyMethods = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 
 /** @param streamed paths whose route reads the body itself */
@@ -16,25 +18,23 @@ export function jsonBody(maxBytes: number, streamed: ReadonlySet<string>): Middl
     const { req } = context;
     if (bodyMethods.has(req.method) && !streamed.has(req.path)) {
       const text = await readText(req.raw, maxBytes);
-      // Routes and validators find the body where Hono keeps the promises of those it has read (its types omit them).
-      const cache = req.bodyCache as Record<string, Promise<unknown>>;
-      cache.text = Promise.resolve(text);
-      if (text !== '') {
-        if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(req.header('content-type') ?? '')) {
-          throw new ApiError(415, 'Send the body as JSON with the header "Content-Type: application/json".', {
-            code: 'unsupported_content_type',
-          });
-        }
-        cache.json = Promise.resolve(parse(text));
-      }
+      // Hono reads every form of the body from the promise it keeps here (its types omit that it is one).
+      (req.bodyCache as Record<string, Promise<string>>).text = Promise.resolve(text);
+      if (text !== '') checkJson(text, req.header('content-type'));
     }
     await next();
   };
 }
 
-function parse(text: string): unknown {
+/** Parsed here only to say where it is wrong, which the validators do not. */
+function checkJson(text: string, contentType: string | undefined): void {
+  if (!jsonType.test(contentType ?? '')) {
+    throw new ApiError(415, 'Send the body as JSON with the header "Content-Type: application/json".', {
+      code: 'unsupported_content_type',
+    });
+  }
   try {
-    return JSON.parse(text);
+    JSON.parse(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw invalid(`The body is not valid JSON: ${reason.slice(0, 300)}.`, null, 'invalid_json');

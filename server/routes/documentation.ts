@@ -15,7 +15,8 @@ interface Operation {
   summary: string;
   description: string;
   tag: string;
-  schema: unknown;
+  /** Name of the body's schema, if it has one. */
+  schemaName: string | undefined;
 }
 
 const about = {
@@ -45,21 +46,19 @@ export const documentationRoutes: Routes = (application, { configuration }) => {
   });
 };
 
-/** Operations in the order of the routes, with references of the body resolved one level. */
+/** Operations in the order of the routes. */
 function operationsOf(document: Document): Operation[] {
-  const schemas = (document.components?.schemas ?? {}) as Record<string, unknown>;
   return Object.entries(document.paths ?? {}).flatMap(([path, methods]) =>
     Object.entries(methods as Record<string, Record<string, unknown>>).map(([method, operation]) => {
       const body = operation.requestBody as { content?: Record<string, { schema?: { $ref?: string } }> } | undefined;
       const schema = Object.values(body?.content ?? {})[0]?.schema;
-      const name = schema?.$ref?.split('/').at(-1);
       return {
         method: method.toUpperCase(),
         path,
         summary: String(operation.summary ?? ''),
         description: String(operation.description ?? ''),
         tag: String((operation.tags as string[] | undefined)?.[0] ?? ''),
-        schema: name ? schemas[name] : schema,
+        schemaName: schema?.$ref?.split('/').at(-1),
       };
     }),
   );
@@ -87,15 +86,16 @@ function page(document: Document) {
 <p>${about.info.description}</p>
 <p>Machine-readable: <a href="/openapi.json">/openapi.json</a>. Failures have the body
 <code>{"error": {"message", "type", "param", "code"}}</code>.</p>
-${tags.map((tag) => html`<h2>${tag}</h2>${operations.filter((operation) => operation.tag === tag).map(operationHtml)}`)}
+${tags.map((tag) => html`<h2>${tag}</h2>${operations.filter((each) => each.tag === tag).map(operationHtml)}`)}
+<h2>Schemas</h2>
+${Object.entries(document.components?.schemas ?? {}).map(
+  ([name, schema]) => html`<h3 id="${name}"><code>${name}</code></h3><pre>${JSON.stringify(schema, null, 2)}</pre>`,
+)}
 </body></html>`;
 }
 
-function operationHtml({ method, path, summary, description, schema }: Operation) {
-  const body =
-    schema === undefined
-      ? ''
-      : html`<details><summary>Body</summary><pre>${JSON.stringify(schema, null, 2)}</pre></details>`;
+function operationHtml({ method, path, summary, description, schemaName }: Operation) {
+  const body = schemaName ? html`<p>Body: <a href="#${schemaName}">${schemaName}</a></p>` : '';
   return html`<section><h3><code><span class="method">${method}</span>${path}</code></h3>
 <p>${summary}.${description ? ` ${description}` : ''}</p>${body}</section>`;
 }

@@ -5,6 +5,7 @@
  */
 
 import { createRoute, z } from '@hono/zod-openapi';
+import { formats } from '../../src/data/formats.ts';
 import type { Routes } from '../application.ts';
 import { notFound } from '../errors.ts';
 import { stoppingError } from '../generation/generate.ts';
@@ -21,8 +22,8 @@ const createFileRoute = createRoute({
   tags,
   summary: 'Upload a training file',
   description:
-    'JSON lines, one example a line, all of one kind: {prompt, completion}, {prompt, options, label}, {messages}, ' +
-    '{conversations}, {instruction, output} or {text}. Every line is checked before the file is accepted.',
+    `JSON Lines, one example a line, all of one format: ${formats.map(({ shape }) => shape).join('; ')}. ` +
+    'Every line is checked before the file is accepted.',
   responses: jsonResponse(file, 'The file'),
 });
 
