@@ -17,9 +17,6 @@ import { Metrics } from './metrics.ts';
 import { ModelRegistry } from './models.ts';
 import type { Store } from './store.ts';
 
-/** How long an answer is kept for its `Idempotency-Key`. */
-const answerSeconds = 24 * 60 * 60;
-
 export interface Services {
   engine: Engine;
   store: Store;
@@ -78,7 +75,6 @@ export function createServices(options: {
     async start(served) {
       await mkdir(runsDirectory, { recursive: true });
       await files.open();
-      store.forgetAnswersBefore(Math.floor(Date.now() / 1000) - answerSeconds);
       await models.loadBase(served);
     },
     beginStop: () => stopping.abort(),

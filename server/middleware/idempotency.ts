@@ -13,6 +13,9 @@ import { unixTime } from '../identifiers.ts';
 import { maxIdempotencyKeyLength } from '../schemas/limits.ts';
 import type { KeptAnswer, Store } from '../store.ts';
 
+/** How long an answer is kept. */
+const answerSeconds = 24 * 60 * 60;
+
 export function idempotency(store: Store): MiddlewareHandler<Environment> {
   /** Requests under way, so that a repeat which overtakes the first answer waits for it. */
   const underWay = new Map<string, Promise<unknown>>();
@@ -44,6 +47,7 @@ export function idempotency(store: Store): MiddlewareHandler<Environment> {
       const { status } = context.res;
       if (status < 500 && status !== 429) {
         const body = await context.res.clone().text();
+        store.forgetAnswersBefore(unixTime() - answerSeconds);
         store.keepAnswer(key, { fingerprint, status, body, createdAt: unixTime() });
       }
     } finally {

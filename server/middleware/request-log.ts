@@ -21,6 +21,9 @@ export function requestLog({ log, metrics }: Services): MiddlewareHandler<Enviro
     const { status } = context.res;
     context.res.headers.set('x-request-id', requestId);
     context.res.headers.set('x-content-type-options', 'nosniff');
+    // A client must not put its next request behind a body that was refused before its end.
+    const refused = status >= 400 && context.req.bodyCache.text === undefined && context.req.raw.body !== null;
+    if (refused) context.res.headers.set('connection', 'close');
     const labels = { method: methodLabel(context.req.method), route: routePath(context, -1) };
     metrics.count('subzero_http_requests_total', 'Requests answered.', { ...labels, status: String(status) });
     metrics.observe('subzero_http_request_seconds', 'Time to the head of the response.', seconds, labels);

@@ -1,6 +1,11 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import OpenAI from 'openai';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
 import { defaultConfiguration } from '../../src/train/configuration.ts';
 
@@ -335,6 +340,45 @@ describe('a server that stops and starts again', () => {
     ]);
     const job = await second.client.fineTuning.jobs.retrieve(running);
     expect(second.engine.loadRequests.map(({ id }) => id)).toContain(job.fine_tuned_model);
+  });
+
+  test('killed in the middle of a job and of an upload, it loses nothing', async () => {
+    const dataDirectory = temporaryDirectory();
+    const script = fileURLToPath(new URL('killed-server.ts', import.meta.url));
+    const child = spawn(process.execPath, [script, dataDirectory], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const [address] = (await once(child.stdout, 'data')) as [Buffer];
+    const url = String(address).trim();
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'unused', maxRetries: 0 });
+    const killed = { url, client } as TestServer;
+    const id = await startJob(killed, { steps: 30 });
+    const half = httpRequest(`${url}/v1/files`, {
+      method: 'POST',
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+    });
+    half.on('error', () => {});
+    half.write('--b\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n{"text":"a"}\n');
+    const incoming = join(dataDirectory, 'files', 'incoming');
+    await until(
+      () => readdirSync(incoming).length,
+      (count) => count === 1,
+    );
+    const seen = await until(
+      () => stepsOf(killed, id),
+      (steps) => steps.length >= 3,
+    );
+    child.kill('SIGKILL');
+    await once(child, 'close');
+
+    const second = await startServer({ dataDirectory });
+    expect(readdirSync(incoming)).toEqual([]);
+    expect((await second.client.files.list()).data).toHaveLength(1);
+    await jobWithStatus(second, id, 'succeeded');
+    expect(second.engine.trainRequests).toEqual([{ resume: join(dataDirectory, 'runs', id) }]);
+    const steps = await stepsOf(second, id);
+    expect(steps.slice(0, seen.length)).toEqual(seen);
+    expect(steps.at(-1)).toBe(30);
+    expect(new Set(steps).size).toBe(steps.length);
   });
 
   test('starts a job over whose run folder has no journal, and keeps one that has steps', async () => {
