@@ -1,0 +1,9 @@
+import { describe } from 'vitest';
+import { ropeCase, ropeShapes } from '../support/cases/rope.ts';
+import { openTestGpu, testCases } from '../support/gpu.ts';
+
+const gpu = openTestGpu();
+
+describe('rope', () => {
+  testCases(gpu, ropeShapes.map(ropeCase));
+});

@@ -1,0 +1,29 @@
+import { describe } from 'vitest';
+import {
+  gateCase,
+  gateShapes,
+  gatherCase,
+  gatherShapes,
+  labelLossCase,
+  labelLossShapes,
+  scatterCase,
+} from '../support/cases/rows.ts';
+import { openTestGpu, testCases } from '../support/gpu.ts';
+
+const gpu = openTestGpu();
+
+describe('gatherRows', () => {
+  testCases(gpu, gatherShapes.map(gatherCase));
+});
+
+describe('scatterRows', () => {
+  testCases(gpu, gatherShapes.map(scatterCase));
+});
+
+describe('gate', () => {
+  testCases(gpu, gateShapes.map(gateCase));
+});
+
+describe('label loss', () => {
+  testCases(gpu, labelLossShapes.map(labelLossCase));
+});

@@ -1,0 +1,193 @@
+/**
+ * What one case of a kernel test stands on: buffers with random inputs, outputs poisoned with NaN, probes.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../../src/gpu/buffer.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
+import type { OperationContext } from '../../src/ops/context.ts';
+import { type LowRankFactors, type Probes, paddedRank } from '../../src/ops/probes.ts';
+import { storageBytes, type Weight, type WeightPart } from '../../src/tensor/weight.ts';
+import { type Activation, Workspace } from '../../src/tensor/workspace.ts';
+import type { Random } from './random.ts';
+import type { StoredMatrix } from './storage.ts';
+
+/** Rows past the end of every activation, which nothing may write. */
+const guardRows = 3;
+
+/** A quiet NaN with a payload, so that a NaN that a kernel made can be told from one that it left. */
+export const poisonBits = 0x7fc0_dead;
+
+/** A workspace whose buffers hold NaN at every take. */
+class PoisonedWorkspace extends Workspace {
+  readonly #poison: (buffer: GpuBuffer) => void;
+
+  constructor(gpu: Gpu, poison: (buffer: GpuBuffer) => void) {
+    super(gpu);
+    this.#poison = poison;
+  }
+
+  override take(rows: number, columns: number): Activation {
+    const activation = super.take(rows, columns);
+    this.#poison(activation.buffer);
+    return activation;
+  }
+}
+
+/** The low-rank change of a weight as the reference sees it; all row-major. */
+export interface ReferenceFactors {
+  rank: number;
+  scale: number;
+  /** [weight rows, rank] */
+  u: Float32Array;
+  /** [rank, weight columns] */
+  vTransposed: Float32Array;
+  /** S [rank, rank] of each probe. */
+  s: Float32Array[];
+}
+
+/** What the probes of a case are made from. */
+export interface ProbePlan {
+  count: number;
+  /** 1-D parameters: one array per probe. */
+  vectors?: Readonly<Record<string, readonly Float32Array[]>>;
+  factors?: Readonly<Record<string, ReferenceFactors>>;
+  weightScale?: number;
+}
+
+export class Bed {
+  readonly gpu: Gpu;
+  readonly random: Random;
+  readonly workspace: Workspace;
+  readonly #buffers: GpuBuffer[] = [];
+  #poisonSource: GpuBuffer | undefined;
+
+  /** @param poisoned whether activations hold NaN when they are taken (a benchmark leaves that out) */
+  constructor(gpu: Gpu, random: Random, poisoned = true) {
+    this.gpu = gpu;
+    this.random = random;
+    this.workspace = poisoned ? new PoisonedWorkspace(gpu, (buffer) => this.poison(buffer)) : new Workspace(gpu);
+  }
+
+  /** A buffer of this case. */
+  allocate(bytes: number, label: string): GpuBuffer {
+    const buffer = this.gpu.allocate(bytes, 'scratch', label);
+    this.#buffers.push(buffer);
+    return buffer;
+  }
+
+  /** A buffer with this content. */
+  upload(data: ArrayBufferView, label = 'input'): GpuBuffer {
+    const buffer = this.allocate(data.byteLength, label);
+    write(buffer, data);
+    return buffer;
+  }
+
+  /** A matrix of f32 as an activation. */
+  activation(data: Float32Array, rows: number, columns: number): Activation {
+    return { buffer: this.upload(data), rows, columns };
+  }
+
+  /** Fills a buffer with NaN, in order with the recorded work. */
+  poison(buffer: GpuBuffer): void {
+    if (!this.#poisonSource || this.#poisonSource.size < buffer.size) {
+      this.#poisonSource = this.upload(new Uint32Array(buffer.size / 4).fill(poisonBits), 'poison');
+    }
+    this.gpu.recorder.copy(this.#poisonSource, 0, buffer, 0, buffer.size);
+  }
+
+  /** Room for activations of at most so many rows. */
+  reserve(rows: number): void {
+    this.workspace.reserve(rows + guardRows);
+  }
+
+  /** A stored matrix as a weight of at least `parts` buffers, more where the device's bindings are small. */
+  weight(name: string, matrix: StoredMatrix, parts = 1): Weight {
+    const { rows, columns, storage, bits } = matrix;
+    const rowBytes = columns * storageBytes[storage];
+    const perPart = Math.min(Math.ceil(rows / parts), Math.max(1, Math.floor(this.gpu.bindingLimit / rowBytes)));
+    const list: WeightPart[] = [];
+    for (let rowStart = 0; rowStart < rows; rowStart += perPart) {
+      const rowCount = Math.min(perPart, rows - rowStart);
+      const slice = bits.subarray(rowStart * columns, (rowStart + rowCount) * columns);
+      list.push({ buffer: this.upload(slice, name), rowStart, rowCount });
+    }
+    return { name, rows, columns, storage, parts: list };
+  }
+
+  /** Random factors for the change of a weight of this shape. */
+  referenceFactors(rows: number, columns: number, rank: number, probes: number): ReferenceFactors {
+    return {
+      rank,
+      scale: 0.5 + this.random.uniform(),
+      u: this.random.normals(rows * rank, 1 / Math.sqrt(rank)),
+      vTransposed: this.random.normals(rank * columns, 1 / Math.sqrt(columns)),
+      s: Array.from({ length: probes }, () => this.random.normals(rank * rank, 1 / Math.sqrt(rank))),
+    };
+  }
+
+  /** Context with the probes of a plan; what lies between the parameters in the state is NaN. */
+  context(plan: ProbePlan): OperationContext {
+    const pieces: { offset: number; data: readonly Float32Array[] }[] = [];
+    let length = 0;
+    // Odd gaps: nothing may rely on where a parameter starts.
+    const place = (data: readonly Float32Array[]): number => {
+      const offset = length + this.random.integer(0, 5);
+      pieces.push({ offset, data });
+      length = offset + data[0]!.length;
+      return offset;
+    };
+    const vectors = new Map<string, number>();
+    for (const [name, data] of Object.entries(plan.vectors ?? {})) vectors.set(name, place(data));
+    const factors = new Map<string, LowRankFactors>();
+    for (const [name, { rank, scale, u, vTransposed, s }] of Object.entries(plan.factors ?? {})) {
+      const width = paddedRank(rank);
+      const rows = u.length / rank;
+      const columns = vTransposed.length / rank;
+      const paddedU = new Float32Array(rows * width);
+      for (let row = 0; row < rows; row++) paddedU.set(u.subarray(row * rank, (row + 1) * rank), row * width);
+      const paddedV = new Float32Array(width * columns);
+      paddedV.set(vTransposed);
+      factors.set(name, {
+        rank,
+        scale,
+        u: this.upload(paddedU, 'U'),
+        vTransposed: this.upload(paddedV, 'V'),
+        stateOffset: place(s),
+      });
+    }
+    const stateStride = length + this.random.integer(0, 7);
+    const state = new Float32Array(Math.max(1, plan.count * stateStride)).fill(Number.NaN);
+    for (const { offset, data } of pieces) {
+      for (let probe = 0; probe < plan.count; probe++) state.set(data[probe]!, probe * stateStride + offset);
+    }
+    const probes: Probes = {
+      count: plan.count,
+      state: this.upload(state, 'state'),
+      stateStride,
+      factors,
+      weightScale: plan.weightScale ?? 1,
+      vectors,
+    };
+    return { gpu: this.gpu, workspace: this.workspace, probes };
+  }
+
+  destroy(): void {
+    for (const buffer of this.#buffers) buffer.destroy();
+    this.#buffers.length = 0;
+    this.#poisonSource = undefined;
+    this.workspace.destroy();
+  }
+}
+
+/** Uploads any array; 16-bit ones of odd length are padded to whole words. */
+export function write(buffer: GpuBuffer, data: ArrayBufferView): void {
+  if (data.byteLength % 4 === 0) {
+    buffer.write(data);
+    return;
+  }
+  const padded = new Uint8Array(Math.ceil(data.byteLength / 4) * 4);
+  padded.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  buffer.write(padded);
+}

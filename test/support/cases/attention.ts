@@ -1,0 +1,238 @@
+/**
+ * Attention by key ranges: causal packed segments, shared prompts, sliding windows, caches.
+ *
+ * @module
+ */
+
+import { attention } from '../../../src/ops/attention.ts';
+import type { Activation } from '../../../src/tensor/workspace.ts';
+import type { KernelCase } from '../case.ts';
+import type { Random } from '../random.ts';
+
+/** The key rows that each row of a probe sees. */
+type Range = readonly [number, number, number, number];
+
+export interface AttentionShape {
+  name: string;
+  heads: number;
+  keyHeads: number;
+  headWidth: number;
+  probes?: number;
+  /** Rows of each probe, by the keys that they see. */
+  ranges(random: Random): Range[];
+  /** Key rows from one probe to the next; 0 = all probes read the same. */
+  keyStride: number;
+  /** Key rows in all. */
+  keys: number;
+  /** Deviation of the queries: large ones make one key dominate. */
+  sharpness?: number;
+  /** Compared figures for the benchmark: pairs of query and key rows. */
+  pairs?: number;
+}
+
+export function attentionCase(shape: AttentionShape): KernelCase {
+  const { heads, keyHeads, headWidth, probes = 1, keyStride, keys, sharpness = 1 } = shape;
+  const columns = heads * headWidth;
+  const keyColumns = keyHeads * headWidth;
+  return {
+    operation: 'attention',
+    name: `${shape.name}, ${heads}/${keyHeads} heads of ${headWidth}${probes > 1 ? `, ${probes} probes` : ''}`,
+    tolerance: 1e-7,
+    flops: 4 * (shape.pairs ?? 0) * probes * columns,
+    bytes: 8 * keys * keyColumns,
+    prepare(bed) {
+      const { random } = bed;
+      const ranges = shape.ranges(random);
+      const rows = ranges.length;
+      const all = rows * probes;
+      const qData = random.normals(all * columns, sharpness);
+      const kData = random.normals(keys * keyColumns);
+      const vData = random.normals(keys * keyColumns);
+      bed.reserve(all);
+      const context = bed.context({ count: probes });
+      const q = bed.activation(qData, all, columns);
+      const [k, v] = [bed.upload(kData), bed.upload(vData)];
+      const rangeBuffer = bed.upload(Uint32Array.from(ranges.flat()));
+      let last: Activation | undefined;
+      return {
+        record() {
+          if (last) bed.workspace.give(last);
+          last = attention(context, q, k, v, { heads, keyHeads, headWidth, ranges: rangeBuffer, keyStride });
+          return [
+            {
+              name: 'y',
+              buffer: last.buffer,
+              rows: all,
+              columns,
+              guarded: true,
+              reference(row) {
+                const result = new Float64Array(columns);
+                const [a0, a1, b0, b1] = ranges[row % rows]!;
+                const shift = Math.floor(row / rows) * keyStride;
+                const seen: number[] = [];
+                for (let key = a0; key < a1; key++) seen.push(key + shift);
+                for (let key = b0; key < b1; key++) seen.push(key + shift);
+                for (let head = 0; head < heads; head++) {
+                  const keyHead = Math.floor((head * keyHeads) / heads);
+                  const scores = seen.map((key) => {
+                    let sum = 0;
+                    for (let d = 0; d < headWidth; d++) {
+                      sum +=
+                        qData[row * columns + head * headWidth + d]! *
+                        kData[key * keyColumns + keyHead * headWidth + d]!;
+                    }
+                    return sum / Math.sqrt(headWidth);
+                  });
+                  const highest = Math.max(...scores);
+                  const shares = scores.map((score) => Math.exp(score - highest));
+                  const total = shares.reduce((sum, share) => sum + share, 0);
+                  for (const [index, key] of seen.entries()) {
+                    const share = shares[index]! / total;
+                    for (let d = 0; d < headWidth; d++) {
+                      result[head * headWidth + d]! += share * vData[key * keyColumns + keyHead * headWidth + d]!;
+                    }
+                  }
+                }
+                return result;
+              },
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+/** Causal attention within packed segments of these lengths. */
+export function causalRanges(lengths: readonly number[], window = Number.POSITIVE_INFINITY): Range[] {
+  let start = 0;
+  return lengths.flatMap((length) => {
+    const first = start;
+    start += length;
+    return Array.from(
+      { length },
+      (_, index): Range => [Math.max(first, first + index + 1 - window), first + index + 1, 0, 0],
+    );
+  });
+}
+
+/** A prompt and options that share it: each option row sees the prompt and its own option up to itself. */
+export function sharedPromptRanges(prompt: number, options: readonly number[]): Range[] {
+  let start = prompt;
+  const rows = causalRanges([prompt]);
+  for (const length of options) {
+    for (let index = 0; index < length; index++) rows.push([0, prompt, start, start + index + 1]);
+    start += length;
+  }
+  return rows;
+}
+
+export const attentionShapes: readonly AttentionShape[] = [
+  {
+    name: 'one row, one key',
+    heads: 1,
+    keyHeads: 1,
+    headWidth: 4,
+    ranges: () => [[0, 1, 0, 0]],
+    keyStride: 1,
+    keys: 1,
+  },
+  {
+    name: 'causal, one segment',
+    heads: 2,
+    keyHeads: 2,
+    headWidth: 16,
+    ranges: () => causalRanges([37]),
+    keyStride: 37,
+    keys: 37,
+  },
+  {
+    name: 'causal, packed segments',
+    heads: 3,
+    keyHeads: 3,
+    headWidth: 20,
+    probes: 3,
+    ranges: () => causalRanges([1, 9, 2, 30, 1, 17]),
+    keyStride: 60,
+    keys: 180,
+  },
+  {
+    name: 'grouped queries',
+    heads: 6,
+    keyHeads: 2,
+    headWidth: 24,
+    probes: 2,
+    ranges: () => causalRanges([11, 8]),
+    keyStride: 19,
+    keys: 38,
+  },
+  {
+    name: 'one key head for all',
+    heads: 5,
+    keyHeads: 1,
+    headWidth: 8,
+    ranges: () => causalRanges([23]),
+    keyStride: 23,
+    keys: 23,
+  },
+  {
+    name: 'bidirectional',
+    heads: 2,
+    keyHeads: 1,
+    headWidth: 12,
+    ranges: () => Array.from({ length: 21 }, (): Range => [0, 21, 0, 0]),
+    keyStride: 21,
+    keys: 21,
+  },
+  {
+    name: 'options that share a prompt',
+    heads: 2,
+    keyHeads: 2,
+    headWidth: 32,
+    probes: 2,
+    ranges: () => sharedPromptRanges(13, [3, 1, 6]),
+    keyStride: 23,
+    keys: 46,
+  },
+  {
+    name: 'sliding window',
+    heads: 2,
+    keyHeads: 2,
+    headWidth: 16,
+    ranges: () => causalRanges([50], 7),
+    keyStride: 50,
+    keys: 50,
+  },
+  {
+    name: 'only the second range',
+    heads: 1,
+    keyHeads: 1,
+    headWidth: 16,
+    ranges: () => [
+      [0, 0, 4, 9],
+      [3, 3, 0, 2],
+    ],
+    keyStride: 9,
+    keys: 9,
+  },
+  {
+    name: 'decoding from a cache that all probes share',
+    heads: 4,
+    keyHeads: 2,
+    headWidth: 64,
+    probes: 2,
+    ranges: (random) => [3, 700, 64].map((length): Range => [0, length, 700, 700 + random.integer(1, 20)]),
+    keyStride: 0,
+    keys: 720,
+  },
+  {
+    name: 'sharp: one key takes all',
+    heads: 2,
+    keyHeads: 2,
+    headWidth: 128,
+    ranges: () => causalRanges([40]),
+    keyStride: 40,
+    keys: 40,
+    sharpness: 40,
+  },
+];

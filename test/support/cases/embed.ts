@@ -1,0 +1,107 @@
+/**
+ * Embedding lookups.
+ *
+ * @module
+ */
+
+import { embed } from '../../../src/ops/embedding.ts';
+import { type Storage, storageBytes } from '../../../src/tensor/weight.ts';
+import type { Activation } from '../../../src/tensor/workspace.ts';
+import type { KernelCase } from '../case.ts';
+import { store } from '../storage.ts';
+
+export interface EmbedShape {
+  /** Rows of each probe. */
+  rows: number;
+  vocabulary: number;
+  columns: number;
+  probes?: number;
+  storage?: Storage;
+  rank?: number;
+  accumulate?: boolean;
+  parts?: number;
+  weightScale?: number;
+}
+
+export function embedCase(shape: EmbedShape): KernelCase {
+  const { rows, vocabulary, columns, probes = 1, storage = 'f32', rank = 0, accumulate = false, parts = 1 } = shape;
+  const { weightScale = 1 } = shape;
+  const all = rows * probes;
+  return {
+    operation: 'embed',
+    name: `${probes}×${rows} of ${vocabulary}×${columns}, ${storage}, rank ${rank}${accumulate ? ', accumulate' : ''}, ${parts} parts`,
+    tolerance: storage === 'f32' ? 1e-7 : 1e-6,
+    flops: 2 * all * rank * (rank + columns),
+    bytes: all * columns * (4 + storageBytes[storage]),
+    prepare(bed) {
+      const { random } = bed;
+      const matrix = store(random.normals(vocabulary * columns), vocabulary, columns, storage);
+      const factors = rank > 0 ? bed.referenceFactors(vocabulary, columns, rank, probes) : undefined;
+      const ids = Uint32Array.from({ length: rows }, () => random.integer(0, vocabulary - 1));
+      // The ends of the table, where the parts begin and end.
+      ids[0] = vocabulary - 1;
+      if (rows > 1) ids[1] = 0;
+      const before = accumulate ? random.normals(all * columns) : undefined;
+      bed.reserve(all);
+      const context = bed.context({
+        count: probes,
+        weightScale,
+        ...(factors ? { factors: { table: factors } } : {}),
+      });
+      const idBuffer = bed.upload(ids);
+      const weight = bed.weight('table', matrix, parts);
+      const addTo = before && bed.activation(before, all, columns);
+      let last: Activation | undefined;
+      return {
+        reset() {
+          if (addTo && before) addTo.buffer.write(before);
+        },
+        record() {
+          if (last && !addTo) bed.workspace.give(last);
+          const y = embed(context, idBuffer, all, weight, addTo);
+          last = y;
+          return [
+            {
+              name: 'y',
+              buffer: y.buffer,
+              rows: all,
+              columns,
+              guarded: !addTo,
+              reference(row) {
+                const id = ids[row % rows]!;
+                const result = Float64Array.from(matrix.values.subarray(id * columns, (id + 1) * columns));
+                for (let column = 0; column < columns; column++) result[column]! *= weightScale;
+                if (factors) {
+                  const s = factors.s[Math.floor(row / rows)]!;
+                  for (let b = 0; b < rank; b++) {
+                    let coefficient = 0;
+                    for (let a = 0; a < rank; a++) coefficient += factors.u[id * rank + a]! * s[a * rank + b]!;
+                    coefficient *= factors.scale;
+                    for (let column = 0; column < columns; column++) {
+                      result[column]! += coefficient * factors.vTransposed[b * columns + column]!;
+                    }
+                  }
+                }
+                if (before) {
+                  for (let column = 0; column < columns; column++) result[column]! += before[row * columns + column]!;
+                }
+                return result;
+              },
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export const embedShapes: readonly EmbedShape[] = [
+  { rows: 1, vocabulary: 1, columns: 4 },
+  { rows: 7, vocabulary: 33, columns: 20, rank: 1 },
+  { rows: 5, vocabulary: 40, columns: 36, rank: 3, probes: 3, storage: 'f16' },
+  { rows: 70, vocabulary: 300, columns: 128, rank: 8, probes: 2, storage: 'bf16', parts: 4, weightScale: 0.9 },
+  { rows: 9, vocabulary: 64, columns: 260, rank: 24, accumulate: true, probes: 2 },
+  { rows: 3, vocabulary: 97, columns: 64, rank: 64, accumulate: true, storage: 'f16', parts: 3 },
+  { rows: 2, vocabulary: 300, columns: 12, rank: 256, probes: 2, storage: 'f32' },
+  { rows: 4, vocabulary: 151_936, columns: 8, rank: 3, storage: 'bf16', parts: 2 },
+];

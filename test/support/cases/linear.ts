@@ -1,0 +1,284 @@
+/**
+ * Matrix products: every matmul variant by itself, and `linear` with the low-rank change of each probe.
+ *
+ * @module
+ */
+
+import { linear, type MatmulActivation, type MatmulVariant, matmul } from '../../../src/ops/linear.ts';
+import { paddedRank } from '../../../src/ops/probes.ts';
+import { type Storage, storageBytes } from '../../../src/tensor/weight.ts';
+import type { Activation } from '../../../src/tensor/workspace.ts';
+import type { Bed, ReferenceFactors } from '../bed.ts';
+import type { KernelCase, PreparedCase } from '../case.ts';
+import { erf } from '../erf.ts';
+import type { Random } from '../random.ts';
+import { store } from '../storage.ts';
+
+/** Every way in which the work is cut. */
+export const matmulVariants: readonly MatmulVariant[] = ['naive', 'direct'];
+export const storages: readonly Storage[] = ['f32', 'f16', 'bf16'];
+export const activations: readonly MatmulActivation[] = ['none', 'relu', 'gelu', 'gelu-tanh', 'silu'];
+
+/** What a case multiplies; what is left out is 1, absent or f32. */
+export interface LinearShape {
+  /** Rows of each probe. */
+  rows: number;
+  columns: number;
+  inner: number;
+  probes?: number;
+  storage?: Storage;
+  /** Rank of the change; none by default. */
+  rank?: number;
+  bias?: boolean;
+  activation?: MatmulActivation;
+  accumulate?: boolean;
+  parts?: number;
+  weightScale?: number;
+}
+
+export function activate(value: number, activation: MatmulActivation): number {
+  switch (activation) {
+    case 'none':
+      return value;
+    case 'relu':
+      return Math.max(value, 0);
+    case 'gelu':
+      return 0.5 * value * (1 + erf(value / Math.SQRT2));
+    case 'gelu-tanh':
+      return 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
+    case 'silu':
+      return value / (1 + Math.exp(-value));
+  }
+}
+
+/** Σ_k a[aStart + k] · b[bStart + k]. */
+function dot(a: ArrayLike<number>, aStart: number, b: ArrayLike<number>, bStart: number, count: number): number {
+  let sum = 0;
+  for (let index = 0; index < count; index++) sum += a[aStart + index]! * b[bStart + index]!;
+  return sum;
+}
+
+/** scale · (x V) Sᵀ for one row of x in float64: its coordinates along the columns of U. */
+export function sideCoordinates(
+  x: Float32Array,
+  xStart: number,
+  factors: ReferenceFactors,
+  probe: number,
+): Float64Array {
+  const { rank, scale, vTransposed } = factors;
+  const columns = vTransposed.length / rank;
+  const t = new Float64Array(rank);
+  for (let b = 0; b < rank; b++) t[b] = dot(x, xStart, vTransposed, b * columns, columns);
+  const s = factors.s[probe]!;
+  const q = new Float64Array(rank);
+  for (let a = 0; a < rank; a++) q[a] = scale * dot(s, a * rank, t, 0, rank);
+  return q;
+}
+
+function describe(shape: LinearShape): string {
+  const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0, parts = 1, weightScale } = shape;
+  const words = [`${probes > 1 ? `${probes}×` : ''}${rows}×${inner} → ${columns}`, storage];
+  if (rank > 0) words.push(`rank ${rank}`);
+  if (shape.bias) words.push('bias');
+  if (shape.activation && shape.activation !== 'none') words.push(shape.activation);
+  if (shape.accumulate) words.push('accumulate');
+  if (parts > 1) words.push(`${parts} parts`);
+  if (weightScale !== undefined) words.push(`weight scale ${weightScale}`);
+  return words.join(', ');
+}
+
+function cost(shape: LinearShape): Pick<KernelCase, 'flops' | 'bytes' | 'tolerance'> {
+  const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0 } = shape;
+  const all = rows * probes;
+  return {
+    flops: 2 * all * (columns * inner + rank * (inner + rank + columns)),
+    bytes: columns * inner * storageBytes[storage] + 4 * (all * (inner + columns) + rank * (inner + columns)),
+    tolerance: storage === 'f32' ? 1e-7 : 1e-6,
+  };
+}
+
+function prepareLinear(bed: Bed, shape: LinearShape): PreparedCase {
+  const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0, parts = 1, activation = 'none' } = shape;
+  const { random } = bed;
+  const all = rows * probes;
+  const weightScale = shape.weightScale ?? 1;
+  const xData = random.normals(all * inner);
+  const matrix = store(random.normals(columns * inner, 1 / Math.sqrt(inner)), columns, inner, storage);
+  const factors = rank > 0 ? bed.referenceFactors(columns, inner, rank, probes) : undefined;
+  const bias = shape.bias ? Array.from({ length: probes }, () => random.normals(columns, 0.5)) : undefined;
+  const before = shape.accumulate ? random.normals(all * columns) : undefined;
+  bed.reserve(all);
+  const context = bed.context({
+    count: probes,
+    weightScale,
+    ...(factors ? { factors: { weight: factors } } : {}),
+    ...(bias ? { vectors: { bias } } : {}),
+  });
+  const x = bed.activation(xData, all, inner);
+  const weight = bed.weight('weight', matrix, parts);
+  const addTo = before && bed.activation(before, all, columns);
+  let last: Activation | undefined;
+  return {
+    reset() {
+      if (addTo && before) addTo.buffer.write(before);
+    },
+    record() {
+      if (last && !addTo) bed.workspace.give(last);
+      const y = linear(context, x, weight, {
+        activation,
+        ...(bias ? { bias: 'bias' } : {}),
+        ...(addTo ? { addTo } : {}),
+      });
+      last = y;
+      return [
+        {
+          name: 'y',
+          buffer: y.buffer,
+          rows: all,
+          columns,
+          guarded: !addTo,
+          reference(row) {
+            const probe = Math.floor(row / rows);
+            const q = factors && sideCoordinates(xData, row * inner, factors, probe);
+            return Float64Array.from({ length: columns }, (_, column) => {
+              let value = weightScale * dot(xData, row * inner, matrix.values, column * inner, inner);
+              if (q && factors) value += dot(q, 0, factors.u, column * rank, rank);
+              if (bias) value += bias[probe]![column]!;
+              value = activate(value, activation);
+              return before ? value + before[row * columns + column]! : value;
+            });
+          },
+        },
+      ];
+    },
+  };
+}
+
+/** A case of `linear`. */
+export function linearCase(shape: LinearShape, name = describe(shape)): KernelCase {
+  return { operation: 'linear', name, ...cost(shape), prepare: (bed) => prepareLinear(bed, shape) };
+}
+
+/**
+ * A case of one matmul variant alone: a launch over some rows of a weight, into some columns of a wider y, so that every offset
+ * counts.
+ */
+export function matmulCase(variant: MatmulVariant, shape: LinearShape): KernelCase {
+  const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0, activation = 'none' } = shape;
+  return {
+    operation: 'matmul',
+    name: `${variant}: ${describe(shape)}`,
+    ...cost(shape),
+    prepare(bed) {
+      const { random } = bed;
+      const all = rows * probes;
+      const weightRow = random.integer(0, 5);
+      const outputRow = random.integer(0, 9);
+      const columnStart = random.integer(0, 6);
+      const yStride = columnStart + columns + random.integer(0, 3);
+      const weightScale = shape.weightScale ?? 1;
+      const width = paddedRank(rank);
+      const xData = random.normals(all * inner);
+      const weightRows = weightRow + columns + 2;
+      const matrix = store(random.normals(weightRows * inner, 1 / Math.sqrt(inner)), weightRows, inner, storage);
+      const outputs = outputRow + columns + 3;
+      const q = random.normals(all * width);
+      const u = random.normals(outputs * width, rank > 0 ? 1 / Math.sqrt(rank) : 1);
+      const biasStride = outputs + random.integer(0, 3);
+      const biasOffset = random.integer(0, 4);
+      const bias = random.normals(biasOffset + probes * biasStride);
+      const before = random.normals(all * yStride);
+      const buffers = {
+        x: bed.activation(xData, all, inner),
+        weight: bed.upload(matrix.bits),
+        q: bed.upload(rank > 0 ? q : new Float32Array(4)),
+        u: bed.upload(rank > 0 ? u : new Float32Array(4)),
+        bias: bed.upload(bias),
+        y: bed.upload(before),
+      };
+      const context = bed.context({ count: probes });
+      return {
+        // What lies beside the written columns must stay as it was, and is compared too.
+        reset: () => buffers.y.write(before),
+        record() {
+          matmul(
+            context,
+            variant,
+            { storage, activation, hasBias: shape.bias ?? false, accumulate: shape.accumulate ?? false },
+            {
+              x: buffers.x,
+              weight: { buffer: buffers.weight },
+              weightRow,
+              outputRow,
+              columns,
+              ...(rank > 0 ? { side: { q: buffers.q, u: buffers.u, rank } } : {}),
+              ...(shape.bias ? { bias: { buffer: buffers.bias, offset: biasOffset, stride: biasStride } } : {}),
+              y: buffers.y,
+              yStride,
+              columnStart,
+              rowsPerProbe: rows,
+              weightScale,
+            },
+          );
+          return [
+            {
+              name: 'y',
+              buffer: buffers.y,
+              rows: all,
+              columns: yStride,
+              reference(row) {
+                const result = Float64Array.from(before.subarray(row * yStride, (row + 1) * yStride));
+                const biasStart = biasOffset + Math.floor(row / rows) * biasStride + outputRow;
+                for (let column = 0; column < columns; column++) {
+                  let value = weightScale * dot(xData, row * inner, matrix.values, (weightRow + column) * inner, inner);
+                  value += dot(q, row * width, u, (outputRow + column) * width, width);
+                  if (shape.bias) value += bias[biasStart + column]!;
+                  value = activate(value, activation);
+                  result[columnStart + column] = shape.accumulate ? value + result[columnStart + column]! : value;
+                }
+                return result;
+              },
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+/** Shapes around the tiles of every variant: one row, one column, one quad, just under, on and over multiples. */
+export const linearShapes: readonly LinearShape[] = [
+  { rows: 1, columns: 1, inner: 4 },
+  { rows: 1, columns: 5, inner: 8, storage: 'f16' },
+  { rows: 5, columns: 1, inner: 12, storage: 'bf16' },
+  { rows: 4, columns: 4, inner: 4, rank: 1 },
+  { rows: 3, columns: 7, inner: 60, rank: 3, probes: 2 },
+  { rows: 17, columns: 33, inner: 100, rank: 8, bias: true },
+  { rows: 64, columns: 64, inner: 64, activation: 'relu' },
+  { rows: 65, columns: 63, inner: 68, activation: 'gelu', bias: true, storage: 'f16' },
+  { rows: 31, columns: 130, inner: 96, activation: 'gelu-tanh', bias: true, storage: 'bf16', probes: 2 },
+  { rows: 2, columns: 257, inner: 36, activation: 'silu', accumulate: true, probes: 3, rank: 24 },
+  { rows: 9, columns: 66, inner: 40, accumulate: true, bias: true, storage: 'f16', rank: 64, probes: 5 },
+  { rows: 1, columns: 50, inner: 512, probes: 7, rank: 8, storage: 'bf16', weightScale: 0.97 },
+  { rows: 100, columns: 3, inner: 16, parts: 3 },
+  { rows: 6, columns: 101, inner: 32, parts: 4, rank: 8, bias: true, storage: 'bf16', probes: 2 },
+  { rows: 3, columns: 94, inner: 28, parts: 5, accumulate: true, storage: 'f16', activation: 'relu', weightScale: 1.5 },
+  // The last chunk of a tied output head over a large vocabulary.
+  { rows: 2, columns: 32_003, inner: 16, rank: 8, storage: 'bf16', parts: 2, probes: 2 },
+  { rows: 1, columns: 16, inner: 8192, rank: 24, storage: 'f16' },
+];
+
+/** Combinations that nobody thought of, over kernels that the list above compiles anyway (compiling takes longest). */
+export function randomLinearShape(random: Random): LinearShape {
+  const { storage, bias, activation, accumulate } = random.pick(linearShapes);
+  return {
+    ...{ storage, bias, activation, accumulate },
+    rows: random.integer(1, 40),
+    columns: random.integer(1, 150),
+    inner: 4 * random.integer(1, 40),
+    probes: random.integer(1, 4),
+    rank: random.pick([0, 1, 3, 8, 24]),
+    parts: random.integer(1, 3),
+    weightScale: random.pick([1, 0.9]),
+  };
+}

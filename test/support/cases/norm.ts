@@ -1,0 +1,98 @@
+/**
+ * RMSNorm and LayerNorm, whole rows and groups.
+ *
+ * @module
+ */
+
+import { norm } from '../../../src/ops/norm.ts';
+import type { Activation } from '../../../src/tensor/workspace.ts';
+import type { KernelCase } from '../case.ts';
+
+export interface NormShape {
+  kind: 'rms' | 'layer';
+  /** Rows of each probe. */
+  rows: number;
+  columns: number;
+  probes?: number;
+  gain?: boolean;
+  shift?: boolean;
+  groupWidth?: number;
+  /** Mean of the inputs in units of their deviation; a large one makes E[x²] − E[x]² cancel. */
+  mean?: number;
+  epsilon?: number;
+}
+
+export function normCase(shape: NormShape): KernelCase {
+  const { kind, rows, columns, probes = 1, gain = false, shift = false, mean = 0, epsilon = 1e-5 } = shape;
+  const width = shape.groupWidth ?? columns;
+  const all = rows * probes;
+  return {
+    operation: 'norm',
+    name: `${kind} ${probes}×${rows}×${columns}${width === columns ? '' : ` in ${width}s`}${gain ? ', gain' : ''}${shift ? ', shift' : ''}${mean ? `, mean ${mean}` : ''}`,
+    tolerance: 1e-7,
+    flops: 5 * all * columns,
+    bytes: 8 * all * columns,
+    prepare(bed) {
+      const { random } = bed;
+      const data = random.normals(all * columns, 1, mean);
+      const vector = () => Array.from({ length: probes }, () => random.normals(width, 0.3, 1));
+      const gains = gain ? vector() : undefined;
+      const shifts = shift ? vector() : undefined;
+      bed.reserve(all);
+      const context = bed.context({
+        count: probes,
+        vectors: { ...(gains ? { gain: gains } : {}), ...(shifts ? { shift: shifts } : {}) },
+      });
+      const x = bed.activation(data, all, columns);
+      let last: Activation | undefined;
+      return {
+        record() {
+          if (last) bed.workspace.give(last);
+          last = norm(context, x, {
+            kind,
+            epsilon,
+            // A name that the probes do not have is left out.
+            gain: 'gain',
+            shift: 'shift',
+            ...(shape.groupWidth ? { groupWidth: width } : {}),
+          });
+          return [
+            {
+              name: 'y',
+              buffer: last.buffer,
+              rows: all,
+              columns,
+              guarded: true,
+              reference(row) {
+                const result = new Float64Array(columns);
+                const probe = Math.floor(row / rows);
+                for (let start = 0; start < columns; start += width) {
+                  const values = Float64Array.from(data.subarray(row * columns + start, row * columns + start + width));
+                  const centre = kind === 'layer' ? values.reduce((sum, value) => sum + value, 0) / width : 0;
+                  const variance = values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / width;
+                  for (let index = 0; index < width; index++) {
+                    const normal = (values[index]! - centre) / Math.sqrt(variance + epsilon);
+                    result[start + index] = normal * (gains?.[probe]![index] ?? 1) + (shifts?.[probe]![index] ?? 0);
+                  }
+                }
+                return result;
+              },
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export const normShapes: readonly NormShape[] = [
+  { kind: 'rms', rows: 1, columns: 4 },
+  { kind: 'rms', rows: 33, columns: 100, gain: true, probes: 2, epsilon: 1e-6 },
+  { kind: 'rms', rows: 5, columns: 96, gain: true, groupWidth: 16, probes: 3 },
+  { kind: 'rms', rows: 2, columns: 64, groupWidth: 8 },
+  { kind: 'layer', rows: 1, columns: 8, gain: true, shift: true },
+  { kind: 'layer', rows: 17, columns: 200, gain: true, shift: true, probes: 4 },
+  { kind: 'layer', rows: 3, columns: 1028, gain: true, shift: true, mean: 30 },
+  { kind: 'layer', rows: 65, columns: 72, probes: 2 },
+  { kind: 'rms', rows: 4, columns: 5120, gain: true, mean: 3 },
+];

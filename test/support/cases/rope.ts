@@ -1,0 +1,89 @@
+/**
+ * Rotary position embeddings.
+ *
+ * @module
+ */
+
+import { rope } from '../../../src/ops/rope.ts';
+import type { KernelCase } from '../case.ts';
+
+export interface RopeShape {
+  /** Rows of each probe. */
+  rows: number;
+  heads: number;
+  headWidth: number;
+  probes?: number;
+  rotaryWidth?: number;
+  interleaved?: boolean;
+  positions?: number;
+}
+
+export function ropeCase(shape: RopeShape): KernelCase {
+  const { rows, heads, headWidth, probes = 1, rotaryWidth = headWidth, interleaved = false, positions = 50 } = shape;
+  const all = rows * probes;
+  const columns = heads * headWidth;
+  return {
+    operation: 'rope',
+    name: `${probes}×${rows}, ${heads} heads of ${headWidth}${rotaryWidth < headWidth ? `, ${rotaryWidth} turned` : ''}${interleaved ? ', interleaved' : ''}`,
+    tolerance: 1e-7,
+    flops: 3 * all * heads * rotaryWidth,
+    bytes: 8 * all * heads * rotaryWidth,
+    prepare(bed) {
+      const { random } = bed;
+      const pairs = rotaryWidth / 2;
+      const table = new Float32Array(positions * rotaryWidth);
+      for (let position = 0; position < positions; position++) {
+        for (let pair = 0; pair < pairs; pair++) {
+          const angle = position * 10_000 ** (-pair / pairs);
+          table[position * rotaryWidth + pair] = Math.cos(angle);
+          table[position * rotaryWidth + pairs + pair] = Math.sin(angle);
+        }
+      }
+      const data = random.normals(all * columns);
+      const places = Uint32Array.from({ length: rows }, () => random.integer(0, positions - 1));
+      places[rows - 1] = positions - 1;
+      const context = bed.context({ count: probes });
+      const x = bed.activation(data, all, columns);
+      const positionBuffer = bed.upload(places);
+      const tableBuffer = bed.upload(table);
+      return {
+        reset: () => x.buffer.write(data),
+        record() {
+          rope(context, x, positionBuffer, { buffer: tableBuffer, rotaryWidth, interleaved }, headWidth);
+          return [
+            {
+              name: 'x',
+              buffer: x.buffer,
+              rows: all,
+              columns,
+              reference(row) {
+                const result = Float64Array.from(data.subarray(row * columns, (row + 1) * columns));
+                const entry = places[row % rows]! * rotaryWidth;
+                for (let head = 0; head < heads; head++) {
+                  for (let pair = 0; pair < pairs; pair++) {
+                    const first = head * headWidth + (interleaved ? 2 * pair : pair);
+                    const second = interleaved ? first + 1 : first + pairs;
+                    const [a, b] = [result[first]!, result[second]!];
+                    const [cosine, sine] = [table[entry + pair]!, table[entry + pairs + pair]!];
+                    result[first] = a * cosine - b * sine;
+                    result[second] = a * sine + b * cosine;
+                  }
+                }
+                return result;
+              },
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export const ropeShapes: readonly RopeShape[] = [
+  { rows: 1, heads: 1, headWidth: 4 },
+  { rows: 5, heads: 3, headWidth: 16, probes: 2 },
+  { rows: 13, heads: 2, headWidth: 20, rotaryWidth: 8, probes: 3 },
+  { rows: 7, heads: 4, headWidth: 8, interleaved: true },
+  { rows: 3, heads: 5, headWidth: 24, rotaryWidth: 10, interleaved: true, probes: 2 },
+  { rows: 33, heads: 8, headWidth: 64, positions: 4096 },
+];

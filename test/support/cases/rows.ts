@@ -1,0 +1,273 @@
+/**
+ * Row copies, the gated activation and the label loss.
+ *
+ * @module
+ */
+
+import { spread } from '../../../src/gpu/recorder.ts';
+import { gate, gatherRows, scatterRows } from '../../../src/ops/rows.ts';
+import type { Activation } from '../../../src/tensor/workspace.ts';
+import type { KernelCase } from '../case.ts';
+
+export interface GatherShape {
+  /** Rows of each probe, of which `count` are picked. */
+  rows: number;
+  count: number;
+  columns: number;
+  probes?: number;
+}
+
+export function gatherCase({ rows, count, columns, probes = 1 }: GatherShape): KernelCase {
+  return {
+    operation: 'gather',
+    name: `${probes}×${count} of ${rows}×${columns}`,
+    tolerance: 0,
+    flops: 0,
+    bytes: 8 * probes * count * columns,
+    prepare(bed) {
+      const { random } = bed;
+      const data = random.normals(probes * rows * columns);
+      const indices = Uint32Array.from({ length: count }, () => random.integer(0, rows - 1));
+      bed.reserve(probes * Math.max(rows, count));
+      const context = bed.context({ count: probes });
+      const x = bed.activation(data, probes * rows, columns);
+      const indexBuffer = bed.upload(indices);
+      let last: Activation | undefined;
+      return {
+        record() {
+          if (last) bed.workspace.give(last);
+          last = gatherRows(context, x, indexBuffer, count);
+          return [
+            {
+              name: 'y',
+              buffer: last.buffer,
+              rows: probes * count,
+              columns,
+              guarded: true,
+              reference(row) {
+                const source = Math.floor(row / count) * rows + indices[row % count]!;
+                return data.subarray(source * columns, (source + 1) * columns);
+              },
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export function scatterCase({ rows, count, columns }: GatherShape): KernelCase {
+  return {
+    operation: 'scatter',
+    name: `${count} into ${rows}×${columns}`,
+    tolerance: 0,
+    flops: 0,
+    bytes: 8 * count * columns,
+    prepare(bed) {
+      const { random } = bed;
+      const data = random.normals(count * columns);
+      const before = random.normals(rows * columns);
+      // Distinct places: which of two writes to one place wins is not defined.
+      const places = Array.from({ length: rows }, (_, row) => row);
+      for (let index = 0; index < count; index++) {
+        const other = random.integer(index, rows - 1);
+        [places[index], places[other]] = [places[other]!, places[index]!];
+      }
+      const indices = Uint32Array.from(places.slice(0, count));
+      const context = bed.context({ count: 1 });
+      const x = bed.activation(data, count, columns);
+      const indexBuffer = bed.upload(indices);
+      const target = bed.upload(before);
+      return {
+        reset: () => target.write(before),
+        record() {
+          scatterRows(context, x, indexBuffer, target);
+          return [
+            {
+              name: 'target',
+              buffer: target,
+              rows,
+              columns,
+              reference(row) {
+                const source = indices.indexOf(row);
+                return source < 0
+                  ? before.subarray(row * columns, (row + 1) * columns)
+                  : data.subarray(source * columns, (source + 1) * columns);
+              },
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export const gatherShapes: readonly GatherShape[] = [
+  { rows: 1, count: 1, columns: 1 },
+  { rows: 9, count: 4, columns: 33, probes: 3 },
+  { rows: 70, count: 70, columns: 64, probes: 2 },
+  { rows: 500, count: 3, columns: 100 },
+];
+
+export interface GateShape {
+  rows: number;
+  columns: number;
+  /** Deviation of the inputs; large ones reach where exp overflows. */
+  deviation?: number;
+}
+
+export function gateCase({ rows, columns, deviation = 1 }: GateShape): KernelCase {
+  return {
+    operation: 'gate',
+    name: `${rows}×${columns}, deviation ${deviation}`,
+    tolerance: 1e-7,
+    flops: 5 * rows * columns,
+    bytes: 12 * rows * columns,
+    prepare(bed) {
+      const { random } = bed;
+      const gateData = random.normals(rows * columns, deviation);
+      const upData = random.normals(rows * columns);
+      const context = bed.context({ count: 1 });
+      const gated = bed.activation(gateData, rows, columns);
+      const up = bed.activation(upData, rows, columns);
+      return {
+        reset: () => gated.buffer.write(gateData),
+        record() {
+          gate(context, gated, up);
+          return [
+            {
+              name: 'gate',
+              buffer: gated.buffer,
+              rows,
+              columns,
+              reference: (row) =>
+                Float64Array.from({ length: columns }, (_, column) => {
+                  const value = gateData[row * columns + column]!;
+                  return (value / (1 + Math.exp(-value))) * upData[row * columns + column]!;
+                }),
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export const gateShapes: readonly GateShape[] = [
+  { rows: 1, columns: 4 },
+  { rows: 33, columns: 100 },
+  { rows: 7, columns: 2052, deviation: 100 },
+];
+
+export interface LabelLossShape {
+  /** Label rows of each probe. */
+  rows: number;
+  vocabulary: number;
+  /** Columns of a chunk of logits. */
+  chunk: number;
+  targets: number;
+  probes?: number;
+  deviation?: number;
+}
+
+export function labelLossCase(shape: LabelLossShape): KernelCase {
+  const { rows, vocabulary, chunk, targets, probes = 1, deviation = 3 } = shape;
+  const all = rows * probes;
+  return {
+    operation: 'label-loss',
+    name: `${probes}×${rows} over ${vocabulary} in chunks of ${chunk}, ${targets} targets, deviation ${deviation}`,
+    tolerance: 1e-7,
+    flops: 4 * all * vocabulary,
+    bytes: 4 * all * vocabulary,
+    prepare(bed) {
+      const { random, gpu } = bed;
+      const logits = random.normals(all * vocabulary, deviation, -deviation);
+      const pairs = Array.from({ length: targets }, () => [
+        random.integer(0, rows - 1),
+        random.integer(0, vocabulary - 1),
+      ]);
+      // The first and the last token, where chunks begin and end.
+      pairs[0]![1] = vocabulary - 1;
+      if (targets > 1) pairs[1]![1] = 0;
+      const chunks: { start: number; columns: number; data: Float32Array<ArrayBuffer> }[] = [];
+      for (let start = 0; start < vocabulary; start += chunk) {
+        const columns = Math.min(chunk, vocabulary - start);
+        const data = new Float32Array(all * columns);
+        for (let row = 0; row < all; row++) {
+          data.set(logits.subarray(row * vocabulary + start, row * vocabulary + start + columns), row * columns);
+        }
+        chunks.push({ start, columns, data });
+      }
+      const chunkBuffers = chunks.map(({ data }) => bed.upload(data));
+      const targetBuffer = bed.upload(Uint32Array.from(pairs.flat()));
+      const running = bed.allocate(8 * all, 'running');
+      const picked = bed.allocate(4 * probes * targets, 'picked');
+      const statistics = (row: number): [number, number] => {
+        let highest = Number.NEGATIVE_INFINITY;
+        for (let token = 0; token < vocabulary; token++) highest = Math.max(highest, logits[row * vocabulary + token]!);
+        let sum = 0;
+        for (let token = 0; token < vocabulary; token++) sum += Math.exp(logits[row * vocabulary + token]! - highest);
+        return [highest, sum];
+      };
+      return {
+        reset() {
+          bed.poison(running);
+          bed.poison(picked);
+        },
+        record() {
+          for (const [index, { start, columns }] of chunks.entries()) {
+            gpu.recorder.dispatch(
+              gpu.kernel({ files: ['label-loss.wgsl'] }),
+              [chunkBuffers[index]!, targetBuffer, running, picked],
+              {
+                rows: all,
+                columns,
+                column_start: start,
+                rows_per_probe: rows,
+                target_count: targets,
+                first: index === 0 ? 1 : 0,
+              },
+              spread(all),
+            );
+          }
+          return [
+            {
+              name: 'running',
+              buffer: running,
+              rows: all,
+              columns: 1,
+              bytes: 8 * all,
+              // maximum + log(sum): what the caller makes of the pair.
+              decode(data) {
+                const values = new Float32Array(data);
+                return Float64Array.from(
+                  { length: all },
+                  (_, row) => values[2 * row]! + Math.log(values[2 * row + 1]!),
+                );
+              },
+              reference(row) {
+                const [highest, sum] = statistics(row);
+                return [highest + Math.log(sum)];
+              },
+            },
+            {
+              name: 'picked',
+              buffer: picked,
+              rows: probes,
+              columns: targets,
+              reference: (probe) => pairs.map(([row, token]) => logits[(probe * rows + row!) * vocabulary + token!]!),
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export const labelLossShapes: readonly LabelLossShape[] = [
+  { rows: 1, vocabulary: 1, chunk: 1, targets: 1 },
+  { rows: 3, vocabulary: 50, chunk: 50, targets: 5, probes: 2 },
+  { rows: 5, vocabulary: 301, chunk: 64, targets: 9, probes: 3 },
+  { rows: 2, vocabulary: 1000, chunk: 7, targets: 70, deviation: 30 },
+  { rows: 4, vocabulary: 50_257, chunk: 20_000, targets: 6, probes: 2 },
+];

@@ -1,0 +1,62 @@
+/**
+ * Every kernel file with every combination of constants in use. A file under `kernels/` that is missing here fails
+ * test/kernels/compile.test.ts; a combination that an operation test uses and that is missing here fails that test.
+ *
+ * @module
+ */
+
+import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
+import { matmulKernel } from '../../src/ops/linear.ts';
+import { activations, matmulVariants, storages } from './cases/linear.ts';
+
+/** All choices of one value per constant. */
+function combinations(
+  files: readonly string[],
+  choices: Readonly<Record<string, readonly KernelConstant[]>> = {},
+): KernelDefinition[] {
+  let constants: Record<string, KernelConstant>[] = [{}];
+  for (const [name, values] of Object.entries(choices)) {
+    constants = constants.flatMap((chosen) => values.map((value) => ({ ...chosen, [name]: value })));
+  }
+  return constants.map((chosen) => (Object.keys(chosen).length > 0 ? { files, constants: chosen } : { files }));
+}
+
+const both = [false, true];
+const storageBits = { f32: 32, f16: 16, bf16: 17 } as const;
+
+/** Quads in a head: head widths of the models that we know, 8 (tests) to 256 (Gemma). */
+const headQuads = [1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 64];
+
+export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> = {
+  matmul: matmulVariants.flatMap((variant) =>
+    storages.flatMap((storage) =>
+      activations.flatMap((activation) =>
+        both.flatMap((hasBias) =>
+          both.map((accumulate) => matmulKernel(variant, { storage, activation, hasBias, accumulate })),
+        ),
+      ),
+    ),
+  ),
+  embed: storages.flatMap((storage) =>
+    combinations([`weights/${storage}.wgsl`, 'embed.wgsl'], {
+      STORAGE_BITS: [storageBits[storage]],
+      ACCUMULATE: both,
+    }),
+  ),
+  norm: combinations(['norm.wgsl'], { CENTRE: both, HAS_GAIN: both, HAS_SHIFT: both }),
+  rope: combinations(['rope.wgsl'], { INTERLEAVED: both }),
+  attention: combinations(['attention/direct.wgsl'], { HEAD_QUADS: headQuads }),
+  rows: combinations(['gather-rows.wgsl'], { SCATTER: both }),
+  gate: combinations(['gate.wgsl']),
+  labelLoss: combinations(['label-loss.wgsl']),
+  rotate: combinations(['zo/rotate.wgsl']),
+  perturb: combinations(['random/philox.wgsl', 'zo/perturb.wgsl']),
+  update: combinations(['random/philox.wgsl', 'zo/update.wgsl']),
+  gaussianMatrix: combinations(['random/philox.wgsl', 'random/gaussian-matrix.wgsl']),
+  orthonormalise: combinations(['zo/orthonormalise.wgsl']),
+  fold: storages.flatMap((storage) =>
+    combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'], {
+      STORAGE_BITS: [storageBits[storage]],
+    }),
+  ),
+};

@@ -1,0 +1,74 @@
+/**
+ * Stored values as the checkpoint formats define them, bit by bit and apart from the code under test.
+ *
+ * @module
+ */
+
+import type { Storage } from '../../src/tensor/weight.ts';
+
+/** The number that 16 bits of IEEE binary16 stand for. */
+export function fromHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
+}
+
+const word = new Uint32Array(1);
+const float = new Float32Array(word.buffer);
+
+/** The number that 16 bits of bfloat16 stand for. */
+export function fromBrain(bits: number): number {
+  word[0] = bits << 16;
+  return float[0]!;
+}
+
+/** The binary16 bits at or just below the magnitude of a finite value. */
+function halfBelow(value: number): number {
+  const magnitude = Math.min(Math.abs(value), 65504);
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  if (magnitude < 2 ** -14) return sign | Math.floor(magnitude * 2 ** 24);
+  const exponent = Math.floor(Math.log2(magnitude));
+  return sign | ((exponent + 15) << 10) | Math.min(1023, Math.floor((magnitude / 2 ** exponent - 1) * 1024));
+}
+
+/** The bfloat16 bits at or just below the magnitude of a finite value. */
+function brainBelow(value: number): number {
+  float[0] = value;
+  return word[0]! >>> 16;
+}
+
+/** The two neighbours in a 16-bit format between which a finite value lies, by growing magnitude; they may be equal. */
+export function neighbours(storage: 'f16' | 'bf16', value: number): [number, number] {
+  const bits = storage === 'f16' ? halfBelow(value) : brainBelow(value);
+  const widen = storage === 'f16' ? fromHalf : fromBrain;
+  const below = widen(bits);
+  return [below, below === value ? below : widen(bits + 1)];
+}
+
+/** A matrix in a storage type: the bits to upload and the exact values that they stand for. */
+export interface StoredMatrix {
+  rows: number;
+  columns: number;
+  storage: Storage;
+  bits: Uint16Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
+  values: Float32Array<ArrayBuffer>;
+}
+
+/** Stores f32 values by cutting them to the storage type. */
+export function store(
+  values: Float32Array<ArrayBuffer>,
+  rows: number,
+  columns: number,
+  storage: Storage,
+): StoredMatrix {
+  if (storage === 'f32') return { rows, columns, storage, bits: values, values };
+  const bits = Uint16Array.from(values, storage === 'f16' ? halfBelow : brainBelow);
+  return { rows, columns, storage, bits, values: widenAll(bits, storage) };
+}
+
+/** The values of stored bits. */
+export function widenAll(bits: Uint16Array, storage: 'f16' | 'bf16'): Float32Array<ArrayBuffer> {
+  return Float32Array.from(bits, storage === 'f16' ? fromHalf : fromBrain);
+}

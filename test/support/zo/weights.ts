@@ -1,0 +1,80 @@
+/**
+ * Weights read back from the GPU, and the weights that a factored run stands for, formed in float64.
+ *
+ * @module
+ */
+
+import type { Model } from '../../../src/model/model.ts';
+import { bytesToF32 } from '../../../src/safetensors/index.ts';
+import { storageBytes, type Weight } from '../../../src/tensor/weight.ts';
+import type { SubZero } from '../../../src/zo/subzero.ts';
+
+const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+
+/** The stored bytes of a weight, all parts one after the other. */
+export async function storedBytes(model: Model, weight: Weight): Promise<Uint8Array> {
+  const parts = await model.gpu.recorder.read(
+    weight.parts.map(({ buffer, rowCount }) => ({
+      buffer,
+      bytes: rowCount * weight.columns * storageBytes[weight.storage],
+    })),
+  );
+  return Buffer.concat(parts.map((part) => new Uint8Array(part)));
+}
+
+/** A weight [rows, columns] as f32. */
+export async function weightValues(model: Model, weight: Weight): Promise<Float32Array> {
+  return bytesToF32(dtypes[weight.storage], await storedBytes(model, weight));
+}
+
+/** W + μ U S Vᵀ of one weight, in float64. */
+export function withChange(
+  base: ArrayLike<number>,
+  change: { rank: number; scale: number; u: ArrayLike<number>; s: ArrayLike<number>; v: ArrayLike<number> },
+  [rows, columns]: readonly [number, number],
+  baseScale = 1,
+): Float64Array {
+  const { rank, scale, u, s, v } = change;
+  const result = new Float64Array(rows * columns);
+  const us = new Float64Array(rank);
+  for (let i = 0; i < rows; i++) {
+    for (let b = 0; b < rank; b++) {
+      us[b] = 0;
+      for (let a = 0; a < rank; a++) us[b]! += scale * u[i * rank + a]! * s[a * rank + b]!;
+    }
+    for (let j = 0; j < columns; j++) {
+      let value = baseScale * base[i * columns + j]!;
+      for (let b = 0; b < rank; b++) value += us[b]! * v[j * rank + b]!;
+      result[i * columns + j] = value;
+    }
+  }
+  return result;
+}
+
+/** Every parameter as the run stands: W + μ U S Vᵀ, and the 1-D ones. */
+export async function effectiveParameters(model: Model, subzero: SubZero): Promise<Map<string, Float64Array>> {
+  const { weightScale } = subzero.current;
+  const result = new Map<string, Float64Array>();
+  for await (const factors of subzero.factors()) {
+    const { weight } = factors;
+    const base = await weightValues(model, weight);
+    result.set(weight.name, withChange(base, factors, [weight.rows, weight.columns], weightScale));
+  }
+  for (const [name, values] of await subzero.vectorValues()) result.set(name, Float64Array.from(values));
+  return result;
+}
+
+/** Everything a run has changed, bit by bit: stored weights, S, U, V and 1-D parameters, by name. */
+export async function snapshot(model: Model, subzero: SubZero): Promise<Record<string, string>> {
+  const result: Record<string, string> = {};
+  const hex = (data: ArrayBufferView): string =>
+    Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex');
+  for await (const { weight, u, s, v } of subzero.factors()) {
+    result[`${weight.name} stored`] = hex(await storedBytes(model, weight));
+    result[`${weight.name} U`] = hex(u);
+    result[`${weight.name} S`] = hex(s);
+    result[`${weight.name} V`] = hex(v);
+  }
+  for (const [name, values] of await subzero.vectorValues()) result[name] = hex(values);
+  return result;
+}
