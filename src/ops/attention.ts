@@ -41,6 +41,7 @@ export function attention(
       key_heads: options.keyHeads,
       rows_per_probe: q.rows / probes.count,
       key_stride: options.keyStride,
+      head_quads: options.headWidth / 4,
       scale: 1 / Math.sqrt(options.headWidth),
     },
     perElement(q.rows * options.heads),
