@@ -5,6 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { packageVersion } from '../version.ts';
 import type { Command } from './command.ts';
 import { commands as allCommands } from './commands/index.ts';
 import { commandHelp, programHelp } from './help.ts';
@@ -12,7 +13,6 @@ import type { Host } from './host.ts';
 import { suggestion } from './nearest.ts';
 import { parseOptions } from './parse.ts';
 import { UsageError } from './usage-error.ts';
-import { packageVersion } from './version.ts';
 
 /** Exit codes: 0 = done, 1 = failed, 2 = the command line is wrong, 128 + n = ended by signal n. */
 export const exitCode = { done: 0, failure: 1, usage: 2, cancelled: 130 } as const;

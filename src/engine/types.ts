@@ -38,7 +38,7 @@ export interface ModelInfo {
   contextLength: number;
   /** `base` for a model directory, `run` for base + journal. */
   kind: 'base' | 'run';
-  /** For a run: the step it stands at and the id of nothing else; absent for a base model. */
+  /** For a run: the step it stands at; absent for a base model. */
   step?: number;
   createdAt: number;
 }
@@ -90,6 +90,7 @@ export type DataSource = { task: string; directory: string } | { file: string };
 /** Start a run in `out`, or continue the run at `resume` where its journal ends. */
 export type TrainRequest =
   | {
+      /** The id of a loaded model, or a model directory. */
       model: string;
       data: DataSource;
       validation?: DataSource;
@@ -120,7 +121,11 @@ export type TrainEvent =
       type: 'step';
       step: number;
       steps: number;
+      /** Mean over the step's perturbed passes. */
       loss: number;
+      /** Share of the batch's examples answered rightly; null for data without options. */
+      accuracy: number | null;
+      /** ρ, the mean over the queries. */
       projectedGradient: number;
       learningRate: number;
       tokensPerSecond: number;

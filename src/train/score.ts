@@ -29,6 +29,7 @@ export class Scorer {
   readonly #buffers: NamedBuffers;
   /** Most rows (all probes together) of one pass. */
   readonly maxRows: number;
+  #reserved = 0;
   /** Rows passed through the model so far, all probes counted. */
   rows = 0;
 
@@ -46,7 +47,8 @@ export class Scorer {
    * @param rows at most {@link maxRows} are reserved
    */
   reserve(rows: number): void {
-    this.#workspace.reserve(Math.min(rows, this.maxRows));
+    this.#reserved = Math.max(this.#reserved, Math.min(rows, this.maxRows));
+    this.#workspace.reserve(this.#reserved);
   }
 
   /** Bytes of activations held. */
@@ -57,12 +59,17 @@ export class Scorer {
   /**
    * Scores examples under every probe. Splits into several passes where the rows exceed {@link maxRows}; the result is the same.
    *
+   * @param maxRows a lower limit on the rows of a pass than the scorer's own
    * @returns one list per probe, in the order of the examples
    * @throws SubzeroError `out_of_memory` when a single example does not fit
    */
-  async score(examples: readonly TokenizedExample[], probes: Probes): Promise<ExampleScore[][]> {
+  async score(
+    examples: readonly TokenizedExample[],
+    probes: Probes,
+    maxRows = this.maxRows,
+  ): Promise<ExampleScore[][]> {
     const scores: ExampleScore[][] = Array.from({ length: probes.count }, () => []);
-    const budget = Math.floor(this.maxRows / probes.count);
+    const budget = Math.floor(Math.min(maxRows, this.maxRows) / probes.count);
     let start = 0;
     while (start < examples.length) {
       let rows = exampleRows(examples[start]!);

@@ -42,6 +42,7 @@ const stepEvent = (step: number): TrainEvent => ({
   step,
   steps: 2,
   loss: 0.71234,
+  accuracy: 0.5,
   projectedGradient: -12.34,
   learningRate: 1e-6,
   tokensPerSecond: 8530,

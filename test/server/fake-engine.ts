@@ -218,6 +218,7 @@ export class FakeEngine implements Engine {
         step,
         steps: header.steps,
         loss: 1 / step,
+        accuracy: 0.5,
         projectedGradient: 0.25,
         learningRate: 1e-6,
         tokensPerSecond: 100,

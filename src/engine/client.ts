@@ -1,0 +1,183 @@
+/**
+ * The engine as the server and the command line use it: the same interface, with the work in another thread.
+ *
+ * @module
+ */
+
+import { Worker } from 'node:worker_threads';
+import { type ErrorRecord, fromErrorRecord, SubzeroError } from '../errors.ts';
+import { EventQueue } from '../generate/queue.ts';
+import type { OpenDeviceOptions } from '../gpu/device.ts';
+import type { ClientMessage, WorkerMessage } from './protocol.ts';
+import type {
+  Engine,
+  EngineInfo,
+  EvaluateRequest,
+  EvaluationResult,
+  GenerateEvent,
+  GenerateRequest,
+  LoadModelRequest,
+  ModelInfo,
+  TrainEvent,
+  TrainRequest,
+} from './types.ts';
+
+interface PendingCall {
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+  event?(event: unknown): void;
+}
+
+class WorkerEngine implements Engine {
+  readonly #worker: Worker;
+  readonly #calls = new Map<number, PendingCall>();
+  #nextId = 1;
+  #closed: Error | undefined;
+
+  constructor(worker: Worker) {
+    this.#worker = worker;
+    worker.on('message', (message: WorkerMessage) => this.#receive(message));
+    worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
+    worker.on('exit', () => this.#fail(new SubzeroError('device_lost', 'the engine thread has ended')));
+  }
+
+  info(): Promise<EngineInfo> {
+    return this.#call('info', []) as Promise<EngineInfo>;
+  }
+
+  loadModel(request: LoadModelRequest): Promise<ModelInfo> {
+    return this.#call('loadModel', [request]) as Promise<ModelInfo>;
+  }
+
+  async unloadModel(id: string): Promise<void> {
+    await this.#call('unloadModel', [id]);
+  }
+
+  models(): Promise<ModelInfo[]> {
+    return this.#call('models', []) as Promise<ModelInfo[]>;
+  }
+
+  tokenize(model: string, text: string, addSpecialTokens = true): Promise<number[]> {
+    return this.#call('tokenize', [model, text, addSpecialTokens]) as Promise<number[]>;
+  }
+
+  detokenize(model: string, tokens: number[]): Promise<string> {
+    return this.#call('detokenize', [model, tokens]) as Promise<string>;
+  }
+
+  generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent> {
+    return this.#stream('generate', request, signal);
+  }
+
+  train(request: TrainRequest, signal?: AbortSignal): AsyncIterable<TrainEvent> {
+    return this.#stream('train', request, signal);
+  }
+
+  evaluate(
+    request: EvaluateRequest,
+    onProgress?: (done: number, total: number) => void,
+    signal?: AbortSignal,
+  ): Promise<EvaluationResult> {
+    const report = (event: unknown): void => {
+      const [done, total] = event as [number, number];
+      onProgress?.(done, total);
+    };
+    return this.#call('evaluate', [request], report, signal) as Promise<EvaluationResult>;
+  }
+
+  exportRun(request: { run: string; format: 'safetensors' | 'peft'; out: string; step?: number }): Promise<string[]> {
+    return this.#call('exportRun', [request]) as Promise<string[]>;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    await this.#call('close', []);
+    this.#closed = new SubzeroError('conflict', 'the engine is closed');
+    await this.#worker.terminate();
+  }
+
+  #send(message: ClientMessage): void {
+    this.#worker.postMessage(message);
+  }
+
+  async #call(
+    method: string,
+    parameters: unknown[],
+    event?: (event: unknown) => void,
+    signal?: AbortSignal,
+  ): Promise<unknown> {
+    if (this.#closed) throw this.#closed;
+    const id = this.#nextId++;
+    const abort = (): void => this.#send({ kind: 'abort', id });
+    const result = new Promise<unknown>((resolve, reject) => {
+      this.#calls.set(id, { resolve, reject, ...(event ? { event } : {}) });
+    });
+    this.#send({ kind: 'call', id, method, arguments: parameters });
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      return await result;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  async *#stream<T>(method: string, request: unknown, signal: AbortSignal | undefined): AsyncGenerator<T> {
+    const queue = new EventQueue<T>();
+    // A consumer that leaves early (break, return) stops the work as an abort does.
+    const left = new AbortController();
+    const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
+    const call = this.#call(method, [request], (event) => queue.push(event as T), both).then(
+      () => queue.end(),
+      (error) => queue.end(error),
+    );
+    try {
+      yield* queue.drain();
+    } finally {
+      left.abort();
+      await call;
+    }
+  }
+
+  #receive(message: WorkerMessage): void {
+    if (message.kind === 'ready' || message.kind === 'failed') return;
+    const call = this.#calls.get(message.id);
+    if (!call) return;
+    if (message.kind === 'event') {
+      call.event?.(message.event);
+      return;
+    }
+    this.#calls.delete(message.id);
+    if (message.kind === 'result') call.resolve(message.value);
+    else call.reject(fromErrorRecord(message.error));
+  }
+
+  #fail(error: Error): void {
+    this.#closed ??= error;
+    for (const call of this.#calls.values()) call.reject(this.#closed);
+    this.#calls.clear();
+  }
+}
+
+/**
+ * Opens the GPU in a worker thread.
+ *
+ * @throws SubzeroError `no_adapter` when there is none
+ */
+export async function openEngine(options: OpenDeviceOptions = {}): Promise<Engine> {
+  // The worker is TypeScript beside the sources and JavaScript in the published package.
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData: options });
+  await new Promise<void>((resolve, reject) => {
+    const refuse = (record: ErrorRecord): void => {
+      void worker.terminate();
+      reject(fromErrorRecord(record));
+    };
+    worker.once('message', (message: WorkerMessage) => {
+      if (message.kind === 'ready') resolve();
+      else if (message.kind === 'failed') refuse(message.error);
+    });
+    worker.once('error', reject);
+  });
+  return new WorkerEngine(worker);
+}

@@ -1,0 +1,270 @@
+/**
+ * The engine in the thread it is made in: the one owner of the GPU, its models, runs and generations.
+ *
+ * @module
+ */
+
+import { stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { SubzeroError } from '../errors.ts';
+import { Generator } from '../generate/generator.ts';
+import type { OpenDeviceOptions } from '../gpu/device.ts';
+import { Gpu } from '../gpu/gpu.ts';
+import { Model } from '../model/model.ts';
+import type { Probes } from '../ops/probes.ts';
+import { closeChatTemplates } from '../tokenizer/chat-template.ts';
+import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
+import { evaluate } from '../train/evaluate.ts';
+import { exportRun } from '../train/export.ts';
+import { loadTokenized, resumeRun, startRun } from '../train/loop.ts';
+import { isRunFolder, restoreRun } from '../train/run.ts';
+import { Scorer } from '../train/score.ts';
+import type { SubZero } from '../zo/subzero.ts';
+import type {
+  Engine,
+  EngineInfo,
+  EvaluateRequest,
+  EvaluationResult,
+  GenerateEvent,
+  GenerateRequest,
+  LoadModelRequest,
+  ModelInfo,
+  TrainEvent,
+  TrainRequest,
+} from './types.ts';
+
+/** Longest text that is tokenised: tokenizers are written for documents, not for books. */
+const maxTextLength = 4 * 1024 * 1024;
+
+/** Rows of one pass of an evaluation. */
+const evaluationRows = 8192;
+
+interface LoadedModel {
+  information: ModelInfo;
+  model: Model;
+  /** Present for a run. */
+  optimizer?: SubZero;
+  tokenizer: Tokenizer;
+  generator: Generator;
+  probes: () => Probes;
+}
+
+export class LocalEngine implements Engine {
+  readonly #gpu: Gpu;
+  readonly #models = new Map<string, LoadedModel>();
+  /** Loads under way, so that two requests for one model load it once. */
+  readonly #loading = new Map<string, Promise<ModelInfo>>();
+
+  /** Opens the adapter. @throws SubzeroError `no_adapter` */
+  static async open(options: OpenDeviceOptions = {}): Promise<LocalEngine> {
+    return new LocalEngine(await Gpu.open(options));
+  }
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  async info(): Promise<EngineInfo> {
+    const { vendor, architecture, device, description, software } = this.#gpu.adapter;
+    return {
+      adapter: { vendor, architecture, device, description, software },
+      features: [...this.#gpu.features],
+      memory: this.#gpu.memory.report(),
+    };
+  }
+
+  async loadModel(request: LoadModelRequest): Promise<ModelInfo> {
+    const path = resolve(request.path);
+    const loaded = this.#models.get(request.id);
+    if (loaded) {
+      if (
+        loaded.information.path === path &&
+        (request.step === undefined || loaded.information.step === request.step)
+      ) {
+        return loaded.information;
+      }
+      throw new SubzeroError(
+        'conflict',
+        `the name "${request.id}" is taken by the model of ${loaded.information.path}; unload it or choose another name`,
+        { parameter: 'id' },
+      );
+    }
+    let loading = this.#loading.get(request.id);
+    if (!loading) {
+      loading = this.#load(request, path).finally(() => this.#loading.delete(request.id));
+      this.#loading.set(request.id, loading);
+    }
+    return loading;
+  }
+
+  async #load(request: LoadModelRequest, path: string): Promise<ModelInfo> {
+    await checkDirectory(path);
+    const gpu = this.#gpu;
+    const isRun = await isRunFolder(path);
+    if (!isRun && request.step !== undefined) {
+      throw new SubzeroError('invalid_argument', `${path} is a model, not a run; it has no steps`, {
+        parameter: 'step',
+      });
+    }
+    const restored = isRun
+      ? await restoreRun(gpu, path, request.step === undefined ? {} : { step: request.step })
+      : undefined;
+    const model = restored?.model ?? (await Model.load(gpu, path, request.storage ? { storage: request.storage } : {}));
+    const optimizer = restored?.optimizer;
+    try {
+      const tokenizer = await loadTokenizer(model.directory);
+      const probes = (): Probes => optimizer?.current ?? model.plainProbes;
+      const information: ModelInfo = {
+        id: request.id,
+        path,
+        architecture: model.configuration.architecture,
+        parameterCount: model.parameterCount,
+        vocabularySize: model.configuration.vocabularySize,
+        contextLength: model.configuration.contextLength,
+        kind: isRun ? 'run' : 'base',
+        ...(restored ? { step: restored.step } : {}),
+        createdAt: Math.floor(Date.now() / 1000),
+      };
+      this.#models.set(request.id, {
+        information,
+        model,
+        ...(optimizer ? { optimizer } : {}),
+        tokenizer,
+        generator: new Generator(model, tokenizer, probes),
+        probes,
+      });
+      return information;
+    } catch (error) {
+      optimizer?.destroy();
+      model.destroy();
+      throw error;
+    }
+  }
+
+  async unloadModel(id: string): Promise<void> {
+    const loaded = this.#find(id);
+    this.#models.delete(id);
+    loaded.generator.destroy();
+    loaded.optimizer?.destroy();
+    loaded.model.destroy();
+  }
+
+  async models(): Promise<ModelInfo[]> {
+    return [...this.#models.values()].map(({ information }) => information);
+  }
+
+  async tokenize(model: string, text: string, addSpecialTokens = true): Promise<number[]> {
+    return encodeText(this.#find(model).tokenizer, text, addSpecialTokens);
+  }
+
+  async detokenize(model: string, tokens: number[]): Promise<string> {
+    return this.#find(model).tokenizer.decode(tokens);
+  }
+
+  async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {
+    const { tokenizer, generator } = this.#find(request.model);
+    let prompt = request.tokens;
+    if (request.messages) {
+      prompt = encodeText(tokenizer, await tokenizer.renderChat(request.messages, { addGenerationPrompt: true }), true);
+    }
+    prompt ??= encodeText(tokenizer, request.prompt ?? '', true);
+    // A model without BOS cannot begin from nothing; its end-of-text token stands in, as in pre-training.
+    if (prompt.length === 0 && tokenizer.eosTokenIds.length > 0) prompt = [tokenizer.eosTokenIds[0]!];
+    yield* generator.generate(request, prompt, signal);
+  }
+
+  async *train(request: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
+    if ('resume' in request) {
+      const { resume, steps } = request;
+      await checkDirectory(resume);
+      yield* resumeRun(this.#gpu, { folder: resume, ...(steps === undefined ? {} : { steps }) }, signal);
+      return;
+    }
+    const modelDirectory = this.#models.get(request.model)?.information.path ?? resolve(request.model);
+    await checkDirectory(modelDirectory);
+    if (await isRunFolder(modelDirectory)) {
+      throw new SubzeroError(
+        'unsupported',
+        `${modelDirectory} is a run; export it as safetensors to train on top of it, or continue it with --resume`,
+        { parameter: 'model' },
+      );
+    }
+    const { data, validation, configuration, out } = request;
+    yield* startRun(
+      this.#gpu,
+      { modelDirectory, sources: { data, ...(validation ? { validation } : {}) }, configuration, out },
+      signal,
+    );
+  }
+
+  async evaluate(
+    request: EvaluateRequest,
+    onProgress?: (done: number, total: number) => void,
+    signal?: AbortSignal,
+  ): Promise<EvaluationResult> {
+    const { model, probes } = this.#find(request.model);
+    const { examples } = await loadTokenized(model.directory, request.data, {
+      split: 'evaluation',
+      contextLength: model.configuration.contextLength,
+      ...(request.limit === undefined ? {} : { limit: request.limit }),
+    });
+    const scorer = new Scorer(model, evaluationRows);
+    try {
+      return await evaluate(scorer, examples, probes(), {
+        ...(onProgress ? { onProgress } : {}),
+        ...(signal ? { signal } : {}),
+      });
+    } finally {
+      scorer.destroy();
+    }
+  }
+
+  async exportRun(request: {
+    run: string;
+    format: 'safetensors' | 'peft';
+    out: string;
+    step?: number;
+  }): Promise<string[]> {
+    await checkDirectory(request.run);
+    return exportRun(this.#gpu, request);
+  }
+
+  async close(): Promise<void> {
+    for (const id of [...this.#models.keys()]) await this.unloadModel(id);
+    await closeChatTemplates();
+    this.#gpu.close();
+  }
+
+  #find(id: string): LoadedModel {
+    const loaded = this.#models.get(id);
+    if (loaded) return loaded;
+    const names = [...this.#models.keys()].map((name) => basename(name) || name);
+    throw new SubzeroError(
+      'not_found',
+      `the model "${id}" is not loaded; ${names.length > 0 ? `loaded are ${names.join(', ')}` : 'none is'}`,
+      { parameter: 'model' },
+    );
+  }
+}
+
+function encodeText(tokenizer: Tokenizer, text: string, addSpecialTokens: boolean): number[] {
+  if (text.length > maxTextLength) {
+    throw new SubzeroError(
+      'invalid_argument',
+      `the text has ${text.length} characters; at most ${maxTextLength} are allowed`,
+      {
+        parameter: 'prompt',
+      },
+    );
+  }
+  return tokenizer.encode(text, { addSpecialTokens });
+}
+
+async function checkDirectory(path: string): Promise<void> {
+  const status = await stat(path).catch(() => undefined);
+  if (!status?.isDirectory()) {
+    throw new SubzeroError('not_found', `there is no folder ${path}; expected a model directory or a run folder`, {
+      parameter: 'model',
+    });
+  }
+}

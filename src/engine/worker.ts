@@ -1,0 +1,72 @@
+/**
+ * The engine's thread. Waiting on Dawn spins the thread that waits, so it happens here and the main thread stays responsive.
+ *
+ * @module
+ */
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { toErrorRecord } from '../errors.ts';
+import type { OpenDeviceOptions } from '../gpu/device.ts';
+import { LocalEngine } from './local.ts';
+import type { ClientMessage, WorkerMessage } from './protocol.ts';
+import type { EvaluateRequest, GenerateRequest, TrainRequest } from './types.ts';
+
+const port = parentPort!;
+const send = (message: WorkerMessage): void => port.postMessage(message);
+const aborts = new Map<number, AbortController>();
+
+async function handle(engine: LocalEngine, id: number, method: string, parameters: unknown[]): Promise<unknown> {
+  const controller = new AbortController();
+  aborts.set(id, controller);
+  const { signal } = controller;
+  const forward = async (stream: AsyncIterable<unknown>): Promise<void> => {
+    for await (const event of stream) send({ kind: 'event', id, event });
+  };
+  try {
+    switch (method) {
+      case 'generate':
+        return await forward(engine.generate(parameters[0] as GenerateRequest, signal));
+      case 'train':
+        return await forward(engine.train(parameters[0] as TrainRequest, signal));
+      case 'evaluate':
+        return await engine.evaluate(
+          parameters[0] as EvaluateRequest,
+          (done, total) => send({ kind: 'event', id, event: [done, total] }),
+          signal,
+        );
+      case 'info':
+      case 'loadModel':
+      case 'unloadModel':
+      case 'models':
+      case 'tokenize':
+      case 'detokenize':
+      case 'exportRun':
+      case 'close': {
+        const call = engine[method] as (...values: unknown[]) => Promise<unknown>;
+        return await call.apply(engine, parameters);
+      }
+      default:
+        throw new Error(`the engine has no method "${method}"`);
+    }
+  } finally {
+    aborts.delete(id);
+  }
+}
+
+try {
+  const engine = await LocalEngine.open(workerData as OpenDeviceOptions);
+  port.on('message', (message: ClientMessage) => {
+    if (message.kind === 'abort') {
+      aborts.get(message.id)?.abort();
+      return;
+    }
+    const { id, method } = message;
+    handle(engine, id, method, message.arguments).then(
+      (value) => send({ kind: 'result', id, value }),
+      (error) => send({ kind: 'error', id, error: toErrorRecord(error) }),
+    );
+  });
+  send({ kind: 'ready' });
+} catch (error) {
+  send({ kind: 'failed', error: toErrorRecord(error) });
+}

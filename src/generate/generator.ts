@@ -1,0 +1,296 @@
+/**
+ * Text generation with continuous batching: every pass carries the next token of each running sequence and the prompts of new ones.
+ *
+ * @module
+ */
+
+import type { GenerateEvent, GenerateRequest, TokenLogprob } from '../engine/types.ts';
+import { SubzeroError } from '../errors.ts';
+import { positionRows } from '../model/batch.ts';
+import { KeyValueCache } from '../model/cache.ts';
+import { forward, widestActivation } from '../model/forward.ts';
+import { logitsOf } from '../model/head.ts';
+import type { Model } from '../model/model.ts';
+import type { Probes } from '../ops/probes.ts';
+import { NamedBuffers } from '../tensor/named-buffers.ts';
+import { Workspace } from '../tensor/workspace.ts';
+import type { DecodeStream, Tokenizer } from '../tokenizer/index.ts';
+import { EventQueue } from './queue.ts';
+import { type SamplingOptions, sampleToken } from './sample.ts';
+import { StopFilter } from './stop.ts';
+
+/** Most rows of a pass: bounds memory, and how long running sequences wait for a new prompt. */
+const passRows = 1024;
+
+/** Most bytes of keys and values of all layers, unless one sequence of full length needs more. */
+const cacheBytes = 256 * 1024 * 1024;
+
+/** Tokens generated when a request names no limit. */
+export const defaultMaxTokens = 256;
+
+interface Sequence {
+  tokens: number[];
+  promptLength: number;
+  /** Tokens whose keys and values are in the cache. */
+  done: number;
+  /** Length at which it must end. */
+  limit: number;
+  run: { start: number; length: number };
+  sampling: SamplingOptions;
+  topLogprobs: number;
+  counts: Map<number, number>;
+  stream: DecodeStream;
+  stop: StopFilter;
+  text: string;
+  events: EventQueue<GenerateEvent>;
+  signal: AbortSignal | undefined;
+  endTokens: ReadonlySet<number>;
+}
+
+type Waiting = Omit<Sequence, 'run'>;
+
+export class Generator {
+  readonly #model: Model;
+  readonly #probes: () => Probes;
+  readonly #tokenizer: Tokenizer;
+  readonly #workspace: Workspace;
+  readonly #buffers: NamedBuffers;
+  #cache: KeyValueCache | undefined;
+  #waiting: Waiting[] = [];
+  #running: Sequence[] = [];
+  #looping: Promise<void> | undefined;
+
+  /** @param probes the state of the model to generate with: plain weights, or a run's change */
+  constructor(model: Model, tokenizer: Tokenizer, probes: () => Probes) {
+    this.#model = model;
+    this.#tokenizer = tokenizer;
+    this.#probes = probes;
+    this.#workspace = new Workspace(model.gpu);
+    this.#buffers = new NamedBuffers(model.gpu);
+  }
+
+  /**
+   * Generates one text. Ends early and quietly when the signal is aborted.
+   *
+   * @param prompt token ids, BOS included where the model wants it
+   * @throws SubzeroError `invalid_argument` when the prompt leaves no room for a token
+   */
+  async *generate(
+    request: GenerateRequest,
+    prompt: readonly number[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<GenerateEvent> {
+    const { contextLength, vocabularySize } = this.#model.configuration;
+    if (prompt.length === 0)
+      throw new SubzeroError('invalid_argument', 'the prompt has no tokens', { parameter: 'prompt' });
+    if (prompt.length >= contextLength) {
+      throw new SubzeroError(
+        'invalid_argument',
+        `the prompt has ${prompt.length} tokens; this model's context is ${contextLength}, one of them for the answer`,
+        { parameter: 'prompt' },
+      );
+    }
+    const unknown = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
+    if (unknown !== undefined) {
+      throw new SubzeroError('invalid_argument', `token ${unknown} is not in the vocabulary of ${vocabularySize}`, {
+        parameter: 'prompt',
+      });
+    }
+    const maxTokens = Math.min(request.maxTokens ?? defaultMaxTokens, contextLength - prompt.length);
+    const events = new EventQueue<GenerateEvent>();
+    yield { type: 'start', promptTokens: prompt.length };
+    if (maxTokens === 0) {
+      yield { type: 'done', finishReason: 'length', text: '', promptTokens: prompt.length, completionTokens: 0 };
+      return;
+    }
+    this.#waiting.push({
+      tokens: [...prompt],
+      promptLength: prompt.length,
+      done: 0,
+      limit: prompt.length + maxTokens,
+      sampling: {
+        temperature: request.temperature ?? 1,
+        topK: request.topK ?? 0,
+        topP: request.topP ?? 1,
+        seed: request.seed ?? Math.floor(Math.random() * 2 ** 32),
+        logitBias: request.logitBias ?? {},
+        presencePenalty: request.presencePenalty ?? 0,
+        frequencyPenalty: request.frequencyPenalty ?? 0,
+      },
+      topLogprobs: request.topLogprobs ?? 0,
+      counts: new Map(),
+      stream: this.#tokenizer.createDecodeStream({ skipSpecialTokens: true, after: prompt }),
+      stop: new StopFilter(request.stop ?? []),
+      text: '',
+      events,
+      signal,
+      endTokens: new Set(this.#tokenizer.eosTokenIds),
+    });
+    this.#looping ??= this.#loop().finally(() => {
+      this.#looping = undefined;
+    });
+    // The loop sees the abort at its next pass; the consumer need not wait for it.
+    const onAbort = (): void => events.end();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      yield* events.drain();
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async #loop(): Promise<void> {
+    try {
+      while (this.#waiting.length + this.#running.length > 0) {
+        this.#dropAborted();
+        this.#admit();
+        if (this.#running.length > 0) await this.#pass();
+      }
+    } catch (error) {
+      for (const sequence of this.#running) this.#finish(sequence, error);
+      for (const sequence of this.#waiting) sequence.events.end(error);
+      this.#waiting = [];
+    }
+  }
+
+  #dropAborted(): void {
+    this.#waiting = this.#waiting.filter(({ signal }) => !signal?.aborted);
+    for (const sequence of this.#running.filter(({ signal }) => signal?.aborted)) this.#finish(sequence);
+  }
+
+  /** Moves waiting requests to the running ones, first come first served, as long as the cache has room. */
+  #admit(): void {
+    this.#cache ??= this.#makeCache();
+    while (this.#waiting.length > 0) {
+      const next = this.#waiting[0]!;
+      let run: { start: number; length: number } | undefined;
+      try {
+        run = this.#cache.reserve(next.limit);
+      } catch (error) {
+        next.events.end(error);
+        this.#waiting.shift();
+        continue;
+      }
+      if (!run) return;
+      this.#running.push({ ...next, run });
+      this.#waiting.shift();
+    }
+  }
+
+  #makeCache(): KeyValueCache {
+    const { layerCount, keyHeadCount, headWidth, contextLength } = this.#model.configuration;
+    const rowBytes = layerCount * keyHeadCount * headWidth * 4 * 2;
+    const rows = Math.max(contextLength, Math.min(contextLength * 64, Math.floor(cacheBytes / rowBytes)));
+    return new KeyValueCache(this.#model.gpu, this.#model, rows);
+  }
+
+  async #pass(): Promise<void> {
+    const model = this.#model;
+    const { gpu, configuration } = model;
+    const budget = Math.min(
+      passRows,
+      Math.floor(gpu.device.limits.maxStorageBufferBindingSize / 4 / widestActivation(model)),
+    );
+    const ids: number[] = [];
+    const positions: number[] = [];
+    const slots: number[] = [];
+    const ranges: number[] = [];
+    const windowRanges: number[] = [];
+    const labelRows: number[] = [];
+    const sampled: Sequence[] = [];
+    const window = configuration.windows.find((width) => width !== undefined);
+    // Running sequences first, one row each; prompts share the rest, in pieces if need be.
+    for (const sequence of [...this.#running].sort((a, b) => a.tokens.length - a.done - (b.tokens.length - b.done))) {
+      const count = Math.min(sequence.tokens.length - sequence.done, budget - ids.length);
+      if (count <= 0) continue;
+      const { start } = sequence.run;
+      for (let i = 0; i < count; i++) {
+        const position = sequence.done + i;
+        ids.push(sequence.tokens[position]!);
+        positions.push(position);
+        slots.push(start + position);
+        ranges.push(0, 0, start, start + position + 1);
+        if (window !== undefined)
+          windowRanges.push(0, 0, start + Math.max(0, position - window + 1), start + position + 1);
+      }
+      sequence.done += count;
+      if (sequence.done === sequence.tokens.length) {
+        labelRows.push(ids.length - 1);
+        sampled.push(sequence);
+      }
+    }
+    // A piece of a prompt without its end still needs the pass; its label is not read.
+    if (labelRows.length === 0) labelRows.push(ids.length - 1);
+
+    this.#workspace.reserve(Math.max(ids.length, 16));
+    const buffers = this.#buffers;
+    const upload = (name: string, values: number[]) => buffers.upload(name, new Uint32Array(values));
+    const context = { gpu, workspace: this.#workspace, probes: this.#probes() };
+    const hidden = forward(model, context, {
+      ids: upload('ids', ids),
+      positions: buffers.upload('positions', positionRows(model, new Uint32Array(positions))),
+      ranges: upload('ranges', ranges),
+      ...(window === undefined ? {} : { windowRanges: upload('window ranges', windowRanges) }),
+      rows: ids.length,
+      labelRows: upload('label rows', labelRows),
+      labelCount: labelRows.length,
+      cache: { cache: this.#cache!, slots: upload('slots', slots) },
+    });
+    const logits = logitsOf(model, context, hidden, buffers);
+    this.#workspace.give(hidden);
+    const width = configuration.vocabularySize;
+    const [data] = await gpu.recorder.read([{ buffer: logits, bytes: labelRows.length * width * 4 }]);
+    for (const [row, sequence] of sampled.entries()) {
+      this.#extend(sequence, new Float32Array(data!, row * width * 4, width));
+    }
+  }
+
+  /** Appends the next token of a sequence and ends it where it must end. */
+  #extend(sequence: Sequence, logits: Float32Array): void {
+    const position = sequence.tokens.length - sequence.promptLength;
+    const { id, logprob, top } = sampleToken(
+      logits,
+      sequence.sampling,
+      position,
+      sequence.counts,
+      sequence.topLogprobs,
+    );
+    const ended = sequence.endTokens.has(id);
+    sequence.tokens.push(id);
+    sequence.counts.set(id, (sequence.counts.get(id) ?? 0) + 1);
+    const text = ended ? '' : sequence.stop.push(sequence.stream.push(id));
+    sequence.text += text;
+    if (!ended) {
+      const topLogprobs: TokenLogprob[] = top.map((entry) => ({ ...entry, text: this.#tokenizer.tokenText(entry.id) }));
+      sequence.events.push({ type: 'token', id, text, logprob, topLogprobs });
+    }
+    const stopped = ended || sequence.stop.stopped;
+    if (!stopped && sequence.tokens.length < sequence.limit) return;
+    const rest = sequence.stop.push(sequence.stream.flush()) + sequence.stop.flush();
+    sequence.text += rest;
+    sequence.events.push({
+      type: 'done',
+      finishReason: stopped || sequence.stop.stopped ? 'stop' : 'length',
+      text: sequence.text,
+      promptTokens: sequence.promptLength,
+      completionTokens: sequence.tokens.length - sequence.promptLength,
+    });
+    this.#finish(sequence);
+  }
+
+  #finish(sequence: Sequence, error?: unknown): void {
+    this.#cache?.release(sequence.run);
+    this.#running = this.#running.filter((other) => other !== sequence);
+    sequence.events.end(error);
+  }
+
+  destroy(): void {
+    const error = new SubzeroError('cancelled', 'the model was unloaded');
+    for (const sequence of [...this.#running]) this.#finish(sequence, error);
+    for (const { events } of this.#waiting) events.end(error);
+    this.#waiting = [];
+    this.#cache?.destroy();
+    this.#workspace.destroy();
+    this.#buffers.destroy();
+  }
+}

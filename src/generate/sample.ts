@@ -1,0 +1,115 @@
+/**
+ * Choosing the next token from its logits.
+ *
+ * @module
+ */
+
+import { keyOfSeed, philox4x32 } from '../zo/philox.ts';
+
+/** Philox counter word that keeps sampling apart from training noise and batches. */
+const samplingPurpose = 5;
+
+export interface SamplingOptions {
+  /** 0 = take the most likely token. */
+  temperature: number;
+  /** Keep only so many of the most likely tokens; 0 = all. */
+  topK: number;
+  /** Keep the most likely tokens up to this share of probability; 1 = all. */
+  topP: number;
+  seed: number;
+  /** Token id → added to its logit. */
+  logitBias: Readonly<Record<number, number>>;
+  /** Subtracted once from tokens that occurred in the generated text. */
+  presencePenalty: number;
+  /** Subtracted per occurrence. */
+  frequencyPenalty: number;
+}
+
+export interface Sampled {
+  id: number;
+  /** ln p of the chosen token, before temperature and cuts. */
+  logprob: number;
+  /** The most likely tokens, best first. */
+  top: { id: number; logprob: number }[];
+}
+
+/**
+ * Samples one token; a pure function of its arguments.
+ *
+ * @param logits one per vocabulary entry; changed in place by biases and penalties
+ * @param position which generated token this is, so that the same seed gives the same text however requests are batched
+ * @param counts how often each token was generated so far
+ * @param topLogprobs how many alternatives to report
+ */
+export function sampleToken(
+  logits: Float32Array,
+  options: SamplingOptions,
+  position: number,
+  counts: ReadonlyMap<number, number>,
+  topLogprobs: number,
+): Sampled {
+  for (const [id, bias] of Object.entries(options.logitBias)) {
+    if (Number(id) < logits.length) logits[Number(id)]! += bias;
+  }
+  if (options.presencePenalty !== 0 || options.frequencyPenalty !== 0) {
+    for (const [id, count] of counts) logits[id]! -= options.presencePenalty + options.frequencyPenalty * count;
+  }
+  let highest = Number.NEGATIVE_INFINITY;
+  let best = 0;
+  for (let id = 0; id < logits.length; id++) {
+    if (logits[id]! > highest) {
+      highest = logits[id]!;
+      best = id;
+    }
+  }
+  let total = 0;
+  for (let id = 0; id < logits.length; id++) total += Math.exp(logits[id]! - highest);
+  const logTotal = highest + Math.log(total);
+  const logprob = (id: number): number => logits[id]! - logTotal;
+  const id = options.temperature === 0 ? best : draw(logits, highest, options, position);
+  const top =
+    topLogprobs === 0 ? [] : mostLikely(logits, topLogprobs).map((token) => ({ id: token, logprob: logprob(token) }));
+  return { id, logprob: logprob(id), top };
+}
+
+/** The `count` most likely tokens, best first. */
+function mostLikely(logits: Float32Array, count: number): number[] {
+  const kept: number[] = [];
+  for (let id = 0; id < logits.length; id++) {
+    const logit = logits[id]!;
+    if (kept.length === count && logit <= logits[kept.at(-1)!]!) continue;
+    let place = kept.length;
+    while (place > 0 && logits[kept[place - 1]!]! < logit) place--;
+    kept.splice(place, 0, id);
+    if (kept.length > count) kept.pop();
+  }
+  return kept;
+}
+
+function draw(logits: Float32Array, highest: number, options: SamplingOptions, position: number): number {
+  const { temperature, topK, topP } = options;
+  let candidates: Uint32Array | number[] = Uint32Array.from(logits, (_, id) => id);
+  if (topK > 0 && topK < logits.length) candidates = mostLikely(logits, topK);
+  else if (topP < 1) candidates = (candidates as Uint32Array).sort((a, b) => logits[b]! - logits[a]!);
+  const weights = Float64Array.from(candidates, (id) => Math.exp((logits[id]! - highest) / temperature));
+  let total = weights.reduce((sum, weight) => sum + weight, 0);
+  let end = weights.length;
+  if (topP < 1) {
+    // The smallest set of most likely tokens that reaches the share.
+    let sum = 0;
+    for (end = 0; end < weights.length && (end === 0 || sum < topP * total); end++) sum += weights[end]!;
+    total = sum;
+  }
+  let left = uniform(options.seed, position) * total;
+  for (let index = 0; index < end; index++) {
+    left -= weights[index]!;
+    if (left < 0) return candidates[index]!;
+  }
+  return candidates[end - 1]!;
+}
+
+/** A uniform number in [0, 1) from (seed, position). */
+function uniform(seed: number, position: number): number {
+  const [high, low] = philox4x32([position, 0, 0, samplingPurpose << 24], keyOfSeed(seed));
+  return (high * 2 ** 21 + (low >>> 11)) * 2 ** -53;
+}

@@ -1,0 +1,59 @@
+/**
+ * Finding stop strings in text that arrives in pieces.
+ *
+ * @module
+ */
+
+/** Lets text through until a stop string is complete; holds back what may still become one. */
+export class StopFilter {
+  readonly #stops: readonly string[];
+  #held = '';
+  /** A stop string was found; everything from it on is dropped. */
+  stopped = false;
+
+  constructor(stops: readonly string[]) {
+    this.#stops = stops.filter((stop) => stop !== '');
+  }
+
+  /** @returns the text that is safe to show */
+  push(text: string): string {
+    if (this.stopped) return '';
+    this.#held += text;
+    let found = -1;
+    for (const stop of this.#stops) {
+      const index = this.#held.indexOf(stop);
+      if (index >= 0 && (found < 0 || index < found)) found = index;
+    }
+    if (found >= 0) {
+      this.stopped = true;
+      const shown = this.#held.slice(0, found);
+      this.#held = '';
+      return shown;
+    }
+    const hold = this.#pendingLength();
+    const shown = this.#held.slice(0, this.#held.length - hold);
+    this.#held = this.#held.slice(this.#held.length - hold);
+    return shown;
+  }
+
+  /** @returns what was held back, once no more text comes */
+  flush(): string {
+    const rest = this.stopped ? '' : this.#held;
+    this.#held = '';
+    return rest;
+  }
+
+  /** Length of the longest end of the held text that begins a stop string. */
+  #pendingLength(): number {
+    let longest = 0;
+    for (const stop of this.#stops) {
+      for (let length = Math.min(stop.length - 1, this.#held.length); length > longest; length--) {
+        if (this.#held.endsWith(stop.slice(0, length))) {
+          longest = length;
+          break;
+        }
+      }
+    }
+    return longest;
+  }
+}

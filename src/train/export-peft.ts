@@ -1,0 +1,122 @@
+/**
+ * The change of one SubZero period as a PEFT adapter directory.
+ *
+ * ΔW = μ U S Vᵀ is a LoRA with A = Vᵀ, B = μ U S and scaling 1. PEFT stores embeddings the other way round (ΔWᵀ = B A): there A = Uᵀ and
+ * B = μ V Sᵀ. A tied output head gets its own pair with the same product. Changed 1-D parameters go in as whole modules
+ * (norms, `modules_to_save`) and as biases (`bias: all`).
+ *
+ * @module
+ */
+
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SubzeroError } from '../errors.ts';
+import { type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import type { RestoredRun } from './run.ts';
+
+const prefix = 'base_model.model.';
+
+/** @returns the files written: adapter_config.json and adapter_model.safetensors */
+export async function writePeftAdapter({ model, optimizer, journal }: RestoredRun, out: string): Promise<string[]> {
+  const { configuration } = model;
+  const embeddings = new Set([
+    `${configuration.embedding}.weight`,
+    ...(configuration.position.kind === 'learned' ? [`${configuration.position.name}.weight`] : []),
+  ]);
+  if (configuration.position.kind === 'learned') {
+    throw new SubzeroError(
+      'unsupported',
+      'PEFT cannot wrap learned position embeddings that read rows at an offset, as OPT has them; export as safetensors',
+      { parameter: 'format' },
+    );
+  }
+  const tensors: TensorToWrite[] = [];
+  const ranks = new Map<string, number>();
+  const add = (name: string, shape: number[], values: Float32Array): void => {
+    tensors.push({ name, dtype: 'F32', shape, data: () => [new Uint8Array(values.buffer)] });
+  };
+  for await (const { weight, rank, scale, u, s, v } of optimizer.factors()) {
+    const module = weight.name.replace(/\.weight$/, '');
+    ranks.set(module, rank);
+    const b = multiply(u, weight.rows, s, rank, false, scale);
+    if (embeddings.has(weight.name)) {
+      add(`${prefix}${module}.lora_embedding_A`, [rank, weight.rows], transpose(u, weight.rows, rank));
+      add(
+        `${prefix}${module}.lora_embedding_B`,
+        [weight.columns, rank],
+        multiply(v, weight.columns, s, rank, true, scale),
+      );
+      if (!configuration.tied) continue;
+      ranks.set(configuration.outputHead, rank);
+      add(
+        `${prefix}${configuration.outputHead}.lora_A.weight`,
+        [rank, weight.columns],
+        transpose(v, weight.columns, rank),
+      );
+      add(`${prefix}${configuration.outputHead}.lora_B.weight`, [weight.rows, rank], b);
+      continue;
+    }
+    add(`${prefix}${module}.lora_A.weight`, [rank, weight.columns], transpose(v, weight.columns, rank));
+    add(`${prefix}${module}.lora_B.weight`, [weight.rows, rank], b);
+  }
+  const saved = new Set<string>();
+  let biases = false;
+  for (const [name, values] of await optimizer.vectorValues()) {
+    const module = name.replace(/\.(weight|bias)$/, '');
+    if (ranks.has(module)) {
+      biases = true;
+      add(`${prefix}${module}.base_layer.bias`, [values.length], values);
+    } else {
+      saved.add(module);
+      add(`${prefix}${name}`, [values.length], values);
+    }
+  }
+  const rank = Math.max(...ranks.values());
+  const config = {
+    peft_type: 'LORA',
+    task_type: 'CAUSAL_LM',
+    base_model_name_or_path: journal.header.basePath,
+    r: rank,
+    lora_alpha: rank,
+    // Matrices smaller than the rank have a smaller one; alpha follows so that the scaling stays 1.
+    rank_pattern: Object.fromEntries([...ranks].filter(([, own]) => own !== rank)),
+    alpha_pattern: Object.fromEntries([...ranks].filter(([, own]) => own !== rank)),
+    lora_dropout: 0,
+    bias: biases ? 'all' : 'none',
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: true,
+    target_modules: [...ranks.keys()],
+    modules_to_save: saved.size > 0 ? [...saved] : null,
+    use_rslora: false,
+    use_dora: false,
+  };
+  const files = [join(out, 'adapter_model.safetensors'), join(out, 'adapter_config.json')];
+  await writeSafetensors(files[0]!, tensors, { format: 'pt' });
+  await writeFile(files[1]!, `${JSON.stringify(config, null, 2)}\n`);
+  return files;
+}
+
+/** scale · M S (or M Sᵀ) with M [rows, rank], sums in f64. */
+function multiply(
+  m: Float32Array,
+  rows: number,
+  s: Float32Array,
+  rank: number,
+  transposed: boolean,
+  scale: number,
+): Float32Array {
+  const result = new Float32Array(rows * rank);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < rank; j++) {
+      let sum = 0;
+      for (let k = 0; k < rank; k++) sum += m[i * rank + k]! * (transposed ? s[j * rank + k]! : s[k * rank + j]!);
+      result[i * rank + j] = scale * sum;
+    }
+  }
+  return result;
+}
+
+function transpose(m: Float32Array, rows: number, columns: number): Float32Array {
+  return Float32Array.from({ length: rows * columns }, (_, i) => m[(i % rows) * columns + Math.floor(i / rows)]!);
+}

@@ -1,0 +1,110 @@
+/**
+ * Writing a run as files that other programs read: a merged model directory, or a PEFT adapter.
+ *
+ * @module
+ */
+
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SubzeroError } from '../errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import { storageBytes, type Weight } from '../tensor/weight.ts';
+import { writePeftAdapter } from './export-peft.ts';
+import { restoreRun } from './run.ts';
+
+/** Bytes read back from the GPU at a time. */
+const readBytes = 16 * 1024 * 1024;
+
+const dtypeOfStorage = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+const torchDtype = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
+
+/**
+ * Exports a run at a step.
+ *
+ * `safetensors`: the model with the change folded in, in the storage type that it was trained in, with config and tokenizer files.
+ * `peft`: the change alone as a LoRA adapter; exact, but only within the first period, while nothing has been folded yet.
+ *
+ * @returns the files written
+ * @throws SubzeroError `conflict` if the folder has a model already, `unsupported` for an adapter after a fold
+ */
+export async function exportRun(
+  gpu: Gpu,
+  request: { run: string; format: 'safetensors' | 'peft'; out: string; step?: number },
+): Promise<string[]> {
+  const existing = await readdir(request.out).catch(() => [] as string[]);
+  if (existing.some((name) => name.endsWith('.safetensors'))) {
+    throw new SubzeroError('conflict', `${request.out} already holds weights; choose another folder`, {
+      parameter: 'out',
+    });
+  }
+  const restored = await restoreRun(gpu, request.run, request.step === undefined ? {} : { step: request.step });
+  const { model, optimizer, journal, step } = restored;
+  try {
+    await mkdir(request.out, { recursive: true });
+    if (request.format === 'peft') {
+      if (step > journal.header.configuration.refresh) {
+        throw new SubzeroError(
+          'unsupported',
+          `an adapter holds the change of one period only; step ${step} is beyond the first fold at step ` +
+            `${journal.header.configuration.refresh}. Export as safetensors, or an earlier step (--step).`,
+          { parameter: 'format' },
+        );
+      }
+      return await writePeftAdapter(restored, request.out);
+    }
+    const vectors = await optimizer.vectorValues();
+    optimizer.foldAll();
+    const storage = [...model.weights.values()][0]!.storage;
+    const tensors: TensorToWrite[] = [];
+    for (const weight of model.weights.values()) {
+      tensors.push({
+        name: weight.name,
+        dtype: dtypeOfStorage[weight.storage],
+        shape: [weight.rows, weight.columns],
+        data: () => weightBytes(gpu, weight),
+      });
+    }
+    for (const [name, values] of vectors) {
+      tensors.push({
+        name,
+        dtype: dtypeOfStorage[storage],
+        shape: [values.length],
+        data: () => [f32ToBytes(dtypeOfStorage[storage], values)],
+      });
+    }
+    const file = join(request.out, 'model.safetensors');
+    await writeSafetensors(file, tensors, { format: 'pt' });
+    const written = [file];
+    for (const name of await readdir(model.directory)) {
+      if (name.includes('safetensors') || !/\.(json|txt|model|jinja)$/.test(name)) continue;
+      const target = join(request.out, name);
+      if (name === 'config.json') {
+        const config = JSON.parse(await readFile(join(model.directory, name), 'utf8')) as Record<string, unknown>;
+        config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[storage];
+        await writeFile(target, `${JSON.stringify(config, null, 2)}\n`);
+      } else {
+        await copyFile(join(model.directory, name), target);
+      }
+      written.push(target);
+    }
+    return written;
+  } finally {
+    optimizer.destroy();
+    model.destroy();
+  }
+}
+
+/** A weight's bytes as stored, piece by piece. */
+export async function* weightBytes(gpu: Gpu, weight: Weight): AsyncGenerator<Uint8Array> {
+  const rowBytes = weight.columns * storageBytes[weight.storage];
+  for (const part of weight.parts) {
+    const total = part.rowCount * rowBytes;
+    for (let offset = 0; offset < total; offset += readBytes) {
+      const [data] = await gpu.recorder.read([
+        { buffer: part.buffer, offset, bytes: Math.min(readBytes, total - offset) },
+      ]);
+      yield new Uint8Array(data!);
+    }
+  }
+}

@@ -1,0 +1,340 @@
+/**
+ * The training loop: draw a batch, look at it from all probes, journal the result, move the weights.
+ *
+ * @module
+ */
+
+import { createHash } from 'node:crypto';
+import { basename, join, resolve } from 'node:path';
+import type { TokenizedExample } from '../data/example.ts';
+import { loadDataset } from '../data/load.ts';
+import { sampleBatch } from '../data/sampling.ts';
+import type { Split } from '../data/tasks/index.ts';
+import { type TokenizedDataset, tokenizeExamples } from '../data/tokenize.ts';
+import type { DataSource, TrainEvent } from '../engine/types.ts';
+import { SubzeroError } from '../errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { exampleRows } from '../model/batch.ts';
+import { Model, readConfigurationFile } from '../model/model.ts';
+import { loadTokenizer } from '../tokenizer/index.ts';
+import { packageVersion } from '../version.ts';
+import { createJournal, type JournalWriter, resumeJournal } from '../zo/journal.ts';
+import { projectedGradients, SubZero } from '../zo/subzero.ts';
+import { resolveConfiguration, type TrainConfiguration } from './configuration.ts';
+import { evaluate } from './evaluate.ts';
+import { type MetricsWriter, openMetrics, truncateMetrics } from './metrics.ts';
+import { createRunFolder, type RunSources, restoreRun, runFiles, writeCurve } from './run.ts';
+import { learningRateAt } from './schedule.ts';
+import { type BatchLoss, batchLoss, Scorer } from './score.ts';
+
+export interface StartOptions {
+  modelDirectory: string;
+  sources: RunSources;
+  configuration: Partial<TrainConfiguration>;
+  out: string;
+}
+
+/** A run that is ready to make its next step. */
+interface OpenRun {
+  folder: string;
+  model: Model;
+  optimizer: SubZero;
+  configuration: TrainConfiguration;
+  writer: JournalWriter;
+  metrics: MetricsWriter;
+  examples: TokenizedExample[];
+  validation: TokenizedExample[];
+  /** Steps done. */
+  step: number;
+  /** Things to tell before the first step. */
+  notes: string[];
+}
+
+/**
+ * Starts a run in a new folder and trains to its last step, or until the signal is aborted.
+ *
+ * Each step is in the journal, flushed, before it is announced and before the weights move.
+ */
+export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
+  const wanted = resolveConfiguration(options.configuration);
+  const folder = resolve(options.out);
+  await createRunFolder(folder);
+  const data = await loadExamples(options.modelDirectory, options.sources);
+  const model = await Model.load(gpu, options.modelDirectory, { storage: wanted.storage });
+  let run: OpenRun | undefined;
+  try {
+    // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
+    const configuration: TrainConfiguration = { ...wanted, storage: [...model.weights.values()][0]!.storage };
+    const optimizer = new SubZero(model, configuration);
+    await gpu.checkAllocations();
+    const writer = await createJournal(join(folder, runFiles.journal), {
+      packageVersion: packageVersion(),
+      basePath: resolve(options.modelDirectory),
+      baseFingerprint: model.fingerprint,
+      dataFingerprint: fingerprintOf(data.train.examples),
+      configuration,
+      adapter: gpu.adapter.description || gpu.adapter.device,
+      extra: { sources: absoluteSources(options.sources) },
+    });
+    const metrics = await openMetrics(join(folder, runFiles.metrics));
+    run = {
+      folder,
+      model,
+      optimizer,
+      configuration,
+      writer,
+      metrics,
+      examples: data.train.examples,
+      validation: data.validation,
+      step: 0,
+      notes: data.notes,
+    };
+    yield* trainFrom(gpu, run, signal);
+  } finally {
+    if (run) await closeRun(run);
+    else model.destroy();
+  }
+}
+
+/** Continues a run where its journal ends. @param steps a new number of steps in all, for a run that should go on for longer */
+export async function* resumeRun(
+  gpu: Gpu,
+  options: { folder: string; steps?: number },
+  signal?: AbortSignal,
+): AsyncGenerator<TrainEvent> {
+  const folder = resolve(options.folder);
+  const { journal, writer } = await resumeJournal(join(folder, runFiles.journal));
+  let run: OpenRun | undefined;
+  try {
+    const { header, records, torn } = journal;
+    const configuration = resolveConfiguration({
+      ...header.configuration,
+      ...(options.steps === undefined ? {} : { steps: options.steps }),
+    });
+    if (records.length > configuration.steps) {
+      throw new SubzeroError(
+        'invalid_argument',
+        `${folder} already has ${records.length} steps; it cannot be continued to step ${configuration.steps}`,
+        { parameter: 'steps' },
+      );
+    }
+    const sources = header.extra.sources as RunSources;
+    const data = await loadExamples(header.basePath, sources);
+    if (fingerprintOf(data.train.examples) !== header.dataFingerprint) {
+      throw new SubzeroError(
+        'conflict',
+        `the training data of ${folder} has changed since the run began; it cannot be continued on it`,
+      );
+    }
+    const { model, optimizer, step } = await restoreRun(gpu, folder, { journal });
+    await truncateMetrics(join(folder, runFiles.metrics), step);
+    const metrics = await openMetrics(join(folder, runFiles.metrics));
+    const notes = [...data.notes];
+    if (torn)
+      notes.push(`the journal ended in the middle of a record; ${torn.bytes} bytes of an unfinished step were cut off`);
+    run = {
+      folder,
+      model,
+      optimizer,
+      configuration,
+      writer,
+      metrics,
+      examples: data.train.examples,
+      validation: data.validation,
+      step,
+      notes,
+    };
+    yield* trainFrom(gpu, run, signal);
+  } finally {
+    if (run) await closeRun(run);
+    else await writer.close();
+  }
+}
+
+async function closeRun(run: OpenRun): Promise<void> {
+  await run.writer.close();
+  await run.metrics.close();
+  run.optimizer.destroy();
+  run.model.destroy();
+}
+
+async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
+  const { configuration, optimizer, model, examples, folder } = run;
+  const probeCount = configuration.queries * configuration.sides + (configuration.sides === 1 ? 1 : 0);
+  const scorer = new Scorer(model, configuration.maxRows);
+  const reserved = mostRows(examples, configuration.batchSize) * probeCount;
+  scorer.reserve(reserved);
+  const evaluationRows = Math.min(scorer.maxRows, Math.max(reserved, 1024));
+  const started = performance.now();
+  const firstStep = run.step;
+  let trainedTokens = 0;
+  let evaluationSeconds = 0;
+  let evaluatedAt = -1;
+
+  const runEvaluation = async (): Promise<TrainEvent> => {
+    const result = await evaluate(scorer, run.validation, optimizer.current, { maxRows: evaluationRows });
+    evaluationSeconds += result.seconds;
+    evaluatedAt = run.step;
+    const event = { type: 'evaluation' as const, step: run.step, ...result };
+    await run.metrics.append(event);
+    return event;
+  };
+
+  try {
+    yield {
+      type: 'start',
+      run: folder,
+      step: run.step,
+      steps: configuration.steps,
+      examples: examples.length,
+      plan: {
+        weightBytes: model.weightBytes,
+        factorBytes: optimizer.factorBytes,
+        activationBytes: activationEstimate(model, Math.min(reserved, scorer.maxRows)),
+      },
+    };
+    for (const message of run.notes) yield { type: 'message', level: 'info', message };
+
+    while (run.step < configuration.steps && !signal?.aborted) {
+      const step = run.step;
+      const indices = sampleBatch(configuration.seed, step, configuration.batchSize, examples.length);
+      const batch = indices.map((index) => examples[index]!);
+      optimizer.beginStep(step);
+      const scores = await scorer.score(batch, optimizer.perturb(step));
+      const losses = scores.map((probe) => batchLoss(batch, probe));
+      const rho = projectedGradients(
+        losses.map(({ loss }) => loss),
+        configuration,
+      );
+      const loss = mean(losses.map((entry) => entry.loss));
+      if (!Number.isFinite(loss) || !rho.every(Number.isFinite)) throw diverged(step, indices, loss);
+      const learningRate = learningRateAt(step, configuration);
+      await run.writer.append({ step: step + 1, learningRate, projectedGradients: rho, loss });
+      optimizer.update({ step, learningRate, projectedGradients: rho });
+      run.step = step + 1;
+      trainedTokens += batch.reduce((sum, example) => sum + exampleRows(example), 0);
+      const elapsed = (performance.now() - started) / 1000;
+      const perStep = (elapsed - evaluationSeconds) / (run.step - firstStep);
+      const event: TrainEvent = {
+        type: 'step',
+        step: run.step,
+        steps: configuration.steps,
+        loss,
+        accuracy: meanAccuracy(losses),
+        projectedGradient: mean(rho),
+        learningRate,
+        tokensPerSecond: trainedTokens / Math.max(1e-9, elapsed - evaluationSeconds),
+        elapsedSeconds: elapsed,
+        etaSeconds: perStep * (configuration.steps - run.step),
+        trainedTokens,
+      };
+      await run.metrics.append(event);
+      yield event;
+      const due = configuration.evaluateEvery > 0 && run.step % configuration.evaluateEvery === 0;
+      if (due && run.validation.length > 0) yield await runEvaluation();
+    }
+
+    const finished = run.step >= configuration.steps;
+    if (finished && run.validation.length > 0 && evaluatedAt !== run.step) yield await runEvaluation();
+    gpu.recorder.submit();
+    await gpu.idle();
+    await writeCurve(folder, `SubZero on ${basename(model.directory)}`);
+    yield {
+      type: 'done',
+      run: folder,
+      step: run.step,
+      outcome: finished ? 'finished' : 'stopped',
+      trainedTokens,
+      seconds: (performance.now() - started) / 1000,
+    };
+  } finally {
+    scorer.destroy();
+  }
+}
+
+function diverged(step: number, indices: readonly number[], loss: number): SubzeroError {
+  return new SubzeroError(
+    'invalid_argument',
+    `the loss became ${loss} at step ${step + 1} (training rows ${indices.map((index) => index + 1).join(', ')}); ` +
+      `the run is saved up to step ${step}. A lower learning rate or epsilon usually cures this.`,
+    { parameter: 'learningRate' },
+  );
+}
+
+/** The most rows that a batch can have under one probe: the longest examples, drawn again and again. */
+function mostRows(examples: readonly TokenizedExample[], batchSize: number): number {
+  return batchSize * examples.reduce((most, example) => Math.max(most, exampleRows(example)), 0);
+}
+
+/** Bytes of activations that a pass over so many rows takes: residual, its norm, q, k, v, their mix, gate and up. */
+function activationEstimate(model: Model, rows: number): number {
+  const { hiddenSize, feedForwardSize, headCount, keyHeadCount, headWidth } = model.configuration;
+  const attention = 2 * hiddenSize + (2 * headCount + 2 * keyHeadCount) * headWidth;
+  return rows * 4 * Math.max(attention, 2 * hiddenSize + 2 * feedForwardSize);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function meanAccuracy(losses: readonly BatchLoss[]): number | null {
+  const accuracies = losses.map(({ accuracy }) => accuracy).filter((accuracy) => accuracy !== null);
+  return accuracies.length === 0 ? null : mean(accuracies);
+}
+
+/** Loads and tokenises a data source for a model directory. */
+export async function loadTokenized(
+  modelDirectory: string,
+  source: DataSource,
+  options: { split: Split; contextLength: number; limit?: number },
+): Promise<TokenizedDataset> {
+  const tokenizer = await loadTokenizer(modelDirectory);
+  const dataset = await loadDataset(source, {
+    split: options.split,
+    chat: tokenizer,
+    ...(options.limit === undefined ? {} : { limit: options.limit }),
+  });
+  return tokenizeExamples(tokenizer, dataset.examples, { contextLength: options.contextLength });
+}
+
+async function loadExamples(
+  modelDirectory: string,
+  sources: RunSources,
+): Promise<{ train: TokenizedDataset; validation: TokenizedExample[]; notes: string[] }> {
+  const { contextLength } = await readConfigurationFile(modelDirectory);
+  const train = await loadTokenized(modelDirectory, sources.data, { split: 'train', contextLength });
+  const notes: string[] = [];
+  if (train.truncated > 0) {
+    notes.push(
+      `${train.truncated} of ${train.examples.length} examples were longer than ${contextLength} tokens and lost the start of their prompt`,
+    );
+  }
+  const validationSource = sources.validation ?? ('task' in sources.data ? sources.data : undefined);
+  let validation: TokenizedExample[] = [];
+  if (validationSource) {
+    try {
+      validation = (await loadTokenized(modelDirectory, validationSource, { split: 'validation', contextLength }))
+        .examples;
+    } catch (error) {
+      // A task's folder may hold the training rows only; asked for by name, validation data must be there.
+      if (sources.validation || !(error instanceof SubzeroError) || error.code !== 'not_found') throw error;
+      notes.push(`no validation data: ${error.message}`);
+    }
+  }
+  return { train, validation, notes };
+}
+
+function absoluteSources(sources: RunSources): RunSources {
+  const absolute = (source: DataSource): DataSource =>
+    'task' in source ? { task: source.task, directory: resolve(source.directory) } : { file: resolve(source.file) };
+  return { data: absolute(sources.data), ...(sources.validation ? { validation: absolute(sources.validation) } : {}) };
+}
+
+/** Identifies the tokenised training rows. */
+function fingerprintOf(examples: readonly TokenizedExample[]): string {
+  const hash = createHash('sha256');
+  for (const { prompt, continuations, label } of examples) {
+    hash.update(JSON.stringify([prompt, continuations.map(({ ids, scored }) => [ids, scored]), label]));
+  }
+  return hash.digest('hex');
+}
