@@ -49,6 +49,8 @@ export async function sequenceLogits(
     const [data] = await gpu.recorder.read([{ buffer: logits, bytes: rows * width * 4 }]);
     return Array.from({ length: rows }, (_, row) => new Float32Array(data!, row * width * 4, width));
   } finally {
+    // What a failed pass left recorded must not be submitted once its buffers are gone.
+    gpu.recorder.submit();
     workspace.destroy();
     buffers.destroy();
   }

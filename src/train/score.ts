@@ -134,6 +134,8 @@ export class Scorer {
   }
 
   destroy(): void {
+    // What a failed pass left recorded must not be submitted once its buffers are gone.
+    this.#model.gpu.recorder.submit();
     this.#workspace.destroy();
     this.#buffers.destroy();
   }

@@ -154,10 +154,12 @@ export class SubZero {
     return this.#probesOver(this.#perturbed, count, this.#layout.size);
   }
 
-  /** Records the update of one step: S and 1-D parameters ← decay − (η/K) Σ ρ_k z_k. */
+  /** Submits the update of one step: S and 1-D parameters ← decay − (η/K) Σ ρ_k z_k. */
   update(applied: AppliedStep): void {
     this.#coefficients.write(this.#coefficientsOf(applied));
     this.#recordUpdate(applied, 0);
+    // Uploads overtake what is only recorded: the next update's coefficients must not reach this one.
+    this.#gpu.recorder.submit();
   }
 
   /**
@@ -339,6 +341,8 @@ export class SubZero {
   }
 
   destroy(): void {
+    // Work may be recorded still, where a step was given up; submitting it later would fail for want of these buffers.
+    this.#gpu.recorder.submit();
     for (const { factors } of this.#factored) {
       factors.u.destroy();
       factors.vTransposed.destroy();
