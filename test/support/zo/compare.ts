@@ -22,8 +22,3 @@ export function norm(values: ArrayLike<number>): number {
   for (let index = 0; index < values.length; index++) sum += values[index]! ** 2;
   return Math.sqrt(sum);
 }
-
-/** The bits of f32 values as text: equal text means equal bits, NaN and −0 included. */
-export function bits(values: Float32Array): string {
-  return Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('hex');
-}

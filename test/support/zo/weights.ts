@@ -4,6 +4,7 @@
  * @module
  */
 
+import { createHash } from 'node:crypto';
 import type { Model } from '../../../src/model/model.ts';
 import { bytesToF32 } from '../../../src/safetensors/index.ts';
 import { storageBytes, type Weight } from '../../../src/tensor/weight.ts';
@@ -64,17 +65,17 @@ export async function effectiveParameters(model: Model, subzero: SubZero): Promi
   return result;
 }
 
-/** Everything a run has changed, bit by bit: stored weights, S, U, V and 1-D parameters, by name. */
+/** Digests of everything that a run has changed: stored weights, U, S, V and 1-D parameters, by name. Equal digests, equal bits. */
 export async function snapshot(model: Model, subzero: SubZero): Promise<Record<string, string>> {
   const result: Record<string, string> = {};
-  const hex = (data: ArrayBufferView): string =>
-    Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex');
+  const digest = (data: Float32Array | Uint8Array): string =>
+    createHash('sha256').update(data).digest('hex').slice(0, 32);
   for await (const { weight, u, s, v } of subzero.factors()) {
-    result[`${weight.name} stored`] = hex(await storedBytes(model, weight));
-    result[`${weight.name} U`] = hex(u);
-    result[`${weight.name} S`] = hex(s);
-    result[`${weight.name} V`] = hex(v);
+    result[`${weight.name} stored`] = digest(await storedBytes(model, weight));
+    result[`${weight.name} U`] = digest(u);
+    result[`${weight.name} S`] = digest(s);
+    result[`${weight.name} V`] = digest(v);
   }
-  for (const [name, values] of await subzero.vectorValues()) result[name] = hex(values);
+  for (const [name, values] of await subzero.vectorValues()) result[name] = digest(values);
   return result;
 }
