@@ -50,8 +50,9 @@ fn turn(x: u32) -> vec2<f32> {
 }
 
 fn radius(x: u32) -> f32 {
-  // The half step keeps the argument above zero.
-  return sqrt(-2.0 * log(f32(x) * 2.3283064365386963e-10 + 1.1641532182693481e-10));
+  // The half step keeps the argument above zero. The largest words round to 1, where log may be off by 2^-21 to either side (WGSL,
+  // §15.7.4.1): a root of less than zero would be NaN.
+  return sqrt(max(0.0, -2.0 * log(f32(x) * 2.3283064365386963e-10 + 1.1641532182693481e-10)));
 }
 
 // Four independent standard normal numbers (Box–Muller).

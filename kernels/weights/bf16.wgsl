@@ -12,9 +12,12 @@ fn widen(word: WeightWord) -> vec4<f32> {
   );
 }
 
-// Stochastic rounding: add 16 random bits below the mantissa that stays, then cut. The mean is exact.
+// Stochastic rounding: add 16 random bits below the mantissa that stays, then cut. The mean is exact. Infinity and NaN have nothing
+// to round, and the sum could wrap a NaN around to zero.
 fn narrow_one(value: f32, random: u32) -> u32 {
-  return (bitcast<u32>(value) + (random & 0xffffu)) >> 16u;
+  let bits = bitcast<u32>(value);
+  let finite = (bits & 0x7f800000u) != 0x7f800000u;
+  return (bits + select(0u, random & 0xffffu, finite)) >> 16u;
 }
 
 fn narrow(value: vec4<f32>, random: vec4<u32>) -> WeightWord {

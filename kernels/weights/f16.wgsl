@@ -7,8 +7,12 @@ fn widen(word: WeightWord) -> vec4<f32> {
 }
 
 // Stochastic rounding: the 13 mantissa bits that f16 lacks are compared with random ones, so that the mean is exact. Below the
-// normal range (2^-14) f16 has a fixed spacing of 2^-24 and the value is rounded on that grid instead.
+// normal range (2^-14) f16 has a fixed spacing of 2^-24 and the value is rounded on that grid instead. NaN stays NaN (told by its
+// bits, since compilers may assume that there is none): a weight that broke must not look like a large one.
 fn narrow_one(value: f32, random: u32) -> f32 {
+  if ((bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u) {
+    return value;
+  }
   let magnitude = abs(value);
   if (magnitude < 6.103515625e-5) {
     let grid = magnitude * 16777216.0;
