@@ -8,7 +8,7 @@ import type { GpuBuffer } from '../../src/gpu/buffer.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import type { OperationContext } from '../../src/ops/context.ts';
 import { type LowRankFactors, type Probes, paddedRank } from '../../src/ops/probes.ts';
-import { storageBytes, type Weight, type WeightPart } from '../../src/tensor/weight.ts';
+import { allocateWeight, storageBytes, type Weight } from '../../src/tensor/weight.ts';
 import { type Activation, Workspace } from '../../src/tensor/workspace.ts';
 import type { Random } from './random.ts';
 import type { StoredMatrix } from './storage.ts';
@@ -102,18 +102,26 @@ export class Bed {
     this.workspace.reserve(rows + guardRows);
   }
 
-  /** A stored matrix as a weight of at least `parts` buffers, more where the device's bindings are small. */
-  weight(name: string, matrix: StoredMatrix, parts = 1): Weight {
+  /** A stored matrix as a weight of `parts` buffers; left out, as many as the device's bindings ask for. */
+  weight(name: string, matrix: StoredMatrix, parts?: number): Weight {
     const { rows, columns, storage, bits } = matrix;
-    const rowBytes = columns * storageBytes[storage];
-    const perPart = Math.min(Math.ceil(rows / parts), Math.max(1, Math.floor(this.gpu.bindingLimit / rowBytes)));
-    const list: WeightPart[] = [];
-    for (let rowStart = 0; rowStart < rows; rowStart += perPart) {
-      const rowCount = Math.min(perPart, rows - rowStart);
-      const slice = bits.subarray(rowStart * columns, (rowStart + rowCount) * columns);
-      list.push({ buffer: this.upload(slice, name), rowStart, rowCount });
+    let weight: Weight;
+    if (parts === undefined) {
+      weight = allocateWeight(this.gpu, name, rows, columns, storage);
+      for (const { buffer } of weight.parts) this.#buffers.push(buffer);
+    } else {
+      weight = { name, rows, columns, storage, parts: [] };
+      const perPart = Math.ceil(rows / parts);
+      for (let rowStart = 0; rowStart < rows; rowStart += perPart) {
+        const rowCount = Math.min(perPart, rows - rowStart);
+        const buffer = this.allocate(rowCount * columns * storageBytes[storage], name);
+        weight.parts.push({ buffer, rowStart, rowCount });
+      }
     }
-    return { name, rows, columns, storage, parts: list };
+    for (const { buffer, rowStart, rowCount } of weight.parts) {
+      write(buffer, bits.subarray(rowStart * columns, (rowStart + rowCount) * columns));
+    }
+    return weight;
   }
 
   /** Random factors for the change of a weight of this shape. */

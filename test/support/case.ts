@@ -21,6 +21,8 @@ export interface Output {
   decode?(data: ArrayBuffer): ArrayLike<number>;
   /** Bytes that the result takes in the buffer; rows × columns × 4 if left out. */
   bytes?: number;
+  /** How far one element may be off, in units of the root mean square; see {@link largestError}. */
+  largestError?: number;
   /** What follows the result in its buffer must still be the poison. */
   guarded?: boolean;
 }
@@ -48,7 +50,7 @@ export interface KernelCase {
 const comparedElements = 1 << 17;
 
 /** How far one element may be off, in units of the result's root mean square: a single wrong element hides in a mean. */
-const largestError = 4e-3;
+export const largestError = 4e-3;
 
 /** Rows to compare. */
 function chosenRows(output: Output, random: Random, most: number): number[] {
@@ -109,7 +111,7 @@ export function compare(
   if (!(normalised <= tolerance)) {
     throw new Error(`${output.name}: normalised mean squared error ${normalised} > ${tolerance}; ${place}`);
   }
-  if (!(worst.difference <= largestError * rootMeanSquare)) {
+  if (!(worst.difference <= (output.largestError ?? largestError) * rootMeanSquare)) {
     throw new Error(`${output.name}: one element is off by ${worst.difference} (rms ${rootMeanSquare}); ${place}`);
   }
   return normalised;

@@ -24,12 +24,12 @@ export interface EmbedShape {
 }
 
 export function embedCase(shape: EmbedShape): KernelCase {
-  const { rows, vocabulary, columns, probes = 1, storage = 'f32', rank = 0, accumulate = false, parts = 1 } = shape;
+  const { rows, vocabulary, columns, probes = 1, storage = 'f32', rank = 0, accumulate = false, parts } = shape;
   const { weightScale = 1 } = shape;
   const all = rows * probes;
   return {
     operation: 'embed',
-    name: `${probes}×${rows} of ${vocabulary}×${columns}, ${storage}, rank ${rank}${accumulate ? ', accumulate' : ''}, ${parts} parts`,
+    name: `${probes}×${rows} of ${vocabulary}×${columns}, ${storage}, rank ${rank}${accumulate ? ', accumulate' : ''}, ${parts ?? 'as few'} parts`,
     tolerance: storage === 'f32' ? 1e-7 : 1e-6,
     flops: 2 * all * rank * (rank + columns),
     bytes: all * columns * (4 + storageBytes[storage]),

@@ -76,13 +76,13 @@ export function sideCoordinates(
 }
 
 function describe(shape: LinearShape): string {
-  const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0, parts = 1, weightScale } = shape;
+  const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0, parts, weightScale } = shape;
   const words = [`${probes > 1 ? `${probes}×` : ''}${rows}×${inner} → ${columns}`, storage];
   if (rank > 0) words.push(`rank ${rank}`);
   if (shape.bias) words.push('bias');
   if (shape.activation && shape.activation !== 'none') words.push(shape.activation);
   if (shape.accumulate) words.push('accumulate');
-  if (parts > 1) words.push(`${parts} parts`);
+  if ((parts ?? 1) > 1) words.push(`${parts ?? 'as few'} parts`);
   if (weightScale !== undefined) words.push(`weight scale ${weightScale}`);
   return words.join(', ');
 }
@@ -98,7 +98,7 @@ function cost(shape: LinearShape): Pick<KernelCase, 'flops' | 'bytes' | 'toleran
 }
 
 function prepareLinear(bed: Bed, shape: LinearShape): PreparedCase {
-  const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0, parts = 1, activation = 'none' } = shape;
+  const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0, parts, activation = 'none' } = shape;
   const { random } = bed;
   const all = rows * probes;
   const weightScale = shape.weightScale ?? 1;

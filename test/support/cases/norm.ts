@@ -72,7 +72,7 @@ export function normCase(shape: NormShape): KernelCase {
                   const variance = values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / width;
                   for (let index = 0; index < width; index++) {
                     const normal = (values[index]! - centre) / Math.sqrt(variance + epsilon);
-                    result[start + index] = normal * (gains?.[probe]![index] ?? 1) + (shifts?.[probe]![index] ?? 0);
+                    result[start + index] = normal * (gains?.[probe]?.[index] ?? 1) + (shifts?.[probe]?.[index] ?? 0);
                   }
                 }
                 return result;
