@@ -1,0 +1,131 @@
+/**
+ * The same small life of the engine on Node, Bun and Deno, without a test framework: open the GPU in its worker, load a
+ * real model, read, generate, train, resume, close.
+ *
+ * Run: `node test/runtimes/smoke.ts`, `bun test/runtimes/smoke.ts`, `deno run --allow-all test/runtimes/smoke.ts`.
+ *
+ * @module
+ */
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { openEngine } from '../../src/engine/client.ts';
+import type { TrainEvent, TrainRequest } from '../../src/engine/types.ts';
+import { SubzeroError } from '../../src/errors.ts';
+import { openJournal } from '../../src/zo/journal.ts';
+
+interface Reference {
+  reference: { prompt: string; ids: number[]; greedy24: Record<string, string> };
+  sst2_dev_first8: { prompt: string; label: number; loss: number }[];
+}
+
+const model = fileURLToPath(new URL('../../examples/reviews-3m', import.meta.url));
+const golden: Reference = JSON.parse(
+  readFileSync(new URL('../fixtures/golden/reviews-3m.json', import.meta.url), 'utf8'),
+);
+const temporary = mkdtempSync(join(tmpdir(), 'subzero-smoke-'));
+let passed = 0;
+let failed = 0;
+
+function check(what: string, holds: boolean, seen: unknown = ''): void {
+  if (holds) passed++;
+  else failed++;
+  console.log(`${holds ? 'ok  ' : 'FAIL'} ${what}${holds ? '' : `: ${String(seen)}`}`);
+}
+
+/** Fails the suite, with a line, if it hangs: a runtime's worker that never answers must not look like patience. */
+const watchdog = setTimeout(() => {
+  console.log('FAIL the suite took more than 180 s');
+  console.log(`smoke: ${passed} passed, ${failed + 1} failed`);
+  process.exit(1);
+}, 180_000);
+
+try {
+  const engine = await openEngine();
+  const info = await engine.info();
+  check('the engine opens its adapter', info.adapter.description !== '' || info.adapter.device !== '');
+
+  const loaded = await engine.loadModel({ id: 'reviews', path: model });
+  check('the model loads', loaded.architecture === 'llama' && loaded.kind === 'base', JSON.stringify(loaded));
+  const ids = await engine.tokenize('reviews', golden.reference.prompt);
+  check('the prompt tokenises as the reference did', ids.join() === golden.reference.ids.join(), ids);
+
+  // The reference went on behind the end-of-text token, which left no text of its own.
+  const endOfText = 0;
+  for (const prompt of ['The film was', 'Once upon a time']) {
+    const tokens = await engine.tokenize('reviews', prompt);
+    const length = tokens.length + 24;
+    let streamed = '';
+    let texts = '';
+    let ends = 0;
+    while (tokens.length < length) {
+      const maxTokens = length - tokens.length;
+      for await (const event of engine.generate({ model: 'reviews', tokens: [...tokens], maxTokens, temperature: 0 })) {
+        if (event.type === 'token') {
+          tokens.push(event.id);
+          streamed += event.text;
+        } else if (event.type === 'done') {
+          texts += event.text;
+          if (event.finishReason === 'stop') ends = tokens.push(endOfText);
+        }
+      }
+    }
+    const reference = golden.reference.greedy24[prompt];
+    check(`24 greedy tokens after "${prompt}"`, prompt + texts === reference && ends > 0, texts);
+    check('their stream says the same', texts === streamed, streamed);
+  }
+
+  const data = join(temporary, 'rows.jsonl');
+  const rows = golden.sst2_dev_first8.map(({ prompt, label }) => ({ prompt, options: [' terrible', ' great'], label }));
+  writeFileSync(data, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const { loss, examples } = await engine.evaluate({ model: 'reviews', data: { file: data } });
+  const expected = golden.sst2_dev_first8.reduce((sum, row) => sum + row.loss, 0) / rows.length;
+  check('the loss over eight rows is the reference', examples === 8 && Math.abs(loss - expected) < 1e-4, loss);
+
+  const configuration = { batchSize: 2, learningRate: 5e-5, rank: 8, refresh: 2, seed: 7 };
+  const train = async (request: TrainRequest): Promise<TrainEvent[]> => {
+    const events: TrainEvent[] = [];
+    for await (const event of engine.train(request)) events.push(event);
+    return events;
+  };
+  const whole = join(temporary, 'whole');
+  const parts = join(temporary, 'parts');
+  const start = { model, data: { file: data } };
+  const events = await train({ ...start, configuration: { ...configuration, steps: 3 }, out: whole });
+  const steps = events.filter((event) => event.type === 'step');
+  check('three steps are announced', steps.map(({ step }) => step).join() === '1,2,3', JSON.stringify(events));
+  const end = events.at(-1);
+  check('the run finishes', end?.type === 'done' && end.outcome === 'finished', JSON.stringify(end));
+  await train({ ...start, configuration: { ...configuration, steps: 2 }, out: parts });
+  await train({ resume: parts, steps: 3 });
+  const [one, other] = [
+    await openJournal(join(whole, 'journal.subzero')),
+    await openJournal(join(parts, 'journal.subzero')),
+  ];
+  check(
+    'a resumed run has the same journal bits',
+    one.records.length === 3 && JSON.stringify(one.records) === JSON.stringify(other.records),
+    JSON.stringify([one.records, other.records]),
+  );
+
+  const refusal = await engine.loadModel({ id: 'none', path: join(temporary, 'none') }).catch((error) => error);
+  check('errors keep their code across the worker', refusal instanceof SubzeroError && refusal.code === 'not_found');
+
+  await engine.unloadModel('reviews');
+  const { memory } = await engine.info();
+  check('unloading frees the weights', memory.byCategory.weights === 0, JSON.stringify(memory));
+  await engine.close();
+  const closed = await engine.info().catch((error) => error);
+  check('a closed engine says so', closed instanceof SubzeroError && closed.code === 'conflict', closed);
+} catch (error) {
+  check('nothing is thrown', false, error instanceof Error ? error.stack : error);
+} finally {
+  clearTimeout(watchdog);
+  rmSync(temporary, { recursive: true, force: true });
+}
+console.log(`smoke: ${passed} passed, ${failed} failed`);
+// No process.exit where all is well: an engine that closes cleanly lets the process end by itself.
+if (failed > 0) process.exit(1);
