@@ -26,6 +26,8 @@ export interface ServeRequest {
   apiKey: string | undefined;
   /** Where files, jobs and their runs are kept. */
   dataDirectory: string;
+  /** What the server logs; requests and worse by default. */
+  logLevel?: 'error' | 'info';
 }
 
 export interface RunningServer {

@@ -5,7 +5,7 @@
  */
 
 import type { TrainEvent } from '../engine/types.ts';
-import { formatBytes, formatCount, formatDuration, plural } from './format.ts';
+import { formatBytes, formatCount, formatDuration, plural } from '../format.ts';
 import type { Host } from './host.ts';
 import { createProgress } from './progress.ts';
 
@@ -17,8 +17,14 @@ export interface TrainReport {
   end(): void;
 }
 
-/** A report on the host's streams; with `json`, every event is a line on standard output instead. */
-export function createTrainReport(host: Host, { quiet, json }: { quiet: boolean; json: boolean }): TrainReport {
+/**
+ * A report on the host's streams; with `json`, every event is a line on standard output instead.
+ * @param options.results whether the outcome goes to standard output; with false it is progress like the rest
+ */
+export function createTrainReport(
+  host: Host,
+  { quiet, json, results = true }: { quiet: boolean; json: boolean; results?: boolean },
+): TrainReport {
   const progress = createProgress(host, quiet || json);
   let accuracy: number | null = null;
   const inform = (text: string) => {
@@ -56,7 +62,8 @@ export function createTrainReport(host: Host, { quiet, json }: { quiet: boolean;
           break;
         case 'done':
           progress.end();
-          if (!json) host.standardOutput.write(`${doneText(event)}\n`);
+          if (!results) inform(doneText(event));
+          else if (!json) host.standardOutput.write(`${doneText(event)}\n`);
           break;
       }
     },

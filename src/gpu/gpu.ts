@@ -5,23 +5,12 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { formatBytes } from '../format.ts';
 import { GpuBuffer } from './buffer.ts';
 import { type AdapterDescription, type OpenDeviceOptions, type OpenedDevice, openDevice } from './device.ts';
 import { compileKernel, type Kernel, type KernelDefinition, kernelKey } from './kernel.ts';
 import { MemoryAccount, type MemoryCategory } from './memory.ts';
 import { Recorder } from './recorder.ts';
-
-/** Bytes as people read them. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let unit = 0;
-  let value = bytes;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`;
-}
 
 export class Gpu {
   readonly device: GPUDevice;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatCount, formatDuration, plural } from '../../src/cli/format.ts';
 import { createProgress } from '../../src/cli/progress.ts';
+import { formatBytes, formatCount, formatDuration, plural } from '../../src/format.ts';
 import { fakeHost } from './fake-host.ts';
 
 describe('progress on a terminal', () => {

@@ -1,6 +1,6 @@
+import { formatBytes } from '../../format.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
-import { formatBytes } from '../format.ts';
 import { withEngine } from '../with-engine.ts';
 
 export const doctorCommand = defineCommand({

@@ -1,8 +1,8 @@
 import type { EvaluationResult } from '../../engine/types.ts';
+import { plural } from '../../format.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
-import { plural } from '../format.ts';
 import { interruptible } from '../interrupt.ts';
 import { loadOnlyModel, modelOption } from '../model-option.ts';
 import { createProgress } from '../progress.ts';
