@@ -20,6 +20,7 @@ import { loadTokenized, resumeRun, startRun } from '../train/loop.ts';
 import { isRunFolder, restoreRun } from '../train/run.ts';
 import { Scorer } from '../train/score.ts';
 import type { SubZero } from '../zo/subzero.ts';
+import { considerately } from './considerate.ts';
 import type {
   Engine,
   EngineInfo,
@@ -174,6 +175,16 @@ export class LocalEngine implements Engine {
   }
 
   async *train(request: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
+    yield* considerately(this.#train(request, signal), () => this.#generating(), signal);
+  }
+
+  /** The end of all texts that are being generated; `undefined` if there are none. */
+  #generating(): Promise<unknown> | undefined {
+    const busy = [...this.#models.values()].flatMap(({ generator }) => generator.idle ?? []);
+    return busy.length > 0 ? Promise.all(busy) : undefined;
+  }
+
+  async *#train(request: TrainRequest, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
     if ('resume' in request) {
       const { resume, steps } = request;
       await checkDirectory(resume);

@@ -69,6 +69,11 @@ export class Generator {
     this.#buffers = new NamedBuffers(model.gpu);
   }
 
+  /** Resolves when nothing is being generated any more; `undefined` when nothing is now. */
+  get idle(): Promise<void> | undefined {
+    return this.#looping;
+  }
+
   /**
    * Generates one text. Ends early and quietly when the signal is aborted.
    *
