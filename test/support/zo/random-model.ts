@@ -1,0 +1,61 @@
+/**
+ * Small Llama-family models of any shape with random weights, written as a model directory.
+ *
+ * @module
+ */
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parameterShapes, readConfiguration } from '../../../src/model/configuration.ts';
+import { f32ToBytes, writeSafetensors } from '../../../src/safetensors/index.ts';
+import type { Random } from '../random.ts';
+
+export interface RandomModel {
+  directory: string;
+  /** What config.json says, for failures. */
+  config: Record<string, unknown>;
+  /** All weights in float64, exactly as stored. */
+  parameters: Map<string, Float64Array>;
+  remove(): Promise<void>;
+}
+
+/** @param overrides fields of config.json that are not left to chance */
+export async function writeRandomModel(random: Random, overrides: Record<string, unknown> = {}): Promise<RandomModel> {
+  const keyHeads = random.integer(1, 2);
+  const config: Record<string, unknown> = {
+    model_type: 'llama',
+    vocab_size: random.integer(7, 90),
+    hidden_size: 4 * random.integer(2, 11),
+    intermediate_size: 4 * random.integer(1, 15),
+    num_hidden_layers: random.integer(1, 2),
+    num_attention_heads: keyHeads * random.integer(1, 3),
+    num_key_value_heads: keyHeads,
+    head_dim: 4 * random.integer(1, 3),
+    max_position_embeddings: 64,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: random.uniform() < 0.5,
+    ...overrides,
+  };
+  const configuration = readConfiguration(config, 'config.json');
+  const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
+  const parameters = new Map<string, Float64Array>();
+  const biased = random.uniform() < 0.5;
+  // RMSNorm has no shift; linear layers may have a bias.
+  const present = parameterShapes(configuration).filter(
+    ({ name, optional }) => !optional || (biased && /proj\.bias$/.test(name)),
+  );
+  const tensors = present.map(({ name, shape }) => {
+    const count = shape.reduce((product, size) => product * size, 1);
+    // Gains near 1, biases small, matrices that keep the size of their input.
+    const values =
+      shape.length === 2
+        ? random.normals(count, 1 / Math.sqrt(shape[1]!))
+        : random.normals(count, 0.2, name.endsWith('.bias') ? 0 : 1);
+    parameters.set(name, Float64Array.from(values));
+    return { name, dtype: 'F32' as const, shape, data: () => [f32ToBytes('F32', values)] };
+  });
+  await writeFile(join(directory, 'config.json'), JSON.stringify(config));
+  await writeSafetensors(join(directory, 'model.safetensors'), tensors);
+  return { directory, config, parameters, remove: () => rm(directory, { recursive: true, force: true }) };
+}

@@ -1,0 +1,93 @@
+/**
+ * The factored forward pass on models of random shapes against full matrices in float64: ranks above and below every side, odd
+ * vocabularies, grouped heads, tied and untied heads, sliding windows.
+ */
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Gpu } from '../../src/gpu/gpu.ts';
+import { batchLoss } from '../../src/train/score.ts';
+import { withSeed } from '../support/random.ts';
+import { relativeError } from '../support/zo/compare.ts';
+import { optionLoss64 } from '../support/zo/float64-decoder.ts';
+import { optionsExample } from '../support/zo/golden.ts';
+import { writeRandomModel } from '../support/zo/random-model.ts';
+import { withSession } from '../support/zo/session.ts';
+import { effectiveParameters, weightValues, withChange } from '../support/zo/weights.ts';
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await Gpu.open();
+});
+afterAll(() => gpu.close());
+
+test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', async (index) => {
+  await withSeed(`shapes ${index}`, async (random) => {
+    const overrides = index % 3 === 2 ? { model_type: 'mistral', sliding_window: random.integer(1, 9) } : {};
+    const model = await writeRandomModel(random, overrides);
+    const settings = {
+      model: model.directory,
+      rank: random.integer(1, 20),
+      refresh: 2,
+      queries: random.integer(1, 3),
+      sides: random.pick([1, 2] as const),
+      normAlignment: random.uniform() < 0.5,
+      weightDecay: 0.5,
+      epsilon: 1e-2,
+      seed: random.integer(0, 2 ** 31),
+    };
+    const vocabulary = model.config.vocab_size as number;
+    const draw = (low: number, high: number) =>
+      Array.from({ length: random.integer(low, high) }, () => random.integer(0, vocabulary - 1));
+    const examples = Array.from({ length: 3 }, () => optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1));
+    try {
+      await withSession(gpu, settings, async ({ model: loaded, subzero, scorer, configuration }) => {
+        // Three steps, so one fold and one step of the next period; the second query's ρ differs from the first's.
+        for (let step = 0; step < 3; step++) {
+          const projectedGradients = Array.from({ length: settings.queries }, () => Math.fround(random.normal()));
+          await subzero.replay([{ step, learningRate: Math.fround(3e-3), projectedGradients }]);
+        }
+        const parameters = await effectiveParameters(loaded, subzero);
+        for (const [name, values] of parameters) {
+          expect(relativeError(values, model.parameters.get(name)!), name).toBeGreaterThan(1e-5);
+        }
+        const lossOf = async (probes: typeof subzero.current) =>
+          (await scorer.score(examples, probes)).map((list) => batchLoss(examples, list).loss);
+        const [loss] = await lossOf(subzero.current);
+        const tolerance = 5e-6;
+        expect(Math.abs(loss! - optionLoss64(loaded.configuration, parameters, examples))).toBeLessThan(tolerance);
+
+        // Every probe of the next step against its full matrices, formed from the state that the GPU perturbed.
+        subzero.beginStep(3);
+        const probes = subzero.perturb(3);
+        const losses = await lossOf(probes);
+        expect(losses).toHaveLength(configuration.queries * settings.sides + (settings.sides === 1 ? 1 : 0));
+        const [data] = await gpu.recorder.read([
+          { buffer: probes.state, bytes: probes.stateStride * probes.count * 4 },
+        ]);
+        const states = new Float32Array(data!);
+        for (const [probe, actual] of losses.entries()) {
+          const state = states.subarray(probe * probes.stateStride, (probe + 1) * probes.stateStride);
+          const perturbed = new Map<string, Float64Array>();
+          for await (const { weight, rank, scale, u, v } of subzero.factors()) {
+            const { stateOffset } = probes.factors.get(weight.name)!;
+            const s = state.subarray(stateOffset, stateOffset + rank * rank);
+            const base = await weightValues(loaded, weight);
+            const change = { rank, scale, u, s, v };
+            perturbed.set(weight.name, withChange(base, change, [weight.rows, weight.columns], probes.weightScale));
+          }
+          for (const [name, offset] of probes.vectors) {
+            perturbed.set(name, Float64Array.from(state.subarray(offset, offset + loaded.vectors.get(name)!.length)));
+          }
+          const expected = optionLoss64(loaded.configuration, perturbed, examples);
+          expect(Math.abs(actual - expected), `probe ${probe}`).toBeLessThan(tolerance * (1 + Math.abs(expected)));
+        }
+        expect(new Set(losses).size).toBe(losses.length);
+      });
+    } catch (error) {
+      if (error instanceof Error) error.message += `\n${JSON.stringify({ ...settings, model: model.config })}`;
+      throw error;
+    } finally {
+      await model.remove();
+    }
+  });
+});
