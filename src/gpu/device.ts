@@ -93,21 +93,55 @@ async function createInstance(
 }
 
 /**
+ * The names of the adapters on this machine, in Dawn's order. npm `webgpu` has no call for that; it names them when it is asked
+ * for one that does not exist.
+ */
+export async function listAdapters(): Promise<string[]> {
+  const { instance } = await createInstance({ adapter: 'no adapter has this name' });
+  try {
+    await instance.requestAdapter();
+    return [];
+  } catch (error) {
+    return [...String(error).matchAll(/name: '(.*)'/g)].map((match) => match[1]!);
+  }
+}
+
+/** Turns an index into the adapter's name. */
+async function adapterByIndex(index: number): Promise<string> {
+  const names = await listAdapters();
+  const name = names[index];
+  if (name !== undefined) return name;
+  const known = names.map((entry, position) => `${position}: ${entry}`).join(', ') || 'none';
+  throw new SubzeroError('no_adapter', `there is no WebGPU adapter number ${index}; this machine has ${known}`, {
+    parameter: 'adapter',
+  });
+}
+
+/**
  * Opens a device with every useful feature and the largest limits that the adapter offers.
  *
  * @throws SubzeroError `no_adapter` when no adapter opens, with what to do about it.
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<OpenedDevice> {
-  const { instance, implementation } = await createInstance(options);
+  // The command line and the environment only have text.
+  const index = /^\d+$/.test(String(options.adapter)) ? Number(options.adapter) : undefined;
+  const chosen = index === undefined ? options : { ...options, adapter: await adapterByIndex(index) };
+  const { instance, implementation } = await createInstance(chosen);
   keptAlive.push(instance);
-  const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
+  // Dawn rejects where nothing matches the flags, and names the adapters that there are.
+  let reason = '';
+  const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' }).catch((error: unknown) => {
+    reason = ` (${error instanceof Error ? error.message : String(error)})`;
+    return null;
+  });
   if (!adapter) {
     const named = options.adapter === undefined ? '' : ` that matches "${options.adapter}"`;
     throw new SubzeroError(
       'no_adapter',
-      `no WebGPU adapter${named} was found. A GPU needs its vendor's Vulkan driver and the Vulkan loader (libvulkan.so.1); ` +
+      `no WebGPU adapter${named} was found${reason}. A GPU needs its vendor's Vulkan driver and the Vulkan loader (libvulkan.so.1); ` +
         'without a GPU install a software adapter (Mesa >= 24: packages libvulkan1 and mesa-vulkan-drivers). ' +
         '"subzero doctor" shows what is missing.',
+      { parameter: 'adapter' },
     );
   }
   const features = wantedFeatures.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];

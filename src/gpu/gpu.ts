@@ -8,7 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import { GpuBuffer } from './buffer.ts';
 import { type AdapterDescription, type OpenDeviceOptions, type OpenedDevice, openDevice } from './device.ts';
-import { compileKernel, type Kernel, type KernelDefinition, kernelKey } from './kernel.ts';
+import { compilationError, compileKernel, type Kernel, type KernelDefinition, kernelKey } from './kernel.ts';
 import { MemoryAccount, type MemoryCategory } from './memory.ts';
 import { Recorder } from './recorder.ts';
 
@@ -27,7 +27,8 @@ export class Gpu {
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   readonly #bindGroupsOfBuffer = new Map<number, Set<string>>();
   #failure: SubzeroError | undefined;
-  #allocations: Promise<void>[] = [];
+  /** Allocations and compilations that Dawn has not answered yet; they never reject, so none goes unhandled. */
+  #checks: Promise<SubzeroError | undefined>[] = [];
   #closed = false;
 
   /** Opens the adapter and wraps it; see {@link openDevice} for the options and errors. */
@@ -44,6 +45,8 @@ export class Gpu {
     this.unused = this.allocate(256, 'scratch', 'unused');
     device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
+      // It is thrown to whoever waits for the work; without this it is also printed.
+      event.preventDefault();
       this.#failure ??= new SubzeroError('gpu', `the GPU reported an error: ${error.message}`);
     });
     void device.lost.then((information) => {
@@ -55,9 +58,15 @@ export class Gpu {
     });
   }
 
-  /** Throws the first error that the device reported since it was opened, if any. */
+  /**
+   * Throws the first error that the device reported since the last call, if any. The loss of the device is thrown every time;
+   * other errors once, so that one failed job does not fail the next.
+   */
   throwIfFailed(): void {
-    if (this.#failure) throw this.#failure;
+    const failure = this.#failure;
+    if (!failure) return;
+    if (failure.code !== 'device_lost') this.#failure = undefined;
+    throw failure;
   }
 
   /**
@@ -74,30 +83,50 @@ export class Gpu {
       );
     }
     const flags = usage ?? GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    if (this.#failure?.code === 'device_lost') throw this.#failure;
     this.device.pushErrorScope('out-of-memory');
     const raw = this.device.createBuffer({ label, size, usage: flags });
+    const buffer = new GpuBuffer(this, raw, size, category, label);
     this.memory.add(category, size);
-    const live = this.memory.report().liveBytes;
-    this.#allocations.push(
-      this.device.popErrorScope().then((error) => {
-        if (!error) return;
-        throw new SubzeroError(
-          'out_of_memory',
-          `the GPU has no room for "${label}": ${formatBytes(size)} asked while this process holds ${formatBytes(live - size)}. ` +
-            'Use fewer rows at once (max-rows), a smaller batch, or 16-bit storage.',
-        );
-      }),
-    );
-    return new GpuBuffer(this, raw, size, category, label);
+    this.#check((error) => {
+      buffer.destroy();
+      const held = formatBytes(this.memory.report().liveBytes);
+      return new SubzeroError(
+        'out_of_memory',
+        `the GPU has no room for "${label}": ${formatBytes(size)} asked while this process holds ${held}. ` +
+          'Use fewer rows at once (max-rows), a smaller batch, or 16-bit storage.',
+        { cause: error },
+      );
+    });
+    return buffer;
   }
 
-  /** Waits until every allocation so far is known to have succeeded; throws `out_of_memory` otherwise. */
+  /** Pops the error scope of an operation, whose outcome {@link checkAllocations} waits for. */
+  #check(describe: (error: GPUError) => SubzeroError | Promise<SubzeroError>): void {
+    this.#checks.push(
+      this.device.popErrorScope().then(
+        (error) => (error ? describe(error) : undefined),
+        // Scopes of a lost device cannot be popped; the loss is reported by itself.
+        () => undefined,
+      ),
+    );
+  }
+
+  /**
+   * Waits until every allocation and compilation so far is known to have succeeded.
+   * @throws SubzeroError `out_of_memory` with the bytes asked and held, or `gpu` with the kernel and the line at fault
+   */
   async checkAllocations(): Promise<void> {
-    const pending = this.#allocations;
-    this.#allocations = [];
-    for (const result of await Promise.allSettled(pending)) {
-      if (result.status === 'rejected') throw result.reason;
-    }
+    const pending = new Set(this.#checks);
+    const errors = (await Promise.all(pending)).filter((error) => error !== undefined);
+    // Only now, so that whoever waits at the same time hears of a failure too.
+    this.#checks = this.#checks.filter((check) => !pending.has(check));
+    if (errors.length === 0) return;
+    // What was recorded with the missing buffer or kernel failed as well: those errors only repeat this one.
+    await this.device.queue.onSubmittedWorkDone().catch(() => undefined);
+    if (this.#failure?.code === 'device_lost') throw this.#failure;
+    this.#failure = undefined;
+    throw errors[0];
   }
 
   /** Called by a buffer that is being destroyed: forgets its bytes and the bind groups that mention it. */
@@ -112,7 +141,16 @@ export class Gpu {
     const key = kernelKey(definition);
     let kernel = this.#kernels.get(key);
     if (!kernel) {
-      kernel = compileKernel(this.device, definition);
+      this.device.pushErrorScope('validation');
+      const compiled = compileKernel(this.device, definition);
+      this.#check(async (error) => {
+        this.#kernels.delete(key);
+        const reason = await compilationError(compiled, definition);
+        return new SubzeroError('gpu', `the kernel ${key} does not compile: ${reason ?? error.message}`, {
+          cause: error,
+        });
+      });
+      kernel = compiled;
       this.#kernels.set(key, kernel);
     }
     return kernel;
@@ -154,13 +192,16 @@ export class Gpu {
 
   /** Waits for all submitted work. */
   async idle(): Promise<void> {
+    await this.checkAllocations();
     await this.device.queue.onSubmittedWorkDone();
     this.throwIfFailed();
   }
 
-  /** Destroys the device and with it every buffer. */
+  /** Destroys the device and with it every buffer; reads that are under way fail. Another device can be opened afterwards. */
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
+    this.#failure = new SubzeroError('device_lost', 'the GPU device was closed; open it again to go on');
     this.device.destroy();
   }
 }

@@ -30,6 +30,7 @@ export interface Kernel {
   label: string;
   pipeline: GPUComputePipeline;
   layout: GPUBindGroupLayout;
+  module: GPUShaderModule;
   /** Storage bindings in order of their number. */
   storage: { name: string; access: 'read' | 'read_write' }[];
   parameters: ParameterField[];
@@ -46,6 +47,9 @@ function findKernels(): URL {
   }
   throw new Error(`the kernels directory was not found near ${import.meta.url}`);
 }
+
+/** WGSL wants these before anything else. */
+const directivePattern = /^(?:enable|requires|diagnostic)\b[^;]*;/gm;
 
 const sources = new Map<string, string>();
 
@@ -73,17 +77,41 @@ function constantLine(name: string, value: KernelConstant): string {
   return `const ${name}: f32 = ${Number.isInteger(value.f32) ? value.f32.toFixed(1) : value.f32};`;
 }
 
+/** The lines that precede the files in the assembled text. */
+function preamble(definition: KernelDefinition): string[] {
+  const directives = new Set<string>();
+  for (const file of definition.files) {
+    for (const [directive] of kernelSource(file).matchAll(directivePattern)) directives.add(directive);
+  }
+  const constants = Object.entries(definition.constants ?? {}).map(([name, value]) => constantLine(name, value));
+  return [...directives, ...constants];
+}
+
 /** The full WGSL text of a kernel: directives first (WGSL wants them there), then constants, then the files. */
 export function assembleSource(definition: KernelDefinition): string {
-  const directives = new Set<string>();
-  const bodies = definition.files.map((file) =>
-    kernelSource(file).replace(/^(?:enable|requires|diagnostic)\b[^;]*;/gm, (directive) => {
-      directives.add(directive);
-      return '';
-    }),
-  );
-  const constants = Object.entries(definition.constants ?? {}).map(([name, value]) => constantLine(name, value));
-  return [...directives, ...constants, ...bodies].join('\n');
+  const bodies = definition.files.map((file) => kernelSource(file).replace(directivePattern, ''));
+  return [...preamble(definition), ...bodies].join('\n');
+}
+
+/** The file and line in `kernels/` that a line of the assembled text (from 1) comes from. */
+export function locateLine(definition: KernelDefinition, line: number): { file: string; line: number } | undefined {
+  let rest = line - preamble(definition).length;
+  if (rest < 1) return undefined;
+  for (const file of definition.files) {
+    const count = kernelSource(file).split('\n').length;
+    if (rest <= count) return { file, line: rest };
+    rest -= count;
+  }
+  return undefined;
+}
+
+/** The first compilation error of a kernel with its file and line, or undefined if its text is valid. */
+export async function compilationError(kernel: Kernel, definition: KernelDefinition): Promise<string | undefined> {
+  const { messages } = await kernel.module.getCompilationInfo();
+  const error = messages.find(({ type }) => type === 'error');
+  if (!error) return undefined;
+  const place = locateLine(definition, error.lineNum);
+  return place ? `${place.file}:${place.line}:${error.linePos}: ${error.message}` : `constants: ${error.message}`;
 }
 
 /** Bindings and uniform fields as the WGSL text declares them. */
@@ -128,5 +156,5 @@ export function compileKernel(device: GPUDevice, definition: KernelDefinition): 
     layout: device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
     compute: { module, entryPoint: 'main' },
   });
-  return { label, pipeline, layout, storage, parameters, parameterBytes };
+  return { label, pipeline, layout, module, storage, parameters, parameterBytes };
 }

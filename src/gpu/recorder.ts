@@ -4,6 +4,7 @@
  * @module
  */
 
+import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from './buffer.ts';
 import type { Gpu } from './gpu.ts';
 import type { Kernel } from './kernel.ts';
@@ -134,7 +135,7 @@ export class Recorder {
   /**
    * Submits what is recorded and reads back parts of buffers after it.
    * @returns one fresh ArrayBuffer per request
-   * @throws SubzeroError with the first GPU error that came up
+   * @throws SubzeroError `out_of_memory`, `gpu` or `device_lost`, whichever came up since the last read
    */
   async read(requests: readonly { buffer: GpuBuffer; offset?: number; bytes: number }[]): Promise<ArrayBuffer[]> {
     const total = requests.reduce((sum, request) => sum + Math.ceil(request.bytes / 4) * 4, 0);
@@ -149,21 +150,25 @@ export class Recorder {
     try {
       await this.#gpu.checkAllocations();
       await staging.buffer.raw.mapAsync(GPUMapMode.READ, 0, Math.max(4, total));
+    } catch (error) {
+      // The device knows better what went wrong than the mapping that failed with it.
+      if (!(error instanceof SubzeroError)) this.#gpu.throwIfFailed();
+      throw error;
+    } finally {
+      staging.free = true;
+    }
+    try {
       this.#gpu.throwIfFailed();
       const mapped = staging.buffer.raw.getMappedRange(0, Math.max(4, total));
       let from = 0;
-      const results = requests.map(({ bytes }) => {
+      return requests.map(({ bytes }) => {
         const copy = mapped.slice(from, from + bytes);
         from += Math.ceil(bytes / 4) * 4;
         return copy;
       });
-      staging.buffer.raw.unmap();
-      return results;
-    } catch (error) {
-      this.#gpu.throwIfFailed();
-      throw error;
     } finally {
-      staging.free = true;
+      // Nothing can take the buffer before this, since nothing above waits.
+      staging.buffer.raw.unmap();
     }
   }
 

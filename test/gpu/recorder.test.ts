@@ -1,0 +1,147 @@
+import { describe, expect, test } from 'vitest';
+import type { GpuBuffer } from '../../src/gpu/buffer.ts';
+import { spread } from '../../src/gpu/recorder.ts';
+import { openTestGpu } from '../support/gpu.ts';
+
+const gpu = openTestGpu();
+
+/** Rows of `source` into rows of `target`: a kernel that is easy to predict. */
+function scatter(indices: GpuBuffer, source: GpuBuffer, target: GpuBuffer, count: number): void {
+  gpu().recorder.dispatch(
+    gpu().kernel({ files: ['gather-rows.wgsl'], constants: { SCATTER: true } }),
+    [indices, source, target],
+    { count, width: 1, probes: 1, source_stride: 0 },
+    spread(Math.ceil(count / 64)),
+  );
+}
+
+function upload(data: ArrayBufferView): GpuBuffer {
+  const buffer = gpu().allocate(data.byteLength, 'scratch', 'test');
+  buffer.write(data);
+  return buffer;
+}
+
+test('spread covers every count within the limits of a dimension', () => {
+  for (const count of [0, 1, 7, 65_535, 65_536, 65_537, 1_000_003, 4_000_000_000]) {
+    const [x, y] = spread(count);
+    expect(x * y).toBeGreaterThanOrEqual(Math.max(1, count));
+    expect(x).toBeLessThanOrEqual(65_535);
+    expect(y).toBeLessThanOrEqual(65_535);
+  }
+});
+
+test('more dispatches than the arena has slots: each keeps its own parameters, in order', async () => {
+  const count = 5000;
+  const source = upload(Float32Array.from({ length: count }, (_, index) => index + 1));
+  const target = upload(new Float32Array(count));
+  const indices = upload(Uint32Array.from({ length: count }, (_, index) => index));
+  const before = gpu().recorder.dispatches;
+  // Dispatch i writes the first i + 1 elements; the last writes all: nothing may be lost or come too early.
+  const doubled = upload(Float32Array.from({ length: count }, (_, index) => -index - 1));
+  for (let index = 0; index < count; index++) scatter(indices, index % 2 ? source : doubled, target, index + 1);
+  const [data] = await gpu().recorder.read([{ buffer: target, bytes: count * 4 }]);
+  const expected = Float32Array.from({ length: count }, () => 0);
+  for (let index = 0; index < count; index++) expected[index] = (index + 1) * (count % 2 ? -1 : 1);
+  expect(new Float32Array(data!)).toEqual(expected);
+  expect(gpu().recorder.dispatches - before).toBe(count);
+});
+
+test('steady work creates no bind groups, and a destroyed buffer takes its own along', async () => {
+  const created: unknown[] = [];
+  const { device } = gpu();
+  const create = device.createBindGroup.bind(device);
+  device.createBindGroup = (descriptor) => {
+    created.push(descriptor.label);
+    return create(descriptor);
+  };
+  try {
+    const [indices, source, target] = [
+      upload(new Uint32Array([0])),
+      upload(new Float32Array([1])),
+      upload(new Float32Array([0])),
+    ];
+    for (let step = 0; step < 50; step++) {
+      scatter(indices!, source!, target!, 1);
+      gpu().recorder.submit();
+    }
+    expect(created).toHaveLength(1);
+    target!.destroy();
+    const other = upload(new Float32Array([0]));
+    scatter(indices!, source!, other, 1);
+    expect(created).toHaveLength(2);
+    expect([...new Float32Array((await gpu().recorder.read([{ buffer: other, bytes: 4 }]))[0]!)]).toEqual([1]);
+  } finally {
+    device.createBindGroup = create;
+  }
+});
+
+describe('read', () => {
+  test('several reads in flight each see the state of their moment', async () => {
+    const target = upload(new Float32Array([0]));
+    const indices = upload(new Uint32Array([0]));
+    const reads: Promise<ArrayBuffer[]>[] = [];
+    for (let value = 1; value <= 20; value++) {
+      scatter(indices, upload(new Float32Array([value])), target, 1);
+      reads.push(gpu().recorder.read([{ buffer: target, bytes: 4 }]));
+    }
+    const values = (await Promise.all(reads)).map(([data]) => new Float32Array(data!)[0]);
+    expect(values).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
+  });
+
+  test('sizes that are no words, offsets, several buffers, and nothing at all', async () => {
+    const bytes = Uint8Array.from({ length: 64 }, (_, index) => index);
+    const [first, second] = [upload(bytes), upload(bytes)];
+    const results = await gpu().recorder.read([
+      { buffer: first, bytes: 5 },
+      { buffer: second, offset: 8, bytes: 1 },
+      { buffer: first, offset: 60, bytes: 4 },
+      { buffer: second, bytes: 0 },
+    ]);
+    expect(results.map((data) => [...new Uint8Array(data)])).toEqual([[0, 1, 2, 3, 4], [8], [60, 61, 62, 63], []]);
+    expect(await gpu().recorder.read([])).toEqual([]);
+  });
+
+  test('steady reads keep their staging memory; large ones grow it', async () => {
+    const buffer = gpu().allocate(1 << 20, 'scratch', 'large');
+    await gpu().recorder.read([{ buffer, bytes: 100_000 }]);
+    const staging = gpu().memory.report().byCategory.staging;
+    for (let index = 0; index < 20; index++) await gpu().recorder.read([{ buffer, bytes: 100_000 - index }]);
+    expect(gpu().memory.report().byCategory.staging).toBe(staging);
+    const [data] = await gpu().recorder.read([{ buffer, bytes: 1 << 20 }]);
+    expect(data!.byteLength).toBe(1 << 20);
+    expect(gpu().memory.report().byCategory.staging).toBeGreaterThan(staging!);
+  });
+
+  test('clear and copy are ordered with kernels', async () => {
+    const [source, target] = [upload(new Float32Array([1, 2, 3, 4])), upload(new Float32Array(4))];
+    const indices = upload(new Uint32Array([0, 1, 2, 3]));
+    scatter(indices, source, target, 4);
+    gpu().recorder.clear(target, 0, 8);
+    gpu().recorder.copy(target, 8, source, 0, 4);
+    scatter(indices, source, target, 1);
+    const [data] = await gpu().recorder.read([{ buffer: target, bytes: 16 }]);
+    expect([...new Float32Array(data!)]).toEqual([3, 0, 3, 4]);
+  });
+});
+
+test('a write takes views with offsets and shared memory', async () => {
+  const whole = Uint16Array.from({ length: 16 }, (_, index) => index);
+  const buffer = gpu().allocate(16, 'scratch', 'views');
+  buffer.write(whole.subarray(4, 8));
+  const shared = new Uint32Array(new SharedArrayBuffer(8));
+  shared.set([7, 8]);
+  buffer.write(shared, 8);
+  const [data] = await gpu().recorder.read([{ buffer, bytes: 16 }]);
+  expect([...new Uint16Array(data!, 0, 4)]).toEqual([4, 5, 6, 7]);
+  expect([...new Uint32Array(data!, 8)]).toEqual([7, 8]);
+});
+
+test('what a caller forgets is named: a parameter, a buffer', () => {
+  const kernel = gpu().kernel({ files: ['gate.wgsl'] });
+  expect(() => gpu().recorder.dispatch(kernel, [gpu().unused, gpu().unused], {}, [1])).toThrow(
+    'gate.wgsl: parameter "quads" is missing',
+  );
+  expect(() => gpu().recorder.dispatch(kernel, [gpu().unused], { quads: 1 }, [1])).toThrow(
+    'gate.wgsl has 2 storage bindings; got 1 buffers',
+  );
+});
