@@ -27,7 +27,24 @@ export function validationError(error: ZodError, input: unknown): ApiError {
     return invalid(name ? `"${name}" is required.` : 'A JSON object is required as body.', name, 'missing_field');
   }
   const shown = show(value);
-  return invalid(`${name ? `"${name}"` : 'The request'} is invalid: ${issue.message}${shown}.`, name, 'invalid_value');
+  const reason = bound(error, issue) ?? issue.message.replace(/^Invalid input: /, '');
+  return invalid(`${name ? `"${name}"` : 'The request'} is invalid: ${reason}${shown}.`, name, 'invalid_value');
+}
+
+const boundWords = { too_big: ['less than', 'at most'], too_small: ['more than', 'at least'] } as const;
+
+/** A number beyond its bounds may break several of them (of its type and its own); the tightest is the one to keep to. */
+function bound(error: ZodError, issue: Issue): string | undefined {
+  const { code } = issue;
+  if ((code !== 'too_big' && code !== 'too_small') || (issue.origin !== 'number' && issue.origin !== 'int'))
+    return undefined;
+  const limits = [issue, ...error.issues].flatMap((other) => {
+    if (String(other.path) !== String(issue.path)) return [];
+    if (code === 'too_big') return other.code === code ? [Number(other.maximum)] : [];
+    return other.code === code ? [Number(other.minimum)] : [];
+  });
+  const tightest = code === 'too_big' ? Math.min(...limits) : Math.max(...limits);
+  return `must be ${boundWords[code][issue.inclusive ? 1 : 0]} ${tightest}`;
 }
 
 /** Inside a union, the branch that came furthest tells more than "invalid input", unless the union has words of its own. */

@@ -6,7 +6,15 @@
 
 import type { Store } from '../store.ts';
 
-const columns = ['step', 'train_loss', 'learning_rate', 'projected_gradient', 'valid_loss', 'valid_accuracy'] as const;
+const columns = [
+  'step',
+  'train_loss',
+  'train_accuracy',
+  'learning_rate',
+  'projected_gradient',
+  'valid_loss',
+  'valid_accuracy',
+] as const;
 
 const pageSize = 1000;
 

@@ -283,6 +283,7 @@ export class JobRunner {
             step: event.step,
             total_steps: event.steps,
             train_loss: event.loss,
+            ...(event.accuracy === null ? {} : { train_accuracy: event.accuracy }),
             projected_gradient: event.projectedGradient,
             learning_rate: event.learningRate,
             tokens_per_second: event.tokensPerSecond,

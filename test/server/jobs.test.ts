@@ -136,9 +136,9 @@ describe('the life of a job', () => {
 
     const results = await (await client.files.content(job.result_files[0]!)).text();
     expect(results.split('\n').slice(0, 4)).toEqual([
-      'step,train_loss,learning_rate,projected_gradient,valid_loss,valid_accuracy',
-      '1,1,0.000001,0.25,,',
-      '2,0.5,0.000001,0.25,,',
+      'step,train_loss,train_accuracy,learning_rate,projected_gradient,valid_loss,valid_accuracy',
+      '1,1,0.5,0.000001,0.25,,',
+      '2,0.5,0.5,0.000001,0.25,,',
       `3,${1 / 3},0.000001,0.25,0.25,0.5`,
     ]);
   });

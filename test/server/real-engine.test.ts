@@ -1,0 +1,343 @@
+import type OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expectError, parseEvents, post, until } from './harness.ts';
+import { modelId, type RealServer, sentimentExamples, startRealServer, upload, zerothOrderJob } from './real-server.ts';
+
+let server: RealServer;
+let client: OpenAI;
+
+beforeAll(async () => {
+  server = await startRealServer();
+  ({ client } = server);
+});
+
+afterAll(() => server.close());
+
+const prompt = 'The film was';
+
+function completion(extra: object = {}) {
+  return client.completions.create({
+    model: modelId,
+    prompt,
+    max_tokens: 8,
+    ...extra,
+  }) as Promise<OpenAI.Completion>;
+}
+
+/** Waits for a job's status, or fails with the job if it ends otherwise. */
+async function jobWithStatus(id: string, status: string) {
+  const job = await until(
+    () => client.fineTuning.jobs.retrieve(id),
+    (now) => [status, 'succeeded', 'failed', 'cancelled'].includes(now.status),
+    60,
+  );
+  expect({ status: job.status, error: job.error }).toEqual({ status, error: null });
+  return job;
+}
+
+async function eventsOf(id: string) {
+  const events: OpenAI.FineTuning.FineTuningJobEvent[] = [];
+  for await (const event of client.fineTuning.jobs.listEvents(id, { limit: 50 })) events.push(event);
+  return events.reverse();
+}
+
+/** The steps that a job announced, in order. */
+async function stepsOf(id: string): Promise<number[]> {
+  const data = (await eventsOf(id)).map((event) => event.data as Record<string, number> | null);
+  return data.flatMap((values) => (values?.train_loss === undefined ? [] : [values.step!]));
+}
+
+describe('inference', () => {
+  test('models are listed with what is known of them', async () => {
+    const [model, ...others] = (await client.models.list()).data;
+    expect(others.filter(({ owned_by }) => owned_by !== 'subzero')).toEqual([]);
+    expect(model).toMatchObject({ id: modelId, architecture: 'llama', context_length: 256, parent: null });
+    const ready = (await (await fetch(`${server.url}/ready`)).json()) as { adapter: string; models: string[] };
+    expect(ready.models).toContain(modelId);
+    expect(ready.adapter).toMatch(/\S/);
+  });
+
+  test('a seed repeats an answer, plain and streaming; another seed gives another', async () => {
+    const first = await completion({ seed: 7 });
+    expect(first.choices[0]!.text).toMatch(/\w/);
+    expect(first.usage).toEqual({ prompt_tokens: 4, completion_tokens: 8, total_tokens: 12 });
+    expect(first.choices[0]!.finish_reason).toBe('length');
+    expect((await completion({ seed: 7 })).choices[0]!.text).toBe(first.choices[0]!.text);
+    const texts = await Promise.all([8, 9, 10].map(async (seed) => (await completion({ seed })).choices[0]!.text));
+    expect(new Set([...texts, first.choices[0]!.text]).size).toBeGreaterThan(1);
+
+    const stream = await client.completions.create({
+      model: modelId,
+      prompt,
+      max_tokens: 8,
+      seed: 7,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    let text = '';
+    let usage: unknown;
+    let chunks = 0;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.text ?? '';
+      usage = chunk.usage ?? usage;
+      chunks++;
+    }
+    expect(text).toBe(first.choices[0]!.text);
+    expect(usage).toEqual(first.usage);
+    expect(chunks).toBeGreaterThan(4);
+  });
+
+  test('greedy answers are the most likely tokens, alone and among others in one batch', async () => {
+    const greedy = { temperature: 0, logprobs: 3, max_tokens: 6 };
+    const alone = await completion(greedy);
+    const { tokens, token_logprobs: logprobs, top_logprobs: top } = alone.choices[0]!.logprobs!;
+    expect(tokens!.join('')).toBe(alone.choices[0]!.text);
+    for (const [index, alternatives] of top!.entries()) {
+      expect(Math.max(...Object.values(alternatives))).toBe(logprobs![index]);
+      expect(Object.keys(alternatives)).toHaveLength(3);
+      expect(Object.values(alternatives).reduce((sum, value) => sum + Math.exp(value), 0)).toBeLessThanOrEqual(1);
+    }
+    const together = await completion({ ...greedy, prompt: [prompt, 'I hated', 'a long and winding tale , but'] });
+    expect(together.choices.map(({ index }) => index)).toEqual([0, 1, 2]);
+    expect(together.choices[0]!.text).toBe(alone.choices[0]!.text);
+    const tokenIds = (await (await post(server, '/v1/tokenize', { model: modelId, prompt })).json()) as {
+      tokens: number[];
+    };
+    expect((await completion({ ...greedy, prompt: tokenIds.tokens })).choices[0]!.text).toBe(alone.choices[0]!.text);
+    const back = await post(server, '/v1/detokenize', { model: modelId, tokens: tokenIds.tokens.slice(1) });
+    expect(await back.json()).toEqual({ prompt });
+  });
+
+  test('a stop sequence ends the text before it, also in a stream', async () => {
+    const full = (await completion({ temperature: 0, max_tokens: 12 })).choices[0]!.text;
+    const words = full.trim().split(' ');
+    const stop = ` ${words[3]}`;
+    const expected = full.slice(0, full.indexOf(stop));
+    const stopped = await completion({ temperature: 0, max_tokens: 12, stop });
+    expect(stopped.choices[0]).toMatchObject({ text: expected, finish_reason: 'stop' });
+    const body = { model: modelId, prompt, temperature: 0, max_tokens: 12, stop: [stop], stream: true };
+    const events = parseEvents(await (await post(server, '/v1/completions', body)).text());
+    const choices = events.slice(0, -1).map(({ data }) => (data as OpenAI.Completion).choices[0]!);
+    expect(choices.map(({ text }) => text).join('')).toBe(expected);
+    expect(choices.at(-1)!.finish_reason).toBe('stop');
+    expect(events.at(-1)!.data).toBe('[DONE]');
+  });
+
+  test('penalties and biases change what comes', async () => {
+    const { tokens } = (await (
+      await post(server, '/v1/tokenize', { model: modelId, prompt: ' movie', add_special_tokens: false })
+    ).json()) as { tokens: number[] };
+    const forced = await completion({ logit_bias: { [tokens[0]!]: 100 }, max_tokens: 4, temperature: 0 });
+    expect(forced.choices[0]!.text).toBe(' movie movie movie movie');
+    const varied = await completion({
+      logit_bias: { [tokens[0]!]: 2 },
+      frequency_penalty: 2,
+      presence_penalty: 2,
+      max_tokens: 8,
+      temperature: 0,
+    });
+    expect(varied.choices[0]!.text).not.toContain(' movie movie');
+  });
+
+  test('a conversation, plain and streaming', async () => {
+    const request = {
+      model: modelId,
+      messages: [{ role: 'user' as const, content: 'Was the film good?' }],
+      max_completion_tokens: 6,
+      seed: 3,
+    };
+    const answer = await client.chat.completions.create({ ...request, logprobs: true, top_logprobs: 2 });
+    const { message, logprobs } = answer.choices[0]!;
+    expect(message.content).toMatch(/\S/);
+    expect(logprobs!.content!.map(({ token }) => token).join('')).toBe(message.content);
+    expect(logprobs!.content![0]!.top_logprobs).toHaveLength(2);
+    const final = await client.chat.completions
+      .stream({ ...request, stream_options: { include_usage: true } })
+      .finalChatCompletion();
+    expect(final.choices[0]!.message.content).toBe(message.content);
+    expect(final.usage).toEqual(answer.usage);
+  });
+
+  test('what cannot be is refused with the reason', async () => {
+    for (const [body, status, code, words] of [
+      [{ model: 'nope', prompt }, 404, 'model_not_found', '"nope" does not exist'],
+      [{ model: '../../etc/passwd', prompt }, 404, 'model_not_found', 'does not exist'],
+      [{ model: modelId, prompt: 'word '.repeat(400) }, 400, 'invalid_argument', "this model's context is 256"],
+      [{ model: modelId, prompt, max_tokens: 1e30 }, 400, 'invalid_value', 'at most 1000000 (got 1e+30)'],
+      [{ model: modelId, prompt, temperature: -1 }, 400, 'invalid_value', 'at least 0 (got -1)'],
+      [{ model: modelId, prompt: [4096] }, 400, null, '0 to 4095'],
+      ['{"model":', 400, 'invalid_json', 'not valid JSON'],
+    ] as const) {
+      const error = await expectError(await post(server, '/v1/completions', body), status);
+      expect(error.code).toBe(code);
+      expect(error.message).toContain(words);
+    }
+  });
+
+  test('a client who leaves stops the work', async () => {
+    const leave = new AbortController();
+    const stream = await client.completions.create(
+      { model: modelId, prompt, max_tokens: 250, stream: true, n: 4, logit_bias: { 3: -100 } },
+      { signal: leave.signal },
+    );
+    for await (const chunk of stream) {
+      expect(chunk.object).toBe('text_completion');
+      leave.abort();
+    }
+    await until(
+      async () => (await fetch(`${server.url}/metrics`)).text(),
+      (text) => text.includes('subzero_generations_active 0'),
+    );
+  });
+});
+
+describe('fine-tuning', () => {
+  test('from upload to an answer of the tuned model, usable at once', async () => {
+    const examples = sentimentExamples(12);
+    const trainingFile = await upload(client, examples.slice(0, 8));
+    const validationFile = await upload(client, examples.slice(8), 'valid.jsonl');
+    const before = await completion({ prompt: examples[0]!.prompt, max_tokens: 1, temperature: 0, logprobs: 1 });
+    const created = await client.fineTuning.jobs.create(
+      zerothOrderJob(
+        trainingFile,
+        { learning_rate: 1e-3, evaluate_every: 2 },
+        { validation_file: validationFile, suffix: 'mood', seed: 5 },
+      ),
+    );
+    expect(['queued', 'running']).toContain(created.status);
+    const stream = await fetch(`${server.url}/v1/fine_tuning/jobs/${created.id}/events?stream=true`);
+    const live = parseEvents(await stream.text());
+    expect(live.at(-1)!.data).toBe('[DONE]');
+
+    const job = await jobWithStatus(created.id, 'succeeded');
+    expect(job.fine_tuned_model).toMatch(/^ft:reviews-3m:mood:/);
+    expect(job.trained_tokens).toBeGreaterThan(0);
+    const events = await eventsOf(job.id);
+    expect(live.slice(0, -1).map(({ id }) => id)).toEqual(events.map(({ id }) => id));
+    const data = events.map((event) => event.data as Record<string, number> | null);
+    const steps = data.filter((values) => values?.train_loss !== undefined);
+    expect(steps.map((values) => values!.step)).toEqual([1, 2, 3, 4]);
+    for (const values of steps) {
+      expect(values!.train_loss).toBeGreaterThan(0);
+      expect([0, 0.25, 0.5, 0.75, 1]).toContain(values!.train_accuracy);
+      expect(values!.projected_gradient).not.toBe(0);
+      expect(values!.tokens_per_second).toBeGreaterThan(0);
+    }
+    const evaluated = data.filter((values) => values?.valid_loss !== undefined);
+    expect(evaluated.map((values) => values!.step)).toEqual([2, 4]);
+
+    const after = await completion({
+      model: job.fine_tuned_model!,
+      prompt: examples[0]!.prompt,
+      max_tokens: 1,
+      temperature: 0,
+      logprobs: 1,
+    });
+    expect(after.choices[0]!.logprobs!.token_logprobs![0]).not.toBe(before.choices[0]!.logprobs!.token_logprobs![0]);
+
+    const checkpoints = await client.fineTuning.jobs.checkpoints.list(job.id);
+    expect(checkpoints.data.map(({ step_number }) => step_number)).toEqual([4, 2]);
+    const ask = (model: string) => completion({ model, max_tokens: 1, temperature: 0, logprobs: 1, prompt });
+    const logprobOf = async (model: string) => (await ask(model)).choices[0]!.logprobs!.token_logprobs![0]!;
+    const [last, middle] = checkpoints.data.map((checkpoint) => checkpoint.fine_tuned_model_checkpoint);
+    expect(await logprobOf(last!)).toBe(await logprobOf(job.fine_tuned_model!));
+    expect(await logprobOf(middle!)).not.toBe(await logprobOf(last!));
+
+    const again = await expectError(
+      await post(server, '/v1/fine_tuning/jobs', { model: job.fine_tuned_model, training_file: trainingFile }),
+      400,
+    );
+    expect(again).toMatchObject({ param: 'model', code: 'unsupported' });
+  });
+
+  test('prompts with completions; base and tuned models answer while a job trains', async () => {
+    const reference = (await completion({ seed: 11 })).choices[0]!.text;
+    const tuned = (await client.models.list()).data.find(({ id }) => id.startsWith('ft:') && !id.includes('ckpt'))!.id;
+    const tunedReference = (await completion({ model: tuned, seed: 11 })).choices[0]!.text;
+    const trainingFile = await upload(client, [
+      { prompt: 'The film was', completion: ' great' },
+      { prompt: 'The play was', completion: ' terrible' },
+    ]);
+    const { id } = await client.fineTuning.jobs.create(zerothOrderJob(trainingFile, { steps: 500 }));
+    await until(
+      () => stepsOf(id),
+      (steps) => steps.length > 0,
+      60,
+    );
+    const answers = await Promise.all([completion({ seed: 11 }), completion({ model: tuned, seed: 11 })]);
+    expect(answers.map(({ choices }) => choices[0]!.text)).toEqual([reference, tunedReference]);
+    const seen = (await stepsOf(id)).at(-1)!;
+    await until(
+      () => stepsOf(id),
+      (steps) => steps.at(-1)! > seen,
+      60,
+    );
+    await client.fineTuning.jobs.cancel(id);
+    const job = await jobWithStatus(id, 'cancelled');
+    expect(job.fine_tuned_model).toBeNull();
+    await expectError(await post(server, `/v1/fine_tuning/jobs/${id}/cancel`, {}), 400);
+  });
+
+  test('pause and resume: the steps go on where they stood, and the model is the same as without', async () => {
+    const trainingFile = await upload(client, sentimentExamples(6));
+    const body = () => zerothOrderJob(trainingFile, { steps: 10 }, { seed: 2 });
+    const straight = await jobWithStatus((await client.fineTuning.jobs.create(body())).id, 'succeeded');
+
+    const { id } = await client.fineTuning.jobs.create(body());
+    await until(
+      () => stepsOf(id),
+      (steps) => steps.length > 1,
+      60,
+    );
+    const paused = await (await post(server, `/v1/fine_tuning/jobs/${id}/pause`, {})).json();
+    expect(paused).toMatchObject({ status: 'paused', fine_tuned_model: null });
+    const steps = await stepsOf(id);
+    expect(steps.length).toBeLessThan(10);
+    await expectError(await post(server, `/v1/fine_tuning/jobs/${id}/pause`, {}), 400);
+    expect((await post(server, `/v1/fine_tuning/jobs/${id}/resume`, {})).status).toBe(200);
+    const job = await jobWithStatus(id, 'succeeded');
+    expect(await stepsOf(id)).toEqual(Array.from({ length: 10 }, (_, index) => index + 1));
+
+    const losses = async (of: string) =>
+      (await eventsOf(of)).flatMap((event) => (event.data as { train_loss?: number } | null)?.train_loss ?? []);
+    expect(await losses(id)).toEqual(await losses(straight.id));
+    const answers = await Promise.all(
+      [straight, job].map(({ fine_tuned_model: model }) => completion({ model, seed: 1, logprobs: 1 })),
+    );
+    expect(answers[1]!.choices[0]!.text).toBe(answers[0]!.choices[0]!.text);
+    expect(answers[1]!.choices[0]!.logprobs!.token_logprobs).toEqual(answers[0]!.choices[0]!.logprobs!.token_logprobs);
+  });
+
+  test('data that only training can judge fails the job with the line, not the server', async () => {
+    const long = { prompt: 'a', completion: ' word'.repeat(400) };
+    const trainingFile = await upload(client, [{ prompt: 'a', completion: ' b' }, long], 'long.jsonl');
+    const { id } = await client.fineTuning.jobs.create(zerothOrderJob(trainingFile));
+    const job = await until(
+      () => client.fineTuning.jobs.retrieve(id),
+      ({ status }) => status === 'failed',
+      60,
+    );
+    expect(job.error!.message).toMatch(/long\.jsonl:2/);
+    expect(job.error!.message).not.toContain(server.dataDirectory);
+    expect((await completion()).choices).toHaveLength(1);
+  });
+
+  test('settings out of bounds are refused with the field', async () => {
+    const trainingFile = await upload(client, sentimentExamples(2));
+    for (const [settings, field] of [
+      [{ steps: 1e30 }, 'steps'],
+      [{ optimizer: 'adam' }, 'optimizer'],
+      [{ rank: 0 }, 'rank'],
+      [{ learning_rate: 'big' }, 'learning_rate'],
+    ] as const) {
+      const response = await post(server, '/v1/fine_tuning/jobs', zerothOrderJob(trainingFile, settings));
+      const error = await expectError(response, 400);
+      expect(error.param).toBe(`method.zeroth_order.hyperparameters.${field}`);
+    }
+  });
+});
+
+test('nothing in the log is an error that nobody was told of', () => {
+  const errors = server.logLines.map((line) => JSON.parse(line)).filter(({ level }) => level === 'error');
+  expect(errors.map(({ message }) => message)).toEqual(['job failed']);
+});
