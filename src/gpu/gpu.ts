@@ -10,6 +10,7 @@ import { GpuBuffer } from './buffer.ts';
 import { type AdapterDescription, type OpenDeviceOptions, type OpenedDevice, openDevice } from './device.ts';
 import { compilationError, compileKernel, type Kernel, type KernelDefinition, kernelKey } from './kernel.ts';
 import { MemoryAccount, type MemoryCategory } from './memory.ts';
+import { paced } from './pace.ts';
 import { Recorder } from './recorder.ts';
 
 export class Gpu {
@@ -193,7 +194,7 @@ export class Gpu {
   /** Waits for all submitted work. */
   async idle(): Promise<void> {
     await this.checkAllocations();
-    await this.device.queue.onSubmittedWorkDone();
+    await paced(this.device.queue.onSubmittedWorkDone());
     this.throwIfFailed();
   }
 

@@ -8,6 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from './buffer.ts';
 import type { Gpu } from './gpu.ts';
 import type { Kernel } from './kernel.ts';
+import { paced } from './pace.ts';
 import type { Profiler } from './profiler.ts';
 
 /** Parameter slots in the arena; a step of a 40-layer model records about 800 dispatches. */
@@ -149,7 +150,7 @@ export class Recorder {
     this.submit();
     try {
       await this.#gpu.checkAllocations();
-      await staging.buffer.raw.mapAsync(GPUMapMode.READ, 0, Math.max(4, total));
+      await paced(staging.buffer.raw.mapAsync(GPUMapMode.READ, 0, Math.max(4, total)));
     } catch (error) {
       // The device knows better what went wrong than the mapping that failed with it.
       if (!(error instanceof SubzeroError)) this.#gpu.throwIfFailed();

@@ -20,6 +20,7 @@ import { loadTokenizer } from '../tokenizer/index.ts';
 import { packageVersion } from '../version.ts';
 import { createJournal, type JournalWriter, resumeJournal } from '../zo/journal.ts';
 import { projectedGradients, SubZero } from '../zo/subzero.ts';
+import { Closers } from './closers.ts';
 import { resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
 import { type MetricsWriter, openMetrics, truncateMetrics } from './metrics.ts';
@@ -60,14 +61,14 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
   const folder = resolve(options.out);
   await createRunFolder(folder);
   const data = await loadExamples(options.modelDirectory, options.sources);
-  const model = await Model.load(gpu, options.modelDirectory, { storage: wanted.storage });
-  let run: OpenRun | undefined;
+  const closers = new Closers();
   try {
+    const model = closers.own(await Model.load(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
     // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
     const configuration: TrainConfiguration = { ...wanted, storage: [...model.weights.values()][0]!.storage };
-    const optimizer = new SubZero(model, configuration);
+    const optimizer = closers.own(new SubZero(model, configuration), destroy);
     await gpu.checkAllocations();
-    const writer = await createJournal(join(folder, runFiles.journal), {
+    const journal = await createJournal(join(folder, runFiles.journal), {
       packageVersion: packageVersion(),
       basePath: resolve(options.modelDirectory),
       baseFingerprint: model.fingerprint,
@@ -76,23 +77,19 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
       adapter: gpu.adapter.description || gpu.adapter.device,
       extra: { sources: absoluteSources(options.sources) },
     });
-    const metrics = await openMetrics(join(folder, runFiles.metrics));
-    run = {
-      folder,
-      model,
-      optimizer,
-      configuration,
-      writer,
-      metrics,
-      examples: data.train.examples,
-      validation: data.validation,
-      step: 0,
-      notes: data.notes,
-    };
-    yield* trainFrom(gpu, run, signal);
+    const writer = closers.own(journal, close);
+    const metrics = closers.own(await openMetrics(join(folder, runFiles.metrics)), close);
+    const { validation, notes } = data;
+    const { examples } = data.train;
+    yield* trainFrom(
+      gpu,
+      { folder, model, optimizer, configuration, writer, metrics, examples, validation, step: 0, notes },
+      signal,
+    );
+  } catch (error) {
+    throw await closers.fail(error);
   } finally {
-    if (run) await closeRun(run);
-    else model.destroy();
+    await closers.close();
   }
 }
 
@@ -104,7 +101,8 @@ export async function* resumeRun(
 ): AsyncGenerator<TrainEvent> {
   const folder = resolve(options.folder);
   const { journal, writer } = await resumeJournal(join(folder, runFiles.journal));
-  let run: OpenRun | undefined;
+  const closers = new Closers();
+  closers.own(writer, close);
   try {
     const { header, records, torn } = journal;
     const configuration = resolveConfiguration({
@@ -114,7 +112,8 @@ export async function* resumeRun(
     if (records.length > configuration.steps) {
       throw new SubzeroError(
         'invalid_argument',
-        `${folder} already has ${records.length} steps; it cannot be continued to step ${configuration.steps}`,
+        `${folder} already has ${records.length} steps; it cannot be continued to step ${configuration.steps}. ` +
+          'Name a higher number of steps.',
         { parameter: 'steps' },
       );
     }
@@ -127,36 +126,29 @@ export async function* resumeRun(
       );
     }
     const { model, optimizer, step } = await restoreRun(gpu, folder, { journal });
+    closers.own(model, destroy);
+    closers.own(optimizer, destroy);
     await truncateMetrics(join(folder, runFiles.metrics), step);
-    const metrics = await openMetrics(join(folder, runFiles.metrics));
+    const metrics = closers.own(await openMetrics(join(folder, runFiles.metrics)), close);
     const notes = [...data.notes];
     if (torn)
       notes.push(`the journal ended in the middle of a record; ${torn.bytes} bytes of an unfinished step were cut off`);
-    run = {
-      folder,
-      model,
-      optimizer,
-      configuration,
-      writer,
-      metrics,
-      examples: data.train.examples,
-      validation: data.validation,
-      step,
-      notes,
-    };
-    yield* trainFrom(gpu, run, signal);
+    const { validation } = data;
+    const { examples } = data.train;
+    yield* trainFrom(
+      gpu,
+      { folder, model, optimizer, configuration, writer, metrics, examples, validation, step, notes },
+      signal,
+    );
+  } catch (error) {
+    throw await closers.fail(error);
   } finally {
-    if (run) await closeRun(run);
-    else await writer.close();
+    await closers.close();
   }
 }
 
-async function closeRun(run: OpenRun): Promise<void> {
-  await run.writer.close();
-  await run.metrics.close();
-  run.optimizer.destroy();
-  run.model.destroy();
-}
+const close = (resource: { close(): Promise<void> }): Promise<void> => resource.close();
+const destroy = (resource: { destroy(): void }): void => resource.destroy();
 
 async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
   const { configuration, optimizer, model, examples, folder } = run;

@@ -89,14 +89,16 @@ export async function restoreRun(
     );
   }
   const model = await loadBase(gpu, folder, header);
+  let optimizer: SubZero | undefined;
   try {
-    const optimizer = new SubZero(model, header.configuration);
+    optimizer = new SubZero(model, header.configuration);
     await gpu.checkAllocations();
     await optimizer.replay(appliedSteps(journal, step), (done) => options.onProgress?.(done, step));
-    // A run that stands right at a renewal, or has not begun, still needs factors to be looked at.
-    optimizer.beginStep(step);
+    // A run that has not begun still needs factors to be looked at. One at the end of a period is left as the live run was: unfolded.
+    if (step === 0) optimizer.beginStep(0);
     return { journal, model, optimizer, step };
   } catch (error) {
+    optimizer?.destroy();
     model.destroy();
     throw error;
   }

@@ -1,0 +1,36 @@
+/**
+ * What a run holds, given back in the end in reverse order, each of it even where another one fails.
+ *
+ * @module
+ */
+
+export class Closers {
+  #closers: (() => void | Promise<void>)[] = [];
+
+  /** Takes charge of a resource. @returns the resource */
+  own<T>(resource: T, close: (resource: T) => void | Promise<void>): T {
+    this.#closers.push(() => close(resource));
+    return resource;
+  }
+
+  /** Gives everything back. Calling it again does nothing. @throws the first failure, after all have had their turn */
+  async close(): Promise<void> {
+    const closers = this.#closers.reverse();
+    this.#closers = [];
+    const failures: unknown[] = [];
+    for (const close of closers) {
+      try {
+        await close();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Gives everything back after an error, which counts more than what may fail now. @returns the error */
+  async fail<T>(error: T): Promise<T> {
+    await this.close().catch(() => {});
+    return error;
+  }
+}
