@@ -139,7 +139,7 @@ describe('the life of a job', () => {
       'step,train_loss,train_accuracy,learning_rate,projected_gradient,valid_loss,valid_accuracy',
       '1,1,0.5,0.000001,0.25,,',
       '2,0.5,0.5,0.000001,0.25,,',
-      `3,${1 / 3},0.000001,0.25,0.25,0.5`,
+      `3,${1 / 3},0.5,0.000001,0.25,0.25,0.5`,
     ]);
   });
 
