@@ -1,0 +1,378 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local.ts';
+import type { TrainEvent, TrainRequest } from '../../src/engine/types.ts';
+import { SubzeroError } from '../../src/errors.ts';
+import { defaultConfiguration, type TrainConfiguration } from '../../src/train/configuration.ts';
+import { readMetrics } from '../../src/train/metrics.ts';
+import { learningRateAt } from '../../src/train/schedule.ts';
+import { openJournal } from '../../src/zo/journal.ts';
+import {
+  collect,
+  completionRows,
+  ofType,
+  optionRows,
+  quick,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  writeRows,
+} from './tiny.ts';
+
+let engine: LocalEngine;
+let model: string;
+let file: string;
+
+beforeAll(async () => {
+  engine = await LocalEngine.open();
+  model = tinyModel();
+  file = writeRows(optionRows());
+});
+afterAll(async () => {
+  await engine.close();
+  removeTemporary();
+});
+
+/** Trains in a new folder. */
+async function train(
+  configuration: Partial<TrainConfiguration> = {},
+  request: Partial<Extract<TrainRequest, { model: string }>> = {},
+): Promise<{ run: string; events: TrainEvent[] }> {
+  const run = join(temporaryFolder(), 'run');
+  const all = { model, data: { file }, configuration: { ...quick, ...configuration }, out: run, ...request };
+  return { run, events: await collect(engine.train(all)) };
+}
+
+const journalOf = (run: string) => openJournal(join(run, 'journal.subzero'));
+const metricsOf = (run: string) => readMetrics(join(run, 'metrics.jsonl'));
+
+/** The error of a training that must fail. */
+async function failure(events: Promise<unknown>): Promise<SubzeroError> {
+  const error = await events.then(
+    () => new Error('nothing was thrown'),
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(SubzeroError);
+  return error as SubzeroError;
+}
+
+describe('a run', () => {
+  test('announces its start, every step, its evaluations and its end; journal and metrics say the same', async () => {
+    const { run, events } = await train({ evaluateEvery: 5 }, { validation: { file: writeRows(optionRows(7)) } });
+    expect(events.map(({ type }) => type)).toEqual([
+      'start',
+      ...Array<string>(5).fill('step'),
+      'evaluation',
+      ...Array<string>(5).fill('step'),
+      'evaluation',
+      'step',
+      'step',
+      'evaluation',
+      'done',
+    ]);
+
+    const [start] = ofType(events, 'start');
+    expect(start).toMatchObject({ run, step: 0, steps: 12, examples: 24 });
+    expect(start!.plan.weightBytes).toBeGreaterThan(0);
+    expect(start!.plan.factorBytes).toBeGreaterThan(0);
+
+    const steps = ofType(events, 'step');
+    expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    expect(steps.every(({ learningRate }) => learningRate === Math.fround(1e-3))).toBe(true);
+    expect(steps.every(({ accuracy }) => accuracy !== null && accuracy >= 0 && accuracy <= 1)).toBe(true);
+    const grown = steps.slice(1).every(({ trainedTokens }, i) => trainedTokens > steps[i]!.trainedTokens);
+    expect(grown).toBe(true);
+    expect(steps.at(-1)!.etaSeconds).toBe(0);
+
+    expect(ofType(events, 'evaluation').map(({ step, examples }) => [step, examples])).toEqual([
+      [5, 7],
+      [10, 7],
+      [12, 7],
+    ]);
+    expect(events.at(-1)).toMatchObject({
+      type: 'done',
+      run,
+      step: 12,
+      outcome: 'finished',
+      trainedTokens: steps.at(-1)!.trainedTokens,
+    });
+
+    const { header, records, torn, recordBytes } = await journalOf(run);
+    expect(records).toEqual(
+      steps.map(({ step, learningRate, projectedGradient, loss }) => ({
+        step,
+        learningRate,
+        projectedGradients: [projectedGradient],
+        loss: Math.fround(loss),
+      })),
+    );
+    expect(torn).toBeNull();
+    expect(recordBytes).toBeLessThanOrEqual(64);
+    expect(header.basePath).toBe(model);
+    expect(header.configuration).toEqual({ ...defaultConfiguration, ...quick, evaluateEvery: 5, storage: 'f32' });
+
+    const lines = await metricsOf(run);
+    expect(lines).toEqual(events.filter(({ type }) => type === 'step' || type === 'evaluation'));
+    expect(readFileSync(join(run, 'loss-curve.svg'), 'utf8')).toMatch(/^<svg[\s\S]*<\/svg>\s*$/);
+  });
+
+  test('is the same, bit for bit, when it is made again', async () => {
+    const [one, other] = [await train(), await train()];
+    expect((await journalOf(other.run)).records).toEqual((await journalOf(one.run)).records);
+  });
+
+  test('depends on its seed', async () => {
+    const [one, other] = [await train({ steps: 2 }), await train({ steps: 2, seed: 12 })];
+    expect((await journalOf(other.run)).records).not.toEqual((await journalOf(one.run)).records);
+  });
+
+  test('learns: the loss over its own rows falls', async () => {
+    const options = { steps: 40, refresh: 50, epsilon: 1e-2 };
+    const before = await engineLoss(model);
+    const { events } = await train(options, { validation: { file } });
+    expect(ofType(events, 'evaluation').at(-1)!.loss).toBeLessThan(before - 0.1);
+  });
+
+  test('of completions has no accuracy', async () => {
+    const { events } = await train({ steps: 3 }, { data: { file: writeRows(completionRows()) } });
+    expect(ofType(events, 'step').map(({ accuracy }) => accuracy)).toEqual([null, null, null]);
+  });
+
+  test('on OPT folds its position table too and finishes', async () => {
+    const { events } = await train({ steps: 7, refresh: 3 }, { model: tinyModel('opt-tiny') });
+    expect(events.at(-1)).toMatchObject({ type: 'done', outcome: 'finished', step: 7 });
+  });
+
+  test('follows its learning-rate schedule', async () => {
+    const schedule = { schedule: 'cosine', warmupSteps: 3, steps: 8 } as const;
+    const { events } = await train(schedule);
+    const configuration = { ...defaultConfiguration, ...quick, ...schedule };
+    const rates = ofType(events, 'step').map(({ learningRate }) => learningRate);
+    expect(rates).toEqual(Array.from({ length: 8 }, (_, step) => learningRateAt(step, configuration)));
+    expect(new Set(rates).size).toBeGreaterThan(5);
+  });
+});
+
+async function engineLoss(path: string): Promise<number> {
+  await engine.loadModel({ id: 'loss', path });
+  const { loss } = await engine.evaluate({ model: 'loss', data: { file } });
+  await engine.unloadModel('loss');
+  return loss;
+}
+
+describe('estimators', () => {
+  test.each([
+    { sides: 2, queries: 1 },
+    { sides: 2, queries: 3 },
+    { sides: 1, queries: 1 },
+    { sides: 1, queries: 4 },
+  ] as const)(
+    '$sides sides, $queries queries: one ρ per query in the journal, their mean in the event',
+    async (estimator) => {
+      const { run, events } = await train({ ...estimator, steps: 6, refresh: 4 });
+      const { records } = await journalOf(run);
+      expect(records.map(({ projectedGradients }) => projectedGradients.length)).toEqual(
+        Array(6).fill(estimator.queries),
+      );
+      for (const [index, { projectedGradient }] of ofType(events, 'step').entries()) {
+        const { projectedGradients } = records[index]!;
+        const mean = projectedGradients.reduce((sum, rho) => sum + rho, 0) / estimator.queries;
+        expect(projectedGradient).toBeCloseTo(mean, 12);
+        expect(new Set(projectedGradients).size).toBe(estimator.queries);
+      }
+    },
+  );
+
+  test('one- and two-sided differences of one direction agree to first order', async () => {
+    const options = { steps: 1, batchSize: 16, epsilon: 1e-3 };
+    const [one, two] = [await train({ ...options, sides: 1 }), await train({ ...options, sides: 2 })];
+    const rhoOf = async (run: string) => (await journalOf(run)).records[0]!.projectedGradients[0]!;
+    const [forward, central] = [await rhoOf(one.run), await rhoOf(two.run)];
+    expect(Math.abs(forward - central)).toBeLessThan(0.1 * Math.abs(central) + 0.1);
+  });
+
+  test('a step that does not fit one pass runs in several, with the same result', async () => {
+    // A pass over fewer rows may take other tiles, so sums may be rounded otherwise.
+    const whole = await train({ steps: 3, queries: 2, batchSize: 8 });
+    const pieces = await train({ steps: 3, queries: 2, batchSize: 8, maxRows: 128 });
+    const [one, other] = [await journalOf(whole.run), await journalOf(pieces.run)];
+    for (const [index, { projectedGradients, loss }] of one.records.entries()) {
+      expect(other.records[index]!.loss).toBeCloseTo(loss, 5);
+      for (const [query, rho] of projectedGradients.entries()) {
+        expect(Math.abs(other.records[index]!.projectedGradients[query]! - rho)).toBeLessThan(0.01);
+      }
+    }
+  });
+});
+
+describe('what stops a run', () => {
+  test('a loss that is no number: the journal keeps the last good step and says what to change', async () => {
+    const run = join(temporaryFolder(), 'run');
+    // A decay of 1 − 10 turns the weights over and makes them nine times as large in each step.
+    const configuration = { ...quick, learningRate: 10, weightDecay: 1, steps: 100, refresh: 200 };
+    const events: TrainEvent[] = [];
+    const error = await failure(
+      (async () => {
+        for await (const event of engine.train({ model, data: { file }, configuration, out: run })) events.push(event);
+      })(),
+    );
+    const done = ofType(events, 'step').length;
+    expect(error.code).toBe('invalid_argument');
+    expect(error.message).toContain(`at step ${done + 1} (training rows `);
+    expect(error.message).toContain(`saved up to step ${done}`);
+    expect(error.message).toContain('lower learning rate');
+    const { records, torn } = await journalOf(run);
+    expect(records.length).toBe(done);
+    expect(torn).toBeNull();
+    expect(records.every(({ loss }) => Number.isFinite(loss))).toBe(true);
+    // The engine goes on working.
+    expect((await train({ steps: 1 })).events.at(-1)).toMatchObject({ outcome: 'finished' });
+  });
+
+  test('an abort: the step in progress is finished, the stream still says that it is done', async () => {
+    const run = join(temporaryFolder(), 'run');
+    const abort = new AbortController();
+    const events: TrainEvent[] = [];
+    const request = { model, data: { file }, configuration: { ...quick, steps: 1000 }, out: run };
+    for await (const event of engine.train(request, abort.signal)) {
+      events.push(event);
+      if (event.type === 'step' && event.step === 4) abort.abort();
+    }
+    expect(events.at(-1)).toMatchObject({ type: 'done', step: 4, outcome: 'stopped' });
+    expect((await journalOf(run)).records.length).toBe(4);
+    expect(existsSync(join(run, 'journal.subzero.lock'))).toBe(false);
+  });
+
+  test('an abort before the first step', async () => {
+    const run = join(temporaryFolder(), 'run');
+    const request = { model, data: { file }, configuration: quick, out: run };
+    const events = await collect(engine.train(request, AbortSignal.abort()));
+    expect(events.map(({ type }) => type)).toEqual(['start', 'done']);
+    expect(events.at(-1)).toMatchObject({ step: 0, outcome: 'stopped' });
+  });
+
+  test('a consumer that leaves: the run is closed and can be resumed', async () => {
+    const run = join(temporaryFolder(), 'run');
+    for await (const event of engine.train({ model, data: { file }, configuration: quick, out: run })) {
+      if (event.type === 'step' && event.step === 2) break;
+    }
+    expect(existsSync(join(run, 'journal.subzero.lock'))).toBe(false);
+    expect((await collect(engine.train({ resume: run }))).at(-1)).toMatchObject({ step: 12, outcome: 'finished' });
+  });
+});
+
+describe('refusals', () => {
+  test('a folder that holds a run', async () => {
+    const { run } = await train({ steps: 1 });
+    const error = await failure(train({ steps: 1 }, { out: run }));
+    expect(error).toMatchObject({ code: 'conflict', parameter: 'out' });
+    expect(error.message).toContain(`--resume ${run}`);
+    expect((await journalOf(run)).records.length).toBe(1);
+  });
+
+  test('a folder that cannot be made', async () => {
+    const blocked = join(writeRows('', temporaryFolder(), 'a-file'), 'run');
+    const error = await failure(train({ steps: 1 }, { out: blocked }));
+    expect(error).toMatchObject({ code: 'io', parameter: 'out' });
+    expect(error.message).toContain(blocked);
+  });
+
+  test('a folder that cannot be written to', async () => {
+    // A folder that nobody may write to, not even root: the kernel's own.
+    const error = await failure(train({ steps: 1 }, { out: '/proc/self' }));
+    expect(['io', 'not_found']).toContain(error.code);
+    expect(error.message).toContain('/proc/self');
+  });
+
+  test('a run folder as the model', async () => {
+    const { run } = await train({ steps: 1 });
+    const error = await failure(train({ steps: 1 }, { model: run }));
+    expect(error.code).toBe('unsupported');
+  });
+
+  test('a model folder that does not exist', async () => {
+    const missing = join(temporaryFolder(), 'missing');
+    const error = await failure(train({ steps: 1 }, { model: missing }));
+    expect(error).toMatchObject({ code: 'not_found', parameter: 'model' });
+  });
+
+  test.each([
+    { setting: { learningRate: -1 }, parameter: 'learningRate' },
+    { setting: { rank: 0 }, parameter: 'rank' },
+    { setting: { sides: 3 as 2 }, parameter: 'sides' },
+  ])('$parameter out of range, before anything is made', async ({ setting, parameter }) => {
+    const run = join(temporaryFolder(), 'run');
+    expect(await failure(train(setting, { out: run }))).toMatchObject({ code: 'invalid_argument', parameter });
+    expect(existsSync(run)).toBe(false);
+  });
+
+  test('malformed data, naming file and line', async () => {
+    const broken = writeRows(`${optionRows(2)}{"prompt": \n`);
+    const error = await failure(train({ steps: 1 }, { data: { file: broken } }));
+    expect(error.code).toBe('invalid_data');
+    expect(error.message).toContain(broken);
+    expect(error.message).toMatch(/line 3|:3/);
+  });
+
+  test('an example that does not fit into a pass', async () => {
+    const error = await failure(train({ steps: 1, maxRows: 16 }));
+    expect(error.code).toBe('out_of_memory');
+    expect(error.message).toContain('max-rows');
+  });
+});
+
+describe('a full disk', () => {
+  test('is an io error; nothing of the run is lost, and it goes on when there is room', async () => {
+    const folder = temporaryFolder();
+    const run = join(folder, 'run');
+    mkdirSync(run);
+    symlinkSync('/dev/full', join(run, 'metrics.jsonl'));
+    const before = (await engine.info()).memory.byCategory;
+    const error = await failure(collect(engine.train({ model, data: { file }, configuration: quick, out: run })));
+    expect(error.code).toBe('io');
+    expect(error.message).toContain('metrics.jsonl');
+    expect((await journalOf(run)).records.length).toBe(1);
+    expect(existsSync(join(run, 'journal.subzero.lock'))).toBe(false);
+    const after = (await engine.info()).memory.byCategory;
+    expect(after).toEqual(before);
+
+    rmSync(join(run, 'metrics.jsonl'));
+    writeFileSync(join(run, 'metrics.jsonl'), '');
+    await collect(engine.train({ resume: run }));
+    expect((await journalOf(run)).records).toEqual((await journalOf((await train()).run)).records);
+  });
+});
+
+describe('GPU memory', () => {
+  test('is flat after the first step', async () => {
+    const live: number[] = [];
+    const run = join(temporaryFolder(), 'run');
+    const configuration = { ...quick, steps: 200, refresh: 20, evaluateEvery: 50 };
+    const validation = { file: writeRows(optionRows(9)) };
+    for await (const event of engine.train({ model, data: { file }, validation, configuration, out: run })) {
+      if (event.type === 'step') live.push((await engine.info()).memory.liveBytes);
+    }
+    expect(live.length).toBe(200);
+    expect(new Set(live.slice(1, 50)).size).toBe(1);
+    // Evaluations have label rows of their own; after the first of them nothing is added any more.
+    expect(new Set(live.slice(50)).size).toBe(1);
+    expect(live.at(-1)! - live[1]!).toBeLessThanOrEqual(64 * 1024);
+  });
+
+  test('is given back after training, serving and failing', async () => {
+    await train({ steps: 1 });
+    const before = (await engine.info()).memory.byCategory;
+    const { run } = await train({ steps: 3, queries: 2 });
+    await failure(train({ steps: 1, maxRows: 16 }));
+    await failure(train({ steps: 1 }, { out: run }));
+    await engine.loadModel({ id: 'run', path: run });
+    for await (const _ of engine.generate({ model: 'run', prompt: 'a', maxTokens: 3 }));
+    await engine.evaluate({ model: 'run', data: { file } });
+    await engine.unloadModel('run');
+    await engine.exportRun({ run, format: 'safetensors', out: join(temporaryFolder(), 'out') });
+    const { staging: _one, ...after } = (await engine.info()).memory.byCategory;
+    const { staging: _other, ...held } = before;
+    expect(after).toEqual({ ...held, cache: 0 });
+  });
+});
