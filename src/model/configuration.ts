@@ -111,14 +111,31 @@ export function readConfiguration(config: Config, file: string): DecoderConfigur
 }
 
 function count(config: Config, name: string, fallback?: number): number {
+  return wholeNumber(config, name, fallback, 1);
+}
+
+function wholeNumber(config: Config, name: string, fallback?: number, least = 0): number {
   const value = config[name] ?? fallback;
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least) {
     throw new SubzeroError(
       'invalid_data',
-      `"${name}" must be a whole number of at least 1; got ${JSON.stringify(value)}`,
+      value === undefined
+        ? `"${name}" is missing`
+        : `"${name}" must be a whole number of at least ${least}; got ${JSON.stringify(value)}`,
     );
   }
   return value;
+}
+
+/** Elements of a head where the hidden size is split evenly among the heads. */
+function evenHeadWidth(hiddenSize: number, headCount: number): number {
+  if (hiddenSize % headCount !== 0) {
+    throw new SubzeroError(
+      'invalid_data',
+      `the hidden size ${hiddenSize} cannot be split evenly among ${headCount} heads`,
+    );
+  }
+  return hiddenSize / headCount;
 }
 
 function real(config: Config, name: string, fallback: number): number {
@@ -140,8 +157,11 @@ function llamaFamily(config: Config): DecoderConfiguration {
   const hiddenSize = count(config, 'hidden_size');
   const headCount = count(config, 'num_attention_heads');
   const layerCount = count(config, 'num_hidden_layers');
-  const headWidth = count(config, 'head_dim', hiddenSize / headCount);
+  const ownWidth = config.head_dim !== undefined && config.head_dim !== null;
+  const headWidth = ownWidth ? count(config, 'head_dim') : evenHeadWidth(hiddenSize, headCount);
+  const contextLength = count(config, 'max_position_embeddings', 2048);
   // transformers 5 gathers the rotary settings in rope_parameters; older configs spread them.
+  const scaling = parseRopeScaling(config.rope_parameters ?? config.rope_scaling, contextLength);
   const rope = (config.rope_parameters ?? {}) as Config;
   const theta = real({ rope_theta: rope.rope_theta ?? config.rope_theta }, 'rope_theta', 10_000);
   return {
@@ -153,7 +173,7 @@ function llamaFamily(config: Config): DecoderConfiguration {
     headWidth,
     feedForwardSize: count(config, 'intermediate_size'),
     vocabularySize: count(config, 'vocab_size'),
-    contextLength: count(config, 'max_position_embeddings', 2048),
+    contextLength,
     normKind: 'rms',
     normEpsilon: real(config, 'rms_norm_eps', 1e-6),
     normFirst: true,
@@ -162,7 +182,7 @@ function llamaFamily(config: Config): DecoderConfiguration {
       kind: 'rope',
       theta,
       rotaryWidth: headWidth,
-      scaling: parseRopeScaling(config.rope_parameters ?? config.rope_scaling),
+      scaling,
     },
     windows: slidingWindows(config, layerCount),
     tied: config.tie_word_embeddings === true,
@@ -190,29 +210,33 @@ function llamaFamily(config: Config): DecoderConfiguration {
 
 /**
  * Which layers slide. Mistral: all, if a window is given. Qwen: only with use_sliding_window, and then from layer max_window_layers on.
- * Newer configs list it per layer in layer_types.
+ * Newer configs list it per layer in layer_types. Llama knows no window.
  */
 function slidingWindows(config: Config, layerCount: number): (number | undefined)[] {
-  const window = config.sliding_window;
-  const off = typeof window !== 'number' || config.use_sliding_window === false;
-  return Array.from({ length: layerCount }, (_, layer) => {
-    if (off) return undefined;
-    if (Array.isArray(config.layer_types))
-      return config.layer_types[layer] === 'sliding_attention' ? window : undefined;
-    if (config.model_type === 'mistral') return window;
-    if (config.use_sliding_window === true)
-      return layer >= count(config, 'max_window_layers', layerCount) ? window : undefined;
-    return undefined;
-  });
+  const type = String(config.model_type);
+  const slides = type === 'mistral' || (type.startsWith('qwen') && config.use_sliding_window === true);
+  if (!slides || config.sliding_window === null || config.sliding_window === undefined) {
+    return Array.from({ length: layerCount }, () => undefined);
+  }
+  const window = count(config, 'sliding_window');
+  const types = config.layer_types;
+  if (Array.isArray(types)) {
+    return Array.from({ length: layerCount }, (_, layer) =>
+      types[layer] === 'sliding_attention' ? window : undefined,
+    );
+  }
+  const first = type === 'mistral' ? 0 : wholeNumber(config, 'max_window_layers', layerCount);
+  return Array.from({ length: layerCount }, (_, layer) => (layer >= first ? window : undefined));
 }
 
 function optFamily(config: Config): DecoderConfiguration {
   const activations: Record<string, MatmulActivation> = { relu: 'relu', gelu: 'gelu', gelu_new: 'gelu-tanh' };
-  const activation = activations[String(config.activation_function ?? 'relu')];
+  const wanted = String(config.activation_function ?? 'relu');
+  const activation = Object.hasOwn(activations, wanted) ? activations[wanted] : undefined;
   if (!activation) {
     throw new SubzeroError(
       'unsupported',
-      `the activation "${String(config.activation_function)}" is not supported in OPT; expected ${Object.keys(activations).join(', ')}`,
+      `the activation "${wanted}" is not supported in OPT; expected ${Object.keys(activations).join(', ')}`,
     );
   }
   const hiddenSize = count(config, 'hidden_size');
@@ -228,7 +252,7 @@ function optFamily(config: Config): DecoderConfiguration {
     layerCount,
     headCount,
     keyHeadCount: headCount,
-    headWidth: hiddenSize / headCount,
+    headWidth: evenHeadWidth(hiddenSize, headCount),
     feedForwardSize: count(config, 'ffn_dim'),
     vocabularySize: count(config, 'vocab_size'),
     contextLength,

@@ -22,9 +22,15 @@ export type RopeScaling =
       attentionFactor: number;
     };
 
-/** Reads `rope_scaling` (or transformers 5's `rope_parameters`) of a config.json. */
-export function parseRopeScaling(value: unknown): RopeScaling {
+/**
+ * Reads `rope_scaling` (or transformers 5's `rope_parameters`) of a config.json.
+ * @param contextLength what YaRN stretches where the scaling does not name the original context, as in transformers
+ */
+export function parseRopeScaling(value: unknown, contextLength?: number): RopeScaling {
   if (value === null || value === undefined) return { type: 'default' };
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    throw new SubzeroError('invalid_data', `rope scaling must be an object; got ${JSON.stringify(value)}`);
+  }
   const scaling = value as Record<string, unknown>;
   const type = scaling.rope_type ?? scaling.type ?? 'default';
   const number = (name: string, fallback?: number): number => {
@@ -57,7 +63,7 @@ export function parseRopeScaling(value: unknown): RopeScaling {
       return {
         type: 'yarn',
         factor,
-        originalContext: number('original_max_position_embeddings'),
+        originalContext: number('original_max_position_embeddings', contextLength),
         betaFast: number('beta_fast', 32),
         betaSlow: number('beta_slow', 1),
         attentionFactor: number('attention_factor', factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1),
