@@ -6,7 +6,6 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
-import { spread } from '../gpu/recorder.ts';
 import type { Storage, Weight, WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { type OperationContext, perElement } from './context.ts';
@@ -24,7 +23,7 @@ const activationNumber: Readonly<Record<MatmulActivation, number>> = {
 };
 
 /** How the work of a matrix product is cut; see kernels/matmul. */
-export type MatmulVariant = 'naive' | 'direct' | 'lane-columns';
+export type MatmulVariant = 'naive' | 'direct';
 
 export interface MatmulFlags {
   storage: Storage;
@@ -49,7 +48,6 @@ export function matmulKernel(variant: MatmulVariant, flags: MatmulFlags): Kernel
 /** Workgroups that a variant needs for a [rows, columns] result. */
 export function matmulWorkgroups(variant: MatmulVariant, rows: number, columns: number): [number, number] {
   if (variant === 'naive') return perElement(rows * columns);
-  if (variant === 'lane-columns') return spread(Math.ceil(rows / 6) * Math.ceil(columns / 32));
   return perElement(Math.ceil(rows / 4) * Math.ceil(columns / 4));
 }
 
