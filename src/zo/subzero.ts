@@ -52,7 +52,10 @@ export class SubZero {
   readonly #probeTable: GpuBuffer;
   readonly #coefficients: GpuBuffer;
   readonly #factorMap = new Map<string, LowRankFactors>();
-  /** Decoupled weight decay on the base weights since the last fold. */
+  /**
+   * Decoupled weight decay on the base weights since the last fold. Kept in f64: near 1 an f32 step is 6e-8, as large as the decay of
+   * one step at the learning rates of this method.
+   */
   #weightScale = 1;
   /** The period whose factors are on the GPU; −1 before the first. */
   #period = -1;
@@ -189,8 +192,8 @@ export class SubZero {
   }
 
   #recordUpdate({ step, learningRate }: AppliedStep, coefficientOffset: number): void {
-    const decay = Math.fround(1 - learningRate * this.#configuration.weightDecay);
-    this.#weightScale = Math.fround(this.#weightScale * decay);
+    const decay = 1 - learningRate * this.#configuration.weightDecay;
+    this.#weightScale *= decay;
     const blocks = this.#layout.size / 256;
     this.#gpu.recorder.dispatch(
       this.#gpu.kernel({ files: ['random/philox.wgsl', 'zo/update.wgsl'] }),
