@@ -420,6 +420,23 @@ describe('updates', () => {
     });
   });
 
+  test('a decay far below the f32 spacing at 1 still adds up', async () => {
+    const run = { ...settings, model: 'llama-tiny', refresh: 10_000, weightDecay: 0.1 };
+    await withSession(gpu, run, async ({ model, subzero }) => {
+      const name = 'model.layers.0.mlp.up_proj.weight';
+      const before = await weightValues(model, model.weights.get(name)!);
+      const learningRate = Math.fround(2e-7); // 2e-8 a step, 1e-4 in all
+      await subzero.replay(
+        Array.from({ length: 5000 }, (_, step) => ({ step, learningRate, projectedGradients: [0] })),
+      );
+      subzero.foldAll();
+      const after = await weightValues(model, model.weights.get(name)!);
+      const expected = Float64Array.from(before, (value) => value * (1 - learningRate * 0.1) ** 5000);
+      expect(relativeError(after, expected)).toBeLessThan(2e-7);
+      expect(relativeError(after, before)).toBeGreaterThan(9e-5);
+    });
+  });
+
   test('the forward pass with S, scale and decay open equals the one after folding', async () => {
     for (const model of ['llama-tiny', 'opt-tiny-f32', 'opt-postln-tiny', 'mistral-tiny']) {
       const run = { ...settings, model, rank: 6, refresh: 100, weightDecay: 1, learningRate: 1e-2 };
