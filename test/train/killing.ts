@@ -1,0 +1,118 @@
+/**
+ * Training in a process that is killed again and again, as a machine that fails would do it.
+ *
+ * @module
+ */
+
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import process from 'node:process';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { openJournal } from '../../src/zo/journal.ts';
+
+const launcher = fileURLToPath(new URL('../../bin/subzero.mjs', import.meta.url));
+
+/** Uniform numbers in [0, 1) from a seed (mulberry32), so that a failure can be looked at again. */
+export function randomNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** When to kill: that many milliseconds after so many steps were announced (0 = after the start of the process). */
+export interface Moment {
+  afterSteps: number;
+  milliseconds: number;
+}
+
+export interface Ending {
+  /** Whether the process was killed, and did not end by itself before. */
+  killed: boolean;
+  code: number | null;
+  /** The last step that it announced. */
+  announced: number;
+  errors: string;
+}
+
+/** Runs `subzero train` with JSON output, and kills it at the moment with SIGKILL. */
+export async function trainAndKill(parameters: readonly string[], moment: Moment | undefined): Promise<Ending> {
+  const child = spawn(process.execPath, [launcher, 'train', ...parameters, '--json'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let errors = '';
+  let announced = 0;
+  let steps = 0;
+  child.stderr.on('data', (text) => {
+    errors += text;
+  });
+  const kill = async (): Promise<void> => {
+    await sleep(moment!.milliseconds);
+    child.kill('SIGKILL');
+  };
+  if (moment?.afterSteps === 0) void kill();
+  const lines = createInterface(child.stdout);
+  lines.on('line', (line) => {
+    const event = JSON.parse(line) as { type: string; step: number };
+    if (event.type !== 'step') return;
+    announced = event.step;
+    steps++;
+    if (moment && steps === moment.afterSteps) void kill();
+  });
+  const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
+    child.on('close', (exit, by) => resolve([exit, by]));
+  });
+  return { killed: signal === 'SIGKILL', code, announced, errors };
+}
+
+/** What a run went through until it was finished. */
+export interface Ordeal {
+  kills: number;
+  /** The step in the journal at each kill. */
+  steps: number[];
+}
+
+/**
+ * Trains to the end through kills at random moments.
+ *
+ * @param start the parameters that begin the run in folder `run`
+ * @param atLeast kills that must happen: each process gets so few steps before it is killed
+ * @throws Error if a process fails by itself, or a step that was announced is missing from the journal
+ */
+export async function trainThroughKills(
+  start: readonly string[],
+  run: string,
+  { steps, atLeast, seed }: { steps: number; atLeast: number; seed: number },
+): Promise<Ordeal> {
+  const random = randomNumbers(seed);
+  const journal = join(run, 'journal.subzero');
+  const ordeal: Ordeal = { kills: 0, steps: [] };
+  // On average a quarter of what each process may do, because between the order to kill and the end there are more steps.
+  const most = Math.max(1, Math.floor(steps / atLeast / 2));
+  for (;;) {
+    const begun = existsSync(journal);
+    const afterSteps = Math.floor(random() * (most + 1));
+    const moment: Moment = { afterSteps, milliseconds: random() * (afterSteps === 0 ? 600 : 15) };
+    const ending = await trainAndKill(begun ? ['--resume', run] : start, ordeal.kills < atLeast ? moment : undefined);
+    if (!ending.killed) {
+      if (ending.code === 0) return ordeal;
+      throw new Error(`the process ended with ${ending.code}: ${ending.errors}`);
+    }
+    ordeal.kills++;
+    if (!existsSync(journal)) {
+      if (ending.announced > 0) throw new Error(`step ${ending.announced} was announced without a journal`);
+      continue;
+    }
+    const { records } = await openJournal(journal);
+    if (records.length < ending.announced) {
+      throw new Error(`step ${ending.announced} was announced; the journal ends at ${records.length}`);
+    }
+    ordeal.steps.push(records.length);
+  }
+}
