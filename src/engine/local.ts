@@ -66,9 +66,15 @@ export class LocalEngine implements Engine {
   }
 
   async info(): Promise<EngineInfo> {
-    const { vendor, architecture, device, description, software } = this.#gpu.adapter;
+    const { limits } = this.#gpu.device;
     return {
-      adapter: { vendor, architecture, device, description, software },
+      adapter: this.#gpu.adapter,
+      limits: {
+        maxBufferSize: limits.maxBufferSize,
+        maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+        maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+        maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+      },
       features: [...this.#gpu.features],
       memory: this.#gpu.memory.report(),
     };

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { AdapterDescription } from '../gpu/device.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 
 /** Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter. */
@@ -12,8 +13,10 @@ export type WeightStorage = 'auto' | 'f32' | 'f16' | 'bf16';
 
 /** Facts about the opened adapter and the memory in use. */
 export interface EngineInfo {
-  adapter: { vendor: string; architecture: string; device: string; description: string; software: boolean };
+  adapter: AdapterDescription;
   features: string[];
+  /** The limits that decide how large tensors and kernels can be, in bytes or invocations. */
+  limits: Record<string, number>;
   memory: { liveBytes: number; peakBytes: number; byCategory: Record<string, number> };
 }
 

@@ -64,8 +64,17 @@ export class FakeEngine implements Engine {
   async info(): Promise<EngineInfo> {
     if (this.infoFailure) throw this.infoFailure;
     return {
-      adapter: { vendor: 'none', architecture: 'none', device: 'none', description: 'fake adapter', software: true },
+      adapter: {
+        vendor: 'none',
+        architecture: 'none',
+        device: 'none',
+        description: 'fake adapter',
+        software: true,
+        implementation: 'dawn',
+        subgroupMatrixConfigs: [],
+      },
       features: [],
+      limits: {},
       memory: { liveBytes: 1000, peakBytes: 2000, byCategory: { weights: 900, activations: 100 } },
     };
   }

@@ -1,29 +1,91 @@
+import type { EngineInfo } from '../../engine/types.ts';
+import { SubzeroError } from '../../errors.ts';
 import { formatBytes } from '../../format.ts';
+import { listAdapters } from '../../gpu/device.ts';
+import { packageVersion } from '../../version.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { withEngine } from '../with-engine.ts';
+
+/** What each optional feature is good for, for people who wonder whether they miss something. */
+const featureUses: Readonly<Record<string, string>> = {
+  'shader-f16': 'f16 arithmetic; f16 storage works without it',
+  subgroups: 'reductions without workgroup memory',
+  'timestamp-query': 'kernel times measured on the GPU',
+  'chromium-experimental-subgroup-matrix': 'matrix units',
+};
 
 export const doctorCommand = defineCommand({
   name: 'doctor',
   summary: 'Say which GPU is used, what it can do and what is missing',
   usage: ['doctor [options]'],
   options: [{ ...jsonOption, description: 'print the facts as one JSON line' }, ...engineOptions],
-  examples: [{ text: 'the adapter in use', command: 'subzero doctor' }],
+  examples: [
+    { text: 'the adapter in use', command: 'subzero doctor' },
+    { text: 'another one', command: 'subzero doctor --adapter 1' },
+  ],
   async run(context) {
-    return withEngine(context, async (engine) => {
-      const info = await engine.info();
-      if (context.options.json) {
-        context.standardOutput.write(`${JSON.stringify(info)}\n`);
+    const adapters = await listAdapters();
+    try {
+      return await withEngine(context, async (engine) => {
+        const info = await engine.info();
+        context.standardOutput.write(
+          context.options.json
+            ? `${JSON.stringify({ ...info, adapters })}\n`
+            : `${describe(info, adapters).join('\n')}\n`,
+        );
         return 0;
-      }
-      const { description, vendor, architecture, software } = info.adapter;
-      const lines = [
-        `adapter:   ${description || vendor} (${vendor} ${architecture}${software ? ', software' : ''})`,
-        `features:  ${info.features.join(', ')}`,
-        `memory:    ${formatBytes(info.memory.liveBytes)} in use`,
-      ];
-      context.standardOutput.write(`${lines.join('\n')}\n`);
-      return 0;
-    });
+      });
+    } catch (error) {
+      // What is missing is the whole point of this command: print it as its result as well.
+      if (!(error instanceof SubzeroError) || error.code !== 'no_adapter') throw error;
+      context.standardOutput.write(
+        context.options.json
+          ? `${JSON.stringify({ adapter: null, adapters, problem: error.message })}\n`
+          : `subzero ${packageVersion()} on ${runtimeName()}\nadapter      none\n${error.message}\n`,
+      );
+      return 1;
+    }
   },
 });
+
+function describe(info: EngineInfo, adapters: readonly string[]): string[] {
+  const { adapter, features, limits } = info;
+  const lines = [
+    `subzero ${packageVersion()} on ${runtimeName()}`,
+    `adapter      ${adapter.description || adapter.device || adapter.vendor}`,
+    `             ${[adapter.vendor, adapter.architecture, adapter.device].filter(Boolean).join(', ')}; ` +
+      `${adapter.software ? 'software' : 'hardware'}, through ${adapter.implementation === 'dawn' ? 'Dawn (npm webgpu)' : "the runtime's own WebGPU"}`,
+  ];
+  if (adapters.length > 0) {
+    lines.push(
+      ...adapters.map(
+        ({ backend, name }, index) => `${index === 0 ? 'available' : '         '}    ${index}: ${name} (${backend})`,
+      ),
+    );
+  }
+  lines.push(
+    ...Object.entries(featureUses).map(
+      ([feature, use], index) =>
+        `${index === 0 ? 'features' : '        '}     ${features.includes(feature) ? 'yes' : 'no '}  ${feature}: ${use}`,
+    ),
+    `limits       buffer ${formatBytes(limits.maxBufferSize!)}, binding ${formatBytes(limits.maxStorageBufferBindingSize!)} ` +
+      `(larger tensors are split), workgroup memory ${formatBytes(limits.maxComputeWorkgroupStorageSize!)}`,
+  );
+  const matrices = adapter.subgroupMatrixConfigs.map(
+    ({ M, N, K, componentType, resultComponentType }) => `${M}×${N}×${K} ${componentType}→${resultComponentType}`,
+  );
+  lines.push(`matrix units ${matrices.length > 0 ? matrices.join(', ') : 'none'}`);
+  if (adapter.software) {
+    lines.push(
+      'note         no GPU is in use. With one: install its vendor driver for Vulkan and the loader libvulkan.so.1.',
+    );
+  }
+  return lines;
+}
+
+function runtimeName(): string {
+  const { versions } = process;
+  const runtime = (['bun', 'deno'] as const).find((name) => versions[name] !== undefined);
+  return `${runtime ? `${runtime} ${versions[runtime]}` : `node ${versions.node}`}, ${process.platform} ${process.arch}`;
+}
