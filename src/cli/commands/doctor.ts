@@ -58,11 +58,7 @@ function describe(info: EngineInfo, adapters: readonly string[]): string[] {
       `${adapter.software ? 'software' : 'hardware'}, through ${adapter.implementation === 'dawn' ? 'Dawn (npm webgpu)' : "the runtime's own WebGPU"}`,
   ];
   if (adapters.length > 0) {
-    lines.push(
-      ...adapters.map(
-        ({ backend, name }, index) => `${index === 0 ? 'available' : '         '}    ${index}: ${name} (${backend})`,
-      ),
-    );
+    lines.push(...adapters.map((name, index) => `${index === 0 ? 'available' : '         '}    ${index}: ${name}`));
   }
   lines.push(
     ...Object.entries(featureUses).map(
