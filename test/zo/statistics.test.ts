@@ -4,6 +4,7 @@
  * errors, about 7 in a million per comparison.
  */
 
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { batchLoss } from '../../src/train/score.ts';
@@ -11,7 +12,7 @@ import { gaussian, purposes, tensorId } from '../../src/zo/philox.ts';
 import { projectedGradients } from '../../src/zo/subzero.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64, type Parameters64 } from '../support/zo/float64-decoder.ts';
-import { goldenExamples, readGolden } from '../support/zo/golden.ts';
+import { goldenExamples, optionsExample, readFixture, readGolden } from '../support/zo/golden.ts';
 import { probe } from '../support/zo/live.ts';
 import { Mean } from '../support/zo/mean.ts';
 import { type FactoredMatrix, orthonormal, Quadratic, Subspace } from '../support/zo/quadratic.ts';
@@ -237,6 +238,50 @@ describe('on the small transformer', () => {
     // They differ by a second derivative times ε/2 (measured: 0.06 of the size).
     expect(relativeError(oneSided, central)).toBeLessThan(0.2);
     expect(relativeError(oneSided, central)).toBeGreaterThan(0);
+  });
+});
+
+describe('on a real model', () => {
+  test.each(['f32', 'bf16'] as const)('ρ of reviews-3m (%s) is that of full matrices in float64', async (storage) => {
+    const directory = fileURLToPath(new URL('../../examples/reviews-3m', import.meta.url));
+    const rows = readFixture<{ sst2_dev_first8: { prompt_ids: number[]; option_ids: number[][]; label: number }[] }>(
+      'golden/reviews-3m.json',
+    ).sst2_dev_first8;
+    const examples = [rows[0]!, rows[6]!].map((row) => optionsExample(row.prompt_ids, row.option_ids, row.label));
+    const settings = { model: directory, storage, rank: 8, epsilon: 1e-3, queries: 2, seed: 3 };
+    await withSession(gpu(), settings, async (session) => {
+      const { model, subzero, configuration } = session;
+      const losses = await probe(session, examples, 0);
+      const base = await effectiveParameters(model, subzero);
+      const noise = (name: string, query: number, count: number) =>
+        gaussian(settings.seed, { tensor: tensorId(name), step: 0, purpose: purposes.dense, query }, count);
+      const expected: number[] = [];
+      for (let query = 0; query < settings.queries; query++) {
+        for (const sign of [1, -1]) {
+          const moved = new Map<string, Float64Array>();
+          for await (const { weight, rank, scale, u, v } of subzero.factors()) {
+            const s = noise(weight.name, query, rank * rank).map((z) => sign * settings.epsilon * z);
+            const change = { rank, scale, u, s, v };
+            moved.set(weight.name, withChange(base.get(weight.name)!, change, [weight.rows, weight.columns]));
+          }
+          for (const name of model.vectors.keys()) {
+            const values = base.get(name)!;
+            const z = noise(name, query, values.length);
+            moved.set(
+              name,
+              values.map((value, i) => value + sign * settings.epsilon * z[i]!),
+            );
+          }
+          expected.push(optionLoss64(model.configuration, moved, examples));
+        }
+      }
+      for (const [index, loss] of losses.entries()) expect(Math.abs(loss - expected[index]!)).toBeLessThan(2e-6);
+      const rho = projectedGradients(losses, configuration);
+      for (const [query, value] of projectedGradients(expected, configuration).entries()) {
+        expect(Math.abs(value)).toBeGreaterThan(0.1);
+        expect(Math.abs(rho[query]! - value), `${rho[query]} ${value}`).toBeLessThan(2e-3);
+      }
+    });
   });
 });
 
