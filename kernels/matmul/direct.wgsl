@@ -16,12 +16,12 @@ fn rank_one(block: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let column_blocks = (parameters.columns + 3u) / 4u;
   let index = (group.y * groups.x + group.x) * 64u + lane;
-  let row = (index / column_blocks) * 4u;
+  let row = parameters.row_start + (index / column_blocks) * 4u;
   let column = (index % column_blocks) * 4u;
-  if (row >= parameters.rows) {
+  let last_row = parameters.row_start + parameters.rows - 1u;
+  if (row > last_row) {
     return;
   }
-  let last_row = parameters.rows - 1u;
   let last_column = parameters.columns - 1u;
   let rows = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(last_row));
   let columns = min(vec4<u32>(column, column + 1u, column + 2u, column + 3u), vec4<u32>(last_column));

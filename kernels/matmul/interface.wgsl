@@ -2,13 +2,14 @@
 //
 //   y[i, c] = weight_scale · Σ_k x[i, k] · W[c, k]  +  Σ_j q[i, j] · U[c, j]  +  bias[c]        (then ACTIVATION)
 //
-// x: [rows, 4·inner_quads] f32. W: rows of 4·inner_quads stored elements (weights/*.wgsl); a weight may span several buffers, and one launch
+// x: [all rows, 4·inner_quads] f32, of which this launch takes `rows` from row_start on. W: rows of 4·inner_quads stored elements (weights/*.wgsl); a weight may span several buffers, and one launch
 // takes `columns` of its rows: from row `weight_row` of the bound buffer, which is row `output_row` of the whole, to columns
 // column_start … of y. q and U: the low-rank side product, [rows, 4·rank_quads] and [all outputs, 4·rank_quads] f32; rank_quads = 0
 // leaves it out. bias: one vector per probe at bias_offset + probe · bias_stride, the probe being row / rows_per_probe.
 // y: [rows, y_stride] f32; ACCUMULATE adds to what is there (the residual stream).
 
 struct Parameters {
+  row_start: u32,
   rows: u32,
   columns: u32,
   inner_quads: u32,
@@ -63,7 +64,7 @@ fn activate(value: f32) -> f32 {
   return value;
 }
 
-// Epilogue for one element: the sums of both products, the row and the column of this launch.
+// Epilogue for one element: the sums of both products, the row of x and y, and the column of this launch.
 fn finish(base: f32, side: f32, row: u32, column: u32) {
   var value = parameters.weight_scale * base + side;
   if (HAS_BIAS) {

@@ -3,11 +3,11 @@
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
-  let row = index / parameters.columns;
   let column = index % parameters.columns;
-  if (row >= parameters.rows) {
+  if (index / parameters.columns >= parameters.rows) {
     return;
   }
+  let row = parameters.row_start + index / parameters.columns;
   var base = 0.0;
   for (var k = 0u; k < parameters.inner_quads; k++) {
     base += dot(x[row * parameters.inner_quads + k], widen(weight[(parameters.weight_row + column) * parameters.inner_quads + k]));

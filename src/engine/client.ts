@@ -33,6 +33,7 @@ class WorkerEngine implements Engine {
   readonly #calls = new Map<number, PendingCall>();
   #nextId = 1;
   #closed: Error | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(worker: Worker) {
     this.#worker = worker;
@@ -89,10 +90,16 @@ class WorkerEngine implements Engine {
     return this.#call('exportRun', [request]) as Promise<string[]>;
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     if (this.#closed) return;
-    await this.#call('close', []);
+    const ended = this.#call('close', []);
     this.#closed = new SubzeroError('conflict', 'the engine is closed');
+    await ended;
     await this.#worker.terminate();
   }
 
@@ -109,10 +116,10 @@ class WorkerEngine implements Engine {
     if (this.#closed) throw this.#closed;
     const id = this.#nextId++;
     const abort = (): void => this.#send({ kind: 'abort', id });
+    this.#send({ kind: 'call', id, method, arguments: parameters });
     const result = new Promise<unknown>((resolve, reject) => {
       this.#calls.set(id, { resolve, reject, ...(event ? { event } : {}) });
     });
-    this.#send({ kind: 'call', id, method, arguments: parameters });
     if (signal?.aborted) abort();
     signal?.addEventListener('abort', abort, { once: true });
     try {
@@ -178,6 +185,7 @@ export async function openEngine(options: OpenDeviceOptions = {}): Promise<Engin
       else if (message.kind === 'failed') refuse(message.error);
     });
     worker.once('error', reject);
+    worker.once('exit', () => reject(new SubzeroError('gpu', 'the engine thread ended before the GPU was open')));
   });
   return new WorkerEngine(worker);
 }

@@ -48,6 +48,9 @@ interface LoadedModel {
   tokenizer: Tokenizer;
   generator: Generator;
   probes: () => Probes;
+  /** Aborted when the model is unloaded, and what has to end before its memory is freed. */
+  unloading: AbortController;
+  evaluations: Set<Promise<unknown>>;
 }
 
 export class LocalEngine implements Engine {
@@ -96,12 +99,15 @@ export class LocalEngine implements Engine {
         { parameter: 'id' },
       );
     }
-    let loading = this.#loading.get(request.id);
-    if (!loading) {
-      loading = this.#load(request, path).finally(() => this.#loading.delete(request.id));
-      this.#loading.set(request.id, loading);
+    const loading = this.#loading.get(request.id);
+    if (loading) {
+      // Wait for the other request, then judge this one by what is loaded; if the other failed, this one has its own try.
+      await loading.catch(() => {});
+      return this.loadModel(request);
     }
-    return loading;
+    const load = this.#load(request, path).finally(() => this.#loading.delete(request.id));
+    this.#loading.set(request.id, load);
+    return load;
   }
 
   async #load(request: LoadModelRequest, path: string): Promise<ModelInfo> {
@@ -139,6 +145,8 @@ export class LocalEngine implements Engine {
         tokenizer,
         generator: new Generator(model, tokenizer, probes),
         probes,
+        unloading: new AbortController(),
+        evaluations: new Set(),
       });
       return information;
     } catch (error) {
@@ -151,7 +159,9 @@ export class LocalEngine implements Engine {
   async unloadModel(id: string): Promise<void> {
     const loaded = this.#find(id);
     this.#models.delete(id);
-    loaded.generator.destroy();
+    loaded.unloading.abort();
+    await loaded.generator.destroy();
+    await Promise.allSettled(loaded.evaluations);
     loaded.optimizer?.destroy();
     loaded.model.destroy();
   }
@@ -219,7 +229,23 @@ export class LocalEngine implements Engine {
     onProgress?: (done: number, total: number) => void,
     signal?: AbortSignal,
   ): Promise<EvaluationResult> {
-    const { model, probes } = this.#find(request.model);
+    const loaded = this.#find(request.model);
+    const both = signal ? AbortSignal.any([signal, loaded.unloading.signal]) : loaded.unloading.signal;
+    const evaluation = this.#evaluate(loaded, request, onProgress, both);
+    loaded.evaluations.add(evaluation);
+    try {
+      return await evaluation;
+    } finally {
+      loaded.evaluations.delete(evaluation);
+    }
+  }
+
+  async #evaluate(
+    { model, probes }: LoadedModel,
+    request: EvaluateRequest,
+    onProgress: ((done: number, total: number) => void) | undefined,
+    signal: AbortSignal,
+  ): Promise<EvaluationResult> {
     const { examples } = await loadTokenized(model.directory, request.data, {
       split: 'evaluation',
       contextLength: model.configuration.contextLength,
@@ -227,10 +253,7 @@ export class LocalEngine implements Engine {
     });
     const scorer = new Scorer(model, evaluationRows);
     try {
-      return await evaluate(scorer, examples, probes(), {
-        ...(onProgress ? { onProgress } : {}),
-        ...(signal ? { signal } : {}),
-      });
+      return await evaluate(scorer, examples, probes(), { ...(onProgress ? { onProgress } : {}), signal });
     } finally {
       scorer.destroy();
     }

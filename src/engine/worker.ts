@@ -14,6 +14,7 @@ import type { EvaluateRequest, GenerateRequest, TrainRequest } from './types.ts'
 const port = parentPort!;
 const send = (message: WorkerMessage): void => port.postMessage(message);
 const aborts = new Map<number, AbortController>();
+const calls = new Set<Promise<void>>();
 
 async function handle(engine: LocalEngine, id: number, method: string, parameters: unknown[]): Promise<unknown> {
   const controller = new AbortController();
@@ -40,8 +41,7 @@ async function handle(engine: LocalEngine, id: number, method: string, parameter
       case 'models':
       case 'tokenize':
       case 'detokenize':
-      case 'exportRun':
-      case 'close': {
+      case 'exportRun': {
         const call = engine[method] as (...values: unknown[]) => Promise<unknown>;
         return await call.apply(engine, parameters);
       }
@@ -53,6 +53,13 @@ async function handle(engine: LocalEngine, id: number, method: string, parameter
   }
 }
 
+/** Ends what is under way, so that runs are saved and their journals free, and then the engine. */
+async function close(engine: LocalEngine): Promise<void> {
+  for (const controller of aborts.values()) controller.abort();
+  await Promise.all(calls);
+  await engine.close();
+}
+
 try {
   const engine = await LocalEngine.open(workerData as OpenDeviceOptions);
   port.on('message', (message: ClientMessage) => {
@@ -61,10 +68,14 @@ try {
       return;
     }
     const { id, method } = message;
-    handle(engine, id, method, message.arguments).then(
-      (value) => send({ kind: 'result', id, value }),
-      (error) => send({ kind: 'error', id, error: toErrorRecord(error) }),
-    );
+    const work = method === 'close' ? close(engine) : handle(engine, id, method, message.arguments);
+    const call = work
+      .then(
+        (value) => send({ kind: 'result', id, value }),
+        (error) => send({ kind: 'error', id, error: toErrorRecord(error) }),
+      )
+      .finally(() => calls.delete(call));
+    if (method !== 'close') calls.add(call);
   });
   send({ kind: 'ready' });
 } catch (error) {

@@ -59,6 +59,8 @@ export class Generator {
   #waiting: Waiting[] = [];
   #running: Sequence[] = [];
   #looping: Promise<void> | undefined;
+  /** Set once the model is unloaded: what every request gets to hear from then on. */
+  #unloaded: SubzeroError | undefined;
 
   /** @param probes the state of the model to generate with: plain weights, or a run's change */
   constructor(model: Model, tokenizer: Tokenizer, probes: () => Probes) {
@@ -108,6 +110,9 @@ export class Generator {
       yield { type: 'done', finishReason: 'length', text: '', promptTokens: prompt.length, completionTokens: 0 };
       return;
     }
+    // The loop would only now see an abort that came before; its event has passed.
+    if (signal?.aborted) return;
+    if (this.#unloaded) throw this.#unloaded;
     this.#waiting.push({
       tokens: [...prompt],
       promptLength: prompt.length,
@@ -152,6 +157,10 @@ export class Generator {
         if (this.#running.length > 0) await this.#pass();
       }
     } catch (error) {
+      // A pass that failed half-way has taken activations that nobody gives back; nothing is kept of it.
+      this.#model.gpu.recorder.submit();
+      this.#workspace.destroy();
+      this.#buffers.destroy();
       for (const sequence of this.#running) this.#finish(sequence, error);
       for (const sequence of this.#waiting) sequence.events.end(error);
       this.#waiting = [];
@@ -246,6 +255,8 @@ export class Generator {
     const width = configuration.vocabularySize;
     const [data] = await gpu.recorder.read([{ buffer: logits, bytes: labelRows.length * width * 4 }]);
     for (const [row, sequence] of sampled.entries()) {
+      // Unloading may have ended it meanwhile.
+      if (this.#unloaded) return;
       this.#extend(sequence, new Float32Array(data!, row * width * 4, width));
     }
   }
@@ -289,11 +300,14 @@ export class Generator {
     sequence.events.end(error);
   }
 
-  destroy(): void {
+  /** Ends every text with an error and frees the memory once the pass in progress is over. */
+  async destroy(): Promise<void> {
     const error = new SubzeroError('cancelled', 'the model was unloaded');
+    this.#unloaded = error;
     for (const sequence of [...this.#running]) this.#finish(sequence, error);
     for (const { events } of this.#waiting) events.end(error);
     this.#waiting = [];
+    await this.#looping;
     this.#cache?.destroy();
     this.#workspace.destroy();
     this.#buffers.destroy();

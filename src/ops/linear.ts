@@ -54,6 +54,9 @@ export function matmulWorkgroups(variant: MatmulVariant, rows: number, columns: 
 /** One launch of a matmul kernel over rows of one part of a weight. */
 export interface MatmulLaunch {
   x: Activation;
+  /** The rows of x and y that this launch takes; all of x by default. */
+  rowStart?: number;
+  rows?: number;
   weight: Pick<WeightPart, 'buffer'>;
   /** Rows of the bound buffer and of the whole weight at which this launch begins, and how many it takes. */
   weightRow: number;
@@ -77,6 +80,7 @@ export function matmul(
 ): void {
   const { gpu } = context;
   const { x, side, bias } = launch;
+  const rows = launch.rows ?? x.rows;
   gpu.recorder.dispatch(
     gpu.kernel(matmulKernel(variant, flags)),
     [
@@ -88,7 +92,8 @@ export function matmul(
       launch.y,
     ],
     {
-      rows: x.rows,
+      row_start: launch.rowStart ?? 0,
+      rows,
       columns: launch.columns,
       inner_quads: x.columns / 4,
       rank_quads: side ? paddedRank(side.rank) / 4 : 0,
@@ -101,7 +106,7 @@ export function matmul(
       bias_stride: bias?.stride ?? 0,
       weight_scale: launch.weightScale,
     },
-    matmulWorkgroups(variant, x.rows, launch.columns),
+    matmulWorkgroups(variant, rows, launch.columns),
   );
 }
 
