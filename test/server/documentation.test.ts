@@ -1,0 +1,81 @@
+/**
+ * The document of the HTTP service is true: its curl lines run as they stand, and it names every endpoint and setting.
+ */
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { settings, wireName } from '../../server/jobs/hyperparameters.ts';
+import { modelId, type RealServer, startRealServer } from './real-server.ts';
+
+const documentText = readFileSync(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
+
+/** The code blocks of one section. */
+function blocks(heading: string): string[] {
+  const section = documentText.split(/^## /m).find((part) => part.startsWith(heading))!;
+  return [...section.matchAll(/^```bash\n(.*?)^```$/gms)].map((match) => match[1]!);
+}
+
+let server: RealServer;
+let directory: string;
+
+beforeAll(async () => {
+  server = await startRealServer();
+  directory = mkdtempSync(join(tmpdir(), 'subzero curl '));
+});
+
+afterAll(async () => {
+  await server.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Runs a script as a person's shell would, except that it stops at the first failure. */
+async function bash(script: string): Promise<string> {
+  const child = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd: directory });
+  let output = '';
+  let problems = '';
+  child.stdout.on('data', (data) => (output += data));
+  child.stderr.on('data', (data) => (problems += data));
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  expect({ code, problems }, output).toEqual({ code: 0, problems: '' });
+  return output;
+}
+
+test('the ten curl lines go from upload to tuned completion', async () => {
+  const [data, variables, lines, ...others] = blocks('Ten curl lines');
+  expect(others).toEqual([]);
+  const curlLines = lines!.trim().split('\n');
+  expect(curlLines).toHaveLength(10);
+  for (const line of curlLines) expect(line).toMatch(/^([A-Z]+=\$\()?curl -/);
+  expect(variables).toContain('URL=http://127.0.0.1:8080\n');
+
+  // Only the address differs; a mark after each line tells the answers apart.
+  const marked = curlLines.map((line) => `${line}\necho; echo =====`).join('\n');
+  const script = [data, variables!.replace('http://127.0.0.1:8080', server.url), marked].join('\n');
+  const answers = (await bash(script)).split('=====').map((answer) => answer.trim());
+  expect(answers.filter((answer) => answer.startsWith('{"error"'))).toEqual([]);
+  const parsed = (line: number) => JSON.parse(answers[line - 1]!);
+
+  expect(parsed(1).data[0].id).toBe(modelId);
+  expect(parsed(2).choices[0].text).toBe(' good');
+  expect(parsed(5).status).toBe('paused');
+  expect(['queued', 'running']).toContain(parsed(6).status);
+  expect(answers[6]).toContain('Step 60/60');
+  expect(answers[6]).toMatch(/data: \[DONE\]$/);
+  expect(parsed(8).data[0].step_number).toBe(60);
+  const last = parsed(10);
+  expect(last.model).toMatch(/^ft:reviews-3m:mood:/);
+  expect(last.choices[0].text).toBe(' great');
+});
+
+test('the document names every operation and every setting of training', async () => {
+  const { paths } = (await (await fetch(`${server.url}/openapi.json`)).json()) as { paths: Record<string, object> };
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `**\`${method.toUpperCase()} ${path}\`**`),
+  );
+  expect(operations.length).toBeGreaterThan(20);
+  expect(operations.filter((operation) => !documentText.includes(operation))).toEqual([]);
+  expect(settings.map(wireName).filter((name) => !documentText.includes(`\`${name}\``))).toEqual([]);
+});
