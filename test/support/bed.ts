@@ -63,11 +63,15 @@ export class Bed {
   readonly #buffers: GpuBuffer[] = [];
   #poisonSource: GpuBuffer | undefined;
 
-  /** @param poisoned whether activations hold NaN when they are taken (a benchmark leaves that out) */
-  constructor(gpu: Gpu, random: Random, poisoned = true) {
+  /** Whether activations hold NaN when they are taken; a benchmark turns it off once the case is checked. */
+  poisoning = true;
+
+  constructor(gpu: Gpu, random: Random) {
     this.gpu = gpu;
     this.random = random;
-    this.workspace = poisoned ? new PoisonedWorkspace(gpu, (buffer) => this.poison(buffer)) : new Workspace(gpu);
+    this.workspace = new PoisonedWorkspace(gpu, (buffer) => {
+      if (this.poisoning) this.poison(buffer);
+    });
   }
 
   /** A buffer of this case. */

@@ -139,30 +139,41 @@ async function readOutputs(gpu: Gpu, outputs: readonly Output[]): Promise<ArrayB
 }
 
 /**
- * Runs a case on poisoned memory, compares it with its reference, then runs it again and wants the same bits.
+ * Runs a case that is set up on poisoned memory, compares it with its reference, then runs it again and wants the same bits.
  *
+ * @param most elements to compare at most
  * @returns the largest normalised mean squared error of its results
  */
-export async function checkCase(gpu: Gpu, kernelCase: KernelCase, random: Random, most?: number): Promise<number> {
+export async function checkPrepared(
+  bed: Bed,
+  kernelCase: KernelCase,
+  prepared: PreparedCase,
+  most?: number,
+): Promise<number> {
+  const { gpu, random } = bed;
+  prepared.reset?.();
+  const outputs = prepared.record();
+  const first = await readOutputs(gpu, outputs);
+  let worst = 0;
+  for (const [index, output] of outputs.entries()) {
+    worst = Math.max(worst, compare(output, first[index]!, kernelCase.tolerance, random, most));
+    if (output.guarded) checkGuard(output, first[index]!);
+  }
+  prepared.reset?.();
+  const second = await readOutputs(gpu, prepared.record());
+  for (const [index, data] of second.entries()) {
+    if (Buffer.compare(Buffer.from(data), Buffer.from(first[index]!)) !== 0) {
+      throw new Error(`${outputs[index]!.name}: the same inputs gave other bits the second time`);
+    }
+  }
+  return worst;
+}
+
+/** Sets a case up, checks it (see {@link checkPrepared}) and takes it down. */
+export async function checkCase(gpu: Gpu, kernelCase: KernelCase, random: Random): Promise<number> {
   const bed = new Bed(gpu, random);
   try {
-    const prepared = kernelCase.prepare(bed);
-    prepared.reset?.();
-    const outputs = prepared.record();
-    const first = await readOutputs(gpu, outputs);
-    let worst = 0;
-    for (const [index, output] of outputs.entries()) {
-      worst = Math.max(worst, compare(output, first[index]!, kernelCase.tolerance, random, most));
-      if (output.guarded) checkGuard(output, first[index]!);
-    }
-    prepared.reset?.();
-    const second = await readOutputs(gpu, prepared.record());
-    for (const [index, data] of second.entries()) {
-      if (Buffer.compare(Buffer.from(data), Buffer.from(first[index]!)) !== 0) {
-        throw new Error(`${outputs[index]!.name}: the same inputs gave other bits the second time`);
-      }
-    }
-    return worst;
+    return await checkPrepared(bed, kernelCase, kernelCase.prepare(bed));
   } finally {
     bed.destroy();
   }

@@ -64,11 +64,17 @@ export function store(
   storage: Storage,
 ): StoredMatrix {
   if (storage === 'f32') return { rows, columns, storage, bits: values, values };
-  const bits = Uint16Array.from(values, storage === 'f16' ? halfBelow : brainBelow);
+  const narrow = storage === 'f16' ? halfBelow : brainBelow;
+  // A loop: `Uint16Array.from` makes an ordinary array first, too large for the heap at a model's size.
+  const bits = new Uint16Array(values.length);
+  for (let index = 0; index < values.length; index++) bits[index] = narrow(values[index]!);
   return { rows, columns, storage, bits, values: widenAll(bits, storage) };
 }
 
 /** The values of stored bits. */
 export function widenAll(bits: Uint16Array, storage: 'f16' | 'bf16'): Float32Array<ArrayBuffer> {
-  return Float32Array.from(bits, storage === 'f16' ? fromHalf : fromBrain);
+  const widen = storage === 'f16' ? fromHalf : fromBrain;
+  const values = new Float32Array(bits.length);
+  for (let index = 0; index < bits.length; index++) values[index] = widen(bits[index]!);
+  return values;
 }

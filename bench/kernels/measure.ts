@@ -1,0 +1,108 @@
+/**
+ * One case: checked against its reference, then timed.
+ *
+ * @module
+ */
+
+import type { Gpu } from '../../src/gpu/gpu.ts';
+import { Profiler } from '../../src/gpu/profiler.ts';
+import { Bed } from '../../test/support/bed.ts';
+import { checkPrepared, type KernelCase } from '../../test/support/case.ts';
+import { Random } from '../../test/support/random.ts';
+import type { Roofline } from './roofline.ts';
+
+/** What is known of a case after it ran; times in milliseconds. */
+export interface Measurement {
+  operation: string;
+  name: string;
+  /** Normalised mean squared error against the float64 reference. */
+  error: number;
+  /** Median time of the kernels by GPU timestamps; absent where the adapter has none. */
+  gpuMilliseconds?: number;
+  /** Time per run of many in a row, recording and submission included. */
+  wallMilliseconds: number;
+  gigaflopsPerSecond: number;
+  gigabytesPerSecond: number;
+  /** Time that the roofline allows over the time it took. */
+  rooflineShare: number;
+}
+
+/** Elements of a result that are compared before it is timed. */
+const comparedElements = 1 << 12;
+
+const warmUpRuns = 2;
+
+/** How many runs fill a time, given how long one takes. */
+function runsFor(seconds: number, milliseconds: number): number {
+  return Math.min(200, Math.max(3, Math.ceil((seconds * 1000) / Math.max(milliseconds, 1e-3))));
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/**
+ * Checks and times a case.
+ *
+ * @param seconds how long to repeat it for each of the two clocks
+ * @throws Error when the case is wrong: a wrong kernel has no speed
+ */
+export async function measureCase(
+  gpu: Gpu,
+  kernelCase: KernelCase,
+  roofline: Roofline,
+  options: { seed: number; seconds: number },
+): Promise<Measurement> {
+  const bed = new Bed(gpu, new Random(options.seed, `${kernelCase.operation} ${kernelCase.name}`));
+  try {
+    const prepared = kernelCase.prepare(bed);
+    const error = await checkPrepared(bed, kernelCase, prepared, comparedElements);
+    bed.poisoning = false;
+    const wallOf = async (runs: number): Promise<number> => {
+      prepared.reset?.();
+      await gpu.idle();
+      const start = performance.now();
+      for (let run = 0; run < runs; run++) prepared.record();
+      gpu.recorder.submit();
+      await gpu.idle();
+      return (performance.now() - start) / runs;
+    };
+    const runs = runsFor(options.seconds, await wallOf(warmUpRuns));
+    const wallMilliseconds = await wallOf(runs);
+    let gpuMilliseconds: number | undefined;
+    if (gpu.features.has('timestamp-query')) {
+      const profiler = new Profiler(gpu);
+      gpu.recorder.profiler = profiler;
+      const times: number[] = [];
+      try {
+        for (let run = 0; run < runs; run++) {
+          prepared.reset?.();
+          prepared.record();
+          const timings = await profiler.collect();
+          times.push(timings.reduce((sum, { start, end }) => sum + (end - start), 0) / 1e6);
+        }
+      } finally {
+        gpu.recorder.profiler = undefined;
+        profiler.destroy();
+      }
+      gpuMilliseconds = median(times);
+    }
+    // A clock too coarse for the kernel says 0.
+    const milliseconds = gpuMilliseconds || wallMilliseconds;
+    const ideal = Math.max(kernelCase.flops / roofline.flopsPerSecond, kernelCase.bytes / roofline.bytesPerSecond);
+    return {
+      operation: kernelCase.operation,
+      name: kernelCase.name,
+      error,
+      ...(gpuMilliseconds === undefined ? {} : { gpuMilliseconds }),
+      wallMilliseconds,
+      gigaflopsPerSecond: kernelCase.flops / milliseconds / 1e6,
+      gigabytesPerSecond: kernelCase.bytes / milliseconds / 1e6,
+      rooflineShare: (ideal * 1000) / milliseconds,
+    };
+  } finally {
+    bed.destroy();
+  }
+}

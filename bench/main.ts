@@ -1,0 +1,31 @@
+/**
+ * Benchmarks: `node bench/main.ts <name> [options]`.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../src/errors.ts';
+import * as kernels from './kernels.ts';
+
+/** Every benchmark by name; each returns its exit code. */
+const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promise<number>; usage: string }>> = {
+  kernels: { run: kernels.benchKernels, usage: kernels.usage },
+};
+
+const [name = '', ...args] = process.argv.slice(2);
+const benchmark = benchmarks[name];
+
+if (!benchmark || args.includes('--help')) {
+  const text = (benchmark ? [benchmark] : Object.values(benchmarks)).map(({ usage }) => usage).join('\n\n');
+  console.log(text);
+  process.exitCode = benchmark || name === '' || name === '--help' ? 0 : 2;
+} else {
+  try {
+    process.exitCode = await benchmark.run(args);
+  } catch (error) {
+    const option = error instanceof TypeError && String((error as { code?: string }).code).startsWith('ERR_PARSE_ARGS');
+    if (!(error instanceof SubzeroError) && !option) throw error;
+    console.error(`error: ${error.message}`);
+    process.exitCode = 2;
+  }
+}
