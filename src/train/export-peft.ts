@@ -2,44 +2,44 @@
  * The change of one SubZero period as a PEFT adapter directory.
  *
  * ΔW = μ U S Vᵀ is a LoRA with A = Vᵀ, B = μ U S and scaling 1. PEFT stores embeddings the other way round (ΔWᵀ = B A): there A = Uᵀ and
- * B = μ V Sᵀ. A tied output head gets its own pair with the same product. Changed 1-D parameters go in as whole modules
- * (norms, `modules_to_save`) and as biases (`bias: all`).
+ * B = μ V Sᵀ. A tied output head gets its own pair with the same product, because PEFT looks at the two modules apart; it must
+ * not be merged there (`merge_and_unload` would add both pairs to the one matrix), the safetensors export is the merged model.
+ * Learned position embeddings, which PEFT cannot wrap where rows are read at an offset, and norms go in as whole modules
+ * (`modules_to_save`), the other 1-D parameters as biases (`bias: all`).
  *
  * @module
  */
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SubzeroError } from '../errors.ts';
-import { type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import type { Model } from '../model/model.ts';
+import { bytesToF32, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import type { Weight } from '../tensor/weight.ts';
 import type { RestoredRun } from './run.ts';
+import { dtypeOfStorage, weightBytes } from './weight-bytes.ts';
 
 const prefix = 'base_model.model.';
 
 /** @returns the files written: adapter_config.json and adapter_model.safetensors */
 export async function writePeftAdapter({ model, optimizer, journal }: RestoredRun, out: string): Promise<string[]> {
   const { configuration } = model;
-  const embeddings = new Set([
-    `${configuration.embedding}.weight`,
-    ...(configuration.position.kind === 'learned' ? [`${configuration.position.name}.weight`] : []),
-  ]);
-  if (configuration.position.kind === 'learned') {
-    throw new SubzeroError(
-      'unsupported',
-      'PEFT cannot wrap learned position embeddings that read rows at an offset, as OPT has them; export as safetensors',
-      { parameter: 'format' },
-    );
-  }
+  const positions = configuration.position.kind === 'learned' ? configuration.position.name : undefined;
   const tensors: TensorToWrite[] = [];
   const ranks = new Map<string, number>();
+  const saved = new Set<string>();
   const add = (name: string, shape: number[], values: Float32Array): void => {
     tensors.push({ name, dtype: 'F32', shape, data: () => [new Uint8Array(values.buffer)] });
   };
   for await (const { weight, rank, scale, u, s, v } of optimizer.factors()) {
     const module = weight.name.replace(/\.weight$/, '');
-    ranks.set(module, rank);
     const b = multiply(u, weight.rows, s, rank, false, scale);
-    if (embeddings.has(weight.name)) {
+    if (module === positions) {
+      saved.add(module);
+      add(`${prefix}${module}.weight`, [weight.rows, weight.columns], await addedTo(model, weight, b, v, rank));
+      continue;
+    }
+    ranks.set(module, rank);
+    if (module === configuration.embedding) {
       add(`${prefix}${module}.lora_embedding_A`, [rank, weight.rows], transpose(u, weight.rows, rank));
       add(
         `${prefix}${module}.lora_embedding_B`,
@@ -59,7 +59,6 @@ export async function writePeftAdapter({ model, optimizer, journal }: RestoredRu
     add(`${prefix}${module}.lora_A.weight`, [rank, weight.columns], transpose(v, weight.columns, rank));
     add(`${prefix}${module}.lora_B.weight`, [weight.rows, rank], b);
   }
-  const saved = new Set<string>();
   let biases = false;
   for (const [name, values] of await optimizer.vectorValues()) {
     const module = name.replace(/\.(weight|bias)$/, '');
@@ -95,6 +94,32 @@ export async function writePeftAdapter({ model, optimizer, journal }: RestoredRu
   await writeSafetensors(files[0]!, tensors, { format: 'pt' });
   await writeFile(files[1]!, `${JSON.stringify(config, null, 2)}\n`);
   return files;
+}
+
+/** The stored weight + B Vᵀ, sums in f64. */
+async function addedTo(
+  model: Model,
+  weight: Weight,
+  b: Float32Array,
+  v: Float32Array,
+  rank: number,
+): Promise<Float32Array> {
+  const { rows, columns } = weight;
+  const result = new Float32Array(rows * columns);
+  let filled = 0;
+  for await (const bytes of weightBytes(model.gpu, weight)) {
+    const values = bytesToF32(dtypeOfStorage[weight.storage], bytes);
+    result.set(values, filled);
+    filled += values.length;
+  }
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      let sum = 0;
+      for (let k = 0; k < rank; k++) sum += b[row * rank + k]! * v[column * rank + k]!;
+      result[row * columns + column]! += sum;
+    }
+  }
+  return result;
 }
 
 /** scale · M S (or M Sᵀ) with M [rows, rank], sums in f64. */

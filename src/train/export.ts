@@ -9,14 +9,10 @@ import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
-import { storageBytes, type Weight } from '../tensor/weight.ts';
 import { writePeftAdapter } from './export-peft.ts';
 import { restoreRun } from './run.ts';
+import { dtypeOfStorage, weightBytes } from './weight-bytes.ts';
 
-/** Bytes read back from the GPU at a time. */
-const readBytes = 16 * 1024 * 1024;
-
-const dtypeOfStorage = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 const torchDtype = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
 
 /**
@@ -92,19 +88,5 @@ export async function exportRun(
   } finally {
     optimizer.destroy();
     model.destroy();
-  }
-}
-
-/** A weight's bytes as stored, piece by piece. */
-export async function* weightBytes(gpu: Gpu, weight: Weight): AsyncGenerator<Uint8Array> {
-  const rowBytes = weight.columns * storageBytes[weight.storage];
-  for (const part of weight.parts) {
-    const total = part.rowCount * rowBytes;
-    for (let offset = 0; offset < total; offset += readBytes) {
-      const [data] = await gpu.recorder.read([
-        { buffer: part.buffer, offset, bytes: Math.min(readBytes, total - offset) },
-      ]);
-      yield new Uint8Array(data!);
-    }
   }
 }
