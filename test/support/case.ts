@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from 'node:buffer';
 import type { GpuBuffer } from '../../src/gpu/buffer.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { Bed, poisonBits } from './bed.ts';
