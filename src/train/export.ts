@@ -8,6 +8,7 @@ import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { writePeftAdapter } from './export-peft.ts';
 import { restoreRun } from './run.ts';
@@ -44,6 +45,13 @@ export async function exportRun(
           'unsupported',
           `an adapter holds the change of one period only; step ${step} is beyond the first fold at step ` +
             `${journal.header.configuration.refresh}. Export as safetensors, or an earlier step (--step).`,
+          { parameter: 'format' },
+        );
+      }
+      if (step > 0 && journal.header.configuration.weightDecay > 0) {
+        throw new SubzeroError(
+          'unsupported',
+          'weight decay shrinks the base weights, which an adapter cannot say; export as safetensors',
           { parameter: 'format' },
         );
       }
@@ -85,8 +93,15 @@ export async function exportRun(
       written.push(target);
     }
     return written;
+  } catch (error) {
+    throw isFileError(error) ? diskError(error, request.out, 'write to') : error;
   } finally {
     optimizer.destroy();
     model.destroy();
   }
+}
+
+/** Whether the file system threw it, as opposed to us or the GPU. */
+function isFileError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
 }

@@ -1,0 +1,321 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local.ts';
+import { SubzeroError } from '../../src/errors.ts';
+import { Gpu } from '../../src/gpu/gpu.ts';
+import { sequenceLogits } from '../../src/model/logits.ts';
+import { Model } from '../../src/model/model.ts';
+import { bytesToF32, openModelWeights, openSafetensors, type TensorSource } from '../../src/safetensors/index.ts';
+import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import { restoreRun } from '../../src/train/run.ts';
+import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
+
+let gpu: Gpu;
+let engine: LocalEngine;
+
+beforeAll(async () => {
+  gpu = await Gpu.open();
+  engine = new LocalEngine(gpu);
+});
+afterAll(async () => {
+  await engine.close();
+  removeTemporary();
+});
+
+const tokens = [3, 17, 55, 90, 12, 7, 33, 41, 2, 96];
+
+async function train(
+  name: string,
+  configuration: Partial<TrainConfiguration> = {},
+): Promise<{ run: string; base: string }> {
+  const run = join(temporaryFolder(), 'run');
+  const base = tinyModel(name);
+  const file = writeRows(optionRows());
+  await collect(engine.train({ model: base, data: { file }, configuration: { ...quick, ...configuration }, out: run }));
+  return { run, base };
+}
+
+async function exportTo(
+  run: string,
+  format: 'safetensors' | 'peft',
+  step?: number,
+): Promise<{ out: string; files: string[] }> {
+  const out = join(temporaryFolder(), 'out');
+  const files = await engine.exportRun({ run, format, out, ...(step === undefined ? {} : { step }) });
+  return { out, files };
+}
+
+/** Logits of the run as it is served: base weights and open factors. */
+async function logitsOfRun(run: string, folded: boolean): Promise<Float32Array[]> {
+  const { model, optimizer } = await restoreRun(gpu, run);
+  if (folded) optimizer.foldAll();
+  const logits = await sequenceLogits(model, tokens, optimizer.current);
+  optimizer.destroy();
+  model.destroy();
+  return logits;
+}
+
+async function logitsOfModel(directory: string): Promise<Float32Array[]> {
+  const model = await Model.load(gpu, directory);
+  const logits = await sequenceLogits(model, tokens);
+  model.destroy();
+  return logits;
+}
+
+/** The largest difference, in units of the largest logit. */
+function difference(one: readonly Float32Array[], other: readonly Float32Array[]): number {
+  const size = Math.max(...one.map((row) => Math.max(...row.map(Math.abs))));
+  return Math.max(...one.map((row, i) => Math.max(...row.map((value, j) => Math.abs(value - other[i]![j]!))))) / size;
+}
+
+async function failure(work: Promise<unknown>): Promise<SubzeroError> {
+  const error = await work.then(
+    () => new Error('nothing was thrown'),
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(SubzeroError);
+  return error as SubzeroError;
+}
+
+async function values(source: TensorSource, name: string): Promise<Float32Array> {
+  return bytesToF32(source.tensors.get(name)!.dtype, await source.read(name));
+}
+
+describe('a model directory', () => {
+  test.each(['llama-tiny', 'opt-tiny', 'qwen2-tiny', 'qwen3-tiny'])('%s has the logits of the run', async (name) => {
+    // Seven steps: two of them behind a fold.
+    const { run, base } = await train(name, { steps: 7, storage: 'f32' });
+    const { out } = await exportTo(run, 'safetensors');
+    const exported = await logitsOfModel(out);
+    // The same weights; only the order of sums may differ between kernels with and without a side product.
+    expect(difference(await logitsOfRun(run, true), exported)).toBeLessThan(1e-6);
+    // Folding rounds W + ΔW to f32 once; the factored form never does.
+    expect(difference(await logitsOfRun(run, false), exported)).toBeLessThan(1e-5);
+    expect(difference(await logitsOfModel(base), exported)).toBeGreaterThan(1e-3);
+  });
+
+  test.each([
+    // Half an ulp of the stored weights, relative: 2⁻¹² and 2⁻⁹; logits sum many of them.
+    { storage: 'f16', dtype: 'F16', torch: 'float16', tolerance: 2e-3 },
+    { storage: 'bf16', dtype: 'BF16', torch: 'bfloat16', tolerance: 2e-2 },
+    { storage: 'f32', dtype: 'F32', torch: 'float32', tolerance: 1e-5 },
+  ] as const)('in $storage keeps the type that it was trained in', async ({ storage, dtype, torch, tolerance }) => {
+    const { run, base } = await train('llama-tiny', { steps: 7, storage });
+    const { out, files } = await exportTo(run, 'safetensors');
+    expect(difference(await logitsOfRun(run, false), await logitsOfModel(out))).toBeLessThan(tolerance);
+
+    const [source, original] = [await openModelWeights(out), await openModelWeights(base)];
+    expect([...source.tensors.keys()].sort()).toEqual([...original.tensors.keys()].sort());
+    for (const [tensor, entry] of source.tensors) {
+      expect(entry.dtype).toBe(dtype);
+      expect(entry.shape).toEqual(original.tensors.get(tensor)!.shape);
+    }
+    await source.close();
+    await original.close();
+
+    expect(files.sort()).toEqual(
+      readdirSync(out)
+        .map((file) => join(out, file))
+        .sort(),
+    );
+    const config = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8')) as Record<string, unknown>;
+    const before = JSON.parse(readFileSync(join(base, 'config.json'), 'utf8')) as Record<string, unknown>;
+    expect(config).toEqual({ ...before, torch_dtype: torch });
+    expect(readFileSync(join(out, 'tokenizer.json'))).toEqual(readFileSync(join(base, 'tokenizer.json')));
+  });
+
+  test('can be served and trained on like any other', async () => {
+    const { run } = await train('llama-tiny', { steps: 3 });
+    const { out } = await exportTo(run, 'safetensors');
+    await engine.loadModel({ id: 'exported', path: out });
+    let text = '';
+    for await (const event of engine.generate({ model: 'exported', prompt: 'a', maxTokens: 4, temperature: 0 })) {
+      if (event.type === 'done') text = event.text;
+    }
+    expect(text.length).toBeGreaterThan(0);
+    await engine.unloadModel('exported');
+    const again = join(temporaryFolder(), 'run');
+    const data = { file: writeRows(optionRows()) };
+    const events = await collect(engine.train({ model: out, data, configuration: { ...quick, steps: 1 }, out: again }));
+    expect(events.at(-1)).toMatchObject({ outcome: 'finished' });
+  });
+
+  test('is not written over another', async () => {
+    const { run, base } = await train('llama-tiny', { steps: 1 });
+    const before = readFileSync(join(base, 'model.safetensors'));
+    for (const format of ['safetensors', 'peft'] as const) {
+      const error = await failure(engine.exportRun({ run, format, out: base }));
+      expect(error).toMatchObject({ code: 'conflict', parameter: 'out' });
+    }
+    expect(Buffer.compare(readFileSync(join(base, 'model.safetensors')), before)).toBe(0);
+  });
+
+  test('where no folder can be made, says so', async () => {
+    const { run } = await train('llama-tiny', { steps: 1 });
+    const blocked = join(writeRows('', temporaryFolder(), 'a-file'), 'out');
+    const error = await failure(engine.exportRun({ run, format: 'safetensors', out: blocked }));
+    expect(error.code).toBe('io');
+    expect(error.message).toContain(blocked);
+    // The engine is none the worse for it.
+    expect(existsSync((await exportTo(run, 'safetensors')).out)).toBe(true);
+  });
+
+  test('of a folder that is no run', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'journal.subzero'), 'not one');
+    expect((await failure(exportTo(folder, 'safetensors'))).code).toBe('invalid_data');
+    expect((await failure(exportTo(join(folder, 'missing'), 'safetensors'))).code).toBe('not_found');
+  });
+});
+
+interface AdapterConfig {
+  r: number;
+  lora_alpha: number;
+  rank_pattern: Record<string, number>;
+  alpha_pattern: Record<string, number>;
+  target_modules: string[];
+  modules_to_save: string[] | null;
+  bias: string;
+}
+
+/** scale · B A as PEFT computes it, [rows of B, columns of A]. */
+function product(b: Float32Array, a: Float32Array, rank: number, scale: number): Float64Array {
+  const [rows, columns] = [b.length / rank, a.length / rank];
+  const result = new Float64Array(rows * columns);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) {
+      for (let k = 0; k < rank; k++) result[i * columns + j]! += scale * b[i * rank + k]! * a[k * columns + j]!;
+    }
+  }
+  return result;
+}
+
+describe('a PEFT adapter', () => {
+  // As PEFT 0.21 on transformers 5.23 loads it; there base and adapter gave the logits of our run within 2e-5.
+  test('of a Llama with tied embeddings has the names and shapes that PEFT looks for', async () => {
+    const { run, base } = await train('llama-tiny', { steps: 5, rank: 24 });
+    const { out, files } = await exportTo(run, 'peft');
+    expect(files).toEqual([join(out, 'adapter_model.safetensors'), join(out, 'adapter_config.json')]);
+    const source = await openSafetensors(files[0]!);
+    const shapes = Object.fromEntries([...source.tensors].map(([name, { shape }]) => [name, shape]));
+    await source.close();
+    const layer = (index: number) => {
+      const at = `base_model.model.model.layers.${index}`;
+      return {
+        [`${at}.input_layernorm.weight`]: [32],
+        [`${at}.post_attention_layernorm.weight`]: [32],
+        [`${at}.self_attn.q_proj.lora_A.weight`]: [24, 32],
+        [`${at}.self_attn.q_proj.lora_B.weight`]: [32, 24],
+        // Two key heads of width 8: the smaller side clips the rank.
+        [`${at}.self_attn.k_proj.lora_A.weight`]: [16, 32],
+        [`${at}.self_attn.k_proj.lora_B.weight`]: [16, 16],
+        [`${at}.self_attn.v_proj.lora_A.weight`]: [16, 32],
+        [`${at}.self_attn.v_proj.lora_B.weight`]: [16, 16],
+        [`${at}.self_attn.o_proj.lora_A.weight`]: [24, 32],
+        [`${at}.self_attn.o_proj.lora_B.weight`]: [32, 24],
+        [`${at}.mlp.gate_proj.lora_A.weight`]: [24, 32],
+        [`${at}.mlp.gate_proj.lora_B.weight`]: [64, 24],
+        [`${at}.mlp.up_proj.lora_A.weight`]: [24, 32],
+        [`${at}.mlp.up_proj.lora_B.weight`]: [64, 24],
+        [`${at}.mlp.down_proj.lora_A.weight`]: [24, 64],
+        [`${at}.mlp.down_proj.lora_B.weight`]: [32, 24],
+      };
+    };
+    expect(shapes).toEqual({
+      'base_model.model.model.embed_tokens.lora_embedding_A': [24, 160],
+      'base_model.model.model.embed_tokens.lora_embedding_B': [32, 24],
+      'base_model.model.lm_head.lora_A.weight': [24, 32],
+      'base_model.model.lm_head.lora_B.weight': [160, 24],
+      'base_model.model.model.norm.weight': [32],
+      ...layer(0),
+      ...layer(1),
+    });
+    const config = JSON.parse(readFileSync(files[1]!, 'utf8')) as AdapterConfig;
+    const clipped = Object.fromEntries(
+      [0, 1].flatMap((index) => ['k', 'v'].map((kind) => [`model.layers.${index}.self_attn.${kind}_proj`, 16])),
+    );
+    expect(config).toMatchObject({
+      peft_type: 'LORA',
+      task_type: 'CAUSAL_LM',
+      base_model_name_or_path: base,
+      r: 24,
+      lora_alpha: 24,
+      rank_pattern: clipped,
+      alpha_pattern: clipped,
+      bias: 'none',
+    });
+    const modules = Object.keys(shapes).flatMap(
+      (name) => /^base_model\.model\.(.*)\.lora_(embedding_)?A/.exec(name)?.[1] ?? [],
+    );
+    expect(config.target_modules.sort()).toEqual(modules.sort());
+  });
+
+  test.each(['llama-tiny', 'opt-tiny', 'opt-postln-tiny', 'qwen2-tiny', 'mistral-tiny'])(
+    '%s: base and adapter make the merged weights',
+    async (name) => {
+      const { run, base } = await train(name, { steps: 5, rank: 6, storage: 'f32' });
+      const adapter = await exportTo(run, 'peft');
+      const config = JSON.parse(readFileSync(join(adapter.out, 'adapter_config.json'), 'utf8')) as AdapterConfig;
+      const [weights, merged] = [
+        await openModelWeights(base),
+        await openModelWeights((await exportTo(run, 'safetensors')).out),
+      ];
+      const source = await openSafetensors(adapter.files[0]!);
+      const at = 'base_model.model.';
+      const has = (key: string) => source.tensors.has(at + key);
+      for (const [tensor, { shape }] of merged.tensors) {
+        const module = tensor.replace(/\.(weight|bias)$/, '');
+        const expected = await values(merged, tensor);
+        const start = await values(weights, tensor);
+        const rank = config.rank_pattern[module] ?? config.r;
+        const scale = (config.alpha_pattern[module] ?? config.lora_alpha) / rank;
+        let actual: ArrayLike<number>;
+        if (shape.length === 2 && has(`${module}.lora_A.weight`)) {
+          const b = await values(source, `${at}${module}.lora_B.weight`);
+          const change = product(b, await values(source, `${at}${module}.lora_A.weight`), rank, scale);
+          actual = start.map((value, i) => value + change[i]!);
+        } else if (has(`${module}.lora_embedding_A`)) {
+          const b = await values(source, `${at}${module}.lora_embedding_B`);
+          const a = await values(source, `${at}${module}.lora_embedding_A`);
+          // PEFT transposes the product for embeddings.
+          const change = product(b, a, rank, scale);
+          const [rows, columns] = shape as [number, number];
+          actual = start.map((value, i) => value + change[(i % columns) * rows + Math.floor(i / columns)]!);
+          // A tied head must say the same change again; one of its own is looked at on its own.
+          if (!merged.tensors.has('lm_head.weight')) {
+            const headB = await values(source, `${at}lm_head.lora_B.weight`);
+            const head = product(headB, await values(source, `${at}lm_head.lora_A.weight`), rank, scale);
+            expect(Math.max(...head.map((value, i) => Math.abs(start[i]! + value - expected[i]!)))).toBeLessThan(1e-6);
+          }
+        } else if (tensor.endsWith('.bias') && has(`${module}.base_layer.bias`)) {
+          expect(config.bias).toBe('all');
+          actual = await values(source, `${at}${module}.base_layer.bias`);
+        } else {
+          expect(config.modules_to_save).toContain(module);
+          actual = await values(source, at + tensor);
+        }
+        const error = Math.max(...Array.from(expected, (value, i) => Math.abs(value - actual[i]!)));
+        expect(error, tensor).toBeLessThan(1e-6);
+        expect(Math.max(...Array.from(expected, (value, i) => Math.abs(value - start[i]!))), tensor).toBeGreaterThan(0);
+      }
+      for (const opened of [weights, merged, source]) await opened.close();
+    },
+  );
+
+  test('is refused behind a fold, and made for a step before it', async () => {
+    const { run } = await train('llama-tiny', { steps: 6 });
+    const error = await failure(exportTo(run, 'peft'));
+    expect(error).toMatchObject({ code: 'unsupported', parameter: 'format' });
+    expect(error.message).toContain('step 6');
+    expect(error.message).toContain('step 5');
+    expect((await exportTo(run, 'peft', 5)).files.length).toBe(2);
+  });
+
+  test('is refused with weight decay, which it could not say', async () => {
+    const { run } = await train('llama-tiny', { steps: 2, weightDecay: 0.1 });
+    const error = await failure(exportTo(run, 'peft'));
+    expect(error.code).toBe('unsupported');
+    expect(error.message).toContain('weight decay');
+  });
+});
