@@ -1,6 +1,7 @@
-// The update of the trainable state: state[e] ← decay_e · state[e] − Σ_k coefficient_k · z_k[e].
+// The update of the trainable state: state[e] ← decay_e · state[e] − Σ_k coefficient_k · d_k[e], d being the direction (zo/direction.wgsl).
 //
-// Layout of state and blocks as in zo/perturb.wgsl. coefficients[coefficient_offset + k] = learning rate · ρ_k / K, made on the CPU in f64 and rounded once.
+// Layout of state, blocks and shape as in zo/perturb.wgsl. coefficients[coefficient_offset + k] = learning rate · ρ_k / K, made on the CPU in
+// f64 and rounded once. All directions are those of the state before the update.
 // decay is the decoupled weight decay of this step, 1 for none; it acts on the S matrices (blocks[b].w bit 1 set), not on 1-D parameters.
 
 struct Parameters {
@@ -16,7 +17,8 @@ struct Parameters {
 @group(0) @binding(0) var<storage, read_write> state: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> blocks: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> coefficients: array<f32>;
-@group(0) @binding(3) var<uniform> parameters: Parameters;
+@group(0) @binding(3) var<storage, read> shape: array<vec4<f32>>;
+@group(0) @binding(4) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -30,14 +32,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     return;
   }
   let quad = block_index * 64u + lane;
-  var value = state[quad];
+  let before = state[quad];
+  var value = before;
   if ((block.w & 2u) != 0u) {
     value *= parameters.decay;
   }
   let key = vec2<u32>(parameters.seed_low, parameters.seed_high);
   for (var query = 0u; query < parameters.queries; query++) {
     let counter = vec4<u32>((block.y + first) / 4u, block.x, parameters.step, (PURPOSE_NOISE << 24u) | query);
-    value = fma(vec4<f32>(-coefficients[parameters.coefficient_offset + query]), gaussian_quad(counter, key), value);
+    let along = direction(gaussian_quad(counter, key), before, shape[block_index].x, shape[quad]);
+    value = fma(vec4<f32>(-coefficients[parameters.coefficient_offset + query]), along, value);
   }
   state[quad] = value;
 }

@@ -28,11 +28,16 @@ export interface SubgroupMatrixConfig {
   K: number;
 }
 
+/** Which family of kernel variants: tiles in workgroup memory, or none. */
+export type KernelStyle = 'hardware' | 'software';
+
 export interface OpenDeviceOptions {
   /** Part of the adapter's name (any case), or its index in Dawn's order; the most powerful one by default. */
   adapter?: string | number;
   /** Dawn's back end, for tests: `null` compiles kernels without any hardware. */
   backend?: 'vulkan' | 'metal' | 'd3d12' | 'null';
+  /** Use the kernel variants meant for GPUs, or those for software adapters; by default those of the adapter's kind. */
+  kernelStyle?: KernelStyle;
   /** Lower the storage-binding limit, to test the splitting of large tensors. */
   maxStorageBufferBindingSize?: number;
 }

@@ -7,7 +7,13 @@
 import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import { GpuBuffer } from './buffer.ts';
-import { type AdapterDescription, type OpenDeviceOptions, type OpenedDevice, openDevice } from './device.ts';
+import {
+  type AdapterDescription,
+  type KernelStyle,
+  type OpenDeviceOptions,
+  type OpenedDevice,
+  openDevice,
+} from './device.ts';
 import { compilationError, compileKernel, type Kernel, type KernelDefinition, kernelKey } from './kernel.ts';
 import { MemoryAccount, type MemoryCategory } from './memory.ts';
 import { paced } from './pace.ts';
@@ -17,6 +23,8 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterDescription;
   readonly features: ReadonlySet<string>;
+  /** Which kernel variants operations choose. */
+  readonly kernelStyle: KernelStyle;
   /** Bytes that one storage binding may have; larger tensors are split. */
   readonly bindingLimit: number;
   readonly memory = new MemoryAccount();
@@ -34,13 +42,15 @@ export class Gpu {
 
   /** Opens the adapter and wraps it; see {@link openDevice} for the options and errors. */
   static async open(options: OpenDeviceOptions = {}): Promise<Gpu> {
-    return new Gpu(await openDevice(options));
+    const opened = await openDevice(options);
+    return new Gpu(opened, options.kernelStyle ?? (opened.adapter.software ? 'software' : 'hardware'));
   }
 
-  private constructor({ device, adapter, features, bindingLimit, instance }: OpenedDevice) {
+  private constructor({ device, adapter, features, bindingLimit, instance }: OpenedDevice, kernelStyle: KernelStyle) {
     this.device = device;
     this.adapter = adapter;
     this.features = features;
+    this.kernelStyle = kernelStyle;
     this.bindingLimit = bindingLimit;
     this.instance = instance;
     this.unused = this.allocate(256, 'scratch', 'unused');

@@ -50,7 +50,6 @@ function recordLogits(
   const factors = context.probes.factors.get(weight.name);
   matmul(
     context,
-    'direct',
     { storage: weight.storage, activation: 'none', hasBias: false, accumulate: false },
     {
       x: hidden,

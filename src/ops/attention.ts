@@ -5,8 +5,12 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
+import { spread } from '../gpu/recorder.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { type OperationContext, perElement } from './context.ts';
+
+/** How the work is cut; see the heads of kernels/attention/*.wgsl. */
+export type AttentionVariant = 'direct' | 'workgroup';
 
 export interface AttentionOptions {
   heads: number;
@@ -16,6 +20,8 @@ export interface AttentionOptions {
   ranges: GpuBuffer;
   /** Key rows from one probe's keys to the next; 0 when all probes read the same keys (a cache). */
   keyStride: number;
+  /** For tests and benchmarks; chosen by the adapter otherwise. */
+  variant?: AttentionVariant;
 }
 
 /**
@@ -32,8 +38,9 @@ export function attention(
 ): Activation {
   const { gpu, workspace, probes } = context;
   const y = workspace.take(q.rows, q.columns);
+  const variant = options.variant ?? (gpu.kernelStyle === 'software' ? 'direct' : 'workgroup');
   gpu.recorder.dispatch(
-    gpu.kernel({ files: ['attention/direct.wgsl'], constants: { HEAD_QUADS: options.headWidth / 4 } }),
+    gpu.kernel({ files: [`attention/${variant}.wgsl`], constants: { HEAD_QUADS: options.headWidth / 4 } }),
     [q.buffer, k, v, options.ranges, y.buffer],
     {
       rows: q.rows,
@@ -44,7 +51,7 @@ export function attention(
       head_quads: options.headWidth / 4,
       scale: 1 / Math.sqrt(options.headWidth),
     },
-    perElement(q.rows * options.heads),
+    variant === 'direct' ? perElement(q.rows * options.heads) : spread(q.rows * options.heads),
   );
   return y;
 }

@@ -9,6 +9,7 @@ import type { KernelDefinition } from '../gpu/kernel.ts';
 import type { Storage, Weight, WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { type OperationContext, perElement } from './context.ts';
+import { chooseMatmul, type MatmulVariant, matmulDescriptions } from './matmul-variants.ts';
 import { type LowRankFactors, paddedRank } from './probes.ts';
 
 /** What follows the product, fused into its last step. */
@@ -22,9 +23,6 @@ const activationNumber: Readonly<Record<MatmulActivation, number>> = {
   silu: 4,
 };
 
-/** How the work of a matrix product is cut; see kernels/matmul. */
-export type MatmulVariant = 'naive' | 'direct';
-
 export interface MatmulFlags {
   storage: Storage;
   activation: MatmulActivation;
@@ -34,8 +32,13 @@ export interface MatmulFlags {
 
 export function matmulKernel(variant: MatmulVariant, flags: MatmulFlags): KernelDefinition {
   return {
-    files: [`weights/${flags.storage}.wgsl`, 'matmul/interface.wgsl', `matmul/${variant}.wgsl`],
+    files: [
+      `weights/${flags.storage}.wgsl`,
+      'matmul/interface.wgsl',
+      `matmul/${matmulDescriptions[variant].file}.wgsl`,
+    ],
     constants: {
+      ...matmulDescriptions[variant].constants,
       // Part of the key: the same variant over another storage type is another kernel.
       STORAGE_BITS: flags.storage === 'f32' ? 32 : flags.storage === 'f16' ? 16 : 17,
       ACTIVATION: activationNumber[flags.activation],
@@ -43,12 +46,6 @@ export function matmulKernel(variant: MatmulVariant, flags: MatmulFlags): Kernel
       ACCUMULATE: flags.accumulate,
     },
   };
-}
-
-/** Workgroups that a variant needs for a [rows, columns] result. */
-export function matmulWorkgroups(variant: MatmulVariant, rows: number, columns: number): [number, number] {
-  if (variant === 'naive') return perElement(rows * columns);
-  return perElement(Math.ceil(rows / 4) * Math.ceil(columns / 4));
 }
 
 /** One launch of a matmul kernel over rows of one part of a weight. */
@@ -71,12 +68,15 @@ export interface MatmulLaunch {
   weightScale: number;
 }
 
-/** Records one matrix product; {@link linear} is the usual way to it. */
+/**
+ * Records one matrix product; {@link linear} is the usual way to it.
+ * @param variant for tests and benchmarks; chosen by shape and adapter otherwise
+ */
 export function matmul(
-  context: OperationContext,
-  variant: MatmulVariant,
+  context: Pick<OperationContext, 'gpu'>,
   flags: MatmulFlags,
   launch: MatmulLaunch,
+  variant: MatmulVariant = chooseMatmul(context.gpu, launch.rows ?? launch.x.rows, launch.columns),
 ): void {
   const { gpu } = context;
   const { x, side, bias } = launch;
@@ -106,7 +106,7 @@ export function matmul(
       bias_stride: bias?.stride ?? 0,
       weight_scale: launch.weightScale,
     },
-    matmulWorkgroups(variant, rows, launch.columns),
+    matmulDescriptions[variant].workgroups(rows, launch.columns),
   );
 }
 
@@ -117,7 +117,6 @@ export function project(context: OperationContext, x: Activation, factors: LowRa
   const t = workspace.take(x.rows, width);
   matmul(
     context,
-    'direct',
     { storage: 'f32', activation: 'none', hasBias: false, accumulate: false },
     {
       x,
@@ -180,7 +179,6 @@ export function linear(
   for (const part of weight.parts) {
     matmul(
       context,
-      'direct',
       {
         storage: weight.storage,
         activation: options.activation ?? 'none',

@@ -4,6 +4,9 @@ import { openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();
 
-describe('attention', () => {
-  testCases(gpu, attentionShapes.map(attentionCase));
+describe.each(['direct', 'workgroup'] as const)('attention %s', (variant) => {
+  testCases(
+    gpu,
+    attentionShapes.map((shape) => attentionCase(shape, variant)),
+  );
 });

@@ -7,7 +7,8 @@
 
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { matmulKernel } from '../../src/ops/linear.ts';
-import { activations, matmulVariants, storages } from './cases/linear.ts';
+import { matmulVariants } from '../../src/ops/matmul-variants.ts';
+import { activations, storages } from './cases/linear.ts';
 
 /** All choices of one value per constant. */
 function combinations(
@@ -45,7 +46,9 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   ),
   norm: combinations(['norm.wgsl'], { CENTRE: both, HAS_GAIN: both, HAS_SHIFT: both }),
   rope: combinations(['rope.wgsl'], { INTERLEAVED: both }),
-  attention: combinations(['attention/direct.wgsl'], { HEAD_QUADS: headQuads }),
+  attention: ['direct', 'workgroup'].flatMap((variant) =>
+    combinations([`attention/${variant}.wgsl`], { HEAD_QUADS: headQuads }),
+  ),
   rows: combinations(['gather-rows.wgsl'], { SCATTER: both }),
   gate: combinations(['gate.wgsl']),
   labelLoss: combinations(['label-loss.wgsl']),

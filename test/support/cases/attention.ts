@@ -4,7 +4,7 @@
  * @module
  */
 
-import { attention } from '../../../src/ops/attention.ts';
+import { type AttentionVariant, attention } from '../../../src/ops/attention.ts';
 import type { Activation } from '../../../src/tensor/workspace.ts';
 import type { KernelCase } from '../case.ts';
 import type { Random } from '../random.ts';
@@ -30,7 +30,8 @@ export interface AttentionShape {
   pairs?: number;
 }
 
-export function attentionCase(shape: AttentionShape): KernelCase {
+/** @param variant the adapter's own by default */
+export function attentionCase(shape: AttentionShape, variant?: AttentionVariant): KernelCase {
   const { heads, keyHeads, headWidth, probes = 1, keyStride, keys, sharpness = 1 } = shape;
   const columns = heads * headWidth;
   const keyColumns = keyHeads * headWidth;
@@ -57,7 +58,14 @@ export function attentionCase(shape: AttentionShape): KernelCase {
       return {
         record() {
           if (last) bed.workspace.give(last);
-          last = attention(context, q, k, v, { heads, keyHeads, headWidth, ranges: rangeBuffer, keyStride });
+          last = attention(context, q, k, v, {
+            heads,
+            keyHeads,
+            headWidth,
+            ranges: rangeBuffer,
+            keyStride,
+            ...(variant ? { variant } : {}),
+          });
           return [
             {
               name: 'y',

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { linear, type MatmulActivation, type MatmulVariant, matmul } from '../../../src/ops/linear.ts';
+import { linear, type MatmulActivation, matmul } from '../../../src/ops/linear.ts';
+import type { MatmulVariant } from '../../../src/ops/matmul-variants.ts';
 import { paddedRank } from '../../../src/ops/probes.ts';
 import { type Storage, storageBytes } from '../../../src/tensor/weight.ts';
 import type { Activation } from '../../../src/tensor/workspace.ts';
@@ -14,8 +15,6 @@ import { erf } from '../erf.ts';
 import type { Random } from '../random.ts';
 import { store } from '../storage.ts';
 
-/** Every way in which the work is cut. */
-export const matmulVariants: readonly MatmulVariant[] = ['naive', 'direct'];
 export const storages: readonly Storage[] = ['f32', 'f16', 'bf16'];
 export const activations: readonly MatmulActivation[] = ['none', 'relu', 'gelu', 'gelu-tanh', 'silu'];
 
@@ -203,7 +202,6 @@ export function matmulCase(variant: MatmulVariant, shape: LinearShape): KernelCa
         record() {
           matmul(
             context,
-            variant,
             { storage, activation, hasBias: shape.bias ?? false, accumulate: shape.accumulate ?? false },
             {
               x: buffers.x,
@@ -219,6 +217,7 @@ export function matmulCase(variant: MatmulVariant, shape: LinearShape): KernelCa
               rowsPerProbe: rows,
               weightScale,
             },
+            variant,
           );
           return [
             {
@@ -266,6 +265,13 @@ export const linearShapes: readonly LinearShape[] = [
   // The last chunk of a tied output head over a large vocabulary.
   { rows: 2, columns: 32_003, inner: 16, rank: 8, storage: 'bf16', parts: 2, probes: 2 },
   { rows: 1, columns: 16, inner: 8192, rank: 24, storage: 'f16' },
+];
+
+/** More shapes around the edges of tiles of 64 and 128, all over one kernel. */
+export const tileShapes: readonly LinearShape[] = [
+  { rows: 129, columns: 131, inner: 36, rank: 8, probes: 2, weightScale: 0.9 },
+  { rows: 15, columns: 64, inner: 20, probes: 3, rank: 24 },
+  { rows: 200, columns: 17, inner: 12 },
 ];
 
 /** Combinations that nobody thought of, over kernels that the list above compiles anyway (compiling takes longest). */

@@ -1,0 +1,110 @@
+// Attention, workgroup: the variant for GPUs. A workgroup takes one (row, head) and walks its keys 64 at a time: each lane scores one
+// key, the 64 scores are turned into shares of an online softmax, then the lanes take the elements of the head and add up the values.
+//
+// What is computed and how it is bound: see attention/direct.wgsl. Against that variant, keys are read by many lanes at once and
+// the sums of a wide head are spread over the lanes instead of filling one lane's registers.
+
+struct Parameters {
+  rows: u32,
+  heads: u32,
+  key_heads: u32,
+  rows_per_probe: u32,
+  key_stride: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> v: array<f32>;
+@group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<uniform> parameters: Parameters;
+
+const LANES: u32 = 64u;
+const WIDTH: u32 = 4u * HEAD_QUADS;
+// Elements of the head that a lane adds up.
+const ELEMENTS: u32 = (WIDTH + LANES - 1u) / LANES;
+
+var<workgroup> query: array<vec4<f32>, HEAD_QUADS>;
+var<workgroup> shares: array<f32, LANES>;
+var<workgroup> key_rows: array<u32, LANES>;
+var<workgroup> reduced: array<f32, LANES>;
+var<workgroup> key_count: u32;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let last = parameters.rows * parameters.heads - 1u;
+  let index = min(group.y * groups.x + group.x, last); // spare workgroups repeat the last one
+  let row = index / parameters.heads;
+  let head = index % parameters.heads;
+  let range = ranges[row % parameters.rows_per_probe];
+  let shift = (row / parameters.rows_per_probe) * parameters.key_stride;
+  let key_head = head / (parameters.heads / parameters.key_heads);
+  for (var d = lane; d < HEAD_QUADS; d += LANES) {
+    query[d] = parameters.scale * q[index * HEAD_QUADS + d];
+  }
+  workgroupBarrier();
+
+  let first_count = range.y - range.x;
+  let total_keys = first_count + range.w - range.z;
+  if (lane == 0u) {
+    key_count = total_keys;
+  }
+  // Barriers may only stand in uniform control flow, which a number read from storage is not known to be.
+  let count = workgroupUniformLoad(&key_count);
+
+  var sums: array<f32, ELEMENTS>;
+  var highest = -3.0e38;
+  var total = 0.0;
+  for (var start = 0u; start < count; start += LANES) {
+    let j = start + lane;
+    var score = -3.0e38;
+    if (j < count) {
+      let key_row = shift + select(range.z + j - first_count, range.x + j, j < first_count);
+      let key = (key_row * parameters.key_heads + key_head) * HEAD_QUADS;
+      var products = vec4<f32>();
+      for (var d = 0u; d < HEAD_QUADS; d++) {
+        products = fma(query[d], k[key + d], products);
+      }
+      score = products.x + products.y + products.z + products.w;
+      key_rows[lane] = key_row;
+    }
+    reduced[lane] = score;
+    workgroupBarrier();
+    for (var half = LANES / 2u; half > 0u; half >>= 1u) {
+      if (lane < half) {
+        reduced[lane] = max(reduced[lane], reduced[lane + half]);
+      }
+      workgroupBarrier();
+    }
+    let next_highest = max(highest, reduced[0]);
+    let correction = exp(highest - next_highest);
+    highest = next_highest;
+    shares[lane] = select(0.0, exp(score - highest), j < count);
+    workgroupBarrier();
+
+    total *= correction;
+    let here = min(LANES, count - start);
+    for (var e = 0u; e < ELEMENTS; e++) {
+      sums[e] *= correction;
+    }
+    for (var i = 0u; i < here; i++) {
+      let share = shares[i];
+      total += share;
+      let value = (key_rows[i] * parameters.key_heads + key_head) * WIDTH;
+      for (var e = 0u; e < ELEMENTS; e++) {
+        let element = lane + e * LANES;
+        if (element < WIDTH) {
+          sums[e] = fma(share, v[value + element], sums[e]);
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+  for (var e = 0u; e < ELEMENTS; e++) {
+    let element = lane + e * LANES;
+    if (element < WIDTH) {
+      y[index * WIDTH + element] = sums[e] / total;
+    }
+  }
+}

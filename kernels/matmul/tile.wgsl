@@ -1,0 +1,94 @@
+// matmul, tile: the variant for GPUs and more than a few rows. A workgroup of 16 × 16 invocations makes a tile of y of
+// 16·THREAD_ROWS rows × 16·THREAD_COLUMNS columns; x and W pass through workgroup memory, four quads deep at a time, and each
+// invocation keeps THREAD_ROWS × THREAD_COLUMNS sums in registers (8 × 8 for large shapes: 64 fma per 16 reads of workgroup memory).
+//
+// An invocation's rows and columns lie 16 apart, so that neighbouring lanes read neighbouring words of workgroup memory and
+// write neighbouring elements of y. The low-rank side product runs through the same loop as more columns of x: [x | q]·[W | U]ᵀ.
+
+const SIDE: u32 = 16u;
+const DEPTH: u32 = 4u; // quads of the inner dimension at a time
+const TILE_ROWS: u32 = SIDE * THREAD_ROWS;
+const TILE_COLUMNS: u32 = SIDE * THREAD_COLUMNS;
+
+// [DEPTH][rows or columns]; 8 × 8 sums per invocation make it just the 16 KiB that every WebGPU adapter has.
+var<workgroup> x_tile: array<vec4<f32>, DEPTH * TILE_ROWS>;
+var<workgroup> weight_tile: array<vec4<f32>, DEPTH * TILE_COLUMNS>;
+
+@compute @workgroup_size(SIDE, SIDE)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_id) local: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let column_tiles = (parameters.columns + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+  let index = group.y * groups.x + group.x;
+  // Rows of this launch; a spare workgroup works on nothing, but passes the barriers.
+  let row_start = (index / column_tiles) * TILE_ROWS;
+  let column_start = (index % column_tiles) * TILE_COLUMNS;
+
+  var sums: array<array<f32, THREAD_COLUMNS>, THREAD_ROWS>;
+  for (var side = 0u; side < 2u; side++) {
+    let depth = select(parameters.rank_quads, parameters.inner_quads, side == 0u);
+    for (var start = 0u; start < depth; start += DEPTH) {
+      for (var item = lane; item < DEPTH * TILE_ROWS; item += SIDE * SIDE) {
+        let k = item % DEPTH;
+        let row = row_start + item / DEPTH;
+        var value = vec4<f32>();
+        if (row < parameters.rows && start + k < depth) {
+          let position = (parameters.row_start + row) * depth + start + k;
+          if (side == 0u) {
+            value = x[position];
+          } else {
+            value = q[position];
+          }
+        }
+        x_tile[k * TILE_ROWS + item / DEPTH] = value;
+      }
+      for (var item = lane; item < DEPTH * TILE_COLUMNS; item += SIDE * SIDE) {
+        let k = item % DEPTH;
+        let column = column_start + item / DEPTH;
+        var value = vec4<f32>();
+        if (column < parameters.columns && start + k < depth) {
+          if (side == 0u) {
+            value = widen(weight[(parameters.weight_row + column) * depth + start + k]);
+          } else {
+            value = u[(parameters.output_row + column) * depth + start + k];
+          }
+        }
+        weight_tile[k * TILE_COLUMNS + item / DEPTH] = value;
+      }
+      workgroupBarrier();
+      for (var k = 0u; k < DEPTH; k++) {
+        var columns: array<vec4<f32>, THREAD_COLUMNS>;
+        for (var j = 0u; j < THREAD_COLUMNS; j++) {
+          columns[j] = weight_tile[k * TILE_COLUMNS + local.x + j * SIDE];
+        }
+        for (var i = 0u; i < THREAD_ROWS; i++) {
+          let row = x_tile[k * TILE_ROWS + local.y + i * SIDE];
+          for (var j = 0u; j < THREAD_COLUMNS; j++) {
+            sums[i][j] = fma(row.w, columns[j].w, fma(row.z, columns[j].z, fma(row.y, columns[j].y, fma(row.x, columns[j].x, sums[i][j]))));
+          }
+        }
+      }
+      workgroupBarrier();
+    }
+    if (side == 0u) {
+      for (var i = 0u; i < THREAD_ROWS; i++) {
+        for (var j = 0u; j < THREAD_COLUMNS; j++) {
+          sums[i][j] *= parameters.weight_scale;
+        }
+      }
+    }
+  }
+
+  for (var i = 0u; i < THREAD_ROWS; i++) {
+    let row = row_start + local.y + i * SIDE;
+    for (var j = 0u; j < THREAD_COLUMNS; j++) {
+      let column = column_start + local.x + j * SIDE;
+      if (row < parameters.rows && column < parameters.columns) {
+        finish(0.0, sums[i][j], parameters.row_start + row, column); // already scaled
+      }
+    }
+  }
+}

@@ -1,0 +1,54 @@
+// Rows of a stored weight as one or two probes of a query see them, in f32: out[c] = W + scale_c · d, d being the direction
+// (zo/direction.wgsl). W itself is only read.
+//
+// weight: rows of 4·width_quads stored elements (weights/*.wgsl); the launch takes `rows` of them from row weight_row of the bound buffer
+// on, which is row output_row of the whole. log_curvature: ln H of the same rows, f32, from row curvature_row of its buffer on; unused
+// unless the direction is curved. out: copies × [rows, 4·width_quads]; the second copy is that of scale_second. z is drawn once for both.
+// A scale of 0 gives the weight as it is.
+
+struct Parameters {
+  width_quads: u32,
+  rows: u32,
+  weight_row: u32,
+  curvature_row: u32,
+  output_row: u32,
+  seed_low: u32,
+  seed_high: u32,
+  tensor: u32,
+  step: u32,
+  query: u32,
+  copies: u32,
+  scale: f32,
+  scale_second: f32,
+  threshold: f32,
+}
+
+@group(0) @binding(0) var<storage, read> weight: array<WeightWord>;
+@group(0) @binding(1) var<storage, read> log_curvature: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(3) var<uniform> parameters: Parameters;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let index = (group.y * groups.x + group.x) * 64u + lane;
+  let count = parameters.rows * parameters.width_quads;
+  if (index >= count) {
+    return;
+  }
+  let value = widen(weight[parameters.weight_row * parameters.width_quads + index]);
+  var along = vec4<f32>(0.0);
+  if (parameters.scale != 0.0) {
+    let counter = vec4<u32>(
+      parameters.output_row * parameters.width_quads + index,
+      parameters.tensor,
+      parameters.step,
+      (PURPOSE_NOISE << 24u) | parameters.query,
+    );
+    let z = gaussian_quad(counter, vec2<u32>(parameters.seed_low, parameters.seed_high));
+    along = direction(z, value, parameters.threshold, log_curvature[parameters.curvature_row * parameters.width_quads + index]);
+  }
+  out[index] = fma(vec4<f32>(parameters.scale), along, value);
+  if (parameters.copies > 1u) {
+    out[count + index] = fma(vec4<f32>(parameters.scale_second), along, value);
+  }
+}
