@@ -42,8 +42,8 @@ interface Sequence {
   stream: DecodeStream;
   stop: StopFilter;
   text: string;
+  /** Ended from outside when nobody wants the text any more. */
   events: EventQueue<GenerateEvent>;
-  signal: AbortSignal | undefined;
   endTokens: ReadonlySet<number>;
 }
 
@@ -133,18 +133,17 @@ export class Generator {
       stop: new StopFilter(request.stop ?? []),
       text: '',
       events,
-      signal,
       endTokens: new Set(this.#tokenizer.eosTokenIds),
     });
-    this.#looping ??= this.#loop().finally(() => {
-      this.#looping = undefined;
-    });
-    // The loop sees the abort at its next pass; the consumer need not wait for it.
+    this.#looping ??= Promise.resolve().then(() => this.#loop());
+    // The loop sees the end at its next pass; the consumer need not wait for it.
     const onAbort = (): void => events.end();
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       yield* events.drain();
     } finally {
+      // A consumer that leaves early wants no more of it either.
+      events.end();
       signal?.removeEventListener('abort', onAbort);
     }
   }
@@ -152,7 +151,7 @@ export class Generator {
   async #loop(): Promise<void> {
     try {
       while (this.#waiting.length + this.#running.length > 0) {
-        this.#dropAborted();
+        this.#dropEnded();
         this.#admit();
         if (this.#running.length > 0) await this.#pass();
       }
@@ -164,12 +163,15 @@ export class Generator {
       for (const sequence of this.#running) this.#finish(sequence, error);
       for (const sequence of this.#waiting) sequence.events.end(error);
       this.#waiting = [];
+    } finally {
+      // In the same turn in which nothing was left to do: a request that comes in the next one must find no loop.
+      this.#looping = undefined;
     }
   }
 
-  #dropAborted(): void {
-    this.#waiting = this.#waiting.filter(({ signal }) => !signal?.aborted);
-    for (const sequence of this.#running.filter(({ signal }) => signal?.aborted)) this.#finish(sequence);
+  #dropEnded(): void {
+    this.#waiting = this.#waiting.filter(({ events }) => !events.ended);
+    for (const sequence of this.#running.filter(({ events }) => events.ended)) this.#finish(sequence);
   }
 
   /** Moves waiting requests to the running ones, first come first served, as long as the cache has room. */
@@ -201,10 +203,7 @@ export class Generator {
   async #pass(): Promise<void> {
     const model = this.#model;
     const { gpu, configuration } = model;
-    const budget = Math.min(
-      passRows,
-      Math.floor(gpu.device.limits.maxStorageBufferBindingSize / 4 / widestActivation(model)),
-    );
+    const budget = Math.min(passRows, Math.floor(gpu.bindingLimit / 4 / widestActivation(model)));
     const ids: number[] = [];
     const positions: number[] = [];
     const slots: number[] = [];
@@ -257,7 +256,11 @@ export class Generator {
     for (const [row, sequence] of sampled.entries()) {
       // Unloading may have ended it meanwhile.
       if (this.#unloaded) return;
-      this.#extend(sequence, new Float32Array(data!, row * width * 4, width));
+      try {
+        this.#extend(sequence, new Float32Array(data!, row * width * 4, width));
+      } catch (error) {
+        this.#finish(sequence, error);
+      }
     }
   }
 

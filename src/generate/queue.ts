@@ -10,13 +10,19 @@ export class EventQueue<T> {
   #ended = false;
   #error: unknown;
 
+  /** Whether {@link end} was called: nobody waits for more. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   push(item: T): void {
     this.#items.push(item);
     this.#wake?.();
   }
 
-  /** No more items; the consumer finishes, or fails with the error, after it has seen all items. */
+  /** No more items; the consumer finishes, or fails with the error, after it has seen all items. The first call counts. */
   end(error?: unknown): void {
+    if (this.#ended) return;
     this.#ended = true;
     this.#error = error;
     this.#wake?.();

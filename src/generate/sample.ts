@@ -4,6 +4,7 @@
  * @module
  */
 
+import { SubzeroError } from '../errors.ts';
 import { keyOfSeed, philox4x32 } from '../zo/philox.ts';
 
 /** Philox counter word that keeps sampling apart from training noise and batches. */
@@ -40,6 +41,7 @@ export interface Sampled {
  * @param position which generated token this is, so that the same seed gives the same text however requests are batched
  * @param counts how often each token was generated so far
  * @param topLogprobs how many alternatives to report
+ * @throws SubzeroError `invalid_data` where the logits are no numbers
  */
 export function sampleToken(
   logits: Float32Array,
@@ -64,6 +66,14 @@ export function sampleToken(
   }
   let total = 0;
   for (let id = 0; id < logits.length; id++) total += Math.exp(logits[id]! - highest);
+  if (!Number.isFinite(total)) {
+    throw new SubzeroError(
+      'invalid_data',
+      'the model says nothing but NaN or infinity about the next token; its weights are damaged, or its training went astray ' +
+        '(an earlier step of the run may be good)',
+      { parameter: 'model' },
+    );
+  }
   const logTotal = highest + Math.log(total);
   const logprob = (id: number): number => logits[id]! - logTotal;
   const id = options.temperature === 0 ? best : draw(logits, highest, options, position);

@@ -19,14 +19,17 @@ export class StopFilter {
   push(text: string): string {
     if (this.stopped) return '';
     this.#held += text;
-    let found = -1;
+    // The one that is complete first counts, so that it does not matter in which pieces the text came.
+    let found: { start: number; end: number } | undefined;
     for (const stop of this.#stops) {
-      const index = this.#held.indexOf(stop);
-      if (index >= 0 && (found < 0 || index < found)) found = index;
+      const start = this.#held.indexOf(stop);
+      const end = start + stop.length;
+      if (start < 0 || (found && (end > found.end || (end === found.end && start > found.start)))) continue;
+      found = { start, end };
     }
-    if (found >= 0) {
+    if (found) {
       this.stopped = true;
-      const shown = this.#held.slice(0, found);
+      const shown = this.#held.slice(0, found.start);
       this.#held = '';
       return shown;
     }
