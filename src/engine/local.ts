@@ -74,7 +74,7 @@ export class LocalEngine implements Engine {
       adapter: this.#gpu.adapter,
       limits: {
         maxBufferSize: limits.maxBufferSize,
-        maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+        maxStorageBufferBindingSize: this.#gpu.bindingLimit,
         maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
         maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
       },

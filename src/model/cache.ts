@@ -20,7 +20,7 @@ export class KeyValueCache {
   constructor(gpu: Gpu, model: Model, rows: number) {
     const { layerCount, keyHeadCount, headWidth } = model.configuration;
     const rowBytes = keyHeadCount * headWidth * 4;
-    const limit = Math.floor(gpu.device.limits.maxStorageBufferBindingSize / rowBytes);
+    const limit = Math.floor(gpu.bindingLimit / rowBytes);
     this.rows = Math.min(rows, limit);
     const make = (label: string): GpuBuffer[] =>
       Array.from({ length: layerCount }, () => gpu.allocate(this.rows * rowBytes, 'cache', label));

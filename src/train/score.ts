@@ -38,7 +38,7 @@ export class Scorer {
     this.#model = model;
     this.#workspace = new Workspace(model.gpu);
     this.#buffers = new NamedBuffers(model.gpu);
-    const binding = model.gpu.device.limits.maxStorageBufferBindingSize;
+    const binding = model.gpu.bindingLimit;
     this.maxRows = Math.min(maxRows, Math.floor(binding / 4 / widestActivation(model)));
   }
 

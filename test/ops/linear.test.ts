@@ -1,12 +1,10 @@
 import { describe } from 'vitest';
 import { matmulVariants } from '../../src/ops/matmul-variants.ts';
 import {
-  type LinearShape,
   linearCase,
   linearShapes,
   matmulCase,
   randomLinearShape,
-  tileShapes,
 } from '../support/cases/linear.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { Random, testSeed } from '../support/random.ts';

@@ -4,10 +4,13 @@
  * @module
  */
 
+import type { KernelDefinition } from '../../../src/gpu/kernel.ts';
 import { spread } from '../../../src/gpu/recorder.ts';
 import { perElement } from '../../../src/ops/context.ts';
-import { paddedRank } from '../../../src/ops/probes.ts';
+import { directionNumber, paddedRank } from '../../../src/ops/probes.ts';
+import { NamedBuffers } from '../../../src/tensor/named-buffers.ts';
 import { type Storage, storageBytes } from '../../../src/tensor/weight.ts';
+import { orthonormalise } from '../../../src/zo/orthonormal.ts';
 import { gaussian, keyOfSeed } from '../../../src/zo/philox.ts';
 import type { Bed } from '../bed.ts';
 import type { KernelCase } from '../case.ts';
@@ -18,6 +21,14 @@ import { store, widenAll } from '../storage.ts';
 const blockElements = 256;
 
 const storageBits = { f32: 32, f16: 16, bf16: 17 } as const;
+
+/** The kernels of the state with the noise as the direction. */
+export function plainNoise(name: 'perturb' | 'update'): KernelDefinition {
+  return {
+    files: ['random/philox.wgsl', 'zo/direction.wgsl', `zo/${name}.wgsl`],
+    constants: { DIRECTION: directionNumber.plain },
+  };
+}
 
 export interface StateTensor {
   elements: number;
@@ -121,9 +132,9 @@ export function perturbCase(shape: StateShape): KernelCase {
         record() {
           const [seedLow, seedHigh] = keyOfSeed(seed);
           gpu.recorder.dispatch(
-            gpu.kernel({ files: ['random/philox.wgsl', 'zo/perturb.wgsl'] }),
-            [...buffers, perturbed],
-            { seed_low: seedLow, seed_high: seedHigh, step, block_count: blockCount },
+            gpu.kernel(plainNoise('perturb')),
+            [...buffers, gpu.unused, perturbed],
+            { seed_low: seedLow, seed_high: seedHigh, step, block_count: blockCount, first_probe: 0 },
             [...spread(blockCount), shape.count],
           );
           return [
@@ -173,8 +184,8 @@ export function updateCase(shape: StateShape): KernelCase {
         record() {
           const [seedLow, seedHigh] = keyOfSeed(seed);
           gpu.recorder.dispatch(
-            gpu.kernel({ files: ['random/philox.wgsl', 'zo/update.wgsl'] }),
-            [stateBuffer, blockBuffer, coefficientBuffer],
+            gpu.kernel(plainNoise('update')),
+            [stateBuffer, blockBuffer, coefficientBuffer, gpu.unused],
             {
               seed_low: seedLow,
               seed_high: seedHigh,
@@ -370,16 +381,12 @@ export function orthonormaliseCase(shape: FactorShape): KernelCase {
         for (let j = 0; j < rank; j++) data[i * rowStride + j * columnStride] = random.normal();
       }
       const matrix = bed.upload(data);
+      const scratch = new NamedBuffers(gpu);
       let expected: ReturnType<typeof gramSchmidt> | undefined;
       return {
         reset: () => matrix.write(data),
         record() {
-          gpu.recorder.dispatch(
-            gpu.kernel({ files: ['zo/orthonormalise.wgsl'] }),
-            [matrix],
-            { rows, columns: rank, row_stride: rowStride, column_stride: columnStride },
-            [1],
-          );
+          orthonormalise(gpu, { buffer: matrix, rows, columns: rank, rowStride, columnStride }, scratch);
           return [
             {
               name: 'Q',
@@ -434,6 +441,12 @@ export const orthonormaliseShapes: readonly FactorShape[] = [
   { rows: 600, rank: 64, transposed: false },
   { rows: 256, rank: 256, transposed: true },
   { rows: 300, rank: 256, transposed: false },
+  // Tall and large enough for Cholesky QR.
+  { rows: 2048, rank: 8, transposed: false },
+  { rows: 5003, rank: 7, transposed: true },
+  { rows: 1000, rank: 64, transposed: true },
+  { rows: 257, rank: 64, transposed: false },
+  { rows: 1024, rank: 256, transposed: false },
 ];
 
 export interface FoldShape {
