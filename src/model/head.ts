@@ -7,7 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { OperationContext } from '../ops/context.ts';
-import { matmul, project } from '../ops/linear.ts';
+import { product, project } from '../ops/linear.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
@@ -48,8 +48,9 @@ function recordLogits(
   layout: { stride: number; column: number },
 ): void {
   const factors = context.probes.factors.get(weight.name);
-  matmul(
+  product(
     context,
+    weight,
     { storage: weight.storage, activation: 'none', hasBias: false, accumulate: false },
     {
       x: hidden,

@@ -1,5 +1,5 @@
 /**
- * Embedding lookup with the low-rank change of each probe: row t of W + ΔW is a gather.
+ * Embedding lookup with the low-rank change or the dense noise of each probe: row t of W + ΔW is a gather.
  *
  * @module
  */
@@ -9,7 +9,8 @@ import { spread } from '../gpu/recorder.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { OperationContext } from './context.ts';
-import { paddedRank } from './probes.ts';
+import { denseConstants, rowSlices } from './dense.ts';
+import { type DenseNoise, paddedRank } from './probes.ts';
 
 /**
  * @param ids one u32 per row of a probe; all probes look up the same ids
@@ -27,6 +28,10 @@ export function embed(
   const { gpu, workspace, probes } = context;
   const factors = probes.factors.get(weight.name);
   const y = addTo ?? workspace.take(rows, weight.columns);
+  if (probes.dense) {
+    embedDense(context, probes.dense, ids, rows, weight, y, addTo !== undefined);
+    return y;
+  }
   const kernel = gpu.kernel({
     files: [`weights/${weight.storage}.wgsl`, 'embed.wgsl'],
     constants: {
@@ -62,4 +67,44 @@ export function embed(
     );
   }
   return y;
+}
+
+/** Only the rows that are looked up get their noise. */
+function embedDense(
+  { gpu, probes }: OperationContext,
+  dense: DenseNoise,
+  ids: GpuBuffer,
+  rows: number,
+  weight: Weight,
+  y: Activation,
+  accumulate: boolean,
+): void {
+  const { kind, seed, step, table, firstProbe } = dense;
+  const tensor = dense.tensors.get(weight.name)!;
+  const kernel = gpu.kernel({
+    files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-embed.wgsl'],
+    constants: { ...denseConstants(weight.storage, kind), ACCUMULATE: accumulate },
+  });
+  for (const slice of rowSlices(weight, tensor)) {
+    gpu.recorder.dispatch(
+      kernel,
+      [ids, slice.weight, slice.logCurvature ?? gpu.unused, table, y.buffer],
+      {
+        rows,
+        width_quads: weight.columns / 4,
+        row_start: slice.row,
+        rows_here: slice.count,
+        weight_row: slice.weightRow,
+        curvature_row: slice.curvatureRow,
+        rows_per_probe: rows / probes.count,
+        first_probe: firstProbe,
+        seed_low: seed[0],
+        seed_high: seed[1],
+        tensor: tensor.tensor,
+        step,
+        threshold: tensor.threshold,
+      },
+      spread(rows),
+    );
+  }
 }

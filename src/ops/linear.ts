@@ -9,6 +9,7 @@ import type { KernelDefinition } from '../gpu/kernel.ts';
 import type { Storage, Weight, WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { type OperationContext, perElement } from './context.ts';
+import { perturbedWeight } from './dense.ts';
 import { chooseMatmul, type MatmulVariant, matmulDescriptions } from './matmul-variants.ts';
 import { type LowRankFactors, paddedRank } from './probes.ts';
 
@@ -110,6 +111,18 @@ export function matmul(
   );
 }
 
+/** Records a product with a weight as the probe of each row sees it. @param launch over all rows of x */
+export function product(context: OperationContext, weight: Weight, flags: MatmulFlags, launch: MatmulLaunch): void {
+  const { dense } = context.probes;
+  if (!dense) {
+    matmul(context, flags, launch);
+    return;
+  }
+  for (const { storage, ...piece } of perturbedWeight(context.gpu, dense, weight, launch)) {
+    matmul(context, { ...flags, storage }, { ...launch, ...piece });
+  }
+}
+
 /** q = μ · (x V) S_pᵀ [rows, padded rank]: the rows of x in the coordinates of U. The caller gives it back. */
 export function project(context: OperationContext, x: Activation, factors: LowRankFactors): Activation {
   const { gpu, workspace, probes } = context;
@@ -177,8 +190,9 @@ export function linear(
   const biasOffset = options.bias === undefined ? undefined : probes.vectors.get(options.bias);
   const y = options.addTo ?? workspace.take(x.rows, weight.rows);
   for (const part of weight.parts) {
-    matmul(
+    product(
       context,
+      weight,
       {
         storage: weight.storage,
         activation: options.activation ?? 'none',

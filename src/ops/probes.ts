@@ -6,6 +6,7 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Weight } from '../tensor/weight.ts';
 
 /** The low-rank change of one weight, ΔW = scale · U S Vᵀ (methods.md, "The factored form"). */
 export interface LowRankFactors {
@@ -25,6 +26,45 @@ export function paddedRank(rank: number): number {
   return Math.ceil(rank / 4) * 4;
 }
 
+/** How noise becomes the direction of a step; see kernels/zo/direction.wgsl. */
+export type DirectionKind = 'plain' | 'masked' | 'curved';
+
+/** The number of a kind as kernels have it. */
+export const directionNumber: Readonly<Record<DirectionKind, number>> = { plain: 0, masked: 1, curved: 2 };
+
+/** What the direction of one weight depends on besides its noise. */
+export interface DenseTensor {
+  /** Identity for the random numbers. */
+  tensor: number;
+  /** Masked: the largest magnitude that trains. */
+  threshold: number;
+  /** Curved: ln H of each element, in the weight's shape. */
+  logCurvature?: Weight;
+}
+
+/** One point that a step looks at: the parameters plus `scale` times the direction of a query. */
+export interface ProbePoint {
+  scale: number;
+  query: number;
+}
+
+/** Dense noise on the 2-D weights (MeZO and its relatives), made as it is needed and never written into them. */
+export interface DenseNoise {
+  kind: DirectionKind;
+  /** Philox key. */
+  seed: readonly [number, number];
+  step: number;
+  /** The points of this pass, one per probe. */
+  points: readonly ProbePoint[];
+  /** (scale, query) of all points of the step on the GPU, and which of them is the first of this pass. */
+  table: GpuBuffer;
+  firstProbe: number;
+  /** By weight name; every weight has an entry. */
+  tensors: ReadonlyMap<string, DenseTensor>;
+  /** Where rows of perturbed weights are made, f32. */
+  scratch: GpuBuffer;
+}
+
 export interface Probes {
   /** How many; plain inference is one. */
   count: number;
@@ -34,6 +74,8 @@ export interface Probes {
   stateStride: number;
   /** Factors by weight name; a weight without an entry has no low-rank change. */
   factors: ReadonlyMap<string, LowRankFactors>;
+  /** Dense noise on the weights, besides the factors. */
+  dense?: DenseNoise;
   /** Factor on every base weight matrix (decoupled weight decay since the last fold); 1 otherwise. */
   weightScale: number;
   /** Offsets of the 1-D parameters in the state by name, in elements. */
