@@ -13,9 +13,11 @@ import { spread } from '../gpu/recorder.ts';
 import type { Model } from '../model/model.ts';
 import { perElement } from '../ops/context.ts';
 import { type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
+import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { allocateState, layOutState, type StateEntry, type StateLayout } from '../tensor/state.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
+import { orthonormalise } from './orthonormal.ts';
 import { keyOfSeed, purposes, tensorId } from './philox.ts';
 
 /** Steps whose coefficients are uploaded at once while replaying. */
@@ -51,6 +53,7 @@ export class SubZero {
   readonly #blocks: GpuBuffer;
   readonly #probeTable: GpuBuffer;
   readonly #coefficients: GpuBuffer;
+  readonly #scratch: NamedBuffers;
   readonly #factorMap = new Map<string, LowRankFactors>();
   /**
    * Decoupled weight decay on the base weights since the last fold. Kept in f64: near 1 an f32 step is 6e-8, as large as the decay of
@@ -66,6 +69,7 @@ export class SubZero {
   constructor(model: Model, configuration: TrainConfiguration) {
     const gpu = model.gpu;
     this.#gpu = gpu;
+    this.#scratch = new NamedBuffers(gpu);
     this.#configuration = configuration;
     this.#seed = keyOfSeed(configuration.seed);
     const entries: StateEntry[] = [...model.vectors].map(([name, values]) => ({
@@ -149,9 +153,12 @@ export class SubZero {
     const count = this.#probeTable.size / 8;
     const [x, y] = spread(blocks);
     this.#gpu.recorder.dispatch(
-      this.#gpu.kernel({ files: ['random/philox.wgsl', 'zo/perturb.wgsl'] }),
-      [this.#state, this.#blocks, this.#probeTable, this.#perturbed],
-      { seed_low: this.#seed[0], seed_high: this.#seed[1], step, block_count: blocks },
+      this.#gpu.kernel({
+        files: ['random/philox.wgsl', 'zo/direction.wgsl', 'zo/perturb.wgsl'],
+        constants: { DIRECTION: 0 },
+      }),
+      [this.#state, this.#blocks, this.#probeTable, this.#gpu.unused, this.#perturbed],
+      { seed_low: this.#seed[0], seed_high: this.#seed[1], step, block_count: blocks, first_probe: 0 },
       [x, y, count],
     );
     return this.#probesOver(this.#perturbed, count, this.#layout.size);
@@ -196,8 +203,11 @@ export class SubZero {
     this.#weightScale *= decay;
     const blocks = this.#layout.size / 256;
     this.#gpu.recorder.dispatch(
-      this.#gpu.kernel({ files: ['random/philox.wgsl', 'zo/update.wgsl'] }),
-      [this.#state, this.#blocks, this.#coefficients],
+      this.#gpu.kernel({
+        files: ['random/philox.wgsl', 'zo/direction.wgsl', 'zo/update.wgsl'],
+        constants: { DIRECTION: 0 },
+      }),
+      [this.#state, this.#blocks, this.#coefficients, this.#gpu.unused],
       {
         seed_low: this.#seed[0],
         seed_high: this.#seed[1],
@@ -256,7 +266,7 @@ export class SubZero {
       { seed_low: this.#seed[0], seed_high: this.#seed[1], tensor, period: this.#period, purpose, ...shape },
       perElement(Math.ceil((rows * columns) / 4)),
     );
-    recorder.dispatch(this.#gpu.kernel({ files: ['zo/orthonormalise.wgsl'] }), [buffer], shape, [1]);
+    orthonormalise(this.#gpu, { buffer, rows, columns, rowStride, columnStride }, this.#scratch);
   }
 
   /** Folds the change of the period into the base weights and zeroes every S. */
@@ -346,6 +356,7 @@ export class SubZero {
   destroy(): void {
     // Work may be recorded still, where a step was given up; submitting it later would fail for want of these buffers.
     this.#gpu.recorder.submit();
+    this.#scratch.destroy();
     for (const { factors } of this.#factored) {
       factors.u.destroy();
       factors.vTransposed.destroy();

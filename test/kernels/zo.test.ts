@@ -12,6 +12,7 @@ import {
   orthonormaliseCase,
   orthonormaliseShapes,
   perturbCase,
+  plainNoise,
   recordFold,
   stateShapes,
   updateCase,
@@ -44,14 +45,14 @@ describe('update', () => {
       const { recorder } = gpu();
       const common = { seed_low: seedLow, seed_high: seedHigh, step, block_count: blockCount };
       recorder.dispatch(
-        gpu().kernel({ files: ['random/philox.wgsl', 'zo/perturb.wgsl'] }),
-        [stateBuffer, blockBuffer, bed.upload(new Float32Array([scale, 0])), perturbed],
-        common,
+        gpu().kernel(plainNoise('perturb')),
+        [stateBuffer, blockBuffer, bed.upload(new Float32Array([scale, 0])), gpu().unused, perturbed],
+        { ...common, first_probe: 0 },
         spread(blockCount),
       );
       recorder.dispatch(
-        gpu().kernel({ files: ['random/philox.wgsl', 'zo/update.wgsl'] }),
-        [stateBuffer, blockBuffer, bed.upload(new Float32Array([-scale]))],
+        gpu().kernel(plainNoise('update')),
+        [stateBuffer, blockBuffer, bed.upload(new Float32Array([-scale])), gpu().unused],
         { ...common, queries: 1, coefficient_offset: 0, decay: 1 },
         spread(blockCount),
       );

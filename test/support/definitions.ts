@@ -8,6 +8,8 @@
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { matmulKernel } from '../../src/ops/linear.ts';
 import { matmulVariants } from '../../src/ops/matmul-variants.ts';
+import { directionNumber } from '../../src/ops/probes.ts';
+import type { Storage } from '../../src/tensor/weight.ts';
 import { activations, storages } from './cases/linear.ts';
 
 /** All choices of one value per constant. */
@@ -27,6 +29,21 @@ const storageBits = { f32: 32, f16: 16, bf16: 17 } as const;
 
 /** Quads in a head: head widths of the models that we know, 8 (tests) to 256 (Gemma). */
 const headQuads = [1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 64];
+
+const directions = Object.values(directionNumber);
+
+/** A kernel over stored weights and dense directions. */
+function denseKernels(
+  storage: Storage,
+  name: string,
+  choices: Readonly<Record<string, readonly KernelConstant[]>> = {},
+): KernelDefinition[] {
+  return combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', `zo/${name}.wgsl`], {
+    STORAGE_BITS: [storageBits[storage]],
+    DIRECTION: directions,
+    ...choices,
+  });
+}
 
 export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> = {
   matmul: matmulVariants.flatMap((variant) =>
@@ -53,10 +70,28 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   gate: combinations(['gate.wgsl']),
   labelLoss: combinations(['label-loss.wgsl']),
   rotate: combinations(['zo/rotate.wgsl']),
-  perturb: combinations(['random/philox.wgsl', 'zo/perturb.wgsl']),
-  update: combinations(['random/philox.wgsl', 'zo/update.wgsl']),
+  perturb: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/perturb.wgsl'], { DIRECTION: directions }),
+  update: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/update.wgsl'], { DIRECTION: directions }),
+  adam: combinations(['random/philox.wgsl', 'zo/adam.wgsl']),
+  curvature: combinations(['random/philox.wgsl', 'zo/curvature.wgsl']),
+  magnitudes: storages.flatMap((storage) =>
+    combinations([`weights/${storage}.wgsl`, 'zo/magnitude-histogram.wgsl'], {
+      STORAGE_BITS: [storageBits[storage]],
+      LOW_HALF: both,
+    }),
+  ),
+  dense: storages.flatMap((storage) => [
+    ...denseKernels(storage, 'dense-weight'),
+    ...denseKernels(storage, 'dense-update'),
+    ...denseKernels(storage, 'dense-embed', { ACCUMULATE: both }),
+  ]),
   gaussianMatrix: combinations(['random/philox.wgsl', 'random/gaussian-matrix.wgsl']),
-  orthonormalise: combinations(['zo/orthonormalise.wgsl']),
+  orthonormalise: [
+    ...combinations(['zo/orthonormalise.wgsl']),
+    ...combinations(['zo/gram.wgsl']),
+    ...combinations(['zo/cholesky-inverse.wgsl']),
+    ...combinations(['zo/multiply-inverse.wgsl']),
+  ],
   fold: storages.flatMap((storage) =>
     combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'], {
       STORAGE_BITS: [storageBits[storage]],
