@@ -6,10 +6,12 @@
 
 import { SubzeroError } from '../src/errors.ts';
 import * as kernels from './kernels.ts';
+import * as step from './step.ts';
 
 /** Every benchmark by name; each returns its exit code. */
 const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promise<number>; usage: string }>> = {
   kernels: { run: kernels.benchKernels, usage: kernels.usage },
+  step: { run: step.benchStep, usage: step.usage },
 };
 
 const [name = '', ...args] = process.argv.slice(2);

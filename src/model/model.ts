@@ -14,7 +14,7 @@ import type { RopeTable } from '../ops/rope.ts';
 import { bytesToF32, f32ToBytes, openModelWeights, type TensorSource } from '../safetensors/index.ts';
 import { allocateState, layOutState, type StateLayout } from '../tensor/state.ts';
 import { allocateWeight, destroyWeight, type Storage, storageBytes, type Weight } from '../tensor/weight.ts';
-import { tensorId } from '../zo/philox.ts';
+import { gaussian, tensorId } from '../zo/philox.ts';
 import { type DecoderConfiguration, parameterShapes, readConfiguration } from './configuration.ts';
 import { ropeTable } from './rope-table.ts';
 
@@ -153,6 +153,45 @@ export class Model {
     }
   }
 
+  /**
+   * A model of a given shape with random weights, for benchmarks and tests that must not need a download. The same 4 MiB of normal
+   * numbers (deviation 0.02) fill every matrix again and again; 1-D gains are 1, biases 0.
+   */
+  static async random(gpu: Gpu, config: Record<string, unknown>, storage: Storage, seed = 0): Promise<Model> {
+    const configuration = readConfiguration(config, 'the given configuration');
+    const block = Float32Array.from(
+      gaussian(seed, { tensor: 0, step: 0, purpose: 0, query: 0 }, 1 << 20),
+      (z) => 0.02 * z,
+    );
+    const bytes = f32ToBytes(dtypeOfStorage[storage], block);
+    const weights = new Map<string, Weight>();
+    const vectors = new Map<string, Float32Array>();
+    try {
+      for (const { name, shape } of parameterShapes(configuration)) {
+        if (shape.length === 1) {
+          const isBias = name.endsWith('.bias');
+          // RMSNorm has no shift, and the Llama family no biases: an optional parameter is there only where OPT has it.
+          if (isBias && configuration.normKind === 'rms') continue;
+          vectors.set(name, new Float32Array(shape[0]!).fill(isBias ? 0 : 1));
+          continue;
+        }
+        const weight = allocateWeight(gpu, name, shape[0]!, shape[1]!, storage);
+        weights.set(name, weight);
+        for (const { buffer } of weight.parts) {
+          for (let offset = 0; offset < buffer.size; offset += bytes.byteLength) {
+            buffer.write(bytes.subarray(0, Math.min(bytes.byteLength, buffer.size - offset)), offset);
+          }
+        }
+        await gpu.idle();
+      }
+      await gpu.checkAllocations();
+      return new Model(gpu, 'random', configuration, weights, vectors, `random ${seed}`);
+    } catch (error) {
+      for (const weight of weights.values()) destroyWeight(weight);
+      throw error;
+    }
+  }
+
   /** The weight of a layer or table by its name without `.weight`. */
   weight(name: string): Weight {
     const weight = this.weights.get(`${name}.weight`);
@@ -233,6 +272,8 @@ async function upload(source: TensorSource, stored: string, dtype: string, weigh
       const bytes = await source.read(stored, offset, rows * weight.columns * fileBytes);
       const converted = same ? bytes : f32ToBytes(dtypeOfStorage[weight.storage], bytesToF32(dtype, bytes));
       part.buffer.write(converted, row * weight.columns * storageBytes[weight.storage]);
+      // Uploads wait in memory until the queue has run.
+      if (converted.byteLength >= readBytes / 2) await weight.parts[0]!.buffer.gpu.idle();
     }
   }
 }
