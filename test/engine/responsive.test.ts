@@ -23,12 +23,21 @@ test('the main thread stays responsive while the engine trains and generates', a
     out: join(temporaryFolder(), 'run'),
   };
   const delay = monitorEventLoopDelay({ resolution });
+  const gaps: number[] = [];
+  let heartbeat: NodeJS.Timeout | undefined;
   let steps = 0;
   const training = (async () => {
     for await (const event of engine.train(request, abort.signal)) {
       if (event.type !== 'step') continue;
-      // The first steps compile kernels and load data; they count, too.
-      if (steps++ === 0) delay.enable();
+      // Kernels are compiled before the first step is announced; a process that has just started is no measure.
+      if (steps++ > 0) continue;
+      delay.enable();
+      let last = performance.now();
+      heartbeat = setInterval(() => {
+        const now = performance.now();
+        gaps.push(now - last);
+        last = now;
+      }, resolution);
     }
   })();
   const generating = (async () => {
@@ -41,10 +50,18 @@ test('the main thread stays responsive while the engine trains and generates', a
   abort.abort();
   await Promise.all([training, generating]);
   await engine.close();
-  const percentile = delay.percentile(99) / 1e6 - resolution;
+  clearInterval(heartbeat);
+
+  const milliseconds = (nanoseconds: number): number => nanoseconds / 1e6 - resolution;
+  const p99 = milliseconds(delay.percentile(99));
+  // A thread that is blocked for long counts once in a percentile; so the time lost in long gaps is looked at as well.
+  const lost =
+    gaps.filter((gap) => gap > 40).reduce((sum, gap) => sum + gap, 0) / gaps.reduce((sum, gap) => sum + gap, 0);
   console.log(
-    `event-loop delay over ${steps} steps: p50 ${(delay.percentile(50) / 1e6 - resolution).toFixed(1)} ms, p99 ${percentile.toFixed(1)} ms, maximum ${(delay.max / 1e6 - resolution).toFixed(1)} ms`,
+    `event-loop delay over ${steps} steps: p50 ${milliseconds(delay.percentile(50)).toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, ` +
+      `maximum ${milliseconds(delay.max).toFixed(1)} ms; ${(100 * lost).toFixed(1)} % of the time in gaps over 40 ms`,
   );
   expect(steps).toBeGreaterThan(3);
-  expect(percentile).toBeLessThanOrEqual(20);
+  expect(p99).toBeLessThanOrEqual(20);
+  expect(lost).toBeLessThan(0.05);
 });
