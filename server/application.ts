@@ -22,6 +22,7 @@ import { jsonBody } from './middleware/json-body.ts';
 import { requestLog } from './middleware/request-log.ts';
 import { chatRoutes } from './routes/chat.ts';
 import { completionRoutes } from './routes/completions.ts';
+import { dashboardFiles, dashboardRoutes } from './routes/dashboard.ts';
 import { documentationRoutes } from './routes/documentation.ts';
 import { fileRoutes } from './routes/files.ts';
 import { jobRoutes } from './routes/jobs.ts';
@@ -45,7 +46,11 @@ const resources: Routes[] = [
   fileRoutes,
   jobRoutes,
   documentationRoutes,
+  dashboardRoutes,
 ];
+
+/** Open without a key: a supervisor watches /health, and the dashboard has to load before it can ask for the key. */
+const openPaths = new Set(['/health', ...dashboardFiles.keys()]);
 
 /** Paths whose body is too large to be read into memory. */
 const streamedPaths = new Set(['/v1/files']);
@@ -80,7 +85,7 @@ export function createApplication(services: Services): Application {
   if (configuration.corsOrigins.length > 0) {
     application.use(cors({ origin: configuration.corsOrigins, exposeHeaders: ['x-request-id'], maxAge: 600 }));
   }
-  application.use(authentication(configuration.apiKey));
+  application.use(authentication(configuration.apiKey, openPaths));
   application.use(jsonBody(configuration.limits.bodyBytes, streamedPaths));
   application.use('/v1/files/*', idempotency(store));
   application.use('/v1/fine_tuning/*', idempotency(store));

@@ -1,5 +1,5 @@
 /**
- * Asks for the API key, where there is one, on every route except /health.
+ * Asks for the API key, where there is one, on every route except those that are open to everybody.
  *
  * @module
  */
@@ -9,15 +9,16 @@ import type { MiddlewareHandler } from 'hono';
 import type { Environment } from '../environment.ts';
 import { ApiError } from '../errors.ts';
 
-/** Open to everybody, so that a supervisor can watch the server without its key. */
-const openPaths = new Set(['/health']);
-
 /** Digests have equal length, which the constant-time comparison needs. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-export function authentication(apiKey: string | undefined): MiddlewareHandler<Environment> {
+/** @param openPaths paths that need no key */
+export function authentication(
+  apiKey: string | undefined,
+  openPaths: ReadonlySet<string>,
+): MiddlewareHandler<Environment> {
   const expected = apiKey === undefined ? undefined : digest(apiKey);
   return async (context, next) => {
     if (expected && !openPaths.has(context.req.path)) {

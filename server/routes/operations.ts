@@ -1,10 +1,11 @@
 /**
- * For supervisors and monitoring: /health, /ready, /metrics.
+ * For supervisors and monitoring: /health, /ready, /v1/device, /metrics.
  *
  * @module
  */
 
 import { createRoute, z } from '@hono/zod-openapi';
+import { packageVersion } from '../../src/version.ts';
 import type { Routes } from '../application.ts';
 import { ApiError } from '../errors.ts';
 import { stoppingError } from '../generation/generate.ts';
@@ -12,6 +13,26 @@ import { errorResponse, jsonResponse } from '../schemas/common.ts';
 import type { Services } from '../services.ts';
 
 const tags = ['Operations'];
+
+const device = z
+  .object({
+    object: z.literal('device'),
+    version: z.string(),
+    adapter: z.object({
+      vendor: z.string(),
+      architecture: z.string(),
+      device: z.string(),
+      description: z.string(),
+      software: z.boolean(),
+    }),
+    features: z.array(z.string()),
+    memory: z.object({
+      live_bytes: z.int(),
+      peak_bytes: z.int(),
+      by_category: z.record(z.string(), z.int()),
+    }),
+  })
+  .openapi('Device');
 
 const healthRoute = createRoute({
   method: 'get',
@@ -30,6 +51,14 @@ const readyRoute = createRoute({
     z.object({ status: z.literal('ready'), adapter: z.string(), models: z.array(z.string()) }),
     'It is; 503 otherwise',
   ),
+});
+
+const deviceRoute = createRoute({
+  method: 'get',
+  path: '/v1/device',
+  tags,
+  summary: 'The adapter and the memory in use on it',
+  responses: jsonResponse(device, 'What the engine says of it'),
 });
 
 const metricsRoute = createRoute({
@@ -53,6 +82,21 @@ export const operationRoutes: Routes = (application, services) => {
     const { adapter } = await services.engine.info();
     return context.json(
       { status: 'ready' as const, adapter: adapter.description, models: loaded.map(({ id }) => id) },
+      200,
+    );
+  });
+
+  application.openapi(deviceRoute, async (context) => {
+    const { adapter, features, memory } = await services.engine.info();
+    const { liveBytes, peakBytes, byCategory } = memory;
+    return context.json(
+      {
+        object: 'device' as const,
+        version: packageVersion(),
+        adapter,
+        features,
+        memory: { live_bytes: liveBytes, peak_bytes: peakBytes, by_category: byCategory },
+      },
       200,
     );
   });

@@ -65,6 +65,7 @@ describe('description', () => {
       '/v1/chat/completions',
       '/v1/completions',
       '/v1/detokenize',
+      '/v1/device',
       '/v1/files',
       '/v1/files/{file_id}',
       '/v1/files/{file_id}/content',

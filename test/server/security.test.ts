@@ -22,7 +22,7 @@ function get(url: string, headers: Record<string, string>): Promise<Response> {
 describe('API key', () => {
   const apiKey = 'sk-local-1234';
 
-  test('is asked for on every route but /health', async () => {
+  test('is asked for on every route but /health and the files of the dashboard', async () => {
     const server = await startServer({ apiKey });
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
     const document = (await (
@@ -182,7 +182,7 @@ describe('names', () => {
   test('of routes that do not exist', async () => {
     const server = await startServer();
     for (const [method, path] of [
-      ['GET', '/'],
+      ['POST', '/'],
       ['GET', '/v1'],
       ['PUT', '/v1/files'],
       ['GET', '/v1/completions'],

@@ -1,0 +1,88 @@
+/**
+ * The dashboard: a page and its parts, as they are in `server/dashboard`, from a list of names. No path of a request ever
+ * becomes a path on the disk. They hold no secrets, so they need no key; what they show comes from the API, which does.
+ *
+ * @module
+ */
+
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { Routes } from '../application.ts';
+import type { ApplicationContext } from '../environment.ts';
+
+const types: Record<string, string> = {
+  html: 'text/html; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  svg: 'image/svg+xml',
+};
+
+/** Files beside the page. */
+const parts = [
+  'application.js',
+  'chart.js',
+  'icon.svg',
+  'job-form.js',
+  'jobs.js',
+  'models.js',
+  'operations.js',
+  'page.js',
+  'playground.js',
+  'service.js',
+  'style.css',
+];
+
+/** Path of the request → file. */
+export const dashboardFiles: ReadonlyMap<string, string> = new Map([
+  ['/', 'index.html'],
+  ...parts.map((name) => [`/dashboard/${name}`, name] as const),
+]);
+
+/** Everything comes from this server; nothing is inline; no other page may frame it. */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+interface Asset {
+  content: Uint8Array<ArrayBuffer>;
+  tag: string;
+}
+
+export const dashboardRoutes: Routes = (application) => {
+  const assets = new Map<string, Promise<Asset>>();
+  const assetOf = (file: string) => {
+    let asset = assets.get(file);
+    if (!asset) assets.set(file, (asset = readAsset(file)));
+    return asset;
+  };
+  for (const [path, file] of dashboardFiles) {
+    application.get(path, async (context) => answer(context, file, await assetOf(file)));
+  }
+};
+
+/** `server/dashboard` lies beside this folder in the sources, and under the package's root beside `dist/`. */
+async function readAsset(file: string): Promise<Asset> {
+  const places = ['../dashboard/', '../../../server/dashboard/'].map((place) => new URL(place + file, import.meta.url));
+  const content = new Uint8Array(await readFile(places.find((place) => existsSync(place)) ?? places[0]!));
+  return { content, tag: `"${createHash('sha256').update(content).digest('base64url')}"` };
+}
+
+function answer(context: ApplicationContext, file: string, { content, tag }: Asset): Response {
+  const headers = {
+    'content-security-policy': contentSecurityPolicy,
+    'referrer-policy': 'no-referrer',
+    // Kept by the browser and asked about each time, so that page and parts are always of one version.
+    'cache-control': 'no-cache',
+    etag: tag,
+  };
+  if (context.req.header('if-none-match') === tag) return context.body(null, 304, headers);
+  return context.body(content, 200, { ...headers, 'content-type': types[file.split('.').at(-1)!]! });
+}
