@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { openEngine } from '../../src/engine/client.ts';
@@ -7,8 +9,52 @@ import { optionRows, removeTemporary, temporaryFolder, writeRows } from '../trai
 
 afterAll(removeTemporary);
 
-/** The interval of the timer that measures; what a timer is late beyond it is the delay. */
+/** The interval of the timer that measures, in milliseconds; what a timer is late beyond it is the delay. */
 const resolution = 5;
+const seconds = 6;
+
+/** The 99th percentile of the delay in milliseconds, and the share of the time that passed in gaps over 40 ms. */
+interface Delays {
+  p50: number;
+  p99: number;
+  maximum: number;
+  /** A thread that is blocked for long counts once in a percentile, but with all its time here. */
+  lost: number;
+}
+
+/** Measures this thread's event loop for a while. Plain JavaScript inside: it is also run in a process that does nothing else. */
+async function measure(monitor: typeof monitorEventLoopDelay, milliseconds: number, interval: number): Promise<Delays> {
+  const delay = monitor({ resolution: interval });
+  delay.enable();
+  let [last, total, inGaps] = [performance.now(), 0, 0];
+  const heartbeat = setInterval(() => {
+    const now = performance.now();
+    total += now - last;
+    if (now - last > 40) inGaps += now - last;
+    last = now;
+  }, interval);
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  clearInterval(heartbeat);
+  delay.disable();
+  const late = (nanoseconds: number): number => nanoseconds / 1e6 - interval;
+  const [p50, p99] = [late(delay.percentile(50)), late(delay.percentile(99))];
+  return { p50, p99, maximum: late(delay.max), lost: inGaps / total };
+}
+
+/** The same in an idle process: how late timers are on this machine at this time, whoever else uses it. */
+async function measureIdleProcess(milliseconds: number): Promise<Delays> {
+  const program = `import { monitorEventLoopDelay } from 'node:perf_hooks';
+    console.log(JSON.stringify(await (${measure.toString()})(monitorEventLoopDelay, ${milliseconds}, ${resolution})));`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (text) => {
+    output += text;
+  });
+  await new Promise((resolve) => child.on('close', resolve));
+  return JSON.parse(output) as Delays;
+}
 
 test('the main thread stays responsive while the engine trains and generates', async () => {
   const model = fileURLToPath(new URL('../../examples/reviews-3m', import.meta.url));
@@ -16,28 +62,16 @@ test('the main thread stays responsive while the engine trains and generates', a
   await engine.loadModel({ id: 'reviews', path: model });
   const abort = new AbortController();
   const configuration = { steps: 1000, batchSize: 8, rank: 8, learningRate: 1e-6 };
-  const request = {
-    model,
-    data: { file: writeRows(optionRows()) },
-    configuration,
-    out: join(temporaryFolder(), 'run'),
-  };
-  const delay = monitorEventLoopDelay({ resolution });
-  const gaps: number[] = [];
-  let heartbeat: NodeJS.Timeout | undefined;
+  const data = { file: writeRows(optionRows()) };
+  const request = { model, data, configuration, out: join(temporaryFolder(), 'run') };
   let steps = 0;
+  let begin = (): void => {};
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
   const training = (async () => {
     for await (const event of engine.train(request, abort.signal)) {
-      if (event.type !== 'step') continue;
-      // Kernels are compiled before the first step is announced; a process that has just started is no measure.
-      if (steps++ > 0) continue;
-      delay.enable();
-      let last = performance.now();
-      heartbeat = setInterval(() => {
-        const now = performance.now();
-        gaps.push(now - last);
-        last = now;
-      }, resolution);
+      if (event.type === 'step' && steps++ === 0) begin();
     }
   })();
   const generating = (async () => {
@@ -45,23 +79,18 @@ test('the main thread stays responsive while the engine trains and generates', a
       for await (const _ of engine.generate({ model: 'reviews', prompt: 'The film was', maxTokens: 40 }, abort.signal));
     }
   })();
-  await new Promise((resolve) => setTimeout(resolve, 6000));
-  delay.disable();
+  await Promise.race([begun, training]);
+  const [busy, idle] = await Promise.all([
+    measure(monitorEventLoopDelay, seconds * 1000, resolution),
+    measureIdleProcess(seconds * 1000),
+  ]);
   abort.abort();
   await Promise.all([training, generating]);
   await engine.close();
-  clearInterval(heartbeat);
-
-  const milliseconds = (nanoseconds: number): number => nanoseconds / 1e6 - resolution;
-  const p99 = milliseconds(delay.percentile(99));
-  // A thread that is blocked for long counts once in a percentile; so the time lost in long gaps is looked at as well.
-  const lost =
-    gaps.filter((gap) => gap > 40).reduce((sum, gap) => sum + gap, 0) / gaps.reduce((sum, gap) => sum + gap, 0);
-  console.log(
-    `event-loop delay over ${steps} steps: p50 ${milliseconds(delay.percentile(50)).toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, ` +
-      `maximum ${milliseconds(delay.max).toFixed(1)} ms; ${(100 * lost).toFixed(1)} % of the time in gaps over 40 ms`,
-  );
+  const describe = ({ p50, p99, maximum, lost }: Delays): string =>
+    `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, maximum ${maximum.toFixed(1)} ms, ${(100 * lost).toFixed(1)} % in gaps over 40 ms`;
+  console.log(`event-loop delay over ${steps} steps: ${describe(busy)}; of an idle process: ${describe(idle)}`);
   expect(steps).toBeGreaterThan(3);
-  expect(p99).toBeLessThanOrEqual(20);
-  expect(lost).toBeLessThan(0.05);
+  expect(busy.p99).toBeLessThanOrEqual(20 + 2 * Math.max(0, idle.p99));
+  expect(busy.lost).toBeLessThanOrEqual(0.05 + 2 * idle.lost);
 });
