@@ -39,6 +39,7 @@ describe.skipIf(program === undefined)('the dashboard (needs chromium; skipped w
   /** Writes over what the field holds. */
   async function fill(name: string, value: string): Promise<void> {
     await page.evaluate(`document.querySelector('#job-form [name="${name}"]').select()`);
+    expect(await page.evaluate('document.activeElement.name')).toBe(name);
     await page.type(value);
   }
 
@@ -73,6 +74,7 @@ describe.skipIf(program === undefined)('the dashboard (needs chromium; skipped w
     await page.until(`document.querySelector('#training-file').value !== ''`);
     await choose('validation_file', 'valid.jsonl', lines);
     await page.until(`document.querySelector('#validation-file').value !== ''`);
+    await page.evaluate(click('#job-form summary'));
     await fill('rank', '9999');
     await page.press('Enter');
     await page.until(`document.querySelector('#job-form [name="rank"]').getAttribute('aria-invalid') === 'true'`);
@@ -99,7 +101,7 @@ describe.skipIf(program === undefined)('the dashboard (needs chromium; skipped w
     const paused = await page.evaluate<string>(text('#job-state'));
     await page.evaluate(click('#resume'));
     await page.until(`${text('#job-state')}.startsWith('running') && ${text('#job-state')} !== '${paused}'`, 60);
-    await page.until(`${text('#job-state')}.startsWith('succeeded · step 80 of 80')`, 300);
+    await page.until(`${text('#job-state')}.startsWith('succeeded · step 80 of 80')`, 180);
     expect(await page.evaluate(`document.querySelectorAll('#charts figure:not([hidden])').length`)).toBe(3);
     expect(await page.evaluate(`document.querySelectorAll('#charts circle').length`)).toBe(8);
     expect(await page.evaluate(text('#job-log'))).toContain('Training resumed after step');
