@@ -360,9 +360,11 @@ describe('an abort', () => {
     const whole = await generate({ ...request, seed: 4 });
     const abort = new AbortController();
     const others = [4, 4].map((seed) => generate({ ...request, seed }));
-    const aborted = generate({ ...request, seed: 5 }, abort.signal);
-    setTimeout(() => abort.abort(), 5);
-    expect((await aborted).finishReason).toBe('none');
+    let tokens = 0;
+    for await (const event of engine.generate({ ...request, seed: 5 }, abort.signal)) {
+      if (event.type === 'token' && ++tokens === 3) abort.abort();
+    }
+    expect(tokens).toBeLessThan(118);
     for (const other of await Promise.all(others)) expect(other.ids).toEqual(whole.ids);
   });
 });
@@ -372,10 +374,13 @@ describe('unloading', () => {
     await engine.loadModel({ id: 'leaving', path: tinyModel() });
     const before = (await engine.info()).memory.byCategory;
     const request = { model: 'leaving', tokens: randomTokens(10, 9), logitBias: { 0: -100 } };
+    const first = engine.generate(request)[Symbol.asyncIterator]();
+    // A stream begins its work when it is asked for what follows "start".
+    for (const type of ['start', 'token']) expect((await first.next()).value).toMatchObject({ type });
     const texts = Array.from({ length: 80 }, () => failure(generate(request)));
     const waiting = engine.generate(request)[Symbol.asyncIterator]();
     expect((await waiting.next()).value).toMatchObject({ type: 'start' });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const type of ['token', 'token']) expect((await first.next()).value).toMatchObject({ type });
     await engine.unloadModel('leaving');
     for (const error of await Promise.all(texts)) {
       expect(error.code).toBe('cancelled');
@@ -393,10 +398,14 @@ describe('unloading', () => {
   test('ends evaluations', async () => {
     await engine.loadModel({ id: 'leaving', path: tinyModel() });
     const data = { file: writeRows(optionRows(600)) };
-    const evaluation = failure(engine.evaluate({ model: 'leaving', data }));
-    await new Promise((resolve) => setTimeout(resolve, 60));
-    await engine.unloadModel('leaving');
+    let unloading: Promise<void> | undefined;
+    const evaluation = failure(
+      engine.evaluate({ model: 'leaving', data }, () => {
+        unloading ??= engine.unloadModel('leaving');
+      }),
+    );
     expect((await evaluation).code).toBe('cancelled');
+    await unloading;
     expect(
       (await generate({ model: 'tiny', tokens: [5], maxTokens: 3, logitBias: { 0: -100 } })).completionTokens,
     ).toBe(3);
