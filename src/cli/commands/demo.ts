@@ -15,6 +15,9 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const modelDirectory = join(root, 'examples', 'reviews-3m');
 const data: DataSource = { task: 'sst2', directory: join(root, 'examples', 'sst2') };
 
+/** Looked at during training too, so that the curve shows what the last line reports. */
+const devSentences: DataSource = { task: 'sst2', directory: join(root, 'examples', 'sst2', 'dev.jsonl') };
+
 /** The reference run's settings for the example model (see examples/reviews-3m in the README). */
 const settings = { learningRate: 5e-5, epsilon: 1e-3, rank: 8, refresh: 100, batchSize: 16 };
 
@@ -185,7 +188,8 @@ async function train(
   const configuration = { ...settings, steps, seed, evaluateEvery: Math.max(1, Math.ceil(steps / 3)) };
   let outcome: { steps: number; seconds: number } | undefined;
   try {
-    for await (const event of engine.train({ model: modelDirectory, data, configuration, out }, signal)) {
+    const request = { model: modelDirectory, data, validation: devSentences, configuration, out };
+    for await (const event of engine.train(request, signal)) {
       report.event(event);
       if (event.type === 'done' && event.outcome === 'finished') {
         outcome = { steps: event.step, seconds: Math.round(event.seconds * 10) / 10 };
