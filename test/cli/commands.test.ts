@@ -86,7 +86,6 @@ describe('train', () => {
     expect(await runProgram([...words, '--adapter', '1'], host)).toBe(0);
     expect(host.opened).toEqual([{ adapter: 1 }]);
     expect(calls.map((call) => call.name)).toEqual(['close']);
-    expect(calls[0]!.request).toEqual({ id: 'm', path: 'm', storage: 'f16' });
     expect(requests).toEqual([
       {
         model: 'm',
