@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   }
 
   // Bounds that are not constant keep compilers from unrolling the epilogue sixteen times, which took most of the compile time.
-  let row_count = min(4u, parameters.rows - row);
+  let row_count = min(4u, last_row + 1u - row);
   let column_count = min(4u, parameters.columns - column);
   for (var i = 0u; i < row_count; i++) {
     let base_row = base[i];
