@@ -24,6 +24,7 @@ import { chatRoutes } from './routes/chat.ts';
 import { completionRoutes } from './routes/completions.ts';
 import { dashboardFiles, dashboardRoutes } from './routes/dashboard.ts';
 import { documentationRoutes } from './routes/documentation.ts';
+import { embeddingRoutes } from './routes/embeddings.ts';
 import { fileRoutes } from './routes/files.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { modelRoutes } from './routes/models.ts';
@@ -42,6 +43,7 @@ const resources: Routes[] = [
   modelRoutes,
   completionRoutes,
   chatRoutes,
+  embeddingRoutes,
   tokenRoutes,
   fileRoutes,
   jobRoutes,

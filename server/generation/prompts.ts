@@ -17,33 +17,34 @@ function checkLength(characters: number, maximum: number, param: string): void {
   }
 }
 
-/** The prompts of a completion, in order. */
+/** The prompts of a completion, or the inputs of an embedding, in order. */
 export function completionPrompts(
   prompt: CompletionRequest['prompt'],
   model: ModelInfo,
   maxCharacters: number,
+  param = 'prompt',
 ): Prompt[] {
   if (typeof prompt === 'string') {
-    checkLength(prompt.length, maxCharacters, 'prompt');
+    checkLength(prompt.length, maxCharacters, param);
     return [{ prompt }];
   }
-  if (typeof prompt[0] === 'number') return [tokenPrompt(prompt as number[], model)];
+  if (typeof prompt[0] === 'number') return [tokenPrompt(prompt as number[], model, param)];
   return (prompt as (string | number[])[]).map((item) => {
-    if (typeof item !== 'string') return tokenPrompt(item, model);
-    checkLength(item.length, maxCharacters, 'prompt');
+    if (typeof item !== 'string') return tokenPrompt(item, model, param);
+    checkLength(item.length, maxCharacters, param);
     return { prompt: item };
   });
 }
 
-function tokenPrompt(tokens: number[], model: ModelInfo): Prompt {
+function tokenPrompt(tokens: number[], model: ModelInfo, param: string): Prompt {
   if (tokens.length > model.contextLength) {
     throw invalid(
-      `The prompt has ${tokens.length} tokens, but the context of "${model.id}" is ${model.contextLength}.`,
-      'prompt',
+      `"${param}" has ${tokens.length} tokens, but the context of "${model.id}" is ${model.contextLength}.`,
+      param,
       'context_length_exceeded',
     );
   }
-  checkTokens(tokens, model, 'prompt');
+  checkTokens(tokens, model, param);
   return { tokens };
 }
 

@@ -10,6 +10,8 @@ export const maxChoices = 16;
 /** Prompts × n of one request. */
 export const maxCompletionsPerRequest = 64;
 export const maxPrompts = 64;
+/** Texts of one POST /v1/embeddings. */
+export const maxEmbeddingInputs = 2048;
 export const maxMessages = 1024;
 export const maxContentParts = 256;
 export const maxTokensBound = 1_000_000;

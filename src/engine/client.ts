@@ -10,6 +10,8 @@ import { EventQueue } from '../generate/queue.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import type { ClientMessage, WorkerMessage } from './protocol.ts';
 import type {
+  EmbedRequest,
+  EmbedResult,
   Engine,
   EngineInfo,
   EvaluateRequest,
@@ -64,6 +66,10 @@ class WorkerEngine implements Engine {
 
   detokenize(model: string, tokens: number[]): Promise<string> {
     return this.#call('detokenize', [model, tokens]) as Promise<string>;
+  }
+
+  embed(request: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult> {
+    return this.#call('embed', [request], undefined, signal) as Promise<EmbedResult>;
   }
 
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent> {

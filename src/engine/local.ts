@@ -10,6 +10,7 @@ import { SubzeroError } from '../errors.ts';
 import { Generator } from '../generate/generator.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
+import { embedSequences } from '../model/embed.ts';
 import { Model } from '../model/model.ts';
 import type { Probes } from '../ops/probes.ts';
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
@@ -22,6 +23,8 @@ import { Scorer } from '../train/score.ts';
 import type { SubZero } from '../zo/subzero.ts';
 import { considerately } from './considerate.ts';
 import type {
+  EmbedRequest,
+  EmbedResult,
   Engine,
   EngineInfo,
   EvaluateRequest,
@@ -176,6 +179,24 @@ export class LocalEngine implements Engine {
 
   async detokenize(model: string, tokens: number[]): Promise<string> {
     return this.#find(model).tokenizer.decode(tokens);
+  }
+
+  async embed({ model: id, inputs, pooling }: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult> {
+    const { model, tokenizer, probes } = this.#find(id);
+    const { contextLength } = model.configuration;
+    const sequences = inputs.map((input, index) => {
+      const tokens = typeof input === 'string' ? encodeText(tokenizer, input, true) : input;
+      if (tokens.length === 0 || tokens.length > contextLength) {
+        throw new SubzeroError(
+          'invalid_argument',
+          `input ${index} has ${tokens.length} tokens; this model takes 1 to ${contextLength}`,
+          { parameter: 'input' },
+        );
+      }
+      return tokens;
+    });
+    const vectors = await embedSequences(model, sequences, pooling, probes(), signal);
+    return { vectors, tokens: sequences.reduce((sum, { length }) => sum + length, 0) };
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {

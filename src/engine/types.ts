@@ -87,6 +87,20 @@ export type GenerateEvent =
   | { type: 'token'; id: number; text: string; logprob: number; topLogprobs: TokenLogprob[] }
   | { type: 'done'; finishReason: 'stop' | 'length'; text: string; promptTokens: number; completionTokens: number };
 
+/** Texts, or their token ids, to turn into vectors. */
+export interface EmbedRequest {
+  model: string;
+  inputs: (string | number[])[];
+  /** The mean of all tokens' final hidden states, or the last token's. */
+  pooling: 'mean' | 'last';
+}
+
+/** One vector of length 1 for each input, and how many tokens they had together. */
+export interface EmbedResult {
+  vectors: Float32Array<ArrayBuffer>[];
+  tokens: number;
+}
+
 /** Data for training or evaluation: a named task over a directory of its splits, or one JSONL file. */
 export type DataSource = { task: string; directory: string } | { file: string };
 
@@ -166,6 +180,7 @@ export interface Engine {
   models(): Promise<ModelInfo[]>;
   tokenize(model: string, text: string, addSpecialTokens?: boolean): Promise<number[]>;
   detokenize(model: string, tokens: number[]): Promise<string>;
+  embed(request: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult>;
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
   train(request: TrainRequest, signal?: AbortSignal): AsyncIterable<TrainEvent>;
   evaluate(

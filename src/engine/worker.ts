@@ -9,7 +9,7 @@ import { toErrorRecord } from '../errors.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { LocalEngine } from './local.ts';
 import type { ClientMessage, WorkerMessage } from './protocol.ts';
-import type { EvaluateRequest, GenerateRequest, TrainRequest } from './types.ts';
+import type { EmbedRequest, EvaluateRequest, GenerateRequest, TrainRequest } from './types.ts';
 
 const port = parentPort!;
 const send = (message: WorkerMessage): void => port.postMessage(message);
@@ -25,6 +25,8 @@ async function handle(engine: LocalEngine, id: number, method: string, parameter
   };
   try {
     switch (method) {
+      case 'embed':
+        return await engine.embed(parameters[0] as EmbedRequest, signal);
       case 'generate':
         return await forward(engine.generate(parameters[0] as GenerateRequest, signal));
       case 'train':

@@ -9,6 +9,8 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {
+  EmbedRequest,
+  EmbedResult,
   Engine,
   EngineInfo,
   EvaluationResult,
@@ -119,6 +121,15 @@ export class FakeEngine implements Engine {
   async detokenize(model: string, tokens: number[]): Promise<string> {
     this.#model(model);
     return new TextDecoder().decode(new Uint8Array(tokens.filter((token) => token !== 1)));
+  }
+
+  /** The vector of a text: its length and its first token, so that a test can tell which text it belongs to. */
+  async embed({ model, inputs }: EmbedRequest): Promise<EmbedResult> {
+    const sequences = await Promise.all(
+      inputs.map((input) => (typeof input === 'string' ? this.tokenize(model, input) : input)),
+    );
+    const vectors = sequences.map((tokens) => new Float32Array([tokens.length, tokens[1] ?? 0, 0.5]));
+    return { vectors, tokens: sequences.reduce((sum, { length }) => sum + length, 0) };
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {

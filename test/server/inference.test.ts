@@ -192,6 +192,43 @@ describe('chat completions', () => {
   });
 });
 
+describe('embeddings', () => {
+  test('one vector for each input, as numbers and as base64, which the client of OpenAI asks for', async () => {
+    const server = await startServer();
+    const input = ['ab', 'xyz'];
+    const expected = [
+      [3, 97, 0.5],
+      [4, 120, 0.5],
+    ];
+    const decoded = await server.client.embeddings.create({ model: 'base', input });
+    expect(decoded.data.map(({ embedding }) => embedding)).toEqual(expected);
+    expect(decoded.usage).toEqual({ prompt_tokens: 7, total_tokens: 7 });
+    const raw = await (
+      await post(server, '/v1/embeddings', { model: 'base', input, encoding_format: 'base64' })
+    ).json();
+    expect(raw.data[1].embedding).toBe(Buffer.from(new Float32Array(expected[1]!).buffer).toString('base64'));
+    const plain = await (await post(server, '/v1/embeddings', { model: 'base', input: [1, 65] })).json();
+    expect(plain.data).toEqual([{ object: 'embedding', index: 0, embedding: [2, 65, 0.5] }]);
+  });
+
+  test('what cannot be honoured is refused', async () => {
+    const server = await startServer({ limits: { promptCharacters: 100 } });
+    for (const [extra, param] of [
+      [{ dimensions: 8 }, 'dimensions'],
+      [{ input: '' }, 'input'],
+      [{ input: [] }, 'input'],
+      [{ input: [999] }, 'input'],
+      [{ input: ['ok', 'x'.repeat(101)] }, 'input'],
+      [{ input: Array(2049).fill('x') }, 'input'],
+      [{ encoding_format: 'int8' }, 'encoding_format'],
+    ] as const) {
+      const response = await post(server, '/v1/embeddings', { model: 'base', input: 'x', ...extra });
+      expect((await expectError(response, 400)).param).toBe(param);
+    }
+    await expectError(await post(server, '/v1/embeddings', { model: 'nope', input: 'x' }), 404);
+  });
+});
+
 describe('failures', () => {
   test('before the first token: a status of its own', async () => {
     const server = await startServer();

@@ -66,6 +66,7 @@ describe('description', () => {
       '/v1/completions',
       '/v1/detokenize',
       '/v1/device',
+      '/v1/embeddings',
       '/v1/files',
       '/v1/files/{file_id}',
       '/v1/files/{file_id}/content',

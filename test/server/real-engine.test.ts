@@ -174,6 +174,30 @@ describe('inference', () => {
     }
   });
 
+  test('embeddings: of length 1, the same alone and among others, near for near texts', async () => {
+    const input = ['a wonderful , moving film', 'a wonderful and moving movie', 'tax forms are due in april'];
+    const embed = async (texts: string[], extra: object = {}) =>
+      (await client.embeddings.create({ model: modelId, input: texts, ...extra })).data.map(
+        ({ embedding }) => embedding,
+      );
+    const dot = (a: number[], b: number[]) => a.reduce((sum, value, index) => sum + value * b[index]!, 0);
+    const [film, movie, taxes] = await embed(input);
+    expect(film).toHaveLength(192);
+    for (const vector of [film!, movie!, taxes!]) expect(dot(vector, vector)).toBeCloseTo(1, 5);
+    expect(dot(film!, movie!)).toBeGreaterThan(dot(film!, taxes!));
+    const [alone] = await embed([input[1]!]);
+    expect(dot(alone!, movie!)).toBeCloseTo(1, 5);
+    const [last] = await embed([input[0]!], { pooling: 'last' });
+    expect(dot(last!, film!)).toBeLessThan(0.999);
+    const { tokens } = (await (await post(server, '/v1/tokenize', { model: modelId, prompt: input[0] })).json()) as {
+      tokens: number[];
+    };
+    const single = await client.embeddings.create({ model: modelId, input: [tokens.slice(0, 1), tokens] });
+    expect(single.usage.prompt_tokens).toBe(1 + tokens.length);
+    const refused = await post(server, '/v1/embeddings', { model: modelId, input: 'word '.repeat(400) });
+    expect((await expectError(refused, 400)).message).toContain('this model takes 1 to 256');
+  });
+
   test('a client who leaves stops the work', async () => {
     const leave = new AbortController();
     const stream = await client.completions.create(

@@ -1,0 +1,113 @@
+/**
+ * Texts as vectors: hidden states after the final norm, pooled over the tokens.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import type { Probes } from '../ops/probes.ts';
+import { NamedBuffers } from '../tensor/named-buffers.ts';
+import { Workspace } from '../tensor/workspace.ts';
+import { packSequences, positionRows, slideRanges } from './batch.ts';
+import { forward, widestActivation } from './forward.ts';
+import type { Model } from './model.ts';
+
+/** `mean` = over all tokens; `last` = the last token, which is the only one that a causal model shows the whole text. */
+export type Pooling = 'mean' | 'last';
+
+/** Most rows of a pass. */
+const passRows = 2048;
+
+/**
+ * One vector for each sequence, scaled to length 1.
+ *
+ * @param sequences token ids, none empty, none longer than the context
+ * @returns vectors [embedding width], in the order of the sequences
+ * @throws SubzeroError `out_of_memory` when one sequence does not fit into a pass
+ */
+export async function embedSequences(
+  model: Model,
+  sequences: readonly (readonly number[])[],
+  pooling: Pooling,
+  probes: Probes = model.plainProbes,
+  signal?: AbortSignal,
+): Promise<Float32Array<ArrayBuffer>[]> {
+  const binding = Math.floor(model.gpu.device.limits.maxStorageBufferBindingSize / 4 / widestActivation(model));
+  const budget = Math.min(Math.max(passRows, model.configuration.contextLength), binding);
+  const workspace = new Workspace(model.gpu);
+  const buffers = new NamedBuffers(model.gpu);
+  const vectors: Float32Array<ArrayBuffer>[] = [];
+  try {
+    while (vectors.length < sequences.length) {
+      if (signal?.aborted) throw new SubzeroError('cancelled', 'the embedding was stopped before its end');
+      let rows = 0;
+      let end = vectors.length;
+      while (end < sequences.length && rows + sequences[end]!.length <= budget) rows += sequences[end++]!.length;
+      if (rows === 0) {
+        throw new SubzeroError(
+          'out_of_memory',
+          `a text of ${sequences[end]!.length} tokens does not fit into a pass of ${budget} rows`,
+          { parameter: 'input' },
+        );
+      }
+      vectors.push(
+        ...(await embedPass(model, sequences.slice(vectors.length, end), pooling, probes, workspace, buffers)),
+      );
+    }
+    return vectors;
+  } finally {
+    // What a failed pass left recorded must not be submitted once its buffers are gone.
+    model.gpu.recorder.submit();
+    workspace.destroy();
+    buffers.destroy();
+  }
+}
+
+async function embedPass(
+  model: Model,
+  sequences: readonly (readonly number[])[],
+  pooling: Pooling,
+  probes: Probes,
+  workspace: Workspace,
+  buffers: NamedBuffers,
+): Promise<Float32Array<ArrayBuffer>[]> {
+  const { gpu, configuration } = model;
+  // One more token each, so that the last given one gets a row of its own.
+  const { batch } = packSequences(sequences.map((tokens) => [...tokens, 0]));
+  const rows = batch.ids.length;
+  const labels: number[] = [];
+  let start = 0;
+  for (const { length } of sequences) {
+    for (let row = pooling === 'last' ? length - 1 : 0; row < length; row++) labels.push(start + row);
+    start += length;
+  }
+  workspace.reserve(rows * probes.count);
+  const window = configuration.windows.find((width) => width !== undefined);
+  const hidden = forward(
+    model,
+    { gpu, workspace, probes },
+    {
+      ids: buffers.upload('ids', batch.ids),
+      positions: buffers.upload('positions', positionRows(model, batch.positions)),
+      ranges: buffers.upload('ranges', batch.ranges),
+      ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
+      rows,
+      labelRows: buffers.upload('label rows', new Uint32Array(labels)),
+      labelCount: labels.length,
+    },
+  );
+  workspace.give(hidden);
+  const width = hidden.columns;
+  const [data] = await gpu.recorder.read([{ buffer: hidden.buffer, bytes: labels.length * width * 4 }]);
+  const states = new Float32Array(data!);
+  let row = 0;
+  return sequences.map(({ length }) => {
+    const count = pooling === 'last' ? 1 : length;
+    const sum = new Float64Array(width);
+    for (let token = 0; token < count; token++, row++) {
+      for (let column = 0; column < width; column++) sum[column]! += states[row * width + column]!;
+    }
+    const norm = Math.hypot(...sum) || 1;
+    return Float32Array.from(sum, (value) => value / norm);
+  });
+}
