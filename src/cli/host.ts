@@ -26,6 +26,10 @@ export interface ServeRequest {
   apiKey: string | undefined;
   /** Where files, jobs and their runs are kept. */
   dataDirectory: string;
+  /** Names that requests may call the server by, besides localhost and addresses. */
+  allowedHosts?: string[];
+  /** Origins of web pages that may call the server. */
+  corsOrigins?: string[];
   /** What the server logs; requests and worse by default. */
   logLevel?: 'error' | 'info';
 }

@@ -53,6 +53,12 @@ check('a completion', (await plain.json()).choices[0].text === 'ab');
 const streamed = await (await post('/v1/completions', { ...completion, stream: true })).text();
 check('a stream', streamed.includes('"text":"b"') && streamed.endsWith('data: [DONE]\n\n'), streamed);
 
+const dashboard = await fetch(`${server.url}/`);
+check('the dashboard', (await dashboard.text()).startsWith('<!doctype html>'), dashboard.status);
+const script = await fetch(`${server.url}/dashboard/application.js`);
+check('its script', script.headers.get('content-type') === 'text/javascript; charset=utf-8', script.status);
+await script.body?.cancel();
+
 const good = await upload('{"prompt":"a","completion":"b"}\n'.repeat(5000));
 check('an upload', good.status === 200 && good.body.lines === 5000, JSON.stringify(good));
 const bad = await upload('x\n'.repeat(500_000));

@@ -50,6 +50,20 @@ export const serveCommand = defineCommand({
       default: 'runs/server',
       group: 'Server',
     },
+    {
+      name: 'allowed-host',
+      type: 'list',
+      placeholder: 'NAME',
+      description: 'name that requests may call the server by, besides localhost and addresses; for a reverse proxy',
+      group: 'Server',
+    },
+    {
+      name: 'cors-origin',
+      type: 'list',
+      placeholder: 'ORIGIN',
+      description: 'web pages of this origin may call the server; * = all',
+      group: 'Server',
+    },
     ...engineOptions,
   ],
   examples: [
@@ -75,10 +89,15 @@ export const serveCommand = defineCommand({
           port: options.port,
           apiKey: options.apiKey,
           dataDirectory: options.dataDirectory,
+          allowedHosts: [...options.allowedHost],
+          corsOrigins: [...options.corsOrigin],
+          logLevel: options.quiet ? 'error' : 'info',
         });
         if (!options.quiet) {
           const names = models.map((model) => `  ${model.id}  (${model.path})`);
-          context.standardError.write(`${['models:', ...names, `try: curl ${server.url}/health`].join('\n')}\n`);
+          context.standardError.write(
+            `${['models:', ...names, `dashboard: ${server.url}/`, `try: curl ${server.url}/v1/models`].join('\n')}\n`,
+          );
         }
         context.standardOutput.write(`listening on ${server.url}\n`);
         await aborted(signal);
