@@ -14,7 +14,7 @@ import type { Services } from '../services.ts';
 
 const tags = ['Operations'];
 
-const device = z
+const deviceSchema = z
   .object({
     object: z.literal('device'),
     version: z.string(),
@@ -58,7 +58,7 @@ const deviceRoute = createRoute({
   path: '/v1/device',
   tags,
   summary: 'The adapter and the memory in use on it',
-  responses: jsonResponse(device, 'What the engine says of it'),
+  responses: jsonResponse(deviceSchema, 'What the engine says of it'),
 });
 
 const metricsRoute = createRoute({
@@ -88,12 +88,13 @@ export const operationRoutes: Routes = (application, services) => {
 
   application.openapi(deviceRoute, async (context) => {
     const { adapter, features, memory } = await services.engine.info();
+    const { vendor, architecture, device, description, software } = adapter;
     const { liveBytes, peakBytes, byCategory } = memory;
     return context.json(
       {
         object: 'device' as const,
         version: packageVersion(),
-        adapter,
+        adapter: { vendor, architecture, device, description, software },
         features,
         memory: { live_bytes: liveBytes, peak_bytes: peakBytes, by_category: byCategory },
       },
