@@ -6,7 +6,13 @@
  */
 
 import { SubzeroError } from '../../src/errors.ts';
-import { defaultConfiguration, resolveConfiguration, type TrainConfiguration } from '../../src/train/configuration.ts';
+import {
+  defaultConfiguration,
+  defaultsOf,
+  type OptimizerName,
+  resolveConfiguration,
+  type TrainConfiguration,
+} from '../../src/train/configuration.ts';
 import { ApiError, invalid } from '../errors.ts';
 import { maxEpochs } from '../schemas/limits.ts';
 
@@ -92,7 +98,8 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
         `${method.path}.learning_rate_multiplier`,
       );
     }
-    partial.learningRate = defaultConfiguration.learningRate * learningRateMultiplier;
+    const { learningRate } = defaultsOf(partial.optimizer as OptimizerName | undefined);
+    partial.learningRate = learningRate * learningRateMultiplier;
   }
   if (epochs !== null) {
     const batchSize = typeof partial.batchSize === 'number' ? partial.batchSize : defaultConfiguration.batchSize;

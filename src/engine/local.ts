@@ -20,7 +20,7 @@ import { exportRun } from '../train/export.ts';
 import { loadTokenized, resumeRun, startRun } from '../train/loop.ts';
 import { isRunFolder, restoreRun } from '../train/run.ts';
 import { Scorer } from '../train/score.ts';
-import type { SubZero } from '../zo/subzero.ts';
+import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { considerately } from './considerate.ts';
 import type {
   EmbedRequest,
@@ -47,7 +47,7 @@ interface LoadedModel {
   information: ModelInfo;
   model: Model;
   /** Present for a run. */
-  optimizer?: SubZero;
+  optimizer?: ZerothOrderOptimizer;
   tokenizer: Tokenizer;
   generator: Generator;
   probes: () => Probes;

@@ -6,6 +6,7 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { MemoryCategory } from '../gpu/memory.ts';
 
 /** How elements lie in memory; arithmetic is f32 in any case. */
 export type Storage = 'f32' | 'f16' | 'bf16';
@@ -35,13 +36,20 @@ export interface Weight {
  *
  * @param columns must be a multiple of 4: kernels read four elements at a time
  */
-export function allocateWeight(gpu: Gpu, name: string, rows: number, columns: number, storage: Storage): Weight {
+export function allocateWeight(
+  gpu: Gpu,
+  name: string,
+  rows: number,
+  columns: number,
+  storage: Storage,
+  category: MemoryCategory = 'weights',
+): Weight {
   const rowBytes = columns * storageBytes[storage];
   const rowsPerPart = Math.max(1, Math.floor(gpu.bindingLimit / rowBytes));
   const parts: WeightPart[] = [];
   for (let rowStart = 0; rowStart < rows; rowStart += rowsPerPart) {
     const rowCount = Math.min(rowsPerPart, rows - rowStart);
-    parts.push({ buffer: gpu.allocate(rowCount * rowBytes, 'weights', name), rowStart, rowCount });
+    parts.push({ buffer: gpu.allocate(rowCount * rowBytes, category, name), rowStart, rowCount });
   }
   return { name, rows, columns, storage, parts };
 }

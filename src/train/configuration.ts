@@ -7,7 +7,17 @@
 
 import { SubzeroError } from '../errors.ts';
 
-export type OptimizerName = 'subzero';
+/** docs/method.md describes each. */
+export type OptimizerName = 'subzero' | 'subzero-plus' | 'mezo' | 'sparse-mezo' | 'hizoo';
+/** Names for people. */
+export const optimizerTitles: Readonly<Record<OptimizerName, string>> = {
+  subzero: 'SubZero',
+  'subzero-plus': 'SubZero+',
+  mezo: 'MeZO',
+  'sparse-mezo': 'Sparse MeZO',
+  hizoo: 'HiZOO',
+};
+
 export type SchemeName = 'full';
 export type LearningRateSchedule = 'constant' | 'linear' | 'cosine';
 
@@ -18,24 +28,32 @@ export interface TrainConfiguration {
   steps: number;
   /** Examples per step, drawn with replacement by (seed, step). */
   batchSize: number;
-  /** η of methods.md §1. */
+  /** η; of SubZero+ that of Adam. */
   learningRate: number;
   schedule: LearningRateSchedule;
   warmupSteps: number;
   /** ε, the scale of the perturbation. */
   epsilon: number;
-  /** r, columns of U and V; clipped to the smaller side of each matrix. */
+  /** r, columns of U and V; clipped to the smaller side of each matrix. SubZero and SubZero+ only, as refresh and normAlignment. */
   rank: number;
   /** F, steps between two draws of U and V. */
   refresh: number;
   /** K, directions averaged per step. */
   queries: number;
-  /** 2 = central difference, 1 = forward difference against the unperturbed loss. */
+  /** 2 = central difference, 1 = forward difference against the unperturbed loss. HiZOO needs 2. */
   sides: 1 | 2;
   /** μ = sqrt(mn)/r when true, 1 when false. */
   normAlignment: boolean;
   /** Decoupled weight decay on 2-D parameters. */
   weightDecay: number;
+  /** Sparse MeZO: the share of every tensor, its largest magnitudes, that is left alone. */
+  sparsity: number;
+  /** HiZOO: s, the weight of a step's curvature in the running estimate H. */
+  hessianSmoothing: number;
+  /** SubZero+: decay of Adam's mean of gradients. */
+  adamBeta1: number;
+  /** SubZero+: decay of Adam's mean of squared gradients. */
+  adamBeta2: number;
   seed: number;
   /** Storage of the trained weights; `auto` = see WeightStorage. */
   storage: 'auto' | 'f32' | 'f16' | 'bf16';
@@ -45,6 +63,7 @@ export interface TrainConfiguration {
   maxRows: number;
 }
 
+/** The defaults of SubZero; other optimisers differ in some, see {@link defaultsOf}. */
 export const defaultConfiguration: TrainConfiguration = {
   optimizer: 'subzero',
   scheme: 'full',
@@ -60,11 +79,33 @@ export const defaultConfiguration: TrainConfiguration = {
   sides: 2,
   normAlignment: true,
   weightDecay: 0,
+  sparsity: 0.75,
+  hessianSmoothing: 1e-6,
+  adamBeta1: 0.9,
+  adamBeta2: 0.95,
   seed: 0,
   storage: 'auto',
   evaluateEvery: 0,
   maxRows: 8192,
 };
+
+/** Where an optimiser's published settings differ from SubZero's. */
+const ownDefaults: Readonly<Record<OptimizerName, Partial<TrainConfiguration>>> = {
+  subzero: {},
+  'subzero-plus': { steps: 400, learningRate: 1e-3, refresh: 50, queries: 99, sides: 1 },
+  mezo: {},
+  'sparse-mezo': {},
+  hizoo: {},
+};
+
+/** The settings of an optimiser where none are given. An unknown name has SubZero's; {@link resolveConfiguration} refuses it. */
+export function defaultsOf(optimizer: OptimizerName = defaultConfiguration.optimizer): TrainConfiguration {
+  return {
+    ...defaultConfiguration,
+    ...(Object.hasOwn(ownDefaults, optimizer) ? ownDefaults[optimizer] : {}),
+    optimizer,
+  };
+}
 
 const bounds: Partial<Record<keyof TrainConfiguration, { min: number; max: number; integer: boolean }>> = {
   steps: { min: 1, max: 10_000_000, integer: true },
@@ -76,13 +117,17 @@ const bounds: Partial<Record<keyof TrainConfiguration, { min: number; max: numbe
   refresh: { min: 1, max: 10_000_000, integer: true },
   queries: { min: 1, max: 128, integer: true },
   weightDecay: { min: 0, max: 1, integer: false },
+  sparsity: { min: 0, max: 0.999, integer: false },
+  hessianSmoothing: { min: 0, max: 1, integer: false },
+  adamBeta1: { min: 0, max: 0.999999, integer: false },
+  adamBeta2: { min: 0, max: 0.999999, integer: false },
   seed: { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true },
   evaluateEvery: { min: 0, max: 10_000_000, integer: true },
   maxRows: { min: 16, max: 1_048_576, integer: true },
 };
 
 const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K][] } = {
-  optimizer: ['subzero'],
+  optimizer: Object.keys(ownDefaults) as OptimizerName[],
   scheme: ['full'],
   schedule: ['constant', 'linear', 'cosine'],
   sides: [1, 2],
@@ -91,11 +136,11 @@ const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K
 };
 
 /**
- * Fills in defaults and checks every field.
+ * Fills in the optimiser's defaults and checks every field.
  * @throws SubzeroError `invalid_argument` that names the field, the value that came and the values allowed.
  */
 export function resolveConfiguration(partial: Partial<TrainConfiguration>): TrainConfiguration {
-  const configuration: TrainConfiguration = { ...defaultConfiguration };
+  const configuration = defaultsOf(partial.optimizer);
   for (const [key, value] of Object.entries(partial)) {
     if (value === undefined) continue;
     if (!(key in defaultConfiguration)) {
@@ -125,6 +170,13 @@ export function resolveConfiguration(partial: Partial<TrainConfiguration>): Trai
         { parameter: key },
       );
     }
+  }
+  if (configuration.optimizer === 'hizoo' && configuration.sides !== 2) {
+    throw new SubzeroError(
+      'invalid_argument',
+      'sides must be 2 for hizoo, which estimates the curvature from both sides; got 1',
+      { parameter: 'sides' },
+    );
   }
   return configuration;
 }

@@ -15,13 +15,18 @@ import { join } from 'node:path';
 import type { Model } from '../model/model.ts';
 import { bytesToF32, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import type { Weight } from '../tensor/weight.ts';
+import type { SubZero } from '../zo/subzero.ts';
 import type { RestoredRun } from './run.ts';
 import { dtypeOfStorage, weightBytes } from './weight-bytes.ts';
 
 const prefix = 'base_model.model.';
 
 /** @returns the files written: adapter_config.json and adapter_model.safetensors */
-export async function writePeftAdapter({ model, optimizer, journal }: RestoredRun, out: string): Promise<string[]> {
+export async function writePeftAdapter(
+  { model, journal }: RestoredRun,
+  optimizer: SubZero,
+  out: string,
+): Promise<string[]> {
   const { configuration } = model;
   const positions = configuration.position.kind === 'learned' ? configuration.position.name : undefined;
   const tensors: TensorToWrite[] = [];

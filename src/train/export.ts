@@ -10,6 +10,8 @@ import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import { SubZero } from '../zo/subzero.ts';
+import { optimizerTitles } from './configuration.ts';
 import { writePeftAdapter } from './export-peft.ts';
 import { restoreRun } from './run.ts';
 import { dtypeOfStorage, weightBytes } from './weight-bytes.ts';
@@ -40,6 +42,14 @@ export async function exportRun(
   try {
     await mkdir(request.out, { recursive: true });
     if (request.format === 'peft') {
+      if (!(optimizer instanceof SubZero)) {
+        throw new SubzeroError(
+          'unsupported',
+          `${optimizerTitles[journal.header.configuration.optimizer]} changes every weight, which a low-rank adapter cannot hold; ` +
+            'export as safetensors',
+          { parameter: 'format' },
+        );
+      }
       if (step > journal.header.configuration.refresh) {
         throw new SubzeroError(
           'unsupported',
@@ -55,7 +65,7 @@ export async function exportRun(
           { parameter: 'format' },
         );
       }
-      return await writePeftAdapter(restored, request.out);
+      return await writePeftAdapter(restored, optimizer, request.out);
     }
     const vectors = await optimizer.vectorValues();
     optimizer.foldAll();

@@ -19,9 +19,9 @@ import { Model, readConfigurationFile } from '../model/model.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 import { packageVersion } from '../version.ts';
 import { createJournal, type JournalWriter, resumeJournal } from '../zo/journal.ts';
-import { projectedGradients, SubZero } from '../zo/subzero.ts';
+import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { Closers } from './closers.ts';
-import { resolveConfiguration, type TrainConfiguration } from './configuration.ts';
+import { optimizerTitles, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
 import { type MetricsWriter, openMetrics, truncateMetrics } from './metrics.ts';
 import { createRunFolder, type RunSources, restoreRun, runFiles, writeCurve } from './run.ts';
@@ -39,7 +39,7 @@ export interface StartOptions {
 interface OpenRun {
   folder: string;
   model: Model;
-  optimizer: SubZero;
+  optimizer: ZerothOrderOptimizer;
   configuration: TrainConfiguration;
   writer: JournalWriter;
   metrics: MetricsWriter;
@@ -66,7 +66,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     const model = closers.own(await Model.load(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
     // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
     const configuration: TrainConfiguration = { ...wanted, storage: [...model.weights.values()][0]!.storage };
-    const optimizer = closers.own(new SubZero(model, configuration), destroy);
+    const optimizer = closers.own(await createOptimizer(model, configuration), destroy);
     await gpu.checkAllocations();
     const journal = await createJournal(join(folder, runFiles.journal), {
       packageVersion: packageVersion(),
@@ -152,9 +152,8 @@ const destroy = (resource: { destroy(): void }): void => resource.destroy();
 
 async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
   const { configuration, optimizer, model, examples, folder } = run;
-  const probeCount = configuration.queries * configuration.sides + (configuration.sides === 1 ? 1 : 0);
   const scorer = new Scorer(model, configuration.maxRows);
-  const reserved = mostRows(examples, configuration.batchSize) * probeCount;
+  const reserved = mostRows(examples, configuration.batchSize) * optimizer.probesAtOnce;
   scorer.reserve(reserved);
   const evaluationRows = Math.min(scorer.maxRows, Math.max(reserved, 1024));
   const started = performance.now();
@@ -192,17 +191,15 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       const indices = sampleBatch(configuration.seed, step, configuration.batchSize, examples.length);
       const batch = indices.map((index) => examples[index]!);
       optimizer.beginStep(step);
-      const scores = await scorer.score(batch, optimizer.perturb(step));
+      const scores = await scorer.scoreStep(batch, optimizer, step);
       const losses = scores.map((probe) => batchLoss(batch, probe));
-      const rho = projectedGradients(
-        losses.map(({ loss }) => loss),
-        configuration,
-      );
+      const measured = optimizer.measure(losses.map(({ loss }) => loss));
       const loss = mean(losses.map((entry) => entry.loss));
-      if (!Number.isFinite(loss) || !rho.every(Number.isFinite)) throw diverged(step, indices, loss);
+      const values = [loss, ...measured.projectedGradients, ...(measured.curvatures ?? [])];
+      if (!values.every(Number.isFinite)) throw diverged(step, indices, loss);
       const learningRate = learningRateAt(step, configuration);
-      await run.writer.append({ step: step + 1, learningRate, projectedGradients: rho, loss });
-      optimizer.update({ step, learningRate, projectedGradients: rho });
+      await run.writer.append({ step: step + 1, learningRate, ...measured, loss });
+      optimizer.update({ step, learningRate, ...measured });
       run.step = step + 1;
       trainedTokens += batch.reduce((sum, example) => sum + exampleRows(example), 0);
       const elapsed = (performance.now() - started) / 1000;
@@ -213,7 +210,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
         steps: configuration.steps,
         loss,
         accuracy: meanAccuracy(losses),
-        projectedGradient: mean(rho),
+        projectedGradient: mean(measured.projectedGradients),
         learningRate,
         tokensPerSecond: trainedTokens / Math.max(1e-9, elapsed - evaluationSeconds),
         elapsedSeconds: elapsed,
@@ -230,7 +227,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     if (finished && run.validation.length > 0 && evaluatedAt !== run.step) yield await runEvaluation();
     gpu.recorder.submit();
     await gpu.idle();
-    await writeCurve(folder, `SubZero on ${basename(model.directory)}`);
+    await writeCurve(folder, `${optimizerTitles[configuration.optimizer]} on ${basename(model.directory)}`);
     yield {
       type: 'done',
       run: folder,

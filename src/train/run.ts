@@ -11,7 +11,7 @@ import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';
 import { type Journal, type JournalHeader, openJournal } from '../zo/journal.ts';
-import { type AppliedStep, SubZero } from '../zo/subzero.ts';
+import { type AppliedStep, createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { curvePoints, lossCurveSvg } from './curve.ts';
 import { readMetrics } from './metrics.ts';
 
@@ -28,7 +28,7 @@ export interface RunSources {
 export interface RestoredRun {
   journal: Journal;
   model: Model;
-  optimizer: SubZero;
+  optimizer: ZerothOrderOptimizer;
   /** Steps applied. */
   step: number;
 }
@@ -58,11 +58,7 @@ export async function createRunFolder(folder: string): Promise<void> {
 
 /** The update of a journal record. */
 export function appliedSteps(journal: Journal, count: number): AppliedStep[] {
-  return journal.records.slice(0, count).map(({ step, learningRate, projectedGradients }) => ({
-    step: step - 1,
-    learningRate,
-    projectedGradients,
-  }));
+  return journal.records.slice(0, count).map(({ step, loss: _, ...applied }) => ({ ...applied, step: step - 1 }));
 }
 
 /**
@@ -89,9 +85,9 @@ export async function restoreRun(
     );
   }
   const model = await loadBase(gpu, folder, header);
-  let optimizer: SubZero | undefined;
+  let optimizer: ZerothOrderOptimizer | undefined;
   try {
-    optimizer = new SubZero(model, header.configuration);
+    optimizer = await createOptimizer(model, header.configuration);
     await gpu.checkAllocations();
     await optimizer.replay(appliedSteps(journal, step), (done) => options.onProgress?.(done, step));
     // A run that has not begun still needs factors to be looked at. One at the end of a period is left as the live run was: unfolded.

@@ -14,6 +14,7 @@ import type { OperationContext } from '../ops/context.ts';
 import type { Probes } from '../ops/probes.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
+import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 
 /** What one probe says about one example. */
 export interface ExampleScore {
@@ -22,6 +23,9 @@ export interface ExampleScore {
   /** Scored tokens per continuation. */
   counts: number[];
 }
+
+/** Where the probes of a step come from, some at a time. */
+export type ProbeSource = Pick<ZerothOrderOptimizer, 'probeCount' | 'probesAtOnce' | 'perturb'>;
 
 export class Scorer {
   readonly #model: Model;
@@ -76,7 +80,8 @@ export class Scorer {
       if (rows > budget) {
         throw new SubzeroError(
           'out_of_memory',
-          `one example needs ${rows} rows for each of ${probes.count} probes; at most ${this.maxRows} rows fit in a pass. ` +
+          `one example needs ${rows} rows${probes.count > 1 ? ` for each of ${probes.count} probes` : ''}; ` +
+            `at most ${this.maxRows} rows fit in a pass. ` +
             'Raise max-rows, or shorten the example.',
         );
       }
@@ -86,6 +91,26 @@ export class Scorer {
       const part = await this.#pass(examples.slice(start, end), probes);
       for (const [probe, list] of part.entries()) scores[probe]!.push(...list);
       start = end;
+    }
+    return scores;
+  }
+
+  /**
+   * Scores examples under all probes of a step. As many probes as fit share a pass; the rest follow in further passes with the same result.
+   *
+   * @returns one list per probe, in the order of the examples
+   * @throws SubzeroError `out_of_memory` when a single example under a single probe does not fit
+   */
+  async scoreStep(examples: readonly TokenizedExample[], source: ProbeSource, step: number): Promise<ExampleScore[][]> {
+    const { probeCount, probesAtOnce } = source;
+    const rows = examples.reduce((sum, example) => sum + exampleRows(example), 0);
+    const most = Math.max(1, Math.min(probeCount, probesAtOnce, Math.floor(this.maxRows / rows)));
+    // Passes of about the same size.
+    const atOnce = Math.ceil(probeCount / Math.ceil(probeCount / most));
+    const scores: ExampleScore[][] = [];
+    for (let first = 0; first < probeCount; first += atOnce) {
+      const count = Math.min(atOnce, probeCount - first);
+      scores.push(...(await this.score(examples, source.perturb(step, first, count))));
     }
     return scores;
   }

@@ -11,10 +11,11 @@
  * | record | 4     | u32, step |
  * |        | 4     | f32, learning rate |
  * |        | 4·K   | f32, projected gradient ρ of each query |
+ * |        | 4·K   | f32, curvature of each query; of HiZOO only |
  * |        | 4     | f32, mean loss |
  * |        | 4     | CRC-32 of the record, continued from the CRC-32 before it |
  *
- * With K = 1 a record has 20 bytes. The checksums form a chain: a record that is edited, or comes from another
+ * K and the optimiser are those of the header's configuration. With K = 1 a record has 20 bytes, of HiZOO 24. The checksums form a chain: a record that is edited, or comes from another
  * journal, does not fit between its neighbours even if its own checksum was made anew.
  *
  * @module
@@ -23,6 +24,8 @@
 import { crc32 } from 'node:zlib';
 import { SubzeroError } from '../errors.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../train/configuration.ts';
+import type { Measurement } from './optimizer.ts';
+import { valuesPerQuery } from './probe-points.ts';
 
 /** Everything that a run's result depends on, and where it came from. */
 export interface JournalHeader {
@@ -42,13 +45,11 @@ export interface JournalHeader {
 }
 
 /** What one step did. */
-export interface StepRecord {
+export interface StepRecord extends Measurement {
   /** 1 for the first. */
   step: number;
   /** η of this step, an f32 value. */
   learningRate: number;
-  /** ρ of each query, f32 values. */
-  projectedGradients: readonly number[];
   /** Mean loss over the step's probes, rounded to f32. */
   loss: number;
 }
@@ -64,9 +65,12 @@ const checksumBytes = 4;
 /** Far above any real header; a larger length field is damage. */
 const maxHeaderJsonBytes = 16 * 1024 * 1024;
 
-/** Bytes of one record with `queries` projected gradients. */
-export function recordBytes(queries: number): number {
-  return 4 * (3 + queries) + checksumBytes;
+/** What decides the length of a record. */
+export type RecordShape = Pick<TrainConfiguration, 'optimizer' | 'queries'>;
+
+/** Bytes of one record. */
+export function recordBytes(shape: RecordShape): number {
+  return 4 * (3 + shape.queries * valuesPerQuery(shape)) + checksumBytes;
 }
 
 /** The header's bytes, checksum included. */
@@ -155,13 +159,12 @@ function parseHeader(json: string, file: string): JournalHeader {
  * @param previousChecksum the checksum of the record, or header, before it
  */
 export function encodeRecord(record: StepRecord, previousChecksum: number): { bytes: Uint8Array; checksum: number } {
-  const bytes = new Uint8Array(recordBytes(record.projectedGradients.length));
+  const values = [...record.projectedGradients, ...(record.curvatures ?? [])];
+  const bytes = new Uint8Array(4 * (3 + values.length) + checksumBytes);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, record.step, true);
   view.setFloat32(4, record.learningRate, true);
-  record.projectedGradients.forEach((gradient, query) => {
-    view.setFloat32(8 + 4 * query, gradient, true);
-  });
+  for (const [index, value] of values.entries()) view.setFloat32(8 + 4 * index, value, true);
   const end = bytes.length - checksumBytes;
   view.setFloat32(end - 4, record.loss, true);
   const checksum = crc32(bytes.subarray(0, end), previousChecksum);
@@ -186,11 +189,12 @@ export interface DecodedRecords {
  */
 export function decodeRecords(
   bytes: Uint8Array,
-  queries: number,
+  shape: RecordShape,
   headerChecksum: number,
   file: string,
 ): DecodedRecords {
-  const size = recordBytes(queries);
+  const size = recordBytes(shape);
+  const { queries } = shape;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const records: StepRecord[] = [];
   let checksum = headerChecksum;
@@ -211,14 +215,13 @@ export function decodeRecords(
       break;
     }
     if (step !== expected) throw invalid(file, `expected the record of step ${expected}, got step ${step}`);
-    const projectedGradients = new Array<number>(queries);
-    for (let query = 0; query < queries; query++) {
-      projectedGradients[query] = view.getFloat32(at + 8 + 4 * query, true);
-    }
+    const values = (first: number): number[] =>
+      Array.from({ length: queries }, (_, query) => view.getFloat32(at + 8 + 4 * (first + query), true));
     records.push({
       step,
       learningRate: view.getFloat32(at + 4, true),
-      projectedGradients,
+      projectedGradients: values(0),
+      ...(valuesPerQuery(shape) === 2 ? { curvatures: values(queries) } : {}),
       loss: view.getFloat32(end - 4, true),
     });
     checksum = stored;

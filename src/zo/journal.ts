@@ -21,6 +21,7 @@ import {
   type StepRecord,
 } from './journal-format.ts';
 import { acquireLock, type Lock } from './journal-lock.ts';
+import { valuesPerQuery } from './probe-points.ts';
 
 export type { JournalHeader, StepRecord } from './journal-format.ts';
 
@@ -152,7 +153,7 @@ export class JournalWriter {
   /**
    * Appends the next step and, with `sync: 'always'`, returns when it is on the device. Await it before the next call.
    *
-   * Learning rate and projected gradients must be f32 values (`Math.fround`), the very ones that the update uses:
+   * Learning rate, projected gradients and curvatures must be f32 values (`Math.fround`), the very ones that the update uses:
    * anything else would be rounded here, and a replay would compute other weights than the run did. The loss is rounded.
    *
    * @throws SubzeroError `invalid_argument` if the step is not the one after the last, a value is no f32 or the number of
@@ -205,7 +206,7 @@ export class JournalWriter {
     this.#syncedAt = performance.now();
   }
 
-  #check({ step, learningRate, projectedGradients }: StepRecord): void {
+  #check({ step, learningRate, projectedGradients, curvatures = [] }: StepRecord): void {
     if (this.#closed || this.#busy) {
       const state = this.#closed ? 'closed' : 'busy with the step before; wait for it';
       throw new SubzeroError('conflict', `${this.file}: the journal is ${state}`, { parameter: this.file });
@@ -224,9 +225,11 @@ export class JournalWriter {
     if (projectedGradients.length !== queries) {
       throw reject(`${queries} projected gradients in step ${step}`, projectedGradients.length);
     }
-    for (const value of [learningRate, ...projectedGradients]) {
+    const wanted = queries * (valuesPerQuery(this.header.configuration) - 1);
+    if (curvatures.length !== wanted) throw reject(`${wanted} curvatures in step ${step}`, curvatures.length);
+    for (const value of [learningRate, ...projectedGradients, ...curvatures]) {
       if (!Object.is(Math.fround(value), value)) {
-        throw reject(`f32 values (Math.fround) for the learning rate and gradients of step ${step}`, value);
+        throw reject(`f32 values (Math.fround) for the learning rate, gradients and curvatures of step ${step}`, value);
       }
     }
   }
@@ -255,13 +258,12 @@ async function load(file: string): Promise<{ journal: Journal; end: End }> {
       );
     }
     const { header, checksum: headerChecksum } = decodeHeader(await read(0, headerBytes), file);
-    const { queries } = header.configuration;
     const bytes = await read(headerBytes, size - headerBytes);
-    const { records, checksum, tornBytes } = decodeRecords(bytes, queries, headerChecksum, file);
+    const { records, checksum, tornBytes } = decodeRecords(bytes, header.configuration, headerChecksum, file);
     const position = size - tornBytes;
     const torn = tornBytes === 0 ? null : { atByte: position, bytes: tornBytes };
     return {
-      journal: { file, header, records, torn, recordBytes: recordBytes(queries) },
+      journal: { file, header, records, torn, recordBytes: recordBytes(header.configuration) },
       end: { step: records.length, position, checksum },
     };
   } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * SubZero in its factored form (arXiv 2410.08989; methods: docs/method.md).
+ * SubZero in its factored form (arXiv 2410.08989), and SubZero+ (2608.15665), its update by Adam; docs/method.md.
  *
  * Within a period of F steps every 2-D weight is W + μ U S Vᵀ with W, U and V fixed. A probe moves S by ±εZ, an update moves S by −ηρZ, and
  * the base weight is only read. 1-D parameters carry dense noise. At the end of a period the change is folded into W once.
@@ -14,24 +14,15 @@ import type { Model } from '../model/model.ts';
 import { perElement } from '../ops/context.ts';
 import { type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
-import { allocateState, layOutState, type StateEntry, type StateLayout } from '../tensor/state.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
+import { Adam } from './adam.ts';
+import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
 import { orthonormalise } from './orthonormal.ts';
-import { keyOfSeed, purposes, tensorId } from './philox.ts';
-
-/** Steps whose coefficients are uploaded at once while replaying. */
-const replayChunk = 1024;
-
-/** The step of a run as the journal has it; everything that decides the update. */
-export interface AppliedStep {
-  /** Zero-based. */
-  step: number;
-  /** η, exactly an f32. */
-  learningRate: number;
-  /** ρ per query, each exactly an f32. */
-  projectedGradients: readonly number[];
-}
+import { keyOfSeed, purposes } from './philox.ts';
+import { measure, probePoints } from './probe-points.ts';
+import { Coefficients, type StepApplier } from './replay.ts';
+import { checkIdentities, TrainedState } from './trained-state.ts';
 
 interface FactoredWeight {
   weight: Weight;
@@ -39,20 +30,15 @@ interface FactoredWeight {
   factors: LowRankFactors;
 }
 
-export class SubZero {
+export class SubZero implements ZerothOrderOptimizer {
   readonly #gpu: Gpu;
   readonly #configuration: TrainConfiguration;
   readonly #seed: readonly [number, number];
-  readonly #layout: StateLayout;
   readonly #factored: FactoredWeight[] = [];
-  readonly #vectors = new Map<string, number>();
-  /** Element at which the S matrices start; vectors lie before. */
-  readonly #factorStart: number;
-  readonly #state: GpuBuffer;
-  readonly #perturbed: GpuBuffer;
-  readonly #blocks: GpuBuffer;
-  readonly #probeTable: GpuBuffer;
-  readonly #coefficients: GpuBuffer;
+  readonly #state: TrainedState;
+  readonly #adam: Adam | undefined;
+  readonly #coefficients: Coefficients;
+  readonly #applier: StepApplier;
   readonly #scratch: NamedBuffers;
   readonly #factorMap = new Map<string, LowRankFactors>();
   /**
@@ -72,35 +58,18 @@ export class SubZero {
     this.#scratch = new NamedBuffers(gpu);
     this.#configuration = configuration;
     this.#seed = keyOfSeed(configuration.seed);
-    const entries: StateEntry[] = [...model.vectors].map(([name, values]) => ({
-      name,
-      kind: 'vector',
-      length: values.length,
-      tensor: tensorId(name),
-      trains: true,
-    }));
-    for (const weight of model.weights.values()) {
-      const rank = Math.min(configuration.rank, weight.rows, weight.columns);
-      entries.push({
-        name: weight.name,
-        kind: 'factor',
-        length: rank * rank,
-        tensor: tensorId(weight.name),
-        trains: true,
-      });
-    }
-    checkIdentities(entries);
-    this.#layout = layOutState(entries);
-    this.#state = allocateState(gpu, this.#layout, 'S and vectors');
-    this.#factorStart = this.#layout.entries.find(({ kind }) => kind === 'factor')?.offset ?? this.#layout.size;
-    for (const entry of this.#layout.entries) {
-      if (entry.kind === 'vector') {
-        this.#vectors.set(entry.name, entry.offset);
-        this.#state.write(model.vectors.get(entry.name)!, entry.offset * 4);
-        continue;
-      }
+    checkIdentities([...model.vectors.keys(), ...model.weights.keys()]);
+    const rankOf = ({ rows, columns }: Weight): number => Math.min(configuration.rank, rows, columns);
+    this.#state = new TrainedState(model, {
+      factors: [...model.weights.values()].map((weight) => ({ name: weight.name, length: rankOf(weight) ** 2 })),
+      points: probePoints(configuration),
+      seed: this.#seed,
+      direction: 'plain',
+    });
+    for (const entry of this.#state.entries) {
+      if (entry.kind === 'vector') continue;
       const weight = model.weights.get(entry.name)!;
-      const rank = Math.sqrt(entry.length);
+      const rank = rankOf(weight);
       const width = paddedRank(rank);
       const factors: LowRankFactors = {
         rank,
@@ -112,24 +81,34 @@ export class SubZero {
       this.#factored.push({ weight, tensor: entry.tensor, factors });
       this.#factorMap.set(weight.name, factors);
     }
-    const probes = probeTable(configuration);
-    this.#perturbed = allocateState(gpu, this.#layout, 'perturbed state', probes.length / 2);
-    this.#blocks = gpu.allocate(this.#layout.blocks.byteLength, 'state', 'state blocks');
-    this.#blocks.write(this.#layout.blocks);
-    this.#probeTable = gpu.allocate(probes.byteLength, 'state', 'probe table');
-    this.#probeTable.write(probes);
-    this.#coefficients = gpu.allocate(replayChunk * configuration.queries * 4, 'state', 'coefficients');
+    if (configuration.optimizer === 'subzero-plus') {
+      this.#adam = new Adam(gpu, this.#state, configuration, (name) => 1 / this.#factorMap.get(name)!.scale);
+    }
+    this.#coefficients = new Coefficients(gpu, configuration.queries);
+    this.#applier = {
+      beginStep: (step) => this.beginStep(step),
+      coefficientsOf: (applied) => this.#coefficientsOf(applied),
+      recordUpdate: (applied, offset) => this.#recordUpdate(applied, offset),
+    };
   }
 
-  /** Bytes of U, V and the state: what training holds beyond inference. */
+  get probeCount(): number {
+    return this.#state.points.length;
+  }
+
+  get probesAtOnce(): number {
+    return this.#state.probesAtOnce;
+  }
+
+  /** Bytes of U, V, the state and, of SubZero+, Adam's moments: what training holds beyond inference. */
   get factorBytes(): number {
     const factors = this.#factored.reduce((sum, { factors: { u, vTransposed } }) => sum + u.size + vTransposed.size, 0);
-    return factors + this.#state.size + this.#perturbed.size;
+    return factors + this.#state.bytes + (this.#adam?.bytes ?? 0);
   }
 
   /** The model as it stands: base weights and the change since the last fold. */
   get current(): Probes {
-    return this.#probesOver(this.#state, 1, 0);
+    return this.#probesOver(this.#state.buffer, 1, 0);
   }
 
   /**
@@ -142,83 +121,44 @@ export class SubZero {
     if (this.#period >= 0) this.#fold();
     this.#period = period;
     this.#drawFactors();
+    // Moments belong to the coordinates of the old subspace.
+    this.#adam?.forgetFactors();
   }
 
-  /**
-   * Records the perturbed states of a step.
-   * @returns probes in the order +ε, −ε of query 0, +ε, −ε of query 1, … (two-sided); unperturbed, +ε of query 0, … (one-sided)
-   */
-  perturb(step: number): Probes {
-    const blocks = this.#layout.size / 256;
-    const count = this.#probeTable.size / 8;
-    const [x, y] = spread(blocks);
-    this.#gpu.recorder.dispatch(
-      this.#gpu.kernel({
-        files: ['random/philox.wgsl', 'zo/direction.wgsl', 'zo/perturb.wgsl'],
-        constants: { DIRECTION: 0 },
-      }),
-      [this.#state, this.#blocks, this.#probeTable, this.#gpu.unused, this.#perturbed],
-      { seed_low: this.#seed[0], seed_high: this.#seed[1], step, block_count: blocks, first_probe: 0 },
-      [x, y, count],
-    );
-    return this.#probesOver(this.#perturbed, count, this.#layout.size);
+  perturb(step: number, first = 0, count = this.probeCount - first): Probes {
+    this.#state.perturb(step, first, count);
+    return this.#probesOver(this.#state.perturbed, count, this.#state.size);
   }
 
-  /** Submits the update of one step: S and 1-D parameters ← decay − (η/K) Σ ρ_k z_k. */
+  measure(losses: readonly number[]): Measurement {
+    return measure(losses, this.#configuration);
+  }
+
+  /** Submits the update of one step: S and 1-D parameters ← decay − (η/K) Σ ρ_k z_k, or Adam's step along that gradient. */
   update(applied: AppliedStep): void {
-    this.#coefficients.write(this.#coefficientsOf(applied));
-    this.#recordUpdate(applied, 0);
-    // Uploads overtake what is only recorded: the next update's coefficients must not reach this one.
-    this.#gpu.recorder.submit();
+    this.#coefficients.update(this.#applier, applied);
   }
 
-  /**
-   * Applies steps of a journal without any forward pass: the same kernels with the same numbers, so the same bits.
-   * @param onProgress told the number of steps applied, between submissions
-   */
   async replay(steps: readonly AppliedStep[], onProgress?: (done: number) => void): Promise<void> {
-    const { queries } = this.#configuration;
-    for (let start = 0; start < steps.length; start += replayChunk) {
-      const chunk = steps.slice(start, start + replayChunk);
-      const coefficients = new Float32Array(chunk.length * queries);
-      for (const [index, applied] of chunk.entries()) coefficients.set(this.#coefficientsOf(applied), index * queries);
-      this.#coefficients.write(coefficients);
-      for (const [index, applied] of chunk.entries()) {
-        this.beginStep(applied.step);
-        this.#recordUpdate(applied, index * queries);
-      }
-      this.#gpu.recorder.submit();
-      await this.#gpu.idle();
-      onProgress?.(start + chunk.length);
-    }
+    await this.#coefficients.replay(this.#applier, steps, onProgress);
   }
 
-  /** η ρ_k / K, in f64 and rounded to f32 once. */
-  #coefficientsOf({ learningRate, projectedGradients }: AppliedStep): Float32Array {
-    return Float32Array.from(projectedGradients, (rho) => (learningRate * rho) / this.#configuration.queries);
+  /** η ρ_k / K, or ρ_k / K for Adam; in f64 and rounded to f32 once. */
+  #coefficientsOf({ learningRate, projectedGradients }: AppliedStep): number[] {
+    const factor = this.#adam ? 1 : learningRate;
+    return projectedGradients.map((rho) => (factor * rho) / this.#configuration.queries);
   }
 
-  #recordUpdate({ step, learningRate }: AppliedStep, coefficientOffset: number): void {
-    const decay = 1 - learningRate * this.#configuration.weightDecay;
+  #recordUpdate({ step, learningRate }: AppliedStep, offset: number): void {
+    const { queries, refresh, weightDecay } = this.#configuration;
+    const decay = 1 - learningRate * weightDecay;
     this.#weightScale *= decay;
-    const blocks = this.#layout.size / 256;
-    this.#gpu.recorder.dispatch(
-      this.#gpu.kernel({
-        files: ['random/philox.wgsl', 'zo/direction.wgsl', 'zo/update.wgsl'],
-        constants: { DIRECTION: 0 },
-      }),
-      [this.#state, this.#blocks, this.#coefficients, this.#gpu.unused],
-      {
-        seed_low: this.#seed[0],
-        seed_high: this.#seed[1],
-        step,
-        queries: this.#configuration.queries,
-        block_count: blocks,
-        coefficient_offset: coefficientOffset,
-        decay,
-      },
-      spread(blocks),
-    );
+    const coefficients = this.#coefficients.buffer;
+    if (this.#adam) {
+      this.#adam.recordUpdate({ step, stepOfPeriod: step % refresh, learningRate, decay, coefficients, offset });
+    } else {
+      this.#state.update(step, { coefficients, offset, queries, decay });
+    }
   }
 
   #probesOver(state: GpuBuffer, count: number, stride: number): Probes {
@@ -228,7 +168,7 @@ export class SubZero {
       stateStride: stride,
       factors: this.#factorMap,
       weightScale: this.#weightScale,
-      vectors: this.#vectors,
+      vectors: this.#state.vectors,
     };
   }
 
@@ -280,7 +220,7 @@ export class SubZero {
       for (const part of weight.parts) {
         recorder.dispatch(
           kernel,
-          [factors.u, factors.vTransposed, this.#state, part.buffer],
+          [factors.u, factors.vTransposed, this.#state.buffer, part.buffer],
           {
             width_quads: weight.columns / 4,
             row_start: part.rowStart,
@@ -299,7 +239,7 @@ export class SubZero {
         );
       }
     }
-    if (this.#factorStart < this.#layout.size) recorder.clear(this.#state, this.#factorStart * 4);
+    this.#state.clearFactors();
     this.#weightScale = 1;
   }
 
@@ -308,13 +248,8 @@ export class SubZero {
     if (this.#period >= 0) this.#fold();
   }
 
-  /** The 1-D parameters as they stand, by name. */
-  async vectorValues(): Promise<Map<string, Float32Array>> {
-    const vectors = this.#layout.entries.filter(({ kind }) => kind === 'vector');
-    const data = await this.#gpu.recorder.read(
-      vectors.map(({ offset, length }) => ({ buffer: this.#state, offset: offset * 4, bytes: length * 4 })),
-    );
-    return new Map(vectors.map(({ name }, index) => [name, new Float32Array(data[index]!)]));
+  vectorValues(): Promise<Map<string, Float32Array>> {
+    return this.#state.vectorValues();
   }
 
   /** U [rows, rank], S [rank, rank], V [columns, rank] and μ of every factored weight, for an adapter export. */
@@ -331,7 +266,7 @@ export class SubZero {
       const width = paddedRank(rank);
       const [u, s, vTransposed] = await this.#gpu.recorder.read([
         { buffer: factors.u, bytes: weight.rows * width * 4 },
-        { buffer: this.#state, offset: factors.stateOffset * 4, bytes: rank * rank * 4 },
+        { buffer: this.#state.buffer, offset: factors.stateOffset * 4, bytes: rank * rank * 4 },
         { buffer: factors.vTransposed, bytes: weight.columns * rank * 4 },
       ]);
       const padded = new Float32Array(u!);
@@ -361,50 +296,8 @@ export class SubZero {
       factors.u.destroy();
       factors.vTransposed.destroy();
     }
-    for (const buffer of [this.#state, this.#perturbed, this.#blocks, this.#probeTable, this.#coefficients])
-      buffer.destroy();
-  }
-}
-
-/** (scale as f32 bits, query) per probe. */
-function probeTable({ epsilon, queries, sides }: TrainConfiguration): Uint32Array {
-  const rows: [number, number][] = sides === 1 ? [[0, 0]] : [];
-  for (let query = 0; query < queries; query++) {
-    rows.push([epsilon, query]);
-    if (sides === 2) rows.push([-epsilon, query]);
-  }
-  const table = new Uint32Array(rows.length * 2);
-  const scales = new Float32Array(table.buffer);
-  for (const [index, [scale, query]] of rows.entries()) {
-    scales[index * 2] = scale;
-    table[index * 2 + 1] = query;
-  }
-  return table;
-}
-
-/**
- * ρ per query from the losses of the probes (methods.md §1, point 4), rounded to the f32 that the journal keeps.
- * @param losses in the order of {@link SubZero.perturb}
- */
-export function projectedGradients(
-  losses: readonly number[],
-  { epsilon, queries, sides }: TrainConfiguration,
-): number[] {
-  return Array.from({ length: queries }, (_, query) =>
-    Math.fround(
-      sides === 2
-        ? (losses[2 * query]! - losses[2 * query + 1]!) / (2 * epsilon)
-        : (losses[query + 1]! - losses[0]!) / epsilon,
-    ),
-  );
-}
-
-/** Two tensors with the same identity would draw the same noise. */
-function checkIdentities(entries: readonly StateEntry[]): void {
-  const seen = new Map<number, string>();
-  for (const { tensor, name } of entries) {
-    const other = seen.get(tensor);
-    if (other !== undefined) throw new Error(`the names "${other}" and "${name}" hash to the same tensor identity`);
-    seen.set(tensor, name);
+    this.#state.destroy();
+    this.#adam?.destroy();
+    this.#coefficients.destroy();
   }
 }

@@ -1,11 +1,6 @@
 import { describe } from 'vitest';
 import { matmulVariants } from '../../src/ops/matmul-variants.ts';
-import {
-  linearCase,
-  linearShapes,
-  matmulCase,
-  randomLinearShape,
-} from '../support/cases/linear.ts';
+import { linearCase, linearShapes, matmulCase, randomLinearShape } from '../support/cases/linear.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { Random, testSeed } from '../support/random.ts';
 
@@ -37,5 +32,20 @@ describe.each(matmulVariants)('matmul %s', (variant) => {
   testCases(
     gpu,
     shapes.map((shape) => matmulCase(variant, shape)),
+  );
+
+  // Some of the rows, as a pass with weights of its own for each probe needs them: before, within and after odd blocks.
+  const ranges = [
+    [0, 7],
+    [7, 7],
+    [10, 9],
+    [3, 1],
+    [20, 1],
+    [1, 19],
+  ] as const;
+  const ranged = { rows: 7, probes: 3, columns: 19, inner: 24, rank: 3, ...everything };
+  testCases(
+    gpu,
+    ranges.map((range) => matmulCase(variant, { ...ranged, range })),
   );
 });

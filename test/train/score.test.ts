@@ -118,7 +118,7 @@ describe('log-probabilities', () => {
       const tooLong = textExample(Array.from({ length: 26 }, (_, i) => i));
       await expect(scorer.score([fits, tooLong], model.plainProbes)).rejects.toMatchObject({
         code: 'out_of_memory',
-        message: expect.stringContaining('one example needs 25 rows for each of 1 probes; at most 24 rows fit'),
+        message: expect.stringContaining('one example needs 25 rows; at most 24 rows fit'),
       });
       // Such a refusal leaves the scorer usable.
       expect(await scorer.score([], model.plainProbes)).toEqual([[]]);

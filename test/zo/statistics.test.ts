@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { batchLoss } from '../../src/train/score.ts';
 import { gaussian, purposes, tensorId } from '../../src/zo/philox.ts';
-import { projectedGradients } from '../../src/zo/subzero.ts';
+import { measure } from '../../src/zo/probe-points.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64, type Parameters64 } from '../support/zo/float64-decoder.ts';
 import { goldenExamples, optionsExample, readFixture, readGolden } from '../support/zo/golden.ts';
@@ -157,7 +157,7 @@ describe('on the small transformer', () => {
       // 384 probes around the same weights: nothing is updated between the steps.
       const rho: number[] = [];
       for (let step = 0; step < steps; step++) {
-        rho.push(...projectedGradients(await probe(session, examples, step), configuration));
+        rho.push(...measure(await probe(session, examples, step), configuration).projectedGradients);
       }
 
       // a by central differences in float64: one coordinate of the state moves at a time.
@@ -225,15 +225,15 @@ describe('on the small transformer', () => {
   });
 
   test('one-sided differences estimate the same gradient from a shared unperturbed loss', async () => {
-    const central = await withSession(gpu(), { ...settings, queries: 32 }, async (session) =>
-      projectedGradients(await probe(session, examples, 0), session.configuration),
+    const { projectedGradients: central } = await withSession(gpu(), { ...settings, queries: 32 }, async (session) =>
+      measure(await probe(session, examples, 0), session.configuration),
     );
     const oneSided = await withSession(gpu(), { ...settings, queries: 32, sides: 1 }, async (session) => {
       const losses = await probe(session, examples, 0);
       const [scores] = await session.scorer.score(examples, session.model.plainProbes);
       // The first probe is the model itself.
       expect(Math.abs(losses[0]! - batchLoss(examples, scores!).loss)).toBeLessThan(2e-6);
-      return projectedGradients(losses, session.configuration);
+      return measure(losses, session.configuration).projectedGradients;
     });
     // They differ by a second derivative times ε/2 (measured: 0.06 of the size).
     expect(relativeError(oneSided, central)).toBeLessThan(0.2);
@@ -276,8 +276,8 @@ describe('on a real model', () => {
         }
       }
       for (const [index, loss] of losses.entries()) expect(Math.abs(loss - expected[index]!)).toBeLessThan(2e-6);
-      const rho = projectedGradients(losses, configuration);
-      for (const [query, value] of projectedGradients(expected, configuration).entries()) {
+      const rho = measure(losses, configuration).projectedGradients;
+      for (const [query, value] of measure(expected, configuration).projectedGradients.entries()) {
         expect(Math.abs(value)).toBeGreaterThan(0.1);
         expect(Math.abs(rho[query]! - value), `${rho[query]} ${value}`).toBeLessThan(2e-3);
       }

@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-async function start(golden: Golden): Promise<LiveRun & { model: Model; end(): void }> {
+async function start(golden: Golden): Promise<LiveRun & { model: Model; subzero: SubZero; end(): void }> {
   const model = await Model.load(gpu, modelDirectory(golden.settings.model), { storage: 'f32' });
   const configuration = goldenConfiguration(golden);
   const subzero = new SubZero(model, configuration);
@@ -36,7 +36,7 @@ async function start(golden: Golden): Promise<LiveRun & { model: Model; end(): v
     subzero.destroy();
     model.destroy();
   };
-  return { model, configuration, subzero, scorer, end };
+  return { model, configuration, optimizer: subzero, subzero, scorer, end };
 }
 
 async function factorsOf(
@@ -83,13 +83,15 @@ describe.each([
     let records = 0;
     for (const recorded of golden.steps) {
       const { step } = recorded;
-      const { losses, measured } = await liveStep(run, batchOf(step), step, recorded.rho);
+      const { losses, measured } = await liveStep(run, batchOf(step), step, { projectedGradients: recorded.rho });
 
       for (const [index, loss] of probeLosses(recorded).entries()) {
         expect(Math.abs(losses[index]! - loss), `loss of probe ${index}, step ${step}`).toBeLessThan(tolerance.loss);
       }
       for (const [query, rho] of recorded.rho.entries()) {
-        expect(Math.abs(measured[query]! - rho), `ρ of query ${query}, step ${step}`).toBeLessThan(rhoNoise);
+        expect(Math.abs(measured.projectedGradients[query]! - rho), `ρ of query ${query}, step ${step}`).toBeLessThan(
+          rhoNoise,
+        );
       }
       if (step % golden.settings.refresh === 0) {
         const expected = golden.factors[periods++]!;
@@ -133,7 +135,9 @@ describe.each([
         expect(Math.abs(losses[index]! - loss), `loss of probe ${index}, step ${step}`).toBeLessThan(freeLoss);
       }
       for (const [query, rho] of recorded.rho.entries()) {
-        expect(Math.abs(measured[query]! - rho), `ρ of query ${query}, step ${step}`).toBeLessThan(rhoNoise);
+        expect(Math.abs(measured.projectedGradients[query]! - rho), `ρ of query ${query}, step ${step}`).toBeLessThan(
+          rhoNoise,
+        );
       }
     }
     expectFinal(await effectiveParameters(run.model, run.subzero), freeWeights);

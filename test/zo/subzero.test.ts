@@ -5,12 +5,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { batchLoss, type ExampleScore, Scorer } from '../../src/train/score.ts';
+import type { AppliedStep } from '../../src/zo/optimizer.ts';
 import { gaussian, purposes, tensorId } from '../../src/zo/philox.ts';
-import { type AppliedStep, projectedGradients } from '../../src/zo/subzero.ts';
+import { measure } from '../../src/zo/probe-points.ts';
 import { relativeError } from '../support/zo/compare.ts';
-import { goldenExamples, readGolden } from '../support/zo/golden.ts';
+import { goldenExamples, optionsExample, readGolden } from '../support/zo/golden.ts';
 import { liveStep, probe } from '../support/zo/live.ts';
-import { type Session, withSession } from '../support/zo/session.ts';
+import { type SubZeroSession as Session, withSession } from '../support/zo/session.ts';
 import { effectiveParameters, snapshot, weightValues, withChange } from '../support/zo/weights.ts';
 
 let gpu: Gpu;
@@ -21,6 +22,8 @@ afterAll(() => gpu.close());
 
 const examples = goldenExamples(readGolden('llama-central'));
 const settings = { rank: 4, refresh: 3, seed: 2 ** 40 + 5, learningRate: 1e-3, epsilon: 1e-3 };
+
+const gradientsOf = (...of: Parameters<typeof measure>) => measure(...of).projectedGradients;
 
 /** A batch that differs from step to step. */
 const batchOf = (step: number) => [0, 1, 2].map((offset) => examples[(3 * step + offset) % examples.length]!);
@@ -211,10 +214,10 @@ describe('however the work is cut', () => {
   );
 
   test('the first queries are the same whatever the number of queries', async () => {
-    const rho: number[][] = [];
+    const rho: (readonly number[])[] = [];
     for (const queries of [1, 2, 5]) {
       await withSession(gpu, { ...settings, model: 'llama-tiny', queries }, async (session) => {
-        rho.push(projectedGradients(await probe(session, batchOf(0), 0), session.configuration));
+        rho.push(gradientsOf(await probe(session, batchOf(0), 0), session.configuration));
       });
     }
     const noise = cutTolerance / settings.epsilon;
@@ -257,11 +260,34 @@ describe('however the work is cut', () => {
     }
   });
 
-  test('a step that does not fit is refused, and the device goes on working', async () => {
-    await withSession(gpu, { ...settings, model: 'llama-tiny', queries: 100, maxRows: 300 }, async (session) => {
-      await expect(probe(session, examples, 0)).rejects.toMatchObject({
+  test('200 probes in as many passes as they need are the 200 probes in one', async () => {
+    const run = { ...settings, model: 'llama-tiny', queries: 100 };
+    const whole = await withSession(gpu, run, async (session) => {
+      const losses = await probe(session, batchOf(0), 0);
+      expect(session.scorer.rows).toBeLessThanOrEqual(session.scorer.maxRows);
+      return losses;
+    });
+    expect(new Set(whole).size).toBe(200);
+    // From passes of many probes down to parts of the batch under one probe.
+    for (const maxRows of [1500, 130, 40]) {
+      await withSession(gpu, { ...run, maxRows }, async (session) => {
+        const losses = await probe(session, batchOf(0), 0);
+        for (const [index, loss] of losses.entries()) expect(Math.abs(loss - whole[index]!)).toBeLessThan(cutTolerance);
+        expect(session.optimizer.measure(losses).projectedGradients).toHaveLength(100);
+      });
+    }
+  });
+
+  test('an example that does not fit is refused, and the device goes on working', async () => {
+    const long = optionsExample(
+      Array.from({ length: 30 }, (_, index) => index),
+      [[1], [2]],
+      0,
+    );
+    await withSession(gpu, { ...settings, model: 'llama-tiny', maxRows: 16 }, async (session) => {
+      await expect(probe(session, [long], 0)).rejects.toMatchObject({
         code: 'out_of_memory',
-        message: expect.stringMatching(/one example needs \d+ rows for each of 200 probes; at most 300 rows fit/),
+        message: expect.stringMatching(/one example needs \d+ rows; at most 16 rows fit/),
       });
     });
     // The step's kernels were recorded already, and their buffers are gone now.
@@ -275,8 +301,8 @@ describe('the estimator', () => {
       await runLive(session, 2);
       const losses = await probe(session, batchOf(2), 2);
       const swapped = losses.map((_, index) => losses[index ^ 1]!);
-      const rho = projectedGradients(losses, session.configuration);
-      expect(projectedGradients(swapped, session.configuration)).toEqual(rho.map((value) => -value));
+      const rho = gradientsOf(losses, session.configuration);
+      expect(gradientsOf(swapped, session.configuration)).toEqual(rho.map((value) => -value));
       expect(rho.every((value) => value !== 0)).toBe(true);
       // A run with the negative ε asks for the same points in the other order.
       const { subzero, scorer } = session;
@@ -296,9 +322,9 @@ describe('the estimator', () => {
 
   test('projected gradients by their definition, rounded to f32', () => {
     const configuration = { epsilon: 0.5, queries: 2 } as Session['configuration'];
-    expect(projectedGradients([3, 1, 2, 2.5], { ...configuration, sides: 2 })).toEqual([2, -0.5]);
-    expect(projectedGradients([1, 1.25, 0.75], { ...configuration, sides: 1 })).toEqual([0.5, -0.5]);
-    const [rho] = projectedGradients([1.1, 1], { ...configuration, queries: 1, sides: 2 });
+    expect(gradientsOf([3, 1, 2, 2.5], { ...configuration, sides: 2 })).toEqual([2, -0.5]);
+    expect(gradientsOf([1, 1.25, 0.75], { ...configuration, sides: 1 })).toEqual([0.5, -0.5]);
+    const [rho] = gradientsOf([1.1, 1], { ...configuration, queries: 1, sides: 2 });
     expect(rho).toBe(Math.fround((1.1 - 1) / 1));
   });
 

@@ -21,8 +21,8 @@ const settingOptions = [
     name: 'optimizer',
     type: 'text',
     placeholder: 'NAME',
-    choices: ['subzero'] satisfies TrainConfiguration['optimizer'][],
-    description: 'how the weights are updated',
+    choices: ['subzero', 'subzero-plus', 'mezo', 'sparse-mezo', 'hizoo'] satisfies TrainConfiguration['optimizer'][],
+    description: 'how the weights are updated; defaults below are those of subzero',
     default: defaultConfiguration.optimizer,
     group: method,
   },
@@ -132,6 +132,38 @@ const settingOptions = [
     group: method,
   },
   {
+    name: 'sparsity',
+    type: 'number',
+    description: 'sparse-mezo: the share of each tensor, its largest weights, that is left alone',
+    default: defaultConfiguration.sparsity,
+    check: settingCheck('sparsity'),
+    group: method,
+  },
+  {
+    name: 'hessian-smoothing',
+    type: 'number',
+    description: 'hizoo: the weight of a step in the running curvature',
+    default: defaultConfiguration.hessianSmoothing,
+    check: settingCheck('hessianSmoothing'),
+    group: method,
+  },
+  {
+    name: 'adam-beta1',
+    type: 'number',
+    description: "subzero-plus: decay of Adam's mean of gradients",
+    default: defaultConfiguration.adamBeta1,
+    check: settingCheck('adamBeta1'),
+    group: method,
+  },
+  {
+    name: 'adam-beta2',
+    type: 'number',
+    description: "subzero-plus: decay of Adam's mean of squared gradients",
+    default: defaultConfiguration.adamBeta2,
+    check: settingCheck('adamBeta2'),
+    group: method,
+  },
+  {
     name: 'seed',
     type: 'integer',
     description: 'of everything random; the same seed on the same adapter makes the same bits',
@@ -233,11 +265,6 @@ export const trainCommand = defineCommand({
   async run(context) {
     const request = trainRequest(context);
     return withEngine(context, async (engine) => {
-      if ('model' in request) {
-        // The path is the name: a request works the same whether it names a loaded model or a directory.
-        const storage = request.configuration.storage;
-        await engine.loadModel({ id: request.model, path: request.model, ...(storage ? { storage } : {}) });
-      }
       const report = createTrainReport(context, context.options);
       const notice = () => report.notice('stopping after this step; press Ctrl-C again to end at once');
       const { result: last, exitCode } = await interruptible(context, notice, async (signal) => {

@@ -33,6 +33,8 @@ export interface LinearShape {
   accumulate?: boolean;
   parts?: number;
   weightScale?: number;
+  /** Matmul alone: the first row that is multiplied and how many are; all by default. */
+  range?: readonly [start: number, count: number];
 }
 
 export function activate(value: number, activation: MatmulActivation): number {
@@ -83,6 +85,7 @@ function describe(shape: LinearShape): string {
   if (shape.accumulate) words.push('accumulate');
   if ((parts ?? 1) > 1) words.push(`${parts ?? 'as few'} parts`);
   if (weightScale !== undefined) words.push(`weight scale ${weightScale}`);
+  if (shape.range) words.push(`${shape.range[1]} rows from ${shape.range[0]} on`);
   return words.join(', ');
 }
 
@@ -164,6 +167,7 @@ export function linearCase(shape: LinearShape, name = describe(shape)): KernelCa
  */
 export function matmulCase(variant: MatmulVariant, shape: LinearShape): KernelCase {
   const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0, activation = 'none' } = shape;
+  const [rangeStart, rangeRows] = shape.range ?? [0, rows * probes];
   return {
     operation: 'matmul',
     name: `${variant}: ${describe(shape)}`,
@@ -205,6 +209,8 @@ export function matmulCase(variant: MatmulVariant, shape: LinearShape): KernelCa
             { storage, activation, hasBias: shape.bias ?? false, accumulate: shape.accumulate ?? false },
             {
               x: buffers.x,
+              rowStart: rangeStart,
+              rows: rangeRows,
               weight: { buffer: buffers.weight },
               weightRow,
               outputRow,
@@ -227,6 +233,7 @@ export function matmulCase(variant: MatmulVariant, shape: LinearShape): KernelCa
               columns: yStride,
               reference(row) {
                 const result = Float64Array.from(before.subarray(row * yStride, (row + 1) * yStride));
+                if (row < rangeStart || row >= rangeStart + rangeRows) return result;
                 const biasStart = biasOffset + Math.floor(row / rows) * biasStride + outputRow;
                 for (let column = 0; column < columns; column++) {
                   let value = weightScale * dot(xData, row * inner, matrix.values, (weightRow + column) * inner, inner);

@@ -42,7 +42,15 @@ export interface Golden {
   s: { after: number; s: Record<string, number[][]> }[];
   loss_of_all_examples: { before: number; after: number };
   relative_change: Record<string, number>;
-  final: Record<string, { shape: number[]; indices: number[]; values: number[]; norm: number }>;
+  final: Record<string, GoldenSummary>;
+}
+
+/** Some elements of a tensor, and the norm of all. */
+export interface GoldenSummary {
+  shape: number[];
+  indices: number[];
+  values: number[];
+  norm: number;
 }
 
 const fixtures = new URL('../../fixtures/', import.meta.url);
@@ -88,7 +96,7 @@ export function goldenExamples({ examples }: Golden): TokenizedExample[] {
   return examples.map(({ prompt, options, label }) => optionsExample(prompt, options, label));
 }
 
-/** The losses of a step in the order of the probes (see SubZero.perturb). */
+/** The losses of a step in the order of the probes (see probePoints). */
 export function probeLosses(step: GoldenStep): number[] {
   if (step.loss_base !== undefined) return [step.loss_base, ...step.loss_plus];
   return step.loss_plus.flatMap((plus, query) => [plus, step.loss_minus![query]!]);

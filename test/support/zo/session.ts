@@ -9,7 +9,8 @@ import { Model } from '../../../src/model/model.ts';
 import type { Storage } from '../../../src/tensor/weight.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../../../src/train/configuration.ts';
 import { Scorer } from '../../../src/train/score.ts';
-import { SubZero } from '../../../src/zo/subzero.ts';
+import { createOptimizer } from '../../../src/zo/optimizer.ts';
+import type { SubZero } from '../../../src/zo/subzero.ts';
 import { modelDirectory } from './golden.ts';
 import type { LiveRun } from './live.ts';
 
@@ -17,26 +18,39 @@ export interface Session extends LiveRun {
   model: Model;
 }
 
-/**
- * Runs `body` on a freshly loaded model: folds change the weights, so no two runs may share one.
- * @param settings.model directory name of a fixture, or an absolute path
- */
-export async function withSession<T>(
+/** What a session is made of. @property model directory name of a fixture, or an absolute path */
+export type SessionSettings = Partial<TrainConfiguration> & { model: string; storage?: Storage };
+
+export interface SubZeroSession extends Session {
+  subzero: SubZero;
+}
+
+/** Runs `body` on a freshly loaded model: updates change the weights, so no two runs may share one. */
+export async function withOptimizer<T>(
   gpu: Gpu,
-  settings: Partial<TrainConfiguration> & { model: string; storage?: Storage },
+  settings: SessionSettings,
   body: (session: Session) => Promise<T>,
 ): Promise<T> {
   const { model: name, ...partial } = settings;
   const configuration = resolveConfiguration(partial);
   const directory = name.startsWith('/') ? name : modelDirectory(name);
   const model = await Model.load(gpu, directory, { storage: settings.storage ?? 'f32' });
-  const subzero = new SubZero(model, configuration);
+  const optimizer = await createOptimizer(model, configuration);
   const scorer = new Scorer(model, configuration.maxRows);
   try {
-    return await body({ model, subzero, scorer, configuration });
+    return await body({ model, optimizer, scorer, configuration });
   } finally {
     scorer.destroy();
-    subzero.destroy();
+    optimizer.destroy();
     model.destroy();
   }
+}
+
+/** {@link withOptimizer} of SubZero or SubZero+. */
+export function withSession<T>(
+  gpu: Gpu,
+  settings: SessionSettings,
+  body: (session: SubZeroSession) => Promise<T>,
+): Promise<T> {
+  return withOptimizer(gpu, settings, (session) => body({ ...session, subzero: session.optimizer as SubZero }));
 }

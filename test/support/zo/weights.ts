@@ -8,7 +8,9 @@ import { createHash } from 'node:crypto';
 import type { Model } from '../../../src/model/model.ts';
 import { bytesToF32 } from '../../../src/safetensors/index.ts';
 import { storageBytes, type Weight } from '../../../src/tensor/weight.ts';
-import type { SubZero } from '../../../src/zo/subzero.ts';
+import { Mezo } from '../../../src/zo/mezo.ts';
+import type { ZerothOrderOptimizer } from '../../../src/zo/optimizer.ts';
+import { SubZero } from '../../../src/zo/subzero.ts';
 
 const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 
@@ -65,17 +67,44 @@ export async function effectiveParameters(model: Model, subzero: SubZero): Promi
   return result;
 }
 
-/** Digests of everything that a run has changed: stored weights, U, S, V and 1-D parameters, by name. Equal digests, equal bits. */
-export async function snapshot(model: Model, subzero: SubZero): Promise<Record<string, string>> {
+/** Every parameter as the run stands, whatever the optimiser. */
+export async function currentParameters(
+  model: Model,
+  optimizer: ZerothOrderOptimizer,
+): Promise<Map<string, ArrayLike<number>>> {
+  if (optimizer instanceof SubZero) return await effectiveParameters(model, optimizer);
+  const result = new Map<string, ArrayLike<number>>(await optimizer.vectorValues());
+  for (const weight of model.weights.values()) result.set(weight.name, await weightValues(model, weight));
+  return result;
+}
+
+/** HiZOO's H of every parameter. */
+export async function curvatures(optimizer: ZerothOrderOptimizer): Promise<Map<string, Float64Array>> {
+  const logs = await (optimizer as Mezo).logCurvatures();
+  return new Map([...logs].map(([name, values]) => [name, Float64Array.from(values, Math.exp)]));
+}
+
+/**
+ * Digests of everything that a run has changed: stored weights, U, S and V or ln H where there are any, and 1-D parameters, by name.
+ * Equal digests, equal bits.
+ */
+export async function snapshot(model: Model, optimizer: ZerothOrderOptimizer): Promise<Record<string, string>> {
   const result: Record<string, string> = {};
   const digest = (data: Float32Array | Uint8Array): string =>
     createHash('sha256').update(data).digest('hex').slice(0, 32);
-  for await (const { weight, u, s, v } of subzero.factors()) {
+  for (const weight of model.weights.values()) {
     result[`${weight.name} stored`] = digest(await storedBytes(model, weight));
-    result[`${weight.name} U`] = digest(u);
-    result[`${weight.name} S`] = digest(s);
-    result[`${weight.name} V`] = digest(v);
   }
-  for (const [name, values] of await subzero.vectorValues()) result[name] = digest(values);
+  if (optimizer instanceof SubZero) {
+    for await (const { weight, u, s, v } of optimizer.factors()) {
+      result[`${weight.name} U`] = digest(u);
+      result[`${weight.name} S`] = digest(s);
+      result[`${weight.name} V`] = digest(v);
+    }
+  }
+  if (optimizer instanceof Mezo) {
+    for (const [name, values] of await optimizer.logCurvatures()) result[`${name} ln H`] = digest(values);
+  }
+  for (const [name, values] of await optimizer.vectorValues()) result[name] = digest(values);
   return result;
 }

@@ -1,0 +1,72 @@
+/**
+ * Magnitude percentiles of weights, exact and made where the weights are.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { perElement } from '../ops/context.ts';
+import type { Weight } from '../tensor/weight.ts';
+
+const bins = 65_536;
+
+/** How many of `count` magnitudes train at a sparsity: the smallest, at least one. */
+function trainingCount(count: number, sparsity: number): number {
+  return Math.max(1, Math.round(count * (1 - sparsity)));
+}
+
+/** The largest magnitude that trains: so many of the values, up to ties, are at most as large. */
+export function vectorThreshold(values: Float32Array, sparsity: number): number {
+  const magnitudes = values.map(Math.abs).sort();
+  return magnitudes[trainingCount(values.length, sparsity) - 1] ?? 0;
+}
+
+/**
+ * The same of stored weights, in their order. Two histograms on the GPU, of the upper and the lower half of the magnitudes' f32 bits, give
+ * the exact value without the weights being read back.
+ */
+export async function weightThresholds(gpu: Gpu, weights: readonly Weight[], sparsity: number): Promise<number[]> {
+  const counts = gpu.allocate(bins * 4, 'scratch', 'magnitude histogram');
+  try {
+    const thresholds: number[] = [];
+    for (const weight of weights) {
+      const rank = trainingCount(weight.rows * weight.columns, sparsity);
+      const upper = find(await histogram(gpu, weight, counts), rank);
+      const lower = find(await histogram(gpu, weight, counts, upper.bin), rank - upper.below);
+      thresholds.push(new Float32Array(new Uint32Array([(upper.bin << 16) | lower.bin]).buffer)[0]!);
+    }
+    return thresholds;
+  } finally {
+    counts.destroy();
+  }
+}
+
+/** @param upper count the lower halves of the magnitudes with this upper half; upper halves if left out */
+async function histogram(gpu: Gpu, weight: Weight, counts: GpuBuffer, upper?: number): Promise<Uint32Array> {
+  const { recorder } = gpu;
+  recorder.clear(counts);
+  const kernel = gpu.kernel({
+    files: [`weights/${weight.storage}.wgsl`, 'zo/magnitude-histogram.wgsl'],
+    constants: {
+      STORAGE_BITS: weight.storage === 'f32' ? 32 : weight.storage === 'f16' ? 16 : 17,
+      LOW_HALF: upper !== undefined,
+    },
+  });
+  for (const { buffer, rowCount } of weight.parts) {
+    const quads = (rowCount * weight.columns) / 4;
+    recorder.dispatch(kernel, [buffer, counts], { quads, upper: upper ?? 0 }, perElement(quads));
+  }
+  const [data] = await recorder.read([{ buffer: counts, bytes: bins * 4 }]);
+  return new Uint32Array(data!);
+}
+
+/** The bin that the element of a rank (from 1) is in, and how many elements lie in the bins below. */
+function find(counts: Uint32Array, rank: number): { bin: number; below: number } {
+  let below = 0;
+  for (const [bin, count] of counts.entries()) {
+    if (below + count >= rank) return { bin, below };
+    below += count;
+  }
+  throw new Error(`the histogram has ${below} elements; rank ${rank} was asked for`);
+}

@@ -1,0 +1,279 @@
+/**
+ * MeZO (arXiv 2305.17333) and two methods that shape its noise: Sparse MeZO (2402.15751) and HiZOO (2402.15173); docs/method.md.
+ *
+ * The noise covers every trainable parameter and is never stored: kernels draw it anew wherever it is needed. An evaluation at W ± ε·direction
+ * makes bounded pieces of the perturbed weights beside the stored ones, so that W stays as it is, bit for bit; only an update writes it.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { Model } from '../model/model.ts';
+import { perElement } from '../ops/context.ts';
+import { denseConstants, type RowSlice, rowSlices, scratchCopies } from '../ops/dense.ts';
+import type { DenseTensor, DirectionKind, Probes } from '../ops/probes.ts';
+import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
+import type { TrainConfiguration } from '../train/configuration.ts';
+import { vectorThreshold, weightThresholds } from './magnitude.ts';
+import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
+import { keyOfSeed, tensorId } from './philox.ts';
+import { measure, probePoints, valuesPerQuery } from './probe-points.ts';
+import { Coefficients, type StepApplier } from './replay.ts';
+import { checkIdentities, TrainedState } from './trained-state.ts';
+
+/** Most bytes of perturbed weights that exist at a time. */
+const scratchBytes = 64 * 1024 * 1024;
+
+const directionOf: Readonly<Record<'mezo' | 'sparse-mezo' | 'hizoo', DirectionKind>> = {
+  mezo: 'plain',
+  'sparse-mezo': 'masked',
+  hizoo: 'curved',
+};
+
+export class Mezo implements ZerothOrderOptimizer {
+  readonly #gpu: Gpu;
+  readonly #configuration: TrainConfiguration;
+  readonly #seed: readonly [number, number];
+  readonly #direction: DirectionKind;
+  readonly #state: TrainedState;
+  /** What the directions of 1-D parameters depend on; see kernels/zo/perturb.wgsl. */
+  readonly #shape: GpuBuffer | undefined;
+  readonly #weights: readonly { weight: Weight; dense: DenseTensor }[];
+  readonly #tensors: ReadonlyMap<string, DenseTensor>;
+  readonly #scratch: GpuBuffer;
+  readonly #coefficients: Coefficients;
+  readonly #applier: StepApplier;
+
+  /** Measures what a mask needs, then reserves the state. The model's weights change at each update. */
+  static async create(model: Model, configuration: TrainConfiguration): Promise<Mezo> {
+    const weights = [...model.weights.values()];
+    // From the base weights alone: a replay, which starts from them too, finds the same.
+    const thresholds =
+      configuration.optimizer === 'sparse-mezo'
+        ? await weightThresholds(model.gpu, weights, configuration.sparsity)
+        : weights.map(() => 0);
+    return new Mezo(model, configuration, thresholds);
+  }
+
+  private constructor(model: Model, configuration: TrainConfiguration, thresholds: readonly number[]) {
+    const gpu = model.gpu;
+    this.#gpu = gpu;
+    this.#configuration = configuration;
+    this.#seed = keyOfSeed(configuration.seed);
+    this.#direction = directionOf[configuration.optimizer as keyof typeof directionOf];
+    checkIdentities([...model.vectors.keys(), ...model.weights.keys()]);
+    const curved = this.#direction === 'curved';
+    this.#weights = [...model.weights.values()].map((weight, index) => {
+      const dense: DenseTensor = { tensor: tensorId(weight.name), threshold: thresholds[index]! };
+      if (curved) {
+        // Zeros, as H starts at 1.
+        dense.logCurvature = allocateWeight(gpu, `ln H of ${weight.name}`, weight.rows, weight.columns, 'f32', 'state');
+      }
+      return { weight, dense };
+    });
+    this.#tensors = new Map(this.#weights.map(({ weight, dense }) => [weight.name, dense]));
+    this.#state = new TrainedState(model, {
+      points: probePoints(configuration),
+      seed: this.#seed,
+      direction: this.#direction,
+    });
+    if (this.#direction === 'masked') {
+      this.#shape = this.#state.perBlock('thresholds', ({ name }) =>
+        vectorThreshold(model.vectors.get(name)!, configuration.sparsity),
+      );
+    } else if (curved) {
+      this.#shape = gpu.allocate(this.#state.size * 4, 'state', 'ln H of vectors');
+    }
+    const largest = Math.max(...this.#weights.map(({ weight }) => weight.rows * weight.columns * 4 * scratchCopies));
+    const widest = Math.max(...this.#weights.map(({ weight }) => weight.columns * 4 * scratchCopies));
+    const most = Math.max(widest, Math.min(scratchBytes, gpu.bindingLimit));
+    this.#scratch = gpu.allocate(Math.min(largest, most), 'scratch', 'perturbed weights');
+    this.#coefficients = new Coefficients(gpu, configuration.queries * valuesPerQuery(configuration));
+    this.#applier = {
+      beginStep: () => undefined,
+      coefficientsOf: (applied) => this.#coefficientsOf(applied),
+      recordUpdate: (applied, offset) => this.#recordUpdate(applied, offset),
+    };
+  }
+
+  get probeCount(): number {
+    return this.#state.points.length;
+  }
+
+  get probesAtOnce(): number {
+    return this.#state.probesAtOnce;
+  }
+
+  /** Bytes of the state, the scratch buffer and, of HiZOO, H. */
+  get factorBytes(): number {
+    const curvature = this.#weights.flatMap(({ dense }) => dense.logCurvature?.parts ?? []);
+    const shape = this.#shape?.size ?? 0;
+    return this.#state.bytes + shape + this.#scratch.size + curvature.reduce((sum, { buffer }) => sum + buffer.size, 0);
+  }
+
+  /** The updated weights themselves. */
+  get current(): Probes {
+    return { count: 1, state: this.#state.buffer, stateStride: 0, ...this.#plain };
+  }
+
+  beginStep(_step: number): void {
+    // Nothing lasts for more than a step.
+  }
+
+  perturb(step: number, first = 0, count = this.probeCount - first): Probes {
+    const { points, pointTable, perturbed, size } = this.#state;
+    this.#state.perturb(step, first, count, this.#shape);
+    return {
+      count,
+      state: perturbed,
+      stateStride: size,
+      ...this.#plain,
+      dense: {
+        kind: this.#direction,
+        seed: this.#seed,
+        step,
+        points: points.slice(first, first + count),
+        table: pointTable,
+        firstProbe: first,
+        tensors: this.#tensors,
+        scratch: this.#scratch,
+      },
+    };
+  }
+
+  get #plain(): Pick<Probes, 'factors' | 'weightScale' | 'vectors'> {
+    return { factors: new Map(), weightScale: 1, vectors: this.#state.vectors };
+  }
+
+  measure(losses: readonly number[]): Measurement {
+    return measure(losses, this.#configuration);
+  }
+
+  update(applied: AppliedStep): void {
+    this.#coefficients.update(this.#applier, applied);
+  }
+
+  async replay(steps: readonly AppliedStep[], onProgress?: (done: number) => void): Promise<void> {
+    await this.#coefficients.replay(this.#applier, steps, onProgress);
+  }
+
+  /** η ρ_k / K, then HiZOO's curvature terms / K; in f64, rounded to f32 once. */
+  #coefficientsOf({ learningRate, projectedGradients, curvatures = [] }: AppliedStep): number[] {
+    const { queries } = this.#configuration;
+    return [
+      ...projectedGradients.map((rho) => (learningRate * rho) / queries),
+      ...curvatures.map((curvature) => curvature / queries),
+    ];
+  }
+
+  #recordUpdate({ step, learningRate }: AppliedStep, coefficientOffset: number): void {
+    const { queries, weightDecay } = this.#configuration;
+    const coefficients = this.#coefficients.buffer;
+    for (const { weight, dense } of this.#weights) {
+      const kernel = this.#gpu.kernel({
+        files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-update.wgsl'],
+        constants: denseConstants(weight.storage, this.#direction),
+      });
+      for (const slice of rowSlices(weight, dense)) {
+        this.#gpu.recorder.dispatch(
+          kernel,
+          [slice.weight, slice.logCurvature ?? this.#gpu.unused, coefficients],
+          {
+            ...this.#place(weight, slice),
+            ...this.#noise(dense.tensor, step),
+            queries,
+            coefficient_offset: coefficientOffset,
+            decay_rate: learningRate * weightDecay,
+            threshold: dense.threshold,
+          },
+          perElement((slice.count * weight.columns) / 4),
+        );
+      }
+    }
+    const shape = this.#shape ? { shape: this.#shape } : {};
+    this.#state.update(step, { coefficients, offset: coefficientOffset, queries, decay: 1, ...shape });
+    if (this.#direction === 'curved') this.#recordCurvature(step, coefficientOffset + queries);
+  }
+
+  /** After the update, which uses the H that the probes used. */
+  #recordCurvature(step: number, coefficientOffset: number): void {
+    const { queries, hessianSmoothing } = this.#configuration;
+    const kernel = this.#gpu.kernel({ files: ['random/philox.wgsl', 'zo/curvature.wgsl'] });
+    const record = (buffer: GpuBuffer, tensor: number, quads: number, quadStart: number, firstElement: number): void =>
+      this.#gpu.recorder.dispatch(
+        kernel,
+        [buffer, this.#coefficients.buffer],
+        {
+          quads,
+          quad_start: quadStart,
+          first_element: firstElement,
+          ...this.#noise(tensor, step),
+          queries,
+          coefficient_offset: coefficientOffset,
+          smoothing: hessianSmoothing,
+        },
+        perElement(quads),
+      );
+    for (const { dense } of this.#weights) {
+      const { columns, parts } = dense.logCurvature!;
+      for (const { buffer, rowStart, rowCount } of parts) {
+        record(buffer, dense.tensor, (rowCount * columns) / 4, 0, (rowStart * columns) / 4);
+      }
+    }
+    for (const { tensor, offset, length } of this.#state.entries) {
+      record(this.#shape!, tensor, Math.ceil(length / 4), offset / 4, 0);
+    }
+  }
+
+  #place(weight: Weight, slice: RowSlice): Record<string, number> {
+    return {
+      width_quads: weight.columns / 4,
+      rows: slice.count,
+      weight_row: slice.weightRow,
+      curvature_row: slice.curvatureRow,
+      output_row: slice.row,
+    };
+  }
+
+  #noise(tensor: number, step: number): Record<string, number> {
+    return { seed_low: this.#seed[0], seed_high: this.#seed[1], tensor, step };
+  }
+
+  foldAll(): void {
+    // The weights are up to date after every step.
+  }
+
+  vectorValues(): Promise<Map<string, Float32Array>> {
+    return this.#state.vectorValues();
+  }
+
+  /** HiZOO: ln H of every parameter, by name; empty for the others. */
+  async logCurvatures(): Promise<Map<string, Float32Array>> {
+    const result = new Map<string, Float32Array>();
+    if (this.#direction !== 'curved') return result;
+    for (const { weight, dense } of this.#weights) {
+      const { rows, columns, parts } = dense.logCurvature!;
+      const data = await this.#gpu.recorder.read(parts.map(({ buffer }) => ({ buffer, bytes: buffer.size })));
+      const values = new Float32Array(rows * columns);
+      for (const [index, part] of data.entries()) values.set(new Float32Array(part), parts[index]!.rowStart * columns);
+      result.set(weight.name, values);
+    }
+    const [data] = await this.#gpu.recorder.read([{ buffer: this.#shape!, bytes: this.#shape!.size }]);
+    const values = new Float32Array(data!);
+    for (const { name, offset, length } of this.#state.entries) {
+      result.set(name, values.slice(offset, offset + length));
+    }
+    return result;
+  }
+
+  destroy(): void {
+    // Work may be recorded still, where a step was given up; submitting it later would fail for want of these buffers.
+    this.#gpu.recorder.submit();
+    for (const { dense } of this.#weights) if (dense.logCurvature) destroyWeight(dense.logCurvature);
+    this.#state.destroy();
+    this.#shape?.destroy();
+    this.#scratch.destroy();
+    this.#coefficients.destroy();
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * What the training loop, a replay and an export need of an optimiser; the way to one is {@link createOptimizer}.
+ *
+ * @module
+ */
+
+import type { Model } from '../model/model.ts';
+import type { Probes } from '../ops/probes.ts';
+import type { TrainConfiguration } from '../train/configuration.ts';
+import { Mezo } from './mezo.ts';
+import { SubZero } from './subzero.ts';
+
+/** What the losses of a step's probes say; the journal keeps it. All values are f32 (`Math.fround`). */
+export interface Measurement {
+  /** ρ per query. */
+  projectedGradients: readonly number[];
+  /** HiZOO: |ℓ₊ + ℓ₋ − 2ℓ₀| / 2ε² per query. */
+  curvatures?: readonly number[];
+}
+
+/** The step of a run as the journal has it; everything that decides the update. */
+export interface AppliedStep extends Measurement {
+  /** Zero-based. */
+  step: number;
+  /** η, exactly an f32. */
+  learningRate: number;
+}
+
+/** Looks at the loss around the current parameters and moves them. Work is recorded; nothing is read back but by the promises. */
+export interface ZerothOrderOptimizer {
+  /** Points that a step looks at. */
+  readonly probeCount: number;
+  /** Most probes of one {@link perturb} call: their states are in memory at the same time. */
+  readonly probesAtOnce: number;
+  /** Bytes that training holds beyond the model itself. */
+  readonly factorBytes: number;
+  /** The model as it stands. */
+  readonly current: Probes;
+  /** Records what must happen before a step. @param step zero-based */
+  beginStep(step: number): void;
+  /**
+   * Records what some probes of a step see; valid until the next call. The weights are not written.
+   * @param first the first probe; the order of all is that of `probePoints`
+   * @param count at most {@link probesAtOnce}; all the rest by default
+   */
+  perturb(step: number, first?: number, count?: number): Probes;
+  /** ρ, and what else the update needs, from the losses of all probes in their order. */
+  measure(losses: readonly number[]): Measurement;
+  /** Submits the update of one step. */
+  update(applied: AppliedStep): void;
+  /**
+   * Applies steps of a journal without any forward pass: the same kernels with the same numbers, so the same bits.
+   * @param onProgress told the number of steps applied, between submissions
+   */
+  replay(steps: readonly AppliedStep[], onProgress?: (done: number) => void): Promise<void>;
+  /** Brings the model's weights and {@link vectorValues} to what the run trained. The run cannot go on. */
+  foldAll(): void;
+  /** The 1-D parameters as they stand, by name. */
+  vectorValues(): Promise<Map<string, Float32Array>>;
+  destroy(): void;
+}
+
+/** The optimiser of a configuration over a freshly loaded model, whose weights it will change. */
+export async function createOptimizer(model: Model, configuration: TrainConfiguration): Promise<ZerothOrderOptimizer> {
+  switch (configuration.optimizer) {
+    case 'subzero':
+    case 'subzero-plus':
+      return new SubZero(model, configuration);
+    case 'mezo':
+    case 'sparse-mezo':
+    case 'hizoo':
+      return await Mezo.create(model, configuration);
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * The points that a step looks at, and what their losses say.
+ *
+ * @module
+ */
+
+import type { ProbePoint } from '../ops/probes.ts';
+import type { TrainConfiguration } from '../train/configuration.ts';
+import type { Measurement } from './optimizer.ts';
+
+type Settings = Pick<TrainConfiguration, 'optimizer' | 'epsilon' | 'queries' | 'sides'>;
+
+/** Whether the unperturbed parameters are among the points; they are the first then. */
+function looksAtCentre({ optimizer, sides }: Settings): boolean {
+  return sides === 1 || optimizer === 'hizoo';
+}
+
+/** All points of a step: the unperturbed one where the method needs it, then +ε and, two-sided, −ε of each query. */
+export function probePoints(settings: Settings): ProbePoint[] {
+  const points: ProbePoint[] = looksAtCentre(settings) ? [{ scale: 0, query: 0 }] : [];
+  for (let query = 0; query < settings.queries; query++) {
+    points.push({ scale: settings.epsilon, query });
+    if (settings.sides === 2) points.push({ scale: -settings.epsilon, query });
+  }
+  return points;
+}
+
+/** The points as kernels read them: (scale as f32 bits, query) each. */
+export function probeTable(points: readonly ProbePoint[]): Uint32Array {
+  const table = new Uint32Array(points.length * 2);
+  const scales = new Float32Array(table.buffer);
+  for (const [index, { scale, query }] of points.entries()) {
+    scales[index * 2] = scale;
+    table[index * 2 + 1] = query;
+  }
+  return table;
+}
+
+/** Numbers that the journal keeps of each query: ρ, and HiZOO's curvature. */
+export function valuesPerQuery({ optimizer }: Pick<TrainConfiguration, 'optimizer'>): 1 | 2 {
+  return optimizer === 'hizoo' ? 2 : 1;
+}
+
+/**
+ * ρ per query from the losses of the points: (ℓ₊ − ℓ₋)/2ε, or one-sided (ℓ₊ − ℓ₀)/ε; for HiZOO the curvature term
+ * |ℓ₊ + ℓ₋ − 2ℓ₀|/2ε² as well. Differences are taken in f64 and rounded to the f32 that the journal keeps.
+ * @param losses in the order of {@link probePoints}
+ */
+export function measure(losses: readonly number[], settings: Settings): Measurement {
+  const { epsilon, queries, sides } = settings;
+  const first = looksAtCentre(settings) ? 1 : 0;
+  const perQuery = <T>(value: (plus: number, minus: number) => T): T[] =>
+    Array.from({ length: queries }, (_, query) => {
+      const index = first + query * sides;
+      return value(losses[index]!, losses[index + 1]!);
+    });
+  const projectedGradients = perQuery((plus, minus) =>
+    Math.fround(sides === 2 ? (plus - minus) / (2 * epsilon) : (plus - losses[0]!) / epsilon),
+  );
+  if (settings.optimizer !== 'hizoo') return { projectedGradients };
+  const curvatures = perQuery((plus, minus) =>
+    Math.fround(Math.abs(plus + minus - 2 * losses[0]!) / (2 * epsilon * epsilon)),
+  );
+  return { projectedGradients, curvatures };
+}

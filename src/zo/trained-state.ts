@@ -1,0 +1,194 @@
+/**
+ * The exact part of what trains: every 1-D parameter, and for factored optimisers every S matrix, in one f32 buffer, with the noise of a
+ * step's probes on it.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { Kernel } from '../gpu/kernel.ts';
+import { spread } from '../gpu/recorder.ts';
+import type { Model } from '../model/model.ts';
+import { type DirectionKind, directionNumber, type ProbePoint } from '../ops/probes.ts';
+import { allocateState, layOutState, type PlacedStateEntry, type StateEntry, stateBlock } from '../tensor/state.ts';
+import { tensorId } from './philox.ts';
+import { probeTable } from './probe-points.ts';
+
+/** Most bytes of the states of the probes that are in memory at the same time. */
+const perturbedBytes = 256 * 1024 * 1024;
+
+export interface TrainedStateOptions {
+  /** S matrices and the like, after the model's 1-D parameters. */
+  factors?: readonly { name: string; length: number }[];
+  /** All points of a step. */
+  points: readonly ProbePoint[];
+  seed: readonly [number, number];
+  direction: DirectionKind;
+}
+
+export class TrainedState {
+  readonly #gpu: Gpu;
+  readonly #seed: readonly [number, number];
+  readonly #direction: DirectionKind;
+  readonly #blocks: GpuBuffer;
+  readonly points: readonly ProbePoint[];
+  /** (scale, query) per point. */
+  readonly pointTable: GpuBuffer;
+  readonly entries: readonly PlacedStateEntry[];
+  /** Elements of one state. */
+  readonly size: number;
+  /** Blocks of one state; a workgroup takes one. */
+  readonly blockCount: number;
+  /** The parameters as they stand. */
+  readonly buffer: GpuBuffer;
+  /** The parameters as the probes of the last {@link perturb} see them. */
+  readonly perturbed: GpuBuffer;
+  /** Most probes of one {@link perturb}. */
+  readonly probesAtOnce: number;
+  /** Offsets of the 1-D parameters by name. */
+  readonly vectors: ReadonlyMap<string, number>;
+
+  /** Starts with the model's 1-D parameters and zeros elsewhere. */
+  constructor(model: Model, { factors = [], points, seed, direction }: TrainedStateOptions) {
+    const gpu = model.gpu;
+    this.#gpu = gpu;
+    this.#seed = seed;
+    this.#direction = direction;
+    this.points = points;
+    const layout = layOutState([
+      ...[...model.vectors].map(([name, values]): StateEntry => {
+        return { name, kind: 'vector', length: values.length, tensor: tensorId(name), trains: true };
+      }),
+      ...factors.map(({ name, length }): StateEntry => {
+        return { name, kind: 'factor', length, tensor: tensorId(name), trains: true };
+      }),
+    ]);
+    this.entries = layout.entries;
+    this.size = layout.size;
+    this.blockCount = layout.size / stateBlock;
+    const vectors = layout.entries.filter(({ kind }) => kind === 'vector');
+    this.vectors = new Map(vectors.map(({ name, offset }) => [name, offset]));
+    this.probesAtOnce = Math.max(
+      1,
+      Math.min(points.length, Math.floor(Math.min(perturbedBytes, gpu.bindingLimit) / (layout.size * 4))),
+    );
+    this.buffer = allocateState(gpu, layout, 'S and vectors');
+    for (const { name, offset } of vectors) this.buffer.write(model.vectors.get(name)!, offset * 4);
+    this.perturbed = allocateState(gpu, layout, 'perturbed state', this.probesAtOnce);
+    this.#blocks = gpu.allocate(layout.blocks.byteLength, 'state', 'state blocks');
+    this.#blocks.write(layout.blocks);
+    const table = probeTable(points);
+    this.pointTable = gpu.allocate(table.byteLength, 'state', 'probe table');
+    this.pointTable.write(table);
+  }
+
+  /** Bytes held. */
+  get bytes(): number {
+    return this.buffer.size + this.perturbed.size;
+  }
+
+  /** Records zeros for all factors, here or in a buffer laid out alike; they lie behind all 1-D parameters. */
+  clearFactors(buffer = this.buffer, copy = 0): void {
+    const start = this.entries.find(({ kind }) => kind === 'factor')?.offset ?? this.size;
+    if (start === this.size) return;
+    this.#gpu.recorder.clear(buffer, (copy * this.size + start) * 4, (this.size - start) * 4);
+  }
+
+  /**
+   * Records the state as some points of a step see it.
+   * @param shape what the direction depends on, see kernels/zo/perturb.wgsl
+   */
+  perturb(step: number, first: number, count: number, shape: GpuBuffer = this.#gpu.unused): void {
+    if (count > this.probesAtOnce) throw new Error(`at most ${this.probesAtOnce} probes at once; ${count} asked`);
+    const [x, y] = spread(this.blockCount);
+    this.#gpu.recorder.dispatch(
+      this.#kernel('perturb'),
+      [this.buffer, this.#blocks, this.pointTable, shape, this.perturbed],
+      { ...this.#common(step), first_probe: first },
+      [x, y, count],
+    );
+  }
+
+  /** Records state ← decay · state − Σ coefficient · direction; decay acts on factors only. */
+  update(
+    step: number,
+    {
+      coefficients,
+      offset,
+      queries,
+      decay,
+      shape = this.#gpu.unused,
+    }: { coefficients: GpuBuffer; offset: number; queries: number; decay: number; shape?: GpuBuffer },
+  ): void {
+    this.#gpu.recorder.dispatch(
+      this.#kernel('update'),
+      [this.buffer, this.#blocks, coefficients, shape],
+      { ...this.#common(step), queries, coefficient_offset: offset, decay },
+      spread(this.blockCount),
+    );
+  }
+
+  /** Records another update kernel over the state: its buffers follow those of the state and its blocks. */
+  apply(
+    kernel: Kernel,
+    buffers: readonly GpuBuffer[],
+    step: number,
+    parameters: Readonly<Record<string, number>>,
+  ): void {
+    this.#gpu.recorder.dispatch(
+      kernel,
+      [this.buffer, this.#blocks, ...buffers],
+      { ...this.#common(step), ...parameters },
+      spread(this.blockCount),
+    );
+  }
+
+  /** A buffer with one vector per block, of which kernels read the first number. */
+  perBlock(label: string, numberOf: (entry: PlacedStateEntry) => number): GpuBuffer {
+    const values = new Float32Array(this.blockCount * 4);
+    for (const entry of this.entries) {
+      const end = entry.offset + Math.ceil(entry.length / stateBlock) * stateBlock;
+      for (let block = entry.offset / stateBlock; block < end / stateBlock; block++)
+        values[block * 4] = numberOf(entry);
+    }
+    const buffer = this.#gpu.allocate(values.byteLength, 'state', label);
+    buffer.write(values);
+    return buffer;
+  }
+
+  /** The 1-D parameters as they stand, by name. */
+  async vectorValues(): Promise<Map<string, Float32Array>> {
+    const vectors = this.entries.filter(({ kind }) => kind === 'vector');
+    const data = await this.#gpu.recorder.read(
+      vectors.map(({ offset, length }) => ({ buffer: this.buffer, offset: offset * 4, bytes: length * 4 })),
+    );
+    return new Map(vectors.map(({ name }, index) => [name, new Float32Array(data[index]!)]));
+  }
+
+  destroy(): void {
+    for (const buffer of [this.buffer, this.perturbed, this.#blocks, this.pointTable]) buffer.destroy();
+  }
+
+  #kernel(name: 'perturb' | 'update'): Kernel {
+    return this.#gpu.kernel({
+      files: ['random/philox.wgsl', 'zo/direction.wgsl', `zo/${name}.wgsl`],
+      constants: { DIRECTION: directionNumber[this.#direction] },
+    });
+  }
+
+  #common(step: number): { seed_low: number; seed_high: number; step: number; block_count: number } {
+    return { seed_low: this.#seed[0], seed_high: this.#seed[1], step, block_count: this.blockCount };
+  }
+}
+
+/** Two tensors with the same identity would draw the same noise. */
+export function checkIdentities(names: Iterable<string>): void {
+  const seen = new Map<number, string>();
+  for (const name of names) {
+    const tensor = tensorId(name);
+    const other = seen.get(tensor);
+    if (other !== undefined) throw new Error(`the names "${other}" and "${name}" hash to the same tensor identity`);
+    seen.set(tensor, name);
+  }
+}
