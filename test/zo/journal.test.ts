@@ -79,6 +79,27 @@ describe('writing and reading', () => {
     expect(journal.recordBytes).toBe(16 + 4 * queries);
   });
 
+  test('HiZOO has the curvature of each query beside its gradient, and no other optimiser has', async () => {
+    const file = newFile();
+    const header = headerOf(2);
+    const writer = await createJournal(file, {
+      ...header,
+      configuration: { ...header.configuration, optimizer: 'hizoo' },
+    });
+    const record: StepRecord = { ...recordOf(1, 2), curvatures: [Math.fround(1e6 / 3), 0] };
+    await expectFailure(writer.append(recordOf(1, 2)), 'invalid_argument', '2 curvatures in step 1', 'got 0');
+    await expectFailure(writer.append({ ...record, curvatures: [1, 0.1] }), 'invalid_argument', 'f32 values', '0.1');
+    await writer.append(record);
+    await writer.close();
+    const journal = await openJournal(file);
+    expect(journal.records).toEqual([record]);
+    expect(journal.recordBytes).toBe(32);
+
+    const plain = await createJournal(newFile(), header);
+    await expectFailure(plain.append(record), 'invalid_argument', '0 curvatures in step 1', 'got 2');
+    await plain.close();
+  });
+
   test('signed zeros, subnormals, infinities and NaN come back; the loss is rounded', async () => {
     const file = newFile();
     const writer = await createJournal(file, headerOf(6));
