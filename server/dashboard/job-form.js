@@ -22,8 +22,15 @@ const numbers = [
   'evaluate_every',
   'warmup_steps',
   'weight_decay',
+  'sparsity',
+  'hessian_smoothing',
+  'adam_beta1',
+  'adam_beta2',
   'seed',
 ];
+
+/** Settings whose good values depend on the optimiser; left empty, the service fills in those of the chosen one. */
+const dependent = ['learning_rate', 'queries', 'refresh_interval'];
 
 /**
  * @param {string} name
@@ -38,6 +45,8 @@ export function startForm(onCreated) {
   for (const input of form.querySelectorAll('input[type="file"]')) {
     input.addEventListener('change', () => upload(/** @type {HTMLInputElement} */ (input)));
   }
+  field('optimizer').addEventListener('change', adapt);
+  adapt();
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     clear();
@@ -77,6 +86,21 @@ export async function refreshFiles() {
   offer(models.data, files.data);
 }
 
+/** Shows the settings of the chosen optimiser. The form's own values are for the first one. */
+function adapt() {
+  const chosen = field('optimizer').value;
+  for (const label of form.querySelectorAll('[data-optimizers]')) {
+    const others = !label.getAttribute('data-optimizers')?.split(' ').includes(chosen);
+    /** @type {HTMLElement} */ (label).hidden = others;
+  }
+  const isFirst = /** @type {HTMLSelectElement} */ (field('optimizer')).selectedIndex === 0;
+  for (const name of dependent) {
+    const input = /** @type {HTMLInputElement} */ (field(name));
+    input.value = isFirst ? input.defaultValue : '';
+    input.placeholder = 'default';
+  }
+}
+
 /** @param {HTMLInputElement} input */
 async function upload(input) {
   const [file] = input.files ?? [];
@@ -101,8 +125,9 @@ async function upload(input) {
 
 function request() {
   /** @type {Record<string, string | number>} */
-  const hyperparameters = { schedule: field('schedule').value };
+  const hyperparameters = { optimizer: field('optimizer').value, schedule: field('schedule').value };
   for (const name of numbers) {
+    if (field(name).closest('[hidden]') !== null) continue;
     const text = field(name).value.trim();
     // What is no number goes as it is: the service says what is wrong with it.
     if (text !== '') hyperparameters[name] = Number.isNaN(Number(text)) ? text : Number(text);

@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { operations } from '../../server/dashboard/operations.js';
+import { settings, wireName } from '../../server/jobs/hyperparameters.ts';
 import { dashboardFiles } from '../../server/routes/dashboard.ts';
+import { optimizerTitles } from '../../src/train/configuration.ts';
 import { expectError, startServer } from './harness.ts';
 
 const folder = new URL('../../server/dashboard/', import.meta.url);
@@ -97,6 +99,20 @@ describe('the page', () => {
       for (const [, id] of scriptText(name).matchAll(/\bfind\(\s*'([^']+)'/g)) expect(ids).toContain(id);
     }
   });
+});
+
+test('the form of a job offers every optimiser, and no setting that training does not have', () => {
+  const form = page.slice(page.indexOf('<form id="job-form"'), page.indexOf('</form>'));
+  const select = form.slice(form.indexOf('<select name="optimizer"'));
+  const options = [...select.slice(0, select.indexOf('</select>')).matchAll(/<option value="([^"]+)">([^<]+)/g)];
+  expect(Object.fromEntries(options.map((match) => [match[1], match[2]]))).toEqual(optimizerTitles);
+  for (const [, names] of form.matchAll(/data-optimizers="([^"]+)"/g)) {
+    expect(names!.split(' ').filter((name) => !(name in optimizerTitles))).toEqual([]);
+  }
+  const fields = [...form.matchAll(/<(?:input|select)[^>]* name="([^"]+)"/g)].map((match) => match[1]!);
+  const own = ['model', 'training_file', 'validation_file', 'suffix'];
+  expect(fields.filter((name) => ![...settings.map(wireName), ...own].includes(name))).toEqual([]);
+  expect(fields.length).toBeGreaterThan(own.length + 10);
 });
 
 test('/v1/device tells the adapter and the memory by what it holds', async () => {
