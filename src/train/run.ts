@@ -4,8 +4,8 @@
  * @module
  */
 
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { DataSource } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -41,7 +41,7 @@ export async function isRunFolder(folder: string): Promise<boolean> {
 /** Makes the folder of a new run. @throws SubzeroError `conflict` if it holds a run already, `io` if it cannot be made */
 export async function createRunFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolders(folder);
   } catch (error) {
     throw new SubzeroError('io', `the run folder ${folder} cannot be made: ${(error as Error).message}`, {
       parameter: 'out',
@@ -53,6 +53,19 @@ export async function createRunFolder(folder: string): Promise<void> {
       `${folder} already holds a run; choose another folder, or continue it with --resume ${folder}`,
       { parameter: 'out' },
     );
+  }
+}
+
+/** Makes a folder and its parents. Node's own `recursive` never returns where a parent refuses children with ENOENT, as /proc does. */
+async function makeFolders(folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === 'EEXIST' && (await stat(folder)).isDirectory()) return;
+    if (code !== 'ENOENT' || (await stat(dirname(folder)).catch(() => undefined)) !== undefined) throw error;
+    await makeFolders(dirname(folder));
+    await mkdir(folder);
   }
 }
 
