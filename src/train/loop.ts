@@ -27,6 +27,7 @@ import { type MetricsWriter, openMetrics, truncateMetrics } from './metrics.ts';
 import { createRunFolder, type RunSources, restoreRun, runFiles, writeCurve } from './run.ts';
 import { learningRateAt } from './schedule.ts';
 import { type BatchLoss, batchLoss, Scorer } from './score.ts';
+import { LossWatchdog } from './watchdog.ts';
 
 export interface StartOptions {
   modelDirectory: string;
@@ -161,6 +162,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   let trainedTokens = 0;
   let evaluationSeconds = 0;
   let evaluatedAt = -1;
+  const watchdog = new LossWatchdog();
 
   const runEvaluation = async (): Promise<TrainEvent> => {
     const result = await evaluate(scorer, run.validation, optimizer.current, { maxRows: evaluationRows });
@@ -219,6 +221,8 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       };
       await run.metrics.append(event);
       yield event;
+      const warning = watchdog.observe(run.step, loss, measured.projectedGradients);
+      if (warning !== undefined) yield { type: 'message', level: 'warn', message: warning };
       const due = configuration.evaluateEvery > 0 && run.step % configuration.evaluateEvery === 0;
       if (due && run.validation.length > 0) yield await runEvaluation();
     }
