@@ -33,7 +33,7 @@ describe('the watchdog', () => {
   });
 
   test('tells once of a loss that no longer depends on the weights', () => {
-    const steps = Array.from({ length: 100 }, (_, i) => ({ loss: 0.693, rho: i < 30 ? 0.1 : 0 }));
+    const steps = Array.from({ length: 100 }, (_, i) => ({ loss: 0.7, rho: i < 30 ? 0.1 : 0 }));
     const told = tell(steps);
     expect([...told.keys()]).toEqual([50]);
     expect(told.get(50)).toContain('ρ has been 0');

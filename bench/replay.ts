@@ -1,0 +1,53 @@
+/**
+ * `bench replay`: how fast a journal is turned back into weights, on the example model.
+ *
+ * @module
+ */
+
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Gpu } from '../src/gpu/gpu.ts';
+import { Model } from '../src/model/model.ts';
+import { resolveConfiguration } from '../src/train/configuration.ts';
+import { createOptimizer } from '../src/zo/optimizer.ts';
+
+export const usage = `node bench/main.ts replay [options]
+  --steps N            default 2000
+  --refresh F          default 100
+  --rank R             default 8`;
+
+export async function benchReplay(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      steps: { type: 'string', default: '2000' },
+      refresh: { type: 'string', default: '100' },
+      rank: { type: 'string', default: '8' },
+    },
+  });
+  const count = Number(values.steps);
+  const gpu = await Gpu.open();
+  const model = await Model.load(gpu, fileURLToPath(new URL('../examples/reviews-3m', import.meta.url)));
+  const configuration = resolveConfiguration({
+    rank: Number(values.rank),
+    refresh: Number(values.refresh),
+    steps: count,
+  });
+  const optimizer = createOptimizer(model, configuration);
+  const steps = Array.from({ length: count }, (_, step) => ({
+    step,
+    learningRate: Math.fround(5e-5),
+    projectedGradients: [Math.fround(Math.sin(step))],
+  }));
+  // The first renewal compiles the kernels.
+  await optimizer.replay(steps.slice(0, 1));
+  const started = performance.now();
+  await optimizer.replay(steps.slice(1));
+  const seconds = (performance.now() - started) / 1000;
+  console.log(
+    `${gpu.adapter.description}\n${count - 1} steps with a renewal every ${values.refresh}: ${seconds.toFixed(2)} s, ` +
+      `${((count - 1) / seconds).toFixed(0)} steps/s`,
+  );
+  gpu.close();
+  return 0;
+}
