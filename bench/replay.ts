@@ -33,7 +33,7 @@ export async function benchReplay(args: readonly string[]): Promise<number> {
     refresh: Number(values.refresh),
     steps: count,
   });
-  const optimizer = createOptimizer(model, configuration);
+  const optimizer = await createOptimizer(model, configuration);
   const steps = Array.from({ length: count }, (_, step) => ({
     step,
     learningRate: Math.fround(5e-5),
