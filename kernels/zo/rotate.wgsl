@@ -1,7 +1,7 @@
 // The middle of the low-rank side product: q[i, a] = scale · Σ_b t[i, b] · S_p[a, b], for row i of probe p = i / rows_per_probe.
 //
 // t = x Vᵀ… is [rows, 4·rank_quads] from a matmul with the stored Vᵀ; S_p is rank × rank, row-major, at state_offset + p · state_stride of
-// the (perturbed) state. scale is μ of methods.md §1. Columns from rank to the padded width are written as zeros.
+// the (perturbed) state. scale is μ of docs/method.md. Columns from rank to the padded width are written as zeros.
 
 struct Parameters {
   rows: u32,

@@ -8,7 +8,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Weight } from '../tensor/weight.ts';
 
-/** The low-rank change of one weight, ΔW = scale · U S Vᵀ (methods.md, "The factored form"). */
+/** The low-rank change of one weight, ΔW = scale · U S Vᵀ (docs/method.md, "The factored form"). */
 export interface LowRankFactors {
   rank: number;
   /** U [rows, padded rank] f32, padding zero. */

@@ -185,7 +185,7 @@ export interface BatchLoss {
 }
 
 /**
- * The loss of methods.md §3. Options: cross-entropy over the options' mean token log-probabilities, mean over the examples.
+ * The loss of docs/method.md, "Loss". Options: cross-entropy over the options' mean token log-probabilities, mean over the examples.
  * Completions: mean over all scored tokens of the batch.
  */
 export function batchLoss(examples: readonly TokenizedExample[], scores: readonly ExampleScore[]): BatchLoss {

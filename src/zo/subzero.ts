@@ -172,7 +172,7 @@ export class SubZero implements ZerothOrderOptimizer {
     };
   }
 
-  /** Draws U and V of the current period: Q factors of seeded Gaussian matrices (methods.md §1, point 1). */
+  /** Draws U and V of the current period: Q factors of seeded Gaussian matrices (docs/method.md, point 1). */
   #drawFactors(): void {
     for (const { weight, tensor, factors } of this.#factored) {
       const width = paddedRank(factors.rank);
