@@ -92,7 +92,7 @@ export const defaultConfiguration: TrainConfiguration = {
 /** Where an optimiser's published settings differ from SubZero's. */
 const ownDefaults: Readonly<Record<OptimizerName, Partial<TrainConfiguration>>> = {
   subzero: {},
-  'subzero-plus': { steps: 400, learningRate: 1e-3, refresh: 50, queries: 99, sides: 1 },
+  'subzero-plus': { steps: 400, learningRate: 5e-3, refresh: 50, queries: 99, sides: 1 },
   mezo: {},
   'sparse-mezo': {},
   hizoo: {},

@@ -1,0 +1,116 @@
+/**
+ * MeZO and its relatives on models of random shapes and storage types against full perturbed matrices in float64: odd vocabularies, grouped heads,
+ * tied and untied heads, biases, sliding windows.
+ */
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Gpu } from '../../src/gpu/gpu.ts';
+import { batchLoss } from '../../src/train/score.ts';
+import { gaussian, purposes, tensorId } from '../../src/zo/philox.ts';
+import { probePoints } from '../../src/zo/probe-points.ts';
+import { withSeed } from '../support/random.ts';
+import { relativeError } from '../support/zo/compare.ts';
+import { optionLoss64 } from '../support/zo/float64-decoder.ts';
+import { optionsExample } from '../support/zo/golden.ts';
+import { probe } from '../support/zo/live.ts';
+import { writeRandomModel } from '../support/zo/random-model.ts';
+import { withOptimizer } from '../support/zo/session.ts';
+import { currentParameters, curvatures } from '../support/zo/weights.ts';
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await Gpu.open();
+});
+afterAll(() => gpu.close());
+
+const optimizers = ['mezo', 'sparse-mezo', 'hizoo'] as const;
+const storages = ['f32', 'f16', 'bf16'] as const;
+
+test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', async (index) => {
+  await withSeed(`dense shapes ${index}`, async (random) => {
+    const optimizer = optimizers[index % 3]!;
+    const overrides = index % 4 === 3 ? { model_type: 'mistral', sliding_window: random.integer(1, 9) } : {};
+    const written = await writeRandomModel(random, overrides);
+    const settings = {
+      model: written.directory,
+      optimizer,
+      storage: storages[(index + Math.floor(index / 3)) % 3]!,
+      queries: random.integer(1, 3),
+      sides: optimizer === 'hizoo' ? 2 : random.pick([1, 2] as const),
+      sparsity: random.uniform(),
+      hessianSmoothing: 0.2,
+      epsilon: 1e-2,
+      seed: random.integer(0, 2 ** 31),
+    };
+    const vocabulary = written.config.vocab_size as number;
+    const draw = (low: number, high: number) =>
+      Array.from({ length: random.integer(low, high) }, () => random.integer(0, vocabulary - 1));
+    const examples = Array.from({ length: 3 }, () => optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1));
+    try {
+      await withOptimizer(gpu, settings, async (session) => {
+        const { model, optimizer: running, configuration } = session;
+        const base = await currentParameters(model, running);
+        for (let step = 0; step < 2; step++) {
+          const values = (): number[] => Array.from({ length: settings.queries }, () => Math.fround(random.normal()));
+          const curvature =
+            optimizer === 'hizoo'
+              ? {
+                  curvatures: values()
+                    .map((value) => value ** 2)
+                    .map(Math.fround),
+                }
+              : {};
+          await running.replay([{ step, learningRate: Math.fround(3e-3), projectedGradients: values(), ...curvature }]);
+        }
+        const current = await currentParameters(model, running);
+        for (const [name, values] of current) {
+          expect(relativeError(values, base.get(name)!), name).toBeGreaterThan(1e-5);
+        }
+        const thresholds = new Map(
+          [...base].map(([name, values]) => {
+            const magnitudes = Float64Array.from(values, Math.abs).sort();
+            return [name, magnitudes[Math.max(1, Math.round(values.length * (1 - settings.sparsity))) - 1]!] as const;
+          }),
+        );
+        const hessian = optimizer === 'hizoo' ? await curvatures(running) : undefined;
+
+        const losses = await probe(session, examples, 2);
+        const points = probePoints(configuration);
+        expect(losses).toHaveLength(points.length);
+        for (const [at, { scale, query }] of points.entries()) {
+          const perturbed = new Map<string, Float64Array>();
+          for (const [name, values] of current) {
+            const stream = { tensor: tensorId(name), step: 2, purpose: purposes.dense, query };
+            const z = gaussian(settings.seed, stream, values.length);
+            perturbed.set(
+              name,
+              z.map((noise, i) => {
+                const value = values[i]!;
+                let along = noise;
+                if (optimizer === 'sparse-mezo' && Math.abs(value) > thresholds.get(name)!) along = 0;
+                if (hessian) along /= Math.sqrt(hessian.get(name)![i]!);
+                return value + scale * along;
+              }),
+            );
+          }
+          const expected = optionLoss64(model.configuration, perturbed, examples);
+          const error = Math.abs(losses[at]! - expected);
+          expect(error, `probe ${at}`).toBeLessThan(5e-6 * (1 + Math.abs(expected)));
+        }
+        expect(new Set(losses).size).toBe(losses.length);
+        const [scores] = await session.scorer.score(examples, running.current);
+        const loss = optionLoss64(
+          model.configuration,
+          new Map([...current].map(([name, values]) => [name, Float64Array.from(values)])),
+          examples,
+        );
+        expect(Math.abs(batchLoss(examples, scores!).loss - loss)).toBeLessThan(5e-6 * (1 + Math.abs(loss)));
+      });
+    } catch (error) {
+      if (error instanceof Error) error.message += `\n${JSON.stringify({ ...settings, model: written.config })}`;
+      throw error;
+    } finally {
+      await written.remove();
+    }
+  });
+});
