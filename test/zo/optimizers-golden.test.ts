@@ -52,17 +52,17 @@ const forcedOf = ({ rho, curvatures }: GoldenStep): Measurement => ({
   ...(curvatures ? { curvatures } : {}),
 });
 
-// Measured on lavapipe: see the numbers at each; another adapter may round differently.
-const tolerance = { loss: 4e-6, state: 1e-5, weights: 5e-6, curvature: 1e-5 };
+// Measured on lavapipe on the recorded ρ: losses 9e-7, S 2e-7, weights 3e-7, H 8e-7. Another adapter may round differently.
+const tolerance = { loss: 4e-6, state: 5e-6, weights: 5e-6, curvature: 5e-6 };
 
 describe.each([
-  // `rho`: the noise of f32 losses over ε. `curvature`: over ε². `free`: how far the weights of a run on its own ρ may stray.
+  // `rho`: the noise of f32 losses over ε; `curvature`: over ε². `free`: how far the losses and the final weights of a run on its own ρ may
+  // stray. Measured: a half or less of each.
   { name: 'mezo-llama', rho: 1e-3, curvature: 0, free: 5e-6 },
-  { name: 'mezo-opt-k3', rho: 2.5e-3, curvature: 0, free: 1e-5 },
+  { name: 'mezo-opt-k3', rho: 2.5e-3, curvature: 0, free: 5e-6 },
   { name: 'sparse-mezo-llama', rho: 1e-3, curvature: 0, free: 5e-6 },
   { name: 'hizoo-llama', rho: 1e-4, curvature: 2e-2, free: 5e-6 },
-  // Adam divides by the root of the squares, so that noise in a small gradient counts as much as in a large one.
-  { name: 'subzero-plus-llama', rho: 2.5e-3, curvature: 0, free: 1e-3 },
+  { name: 'subzero-plus-llama', rho: 2.5e-3, curvature: 0, free: 1e-5 },
 ])('$name', ({ name, rho, curvature, free }) => {
   const golden = readFixture<Golden>(`golden/zo-${name}.json`);
   const examples = golden.examples.map(({ prompt, options, label }) => optionsExample(prompt, options, label));
@@ -75,7 +75,7 @@ describe.each([
     }
     for (const [query, value] of recorded.rho.entries()) {
       const error = Math.abs(measured.projectedGradients[query]! - value);
-      expect(error, `ρ of query ${query}, step ${recorded.step}`).toBeLessThan(rho + (allowed - tolerance.loss) * 1e3);
+      expect(error, `ρ of query ${query}, step ${recorded.step}`).toBeLessThan(rho);
     }
     expect(measured.curvatures?.length).toBe(recorded.curvatures?.length);
     for (const [query, value] of (recorded.curvatures ?? []).entries()) {
@@ -141,7 +141,7 @@ describe.each([
     withOptimizer(gpu, sessionSettings(golden), async (session) => {
       for (const recorded of golden.steps) {
         const { losses, measured } = await liveStep(session, batchOf(recorded.step), recorded.step);
-        expectStep(recorded, losses, measured, free + tolerance.loss);
+        expectStep(recorded, losses, measured, free);
       }
       expectSummaries(await currentParameters(session.model, session.optimizer), golden.final, free);
     }));
