@@ -29,6 +29,8 @@ import { fileRoutes } from './routes/files.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { modelRoutes } from './routes/models.ts';
 import { operationRoutes } from './routes/operations.ts';
+import { runStepRoutes } from './routes/run-steps.ts';
+import { runRoutes } from './routes/runs.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import type { Services } from './services.ts';
 import { validationError } from './validation.ts';
@@ -47,6 +49,8 @@ const resources: Routes[] = [
   tokenRoutes,
   fileRoutes,
   jobRoutes,
+  runRoutes,
+  runStepRoutes,
   documentationRoutes,
   dashboardRoutes,
 ];
@@ -56,6 +60,9 @@ const openPaths = new Set(['/health', ...dashboardFiles.keys()]);
 
 /** Paths whose body is too large to be read into memory. */
 const streamedPaths = new Set(['/v1/files']);
+
+/** Paths whose body is lines of JSON. */
+const linesPaths = /^\/v1\/zo\/runs\/[^/]+\/trajectory$/;
 
 export function createApplication(services: Services): Application {
   const { configuration, store, log } = services;
@@ -88,9 +95,10 @@ export function createApplication(services: Services): Application {
     application.use(cors({ origin: configuration.corsOrigins, exposeHeaders: ['x-request-id'], maxAge: 600 }));
   }
   application.use(authentication(configuration.apiKey, openPaths));
-  application.use(jsonBody(configuration.limits.bodyBytes, streamedPaths));
+  application.use(jsonBody(configuration.limits.bodyBytes, streamedPaths, linesPaths));
   application.use('/v1/files/*', idempotency(store));
   application.use('/v1/fine_tuning/*', idempotency(store));
+  application.use('/v1/zo/runs', idempotency(store));
 
   for (const add of resources) add(application, services);
   return application;

@@ -31,6 +31,8 @@ export interface ServerLimits {
   queuedJobs: number;
   /** Fine-tuned models that stay loaded; the one unused for longest makes room. */
   loadedTunedModels: number;
+  /** Step runs that live at the same time; each has a copy of its model in memory. */
+  stepRuns: number;
 }
 
 export interface ServerConfiguration {
@@ -71,6 +73,7 @@ export const defaultServerConfiguration: ServerConfiguration = {
     activeGenerations: 512,
     queuedJobs: 100,
     loadedTunedModels: 8,
+    stepRuns: 4,
   },
   heartbeatSeconds: 15,
   graceSeconds: 10,

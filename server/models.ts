@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import type { Engine, ModelInfo } from '../src/engine/types.ts';
 import type { ServedModel } from './configuration.ts';
-import { ApiError } from './errors.ts';
+import { ApiError, invalid } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { Store, TunedModelRecord } from './store.ts';
 
@@ -80,6 +80,29 @@ export class ModelRegistry {
     if (!record) return undefined;
     const { createdAt, base: from, jobId, step } = record;
     return { id, createdAt, base: from, jobId, step, info: this.#loaded.get(id)?.info };
+  }
+
+  /**
+   * A base model that training can start from.
+   * @throws ApiError 400 for a name that is not on the list or that of a tuned model
+   */
+  trainable(id: string): ModelEntry {
+    const entry = this.find(id);
+    if (!entry) {
+      throw invalid(
+        `The model "${id}" does not exist here. GET /v1/models lists those that do.`,
+        'model',
+        'model_not_found',
+      );
+    }
+    if (entry.base !== null || entry.info?.kind === 'run') {
+      throw invalid(
+        `"${id}" is a fine-tuned model; training starts from a base model. To train it further, export it first.`,
+        'model',
+        'unsupported',
+      );
+    }
+    return entry;
   }
 
   /**

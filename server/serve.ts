@@ -80,6 +80,7 @@ async function close(services: Services, listener: Listener): Promise<void> {
   await Promise.all([listener.close(configuration.graceSeconds + 1), jobs.close()]);
   clearTimeout(graceOver);
   services.endGenerations();
+  await services.runs.close();
   store.close();
   log.info('stopped');
 }

@@ -15,6 +15,7 @@ import { JobSignals } from './jobs/signals.ts';
 import { createLogger, type Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { ModelRegistry } from './models.ts';
+import { RunRegistry } from './runs/registry.ts';
 import type { Store } from './store.ts';
 
 export interface Services {
@@ -27,6 +28,7 @@ export interface Services {
   files: FileLibrary;
   jobs: JobRunner;
   signals: JobSignals;
+  runs: RunRegistry;
   /** Aborts when the server begins to stop: event streams end, new work is refused. */
   stopping: AbortSignal;
   /** Aborts when the grace period is over: running generations end. */
@@ -57,6 +59,7 @@ export function createServices(options: {
   const files = new FileLibrary({ store, directory: join(dataDirectory, 'files'), limits });
   const maxQueued = limits.queuedJobs;
   const jobs = new JobRunner({ engine, store, files, models, signals, log, metrics, runsDirectory, maxQueued });
+  const runs = new RunRegistry({ engine, log, maxRuns: limits.stepRuns });
   const stopping = new AbortController();
   const stopped = new AbortController();
   return {
@@ -69,6 +72,7 @@ export function createServices(options: {
     files,
     jobs,
     signals,
+    runs,
     stopping: stopping.signal,
     stopped: stopped.signal,
     activeGenerations: { count: 0 },

@@ -10,20 +10,37 @@ import { ApiError, invalid } from '../errors.ts';
 
 const jsonType = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
 
+const linesType = /^application\/(x-ndjson|jsonl|x-jsonlines)\s*(;|$)/i;
+
 const bodyMethods = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 
-/** @param streamed paths whose route reads the body itself */
-export function jsonBody(maxBytes: number, streamed: ReadonlySet<string>): MiddlewareHandler<Environment> {
+/**
+ * @param streamed paths whose route reads the body itself
+ * @param lines paths whose body is lines of JSON, which their route checks
+ */
+export function jsonBody(
+  maxBytes: number,
+  streamed: ReadonlySet<string>,
+  lines: RegExp,
+): MiddlewareHandler<Environment> {
   return async (context, next) => {
     const { req } = context;
     if (bodyMethods.has(req.method) && !streamed.has(req.path)) {
       const text = await readText(req.raw, maxBytes);
       // Hono reads every form of the body from the promise it keeps here (its types omit that it is one).
       (req.bodyCache as Record<string, Promise<string>>).text = Promise.resolve(text);
-      if (text !== '') checkJson(text, req.header('content-type'));
+      if (lines.test(req.path)) checkLinesType(req.header('content-type'));
+      else if (text !== '') checkJson(text, req.header('content-type'));
     }
     await next();
   };
+}
+
+function checkLinesType(contentType: string | undefined): void {
+  if (linesType.test(contentType ?? '')) return;
+  throw new ApiError(415, 'Send JSON lines with the header "Content-Type: application/x-ndjson".', {
+    code: 'unsupported_content_type',
+  });
 }
 
 /** Parsed here only to say where it is wrong, which the validators do not. */

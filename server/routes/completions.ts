@@ -14,11 +14,9 @@ import { checkStreamOptions } from '../generation/stream-options.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
 import { errorResponse, jsonBody } from '../schemas/common.ts';
 import { type CompletionRequest, completion, completionRequest, type LegacyLogprobs } from '../schemas/generation.ts';
+import { defaultMaxTokens } from '../schemas/limits.ts';
 import { eventStreamContent } from '../schemas/streams.ts';
 import type { Services } from '../services.ts';
-
-/** OpenAI's default for this endpoint. */
-const defaultMaxTokens = 16;
 
 const route = createRoute({
   method: 'post',

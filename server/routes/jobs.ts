@@ -186,21 +186,7 @@ export const jobRoutes: Routes = (application, services) => {
   application.openapi(createJobRoute, (context) => {
     if (stopping.aborted) throw stoppingError();
     const request = context.req.valid('json');
-    const base = models.find(request.model);
-    if (!base) {
-      throw invalid(
-        `The model "${request.model}" does not exist here. GET /v1/models lists those that do.`,
-        'model',
-        'model_not_found',
-      );
-    }
-    if (base.base !== null || base.info?.kind === 'run') {
-      throw invalid(
-        `"${request.model}" is a fine-tuned model; a job starts from a base model. To train it further, export it first.`,
-        'model',
-        'unsupported',
-      );
-    }
+    models.trainable(request.model);
     const { lines } = trainingData(request.training_file, 'training_file');
     if (request.validation_file) trainingData(request.validation_file, 'validation_file');
     const method = methodOf(request);

@@ -109,10 +109,11 @@ export const operationRoutes: Routes = (application, services) => {
 };
 
 /** Sets what is not counted as it happens but looked up when it is asked for. */
-async function gauge({ metrics, engine, jobs, signals, models, activeGenerations }: Services): Promise<void> {
+async function gauge({ metrics, engine, jobs, runs, signals, models, activeGenerations }: Services): Promise<void> {
   metrics.set('subzero_generations_active', 'Completions being generated.', activeGenerations.count);
   metrics.set('subzero_jobs_waiting', 'Fine-tuning jobs in the queue.', jobs.waiting);
   metrics.set('subzero_jobs_running', 'Fine-tuning jobs being trained.', jobs.current === undefined ? 0 : 1);
+  metrics.set('subzero_step_runs', 'Runs that callers step through.', runs.count);
   metrics.set('subzero_event_streams_waiting', 'Event streams with nothing to send.', signals.waiting);
   metrics.set('subzero_models_loaded', 'Models in memory.', models.list().filter(({ info }) => info).length);
   let available = 1;

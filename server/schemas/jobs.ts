@@ -22,7 +22,10 @@ const auto = z.literal('auto');
 const epochs = z.union([auto, z.number().int().min(1).max(maxEpochs)]).nullish();
 const multiplier = z.union([auto, z.number().gt(0).max(1e6)]).nullish();
 
-function settingSchema(value: string | number | boolean): z.ZodType<string | number | boolean | null | undefined> {
+/** A setting of training, of the type that its default has. */
+export function settingSchema(
+  value: string | number | boolean,
+): z.ZodType<string | number | boolean | null | undefined> {
   const expected = `expected a ${typeof value} or "auto"`;
   const kind = { string: z.string().max(64), number: z.number(), boolean: z.boolean() }[
     typeof value as 'string' | 'number' | 'boolean'
@@ -80,7 +83,7 @@ export const jobRequest = z
   })
   .openapi('FineTuningJobRequest');
 
-const hyperparameterValue = z.union([z.string(), z.number(), z.boolean()]);
+export const hyperparameterValue = z.union([z.string(), z.number(), z.boolean()]);
 
 export const job = z
   .object({

@@ -30,5 +30,15 @@ export const maxEpochs = 10_000;
 export const maxPageSize = 100;
 export const maxFilesPageSize = 10_000;
 export const maxIdempotencyKeyLength = 255;
+/** Rows of one request of a step run. */
+export const maxRunExamples = 1024;
+/** Queries of a step, as the training configuration has it. */
+export const maxQueries = 128;
+/** Steps × queries of a step run, whose trajectory stays in memory. */
+export const maxTrajectoryNumbers = 1_000_000;
+/** The largest finite f32. */
+export const maxSingle = 3.4028234663852886e38;
+/** Of a completion without `max_tokens`, as OpenAI has it. */
+export const defaultMaxTokens = 16;
 /** Token ids are below this whatever the model; each is checked against the vocabulary as well. */
 export const maxTokenId = 2 ** 31 - 1;

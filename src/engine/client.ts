@@ -10,6 +10,7 @@ import { EventQueue } from '../generate/queue.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import type { ClientMessage, WorkerMessage } from './protocol.ts';
 import type {
+  DataRow,
   EmbedRequest,
   EmbedResult,
   Engine,
@@ -20,6 +21,11 @@ import type {
   GenerateRequest,
   LoadModelRequest,
   ModelInfo,
+  StepProbe,
+  StepRecord,
+  StepRunInfo,
+  StepRunRequest,
+  StepUpdate,
   TrainEvent,
   TrainRequest,
 } from './types.ts';
@@ -90,6 +96,34 @@ class WorkerEngine implements Engine {
       onProgress?.(done, total);
     };
     return this.#call('evaluate', [request], report, signal) as Promise<EvaluationResult>;
+  }
+
+  createRun(request: StepRunRequest): Promise<StepRunInfo> {
+    return this.#call('createRun', [request]) as Promise<StepRunInfo>;
+  }
+
+  forwardRun(run: string, data: DataRow[], signal?: AbortSignal): Promise<EvaluationResult> {
+    return this.#call('forwardRun', [run, data], undefined, signal) as Promise<EvaluationResult>;
+  }
+
+  probeRun(run: string, data: DataRow[], step?: number): Promise<StepProbe> {
+    return this.#call('probeRun', [run, data, step]) as Promise<StepProbe>;
+  }
+
+  applyRun(run: string, update: StepUpdate): Promise<StepRecord> {
+    return this.#call('applyRun', [run, update]) as Promise<StepRecord>;
+  }
+
+  stepRun(
+    run: string,
+    data: DataRow[],
+    options: { step?: number; learningRate?: number } = {},
+  ): Promise<{ probe: StepProbe; record: StepRecord }> {
+    return this.#call('stepRun', [run, data, options]) as Promise<{ probe: StepProbe; record: StepRecord }>;
+  }
+
+  replayRun(run: string, records: StepRecord[]): Promise<StepRunInfo> {
+    return this.#call('replayRun', [run, records]) as Promise<StepRunInfo>;
   }
 
   exportRun(request: { run: string; format: 'safetensors' | 'peft'; out: string; step?: number }): Promise<string[]> {

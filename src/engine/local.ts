@@ -15,14 +15,17 @@ import { Model } from '../model/model.ts';
 import type { Probes } from '../ops/probes.ts';
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../train/configuration.ts';
 import { evaluate } from '../train/evaluate.ts';
 import { exportRun } from '../train/export.ts';
 import { loadTokenized, resumeRun, startRun } from '../train/loop.ts';
 import { isRunFolder, restoreRun } from '../train/run.ts';
 import { Scorer } from '../train/score.ts';
-import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { considerately } from './considerate.ts';
+import { StepRun } from './step-run.ts';
 import type {
+  DataRow,
   EmbedRequest,
   EmbedResult,
   Engine,
@@ -33,6 +36,11 @@ import type {
   GenerateRequest,
   LoadModelRequest,
   ModelInfo,
+  StepProbe,
+  StepRecord,
+  StepRunInfo,
+  StepRunRequest,
+  StepUpdate,
   TrainEvent,
   TrainRequest,
 } from './types.ts';
@@ -54,6 +62,8 @@ interface LoadedModel {
   /** Aborted when the model is unloaded, and what has to end before its memory is freed. */
   unloading: AbortController;
   evaluations: Set<Promise<unknown>>;
+  /** Present for a run that its caller makes step by step. */
+  stepRun?: StepRun;
 }
 
 export class LocalEngine implements Engine {
@@ -129,34 +139,41 @@ export class LocalEngine implements Engine {
     const optimizer = restored?.optimizer;
     try {
       const tokenizer = await loadTokenizer(model.directory);
-      const probes = (): Probes => optimizer?.current ?? model.plainProbes;
-      const information: ModelInfo = {
-        id: request.id,
-        path,
-        architecture: model.configuration.architecture,
-        parameterCount: model.parameterCount,
-        vocabularySize: model.configuration.vocabularySize,
-        contextLength: model.configuration.contextLength,
-        kind: isRun ? 'run' : 'base',
-        ...(restored ? { step: restored.step } : {}),
-        createdAt: Math.floor(Date.now() / 1000),
-      };
-      this.#models.set(request.id, {
-        information,
-        model,
-        ...(optimizer ? { optimizer } : {}),
-        tokenizer,
-        generator: new Generator(model, tokenizer, probes),
-        probes,
-        unloading: new AbortController(),
-        evaluations: new Set(),
-      });
-      return information;
+      const kind = isRun ? 'run' : 'base';
+      return this.#add(
+        { id: request.id, path, kind, ...(restored ? { step: restored.step } : {}) },
+        { model, tokenizer, ...(optimizer ? { optimizer } : {}) },
+      );
     } catch (error) {
       optimizer?.destroy();
       model.destroy();
       throw error;
     }
+  }
+
+  #add(
+    known: Pick<ModelInfo, 'id' | 'path' | 'kind' | 'step'>,
+    parts: Pick<LoadedModel, 'model' | 'tokenizer' | 'optimizer' | 'stepRun'>,
+  ): ModelInfo {
+    const { model, tokenizer, optimizer } = parts;
+    const probes = (): Probes => optimizer?.current ?? model.plainProbes;
+    const information: ModelInfo = {
+      ...known,
+      architecture: model.configuration.architecture,
+      parameterCount: model.parameterCount,
+      vocabularySize: model.configuration.vocabularySize,
+      contextLength: model.configuration.contextLength,
+      createdAt: Math.floor(Date.now() / 1000),
+    };
+    this.#models.set(known.id, {
+      ...parts,
+      information,
+      generator: new Generator(model, tokenizer, probes),
+      probes,
+      unloading: new AbortController(),
+      evaluations: new Set(),
+    });
+    return information;
   }
 
   async unloadModel(id: string): Promise<void> {
@@ -165,6 +182,7 @@ export class LocalEngine implements Engine {
     loaded.unloading.abort();
     await loaded.generator.destroy();
     await Promise.allSettled(loaded.evaluations);
+    await loaded.stepRun?.close();
     loaded.optimizer?.destroy();
     loaded.model.destroy();
   }
@@ -200,7 +218,7 @@ export class LocalEngine implements Engine {
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {
-    const { tokenizer, generator } = this.#find(request.model);
+    const { tokenizer, generator, stepRun } = this.#find(request.model);
     let prompt = request.tokens;
     if (request.messages) {
       prompt = encodeText(tokenizer, await tokenizer.renderChat(request.messages, { addGenerationPrompt: true }), true);
@@ -208,7 +226,13 @@ export class LocalEngine implements Engine {
     prompt ??= encodeText(tokenizer, request.prompt ?? '', true);
     // A model without BOS cannot begin from nothing; its end-of-text token stands in, as in pre-training.
     if (prompt.length === 0 && tokenizer.eosTokenIds.length > 0) prompt = [tokenizer.eosTokenIds[0]!];
-    yield* generator.generate(request, prompt, signal);
+    // A text of a model that changes on the way would be nobody's.
+    const release = await stepRun?.hold();
+    try {
+      yield* generator.generate(request, prompt, signal);
+    } finally {
+      release?.();
+    }
   }
 
   async *train(request: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
@@ -228,21 +252,95 @@ export class LocalEngine implements Engine {
       yield* resumeRun(this.#gpu, { folder: resume, ...(steps === undefined ? {} : { steps }) }, signal);
       return;
     }
-    const modelDirectory = this.#models.get(request.model)?.information.path ?? resolve(request.model);
-    await checkDirectory(modelDirectory);
-    if (await isRunFolder(modelDirectory)) {
-      throw new SubzeroError(
-        'unsupported',
-        `${modelDirectory} is a run; export it as safetensors to train on top of it, or continue it with --resume`,
-        { parameter: 'model' },
-      );
-    }
+    const modelDirectory = await this.#baseDirectory(request.model);
     const { data, validation, configuration, out } = request;
     yield* startRun(
       this.#gpu,
       { modelDirectory, sources: { data, ...(validation ? { validation } : {}) }, configuration, out },
       signal,
     );
+  }
+
+  /** The directory of a base model, by the id of a loaded one or by its path. */
+  async #baseDirectory(model: string): Promise<string> {
+    const directory = this.#models.get(model)?.information.path ?? resolve(model);
+    await checkDirectory(directory);
+    if (await isRunFolder(directory)) {
+      throw new SubzeroError(
+        'unsupported',
+        `${directory} is a run; export it as safetensors to train on top of it, or continue it with --resume`,
+        { parameter: 'model' },
+      );
+    }
+    return directory;
+  }
+
+  async createRun(request: StepRunRequest): Promise<StepRunInfo> {
+    const { id } = request;
+    const configuration = resolveConfiguration(request.configuration);
+    const directory = await this.#baseDirectory(request.model);
+    if (this.#models.has(id) || this.#loading.has(id)) {
+      throw new SubzeroError('conflict', `the name "${id}" is taken; choose another`, { parameter: 'id' });
+    }
+    const load = this.#loadStepRun(id, directory, configuration).finally(() => this.#loading.delete(id));
+    this.#loading.set(id, load);
+    await load;
+    return this.#runInfo(id);
+  }
+
+  async #loadStepRun(id: string, directory: string, configuration: TrainConfiguration): Promise<ModelInfo> {
+    const model = await Model.load(this.#gpu, directory, { storage: configuration.storage });
+    let optimizer: ZerothOrderOptimizer | undefined;
+    try {
+      const tokenizer = await loadTokenizer(directory);
+      const exact: TrainConfiguration = { ...configuration, storage: [...model.weights.values()][0]!.storage };
+      optimizer = await createOptimizer(model, exact);
+      await this.#gpu.checkAllocations();
+      const stepRun = new StepRun({ model, optimizer, tokenizer, configuration: exact });
+      return this.#add({ id, path: directory, kind: 'run', step: 0 }, { model, optimizer, tokenizer, stepRun });
+    } catch (error) {
+      optimizer?.destroy();
+      model.destroy();
+      throw error;
+    }
+  }
+
+  async forwardRun(run: string, data: DataRow[], signal?: AbortSignal): Promise<EvaluationResult> {
+    return this.#findRun(run).forward(data, signal);
+  }
+
+  async probeRun(run: string, data: DataRow[], step?: number): Promise<StepProbe> {
+    return this.#findRun(run).probe(data, step);
+  }
+
+  async applyRun(run: string, update: StepUpdate): Promise<StepRecord> {
+    return this.#findRun(run).apply(update);
+  }
+
+  async stepRun(
+    run: string,
+    data: DataRow[],
+    options: { step?: number; learningRate?: number } = {},
+  ): Promise<{ probe: StepProbe; record: StepRecord }> {
+    return this.#findRun(run).step(data, options);
+  }
+
+  async replayRun(run: string, records: StepRecord[]): Promise<StepRunInfo> {
+    await this.#findRun(run).replay(records);
+    return this.#runInfo(run);
+  }
+
+  #findRun(id: string): StepRun {
+    const { stepRun } = this.#find(id);
+    if (stepRun) return stepRun;
+    throw new SubzeroError('invalid_argument', `"${id}" is a model that cannot be trained step by step`, {
+      parameter: 'run',
+    });
+  }
+
+  #runInfo(id: string): StepRunInfo {
+    const { configuration, stepsDone } = this.#findRun(id);
+    return { ...this.#find(id).information, step: stepsDone, configuration };
   }
 
   async evaluate(

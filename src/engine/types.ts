@@ -169,6 +169,69 @@ export interface EvaluateRequest {
   limit?: number;
 }
 
+/** A run that its caller makes step by step: a base model of its own, an optimiser over it, and no data or file. */
+export interface StepRunRequest {
+  /** The name of the run, from now on also that of its model for {@link Engine.generate} and {@link Engine.unloadModel}. */
+  id: string;
+  /** The id of a loaded base model, or a model directory. */
+  model: string;
+  /** Number of steps and learning rate decide the schedule; batch size and evaluations have no meaning here. */
+  configuration: Partial<TrainConfiguration>;
+}
+
+export interface StepRunInfo extends ModelInfo {
+  /** Steps done. */
+  step: number;
+  /** With the defaults filled in and the storage that `auto` came to. */
+  configuration: TrainConfiguration;
+}
+
+/** A row of training data in any format of a JSON Lines file: prompt and completion, prompt with options and label, … */
+export type DataRow = Record<string, unknown>;
+
+/** What a run's next step sees of some data. */
+export interface StepProbe {
+  /** The number of the step, from 1. */
+  step: number;
+  /** Mean over all points of the step. */
+  loss: number;
+  accuracy: number | null;
+  /** Scored tokens under one point. */
+  tokens: number;
+  /** The unperturbed loss, where the method looks at it. */
+  lossCentre: number | null;
+  /** Losses at +ε, by query. */
+  lossPlus: number[];
+  /** Losses at −ε, by query; `null` for one-sided methods. */
+  lossMinus: number[] | null;
+  /** ρ by query, exactly f32. */
+  projectedGradients: number[];
+  /** HiZOO's curvature terms by query, exactly f32. */
+  curvatures: number[] | null;
+}
+
+/** An update: what a probe measured, or other numbers of the caller's choice. */
+export interface StepUpdate {
+  projectedGradients: readonly number[];
+  /** HiZOO only. */
+  curvatures?: readonly number[];
+  /** That of the run's schedule by default. */
+  learningRate?: number;
+  /** The number of the step that this is, from 1, to be refused if the run stands elsewhere. */
+  step?: number;
+}
+
+/** A step as it was applied: with the base model and the configuration, all that rebuilds the run. */
+export interface StepRecord {
+  /** From 1. */
+  step: number;
+  /** Exactly an f32. */
+  learningRate: number;
+  /** Exactly f32. */
+  projectedGradients: number[];
+  curvatures?: number[];
+}
+
 /**
  * The owner of the GPU. All methods reject with a `SubzeroError` for anything the caller can repair.
  * Streams end early and quietly when their `signal` is aborted; a training stream then still delivers its `done` event.
@@ -188,6 +251,25 @@ export interface Engine {
     onProgress?: (done: number, total: number) => void,
     signal?: AbortSignal,
   ): Promise<EvaluationResult>;
+  /**
+   * Begins a run whose steps the caller makes. It is a loaded model too, and goes with {@link Engine.unloadModel}.
+   * The operations on a run happen one after another, in the order of the calls.
+   */
+  createRun(request: StepRunRequest): Promise<StepRunInfo>;
+  /** The loss of some data under the run as it stands. */
+  forwardRun(run: string, data: DataRow[], signal?: AbortSignal): Promise<EvaluationResult>;
+  /** Looks at some data from the points of the next step; moves nothing. */
+  probeRun(run: string, data: DataRow[], step?: number): Promise<StepProbe>;
+  /** Makes the next step. */
+  applyRun(run: string, update: StepUpdate): Promise<StepRecord>;
+  /** {@link probeRun} and {@link applyRun} of what it measured. */
+  stepRun(
+    run: string,
+    data: DataRow[],
+    options?: { step?: number; learningRate?: number },
+  ): Promise<{ probe: StepProbe; record: StepRecord }>;
+  /** Applies steps made elsewhere, with the same result bit for bit. The first must be the run's next. */
+  replayRun(run: string, records: StepRecord[]): Promise<StepRunInfo>;
   /** Writes a run as a model directory (`safetensors`) or as an adapter (`peft`). Returns the files written. */
   exportRun(request: { run: string; format: 'safetensors' | 'peft'; out: string; step?: number }): Promise<string[]>;
   close(): Promise<void>;

@@ -9,7 +9,7 @@ import { toErrorRecord } from '../errors.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { LocalEngine } from './local.ts';
 import type { ClientMessage, WorkerMessage } from './protocol.ts';
-import type { EmbedRequest, EvaluateRequest, GenerateRequest, TrainRequest } from './types.ts';
+import type { DataRow, EmbedRequest, EvaluateRequest, GenerateRequest, TrainRequest } from './types.ts';
 
 const port = parentPort!;
 const send = (message: WorkerMessage): void => port.postMessage(message);
@@ -37,12 +37,19 @@ async function handle(engine: LocalEngine, id: number, method: string, parameter
           (done, total) => send({ kind: 'event', id, event: [done, total] }),
           signal,
         );
+      case 'forwardRun':
+        return await engine.forwardRun(parameters[0] as string, parameters[1] as DataRow[], signal);
       case 'info':
       case 'loadModel':
       case 'unloadModel':
       case 'models':
       case 'tokenize':
       case 'detokenize':
+      case 'createRun':
+      case 'probeRun':
+      case 'applyRun':
+      case 'stepRun':
+      case 'replayRun':
       case 'exportRun': {
         const call = engine[method] as (...values: unknown[]) => Promise<unknown>;
         return await call.apply(engine, parameters);

@@ -70,6 +70,30 @@ test('the ten curl lines go from upload to tuned completion', async () => {
   expect(last.choices[0].text).toBe(' great');
 });
 
+test('the curl lines of a loop of your own run as they stand', async () => {
+  const [, variables] = blocks('Ten curl lines');
+  const lines = blocks('Reference')
+    .find((block) => block.includes('/v1/zo/runs'))!
+    .trim();
+  const marked = lines.replaceAll('\n', '\necho; echo =====\n');
+  const script = [variables!.replace('http://127.0.0.1:8080', server.url), marked].join('\n');
+  const answers = (await bash(script))
+    .split('=====')
+    .map((answer) => answer.trim())
+    .filter((answer) => answer !== '')
+    .map((answer) => JSON.parse(answer));
+  expect(answers.map(({ object, step }) => [object, step])).toEqual([
+    ['zo.run.forward', 0],
+    ['zo.run.probe', 1],
+    ['zo.run.apply', 1],
+    ['zo.run.step', 2],
+    ['zo.run.sample', undefined],
+    ['zo.run', 2],
+    ['zo.run', undefined],
+    ['zo.run', undefined],
+  ]);
+});
+
 test('the document names every operation and every setting of training', async () => {
   const { paths } = (await (await fetch(`${server.url}/openapi.json`)).json()) as { paths: Record<string, object> };
   const operations = Object.entries(paths).flatMap(([path, methods]) =>

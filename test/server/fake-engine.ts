@@ -9,6 +9,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {
+  DataRow,
   EmbedRequest,
   EmbedResult,
   Engine,
@@ -18,6 +19,11 @@ import type {
   GenerateRequest,
   LoadModelRequest,
   ModelInfo,
+  StepProbe,
+  StepRecord,
+  StepRunInfo,
+  StepRunRequest,
+  StepUpdate,
   TrainEvent,
   TrainRequest,
 } from '../../src/engine/types.ts';
@@ -62,6 +68,7 @@ export class FakeEngine implements Engine {
   generating = 0;
   aborted = 0;
   readonly #models = new Map<string, ModelInfo>();
+  readonly #runs = new Map<string, StepRunInfo>();
 
   async info(): Promise<EngineInfo> {
     if (this.infoFailure) throw this.infoFailure;
@@ -106,6 +113,7 @@ export class FakeEngine implements Engine {
   async unloadModel(id: string): Promise<void> {
     this.#model(id);
     this.#models.delete(id);
+    this.#runs.delete(id);
     this.unloaded.push(id);
   }
 
@@ -254,6 +262,67 @@ export class FakeEngine implements Engine {
 
   async evaluate(): Promise<EvaluationResult> {
     return { examples: 1, loss: 1, accuracy: null, tokens: 1, seconds: 0 };
+  }
+
+  async createRun({ id, model, configuration }: StepRunRequest): Promise<StepRunInfo> {
+    const info = { ...this.#model(model), id, kind: 'run' as const, step: 0 };
+    this.#models.set(id, info);
+    this.#runs.set(id, { ...info, configuration: resolveConfiguration(configuration) });
+    return this.#run(id);
+  }
+
+  /** The loss is a function of the number of steps and of rows alone. */
+  async forwardRun(run: string, data: DataRow[]): Promise<EvaluationResult> {
+    await pause(this.stepMilliseconds, undefined);
+    const loss = data.length / (this.#run(run).step + 1);
+    return { examples: data.length, loss, accuracy: null, tokens: 10, seconds: 0 };
+  }
+
+  async probeRun(run: string, data: DataRow[], step?: number): Promise<StepProbe> {
+    await pause(this.stepMilliseconds, undefined);
+    const { configuration, step: done } = this.#run(run);
+    if (step !== undefined && step !== done + 1) throw new SubzeroError('conflict', `the next step is ${done + 1}`);
+    const perQuery = (value: number) => Array.from({ length: configuration.queries }, () => value);
+    return {
+      step: done + 1,
+      loss: data.length,
+      accuracy: null,
+      tokens: 10,
+      lossCentre: null,
+      lossPlus: perQuery(data.length + 0.25),
+      lossMinus: perQuery(data.length - 0.25),
+      projectedGradients: perQuery(0.25),
+      curvatures: null,
+    };
+  }
+
+  async applyRun(run: string, { projectedGradients, learningRate, step }: StepUpdate): Promise<StepRecord> {
+    const info = this.#run(run);
+    if (step !== undefined && step !== info.step + 1) throw new SubzeroError('conflict', 'another step is next');
+    info.step++;
+    const { configuration } = info;
+    return {
+      step: info.step,
+      learningRate: learningRate ?? configuration.learningRate,
+      projectedGradients: [...projectedGradients],
+    };
+  }
+
+  async stepRun(run: string, data: DataRow[], options: { step?: number; learningRate?: number } = {}) {
+    const probe = await this.probeRun(run, data, options.step);
+    return { probe, record: await this.applyRun(run, { ...options, projectedGradients: probe.projectedGradients }) };
+  }
+
+  async replayRun(run: string, records: StepRecord[]): Promise<StepRunInfo> {
+    if (records[0]!.step !== this.#run(run).step + 1) throw new SubzeroError('conflict', 'another step is next');
+    for (const record of records) await this.applyRun(run, record);
+    return this.#run(run);
+  }
+
+  #run(id: string): StepRunInfo {
+    const run = this.#runs.get(id);
+    if (!run) throw new SubzeroError('not_found', `no run "${id}"`, { parameter: 'run' });
+    return run;
   }
 
   async exportRun(): Promise<string[]> {

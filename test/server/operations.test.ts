@@ -80,6 +80,14 @@ describe('description', () => {
       '/v1/models',
       '/v1/models/{model}',
       '/v1/tokenize',
+      '/v1/zo/runs',
+      '/v1/zo/runs/{run_id}',
+      '/v1/zo/runs/{run_id}/apply',
+      '/v1/zo/runs/{run_id}/forward',
+      '/v1/zo/runs/{run_id}/probe',
+      '/v1/zo/runs/{run_id}/sample',
+      '/v1/zo/runs/{run_id}/step',
+      '/v1/zo/runs/{run_id}/trajectory',
     ]);
     const { schemas } = document.components;
     expect(schemas.ChatCompletionRequest!.properties.temperature).toMatchObject({ minimum: 0, maximum: 2 });

@@ -1,0 +1,266 @@
+/**
+ * A run whose caller makes its steps one by one, with data of the caller's choice: the training loop without the loop.
+ *
+ * @module
+ */
+
+import type { TokenizedExample } from '../data/example.ts';
+import { detectFormat } from '../data/formats.ts';
+import { rowError } from '../data/row.ts';
+import { tokenizeExamples } from '../data/tokenize.ts';
+import { SubzeroError } from '../errors.ts';
+import { exampleRows } from '../model/batch.ts';
+import type { Model } from '../model/model.ts';
+import type { Tokenizer } from '../tokenizer/index.ts';
+import type { TrainConfiguration } from '../train/configuration.ts';
+import { evaluate } from '../train/evaluate.ts';
+import { learningRateAt } from '../train/schedule.ts';
+import { batchLoss, Scorer } from '../train/score.ts';
+import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import { probePoints, valuesPerQuery } from '../zo/probe-points.ts';
+import type { DataRow, EvaluationResult, StepProbe, StepRecord, StepUpdate } from './types.ts';
+
+export class StepRun {
+  readonly #model: Model;
+  readonly #optimizer: ZerothOrderOptimizer;
+  readonly #tokenizer: Tokenizer;
+  readonly #scorer: Scorer;
+  readonly configuration: TrainConfiguration;
+  /** Steps done. */
+  stepsDone = 0;
+  /** The end of the last operation asked for; never rejects. */
+  #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  /** @param parts a freshly loaded model and its optimiser, which stay the caller's to destroy, after {@link close} */
+  constructor(parts: {
+    model: Model;
+    optimizer: ZerothOrderOptimizer;
+    tokenizer: Tokenizer;
+    configuration: TrainConfiguration;
+  }) {
+    this.#model = parts.model;
+    this.#optimizer = parts.optimizer;
+    this.#tokenizer = parts.tokenizer;
+    this.configuration = parts.configuration;
+    this.#scorer = new Scorer(parts.model, parts.configuration.maxRows);
+    // A run that has not begun still needs factors to be looked at.
+    this.#optimizer.beginStep(0);
+  }
+
+  /**
+   * Waits for all operations asked for before, and keeps later ones waiting until the result is called.
+   * @throws SubzeroError `not_found` when the run has been closed meanwhile
+   */
+  async hold(): Promise<() => void> {
+    const before = this.#last;
+    let release = (): void => {};
+    this.#last = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await before;
+    if (!this.#closed) return release;
+    release();
+    throw new SubzeroError('not_found', 'the run was deleted', { parameter: 'run' });
+  }
+
+  async #exclusively<T>(operation: () => Promise<T>): Promise<T> {
+    const release = await this.hold();
+    try {
+      return await operation();
+    } finally {
+      release();
+    }
+  }
+
+  /** The loss of data under the run as it stands. @throws SubzeroError `cancelled` when the signal is aborted */
+  forward(data: readonly DataRow[], signal?: AbortSignal): Promise<EvaluationResult> {
+    return this.#exclusively(async () => {
+      const examples = await this.#tokenize(data);
+      const options = { maxRows: this.#scorer.maxRows, ...(signal ? { signal } : {}) };
+      const result = await evaluate(this.#scorer, examples, this.#optimizer.current, options);
+      checkFinite([result.loss], 'loss');
+      return result;
+    });
+  }
+
+  /** What the next step sees of the data. */
+  probe(data: readonly DataRow[], step?: number): Promise<StepProbe> {
+    return this.#exclusively(() => this.#probe(data, step));
+  }
+
+  /** Makes the next step with given numbers. */
+  apply(update: StepUpdate): Promise<StepRecord> {
+    return this.#exclusively(async () => this.#apply(update));
+  }
+
+  /** Makes the next step with what it sees of the data. */
+  step(
+    data: readonly DataRow[],
+    options: { step?: number; learningRate?: number },
+  ): Promise<{ probe: StepProbe; record: StepRecord }> {
+    return this.#exclusively(async () => {
+      const probe = await this.#probe(data, options.step);
+      const { projectedGradients, curvatures } = probe;
+      const record = this.#apply({ ...options, projectedGradients, ...(curvatures ? { curvatures } : {}) });
+      return { probe, record };
+    });
+  }
+
+  /** Makes many steps with given numbers; none if one of them cannot be. */
+  replay(records: readonly StepRecord[]): Promise<void> {
+    return this.#exclusively(async () => {
+      const steps = records.map((record, index) => this.#checked(record, this.stepsDone + index));
+      await this.#optimizer.replay(steps);
+      this.stepsDone += steps.length;
+    });
+  }
+
+  async #probe(data: readonly DataRow[], wanted: number | undefined): Promise<StepProbe> {
+    const step = this.stepsDone;
+    this.#checkStep(wanted, step);
+    const batch = await this.#tokenize(data);
+    this.#optimizer.beginStep(step);
+    const scores = await this.#scorer.scoreStep(batch, this.#optimizer, step);
+    const parts = scores.map((probe) => batchLoss(batch, probe));
+    const losses = parts.map(({ loss }) => loss);
+    const { projectedGradients, curvatures } = this.#optimizer.measure(losses);
+    checkFinite([...losses, ...projectedGradients, ...(curvatures ?? [])], 'loss of a probe');
+    const points = probePoints(this.configuration);
+    const lossesOf = (sign: number): number[] => losses.filter((_, index) => Math.sign(points[index]!.scale) === sign);
+    const accuracies = parts.map(({ accuracy }) => accuracy).filter((accuracy) => accuracy !== null);
+    return {
+      step: step + 1,
+      loss: mean(losses),
+      accuracy: accuracies.length === 0 ? null : mean(accuracies),
+      tokens: parts[0]!.tokens,
+      lossCentre: lossesOf(0)[0] ?? null,
+      lossPlus: lossesOf(1),
+      lossMinus: this.configuration.sides === 2 ? lossesOf(-1) : null,
+      projectedGradients: [...projectedGradients],
+      curvatures: curvatures ? [...curvatures] : null,
+    };
+  }
+
+  #apply(update: StepUpdate): StepRecord {
+    const applied = this.#checked(update, this.stepsDone);
+    this.#optimizer.beginStep(applied.step);
+    this.#optimizer.update(applied);
+    this.stepsDone++;
+    const { learningRate, projectedGradients, curvatures } = applied;
+    return {
+      step: this.stepsDone,
+      learningRate,
+      projectedGradients: [...projectedGradients],
+      ...(curvatures ? { curvatures: [...curvatures] } : {}),
+    };
+  }
+
+  /** An update as the optimiser takes it. @param step zero-based, the one that it must be for */
+  #checked(update: StepUpdate, step: number): AppliedStep {
+    this.#checkStep(update.step, step);
+    const { queries, optimizer } = this.configuration;
+    const number = `step ${step + 1}`;
+    const projectedGradients = f32s(update.projectedGradients, queries, `${number}: projected gradients`);
+    const learningRate = Math.fround(update.learningRate ?? learningRateAt(step, this.configuration));
+    if (!(learningRate >= 0 && learningRate <= 10)) {
+      throw new SubzeroError(
+        'invalid_argument',
+        `${number}: the learning rate must be from 0 to 10; got ${learningRate}`,
+        { parameter: 'learning_rate' },
+      );
+    }
+    if (valuesPerQuery(this.configuration) === 1) {
+      if (!update.curvatures) return { step, learningRate, projectedGradients };
+      throw new SubzeroError('invalid_argument', `${number}: ${optimizer} has no curvatures; only hizoo has`, {
+        parameter: 'curvatures',
+      });
+    }
+    const curvatures = f32s(update.curvatures ?? [], queries, `${number}: curvatures`);
+    if (curvatures.every((curvature) => curvature >= 0)) return { step, learningRate, projectedGradients, curvatures };
+    throw new SubzeroError('invalid_argument', `${number}: curvatures are at least 0`, { parameter: 'curvatures' });
+  }
+
+  /** @param wanted from 1 @param step zero-based, the next one */
+  #checkStep(wanted: number | undefined, step: number): void {
+    if (wanted !== undefined && wanted !== step + 1) {
+      throw new SubzeroError('conflict', `the next step of this run is ${step + 1}; got step ${wanted}`, {
+        parameter: 'step',
+      });
+    }
+    const { steps } = this.configuration;
+    if (step < steps) return;
+    throw new SubzeroError(
+      'conflict',
+      `this run has made all of its ${steps} steps; for more, begin one with a higher number of steps and replay this trajectory`,
+      { parameter: 'steps' },
+    );
+  }
+
+  async #tokenize(data: readonly DataRow[]): Promise<TokenizedExample[]> {
+    if (data.length === 0) throw new SubzeroError('invalid_data', 'data holds no example', { parameter: 'data' });
+    const rows = data.map((value, index) => ({ value, source: `data.${index}` }));
+    const kinds = rows.map((row) => detectFormat(row));
+    const other = kinds.findIndex(({ kind }) => kind !== kinds[0]!.kind);
+    if (other >= 0) {
+      throw rowError(
+        rows[other]!,
+        `rows with options and rows with a completion have different losses; data.0 is of format "${kinds[0]!.name}", this one of "${kinds[other]!.name}"`,
+      );
+    }
+    const texts = await Promise.all(
+      rows.map(async (row, index) => ({ source: row.source, ...(await kinds[index]!.read(row, this.#tokenizer)) })),
+    );
+    const { contextLength } = this.#model.configuration;
+    const { examples } = tokenizeExamples(this.#tokenizer, texts, { contextLength });
+    const largest = Math.max(...examples.map(exampleRows));
+    const { maxRows } = this.#scorer;
+    if (largest > maxRows) {
+      throw new SubzeroError(
+        'invalid_data',
+        `an example of the data has ${largest} tokens with all its options; at most ${maxRows} fit in a pass of this run`,
+        { parameter: 'data' },
+      );
+    }
+    return examples;
+  }
+
+  /** Waits for the operation under way; those after it are refused. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#last;
+    this.#scorer.destroy();
+  }
+}
+
+/** The numbers as f32, one for each query. */
+function f32s(values: readonly number[], count: number, what: string): number[] {
+  const rounded = values.map(Math.fround);
+  if (rounded.length !== count || !rounded.every(Number.isFinite)) {
+    const got =
+      rounded.length === count
+        ? `${values.find((value) => !Number.isFinite(Math.fround(value)))}`
+        : `${rounded.length}`;
+    throw new SubzeroError(
+      'invalid_argument',
+      `${what} must be ${count} numbers of f32, one for each query; got ${got}`,
+      {
+        parameter: what.includes('curvatures') ? 'curvatures' : 'projected_gradients',
+      },
+    );
+  }
+  return rounded;
+}
+
+function checkFinite(values: readonly number[], what: string): void {
+  const bad = values.find((value) => !Number.isFinite(value));
+  if (bad === undefined) return;
+  throw new SubzeroError(
+    'conflict',
+    `the ${what} is ${bad}: the run has diverged. Begin another, replay the trajectory up to where it was sound, and go on with a lower learning rate.`,
+  );
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
