@@ -33,7 +33,11 @@ afterAll(async () => {
 
 /** Runs a script as a person's shell would, except that it stops at the first failure. */
 async function bash(script: string): Promise<string> {
-  const child = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd: directory });
+  // bash reads the machine's start-up files where its standard input is a socket, as a parent without a terminal may give it.
+  const child = spawn('bash', ['--norc', '-euo', 'pipefail', '-c', script], {
+    cwd: directory,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   let problems = '';
   child.stdout.on('data', (data) => (output += data));
