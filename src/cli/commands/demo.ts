@@ -41,7 +41,7 @@ export const demoCommand = defineCommand({
       type: 'integer',
       minimum: 0,
       description: 'of everything random; the same seed on the same adapter makes the same bits',
-      default: 0,
+      default: 1,
     },
     {
       name: 'out',
