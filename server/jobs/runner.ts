@@ -17,6 +17,7 @@ import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ModelRegistry } from '../models.ts';
 import type { EventRecord, JobRecord, JobStatus, Store } from '../store.ts';
+import { unannouncedEvents } from './catch-up.ts';
 import { metricsCsv } from './results.ts';
 import type { JobSignals } from './signals.ts';
 
@@ -206,15 +207,37 @@ export class JobRunner {
   /** Trains and records until the stream's `done` event. */
   async #train(job: JobRecord, running: Running): Promise<Extract<TrainEvent, { type: 'done' }>> {
     const lease = await this.#options.models.acquire(job.model);
+    let tokensBefore = 0;
     try {
       for await (const event of this.#events(job, running.controller.signal)) {
-        if (event.type === 'done') return event;
-        this.#record(job.id, event);
+        if (event.type === 'start' && event.step > 0) {
+          await this.#catchUp(job.id, event.step, event.steps);
+          tokensBefore = this.get(job.id).trainedTokens ?? 0;
+        }
+        // The engine counts from where it went on, the job from its beginning.
+        const counted =
+          'trainedTokens' in event ? { ...event, trainedTokens: event.trainedTokens + tokensBefore } : event;
+        if (counted.type === 'done') return counted;
+        this.#record(job.id, counted);
       }
     } finally {
       lease.release();
     }
     throw new Error('the training stream ended without its last event');
+  }
+
+  /** Announces the steps that a killed server had made and not announced. @param step the one at which the run goes on */
+  async #catchUp(id: string, step: number, steps: number): Promise<void> {
+    const job = this.get(id);
+    const { runsDirectory, models } = this.#options;
+    const metricsFile = join(runsDirectory, id, 'metrics.jsonl');
+    const evaluated = models.find(checkpointName(job, job.step)) !== undefined;
+    const before = job.trainedTokens ?? 0;
+    for (const event of await unannouncedEvents(metricsFile, job.step, step, evaluated)) {
+      // The engine evaluates a finished run again.
+      if (event.type === 'evaluation' && event.step === steps) continue;
+      this.#record(id, event.type === 'step' ? { ...event, trainedTokens: event.trainedTokens + before } : event);
+    }
   }
 
   /**
@@ -318,7 +341,7 @@ export class JobRunner {
   #checkpoint(job: JobRecord, step: number, values: Record<string, number>): void {
     const { store, models } = this.#options;
     const id = `ftckpt_${job.id.replace(/^ftjob-/, '')}_${step}`;
-    const model = `${modelName(job)}:ckpt-step-${step}`;
+    const model = checkpointName(job, step);
     if (models.find(model)) return;
     const metrics = { ...values, ...(job.trainLoss === null ? {} : { train_loss: job.trainLoss }) };
     store.transaction(() => {
@@ -458,4 +481,9 @@ function wrongState(job: JobRecord, verb: string): ApiError {
 
 function detailOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** The model of a job as it was at a step. */
+function checkpointName(job: JobRecord, step: number): string {
+  return `${modelName(job)}:ckpt-step-${step}`;
 }

@@ -224,6 +224,7 @@ export class FakeEngine implements Engine {
       writeFileSync(join(run, journalName), `${JSON.stringify(header)}\n`);
     }
     const examples = readFileSync(header.data, 'utf8').trim().split('\n').length;
+    const first = step;
     const plan = { weightBytes: 1, factorBytes: 2, activationBytes: 3 };
     yield { type: 'start', run, step, steps: header.steps, examples, plan };
     const evaluation = (): TrainEvent => ({
@@ -252,12 +253,12 @@ export class FakeEngine implements Engine {
         tokensPerSecond: 100,
         elapsedSeconds: step,
         etaSeconds: header.steps - step,
-        trainedTokens: step * 10,
+        trainedTokens: (step - first) * 10,
       };
       if (header.evaluateEvery > 0 && step % header.evaluateEvery === 0) yield evaluation();
     }
     const outcome = step === header.steps ? 'finished' : 'stopped';
-    yield { type: 'done', run, step, outcome, trainedTokens: step * 10, seconds: step };
+    yield { type: 'done', run, step, outcome, trainedTokens: (step - first) * 10, seconds: step };
   }
 
   async evaluate(): Promise<EvaluationResult> {
