@@ -25,11 +25,17 @@ export class Sequence {
    */
   async once<T>(id: number | undefined, operation: string, body: unknown, work: () => Promise<T>): Promise<T> {
     if (id === undefined) return work();
-    const fingerprint = createHash('sha256').update(`${operation} ${JSON.stringify(body)}`).digest('hex');
+    const fingerprint = createHash('sha256')
+      .update(`${operation} ${JSON.stringify(body)}`)
+      .digest('hex');
     const kept = this.#kept.get(id);
     if (kept) {
       if (kept.fingerprint === fingerprint) return kept.answer as Promise<T>;
-      throw invalid(`The seq_id ${id} was used with another request already; take a new one.`, 'seq_id', 'seq_id_reused');
+      throw invalid(
+        `The seq_id ${id} was used with another request already; take a new one.`,
+        'seq_id',
+        'seq_id_reused',
+      );
     }
     const answer = work();
     this.#kept.set(id, { fingerprint, answer });

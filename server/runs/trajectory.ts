@@ -39,7 +39,13 @@ function readLine(text: string, number: number, seed: number): StepRecord {
   }
   const parsed = trajectoryLine.safeParse(value);
   if (!parsed.success) throw refuse(validationError(parsed.error, value).message);
-  const { step, seed: own, learning_rate: learningRate, projected_gradients: projectedGradients, curvatures } = parsed.data;
+  const {
+    step,
+    seed: own,
+    learning_rate: learningRate,
+    projected_gradients: projectedGradients,
+    curvatures,
+  } = parsed.data;
   if (own !== undefined && own !== seed) {
     throw refuse(`its seed is ${own}, that of this run ${seed}: it would go in other directions.`);
   }
