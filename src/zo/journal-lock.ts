@@ -6,9 +6,10 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, link, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SubzeroError } from '../errors.ts';
 import { diskError } from '../safetensors/disk.ts';
 
@@ -28,6 +29,9 @@ interface Owner {
 
 /** A lock file without a readable owner is being written, or was left by a crash; after this long it is the latter. */
 const writingMilliseconds = 10_000;
+
+/** How long another process may need to remove a stale lock. */
+const takeoverMilliseconds = 20;
 
 /** Two processes may keep finding each other's stale locks; this many rounds are plenty. */
 const attempts = 5;
@@ -106,16 +110,24 @@ async function isStale(file: string, text: string): Promise<boolean> {
   return typeof owner.started === 'string' && owner.started !== ((await startOf(owner.pid)) ?? owner.started);
 }
 
-/** Removes exactly the stale lock that was looked at: another process may have put its own in the place by now. */
+/**
+ * Removes exactly the stale lock that was looked at. Only the holder of a second file, made exclusively, may do so, and it looks once
+ * more: another process may have put its own lock in the place by now.
+ */
 async function removeStale(file: string, text: string): Promise<void> {
-  const aside = `${file}.${randomUUID()}`;
+  const guard = `${file}.takeover`;
+  if (!(await create(guard, ''))) {
+    const made = await stat(guard).catch(() => undefined);
+    if (made !== undefined && Date.now() - made.mtimeMs > writingMilliseconds) await rm(guard, { force: true });
+    await sleep(takeoverMilliseconds);
+    return;
+  }
   try {
-    await rename(file, aside);
-    if ((await readFile(aside, 'utf8')) !== text) await link(aside, file);
-    await rm(aside);
+    if ((await readLock(file)) === text) await rm(file, { force: true });
   } catch (error) {
-    const failure = diskError(error, file, 'remove the stale lock');
-    if (failure.code !== 'not_found') throw failure;
+    throw diskError(error, file, 'remove the stale lock');
+  } finally {
+    await rm(guard, { force: true });
   }
 }
 
