@@ -15,7 +15,8 @@ import type { OptimizerName } from '../src/train/configuration.ts';
 import { table } from './table.ts';
 
 export const usage = `node bench/main.ts sst2 [options]
-  --seeds N            seeds 0 … N−1 (default 5)
+  --seeds N            how many (default 5)
+  --first-seed S       default 0
   --steps N            default 300
   --optimizer NAME     default subzero
   --learning-rate η    default 5e-5
@@ -41,6 +42,7 @@ export async function benchSst2(args: readonly string[]): Promise<number> {
     args: [...args],
     options: {
       seeds: { type: 'string', default: '5' },
+      'first-seed': { type: 'string', default: '0' },
       steps: { type: 'string', default: '300' },
       optimizer: { type: 'string', default: 'subzero' },
       'learning-rate': { type: 'string', default: '5e-5' },
@@ -60,7 +62,8 @@ export async function benchSst2(args: readonly string[]): Promise<number> {
   const { adapter } = await engine.info();
   const runs: { seed: number; accuracy: number; loss: number; seconds: number }[] = [];
   try {
-    for (let seed = 0; seed < Number(values.seeds); seed++) {
+    const first = Number(values['first-seed']);
+    for (let seed = first; seed < first + Number(values.seeds); seed++) {
       const out = join(folder, `seed-${seed}`);
       const configuration = { ...settings, seed, steps: Number(values.steps) };
       let seconds = 0;
