@@ -4,7 +4,7 @@
  * @module
  */
 
-import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -13,7 +13,7 @@ import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors
 import { SubZero } from '../zo/subzero.ts';
 import { optimizerTitles } from './configuration.ts';
 import { writePeftAdapter } from './export-peft.ts';
-import { restoreRun } from './run.ts';
+import { makeFolders, restoreRun } from './run.ts';
 import { dtypeOfStorage, weightBytes } from './weight-bytes.ts';
 
 const torchDtype = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
@@ -40,7 +40,7 @@ export async function exportRun(
   const restored = await restoreRun(gpu, request.run, request.step === undefined ? {} : { step: request.step });
   const { model, optimizer, journal, step } = restored;
   try {
-    await mkdir(request.out, { recursive: true });
+    await makeFolders(request.out);
     if (request.format === 'peft') {
       if (!(optimizer instanceof SubZero)) {
         throw new SubzeroError(

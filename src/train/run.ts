@@ -57,7 +57,7 @@ export async function createRunFolder(folder: string): Promise<void> {
 }
 
 /** Makes a folder and its parents. Node's own `recursive` never returns where a parent refuses children with ENOENT, as /proc does. */
-async function makeFolders(folder: string): Promise<void> {
+export async function makeFolders(folder: string): Promise<void> {
   try {
     await mkdir(folder);
   } catch (error) {
