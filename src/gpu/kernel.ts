@@ -63,12 +63,18 @@ export function kernelSource(file: string): string {
   return source;
 }
 
-/** The key under which a kernel is cached. */
+/**
+ * The key under which a kernel is cached, and its label in errors and profiles: the file with `main`, then what else it is made of. No two
+ * kernels share one. `matmul/tile (weights/bf16, matmul/interface, THREAD_ROWS=4, HAS_BIAS)`; a boolean that is not named is false.
+ */
 export function kernelKey(definition: KernelDefinition): string {
+  const names = definition.files.map((file) => file.replace(/\.wgsl$/, ''));
+  const main = names.pop()!;
   const constants = Object.entries(definition.constants ?? {})
-    .map(([name, value]) => `${name}=${typeof value === 'object' ? value.f32 : value}`)
-    .join(',');
-  return `${definition.files.at(-1)}${constants ? `[${constants}]` : ''}`;
+    .filter(([, value]) => value !== false)
+    .map(([name, value]) => (value === true ? name : `${name}=${typeof value === 'object' ? value.f32 : value}`));
+  const parts = [...names, ...constants];
+  return parts.length > 0 ? `${main} (${parts.join(', ')})` : main;
 }
 
 function constantLine(name: string, value: KernelConstant): string {

@@ -9,15 +9,10 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Storage, Weight } from '../tensor/weight.ts';
 import { perElement } from './context.ts';
-import { type DenseNoise, type DenseTensor, type DirectionKind, directionNumber, type ProbePoint } from './probes.ts';
+import { type DenseNoise, type DenseTensor, directionNumber, type ProbePoint } from './probes.ts';
 
 /** Most copies of a row that the scratch buffer holds: the +ε and −ε of one query share their noise. */
 export const scratchCopies = 2;
-
-/** The constants of a kernel over stored weights and directions. */
-export function denseConstants(storage: Storage, kind: DirectionKind): { STORAGE_BITS: number; DIRECTION: number } {
-  return { STORAGE_BITS: storage === 'f32' ? 32 : storage === 'f16' ? 16 : 17, DIRECTION: directionNumber[kind] };
-}
 
 /** Consecutive rows of a weight within one buffer each of the weight and of its curvature. */
 export interface RowSlice {
@@ -99,7 +94,7 @@ export function* perturbedWeight(
   const tensor = dense.tensors.get(weight.name)!;
   const kernel = gpu.kernel({
     files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-weight.wgsl'],
-    constants: denseConstants(weight.storage, kind),
+    constants: { DIRECTION: directionNumber[kind] },
   });
   const fitting = Math.floor(scratch.size / (scratchCopies * weight.columns * 4));
   // Whole blocks of four rows, as the matrix products take them.

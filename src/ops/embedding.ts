@@ -9,8 +9,8 @@ import { spread } from '../gpu/recorder.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { OperationContext } from './context.ts';
-import { denseConstants, rowSlices } from './dense.ts';
-import { type DenseNoise, paddedRank } from './probes.ts';
+import { rowSlices } from './dense.ts';
+import { type DenseNoise, directionNumber, paddedRank } from './probes.ts';
 
 /**
  * @param ids one u32 per row of a probe; all probes look up the same ids
@@ -34,10 +34,7 @@ export function embed(
   }
   const kernel = gpu.kernel({
     files: [`weights/${weight.storage}.wgsl`, 'embed.wgsl'],
-    constants: {
-      STORAGE_BITS: weight.storage === 'f32' ? 32 : weight.storage === 'f16' ? 16 : 17,
-      ACCUMULATE: addTo !== undefined,
-    },
+    constants: { ACCUMULATE: addTo !== undefined },
   });
   for (const part of weight.parts) {
     gpu.recorder.dispatch(
@@ -83,7 +80,7 @@ function embedDense(
   const tensor = dense.tensors.get(weight.name)!;
   const kernel = gpu.kernel({
     files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-embed.wgsl'],
-    constants: { ...denseConstants(weight.storage, kind), ACCUMULATE: accumulate },
+    constants: { DIRECTION: directionNumber[kind], ACCUMULATE: accumulate },
   });
   for (const slice of rowSlices(weight, tensor)) {
     gpu.recorder.dispatch(

@@ -40,8 +40,6 @@ export function matmulKernel(variant: MatmulVariant, flags: MatmulFlags): Kernel
     ],
     constants: {
       ...matmulDescriptions[variant].constants,
-      // Part of the key: the same variant over another storage type is another kernel.
-      STORAGE_BITS: flags.storage === 'f32' ? 32 : flags.storage === 'f16' ? 16 : 17,
       ACTIVATION: activationNumber[flags.activation],
       HAS_BIAS: flags.hasBias,
       ACCUMULATE: flags.accumulate,

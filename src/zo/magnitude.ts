@@ -48,10 +48,7 @@ async function histogram(gpu: Gpu, weight: Weight, counts: GpuBuffer, upper?: nu
   recorder.clear(counts);
   const kernel = gpu.kernel({
     files: [`weights/${weight.storage}.wgsl`, 'zo/magnitude-histogram.wgsl'],
-    constants: {
-      STORAGE_BITS: weight.storage === 'f32' ? 32 : weight.storage === 'f16' ? 16 : 17,
-      LOW_HALF: upper !== undefined,
-    },
+    constants: { LOW_HALF: upper !== undefined },
   });
   for (const { buffer, rowCount } of weight.parts) {
     const quads = (rowCount * weight.columns) / 4;

@@ -11,8 +11,8 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
 import { perElement } from '../ops/context.ts';
-import { denseConstants, type RowSlice, rowSlices, scratchCopies } from '../ops/dense.ts';
-import type { DenseTensor, DirectionKind, Probes } from '../ops/probes.ts';
+import { type RowSlice, rowSlices, scratchCopies } from '../ops/dense.ts';
+import { type DenseTensor, type DirectionKind, directionNumber, type Probes } from '../ops/probes.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { vectorThreshold, weightThresholds } from './magnitude.ts';
@@ -173,7 +173,7 @@ export class Mezo implements ZerothOrderOptimizer {
     for (const { weight, dense } of this.#weights) {
       const kernel = this.#gpu.kernel({
         files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-update.wgsl'],
-        constants: denseConstants(weight.storage, this.#direction),
+        constants: { DIRECTION: directionNumber[this.#direction] },
       });
       for (const slice of rowSlices(weight, dense)) {
         this.#gpu.recorder.dispatch(

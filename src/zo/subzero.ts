@@ -214,8 +214,7 @@ export class SubZero implements ZerothOrderOptimizer {
     const { recorder } = this.#gpu;
     for (const { weight, tensor, factors } of this.#factored) {
       const kernel = this.#gpu.kernel({
-        files: ['random/philox.wgsl', `weights/${weight.storage}.wgsl`, 'zo/fold.wgsl'],
-        constants: { STORAGE_BITS: weight.storage === 'f32' ? 32 : weight.storage === 'f16' ? 16 : 17 },
+        files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'],
       });
       for (const part of weight.parts) {
         recorder.dispatch(

@@ -139,7 +139,7 @@ test('a write takes views with offsets and shared memory', async () => {
 test('what a caller forgets is named: a parameter, a buffer', () => {
   const kernel = gpu().kernel({ files: ['gate.wgsl'] });
   expect(() => gpu().recorder.dispatch(kernel, [gpu().unused, gpu().unused], {}, [1])).toThrow(
-    'gate.wgsl: parameter "quads" is missing',
+    'gate: parameter "quads" is missing',
   );
   expect(() => gpu().recorder.dispatch(kernel, [gpu().unused], { quads: 1 }, [1])).toThrow(
     'gate.wgsl has 2 storage bindings; got 1 buffers',

@@ -25,7 +25,6 @@ function combinations(
 }
 
 const both = [false, true];
-const storageBits = { f32: 32, f16: 16, bf16: 17 } as const;
 
 /** Quads in a head: head widths of the models that we know, 8 (tests) to 256 (Gemma). */
 const headQuads = [1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 64];
@@ -39,7 +38,6 @@ function denseKernels(
   choices: Readonly<Record<string, readonly KernelConstant[]>> = {},
 ): KernelDefinition[] {
   return combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', `zo/${name}.wgsl`], {
-    STORAGE_BITS: [storageBits[storage]],
     DIRECTION: directions,
     ...choices,
   });
@@ -55,12 +53,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
       ),
     ),
   ),
-  embed: storages.flatMap((storage) =>
-    combinations([`weights/${storage}.wgsl`, 'embed.wgsl'], {
-      STORAGE_BITS: [storageBits[storage]],
-      ACCUMULATE: both,
-    }),
-  ),
+  embed: storages.flatMap((storage) => combinations([`weights/${storage}.wgsl`, 'embed.wgsl'], { ACCUMULATE: both })),
   norm: combinations(['norm.wgsl'], { CENTRE: both, HAS_GAIN: both, HAS_SHIFT: both }),
   rope: combinations(['rope.wgsl'], { INTERLEAVED: both }),
   attention: ['direct', 'workgroup'].flatMap((variant) =>
@@ -75,10 +68,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   adam: combinations(['random/philox.wgsl', 'zo/adam.wgsl']),
   curvature: combinations(['random/philox.wgsl', 'zo/curvature.wgsl']),
   magnitudes: storages.flatMap((storage) =>
-    combinations([`weights/${storage}.wgsl`, 'zo/magnitude-histogram.wgsl'], {
-      STORAGE_BITS: [storageBits[storage]],
-      LOW_HALF: both,
-    }),
+    combinations([`weights/${storage}.wgsl`, 'zo/magnitude-histogram.wgsl'], { LOW_HALF: both }),
   ),
   dense: storages.flatMap((storage) => [
     ...denseKernels(storage, 'dense-weight'),
@@ -92,9 +82,5 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ...combinations(['zo/cholesky-inverse.wgsl']),
     ...combinations(['zo/multiply-inverse.wgsl']),
   ],
-  fold: storages.flatMap((storage) =>
-    combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'], {
-      STORAGE_BITS: [storageBits[storage]],
-    }),
-  ),
+  fold: storages.flatMap((storage) => combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'])),
 };

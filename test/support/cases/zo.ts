@@ -20,8 +20,6 @@ import { store, widenAll } from '../storage.ts';
 /** Elements of the state that one workgroup takes. */
 const blockElements = 256;
 
-const storageBits = { f32: 32, f16: 16, bf16: 17 } as const;
-
 /** The kernels of the state with the noise as the direction. */
 export function plainNoise(name: 'perturb' | 'update'): KernelDefinition {
   return {
@@ -494,10 +492,7 @@ export function recordFold(
   const [seedLow, seedHigh] = keyOfSeed(random.seed);
   for (const part of weight.parts) {
     gpu.recorder.dispatch(
-      gpu.kernel({
-        files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'],
-        constants: { STORAGE_BITS: storageBits[weight.storage] },
-      }),
+      gpu.kernel({ files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'] }),
       [factors.u, factors.vTransposed, context.probes.state, part.buffer],
       {
         width_quads: weight.columns / 4,
