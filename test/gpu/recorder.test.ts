@@ -142,6 +142,6 @@ test('what a caller forgets is named: a parameter, a buffer', () => {
     'gate: parameter "quads" is missing',
   );
   expect(() => gpu().recorder.dispatch(kernel, [gpu().unused], { quads: 1 }, [1])).toThrow(
-    'gate.wgsl has 2 storage bindings; got 1 buffers',
+    'gate has 2 storage bindings; got 1 buffers',
   );
 });
