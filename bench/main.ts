@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../src/errors.ts';
 import * as kernels from './kernels.ts';
+import * as peers from './peers.ts';
 import * as replay from './replay.ts';
 import * as sst2 from './sst2.ts';
 import * as step from './step.ts';
@@ -13,6 +14,7 @@ import * as step from './step.ts';
 /** Every benchmark by name; each returns its exit code. */
 const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promise<number>; usage: string }>> = {
   kernels: { run: kernels.benchKernels, usage: kernels.usage },
+  peers: { run: peers.benchPeers, usage: peers.usage },
   replay: { run: replay.benchReplay, usage: replay.usage },
   sst2: { run: sst2.benchSst2, usage: sst2.usage },
   step: { run: step.benchStep, usage: step.usage },
