@@ -13,7 +13,7 @@ import { Gpu } from '../src/gpu/gpu.ts';
 import { chromeTrace, Profiler, summarise } from '../src/gpu/profiler.ts';
 import { Model } from '../src/model/model.ts';
 import { resolveConfiguration } from '../src/train/configuration.ts';
-import { Scorer } from '../src/train/score.ts';
+import { passShape, Scorer } from '../src/train/score.ts';
 import { SubZero } from '../src/zo/subzero.ts';
 import { modelShapes } from './shapes.ts';
 import { table } from './table.ts';
@@ -68,7 +68,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   // Inference of the same rows first, so that its peak is known before the factors exist.
   const plain = new Scorer(model, Math.max(8192, 2 * rows));
   const doubled = [...batch, ...batch];
-  plain.reserve(2 * rows);
+  plain.reserve(2 * rows, passShape(batch));
   gpu.memory.resetPeak();
   await plain.score(doubled, model.plainProbes);
   const inferencePeak = gpu.memory.report().peakBytes;
@@ -82,7 +82,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   });
   const optimizer = new SubZero(model, configuration);
   const scorer = new Scorer(model, Math.max(8192, 2 * rows));
-  scorer.reserve(2 * rows);
+  scorer.reserve(2 * rows, passShape(batch));
   optimizer.beginStep(0);
   gpu.memory.resetPeak();
   const timings = { forwards: [] as number[], step: [] as number[], host: [] as number[] };

@@ -211,7 +211,7 @@ export class JobRunner {
     try {
       for await (const event of this.#events(job, running.controller.signal)) {
         if (event.type === 'start' && event.step > 0) {
-          await this.#catchUp(job.id, event.step, event.steps);
+          await this.#catchUp(job.id, event.step);
           tokensBefore = this.get(job.id).trainedTokens ?? 0;
         }
         // The engine counts from where it went on, the job from its beginning.
@@ -227,15 +227,13 @@ export class JobRunner {
   }
 
   /** Announces the steps that a killed server had made and not announced. @param step the one at which the run goes on */
-  async #catchUp(id: string, step: number, steps: number): Promise<void> {
+  async #catchUp(id: string, step: number): Promise<void> {
     const job = this.get(id);
     const { runsDirectory, models } = this.#options;
     const metricsFile = join(runsDirectory, id, 'metrics.jsonl');
     const evaluated = models.find(checkpointName(job, job.step)) !== undefined;
     const before = job.trainedTokens ?? 0;
     for (const event of await unannouncedEvents(metricsFile, job.step, step, evaluated)) {
-      // The engine evaluates a finished run again.
-      if (event.type === 'evaluation' && event.step === steps) continue;
       this.#record(id, event.type === 'step' ? { ...event, trainedTokens: event.trainedTokens + before } : event);
     }
   }

@@ -16,6 +16,9 @@ import type { Model } from './model.ts';
 /** Most bytes of logits that exist at a time while scoring; the whole [rows, vocabulary] matrix never does. */
 const logitBytes = 16 * 1024 * 1024;
 
+/** Names of scratch buffers. */
+const names = { running: 'running log-sum-exp', picked: 'target logits', logits: 'logits' } as const;
+
 /** A run of vocabulary entries within one part of the head's weight. */
 interface VocabularyChunk {
   part: Weight['parts'][number];
@@ -24,12 +27,29 @@ interface VocabularyChunk {
 }
 
 function* vocabularyChunks(weight: Weight, rows: number): Generator<VocabularyChunk> {
-  const most = Math.max(64, Math.floor(logitBytes / 4 / rows / 4) * 4);
+  const most = chunkEntries(rows);
   for (const part of weight.parts) {
     for (let row = 0; row < part.rowCount; row += most) {
       yield { part, start: part.rowStart + row, count: Math.min(most, part.rowCount - row) };
     }
   }
+}
+
+/** Vocabulary entries of one chunk: as many as fit, so that the logits of so many rows stay bounded. */
+function chunkEntries(rows: number): number {
+  return Math.max(64, Math.floor(logitBytes / 4 / rows / 4) * 4);
+}
+
+/**
+ * The most bytes that {@link scoreTargets} writes under each name of its scratch, for up to so many rows and targets of all probes.
+ */
+export function scoreTargetsScratch(model: Model, rows: number, targets: number): [string, number][] {
+  const entries = Math.max(...headWeight(model).parts.map(({ rowCount }) => rowCount));
+  return [
+    [names.running, rows * 8],
+    [names.picked, targets * 4],
+    [names.logits, Math.min(rows * entries * 4, Math.max(logitBytes, rows * chunkEntries(rows) * 4))],
+  ];
 }
 
 /** The head's weight: the embedding itself where it is tied. */
@@ -86,10 +106,10 @@ export function scoreTargets(
   const weight = headWeight(model);
   const factors = probes.factors.get(weight.name);
   const q = factors ? project(context, hidden, factors) : undefined;
-  const running = scratch.ensure('running log-sum-exp', hidden.rows * 8);
-  const picked = scratch.ensure('target logits', probes.count * targets.count * 4);
+  const running = scratch.ensure(names.running, hidden.rows * 8);
+  const picked = scratch.ensure(names.picked, probes.count * targets.count * 4);
   const chunks = [...vocabularyChunks(weight, hidden.rows)];
-  const logits = scratch.ensure('logits', hidden.rows * Math.max(...chunks.map(({ count }) => count)) * 4);
+  const logits = scratch.ensure(names.logits, hidden.rows * Math.max(...chunks.map(({ count }) => count)) * 4);
   const kernel = gpu.kernel({ files: ['label-loss.wgsl'] });
   for (const [index, chunk] of chunks.entries()) {
     recordLogits(context, hidden, weight, chunk, q, logits, { stride: chunk.count, column: 0 });
@@ -126,7 +146,7 @@ export function logitsOf(
   const weight = headWeight(model);
   const factors = context.probes.factors.get(weight.name);
   const q = factors ? project(context, hidden, factors) : undefined;
-  const logits = scratch.ensure('logits', hidden.rows * weight.rows * 4);
+  const logits = scratch.ensure(names.logits, hidden.rows * weight.rows * 4);
   for (const chunk of vocabularyChunks(weight, hidden.rows)) {
     recordLogits(context, hidden, weight, chunk, q, logits, { stride: weight.rows, column: chunk.start });
   }

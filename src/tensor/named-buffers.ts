@@ -7,6 +7,11 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 
+/** Bytes of a buffer that is asked for so many: a power of two, so that slow growth costs few allocations. */
+export function namedBufferBytes(bytes: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1024, bytes)));
+}
+
 export class NamedBuffers {
   readonly #gpu: Gpu;
   readonly #buffers = new Map<string, GpuBuffer>();
@@ -15,12 +20,12 @@ export class NamedBuffers {
     this.#gpu = gpu;
   }
 
-  /** A buffer of at least so many bytes; its content is undefined. Sizes are powers of two. */
+  /** A buffer of at least so many bytes; its content is undefined. */
   ensure(name: string, bytes: number): GpuBuffer {
     const existing = this.#buffers.get(name);
     if (existing && existing.size >= bytes) return existing;
     existing?.destroy();
-    const buffer = this.#gpu.allocate(2 ** Math.ceil(Math.log2(Math.max(1024, bytes))), 'scratch', name);
+    const buffer = this.#gpu.allocate(namedBufferBytes(bytes), 'scratch', name);
     this.#buffers.set(name, buffer);
     return buffer;
   }
@@ -33,6 +38,11 @@ export class NamedBuffers {
     const buffer = this.ensure(name, data.byteLength);
     if (data.byteLength > 0) buffer.write(data);
     return buffer;
+  }
+
+  /** Bytes held. */
+  get bytes(): number {
+    return [...this.#buffers.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
   destroy(): void {

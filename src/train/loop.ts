@@ -20,13 +20,15 @@ import { loadTokenizer } from '../tokenizer/index.ts';
 import { packageVersion } from '../version.ts';
 import { createJournal, type JournalWriter, resumeJournal } from '../zo/journal.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import { readChanges, writeChanges } from './changes.ts';
 import { Closers } from './closers.ts';
 import { optimizerTitles, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
-import { type MetricsWriter, openMetrics, truncateMetrics } from './metrics.ts';
+import { lastEvaluation, restoreLines, takeUpMetrics } from './history.ts';
+import { type MetricsWriter, openMetrics } from './metrics.ts';
 import { createRunFolder, type RunSources, restoreRun, runFiles, writeCurve } from './run.ts';
 import { learningRateAt } from './schedule.ts';
-import { type BatchLoss, batchLoss, Scorer } from './score.ts';
+import { type BatchLoss, batchLoss, passShape, Scorer } from './score.ts';
 import { LossWatchdog } from './watchdog.ts';
 
 export interface StartOptions {
@@ -48,6 +50,8 @@ interface OpenRun {
   validation: TokenizedExample[];
   /** Steps done. */
   step: number;
+  /** The last step that was evaluated; −1 if none was. */
+  evaluatedAt: number;
   /** Things to tell before the first step. */
   notes: string[];
 }
@@ -84,7 +88,10 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     const { examples } = data.train;
     yield* trainFrom(
       gpu,
-      { folder, model, optimizer, configuration, writer, metrics, examples, validation, step: 0, notes },
+      {
+        ...{ folder, model, optimizer, configuration, writer, metrics, examples, validation, notes },
+        ...{ step: 0, evaluatedAt: -1 },
+      },
       signal,
     );
   } catch (error) {
@@ -94,7 +101,10 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
   }
 }
 
-/** Continues a run where its journal ends. @param steps a new number of steps in all, for a run that should go on for longer */
+/**
+ * Continues a run where its journal ends. An evaluation that was due and did not get done is done first.
+ * @param options.steps a new number of steps in all, for a run that should go on for longer; kept for later resumptions
+ */
 export async function* resumeRun(
   gpu: Gpu,
   options: { folder: string; steps?: number },
@@ -106,10 +116,11 @@ export async function* resumeRun(
   closers.own(writer, close);
   try {
     const { header, records, torn } = journal;
-    const configuration = resolveConfiguration({
-      ...header.configuration,
+    const changes = {
+      ...(await readChanges(folder)),
       ...(options.steps === undefined ? {} : { steps: options.steps }),
-    });
+    };
+    const configuration = resolveConfiguration({ ...header.configuration, ...changes });
     if (records.length > configuration.steps) {
       throw new SubzeroError(
         'invalid_argument',
@@ -129,16 +140,22 @@ export async function* resumeRun(
     const { model, optimizer, step } = await restoreRun(gpu, folder, { journal });
     closers.own(model, destroy);
     closers.own(optimizer, destroy);
-    await truncateMetrics(join(folder, runFiles.metrics), step);
+    if (options.steps !== undefined) await writeChanges(folder, changes);
+    const { examples } = data.train;
+    const lines = await takeUpMetrics(join(folder, runFiles.metrics), step);
     const metrics = closers.own(await openMetrics(join(folder, runFiles.metrics)), close);
+    await restoreLines(metrics, lines, records, {
+      steps: configuration.steps,
+      rowsOf: (index) => rowsOf(drawBatch(configuration, index, examples).batch),
+    });
     const notes = [...data.notes];
     if (torn)
       notes.push(`the journal ended in the middle of a record; ${torn.bytes} bytes of an unfinished step were cut off`);
     const { validation } = data;
-    const { examples } = data.train;
+    const evaluatedAt = lastEvaluation(lines);
     yield* trainFrom(
       gpu,
-      { folder, model, optimizer, configuration, writer, metrics, examples, validation, step, notes },
+      { folder, model, optimizer, configuration, writer, metrics, examples, validation, notes, step, evaluatedAt },
       signal,
     );
   } catch (error) {
@@ -154,14 +171,14 @@ const destroy = (resource: { destroy(): void }): void => resource.destroy();
 async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
   const { configuration, optimizer, model, examples, folder } = run;
   const scorer = new Scorer(model, configuration.maxRows);
-  const reserved = mostRows(examples, configuration.batchSize) * optimizer.probesAtOnce;
-  scorer.reserve(reserved);
-  const evaluationRows = Math.min(scorer.maxRows, Math.max(reserved, 1024));
+  const rows = rowsToReserve(run);
+  scorer.reserve(rows, passShape([...examples, ...run.validation]));
+  const evaluationRows = Math.min(scorer.maxRows, rows);
   const started = performance.now();
   const firstStep = run.step;
   let trainedTokens = 0;
   let evaluationSeconds = 0;
-  let evaluatedAt = -1;
+  let { evaluatedAt } = run;
   const watchdog = new LossWatchdog();
 
   const runEvaluation = async (): Promise<TrainEvent> => {
@@ -171,6 +188,13 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     const event = { type: 'evaluation' as const, step: run.step, ...result };
     await run.metrics.append(event);
     return event;
+  };
+
+  /** Every so many steps, and behind the last one. */
+  const evaluationDue = (): boolean => {
+    const { evaluateEvery, steps } = configuration;
+    const due = run.step >= steps || (run.step > 0 && evaluateEvery > 0 && run.step % evaluateEvery === 0);
+    return due && run.validation.length > 0 && evaluatedAt !== run.step;
   };
 
   try {
@@ -183,15 +207,17 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       plan: {
         weightBytes: model.weightBytes,
         factorBytes: optimizer.factorBytes,
-        activationBytes: activationEstimate(model, Math.min(reserved, scorer.maxRows)),
+        activationBytes: activationEstimate(model, evaluationRows),
       },
     };
     for (const message of run.notes) yield { type: 'message', level: 'info', message };
 
+    // The process may have ended between a step and the evaluation that follows it.
+    if (evaluationDue() && !signal?.aborted) yield await runEvaluation();
+
     while (run.step < configuration.steps && !signal?.aborted) {
       const step = run.step;
-      const indices = sampleBatch(configuration.seed, step, configuration.batchSize, examples.length);
-      const batch = indices.map((index) => examples[index]!);
+      const { indices, batch } = drawBatch(configuration, step, examples);
       optimizer.beginStep(step);
       const scores = await scorer.scoreStep(batch, optimizer, step);
       const losses = scores.map((probe) => batchLoss(batch, probe));
@@ -203,7 +229,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       await run.writer.append({ step: step + 1, learningRate, ...measured, loss });
       optimizer.update({ step, learningRate, ...measured });
       run.step = step + 1;
-      trainedTokens += batch.reduce((sum, example) => sum + exampleRows(example), 0);
+      trainedTokens += rowsOf(batch);
       const elapsed = (performance.now() - started) / 1000;
       const perStep = (elapsed - evaluationSeconds) / (run.step - firstStep);
       const event: TrainEvent = {
@@ -223,12 +249,10 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       yield event;
       const warning = watchdog.observe(run.step, loss, measured.projectedGradients);
       if (warning !== undefined) yield { type: 'message', level: 'warn', message: warning };
-      const due = configuration.evaluateEvery > 0 && run.step % configuration.evaluateEvery === 0;
-      if (due && run.validation.length > 0) yield await runEvaluation();
+      if (evaluationDue()) yield await runEvaluation();
     }
 
     const finished = run.step >= configuration.steps;
-    if (finished && run.validation.length > 0 && evaluatedAt !== run.step) yield await runEvaluation();
     gpu.recorder.submit();
     await gpu.idle();
     await writeCurve(folder, `${optimizerTitles[configuration.optimizer]} on ${basename(model.directory)}`);
@@ -245,6 +269,21 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   }
 }
 
+/** The rows of the data that a step sees. @param step zero-based */
+function drawBatch(
+  configuration: TrainConfiguration,
+  step: number,
+  examples: readonly TokenizedExample[],
+): { indices: number[]; batch: TokenizedExample[] } {
+  const indices = sampleBatch(configuration.seed, step, configuration.batchSize, examples.length);
+  return { indices, batch: indices.map((index) => examples[index]!) };
+}
+
+/** Rows of a batch under one probe. */
+function rowsOf(batch: readonly TokenizedExample[]): number {
+  return batch.reduce((sum, example) => sum + exampleRows(example), 0);
+}
+
 function diverged(step: number, indices: readonly number[], loss: number): SubzeroError {
   return new SubzeroError(
     'invalid_argument',
@@ -254,9 +293,18 @@ function diverged(step: number, indices: readonly number[], loss: number): Subze
   );
 }
 
-/** The most rows that a batch can have under one probe: the longest examples, drawn again and again. */
-function mostRows(examples: readonly TokenizedExample[], batchSize: number): number {
-  return batchSize * examples.reduce((most, example) => Math.max(most, exampleRows(example)), 0);
+/** Rows of a pass over validation data: enough to fill most adapters. */
+const evaluationRowsAtLeast = 1024;
+
+/** The most rows that a pass can use: a batch of the longest examples under all probes, or an evaluation. */
+function rowsToReserve({ examples, validation, configuration, optimizer }: OpenRun): number {
+  const step = configuration.batchSize * longest(examples) * optimizer.probesAtOnce;
+  return validation.length === 0 ? step : Math.max(step, evaluationRowsAtLeast, longest(validation));
+}
+
+/** Rows of the largest example. */
+function longest(examples: readonly TokenizedExample[]): number {
+  return examples.reduce((most, example) => Math.max(most, exampleRows(example)), 0);
 }
 
 /** Bytes of activations that a pass over so many rows takes: residual, its norm, q, k, v, their mix, gate and up. */

@@ -8,11 +8,11 @@ import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import { type ExampleTargets, exampleRows, packExamples, positionRows, slideRanges } from '../model/batch.ts';
 import { forward, widestActivation } from '../model/forward.ts';
-import { scoreTargets } from '../model/head.ts';
+import { scoreTargets, scoreTargetsScratch } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
 import type { OperationContext } from '../ops/context.ts';
 import type { Probes } from '../ops/probes.ts';
-import { NamedBuffers } from '../tensor/named-buffers.ts';
+import { NamedBuffers, namedBufferBytes } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 
@@ -22,6 +22,28 @@ export interface ExampleScore {
   logprobs: number[];
   /** Scored tokens per continuation. */
   counts: number[];
+}
+
+/** What passes over some examples need, at most. */
+export interface PassShape {
+  /** Rows of the largest example under one probe. */
+  largest: number;
+  /** Label rows per row, and scored tokens per row. */
+  labelsPerRow: number;
+  targetsPerRow: number;
+}
+
+/** The shape of any passes over these examples, however they are packed. */
+export function passShape(examples: Iterable<TokenizedExample>): PassShape {
+  const shape: PassShape = { largest: 0, labelsPerRow: 0, targetsPerRow: 0 };
+  for (const example of examples) {
+    const { batch } = packExamples([example]);
+    const rows = batch.ids.length;
+    shape.largest = Math.max(shape.largest, rows);
+    shape.labelsPerRow = Math.max(shape.labelsPerRow, batch.labelRows.length / rows);
+    shape.targetsPerRow = Math.max(shape.targetsPerRow, batch.targets.length / 2 / rows);
+  }
+  return shape;
 }
 
 /** Where the probes of a step come from, some at a time. */
@@ -49,15 +71,43 @@ export class Scorer {
   /**
    * Reserves memory for passes of up to so many rows in all, so that none is allocated later.
    * @param rows at most {@link maxRows} are reserved
+   * @param shape of the examples to come
    */
-  reserve(rows: number): void {
+  reserve(rows: number, shape: PassShape): void {
     this.#reserved = Math.max(this.#reserved, Math.min(rows, this.maxRows));
     this.#workspace.reserve(this.#reserved);
+    for (const [name, bytes] of this.#inputs(this.#reserved, shape)) this.#buffers.ensure(name, bytes);
   }
 
   /** Bytes of activations held. */
   get activationBytes(): number {
     return this.#workspace.bytes;
+  }
+
+  /** Bytes of inputs, logits and results held. */
+  get scratchBytes(): number {
+    return this.#buffers.bytes;
+  }
+
+  /** Bytes of {@link scratchBytes} behind {@link reserve}. */
+  scratchBytesFor(rows: number, shape: PassShape): number {
+    return this.#inputs(rows, shape).reduce((sum, [, bytes]) => sum + namedBufferBytes(bytes), 0);
+  }
+
+  /** The most bytes that a pass over so many rows uploads or writes under each name. */
+  #inputs(rows: number, { labelsPerRow, targetsPerRow }: PassShape): [string, number][] {
+    const labels = Math.ceil(rows * labelsPerRow);
+    const targets = Math.ceil(rows * targetsPerRow);
+    const windows = this.#model.configuration.windows.some((width) => width !== undefined);
+    return [
+      ['ids', rows * 4],
+      ['positions', rows * 4],
+      ['ranges', rows * 16],
+      ...(windows ? [['window ranges', rows * 16] satisfies [string, number]] : []),
+      ['label rows', labels * 4],
+      ['targets', targets * 8],
+      ...scoreTargetsScratch(this.#model, labels, targets),
+    ];
   }
 
   /**
@@ -178,7 +228,7 @@ function scoreOf(example: ExampleTargets, logprob: (target: number) => number): 
 /** The mean of the losses of a batch and what it was made of; parts of a batch add up. */
 export interface BatchLoss {
   loss: number;
-  /** Share of examples whose best option is right; null for completions. */
+  /** Share of the examples with options whose best one is right; null where none has options. */
   accuracy: number | null;
   /** Scored tokens. */
   tokens: number;
@@ -186,7 +236,8 @@ export interface BatchLoss {
 
 /**
  * The loss of docs/method.md, "Loss". Options: cross-entropy over the options' mean token log-probabilities, mean over the examples.
- * Completions: mean over all scored tokens of the batch.
+ * Completions: mean over all scored tokens of the batch. Where a batch has both, each mean counts by its number of examples, and the
+ * accuracy is that of the options.
  */
 export function batchLoss(examples: readonly TokenizedExample[], scores: readonly ExampleScore[]): BatchLoss {
   let optionLoss = 0;
@@ -194,6 +245,7 @@ export function batchLoss(examples: readonly TokenizedExample[], scores: readonl
   let correct = 0;
   let completionLoss = 0;
   let completionTokens = 0;
+  let completionExamples = 0;
   let tokens = 0;
   for (const [index, example] of examples.entries()) {
     const { logprobs, counts } = scores[index]!;
@@ -201,6 +253,7 @@ export function batchLoss(examples: readonly TokenizedExample[], scores: readonl
     if (example.kind === 'completion') {
       completionLoss -= logprobs[0]!;
       completionTokens += counts[0]!;
+      completionExamples++;
       continue;
     }
     const means = logprobs.map((logprob, option) => logprob / counts[option]!);
@@ -211,6 +264,8 @@ export function batchLoss(examples: readonly TokenizedExample[], scores: readonl
     const best = means.indexOf(highest);
     if (example.correct ? example.correct.includes(best) : best === example.label) correct++;
   }
-  if (completionTokens > 0) return { loss: completionLoss / completionTokens, accuracy: null, tokens };
-  return { loss: optionLoss / optionExamples, accuracy: correct / optionExamples, tokens };
+  const completionMean = completionExamples === 0 ? 0 : completionLoss / completionTokens;
+  if (optionExamples === 0) return { loss: completionMean, accuracy: null, tokens };
+  const loss = (optionLoss + completionMean * completionExamples) / examples.length;
+  return { loss, accuracy: correct / optionExamples, tokens };
 }

@@ -354,10 +354,7 @@ describe('GPU memory', () => {
       if (event.type === 'step') live.push((await engine.info()).memory.liveBytes);
     }
     expect(live.length).toBe(200);
-    expect(new Set(live.slice(1, 50)).size).toBe(1);
-    // Evaluations have label rows of their own; after the first of them nothing is added any more.
-    expect(new Set(live.slice(50)).size).toBe(1);
-    expect(live.at(-1)! - live[1]!).toBeLessThanOrEqual(64 * 1024);
+    expect(new Set(live.slice(1)).size).toBe(1);
   });
 
   test('is given back after training, serving and failing', async () => {

@@ -5,7 +5,7 @@ import { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainEvent } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import type { TrainConfiguration } from '../../src/train/configuration.ts';
-import { readMetrics } from '../../src/train/metrics.ts';
+import { type MetricsRecord, readMetrics } from '../../src/train/metrics.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 import { collect, ofType, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
 
@@ -40,6 +40,7 @@ async function train(configuration: Partial<TrainConfiguration> = {}, stopAfter 
 const resume = (run: string, steps?: number): Promise<TrainEvent[]> =>
   collect(engine.train({ resume: run, ...(steps === undefined ? {} : { steps }) }));
 
+const metricsOf = (run: string) => readMetrics(join(run, 'metrics.jsonl'));
 const journalFile = (run: string) => join(run, 'journal.subzero');
 
 async function exported(run: string, step?: number): Promise<Uint8Array> {
@@ -107,6 +108,29 @@ describe('a resumed run', () => {
     await expectSame(run, whole);
   });
 
+  test('remembers a new number of steps when that is interrupted too', async () => {
+    const run = await train({ steps: 7 });
+    for await (const event of engine.train({ resume: run, steps: 12 })) {
+      if (event.type === 'step' && event.step === 9) break;
+    }
+    const events = await resume(run);
+    expect(events[0]).toMatchObject({ step: 9, steps: 12 });
+    expect(events.at(-1)).toMatchObject({ step: 12, outcome: 'finished' });
+    await expectSame(run, whole);
+
+    writeFileSync(join(run, 'changes.json'), '{"steps": "many"}');
+    const error = await failure(resume(run));
+    expect(error.code).toBe('invalid_data');
+    expect(error.message).toContain('changes.json');
+  });
+
+  // A refused number must not stay behind.
+  test('forgets a number of steps that it cannot have', async () => {
+    const run = await train({ steps: 7 });
+    expect((await failure(resume(run, 5))).code).toBe('invalid_argument');
+    expect((await resume(run))[0]).toMatchObject({ step: 7, steps: 7 });
+  });
+
   test('that has finished has nothing to do', async () => {
     const run = await train({ steps: 3 });
     const before = readFileSync(journalFile(run));
@@ -128,11 +152,69 @@ describe('a resumed run', () => {
     expect(lines.map(({ step, loss }) => [step, loss])).toEqual(expected.map(({ step, loss }) => [step, loss]));
   });
 
-  test('survives lost metrics', async () => {
+  test('has its lost metrics again, as far as the journal knows them', async () => {
     const run = await train({}, 7);
     rmSync(join(run, 'metrics.jsonl'));
     await resume(run);
     await expectSame(run, whole);
+    const lines = await metricsOf(run);
+    const expected = await metricsOf(whole);
+    const known = (line: MetricsRecord) => [line.step, line.steps, line.learningRate, line.projectedGradient];
+    expect(lines.map(known)).toEqual(expected.map(known));
+    expect(lines.map(({ loss }) => Math.fround(Number(loss)))).toEqual(
+      expected.map(({ loss }) => Math.fround(Number(loss))),
+    );
+    expect(lines.slice(0, 7).map(({ trainedTokens }) => trainedTokens)).toEqual(
+      expected.slice(0, 7).map(({ trainedTokens }) => trainedTokens),
+    );
+    expect(lines.map(({ accuracy }) => accuracy === null)).toEqual(lines.map(({ step }) => step <= 7));
+  });
+
+  describe('killed', () => {
+    const settings = { steps: 10, evaluateEvery: 4 } as const;
+    const request = (out: string) => ({
+      ...{ model, data: { file }, validation: { file }, out },
+      configuration: { ...quick, ...settings },
+    });
+    /** What an undisturbed run shows; times aside. */
+    const shown = (lines: readonly object[]) =>
+      lines.map((line) => {
+        const { type, step, loss } = line as MetricsRecord;
+        return [type, step, Math.fround(Number(loss))];
+      });
+    let undisturbed: string;
+    beforeAll(async () => {
+      undisturbed = join(temporaryFolder(), 'run');
+      await collect(engine.train(request(undisturbed)));
+    });
+
+    // Lines of an undisturbed run: steps 1 to 4, evaluation, 5 to 8, evaluation, 9, 10, evaluation.
+    test.each([
+      { moment: 'before the evaluation of step 4', steps: 4, lines: 4 },
+      { moment: 'between the record of step 4 and its line', steps: 4, lines: 3 },
+      { moment: 'in the middle of a line', steps: 4, lines: 3, rest: '{"type":"st' },
+      { moment: 'behind the evaluation of step 4', steps: 4, lines: 5 },
+      { moment: 'between the record of step 6 and its line', steps: 6, lines: 6 },
+      { moment: 'before the evaluation of the last step', steps: 10, lines: 12 },
+      { moment: 'between the record of the last step and its line', steps: 10, lines: 11 },
+      { moment: 'at its very end', steps: 10, lines: 13 },
+    ])('$moment, it has the metrics and events of an undisturbed run', async ({ steps, lines, rest = '' }) => {
+      const run = join(temporaryFolder(), 'run');
+      cpSync(undisturbed, run, { recursive: true });
+      const size = readFileSync(journalFile(run)).length;
+      truncateSync(journalFile(run), size - (10 - steps) * 20);
+      const expected = await metricsOf(undisturbed);
+      const kept = expected.slice(0, lines).map((line) => `${JSON.stringify(line)}\n`);
+      writeFileSync(join(run, 'metrics.jsonl'), kept.join('') + rest);
+
+      const events = await resume(run);
+      expect(shown(await metricsOf(run))).toEqual(shown(expected));
+      // A step that is in the journal is done; what was not yet evaluated is.
+      const from = expected.findIndex(({ type, step }, i) => i >= lines && (type === 'evaluation' || step > steps));
+      const fromHere = from < 0 ? [] : expected.slice(from);
+      expect(shown(events.filter(({ type }) => type === 'step' || type === 'evaluation'))).toEqual(shown(fromHere));
+      await expectSame(run, undisturbed);
+    });
   });
 
   // A record of one query has 20 bytes.

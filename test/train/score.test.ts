@@ -6,7 +6,7 @@ import type { TokenizedExample } from '../../src/data/example.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { Model } from '../../src/model/model.ts';
-import { batchLoss, type ExampleScore, Scorer } from '../../src/train/score.ts';
+import { batchLoss, type ExampleScore, passShape, Scorer } from '../../src/train/score.ts';
 import { Random, testSeed, withSeed } from '../support/random.ts';
 import { norm, relativeError } from '../support/zo/compare.ts';
 import { continuationLogprobs, logprob64 } from '../support/zo/float64-decoder.ts';
@@ -104,9 +104,14 @@ describe('log-probabilities', () => {
 
   test('rows are counted, memory is reserved once, an example that cannot fit is refused', async () => {
     await withModel(modelDirectory('llama-tiny'), 24, async (model, scorer) => {
-      scorer.reserve(1_000_000);
       const fits = optionsExample([1, 2, 3, 4], [[5, 6], [7]], 0);
+      const shape = passShape([fits]);
+      expect(shape).toEqual({ largest: 5, labelsPerRow: 2 / 5, targetsPerRow: 3 / 5 });
+      scorer.reserve(1_000_000, shape);
+      const scratch = scorer.scratchBytes;
+      expect(scratch).toBe(scorer.scratchBytesFor(24, shape));
       await scorer.score([fits, fits, fits], model.plainProbes);
+      expect(scorer.scratchBytes).toBe(scratch);
       expect(scorer.rows).toBe(15);
       await scorer.score([fits, fits, fits, fits], model.plainProbes);
       const bytes = scorer.activationBytes;
@@ -278,5 +283,16 @@ describe('batchLoss', () => {
       ],
     );
     expect(result).toEqual({ loss: 7 / 4, accuracy: null, tokens: 4 });
+  });
+
+  test('both in a batch: the mean of each kind, by its number of examples', () => {
+    const completion: TokenizedExample = { ...options(0), kind: 'completion' };
+    const scores = [score(-1, -3), { logprobs: [-4], counts: [2] }, { logprobs: [-3], counts: [1] }];
+    const batch = [options(1), completion, completion];
+    const { loss, accuracy, tokens } = batchLoss(batch, scores);
+    const alone = batchLoss(batch.slice(0, 1), scores);
+    expect(loss).toBeCloseTo((alone.loss + 2 * (7 / 3)) / 3, 14);
+    expect(accuracy).toBe(alone.accuracy);
+    expect(tokens).toBe(alone.tokens + 3);
   });
 });

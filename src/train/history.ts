@@ -1,0 +1,63 @@
+/**
+ * What a run has to show of its steps so far: the metrics of the steps that its journal holds, made whole where the process ended
+ * between a step's record and its line.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import type { StepRecord } from '../zo/journal.ts';
+import { type MetricsRecord, type MetricsWriter, readMetrics, truncateMetrics } from './metrics.ts';
+
+/**
+ * Cuts a metrics file to the steps of the journal.
+ * @returns its lines; none if there is no file
+ * @throws SubzeroError `io`, or `invalid_data` that names the line
+ */
+export async function takeUpMetrics(file: string, lastStep: number): Promise<MetricsRecord[]> {
+  await truncateMetrics(file, lastStep);
+  try {
+    return await readMetrics(file);
+  } catch (error) {
+    if (error instanceof SubzeroError && error.code === 'not_found') return [];
+    throw error;
+  }
+}
+
+/**
+ * Appends the lines of steps that the journal holds and the metrics lack. They say what the journal knows; accuracy and times are `null`.
+ *
+ * @param lines the metrics as they are
+ * @param records the journal's
+ * @param rowsOf rows of a step's batch, which `trainedTokens` counts. @see TrainEvent
+ */
+export async function restoreLines(
+  writer: MetricsWriter,
+  lines: readonly MetricsRecord[],
+  records: readonly StepRecord[],
+  { steps, rowsOf }: { steps: number; rowsOf: (step: number) => number },
+): Promise<void> {
+  const last = lines.findLast(({ type }) => type === 'step');
+  let trainedTokens = Number(last?.trainedTokens ?? 0);
+  for (const { step, loss, learningRate, projectedGradients } of records.slice(last?.step ?? 0)) {
+    trainedTokens += rowsOf(step - 1);
+    await writer.append({
+      type: 'step',
+      step,
+      steps,
+      loss,
+      accuracy: null,
+      projectedGradient: projectedGradients.reduce((sum, rho) => sum + rho, 0) / projectedGradients.length,
+      learningRate,
+      tokensPerSecond: null,
+      elapsedSeconds: null,
+      etaSeconds: null,
+      trainedTokens,
+    });
+  }
+}
+
+/** The last step at which the metrics have an evaluation; −1 if there is none. */
+export function lastEvaluation(lines: readonly MetricsRecord[]): number {
+  return lines.findLast(({ type }) => type === 'evaluation')?.step ?? -1;
+}
