@@ -1,7 +1,7 @@
 // RMSNorm and LayerNorm over rows: y = (x − mean) / sqrt(variance + ε) · gain (+ shift); RMS leaves the mean out.
 //
-// x, y: [rows, width] f32, two buffers. gain and shift live in the (perturbed) state at
-// gain_offset / shift_offset + probe · state_stride, the probe being row / rows_per_probe. One workgroup a row; two passes
+// x, y: [rows, width] f32, two buffers. gain and shift lie, in buffers of their own, at gain_offset + probe · gain_stride (and alike), the
+// probe being row / rows_per_probe; a stride is 0 where all probes share the vector. One workgroup a row; two passes
 // over x, the second for the centred squares, because E[x²] − E[x]² cancels in f32.
 
 struct Parameters {
@@ -9,15 +9,17 @@ struct Parameters {
   width: u32,
   rows_per_probe: u32,
   gain_offset: u32,
+  gain_stride: u32,
   shift_offset: u32,
-  state_stride: u32,
+  shift_stride: u32,
   epsilon: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> state: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> gain: array<f32>;
+@group(0) @binding(2) var<storage, read> shift: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<uniform> parameters: Parameters;
 
 var<workgroup> partial: array<f32, 64>;
 
@@ -53,14 +55,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     squares = fma(centred, centred, squares);
   }
   let scale = inverseSqrt(workgroup_sum(squares, lane) / f32(parameters.width) + parameters.epsilon);
-  let probe = (row / parameters.rows_per_probe) * parameters.state_stride;
+  let probe = row / parameters.rows_per_probe;
+  let gain_start = parameters.gain_offset + probe * parameters.gain_stride;
+  let shift_start = parameters.shift_offset + probe * parameters.shift_stride;
   for (var i = lane; i < parameters.width; i += 64u) {
     var value = (x[start + i] - mean) * scale;
     if (HAS_GAIN) {
-      value *= state[parameters.gain_offset + probe + i];
+      value *= gain[gain_start + i];
     }
     if (HAS_SHIFT) {
-      value += state[parameters.shift_offset + probe + i];
+      value += shift[shift_start + i];
     }
     y[start + i] = value;
   }

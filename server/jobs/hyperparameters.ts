@@ -11,6 +11,7 @@ import {
   defaultsOf,
   type OptimizerName,
   resolveConfiguration,
+  type SettingValue,
   type TrainConfiguration,
 } from '../../src/train/configuration.ts';
 import { ApiError, invalid } from '../errors.ts';
@@ -28,11 +29,11 @@ export function wireName(setting: Setting): string {
 }
 
 /** The resolved configuration under its names on the wire. */
-export function toWire(configuration: TrainConfiguration): Record<string, string | number | boolean> {
+export function toWire(configuration: TrainConfiguration): Record<string, SettingValue> {
   return Object.fromEntries(settings.map((setting) => [wireName(setting), configuration[setting]]));
 }
 
-export type HyperparameterValue = string | number | boolean | null | undefined;
+export type HyperparameterValue = string | number | boolean | readonly string[] | null | undefined;
 
 export interface MethodRequest {
   type: 'zeroth_order' | 'supervised';

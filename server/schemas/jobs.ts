@@ -6,7 +6,7 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import { defaultConfiguration } from '../../src/train/configuration.ts';
+import { defaultConfiguration, longestItem, mostItems, type SettingValue } from '../../src/train/configuration.ts';
 import { settings, wireName } from '../jobs/hyperparameters.ts';
 import { listOf, modelName, pageQuery, queryInteger, resourceId, seed } from './common.ts';
 import {
@@ -24,13 +24,19 @@ const multiplier = z.union([auto, z.number().gt(0).max(1e6)]).nullish();
 
 /** A setting of training, of the type that its default has. */
 export function settingSchema(
-  value: string | number | boolean,
-): z.ZodType<string | number | boolean | null | undefined> {
-  const expected = `expected a ${typeof value} or "auto"`;
-  const kind = { string: z.string().max(64), number: z.number(), boolean: z.boolean() }[
-    typeof value as 'string' | 'number' | 'boolean'
-  ];
-  return z.union([kind, auto], { error: expected }).nullish().openapi({ default: value });
+  value: SettingValue,
+): z.ZodType<string | number | boolean | readonly string[] | null | undefined> {
+  const type = Array.isArray(value) ? 'list of strings' : (typeof value as 'string' | 'number' | 'boolean');
+  const kind = {
+    string: z.string().max(64),
+    number: z.number(),
+    boolean: z.boolean(),
+    'list of strings': z.array(z.string().min(1).max(longestItem)).max(mostItems),
+  }[type];
+  return z
+    .union([kind, auto], { error: `expected a ${type} or "auto"` })
+    .nullish()
+    .openapi({ default: value });
 }
 
 const zerothOrderHyperparameters = z
@@ -83,7 +89,7 @@ export const jobRequest = z
   })
   .openapi('FineTuningJobRequest');
 
-export const hyperparameterValue = z.union([z.string(), z.number(), z.boolean()]);
+export const hyperparameterValue = z.union([z.string(), z.number(), z.boolean(), z.array(z.string()).readonly()]);
 
 export const job = z
   .object({

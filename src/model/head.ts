@@ -8,6 +8,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { OperationContext } from '../ops/context.ts';
 import { product, project } from '../ops/linear.ts';
+import { weightScaleOf } from '../ops/probes.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
@@ -83,7 +84,7 @@ function recordLogits(
       yStride: layout.stride,
       columnStart: layout.column,
       rowsPerProbe: hidden.rows / context.probes.count,
-      weightScale: context.probes.weightScale,
+      weightScale: weightScaleOf(context.probes, weight.name),
     },
   );
 }

@@ -10,7 +10,7 @@ import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { OperationContext } from './context.ts';
 import { rowSlices } from './dense.ts';
-import { type DenseNoise, directionNumber, paddedRank } from './probes.ts';
+import { type DenseNoise, directionNumber, paddedRank, weightScaleOf } from './probes.ts';
 
 /**
  * @param ids one u32 per row of a probe; all probes look up the same ids
@@ -28,7 +28,7 @@ export function embed(
   const { gpu, workspace, probes } = context;
   const factors = probes.factors.get(weight.name);
   const y = addTo ?? workspace.take(rows, weight.columns);
-  if (probes.dense) {
+  if (probes.dense?.tensors.has(weight.name)) {
     embedDense(context, probes.dense, ids, rows, weight, y, addTo !== undefined);
     return y;
   }
@@ -58,7 +58,7 @@ export function embed(
         state_offset: factors?.stateOffset ?? 0,
         state_stride: probes.stateStride,
         scale: factors?.scale ?? 0,
-        weight_scale: probes.weightScale,
+        weight_scale: weightScaleOf(probes, weight.name),
       },
       spread(rows),
     );

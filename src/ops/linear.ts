@@ -11,7 +11,7 @@ import type { Activation } from '../tensor/workspace.ts';
 import { type OperationContext, perElement } from './context.ts';
 import { perturbedWeight } from './dense.ts';
 import { chooseMatmul, type MatmulVariant, matmulDescriptions } from './matmul-variants.ts';
-import { type LowRankFactors, paddedRank } from './probes.ts';
+import { type LowRankFactors, paddedRank, type VectorPlace, vectorOf, weightScaleOf } from './probes.ts';
 
 /** What follows the product, fused into its last step. */
 export type MatmulActivation = 'none' | 'relu' | 'gelu' | 'gelu-tanh' | 'silu';
@@ -59,7 +59,7 @@ export interface MatmulLaunch {
   outputRow: number;
   columns: number;
   side?: { q: GpuBuffer; u: GpuBuffer; rank: number };
-  bias?: { buffer: GpuBuffer; offset: number; stride: number };
+  bias?: VectorPlace;
   y: GpuBuffer;
   yStride: number;
   columnStart: number;
@@ -112,7 +112,7 @@ export function matmul(
 /** Records a product with a weight as the probe of each row sees it. @param launch over all rows of x */
 export function product(context: OperationContext, weight: Weight, flags: MatmulFlags, launch: MatmulLaunch): void {
   const { dense } = context.probes;
-  if (!dense) {
+  if (!dense?.tensors.has(weight.name)) {
     matmul(context, flags, launch);
     return;
   }
@@ -185,7 +185,7 @@ export function linear(
   const { workspace, probes } = context;
   const factors = probes.factors.get(weight.name);
   const q = factors ? project(context, x, factors) : undefined;
-  const biasOffset = options.bias === undefined ? undefined : probes.vectors.get(options.bias);
+  const bias = vectorOf(probes, options.bias);
   const y = options.addTo ?? workspace.take(x.rows, weight.rows);
   for (const part of weight.parts) {
     product(
@@ -194,7 +194,7 @@ export function linear(
       {
         storage: weight.storage,
         activation: options.activation ?? 'none',
-        hasBias: biasOffset !== undefined,
+        hasBias: bias !== undefined,
         accumulate: options.addTo !== undefined,
       },
       {
@@ -204,14 +204,12 @@ export function linear(
         outputRow: part.rowStart,
         columns: part.rowCount,
         ...(factors && q ? { side: { q: q.buffer, u: factors.u, rank: factors.rank } } : {}),
-        ...(biasOffset === undefined
-          ? {}
-          : { bias: { buffer: probes.state, offset: biasOffset, stride: probes.stateStride } }),
+        ...(bias ? { bias } : {}),
         y: y.buffer,
         yStride: weight.rows,
         columnStart: part.rowStart,
         rowsPerProbe: x.rows / probes.count,
-        weightScale: probes.weightScale,
+        weightScale: weightScaleOf(probes, weight.name),
       },
     );
   }

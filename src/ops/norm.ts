@@ -7,6 +7,7 @@
 import { spread } from '../gpu/recorder.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { OperationContext } from './context.ts';
+import { vectorOf } from './probes.ts';
 
 export interface NormOptions {
   kind: 'rms' | 'layer';
@@ -26,8 +27,8 @@ export function norm(context: OperationContext, x: Activation, options: NormOpti
   const { gpu, workspace, probes } = context;
   const width = options.groupWidth ?? x.columns;
   const rows = (x.rows * x.columns) / width;
-  const gain = options.gain === undefined ? undefined : probes.vectors.get(options.gain);
-  const shift = options.shift === undefined ? undefined : probes.vectors.get(options.shift);
+  const gain = vectorOf(probes, options.gain);
+  const shift = vectorOf(probes, options.shift);
   const y = workspace.take(x.rows, x.columns);
   gpu.recorder.dispatch(
     gpu.kernel({
@@ -38,14 +39,15 @@ export function norm(context: OperationContext, x: Activation, options: NormOpti
         HAS_SHIFT: shift !== undefined,
       },
     }),
-    [x.buffer, probes.state, y.buffer],
+    [x.buffer, gain?.buffer ?? gpu.unused, shift?.buffer ?? gpu.unused, y.buffer],
     {
       rows,
       width,
       rows_per_probe: rows / probes.count,
-      gain_offset: gain ?? 0,
-      shift_offset: shift ?? 0,
-      state_stride: probes.stateStride,
+      gain_offset: gain?.offset ?? 0,
+      gain_stride: gain?.stride ?? 0,
+      shift_offset: shift?.offset ?? 0,
+      shift_stride: shift?.stride ?? 0,
       epsilon: options.epsilon,
     },
     spread(rows),

@@ -59,7 +59,7 @@ export interface DenseNoise {
   /** (scale, query) of all points of the step on the GPU, and which of them is the first of this pass. */
   table: GpuBuffer;
   firstProbe: number;
-  /** By weight name; every weight has an entry. */
+  /** By weight name; a weight without an entry does not train and is read as it is stored. */
   tensors: ReadonlyMap<string, DenseTensor>;
   /** Where rows of perturbed weights are made, f32. */
   scratch: GpuBuffer;
@@ -76,8 +76,31 @@ export interface Probes {
   factors: ReadonlyMap<string, LowRankFactors>;
   /** Dense noise on the weights, besides the factors. */
   dense?: DenseNoise;
-  /** Factor on every base weight matrix (decoupled weight decay since the last fold); 1 otherwise. */
+  /** Factor on every base weight that has factors (decoupled weight decay since the last fold); 1 otherwise. */
   weightScale: number;
   /** Offsets of the 1-D parameters in the state by name, in elements. */
   vectors: ReadonlyMap<string, number>;
+  /** 1-D parameters that do not train: one copy that all probes share. */
+  frozen?: { state: GpuBuffer; vectors: ReadonlyMap<string, number> };
+}
+
+/** Where a 1-D parameter lies: at `offset` + probe · `stride`, in elements. */
+export interface VectorPlace {
+  buffer: GpuBuffer;
+  offset: number;
+  stride: number;
+}
+
+/** Where the probes find a 1-D parameter; `undefined` if the model has none of this name. */
+export function vectorOf(probes: Probes, name: string | undefined): VectorPlace | undefined {
+  if (name === undefined) return undefined;
+  const offset = probes.vectors.get(name);
+  if (offset !== undefined) return { buffer: probes.state, offset, stride: probes.stateStride };
+  const frozen = probes.frozen?.vectors.get(name);
+  return frozen === undefined ? undefined : { buffer: probes.frozen!.state, offset: frozen, stride: 0 };
+}
+
+/** The factor on a base weight. */
+export function weightScaleOf(probes: Probes, name: string): number {
+  return probes.factors.has(name) ? probes.weightScale : 1;
 }

@@ -25,6 +25,8 @@ export interface TrainConfiguration {
   optimizer: OptimizerName;
   /** Which parameters train. */
   scheme: SchemeName;
+  /** Scheme `full`: patterns over the checkpoint's names, see tuning/patterns.ts; none = all. */
+  parameters: readonly string[];
   steps: number;
   /** Examples per step, drawn with replacement by (seed, step). */
   batchSize: number;
@@ -63,10 +65,14 @@ export interface TrainConfiguration {
   maxRows: number;
 }
 
+/** What a setting can be. */
+export type SettingValue = TrainConfiguration[keyof TrainConfiguration];
+
 /** The defaults of SubZero; other optimisers differ in some, see {@link defaultsOf}. */
 export const defaultConfiguration: TrainConfiguration = {
   optimizer: 'subzero',
   scheme: 'full',
+  parameters: [],
   steps: 1000,
   batchSize: 16,
   learningRate: 1e-6,
@@ -126,6 +132,11 @@ const bounds: Partial<Record<keyof TrainConfiguration, { min: number; max: numbe
   maxRows: { min: 16, max: 1_048_576, integer: true },
 };
 
+/** Settings that are lists of names or patterns, their most items, and the characters of the longest. */
+const lists: readonly (keyof TrainConfiguration)[] = ['parameters'];
+export const mostItems = 64;
+export const longestItem = 256;
+
 const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K][] } = {
   optimizer: Object.keys(ownDefaults) as OptimizerName[],
   scheme: ['full'],
@@ -159,6 +170,17 @@ export function resolveConfiguration(partial: Partial<TrainConfiguration>): Trai
     }
     if (bound.integer && !Number.isInteger(value)) {
       throw new SubzeroError('invalid_argument', `${key} must be a whole number; got ${value}`, { parameter: key });
+    }
+  }
+  for (const key of lists) {
+    const value: unknown = configuration[key];
+    const fits = (item: unknown) => typeof item === 'string' && item.length > 0 && item.length <= longestItem;
+    if (!Array.isArray(value) || value.length > mostItems || !value.every(fits)) {
+      throw new SubzeroError(
+        'invalid_argument',
+        `${key} must be a list of at most ${mostItems} texts of 1 to ${longestItem} characters; got ${JSON.stringify(value)}`,
+        { parameter: key },
+      );
     }
   }
   for (const [key, allowed] of Object.entries(choices)) {

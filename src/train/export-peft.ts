@@ -12,6 +12,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import { bytesToF32, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import type { Weight } from '../tensor/weight.ts';
@@ -74,6 +75,13 @@ export async function writePeftAdapter(
       saved.add(module);
       add(`${prefix}${name}`, [values.length], values);
     }
+  }
+  if (ranks.size === 0) {
+    throw new SubzeroError(
+      'unsupported',
+      'the run trains no linear layer, which an adapter is about; export as safetensors',
+      { parameter: 'format' },
+    );
   }
   const rank = Math.max(...ranks.values());
   const config = {

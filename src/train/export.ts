@@ -67,7 +67,7 @@ export async function exportRun(
       }
       return await writePeftAdapter(restored, optimizer, request.out);
     }
-    const vectors = await optimizer.vectorValues();
+    const vectors = new Map([...model.vectors, ...(await optimizer.vectorValues())]);
     optimizer.foldAll();
     const storage = [...model.weights.values()][0]!.storage;
     const tensors: TensorToWrite[] = [];

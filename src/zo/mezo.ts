@@ -15,12 +15,13 @@ import { type RowSlice, rowSlices, scratchCopies } from '../ops/dense.ts';
 import { type DenseTensor, type DirectionKind, directionNumber, type Probes } from '../ops/probes.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
+import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { vectorThreshold, weightThresholds } from './magnitude.ts';
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
 import { keyOfSeed, tensorId } from './philox.ts';
 import { measure, probePoints, valuesPerQuery } from './probe-points.ts';
 import { Coefficients, type StepApplier } from './replay.ts';
-import { checkIdentities, TrainedState } from './trained-state.ts';
+import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
 
 /** Most bytes of perturbed weights that exist at a time. */
 const scratchBytes = 64 * 1024 * 1024;
@@ -41,30 +42,36 @@ export class Mezo implements ZerothOrderOptimizer {
   readonly #shape: GpuBuffer | undefined;
   readonly #weights: readonly { weight: Weight; dense: DenseTensor }[];
   readonly #tensors: ReadonlyMap<string, DenseTensor>;
+  readonly #frozen: Probes['frozen'];
   readonly #scratch: GpuBuffer;
   readonly #coefficients: Coefficients;
   readonly #applier: StepApplier;
 
-  /** Measures what a mask needs, then reserves the state. The model's weights change at each update. */
-  static async create(model: Model, configuration: TrainConfiguration): Promise<Mezo> {
-    const weights = [...model.weights.values()];
+  /** Measures what a mask needs, then reserves the state. The weights that train change at each update. */
+  static async create(
+    model: Model,
+    configuration: TrainConfiguration,
+    tuning: Tuning = wholeModel(model),
+  ): Promise<Mezo> {
+    const weights = [...tuning.weights.values()];
     // From the base weights alone: a replay, which starts from them too, finds the same.
     const thresholds =
       configuration.optimizer === 'sparse-mezo'
         ? await weightThresholds(model.gpu, weights, configuration.sparsity)
         : weights.map(() => 0);
-    return new Mezo(model, configuration, thresholds);
+    return new Mezo(model, configuration, tuning, thresholds);
   }
 
-  private constructor(model: Model, configuration: TrainConfiguration, thresholds: readonly number[]) {
+  private constructor(model: Model, configuration: TrainConfiguration, tuning: Tuning, thresholds: readonly number[]) {
     const gpu = model.gpu;
     this.#gpu = gpu;
     this.#configuration = configuration;
     this.#seed = keyOfSeed(configuration.seed);
     this.#direction = directionOf[configuration.optimizer as keyof typeof directionOf];
-    checkIdentities([...model.vectors.keys(), ...model.weights.keys()]);
+    const { weights, vectors } = tuning;
+    checkIdentities([...vectors.keys(), ...weights.keys()]);
     const curved = this.#direction === 'curved';
-    this.#weights = [...model.weights.values()].map((weight, index) => {
+    this.#weights = [...weights.values()].map((weight, index) => {
       const dense: DenseTensor = { tensor: tensorId(weight.name), threshold: thresholds[index]! };
       if (curved) {
         // Zeros, as H starts at 1.
@@ -73,20 +80,23 @@ export class Mezo implements ZerothOrderOptimizer {
       return { weight, dense };
     });
     this.#tensors = new Map(this.#weights.map(({ weight, dense }) => [weight.name, dense]));
-    this.#state = new TrainedState(model, {
+    this.#frozen = frozenVectors(model, tuning);
+    this.#state = new TrainedState(gpu, {
+      vectors,
       points: probePoints(configuration),
       seed: this.#seed,
       direction: this.#direction,
     });
     if (this.#direction === 'masked') {
       this.#shape = this.#state.perBlock('thresholds', ({ name }) =>
-        vectorThreshold(model.vectors.get(name)!, configuration.sparsity),
+        vectorThreshold(vectors.get(name)!, configuration.sparsity),
       );
     } else if (curved) {
       this.#shape = gpu.allocate(this.#state.size * 4, 'state', 'ln H of vectors');
     }
-    const largest = Math.max(...this.#weights.map(({ weight }) => weight.rows * weight.columns * 4 * scratchCopies));
-    const widest = Math.max(...this.#weights.map(({ weight }) => weight.columns * 4 * scratchCopies));
+    // A few bytes where no matrix trains.
+    const largest = Math.max(4, ...this.#weights.map(({ weight }) => weight.rows * weight.columns * 4 * scratchCopies));
+    const widest = Math.max(4, ...this.#weights.map(({ weight }) => weight.columns * 4 * scratchCopies));
     const most = Math.max(widest, Math.min(scratchBytes, gpu.bindingLimit));
     this.#scratch = gpu.allocate(Math.min(largest, most), 'scratch', 'perturbed weights');
     this.#coefficients = new Coefficients(gpu, configuration.queries * valuesPerQuery(configuration));
@@ -142,8 +152,9 @@ export class Mezo implements ZerothOrderOptimizer {
     };
   }
 
-  get #plain(): Pick<Probes, 'factors' | 'weightScale' | 'vectors'> {
-    return { factors: new Map(), weightScale: 1, vectors: this.#state.vectors };
+  get #plain(): Pick<Probes, 'factors' | 'weightScale' | 'vectors' | 'frozen'> {
+    const frozen = this.#frozen ? { frozen: this.#frozen } : {};
+    return { factors: new Map(), weightScale: 1, vectors: this.#state.vectors, ...frozen };
   }
 
   measure(losses: readonly number[]): Measurement {

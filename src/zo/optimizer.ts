@@ -7,6 +7,7 @@
 import type { Model } from '../model/model.ts';
 import type { Probes } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
+import { prepareTuning } from '../tuning/tuning.ts';
 import { Mezo } from './mezo.ts';
 import { SubZero } from './subzero.ts';
 
@@ -53,22 +54,26 @@ export interface ZerothOrderOptimizer {
    * @param onProgress told the number of steps applied, between submissions
    */
   replay(steps: readonly AppliedStep[], onProgress?: (done: number) => void): Promise<void>;
-  /** Brings the model's weights and {@link vectorValues} to what the run trained. The run cannot go on. */
+  /** Brings the weights that train, and {@link vectorValues}, to what the run made of them. The run cannot go on. */
   foldAll(): void;
-  /** The 1-D parameters as they stand, by name. */
+  /** The 1-D parameters that train, as they stand, by name. */
   vectorValues(): Promise<Map<string, Float32Array>>;
   destroy(): void;
 }
 
-/** The optimiser of a configuration over a freshly loaded model, whose weights it will change. */
+/**
+ * The optimiser of a configuration over a freshly loaded model, whose weights it will change.
+ * @throws SubzeroError `invalid_argument` where the configuration does not fit the model
+ */
 export async function createOptimizer(model: Model, configuration: TrainConfiguration): Promise<ZerothOrderOptimizer> {
+  const tuning = prepareTuning(model, configuration);
   switch (configuration.optimizer) {
     case 'subzero':
     case 'subzero-plus':
-      return new SubZero(model, configuration);
+      return new SubZero(model, configuration, tuning);
     case 'mezo':
     case 'sparse-mezo':
     case 'hizoo':
-      return await Mezo.create(model, configuration);
+      return await Mezo.create(model, configuration, tuning);
   }
 }

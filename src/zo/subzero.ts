@@ -16,13 +16,14 @@ import { type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
+import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { Adam } from './adam.ts';
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
 import { orthonormalise } from './orthonormal.ts';
 import { keyOfSeed, purposes } from './philox.ts';
 import { measure, probePoints } from './probe-points.ts';
 import { Coefficients, type StepApplier } from './replay.ts';
-import { checkIdentities, TrainedState } from './trained-state.ts';
+import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
 
 interface FactoredWeight {
   weight: Weight;
@@ -41,6 +42,7 @@ export class SubZero implements ZerothOrderOptimizer {
   readonly #applier: StepApplier;
   readonly #scratch: NamedBuffers;
   readonly #factorMap = new Map<string, LowRankFactors>();
+  readonly #frozen: Probes['frozen'];
   /**
    * Decoupled weight decay on the base weights since the last fold. Kept in f64: near 1 an f32 step is 6e-8, as large as the decay of
    * one step at the learning rates of this method.
@@ -50,25 +52,28 @@ export class SubZero implements ZerothOrderOptimizer {
   #period = -1;
 
   /**
-   * Reserves factors and state for every 2-D weight and 1-D parameter of the model. The model's base weights change at each fold.
+   * Reserves factors and state for the 2-D weights and 1-D parameters that train. Those weights of the model change at each fold.
    */
-  constructor(model: Model, configuration: TrainConfiguration) {
+  constructor(model: Model, configuration: TrainConfiguration, tuning: Tuning = wholeModel(model)) {
     const gpu = model.gpu;
     this.#gpu = gpu;
     this.#scratch = new NamedBuffers(gpu);
     this.#configuration = configuration;
     this.#seed = keyOfSeed(configuration.seed);
-    checkIdentities([...model.vectors.keys(), ...model.weights.keys()]);
+    const { weights, vectors } = tuning;
+    checkIdentities([...vectors.keys(), ...weights.keys()]);
     const rankOf = ({ rows, columns }: Weight): number => Math.min(configuration.rank, rows, columns);
-    this.#state = new TrainedState(model, {
-      factors: [...model.weights.values()].map((weight) => ({ name: weight.name, length: rankOf(weight) ** 2 })),
+    this.#frozen = frozenVectors(model, tuning);
+    this.#state = new TrainedState(gpu, {
+      vectors,
+      factors: [...weights.values()].map((weight) => ({ name: weight.name, length: rankOf(weight) ** 2 })),
       points: probePoints(configuration),
       seed: this.#seed,
       direction: 'plain',
     });
     for (const entry of this.#state.entries) {
       if (entry.kind === 'vector') continue;
-      const weight = model.weights.get(entry.name)!;
+      const weight = weights.get(entry.name)!;
       const rank = rankOf(weight);
       const width = paddedRank(rank);
       const factors: LowRankFactors = {
@@ -169,6 +174,7 @@ export class SubZero implements ZerothOrderOptimizer {
       factors: this.#factorMap,
       weightScale: this.#weightScale,
       vectors: this.#state.vectors,
+      ...(this.#frozen ? { frozen: this.#frozen } : {}),
     };
   }
 

@@ -1,5 +1,5 @@
 /**
- * The exact part of what trains: every 1-D parameter, and for factored optimisers every S matrix, in one f32 buffer, with the noise of a
+ * The exact part of what trains: the 1-D parameters, and for factored optimisers every S matrix, in one f32 buffer, with the noise of a
  * step's probes on it.
  *
  * @module
@@ -10,8 +10,9 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { Kernel } from '../gpu/kernel.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { Model } from '../model/model.ts';
-import { type DirectionKind, directionNumber, type ProbePoint } from '../ops/probes.ts';
+import { type DirectionKind, directionNumber, type ProbePoint, type Probes } from '../ops/probes.ts';
 import { allocateState, layOutState, type PlacedStateEntry, type StateEntry, stateBlock } from '../tensor/state.ts';
+import type { Tuning } from '../tuning/tuning.ts';
 import { tensorId } from './philox.ts';
 import { probeTable } from './probe-points.ts';
 
@@ -19,7 +20,9 @@ import { probeTable } from './probe-points.ts';
 const perturbedBytes = 256 * 1024 * 1024;
 
 export interface TrainedStateOptions {
-  /** S matrices and the like, after the model's 1-D parameters. */
+  /** 1-D parameters with their values at the start. */
+  vectors: ReadonlyMap<string, Float32Array>;
+  /** S matrices and the like, after the 1-D parameters. */
   factors?: readonly { name: string; length: number }[];
   /** All points of a step. */
   points: readonly ProbePoint[];
@@ -49,16 +52,15 @@ export class TrainedState {
   /** Offsets of the 1-D parameters by name. */
   readonly vectors: ReadonlyMap<string, number>;
 
-  /** Starts with the model's 1-D parameters and zeros elsewhere. */
-  constructor(model: Model, { factors = [], points, seed, direction }: TrainedStateOptions) {
-    const gpu = model.gpu;
+  /** Starts with the values of the 1-D parameters and zeros elsewhere. */
+  constructor(gpu: Gpu, { vectors: values, factors = [], points, seed, direction }: TrainedStateOptions) {
     this.#gpu = gpu;
     this.#seed = seed;
     this.#direction = direction;
     this.points = points;
     const layout = layOutState([
-      ...[...model.vectors].map(([name, values]): StateEntry => {
-        return { name, kind: 'vector', length: values.length, tensor: tensorId(name), trains: true };
+      ...[...values].map(([name, { length }]): StateEntry => {
+        return { name, kind: 'vector', length, tensor: tensorId(name), trains: true };
       }),
       ...factors.map(({ name, length }): StateEntry => {
         return { name, kind: 'factor', length, tensor: tensorId(name), trains: true };
@@ -74,7 +76,7 @@ export class TrainedState {
       Math.min(points.length, Math.floor(Math.min(perturbedBytes, gpu.bindingLimit) / (layout.size * 4))),
     );
     this.buffer = allocateState(gpu, layout, 'S and vectors');
-    for (const { name, offset } of vectors) this.buffer.write(model.vectors.get(name)!, offset * 4);
+    for (const { name, offset } of vectors) this.buffer.write(values.get(name)!, offset * 4);
     this.perturbed = allocateState(gpu, layout, 'perturbed state', this.probesAtOnce);
     this.#blocks = gpu.allocate(layout.blocks.byteLength, 'state', 'state blocks');
     this.#blocks.write(layout.blocks);
@@ -180,6 +182,13 @@ export class TrainedState {
   #common(step: number): { seed_low: number; seed_high: number; step: number; block_count: number } {
     return { seed_low: this.#seed[0], seed_high: this.#seed[1], step, block_count: this.blockCount };
   }
+}
+
+/** The model's own copy of its 1-D parameters, where some of them do not train. */
+export function frozenVectors(model: Model, { vectors }: Pick<Tuning, 'vectors'>): Probes['frozen'] {
+  if ([...model.vectors.keys()].every((name) => vectors.has(name))) return undefined;
+  const { state, vectors: places } = model.plainProbes;
+  return { state, vectors: places };
 }
 
 /** Two tensors with the same identity would draw the same noise. */

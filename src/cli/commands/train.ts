@@ -36,6 +36,13 @@ const settingOptions = [
     group: method,
   },
   {
+    name: 'parameters',
+    type: 'list',
+    placeholder: 'PATTERN',
+    description: 'train only parameters whose names fit, such as "*.self_attn.*"; "!*.bias" leaves out; repeatable',
+    group: method,
+  },
+  {
     name: 'steps',
     type: 'integer',
     description: 'training steps; with --resume the new total',

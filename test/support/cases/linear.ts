@@ -143,7 +143,9 @@ function prepareLinear(bed: Bed, shape: LinearShape): PreparedCase {
             const probe = Math.floor(row / rows);
             const q = factors && sideCoordinates(xData, row * inner, factors, probe);
             return Float64Array.from({ length: columns }, (_, column) => {
-              let value = weightScale * dot(xData, row * inner, matrix.values, column * inner, inner);
+              // A weight without factors does not train, nor decay.
+              const baseScale = factors ? weightScale : 1;
+              let value = baseScale * dot(xData, row * inner, matrix.values, column * inner, inner);
               if (q && factors) value += dot(q, 0, factors.u, column * rank, rank);
               if (bias) value += bias[probe]![column]!;
               value = activate(value, activation);

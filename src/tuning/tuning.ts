@@ -1,0 +1,32 @@
+/**
+ * What a run trains of a model: a scheme, as data for the optimisers.
+ *
+ * @module
+ */
+
+import type { Model } from '../model/model.ts';
+import type { Weight } from '../tensor/weight.ts';
+import type { TrainConfiguration } from '../train/configuration.ts';
+import { selectNames } from './patterns.ts';
+
+export interface Tuning {
+  /** Matrices of the model that train, by name. What is not here is only read. */
+  weights: ReadonlyMap<string, Weight>;
+  /** 1-D parameters of the model that train, as loaded, by name. */
+  vectors: ReadonlyMap<string, Float32Array>;
+}
+
+/** Every parameter of the model. */
+export function wholeModel({ weights, vectors }: Model): Tuning {
+  return { weights, vectors };
+}
+
+/**
+ * Finds what a configuration trains of a model.
+ * @throws SubzeroError `invalid_argument` that names the setting, where nothing fits it
+ */
+export function prepareTuning(model: Model, { parameters }: Pick<TrainConfiguration, 'parameters'>): Tuning {
+  const chosen = new Set(selectNames([...model.weights.keys(), ...model.vectors.keys()], parameters, 'parameters'));
+  const keep = <T>(all: ReadonlyMap<string, T>) => new Map([...all].filter(([name]) => chosen.has(name)));
+  return { weights: keep(model.weights), vectors: keep(model.vectors) };
+}
