@@ -36,8 +36,9 @@ export class Gpu {
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   readonly #bindGroupsOfBuffer = new Map<number, Set<string>>();
   #failure: SubzeroError | undefined;
-  /** Allocations and compilations that Dawn has not answered yet; they never reject, so none goes unhandled. */
-  #checks: Promise<SubzeroError | undefined>[] = [];
+  /** What Dawn has not answered yet; the promises never reject, so none goes unhandled. */
+  readonly #allocations = new Set<Promise<SubzeroError | undefined>>();
+  readonly #compilations = new Set<Promise<SubzeroError | undefined>>();
   #closed = false;
 
   /** Opens the adapter and wraps it; see {@link openDevice} for the options and errors. */
@@ -99,39 +100,48 @@ export class Gpu {
     const raw = this.device.createBuffer({ label, size, usage: flags });
     const buffer = new GpuBuffer(this, raw, size, category, label);
     this.memory.add(category, size);
-    this.#check((error) => {
-      buffer.destroy();
-      const held = formatBytes(this.memory.report().liveBytes);
-      return new SubzeroError(
-        'out_of_memory',
-        `the GPU has no room for "${label}": ${formatBytes(size)} asked while this process holds ${held}. ` +
-          'Use fewer rows at once (max-rows), a smaller batch, or 16-bit storage.',
-        { cause: error },
-      );
-    });
-    return buffer;
-  }
-
-  /** Pops the error scope of an operation, whose outcome {@link checkAllocations} waits for. */
-  #check(describe: (error: GPUError) => SubzeroError | Promise<SubzeroError>): void {
-    this.#checks.push(
+    this.#allocations.add(
       this.device.popErrorScope().then(
-        (error) => (error ? describe(error) : undefined),
+        (error) => {
+          if (!error) return undefined;
+          buffer.destroy();
+          const held = formatBytes(this.memory.report().liveBytes);
+          return new SubzeroError(
+            'out_of_memory',
+            `the GPU has no room for "${label}": ${formatBytes(size)} asked while this process holds ${held}. ` +
+              'Use fewer rows at once (max-rows), a smaller batch, or 16-bit storage.',
+            { cause: error },
+          );
+        },
         // Scopes of a lost device cannot be popped; the loss is reported by itself.
         () => undefined,
       ),
     );
+    return buffer;
   }
 
   /**
-   * Waits until every allocation and compilation so far is known to have succeeded.
-   * @throws SubzeroError `out_of_memory` with the bytes asked and held, or `gpu` with the kernel and the line at fault
+   * Waits until every allocation so far is known to have succeeded.
+   * @throws SubzeroError `out_of_memory` with the bytes asked and held
    */
   async checkAllocations(): Promise<void> {
-    const pending = new Set(this.#checks);
-    const errors = (await Promise.all(pending)).filter((error) => error !== undefined);
+    await this.#settle(this.#allocations);
+  }
+
+  /**
+   * Waits until every kernel asked for so far is compiled.
+   * @throws SubzeroError `gpu` with the kernel and the line at fault
+   */
+  async checkKernels(): Promise<void> {
+    await this.#settle(this.#compilations);
+  }
+
+  async #settle(checks: Set<Promise<SubzeroError | undefined>>): Promise<void> {
+    if (checks.size === 0) return;
+    const pending = [...checks];
+    const errors = (await paced(Promise.all(pending))).filter((error) => error !== undefined);
     // Only now, so that whoever waits at the same time hears of a failure too.
-    this.#checks = this.#checks.filter((check) => !pending.has(check));
+    for (const check of pending) checks.delete(check);
     if (errors.length === 0) return;
     // What was recorded with the missing buffer or kernel failed as well: those errors only repeat this one.
     await this.device.queue.onSubmittedWorkDone().catch(() => undefined);
@@ -147,21 +157,32 @@ export class Gpu {
     this.#bindGroupsOfBuffer.delete(buffer.id);
   }
 
-  /** The compiled kernel of a definition; compiled at the first call. */
+  /**
+   * The kernel of a definition. The first call starts to compile it, in a thread of its own; what is recorded with it meanwhile is
+   * submitted once it is there.
+   */
   kernel(definition: KernelDefinition): Kernel {
     const key = kernelKey(definition);
     let kernel = this.#kernels.get(key);
     if (!kernel) {
       this.device.pushErrorScope('validation');
-      const compiled = compileKernel(this.device, definition);
-      this.#check(async (error) => {
-        this.#kernels.delete(key);
-        const reason = await compilationError(compiled, definition);
-        return new SubzeroError('gpu', `the kernel ${key} does not compile: ${reason ?? error.message}`, {
-          cause: error,
-        });
-      });
-      kernel = compiled;
+      const compiling = compileKernel(this.device, definition);
+      // What is wrong with its text makes the compilation fail as well, which is where it is reported.
+      this.device.popErrorScope().catch(() => undefined);
+      this.#compilations.add(
+        compiling.compiled.then(
+          () => undefined,
+          async (error: GPUPipelineError) => {
+            this.#kernels.delete(key);
+            const reason = await compilationError(compiling, definition).catch(() => undefined);
+            if (this.#failure?.code === 'device_lost') return this.#failure;
+            return new SubzeroError('gpu', `the kernel ${key} does not compile: ${reason ?? error.message}`, {
+              cause: error,
+            });
+          },
+        ),
+      );
+      kernel = compiling;
       this.#kernels.set(key, kernel);
     }
     return kernel;

@@ -24,11 +24,15 @@ interface ParameterField {
   type: 'u32' | 'i32' | 'f32';
 }
 
-/** A kernel ready to be dispatched. */
+/** A kernel that can be recorded; it may still be compiling. */
 export interface Kernel {
   /** File and constants, for errors and profiles. */
   label: string;
-  pipeline: GPUComputePipeline;
+  /** Absent while it compiles, and for good if that fails. */
+  pipeline: GPUComputePipeline | undefined;
+  /** Settles once it is known whether the kernel compiles. */
+  compiled: Promise<void>;
+  descriptor: GPUComputePipelineDescriptor;
   layout: GPUBindGroupLayout;
   module: GPUShaderModule;
   /** Storage bindings in order of their number. */
@@ -136,7 +140,10 @@ export function reflect(source: string): Pick<Kernel, 'storage' | 'parameters'> 
   return { storage, parameters, uniformBinding: uniform ? Number(uniform[1]) : -1 };
 }
 
-/** Compiles a kernel on a device. Compilation errors surface in the caller's error scope, labelled. */
+/**
+ * Starts to compile a kernel on a device: by another thread, so that many compile side by side and while data is uploaded.
+ * `compiled` rejects where it does not compile; errors of its text also surface in the caller's error scope, labelled.
+ */
 export function compileKernel(device: GPUDevice, definition: KernelDefinition): Kernel {
   const label = kernelKey(definition);
   const code = assembleSource(definition);
@@ -157,10 +164,16 @@ export function compileKernel(device: GPUDevice, definition: KernelDefinition): 
   }
   const layout = device.createBindGroupLayout({ label, entries });
   const module = device.createShaderModule({ label, code });
-  const pipeline = device.createComputePipeline({
+  const descriptor: GPUComputePipelineDescriptor = {
     label,
     layout: device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
     compute: { module, entryPoint: 'main' },
-  });
-  return { label, pipeline, layout, module, storage, parameters, parameterBytes };
+  };
+  const kernel: Kernel = {
+    ...{ label, pipeline: undefined, descriptor, layout, module, storage, parameters, parameterBytes },
+    compiled: device.createComputePipelineAsync(descriptor).then((pipeline) => {
+      kernel.pipeline ??= pipeline;
+    }),
+  };
+  return kernel;
 }

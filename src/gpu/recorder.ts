@@ -24,6 +24,16 @@ export function spread(count: number): [number, number] {
   return [Math.ceil(count / y), y];
 }
 
+/** One recorded dispatch, or a copy or clearing between dispatches. */
+type Command =
+  | {
+      kernel: Kernel;
+      group: GPUBindGroup;
+      offsets: readonly number[];
+      workgroups: readonly [number, number?, number?];
+    }
+  | { kernel?: undefined; encode(encoder: GPUCommandEncoder): void };
+
 export class Recorder {
   readonly #gpu: Gpu;
   readonly #arena: GpuBuffer;
@@ -33,8 +43,11 @@ export class Recorder {
   readonly #i32: Int32Array;
   readonly #f32: Float32Array;
   #used = 0;
-  #encoder: GPUCommandEncoder | undefined;
-  #pass: GPUComputePassEncoder | undefined;
+  /** In order; kept until submission, since kernels may still be compiling. */
+  #commands: Command[] = [];
+  #rehearsing = false;
+  /** Whether a kernel was submitted without waiting for the outcome of its compilation. */
+  #unchecked = false;
   #staging: { buffer: GpuBuffer; free: boolean }[] = [];
   /** Set to time each dispatch on the GPU. */
   profiler: Profiler | undefined;
@@ -69,6 +82,7 @@ export class Recorder {
     parameters: Readonly<Record<string, number>>,
     workgroups: readonly [number, number?, number?],
   ): void {
+    if (this.#rehearsing) return;
     if (this.#used === arenaSlots) this.submit();
     const slot = this.#used++;
     const base = (slot * this.#slotBytes) / 4;
@@ -82,55 +96,86 @@ export class Recorder {
     }
     const group = this.#gpu.bindGroup(kernel, buffers, this.#arena);
     const offsets = kernel.parameters.length > 0 ? [slot * this.#slotBytes] : [];
-    const timed = this.profiler?.begin(kernel.label);
-    if (timed) this.#endPass();
-    const pass = timed ? this.#commands().beginComputePass({ timestampWrites: timed }) : this.#computePass();
-    pass.setPipeline(kernel.pipeline);
-    pass.setBindGroup(0, group, offsets);
-    pass.dispatchWorkgroups(workgroups[0], workgroups[1] ?? 1, workgroups[2] ?? 1);
-    if (timed) pass.end();
+    this.#commands.push({ kernel, group, offsets, workgroups });
     this.dispatches++;
   }
 
-  #commands(): GPUCommandEncoder {
-    this.#encoder ??= this.#gpu.device.createCommandEncoder();
-    return this.#encoder;
+  /**
+   * Starts to compile the kernels that some work records, and does none of it.
+   * @param record records with `gpu.unused` where no buffer exists yet; waits for nothing
+   */
+  rehearse(record: () => void): void {
+    this.#rehearsing = true;
+    try {
+      record();
+    } finally {
+      this.#rehearsing = false;
+    }
   }
 
-  #computePass(): GPUComputePassEncoder {
-    this.#pass ??= this.#commands().beginComputePass();
-    return this.#pass;
-  }
-
-  #endPass(): void {
-    this.#pass?.end();
-    this.#pass = undefined;
+  #push(encode: (encoder: GPUCommandEncoder) => void): void {
+    if (!this.#rehearsing) this.#commands.push({ encode });
   }
 
   /** Records a copy between two buffers; offsets and size are in bytes, multiples of 4. */
   copy(source: GpuBuffer, sourceOffset: number, target: GpuBuffer, targetOffset: number, bytes: number): void {
-    this.#endPass();
-    this.#commands().copyBufferToBuffer(source.raw, sourceOffset, target.raw, targetOffset, bytes);
+    this.#push((encoder) => encoder.copyBufferToBuffer(source.raw, sourceOffset, target.raw, targetOffset, bytes));
   }
 
   /** Records zeroing of a buffer or a part of it. */
   clear(buffer: GpuBuffer, byteOffset = 0, bytes = buffer.size - byteOffset): void {
-    this.#endPass();
-    this.#commands().clearBuffer(buffer.raw, byteOffset, bytes);
+    this.#push((encoder) => encoder.clearBuffer(buffer.raw, byteOffset, bytes));
   }
 
-  /** Sends everything recorded so far to the GPU. */
+  /** Sends everything recorded so far to the GPU; compiles here and now what other threads have not compiled yet. */
   submit(): void {
-    this.#endPass();
+    if (this.#rehearsing || this.#commands.length === 0) return;
+    const { device } = this.#gpu;
+    const commands = this.#commands;
+    this.#commands = [];
     if (this.#used > 0) {
       // Queued behind the previous submission, so the arena can be reused without waiting.
-      this.#gpu.device.queue.writeBuffer(this.#arena.raw, 0, this.#data, 0, this.#used * this.#slotBytes);
+      device.queue.writeBuffer(this.#arena.raw, 0, this.#data, 0, this.#used * this.#slotBytes);
       this.#used = 0;
     }
-    if (!this.#encoder) return;
-    const commands = this.#encoder.finish();
-    this.#encoder = undefined;
-    this.#gpu.device.queue.submit([commands]);
+    const encoder = device.createCommandEncoder();
+    let pass: GPUComputePassEncoder | undefined;
+    let current: GPUComputePipeline | undefined;
+    for (const command of commands) {
+      const timed = command.kernel && this.profiler?.begin(command.kernel.label);
+      if (!command.kernel || timed) {
+        pass?.end();
+        pass = undefined;
+      }
+      if (!command.kernel) {
+        command.encode(encoder);
+        continue;
+      }
+      const { kernel, group, offsets, workgroups } = command;
+      if (!pass) {
+        pass = encoder.beginComputePass(timed ? { timestampWrites: timed } : undefined);
+        current = undefined;
+      }
+      if (!kernel.pipeline) {
+        kernel.pipeline = device.createComputePipeline(kernel.descriptor);
+        this.#unchecked = true;
+      }
+      if (kernel.pipeline !== current) pass.setPipeline(kernel.pipeline);
+      current = kernel.pipeline;
+      pass.setBindGroup(0, group, offsets);
+      pass.dispatchWorkgroups(workgroups[0], workgroups[1] ?? 1, workgroups[2] ?? 1);
+      if (timed) {
+        pass.end();
+        pass = undefined;
+      }
+    }
+    pass?.end();
+    device.queue.submit([encoder.finish()]);
+  }
+
+  /** What has to end before all that is recorded can be submitted without compiling. */
+  #compiling(): Promise<void>[] {
+    return this.#commands.flatMap(({ kernel }) => (kernel && !kernel.pipeline ? [kernel.compiled] : []));
   }
 
   /**
@@ -147,8 +192,15 @@ export class Recorder {
       this.copy(buffer, offset, staging.buffer, position, padded);
       position += padded;
     }
-    this.submit();
     try {
+      // Within this turn when everything is compiled: what the caller writes next must not overtake the work.
+      const compiling = this.#compiling();
+      if (compiling.length > 0) await paced(Promise.allSettled(compiling));
+      this.submit();
+      if (compiling.length > 0 || this.#unchecked) {
+        this.#unchecked = false;
+        await this.#gpu.checkKernels();
+      }
       await this.#gpu.checkAllocations();
       await paced(staging.buffer.raw.mapAsync(GPUMapMode.READ, 0, Math.max(4, total)));
     } catch (error) {

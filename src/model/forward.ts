@@ -29,7 +29,7 @@ export interface ForwardInput {
   labelRows: GpuBuffer;
   labelCount: number;
   /** Keys and values of earlier tokens; new ones are written to the rows that `slots` names. */
-  cache?: { cache: KeyValueCache; slots: GpuBuffer };
+  cache?: { cache: Pick<KeyValueCache, 'keys' | 'values'>; slots: GpuBuffer };
 }
 
 /**

@@ -16,6 +16,7 @@ import { allocateState, layOutState, type StateLayout } from '../tensor/state.ts
 import { allocateWeight, destroyWeight, type Storage, storageBytes, type Weight } from '../tensor/weight.ts';
 import { gaussian, tensorId } from '../zo/philox.ts';
 import { type DecoderConfiguration, parameterShapes, readConfiguration } from './configuration.ts';
+import { rehearse } from './rehearse.ts';
 import { ropeTable } from './rope-table.ts';
 
 /** Bytes read from a weight file at a time; loading holds two or three such pieces, never a file. */
@@ -100,6 +101,7 @@ export class Model {
     const source = await openModelWeights(directory);
     const weights = new Map<string, Weight>();
     const vectors = new Map<string, Float32Array>();
+    let model: Model | undefined;
     try {
       const wanted = parameterShapes(configuration)
         .map((parameter) => ({ ...parameter, stored: findTensor(source, parameter.name, configuration) }))
@@ -134,19 +136,25 @@ export class Model {
           const native = storageOfDtype[entry.dtype]!;
           const wish = options.storage ?? 'auto';
           const storage = wish === 'auto' ? (gpu.adapter.software ? 'f32' : native) : wish;
-          const weight = allocateWeight(gpu, name, shape[0]!, shape[1]!, storage);
-          weights.set(name, weight);
-          await upload(source, stored!, entry.dtype, weight);
+          weights.set(name, allocateWeight(gpu, name, shape[0]!, shape[1]!, storage));
         }
-        done += entry.byteLength;
+      }
+      model = new Model(gpu, directory, configuration, weights, vectors, await source.fingerprint());
+      // Compiles in other threads while the weights are read.
+      rehearse(model);
+      for (const { name, stored } of wanted) {
+        const { dtype, byteLength } = source.tensors.get(stored!)!;
+        const weight = weights.get(name);
+        if (weight) await upload(source, stored!, dtype, weight);
+        done += byteLength;
         options.onProgress?.(done, total);
       }
       await gpu.checkAllocations();
-      const model = new Model(gpu, directory, configuration, weights, vectors, await source.fingerprint());
-      await gpu.checkAllocations();
+      await gpu.checkKernels();
       return model;
     } catch (error) {
-      for (const weight of weights.values()) destroyWeight(weight);
+      if (model) model.destroy();
+      else for (const weight of weights.values()) destroyWeight(weight);
       throw error;
     } finally {
       await source.close();

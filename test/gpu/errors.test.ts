@@ -67,9 +67,7 @@ describe('a kernel that does not compile', () => {
     for (let attempt = 0; attempt < 2; attempt++) {
       gpu.kernel({ files: ['embed.wgsl'], constants: { ACCUMULATE: false } });
       await new Promise((resolve) => setTimeout(resolve, 20));
-      await expect(gpu.checkAllocations()).rejects.toThrow(
-        /the kernel embed does not compile: embed\.wgsl:.*WeightWord/s,
-      );
+      await expect(gpu.checkKernels()).rejects.toThrow(/the kernel embed does not compile: embed\.wgsl:.*WeightWord/s);
     }
     expect(unhandled).not.toHaveBeenCalled();
     process.off('unhandledRejection', unhandled);

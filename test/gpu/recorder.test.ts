@@ -124,6 +124,39 @@ describe('read', () => {
   });
 });
 
+describe('kernels that are still compiling', () => {
+  test('are waited for by a read, and compiled at once by a submission in between; the order stays', async () => {
+    const indices = upload(new Uint32Array([0]));
+    const [source, target] = [upload(new Float32Array([3])), upload(new Float32Array([0]))];
+    // No other test of this file uses it.
+    const kernel = gpu().kernel({ files: ['gather-rows.wgsl'], constants: { SCATTER: false } });
+    expect(kernel.pipeline).toBeUndefined();
+    const gather = (from: GpuBuffer, to: GpuBuffer): void =>
+      gpu().recorder.dispatch(kernel, [indices, from, to], { count: 1, width: 1, probes: 1, source_stride: 1 }, [1]);
+    gather(source, target);
+    const first = gpu().recorder.read([{ buffer: target, bytes: 4 }]);
+    // Another user of the device, who does not wait.
+    gather(upload(new Float32Array([4])), target);
+    gpu().recorder.submit();
+    expect(kernel.pipeline).toBeDefined();
+    const second = gpu().recorder.read([{ buffer: target, bytes: 4 }]);
+    expect([new Float32Array((await first)[0]!)[0], new Float32Array((await second)[0]!)[0]]).toEqual([3, 4]);
+  });
+
+  test('a rehearsal only compiles', async () => {
+    const target = upload(new Float32Array([5]));
+    const before = gpu().recorder.dispatches;
+    gpu().recorder.rehearse(() => {
+      scatter(gpu().unused, gpu().unused, target, 1);
+      gpu().recorder.clear(target);
+      gpu().recorder.submit();
+    });
+    expect(gpu().recorder.dispatches).toBe(before);
+    const [data] = await gpu().recorder.read([{ buffer: target, bytes: 4 }]);
+    expect([...new Float32Array(data!)]).toEqual([5]);
+  });
+});
+
 test('a write takes views with offsets and shared memory', async () => {
   const whole = Uint16Array.from({ length: 16 }, (_, index) => index);
   const buffer = gpu().allocate(16, 'scratch', 'views');

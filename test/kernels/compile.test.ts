@@ -76,6 +76,8 @@ describe.each(Object.entries(definitions))('%s', (_, list) => {
       const kernel = compileKernel(device, definition);
       const error = await device.popErrorScope();
       expect(error?.message, kernel.label).toBeUndefined();
+      await kernel.compiled;
+      expect(kernel.pipeline).toBeDefined();
     }
   });
 });

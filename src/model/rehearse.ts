@@ -1,0 +1,59 @@
+/**
+ * Compiling a model's kernels before they are needed: a forward pass that only asks for them, while the weights are still on their way.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import { NamedBuffers } from '../tensor/named-buffers.ts';
+import { type Activation, Workspace } from '../tensor/workspace.ts';
+import { forward } from './forward.ts';
+import { logitsOf, scoreTargets } from './head.ts';
+import type { Model } from './model.ts';
+
+/** Rows of a token by token pass, of a few sequences at once, and of a long prompt or a training batch: each has its own variants. */
+const rehearsedRows = [1, 16, 512];
+
+/** Shapes without memory. */
+class EmptyWorkspace extends Workspace {
+  override take(rows: number, columns: number): Activation {
+    return { buffer: this.gpu.unused, rows, columns };
+  }
+
+  override give(): void {}
+}
+
+class EmptyBuffers extends NamedBuffers {
+  readonly #buffer: GpuBuffer;
+
+  constructor(model: Model) {
+    super(model.gpu);
+    this.#buffer = model.gpu.unused;
+  }
+
+  override ensure(): GpuBuffer {
+    return this.#buffer;
+  }
+}
+
+/**
+ * Starts to compile the kernels of plain inference and of scoring; those of an optimiser are few and come at its first step. The weights'
+ * buffers must exist, their content is not looked at.
+ */
+export function rehearse(model: Model): void {
+  const { gpu, configuration } = model;
+  const context = { gpu, workspace: new EmptyWorkspace(gpu), probes: model.plainProbes };
+  const scratch = new EmptyBuffers(model);
+  const nothing = Array<GpuBuffer>(configuration.layerCount).fill(gpu.unused);
+  const cache = { cache: { keys: nothing, values: nothing }, slots: gpu.unused };
+  gpu.recorder.rehearse(() => {
+    for (const rows of rehearsedRows) {
+      const hidden = forward(model, context, {
+        ...{ ids: gpu.unused, positions: gpu.unused, ranges: gpu.unused, windowRanges: gpu.unused, rows, cache },
+        ...{ labelRows: gpu.unused, labelCount: rows },
+      });
+      logitsOf(model, context, hidden, scratch);
+      scoreTargets(model, context, hidden, { buffer: gpu.unused, count: 1 }, scratch);
+    }
+  });
+}
