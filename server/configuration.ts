@@ -5,12 +5,15 @@
  */
 
 import type { WeightStorage } from '../src/engine/types.ts';
+import type { StepChoice } from '../src/train/best.ts';
 import type { LogLevel } from './log.ts';
 
 /** A model that is loaded at the start. */
 export interface ServedModel {
   id: string;
   path: string;
+  /** Of a run: the state after this step; the last one by default. */
+  step?: StepChoice;
   storage?: WeightStorage;
 }
 

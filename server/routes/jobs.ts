@@ -26,7 +26,7 @@ import {
   jobRequest,
 } from '../schemas/jobs.ts';
 import { eventStreamContent } from '../schemas/streams.ts';
-import type { CheckpointRecord, JobRecord } from '../store.ts';
+import type { CheckpointRecord, JobRecord, Store } from '../store.ts';
 
 const tags = ['Fine-tuning'];
 const base = '/v1/fine_tuning/jobs';
@@ -140,7 +140,7 @@ function toJob(record: JobRecord): Job {
   };
 }
 
-function toCheckpoint(record: CheckpointRecord): Checkpoint {
+function toCheckpoint(record: CheckpointRecord, best: boolean): Checkpoint {
   return {
     id: record.id,
     object: 'fine_tuning.job.checkpoint',
@@ -149,7 +149,22 @@ function toCheckpoint(record: CheckpointRecord): Checkpoint {
     fine_tuning_job_id: record.jobId,
     step_number: record.step,
     metrics: record.metrics,
+    best,
   };
+}
+
+/** No job has more: one per step. */
+const mostCheckpoints = 10_000_000;
+
+/** Id of the checkpoint with the lowest validation loss; of equal ones the first. */
+function bestCheckpoint(store: Store, jobId: string): string | undefined {
+  let best: CheckpointRecord | undefined;
+  for (const record of store.checkpoints(jobId, { limit: mostCheckpoints })?.data ?? []) {
+    // Newest first.
+    const loss = record.metrics.valid_loss;
+    if (loss !== undefined && loss <= (best?.metrics.valid_loss ?? Number.POSITIVE_INFINITY)) best = record;
+  }
+  return best?.id;
 }
 
 /** The method of a request, or the one that its absence stands for. */
@@ -250,7 +265,14 @@ export const jobRoutes: Routes = (application, services) => {
     jobs.get(id);
     const page = store.checkpoints(id, { limit, ...(after === undefined ? {} : { after }) });
     if (!page) throw notFound('checkpoint', after!, 'after');
-    return context.json(toList(page.data.map(toCheckpoint), page.hasMore), 200);
+    const best = bestCheckpoint(store, id);
+    return context.json(
+      toList(
+        page.data.map((record) => toCheckpoint(record, record.id === best)),
+        page.hasMore,
+      ),
+      200,
+    );
   });
 };
 

@@ -156,6 +156,9 @@ export const checkpoint = z
     fine_tuning_job_id: z.string(),
     step_number: z.int(),
     metrics: z.record(z.string(), z.number()),
+    best: z
+      .boolean()
+      .openapi({ description: 'Whether its validation loss is the lowest so far. Not an OpenAI field.' }),
   })
   .openapi('FineTuningJobCheckpoint');
 

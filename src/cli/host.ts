@@ -5,6 +5,7 @@
  */
 
 import type { Engine } from '../engine/types.ts';
+import type { StepChoice } from '../train/best.ts';
 
 /** A stream of text for people or programs. */
 export interface Output {
@@ -19,7 +20,7 @@ export type InterruptSignal = 'SIGINT' | 'SIGTERM';
 
 export interface ServeRequest {
   engine: Engine;
-  models: readonly { id: string; path: string }[];
+  models: readonly { id: string; path: string; step?: StepChoice }[];
   host: string;
   /** 0 = any free port. */
   port: number;

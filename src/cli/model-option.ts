@@ -1,5 +1,6 @@
 import type { Engine } from '../engine/types.ts';
-import type { TextOption } from './option.ts';
+import type { StepChoice } from '../train/best.ts';
+import type { NumberOption, TextOption } from './option.ts';
 
 export const modelOption = {
   name: 'model',
@@ -9,8 +10,19 @@ export const modelOption = {
   group: 'Model and data',
 } as const satisfies TextOption;
 
+/** The step of a run. */
+export const stepOption = {
+  name: 'step',
+  type: 'integer',
+  placeholder: 'N|best',
+  minimum: 0,
+  words: ['best'],
+  description: 'state of the run after this step; best = the one with the lowest validation loss',
+  defaultText: 'the last one',
+} as const satisfies NumberOption;
+
 /** Loads the one model of a command; its path is its name from then on, which is how error messages know it. */
-export async function loadOnlyModel(engine: Engine, path: string, step?: number): Promise<string> {
+export async function loadOnlyModel(engine: Engine, path: string, step?: StepChoice): Promise<string> {
   const model = await engine.loadModel({ id: path, path, ...(step === undefined ? {} : { step }) });
   return model.id;
 }

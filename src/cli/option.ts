@@ -35,6 +35,8 @@ export interface NumberOption extends OptionBase {
   readonly default?: number;
   readonly minimum?: number;
   readonly maximum?: number;
+  /** Words that may stand for the number. */
+  readonly words?: readonly string[];
 }
 
 export interface FlagOption extends OptionBase {
@@ -67,7 +69,9 @@ type ValueOf<Option extends OptionSpecification> = Option extends { type: 'flag'
       ? Choice
       : Option extends { type: 'text' }
         ? string
-        : number;
+        : Option extends { words: readonly (infer Word)[] }
+          ? number | Word
+          : number;
 
 /** Flags and lists always have a value (`false`, empty); everything else only where the table has a default. */
 type Always<Option extends OptionSpecification> = Option extends { type: 'flag' | 'list' }

@@ -83,7 +83,10 @@ function stepLine(event: Extract<TrainEvent, { type: 'step' }>, accuracy: number
 
 function doneText(event: Extract<TrainEvent, { type: 'done' }>): string {
   const effort = `${formatCount(event.trainedTokens)} tokens in ${formatDuration(event.seconds)}`;
+  // Early stopping has said so itself; otherwise the last step is often as good.
+  const better = event.best && event.best.step < event.step ? event.best : undefined;
+  const best = better ? `; lowest validation loss ${better.loss.toFixed(4)} at step ${better.step} (--step best)` : '';
   return event.outcome === 'finished'
-    ? `finished at step ${event.step}, ${effort}; run: ${event.run}`
+    ? `finished at step ${event.step}, ${effort}${best}; run: ${event.run}`
     : `stopped at step ${event.step}, ${effort}; everything is saved. To go on: subzero train --resume ${event.run}`;
 }

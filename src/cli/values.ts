@@ -54,10 +54,11 @@ export function parseJson(option: OptionSpecification, value: unknown, label: st
   }
 }
 
-function checkNumber(option: NumberOption, value: number, label: string, given: unknown): number {
-  const { choices, minimum, maximum } = option;
+function checkNumber(option: NumberOption, value: number, label: string, given: unknown): number | string {
+  const { choices, minimum, maximum, words = [] } = option;
+  if (typeof given === 'string' && words.includes(given)) return given;
   if (choices && !choices.includes(value)) throw refuse(option, label, `one of ${choices.join(', ')}`, given);
-  const kind = option.type === 'integer' ? 'a whole number' : 'a number';
+  const kind = [option.type === 'integer' ? 'a whole number' : 'a number', ...words].join(' or ');
   if (!Number.isFinite(value)) throw refuse(option, label, kind, given);
   if (option.type === 'integer' && !Number.isSafeInteger(value)) throw refuse(option, label, kind, given);
   if (minimum !== undefined && value < minimum) throw refuse(option, label, `at least ${minimum}`, given);

@@ -126,7 +126,7 @@ class WorkerEngine implements Engine {
     return this.#call('replayRun', [run, records]) as Promise<StepRunInfo>;
   }
 
-  exportRun(request: { run: string; format: 'safetensors' | 'peft'; out: string; step?: number }): Promise<string[]> {
+  exportRun(request: Parameters<Engine['exportRun']>[0]): Promise<string[]> {
     return this.#call('exportRun', [request]) as Promise<string[]>;
   }
 

@@ -15,11 +15,13 @@ import { Model } from '../model/model.ts';
 import type { Probes } from '../ops/probes.ts';
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
+import { resolveStep, type StepChoice } from '../train/best.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../train/configuration.ts';
 import { evaluate } from '../train/evaluate.ts';
 import { exportRun } from '../train/export.ts';
 import { loadTokenized, resumeRun, startRun } from '../train/loop.ts';
-import { isRunFolder, restoreRun } from '../train/run.ts';
+import { restoreRun } from '../train/run.ts';
+import { isRunFolder } from '../train/run-folder.ts';
 import { Scorer } from '../train/score.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { considerately } from './considerate.ts';
@@ -100,11 +102,12 @@ export class LocalEngine implements Engine {
     const path = resolve(request.path);
     const loaded = this.#models.get(request.id);
     if (loaded) {
+      const { information } = loaded;
       if (
-        loaded.information.path === path &&
-        (request.step === undefined || loaded.information.step === request.step)
+        information.path === path &&
+        (request.step === undefined || information.step === (await resolveStep(path, request.step)))
       ) {
-        return loaded.information;
+        return information;
       }
       throw new SubzeroError(
         'conflict',
@@ -382,7 +385,7 @@ export class LocalEngine implements Engine {
     run: string;
     format: 'safetensors' | 'peft';
     out: string;
-    step?: number;
+    step?: StepChoice;
   }): Promise<string[]> {
     await checkDirectory(request.run);
     return exportRun(this.#gpu, request);

@@ -6,6 +6,7 @@
  */
 
 import type { AdapterDescription } from '../gpu/device.ts';
+import type { BestEvaluation, StepChoice } from '../train/best.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 
 /** Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter. */
@@ -26,8 +27,8 @@ export interface LoadModelRequest {
   id: string;
   /** A model directory (config.json, *.safetensors, tokenizer.json) or a run directory (journal). */
   path: string;
-  /** For a run: the step to rebuild; the last one by default. */
-  step?: number;
+  /** For a run: the step to rebuild, or `best` = the one with the lowest validation loss; the last one by default. */
+  step?: StepChoice;
   storage?: WeightStorage;
 }
 
@@ -156,8 +157,12 @@ export type TrainEvent =
       type: 'done';
       run: string;
       step: number;
-      /** `finished` = all steps done; `stopped` = cancelled or paused, can be resumed. */
+      /** `finished` = all steps done, or ended by early stopping; `stopped` = cancelled or paused, can be resumed. */
       outcome: 'finished' | 'stopped';
+      /** Why a run finished before its last step, in words; `null` otherwise. */
+      reason: string | null;
+      /** The evaluation with the lowest validation loss; `null` if there was none. */
+      best: BestEvaluation | null;
       trainedTokens: number;
       seconds: number;
     };
@@ -271,6 +276,11 @@ export interface Engine {
   /** Applies steps made elsewhere, with the same result bit for bit. The first must be the run's next. */
   replayRun(run: string, records: StepRecord[]): Promise<StepRunInfo>;
   /** Writes a run as a model directory (`safetensors`) or as an adapter (`peft`). Returns the files written. */
-  exportRun(request: { run: string; format: 'safetensors' | 'peft'; out: string; step?: number }): Promise<string[]>;
+  exportRun(request: {
+    run: string;
+    format: 'safetensors' | 'peft';
+    out: string;
+    step?: StepChoice;
+  }): Promise<string[]>;
   close(): Promise<void>;
 }

@@ -61,6 +61,8 @@ export interface TrainConfiguration {
   storage: 'auto' | 'f32' | 'f16' | 'bf16';
   /** Evaluate on the validation data every so many steps; 0 = only at the end. */
   evaluateEvery: number;
+  /** End the run after so many evaluations in a row without a lower validation loss; 0 = never. */
+  earlyStopping: number;
   /** Upper limit of rows (tokens × probes) of one forward pass; larger steps run in several. */
   maxRows: number;
 }
@@ -92,6 +94,7 @@ export const defaultConfiguration: TrainConfiguration = {
   seed: 0,
   storage: 'auto',
   evaluateEvery: 0,
+  earlyStopping: 0,
   maxRows: 8192,
 };
 
@@ -129,6 +132,7 @@ const bounds: Partial<Record<keyof TrainConfiguration, { min: number; max: numbe
   adamBeta2: { min: 0, max: 0.999999, integer: false },
   seed: { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true },
   evaluateEvery: { min: 0, max: 10_000_000, integer: true },
+  earlyStopping: { min: 0, max: 10_000_000, integer: true },
   maxRows: { min: 16, max: 1_048_576, integer: true },
 };
 
@@ -198,6 +202,13 @@ export function resolveConfiguration(partial: Partial<TrainConfiguration>): Trai
       'invalid_argument',
       'sides must be 2 for hizoo, which estimates the curvature from both sides; got 1',
       { parameter: 'sides' },
+    );
+  }
+  if (configuration.earlyStopping > 0 && configuration.evaluateEvery === 0) {
+    throw new SubzeroError(
+      'invalid_argument',
+      'evaluateEvery must be at least 1 with earlyStopping, which counts evaluations; got 0',
+      { parameter: 'evaluateEvery' },
     );
   }
   return configuration;

@@ -11,9 +11,11 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { SubZero } from '../zo/subzero.ts';
+import type { StepChoice } from './best.ts';
 import { optimizerTitles } from './configuration.ts';
 import { writePeftAdapter } from './export-peft.ts';
-import { makeFolders, restoreRun } from './run.ts';
+import { restoreRun } from './run.ts';
+import { makeFolders } from './run-folder.ts';
 import { dtypeOfStorage, weightBytes } from './weight-bytes.ts';
 
 const torchDtype = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
@@ -29,7 +31,7 @@ const torchDtype = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const
  */
 export async function exportRun(
   gpu: Gpu,
-  request: { run: string; format: 'safetensors' | 'peft'; out: string; step?: number },
+  request: { run: string; format: 'safetensors' | 'peft'; out: string; step?: StepChoice },
 ): Promise<string[]> {
   const existing = await readdir(request.out).catch(() => [] as string[]);
   if (existing.some((name) => name.endsWith('.safetensors'))) {

@@ -56,8 +56,3 @@ export async function restoreLines(
     });
   }
 }
-
-/** The last step at which the metrics have an evaluation; −1 if there is none. */
-export function lastEvaluation(lines: readonly MetricsRecord[]): number {
-  return lines.findLast(({ type }) => type === 'evaluation')?.step ?? -1;
-}

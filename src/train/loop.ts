@@ -13,6 +13,7 @@ import type { Split } from '../data/tasks/index.ts';
 import { type TokenizedDataset, tokenizeExamples } from '../data/tokenize.ts';
 import type { DataSource, TrainEvent } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
+import { plural } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { exampleRows } from '../model/batch.ts';
 import { Model, readConfigurationFile } from '../model/model.ts';
@@ -20,13 +21,15 @@ import { loadTokenizer } from '../tokenizer/index.ts';
 import { packageVersion } from '../version.ts';
 import { createJournal, type JournalWriter, resumeJournal } from '../zo/journal.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import { EvaluationHistory } from './best.ts';
 import { readChanges, writeChanges } from './changes.ts';
 import { Closers } from './closers.ts';
 import { optimizerTitles, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
-import { lastEvaluation, restoreLines, takeUpMetrics } from './history.ts';
+import { restoreLines, takeUpMetrics } from './history.ts';
 import { type MetricsWriter, openMetrics } from './metrics.ts';
-import { createRunFolder, type RunSources, restoreRun, runFiles, writeCurve } from './run.ts';
+import { type RunSources, restoreRun, writeCurve } from './run.ts';
+import { createRunFolder, runFiles } from './run-folder.ts';
 import { learningRateAt } from './schedule.ts';
 import { type BatchLoss, batchLoss, passShape, Scorer } from './score.ts';
 import { LossWatchdog } from './watchdog.ts';
@@ -50,8 +53,8 @@ interface OpenRun {
   validation: TokenizedExample[];
   /** Steps done. */
   step: number;
-  /** The last step that was evaluated; −1 if none was. */
-  evaluatedAt: number;
+  /** The evaluations so far. */
+  evaluations: EvaluationHistory;
   /** Things to tell before the first step. */
   notes: string[];
 }
@@ -66,6 +69,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
   const folder = resolve(options.out);
   await createRunFolder(folder);
   const data = await loadExamples(options.modelDirectory, options.sources);
+  checkValidation(wanted, data.validation);
   const closers = new Closers();
   try {
     const model = closers.own(await Model.load(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
@@ -90,7 +94,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
       gpu,
       {
         ...{ folder, model, optimizer, configuration, writer, metrics, examples, validation, notes },
-        ...{ step: 0, evaluatedAt: -1 },
+        ...{ step: 0, evaluations: new EvaluationHistory() },
       },
       signal,
     );
@@ -152,10 +156,10 @@ export async function* resumeRun(
     if (torn)
       notes.push(`the journal ended in the middle of a record; ${torn.bytes} bytes of an unfinished step were cut off`);
     const { validation } = data;
-    const evaluatedAt = lastEvaluation(lines);
+    const evaluations = EvaluationHistory.of(lines);
     yield* trainFrom(
       gpu,
-      { folder, model, optimizer, configuration, writer, metrics, examples, validation, notes, step, evaluatedAt },
+      { folder, model, optimizer, configuration, writer, metrics, examples, validation, notes, step, evaluations },
       signal,
     );
   } catch (error) {
@@ -169,7 +173,7 @@ const close = (resource: { close(): Promise<void> }): Promise<void> => resource.
 const destroy = (resource: { destroy(): void }): void => resource.destroy();
 
 async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
-  const { configuration, optimizer, model, examples, folder } = run;
+  const { configuration, optimizer, model, examples, folder, evaluations } = run;
   const scorer = new Scorer(model, configuration.maxRows);
   const rows = rowsToReserve(run);
   scorer.reserve(rows, passShape([...examples, ...run.validation]));
@@ -178,13 +182,12 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   const firstStep = run.step;
   let trainedTokens = 0;
   let evaluationSeconds = 0;
-  let { evaluatedAt } = run;
   const watchdog = new LossWatchdog();
 
   const runEvaluation = async (): Promise<TrainEvent> => {
     const result = await evaluate(scorer, run.validation, optimizer.current, { maxRows: evaluationRows });
     evaluationSeconds += result.seconds;
-    evaluatedAt = run.step;
+    evaluations.observe(run.step, result.loss);
     const event = { type: 'evaluation' as const, step: run.step, ...result };
     await run.metrics.append(event);
     return event;
@@ -194,7 +197,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   const evaluationDue = (): boolean => {
     const { evaluateEvery, steps } = configuration;
     const due = run.step >= steps || (run.step > 0 && evaluateEvery > 0 && run.step % evaluateEvery === 0);
-    return due && run.validation.length > 0 && evaluatedAt !== run.step;
+    return due && run.validation.length > 0 && evaluations.lastStep < run.step;
   };
 
   try {
@@ -215,7 +218,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     // The process may have ended between a step and the evaluation that follows it.
     if (evaluationDue() && !signal?.aborted) yield await runEvaluation();
 
-    while (run.step < configuration.steps && !signal?.aborted) {
+    while (run.step < configuration.steps && !earlyStop(run) && !signal?.aborted) {
       const step = run.step;
       const { indices, batch } = drawBatch(configuration, step, examples);
       optimizer.beginStep(step);
@@ -252,7 +255,9 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       if (evaluationDue()) yield await runEvaluation();
     }
 
-    const finished = run.step >= configuration.steps;
+    const reason = run.step < configuration.steps ? earlyStop(run) : undefined;
+    if (reason !== undefined) yield { type: 'message', level: 'info', message: reason };
+    const finished = run.step >= configuration.steps || reason !== undefined;
     gpu.recorder.submit();
     await gpu.idle();
     await writeCurve(folder, `${optimizerTitles[configuration.optimizer]} on ${basename(model.directory)}`);
@@ -261,12 +266,34 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       run: folder,
       step: run.step,
       outcome: finished ? 'finished' : 'stopped',
+      reason: reason ?? null,
+      best: evaluations.best ?? null,
       trainedTokens,
       seconds: (performance.now() - started) / 1000,
     };
   } finally {
     scorer.destroy();
   }
+}
+
+/** Why the run shall end before its last step; `undefined` if it shall not. */
+function earlyStop({
+  configuration: { earlyStopping },
+  evaluations: { best, sinceBest },
+}: OpenRun): string | undefined {
+  if (earlyStopping === 0 || sinceBest < earlyStopping) return undefined;
+  const lowest = best ? `; the lowest was ${best.loss.toFixed(4)} at step ${best.step}` : '';
+  return `early stopping: no lower validation loss in the last ${plural(sinceBest, 'evaluation')}${lowest}`;
+}
+
+/** @throws SubzeroError `invalid_argument` if the run is to be ended by evaluations that it cannot make */
+function checkValidation({ earlyStopping }: TrainConfiguration, validation: readonly TokenizedExample[]): void {
+  if (earlyStopping === 0 || validation.length > 0) return;
+  throw new SubzeroError(
+    'invalid_argument',
+    'earlyStopping needs validation data, which this run does not have; name some, or leave earlyStopping out',
+    { parameter: 'earlyStopping' },
+  );
 }
 
 /** The rows of the data that a step sees. @param step zero-based */

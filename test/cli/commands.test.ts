@@ -13,7 +13,7 @@ function recordingEngine(more: Partial<Engine> = {}) {
   const engine: Partial<Engine> = {
     async loadModel(request: LoadModelRequest) {
       calls.push({ name: 'loadModel', request });
-      return modelInfo(request.id, request.step);
+      return modelInfo(request.id, typeof request.step === 'number' ? request.step : undefined);
     },
     async close() {
       calls.push({ name: 'close', request: undefined });
@@ -62,7 +62,10 @@ const trainEvents: TrainEvent[] = [
   { type: 'evaluation', step: 0, examples: 872, loss: 0.7, accuracy: 0.669, tokens: 1, seconds: 3 },
   stepEvent(1),
   stepEvent(2),
-  { type: 'done', run: 'runs/a', step: 2, outcome: 'finished', trainedTokens: 200, seconds: 61 },
+  {
+    ...{ type: 'done', run: 'runs/a', step: 2, outcome: 'finished', trainedTokens: 200, seconds: 61 },
+    ...{ reason: null, best: { step: 1, loss: 0.61234 } },
+  },
 ];
 
 describe('train', () => {
@@ -99,7 +102,9 @@ describe('train', () => {
   it('shows progress on standard error and the outcome on standard output', async () => {
     const host = fakeHost({ engine: trainingEngine().engine });
     await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'runs/a'], host);
-    expect(host.out.text).toBe('finished at step 2, 200 tokens in 1:01; run: runs/a\n');
+    expect(host.out.text).toBe(
+      'finished at step 2, 200 tokens in 1:01; lowest validation loss 0.6123 at step 1 (--step best); run: runs/a\n',
+    );
     expect(host.error.text).toContain('training to step 2 on 1,000 examples; GPU memory: weights 6.0 MiB');
     expect(host.error.text).toContain('step 0: validation accuracy 0.6690, loss 0.7000 (872 examples, 3.0 s)');
     expect(host.error.text).toContain('step 2/2  loss 0.7123  ρ -12.3  accuracy 0.669  8,530 tokens/s  ETA 1:12');
@@ -140,7 +145,8 @@ describe('train', () => {
         expect(host!.exits).toEqual([]);
         host!.time += 1000;
         host!.interrupt();
-        yield { type: 'done', run: 'r', step: 1, outcome: 'stopped', trainedTokens: 1, seconds: 1 };
+        const done = { type: 'done', run: 'r', step: 1, outcome: 'stopped', trainedTokens: 1, seconds: 1 } as const;
+        yield { ...done, reason: null, best: null };
       },
     });
     host = fakeHost({ engine });
@@ -260,7 +266,13 @@ describe('export and replay', () => {
     });
     const host = fakeHost({ engine });
     await runProgram(['export', '--run', 'r', '--out', 'o', '--format', 'peft', '--step', '0'], host);
-    expect(requests).toEqual([{ run: 'r', format: 'peft', out: 'o', step: 0 }]);
+    await runProgram(['export', '--run', 'r', '--out', 'o', '--step', 'best', '--quiet'], fakeHost({ engine }));
+    expect(requests).toEqual([
+      { run: 'r', format: 'peft', out: 'o', step: 0 },
+      { run: 'r', format: 'safetensors', out: 'o', step: 'best' },
+    ]);
+    expect(await runProgram(['export', '--run', 'r', '--out', 'o', '--step', 'worst'], host)).toBe(2);
+    expect(host.error.text).toContain('--step must be a whole number or best; got "worst"');
     expect(host.out.text).toBe('o/config.json\no/model.safetensors\n');
   });
   it('rebuilds the step that was asked for', async () => {
@@ -310,5 +322,11 @@ describe('serve', () => {
       { id: 'f', path: 'org/f' },
     ]);
     expect(() => namedModels(['x='])).toThrow('names no folder');
+    expect(() => namedModels(['@best'])).toThrow('names no folder');
+    expect(namedModels(['x=runs/a@best', 'runs/b@100', 'mail@host'])).toEqual([
+      { id: 'x', path: 'runs/a', step: 'best' },
+      { id: 'b', path: 'runs/b', step: 100 },
+      { id: 'mail@host', path: 'mail@host' },
+    ]);
   });
 });

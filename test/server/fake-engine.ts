@@ -103,7 +103,9 @@ export class FakeEngine implements Engine {
       vocabularySize,
       contextLength,
       kind,
-      ...(kind === 'run' ? { step: request.step ?? this.#journal(request.path).steps } : {}),
+      ...(kind === 'run'
+        ? { step: typeof request.step === 'number' ? request.step : this.#journal(request.path).steps }
+        : {}),
       createdAt: 1_700_000_000,
     };
     this.#models.set(request.id, info);
@@ -258,7 +260,16 @@ export class FakeEngine implements Engine {
       if (header.evaluateEvery > 0 && step % header.evaluateEvery === 0) yield evaluation();
     }
     const outcome = step === header.steps ? 'finished' : 'stopped';
-    yield { type: 'done', run, step, outcome, trainedTokens: (step - first) * 10, seconds: step };
+    yield {
+      type: 'done',
+      run,
+      step,
+      outcome,
+      reason: null,
+      best: null,
+      trainedTokens: (step - first) * 10,
+      seconds: step,
+    };
   }
 
   async evaluate(): Promise<EvaluationResult> {

@@ -123,8 +123,8 @@ describe('the life of a job', () => {
 
     const checkpoints = await client.fineTuning.jobs.checkpoints.list(job.id);
     expect(checkpoints.data).toMatchObject([
-      { object: 'fine_tuning.job.checkpoint', step_number: 6, metrics: { step: 6, train_loss: 1 / 6 } },
-      { step_number: 3, metrics: { step: 3, train_loss: 1 / 3, valid_loss: 1 / 4, valid_accuracy: 0.5 } },
+      { object: 'fine_tuning.job.checkpoint', step_number: 6, metrics: { step: 6, train_loss: 1 / 6 }, best: true },
+      { step_number: 3, metrics: { step: 3, train_loss: 1 / 3, valid_loss: 1 / 4, valid_accuracy: 0.5 }, best: false },
     ]);
     const early = checkpoints.data[1]!.fine_tuned_model_checkpoint;
     await client.completions.create({ model: early, prompt: 'x', max_tokens: 1 });

@@ -206,6 +206,77 @@ describe('estimators', () => {
   });
 });
 
+describe('the best step', () => {
+  test('is that of the lowest validation loss; done names it, and --step best is it', async () => {
+    const { run, events } = await train({ evaluateEvery: 3, learningRate: 0.02 }, { validation: { file } });
+    const evaluations = ofType(events, 'evaluation');
+    const lowest = evaluations.reduce((best, event) => (event.loss < best.loss ? event : best));
+    const { best, reason } = ofType(events, 'done')[0]!;
+    expect(best).toEqual({ step: lowest.step, loss: lowest.loss });
+    expect(reason).toBeNull();
+
+    expect(await engine.loadModel({ id: 'best', path: run, step: 'best' })).toMatchObject({ step: lowest.step });
+    expect((await engine.evaluate({ model: 'best', data: { file } })).loss).toBe(lowest.loss);
+    // Asking again is no conflict.
+    expect(await engine.loadModel({ id: 'best', path: run, step: 'best' })).toMatchObject({ step: lowest.step });
+    await engine.unloadModel('best');
+    const [best1, best2] = [join(temporaryFolder(), 'out'), join(temporaryFolder(), 'out')];
+    await engine.exportRun({ run, format: 'safetensors', out: best1, step: 'best' });
+    await engine.exportRun({ run, format: 'safetensors', out: best2, step: lowest.step });
+    const weights = [best1, best2].map((out) => readFileSync(join(out, 'model.safetensors')));
+    expect(Buffer.compare(weights[0]!, weights[1]!)).toBe(0);
+  });
+
+  test('of a run without evaluations, or of a model, is refused', async () => {
+    const { run, events } = await train({ steps: 1 });
+    expect(ofType(events, 'done')[0]!.best).toBeNull();
+    for (const path of [run, model]) {
+      const error = await failure(engine.loadModel({ id: 'none', path, step: 'best' }));
+      expect(error).toMatchObject({ code: 'invalid_argument', parameter: 'step' });
+    }
+  });
+});
+
+describe('early stopping', () => {
+  // Without a learning rate every evaluation is the first one again, so that none is better.
+  const settings = { learningRate: 0, evaluateEvery: 2, earlyStopping: 3 };
+
+  test('ends the run as finished, says why, and stays so', async () => {
+    const { run, events } = await train(settings, { validation: { file } });
+    const [done] = ofType(events, 'done');
+    expect(done).toMatchObject({ outcome: 'finished', step: 8, best: { step: 2 } });
+    expect(done!.reason).toMatch(/^early stopping: no lower validation loss in the last 3 evaluations; .* at step 2$/);
+    expect(ofType(events, 'message').map(({ message }) => message)).toContain(done!.reason);
+
+    const again = await collect(engine.train({ resume: run }));
+    expect(ofType(again, 'step')).toEqual([]);
+    expect(again.at(-1)).toMatchObject({ outcome: 'finished', step: 8, reason: done!.reason });
+  });
+
+  test('counts on where a run was interrupted', async () => {
+    const run = join(temporaryFolder(), 'run');
+    const configuration = { ...quick, ...settings };
+    for await (const event of engine.train({ model, data: { file }, validation: { file }, configuration, out: run })) {
+      if (event.type === 'step' && event.step === 5) break;
+    }
+    const events = await collect(engine.train({ resume: run }));
+    expect(events.at(-1)).toMatchObject({ outcome: 'finished', step: 8, best: { step: 2 } });
+  });
+
+  test('does not end a run that still improves', async () => {
+    const { events } = await train({ ...settings, learningRate: 1e-3, earlyStopping: 6 }, { validation: { file } });
+    expect(events.at(-1)).toMatchObject({ outcome: 'finished', step: 12, reason: null });
+  });
+
+  test('needs evaluations to count', async () => {
+    const none = await failure(train({ earlyStopping: 2 }, { validation: { file } }));
+    expect(none).toMatchObject({ code: 'invalid_argument', parameter: 'evaluateEvery' });
+    const error = await failure(train({ earlyStopping: 2, evaluateEvery: 2 }));
+    expect(error).toMatchObject({ code: 'invalid_argument', parameter: 'earlyStopping' });
+    expect(error.message).toContain('validation data');
+  });
+});
+
 describe('what stops a run', () => {
   test('a loss that is no number: the journal keeps the last good step and says what to change', async () => {
     const run = join(temporaryFolder(), 'run');

@@ -1,5 +1,6 @@
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
+import { stepOption } from '../model-option.ts';
 import { requireOption } from '../require-option.ts';
 import { withEngine } from '../with-engine.ts';
 
@@ -18,7 +19,7 @@ export const exportCommand = defineCommand({
       default: 'safetensors',
       description: 'a whole model directory, or a LoRA adapter for the base model (exact within one refresh period)',
     },
-    { name: 'step', type: 'integer', minimum: 0, description: 'state after this step', defaultText: 'the last one' },
+    stepOption,
     { ...jsonOption, description: 'print the files written as one JSON line' },
     ...engineOptions,
   ],

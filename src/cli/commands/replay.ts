@@ -1,17 +1,17 @@
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
-import { loadOnlyModel } from '../model-option.ts';
+import { loadOnlyModel, stepOption } from '../model-option.ts';
 import { requireOption } from '../require-option.ts';
 import { withEngine } from '../with-engine.ts';
 
 export const replayCommand = defineCommand({
   name: 'replay',
   summary: 'Rebuild the model of a run as it was after any step, from its journal alone',
-  usage: ['replay --run RUN [--to N] [--out DIR] [options]'],
+  usage: ['replay --run RUN [--to N|best] [--out DIR] [options]'],
   details: ['Without --out, this checks that the journal can be replayed and says how long it takes.'],
   options: [
     { name: 'run', type: 'text', placeholder: 'RUN', description: 'run folder with the journal' },
-    { name: 'to', type: 'integer', minimum: 0, description: 'step to rebuild', defaultText: 'the last one' },
+    { ...stepOption, name: 'to', description: 'step to rebuild; best = the one with the lowest validation loss' },
     { name: 'out', type: 'text', placeholder: 'DIR', description: 'write the rebuilt model to this folder' },
     { ...jsonOption, description: 'print step, seconds and the files written as one JSON line' },
     ...engineOptions,

@@ -1,4 +1,5 @@
 import { basename, resolve } from 'node:path';
+import type { StepChoice } from '../../train/best.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions } from '../common-options.ts';
 import { interruptible } from '../interrupt.ts';
@@ -13,8 +14,10 @@ export const serveCommand = defineCommand({
     {
       name: 'model',
       type: 'list',
-      placeholder: '[ID=]DIR|RUN',
-      description: 'model directory or run folder; ID is its name in requests, by default the name of the folder',
+      placeholder: '[ID=]DIR|RUN[@STEP]',
+      description:
+        'model directory or run folder; ID is its name in requests, by default the name of the folder; a run is served as it was ' +
+        'after STEP, a number or best, by default the last one',
       group: 'Server',
     },
     {
@@ -68,6 +71,7 @@ export const serveCommand = defineCommand({
   ],
   examples: [
     { text: 'one model', command: 'subzero serve --model examples/reviews-3m' },
+    { text: 'a run as it was at its lowest validation loss', command: 'subzero serve --model tuned=runs/sst2@best' },
     {
       text: 'base and tuned model, with names of their own, open to the network',
       command:
@@ -109,20 +113,21 @@ export const serveCommand = defineCommand({
 });
 
 /**
- * `ID=PATH` or `PATH` → id and path.
+ * `ID=PATH`, `PATH`, `PATH@STEP` → id, path and step.
  * @throws UsageError when there is no model or a name comes twice
  */
-export function namedModels(words: readonly string[]): { id: string; path: string }[] {
+export function namedModels(words: readonly string[]): { id: string; path: string; step?: StepChoice }[] {
   if (words.length === 0) {
     throw new UsageError('serve needs at least one --model [ID=]DIR|RUN', { parameter: 'model' });
   }
-  const models = words.map((word) => {
+  const models = words.map((word): ReturnType<typeof namedModels>[number] => {
     const separator = word.indexOf('=');
     // A path may hold "=" itself: what stands before it is a name only if it looks like one.
     const named = separator > 0 && /^[A-Za-z0-9][\w.:-]*$/.test(word.slice(0, separator));
-    const path = named ? word.slice(separator + 1) : word;
+    const [, path = '', step] = /^(.*?)(?:@(\d+|best))?$/.exec(named ? word.slice(separator + 1) : word) ?? [];
     if (path === '') throw new UsageError(`--model ${word} names no folder`, { parameter: 'model' });
-    return { id: named ? word.slice(0, separator) : basename(resolve(path)), path };
+    const id = named ? word.slice(0, separator) : basename(resolve(path));
+    return { id, path, ...(step === undefined ? {} : { step: step === 'best' ? 'best' : Number(step) }) };
   });
   const twice = models.find((model, index) => models.some((other, at) => at < index && other.id === model.id));
   if (twice) {

@@ -196,6 +196,15 @@ const settingOptions = [
     group: run,
   },
   {
+    name: 'early-stopping',
+    type: 'integer',
+    placeholder: 'PATIENCE',
+    description: 'end after so many evaluations in a row without a lower validation loss; 0 = never',
+    default: defaultConfiguration.earlyStopping,
+    check: settingCheck('earlyStopping'),
+    group: run,
+  },
+  {
     name: 'max-rows',
     type: 'integer',
     description: 'most rows (tokens times probes) in one forward pass; a larger step runs in several',
@@ -265,7 +274,8 @@ export const trainCommand = defineCommand({
     {
       text: 'your own data',
       command:
-        'subzero train --model DIR --data train.jsonl --validation dev.jsonl --evaluate-every 100 --out runs/mine',
+        'subzero train --model DIR --data train.jsonl --validation dev.jsonl --out runs/mine \\\n' +
+        '  --evaluate-every 100 --early-stopping 5',
     },
     { text: 'go on after an interruption', command: 'subzero train --resume runs/mine' },
   ],
@@ -331,6 +341,8 @@ function settingCheck(key: keyof TrainConfiguration) {
       resolveConfiguration({ [key]: value });
     } catch (error) {
       if (!(error instanceof SubzeroError)) throw error;
+      // Another setting at fault is one that this one needs; the run will see them together.
+      if (error.parameter !== key) return;
       throw new UsageError(error.message.replace(key, label), { parameter: key });
     }
   };
