@@ -5,6 +5,7 @@
  */
 
 import { SubzeroError } from '../src/errors.ts';
+import * as fidelity from './fidelity.ts';
 import * as kernels from './kernels.ts';
 import * as peers from './peers.ts';
 import * as replay from './replay.ts';
@@ -13,6 +14,7 @@ import * as step from './step.ts';
 
 /** Every benchmark by name; each returns its exit code. */
 const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promise<number>; usage: string }>> = {
+  fidelity: { run: fidelity.benchFidelity, usage: fidelity.usage },
   kernels: { run: kernels.benchKernels, usage: kernels.usage },
   peers: { run: peers.benchPeers, usage: peers.usage },
   replay: { run: replay.benchReplay, usage: replay.usage },

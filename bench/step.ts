@@ -1,5 +1,6 @@
 /**
- * `bench step`: a SubZero step against the two plain forward passes that it needs, on a model of a named shape with random weights.
+ * `bench step`: a SubZero step against the two plain forward passes that it needs, and against a step of MeZO, ours and the usual one
+ * that moves the weights in place; on a model of a named shape with random weights, or on any model.
  *
  * @module
  */
@@ -10,17 +11,21 @@ import type { TokenizedExample } from '../src/data/example.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { formatBytes } from '../src/format.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
-import { chromeTrace, Profiler, summarise } from '../src/gpu/profiler.ts';
+import { chromeTrace, type KernelTiming, Profiler, summarise } from '../src/gpu/profiler.ts';
 import { Model } from '../src/model/model.ts';
+import type { Probes } from '../src/ops/probes.ts';
 import { resolveConfiguration } from '../src/train/configuration.ts';
-import { passShape, Scorer } from '../src/train/score.ts';
+import { batchLoss, passShape, Scorer } from '../src/train/score.ts';
+import { createOptimizer, type ZerothOrderOptimizer } from '../src/zo/optimizer.ts';
 import { SubZero } from '../src/zo/subzero.ts';
+import { InPlaceMezo } from './rivals/in-place-mezo.ts';
 import { modelShapes } from './shapes.ts';
 import { table } from './table.ts';
 
 export const usage = `node bench/main.ts step [options]
   --shape NAME         ${Object.keys(modelShapes).join(', ')} (default opt-1024x4)
   --layers N           fewer layers than the shape has
+  --model DIRECTORY    this model instead of a shape
   --storage TYPE       f32, f16, bf16 (default f32 on a software adapter, f16 otherwise)
   --batch-size B       sequences (default 16)
   --tokens T           tokens per sequence (default 32)
@@ -30,7 +35,11 @@ export const usage = `node bench/main.ts step [options]
   --trace FILE         write a Chrome trace of one step's kernels
   --json FILE          write the figures`;
 
-const median = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+/** ε of all methods, the official default; η is small, so that timed steps leave the weights about as they are. */
+const epsilon = 1e-3;
+const learningRate = Math.fround(1e-9);
 
 export async function benchStep(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
@@ -38,6 +47,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
     options: {
       shape: { type: 'string', default: 'opt-1024x4' },
       layers: { type: 'string' },
+      model: { type: 'string' },
       storage: { type: 'string' },
       'batch-size': { type: 'string', default: '16' },
       tokens: { type: 'string', default: '32' },
@@ -61,7 +71,10 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   const gpu = await Gpu.open(values.adapter === undefined ? {} : { adapter: values.adapter });
   const storage = (values.storage ?? (gpu.adapter.software ? 'f32' : 'f16')) as 'f32' | 'f16' | 'bf16';
   const config = { ...shape, ...(values.layers ? { num_hidden_layers: Number(values.layers) } : {}) };
-  const model = await Model.random(gpu, config, storage);
+  const model =
+    values.model === undefined
+      ? await Model.random(gpu, config, storage)
+      : await Model.load(gpu, values.model, { storage });
   const batch = randomBatch(batchSize!, tokens!, model.configuration.vocabularySize);
   const rows = batchSize! * tokens!;
 
@@ -74,52 +87,76 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   const inferencePeak = gpu.memory.report().peakBytes;
   plain.destroy();
 
-  const configuration = resolveConfiguration({
-    rank: rank!,
-    refresh: 1_000_000,
-    batchSize: batchSize!,
-    learningRate: 1e-7,
-  });
-  const optimizer = new SubZero(model, configuration);
+  const settings = { epsilon, learningRate, batchSize: batchSize! };
+  const optimizer = new SubZero(model, resolveConfiguration({ ...settings, rank: rank!, refresh: 1_000_000 }));
   const scorer = new Scorer(model, Math.max(8192, 2 * rows));
   scorer.reserve(2 * rows, passShape(batch));
   optimizer.beginStep(0);
   gpu.memory.resetPeak();
-  const timings = { forwards: [] as number[], step: [] as number[], host: [] as number[] };
   let dispatches = 0;
-  for (let repetition = -1; repetition < repeat!; repetition++) {
-    const before = performance.now();
-    await scorer.score(batch, model.plainProbes);
-    await scorer.score(batch, model.plainProbes);
-    const between = performance.now();
+  let hostMilliseconds: number[] = [];
+  const stepOf = async (method: ZerothOrderOptimizer, step: number): Promise<number> => {
+    const started = performance.now();
     const recorded = gpu.recorder.dispatches;
-    const scoring = scorer.score(batch, optimizer.perturb(repetition + 1));
+    const scoring = scorer.score(batch, method.perturb(step));
     // Recording is synchronous up to the readback: what has passed now is the host's share.
-    const host = performance.now() - between;
-    await scoring;
-    optimizer.update({ step: repetition + 1, learningRate: Math.fround(1e-7), projectedGradients: [1] });
+    if (method === optimizer) hostMilliseconds.push(performance.now() - started);
+    const { projectedGradients } = method.measure((await scoring).map((scores) => batchLoss(batch, scores).loss));
+    method.update({ step, learningRate, projectedGradients });
     await gpu.idle();
-    const after = performance.now();
-    dispatches = gpu.recorder.dispatches - recorded;
-    if (repetition < 0) continue; // compiles kernels and allocates
-    timings.forwards.push(between - before);
-    timings.step.push(after - between);
-    timings.host.push(host);
-  }
+    if (method === optimizer) dispatches = gpu.recorder.dispatches - recorded;
+    return projectedGradients[0]!;
+  };
+  // Compiles kernels and allocates.
+  await stepOf(optimizer, 0);
   const trainingPeak = gpu.memory.report().peakBytes;
+
+  const mezo = await createOptimizer(model, resolveConfiguration({ ...settings, optimizer: 'mezo' }));
+  const inPlace = new InPlaceMezo(model, { seed: 0, epsilon });
+  const lossOf = async (probes: Probes): Promise<number> =>
+    batchLoss(batch, (await scorer.score(batch, probes))[0]!).loss;
+  const inPlaceStep = async (step: number): Promise<number> => {
+    const rho = await inPlace.step(step, learningRate, lossOf);
+    await gpu.idle();
+    return rho;
+  };
+  const difference = await compareRhos((step) => stepOf(mezo, step), inPlaceStep);
+  if (!(difference <= (storage === 'f32' ? 0.01 : 0.2))) {
+    throw new Error(`MeZO in place measures another ρ than ours: they differ by ${difference} of their size`);
+  }
+
+  const contestants = {
+    forwards: async () => {
+      await lossOf(model.plainProbes);
+      await lossOf(model.plainProbes);
+    },
+    subzero: (step: number) => stepOf(optimizer, step),
+    mezo: (step: number) => stepOf(mezo, step),
+    inPlaceMezo: inPlaceStep,
+  };
+  hostMilliseconds = [];
+  const times = await interleaved(contestants, repeat!);
+  const milliseconds = mapValues(times, median);
+  const ratioOf = (name: keyof typeof times): number =>
+    median(times[name].map((value, index) => value / times.subzero[index]!));
 
   const result = {
     adapter: gpu.adapter.description || gpu.adapter.device,
-    shape: values.shape,
+    shape: values.model ?? values.shape,
     layers: model.configuration.layerCount,
     parameters: model.parameterCount,
     storage,
     rows,
     rank,
-    twoForwardsMilliseconds: median(timings.forwards),
-    stepMilliseconds: median(timings.step),
-    ratio: median(timings.step.map((value, index) => value / timings.forwards[index]!)),
-    hostMilliseconds: median(timings.host),
+    twoForwardsMilliseconds: milliseconds.forwards,
+    stepMilliseconds: milliseconds.subzero,
+    ratio: median(times.subzero.map((value, index) => value / times.forwards[index]!)),
+    mezoMilliseconds: milliseconds.mezo,
+    inPlaceMezoMilliseconds: milliseconds.inPlaceMezo,
+    mezoRatio: ratioOf('mezo'),
+    inPlaceMezoRatio: ratioOf('inPlaceMezo'),
+    rhoDifference: difference,
+    hostMilliseconds: median(hostMilliseconds),
     dispatches,
     inferencePeakBytes: inferencePeak,
     trainingPeakBytes: trainingPeak,
@@ -127,7 +164,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   };
   const beyond = trainingPeak - optimizer.factorBytes - inferencePeak;
   console.log(
-    `${result.adapter}\n${values.shape}, ${result.layers} layers, ${(result.parameters / 1e6).toFixed(1)} M parameters in ${storage}`,
+    `${result.adapter}\n${result.shape}, ${result.layers} layers, ${(result.parameters / 1e6).toFixed(1)} M parameters in ${storage}`,
   );
   console.log(
     table(
@@ -137,6 +174,11 @@ export async function benchStep(args: readonly string[]): Promise<number> {
         ['two plain forward passes', `${result.twoForwardsMilliseconds.toFixed(1)} ms`],
         [`SubZero step, rank ${rank}`, `${result.stepMilliseconds.toFixed(1)} ms`],
         ['step / two forwards', result.ratio.toFixed(3)],
+        ['our MeZO step', `${result.mezoMilliseconds.toFixed(1)} ms`],
+        ['our MeZO / SubZero', result.mezoRatio.toFixed(3)],
+        ['MeZO step in place', `${result.inPlaceMezoMilliseconds.toFixed(1)} ms`],
+        ['MeZO in place / SubZero', result.inPlaceMezoRatio.toFixed(3)],
+        ['ρ of MeZO in place against ours', `${difference.toExponential(1)} of its size`],
         ['host time of a step', `${result.hostMilliseconds.toFixed(2)} ms for ${dispatches} dispatches`],
         ['peak bytes, inference of the same rows', formatBytes(inferencePeak)],
         ['peak bytes, training', formatBytes(trainingPeak)],
@@ -146,28 +188,87 @@ export async function benchStep(args: readonly string[]): Promise<number> {
     ),
   );
   if (gpu.features.has('timestamp-query')) {
-    gpu.recorder.profiler = new Profiler(gpu);
-    await scorer.score(batch, optimizer.perturb(0));
-    const timed = await gpu.recorder.profiler.collect();
-    gpu.recorder.profiler = undefined;
-    const total = timed.reduce((sum, { start, end }) => sum + (end - start) / 1e6, 0);
-    const kernels = summarise(timed).slice(0, 8);
-    console.log(
-      `\n${table(
-        ['kernel', 'launches', 'ms', 'share'],
-        kernels.map(({ label, count, milliseconds }) => [
-          label,
-          String(count),
-          milliseconds.toFixed(1),
-          `${((100 * milliseconds) / total).toFixed(1)} %`,
-        ]),
-      )}`,
-    );
-    if (values.trace) writeFileSync(values.trace, chromeTrace(timed));
+    for (const [title, body] of [
+      ['SubZero', contestants.subzero],
+      ['MeZO in place', contestants.inPlaceMezo],
+    ] as const) {
+      const timed = await profile(gpu, () => body(0));
+      console.log(`\n${title}\n${kernelTable(timed)}`);
+      if (values.trace && title === 'SubZero') writeFileSync(values.trace, chromeTrace(timed));
+    }
   }
   if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
   gpu.close();
   return 0;
+}
+
+/** ρ of two methods over a few steps: the root mean square of their differences over that of the first. */
+async function compareRhos(
+  ours: (step: number) => Promise<number>,
+  theirs: (step: number) => Promise<number>,
+): Promise<number> {
+  let [squares, differences] = [0, 0];
+  for (let step = 0; step < 2; step++) {
+    const [one, other] = [await ours(step), await theirs(step)];
+    squares += one * one;
+    differences += (one - other) ** 2;
+  }
+  return Math.sqrt(differences / squares);
+}
+
+/** Milliseconds of each body, run in turns. */
+async function interleaved<Name extends string>(
+  bodies: Readonly<Record<Name, (step: number) => Promise<unknown>>>,
+  repeat: number,
+): Promise<Record<Name, number[]>> {
+  const names = Object.keys(bodies) as Name[];
+  const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
+  for (let step = 1; step <= repeat; step++) {
+    for (const name of names) {
+      const started = performance.now();
+      await bodies[name](step);
+      times[name].push(performance.now() - started);
+    }
+  }
+  return times;
+}
+
+function mapValues<Name extends string, From, To>(
+  record: Readonly<Record<Name, From>>,
+  map: (value: From) => To,
+): Record<Name, To> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value as From)])) as Record<
+    Name,
+    To
+  >;
+}
+
+async function profile(gpu: Gpu, body: () => Promise<unknown>): Promise<KernelTiming[]> {
+  const profiler = new Profiler(gpu);
+  gpu.recorder.profiler = profiler;
+  try {
+    await body();
+    return await profiler.collect();
+  } finally {
+    gpu.recorder.profiler = undefined;
+    profiler.destroy();
+  }
+}
+
+/** The kernels that took most of the time. */
+function kernelTable(timed: readonly KernelTiming[]): string {
+  const total = timed.reduce((sum, { start, end }) => sum + (end - start) / 1e6, 0);
+  return table(
+    ['kernel', 'launches', 'ms', 'share'],
+    summarise(timed)
+      .slice(0, 8)
+      .map(({ label, count, milliseconds }) => [
+        label,
+        String(count),
+        milliseconds.toFixed(1),
+        `${((100 * milliseconds) / total).toFixed(1)} %`,
+      ]),
+  );
 }
 
 /** Sequences of random tokens, each with two options of one token, as in SST-2. */
