@@ -9,6 +9,7 @@ import * as fidelity from './fidelity.ts';
 import * as kernels from './kernels.ts';
 import * as peers from './peers.ts';
 import * as replay from './replay.ts';
+import * as serve from './serve.ts';
 import * as sst2 from './sst2.ts';
 import * as step from './step.ts';
 
@@ -18,6 +19,7 @@ const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promis
   kernels: { run: kernels.benchKernels, usage: kernels.usage },
   peers: { run: peers.benchPeers, usage: peers.usage },
   replay: { run: replay.benchReplay, usage: replay.usage },
+  serve: { run: serve.benchServe, usage: serve.usage },
   sst2: { run: sst2.benchSst2, usage: sst2.usage },
   step: { run: step.benchStep, usage: step.usage },
 };

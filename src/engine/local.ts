@@ -24,7 +24,6 @@ import { restoreRun } from '../train/run.ts';
 import { isRunFolder } from '../train/run-folder.ts';
 import { Scorer } from '../train/score.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
-import { considerately } from './considerate.ts';
 import { StepRun } from './step-run.ts';
 import type {
   DataRow,
@@ -239,16 +238,6 @@ export class LocalEngine implements Engine {
   }
 
   async *train(request: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
-    yield* considerately(this.#train(request, signal), () => this.#generating(), signal);
-  }
-
-  /** The end of all texts that are being generated; `undefined` if there are none. */
-  #generating(): Promise<unknown> | undefined {
-    const busy = [...this.#models.values()].flatMap(({ generator }) => generator.idle ?? []);
-    return busy.length > 0 ? Promise.all(busy) : undefined;
-  }
-
-  async *#train(request: TrainRequest, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
     if ('resume' in request) {
       const { resume, steps } = request;
       await checkDirectory(resume);

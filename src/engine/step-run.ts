@@ -91,7 +91,7 @@ export class StepRun {
 
   /** Makes the next step with given numbers. */
   apply(update: StepUpdate): Promise<StepRecord> {
-    return this.#exclusively(async () => this.#apply(update));
+    return this.#exclusively(() => this.#apply(update));
   }
 
   /** Makes the next step with what it sees of the data. */
@@ -102,7 +102,7 @@ export class StepRun {
     return this.#exclusively(async () => {
       const probe = await this.#probe(data, options.step);
       const { projectedGradients, curvatures } = probe;
-      const record = this.#apply({ ...options, projectedGradients, ...(curvatures ? { curvatures } : {}) });
+      const record = await this.#apply({ ...options, projectedGradients, ...(curvatures ? { curvatures } : {}) });
       return { probe, record };
     });
   }
@@ -120,6 +120,7 @@ export class StepRun {
     const step = this.stepsDone;
     this.#checkStep(wanted, step);
     const batch = await this.#tokenize(data);
+    this.#model.gpu.recorder.divide();
     this.#optimizer.beginStep(step);
     const scores = await this.#scorer.scoreStep(batch, this.#optimizer, step);
     const parts = scores.map((probe) => batchLoss(batch, probe));
@@ -142,11 +143,14 @@ export class StepRun {
     };
   }
 
-  #apply(update: StepUpdate): StepRecord {
+  async #apply(update: StepUpdate): Promise<StepRecord> {
     const applied = this.#checked(update, this.stepsDone);
+    const { recorder } = this.#model.gpu;
+    recorder.divide();
     this.#optimizer.beginStep(applied.step);
     this.#optimizer.update(applied);
     this.stepsDone++;
+    await recorder.flush();
     const { learningRate, projectedGradients, curvatures } = applied;
     return {
       step: this.stepsDone,

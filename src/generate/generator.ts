@@ -71,11 +71,6 @@ export class Generator {
     this.#buffers = new NamedBuffers(model.gpu);
   }
 
-  /** Resolves when nothing is being generated any more; `undefined` when nothing is now. */
-  get idle(): Promise<void> | undefined {
-    return this.#looping;
-  }
-
   /**
    * Generates one text. Ends early and quietly when the signal is aborted.
    *
@@ -149,6 +144,7 @@ export class Generator {
   }
 
   async #loop(): Promise<void> {
+    const leave = this.#model.gpu.turns.enter();
     try {
       while (this.#waiting.length + this.#running.length > 0) {
         this.#dropEnded();
@@ -166,6 +162,7 @@ export class Generator {
     } finally {
       // In the same turn in which nothing was left to do: a request that comes in the next one must find no loop.
       this.#looping = undefined;
+      leave();
     }
   }
 

@@ -18,6 +18,7 @@ import { compilationError, compileKernel, type Kernel, type KernelDefinition, ke
 import { MemoryAccount, type MemoryCategory } from './memory.ts';
 import { paced } from './pace.ts';
 import { Recorder } from './recorder.ts';
+import { Turns } from './turns.ts';
 
 export class Gpu {
   readonly device: GPUDevice;
@@ -28,6 +29,8 @@ export class Gpu {
   /** Bytes that one storage binding may have; larger tensors are split. */
   readonly bindingLimit: number;
   readonly memory = new MemoryAccount();
+  /** Who submits when, where urgent work and work in bulk share this device. */
+  readonly turns = new Turns();
   /** Bound where a kernel has a storage binding that this call does not use. */
   readonly unused: GpuBuffer;
   /** Held so that Dawn's instance lives as long as the device (see device.ts). */

@@ -16,19 +16,29 @@ const sleepMilliseconds = 0.2;
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
+/** How many wait now, and when the last of them began: they all sleep together. */
+let waiting = 0;
+let begun = 0;
+let turning = false;
+
+function turn(): void {
+  turning = waiting > 0;
+  if (!turning) return;
+  if (performance.now() - begun > spinMilliseconds) Atomics.wait(sleeper, 0, 0, sleepMilliseconds);
+  setImmediate(turn);
+}
+
 /** Passes a promise of the GPU on, while the thread mostly sleeps. */
 export async function paced<T>(work: Promise<T>): Promise<T> {
-  const started = performance.now();
-  let done = false;
-  const turn = (): void => {
-    if (done) return;
-    if (performance.now() - started > spinMilliseconds) Atomics.wait(sleeper, 0, 0, sleepMilliseconds);
+  begun = performance.now();
+  waiting++;
+  if (!turning) {
+    turning = true;
     setImmediate(turn);
-  };
-  setImmediate(turn);
+  }
   try {
     return await work;
   } finally {
-    done = true;
+    waiting--;
   }
 }

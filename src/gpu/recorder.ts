@@ -9,10 +9,24 @@ import type { GpuBuffer } from './buffer.ts';
 import type { Gpu } from './gpu.ts';
 import type { Kernel } from './kernel.ts';
 import { paced } from './pace.ts';
+import { type KernelWork, PieceTimes } from './piece-times.ts';
 import type { Profiler } from './profiler.ts';
 
 /** Parameter slots in the arena; a step of a 40-layer model records about 800 dispatches. */
 const arenaSlots = 2048;
+
+/** First guess of the milliseconds of a workgroup that does little, by the style of the adapter. */
+const workgroupMilliseconds = { software: 2e-3, hardware: 2e-5 };
+
+/** Recorded work that is submitted at once. */
+interface Piece {
+  commands: Command[];
+  /** The used part of the arena. */
+  parameters: Uint8Array<ArrayBuffer>;
+  work: KernelWork;
+  /** How long it takes, about. */
+  milliseconds: number;
+}
 
 /** Workgroups per dimension that every WebGPU adapter allows. */
 const maxWorkgroups = 65_535;
@@ -34,6 +48,13 @@ type Command =
     }
   | { kernel?: undefined; encode(encoder: GPUCommandEncoder): void };
 
+/** A part of a buffer to be read back; offset and length in bytes. */
+export interface ReadRequest {
+  buffer: GpuBuffer;
+  offset?: number;
+  bytes: number;
+}
+
 export class Recorder {
   readonly #gpu: Gpu;
   readonly #arena: GpuBuffer;
@@ -49,6 +70,17 @@ export class Recorder {
   /** Whether a kernel was submitted without waiting for the outcome of its compilation. */
   #unchecked = false;
   #staging: { buffer: GpuBuffer; free: boolean }[] = [];
+  readonly #times: PieceTimes;
+  /** What the recorded commands are; see {@link Piece}. */
+  #work: KernelWork = new Map();
+  #milliseconds = 0;
+  /** Present while work is being divided: what is finished and not submitted. */
+  #pieces: Piece[] | undefined;
+  /** How long a piece of what is being divided should take. */
+  #pieceMilliseconds = 0;
+  /** The ends of pieces that the GPU has. */
+  #inFlight: Promise<void>[] = [];
+  #lastEnd = 0;
   /** Set to time each dispatch on the GPU. */
   profiler: Profiler | undefined;
   /** Dispatches recorded since the device was opened. */
@@ -56,6 +88,7 @@ export class Recorder {
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
+    this.#times = new PieceTimes(workgroupMilliseconds[gpu.kernelStyle]);
     // 64 bytes hold 16 scalars, more than any kernel has; the adapter may ask for coarser slots.
     this.#slotBytes = Math.max(64, gpu.device.limits.minUniformBufferOffsetAlignment);
     this.#data = new ArrayBuffer(arenaSlots * this.#slotBytes);
@@ -75,15 +108,21 @@ export class Recorder {
    * @param buffers one per storage binding of the kernel, in order
    * @param parameters one value per field of the kernel's `Parameters`
    * @param workgroups counts in x, y, z
+   * @param work what its time is proportional to; the number of workgroups where each does the same whatever the shape
    */
   dispatch(
     kernel: Kernel,
     buffers: readonly GpuBuffer[],
     parameters: Readonly<Record<string, number>>,
     workgroups: readonly [number, number?, number?],
+    work = workgroups[0] * (workgroups[1] ?? 1) * (workgroups[2] ?? 1),
   ): void {
     if (this.#rehearsing) return;
-    if (this.#used === arenaSlots) this.submit();
+    if (this.#used === arenaSlots) this.#finish();
+    const milliseconds = this.#times.estimate(kernel, work);
+    if (this.#pieces && this.#used > 0 && this.#milliseconds + milliseconds > this.#pieceMilliseconds) this.#finish();
+    this.#milliseconds += milliseconds;
+    this.#work.set(kernel, (this.#work.get(kernel) ?? 0) + work);
     const slot = this.#used++;
     const base = (slot * this.#slotBytes) / 4;
     for (let index = 0; index < kernel.parameters.length; index++) {
@@ -127,17 +166,44 @@ export class Recorder {
     this.#push((encoder) => encoder.clearBuffer(buffer.raw, byteOffset, bytes));
   }
 
-  /** Sends everything recorded so far to the GPU; compiles here and now what other threads have not compiled yet. */
-  submit(): void {
-    if (this.#rehearsing || this.#commands.length === 0) return;
-    const { device } = this.#gpu;
-    const commands = this.#commands;
+  /**
+   * From here on work is divided into pieces of a few milliseconds, until the next {@link flush}, {@link readInTurns} or {@link submit}, and nothing may
+   * wait in between. What was recorded before is submitted: it may be other work, which is waited for.
+   */
+  divide(): void {
+    if (this.#pieces || this.#rehearsing) return;
+    this.submit();
+    this.#pieces = [];
+    this.#pieceMilliseconds = this.#gpu.turns.pieceMilliseconds;
+  }
+
+  /** Into how many launches some work should be cut so that each makes a piece; 1 unless work is being divided. */
+  launches(kernel: Kernel, work: number): number {
+    return this.#pieces ? Math.max(1, Math.ceil(this.#times.estimate(kernel, work) / this.#pieceMilliseconds)) : 1;
+  }
+
+  /** Ends the piece that is being recorded. What is not being divided goes to the GPU. */
+  #finish(): void {
+    if (this.#commands.length === 0) return;
+    const piece = {
+      commands: this.#commands,
+      parameters: new Uint8Array(this.#data.slice(0, this.#used * this.#slotBytes)),
+      work: this.#work,
+      milliseconds: this.#milliseconds,
+    };
     this.#commands = [];
-    if (this.#used > 0) {
-      // Queued behind the previous submission, so the arena can be reused without waiting.
-      device.queue.writeBuffer(this.#arena.raw, 0, this.#data, 0, this.#used * this.#slotBytes);
-      this.#used = 0;
-    }
+    this.#used = 0;
+    this.#work = new Map();
+    this.#milliseconds = 0;
+    if (this.#pieces) this.#pieces.push(piece);
+    else this.#send(piece);
+  }
+
+  /** Encodes and submits; compiles here and now what other threads have not compiled yet. */
+  #send({ commands, parameters }: Piece): void {
+    const { device } = this.#gpu;
+    // Queued behind the previous submission, so all pieces can use the same arena without waiting.
+    if (parameters.byteLength > 0) device.queue.writeBuffer(this.#arena.raw, 0, parameters);
     const encoder = device.createCommandEncoder();
     let pass: GPUComputePassEncoder | undefined;
     let current: GPUComputePipeline | undefined;
@@ -173,9 +239,68 @@ export class Recorder {
     device.queue.submit([encoder.finish()]);
   }
 
-  /** What has to end before all that is recorded can be submitted without compiling. */
-  #compiling(): Promise<void>[] {
-    return this.#commands.flatMap(({ kernel }) => (kernel && !kernel.pipeline ? [kernel.compiled] : []));
+  /** Sends everything recorded so far to the GPU. */
+  submit(): void {
+    if (this.#rehearsing) return;
+    this.#finish();
+    for (const piece of this.#pieces ?? []) this.#send(piece);
+    this.#pieces = undefined;
+  }
+
+  /**
+   * Sends everything recorded so far to the GPU, piece by piece, each when it is its turn (src/gpu/turns.ts). Other work may be recorded and
+   * submitted meanwhile, but must not write what this work reads. The last pieces may still run when the promise resolves.
+   * @throws SubzeroError `gpu` for a kernel that does not compile
+   */
+  async flush(): Promise<void> {
+    this.#finish();
+    const pieces = this.#pieces ?? [];
+    this.#pieces = undefined;
+    const { turns } = this.#gpu;
+    await this.#compiled(pieces, async () => {
+      for (const piece of pieces) {
+        while (turns.held || this.#inFlight.length >= turns.piecesInFlight) {
+          await (turns.held ? turns.wait() : this.#inFlight[0]);
+        }
+        this.#launch(piece);
+      }
+    });
+  }
+
+  /** Sends pieces once their kernels are compiled, within this turn when they are, and waits until it is known whether they could be. */
+  async #compiled(pieces: readonly Pick<Piece, 'commands'>[], send: () => Promise<void> | void): Promise<void> {
+    const compiling = pieces.flatMap(({ commands }) =>
+      commands.flatMap(({ kernel }) => (kernel && !kernel.pipeline ? [kernel.compiled] : [])),
+    );
+    if (compiling.length > 0) await paced(Promise.allSettled(compiling));
+    await send();
+    if (compiling.length === 0 && !this.#unchecked) return;
+    this.#unchecked = false;
+    await this.#gpu.checkKernels();
+  }
+
+  /** Sends a piece and takes the time until it is done. */
+  #launch(piece: Piece): void {
+    const { device, turns } = this.#gpu;
+    const alone = !turns.urgent;
+    const { entries } = turns;
+    const begun = performance.now();
+    this.#send(piece);
+    turns.ran(piece.milliseconds);
+    const ended = paced(device.queue.onSubmittedWorkDone()).then(
+      () => {
+        const now = performance.now();
+        // Only what had the GPU to itself says how long it takes.
+        if (alone && turns.entries === entries) this.#times.observe(piece.work, now - Math.max(begun, this.#lastEnd));
+        this.#lastEnd = now;
+      },
+      // The loss of the device is reported to whoever reads.
+      () => undefined,
+    );
+    const entry = ended.then(() => {
+      this.#inFlight.splice(this.#inFlight.indexOf(entry), 1);
+    });
+    this.#inFlight.push(entry);
   }
 
   /**
@@ -183,7 +308,19 @@ export class Recorder {
    * @returns one fresh ArrayBuffer per request
    * @throws SubzeroError `out_of_memory`, `gpu` or `device_lost`, whichever came up since the last read
    */
-  async read(requests: readonly { buffer: GpuBuffer; offset?: number; bytes: number }[]): Promise<ArrayBuffer[]> {
+  read(requests: readonly ReadRequest[]): Promise<ArrayBuffer[]> {
+    // What is recorded stays so while kernels are compiled, so that others who submit meanwhile keep the order.
+    return this.#read(requests, () =>
+      this.#compiled([...(this.#pieces ?? []), { commands: this.#commands }], () => this.submit()),
+    );
+  }
+
+  /** {@link read} after a {@link flush} instead of a {@link submit}: for work that others may get ahead of. */
+  readInTurns(requests: readonly ReadRequest[]): Promise<ArrayBuffer[]> {
+    return this.#read(requests, () => this.flush());
+  }
+
+  async #read(requests: readonly ReadRequest[], send: () => Promise<void>): Promise<ArrayBuffer[]> {
     const total = requests.reduce((sum, request) => sum + Math.ceil(request.bytes / 4) * 4, 0);
     const staging = this.#takeStaging(total);
     let position = 0;
@@ -194,13 +331,7 @@ export class Recorder {
     }
     try {
       // Within this turn when everything is compiled: what the caller writes next must not overtake the work.
-      const compiling = this.#compiling();
-      if (compiling.length > 0) await paced(Promise.allSettled(compiling));
-      this.submit();
-      if (compiling.length > 0 || this.#unchecked) {
-        this.#unchecked = false;
-        await this.#gpu.checkKernels();
-      }
+      await send();
       await this.#gpu.checkAllocations();
       await paced(staging.buffer.raw.mapAsync(GPUMapMode.READ, 0, Math.max(4, total)));
     } catch (error) {

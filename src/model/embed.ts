@@ -83,6 +83,7 @@ async function embedPass(
   }
   workspace.reserve(rows * probes.count);
   const window = configuration.windows.find((width) => width !== undefined);
+  gpu.recorder.divide();
   const hidden = forward(
     model,
     { gpu, workspace, probes },
@@ -98,7 +99,7 @@ async function embedPass(
   );
   workspace.give(hidden);
   const width = hidden.columns;
-  const [data] = await gpu.recorder.read([{ buffer: hidden.buffer, bytes: labels.length * width * 4 }]);
+  const [data] = await gpu.recorder.readInTurns([{ buffer: hidden.buffer, bytes: labels.length * width * 4 }]);
   const states = new Float32Array(data!);
   let row = 0;
   return sequences.map(({ length }) => {

@@ -78,35 +78,46 @@ export function matmul(
   variant: MatmulVariant = chooseMatmul(context.gpu, launch.rows ?? launch.x.rows, launch.columns),
 ): void {
   const { gpu } = context;
-  const { x, side, bias } = launch;
-  const rows = launch.rows ?? x.rows;
-  gpu.recorder.dispatch(
-    gpu.kernel(matmulKernel(variant, flags)),
-    [
-      x.buffer,
-      launch.weight.buffer,
-      side?.q ?? gpu.unused,
-      side?.u ?? gpu.unused,
-      bias?.buffer ?? gpu.unused,
-      launch.y,
-    ],
-    {
-      row_start: launch.rowStart ?? 0,
-      rows,
-      columns: launch.columns,
-      inner_quads: x.columns / 4,
-      rank_quads: side ? paddedRank(side.rank) / 4 : 0,
-      weight_row: launch.weightRow,
-      output_row: launch.outputRow,
-      column_start: launch.columnStart,
-      y_stride: launch.yStride,
-      rows_per_probe: launch.rowsPerProbe,
-      bias_offset: bias?.offset ?? 0,
-      bias_stride: bias?.stride ?? 0,
-      weight_scale: launch.weightScale,
-    },
-    matmulDescriptions[variant].workgroups(rows, launch.columns),
-  );
+  const { x, side, bias, columns } = launch;
+  const kernel = gpu.kernel(matmulKernel(variant, flags));
+  const { workgroups, blockRows } = matmulDescriptions[variant];
+  const workOf = ([wide, high]: [number, number]): number => (wide * high * (x.columns + (side?.rank ?? 0))) / 64;
+  const first = launch.rowStart ?? 0;
+  const end = first + (launch.rows ?? x.rows);
+  const launches = gpu.recorder.launches(kernel, workOf(workgroups(end - first, columns)));
+  const rowsAtOnce = Math.ceil((end - first) / launches / blockRows) * blockRows;
+  for (let start = first; start < end; start += rowsAtOnce) {
+    const rows = Math.min(rowsAtOnce, end - start);
+    const grid = workgroups(rows, columns);
+    gpu.recorder.dispatch(
+      kernel,
+      [
+        x.buffer,
+        launch.weight.buffer,
+        side?.q ?? gpu.unused,
+        side?.u ?? gpu.unused,
+        bias?.buffer ?? gpu.unused,
+        launch.y,
+      ],
+      {
+        row_start: start,
+        rows,
+        columns,
+        inner_quads: x.columns / 4,
+        rank_quads: side ? paddedRank(side.rank) / 4 : 0,
+        weight_row: launch.weightRow,
+        output_row: launch.outputRow,
+        column_start: launch.columnStart,
+        y_stride: launch.yStride,
+        rows_per_probe: launch.rowsPerProbe,
+        bias_offset: bias?.offset ?? 0,
+        bias_stride: bias?.stride ?? 0,
+        weight_scale: launch.weightScale,
+      },
+      grid,
+      workOf(grid),
+    );
+  }
 }
 
 /** Records a product with a weight as the probe of each row sees it. @param launch over all rows of x */

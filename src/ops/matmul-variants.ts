@@ -25,6 +25,8 @@ export const matmulVariants: readonly MatmulVariant[] = [
 interface VariantDescription {
   file: string;
   constants: Readonly<Record<string, KernelConstant>>;
+  /** Rows of a workgroup's, or an invocation's, block: products cut between blocks have the same bits. */
+  blockRows: number;
   /** Workgroups for a [rows, columns] result. */
   workgroups(rows: number, columns: number): [number, number];
 }
@@ -39,18 +41,20 @@ function tile(threadRows: number, threadColumns: number): VariantDescription {
   return {
     file: 'tile',
     constants: { THREAD_ROWS: threadRows, THREAD_COLUMNS: threadColumns },
+    blockRows: 16 * threadRows,
     workgroups: blocks(16 * threadRows, 16 * threadColumns),
   };
 }
 
 export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescription>> = {
-  naive: { file: 'naive', constants: {}, workgroups: (rows, columns) => perElement(rows * columns) },
+  naive: { file: 'naive', constants: {}, blockRows: 1, workgroups: (rows, columns) => perElement(rows * columns) },
   direct: {
     file: 'direct',
     constants: {},
+    blockRows: 4,
     workgroups: (rows, columns) => perElement(Math.ceil(rows / 4) * Math.ceil(columns / 4)),
   },
-  'few-rows': { file: 'few-rows', constants: {}, workgroups: blocks(4, 4) },
+  'few-rows': { file: 'few-rows', constants: {}, blockRows: 4, workgroups: blocks(4, 4) },
   'tile-1x4': tile(1, 4),
   'tile-4x4': tile(4, 4),
   'tile-8x8': tile(8, 8),

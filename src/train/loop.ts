@@ -221,6 +221,8 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     while (run.step < configuration.steps && !earlyStop(run) && !signal?.aborted) {
       const step = run.step;
       const { indices, batch } = drawBatch(configuration, step, examples);
+      // A step is long; text that is being generated meanwhile goes first.
+      gpu.recorder.divide();
       optimizer.beginStep(step);
       const scores = await scorer.scoreStep(batch, optimizer, step);
       const losses = scores.map((probe) => batchLoss(batch, probe));
@@ -231,6 +233,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       const learningRate = learningRateAt(step, configuration);
       await run.writer.append({ step: step + 1, learningRate, ...measured, loss });
       optimizer.update({ step, learningRate, ...measured });
+      await gpu.recorder.flush();
       run.step = step + 1;
       trainedTokens += rowsOf(batch);
       const elapsed = (performance.now() - started) / 1000;

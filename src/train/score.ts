@@ -175,6 +175,7 @@ export class Scorer {
     this.#workspace.reserve(rows * probes.count);
     const context: OperationContext = { gpu, workspace: this.#workspace, probes };
     const window = configuration.windows.find((width) => width !== undefined);
+    gpu.recorder.divide();
     const hidden = forward(this.#model, context, {
       ids: buffers.upload('ids', batch.ids),
       positions: buffers.upload('positions', positionRows(this.#model, batch.positions)),
@@ -192,7 +193,7 @@ export class Scorer {
       buffers,
     );
     this.#workspace.give(hidden);
-    const [runningData, pickedData] = await gpu.recorder.read([
+    const [runningData, pickedData] = await gpu.recorder.readInTurns([
       { buffer: running, bytes: labels * probes.count * 8 },
       { buffer: picked, bytes: targetCount * probes.count * 4 },
     ]);

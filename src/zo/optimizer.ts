@@ -47,7 +47,7 @@ export interface ZerothOrderOptimizer {
   perturb(step: number, first?: number, count?: number): Probes;
   /** ρ, and what else the update needs, from the losses of all probes in their order. */
   measure(losses: readonly number[]): Measurement;
-  /** Submits the update of one step. */
+  /** Records the update of one step. */
   update(applied: AppliedStep): void;
   /**
    * Applies steps of a journal without any forward pass: the same kernels with the same numbers, so the same bits.

@@ -11,6 +11,9 @@ import type { AppliedStep } from './optimizer.ts';
 /** Steps whose coefficients are uploaded at once while replaying. */
 const replayChunk = 1024;
 
+/** Steps recorded in one go: the thread does nothing else meanwhile. */
+const stepsAtOnce = 16;
+
 /** What an optimiser does with the coefficients of a step. */
 export interface StepApplier {
   beginStep(step: number): void;
@@ -32,12 +35,14 @@ export class Coefficients {
     this.buffer = gpu.allocate(replayChunk * perStep * 4, 'state', 'coefficients');
   }
 
-  /** Submits one step. */
+  /** Records one step, divided; the caller may flush it. */
   update(applier: StepApplier, applied: AppliedStep): void {
+    const { recorder } = this.#gpu;
+    // Uploads overtake what is only recorded: these coefficients must not reach an earlier update.
+    recorder.submit();
     this.buffer.write(Float32Array.from(applier.coefficientsOf(applied)));
+    recorder.divide();
     applier.recordUpdate(applied, 0);
-    // Uploads overtake what is only recorded: the next update's coefficients must not reach this one.
-    this.#gpu.recorder.submit();
   }
 
   /** Submits many steps; see `ZerothOrderOptimizer.replay`. */
@@ -46,6 +51,7 @@ export class Coefficients {
     steps: readonly AppliedStep[],
     onProgress?: (done: number) => void,
   ): Promise<void> {
+    const { recorder } = this.#gpu;
     for (let start = 0; start < steps.length; start += replayChunk) {
       const chunk = steps.slice(start, start + replayChunk);
       const coefficients = new Float32Array(chunk.length * this.#perStep);
@@ -54,10 +60,12 @@ export class Coefficients {
       }
       this.buffer.write(coefficients);
       for (const [index, applied] of chunk.entries()) {
+        recorder.divide();
         applier.beginStep(applied.step);
         applier.recordUpdate(applied, index * this.#perStep);
+        if (index % stepsAtOnce === stepsAtOnce - 1) await recorder.flush();
       }
-      this.#gpu.recorder.submit();
+      await recorder.flush();
       await this.#gpu.idle();
       onProgress?.(start + chunk.length);
     }

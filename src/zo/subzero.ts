@@ -139,7 +139,7 @@ export class SubZero implements ZerothOrderOptimizer {
     return measure(losses, this.#configuration);
   }
 
-  /** Submits the update of one step: S and 1-D parameters ← decay − (η/K) Σ ρ_k z_k, or Adam's step along that gradient. */
+  /** Records the update of one step: S and 1-D parameters ← decay − (η/K) Σ ρ_k z_k, or Adam's step along that gradient. */
   update(applied: AppliedStep): void {
     this.#coefficients.update(this.#applier, applied);
   }
