@@ -1,7 +1,8 @@
-// SubZero+'s update of the trainable state by Adam: g = Σ_k coefficient_k · z_k; m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²;
-// state ← decay · state − learning_rate · unit · m̂ / (√v̂ + epsilon), with m̂ and v̂ corrected for their start at zero.
+// The update of the trainable state by Adam or by momentum: g = Σ_k coefficient_k · z_k; m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²;
+// state ← decay · state − learning_rate · unit · heading(m, v), see zo/moments.wgsl.
 //
-// Layout of state and blocks as in zo/perturb.wgsl; coefficients[coefficient_offset + k] = ρ_k / K. moments: m, then v, each laid out as the state.
+// Layout of state and blocks as in zo/perturb.wgsl; coefficients[coefficient_offset + k] = ρ_k / K. moments: m and, if ADAPTIVE, v after it, each
+// laid out as the state.
 // shape[b].x: the unit of block b, 1/μ for an S matrix, so that a step has the same length in W whatever μ is; 1 for a 1-D parameter.
 // The corrections are 1 / (1 − β^t), of S matrices (whose moments start anew with each subspace) and of 1-D parameters apart.
 
@@ -16,7 +17,6 @@ struct Parameters {
   learning_rate: f32,
   beta1: f32,
   beta2: f32,
-  epsilon: f32,
   matrix_correction1: f32,
   matrix_correction2: f32,
   vector_correction1: f32,
@@ -49,15 +49,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   }
   let quad = block_index * 64u + lane;
   let second = parameters.block_count * 64u + quad;
-  let mean = fma(vec4<f32>(1.0 - parameters.beta1), gradient - moments[quad], moments[quad]);
-  let square = fma(vec4<f32>(1.0 - parameters.beta2), gradient * gradient - moments[second], moments[second]);
-  moments[quad] = mean;
-  moments[second] = square;
+  var before = Moments(moments[quad], vec4<f32>(0.0));
+  if (ADAPTIVE) {
+    before.square = moments[second];
+  }
+  let after = advance(before, gradient, parameters.beta1, parameters.beta2);
+  moments[quad] = after.mean;
+  if (ADAPTIVE) {
+    moments[second] = after.square;
+  }
 
   let is_matrix = (block.w & 2u) != 0u;
   let correction1 = select(parameters.vector_correction1, parameters.matrix_correction1, is_matrix);
   let correction2 = select(parameters.vector_correction2, parameters.matrix_correction2, is_matrix);
-  let move_by = correction1 * mean / (sqrt(correction2 * square) + vec4<f32>(parameters.epsilon));
   let decayed = state[quad] * select(1.0, parameters.decay, is_matrix);
-  state[quad] = fma(vec4<f32>(-parameters.learning_rate * shape[block_index].x), move_by, decayed);
+  state[quad] = fma(vec4<f32>(-parameters.learning_rate * shape[block_index].x), heading(after, correction1, correction2), decayed);
 }

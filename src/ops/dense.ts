@@ -9,12 +9,12 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Storage, Weight } from '../tensor/weight.ts';
 import { perElement } from './context.ts';
-import { type DenseNoise, type DenseTensor, directionNumber, type ProbePoint } from './probes.ts';
+import { type DenseNoise, directionNumber, type ProbePoint } from './probes.ts';
 
 /** Most copies of a row that the scratch buffer holds: the +ε and −ε of one query share their noise. */
 export const scratchCopies = 2;
 
-/** Consecutive rows of a weight within one buffer each of the weight and of its curvature. */
+/** Consecutive rows of a weight within one buffer each of the weight and of what lies beside it, its curvature or moments. */
 export interface RowSlice {
   /** First row, counted over the whole weight. */
   row: number;
@@ -22,34 +22,38 @@ export interface RowSlice {
   weight: GpuBuffer;
   /** The row in that buffer. */
   weightRow: number;
-  logCurvature: GpuBuffer | undefined;
-  curvatureRow: number;
+  beside: GpuBuffer | undefined;
+  besideRow: number;
 }
 
-/** Cuts rows of a weight where a buffer ends, and into at most so many at a time. */
+/**
+ * Cuts rows of a weight where a buffer ends, and into at most so many at a time.
+ * @param companion of the same shape, f32, its parts perhaps cut elsewhere
+ */
 export function* rowSlices(
   weight: Weight,
-  { logCurvature }: DenseTensor,
+  companion: Weight | undefined,
   { start = 0, end = weight.rows, most = weight.rows }: { start?: number; end?: number; most?: number } = {},
 ): Generator<RowSlice> {
   for (let row = start; row < end; ) {
     const part = partOf(weight, row);
-    const curved = logCurvature ? partOf(logCurvature, row) : undefined;
+    const beside = companion ? partOf(companion, row) : undefined;
     const partEnd = part.rowStart + part.rowCount;
-    const stop = Math.min(end, row + most, partEnd, curved ? curved.rowStart + curved.rowCount : partEnd);
+    const stop = Math.min(end, row + most, partEnd, beside ? beside.rowStart + beside.rowCount : partEnd);
     yield {
       row,
       count: stop - row,
       weight: part.buffer,
       weightRow: row - part.rowStart,
-      logCurvature: curved?.buffer,
-      curvatureRow: curved ? row - curved.rowStart : 0,
+      beside: beside?.buffer,
+      besideRow: beside ? row - beside.rowStart : 0,
     };
     row = stop;
   }
 }
 
-function partOf(weight: Weight, row: number): Weight['parts'][number] {
+/** The part that a row lies in. */
+export function partOf(weight: Weight, row: number): Weight['parts'][number] {
   return weight.parts.find(({ rowStart, rowCount }) => row >= rowStart && row < rowStart + rowCount)!;
 }
 
@@ -100,7 +104,7 @@ export function* perturbedWeight(
   // Whole blocks of four rows, as the matrix products take them.
   const most = fitting >= 4 ? Math.floor(fitting / 4) * 4 : fitting;
   const { outputRow, columns, columnStart, rowsPerProbe } = launch;
-  for (const slice of rowSlices(weight, tensor, { start: outputRow, end: outputRow + columns, most })) {
+  for (const slice of rowSlices(weight, tensor.logCurvature, { start: outputRow, end: outputRow + columns, most })) {
     const place = {
       outputRow: slice.row,
       columns: slice.count,
@@ -115,12 +119,12 @@ export function* perturbedWeight(
       }
       gpu.recorder.dispatch(
         kernel,
-        [slice.weight, slice.logCurvature ?? gpu.unused, scratch],
+        [slice.weight, slice.beside ?? gpu.unused, scratch],
         {
           width_quads: weight.columns / 4,
           rows: slice.count,
           weight_row: slice.weightRow,
-          curvature_row: slice.curvatureRow,
+          curvature_row: slice.besideRow,
           output_row: slice.row,
           seed_low: seed[0],
           seed_high: seed[1],

@@ -82,17 +82,17 @@ function embedDense(
     files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-embed.wgsl'],
     constants: { DIRECTION: directionNumber[kind], ACCUMULATE: accumulate },
   });
-  for (const slice of rowSlices(weight, tensor)) {
+  for (const slice of rowSlices(weight, tensor.logCurvature)) {
     gpu.recorder.dispatch(
       kernel,
-      [ids, slice.weight, slice.logCurvature ?? gpu.unused, table, y.buffer],
+      [ids, slice.weight, slice.beside ?? gpu.unused, table, y.buffer],
       {
         rows,
         width_quads: weight.columns / 4,
         row_start: slice.row,
         rows_here: slice.count,
         weight_row: slice.weightRow,
-        curvature_row: slice.curvatureRow,
+        curvature_row: slice.besideRow,
         rows_per_probe: rows / probes.count,
         first_probe: firstProbe,
         seed_low: seed[0],

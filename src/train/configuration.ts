@@ -52,9 +52,11 @@ export interface TrainConfiguration {
   sparsity: number;
   /** HiZOO: s, the weight of a step's curvature in the running estimate H. */
   hessianSmoothing: number;
-  /** SubZero+: decay of Adam's mean of gradients. */
+  /** MeZO: what moves the weights along the estimated gradient; `momentum` keeps one more f32 copy of them, `adam` two. */
+  mezoUpdate: 'sgd' | 'momentum' | 'adam';
+  /** Decay of Adam's mean of gradients: SubZero+, and MeZO with momentum or Adam. */
   adamBeta1: number;
-  /** SubZero+: decay of Adam's mean of squared gradients. */
+  /** Decay of Adam's mean of squared gradients: SubZero+, and MeZO with Adam. */
   adamBeta2: number;
   seed: number;
   /** Storage of the trained weights; `auto` = see WeightStorage. */
@@ -89,6 +91,7 @@ export const defaultConfiguration: TrainConfiguration = {
   weightDecay: 0,
   sparsity: 0.75,
   hessianSmoothing: 1e-6,
+  mezoUpdate: 'sgd',
   adamBeta1: 0.9,
   adamBeta2: 0.95,
   seed: 0,
@@ -102,7 +105,7 @@ export const defaultConfiguration: TrainConfiguration = {
 const ownDefaults: Readonly<Record<OptimizerName, Partial<TrainConfiguration>>> = {
   subzero: {},
   'subzero-plus': { steps: 400, learningRate: 5e-3, refresh: 50, queries: 99, sides: 1 },
-  mezo: {},
+  mezo: { adamBeta2: 0.999 },
   'sparse-mezo': {},
   hizoo: {},
 };
@@ -147,6 +150,7 @@ const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K
   schedule: ['constant', 'linear', 'cosine'],
   sides: [1, 2],
   normAlignment: [true, false],
+  mezoUpdate: ['sgd', 'momentum', 'adam'],
   storage: ['auto', 'f32', 'f16', 'bf16'],
 };
 

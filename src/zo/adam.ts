@@ -1,5 +1,6 @@
 /**
- * Adam on the trained state: SubZero+ (arXiv 2608.15665) runs it in the r × r space of each matrix.
+ * Adam on the trained state: SubZero+ (arXiv 2608.15665) runs it in the r × r space of each matrix. MeZO's momentum and Adam move the 1-D
+ * parameters by it.
  *
  * The step of an S matrix is measured in W: Adam's unit step along a coefficient of the orthonormal U·Vᵀ, thus 1/μ of it along the same
  * coefficient of μ U S Vᵀ. So one learning rate means the same with and without norm alignment, and the published ones hold.
@@ -12,23 +13,42 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import type { TrainedState } from './trained-state.ts';
 
-/** Keeps the quotient finite where no gradient has been seen. */
-const epsilon = 1e-8;
+type Decays = Pick<TrainConfiguration, 'adamBeta1' | 'adamBeta2'>;
+
+/** β₁ and β₂ as the kernels have them, and what corrects means that started at zero after so many steps: 1 / (1 − βᵗ). */
+export function decays(
+  { adamBeta1, adamBeta2 }: Decays,
+  steps: number,
+): { beta1: number; beta2: number; correction1: number; correction2: number } {
+  // The kernel's own values, so that the corrections fit them.
+  const [beta1, beta2] = [Math.fround(adamBeta1), Math.fround(adamBeta2)];
+  return { beta1, beta2, correction1: 1 / (1 - beta1 ** steps), correction2: 1 / (1 - beta2 ** steps) };
+}
 
 export class Adam {
   readonly #gpu: Gpu;
   readonly #state: TrainedState;
   readonly #configuration: TrainConfiguration;
-  /** m, then v, each laid out as the state. */
+  readonly #adaptive: boolean;
+  /** m and, of Adam, v after it, each laid out as the state. */
   readonly #moments: GpuBuffer;
   readonly #units: GpuBuffer;
 
-  /** @param unitOf length of Adam's unit step in the factor of this name */
-  constructor(gpu: Gpu, state: TrainedState, configuration: TrainConfiguration, unitOf: (name: string) => number) {
+  /**
+   * @param unitOf length of a unit step in the factor of this name
+   * @param adaptive Adam; momentum alone otherwise
+   */
+  constructor(
+    gpu: Gpu,
+    state: TrainedState,
+    configuration: TrainConfiguration,
+    { unitOf = () => 1, adaptive = true }: { unitOf?: (name: string) => number; adaptive?: boolean } = {},
+  ) {
     this.#gpu = gpu;
     this.#state = state;
     this.#configuration = configuration;
-    this.#moments = gpu.allocate(2 * state.size * 4, 'state', 'moments of Adam');
+    this.#adaptive = adaptive;
+    this.#moments = gpu.allocate((adaptive ? 2 : 1) * state.size * 4, 'state', 'moments of Adam');
     this.#units = state.perBlock('units of Adam', ({ kind, name }) => (kind === 'factor' ? unitOf(name) : 1));
   }
 
@@ -55,27 +75,26 @@ export class Adam {
     coefficients: GpuBuffer;
     offset: number;
   }): void {
-    const { queries } = this.#configuration;
-    // The kernel's own values, so that the corrections fit them.
-    const beta1 = Math.fround(this.#configuration.adamBeta1);
-    const beta2 = Math.fround(this.#configuration.adamBeta2);
-    const correction = (beta: number, step: number): number => 1 / (1 - beta ** (step + 1));
+    const matrix = decays(this.#configuration, of.stepOfPeriod + 1);
+    const vector = decays(this.#configuration, of.step + 1);
     this.#state.apply(
-      this.#gpu.kernel({ files: ['random/philox.wgsl', 'zo/adam.wgsl'] }),
+      this.#gpu.kernel({
+        files: ['random/philox.wgsl', 'zo/moments.wgsl', 'zo/adam.wgsl'],
+        constants: { ADAPTIVE: this.#adaptive },
+      }),
       [of.coefficients, this.#units, this.#moments],
       of.step,
       {
-        queries,
+        queries: this.#configuration.queries,
         coefficient_offset: of.offset,
         decay: of.decay,
         learning_rate: of.learningRate,
-        beta1,
-        beta2,
-        epsilon,
-        matrix_correction1: correction(beta1, of.stepOfPeriod),
-        matrix_correction2: correction(beta2, of.stepOfPeriod),
-        vector_correction1: correction(beta1, of.step),
-        vector_correction2: correction(beta2, of.step),
+        beta1: vector.beta1,
+        beta2: vector.beta2,
+        matrix_correction1: matrix.correction1,
+        matrix_correction2: matrix.correction2,
+        vector_correction1: vector.correction1,
+        vector_correction2: vector.correction2,
       },
     );
   }

@@ -16,6 +16,7 @@ import { type DenseTensor, type DirectionKind, directionNumber, type Probes } fr
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
+import { DenseAdam } from './dense-adam.ts';
 import { vectorThreshold, weightThresholds } from './magnitude.ts';
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
 import { keyOfSeed, tensorId } from './philox.ts';
@@ -44,6 +45,8 @@ export class Mezo implements ZerothOrderOptimizer {
   readonly #tensors: ReadonlyMap<string, DenseTensor>;
   readonly #frozen: Probes['frozen'];
   readonly #scratch: GpuBuffer;
+  /** Momentum or Adam of plain MeZO. */
+  readonly #moments: DenseAdam | undefined;
   readonly #coefficients: Coefficients;
   readonly #applier: StepApplier;
 
@@ -94,6 +97,10 @@ export class Mezo implements ZerothOrderOptimizer {
     } else if (curved) {
       this.#shape = gpu.allocate(this.#state.size * 4, 'state', 'ln H of vectors');
     }
+    if (configuration.optimizer === 'mezo' && configuration.mezoUpdate !== 'sgd') {
+      const trained = this.#weights.map(({ weight }) => weight);
+      this.#moments = new DenseAdam(gpu, trained, this.#state, configuration, this.#seed);
+    }
     // A few bytes where no matrix trains.
     const largest = Math.max(4, ...this.#weights.map(({ weight }) => weight.rows * weight.columns * 4 * scratchCopies));
     const widest = Math.max(4, ...this.#weights.map(({ weight }) => weight.columns * 4 * scratchCopies));
@@ -115,11 +122,11 @@ export class Mezo implements ZerothOrderOptimizer {
     return this.#state.probesAtOnce;
   }
 
-  /** Bytes of the state, the scratch buffer and, of HiZOO, H. */
+  /** Bytes of the state, the scratch buffer and, where there are any, H or moments. */
   get factorBytes(): number {
     const curvature = this.#weights.flatMap(({ dense }) => dense.logCurvature?.parts ?? []);
-    const shape = this.#shape?.size ?? 0;
-    return this.#state.bytes + shape + this.#scratch.size + curvature.reduce((sum, { buffer }) => sum + buffer.size, 0);
+    const own = (this.#shape?.size ?? 0) + (this.#moments?.bytes ?? 0);
+    return this.#state.bytes + own + this.#scratch.size + curvature.reduce((sum, { buffer }) => sum + buffer.size, 0);
   }
 
   /** The updated weights themselves. */
@@ -169,11 +176,12 @@ export class Mezo implements ZerothOrderOptimizer {
     await this.#coefficients.replay(this.#applier, steps, onProgress);
   }
 
-  /** η ρ_k / K, then HiZOO's curvature terms / K; in f64, rounded to f32 once. */
+  /** η ρ_k / K (ρ_k / K for moments), then HiZOO's curvature terms / K; in f64, rounded to f32 once. */
   #coefficientsOf({ learningRate, projectedGradients, curvatures = [] }: AppliedStep): number[] {
     const { queries } = this.#configuration;
+    const factor = this.#moments ? 1 : learningRate;
     return [
-      ...projectedGradients.map((rho) => (learningRate * rho) / queries),
+      ...projectedGradients.map((rho) => (factor * rho) / queries),
       ...curvatures.map((curvature) => curvature / queries),
     ];
   }
@@ -181,15 +189,19 @@ export class Mezo implements ZerothOrderOptimizer {
   #recordUpdate({ step, learningRate }: AppliedStep, coefficientOffset: number): void {
     const { queries, weightDecay } = this.#configuration;
     const coefficients = this.#coefficients.buffer;
+    if (this.#moments) {
+      this.#moments.recordUpdate({ step, learningRate, coefficients, offset: coefficientOffset });
+      return;
+    }
     for (const { weight, dense } of this.#weights) {
       const kernel = this.#gpu.kernel({
         files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-update.wgsl'],
         constants: { DIRECTION: directionNumber[this.#direction] },
       });
-      for (const slice of rowSlices(weight, dense)) {
+      for (const slice of rowSlices(weight, dense.logCurvature)) {
         this.#gpu.recorder.dispatch(
           kernel,
-          [slice.weight, slice.logCurvature ?? this.#gpu.unused, coefficients],
+          [slice.weight, slice.beside ?? this.#gpu.unused, coefficients],
           {
             ...this.#place(weight, slice),
             ...this.#noise(dense.tensor, step),
@@ -242,7 +254,7 @@ export class Mezo implements ZerothOrderOptimizer {
       width_quads: weight.columns / 4,
       rows: slice.count,
       weight_row: slice.weightRow,
-      curvature_row: slice.curvatureRow,
+      curvature_row: slice.besideRow,
       output_row: slice.row,
     };
   }
@@ -284,6 +296,7 @@ export class Mezo implements ZerothOrderOptimizer {
     for (const { dense } of this.#weights) if (dense.logCurvature) destroyWeight(dense.logCurvature);
     this.#state.destroy();
     this.#shape?.destroy();
+    this.#moments?.destroy();
     this.#scratch.destroy();
     this.#coefficients.destroy();
   }

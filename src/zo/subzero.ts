@@ -87,7 +87,9 @@ export class SubZero implements ZerothOrderOptimizer {
       this.#factorMap.set(weight.name, factors);
     }
     if (configuration.optimizer === 'subzero-plus') {
-      this.#adam = new Adam(gpu, this.#state, configuration, (name) => 1 / this.#factorMap.get(name)!.scale);
+      this.#adam = new Adam(gpu, this.#state, configuration, {
+        unitOf: (name) => 1 / this.#factorMap.get(name)!.scale,
+      });
     }
     this.#coefficients = new Coefficients(gpu, configuration.queries);
     this.#applier = {

@@ -18,6 +18,14 @@ CASES = {
     "mezo-opt-k3": dict(
         model="opt-tiny-f32", optimizer="mezo", queries=3, sides=1, learning_rate=2e-4, weight_decay=1.0
     ),
+    "mezo-momentum-llama": dict(
+        model="llama-tiny", optimizer="mezo", mezo_update="momentum", queries=2, sides=2, learning_rate=2e-4, adam_beta1=0.9,
+        weight_decay=1.0,
+    ),
+    "mezo-adam-llama": dict(
+        model="llama-tiny", optimizer="mezo", mezo_update="adam", queries=2, sides=2, learning_rate=3e-4, adam_beta1=0.9,
+        adam_beta2=0.999, weight_decay=1.0,
+    ),
     "sparse-mezo-llama": dict(
         model="llama-tiny", optimizer="sparse-mezo", queries=2, sides=2, learning_rate=3e-4, sparsity=0.75, weight_decay=1.0
     ),
@@ -34,6 +42,28 @@ DEFAULTS = dict(weight_decay=0.0)
 ADAM_EPSILON = 1e-8
 
 
+class Moments:
+    """Running means of a gradient and of its square, corrected for their start at zero."""
+
+    def __init__(self, settings):
+        self.beta1, self.beta2 = settings["adam_beta1"], settings.get("adam_beta2", 0.0)
+        self.adaptive = settings.get("mezo_update") != "momentum"
+        self.start()
+
+    def start(self):
+        self.count, self.first, self.second = 0, 0.0, 0.0
+
+    def direction(self, gradient):
+        """The mean (momentum), or the mean over the root of the mean square (Adam)."""
+        self.count += 1
+        self.first = self.beta1 * self.first + (1 - self.beta1) * gradient
+        self.second = self.beta2 * self.second + (1 - self.beta2) * gradient**2
+        mean = self.first / (1 - self.beta1**self.count)
+        if not self.adaptive:
+            return mean
+        return mean / ((self.second / (1 - self.beta2**self.count)).sqrt() + ADAM_EPSILON)
+
+
 def f32(values):
     return [float(np.float32(value)) for value in values]
 
@@ -44,6 +74,7 @@ class Dense:
     def __init__(self, name, value, settings):
         self.name, self.value, self.settings = name, value, settings
         self.curvature = torch.ones_like(value)  # H of HiZOO
+        self.moments = Moments(settings) if "mezo_update" in settings else None
         if settings["optimizer"] == "sparse-mezo":
             trained = max(1, round(value.numel() * (1 - settings["sparsity"])))
             self.threshold = value.abs().reshape(-1).sort().values[trained - 1]
@@ -74,6 +105,8 @@ class Dense:
         decay = rate * self.settings["weight_decay"] * self.value if self.value.dim() == 2 else 0.0
         if self.settings["optimizer"] == "sparse-mezo" and self.value.dim() == 2:
             decay = decay * (self.value.abs() <= self.threshold)
+        if self.moments:
+            gradient = self.moments.direction(gradient)
         value = self.value - decay - rate * gradient
         if self.settings["optimizer"] == "hizoo":
             s = self.settings["hessian_smoothing"]
@@ -91,14 +124,13 @@ class Adam:
         self.inner = Matrix(name, value, settings["norm_alignment"]) if self.is_matrix else Vector(name, value)
         # Adam's unit step along a coefficient of U V^T is 1/mu of it in S.
         self.unit = 1 / self.inner.mu if self.is_matrix else 1.0
-        self.count = 0
-        self.first = self.second = 0.0
+        self.moments = Moments(settings)
 
     def start_step(self, step):
         if step % COMMON["refresh"] == 0:
             self.inner.start_period(step // COMMON["refresh"])
             if self.is_matrix:
-                self.count, self.first, self.second = 0, 0.0, 0.0
+                self.moments.start()
 
     def effective(self):
         return self.inner.effective()
@@ -107,16 +139,12 @@ class Adam:
         return self.inner.effective(scale * self.inner.noise(step, query)) if scale else self.inner.effective()
 
     def update(self, step, rho, _curvatures):
-        rate, beta1, beta2 = (self.settings[name] for name in ("learning_rate", "adam_beta1", "adam_beta2"))
+        rate = self.settings["learning_rate"]
         gradient = sum(value * self.inner.noise(step, k) for k, value in enumerate(rho)) / len(rho)
-        self.count += 1
-        self.first = beta1 * self.first + (1 - beta1) * gradient
-        self.second = beta2 * self.second + (1 - beta2) * gradient**2
-        mean, square = self.first / (1 - beta1**self.count), self.second / (1 - beta2**self.count)
         if self.is_matrix:
             decay = 1 - rate * self.settings["weight_decay"]
             self.inner.weight, self.inner.s = decay * self.inner.weight, decay * self.inner.s
-        self.inner.update(-rate * self.unit * mean / (square.sqrt() + ADAM_EPSILON))
+        self.inner.update(-rate * self.unit * self.moments.direction(gradient))
 
 
 @torch.enable_grad()

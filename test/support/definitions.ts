@@ -65,7 +65,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   rotate: combinations(['zo/rotate.wgsl']),
   perturb: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/perturb.wgsl'], { DIRECTION: directions }),
   update: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/update.wgsl'], { DIRECTION: directions }),
-  adam: combinations(['random/philox.wgsl', 'zo/adam.wgsl']),
+  adam: combinations(['random/philox.wgsl', 'zo/moments.wgsl', 'zo/adam.wgsl'], { ADAPTIVE: both }),
   curvature: combinations(['random/philox.wgsl', 'zo/curvature.wgsl']),
   magnitudes: storages.flatMap((storage) =>
     combinations([`weights/${storage}.wgsl`, 'zo/magnitude-histogram.wgsl'], { LOW_HALF: both }),
@@ -74,6 +74,9 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ...denseKernels(storage, 'dense-weight'),
     ...denseKernels(storage, 'dense-update'),
     ...denseKernels(storage, 'dense-embed', { ACCUMULATE: both }),
+    ...combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'], {
+      ADAPTIVE: both,
+    }),
   ]),
   gaussianMatrix: combinations(['random/philox.wgsl', 'random/gaussian-matrix.wgsl']),
   orthonormalise: [

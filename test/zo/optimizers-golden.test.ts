@@ -1,5 +1,5 @@
 /**
- * MeZO, Sparse MeZO, HiZOO and SubZero+ against float64 trajectories of 20 steps that form every perturbed parameter in full
+ * MeZO, Sparse MeZO, HiZOO and SubZero+ against float64 trajectories of 50 steps that form every perturbed parameter in full
  * (test/reference/zo.py); SubZero+ crosses two refreshes.
  */
 
@@ -60,6 +60,8 @@ describe.each([
   // stray. Measured: a half or less of each.
   { name: 'mezo-llama', rho: 1e-3, curvature: 0, free: 5e-6 },
   { name: 'mezo-opt-k3', rho: 2.5e-3, curvature: 0, free: 5e-6 },
+  { name: 'mezo-momentum-llama', rho: 1e-3, curvature: 0, free: 5e-6 },
+  { name: 'mezo-adam-llama', rho: 1e-3, curvature: 0, free: 5e-6 },
   { name: 'sparse-mezo-llama', rho: 1e-3, curvature: 0, free: 5e-6 },
   { name: 'hizoo-llama', rho: 1e-4, curvature: 2e-2, free: 5e-6 },
   { name: 'subzero-plus-llama', rho: 2.5e-3, curvature: 0, free: 1e-5 },

@@ -1,5 +1,5 @@
 /**
- * SubZero against its reference: float64 trajectories of 20 steps across two refreshes, which form every perturbed matrix in full
+ * SubZero against its reference: float64 trajectories of 50 steps across two refreshes, which form every perturbed matrix in full
  * (test/reference/subzero.py). The factored form is the same method, not an approximation of it.
  */
 
@@ -58,7 +58,7 @@ describe.each([
   // its own ρ then strays in its losses and its final weights. Measured: a third or less of each.
   { name: 'llama-central', rho: 1e-3, freeLoss: 4e-6, freeWeights: 4e-6 },
   { name: 'llama-forward-k3', rho: 2.5e-3, freeLoss: 1.5e-5, freeWeights: 8e-6 },
-  { name: 'opt-central', rho: 1e-3, freeLoss: 1.5e-5, freeWeights: 1e-4 },
+  { name: 'opt-central', rho: 1e-3, freeLoss: 6e-5, freeWeights: 1.5e-4 },
 ])('$name', ({ name, rho: rhoNoise, freeLoss, freeWeights }) => {
   const golden = readGolden(name);
   const examples = goldenExamples(golden);

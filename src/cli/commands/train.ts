@@ -155,9 +155,18 @@ const settingOptions = [
     group: method,
   },
   {
+    name: 'mezo-update',
+    type: 'text',
+    placeholder: 'NAME',
+    choices: ['sgd', 'momentum', 'adam'] satisfies TrainConfiguration['mezoUpdate'][],
+    description: 'mezo: the update; momentum keeps another f32 copy of the weights, adam two',
+    default: defaultConfiguration.mezoUpdate,
+    group: method,
+  },
+  {
     name: 'adam-beta1',
     type: 'number',
-    description: "subzero-plus: decay of Adam's mean of gradients",
+    description: 'subzero-plus, momentum and adam of mezo: decay of the mean of gradients',
     default: defaultConfiguration.adamBeta1,
     check: settingCheck('adamBeta1'),
     group: method,
@@ -165,7 +174,7 @@ const settingOptions = [
   {
     name: 'adam-beta2',
     type: 'number',
-    description: "subzero-plus: decay of Adam's mean of squared gradients",
+    description: 'subzero-plus and adam of mezo (0.999 there): decay of the mean of squared gradients',
     default: defaultConfiguration.adamBeta2,
     check: settingCheck('adamBeta2'),
     group: method,

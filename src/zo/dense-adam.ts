@@ -1,0 +1,110 @@
+/**
+ * MeZO with momentum or Adam (arXiv 2305.17333, appendix on these): running means of the estimated gradient of every parameter. The paper
+ * recomputes them from the journal's numbers at each step; here they are kept, f32, one copy of the parameters for momentum and two for Adam.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { perElement } from '../ops/context.ts';
+import { partOf, rowSlices } from '../ops/dense.ts';
+import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
+import type { TrainConfiguration } from '../train/configuration.ts';
+import { Adam, decays } from './adam.ts';
+import { tensorId } from './philox.ts';
+import type { TrainedState } from './trained-state.ts';
+
+interface Moments {
+  weight: Weight;
+  mean: Weight;
+  /** Absent from momentum. */
+  square: Weight | undefined;
+}
+
+export class DenseAdam {
+  readonly #gpu: Gpu;
+  readonly #configuration: TrainConfiguration;
+  readonly #seed: readonly [number, number];
+  readonly #adaptive: boolean;
+  readonly #weights: readonly Moments[];
+  readonly #vectors: Adam;
+
+  /** Reserves zero means for the weights and for the 1-D parameters of the state. */
+  constructor(
+    gpu: Gpu,
+    weights: readonly Weight[],
+    state: TrainedState,
+    configuration: TrainConfiguration,
+    seed: readonly [number, number],
+  ) {
+    this.#gpu = gpu;
+    this.#configuration = configuration;
+    this.#seed = seed;
+    this.#adaptive = configuration.mezoUpdate === 'adam';
+    const zeros = (kind: string, { name, rows, columns }: Weight): Weight =>
+      allocateWeight(gpu, `${kind} of ${name}`, rows, columns, 'f32', 'state');
+    this.#weights = weights.map((weight) => ({
+      weight,
+      mean: zeros('mean gradient', weight),
+      square: this.#adaptive ? zeros('mean square', weight) : undefined,
+    }));
+    this.#vectors = new Adam(gpu, state, configuration, { adaptive: this.#adaptive });
+  }
+
+  get bytes(): number {
+    const parts = this.#weights.flatMap(({ mean, square }) => [...mean.parts, ...(square?.parts ?? [])]);
+    return parts.reduce((sum, { buffer }) => sum + buffer.size, this.#vectors.bytes);
+  }
+
+  /**
+   * Records one step.
+   * @param of coefficients: ρ_k / K, from element `offset` on
+   */
+  recordUpdate(of: { step: number; learningRate: number; coefficients: GpuBuffer; offset: number }): void {
+    const { queries, weightDecay } = this.#configuration;
+    const common = {
+      seed_low: this.#seed[0],
+      seed_high: this.#seed[1],
+      step: of.step,
+      queries,
+      coefficient_offset: of.offset,
+      decay_rate: of.learningRate * weightDecay,
+      learning_rate: of.learningRate,
+      ...decays(this.#configuration, of.step + 1),
+    };
+    for (const { weight, mean, square } of this.#weights) {
+      const kernel = this.#gpu.kernel({
+        files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'],
+        constants: { ADAPTIVE: this.#adaptive },
+      });
+      const widthQuads = weight.columns / 4;
+      for (const slice of rowSlices(weight, mean)) {
+        const quads = slice.count * widthQuads;
+        const squareBuffer = square ? partOf(square, slice.row).buffer : this.#gpu.unused;
+        this.#gpu.recorder.dispatch(
+          kernel,
+          [slice.weight, slice.beside!, squareBuffer, of.coefficients],
+          {
+            ...common,
+            quads,
+            weight_start: slice.weightRow * widthQuads,
+            moment_start: slice.besideRow * widthQuads,
+            element_start: slice.row * widthQuads,
+            tensor: tensorId(weight.name),
+          },
+          perElement(quads),
+        );
+      }
+    }
+    this.#vectors.recordUpdate({ ...of, stepOfPeriod: of.step, decay: 1 });
+  }
+
+  destroy(): void {
+    for (const { mean, square } of this.#weights) {
+      destroyWeight(mean);
+      if (square) destroyWeight(square);
+    }
+    this.#vectors.destroy();
+  }
+}
