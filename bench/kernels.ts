@@ -7,12 +7,12 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { type KernelBenchReport, benchKernels as run } from '../src/bench/kernels.ts';
+import type { Measurement } from '../src/bench/measure.ts';
+import { type Suite, suites } from '../src/bench/shapes.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
 import { testSeed } from '../test/support/random.ts';
-import { benchCases, type Suite, suites } from './kernels/cases.ts';
-import { type Measurement, measureCase } from './kernels/measure.ts';
-import { measureRoofline, type Roofline } from './kernels/roofline.ts';
 import { short, table } from './table.ts';
 
 export const usage = `node bench/main.ts kernels [options]
@@ -23,22 +23,14 @@ export const usage = `node bench/main.ts kernels [options]
   --json FILE          write the measurements
   --compare FILE       show the change against measurements written before`;
 
-/** What `--json` writes and `--compare` reads. */
-interface Report {
-  adapter: string;
-  suite: string;
-  roofline: Roofline;
-  cases: Measurement[];
-}
-
 /** Slower than before by more than this is a regression; less is within the noise of a quiet machine. */
 const regressionFactor = 1.15;
 
 const time = ({ gpuMilliseconds, wallMilliseconds }: Measurement): number => gpuMilliseconds || wallMilliseconds;
 
-function readReport(file: string): Report {
+function readReport(file: string): KernelBenchReport {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Report;
+    return JSON.parse(readFileSync(file, 'utf8')) as KernelBenchReport;
   } catch (error) {
     throw new SubzeroError('invalid_data', `--compare: "${file}" is no report written by --json: ${String(error)}`, {
       parameter: 'compare',
@@ -74,28 +66,19 @@ export async function benchKernels(args: readonly string[]): Promise<number> {
   const options = parse(args);
   const old = options.compare === undefined ? undefined : readReport(options.compare);
   const gpu = await Gpu.open(options.adapter === undefined ? {} : { adapter: options.adapter });
-  const suite = options.suite ?? (gpu.adapter.software ? 'quick' : 'full');
-  const roofline = await measureRoofline(gpu);
-  const adapter = gpu.adapter.description || gpu.adapter.device;
-  console.log(`${adapter}, suite ${suite}, seed ${testSeed}`);
+  const progress = process.stderr.isTTY ? (text: string) => process.stderr.write(`\r\x1b[K${text}`) : () => true;
+  const { suite, filter, seconds } = options;
+  const report = await run(
+    gpu,
+    { ...(suite ? { suite } : {}), ...(filter ? { filter } : {}), seconds, seed: testSeed },
+    progress,
+  );
+  progress('');
+  const { adapter, roofline, cases } = report;
+  console.log(`${adapter}, suite ${report.suite}, seed ${testSeed}`);
   console.log(
     `roofline: copy ${short(roofline.bytesPerSecond / 1e9)} GB/s, f32 FMA ${short(roofline.flopsPerSecond / 1e9)} GFLOP/s\n`,
   );
-  const wanted = (text: string): boolean => text.toLowerCase().includes((options.filter ?? '').toLowerCase());
-  const cases: Measurement[] = [];
-  const failures: string[] = [];
-  const progress = process.stderr.isTTY ? (text: string) => process.stderr.write(`\r\x1b[K${text}`) : () => true;
-  for (const kernelCase of benchCases(suite, gpu)) {
-    const name = `${kernelCase.operation}: ${kernelCase.name}`;
-    if (!wanted(name)) continue;
-    progress(name);
-    try {
-      cases.push(await measureCase(gpu, kernelCase, roofline, { seed: testSeed, seconds: options.seconds }));
-    } catch (error) {
-      failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
-  progress('');
   const before = new Map(old?.cases.map((entry) => [`${entry.operation}: ${entry.name}`, entry]));
   const factor = (entry: Measurement): number => {
     const previous = before.get(`${entry.operation}: ${entry.name}`);
@@ -120,11 +103,8 @@ export async function benchKernels(args: readonly string[]): Promise<number> {
   if (old)
     console.log(`\n${slower.length} of ${cases.length} cases are more than ${regressionFactor} × slower than before`);
   for (const entry of slower) console.log(`  ${entry.operation}: ${entry.name}: ${short(factor(entry))} ×`);
-  for (const failure of failures) console.error(`\nWRONG: ${failure}`);
-  if (options.json !== undefined) {
-    const report: Report = { adapter, suite, roofline, cases };
-    writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
-  }
+  for (const entry of report.wrong) console.error(`\nWRONG: ${entry.case}: ${entry.message}`);
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
   gpu.close();
-  return failures.length > 0 ? 1 : 0;
+  return report.wrong.length > 0 ? 1 : 0;
 }

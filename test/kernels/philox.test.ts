@@ -2,11 +2,11 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { normalisedError } from '../../src/bench/case.ts';
+import { erf } from '../../src/bench/erf.ts';
 import { assembleSource } from '../../src/gpu/kernel.ts';
 import { perElement } from '../../src/ops/context.ts';
 import { keyOfSeed } from '../../src/zo/philox.ts';
-import { normalisedError } from '../support/case.ts';
-import { erf } from '../support/erf.ts';
 import { openTestGpu } from '../support/gpu.ts';
 import { Random, testSeed, withSeed } from '../support/random.ts';
 

@@ -1,7 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { spread } from '../../src/gpu/recorder.ts';
-import { keyOfSeed } from '../../src/zo/philox.ts';
-import { Bed } from '../support/bed.ts';
+import { Bed } from '../../src/bench/bed.ts';
 import {
   foldCase,
   foldInputs,
@@ -16,10 +14,12 @@ import {
   recordFold,
   stateShapes,
   updateCase,
-} from '../support/cases/zo.ts';
+} from '../../src/bench/cases/zo.ts';
+import { fromBrain, fromHalf, neighbours, widenAll } from '../../src/bench/storage.ts';
+import { spread } from '../../src/gpu/recorder.ts';
+import { keyOfSeed } from '../../src/zo/philox.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { withSeed } from '../support/random.ts';
-import { fromBrain, fromHalf, neighbours, widenAll } from '../support/storage.ts';
 
 const gpu = openTestGpu();
 

@@ -1,6 +1,6 @@
 import { describe } from 'vitest';
+import { linearShapes, matmulCase } from '../../src/bench/cases/linear.ts';
 import { matmulVariants } from '../../src/ops/matmul-variants.ts';
-import { linearShapes, matmulCase } from '../support/cases/linear.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();

@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
-import { attentionCase, attentionShapes } from '../support/cases/attention.ts';
+import { attentionCase, attentionShapes } from '../../src/bench/cases/attention.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();

@@ -1,10 +1,10 @@
 /** Weights that one storage binding cannot hold, forced by a tiny limit. */
 
 import { expect, test } from 'vitest';
+import { embedCase } from '../../src/bench/cases/embed.ts';
+import { linearCase } from '../../src/bench/cases/linear.ts';
+import { foldCase } from '../../src/bench/cases/zo.ts';
 import { allocateWeight, destroyWeight } from '../../src/tensor/weight.ts';
-import { embedCase } from '../support/cases/embed.ts';
-import { linearCase } from '../support/cases/linear.ts';
-import { foldCase } from '../support/cases/zo.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 
 const limit = 4096;

@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
-import { embedCase, embedShapes } from '../support/cases/embed.ts';
+import { embedCase, embedShapes } from '../../src/bench/cases/embed.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();

@@ -1,6 +1,6 @@
 import { describe } from 'vitest';
+import { linearCase, linearShapes, matmulCase, randomLinearShape } from '../../src/bench/cases/linear.ts';
 import { matmulVariants } from '../../src/ops/matmul-variants.ts';
-import { linearCase, linearShapes, matmulCase, randomLinearShape } from '../support/cases/linear.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { Random, testSeed } from '../support/random.ts';
 

@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
-import { normCase, normShapes } from '../support/cases/norm.ts';
+import { normCase, normShapes } from '../../src/bench/cases/norm.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();

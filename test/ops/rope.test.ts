@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
-import { ropeCase, ropeShapes } from '../support/cases/rope.ts';
+import { ropeCase, ropeShapes } from '../../src/bench/cases/rope.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();

@@ -7,7 +7,7 @@ import {
   labelLossCase,
   labelLossShapes,
   scatterCase,
-} from '../support/cases/rows.ts';
+} from '../../src/bench/cases/rows.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();

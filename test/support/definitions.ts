@@ -5,12 +5,12 @@
  * @module
  */
 
+import { activations, storages } from '../../src/bench/cases/linear.ts';
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { matmulKernel } from '../../src/ops/linear.ts';
 import { matmulVariants } from '../../src/ops/matmul-variants.ts';
 import { directionNumber } from '../../src/ops/probes.ts';
 import type { Storage } from '../../src/tensor/weight.ts';
-import { activations, storages } from './cases/linear.ts';
 
 /** All choices of one value per constant. */
 function combinations(

@@ -6,10 +6,10 @@
  */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { checkCase, type KernelCase } from '../../src/bench/case.ts';
 import type { OpenDeviceOptions } from '../../src/gpu/device.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { kernelKey } from '../../src/gpu/kernel.ts';
-import { checkCase, type KernelCase } from './case.ts';
 import { definitions } from './definitions.ts';
 import { withSeed } from './random.ts';
 

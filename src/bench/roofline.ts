@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Gpu } from '../../src/gpu/gpu.ts';
+import type { Gpu } from '../gpu/gpu.ts';
 
 /** The two roofs. */
 export interface Roofline {

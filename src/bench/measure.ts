@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Gpu } from '../../src/gpu/gpu.ts';
-import { Profiler } from '../../src/gpu/profiler.ts';
-import { Bed } from '../../test/support/bed.ts';
-import { checkPrepared, type KernelCase } from '../../test/support/case.ts';
-import { Random } from '../../test/support/random.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { Profiler } from '../gpu/profiler.ts';
+import { Bed } from './bed.ts';
+import { checkPrepared, type KernelCase } from './case.ts';
+import { Random } from './random.ts';
 import type { Roofline } from './roofline.ts';
 
 /** What is known of a case after it ran; times in milliseconds. */

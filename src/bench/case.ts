@@ -5,8 +5,8 @@
  */
 
 import { Buffer } from 'node:buffer';
-import type { GpuBuffer } from '../../src/gpu/buffer.ts';
-import type { Gpu } from '../../src/gpu/gpu.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
 import { Bed, poisonBits } from './bed.ts';
 import type { Random } from './random.ts';
 

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { norm } from '../../../src/ops/norm.ts';
-import type { Activation } from '../../../src/tensor/workspace.ts';
+import { norm } from '../../ops/norm.ts';
+import type { Activation } from '../../tensor/workspace.ts';
 import type { KernelCase } from '../case.ts';
 
 export interface NormShape {

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { linear, type MatmulActivation, matmul } from '../../../src/ops/linear.ts';
-import type { MatmulVariant } from '../../../src/ops/matmul-variants.ts';
-import { paddedRank } from '../../../src/ops/probes.ts';
-import { type Storage, storageBytes } from '../../../src/tensor/weight.ts';
-import type { Activation } from '../../../src/tensor/workspace.ts';
+import { linear, type MatmulActivation, matmul } from '../../ops/linear.ts';
+import type { MatmulVariant } from '../../ops/matmul-variants.ts';
+import { paddedRank } from '../../ops/probes.ts';
+import { type Storage, storageBytes } from '../../tensor/weight.ts';
+import type { Activation } from '../../tensor/workspace.ts';
 import type { Bed, ReferenceFactors } from '../bed.ts';
 import type { KernelCase, PreparedCase } from '../case.ts';
 import { erf } from '../erf.ts';

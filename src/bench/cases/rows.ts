@@ -4,9 +4,9 @@
  * @module
  */
 
-import { spread } from '../../../src/gpu/recorder.ts';
-import { gate, gatherRows, scatterRows } from '../../../src/ops/rows.ts';
-import type { Activation } from '../../../src/tensor/workspace.ts';
+import { spread } from '../../gpu/recorder.ts';
+import { gate, gatherRows, scatterRows } from '../../ops/rows.ts';
+import type { Activation } from '../../tensor/workspace.ts';
 import type { KernelCase } from '../case.ts';
 
 export interface GatherShape {

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { embed } from '../../../src/ops/embedding.ts';
-import { type Storage, storageBytes } from '../../../src/tensor/weight.ts';
-import type { Activation } from '../../../src/tensor/workspace.ts';
+import { embed } from '../../ops/embedding.ts';
+import { type Storage, storageBytes } from '../../tensor/weight.ts';
+import type { Activation } from '../../tensor/workspace.ts';
 import type { KernelCase } from '../case.ts';
 import { store } from '../storage.ts';
 

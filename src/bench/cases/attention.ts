@@ -4,8 +4,8 @@
  * @module
  */
 
-import { type AttentionVariant, attention } from '../../../src/ops/attention.ts';
-import type { Activation } from '../../../src/tensor/workspace.ts';
+import { type AttentionVariant, attention } from '../../ops/attention.ts';
+import type { Activation } from '../../tensor/workspace.ts';
 import type { KernelCase } from '../case.ts';
 import type { Random } from '../random.ts';
 

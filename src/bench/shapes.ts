@@ -1,26 +1,20 @@
 /**
  * Realistic shapes: the layers of models that people tune, over batches from one row (decoding) to many (training). The cases
- * themselves are those of the tests, test/support/cases.
+ * themselves are those of the tests, ./cases.
  *
  * @module
  */
 
-import type { Gpu } from '../../src/gpu/gpu.ts';
-import { type Storage, storageBytes } from '../../src/tensor/weight.ts';
-import type { KernelCase } from '../../test/support/case.ts';
-import { attentionCase, causalRanges } from '../../test/support/cases/attention.ts';
-import { embedCase } from '../../test/support/cases/embed.ts';
-import { linearCase } from '../../test/support/cases/linear.ts';
-import { normCase } from '../../test/support/cases/norm.ts';
-import { ropeCase } from '../../test/support/cases/rope.ts';
-import { gateCase, labelLossCase } from '../../test/support/cases/rows.ts';
-import {
-  foldCase,
-  gaussianMatrixCase,
-  orthonormaliseCase,
-  perturbCase,
-  updateCase,
-} from '../../test/support/cases/zo.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { type Storage, storageBytes } from '../tensor/weight.ts';
+import type { KernelCase } from './case.ts';
+import { attentionCase, causalRanges } from './cases/attention.ts';
+import { embedCase } from './cases/embed.ts';
+import { linearCase } from './cases/linear.ts';
+import { normCase } from './cases/norm.ts';
+import { ropeCase } from './cases/rope.ts';
+import { gateCase, labelLossCase } from './cases/rows.ts';
+import { foldCase, gaussianMatrixCase, orthonormaliseCase, perturbCase, updateCase } from './cases/zo.ts';
 
 /** Sizes of a decoder. */
 interface ModelShape {

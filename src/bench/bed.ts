@@ -4,12 +4,12 @@
  * @module
  */
 
-import type { GpuBuffer } from '../../src/gpu/buffer.ts';
-import type { Gpu } from '../../src/gpu/gpu.ts';
-import type { OperationContext } from '../../src/ops/context.ts';
-import { type LowRankFactors, type Probes, paddedRank } from '../../src/ops/probes.ts';
-import { allocateWeight, storageBytes, type Weight } from '../../src/tensor/weight.ts';
-import { type Activation, Workspace } from '../../src/tensor/workspace.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { OperationContext } from '../ops/context.ts';
+import { type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
+import { allocateWeight, storageBytes, type Weight } from '../tensor/weight.ts';
+import { type Activation, Workspace } from '../tensor/workspace.ts';
 import type { Random } from './random.ts';
 import type { StoredMatrix } from './storage.ts';
 

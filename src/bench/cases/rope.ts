@@ -4,7 +4,7 @@
  * @module
  */
 
-import { rope } from '../../../src/ops/rope.ts';
+import { rope } from '../../ops/rope.ts';
 import type { KernelCase } from '../case.ts';
 
 export interface RopeShape {

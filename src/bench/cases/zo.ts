@@ -4,14 +4,14 @@
  * @module
  */
 
-import type { KernelDefinition } from '../../../src/gpu/kernel.ts';
-import { spread } from '../../../src/gpu/recorder.ts';
-import { perElement } from '../../../src/ops/context.ts';
-import { directionNumber, paddedRank } from '../../../src/ops/probes.ts';
-import { NamedBuffers } from '../../../src/tensor/named-buffers.ts';
-import { type Storage, storageBytes } from '../../../src/tensor/weight.ts';
-import { orthonormalise } from '../../../src/zo/orthonormal.ts';
-import { gaussian, keyOfSeed } from '../../../src/zo/philox.ts';
+import type { KernelDefinition } from '../../gpu/kernel.ts';
+import { spread } from '../../gpu/recorder.ts';
+import { perElement } from '../../ops/context.ts';
+import { directionNumber, paddedRank } from '../../ops/probes.ts';
+import { NamedBuffers } from '../../tensor/named-buffers.ts';
+import { type Storage, storageBytes } from '../../tensor/weight.ts';
+import { orthonormalise } from '../../zo/orthonormal.ts';
+import { gaussian, keyOfSeed } from '../../zo/philox.ts';
 import type { Bed } from '../bed.ts';
 import type { KernelCase } from '../case.ts';
 import type { Random } from '../random.ts';

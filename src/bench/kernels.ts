@@ -1,0 +1,72 @@
+/**
+ * Every kernel checked against its float64 reference, then timed over realistic shapes and held against what this adapter can do at best.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { type Measurement, measureCase } from './measure.ts';
+import { measureRoofline, type Roofline } from './roofline.ts';
+import { benchCases, type Suite } from './shapes.ts';
+
+export interface KernelBenchOptions {
+  /** By default `quick` on a software adapter, `full` on a GPU. */
+  suite?: Suite;
+  /** Only cases whose operation or name contains it, in any case of letters. */
+  filter?: string;
+  /** How long to repeat each case for each of the two clocks. */
+  seconds: number;
+  /** Of the inputs. */
+  seed: number;
+}
+
+export interface KernelBenchReport {
+  adapter: string;
+  suite: Suite;
+  seed: number;
+  roofline: Roofline;
+  cases: Measurement[];
+  /** Cases whose result was wrong: they have no time. */
+  wrong: { case: string; message: string }[];
+}
+
+/**
+ * Runs the benchmark on a device that nobody else uses.
+ *
+ * @param onCase told each case before it runs
+ * @throws SubzeroError `invalid_argument` when no case is left, `cancelled` when the signal is aborted
+ */
+export async function benchKernels(
+  gpu: Gpu,
+  options: KernelBenchOptions,
+  onCase?: (name: string, done: number, total: number) => void,
+  signal?: AbortSignal,
+): Promise<KernelBenchReport> {
+  const suite = options.suite ?? (gpu.adapter.software ? 'quick' : 'full');
+  const filter = (options.filter ?? '').toLowerCase();
+  const wanted = benchCases(suite, gpu)
+    .map((kernelCase) => ({ name: `${kernelCase.operation}: ${kernelCase.name}`, kernelCase }))
+    .filter(({ name }) => name.toLowerCase().includes(filter));
+  if (wanted.length === 0) {
+    throw new SubzeroError('invalid_argument', `no case of the suite "${suite}" has "${options.filter}" in its name`, {
+      parameter: 'filter',
+    });
+  }
+  const roofline = await measureRoofline(gpu);
+  const cases: Measurement[] = [];
+  const wrong: KernelBenchReport['wrong'] = [];
+  for (const [done, { name, kernelCase }] of wanted.entries()) {
+    if (signal?.aborted) throw new SubzeroError('cancelled', 'the benchmark was stopped before its end');
+    onCase?.(name, done, wanted.length);
+    try {
+      cases.push(await measureCase(gpu, kernelCase, roofline, options));
+    } catch (error) {
+      // A lost device or a lack of memory says nothing about the kernel.
+      if (error instanceof SubzeroError) throw error;
+      wrong.push({ case: name, message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  const adapter = gpu.adapter.description || gpu.adapter.device;
+  return { adapter, suite, seed: options.seed, roofline, cases, wrong };
+}
