@@ -25,6 +25,14 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
+/** `6GiB` → `6442450944`; also KB, MiB, a bare number of bytes. NaN for anything else. */
+export function parseBytes(text: string): number {
+  const [, number, prefix = '', binary] = /^(\d+(?:\.\d+)?)\s*(?:([kmgt])?(i)?b)?$/i.exec(text.trim()) ?? [];
+  if (number === undefined || (binary && !prefix)) return Number.NaN;
+  const power = ['', 'k', 'm', 'g', 't'].indexOf(prefix.toLowerCase());
+  return Math.round(Number(number) * (binary ? 1024 : 1000) ** power);
+}
+
 /** `8530.4` → `8,530`. */
 export function formatCount(value: number): string {
   return Math.round(value).toLocaleString('en-US');

@@ -6,14 +6,17 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import { defaultConfiguration } from '../../src/train/configuration.ts';
+import { defaultConfiguration, type TrainConfiguration } from '../../src/train/configuration.ts';
 import { settings, wireName } from '../jobs/hyperparameters.ts';
 import { listOf, modelName, resourceId } from './common.ts';
 import { completionRequest, usage } from './generation.ts';
 import { hyperparameterValue, settingSchema } from './jobs.ts';
 import { maxQueries, maxRunExamples, maxSingle, maxTokenId } from './limits.ts';
 
-export const runSettings = settings.filter((setting) => setting !== 'batchSize' && setting !== 'evaluateEvery');
+/** Settings of a training loop, which is the caller's here. */
+const loopSettings: readonly (keyof TrainConfiguration)[] = ['batchSize', 'evaluateEvery', 'earlyStopping', 'memory'];
+
+export const runSettings = settings.filter((setting) => !loopSettings.includes(setting));
 
 const seqId = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional().openapi({
   description: 'A number of your own: a repeat with the same body gets the same answer, another body an error',

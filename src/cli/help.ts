@@ -70,7 +70,7 @@ function describeOption(option: OptionSpecification): string[] {
 
 function optionForm(option: OptionSpecification): string {
   if (option.type === 'flag') return option.default ? `--[no-]${option.name}` : `--${option.name}`;
-  const fallback = { text: 'TEXT', list: 'TEXT', integer: 'N', number: 'X' }[option.type];
+  const fallback = { text: 'TEXT', list: 'TEXT', integer: 'N', number: 'X', bytes: 'SIZE' }[option.type];
   return `--${option.name} ${option.placeholder ?? fallback}`;
 }
 

@@ -30,7 +30,8 @@ export interface TextOption extends OptionBase {
 }
 
 export interface NumberOption extends OptionBase {
-  readonly type: 'number' | 'integer';
+  /** `bytes` is a whole number that may be written with a unit: 6GiB. */
+  readonly type: 'number' | 'integer' | 'bytes';
   readonly choices?: readonly number[];
   readonly default?: number;
   readonly minimum?: number;

@@ -37,12 +37,12 @@ export function createTrainReport(
       if (json) host.standardOutput.write(`${JSON.stringify(event)}\n`);
       switch (event.type) {
         case 'start': {
-          const { weightBytes, factorBytes, activationBytes } = event.plan;
+          const { weightBytes, factorBytes, activationBytes, scratchBytes, totalBytes } = event.plan;
           const from = event.step === 0 ? '' : ` from step ${event.step}`;
           inform(
-            `training${from} to step ${event.steps} on ${plural(event.examples, 'example')}; GPU memory: ` +
-              `weights ${formatBytes(weightBytes)}, factors ${formatBytes(factorBytes)}, ` +
-              `activations ${formatBytes(activationBytes)}`,
+            `training${from} to step ${event.steps} on ${plural(event.examples, 'example')}; ` +
+              `GPU memory: ${formatBytes(totalBytes)} (weights ${formatBytes(weightBytes)}, factors ${formatBytes(factorBytes)}, ` +
+              `activations ${formatBytes(activationBytes)}, scratch ${formatBytes(scratchBytes)})`,
           );
           break;
         }

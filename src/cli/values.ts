@@ -5,6 +5,7 @@
  * @module
  */
 
+import { parseBytes } from '../format.ts';
 import type { ListOption, NumberOption, OptionSpecification, OptionValue, TextOption } from './option.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -25,6 +26,8 @@ export function parseText(option: OptionSpecification, text: string, label: stri
     case 'number':
     case 'integer':
       return checkNumber(option, text.trim() === '' ? Number.NaN : Number(text), label, text);
+    case 'bytes':
+      return checkNumber(option, parseBytes(text), label, text);
     case 'text':
       return checkText(option, text, label);
     case 'list':
@@ -41,6 +44,9 @@ export function parseJson(option: OptionSpecification, value: unknown, label: st
     case 'number':
     case 'integer':
       return checkNumber(option, typeof value === 'number' ? value : Number.NaN, label, value);
+    case 'bytes':
+      if (typeof value === 'string') return parseText(option, value, label);
+      return checkNumber(option, typeof value === 'number' ? value : Number.NaN, label, value);
     case 'text':
       if (typeof value !== 'string') throw refuse(option, label, 'a text in quotes', value);
       return checkText(option, value, label);
@@ -54,13 +60,19 @@ export function parseJson(option: OptionSpecification, value: unknown, label: st
   }
 }
 
+const kinds: Readonly<Record<NumberOption['type'], string>> = {
+  number: 'a number',
+  integer: 'a whole number',
+  bytes: 'a number of bytes such as 500MB or 6GiB',
+};
+
 function checkNumber(option: NumberOption, value: number, label: string, given: unknown): number | string {
   const { choices, minimum, maximum, words = [] } = option;
   if (typeof given === 'string' && words.includes(given)) return given;
   if (choices && !choices.includes(value)) throw refuse(option, label, `one of ${choices.join(', ')}`, given);
-  const kind = [option.type === 'integer' ? 'a whole number' : 'a number', ...words].join(' or ');
+  const kind = [kinds[option.type], ...words].join(' or ');
   if (!Number.isFinite(value)) throw refuse(option, label, kind, given);
-  if (option.type === 'integer' && !Number.isSafeInteger(value)) throw refuse(option, label, kind, given);
+  if (option.type !== 'number' && !Number.isSafeInteger(value)) throw refuse(option, label, kind, given);
   if (minimum !== undefined && value < minimum) throw refuse(option, label, `at least ${minimum}`, given);
   if (maximum !== undefined && value > maximum) throw refuse(option, label, `at most ${maximum}`, given);
   option.check?.(value as never, label);

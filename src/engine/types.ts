@@ -8,6 +8,7 @@
 import type { AdapterDescription } from '../gpu/device.ts';
 import type { BestEvaluation, StepChoice } from '../train/best.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
+import type { MemoryPlan } from '../train/memory-plan.ts';
 
 /** Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter. */
 export type WeightStorage = 'auto' | 'f32' | 'f16' | 'bf16';
@@ -133,7 +134,7 @@ export type TrainEvent =
       step: number;
       steps: number;
       examples: number;
-      plan: { weightBytes: number; factorBytes: number; activationBytes: number };
+      plan: MemoryPlan;
     }
   | {
       type: 'step';

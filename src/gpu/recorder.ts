@@ -55,6 +55,11 @@ export interface ReadRequest {
   bytes: number;
 }
 
+/** Bytes of a staging buffer for reads of so many. */
+function stagingBytes(bytes: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(4096, bytes)));
+}
+
 export class Recorder {
   readonly #gpu: Gpu;
   readonly #arena: GpuBuffer;
@@ -356,6 +361,11 @@ export class Recorder {
     }
   }
 
+  /** Bytes that this recorder will hold: for reads of up to so many bytes, one at a time, or larger ones before; and for kernel parameters. */
+  bytesToRead(bytes: number): number {
+    return this.#arena.size + Math.max(stagingBytes(bytes), ...this.#staging.map(({ buffer }) => buffer.size));
+  }
+
   /** Staging buffers are kept and grow in powers of two, so that steady-state reads allocate nothing. */
   #takeStaging(bytes: number): { buffer: GpuBuffer; free: boolean } {
     const found = this.#staging.find((entry) => entry.free && entry.buffer.size >= bytes);
@@ -365,7 +375,7 @@ export class Recorder {
     }
     for (const entry of this.#staging.filter(({ free }) => free)) entry.buffer.destroy();
     this.#staging = this.#staging.filter(({ free }) => !free);
-    const size = 2 ** Math.ceil(Math.log2(Math.max(4096, bytes)));
+    const size = stagingBytes(bytes);
     const buffer = this.#gpu.allocate(size, 'staging', 'readback', GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
     const entry = { buffer, free: false };
     this.#staging.push(entry);

@@ -221,7 +221,7 @@ export class Model {
 
   /** Bytes of all weights on the GPU. */
   get weightBytes(): number {
-    let sum = this.#state.size;
+    let sum = this.#state.size + (this.ropeTable?.buffer.size ?? 0);
     for (const weight of this.weights.values()) for (const part of weight.parts) sum += part.buffer.size;
     return sum;
   }

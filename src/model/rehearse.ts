@@ -5,7 +5,7 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { NamedBuffers } from '../tensor/named-buffers.ts';
+import { EmptyBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
 import { forward } from './forward.ts';
 import { logitsOf, scoreTargets } from './head.ts';
@@ -23,19 +23,6 @@ class EmptyWorkspace extends Workspace {
   override give(): void {}
 }
 
-class EmptyBuffers extends NamedBuffers {
-  readonly #buffer: GpuBuffer;
-
-  constructor(model: Model) {
-    super(model.gpu);
-    this.#buffer = model.gpu.unused;
-  }
-
-  override ensure(): GpuBuffer {
-    return this.#buffer;
-  }
-}
-
 /**
  * Starts to compile the kernels of plain inference and of scoring; those of an optimiser are few and come at its first step. The weights'
  * buffers must exist, their content is not looked at.
@@ -43,7 +30,7 @@ class EmptyBuffers extends NamedBuffers {
 export function rehearse(model: Model): void {
   const { gpu, configuration } = model;
   const context = { gpu, workspace: new EmptyWorkspace(gpu), probes: model.plainProbes };
-  const scratch = new EmptyBuffers(model);
+  const scratch = new EmptyBuffers(gpu);
   const nothing = Array<GpuBuffer>(configuration.layerCount).fill(gpu.unused);
   const cache = { cache: { keys: nothing, values: nothing }, slots: gpu.unused };
   gpu.recorder.rehearse(() => {

@@ -50,3 +50,17 @@ export class NamedBuffers {
     this.#buffers.clear();
   }
 }
+
+/** Buffers without memory, for work that is only rehearsed. */
+export class EmptyBuffers extends NamedBuffers {
+  readonly #unused: GpuBuffer;
+
+  constructor(gpu: Gpu) {
+    super(gpu);
+    this.#unused = gpu.unused;
+  }
+
+  override ensure(): GpuBuffer {
+    return this.#unused;
+  }
+}

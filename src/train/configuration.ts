@@ -65,6 +65,8 @@ export interface TrainConfiguration {
   evaluateEvery: number;
   /** End the run after so many evaluations in a row without a lower validation loss; 0 = never. */
   earlyStopping: number;
+  /** Bytes of GPU memory that the run may take, see memory-plan.ts; 0 = no limit. */
+  memory: number;
   /** Upper limit of rows (tokens × probes) of one forward pass; larger steps run in several. */
   maxRows: number;
 }
@@ -98,6 +100,7 @@ export const defaultConfiguration: TrainConfiguration = {
   storage: 'auto',
   evaluateEvery: 0,
   earlyStopping: 0,
+  memory: 0,
   maxRows: 8192,
 };
 
@@ -136,6 +139,7 @@ const bounds: Partial<Record<keyof TrainConfiguration, { min: number; max: numbe
   seed: { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true },
   evaluateEvery: { min: 0, max: 10_000_000, integer: true },
   earlyStopping: { min: 0, max: 10_000_000, integer: true },
+  memory: { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true },
   maxRows: { min: 16, max: 1_048_576, integer: true },
 };
 

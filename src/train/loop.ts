@@ -27,6 +27,7 @@ import { Closers } from './closers.ts';
 import { optimizerTitles, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
 import { restoreLines, takeUpMetrics } from './history.ts';
+import { planMemory } from './memory-plan.ts';
 import { type MetricsWriter, openMetrics } from './metrics.ts';
 import { type RunSources, restoreRun, writeCurve } from './run.ts';
 import { createRunFolder, runFiles } from './run-folder.ts';
@@ -76,6 +77,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
     const configuration: TrainConfiguration = { ...wanted, storage: [...model.weights.values()][0]!.storage };
     const optimizer = closers.own(await createOptimizer(model, configuration), destroy);
+    optimizer.beginStep(0);
     await gpu.checkAllocations();
     const journal = await createJournal(join(folder, runFiles.journal), {
       packageVersion: packageVersion(),
@@ -175,9 +177,6 @@ const destroy = (resource: { destroy(): void }): void => resource.destroy();
 async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
   const { configuration, optimizer, model, examples, folder, evaluations } = run;
   const scorer = new Scorer(model, configuration.maxRows);
-  const rows = rowsToReserve(run);
-  scorer.reserve(rows, passShape([...examples, ...run.validation]));
-  const evaluationRows = Math.min(scorer.maxRows, rows);
   const started = performance.now();
   const firstStep = run.step;
   let trainedTokens = 0;
@@ -185,7 +184,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   const watchdog = new LossWatchdog();
 
   const runEvaluation = async (): Promise<TrainEvent> => {
-    const result = await evaluate(scorer, run.validation, optimizer.current, { maxRows: evaluationRows });
+    const result = await evaluate(scorer, run.validation, optimizer.current, { maxRows: scorer.maxRows });
     evaluationSeconds += result.seconds;
     evaluations.observe(run.step, result.loss);
     const event = { type: 'evaluation' as const, step: run.step, ...result };
@@ -201,17 +200,21 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   };
 
   try {
+    const plan = planMemory({
+      ...{ model, optimizer, scorer, step: run.step, budget: configuration.memory },
+      shape: passShape([...examples, ...run.validation]),
+      // A batch of the longest examples.
+      rowsPerProbe: configuration.batchSize * longest(examples),
+      leastRows: run.validation.length === 0 ? 0 : Math.max(evaluationRows, longest(run.validation)),
+    });
+    await gpu.checkAllocations();
     yield {
       type: 'start',
       run: folder,
       step: run.step,
       steps: configuration.steps,
       examples: examples.length,
-      plan: {
-        weightBytes: model.weightBytes,
-        factorBytes: optimizer.factorBytes,
-        activationBytes: activationEstimate(model, evaluationRows),
-      },
+      plan,
     };
     for (const message of run.notes) yield { type: 'message', level: 'info', message };
 
@@ -324,24 +327,11 @@ function diverged(step: number, indices: readonly number[], loss: number): Subze
 }
 
 /** Rows of a pass over validation data: enough to fill most adapters. */
-const evaluationRowsAtLeast = 1024;
-
-/** The most rows that a pass can use: a batch of the longest examples under all probes, or an evaluation. */
-function rowsToReserve({ examples, validation, configuration, optimizer }: OpenRun): number {
-  const step = configuration.batchSize * longest(examples) * optimizer.probesAtOnce;
-  return validation.length === 0 ? step : Math.max(step, evaluationRowsAtLeast, longest(validation));
-}
+const evaluationRows = 1024;
 
 /** Rows of the largest example. */
 function longest(examples: readonly TokenizedExample[]): number {
   return examples.reduce((most, example) => Math.max(most, exampleRows(example)), 0);
-}
-
-/** Bytes of activations that a pass over so many rows takes: residual, its norm, q, k, v, their mix, gate and up. */
-function activationEstimate(model: Model, rows: number): number {
-  const { hiddenSize, feedForwardSize, headCount, keyHeadCount, headWidth } = model.configuration;
-  const attention = 2 * hiddenSize + (2 * headCount + 2 * keyHeadCount) * headWidth;
-  return rows * 4 * Math.max(attention, 2 * hiddenSize + 2 * feedForwardSize);
 }
 
 function mean(values: readonly number[]): number {

@@ -12,7 +12,8 @@ import { scoreTargets, scoreTargetsScratch } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
 import type { OperationContext } from '../ops/context.ts';
 import type { Probes } from '../ops/probes.ts';
-import { NamedBuffers, namedBufferBytes } from '../tensor/named-buffers.ts';
+import { EmptyBuffers, NamedBuffers, namedBufferBytes } from '../tensor/named-buffers.ts';
+import { SizingWorkspace } from '../tensor/sizing-workspace.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 
@@ -49,13 +50,14 @@ export function passShape(examples: Iterable<TokenizedExample>): PassShape {
 /** Where the probes of a step come from, some at a time. */
 export type ProbeSource = Pick<ZerothOrderOptimizer, 'probeCount' | 'probesAtOnce' | 'perturb'>;
 
+/** Rows of the pass that is recorded to find out what it takes; the same for all numbers of rows. */
+const rehearsedRows = 512;
+
 export class Scorer {
   readonly #model: Model;
   readonly #workspace: Workspace;
   readonly #buffers: NamedBuffers;
-  /** Most rows (all probes together) of one pass. */
-  readonly maxRows: number;
-  #reserved = 0;
+  #maxRows: number;
   /** Rows passed through the model so far, all probes counted. */
   rows = 0;
 
@@ -65,18 +67,45 @@ export class Scorer {
     this.#workspace = new Workspace(model.gpu);
     this.#buffers = new NamedBuffers(model.gpu);
     const binding = model.gpu.bindingLimit;
-    this.maxRows = Math.min(maxRows, Math.floor(binding / 4 / widestActivation(model)));
+    this.#maxRows = Math.min(maxRows, Math.floor(binding / 4 / widestActivation(model)));
+  }
+
+  /** Most rows (all probes together) of one pass. */
+  get maxRows(): number {
+    return this.#maxRows;
   }
 
   /**
-   * Reserves memory for passes of up to so many rows in all, so that none is allocated later.
-   * @param rows at most {@link maxRows} are reserved
+   * Reserves memory for passes of so many rows in all and makes none larger, so that nothing is allocated later.
+   * @param rows cut to {@link maxRows}
    * @param shape of the examples to come
    */
   reserve(rows: number, shape: PassShape): void {
-    this.#reserved = Math.max(this.#reserved, Math.min(rows, this.maxRows));
-    this.#workspace.reserve(this.#reserved);
-    for (const [name, bytes] of this.#inputs(this.#reserved, shape)) this.#buffers.ensure(name, bytes);
+    this.#maxRows = Math.min(rows, this.#maxRows);
+    this.#workspace.reserve(this.#maxRows);
+    for (const [name, bytes] of this.#inputs(this.#maxRows, shape)) this.#buffers.ensure(name, bytes);
+  }
+
+  /**
+   * Bytes of activations for each row of a pass.
+   * @param probes those that passes will have
+   */
+  bytesPerRow(probes: () => Probes[]): number {
+    const { gpu } = this.#model;
+    const workspace = new SizingWorkspace(gpu);
+    const { unused } = gpu;
+    gpu.recorder.rehearse(() => {
+      for (const each of probes()) {
+        const context: OperationContext = { gpu, workspace, probes: each };
+        const hidden = forward(this.#model, context, {
+          ...{ ids: unused, positions: unused, ranges: unused, windowRanges: unused, rows: rehearsedRows },
+          ...{ labelRows: unused, labelCount: rehearsedRows },
+        });
+        scoreTargets(this.#model, context, hidden, { buffer: unused, count: 1 }, new EmptyBuffers(gpu));
+        workspace.give(hidden);
+      }
+    });
+    return workspace.columns * 4;
   }
 
   /** Bytes of activations held. */
@@ -89,9 +118,11 @@ export class Scorer {
     return this.#buffers.bytes;
   }
 
-  /** Bytes of {@link scratchBytes} behind {@link reserve}. */
+  /** Bytes of inputs, logits and results that passes of so many rows take, those of the recorder included. */
   scratchBytesFor(rows: number, shape: PassShape): number {
-    return this.#inputs(rows, shape).reduce((sum, [, bytes]) => sum + namedBufferBytes(bytes), 0);
+    const buffers = this.#inputs(rows, shape).reduce((sum, [, bytes]) => sum + namedBufferBytes(bytes), 0);
+    const results = Math.ceil(rows * shape.labelsPerRow) * 8 + Math.ceil(rows * shape.targetsPerRow) * 4;
+    return buffers + this.#model.gpu.recorder.bytesToRead(results);
   }
 
   /** The most bytes that a pass over so many rows uploads or writes under each name. */

@@ -89,6 +89,7 @@ export class Mezo implements ZerothOrderOptimizer {
       points: probePoints(configuration),
       seed: this.#seed,
       direction: this.#direction,
+      lean: configuration.memory > 0,
     });
     if (this.#direction === 'masked') {
       this.#shape = this.#state.perBlock('thresholds', ({ name }) =>
@@ -122,11 +123,24 @@ export class Mezo implements ZerothOrderOptimizer {
     return this.#state.probesAtOnce;
   }
 
-  /** Bytes of the state, the scratch buffer and, where there are any, H or moments. */
+  get probeBytes(): number {
+    return this.#state.probeBytes;
+  }
+
+  reserveProbes(count: number): void {
+    this.#state.reserveProbes(count);
+  }
+
+  /** Bytes of the pieces of perturbed weights, of coefficients and tables. */
+  get scratchBytes(): number {
+    return this.#scratch.size + this.#coefficients.buffer.size + this.#state.tableBytes;
+  }
+
+  /** Bytes of the state and, where there are any, H or moments. */
   get factorBytes(): number {
     const curvature = this.#weights.flatMap(({ dense }) => dense.logCurvature?.parts ?? []);
     const own = (this.#shape?.size ?? 0) + (this.#moments?.bytes ?? 0);
-    return this.#state.bytes + own + this.#scratch.size + curvature.reduce((sum, { buffer }) => sum + buffer.size, 0);
+    return this.#state.bytes + own + curvature.reduce((sum, { buffer }) => sum + buffer.size, 0);
   }
 
   /** The updated weights themselves. */

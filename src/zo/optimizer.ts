@@ -33,10 +33,16 @@ export interface ZerothOrderOptimizer {
   readonly probeCount: number;
   /** Most probes of one {@link perturb} call: their states are in memory at the same time. */
   readonly probesAtOnce: number;
-  /** Bytes that training holds beyond the model itself. */
+  /** Bytes of the state of one probe. */
+  readonly probeBytes: number;
+  /** Bytes that the method holds beyond the model itself, from {@link beginStep} on. */
   readonly factorBytes: number;
+  /** Bytes of tables and of space to work in. */
+  readonly scratchBytes: number;
   /** The model as it stands. */
   readonly current: Probes;
+  /** Changes {@link probesAtOnce}: to so many, or as many as there are or fit. With a budget (`memory`) it begins at one. */
+  reserveProbes(count: number): void;
   /** Records what must happen before a step. @param step zero-based */
   beginStep(step: number): void;
   /**

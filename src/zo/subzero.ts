@@ -70,6 +70,7 @@ export class SubZero implements ZerothOrderOptimizer {
       points: probePoints(configuration),
       seed: this.#seed,
       direction: 'plain',
+      lean: configuration.memory > 0,
     });
     for (const entry of this.#state.entries) {
       if (entry.kind === 'vector') continue;
@@ -105,6 +106,19 @@ export class SubZero implements ZerothOrderOptimizer {
 
   get probesAtOnce(): number {
     return this.#state.probesAtOnce;
+  }
+
+  get probeBytes(): number {
+    return this.#state.probeBytes;
+  }
+
+  reserveProbes(count: number): void {
+    this.#state.reserveProbes(count);
+  }
+
+  /** Bytes of what QR decompositions work in, of coefficients and tables. */
+  get scratchBytes(): number {
+    return this.#scratch.bytes + this.#coefficients.buffer.size + this.#state.tableBytes;
   }
 
   /** Bytes of U, V, the state and, of SubZero+, Adam's moments: what training holds beyond inference. */

@@ -28,6 +28,8 @@ export interface TrainedStateOptions {
   points: readonly ProbePoint[];
   seed: readonly [number, number];
   direction: DirectionKind;
+  /** Begin with the state of one probe in memory, where {@link TrainedState.reserveProbes} follows. */
+  lean: boolean;
 }
 
 export class TrainedState {
@@ -45,15 +47,13 @@ export class TrainedState {
   readonly blockCount: number;
   /** The parameters as they stand. */
   readonly buffer: GpuBuffer;
-  /** The parameters as the probes of the last {@link perturb} see them. */
-  readonly perturbed: GpuBuffer;
-  /** Most probes of one {@link perturb}. */
-  readonly probesAtOnce: number;
+  #perturbed: GpuBuffer;
+  #probesAtOnce: number;
   /** Offsets of the 1-D parameters by name. */
   readonly vectors: ReadonlyMap<string, number>;
 
   /** Starts with the values of the 1-D parameters and zeros elsewhere. */
-  constructor(gpu: Gpu, { vectors: values, factors = [], points, seed, direction }: TrainedStateOptions) {
+  constructor(gpu: Gpu, { vectors: values, factors = [], points, seed, direction, lean }: TrainedStateOptions) {
     this.#gpu = gpu;
     this.#seed = seed;
     this.#direction = direction;
@@ -71,13 +71,10 @@ export class TrainedState {
     this.blockCount = layout.size / stateBlock;
     const vectors = layout.entries.filter(({ kind }) => kind === 'vector');
     this.vectors = new Map(vectors.map(({ name, offset }) => [name, offset]));
-    this.probesAtOnce = Math.max(
-      1,
-      Math.min(points.length, Math.floor(Math.min(perturbedBytes, gpu.bindingLimit) / (layout.size * 4))),
-    );
+    this.#probesAtOnce = lean ? 1 : this.#mostProbes;
     this.buffer = allocateState(gpu, layout, 'S and vectors');
     for (const { name, offset } of vectors) this.buffer.write(values.get(name)!, offset * 4);
-    this.perturbed = allocateState(gpu, layout, 'perturbed state', this.probesAtOnce);
+    this.#perturbed = allocateState(gpu, layout, 'perturbed state', this.#probesAtOnce);
     this.#blocks = gpu.allocate(layout.blocks.byteLength, 'state', 'state blocks');
     this.#blocks.write(layout.blocks);
     const table = probeTable(points);
@@ -85,9 +82,45 @@ export class TrainedState {
     this.pointTable.write(table);
   }
 
-  /** Bytes held. */
+  /** The parameters as the probes of the last {@link perturb} see them. */
+  get perturbed(): GpuBuffer {
+    return this.#perturbed;
+  }
+
+  /** Most probes of one {@link perturb}. */
+  get probesAtOnce(): number {
+    return this.#probesAtOnce;
+  }
+
+  get #mostProbes(): number {
+    const most = Math.floor(Math.min(perturbedBytes, this.#gpu.bindingLimit) / this.probeBytes);
+    return Math.max(1, Math.min(this.points.length, most));
+  }
+
+  /** Holds the states of so many probes at the same time, or as many as there are or fit. */
+  reserveProbes(count: number): void {
+    const probes = Math.min(count, this.#mostProbes);
+    if (probes === this.#probesAtOnce) return;
+    // What is recorded may mention the old buffer.
+    this.#gpu.recorder.submit();
+    this.#perturbed.destroy();
+    this.#probesAtOnce = probes;
+    this.#perturbed = this.#gpu.allocate(probes * this.probeBytes, 'state', 'perturbed state');
+  }
+
+  /** Bytes of the state of one probe. */
+  get probeBytes(): number {
+    return this.size * 4;
+  }
+
+  /** Bytes held by states. */
   get bytes(): number {
     return this.buffer.size + this.perturbed.size;
+  }
+
+  /** Bytes of the tables beside them. */
+  get tableBytes(): number {
+    return this.#blocks.size + this.pointTable.size;
   }
 
   /** Records zeros for all factors, here or in a buffer laid out alike; they lie behind all 1-D parameters. */

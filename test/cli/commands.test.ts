@@ -57,7 +57,10 @@ const trainEvents: TrainEvent[] = [
     step: 0,
     steps: 2,
     examples: 1000,
-    plan: { weightBytes: 6 * 1024 ** 2, factorBytes: 1024, activationBytes: 100 },
+    plan: {
+      ...{ weightBytes: 6 * 1024 ** 2, factorBytes: 1024, activationBytes: 100, scratchBytes: 50 },
+      ...{ totalBytes: 6 * 1024 ** 2 + 1174, rows: 16 },
+    },
   },
   { type: 'evaluation', step: 0, examples: 872, loss: 0.7, accuracy: 0.669, tokens: 1, seconds: 3 },
   stepEvent(1),
@@ -105,7 +108,7 @@ describe('train', () => {
     expect(host.out.text).toBe(
       'finished at step 2, 200 tokens in 1:01; lowest validation loss 0.6123 at step 1 (--step best); run: runs/a\n',
     );
-    expect(host.error.text).toContain('training to step 2 on 1,000 examples; GPU memory: weights 6.0 MiB');
+    expect(host.error.text).toContain('training to step 2 on 1,000 examples; GPU memory: 6.0 MiB (weights 6.0 MiB');
     expect(host.error.text).toContain('step 0: validation accuracy 0.6690, loss 0.7000 (872 examples, 3.0 s)');
     expect(host.error.text).toContain('step 2/2  loss 0.7123  ρ -12.3  accuracy 0.669  8,530 tokens/s  ETA 1:12');
   });

@@ -17,6 +17,8 @@ const options: OptionSpecification[] = [
   { name: 'quiet', type: 'flag', description: '' },
   { name: 'stop', type: 'list', description: '' },
   { name: 'offset', type: 'number', description: '' },
+  { name: 'memory', type: 'bytes', default: 0, minimum: 0, description: '' },
+  { name: 'to', type: 'integer', minimum: 0, words: ['best'], description: '' },
   { name: 'config', type: 'text', description: '' },
 ];
 
@@ -44,6 +46,27 @@ describe('flags', () => {
     expect(values(['--no-norm-alignment', '--quiet'])).toMatchObject({ normAlignment: false, quiet: true });
     expect(values(['--norm-alignment=false'])).toMatchObject({ normAlignment: false });
     expect(() => parse(['--no-quiet=true'])).toThrow('--no-quiet takes no value');
+  });
+  it('take bytes with a unit, and words that stand for numbers', () => {
+    for (const [text, bytes] of [
+      ['6GiB', 6 * 2 ** 30],
+      ['1.5 MB', 1_500_000],
+      ['64kib', 65_536],
+      ['100b', 100],
+      ['4096', 4096],
+    ] as const) {
+      expect(values(['--memory', text])).toMatchObject({ memory: bytes });
+      expect(values(['--config', file({ memory: text })])).toMatchObject({ memory: bytes });
+    }
+    expect(values(['--config', file({ memory: 4096 })])).toMatchObject({ memory: 4096 });
+    for (const text of ['much', '6GiBs', '6iB', '', '-1', '1e9']) {
+      expect(() => parse([`--memory=${text}`])).toThrow('--memory must be a number of bytes such as 500MB or 6GiB');
+    }
+    for (const value of [null, true, [1]])
+      expect(() => parse(['--config', file({ memory: value })])).toThrow(UsageError);
+    expect(values(['--to', 'best'])).toMatchObject({ to: 'best' });
+    expect(values(['--to', '3'])).toMatchObject({ to: 3 });
+    expect(() => parse(['--to', 'worst'])).toThrow('--to must be a whole number or best; got "worst"');
   });
   it('add up for lists and count the last time otherwise', () => {
     expect(values(['--stop', 'a', '--stop=b'])).toMatchObject({ stop: ['a', 'b'] });

@@ -227,7 +227,7 @@ export class FakeEngine implements Engine {
     }
     const examples = readFileSync(header.data, 'utf8').trim().split('\n').length;
     const first = step;
-    const plan = { weightBytes: 1, factorBytes: 2, activationBytes: 3 };
+    const plan = { weightBytes: 1, factorBytes: 2, activationBytes: 3, scratchBytes: 4, totalBytes: 10, rows: 5 };
     yield { type: 'start', run, step, steps: header.steps, examples, plan };
     const evaluation = (): TrainEvent => ({
       type: 'evaluation',

@@ -214,6 +214,14 @@ const settingOptions = [
     group: run,
   },
   {
+    name: 'memory',
+    type: 'bytes',
+    description: 'GPU memory that the run may take, such as 6GiB; larger steps run in several passes; 0 = no limit',
+    default: defaultConfiguration.memory,
+    check: settingCheck('memory'),
+    group: run,
+  },
+  {
     name: 'max-rows',
     type: 'integer',
     description: 'most rows (tokens times probes) in one forward pass; a larger step runs in several',

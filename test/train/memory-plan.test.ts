@@ -1,0 +1,130 @@
+/** Memory of a run: the plan is what the run takes, a budget is kept, and the estimate does not depend on it. */
+
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local.ts';
+import type { TrainEvent } from '../../src/engine/types.ts';
+import { SubzeroError } from '../../src/errors.ts';
+import { Gpu } from '../../src/gpu/gpu.ts';
+import type { OptimizerName, TrainConfiguration } from '../../src/train/configuration.ts';
+import { openJournal } from '../../src/zo/journal.ts';
+import {
+  completionRows,
+  ofType,
+  optionRows,
+  quick,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  writeRows,
+} from './tiny.ts';
+
+let gpu: Gpu;
+let engine: LocalEngine;
+const models = new Map<string, string>();
+
+beforeAll(async () => {
+  gpu = await Gpu.open();
+  engine = new LocalEngine(gpu);
+  for (const name of ['llama-tiny', 'opt-tiny']) models.set(name, tinyModel(name));
+});
+afterAll(async () => {
+  await engine.close();
+  removeTemporary();
+});
+
+/** Trains, and says how many bytes more than before were in use at most, while training alone. */
+async function train(configuration: Partial<TrainConfiguration>, { model = 'llama-tiny', rows = optionRows() } = {}) {
+  const run = join(temporaryFolder(), 'run');
+  // What a device keeps: the arena of kernel parameters is counted in the plan, so it must not be there before.
+  const file = writeRows(rows);
+  const events: TrainEvent[] = [];
+  const before = gpu.memory.report();
+  const kept = before.byCategory.staging ?? 0;
+  gpu.memory.resetPeak();
+  const request = { model: models.get(model)!, data: { file }, validation: { file }, out: run };
+  for await (const event of engine.train({ ...request, configuration: { ...quick, steps: 4, ...configuration } })) {
+    events.push(event);
+  }
+  const peak = gpu.memory.report().peakBytes - (before.liveBytes - kept);
+  return { run, peak, events, plan: ofType(events, 'start')[0]!.plan };
+}
+
+async function refused(training: Promise<unknown>): Promise<SubzeroError> {
+  const error = await training.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(SubzeroError);
+  return error as SubzeroError;
+}
+
+const recordsOf = async (run: string) => (await openJournal(join(run, 'journal.subzero'))).records;
+
+describe('the plan', () => {
+  test.each([
+    { optimizer: 'subzero', model: 'llama-tiny' },
+    { optimizer: 'subzero', model: 'opt-tiny', queries: 3 },
+    { optimizer: 'subzero-plus', model: 'llama-tiny', queries: 4, sides: 1 },
+    { optimizer: 'mezo', model: 'opt-tiny' },
+    { optimizer: 'sparse-mezo', model: 'llama-tiny' },
+    { optimizer: 'hizoo', model: 'llama-tiny' },
+  ] as const)('is what $optimizer on $model takes', async ({ model, ...settings }) => {
+    const { plan, peak } = await train(settings, { model });
+    const { weightBytes, factorBytes, activationBytes, scratchBytes, totalBytes } = plan;
+    expect(totalBytes).toBe(weightBytes + factorBytes + activationBytes + scratchBytes);
+    expect(Math.min(weightBytes, factorBytes, activationBytes, scratchBytes)).toBeGreaterThan(0);
+    // Not less, and not much more: results and inputs of a step are seldom as large as they can be.
+    expect(peak).toBeLessThanOrEqual(totalBytes);
+    expect(peak).toBeGreaterThan(0.9 * totalBytes);
+  });
+});
+
+describe('a budget', () => {
+  const cases: { optimizer: OptimizerName; queries: number }[] = [
+    { optimizer: 'subzero', queries: 5 },
+    { optimizer: 'mezo', queries: 2 },
+  ];
+  test.each(cases)(
+    'is kept by $optimizer, down to the smallest that would do, with the same estimate',
+    async (settings) => {
+      const free = await train({ ...settings, batchSize: 8 });
+      const expected = await recordsOf(free.run);
+
+      const error = await refused(train({ ...settings, batchSize: 8, memory: 1000 }));
+      expect(error).toMatchObject({ code: 'out_of_memory', parameter: 'memory' });
+      const smallest = Number(/The smallest that would do is (\d+)/.exec(error.message)![1]);
+      expect(smallest).toBeLessThan(free.plan.totalBytes);
+      expect((await refused(train({ ...settings, batchSize: 8, memory: smallest - 1 }))).code).toBe('out_of_memory');
+
+      const rows: number[] = [];
+      for (const memory of [smallest, Math.round((smallest + free.plan.totalBytes) / 2), 2 * free.plan.totalBytes]) {
+        const { run, peak, plan } = await train({ ...settings, batchSize: 8, memory });
+        expect(plan.totalBytes).toBeLessThanOrEqual(memory);
+        expect(peak).toBeLessThanOrEqual(memory);
+        rows.push(plan.rows);
+        // Passes of other sizes may round otherwise.
+        const records = await recordsOf(run);
+        for (const [index, { projectedGradients, loss }] of records.entries()) {
+          expect(loss).toBeCloseTo(expected[index]!.loss, 5);
+          for (const [query, rho] of projectedGradients.entries()) {
+            expect(Math.abs(rho - expected[index]!.projectedGradients[query]!)).toBeLessThan(0.01);
+          }
+        }
+      }
+      expect(rows[0]).toBeLessThan(rows[1]!);
+      expect(rows[1]).toBeLessThanOrEqual(rows[2]!);
+      expect(rows[2]).toBe(free.plan.rows);
+    },
+  );
+
+  test('splits completions and long validation rows too', async () => {
+    const rows = completionRows(20);
+    const free = await train({ batchSize: 16 }, { rows });
+    const memory = Math.round(0.8 * free.plan.totalBytes);
+    const { peak, events } = await train({ batchSize: 16, memory }, { rows });
+    expect(peak).toBeLessThanOrEqual(memory);
+    const losses = [events, free.events].map((all) => ofType(all, 'evaluation').at(-1)!.loss);
+    expect(losses[0]).toBeCloseTo(losses[1]!, 4);
+  });
+});
