@@ -29,7 +29,7 @@ export interface TrainedStateOptions {
   seed: readonly [number, number];
   direction: DirectionKind;
   /** Begin with the state of one probe in memory, where {@link TrainedState.reserveProbes} follows. */
-  lean: boolean;
+  lean?: boolean;
 }
 
 export class TrainedState {
@@ -53,7 +53,7 @@ export class TrainedState {
   readonly vectors: ReadonlyMap<string, number>;
 
   /** Starts with the values of the 1-D parameters and zeros elsewhere. */
-  constructor(gpu: Gpu, { vectors: values, factors = [], points, seed, direction, lean }: TrainedStateOptions) {
+  constructor(gpu: Gpu, { vectors: values, factors = [], points, seed, direction, lean = false }: TrainedStateOptions) {
     this.#gpu = gpu;
     this.#seed = seed;
     this.#direction = direction;
