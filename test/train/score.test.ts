@@ -109,7 +109,8 @@ describe('log-probabilities', () => {
       expect(shape).toEqual({ largest: 5, labelsPerRow: 2 / 5, targetsPerRow: 3 / 5 });
       scorer.reserve(1_000_000, shape);
       const scratch = scorer.scratchBytes;
-      expect(scratch).toBe(scorer.scratchBytesFor(24, shape));
+      // 10 label rows and 15 targets to read back.
+      expect(scratch + gpu.recorder.bytesToRead(10 * 8 + 15 * 4)).toBe(scorer.scratchBytesFor(24, shape));
       await scorer.score([fits, fits, fits], model.plainProbes);
       expect(scorer.scratchBytes).toBe(scratch);
       expect(scorer.rows).toBe(15);
