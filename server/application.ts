@@ -20,6 +20,7 @@ import { hostCheck } from './middleware/host-check.ts';
 import { idempotency } from './middleware/idempotency.ts';
 import { jsonBody } from './middleware/json-body.ts';
 import { requestLog } from './middleware/request-log.ts';
+import { benchRoutes } from './routes/bench.ts';
 import { chatRoutes } from './routes/chat.ts';
 import { completionRoutes } from './routes/completions.ts';
 import { dashboardFiles, dashboardRoutes } from './routes/dashboard.ts';
@@ -51,6 +52,7 @@ const resources: Routes[] = [
   jobRoutes,
   runRoutes,
   runStepRoutes,
+  benchRoutes,
   documentationRoutes,
   dashboardRoutes,
 ];

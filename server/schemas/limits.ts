@@ -30,6 +30,9 @@ export const maxEpochs = 10_000;
 export const maxPageSize = 100;
 export const maxFilesPageSize = 10_000;
 export const maxIdempotencyKeyLength = 255;
+/** Seconds for which POST /v1/bench repeats each case, by each of two clocks. */
+export const maxBenchSeconds = 1;
+export const minBenchSeconds = 0.001;
 /** Rows of one request of a step run. */
 export const maxRunExamples = 1024;
 /** Queries of a step, as the training configuration has it. */

@@ -8,7 +8,8 @@ import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Measurement, measureCase } from './measure.ts';
 import { measureRoofline, type Roofline } from './roofline.ts';
-import { benchCases, type Suite } from './shapes.ts';
+import { benchCases } from './shapes.ts';
+import type { Suite } from './suites.ts';
 
 export interface KernelBenchOptions {
   /** By default `quick` on a software adapter, `full` on a GPU. */

@@ -15,6 +15,7 @@ import { normCase } from './cases/norm.ts';
 import { ropeCase } from './cases/rope.ts';
 import { gateCase, labelLossCase } from './cases/rows.ts';
 import { foldCase, gaussianMatrixCase, orthonormaliseCase, perturbCase, updateCase } from './cases/zo.ts';
+import type { Suite } from './suites.ts';
 
 /** Sizes of a decoder. */
 interface ModelShape {
@@ -49,10 +50,6 @@ const models: readonly ModelShape[] = [
     ...{ vocabulary: 151_936, layers: 28, norm: 'rms', gated: true, storage: 'bf16' },
   },
 ];
-
-/** `quick` is for a software adapter or a first look; `full` for a GPU. */
-export type Suite = 'quick' | 'full';
-export const suites: readonly Suite[] = ['quick', 'full'];
 
 interface SuitePlan {
   models: readonly string[];

@@ -10,6 +10,8 @@ import { EventQueue } from '../generate/queue.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import type { ClientMessage, WorkerMessage } from './protocol.ts';
 import type {
+  BenchRequest,
+  BenchResult,
   DataRow,
   EmbedRequest,
   EmbedResult,
@@ -128,6 +130,15 @@ class WorkerEngine implements Engine {
 
   exportRun(request: Parameters<Engine['exportRun']>[0]): Promise<string[]> {
     return this.#call('exportRun', [request]) as Promise<string[]>;
+  }
+
+  benchKernels(
+    request: BenchRequest,
+    onProgress?: (name: string, done: number, total: number) => void,
+    signal?: AbortSignal,
+  ): Promise<BenchResult> {
+    const report = (event: unknown): void => onProgress?.(...(event as [string, number, number]));
+    return this.#call('benchKernels', [request], report, signal) as Promise<BenchResult>;
   }
 
   close(): Promise<void> {

@@ -26,6 +26,8 @@ import { Scorer } from '../train/score.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { StepRun } from './step-run.ts';
 import type {
+  BenchRequest,
+  BenchResult,
   DataRow,
   EmbedRequest,
   EmbedResult,
@@ -69,17 +71,22 @@ interface LoadedModel {
 
 export class LocalEngine implements Engine {
   readonly #gpu: Gpu;
+  readonly #options: OpenDeviceOptions;
   readonly #models = new Map<string, LoadedModel>();
   /** Loads under way, so that two requests for one model load it once. */
   readonly #loading = new Map<string, Promise<ModelInfo>>();
 
+  #benching = false;
+
   /** Opens the adapter. @throws SubzeroError `no_adapter` */
   static async open(options: OpenDeviceOptions = {}): Promise<LocalEngine> {
-    return new LocalEngine(await Gpu.open(options));
+    return new LocalEngine(await Gpu.open(options), options);
   }
 
-  constructor(gpu: Gpu) {
+  /** @param options those that the device was opened with, to open another like it */
+  constructor(gpu: Gpu, options: OpenDeviceOptions = {}) {
     this.#gpu = gpu;
+    this.#options = options;
   }
 
   async info(): Promise<EngineInfo> {
@@ -378,6 +385,36 @@ export class LocalEngine implements Engine {
   }): Promise<string[]> {
     await checkDirectory(request.run);
     return exportRun(this.#gpu, request);
+  }
+
+  async benchKernels(
+    request: BenchRequest,
+    onProgress?: (name: string, done: number, total: number) => void,
+    signal?: AbortSignal,
+  ): Promise<BenchResult> {
+    if (request.suite === 'full' && this.#gpu.adapter.software) {
+      throw new SubzeroError(
+        'unsupported',
+        `the suite "full" is made for GPUs and would take hours on ${this.#gpu.adapter.description}; use "quick"`,
+        { parameter: 'suite' },
+      );
+    }
+    if (this.#benching) {
+      throw new SubzeroError('conflict', 'a benchmark is running already; wait for its end');
+    }
+    this.#benching = true;
+    let gpu: Gpu | undefined;
+    try {
+      const { benchKernels } = await import('../bench/kernels.ts');
+      gpu = await Gpu.open(this.#options);
+      const before = this.#gpu.recorder.dispatches;
+      const seed = Math.floor(Math.random() * 2 ** 31);
+      const report = await benchKernels(gpu, { ...request, seed }, onProgress, signal);
+      return { ...report, disturbed: this.#gpu.recorder.dispatches !== before };
+    } finally {
+      gpu?.close();
+      this.#benching = false;
+    }
   }
 
   async close(): Promise<void> {

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { KernelBenchReport } from '../bench/kernels.ts';
+import type { Suite } from '../bench/suites.ts';
 import type { AdapterDescription } from '../gpu/device.ts';
 import type { BestEvaluation, StepChoice } from '../train/best.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
@@ -175,6 +177,20 @@ export interface EvaluateRequest {
   limit?: number;
 }
 
+/** The benchmark of the kernels. */
+export interface BenchRequest {
+  suite: Suite;
+  /** Only cases whose name contains it. */
+  filter?: string;
+  /** How long to repeat each case for each of the two clocks. */
+  seconds: number;
+}
+
+export interface BenchResult extends KernelBenchReport {
+  /** Whether other work used the GPU meanwhile, so that the times are too long. */
+  disturbed: boolean;
+}
+
 /** A run that its caller makes step by step: a base model of its own, an optimiser over it, and no data or file. */
 export interface StepRunRequest {
   /** The name of the run, from now on also that of its model for {@link Engine.generate} and {@link Engine.unloadModel}. */
@@ -276,6 +292,15 @@ export interface Engine {
   ): Promise<{ probe: StepProbe; record: StepRecord }>;
   /** Applies steps made elsewhere, with the same result bit for bit. The first must be the run's next. */
   replayRun(run: string, records: StepRecord[]): Promise<StepRunInfo>;
+  /**
+   * Checks and times every kernel, on a device of its own beside the engine's.
+   * @param onProgress told each case before it runs
+   */
+  benchKernels(
+    request: BenchRequest,
+    onProgress?: (name: string, done: number, total: number) => void,
+    signal?: AbortSignal,
+  ): Promise<BenchResult>;
   /** Writes a run as a model directory (`safetensors`) or as an adapter (`peft`). Returns the files written. */
   exportRun(request: {
     run: string;

@@ -9,7 +9,7 @@ import { toErrorRecord } from '../errors.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { LocalEngine } from './local.ts';
 import type { ClientMessage, WorkerMessage } from './protocol.ts';
-import type { DataRow, EmbedRequest, EvaluateRequest, GenerateRequest, TrainRequest } from './types.ts';
+import type { BenchRequest, DataRow, EmbedRequest, EvaluateRequest, GenerateRequest, TrainRequest } from './types.ts';
 
 const port = parentPort!;
 const send = (message: WorkerMessage): void => port.postMessage(message);
@@ -35,6 +35,12 @@ async function handle(engine: LocalEngine, id: number, method: string, parameter
         return await engine.evaluate(
           parameters[0] as EvaluateRequest,
           (done, total) => send({ kind: 'event', id, event: [done, total] }),
+          signal,
+        );
+      case 'benchKernels':
+        return await engine.benchKernels(
+          parameters[0] as BenchRequest,
+          (...progress) => send({ kind: 'event', id, event: progress }),
           signal,
         );
       case 'forwardRun':

@@ -9,6 +9,8 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {
+  BenchRequest,
+  BenchResult,
   DataRow,
   EmbedRequest,
   EmbedResult,
@@ -66,6 +68,7 @@ export class FakeEngine implements Engine {
   readonly loadRequests: LoadModelRequest[] = [];
   readonly unloaded: string[] = [];
   generating = 0;
+  benching = 0;
   aborted = 0;
   readonly #models = new Map<string, ModelInfo>();
   readonly #runs = new Map<string, StepRunInfo>();
@@ -274,6 +277,32 @@ export class FakeEngine implements Engine {
 
   async evaluate(): Promise<EvaluationResult> {
     return { examples: 1, loss: 1, accuracy: null, tokens: 1, seconds: 0 };
+  }
+
+  /** Two cases; stops between them when the signal is aborted. */
+  async benchKernels(
+    { suite, filter = '' }: BenchRequest,
+    onProgress?: (name: string, done: number, total: number) => void,
+    signal?: AbortSignal,
+  ): Promise<BenchResult> {
+    const names = ['norm: small', 'linear: large'].filter((name) => name.includes(filter));
+    if (names.length === 0) throw new SubzeroError('invalid_argument', `no case of the suite "${suite}"`);
+    for (const [done, name] of names.entries()) {
+      onProgress?.(name, done, names.length);
+      this.benching++;
+      await pause(this.stepMilliseconds, signal);
+      this.benching--;
+      if (signal?.aborted) throw new SubzeroError('cancelled', 'the benchmark was stopped before its end');
+    }
+    const time = { wallMilliseconds: 2, gigaflopsPerSecond: 3, gigabytesPerSecond: 4, rooflineShare: 0.5 };
+    const cases = names.map((name) => ({
+      operation: name.split(':')[0]!,
+      name: name.split(': ')[1]!,
+      error: 1e-9,
+      ...time,
+    }));
+    const roofline = { bytesPerSecond: 1e9, flopsPerSecond: 2e9 };
+    return { adapter: 'fake adapter', suite, seed: 1, roofline, cases, wrong: [], disturbed: false };
   }
 
   async createRun({ id, model, configuration }: StepRunRequest): Promise<StepRunInfo> {

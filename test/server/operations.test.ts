@@ -62,6 +62,7 @@ describe('description', () => {
       '/health',
       '/metrics',
       '/ready',
+      '/v1/bench',
       '/v1/chat/completions',
       '/v1/completions',
       '/v1/detokenize',
