@@ -62,6 +62,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let is_matrix = (block.w & 2u) != 0u;
   let correction1 = select(parameters.vector_correction1, parameters.matrix_correction1, is_matrix);
   let correction2 = select(parameters.vector_correction2, parameters.matrix_correction2, is_matrix);
-  let decayed = state[quad] * select(1.0, parameters.decay, is_matrix);
+  let decayed = state[quad] * select(1.0, parameters.decay, (block.w & 4u) != 0u);
   state[quad] = fma(vec4<f32>(-parameters.learning_rate * shape[block_index].x), heading(after, correction1, correction2), decayed);
 }

@@ -2,7 +2,7 @@
 //
 // Layout of state, blocks and shape as in zo/perturb.wgsl. coefficients[coefficient_offset + k] = learning rate · ρ_k / K, made on the CPU in
 // f64 and rounded once. All directions are those of the state before the update.
-// decay is the decoupled weight decay of this step, 1 for none; it acts on the S matrices (blocks[b].w bit 1 set), not on 1-D parameters.
+// decay is the decoupled weight decay of this step, 1 for none; it acts where blocks[b].w has 4, and on no element that a mask leaves out.
 
 struct Parameters {
   seed_low: u32,
@@ -34,8 +34,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let quad = block_index * 64u + lane;
   let before = state[quad];
   var value = before;
-  if ((block.w & 2u) != 0u) {
+  if ((block.w & 4u) != 0u) {
     value *= parameters.decay;
+    if (DIRECTION == DIRECTION_MASKED) {
+      value = select(before, value, abs(before) <= vec4<f32>(shape[block_index].x));
+    }
   }
   let key = vec2<u32>(parameters.seed_low, parameters.seed_high);
   for (var query = 0u; query < parameters.queries; query++) {

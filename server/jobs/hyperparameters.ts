@@ -11,6 +11,7 @@ import {
   defaultsOf,
   type OptimizerName,
   resolveConfiguration,
+  type SchemeName,
   type SettingValue,
   type TrainConfiguration,
 } from '../../src/train/configuration.ts';
@@ -99,7 +100,10 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
         `${method.path}.learning_rate_multiplier`,
       );
     }
-    const { learningRate } = defaultsOf(partial.optimizer as OptimizerName | undefined);
+    const { learningRate } = defaultsOf(
+      partial.optimizer as OptimizerName | undefined,
+      partial.scheme as SchemeName | undefined,
+    );
     partial.learningRate = learningRate * learningRateMultiplier;
   }
   if (epochs !== null) {

@@ -52,6 +52,8 @@ export interface ProbePlan {
   count: number;
   /** 1-D parameters: one array per probe. */
   vectors?: Readonly<Record<string, readonly Float32Array[]>>;
+  /** Adapter tensors, which start at whole quads: one array per probe. */
+  aligned?: Readonly<Record<string, readonly Float32Array[]>>;
   factors?: Readonly<Record<string, ReferenceFactors>>;
   weightScale?: number;
 }
@@ -144,14 +146,15 @@ export class Bed {
     const pieces: { offset: number; data: readonly Float32Array[] }[] = [];
     let length = 0;
     // Odd gaps: nothing may rely on where a parameter starts.
-    const place = (data: readonly Float32Array[]): number => {
-      const offset = length + this.random.integer(0, 5);
+    const place = (data: readonly Float32Array[], unit = 1): number => {
+      const offset = Math.ceil((length + this.random.integer(0, 5)) / unit) * unit;
       pieces.push({ offset, data });
       length = offset + data[0]!.length;
       return offset;
     };
     const vectors = new Map<string, number>();
     for (const [name, data] of Object.entries(plan.vectors ?? {})) vectors.set(name, place(data));
+    for (const [name, data] of Object.entries(plan.aligned ?? {})) vectors.set(name, place(data, 4));
     const factors = new Map<string, LowRankFactors>();
     for (const [name, { rank, scale, u, vTransposed, s }] of Object.entries(plan.factors ?? {})) {
       const width = paddedRank(rank);
@@ -169,7 +172,8 @@ export class Bed {
         stateOffset: place(s),
       });
     }
-    const stateStride = length + this.random.integer(0, 7);
+    const slack = length + this.random.integer(0, 7);
+    const stateStride = plan.aligned ? Math.ceil(slack / 4) * 4 : slack;
     const state = new Float32Array(Math.max(1, plan.count * stateStride)).fill(Number.NaN);
     for (const { offset, data } of pieces) {
       for (let probe = 0; probe < plan.count; probe++) state.set(data[probe]!, probe * stateStride + offset);

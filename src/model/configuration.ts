@@ -6,7 +6,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import type { MatmulActivation } from '../ops/linear.ts';
+import type { MatmulActivation } from '../ops/activation.ts';
 import { parseRopeScaling, type RopeScaling } from './rope-table.ts';
 
 /** Names of one layer's parameters; a 1-D name that the checkpoint lacks is left out of the forward pass. */

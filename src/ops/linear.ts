@@ -8,21 +8,12 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import type { Storage, Weight, WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
+import { activationNumber, type MatmulActivation } from './activation.ts';
 import { type OperationContext, perElement } from './context.ts';
 import { perturbedWeight } from './dense.ts';
+import { addLora } from './lora.ts';
 import { chooseMatmul, type MatmulVariant, matmulDescriptions } from './matmul-variants.ts';
 import { type LowRankFactors, paddedRank, type VectorPlace, vectorOf, weightScaleOf } from './probes.ts';
-
-/** What follows the product, fused into its last step. */
-export type MatmulActivation = 'none' | 'relu' | 'gelu' | 'gelu-tanh' | 'silu';
-
-const activationNumber: Readonly<Record<MatmulActivation, number>> = {
-  none: 0,
-  relu: 1,
-  gelu: 2,
-  'gelu-tanh': 3,
-  silu: 4,
-};
 
 export interface MatmulFlags {
   storage: Storage;
@@ -35,6 +26,7 @@ export function matmulKernel(variant: MatmulVariant, flags: MatmulFlags): Kernel
   return {
     files: [
       `weights/${flags.storage}.wgsl`,
+      'activation.wgsl',
       'matmul/interface.wgsl',
       `matmul/${matmulDescriptions[variant].file}.wgsl`,
     ],
@@ -181,7 +173,7 @@ export interface LinearOptions {
 }
 
 /**
- * y = activation(x (W + ΔW_p)ᵀ + b_p) for the probe p of each row.
+ * y = activation(x (W + ΔW_p)ᵀ + b_p), plus the LoRA of the weight inside the activation, for the probe p of each row.
  *
  * @param x [rows, in features]
  * @param weight [out features, in features]
@@ -197,6 +189,9 @@ export function linear(
   const factors = probes.factors.get(weight.name);
   const q = factors ? project(context, x, factors) : undefined;
   const bias = vectorOf(probes, options.bias);
+  const lora = probes.adapter?.lora?.get(weight.name);
+  const activation = options.activation ?? 'none';
+  if (lora && options.addTo && activation !== 'none') throw new Error('LoRA inside a sum behind an activation');
   const y = options.addTo ?? workspace.take(x.rows, weight.rows);
   for (const part of weight.parts) {
     product(
@@ -204,7 +199,7 @@ export function linear(
       weight,
       {
         storage: weight.storage,
-        activation: options.activation ?? 'none',
+        activation: lora ? 'none' : activation,
         hasBias: bias !== undefined,
         accumulate: options.addTo !== undefined,
       },
@@ -225,5 +220,6 @@ export function linear(
     );
   }
   if (q) workspace.give(q);
+  if (lora) addLora(context, x, lora, y, activation);
   return y;
 }

@@ -65,6 +65,22 @@ export interface DenseNoise {
   scratch: GpuBuffer;
 }
 
+/** LoRA beside one weight: + scale · (x Aᵀ) Bᵀ. */
+export interface LoraPair {
+  rank: number;
+  /** α / rank. */
+  scale: number;
+  /** Names of A [rank, columns] and B [rows, rank]. */
+  a: string;
+  b: string;
+}
+
+/** What the forward pass does with the tensors that a scheme adds to the model; they are found by name as 1-D parameters are. */
+export interface AdapterShape {
+  /** By weight name. */
+  lora?: ReadonlyMap<string, LoraPair>;
+}
+
 export interface Probes {
   /** How many; plain inference is one. */
   count: number;
@@ -82,20 +98,26 @@ export interface Probes {
   vectors: ReadonlyMap<string, number>;
   /** 1-D parameters that do not train: one copy that all probes share. */
   frozen?: { state: GpuBuffer; vectors: ReadonlyMap<string, number> };
+  /** What a scheme adds to the model. */
+  adapter?: AdapterShape;
+  /** Its tensors, where the state holds only their S: made for each probe, `stride` elements apart. */
+  made?: { buffer: GpuBuffer; stride: number; offsets: ReadonlyMap<string, number> };
 }
 
-/** Where a 1-D parameter lies: at `offset` + probe · `stride`, in elements. */
+/** Where a 1-D parameter or an adapter tensor lies: at `offset` + probe · `stride`, in elements. */
 export interface VectorPlace {
   buffer: GpuBuffer;
   offset: number;
   stride: number;
 }
 
-/** Where the probes find a 1-D parameter; `undefined` if the model has none of this name. */
+/** Where the probes find a 1-D parameter or an adapter tensor; `undefined` if there is none of this name. */
 export function vectorOf(probes: Probes, name: string | undefined): VectorPlace | undefined {
   if (name === undefined) return undefined;
   const offset = probes.vectors.get(name);
   if (offset !== undefined) return { buffer: probes.state, offset, stride: probes.stateStride };
+  const made = probes.made?.offsets.get(name);
+  if (made !== undefined) return { buffer: probes.made!.buffer, offset: made, stride: probes.made!.stride };
   const frozen = probes.frozen?.vectors.get(name);
   return frozen === undefined ? undefined : { buffer: probes.frozen!.state, offset: frozen, stride: 0 };
 }

@@ -11,10 +11,10 @@ import type { Gpu } from '../gpu/gpu.ts';
 /** Every entry starts at a multiple of this many elements, so that a workgroup works on one entry only. */
 export const stateBlock = 256;
 
-/** A 1-D parameter, or the S matrix of a 2-D one. */
+/** A 1-D parameter, a tensor that a scheme adds to the model, or the S matrix of a 2-D one. */
 export interface StateEntry {
   name: string;
-  kind: 'vector' | 'factor';
+  kind: 'vector' | 'adapter' | 'factor';
   /** Elements. */
   length: number;
   /** Identity for the random numbers (see zo/philox.ts). */
@@ -43,7 +43,7 @@ export function layOutState(entries: readonly StateEntry[]): StateLayout {
   for (const entry of entries) {
     placed.push({ ...entry, offset });
     for (let first = 0; first < entry.length; first += stateBlock) {
-      const flags = (entry.trains ? 1 : 0) | (entry.kind === 'factor' ? 2 : 0);
+      const flags = (entry.trains ? 1 : 0) | (entry.kind === 'factor' ? 2 : 0) | (entry.kind === 'vector' ? 0 : 4);
       blocks.push(entry.tensor, first, Math.min(stateBlock, entry.length - first), flags);
     }
     offset += Math.ceil(entry.length / stateBlock) * stateBlock;

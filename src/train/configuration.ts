@@ -6,6 +6,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { schemeDefaults } from './scheme-defaults.ts';
 
 /** docs/method.md describes each. */
 export type OptimizerName = 'subzero' | 'subzero-plus' | 'mezo' | 'sparse-mezo' | 'hizoo';
@@ -18,7 +19,8 @@ export const optimizerTitles: Readonly<Record<OptimizerName, string>> = {
   hizoo: 'HiZOO',
 };
 
-export type SchemeName = 'full';
+/** `full` trains the model's own parameters; the others leave them alone and train what they add. docs/method.md, "Schemes". */
+export type SchemeName = 'full' | 'lora';
 export type LearningRateSchedule = 'constant' | 'linear' | 'cosine';
 
 export interface TrainConfiguration {
@@ -27,6 +29,12 @@ export interface TrainConfiguration {
   scheme: SchemeName;
   /** Scheme `full`: patterns over the checkpoint's names, see tuning/patterns.ts; none = all. */
   parameters: readonly string[];
+  /** Scheme `lora`: columns of B and rows of A. */
+  loraRank: number;
+  /** Scheme `lora`: α; the product B A counts α / rank times. */
+  loraAlpha: number;
+  /** Scheme `lora`: ends of the names of linear layers, such as `q_proj`; none = queries and values. */
+  loraTargets: readonly string[];
   steps: number;
   /** Examples per step, drawn with replacement by (seed, step). */
   batchSize: number;
@@ -74,11 +82,14 @@ export interface TrainConfiguration {
 /** What a setting can be. */
 export type SettingValue = TrainConfiguration[keyof TrainConfiguration];
 
-/** The defaults of SubZero; other optimisers differ in some, see {@link defaultsOf}. */
+/** The defaults of SubZero on all parameters; other optimisers and schemes differ in some, see {@link defaultsOf}. */
 export const defaultConfiguration: TrainConfiguration = {
   optimizer: 'subzero',
   scheme: 'full',
   parameters: [],
+  loraRank: 8,
+  loraAlpha: 16,
+  loraTargets: [],
   steps: 1000,
   batchSize: 16,
   learningRate: 1e-6,
@@ -113,16 +124,26 @@ const ownDefaults: Readonly<Record<OptimizerName, Partial<TrainConfiguration>>> 
   hizoo: {},
 };
 
-/** The settings of an optimiser where none are given. An unknown name has SubZero's; {@link resolveConfiguration} refuses it. */
-export function defaultsOf(optimizer: OptimizerName = defaultConfiguration.optimizer): TrainConfiguration {
+/**
+ * The settings of an optimiser and a scheme where none are given. Unknown names have those of SubZero and of full tuning;
+ * {@link resolveConfiguration} refuses them.
+ */
+export function defaultsOf(
+  optimizer: OptimizerName = defaultConfiguration.optimizer,
+  scheme: SchemeName = defaultConfiguration.scheme,
+): TrainConfiguration {
   return {
     ...defaultConfiguration,
     ...(Object.hasOwn(ownDefaults, optimizer) ? ownDefaults[optimizer] : {}),
+    ...schemeDefaults(optimizer, scheme),
     optimizer,
+    scheme,
   };
 }
 
 const bounds: Partial<Record<keyof TrainConfiguration, { min: number; max: number; integer: boolean }>> = {
+  loraRank: { min: 1, max: 256, integer: true },
+  loraAlpha: { min: 1e-3, max: 65_536, integer: false },
   steps: { min: 1, max: 10_000_000, integer: true },
   batchSize: { min: 1, max: 65_536, integer: true },
   learningRate: { min: 0, max: 10, integer: false },
@@ -144,13 +165,13 @@ const bounds: Partial<Record<keyof TrainConfiguration, { min: number; max: numbe
 };
 
 /** Settings that are lists of names or patterns, their most items, and the characters of the longest. */
-const lists: readonly (keyof TrainConfiguration)[] = ['parameters'];
+const lists: readonly (keyof TrainConfiguration)[] = ['parameters', 'loraTargets'];
 export const mostItems = 64;
 export const longestItem = 256;
 
 const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K][] } = {
   optimizer: Object.keys(ownDefaults) as OptimizerName[],
-  scheme: ['full'],
+  scheme: ['full', 'lora'],
   schedule: ['constant', 'linear', 'cosine'],
   sides: [1, 2],
   normAlignment: [true, false],
@@ -159,11 +180,11 @@ const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K
 };
 
 /**
- * Fills in the optimiser's defaults and checks every field.
+ * Fills in the defaults of the optimiser and the scheme and checks every field.
  * @throws SubzeroError `invalid_argument` that names the field, the value that came and the values allowed.
  */
 export function resolveConfiguration(partial: Partial<TrainConfiguration>): TrainConfiguration {
-  const configuration = defaultsOf(partial.optimizer);
+  const configuration = defaultsOf(partial.optimizer, partial.scheme);
   for (const [key, value] of Object.entries(partial)) {
     if (value === undefined) continue;
     if (!(key in defaultConfiguration)) {
@@ -204,6 +225,13 @@ export function resolveConfiguration(partial: Partial<TrainConfiguration>): Trai
         { parameter: key },
       );
     }
+  }
+  if (configuration.scheme !== 'full' && configuration.parameters.length > 0) {
+    throw new SubzeroError(
+      'invalid_argument',
+      `parameters chooses among the model's own, which scheme ${configuration.scheme} leaves alone; leave it out, or train with scheme full`,
+      { parameter: 'parameters' },
+    );
   }
   if (configuration.optimizer === 'hizoo' && configuration.sides !== 2) {
     throw new SubzeroError(

@@ -10,70 +10,55 @@
  * @module
  */
 
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
-import { bytesToF32, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import { bytesToF32, type TensorToWrite } from '../safetensors/index.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { SubZero } from '../zo/subzero.ts';
+import { type PeftAdapter, peftTensor } from './peft.ts';
 import type { RestoredRun } from './run.ts';
 import { dtypeOfStorage, weightBytes } from './weight-bytes.ts';
 
-const prefix = 'base_model.model.';
-
-/** @returns the files written: adapter_config.json and adapter_model.safetensors */
-export async function writePeftAdapter(
-  { model, journal }: RestoredRun,
-  optimizer: SubZero,
-  out: string,
-): Promise<string[]> {
+/** The adapter that stands for the change of a run's first period. */
+export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Promise<PeftAdapter> {
   const { configuration } = model;
   const positions = configuration.position.kind === 'learned' ? configuration.position.name : undefined;
   const tensors: TensorToWrite[] = [];
   const ranks = new Map<string, number>();
   const saved = new Set<string>();
   const add = (name: string, shape: number[], values: Float32Array): void => {
-    tensors.push({ name, dtype: 'F32', shape, data: () => [new Uint8Array(values.buffer)] });
+    tensors.push(peftTensor(name, shape, values));
   };
   for await (const { weight, rank, scale, u, s, v } of optimizer.factors()) {
     const module = weight.name.replace(/\.weight$/, '');
     const b = multiply(u, weight.rows, s, rank, false, scale);
     if (module === positions) {
       saved.add(module);
-      add(`${prefix}${module}.weight`, [weight.rows, weight.columns], await addedTo(model, weight, b, v, rank));
+      add(`${module}.weight`, [weight.rows, weight.columns], await addedTo(model, weight, b, v, rank));
       continue;
     }
     ranks.set(module, rank);
     if (module === configuration.embedding) {
-      add(`${prefix}${module}.lora_embedding_A`, [rank, weight.rows], transpose(u, weight.rows, rank));
-      add(
-        `${prefix}${module}.lora_embedding_B`,
-        [weight.columns, rank],
-        multiply(v, weight.columns, s, rank, true, scale),
-      );
+      add(`${module}.lora_embedding_A`, [rank, weight.rows], transpose(u, weight.rows, rank));
+      add(`${module}.lora_embedding_B`, [weight.columns, rank], multiply(v, weight.columns, s, rank, true, scale));
       if (!configuration.tied) continue;
       ranks.set(configuration.outputHead, rank);
-      add(
-        `${prefix}${configuration.outputHead}.lora_A.weight`,
-        [rank, weight.columns],
-        transpose(v, weight.columns, rank),
-      );
-      add(`${prefix}${configuration.outputHead}.lora_B.weight`, [weight.rows, rank], b);
+      add(`${configuration.outputHead}.lora_A.weight`, [rank, weight.columns], transpose(v, weight.columns, rank));
+      add(`${configuration.outputHead}.lora_B.weight`, [weight.rows, rank], b);
       continue;
     }
-    add(`${prefix}${module}.lora_A.weight`, [rank, weight.columns], transpose(v, weight.columns, rank));
-    add(`${prefix}${module}.lora_B.weight`, [weight.rows, rank], b);
+    add(`${module}.lora_A.weight`, [rank, weight.columns], transpose(v, weight.columns, rank));
+    add(`${module}.lora_B.weight`, [weight.rows, rank], b);
   }
   let biases = false;
   for (const [name, values] of await optimizer.vectorValues()) {
     const module = name.replace(/\.(weight|bias)$/, '');
     if (ranks.has(module)) {
       biases = true;
-      add(`${prefix}${module}.base_layer.bias`, [values.length], values);
+      add(`${module}.base_layer.bias`, [values.length], values);
     } else {
       saved.add(module);
-      add(`${prefix}${name}`, [values.length], values);
+      add(name, [values.length], values);
     }
   }
   if (ranks.size === 0) {
@@ -86,8 +71,6 @@ export async function writePeftAdapter(
   const rank = Math.max(...ranks.values());
   const config = {
     peft_type: 'LORA',
-    task_type: 'CAUSAL_LM',
-    base_model_name_or_path: journal.header.basePath,
     r: rank,
     lora_alpha: rank,
     // Matrices smaller than the rank have a smaller one; alpha follows so that the scaling stays 1.
@@ -96,17 +79,13 @@ export async function writePeftAdapter(
     lora_dropout: 0,
     bias: biases ? 'all' : 'none',
     fan_in_fan_out: false,
-    inference_mode: true,
     init_lora_weights: true,
     target_modules: [...ranks.keys()],
     modules_to_save: saved.size > 0 ? [...saved] : null,
     use_rslora: false,
     use_dora: false,
   };
-  const files = [join(out, 'adapter_model.safetensors'), join(out, 'adapter_config.json')];
-  await writeSafetensors(files[0]!, tensors, { format: 'pt' });
-  await writeFile(files[1]!, `${JSON.stringify(config, null, 2)}\n`);
-  return files;
+  return { tensors, config };
 }
 
 /** The stored weight + B Vᵀ, sums in f64. */

@@ -13,8 +13,10 @@ import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors
 import { SubZero } from '../zo/subzero.ts';
 import type { StepChoice } from './best.ts';
 import { optimizerTitles } from './configuration.ts';
-import { writePeftAdapter } from './export-peft.ts';
-import { restoreRun } from './run.ts';
+import { loraPeft, mergedBytes } from './export-lora.ts';
+import { periodPeft } from './export-peft.ts';
+import { type PeftAdapter, writePeft } from './peft.ts';
+import { type RestoredRun, restoreRun } from './run.ts';
 import { makeFolders } from './run-folder.ts';
 import { dtypeOfStorage, weightBytes } from './weight-bytes.ts';
 
@@ -23,8 +25,8 @@ const torchDtype = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const
 /**
  * Exports a run at a step.
  *
- * `safetensors`: the model with the change folded in, in the storage type that it was trained in, with config and tokenizer files.
- * `peft`: the change alone as a LoRA adapter; exact, but only within the first period, while nothing has been folded yet.
+ * `safetensors`: the model with the change, or the LoRA, folded in, in the storage type that it was trained in, with config and tokenizer files.
+ * `peft`: a LoRA run as it is; of full tuning the change alone as a LoRA adapter, only within the first period, while nothing has been folded.
  *
  * @returns the files written
  * @throws SubzeroError `conflict` if the folder has a model already, `unsupported` for an adapter after a fold
@@ -40,35 +42,14 @@ export async function exportRun(
     });
   }
   const restored = await restoreRun(gpu, request.run, request.step === undefined ? {} : { step: request.step });
-  const { model, optimizer, journal, step } = restored;
+  const { model, optimizer, journal } = restored;
   try {
     await makeFolders(request.out);
     if (request.format === 'peft') {
-      if (!(optimizer instanceof SubZero)) {
-        throw new SubzeroError(
-          'unsupported',
-          `${optimizerTitles[journal.header.configuration.optimizer]} changes every weight, which a low-rank adapter cannot hold; ` +
-            'export as safetensors',
-          { parameter: 'format' },
-        );
-      }
-      if (step > journal.header.configuration.refresh) {
-        throw new SubzeroError(
-          'unsupported',
-          `an adapter holds the change of one period only; step ${step} is beyond the first fold at step ` +
-            `${journal.header.configuration.refresh}. Export as safetensors, or an earlier step (--step).`,
-          { parameter: 'format' },
-        );
-      }
-      if (step > 0 && journal.header.configuration.weightDecay > 0) {
-        throw new SubzeroError(
-          'unsupported',
-          'weight decay shrinks the base weights, which an adapter cannot say; export as safetensors',
-          { parameter: 'format' },
-        );
-      }
-      return await writePeftAdapter(restored, optimizer, request.out);
+      return await writePeft(await peftOf(restored), journal.header.basePath, request.out);
     }
+    const lora = optimizer.current.adapter?.lora;
+    const adapterValues = await optimizer.adapterValues();
     const vectors = new Map([...model.vectors, ...(await optimizer.vectorValues())]);
     optimizer.foldAll();
     const storage = [...model.weights.values()][0]!.storage;
@@ -78,7 +59,10 @@ export async function exportRun(
         name: weight.name,
         dtype: dtypeOfStorage[weight.storage],
         shape: [weight.rows, weight.columns],
-        data: () => weightBytes(gpu, weight),
+        data: () => {
+          const pair = lora?.get(weight.name);
+          return pair ? mergedBytes(gpu, weight, pair, adapterValues) : weightBytes(gpu, weight);
+        },
       });
     }
     for (const [name, values] of vectors) {
@@ -111,6 +95,37 @@ export async function exportRun(
     optimizer.destroy();
     model.destroy();
   }
+}
+
+/** The run as an adapter. @throws SubzeroError `unsupported` where none can hold it */
+async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
+  const { model, optimizer, journal, step } = run;
+  const { optimizer: name, refresh, weightDecay } = journal.header.configuration;
+  const { adapter } = optimizer.current;
+  if (adapter?.lora) return loraPeft(adapter.lora, model.weights, await optimizer.adapterValues());
+  if (!(optimizer instanceof SubZero)) {
+    throw new SubzeroError(
+      'unsupported',
+      `${optimizerTitles[name]} changes every weight, which a low-rank adapter cannot hold; export as safetensors`,
+      { parameter: 'format' },
+    );
+  }
+  if (step > refresh) {
+    throw new SubzeroError(
+      'unsupported',
+      `an adapter holds the change of one period only; step ${step} is beyond the first fold at step ${refresh}. ` +
+        'Export as safetensors, or an earlier step (--step).',
+      { parameter: 'format' },
+    );
+  }
+  if (step > 0 && weightDecay > 0) {
+    throw new SubzeroError(
+      'unsupported',
+      'weight decay shrinks the base weights, which an adapter cannot say; export as safetensors',
+      { parameter: 'format' },
+    );
+  }
+  return await periodPeft(run, optimizer);
 }
 
 /** Whether the file system threw it, as opposed to us or the GPU. */

@@ -7,6 +7,8 @@
 import type { Model } from '../model/model.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
+import type { Adapter } from './adapter.ts';
+import { loraAdapter } from './lora.ts';
 import { selectNames } from './patterns.ts';
 
 export interface Tuning {
@@ -14,6 +16,8 @@ export interface Tuning {
   weights: ReadonlyMap<string, Weight>;
   /** 1-D parameters of the model that train, as loaded, by name. */
   vectors: ReadonlyMap<string, Float32Array>;
+  /** What the scheme adds to the model, which then stays as it is. */
+  adapter?: Adapter;
 }
 
 /** Every parameter of the model. */
@@ -22,11 +26,20 @@ export function wholeModel({ weights, vectors }: Model): Tuning {
 }
 
 /**
- * Finds what a configuration trains of a model.
- * @throws SubzeroError `invalid_argument` that names the setting, where nothing fits it
+ * Finds what a configuration trains of a model, or adds to it.
+ * @throws SubzeroError `invalid_argument` that names the setting, where it does not fit the model
  */
-export function prepareTuning(model: Model, { parameters }: Pick<TrainConfiguration, 'parameters'>): Tuning {
-  const chosen = new Set(selectNames([...model.weights.keys(), ...model.vectors.keys()], parameters, 'parameters'));
+export function prepareTuning(model: Model, configuration: TrainConfiguration): Tuning {
+  switch (configuration.scheme) {
+    case 'full':
+      return chosenParameters(model, configuration.parameters);
+    case 'lora':
+      return { weights: new Map(), vectors: new Map(), adapter: loraAdapter(model, configuration) };
+  }
+}
+
+function chosenParameters(model: Model, patterns: readonly string[]): Tuning {
+  const chosen = new Set(selectNames([...model.weights.keys(), ...model.vectors.keys()], patterns, 'parameters'));
   const keep = <T>(all: ReadonlyMap<string, T>) => new Map([...all].filter(([name]) => chosen.has(name)));
   return { weights: keep(model.weights), vectors: keep(model.vectors) };
 }

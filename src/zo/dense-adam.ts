@@ -97,7 +97,8 @@ export class DenseAdam {
         );
       }
     }
-    this.#vectors.recordUpdate({ ...of, stepOfPeriod: of.step, decay: 1 });
+    const decay = 1 - of.learningRate * weightDecay;
+    this.#vectors.recordUpdate({ ...of, stepOfPeriod: of.step, decay });
   }
 
   destroy(): void {

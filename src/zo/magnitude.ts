@@ -11,6 +11,9 @@ import type { Weight } from '../tensor/weight.ts';
 
 const bins = 65_536;
 
+/** The largest finite f32. */
+const largestSingle = (2 - 2 ** -23) * 2 ** 127;
+
 /** How many of `count` magnitudes train at a sparsity: the smallest, at least one. */
 function trainingCount(count: number, sparsity: number): number {
   return Math.max(1, Math.round(count * (1 - sparsity)));
@@ -20,6 +23,14 @@ function trainingCount(count: number, sparsity: number): number {
 export function vectorThreshold(values: Float32Array, sparsity: number): number {
   const magnitudes = values.map(Math.abs).sort();
   return magnitudes[trainingCount(values.length, sparsity) - 1] ?? 0;
+}
+
+/**
+ * The same of a tensor that a scheme adds. One that starts at zero, as LoRA's B does, has no large values to leave alone: all of it trains;
+ * the usual threshold of 0 would let no element take a second step.
+ */
+export function adapterThreshold(values: Float32Array, sparsity: number): number {
+  return vectorThreshold(values, sparsity) || largestSingle;
 }
 
 /**

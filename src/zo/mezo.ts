@@ -12,12 +12,18 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
 import { perElement } from '../ops/context.ts';
 import { type RowSlice, rowSlices, scratchCopies } from '../ops/dense.ts';
-import { type DenseTensor, type DirectionKind, directionNumber, type Probes } from '../ops/probes.ts';
+import {
+  type AdapterShape,
+  type DenseTensor,
+  type DirectionKind,
+  directionNumber,
+  type Probes,
+} from '../ops/probes.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { DenseAdam } from './dense-adam.ts';
-import { vectorThreshold, weightThresholds } from './magnitude.ts';
+import { adapterThreshold, vectorThreshold, weightThresholds } from './magnitude.ts';
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
 import { keyOfSeed, tensorId } from './philox.ts';
 import { measure, probePoints, valuesPerQuery } from './probe-points.ts';
@@ -44,6 +50,7 @@ export class Mezo implements ZerothOrderOptimizer {
   readonly #weights: readonly { weight: Weight; dense: DenseTensor }[];
   readonly #tensors: ReadonlyMap<string, DenseTensor>;
   readonly #frozen: Probes['frozen'];
+  readonly #adapter: AdapterShape | undefined;
   readonly #scratch: GpuBuffer;
   /** Momentum or Adam of plain MeZO. */
   readonly #moments: DenseAdam | undefined;
@@ -71,8 +78,10 @@ export class Mezo implements ZerothOrderOptimizer {
     this.#configuration = configuration;
     this.#seed = keyOfSeed(configuration.seed);
     this.#direction = directionOf[configuration.optimizer as keyof typeof directionOf];
-    const { weights, vectors } = tuning;
-    checkIdentities([...vectors.keys(), ...weights.keys()]);
+    const { weights, vectors, adapter } = tuning;
+    const adapters = adapter?.tensors ?? [];
+    this.#adapter = adapter;
+    checkIdentities([...vectors.keys(), ...weights.keys(), ...adapters.map(({ name }) => name)]);
     const curved = this.#direction === 'curved';
     this.#weights = [...weights.values()].map((weight, index) => {
       const dense: DenseTensor = { tensor: tensorId(weight.name), threshold: thresholds[index]! };
@@ -86,14 +95,18 @@ export class Mezo implements ZerothOrderOptimizer {
     this.#frozen = frozenVectors(model, tuning);
     this.#state = new TrainedState(gpu, {
       vectors,
+      adapters,
       points: probePoints(configuration),
       seed: this.#seed,
       direction: this.#direction,
       lean: configuration.memory > 0,
     });
     if (this.#direction === 'masked') {
-      this.#shape = this.#state.perBlock('thresholds', ({ name }) =>
-        vectorThreshold(vectors.get(name)!, configuration.sparsity),
+      const start = new Map(adapters.map(({ name, values }) => [name, values]));
+      this.#shape = this.#state.perBlock('thresholds', ({ name, kind }) =>
+        kind === 'adapter'
+          ? adapterThreshold(start.get(name)!, configuration.sparsity)
+          : vectorThreshold(vectors.get(name)!, configuration.sparsity),
       );
     } else if (curved) {
       this.#shape = gpu.allocate(this.#state.size * 4, 'state', 'ln H of vectors');
@@ -173,9 +186,10 @@ export class Mezo implements ZerothOrderOptimizer {
     };
   }
 
-  get #plain(): Pick<Probes, 'factors' | 'weightScale' | 'vectors' | 'frozen'> {
+  get #plain(): Pick<Probes, 'factors' | 'weightScale' | 'vectors' | 'frozen' | 'adapter'> {
     const frozen = this.#frozen ? { frozen: this.#frozen } : {};
-    return { factors: new Map(), weightScale: 1, vectors: this.#state.vectors, ...frozen };
+    const adapter = this.#adapter ? { adapter: this.#adapter } : {};
+    return { factors: new Map(), weightScale: 1, vectors: this.#state.vectors, ...frozen, ...adapter };
   }
 
   measure(losses: readonly number[]): Measurement {
@@ -229,7 +243,8 @@ export class Mezo implements ZerothOrderOptimizer {
       }
     }
     const shape = this.#shape ? { shape: this.#shape } : {};
-    this.#state.update(step, { coefficients, offset: coefficientOffset, queries, decay: 1, ...shape });
+    const decay = 1 - learningRate * weightDecay;
+    this.#state.update(step, { coefficients, offset: coefficientOffset, queries, decay, ...shape });
     if (this.#direction === 'curved') this.#recordCurvature(step, coefficientOffset + queries);
   }
 
@@ -282,7 +297,11 @@ export class Mezo implements ZerothOrderOptimizer {
   }
 
   vectorValues(): Promise<Map<string, Float32Array>> {
-    return this.#state.vectorValues();
+    return this.#state.values('vector');
+  }
+
+  adapterValues(): Promise<Map<string, Float32Array>> {
+    return this.#state.values('adapter');
   }
 
   /** HiZOO: ln H of every parameter, by name; empty for the others. */

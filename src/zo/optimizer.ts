@@ -64,6 +64,8 @@ export interface ZerothOrderOptimizer {
   foldAll(): void;
   /** The 1-D parameters that train, as they stand, by name. */
   vectorValues(): Promise<Map<string, Float32Array>>;
+  /** The tensors that the scheme adds to the model, as they stand, by name; none of full tuning. */
+  adapterValues(): Promise<Map<string, Float32Array>>;
   destroy(): void;
 }
 

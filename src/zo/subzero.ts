@@ -12,23 +12,24 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { Model } from '../model/model.ts';
 import { perElement } from '../ops/context.ts';
-import { type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
+import { type AdapterShape, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
+import { adapterBytes, mostSquare } from '../tuning/adapter.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { Adam } from './adam.ts';
+import { FactoredAdapters } from './factored-adapters.ts';
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
 import { orthonormalise } from './orthonormal.ts';
 import { keyOfSeed, purposes } from './philox.ts';
 import { measure, probePoints } from './probe-points.ts';
 import { Coefficients, type StepApplier } from './replay.ts';
+import { allocateSubspace, rankOf, type Subspace } from './subspace.ts';
 import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
 
-interface FactoredWeight {
+interface FactoredWeight extends Subspace {
   weight: Weight;
-  tensor: number;
-  factors: LowRankFactors;
 }
 
 export class SubZero implements ZerothOrderOptimizer {
@@ -36,6 +37,8 @@ export class SubZero implements ZerothOrderOptimizer {
   readonly #configuration: TrainConfiguration;
   readonly #seed: readonly [number, number];
   readonly #factored: FactoredWeight[] = [];
+  /** Of weights and of adapter tensors. */
+  readonly #subspaces: readonly Subspace[];
   readonly #state: TrainedState;
   readonly #adam: Adam | undefined;
   readonly #coefficients: Coefficients;
@@ -43,6 +46,10 @@ export class SubZero implements ZerothOrderOptimizer {
   readonly #scratch: NamedBuffers;
   readonly #factorMap = new Map<string, LowRankFactors>();
   readonly #frozen: Probes['frozen'];
+  readonly #adapter: AdapterShape | undefined;
+  readonly #adapters: FactoredAdapters | undefined;
+  /** The adapter tensors of {@link current}, made anew after a change. */
+  #made: Probes['made'];
   /**
    * Decoupled weight decay on the base weights since the last fold. Kept in f64: near 1 an f32 step is 6e-8, as large as the decay of
    * one step at the learning rates of this method.
@@ -60,36 +67,43 @@ export class SubZero implements ZerothOrderOptimizer {
     this.#scratch = new NamedBuffers(gpu);
     this.#configuration = configuration;
     this.#seed = keyOfSeed(configuration.seed);
-    const { weights, vectors } = tuning;
-    checkIdentities([...vectors.keys(), ...weights.keys()]);
-    const rankOf = ({ rows, columns }: Weight): number => Math.min(configuration.rank, rows, columns);
+    const { weights, vectors, adapter } = tuning;
+    const tensors = adapter?.tensors ?? [];
+    checkIdentities([...vectors.keys(), ...weights.keys(), ...tensors.map(({ name }) => name)]);
     this.#frozen = frozenVectors(model, tuning);
+    this.#adapter = adapter;
+    const matrices = new Map<string, readonly [number, number]>([
+      ...[...weights.values()].map(({ name, rows, columns }) => [name, [rows, columns]] as const),
+      ...tensors.map(({ name, values }) => [name, mostSquare(values.length)] as const),
+    ]);
     this.#state = new TrainedState(gpu, {
       vectors,
-      factors: [...weights.values()].map((weight) => ({ name: weight.name, length: rankOf(weight) ** 2 })),
+      factors: [...matrices].map(([name, sides]) => ({ name, length: rankOf(configuration, ...sides) ** 2 })),
+      otherBytes: adapterBytes(tensors),
       points: probePoints(configuration),
       seed: this.#seed,
       direction: 'plain',
       lean: configuration.memory > 0,
     });
+    const subspaces = new Map<string, Subspace>();
     for (const entry of this.#state.entries) {
-      if (entry.kind === 'vector') continue;
-      const weight = weights.get(entry.name)!;
-      const rank = rankOf(weight);
-      const width = paddedRank(rank);
-      const factors: LowRankFactors = {
-        rank,
-        u: gpu.allocate(weight.rows * width * 4, 'factors', `U of ${weight.name}`),
-        vTransposed: gpu.allocate(weight.columns * width * 4, 'factors', `V of ${weight.name}`),
-        scale: configuration.normAlignment ? Math.sqrt(weight.rows * weight.columns) / rank : 1,
-        stateOffset: entry.offset,
-      };
-      this.#factored.push({ weight, tensor: entry.tensor, factors });
-      this.#factorMap.set(weight.name, factors);
+      if (entry.kind !== 'factor') continue;
+      subspaces.set(entry.name, allocateSubspace(gpu, configuration, entry, ...matrices.get(entry.name)!));
     }
+    for (const weight of weights.values()) {
+      const subspace = subspaces.get(weight.name)!;
+      this.#factored.push({ weight, ...subspace });
+      this.#factorMap.set(weight.name, subspace.factors);
+    }
+    if (tensors.length > 0) {
+      const { probesAtOnce } = this.#state;
+      const placed = tensors.map((tensor) => ({ ...tensor, subspace: subspaces.get(tensor.name)! }));
+      this.#adapters = new FactoredAdapters(gpu, placed, probesAtOnce);
+    }
+    this.#subspaces = [...subspaces.values()];
     if (configuration.optimizer === 'subzero-plus') {
       this.#adam = new Adam(gpu, this.#state, configuration, {
-        unitOf: (name) => 1 / this.#factorMap.get(name)!.scale,
+        unitOf: (name) => 1 / subspaces.get(name)!.factors.scale,
       });
     }
     this.#coefficients = new Coefficients(gpu, configuration.queries);
@@ -109,11 +123,12 @@ export class SubZero implements ZerothOrderOptimizer {
   }
 
   get probeBytes(): number {
-    return this.#state.probeBytes;
+    return this.#state.probeBytes + (this.#adapters?.probeBytes ?? 0);
   }
 
   reserveProbes(count: number): void {
     this.#state.reserveProbes(count);
+    this.#adapters?.reserveProbes(this.#state.probesAtOnce);
   }
 
   /** Bytes of what QR decompositions work in, of coefficients and tables. */
@@ -123,13 +138,17 @@ export class SubZero implements ZerothOrderOptimizer {
 
   /** Bytes of U, V, the state and, of SubZero+, Adam's moments: what training holds beyond inference. */
   get factorBytes(): number {
-    const factors = this.#factored.reduce((sum, { factors: { u, vTransposed } }) => sum + u.size + vTransposed.size, 0);
-    return factors + this.#state.bytes + (this.#adam?.bytes ?? 0);
+    const factors = this.#subspaces.reduce(
+      (sum, { factors: { u, vTransposed } }) => sum + u.size + vTransposed.size,
+      0,
+    );
+    return factors + this.#state.bytes + (this.#adapters?.bytes ?? 0) + (this.#adam?.bytes ?? 0);
   }
 
   /** The model as it stands: base weights and the change since the last fold. */
   get current(): Probes {
-    return this.#probesOver(this.#state.buffer, 1, 0);
+    this.#made ??= this.#adapters?.makeCurrent(this.#state.buffer, this.#weightScale);
+    return this.#probesOver(this.#state.buffer, 1, 0, this.#made);
   }
 
   /**
@@ -148,7 +167,9 @@ export class SubZero implements ZerothOrderOptimizer {
 
   perturb(step: number, first = 0, count = this.probeCount - first): Probes {
     this.#state.perturb(step, first, count);
-    return this.#probesOver(this.#state.perturbed, count, this.#state.size);
+    const { perturbed: state, size: stride } = this.#state;
+    const made = this.#adapters?.make({ state, count, stride }, this.#weightScale);
+    return this.#probesOver(state, count, stride, made);
   }
 
   measure(losses: readonly number[]): Measurement {
@@ -174,6 +195,7 @@ export class SubZero implements ZerothOrderOptimizer {
     const { queries, refresh, weightDecay } = this.#configuration;
     const decay = 1 - learningRate * weightDecay;
     this.#weightScale *= decay;
+    this.#made = undefined;
     const coefficients = this.#coefficients.buffer;
     if (this.#adam) {
       this.#adam.recordUpdate({ step, stepOfPeriod: step % refresh, learningRate, decay, coefficients, offset });
@@ -182,7 +204,7 @@ export class SubZero implements ZerothOrderOptimizer {
     }
   }
 
-  #probesOver(state: GpuBuffer, count: number, stride: number): Probes {
+  #probesOver(state: GpuBuffer, count: number, stride: number, made: Probes['made']): Probes {
     return {
       count,
       state,
@@ -191,23 +213,17 @@ export class SubZero implements ZerothOrderOptimizer {
       weightScale: this.#weightScale,
       vectors: this.#state.vectors,
       ...(this.#frozen ? { frozen: this.#frozen } : {}),
+      ...(this.#adapter ? { adapter: this.#adapter } : {}),
+      ...(made ? { made } : {}),
     };
   }
 
   /** Draws U and V of the current period: Q factors of seeded Gaussian matrices (docs/method.md, point 1). */
   #drawFactors(): void {
-    for (const { weight, tensor, factors } of this.#factored) {
+    for (const { tensor, rows, columns, factors } of this.#subspaces) {
       const width = paddedRank(factors.rank);
-      this.#drawOrthonormal(factors.u, tensor, purposes.omegaU, weight.rows, factors.rank, width, 1);
-      this.#drawOrthonormal(
-        factors.vTransposed,
-        tensor,
-        purposes.omegaV,
-        weight.columns,
-        factors.rank,
-        1,
-        weight.columns,
-      );
+      this.#drawOrthonormal(factors.u, tensor, purposes.omegaU, rows, factors.rank, width, 1);
+      this.#drawOrthonormal(factors.vTransposed, tensor, purposes.omegaV, columns, factors.rank, 1, columns);
     }
   }
 
@@ -260,6 +276,7 @@ export class SubZero implements ZerothOrderOptimizer {
         );
       }
     }
+    this.#adapters?.fold(this.#state.buffer, this.#weightScale);
     this.#state.clearFactors();
     this.#weightScale = 1;
   }
@@ -270,7 +287,11 @@ export class SubZero implements ZerothOrderOptimizer {
   }
 
   vectorValues(): Promise<Map<string, Float32Array>> {
-    return this.#state.vectorValues();
+    return this.#state.values('vector');
+  }
+
+  async adapterValues(): Promise<Map<string, Float32Array>> {
+    return (await this.#adapters?.values(this.#state.buffer, this.#weightScale)) ?? new Map();
   }
 
   /** U [rows, rank], S [rank, rank], V [columns, rank] and μ of every factored weight, for an adapter export. */
@@ -313,10 +334,11 @@ export class SubZero implements ZerothOrderOptimizer {
     // Work may be recorded still, where a step was given up; submitting it later would fail for want of these buffers.
     this.#gpu.recorder.submit();
     this.#scratch.destroy();
-    for (const { factors } of this.#factored) {
+    for (const { factors } of this.#subspaces) {
       factors.u.destroy();
       factors.vTransposed.destroy();
     }
+    this.#adapters?.destroy();
     this.#state.destroy();
     this.#adam?.destroy();
     this.#coefficients.destroy();

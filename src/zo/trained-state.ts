@@ -12,6 +12,7 @@ import { spread } from '../gpu/recorder.ts';
 import type { Model } from '../model/model.ts';
 import { type DirectionKind, directionNumber, type ProbePoint, type Probes } from '../ops/probes.ts';
 import { allocateState, layOutState, type PlacedStateEntry, type StateEntry, stateBlock } from '../tensor/state.ts';
+import { type AdapterTensor, adapterEntries } from '../tuning/adapter.ts';
 import type { Tuning } from '../tuning/tuning.ts';
 import { tensorId } from './philox.ts';
 import { probeTable } from './probe-points.ts';
@@ -22,7 +23,11 @@ const perturbedBytes = 256 * 1024 * 1024;
 export interface TrainedStateOptions {
   /** 1-D parameters with their values at the start. */
   vectors: ReadonlyMap<string, Float32Array>;
-  /** S matrices and the like, after the 1-D parameters. */
+  /** Tensors that a scheme adds, where they train as they are. */
+  adapters?: readonly AdapterTensor[];
+  /** Bytes that a probe takes in a buffer elsewhere, which has the same limits. */
+  otherBytes?: number;
+  /** S matrices and the like, after everything else. */
   factors?: readonly { name: string; length: number }[];
   /** All points of a step. */
   points: readonly ProbePoint[];
@@ -49,19 +54,32 @@ export class TrainedState {
   readonly buffer: GpuBuffer;
   #perturbed: GpuBuffer;
   #probesAtOnce: number;
-  /** Offsets of the 1-D parameters by name. */
+  readonly #otherBytes: number;
+  /** Offsets of the 1-D parameters and adapter tensors by name. */
   readonly vectors: ReadonlyMap<string, number>;
 
-  /** Starts with the values of the 1-D parameters and zeros elsewhere. */
-  constructor(gpu: Gpu, { vectors: values, factors = [], points, seed, direction, lean = false }: TrainedStateOptions) {
+  /** Starts with the values of the 1-D parameters and adapter tensors, and zeros elsewhere. */
+  constructor(gpu: Gpu, options: TrainedStateOptions) {
+    const {
+      vectors: plain,
+      adapters = [],
+      factors = [],
+      otherBytes = 0,
+      points,
+      seed,
+      direction,
+      lean = false,
+    } = options;
+    this.#otherBytes = otherBytes;
     this.#gpu = gpu;
     this.#seed = seed;
     this.#direction = direction;
     this.points = points;
     const layout = layOutState([
-      ...[...values].map(([name, { length }]): StateEntry => {
+      ...[...plain].map(([name, { length }]): StateEntry => {
         return { name, kind: 'vector', length, tensor: tensorId(name), trains: true };
       }),
+      ...adapterEntries(adapters),
       ...factors.map(({ name, length }): StateEntry => {
         return { name, kind: 'factor', length, tensor: tensorId(name), trains: true };
       }),
@@ -69,11 +87,12 @@ export class TrainedState {
     this.entries = layout.entries;
     this.size = layout.size;
     this.blockCount = layout.size / stateBlock;
-    const vectors = layout.entries.filter(({ kind }) => kind === 'vector');
+    const vectors = layout.entries.filter(({ kind }) => kind !== 'factor');
     this.vectors = new Map(vectors.map(({ name, offset }) => [name, offset]));
     this.#probesAtOnce = lean ? 1 : this.#mostProbes;
     this.buffer = allocateState(gpu, layout, 'S and vectors');
-    for (const { name, offset } of vectors) this.buffer.write(values.get(name)!, offset * 4);
+    const start = new Map([...plain, ...adapters.map(({ name, values }) => [name, values] as const)]);
+    for (const { name, offset } of vectors) this.buffer.write(start.get(name)!, offset * 4);
     this.#perturbed = allocateState(gpu, layout, 'perturbed state', this.#probesAtOnce);
     this.#blocks = gpu.allocate(layout.blocks.byteLength, 'state', 'state blocks');
     this.#blocks.write(layout.blocks);
@@ -93,7 +112,8 @@ export class TrainedState {
   }
 
   get #mostProbes(): number {
-    const most = Math.floor(Math.min(perturbedBytes, this.#gpu.bindingLimit) / this.probeBytes);
+    const bytes = Math.max(this.probeBytes, this.#otherBytes);
+    const most = Math.floor(Math.min(perturbedBytes, this.#gpu.bindingLimit) / bytes);
     return Math.max(1, Math.min(this.points.length, most));
   }
 
@@ -123,7 +143,7 @@ export class TrainedState {
     return this.#blocks.size + this.pointTable.size;
   }
 
-  /** Records zeros for all factors, here or in a buffer laid out alike; they lie behind all 1-D parameters. */
+  /** Records zeros for all factors, here or in a buffer laid out alike; they lie behind everything else. */
   clearFactors(buffer = this.buffer, copy = 0): void {
     const start = this.entries.find(({ kind }) => kind === 'factor')?.offset ?? this.size;
     if (start === this.size) return;
@@ -192,9 +212,9 @@ export class TrainedState {
     return buffer;
   }
 
-  /** The 1-D parameters as they stand, by name. */
-  async vectorValues(): Promise<Map<string, Float32Array>> {
-    const vectors = this.entries.filter(({ kind }) => kind === 'vector');
+  /** The 1-D parameters, or the adapter tensors, as they stand, by name. */
+  async values(wanted: 'vector' | 'adapter'): Promise<Map<string, Float32Array>> {
+    const vectors = this.entries.filter(({ kind }) => kind === wanted);
     const data = await this.#gpu.recorder.read(
       vectors.map(({ offset, length }) => ({ buffer: this.buffer, offset: offset * 4, bytes: length * 4 })),
     );

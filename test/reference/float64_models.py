@@ -20,13 +20,15 @@ def load_parameters(directory):
     return configuration, {name: tensor.double() for name, tensor in sorted(stored.items())}
 
 
-def causal_attention(query, key, value):
-    """(heads, tokens, head size) each; grouped keys and values are repeated first."""
+def causal_attention(query, key, value, prefix=None):
+    """(heads, tokens, head size) each; grouped keys and values are repeated first. `prefix`: keys and values that all tokens see."""
+    if prefix:
+        key, value = torch.cat([prefix[0], key], 1), torch.cat([prefix[1], value], 1)
     groups = query.shape[0] // key.shape[0]
     key, value = key.repeat_interleave(groups, 0), value.repeat_interleave(groups, 0)
     scores = query @ key.transpose(1, 2) / math.sqrt(query.shape[-1])
-    tokens = query.shape[1]
-    mask = torch.ones(tokens, tokens, dtype=torch.bool).tril()
+    tokens, keys = query.shape[1], key.shape[1]
+    mask = torch.ones(tokens, keys, dtype=torch.bool).tril(keys - tokens)
     return scores.masked_fill(~mask, -math.inf).softmax(-1) @ value
 
 
@@ -38,8 +40,29 @@ def merge_heads(x):
     return x.transpose(0, 1).reshape(x.shape[1], -1)
 
 
-def llama_logits(configuration, parameters, ids):
-    """Logits (tokens, vocabulary) of one sequence: RMSNorm, rotate-half RoPE, grouped-query attention, SwiGLU."""
+class Added:
+    """What a tuning scheme adds: `prompt` rows in front of the tokens, `prefix[layer]` = (keys, values) as (tokens, width)."""
+
+    def __init__(self, prompt=None, prefix=None):
+        self.prompt, self.prefix = prompt, prefix
+        self.prefix_length = len(prefix[0][0]) if prefix else 0
+
+    def before(self, rows):
+        return rows if self.prompt is None else torch.cat([self.prompt, rows])
+
+    def after(self, logits):
+        """Those of the tokens themselves."""
+        return logits if self.prompt is None else logits[len(self.prompt) :]
+
+    def past(self, layer, heads):
+        return [split_heads(part, heads) for part in self.prefix[layer]] if self.prefix else None
+
+
+def llama_logits(configuration, parameters, ids, added=Added(), cache=None):
+    """Logits (tokens, vocabulary) of one sequence: RMSNorm, rotate-half RoPE, grouped-query attention, SwiGLU.
+
+    `cache`: a list that gets (keys, values) of each layer, as attention sees them.
+    """
     heads, kv_heads = configuration["num_attention_heads"], configuration["num_key_value_heads"]
     head_size = configuration["hidden_size"] // heads
 
@@ -47,14 +70,14 @@ def llama_logits(configuration, parameters, ids):
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + configuration["rms_norm_eps"]) * parameters[name]
 
     frequencies = configuration["rope_theta"] ** (-torch.arange(0, head_size, 2) / head_size)
-    angles = torch.arange(len(ids))[:, None] * frequencies
+    x = added.before(parameters["model.embed_tokens.weight"][ids])
+    angles = (added.prefix_length + torch.arange(len(x)))[:, None] * frequencies
     cosine, sine = torch.cat([angles, angles], -1).cos(), torch.cat([angles, angles], -1).sin()
 
     def rotate(x):
         first, second = x.chunk(2, -1)
         return x * cosine + torch.cat([-second, first], -1) * sine
 
-    x = parameters["model.embed_tokens.weight"][ids]
     for layer in range(configuration["num_hidden_layers"]):
         prefix = f"model.layers.{layer}."
 
@@ -65,15 +88,18 @@ def llama_logits(configuration, parameters, ids):
         query = rotate(split_heads(linear(h, "self_attn.q_proj"), heads))
         key = rotate(split_heads(linear(h, "self_attn.k_proj"), kv_heads))
         value = split_heads(linear(h, "self_attn.v_proj"), kv_heads)
-        x = x + linear(merge_heads(causal_attention(query, key, value)), "self_attn.o_proj")
+        if cache is not None:
+            cache.append((merge_heads(key), merge_heads(value)))
+        mixed = causal_attention(query, key, value, added.past(layer, kv_heads))
+        x = x + linear(merge_heads(mixed), "self_attn.o_proj")
         h = norm(x, f"{prefix}post_attention_layernorm.weight")
         gate = torch.nn.functional.silu(linear(h, "mlp.gate_proj"))
         x = x + linear(gate * linear(h, "mlp.up_proj"), "mlp.down_proj")
     head = parameters["model.embed_tokens.weight" if configuration["tie_word_embeddings"] else "lm_head.weight"]
-    return norm(x, "model.norm.weight") @ head.T
+    return added.after(norm(x, "model.norm.weight") @ head.T)
 
 
-def opt_logits(configuration, parameters, ids):
+def opt_logits(configuration, parameters, ids, added=Added(), cache=None):
     """Logits of one sequence: learned positions with offset 2, pre-LayerNorm, ReLU, biases, tied lm_head."""
     assert configuration["do_layer_norm_before"]
     heads = configuration["num_attention_heads"]
@@ -83,7 +109,9 @@ def opt_logits(configuration, parameters, ids):
         return torch.nn.functional.layer_norm(x, x.shape[-1:], gain, bias, 1e-5)
 
     embedding = parameters["model.decoder.embed_tokens.weight"]
-    x = embedding[ids] + parameters["model.decoder.embed_positions.weight"][2 : 2 + len(ids)]
+    x = added.before(embedding[ids])
+    start = 2 + added.prefix_length
+    x = x + parameters["model.decoder.embed_positions.weight"][start : start + len(x)]
     for layer in range(configuration["num_hidden_layers"]):
         prefix = f"model.decoder.layers.{layer}."
 
@@ -92,10 +120,12 @@ def opt_logits(configuration, parameters, ids):
 
         h = norm(x, f"{prefix}self_attn_layer_norm")
         query, key, value = (split_heads(linear(h, f"self_attn.{name}_proj"), heads) for name in "qkv")
-        x = x + linear(merge_heads(causal_attention(query, key, value)), "self_attn.out_proj")
+        if cache is not None:
+            cache.append((merge_heads(key), merge_heads(value)))
+        x = x + linear(merge_heads(causal_attention(query, key, value, added.past(layer, heads))), "self_attn.out_proj")
         h = norm(x, f"{prefix}final_layer_norm")
         x = x + linear(torch.relu(linear(h, "fc1")), "fc2")
-    return norm(x, "model.decoder.final_layer_norm") @ embedding.T
+    return added.after(norm(x, "model.decoder.final_layer_norm") @ embedding.T)
 
 
 FORWARD = {"llama": llama_logits, "opt": opt_logits}

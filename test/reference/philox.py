@@ -12,6 +12,7 @@ import numpy as np
 PURPOSE_NOISE = 0  # Z (r x r), and the dense noise of 1-D parameters
 PURPOSE_OMEGA_U = 1  # (m x r), before the QR that gives U
 PURPOSE_OMEGA_V = 2  # (n x r), before the QR that gives V
+PURPOSE_START = 5  # uniform numbers that adapter tensors start from
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -76,6 +77,13 @@ def gaussians(count, seed, name, purpose, step, query=0):
     angle = 2.0 * math.pi * words[:, [1, 3]] * 2.0**-32
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)  # (blocks, 2, 2) = g0 g1 | g2 g3
     return pairs.reshape(-1)[:count]
+
+
+def uniforms(count, seed, name):
+    """`count` numbers uniform in (0, 1), float64, that adapter tensors start from."""
+    blocks = counters((count + 3) // 4, tensor_id(name), 0, PURPOSE_START, 0)
+    words = philox4x32_10(blocks, (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
+    return (words.reshape(-1)[:count].astype(np.float64) + 0.5) * 2.0**-32
 
 
 def check_known_answers():

@@ -219,6 +219,24 @@ describe('the life of a job', () => {
   });
 });
 
+test('a scheme brings its defaults; lists arrive as they were sent', async () => {
+  const server = await startServer();
+  const hyperparameters = { scheme: 'lora', lora_targets: ['q_proj', 'fc1'], lora_rank: 4, steps: 2, n_epochs: null };
+  const id = await startJob(server, hyperparameters);
+  await jobWithStatus(server, id, 'succeeded');
+  const configuration = {
+    scheme: 'lora',
+    loraTargets: ['q_proj', 'fc1'],
+    loraRank: 4,
+    loraAlpha: 16,
+    learningRate: 2e-5,
+  };
+  expect(server.engine.trainRequests[0]).toMatchObject({ configuration });
+  const { method } = await server.client.fineTuning.jobs.retrieve(id);
+  const shown = (method as unknown as { zeroth_order: { hyperparameters: Record<string, unknown> } }).zeroth_order;
+  expect(shown.hyperparameters).toMatchObject({ scheme: 'lora', lora_targets: ['q_proj', 'fc1'], parameters: [] });
+});
+
 describe('cancel, pause, resume', () => {
   test('a running job pauses after its step and goes on from there', async () => {
     const server = await startServer();
@@ -511,6 +529,9 @@ describe('what is refused', () => {
       [{ optimizer: 'sgd' }, `${path}.optimizer`, 'optimizer must be one of "subzero"'],
       [{ learning_rate: -1 }, `${path}.learning_rate`, 'learning_rate must be between'],
       [{ rank: 'big' }, `${path}.rank`, 'expected a number or "auto"'],
+      [{ scheme: 'qlora' }, `${path}.scheme`, 'scheme must be one of "full", "lora"'],
+      [{ lora_targets: 'q_proj' }, `${path}.lora_targets`, 'expected a list of strings or "auto"'],
+      [{ scheme: 'lora', parameters: ['*'] }, `${path}.parameters`, 'leave it out'],
       [{ wobble: 1 }, `${path}.wobble`, 'Unknown field'],
       [{ n_epochs: 2 }, `${path}.n_epochs`, 'either n_epochs or steps'],
       [{ learning_rate: 1e-4, learning_rate_multiplier: 2 }, `${path}.learning_rate_multiplier`, 'either'],

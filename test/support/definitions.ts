@@ -7,6 +7,7 @@
 
 import { activations, storages } from '../../src/bench/cases/linear.ts';
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
+import { activationNumber } from '../../src/ops/activation.ts';
 import { matmulKernel } from '../../src/ops/linear.ts';
 import { matmulVariants } from '../../src/ops/matmul-variants.ts';
 import { directionNumber } from '../../src/ops/probes.ts';
@@ -54,6 +55,12 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ),
   ),
   embed: storages.flatMap((storage) => combinations([`weights/${storage}.wgsl`, 'embed.wgsl'], { ACCUMULATE: both })),
+  lora: [
+    ...combinations(['lora/down.wgsl']),
+    ...combinations(['activation.wgsl', 'lora/up.wgsl'], {
+      ACTIVATION: activations.map((name) => activationNumber[name]),
+    }),
+  ],
   norm: combinations(['norm.wgsl'], { CENTRE: both, HAS_GAIN: both, HAS_SHIFT: both }),
   rope: combinations(['rope.wgsl'], { INTERLEAVED: both }),
   attention: ['direct', 'workgroup'].flatMap((variant) =>
@@ -85,5 +92,6 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ...combinations(['zo/cholesky-inverse.wgsl']),
     ...combinations(['zo/multiply-inverse.wgsl']),
   ],
+  makeAdapter: combinations(['zo/make-adapter.wgsl']),
   fold: storages.flatMap((storage) => combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'])),
 };

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { linear, type MatmulActivation, matmul } from '../../ops/linear.ts';
+import type { MatmulActivation } from '../../ops/activation.ts';
+import { linear, matmul } from '../../ops/linear.ts';
 import type { MatmulVariant } from '../../ops/matmul-variants.ts';
 import { paddedRank } from '../../ops/probes.ts';
 import { type Storage, storageBytes } from '../../tensor/weight.ts';

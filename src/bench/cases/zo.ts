@@ -63,7 +63,7 @@ export function layOut(random: Random, shape: StateShape): LaidOut {
     const id = random.word();
     places.push({ id, offset: (rows.length / 4) * blockElements, tensor });
     for (let first = 0; first < tensor.elements; first += blockElements) {
-      const flags = (tensor.trains ? 1 : 0) | (tensor.matrix ? 2 : 0);
+      const flags = (tensor.trains ? 1 : 0) | (tensor.matrix ? 6 : 0);
       rows.push(id, first, Math.min(blockElements, tensor.elements - first), flags);
     }
   }

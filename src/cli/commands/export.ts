@@ -17,7 +17,8 @@ export const exportCommand = defineCommand({
       placeholder: 'NAME',
       choices: ['safetensors', 'peft'],
       default: 'safetensors',
-      description: 'a whole model directory, or a LoRA adapter for the base model (exact within one refresh period)',
+      description:
+        'a whole model directory, or an adapter for the base model (of full tuning exact within one refresh period)',
     },
     stepOption,
     { ...jsonOption, description: 'print the files written as one JSON line' },

@@ -1,0 +1,67 @@
+/**
+ * LoRA (arXiv 2106.09685): a pair of thin matrices beside a linear layer, y = x Wᵀ + b + (α/r) (x Aᵀ) Bᵀ.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import type { Model } from '../model/model.ts';
+import type { LoraPair } from '../ops/probes.ts';
+import type { TrainConfiguration } from '../train/configuration.ts';
+import { type Adapter, type AdapterTensor, uniforms } from './adapter.ts';
+
+/**
+ * Pairs for the layers that a configuration names: A [rank, in] uniform within ±1/√in (Kaiming's rule with a = √5, as PEFT starts it), B
+ * [out, rank] zero. Names are those of PEFT without its prefix.
+ *
+ * @throws SubzeroError `invalid_argument` for a target that no layer has
+ */
+export function loraAdapter(
+  model: Model,
+  {
+    loraRank: rank,
+    loraAlpha,
+    loraTargets,
+    seed,
+  }: Pick<TrainConfiguration, 'loraRank' | 'loraAlpha' | 'loraTargets' | 'seed'>,
+): Adapter {
+  const tensors: AdapterTensor[] = [];
+  const lora = new Map<string, LoraPair>();
+  for (const module of targetModules(model, loraTargets)) {
+    const { name, rows, columns } = model.weight(module);
+    const [a, b] = [`${module}.lora_A.weight`, `${module}.lora_B.weight`];
+    const bound = 1 / Math.sqrt(columns);
+    tensors.push(
+      {
+        name: a,
+        shape: [rank, columns],
+        values: Float32Array.from(uniforms(seed, a, rank * columns), (u) => bound * (2 * u - 1)),
+      },
+      { name: b, shape: [rows, rank], values: new Float32Array(rows * rank) },
+    );
+    lora.set(name, { rank, scale: loraAlpha / rank, a, b });
+  }
+  return { scheme: 'lora', tensors, lora };
+}
+
+/** The linear layers that targets name, by their whole names or by the ends of them; queries and values if there is no target. */
+function targetModules({ configuration }: Model, targets: readonly string[]): string[] {
+  const { layers } = configuration;
+  if (targets.length === 0) return layers.flatMap(({ query, value }) => [query, value]);
+  const modules = layers.flatMap(({ query, key, value, output, gate, up, down }) => [
+    ...[query, key, value, output],
+    ...(gate ? [gate] : []),
+    ...[up, down],
+  ]);
+  const fits = (module: string, target: string) => module === target || module.endsWith(`.${target}`);
+  const strange = targets.find((target) => !modules.some((module) => fits(module, target)));
+  if (strange !== undefined) {
+    const ends = new Set(modules.map((module) => module.slice(module.lastIndexOf('.') + 1)));
+    throw new SubzeroError(
+      'invalid_argument',
+      `loraTargets: the model has no linear layer "${strange}"; there are ${[...ends].join(', ')}, or whole names such as ${modules[0]}`,
+      { parameter: 'loraTargets' },
+    );
+  }
+  return modules.filter((module) => targets.some((target) => fits(module, target)));
+}
