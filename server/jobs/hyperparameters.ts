@@ -9,6 +9,7 @@ import { SubzeroError } from '../../src/errors.ts';
 import {
   defaultConfiguration,
   defaultsOf,
+  examplesPerStep,
   type OptimizerName,
   resolveConfiguration,
   type SchemeName,
@@ -107,8 +108,8 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
     partial.learningRate = learningRate * learningRateMultiplier;
   }
   if (epochs !== null) {
-    const batchSize = typeof partial.batchSize === 'number' ? partial.batchSize : defaultConfiguration.batchSize;
-    partial.steps = Math.max(1, Math.ceil((epochs * examples) / batchSize));
+    const { batchSize, accumulate } = { ...defaultConfiguration, ...partial } as TrainConfiguration;
+    partial.steps = Math.max(1, Math.ceil((epochs * examples) / examplesPerStep({ batchSize, accumulate })));
   }
   return {
     configuration: resolve(partial as Partial<TrainConfiguration>, method.path),

@@ -7,6 +7,6 @@
 export { bestTokenF1, normalizeAnswer, tokenF1 } from './answer-score.ts';
 export { type Continuation, type Example, joinAnswer, type TokenizedExample } from './example.ts';
 export { type Dataset, loadDataset } from './load.ts';
-export { sampleBatch, samplePermutation } from './sampling.ts';
+export { BatchSampler, type Sampling, sampleBatch, samplePermutation } from './sampling.ts';
 export { type Split, type Task, taskByName, tasks } from './tasks/index.ts';
 export { type TokenizedDataset, tokenizeExample, tokenizeExamples } from './tokenize.ts';

@@ -252,10 +252,10 @@ export class LocalEngine implements Engine {
       return;
     }
     const modelDirectory = await this.#baseDirectory(request.model);
-    const { data, validation, configuration, out } = request;
+    const { data, validation, ...rest } = request;
     yield* startRun(
       this.#gpu,
-      { modelDirectory, sources: { data, ...(validation ? { validation } : {}) }, configuration, out },
+      { ...rest, modelDirectory, sources: { data, ...(validation ? { validation } : {}) } },
       signal,
     );
   }

@@ -116,6 +116,8 @@ export type TrainRequest =
       data: DataSource;
       validation?: DataSource;
       configuration: Partial<TrainConfiguration>;
+      /** Instead of a number of steps: how often each example is seen, on average. */
+      epochs?: number;
       out: string;
     }
   | { resume: string; steps?: number };

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Sampling } from '../data/sampling.ts';
 import { SubzeroError } from '../errors.ts';
 import { schemeDefaults } from './scheme-defaults.ts';
 
@@ -36,8 +37,14 @@ export interface TrainConfiguration {
   /** Scheme `lora`: ends of the names of linear layers, such as `q_proj`; none = queries and values. */
   loraTargets: readonly string[];
   steps: number;
-  /** Examples per step, drawn with replacement by (seed, step). */
+  /** Examples of a step, or with {@link accumulate} of a part of it. */
   batchSize: number;
+  /** Batches that make a step: its loss is that of all their examples, its passes are as large as for one of them. */
+  accumulate: number;
+  /** Independent draws, or each example once an epoch in a new order. */
+  sampling: Sampling;
+  /** Added to the seed where examples are drawn. */
+  batchSeed: number;
   /** η; of SubZero+ that of Adam. */
   learningRate: number;
   schedule: LearningRateSchedule;
@@ -92,6 +99,9 @@ export const defaultConfiguration: TrainConfiguration = {
   loraTargets: [],
   steps: 1000,
   batchSize: 16,
+  accumulate: 1,
+  sampling: 'with-replacement',
+  batchSeed: 0,
   learningRate: 1e-6,
   schedule: 'constant',
   warmupSteps: 0,
@@ -141,11 +151,21 @@ export function defaultsOf(
   };
 }
 
+/** Examples of a step. */
+export function examplesPerStep({
+  batchSize,
+  accumulate,
+}: Pick<TrainConfiguration, 'batchSize' | 'accumulate'>): number {
+  return batchSize * accumulate;
+}
+
 const bounds: Partial<Record<keyof TrainConfiguration, { min: number; max: number; integer: boolean }>> = {
   loraRank: { min: 1, max: 256, integer: true },
   loraAlpha: { min: 1e-3, max: 65_536, integer: false },
   steps: { min: 1, max: 10_000_000, integer: true },
   batchSize: { min: 1, max: 65_536, integer: true },
+  accumulate: { min: 1, max: 65_536, integer: true },
+  batchSeed: { min: 0, max: 0xffff_ffff, integer: true },
   learningRate: { min: 0, max: 10, integer: false },
   warmupSteps: { min: 0, max: 10_000_000, integer: true },
   epsilon: { min: 1e-8, max: 10, integer: false },
@@ -172,6 +192,7 @@ export const longestItem = 256;
 const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K][] } = {
   optimizer: Object.keys(ownDefaults) as OptimizerName[],
   scheme: ['full', 'lora'],
+  sampling: ['with-replacement', 'shuffle'],
   schedule: ['constant', 'linear', 'cosine'],
   sides: [1, 2],
   normAlignment: [true, false],

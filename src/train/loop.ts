@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { basename, join, resolve } from 'node:path';
 import type { TokenizedExample } from '../data/example.ts';
 import { loadDataset } from '../data/load.ts';
-import { sampleBatch } from '../data/sampling.ts';
+import { BatchSampler } from '../data/sampling.ts';
 import type { Split } from '../data/tasks/index.ts';
 import { type TokenizedDataset, tokenizeExamples } from '../data/tokenize.ts';
 import type { DataSource, TrainEvent } from '../engine/types.ts';
@@ -24,7 +24,7 @@ import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { EvaluationHistory } from './best.ts';
 import { readChanges, writeChanges } from './changes.ts';
 import { Closers } from './closers.ts';
-import { optimizerTitles, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
+import { examplesPerStep, optimizerTitles, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
 import { restoreLines, takeUpMetrics } from './history.ts';
 import { planMemory } from './memory-plan.ts';
@@ -39,6 +39,8 @@ export interface StartOptions {
   modelDirectory: string;
   sources: RunSources;
   configuration: Partial<TrainConfiguration>;
+  /** Instead of a number of steps: how often each example is seen, on average. */
+  epochs?: number;
   out: string;
 }
 
@@ -75,7 +77,11 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
   try {
     const model = closers.own(await Model.load(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
     // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
-    const configuration: TrainConfiguration = { ...wanted, storage: [...model.weights.values()][0]!.storage };
+    const configuration: TrainConfiguration = {
+      ...wanted,
+      ...(options.epochs === undefined ? {} : { steps: stepsOf(options.epochs, wanted, data.train.examples.length) }),
+      storage: [...model.weights.values()][0]!.storage,
+    };
     const optimizer = closers.own(await createOptimizer(model, configuration), destroy);
     optimizer.beginStep(0);
     await gpu.checkAllocations();
@@ -150,9 +156,10 @@ export async function* resumeRun(
     const { examples } = data.train;
     const lines = await takeUpMetrics(join(folder, runFiles.metrics), step);
     const metrics = closers.own(await openMetrics(join(folder, runFiles.metrics)), close);
+    const sampler = samplerOf(configuration, examples);
     await restoreLines(metrics, lines, records, {
       steps: configuration.steps,
-      rowsOf: (index) => rowsOf(drawBatch(configuration, index, examples).batch),
+      rowsOf: (index) => rowsOf(sampler.batch(index).map((example) => examples[example]!)),
     });
     const notes = [...data.notes];
     if (torn)
@@ -177,6 +184,7 @@ const destroy = (resource: { destroy(): void }): void => resource.destroy();
 async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
   const { configuration, optimizer, model, examples, folder, evaluations } = run;
   const scorer = new Scorer(model, configuration.maxRows);
+  const sampler = samplerOf(configuration, examples);
   const started = performance.now();
   const firstStep = run.step;
   let trainedTokens = 0;
@@ -203,7 +211,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     const plan = planMemory({
       ...{ model, optimizer, scorer, step: run.step, budget: configuration.memory },
       shape: passShape([...examples, ...run.validation]),
-      // A batch of the longest examples.
+      // A batch of the longest examples; what is accumulated comes in further passes.
       rowsPerProbe: configuration.batchSize * longest(examples),
       leastRows: run.validation.length === 0 ? 0 : Math.max(evaluationRows, longest(run.validation)),
     });
@@ -223,7 +231,8 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
 
     while (run.step < configuration.steps && !earlyStop(run) && !signal?.aborted) {
       const step = run.step;
-      const { indices, batch } = drawBatch(configuration, step, examples);
+      const indices = sampler.batch(step);
+      const batch = indices.map((index) => examples[index]!);
       // A step is long; text that is being generated meanwhile goes first.
       gpu.recorder.divide();
       optimizer.beginStep(step);
@@ -302,19 +311,32 @@ function checkValidation({ earlyStopping }: TrainConfiguration, validation: read
   );
 }
 
-/** The rows of the data that a step sees. @param step zero-based */
-function drawBatch(
-  configuration: TrainConfiguration,
-  step: number,
-  examples: readonly TokenizedExample[],
-): { indices: number[]; batch: TokenizedExample[] } {
-  const indices = sampleBatch(configuration.seed, step, configuration.batchSize, examples.length);
-  return { indices, batch: indices.map((index) => examples[index]!) };
+/** The batches of a run. */
+function samplerOf(configuration: TrainConfiguration, examples: readonly TokenizedExample[]): BatchSampler {
+  const { seed, batchSeed, sampling } = configuration;
+  return new BatchSampler({
+    seed: (seed + batchSeed) % Number.MAX_SAFE_INTEGER,
+    batchSize: examplesPerStep(configuration),
+    size: examples.length,
+    sampling,
+  });
 }
 
 /** Rows of a batch under one probe. */
 function rowsOf(batch: readonly TokenizedExample[]): number {
   return batch.reduce((sum, example) => sum + exampleRows(example), 0);
+}
+
+/**
+ * Steps that see each example so many times, on average.
+ * @throws SubzeroError `invalid_argument` if there is no such number of steps
+ */
+function stepsOf(epochs: number, configuration: TrainConfiguration, examples: number): number {
+  const steps = Math.ceil((epochs * examples) / examplesPerStep(configuration));
+  if (!(epochs > 0)) {
+    throw new SubzeroError('invalid_argument', `epochs must be above 0; got ${epochs}`, { parameter: 'epochs' });
+  }
+  return resolveConfiguration({ ...configuration, steps }).steps;
 }
 
 function diverged(step: number, indices: readonly number[], loss: number): SubzeroError {

@@ -277,6 +277,59 @@ describe('early stopping', () => {
   });
 });
 
+describe('batches', () => {
+  test.each([
+    { rows: 'options', data: () => file },
+    { rows: 'completions', data: () => writeRows(completionRows()) },
+  ])('of $rows: N accumulated ones are one that is N times as large, in the memory of one', async ({ data }) => {
+    const settings = { steps: 3, queries: 2 };
+    const source = { data: { file: data() } };
+    const [small, parts, large] = [
+      await train({ ...settings, batchSize: 3 }, source),
+      await train({ ...settings, batchSize: 3, accumulate: 4 }, source),
+      await train({ ...settings, batchSize: 12 }, source),
+    ];
+    const planOf = ({ events }: { events: TrainEvent[] }) => ofType(events, 'start')[0]!.plan;
+    expect(planOf(parts)).toEqual(planOf(small));
+    expect(planOf(parts).activationBytes).toBeLessThan(planOf(large).activationBytes / 3);
+    const [one, other] = [await journalOf(parts.run), await journalOf(large.run)];
+    for (const [index, { projectedGradients, loss }] of one.records.entries()) {
+      expect(other.records[index]!.loss).toBeCloseTo(loss, 5);
+      for (const [query, rho] of projectedGradients.entries()) {
+        expect(Math.abs(other.records[index]!.projectedGradients[query]! - rho)).toBeLessThan(0.01);
+      }
+    }
+    const tokens = [parts, large].map(({ events }) => ofType(events, 'done')[0]!.trainedTokens);
+    expect(tokens[0]).toBe(tokens[1]);
+  });
+
+  test('shuffled: as many epochs as asked for, and the same after an interruption', async () => {
+    const settings = { sampling: 'shuffle', batchSize: 5, accumulate: 2 } as const;
+    const { steps: _, ...others } = quick;
+    const request = { ...{ model, data: { file }, epochs: 2 }, configuration: { ...others, ...settings } };
+    const runs = [join(temporaryFolder(), 'run'), join(temporaryFolder(), 'run')];
+    // 24 examples, 10 of them a step: 4.8 steps are two epochs.
+    const events = await collect(engine.train({ ...request, out: runs[0]! }));
+    expect(events.at(-1)).toMatchObject({ step: 5, outcome: 'finished' });
+    for await (const event of engine.train({ ...request, out: runs[1]! })) {
+      if (event.type === 'step' && event.step === 3) break;
+    }
+    await collect(engine.train({ resume: runs[1]! }));
+    expect((await journalOf(runs[1]!)).records).toEqual((await journalOf(runs[0]!)).records);
+  });
+
+  test('with another batch seed sees other examples', async () => {
+    const [one, other] = [await train({ steps: 1 }), await train({ steps: 1, batchSeed: 1 })];
+    const [a, b] = [await journalOf(one.run), await journalOf(other.run)];
+    expect(a.records[0]!.loss).not.toBe(b.records[0]!.loss);
+  });
+
+  test('no epochs are refused', async () => {
+    const request = { model, data: { file }, configuration: {}, out: join(temporaryFolder(), 'run') };
+    expect(await failure(collect(engine.train({ ...request, epochs: 0 })))).toMatchObject({ parameter: 'epochs' });
+  });
+});
+
 describe('what stops a run', () => {
   test('a loss that is no number: the journal keeps the last good step and says what to change', async () => {
     const run = join(temporaryFolder(), 'run');

@@ -82,6 +82,23 @@ const settingOptions = [
     group: method,
   },
   {
+    name: 'accumulate',
+    type: 'integer',
+    description: 'batches that make one step, in the memory of one of them',
+    default: defaultConfiguration.accumulate,
+    check: settingCheck('accumulate'),
+    group: method,
+  },
+  {
+    name: 'sampling',
+    type: 'text',
+    placeholder: 'NAME',
+    choices: ['with-replacement', 'shuffle'] satisfies TrainConfiguration['sampling'][],
+    description: 'how examples are drawn: each time from all of them, or each once an epoch in a new order',
+    default: defaultConfiguration.sampling,
+    group: method,
+  },
+  {
     name: 'learning-rate',
     type: 'number',
     description: 'η; far smaller than for back-propagation',
@@ -211,6 +228,14 @@ const settingOptions = [
     group: method,
   },
   {
+    name: 'batch-seed',
+    type: 'integer',
+    description: 'added to the seed where examples are drawn: other batches with the same directions',
+    default: defaultConfiguration.batchSeed,
+    check: settingCheck('batchSeed'),
+    group: method,
+  },
+  {
     name: 'storage',
     type: 'text',
     placeholder: 'TYPE',
@@ -271,6 +296,13 @@ const options = [
     description: 'JSONL file, or with --task a folder, to evaluate on',
     defaultText: "the task's own, or none",
     group: model,
+  },
+  {
+    name: 'epochs',
+    type: 'number',
+    minimum: 0,
+    description: 'instead of --steps: how often each example is seen, on average',
+    group: method,
   },
   ...settingOptions,
   {
@@ -350,7 +382,7 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
   const explicit = (key: string) => sources[key] === 'flag' || sources[key] === 'configuration file';
   if (values.resume !== undefined) {
     const settings = settingOptions.map((option) => option.name).filter((name) => name !== 'steps');
-    const names = ['model', 'task', 'data', 'validation', 'out', ...settings];
+    const names = ['model', 'task', 'data', 'validation', 'out', 'epochs', ...settings];
     const clash = names.find((name) => explicit(camelCase(name)));
     if (clash) {
       throw new UsageError(`--resume continues a run as it was set up; --${clash} cannot change it`, {
@@ -365,7 +397,15 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
   const out = requireOption(values.out, 'train', 'out RUN');
   const validation =
     values.validation === undefined ? undefined : dataSource(values.task, values.validation, 'validation');
-  return { model: path, data, ...(validation ? { validation } : {}), configuration: givenSettings(context), out };
+  if (values.epochs !== undefined && explicit('steps')) {
+    throw new UsageError('--epochs and --steps both say how long to train; give one of them', { parameter: 'epochs' });
+  }
+  return {
+    ...{ model: path, data, out },
+    ...(validation ? { validation } : {}),
+    ...(values.epochs === undefined ? {} : { epochs: values.epochs }),
+    configuration: givenSettings(context),
+  };
 }
 
 /** Only what was given: the defaults are the configuration's own business. */
