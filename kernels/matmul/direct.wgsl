@@ -63,7 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let base_row = base[i];
     let side_row = side[i];
     for (var j = 0u; j < column_count; j++) {
-      finish(base_row[j], side_row[j], row + i, column + j);
+      finish(base_row[j], side_row[j], row + i, column + j, 0u);
     }
   }
 }

@@ -27,14 +27,16 @@ fn main(
   var sums = vec4<f32>();
   let weight_start = (parameters.weight_row + safe_column) * parameters.inner_quads;
   let x_start = rows * parameters.inner_quads;
-  for (var k = local.x; k < parameters.inner_quads; k += LANES) {
+  let inner = inner_end(group.z);
+  for (var k = inner_start(group.z) + local.x; k < inner; k += LANES) {
     let w = widen(weight[weight_start + k]);
     sums += vec4<f32>(dot(x[x_start.x + k], w), dot(x[x_start.y + k], w), dot(x[x_start.z + k], w), dot(x[x_start.w + k], w));
   }
   sums *= parameters.weight_scale;
   let u_start = (parameters.output_row + safe_column) * parameters.rank_quads;
   let q_start = rows * parameters.rank_quads;
-  for (var j = local.x; j < parameters.rank_quads; j += LANES) {
+  let rank = rank_end(group.z);
+  for (var j = local.x; j < rank; j += LANES) {
     let w = u[u_start + j];
     sums += vec4<f32>(dot(q[q_start.x + j], w), dot(q[q_start.y + j], w), dot(q[q_start.z + j], w), dot(q[q_start.w + j], w));
   }
@@ -47,6 +49,7 @@ fn main(
     workgroupBarrier();
   }
   if (local.x < ROWS && column < parameters.columns && row_start + local.x <= last_row) {
-    finish(0.0, partial[local.y * LANES][local.x], parameters.row_start + row_start + local.x, column); // already scaled
+    // Already scaled.
+    finish(0.0, partial[local.y * LANES][local.x], parameters.row_start + row_start + local.x, column, group.z);
   }
 }

@@ -7,6 +7,10 @@
 // column_start … of y. q and U: the low-rank side product, [rows, 4·rank_quads] and [all outputs, 4·rank_quads] f32; rank_quads = 0
 // leaves it out. bias: one vector per probe at bias_offset + probe · bias_stride, the probe being row / rows_per_probe.
 // y: [rows, y_stride] f32; ACCUMULATE adds to what is there (the residual stream).
+//
+// SLICED: for results too small to fill a GPU the launch has a third dimension, which cuts the inner dimension into slices of slice_quads; y is
+// then scratch memory [slices, rows, columns] for the slices' sums (the first slice has the side product as well), and matmul/reduce.wgsl
+// adds them up in order and does the rest.
 
 struct Parameters {
   row_start: u32,
@@ -21,6 +25,7 @@ struct Parameters {
   rows_per_probe: u32,
   bias_offset: u32,
   bias_stride: u32,
+  slice_quads: u32,
   weight_scale: f32,
 }
 
@@ -32,9 +37,35 @@ struct Parameters {
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<uniform> parameters: Parameters;
 
-// Epilogue for one element: the sums of both products, the row of x and y, and the column of this launch.
-fn finish(base: f32, side: f32, row: u32, column: u32) {
+// The quads of the inner dimension that a slice takes, and how many of the rank's.
+fn inner_start(slice: u32) -> u32 {
+  if (SLICED) {
+    return min(slice * parameters.slice_quads, parameters.inner_quads);
+  }
+  return 0u;
+}
+
+fn inner_end(slice: u32) -> u32 {
+  if (SLICED) {
+    return min((slice + 1u) * parameters.slice_quads, parameters.inner_quads);
+  }
+  return parameters.inner_quads;
+}
+
+fn rank_end(slice: u32) -> u32 {
+  if (SLICED && slice > 0u) {
+    return 0u;
+  }
+  return parameters.rank_quads;
+}
+
+// Epilogue for one element: the sums of both products, the row of x and y, the column of this launch, and the slice.
+fn finish(base: f32, side: f32, row: u32, column: u32, slice: u32) {
   var value = parameters.weight_scale * base + side;
+  if (SLICED) {
+    y[(slice * parameters.rows + row - parameters.row_start) * parameters.columns + column] = value;
+    return;
+  }
   if (HAS_BIAS) {
     let probe = row / parameters.rows_per_probe;
     value += bias[parameters.bias_offset + probe * parameters.bias_stride + parameters.output_row + column];

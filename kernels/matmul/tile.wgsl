@@ -30,12 +30,13 @@ fn main(
   var sums: array<array<f32, THREAD_COLUMNS>, THREAD_ROWS>;
   for (var side = 0u; side < 2u; side++) {
     let depth = select(parameters.rank_quads, parameters.inner_quads, side == 0u);
-    for (var start = 0u; start < depth; start += DEPTH) {
+    let end = select(rank_end(group.z), inner_end(group.z), side == 0u);
+    for (var start = select(0u, inner_start(group.z), side == 0u); start < end; start += DEPTH) {
       for (var item = lane; item < DEPTH * TILE_ROWS; item += SIDE * SIDE) {
         let k = item % DEPTH;
         let row = row_start + item / DEPTH;
         var value = vec4<f32>();
-        if (row < parameters.rows && start + k < depth) {
+        if (row < parameters.rows && start + k < end) {
           let position = (parameters.row_start + row) * depth + start + k;
           if (side == 0u) {
             value = x[position];
@@ -49,7 +50,7 @@ fn main(
         let k = item % DEPTH;
         let column = column_start + item / DEPTH;
         var value = vec4<f32>();
-        if (column < parameters.columns && start + k < depth) {
+        if (column < parameters.columns && start + k < end) {
           if (side == 0u) {
             value = widen(weight[(parameters.weight_row + column) * depth + start + k]);
           } else {
@@ -87,7 +88,7 @@ fn main(
     for (var j = 0u; j < THREAD_COLUMNS; j++) {
       let column = column_start + local.x + j * SIDE;
       if (row < parameters.rows && column < parameters.columns) {
-        finish(0.0, sums[i][j], parameters.row_start + row, column); // already scaled
+        finish(0.0, sums[i][j], parameters.row_start + row, column, group.z); // already scaled
       }
     }
   }

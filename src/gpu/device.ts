@@ -17,6 +17,8 @@ export interface AdapterDescription {
   /** Which library speaks to the driver: npm `webgpu` (Dawn) or the runtime's own WebGPU. */
   implementation: 'dawn' | 'built-in';
   subgroupMatrixConfigs: SubgroupMatrixConfig[];
+  /** Invocations of a subgroup, where that is always the same number. */
+  subgroupSize?: number;
 }
 
 /** One matrix shape that the adapter multiplies in hardware. */
@@ -162,6 +164,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Opene
   const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
   const info = adapter.info;
   const configs = (info as unknown as { subgroupMatrixConfigs?: SubgroupMatrixConfig[] }).subgroupMatrixConfigs ?? [];
+  const { subgroupMinSize, subgroupMaxSize } = info;
   const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase();
   return {
     device,
@@ -186,6 +189,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Opene
         N,
         K,
       })),
+      ...(subgroupMinSize > 0 && subgroupMinSize === subgroupMaxSize ? { subgroupSize: subgroupMinSize } : {}),
     },
   };
 }

@@ -12,7 +12,8 @@ import { activationNumber, type MatmulActivation } from './activation.ts';
 import { type OperationContext, perElement } from './context.ts';
 import { perturbedWeight } from './dense.ts';
 import { addLora } from './lora.ts';
-import { chooseMatmul, type MatmulVariant, matmulDescriptions } from './matmul-variants.ts';
+import { chooseMatmul } from './matmul-choice.ts';
+import { defaultFragment, type MatmulPlan, matmulDescriptions, sliceQuads } from './matmul-variants.ts';
 import { type LowRankFactors, paddedRank, type VectorPlace, vectorOf, weightScaleOf } from './probes.ts';
 
 export interface MatmulFlags {
@@ -22,21 +23,36 @@ export interface MatmulFlags {
   accumulate: boolean;
 }
 
-export function matmulKernel(variant: MatmulVariant, flags: MatmulFlags): KernelDefinition {
+/** The kernel of a plan; of a sliced one, the kernel that makes the slices' sums, to which the flags do not apply yet. */
+export function matmulKernel({ variant, slices, fragment }: MatmulPlan, flags: MatmulFlags): KernelDefinition {
+  const { files, constants, fragments } = matmulDescriptions[variant];
+  const sliced = slices > 1;
+  const { M, N, K } = fragment ?? defaultFragment;
   return {
-    files: [
-      `weights/${flags.storage}.wgsl`,
-      'activation.wgsl',
-      'matmul/interface.wgsl',
-      `matmul/${matmulDescriptions[variant].file}.wgsl`,
-    ],
+    files: [`weights/${flags.storage}.wgsl`, 'activation.wgsl', 'matmul/interface.wgsl', ...files],
     constants: {
-      ...matmulDescriptions[variant].constants,
-      ACTIVATION: activationNumber[flags.activation],
-      HAS_BIAS: flags.hasBias,
-      ACCUMULATE: flags.accumulate,
+      ...constants,
+      ...(fragments === undefined
+        ? {}
+        : { FRAGMENT_M: M, FRAGMENT_N: N, FRAGMENT_K: K, WEIGHT_IS_HALF: flags.storage !== 'f32' }),
+      SLICED: sliced,
+      ...epilogue(sliced ? noEpilogue : flags),
     },
   };
+}
+
+/** The kernel that adds the slices' sums up. */
+export function matmulReduceKernel(flags: Omit<MatmulFlags, 'storage'>): KernelDefinition {
+  return {
+    files: ['weights/f32.wgsl', 'activation.wgsl', 'matmul/interface.wgsl', 'matmul/reduce.wgsl'],
+    constants: { SLICED: false, ...epilogue(flags) },
+  };
+}
+
+const noEpilogue = { activation: 'none', hasBias: false, accumulate: false } as const;
+
+function epilogue({ activation, hasBias, accumulate }: Omit<MatmulFlags, 'storage'>) {
+  return { ACTIVATION: activationNumber[activation], HAS_BIAS: hasBias, ACCUMULATE: accumulate };
 }
 
 /** One launch of a matmul kernel over rows of one part of a weight. */
@@ -61,54 +77,73 @@ export interface MatmulLaunch {
 
 /**
  * Records one matrix product; {@link linear} is the usual way to it.
- * @param variant for tests and benchmarks; chosen by shape and adapter otherwise
+ * @param plan for tests and benchmarks; chosen by shape and adapter otherwise
  */
 export function matmul(
-  context: Pick<OperationContext, 'gpu'>,
+  context: Pick<OperationContext, 'gpu' | 'workspace'>,
   flags: MatmulFlags,
   launch: MatmulLaunch,
-  variant: MatmulVariant = chooseMatmul(context.gpu, launch.rows ?? launch.x.rows, launch.columns),
+  plan: MatmulPlan = chooseMatmul(context.gpu, {
+    rows: launch.rows ?? launch.x.rows,
+    columns: launch.columns,
+    innerQuads: launch.x.columns / 4,
+  }),
 ): void {
-  const { gpu } = context;
+  const { gpu, workspace } = context;
   const { x, side, bias, columns } = launch;
-  const kernel = gpu.kernel(matmulKernel(variant, flags));
-  const { workgroups, blockRows } = matmulDescriptions[variant];
-  const workOf = ([wide, high]: [number, number]): number => (wide * high * (x.columns + (side?.rank ?? 0))) / 64;
+  const { workgroups, blockRows } = matmulDescriptions[plan.variant];
   const first = launch.rowStart ?? 0;
   const end = first + (launch.rows ?? x.rows);
-  const launches = gpu.recorder.launches(kernel, workOf(workgroups(end - first, columns)));
-  const rowsAtOnce = Math.ceil((end - first) / launches / blockRows) * blockRows;
-  for (let start = first; start < end; start += rowsAtOnce) {
-    const rows = Math.min(rowsAtOnce, end - start);
-    const grid = workgroups(rows, columns);
+  const innerQuads = x.columns / 4;
+  const quads = sliceQuads(innerQuads, plan.slices);
+  const slices = Math.ceil(innerQuads / quads);
+  const kernel = gpu.kernel(matmulKernel(plan, flags));
+  const biasBuffer = bias?.buffer ?? gpu.unused;
+  const parameters = (start: number, rows: number) => ({
+    row_start: start,
+    rows,
+    columns,
+    inner_quads: innerQuads,
+    rank_quads: side ? paddedRank(side.rank) / 4 : 0,
+    weight_row: launch.weightRow,
+    output_row: launch.outputRow,
+    column_start: launch.columnStart,
+    y_stride: launch.yStride,
+    rows_per_probe: launch.rowsPerProbe,
+    bias_offset: bias?.offset ?? 0,
+    bias_stride: bias?.stride ?? 0,
+    slice_quads: quads,
+    weight_scale: launch.weightScale,
+  });
+  const workOf = ([wide, high]: [number, number]): number => (wide * high * (x.columns + (side?.rank ?? 0))) / 64;
+  const record = (start: number, rows: number, y: GpuBuffer): void => {
+    const [wide, high] = workgroups(rows, columns, plan.fragment);
     gpu.recorder.dispatch(
       kernel,
-      [
-        x.buffer,
-        launch.weight.buffer,
-        side?.q ?? gpu.unused,
-        side?.u ?? gpu.unused,
-        bias?.buffer ?? gpu.unused,
-        launch.y,
-      ],
-      {
-        row_start: start,
-        rows,
-        columns,
-        inner_quads: x.columns / 4,
-        rank_quads: side ? paddedRank(side.rank) / 4 : 0,
-        weight_row: launch.weightRow,
-        output_row: launch.outputRow,
-        column_start: launch.columnStart,
-        y_stride: launch.yStride,
-        rows_per_probe: launch.rowsPerProbe,
-        bias_offset: bias?.offset ?? 0,
-        bias_stride: bias?.stride ?? 0,
-        weight_scale: launch.weightScale,
-      },
-      grid,
-      workOf(grid),
+      [x.buffer, launch.weight.buffer, side?.q ?? gpu.unused, side?.u ?? gpu.unused, biasBuffer, y],
+      parameters(start, rows),
+      [wide, high, slices],
+      workOf([wide, high]),
     );
+  };
+  if (plan.slices > 1) {
+    // Small by what slices are for; never worth several launches.
+    const rows = end - first;
+    const sums = workspace.takeElements(slices * rows * columns);
+    record(first, rows, sums.buffer);
+    gpu.recorder.dispatch(
+      gpu.kernel(matmulReduceKernel(flags)),
+      [sums.buffer, gpu.unused, gpu.unused, gpu.unused, biasBuffer, launch.y],
+      { ...parameters(first, rows), inner_quads: slices, weight_scale: 1 },
+      perElement(rows * columns),
+    );
+    workspace.give(sums);
+    return;
+  }
+  const launches = gpu.recorder.launches(kernel, workOf(workgroups(end - first, columns, plan.fragment)));
+  const rowsAtOnce = Math.ceil((end - first) / launches / blockRows) * blockRows;
+  for (let start = first; start < end; start += rowsAtOnce) {
+    record(start, Math.min(rowsAtOnce, end - start), launch.y);
   }
 }
 

@@ -1,34 +1,53 @@
 /**
- * The variants of the matmul kernel and the choice among them.
+ * The variants of the matmul kernel.
  *
  * @module
  */
 
-import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelConstant } from '../gpu/kernel.ts';
 import { spread } from '../gpu/recorder.ts';
 import { perElement } from './context.ts';
 
 /** How the work of a matrix product is cut; see the heads of kernels/matmul/*.wgsl. */
-export type MatmulVariant = 'naive' | 'direct' | 'few-rows' | 'tile-1x4' | 'tile-4x4' | 'tile-8x8';
+export type MatmulVariant =
+  | 'naive'
+  | 'direct'
+  | 'few-rows'
+  | 'tile-1x4'
+  | 'tile-4x4'
+  | 'tile-8x8'
+  | 'matrix-2x2'
+  | 'matrix-4x4'
+  | 'emulated-2x2';
 
-/** All of them, for tests and benchmarks. */
-export const matmulVariants: readonly MatmulVariant[] = [
-  'naive',
-  'direct',
-  'few-rows',
-  'tile-1x4',
-  'tile-4x4',
-  'tile-8x8',
-];
+/** The shape that matrix units multiply at once: [M × K] · [K × N]. */
+export interface MatrixFragment {
+  M: number;
+  N: number;
+  K: number;
+}
+
+/** Everything that decides which kernel makes a matrix product. */
+export interface MatmulPlan {
+  variant: MatmulVariant;
+  /** Parts of the inner dimension that are worked on side by side and added up by a second kernel; 1 = none. */
+  slices: number;
+  /** Of the variants for matrix units. */
+  fragment?: MatrixFragment;
+}
 
 interface VariantDescription {
-  file: string;
+  /** In front of matmul/interface.wgsl come the storage type's functions. */
+  files: readonly string[];
+  /** Whether the inner dimension can be cut. */
+  sliceable: boolean;
   constants: Readonly<Record<string, KernelConstant>>;
   /** Rows of a workgroup's, or an invocation's, block: products cut between blocks have the same bits. */
   blockRows: number;
+  /** Whether it wants a {@link MatrixFragment}. */
+  fragments?: number;
   /** Workgroups for a [rows, columns] result. */
-  workgroups(rows: number, columns: number): [number, number];
+  workgroups(rows: number, columns: number, fragment?: MatrixFragment): [number, number];
 }
 
 /** Blocks of so many rows and columns, one workgroup each. */
@@ -39,38 +58,73 @@ function blocks(blockRows: number, blockColumns: number) {
 
 function tile(threadRows: number, threadColumns: number): VariantDescription {
   return {
-    file: 'tile',
+    files: ['matmul/tile.wgsl'],
+    sliceable: true,
     constants: { THREAD_ROWS: threadRows, THREAD_COLUMNS: threadColumns },
     blockRows: 16 * threadRows,
     workgroups: blocks(16 * threadRows, 16 * threadColumns),
   };
 }
 
+/** @param fragments per row and column of a subgroup, four of which make a workgroup */
+function matrix(fragments: number, units: 'units' | 'emulated'): VariantDescription {
+  return {
+    files: ['matmul/matrix.wgsl', `matmul/matrix-${units}.wgsl`],
+    sliceable: true,
+    constants: { FRAGMENTS: fragments },
+    fragments,
+    // Of the largest fragments there are.
+    blockRows: 2 * fragments * 16,
+    workgroups: (rows, columns, { M, N } = defaultFragment) =>
+      blocks(2 * fragments * M, 2 * fragments * N)(rows, columns),
+  };
+}
+
+/** What NVIDIA's and most other matrix units have. */
+export const defaultFragment: MatrixFragment = { M: 16, N: 16, K: 16 };
+
 export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescription>> = {
-  naive: { file: 'naive', constants: {}, blockRows: 1, workgroups: (rows, columns) => perElement(rows * columns) },
+  naive: {
+    files: ['matmul/naive.wgsl'],
+    sliceable: false,
+    constants: {},
+    blockRows: 1,
+    workgroups: (rows, columns) => perElement(rows * columns),
+  },
   direct: {
-    file: 'direct',
+    files: ['matmul/direct.wgsl'],
+    sliceable: false,
     constants: {},
     blockRows: 4,
     workgroups: (rows, columns) => perElement(Math.ceil(rows / 4) * Math.ceil(columns / 4)),
   },
-  'few-rows': { file: 'few-rows', constants: {}, blockRows: 4, workgroups: blocks(4, 4) },
+  'few-rows': {
+    files: ['matmul/few-rows.wgsl'],
+    sliceable: true,
+    constants: {},
+    blockRows: 4,
+    workgroups: blocks(4, 4),
+  },
   'tile-1x4': tile(1, 4),
   'tile-4x4': tile(4, 4),
   'tile-8x8': tile(8, 8),
+  'matrix-2x2': matrix(2, 'units'),
+  'matrix-4x4': matrix(4, 'units'),
+  'emulated-2x2': matrix(2, 'emulated'),
 };
 
-/** Workgroups below which a GPU with a hundred multiprocessors idles, so that smaller tiles win. */
-const enoughWorkgroups = 256;
+/** Those that every adapter can run, for tests and benchmarks. */
+export const matmulVariants = (Object.keys(matmulDescriptions) as MatmulVariant[]).filter(
+  (variant) => !variant.startsWith('matrix'),
+);
 
-/**
- * The variant for a product of this shape on this adapter. Software adapters have no use for workgroup memory: there the direct
- * variant always wins.
- */
-export function chooseMatmul(gpu: Gpu, rows: number, columns: number): MatmulVariant {
-  if (gpu.kernelStyle === 'software') return 'direct';
-  if (rows <= 4) return 'few-rows';
-  if (rows <= 16) return 'tile-1x4';
-  const [x, y] = matmulDescriptions['tile-8x8'].workgroups(rows, columns);
-  return x * y >= enoughWorkgroups ? 'tile-8x8' : 'tile-4x4';
+/** Quads of the inner dimension that one slice takes: whole steps of the tiled variants. */
+export function sliceQuads(innerQuads: number, slices: number): number {
+  return Math.ceil(innerQuads / slices / 4) * 4;
+}
+
+/** Bytes of workgroup memory of a variant for matrix units; see kernels/matmul/matrix.wgsl. */
+export function matrixWorkgroupBytes(fragments: number, { M, N }: MatrixFragment): number {
+  const stride = 24;
+  return 2 * 2 * stride * 2 * fragments * (M + N) + 4 * 4 * M * N;
 }

@@ -52,6 +52,12 @@ export class Workspace {
     return { buffer, rows, columns };
   }
 
+  /** Takes memory for so many elements, whatever their shape. */
+  takeElements(count: number): Activation {
+    const rows = Math.max(1, this.#capacity);
+    return this.take(rows, Math.ceil(count / rows));
+  }
+
   /** Gives matrices back; kernels already recorded still see their content. */
   give(...activations: Activation[]): void {
     for (const { buffer } of activations) this.#free.push(buffer);

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type OpenedDevice, openDevice } from '../../src/gpu/device.ts';
-import { assembleSource, compileKernel, kernelKey, reflect } from '../../src/gpu/kernel.ts';
+import { assembleSource, compilationError, compileKernel, kernelKey, reflect } from '../../src/gpu/kernel.ts';
 import { definitions } from '../support/definitions.ts';
 
 const directory = fileURLToPath(new URL('../../kernels/', import.meta.url));
@@ -76,7 +76,14 @@ describe.each(Object.entries(definitions))('%s', (_, list) => {
       const kernel = compileKernel(device, definition);
       const error = await device.popErrorScope();
       expect(error?.message, kernel.label).toBeUndefined();
-      await kernel.compiled;
+      const failure = await kernel.compiled.catch((reason: Error) => reason.message);
+      if (failure?.includes('workgroup storage')) {
+        // Larger than this device allows: of large tiles of matrix fragments only the text can be checked.
+        expect(definition.constants).toHaveProperty('FRAGMENTS');
+        expect(await compilationError(kernel, definition)).toBeUndefined();
+        continue;
+      }
+      expect(failure, kernel.label).toBeUndefined();
       expect(kernel.pipeline).toBeDefined();
     }
   });

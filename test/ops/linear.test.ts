@@ -1,6 +1,6 @@
 import { describe } from 'vitest';
-import { linearCase, linearShapes, matmulCase, randomLinearShape } from '../../src/bench/cases/linear.ts';
-import { matmulVariants } from '../../src/ops/matmul-variants.ts';
+import { deepShapes, linearCase, linearShapes, matmulCase, randomLinearShape } from '../../src/bench/cases/linear.ts';
+import { matmulDescriptions, matmulVariants } from '../../src/ops/matmul-variants.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { Random, testSeed } from '../support/random.ts';
 
@@ -31,7 +31,7 @@ describe.each(matmulVariants)('matmul %s', (variant) => {
   const shapes = linearShapes.filter(({ columns }) => columns < 1000).map((shape) => ({ ...shape, ...flags }));
   testCases(
     gpu,
-    shapes.map((shape) => matmulCase(variant, shape)),
+    shapes.map((shape) => matmulCase({ variant, slices: 1 }, shape)),
   );
 
   // Some of the rows, as a pass with weights of its own for each probe needs them: before, within and after odd blocks.
@@ -46,6 +46,26 @@ describe.each(matmulVariants)('matmul %s', (variant) => {
   const ranged = { rows: 7, probes: 3, columns: 19, inner: 24, rank: 3, ...everything };
   testCases(
     gpu,
-    ranges.map((range) => matmulCase(variant, { ...ranged, range })),
+    ranges.map((range) => matmulCase({ variant, slices: 1 }, { ...ranged, range })),
   );
+});
+
+// The emulation of matrix units compiles slowly; its slices are in test/long.
+const sliceable = matmulVariants.filter(
+  (variant) => matmulDescriptions[variant].sliceable && !variant.startsWith('emulated'),
+);
+
+describe.each(sliceable)('matmul %s in slices', (variant) => {
+  testCases(
+    gpu,
+    [2, 5, 16].flatMap((slices) =>
+      deepShapes.map((shape) => matmulCase({ variant, slices }, { ...shape, ...everything })),
+    ),
+  );
+  testCases(gpu, [
+    matmulCase(
+      { variant, slices: 4 },
+      { rows: 7, probes: 3, columns: 19, inner: 240, rank: 3, range: [10, 9], ...everything },
+    ),
+  ]);
 });

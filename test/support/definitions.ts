@@ -5,11 +5,11 @@
  * @module
  */
 
-import { activations, storages } from '../../src/bench/cases/linear.ts';
+import { activations, otherFragments, storages } from '../../src/bench/cases/linear.ts';
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { activationNumber } from '../../src/ops/activation.ts';
-import { matmulKernel } from '../../src/ops/linear.ts';
-import { matmulVariants } from '../../src/ops/matmul-variants.ts';
+import { matmulKernel, matmulReduceKernel } from '../../src/ops/linear.ts';
+import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
 import { directionNumber } from '../../src/ops/probes.ts';
 import type { Storage } from '../../src/tensor/weight.ts';
 
@@ -44,16 +44,30 @@ function denseKernels(
   });
 }
 
-export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> = {
-  matmul: matmulVariants.flatMap((variant) =>
-    storages.flatMap((storage) =>
-      activations.flatMap((activation) =>
-        both.flatMap((hasBias) =>
-          both.map((accumulate) => matmulKernel(variant, { storage, activation, hasBias, accumulate })),
-        ),
-      ),
+const matmulFlags = activations.flatMap((activation) =>
+  both.flatMap((hasBias) => both.map((accumulate) => ({ activation, hasBias, accumulate }))),
+);
+
+/** A few of all flags, for what does not depend on them. */
+const fewMatmulFlags = [
+  { activation: 'none', hasBias: false, accumulate: false },
+  { activation: 'silu', hasBias: true, accumulate: true },
+] as const;
+
+function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
+  const { sliceable, fragments } = matmulDescriptions[variant];
+  return storages.flatMap((storage) => [
+    ...matmulFlags.map((flags) => matmulKernel({ variant, slices: 1 }, { storage, ...flags })),
+    ...(sliceable ? [matmulKernel({ variant, slices: 2 }, { storage, ...fewMatmulFlags[0] })] : []),
+    ...(fragments === undefined ? [] : otherFragments).flatMap((fragment) =>
+      fewMatmulFlags.map((flags) => matmulKernel({ variant, slices: 1, fragment }, { storage, ...flags })),
     ),
-  ),
+  ]);
+}
+
+export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> = {
+  matmul: (Object.keys(matmulDescriptions) as MatmulVariant[]).flatMap((variant) => matmulKernels(variant)),
+  matmulReduce: matmulFlags.map((flags) => matmulReduceKernel(flags)),
   embed: storages.flatMap((storage) => combinations([`weights/${storage}.wgsl`, 'embed.wgsl'], { ACCUMULATE: both })),
   lora: [
     ...combinations(['lora/down.wgsl']),

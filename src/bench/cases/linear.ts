@@ -6,7 +6,7 @@
 
 import type { MatmulActivation } from '../../ops/activation.ts';
 import { linear, matmul } from '../../ops/linear.ts';
-import type { MatmulVariant } from '../../ops/matmul-variants.ts';
+import type { MatmulPlan, MatrixFragment } from '../../ops/matmul-variants.ts';
 import { paddedRank } from '../../ops/probes.ts';
 import { type Storage, storageBytes } from '../../tensor/weight.ts';
 import type { Activation } from '../../tensor/workspace.ts';
@@ -18,6 +18,13 @@ import { store } from '../storage.ts';
 
 export const storages: readonly Storage[] = ['f32', 'f16', 'bf16'];
 export const activations: readonly MatmulActivation[] = ['none', 'relu', 'gelu', 'gelu-tanh', 'silu'];
+
+/** Matrix units besides those of the default fragment. */
+export const otherFragments: readonly MatrixFragment[] = [
+  { M: 8, N: 8, K: 8 },
+  { M: 8, N: 16, K: 16 },
+  { M: 16, N: 8, K: 8 },
+];
 
 /** What a case multiplies; what is left out is 1, absent or f32. */
 export interface LinearShape {
@@ -88,6 +95,11 @@ function describe(shape: LinearShape): string {
   if (weightScale !== undefined) words.push(`weight scale ${weightScale}`);
   if (shape.range) words.push(`${shape.range[1]} rows from ${shape.range[0]} on`);
   return words.join(', ');
+}
+
+function describePlan({ variant, slices, fragment }: MatmulPlan): string {
+  const shape = fragment ? ` of ${fragment.M}×${fragment.N}×${fragment.K}` : '';
+  return `${variant}${shape}${slices > 1 ? ` in ${slices} slices` : ''}`;
 }
 
 function cost(shape: LinearShape): Pick<KernelCase, 'flops' | 'bytes' | 'tolerance'> {
@@ -168,12 +180,12 @@ export function linearCase(shape: LinearShape, name = describe(shape)): KernelCa
  * A case of one matmul variant alone: a launch over some rows of a weight, into some columns of a wider y, so that every offset
  * counts.
  */
-export function matmulCase(variant: MatmulVariant, shape: LinearShape): KernelCase {
+export function matmulCase(plan: MatmulPlan, shape: LinearShape): KernelCase {
   const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0, activation = 'none' } = shape;
   const [rangeStart, rangeRows] = shape.range ?? [0, rows * probes];
   return {
     operation: 'matmul',
-    name: `${variant}: ${describe(shape)}`,
+    name: `${describePlan(plan)}: ${describe(shape)}`,
     ...cost(shape),
     prepare(bed) {
       const { random } = bed;
@@ -202,6 +214,7 @@ export function matmulCase(variant: MatmulVariant, shape: LinearShape): KernelCa
         bias: bed.upload(bias),
         y: bed.upload(before),
       };
+      bed.reserve(all);
       const context = bed.context({ count: probes });
       return {
         // What lies beside the written columns must stay as it was, and is compared too.
@@ -226,7 +239,7 @@ export function matmulCase(variant: MatmulVariant, shape: LinearShape): KernelCa
               rowsPerProbe: rows,
               weightScale,
             },
-            variant,
+            plan,
           );
           return [
             {
@@ -275,6 +288,13 @@ export const linearShapes: readonly LinearShape[] = [
   // The last chunk of a tied output head over a large vocabulary.
   { rows: 2, columns: 32_003, inner: 16, rank: 8, storage: 'bf16', parts: 2, probes: 2 },
   { rows: 1, columns: 16, inner: 8192, rank: 24, storage: 'f16' },
+];
+
+/** Deep enough to be cut into slices, to lengths that are no multiple of one; some give fewer slices than were asked for. */
+export const deepShapes: readonly LinearShape[] = [
+  { rows: 3, columns: 19, inner: 1028, rank: 3, probes: 2 },
+  { rows: 1, columns: 7, inner: 100 },
+  { rows: 33, columns: 65, inner: 256, rank: 24, probes: 2, weightScale: 0.9 },
 ];
 
 /** More shapes around the edges of tiles of 64 and 128, all over one kernel. */

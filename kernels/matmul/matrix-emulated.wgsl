@@ -1,0 +1,61 @@
+// Fragments of matmul/matrix.wgsl without matrix units, so that its arithmetic of offsets can be tested on every adapter: an operand is a place in
+// workgroup memory, a result is spread over the 32 lanes of what stands for a subgroup, element e of the fragment on lane e mod 32.
+
+alias Half = f32;
+alias Left = u32;
+alias Right = u32;
+alias Result = array<f32, FRAGMENT_SIZE / 32u>;
+
+var<private> fragment_lane: u32;
+
+// A bound that compilers do not know: it keeps them from unrolling loops, which takes a software adapter minutes here.
+fn unknown(bound: u32) -> u32 {
+  return min(bound, 1024u * parameters.rows);
+}
+
+fn fragments() -> u32 {
+  return unknown(FRAGMENTS);
+}
+
+fn fragment_depth() -> u32 {
+  return unknown(FRAGMENT_K);
+}
+
+// f32 numbers that f16 can hold.
+fn to_half(value: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(unpack2x16float(pack2x16float(value.xy)), unpack2x16float(pack2x16float(value.zw)));
+}
+
+fn load_left(offset: u32) -> Left {
+  return offset;
+}
+
+fn load_right(offset: u32) -> Right {
+  return offset;
+}
+
+fn multiply(left: Left, right: Right, sum: Result) -> Result {
+  var result = sum;
+  let elements = unknown(FRAGMENT_SIZE / 32u);
+  for (var e = 0u; e < elements; e++) {
+    let element = fragment_lane + 32u * e;
+    let row = left + (element / FRAGMENT_N) * STRIDE;
+    let column = right + (element % FRAGMENT_N) * STRIDE;
+    for (var k = 0u; k < fragment_depth(); k++) {
+      result[e] += x_tile[row + k] * weight_tile[column + k];
+    }
+  }
+  return result;
+}
+
+fn store(offset: u32, sum: Result) {
+  for (var e = 0u; e < unknown(FRAGMENT_SIZE / 32u); e++) {
+    results[offset + fragment_lane + 32u * e] = sum[e];
+  }
+}
+
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  fragment_lane = lane % 32u;
+  multiply_tile(group, group.y * groups.x + group.x, lane, lane / 32u);
+}

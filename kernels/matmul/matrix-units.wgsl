@@ -1,0 +1,49 @@
+// Fragments of matmul/matrix.wgsl on matrix units: Dawn's subgroup matrices, f16 operands and f32 sums. For adapters whose subgroups always have
+// 32 invocations, so that a workgroup of 128 is four of them. The template arguments are (element, columns, rows).
+
+enable f16;
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+
+alias Half = f16;
+alias Left = subgroup_matrix_left<f16, FRAGMENT_K, FRAGMENT_M>;
+alias Right = subgroup_matrix_right<f16, FRAGMENT_N, FRAGMENT_K>;
+alias Result = subgroup_matrix_result<f32, FRAGMENT_N, FRAGMENT_M>;
+
+fn fragments() -> u32 {
+  return FRAGMENTS;
+}
+
+fn fragment_depth() -> u32 {
+  return FRAGMENT_K;
+}
+
+fn to_half(value: vec4<f32>) -> vec4<f16> {
+  return vec4<f16>(value);
+}
+
+fn load_left(offset: u32) -> Left {
+  return subgroupMatrixLoad<Left, row_major>(&x_tile, offset, STRIDE);
+}
+
+fn load_right(offset: u32) -> Right {
+  return subgroupMatrixLoad<Right, col_major>(&weight_tile, offset, STRIDE);
+}
+
+fn multiply(left: Left, right: Right, sum: Result) -> Result {
+  return subgroupMatrixMultiplyAccumulate(left, right, sum);
+}
+
+fn store(offset: u32, sum: Result) {
+  subgroupMatrixStore<row_major>(&results, offset, sum, FRAGMENT_N);
+}
+
+@compute @workgroup_size(128)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_id) subgroup: u32,
+) {
+  multiply_tile(group, group.y * groups.x + group.x, lane, subgroup);
+}

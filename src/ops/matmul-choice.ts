@@ -1,0 +1,83 @@
+/**
+ * Which variant of the matmul kernel a product of some shape gets on this adapter.
+ *
+ * @module
+ */
+
+import type { Gpu } from '../gpu/gpu.ts';
+import {
+  type MatmulPlan,
+  type MatmulVariant,
+  type MatrixFragment,
+  matmulDescriptions,
+  matrixWorkgroupBytes,
+} from './matmul-variants.ts';
+
+/** Workgroups below which a GPU with a hundred multiprocessors idles, so that smaller tiles or slices win. */
+const enoughWorkgroups = 256;
+
+/** Fewest quads of the inner dimension that are worth a slice of their own. */
+const leastSliceQuads = 64;
+
+const mostSlices = 16;
+
+/** The shape of a product. */
+export interface MatmulShape {
+  rows: number;
+  columns: number;
+  innerQuads: number;
+}
+
+/**
+ * The fragment that this adapter's matrix units multiply in f16 with f32 sums, if they can be used: the kernel wants subgroups of 32.
+ * @param fragments per row and column of a subgroup, see {@link matrixWorkgroupBytes}
+ */
+export function matrixFragment(gpu: Gpu, fragments: number): MatrixFragment | undefined {
+  const { adapter, features, device } = gpu;
+  const needed = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
+  if (adapter.subgroupSize !== 32 || !needed.every((feature) => features.has(feature))) return undefined;
+  const fitting = adapter.subgroupMatrixConfigs.filter(
+    ({ componentType, resultComponentType, M, N, K }) =>
+      componentType === 'f16' &&
+      resultComponentType === 'f32' &&
+      16 % K === 0 &&
+      matrixWorkgroupBytes(fragments, { M, N, K }) <= device.limits.maxComputeWorkgroupStorageSize,
+  );
+  // The squarest and largest: fewest loads for each multiplication.
+  const [best] = fitting.sort((a, b) => (b.M * b.N) / (b.M + b.N) - (a.M * a.N) / (a.M + a.N));
+  return best && { M: best.M, N: best.N, K: best.K };
+}
+
+/** The plan for a product of this shape on this adapter. Software adapters have no use for workgroup memory: there the direct variant always wins. */
+export function chooseMatmul(gpu: Gpu, shape: MatmulShape): MatmulPlan {
+  if (gpu.kernelStyle === 'software') return { variant: 'direct', slices: 1 };
+  const { rows, columns } = shape;
+  const count = (variant: MatmulVariant, fragment?: MatrixFragment): number => {
+    const [x, y] = matmulDescriptions[variant].workgroups(rows, columns, fragment);
+    return x * y;
+  };
+  const sliced = (variant: MatmulVariant, fragment?: MatrixFragment): MatmulPlan => ({
+    variant,
+    slices: chooseSlices(count(variant, fragment), shape.innerQuads),
+    ...(fragment ? { fragment } : {}),
+  });
+  if (rows <= 4) return sliced('few-rows');
+  if (rows <= 16) return sliced('tile-1x4');
+  const [large, small] = [matrixFragment(gpu, 4), matrixFragment(gpu, 2)];
+  if (large && count('matrix-4x4', large) >= enoughWorkgroups) return sliced('matrix-4x4', large);
+  if (small) return sliced('matrix-2x2', small);
+  return sliced(count('tile-8x8') >= enoughWorkgroups ? 'tile-8x8' : 'tile-4x4');
+}
+
+/** As many slices, a power of two, as it takes to give every multiprocessor something to do. */
+export function chooseSlices(workgroups: number, innerQuads: number): number {
+  let slices = 1;
+  while (
+    slices < mostSlices &&
+    2 * workgroups * slices <= enoughWorkgroups &&
+    innerQuads >= 2 * slices * leastSliceQuads
+  ) {
+    slices *= 2;
+  }
+  return slices;
+}
