@@ -8,10 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Gpu } from '../src/gpu/gpu.ts';
 import { Model } from '../src/model/model.ts';
-import { resolveConfiguration } from '../src/train/configuration.ts';
+import { type OptimizerName, resolveConfiguration, type TrainConfiguration } from '../src/train/configuration.ts';
 import { createOptimizer } from '../src/zo/optimizer.ts';
 
 export const usage = `node bench/main.ts replay [options]
+  --optimizer NAME     default subzero
+  --mezo-update NAME   of mezo: sgd, momentum or adam (default sgd)
   --steps N            default 2000
   --refresh F          default 100
   --rank R             default 8`;
@@ -20,6 +22,8 @@ export async function benchReplay(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
     options: {
+      optimizer: { type: 'string', default: 'subzero' },
+      'mezo-update': { type: 'string', default: 'sgd' },
       steps: { type: 'string', default: '2000' },
       refresh: { type: 'string', default: '100' },
       rank: { type: 'string', default: '8' },
@@ -29,6 +33,9 @@ export async function benchReplay(args: readonly string[]): Promise<number> {
   const gpu = await Gpu.open();
   const model = await Model.load(gpu, fileURLToPath(new URL('../examples/reviews-3m', import.meta.url)));
   const configuration = resolveConfiguration({
+    optimizer: values.optimizer as OptimizerName,
+    mezoUpdate: values['mezo-update'] as TrainConfiguration['mezoUpdate'],
+    queries: 1,
     rank: Number(values.rank),
     refresh: Number(values.refresh),
     steps: count,
@@ -38,14 +45,16 @@ export async function benchReplay(args: readonly string[]): Promise<number> {
     step,
     learningRate: Math.fround(5e-5),
     projectedGradients: [Math.fround(Math.sin(step))],
+    ...(values.optimizer === 'hizoo' ? { curvatures: [1] } : {}),
   }));
-  // The first renewal compiles the kernels.
+  // The first step compiles the kernels.
   await optimizer.replay(steps.slice(0, 1));
   const started = performance.now();
   await optimizer.replay(steps.slice(1));
   const seconds = (performance.now() - started) / 1000;
+  const refreshes = values.optimizer.startsWith('subzero') ? ` with a renewal every ${values.refresh}` : '';
   console.log(
-    `${gpu.adapter.description}\n${count - 1} steps with a renewal every ${values.refresh}: ${seconds.toFixed(2)} s, ` +
+    `${gpu.adapter.description}\n${values.optimizer}, ${count - 1} steps${refreshes}: ${seconds.toFixed(2)} s, ` +
       `${((count - 1) / seconds).toFixed(0)} steps/s`,
   );
   gpu.close();

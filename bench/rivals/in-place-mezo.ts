@@ -12,12 +12,13 @@ import type { Gpu } from '../../src/gpu/gpu.ts';
 import type { KernelDefinition } from '../../src/gpu/kernel.ts';
 import type { Model } from '../../src/model/model.ts';
 import { perElement } from '../../src/ops/context.ts';
-import { directionNumber, type Probes } from '../../src/ops/probes.ts';
+import { denseUpdateKernel } from '../../src/ops/dense.ts';
+import type { Probes } from '../../src/ops/probes.ts';
 import type { Weight } from '../../src/tensor/weight.ts';
 import { keyOfSeed, tensorId } from '../../src/zo/philox.ts';
 import { TrainedState } from '../../src/zo/trained-state.ts';
 
-/** What of the noise a pass takes away from the weights: an element of the coefficients. */
+/** What a pass takes away: pairs of the coefficients, how much of the noise and the decay, which is 0. */
 const passes = { toPlus: 0, toMinus: 1, back: 2, update: 3 } as const;
 
 export class InPlaceMezo {
@@ -40,7 +41,7 @@ export class InPlaceMezo {
       seed: this.#seed,
       direction: 'plain',
     });
-    this.#coefficients = this.#gpu.allocate(16, 'state', 'coefficients in place');
+    this.#coefficients = this.#gpu.allocate(32, 'state', 'coefficients in place');
   }
 
   /**
@@ -50,7 +51,7 @@ export class InPlaceMezo {
    */
   async step(step: number, learningRate: number, lossOf: (probes: Probes) => Promise<number>): Promise<number> {
     const epsilon = this.#epsilon;
-    this.#coefficients.write(new Float32Array([-epsilon, 2 * epsilon, -epsilon]));
+    this.#coefficients.write(new Float32Array([-epsilon, 0, 2 * epsilon, 0, -epsilon, 0, 0, 0]));
     const probes: Probes = {
       count: 1,
       state: this.#state.buffer,
@@ -64,14 +65,14 @@ export class InPlaceMezo {
     this.#pass(step, passes.toMinus);
     const minus = await lossOf(probes);
     const rho = (plus - minus) / (2 * epsilon);
-    this.#coefficients.write(new Float32Array([learningRate * rho]), passes.update * 4);
+    this.#coefficients.write(new Float32Array([learningRate * rho]), passes.update * 8);
     this.#pass(step, passes.back);
     this.#pass(step, passes.update);
     this.#gpu.recorder.submit();
     return rho;
   }
 
-  #pass(step: number, coefficient: number): void {
+  #pass(step: number, pass: number): void {
     for (const weight of this.#model.weights.values()) {
       for (const { buffer, rowStart, rowCount } of weight.parts) {
         this.#gpu.recorder.dispatch(
@@ -87,16 +88,18 @@ export class InPlaceMezo {
             seed_high: this.#seed[1],
             tensor: tensorId(weight.name),
             step,
+            steps: 1,
             queries: 1,
-            coefficient_offset: coefficient,
-            decay_rate: 0,
+            coefficient_offset: 2 * pass,
+            coefficient_stride: 2,
             threshold: 0,
+            smoothing: 0,
           },
-          perElement((rowCount * weight.columns) / 4),
+          perElement((rowCount * weight.columns) / 8),
         );
       }
     }
-    this.#state.update(step, { coefficients: this.#coefficients, offset: coefficient, queries: 1, decay: 1 });
+    this.#state.update(step, { coefficients: this.#coefficients, offset: 2 * pass, queries: 1, decay: 1 });
   }
 
   destroy(): void {
@@ -107,9 +110,9 @@ export class InPlaceMezo {
 
 /** f16 is rounded to the nearest: our stochastic rounding would draw as many numbers again. */
 function kernelOf({ storage }: Weight): KernelDefinition {
-  const weights = storage === 'f16' ? '../bench/rivals/f16-nearest.wgsl' : `weights/${storage}.wgsl`;
-  return {
-    files: [weights, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-update.wgsl'],
-    constants: { DIRECTION: directionNumber.plain },
-  };
+  return denseUpdateKernel(
+    storage === 'f16' ? '../bench/rivals/f16-nearest.wgsl' : `weights/${storage}.wgsl`,
+    'plain',
+    1,
+  );
 }

@@ -1,9 +1,10 @@
-// The update of a densely perturbed weight by Adam or by momentum, in place: g = Σ_k coefficient_k · z_k; m ← β₁m + (1 − β₁)g;
-// v ← β₂v + (1 − β₂)g²; W ← W − decay_rate · W − learning_rate · heading(m, v), see zo/moments.wgsl.
+// Updates of a densely perturbed weight by Adam or by momentum, in place, of `steps` consecutive steps from `step` on: g = Σ_k c_k · z_k;
+// m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; W ← W − decay · W − learning rate · heading(m, v), see zo/moments.wgsl.
 //
 // weight: stored elements (weights/*.wgsl); the launch takes `quads` of them from weight_start on, which begin at quad element_start of the whole
-// tensor. mean, square: m and v of the same elements, f32, from moment_start on; square is unused unless ADAPTIVE. coefficients[coefficient_offset
-// + k] = ρ_k / K. 16-bit storage is rounded as in zo/dense-update.wgsl.
+// tensor. mean, square: m and v of the same elements, f32, from moment_start on; square is unused unless ADAPTIVE. coefficients: of each step, from
+// coefficient_offset on and `coefficient_stride` apart, c_k = ρ_k / K, then the decay rate, the learning rate and both corrections. 16-bit storage is
+// rounded as in zo/dense-update.wgsl.
 
 struct Parameters {
   quads: u32,
@@ -14,14 +15,12 @@ struct Parameters {
   seed_high: u32,
   tensor: u32,
   step: u32,
+  steps: u32,
   queries: u32,
   coefficient_offset: u32,
-  decay_rate: f32,
-  learning_rate: f32,
+  coefficient_stride: u32,
   beta1: f32,
   beta2: f32,
-  correction1: f32,
-  correction2: f32,
 }
 
 @group(0) @binding(0) var<storage, read_write> weight: array<WeightWord>;
@@ -36,27 +35,36 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if (index >= parameters.quads) {
     return;
   }
-  let element = parameters.element_start + index;
-  let key = vec2<u32>(parameters.seed_low, parameters.seed_high);
-  var gradient = vec4<f32>(0.0);
-  for (var query = 0u; query < parameters.queries; query++) {
-    let counter = vec4<u32>(element, parameters.tensor, parameters.step, (PURPOSE_NOISE << 24u) | query);
-    gradient = fma(vec4<f32>(coefficients[parameters.coefficient_offset + query]), gaussian_quad(counter, key), gradient);
-  }
-  let moment = parameters.moment_start + index;
-  var before = Moments(mean[moment], vec4<f32>(0.0));
-  if (ADAPTIVE) {
-    before.square = square[moment];
-  }
-  let after = advance(before, gradient, parameters.beta1, parameters.beta2);
-  mean[moment] = after.mean;
-  if (ADAPTIVE) {
-    square[moment] = after.square;
-  }
   let place = parameters.weight_start + index;
-  let value = widen(weight[place]);
-  let decayed = fma(vec4<f32>(-parameters.decay_rate), value, value);
-  let moved = fma(vec4<f32>(-parameters.learning_rate), heading(after, parameters.correction1, parameters.correction2), decayed);
-  let rounding = vec4<u32>(element, parameters.tensor, parameters.step, PURPOSE_ROUNDING << 24u);
-  weight[place] = narrow(moved, philox(rounding, key));
+  let element = parameters.element_start + index;
+  let moment = parameters.moment_start + index;
+  let key = vec2<u32>(parameters.seed_low, parameters.seed_high);
+  var word = weight[place];
+  var moments = Moments(mean[moment], vec4<f32>(0.0));
+  if (ADAPTIVE) {
+    moments.square = square[moment];
+  }
+  // Known when this is compiled, one query costs no inner loop, which makes a software adapter twice as quick.
+  let queries = select(parameters.queries, 1u, ONE_QUERY);
+  for (var index_of_step = 0u; index_of_step < parameters.steps; index_of_step++) {
+    let step = parameters.step + index_of_step;
+    let first = parameters.coefficient_offset + index_of_step * parameters.coefficient_stride;
+    let rates = first + queries;
+    var gradient = vec4<f32>(0.0);
+    for (var query = 0u; query < queries; query++) {
+      let counter = vec4<u32>(element, parameters.tensor, step, (PURPOSE_NOISE << 24u) | query);
+      gradient = fma(vec4<f32>(coefficients[first + query]), gaussian_quad(counter, key), gradient);
+    }
+    moments = advance(moments, gradient, parameters.beta1, parameters.beta2);
+    let before = widen(word);
+    let decayed = fma(vec4<f32>(-coefficients[rates]), before, before);
+    let along = heading(moments, coefficients[rates + 2u], coefficients[rates + 3u]);
+    let value = fma(vec4<f32>(-coefficients[rates + 1u]), along, decayed);
+    word = narrow(value, philox(vec4<u32>(element, parameters.tensor, step, PURPOSE_ROUNDING << 24u), key));
+  }
+  weight[place] = word;
+  mean[moment] = moments.mean;
+  if (ADAPTIVE) {
+    square[moment] = moments.square;
+  }
 }

@@ -1,8 +1,10 @@
-// The update of a densely perturbed weight, in place: W ← W − decay_rate · W − Σ_k coefficient_k · d_k, d being the direction
-// (zo/direction.wgsl) at the W before the update. Weights that a mask leaves out do not decay either.
+// Updates of a densely perturbed weight, in place, of `steps` consecutive steps from `step` on: W ← W − decay · W − Σ_k c_k · d_k, d being the
+// direction (zo/direction.wgsl) at the W before the step. Weights that a mask leaves out do not decay either. Of a curved direction, ln H follows.
 //
-// Rows and log_curvature as in zo/dense-weight.wgsl, coefficients as in zo/update.wgsl. f32 arithmetic; 16-bit storage is rounded stochastically,
-// its random bits from (seed, tensor, step, element), so that a replay gives the same bits.
+// Rows and log_curvature as in zo/dense-weight.wgsl. coefficients: of each step, from coefficient_offset on and `coefficient_stride` apart, c_k =
+// learning rate · ρ_k / K; of a curved direction then the curvature terms / K (zo/after-curvature.wgsl); last the decay rate. f32 arithmetic; 16-bit
+// storage is rounded stochastically after each step, its random bits from (seed, tensor, step, element). So many steps in one launch, which a replay
+// takes, give the bits of one launch a step.
 
 struct Parameters {
   width_quads: u32,
@@ -14,38 +16,108 @@ struct Parameters {
   seed_high: u32,
   tensor: u32,
   step: u32,
+  steps: u32,
   queries: u32,
   coefficient_offset: u32,
-  decay_rate: f32,
+  coefficient_stride: u32,
   threshold: f32,
+  smoothing: f32,
 }
 
 @group(0) @binding(0) var<storage, read_write> weight: array<WeightWord>;
-@group(0) @binding(1) var<storage, read> log_curvature: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> log_curvature: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> coefficients: array<f32>;
 @group(0) @binding(3) var<uniform> parameters: Parameters;
 
+// Four elements on their way through the steps.
+struct Quad {
+  word: WeightWord,
+  curvature: vec4<f32>,
+  // Of the step under way: the weight before it, the weight with what has been added, mean_k(c_k z_k²).
+  before: vec4<f32>,
+  value: vec4<f32>,
+  seen: vec4<f32>,
+}
+
+fn load(index: u32) -> Quad {
+  var quad: Quad;
+  quad.word = weight[parameters.weight_row * parameters.width_quads + index];
+  if (DIRECTION == DIRECTION_CURVED) {
+    quad.curvature = log_curvature[parameters.curvature_row * parameters.width_quads + index];
+  }
+  return quad;
+}
+
+fn begin(quad: ptr<function, Quad>, decay: f32) {
+  quad.before = widen(quad.word);
+  var decaying = quad.before;
+  if (DIRECTION == DIRECTION_MASKED) {
+    decaying = direction(quad.before, quad.before, parameters.threshold, quad.curvature);
+  }
+  quad.value = fma(vec4<f32>(-decay), decaying, quad.before);
+  quad.seen = vec4<f32>(0.0);
+}
+
+fn add(quad: ptr<function, Quad>, z: vec4<f32>, coefficient: f32, curvature: f32) {
+  let along = direction(z, quad.before, parameters.threshold, quad.curvature);
+  quad.value = fma(vec4<f32>(-coefficient), along, quad.value);
+  if (DIRECTION == DIRECTION_CURVED) {
+    quad.seen = fma(vec4<f32>(curvature), z * z, quad.seen);
+  }
+}
+
+fn end(quad: ptr<function, Quad>, rounding: vec4<u32>) {
+  quad.word = narrow(quad.value, rounding);
+  if (DIRECTION == DIRECTION_CURVED) {
+    quad.curvature = after_curvature(quad.curvature, quad.seen, parameters.smoothing);
+  }
+}
+
+fn store(index: u32, quad: Quad) {
+  weight[parameters.weight_row * parameters.width_quads + index] = quad.word;
+  if (DIRECTION == DIRECTION_CURVED) {
+    log_curvature[parameters.curvature_row * parameters.width_quads + index] = quad.curvature;
+  }
+}
+
+// An invocation takes two quads; see gaussian_quads.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let index = (group.y * groups.x + group.x) * 64u + lane;
-  if (index >= parameters.rows * parameters.width_quads) {
+  let first_index = (group.y * groups.x + group.x) * 128u + lane;
+  let second_index = first_index + 64u;
+  let count = parameters.rows * parameters.width_quads;
+  if (first_index >= count) {
     return;
   }
-  let place = parameters.weight_row * parameters.width_quads + index;
-  let element = parameters.output_row * parameters.width_quads + index;
-  let before = widen(weight[place]);
-  let curvature = log_curvature[parameters.curvature_row * parameters.width_quads + index];
+  let first_element = parameters.output_row * parameters.width_quads + first_index;
+  let second_element = first_element + 64u;
   let key = vec2<u32>(parameters.seed_low, parameters.seed_high);
-  var decaying = before;
-  if (DIRECTION == DIRECTION_MASKED) {
-    decaying = direction(before, before, parameters.threshold, curvature);
+  // Known when this is compiled, one query costs no inner loop, which makes a software adapter twice as quick.
+  let queries = select(parameters.queries, 1u, ONE_QUERY);
+  var first = load(first_index);
+  var second = load(second_index);
+  for (var index = 0u; index < parameters.steps; index++) {
+    let step = parameters.step + index;
+    let start = parameters.coefficient_offset + index * parameters.coefficient_stride;
+    let decay = coefficients[start + parameters.coefficient_stride - 1u];
+    begin(&first, decay);
+    begin(&second, decay);
+    for (var query = 0u; query < queries; query++) {
+      let counter = vec4<u32>(first_element, parameters.tensor, step, (PURPOSE_NOISE << 24u) | query);
+      let z = gaussian_quads(counter, second_element, key);
+      let coefficient = coefficients[start + query];
+      var curvature = 0.0;
+      if (DIRECTION == DIRECTION_CURVED) {
+        curvature = coefficients[start + queries + query];
+      }
+      add(&first, z.first, coefficient, curvature);
+      add(&second, z.second, coefficient, curvature);
+    }
+    end(&first, philox(vec4<u32>(first_element, parameters.tensor, step, PURPOSE_ROUNDING << 24u), key));
+    end(&second, philox(vec4<u32>(second_element, parameters.tensor, step, PURPOSE_ROUNDING << 24u), key));
   }
-  var value = fma(vec4<f32>(-parameters.decay_rate), decaying, before);
-  for (var query = 0u; query < parameters.queries; query++) {
-    let counter = vec4<u32>(element, parameters.tensor, parameters.step, (PURPOSE_NOISE << 24u) | query);
-    let along = direction(gaussian_quad(counter, key), before, parameters.threshold, curvature);
-    value = fma(vec4<f32>(-coefficients[parameters.coefficient_offset + query]), along, value);
+  store(first_index, first);
+  if (second_index < count) {
+    store(second_index, second);
   }
-  let rounding = vec4<u32>(element, parameters.tensor, parameters.step, PURPOSE_ROUNDING << 24u);
-  weight[place] = narrow(value, philox(rounding, key));
 }

@@ -28,27 +28,32 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(3) var<uniform> parameters: Parameters;
 
+fn write(index: u32, count: u32, z: vec4<f32>) {
+  let value = widen(weight[parameters.weight_row * parameters.width_quads + index]);
+  let curvature = log_curvature[parameters.curvature_row * parameters.width_quads + index];
+  let along = direction(z, value, parameters.threshold, curvature);
+  out[index] = fma(vec4<f32>(parameters.scale), along, value);
+  if (parameters.copies > 1u) {
+    out[count + index] = fma(vec4<f32>(parameters.scale_second), along, value);
+  }
+}
+
+// An invocation takes two quads; see gaussian_quads.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let index = (group.y * groups.x + group.x) * 64u + lane;
+  let index = (group.y * groups.x + group.x) * 128u + lane;
   let count = parameters.rows * parameters.width_quads;
   if (index >= count) {
     return;
   }
-  let value = widen(weight[parameters.weight_row * parameters.width_quads + index]);
-  var along = vec4<f32>(0.0);
+  var z = TwoQuads();
   if (parameters.scale != 0.0) {
-    let counter = vec4<u32>(
-      parameters.output_row * parameters.width_quads + index,
-      parameters.tensor,
-      parameters.step,
-      (PURPOSE_NOISE << 24u) | parameters.query,
-    );
-    let z = gaussian_quad(counter, vec2<u32>(parameters.seed_low, parameters.seed_high));
-    along = direction(z, value, parameters.threshold, log_curvature[parameters.curvature_row * parameters.width_quads + index]);
+    let element = parameters.output_row * parameters.width_quads + index;
+    let counter = vec4<u32>(element, parameters.tensor, parameters.step, (PURPOSE_NOISE << 24u) | parameters.query);
+    z = gaussian_quads(counter, element + 64u, vec2<u32>(parameters.seed_low, parameters.seed_high));
   }
-  out[index] = fma(vec4<f32>(parameters.scale), along, value);
-  if (parameters.copies > 1u) {
-    out[count + index] = fma(vec4<f32>(parameters.scale_second), along, value);
+  write(index, count, z.first);
+  if (index + 64u < count) {
+    write(index + 64u, count, z.second);
   }
 }

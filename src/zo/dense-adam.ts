@@ -13,7 +13,11 @@ import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts'
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { Adam, decays } from './adam.ts';
 import { tensorId } from './philox.ts';
+import type { ConsecutiveSteps } from './replay.ts';
 import type { TrainedState } from './trained-state.ts';
+
+/** Numbers of a step after its ρ_k / K: decay rate, learning rate and both corrections. */
+export const momentRates = 4;
 
 interface Moments {
   weight: Weight;
@@ -57,47 +61,55 @@ export class DenseAdam {
     return parts.reduce((sum, { buffer }) => sum + buffer.size, this.#vectors.bytes);
   }
 
-  /**
-   * Records one step.
-   * @param of coefficients: ρ_k / K, from element `offset` on
-   */
-  recordUpdate(of: { step: number; learningRate: number; coefficients: GpuBuffer; offset: number }): void {
-    const { queries, weightDecay } = this.#configuration;
-    const common = {
-      seed_low: this.#seed[0],
-      seed_high: this.#seed[1],
-      step: of.step,
-      queries,
-      coefficient_offset: of.offset,
-      decay_rate: of.learningRate * weightDecay,
-      learning_rate: of.learningRate,
-      ...decays(this.#configuration, of.step + 1),
-    };
+  /** The learning rate of a step and the corrections of its means, which follow the decay rate in the coefficients. */
+  ratesOf(step: number, learningRate: number): number[] {
+    const { correction1, correction2 } = decays(this.#configuration, step + 1);
+    return [learningRate, correction1, correction2];
+  }
+
+  /** Records some steps of the weights. */
+  recordWeights({ step, steps, coefficients, offset, stride }: ConsecutiveSteps): void {
+    const { queries } = this.#configuration;
+    const { beta1, beta2 } = decays(this.#configuration, step + 1);
     for (const { weight, mean, square } of this.#weights) {
       const kernel = this.#gpu.kernel({
         files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'],
-        constants: { ADAPTIVE: this.#adaptive },
+        constants: { ADAPTIVE: this.#adaptive, ONE_QUERY: queries === 1 },
       });
       const widthQuads = weight.columns / 4;
       for (const slice of rowSlices(weight, mean)) {
         const quads = slice.count * widthQuads;
+        const workgroups = perElement(quads);
         const squareBuffer = square ? partOf(square, slice.row).buffer : this.#gpu.unused;
         this.#gpu.recorder.dispatch(
           kernel,
-          [slice.weight, slice.beside!, squareBuffer, of.coefficients],
+          [slice.weight, slice.beside!, squareBuffer, coefficients],
           {
-            ...common,
             quads,
             weight_start: slice.weightRow * widthQuads,
             moment_start: slice.besideRow * widthQuads,
             element_start: slice.row * widthQuads,
+            seed_low: this.#seed[0],
+            seed_high: this.#seed[1],
             tensor: tensorId(weight.name),
+            step,
+            steps,
+            queries,
+            coefficient_offset: offset,
+            coefficient_stride: stride,
+            beta1,
+            beta2,
           },
-          perElement(quads),
+          workgroups,
+          workgroups[0] * workgroups[1] * steps * queries,
         );
       }
     }
-    const decay = 1 - of.learningRate * weightDecay;
+  }
+
+  /** Records a step of all but the weights. @param of coefficients: ρ_k / K, from element `offset` on */
+  recordState(of: { step: number; learningRate: number; coefficients: GpuBuffer; offset: number }): void {
+    const decay = 1 - of.learningRate * this.#configuration.weightDecay;
     this.#vectors.recordUpdate({ ...of, stepOfPeriod: of.step, decay });
   }
 

@@ -11,23 +11,17 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
 import { perElement } from '../ops/context.ts';
-import { type RowSlice, rowSlices, scratchCopies } from '../ops/dense.ts';
-import {
-  type AdapterShape,
-  type DenseTensor,
-  type DirectionKind,
-  directionNumber,
-  type Probes,
-} from '../ops/probes.ts';
+import { denseUpdateKernel, type RowSlice, rowSlices, scratchCopies } from '../ops/dense.ts';
+import type { AdapterShape, DenseTensor, DirectionKind, Probes } from '../ops/probes.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
-import { DenseAdam } from './dense-adam.ts';
+import { DenseAdam, momentRates } from './dense-adam.ts';
 import { adapterThreshold, vectorThreshold, weightThresholds } from './magnitude.ts';
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
 import { keyOfSeed, tensorId } from './philox.ts';
 import { measure, probePoints, valuesPerQuery } from './probe-points.ts';
-import { Coefficients, type StepApplier } from './replay.ts';
+import { Coefficients, type ConsecutiveSteps, type StepApplier } from './replay.ts';
 import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
 
 /** Most bytes of perturbed weights that exist at a time. */
@@ -54,6 +48,8 @@ export class Mezo implements ZerothOrderOptimizer {
   readonly #scratch: GpuBuffer;
   /** Momentum or Adam of plain MeZO. */
   readonly #moments: DenseAdam | undefined;
+  /** Coefficients of one step. */
+  readonly #perStep: number;
   readonly #coefficients: Coefficients;
   readonly #applier: StepApplier;
 
@@ -120,11 +116,12 @@ export class Mezo implements ZerothOrderOptimizer {
     const widest = Math.max(4, ...this.#weights.map(({ weight }) => weight.columns * 4 * scratchCopies));
     const most = Math.max(widest, Math.min(scratchBytes, gpu.bindingLimit));
     this.#scratch = gpu.allocate(Math.min(largest, most), 'scratch', 'perturbed weights');
-    this.#coefficients = new Coefficients(gpu, configuration.queries * valuesPerQuery(configuration));
+    const rates = this.#moments ? momentRates : 1;
+    this.#perStep = configuration.queries * valuesPerQuery(configuration) + rates;
+    this.#coefficients = new Coefficients(gpu, this.#perStep);
     this.#applier = {
-      beginStep: () => undefined,
       coefficientsOf: (applied) => this.#coefficientsOf(applied),
-      recordUpdate: (applied, offset) => this.#recordUpdate(applied, offset),
+      record: (steps, offset) => this.#record(steps, offset),
     };
   }
 
@@ -204,62 +201,86 @@ export class Mezo implements ZerothOrderOptimizer {
     await this.#coefficients.replay(this.#applier, steps, onProgress);
   }
 
-  /** η ρ_k / K (ρ_k / K for moments), then HiZOO's curvature terms / K; in f64, rounded to f32 once. */
-  #coefficientsOf({ learningRate, projectedGradients, curvatures = [] }: AppliedStep): number[] {
-    const { queries } = this.#configuration;
+  /** η ρ_k / K (ρ_k / K for moments), HiZOO's curvature terms / K, then the rates of a step; in f64, rounded to f32 once. */
+  #coefficientsOf({ step, learningRate, projectedGradients, curvatures = [] }: AppliedStep): number[] {
+    const { queries, weightDecay } = this.#configuration;
     const factor = this.#moments ? 1 : learningRate;
     return [
       ...projectedGradients.map((rho) => (factor * rho) / queries),
       ...curvatures.map((curvature) => curvature / queries),
+      learningRate * weightDecay,
+      ...(this.#moments?.ratesOf(step, learningRate) ?? []),
     ];
   }
 
-  #recordUpdate({ step, learningRate }: AppliedStep, coefficientOffset: number): void {
-    const { queries, weightDecay } = this.#configuration;
+  /** The weights take consecutive steps in one launch each: a replay reads and writes them once for all of these. */
+  #record(steps: readonly AppliedStep[], coefficientOffset: number): void {
     const coefficients = this.#coefficients.buffer;
-    if (this.#moments) {
-      this.#moments.recordUpdate({ step, learningRate, coefficients, offset: coefficientOffset });
-      return;
+    for (const { first, count } of consecutive(steps)) {
+      const offset = coefficientOffset + first * this.#perStep;
+      const of = { step: steps[first]!.step, steps: count, coefficients, offset, stride: this.#perStep };
+      if (this.#moments) this.#moments.recordWeights(of);
+      else this.#recordWeights(of);
     }
+    for (const [index, { step, learningRate }] of steps.entries()) {
+      this.#recordState(step, learningRate, coefficientOffset + index * this.#perStep);
+    }
+  }
+
+  #recordWeights({ step, steps, coefficients, offset, stride }: ConsecutiveSteps): void {
+    const { queries, hessianSmoothing } = this.#configuration;
     for (const { weight, dense } of this.#weights) {
-      const kernel = this.#gpu.kernel({
-        files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-update.wgsl'],
-        constants: { DIRECTION: directionNumber[this.#direction] },
-      });
+      const kernel = this.#gpu.kernel(denseUpdateKernel(`weights/${weight.storage}.wgsl`, this.#direction, queries));
       for (const slice of rowSlices(weight, dense.logCurvature)) {
+        const workgroups = perElement((slice.count * weight.columns) / 8);
         this.#gpu.recorder.dispatch(
           kernel,
           [slice.weight, slice.beside ?? this.#gpu.unused, coefficients],
           {
             ...this.#place(weight, slice),
             ...this.#noise(dense.tensor, step),
+            steps,
             queries,
-            coefficient_offset: coefficientOffset,
-            decay_rate: learningRate * weightDecay,
+            coefficient_offset: offset,
+            coefficient_stride: stride,
             threshold: dense.threshold,
+            smoothing: hessianSmoothing,
           },
-          perElement((slice.count * weight.columns) / 4),
+          workgroups,
+          workgroups[0] * workgroups[1] * steps * queries,
         );
       }
     }
-    const shape = this.#shape ? { shape: this.#shape } : {};
-    const decay = 1 - learningRate * weightDecay;
-    this.#state.update(step, { coefficients, offset: coefficientOffset, queries, decay, ...shape });
-    if (this.#direction === 'curved') this.#recordCurvature(step, coefficientOffset + queries);
   }
 
-  /** After the update, which uses the H that the probes used. */
+  #recordState(step: number, learningRate: number, offset: number): void {
+    const { queries, weightDecay } = this.#configuration;
+    const coefficients = this.#coefficients.buffer;
+    if (this.#moments) {
+      this.#moments.recordState({ step, learningRate, coefficients, offset });
+      return;
+    }
+    const shape = this.#shape ? { shape: this.#shape } : {};
+    const decay = 1 - learningRate * weightDecay;
+    this.#state.update(step, { coefficients, offset, queries, decay, ...shape });
+    if (this.#direction === 'curved') this.#recordCurvature(step, offset + queries);
+  }
+
+  /** Of all but the weights, after the update, which uses the H that the probes used. */
   #recordCurvature(step: number, coefficientOffset: number): void {
     const { queries, hessianSmoothing } = this.#configuration;
-    const kernel = this.#gpu.kernel({ files: ['random/philox.wgsl', 'zo/curvature.wgsl'] });
-    const record = (buffer: GpuBuffer, tensor: number, quads: number, quadStart: number, firstElement: number): void =>
+    const kernel = this.#gpu.kernel({
+      files: ['random/philox.wgsl', 'zo/after-curvature.wgsl', 'zo/curvature.wgsl'],
+    });
+    for (const { tensor, offset, length } of this.#state.entries) {
+      const quads = Math.ceil(length / 4);
       this.#gpu.recorder.dispatch(
         kernel,
-        [buffer, this.#coefficients.buffer],
+        [this.#shape!, this.#coefficients.buffer],
         {
           quads,
-          quad_start: quadStart,
-          first_element: firstElement,
+          quad_start: offset / 4,
+          first_element: 0,
           ...this.#noise(tensor, step),
           queries,
           coefficient_offset: coefficientOffset,
@@ -267,14 +288,6 @@ export class Mezo implements ZerothOrderOptimizer {
         },
         perElement(quads),
       );
-    for (const { dense } of this.#weights) {
-      const { columns, parts } = dense.logCurvature!;
-      for (const { buffer, rowStart, rowCount } of parts) {
-        record(buffer, dense.tensor, (rowCount * columns) / 4, 0, (rowStart * columns) / 4);
-      }
-    }
-    for (const { tensor, offset, length } of this.#state.entries) {
-      record(this.#shape!, tensor, Math.ceil(length / 4), offset / 4, 0);
     }
   }
 
@@ -332,5 +345,15 @@ export class Mezo implements ZerothOrderOptimizer {
     this.#moments?.destroy();
     this.#scratch.destroy();
     this.#coefficients.destroy();
+  }
+}
+
+/** The runs of steps that follow each other without a gap. */
+function* consecutive(steps: readonly AppliedStep[]): Generator<{ first: number; count: number }> {
+  for (let first = 0; first < steps.length; ) {
+    let end = first + 1;
+    while (end < steps.length && steps[end]!.step === steps[end - 1]!.step + 1) end++;
+    yield { first, count: end - first };
+    first = end;
   }
 }

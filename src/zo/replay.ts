@@ -12,15 +12,28 @@ import type { AppliedStep } from './optimizer.ts';
 const replayChunk = 1024;
 
 /** Steps recorded in one go: the thread does nothing else meanwhile. */
-const stepsAtOnce = 16;
+const stepsAtOnce = 64;
 
 /** What an optimiser does with the coefficients of a step. */
 export interface StepApplier {
-  beginStep(step: number): void;
-  /** The coefficients of a step, as its kernels read them. */
+  /** The coefficients of a step, as its kernels read them; as many for every step. */
   coefficientsOf(applied: AppliedStep): ArrayLike<number>;
-  /** Records the update of a step, whose coefficients start at an element of {@link Coefficients.buffer}. */
-  recordUpdate(applied: AppliedStep, coefficientOffset: number): void;
+  /**
+   * Records the updates of some steps and what must happen before each. The coefficients of the first start at an element of
+   * {@link Coefficients.buffer}, those of the others follow.
+   */
+  record(steps: readonly AppliedStep[], coefficientOffset: number): void;
+}
+
+/** Steps without a gap, for kernels that take them in one launch. */
+export interface ConsecutiveSteps {
+  /** The first. */
+  step: number;
+  steps: number;
+  coefficients: GpuBuffer;
+  /** Where the coefficients of the first start, and those of the next after them. */
+  offset: number;
+  stride: number;
 }
 
 export class Coefficients {
@@ -42,7 +55,7 @@ export class Coefficients {
     recorder.submit();
     this.buffer.write(Float32Array.from(applier.coefficientsOf(applied)));
     recorder.divide();
-    applier.recordUpdate(applied, 0);
+    applier.record([applied], 0);
   }
 
   /** Submits many steps; see `ZerothOrderOptimizer.replay`. */
@@ -59,13 +72,11 @@ export class Coefficients {
         coefficients.set(applier.coefficientsOf(applied), index * this.#perStep);
       }
       this.buffer.write(coefficients);
-      for (const [index, applied] of chunk.entries()) {
+      for (let first = 0; first < chunk.length; first += stepsAtOnce) {
         recorder.divide();
-        applier.beginStep(applied.step);
-        applier.recordUpdate(applied, index * this.#perStep);
-        if (index % stepsAtOnce === stepsAtOnce - 1) await recorder.flush();
+        applier.record(chunk.slice(first, first + stepsAtOnce), first * this.#perStep);
+        await recorder.flush();
       }
-      await recorder.flush();
       await this.#gpu.idle();
       onProgress?.(start + chunk.length);
     }

@@ -108,9 +108,13 @@ export class SubZero implements ZerothOrderOptimizer {
     }
     this.#coefficients = new Coefficients(gpu, configuration.queries);
     this.#applier = {
-      beginStep: (step) => this.beginStep(step),
       coefficientsOf: (applied) => this.#coefficientsOf(applied),
-      recordUpdate: (applied, offset) => this.#recordUpdate(applied, offset),
+      record: (steps, offset) => {
+        for (const [index, applied] of steps.entries()) {
+          this.beginStep(applied.step);
+          this.#recordUpdate(applied, offset + index * configuration.queries);
+        }
+      },
     };
   }
 

@@ -8,9 +8,10 @@
 import { activations, otherFragments, storages } from '../../src/bench/cases/linear.ts';
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { activationNumber } from '../../src/ops/activation.ts';
+import { denseUpdateKernel } from '../../src/ops/dense.ts';
 import { matmulKernel, matmulReduceKernel } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
-import { directionNumber } from '../../src/ops/probes.ts';
+import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
 import type { Storage } from '../../src/tensor/weight.ts';
 
 /** All choices of one value per constant. */
@@ -30,6 +31,7 @@ const both = [false, true];
 /** Quads in a head: head widths of the models that we know, 8 (tests) to 256 (Gemma). */
 const headQuads = [1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 64];
 
+const directionKinds = Object.keys(directionNumber) as DirectionKind[];
 const directions = Object.values(directionNumber);
 
 /** A kernel over stored weights and dense directions. */
@@ -87,16 +89,19 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   perturb: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/perturb.wgsl'], { DIRECTION: directions }),
   update: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/update.wgsl'], { DIRECTION: directions }),
   adam: combinations(['random/philox.wgsl', 'zo/moments.wgsl', 'zo/adam.wgsl'], { ADAPTIVE: both }),
-  curvature: combinations(['random/philox.wgsl', 'zo/curvature.wgsl']),
+  curvature: combinations(['random/philox.wgsl', 'zo/after-curvature.wgsl', 'zo/curvature.wgsl']),
   magnitudes: storages.flatMap((storage) =>
     combinations([`weights/${storage}.wgsl`, 'zo/magnitude-histogram.wgsl'], { LOW_HALF: both }),
   ),
   dense: storages.flatMap((storage) => [
     ...denseKernels(storage, 'dense-weight'),
-    ...denseKernels(storage, 'dense-update'),
+    ...directionKinds.flatMap((kind) =>
+      [1, 2].map((queries) => denseUpdateKernel(`weights/${storage}.wgsl`, kind, queries)),
+    ),
     ...denseKernels(storage, 'dense-embed', { ACCUMULATE: both }),
     ...combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'], {
       ADAPTIVE: both,
+      ONE_QUERY: both,
     }),
   ]),
   gaussianMatrix: combinations(['random/philox.wgsl', 'random/gaussian-matrix.wgsl']),
