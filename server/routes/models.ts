@@ -7,6 +7,7 @@
  */
 
 import { createRoute, z } from '@hono/zod-openapi';
+import type { ModelInfo } from '../../src/engine/types.ts';
 import type { Routes } from '../application.ts';
 import { ApiError } from '../errors.ts';
 import type { ModelEntry } from '../models.ts';
@@ -43,7 +44,9 @@ const deleteRoute = createRoute({
   responses: { ...jsonResponse(modelDeleted, 'It is gone'), ...errorResponse },
 });
 
-function toModel({ id, createdAt, base, info }: ModelEntry): Model {
+/** @param loaded what the engine says now of the models in memory */
+function toModel({ id, createdAt, base, info }: ModelEntry, loaded: readonly ModelInfo[]): Model {
+  const live = loaded.find((model) => model.id === info?.id);
   return {
     id,
     object: 'model',
@@ -54,17 +57,20 @@ function toModel({ id, createdAt, base, info }: ModelEntry): Model {
     context_length: info?.contextLength ?? null,
     parameter_count: info?.parameterCount ?? null,
     architecture: info?.architecture ?? null,
+    weight_bytes: live?.weightBytes ?? null,
+    shares_weights_with: live?.sharesWeightsWith ?? [],
   };
 }
 
-export const modelRoutes: Routes = (application, { models }) => {
-  application.openapi(listRoute, (context) =>
-    context.json({ object: 'list' as const, data: models.list().map(toModel) }, 200),
-  );
+export const modelRoutes: Routes = (application, { engine, models }) => {
+  application.openapi(listRoute, async (context) => {
+    const loaded = await engine.models();
+    return context.json({ object: 'list' as const, data: models.list().map((entry) => toModel(entry, loaded)) }, 200);
+  });
 
   // The pattern with slashes is not one that the OpenAPI description can write, so route and description part here.
   application.openAPIRegistry.registerPath(getRoute);
-  application.get('/v1/models/:model{.+}', (context) => {
+  application.get('/v1/models/:model{.+}', async (context) => {
     const id = context.req.param('model');
     const entry = models.find(id);
     if (!entry) {
@@ -77,7 +83,7 @@ export const modelRoutes: Routes = (application, { models }) => {
         },
       );
     }
-    return context.json(toModel(entry));
+    return context.json(toModel(entry, await engine.models()));
   });
 
   application.openAPIRegistry.registerPath(deleteRoute);

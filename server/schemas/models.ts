@@ -19,6 +19,10 @@ export const model = z
     context_length: z.int().nullable(),
     parameter_count: z.int().nullable(),
     architecture: z.string().nullable(),
+    weight_bytes: z.int().nullable().openapi({ description: 'GPU memory of the weights that it reads' }),
+    shares_weights_with: z
+      .array(z.string())
+      .openapi({ description: 'Loaded models that read the same copy of the weights' }),
   })
   .openapi('Model');
 

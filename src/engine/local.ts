@@ -23,6 +23,7 @@ import { loadTokenized, resumeRun, startRun } from '../train/loop.ts';
 import { restoreRun } from '../train/run.ts';
 import { isRunFolder } from '../train/run-folder.ts';
 import { Scorer } from '../train/score.ts';
+import type { JournalHeader } from '../zo/journal-format.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { StepRun } from './step-run.ts';
 import type {
@@ -55,7 +56,7 @@ const maxTextLength = 4 * 1024 * 1024;
 const evaluationRows = 8192;
 
 interface LoadedModel {
-  information: ModelInfo;
+  information: Omit<ModelInfo, 'sharesWeightsWith'>;
   model: Model;
   /** Present for a run. */
   optimizer?: ZerothOrderOptimizer;
@@ -65,6 +66,8 @@ interface LoadedModel {
   /** Aborted when the model is unloaded, and what has to end before its memory is freed. */
   unloading: AbortController;
   evaluations: Set<Promise<unknown>>;
+  /** Whether the weights are those of the base model's files, and stay so. */
+  asLoaded: boolean;
   /** Present for a run that its caller makes step by step. */
   stepRun?: StepRun;
 }
@@ -113,7 +116,7 @@ export class LocalEngine implements Engine {
         information.path === path &&
         (request.step === undefined || information.step === (await resolveStep(path, request.step)))
       ) {
-        return information;
+        return this.#describe(loaded);
       }
       throw new SubzeroError(
         'conflict',
@@ -142,7 +145,10 @@ export class LocalEngine implements Engine {
       });
     }
     const restored = isRun
-      ? await restoreRun(gpu, path, request.step === undefined ? {} : { step: request.step })
+      ? await restoreRun(gpu, path, {
+          ...(request.step === undefined ? {} : { step: request.step }),
+          shared: (header) => this.#sharedBase(header),
+        })
       : undefined;
     const model = restored?.model ?? (await Model.load(gpu, path, request.storage ? { storage: request.storage } : {}));
     const optimizer = restored?.optimizer;
@@ -151,7 +157,7 @@ export class LocalEngine implements Engine {
       const kind = isRun ? 'run' : 'base';
       return this.#add(
         { id: request.id, path, kind, ...(restored ? { step: restored.step } : {}) },
-        { model, tokenizer, ...(optimizer ? { optimizer } : {}) },
+        { model, tokenizer, ...(optimizer ? { optimizer } : {}), asLoaded: restored?.asLoaded ?? true },
       );
     } catch (error) {
       optimizer?.destroy();
@@ -160,19 +166,32 @@ export class LocalEngine implements Engine {
     }
   }
 
+  /** The base model of a run among the loaded ones whose weights nobody writes, with the run as one more user. */
+  #sharedBase({ basePath, baseFingerprint, configuration }: JournalHeader): Model | undefined {
+    const found = [...this.#models.values()].find(
+      ({ model, asLoaded }) =>
+        asLoaded &&
+        resolve(model.directory) === resolve(basePath) &&
+        model.fingerprint === baseFingerprint &&
+        [...model.weights.values()].every(({ storage }) => storage === configuration.storage),
+    );
+    return found?.model.share();
+  }
+
   #add(
     known: Pick<ModelInfo, 'id' | 'path' | 'kind' | 'step'>,
-    parts: Pick<LoadedModel, 'model' | 'tokenizer' | 'optimizer' | 'stepRun'>,
+    parts: Pick<LoadedModel, 'model' | 'tokenizer' | 'optimizer' | 'stepRun' | 'asLoaded'>,
   ): ModelInfo {
     const { model, tokenizer, optimizer } = parts;
     const probes = (): Probes => optimizer?.current ?? model.plainProbes;
-    const information: ModelInfo = {
+    const information: LoadedModel['information'] = {
       ...known,
       architecture: model.configuration.architecture,
       parameterCount: model.parameterCount,
       vocabularySize: model.configuration.vocabularySize,
       contextLength: model.configuration.contextLength,
       createdAt: Math.floor(Date.now() / 1000),
+      weightBytes: model.weightBytes,
     };
     this.#models.set(known.id, {
       ...parts,
@@ -182,7 +201,13 @@ export class LocalEngine implements Engine {
       unloading: new AbortController(),
       evaluations: new Set(),
     });
-    return information;
+    return this.#describe(this.#models.get(known.id)!);
+  }
+
+  #describe({ information, model }: LoadedModel): ModelInfo {
+    const users = [...this.#models.values()].filter((other) => other.model === model);
+    const others = users.map((other) => other.information.id).filter((id) => id !== information.id);
+    return { ...information, sharesWeightsWith: others };
   }
 
   async unloadModel(id: string): Promise<void> {
@@ -197,7 +222,7 @@ export class LocalEngine implements Engine {
   }
 
   async models(): Promise<ModelInfo[]> {
-    return [...this.#models.values()].map(({ information }) => information);
+    return [...this.#models.values()].map((loaded) => this.#describe(loaded));
   }
 
   async tokenize(model: string, text: string, addSpecialTokens = true): Promise<number[]> {
@@ -296,7 +321,10 @@ export class LocalEngine implements Engine {
       optimizer = await createOptimizer(model, exact);
       await this.#gpu.checkAllocations();
       const stepRun = new StepRun({ model, optimizer, tokenizer, configuration: exact });
-      return this.#add({ id, path: directory, kind: 'run', step: 0 }, { model, optimizer, tokenizer, stepRun });
+      return this.#add(
+        { id, path: directory, kind: 'run', step: 0 },
+        { model, optimizer, tokenizer, stepRun, asLoaded: false },
+      );
     } catch (error) {
       optimizer?.destroy();
       model.destroy();
@@ -339,7 +367,7 @@ export class LocalEngine implements Engine {
 
   #runInfo(id: string): StepRunInfo {
     const { configuration, stepsDone } = this.#findRun(id);
-    return { ...this.#find(id).information, step: stepsDone, configuration };
+    return { ...this.#describe(this.#find(id)), step: stepsDone, configuration };
   }
 
   async evaluate(

@@ -47,6 +47,10 @@ export interface ModelInfo {
   kind: 'base' | 'run';
   /** For a run: the step it stands at; absent for a base model. */
   step?: number;
+  /** Bytes of the weights that it reads, its own or shared. */
+  weightBytes: number;
+  /** Loaded models that read the same copy of the weights. */
+  sharesWeightsWith: string[];
   createdAt: number;
 }
 

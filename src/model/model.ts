@@ -49,6 +49,7 @@ export class Model {
   readonly parameterCount: number;
   readonly #layout: StateLayout;
   readonly #state: GpuBuffer;
+  #users = 1;
 
   private constructor(
     gpu: Gpu,
@@ -226,7 +227,15 @@ export class Model {
     return sum;
   }
 
+  /** One more user of the same memory, who calls {@link destroy} too; none of them may write the weights. */
+  share(): Model {
+    this.#users++;
+    return this;
+  }
+
+  /** Frees the memory when its last user is done with it. */
   destroy(): void {
+    if (--this.#users > 0) return;
     for (const weight of this.weights.values()) destroyWeight(weight);
     this.ropeTable?.buffer.destroy();
     this.#state.destroy();

@@ -11,7 +11,7 @@ import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';
 import { type Journal, type JournalHeader, openJournal } from '../zo/journal.ts';
-import { type AppliedStep, createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import { type AppliedStep, createOptimizer, writesWeights, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { resolveStep, type StepChoice } from './best.ts';
 import { curvePoints, lossCurveSvg } from './curve.ts';
 import { readMetrics } from './metrics.ts';
@@ -30,6 +30,8 @@ export interface RestoredRun {
   optimizer: ZerothOrderOptimizer;
   /** Steps applied. */
   step: number;
+  /** Whether the model's weights are those of the base still; the change lies beside them. */
+  asLoaded: boolean;
 }
 
 /** The update of a journal record. */
@@ -41,12 +43,18 @@ export function appliedSteps(journal: Journal, count: number): AppliedStep[] {
  * Rebuilds a run: loads the base model, checks that it is the one that the run began with, and replays the journal.
  *
  * @param options.step how many steps to replay, `best` for those up to the lowest validation loss; all by default
+ * @param options.shared finds the base model among those in memory, for a run that does not write its weights; a user more of it
  * @throws SubzeroError `conflict` for another base model, `invalid_argument` for a step that the journal does not have
  */
 export async function restoreRun(
   gpu: Gpu,
   folder: string,
-  options: { step?: StepChoice; onProgress?: (done: number, total: number) => void; journal?: Journal } = {},
+  options: {
+    step?: StepChoice;
+    onProgress?: (done: number, total: number) => void;
+    journal?: Journal;
+    shared?: (header: JournalHeader) => Model | undefined;
+  } = {},
 ): Promise<RestoredRun> {
   const journal = options.journal ?? (await openJournal(join(folder, runFiles.journal)));
   const { header, records } = journal;
@@ -60,7 +68,8 @@ export async function restoreRun(
       },
     );
   }
-  const model = await loadBase(gpu, folder, header);
+  const asLoaded = !writesWeights(header.configuration, step);
+  const model = (asLoaded && options.shared?.(header)) || (await loadBase(gpu, folder, header));
   let optimizer: ZerothOrderOptimizer | undefined;
   try {
     optimizer = await createOptimizer(model, header.configuration);
@@ -68,7 +77,7 @@ export async function restoreRun(
     await optimizer.replay(appliedSteps(journal, step), (done) => options.onProgress?.(done, step));
     // A run that has not begun still needs factors to be looked at. One at the end of a period is left as the live run was: unfolded.
     if (step === 0) optimizer.beginStep(0);
-    return { journal, model, optimizer, step };
+    return { journal, model, optimizer, step, asLoaded };
   } catch (error) {
     optimizer?.destroy();
     model.destroy();

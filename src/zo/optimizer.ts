@@ -85,3 +85,9 @@ export async function createOptimizer(model: Model, configuration: TrainConfigur
       return await Mezo.create(model, configuration, tuning);
   }
 }
+
+/** Whether the first steps of a run, so many, write the base model's weights: from the first fold on, or with every step. */
+export function writesWeights({ optimizer, scheme, refresh }: TrainConfiguration, steps: number): boolean {
+  if (scheme !== 'full' || steps === 0) return false;
+  return optimizer === 'subzero' || optimizer === 'subzero-plus' ? steps > refresh : true;
+}

@@ -34,6 +34,8 @@ function modelInfo(id: string, step?: number) {
     kind: 'run' as const,
     ...(step === undefined ? {} : { step }),
     createdAt: 0,
+    weightBytes: 1,
+    sharesWeightsWith: [],
   };
 }
 

@@ -110,6 +110,8 @@ export class FakeEngine implements Engine {
         ? { step: typeof request.step === 'number' ? request.step : this.#journal(request.path).steps }
         : {}),
       createdAt: 1_700_000_000,
+      weightBytes: 900,
+      sharesWeightsWith: [],
     };
     this.#models.set(request.id, info);
     return info;
