@@ -23,6 +23,8 @@ export interface Command {
   /** Further paragraphs of the help. */
   readonly details?: readonly string[];
   readonly options: readonly OptionSpecification[];
+  /** Names of text options that the words without a name are the values of, in their order. */
+  readonly operands?: readonly string[];
   readonly examples: readonly { readonly text: string; readonly command: string }[];
   /** Does the work; the result is the exit code, 0 if there is none. */
   run(context: CommandContext<Readonly<Record<string, unknown>>>): Promise<number | undefined>;

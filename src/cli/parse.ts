@@ -20,14 +20,16 @@ export interface ParsedOptions {
 /**
  * Flags come before the environment, the environment before the configuration file (option `config`, if the table has
  * it), the file before the defaults. A flag given twice counts the second time, except for lists, which add up.
+ * @param operands names of text options whose values may stand without a name
  * @throws UsageError for unknown options, missing values and values that the option does not take
  */
 export function parseOptions(
   options: readonly OptionSpecification[],
   words: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
+  operands: readonly string[] = [],
 ): ParsedOptions {
-  const flags = parseFlags(options, words);
+  const flags = parseFlags(options, words, operands);
   const variables = parseEnvironment(options, environment);
   const path = flags.get('config') ?? variables.get('config');
   const fileOptions = options.filter((option) => option.name !== 'config');
@@ -57,12 +59,22 @@ function defaultOf(option: OptionSpecification): OptionValue | undefined {
   return option.default;
 }
 
-function parseFlags(options: readonly OptionSpecification[], words: readonly string[]): Map<string, OptionValue> {
+function parseFlags(
+  options: readonly OptionSpecification[],
+  words: readonly string[],
+  operands: readonly string[],
+): Map<string, OptionValue> {
+  const unnamed = operands.values();
   const byName = new Map(options.map((option) => [option.name, option]));
   const values = new Map<string, OptionValue>();
   for (let index = 0; index < words.length; index++) {
     const word = words[index]!;
     if (!word.startsWith('-') || word === '-' || word === '--') {
+      const operand = byName.get(unnamed.next().value ?? '');
+      if (operand) {
+        values.set(operand.name, parseText(operand, word, `--${operand.name}`));
+        continue;
+      }
       throw new UsageError(`unexpected argument "${word}"; everything is given by options that start with --`);
     }
     const { name, text, negated } = splitFlag(word, byName);

@@ -62,7 +62,7 @@ async function dispatch(words: readonly string[], host: Host, commands: readonly
 
 function parse(command: Command, words: readonly string[], host: Host) {
   try {
-    return parseOptions(command.options, words, host.environment);
+    return parseOptions(command.options, words, host.environment, command.operands);
   } catch (error) {
     if (!(error instanceof UsageError) || error.hint) throw error;
     throw new UsageError(error.message, {

@@ -19,6 +19,7 @@ import { resolveStep, type StepChoice } from '../train/best.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../train/configuration.ts';
 import { evaluate } from '../train/evaluate.ts';
 import { exportRun } from '../train/export.ts';
+import { forkRun } from '../train/fork.ts';
 import { loadTokenized, resumeRun, startRun } from '../train/loop.ts';
 import { restoreRun } from '../train/run.ts';
 import { isRunFolder } from '../train/run-folder.ts';
@@ -276,8 +277,15 @@ export class LocalEngine implements Engine {
       yield* resumeRun(this.#gpu, { folder: resume, ...(steps === undefined ? {} : { steps }) }, signal);
       return;
     }
-    const modelDirectory = await this.#baseDirectory(request.model);
+    if ('fork' in request) {
+      const { fork, data, validation, ...rest } = request;
+      await checkDirectory(fork);
+      const sources = { ...(data ? { data } : {}), ...(validation ? { validation } : {}) };
+      yield* forkRun(this.#gpu, { ...rest, run: fork, sources }, signal);
+      return;
+    }
     const { data, validation, ...rest } = request;
+    const modelDirectory = await this.#baseDirectory(rest.model);
     yield* startRun(
       this.#gpu,
       { ...rest, modelDirectory, sources: { data, ...(validation ? { validation } : {}) } },

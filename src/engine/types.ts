@@ -112,7 +112,7 @@ export interface EmbedResult {
 /** Data for training or evaluation: a named task over a directory of its splits, or one JSONL file. */
 export type DataSource = { task: string; directory: string } | { file: string };
 
-/** Start a run in `out`, or continue the run at `resume` where its journal ends. */
+/** Start a run in `out`, with the steps of the run `fork` if there is one, or continue the run at `resume` where its journal ends. */
 export type TrainRequest =
   | {
       /** The id of a loaded model, or a model directory. */
@@ -122,6 +122,16 @@ export type TrainRequest =
       configuration: Partial<TrainConfiguration>;
       /** Instead of a number of steps: how often each example is seen, on average. */
       epochs?: number;
+      out: string;
+    }
+  | {
+      /** A run whose steps up to `step`, by default all, the new run begins with. */
+      fork: string;
+      step?: StepChoice;
+      data?: DataSource;
+      validation?: DataSource;
+      /** Changes, see `forkSettings`. */
+      configuration: Partial<TrainConfiguration>;
       out: string;
     }
   | { resume: string; steps?: number };

@@ -9,13 +9,17 @@ import { SubzeroError } from '../errors.ts';
 import type { StepRecord } from '../zo/journal.ts';
 import { type MetricsRecord, type MetricsWriter, readMetrics, truncateMetrics } from './metrics.ts';
 
-/**
- * Cuts a metrics file to the steps of the journal.
- * @returns its lines; none if there is no file
- * @throws SubzeroError `io`, or `invalid_data` that names the line
- */
+/** Cuts a metrics file to the steps of the journal. @returns and throws as {@link metricsOf} */
 export async function takeUpMetrics(file: string, lastStep: number): Promise<MetricsRecord[]> {
   await truncateMetrics(file, lastStep);
+  return await metricsOf(file);
+}
+
+/**
+ * The lines of a metrics file; none if there is no file.
+ * @throws SubzeroError `io`, or `invalid_data` that names the line
+ */
+export async function metricsOf(file: string): Promise<MetricsRecord[]> {
   try {
     return await readMetrics(file);
   } catch (error) {

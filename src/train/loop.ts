@@ -407,7 +407,13 @@ async function loadExamples(
   return { train, validation, notes };
 }
 
-function absoluteSources(sources: RunSources): RunSources {
+/** Identifies the training data of these sources. */
+export async function dataFingerprint(modelDirectory: string, sources: RunSources): Promise<string> {
+  return fingerprintOf((await loadExamples(modelDirectory, sources)).train.examples);
+}
+
+/** With paths that mean the same wherever they are read. */
+export function absoluteSources(sources: RunSources): RunSources {
   const absolute = (source: DataSource): DataSource =>
     'task' in source ? { task: source.task, directory: resolve(source.directory) } : { file: resolve(source.file) };
   return { data: absolute(sources.data), ...(sources.validation ? { validation: absolute(sources.validation) } : {}) };

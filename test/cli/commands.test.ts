@@ -190,6 +190,40 @@ describe('train', () => {
   });
 });
 
+describe('fork', () => {
+  it('hands over the changes and nothing else', async () => {
+    const requests: TrainRequest[] = [];
+    const { engine } = recordingEngine({
+      train(request) {
+        requests.push(request);
+        return streamOf(trainEvents);
+      },
+    });
+    const words = ['fork', '--run', 'r', '--step', 'best', '--out', 'n', '--learning-rate', '1e-7', '--steps', '9'];
+    expect(await runProgram(words, fakeHost({ engine }))).toBe(0);
+    expect(await runProgram(['fork', '--run', 'r', '--out', 'n', '--data', 'x.jsonl'], fakeHost({ engine }))).toBe(0);
+    expect(requests).toEqual([
+      { fork: 'r', step: 'best', out: 'n', configuration: { learningRate: 1e-7, steps: 9 } },
+      { fork: 'r', out: 'n', configuration: {}, data: { file: 'x.jsonl' } },
+    ]);
+    const host = fakeHost({ engine });
+    expect(await runProgram(['fork', '--run', 'r', '--out', 'n', '--rank', '9'], host)).toBe(2);
+    expect(host.error.text).toContain('unknown option --rank');
+  });
+});
+
+describe('diff', () => {
+  it('takes two folders without names and says what it cannot open', async () => {
+    const host = fakeHost();
+    expect(await runProgram(['diff', 'no/a', 'no/b'], host)).toBe(1);
+    expect(host.error.text).toContain('no/a/journal.subzero');
+    expect(await runProgram(['diff', 'no/a'], host)).toBe(2);
+    expect(host.error.text).toContain('--other RUN_B');
+    expect(await runProgram(['diff', 'no/a', 'no/b', 'no/c'], host)).toBe(2);
+    expect(host.error.text).toContain('unexpected argument "no/c"');
+  });
+});
+
 describe('eval', () => {
   const result = { examples: 872, loss: 0.5, accuracy: 0.75, tokens: 100, seconds: 2 };
   const evaluation = () =>

@@ -215,6 +215,8 @@ export class FakeEngine implements Engine {
       run = request.resume;
       ({ header, steps: step } = this.#journal(run));
       this.#model(header.model);
+    } else if ('fork' in request) {
+      throw new Error('jobs do not fork');
     } else {
       run = request.out;
       if (existsSync(run)) throw new SubzeroError('conflict', `${run} exists`);

@@ -1,8 +1,10 @@
 import type { Command } from '../command.ts';
 import { demoCommand } from './demo.ts';
+import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
 import { exportCommand } from './export.ts';
+import { forkCommand } from './fork.ts';
 import { generateCommand } from './generate.ts';
 import { replayCommand } from './replay.ts';
 import { serveCommand } from './serve.ts';
@@ -12,10 +14,12 @@ import { trainCommand } from './train.ts';
 export const commands: readonly Command[] = [
   demoCommand,
   trainCommand,
+  forkCommand,
   evalCommand,
   generateCommand,
   serveCommand,
   exportCommand,
   replayCommand,
+  diffCommand,
   doctorCommand,
 ];

@@ -4,6 +4,7 @@ import { defaultConfiguration, resolveConfiguration, type TrainConfiguration } f
 import { type CommandContext, defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import type { Host } from '../host.ts';
 import { interruptible } from '../interrupt.ts';
 import { camelCase, type OptionValues } from '../option.ts';
 import { requireOption } from '../require-option.ts';
@@ -16,7 +17,7 @@ const run = 'Run';
 const method = 'Method';
 
 /** The training settings among the options; each has the same name, in camel case, in the configuration. */
-const settingOptions = [
+export const settingOptions = [
   {
     name: 'optimizer',
     type: 'text',
@@ -351,27 +352,32 @@ export const trainCommand = defineCommand({
     },
     { text: 'go on after an interruption', command: 'subzero train --resume runs/mine' },
   ],
-  async run(context) {
-    const request = trainRequest(context);
-    return withEngine(context, async (engine) => {
-      const report = createTrainReport(context, context.options);
-      const notice = () => report.notice('stopping after this step; press Ctrl-C again to end at once');
-      const { result: last, exitCode } = await interruptible(context, notice, async (signal) => {
-        let done: Extract<TrainEvent, { type: 'done' }> | undefined;
-        try {
-          for await (const event of engine.train(request, signal)) {
-            report.event(event);
-            if (event.type === 'done') done = event;
-          }
-        } finally {
-          report.end();
-        }
-        return done;
-      });
-      return last?.outcome === 'finished' ? 0 : exitCode || 1;
-    });
-  },
+  run: (context) => trainWithReport(context, trainRequest(context)),
 });
+
+/** Trains and shows how it goes. @returns the exit code */
+export async function trainWithReport(
+  context: Host & { readonly options: { readonly adapter: string | undefined; quiet: boolean; json: boolean } },
+  request: TrainRequest,
+): Promise<number> {
+  return withEngine(context, async (engine) => {
+    const report = createTrainReport(context, context.options);
+    const notice = () => report.notice('stopping after this step; press Ctrl-C again to end at once');
+    const { result: last, exitCode } = await interruptible(context, notice, async (signal) => {
+      let done: Extract<TrainEvent, { type: 'done' }> | undefined;
+      try {
+        for await (const event of engine.train(request, signal)) {
+          report.event(event);
+          if (event.type === 'done') done = event;
+        }
+      } finally {
+        report.end();
+      }
+      return done;
+    });
+    return last?.outcome === 'finished' ? 0 : exitCode || 1;
+  });
+}
 
 /**
  * The engine's request for these options.
@@ -387,7 +393,7 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
     if (clash) {
       throw new UsageError(`--resume continues a run as it was set up; --${clash} cannot change it`, {
         parameter: clash,
-        hint: 'leave it out, or start a new run with --model RUN --out NEW',
+        hint: `leave it out, or start a new run from this one: subzero fork --run ${values.resume} --out NEW`,
       });
     }
     return { resume: values.resume, ...(sources.steps === 'default' ? {} : { steps: values.steps }) };
@@ -409,9 +415,15 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
 }
 
 /** Only what was given: the defaults are the configuration's own business. */
-function givenSettings({ options: values, sources }: CommandContext<TrainOptions>): Partial<TrainConfiguration> {
+export function givenSettings({
+  options,
+  sources,
+}: Pick<CommandContext<object>, 'options' | 'sources'>): Partial<TrainConfiguration> {
+  const values = options as Readonly<Record<string, unknown>>;
   const keys = settingOptions.map((option) => camelCase(option.name) as keyof TrainConfiguration);
-  return Object.fromEntries(keys.filter((key) => sources[key] !== 'default').map((key) => [key, values[key]]));
+  return Object.fromEntries(
+    keys.filter((key) => sources[key] !== undefined && sources[key] !== 'default').map((key) => [key, values[key]]),
+  );
 }
 
 /** Bounds are the configuration's own; only the name in the message becomes the one that the user wrote. */

@@ -1,0 +1,70 @@
+import { forkSettings } from '../../train/fork.ts';
+import { defineCommand } from '../command.ts';
+import { engineOptions, jsonOption } from '../common-options.ts';
+import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { stepOption } from '../model-option.ts';
+import { camelCase } from '../option.ts';
+import { requireOption } from '../require-option.ts';
+import { givenSettings, settingOptions, trainWithReport } from './train.ts';
+
+/** What changes has the run's own value where none is given. */
+const changes = { group: 'Changes', defaultText: "the run's" } as const;
+
+type SettingOption = (typeof settingOptions)[number];
+
+const changeable = settingOptions
+  .filter(({ name }) => (forkSettings as readonly string[]).includes(camelCase(name)))
+  // Without its default, which would be a change.
+  .map((option) => ({ ...option, ...changes, default: undefined }) as unknown as SettingOption);
+
+const validationOption = {
+  name: 'validation',
+  type: 'text',
+  placeholder: 'PATH',
+  description: 'data to evaluate on',
+  ...changes,
+} as const;
+
+export const forkCommand = defineCommand({
+  name: 'fork',
+  summary: 'Start a new run from a step of another, with other settings',
+  usage: ['fork --run RUN [--step N|best] --out NEW [changes]'],
+  details: [
+    'The new run holds the steps up to N itself and needs only the base model. Settings that give the recorded numbers their meaning ' +
+      '(optimiser, scheme, seed, rank, refresh, ε, …) stay as they are; a schedule counts from the first step of all.',
+  ],
+  options: [
+    { name: 'run', type: 'text', placeholder: 'RUN', description: 'run folder to fork' },
+    { ...stepOption, description: 'the last step that both have; best = the one with the lowest validation loss' },
+    {
+      name: 'out',
+      type: 'text',
+      placeholder: 'NEW',
+      description: 'new folder for the journal, the metrics and the loss curve',
+    },
+    ...changeable,
+    { ...taskOption, ...changes },
+    { ...dataOption, ...changes },
+    validationOption,
+    { ...jsonOption, description: 'print every event (start, step, evaluation, done) as a JSON line' },
+    ...engineOptions,
+  ],
+  examples: [
+    {
+      text: 'go on from the best step with a tenth of the learning rate',
+      command: 'subzero fork --run runs/sst2 --step best --learning-rate 5e-6 --steps 600 --out runs/sst2-slow',
+    },
+  ],
+  run(context) {
+    const { options } = context;
+    const fork = requireOption(options.run, 'fork', 'run RUN');
+    const out = requireOption(options.out, 'fork', 'out NEW');
+    const { step, task, data, validation } = options;
+    return trainWithReport(context, {
+      ...{ fork, out, configuration: givenSettings(context) },
+      ...(step === undefined ? {} : { step }),
+      ...(data === undefined ? {} : { data: dataSource(task, data) }),
+      ...(validation === undefined ? {} : { validation: dataSource(task, validation, 'validation') }),
+    });
+  },
+});

@@ -1,0 +1,133 @@
+/**
+ * Forks: a new run that shares the first steps of another and goes on with other settings.
+ *
+ * @module
+ */
+
+import { rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { TrainEvent } from '../engine/types.ts';
+import { SubzeroError } from '../errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { packageVersion } from '../version.ts';
+import { createJournal, type Journal, type JournalHeader, openJournal, type StepRecord } from '../zo/journal.ts';
+import { resolveStep, type StepChoice } from './best.ts';
+import { readChanges } from './changes.ts';
+import { resolveConfiguration, type TrainConfiguration } from './configuration.ts';
+import { metricsOf } from './history.ts';
+import { absoluteSources, dataFingerprint, resumeRun } from './loop.ts';
+import { openMetrics } from './metrics.ts';
+import type { RunSources } from './run.ts';
+import { createRunFolder, runFiles } from './run-folder.ts';
+
+/**
+ * What a fork may change: settings that only decide which numbers a step records. All others decide what these numbers mean, and a
+ * journal has one meaning for all its steps.
+ */
+export const forkSettings = [
+  ...(['steps', 'learningRate', 'schedule', 'warmupSteps'] as const),
+  ...(['batchSize', 'accumulate', 'sampling', 'batchSeed'] as const),
+  ...(['evaluateEvery', 'earlyStopping', 'memory', 'maxRows'] as const),
+] satisfies (keyof TrainConfiguration)[];
+
+export interface ForkOptions {
+  /** The run to fork. */
+  run: string;
+  /** The last step that both have; the run's last by default. */
+  step?: StepChoice;
+  /** Settings to change, of {@link forkSettings}. */
+  configuration: Partial<TrainConfiguration>;
+  /** Data to change. */
+  sources?: Partial<RunSources>;
+  /** The new run's folder. */
+  out: string;
+}
+
+/**
+ * Starts a run with the steps of another, and trains to its last step. The new run needs the base model only, not the run that it came from.
+ *
+ * @throws SubzeroError `invalid_argument` for settings that cannot change inside a run or a step that it does not have; as `resumeRun`
+ */
+export async function* forkRun(gpu: Gpu, options: ForkOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
+  const folder = resolve(options.out);
+  await makeFork(options, folder);
+  yield* resumeRun(gpu, { folder }, signal);
+}
+
+async function makeFork(options: ForkOptions, folder: string): Promise<void> {
+  const from = resolve(options.run);
+  const journal = await openJournal(join(from, runFiles.journal));
+  const step = (await resolveStep(from, options.step)) ?? journal.records.length;
+  const header = await forkedHeader(options, journal, step, from);
+  await createRunFolder(folder);
+  const files = [join(folder, runFiles.journal), join(folder, runFiles.metrics)] as const;
+  try {
+    await copyRecords(files[0], header, journal.records.slice(0, step));
+    await copyMetrics(from, files[1], step, options.sources?.validation === undefined);
+  } catch (error) {
+    // Half of the steps would look like a run of its own.
+    for (const file of files) await rm(file, { force: true });
+    throw error;
+  }
+}
+
+/** The header of the new run, after all checks. */
+async function forkedHeader(
+  { configuration, sources }: ForkOptions,
+  { header, records }: Journal,
+  step: number,
+  from: string,
+): Promise<JournalHeader> {
+  if (!Number.isInteger(step) || step < 0 || step > records.length) {
+    throw new SubzeroError('invalid_argument', `${from} has steps 0 to ${records.length}; step ${step} was asked for`, {
+      parameter: 'step',
+    });
+  }
+  const before: TrainConfiguration = { ...header.configuration, ...(await readChanges(from)) };
+  const after = resolveConfiguration({ ...before, ...configuration });
+  for (const key of Object.keys(after) as (keyof TrainConfiguration)[]) {
+    if ((forkSettings as readonly string[]).includes(key) || String(after[key]) === String(before[key])) continue;
+    throw new SubzeroError(
+      'invalid_argument',
+      `${key} cannot change inside a run: the steps of ${from} were made with ${String(before[key])}, not ${String(after[key])}. ` +
+        'To go on with it, export the run as safetensors and train on that model.',
+      { parameter: key },
+    );
+  }
+  if (step >= after.steps) {
+    throw new SubzeroError(
+      'invalid_argument',
+      `step ${step} is the last of ${after.steps}, so the fork would have nothing to do; name a higher number of steps`,
+      { parameter: 'steps' },
+    );
+  }
+  const all = { ...(header.extra.sources as RunSources), ...sources };
+  return {
+    ...header,
+    packageVersion: packageVersion(),
+    configuration: after,
+    dataFingerprint: sources?.data ? await dataFingerprint(header.basePath, all) : header.dataFingerprint,
+    extra: { ...header.extra, sources: absoluteSources(all), fork: { run: from, step } },
+  };
+}
+
+async function copyRecords(file: string, header: JournalHeader, records: readonly StepRecord[]): Promise<void> {
+  const writer = await createJournal(file, header, { sync: 'interval' });
+  try {
+    for (const record of records) await writer.append(record);
+  } finally {
+    await writer.close();
+  }
+}
+
+/** @param evaluations whether they are on the new run's data too */
+async function copyMetrics(from: string, file: string, lastStep: number, evaluations: boolean): Promise<void> {
+  const writer = await openMetrics(file);
+  try {
+    for (const line of await metricsOf(join(from, runFiles.metrics))) {
+      if (line.step <= lastStep && (evaluations || line.type !== 'evaluation')) await writer.append(line);
+    }
+  } finally {
+    await writer.close();
+  }
+}
