@@ -57,8 +57,11 @@ const resources: Routes[] = [
   dashboardRoutes,
 ];
 
-/** Open without a key: a supervisor watches /health, and the dashboard has to load before it can ask for the key. */
-const openPaths = new Set(['/health', ...dashboardFiles.keys()]);
+/**
+ * Open without a key: a supervisor watches /health, the dashboard has to load before it can ask for the key, and a browser that opens /docs has no
+ * way to send one. The description is the same for every server of this version.
+ */
+const openPaths = new Set(['/health', '/docs', '/openapi.json', ...dashboardFiles.keys()]);
 
 /** Paths whose body is too large to be read into memory. */
 const streamedPaths = new Set(['/v1/files']);

@@ -55,6 +55,7 @@ export const clientClosedRequest = 499 as ContentfulStatusCode;
 
 const statusOfCode: Record<ErrorCode, { status: ContentfulStatusCode; retry?: boolean }> = {
   invalid_argument: { status: 400 },
+  context_length_exceeded: { status: 400 },
   invalid_data: { status: 400 },
   unsupported: { status: 400 },
   conflict: { status: 400 },

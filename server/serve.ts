@@ -4,10 +4,10 @@
  * @module
  */
 
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Engine } from '../src/engine/types.ts';
 import { SubzeroError } from '../src/errors.ts';
+import { makeFolders } from '../src/train/run-folder.ts';
 import type { Listen, Listener } from './adapters/adapter.ts';
 import { createApplication } from './application.ts';
 import {
@@ -50,7 +50,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   configuration.dataDirectory = resolve(configuration.dataDirectory);
   checkConfiguration(configuration, models);
   const log = createLogger(configuration.logLevel, writeLog);
-  await mkdir(configuration.dataDirectory, { recursive: true, mode: 0o700 }).catch((error) => {
+  await makeFolders(configuration.dataDirectory, 0o700).catch((error) => {
     throw new SubzeroError('io', `cannot create the data directory: ${error.message}`, { parameter: 'dataDirectory' });
   });
   const store = openStore(join(configuration.dataDirectory, 'subzero.db'));

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine } from '../src/engine/types.ts';
+import { makeFolders } from '../src/train/run-folder.ts';
 import type { ServedModel, ServerConfiguration } from './configuration.ts';
 import { FileLibrary } from './files/library.ts';
 import { JobRunner } from './jobs/runner.ts';
@@ -77,7 +77,7 @@ export function createServices(options: {
     stopped: stopped.signal,
     activeGenerations: { count: 0 },
     async start(served) {
-      await mkdir(runsDirectory, { recursive: true });
+      await makeFolders(runsDirectory);
       await files.open();
       await models.loadBase(served);
     },

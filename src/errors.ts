@@ -8,6 +8,7 @@
 /** What kind of failure it is; the server maps it to an HTTP status, the command line to an exit code. */
 export type ErrorCode =
   | 'invalid_argument' // a value the caller gave is out of range, unknown or contradictory
+  | 'context_length_exceeded' // a text has more tokens than the model's context
   | 'invalid_data' // a file or a data set does not hold what it should
   | 'not_found' // a file, model, run or job that was named does not exist
   | 'unsupported' // valid, but this version or this adapter cannot do it

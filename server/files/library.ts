@@ -5,9 +5,10 @@
  */
 
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { makeFolders } from '../../src/train/run-folder.ts';
 import type { ServerLimits } from '../configuration.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
@@ -35,7 +36,7 @@ export class FileLibrary {
   /** Creates the folders and removes what a killed server left: half uploads, and files that never got on the list. */
   async open(): Promise<void> {
     await rm(this.#incoming, { recursive: true, force: true });
-    await mkdir(this.#incoming, { recursive: true });
+    await makeFolders(this.#incoming);
     for (const name of await readdir(this.#directory)) {
       const id = /^(file-[A-Za-z0-9]+)\.(?:jsonl|csv)$/.exec(name)?.[1];
       if (id && !this.#store.file(id)) await rm(join(this.#directory, name), { force: true });

@@ -42,7 +42,7 @@ export const documentationRoutes: Routes = (application, { configuration }) => {
 
   application.get('/docs', async (context) => {
     context.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
-    return context.html(await page(document()));
+    return context.html(await page(document(), hasKey));
   });
 };
 
@@ -74,7 +74,7 @@ p { margin: 0.2rem 0; }
 pre { overflow-x: auto; padding: 0.6rem; border: 1px solid color-mix(in srgb, currentColor 25%, transparent); border-radius: 6px; }
 `;
 
-function page(document: Document) {
+function page(document: Document, hasKey: boolean) {
   const operations = operationsOf(document);
   const tags = [...new Set(operations.map(({ tag }) => tag))];
   return html`<!doctype html>
@@ -86,6 +86,7 @@ function page(document: Document) {
 <p>${about.info.description}</p>
 <p>Machine-readable: <a href="/openapi.json">/openapi.json</a>. Failures have the body
 <code>{"error": {"message", "type", "param", "code"}}</code>.</p>
+${hasKey ? html`<p>This server has a key: send it as <code>Authorization: Bearer KEY</code>.</p>` : ''}
 ${tags.map((tag) => html`<h2>${tag}</h2>${operations.filter((each) => each.tag === tag).map(operationHtml)}`)}
 <h2>Schemas</h2>
 ${Object.entries(document.components?.schemas ?? {}).map(

@@ -241,7 +241,7 @@ export class LocalEngine implements Engine {
       const tokens = typeof input === 'string' ? encodeText(tokenizer, input, true) : input;
       if (tokens.length === 0 || tokens.length > contextLength) {
         throw new SubzeroError(
-          'invalid_argument',
+          tokens.length === 0 ? 'invalid_argument' : 'context_length_exceeded',
           `input ${index} has ${tokens.length} tokens; this model takes 1 to ${contextLength}`,
           { parameter: 'input' },
         );

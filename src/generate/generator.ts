@@ -87,7 +87,7 @@ export class Generator {
       throw new SubzeroError('invalid_argument', 'the prompt has no tokens', { parameter: 'prompt' });
     if (prompt.length >= contextLength) {
       throw new SubzeroError(
-        'invalid_argument',
+        'context_length_exceeded',
         `the prompt has ${prompt.length} tokens; this model's context is ${contextLength}, one of them for the answer`,
         { parameter: 'prompt' },
       );

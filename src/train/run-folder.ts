@@ -34,15 +34,18 @@ export async function createRunFolder(folder: string): Promise<void> {
   }
 }
 
-/** Makes a folder and its parents. Node's own `recursive` never returns where a parent refuses children with ENOENT, as /proc does. */
-export async function makeFolders(folder: string): Promise<void> {
+/**
+ * Makes a folder and its parents. Node's own `recursive` never returns where a parent refuses children with ENOENT, as /proc does.
+ * @param mode permissions of those that are made
+ */
+export async function makeFolders(folder: string, mode = 0o777): Promise<void> {
   try {
-    await mkdir(folder);
+    await mkdir(folder, { mode });
   } catch (error) {
     const { code } = error as { code?: string };
     if (code === 'EEXIST' && (await stat(folder)).isDirectory()) return;
     if (code !== 'ENOENT' || (await stat(dirname(folder)).catch(() => undefined)) !== undefined) throw error;
-    await makeFolders(dirname(folder));
-    await mkdir(folder);
+    await makeFolders(dirname(folder), mode);
+    await mkdir(folder, { mode });
   }
 }

@@ -296,13 +296,16 @@ describe('adjustments', () => {
 
 describe('refused', () => {
   test.each([
-    { what: 'a prompt that fills the context', tokens: randomTokens(128, 1), text: 'context is 128' },
-    { what: 'a token that is not in the vocabulary', tokens: [5, 160], text: 'token 160' },
-    { what: 'a negative token', tokens: [-1], text: 'token -1' },
-    { what: 'half a token', tokens: [1.5], text: 'token 1.5' },
-  ])('$what', async ({ tokens, text }) => {
+    {
+      ...{ what: 'a prompt that fills the context', tokens: randomTokens(128, 1), text: 'context is 128' },
+      code: 'context_length_exceeded',
+    },
+    { what: 'a token that is not in the vocabulary', tokens: [5, 160], text: 'token 160', code: 'invalid_argument' },
+    { what: 'a negative token', tokens: [-1], text: 'token -1', code: 'invalid_argument' },
+    { what: 'half a token', tokens: [1.5], text: 'token 1.5', code: 'invalid_argument' },
+  ])('$what', async ({ tokens, text, code }) => {
     const error = await failure(generate({ model: 'tiny', tokens }));
-    expect(error).toMatchObject({ code: 'invalid_argument', parameter: 'prompt' });
+    expect(error).toMatchObject({ code, parameter: 'prompt' });
     expect(error.message).toContain(text);
   });
 

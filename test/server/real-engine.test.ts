@@ -162,7 +162,7 @@ describe('inference', () => {
     for (const [body, status, code, words] of [
       [{ model: 'nope', prompt }, 404, 'model_not_found', '"nope" does not exist'],
       [{ model: '../../etc/passwd', prompt }, 404, 'model_not_found', 'does not exist'],
-      [{ model: modelId, prompt: 'word '.repeat(400) }, 400, 'invalid_argument', "this model's context is 256"],
+      [{ model: modelId, prompt: 'word '.repeat(400) }, 400, 'context_length_exceeded', "this model's context is 256"],
       [{ model: modelId, prompt, max_tokens: 1e30 }, 400, 'invalid_value', 'at most 1000000 (got 1e+30)'],
       [{ model: modelId, prompt, temperature: -1 }, 400, 'invalid_value', 'at least 0 (got -1)'],
       [{ model: modelId, prompt: [4096] }, 400, null, '0 to 4095'],

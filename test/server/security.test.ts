@@ -22,22 +22,19 @@ function get(url: string, headers: Record<string, string>): Promise<Response> {
 describe('API key', () => {
   const apiKey = 'sk-local-1234';
 
-  test('is asked for on every route but /health and the files of the dashboard', async () => {
+  test('is asked for on every route but /health, the description and the files of the dashboard', async () => {
     const server = await startServer({ apiKey });
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
-    const document = (await (
-      await fetch(`${server.url}/openapi.json`, { headers: { authorization: `Bearer ${apiKey}` } })
-    ).json()) as { paths: Record<string, Record<string, object>> };
+    expect(await (await fetch(`${server.url}/docs`)).text()).toContain('Authorization: Bearer');
+    const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as {
+      paths: Record<string, Record<string, object>>;
+    };
     const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path: path.replace(/\{\w+\}/g, 'x') })),
     );
     expect(operations.length).toBeGreaterThan(20);
-    const others = [
-      { method: 'GET', path: '/openapi.json' },
-      { method: 'GET', path: '/docs' },
-      { method: 'GET', path: '/nowhere' },
-    ];
-    for (const { method, path } of [...operations, ...others].filter(({ path }) => path !== '/health')) {
+    const unknown = { method: 'GET', path: '/nowhere' };
+    for (const { method, path } of [...operations, unknown].filter(({ path }) => path !== '/health')) {
       for (const header of [undefined, 'Bearer wrong', `Bearer ${apiKey}x`, `Basic ${apiKey}`, 'Bearer ']) {
         const response = await fetch(server.url + path, { method, headers: header ? { authorization: header } : {} });
         expect(response.headers.get('www-authenticate')).toBe('Bearer');
@@ -221,4 +218,16 @@ test('a taken port is an error that says so, and leaves the data directory free'
   });
   const second = await startServer({ dataDirectory });
   await uploadExamples(second);
+});
+
+test('a data directory that cannot be made is an error that says so', async () => {
+  const options = { engine: new FakeEngine(), models: [], port: 0, logLevel: 'silent' as const };
+  // Node's own way of making folders with their parents never returns here.
+  for (const dataDirectory of ['/proc/subzero', '/proc/subzero/data']) {
+    await expect(serve({ ...options, dataDirectory })).rejects.toMatchObject({
+      code: 'io',
+      parameter: 'dataDirectory',
+      message: expect.stringContaining('cannot create the data directory'),
+    });
+  }
 });
