@@ -14,6 +14,12 @@ export function table(header: readonly string[], rows: readonly (readonly string
   return [line(header), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(line)].join('\n');
 }
 
+/** The same in Markdown. */
+export function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [line(header), line(header.map((_, column) => (column === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n');
+}
+
 /** A number with three significant digits and no exponent for everyday sizes. */
 export function short(value: number): string {
   if (!Number.isFinite(value)) return '-';

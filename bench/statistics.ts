@@ -1,0 +1,38 @@
+/**
+ * Means of a few runs and how far they are to be trusted.
+ *
+ * @module
+ */
+
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** Standard error of the mean; NaN of a single value. */
+export function standardError(values: readonly number[]): number {
+  const centre = mean(values);
+  const variance = values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1);
+  return Math.sqrt(variance / values.length);
+}
+
+/** 97.5 % points of Student's t distribution with 1, 2, … degrees of freedom. */
+const studentPoints = [
+  12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11,
+  2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042,
+];
+
+/** The same for any number: beyond the table the first terms of its expansion at infinity, good to 3e-3. */
+export function studentPoint(degreesOfFreedom: number): number {
+  return studentPoints[degreesOfFreedom - 1] ?? 1.96 + 2.4 / degreesOfFreedom;
+}
+
+/** A mean with its standard error and the half-width of its 95 % interval by Student's t; both NaN of a single value. */
+export interface Summary {
+  mean: number;
+  standardError: number;
+  halfWidth95: number;
+}
+
+export function summary(values: readonly number[]): Summary {
+  const error = standardError(values);
+  return { mean: mean(values), standardError: error, halfWidth95: studentPoint(values.length - 1) * error };
+}
