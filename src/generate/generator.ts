@@ -69,6 +69,7 @@ export class Generator {
     this.#probes = probes;
     this.#workspace = new Workspace(model.gpu);
     this.#buffers = new NamedBuffers(model.gpu);
+    model.gpu.turns.expect();
   }
 
   /**

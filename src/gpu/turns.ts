@@ -11,8 +11,10 @@
 /** Most milliseconds of patience, and of debt where urgent work has taken more than its share. */
 const mostPatience = 1000;
 
-/** How long a piece of bulk work should take: short while requests come in, longer where none has come for a while. */
-const pieceMilliseconds = { watched: 5, unwatched: 20 };
+/**
+ * How long a piece of bulk work should take: short while requests come in, longer where none has come for a while, and endless where none can come.
+ */
+const pieceMilliseconds = { watched: 5, unwatched: 20, alone: Number.POSITIVE_INFINITY };
 
 /** Milliseconds after which nobody is expected any more. */
 const watchedMilliseconds = 20_000;
@@ -21,6 +23,7 @@ const watchedMilliseconds = 20_000;
 const piecesInFlight = { usual: 2, most: 8 };
 
 export class Turns {
+  #shared = false;
   #urgent = 0;
   #patience = mostPatience;
   /** When the patience was counted last. */
@@ -41,9 +44,14 @@ export class Turns {
    * quiet a little time.
    */
   get pieceMilliseconds(): number {
-    return this.urgent || performance.now() < this.#watchedUntil
-      ? pieceMilliseconds.watched
-      : pieceMilliseconds.unwatched;
+    const { alone, unwatched, watched } = pieceMilliseconds;
+    if (!this.#shared) return alone;
+    return this.urgent || performance.now() < this.#watchedUntil ? watched : unwatched;
+  }
+
+  /** Announces that urgent work may come at any time from now on. */
+  expect(): void {
+    this.#shared = true;
   }
 
   /** How many pieces of bulk work the GPU may have at a time. */

@@ -92,8 +92,10 @@ test('bulk work that got less than its share may have more on the GPU at a time'
   expect(turns.piecesInFlight).toBe(2);
 });
 
-test('pieces are short while requests come in, and longer after a while without', () => {
+test('pieces are short while requests come in, longer after a while without, and endless where none can come', () => {
   const turns = new Turns();
+  expect(turns.pieceMilliseconds).toBe(Number.POSITIVE_INFINITY);
+  turns.expect();
   const long = turns.pieceMilliseconds;
   const leave = turns.enter();
   const short = turns.pieceMilliseconds;

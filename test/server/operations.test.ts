@@ -110,10 +110,10 @@ describe('description', () => {
 
 describe('stopping', () => {
   test('running answers end, new work is refused, what takes too long is told so', async () => {
-    const server = await startServer({ graceSeconds: 0.3 });
+    const server = await startServer({ graceSeconds: 2 });
     server.engine.tokenMilliseconds = 10;
     const short = server.client.completions.create({ model: 'base', prompt: 'x', max_tokens: 8 });
-    const long = await server.client.completions.create({ model: 'base', prompt: 'x', max_tokens: 500, stream: true });
+    const long = await server.client.completions.create({ model: 'base', prompt: 'x', max_tokens: 5000, stream: true });
     await until(
       () => server.engine.generating,
       (count) => count === 2,
