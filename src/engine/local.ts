@@ -12,6 +12,7 @@ import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
 import { embedSequences } from '../model/embed.ts';
 import { Model } from '../model/model.ts';
+import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import type { Probes } from '../ops/probes.ts';
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
@@ -190,7 +191,7 @@ export class LocalEngine implements Engine {
       architecture: model.configuration.architecture,
       parameterCount: model.parameterCount,
       vocabularySize: model.configuration.vocabularySize,
-      contextLength: model.configuration.contextLength,
+      contextLength: contextLengthOf(model, probes()),
       createdAt: Math.floor(Date.now() / 1000),
       weightBytes: model.weightBytes,
     };
@@ -236,7 +237,7 @@ export class LocalEngine implements Engine {
 
   async embed({ model: id, inputs, pooling }: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult> {
     const { model, tokenizer, probes } = this.#find(id);
-    const { contextLength } = model.configuration;
+    const contextLength = contextLengthOf(model, probes());
     const sequences = inputs.map((input, index) => {
       const tokens = typeof input === 'string' ? encodeText(tokenizer, input, true) : input;
       if (tokens.length === 0 || tokens.length > contextLength) {
@@ -402,12 +403,13 @@ export class LocalEngine implements Engine {
   ): Promise<EvaluationResult> {
     const { examples } = await loadTokenized(model.directory, request.data, {
       split: 'evaluation',
-      contextLength: model.configuration.contextLength,
+      contextLength: contextLengthOf(model, probes()),
       ...(request.limit === undefined ? {} : { limit: request.limit }),
     });
     const scorer = new Scorer(model, evaluationRows);
     try {
-      return await evaluate(scorer, examples, probes(), { ...(onProgress ? { onProgress } : {}), signal });
+      const shown = withLeading(examples, leadingTokens(model, probes()));
+      return await evaluate(scorer, shown, probes(), { ...(onProgress ? { onProgress } : {}), signal });
     } finally {
       scorer.destroy();
     }

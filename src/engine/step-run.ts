@@ -11,6 +11,7 @@ import { tokenizeExamples } from '../data/tokenize.ts';
 import { SubzeroError } from '../errors.ts';
 import { exampleRows } from '../model/batch.ts';
 import type { Model } from '../model/model.ts';
+import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { evaluate } from '../train/evaluate.ts';
@@ -215,8 +216,10 @@ export class StepRun {
     const texts = await Promise.all(
       rows.map(async (row, index) => ({ source: row.source, ...(await kinds[index]!.read(row, this.#tokenizer)) })),
     );
-    const { contextLength } = this.#model.configuration;
-    const { examples } = tokenizeExamples(this.#tokenizer, texts, { contextLength });
+    const { current } = this.#optimizer;
+    const contextLength = contextLengthOf(this.#model, current);
+    const tokenized = tokenizeExamples(this.#tokenizer, texts, { contextLength });
+    const examples = withLeading(tokenized.examples, leadingTokens(this.#model, current));
     const largest = Math.max(...examples.map(exampleRows));
     const { maxRows } = this.#scorer;
     if (largest > maxRows) {

@@ -11,6 +11,7 @@ import { KeyValueCache } from '../model/cache.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
+import { contextLengthOf, leadingTokens } from '../model/virtual-tokens.ts';
 import type { Probes } from '../ops/probes.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
@@ -31,6 +32,8 @@ export const defaultMaxTokens = 256;
 interface Sequence {
   tokens: number[];
   promptLength: number;
+  /** Virtual tokens before the prompt. */
+  leading: number;
   /** Tokens whose keys and values are in the cache. */
   done: number;
   /** Length at which it must end. */
@@ -83,13 +86,17 @@ export class Generator {
     prompt: readonly number[],
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent> {
-    const { contextLength, vocabularySize } = this.#model.configuration;
+    const { vocabularySize } = this.#model.configuration;
+    const probes = this.#probes();
+    const contextLength = contextLengthOf(this.#model, probes);
+    const leading = leadingTokens(this.#model, probes);
     if (prompt.length === 0)
       throw new SubzeroError('invalid_argument', 'the prompt has no tokens', { parameter: 'prompt' });
     if (prompt.length >= contextLength) {
+      const beside = leading.length > 0 ? ` beside its ${leading.length} virtual tokens` : '';
       throw new SubzeroError(
         'context_length_exceeded',
-        `the prompt has ${prompt.length} tokens; this model's context is ${contextLength}, one of them for the answer`,
+        `the prompt has ${prompt.length} tokens; this model's context is ${contextLength}${beside}, one of them for the answer`,
         { parameter: 'prompt' },
       );
     }
@@ -110,10 +117,11 @@ export class Generator {
     if (signal?.aborted) return;
     if (this.#unloaded) throw this.#unloaded;
     this.#waiting.push({
-      tokens: [...prompt],
+      tokens: [...leading, ...prompt],
       promptLength: prompt.length,
+      leading: leading.length,
       done: 0,
-      limit: prompt.length + maxTokens,
+      limit: leading.length + prompt.length + maxTokens,
       sampling: {
         temperature: request.temperature ?? 1,
         topK: request.topK ?? 0,
@@ -264,7 +272,7 @@ export class Generator {
 
   /** Appends the next token of a sequence and ends it where it must end. */
   #extend(sequence: Sequence, logits: Float32Array): void {
-    const position = sequence.tokens.length - sequence.promptLength;
+    const position = sequence.tokens.length - sequence.leading - sequence.promptLength;
     const { id, logprob, top } = sampleToken(
       logits,
       sequence.sampling,
@@ -290,7 +298,7 @@ export class Generator {
       finishReason: stopped || sequence.stop.stopped ? 'stop' : 'length',
       text: sequence.text,
       promptTokens: sequence.promptLength,
-      completionTokens: sequence.tokens.length - sequence.promptLength,
+      completionTokens: sequence.tokens.length - sequence.leading - sequence.promptLength,
     });
     this.#finish(sequence);
   }

@@ -11,6 +11,7 @@ import { Workspace } from '../tensor/workspace.ts';
 import { packSequences, positionRows, slideRanges } from './batch.ts';
 import { forward, widestActivation } from './forward.ts';
 import type { Model } from './model.ts';
+import { leadingTokens } from './virtual-tokens.ts';
 
 /** `mean` = over all tokens; `last` = the last token, which is the only one that a causal model shows the whole text. */
 export type Pooling = 'mean' | 'last';
@@ -37,12 +38,14 @@ export async function embedSequences(
   const workspace = new Workspace(model.gpu);
   const buffers = new NamedBuffers(model.gpu);
   const vectors: Float32Array<ArrayBuffer>[] = [];
+  const leading = leadingTokens(model, probes);
+  const rowsOf = ({ length }: readonly number[]) => leading.length + length;
   try {
     while (vectors.length < sequences.length) {
       if (signal?.aborted) throw new SubzeroError('cancelled', 'the embedding was stopped before its end');
       let rows = 0;
       let end = vectors.length;
-      while (end < sequences.length && rows + sequences[end]!.length <= budget) rows += sequences[end++]!.length;
+      while (end < sequences.length && rows + rowsOf(sequences[end]!) <= budget) rows += rowsOf(sequences[end++]!);
       if (rows === 0) {
         throw new SubzeroError(
           'out_of_memory',
@@ -51,7 +54,7 @@ export async function embedSequences(
         );
       }
       vectors.push(
-        ...(await embedPass(model, sequences.slice(vectors.length, end), pooling, probes, workspace, buffers)),
+        ...(await embedPass(model, sequences.slice(vectors.length, end), leading, pooling, probes, workspace, buffers)),
       );
     }
     return vectors;
@@ -66,6 +69,7 @@ export async function embedSequences(
 async function embedPass(
   model: Model,
   sequences: readonly (readonly number[])[],
+  leading: readonly number[],
   pooling: Pooling,
   probes: Probes,
   workspace: Workspace,
@@ -73,11 +77,12 @@ async function embedPass(
 ): Promise<Float32Array<ArrayBuffer>[]> {
   const { gpu, configuration } = model;
   // One more token each, so that the last given one gets a row of its own.
-  const { batch } = packSequences(sequences.map((tokens) => [...tokens, 0]));
+  const { batch } = packSequences(sequences.map((tokens) => [...leading, ...tokens, 0]));
   const rows = batch.ids.length;
   const labels: number[] = [];
   let start = 0;
   for (const { length } of sequences) {
+    start += leading.length;
     for (let row = pooling === 'last' ? length - 1 : 0; row < length; row++) labels.push(start + row);
     start += length;
   }

@@ -7,7 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { attention } from '../ops/attention.ts';
 import type { OperationContext } from '../ops/context.ts';
-import { embed } from '../ops/embedding.ts';
+import { embed, embedVirtual } from '../ops/embedding.ts';
 import { linear } from '../ops/linear.ts';
 import { norm } from '../ops/norm.ts';
 import { rope } from '../ops/rope.ts';
@@ -59,6 +59,8 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   };
 
   let hidden = embed(context, input.ids, rows, model.weight(c.embedding));
+  const prompt = probes.adapter?.prompt;
+  if (prompt) embedVirtual(context, input.ids, hidden, c.vocabularySize, prompt.name);
   if (c.projectIn) hidden = replace(hidden, linearOf(hidden, c.projectIn));
   if (c.position.kind === 'learned') embed(context, input.positions, rows, model.weight(c.position.name), hidden);
 

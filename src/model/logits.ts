@@ -11,6 +11,7 @@ import { packSequences, positionRows, slideRanges } from './batch.ts';
 import { forward } from './forward.ts';
 import { logitsOf } from './head.ts';
 import type { Model } from './model.ts';
+import { leadingTokens } from './virtual-tokens.ts';
 
 /**
  * The logits after every token of one sequence.
@@ -24,8 +25,9 @@ export async function sequenceLogits(
 ): Promise<Float32Array[]> {
   const { gpu, configuration } = model;
   // One more token, so that the last given one gets a row of its own.
-  const { batch } = packSequences([[...tokens, 0]]);
-  const rows = tokens.length;
+  const leading = leadingTokens(model, probes);
+  const { batch } = packSequences([[...leading, ...tokens, 0]]);
+  const rows = batch.ids.length;
   const workspace = new Workspace(gpu);
   const buffers = new NamedBuffers(gpu);
   try {
@@ -40,14 +42,14 @@ export async function sequenceLogits(
       rows,
       labelRows: buffers.upload(
         'label rows',
-        Uint32Array.from({ length: rows }, (_, row) => row),
+        Uint32Array.from({ length: tokens.length }, (_, index) => leading.length + index),
       ),
-      labelCount: rows,
+      labelCount: tokens.length,
     });
     const logits = logitsOf(model, context, hidden, buffers);
     const width = configuration.vocabularySize;
-    const [data] = await gpu.recorder.read([{ buffer: logits, bytes: rows * width * 4 }]);
-    return Array.from({ length: rows }, (_, row) => new Float32Array(data!, row * width * 4, width));
+    const [data] = await gpu.recorder.read([{ buffer: logits, bytes: tokens.length * width * 4 }]);
+    return Array.from({ length: tokens.length }, (_, row) => new Float32Array(data!, row * width * 4, width));
   } finally {
     // What a failed pass left recorded must not be submitted once its buffers are gone.
     gpu.recorder.submit();

@@ -13,7 +13,14 @@ import type { Probes } from '../ops/probes.ts';
 import type { RopeTable } from '../ops/rope.ts';
 import { bytesToF32, f32ToBytes, openModelWeights, type TensorSource } from '../safetensors/index.ts';
 import { allocateState, layOutState, type StateLayout } from '../tensor/state.ts';
-import { allocateWeight, destroyWeight, type Storage, storageBytes, type Weight } from '../tensor/weight.ts';
+import {
+  allocateWeight,
+  destroyWeight,
+  dtypeOfStorage,
+  type Storage,
+  storageBytes,
+  type Weight,
+} from '../tensor/weight.ts';
 import { gaussian, tensorId } from '../zo/philox.ts';
 import { type DecoderConfiguration, parameterShapes, readConfiguration } from './configuration.ts';
 import { rehearse } from './rehearse.ts';
@@ -26,7 +33,6 @@ const readBytes = 16 * 1024 * 1024;
 const maxPositions = 131_072;
 
 const storageOfDtype: Readonly<Record<string, Storage>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
-const dtypeOfStorage = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 
 export interface LoadModelOptions {
   /** `auto`: as in the file on a GPU; f32 on a software adapter, where widening at every read costs more than memory. */

@@ -79,6 +79,8 @@ export interface LoraPair {
 export interface AdapterShape {
   /** By weight name. */
   lora?: ReadonlyMap<string, LoraPair>;
+  /** How many virtual tokens lead every sequence, and the tensor [tokens, embedding width] of their embeddings. */
+  prompt?: { tokens: number; name: string };
 }
 
 export interface Probes {

@@ -14,6 +14,9 @@ export type Storage = 'f32' | 'f16' | 'bf16';
 /** Bytes of one stored element. */
 export const storageBytes: Readonly<Record<Storage, number>> = { f32: 4, f16: 2, bf16: 2 };
 
+/** What safetensors files call a storage type. */
+export const dtypeOfStorage = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+
 /** Consecutive rows of a weight in one buffer. */
 export interface WeightPart {
   buffer: GpuBuffer;

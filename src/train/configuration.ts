@@ -21,7 +21,7 @@ export const optimizerTitles: Readonly<Record<OptimizerName, string>> = {
 };
 
 /** `full` trains the model's own parameters; the others leave them alone and train what they add. docs/method.md, "Schemes". */
-export type SchemeName = 'full' | 'lora';
+export type SchemeName = 'full' | 'lora' | 'prompt';
 export type LearningRateSchedule = 'constant' | 'linear' | 'cosine';
 
 export interface TrainConfiguration {
@@ -36,6 +36,8 @@ export interface TrainConfiguration {
   loraAlpha: number;
   /** Scheme `lora`: ends of the names of linear layers, such as `q_proj`; none = queries and values. */
   loraTargets: readonly string[];
+  /** Scheme `prompt`: trained embeddings in front of every text. */
+  virtualTokens: number;
   steps: number;
   /** Examples of a step, or with {@link accumulate} of a part of it. */
   batchSize: number;
@@ -97,6 +99,7 @@ export const defaultConfiguration: TrainConfiguration = {
   loraRank: 8,
   loraAlpha: 16,
   loraTargets: [],
+  virtualTokens: 10,
   steps: 1000,
   batchSize: 16,
   accumulate: 1,
@@ -162,6 +165,7 @@ export function examplesPerStep({
 const bounds: Partial<Record<keyof TrainConfiguration, { min: number; max: number; integer: boolean }>> = {
   loraRank: { min: 1, max: 256, integer: true },
   loraAlpha: { min: 1e-3, max: 65_536, integer: false },
+  virtualTokens: { min: 1, max: 1024, integer: true },
   steps: { min: 1, max: 10_000_000, integer: true },
   batchSize: { min: 1, max: 65_536, integer: true },
   accumulate: { min: 1, max: 65_536, integer: true },
@@ -191,7 +195,7 @@ export const longestItem = 256;
 
 const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K][] } = {
   optimizer: Object.keys(ownDefaults) as OptimizerName[],
-  scheme: ['full', 'lora'],
+  scheme: ['full', 'lora', 'prompt'],
   sampling: ['with-replacement', 'shuffle'],
   schedule: ['constant', 'linear', 'cosine'],
   sides: [1, 2],

@@ -7,9 +7,9 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import { bytesToF32, f32ToBytes } from '../safetensors/index.ts';
-import type { Weight } from '../tensor/weight.ts';
+import { dtypeOfStorage, type Weight } from '../tensor/weight.ts';
 import { type PeftAdapter, peftTensor } from './peft.ts';
-import { dtypeOfStorage, weightBytes } from './weight-bytes.ts';
+import { weightBytes } from './weight-bytes.ts';
 
 /** Values of adapter tensors by name. */
 type Values = ReadonlyMap<string, Float32Array>;

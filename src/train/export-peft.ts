@@ -13,11 +13,11 @@
 import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import { bytesToF32, type TensorToWrite } from '../safetensors/index.ts';
-import type { Weight } from '../tensor/weight.ts';
+import { dtypeOfStorage, type Weight } from '../tensor/weight.ts';
 import type { SubZero } from '../zo/subzero.ts';
 import { type PeftAdapter, peftTensor } from './peft.ts';
 import type { RestoredRun } from './run.ts';
-import { dtypeOfStorage, weightBytes } from './weight-bytes.ts';
+import { weightBytes } from './weight-bytes.ts';
 
 /** The adapter that stands for the change of a run's first period. */
 export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Promise<PeftAdapter> {

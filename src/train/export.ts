@@ -10,15 +10,17 @@ import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import { dtypeOfStorage } from '../tensor/weight.ts';
 import { SubZero } from '../zo/subzero.ts';
 import type { StepChoice } from './best.ts';
 import { optimizerTitles } from './configuration.ts';
 import { loraPeft, mergedBytes } from './export-lora.ts';
 import { periodPeft } from './export-peft.ts';
+import { promptPeft } from './export-virtual.ts';
 import { type PeftAdapter, writePeft } from './peft.ts';
 import { type RestoredRun, restoreRun } from './run.ts';
 import { makeFolders } from './run-folder.ts';
-import { dtypeOfStorage, weightBytes } from './weight-bytes.ts';
+import { weightBytes } from './weight-bytes.ts';
 
 const torchDtype = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
 
@@ -26,10 +28,10 @@ const torchDtype = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const
  * Exports a run at a step.
  *
  * `safetensors`: the model with the change, or the LoRA, folded in, in the storage type that it was trained in, with config and tokenizer files.
- * `peft`: a LoRA run as it is; of full tuning the change alone as a LoRA adapter, only within the first period, while nothing has been folded.
+ * `peft`: a LoRA or prompt run as it is; of full tuning the change alone as a LoRA adapter, only within the first period, while nothing has been folded.
  *
  * @returns the files written
- * @throws SubzeroError `conflict` if the folder has a model already, `unsupported` for an adapter after a fold
+ * @throws SubzeroError `conflict` if the folder has a model already, `unsupported` where the format cannot hold the run: an adapter after a fold, weights of prompt tuning
  */
 export async function exportRun(
   gpu: Gpu,
@@ -47,6 +49,14 @@ export async function exportRun(
     await makeFolders(request.out);
     if (request.format === 'peft') {
       return await writePeft(await peftOf(restored), journal.header.basePath, request.out);
+    }
+    const { scheme } = journal.header.configuration;
+    if (scheme === 'prompt') {
+      throw new SubzeroError(
+        'unsupported',
+        `${scheme} tuning adds virtual tokens to a text, which the weights of a model cannot hold; export as peft`,
+        { parameter: 'format' },
+      );
     }
     const lora = optimizer.current.adapter?.lora;
     const adapterValues = await optimizer.adapterValues();
@@ -103,6 +113,10 @@ async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
   const { optimizer: name, refresh, weightDecay } = journal.header.configuration;
   const { adapter } = optimizer.current;
   if (adapter?.lora) return loraPeft(adapter.lora, model.weights, await optimizer.adapterValues());
+  if (adapter?.prompt) {
+    const values = await optimizer.adapterValues();
+    return promptPeft(model.configuration, adapter.prompt.tokens, values.get(adapter.prompt.name)!);
+  }
   if (!(optimizer instanceof SubZero)) {
     throw new SubzeroError(
       'unsupported',

@@ -106,7 +106,7 @@ async function forkedHeader(
     ...header,
     packageVersion: packageVersion(),
     configuration: after,
-    dataFingerprint: sources?.data ? await dataFingerprint(header.basePath, all) : header.dataFingerprint,
+    dataFingerprint: sources?.data ? await dataFingerprint(header.basePath, all, after) : header.dataFingerprint,
     extra: { ...header.extra, sources: absoluteSources(all), fork: { run: from, step } },
   };
 }

@@ -17,7 +17,9 @@ import { plural } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { exampleRows } from '../model/batch.ts';
 import { Model, readConfigurationFile } from '../model/model.ts';
+import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
+import { roomForText } from '../tuning/tuning.ts';
 import { packageVersion } from '../version.ts';
 import { createJournal, type JournalWriter, resumeJournal } from '../zo/journal.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
@@ -71,7 +73,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
   const wanted = resolveConfiguration(options.configuration);
   const folder = resolve(options.out);
   await createRunFolder(folder);
-  const data = await loadExamples(options.modelDirectory, options.sources);
+  const data = await loadExamples(options.modelDirectory, options.sources, wanted);
   checkValidation(wanted, data.validation);
   const closers = new Closers();
   try {
@@ -142,7 +144,7 @@ export async function* resumeRun(
       );
     }
     const sources = header.extra.sources as RunSources;
-    const data = await loadExamples(header.basePath, sources);
+    const data = await loadExamples(header.basePath, sources, configuration);
     if (fingerprintOf(data.train.examples) !== header.dataFingerprint) {
       throw new SubzeroError(
         'conflict',
@@ -182,7 +184,10 @@ const close = (resource: { close(): Promise<void> }): Promise<void> => resource.
 const destroy = (resource: { destroy(): void }): void => resource.destroy();
 
 async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
-  const { configuration, optimizer, model, examples, folder, evaluations } = run;
+  const { configuration, optimizer, model, folder, evaluations } = run;
+  const leading = leadingTokens(model, optimizer.current);
+  const examples = withLeading(run.examples, leading);
+  const validation = withLeading(run.validation, leading);
   const scorer = new Scorer(model, configuration.maxRows);
   const sampler = samplerOf(configuration, examples);
   const started = performance.now();
@@ -192,7 +197,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   const watchdog = new LossWatchdog();
 
   const runEvaluation = async (): Promise<TrainEvent> => {
-    const result = await evaluate(scorer, run.validation, optimizer.current, { maxRows: scorer.maxRows });
+    const result = await evaluate(scorer, validation, optimizer.current, { maxRows: scorer.maxRows });
     evaluationSeconds += result.seconds;
     evaluations.observe(run.step, result.loss);
     const event = { type: 'evaluation' as const, step: run.step, ...result };
@@ -204,16 +209,16 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   const evaluationDue = (): boolean => {
     const { evaluateEvery, steps } = configuration;
     const due = run.step >= steps || (run.step > 0 && evaluateEvery > 0 && run.step % evaluateEvery === 0);
-    return due && run.validation.length > 0 && evaluations.lastStep < run.step;
+    return due && validation.length > 0 && evaluations.lastStep < run.step;
   };
 
   try {
     const plan = planMemory({
       ...{ model, optimizer, scorer, step: run.step, budget: configuration.memory },
-      shape: passShape([...examples, ...run.validation]),
+      shape: passShape([...examples, ...validation]),
       // A batch of the longest examples; what is accumulated comes in further passes.
       rowsPerProbe: configuration.batchSize * longest(examples),
-      leastRows: run.validation.length === 0 ? 0 : Math.max(evaluationRows, longest(run.validation)),
+      leastRows: validation.length === 0 ? 0 : Math.max(evaluationRows, longest(validation)),
     });
     await gpu.checkAllocations();
     yield {
@@ -383,8 +388,9 @@ export async function loadTokenized(
 async function loadExamples(
   modelDirectory: string,
   sources: RunSources,
+  configuration: TrainConfiguration,
 ): Promise<{ train: TokenizedDataset; validation: TokenizedExample[]; notes: string[] }> {
-  const { contextLength } = await readConfigurationFile(modelDirectory);
+  const contextLength = roomForText(await readConfigurationFile(modelDirectory), configuration);
   const train = await loadTokenized(modelDirectory, sources.data, { split: 'train', contextLength });
   const notes: string[] = [];
   if (train.truncated > 0) {
@@ -408,8 +414,12 @@ async function loadExamples(
 }
 
 /** Identifies the training data of these sources. */
-export async function dataFingerprint(modelDirectory: string, sources: RunSources): Promise<string> {
-  return fingerprintOf((await loadExamples(modelDirectory, sources)).train.examples);
+export async function dataFingerprint(
+  modelDirectory: string,
+  sources: RunSources,
+  configuration: TrainConfiguration,
+): Promise<string> {
+  return fingerprintOf((await loadExamples(modelDirectory, sources, configuration)).train.examples);
 }
 
 /** With paths that mean the same wherever they are read. */

@@ -21,6 +21,13 @@ const schemes: Readonly<
     subzeroPlus: { learningRate: 1e-2 },
     dense: { learningRate: 5e-5, epsilon: 1e-2 },
   },
+  // With norm alignment an entry of SubZero's perturbation is as large as MeZO's, so its settings hold for both.
+  prompt: {
+    common: { rank: 8, learningRate: 1e-3, epsilon: 1e-2 },
+    subzero: {},
+    subzeroPlus: { learningRate: 1e-2 },
+    dense: {},
+  },
 };
 
 /** The defaults of a scheme under an optimiser, where they differ from those of full tuning. An unknown scheme has none. */

@@ -10,9 +10,6 @@ import { storageBytes, type Weight } from '../tensor/weight.ts';
 /** Bytes read back from the GPU at a time. */
 const readBytes = 16 * 1024 * 1024;
 
-/** What safetensors files call a storage type. */
-export const dtypeOfStorage = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
-
 /** A weight's bytes as stored, piece by piece, in whole elements. */
 export async function* weightBytes(gpu: Gpu, weight: Weight): AsyncGenerator<Uint8Array> {
   const rowBytes = weight.columns * storageBytes[weight.storage];

@@ -4,8 +4,10 @@
  * @module
  */
 
+import type { DecoderConfiguration } from '../model/configuration.ts';
 import type { AdapterShape } from '../ops/probes.ts';
 import { layOutState, type StateEntry } from '../tensor/state.ts';
+import type { TrainConfiguration } from '../train/configuration.ts';
 import { keyOfSeed, philox4x32, purposes, tensorId } from '../zo/philox.ts';
 
 export interface AdapterTensor {
@@ -56,4 +58,12 @@ export function uniforms(seed: number, name: string, count: number): Float64Arra
     for (let i = 0; i < 4 && block * 4 + i < count; i++) result[block * 4 + i] = (words[i]! + 0.5) / 2 ** 32;
   }
   return result;
+}
+
+/** The tokens that virtual ones start as: one each, chosen by the seed from the whole vocabulary. */
+export function startTokens(
+  { vocabularySize }: Pick<DecoderConfiguration, 'vocabularySize'>,
+  { virtualTokens, seed }: Pick<TrainConfiguration, 'virtualTokens' | 'seed'>,
+): number[] {
+  return Array.from(uniforms(seed, 'virtual tokens', virtualTokens), (u) => Math.floor(u * vocabularySize));
 }

@@ -4,12 +4,14 @@
  * @module
  */
 
+import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import type { Adapter } from './adapter.ts';
 import { loraAdapter } from './lora.ts';
 import { selectNames } from './patterns.ts';
+import { promptAdapter } from './prompt.ts';
 
 export interface Tuning {
   /** Matrices of the model that train, by name. What is not here is only read. */
@@ -29,13 +31,38 @@ export function wholeModel({ weights, vectors }: Model): Tuning {
  * Finds what a configuration trains of a model, or adds to it.
  * @throws SubzeroError `invalid_argument` that names the setting, where it does not fit the model
  */
-export function prepareTuning(model: Model, configuration: TrainConfiguration): Tuning {
+export async function prepareTuning(model: Model, configuration: TrainConfiguration): Promise<Tuning> {
+  roomForText(model.configuration, configuration);
   switch (configuration.scheme) {
     case 'full':
       return chosenParameters(model, configuration.parameters);
     case 'lora':
-      return { weights: new Map(), vectors: new Map(), adapter: loraAdapter(model, configuration) };
+      return beside(loraAdapter(model, configuration));
+    case 'prompt':
+      return beside(await promptAdapter(model, configuration));
   }
+}
+
+/** A scheme that leaves the model as it is. */
+function beside(adapter: Adapter): Tuning {
+  return { weights: new Map(), vectors: new Map(), adapter };
+}
+
+/**
+ * Most tokens of a text: virtual tokens take positions of the model's context.
+ * @throws SubzeroError `invalid_argument` where they leave no room for a text
+ */
+export function roomForText(
+  { contextLength }: { contextLength: number },
+  { scheme, virtualTokens }: Pick<TrainConfiguration, 'scheme' | 'virtualTokens'>,
+): number {
+  const room = contextLength - (scheme === 'prompt' ? virtualTokens : 0);
+  if (room > 1) return room;
+  throw new SubzeroError(
+    'invalid_argument',
+    `virtualTokens: ${virtualTokens} leave no room for a text in the model's context of ${contextLength} tokens`,
+    { parameter: 'virtualTokens' },
+  );
 }
 
 function chosenParameters(model: Model, patterns: readonly string[]): Tuning {

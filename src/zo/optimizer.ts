@@ -74,7 +74,7 @@ export interface ZerothOrderOptimizer {
  * @throws SubzeroError `invalid_argument` where the configuration does not fit the model
  */
 export async function createOptimizer(model: Model, configuration: TrainConfiguration): Promise<ZerothOrderOptimizer> {
-  const tuning = prepareTuning(model, configuration);
+  const tuning = await prepareTuning(model, configuration);
   switch (configuration.optimizer) {
     case 'subzero':
     case 'subzero-plus':

@@ -7,12 +7,15 @@ import { LocalEngine } from '../../src/engine/local.ts';
 import type { GenerateEvent } from '../../src/engine/types.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
+import { Model, readConfigurationFile } from '../../src/model/model.ts';
 import { openSafetensors } from '../../src/safetensors/index.ts';
 import type { TrainConfiguration } from '../../src/train/configuration.ts';
 import { restoreRun } from '../../src/train/run.ts';
+import { startTokens } from '../../src/tuning/adapter.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 import { norm, relativeError } from '../support/zo/compare.ts';
+import { withOptimizer } from '../support/zo/session.ts';
+import { weightValues } from '../support/zo/weights.ts';
 import {
   collect,
   completionRows,
@@ -109,6 +112,8 @@ const schemes: { title: string; model: string; settings: Settings }[] = [
       storage: 'f32',
     },
   },
+  { title: 'prompt', model: 'qwen3-tiny', settings: { scheme: 'prompt', virtualTokens: 5 } },
+  { title: 'prompt', model: 'opt-postln-tiny', settings: { scheme: 'prompt', virtualTokens: 3, storage: 'f32' } },
 ];
 
 describe.each(schemes)('$title on $model', ({ model: name, settings: own }) => {
@@ -174,6 +179,70 @@ describe.each(schemes)('$title on $model', ({ model: name, settings: own }) => {
     const [start] = ofType(events, 'start');
     expect(start!.plan.factorBytes).toBeGreaterThan(0);
     expect(ofType(events, 'done')[0]).toMatchObject({ outcome: 'finished', step: 3 });
+  });
+});
+
+describe('prompt tuning', () => {
+  test('starts from embeddings of the model', async () => {
+    const run = await train(tinyModel('qwen3-tiny'), { scheme: 'prompt', virtualTokens: 4, steps: 1 });
+    const { model, optimizer } = await restoreRun(gpu, run, { step: 0 });
+    const start = (await optimizer.adapterValues()).get('prompt_embeddings')!;
+    const table = await weightValues(model, model.weight(model.configuration.embedding));
+    const width = model.configuration.embeddingWidth;
+    const rows = Array.from({ length: table.length / width }, (_, row) =>
+      table.subarray(row * width, (row + 1) * width),
+    );
+    for (let token = 0; token < 4; token++) {
+      const values = start.subarray(token * width, (token + 1) * width);
+      expect(rows.some((row) => row.every((value, column) => value === values[column]))).toBe(true);
+    }
+    optimizer.destroy();
+    model.destroy();
+  });
+
+  test('a fresh prompt is that of real tokens in front', async () => {
+    const settings = { model: 'mistral-tiny', ...quick, scheme: 'prompt', virtualTokens: 12 } as const;
+    await withOptimizer(gpu, settings, async ({ model, optimizer }) => {
+      const leading = startTokens(model.configuration, { ...settings });
+      const prompted = await sequenceLogits(model, tokens, optimizer.current);
+      const plain = await sequenceLogits(model, [...leading, ...tokens]);
+      expect(difference(prompted, plain.slice(12))).toBeLessThan(1e-6);
+    });
+  });
+
+  test('takes its tokens from the context, and says so', async () => {
+    const model = tinyModel();
+    const { contextLength } = await readConfigurationFile(model);
+    const taken: Settings = { scheme: 'prompt', virtualTokens: 9 };
+    const run = await train(model, { ...taken, steps: 1 });
+    const { contextLength: left } = await engine.loadModel({ id: 'prompted', path: run });
+    expect(left).toBe(contextLength - 9);
+    const long = 'a'.repeat(left);
+    await expect(generated('prompted', long)).rejects.toThrow(/beside its 9 virtual tokens/);
+    expect((await generated('prompted', long.slice(1))).ids.length).toBeLessThanOrEqual(1);
+    const embed = (input: string) => engine.embed({ model: 'prompted', inputs: [input], pooling: 'last' });
+    expect((await embed(long)).tokens).toBe(left);
+    await expect(embed(`${long}a`)).rejects.toMatchObject({ code: 'context_length_exceeded', parameter: 'input' });
+    await engine.unloadModel('prompted');
+    await expect(train(model, { ...taken, virtualTokens: contextLength - 1 })).rejects.toMatchObject({
+      code: 'invalid_argument',
+      parameter: 'virtualTokens',
+    });
+  });
+
+  test('as a PEFT adapter; weights cannot hold it', async () => {
+    const run = await train(tinyModel(), { scheme: 'prompt', virtualTokens: 3, optimizer: 'mezo' });
+    const out = join(temporaryFolder(), 'adapter');
+    await engine.exportRun({ run, format: 'peft', out });
+    const config = JSON.parse(readFileSync(join(out, 'adapter_config.json'), 'utf8'));
+    expect(config).toMatchObject({ peft_type: 'PROMPT_TUNING', num_virtual_tokens: 3, task_type: 'CAUSAL_LM' });
+    const source = await openSafetensors(join(out, 'adapter_model.safetensors'));
+    const bytes = await source.read('prompt_embeddings');
+    await source.close();
+    const values = (await adapterOf(run)).get('prompt_embeddings')!;
+    expect(new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)).toEqual(values);
+    const weights = engine.exportRun({ run, format: 'safetensors', out: join(temporaryFolder(), 'out') });
+    await expect(weights).rejects.toMatchObject({ code: 'unsupported', parameter: 'format' });
   });
 });
 

@@ -40,14 +40,16 @@ const schemes: Record<string, (settings: Fixture['settings']) => Partial<TrainCo
   lora: ({ r, lora_alpha: loraAlpha, target_modules: loraTargets }) => {
     return { scheme: 'lora', loraRank: r!, loraAlpha: loraAlpha!, loraTargets: loraTargets! };
   },
+  prompt: ({ num_virtual_tokens: virtualTokens }) => ({ scheme: 'prompt', virtualTokens: virtualTokens! }),
 };
 
 /** The values of our tensors out of those of PEFT. */
 const valuesOf: Record<string, (tensor: AdapterTensor, stored: ReadonlyMap<string, Float32Array>) => Float32Array> = {
   lora: ({ name }, stored) => stored.get(`base_model.model.${name}`)!,
+  prompt: ({ name }, stored) => stored.get(name)!,
 };
 
-test.each(['lora-llama', 'lora-opt'])('%s', async (name) => {
+test.each(['lora-llama', 'lora-opt', 'prompt-llama', 'prompt-opt'])('%s', async (name) => {
   const { base, settings, ids, last_logits: expected } = readFixture<Fixture>(`peft/${name}/logits.json`);
   const stored = await storedTensors(name);
   const kind = name.slice(0, name.indexOf('-'));

@@ -5,6 +5,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { leadingTokens, withLeading } from '../../src/model/virtual-tokens.ts';
 import { batchLoss } from '../../src/train/score.ts';
 import type { AppliedStep, Measurement } from '../../src/zo/optimizer.ts';
 import { norm, relativeError } from '../support/zo/compare.ts';
@@ -39,9 +40,9 @@ const camelCase = (name: string) => name.replace(/_([a-z0-9])/g, (_, letter: str
 // Measured on lavapipe: a third or less of each.
 const tolerance = { loss: 5e-6, tensor: 1e-5 };
 
-describe.each(['lora'])('%s', (scheme) => {
+describe.each(['lora', 'prompt'])('%s', (scheme) => {
   const golden = readFixture<Golden>(`golden/scheme-${scheme}.json`);
-  const examples = golden.examples.map(({ prompt, options, label }) => optionsExample(prompt, options, label));
+  const texts = golden.examples.map(({ prompt, options, label }) => optionsExample(prompt, options, label));
 
   test.each(['subzero', 'subzero-plus', 'mezo', 'sparse-mezo', 'hizoo'])('%s', async (optimizer) => {
     const run = golden[optimizer] as GoldenRun;
@@ -50,6 +51,7 @@ describe.each(['lora'])('%s', (scheme) => {
     const epsilon = run.settings.epsilon as number;
     const records: AppliedStep[] = [];
     await withOptimizer(gpu, settings, async (session) => {
+      const examples = withLeading(texts, leadingTokens(session.model, session.optimizer.current));
       const before = await Promise.all([...session.model.weights.values()].map((w) => weightValues(session.model, w)));
       for (const [step, losses] of run.losses.entries()) {
         const batch = golden.batches[step]!.map((index) => examples[index]!);

@@ -1,0 +1,27 @@
+/**
+ * Virtual tokens: rows in front of a text whose embedding is trained (prompt tuning). They go through the model as tokens do, with ids just
+ * behind the vocabulary, so packing, attention ranges, sliding windows and the cache need not know of them.
+ *
+ * @module
+ */
+
+import type { TokenizedExample } from '../data/example.ts';
+import type { Probes } from '../ops/probes.ts';
+import type { Model } from './model.ts';
+
+/** The ids that every sequence begins with; none without prompt tuning. */
+export function leadingTokens(model: Pick<Model, 'configuration'>, { adapter }: Pick<Probes, 'adapter'>): number[] {
+  const { vocabularySize } = model.configuration;
+  return Array.from({ length: adapter?.prompt?.tokens ?? 0 }, (_, index) => vocabularySize + index);
+}
+
+/** Most tokens of a text: the model's context, but for the positions that virtual tokens take. */
+export function contextLengthOf(model: Pick<Model, 'configuration'>, { adapter }: Pick<Probes, 'adapter'>): number {
+  return model.configuration.contextLength - (adapter?.prompt?.tokens ?? 0);
+}
+
+/** The examples with tokens in front of their prompts. */
+export function withLeading(examples: readonly TokenizedExample[], leading: readonly number[]): TokenizedExample[] {
+  if (leading.length === 0) return [...examples];
+  return examples.map((example) => ({ ...example, prompt: [...leading, ...example.prompt] }));
+}
