@@ -4,7 +4,7 @@
 //
 // q, y: [rows, heads · 4·HEAD_QUADS]; k, v: [key rows, key_heads · 4·HEAD_QUADS], f32. Which keys a row sees is data: ranges[i mod rows_per_probe]
 // = (a₀, a₁, b₀, b₁) stands for key rows [a₀, a₁) and [b₀, b₁), shifted by probe · key_stride. Causal and bidirectional segments, sliding
-// windows, options that share a prompt, prefix tokens and a key-value cache are all such pairs of ranges.
+// windows, options that share a prompt, prefix tokens and a key-value cache are all such pairs of ranges. A row that sees no key gives zeros.
 
 struct Parameters {
   rows: u32,
@@ -65,6 +65,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
   }
   for (var d = 0u; d < HEAD_QUADS; d++) {
-    y[index * HEAD_QUADS + d] = sum[d] / total;
+    y[index * HEAD_QUADS + d] = sum[d] / max(total, 1.0e-30); // at least 1 but for a row without keys
   }
 }

@@ -3,6 +3,10 @@
 //
 // What is computed and how it is bound: see attention/direct.wgsl. Against that variant, keys are read by many lanes at once and
 // the sums of a wide head are spread over the lanes instead of filling one lane's registers.
+//
+// SLICED: a few rows over many keys would leave a GPU idle, so `slices` workgroups share the keys of each (row, head), in runs of whole blocks of 64;
+// each writes its sums, unscaled, with the highest score and the total share behind them: y is scratch memory [rows · heads, slices,
+// 4·HEAD_QUADS + 2] then, and attention/merge.wgsl puts the slices together.
 
 struct Parameters {
   rows: u32,
@@ -10,6 +14,7 @@ struct Parameters {
   key_heads: u32,
   rows_per_probe: u32,
   key_stride: u32,
+  slices: u32,
   scale: f32,
 }
 
@@ -34,7 +39,9 @@ var<workgroup> key_count: u32;
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let last = parameters.rows * parameters.heads - 1u;
-  let index = min(group.y * groups.x + group.x, last); // spare workgroups repeat the last one
+  let item = group.y * groups.x + group.x;
+  let index = min(item / parameters.slices, last); // spare workgroups repeat the last one
+  let slice = item % parameters.slices;
   let row = index / parameters.heads;
   let head = index % parameters.heads;
   let range = ranges[row % parameters.rows_per_probe];
@@ -56,10 +63,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   var sums: array<f32, ELEMENTS>;
   var highest = -3.0e38;
   var total = 0.0;
-  for (var start = 0u; start < count; start += LANES) {
+  // Whole blocks for every slice.
+  let slice_keys = (count + LANES * parameters.slices - 1u) / (LANES * parameters.slices) * LANES;
+  let slice_end = min(count, (slice + 1u) * slice_keys);
+  for (var start = slice * slice_keys; start < slice_end; start += LANES) {
     let j = start + lane;
     var score = -3.0e38;
-    if (j < count) {
+    if (j < slice_end) {
       let key_row = shift + select(range.z + j - first_count, range.x + j, j < first_count);
       let key = (key_row * parameters.key_heads + key_head) * HEAD_QUADS;
       var products = vec4<f32>();
@@ -80,11 +90,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let next_highest = max(highest, reduced[0]);
     let correction = exp(highest - next_highest);
     highest = next_highest;
-    shares[lane] = select(0.0, exp(score - highest), j < count);
+    shares[lane] = select(0.0, exp(score - highest), j < slice_end);
     workgroupBarrier();
 
     total *= correction;
-    let here = min(LANES, count - start);
+    let here = min(LANES, slice_end - start);
     for (var e = 0u; e < ELEMENTS; e++) {
       sums[e] *= correction;
     }
@@ -101,10 +111,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
     workgroupBarrier();
   }
+  let place = select(index * WIDTH, (index * parameters.slices + slice) * (WIDTH + 2u), SLICED);
   for (var e = 0u; e < ELEMENTS; e++) {
     let element = lane + e * LANES;
     if (element < WIDTH) {
-      y[index * WIDTH + element] = sums[e] / total;
+      // The total is at least 1 but for a row without keys, which gives zeros.
+      y[place + element] = select(sums[e] / max(total, 1.0e-30), sums[e], SLICED);
     }
+  }
+  if (SLICED && lane == 0u) {
+    y[place + WIDTH] = highest;
+    y[place + WIDTH + 1u] = total;
   }
 }

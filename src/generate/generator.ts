@@ -251,6 +251,7 @@ export class Generator {
       ranges: upload('ranges', ranges),
       ...(window === undefined ? {} : { windowRanges: upload('window ranges', windowRanges) }),
       rows: ids.length,
+      longest: positions.reduce((most, position) => Math.max(most, position), 0) + 1,
       labelRows: upload('label rows', labelRows),
       labelCount: labelRows.length,
       cache: { cache: this.#cache!, slots: upload('slots', slots) },

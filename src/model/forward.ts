@@ -23,6 +23,8 @@ export interface ForwardInput {
   /** Key ranges of layers that see everything, and of layers with a sliding window. */
   ranges: GpuBuffer;
   windowRanges?: GpuBuffer;
+  /** Most keys that a row sees, as far as the caller knows. */
+  longest?: number;
   /** Rows per probe. */
   rows: number;
   /** Rows per probe whose hidden state is wanted, and their numbers. */
@@ -93,6 +95,7 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
       headWidth: c.headWidth,
       ranges: c.windows[layer] === undefined ? input.ranges : input.windowRanges!,
       keyStride: input.cache ? 0 : input.rows,
+      ...(input.longest === undefined ? {} : { longest: input.longest }),
     });
     workspace.give(query, key, value);
     linearOf(mixed, names.output, { addTo: hidden });

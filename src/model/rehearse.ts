@@ -11,8 +11,13 @@ import { forward } from './forward.ts';
 import { logitsOf, scoreTargets } from './head.ts';
 import type { Model } from './model.ts';
 
-/** Rows of a token by token pass, of a few sequences at once, and of a long prompt or a training batch: each has its own variants. */
-const rehearsedRows = [1, 16, 512];
+/** A token by token pass at the beginning and after a while, one of a few sequences at once, and one of a long prompt or a training batch. */
+const rehearsedPasses = [
+  { rows: 1, longest: 1 },
+  { rows: 1, longest: 4096 },
+  { rows: 16, longest: 4096 },
+  { rows: 512, longest: 4096 },
+];
 
 /** Shapes without memory. */
 class EmptyWorkspace extends Workspace {
@@ -34,8 +39,9 @@ export function rehearse(model: Model): void {
   const nothing = Array<GpuBuffer>(configuration.layerCount).fill(gpu.unused);
   const cache = { cache: { keys: nothing, values: nothing }, slots: gpu.unused };
   gpu.recorder.rehearse(() => {
-    for (const rows of rehearsedRows) {
+    for (const { rows, longest } of rehearsedPasses) {
       const hidden = forward(model, context, {
+        longest,
         ...{ ids: gpu.unused, positions: gpu.unused, ranges: gpu.unused, windowRanges: gpu.unused, rows, cache },
         ...{ labelRows: gpu.unused, labelCount: rows },
       });

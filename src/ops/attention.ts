@@ -5,12 +5,17 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { KernelDefinition } from '../gpu/kernel.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { type OperationContext, perElement } from './context.ts';
 
 /** How the work is cut; see the heads of kernels/attention/*.wgsl. */
-export type AttentionVariant = 'direct' | 'workgroup';
+export type AttentionVariant = 'direct' | 'workgroup' | 'sliced' | 'tiled';
+
+/** All of them, for tests and benchmarks. */
+export const attentionVariants: readonly AttentionVariant[] = ['direct', 'workgroup', 'sliced', 'tiled'];
 
 export interface AttentionOptions {
   heads: number;
@@ -20,14 +25,60 @@ export interface AttentionOptions {
   ranges: GpuBuffer;
   /** Key rows from one probe's keys to the next; 0 when all probes read the same keys (a cache). */
   keyStride: number;
+  /** Most keys that a row sees, as far as the caller knows. */
+  longest?: number;
   /** For tests and benchmarks; chosen by the adapter otherwise. */
   variant?: AttentionVariant;
+}
+
+/** Rows of a probe from which sharing tiles of keys among them pays on a GPU. */
+const tiledRows = 32;
+
+/** Keys from which cutting them into slices pays on a GPU, and the workgroups that keep it busy. */
+const slicedKeys = 256;
+const enoughWorkgroups = 256;
+const mostSlices = 16;
+
+/** The rows and keys of the tiles of attention/tiled.wgsl: as many as fit into the workgroup memory. @param limit bytes */
+export function attentionTile(headWidth: number, limit: number): { ROWS: number; KEYS: number } {
+  for (const ROWS of [16, 8, 4]) {
+    for (const KEYS of [32, 16, 8]) {
+      const bytes = 4 * (headWidth * (ROWS + KEYS + 1) + ROWS * KEYS + 4 * ROWS) + 8;
+      if (bytes <= limit) return { ROWS, KEYS };
+    }
+  }
+  return { ROWS: 4, KEYS: 4 };
+}
+
+/** @param limit bytes of workgroup memory */
+export function attentionKernel(variant: AttentionVariant, headWidth: number, limit: number): KernelDefinition {
+  const HEAD_QUADS = headWidth / 4;
+  switch (variant) {
+    case 'direct':
+      return { files: ['attention/direct.wgsl'], constants: { HEAD_QUADS } };
+    case 'workgroup':
+    case 'sliced':
+      return { files: ['attention/workgroup.wgsl'], constants: { HEAD_QUADS, SLICED: variant === 'sliced' } };
+    case 'tiled':
+      return { files: ['attention/tiled.wgsl'], constants: { HEAD_QUADS, ...attentionTile(headWidth, limit) } };
+  }
+}
+
+/** The variant for so many rows of each probe on this adapter. */
+export function chooseAttention(
+  gpu: Pick<Gpu, 'kernelStyle'>,
+  shape: { rows: number; rowsPerProbe: number; heads: number; longest?: number },
+): AttentionVariant {
+  if (gpu.kernelStyle === 'software') return 'direct';
+  if (shape.rowsPerProbe >= tiledRows) return 'tiled';
+  const long = (shape.longest ?? 0) >= slicedKeys;
+  return long && 2 * shape.rows * shape.heads <= enoughWorkgroups ? 'sliced' : 'workgroup';
 }
 
 /**
  * @param q [rows, heads · headWidth]
  * @param k @param v key rows × (keyHeads · headWidth)
- * @returns [rows, heads · headWidth]
+ * @returns [rows, heads · headWidth]; zeros where a row sees no key
  */
 export function attention(
   context: OperationContext,
@@ -37,21 +88,47 @@ export function attention(
   options: AttentionOptions,
 ): Activation {
   const { gpu, workspace, probes } = context;
-  const y = workspace.take(q.rows, q.columns);
-  const variant = options.variant ?? (gpu.kernelStyle === 'software' ? 'direct' : 'workgroup');
+  const { heads, keyHeads, headWidth, ranges, keyStride, longest } = options;
+  const { rows } = q;
+  const y = workspace.take(rows, q.columns);
+  const rowsPerProbe = rows / probes.count;
+  const variant =
+    options.variant ??
+    chooseAttention(gpu, { rows, rowsPerProbe, heads, ...(longest === undefined ? {} : { longest }) });
+  const limit = gpu.device.limits.maxComputeWorkgroupStorageSize;
+  const kernel = gpu.kernel(attentionKernel(variant, headWidth, limit));
+  const slices = variant === 'sliced' ? Math.min(mostSlices, Math.ceil(enoughWorkgroups / (rows * heads))) : 1;
+  const parameters = {
+    rows,
+    heads,
+    key_heads: keyHeads,
+    rows_per_probe: rowsPerProbe,
+    key_stride: keyStride,
+    head_quads: headWidth / 4,
+    slices,
+    scale: 1 / Math.sqrt(headWidth),
+  };
+  if (variant === 'sliced') {
+    const count = rows * heads;
+    const parts = workspace.takeElements(count * slices * (headWidth + 2));
+    gpu.recorder.dispatch(kernel, [q.buffer, k, v, ranges, parts.buffer], parameters, spread(count * slices));
+    gpu.recorder.dispatch(
+      gpu.kernel({ files: ['attention/merge.wgsl'] }),
+      [parts.buffer, y.buffer],
+      { count, slices, width: headWidth },
+      perElement(count * headWidth),
+    );
+    workspace.give(parts);
+    return y;
+  }
+  const blockRows = variant === 'tiled' ? attentionTile(headWidth, limit).ROWS : 1;
   gpu.recorder.dispatch(
-    gpu.kernel({ files: [`attention/${variant}.wgsl`], constants: { HEAD_QUADS: options.headWidth / 4 } }),
-    [q.buffer, k, v, options.ranges, y.buffer],
-    {
-      rows: q.rows,
-      heads: options.heads,
-      key_heads: options.keyHeads,
-      rows_per_probe: q.rows / probes.count,
-      key_stride: options.keyStride,
-      head_quads: options.headWidth / 4,
-      scale: 1 / Math.sqrt(options.headWidth),
-    },
-    variant === 'direct' ? perElement(q.rows * options.heads) : spread(q.rows * options.heads),
+    kernel,
+    [q.buffer, k, v, ranges, y.buffer],
+    parameters,
+    variant === 'direct'
+      ? perElement(rows * heads)
+      : spread(Math.ceil(rowsPerProbe / blockRows) * probes.count * heads),
   );
   return y;
 }

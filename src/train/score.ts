@@ -96,6 +96,7 @@ export class Scorer {
     const { unused } = gpu;
     gpu.recorder.rehearse(() => {
       for (const each of probes()) {
+        workspace.reserve(rehearsedRows * each.count);
         const context: OperationContext = { gpu, workspace, probes: each };
         const hidden = forward(this.#model, context, {
           ...{ ids: unused, positions: unused, ranges: unused, windowRanges: unused, rows: rehearsedRows },

@@ -8,6 +8,7 @@
 import { activations, otherFragments, storages } from '../../src/bench/cases/linear.ts';
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { activationNumber } from '../../src/ops/activation.ts';
+import { attentionKernel, attentionVariants } from '../../src/ops/attention.ts';
 import { denseUpdateKernel } from '../../src/ops/dense.ts';
 import { matmulKernel, matmulReduceKernel } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
@@ -80,9 +81,15 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   virtualEmbed: combinations(['virtual-embed.wgsl']),
   norm: combinations(['norm.wgsl'], { CENTRE: both, HAS_GAIN: both, HAS_SHIFT: both }),
   rope: combinations(['rope.wgsl'], { INTERLEAVED: both }),
-  attention: ['direct', 'workgroup'].flatMap((variant) =>
-    combinations([`attention/${variant}.wgsl`], { HEAD_QUADS: headQuads }),
-  ),
+  attention: [
+    ...attentionVariants.flatMap((variant) =>
+      headQuads.flatMap((quads) =>
+        // The tiles of adapters with more and less workgroup memory.
+        [16_384, 32_768, 49_152].map((limit) => attentionKernel(variant, 4 * quads, limit)),
+      ),
+    ),
+    ...combinations(['attention/merge.wgsl']),
+  ],
   rows: combinations(['gather-rows.wgsl'], { SCATTER: both }),
   gate: combinations(['gate.wgsl']),
   labelLoss: combinations(['label-loss.wgsl']),

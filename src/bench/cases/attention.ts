@@ -234,6 +234,36 @@ export const attentionShapes: readonly AttentionShape[] = [
     keys: 720,
   },
   {
+    name: 'rows without any key',
+    heads: 2,
+    keyHeads: 1,
+    headWidth: 16,
+    ranges: () => [
+      [0, 0, 0, 0],
+      [0, 3, 0, 0],
+      [5, 5, 2, 2],
+      [0, 0, 4, 5],
+    ],
+    keyStride: 5,
+    keys: 5,
+  },
+  {
+    name: 'pieces of prompts in a cache, far apart',
+    heads: 2,
+    keyHeads: 2,
+    headWidth: 32,
+    ranges: () =>
+      [
+        [900, 20, 41],
+        [100, 0, 9],
+        [300, 130, 131],
+      ].flatMap(([start, from, to]) =>
+        Array.from({ length: to! - from! }, (_, index): Range => [0, 0, start!, start! + from! + index + 1]),
+      ),
+    keyStride: 0,
+    keys: 1000,
+  },
+  {
     name: 'sharp: one key takes all',
     heads: 2,
     keyHeads: 2,

@@ -1,0 +1,172 @@
+// Attention, tiled: the variant for GPUs and many rows (prompts, training batches). A workgroup takes ROWS neighbouring rows of one probe and head and
+// walks the keys that any of them sees, KEYS at a time: a tile of K passes through workgroup memory and serves all rows, then the tile of V that
+// belongs to it takes its place. Each row keeps an online softmax of its own and leaves out the keys that it does not see.
+//
+// What is computed and how it is bound: see attention/direct.wgsl. The two ranges of keys are walked one after the other, each tile beginning at the
+// next key that any row sees, so that gaps between the rows' ranges (other segments, other sequences' runs of a cache) cost nothing.
+
+struct Parameters {
+  rows: u32,
+  heads: u32,
+  key_heads: u32,
+  rows_per_probe: u32,
+  key_stride: u32,
+  head_quads: u32, // HEAD_QUADS again, see attention/direct.wgsl
+  scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<uniform> parameters: Parameters;
+
+const LANES: u32 = 128u;
+// Lanes that share a row, and the quads of the head that each of them adds up.
+const PARTS: u32 = LANES / ROWS;
+const QUADS: u32 = (HEAD_QUADS + PARTS - 1u) / PARTS;
+// K lies transposed, [quad][key]; padded against bank conflicts.
+const KEY_STRIDE: u32 = KEYS + 1u;
+const NO_KEY: u32 = 0xffffffffu;
+
+var<workgroup> query: array<vec4<f32>, ROWS * HEAD_QUADS>;
+var<workgroup> tile: array<vec4<f32>, HEAD_QUADS * KEY_STRIDE>;
+var<workgroup> scores: array<f32, ROWS * KEYS>;
+var<workgroup> seen: array<vec4<u32>, ROWS>;
+// The first key of the next tile, and where the rows' keys end.
+var<workgroup> next: vec2<u32>;
+
+fn range_of(row: u32, side: u32) -> vec2<u32> {
+  let range = seen[row];
+  return select(range.zw, range.xy, side == 0u);
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let index = group.y * groups.x + group.x;
+  let blocks = (parameters.rows_per_probe + ROWS - 1u) / ROWS;
+  let head = index % parameters.heads;
+  let block = (index / parameters.heads) % blocks;
+  let probe = index / parameters.heads / blocks;
+  let first_row = block * ROWS; // within the probe
+  if (probe * parameters.rows_per_probe >= parameters.rows) {
+    return; // a spare workgroup
+  }
+  let shift = probe * parameters.key_stride;
+  let key_head = head / (parameters.heads / parameters.key_heads);
+  // The row of this lane, and its share of the head.
+  let row = lane / PARTS;
+  let part = lane % PARTS;
+  let here = first_row + row < parameters.rows_per_probe;
+  let position = ((probe * parameters.rows_per_probe + first_row + row) * parameters.heads + head) * HEAD_QUADS;
+
+  if (part == 0u) {
+    var range = vec4<u32>();
+    if (here) {
+      range = ranges[first_row + row];
+    }
+    seen[row] = range;
+  }
+  for (var d = part; d < HEAD_QUADS; d += PARTS) {
+    var value = vec4<f32>();
+    if (here) {
+      value = parameters.scale * q[position + d];
+    }
+    query[row * HEAD_QUADS + d] = value;
+  }
+  workgroupBarrier();
+
+  var sums: array<vec4<f32>, QUADS>;
+  var highest = -3.0e38;
+  var total = 0.0;
+  for (var side = 0u; side < 2u; side++) {
+    var next_key = 0u;
+    loop {
+      if (lane == 0u) {
+        var first = NO_KEY;
+        var end = 0u;
+        for (var r = 0u; r < ROWS; r++) {
+          let range = range_of(r, side);
+          let candidate = max(range.x, next_key);
+          if (candidate < range.y) {
+            first = min(first, candidate);
+            end = max(end, range.y);
+          }
+        }
+        next = vec2<u32>(first, end);
+      }
+      let bounds = workgroupUniformLoad(&next);
+      let start = bounds.x;
+      if (start == NO_KEY) {
+        break;
+      }
+      let count = min(KEYS, bounds.y - start);
+      next_key = start + count;
+
+      for (var item = lane; item < count * HEAD_QUADS; item += LANES) {
+        let key = item / HEAD_QUADS;
+        let d = item % HEAD_QUADS;
+        tile[d * KEY_STRIDE + key] = k[((shift + start + key) * parameters.key_heads + key_head) * HEAD_QUADS + d];
+      }
+      workgroupBarrier();
+      for (var item = lane; item < ROWS * KEYS; item += LANES) {
+        let r = item / KEYS;
+        let key = item % KEYS;
+        let range = range_of(r, side);
+        var score = -3.0e38;
+        if (key < count && start + key >= range.x && start + key < range.y) {
+          var products = vec4<f32>();
+          for (var d = 0u; d < parameters.head_quads; d++) {
+            products = fma(query[r * HEAD_QUADS + d], tile[d * KEY_STRIDE + key], products);
+          }
+          score = products.x + products.y + products.z + products.w;
+        }
+        scores[item] = score;
+      }
+      workgroupBarrier();
+
+      for (var item = lane; item < count * HEAD_QUADS; item += LANES) {
+        let key = item / HEAD_QUADS;
+        tile[item] = v[((shift + start + key) * parameters.key_heads + key_head) * HEAD_QUADS + item % HEAD_QUADS];
+      }
+      var next_highest = highest;
+      for (var key = 0u; key < count; key++) {
+        next_highest = max(next_highest, scores[row * KEYS + key]);
+      }
+      let correction = exp(highest - next_highest);
+      highest = next_highest;
+      workgroupBarrier();
+      // The lanes of a row turn its scores into shares together.
+      let range = range_of(row, side);
+      for (var key = part; key < count; key += PARTS) {
+        let visible = start + key >= range.x && start + key < range.y;
+        scores[row * KEYS + key] = select(0.0, exp(scores[row * KEYS + key] - highest), visible);
+      }
+      workgroupBarrier();
+      total *= correction;
+      for (var i = 0u; i < QUADS; i++) {
+        sums[i] *= correction;
+      }
+      for (var key = 0u; key < count; key++) {
+        let share = scores[row * KEYS + key];
+        total += share;
+        for (var i = 0u; i < QUADS; i++) {
+          let d = part + i * PARTS;
+          if (d < HEAD_QUADS) {
+            sums[i] = fma(vec4<f32>(share), tile[key * HEAD_QUADS + d], sums[i]);
+          }
+        }
+      }
+      // The uniform load of the next turn is a barrier as well: nothing is overwritten before all lanes are through.
+    }
+  }
+  if (here) {
+    for (var i = 0u; i < QUADS; i++) {
+      let d = part + i * PARTS;
+      if (d < HEAD_QUADS) {
+        y[position + d] = sums[i] / max(total, 1.0e-30); // at least 1 but for a row without keys
+      }
+    }
+  }
+}
