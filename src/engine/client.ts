@@ -8,6 +8,7 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorRecord, fromErrorRecord, SubzeroError } from '../errors.ts';
 import { EventQueue } from '../generate/queue.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
+import type { FindEvent } from '../train/find-learning-rate.ts';
 import type { ClientMessage, WorkerMessage } from './protocol.ts';
 import type {
   BenchRequest,
@@ -19,6 +20,7 @@ import type {
   EngineInfo,
   EvaluateRequest,
   EvaluationResult,
+  FindLearningRateRequest,
   GenerateEvent,
   GenerateRequest,
   LoadModelRequest,
@@ -86,6 +88,10 @@ class WorkerEngine implements Engine {
 
   train(request: TrainRequest, signal?: AbortSignal): AsyncIterable<TrainEvent> {
     return this.#stream('train', request, signal);
+  }
+
+  findLearningRate(request: FindLearningRateRequest, signal?: AbortSignal): AsyncIterable<FindEvent> {
+    return this.#stream('findLearningRate', request, signal);
   }
 
   evaluate(

@@ -20,6 +20,7 @@ import { resolveStep, type StepChoice } from '../train/best.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../train/configuration.ts';
 import { evaluate } from '../train/evaluate.ts';
 import { exportRun } from '../train/export.ts';
+import { type FindEvent, findLearningRate } from '../train/find-learning-rate.ts';
 import { forkRun } from '../train/fork.ts';
 import { loadTokenized, resumeRun, startRun } from '../train/loop.ts';
 import { restoreRun } from '../train/run.ts';
@@ -38,6 +39,7 @@ import type {
   EngineInfo,
   EvaluateRequest,
   EvaluationResult,
+  FindLearningRateRequest,
   GenerateEvent,
   GenerateRequest,
   LoadModelRequest,
@@ -292,6 +294,13 @@ export class LocalEngine implements Engine {
       { ...rest, modelDirectory, sources: { data, ...(validation ? { validation } : {}) } },
       signal,
     );
+  }
+
+  async *findLearningRate(request: FindLearningRateRequest, signal?: AbortSignal): AsyncGenerator<FindEvent> {
+    const { model, data, validation, ...rest } = request;
+    const modelDirectory = await this.#baseDirectory(model);
+    const sources = { data, ...(validation ? { validation } : {}) };
+    yield* findLearningRate(this.#gpu, { ...rest, modelDirectory, sources }, signal);
   }
 
   /** The directory of a base model, by the id of a loaded one or by its path. */

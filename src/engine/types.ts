@@ -10,6 +10,7 @@ import type { Suite } from '../bench/suites.ts';
 import type { AdapterDescription } from '../gpu/device.ts';
 import type { BestEvaluation, StepChoice } from '../train/best.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
+import type { FindEvent } from '../train/find-learning-rate.ts';
 import type { MemoryPlan } from '../train/memory-plan.ts';
 
 /** Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter. */
@@ -135,6 +136,20 @@ export type TrainRequest =
       out: string;
     }
   | { resume: string; steps?: number };
+
+/** Short trials of several learning rates on a model; nothing is written. */
+export interface FindLearningRateRequest {
+  /** The id of a loaded model, or a model directory. */
+  model: string;
+  data: DataSource;
+  validation?: DataSource;
+  /** All but the learning rate. */
+  configuration: Partial<TrainConfiguration>;
+  /** Steps of a trial. */
+  trialSteps: number;
+  /** Those to try, ascending; by default some around the default of the optimiser and the scheme. */
+  learningRates?: readonly number[];
+}
 
 export interface EvaluationResult {
   examples: number;
@@ -284,6 +299,8 @@ export interface Engine {
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult>;
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
   train(request: TrainRequest, signal?: AbortSignal): AsyncIterable<TrainEvent>;
+  /** Tries learning rates for a few steps each, ascending, until one diverges. */
+  findLearningRate(request: FindLearningRateRequest, signal?: AbortSignal): AsyncIterable<FindEvent>;
   evaluate(
     request: EvaluateRequest,
     onProgress?: (done: number, total: number) => void,

@@ -9,7 +9,15 @@ import { toErrorRecord } from '../errors.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { LocalEngine } from './local.ts';
 import type { ClientMessage, WorkerMessage } from './protocol.ts';
-import type { BenchRequest, DataRow, EmbedRequest, EvaluateRequest, GenerateRequest, TrainRequest } from './types.ts';
+import type {
+  BenchRequest,
+  DataRow,
+  EmbedRequest,
+  EvaluateRequest,
+  FindLearningRateRequest,
+  GenerateRequest,
+  TrainRequest,
+} from './types.ts';
 
 const port = parentPort!;
 const send = (message: WorkerMessage): void => port.postMessage(message);
@@ -31,6 +39,8 @@ async function handle(engine: LocalEngine, id: number, method: string, parameter
         return await forward(engine.generate(parameters[0] as GenerateRequest, signal));
       case 'train':
         return await forward(engine.train(parameters[0] as TrainRequest, signal));
+      case 'findLearningRate':
+        return await forward(engine.findLearningRate(parameters[0] as FindLearningRateRequest, signal));
       case 'evaluate':
         return await engine.evaluate(
           parameters[0] as EvaluateRequest,

@@ -29,12 +29,13 @@ import { Closers } from './closers.ts';
 import { examplesPerStep, optimizerTitles, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
 import { restoreLines, takeUpMetrics } from './history.ts';
+import { lookAt, mean } from './look.ts';
 import { planMemory } from './memory-plan.ts';
 import { type MetricsWriter, openMetrics } from './metrics.ts';
 import { type RunSources, restoreRun, writeCurve } from './run.ts';
 import { createRunFolder, runFiles } from './run-folder.ts';
 import { learningRateAt } from './schedule.ts';
-import { type BatchLoss, batchLoss, passShape, Scorer } from './score.ts';
+import { Scorer } from './score.ts';
 import { LossWatchdog } from './watchdog.ts';
 
 export interface StartOptions {
@@ -156,12 +157,13 @@ export async function* resumeRun(
     closers.own(optimizer, destroy);
     if (options.steps !== undefined) await writeChanges(folder, changes);
     const { examples } = data.train;
+    const seen = withLeading(examples, leadingTokens(model, optimizer.current));
     const lines = await takeUpMetrics(join(folder, runFiles.metrics), step);
     const metrics = closers.own(await openMetrics(join(folder, runFiles.metrics)), close);
     const sampler = samplerOf(configuration, examples);
     await restoreLines(metrics, lines, records, {
       steps: configuration.steps,
-      rowsOf: (index) => rowsOf(sampler.batch(index).map((example) => examples[example]!)),
+      rowsOf: (index) => rowsOf(sampler.batch(index).map((example) => seen[example]!)),
     });
     const notes = [...data.notes];
     if (torn)
@@ -213,13 +215,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   };
 
   try {
-    const plan = planMemory({
-      ...{ model, optimizer, scorer, step: run.step, budget: configuration.memory },
-      shape: passShape([...examples, ...validation]),
-      // A batch of the longest examples; what is accumulated comes in further passes.
-      rowsPerProbe: configuration.batchSize * longest(examples),
-      leastRows: validation.length === 0 ? 0 : Math.max(evaluationRows, longest(validation)),
-    });
+    const plan = planMemory({ ...run, examples, validation, scorer });
     await gpu.checkAllocations();
     yield {
       type: 'start',
@@ -238,15 +234,8 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       const step = run.step;
       const indices = sampler.batch(step);
       const batch = indices.map((index) => examples[index]!);
-      // A step is long; text that is being generated meanwhile goes first.
-      gpu.recorder.divide();
-      optimizer.beginStep(step);
-      const scores = await scorer.scoreStep(batch, optimizer, step);
-      const losses = scores.map((probe) => batchLoss(batch, probe));
-      const measured = optimizer.measure(losses.map(({ loss }) => loss));
-      const loss = mean(losses.map((entry) => entry.loss));
-      const values = [loss, ...measured.projectedGradients, ...(measured.curvatures ?? [])];
-      if (!values.every(Number.isFinite)) throw diverged(step, indices, loss);
+      const { loss, accuracy, measured, finite } = await lookAt({ gpu, optimizer, scorer }, batch, step);
+      if (!finite) throw diverged(step, indices, loss);
       const learningRate = learningRateAt(step, configuration);
       await run.writer.append({ step: step + 1, learningRate, ...measured, loss });
       optimizer.update({ step, learningRate, ...measured });
@@ -260,7 +249,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
         step: run.step,
         steps: configuration.steps,
         loss,
-        accuracy: meanAccuracy(losses),
+        accuracy,
         projectedGradient: mean(measured.projectedGradients),
         learningRate,
         tokensPerSecond: trainedTokens / Math.max(1e-9, elapsed - evaluationSeconds),
@@ -317,7 +306,7 @@ function checkValidation({ earlyStopping }: TrainConfiguration, validation: read
 }
 
 /** The batches of a run. */
-function samplerOf(configuration: TrainConfiguration, examples: readonly TokenizedExample[]): BatchSampler {
+export function samplerOf(configuration: TrainConfiguration, examples: readonly TokenizedExample[]): BatchSampler {
   const { seed, batchSeed, sampling } = configuration;
   return new BatchSampler({
     seed: (seed + batchSeed) % Number.MAX_SAFE_INTEGER,
@@ -353,23 +342,6 @@ function diverged(step: number, indices: readonly number[], loss: number): Subze
   );
 }
 
-/** Rows of a pass over validation data: enough to fill most adapters. */
-const evaluationRows = 1024;
-
-/** Rows of the largest example. */
-function longest(examples: readonly TokenizedExample[]): number {
-  return examples.reduce((most, example) => Math.max(most, exampleRows(example)), 0);
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function meanAccuracy(losses: readonly BatchLoss[]): number | null {
-  const accuracies = losses.map(({ accuracy }) => accuracy).filter((accuracy) => accuracy !== null);
-  return accuracies.length === 0 ? null : mean(accuracies);
-}
-
 /** Loads and tokenises a data source for a model directory. */
 export async function loadTokenized(
   modelDirectory: string,
@@ -385,7 +357,8 @@ export async function loadTokenized(
   return tokenizeExamples(tokenizer, dataset.examples, { contextLength: options.contextLength });
 }
 
-async function loadExamples(
+/** The examples of a run, and things to tell about them. */
+export async function loadExamples(
   modelDirectory: string,
   sources: RunSources,
   configuration: TrainConfiguration,

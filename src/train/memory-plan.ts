@@ -4,11 +4,13 @@
  * @module
  */
 
+import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Model } from '../model/model.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
-import type { PassShape, Scorer } from './score.ts';
+import type { TrainConfiguration } from './configuration.ts';
+import { type PassShape, passShape, type Scorer } from './score.ts';
 
 /** Bytes of a run on the GPU, as they are from its first step on. */
 export interface MemoryPlan {
@@ -26,25 +28,32 @@ export interface MemoryPlan {
 /** Share of the memory beside weights and factors that the perturbed states of several probes may have; the rest is for rows. */
 const statesShare = 1 / 4;
 
+/** Rows of a pass over validation data: enough to fill most adapters. */
+const evaluationRows = 1024;
+
 /**
  * Decides how many probes and rows a pass has, and reserves them in optimiser and scorer. Passes of any size give the same estimate.
  *
- * @param run.rowsPerProbe rows of a pass that has them all under one probe
- * @param run.leastRows rows of the smallest useful pass over validation data, or 0
- * @param run.budget bytes; 0 = as much as the adapter has
+ * A pass is as large as a batch of the longest examples under all probes where the budget (`configuration.memory`) allows it; what is
+ * accumulated comes in further passes.
+ *
  * @throws SubzeroError `out_of_memory` if not even one probe of the largest example fits, naming the smallest budget that would do
  */
 export function planMemory(run: {
   model: Model;
   optimizer: ZerothOrderOptimizer;
   scorer: Scorer;
-  shape: PassShape;
+  configuration: TrainConfiguration;
+  examples: readonly TokenizedExample[];
+  validation: readonly TokenizedExample[];
+  /** The step that comes next, zero-based. */
   step: number;
-  rowsPerProbe: number;
-  leastRows: number;
-  budget: number;
 }): MemoryPlan {
-  const { model, optimizer, scorer, shape, budget } = run;
+  const { model, optimizer, scorer, configuration, examples, validation } = run;
+  const budget = configuration.memory;
+  const training = passShape(examples);
+  const shape = largerShape(training, passShape(validation));
+  const leastRows = validation.length === 0 ? 0 : Math.max(evaluationRows, shape.largest);
   const perRow = scorer.bytesPerRow(() => [optimizer.perturb(run.step, 0, 1), optimizer.current]);
   const planOf = (rows: number): MemoryPlan => {
     const parts = {
@@ -62,7 +71,8 @@ export function planMemory(run: {
     const spare = budget - smallest.totalBytes;
     optimizer.reserveProbes(1 + Math.floor((spare * statesShare) / optimizer.probeBytes));
   }
-  const wanted = Math.min(scorer.maxRows, Math.max(run.rowsPerProbe * optimizer.probesAtOnce, run.leastRows));
+  const step = configuration.batchSize * training.largest * optimizer.probesAtOnce;
+  const wanted = Math.min(scorer.maxRows, Math.max(step, leastRows));
   let rows = wanted;
   if (budget > 0 && planOf(wanted).totalBytes > budget) {
     // Bytes rise with the rows: the most that fit lie between these.
@@ -76,6 +86,14 @@ export function planMemory(run: {
   }
   scorer.reserve(rows, shape);
   return planOf(rows);
+}
+
+function largerShape(a: PassShape, b: PassShape): PassShape {
+  return {
+    largest: Math.max(a.largest, b.largest),
+    labelsPerRow: Math.max(a.labelsPerRow, b.labelsPerRow),
+    targetsPerRow: Math.max(a.targetsPerRow, b.targetsPerRow),
+  };
 }
 
 function tooSmall(plan: MemoryPlan, budget: number, rows: number): SubzeroError {

@@ -279,6 +279,11 @@ export class FakeEngine implements Engine {
     };
   }
 
+  // biome-ignore lint/correctness/useYield: the server has no request that asks for it
+  async *findLearningRate(): AsyncGenerator<never> {
+    throw new Error('jobs look for no learning rate');
+  }
+
   async evaluate(): Promise<EvaluationResult> {
     return { examples: 1, loss: 1, accuracy: null, tokens: 1, seconds: 0 };
   }

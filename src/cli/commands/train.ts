@@ -4,6 +4,7 @@ import { defaultConfiguration, resolveConfiguration, type TrainConfiguration } f
 import { type CommandContext, defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { reportFind } from '../find-report.ts';
 import type { Host } from '../host.ts';
 import { interruptible } from '../interrupt.ts';
 import { camelCase, type OptionValues } from '../option.ts';
@@ -328,6 +329,21 @@ const options = [
     description: 'continue this run where its journal ends; takes only --steps besides',
     group: run,
   },
+  {
+    name: 'find-lr',
+    type: 'flag',
+    description: 'train nothing: try learning rates for a few steps each and suggest one',
+    group: run,
+  },
+  {
+    name: 'trial-steps',
+    type: 'integer',
+    minimum: 1,
+    maximum: 1_000_000,
+    description: 'with --find-lr: steps of a trial',
+    default: 50,
+    group: run,
+  },
   ...engineOptions,
   { ...jsonOption, description: 'print every event (start, step, evaluation, done) as a JSON line' },
 ] as const;
@@ -340,6 +356,7 @@ export const trainCommand = defineCommand({
   usage: [
     'train --model DIR (--task NAME --data DIR | --data FILE) --out RUN [options]',
     'train --resume RUN [--steps N]',
+    'train --find-lr --model DIR (--task NAME --data DIR | --data FILE) [options]',
   ],
   details: [
     'Ctrl-C ends the run after the current step with everything saved; --resume continues it, bit for bit as if it had not stopped.',
@@ -358,9 +375,14 @@ export const trainCommand = defineCommand({
         'subzero train --model DIR --data train.jsonl --validation dev.jsonl --out runs/mine \\\n' +
         '  --evaluate-every 100 --early-stopping 5',
     },
+    {
+      text: 'which learning rate?',
+      command: 'subzero train --find-lr --model examples/reviews-3m --task sst2 --data examples/sst2 --rank 8',
+    },
     { text: 'go on after an interruption', command: 'subzero train --resume runs/mine' },
   ],
-  run: (context) => trainWithReport(context, trainRequest(context)),
+  run: (context) =>
+    context.options.findLr ? findLearningRate(context) : trainWithReport(context, trainRequest(context)),
 });
 
 /** Trains and shows how it goes. @returns the exit code */
@@ -406,20 +428,50 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
     }
     return { resume: values.resume, ...(sources.steps === 'default' ? {} : { steps: values.steps }) };
   }
-  const path = requireOption(values.model, 'train', 'model DIR');
-  const data = dataSource(values.task, values.data);
+  const sourced = modelAndData(values);
   const out = requireOption(values.out, 'train', 'out RUN');
-  const validation =
-    values.validation === undefined ? undefined : dataSource(values.task, values.validation, 'validation');
   if (values.epochs !== undefined && explicit('steps')) {
     throw new UsageError('--epochs and --steps both say how long to train; give one of them', { parameter: 'epochs' });
   }
   return {
-    ...{ model: path, data, out },
-    ...(validation ? { validation } : {}),
+    ...sourced,
+    out,
     ...(values.epochs === undefined ? {} : { epochs: values.epochs }),
     configuration: givenSettings(context),
   };
+}
+
+/** What is trained, and on what. @throws UsageError when it is not there */
+function modelAndData({ model: given, task, data: path, validation: other }: TrainOptions) {
+  const directory = requireOption(given, 'train', 'model DIR');
+  const data = dataSource(task, path);
+  const validation = other === undefined ? undefined : dataSource(task, other, 'validation');
+  return { model: directory, data, ...(validation ? { validation } : {}) };
+}
+
+/** Shows how learning rates do. @returns the exit code */
+async function findLearningRate(context: CommandContext<TrainOptions>): Promise<number> {
+  const { options: values, sources } = context;
+  const clash = (['resume', 'out', 'epochs'] as const).find((name) => values[name] !== undefined);
+  if (clash || sources.learningRate !== 'default') {
+    const name = clash ?? 'learning-rate';
+    throw new UsageError(`--find-lr trains nothing and writes nothing; --${name} has no meaning with it`, {
+      parameter: name,
+    });
+  }
+  const request = {
+    ...modelAndData(values),
+    configuration: givenSettings(context),
+    trialSteps: values.trialSteps,
+  };
+  return withEngine(context, async (engine) => {
+    const { exitCode } = await interruptible(
+      context,
+      () => context.standardError.write('stopping after this step\n'),
+      (signal) => reportFind(context, engine.findLearningRate(request, signal), values),
+    );
+    return exitCode;
+  });
 }
 
 /** Only what was given: the defaults are the configuration's own business. */

@@ -1,0 +1,68 @@
+/**
+ * What a search for a learning rate shows.
+ *
+ * @module
+ */
+
+import { plural } from '../format.ts';
+import type { FindEvent } from '../train/find-learning-rate.ts';
+import type { Host } from './host.ts';
+import { createProgress } from './progress.ts';
+
+type Trial = Extract<FindEvent, { type: 'trial' }>;
+
+/** Shows the trials as they come; with `json` nothing until one line with all of it. */
+export async function reportFind(
+  host: Host,
+  events: AsyncIterable<FindEvent>,
+  { quiet, json }: { quiet: boolean; json: boolean },
+): Promise<void> {
+  const progress = createProgress(host, quiet || json);
+  const trials: Trial[] = [];
+  let before: number | null = null;
+  const print = (text: string) => host.standardOutput.write(`${text}\n`);
+  for await (const event of events) {
+    switch (event.type) {
+      case 'start': {
+        before = event.loss;
+        const where = event.heldOut ? 'training examples kept apart' : 'validation examples';
+        const count = `${event.learningRates.length} learning rates at most`;
+        if (!quiet && !json) {
+          progress.line(`${count}, ${plural(event.trialSteps, 'step')} each; loss over ${event.examples} ${where}`);
+        }
+        if (!json) print(`${'learning rate'.padEnd(14)}${'before'.padStart(8)}${'after'.padStart(10)}`);
+        break;
+      }
+      case 'trial':
+        trials.push(event);
+        if (!json) print(row(event, before!));
+        break;
+      case 'suggestion':
+        if (json) {
+          print(
+            JSON.stringify({
+              before,
+              trials: trials.map(({ type: _, ...trial }) => trial),
+              suggestion: event.learningRate,
+            }),
+          );
+        } else {
+          print(conclusion(event.learningRate, trials));
+        }
+    }
+  }
+}
+
+function row({ learningRate, loss, diverged, steps }: Trial, before: number): string {
+  const after = diverged ? `diverged at step ${steps + 1}` : loss!.toFixed(4).padStart(10);
+  return `${learningRate.toExponential().padEnd(14)}${before.toFixed(4).padStart(8)}${diverged ? `  ${after}` : after}`;
+}
+
+function conclusion(suggestion: number | null, trials: readonly Trial[]): string {
+  if (suggestion === null) {
+    return 'no trial lowered the loss: more steps (--trial-steps), more queries or a larger batch make their differences visible';
+  }
+  const advice = `suggested: --learning-rate ${suggestion.toExponential()}`;
+  const next = trials[trials.findIndex(({ learningRate }) => learningRate === suggestion) + 1];
+  return next?.diverged ? `${advice} (the next one diverges: a long run may want a third of it)` : advice;
+}

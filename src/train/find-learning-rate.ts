@@ -1,0 +1,184 @@
+/**
+ * Short trials over a grid of learning rates, to see which ones this model and these data stand.
+ *
+ * @module
+ */
+
+import type { TokenizedExample } from '../data/example.ts';
+import { type BatchSampler, samplePermutation } from '../data/sampling.ts';
+import { SubzeroError } from '../errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { Model } from '../model/model.ts';
+import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
+import { createOptimizer } from '../zo/optimizer.ts';
+import { Closers } from './closers.ts';
+import { defaultsOf, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
+import { evaluate } from './evaluate.ts';
+import { lookAt } from './look.ts';
+import { loadExamples, samplerOf } from './loop.ts';
+import { planMemory } from './memory-plan.ts';
+import type { RunSources } from './run.ts';
+import { Scorer } from './score.ts';
+
+/** Powers of ten around the default learning rate; Adam's step has a length of its own, so its rates vary less. */
+const decades = { plain: { from: -1, to: 3 }, adam: { from: -2, to: 1 } } as const;
+
+/** Examples on which trials are compared, and the share of the training data that stands in where there is no validation data. */
+const mostExamples = 256;
+const heldOutShare = 0.1;
+
+/** A loss of a step above this many times the loss before training will not come back. */
+const divergedFactor = 2;
+
+export interface FindOptions {
+  modelDirectory: string;
+  sources: RunSources;
+  /** All but the learning rate and its schedule, which is constant. */
+  configuration: Partial<TrainConfiguration>;
+  /** Steps of a trial. */
+  trialSteps: number;
+  /** Ascending; {@link learningRateGrid} by default. */
+  learningRates?: readonly number[];
+}
+
+export type FindEvent =
+  | {
+      type: 'start';
+      learningRates: number[];
+      trialSteps: number;
+      /** The loss before training, and the examples that it is taken over. */
+      loss: number;
+      examples: number;
+      /** Whether these are training examples kept apart, for want of validation data. */
+      heldOut: boolean;
+    }
+  | {
+      type: 'trial';
+      learningRate: number;
+      /** After the trial; `null` if it diverged. */
+      loss: number | null;
+      diverged: boolean;
+      /** Steps done. */
+      steps: number;
+      seconds: number;
+    }
+  | {
+      type: 'suggestion';
+      /** That of the lowest loss; `null` if no trial lowered it. */
+      learningRate: number | null;
+      loss: number | null;
+    };
+
+/** The grid: half decades around the default of the optimiser and scheme, ascending. */
+export function learningRateGrid({
+  optimizer,
+  scheme,
+  mezoUpdate,
+}: Pick<TrainConfiguration, 'optimizer' | 'scheme' | 'mezoUpdate'>): number[] {
+  const { from, to } = decades[optimizer === 'subzero-plus' || mezoUpdate === 'adam' ? 'adam' : 'plain'];
+  const { learningRate } = defaultsOf(optimizer, scheme);
+  // 1, 3, 10, 30, … times the lowest, rounded because powers of ten are not exact.
+  return Array.from({ length: 2 * (to - from) + 1 }, (_, index) =>
+    Number((learningRate * 10 ** (from + Math.floor(index / 2)) * (index % 2 === 0 ? 1 : 3)).toPrecision(6)),
+  );
+}
+
+/**
+ * Tries each learning rate for some steps, from the same weights, along the same directions, on the same batches; ends with the first that
+ * diverges, as higher ones will. Writes nothing.
+ *
+ * @throws SubzeroError as `startRun`
+ */
+export async function* findLearningRate(
+  gpu: Gpu,
+  options: FindOptions,
+  signal?: AbortSignal,
+): AsyncGenerator<FindEvent> {
+  const { modelDirectory, sources, configuration: partial, trialSteps } = options;
+  const settings = resolveConfiguration({ ...partial, steps: trialSteps, schedule: 'constant', warmupSteps: 0 });
+  const data = await loadExamples(modelDirectory, sources, settings);
+  const split = splitOf(data.train.examples, data.validation, settings.seed);
+  const sampler = samplerOf(settings, split.training);
+  const learningRates = [...(options.learningRates ?? learningRateGrid(settings))];
+  let before: number | undefined;
+  let best: { learningRate: number; loss: number } | undefined;
+  for (const learningRate of learningRates) {
+    const started = performance.now();
+    const closers = new Closers();
+    try {
+      const model = closers.own(await Model.load(gpu, modelDirectory, { storage: settings.storage }), (it) =>
+        it.destroy(),
+      );
+      const configuration = { ...settings, learningRate };
+      const optimizer = closers.own(await createOptimizer(model, configuration), (it) => it.destroy());
+      optimizer.beginStep(0);
+      const leading = leadingTokens(model, optimizer.current);
+      const [training, dev] = [withLeading(split.training, leading), withLeading(split.dev, leading)];
+      const scorer = closers.own(new Scorer(model, configuration.maxRows), (it) => it.destroy());
+      planMemory({ model, optimizer, scorer, configuration, step: 0, examples: training, validation: dev });
+      await gpu.checkAllocations();
+      const devLoss = async (): Promise<number> => {
+        const options = { maxRows: scorer.maxRows, ...(signal ? { signal } : {}) };
+        return (await evaluate(scorer, dev, optimizer.current, options)).loss;
+      };
+      if (before === undefined) {
+        before = await devLoss();
+        const { heldOut } = split;
+        yield { type: 'start', learningRates, trialSteps, loss: before, examples: dev.length, heldOut };
+      }
+      const steps = await trial({ gpu, optimizer, scorer }, training, sampler, {
+        ...{ learningRate: Math.fround(learningRate), trialSteps, highest: divergedFactor * before, signal },
+      });
+      if (signal?.aborted) return;
+      const loss = steps === trialSteps ? await devLoss() : Number.NaN;
+      const diverged = !(loss <= divergedFactor * before);
+      const seconds = (performance.now() - started) / 1000;
+      yield { type: 'trial', learningRate, loss: diverged ? null : loss, diverged, steps, seconds };
+      if (diverged) break;
+      if (loss < (best?.loss ?? before)) best = { learningRate, loss };
+    } catch (error) {
+      throw await closers.fail(error);
+    } finally {
+      await closers.close();
+    }
+  }
+  yield { type: 'suggestion', learningRate: best?.learningRate ?? null, loss: best?.loss ?? null };
+}
+
+/** @returns the steps done, fewer than wanted if the loss left all bounds or the signal was aborted */
+async function trial(
+  run: Parameters<typeof lookAt>[0],
+  examples: readonly TokenizedExample[],
+  sampler: BatchSampler,
+  options: { learningRate: number; trialSteps: number; highest: number; signal: AbortSignal | undefined },
+): Promise<number> {
+  const { learningRate, trialSteps, highest, signal } = options;
+  for (let step = 0; step < trialSteps; step++) {
+    if (signal?.aborted) return step;
+    const batch = sampler.batch(step).map((index) => examples[index]!);
+    const { loss, measured, finite } = await lookAt(run, batch, step);
+    if (!finite || loss > highest) return step;
+    run.optimizer.update({ step, learningRate, ...measured });
+    await run.gpu.recorder.flush();
+  }
+  return trialSteps;
+}
+
+/** The examples to train on and those to compare on. */
+function splitOf(
+  training: readonly TokenizedExample[],
+  validation: readonly TokenizedExample[],
+  seed: number,
+): { training: TokenizedExample[]; dev: TokenizedExample[]; heldOut: boolean } {
+  if (validation.length > 0) {
+    return { training: [...training], dev: validation.slice(0, mostExamples), heldOut: false };
+  }
+  if (training.length < 2) {
+    throw new SubzeroError('invalid_data', 'a learning rate cannot be looked for with a single example; add data', {
+      parameter: 'data',
+    });
+  }
+  const order = samplePermutation(seed, training.length).map((index) => training[index]!);
+  const count = Math.min(mostExamples, Math.max(1, Math.round(heldOutShare * order.length)));
+  return { training: order.slice(count), dev: order.slice(0, count), heldOut: true };
+}

@@ -1,0 +1,45 @@
+/**
+ * One look at a batch from all probes of a step: the part of a step before anything moves.
+ *
+ * @module
+ */
+
+import type { TokenizedExample } from '../data/example.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { Measurement, ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import { batchLoss, type Scorer } from './score.ts';
+
+export interface Look {
+  /** Mean over all probes. */
+  loss: number;
+  /** Mean over all probes; null for data without options. */
+  accuracy: number | null;
+  measured: Measurement;
+  /** Whether all of it is: the weights must not move along anything else. */
+  finite: boolean;
+}
+
+/** @param step zero-based; its factors are drawn if they are not yet */
+export async function lookAt(
+  { gpu, optimizer, scorer }: { gpu: Gpu; optimizer: ZerothOrderOptimizer; scorer: Scorer },
+  batch: readonly TokenizedExample[],
+  step: number,
+): Promise<Look> {
+  // A step is long; text that is being generated meanwhile goes first.
+  gpu.recorder.divide();
+  optimizer.beginStep(step);
+  const probes = (await scorer.scoreStep(batch, optimizer, step)).map((scores) => batchLoss(batch, scores));
+  const measured = optimizer.measure(probes.map(({ loss }) => loss));
+  const loss = mean(probes.map((probe) => probe.loss));
+  const accuracies = probes.map(({ accuracy }) => accuracy).filter((accuracy) => accuracy !== null);
+  return {
+    loss,
+    accuracy: accuracies.length === 0 ? null : mean(accuracies),
+    measured,
+    finite: [loss, ...measured.projectedGradients, ...(measured.curvatures ?? [])].every(Number.isFinite),
+  };
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
