@@ -33,7 +33,7 @@ Exit code 1 when theory lies outside an interval of 99.9 % confidence.`;
 const sigmas = 3.2905;
 
 /** What test/reference/fidelity.py wrote. */
-interface Reference {
+export interface Reference {
   settings: { model: string; seed: number; rank: number };
   examples: { prompt: number[]; options: number[][]; label: number }[];
   loss: number;
@@ -44,7 +44,7 @@ interface Reference {
 }
 
 /** What theory needs to know of a method. */
-interface Geometry {
+export interface Geometry {
   /** Coefficients drawn. */
   q: number;
   /** tr(AᵀA) = E‖Az‖². */
@@ -52,6 +52,8 @@ interface Geometry {
   /** ‖a‖² and ‖Aa‖². */
   squaredGradient: number;
   squaredMean: number;
+  /** How many draws there are. */
+  draws: number;
   /** zᵀa, ‖z‖² and ‖Az‖² of the draw of a step. */
   draw(step: number): { along: number; squaredNoise: number; squaredDirection: number };
 }
@@ -84,39 +86,17 @@ export async function benchFidelity(args: readonly string[]): Promise<number> {
   if (!Number.isInteger(draws) || draws < 2) {
     throw new SubzeroError('invalid_argument', `--draws must be a whole number from 2; got ${values.draws}`);
   }
-  const file = new URL('../test/fixtures/golden/fidelity.json', import.meta.url);
-  const reference = JSON.parse(readFileSync(file, 'utf8')) as Reference;
-  const { seed, rank } = reference.settings;
+  const reference = readReference();
   const gpu = await Gpu.open(values.adapter === undefined ? {} : { adapter: values.adapter });
-  // Without norm alignment the same ε would be a far smaller step, drowned in the rounding of the losses.
-  const methods: { title: string; settings: Partial<TrainConfiguration>; geometry: Geometry; draws: number }[] = [
-    {
-      title: `SubZero, rank ${rank}, μ = 1`,
-      settings: { rank, normAlignment: false, epsilon: 5e-3 },
-      geometry: subspace(reference, false),
-      draws,
-    },
-    {
-      title: `SubZero, rank ${rank}, μ = √(mn)/r`,
-      settings: { rank, epsilon: 1e-3 },
-      geometry: subspace(reference, true),
-      draws,
-    },
-    {
-      title: 'MeZO',
-      settings: { optimizer: 'mezo', epsilon: 1e-3 },
-      geometry: fullSpace(reference),
-      draws: Math.min(draws, reference.dense.squared_norm.length),
-    },
-  ];
   const results = [];
-  for (const { title, settings, geometry, draws } of methods) {
-    console.error(`${title}: ${draws} draws`);
-    const { rhos, loss } = await measureRhos(gpu, reference, { ...settings, seed }, draws);
+  for (const { title, settings, geometry } of methodsOf(reference)) {
+    const count = Math.min(draws, geometry.draws);
+    console.error(`${title}: ${count} draws`);
+    const { rhos, loss } = await measureRhos(gpu, reference, settings, count);
     if (!(Math.abs(loss - reference.loss) < 1e-5)) {
       throw new Error(`the loss of the batch is ${loss}; in the reference it is ${reference.loss}`);
     }
-    results.push({ title, draws, ...compare(geometry, rhos) });
+    results.push({ title, draws: count, ...compare(geometry, rhos) });
   }
   const [projected, , mezo] = results as [(typeof results)[0], unknown, (typeof results)[0]];
   const variance = ratio('variance / ‖mean‖², MeZO over SubZero μ = 1', mezo.variance, projected.variance);
@@ -139,6 +119,33 @@ export async function benchFidelity(args: readonly string[]): Promise<number> {
   return outside.length > 0 ? 1 : 0;
 }
 
+/** The numbers of test/reference/fidelity.py. */
+export function readReference(): Reference {
+  const file = new URL('../test/fixtures/golden/fidelity.json', import.meta.url);
+  return JSON.parse(readFileSync(file, 'utf8')) as Reference;
+}
+
+/** What is compared, with the settings that the reference's random numbers ask for. */
+export function methodsOf(
+  reference: Reference,
+): { title: string; settings: Partial<TrainConfiguration>; geometry: Geometry }[] {
+  const { seed, rank } = reference.settings;
+  return [
+    {
+      title: `SubZero, rank ${rank}, μ = 1`,
+      // With ε as below the step would be far smaller, and drown in the rounding of the losses.
+      settings: { seed, rank, normAlignment: false, epsilon: 5e-3 },
+      geometry: subspace(reference, false),
+    },
+    {
+      title: `SubZero, rank ${rank}, μ = √(mn)/r`,
+      settings: { seed, rank, epsilon: 1e-3 },
+      geometry: subspace(reference, true),
+    },
+    { title: 'MeZO', settings: { seed, optimizer: 'mezo', epsilon: 1e-3 }, geometry: fullSpace(reference) },
+  ];
+}
+
 /** SubZero's coefficients: every S, and the 1-D parameters as they are. */
 function subspace({ settings, tensors }: Reference, normAlignment: boolean): Geometry {
   const parts = tensors.map(({ name, shape, projected }) => {
@@ -150,6 +157,7 @@ function subspace({ settings, tensors }: Reference, normAlignment: boolean): Geo
     trace: sum(parts.map(({ scale, gradient }) => scale * scale * gradient.length)),
     squaredGradient: sum(parts.map(({ gradient }) => squareOf(gradient))),
     squaredMean: sum(parts.map(({ scale, gradient }) => scale * scale * squareOf(gradient))),
+    draws: Number.POSITIVE_INFINITY,
     draw: (step) => {
       let [along, squaredNoise, squaredDirection] = [0, 0, 0];
       for (const { tensor, scale, gradient } of parts) {
@@ -173,6 +181,7 @@ function fullSpace({ tensors, dense }: Reference): Geometry {
     trace: parameters,
     squaredGradient,
     squaredMean: squaredGradient,
+    draws: dense.squared_norm.length,
     draw: (step) => {
       const square = dense.squared_norm[step]!;
       return { along: dense.along_gradient[step]!, squaredNoise: square, squaredDirection: square };
@@ -181,7 +190,7 @@ function fullSpace({ tensors, dense }: Reference): Geometry {
 }
 
 /** ρ of the draws of steps 0, 1, … around the model as loaded, and the loss there. */
-async function measureRhos(
+export async function measureRhos(
   gpu: Gpu,
   { settings: { model: name }, examples }: Reference,
   settings: Partial<TrainConfiguration>,
