@@ -9,7 +9,8 @@ import { refreshJobs, showJob, startJobs } from './jobs.js';
 import { showModels } from './models.js';
 import { find, formatBytes, reasonOf } from './page.js';
 import { compare, offerModels, startPlayground } from './playground.js';
-import { call, hasKey, onKeyNeeded } from './service.js';
+import { call, onKeyNeeded } from './service.js';
+import { showStepRuns } from './step-runs.js';
 
 const refreshMilliseconds = 3000;
 /** How long a problem that passed by stays on the page. */
@@ -61,6 +62,11 @@ async function refreshModels() {
   offerModels(data);
 }
 
+async function refreshStepRuns() {
+  const { data } = await call('listRuns');
+  showStepRuns(data);
+}
+
 /** @param {boolean} up */
 function showConnection(up) {
   connection.className = `dot ${up ? 'up' : 'down'}`;
@@ -69,10 +75,8 @@ function showConnection(up) {
 
 async function refresh() {
   try {
-    await Promise.all([refreshDevice(), refreshModels(), refreshJobs(), refreshFiles()]);
+    await Promise.all([refreshDevice(), refreshModels(), refreshJobs(), refreshFiles(), refreshStepRuns()]);
     showConnection(true);
-    // The API's page cannot send a key.
-    find('docs', HTMLAnchorElement).hidden = hasKey();
   } catch (error) {
     showConnection(false);
     report(reasonOf(error));

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { find, formatCount, make, reasonOf } from './page.js';
+import { find, formatBytes, formatCount, make, reasonOf } from './page.js';
 import { call } from './service.js';
 
 const rows = find('model-rows', HTMLTableSectionElement);
@@ -27,6 +27,7 @@ export function showModels(models, { report, changed }) {
         model.parameter_count === null ? '' : formatCount(model.parameter_count),
         model.context_length === null ? '' : model.context_length.toLocaleString('en'),
         model.loaded ? 'in memory' : 'on disk',
+        weightsOf(model),
       ];
       const row = make('tr', {}, make('th', { scope: 'row' }, model.id), ...cells.map((text) => make('td', {}, text)));
       const action = make('td', {});
@@ -47,4 +48,14 @@ export function showModels(models, { report, changed }) {
       return row;
     }),
   );
+}
+
+/**
+ * What a model's weights take, or whose they are.
+ * @param {any} model
+ */
+function weightsOf({ weight_bytes, parent, shares_weights_with }) {
+  if (weight_bytes === null) return '';
+  const shared = parent !== null && shares_weights_with.length > 0;
+  return shared ? `${formatBytes(weight_bytes)}, shared` : formatBytes(weight_bytes);
 }

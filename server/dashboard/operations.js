@@ -8,6 +8,7 @@ export const operations = /** @type {const} */ ({
   device: ['GET', '/v1/device'],
   listModels: ['GET', '/v1/models'],
   deleteModel: ['DELETE', '/v1/models/{model}'],
+  listRuns: ['GET', '/v1/zo/runs'],
   listFiles: ['GET', '/v1/files'],
   uploadFile: ['POST', '/v1/files'],
   listJobs: ['GET', '/v1/fine_tuning/jobs'],

@@ -40,11 +40,6 @@ export function onKeyNeeded(ask) {
   };
 }
 
-/** Whether requests carry a key. */
-export function hasKey() {
-  return sessionStorage.getItem(keyName) !== null;
-}
-
 /**
  * @typedef {object} RequestOptions
  * @property {string} [id] stands for the `{…}` in the path

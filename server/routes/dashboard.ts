@@ -30,6 +30,7 @@ const parts = [
   'page.js',
   'playground.js',
   'service.js',
+  'step-runs.js',
   'style.css',
 ];
 

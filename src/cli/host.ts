@@ -4,8 +4,9 @@
  * @module
  */
 
+import type { ServedModel, ServerLimits } from '../../server/configuration.ts';
+import type { LogLevel } from '../../server/log.ts';
 import type { Engine } from '../engine/types.ts';
-import type { StepChoice } from '../train/best.ts';
 
 /** A stream of text for people or programs. */
 export interface Output {
@@ -20,7 +21,7 @@ export type InterruptSignal = 'SIGINT' | 'SIGTERM';
 
 export interface ServeRequest {
   engine: Engine;
-  models: readonly { id: string; path: string; step?: StepChoice }[];
+  models: readonly ServedModel[];
   host: string;
   /** 0 = any free port. */
   port: number;
@@ -31,8 +32,11 @@ export interface ServeRequest {
   allowedHosts?: string[];
   /** Origins of web pages that may call the server. */
   corsOrigins?: string[];
-  /** What the server logs; requests and worse by default. */
-  logLevel?: 'error' | 'info';
+  /** What the server logs. */
+  logLevel?: LogLevel;
+  /** Seconds that a stopping server waits for running generations. */
+  graceSeconds?: number;
+  limits?: Partial<ServerLimits>;
 }
 
 export interface RunningServer {

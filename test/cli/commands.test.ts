@@ -1,3 +1,6 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { namedModels } from '../../src/cli/commands/serve.ts';
 import { trainCommand } from '../../src/cli/commands/train.ts';
@@ -346,12 +349,31 @@ describe('serve', () => {
       port: 0,
       apiKey: 'secret',
       dataDirectory: 'runs/server',
+      logLevel: 'info',
+      graceSeconds: 10,
+      limits: { fileBytes: 512 * 2 ** 20, stepRuns: 4 },
     });
     expect(host.closedServers).toBe(0);
     host.interrupt('SIGTERM');
     expect(await running).toBe(0);
     expect(host.closedServers).toBe(1);
     expect(calls.at(-1)?.name).toBe('close');
+  });
+  it('takes limits and the log from flags, the environment and a file', async () => {
+    const { engine } = recordingEngine();
+    const config = join(mkdtempSync(join(tmpdir(), 'subzero-serve-')), 'serve.json');
+    writeFileSync(config, JSON.stringify({ maxGenerations: 7, graceSeconds: 0.5, model: ['a/m'] }));
+    const host = fakeHost({ engine, environment: { SUBZERO_LOG_LEVEL: 'debug', SUBZERO_MAX_GENERATIONS: '8' } });
+    const running = runProgram(['serve', '--max-file', '2MiB', '--storage', 'bf16', '--config', config], host);
+    await expect.poll(() => host.out.text).toContain('listening');
+    expect(host.served[0]).toMatchObject({
+      models: [{ id: 'm', path: 'a/m', storage: 'bf16' }],
+      logLevel: 'debug',
+      graceSeconds: 0.5,
+      limits: { fileBytes: 2 * 2 ** 20, activeGenerations: 8, queuedJobs: 100 },
+    });
+    host.interrupt('SIGTERM');
+    expect(await running).toBe(0);
   });
   it('names models by their folder unless they have a name', () => {
     expect(namedModels(['x=a', './b=c', 'd/e/', 'org/f'])).toEqual([

@@ -139,6 +139,18 @@ describe.skipIf(program === undefined)('the dashboard (needs chromium; skipped w
     expect(page.problems).toEqual([]);
   });
 
+  test('lists step runs while there are some', async () => {
+    expect(await page.evaluate(`document.querySelector('#step-runs').hidden`)).toBe(true);
+    const response = await fetch(`${server.url}/v1/zo/runs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` },
+      body: JSON.stringify({ model: 'reviews-3m', hyperparameters: { steps: 50, rank: 2 } }),
+    });
+    const { id } = (await response.json()) as { id: string };
+    await page.until(`${text('#step-run-rows')}.includes('${id}')`);
+    expect(await page.evaluate(text('#step-run-rows'))).toContain('0 of 50');
+  });
+
   test('fits a screen and a phone, light and dark, and asks nobody but its server', async () => {
     for (const [name, width, dark, phone] of [
       ['light', 1280, false, false],

@@ -1,10 +1,14 @@
 import { basename, resolve } from 'node:path';
-import type { StepChoice } from '../../train/best.ts';
+import { defaultServerConfiguration, type ServedModel } from '../../../server/configuration.ts';
+import type { LogLevel } from '../../../server/log.ts';
+import type { WeightStorage } from '../../engine/types.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions } from '../common-options.ts';
 import { interruptible } from '../interrupt.ts';
 import { UsageError } from '../usage-error.ts';
 import { withEngine } from '../with-engine.ts';
+
+const { limits, ...defaults } = defaultServerConfiguration;
 
 export const serveCommand = defineCommand({
   name: 'serve',
@@ -67,6 +71,86 @@ export const serveCommand = defineCommand({
       description: 'web pages of this origin may call the server; * = all',
       group: 'Server',
     },
+    {
+      name: 'storage',
+      type: 'text',
+      placeholder: 'TYPE',
+      choices: ['auto', 'f32', 'f16', 'bf16'] satisfies WeightStorage[],
+      description: "type of a model directory's weights on the GPU; a run has that of its training",
+      default: 'auto',
+      group: 'Server',
+    },
+    {
+      name: 'log-level',
+      type: 'text',
+      placeholder: 'LEVEL',
+      choices: ['debug', 'info', 'warn', 'error', 'silent'] satisfies LogLevel[],
+      description: 'least urgent lines of the log; info has one for each request',
+      defaultText: 'info, or error with --quiet',
+      group: 'Server',
+    },
+    {
+      name: 'grace-seconds',
+      type: 'number',
+      minimum: 0,
+      maximum: 3600,
+      description:
+        'how long running answers may go on when the server is stopped; a job stops after its step and goes on at the next start',
+      default: defaults.graceSeconds,
+      group: 'Server',
+    },
+    {
+      name: 'max-file',
+      type: 'bytes',
+      minimum: 1,
+      description: 'largest file that can be uploaded, such as 512MiB',
+      default: limits.fileBytes,
+      group: 'Limits',
+    },
+    {
+      name: 'max-stored',
+      type: 'bytes',
+      minimum: 1,
+      description: 'most bytes of all uploaded files together',
+      default: limits.storedBytes,
+      group: 'Limits',
+    },
+    {
+      name: 'max-generations',
+      type: 'integer',
+      minimum: 1,
+      maximum: 100_000,
+      description: 'completions that are generated at the same time; more are answered with 429',
+      default: limits.activeGenerations,
+      group: 'Limits',
+    },
+    {
+      name: 'max-jobs',
+      type: 'integer',
+      minimum: 0,
+      maximum: 100_000,
+      description: 'fine-tuning jobs that wait; more are answered with 429',
+      default: limits.queuedJobs,
+      group: 'Limits',
+    },
+    {
+      name: 'max-tuned-models',
+      type: 'integer',
+      minimum: 1,
+      maximum: 10_000,
+      description: 'fine-tuned models that stay in memory; the one unused for longest makes room',
+      default: limits.loadedTunedModels,
+      group: 'Limits',
+    },
+    {
+      name: 'max-step-runs',
+      type: 'integer',
+      minimum: 0,
+      maximum: 10_000,
+      description: 'step runs at the same time, each with a copy of its model in memory',
+      default: limits.stepRuns,
+      group: 'Limits',
+    },
     ...engineOptions,
   ],
   examples: [
@@ -80,7 +164,7 @@ export const serveCommand = defineCommand({
   ],
   async run(context) {
     const { options } = context;
-    const models = namedModels(options.model);
+    const models = namedModels(options.model).map((model) => ({ ...model, storage: options.storage }));
     return withEngine(context, async (engine) => {
       const shuttingDown = () => {
         if (!options.quiet) context.standardError.write('shutting down; press Ctrl-C again to end at once\n');
@@ -95,7 +179,16 @@ export const serveCommand = defineCommand({
           dataDirectory: options.dataDirectory,
           allowedHosts: [...options.allowedHost],
           corsOrigins: [...options.corsOrigin],
-          logLevel: options.quiet ? 'error' : 'info',
+          logLevel: options.logLevel ?? (options.quiet ? 'error' : 'info'),
+          graceSeconds: options.graceSeconds,
+          limits: {
+            fileBytes: options.maxFile,
+            storedBytes: options.maxStored,
+            activeGenerations: options.maxGenerations,
+            queuedJobs: options.maxJobs,
+            loadedTunedModels: options.maxTunedModels,
+            stepRuns: options.maxStepRuns,
+          },
         });
         if (!options.quiet) {
           const names = models.map((model) => `  ${model.id}  (${model.path})`);
@@ -116,7 +209,7 @@ export const serveCommand = defineCommand({
  * `ID=PATH`, `PATH`, `PATH@STEP` → id, path and step.
  * @throws UsageError when there is no model or a name comes twice
  */
-export function namedModels(words: readonly string[]): { id: string; path: string; step?: StepChoice }[] {
+export function namedModels(words: readonly string[]): ServedModel[] {
   if (words.length === 0) {
     throw new UsageError('serve needs at least one --model [ID=]DIR|RUN', { parameter: 'model' });
   }
