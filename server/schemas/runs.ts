@@ -16,7 +16,7 @@ import { maxQueries, maxRunExamples, maxSingle, maxTokenId } from './limits.ts';
 /** Settings of a training loop, which is the caller's here. */
 const loopSettings: readonly (keyof TrainConfiguration)[] = [
   ...(['batchSize', 'accumulate', 'sampling', 'batchSeed'] as const),
-  ...(['evaluateEvery', 'earlyStopping', 'memory'] as const),
+  ...(['evaluateEvery', 'earlyStopping', 'tensorboard', 'memory'] as const),
 ];
 
 export const runSettings = settings.filter((setting) => !loopSettings.includes(setting));

@@ -82,6 +82,8 @@ export interface TrainConfiguration {
   evaluateEvery: number;
   /** End the run after so many evaluations in a row without a lower validation loss; 0 = never. */
   earlyStopping: number;
+  /** Write event files for TensorBoard into the run folder. */
+  tensorboard: boolean;
   /** Bytes of GPU memory that the run may take, see memory-plan.ts; 0 = no limit. */
   memory: number;
   /** Upper limit of rows (tokens × probes) of one forward pass; larger steps run in several. */
@@ -124,6 +126,7 @@ export const defaultConfiguration: TrainConfiguration = {
   storage: 'auto',
   evaluateEvery: 0,
   earlyStopping: 0,
+  tensorboard: false,
   memory: 0,
   maxRows: 8192,
 };
@@ -200,6 +203,7 @@ const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K
   schedule: ['constant', 'linear', 'cosine'],
   sides: [1, 2],
   normAlignment: [true, false],
+  tensorboard: [true, false],
   mezoUpdate: ['sgd', 'momentum', 'adam'],
   storage: ['auto', 'f32', 'f16', 'bf16'],
 };

@@ -27,7 +27,7 @@ import { createRunFolder, runFiles } from './run-folder.ts';
 export const forkSettings = [
   ...(['steps', 'learningRate', 'schedule', 'warmupSteps'] as const),
   ...(['batchSize', 'accumulate', 'sampling', 'batchSeed'] as const),
-  ...(['evaluateEvery', 'earlyStopping', 'memory', 'maxRows'] as const),
+  ...(['evaluateEvery', 'earlyStopping', 'tensorboard', 'memory', 'maxRows'] as const),
 ] satisfies (keyof TrainConfiguration)[];
 
 export interface ForkOptions {

@@ -36,6 +36,7 @@ import { type RunSources, restoreRun, writeCurve } from './run.ts';
 import { createRunFolder, runFiles } from './run-folder.ts';
 import { learningRateAt } from './schedule.ts';
 import { Scorer } from './score.ts';
+import { type EventFile, openEventFile } from './tensorboard.ts';
 import { LossWatchdog } from './watchdog.ts';
 
 export interface StartOptions {
@@ -197,6 +198,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   let trainedTokens = 0;
   let evaluationSeconds = 0;
   const watchdog = new LossWatchdog();
+  let board: EventFile | undefined;
 
   const runEvaluation = async (): Promise<TrainEvent> => {
     const result = await evaluate(scorer, validation, optimizer.current, { maxRows: scorer.maxRows });
@@ -204,6 +206,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     evaluations.observe(run.step, result.loss);
     const event = { type: 'evaluation' as const, step: run.step, ...result };
     await run.metrics.append(event);
+    await board?.append(event);
     return event;
   };
 
@@ -215,6 +218,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   };
 
   try {
+    if (configuration.tensorboard) board = await openEventFile(folder, run.step);
     const plan = planMemory({ ...run, examples, validation, scorer });
     await gpu.checkAllocations();
     yield {
@@ -258,6 +262,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
         trainedTokens,
       };
       await run.metrics.append(event);
+      await board?.append(event);
       yield event;
       const warning = watchdog.observe(run.step, loss, measured.projectedGradients);
       if (warning !== undefined) yield { type: 'message', level: 'warn', message: warning };
@@ -282,6 +287,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     };
   } finally {
     scorer.destroy();
+    await board?.close();
   }
 }
 

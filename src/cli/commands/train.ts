@@ -272,6 +272,13 @@ export const settingOptions = [
     group: run,
   },
   {
+    name: 'tensorboard',
+    type: 'flag',
+    description: 'write event files for TensorBoard into the run folder',
+    default: defaultConfiguration.tensorboard,
+    group: run,
+  },
+  {
     name: 'memory',
     type: 'bytes',
     description: 'GPU memory that the run may take, such as 6GiB; larger steps run in several passes; 0 = no limit',
