@@ -244,7 +244,7 @@ export class Generator {
     this.#workspace.reserve(Math.max(ids.length, 16));
     const buffers = this.#buffers;
     const upload = (name: string, values: number[]) => buffers.upload(name, new Uint32Array(values));
-    const context = { gpu, workspace: this.#workspace, probes: this.#probes() };
+    const context = { gpu, workspace: this.#workspace, probes: this.#probes(), plans: model.plans };
     const hidden = forward(model, context, {
       ids: upload('ids', ids),
       positions: buffers.upload('positions', positionRows(model, new Uint32Array(positions))),

@@ -91,7 +91,7 @@ async function embedPass(
   gpu.recorder.divide();
   const hidden = forward(
     model,
-    { gpu, workspace, probes },
+    { gpu, workspace, probes, plans: model.plans },
     {
       ids: buffers.upload('ids', batch.ids),
       positions: buffers.upload('positions', positionRows(model, batch.positions)),

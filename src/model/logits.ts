@@ -32,7 +32,7 @@ export async function sequenceLogits(
   const buffers = new NamedBuffers(gpu);
   try {
     workspace.reserve(rows * probes.count);
-    const context = { gpu, workspace, probes };
+    const context = { gpu, workspace, probes, plans: model.plans };
     const window = configuration.windows.find((width) => width !== undefined);
     const hidden = forward(model, context, {
       ids: buffers.upload('ids', batch.ids),

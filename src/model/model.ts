@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { MatmulPlans } from '../ops/matmul-plans.ts';
+import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import type { Probes } from '../ops/probes.ts';
 import type { RopeTable } from '../ops/rope.ts';
 import { bytesToF32, f32ToBytes, openModelWeights, type TensorSource } from '../safetensors/index.ts';
@@ -37,6 +39,8 @@ const storageOfDtype: Readonly<Record<string, Storage>> = { F32: 'f32', F16: 'f1
 export interface LoadModelOptions {
   /** `auto`: as in the file on a GPU; f32 on a software adapter, where widening at every read costs more than memory. */
   storage?: Storage | 'auto';
+  /** Plans of matrix products that a run began with; those that are the fastest on this adapter by default. */
+  plans?: MatmulPlans;
   /** Told how far loading has come, in bytes of the files. */
   onProgress?: (done: number, total: number) => void;
 }
@@ -53,6 +57,7 @@ export class Model {
   /** Identifies the checkpoint's content. */
   readonly fingerprint: string;
   readonly parameterCount: number;
+  #plans: MatmulPlans = new Map();
   readonly #layout: StateLayout;
   readonly #state: GpuBuffer;
   #users = 1;
@@ -148,6 +153,7 @@ export class Model {
       }
       model = new Model(gpu, directory, configuration, weights, vectors, await source.fingerprint());
       // Compiles in other threads while the weights are read.
+      model.#plans = options.plans ?? (await knownPlans(gpu));
       rehearse(model);
       for (const { name, stored } of wanted) {
         const { dtype, byteLength } = source.tensors.get(stored!)!;
@@ -157,6 +163,10 @@ export class Model {
         options.onProgress?.(done, total);
       }
       await gpu.checkAllocations();
+      if (!options.plans) {
+        model.#plans = await completePlans(gpu, model.#plans, weights.values());
+        rehearse(model);
+      }
       await gpu.checkKernels();
       return model;
     } catch (error) {
@@ -212,6 +222,11 @@ export class Model {
     const weight = this.weights.get(`${name}.weight`);
     if (!weight) throw new Error(`the model has no weight "${name}"`);
     return weight;
+  }
+
+  /** Plans of matrix products, the same for as long as the model lives. */
+  get plans(): MatmulPlans {
+    return this.#plans;
   }
 
   /** Plain inference: one probe, no change. */

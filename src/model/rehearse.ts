@@ -34,7 +34,7 @@ class EmptyWorkspace extends Workspace {
  */
 export function rehearse(model: Model): void {
   const { gpu, configuration } = model;
-  const context = { gpu, workspace: new EmptyWorkspace(gpu), probes: model.plainProbes };
+  const context = { gpu, workspace: new EmptyWorkspace(gpu), probes: model.plainProbes, plans: model.plans };
   const scratch = new EmptyBuffers(gpu);
   const nothing = Array<GpuBuffer>(configuration.layerCount).fill(gpu.unused);
   const cache = { cache: { keys: nothing, values: nothing }, slots: gpu.unused };

@@ -7,12 +7,15 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { Workspace } from '../tensor/workspace.ts';
+import type { MatmulPlans } from './matmul-plans.ts';
 import type { Probes } from './probes.ts';
 
 export interface OperationContext {
   gpu: Gpu;
   workspace: Workspace;
   probes: Probes;
+  /** Plans of matrix products that were timed on this adapter; by rule without. */
+  plans?: MatmulPlans;
 }
 
 /** Invocations per workgroup of the element-wise kernels. */

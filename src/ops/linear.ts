@@ -13,6 +13,7 @@ import { type OperationContext, perElement } from './context.ts';
 import { perturbedWeight } from './dense.ts';
 import { addLora } from './lora.ts';
 import { chooseMatmul } from './matmul-choice.ts';
+import { planKey } from './matmul-plans.ts';
 import { defaultFragment, type MatmulPlan, matmulDescriptions, sliceQuads } from './matmul-variants.ts';
 import { type LowRankFactors, paddedRank, type VectorPlace, vectorOf, weightScaleOf } from './probes.ts';
 
@@ -80,14 +81,10 @@ export interface MatmulLaunch {
  * @param plan for tests and benchmarks; chosen by shape and adapter otherwise
  */
 export function matmul(
-  context: Pick<OperationContext, 'gpu' | 'workspace'>,
+  context: Pick<OperationContext, 'gpu' | 'workspace' | 'plans'>,
   flags: MatmulFlags,
   launch: MatmulLaunch,
-  plan: MatmulPlan = chooseMatmul(context.gpu, {
-    rows: launch.rows ?? launch.x.rows,
-    columns: launch.columns,
-    innerQuads: launch.x.columns / 4,
-  }),
+  plan: MatmulPlan = planOf(context, flags, launch),
 ): void {
   const { gpu, workspace } = context;
   const { x, side, bias, columns } = launch;
@@ -145,6 +142,15 @@ export function matmul(
   for (let start = first; start < end; start += rowsAtOnce) {
     record(start, Math.min(rowsAtOnce, end - start), launch.y);
   }
+}
+
+function planOf(
+  { gpu, plans }: Pick<OperationContext, 'gpu' | 'plans'>,
+  { storage }: MatmulFlags,
+  { x, rows = x.rows, columns }: MatmulLaunch,
+): MatmulPlan {
+  const shape = { rows, columns, innerQuads: x.columns / 4 };
+  return (plans?.size ? plans.get(planKey({ ...shape, storage })) : undefined) ?? chooseMatmul(gpu, shape);
 }
 
 /** Records a product with a weight as the probe of each row sees it. @param launch over all rows of x */

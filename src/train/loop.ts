@@ -34,6 +34,7 @@ import { planMemory } from './memory-plan.ts';
 import { type MetricsWriter, openMetrics } from './metrics.ts';
 import { type RunSources, restoreRun, writeCurve } from './run.ts';
 import { createRunFolder, runFiles } from './run-folder.ts';
+import { adapterName, planRecord } from './run-plans.ts';
 import { learningRateAt } from './schedule.ts';
 import { Scorer } from './score.ts';
 import { type EventFile, openEventFile } from './tensorboard.ts';
@@ -95,8 +96,8 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
       baseFingerprint: model.fingerprint,
       dataFingerprint: fingerprintOf(data.train.examples),
       configuration,
-      adapter: gpu.adapter.description || gpu.adapter.device,
-      extra: { sources: absoluteSources(options.sources) },
+      adapter: adapterName(gpu),
+      extra: { sources: absoluteSources(options.sources), ...planRecord(model.plans) },
     });
     const writer = closers.own(journal, close);
     const metrics = closers.own(await openMetrics(join(folder, runFiles.metrics)), close);

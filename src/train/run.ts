@@ -16,6 +16,7 @@ import { resolveStep, type StepChoice } from './best.ts';
 import { curvePoints, lossCurveSvg } from './curve.ts';
 import { readMetrics } from './metrics.ts';
 import { runFiles } from './run-folder.ts';
+import { plansOfRun } from './run-plans.ts';
 
 /** Where the rows of a run come from; kept in the journal's header. */
 export interface RunSources {
@@ -88,7 +89,10 @@ export async function restoreRun(
 async function loadBase(gpu: Gpu, folder: string, header: JournalHeader): Promise<Model> {
   let model: Model;
   try {
-    model = await Model.load(gpu, header.basePath, { storage: header.configuration.storage });
+    model = await Model.load(gpu, header.basePath, {
+      storage: header.configuration.storage,
+      ...plansOfRun(gpu, folder, header),
+    });
   } catch (error) {
     if (error instanceof SubzeroError && error.code === 'not_found') {
       throw new SubzeroError(

@@ -97,7 +97,7 @@ export class Scorer {
     gpu.recorder.rehearse(() => {
       for (const each of probes()) {
         workspace.reserve(rehearsedRows * each.count);
-        const context: OperationContext = { gpu, workspace, probes: each };
+        const context: OperationContext = { gpu, workspace, probes: each, plans: this.#model.plans };
         const hidden = forward(this.#model, context, {
           ...{ ids: unused, positions: unused, ranges: unused, windowRanges: unused, rows: rehearsedRows },
           ...{ labelRows: unused, labelCount: rehearsedRows },
@@ -205,7 +205,7 @@ export class Scorer {
     const targetCount = batch.targets.length / 2;
     const buffers = this.#buffers;
     this.#workspace.reserve(rows * probes.count);
-    const context: OperationContext = { gpu, workspace: this.#workspace, probes };
+    const context: OperationContext = { gpu, workspace: this.#workspace, probes, plans: this.#model.plans };
     const window = configuration.windows.find((width) => width !== undefined);
     gpu.recorder.divide();
     const hidden = forward(this.#model, context, {

@@ -2,6 +2,8 @@ import type { EngineInfo } from '../../engine/types.ts';
 import { SubzeroError } from '../../errors.ts';
 import { formatBytes } from '../../format.ts';
 import { listAdapters } from '../../gpu/device.ts';
+import { tuningWanted } from '../../ops/matmul-tuner.ts';
+import { planTableFile, readPlanTable } from '../../ops/plan-table.ts';
 import { packageVersion } from '../../version.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
@@ -31,8 +33,8 @@ export const doctorCommand = defineCommand({
         const info = await engine.info();
         context.standardOutput.write(
           context.options.json
-            ? `${JSON.stringify({ ...info, adapters })}\n`
-            : `${describe(info, adapters).join('\n')}\n`,
+            ? `${JSON.stringify({ ...info, adapters, kernelTable: await kernelTable(info) })}\n`
+            : `${[...describe(info, adapters), ...describeTable(await kernelTable(info))].join('\n')}\n`,
         );
         return 0;
       });
@@ -78,6 +80,26 @@ function describe(info: EngineInfo, adapters: readonly string[]): string[] {
     );
   }
   return lines;
+}
+
+/** The timed plans of this adapter and where they are kept; none on adapters where plans go by rule. */
+async function kernelTable(info: EngineInfo): Promise<{ file: string; plans: Record<string, string> } | null> {
+  if (!tuningWanted(info)) return null;
+  const file = planTableFile(info.adapter);
+  const plans = [...(await readPlanTable(file, info.adapter))].map(([key, { variant, slices }]): [string, string] => [
+    key,
+    slices > 1 ? `${variant} in ${slices} slices` : variant,
+  ]);
+  return { file, plans: Object.fromEntries(plans) };
+}
+
+function describeTable(table: Awaited<ReturnType<typeof kernelTable>>): string[] {
+  if (!table) return ['kernels      by rule; none are timed on this adapter (SUBZERO_AUTOTUNE=on would)'];
+  const plans = Object.entries(table.plans);
+  return [
+    `kernels      ${plans.length} timed, in ${table.file} (SUBZERO_CACHE_DIR moves it, SUBZERO_AUTOTUNE=off ignores it)`,
+    ...plans.map(([key, plan]) => `             ${key}: ${plan}`),
+  ];
 }
 
 function runtimeName(): string {

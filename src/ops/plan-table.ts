@@ -1,0 +1,56 @@
+/**
+ * The table of timed plans on disk, one file for each adapter. It only saves time: a table that is damaged or of another version counts as empty, and
+ * one that cannot be written is not kept.
+ *
+ * @module
+ */
+
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cacheDirectory } from '../gpu/cache-directory.ts';
+import type { AdapterDescription } from '../gpu/device.ts';
+import { packageVersion } from '../version.ts';
+import { type MatmulPlans, readPlans } from './matmul-plans.ts';
+
+/** Identity of an adapter, its driver's version included where the description has it. */
+function adapterText({ vendor, architecture, device, description }: AdapterDescription): string {
+  return [vendor, architecture, device, description].join(' | ');
+}
+
+/** The file of an adapter's table. @param directory the user's cache folder by default */
+export function planTableFile(adapter: AdapterDescription, directory = cacheDirectory()): string {
+  const identity = createHash('sha256').update(adapterText(adapter)).digest('hex').slice(0, 16);
+  return join(directory, `kernels-${identity}.json`);
+}
+
+/** The plans of a table; none where there is no good one. */
+export async function readPlanTable(file: string, adapter: AdapterDescription): Promise<MatmulPlans> {
+  try {
+    const table = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    // Kernels change from version to version, and with them what is fast.
+    if (table.packageVersion !== packageVersion() || table.adapter !== adapterText(adapter)) return new Map();
+    return readPlans(table.matmul) ?? new Map();
+  } catch {
+    return new Map();
+  }
+}
+
+/** Writes a table in one piece, so that nobody reads half of it. @returns whether that was possible */
+export async function writePlanTable(file: string, adapter: AdapterDescription, plans: MatmulPlans): Promise<boolean> {
+  const table = {
+    packageVersion: packageVersion(),
+    adapter: adapterText(adapter),
+    matmul: Object.fromEntries([...plans].sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
+  const temporary = `${file}.${process.pid}`;
+  try {
+    await mkdir(join(file, '..'), { recursive: true });
+    await writeFile(temporary, `${JSON.stringify(table, null, 2)}\n`);
+    await rename(temporary, file);
+    return true;
+  } catch {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    return false;
+  }
+}
