@@ -7,11 +7,11 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { attention } from '../ops/attention.ts';
 import type { OperationContext } from '../ops/context.ts';
-import { embed, embedVirtual } from '../ops/embedding.ts';
+import { embed } from '../ops/embedding.ts';
 import { linear } from '../ops/linear.ts';
 import { norm } from '../ops/norm.ts';
 import { rope } from '../ops/rope.ts';
-import { gate, gatherRows, scatterRows } from '../ops/rows.ts';
+import { gate, gatherRows, scatterRows, virtualRows } from '../ops/rows.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { KeyValueCache } from './cache.ts';
 import type { Model } from './model.ts';
@@ -61,8 +61,10 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   };
 
   let hidden = embed(context, input.ids, rows, model.weight(c.embedding));
-  const prompt = probes.adapter?.prompt;
-  if (prompt) embedVirtual(context, input.ids, hidden, c.vocabularySize, prompt.name);
+  // Virtual tokens: of a prompt the embeddings are trained; of a prefix the keys and values, and what else their rows hold is never read.
+  const { prompt, prefix } = probes.adapter ?? {};
+  const fillIn = (x: Activation, name: string): void => virtualRows(context, x, input.ids, c.vocabularySize, name);
+  if (prompt) fillIn(hidden, prompt);
   if (c.projectIn) hidden = replace(hidden, linearOf(hidden, c.projectIn));
   if (c.position.kind === 'learned') embed(context, input.positions, rows, model.weight(c.position.name), hidden);
 
@@ -79,6 +81,10 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
     if (model.ropeTable) {
       rope(context, query, input.positions, model.ropeTable, c.headWidth);
       rope(context, key, input.positions, model.ropeTable, c.headWidth);
+    }
+    if (prefix) {
+      fillIn(key, prefix[layer]!.keys);
+      fillIn(value, prefix[layer]!.values);
     }
     let keys = key.buffer;
     let values = value.buffer;

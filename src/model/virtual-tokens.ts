@@ -1,6 +1,6 @@
 /**
- * Virtual tokens: rows in front of a text whose embedding is trained (prompt tuning). They go through the model as tokens do, with ids just
- * behind the vocabulary, so packing, attention ranges, sliding windows and the cache need not know of them.
+ * Virtual tokens: rows in front of a text whose embedding (prompt tuning), or keys and values (prefix tuning), are trained. They go through the
+ * model as tokens do, with ids just behind the vocabulary, so packing, attention ranges, sliding windows and the cache need not know of them.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import type { TokenizedExample } from '../data/example.ts';
 import type { Probes } from '../ops/probes.ts';
 import type { Model } from './model.ts';
 
-/** The ids that every sequence begins with; none without prompt tuning. */
+/** The ids that every sequence begins with; none without such a scheme. */
 export function leadingTokens(model: Pick<Model, 'configuration'>, { adapter }: Pick<Probes, 'adapter'>): number[] {
   const { vocabularySize } = model.configuration;
-  return Array.from({ length: adapter?.prompt?.tokens ?? 0 }, (_, index) => vocabularySize + index);
+  return Array.from({ length: adapter?.virtualTokens ?? 0 }, (_, index) => vocabularySize + index);
 }
 
 /** Most tokens of a text: the model's context, but for the positions that virtual tokens take. */
 export function contextLengthOf(model: Pick<Model, 'configuration'>, { adapter }: Pick<Probes, 'adapter'>): number {
-  return model.configuration.contextLength - (adapter?.prompt?.tokens ?? 0);
+  return model.configuration.contextLength - (adapter?.virtualTokens ?? 0);
 }
 
 /** The examples with tokens in front of their prompts. */

@@ -8,9 +8,9 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
-import { type OperationContext, perElement } from './context.ts';
+import type { OperationContext } from './context.ts';
 import { rowSlices } from './dense.ts';
-import { type DenseNoise, directionNumber, paddedRank, vectorOf, weightScaleOf } from './probes.ts';
+import { type DenseNoise, directionNumber, paddedRank, weightScaleOf } from './probes.ts';
 
 /**
  * @param ids one u32 per row of a probe; all probes look up the same ids. Rows of ids behind the table are left as they are.
@@ -64,35 +64,6 @@ export function embed(
     );
   }
   return y;
-}
-
-/**
- * Fills in the rows of virtual tokens, whose ids lie behind the vocabulary; see model/virtual-tokens.ts.
- * @param y [rows, embedding width]
- */
-export function embedVirtual(
-  context: OperationContext,
-  ids: GpuBuffer,
-  y: Activation,
-  vocabulary: number,
-  prompt: string,
-): void {
-  const { gpu, probes } = context;
-  const { buffer, offset, stride } = vectorOf(probes, prompt)!;
-  const widthQuads = y.columns / 4;
-  gpu.recorder.dispatch(
-    gpu.kernel({ files: ['virtual-embed.wgsl'] }),
-    [ids, buffer, y.buffer],
-    {
-      rows: y.rows,
-      width_quads: widthQuads,
-      rows_per_probe: y.rows / probes.count,
-      vocabulary,
-      prompt_quads: offset / 4,
-      stride_quads: stride / 4,
-    },
-    perElement(y.rows * widthQuads),
-  );
 }
 
 /** Only the rows that are looked up get their noise. */

@@ -79,8 +79,12 @@ export interface LoraPair {
 export interface AdapterShape {
   /** By weight name. */
   lora?: ReadonlyMap<string, LoraPair>;
-  /** How many virtual tokens lead every sequence, and the tensor [tokens, embedding width] of their embeddings. */
-  prompt?: { tokens: number; name: string };
+  /** How many virtual tokens lead every sequence. */
+  virtualTokens?: number;
+  /** The tensor [virtual tokens, embedding width] of their embeddings. */
+  prompt?: string;
+  /** The tensors [virtual tokens, key width] of their keys and values in each layer. */
+  prefix?: readonly { keys: string; values: string }[];
 }
 
 export interface Probes {

@@ -7,6 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { type OperationContext, perElement } from './context.ts';
+import { vectorOf } from './probes.ts';
 
 /**
  * Picks rows of every probe.
@@ -35,6 +36,38 @@ export function scatterRows(context: OperationContext, x: Activation, indices: G
     [indices, x.buffer, target],
     { count: x.rows, width: x.columns, probes: 1, source_stride: 0 },
     perElement(x.rows * x.columns),
+  );
+}
+
+/**
+ * Fills in the rows of virtual tokens, whose ids lie behind the vocabulary (model/virtual-tokens.ts), from a tensor of a scheme.
+ *
+ * @param y [probes · rows, columns]
+ * @param ids one u32 per row of a probe
+ * @param name of the tensor [virtual tokens, columns]
+ */
+export function virtualRows(
+  context: OperationContext,
+  y: Activation,
+  ids: GpuBuffer,
+  vocabulary: number,
+  name: string,
+): void {
+  const { gpu, probes } = context;
+  const { buffer, offset, stride } = vectorOf(probes, name)!;
+  const widthQuads = y.columns / 4;
+  gpu.recorder.dispatch(
+    gpu.kernel({ files: ['virtual-rows.wgsl'] }),
+    [ids, buffer, y.buffer],
+    {
+      rows: y.rows,
+      width_quads: widthQuads,
+      rows_per_probe: y.rows / probes.count,
+      vocabulary,
+      first_quad: offset / 4,
+      stride_quads: stride / 4,
+    },
+    perElement(y.rows * widthQuads),
   );
 }
 

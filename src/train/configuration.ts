@@ -21,7 +21,7 @@ export const optimizerTitles: Readonly<Record<OptimizerName, string>> = {
 };
 
 /** `full` trains the model's own parameters; the others leave them alone and train what they add. docs/method.md, "Schemes". */
-export type SchemeName = 'full' | 'lora' | 'prompt';
+export type SchemeName = 'full' | 'lora' | 'prompt' | 'prefix';
 export type LearningRateSchedule = 'constant' | 'linear' | 'cosine';
 
 export interface TrainConfiguration {
@@ -36,7 +36,7 @@ export interface TrainConfiguration {
   loraAlpha: number;
   /** Scheme `lora`: ends of the names of linear layers, such as `q_proj`; none = queries and values. */
   loraTargets: readonly string[];
-  /** Scheme `prompt`: trained embeddings in front of every text. */
+  /** Schemes `prompt` and `prefix`: tokens in front of every text whose embeddings, or keys and values, are trained. */
   virtualTokens: number;
   steps: number;
   /** Examples of a step, or with {@link accumulate} of a part of it. */
@@ -198,7 +198,7 @@ export const longestItem = 256;
 
 const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K][] } = {
   optimizer: Object.keys(ownDefaults) as OptimizerName[],
-  scheme: ['full', 'lora', 'prompt'],
+  scheme: ['full', 'lora', 'prompt', 'prefix'],
   sampling: ['with-replacement', 'shuffle'],
   schedule: ['constant', 'linear', 'cosine'],
   sides: [1, 2],

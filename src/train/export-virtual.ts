@@ -1,25 +1,62 @@
 /**
- * Prompt tuning as a PEFT adapter, which has the same tensor.
+ * Prompt and prefix tuning as PEFT adapters, which hold the same numbers.
  *
  * @module
  */
 
 import type { DecoderConfiguration } from '../model/configuration.ts';
+import type { AdapterShape } from '../ops/probes.ts';
 import { type PeftAdapter, plainTensor } from './peft.ts';
 
-/** @param embeddings [tokens, embedding width] */
-export function promptPeft(configuration: DecoderConfiguration, tokens: number, embeddings: Float32Array): PeftAdapter {
-  const { embeddingWidth, headCount, layerCount } = configuration;
+/** Values of adapter tensors by name. */
+type Values = ReadonlyMap<string, Float32Array>;
+
+/** @param prompt name of the embeddings [tokens, embedding width] */
+export function promptPeft(configuration: DecoderConfiguration, prompt: string, values: Values): PeftAdapter {
+  const { embeddingWidth, headCount } = configuration;
+  const config = { token_dim: embeddingWidth, num_attention_heads: headCount, prompt_tuning_init: 'RANDOM' };
+  return virtualPeft('PROMPT_TUNING', configuration, values.get(prompt)!, embeddingWidth, config);
+}
+
+/**
+ * PEFT has one row for each token: keys, then values, of layer after layer.
+ * @param prefix names of keys and values [tokens, key width] of each layer
+ */
+export function prefixPeft(
+  configuration: DecoderConfiguration,
+  prefix: NonNullable<AdapterShape['prefix']>,
+  values: Values,
+): PeftAdapter {
+  const { keyHeadCount, headWidth } = configuration;
+  const width = keyHeadCount * headWidth;
+  const parts = prefix.flatMap((layer) => [values.get(layer.keys)!, values.get(layer.values)!]);
+  const rowWidth = parts.length * width;
+  const rows = new Float32Array((parts[0]!.length / width) * rowWidth);
+  for (const [index, part] of parts.entries()) {
+    for (let token = 0; token < part.length / width; token++) {
+      rows.set(part.subarray(token * width, (token + 1) * width), token * rowWidth + index * width);
+    }
+  }
+  const config = { token_dim: width, num_attention_heads: keyHeadCount, prefix_projection: false };
+  return virtualPeft('PREFIX_TUNING', configuration, rows, rowWidth, config);
+}
+
+function virtualPeft(
+  type: string,
+  { layerCount }: DecoderConfiguration,
+  rows: Float32Array,
+  width: number,
+  config: Record<string, unknown>,
+): PeftAdapter {
+  const tokens = rows.length / width;
   return {
-    tensors: [plainTensor('prompt_embeddings', [tokens, embeddingWidth], embeddings)],
+    tensors: [plainTensor('prompt_embeddings', [tokens, width], rows)],
     config: {
-      peft_type: 'PROMPT_TUNING',
+      peft_type: type,
       num_virtual_tokens: tokens,
-      token_dim: embeddingWidth,
       num_transformer_submodules: 1,
-      num_attention_heads: headCount,
       num_layers: layerCount,
-      prompt_tuning_init: 'RANDOM',
+      ...config,
     },
   };
 }

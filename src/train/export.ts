@@ -16,7 +16,7 @@ import type { StepChoice } from './best.ts';
 import { optimizerTitles } from './configuration.ts';
 import { loraPeft, mergedBytes } from './export-lora.ts';
 import { periodPeft } from './export-peft.ts';
-import { promptPeft } from './export-virtual.ts';
+import { prefixPeft, promptPeft } from './export-virtual.ts';
 import { type PeftAdapter, writePeft } from './peft.ts';
 import { type RestoredRun, restoreRun } from './run.ts';
 import { makeFolders } from './run-folder.ts';
@@ -28,10 +28,10 @@ const torchDtype = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const
  * Exports a run at a step.
  *
  * `safetensors`: the model with the change, or the LoRA, folded in, in the storage type that it was trained in, with config and tokenizer files.
- * `peft`: a LoRA or prompt run as it is; of full tuning the change alone as a LoRA adapter, only within the first period, while nothing has been folded.
+ * `peft`: a LoRA, prompt or prefix run as it is; of full tuning the change alone as a LoRA adapter, only within the first period, while nothing has been folded.
  *
  * @returns the files written
- * @throws SubzeroError `conflict` if the folder has a model already, `unsupported` where the format cannot hold the run: an adapter after a fold, weights of prompt tuning
+ * @throws SubzeroError `conflict` if the folder has a model already, `unsupported` where the format cannot hold the run: an adapter after a fold, weights of virtual tokens
  */
 export async function exportRun(
   gpu: Gpu,
@@ -51,7 +51,7 @@ export async function exportRun(
       return await writePeft(await peftOf(restored), journal.header.basePath, request.out);
     }
     const { scheme } = journal.header.configuration;
-    if (scheme === 'prompt') {
+    if (scheme === 'prompt' || scheme === 'prefix') {
       throw new SubzeroError(
         'unsupported',
         `${scheme} tuning adds virtual tokens to a text, which the weights of a model cannot hold; export as peft`,
@@ -113,10 +113,8 @@ async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
   const { optimizer: name, refresh, weightDecay } = journal.header.configuration;
   const { adapter } = optimizer.current;
   if (adapter?.lora) return loraPeft(adapter.lora, model.weights, await optimizer.adapterValues());
-  if (adapter?.prompt) {
-    const values = await optimizer.adapterValues();
-    return promptPeft(model.configuration, adapter.prompt.tokens, values.get(adapter.prompt.name)!);
-  }
+  if (adapter?.prompt) return promptPeft(model.configuration, adapter.prompt, await optimizer.adapterValues());
+  if (adapter?.prefix) return prefixPeft(model.configuration, adapter.prefix, await optimizer.adapterValues());
   if (!(optimizer instanceof SubZero)) {
     throw new SubzeroError(
       'unsupported',

@@ -28,6 +28,12 @@ const schemes: Readonly<
     subzeroPlus: { learningRate: 1e-2 },
     dense: {},
   },
+  prefix: {
+    common: { rank: 8, learningRate: 1e-3, epsilon: 1e-1, virtualTokens: 5 },
+    subzero: {},
+    subzeroPlus: { learningRate: 1e-2 },
+    dense: {},
+  },
 };
 
 /** The defaults of a scheme under an optimiser, where they differ from those of full tuning. An unknown scheme has none. */

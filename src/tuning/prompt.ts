@@ -27,7 +27,8 @@ export async function promptAdapter(
   return {
     scheme: 'prompt',
     tensors: [{ name, shape: [tokens.length, embedding.columns], values }],
-    prompt: { tokens: tokens.length, name },
+    virtualTokens: tokens.length,
+    prompt: name,
   };
 }
 

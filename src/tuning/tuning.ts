@@ -11,6 +11,7 @@ import type { TrainConfiguration } from '../train/configuration.ts';
 import type { Adapter } from './adapter.ts';
 import { loraAdapter } from './lora.ts';
 import { selectNames } from './patterns.ts';
+import { prefixAdapter } from './prefix.ts';
 import { promptAdapter } from './prompt.ts';
 
 export interface Tuning {
@@ -40,6 +41,8 @@ export async function prepareTuning(model: Model, configuration: TrainConfigurat
       return beside(loraAdapter(model, configuration));
     case 'prompt':
       return beside(await promptAdapter(model, configuration));
+    case 'prefix':
+      return beside(await prefixAdapter(model, configuration));
   }
 }
 
@@ -56,7 +59,7 @@ export function roomForText(
   { contextLength }: { contextLength: number },
   { scheme, virtualTokens }: Pick<TrainConfiguration, 'scheme' | 'virtualTokens'>,
 ): number {
-  const room = contextLength - (scheme === 'prompt' ? virtualTokens : 0);
+  const room = contextLength - (scheme === 'prompt' || scheme === 'prefix' ? virtualTokens : 0);
   if (room > 1) return room;
   throw new SubzeroError(
     'invalid_argument',

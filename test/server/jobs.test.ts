@@ -529,7 +529,7 @@ describe('what is refused', () => {
       [{ optimizer: 'sgd' }, `${path}.optimizer`, 'optimizer must be one of "subzero"'],
       [{ learning_rate: -1 }, `${path}.learning_rate`, 'learning_rate must be between'],
       [{ rank: 'big' }, `${path}.rank`, 'expected a number or "auto"'],
-      [{ scheme: 'qlora' }, `${path}.scheme`, 'scheme must be one of "full", "lora", "prompt"'],
+      [{ scheme: 'qlora' }, `${path}.scheme`, 'scheme must be one of "full", "lora", "prompt", "prefix"'],
       [{ lora_targets: 'q_proj' }, `${path}.lora_targets`, 'expected a list of strings or "auto"'],
       [{ scheme: 'lora', parameters: ['*'] }, `${path}.parameters`, 'leave it out'],
       [{ wobble: 1 }, `${path}.wobble`, 'Unknown field'],

@@ -78,7 +78,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
       ACTIVATION: activations.map((name) => activationNumber[name]),
     }),
   ],
-  virtualEmbed: combinations(['virtual-embed.wgsl']),
+  virtualRows: combinations(['virtual-rows.wgsl']),
   norm: combinations(['norm.wgsl'], { CENTRE: both, HAS_GAIN: both, HAS_SHIFT: both }),
   rope: combinations(['rope.wgsl'], { INTERLEAVED: both }),
   attention: [

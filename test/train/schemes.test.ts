@@ -113,6 +113,7 @@ const schemes: { title: string; model: string; settings: Settings }[] = [
     },
   },
   { title: 'prompt', model: 'qwen3-tiny', settings: { scheme: 'prompt', virtualTokens: 5 } },
+  { title: 'prefix', model: 'qwen2-tiny', settings: { scheme: 'prefix', virtualTokens: 3, epsilon: 1e-2 } },
   { title: 'prompt', model: 'opt-postln-tiny', settings: { scheme: 'prompt', virtualTokens: 3, storage: 'f32' } },
 ];
 
@@ -179,6 +180,42 @@ describe.each(schemes)('$title on $model', ({ model: name, settings: own }) => {
     const [start] = ofType(events, 'start');
     expect(start!.plan.factorBytes).toBeGreaterThan(0);
     expect(ofType(events, 'done')[0]).toMatchObject({ outcome: 'finished', step: 3 });
+  });
+});
+
+describe('prefix tuning', () => {
+  test.each(['llama-tiny', 'opt-tiny-f32', 'mistral-tiny', 'qwen3-tiny'])(
+    'a fresh prefix is that of real tokens in front: %s',
+    async (name) => {
+      const settings = { model: name, ...quick, scheme: 'prefix', virtualTokens: 6 } as const;
+      await withOptimizer(gpu, settings, async ({ model, optimizer }) => {
+        const leading = startTokens(model.configuration, { ...settings });
+        const prefixed = await sequenceLogits(model, tokens, optimizer.current);
+        const plain = await sequenceLogits(model, [...leading, ...tokens]);
+        expect(difference(prefixed, plain.slice(6))).toBeLessThan(1e-5);
+      });
+    },
+  );
+
+  test('as a PEFT adapter; weights cannot hold it', async () => {
+    const run = await train(tinyModel('qwen2-tiny'), { scheme: 'prefix', optimizer: 'mezo' });
+    const out = join(temporaryFolder(), 'adapter');
+    await engine.exportRun({ run, format: 'peft', out });
+    const config = JSON.parse(readFileSync(join(out, 'adapter_config.json'), 'utf8'));
+    expect(config).toMatchObject({ peft_type: 'PREFIX_TUNING', num_virtual_tokens: 5, num_layers: 2 });
+    const source = await openSafetensors(join(out, 'adapter_model.safetensors'));
+    const bytes = await source.read('prompt_embeddings');
+    await source.close();
+    const rows = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+    const values = await adapterOf(run);
+    const width = config.token_dim as number;
+    const row = (part: number, token: number) => rows.slice((token * 4 + part) * width, (token * 4 + part + 1) * width);
+    for (const [part, name] of ['prefix.0.keys', 'prefix.0.values', 'prefix.1.keys', 'prefix.1.values'].entries()) {
+      const expected = values.get(name)!;
+      for (const token of [0, 4]) expect(row(part, token)).toEqual(expected.slice(token * width, (token + 1) * width));
+    }
+    const weights = engine.exportRun({ run, format: 'safetensors', out: join(temporaryFolder(), 'out') });
+    await expect(weights).rejects.toMatchObject({ code: 'unsupported', parameter: 'format' });
   });
 });
 

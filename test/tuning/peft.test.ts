@@ -41,15 +41,30 @@ const schemes: Record<string, (settings: Fixture['settings']) => Partial<TrainCo
     return { scheme: 'lora', loraRank: r!, loraAlpha: loraAlpha!, loraTargets: loraTargets! };
   },
   prompt: ({ num_virtual_tokens: virtualTokens }) => ({ scheme: 'prompt', virtualTokens: virtualTokens! }),
+  prefix: ({ num_virtual_tokens: virtualTokens }) => ({ scheme: 'prefix', virtualTokens: virtualTokens! }),
 };
 
 /** The values of our tensors out of those of PEFT. */
 const valuesOf: Record<string, (tensor: AdapterTensor, stored: ReadonlyMap<string, Float32Array>) => Float32Array> = {
   lora: ({ name }, stored) => stored.get(`base_model.model.${name}`)!,
   prompt: ({ name }, stored) => stored.get(name)!,
+  // One row for each token: keys, then values, of layer after layer.
+  prefix: ({ name, shape: [tokens, width] }, stored) => {
+    const rows = stored.get('prompt_embeddings')!;
+    const [, layer, kind] = name.split('.');
+    const first = (2 * Number(layer) + (kind === 'keys' ? 0 : 1)) * width;
+    const rowWidth = rows.length / tokens;
+    return Float32Array.from(
+      { length: tokens * width },
+      (_, index) => rows[Math.floor(index / width) * rowWidth + first + (index % width)]!,
+    );
+  },
 };
 
-test.each(['lora-llama', 'lora-opt', 'prompt-llama', 'prompt-opt'])('%s', async (name) => {
+test.each([
+  ...['lora-llama', 'lora-opt', 'prompt-llama', 'prompt-opt'],
+  ...['prefix-llama', 'prefix-opt', 'prefix-qwen2'],
+])('%s', async (name) => {
   const { base, settings, ids, last_logits: expected } = readFixture<Fixture>(`peft/${name}/logits.json`);
   const stored = await storedTensors(name);
   const kind = name.slice(0, name.indexOf('-'));

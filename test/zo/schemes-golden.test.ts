@@ -40,7 +40,7 @@ const camelCase = (name: string) => name.replace(/_([a-z0-9])/g, (_, letter: str
 // Measured on lavapipe: a third or less of each.
 const tolerance = { loss: 5e-6, tensor: 1e-5 };
 
-describe.each(['lora', 'prompt'])('%s', (scheme) => {
+describe.each(['lora', 'prompt', 'prefix'])('%s', (scheme) => {
   const golden = readFixture<Golden>(`golden/scheme-${scheme}.json`);
   const texts = golden.examples.map(({ prompt, options, label }) => optionsExample(prompt, options, label));
 

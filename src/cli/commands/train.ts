@@ -32,8 +32,9 @@ export const settingOptions = [
     name: 'scheme',
     type: 'text',
     placeholder: 'NAME',
-    choices: ['full', 'lora', 'prompt'] satisfies TrainConfiguration['scheme'][],
-    description: "what trains: the model's own parameters, LoRA beside them, or virtual tokens in front of every text",
+    choices: ['full', 'lora', 'prompt', 'prefix'] satisfies TrainConfiguration['scheme'][],
+    description:
+      "what trains: the model's own parameters, LoRA beside them, or virtual tokens in front of every text (by embedding, or by keys and values)",
     default: defaultConfiguration.scheme,
     group: method,
   },
@@ -70,7 +71,7 @@ export const settingOptions = [
   {
     name: 'virtual-tokens',
     type: 'integer',
-    description: 'prompt: how many virtual tokens; each takes a position of the context',
+    description: 'prompt and prefix (there 5): how many virtual tokens; each takes a position of the context',
     default: defaultConfiguration.virtualTokens,
     check: settingCheck('virtualTokens'),
     group: method,

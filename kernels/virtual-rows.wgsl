@@ -1,7 +1,7 @@
-// Embeddings of virtual tokens: y[i] = prompt_p[id_i − vocabulary], for row i of probe p = i / rows_per_probe, where id_i is behind the vocabulary;
-// rows of real tokens are left as they are.
+// Rows of virtual tokens (embeddings, keys or values), from a trained tensor: y[i] = trained_p[id_i − vocabulary], for row i of probe
+// p = i / rows_per_probe, where id_i is behind the vocabulary; rows of real tokens are left as they are.
 //
-// ids[i mod rows_per_probe]; prompt_p: rows of 4·width_quads f32 at quad prompt_quads + p · stride_quads; y: [rows, 4·width_quads]. One invocation
+// ids[i mod rows_per_probe]; trained_p: rows of 4·width_quads f32 at quad first_quad + p · stride_quads; y: [rows, 4·width_quads]. One invocation
 // a quad.
 
 struct Parameters {
@@ -9,12 +9,12 @@ struct Parameters {
   width_quads: u32,
   rows_per_probe: u32,
   vocabulary: u32,
-  prompt_quads: u32,
+  first_quad: u32,
   stride_quads: u32,
 }
 
 @group(0) @binding(0) var<storage, read> ids: array<u32>;
-@group(0) @binding(1) var<storage, read> prompt: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> trained: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(3) var<uniform> parameters: Parameters;
 
@@ -29,6 +29,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if (id < parameters.vocabulary) {
     return;
   }
-  let first = parameters.prompt_quads + (row / parameters.rows_per_probe) * parameters.stride_quads;
-  y[index] = prompt[first + (id - parameters.vocabulary) * parameters.width_quads + index % parameters.width_quads];
+  let first = parameters.first_quad + (row / parameters.rows_per_probe) * parameters.stride_quads;
+  y[index] = trained[first + (id - parameters.vocabulary) * parameters.width_quads + index % parameters.width_quads];
 }

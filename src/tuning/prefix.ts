@@ -1,0 +1,80 @@
+/**
+ * Prefix tuning (arXiv 2101.00190): keys and values of a few virtual tokens in every layer, which every text sees.
+ *
+ * @module
+ */
+
+import { packSequences, positionRows, slideRanges } from '../model/batch.ts';
+import { KeyValueCache } from '../model/cache.ts';
+import { forward } from '../model/forward.ts';
+import type { Model } from '../model/model.ts';
+import { NamedBuffers } from '../tensor/named-buffers.ts';
+import { Workspace } from '../tensor/workspace.ts';
+import type { TrainConfiguration } from '../train/configuration.ts';
+import { type Adapter, type AdapterTensor, startTokens } from './adapter.ts';
+
+/** Virtual tokens that start with the keys and values of a text of tokens which the seed chooses. */
+export async function prefixAdapter(
+  model: Model,
+  configuration: Pick<TrainConfiguration, 'virtualTokens' | 'seed'>,
+): Promise<Adapter> {
+  const { keyHeadCount, headWidth } = model.configuration;
+  const tokens = startTokens(model.configuration, configuration);
+  const shape = [tokens.length, keyHeadCount * headWidth] as const;
+  const activations = await keysAndValues(model, tokens);
+  const prefix = activations.map((_, layer) => ({ keys: `prefix.${layer}.keys`, values: `prefix.${layer}.values` }));
+  const tensors = activations.flatMap(({ keys, values }, layer): AdapterTensor[] => [
+    { name: prefix[layer]!.keys, shape, values: keys },
+    { name: prefix[layer]!.values, shape, values },
+  ]);
+  return { scheme: 'prefix', tensors, virtualTokens: tokens.length, prefix };
+}
+
+/** What a text leaves in the cache: keys (turned by their positions) and values [tokens, key width] of every layer. */
+async function keysAndValues(
+  model: Model,
+  tokens: readonly number[],
+): Promise<{ keys: Float32Array; values: Float32Array }[]> {
+  const { gpu, configuration } = model;
+  const rows = tokens.length;
+  const workspace = new Workspace(gpu);
+  const buffers = new NamedBuffers(gpu);
+  const cache = new KeyValueCache(gpu, model, rows);
+  try {
+    workspace.reserve(rows);
+    // One more token, so that the last given one gets a row of its own.
+    const { batch } = packSequences([[...tokens, 0]]);
+    const window = configuration.windows.find((width) => width !== undefined);
+    const slots = buffers.upload(
+      'slots',
+      Uint32Array.from(tokens, (_, row) => row),
+    );
+    forward(
+      model,
+      { gpu, workspace, probes: model.plainProbes },
+      {
+        ids: buffers.upload('ids', batch.ids),
+        positions: buffers.upload('positions', positionRows(model, batch.positions)),
+        ranges: buffers.upload('ranges', batch.ranges),
+        ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
+        rows,
+        labelRows: slots,
+        labelCount: rows,
+        cache: { cache, slots },
+      },
+    );
+    const bytes = rows * configuration.keyHeadCount * configuration.headWidth * 4;
+    const data = await gpu.recorder.read([...cache.keys, ...cache.values].map((buffer) => ({ buffer, bytes })));
+    const { layerCount } = configuration;
+    return Array.from({ length: layerCount }, (_, layer) => ({
+      keys: new Float32Array(data[layer]!),
+      values: new Float32Array(data[layerCount + layer]!),
+    }));
+  } finally {
+    // What a failed pass left recorded must not be submitted once its buffers are gone.
+    gpu.recorder.submit();
+    workspace.destroy();
+    buffers.destroy();
+    cache.destroy();
+  }
+}
