@@ -135,10 +135,10 @@ export async function benchStep(args: readonly string[]): Promise<number> {
     inPlaceMezo: inPlaceStep,
   };
   hostMilliseconds = [];
-  const times = await interleaved(contestants, repeat!);
+  const { wall: times, processor } = await interleaved(contestants, repeat!);
   const milliseconds = mapValues(times, median);
-  const ratioOf = (name: keyof typeof times): number =>
-    median(times[name].map((value, index) => value / times.subzero[index]!));
+  const ratioOf = (name: keyof typeof times, of = times): number =>
+    median(of[name].map((value, index) => value / of.subzero[index]!));
 
   const result = {
     adapter: gpu.adapter.description || gpu.adapter.device,
@@ -155,6 +155,14 @@ export async function benchStep(args: readonly string[]): Promise<number> {
     inPlaceMezoMilliseconds: milliseconds.inPlaceMezo,
     mezoRatio: ratioOf('mezo'),
     inPlaceMezoRatio: ratioOf('inPlaceMezo'),
+    // Of a software adapter, whose work this is: other programs on the machine do not count in it.
+    ...(gpu.adapter.software
+      ? {
+          processorMilliseconds: mapValues(processor, median),
+          inPlaceMezoProcessorRatio: ratioOf('inPlaceMezo', processor),
+          processorRatio: 1 / ratioOf('forwards', processor),
+        }
+      : {}),
     rhoDifference: difference,
     hostMilliseconds: median(hostMilliseconds),
     dispatches,
@@ -178,6 +186,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
         ['our MeZO / SubZero', result.mezoRatio.toFixed(3)],
         ['MeZO step in place', `${result.inPlaceMezoMilliseconds.toFixed(1)} ms`],
         ['MeZO in place / SubZero', result.inPlaceMezoRatio.toFixed(3)],
+        ...processorRows(result.processorMilliseconds),
         ['ρ of MeZO in place against ours', `${difference.toExponential(1)} of its size`],
         ['host time of a step', `${result.hostMilliseconds.toFixed(2)} ms for ${dispatches} dispatches`],
         ['peak bytes, inference of the same rows', formatBytes(inferencePeak)],
@@ -202,6 +211,19 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** What the processors took, where they are the adapter. */
+function processorRows(
+  of: Record<'forwards' | 'subzero' | 'mezo' | 'inPlaceMezo', number> | undefined,
+): [string, string][] {
+  if (!of) return [];
+  const { forwards, subzero, mezo, inPlaceMezo } = of;
+  return [
+    ['processor time: forwards, SubZero', `${forwards.toFixed(0)}, ${subzero.toFixed(0)} ms`],
+    ['  our MeZO, MeZO in place', `${mezo.toFixed(0)}, ${inPlaceMezo.toFixed(0)} ms`],
+    ['  MeZO in place / SubZero', (inPlaceMezo / subzero).toFixed(3)],
+  ];
+}
+
 /** ρ of two methods over a few steps: the root mean square of their differences over that of the first. */
 async function compareRhos(
   ours: (step: number) => Promise<number>,
@@ -216,21 +238,25 @@ async function compareRhos(
   return Math.sqrt(differences / squares);
 }
 
-/** Milliseconds of each body, run in turns. */
+/** Milliseconds of each body by the clock and of the processors, run in turns. */
 async function interleaved<Name extends string>(
   bodies: Readonly<Record<Name, (step: number) => Promise<unknown>>>,
   repeat: number,
-): Promise<Record<Name, number[]>> {
+): Promise<{ wall: Record<Name, number[]>; processor: Record<Name, number[]> }> {
   const names = Object.keys(bodies) as Name[];
-  const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
+  const empty = () => Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
+  const [wall, processor] = [empty(), empty()];
   for (let step = 1; step <= repeat; step++) {
     for (const name of names) {
       const started = performance.now();
+      const before = process.cpuUsage();
       await bodies[name](step);
-      times[name].push(performance.now() - started);
+      const { user, system } = process.cpuUsage(before);
+      wall[name].push(performance.now() - started);
+      processor[name].push((user + system) / 1000);
     }
   }
-  return times;
+  return { wall, processor };
 }
 
 function mapValues<Name extends string, From, To>(

@@ -187,19 +187,23 @@ export function project(context: OperationContext, x: Activation, factors: LowRa
     },
   );
   const q = workspace.take(x.rows, width);
+  const rowsPerProbe = x.rows / probes.count;
+  const blocksPerProbe = Math.ceil(rowsPerProbe / 4);
+  const blocks = probes.count * blocksPerProbe;
   gpu.recorder.dispatch(
     gpu.kernel({ files: ['zo/rotate.wgsl'] }),
     [t.buffer, probes.state, q.buffer],
     {
-      rows: x.rows,
       rank: factors.rank,
       rank_quads: width / 4,
-      rows_per_probe: x.rows / probes.count,
+      rows_per_probe: rowsPerProbe,
+      blocks_per_probe: blocksPerProbe,
+      blocks,
       state_offset: factors.stateOffset,
       state_stride: probes.stateStride,
       scale: factors.scale,
     },
-    perElement(x.rows * width),
+    perElement(blocks * width),
   );
   workspace.give(t);
   return q;
