@@ -10,6 +10,7 @@ import type { DataSource } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';
+import { diskError } from '../safetensors/disk.ts';
 import { type Journal, type JournalHeader, openJournal } from '../zo/journal.ts';
 import { type AppliedStep, createOptimizer, writesWeights, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { resolveStep, type StepChoice } from './best.ts';
@@ -113,8 +114,13 @@ async function loadBase(gpu: Gpu, folder: string, header: JournalHeader): Promis
   return model;
 }
 
-/** Draws the loss curve of a run from its metrics. */
+/** Draws the loss curve of a run from its metrics. @throws SubzeroError `io`, or as `readMetrics` */
 export async function writeCurve(folder: string, title: string): Promise<void> {
   const points = curvePoints(await readMetrics(join(folder, runFiles.metrics)));
-  await writeFile(join(folder, runFiles.curve), lossCurveSvg(points, { title }));
+  const file = join(folder, runFiles.curve);
+  try {
+    await writeFile(file, lossCurveSvg(points, { title }));
+  } catch (error) {
+    throw diskError(error, file, 'write');
+  }
 }

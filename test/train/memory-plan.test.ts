@@ -69,7 +69,12 @@ describe('the plan', () => {
     { optimizer: 'mezo', model: 'opt-tiny' },
     { optimizer: 'sparse-mezo', model: 'llama-tiny' },
     { optimizer: 'hizoo', model: 'llama-tiny' },
-  ] as const)('is what $optimizer on $model takes', async ({ model, ...settings }) => {
+    { optimizer: 'mezo', model: 'llama-tiny', mezoUpdate: 'adam' },
+    { optimizer: 'subzero', model: 'llama-tiny', parameters: ['*.q_proj.*'] },
+    { optimizer: 'subzero', model: 'llama-tiny', scheme: 'lora' },
+    { optimizer: 'mezo', model: 'llama-tiny', scheme: 'lora' },
+    { optimizer: 'subzero', model: 'llama-tiny', scheme: 'prompt' },
+  ] as const)('is what $optimizer takes: %o', async ({ model, ...settings }) => {
     const { plan, peak } = await train(settings, { model });
     const { weightBytes, factorBytes, activationBytes, scratchBytes, totalBytes } = plan;
     expect(totalBytes).toBe(weightBytes + factorBytes + activationBytes + scratchBytes);
