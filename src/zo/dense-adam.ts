@@ -13,7 +13,7 @@ import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts'
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { Adam, decays } from './adam.ts';
 import { tensorId } from './philox.ts';
-import type { ConsecutiveSteps } from './replay.ts';
+import { type ConsecutiveSteps, inLaunches } from './replay.ts';
 import type { TrainedState } from './trained-state.ts';
 
 /** Numbers of a step after its ρ_k / K: decay rate, learning rate and both corrections. */
@@ -68,9 +68,9 @@ export class DenseAdam {
   }
 
   /** Records some steps of the weights. */
-  recordWeights({ step, steps, coefficients, offset, stride }: ConsecutiveSteps): void {
+  recordWeights(of: ConsecutiveSteps): void {
     const { queries } = this.#configuration;
-    const { beta1, beta2 } = decays(this.#configuration, step + 1);
+    const { beta1, beta2 } = decays(this.#configuration, of.step + 1);
     for (const { weight, mean, square } of this.#weights) {
       const kernel = this.#gpu.kernel({
         files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'],
@@ -81,28 +81,31 @@ export class DenseAdam {
         const quads = slice.count * widthQuads;
         const workgroups = perElement(quads);
         const squareBuffer = square ? partOf(square, slice.row).buffer : this.#gpu.unused;
-        this.#gpu.recorder.dispatch(
-          kernel,
-          [slice.weight, slice.beside!, squareBuffer, coefficients],
-          {
-            quads,
-            weight_start: slice.weightRow * widthQuads,
-            moment_start: slice.besideRow * widthQuads,
-            element_start: slice.row * widthQuads,
-            seed_low: this.#seed[0],
-            seed_high: this.#seed[1],
-            tensor: tensorId(weight.name),
-            step,
-            steps,
-            queries,
-            coefficient_offset: offset,
-            coefficient_stride: stride,
-            beta1,
-            beta2,
-          },
-          workgroups,
-          workgroups[0] * workgroups[1] * steps * queries,
-        );
+        const workOfStep = workgroups[0] * workgroups[1] * queries;
+        for (const { step, steps, offset, work } of inLaunches(this.#gpu, kernel, of, workOfStep)) {
+          this.#gpu.recorder.dispatch(
+            kernel,
+            [slice.weight, slice.beside!, squareBuffer, of.coefficients],
+            {
+              quads,
+              weight_start: slice.weightRow * widthQuads,
+              moment_start: slice.besideRow * widthQuads,
+              element_start: slice.row * widthQuads,
+              seed_low: this.#seed[0],
+              seed_high: this.#seed[1],
+              tensor: tensorId(weight.name),
+              step,
+              steps,
+              queries,
+              coefficient_offset: offset,
+              coefficient_stride: of.stride,
+              beta1,
+              beta2,
+            },
+            workgroups,
+            work,
+          );
+        }
       }
     }
   }

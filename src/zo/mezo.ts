@@ -21,7 +21,7 @@ import { adapterThreshold, vectorThreshold, weightThresholds } from './magnitude
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
 import { keyOfSeed, tensorId } from './philox.ts';
 import { measure, probePoints, valuesPerQuery } from './probe-points.ts';
-import { Coefficients, type ConsecutiveSteps, type StepApplier } from './replay.ts';
+import { Coefficients, type ConsecutiveSteps, inLaunches, type StepApplier } from './replay.ts';
 import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
 
 /** Most bytes of perturbed weights that exist at a time. */
@@ -227,28 +227,31 @@ export class Mezo implements ZerothOrderOptimizer {
     }
   }
 
-  #recordWeights({ step, steps, coefficients, offset, stride }: ConsecutiveSteps): void {
+  #recordWeights(of: ConsecutiveSteps): void {
     const { queries, hessianSmoothing } = this.#configuration;
     for (const { weight, dense } of this.#weights) {
       const kernel = this.#gpu.kernel(denseUpdateKernel(`weights/${weight.storage}.wgsl`, this.#direction, queries));
       for (const slice of rowSlices(weight, dense.logCurvature)) {
         const workgroups = perElement((slice.count * weight.columns) / 8);
-        this.#gpu.recorder.dispatch(
-          kernel,
-          [slice.weight, slice.beside ?? this.#gpu.unused, coefficients],
-          {
-            ...this.#place(weight, slice),
-            ...this.#noise(dense.tensor, step),
-            steps,
-            queries,
-            coefficient_offset: offset,
-            coefficient_stride: stride,
-            threshold: dense.threshold,
-            smoothing: hessianSmoothing,
-          },
-          workgroups,
-          workgroups[0] * workgroups[1] * steps * queries,
-        );
+        const workOfStep = workgroups[0] * workgroups[1] * queries;
+        for (const { step, steps, offset, work } of inLaunches(this.#gpu, kernel, of, workOfStep)) {
+          this.#gpu.recorder.dispatch(
+            kernel,
+            [slice.weight, slice.beside ?? this.#gpu.unused, of.coefficients],
+            {
+              ...this.#place(weight, slice),
+              ...this.#noise(dense.tensor, step),
+              steps,
+              queries,
+              coefficient_offset: offset,
+              coefficient_stride: of.stride,
+              threshold: dense.threshold,
+              smoothing: hessianSmoothing,
+            },
+            workgroups,
+            work,
+          );
+        }
       }
     }
   }
