@@ -5,6 +5,7 @@
  */
 
 import { SubzeroError } from '../src/errors.ts';
+import * as all from './all.ts';
 import * as fidelity from './fidelity.ts';
 import * as kernels from './kernels.ts';
 import * as peers from './peers.ts';
@@ -15,6 +16,7 @@ import * as step from './step.ts';
 
 /** Every benchmark by name; each returns its exit code. */
 const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promise<number>; usage: string }>> = {
+  all: { run: all.benchAll, usage: all.usage },
   fidelity: { run: fidelity.benchFidelity, usage: fidelity.usage },
   kernels: { run: kernels.benchKernels, usage: kernels.usage },
   peers: { run: peers.benchPeers, usage: peers.usage },
