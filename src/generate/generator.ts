@@ -6,6 +6,7 @@
 
 import type { GenerateEvent, GenerateRequest, TokenLogprob } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
 import { positionRows } from '../model/batch.ts';
 import { KeyValueCache } from '../model/cache.ts';
 import { forward, widestActivation } from '../model/forward.ts';
@@ -13,11 +14,12 @@ import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
 import { contextLengthOf, leadingTokens } from '../model/virtual-tokens.ts';
 import type { Probes } from '../ops/probes.ts';
+import { leastVocabulary, readTopLogits, topLogits, topLogitsBytes } from '../ops/top-logits.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import type { DecodeStream, Tokenizer } from '../tokenizer/index.ts';
 import { EventQueue } from './queue.ts';
-import { type SamplingOptions, sampleToken } from './sample.ts';
+import { type Sampled, type SamplingOptions, sampleFromTop, sampleToken, topSuffices } from './sample.ts';
 import { StopFilter } from './stop.ts';
 
 /** Most rows of a pass: bounds memory, and how long running sequences wait for a new prompt. */
@@ -51,6 +53,11 @@ interface Sequence {
 }
 
 type Waiting = Omit<Sequence, 'run'>;
+
+/** Which of its own tokens a sequence samples next. */
+function positionOf({ tokens, leading, promptLength }: Sequence): number {
+  return tokens.length - leading - promptLength;
+}
 
 export class Generator {
   readonly #model: Model;
@@ -258,29 +265,61 @@ export class Generator {
     });
     const logits = logitsOf(model, context, hidden, buffers);
     this.#workspace.give(hidden);
-    const width = configuration.vocabularySize;
-    const [data] = await gpu.recorder.read([{ buffer: logits, bytes: labelRows.length * width * 4 }]);
-    for (const [row, sequence] of sampled.entries()) {
+    const tokens = await this.#sample(sampled, logits, labelRows.length);
+    for (const [index, sequence] of sampled.entries()) {
       // Unloading may have ended it meanwhile.
       if (this.#unloaded) return;
       try {
-        this.#extend(sequence, new Float32Array(data!, row * width * 4, width));
+        this.#extend(sequence, tokens[index]!());
       } catch (error) {
         this.#finish(sequence, error);
       }
     }
   }
 
-  /** Appends the next token of a sequence and ends it where it must end. */
-  #extend(sequence: Sequence, logits: Float32Array): void {
-    const position = sequence.tokens.length - sequence.leading - sequence.promptLength;
-    const { id, logprob, top } = sampleToken(
-      logits,
-      sequence.sampling,
-      position,
-      sequence.counts,
-      sequence.topLogprobs,
+  /**
+   * Samples the next token of each sequence, from the top of the vocabulary where that is enough, from all of it elsewhere.
+   * @param logits one row of them for each sequence
+   * @returns functions, since one that fails must fail for its own sequence
+   */
+  async #sample(sequences: readonly Sequence[], logits: GpuBuffer, rows: number): Promise<(() => Sampled)[]> {
+    const { gpu, configuration } = this.#model;
+    const columns = configuration.vocabularySize;
+    const rowBytes = columns * 4;
+    const wantsTop = sequences.map(
+      ({ sampling, topLogprobs }) => columns >= leastVocabulary && topSuffices(sampling, topLogprobs),
     );
+    const rowOf = (row: number) => ({ buffer: logits, offset: row * rowBytes, bytes: rowBytes });
+    const whole = sequences.map((_, row) => row).filter((row) => !wantsTop[row]);
+    const top: { buffer: GpuBuffer; bytes: number }[] = [];
+    if (wantsTop.includes(true)) {
+      const inverse = Float32Array.from({ length: rows }, (_, row) => 1 / (sequences[row]?.sampling.temperature || 1));
+      const results = this.#buffers.ensure('top logits', rows * topLogitsBytes);
+      topLogits(gpu, logits, { rows, columns }, this.#buffers.upload('inverse temperatures', inverse), results);
+      top.push({ buffer: results, bytes: rows * topLogitsBytes });
+    }
+    // Where no sequence is at its end yet, one word tells that the pass is done.
+    const wanted = sequences.length > 0 ? [...top, ...whole.map(rowOf)] : [{ buffer: logits, bytes: 4 }];
+    const data = await gpu.recorder.read(wanted);
+    const found = top.length > 0 ? data.shift()! : undefined;
+    const allOf = new Map(whole.map((row, index) => [row, new Float32Array(data[index]!)]));
+    const sampled = sequences.map((sequence, row) => {
+      const best = found && wantsTop[row] ? readTopLogits(found, row) : undefined;
+      return best && sampleFromTop(best, sequence.sampling, positionOf(sequence), sequence.topLogprobs);
+    });
+    const undecided = sequences.map((_, row) => row).filter((row) => wantsTop[row] && !sampled[row]);
+    if (undecided.length > 0) {
+      const rest = await gpu.recorder.read(undecided.map(rowOf));
+      for (const [index, row] of undecided.entries()) allOf.set(row, new Float32Array(rest[index]!));
+    }
+    return sequences.map((sequence, row) => () => {
+      const { sampling, counts, topLogprobs } = sequence;
+      return sampled[row] ?? sampleToken(allOf.get(row)!, sampling, positionOf(sequence), counts, topLogprobs);
+    });
+  }
+
+  /** Appends the next token of a sequence and ends it where it must end. */
+  #extend(sequence: Sequence, { id, logprob, top }: Sampled): void {
     const ended = sequence.endTokens.has(id);
     sequence.tokens.push(id);
     sequence.counts.set(id, (sequence.counts.get(id) ?? 0) + 1);

@@ -5,6 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { type TopLogits, topKept } from '../ops/top-logits.ts';
 import { keyOfSeed, philox4x32 } from '../zo/philox.ts';
 
 /** Philox counter word that keeps sampling apart from training noise and batches. */
@@ -102,20 +103,80 @@ function draw(logits: Float32Array, highest: number, options: SamplingOptions, p
   if (topK > 0 && topK < logits.length) candidates = mostLikely(logits, topK);
   else if (topP < 1) candidates = (candidates as Uint32Array).sort((a, b) => logits[b]! - logits[a]!);
   const weights = Float64Array.from(candidates, (id) => Math.exp((logits[id]! - highest) / temperature));
-  let total = weights.reduce((sum, weight) => sum + weight, 0);
-  let end = weights.length;
+  return candidates[drawIndex(weights, options, position)]!;
+}
+
+/**
+ * Draws from weights in proportion, after the cut of top-p (which wants them in falling order).
+ * @param slack how far the total may be off, relatively
+ * @returns an index, or −1 where the slack leaves the cut in doubt or the weights end before it
+ */
+function drawIndex(
+  weights: Float64Array,
+  { topP, seed }: Pick<SamplingOptions, 'topP' | 'seed'>,
+  position: number,
+  total = weights.reduce((sum, weight) => sum + weight, 0),
+  slack = 0,
+): number {
+  let [sum, end] = [total, weights.length];
   if (topP < 1) {
     // The smallest set of most likely tokens that reaches the share.
-    let sum = 0;
-    for (end = 0; end < weights.length && (end === 0 || sum < topP * total); end++) sum += weights[end]!;
-    total = sum;
+    sum = 0;
+    for (end = 0; end < weights.length && (end === 0 || sum < topP * total); end++) {
+      if (end > 0 && Math.abs(sum - topP * total) < slack * total) return -1;
+      sum += weights[end]!;
+    }
+    if (slack > 0 && !(sum - topP * total >= slack * total)) return -1;
   }
-  let left = uniform(options.seed, position) * total;
+  let left = uniform(seed, position) * sum;
   for (let index = 0; index < end; index++) {
     left -= weights[index]!;
-    if (left < 0) return candidates[index]!;
+    if (left < 0) return index;
   }
-  return candidates[end - 1]!;
+  return end - 1;
+}
+
+/** How far the totals of a GPU may be off, generously. */
+const totalSlack = 1e-4;
+
+/** Whether {@link sampleFromTop} can do with the top of a vocabulary, which is where the GPU saves reading all of it. */
+export function topSuffices(options: SamplingOptions, topLogprobs: number): boolean {
+  const { temperature, topK, topP, logitBias, presencePenalty, frequencyPenalty } = options;
+  if (topLogprobs > topKept || presencePenalty !== 0 || frequencyPenalty !== 0) return false;
+  for (const _ in logitBias) return false;
+  return temperature === 0 || (topK > 0 ? topK <= topKept : topP < 1);
+}
+
+/**
+ * Samples one token from the top of the vocabulary: the same one as {@link sampleToken} from all of it, its log-probability but for f32 rounding.
+ * For options that pass {@link topSuffices}.
+ *
+ * @returns undefined where the top does not decide it: a top-p that goes beyond, or is too close to call
+ */
+export function sampleFromTop(
+  { ids, logits, total, temperedTotal }: TopLogits,
+  options: SamplingOptions,
+  position: number,
+  topLogprobs: number,
+): Sampled | undefined {
+  const { temperature, topK } = options;
+  const highest = logits[0]!;
+  let index = 0;
+  if (temperature !== 0) {
+    const candidates = topK > 0 ? logits.slice(0, topK) : logits;
+    const weights = Float64Array.from(candidates, (logit) => Math.exp((logit - highest) / temperature));
+    index =
+      topK > 0
+        ? drawIndex(weights, options, position)
+        : drawIndex(weights, options, position, temperedTotal, totalSlack);
+    if (index < 0) return undefined;
+  }
+  const logprob = (place: number): number => logits[place]! - highest - Math.log(total);
+  return {
+    id: ids[index]!,
+    logprob: logprob(index),
+    top: ids.slice(0, topLogprobs).map((id, place) => ({ id, logprob: logprob(place) })),
+  };
 }
 
 /** A uniform number in [0, 1) from (seed, position). */

@@ -5,6 +5,7 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
+import { topLogits } from '../ops/top-logits.ts';
 import { EmptyBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
 import { forward } from './forward.ts';
@@ -46,6 +47,7 @@ export function rehearse(model: Model): void {
         ...{ labelRows: gpu.unused, labelCount: rows },
       });
       logitsOf(model, context, hidden, scratch);
+      topLogits(gpu, gpu.unused, { rows, columns: configuration.vocabularySize }, gpu.unused, gpu.unused);
       scoreTargets(model, context, hidden, { buffer: gpu.unused, count: 1 }, scratch);
     }
   });

@@ -13,6 +13,7 @@ import { denseUpdateKernel } from '../../src/ops/dense.ts';
 import { matmulKernel, matmulReduceKernel } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
+import { topLogitsKernel } from '../../src/ops/top-logits.ts';
 import type { Storage } from '../../src/tensor/weight.ts';
 
 /** All choices of one value per constant. */
@@ -93,6 +94,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   rows: combinations(['gather-rows.wgsl'], { SCATTER: both }),
   gate: combinations(['gate.wgsl']),
   labelLoss: combinations(['label-loss.wgsl']),
+  topLogits: [topLogitsKernel],
   rotate: combinations(['zo/rotate.wgsl']),
   perturb: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/perturb.wgsl'], { DIRECTION: directions }),
   update: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/update.wgsl'], { DIRECTION: directions }),
