@@ -13,7 +13,7 @@ import type { AppliedStep } from './optimizer.ts';
 const replayChunk = 1024;
 
 /** Steps recorded in one go: the thread does nothing else meanwhile. */
-const stepsAtOnce = 64;
+const stepsAtOnce = 16;
 
 /** What an optimiser does with the coefficients of a step. */
 export interface StepApplier {
