@@ -25,7 +25,7 @@ export interface RunDifference {
   same: boolean;
   /** What decides the result. */
   settings: HeaderDifference[];
-  /** What does not: adapter, version, path of the base model. */
+  /** Where and how it ran: adapter, version, paths. Other adapters round otherwise. */
   circumstances: HeaderDifference[];
   /** Steps of each. */
   steps: { a: number; b: number };

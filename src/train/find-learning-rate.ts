@@ -27,8 +27,9 @@ const decades = { plain: { from: -1, to: 3 }, adam: { from: -2, to: 1 } } as con
 const mostExamples = 256;
 const heldOutShare = 0.1;
 
-/** A loss of a step above this many times the loss before training will not come back. */
+/** A loss of a step above this many times the loss before training will not come back; below a small loss the ratio says nothing. */
 const divergedFactor = 2;
+const smallLoss = 0.1;
 
 export interface FindOptions {
   modelDirectory: string;
@@ -101,6 +102,7 @@ export async function* findLearningRate(
   const sampler = samplerOf(settings, split.training);
   const learningRates = [...(options.learningRates ?? learningRateGrid(settings))];
   let before: number | undefined;
+  let highest = Number.POSITIVE_INFINITY;
   let best: { learningRate: number; loss: number } | undefined;
   for (const learningRate of learningRates) {
     const started = performance.now();
@@ -123,15 +125,16 @@ export async function* findLearningRate(
       };
       if (before === undefined) {
         before = await devLoss();
+        highest = divergedFactor * Math.max(before, smallLoss);
         const { heldOut } = split;
         yield { type: 'start', learningRates, trialSteps, loss: before, examples: dev.length, heldOut };
       }
       const steps = await trial({ gpu, optimizer, scorer }, training, sampler, {
-        ...{ learningRate: Math.fround(learningRate), trialSteps, highest: divergedFactor * before, signal },
+        ...{ learningRate: Math.fround(learningRate), trialSteps, highest, signal },
       });
       if (signal?.aborted) return;
       const loss = steps === trialSteps ? await devLoss() : Number.NaN;
-      const diverged = !(loss <= divergedFactor * before);
+      const diverged = !(loss <= highest);
       const seconds = (performance.now() - started) / 1000;
       yield { type: 'trial', learningRate, loss: diverged ? null : loss, diverged, steps, seconds };
       if (diverged) break;

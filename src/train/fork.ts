@@ -15,7 +15,7 @@ import { resolveStep, type StepChoice } from './best.ts';
 import { readChanges } from './changes.ts';
 import { resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { metricsOf } from './history.ts';
-import { absoluteSources, dataFingerprint, resumeRun } from './loop.ts';
+import { absoluteSources, checkValidation, fingerprintOf, loadExamples, resumeRun } from './loop.ts';
 import { openMetrics } from './metrics.ts';
 import type { RunSources } from './run.ts';
 import { createRunFolder, runFiles } from './run-folder.ts';
@@ -102,11 +102,14 @@ async function forkedHeader(
     );
   }
   const all = { ...(header.extra.sources as RunSources), ...sources };
+  const { train, validation } = await loadExamples(header.basePath, all, after);
+  checkValidation(after, validation);
   return {
     ...header,
     packageVersion: packageVersion(),
     configuration: after,
-    dataFingerprint: sources?.data ? await dataFingerprint(header.basePath, all, after) : header.dataFingerprint,
+    // Data that changed by themselves are refused when the run goes on.
+    dataFingerprint: sources?.data ? fingerprintOf(train.examples) : header.dataFingerprint,
     extra: { ...header.extra, sources: absoluteSources(all), fork: { run: from, step } },
   };
 }

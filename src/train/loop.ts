@@ -303,7 +303,7 @@ function earlyStop({
 }
 
 /** @throws SubzeroError `invalid_argument` if the run is to be ended by evaluations that it cannot make */
-function checkValidation({ earlyStopping }: TrainConfiguration, validation: readonly TokenizedExample[]): void {
+export function checkValidation({ earlyStopping }: TrainConfiguration, validation: readonly TokenizedExample[]): void {
   if (earlyStopping === 0 || validation.length > 0) return;
   throw new SubzeroError(
     'invalid_argument',
@@ -333,10 +333,10 @@ function rowsOf(batch: readonly TokenizedExample[]): number {
  * @throws SubzeroError `invalid_argument` if there is no such number of steps
  */
 function stepsOf(epochs: number, configuration: TrainConfiguration, examples: number): number {
-  const steps = Math.ceil((epochs * examples) / examplesPerStep(configuration));
   if (!(epochs > 0)) {
     throw new SubzeroError('invalid_argument', `epochs must be above 0; got ${epochs}`, { parameter: 'epochs' });
   }
+  const steps = Math.ceil((epochs * examples) / examplesPerStep(configuration));
   return resolveConfiguration({ ...configuration, steps }).steps;
 }
 
@@ -393,15 +393,6 @@ export async function loadExamples(
   return { train, validation, notes };
 }
 
-/** Identifies the training data of these sources. */
-export async function dataFingerprint(
-  modelDirectory: string,
-  sources: RunSources,
-  configuration: TrainConfiguration,
-): Promise<string> {
-  return fingerprintOf((await loadExamples(modelDirectory, sources, configuration)).train.examples);
-}
-
 /** With paths that mean the same wherever they are read. */
 export function absoluteSources(sources: RunSources): RunSources {
   const absolute = (source: DataSource): DataSource =>
@@ -410,7 +401,7 @@ export function absoluteSources(sources: RunSources): RunSources {
 }
 
 /** Identifies the tokenised training rows. */
-function fingerprintOf(examples: readonly TokenizedExample[]): string {
+export function fingerprintOf(examples: readonly TokenizedExample[]): string {
   const hash = createHash('sha256');
   for (const { prompt, continuations, label } of examples) {
     hash.update(JSON.stringify([prompt, continuations.map(({ ids, scored }) => [ids, scored]), label]));

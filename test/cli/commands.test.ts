@@ -134,6 +134,31 @@ describe('train', () => {
     expect(quiet.out.text).toMatch(/^finished/);
   });
 
+  it('takes epochs instead of steps', async () => {
+    const { engine, requests } = trainingEngine();
+    const words = [
+      'train',
+      '--model',
+      'm',
+      '--data',
+      'x.jsonl',
+      '--out',
+      'r',
+      '--epochs',
+      '2.5',
+      '--sampling',
+      'shuffle',
+    ];
+    expect(await runProgram(words, fakeHost({ engine }))).toBe(0);
+    expect(requests).toEqual([
+      { model: 'm', data: { file: 'x.jsonl' }, out: 'r', epochs: 2.5, configuration: { sampling: 'shuffle' } },
+    ]);
+    const host = fakeHost({ engine });
+    expect(await runProgram([...words, '--steps', '3'], host)).toBe(2);
+    expect(host.error.text).toContain('--epochs and --steps');
+    expect(await runProgram(['train', '--resume', 'r', '--epochs', '2'], host)).toBe(2);
+  });
+
   it('resumes with a new number of steps only if one was given', async () => {
     const { engine, requests } = trainingEngine();
     await runProgram(['train', '--resume', 'r'], fakeHost({ engine }));

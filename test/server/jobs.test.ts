@@ -216,6 +216,12 @@ describe('the life of a job', () => {
       hyperparameters: { n_epochs: 1 },
     });
     expect((older as unknown as JobBody).progress.total_steps).toBe(1);
+    // 30 examples to be seen, 2 · 3 of them a step.
+    const hyperparameters = { n_epochs: 3, batch_size: 2, accumulate: 3, sampling: 'shuffle' };
+    const method = { type: 'zeroth_order', zeroth_order: { hyperparameters } };
+    const response = await post(server, jobsPath, { model: 'base', training_file: trainingFile, method });
+    const accumulated = (await response.json()) as JobBody;
+    expect(accumulated.progress.total_steps).toBe(5);
   });
 });
 

@@ -138,6 +138,17 @@ describe('a fork', () => {
     },
   );
 
+  test('that shall stop early without validation data is refused, and leaves no folder', async () => {
+    const own = join(temporaryFolder(), 'run');
+    await collect(engine.train({ model, data: { file }, configuration: { ...quick, steps: 2 }, out: own }));
+    const out = join(temporaryFolder(), 'fork');
+    const configuration = { earlyStopping: 2, evaluateEvery: 1, steps: 4 };
+    expect(await failure(fork({ fork: own, configuration, out }))).toMatchObject({ parameter: 'earlyStopping' });
+    expect(existsSync(out)).toBe(false);
+    const { events } = await fork({ fork: own, configuration, validation: { file } });
+    expect(ofType(events, 'evaluation').map(({ step }) => step)).toEqual([2, 3, 4]);
+  });
+
   test('of a step that the run does not have, with nothing left to do, or into a run is refused', async () => {
     expect(await failure(fork({ step: 13 }))).toMatchObject({ parameter: 'step' });
     expect(await failure(fork())).toMatchObject({ parameter: 'steps' });

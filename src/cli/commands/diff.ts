@@ -37,7 +37,7 @@ export const diffCommand = defineCommand({
 function describe({ same, settings, circumstances, steps, parted, losses }: RunDifference): string {
   const lines = [
     ...settings.map(describeField),
-    ...circumstances.map((field) => `${describeField(field)}  (no matter)`),
+    ...circumstances.map((field) => `${describeField(field)}  (not a setting)`),
   ];
   if (same) return [...lines, `the same ${steps.a} steps`].join('\n');
   if (parted) {
