@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
+import { BindGroups } from './bind-groups.ts';
 import { GpuBuffer } from './buffer.ts';
 import {
   type AdapterDescription,
@@ -36,8 +37,9 @@ export class Gpu {
   /** Held so that Dawn's instance lives as long as the device (see device.ts). */
   readonly instance: GPU;
   readonly #kernels = new Map<string, Kernel>();
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
-  readonly #bindGroupsOfBuffer = new Map<number, Set<string>>();
+  /** The same kernels by the definitions that operations keep, which saves spelling the key for every launch. */
+  readonly #kernelOf = new WeakMap<KernelDefinition, Kernel>();
+  readonly #bindGroups: BindGroups;
   #failure: SubzeroError | undefined;
   /** What Dawn has not answered yet; the promises never reject, so none goes unhandled. */
   readonly #allocations = new Set<Promise<SubzeroError | undefined>>();
@@ -52,6 +54,7 @@ export class Gpu {
 
   private constructor({ device, adapter, features, bindingLimit, instance }: OpenedDevice, kernelStyle: KernelStyle) {
     this.device = device;
+    this.#bindGroups = new BindGroups(device);
     this.adapter = adapter;
     this.features = features;
     this.kernelStyle = kernelStyle;
@@ -156,8 +159,7 @@ export class Gpu {
   /** Called by a buffer that is being destroyed: forgets its bytes and the bind groups that mention it. */
   released(buffer: GpuBuffer): void {
     this.memory.remove(buffer.category, buffer.size);
-    for (const key of this.#bindGroupsOfBuffer.get(buffer.id) ?? []) this.#bindGroups.delete(key);
-    this.#bindGroupsOfBuffer.delete(buffer.id);
+    this.#bindGroups.release(buffer);
   }
 
   /**
@@ -165,6 +167,8 @@ export class Gpu {
    * submitted once it is there.
    */
   kernel(definition: KernelDefinition): Kernel {
+    const known = this.#kernelOf.get(definition);
+    if (known) return known;
     const key = kernelKey(definition);
     let kernel = this.#kernels.get(key);
     if (!kernel) {
@@ -177,6 +181,7 @@ export class Gpu {
           () => undefined,
           async (error: GPUPipelineError) => {
             this.#kernels.delete(key);
+            this.#kernelOf.delete(definition);
             const reason = await compilationError(compiling, definition).catch(() => undefined);
             if (this.#failure?.code === 'device_lost') return this.#failure;
             return new SubzeroError('gpu', `the kernel ${key} does not compile: ${reason ?? error.message}`, {
@@ -188,33 +193,13 @@ export class Gpu {
       kernel = compiling;
       this.#kernels.set(key, kernel);
     }
+    this.#kernelOf.set(definition, kernel);
     return kernel;
   }
 
   /** A bind group for these buffers, cached: steady-state steps create none. */
   bindGroup(kernel: Kernel, buffers: readonly GpuBuffer[], uniforms: GpuBuffer): GPUBindGroup {
-    let key = `${kernel.label}|${uniforms.id}`;
-    for (const buffer of buffers) key += `,${buffer.id}`;
-    let group = this.#bindGroups.get(key);
-    if (group) return group;
-    if (buffers.length !== kernel.storage.length) {
-      throw new Error(`${kernel.label} has ${kernel.storage.length} storage bindings; got ${buffers.length} buffers`);
-    }
-    const entries: GPUBindGroupEntry[] = buffers.map((buffer, binding) => ({
-      binding,
-      resource: { buffer: buffer.raw },
-    }));
-    if (kernel.parameters.length > 0) {
-      entries.push({ binding: buffers.length, resource: { buffer: uniforms.raw, size: kernel.parameterBytes } });
-    }
-    group = this.device.createBindGroup({ label: kernel.label, layout: kernel.layout, entries });
-    this.#bindGroups.set(key, group);
-    for (const buffer of [...buffers, uniforms]) {
-      const keys = this.#bindGroupsOfBuffer.get(buffer.id) ?? new Set();
-      keys.add(key);
-      this.#bindGroupsOfBuffer.set(buffer.id, keys);
-    }
-    return group;
+    return this.#bindGroups.get(kernel, buffers, uniforms);
   }
 
   #recorder: Recorder | undefined;

@@ -26,6 +26,8 @@ interface ParameterField {
 
 /** A kernel that can be recorded; it may still be compiling. */
 export interface Kernel {
+  /** Identity for the bind-group cache. */
+  id: number;
   /** File and constants, for errors and profiles. */
   label: string;
   /** Absent while it compiles, and for good if that fails. */
@@ -40,6 +42,8 @@ export interface Kernel {
   parameters: ParameterField[];
   parameterBytes: number;
 }
+
+let nextId = 1;
 
 const kernelsDirectory = findKernels();
 
@@ -65,6 +69,21 @@ export function kernelSource(file: string): string {
     sources.set(file, source);
   }
   return source;
+}
+
+/** Definitions by a number that tells them apart, so that a launch like an earlier one need spell out neither its definition nor its key. */
+export class Definitions {
+  readonly #made = new Map<number, KernelDefinition>();
+
+  /** @param make makes the definition that the number stands for, always the same one */
+  get(number: number, make: () => KernelDefinition): KernelDefinition {
+    let definition = this.#made.get(number);
+    if (!definition) {
+      definition = make();
+      this.#made.set(number, definition);
+    }
+    return definition;
+  }
 }
 
 /**
@@ -170,7 +189,7 @@ export function compileKernel(device: GPUDevice, definition: KernelDefinition): 
     compute: { module, entryPoint: 'main' },
   };
   const kernel: Kernel = {
-    ...{ label, pipeline: undefined, descriptor, layout, module, storage, parameters, parameterBytes },
+    ...{ id: nextId++, label, pipeline: undefined, descriptor, layout, module, storage, parameters, parameterBytes },
     compiled: device.createComputePipelineAsync(descriptor).then((pipeline) => {
       kernel.pipeline ??= pipeline;
     }),

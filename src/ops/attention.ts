@@ -6,7 +6,7 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { KernelDefinition } from '../gpu/kernel.ts';
+import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { type OperationContext, perElement } from './context.ts';
@@ -50,8 +50,16 @@ export function attentionTile(headWidth: number, limit: number): { ROWS: number;
   return { ROWS: 4, KEYS: 4 };
 }
 
+const definitions = new Definitions();
+const mergeKernel: KernelDefinition = { files: ['attention/merge.wgsl'] };
+
 /** @param limit bytes of workgroup memory */
 export function attentionKernel(variant: AttentionVariant, headWidth: number, limit: number): KernelDefinition {
+  const number = (limit * 4096 + headWidth) * attentionVariants.length + attentionVariants.indexOf(variant);
+  return definitions.get(number, () => makeAttentionKernel(variant, headWidth, limit));
+}
+
+function makeAttentionKernel(variant: AttentionVariant, headWidth: number, limit: number): KernelDefinition {
   const HEAD_QUADS = headWidth / 4;
   switch (variant) {
     case 'direct':
@@ -113,7 +121,7 @@ export function attention(
     const parts = workspace.takeElements(count * slices * (headWidth + 2));
     gpu.recorder.dispatch(kernel, [q.buffer, k, v, ranges, parts.buffer], parameters, spread(count * slices));
     gpu.recorder.dispatch(
-      gpu.kernel({ files: ['attention/merge.wgsl'] }),
+      gpu.kernel(mergeKernel),
       [parts.buffer, y.buffer],
       { count, slices, width: headWidth },
       perElement(count * headWidth),

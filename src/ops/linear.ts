@@ -5,7 +5,7 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import type { KernelDefinition } from '../gpu/kernel.ts';
+import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
 import type { Storage, Weight, WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
@@ -24,8 +24,27 @@ export interface MatmulFlags {
   accumulate: boolean;
 }
 
+const matmulDefinitions = new Definitions();
+const reduceDefinitions = new Definitions();
+const variantNumber = new Map(Object.keys(matmulDescriptions).map((variant, index) => [variant, index]));
+const storageNumber: Readonly<Record<Storage, number>> = { f32: 0, f16: 1, bf16: 2 };
+
+/** The flags as a number below 32. */
+function flagNumber({ activation, hasBias, accumulate }: Omit<MatmulFlags, 'storage'>): number {
+  return activationNumber[activation] * 4 + (hasBias ? 2 : 0) + (accumulate ? 1 : 0);
+}
+
 /** The kernel of a plan; of a sliced one, the kernel that makes the slices' sums, to which the flags do not apply yet. */
-export function matmulKernel({ variant, slices, fragment }: MatmulPlan, flags: MatmulFlags): KernelDefinition {
+export function matmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
+  const { M, N, K } = plan.fragment ?? defaultFragment;
+  // Fragments are at most 32 wide.
+  let number = variantNumber.get(plan.variant)! * 3 + storageNumber[flags.storage];
+  for (const size of [M, N, K]) number = number * 64 + size;
+  number = (number * 2 + (plan.slices > 1 ? 1 : 0)) * 32 + flagNumber(plan.slices > 1 ? noEpilogue : flags);
+  return matmulDefinitions.get(number, () => makeMatmulKernel(plan, flags));
+}
+
+function makeMatmulKernel({ variant, slices, fragment }: MatmulPlan, flags: MatmulFlags): KernelDefinition {
   const { files, constants, fragments } = matmulDescriptions[variant];
   const sliced = slices > 1;
   const { M, N, K } = fragment ?? defaultFragment;
@@ -44,10 +63,10 @@ export function matmulKernel({ variant, slices, fragment }: MatmulPlan, flags: M
 
 /** The kernel that adds the slices' sums up. */
 export function matmulReduceKernel(flags: Omit<MatmulFlags, 'storage'>): KernelDefinition {
-  return {
+  return reduceDefinitions.get(flagNumber(flags), () => ({
     files: ['weights/f32.wgsl', 'activation.wgsl', 'matmul/interface.wgsl', 'matmul/reduce.wgsl'],
     constants: { SLICED: false, ...epilogue(flags) },
-  };
+  }));
 }
 
 const noEpilogue = { activation: 'none', hasBias: false, accumulate: false } as const;
@@ -165,6 +184,8 @@ export function product(context: OperationContext, weight: Weight, flags: Matmul
   }
 }
 
+const rotateKernel: KernelDefinition = { files: ['zo/rotate.wgsl'] };
+
 /** q = μ · (x V) S_pᵀ [rows, padded rank]: the rows of x in the coordinates of U. The caller gives it back. */
 export function project(context: OperationContext, x: Activation, factors: LowRankFactors): Activation {
   const { gpu, workspace, probes } = context;
@@ -191,7 +212,7 @@ export function project(context: OperationContext, x: Activation, factors: LowRa
   const blocksPerProbe = Math.ceil(rowsPerProbe / 4);
   const blocks = probes.count * blocksPerProbe;
   gpu.recorder.dispatch(
-    gpu.kernel({ files: ['zo/rotate.wgsl'] }),
+    gpu.kernel(rotateKernel),
     [t.buffer, probes.state, q.buffer],
     {
       rank: factors.rank,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { OperationContext } from './context.ts';
@@ -19,6 +20,15 @@ export interface NormOptions {
   groupWidth?: number;
 }
 
+const definitions = new Definitions();
+
+function normKernel(CENTRE: boolean, HAS_GAIN: boolean, HAS_SHIFT: boolean): KernelDefinition {
+  return definitions.get((CENTRE ? 4 : 0) + (HAS_GAIN ? 2 : 0) + (HAS_SHIFT ? 1 : 0), () => ({
+    files: ['norm.wgsl'],
+    constants: { CENTRE, HAS_GAIN, HAS_SHIFT },
+  }));
+}
+
 /**
  * @param x [rows, columns]
  * @returns a new activation of the same shape
@@ -31,14 +41,7 @@ export function norm(context: OperationContext, x: Activation, options: NormOpti
   const shift = vectorOf(probes, options.shift);
   const y = workspace.take(x.rows, x.columns);
   gpu.recorder.dispatch(
-    gpu.kernel({
-      files: ['norm.wgsl'],
-      constants: {
-        CENTRE: options.kind === 'layer',
-        HAS_GAIN: gain !== undefined,
-        HAS_SHIFT: shift !== undefined,
-      },
-    }),
+    gpu.kernel(normKernel(options.kind === 'layer', gain !== undefined, shift !== undefined)),
     [x.buffer, gain?.buffer ?? gpu.unused, shift?.buffer ?? gpu.unused, y.buffer],
     {
       rows,

@@ -5,6 +5,7 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { KernelDefinition } from '../gpu/kernel.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { type OperationContext, perElement } from './context.ts';
 
@@ -15,6 +16,9 @@ export interface RopeTable {
   rotaryWidth: number;
   interleaved: boolean;
 }
+
+const interleavedKernel: KernelDefinition = { files: ['rope.wgsl'], constants: { INTERLEAVED: true } };
+const halvesKernel: KernelDefinition = { files: ['rope.wgsl'], constants: { INTERLEAVED: false } };
 
 /**
  * Turns the heads of x in place.
@@ -32,7 +36,7 @@ export function rope(
   const { gpu, probes } = context;
   const heads = x.columns / headWidth;
   gpu.recorder.dispatch(
-    gpu.kernel({ files: ['rope.wgsl'], constants: { INTERLEAVED: table.interleaved } }),
+    gpu.kernel(table.interleaved ? interleavedKernel : halvesKernel),
     [positions, table.buffer, x.buffer],
     {
       rows: x.rows,

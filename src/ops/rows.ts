@@ -5,9 +5,14 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { KernelDefinition } from '../gpu/kernel.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { type OperationContext, perElement } from './context.ts';
 import { vectorOf } from './probes.ts';
+
+const gatherKernel: KernelDefinition = { files: ['gather-rows.wgsl'], constants: { SCATTER: false } };
+const scatterKernel: KernelDefinition = { files: ['gather-rows.wgsl'], constants: { SCATTER: true } };
+const gateKernel: KernelDefinition = { files: ['gate.wgsl'] };
 
 /**
  * Picks rows of every probe.
@@ -20,7 +25,7 @@ export function gatherRows(context: OperationContext, x: Activation, indices: Gp
   const { gpu, workspace, probes } = context;
   const y = workspace.take(probes.count * count, x.columns);
   gpu.recorder.dispatch(
-    gpu.kernel({ files: ['gather-rows.wgsl'], constants: { SCATTER: false } }),
+    gpu.kernel(gatherKernel),
     [indices, x.buffer, y.buffer],
     { count, width: x.columns, probes: probes.count, source_stride: x.rows / probes.count },
     perElement(y.rows * y.columns),
@@ -32,7 +37,7 @@ export function gatherRows(context: OperationContext, x: Activation, indices: Gp
 export function scatterRows(context: OperationContext, x: Activation, indices: GpuBuffer, target: GpuBuffer): void {
   const { gpu } = context;
   gpu.recorder.dispatch(
-    gpu.kernel({ files: ['gather-rows.wgsl'], constants: { SCATTER: true } }),
+    gpu.kernel(scatterKernel),
     [indices, x.buffer, target],
     { count: x.rows, width: x.columns, probes: 1, source_stride: 0 },
     perElement(x.rows * x.columns),
@@ -75,5 +80,5 @@ export function virtualRows(
 export function gate(context: OperationContext, gated: Activation, up: Activation): void {
   const { gpu } = context;
   const quads = (gated.rows * gated.columns) / 4;
-  gpu.recorder.dispatch(gpu.kernel({ files: ['gate.wgsl'] }), [up.buffer, gated.buffer], { quads }, perElement(quads));
+  gpu.recorder.dispatch(gpu.kernel(gateKernel), [up.buffer, gated.buffer], { quads }, perElement(quads));
 }
