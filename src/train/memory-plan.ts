@@ -54,12 +54,12 @@ export function planMemory(run: {
   const training = passShape(examples);
   const shape = largerShape(training, passShape(validation));
   const leastRows = validation.length === 0 ? 0 : Math.max(evaluationRows, shape.largest);
-  const perRow = scorer.bytesPerRow(() => [optimizer.perturb(run.step, 0, 1), optimizer.current]);
+  const probes = () => [optimizer.perturb(run.step, 0, 1), optimizer.current];
   const planOf = (rows: number): MemoryPlan => {
     const parts = {
       weightBytes: model.weightBytes,
       factorBytes: optimizer.factorBytes,
-      activationBytes: rows * perRow,
+      activationBytes: scorer.activationBytesFor(rows, probes),
       scratchBytes: optimizer.scratchBytes + scorer.scratchBytesFor(rows, shape),
     };
     return { ...parts, totalBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0), rows };
@@ -75,7 +75,7 @@ export function planMemory(run: {
   const wanted = Math.min(scorer.maxRows, Math.max(step, leastRows));
   let rows = wanted;
   if (budget > 0 && planOf(wanted).totalBytes > budget) {
-    // Bytes rise with the rows: the most that fit lie between these.
+    // Bytes rise with the rows, on the whole: the most that fit lie between these.
     let above = wanted;
     rows = least;
     while (above - rows > 1) {
@@ -84,8 +84,9 @@ export function planMemory(run: {
       else above = middle;
     }
   }
+  const plan = planOf(rows);
   scorer.reserve(rows, shape);
-  return planOf(rows);
+  return plan;
 }
 
 function largerShape(a: PassShape, b: PassShape): PassShape {

@@ -50,8 +50,8 @@ export function passShape(examples: Iterable<TokenizedExample>): PassShape {
 /** Where the probes of a step come from, some at a time. */
 export type ProbeSource = Pick<ZerothOrderOptimizer, 'probeCount' | 'probesAtOnce' | 'perturb'>;
 
-/** Rows of the pass that is recorded to find out what it takes; the same for all numbers of rows. */
-const rehearsedRows = 512;
+/** Rows of passes that do not fill the reserved ones, as the last of a batch: they may take other kernels. */
+const smallerPasses = [512, 64, 8];
 
 export class Scorer {
   readonly #model: Model;
@@ -87,26 +87,28 @@ export class Scorer {
   }
 
   /**
-   * Bytes of activations for each row of a pass.
+   * Bytes of activations that passes take where so many rows are reserved. Kernels that share out a small result want memory of their own
+   * besides, so passes of several sizes are rehearsed.
    * @param probes those that passes will have
    */
-  bytesPerRow(probes: () => Probes[]): number {
-    const { gpu } = this.#model;
-    const workspace = new SizingWorkspace(gpu);
+  activationBytesFor(rows: number, probes: () => Probes[]): number {
+    const { gpu, plans } = this.#model;
+    const workspace = new SizingWorkspace(gpu, rows);
     const { unused } = gpu;
     gpu.recorder.rehearse(() => {
       for (const each of probes()) {
-        workspace.reserve(rehearsedRows * each.count);
-        const context: OperationContext = { gpu, workspace, probes: each, plans: this.#model.plans };
-        const hidden = forward(this.#model, context, {
-          ...{ ids: unused, positions: unused, ranges: unused, windowRanges: unused, rows: rehearsedRows },
-          ...{ labelRows: unused, labelCount: rehearsedRows },
-        });
-        scoreTargets(this.#model, context, hidden, { buffer: unused, count: 1 }, new EmptyBuffers(gpu));
-        workspace.give(hidden);
+        for (const count of [rows, ...smallerPasses.filter((size) => size < rows)]) {
+          const context: OperationContext = { gpu, workspace, probes: each, plans };
+          const hidden = forward(this.#model, context, {
+            ...{ ids: unused, positions: unused, ranges: unused, windowRanges: unused, rows: count },
+            ...{ labelRows: unused, labelCount: count },
+          });
+          scoreTargets(this.#model, context, hidden, { buffer: unused, count: 1 }, new EmptyBuffers(gpu));
+          workspace.give(hidden);
+        }
       }
     });
-    return workspace.columns * 4;
+    return workspace.bytes;
   }
 
   /** Bytes of activations held. */

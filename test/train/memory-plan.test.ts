@@ -8,6 +8,7 @@ import { SubzeroError } from '../../src/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import type { OptimizerName, TrainConfiguration } from '../../src/train/configuration.ts';
 import { openJournal } from '../../src/zo/journal.ts';
+import { openTestGpu } from '../support/gpu.ts';
 import {
   completionRows,
   ofType,
@@ -34,19 +35,22 @@ afterAll(async () => {
 });
 
 /** Trains, and says how many bytes more than before were in use at most, while training alone. */
-async function train(configuration: Partial<TrainConfiguration>, { model = 'llama-tiny', rows = optionRows() } = {}) {
+async function train(
+  configuration: Partial<TrainConfiguration>,
+  { model = 'llama-tiny', rows = optionRows(), on = engine, account = gpu } = {},
+) {
   const run = join(temporaryFolder(), 'run');
   // What a device keeps: the arena of kernel parameters is counted in the plan, so it must not be there before.
   const file = writeRows(rows);
   const events: TrainEvent[] = [];
-  const before = gpu.memory.report();
+  const before = account.memory.report();
   const kept = before.byCategory.staging ?? 0;
-  gpu.memory.resetPeak();
+  account.memory.resetPeak();
   const request = { model: models.get(model)!, data: { file }, validation: { file }, out: run };
-  for await (const event of engine.train({ ...request, configuration: { ...quick, steps: 4, ...configuration } })) {
+  for await (const event of on.train({ ...request, configuration: { ...quick, steps: 4, ...configuration } })) {
     events.push(event);
   }
-  const peak = gpu.memory.report().peakBytes - (before.liveBytes - kept);
+  const peak = account.memory.report().peakBytes - (before.liveBytes - kept);
   return { run, peak, events, plan: ofType(events, 'start')[0]!.plan };
 }
 
@@ -83,6 +87,21 @@ describe('the plan', () => {
     expect(peak).toBeLessThanOrEqual(totalBytes);
     expect(peak).toBeGreaterThan(0.9 * totalBytes);
   });
+});
+
+describe('the plan with the kernels of GPUs', () => {
+  const hardware = openTestGpu({ kernelStyle: 'hardware' });
+
+  // Small results over a long inner dimension are shared out, in memory of their own.
+  test.each([{}, { queries: 4, sides: 1 }, { optimizer: 'mezo' }, { batchSize: 1 }] as Partial<TrainConfiguration>[])(
+    'is what a run takes: %o',
+    async (settings) => {
+      const other = new LocalEngine(hardware());
+      const { plan, peak } = await train(settings, { on: other, account: hardware() });
+      expect(peak).toBeLessThanOrEqual(plan.totalBytes);
+      expect(peak).toBeGreaterThan(0.75 * plan.totalBytes);
+    },
+  );
 });
 
 describe('a budget', () => {
