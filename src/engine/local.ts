@@ -335,7 +335,7 @@ export class LocalEngine implements Engine {
     let optimizer: ZerothOrderOptimizer | undefined;
     try {
       const tokenizer = await loadTokenizer(directory);
-      const exact: TrainConfiguration = { ...configuration, storage: [...model.weights.values()][0]!.storage };
+      const exact: TrainConfiguration = { ...configuration, storage: model.storage };
       optimizer = await createOptimizer(model, exact);
       await this.#gpu.checkAllocations();
       const stepRun = new StepRun({ model, optimizer, tokenizer, configuration: exact });

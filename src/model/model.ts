@@ -37,7 +37,7 @@ const maxPositions = 131_072;
 const storageOfDtype: Readonly<Record<string, Storage>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
 export interface LoadModelOptions {
-  /** `auto`: as in the file on a GPU; f32 on a software adapter, where widening at every read costs more than memory. */
+  /** `auto`: as in the file on a GPU, f32 where its matrices differ; f32 on a software adapter, where widening at every read costs more than memory. */
   storage?: Storage | 'auto';
   /** Plans of matrix products that a run began with; those that are the fastest on this adapter by default. */
   plans?: MatmulPlans;
@@ -128,6 +128,10 @@ export class Model {
       }
       const total = wanted.reduce((sum, { stored }) => sum + source.tensors.get(stored!)!.byteLength, 0);
       let done = 0;
+      const matrixTypes = wanted
+        .filter(({ shape }) => shape.length > 1)
+        .map(({ stored }) => source.tensors.get(stored!)!.dtype);
+      const storage = storageFor(options.storage ?? 'auto', gpu, matrixTypes);
       for (const { name, shape, stored } of wanted) {
         const entry = source.tensors.get(stored!)!;
         if (entry.shape.join() !== shape.join()) {
@@ -145,9 +149,6 @@ export class Model {
         if (shape.length === 1) {
           vectors.set(name, bytesToF32(entry.dtype, await source.read(stored!)));
         } else {
-          const native = storageOfDtype[entry.dtype]!;
-          const wish = options.storage ?? 'auto';
-          const storage = wish === 'auto' ? (gpu.adapter.software ? 'f32' : native) : wish;
           weights.set(name, allocateWeight(gpu, name, shape[0]!, shape[1]!, storage));
         }
       }
@@ -241,6 +242,11 @@ export class Model {
     };
   }
 
+  /** Type of the stored weights; all have the same. */
+  get storage(): Storage {
+    return this.weights.values().next().value!.storage;
+  }
+
   /** Bytes of all weights on the GPU. */
   get weightBytes(): number {
     let sum = this.#state.size + (this.ropeTable?.buffer.size ?? 0);
@@ -297,6 +303,13 @@ function findTensor(source: TensorSource, name: string, configuration: DecoderCo
     candidates.push(`${configuration.outputHead}.weight`);
   }
   return candidates.find((candidate) => source.tensors.has(candidate));
+}
+
+/** One type for all matrices: the files' own, or f32 where they differ, so that none loses bits. */
+function storageFor(wish: Storage | 'auto', gpu: Gpu, dtypes: readonly string[]): Storage {
+  if (wish !== 'auto') return wish;
+  const [first, ...others] = new Set(dtypes);
+  return gpu.adapter.software || others.length > 0 ? 'f32' : (storageOfDtype[first!] ?? 'f32');
 }
 
 async function upload(source: TensorSource, stored: string, dtype: string, weight: Weight): Promise<void> {

@@ -8,6 +8,7 @@ import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { Model } from '../model/model.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { dtypeOfStorage } from '../tensor/weight.ts';
@@ -44,67 +45,77 @@ export async function exportRun(
     });
   }
   const restored = await restoreRun(gpu, request.run, request.step === undefined ? {} : { step: request.step });
-  const { model, optimizer, journal } = restored;
   try {
-    await makeFolders(request.out);
+    // Nothing is made on the disk before it is known that the format can hold the run.
     if (request.format === 'peft') {
-      return await writePeft(await peftOf(restored), journal.header.basePath, request.out);
+      const adapter = await peftOf(restored);
+      await makeFolders(request.out);
+      return await writePeft(adapter, restored.journal.header.basePath, request.out);
     }
-    const { scheme } = journal.header.configuration;
-    if (scheme === 'prompt' || scheme === 'prefix') {
-      throw new SubzeroError(
-        'unsupported',
-        `${scheme} tuning adds virtual tokens to a text, which the weights of a model cannot hold; export as peft`,
-        { parameter: 'format' },
-      );
-    }
-    const lora = optimizer.current.adapter?.lora;
-    const adapterValues = await optimizer.adapterValues();
-    const vectors = new Map([...model.vectors, ...(await optimizer.vectorValues())]);
-    optimizer.foldAll();
-    const storage = [...model.weights.values()][0]!.storage;
-    const tensors: TensorToWrite[] = [];
-    for (const weight of model.weights.values()) {
-      tensors.push({
-        name: weight.name,
-        dtype: dtypeOfStorage[weight.storage],
-        shape: [weight.rows, weight.columns],
-        data: () => {
-          const pair = lora?.get(weight.name);
-          return pair ? mergedBytes(gpu, weight, pair, adapterValues) : weightBytes(gpu, weight);
-        },
-      });
-    }
-    for (const [name, values] of vectors) {
-      tensors.push({
-        name,
-        dtype: dtypeOfStorage[storage],
-        shape: [values.length],
-        data: () => [f32ToBytes(dtypeOfStorage[storage], values)],
-      });
-    }
-    const file = join(request.out, 'model.safetensors');
-    await writeSafetensors(file, tensors, { format: 'pt' });
-    const written = [file];
-    for (const name of await readdir(model.directory)) {
-      if (name.includes('safetensors') || !/\.(json|txt|model|jinja)$/.test(name)) continue;
-      const target = join(request.out, name);
-      if (name === 'config.json') {
-        const config = JSON.parse(await readFile(join(model.directory, name), 'utf8')) as Record<string, unknown>;
-        config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[storage];
-        await writeFile(target, `${JSON.stringify(config, null, 2)}\n`);
-      } else {
-        await copyFile(join(model.directory, name), target);
-      }
-      written.push(target);
-    }
-    return written;
+    refuseVirtualTokens(restored);
+    await makeFolders(request.out);
+    return [await writeWeights(gpu, restored, request.out), ...(await copyCompanions(restored.model, request.out))];
   } catch (error) {
     throw isFileError(error) ? diskError(error, request.out, 'write to') : error;
   } finally {
-    optimizer.destroy();
-    model.destroy();
+    restored.optimizer.destroy();
+    restored.model.destroy();
   }
+}
+
+function refuseVirtualTokens({ journal }: RestoredRun): void {
+  const { scheme } = journal.header.configuration;
+  if (scheme !== 'prompt' && scheme !== 'prefix') return;
+  throw new SubzeroError(
+    'unsupported',
+    `${scheme} tuning adds virtual tokens to a text, which the weights of a model cannot hold; export as peft`,
+    { parameter: 'format' },
+  );
+}
+
+/** Folds the run and writes all tensors into one file, whose path it returns. */
+async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: string): Promise<string> {
+  const lora = optimizer.current.adapter?.lora;
+  const adapterValues = await optimizer.adapterValues();
+  const vectors = new Map([...model.vectors, ...(await optimizer.vectorValues())]);
+  optimizer.foldAll();
+  const dtype = dtypeOfStorage[model.storage];
+  const tensors: TensorToWrite[] = [];
+  for (const weight of model.weights.values()) {
+    tensors.push({
+      name: weight.name,
+      dtype: dtypeOfStorage[weight.storage],
+      shape: [weight.rows, weight.columns],
+      data: () => {
+        const pair = lora?.get(weight.name);
+        return pair ? mergedBytes(gpu, weight, pair, adapterValues) : weightBytes(gpu, weight);
+      },
+    });
+  }
+  for (const [name, values] of vectors) {
+    tensors.push({ name, dtype, shape: [values.length], data: () => [f32ToBytes(dtype, values)] });
+  }
+  const file = join(out, 'model.safetensors');
+  await writeSafetensors(file, tensors, { format: 'pt' });
+  return file;
+}
+
+/** Copies what lies beside the base model's weights: tokenizer and configuration, which names the storage type of the new weights. */
+async function copyCompanions({ directory, storage }: Model, out: string): Promise<string[]> {
+  const written: string[] = [];
+  for (const name of await readdir(directory)) {
+    if (name.includes('safetensors') || !/\.(json|txt|model|jinja)$/.test(name)) continue;
+    const target = join(out, name);
+    if (name === 'config.json') {
+      const config = JSON.parse(await readFile(join(directory, name), 'utf8')) as Record<string, unknown>;
+      config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[storage];
+      await writeFile(target, `${JSON.stringify(config, null, 2)}\n`);
+    } else {
+      await copyFile(join(directory, name), target);
+    }
+    written.push(target);
+  }
+  return written;
 }
 
 /** The run as an adapter. @throws SubzeroError `unsupported` where none can hold it */

@@ -85,7 +85,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     const configuration: TrainConfiguration = {
       ...wanted,
       ...(options.epochs === undefined ? {} : { steps: stepsOf(options.epochs, wanted, data.train.examples.length) }),
-      storage: [...model.weights.values()][0]!.storage,
+      storage: model.storage,
     };
     const optimizer = closers.own(await createOptimizer(model, configuration), destroy);
     optimizer.beginStep(0);

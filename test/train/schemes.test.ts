@@ -1,6 +1,6 @@
 /** Schemes through the training loop: journal, interruption, evaluation, generation, exports. */
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
@@ -214,8 +214,10 @@ describe('prefix tuning', () => {
       const expected = values.get(name)!;
       for (const token of [0, 4]) expect(row(part, token)).toEqual(expected.slice(token * width, (token + 1) * width));
     }
-    const weights = engine.exportRun({ run, format: 'safetensors', out: join(temporaryFolder(), 'out') });
+    const refused = join(temporaryFolder(), 'out');
+    const weights = engine.exportRun({ run, format: 'safetensors', out: refused });
     await expect(weights).rejects.toMatchObject({ code: 'unsupported', parameter: 'format' });
+    expect(existsSync(refused)).toBe(false);
   });
 });
 
