@@ -69,7 +69,7 @@ interface LoadedModel {
   probes: () => Probes;
   /** Aborted when the model is unloaded, and what has to end before its memory is freed. */
   unloading: AbortController;
-  evaluations: Set<Promise<unknown>>;
+  works: Set<Promise<unknown>>;
   /** Whether the weights are those of the base model's files, and stay so. */
   asLoaded: boolean;
   /** Present for a run that its caller makes step by step. */
@@ -203,7 +203,7 @@ export class LocalEngine implements Engine {
       generator: new Generator(model, tokenizer, probes),
       probes,
       unloading: new AbortController(),
-      evaluations: new Set(),
+      works: new Set(),
     });
     return this.#describe(this.#models.get(known.id)!);
   }
@@ -219,7 +219,7 @@ export class LocalEngine implements Engine {
     this.#models.delete(id);
     loaded.unloading.abort();
     await loaded.generator.destroy();
-    await Promise.allSettled(loaded.evaluations);
+    await Promise.allSettled(loaded.works);
     await loaded.stepRun?.close();
     loaded.optimizer?.destroy();
     loaded.model.destroy();
@@ -238,7 +238,8 @@ export class LocalEngine implements Engine {
   }
 
   async embed({ model: id, inputs, pooling }: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult> {
-    const { model, tokenizer, probes } = this.#find(id);
+    const loaded = this.#find(id);
+    const { model, tokenizer, probes, stepRun } = loaded;
     const contextLength = contextLengthOf(model, probes());
     const sequences = inputs.map((input, index) => {
       const tokens = typeof input === 'string' ? encodeText(tokenizer, input, true) : input;
@@ -251,8 +252,31 @@ export class LocalEngine implements Engine {
       }
       return tokens;
     });
-    const vectors = await embedSequences(model, sequences, pooling, probes(), signal);
-    return { vectors, tokens: sequences.reduce((sum, { length }) => sum + length, 0) };
+    // Vectors of a model that changes on the way would be nobody's.
+    const release = await stepRun?.hold();
+    try {
+      const vectors = await this.#over(loaded, signal, (both) =>
+        embedSequences(model, sequences, pooling, probes(), both),
+      );
+      return { vectors, tokens: sequences.reduce((sum, { length }) => sum + length, 0) };
+    } finally {
+      release?.();
+    }
+  }
+
+  /** Work over a model's memory: unloading ends it and frees the memory after it. */
+  async #over<T>(
+    { unloading, works }: LoadedModel,
+    signal: AbortSignal | undefined,
+    begin: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const work = begin(signal ? AbortSignal.any([signal, unloading.signal]) : unloading.signal);
+    works.add(work);
+    try {
+      return await work;
+    } finally {
+      works.delete(work);
+    }
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {
@@ -394,14 +418,7 @@ export class LocalEngine implements Engine {
     signal?: AbortSignal,
   ): Promise<EvaluationResult> {
     const loaded = this.#find(request.model);
-    const both = signal ? AbortSignal.any([signal, loaded.unloading.signal]) : loaded.unloading.signal;
-    const evaluation = this.#evaluate(loaded, request, onProgress, both);
-    loaded.evaluations.add(evaluation);
-    try {
-      return await evaluation;
-    } finally {
-      loaded.evaluations.delete(evaluation);
-    }
+    return this.#over(loaded, signal, (both) => this.#evaluate(loaded, request, onProgress, both));
   }
 
   async #evaluate(

@@ -95,3 +95,13 @@ test('vectors of texts are the same while a run trains', async () => {
   await training;
   for (const other of vectors) expect(other).toEqual(quiet.vectors);
 });
+
+test('unloading a model waits for vectors under way', async () => {
+  await engine.loadModel({ id: 'other', path: model });
+  const embedding = engine.embed({ model: 'other', inputs: Array(20).fill('a film '.repeat(10)), pooling: 'mean' });
+  await engine.unloadModel('other');
+  await embedding.catch((error) => expect(error).toMatchObject({ code: 'cancelled' }));
+  // Whatever the GPU had to say about freed memory would be thrown here.
+  await gpu.idle();
+  expect(await generated(1)).not.toBe('');
+});
