@@ -103,6 +103,8 @@ export async function benchStep(args: readonly string[]): Promise<number> {
     if (method === optimizer) hostMilliseconds.push(performance.now() - started);
     const { projectedGradients } = method.measure((await scoring).map((scores) => batchLoss(batch, scores).loss));
     method.update({ step, learningRate, projectedGradients });
+    // What is only recorded would count in the time of the next method.
+    gpu.recorder.submit();
     await gpu.idle();
     if (method === optimizer) dispatches = gpu.recorder.dispatches - recorded;
     return projectedGradients[0]!;
