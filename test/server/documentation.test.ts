@@ -72,7 +72,7 @@ test('the ten curl lines go from upload to tuned completion', async () => {
   const last = parsed(10);
   expect(last.model).toMatch(/^ft:reviews-3m:mood:/);
   expect(last.choices[0].text).toBe(' great');
-});
+}, 300_000);
 
 test('the curl lines of a loop of your own run as they stand', async () => {
   const [, variables] = blocks('Ten curl lines');

@@ -347,7 +347,7 @@ describe('a server that stops and starts again', () => {
   test('goes on with the running job, then with the waiting one', async () => {
     const dataDirectory = temporaryDirectory();
     const first = await startServer({ dataDirectory });
-    first.engine.stepMilliseconds = 5;
+    first.engine.stepMilliseconds = 30;
     const running = await startJob(first, { steps: 20 });
     const waiting = await startJob(first, { steps: 2 });
     await until(
