@@ -24,11 +24,16 @@ export class EvaluationHistory {
   /** Step of the last evaluation; −1 before the first. */
   lastStep = -1;
 
-  /** The history that a run's metrics tell. */
-  static of(lines: readonly MetricsRecord[]): EvaluationHistory {
+  /**
+   * The history that a run's metrics tell.
+   * @param patientFrom of a fork the step that it began at: what came before may hold the best, and does not try the fork's patience
+   */
+  static of(lines: readonly MetricsRecord[], patientFrom = 0): EvaluationHistory {
     const history = new EvaluationHistory();
     for (const { type, step, loss } of lines) {
-      if (type === 'evaluation') history.observe(step, typeof loss === 'number' ? loss : Number.NaN);
+      if (type !== 'evaluation') continue;
+      history.observe(step, typeof loss === 'number' ? loss : Number.NaN);
+      if (step <= patientFrom) history.sinceBest = 0;
     }
     return history;
   }

@@ -171,7 +171,8 @@ export async function* resumeRun(
     if (torn)
       notes.push(`the journal ended in the middle of a record; ${torn.bytes} bytes of an unfinished step were cut off`);
     const { validation } = data;
-    const evaluations = EvaluationHistory.of(lines);
+    const fork = header.extra.fork as { step: number } | undefined;
+    const evaluations = EvaluationHistory.of(lines, fork?.step);
     yield* trainFrom(
       gpu,
       { folder, model, optimizer, configuration, writer, metrics, examples, validation, notes, step, evaluations },

@@ -24,6 +24,12 @@ test('a loss that is no number is not the best, but an evaluation', () => {
   expect(history.sinceBest).toBe(1);
 });
 
+test('the patience of a fork begins with it', () => {
+  const lines = [evaluation(2, 0.4), evaluation(4, 0.5), evaluation(6, 0.5), evaluation(8, 0.5)];
+  expect(EvaluationHistory.of(lines)).toMatchObject({ best: { step: 2 }, sinceBest: 3 });
+  expect(EvaluationHistory.of(lines, 6)).toMatchObject({ best: { step: 2 }, sinceBest: 1 });
+});
+
 test('before the first evaluation there is nothing', () => {
   expect(EvaluationHistory.of([])).toMatchObject({ best: undefined, sinceBest: 0, lastStep: -1 });
 });

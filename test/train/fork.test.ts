@@ -114,6 +114,17 @@ describe('a fork', () => {
     expect(evaluated).toEqual([8, 12]);
   });
 
+  test('of a run that stopped early has all its patience again', async () => {
+    // Without a learning rate no evaluation is better than the first.
+    const settings = { learningRate: 0, evaluateEvery: 1, earlyStopping: 2 };
+    const { run: own, events } = await train(settings);
+    expect(events.at(-1)).toMatchObject({ step: 3, outcome: 'finished' });
+    const forked = await fork({ fork: own });
+    expect(forked.events[0]).toMatchObject({ step: 3 });
+    expect(forked.events.at(-1)).toMatchObject({ step: 5, outcome: 'finished', best: { step: 1 } });
+    expect((await collect(engine.train({ resume: forked.run }))).at(-1)).toMatchObject({ step: 5 });
+  });
+
   test('of a run that was extended knows its number of steps', async () => {
     const { run: short } = await train({ steps: 4 });
     await collect(engine.train({ resume: short, steps: 6 }));

@@ -14,8 +14,12 @@ type SettingOption = (typeof settingOptions)[number];
 
 const changeable = settingOptions
   .filter(({ name }) => (forkSettings as readonly string[]).includes(camelCase(name)))
-  // Without its default, which would be a change.
-  .map((option) => ({ ...option, ...changes, default: undefined }) as unknown as SettingOption);
+  // Without their defaults, which would be changes.
+  .map((option) => {
+    const description =
+      option.name === 'steps' ? 'training steps, those of the other run included' : option.description;
+    return { ...option, ...changes, description, default: undefined } as unknown as SettingOption;
+  });
 
 const validationOption = {
   name: 'validation',

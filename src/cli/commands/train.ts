@@ -302,7 +302,7 @@ const options = [
     name: 'model',
     type: 'text',
     placeholder: 'DIR',
-    description: 'model directory with config.json, *.safetensors and tokenizer.json, or a run to build on',
+    description: 'model directory with config.json, *.safetensors and tokenizer.json',
     group: model,
   },
   taskOption,
