@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
-import type { GenerateEvent } from '../../src/engine/types.ts';
+import type { GenerateEvent, StepRecord } from '../../src/engine/types.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { Model, readConfigurationFile } from '../../src/model/model.ts';
@@ -170,6 +170,22 @@ describe.each(schemes)('$title on $model', ({ model: name, settings: own }) => {
     );
     expect(relativeError(a!.vectors[0]!, b!.vectors[0]!)).toBeGreaterThan(1e-4);
     for (const id of ['tuned', 'start', 'base']) await engine.unloadModel(id);
+  });
+
+  test('step by step, and again from its numbers', async () => {
+    const model = tinyModel(name);
+    const configuration = { ...quick, ...own, learningRate: 0.1 };
+    const data = [{ prompt: 'good film, it was', options: [' bad', ' great'], label: 1 }];
+    for (const id of ['steps', 'again']) await engine.createRun({ id, model, configuration });
+    const { loss: before } = await engine.forwardRun('steps', data);
+    const records: StepRecord[] = [];
+    for (let step = 0; step < 6; step++) records.push((await engine.stepRun('steps', data)).record);
+    const { loss } = await engine.forwardRun('steps', data);
+    expect(loss).not.toBe(before);
+    await engine.replayRun('again', records);
+    expect((await engine.forwardRun('again', data)).loss).toBe(loss);
+    expect((await generated('again', 'good')).ids).toEqual((await generated('steps', 'good')).ids);
+    for (const id of ['steps', 'again']) await engine.unloadModel(id);
   });
 
   test('completions train as well, and the plan says what it takes', async () => {
