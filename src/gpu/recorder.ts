@@ -157,6 +157,11 @@ export class Recorder {
     }
   }
 
+  /** Whether what is recorded now leaves no trace. */
+  get rehearsing(): boolean {
+    return this.#rehearsing;
+  }
+
   #push(encode: (encoder: GPUCommandEncoder) => void): void {
     if (!this.#rehearsing) this.#commands.push({ encode });
   }

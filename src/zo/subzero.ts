@@ -151,8 +151,9 @@ export class SubZero implements ZerothOrderOptimizer {
 
   /** The model as it stands: base weights and the change since the last fold. */
   get current(): Probes {
-    this.#made ??= this.#adapters?.makeCurrent(this.#state.buffer, this.#weightScale);
-    return this.#probesOver(this.#state.buffer, 1, 0, this.#made);
+    const made = this.#made ?? this.#adapters?.makeCurrent(this.#state.buffer, this.#weightScale);
+    if (!this.#gpu.recorder.rehearsing) this.#made = made;
+    return this.#probesOver(this.#state.buffer, 1, 0, made);
   }
 
   /**

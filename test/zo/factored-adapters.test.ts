@@ -4,10 +4,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { paddedRank } from '../../src/ops/probes.ts';
 import { mostSquare } from '../../src/tuning/adapter.ts';
+import { prepareTuning } from '../../src/tuning/tuning.ts';
 import { FactoredAdapters, type FactoredTensor } from '../../src/zo/factored-adapters.ts';
 import { allocateSubspace } from '../../src/zo/subspace.ts';
 import { type Random, withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
+import { withOptimizer } from '../support/zo/session.ts';
 import { withChange } from '../support/zo/weights.ts';
 
 let gpu: Gpu;
@@ -63,6 +65,22 @@ function randomAdapters(random: Random, lengths: readonly number[], rank: number
   state.write(states);
   return { tensors, states, state, stride };
 }
+
+test('a rehearsal of the tensors as they stand is not taken for the tensors', () =>
+  withOptimizer(
+    gpu,
+    { model: 'llama-tiny', scheme: 'prompt', rank: 3 },
+    async ({ model, optimizer, configuration }) => {
+      gpu.recorder.rehearse(() => {
+        expect(optimizer.current.made).toBeDefined();
+      });
+      const { buffer, offsets } = optimizer.current.made!;
+      const { adapter } = await prepareTuning(model, configuration);
+      const { name, values } = adapter!.tensors[0]!;
+      const [data] = await gpu.recorder.read([{ buffer, offset: offsets.get(name)! * 4, bytes: values.byteLength }]);
+      expect(new Float32Array(data!)).toEqual(values);
+    },
+  ));
 
 test.each(Array.from({ length: 6 }, (_, index) => index))('random tensors %i', (index) =>
   withSeed(`adapters ${index}`, async (random) => {

@@ -97,6 +97,8 @@ test.each(
           other.beginStep(steps);
           const replayed = await other.adapterValues();
           expect(replayed).toEqual(live);
+          // Behind a sliding window virtual tokens may be out of sight of all labels: then nothing moves them.
+          if ('sliding_window' in overrides) return;
           for (const [tensor, values] of start) expect(replayed.get(tensor), `${tensor} trains`).not.toEqual(values);
         });
       });
