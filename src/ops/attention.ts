@@ -9,6 +9,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { Activation } from '../tensor/workspace.ts';
+import { checkMultiple, checkShape } from './check-shape.ts';
 import { type OperationContext, perElement } from './context.ts';
 
 /** How the work is cut; see the heads of kernels/attention/*.wgsl. */
@@ -98,6 +99,10 @@ export function attention(
   const { gpu, workspace, probes } = context;
   const { heads, keyHeads, headWidth, ranges, keyStride, longest } = options;
   const { rows } = q;
+  checkShape('attention', 'q', q, rows, heads * headWidth);
+  checkMultiple('attention', 'the width of a head', headWidth, 4, 'what kernels read at once');
+  checkMultiple('attention', 'the number of heads', heads, keyHeads, 'the number of key heads');
+  checkMultiple('attention', 'rows', rows, probes.count, 'the number of probes');
   const y = workspace.take(rows, q.columns);
   const rowsPerProbe = rows / probes.count;
   const variant =

@@ -8,6 +8,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
+import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { rowSlices } from './dense.ts';
 import { type DenseNoise, directionNumber, paddedRank, weightScaleOf } from './probes.ts';
@@ -27,6 +28,8 @@ export function embed(
 ): Activation {
   const { gpu, workspace, probes } = context;
   const factors = probes.factors.get(weight.name);
+  checkMultiple('embed', 'rows', rows, probes.count, 'the number of probes');
+  if (addTo) checkShape('embed', `the sum of ${weight.name}`, addTo, rows, weight.columns);
   const y = addTo ?? workspace.take(rows, weight.columns);
   if (probes.dense?.tensors.has(weight.name)) {
     embedDense(context, probes.dense, ids, rows, weight, y, addTo !== undefined);

@@ -9,6 +9,7 @@ import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
 import type { Storage, Weight, WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
+import { checkMultiple, checkShape } from './check-shape.ts';
 import { type OperationContext, perElement } from './context.ts';
 import { perturbedWeight } from './dense.ts';
 import { addLora } from './lora.ts';
@@ -110,6 +111,8 @@ export function matmul(
   const { workgroups, blockRows } = matmulDescriptions[plan.variant];
   const first = launch.rowStart ?? 0;
   const end = first + (launch.rows ?? x.rows);
+  checkMultiple('matmul', 'the columns of x', x.columns, 4, 'what kernels read at once');
+  if (end > x.rows) throw new Error(`matmul: rows ${first} to ${end} of x were asked for; it has ${x.rows}`);
   const innerQuads = x.columns / 4;
   const quads = sliceQuads(innerQuads, plan.slices);
   const slices = Math.ceil(innerQuads / quads);
@@ -257,6 +260,9 @@ export function linear(
   const bias = vectorOf(probes, options.bias);
   const lora = probes.adapter?.lora?.get(weight.name);
   const activation = options.activation ?? 'none';
+  checkShape('linear', `x for ${weight.name}`, x, x.rows, weight.columns);
+  checkMultiple('linear', 'rows', x.rows, probes.count, 'the number of probes');
+  if (options.addTo) checkShape('linear', `the sum of ${weight.name}`, options.addTo, x.rows, weight.rows);
   if (lora && options.addTo && activation !== 'none') throw new Error('LoRA inside a sum behind an activation');
   const y = options.addTo ?? workspace.take(x.rows, weight.rows);
   for (const part of weight.parts) {

@@ -6,6 +6,7 @@
 
 import type { Activation } from '../tensor/workspace.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
+import { checkMultiple, checkShape } from './check-shape.ts';
 import { type OperationContext, perElement } from './context.ts';
 import { type LoraPair, vectorOf } from './probes.ts';
 
@@ -25,6 +26,8 @@ export function addLora(
   const { gpu, workspace, probes } = context;
   const { rank } = pair;
   const [a, b] = [vectorOf(probes, pair.a)!, vectorOf(probes, pair.b)!];
+  checkShape('LoRA', 'y', y, x.rows, y.columns);
+  checkMultiple('LoRA', 'rows', x.rows, probes.count, 'the number of probes');
   const rowsPerProbe = x.rows / probes.count;
   const t = workspace.take(x.rows, rank);
   gpu.recorder.dispatch(

@@ -7,6 +7,7 @@
 import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { Activation } from '../tensor/workspace.ts';
+import { checkMultiple } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { vectorOf } from './probes.ts';
 
@@ -36,6 +37,8 @@ function normKernel(CENTRE: boolean, HAS_GAIN: boolean, HAS_SHIFT: boolean): Ker
 export function norm(context: OperationContext, x: Activation, options: NormOptions): Activation {
   const { gpu, workspace, probes } = context;
   const width = options.groupWidth ?? x.columns;
+  checkMultiple('norm', 'the columns of x', x.columns, width, 'the width of a group');
+  checkMultiple('norm', 'rows', x.rows, probes.count, 'the number of probes');
   const rows = (x.rows * x.columns) / width;
   const gain = vectorOf(probes, options.gain);
   const shift = vectorOf(probes, options.shift);

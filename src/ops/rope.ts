@@ -7,6 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import type { Activation } from '../tensor/workspace.ts';
+import { checkMultiple } from './check-shape.ts';
 import { type OperationContext, perElement } from './context.ts';
 
 /** Cosines and sines per position, see kernels/rope.wgsl. */
@@ -34,6 +35,12 @@ export function rope(
   headWidth: number,
 ): void {
   const { gpu, probes } = context;
+  checkMultiple('rope', 'the columns of x', x.columns, headWidth, 'the width of a head');
+  checkMultiple('rope', 'rows', x.rows, probes.count, 'the number of probes');
+  checkMultiple('rope', 'the part of a head that is turned', table.rotaryWidth, 2, 'a pair of elements');
+  if (table.rotaryWidth > headWidth) {
+    throw new Error(`rope: ${table.rotaryWidth} elements of a head should be turned; it has ${headWidth}`);
+  }
   const heads = x.columns / headWidth;
   gpu.recorder.dispatch(
     gpu.kernel(table.interleaved ? interleavedKernel : halvesKernel),

@@ -7,6 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import type { Activation } from '../tensor/workspace.ts';
+import { checkMultiple, checkShape } from './check-shape.ts';
 import { type OperationContext, perElement } from './context.ts';
 import { vectorOf } from './probes.ts';
 
@@ -23,6 +24,7 @@ const gateKernel: KernelDefinition = { files: ['gate.wgsl'] };
  */
 export function gatherRows(context: OperationContext, x: Activation, indices: GpuBuffer, count: number): Activation {
   const { gpu, workspace, probes } = context;
+  checkMultiple('gatherRows', 'rows', x.rows, probes.count, 'the number of probes');
   const y = workspace.take(probes.count * count, x.columns);
   gpu.recorder.dispatch(
     gpu.kernel(gatherKernel),
@@ -79,6 +81,8 @@ export function virtualRows(
 /** gate ← silu(gate) · up, in place. */
 export function gate(context: OperationContext, gated: Activation, up: Activation): void {
   const { gpu } = context;
+  checkShape('gate', 'what is gated', up, gated.rows, gated.columns);
+  checkMultiple('gate', 'the columns', gated.columns, 4, 'what kernels read at once');
   const quads = (gated.rows * gated.columns) / 4;
   gpu.recorder.dispatch(gpu.kernel(gateKernel), [up.buffer, gated.buffer], { quads }, perElement(quads));
 }
