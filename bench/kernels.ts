@@ -13,6 +13,7 @@ import { type Suite, suites } from '../src/bench/suites.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
 import { testSeed } from '../test/support/random.ts';
+import { rooflineChart } from './roofline-chart.ts';
 import { short, table } from './table.ts';
 
 export const usage = `node bench/main.ts kernels [options]
@@ -21,6 +22,7 @@ export const usage = `node bench/main.ts kernels [options]
   --adapter NAME       part of the adapter's name, or its index
   --seconds S          how long to repeat each case (default 0.2)
   --json FILE          write the measurements
+  --svg FILE           draw each case's share of the roofline
   --compare FILE       show the change against measurements written before`;
 
 /** Slower than before by more than this is a regression; less is within the noise of a quiet machine. */
@@ -48,6 +50,7 @@ function parse(args: readonly string[]) {
       adapter: { type: 'string' },
       seconds: { type: 'string', default: '0.2' },
       json: { type: 'string' },
+      svg: { type: 'string' },
       compare: { type: 'string' },
     },
   });
@@ -105,6 +108,7 @@ export async function benchKernels(args: readonly string[]): Promise<number> {
   for (const entry of slower) console.log(`  ${entry.operation}: ${entry.name}: ${short(factor(entry))} ×`);
   for (const entry of report.wrong) console.error(`\nWRONG: ${entry.case}: ${entry.message}`);
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
+  if (options.svg !== undefined) writeFileSync(options.svg, rooflineChart(report));
   gpu.close();
   return report.wrong.length > 0 ? 1 : 0;
 }

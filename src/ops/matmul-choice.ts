@@ -33,6 +33,19 @@ export interface MatmulShape {
  * @param fragments per row and column of a subgroup, see {@link matrixWorkgroupBytes}
  */
 export function matrixFragment(gpu: Gpu, fragments: number): MatrixFragment | undefined {
+  let known = fragmentsOf.get(gpu);
+  if (!known) {
+    known = new Map();
+    fragmentsOf.set(gpu, known);
+  }
+  // Asked for every product of every pass.
+  if (!known.has(fragments)) known.set(fragments, findFragment(gpu, fragments));
+  return known.get(fragments);
+}
+
+const fragmentsOf = new WeakMap<Gpu, Map<number, MatrixFragment | undefined>>();
+
+function findFragment(gpu: Gpu, fragments: number): MatrixFragment | undefined {
   const { adapter, features, device } = gpu;
   const needed = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
   if (adapter.subgroupSize !== 32 || !needed.every((feature) => features.has(feature))) return undefined;

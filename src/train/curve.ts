@@ -342,7 +342,7 @@ const formatPercents = (ticks: readonly number[]): string[] =>
   formatTicks(ticks.map((tick) => tick * 100)).map((label) => `${label} %`);
 
 /** XML has no place for control characters and halves of surrogate pairs, even escaped. */
-function escapeXml(content: string): string {
+export function escapeXml(content: string): string {
   return content
     .replace(/[\p{Cc}\p{Surrogate}\ufffe\uffff]/gu, ' ')
     .replaceAll('&', '&amp;')

@@ -34,7 +34,7 @@ export const doctorCommand = defineCommand({
         context.standardOutput.write(
           context.options.json
             ? `${JSON.stringify({ ...info, adapters, kernelTable: await kernelTable(info) })}\n`
-            : `${[...describe(info, adapters), ...describeTable(await kernelTable(info))].join('\n')}\n`,
+            : `${[...describe(info, adapters), ...describeTable(await kernelTable(info), info.adapter.software)].join('\n')}\n`,
         );
         return 0;
       });
@@ -93,8 +93,11 @@ async function kernelTable(info: EngineInfo): Promise<{ file: string; plans: Rec
   return { file, plans: Object.fromEntries(plans) };
 }
 
-function describeTable(table: Awaited<ReturnType<typeof kernelTable>>): string[] {
-  if (!table) return ['kernels      by rule: software adapters have one good variant, so none are timed'];
+function describeTable(table: Awaited<ReturnType<typeof kernelTable>>, software: boolean): string[] {
+  if (!table) {
+    const reason = software ? 'software adapters have one good variant' : 'SUBZERO_AUTOTUNE=off';
+    return [`kernels      by rule, none timed: ${reason}`];
+  }
   const plans = Object.entries(table.plans);
   return [
     `kernels      ${plans.length} timed, in ${table.file} (SUBZERO_CACHE_DIR moves it, SUBZERO_AUTOTUNE=off ignores it)`,
