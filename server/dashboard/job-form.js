@@ -15,6 +15,9 @@ const numbers = [
   'steps',
   'batch_size',
   'learning_rate',
+  'lora_rank',
+  'lora_alpha',
+  'virtual_tokens',
   'rank',
   'refresh_interval',
   'queries',
@@ -29,8 +32,11 @@ const numbers = [
   'seed',
 ];
 
-/** Settings whose good values depend on the optimiser; left empty, the service fills in those of the chosen one. */
-const dependent = ['learning_rate', 'queries', 'refresh_interval'];
+/** Choices that other settings depend on. */
+const choices = ['optimizer', 'scheme'];
+
+/** Settings whose good values depend on the choices; left empty, the service fills in what it has for them. */
+const dependent = ['learning_rate', 'epsilon', 'rank', 'queries', 'refresh_interval'];
 
 /**
  * @param {string} name
@@ -45,7 +51,7 @@ export function startForm(onCreated) {
   for (const input of form.querySelectorAll('input[type="file"]')) {
     input.addEventListener('change', () => upload(/** @type {HTMLInputElement} */ (input)));
   }
-  field('optimizer').addEventListener('change', adapt);
+  for (const name of choices) field(name).addEventListener('change', adapt);
   adapt();
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
@@ -86,14 +92,18 @@ export async function refreshFiles() {
   offer(models.data, files.data);
 }
 
-/** Shows the settings of the chosen optimiser. The form's own values are for the first one. */
+/** Shows the settings that the choices have. The form's own values are for the first of each. */
 function adapt() {
-  const chosen = field('optimizer').value;
-  for (const label of form.querySelectorAll('[data-optimizers]')) {
-    const others = !label.getAttribute('data-optimizers')?.split(' ').includes(chosen);
-    /** @type {HTMLElement} */ (label).hidden = others;
+  for (const name of choices) {
+    const attribute = `data-${name}s`;
+    for (const element of form.querySelectorAll(`[${attribute}]`)) {
+      /** @type {HTMLElement} */ (element).hidden = !element
+        .getAttribute(attribute)
+        ?.split(' ')
+        .includes(field(name).value);
+    }
   }
-  const isFirst = /** @type {HTMLSelectElement} */ (field('optimizer')).selectedIndex === 0;
+  const isFirst = choices.every((name) => /** @type {HTMLSelectElement} */ (field(name)).selectedIndex === 0);
   for (const name of dependent) {
     const input = /** @type {HTMLInputElement} */ (field(name));
     input.value = isFirst ? input.defaultValue : '';
@@ -125,7 +135,8 @@ async function upload(input) {
 
 function request() {
   /** @type {Record<string, string | number>} */
-  const hyperparameters = { optimizer: field('optimizer').value, schedule: field('schedule').value };
+  const hyperparameters = { schedule: field('schedule').value };
+  for (const name of choices) hyperparameters[name] = field(name).value;
   for (const name of numbers) {
     if (field(name).closest('[hidden]') !== null) continue;
     const text = field(name).value.trim();

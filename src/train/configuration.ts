@@ -21,7 +21,8 @@ export const optimizerTitles: Readonly<Record<OptimizerName, string>> = {
 };
 
 /** `full` trains the model's own parameters; the others leave them alone and train what they add. docs/method.md, "Schemes". */
-export type SchemeName = 'full' | 'lora' | 'prompt' | 'prefix';
+export const schemeNames = ['full', 'lora', 'prompt', 'prefix'] as const;
+export type SchemeName = (typeof schemeNames)[number];
 export type LearningRateSchedule = 'constant' | 'linear' | 'cosine';
 
 export interface TrainConfiguration {
@@ -198,7 +199,7 @@ export const longestItem = 256;
 
 const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K][] } = {
   optimizer: Object.keys(ownDefaults) as OptimizerName[],
-  scheme: ['full', 'lora', 'prompt', 'prefix'],
+  scheme: schemeNames,
   sampling: ['with-replacement', 'shuffle'],
   schedule: ['constant', 'linear', 'cosine'],
   sides: [1, 2],

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { operations } from '../../server/dashboard/operations.js';
 import { settings, wireName } from '../../server/jobs/hyperparameters.ts';
 import { dashboardFiles } from '../../server/routes/dashboard.ts';
-import { optimizerTitles } from '../../src/train/configuration.ts';
+import { optimizerTitles, schemeNames } from '../../src/train/configuration.ts';
 import { expectError, startServer } from './harness.ts';
 
 const folder = new URL('../../server/dashboard/', import.meta.url);
@@ -101,11 +101,19 @@ describe('the page', () => {
   });
 });
 
-test('the form of a job offers every optimiser, and no setting that training does not have', () => {
+test('the form of a job offers every optimiser and scheme, and no setting that training does not have', () => {
   const form = page.slice(page.indexOf('<form id="job-form"'), page.indexOf('</form>'));
-  const select = form.slice(form.indexOf('<select name="optimizer"'));
-  const options = [...select.slice(0, select.indexOf('</select>')).matchAll(/<option value="([^"]+)">([^<]+)/g)];
-  expect(Object.fromEntries(options.map((match) => [match[1], match[2]]))).toEqual(optimizerTitles);
+  const optionsOf = (name: string): [value: string, title: string][] => {
+    const select = form.slice(form.indexOf(`<select name="${name}"`));
+    const found = select.slice(0, select.indexOf('</select>')).matchAll(/<option value="([^"]+)">([^<]+)/g);
+    return [...found].map((match) => [match[1]!, match[2]!]);
+  };
+  expect(Object.fromEntries(optionsOf('optimizer'))).toEqual(optimizerTitles);
+  const schemes = optionsOf('scheme').map(([name]) => name);
+  expect(schemes).toEqual(schemeNames);
+  for (const [, names] of form.matchAll(/data-schemes="([^"]+)"/g)) {
+    expect(names!.split(' ').filter((name) => !schemes.includes(name))).toEqual([]);
+  }
   for (const [, names] of form.matchAll(/data-optimizers="([^"]+)"/g)) {
     expect(names!.split(' ').filter((name) => !(name in optimizerTitles))).toEqual([]);
   }

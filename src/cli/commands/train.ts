@@ -1,6 +1,11 @@
 import type { TrainEvent, TrainRequest } from '../../engine/types.ts';
 import { SubzeroError } from '../../errors.ts';
-import { defaultConfiguration, resolveConfiguration, type TrainConfiguration } from '../../train/configuration.ts';
+import {
+  defaultConfiguration,
+  resolveConfiguration,
+  schemeNames,
+  type TrainConfiguration,
+} from '../../train/configuration.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
@@ -32,7 +37,7 @@ export const settingOptions = [
     name: 'scheme',
     type: 'text',
     placeholder: 'NAME',
-    choices: ['full', 'lora', 'prompt', 'prefix'] satisfies TrainConfiguration['scheme'][],
+    choices: schemeNames,
     description:
       "what trains: the model's own parameters, LoRA beside them, or virtual tokens in front of every text (by embedding, or by keys and values)",
     default: defaultConfiguration.scheme,
