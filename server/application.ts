@@ -30,16 +30,12 @@ import { fileRoutes } from './routes/files.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { modelRoutes } from './routes/models.ts';
 import { operationRoutes } from './routes/operations.ts';
+import type { Application, Routes } from './routes/routes.ts';
 import { runStepRoutes } from './routes/run-steps.ts';
 import { runRoutes } from './routes/runs.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import type { Services } from './services.ts';
 import { validationError } from './validation.ts';
-
-export type Application = OpenAPIHono<Environment>;
-
-/** Adds the routes of one resource. */
-export type Routes = (application: Application, services: Services) => void;
 
 const resources: Routes[] = [
   operationRoutes,

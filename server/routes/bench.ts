@@ -7,13 +7,13 @@
 import { createRoute } from '@hono/zod-openapi';
 import type { BenchResult } from '../../src/engine/types.ts';
 import { EventQueue } from '../../src/generate/queue.ts';
-import type { Routes } from '../application.ts';
 import { ApiError, clientClosedRequest, toApiError } from '../errors.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { type BenchAnswer, benchRequest, benchResult } from '../schemas/bench.ts';
 import { errorResponse, jsonBody } from '../schemas/common.ts';
 import { eventStreamContent } from '../schemas/streams.ts';
 import { doneEvent, eventStreamResponse, serverSentEvent } from '../sse.ts';
+import type { Routes } from './routes.ts';
 
 const route = createRoute({
   method: 'post',

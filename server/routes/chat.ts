@@ -5,7 +5,6 @@
  */
 
 import { createRoute } from '@hono/zod-openapi';
-import type { Routes } from '../application.ts';
 import { invalid } from '../errors.ts';
 import { type ChoiceEvent, type ShownToken, startGeneration } from '../generation/generate.ts';
 import { chatMessages, type Prompt } from '../generation/prompts.ts';
@@ -15,6 +14,7 @@ import { createIdentifier, unixTime } from '../identifiers.ts';
 import { errorResponse, jsonBody } from '../schemas/common.ts';
 import { type ChatLogprobs, type ChatRequest, chatCompletion, chatRequest } from '../schemas/generation.ts';
 import { eventStreamContent } from '../schemas/streams.ts';
+import type { Routes } from './routes.ts';
 
 const route = createRoute({
   method: 'post',

@@ -5,7 +5,6 @@
  */
 
 import { createRoute } from '@hono/zod-openapi';
-import type { Routes } from '../application.ts';
 import { invalid } from '../errors.ts';
 import { type ChoiceEvent, type ShownToken, startGeneration } from '../generation/generate.ts';
 import { completionPrompts, type Prompt } from '../generation/prompts.ts';
@@ -17,6 +16,7 @@ import { type CompletionRequest, completion, completionRequest, type LegacyLogpr
 import { defaultMaxTokens } from '../schemas/limits.ts';
 import { eventStreamContent } from '../schemas/streams.ts';
 import type { Services } from '../services.ts';
+import type { Routes } from './routes.ts';
 
 const route = createRoute({
   method: 'post',

@@ -8,8 +8,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import type { Routes } from '../application.ts';
 import type { ApplicationContext } from '../environment.ts';
+import type { Routes } from './routes.ts';
 
 const types: Record<string, string> = {
   html: 'text/html; charset=utf-8',

@@ -5,7 +5,7 @@
  */
 
 import { html, raw } from 'hono/html';
-import type { Application, Routes } from '../application.ts';
+import type { Application, Routes } from './routes.ts';
 
 type Document = ReturnType<Application['getOpenAPI31Document']>;
 

@@ -5,12 +5,12 @@
  */
 
 import { createRoute } from '@hono/zod-openapi';
-import type { Routes } from '../application.ts';
 import { invalid } from '../errors.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { completionPrompts } from '../generation/prompts.ts';
 import { jsonBody, jsonResponse } from '../schemas/common.ts';
 import { embeddingList, embeddingRequest } from '../schemas/embeddings.ts';
+import type { Routes } from './routes.ts';
 
 const route = createRoute({
   method: 'post',

@@ -6,12 +6,12 @@
 
 import { createRoute, z } from '@hono/zod-openapi';
 import { formats } from '../../src/data/formats.ts';
-import type { Routes } from '../application.ts';
 import { notFound } from '../errors.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { errorResponse, jsonResponse, resourceId, toList } from '../schemas/common.ts';
 import { type File, file, fileDeleted, fileList, fileQuery } from '../schemas/files.ts';
 import type { FileRecord } from '../store.ts';
+import type { Routes } from './routes.ts';
 
 const tags = ['Files'];
 const params = z.object({ file_id: resourceId });

@@ -5,7 +5,6 @@
  */
 
 import { createRoute, z } from '@hono/zod-openapi';
-import type { Routes } from '../application.ts';
 import { invalid, notFound } from '../errors.ts';
 import { resultsPurpose } from '../files/library.ts';
 import { stoppingError } from '../generation/generate.ts';
@@ -27,6 +26,7 @@ import {
 } from '../schemas/jobs.ts';
 import { eventStreamContent } from '../schemas/streams.ts';
 import type { CheckpointRecord, JobRecord, Store } from '../store.ts';
+import type { Routes } from './routes.ts';
 
 const tags = ['Fine-tuning'];
 const base = '/v1/fine_tuning/jobs';

@@ -8,11 +8,11 @@
 
 import { createRoute, z } from '@hono/zod-openapi';
 import type { ModelInfo } from '../../src/engine/types.ts';
-import type { Routes } from '../application.ts';
 import { ApiError } from '../errors.ts';
 import type { ModelEntry } from '../models.ts';
 import { errorResponse, jsonResponse, modelName } from '../schemas/common.ts';
 import { type Model, model, modelDeleted, modelList } from '../schemas/models.ts';
+import type { Routes } from './routes.ts';
 
 const tags = ['Models'];
 const params = z.object({ model: modelName });

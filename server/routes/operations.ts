@@ -6,11 +6,11 @@
 
 import { createRoute, z } from '@hono/zod-openapi';
 import { packageVersion } from '../../src/version.ts';
-import type { Routes } from '../application.ts';
 import { ApiError } from '../errors.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { errorResponse, jsonResponse } from '../schemas/common.ts';
 import type { Services } from '../services.ts';
+import type { Routes } from './routes.ts';
 
 const tags = ['Operations'];
 

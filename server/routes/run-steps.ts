@@ -6,7 +6,6 @@
 
 import { createRoute } from '@hono/zod-openapi';
 import type { StepProbe, StepRecord } from '../../src/engine/types.ts';
-import type { Routes } from '../application.ts';
 import { stoppingError } from '../generation/generate.ts';
 import type { LiveRun } from '../runs/registry.ts';
 import { jsonBody, jsonResponse } from '../schemas/common.ts';
@@ -21,6 +20,7 @@ import {
   stepRequest,
   stepResult,
 } from '../schemas/runs.ts';
+import type { Routes } from './routes.ts';
 import { runPath, tags } from './runs.ts';
 
 const forwardRoute = createRoute({

@@ -5,7 +5,6 @@
  */
 
 import { createRoute, z } from '@hono/zod-openapi';
-import type { Routes } from '../application.ts';
 import { notFound } from '../errors.ts';
 import { startGeneration, stoppingError } from '../generation/generate.ts';
 import { completionPrompts } from '../generation/prompts.ts';
@@ -26,6 +25,7 @@ import {
   sampleResult,
   trajectoryQuery,
 } from '../schemas/runs.ts';
+import type { Routes } from './routes.ts';
 
 export const tags = ['Step by step'];
 const base = '/v1/zo/runs';

@@ -5,11 +5,11 @@
  */
 
 import { createRoute } from '@hono/zod-openapi';
-import type { Routes } from '../application.ts';
 import { invalid } from '../errors.ts';
 import { checkTokens } from '../generation/prompts.ts';
 import { jsonBody, jsonResponse } from '../schemas/common.ts';
 import { detokenizeRequest, detokenizeResponse, tokenizeRequest, tokenizeResponse } from '../schemas/models.ts';
+import type { Routes } from './routes.ts';
 
 const tags = ['Inference'];
 

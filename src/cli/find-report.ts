@@ -4,8 +4,8 @@
  * @module
  */
 
+import type { FindEvent } from '../engine/types.ts';
 import { plural } from '../format.ts';
-import type { FindEvent } from '../train/find-learning-rate.ts';
 import type { Host } from './host.ts';
 import { createProgress } from './progress.ts';
 

@@ -8,7 +8,6 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorRecord, fromErrorRecord, SubzeroError } from '../errors.ts';
 import { EventQueue } from '../generate/queue.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
-import type { FindEvent } from '../train/find-learning-rate.ts';
 import type { ClientMessage, WorkerMessage } from './protocol.ts';
 import type {
   BenchRequest,
@@ -20,6 +19,7 @@ import type {
   EngineInfo,
   EvaluateRequest,
   EvaluationResult,
+  FindEvent,
   FindLearningRateRequest,
   GenerateEvent,
   GenerateRequest,

@@ -20,7 +20,7 @@ import { resolveStep, type StepChoice } from '../train/best.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../train/configuration.ts';
 import { evaluate } from '../train/evaluate.ts';
 import { exportRun } from '../train/export.ts';
-import { type FindEvent, findLearningRate } from '../train/find-learning-rate.ts';
+import { findLearningRate } from '../train/find-learning-rate.ts';
 import { forkRun } from '../train/fork.ts';
 import { loadTokenized, resumeRun, startRun } from '../train/loop.ts';
 import { restoreRun } from '../train/run.ts';
@@ -39,6 +39,7 @@ import type {
   EngineInfo,
   EvaluateRequest,
   EvaluationResult,
+  FindEvent,
   FindLearningRateRequest,
   GenerateEvent,
   GenerateRequest,

@@ -10,7 +10,6 @@ import type { Suite } from '../bench/suites.ts';
 import type { AdapterDescription } from '../gpu/device.ts';
 import type { BestEvaluation, StepChoice } from '../train/best.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
-import type { FindEvent } from '../train/find-learning-rate.ts';
 import type { MemoryPlan } from '../train/memory-plan.ts';
 
 /** Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter. */
@@ -199,6 +198,35 @@ export type TrainEvent =
       best: BestEvaluation | null;
       trainedTokens: number;
       seconds: number;
+    };
+
+/** What a search for a learning rate tells. */
+export type FindEvent =
+  | {
+      type: 'start';
+      learningRates: number[];
+      trialSteps: number;
+      /** The loss before training, and the examples that it is taken over. */
+      loss: number;
+      examples: number;
+      /** Whether these are training examples kept apart, for want of validation data. */
+      heldOut: boolean;
+    }
+  | {
+      type: 'trial';
+      learningRate: number;
+      /** After the trial; `null` if it diverged. */
+      loss: number | null;
+      diverged: boolean;
+      /** Steps done. */
+      steps: number;
+      seconds: number;
+    }
+  | {
+      type: 'suggestion';
+      /** That of the lowest loss; `null` if no trial lowered it. */
+      learningRate: number | null;
+      loss: number | null;
     };
 
 export interface EvaluateRequest {

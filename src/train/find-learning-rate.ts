@@ -6,6 +6,7 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import { type BatchSampler, samplePermutation } from '../data/sampling.ts';
+import type { FindEvent } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';
@@ -41,34 +42,6 @@ export interface FindOptions {
   /** Ascending; {@link learningRateGrid} by default. */
   learningRates?: readonly number[];
 }
-
-export type FindEvent =
-  | {
-      type: 'start';
-      learningRates: number[];
-      trialSteps: number;
-      /** The loss before training, and the examples that it is taken over. */
-      loss: number;
-      examples: number;
-      /** Whether these are training examples kept apart, for want of validation data. */
-      heldOut: boolean;
-    }
-  | {
-      type: 'trial';
-      learningRate: number;
-      /** After the trial; `null` if it diverged. */
-      loss: number | null;
-      diverged: boolean;
-      /** Steps done. */
-      steps: number;
-      seconds: number;
-    }
-  | {
-      type: 'suggestion';
-      /** That of the lowest loss; `null` if no trial lowered it. */
-      learningRate: number | null;
-      loss: number | null;
-    };
 
 /** The grid: half decades around the default of the optimiser and scheme, ascending. */
 export function learningRateGrid({

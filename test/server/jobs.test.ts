@@ -174,7 +174,7 @@ describe('the life of a job', () => {
     const server = await startServer();
     server.engine.stepMilliseconds = 5;
     const ids: string[] = [];
-    for (let index = 0; index < 3; index++) ids.unshift(await startJob(server, { steps: 4 }));
+    for (let index = 0; index < 3; index++) ids.unshift(await startJob(server, { steps: 100 }));
     expect((await server.client.fineTuning.jobs.retrieve(ids[0]!)).status).toBe('queued');
     const running = (await server.client.fineTuning.jobs.list()).data.filter(({ status }) => status === 'running');
     expect(running.length).toBeLessThanOrEqual(1);
