@@ -37,7 +37,8 @@ test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', asy
       storage: storages[(index + Math.floor(index / 3)) % 3]!,
       queries: random.integer(1, 3),
       sides: optimizer === 'hizoo' ? 2 : random.pick([1, 2] as const),
-      sparsity: random.uniform(),
+      // Of the smallest tensors, 16 elements, two or more train.
+      sparsity: 0.9 * random.uniform(),
       hessianSmoothing: 0.2,
       epsilon: 1e-2,
       seed: random.integer(0, 2 ** 31),
@@ -64,7 +65,7 @@ test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', asy
         }
         const current = await currentParameters(model, running);
         for (const [name, values] of current) {
-          expect(relativeError(values, base.get(name)!), name).toBeGreaterThan(1e-5);
+          expect(relativeError(values, base.get(name)!), name).toBeGreaterThan(1e-7);
         }
         const thresholds = new Map(
           [...base].map(([name, values]) => {
