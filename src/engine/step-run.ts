@@ -15,8 +15,9 @@ import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-to
 import type { Tokenizer } from '../tokenizer/index.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { evaluate } from '../train/evaluate.ts';
+import { lookAt } from '../train/look.ts';
 import { learningRateAt } from '../train/schedule.ts';
-import { batchLoss, Scorer } from '../train/score.ts';
+import { Scorer } from '../train/score.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { probePoints, valuesPerQuery } from '../zo/probe-points.ts';
 import type { DataRow, EvaluationResult, StepProbe, StepRecord, StepUpdate } from './types.ts';
@@ -121,21 +122,17 @@ export class StepRun {
     const step = this.stepsDone;
     this.#checkStep(wanted, step);
     const batch = await this.#tokenize(data);
-    this.#model.gpu.recorder.divide();
-    this.#optimizer.beginStep(step);
-    const scores = await this.#scorer.scoreStep(batch, this.#optimizer, step);
-    const parts = scores.map((probe) => batchLoss(batch, probe));
-    const losses = parts.map(({ loss }) => loss);
-    const { projectedGradients, curvatures } = this.#optimizer.measure(losses);
+    const run = { gpu: this.#model.gpu, optimizer: this.#optimizer, scorer: this.#scorer };
+    const { losses, loss, accuracy, tokens, measured } = await lookAt(run, batch, step);
+    const { projectedGradients, curvatures } = measured;
     checkFinite([...losses, ...projectedGradients, ...(curvatures ?? [])], 'loss of a probe');
     const points = probePoints(this.configuration);
     const lossesOf = (sign: number): number[] => losses.filter((_, index) => Math.sign(points[index]!.scale) === sign);
-    const accuracies = parts.map(({ accuracy }) => accuracy).filter((accuracy) => accuracy !== null);
     return {
       step: step + 1,
-      loss: mean(losses),
-      accuracy: accuracies.length === 0 ? null : mean(accuracies),
-      tokens: parts[0]!.tokens,
+      loss,
+      accuracy,
+      tokens,
       lossCentre: lossesOf(0)[0] ?? null,
       lossPlus: lossesOf(1),
       lossMinus: this.configuration.sides === 2 ? lossesOf(-1) : null,
@@ -266,8 +263,4 @@ function checkFinite(values: readonly number[], what: string): void {
     'conflict',
     `the ${what} is ${bad}: the run has diverged. Begin another, replay the trajectory up to where it was sound, and go on with a lower learning rate.`,
   );
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -8,9 +8,10 @@ import { SubzeroError } from '../errors.ts';
 import type { Probes } from '../ops/probes.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
-import { packSequences, positionRows, slideRanges } from './batch.ts';
+import { packSequences } from './batch.ts';
 import { forward, widestActivation } from './forward.ts';
 import type { Model } from './model.ts';
+import { uploadBatch } from './upload-batch.ts';
 import { leadingTokens } from './virtual-tokens.ts';
 
 /** `mean` = over all tokens; `last` = the last token, which is the only one that a causal model shows the whole text. */
@@ -75,7 +76,7 @@ async function embedPass(
   workspace: Workspace,
   buffers: NamedBuffers,
 ): Promise<Float32Array<ArrayBuffer>[]> {
-  const { gpu, configuration } = model;
+  const { gpu } = model;
   // One more token each, so that the last given one gets a row of its own.
   const { batch } = packSequences(sequences.map((tokens) => [...leading, ...tokens, 0]));
   const rows = batch.ids.length;
@@ -87,17 +88,12 @@ async function embedPass(
     start += length;
   }
   workspace.reserve(rows * probes.count);
-  const window = configuration.windows.find((width) => width !== undefined);
   gpu.recorder.divide();
   const hidden = forward(
     model,
     { gpu, workspace, probes, plans: model.plans },
     {
-      ids: buffers.upload('ids', batch.ids),
-      positions: buffers.upload('positions', positionRows(model, batch.positions)),
-      ranges: buffers.upload('ranges', batch.ranges),
-      ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
-      rows,
+      ...uploadBatch(model, batch, buffers),
       labelRows: buffers.upload('label rows', new Uint32Array(labels)),
       labelCount: labels.length,
     },

@@ -7,10 +7,11 @@
 import type { Probes } from '../ops/probes.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
-import { packSequences, positionRows, slideRanges } from './batch.ts';
+import { packSequences } from './batch.ts';
 import { forward } from './forward.ts';
 import { logitsOf } from './head.ts';
 import type { Model } from './model.ts';
+import { uploadBatch } from './upload-batch.ts';
 import { leadingTokens } from './virtual-tokens.ts';
 
 /**
@@ -33,13 +34,8 @@ export async function sequenceLogits(
   try {
     workspace.reserve(rows * probes.count);
     const context = { gpu, workspace, probes, plans: model.plans };
-    const window = configuration.windows.find((width) => width !== undefined);
     const hidden = forward(model, context, {
-      ids: buffers.upload('ids', batch.ids),
-      positions: buffers.upload('positions', positionRows(model, batch.positions)),
-      ranges: buffers.upload('ranges', batch.ranges),
-      ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
-      rows,
+      ...uploadBatch(model, batch, buffers),
       labelRows: buffers.upload(
         'label rows',
         Uint32Array.from({ length: tokens.length }, (_, index) => leading.length + index),

@@ -8,7 +8,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
-import type { Storage, Weight } from '../tensor/weight.ts';
+import { partOf, type Storage, type Weight } from '../tensor/weight.ts';
 import { perElement } from './context.ts';
 import { type DenseNoise, type DirectionKind, directionNumber, type ProbePoint } from './probes.ts';
 
@@ -59,11 +59,6 @@ export function* rowSlices(
     };
     row = stop;
   }
-}
-
-/** The part that a row lies in. */
-export function partOf(weight: Weight, row: number): Weight['parts'][number] {
-  return weight.parts.find(({ rowStart, rowCount }) => row >= rowStart && row < rowStart + rowCount)!;
 }
 
 /** Probes that share their noise: the two sides of a query. */

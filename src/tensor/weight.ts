@@ -57,6 +57,11 @@ export function allocateWeight(
   return { name, rows, columns, storage, parts };
 }
 
+/** The part that a row lies in. */
+export function partOf(weight: Weight, row: number): WeightPart {
+  return weight.parts.find(({ rowStart, rowCount }) => row >= rowStart && row < rowStart + rowCount)!;
+}
+
 /** Frees the weight's buffers. */
 export function destroyWeight(weight: Weight): void {
   for (const part of weight.parts) part.buffer.destroy();

@@ -11,7 +11,7 @@ import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
-import { createOptimizer } from '../zo/optimizer.ts';
+import { createOptimizer, writesWeights } from '../zo/optimizer.ts';
 import { Closers } from './closers.ts';
 import { defaultsOf, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
@@ -68,8 +68,32 @@ export async function* findLearningRate(
   options: FindOptions,
   signal?: AbortSignal,
 ): AsyncGenerator<FindEvent> {
-  const { modelDirectory, sources, configuration: partial, trialSteps } = options;
+  const { modelDirectory, configuration: partial, trialSteps } = options;
   const settings = resolveConfiguration({ ...partial, steps: trialSteps, schedule: 'constant', warmupSteps: 0 });
+  // Trials that do not write the weights all start from those in memory.
+  const asLoaded = !writesWeights(settings, trialSteps);
+  let kept: Model | undefined;
+  const load = async (): Promise<Model> => {
+    if (kept) return kept.share();
+    const model = await Model.load(gpu, modelDirectory, { storage: settings.storage });
+    if (asLoaded) kept = model.share();
+    return model;
+  };
+  try {
+    yield* trials(gpu, options, settings, load, signal);
+  } finally {
+    kept?.destroy();
+  }
+}
+
+async function* trials(
+  gpu: Gpu,
+  options: FindOptions,
+  settings: TrainConfiguration,
+  load: () => Promise<Model>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<FindEvent> {
+  const { modelDirectory, sources, trialSteps } = options;
   const data = await loadExamples(modelDirectory, sources, settings);
   const split = splitOf(data.train.examples, data.validation, settings.seed);
   const sampler = samplerOf(settings, split.training);
@@ -81,9 +105,7 @@ export async function* findLearningRate(
     const started = performance.now();
     const closers = new Closers();
     try {
-      const model = closers.own(await Model.load(gpu, modelDirectory, { storage: settings.storage }), (it) =>
-        it.destroy(),
-      );
+      const model = closers.own(await load(), (it) => it.destroy());
       const configuration = { ...settings, learningRate };
       const optimizer = closers.own(await createOptimizer(model, configuration), (it) => it.destroy());
       optimizer.beginStep(0);

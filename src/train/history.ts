@@ -7,6 +7,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { StepRecord } from '../zo/journal.ts';
+import { mean } from './look.ts';
 import { type MetricsRecord, type MetricsWriter, readMetrics, truncateMetrics } from './metrics.ts';
 
 /** Cuts a metrics file to the steps of the journal. @returns and throws as {@link metricsOf} */
@@ -51,7 +52,7 @@ export async function restoreLines(
       steps,
       loss,
       accuracy: null,
-      projectedGradient: projectedGradients.reduce((sum, rho) => sum + rho, 0) / projectedGradients.length,
+      projectedGradient: mean(projectedGradients),
       learningRate,
       tokensPerSecond: null,
       elapsedSeconds: null,

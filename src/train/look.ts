@@ -10,10 +10,14 @@ import type { Measurement, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { batchLoss, type Scorer } from './score.ts';
 
 export interface Look {
+  /** By probe. */
+  losses: number[];
   /** Mean over all probes. */
   loss: number;
   /** Mean over all probes; null for data without options. */
   accuracy: number | null;
+  /** Scored tokens under one probe. */
+  tokens: number;
   measured: Measurement;
   /** Whether all of it is: the weights must not move along anything else. */
   finite: boolean;
@@ -29,12 +33,15 @@ export async function lookAt(
   gpu.recorder.divide();
   optimizer.beginStep(step);
   const probes = (await scorer.scoreStep(batch, optimizer, step)).map((scores) => batchLoss(batch, scores));
-  const measured = optimizer.measure(probes.map(({ loss }) => loss));
-  const loss = mean(probes.map((probe) => probe.loss));
+  const losses = probes.map(({ loss }) => loss);
+  const measured = optimizer.measure(losses);
+  const loss = mean(losses);
   const accuracies = probes.map(({ accuracy }) => accuracy).filter((accuracy) => accuracy !== null);
   return {
+    losses,
     loss,
     accuracy: accuracies.length === 0 ? null : mean(accuracies),
+    tokens: probes[0]!.tokens,
     measured,
     finite: [loss, ...measured.projectedGradients, ...(measured.curvatures ?? [])].every(Number.isFinite),
   };

@@ -6,10 +6,11 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
-import { type ExampleTargets, exampleRows, packExamples, positionRows, slideRanges } from '../model/batch.ts';
+import { type ExampleTargets, exampleRows, packExamples } from '../model/batch.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { scoreTargets, scoreTargetsScratch } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
+import { uploadBatch } from '../model/upload-batch.ts';
 import type { OperationContext } from '../ops/context.ts';
 import type { Probes } from '../ops/probes.ts';
 import { EmptyBuffers, NamedBuffers, namedBufferBytes } from '../tensor/named-buffers.ts';
@@ -200,7 +201,7 @@ export class Scorer {
   }
 
   async #pass(examples: readonly TokenizedExample[], probes: Probes): Promise<ExampleScore[][]> {
-    const { gpu, configuration } = this.#model;
+    const { gpu } = this.#model;
     const { batch, targets } = packExamples(examples);
     const rows = batch.ids.length;
     const labels = batch.labelRows.length;
@@ -208,14 +209,9 @@ export class Scorer {
     const buffers = this.#buffers;
     this.#workspace.reserve(rows * probes.count);
     const context: OperationContext = { gpu, workspace: this.#workspace, probes, plans: this.#model.plans };
-    const window = configuration.windows.find((width) => width !== undefined);
     gpu.recorder.divide();
     const hidden = forward(this.#model, context, {
-      ids: buffers.upload('ids', batch.ids),
-      positions: buffers.upload('positions', positionRows(this.#model, batch.positions)),
-      ranges: buffers.upload('ranges', batch.ranges),
-      ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
-      rows,
+      ...uploadBatch(this.#model, batch, buffers),
       labelRows: buffers.upload('label rows', batch.labelRows),
       labelCount: labels,
     });

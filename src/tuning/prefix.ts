@@ -4,10 +4,11 @@
  * @module
  */
 
-import { packSequences, positionRows, slideRanges } from '../model/batch.ts';
+import { packSequences } from '../model/batch.ts';
 import { KeyValueCache } from '../model/cache.ts';
 import { forward } from '../model/forward.ts';
 import type { Model } from '../model/model.ts';
+import { uploadBatch } from '../model/upload-batch.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
@@ -44,7 +45,6 @@ async function keysAndValues(
     workspace.reserve(rows);
     // One more token, so that the last given one gets a row of its own.
     const { batch } = packSequences([[...tokens, 0]]);
-    const window = configuration.windows.find((width) => width !== undefined);
     const slots = buffers.upload(
       'slots',
       Uint32Array.from(tokens, (_, row) => row),
@@ -53,11 +53,7 @@ async function keysAndValues(
       model,
       { gpu, workspace, probes: model.plainProbes },
       {
-        ids: buffers.upload('ids', batch.ids),
-        positions: buffers.upload('positions', positionRows(model, batch.positions)),
-        ranges: buffers.upload('ranges', batch.ranges),
-        ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
-        rows,
+        ...uploadBatch(model, batch, buffers),
         labelRows: slots,
         labelCount: rows,
         cache: { cache, slots },

@@ -6,7 +6,7 @@
 
 import type { Model } from '../model/model.ts';
 import { bytesToF32 } from '../safetensors/index.ts';
-import { dtypeOfStorage, storageBytes, type Weight } from '../tensor/weight.ts';
+import { dtypeOfStorage, partOf, storageBytes, type Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { type Adapter, startTokens } from './adapter.ts';
 
@@ -37,7 +37,7 @@ async function weightRows({ gpu }: Model, weight: Weight, rows: readonly number[
   const bytes = weight.columns * storageBytes[weight.storage];
   const data = await gpu.recorder.read(
     rows.map((row) => {
-      const part = weight.parts.find(({ rowStart, rowCount }) => row >= rowStart && row < rowStart + rowCount)!;
+      const part = partOf(weight, row);
       return { buffer: part.buffer, offset: (row - part.rowStart) * bytes, bytes };
     }),
   );

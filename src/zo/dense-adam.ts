@@ -8,8 +8,8 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { perElement } from '../ops/context.ts';
-import { partOf, rowSlices } from '../ops/dense.ts';
-import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
+import { rowSlices } from '../ops/dense.ts';
+import { allocateWeight, destroyWeight, partOf, type Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { Adam, decays } from './adam.ts';
 import { tensorId } from './philox.ts';
