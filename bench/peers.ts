@@ -12,6 +12,7 @@ import { SubzeroError } from '../src/errors.ts';
 import { listAdapters } from '../src/gpu/device.ts';
 import type { Answer, Request } from './peers/child.ts';
 import { operationsOf, tasks } from './peers/tasks.ts';
+import { median } from './statistics.ts';
 import { short, table } from './table.ts';
 
 /** Modules in bench/peers, ours first. */
@@ -107,9 +108,6 @@ export async function benchPeers(args: readonly string[]): Promise<number> {
   const allowed = (name: string): number => (name === ourPackage ? tolerances.ours : tolerances.others);
   return results.every((result) => result.error <= allowed(result.package)) ? 0 : 1;
 }
-
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
 const messageOf = (answer: Answer): string => (answer.type === 'failed' ? answer.message : `answered "${answer.type}"`);
 

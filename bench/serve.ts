@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util';
 import { SubzeroError } from '../src/errors.ts';
 import { type Timing, TrainingJob, timedCompletion } from './serve/client.ts';
 import type { EventLoopDelay } from './serve/process.ts';
+import { mean } from './statistics.ts';
 import { short, table } from './table.ts';
 
 export const usage = `node bench/main.ts serve [options]
@@ -59,8 +60,6 @@ function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
 }
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function settingsOf(values: Record<'requests' | 'every' | 'tokens' | 'clients' | 'rounds', string>): Settings {
   const whole = (name: keyof typeof values, text = values[name]): number => {

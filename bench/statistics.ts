@@ -7,6 +7,10 @@
 export const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 
+/** The middle value, the upper one of two; NaN of none. */
+export const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+
 /** Standard error of the mean; NaN of a single value. */
 export function standardError(values: readonly number[]): number {
   const centre = mean(values);

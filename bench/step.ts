@@ -20,6 +20,7 @@ import { createOptimizer, type ZerothOrderOptimizer } from '../src/zo/optimizer.
 import { SubZero } from '../src/zo/subzero.ts';
 import { InPlaceMezo } from './rivals/in-place-mezo.ts';
 import { modelShapes } from './shapes.ts';
+import { median } from './statistics.ts';
 import { table } from './table.ts';
 
 export const usage = `node bench/main.ts step [options]
@@ -34,8 +35,6 @@ export const usage = `node bench/main.ts step [options]
   --adapter NAME       part of the adapter's name, or its index
   --trace FILE         write a Chrome trace of one step's kernels
   --json FILE          write the figures`;
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 /** ε of all methods, the official default; η is small, so that timed steps leave the weights about as they are. */
 const epsilon = 1e-3;
