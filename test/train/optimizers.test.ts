@@ -6,7 +6,17 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import type { OptimizerName, TrainConfiguration } from '../../src/train/configuration.ts';
 import { openJournal } from '../../src/zo/journal.ts';
-import { collect, ofType, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
+import {
+  collect,
+  ofType,
+  optionRows,
+  quick,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  trainUpTo,
+  writeRows,
+} from './tiny.ts';
 
 let engine: LocalEngine;
 let model: string;
@@ -23,13 +33,7 @@ afterAll(async () => {
 
 /** Trains in a new folder, at most up to a step. */
 async function train(configuration: Partial<TrainConfiguration>, stopAfter = Number.POSITIVE_INFINITY) {
-  const run = join(temporaryFolder(), 'run');
-  const abort = new AbortController();
-  const request = { model, data: { file }, configuration: { ...quick, ...configuration }, out: run };
-  for await (const event of engine.train(request, abort.signal)) {
-    if (event.type === 'step' && event.step === stopAfter) abort.abort();
-  }
-  return run;
+  return (await trainUpTo(engine, { model, file }, configuration, stopAfter)).run;
 }
 
 async function weightsOf(run: string, step?: number): Promise<Buffer> {

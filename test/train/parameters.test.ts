@@ -13,7 +13,16 @@ import { optionsExample } from '../support/zo/golden.ts';
 import { liveStep } from '../support/zo/live.ts';
 import { withOptimizer } from '../support/zo/session.ts';
 import { currentParameters, storedBytes } from '../support/zo/weights.ts';
-import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
+import {
+  collect,
+  optionRows,
+  quick,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  trainUpTo,
+  writeRows,
+} from './tiny.ts';
 
 let gpu: Gpu;
 let engine: LocalEngine;
@@ -36,17 +45,8 @@ async function tensors(directory: string): Promise<Map<string, Buffer>> {
   return result;
 }
 
-async function train(model: string, configuration: Partial<TrainConfiguration>, stopAfter = Number.POSITIVE_INFINITY) {
-  const run = join(temporaryFolder(), 'run');
-  const abort = new AbortController();
-  const request = { model, data: { file }, configuration: { ...quick, ...configuration }, out: run };
-  const events = [];
-  for await (const event of engine.train(request, abort.signal)) {
-    events.push(event);
-    if (event.type === 'step' && event.step === stopAfter) abort.abort();
-  }
-  return { run, events };
-}
+const train = (model: string, configuration: Partial<TrainConfiguration>, stopAfter?: number) =>
+  trainUpTo(engine, { model, file }, configuration, stopAfter);
 
 async function weightsOf(run: string): Promise<Map<string, Buffer>> {
   const out = join(temporaryFolder(), 'out');

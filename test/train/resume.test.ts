@@ -7,7 +7,17 @@ import { SubzeroError } from '../../src/errors.ts';
 import type { TrainConfiguration } from '../../src/train/configuration.ts';
 import { type MetricsRecord, readMetrics } from '../../src/train/metrics.ts';
 import { openJournal } from '../../src/zo/journal.ts';
-import { collect, ofType, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
+import {
+  collect,
+  ofType,
+  optionRows,
+  quick,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  trainUpTo,
+  writeRows,
+} from './tiny.ts';
 
 let engine: LocalEngine;
 let model: string;
@@ -28,13 +38,7 @@ afterAll(async () => {
 
 /** Trains in a new folder, at most up to a step. */
 async function train(configuration: Partial<TrainConfiguration> = {}, stopAfter = Number.POSITIVE_INFINITY) {
-  const run = join(temporaryFolder(), 'run');
-  const abort = new AbortController();
-  const request = { model, data: { file }, configuration: { ...quick, ...configuration }, out: run };
-  for await (const event of engine.train(request, abort.signal)) {
-    if (event.type === 'step' && event.step === stopAfter) abort.abort();
-  }
-  return run;
+  return (await trainUpTo(engine, { model, file }, configuration, stopAfter)).run;
 }
 
 const resume = (run: string, steps?: number): Promise<TrainEvent[]> =>

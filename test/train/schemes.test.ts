@@ -25,6 +25,7 @@ import {
   removeTemporary,
   temporaryFolder,
   tinyModel,
+  trainUpTo,
   writeRows,
 } from './tiny.ts';
 
@@ -44,16 +45,7 @@ afterAll(async () => {
 type Settings = Partial<TrainConfiguration>;
 
 async function train(model: string, configuration: Settings, stopAfter = Number.POSITIVE_INFINITY, data = file) {
-  const run = join(temporaryFolder(), 'run');
-  const abort = new AbortController();
-  const settings = { ...quick, ...configuration };
-  for await (const event of engine.train(
-    { model, data: { file: data }, configuration: settings, out: run },
-    abort.signal,
-  )) {
-    if (event.type === 'step' && event.step === stopAfter) abort.abort();
-  }
-  return run;
+  return (await trainUpTo(engine, { model, file: data }, configuration, stopAfter)).run;
 }
 
 async function adapterOf(run: string, step?: number): Promise<Map<string, Float32Array>> {

@@ -8,7 +8,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { TrainEvent } from '../../src/engine/types.ts';
+import type { Engine, TrainEvent } from '../../src/engine/types.ts';
 import type { TrainConfiguration } from '../../src/train/configuration.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/models/', import.meta.url));
@@ -118,4 +118,22 @@ export function ofType<T extends TrainEvent['type']>(
   type: T,
 ): Extract<TrainEvent, { type: T }>[] {
   return events.filter((event): event is Extract<TrainEvent, { type: T }> => event.type === type);
+}
+
+/** Trains with {@link quick} and other settings in a new folder, at most up to a step. */
+export async function trainUpTo(
+  engine: Engine,
+  { model, file }: { model: string; file: string },
+  configuration: Partial<TrainConfiguration>,
+  stopAfter = Number.POSITIVE_INFINITY,
+): Promise<{ run: string; events: TrainEvent[] }> {
+  const run = join(temporaryFolder(), 'run');
+  const abort = new AbortController();
+  const request = { model, data: { file }, configuration: { ...quick, ...configuration }, out: run };
+  const events: TrainEvent[] = [];
+  for await (const event of engine.train(request, abort.signal)) {
+    events.push(event);
+    if (event.type === 'step' && event.step === stopAfter) abort.abort();
+  }
+  return { run, events };
 }

@@ -4,7 +4,6 @@
  */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Random } from '../../src/bench/random.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import type { TrainConfiguration } from '../../src/train/configuration.ts';
 import type { AppliedStep } from '../../src/zo/optimizer.ts';
@@ -12,7 +11,8 @@ import { withSeed } from '../support/random.ts';
 import { optionsExample } from '../support/zo/golden.ts';
 import { liveStep } from '../support/zo/live.ts';
 import { writeRandomModel } from '../support/zo/random-model.ts';
-import { type Session, type SessionSettings, withOptimizer } from '../support/zo/session.ts';
+import { randomSettings } from '../support/zo/random-settings.ts';
+import { type Session, withOptimizer } from '../support/zo/session.ts';
 import { snapshot } from '../support/zo/weights.ts';
 
 let gpu: Gpu;
@@ -32,24 +32,6 @@ const methods: Partial<TrainConfiguration>[] = [
 ];
 const steps = 5;
 
-function randomSettings(random: Random, method: Partial<TrainConfiguration>): Omit<SessionSettings, 'model'> {
-  return {
-    ...method,
-    storage: random.pick(['f32', 'f16', 'bf16'] as const),
-    rank: random.integer(1, 20),
-    refresh: random.integer(1, 4),
-    queries: random.integer(1, 3),
-    sides: method.optimizer === 'hizoo' ? 2 : random.pick([1, 2] as const),
-    normAlignment: random.uniform() < 0.5,
-    weightDecay: random.pick([0, 0.5]),
-    sparsity: random.pick([0, 0.5, 0.9]),
-    hessianSmoothing: 0.1,
-    learningRate: 1e-2,
-    epsilon: 1e-2,
-    seed: random.integer(0, 2 ** 31),
-  };
-}
-
 const stateOf = ({ model, optimizer }: Session) => snapshot(model, optimizer);
 
 test.each(
@@ -60,7 +42,7 @@ test.each(
     const names = [...written.parameters.keys()];
     const parameters = names.filter(() => random.uniform() < 0.5);
     if (parameters.length === 0) parameters.push(random.pick(names));
-    const all = { ...randomSettings(random, method), model: written.directory };
+    const all = { ...randomSettings(random, method, { rank: 20, queries: 3 }), model: written.directory };
     const some = { ...all, parameters };
     const vocabulary = written.config.vocab_size as number;
     const draw = (low: number, high: number) =>

@@ -13,6 +13,7 @@ import { withSeed } from '../support/random.ts';
 import { optionsExample } from '../support/zo/golden.ts';
 import { liveStep } from '../support/zo/live.ts';
 import { writeRandomModel } from '../support/zo/random-model.ts';
+import { randomSettings } from '../support/zo/random-settings.ts';
 import { withOptimizer } from '../support/zo/session.ts';
 import { storedBytes } from '../support/zo/weights.ts';
 
@@ -40,24 +41,12 @@ test.each(
     const overrides = random.uniform() < 0.3 ? { model_type: 'mistral', sliding_window: random.integer(2, 9) } : {};
     const written = await writeRandomModel(random, overrides);
     const settings = {
-      ...method,
+      ...randomSettings(random, method, { rank: 40, queries: 40 }),
       scheme,
       model: written.directory,
-      storage: random.pick(['f32', 'f16', 'bf16'] as const),
       loraRank: random.integer(1, 9),
       loraTargets: random.pick([[], ['gate_proj', 'o_proj'], ['down_proj', 'k_proj', 'up_proj']]),
       virtualTokens: random.integer(1, 9),
-      rank: random.integer(1, 40),
-      refresh: random.integer(1, 4),
-      queries: random.integer(1, 40),
-      sides: method.optimizer === 'hizoo' ? (2 as const) : random.pick([1, 2] as const),
-      normAlignment: random.uniform() < 0.5,
-      weightDecay: random.pick([0, 0.5]),
-      sparsity: random.pick([0, 0.5, 0.9]),
-      hessianSmoothing: 0.1,
-      learningRate: 1e-2,
-      epsilon: 1e-2,
-      seed: random.integer(0, 2 ** 31),
     };
     const vocabulary = written.config.vocab_size as number;
     const draw = (low: number, high: number) =>
