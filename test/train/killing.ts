@@ -5,13 +5,15 @@
  */
 
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { openJournal } from '../../src/zo/journal.ts';
+import { LocalEngine } from '../../src/engine/local.ts';
+import { openJournal, type StepRecord } from '../../src/zo/journal.ts';
+import { temporaryFolder } from './tiny.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/subzero.mjs', import.meta.url));
 
@@ -114,5 +116,47 @@ export async function trainThroughKills(
       throw new Error(`step ${ending.announced} was announced; the journal ends at ${records.length}`);
     }
     ordeal.steps.push(records.length);
+  }
+}
+
+/** What a run that was killed and one that was not have in common: everything. */
+export interface KilledAndWhole {
+  ordeal: Ordeal;
+  records: Record<'whole' | 'killed', readonly StepRecord[]>;
+  /** What they trained: the file of exported weights, or of an adapter. */
+  weights: Record<'whole' | 'killed', Buffer>;
+}
+
+/**
+ * Trains twice with the same parameters, undisturbed and through kills, and exports both.
+ *
+ * @param parameters of `subzero train`, without the run folder and the number of steps
+ * @param peft export what the scheme adds to the model, instead of the model's weights
+ * @throws Error as {@link trainThroughKills}
+ */
+export async function trainWholeAndKilled(
+  parameters: readonly string[],
+  { steps, atLeast, seed, peft = false }: { steps: number; atLeast: number; seed: number; peft?: boolean },
+): Promise<KilledAndWhole> {
+  const folder = temporaryFolder();
+  const start = (out: string): string[] => [...parameters, '--out', join(folder, out), '--steps', String(steps)];
+  const whole = await trainAndKill(start('whole'), undefined);
+  if (whole.code !== 0) throw new Error(`the undisturbed run ended with ${whole.code}: ${whole.errors}`);
+  const ordeal = await trainThroughKills(start('killed'), join(folder, 'killed'), { steps, atLeast, seed });
+  const engine = await LocalEngine.open();
+  const weightsOf = async (run: string): Promise<Buffer> => {
+    const out = join(folder, `${run} exported`);
+    await engine.exportRun({ run: join(folder, run), format: peft ? 'peft' : 'safetensors', out });
+    return readFileSync(join(out, peft ? 'adapter_model.safetensors' : 'model.safetensors'));
+  };
+  const recordsOf = async (run: string) => (await openJournal(join(folder, run, 'journal.subzero'))).records;
+  try {
+    return {
+      ordeal,
+      records: { whole: await recordsOf('whole'), killed: await recordsOf('killed') },
+      weights: { whole: await weightsOf('whole'), killed: await weightsOf('killed') },
+    };
+  } finally {
+    await engine.close();
   }
 }
