@@ -18,8 +18,16 @@ import { leastVocabulary, readTopLogits, topLogits, topLogitsBytes } from '../op
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import type { DecodeStream, Tokenizer } from '../tokenizer/index.ts';
+import { keyOfSeed } from '../zo/philox.ts';
 import { EventQueue } from './queue.ts';
-import { type Sampled, type SamplingOptions, sampleFromTop, sampleToken, topSuffices } from './sample.ts';
+import {
+  drawParameters,
+  type Sampled,
+  type SamplingOptions,
+  sampleFromTop,
+  sampleToken,
+  topSuffices,
+} from './sample.ts';
 import { StopFilter } from './stop.ts';
 
 /** Most rows of a pass: bounds memory, and how long running sequences wait for a new prompt. */
@@ -113,6 +121,9 @@ export class Generator {
         parameter: 'prompt',
       });
     }
+    const seed = request.seed ?? Math.floor(Math.random() * 2 ** 32);
+    // A seed that is none fails its own request here, and not the pass of all.
+    keyOfSeed(seed);
     const maxTokens = Math.min(request.maxTokens ?? defaultMaxTokens, contextLength - prompt.length);
     const events = new EventQueue<GenerateEvent>();
     yield { type: 'start', promptTokens: prompt.length };
@@ -133,7 +144,7 @@ export class Generator {
         temperature: request.temperature ?? 1,
         topK: request.topK ?? 0,
         topP: request.topP ?? 1,
-        seed: request.seed ?? Math.floor(Math.random() * 2 ** 32),
+        seed,
         logitBias: request.logitBias ?? {},
         presencePenalty: request.presencePenalty ?? 0,
         frequencyPenalty: request.frequencyPenalty ?? 0,
@@ -278,7 +289,7 @@ export class Generator {
   }
 
   /**
-   * Samples the next token of each sequence, from the top of the vocabulary where that is enough, from all of it elsewhere.
+   * Samples the next token of each sequence, from what the GPU finds in the logits where that is enough, from all of them elsewhere.
    * @param logits one row of them for each sequence
    * @returns functions, since one that fails must fail for its own sequence
    */
@@ -293,10 +304,10 @@ export class Generator {
     const whole = sequences.map((_, row) => row).filter((row) => !wantsTop[row]);
     const top: { buffer: GpuBuffer; bytes: number }[] = [];
     if (wantsTop.includes(true)) {
-      const inverse = Float32Array.from({ length: rows }, (_, row) => 1 / (sequences[row]?.sampling.temperature || 1));
-      const results = this.#buffers.ensure('top logits', rows * topLogitsBytes);
-      topLogits(gpu, logits, { rows, columns }, this.#buffers.upload('inverse temperatures', inverse), results);
-      top.push({ buffer: results, bytes: rows * topLogitsBytes });
+      const draws = sequences.flatMap((sequence) => drawParameters(sequence.sampling, positionOf(sequence)));
+      const results = this.#buffers.ensure('top logits', rows * topLogitsBytes(columns));
+      topLogits(gpu, logits, { rows, columns }, this.#buffers.upload('draws', new Float32Array(draws)), results);
+      top.push({ buffer: results, bytes: rows * topLogitsBytes(columns) });
     }
     // Where no sequence is at its end yet, one word tells that the pass is done.
     const wanted = sequences.length > 0 ? [...top, ...whole.map(rowOf)] : [{ buffer: logits, bytes: 4 }];
@@ -304,7 +315,7 @@ export class Generator {
     const found = top.length > 0 ? data.shift()! : undefined;
     const allOf = new Map(whole.map((row, index) => [row, new Float32Array(data[index]!)]));
     const sampled = sequences.map((sequence, row) => {
-      const best = found && wantsTop[row] ? readTopLogits(found, row) : undefined;
+      const best = found && wantsTop[row] ? readTopLogits(found, row, columns) : undefined;
       return best && sampleFromTop(best, sequence.sampling, positionOf(sequence), sequence.topLogprobs);
     });
     const undecided = sequences.map((_, row) => row).filter((row) => wantsTop[row] && !sampled[row]);

@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { type TopLogits, topKept } from '../ops/top-logits.ts';
+import { drawClasses, type TopLogits, topKept } from '../ops/top-logits.ts';
 import { keyOfSeed, philox4x32 } from '../zo/philox.ts';
 
 /** Philox counter word that keeps sampling apart from training noise and batches. */
@@ -98,26 +98,38 @@ function mostLikely(logits: Float32Array, count: number): number[] {
 }
 
 function draw(logits: Float32Array, highest: number, options: SamplingOptions, position: number): number {
-  const { temperature, topK, topP } = options;
-  let candidates: Uint32Array | number[] = Uint32Array.from(logits, (_, id) => id);
-  if (topK > 0 && topK < logits.length) candidates = mostLikely(logits, topK);
-  else if (topP < 1) candidates = (candidates as Uint32Array).sort((a, b) => logits[b]! - logits[a]!);
-  const weights = Float64Array.from(candidates, (id) => Math.exp((logits[id]! - highest) / temperature));
-  return candidates[drawIndex(weights, options, position)]!;
+  const { temperature, topP, seed } = options;
+  const topK = options.topK < logits.length ? options.topK : 0;
+  const weights = tempered(logits, highest, temperature);
+  if (topK === 0 && topP >= 1) return drawFromAll(weights, uniforms(seed, position));
+  const candidates =
+    topK > 0
+      ? mostLikely(logits, topK)
+      : Uint32Array.from(weights, (_, id) => id).sort((a, b) => logits[b]! - logits[a]!);
+  const ordered = Float64Array.from(candidates, (id) => weights[id]!);
+  return candidates[drawBest(ordered, topP, uniforms(seed, position)[0])]!;
 }
 
 /**
- * Draws from weights in proportion, after the cut of top-p (which wants them in falling order).
+ * Draws from the whole vocabulary: first the class of the token, then the token. With a uniform number for each, f32 is enough to know the class but
+ * near the few borders between classes; a single number would have to tell unlikely tokens apart by sums over all of the vocabulary.
+ */
+function drawFromAll(weights: Float64Array, [classUniform, tokenUniform]: readonly [number, number]): number {
+  const sums = new Float64Array(drawClasses);
+  for (let id = 0; id < weights.length; id++) sums[id % drawClasses]! += weights[id]!;
+  const first = pick(sums, classUniform);
+  const ofClass = new Float64Array(Math.ceil((weights.length - first) / drawClasses));
+  for (let index = 0; index < ofClass.length; index++) ofClass[index] = weights[first + drawClasses * index]!;
+  return first + drawClasses * pick(ofClass, tokenUniform);
+}
+
+/**
+ * Draws from the weights of the most likely tokens, best first, after the cut of top-p.
+ * @param total of the weights that top-p is a share of, those of less likely tokens included
  * @param slack how far the total may be off, relatively
  * @returns an index, or −1 where the slack leaves the cut in doubt or the weights end before it
  */
-function drawIndex(
-  weights: Float64Array,
-  { topP, seed }: Pick<SamplingOptions, 'topP' | 'seed'>,
-  position: number,
-  total = weights.reduce((sum, weight) => sum + weight, 0),
-  slack = 0,
-): number {
+function drawBest(weights: Float64Array, topP: number, uniform: number, total = sumOf(weights), slack = 0): number {
   let [sum, end] = [total, weights.length];
   if (topP < 1) {
     // The smallest set of most likely tokens that reaches the share.
@@ -128,59 +140,116 @@ function drawIndex(
     }
     if (slack > 0 && !(sum - topP * total >= slack * total)) return -1;
   }
-  let left = uniform(seed, position) * sum;
-  for (let index = 0; index < end; index++) {
-    left -= weights[index]!;
-    if (left < 0) return index;
-  }
-  return end - 1;
+  return pick(weights.subarray(0, end), uniform, sum);
 }
 
-/** How far the totals of a GPU may be off, generously. */
-const totalSlack = 1e-4;
+function sumOf(weights: Float64Array): number {
+  return weights.reduce((sum, weight) => sum + weight, 0);
+}
 
-/** Whether {@link sampleFromTop} can do with the top of a vocabulary, which is where the GPU saves reading all of it. */
-export function topSuffices(options: SamplingOptions, topLogprobs: number): boolean {
-  const { temperature, topK, topP, logitBias, presencePenalty, frequencyPenalty } = options;
-  if (topLogprobs > topKept || presencePenalty !== 0 || frequencyPenalty !== 0) return false;
-  for (const _ in logitBias) return false;
-  return temperature === 0 || (topK > 0 ? topK <= topKept : topP < 1);
+/** Picks an index with the probability of its weight: where the running sum exceeds this part of the sum. One without weight is never picked. */
+function pick(weights: Float64Array, uniform: number, sum = sumOf(weights)): number {
+  let left = uniform * sum;
+  let last = 0;
+  for (let index = 0; index < weights.length; index++) {
+    if (weights[index] === 0) continue;
+    left -= weights[index]!;
+    last = index;
+    if (left < 0) break;
+  }
+  return last;
 }
 
 /**
- * Samples one token from the top of the vocabulary: the same one as {@link sampleToken} from all of it, its log-probability but for f32 rounding.
- * For options that pass {@link topSuffices}.
+ * How far sums of the GPU may be off, as a part of the total, with a factor of two to spare. The exponential of x may be off by 3 + 2 |x| units of 2^-23,
+ * the three roundings of x cost 1.5 |x| more, and |x|, averaged over the weights, is at most the logarithm of the vocabulary's size: about 13. A sum goes
+ * through less than 80 additions, each of half a unit.
+ */
+const totalSlack = 2e-5;
+
+/** Whether {@link sampleFromTop} can do with what the GPU finds in a row of logits, which saves reading all of it. */
+export function topSuffices(options: SamplingOptions, topLogprobs: number): boolean {
+  const { topK, temperature, logitBias, presencePenalty, frequencyPenalty } = options;
+  if (topLogprobs > topKept || presencePenalty !== 0 || frequencyPenalty !== 0) return false;
+  for (const _ in logitBias) return false;
+  return temperature === 0 || topK <= topKept;
+}
+
+/** What the GPU needs to know of a draw: 1 / temperature and the number that chooses the class. */
+export function drawParameters({ temperature, seed }: SamplingOptions, position: number): [number, number] {
+  return [1 / (temperature || 1), uniforms(seed, position)[0]];
+}
+
+/**
+ * Samples one token from what the GPU found in a row of logits: the same one as {@link sampleToken} from all of it, its log-probability but for f32
+ * rounding. For options that pass {@link topSuffices}.
  *
- * @returns undefined where the top does not decide it: a top-p that goes beyond, or is too close to call
+ * @returns undefined where that does not decide it: a top-p that goes beyond the top, more equals than are listed, or a draw too close to call
  */
 export function sampleFromTop(
-  { ids, logits, total, temperedTotal }: TopLogits,
+  found: TopLogits,
   options: SamplingOptions,
   position: number,
   topLogprobs: number,
 ): Sampled | undefined {
-  const { temperature, topK } = options;
-  const highest = logits[0]!;
-  let index = 0;
-  if (temperature !== 0) {
-    const candidates = topK > 0 ? logits.slice(0, topK) : logits;
-    const weights = Float64Array.from(candidates, (logit) => Math.exp((logit - highest) / temperature));
-    index =
-      topK > 0
-        ? drawIndex(weights, options, position)
-        : drawIndex(weights, options, position, temperedTotal, totalSlack);
-    if (index < 0) return undefined;
-  }
-  const logprob = (place: number): number => logits[place]! - highest - Math.log(total);
+  const { ids, logits, highest, total } = found;
+  const fromAll = options.temperature !== 0 && options.topK === 0 && options.topP >= 1;
+  if (ids.length === 0 && (topLogprobs > 0 || !fromAll)) return undefined;
+  const chosen = fromAll ? chooseFromClass(found, options, position) : chooseFromTop(found, options, position);
+  if (!chosen) return undefined;
+  const logprob = (logit: number): number => logit - highest - Math.log(total);
   return {
-    id: ids[index]!,
-    logprob: logprob(index),
-    top: ids.slice(0, topLogprobs).map((id, place) => ({ id, logprob: logprob(place) })),
+    id: chosen.id,
+    logprob: logprob(chosen.logit),
+    top: ids.slice(0, topLogprobs).map((id, place) => ({ id, logprob: logprob(logits[place]!) })),
   };
 }
 
-/** A uniform number in [0, 1) from (seed, position). */
-function uniform(seed: number, position: number): number {
-  const [high, low] = philox4x32([position, 0, 0, samplingPurpose << 24], keyOfSeed(seed));
-  return (high * 2 ** 21 + (low >>> 11)) * 2 ** -53;
+/** A token and its logit. */
+interface Choice {
+  id: number;
+  logit: number;
+}
+
+function chooseFromClass(
+  { highest, temperedTotal, drawn }: TopLogits,
+  { temperature, seed }: SamplingOptions,
+  position: number,
+): Choice | undefined {
+  const [classUniform, tokenUniform] = uniforms(seed, position);
+  const target = classUniform * temperedTotal;
+  // NaN is in doubt, too.
+  if (!(Math.min(target - drawn.before, drawn.end - target) > totalSlack * temperedTotal)) return undefined;
+  const index = pick(tempered(drawn.logits, highest, temperature), tokenUniform);
+  return { id: drawn.first + drawClasses * index, logit: drawn.logits[index]! };
+}
+
+function chooseFromTop(
+  { ids, logits, highest, temperedTotal }: TopLogits,
+  { temperature, topK, topP, seed }: SamplingOptions,
+  position: number,
+): Choice | undefined {
+  let index = 0;
+  if (temperature !== 0) {
+    const [uniform] = uniforms(seed, position);
+    const weights = tempered(topK > 0 ? logits.slice(0, topK) : logits, highest, temperature);
+    index = topK > 0 ? drawBest(weights, topP, uniform) : drawBest(weights, topP, uniform, temperedTotal, totalSlack);
+    if (index < 0) return undefined;
+  }
+  return { id: ids[index]!, logit: logits[index]! };
+}
+
+/** What each token weighs at a temperature; 1 for the most likely one. */
+function tempered(logits: ArrayLike<number>, highest: number, temperature: number): Float64Array {
+  const weights = new Float64Array(logits.length);
+  for (let index = 0; index < weights.length; index++)
+    weights[index] = Math.exp((logits[index]! - highest) / temperature);
+  return weights;
+}
+
+/** Two uniform numbers in [0, 1) from (seed, position). */
+function uniforms(seed: number, position: number): [number, number] {
+  const words = philox4x32([position, 0, 0, samplingPurpose << 24], keyOfSeed(seed));
+  const fraction = (high: number, low: number): number => (high * 2 ** 21 + (low >>> 11)) * 2 ** -53;
+  return [fraction(words[0], words[1]), fraction(words[2], words[3])];
 }

@@ -275,6 +275,23 @@ describe('characters of several bytes', () => {
   });
 });
 
+describe('sampling from what the GPU finds', () => {
+  test.each([{ temperature: 0.3 }, {}, { temperature: 3, topLogprobs: 3 }, { topK: 30 }, { topP: 0.8 }])(
+    'gives the text that sampling from all logits gives, with %j',
+    async (options) => {
+      const request = { model: 'stories', prompt: 'One day', maxTokens: 40, seed: 17, ...options };
+      const found = await generate(request);
+      // A bias of nothing changes nothing, but a request with biases reads all logits.
+      const whole = await generate({ ...request, logitBias: { 0: 0 } });
+      expect(found.ids).toEqual(whole.ids);
+      for (const [index, { logprob, topLogprobs }] of found.tokens.entries()) {
+        expect(logprob).toBeCloseTo(whole.tokens[index]!.logprob, 3);
+        expect(topLogprobs.map(({ id }) => id)).toEqual(whole.tokens[index]!.topLogprobs.map(({ id }) => id));
+      }
+    },
+  );
+});
+
 describe('adjustments', () => {
   test('a bias forbids and forces', async () => {
     const [story] = prompts;
@@ -307,6 +324,15 @@ describe('refused', () => {
     const error = await failure(generate({ model: 'tiny', tokens }));
     expect(error).toMatchObject({ code, parameter: 'prompt' });
     expect(error.message).toContain(text);
+  });
+
+  test('a seed that is none, without harm to what runs beside it', async () => {
+    const request = { model: 'tiny', tokens: [5], maxTokens: 20, logitBias: { 0: -100 } };
+    const beside = generate(request);
+    expect(await failure(generate({ ...request, seed: -1 }))).toMatchObject({
+      ...{ code: 'invalid_argument', parameter: 'seed' },
+    });
+    expect((await beside).completionTokens).toBe(20);
   });
 
   test('messages for a model without a chat template', async () => {
