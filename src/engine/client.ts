@@ -8,7 +8,8 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorRecord, fromErrorRecord, SubzeroError } from '../errors.ts';
 import { EventQueue } from '../generate/queue.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
-import type { ClientMessage, WorkerMessage } from './protocol.ts';
+import { Bell } from '../gpu/pace.ts';
+import type { ClientMessage, EngineThreadData, WorkerMessage } from './protocol.ts';
 import type {
   BenchRequest,
   BenchResult,
@@ -42,13 +43,15 @@ interface PendingCall {
 
 class WorkerEngine implements Engine {
   readonly #worker: Worker;
+  readonly #bell: Bell;
   readonly #calls = new Map<number, PendingCall>();
   #nextId = 1;
   #closed: Error | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(worker: Worker) {
+  constructor(worker: Worker, bell: Bell) {
     this.#worker = worker;
+    this.#bell = bell;
     worker.on('message', (message: WorkerMessage) => this.#receive(message));
     worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     worker.on('exit', () => this.#fail(new SubzeroError('device_lost', 'the engine thread has ended')));
@@ -162,6 +165,7 @@ class WorkerEngine implements Engine {
 
   #send(message: ClientMessage): void {
     this.#worker.postMessage(message);
+    this.#bell.ring();
   }
 
   async #call(
@@ -231,7 +235,9 @@ class WorkerEngine implements Engine {
 export async function openEngine(options: OpenDeviceOptions = {}): Promise<Engine> {
   // The worker is TypeScript beside the sources and JavaScript in the published package.
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData: options });
+  const bell = new Bell();
+  const workerData: EngineThreadData = { options, bell: bell.memory };
+  const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData });
   await new Promise<void>((resolve, reject) => {
     const refuse = (record: ErrorRecord): void => {
       void worker.terminate();
@@ -244,5 +250,5 @@ export async function openEngine(options: OpenDeviceOptions = {}): Promise<Engin
     worker.once('error', reject);
     worker.once('exit', () => reject(new SubzeroError('gpu', 'the engine thread ended before the GPU was open')));
   });
-  return new WorkerEngine(worker);
+  return new WorkerEngine(worker, bell);
 }

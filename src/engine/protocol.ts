@@ -5,6 +5,14 @@
  */
 
 import type { ErrorRecord } from '../errors.ts';
+import type { OpenDeviceOptions } from '../gpu/device.ts';
+
+/** What the engine's thread is started with. */
+export interface EngineThreadData {
+  options: OpenDeviceOptions;
+  /** The memory of the bell that wakes it for a message. */
+  bell: SharedArrayBuffer;
+}
 
 export type ClientMessage =
   | { kind: 'call'; id: number; method: string; arguments: unknown[] }

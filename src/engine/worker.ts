@@ -6,9 +6,9 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { toErrorRecord } from '../errors.ts';
-import type { OpenDeviceOptions } from '../gpu/device.ts';
+import { Bell, sleepBy } from '../gpu/pace.ts';
 import { LocalEngine } from './local.ts';
-import type { ClientMessage, WorkerMessage } from './protocol.ts';
+import type { ClientMessage, EngineThreadData, WorkerMessage } from './protocol.ts';
 import type {
   BenchRequest,
   DataRow,
@@ -86,7 +86,9 @@ async function close(engine: LocalEngine): Promise<void> {
 }
 
 try {
-  const engine = await LocalEngine.open(workerData as OpenDeviceOptions);
+  const { options, bell } = workerData as EngineThreadData;
+  sleepBy(new Bell(bell));
+  const engine = await LocalEngine.open(options);
   port.on('message', (message: ClientMessage) => {
     if (message.kind === 'abort') {
       aborts.get(message.id)?.abort();

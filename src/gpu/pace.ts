@@ -3,35 +3,88 @@
  *
  * Dawn's bindings wait by polling: each turn of the event loop asks whether the work is done and schedules the next turn at once, so
  * the waiting thread spins. On a software adapter that takes a whole core from the very threads that do the work, and on a GPU it
- * heats the machine for nothing. So after a short while of spinning, which keeps small reads fast, each turn sleeps a little.
+ * heats the machine for nothing. Each turn also leaves a function with a finalizer behind, of which garbage collection gets rid only slowly: thousands of turns a
+ * second made for pauses of 50 ms. So each turn sleeps: long where the end is known to be far, little where it may come at any time.
  *
  * @module
  */
 
-/** How long to spin before the first sleep; most reads on a GPU are done by then. */
+/** How long to spin where nothing is known; most reads on a GPU are done by then. */
 const spinMilliseconds = 0.3;
 
-/** Length of one sleep: the delay that it may add to the end of the work, and to messages for this thread. */
-const sleepMilliseconds = 0.2;
+/** The shortest and the longest sleep: what may be added to the end of the work, and to messages for a thread without a {@link Bell}. */
+const sleepMilliseconds = { least: 0.2, most: 2 };
 
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
+/** Share of the time waited so far that a sleep may add to it. */
+const sleepShare = 1 / 32;
 
-/** How many wait now, and when the last of them began: they all sleep together. */
-let waiting = 0;
-let begun = 0;
+/**
+ * How long to sleep before looking again.
+ * @param waited milliseconds since the wait began
+ * @param expected milliseconds that it should take in all; 0 if unknown
+ */
+export function sleepLength(waited: number, expected: number): number {
+  if (expected <= waited && waited < spinMilliseconds) return 0;
+  const wanted = expected > waited ? (expected - waited) / 2 : waited * sleepShare;
+  return Math.min(sleepMilliseconds.most, Math.max(sleepMilliseconds.least, wanted));
+}
+
+/** Wakes a sleeping thread when there is something else for it to do, such as a message. Works across threads. */
+export class Bell {
+  readonly memory: SharedArrayBuffer;
+  readonly #rings: Int32Array;
+  #heard = 0;
+
+  /** @param memory that of the same bell in another thread */
+  constructor(memory = new SharedArrayBuffer(4)) {
+    this.memory = memory;
+    this.#rings = new Int32Array(memory);
+  }
+
+  ring(): void {
+    Atomics.add(this.#rings, 0, 1);
+    Atomics.notify(this.#rings, 0);
+  }
+
+  /** Sleeps until the bell rings; not at all if it has rung since the last sleep. */
+  sleep(milliseconds: number): void {
+    Atomics.wait(this.#rings, 0, this.#heard, milliseconds);
+    this.#heard = Atomics.load(this.#rings, 0);
+  }
+}
+
+let bell = new Bell();
+
+/** Has this thread woken by a bell that others ring. */
+export function sleepBy(other: Bell): void {
+  bell = other;
+}
+
+interface Wait {
+  begun: number;
+  expected: number;
+}
+
+const waits = new Set<Wait>();
 let turning = false;
 
 function turn(): void {
-  turning = waiting > 0;
+  turning = waits.size > 0;
   if (!turning) return;
-  if (performance.now() - begun > spinMilliseconds) Atomics.wait(sleeper, 0, 0, sleepMilliseconds);
+  const now = performance.now();
+  let length = Number.POSITIVE_INFINITY;
+  for (const { begun, expected } of waits) length = Math.min(length, sleepLength(now - begun, expected));
+  if (length > 0) bell.sleep(length);
   setImmediate(turn);
 }
 
-/** Passes a promise of the GPU on, while the thread mostly sleeps. */
-export async function paced<T>(work: Promise<T>): Promise<T> {
-  begun = performance.now();
-  waiting++;
+/**
+ * Passes a promise of the GPU on, while the thread mostly sleeps.
+ * @param expected milliseconds that it should take, if they are known
+ */
+export async function paced<T>(work: Promise<T>, expected = 0): Promise<T> {
+  const wait = { begun: performance.now(), expected };
+  waits.add(wait);
   if (!turning) {
     turning = true;
     setImmediate(turn);
@@ -39,6 +92,6 @@ export async function paced<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } finally {
-    waiting--;
+    waits.delete(wait);
   }
 }

@@ -86,6 +86,8 @@ export class Recorder {
   /** The ends of pieces that the GPU has. */
   #inFlight: Promise<void>[] = [];
   #lastEnd = 0;
+  /** When the last piece in flight should end. */
+  #expectedEnd = 0;
   /** Set to time each dispatch on the GPU. */
   profiler: Profiler | undefined;
   /** Dispatches recorded since the device was opened. */
@@ -297,12 +299,15 @@ export class Recorder {
     const begun = performance.now();
     this.#send(piece);
     turns.ran(piece.milliseconds);
-    const ended = paced(device.queue.onSubmittedWorkDone()).then(
+    // Those before it first.
+    this.#expectedEnd = Math.max(begun, this.#expectedEnd) + piece.milliseconds;
+    const ended = paced(device.queue.onSubmittedWorkDone(), this.#expectedEnd - begun).then(
       () => {
         const now = performance.now();
         // Only what had the GPU to itself says how long it takes.
         if (alone && turns.entries === entries) this.#times.observe(piece.work, now - Math.max(begun, this.#lastEnd));
         this.#lastEnd = now;
+        if (this.#inFlight.length === 1) this.#expectedEnd = now;
       },
       // The loss of the device is reported to whoever reads.
       () => undefined,
