@@ -8,6 +8,9 @@ noise. This script forms the full perturbed matrices, so it shares no trick with
 Every rho is rounded to float32 before it is used: a test that feeds the recorded values follows the same trajectory.
 """
 
+import sys
+from fnmatch import fnmatchcase
+
 import numpy as np
 import torch
 from fixture_io import GOLDEN, MODELS, rounded, write_json
@@ -31,6 +34,11 @@ CASES = {
         model="opt-tiny-f32", queries=1, sides=2, norm_alignment=False, learning_rate=3e-3,
         watched=["model.decoder.embed_positions.weight", "model.decoder.layers.0.fc1.weight"],
     ),
+    "llama-frozen": dict(
+        model="llama-tiny", queries=2, sides=2, norm_alignment=True, learning_rate=2e-4,
+        parameters=["*.self_attn.*", "*layernorm*", "model.embed_tokens.weight", "!*.v_proj.*", "!*.layers.0.input_*"],
+        watched=["model.embed_tokens.weight", "model.layers.1.self_attn.k_proj.weight"],
+    ),
 }
 COMMON = dict(seed=SEED, rank=4, refresh=20, steps=50, epsilon=1e-3)
 
@@ -48,6 +56,14 @@ def make_examples(vocabulary, seed):
         examples.append({"prompt": draw(3, 9), "options": options, "label": int(generator.integers(len(options)))})
     batches = [generator.integers(8, size=4).tolist() for _ in range(COMMON["steps"])]
     return examples, batches
+
+
+def trains(name, patterns):
+    """Whether patterns choose a name: the last that fits decides; where none fits, the opposite of what the first one says."""
+    fitting = [pattern for pattern in patterns if fnmatchcase(name, pattern.removeprefix("!"))]
+    if fitting:
+        return not fitting[-1].startswith("!")
+    return not patterns or patterns[0].startswith("!")
 
 
 def batch_loss(forward, configuration, parameters, batch):
@@ -150,6 +166,7 @@ def trajectory(case, settings):
     trained = [
         Matrix(name, tensor, settings["norm_alignment"]) if tensor.dim() == 2 else Vector(name, tensor)
         for name, tensor in initial.items()
+        if trains(name, settings.get("parameters", []))
     ]
     by_name = {parameter.name: parameter for parameter in trained}
     epsilon, rate, queries = COMMON["epsilon"], settings["learning_rate"], settings["queries"]
@@ -165,7 +182,7 @@ def trajectory(case, settings):
         batch = [examples[i] for i in batches[step]]
 
         def loss_of(at):
-            return batch_loss(forward, configuration, at, batch)
+            return batch_loss(forward, configuration, initial | at, batch)
 
         def loss_at(query, scale):
             at = {p.name: p.effective(scale * p.noise(step, query)) if scale else p.effective() for p in trained}
@@ -195,7 +212,7 @@ def trajectory(case, settings):
 
     final = {p.name: summary(p.effective()) for p in trained}
     moved = {p.name: ((p.effective() - initial[p.name]).norm() / initial[p.name].norm()).item() for p in trained}
-    final_loss = batch_loss(forward, configuration, {p.name: p.effective() for p in trained}, examples).item()
+    final_loss = batch_loss(forward, configuration, initial | {p.name: p.effective() for p in trained}, examples).item()
     first_loss = batch_loss(forward, configuration, initial, examples).item()
     matrices = [value for name, value in moved.items() if initial[name].dim() == 2]
     vectors = [value for name, value in moved.items() if initial[name].dim() == 1]
@@ -210,7 +227,7 @@ def trajectory(case, settings):
         GOLDEN / f"subzero-{case}.json",
         {
             "settings": {**COMMON, **{k: v for k, v in settings.items() if k != "watched"}, "weight_decay": 0},
-            "tensors": [{"name": p.name, "id": tensor_id(p.name), "shape": list(initial[p.name].shape)} for p in trained],
+            "tensors": [{"name": name, "id": tensor_id(name), "shape": list(value.shape)} for name, value in initial.items()],
             "examples": examples,
             "factors_of": settings["watched"][1],
             "factors": factors,
@@ -224,10 +241,11 @@ def trajectory(case, settings):
 
 
 def main():
+    """Writes the cases named on the command line, or all."""
     check_known_answers()
     GOLDEN.mkdir(parents=True, exist_ok=True)
-    for case, settings in CASES.items():
-        trajectory(case, settings)
+    for case in sys.argv[1:] or CASES:
+        trajectory(case, CASES[case])
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ Dense methods perturb every parameter by a direction d made from Gaussian z: d =
 float32 before it is used: a test that feeds the recorded values follows the same trajectory.
 """
 
+import sys
+
 import numpy as np
 import torch
 from fixture_io import GOLDEN, MODELS, rounded, write_json
 from float64_models import FORWARD, check_against_transformers, load_parameters
 from philox import PURPOSE_NOISE, check_known_answers, gaussians
-from subzero import COMMON, FINE, RECORD_S_AFTER, SEED, Matrix, Vector, batch_loss, make_examples, summary
+from subzero import COMMON, FINE, RECORD_S_AFTER, SEED, Matrix, Vector, batch_loss, make_examples, summary, trains
 
 CASES = {
     "mezo-llama": dict(model="llama-tiny", optimizer="mezo", queries=1, sides=2, learning_rate=1e-4),
@@ -25,6 +27,10 @@ CASES = {
     "mezo-adam-llama": dict(
         model="llama-tiny", optimizer="mezo", mezo_update="adam", queries=2, sides=2, learning_rate=3e-4, adam_beta1=0.9,
         adam_beta2=0.999, weight_decay=1.0,
+    ),
+    "mezo-frozen-opt": dict(
+        model="opt-tiny-f32", optimizer="mezo", queries=2, sides=2, learning_rate=2e-4, weight_decay=1.0,
+        parameters=["!*.v_proj.*", "!*embed*", "!*.layers.0.fc1.*", "!*final_layer_norm.weight", "*.embed_positions.*"],
     ),
     "sparse-mezo-llama": dict(
         model="llama-tiny", optimizer="sparse-mezo", queries=2, sides=2, learning_rate=3e-4, sparsity=0.75, weight_decay=1.0
@@ -166,7 +172,8 @@ def trajectory(case, own):
     forward = FORWARD[configuration["model_type"]]
     examples, batches = make_examples(configuration["vocab_size"], 7)
     kind = Adam if settings["optimizer"] == "subzero-plus" else Dense
-    trained = [kind(name, tensor, settings) for name, tensor in initial.items()]
+    chosen = {name: tensor for name, tensor in initial.items() if trains(name, settings.get("parameters", []))}
+    trained = [kind(name, tensor, settings) for name, tensor in chosen.items()]
     by_name = {parameter.name: parameter for parameter in trained}
     epsilon, queries, sides = (settings[name] for name in ("epsilon", "queries", "sides"))
     steps, records, errors = [], [], []
@@ -177,7 +184,7 @@ def trajectory(case, own):
         batch = [examples[i] for i in batches[step]]
 
         def loss_of(at):
-            return batch_loss(forward, configuration, at, batch)
+            return batch_loss(forward, configuration, initial | at, batch)
 
         def loss_at(query, scale):
             return loss_of({p.name: p.at(step, query, scale) for p in trained}).item()
@@ -212,7 +219,7 @@ def trajectory(case, own):
     final = {p.name: summary(p.effective()) for p in trained}
     moved = {p.name: ((p.effective() - initial[p.name]).norm() / initial[p.name].norm()).item() for p in trained}
     first_loss = batch_loss(forward, configuration, initial, examples).item()
-    final_loss = batch_loss(forward, configuration, {p.name: p.effective() for p in trained}, examples).item()
+    final_loss = batch_loss(forward, configuration, initial | {p.name: p.effective() for p in trained}, examples).item()
     matrices = [value for name, value in moved.items() if initial[name].dim() == 2]
     print(
         f"{case}: loss {first_loss:.4f} -> {final_loss:.4f}, relative change of matrices {min(matrices):.4f}-{max(matrices):.4f},"
@@ -240,9 +247,10 @@ def trajectory(case, own):
 
 
 def main():
+    """Writes the cases named on the command line, or all."""
     check_known_answers()
-    for case, settings in CASES.items():
-        trajectory(case, settings)
+    for case in sys.argv[1:] or CASES:
+        trajectory(case, CASES[case])
 
 
 if __name__ == "__main__":

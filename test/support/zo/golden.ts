@@ -32,7 +32,10 @@ export interface Golden {
     norm_alignment: boolean;
     learning_rate: number;
     weight_decay: number;
+    /** Patterns of what trains; all if left out. */
+    parameters?: string[];
   };
+  /** All of the model. */
   tensors: { name: string; id: number; shape: number[] }[];
   examples: { prompt: number[]; options: number[][]; label: number }[];
   factors_of: string;
@@ -42,6 +45,7 @@ export interface Golden {
   s: { after: number; s: Record<string, number[][]> }[];
   loss_of_all_examples: { before: number; after: number };
   relative_change: Record<string, number>;
+  /** Of what trains. */
   final: Record<string, GoldenSummary>;
 }
 
@@ -83,6 +87,7 @@ export function goldenConfiguration({ settings, steps }: Golden): TrainConfigura
     sides: settings.sides,
     normAlignment: settings.norm_alignment,
     weightDecay: settings.weight_decay,
+    parameters: settings.parameters ?? [],
     seed: settings.seed,
   });
 }

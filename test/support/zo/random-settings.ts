@@ -30,3 +30,10 @@ export function randomSettings(
     seed: random.integer(0, 2 ** 31),
   };
 }
+
+/** A random choice of parameters, one at least. */
+export function randomSubset(random: Random, names: Iterable<string>): string[] {
+  const all = [...names];
+  const some = all.filter(() => random.uniform() < 0.5);
+  return some.length > 0 ? some : [random.pick(all)];
+}

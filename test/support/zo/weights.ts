@@ -25,6 +25,19 @@ export async function storedBytes(model: Model, weight: Weight): Promise<Uint8Ar
   return Buffer.concat(parts.map((part) => new Uint8Array(part)));
 }
 
+/** The bytes of every parameter as the model itself holds it, 1-D ones too: what a run does not train stays as it is here. */
+export async function modelBytes(model: Model): Promise<Map<string, Uint8Array>> {
+  const result = new Map<string, Uint8Array>();
+  for (const weight of model.weights.values()) result.set(weight.name, await storedBytes(model, weight));
+  const { state, vectors } = model.plainProbes;
+  const places = [...vectors].map(([name, offset]) => {
+    return { name, buffer: state, offset: offset * 4, bytes: model.vectors.get(name)!.length * 4 };
+  });
+  const data = await model.gpu.recorder.read(places);
+  for (const [index, { name }] of places.entries()) result.set(name, new Uint8Array(data[index]!));
+  return result;
+}
+
 /** A weight [rows, columns] as f32. */
 export async function weightValues(model: Model, weight: Weight): Promise<Float32Array> {
   return bytesToF32(dtypes[weight.storage], await storedBytes(model, weight));
@@ -67,15 +80,22 @@ export async function effectiveParameters(model: Model, subzero: SubZero): Promi
   return result;
 }
 
-/** Every parameter as the run stands, whatever the optimiser. */
+/** All matrices as they are stored, and the 1-D parameters that train. */
+export async function storedParameters(
+  model: Model,
+  optimizer: ZerothOrderOptimizer,
+): Promise<Map<string, ArrayLike<number>>> {
+  const result = new Map<string, ArrayLike<number>>(await optimizer.vectorValues());
+  for (const weight of model.weights.values()) result.set(weight.name, await weightValues(model, weight));
+  return result;
+}
+
+/** Every parameter that trains as the run stands, whatever the optimiser; of dense ones all matrices. */
 export async function currentParameters(
   model: Model,
   optimizer: ZerothOrderOptimizer,
 ): Promise<Map<string, ArrayLike<number>>> {
-  if (optimizer instanceof SubZero) return await effectiveParameters(model, optimizer);
-  const result = new Map<string, ArrayLike<number>>(await optimizer.vectorValues());
-  for (const weight of model.weights.values()) result.set(weight.name, await weightValues(model, weight));
-  return result;
+  return optimizer instanceof SubZero ? effectiveParameters(model, optimizer) : storedParameters(model, optimizer);
 }
 
 /** HiZOO's H of every parameter. */
@@ -85,16 +105,14 @@ export async function curvatures(optimizer: ZerothOrderOptimizer): Promise<Map<s
 }
 
 /**
- * Digests of everything that a run has changed: stored weights, U, S and V or ln H where there are any, and 1-D parameters, by name.
- * Equal digests, equal bits.
+ * Digests of everything that a run has changed, and of what it must not: stored parameters, U, S and V or ln H where there are any, and the
+ * 1-D parameters that train, by name. Equal digests, equal bits.
  */
 export async function snapshot(model: Model, optimizer: ZerothOrderOptimizer): Promise<Record<string, string>> {
   const result: Record<string, string> = {};
   const digest = (data: Float32Array | Uint8Array): string =>
     createHash('sha256').update(data).digest('hex').slice(0, 32);
-  for (const weight of model.weights.values()) {
-    result[`${weight.name} stored`] = digest(await storedBytes(model, weight));
-  }
+  for (const [name, bytes] of await modelBytes(model)) result[`${name} stored`] = digest(bytes);
   if (optimizer instanceof SubZero) {
     for await (const { weight, u, s, v } of optimizer.factors()) {
       result[`${weight.name} U`] = digest(u);
