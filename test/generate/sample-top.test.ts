@@ -108,6 +108,11 @@ describe('the top of a row', () => {
   });
 });
 
+/** A row whose only possible tokens are those of a class. */
+function possibleIn(first: number, columns: number): Float32Array {
+  return random.normals(columns, 3).map((value, id) => (id % drawClasses === first ? value : Number.NEGATIVE_INFINITY));
+}
+
 /** Rows of all kinds: steep and flat ones, with ties and with impossible tokens. */
 const kinds: Record<string, (columns: number) => Float32Array> = {
   'of a model that is sure': (columns) => random.normals(columns, 8),
@@ -118,8 +123,8 @@ const kinds: Record<string, (columns: number) => Float32Array> = {
   'with one that stands out': (columns) => random.normals(columns).fill(30, 77, 78),
   'mostly impossible': (columns) =>
     random.normals(columns, 3).map((value) => (random.uniform() < 0.95 ? Number.NEGATIVE_INFINITY : value)),
-  'possible in one class': (columns) =>
-    random.normals(columns, 3).map((value, id) => (id % drawClasses === 17 ? value : Number.NEGATIVE_INFINITY)),
+  'possible in the first class': (columns) => possibleIn(0, columns),
+  'possible in the last class': (columns) => possibleIn(drawClasses - 1, columns),
   'far apart': (columns) => random.normals(columns, 1e30),
 };
 
