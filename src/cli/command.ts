@@ -26,6 +26,8 @@ export interface Command {
   /** Names of text options that the words without a name are the values of, in their order. */
   readonly operands?: readonly string[];
   readonly examples: readonly { readonly text: string; readonly command: string }[];
+  /** The exit code of a failure, where 1 is an answer of the command; 1 if left out. */
+  readonly failureCode?: number;
   /** Does the work; the result is the exit code, 0 if there is none. */
   run(context: CommandContext<Readonly<Record<string, unknown>>>): Promise<number | undefined>;
 }

@@ -14,7 +14,7 @@ import { suggestion } from './nearest.ts';
 import { parseOptions } from './parse.ts';
 import { UsageError } from './usage-error.ts';
 
-/** Exit codes: 0 = done, 1 = failed, 2 = the command line is wrong, 128 + n = ended by signal n. */
+/** Exit codes: 0 = done, 1 = failed (`diff`: not the same; 2 = failed), 2 = the command line is wrong, 128 + n = ended by signal n. */
 export const exitCode = { done: 0, failure: 1, usage: 2, cancelled: 130 } as const;
 
 /**
@@ -30,7 +30,8 @@ export async function runProgram(
   try {
     return await dispatch(words, host, commands);
   } catch (error) {
-    return reportError(error, host);
+    const command = commands.find(({ name }) => name === words[0]);
+    return reportError(error, host, command?.failureCode ?? exitCode.failure);
   }
 }
 
@@ -85,8 +86,8 @@ function unknownCommand(word: string, commands: readonly Command[]): UsageError 
   });
 }
 
-/** Says what went wrong in one line and what to do in the next; a stack trace only on request. */
-function reportError(error: unknown, host: Host): number {
+/** Says what went wrong in one line and what to do in the next; a stack trace only on request. @returns the exit code */
+function reportError(error: unknown, host: Host, failure: number): number {
   const known = error instanceof SubzeroError;
   const text = error instanceof Error ? error.message : String(error);
   const lines = [`subzero: ${known ? text : `internal error: ${text}`}`];
@@ -95,7 +96,7 @@ function reportError(error: unknown, host: Host): number {
   if (isSet(host.environment.SUBZERO_DEBUG) && error instanceof Error && error.stack) lines.push(error.stack);
   host.standardError.write(`${lines.join('\n')}\n`);
   if (error instanceof UsageError) return exitCode.usage;
-  return known && error.code === 'cancelled' ? exitCode.cancelled : exitCode.failure;
+  return known && error.code === 'cancelled' ? exitCode.cancelled : failure;
 }
 
 function hintFor(error: unknown): string | undefined {

@@ -243,7 +243,8 @@ describe('fork', () => {
 describe('diff', () => {
   it('takes two folders without names and says what it cannot open', async () => {
     const host = fakeHost();
-    expect(await runProgram(['diff', 'no/a', 'no/b'], host)).toBe(1);
+    // 1 would say that they differ.
+    expect(await runProgram(['diff', 'no/a', 'no/b'], host)).toBe(2);
     expect(host.error.text).toContain('no/a/journal.subzero');
     expect(await runProgram(['diff', 'no/a'], host)).toBe(2);
     expect(host.error.text).toContain('--other RUN_B');

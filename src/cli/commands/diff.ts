@@ -7,7 +7,10 @@ export const diffCommand = defineCommand({
   name: 'diff',
   summary: 'Show in which settings two runs differ, and the first step at which they part',
   usage: ['diff RUN_A RUN_B [--json]'],
-  details: ['The exit code is 0 if settings, base model, data and all steps are the same, and 1 if not.'],
+  details: [
+    'The exit code is 0 if settings, base model, data and all steps are the same, 1 if not, and 2 if that could not be found out.',
+  ],
+  failureCode: 2,
   operands: ['run', 'other'],
   options: [
     {
