@@ -1,5 +1,5 @@
 /**
- * Numbers for people.
+ * Numbers and names for people.
  *
  * @module
  */
@@ -41,4 +41,9 @@ export function formatCount(value: number): string {
 /** `1` → `1 step`, `2` → `2 steps`. */
 export function plural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** A word of a command that can be copied into a POSIX shell: quoted where it has to be. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -53,8 +53,8 @@ export interface Host {
   readStandardInput(): Promise<string>;
   /** Calls `handler` at Ctrl-C or a request to terminate; the result takes the handler away again. */
   onInterrupt(handler: (signal: InterruptSignal) => void): () => void;
-  /** Ends the process at once. */
-  exit(code: number): void;
+  /** Ends the process at once, as the signal would by itself. */
+  dieOf(signal: InterruptSignal): void;
   /** Milliseconds on a clock that only moves forwards. */
   now(): number;
   /** Opens the GPU and starts the engine. */

@@ -18,7 +18,7 @@ const exitCodes: Record<InterruptSignal, number> = { SIGINT: 130, SIGTERM: 143 }
  * @returns what `action` returned, and the exit code that the interruption calls for (0 = there was none)
  */
 export async function interruptible<Result>(
-  host: Pick<Host, 'onInterrupt' | 'exit' | 'now'>,
+  host: Pick<Host, 'onInterrupt' | 'dieOf' | 'now'>,
   notice: () => void,
   action: (signal: AbortSignal) => Promise<Result>,
 ): Promise<{ result: Result; exitCode: number }> {
@@ -32,7 +32,7 @@ export async function interruptible<Result>(
       notice();
       controller.abort();
     } else if (host.now() - firstAt > sameKeyPressMilliseconds) {
-      host.exit(exitCode);
+      host.dieOf(signal);
     }
   });
   try {

@@ -12,11 +12,19 @@ import type { Host, InterruptSignal, Output } from './host.ts';
  * `--help` needs no GPU and answers at once.
  */
 export function processHost(): Host {
-  // The reader of a pipe may go away early (`subzero … | head`); that is no error of ours.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
-  });
+  const interruptHandlers = new Set<(signal: InterruptSignal) => void>();
+  let readerIsGone = false;
+  const onStreamError = (error: NodeJS.ErrnoException) => {
+    // Writes after the first that failed, a progress line for example, fail as well.
+    if (readerIsGone) return;
+    if (error.code !== 'EPIPE') throw error;
+    readerIsGone = true;
+    // The reader of a pipe may go away early (`subzero … | head`); that is no error of ours, but nobody waits for the rest.
+    if (interruptHandlers.size === 0) process.exit(0);
+    for (const handler of interruptHandlers) handler('SIGTERM');
+  };
+  process.stdout.on('error', onStreamError);
+  process.stderr.on('error', onStreamError);
   return {
     environment: process.env,
     standardOutput: outputOf(process.stdout),
@@ -31,11 +39,17 @@ export function processHost(): Host {
       const signals: InterruptSignal[] = ['SIGINT', 'SIGTERM'];
       const listeners = signals.map((signal) => ({ signal, listener: () => handler(signal) }));
       for (const { signal, listener } of listeners) process.on(signal, listener);
+      interruptHandlers.add(handler);
       return () => {
+        interruptHandlers.delete(handler);
         for (const { signal, listener } of listeners) process.off(signal, listener);
       };
     },
-    exit: (code) => process.exit(code),
+    dieOf(signal) {
+      // As if nobody had listened. `process.exit` would let Dawn abort the process, with a core dump, where GPU work is pending.
+      process.removeAllListeners(signal);
+      process.kill(process.pid, signal);
+    },
     now: () => performance.now(),
     async openEngine(options) {
       const { openEngine } = await import('../engine/client.ts');

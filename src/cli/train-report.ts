@@ -5,7 +5,7 @@
  */
 
 import type { TrainEvent } from '../engine/types.ts';
-import { formatBytes, formatCount, formatDuration, plural } from '../format.ts';
+import { formatBytes, formatCount, formatDuration, plural, shellWord } from '../format.ts';
 import type { Host } from './host.ts';
 import { createProgress } from './progress.ts';
 
@@ -88,5 +88,5 @@ function doneText(event: Extract<TrainEvent, { type: 'done' }>): string {
   const best = better ? `; lowest validation loss ${better.loss.toFixed(4)} at step ${better.step} (--step best)` : '';
   return event.outcome === 'finished'
     ? `finished at step ${event.step}, ${effort}${best}; run: ${event.run}`
-    : `stopped at step ${event.step}, ${effort}; everything is saved. To go on: subzero train --resume ${event.run}`;
+    : `stopped at step ${event.step}, ${effort}; everything is saved. To go on: subzero train --resume ${shellWord(event.run)}`;
 }

@@ -11,7 +11,7 @@ import { loadDataset } from '../data/load.ts';
 import { BatchSampler } from '../data/sampling.ts';
 import type { Split } from '../data/tasks/index.ts';
 import { type TokenizedDataset, tokenizeExamples } from '../data/tokenize.ts';
-import type { DataSource, TrainEvent } from '../engine/types.ts';
+import type { DataSource, EvaluationResult, TrainEvent } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import { plural } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -33,7 +33,7 @@ import { lookAt, mean } from './look.ts';
 import { planMemory } from './memory-plan.ts';
 import { type MetricsWriter, openMetrics } from './metrics.ts';
 import { type RunSources, restoreRun, writeCurve } from './run.ts';
-import { createRunFolder, runFiles } from './run-folder.ts';
+import { createRunFolder, removeRun, runFiles } from './run-folder.ts';
 import { adapterName, planRecord } from './run-plans.ts';
 import { learningRateAt } from './schedule.ts';
 import { Scorer } from './score.ts';
@@ -75,11 +75,12 @@ interface OpenRun {
 export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
   const wanted = resolveConfiguration(options.configuration);
   const folder = resolve(options.out);
-  await createRunFolder(folder);
-  const data = await loadExamples(options.modelDirectory, options.sources, wanted);
-  checkValidation(wanted, data.validation);
+  const made = { folder: await createRunFolder(folder), files: false };
   const closers = new Closers();
+  let begun = false;
   try {
+    const data = await loadExamples(options.modelDirectory, options.sources, wanted);
+    checkValidation(wanted, data.validation);
     const model = closers.own(await Model.load(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
     // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
     const configuration: TrainConfiguration = {
@@ -99,20 +100,21 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
       adapter: adapterName(gpu),
       extra: { sources: absoluteSources(options.sources), ...planRecord(model.plans) },
     });
+    made.files = true;
     const writer = closers.own(journal, close);
     const metrics = closers.own(await openMetrics(join(folder, runFiles.metrics)), close);
     const { validation, notes } = data;
     const { examples } = data.train;
-    yield* trainFrom(
-      gpu,
-      {
-        ...{ folder, model, optimizer, configuration, writer, metrics, examples, validation, notes },
-        ...{ step: 0, evaluations: new EvaluationHistory() },
-      },
-      signal,
-    );
+    const run = { folder, model, optimizer, configuration, writer, metrics, examples, validation, notes };
+    for await (const event of trainFrom(gpu, { ...run, step: 0, evaluations: new EvaluationHistory() }, signal)) {
+      begun = true;
+      yield event;
+    }
   } catch (error) {
-    throw await closers.fail(error);
+    await closers.fail(error);
+    // A run that could not begin would be in the way of the next attempt, with what was wrong put right.
+    if (!begun) await removeRun(folder, made);
+    throw error;
   } finally {
     await closers.close();
   }
@@ -202,16 +204,6 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   const watchdog = new LossWatchdog();
   let board: EventFile | undefined;
 
-  const runEvaluation = async (): Promise<TrainEvent> => {
-    const result = await evaluate(scorer, validation, optimizer.current, { maxRows: scorer.maxRows });
-    evaluationSeconds += result.seconds;
-    evaluations.observe(run.step, result.loss);
-    const event = { type: 'evaluation' as const, step: run.step, ...result };
-    await run.metrics.append(event);
-    await board?.append(event);
-    return event;
-  };
-
   /** Every so many steps, and behind the last one. */
   const evaluationDue = (): boolean => {
     const { evaluateEvery, steps } = configuration;
@@ -219,10 +211,29 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     return due && validation.length > 0 && evaluations.lastStep < run.step;
   };
 
+  /** Evaluates if it is time to. The signal ends it without a result: what is due is done when the run is resumed. */
+  async function* evaluateIfDue(): AsyncGenerator<TrainEvent> {
+    if (!evaluationDue() || signal?.aborted) return;
+    let result: EvaluationResult;
+    try {
+      const options = { maxRows: scorer.maxRows, ...(signal ? { signal } : {}) };
+      result = await evaluate(scorer, validation, optimizer.current, options);
+    } catch (error) {
+      if (error instanceof SubzeroError && error.code === 'cancelled') return;
+      throw error;
+    }
+    evaluationSeconds += result.seconds;
+    evaluations.observe(run.step, result.loss);
+    const event = { type: 'evaluation' as const, step: run.step, ...result };
+    await run.metrics.append(event);
+    await board?.append(event);
+    yield event;
+  }
+
   try {
-    if (configuration.tensorboard) board = await openEventFile(folder, run.step);
     const plan = planMemory({ ...run, examples, validation, scorer });
     await gpu.checkAllocations();
+    if (configuration.tensorboard) board = await openEventFile(folder, run.step);
     yield {
       type: 'start',
       run: folder,
@@ -234,7 +245,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     for (const message of run.notes) yield { type: 'message', level: 'info', message };
 
     // The process may have ended between a step and the evaluation that follows it.
-    if (evaluationDue() && !signal?.aborted) yield await runEvaluation();
+    yield* evaluateIfDue();
 
     while (run.step < configuration.steps && !earlyStop(run) && !signal?.aborted) {
       const step = run.step;
@@ -268,12 +279,12 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       yield event;
       const warning = watchdog.observe(run.step, loss, measured.projectedGradients);
       if (warning !== undefined) yield { type: 'message', level: 'warn', message: warning };
-      if (evaluationDue()) yield await runEvaluation();
+      yield* evaluateIfDue();
     }
 
     const reason = run.step < configuration.steps ? earlyStop(run) : undefined;
     if (reason !== undefined) yield { type: 'message', level: 'info', message: reason };
-    const finished = run.step >= configuration.steps || reason !== undefined;
+    const finished = (run.step >= configuration.steps && !evaluationDue()) || reason !== undefined;
     gpu.recorder.submit();
     await gpu.idle();
     await writeCurve(folder, `${optimizerTitles[configuration.optimizer]} on ${basename(model.directory)}`);

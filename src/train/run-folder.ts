@@ -4,9 +4,10 @@
  * @module
  */
 
-import { mkdir, readdir, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
+import { shellWord } from '../format.ts';
 
 /** The files of a run folder. */
 export const runFiles = { journal: 'journal.subzero', metrics: 'metrics.jsonl', curve: 'loss-curve.svg' } as const;
@@ -16,8 +17,13 @@ export async function isRunFolder(folder: string): Promise<boolean> {
   return (await readdir(folder).catch(() => [] as string[])).includes(runFiles.journal);
 }
 
-/** Makes the folder of a new run. @throws SubzeroError `conflict` if it holds a run already, `io` if it cannot be made */
-export async function createRunFolder(folder: string): Promise<void> {
+/**
+ * Makes the folder of a new run.
+ * @returns whether it was not there before
+ * @throws SubzeroError `conflict` if it holds a run already, `io` if it cannot be made
+ */
+export async function createRunFolder(folder: string): Promise<boolean> {
+  const existed = (await stat(folder).catch(() => undefined)) !== undefined;
   try {
     await makeFolders(folder);
   } catch (error) {
@@ -28,10 +34,19 @@ export async function createRunFolder(folder: string): Promise<void> {
   if (await isRunFolder(folder)) {
     throw new SubzeroError(
       'conflict',
-      `${folder} already holds a run; choose another folder, or continue it with --resume ${folder}`,
+      `${folder} already holds a run; choose another folder, or continue it with --resume ${shellWord(folder)}`,
       { parameter: 'out' },
     );
   }
+  return !existed;
+}
+
+/** Removes a run that made no step. @param made what of it is this run's own: its files, its folder */
+export async function removeRun(folder: string, made: { files: boolean; folder: boolean }): Promise<void> {
+  const names = made.files ? Object.values(runFiles) : [];
+  for (const name of names) await rm(join(folder, name), { force: true }).catch(() => {});
+  // Fails where something else has come to lie there, which is not ours to remove.
+  if (made.folder) await rmdir(folder).catch(() => {});
 }
 
 /**

@@ -175,7 +175,7 @@ describe('train', () => {
         expect(signal?.aborted).toBe(true);
         host!.time += 100; // the same key press, passed on by a parent process
         host!.interrupt();
-        expect(host!.exits).toEqual([]);
+        expect(host!.deaths).toEqual([]);
         host!.time += 1000;
         host!.interrupt();
         const done = { type: 'done', run: 'r', step: 1, outcome: 'stopped', trainedTokens: 1, seconds: 1 } as const;
@@ -184,7 +184,7 @@ describe('train', () => {
     });
     host = fakeHost({ engine });
     expect(await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'r'], host)).toBe(130);
-    expect(host.exits).toEqual([130]);
+    expect(host.deaths).toEqual(['SIGINT']);
     expect(host.error.text).toContain('stopping after this step');
     expect(host.out.text).toContain('To go on: subzero train --resume r');
     expect(calls.at(-1)?.name).toBe('close');

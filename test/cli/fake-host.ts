@@ -5,7 +5,7 @@ import type { Engine } from '../../src/engine/types.ts';
 export interface FakeHost extends Host {
   readonly out: { text: string };
   readonly error: { text: string };
-  readonly exits: number[];
+  readonly deaths: InterruptSignal[];
   readonly served: ServeRequest[];
   readonly opened: unknown[];
   /** Milliseconds that `now` returns. */
@@ -37,7 +37,7 @@ export function fakeHost(
   const host: FakeHost = {
     out,
     error,
-    exits: [],
+    deaths: [],
     served: [],
     opened: [],
     get time() {
@@ -60,8 +60,8 @@ export function fakeHost(
     interrupt(signal = 'SIGINT') {
       for (const handler of handlers) handler(signal);
     },
-    exit: (code) => {
-      host.exits.push(code);
+    dieOf: (signal) => {
+      host.deaths.push(signal);
     },
     now: () => state.time,
     async openEngine(options) {

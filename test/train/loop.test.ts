@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
@@ -368,6 +368,25 @@ describe('what stops a run', () => {
     expect(existsSync(join(run, 'journal.subzero.lock'))).toBe(false);
   });
 
+  test('an abort while an evaluation runs ends it; resuming makes it up', async () => {
+    const run = join(temporaryFolder(), 'run');
+    const configuration = { ...quick, steps: 4, evaluateEvery: 2 };
+    const abort = new AbortController();
+    const events: TrainEvent[] = [];
+    const data = { file: writeRows(optionRows()) };
+    const validation = { file: writeRows(optionRows(2000)) };
+    for await (const event of engine.train({ model, data, validation, configuration, out: run }, abort.signal)) {
+      events.push(event);
+      // The stream goes on with the evaluation behind step 4.
+      if (event.type === 'step' && event.step === 4) setTimeout(() => abort.abort(), 50);
+    }
+    expect(ofType(events, 'evaluation').map(({ step }) => step)).toEqual([2]);
+    expect(events.at(-1)).toMatchObject({ type: 'done', step: 4, outcome: 'stopped' });
+    const resumed = await collect(engine.train({ resume: run }));
+    expect(resumed.map(({ type }) => type)).toEqual(['start', 'evaluation', 'done']);
+    expect(resumed.at(-1)).toMatchObject({ step: 4, outcome: 'finished' });
+  });
+
   test('an abort before the first step', async () => {
     const run = join(temporaryFolder(), 'run');
     const request = { model, data: { file }, configuration: quick, out: run };
@@ -437,6 +456,22 @@ describe('refusals', () => {
     expect(error.code).toBe('invalid_data');
     expect(error.message).toContain(broken);
     expect(error.message).toMatch(/line 3|:3/);
+  });
+
+  test('before the first step leaves nothing in the way of the next attempt', async () => {
+    const run = join(temporaryFolder(), 'run');
+    const attempt = (configuration: Partial<TrainConfiguration>, data = { file }) =>
+      collect(engine.train({ model, data, configuration: { ...quick, ...configuration }, out: run }));
+    await failure(attempt({ memory: 1024, tensorboard: true }));
+    expect(existsSync(run)).toBe(false);
+    await failure(attempt({}, { file: writeRows('') }));
+    expect(existsSync(run)).toBe(false);
+
+    mkdirSync(run);
+    writeFileSync(join(run, 'notes.txt'), 'mine');
+    await failure(attempt({ memory: 1024 }));
+    expect(readdirSync(run)).toEqual(['notes.txt']);
+    expect((await attempt({ steps: 1 })).at(-1)).toMatchObject({ outcome: 'finished' });
   });
 
   test('an example that does not fit into a pass', async () => {

@@ -1,5 +1,6 @@
 import type { TrainEvent, TrainRequest } from '../../engine/types.ts';
 import { SubzeroError } from '../../errors.ts';
+import { shellWord } from '../../format.ts';
 import {
   defaultConfiguration,
   resolveConfiguration,
@@ -436,7 +437,7 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
     if (clash) {
       throw new UsageError(`--resume continues a run as it was set up; --${clash} cannot change it`, {
         parameter: clash,
-        hint: `leave it out, or start a new run from this one: subzero fork --run ${values.resume} --out NEW`,
+        hint: `leave it out, or start a new run from this one: subzero fork --run ${shellWord(values.resume)} --out NEW`,
       });
     }
     return { resume: values.resume, ...(sources.steps === 'default' ? {} : { steps: values.steps }) };
