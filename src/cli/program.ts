@@ -11,6 +11,7 @@ import { commands as allCommands } from './commands/index.ts';
 import { commandHelp, programHelp } from './help.ts';
 import type { Host } from './host.ts';
 import { suggestion } from './nearest.ts';
+import { camelCase, type OptionSpecification } from './option.ts';
 import { parseOptions } from './parse.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -31,7 +32,7 @@ export async function runProgram(
     return await dispatch(words, host, commands);
   } catch (error) {
     const command = commands.find(({ name }) => name === words[0]);
-    return reportError(error, host, command?.failureCode ?? exitCode.failure);
+    return reportError(error, host, command);
   }
 }
 
@@ -87,16 +88,26 @@ function unknownCommand(word: string, commands: readonly Command[]): UsageError 
 }
 
 /** Says what went wrong in one line and what to do in the next; a stack trace only on request. @returns the exit code */
-function reportError(error: unknown, host: Host, failure: number): number {
+function reportError(error: unknown, host: Host, command: Command | undefined): number {
   const known = error instanceof SubzeroError;
-  const text = error instanceof Error ? error.message : String(error);
+  const text = known ? withOptionNames(error, command?.options ?? []) : error instanceof Error ? error.message : String(error);
   const lines = [`subzero: ${known ? text : `internal error: ${text}`}`];
   const hint = hintFor(error);
   if (hint) lines.push(`  ${hint}`);
   if (isSet(host.environment.SUBZERO_DEBUG) && error instanceof Error && error.stack) lines.push(error.stack);
   host.standardError.write(`${lines.join('\n')}\n`);
   if (error instanceof UsageError) return exitCode.usage;
-  return known && error.code === 'cancelled' ? exitCode.cancelled : failure;
+  return known && error.code === 'cancelled' ? exitCode.cancelled : (command?.failureCode ?? exitCode.failure);
+}
+
+/** The message with settings called as they are on the command line: `evaluateEvery` is `--evaluate-every` there. */
+function withOptionNames({ message, parameter }: SubzeroError, options: readonly OptionSpecification[]): string {
+  return options.reduce((text, { name }) => {
+    const setting = camelCase(name);
+    // A setting of one word is a word like others, unless the message begins with it.
+    const start = setting === name ? (parameter === name ? '^' : undefined) : '(?<![\\w./-])';
+    return start === undefined ? text : text.replace(new RegExp(`${start}${setting}(?![\\w/-])`, 'g'), `--${name}`);
+  }, message);
 }
 
 function hintFor(error: unknown): string | undefined {
@@ -104,7 +115,6 @@ function hintFor(error: unknown): string | undefined {
   if (!(error instanceof SubzeroError)) {
     return 'this is a defect of subzero; SUBZERO_DEBUG=1 shows where, please report it with that';
   }
-  if (error.code === 'no_adapter') return '"npm run demo" installs a software adapter where there is no GPU';
   return undefined;
 }
 

@@ -42,6 +42,8 @@ export function createProgress(host: Pick<Host, 'standardError' | 'now'>, quiet 
     },
     line(text) {
       if (output.live && shown !== undefined) output.write('\r\x1b[K');
+      // A log is read from top to bottom: what led to this line stands above it.
+      if (!output.live && latest !== undefined && latest !== shown) draw(latest);
       output.write(`${text}\n`);
       if (output.live && shown !== undefined) draw(latest!);
     },

@@ -75,7 +75,7 @@ function stepLine(event: Extract<TrainEvent, { type: 'step' }>, accuracy: number
     `step ${event.step}/${event.steps}`,
     `loss ${event.loss.toFixed(4)}`,
     `ρ ${event.projectedGradient < 0 ? '' : '+'}${event.projectedGradient.toPrecision(3)}`,
-    ...(accuracy === null ? [] : [`accuracy ${accuracy.toFixed(3)}`]),
+    ...(accuracy === null ? [] : [`validation ${accuracy.toFixed(3)}`]),
     `${formatCount(event.tokensPerSecond)} tokens/s`,
     `ETA ${formatDuration(event.etaSeconds)}`,
   ].join('  ');

@@ -428,7 +428,7 @@ export class LocalEngine implements Engine {
     onProgress: ((done: number, total: number) => void) | undefined,
     signal: AbortSignal,
   ): Promise<EvaluationResult> {
-    const { examples } = await loadTokenized(model.directory, request.data, {
+    const { examples, truncated } = await loadTokenized(model.directory, request.data, {
       split: 'evaluation',
       contextLength: contextLengthOf(model, probes()),
       ...(request.limit === undefined ? {} : { limit: request.limit }),
@@ -436,7 +436,8 @@ export class LocalEngine implements Engine {
     const scorer = new Scorer(model, evaluationRows);
     try {
       const shown = withLeading(examples, leadingTokens(model, probes()));
-      return await evaluate(scorer, shown, probes(), { ...(onProgress ? { onProgress } : {}), signal });
+      const result = await evaluate(scorer, shown, probes(), { ...(onProgress ? { onProgress } : {}), signal });
+      return truncated === 0 ? result : { ...result, truncated };
     } finally {
       scorer.destroy();
     }

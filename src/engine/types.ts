@@ -157,6 +157,8 @@ export interface EvaluationResult {
   accuracy: number | null;
   tokens: number;
   seconds: number;
+  /** Examples that were too long for the model and lost the start of their prompt; absent if there are none. */
+  truncated?: number;
 }
 
 export type TrainEvent =

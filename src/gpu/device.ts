@@ -109,8 +109,33 @@ export async function listAdapters(): Promise<string[]> {
     await instance.requestAdapter();
     return [];
   } catch (error) {
-    return [...String(error).matchAll(/name: '(.*)'/g)].map((match) => match[1]!);
+    return namesIn(error);
   }
+}
+
+/** Dawn rejects where nothing matches the flags, and names the adapters that there are. */
+function namesIn(error: unknown): string[] {
+  return [...String(error).matchAll(/name: '(.*)'/g)].map((match) => match[1]!);
+}
+
+function noAdapter(wanted: string | number | undefined, reason: string): SubzeroError {
+  const names = namesIn(reason);
+  if (wanted !== undefined && names.length > 0) return notAmong(`that matches "${wanted}"`, names);
+  const detail = reason === '' ? '' : ` (${reason.replaceAll(/\s+/g, ' ')})`;
+  return new SubzeroError(
+    'no_adapter',
+    `no WebGPU adapter was found${detail}. A GPU needs its vendor's Vulkan driver and the Vulkan loader (libvulkan.so.1); ` +
+      'without a GPU install a software adapter (Mesa >= 24: packages libvulkan1 and mesa-vulkan-drivers). ' +
+      '"subzero doctor" shows what is missing; "npm run demo" installs a software adapter where there is no GPU.',
+    { parameter: 'adapter' },
+  );
+}
+
+function notAmong(wanted: string, names: readonly string[]): SubzeroError {
+  const known = names.map((name, position) => `${position}: ${name}`).join(', ') || 'none';
+  return new SubzeroError('no_adapter', `there is no WebGPU adapter ${wanted}; this machine has ${known}`, {
+    parameter: 'adapter',
+  });
 }
 
 /** Turns an index into the adapter's name. */
@@ -118,10 +143,7 @@ async function adapterByIndex(index: number): Promise<string> {
   const names = await listAdapters();
   const name = names[index];
   if (name !== undefined) return name;
-  const known = names.map((entry, position) => `${position}: ${entry}`).join(', ') || 'none';
-  throw new SubzeroError('no_adapter', `there is no WebGPU adapter number ${index}; this machine has ${known}`, {
-    parameter: 'adapter',
-  });
+  throw notAmong(`number ${index}`, names);
 }
 
 /**
@@ -135,22 +157,12 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Opene
   const chosen = index === undefined ? options : { ...options, adapter: await adapterByIndex(index) };
   const { instance, implementation } = await createInstance(chosen);
   keptAlive.push(instance);
-  // Dawn rejects where nothing matches the flags, and names the adapters that there are.
   let reason = '';
   const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' }).catch((error: unknown) => {
-    reason = ` (${error instanceof Error ? error.message : String(error)})`;
+    reason = String(error);
     return null;
   });
-  if (!adapter) {
-    const named = options.adapter === undefined ? '' : ` that matches "${options.adapter}"`;
-    throw new SubzeroError(
-      'no_adapter',
-      `no WebGPU adapter${named} was found${reason}. A GPU needs its vendor's Vulkan driver and the Vulkan loader (libvulkan.so.1); ` +
-        'without a GPU install a software adapter (Mesa >= 24: packages libvulkan1 and mesa-vulkan-drivers). ' +
-        '"subzero doctor" shows what is missing.',
-      { parameter: 'adapter' },
-    );
-  }
+  if (!adapter) throw noAdapter(options.adapter, reason);
   const features = wantedFeatures.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];
   const limits = adapter.limits;
   const requiredLimits: Record<string, number> = {

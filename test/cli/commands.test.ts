@@ -115,7 +115,7 @@ describe('train', () => {
     );
     expect(host.error.text).toContain('training to step 2 on 1,000 examples; GPU memory: 6.0 MiB (weights 6.0 MiB');
     expect(host.error.text).toContain('step 0: validation accuracy 0.6690, loss 0.7000 (872 examples, 3.0 s)');
-    expect(host.error.text).toContain('step 2/2  loss 0.7123  ρ -12.3  accuracy 0.669  8,530 tokens/s  ETA 1:12');
+    expect(host.error.text).toContain('step 2/2  loss 0.7123  ρ -12.3  validation 0.669  8,530 tokens/s  ETA 1:12');
   });
 
   it('prints events as JSON lines, or nothing but the outcome', async () => {
@@ -157,6 +157,23 @@ describe('train', () => {
     expect(await runProgram([...words, '--steps', '3'], host)).toBe(2);
     expect(host.error.text).toContain('--epochs and --steps');
     expect(await runProgram(['train', '--resume', 'r', '--epochs', '2'], host)).toBe(2);
+  });
+
+  it('warns of settings that have no effect', async () => {
+    const words = ['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'r'];
+    const warnings = async (...more: string[]) => {
+      const host = fakeHost({ engine: trainingEngine().engine });
+      expect(await runProgram([...words, '--quiet', ...more], host)).toBe(0);
+      return host.error.text;
+    };
+    expect(await warnings('--rank', '4', '--refresh', '9', '--batch-size', '2')).toBe('');
+    expect(await warnings('--scheme', 'lora', '--lora-rank', '4')).toBe('');
+    expect(await warnings('--optimizer', 'mezo', '--mezo-update', 'momentum', '--adam-beta1', '0.8')).toBe('');
+    expect(await warnings('--lora-rank', '4')).toBe('warning: --lora-rank has no effect without --scheme lora\n');
+    const momentum = await warnings('--optimizer', 'mezo', '--mezo-update', 'momentum', '--adam-beta2', '0.9');
+    expect(momentum).toContain('--adam-beta2 has no effect without --optimizer subzero-plus, or mezo with');
+    expect(await warnings('--optimizer', 'mezo', '--rank', '4')).toContain('--rank has no effect without --optimizer');
+    expect(await warnings('--warmup-steps', '10', '--steps', '10')).toContain('--warmup-steps 10 of --steps 10');
   });
 
   it('resumes with a new number of steps only if one was given', async () => {
@@ -270,6 +287,12 @@ describe('eval', () => {
     expect(await runProgram(words, host)).toBe(0);
     expect(host.out.text).toBe('accuracy 0.7500, loss 0.5000 on 872 examples (2.0 s)\n');
     expect(host.error.text).toBe('evaluated 5 of 10 examples\n');
+  });
+  it('warns where texts were cut', async () => {
+    const { engine } = recordingEngine({ evaluate: async () => ({ ...result, truncated: 3 }) });
+    const host = fakeHost({ engine });
+    expect(await runProgram(words, host)).toBe(0);
+    expect(host.error.text).toContain('warning: 3 of 872 examples');
   });
   it('prints JSON on request', async () => {
     const host = fakeHost({ engine: evaluation() });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { defineCommand } from '../../src/cli/command.ts';
 import { runProgram } from '../../src/cli/program.ts';
+import type { Engine } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { fakeHost } from './fake-host.ts';
 
@@ -25,6 +26,24 @@ function failing(error: unknown) {
 }
 
 describe('runProgram', () => {
+  it('calls settings in messages as they are called on the command line', async () => {
+    const fail = async (message: string, parameter: string) => {
+      const engine: Partial<Engine> = {
+        // biome-ignore lint/correctness/useYield: the stream fails before its first event.
+        async *train() {
+          throw new SubzeroError('invalid_argument', message, { parameter });
+        },
+        close: async () => {},
+      };
+      const host = fakeHost({ engine });
+      expect(await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'r'], host)).toBe(1);
+      return host.error.text;
+    };
+    expect(await fail('evaluateEvery must be 1 with earlyStopping; see a/earlyStopping', 'evaluateEvery')).toBe(
+      'subzero: --evaluate-every must be 1 with --early-stopping; see a/earlyStopping\n',
+    );
+    expect(await fail('memory: more memory is needed', 'memory')).toBe('subzero: --memory: more memory is needed\n');
+  });
   it('prints version and help on standard output', async () => {
     expect(await run(['--version'])).toEqual({ code: 0, out: `${packageJson.version}\n`, error: '' });
     for (const words of [['--help'], ['-h'], ['help']]) {

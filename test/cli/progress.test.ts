@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createProgress } from '../../src/cli/progress.ts';
-import { formatBytes, formatCount, formatDuration, plural } from '../../src/format.ts';
+import { formatBytes, formatCount, formatDuration, plural, shellWord } from '../../src/format.ts';
 import { fakeHost } from './fake-host.ts';
 
 describe('progress on a terminal', () => {
@@ -31,6 +31,16 @@ describe('progress in a log', () => {
     progress.end();
     expect(host.error.text).toBe('second 0\nsecond 5\nsecond 10\nsecond 11\n');
   });
+  it('shows the last state above a line that follows from it', () => {
+    const host = fakeHost();
+    const progress = createProgress(host);
+    progress.update('step 1');
+    progress.update('step 2');
+    progress.line('evaluated after step 2');
+    progress.line('saved');
+    progress.end();
+    expect(host.error.text).toBe('step 1\nstep 2\nevaluated after step 2\nsaved\n');
+  });
   it('is silent when quiet, except for lines', () => {
     const host = fakeHost();
     const progress = createProgress(host, true);
@@ -52,5 +62,13 @@ describe('numbers', () => {
     expect(formatCount(8530.4)).toBe('8,530');
     expect(plural(1, 'example')).toBe('1 example');
     expect(plural(1000, 'example')).toBe('1,000 examples');
+  });
+});
+
+describe('a word of a command', () => {
+  it('is quoted where a shell would take it apart', () => {
+    expect(shellWord('/runs/sst2-a_b.1')).toBe('/runs/sst2-a_b.1');
+    expect(shellWord('my runs/$a')).toBe("'my runs/$a'");
+    expect(shellWord("it's")).toBe("'it'\\''s'");
   });
 });

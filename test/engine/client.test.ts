@@ -53,8 +53,8 @@ describe('opening', () => {
   test('of an adapter that is not there fails with what to do', async () => {
     const error = await failure(openEngine({ adapter: 'no such adapter anywhere' }));
     expect(error.code).toBe('no_adapter');
-    expect(error.message).toContain('no such adapter anywhere');
-    expect(error.message).toContain('subzero doctor');
+    expect(error.message).toContain('that matches "no such adapter anywhere"; this machine has 0: ');
+    expect(error.message).not.toContain('\n');
   });
 });
 

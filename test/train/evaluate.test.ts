@@ -50,6 +50,13 @@ describe('evaluation', () => {
     expect(right / 150).toBeCloseTo(all.accuracy!, 6);
   });
 
+  test('says how many rows lost the start of their prompt', async () => {
+    const long = JSON.stringify({ prompt: 'a b '.repeat(1000), completion: ' yes' });
+    const file = writeRows(`${completionRows(3)}\n${long}\n`);
+    expect(await engine.evaluate({ model: 'tiny', data: { file } })).toMatchObject({ examples: 4, truncated: 1 });
+    expect(await engine.evaluate({ model: 'tiny', data: { file }, limit: 3 })).not.toHaveProperty('truncated');
+  });
+
   test('of completions: loss per token, no accuracy', async () => {
     const result = await engine.evaluate({ model: 'tiny', data: { file: writeRows(completionRows(10)) } });
     expect(result.accuracy).toBeNull();

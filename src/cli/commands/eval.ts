@@ -60,6 +60,11 @@ export const evalCommand = defineCommand({
         }
       });
       if (exitCode !== 0) return exitCode;
+      if (result.truncated !== undefined) {
+        progress.line(
+          `warning: ${result.truncated} of ${plural(result.examples, 'example')} did not fit the model's context and lost the start of their prompt`,
+        );
+      }
       context.standardOutput.write(`${options.json ? JSON.stringify(result) : describe(result)}\n`);
       return 0;
     });

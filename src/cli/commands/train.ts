@@ -12,6 +12,7 @@ import { engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
 import { reportFind } from '../find-report.ts';
 import type { Host } from '../host.ts';
+import { idleSettings } from '../idle-settings.ts';
 import { interruptible } from '../interrupt.ts';
 import { camelCase, type OptionValues } from '../option.ts';
 import { requireOption } from '../require-option.ts';
@@ -321,14 +322,13 @@ const options = [
     defaultText: "the task's own, or none",
     group: model,
   },
+  ...settingOptions,
   {
     name: 'epochs',
     type: 'number',
-    minimum: 0,
-    description: 'instead of --steps: how often each example is seen, on average',
+    description: 'instead of --steps: how often each example is seen, on average; above 0',
     group: method,
   },
-  ...settingOptions,
   {
     name: 'out',
     type: 'text',
@@ -447,12 +447,9 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
   if (values.epochs !== undefined && explicit('steps')) {
     throw new UsageError('--epochs and --steps both say how long to train; give one of them', { parameter: 'epochs' });
   }
-  return {
-    ...sourced,
-    out,
-    ...(values.epochs === undefined ? {} : { epochs: values.epochs }),
-    configuration: givenSettings(context),
-  };
+  const configuration = givenSettings(context);
+  for (const warning of idleSettings(configuration)) context.standardError.write(`warning: ${warning}\n`);
+  return { ...sourced, out, ...(values.epochs === undefined ? {} : { epochs: values.epochs }), configuration };
 }
 
 /** What is trained, and on what. @throws UsageError when it is not there */
