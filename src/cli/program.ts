@@ -90,7 +90,11 @@ function unknownCommand(word: string, commands: readonly Command[]): UsageError 
 /** Says what went wrong in one line and what to do in the next; a stack trace only on request. @returns the exit code */
 function reportError(error: unknown, host: Host, command: Command | undefined): number {
   const known = error instanceof SubzeroError;
-  const text = known ? withOptionNames(error, command?.options ?? []) : error instanceof Error ? error.message : String(error);
+  const text = known
+    ? withOptionNames(error, command?.options ?? [])
+    : error instanceof Error
+      ? error.message
+      : String(error);
   const lines = [`subzero: ${known ? text : `internal error: ${text}`}`];
   const hint = hintFor(error);
   if (hint) lines.push(`  ${hint}`);
