@@ -1,5 +1,4 @@
-// Copies rows by index: y[p · count + i] = x[p · source_stride + indices[i]], each row `width` f32; with SCATTER the other way
-// round: y[indices[i]] = x[i] (writing new keys and values into their places in the cache).
+// Copies rows by index: y[p · count + i] = x[p · source_stride + indices[i]], each row `width` f32.
 
 struct Parameters {
   count: u32,
@@ -22,10 +21,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     return;
   }
   let other = indices[row % parameters.count];
-  if (SCATTER) {
-    y[other * parameters.width + column] = x[index];
-  } else {
-    let probe = row / parameters.count;
-    y[index] = x[(probe * parameters.source_stride + other) * parameters.width + column];
-  }
+  let probe = row / parameters.count;
+  y[index] = x[(probe * parameters.source_stride + other) * parameters.width + column];
 }

@@ -11,7 +11,7 @@ import { embed } from '../ops/embedding.ts';
 import { linear } from '../ops/linear.ts';
 import { norm } from '../ops/norm.ts';
 import { rope } from '../ops/rope.ts';
-import { gate, gatherRows, scatterRows, virtualRows } from '../ops/rows.ts';
+import { gate, gatherRows, storeRows, virtualRows } from '../ops/rows.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { KeyValueCache } from './cache.ts';
 import type { Model } from './model.ts';
@@ -78,10 +78,7 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
     if (attended !== hidden) workspace.give(attended);
     if (names.queryNorm) query = replace(query, normOf(query, names.queryNorm, c.headWidth));
     if (names.keyNorm) key = replace(key, normOf(key, names.keyNorm, c.headWidth));
-    if (model.ropeTable) {
-      rope(context, query, input.positions, model.ropeTable, c.headWidth);
-      rope(context, key, input.positions, model.ropeTable, c.headWidth);
-    }
+    if (model.ropeTable) rope(context, query, key, input.positions, model.ropeTable, c.headWidth);
     if (prefix) {
       fillIn(key, prefix[layer]!.keys);
       fillIn(value, prefix[layer]!.values);
@@ -92,8 +89,7 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
       const { cache, slots } = input.cache;
       keys = cache.keys[layer]!;
       values = cache.values[layer]!;
-      scatterRows(context, key, slots, keys);
-      scatterRows(context, value, slots, values);
+      storeRows(context, key, value, slots, { keys, values });
     }
     const mixed = attention(context, query, keys, values, {
       heads: c.headCount,

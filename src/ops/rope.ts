@@ -7,7 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import type { Activation } from '../tensor/workspace.ts';
-import { checkMultiple } from './check-shape.ts';
+import { checkMultiple, checkShape } from './check-shape.ts';
 import { type OperationContext, perElement } from './context.ts';
 
 /** Cosines and sines per position, see kernels/rope.wgsl. */
@@ -22,37 +22,43 @@ const interleavedKernel: KernelDefinition = { files: ['rope.wgsl'], constants: {
 const halvesKernel: KernelDefinition = { files: ['rope.wgsl'], constants: { INTERLEAVED: false } };
 
 /**
- * Turns the heads of x in place.
+ * Turns the heads of queries and keys in place.
  *
- * @param x [rows, heads · headWidth]
+ * @param query [rows, heads · headWidth]
+ * @param key [rows, key heads · headWidth]
  * @param positions one u32 per row of a probe
  */
 export function rope(
   context: OperationContext,
-  x: Activation,
+  query: Activation,
+  key: Activation,
   positions: GpuBuffer,
   table: RopeTable,
   headWidth: number,
 ): void {
   const { gpu, probes } = context;
-  checkMultiple('rope', 'the columns of x', x.columns, headWidth, 'the width of a head');
-  checkMultiple('rope', 'rows', x.rows, probes.count, 'the number of probes');
+  const { rows } = query;
+  checkMultiple('rope', 'the columns of the queries', query.columns, headWidth, 'the width of a head');
+  checkMultiple('rope', 'the columns of the keys', key.columns, headWidth, 'the width of a head');
+  checkShape('rope', 'the keys', key, rows, key.columns);
+  checkMultiple('rope', 'rows', rows, probes.count, 'the number of probes');
   checkMultiple('rope', 'the part of a head that is turned', table.rotaryWidth, 2, 'a pair of elements');
   if (table.rotaryWidth > headWidth) {
     throw new Error(`rope: ${table.rotaryWidth} elements of a head should be turned; it has ${headWidth}`);
   }
-  const heads = x.columns / headWidth;
+  const heads = query.columns / headWidth;
+  const keyHeads = key.columns / headWidth;
   gpu.recorder.dispatch(
     gpu.kernel(table.interleaved ? interleavedKernel : halvesKernel),
-    [positions, table.buffer, x.buffer],
+    [positions, table.buffer, query.buffer, key.buffer],
     {
-      rows: x.rows,
-      row_stride: x.columns,
+      rows,
       heads,
+      key_heads: keyHeads,
       head_width: headWidth,
       rotary_width: table.rotaryWidth,
-      rows_per_probe: x.rows / probes.count,
+      rows_per_probe: rows / probes.count,
     },
-    perElement((x.rows * heads * table.rotaryWidth) / 2),
+    perElement((rows * (heads + keyHeads) * table.rotaryWidth) / 2),
   );
 }

@@ -11,8 +11,8 @@ import { checkMultiple, checkShape } from './check-shape.ts';
 import { type OperationContext, perElement } from './context.ts';
 import { vectorOf } from './probes.ts';
 
-const gatherKernel: KernelDefinition = { files: ['gather-rows.wgsl'], constants: { SCATTER: false } };
-const scatterKernel: KernelDefinition = { files: ['gather-rows.wgsl'], constants: { SCATTER: true } };
+const gatherKernel: KernelDefinition = { files: ['gather-rows.wgsl'] };
+const storeKernel: KernelDefinition = { files: ['store-rows.wgsl'] };
 const gateKernel: KernelDefinition = { files: ['gate.wgsl'] };
 
 /**
@@ -35,14 +35,26 @@ export function gatherRows(context: OperationContext, x: Activation, indices: Gp
   return y;
 }
 
-/** Writes row i of x to row indices[i] of `target`, which has rows of the same width. */
-export function scatterRows(context: OperationContext, x: Activation, indices: GpuBuffer, target: GpuBuffer): void {
+/**
+ * Writes row i of new keys and values to row slots[i] of a cache, which has rows of the same width.
+ *
+ * @param key [rows, columns]
+ * @param value [rows, columns]
+ */
+export function storeRows(
+  context: OperationContext,
+  key: Activation,
+  value: Activation,
+  slots: GpuBuffer,
+  cached: { keys: GpuBuffer; values: GpuBuffer },
+): void {
   const { gpu } = context;
+  checkShape('storeRows', 'the values', value, key.rows, key.columns);
   gpu.recorder.dispatch(
-    gpu.kernel(scatterKernel),
-    [indices, x.buffer, target],
-    { count: x.rows, width: x.columns, probes: 1, source_stride: 0 },
-    perElement(x.rows * x.columns),
+    gpu.kernel(storeKernel),
+    [slots, key.buffer, value.buffer, cached.keys, cached.values],
+    { count: key.rows, width: key.columns },
+    perElement(key.rows * key.columns),
   );
 }
 

@@ -30,7 +30,7 @@ function upload(data: ArrayBufferView): GpuBuffer {
 /** target[i] = source[i] for the first `count` elements. */
 function copyRows(indices: GpuBuffer, source: GpuBuffer, target: GpuBuffer, count: number): void {
   gpu().recorder.dispatch(
-    gpu().kernel({ files: ['gather-rows.wgsl'], constants: { SCATTER: true } }),
+    gpu().kernel({ files: ['gather-rows.wgsl'] }),
     [indices, source, target],
     { count, width: 1, probes: 1, source_stride: 0 },
     spread(Math.ceil(count / 64)),

@@ -24,7 +24,7 @@ function copyOne(gpu: Gpu, value: number) {
   const target = gpu.allocate(16, 'scratch', 'target');
   source.write(new Float32Array([value]));
   gpu.recorder.dispatch(
-    gpu.kernel({ files: ['gather-rows.wgsl'], constants: { SCATTER: false } }),
+    gpu.kernel({ files: ['gather-rows.wgsl'] }),
     [indices, source, target],
     { count: 1, width: 1, probes: 1, source_stride: 1 },
     [1],
@@ -45,7 +45,7 @@ describe('a kernel that does not compile', () => {
     const kernel = gpu.kernel(definition);
     gpu.recorder.dispatch(
       kernel,
-      [gpu.unused, gpu.unused, gpu.unused],
+      kernel.storage.map(() => gpu.unused),
       Object.fromEntries(kernel.parameters.map(({ name }) => [name, 0])),
       [1],
     );

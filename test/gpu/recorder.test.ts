@@ -5,10 +5,10 @@ import { openTestGpu } from '../support/gpu.ts';
 
 const gpu = openTestGpu();
 
-/** Rows of `source` into rows of `target`: a kernel that is easy to predict. */
-function scatter(indices: GpuBuffer, source: GpuBuffer, target: GpuBuffer, count: number): void {
+/** Elements of `source`, by index, into `target`: a kernel that is easy to predict. */
+function gather(indices: GpuBuffer, source: GpuBuffer, target: GpuBuffer, count: number): void {
   gpu().recorder.dispatch(
-    gpu().kernel({ files: ['gather-rows.wgsl'], constants: { SCATTER: true } }),
+    gpu().kernel({ files: ['gather-rows.wgsl'] }),
     [indices, source, target],
     { count, width: 1, probes: 1, source_stride: 0 },
     spread(Math.ceil(count / 64)),
@@ -38,7 +38,7 @@ test('more dispatches than the arena has slots: each keeps its own parameters, i
   const before = gpu().recorder.dispatches;
   // Dispatch i writes the first i + 1 elements; the last writes all: nothing may be lost or come too early.
   const doubled = upload(Float32Array.from({ length: count }, (_, index) => -index - 1));
-  for (let index = 0; index < count; index++) scatter(indices, index % 2 ? source : doubled, target, index + 1);
+  for (let index = 0; index < count; index++) gather(indices, index % 2 ? source : doubled, target, index + 1);
   const [data] = await gpu().recorder.read([{ buffer: target, bytes: count * 4 }]);
   const expected = Float32Array.from({ length: count }, () => 0);
   for (let index = 0; index < count; index++) expected[index] = (index + 1) * (count % 2 ? -1 : 1);
@@ -61,13 +61,13 @@ test('steady work creates no bind groups, and a destroyed buffer takes its own a
       upload(new Float32Array([0])),
     ];
     for (let step = 0; step < 50; step++) {
-      scatter(indices!, source!, target!, 1);
+      gather(indices!, source!, target!, 1);
       gpu().recorder.submit();
     }
     expect(created).toHaveLength(1);
     target!.destroy();
     const other = upload(new Float32Array([0]));
-    scatter(indices!, source!, other, 1);
+    gather(indices!, source!, other, 1);
     expect(created).toHaveLength(2);
     expect([...new Float32Array((await gpu().recorder.read([{ buffer: other, bytes: 4 }]))[0]!)]).toEqual([1]);
   } finally {
@@ -81,7 +81,7 @@ describe('read', () => {
     const indices = upload(new Uint32Array([0]));
     const reads: Promise<ArrayBuffer[]>[] = [];
     for (let value = 1; value <= 20; value++) {
-      scatter(indices, upload(new Float32Array([value])), target, 1);
+      gather(indices, upload(new Float32Array([value])), target, 1);
       reads.push(gpu().recorder.read([{ buffer: target, bytes: 4 }]));
     }
     const values = (await Promise.all(reads)).map(([data]) => new Float32Array(data!)[0]);
@@ -115,10 +115,10 @@ describe('read', () => {
   test('clear and copy are ordered with kernels', async () => {
     const [source, target] = [upload(new Float32Array([1, 2, 3, 4])), upload(new Float32Array(4))];
     const indices = upload(new Uint32Array([0, 1, 2, 3]));
-    scatter(indices, source, target, 4);
+    gather(indices, source, target, 4);
     gpu().recorder.clear(target, 0, 8);
     gpu().recorder.copy(target, 8, source, 0, 4);
-    scatter(indices, source, target, 1);
+    gather(indices, source, target, 1);
     const [data] = await gpu().recorder.read([{ buffer: target, bytes: 16 }]);
     expect([...new Float32Array(data!)]).toEqual([3, 0, 3, 4]);
   });
@@ -129,14 +129,15 @@ describe('kernels that are still compiling', () => {
     const indices = upload(new Uint32Array([0]));
     const [source, target] = [upload(new Float32Array([3])), upload(new Float32Array([0]))];
     // No other test of this file uses it.
-    const kernel = gpu().kernel({ files: ['gather-rows.wgsl'], constants: { SCATTER: false } });
+    const kernel = gpu().kernel({ files: ['store-rows.wgsl'] });
+    const values = upload(new Float32Array([0]));
     expect(kernel.pipeline).toBeUndefined();
-    const gather = (from: GpuBuffer, to: GpuBuffer): void =>
-      gpu().recorder.dispatch(kernel, [indices, from, to], { count: 1, width: 1, probes: 1, source_stride: 1 }, [1]);
-    gather(source, target);
+    const copy = (from: GpuBuffer, to: GpuBuffer): void =>
+      gpu().recorder.dispatch(kernel, [indices, from, from, to, values], { count: 1, width: 1 }, [1]);
+    copy(source, target);
     const first = gpu().recorder.read([{ buffer: target, bytes: 4 }]);
     // Another user of the device, who does not wait.
-    gather(upload(new Float32Array([4])), target);
+    copy(upload(new Float32Array([4])), target);
     gpu().recorder.submit();
     expect(kernel.pipeline).toBeDefined();
     const second = gpu().recorder.read([{ buffer: target, bytes: 4 }]);
@@ -147,7 +148,7 @@ describe('kernels that are still compiling', () => {
     const target = upload(new Float32Array([5]));
     const before = gpu().recorder.dispatches;
     gpu().recorder.rehearse(() => {
-      scatter(gpu().unused, gpu().unused, target, 1);
+      gather(gpu().unused, gpu().unused, target, 1);
       gpu().recorder.clear(target);
       gpu().recorder.submit();
     });

@@ -6,7 +6,7 @@ import {
   gatherShapes,
   labelLossCase,
   labelLossShapes,
-  scatterCase,
+  storeCase,
 } from '../../src/bench/cases/rows.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 
@@ -16,8 +16,8 @@ describe('gatherRows', () => {
   testCases(gpu, gatherShapes.map(gatherCase));
 });
 
-describe('scatterRows', () => {
-  testCases(gpu, gatherShapes.map(scatterCase));
+describe('storeRows', () => {
+  testCases(gpu, gatherShapes.map(storeCase));
 });
 
 describe('gate', () => {

@@ -91,7 +91,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ),
     ...combinations(['attention/merge.wgsl']),
   ],
-  rows: combinations(['gather-rows.wgsl'], { SCATTER: both }),
+  rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
   gate: combinations(['gate.wgsl']),
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],

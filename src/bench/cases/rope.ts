@@ -11,6 +11,7 @@ export interface RopeShape {
   /** Rows of each probe. */
   rows: number;
   heads: number;
+  keyHeads?: number;
   headWidth: number;
   probes?: number;
   rotaryWidth?: number;
@@ -19,15 +20,15 @@ export interface RopeShape {
 }
 
 export function ropeCase(shape: RopeShape): KernelCase {
-  const { rows, heads, headWidth, probes = 1, rotaryWidth = headWidth, interleaved = false, positions = 50 } = shape;
+  const { rows, heads, keyHeads = heads, headWidth, probes = 1 } = shape;
+  const { rotaryWidth = headWidth, interleaved = false, positions = 50 } = shape;
   const all = rows * probes;
-  const columns = heads * headWidth;
   return {
     operation: 'rope',
-    name: `${probes}×${rows}, ${heads} heads of ${headWidth}${rotaryWidth < headWidth ? `, ${rotaryWidth} turned` : ''}${interleaved ? ', interleaved' : ''}`,
+    name: `${probes}×${rows}, ${heads} + ${keyHeads} heads of ${headWidth}${rotaryWidth < headWidth ? `, ${rotaryWidth} turned` : ''}${interleaved ? ', interleaved' : ''}`,
     tolerance: 1e-7,
-    flops: 3 * all * heads * rotaryWidth,
-    bytes: 8 * all * heads * rotaryWidth,
+    flops: 3 * all * (heads + keyHeads) * rotaryWidth,
+    bytes: 8 * all * (heads + keyHeads) * rotaryWidth,
     prepare(bed) {
       const { random } = bed;
       const pairs = rotaryWidth / 2;
@@ -39,40 +40,46 @@ export function ropeCase(shape: RopeShape): KernelCase {
           table[position * rotaryWidth + pairs + pair] = Math.sin(angle);
         }
       }
-      const data = random.normals(all * columns);
       const places = Uint32Array.from({ length: rows }, () => random.integer(0, positions - 1));
       places[rows - 1] = positions - 1;
       const context = bed.context({ count: probes });
-      const x = bed.activation(data, all, columns);
       const positionBuffer = bed.upload(places);
       const tableBuffer = bed.upload(table);
+      const operand = (name: string, count: number) => {
+        const columns = count * headWidth;
+        const data = random.normals(all * columns);
+        const x = bed.activation(data, all, columns);
+        const reference = (row: number): Float64Array => {
+          const result = Float64Array.from(data.subarray(row * columns, (row + 1) * columns));
+          const entry = places[row % rows]! * rotaryWidth;
+          for (let head = 0; head < count; head++) {
+            for (let pair = 0; pair < pairs; pair++) {
+              const first = head * headWidth + (interleaved ? 2 * pair : pair);
+              const second = interleaved ? first + 1 : first + pairs;
+              const [a, b] = [result[first]!, result[second]!];
+              const [cosine, sine] = [table[entry + pair]!, table[entry + pairs + pair]!];
+              result[first] = a * cosine - b * sine;
+              result[second] = a * sine + b * cosine;
+            }
+          }
+          return result;
+        };
+        return {
+          x,
+          reset: () => x.buffer.write(data),
+          output: { name, buffer: x.buffer, rows: all, columns, reference },
+        };
+      };
+      const query = operand('query', heads);
+      const key = operand('key', keyHeads);
       return {
-        reset: () => x.buffer.write(data),
+        reset() {
+          query.reset();
+          key.reset();
+        },
         record() {
-          rope(context, x, positionBuffer, { buffer: tableBuffer, rotaryWidth, interleaved }, headWidth);
-          return [
-            {
-              name: 'x',
-              buffer: x.buffer,
-              rows: all,
-              columns,
-              reference(row) {
-                const result = Float64Array.from(data.subarray(row * columns, (row + 1) * columns));
-                const entry = places[row % rows]! * rotaryWidth;
-                for (let head = 0; head < heads; head++) {
-                  for (let pair = 0; pair < pairs; pair++) {
-                    const first = head * headWidth + (interleaved ? 2 * pair : pair);
-                    const second = interleaved ? first + 1 : first + pairs;
-                    const [a, b] = [result[first]!, result[second]!];
-                    const [cosine, sine] = [table[entry + pair]!, table[entry + pairs + pair]!];
-                    result[first] = a * cosine - b * sine;
-                    result[second] = a * sine + b * cosine;
-                  }
-                }
-                return result;
-              },
-            },
-          ];
+          rope(context, query.x, key.x, positionBuffer, { buffer: tableBuffer, rotaryWidth, interleaved }, headWidth);
+          return [query.output, key.output];
         },
       };
     },
@@ -81,9 +88,9 @@ export function ropeCase(shape: RopeShape): KernelCase {
 
 export const ropeShapes: readonly RopeShape[] = [
   { rows: 1, heads: 1, headWidth: 4 },
-  { rows: 5, heads: 3, headWidth: 16, probes: 2 },
+  { rows: 5, heads: 6, keyHeads: 2, headWidth: 16, probes: 2 },
   { rows: 13, heads: 2, headWidth: 20, rotaryWidth: 8, probes: 3 },
-  { rows: 7, heads: 4, headWidth: 8, interleaved: true },
+  { rows: 7, heads: 4, keyHeads: 1, headWidth: 8, interleaved: true },
   { rows: 3, heads: 5, headWidth: 24, rotaryWidth: 10, interleaved: true, probes: 2 },
   { rows: 33, heads: 8, headWidth: 64, positions: 4096 },
 ];

@@ -5,7 +5,7 @@
  */
 
 import { spread } from '../../gpu/recorder.ts';
-import { gate, gatherRows, scatterRows } from '../../ops/rows.ts';
+import { gate, gatherRows, storeRows } from '../../ops/rows.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import type { KernelCase } from '../case.ts';
 
@@ -56,46 +56,50 @@ export function gatherCase({ rows, count, columns, probes = 1 }: GatherShape): K
   };
 }
 
-export function scatterCase({ rows, count, columns }: GatherShape): KernelCase {
+export function storeCase({ rows, count, columns }: GatherShape): KernelCase {
   return {
-    operation: 'scatter',
+    operation: 'store',
     name: `${count} into ${rows}×${columns}`,
     tolerance: 0,
     flops: 0,
-    bytes: 8 * count * columns,
+    bytes: 16 * count * columns,
     prepare(bed) {
       const { random } = bed;
-      const data = random.normals(count * columns);
-      const before = random.normals(rows * columns);
       // Distinct places: which of two writes to one place wins is not defined.
       const places = Array.from({ length: rows }, (_, row) => row);
       for (let index = 0; index < count; index++) {
         const other = random.integer(index, rows - 1);
         [places[index], places[other]] = [places[other]!, places[index]!];
       }
-      const indices = Uint32Array.from(places.slice(0, count));
+      const slots = Uint32Array.from(places.slice(0, count));
       const context = bed.context({ count: 1 });
-      const x = bed.activation(data, count, columns);
-      const indexBuffer = bed.upload(indices);
-      const target = bed.upload(before);
+      const slotBuffer = bed.upload(slots);
+      const operand = (name: string) => {
+        const data = random.normals(count * columns);
+        const before = random.normals(rows * columns);
+        const cached = bed.upload(before);
+        const reference = (row: number): ArrayLike<number> => {
+          const source = slots.indexOf(row);
+          const [from, index] = source < 0 ? [before, row] : [data, source];
+          return from.subarray(index * columns, (index + 1) * columns);
+        };
+        return {
+          x: bed.activation(data, count, columns),
+          cached,
+          reset: () => cached.write(before),
+          output: { name, buffer: cached, rows, columns, reference },
+        };
+      };
+      const keys = operand('keys');
+      const values = operand('values');
       return {
-        reset: () => target.write(before),
+        reset() {
+          keys.reset();
+          values.reset();
+        },
         record() {
-          scatterRows(context, x, indexBuffer, target);
-          return [
-            {
-              name: 'target',
-              buffer: target,
-              rows,
-              columns,
-              reference(row) {
-                const source = indices.indexOf(row);
-                return source < 0
-                  ? before.subarray(row * columns, (row + 1) * columns)
-                  : data.subarray(source * columns, (source + 1) * columns);
-              },
-            },
-          ];
+          storeRows(context, keys.x, values.x, slotBuffer, { keys: keys.cached, values: values.cached });
+          return [keys.output, values.output];
         },
       };
     },
