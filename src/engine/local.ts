@@ -300,9 +300,9 @@ export class LocalEngine implements Engine {
 
   async *train(request: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
     if ('resume' in request) {
-      const { resume, steps } = request;
+      const { resume, ...changes } = request;
       await checkDirectory(resume);
-      yield* resumeRun(this.#gpu, { folder: resume, ...(steps === undefined ? {} : { steps }) }, signal);
+      yield* resumeRun(this.#gpu, { folder: resume, changes }, signal);
       return;
     }
     if ('fork' in request) {

@@ -134,7 +134,13 @@ export type TrainRequest =
       configuration: Partial<TrainConfiguration>;
       out: string;
     }
-  | { resume: string; steps?: number };
+  | {
+      resume: string;
+      /** A new number of steps in all; kept for later resumptions, as `memory`. */
+      steps?: number;
+      /** Bytes of GPU memory that the run may take from now on; 0 = no limit. */
+      memory?: number;
+    };
 
 /** Short trials of several learning rates on a model; nothing is written. */
 export interface FindLearningRateRequest {

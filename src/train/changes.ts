@@ -8,12 +8,13 @@ import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import { diskError, syncDirectoryOf, writeFully } from '../safetensors/disk.ts';
+import type { TrainConfiguration } from './configuration.ts';
+
+/** What can change about a run: how long it is, and what it may take on the machine that it goes on with. */
+const changeable = ['steps', 'memory'] as const;
 
 /** Settings that replace those of the header. */
-export interface RunChanges {
-  /** A new number of steps in all. */
-  steps?: number;
-}
+export type RunChanges = Partial<Pick<TrainConfiguration, (typeof changeable)[number]>>;
 
 const fileOf = (folder: string): string => join(folder, 'changes.json');
 
@@ -30,25 +31,33 @@ export async function readChanges(folder: string): Promise<RunChanges> {
     if ((error as { code?: unknown }).code === 'ENOENT') return {};
     throw diskError(error, file, 'read');
   }
+  const changes = parseChanges(text);
+  if (changes) return changes;
+  throw new SubzeroError(
+    'invalid_data',
+    `${file}: expected a JSON object with whole numbers, such as {"steps": 300, "memory": 0}; repair it, or delete it to go back to the settings that the run began with`,
+    { parameter: file },
+  );
+}
+
+/** `undefined` for anything that is not an object with at least one of the settings, and no others. */
+function parseChanges(text: string): RunChanges | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    value = undefined;
+    return undefined;
   }
-  const steps = (value as { steps?: unknown } | null | undefined)?.steps;
-  if (!Number.isSafeInteger(steps)) {
-    throw new SubzeroError(
-      'invalid_data',
-      `${file}: expected a JSON object such as {"steps": 300}; repair it, or delete it to go back to the number of steps that the run began with`,
-      { parameter: file },
-    );
-  }
-  return { steps: steps as number };
+  if (typeof value !== 'object' || value === null) return undefined;
+  const entries = Object.entries(value);
+  const known = ([name, number]: [string, unknown]): boolean =>
+    (changeable as readonly string[]).includes(name) && Number.isSafeInteger(number);
+  return entries.length > 0 && entries.every(known) ? (value as RunChanges) : undefined;
 }
 
-/** Replaces the changes of a run; a crash leaves the old ones or the new ones. @throws SubzeroError `io` */
+/** Replaces the changes of a run, if there are any; a crash leaves the old ones or the new ones. @throws SubzeroError `io` */
 export async function writeChanges(folder: string, changes: RunChanges): Promise<void> {
+  if (Object.keys(changes).length === 0) return;
   const file = fileOf(folder);
   const partial = `${file}.partial`;
   try {

@@ -13,7 +13,7 @@ import type { Split } from '../data/tasks/index.ts';
 import { type TokenizedDataset, tokenizeExamples } from '../data/tokenize.ts';
 import type { DataSource, EvaluationResult, TrainEvent } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
-import { plural } from '../format.ts';
+import { formatBytes, plural } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { exampleRows } from '../model/batch.ts';
 import { Model, readConfigurationFile } from '../model/model.ts';
@@ -24,7 +24,7 @@ import { packageVersion } from '../version.ts';
 import { createJournal, type JournalWriter, resumeJournal } from '../zo/journal.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { EvaluationHistory } from './best.ts';
-import { readChanges, writeChanges } from './changes.ts';
+import { type RunChanges, readChanges, writeChanges } from './changes.ts';
 import { Closers } from './closers.ts';
 import { examplesPerStep, optimizerTitles, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
@@ -65,6 +65,8 @@ interface OpenRun {
   evaluations: EvaluationHistory;
   /** Things to tell before the first step. */
   notes: string[];
+  /** What differs from the journal's header, to be kept once it is known that the run fits. */
+  changes: RunChanges;
 }
 
 /**
@@ -106,7 +108,8 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     const { validation, notes } = data;
     const { examples } = data.train;
     const run = { folder, model, optimizer, configuration, writer, metrics, examples, validation, notes };
-    for await (const event of trainFrom(gpu, { ...run, step: 0, evaluations: new EvaluationHistory() }, signal)) {
+    const start = { ...run, step: 0, evaluations: new EvaluationHistory(), changes: {} };
+    for await (const event of trainFrom(gpu, start, signal)) {
       begun = true;
       yield event;
     }
@@ -122,11 +125,11 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
 
 /**
  * Continues a run where its journal ends. An evaluation that was due and did not get done is done first.
- * @param options.steps a new number of steps in all, for a run that should go on for longer; kept for later resumptions
+ * @param options.changes a new number of steps in all, another memory budget; kept for later resumptions
  */
 export async function* resumeRun(
   gpu: Gpu,
-  options: { folder: string; steps?: number },
+  options: { folder: string; changes?: RunChanges },
   signal?: AbortSignal,
 ): AsyncGenerator<TrainEvent> {
   const folder = resolve(options.folder);
@@ -134,12 +137,11 @@ export async function* resumeRun(
   const closers = new Closers();
   closers.own(writer, close);
   try {
-    const { header, records, torn } = journal;
-    const changes = {
-      ...(await readChanges(folder)),
-      ...(options.steps === undefined ? {} : { steps: options.steps }),
-    };
-    const configuration = resolveConfiguration({ ...header.configuration, ...changes });
+    const { records, torn } = journal;
+    const changed = await readChanges(folder);
+    const before = { ...journal.header.configuration, ...changed };
+    const configuration = resolveConfiguration({ ...before, ...options.changes });
+    const header = { ...journal.header, configuration };
     if (records.length > configuration.steps) {
       throw new SubzeroError(
         'invalid_argument',
@@ -156,10 +158,9 @@ export async function* resumeRun(
         `the training data of ${folder} has changed since the run began; it cannot be continued on it`,
       );
     }
-    const { model, optimizer, step } = await restoreRun(gpu, folder, { journal });
+    const { model, optimizer, step } = await restoreRun(gpu, folder, { journal: { ...journal, header } });
     closers.own(model, destroy);
     closers.own(optimizer, destroy);
-    if (options.steps !== undefined) await writeChanges(folder, changes);
     const { examples } = data.train;
     const seen = withLeading(examples, leadingTokens(model, optimizer.current));
     const lines = await takeUpMetrics(join(folder, runFiles.metrics), step);
@@ -172,12 +173,16 @@ export async function* resumeRun(
     const notes = [...data.notes];
     if (torn)
       notes.push(`the journal ended in the middle of a record; ${torn.bytes} bytes of an unfinished step were cut off`);
+    if (configuration.memory !== before.memory) notes.push(otherMemory(before, configuration));
     const { validation } = data;
     const fork = header.extra.fork as { step: number } | undefined;
     const evaluations = EvaluationHistory.of(lines, fork?.step);
     yield* trainFrom(
       gpu,
-      { folder, model, optimizer, configuration, writer, metrics, examples, validation, notes, step, evaluations },
+      {
+        ...{ folder, model, optimizer, configuration, writer, metrics, examples, validation, notes },
+        ...{ step, evaluations, changes: { ...changed, ...options.changes } },
+      },
       signal,
     );
   } catch (error) {
@@ -234,6 +239,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     const plan = planMemory({ ...run, examples, validation, scorer });
     await gpu.checkAllocations();
     if (configuration.tensorboard) board = await openEventFile(folder, run.step);
+    await writeChanges(folder, run.changes);
     yield {
       type: 'start',
       run: folder,
@@ -302,6 +308,14 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     scorer.destroy();
     await board?.close();
   }
+}
+
+function otherMemory({ memory: before }: TrainConfiguration, { memory }: TrainConfiguration): string {
+  const named = (bytes: number): string => (bytes === 0 ? 'without a limit' : formatBytes(bytes));
+  return (
+    `the memory of the run is now ${named(memory)}; it was ${named(before)}. Steps from here on may be cut into other passes: ` +
+    'the estimates are the same, their last bits may not be those of the run as it was set up'
+  );
 }
 
 /** Why the run shall end before its last step; `undefined` if it shall not. */

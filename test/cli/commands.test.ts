@@ -176,11 +176,12 @@ describe('train', () => {
     expect(await warnings('--warmup-steps', '10', '--steps', '10')).toContain('--warmup-steps 10 of --steps 10');
   });
 
-  it('resumes with a new number of steps only if one was given', async () => {
+  it('resumes with a new number of steps or another budget only if one was given', async () => {
     const { engine, requests } = trainingEngine();
     await runProgram(['train', '--resume', 'r'], fakeHost({ engine }));
     await runProgram(['train', '--resume', 'r', '--steps', '50'], fakeHost({ engine }));
-    expect(requests).toEqual([{ resume: 'r' }, { resume: 'r', steps: 50 }]);
+    await runProgram(['train', '--resume', 'r', '--memory', '1GiB'], fakeHost({ engine }));
+    expect(requests).toEqual([{ resume: 'r' }, { resume: 'r', steps: 50 }, { resume: 'r', memory: 2 ** 30 }]);
   });
 
   it('stops at the first Ctrl-C with everything saved, and at the second at once', async () => {

@@ -41,8 +41,8 @@ async function train(configuration: Partial<TrainConfiguration> = {}, stopAfter 
   return (await trainUpTo(engine, { model, file }, configuration, stopAfter)).run;
 }
 
-const resume = (run: string, steps?: number): Promise<TrainEvent[]> =>
-  collect(engine.train({ resume: run, ...(steps === undefined ? {} : { steps }) }));
+const resume = (run: string, changes: { steps?: number; memory?: number } = {}): Promise<TrainEvent[]> =>
+  collect(engine.train({ resume: run, ...changes }));
 
 const metricsOf = (run: string) => readMetrics(join(run, 'metrics.jsonl'));
 const journalFile = (run: string) => join(run, 'journal.subzero');
@@ -107,7 +107,7 @@ describe('a resumed run', () => {
 
   test('goes on for longer than it was set up', async () => {
     const run = await train({ steps: 7 });
-    const events = await resume(run, 12);
+    const events = await resume(run, { steps: 12 });
     expect(events[0]).toMatchObject({ step: 7, steps: 12 });
     await expectSame(run, whole);
   });
@@ -131,8 +131,52 @@ describe('a resumed run', () => {
   // A refused number must not stay behind.
   test('forgets a number of steps that it cannot have', async () => {
     const run = await train({ steps: 7 });
-    expect((await failure(resume(run, 5))).code).toBe('invalid_argument');
+    expect((await failure(resume(run, { steps: 5 }))).code).toBe('invalid_argument');
     expect((await resume(run))[0]).toMatchObject({ step: 7, steps: 7 });
+  });
+
+  test('keeps to another budget from there on, and says so', async () => {
+    const settings = { queries: 4 };
+    const undisturbed = await train(settings);
+    const run = await train(settings, 7);
+    const refused = await failure(resume(run, { memory: 1000 }));
+    expect(refused).toMatchObject({ code: 'out_of_memory', parameter: 'memory' });
+    const memory = Number(/The smallest that would do is (\d+)/.exec(refused.message)![1]);
+
+    const stopped: TrainEvent[] = [];
+    for await (const event of engine.train({ resume: run, memory })) {
+      stopped.push(event);
+      if (event.type === 'step') break;
+    }
+    const [start] = ofType(stopped, 'start');
+    expect(start!.plan.totalBytes).toBeLessThanOrEqual(memory);
+    expect(ofType(stopped, 'message').map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/the memory of the run is now .* it was without a limit/),
+    );
+
+    // Interrupted again, it keeps what it was given, without a word.
+    const events = await resume(run);
+    expect(ofType(events, 'message')).toEqual([]);
+    expect(events[0]).toMatchObject({ step: 8, plan: { rows: start!.plan.rows } });
+    const [records, expected] = await Promise.all(
+      [run, undisturbed].map(async (of) => (await openJournal(journalFile(of))).records),
+    );
+    expect(records!.slice(0, 7)).toEqual(expected!.slice(0, 7));
+    for (const [index, { loss }] of records!.entries()) expect(loss).toBeCloseTo(expected![index]!.loss, 4);
+
+    // Without a limit it is as it was set up.
+    const free = await train(settings, 7);
+    const again = await resume(free, { memory: 0 });
+    expect(again[0]!.type === 'start' && again[0]!.plan.rows).toBeGreaterThan(start!.plan.rows);
+    await expectSame(free, undisturbed);
+  });
+
+  test('takes a budget away', async () => {
+    const tight = await train({ memory: 2 ** 30 }, 7);
+    const events = await resume(tight, { memory: 0, steps: 12 });
+    expect(ofType(events, 'message')[0]!.message).toContain('is now without a limit; it was 1.0 GiB');
+    expect(JSON.parse(readFileSync(join(tight, 'changes.json'), 'utf8'))).toEqual({ memory: 0, steps: 12 });
+    await expectSame(tight, whole);
   });
 
   test('that has finished has nothing to do', async () => {
@@ -321,20 +365,20 @@ describe('a resume is refused', () => {
     bytes[bytes.length - 1]! ^= 1;
     writeFileSync(weights, bytes);
     const before = (await engine.info()).memory.byCategory;
-    const error = await failure(resume(run, 4));
+    const error = await failure(resume(run, { steps: 4 }));
     expect(error.code).toBe('conflict');
     expect(error.message).toContain(own);
     expect(error.message).toContain('not the one');
     expect((await engine.info()).memory.byCategory).toEqual(before);
 
     rmSync(own, { recursive: true });
-    const gone = await failure(resume(run, 4));
+    const gone = await failure(resume(run, { steps: 4 }));
     expect(gone.code).toBe('not_found');
     expect(gone.message).toContain(own);
   });
 
   test('to fewer steps than it has', async () => {
-    const error = await failure(resume(whole, 5));
+    const error = await failure(resume(whole, { steps: 5 }));
     expect(error).toMatchObject({ code: 'invalid_argument', parameter: 'steps' });
     expect(error.message).toContain('12 steps');
   });
@@ -354,7 +398,7 @@ describe('a resume is refused', () => {
     const bytes = readFileSync(journalFile(run));
     bytes[bytes.length - 5 * 20 + 6]! ^= 1;
     writeFileSync(journalFile(run), bytes);
-    const error = await failure(resume(run, 14));
+    const error = await failure(resume(run, { steps: 14 }));
     expect(error.code).toBe('invalid_data');
     expect(error.message).toContain('step 8');
   });

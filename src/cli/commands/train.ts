@@ -289,7 +289,8 @@ export const settingOptions = [
   {
     name: 'memory',
     type: 'bytes',
-    description: 'GPU memory that the run may take, such as 6GiB; larger steps run in several passes; 0 = no limit',
+    description:
+      'GPU memory that the run may take, such as 6GiB; larger steps run in several passes; 0 = no limit; with --resume from now on',
     default: defaultConfiguration.memory,
     check: settingCheck('memory'),
     group: run,
@@ -340,7 +341,7 @@ const options = [
     name: 'resume',
     type: 'text',
     placeholder: 'RUN',
-    description: 'continue this run where its journal ends; takes only --steps besides',
+    description: 'continue this run where its journal ends; takes only --steps and --memory besides',
     group: run,
   },
   {
@@ -369,7 +370,7 @@ export const trainCommand = defineCommand({
   summary: 'Fine-tune a model by zeroth-order optimisation; a run folder keeps every step',
   usage: [
     'train --model DIR (--task NAME --data DIR | --data FILE) --out RUN [options]',
-    'train --resume RUN [--steps N]',
+    'train --resume RUN [--steps N] [--memory BYTES]',
     'train --find-lr --model DIR (--task NAME --data DIR | --data FILE) [options]',
   ],
   details: [
@@ -431,7 +432,7 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
   const { options: values, sources } = context;
   const explicit = (key: string) => sources[key] === 'flag' || sources[key] === 'configuration file';
   if (values.resume !== undefined) {
-    const settings = settingOptions.map((option) => option.name).filter((name) => name !== 'steps');
+    const settings = settingOptions.map(({ name }) => name).filter((name) => name !== 'steps' && name !== 'memory');
     const names = ['model', 'task', 'data', 'validation', 'out', 'epochs', ...settings];
     const clash = names.find((name) => explicit(camelCase(name)));
     if (clash) {
@@ -440,7 +441,11 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
         hint: `leave it out, or start a new run from this one: subzero fork --run ${shellWord(values.resume)} --out NEW`,
       });
     }
-    return { resume: values.resume, ...(sources.steps === 'default' ? {} : { steps: values.steps }) };
+    return {
+      resume: values.resume,
+      ...(sources.steps === 'default' ? {} : { steps: values.steps }),
+      ...(sources.memory === 'default' ? {} : { memory: values.memory }),
+    };
   }
   const sourced = modelAndData(values);
   const out = requireOption(values.out, 'train', 'out RUN');
