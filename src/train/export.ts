@@ -100,11 +100,21 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
   return file;
 }
 
+/** Files of a model beside its weights, by the names that transformers gives them; what else lies there does not belong to the new model. */
+const companions = [
+  /^(config|generation_config|preprocessor_config|processor_config)\.json$/,
+  /^(tokenizer.*|special_tokens_map|added_tokens|vocab)\.json$/,
+  /^(vocab|merges)\.txt$/,
+  // SentencePiece: tokenizer.model, spiece.model, …
+  /\.model$/,
+  /^chat_template.*\.(json|jinja)$/,
+];
+
 /** Copies what lies beside the base model's weights: tokenizer and configuration, which names the storage type of the new weights. */
 async function copyCompanions({ directory, storage }: Model, out: string): Promise<string[]> {
   const written: string[] = [];
   for (const name of await readdir(directory)) {
-    if (name.includes('safetensors') || !/\.(json|txt|model|jinja)$/.test(name)) continue;
+    if (!companions.some((pattern) => pattern.test(name))) continue;
     const target = join(out, name);
     if (name === 'config.json') {
       const config = JSON.parse(await readFile(join(directory, name), 'utf8')) as Record<string, unknown>;

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { SubzeroError } from '../../src/errors.ts';
@@ -123,6 +123,33 @@ describe('a model directory', () => {
     const before = JSON.parse(readFileSync(join(base, 'config.json'), 'utf8')) as Record<string, unknown>;
     expect(config).toEqual({ ...before, torch_dtype: torch });
     expect(readFileSync(join(out, 'tokenizer.json'))).toEqual(readFileSync(join(base, 'tokenizer.json')));
+  });
+
+  test('has the files of a model, and nothing else that lies beside the base', async () => {
+    const { run, base } = await train('llama-tiny', { steps: 1 });
+    const belong = [
+      ...[
+        'added_tokens.json',
+        'chat_template.jinja',
+        'generation_config.json',
+        'merges.txt',
+        'preprocessor_config.json',
+      ],
+      ...['special_tokens_map.json', 'tokenizer.model', 'vocab.json', 'vocab.txt'],
+    ];
+    // Read with the weights of the base, these would be about another model.
+    const stray = [
+      'model.safetensors.index.json.old',
+      'notes.txt',
+      'reference.json',
+      'trainer_state.json',
+      'README.md',
+    ];
+    for (const name of [...belong, ...stray]) writeFileSync(join(base, name), '{}');
+    const { out, files } = await exportTo(run, 'safetensors');
+    const own = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+    expect(readdirSync(out).sort()).toEqual([...own, ...belong].sort());
+    expect(files.map((file) => basename(file)).sort()).toEqual([...own, ...belong].sort());
   });
 
   test('can be served and trained on like any other', async () => {
