@@ -1,5 +1,5 @@
 /**
- * The document of the HTTP service is true: its curl lines run as they stand, and it names every endpoint and setting.
+ * What is written about the HTTP service is true: the README's curl lines run as they stand, and the document names every endpoint and setting.
  */
 
 import { spawn } from 'node:child_process';
@@ -10,11 +10,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { settings, wireName } from '../../server/jobs/hyperparameters.ts';
 import { modelId, type RealServer, startRealServer } from './real-server.ts';
 
-const documentText = readFileSync(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
+const textOf = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+const documentText = textOf('docs/http-api.md');
 
 /** The code blocks of one section. */
-function blocks(heading: string): string[] {
-  const section = documentText.split(/^## /m).find((part) => part.startsWith(heading))!;
+function blocks(text: string, heading: string): string[] {
+  const section = text.split(/^## /m).find((part) => part.startsWith(heading))!;
   return [...section.matchAll(/^```bash\n(.*?)^```$/gms)].map((match) => match[1]!);
 }
 
@@ -48,7 +49,7 @@ async function bash(script: string): Promise<string> {
 }
 
 test('the ten curl lines go from upload to tuned completion', async () => {
-  const [data, variables, lines, ...others] = blocks('Ten curl lines');
+  const [data, variables, lines, ...others] = blocks(textOf('README.md'), 'Ten curl lines');
   expect(others).toEqual([]);
   const curlLines = lines!.trim().split('\n');
   expect(curlLines).toHaveLength(10);
@@ -75,8 +76,8 @@ test('the ten curl lines go from upload to tuned completion', async () => {
 }, 300_000);
 
 test('the curl lines of a loop of your own run as they stand', async () => {
-  const [, variables] = blocks('Ten curl lines');
-  const lines = blocks('Reference')
+  const [, variables] = blocks(textOf('README.md'), 'Ten curl lines');
+  const lines = blocks(documentText, 'Reference')
     .find((block) => block.includes('/v1/zo/runs'))!
     .trim();
   const marked = lines.replaceAll('\n', '\necho; echo =====\n');
