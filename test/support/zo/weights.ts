@@ -105,14 +105,16 @@ export async function curvatures(optimizer: ZerothOrderOptimizer): Promise<Map<s
 }
 
 /**
- * Digests of everything that a run has changed, and of what it must not: stored parameters, U, S and V or ln H where there are any, and the
- * 1-D parameters that train, by name. Equal digests, equal bits.
+ * Digests of everything that a run has changed: stored weights, U, S and V or ln H where there are any, and 1-D parameters, by name.
+ * Equal digests, equal bits.
  */
 export async function snapshot(model: Model, optimizer: ZerothOrderOptimizer): Promise<Record<string, string>> {
   const result: Record<string, string> = {};
   const digest = (data: Float32Array | Uint8Array): string =>
     createHash('sha256').update(data).digest('hex').slice(0, 32);
-  for (const [name, bytes] of await modelBytes(model)) result[`${name} stored`] = digest(bytes);
+  for (const weight of model.weights.values()) {
+    result[`${weight.name} stored`] = digest(await storedBytes(model, weight));
+  }
   if (optimizer instanceof SubZero) {
     for await (const { weight, u, s, v } of optimizer.factors()) {
       result[`${weight.name} U`] = digest(u);
