@@ -84,10 +84,16 @@ export function createApplication(services: Services): Application {
   });
   application.notFound((context) => {
     const { method, path } = context.req;
-    const answer = new ApiError(404, `Unknown request: ${method.slice(0, 16)} ${path.slice(0, 256)}.`, {
-      code: 'unknown_url',
-    });
-    return context.json(answer.body, answer.status);
+    const shown = `${method.slice(0, 16)} ${path.slice(0, 256)}`;
+    const allowed = methodsOf(application, path);
+    const answer =
+      allowed.length === 0
+        ? new ApiError(404, `Unknown request: ${shown}.`, { code: 'unknown_url' })
+        : new ApiError(405, `Unknown request: ${shown}. This path takes ${allowed.join(', ')}.`, {
+            code: 'method_not_allowed',
+            headers: { allow: allowed.join(', ') },
+          });
+    return context.json(answer.body, answer.status, answer.headers);
   });
 
   application.use(requestLog(services));
@@ -103,4 +109,12 @@ export function createApplication(services: Services): Application {
 
   for (const add of resources) add(application, services);
   return application;
+}
+
+/** The methods for which there is a route with this path. */
+function methodsOf(application: Application, path: string): string[] {
+  return ['GET', 'POST', 'DELETE'].filter((method) =>
+    // Middleware is there for all paths.
+    application.router.match(method, path)[0].some(([[, route]]) => route.method === method),
+  );
 }

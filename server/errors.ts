@@ -79,8 +79,9 @@ export function toApiError(error: unknown): ApiError {
     return new ApiError(status, error.message, { code: error.code, param: error.parameter ?? null, headers });
   }
   if (error instanceof HTTPException) {
-    // From Hono's validators, about a body that is missing or of another type than the route takes.
-    const code = error.status === 415 ? 'unsupported_content_type' : 'invalid_json';
+    // From Hono's validators, about a body of another type than the route takes, or none: all others have been parsed by then.
+    if (error.status === 400) return invalid('The body is empty; expected a JSON object.', null, 'invalid_json');
+    const code = error.status === 415 ? 'unsupported_content_type' : null;
     return new ApiError(error.status as ContentfulStatusCode, error.message || `HTTP ${error.status}`, { code });
   }
   return new ApiError(500, 'The server failed on this request. Its log has the details under the request id.', {

@@ -16,6 +16,7 @@ import {
   type SettingValue,
   type TrainConfiguration,
 } from '../../src/train/configuration.ts';
+import { renameSettings } from '../../src/train/setting-names.ts';
 import { ApiError, invalid } from '../errors.ts';
 import { maxEpochs } from '../schemas/limits.ts';
 
@@ -28,6 +29,15 @@ export const settings = Object.keys(defaultConfiguration) as Setting[];
 
 export function wireName(setting: Setting): string {
   return wireNames[setting] ?? setting.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** A message with settings called as they are in a request. */
+export function inWireNames(message: string, parameter?: string): string {
+  return renameSettings(
+    message,
+    parameter,
+    settings.map((setting) => [setting, wireName(setting)]),
+  );
 }
 
 /** The resolved configuration under its names on the wire. */
@@ -124,7 +134,7 @@ function resolve(partial: Partial<TrainConfiguration>, path: string): TrainConfi
   } catch (error) {
     if (!(error instanceof SubzeroError) || !settings.includes(error.parameter as Setting)) throw error;
     const name = wireName(error.parameter as Setting);
-    throw new ApiError(400, `${error.message.replaceAll(error.parameter!, name)}.`, {
+    throw new ApiError(400, `${inWireNames(error.message, error.parameter)}.`, {
       param: `${path}.${name}`,
       code: error.code,
     });

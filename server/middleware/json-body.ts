@@ -25,6 +25,7 @@ export function jsonBody(
 ): MiddlewareHandler<Environment> {
   return async (context, next) => {
     const { req } = context;
+    checkEncoding(req.header('content-encoding'));
     if (bodyMethods.has(req.method) && !streamed.has(req.path)) {
       const text = await readText(req.raw, maxBytes);
       // Hono reads every form of the body from the promise it keeps here (its types omit that it is one).
@@ -34,6 +35,13 @@ export function jsonBody(
     }
     await next();
   };
+}
+
+function checkEncoding(contentEncoding = 'identity'): void {
+  if (contentEncoding.toLowerCase() === 'identity') return;
+  throw new ApiError(415, `Send the body as it is, without the content encoding "${contentEncoding.slice(0, 80)}".`, {
+    code: 'unsupported_content_encoding',
+  });
 }
 
 function checkLinesType(contentType: string | undefined): void {

@@ -24,7 +24,7 @@ export function requestLog({ log, metrics }: Services): MiddlewareHandler<Enviro
     // A client must not put its next request behind a body that was refused before its end.
     const refused = status >= 400 && context.req.bodyCache.text === undefined && context.req.raw.body !== null;
     if (refused) context.res.headers.set('connection', 'close');
-    const labels = { method: methodLabel(context.req.method), route: routePath(context, -1) };
+    const labels = { method: methodLabel(context.req.method), route: routeLabel(routePath(context, -1)) };
     metrics.count('subzero_http_requests_total', 'Requests answered.', { ...labels, status: String(status) });
     metrics.observe('subzero_http_request_seconds', 'Time to the head of the response.', seconds, labels);
     context.get('log').info('request', {
@@ -40,4 +40,9 @@ const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', '
 
 function methodLabel(method: string): string {
   return knownMethods.has(method) ? method : 'other';
+}
+
+/** `/v1/models/:model{.+}` → `/v1/models/:model`. */
+function routeLabel(pattern: string): string {
+  return pattern.replaceAll(/\{[^}]*\}/g, '');
 }

@@ -46,13 +46,18 @@ export async function benchKernels(
 ): Promise<KernelBenchReport> {
   const suite = options.suite ?? (gpu.adapter.software ? 'quick' : 'full');
   const filter = (options.filter ?? '').toLowerCase();
-  const wanted = benchCases(suite, gpu)
-    .map((kernelCase) => ({ name: `${kernelCase.operation}: ${kernelCase.name}`, kernelCase }))
-    .filter(({ name }) => name.toLowerCase().includes(filter));
+  const all = benchCases(suite, gpu).map((kernelCase) => ({
+    name: `${kernelCase.operation}: ${kernelCase.name}`,
+    kernelCase,
+  }));
+  const wanted = all.filter(({ name }) => name.toLowerCase().includes(filter));
   if (wanted.length === 0) {
-    throw new SubzeroError('invalid_argument', `no case of the suite "${suite}" has "${options.filter}" in its name`, {
-      parameter: 'filter',
-    });
+    const operations = [...new Set(all.map(({ kernelCase }) => kernelCase.operation))].join(', ');
+    throw new SubzeroError(
+      'invalid_argument',
+      `no case of the suite "${suite}" has "${options.filter}" in its name; names begin with ${operations}`,
+      { parameter: 'filter' },
+    );
   }
   const roofline = await measureRoofline(gpu);
   const cases: Measurement[] = [];

@@ -5,13 +5,14 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { renameSettings } from '../train/setting-names.ts';
 import { packageVersion } from '../version.ts';
 import type { Command } from './command.ts';
 import { commands as allCommands } from './commands/index.ts';
 import { commandHelp, programHelp } from './help.ts';
 import type { Host } from './host.ts';
 import { suggestion } from './nearest.ts';
-import { camelCase, type OptionSpecification } from './option.ts';
+import { camelCase } from './option.ts';
 import { parseOptions } from './parse.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -90,11 +91,9 @@ function unknownCommand(word: string, commands: readonly Command[]): UsageError 
 /** Says what went wrong in one line and what to do in the next; a stack trace only on request. @returns the exit code */
 function reportError(error: unknown, host: Host, command: Command | undefined): number {
   const known = error instanceof SubzeroError;
-  const text = known
-    ? withOptionNames(error, command?.options ?? [])
-    : error instanceof Error
-      ? error.message
-      : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  const names = (command?.options ?? []).map(({ name }) => [camelCase(name), `--${name}`] as const);
+  const text = known ? renameSettings(message, error.parameter, names) : message;
   const lines = [`subzero: ${known ? text : `internal error: ${text}`}`];
   const hint = hintFor(error);
   if (hint) lines.push(`  ${hint}`);
@@ -102,16 +101,6 @@ function reportError(error: unknown, host: Host, command: Command | undefined): 
   host.standardError.write(`${lines.join('\n')}\n`);
   if (error instanceof UsageError) return exitCode.usage;
   return known && error.code === 'cancelled' ? exitCode.cancelled : (command?.failureCode ?? exitCode.failure);
-}
-
-/** The message with settings called as they are on the command line: `evaluateEvery` is `--evaluate-every` there. */
-function withOptionNames({ message, parameter }: SubzeroError, options: readonly OptionSpecification[]): string {
-  return options.reduce((text, { name }) => {
-    const setting = camelCase(name);
-    // A setting of one word is a word like others, unless the message begins with it.
-    const start = setting === name ? (parameter === name ? '^' : undefined) : '(?<![\\w./-])';
-    return start === undefined ? text : text.replace(new RegExp(`${start}${setting}(?![\\w/-])`, 'g'), `--${name}`);
-  }, message);
 }
 
 function hintFor(error: unknown): string | undefined {

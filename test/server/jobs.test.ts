@@ -330,6 +330,22 @@ describe('cancel, pause, resume', () => {
     });
   });
 
+  test('a failure names settings as the client knows them', async () => {
+    const server = await startServer();
+    const message = 'loraTargets: the model has no linear layer "x"';
+    const error = new SubzeroError('invalid_argument', message, { parameter: 'loraTargets' });
+    server.engine.trainingFailure = { step: 1, error };
+    const failed = await jobWithStatus(server, await startJob(server), 'failed');
+    expect(failed.error).toEqual({
+      code: 'invalid_argument',
+      message: 'lora_targets: the model has no linear layer "x"',
+      param: 'lora_targets',
+    });
+    const body = jobBody(await uploadExamples(server), { early_stopping: 2 });
+    const refused = await expectError(await post(server, '/v1/fine_tuning/jobs', body), 400);
+    expect(refused.message).toContain('evaluate_every must be at least 1 with early_stopping,');
+  });
+
   test('a model that cannot be loaded after training does not fail the job', async () => {
     const server = await startServer();
     server.engine.loadFailure = { id: /^ft:/, error: new SubzeroError('out_of_memory', 'no room') };

@@ -140,6 +140,15 @@ describe('bodies', () => {
       body: new Uint8Array([0xff, 0xfe]),
     });
     expect((await expectError(binary, 400)).code).toBe('invalid_json');
+    const empty = await expectError(await post(server, '/v1/completions', ''), 400);
+    expect(empty.message).toBe('The body is empty; expected a JSON object.');
+    for (const path of ['/v1/completions', '/v1/files']) {
+      const packed = await expectError(await post(server, path, '{}', { 'content-encoding': 'gzip' }), 415);
+      expect(packed).toMatchObject({
+        code: 'unsupported_content_encoding',
+        message: expect.stringContaining('"gzip"'),
+      });
+    }
     const text = await post(server, '/v1/completions', '{}', { 'content-type': 'text/plain' });
     expect((await expectError(text, 415)).code).toBe('unsupported_content_type');
   });
@@ -179,13 +188,27 @@ describe('names', () => {
   test('of routes that do not exist', async () => {
     const server = await startServer();
     for (const [method, path] of [
-      ['POST', '/'],
       ['GET', '/v1'],
-      ['PUT', '/v1/files'],
-      ['GET', '/v1/completions'],
-      ['POST', '/v1/models'],
+      ['GET', '/v1/completions/'],
+      ['DELETE', '/v1/nothing'],
     ] as const) {
       expect((await expectError(await fetch(server.url + path, { method }), 404)).code).toBe('unknown_url');
+    }
+  });
+
+  test('of routes that exist for another method, which is named', async () => {
+    const server = await startServer();
+    for (const [method, path, allow] of [
+      ['POST', '/', 'GET'],
+      ['PUT', '/v1/files', 'GET, POST'],
+      ['GET', '/v1/completions', 'POST'],
+      ['POST', '/v1/models', 'GET'],
+      ['POST', '/v1/models/a/b', 'GET, DELETE'],
+      ['GET', '/v1/fine_tuning/jobs/ftjob-1/pause', 'POST'],
+    ] as const) {
+      const response = await fetch(server.url + path, { method });
+      expect(response.headers.get('allow')).toBe(allow);
+      expect((await expectError(response, 405)).code).toBe('method_not_allowed');
     }
   });
 });
