@@ -1,7 +1,7 @@
 // Embedding: y[i] = weight_scale · W[id_i] + scale · (U[id_i] · S_p) · Vᵀ, for row i of probe p = i / rows_per_probe.
 //
 // W: one part of the table, [part_rows, 4·width_quads] in STORAGE, holding ids row_start … row_start + part_rows − 1; rows with other ids are
-// left to the other parts' launches. U: [·, 4·rank_quads]; V stored transposed: [rank, 4·width_quads]; S_p as in zo/rotate.wgsl;
+// left to the other parts' launches. U: [·, 4·rank_quads]; V stored transposed: [rank, 4·width_quads], from quad v_start on; S_p as in zo/rotate.wgsl;
 // rank = 0 leaves the low-rank term out. ids[i mod rows_per_probe]. ACCUMULATE adds to y (position embeddings).
 // One workgroup a row: first the coefficients U·S (kept in workgroup memory), then the row itself, a quad an invocation.
 
@@ -12,6 +12,7 @@ struct Parameters {
   part_rows: u32,
   rank: u32,
   rank_quads: u32,
+  v_start: u32,
   rows_per_probe: u32,
   state_offset: u32,
   state_stride: u32,
@@ -53,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   for (var quad = lane; quad < parameters.width_quads; quad += 64u) {
     var value = parameters.weight_scale * widen(weight[local_id * parameters.width_quads + quad]);
     for (var b = 0u; b < parameters.rank; b++) {
-      value = fma(vec4<f32>(coefficients[b]), v[b * parameters.width_quads + quad], value);
+      value = fma(vec4<f32>(coefficients[b]), v[parameters.v_start + b * parameters.width_quads + quad], value);
     }
     let index = row * parameters.width_quads + quad;
     if (ACCUMULATE) {

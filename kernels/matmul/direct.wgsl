@@ -45,7 +45,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   }
 
   var side = mat4x4<f32>();
-  let q_start = rows * parameters.rank_quads;
+  let q_start = vec4<u32>(parameters.q_start) + rows * parameters.rank_quads;
   let u_start = (vec4<u32>(parameters.output_row) + columns) * parameters.rank_quads;
   for (var j = 0u; j < parameters.rank_quads; j++) {
     let q_block = transpose(mat4x4<f32>(q[q_start.x + j], q[q_start.y + j], q[q_start.z + j], q[q_start.w + j]));

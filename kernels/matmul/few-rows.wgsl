@@ -34,7 +34,7 @@ fn main(
   }
   sums *= parameters.weight_scale;
   let u_start = (parameters.output_row + safe_column) * parameters.rank_quads;
-  let q_start = rows * parameters.rank_quads;
+  let q_start = vec4<u32>(parameters.q_start) + rows * parameters.rank_quads;
   let rank = rank_end(group.z);
   for (var j = local.x; j < rank; j += LANES) {
     let w = u[u_start + j];

@@ -4,8 +4,8 @@
 //
 // x: [all rows, 4·inner_quads] f32, of which this launch takes `rows` from row_start on. W: rows of 4·inner_quads stored elements (weights/*.wgsl); a weight may span several buffers, and one launch
 // takes `columns` of its rows: from row `weight_row` of the bound buffer, which is row `output_row` of the whole, to columns
-// column_start … of y. q and U: the low-rank side product, [rows, 4·rank_quads] and [all outputs, 4·rank_quads] f32; rank_quads = 0
-// leaves it out. bias: one vector per probe at bias_offset + probe · bias_stride, the probe being row / rows_per_probe.
+// column_start … of y. q and U: the low-rank side product, [all rows, 4·rank_quads], from quad q_start of the bound buffer on, and
+// [all outputs, 4·rank_quads], f32; rank_quads = 0 leaves it out. bias: one vector per probe at bias_offset + probe · bias_stride, the probe being row / rows_per_probe.
 // y: [rows, y_stride] f32; ACCUMULATE adds to what is there (the residual stream).
 //
 // SLICED: for results too small to fill a GPU the launch has a third dimension, which cuts the inner dimension into slices of slice_quads; y is
@@ -18,6 +18,7 @@ struct Parameters {
   columns: u32,
   inner_quads: u32,
   rank_quads: u32,
+  q_start: u32,
   weight_row: u32,
   output_row: u32,
   column_start: u32,

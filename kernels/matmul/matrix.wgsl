@@ -55,7 +55,7 @@ fn multiply_tile(group: vec3<u32>, group_index: u32, lane: u32, subgroup: u32) {
           if (side == 0u) {
             value = (X_SCALE * parameters.weight_scale) * x[position];
           } else {
-            value = X_SCALE * q[position];
+            value = X_SCALE * q[parameters.q_start + position];
           }
         }
         // Only high is clamped: what is not finite then shows in low.

@@ -41,7 +41,7 @@ fn main(
           if (side == 0u) {
             value = x[position];
           } else {
-            value = q[position];
+            value = q[parameters.q_start + position];
           }
         }
         x_tile[k * TILE_ROWS + item / DEPTH] = value;

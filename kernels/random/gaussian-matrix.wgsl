@@ -1,5 +1,5 @@
 // Fills a matrix with independent standard normal numbers, element (i, j) of a rows × columns matrix from counter element i · columns + j,
-// whatever the layout: stored at i · row_stride + j · column_stride, so that U can lie row by row and V transposed.
+// whatever the layout: stored at matrix_start + i · row_stride + j · column_stride, so that U can lie row by row and V transposed.
 
 struct Parameters {
   seed_low: u32,
@@ -11,6 +11,7 @@ struct Parameters {
   columns: u32,
   row_stride: u32,
   column_stride: u32,
+  matrix_start: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> matrix: array<f32>;
@@ -32,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if (element < count) {
       let i = element / parameters.columns;
       let j = element % parameters.columns;
-      matrix[i * parameters.row_stride + j * parameters.column_stride] = values[lane_element];
+      matrix[parameters.matrix_start + i * parameters.row_stride + j * parameters.column_stride] = values[lane_element];
     }
   }
 }

@@ -1,7 +1,7 @@
 // Folds the low-rank change into a stored weight: W[i] ← weight_scale · W[i] + scale · (U[i] · S) · Vᵀ, f32 arithmetic.
 //
-// One part of W: [part_rows, 4·width_quads] in STORAGE, its first row being row `row_start` of the whole; U, V, S as in embed.wgsl. 16-bit
-// storage is rounded stochastically, its random bits from (seed, tensor, period, element), so that a replay folds to the same bits.
+// One part of W: [part_rows, 4·width_quads] in STORAGE, its first row being row `row_start` of the whole; U, V, S as in embed.wgsl.
+// 16-bit storage is rounded stochastically, its random bits from (seed, tensor, period, element), so that a replay folds to the same bits.
 
 struct Parameters {
   width_quads: u32,
@@ -9,6 +9,7 @@ struct Parameters {
   part_rows: u32,
   rank: u32,
   rank_quads: u32,
+  v_start: u32,
   state_offset: u32,
   scale: f32,
   weight_scale: f32,
@@ -48,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let index = local_row * parameters.width_quads + quad;
     var value = parameters.weight_scale * widen(weight[index]);
     for (var b = 0u; b < parameters.rank; b++) {
-      value = fma(vec4<f32>(coefficients[b]), v[b * parameters.width_quads + quad], value);
+      value = fma(vec4<f32>(coefficients[b]), v[parameters.v_start + b * parameters.width_quads + quad], value);
     }
     let counter = vec4<u32>(row * parameters.width_quads + quad, parameters.tensor, parameters.period, PURPOSE_ROUNDING << 24u);
     weight[index] = narrow(value, philox(counter, vec2<u32>(parameters.seed_low, parameters.seed_high)));

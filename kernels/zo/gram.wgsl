@@ -1,6 +1,6 @@
 // Partial Gram matrices of a tall matrix, first step of Cholesky QR: partial[c, i, j] = Σ_k A[k, i] · A[k, j] over the rows k of chunk c.
 //
-// matrix: rows × columns, element (k, i) at k · row_stride + i · column_stride. One invocation per (c, i, j); chunks keep each sum short,
+// matrix: rows × columns, element (k, i) at matrix_start + k · row_stride + i · column_stride. One invocation per (c, i, j); chunks keep each sum short,
 // which keeps its rounding error small, and give the GPU something to spread.
 
 struct Parameters {
@@ -8,6 +8,7 @@ struct Parameters {
   columns: u32,
   row_stride: u32,
   column_stride: u32,
+  matrix_start: u32,
   chunk_rows: u32,
   chunks: u32,
 }
@@ -29,7 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let end = min(parameters.rows, (chunk + 1u) * parameters.chunk_rows);
   var sum = 0.0;
   for (var k = chunk * parameters.chunk_rows; k < end; k++) {
-    let start = k * parameters.row_stride;
+    let start = parameters.matrix_start + k * parameters.row_stride;
     sum = fma(matrix[start + i * parameters.column_stride], matrix[start + j * parameters.column_stride], sum);
   }
   partial[index] = sum;

@@ -1,6 +1,6 @@
 // An adapter tensor as each probe sees it: made_p = base_scale · T + scale · (U · S_p) · Vᵀ, the tensor seen as rows × columns.
 //
-// U: [rows, u_stride]; V stored transposed: [rank, columns]; S_p [rank, rank] at state_offset + p · state_stride. base and made hold the tensor, row-major,
+// U: [rows, u_stride]; V stored transposed: [rank, columns], from element v_start on; S_p [rank, rank] at state_offset + p · state_stride. base and made hold the tensor, row-major,
 // at `offset`, made once per probe. One workgroup a row and probe: first the coefficients U·S of the row, then its elements.
 
 struct Parameters {
@@ -8,6 +8,7 @@ struct Parameters {
   columns: u32,
   rank: u32,
   u_stride: u32,
+  v_start: u32,
   state_offset: u32,
   state_stride: u32,
   offset: u32,
@@ -41,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let index = parameters.offset + row * parameters.columns + column;
     var value = parameters.base_scale * base[index];
     for (var b = 0u; b < parameters.rank; b++) {
-      value = fma(coefficients[b], v[b * parameters.columns + column], value);
+      value = fma(coefficients[b], v[parameters.v_start + b * parameters.columns + column], value);
     }
     made[group.z * parameters.made_stride + index] = value;
   }

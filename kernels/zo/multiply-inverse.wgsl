@@ -7,6 +7,7 @@ struct Parameters {
   columns: u32,
   row_stride: u32,
   column_stride: u32,
+  matrix_start: u32,
 }
 
 @group(0) @binding(0) var<storage, read> work: array<f32>;
@@ -19,7 +20,7 @@ var<workgroup> row_values: array<f32, 256>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = group.y * groups.x + group.x;
   let inside = row < parameters.rows;
-  let start = select(0u, row * parameters.row_stride, inside);
+  let start = parameters.matrix_start + select(0u, row * parameters.row_stride, inside);
   let n = parameters.columns;
   for (var i = lane; i < n; i += 64u) {
     row_values[i] = matrix[start + i * parameters.column_stride];

@@ -1,7 +1,7 @@
 // Thin QR of a tall matrix, in place: the columns become the Q factor (positive diagonal of R), by Gram–Schmidt in one workgroup.
 //
-// matrix: rows × columns (columns ≤ rows), element (i, j) at i · row_stride + j · column_stride. Each column is projected off all earlier ones
-// three times: "twice is enough" (Giraud, Langou, Rozložník 2005) unless the matrix is numerically singular, which the last column of a
+// matrix: rows × columns (columns ≤ rows), element (i, j) at matrix_start + i · row_stride + j · column_stride. Each column is
+// projected off all earlier ones three times: "twice is enough" (Giraud, Langou, Rozložník 2005) unless the matrix is numerically singular, which the last column of a
 // square Gaussian matrix can come close to; the third pass is the safe path for that. Column norms are taken between the passes,
 // so that nothing under- or overflows.
 
@@ -10,6 +10,7 @@ struct Parameters {
   columns: u32,
   row_stride: u32,
   column_stride: u32,
+  matrix_start: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> matrix: array<f32>;
@@ -40,7 +41,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
       for (var c = lane; c < j; c += LANES) {
         var dot_product = 0.0;
         for (var i = 0u; i < parameters.rows; i++) {
-          let start = i * parameters.row_stride;
+          let start = parameters.matrix_start + i * parameters.row_stride;
           dot_product = fma(matrix[start + c * parameters.column_stride], matrix[start + j * parameters.column_stride], dot_product);
         }
         projections[c] = dot_product;
@@ -48,7 +49,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
       workgroupBarrier();
       var squares = 0.0;
       for (var i = lane; i < parameters.rows; i += LANES) {
-        let start = i * parameters.row_stride;
+        let start = parameters.matrix_start + i * parameters.row_stride;
         var value = matrix[start + j * parameters.column_stride];
         for (var c = 0u; c < j; c++) {
           value = fma(-projections[c], matrix[start + c * parameters.column_stride], value);
@@ -59,7 +60,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
       let norm = sqrt(workgroup_sum(squares, lane));
       let factor = 1.0 / norm;
       for (var i = lane; i < parameters.rows; i += LANES) {
-        matrix[i * parameters.row_stride + j * parameters.column_stride] *= factor;
+        matrix[parameters.matrix_start + i * parameters.row_stride + j * parameters.column_stride] *= factor;
       }
       storageBarrier();
       workgroupBarrier();

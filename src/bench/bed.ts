@@ -156,21 +156,13 @@ export class Bed {
     for (const [name, data] of Object.entries(plan.vectors ?? {})) vectors.set(name, place(data));
     for (const [name, data] of Object.entries(plan.aligned ?? {})) vectors.set(name, place(data, 4));
     const factors = new Map<string, LowRankFactors>();
-    for (const [name, { rank, scale, u, vTransposed, s }] of Object.entries(plan.factors ?? {})) {
+    const v = this.#uploadV(plan.factors ?? {});
+    for (const [name, { rank, scale, u, s }] of Object.entries(plan.factors ?? {})) {
       const width = paddedRank(rank);
       const rows = u.length / rank;
-      const columns = vTransposed.length / rank;
       const paddedU = new Float32Array(rows * width);
       for (let row = 0; row < rows; row++) paddedU.set(u.subarray(row * rank, (row + 1) * rank), row * width);
-      const paddedV = new Float32Array(width * columns);
-      paddedV.set(vTransposed);
-      factors.set(name, {
-        rank,
-        scale,
-        u: this.upload(paddedU, 'U'),
-        vTransposed: this.upload(paddedV, 'V'),
-        stateOffset: place(s),
-      });
+      factors.set(name, { rank, scale, u: this.upload(paddedU, 'U'), ...v.get(name)!, stateOffset: place(s) });
     }
     const slack = length + this.random.integer(0, 7);
     const stateStride = plan.aligned ? Math.ceil(slack / 4) * 4 : slack;
@@ -187,6 +179,29 @@ export class Bed {
       vectors,
     };
     return { gpu: this.gpu, workspace: this.workspace, probes };
+  }
+
+  /** Vᵀ of weights with equally many columns lie one below the other, as where they read the same input; what lies above is NaN. */
+  #uploadV(
+    factors: Readonly<Record<string, ReferenceFactors>>,
+  ): Map<string, Pick<LowRankFactors, 'vTransposed' | 'vRow'>> {
+    const stacks = new Map<number, { name: string; row: number; data: Float32Array }[]>();
+    const ends = new Map<number, number>();
+    for (const [name, { rank, vTransposed: data }] of Object.entries(factors)) {
+      const columns = data.length / rank;
+      const row = ends.get(columns) ?? 4 * this.random.integer(0, 2);
+      stacks.set(columns, [...(stacks.get(columns) ?? []), { name, row, data }]);
+      ends.set(columns, row + paddedRank(rank));
+    }
+    const places = new Map<string, Pick<LowRankFactors, 'vTransposed' | 'vRow'>>();
+    for (const [columns, members] of stacks) {
+      const all = new Float32Array(ends.get(columns)! * columns);
+      all.fill(Number.NaN, 0, members[0]!.row * columns);
+      for (const { row, data } of members) all.set(data, row * columns);
+      const vTransposed = this.upload(all, 'V');
+      for (const { name, row } of members) places.set(name, { vTransposed, vRow: row });
+    }
+    return places;
   }
 
   destroy(): void {

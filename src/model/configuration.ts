@@ -25,6 +25,11 @@ export interface LayerNames {
   down: string;
 }
 
+/** The weights of a layer that are multiplied with the same input, by name and in the order in which they are. */
+export function sharedInputs({ query, key, value, gate, up }: LayerNames): string[][] {
+  return [[query, key, value], ...(gate ? [[gate, up]] : [])];
+}
+
 /** All that the forward pass needs to know about a decoder. Names are those of Hugging Face checkpoints without `.weight`. */
 export interface DecoderConfiguration {
   architecture: string;

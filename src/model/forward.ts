@@ -8,7 +8,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import { attention } from '../ops/attention.ts';
 import type { OperationContext } from '../ops/context.ts';
 import { embed } from '../ops/embedding.ts';
-import { linear } from '../ops/linear.ts';
+import { linear, linears } from '../ops/linear.ts';
 import { norm } from '../ops/norm.ts';
 import { rope } from '../ops/rope.ts';
 import { gate, gatherRows, storeRows, virtualRows } from '../ops/rows.ts';
@@ -54,6 +54,12 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
     });
   const linearOf = (x: Activation, name: string, options: Parameters<typeof linear>[3] = {}): Activation =>
     linear(context, x, model.weight(name), { bias: `${name}.bias`, ...options });
+  const linearsOf = (x: Activation, ...of: string[]): Activation[] =>
+    linears(
+      context,
+      x,
+      of.map((name) => ({ weight: model.weight(name), bias: `${name}.bias` })),
+    );
   // Replaces an activation by a function of it.
   const replace = (x: Activation, next: Activation): Activation => {
     workspace.give(x);
@@ -72,9 +78,7 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
     const names = c.layers[layer]!;
 
     const attended = c.normFirst ? normOf(hidden, names.attentionNorm) : hidden;
-    let query = linearOf(attended, names.query);
-    let key = linearOf(attended, names.key);
-    const value = linearOf(attended, names.value);
+    let [query, key, value] = linearsOf(attended, names.query, names.key, names.value);
     if (attended !== hidden) workspace.give(attended);
     if (names.queryNorm) query = replace(query, normOf(query, names.queryNorm, c.headWidth));
     if (names.keyNorm) key = replace(key, normOf(key, names.keyNorm, c.headWidth));
@@ -107,8 +111,8 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
     const fed = c.normFirst ? normOf(hidden, names.feedForwardNorm) : hidden;
     let inner: Activation;
     if (names.gate) {
-      inner = linearOf(fed, names.gate);
-      const up = linearOf(fed, names.up);
+      let up: Activation;
+      [inner, up] = linearsOf(fed, names.gate, names.up);
       gate(context, inner, up);
       workspace.give(up);
     } else {

@@ -7,7 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { OperationContext } from '../ops/context.ts';
-import { product, project } from '../ops/linear.ts';
+import { product, project, type SideProduct } from '../ops/linear.ts';
 import { weightScaleOf } from '../ops/probes.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
@@ -64,11 +64,10 @@ function recordLogits(
   hidden: Activation,
   weight: Weight,
   chunk: VocabularyChunk,
-  q: Activation | undefined,
+  side: SideProduct | undefined,
   y: GpuBuffer,
   layout: { stride: number; column: number },
 ): void {
-  const factors = context.probes.factors.get(weight.name);
   product(
     context,
     weight,
@@ -79,7 +78,7 @@ function recordLogits(
       weightRow: chunk.start - chunk.part.rowStart,
       outputRow: chunk.start,
       columns: chunk.count,
-      ...(q && factors ? { side: { q: q.buffer, u: factors.u, rank: factors.rank } } : {}),
+      ...(side ? { side } : {}),
       y,
       yStride: layout.stride,
       columnStart: layout.column,
@@ -105,15 +104,14 @@ export function scoreTargets(
 ): { running: GpuBuffer; picked: GpuBuffer } {
   const { gpu, workspace, probes } = context;
   const weight = headWeight(model);
-  const factors = probes.factors.get(weight.name);
-  const q = factors ? project(context, hidden, factors) : undefined;
+  const projection = project(context, hidden, [probes.factors.get(weight.name)]);
   const running = scratch.ensure(names.running, hidden.rows * 8);
   const picked = scratch.ensure(names.picked, probes.count * targets.count * 4);
   const chunks = [...vocabularyChunks(weight, hidden.rows)];
   const logits = scratch.ensure(names.logits, hidden.rows * Math.max(...chunks.map(({ count }) => count)) * 4);
   const kernel = gpu.kernel({ files: ['label-loss.wgsl'] });
   for (const [index, chunk] of chunks.entries()) {
-    recordLogits(context, hidden, weight, chunk, q, logits, { stride: chunk.count, column: 0 });
+    recordLogits(context, hidden, weight, chunk, projection.sides[0], logits, { stride: chunk.count, column: 0 });
     gpu.recorder.dispatch(
       kernel,
       [logits, targets.buffer, running, picked],
@@ -128,7 +126,7 @@ export function scoreTargets(
       spread(hidden.rows),
     );
   }
-  if (q) workspace.give(q);
+  workspace.give(...projection.memory);
   return { running, picked };
 }
 
@@ -145,12 +143,14 @@ export function logitsOf(
   scratch: NamedBuffers,
 ): GpuBuffer {
   const weight = headWeight(model);
-  const factors = context.probes.factors.get(weight.name);
-  const q = factors ? project(context, hidden, factors) : undefined;
+  const projection = project(context, hidden, [context.probes.factors.get(weight.name)]);
   const logits = scratch.ensure(names.logits, hidden.rows * weight.rows * 4);
   for (const chunk of vocabularyChunks(weight, hidden.rows)) {
-    recordLogits(context, hidden, weight, chunk, q, logits, { stride: weight.rows, column: chunk.start });
+    recordLogits(context, hidden, weight, chunk, projection.sides[0], logits, {
+      stride: weight.rows,
+      column: chunk.start,
+    });
   }
-  if (q) context.workspace.give(q);
+  context.workspace.give(...projection.memory);
   return logits;
 }

@@ -57,6 +57,7 @@ export function embed(
         part_rows: part.rowCount,
         rank: factors?.rank ?? 0,
         rank_quads: factors ? paddedRank(factors.rank) / 4 : 0,
+        v_start: factors ? (factors.vRow * weight.columns) / 4 : 0,
         rows_per_probe: rows / probes.count,
         state_offset: factors?.stateOffset ?? 0,
         state_stride: probes.stateStride,

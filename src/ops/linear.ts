@@ -76,6 +76,15 @@ function epilogue({ activation, hasBias, accumulate }: Omit<MatmulFlags, 'storag
   return { ACTIVATION: activationNumber[activation], HAS_BIAS: hasBias, ACCUMULATE: accumulate };
 }
 
+/** The low-rank side product of a launch. */
+export interface SideProduct {
+  /** Holds q [all rows, padded rank] from element `start` on. */
+  q: GpuBuffer;
+  start: number;
+  u: GpuBuffer;
+  rank: number;
+}
+
 /** One launch of a matmul kernel over rows of one part of a weight. */
 export interface MatmulLaunch {
   x: Activation;
@@ -87,7 +96,7 @@ export interface MatmulLaunch {
   weightRow: number;
   outputRow: number;
   columns: number;
-  side?: { q: GpuBuffer; u: GpuBuffer; rank: number };
+  side?: SideProduct;
   bias?: VectorPlace;
   y: GpuBuffer;
   yStride: number;
@@ -124,6 +133,7 @@ export function matmul(
     columns,
     inner_quads: innerQuads,
     rank_quads: side ? paddedRank(side.rank) / 4 : 0,
+    q_start: side ? side.start / 4 : 0,
     weight_row: launch.weightRow,
     output_row: launch.outputRow,
     column_start: launch.columnStart,
@@ -189,18 +199,63 @@ export function product(context: OperationContext, weight: Weight, flags: Matmul
 
 const rotateKernel: KernelDefinition = { files: ['zo/rotate.wgsl'] };
 
-/** q = μ · (x V) S_pᵀ [rows, padded rank]: the rows of x in the coordinates of U. The caller gives it back. */
-export function project(context: OperationContext, x: Activation, factors: LowRankFactors): Activation {
+/** The rows of x in the coordinates of each U, to be given back. */
+export interface Projection {
+  memory: Activation[];
+  /** One for each of the factors that were asked for. */
+  sides: (SideProduct | undefined)[];
+}
+
+/** Most weights whose coordinates one launch of zo/rotate.wgsl makes. */
+export const mostProjected = 3;
+
+/**
+ * Records q = μ · (x V) S_pᵀ [rows, padded rank] for weights that are multiplied with the same x: in two launches for all of them where
+ * their V lie one below the other.
+ * @param factors undefined for a weight without
+ */
+export function project(
+  context: OperationContext,
+  x: Activation,
+  factors: readonly (LowRankFactors | undefined)[],
+): Projection {
+  const projection: Projection = { memory: [], sides: factors.map(() => undefined) };
+  const indices = factors.flatMap((each, index) => (each ? [index] : []));
+  while (indices.length > 0) {
+    const together = [indices.shift()!];
+    while (together.length < mostProjected && follows(factors[together.at(-1)!], factors[indices[0]!]))
+      together.push(indices.shift()!);
+    const members = together.map((index) => factors[index]!);
+    const q = projectTogether(context, x, members);
+    projection.memory.push(q);
+    let start = 0;
+    for (const [place, { u, rank }] of members.entries()) {
+      projection.sides[together[place]!] = { q: q.buffer, start, u, rank };
+      start += x.rows * paddedRank(rank);
+    }
+  }
+  return projection;
+}
+
+/** Whether the V of `next` lies right below that of `factors`. */
+function follows(factors: LowRankFactors | undefined, next: LowRankFactors | undefined): boolean {
+  if (!factors || !next || next.vTransposed !== factors.vTransposed) return false;
+  return next.vRow === factors.vRow + paddedRank(factors.rank);
+}
+
+/** The q of each of the members, one after the other. */
+function projectTogether(context: OperationContext, x: Activation, members: readonly LowRankFactors[]): Activation {
   const { gpu, workspace, probes } = context;
-  const width = paddedRank(factors.rank);
+  const [first, second, third] = members;
+  const width = members.reduce((sum, { rank }) => sum + paddedRank(rank), 0);
   const t = workspace.take(x.rows, width);
   matmul(
     context,
     { storage: 'f32', activation: 'none', hasBias: false, accumulate: false },
     {
       x,
-      weight: { buffer: factors.vTransposed },
-      weightRow: 0,
+      weight: { buffer: first!.vTransposed },
+      weightRow: first!.vRow,
       outputRow: 0,
       columns: width,
       y: t.buffer,
@@ -218,14 +273,20 @@ export function project(context: OperationContext, x: Activation, factors: LowRa
     gpu.kernel(rotateKernel),
     [t.buffer, probes.state, q.buffer],
     {
-      rank: factors.rank,
-      rank_quads: width / 4,
+      rows: x.rows,
       rows_per_probe: rowsPerProbe,
       blocks_per_probe: blocksPerProbe,
       blocks,
-      state_offset: factors.stateOffset,
       state_stride: probes.stateStride,
-      scale: factors.scale,
+      rank_0: first!.rank,
+      rank_1: second?.rank ?? 0,
+      rank_2: third?.rank ?? 0,
+      state_offset_0: first!.stateOffset,
+      state_offset_1: second?.stateOffset ?? 0,
+      state_offset_2: third?.stateOffset ?? 0,
+      scale_0: first!.scale,
+      scale_1: second?.scale ?? 0,
+      scale_2: third?.scale ?? 0,
     },
     perElement(blocks * width),
   );
@@ -241,6 +302,12 @@ export interface LinearOptions {
   addTo?: Activation;
 }
 
+/** One of several linear layers over the same x. */
+export interface LinearLayer extends LinearOptions {
+  /** [out features, in features] */
+  weight: Weight;
+}
+
 /**
  * y = activation(x (W + ΔW_p)ᵀ + b_p), plus the LoRA of the weight inside the activation, for the probe p of each row.
  *
@@ -254,17 +321,32 @@ export function linear(
   weight: Weight,
   options: LinearOptions = {},
 ): Activation {
+  return linears(context, x, [{ ...options, weight }])[0]!;
+}
+
+/** {@link linear} for several layers that read the same x, which share what they can. @returns one activation for each */
+export function linears(context: OperationContext, x: Activation, layers: readonly LinearLayer[]): Activation[] {
   const { workspace, probes } = context;
-  const factors = probes.factors.get(weight.name);
-  const q = factors ? project(context, x, factors) : undefined;
-  const bias = vectorOf(probes, options.bias);
+  const { memory, sides } = project(
+    context,
+    x,
+    layers.map(({ weight }) => probes.factors.get(weight.name)),
+  );
+  const results = layers.map((layer, index) => recordLayer(context, x, layer, sides[index]));
+  workspace.give(...memory);
+  return results;
+}
+
+function recordLayer(context: OperationContext, x: Activation, layer: LinearLayer, side?: SideProduct): Activation {
+  const { workspace, probes } = context;
+  const { weight, addTo, activation = 'none' } = layer;
+  const bias = vectorOf(probes, layer.bias);
   const lora = probes.adapter?.lora?.get(weight.name);
-  const activation = options.activation ?? 'none';
   checkShape('linear', `x for ${weight.name}`, x, x.rows, weight.columns);
   checkMultiple('linear', 'rows', x.rows, probes.count, 'the number of probes');
-  if (options.addTo) checkShape('linear', `the sum of ${weight.name}`, options.addTo, x.rows, weight.rows);
-  if (lora && options.addTo && activation !== 'none') throw new Error('LoRA inside a sum behind an activation');
-  const y = options.addTo ?? workspace.take(x.rows, weight.rows);
+  if (addTo) checkShape('linear', `the sum of ${weight.name}`, addTo, x.rows, weight.rows);
+  if (lora && addTo && activation !== 'none') throw new Error('LoRA inside a sum behind an activation');
+  const y = addTo ?? workspace.take(x.rows, weight.rows);
   for (const part of weight.parts) {
     product(
       context,
@@ -273,7 +355,7 @@ export function linear(
         storage: weight.storage,
         activation: lora ? 'none' : activation,
         hasBias: bias !== undefined,
-        accumulate: options.addTo !== undefined,
+        accumulate: addTo !== undefined,
       },
       {
         x,
@@ -281,7 +363,7 @@ export function linear(
         weightRow: 0,
         outputRow: part.rowStart,
         columns: part.rowCount,
-        ...(factors && q ? { side: { q: q.buffer, u: factors.u, rank: factors.rank } } : {}),
+        ...(side ? { side } : {}),
         ...(bias ? { bias } : {}),
         y: y.buffer,
         yStride: weight.rows,
@@ -291,7 +373,6 @@ export function linear(
       },
     );
   }
-  if (q) workspace.give(q);
   if (lora) addLora(context, x, lora, y, activation);
   return y;
 }

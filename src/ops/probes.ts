@@ -13,8 +13,10 @@ export interface LowRankFactors {
   rank: number;
   /** U [rows, padded rank] f32, padding zero. */
   u: GpuBuffer;
-  /** V transposed, [padded rank, columns] f32, padding rows zero. */
+  /** V transposed, [padded rank, columns] f32, padding rows zero: the rows of this buffer from `vRow` on. */
   vTransposed: GpuBuffer;
+  /** Other than 0 where weights that read the same input have their V in one buffer, one below the other. */
+  vRow: number;
   /** μ. */
   scale: number;
   /** Where S [rank, rank] starts in the state, in elements. */

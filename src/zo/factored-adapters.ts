@@ -111,6 +111,7 @@ export class FactoredAdapters {
           columns,
           rank: factors.rank,
           u_stride: paddedRank(factors.rank),
+          v_start: factors.vRow * columns,
           state_offset: factors.stateOffset,
           state_stride: stride,
           offset: this.#offsets.get(name)!,

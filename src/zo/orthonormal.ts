@@ -10,7 +10,7 @@ import { spread } from '../gpu/recorder.ts';
 import { perElement } from '../ops/context.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 
-/** Where the element (i, j) of a rows × columns matrix lies: i · rowStride + j · columnStride. */
+/** Where the element (i, j) of a rows × columns matrix lies: start + i · rowStride + j · columnStride. */
 export interface StridedMatrix {
   buffer: GpuBuffer;
   rows: number;
@@ -18,6 +18,7 @@ export interface StridedMatrix {
   columns: number;
   rowStride: number;
   columnStride: number;
+  start: number;
 }
 
 /**
@@ -41,7 +42,13 @@ const leastChunkRows = 256;
 export function orthonormalise(gpu: Gpu, matrix: StridedMatrix, scratch: NamedBuffers): void {
   const { recorder } = gpu;
   const { buffer, rows, columns } = matrix;
-  const shape = { rows, columns, row_stride: matrix.rowStride, column_stride: matrix.columnStride };
+  const shape = {
+    rows,
+    columns,
+    row_stride: matrix.rowStride,
+    column_stride: matrix.columnStride,
+    matrix_start: matrix.start,
+  };
   if (rows < tall * columns || rows * columns < small) {
     recorder.dispatch(gpu.kernel({ files: ['zo/orthonormalise.wgsl'] }), [buffer], shape, [1]);
     return;

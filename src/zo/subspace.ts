@@ -4,7 +4,9 @@
  * @module
  */
 
+import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { mostProjected } from '../ops/linear.ts';
 import { type LowRankFactors, paddedRank } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 
@@ -21,20 +23,76 @@ export function rankOf(configuration: Pick<TrainConfiguration, 'rank'>, rows: nu
   return Math.min(configuration.rank, rows, columns);
 }
 
-/** Reserves U and V, which are drawn later. @param entry where S lies in the state, and the identity */
+/** Where V of a matrix lies, transposed: from this row of the buffer on. */
+interface FactorPlace {
+  buffer: GpuBuffer;
+  row: number;
+}
+
+/** What {@link placeTogether} needs to know of a matrix. */
+export interface MatrixShape {
+  name: string;
+  rows: number;
+  columns: number;
+}
+
+/**
+ * Reserves the V of matrices that are multiplied with the same input, one below the other in one buffer, so that a pass multiplies with all
+ * of them at once.
+ *
+ * @param matrices in the order in which passes have them
+ * @param mostColumns what the product with a buffer may have at most
+ * @returns places by name; a matrix that shares with none has none
+ */
+export function placeTogether(
+  gpu: Gpu,
+  configuration: Pick<TrainConfiguration, 'rank'>,
+  matrices: readonly MatrixShape[],
+  mostColumns: number,
+): Map<string, FactorPlace> {
+  const places = new Map<string, FactorPlace>();
+  const widthOf = ({ rows, columns }: MatrixShape): number => paddedRank(rankOf(configuration, rows, columns));
+  const columns = matrices[0]?.columns ?? 0;
+  const most = Math.min(mostColumns, Math.floor(gpu.bindingLimit / 4 / columns));
+  for (let start = 0; start < matrices.length; ) {
+    let width = widthOf(matrices[start]!);
+    let end = start + 1;
+    while (end < matrices.length && end < start + mostProjected && width + widthOf(matrices[end]!) <= most)
+      width += widthOf(matrices[end++]!);
+    const members = matrices.slice(start, end);
+    start = end;
+    if (members.length === 1) continue;
+    const label = `V of ${members.map(({ name }) => name).join(', ')}`;
+    const buffer = gpu.allocate(columns * width * 4, 'factors', label);
+    let row = 0;
+    for (const member of members) {
+      places.set(member.name, { buffer, row });
+      row += widthOf(member);
+    }
+  }
+  return places;
+}
+
+/**
+ * Reserves U and V, which are drawn later.
+ * @param entry where S lies in the state, and the identity
+ * @param place of V where it is not in a buffer of its own
+ */
 export function allocateSubspace(
   gpu: Gpu,
   configuration: Pick<TrainConfiguration, 'rank' | 'normAlignment'>,
   entry: { name: string; tensor: number; offset: number },
   rows: number,
   columns: number,
+  place?: FactorPlace,
 ): Subspace {
   const rank = rankOf(configuration, rows, columns);
   const width = paddedRank(rank);
   const factors: LowRankFactors = {
     rank,
     u: gpu.allocate(rows * width * 4, 'factors', `U of ${entry.name}`),
-    vTransposed: gpu.allocate(columns * width * 4, 'factors', `V of ${entry.name}`),
+    vTransposed: place?.buffer ?? gpu.allocate(columns * width * 4, 'factors', `V of ${entry.name}`),
+    vRow: place?.row ?? 0,
     scale: configuration.normAlignment ? Math.sqrt(rows * columns) / rank : 1,
     stateOffset: entry.offset,
   };

@@ -10,6 +10,8 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { spread } from '../gpu/recorder.ts';
+import { sharedInputs } from '../model/configuration.ts';
+import { widestActivation } from '../model/forward.ts';
 import type { Model } from '../model/model.ts';
 import { perElement } from '../ops/context.ts';
 import { type AdapterShape, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
@@ -21,11 +23,11 @@ import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { Adam } from './adam.ts';
 import { FactoredAdapters } from './factored-adapters.ts';
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
-import { orthonormalise } from './orthonormal.ts';
+import { orthonormalise, type StridedMatrix } from './orthonormal.ts';
 import { keyOfSeed, purposes } from './philox.ts';
 import { measure, probePoints } from './probe-points.ts';
 import { Coefficients, type StepApplier } from './replay.ts';
-import { allocateSubspace, rankOf, type Subspace } from './subspace.ts';
+import { allocateSubspace, placeTogether, rankOf, type Subspace } from './subspace.ts';
 import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
 
 interface FactoredWeight extends Subspace {
@@ -39,6 +41,8 @@ export class SubZero implements ZerothOrderOptimizer {
   readonly #factored: FactoredWeight[] = [];
   /** Of weights and of adapter tensors. */
   readonly #subspaces: readonly Subspace[];
+  /** All U and V; some V share a buffer. */
+  readonly #buffers: ReadonlySet<GpuBuffer>;
   readonly #state: TrainedState;
   readonly #adam: Adam | undefined;
   readonly #coefficients: Coefficients;
@@ -85,10 +89,18 @@ export class SubZero implements ZerothOrderOptimizer {
       direction: 'plain',
       lean: configuration.memory > 0,
     });
+    const places = new Map(
+      model.configuration.layers.flatMap(sharedInputs).flatMap((names) => {
+        const trained = names.flatMap((name) => weights.get(`${name}.weight`) ?? []);
+        return [...placeTogether(gpu, configuration, trained, widestActivation(model))];
+      }),
+    );
     const subspaces = new Map<string, Subspace>();
     for (const entry of this.#state.entries) {
       if (entry.kind !== 'factor') continue;
-      subspaces.set(entry.name, allocateSubspace(gpu, configuration, entry, ...matrices.get(entry.name)!));
+      const [rows, columns] = matrices.get(entry.name)!;
+      const place = places.get(entry.name);
+      subspaces.set(entry.name, allocateSubspace(gpu, configuration, entry, rows, columns, place));
     }
     for (const weight of weights.values()) {
       const subspace = subspaces.get(weight.name)!;
@@ -101,6 +113,7 @@ export class SubZero implements ZerothOrderOptimizer {
       this.#adapters = new FactoredAdapters(gpu, placed, probesAtOnce);
     }
     this.#subspaces = [...subspaces.values()];
+    this.#buffers = new Set(this.#subspaces.flatMap(({ factors: { u, vTransposed } }) => [u, vTransposed]));
     if (configuration.optimizer === 'subzero-plus') {
       this.#adam = new Adam(gpu, this.#state, configuration, {
         unitOf: (name) => 1 / subspaces.get(name)!.factors.scale,
@@ -142,10 +155,7 @@ export class SubZero implements ZerothOrderOptimizer {
 
   /** Bytes of U, V, the state and, of SubZero+, Adam's moments: what training holds beyond inference. */
   get factorBytes(): number {
-    const factors = this.#subspaces.reduce(
-      (sum, { factors: { u, vTransposed } }) => sum + u.size + vTransposed.size,
-      0,
-    );
+    const factors = [...this.#buffers].reduce((sum, { size }) => sum + size, 0);
     return factors + this.#state.bytes + (this.#adapters?.bytes ?? 0) + (this.#adam?.bytes ?? 0);
   }
 
@@ -226,30 +236,29 @@ export class SubZero implements ZerothOrderOptimizer {
   /** Draws U and V of the current period: Q factors of seeded Gaussian matrices (docs/method.md, point 1). */
   #drawFactors(): void {
     for (const { tensor, rows, columns, factors } of this.#subspaces) {
-      const width = paddedRank(factors.rank);
-      this.#drawOrthonormal(factors.u, tensor, purposes.omegaU, rows, factors.rank, width, 1);
-      this.#drawOrthonormal(factors.vTransposed, tensor, purposes.omegaV, columns, factors.rank, 1, columns);
+      const { rank, u, vTransposed, vRow } = factors;
+      const width = paddedRank(rank);
+      this.#drawOrthonormal(tensor, purposes.omegaU, {
+        ...{ buffer: u, rows, columns: rank, rowStride: width, columnStride: 1, start: 0 },
+      });
+      this.#drawOrthonormal(tensor, purposes.omegaV, {
+        ...{ buffer: vTransposed, rows: columns, columns: rank, rowStride: 1, columnStride: columns },
+        start: vRow * columns,
+      });
     }
   }
 
-  #drawOrthonormal(
-    buffer: GpuBuffer,
-    tensor: number,
-    purpose: number,
-    rows: number,
-    columns: number,
-    rowStride: number,
-    columnStride: number,
-  ): void {
+  #drawOrthonormal(tensor: number, purpose: number, matrix: StridedMatrix): void {
     const { recorder } = this.#gpu;
-    const shape = { rows, columns, row_stride: rowStride, column_stride: columnStride };
+    const { buffer, rows, columns, rowStride, columnStride, start } = matrix;
+    const shape = { rows, columns, row_stride: rowStride, column_stride: columnStride, matrix_start: start };
     recorder.dispatch(
       this.#gpu.kernel({ files: ['random/philox.wgsl', 'random/gaussian-matrix.wgsl'] }),
       [buffer],
       { seed_low: this.#seed[0], seed_high: this.#seed[1], tensor, period: this.#period, purpose, ...shape },
       perElement(Math.ceil((rows * columns) / 4)),
     );
-    orthonormalise(this.#gpu, { buffer, rows, columns, rowStride, columnStride }, this.#scratch);
+    orthonormalise(this.#gpu, matrix, this.#scratch);
   }
 
   /** Folds the change of the period into the base weights and zeroes every S. */
@@ -269,6 +278,7 @@ export class SubZero implements ZerothOrderOptimizer {
             part_rows: part.rowCount,
             rank: factors.rank,
             rank_quads: paddedRank(factors.rank) / 4,
+            v_start: (factors.vRow * weight.columns) / 4,
             state_offset: factors.stateOffset,
             scale: factors.scale,
             weight_scale: this.#weightScale,
@@ -314,7 +324,7 @@ export class SubZero implements ZerothOrderOptimizer {
       const [u, s, vTransposed] = await this.#gpu.recorder.read([
         { buffer: factors.u, bytes: weight.rows * width * 4 },
         { buffer: this.#state.buffer, offset: factors.stateOffset * 4, bytes: rank * rank * 4 },
-        { buffer: factors.vTransposed, bytes: weight.columns * rank * 4 },
+        { buffer: factors.vTransposed, offset: factors.vRow * weight.columns * 4, bytes: weight.columns * rank * 4 },
       ]);
       const padded = new Float32Array(u!);
       const transposed = new Float32Array(vTransposed!);
@@ -339,10 +349,7 @@ export class SubZero implements ZerothOrderOptimizer {
     // Work may be recorded still, where a step was given up; submitting it later would fail for want of these buffers.
     this.#gpu.recorder.submit();
     this.#scratch.destroy();
-    for (const { factors } of this.#subspaces) {
-      factors.u.destroy();
-      factors.vTransposed.destroy();
-    }
+    for (const buffer of this.#buffers) buffer.destroy();
     this.#adapters?.destroy();
     this.#state.destroy();
     this.#adam?.destroy();

@@ -89,7 +89,7 @@ async function sample(count: number, random: Random): Promise<Float32Array> {
     [matrix],
     {
       ...{ seed_low: seedLow, seed_high: seedHigh, tensor: random.word(), period: 0, purpose: 1 },
-      ...{ rows: count, columns: 1, row_stride: 1, column_stride: 1 },
+      ...{ rows: count, columns: 1, row_stride: 1, column_stride: 1, matrix_start: 0 },
     },
     perElement(count / 4),
   );

@@ -1,5 +1,12 @@
 import { describe } from 'vitest';
-import { deepShapes, linearCase, linearShapes, matmulCase, randomLinearShape } from '../../src/bench/cases/linear.ts';
+import {
+  deepShapes,
+  linearCase,
+  linearShapes,
+  linearsCase,
+  matmulCase,
+  randomLinearShape,
+} from '../../src/bench/cases/linear.ts';
 import { matmulDescriptions, matmulVariants } from '../../src/ops/matmul-variants.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { Random, testSeed } from '../support/random.ts';
@@ -20,6 +27,27 @@ describe('linear, random shapes', () => {
     gpu,
     randomShapes.map((shape, index) => linearCase(shape, `shape ${index}`)),
   );
+});
+
+// As queries, keys and values: of different sizes and ranks, with some that do not train, and more of them than share a launch.
+describe('linears', () => {
+  testCases(gpu, [
+    linearsCase({ rows: 9, inner: 36, probes: 2 }, [
+      { columns: 33, rank: 24, bias: true },
+      { columns: 7, rank: 7 },
+      { columns: 17, rank: 8, bias: true },
+    ]),
+    linearsCase({ rows: 5, inner: 64, probes: 3 }, [
+      { columns: 20, rank: 3, weightScale: 0.9 },
+      { columns: 12 },
+      { columns: 40, rank: 16, parts: 2 },
+    ]),
+    linearsCase({ rows: 1, inner: 20 }, [{ columns: 5, bias: true }, { columns: 9 }]),
+    linearsCase(
+      { rows: 6, inner: 16, probes: 2 },
+      [1, 5, 2, 4, 3].map((rank) => ({ columns: 10, rank, accumulate: rank === 4 })),
+    ),
+  ]);
 });
 
 // Storage, bias and activation are the same code in every variant and compile slowly on a software adapter: the tiled variants

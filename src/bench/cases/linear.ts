@@ -5,7 +5,7 @@
  */
 
 import type { MatmulActivation } from '../../ops/activation.ts';
-import { linear, matmul } from '../../ops/linear.ts';
+import { linears, matmul } from '../../ops/linear.ts';
 import type { MatmulPlan, MatrixFragment } from '../../ops/matmul-variants.ts';
 import { paddedRank } from '../../ops/probes.ts';
 import { type Storage, storageBytes } from '../../tensor/weight.ts';
@@ -112,47 +112,55 @@ function cost(shape: LinearShape): Pick<KernelCase, 'flops' | 'bytes' | 'toleran
   };
 }
 
-function prepareLinear(bed: Bed, shape: LinearShape): PreparedCase {
-  const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0, parts, activation = 'none' } = shape;
+/** @param shapes of layers over the same x */
+function prepareLinears(bed: Bed, shapes: readonly LinearShape[]): PreparedCase {
+  const { rows, inner, probes = 1, weightScale = 1 } = shapes[0]!;
   const { random } = bed;
   const all = rows * probes;
-  const weightScale = shape.weightScale ?? 1;
   const xData = random.normals(all * inner);
-  const matrix = store(random.normals(columns * inner, 1 / Math.sqrt(inner)), columns, inner, storage);
-  const factors = rank > 0 ? bed.referenceFactors(columns, inner, rank, probes) : undefined;
-  const bias = shape.bias ? Array.from({ length: probes }, () => random.normals(columns, 0.5)) : undefined;
-  const before = shape.accumulate ? random.normals(all * columns) : undefined;
+  const inputs = shapes.map(({ columns, storage = 'f32', rank = 0, bias, accumulate, ...shape }, index) => ({
+    name: `weight ${index}`,
+    columns,
+    rank,
+    parts: shape.parts,
+    activation: shape.activation ?? 'none',
+    matrix: store(random.normals(columns * inner, 1 / Math.sqrt(inner)), columns, inner, storage),
+    factors: rank > 0 ? bed.referenceFactors(columns, inner, rank, probes) : undefined,
+    bias: bias ? Array.from({ length: probes }, () => random.normals(columns, 0.5)) : undefined,
+    before: accumulate ? random.normals(all * columns) : undefined,
+  }));
   bed.reserve(all);
   const context = bed.context({
     count: probes,
     weightScale,
-    ...(factors ? { factors: { weight: factors } } : {}),
-    ...(bias ? { vectors: { bias } } : {}),
+    factors: Object.fromEntries(inputs.flatMap(({ name, factors }) => (factors ? [[name, factors]] : []))),
+    vectors: Object.fromEntries(inputs.flatMap(({ name, bias }) => (bias ? [[`bias of ${name}`, bias]] : []))),
   });
   const x = bed.activation(xData, all, inner);
-  const weight = bed.weight('weight', matrix, parts);
-  const addTo = before && bed.activation(before, all, columns);
-  let last: Activation | undefined;
+  const layers = inputs.map(({ name, columns, matrix, parts, activation, bias, before }) => ({
+    weight: bed.weight(name, matrix, parts),
+    activation,
+    ...(bias ? { bias: `bias of ${name}` } : {}),
+    ...(before ? { addTo: bed.activation(before, all, columns) } : {}),
+  }));
+  let last: Activation[] = [];
   return {
     reset() {
-      if (addTo && before) addTo.buffer.write(before);
+      for (const [index, { addTo }] of layers.entries()) addTo?.buffer.write(inputs[index]!.before!);
     },
     record() {
-      if (last && !addTo) bed.workspace.give(last);
-      const y = linear(context, x, weight, {
-        activation,
-        ...(bias ? { bias: 'bias' } : {}),
-        ...(addTo ? { addTo } : {}),
-      });
-      last = y;
-      return [
-        {
-          name: 'y',
+      bed.workspace.give(...last);
+      const results = linears(context, x, layers);
+      last = results.filter((_, index) => !layers[index]!.addTo);
+      return results.map((y, index) => {
+        const { columns, rank, activation, matrix, factors, bias, before } = inputs[index]!;
+        return {
+          name: `y of ${inputs[index]!.name}`,
           buffer: y.buffer,
           rows: all,
           columns,
-          guarded: !addTo,
-          reference(row) {
+          guarded: !before,
+          reference(row: number) {
             const probe = Math.floor(row / rows);
             const q = factors && sideCoordinates(xData, row * inner, factors, probe);
             return Float64Array.from({ length: columns }, (_, column) => {
@@ -165,15 +173,32 @@ function prepareLinear(bed: Bed, shape: LinearShape): PreparedCase {
               return before ? value + before[row * columns + column]! : value;
             });
           },
-        },
-      ];
+        };
+      });
     },
   };
 }
 
 /** A case of `linear`. */
 export function linearCase(shape: LinearShape, name = describe(shape)): KernelCase {
-  return { operation: 'linear', name, ...cost(shape), prepare: (bed) => prepareLinear(bed, shape) };
+  return { operation: 'linear', name, ...cost(shape), prepare: (bed) => prepareLinears(bed, [shape]) };
+}
+
+/** A case of several layers that read the same x: those with a rank share the launches of their side products. */
+export function linearsCase(
+  { rows, inner, probes = 1 }: Pick<LinearShape, 'rows' | 'inner' | 'probes'>,
+  layers: readonly Omit<LinearShape, 'rows' | 'inner' | 'probes'>[],
+): KernelCase {
+  const shapes = layers.map((layer): LinearShape => ({ ...layer, rows, inner, probes }));
+  const costs = shapes.map(cost);
+  return {
+    operation: 'linears',
+    name: shapes.map(describe).join('; '),
+    flops: costs.reduce((sum, { flops }) => sum + flops, 0),
+    bytes: costs.reduce((sum, { bytes }) => sum + bytes, 0),
+    tolerance: Math.max(...costs.map(({ tolerance }) => tolerance)),
+    prepare: (bed) => prepareLinears(bed, shapes),
+  };
 }
 
 /**
@@ -200,7 +225,8 @@ export function matmulCase(plan: MatmulPlan, shape: LinearShape): KernelCase {
       const weightRows = weightRow + columns + 2;
       const matrix = store(random.normals(weightRows * inner, 1 / Math.sqrt(inner)), weightRows, inner, storage);
       const outputs = outputRow + columns + 3;
-      const q = random.normals(all * width);
+      const qStart = 4 * random.integer(0, 3);
+      const q = random.normals(qStart + all * width);
       const u = random.normals(outputs * width, rank > 0 ? 1 / Math.sqrt(rank) : 1);
       const biasStride = outputs + random.integer(0, 3);
       const biasOffset = random.integer(0, 4);
@@ -231,7 +257,7 @@ export function matmulCase(plan: MatmulPlan, shape: LinearShape): KernelCase {
               weightRow,
               outputRow,
               columns,
-              ...(rank > 0 ? { side: { q: buffers.q, u: buffers.u, rank } } : {}),
+              ...(rank > 0 ? { side: { q: buffers.q, start: qStart, u: buffers.u, rank } } : {}),
               ...(shape.bias ? { bias: { buffer: buffers.bias, offset: biasOffset, stride: biasStride } } : {}),
               y: buffers.y,
               yStride,
@@ -253,7 +279,7 @@ export function matmulCase(plan: MatmulPlan, shape: LinearShape): KernelCase {
                 const biasStart = biasOffset + Math.floor(row / rows) * biasStride + outputRow;
                 for (let column = 0; column < columns; column++) {
                   let value = weightScale * dot(xData, row * inner, matrix.values, (weightRow + column) * inner, inner);
-                  value += dot(q, row * width, u, (outputRow + column) * width, width);
+                  value += dot(q, qStart + row * width, u, (outputRow + column) * width, width);
                   if (shape.bias) value += bias[biasStart + column]!;
                   value = activate(value, activation);
                   result[columnStart + column] = shape.accumulate ? value + result[columnStart + column]! : value;

@@ -245,17 +245,20 @@ export interface FactorShape {
   transposed: boolean;
 }
 
+/** Rows of a buffer before a transposed matrix: V of several weights lie one below the other. */
+const rowsAbove = 4;
+
 /** Where element (i, j) lies, and how many elements the buffer has. */
 function layoutOf({ rows, rank, transposed }: FactorShape) {
   const width = paddedRank(rank);
   return transposed
-    ? { rowStride: 1, columnStride: rows, elements: width * rows }
-    : { rowStride: width, columnStride: 1, elements: width * rows };
+    ? { rowStride: 1, columnStride: rows, start: rowsAbove * rows, elements: (rowsAbove + width) * rows }
+    : { rowStride: width, columnStride: 1, start: 0, elements: width * rows };
 }
 
 export function gaussianMatrixCase(shape: FactorShape): KernelCase {
   const { rows, rank, transposed } = shape;
-  const { rowStride, columnStride, elements } = layoutOf(shape);
+  const { rowStride, columnStride, start, elements } = layoutOf(shape);
   return {
     operation: 'gaussian-matrix',
     name: `${rows}×${rank}${transposed ? ', transposed' : ''}`,
@@ -278,7 +281,7 @@ export function gaussianMatrixCase(shape: FactorShape): KernelCase {
             [matrix],
             {
               ...{ seed_low: seedLow, seed_high: seedHigh, tensor, period, purpose },
-              ...{ rows, columns: rank, row_stride: rowStride, column_stride: columnStride },
+              ...{ rows, columns: rank, row_stride: rowStride, column_stride: columnStride, matrix_start: start },
             },
             perElement(Math.ceil((rows * rank) / 4)),
           );
@@ -286,14 +289,14 @@ export function gaussianMatrixCase(shape: FactorShape): KernelCase {
             {
               name: 'matrix',
               buffer: matrix,
-              rows: transposed ? paddedRank(rank) : rows,
+              rows: transposed ? rowsAbove + paddedRank(rank) : rows,
               columns: transposed ? rows : paddedRank(rank),
               reference(storedRow) {
                 noise ??= gaussian(seed, { tensor, step: period, purpose, query: 0 }, rows * rank);
                 const result = new Float64Array(transposed ? rows : paddedRank(rank));
                 for (let index = 0; index < result.length; index++) {
-                  const [i, j] = transposed ? [index, storedRow] : [storedRow, index];
-                  if (j < rank) result[index] = noise[i * rank + j]!;
+                  const [i, j] = transposed ? [index, storedRow - rowsAbove] : [storedRow, index];
+                  if (j >= 0 && j < rank) result[index] = noise[i * rank + j]!;
                 }
                 return result;
               },
@@ -340,10 +343,10 @@ export function gramSchmidt(
 
 /** Reads a rows × rank matrix out of its layout. */
 export function fromLayout(shape: FactorShape, data: ArrayLike<number>): Float64Array {
-  const { rowStride, columnStride } = layoutOf(shape);
+  const { rowStride, columnStride, start } = layoutOf(shape);
   const { rows, rank } = shape;
   return Float64Array.from({ length: rows * rank }, (_, index) => {
-    return data[Math.floor(index / rank) * rowStride + (index % rank) * columnStride]!;
+    return data[start + Math.floor(index / rank) * rowStride + (index % rank) * columnStride]!;
   });
 }
 
@@ -364,7 +367,7 @@ export function orthonormality(q: Float64Array, rows: number, columns: number): 
 
 export function orthonormaliseCase(shape: FactorShape): KernelCase {
   const { rows, rank, transposed } = shape;
-  const { rowStride, columnStride, elements } = layoutOf(shape);
+  const { rowStride, columnStride, start, elements } = layoutOf(shape);
   return {
     operation: 'orthonormalise',
     name: `${rows}×${rank}${transposed ? ', transposed' : ''}`,
@@ -376,7 +379,7 @@ export function orthonormaliseCase(shape: FactorShape): KernelCase {
       const { gpu, random } = bed;
       const data = new Float32Array(elements);
       for (let i = 0; i < rows; i++) {
-        for (let j = 0; j < rank; j++) data[i * rowStride + j * columnStride] = random.normal();
+        for (let j = 0; j < rank; j++) data[start + i * rowStride + j * columnStride] = random.normal();
       }
       const matrix = bed.upload(data);
       const scratch = new NamedBuffers(gpu);
@@ -384,7 +387,7 @@ export function orthonormaliseCase(shape: FactorShape): KernelCase {
       return {
         reset: () => matrix.write(data),
         record() {
-          orthonormalise(gpu, { buffer: matrix, rows, columns: rank, rowStride, columnStride }, scratch);
+          orthonormalise(gpu, { buffer: matrix, rows, columns: rank, rowStride, columnStride, start }, scratch);
           return [
             {
               name: 'Q',
@@ -399,7 +402,7 @@ export function orthonormaliseCase(shape: FactorShape): KernelCase {
                 if (!(error <= 1e-5)) throw new Error(`‖QᵀQ − I‖_max is ${error}`);
                 const used = new Set<number>();
                 for (let i = 0; i < rows; i++) {
-                  for (let j = 0; j < rank; j++) used.add(i * rowStride + j * columnStride);
+                  for (let j = 0; j < rank; j++) used.add(start + i * rowStride + j * columnStride);
                 }
                 for (let index = 0; index < elements; index++) {
                   if (!used.has(index) && values[index] !== 0)
@@ -500,6 +503,7 @@ export function recordFold(
         part_rows: part.rowCount,
         rank: factors.rank,
         rank_quads: paddedRank(factors.rank) / 4,
+        v_start: (factors.vRow * weight.columns) / 4,
         state_offset: factors.stateOffset,
         scale: inputs.factors.scale,
         weight_scale: context.probes.weightScale,
