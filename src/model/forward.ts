@@ -74,10 +74,13 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   if (c.projectIn) hidden = replace(hidden, linearOf(hidden, c.projectIn));
   if (c.position.kind === 'learned') embed(context, input.positions, rows, model.weight(c.position.name), hidden);
 
+  const widest = c.layers[0]?.gate ? [c.feedForwardSize, c.feedForwardSize] : [c.feedForwardSize];
   for (let layer = 0; layer < c.layerCount; layer++) {
     const names = c.layers[layer]!;
 
     const attended = c.normFirst ? normOf(hidden, names.attentionNorm) : hidden;
+    // Memory of the widest activations serves narrower ones until it is wanted: in the first layer it must be there before those.
+    if (layer === 0) workspace.give(...widest.map((columns) => workspace.take(rows, columns)));
     let [query, key, value] = linearsOf(attended, names.query, names.key, names.value);
     if (attended !== hidden) workspace.give(attended);
     if (names.queryNorm) query = replace(query, normOf(query, names.queryNorm, c.headWidth));

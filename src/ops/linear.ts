@@ -213,11 +213,13 @@ export const mostProjected = 3;
  * Records q = μ · (x V) S_pᵀ [rows, padded rank] for weights that are multiplied with the same x: in two launches for all of them where
  * their V lie one below the other.
  * @param factors undefined for a weight without
+ * @param spare memory that may be written meanwhile
  */
 export function project(
   context: OperationContext,
   x: Activation,
   factors: readonly (LowRankFactors | undefined)[],
+  spare?: Activation,
 ): Projection {
   const projection: Projection = { memory: [], sides: factors.map(() => undefined) };
   const indices = factors.flatMap((each, index) => (each ? [index] : []));
@@ -226,7 +228,7 @@ export function project(
     while (together.length < mostProjected && follows(factors[together.at(-1)!], factors[indices[0]!]))
       together.push(indices.shift()!);
     const members = together.map((index) => factors[index]!);
-    const q = projectTogether(context, x, members);
+    const q = projectTogether(context, x, members, spare);
     projection.memory.push(q);
     let start = 0;
     for (const [place, { u, rank }] of members.entries()) {
@@ -244,11 +246,17 @@ function follows(factors: LowRankFactors | undefined, next: LowRankFactors | und
 }
 
 /** The q of each of the members, one after the other. */
-function projectTogether(context: OperationContext, x: Activation, members: readonly LowRankFactors[]): Activation {
+function projectTogether(
+  context: OperationContext,
+  x: Activation,
+  members: readonly LowRankFactors[],
+  spare: Activation | undefined,
+): Activation {
   const { gpu, workspace, probes } = context;
   const [first, second, third] = members;
   const width = members.reduce((sum, { rank }) => sum + paddedRank(rank), 0);
-  const t = workspace.take(x.rows, width);
+  const own = spare && spare.columns >= width ? undefined : workspace.take(x.rows, width);
+  const t = own ?? spare!;
   matmul(
     context,
     { storage: 'f32', activation: 'none', hasBias: false, accumulate: false },
@@ -290,7 +298,7 @@ function projectTogether(context: OperationContext, x: Activation, members: read
     },
     perElement(blocks * width),
   );
-  workspace.give(t);
+  if (own) workspace.give(own);
   return q;
 }
 
@@ -327,18 +335,27 @@ export function linear(
 /** {@link linear} for several layers that read the same x, which share what they can. @returns one activation for each */
 export function linears(context: OperationContext, x: Activation, layers: readonly LinearLayer[]): Activation[] {
   const { workspace, probes } = context;
+  const results = layers.map(({ weight, addTo }) => addTo ?? workspace.take(x.rows, weight.rows));
   const { memory, sides } = project(
     context,
     x,
     layers.map(({ weight }) => probes.factors.get(weight.name)),
+    // The last result is written when nothing of the projection but q is read any more.
+    layers.at(-1)!.addTo ? undefined : results.at(-1),
   );
-  const results = layers.map((layer, index) => recordLayer(context, x, layer, sides[index]));
+  for (const [index, layer] of layers.entries()) recordLayer(context, x, layer, results[index]!, sides[index]);
   workspace.give(...memory);
   return results;
 }
 
-function recordLayer(context: OperationContext, x: Activation, layer: LinearLayer, side?: SideProduct): Activation {
-  const { workspace, probes } = context;
+function recordLayer(
+  context: OperationContext,
+  x: Activation,
+  layer: LinearLayer,
+  y: Activation,
+  side?: SideProduct,
+): void {
+  const { probes } = context;
   const { weight, addTo, activation = 'none' } = layer;
   const bias = vectorOf(probes, layer.bias);
   const lora = probes.adapter?.lora?.get(weight.name);
@@ -346,7 +363,6 @@ function recordLayer(context: OperationContext, x: Activation, layer: LinearLaye
   checkMultiple('linear', 'rows', x.rows, probes.count, 'the number of probes');
   if (addTo) checkShape('linear', `the sum of ${weight.name}`, addTo, x.rows, weight.rows);
   if (lora && addTo && activation !== 'none') throw new Error('LoRA inside a sum behind an activation');
-  const y = addTo ?? workspace.take(x.rows, weight.rows);
   for (const part of weight.parts) {
     product(
       context,
@@ -374,5 +390,4 @@ function recordLayer(context: OperationContext, x: Activation, layer: LinearLaye
     );
   }
   if (lora) addLora(context, x, lora, y, activation);
-  return y;
 }
