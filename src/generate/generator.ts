@@ -30,8 +30,11 @@ import {
 } from './sample.ts';
 import { StopFilter } from './stop.ts';
 
-/** Most rows of a pass: bounds memory, and how long running sequences wait for a new prompt. */
+/** Most rows of a pass: bounds memory. */
 const passRows = 1024;
+
+/** Most rows of prompts in a pass that has the next token of other sequences, too: bounds how long these wait for it. */
+const promptRowsBeside = 256;
 
 /** Most bytes of keys and values of all layers, unless one sequence of full length needs more. */
 const cacheBytes = 256 * 1024 * 1024;
@@ -236,9 +239,11 @@ export class Generator {
     const labelRows: number[] = [];
     const sampled: Sequence[] = [];
     const window = configuration.windows.find((width) => width !== undefined);
+    const answering = this.#running.filter((sequence) => positionOf(sequence) > 0).length;
+    const most = answering > 0 ? Math.min(budget, answering + promptRowsBeside) : budget;
     // Running sequences first, one row each; prompts share the rest, in pieces if need be.
     for (const sequence of [...this.#running].sort((a, b) => a.tokens.length - a.done - (b.tokens.length - b.done))) {
-      const count = Math.min(sequence.tokens.length - sequence.done, budget - ids.length);
+      const count = Math.min(sequence.tokens.length - sequence.done, most - ids.length);
       if (count <= 0) continue;
       const { start } = sequence.run;
       for (let i = 0; i < count; i++) {

@@ -144,7 +144,7 @@ describe('greedy text', () => {
 });
 
 describe('a prompt longer than a pass', () => {
-  // A pass takes 1024 rows: this one comes in three pieces.
+  // A pass takes 1024 rows, and 256 of prompts beside what runs: this one comes in three pieces, or ten.
   const tokens = randomTokens(2500, 2);
 
   test('is read in pieces, and continued as if read at once', async () => {
@@ -154,6 +154,28 @@ describe('a prompt longer than a pass', () => {
     const last = (await sequenceLogits(model, [...tokens, ...ids])).slice(2499, 2503);
     expect(ids).toEqual(last.map((row) => row.indexOf(Math.max(...row))));
     model.destroy();
+  });
+
+  test('lets go on what runs beside it', async () => {
+    const running = engine.generate({
+      model: 'long',
+      tokens: randomTokens(30, 3),
+      maxTokens: 60,
+      logitBias: { 0: -100 },
+    });
+    let between = 0;
+    let reading: Promise<void> | undefined;
+    let read = false;
+    for await (const { type } of running) {
+      if (type !== 'token' || read) continue;
+      if (reading) between++;
+      reading ??= generate({ model: 'long', tokens, maxTokens: 1 }).then(() => {
+        read = true;
+      });
+    }
+    await reading;
+    // Ten pieces, each with a token of the other.
+    expect(between).toBeGreaterThanOrEqual(9);
   });
 
   test('does not change what runs beside it', async () => {
