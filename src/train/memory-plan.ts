@@ -28,11 +28,15 @@ export interface MemoryPlan {
 /** Share of the memory beside weights and factors that the perturbed states of several probes may have; the rest is for rows. */
 const statesShare = 1 / 4;
 
+/** Share of the same that dense methods may have for their pieces of perturbed weights. */
+const scratchShare = 1 / 8;
+
 /** Rows of a pass over validation data: enough to fill most adapters. */
 const evaluationRows = 1024;
 
 /**
- * Decides how many probes and rows a pass has, and reserves them in optimiser and scorer. Passes of any size give the same estimate.
+ * Decides how many probes and rows a pass has and how large the pieces of perturbed weights are, and reserves them in optimiser and scorer.
+ * Passes of any size give the same estimate.
  *
  * A pass is as large as a batch of the longest examples under all probes where the budget (`configuration.memory`) allows it; what is
  * accumulated comes in further passes.
@@ -70,6 +74,7 @@ export function planMemory(run: {
     if (smallest.totalBytes > budget) throw tooSmall(smallest, budget, shape.largest);
     const spare = budget - smallest.totalBytes;
     optimizer.reserveProbes(1 + Math.floor((spare * statesShare) / optimizer.probeBytes));
+    optimizer.reserveScratch(spare * scratchShare);
   }
   const step = configuration.batchSize * training.largest * optimizer.probesAtOnce;
   const wanted = Math.min(scorer.maxRows, Math.max(step, leastRows));

@@ -11,21 +11,19 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
 import { perElement } from '../ops/context.ts';
-import { denseUpdateKernel, type RowSlice, rowSlices, scratchCopies } from '../ops/dense.ts';
+import { denseUpdateKernel, type RowSlice, rowSlices } from '../ops/dense.ts';
 import type { AdapterShape, DenseTensor, DirectionKind, Probes } from '../ops/probes.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { DenseAdam, momentRates } from './dense-adam.ts';
+import { DenseScratch } from './dense-scratch.ts';
 import { adapterThreshold, vectorThreshold, weightThresholds } from './magnitude.ts';
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
 import { keyOfSeed, tensorId } from './philox.ts';
 import { measure, probePoints, valuesPerQuery } from './probe-points.ts';
 import { Coefficients, type ConsecutiveSteps, inLaunches, type StepApplier } from './replay.ts';
 import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
-
-/** Most bytes of perturbed weights that exist at a time. */
-const scratchBytes = 64 * 1024 * 1024;
 
 const directionOf: Readonly<Record<'mezo' | 'sparse-mezo' | 'hizoo', DirectionKind>> = {
   mezo: 'plain',
@@ -45,7 +43,7 @@ export class Mezo implements ZerothOrderOptimizer {
   readonly #tensors: ReadonlyMap<string, DenseTensor>;
   readonly #frozen: Probes['frozen'];
   readonly #adapter: AdapterShape | undefined;
-  readonly #scratch: GpuBuffer;
+  readonly #scratch: DenseScratch;
   /** Momentum or Adam of plain MeZO. */
   readonly #moments: DenseAdam | undefined;
   /** Coefficients of one step. */
@@ -107,15 +105,11 @@ export class Mezo implements ZerothOrderOptimizer {
     } else if (curved) {
       this.#shape = gpu.allocate(this.#state.size * 4, 'state', 'ln H of vectors');
     }
+    const trained = this.#weights.map(({ weight }) => weight);
     if (configuration.optimizer === 'mezo' && configuration.mezoUpdate !== 'sgd') {
-      const trained = this.#weights.map(({ weight }) => weight);
       this.#moments = new DenseAdam(gpu, trained, this.#state, configuration, this.#seed);
     }
-    // A few bytes where no matrix trains.
-    const largest = Math.max(4, ...this.#weights.map(({ weight }) => weight.rows * weight.columns * 4 * scratchCopies));
-    const widest = Math.max(4, ...this.#weights.map(({ weight }) => weight.columns * 4 * scratchCopies));
-    const most = Math.max(widest, Math.min(scratchBytes, gpu.bindingLimit));
-    this.#scratch = gpu.allocate(Math.min(largest, most), 'scratch', 'perturbed weights');
+    this.#scratch = new DenseScratch(gpu, trained, configuration.memory > 0);
     const rates = this.#moments ? momentRates : 1;
     this.#perStep = configuration.queries * valuesPerQuery(configuration) + rates;
     this.#coefficients = new Coefficients(gpu, this.#perStep);
@@ -141,9 +135,13 @@ export class Mezo implements ZerothOrderOptimizer {
     this.#state.reserveProbes(count);
   }
 
+  reserveScratch(bytes: number): void {
+    this.#scratch.reserve(bytes);
+  }
+
   /** Bytes of the pieces of perturbed weights, of coefficients and tables. */
   get scratchBytes(): number {
-    return this.#scratch.size + this.#coefficients.buffer.size + this.#state.tableBytes;
+    return this.#scratch.buffer.size + this.#coefficients.buffer.size + this.#state.tableBytes;
   }
 
   /** Bytes of the state and, where there are any, H or moments. */
@@ -178,7 +176,7 @@ export class Mezo implements ZerothOrderOptimizer {
         table: pointTable,
         firstProbe: first,
         tensors: this.#tensors,
-        scratch: this.#scratch,
+        scratch: this.#scratch.buffer,
       },
     };
   }

@@ -43,6 +43,8 @@ export interface ZerothOrderOptimizer {
   readonly current: Probes;
   /** Changes {@link probesAtOnce}: to so many, or as many as there are or fit. With a budget (`memory`) it begins at one. */
   reserveProbes(count: number): void;
+  /** Changes what dense methods have for pieces of perturbed weights, to so many bytes as far as they can use them. With a budget it begins small. */
+  reserveScratch(bytes: number): void;
   /** Records what must happen before a step. @param step zero-based */
   beginStep(step: number): void;
   /**

@@ -148,6 +148,10 @@ export class SubZero implements ZerothOrderOptimizer {
     this.#adapters?.reserveProbes(this.#state.probesAtOnce);
   }
 
+  reserveScratch(_bytes: number): void {
+    // Passes need none: perturbed weights are never made.
+  }
+
   /** Bytes of what QR decompositions work in, of coefficients and tables. */
   get scratchBytes(): number {
     return this.#scratch.bytes + this.#coefficients.buffer.size + this.#state.tableBytes;

@@ -9,6 +9,9 @@ import { Gpu } from '../../src/gpu/gpu.ts';
 import type { OptimizerName, TrainConfiguration } from '../../src/train/configuration.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 import { openTestGpu } from '../support/gpu.ts';
+import { optionsExample } from '../support/zo/golden.ts';
+import { probe } from '../support/zo/live.ts';
+import { withOptimizer } from '../support/zo/session.ts';
 import {
   completionRows,
   ofType,
@@ -141,6 +144,23 @@ describe('a budget', () => {
       expect(rows[2]).toBe(free.plan.rows);
     },
   );
+
+  test('keeps the pieces of perturbed weights small where there is no room to spare, with the same losses', async () => {
+    const examples = [optionsExample([5, 6, 7], [[8], [9, 10]], 1), optionsExample([11, 12], [[13], [14]], 0)];
+    const settings = { ...quick, optimizer: 'mezo', memory: 2 ** 30, model: 'llama-tiny' } as const;
+    await withOptimizer(gpu, settings, async (session) => {
+      const { optimizer } = session;
+      const small = optimizer.scratchBytes;
+      const losses = await probe(session, examples, 0);
+      optimizer.reserveScratch(2 ** 30);
+      expect(optimizer.scratchBytes).toBeGreaterThan(small);
+      const again = await probe(session, examples, 0);
+      for (const [index, loss] of again.entries()) expect(loss).toBeCloseTo(losses[index]!, 5);
+    });
+    const free = await train({ optimizer: 'mezo' });
+    const roomy = await train({ optimizer: 'mezo', memory: 2 * free.plan.totalBytes });
+    expect(roomy.plan.scratchBytes).toBe(free.plan.scratchBytes);
+  });
 
   test('splits completions and long validation rows too', async () => {
     const rows = completionRows(20);
