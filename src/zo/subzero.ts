@@ -21,6 +21,7 @@ import type { TrainConfiguration } from '../train/configuration.ts';
 import { adapterBytes, mostSquare } from '../tuning/adapter.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { Adam } from './adam.ts';
+import { checkFactors } from './binding-limits.ts';
 import { FactoredAdapters } from './factored-adapters.ts';
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
 import { orthonormalise, type StridedMatrix } from './orthonormal.ts';
@@ -80,6 +81,7 @@ export class SubZero implements ZerothOrderOptimizer {
       ...[...weights.values()].map(({ name, rows, columns }) => [name, [rows, columns]] as const),
       ...tensors.map(({ name, values }) => [name, mostSquare(values.length)] as const),
     ]);
+    for (const weight of weights.values()) checkFactors(gpu, configuration.rank, weight);
     this.#state = new TrainedState(gpu, {
       vectors,
       factors: [...matrices].map(([name, sides]) => ({ name, length: rankOf(configuration, ...sides) ** 2 })),

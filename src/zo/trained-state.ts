@@ -14,6 +14,7 @@ import { type DirectionKind, directionNumber, type ProbePoint, type Probes } fro
 import { allocateState, layOutState, type PlacedStateEntry, type StateEntry, stateBlock } from '../tensor/state.ts';
 import { type AdapterTensor, adapterEntries } from '../tuning/adapter.ts';
 import type { Tuning } from '../tuning/tuning.ts';
+import { checkState } from './binding-limits.ts';
 import { tensorId } from './philox.ts';
 import { probeTable } from './probe-points.ts';
 
@@ -84,6 +85,7 @@ export class TrainedState {
         return { name, kind: 'factor', length, tensor: tensorId(name), trains: true };
       }),
     ]);
+    checkState(gpu, Math.max(layout.size * 4, otherBytes));
     this.entries = layout.entries;
     this.size = layout.size;
     this.blockCount = layout.size / stateBlock;
