@@ -15,8 +15,17 @@ interface Operation {
   summary: string;
   description: string;
   tag: string;
+  /** Names of the parameters in the query string. */
+  query: string[];
   /** Name of the body's schema, if it has one. */
   schemaName: string | undefined;
+  /** Parts of the multipart form that is its body. */
+  form: string[];
+}
+
+interface BodySchema {
+  $ref?: string;
+  properties?: object;
 }
 
 const about = {
@@ -50,15 +59,18 @@ export const documentationRoutes: Routes = (application, { configuration }) => {
 function operationsOf(document: Document): Operation[] {
   return Object.entries(document.paths ?? {}).flatMap(([path, methods]) =>
     Object.entries(methods as Record<string, Record<string, unknown>>).map(([method, operation]) => {
-      const body = operation.requestBody as { content?: Record<string, { schema?: { $ref?: string } }> } | undefined;
-      const schema = Object.values(body?.content ?? {})[0]?.schema;
+      const body = operation.requestBody as { content?: Record<string, { schema?: BodySchema }> } | undefined;
+      const [bodyType, content] = Object.entries(body?.content ?? {})[0] ?? [];
+      const parameters = (operation.parameters ?? []) as { name: string; in: string }[];
       return {
         method: method.toUpperCase(),
         path,
         summary: String(operation.summary ?? ''),
         description: String(operation.description ?? ''),
         tag: String((operation.tags as string[] | undefined)?.[0] ?? ''),
-        schemaName: schema?.$ref?.split('/').at(-1),
+        query: parameters.filter((parameter) => parameter.in === 'query').map(({ name }) => name),
+        schemaName: content?.schema?.$ref?.split('/').at(-1),
+        form: bodyType === 'multipart/form-data' ? Object.keys(content?.schema?.properties ?? {}) : [],
       };
     }),
   );
@@ -68,7 +80,7 @@ const style = `
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
 code, pre { font: 14px/1.45 ui-monospace, monospace; }
-h3 { margin: 1.6rem 0 0.2rem; } h3 code { font-size: 1rem; }
+h3 { margin: 1.6rem 0 0.2rem; } h3 code { font-size: 1rem; overflow-wrap: anywhere; }
 .method { display: inline-block; min-width: 4.5em; font-weight: 700; }
 p { margin: 0.2rem 0; }
 pre { overflow-x: auto; padding: 0.6rem; border: 1px solid color-mix(in srgb, currentColor 25%, transparent); border-radius: 6px; }
@@ -84,7 +96,7 @@ function page(document: Document, hasKey: boolean) {
 <body>
 <h1>${about.info.title}: HTTP API</h1>
 <p>${about.info.description}</p>
-<p>Machine-readable: <a href="/openapi.json">/openapi.json</a>. Failures have the body
+<p>For programs: <a href="/openapi.json">/openapi.json</a>. The server's <a href="/">dashboard</a>. Failures have the body
 <code>{"error": {"message", "type", "param", "code"}}</code>.</p>
 ${hasKey ? html`<p>This server has a key: send it as <code>Authorization: Bearer KEY</code>.</p>` : ''}
 ${tags.map((tag) => html`<h2>${tag}</h2>${operations.filter((each) => each.tag === tag).map(operationHtml)}`)}
@@ -95,8 +107,10 @@ ${Object.entries(document.components?.schemas ?? {}).map(
 </body></html>`;
 }
 
-function operationHtml({ method, path, summary, description, schemaName }: Operation) {
+function operationHtml({ method, path, summary, description, query, schemaName, form }: Operation) {
+  const parameters = query.length > 0 ? html`<p>Query: <code>${query.join(', ')}</code></p>` : '';
   const body = schemaName ? html`<p>Body: <a href="#${schemaName}">${schemaName}</a></p>` : '';
+  const parts = form.length > 0 ? html`<p>Body: a multipart form with <code>${form.join(', ')}</code></p>` : '';
   return html`<section><h3><code><span class="method">${method}</span>${path}</code></h3>
-<p>${summary}.${description ? ` ${description}` : ''}</p>${body}</section>`;
+<p>${summary}.${description ? ` ${description}` : ''}</p>${parameters}${body}${parts}</section>`;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { formatBytes } from '../format.ts';
 import type { Command } from './command.ts';
 import { environmentName, type OptionSpecification } from './option.ts';
 
@@ -78,6 +79,8 @@ function describeDefault(option: OptionSpecification): string | undefined {
   if (option.defaultText) return option.defaultText;
   if (option.type === 'list' || option.default === undefined) return undefined;
   if (option.type === 'flag') return option.default ? 'on' : undefined;
+  // As it could be typed: 512MiB.
+  if (option.type === 'bytes' && option.default > 0) return formatBytes(option.default).replace(/(\.0)? /, '');
   return String(option.default);
 }
 

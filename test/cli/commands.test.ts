@@ -409,6 +409,20 @@ describe('serve', () => {
     expect(host.closedServers).toBe(1);
     expect(calls.at(-1)?.name).toBe('close');
   });
+  it('refuses origins and names that no request can have', async () => {
+    const start = async (...words: string[]) => {
+      const host = fakeHost({ engine: recordingEngine().engine });
+      return { code: await runProgram(['serve', '--model', 'a/m', ...words], host), error: host.error.text };
+    };
+    for (const origin of ['app.example', 'https://app.example/', 'https://App.example', 'https://a/b']) {
+      const { code, error } = await start('--cors-origin', origin);
+      expect(code).toBe(2);
+      expect(error).toContain(`an origin such as https://app.example:8443; got "${origin}"`);
+    }
+    const { code, error } = await start('--allowed-host', 'https://models.example');
+    expect(code).toBe(2);
+    expect(error).toContain('without scheme and path');
+  });
   it('takes limits and the log from flags, the environment and a file', async () => {
     const { engine } = recordingEngine();
     const config = join(mkdtempSync(join(tmpdir(), 'subzero-serve-')), 'serve.json');

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { commands } from '../../src/cli/commands/index.ts';
 import { commandHelp, programHelp } from '../../src/cli/help.ts';
 import { camelCase, environmentName } from '../../src/cli/option.ts';
+import { parseBytes } from '../../src/format.ts';
 
 describe('help of the program', () => {
   it('names every command with its summary', () => {
@@ -23,6 +24,11 @@ describe.each(commands)('help of $name', (command) => {
       if (option.type === 'text' && option.default !== undefined) expect(flat).toContain(`default ${option.default};`);
       if (option.type === 'integer' && option.default !== undefined) {
         expect(flat).toContain(`default ${option.default};`);
+      }
+      if (option.type === 'bytes' && option.default) {
+        const [, size] = /default ([^;]*);/.exec(flat.slice(flat.indexOf(` --${option.name} `))) ?? [];
+        expect(size).toMatch(/^\d+[KMGT]iB$/);
+        expect(parseBytes(size!)).toBe(option.default);
       }
       if ('choices' in option && option.choices) expect(flat).toContain(`one of ${option.choices.join(', ')}`);
     }

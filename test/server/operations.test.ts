@@ -104,6 +104,8 @@ describe('description', () => {
     expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
     expect(page).toContain('/v1/fine_tuning/jobs/{fine_tuning_job_id}/pause');
     expect(page).toContain('refresh_interval');
+    expect(page).toContain('Query: <code>after, limit, order, purpose</code>');
+    expect(page).toContain('a multipart form with <code>file, purpose</code>');
     expect(page).not.toMatch(/<script|<link|src=|https?:\/\/(?!127)/);
   });
 });

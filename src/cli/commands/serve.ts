@@ -62,13 +62,15 @@ export const serveCommand = defineCommand({
       type: 'list',
       placeholder: 'NAME',
       description: 'name that requests may call the server by, besides localhost and addresses; for a reverse proxy',
+      check: checkHostName,
       group: 'Server',
     },
     {
       name: 'cors-origin',
       type: 'list',
       placeholder: 'ORIGIN',
-      description: 'web pages of this origin may call the server; * = all',
+      description: 'web pages of this origin, such as https://app.example, may call the server; * = all',
+      check: checkOrigin,
       group: 'Server',
     },
     {
@@ -230,6 +232,21 @@ export function namedModels(words: readonly string[]): ServedModel[] {
     });
   }
   return models;
+}
+
+/** Browsers send scheme, host and port, and no more; anything else would never be equal to that. */
+function checkOrigin(origin: string, label: string): void {
+  if (origin === '*' || /^[a-z][a-z\d+.-]*:\/\/[^\s/?#@A-Z]+$/.test(origin)) return;
+  throw new UsageError(`${label} must be * or an origin such as https://app.example:8443; got "${origin}"`, {
+    parameter: 'cors-origin',
+  });
+}
+
+function checkHostName(name: string, label: string): void {
+  if (!/[/@\s]/.test(name)) return;
+  throw new UsageError(`${label} must be a name such as models.example, without scheme and path; got "${name}"`, {
+    parameter: 'allowed-host',
+  });
 }
 
 /** Resolves when the signal is aborted, at once if that has happened already, as while the models were loading. */

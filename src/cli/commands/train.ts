@@ -49,7 +49,7 @@ export const settingOptions = [
     name: 'parameters',
     type: 'list',
     placeholder: 'PATTERN',
-    description: 'train only parameters whose names fit, such as "*.self_attn.*"; "!*.bias" leaves out; repeatable',
+    description: 'train only parameters whose names fit, such as "*.self_attn.*"; "!*.bias" leaves out',
     group: method,
   },
   {
@@ -72,7 +72,7 @@ export const settingOptions = [
     name: 'lora-targets',
     type: 'list',
     placeholder: 'NAME',
-    description: 'lora: a kind of linear layer, such as q_proj; repeatable; queries and values if left out',
+    description: 'lora: a kind of linear layer, such as q_proj; queries and values if left out',
     group: method,
   },
   {
