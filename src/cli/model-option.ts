@@ -1,4 +1,4 @@
-import type { Engine } from '../engine/types.ts';
+import type { Engine, WeightStorage } from '../engine/types.ts';
 import type { StepChoice } from '../train/best.ts';
 import type { NumberOption, TextOption } from './option.ts';
 
@@ -21,8 +21,26 @@ export const stepOption = {
   defaultText: 'the last one',
 } as const satisfies NumberOption;
 
+export const storageOption = {
+  name: 'storage',
+  type: 'text',
+  placeholder: 'TYPE',
+  choices: ['auto', 'f32', 'f16', 'bf16'] satisfies WeightStorage[],
+  description: "type of a model directory's weights on the GPU; a run has that of its training",
+  default: 'auto',
+  group: 'Model and data',
+} as const satisfies TextOption;
+
 /** Loads the one model of a command; its path is its name from then on, which is how error messages know it. */
-export async function loadOnlyModel(engine: Engine, path: string, step?: StepChoice): Promise<string> {
-  const model = await engine.loadModel({ id: path, path, ...(step === undefined ? {} : { step }) });
+export async function loadOnlyModel(
+  engine: Engine,
+  path: string,
+  { step, storage }: { step: StepChoice | undefined; storage?: WeightStorage },
+): Promise<string> {
+  const model = await engine.loadModel({
+    ...{ id: path, path },
+    ...(step === undefined ? {} : { step }),
+    ...(storage === undefined ? {} : { storage }),
+  });
   return model.id;
 }

@@ -289,6 +289,11 @@ describe('eval', () => {
     expect(host.out.text).toBe('accuracy 0.7500, loss 0.5000 on 872 examples (2.0 s)\n');
     expect(host.error.text).toBe('evaluated 5 of 10 examples\n');
   });
+  it('loads the model with the storage type that was asked for', async () => {
+    const { engine, calls } = recordingEngine({ evaluate: async () => result });
+    expect(await runProgram([...words, '--storage', 'bf16', '--step', '3'], fakeHost({ engine }))).toBe(0);
+    expect(calls[0]).toEqual({ name: 'loadModel', request: { id: 'm', path: 'm', step: 3, storage: 'bf16' } });
+  });
   it('warns where texts were cut', async () => {
     const { engine } = recordingEngine({ evaluate: async () => ({ ...result, truncated: 3 }) });
     const host = fakeHost({ engine });

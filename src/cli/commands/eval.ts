@@ -4,7 +4,7 @@ import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
 import { interruptible } from '../interrupt.ts';
-import { loadOnlyModel, modelOption, stepOption } from '../model-option.ts';
+import { loadOnlyModel, modelOption, stepOption, storageOption } from '../model-option.ts';
 import { createProgress } from '../progress.ts';
 import { requireOption } from '../require-option.ts';
 import { withEngine } from '../with-engine.ts';
@@ -16,6 +16,7 @@ export const evalCommand = defineCommand({
   options: [
     modelOption,
     { ...stepOption, group: 'Model and data' },
+    storageOption,
     taskOption,
     dataOption,
     {
@@ -44,7 +45,7 @@ export const evalCommand = defineCommand({
     const path = requireOption(options.model, 'eval', 'model DIR|RUN');
     const data = dataSource(options.task, options.data);
     return withEngine(context, async (engine) => {
-      const model = await loadOnlyModel(engine, path, options.step);
+      const model = await loadOnlyModel(engine, path, options);
       const progress = createProgress(context, options.quiet || options.json);
       const notice = () => progress.line('stopping');
       const request = { model, data, ...(options.limit === undefined ? {} : { limit: options.limit }) };

@@ -2,7 +2,7 @@ import type { GenerateEvent, GenerateRequest } from '../../engine/types.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { interruptible } from '../interrupt.ts';
-import { loadOnlyModel, modelOption, stepOption } from '../model-option.ts';
+import { loadOnlyModel, modelOption, stepOption, storageOption } from '../model-option.ts';
 import { createProgress } from '../progress.ts';
 import { requireOption } from '../require-option.ts';
 import { withEngine } from '../with-engine.ts';
@@ -16,6 +16,7 @@ export const generateCommand = defineCommand({
   options: [
     modelOption,
     { ...stepOption, group: 'Model and data' },
+    storageOption,
     {
       name: 'prompt',
       type: 'text',
@@ -93,7 +94,7 @@ export const generateCommand = defineCommand({
     const prompt = given === '-' ? await context.readStandardInput() : given;
     return withEngine(context, async (engine) => {
       const request: GenerateRequest = {
-        model: await loadOnlyModel(engine, path, options.step),
+        model: await loadOnlyModel(engine, path, options),
         prompt,
         maxTokens: options.maxTokens,
         temperature: options.temperature,

@@ -24,7 +24,7 @@ export const replayCommand = defineCommand({
     const run = requireOption(options.run, 'replay', 'run RUN');
     return withEngine(context, async (engine) => {
       const start = context.now();
-      const id = await loadOnlyModel(engine, run, options.to);
+      const id = await loadOnlyModel(engine, run, { step: options.to });
       const seconds = (context.now() - start) / 1000;
       const model = (await engine.models()).find((candidate) => candidate.id === id);
       const step = model?.step ?? 0;

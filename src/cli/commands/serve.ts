@@ -1,10 +1,10 @@
 import { basename, resolve } from 'node:path';
 import { defaultServerConfiguration, type ServedModel } from '../../../server/configuration.ts';
 import type { LogLevel } from '../../../server/log.ts';
-import type { WeightStorage } from '../../engine/types.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions } from '../common-options.ts';
 import { interruptible } from '../interrupt.ts';
+import { storageOption } from '../model-option.ts';
 import { UsageError } from '../usage-error.ts';
 import { withEngine } from '../with-engine.ts';
 
@@ -73,15 +73,7 @@ export const serveCommand = defineCommand({
       check: checkOrigin,
       group: 'Server',
     },
-    {
-      name: 'storage',
-      type: 'text',
-      placeholder: 'TYPE',
-      choices: ['auto', 'f32', 'f16', 'bf16'] satisfies WeightStorage[],
-      description: "type of a model directory's weights on the GPU; a run has that of its training",
-      default: 'auto',
-      group: 'Server',
-    },
+    { ...storageOption, group: 'Server' },
     {
       name: 'log-level',
       type: 'text',
