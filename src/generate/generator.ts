@@ -33,8 +33,8 @@ import { StopFilter } from './stop.ts';
 /** Most rows of a pass: bounds memory. */
 const passRows = 1024;
 
-/** Most rows of prompts in a pass that has the next token of other sequences, too: bounds how long these wait for it. */
-const promptRowsBeside = 256;
+/** The same for a pass with the next tokens of running sequences, unless these are more than half of it: bounds how long they wait for a new prompt. */
+const sharedPassRows = 256;
 
 /** Most bytes of keys and values of all layers, unless one sequence of full length needs more. */
 const cacheBytes = 256 * 1024 * 1024;
@@ -240,7 +240,7 @@ export class Generator {
     const sampled: Sequence[] = [];
     const window = configuration.windows.find((width) => width !== undefined);
     const answering = this.#running.filter((sequence) => positionOf(sequence) > 0).length;
-    const most = answering > 0 ? Math.min(budget, answering + promptRowsBeside) : budget;
+    const most = answering > 0 ? Math.min(budget, Math.max(sharedPassRows, 2 * answering)) : budget;
     // Running sequences first, one row each; prompts share the rest, in pieces if need be.
     for (const sequence of [...this.#running].sort((a, b) => a.tokens.length - a.done - (b.tokens.length - b.done))) {
       const count = Math.min(sequence.tokens.length - sequence.done, most - ids.length);

@@ -144,7 +144,7 @@ describe('greedy text', () => {
 });
 
 describe('a prompt longer than a pass', () => {
-  // A pass takes 1024 rows, and 256 of prompts beside what runs: this one comes in three pieces, or ten.
+  // A pass takes 1024 rows, or 256 with those of running texts: this one comes in three pieces, or ten.
   const tokens = randomTokens(2500, 2);
 
   test('is read in pieces, and continued as if read at once', async () => {
