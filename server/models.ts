@@ -96,11 +96,7 @@ export class ModelRegistry {
       );
     }
     if (entry.base !== null || entry.info?.kind === 'run') {
-      throw invalid(
-        `"${id}" is a fine-tuned model; training starts from a base model. To train it further, export it first.`,
-        'model',
-        'unsupported',
-      );
+      throw notTrainable(entry);
     }
     return entry;
   }
@@ -190,6 +186,19 @@ export class ModelRegistry {
       this.#log.warn('a model could not be unloaded', { model: id, reason: String(error) });
     }
   }
+}
+
+/** A tuned model as the start of training: says where its run lies, and what goes on from that. */
+function notTrainable({ id, base, jobId, step }: ModelEntry): ApiError {
+  const start = base === null ? '' : `, here "${base}"`;
+  const run = jobId === null ? 'RUN' : `DATA/runs/${jobId}${step === null ? '' : ` --step ${step}`}`;
+  return invalid(
+    `"${id}" is a fine-tuned model; training starts from a base model${start}. To go on from it, fork its run on the machine of the ` +
+      `server, under its data directory: subzero fork --run ${run} --out NEW. ` +
+      'To train on top of it with another method, export it as safetensors and serve that.',
+    'model',
+    'unsupported',
+  );
 }
 
 function modelNotFound(id: string): ApiError {

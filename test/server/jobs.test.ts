@@ -566,6 +566,22 @@ describe('what is refused', () => {
     expect((await server.client.fineTuning.jobs.list()).data).toEqual([]);
   });
 
+  test('a tuned model as the base of a job: what to do instead', async () => {
+    const server = await startServer();
+    const file = await uploadExamples(server);
+    const id = await startJob(server, { steps: 4, evaluate_every: 2 });
+    const { fine_tuned_model: tuned } = await jobWithStatus(server, id, 'succeeded');
+    for (const [model, step] of [
+      [tuned, ''],
+      [`${tuned}:ckpt-step-2`, ' --step 2'],
+    ]) {
+      const error = await expectError(await post(server, jobsPath, { ...jobBody(file), model }), 400);
+      expect(error).toMatchObject({ param: 'model', code: 'unsupported' });
+      expect(error.message).toContain('training starts from a base model, here "base".');
+      expect(error.message).toContain(`subzero fork --run DATA/runs/${id}${step} --out NEW`);
+    }
+  });
+
   test('unknown models, files, jobs and fields', async () => {
     const server = await startServer();
     const file = await uploadExamples(server);
