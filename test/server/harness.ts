@@ -70,7 +70,7 @@ export function jobBody(trainingFile: string, hyperparameters: Record<string, un
 }
 
 /** Polls until the condition holds. */
-export async function until<T>(read: () => T | Promise<T>, holds: (value: T) => boolean, seconds = 5): Promise<T> {
+export async function until<T>(read: () => T | Promise<T>, holds: (value: T) => boolean, seconds = 30): Promise<T> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const value = await read();
