@@ -93,7 +93,9 @@ function reportError(error: unknown, host: Host, command: Command | undefined): 
   const known = error instanceof SubzeroError;
   const message = error instanceof Error ? error.message : String(error);
   const names = (command?.options ?? []).map(({ name }) => [camelCase(name), `--${name}`] as const);
-  const text = known ? renameSettings(message, error.parameter, names) : message;
+  // Errors about the command line name options as they were given, in a configuration file for example.
+  const isForeign = known && !(error instanceof UsageError);
+  const text = isForeign ? renameSettings(message, error.parameter, names) : message;
   const lines = [`subzero: ${known ? text : `internal error: ${text}`}`];
   const hint = hintFor(error);
   if (hint) lines.push(`  ${hint}`);

@@ -1,3 +1,6 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { defineCommand } from '../../src/cli/command.ts';
@@ -43,6 +46,10 @@ describe('runProgram', () => {
       'subzero: --evaluate-every must be 1 with --early-stopping; see a/earlyStopping\n',
     );
     expect(await fail('memory: more memory is needed', 'memory')).toBe('subzero: --memory: more memory is needed\n');
+
+    const config = join(mkdtempSync(join(tmpdir(), 'subzero-config-')), 'train.json');
+    writeFileSync(config, JSON.stringify({ batchSize: 2, 'batch-size': 3 }));
+    expect((await run(['train', '--config', config])).error).toContain('both "batch-size" and "batchSize"');
   });
   it('prints version and help on standard output', async () => {
     expect(await run(['--version'])).toEqual({ code: 0, out: `${packageJson.version}\n`, error: '' });
