@@ -415,6 +415,8 @@ export async function loadExamples(
       if (sources.validation || !(error instanceof SubzeroError) || error.code !== 'not_found') throw error;
       notes.push(`no validation data: ${error.message}`);
     }
+  } else if (configuration.evaluateEvery > 0) {
+    notes.push('nothing is evaluated: this run has no validation data');
   }
   return { train, validation, notes };
 }

@@ -139,6 +139,15 @@ describe('a run', () => {
     expect(ofType(events, 'step').map(({ accuracy }) => accuracy)).toEqual([null, null, null]);
   });
 
+  test('that is to evaluate without validation data says that it cannot', async () => {
+    const notes = async (evaluateEvery: number) => {
+      const { events } = await train({ steps: 1, evaluateEvery });
+      return ofType(events, 'message').map(({ message }) => message);
+    };
+    expect(await notes(1)).toEqual(['nothing is evaluated: this run has no validation data']);
+    expect(await notes(0)).toEqual([]);
+  });
+
   test('on OPT folds its position table too and finishes', async () => {
     const { events } = await train({ steps: 7, refresh: 3 }, { model: tinyModel('opt-tiny') });
     expect(events.at(-1)).toMatchObject({ type: 'done', outcome: 'finished', step: 7 });
