@@ -18,6 +18,7 @@ import { resolveConfiguration } from '../src/train/configuration.ts';
 import { batchLoss, passShape, Scorer } from '../src/train/score.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../src/zo/optimizer.ts';
 import { SubZero } from '../src/zo/subzero.ts';
+import { measureHostTime } from './host-time.ts';
 import { InPlaceMezo } from './rivals/in-place-mezo.ts';
 import { modelShapes } from './shapes.ts';
 import { median } from './statistics.ts';
@@ -68,6 +69,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
     Number,
   );
   const gpu = await Gpu.open(values.adapter === undefined ? {} : { adapter: values.adapter });
+  const host = await measureHostTime(gpu, (vocabulary) => randomBatch(1, 8, vocabulary));
   const storage = (values.storage ?? (gpu.adapter.software ? 'f32' : 'f16')) as 'f32' | 'f16' | 'bf16';
   const config = { ...shape, ...(values.layers ? { num_hidden_layers: Number(values.layers) } : {}) };
   const model =
@@ -167,6 +169,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
     rhoDifference: difference,
     hostMilliseconds: median(hostMilliseconds),
     dispatches,
+    host,
     inferencePeakBytes: inferencePeak,
     trainingPeakBytes: trainingPeak,
     factorBytes: optimizer.factorBytes,
@@ -190,6 +193,10 @@ export async function benchStep(args: readonly string[]): Promise<number> {
         ...processorRows(result.processorMilliseconds),
         ['ρ of MeZO in place against ours', `${difference.toExponential(1)} of its size`],
         ['host time of a step', `${result.hostMilliseconds.toFixed(2)} ms for ${dispatches} dispatches`],
+        [
+          `  at ${host.layers} layers of width ${host.width}`,
+          `${host.leastMilliseconds.toFixed(2)} ms at least, ${host.medianMilliseconds.toFixed(2)} ms in the middle, ${host.dispatches} dispatches`,
+        ],
         ['peak bytes, inference of the same rows', formatBytes(inferencePeak)],
         ['peak bytes, training', formatBytes(trainingPeak)],
         ['  of which U, V and state', formatBytes(optimizer.factorBytes)],

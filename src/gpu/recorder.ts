@@ -23,7 +23,6 @@ interface Piece {
   commands: Command[];
   /** The used part of the arena. */
   parameters: Uint8Array<ArrayBuffer>;
-  work: KernelWork;
   /** How long it takes, about. */
   milliseconds: number;
 }
@@ -45,8 +44,17 @@ type Command =
       group: GPUBindGroup;
       offsets: readonly number[];
       workgroups: readonly [number, number?, number?];
+      work: number;
     }
   | { kernel?: undefined; encode(encoder: GPUCommandEncoder): void };
+
+function workOf(commands: readonly Command[]): KernelWork {
+  const sums: KernelWork = new Map();
+  for (const command of commands) {
+    if (command.kernel) sums.set(command.kernel, (sums.get(command.kernel) ?? 0) + command.work);
+  }
+  return sums;
+}
 
 /** A part of a buffer to be read back; offset and length in bytes. */
 export interface ReadRequest {
@@ -76,8 +84,7 @@ export class Recorder {
   #unchecked = false;
   #staging: { buffer: GpuBuffer; free: boolean }[] = [];
   readonly #times: PieceTimes;
-  /** What the recorded commands are; see {@link Piece}. */
-  #work: KernelWork = new Map();
+  /** Of the recorded commands; see {@link Piece}. */
   #milliseconds = 0;
   /** Present while work is being divided: what is finished and not submitted. */
   #pieces: Piece[] | undefined;
@@ -129,7 +136,6 @@ export class Recorder {
     const milliseconds = this.#times.estimate(kernel, work);
     if (this.#pieces && this.#used > 0 && this.#milliseconds + milliseconds > this.#pieceMilliseconds) this.#finish();
     this.#milliseconds += milliseconds;
-    this.#work.set(kernel, (this.#work.get(kernel) ?? 0) + work);
     const slot = this.#used++;
     const base = (slot * this.#slotBytes) / 4;
     for (let index = 0; index < kernel.parameters.length; index++) {
@@ -142,7 +148,7 @@ export class Recorder {
     }
     const group = this.#gpu.bindGroup(kernel, buffers, this.#arena);
     const offsets = kernel.parameters.length > 0 ? [slot * this.#slotBytes] : [];
-    this.#commands.push({ kernel, group, offsets, workgroups });
+    this.#commands.push({ kernel, group, offsets, workgroups, work });
     this.dispatches++;
   }
 
@@ -200,12 +206,10 @@ export class Recorder {
     const piece = {
       commands: this.#commands,
       parameters: new Uint8Array(this.#data.slice(0, this.#used * this.#slotBytes)),
-      work: this.#work,
       milliseconds: this.#milliseconds,
     };
     this.#commands = [];
     this.#used = 0;
-    this.#work = new Map();
     this.#milliseconds = 0;
     if (this.#pieces) this.#pieces.push(piece);
     else this.#send(piece);
@@ -305,7 +309,8 @@ export class Recorder {
       () => {
         const now = performance.now();
         // Only what had the GPU to itself says how long it takes.
-        if (alone && turns.entries === entries) this.#times.observe(piece.work, now - Math.max(begun, this.#lastEnd));
+        if (alone && turns.entries === entries)
+          this.#times.observe(workOf(piece.commands), now - Math.max(begun, this.#lastEnd));
         this.#lastEnd = now;
         if (this.#inFlight.length === 1) this.#expectedEnd = now;
       },

@@ -8,7 +8,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import { attention } from '../ops/attention.ts';
 import type { OperationContext } from '../ops/context.ts';
 import { embed } from '../ops/embedding.ts';
-import { linear, linears } from '../ops/linear.ts';
+import { type LinearOptions, linear, linears } from '../ops/linear.ts';
 import { norm } from '../ops/norm.ts';
 import { rope } from '../ops/rope.ts';
 import { gate, gatherRows, storeRows, virtualRows } from '../ops/rows.ts';
@@ -44,21 +44,23 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   const c = model.configuration;
   const { workspace, probes } = context;
   const rows = input.rows * probes.count;
-  const normOf = (x: Activation, name: string, groupWidth?: number): Activation =>
-    norm(context, x, {
+  const normOf = (x: Activation, name: string, groupWidth?: number): Activation => {
+    const { weight: gain, bias: shift } = model.parameterNames(name);
+    return norm(context, x, {
       kind: c.normKind,
       epsilon: c.normEpsilon,
-      gain: `${name}.weight`,
-      shift: `${name}.bias`,
+      gain,
+      shift,
       ...(groupWidth === undefined ? {} : { groupWidth }),
     });
-  const linearOf = (x: Activation, name: string, options: Parameters<typeof linear>[3] = {}): Activation =>
-    linear(context, x, model.weight(name), { bias: `${name}.bias`, ...options });
+  };
+  const linearOf = (x: Activation, name: string, options: LinearOptions = {}): Activation =>
+    linear(context, x, model.weight(name), { bias: model.parameterNames(name).bias, ...options });
   const linearsOf = (x: Activation, ...of: string[]): Activation[] =>
     linears(
       context,
       x,
-      of.map((name) => ({ weight: model.weight(name), bias: `${name}.bias` })),
+      of.map((name) => ({ weight: model.weight(name), bias: model.parameterNames(name).bias })),
     );
   // Replaces an activation by a function of it.
   const replace = (x: Activation, next: Activation): Activation => {

@@ -7,7 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { OperationContext } from '../ops/context.ts';
-import { product, project, type SideProduct } from '../ops/linear.ts';
+import { type Projection, product, project } from '../ops/linear.ts';
 import { weightScaleOf } from '../ops/probes.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
@@ -64,10 +64,12 @@ function recordLogits(
   hidden: Activation,
   weight: Weight,
   chunk: VocabularyChunk,
-  side: SideProduct | undefined,
+  sides: Projection['sides'],
   y: GpuBuffer,
   layout: { stride: number; column: number },
 ): void {
+  const factors = context.probes.factors.get(weight.name);
+  const side = factors && sides.get(factors);
   product(
     context,
     weight,
@@ -104,14 +106,15 @@ export function scoreTargets(
 ): { running: GpuBuffer; picked: GpuBuffer } {
   const { gpu, workspace, probes } = context;
   const weight = headWeight(model);
-  const projection = project(context, hidden, [probes.factors.get(weight.name)]);
+  const factors = probes.factors.get(weight.name);
+  const { memory, sides } = project(context, hidden, factors ? [factors] : []);
   const running = scratch.ensure(names.running, hidden.rows * 8);
   const picked = scratch.ensure(names.picked, probes.count * targets.count * 4);
   const chunks = [...vocabularyChunks(weight, hidden.rows)];
   const logits = scratch.ensure(names.logits, hidden.rows * Math.max(...chunks.map(({ count }) => count)) * 4);
   const kernel = gpu.kernel({ files: ['label-loss.wgsl'] });
   for (const [index, chunk] of chunks.entries()) {
-    recordLogits(context, hidden, weight, chunk, projection.sides[0], logits, { stride: chunk.count, column: 0 });
+    recordLogits(context, hidden, weight, chunk, sides, logits, { stride: chunk.count, column: 0 });
     gpu.recorder.dispatch(
       kernel,
       [logits, targets.buffer, running, picked],
@@ -126,7 +129,7 @@ export function scoreTargets(
       spread(hidden.rows),
     );
   }
-  workspace.give(...projection.memory);
+  workspace.give(...memory);
   return { running, picked };
 }
 
@@ -143,14 +146,15 @@ export function logitsOf(
   scratch: NamedBuffers,
 ): GpuBuffer {
   const weight = headWeight(model);
-  const projection = project(context, hidden, [context.probes.factors.get(weight.name)]);
+  const factors = context.probes.factors.get(weight.name);
+  const { memory, sides } = project(context, hidden, factors ? [factors] : []);
   const logits = scratch.ensure(names.logits, hidden.rows * weight.rows * 4);
   for (const chunk of vocabularyChunks(weight, hidden.rows)) {
-    recordLogits(context, hidden, weight, chunk, projection.sides[0], logits, {
+    recordLogits(context, hidden, weight, chunk, sides, logits, {
       stride: weight.rows,
       column: chunk.start,
     });
   }
-  context.workspace.give(...projection.memory);
+  context.workspace.give(...memory);
   return logits;
 }

@@ -58,6 +58,7 @@ export class Model {
   readonly fingerprint: string;
   readonly parameterCount: number;
   #plans: MatmulPlans = new Map();
+  readonly #names = new Map<string, { weight: string; bias: string }>();
   readonly #layout: StateLayout;
   readonly #state: GpuBuffer;
   #users = 1;
@@ -218,9 +219,19 @@ export class Model {
     }
   }
 
+  /** Names of the parameters of a layer, norm or table. Kept: text that is made anew is slow to look up, and a pass asks hundreds of times. */
+  parameterNames(name: string): { weight: string; bias: string } {
+    let names = this.#names.get(name);
+    if (!names) {
+      names = { weight: `${name}.weight`, bias: `${name}.bias` };
+      this.#names.set(name, names);
+    }
+    return names;
+  }
+
   /** The weight of a layer or table by its name without `.weight`. */
   weight(name: string): Weight {
-    const weight = this.weights.get(`${name}.weight`);
+    const weight = this.weights.get(this.parameterNames(name).weight);
     if (!weight) throw new Error(`the model has no weight "${name}"`);
     return weight;
   }

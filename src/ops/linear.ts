@@ -39,9 +39,10 @@ function flagNumber({ activation, hasBias, accumulate }: Omit<MatmulFlags, 'stor
 export function matmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
   const { M, N, K } = plan.fragment ?? defaultFragment;
   // Fragments are at most 32 wide.
-  let number = variantNumber.get(plan.variant)! * 3 + storageNumber[flags.storage];
-  for (const size of [M, N, K]) number = number * 64 + size;
-  number = (number * 2 + (plan.slices > 1 ? 1 : 0)) * 32 + flagNumber(plan.slices > 1 ? noEpilogue : flags);
+  const fragment = (M * 64 + N) * 64 + K;
+  const variant = variantNumber.get(plan.variant)! * 3 + storageNumber[flags.storage];
+  const sliced = plan.slices > 1;
+  const number = ((variant * 64 ** 3 + fragment) * 2 + (sliced ? 1 : 0)) * 32 + flagNumber(sliced ? noEpilogue : flags);
   return matmulDefinitions.get(number, () => makeMatmulKernel(plan, flags));
 }
 
@@ -202,8 +203,7 @@ const rotateKernel: KernelDefinition = { files: ['zo/rotate.wgsl'] };
 /** The rows of x in the coordinates of each U, to be given back. */
 export interface Projection {
   memory: Activation[];
-  /** One for each of the factors that were asked for. */
-  sides: (SideProduct | undefined)[];
+  sides: Map<LowRankFactors, SideProduct>;
 }
 
 /** Most weights whose coordinates one launch of zo/rotate.wgsl makes. */
@@ -212,37 +212,35 @@ export const mostProjected = 3;
 /**
  * Records q = μ · (x V) S_pᵀ [rows, padded rank] for weights that are multiplied with the same x: in two launches for all of them where
  * their V lie one below the other.
- * @param factors undefined for a weight without
  * @param spare memory that may be written meanwhile
  */
 export function project(
   context: OperationContext,
   x: Activation,
-  factors: readonly (LowRankFactors | undefined)[],
+  factors: readonly LowRankFactors[],
   spare?: Activation,
 ): Projection {
-  const projection: Projection = { memory: [], sides: factors.map(() => undefined) };
-  const indices = factors.flatMap((each, index) => (each ? [index] : []));
-  while (indices.length > 0) {
-    const together = [indices.shift()!];
-    while (together.length < mostProjected && follows(factors[together.at(-1)!], factors[indices[0]!]))
-      together.push(indices.shift()!);
-    const members = together.map((index) => factors[index]!);
+  const projection: Projection = { memory: [], sides: new Map() };
+  for (let start = 0; start < factors.length; ) {
+    let end = start + 1;
+    while (end < factors.length && end < start + mostProjected && follows(factors[end - 1]!, factors[end]!)) end++;
+    const members = factors.slice(start, end);
     const q = projectTogether(context, x, members, spare);
     projection.memory.push(q);
-    let start = 0;
-    for (const [place, { u, rank }] of members.entries()) {
-      projection.sides[together[place]!] = { q: q.buffer, start, u, rank };
-      start += x.rows * paddedRank(rank);
+    let place = 0;
+    for (const member of members) {
+      const { u, rank } = member;
+      projection.sides.set(member, { q: q.buffer, start: place, u, rank });
+      place += x.rows * paddedRank(rank);
     }
+    start = end;
   }
   return projection;
 }
 
 /** Whether the V of `next` lies right below that of `factors`. */
-function follows(factors: LowRankFactors | undefined, next: LowRankFactors | undefined): boolean {
-  if (!factors || !next || next.vTransposed !== factors.vTransposed) return false;
-  return next.vRow === factors.vRow + paddedRank(factors.rank);
+function follows(factors: LowRankFactors, next: LowRankFactors): boolean {
+  return next.vTransposed === factors.vTransposed && next.vRow === factors.vRow + paddedRank(factors.rank);
 }
 
 /** The q of each of the members, one after the other. */
@@ -336,14 +334,11 @@ export function linear(
 export function linears(context: OperationContext, x: Activation, layers: readonly LinearLayer[]): Activation[] {
   const { workspace, probes } = context;
   const results = layers.map(({ weight, addTo }) => addTo ?? workspace.take(x.rows, weight.rows));
-  const { memory, sides } = project(
-    context,
-    x,
-    layers.map(({ weight }) => probes.factors.get(weight.name)),
-    // The last result is written when nothing of the projection but q is read any more.
-    layers.at(-1)!.addTo ? undefined : results.at(-1),
-  );
-  for (const [index, layer] of layers.entries()) recordLayer(context, x, layer, results[index]!, sides[index]);
+  const factors = layers.flatMap(({ weight }) => probes.factors.get(weight.name) ?? []);
+  // The last result is written when nothing of the projection but q is read any more.
+  const spare = layers.at(-1)!.addTo ? undefined : results.at(-1);
+  const { memory, sides } = project(context, x, factors, spare);
+  for (const [index, layer] of layers.entries()) recordLayer(context, x, layer, results[index]!, sides);
   workspace.give(...memory);
   return results;
 }
@@ -353,10 +348,12 @@ function recordLayer(
   x: Activation,
   layer: LinearLayer,
   y: Activation,
-  side?: SideProduct,
+  sides: Projection['sides'],
 ): void {
   const { probes } = context;
   const { weight, addTo, activation = 'none' } = layer;
+  const factors = probes.factors.get(weight.name);
+  const side = factors && sides.get(factors);
   const bias = vectorOf(probes, layer.bias);
   const lora = probes.adapter?.lora?.get(weight.name);
   checkShape('linear', `x for ${weight.name}`, x, x.rows, weight.columns);

@@ -1,4 +1,5 @@
-import { describe } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { Bed } from '../../src/bench/bed.ts';
 import {
   deepShapes,
   linearCase,
@@ -7,7 +8,10 @@ import {
   matmulCase,
   randomLinearShape,
 } from '../../src/bench/cases/linear.ts';
+import { store } from '../../src/bench/storage.ts';
+import { linear, linears } from '../../src/ops/linear.ts';
 import { matmulDescriptions, matmulVariants } from '../../src/ops/matmul-variants.ts';
+import type { Activation } from '../../src/tensor/workspace.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { Random, testSeed } from '../support/random.ts';
 
@@ -48,6 +52,36 @@ describe('linears', () => {
       [1, 5, 2, 4, 3].map((rank) => ({ columns: 10, rank, accumulate: rank === 4 })),
     ),
   ]);
+});
+
+// Journals hold what this decides.
+test('layers together have the bits of each alone, in fewer launches', async () => {
+  const bed = new Bed(gpu(), random);
+  const [rows, inner, ranks, sizes] = [10, 48, [24, 9, 16], [40, 12, 20]];
+  bed.reserve(rows);
+  const names = ['query', 'key', 'value'];
+  const context = bed.context({
+    count: 2,
+    factors: Object.fromEntries(
+      names.map((name, index) => [name, bed.referenceFactors(sizes[index]!, inner, ranks[index]!, 2)]),
+    ),
+  });
+  const x = bed.activation(random.normals(rows * inner), rows, inner);
+  const layers = names.map((name, index) => {
+    const size = sizes[index]!;
+    return { weight: bed.weight(name, store(random.normals(size * inner), size, inner, 'f32')) };
+  });
+  const { recorder } = gpu();
+  const read = (results: Activation[]) =>
+    recorder.read(results.map(({ buffer, columns }) => ({ buffer, bytes: rows * columns * 4 })));
+  const start = recorder.dispatches;
+  const together = await read(linears(context, x, layers));
+  const middle = recorder.dispatches;
+  const alone = await read(layers.map(({ weight }) => linear(context, x, weight)));
+  expect([middle - start, recorder.dispatches - middle]).toEqual([5, 9]);
+  for (const [index, bits] of together.entries())
+    expect(Buffer.from(bits).equals(Buffer.from(alone[index]!))).toBe(true);
+  bed.destroy();
 });
 
 // Storage, bias and activation are the same code in every variant and compile slowly on a software adapter: the tiled variants
