@@ -243,14 +243,10 @@ export class SubZero implements ZerothOrderOptimizer {
   #drawFactors(): void {
     for (const { tensor, rows, columns, factors } of this.#subspaces) {
       const { rank, u, vTransposed, vRow } = factors;
-      const width = paddedRank(rank);
-      this.#drawOrthonormal(tensor, purposes.omegaU, {
-        ...{ buffer: u, rows, columns: rank, rowStride: width, columnStride: 1, start: 0 },
-      });
-      this.#drawOrthonormal(tensor, purposes.omegaV, {
-        ...{ buffer: vTransposed, rows: columns, columns: rank, rowStride: 1, columnStride: columns },
-        start: vRow * columns,
-      });
+      const ofU = { buffer: u, rows, columns: rank, rowStride: paddedRank(rank), columnStride: 1, start: 0 };
+      const ofV = { buffer: vTransposed, rows: columns, columns: rank, rowStride: 1, columnStride: columns };
+      this.#drawOrthonormal(tensor, purposes.omegaU, ofU);
+      this.#drawOrthonormal(tensor, purposes.omegaV, { ...ofV, start: vRow * columns });
     }
   }
 
