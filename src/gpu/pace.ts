@@ -9,11 +9,19 @@
  * @module
  */
 
-/** How long to spin where nothing is known; most reads on a GPU are done by then. */
+/** How long to spin where no longer wait is expected; most reads on a GPU are done by then. */
 const spinMilliseconds = 0.3;
 
 /** The shortest and the longest sleep: what may be added to the end of the work, and to messages for a thread without a {@link Bell}. */
 const sleepMilliseconds = { least: 0.2, most: 2 };
+
+/** What is known of a wait; milliseconds. */
+export interface Expectation {
+  /** How long it should take in all; 0 if unknown. */
+  expected?: number;
+  /** How much later than its end it may be noticed. */
+  slack?: number;
+}
 
 /** Share of the time waited so far that a sleep may add to it. */
 const sleepShare = 1 / 32;
@@ -21,12 +29,12 @@ const sleepShare = 1 / 32;
 /**
  * How long to sleep before looking again.
  * @param waited milliseconds since the wait began
- * @param expected milliseconds that it should take in all; 0 if unknown
  */
-export function sleepLength(waited: number, expected: number): number {
-  if (expected <= waited && waited < spinMilliseconds) return 0;
+export function sleepLength(waited: number, { expected = 0, slack = 0 }: Expectation = {}): number {
+  const { least, most } = sleepMilliseconds;
+  if (Math.max(expected, waited) < spinMilliseconds) return slack;
   const wanted = expected > waited ? (expected - waited) / 2 : waited * sleepShare;
-  return Math.min(sleepMilliseconds.most, Math.max(sleepMilliseconds.least, wanted));
+  return Math.min(most, Math.max(least, slack, wanted));
 }
 
 /** Wakes a sleeping thread when there is something else for it to do, such as a message. Works across threads. */
@@ -62,7 +70,7 @@ export function sleepBy(other: Bell): void {
 
 interface Wait {
   begun: number;
-  expected: number;
+  expectation: Expectation;
 }
 
 const waits = new Set<Wait>();
@@ -73,17 +81,14 @@ function turn(): void {
   if (!turning) return;
   const now = performance.now();
   let length = Number.POSITIVE_INFINITY;
-  for (const { begun, expected } of waits) length = Math.min(length, sleepLength(now - begun, expected));
+  for (const { begun, expectation } of waits) length = Math.min(length, sleepLength(now - begun, expectation));
   if (length > 0) bell.sleep(length);
   setImmediate(turn);
 }
 
-/**
- * Passes a promise of the GPU on, while the thread mostly sleeps.
- * @param expected milliseconds that it should take, if they are known
- */
-export async function paced<T>(work: Promise<T>, expected = 0): Promise<T> {
-  const wait = { begun: performance.now(), expected };
+/** Passes a promise of the GPU on, while the thread mostly sleeps. */
+export async function paced<T>(work: Promise<T>, expectation: Expectation = {}): Promise<T> {
+  const wait = { begun: performance.now(), expectation };
   waits.add(wait);
   if (!turning) {
     turning = true;

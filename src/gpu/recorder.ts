@@ -27,6 +27,9 @@ interface Piece {
   milliseconds: number;
 }
 
+/** How late the end of a piece may be noticed that is not the only one in flight, in milliseconds. */
+const pieceSlack = 1;
+
 /** Workgroups per dimension that every WebGPU adapter allows. */
 const maxWorkgroups = 65_535;
 
@@ -93,6 +96,8 @@ export class Recorder {
   /** The ends of pieces that the GPU has. */
   #inFlight: Promise<void>[] = [];
   #lastEnd = 0;
+  /** How long the last read behind so many commands took, in milliseconds: passes of the same kind, as a rule. */
+  readonly #readTimes = new Map<number, number>();
   /** When the last piece in flight should end. */
   #expectedEnd = 0;
   /** Set to time each dispatch on the GPU. */
@@ -305,7 +310,9 @@ export class Recorder {
     turns.ran(piece.milliseconds);
     // Those before it first.
     this.#expectedEnd = Math.max(begun, this.#expectedEnd) + piece.milliseconds;
-    const ended = paced(device.queue.onSubmittedWorkDone(), this.#expectedEnd - begun).then(
+    // While the GPU has another piece nothing is lost when the end of this one is noticed late.
+    const expectation = { expected: this.#expectedEnd - begun, slack: this.#inFlight.length > 0 ? pieceSlack : 0 };
+    const ended = paced(device.queue.onSubmittedWorkDone(), expectation).then(
       () => {
         const now = performance.now();
         // Only what had the GPU to itself says how long it takes.
@@ -329,18 +336,33 @@ export class Recorder {
    * @throws SubzeroError `out_of_memory`, `gpu` or `device_lost`, whichever came up since the last read
    */
   read(requests: readonly ReadRequest[]): Promise<ArrayBuffer[]> {
+    const like = this.#commands.length;
     // What is recorded stays so while kernels are compiled, so that others who submit meanwhile keep the order.
-    return this.#read(requests, () =>
-      this.#compiled([...(this.#pieces ?? []), { commands: this.#commands }], () => this.submit()),
+    return this.#read(
+      requests,
+      () => this.#compiled([...(this.#pieces ?? []), { commands: this.#commands }], () => this.submit()),
+      async (mapping) => {
+        const begun = performance.now();
+        await paced(mapping, { expected: this.#readTimes.get(like) ?? 0 });
+        this.#readTimes.set(like, performance.now() - begun);
+      },
     );
   }
 
   /** {@link read} after a {@link flush} instead of a {@link submit}: for work that others may get ahead of. */
   readInTurns(requests: readonly ReadRequest[]): Promise<ArrayBuffer[]> {
-    return this.#read(requests, () => this.flush());
+    return this.#read(
+      requests,
+      () => this.flush(),
+      (mapping) => paced(mapping, { expected: this.#expectedEnd - performance.now() }),
+    );
   }
 
-  async #read(requests: readonly ReadRequest[], send: () => Promise<void>): Promise<ArrayBuffer[]> {
+  async #read(
+    requests: readonly ReadRequest[],
+    send: () => Promise<void>,
+    wait: (mapping: Promise<undefined>) => Promise<unknown>,
+  ): Promise<ArrayBuffer[]> {
     const total = requests.reduce((sum, request) => sum + Math.ceil(request.bytes / 4) * 4, 0);
     const staging = this.#takeStaging(total);
     let position = 0;
@@ -353,7 +375,7 @@ export class Recorder {
       // Within this turn when everything is compiled: what the caller writes next must not overtake the work.
       await send();
       await this.#gpu.checkAllocations();
-      await paced(staging.buffer.raw.mapAsync(GPUMapMode.READ, 0, Math.max(4, total)));
+      await wait(staging.buffer.raw.mapAsync(GPUMapMode.READ, 0, Math.max(4, total)));
     } catch (error) {
       // The device knows better what went wrong than the mapping that failed with it.
       if (!(error instanceof SubzeroError)) this.#gpu.throwIfFailed();

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Bell, paced, sleepLength } from '../../src/gpu/pace.ts';
 
 /** A promise that resolves after so many milliseconds, and how many turns of the event loop passed until `paced` gave it on. */
-async function turnsOf(milliseconds: number, expected?: number): Promise<number> {
+async function turnsOf(milliseconds: number, expected = 0): Promise<number> {
   let turns = 0;
   let done = false;
   const count = (): void => {
@@ -11,29 +11,39 @@ async function turnsOf(milliseconds: number, expected?: number): Promise<number>
     if (!done) setImmediate(count);
   };
   setImmediate(count);
-  await paced(new Promise((resolve) => setTimeout(resolve, milliseconds)), expected);
+  await paced(new Promise((resolve) => setTimeout(resolve, milliseconds)), { expected });
   done = true;
   return turns;
 }
 
 describe('the length of a sleep', () => {
   it('is nothing at first where nothing is known, and a small share of the wait later', () => {
-    expect(sleepLength(0, 0)).toBe(0);
-    expect(sleepLength(0.2, 0)).toBe(0);
-    expect(sleepLength(1, 0)).toBe(0.2);
-    expect(sleepLength(32, 0)).toBe(1);
-    expect(sleepLength(1000, 0)).toBe(2);
+    expect(sleepLength(0)).toBe(0);
+    expect(sleepLength(0.2)).toBe(0);
+    expect(sleepLength(1)).toBe(0.2);
+    expect(sleepLength(32)).toBe(1);
+    expect(sleepLength(1000)).toBe(2);
   });
 
   it('is half of what is left where the end is known', () => {
-    expect(sleepLength(0, 10)).toBe(2);
-    expect(sleepLength(8, 10)).toBe(1);
-    expect(sleepLength(9.9, 10)).toBe(0.2);
+    expect(sleepLength(0, { expected: 10 })).toBe(2);
+    expect(sleepLength(8, { expected: 10 })).toBe(1);
+    expect(sleepLength(9.9, { expected: 10 })).toBe(0.2);
+    // A sleep would be longer than the wait.
+    expect(sleepLength(0, { expected: 0.1 })).toBe(0);
   });
 
   it('is short again once the expected end has passed', () => {
-    expect(sleepLength(5, 5)).toBe(0.2);
-    expect(sleepLength(0.1, 0.1)).toBe(0);
+    expect(sleepLength(5, { expected: 5 })).toBe(0.2);
+    expect(sleepLength(0.1, { expected: 0.1 })).toBe(0);
+  });
+
+  it('is the slack where that is longer, never more than the longest', () => {
+    expect(sleepLength(0, { slack: 1 })).toBe(1);
+    expect(sleepLength(4.5, { expected: 5, slack: 1 })).toBe(1);
+    expect(sleepLength(0, { expected: 3, slack: 1 })).toBe(1.5);
+    expect(sleepLength(6, { expected: 5, slack: 1 })).toBe(1);
+    expect(sleepLength(0, { expected: 100, slack: 1 })).toBe(2);
   });
 });
 
@@ -45,7 +55,7 @@ describe('waiting for the GPU', () => {
   });
 
   it('sleeps no longer than the shortest of several waits asks for', async () => {
-    const long = paced(new Promise((resolve) => setTimeout(resolve, 60)), 60);
+    const long = paced(new Promise((resolve) => setTimeout(resolve, 60)), { expected: 60 });
     const started = performance.now();
     await paced(Promise.resolve());
     expect(performance.now() - started).toBeLessThan(30);
