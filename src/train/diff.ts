@@ -4,10 +4,9 @@
  * @module
  */
 
-import { join } from 'node:path';
 import { type JournalHeader, openJournal, type StepRecord } from '../zo/journal.ts';
 import { readChanges } from './changes.ts';
-import { runFiles } from './run-folder.ts';
+import { journalFile } from './run-folder.ts';
 
 /** Steps shown before and behind the one at which runs part. */
 const around = 2;
@@ -63,7 +62,7 @@ export async function compareRuns(folderA: string, folderB: string): Promise<Run
 }
 
 async function openRun(folder: string): Promise<{ header: JournalHeader; records: readonly StepRecord[] }> {
-  const { header, records } = await openJournal(join(folder, runFiles.journal));
+  const { header, records } = await openJournal(await journalFile(folder));
   return { header: { ...header, configuration: { ...header.configuration, ...(await readChanges(folder)) } }, records };
 }
 

@@ -18,7 +18,7 @@ import { metricsOf } from './history.ts';
 import { absoluteSources, checkValidation, fingerprintOf, loadExamples, resumeRun } from './loop.ts';
 import { openMetrics } from './metrics.ts';
 import type { RunSources } from './run.ts';
-import { createRunFolder, runFiles } from './run-folder.ts';
+import { createRunFolder, journalFile, runFiles } from './run-folder.ts';
 
 /**
  * What a fork may change: settings that only decide which numbers a step records. All others decide what these numbers mean, and a
@@ -56,7 +56,7 @@ export async function* forkRun(gpu: Gpu, options: ForkOptions, signal?: AbortSig
 
 async function makeFork(options: ForkOptions, folder: string): Promise<void> {
   const from = resolve(options.run);
-  const journal = await openJournal(join(from, runFiles.journal));
+  const journal = await openJournal(await journalFile(from));
   const step = (await resolveStep(from, options.step)) ?? journal.records.length;
   const header = await forkedHeader(options, journal, step, from);
   await createRunFolder(folder);

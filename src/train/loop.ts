@@ -33,7 +33,7 @@ import { lookAt, mean } from './look.ts';
 import { planMemory } from './memory-plan.ts';
 import { type MetricsWriter, openMetrics } from './metrics.ts';
 import { type RunSources, restoreRun, writeCurve } from './run.ts';
-import { createRunFolder, removeRun, runFiles } from './run-folder.ts';
+import { createRunFolder, journalFile, removeRun, runFiles } from './run-folder.ts';
 import { adapterName, planRecord } from './run-plans.ts';
 import { learningRateAt } from './schedule.ts';
 import { Scorer } from './score.ts';
@@ -133,7 +133,7 @@ export async function* resumeRun(
   signal?: AbortSignal,
 ): AsyncGenerator<TrainEvent> {
   const folder = resolve(options.folder);
-  const { journal, writer } = await resumeJournal(join(folder, runFiles.journal));
+  const { journal, writer } = await resumeJournal(await journalFile(folder));
   const closers = new Closers();
   closers.own(writer, close);
   try {

@@ -108,7 +108,7 @@ function tooSmall(plan: MemoryPlan, budget: number, rows: number): SubzeroError 
     `this run needs at least ${formatBytes(plan.totalBytes)} of GPU memory (weights ${formatBytes(plan.weightBytes)}, ` +
       `factors ${formatBytes(plan.factorBytes)}, activations of its largest example, ${rows} rows, ` +
       `${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)}); memory allows ${formatBytes(budget)}. ` +
-      `The smallest that would do is ${plan.totalBytes}; 16-bit storage, a lower rank or shorter examples need less.`,
+      `The smallest that would do is ${plan.totalBytes} bytes; 16-bit storage, a lower rank or shorter examples need less.`,
     { parameter: 'memory' },
   );
 }

@@ -18,6 +18,17 @@ export async function isRunFolder(folder: string): Promise<boolean> {
 }
 
 /**
+ * The file of a run's journal.
+ * @throws SubzeroError `not_found` if the folder is no run
+ */
+export async function journalFile(folder: string): Promise<string> {
+  if (await isRunFolder(folder)) return join(folder, runFiles.journal);
+  throw new SubzeroError('not_found', `${folder} is not a run: there is no ${runFiles.journal} in it`, {
+    parameter: 'run',
+  });
+}
+
+/**
  * Makes the folder of a new run.
  * @returns whether it was not there before
  * @throws SubzeroError `conflict` if it holds a run already, `io` if it cannot be made

@@ -16,7 +16,7 @@ import { type AppliedStep, createOptimizer, writesWeights, type ZerothOrderOptim
 import { resolveStep, type StepChoice } from './best.ts';
 import { curvePoints, lossCurveSvg } from './curve.ts';
 import { readMetrics } from './metrics.ts';
-import { runFiles } from './run-folder.ts';
+import { journalFile, runFiles } from './run-folder.ts';
 import { plansOfRun } from './run-plans.ts';
 
 /** Where the rows of a run come from; kept in the journal's header. */
@@ -58,7 +58,7 @@ export async function restoreRun(
     shared?: (header: JournalHeader) => Model | undefined;
   } = {},
 ): Promise<RestoredRun> {
-  const journal = options.journal ?? (await openJournal(join(folder, runFiles.journal)));
+  const journal = options.journal ?? (await openJournal(await journalFile(folder)));
   const { header, records } = journal;
   const step = (await resolveStep(folder, options.step)) ?? records.length;
   if (step < 0 || step > records.length || !Number.isInteger(step)) {

@@ -26,7 +26,7 @@ function recordingEngine(more: Partial<Engine> = {}) {
   return { engine, calls };
 }
 
-function modelInfo(id: string, step?: number) {
+function modelInfo(id: string, step?: number, kind: 'base' | 'run' = 'run') {
   return {
     id,
     path: id,
@@ -34,7 +34,7 @@ function modelInfo(id: string, step?: number) {
     parameterCount: 1,
     vocabularySize: 1,
     contextLength: 1,
-    kind: 'run' as const,
+    kind,
     ...(step === undefined ? {} : { step }),
     createdAt: 0,
     weightBytes: 1,
@@ -263,7 +263,7 @@ describe('diff', () => {
     const host = fakeHost();
     // 1 would say that they differ.
     expect(await runProgram(['diff', 'no/a', 'no/b'], host)).toBe(2);
-    expect(host.error.text).toContain('no/a/journal.subzero');
+    expect(host.error.text).toContain('no/a is not a run: there is no journal.subzero in it');
     expect(await runProgram(['diff', 'no/a'], host)).toBe(2);
     expect(host.error.text).toContain('--other RUN_B');
     expect(await runProgram(['diff', 'no/a', 'no/b', 'no/c'], host)).toBe(2);
@@ -386,6 +386,13 @@ describe('export and replay', () => {
     expect(calls[0]!.request).toEqual({ id: 'r', path: 'r', step: 100 });
     expect(exports).toEqual([{ run: 'r', format: 'safetensors', out: 'o', step: 100 }]);
     expect(JSON.parse(host.out.text)).toEqual({ run: 'r', step: 100, seconds: 0, files: ['o/model.safetensors'] });
+  });
+  it('says that a model has nothing to replay', async () => {
+    const { engine } = recordingEngine({ models: async () => [modelInfo('m', undefined, 'base')] });
+    const host = fakeHost({ engine });
+    expect(await runProgram(['replay', '--run', 'm'], host)).not.toBe(0);
+    expect(host.error.text).toContain('m is a model, not a run; there is nothing to replay');
+    expect(host.out.text).toBe('');
   });
 });
 

@@ -229,3 +229,13 @@ describe('a comparison', () => {
     expect((await failure(compareRuns(run, whole))).code).toBe('invalid_data');
   });
 });
+
+test('a folder without a journal is not a run, whatever is asked of it', async () => {
+  const expected = { code: 'not_found', message: `${model} is not a run: there is no journal.subzero in it` };
+  const out = join(temporaryFolder(), 'out');
+  expect(await failure(compareRuns(whole, model))).toMatchObject(expected);
+  expect(await failure(fork({ fork: model }))).toMatchObject(expected);
+  expect(await failure(collect(engine.train({ resume: model })))).toMatchObject(expected);
+  expect(await failure(engine.exportRun({ run: model, format: 'safetensors', out }))).toMatchObject(expected);
+  expect(existsSync(out)).toBe(false);
+});

@@ -1,3 +1,4 @@
+import { SubzeroError } from '../../errors.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { loadOnlyModel, stepOption } from '../model-option.ts';
@@ -27,7 +28,12 @@ export const replayCommand = defineCommand({
       const id = await loadOnlyModel(engine, run, { step: options.to });
       const seconds = (context.now() - start) / 1000;
       const model = (await engine.models()).find((candidate) => candidate.id === id);
-      const step = model?.step ?? 0;
+      if (model?.kind !== 'run') {
+        throw new SubzeroError('invalid_argument', `${run} is a model, not a run; there is nothing to replay`, {
+          parameter: 'run',
+        });
+      }
+      const step = model.step ?? 0;
       const files =
         options.out === undefined ? [] : await engine.exportRun({ run, format: 'safetensors', out: options.out, step });
       if (options.json) {
