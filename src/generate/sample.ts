@@ -6,10 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import { drawClasses, type TopLogits, topKept } from '../ops/top-logits.ts';
-import { keyOfSeed, philox4x32 } from '../zo/philox.ts';
-
-/** Philox counter word that keeps sampling apart from training noise and batches. */
-const samplingPurpose = 5;
+import { keyOfSeed, philox4x32, purposes } from '../zo/philox.ts';
 
 export interface SamplingOptions {
   /** 0 = take the most likely token. */
@@ -255,7 +252,7 @@ function tempered(logits: ArrayLike<number>, highest: number, temperature: numbe
 
 /** Two uniform numbers in [0, 1) from (seed, position). */
 function uniforms(seed: number, position: number): [number, number] {
-  const words = philox4x32([position, 0, 0, samplingPurpose << 24], keyOfSeed(seed));
+  const words = philox4x32([position, 0, 0, purposes.sampling << 24], keyOfSeed(seed));
   const fraction = (high: number, low: number): number => (high * 2 ** 21 + (low >>> 11)) * 2 ** -53;
   return [fraction(words[0], words[1]), fraction(words[2], words[3])];
 }
