@@ -11,13 +11,8 @@
 /** Most milliseconds of patience, and of debt where urgent work has taken more than its share. */
 const mostPatience = 1000;
 
-/**
- * How long a piece of bulk work should take: short while requests come in, longer where none has come for a while, and endless where none can come.
- */
-const pieceMilliseconds = { watched: 5, unwatched: 20, alone: Number.POSITIVE_INFINITY };
-
-/** Milliseconds after which nobody is expected any more. */
-const watchedMilliseconds = 20_000;
+/** How long a piece of bulk work should take: short where requests may come, endless where none can. */
+const pieceMilliseconds = { shared: 5, alone: Number.POSITIVE_INFINITY };
 
 /** Pieces that the GPU has at a time, so that it need not wait for the host between two; and with the most debt. */
 const piecesInFlight = { usual: 2, most: 8 };
@@ -28,7 +23,6 @@ export class Turns {
   #patience = mostPatience;
   /** When the patience was counted last. */
   #counted = performance.now();
-  #watchedUntil = 0;
   /** Resolves, and is replaced, when urgent work ends. */
   #quiet: { promise: Promise<void>; resolve: () => void } | undefined;
   /** How often urgent work has begun. */
@@ -39,14 +33,9 @@ export class Turns {
     return this.#urgent > 0;
   }
 
-  /**
-   * How many milliseconds a piece of bulk work should take. Short ones cost a little speed, long ones the first request after a while of
-   * quiet a little time.
-   */
+  /** How many milliseconds a piece of bulk work should take. Short ones cost a little speed, long ones each request a little time. */
   get pieceMilliseconds(): number {
-    const { alone, unwatched, watched } = pieceMilliseconds;
-    if (!this.#shared) return alone;
-    return this.urgent || performance.now() < this.#watchedUntil ? watched : unwatched;
+    return this.#shared ? pieceMilliseconds.shared : pieceMilliseconds.alone;
   }
 
   /** Announces that urgent work may come at any time from now on. */
@@ -69,7 +58,6 @@ export class Turns {
     return () => {
       this.#count();
       if (--this.#urgent > 0) return;
-      this.#watchedUntil = performance.now() + watchedMilliseconds;
       this.#quiet?.resolve();
       this.#quiet = undefined;
     };
