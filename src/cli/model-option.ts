@@ -1,5 +1,6 @@
 import type { Engine, WeightStorage } from '../engine/types.ts';
 import type { StepChoice } from '../train/best.ts';
+import { storageNames } from '../train/configuration.ts';
 import type { NumberOption, TextOption } from './option.ts';
 
 export const modelOption = {
@@ -25,7 +26,7 @@ export const storageOption = {
   name: 'storage',
   type: 'text',
   placeholder: 'TYPE',
-  choices: ['auto', 'f32', 'f16', 'bf16'] satisfies WeightStorage[],
+  choices: storageNames,
   description: "type of a model directory's weights on the GPU; a run has that of its training",
   default: 'auto',
   group: 'Model and data',

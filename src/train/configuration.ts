@@ -23,6 +23,7 @@ export const optimizerTitles: Readonly<Record<OptimizerName, string>> = {
 /** `full` trains the model's own parameters; the others leave them alone and train what they add. docs/method.md, "Schemes". */
 export const schemeNames = ['full', 'lora', 'prompt', 'prefix'] as const;
 export type SchemeName = (typeof schemeNames)[number];
+export const storageNames = ['auto', 'f32', 'f16', 'bf16'] as const;
 export type LearningRateSchedule = 'constant' | 'linear' | 'cosine';
 
 export interface TrainConfiguration {
@@ -78,7 +79,7 @@ export interface TrainConfiguration {
   adamBeta2: number;
   seed: number;
   /** Storage of the trained weights; `auto` = see WeightStorage. */
-  storage: 'auto' | 'f32' | 'f16' | 'bf16';
+  storage: (typeof storageNames)[number];
   /** Evaluate on the validation data every so many steps; 0 = only at the end. */
   evaluateEvery: number;
   /** End the run after so many evaluations in a row without a lower validation loss; 0 = never. */
@@ -206,7 +207,7 @@ const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K
   normAlignment: [true, false],
   tensorboard: [true, false],
   mezoUpdate: ['sgd', 'momentum', 'adam'],
-  storage: ['auto', 'f32', 'f16', 'bf16'],
+  storage: storageNames,
 };
 
 /**

@@ -5,6 +5,7 @@ import {
   defaultConfiguration,
   resolveConfiguration,
   schemeNames,
+  storageNames,
   type TrainConfiguration,
 } from '../../train/configuration.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
@@ -257,7 +258,7 @@ export const settingOptions = [
     name: 'storage',
     type: 'text',
     placeholder: 'TYPE',
-    choices: ['auto', 'f32', 'f16', 'bf16'] satisfies TrainConfiguration['storage'][],
+    choices: storageNames,
     description: 'type of the weights on the GPU; auto keeps that of the file, or f32 on a software adapter',
     default: defaultConfiguration.storage,
     group: method,
