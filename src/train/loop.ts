@@ -29,7 +29,7 @@ import { Closers } from './closers.ts';
 import { examplesPerStep, optimizerTitles, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
 import { restoreLines, takeUpMetrics } from './history.ts';
-import { lookAt, mean } from './look.ts';
+import { type Look, lookAt, mean } from './look.ts';
 import { planMemory } from './memory-plan.ts';
 import { type MetricsWriter, openMetrics } from './metrics.ts';
 import { type RunSources, restoreRun, writeCurve } from './run.ts';
@@ -69,10 +69,19 @@ interface OpenRun {
   changes: RunChanges;
 }
 
+/** A step that the GPU is looking at. */
+interface BegunStep {
+  /** The examples by their numbers. */
+  rows: readonly number[];
+  batch: readonly TokenizedExample[];
+  looking: Promise<Look>;
+}
+
 /**
  * Starts a run in a new folder and trains to its last step, or until the signal is aborted.
  *
- * Each step is in the journal, flushed, before it is announced and before the weights move.
+ * Each step is in the journal, flushed, before it is announced. The weights on the GPU move, and the next look begins, while it is being
+ * written: what a process that ends in between has computed is computed again, to the same bits, when the run is resumed.
  */
 export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
   const wanted = resolveConfiguration(options.configuration);
@@ -208,6 +217,18 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   let evaluationSeconds = 0;
   const watchdog = new LossWatchdog();
   let board: EventFile | undefined;
+  /** The next step, where it was begun before this one was written down. */
+  let begun: BegunStep | undefined;
+  const begin = (step: number): BegunStep => {
+    const rows = sampler.batch(step);
+    const batch = rows.map((row) => examples[row]!);
+    const looking = lookAt({ gpu, optimizer, scorer }, batch, step);
+    // A failure is that of the step whose turn comes later, if at all.
+    looking.catch(() => {});
+    return { rows, batch, looking };
+  };
+  /** Waits until the GPU is done with a step that nobody wants any more. */
+  const settle = (): Promise<unknown> => Promise.allSettled([begun?.looking]);
 
   /** Every so many steps, and behind the last one. */
   const evaluationDue = (): boolean => {
@@ -215,6 +236,9 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     const due = run.step >= steps || (run.step > 0 && evaluateEvery > 0 && run.step % evaluateEvery === 0);
     return due && validation.length > 0 && evaluations.lastStep < run.step;
   };
+
+  /** Whether the next step follows whatever comes of writing this one down; early stopping is up to evaluations. */
+  const goesOn = (): boolean => run.step < configuration.steps && !evaluationDue() && !signal?.aborted;
 
   /** Evaluates if it is time to. The signal ends it without a result: what is due is done when the run is resumed. */
   async function* evaluateIfDue(): AsyncGenerator<TrainEvent> {
@@ -255,15 +279,20 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
 
     while (run.step < configuration.steps && !earlyStop(run) && !signal?.aborted) {
       const step = run.step;
-      const indices = sampler.batch(step);
-      const batch = indices.map((index) => examples[index]!);
-      const { loss, accuracy, measured, finite } = await lookAt({ gpu, optimizer, scorer }, batch, step);
-      if (!finite) throw diverged(step, indices, loss);
+      const { rows, batch, looking } = begun ?? begin(step);
+      begun = undefined;
+      const { loss, accuracy, measured, finite } = await looking;
+      if (!finite) throw diverged(step, rows, loss);
       const learningRate = learningRateAt(step, configuration);
-      await run.writer.append({ step: step + 1, learningRate, ...measured, loss });
       optimizer.update({ step, learningRate, ...measured });
-      await gpu.recorder.flush();
       run.step = step + 1;
+      if (goesOn()) {
+        // The GPU waits neither for the disk nor for whoever reads the events.
+        begun = begin(run.step);
+      } else {
+        await gpu.recorder.flush();
+      }
+      await run.writer.append({ step: run.step, learningRate, ...measured, loss });
       trainedTokens += rowsOf(batch);
       const elapsed = (performance.now() - started) / 1000;
       const perStep = (elapsed - evaluationSeconds) / (run.step - firstStep);
@@ -291,6 +320,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     const reason = run.step < configuration.steps ? earlyStop(run) : undefined;
     if (reason !== undefined) yield { type: 'message', level: 'info', message: reason };
     const finished = (run.step >= configuration.steps && !evaluationDue()) || reason !== undefined;
+    await settle();
     gpu.recorder.submit();
     await gpu.idle();
     await writeCurve(folder, `${optimizerTitles[configuration.optimizer]} on ${basename(model.directory)}`);
@@ -305,6 +335,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       seconds: (performance.now() - started) / 1000,
     };
   } finally {
+    await settle();
     scorer.destroy();
     await board?.close();
   }
@@ -366,10 +397,10 @@ function stepsOf(epochs: number, configuration: TrainConfiguration, examples: nu
   return resolveConfiguration({ ...configuration, steps }).steps;
 }
 
-function diverged(step: number, indices: readonly number[], loss: number): SubzeroError {
+function diverged(step: number, rows: readonly number[], loss: number): SubzeroError {
   return new SubzeroError(
     'invalid_argument',
-    `the loss became ${loss} at step ${step + 1} (training rows ${indices.map((index) => index + 1).join(', ')}); ` +
+    `the loss became ${loss} at step ${step + 1} (training rows ${rows.map((row) => row + 1).join(', ')}); ` +
       `the run is saved up to step ${step}. A lower learning rate or epsilon usually cures this.`,
     { parameter: 'learningRate' },
   );
