@@ -1,6 +1,6 @@
 /**
- * What a training step costs the thread that records and submits it, on a model so narrow that its arithmetic is over soon: on a software
- * adapter the threads that do it take the same cores.
+ * What a training step costs the thread that records and submits it, and for how much of that the GPU has nothing to do; on a model so narrow
+ * that its arithmetic is over soon: on a software adapter the threads that do it take the same cores.
  *
  * @module
  */
@@ -9,7 +9,8 @@ import type { TokenizedExample } from '../src/data/example.ts';
 import type { Gpu } from '../src/gpu/gpu.ts';
 import { Model } from '../src/model/model.ts';
 import { resolveConfiguration } from '../src/train/configuration.ts';
-import { batchLoss, passShape, Scorer } from '../src/train/score.ts';
+import { Looks } from '../src/train/looks.ts';
+import { batchLoss, type ExampleScore, passShape, type RecordedPass, Scorer } from '../src/train/score.ts';
 import { SubZero } from '../src/zo/subzero.ts';
 import { modelShapes } from './shapes.ts';
 import { median } from './statistics.ts';
@@ -24,13 +25,38 @@ const vocabulary = 512;
 /** Steps until the JavaScript is compiled, and those that are timed. */
 const [warmUp, timed] = [200, 200];
 
+/** Of one step, the quickest and the middle one of many. */
+export interface Milliseconds {
+  least: number;
+  median: number;
+}
+
+const summarise = (times: readonly number[]): Milliseconds => ({ least: Math.min(...times), median: median(times) });
+
 export interface HostTime {
   layers: number;
   width: number;
-  /** Of one step, the quickest and the middle one of many. */
-  leastMilliseconds: number;
-  medianMilliseconds: number;
   dispatches: number;
+  /** All that the host does for a step. */
+  total: Milliseconds;
+  /** What the GPU waits for: from the arrival of a step's losses to the submission of the next look. */
+  exposed: {
+    /** As in a training run: recorded and encoded while the GPU is at work. */
+    ahead: Milliseconds;
+    /** Where an evaluation comes in between. */
+    after: Milliseconds;
+  };
+}
+
+/** Knows when results arrived last. */
+class TimedScorer extends Scorer {
+  arrived = 0;
+
+  override async read(pass: RecordedPass, meanwhile?: () => void): Promise<ExampleScore[][]> {
+    const scores = await super.read(pass, meanwhile);
+    this.arrived = performance.now();
+    return scores;
+  }
 }
 
 /**
@@ -50,7 +76,7 @@ export async function measureHostTime(
   const model = await Model.random(gpu, shape, 'f32');
   const learningRate = Math.fround(1e-9);
   const optimizer = new SubZero(model, resolveConfiguration({ learningRate, rank: 8, refresh: 1_000_000 }));
-  const scorer = new Scorer(model, 1024);
+  const scorer = new TimedScorer(model, 1024);
   scorer.reserve(1024, passShape(batch));
   optimizer.beginStep(0);
   const times: number[] = [];
@@ -68,14 +94,45 @@ export async function measureHostTime(
     await gpu.idle();
     dispatches = gpu.recorder.dispatches - before;
   }
+  const exposed = await measureExposed(gpu, { optimizer, scorer, batch, learningRate });
   scorer.destroy();
   optimizer.destroy();
   model.destroy();
-  return {
-    layers,
-    width,
-    leastMilliseconds: Math.min(...times),
-    medianMilliseconds: median(times),
-    dispatches,
+  return { layers, width, dispatches, total: summarise(times), exposed };
+}
+
+/** Makes steps as a training run does, every other one recorded ahead. */
+async function measureExposed(
+  gpu: Gpu,
+  {
+    optimizer,
+    scorer,
+    batch,
+    learningRate,
+  }: { optimizer: SubZero; scorer: TimedScorer; batch: readonly TokenizedExample[]; learningRate: number },
+): Promise<HostTime['exposed']> {
+  const isAhead = (step: number): boolean => step % 2 === 1;
+  const looks = new Looks(
+    { gpu, optimizer, scorer },
+    { batchOf: () => ({ rows: [], batch }), learningRateOf: () => learningRate, follows: isAhead },
+  );
+  const { queue } = gpu.device;
+  const submit = queue.submit.bind(queue);
+  let submitted = 0;
+  queue.submit = (buffers) => {
+    submit(buffers);
+    submitted = performance.now();
+    return undefined;
   };
+  const times = { ahead: [] as number[], after: [] as number[] };
+  let arrived = 0;
+  for (let step = 0; step < warmUp + 2 * timed; step++) {
+    const { measured } = await looks.at(step);
+    if (step >= warmUp) times[isAhead(step) ? 'ahead' : 'after'].push(submitted - arrived);
+    arrived = scorer.arrived;
+    await looks.apply({ step, learningRate, ...measured });
+  }
+  queue.submit = submit;
+  await looks.settle();
+  return { ahead: summarise(times.ahead), after: summarise(times.after) };
 }

@@ -18,7 +18,7 @@ import { resolveConfiguration } from '../src/train/configuration.ts';
 import { batchLoss, passShape, Scorer } from '../src/train/score.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../src/zo/optimizer.ts';
 import { SubZero } from '../src/zo/subzero.ts';
-import { measureHostTime } from './host-time.ts';
+import { type Milliseconds, measureHostTime } from './host-time.ts';
 import { InPlaceMezo } from './rivals/in-place-mezo.ts';
 import { modelShapes } from './shapes.ts';
 import { median } from './statistics.ts';
@@ -195,8 +195,10 @@ export async function benchStep(args: readonly string[]): Promise<number> {
         ['host time of a step', `${result.hostMilliseconds.toFixed(2)} ms for ${dispatches} dispatches`],
         [
           `  at ${host.layers} layers of width ${host.width}`,
-          `${host.leastMilliseconds.toFixed(2)} ms at least, ${host.medianMilliseconds.toFixed(2)} ms in the middle, ${host.dispatches} dispatches`,
+          `${leastAndMedian(host.total)}, ${host.dispatches} dispatches`,
         ],
+        ['  of which the GPU waits', leastAndMedian(host.exposed.ahead)],
+        ['  where nothing is recorded ahead', leastAndMedian(host.exposed.after)],
         ['peak bytes, inference of the same rows', formatBytes(inferencePeak)],
         ['peak bytes, training', formatBytes(trainingPeak)],
         ['  of which U, V and state', formatBytes(optimizer.factorBytes)],
@@ -217,6 +219,10 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   if (values.json) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
   gpu.close();
   return 0;
+}
+
+function leastAndMedian({ least, median: middle }: Milliseconds): string {
+  return `${least.toFixed(2)} ms at least, ${middle.toFixed(2)} ms in the middle`;
 }
 
 /** What the processors took, where they are the adapter. */

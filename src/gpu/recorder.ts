@@ -21,10 +21,17 @@ const workgroupMilliseconds = { software: 2e-3, hardware: 2e-5 };
 /** Recorded work that is submitted at once. */
 interface Piece {
   commands: Command[];
+  /** So many of the commands, the first ones, where they are encoded already. */
+  encoded?: { count: number; buffer: GPUCommandBuffer };
   /** The used part of the arena. */
   parameters: Uint8Array<ArrayBuffer>;
   /** How long it takes, about. */
   milliseconds: number;
+}
+
+/** Work that was recorded ahead of its time, with {@link Recorder.ahead}. */
+export interface AheadWork {
+  readonly pieces: readonly Piece[];
 }
 
 /** How late the end of a piece may be noticed that is not the only one in flight, in milliseconds. */
@@ -208,6 +215,13 @@ export class Recorder {
   /** Ends the piece that is being recorded. What is not being divided goes to the GPU. */
   #finish(): void {
     if (this.#commands.length === 0) return;
+    const last = this.#pieces?.at(-1);
+    if (last && this.#used === 0) {
+      // Copies alone are no piece of work.
+      last.commands.push(...this.#commands);
+      this.#commands = [];
+      return;
+    }
     const piece = {
       commands: this.#commands,
       parameters: new Uint8Array(this.#data.slice(0, this.#used * this.#slotBytes)),
@@ -220,11 +234,18 @@ export class Recorder {
     else this.#send(piece);
   }
 
-  /** Encodes and submits; compiles here and now what other threads have not compiled yet. */
-  #send({ commands, parameters }: Piece): void {
-    const { device } = this.#gpu;
+  /** Encodes what is not yet, and submits. */
+  #send({ commands, encoded, parameters }: Piece): void {
+    const { queue } = this.#gpu.device;
     // Queued behind the previous submission, so all pieces can use the same arena without waiting.
-    if (parameters.byteLength > 0) device.queue.writeBuffer(this.#arena.raw, 0, parameters);
+    if (parameters.byteLength > 0) queue.writeBuffer(this.#arena.raw, 0, parameters);
+    const rest = commands.slice(encoded?.count ?? 0);
+    queue.submit([...(encoded ? [encoded.buffer] : []), ...(rest.length > 0 ? [this.#encode(rest)] : [])]);
+  }
+
+  /** Compiles here and now what other threads have not compiled yet. */
+  #encode(commands: readonly Command[]): GPUCommandBuffer {
+    const { device } = this.#gpu;
     const encoder = device.createCommandEncoder();
     let pass: GPUComputePassEncoder | undefined;
     let current: GPUComputePipeline | undefined;
@@ -257,7 +278,41 @@ export class Recorder {
       }
     }
     pass?.end();
-    device.queue.submit([encoder.finish()]);
+    return encoder.finish();
+  }
+
+  /**
+   * Records divided work that is to be sent later, with {@link resume}, and encodes it: the host does its share while the GPU is busy. Uploads
+   * are made at once, so everything that reads what they overwrite must have been submitted. Work that is not resumed is forgotten.
+   * @param record waits for nothing and submits nothing
+   */
+  ahead(record: () => void): AheadWork {
+    this.submit();
+    this.divide();
+    try {
+      record();
+      this.#finish();
+      const pieces = this.#pieces!;
+      for (const piece of pieces) {
+        const { commands } = piece;
+        const compiled = commands.every(({ kernel }) => !kernel || kernel.pipeline);
+        // The profiler counts launches in the order in which they are encoded.
+        if (compiled && !this.profiler) piece.encoded = { count: commands.length, buffer: this.#encode(commands) };
+      }
+      return { pieces };
+    } finally {
+      this.#commands = [];
+      this.#used = 0;
+      this.#milliseconds = 0;
+      this.#pieces = undefined;
+    }
+  }
+
+  /** Has work of {@link ahead} as if it had just been recorded, divided. */
+  resume({ pieces }: AheadWork): void {
+    this.submit();
+    this.divide();
+    this.#pieces!.push(...pieces);
   }
 
   /** Sends everything recorded so far to the GPU. */
@@ -349,11 +404,17 @@ export class Recorder {
     );
   }
 
-  /** {@link read} after a {@link flush} instead of a {@link submit}: for work that others may get ahead of. */
-  readInTurns(requests: readonly ReadRequest[]): Promise<ArrayBuffer[]> {
+  /**
+   * {@link read} after a {@link flush} instead of a {@link submit}: for work that others may get ahead of.
+   * @param meanwhile called when the GPU has all of the work, before its end is awaited
+   */
+  readInTurns(requests: readonly ReadRequest[], meanwhile?: () => void): Promise<ArrayBuffer[]> {
     return this.#read(
       requests,
-      () => this.flush(),
+      async () => {
+        await this.flush();
+        meanwhile?.();
+      },
       (mapping) => paced(mapping, { expected: this.#expectedEnd - performance.now() }),
     );
   }

@@ -6,8 +6,8 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { Measurement, ZerothOrderOptimizer } from '../zo/optimizer.ts';
-import { batchLoss, type Scorer } from './score.ts';
+import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import { batchLoss, type ExampleScore, type RecordedPass, type Scorer } from './score.ts';
 
 export interface Look {
   /** By probe. */
@@ -23,16 +23,72 @@ export interface Look {
   finite: boolean;
 }
 
-/** @param step zero-based; its factors are drawn if they are not yet */
+/** Who looks at what. */
+export interface LookingRun {
+  gpu: Gpu;
+  optimizer: ZerothOrderOptimizer;
+  scorer: Scorer;
+}
+
+/**
+ * @param step zero-based; its factors are drawn if they are not yet
+ * @param meanwhile called when the GPU has all of the work, if that is one pass
+ */
 export async function lookAt(
-  { gpu, optimizer, scorer }: { gpu: Gpu; optimizer: ZerothOrderOptimizer; scorer: Scorer },
+  { gpu, optimizer, scorer }: LookingRun,
   batch: readonly TokenizedExample[],
   step: number,
+  meanwhile?: () => void,
 ): Promise<Look> {
   // A step is long; text that is being generated meanwhile goes first.
   gpu.recorder.divide();
   optimizer.beginStep(step);
-  const probes = (await scorer.scoreStep(batch, optimizer, step)).map((scores) => batchLoss(batch, scores));
+  const scores = scorer.fitsOnePass(batch, optimizer)
+    ? await scorer.read(scorer.record(batch, optimizer.perturb(step)), meanwhile)
+    : await scorer.scoreStep(batch, optimizer, step);
+  return lookOf(optimizer, batch, scores);
+}
+
+/** A look that is recorded, with the update before it, whose numbers are not known yet. */
+export interface LookAhead {
+  /** Has both done. @param applied the update @param meanwhile as {@link lookAt} has it */
+  send(applied: AppliedStep, meanwhile?: () => void): Promise<Look>;
+}
+
+/**
+ * Records the update of a step and the look of the next one, while the GPU has all work of that step and is not done with it. The optimiser
+ * takes both as done: this or nothing follows.
+ * @param batch that of the next step
+ * @returns `undefined`, with nothing recorded, where the look is more than one pass
+ */
+export function lookAhead(
+  { gpu, optimizer, scorer }: LookingRun,
+  batch: readonly TokenizedExample[],
+  update: PlannedStep,
+): LookAhead | undefined {
+  if (!scorer.fitsOnePass(batch, optimizer)) return undefined;
+  const { step } = update;
+  let pass: RecordedPass;
+  const work = gpu.recorder.ahead(() => {
+    optimizer.updateAhead(update);
+    optimizer.beginStep(step + 1);
+    pass = scorer.record(batch, optimizer.perturb(step + 1));
+  });
+  return {
+    async send(applied, meanwhile) {
+      optimizer.supply(applied);
+      gpu.recorder.resume(work);
+      return lookOf(optimizer, batch, await scorer.read(pass, meanwhile));
+    },
+  };
+}
+
+function lookOf(
+  optimizer: ZerothOrderOptimizer,
+  batch: readonly TokenizedExample[],
+  scores: readonly ExampleScore[][],
+): Look {
+  const probes = scores.map((list) => batchLoss(batch, list));
   const losses = probes.map(({ loss }) => loss);
   const measured = optimizer.measure(losses);
   const loss = mean(losses);

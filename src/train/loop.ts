@@ -29,7 +29,8 @@ import { Closers } from './closers.ts';
 import { examplesPerStep, optimizerTitles, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
 import { restoreLines, takeUpMetrics } from './history.ts';
-import { type Look, lookAt, mean } from './look.ts';
+import { mean } from './look.ts';
+import { Looks } from './looks.ts';
 import { planMemory } from './memory-plan.ts';
 import { type MetricsWriter, openMetrics } from './metrics.ts';
 import { type RunSources, restoreRun, writeCurve } from './run.ts';
@@ -67,14 +68,6 @@ interface OpenRun {
   notes: string[];
   /** What differs from the journal's header, to be kept once it is known that the run fits. */
   changes: RunChanges;
-}
-
-/** A step that the GPU is looking at. */
-interface BegunStep {
-  /** The examples by their numbers. */
-  rows: readonly number[];
-  batch: readonly TokenizedExample[];
-  looking: Promise<Look>;
 }
 
 /**
@@ -217,28 +210,25 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   let evaluationSeconds = 0;
   const watchdog = new LossWatchdog();
   let board: EventFile | undefined;
-  /** The next step, where it was begun before this one was written down. */
-  let begun: BegunStep | undefined;
-  const begin = (step: number): BegunStep => {
-    const rows = sampler.batch(step);
-    const batch = rows.map((row) => examples[row]!);
-    const looking = lookAt({ gpu, optimizer, scorer }, batch, step);
-    // A failure is that of the step whose turn comes later, if at all.
-    looking.catch(() => {});
-    return { rows, batch, looking };
-  };
-  /** Waits until the GPU is done with a step that nobody wants any more. */
-  const settle = (): Promise<unknown> => Promise.allSettled([begun?.looking]);
-
   /** Every so many steps, and behind the last one. */
-  const evaluationDue = (): boolean => {
+  const evaluationDue = (step = run.step): boolean => {
     const { evaluateEvery, steps } = configuration;
-    const due = run.step >= steps || (run.step > 0 && evaluateEvery > 0 && run.step % evaluateEvery === 0);
-    return due && validation.length > 0 && evaluations.lastStep < run.step;
+    const due = step >= steps || (step > 0 && evaluateEvery > 0 && step % evaluateEvery === 0);
+    return due && validation.length > 0 && evaluations.lastStep < step;
   };
 
-  /** Whether the next step follows whatever comes of writing this one down; early stopping is up to evaluations. */
-  const goesOn = (): boolean => run.step < configuration.steps && !evaluationDue() && !signal?.aborted;
+  const looks = new Looks(
+    { gpu, optimizer, scorer },
+    {
+      batchOf: (step) => {
+        const rows = sampler.batch(step);
+        return { rows, batch: rows.map((row) => examples[row]!) };
+      },
+      learningRateOf: (step) => learningRateAt(step, configuration),
+      // Early stopping is up to evaluations.
+      follows: (step) => step < configuration.steps && !evaluationDue(step) && !signal?.aborted,
+    },
+  );
 
   /** Evaluates if it is time to. The signal ends it without a result: what is due is done when the run is resumed. */
   async function* evaluateIfDue(): AsyncGenerator<TrainEvent> {
@@ -279,19 +269,12 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
 
     while (run.step < configuration.steps && !earlyStop(run) && !signal?.aborted) {
       const step = run.step;
-      const { rows, batch, looking } = begun ?? begin(step);
-      begun = undefined;
-      const { loss, accuracy, measured, finite } = await looking;
+      const { rows, batch, loss, accuracy, measured, finite } = await looks.at(step);
       if (!finite) throw diverged(step, rows, loss);
       const learningRate = learningRateAt(step, configuration);
-      optimizer.update({ step, learningRate, ...measured });
+      // First of all, so that the GPU waits neither for the disk nor for whoever reads the events.
+      await looks.apply({ step, learningRate, ...measured });
       run.step = step + 1;
-      if (goesOn()) {
-        // The GPU waits neither for the disk nor for whoever reads the events.
-        begun = begin(run.step);
-      } else {
-        await gpu.recorder.flush();
-      }
       await run.writer.append({ step: run.step, learningRate, ...measured, loss });
       trainedTokens += rowsOf(batch);
       const elapsed = (performance.now() - started) / 1000;
@@ -320,7 +303,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     const reason = run.step < configuration.steps ? earlyStop(run) : undefined;
     if (reason !== undefined) yield { type: 'message', level: 'info', message: reason };
     const finished = (run.step >= configuration.steps && !evaluationDue()) || reason !== undefined;
-    await settle();
+    await looks.settle();
     gpu.recorder.submit();
     await gpu.idle();
     await writeCurve(folder, `${optimizerTitles[configuration.optimizer]} on ${basename(model.directory)}`);
@@ -335,7 +318,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       seconds: (performance.now() - started) / 1000,
     };
   } finally {
-    await settle();
+    await looks.settle();
     scorer.destroy();
     await board?.close();
   }

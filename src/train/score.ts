@@ -6,6 +6,7 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
+import type { ReadRequest } from '../gpu/recorder.ts';
 import { type ExampleTargets, exampleRows, packExamples } from '../model/batch.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { scoreTargets, scoreTargetsScratch } from '../model/head.ts';
@@ -24,6 +25,15 @@ export interface ExampleScore {
   logprobs: number[];
   /** Scored tokens per continuation. */
   counts: number[];
+}
+
+/** A pass before its end. */
+export interface RecordedPass {
+  /** All probes counted. */
+  rows: number;
+  results: readonly ReadRequest[];
+  /** One list per probe, in the order of the examples. */
+  scoresOf(results: readonly ArrayBuffer[]): ExampleScore[][];
 }
 
 /** What passes over some examples need, at most. */
@@ -173,7 +183,7 @@ export class Scorer {
       let end = start + 1;
       while (end < examples.length && rows + exampleRows(examples[end]!) <= budget)
         rows += exampleRows(examples[end++]!);
-      const part = await this.#pass(examples.slice(start, end), probes);
+      const part = await this.read(this.record(examples.slice(start, end), probes));
       for (const [probe, list] of part.entries()) scores[probe]!.push(...list);
       start = end;
     }
@@ -200,7 +210,14 @@ export class Scorer {
     return scores;
   }
 
-  async #pass(examples: readonly TokenizedExample[], probes: Probes): Promise<ExampleScore[][]> {
+  /** Whether {@link scoreStep} makes one pass. */
+  fitsOnePass(examples: readonly TokenizedExample[], { probeCount, probesAtOnce }: ProbeSource): boolean {
+    const rows = examples.reduce((sum, example) => sum + exampleRows(example), 0);
+    return probeCount <= probesAtOnce && rows * probeCount <= this.maxRows;
+  }
+
+  /** Uploads examples and records one pass over them. @param examples that fit one */
+  record(examples: readonly TokenizedExample[], probes: Probes): RecordedPass {
     const { gpu } = this.#model;
     const { batch, targets } = packExamples(examples);
     const rows = batch.ids.length;
@@ -223,20 +240,35 @@ export class Scorer {
       buffers,
     );
     this.#workspace.give(hidden);
-    const [runningData, pickedData] = await gpu.recorder.readInTurns([
-      { buffer: running, bytes: labels * probes.count * 8 },
-      { buffer: picked, bytes: targetCount * probes.count * 4 },
-    ]);
-    this.rows += rows * probes.count;
-    const sums = new Float32Array(runningData!);
-    const logits = new Float32Array(pickedData!);
-    return Array.from({ length: probes.count }, (_, probe) => {
-      const logprob = (target: number): number => {
-        const row = probe * labels + batch.targets[target * 2]!;
-        return logits[probe * targetCount + target]! - sums[row * 2]! - Math.log(sums[row * 2 + 1]!);
-      };
-      return targets.map((example) => scoreOf(example, logprob));
-    });
+    const scoresOf = ([runningData, pickedData]: readonly ArrayBuffer[]): ExampleScore[][] => {
+      const sums = new Float32Array(runningData!);
+      const logits = new Float32Array(pickedData!);
+      return Array.from({ length: probes.count }, (_, probe) => {
+        const logprob = (target: number): number => {
+          const row = probe * labels + batch.targets[target * 2]!;
+          return logits[probe * targetCount + target]! - sums[row * 2]! - Math.log(sums[row * 2 + 1]!);
+        };
+        return targets.map((example) => scoreOf(example, logprob));
+      });
+    };
+    return {
+      rows: rows * probes.count,
+      results: [
+        { buffer: running, bytes: labels * probes.count * 8 },
+        { buffer: picked, bytes: targetCount * probes.count * 4 },
+      ],
+      scoresOf,
+    };
+  }
+
+  /**
+   * Sends what is recorded and reads the scores of the pass that it ends with.
+   * @param meanwhile called when the GPU has all of the work
+   */
+  async read({ rows, results, scoresOf }: RecordedPass, meanwhile?: () => void): Promise<ExampleScore[][]> {
+    const data = await this.#model.gpu.recorder.readInTurns(results, meanwhile);
+    this.rows += rows;
+    return scoresOf(data);
   }
 
   destroy(): void {

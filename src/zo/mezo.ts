@@ -19,7 +19,7 @@ import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { DenseAdam, momentRates } from './dense-adam.ts';
 import { DenseScratch } from './dense-scratch.ts';
 import { adapterThreshold, vectorThreshold, weightThresholds } from './magnitude.ts';
-import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
+import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from './optimizer.ts';
 import { keyOfSeed, tensorId } from './philox.ts';
 import { measure, probePoints, valuesPerQuery } from './probe-points.ts';
 import { Coefficients, type ConsecutiveSteps, inLaunches, type StepApplier } from './replay.ts';
@@ -195,6 +195,14 @@ export class Mezo implements ZerothOrderOptimizer {
     this.#coefficients.update(this.#applier, applied);
   }
 
+  updateAhead(step: PlannedStep): void {
+    this.#coefficients.updateAhead(this.#applier, step);
+  }
+
+  supply(applied: AppliedStep): void {
+    this.#coefficients.supply(this.#applier, applied);
+  }
+
   async replay(steps: readonly AppliedStep[], onProgress?: (done: number) => void): Promise<void> {
     await this.#coefficients.replay(this.#applier, steps, onProgress);
   }
@@ -212,7 +220,7 @@ export class Mezo implements ZerothOrderOptimizer {
   }
 
   /** The weights take consecutive steps in one launch each: a replay reads and writes them once for all of these. */
-  #record(steps: readonly AppliedStep[], coefficientOffset: number): void {
+  #record(steps: readonly PlannedStep[], coefficientOffset: number): void {
     const coefficients = this.#coefficients.buffer;
     for (const { first, count } of consecutive(steps)) {
       const offset = coefficientOffset + first * this.#perStep;
@@ -350,7 +358,7 @@ export class Mezo implements ZerothOrderOptimizer {
 }
 
 /** The runs of steps that follow each other without a gap. */
-function* consecutive(steps: readonly AppliedStep[]): Generator<{ first: number; count: number }> {
+function* consecutive(steps: readonly PlannedStep[]): Generator<{ first: number; count: number }> {
   for (let first = 0; first < steps.length; ) {
     let end = first + 1;
     while (end < steps.length && steps[end]!.step === steps[end - 1]!.step + 1) end++;

@@ -19,13 +19,16 @@ export interface Measurement {
   curvatures?: readonly number[];
 }
 
-/** The step of a run as the journal has it; everything that decides the update. */
-export interface AppliedStep extends Measurement {
+/** What is known of a step before it looks at anything. */
+export interface PlannedStep {
   /** Zero-based. */
   step: number;
   /** η, exactly an f32. */
   learningRate: number;
 }
+
+/** The step of a run as the journal has it; everything that decides the update. */
+export interface AppliedStep extends PlannedStep, Measurement {}
 
 /** Looks at the loss around the current parameters and moves them. Work is recorded; nothing is read back but by the promises. */
 export interface ZerothOrderOptimizer {
@@ -57,6 +60,10 @@ export interface ZerothOrderOptimizer {
   measure(losses: readonly number[]): Measurement;
   /** Records the update of one step. */
   update(applied: AppliedStep): void;
+  /** Records the update of a step before it is measured; {@link supply} must follow before it is submitted. */
+  updateAhead(step: PlannedStep): void;
+  /** Uploads what an update of {@link updateAhead} lacks. */
+  supply(applied: AppliedStep): void;
   /**
    * Applies steps of a journal without any forward pass: the same kernels with the same numbers, so the same bits.
    * @param onProgress told the number of steps applied, between submissions

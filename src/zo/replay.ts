@@ -7,7 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Kernel } from '../gpu/kernel.ts';
-import type { AppliedStep } from './optimizer.ts';
+import type { AppliedStep, PlannedStep } from './optimizer.ts';
 
 /** Steps whose coefficients are uploaded at once while replaying. */
 const replayChunk = 1024;
@@ -23,7 +23,7 @@ export interface StepApplier {
    * Records the updates of some steps and what must happen before each. The coefficients of the first start at an element of
    * {@link Coefficients.buffer}, those of the others follow.
    */
-  record(steps: readonly AppliedStep[], coefficientOffset: number): void;
+  record(steps: readonly PlannedStep[], coefficientOffset: number): void;
 }
 
 /** Steps without a gap, for kernels that take them in one launch. */
@@ -68,9 +68,19 @@ export class Coefficients {
     const { recorder } = this.#gpu;
     // Uploads overtake what is only recorded: these coefficients must not reach an earlier update.
     recorder.submit();
-    this.buffer.write(Float32Array.from(applier.coefficientsOf(applied)));
+    this.supply(applier, applied);
     recorder.divide();
-    applier.record([applied], 0);
+    this.updateAhead(applier, applied);
+  }
+
+  /** Records one step whose coefficients are not known yet. */
+  updateAhead(applier: StepApplier, step: PlannedStep): void {
+    applier.record([step], 0);
+  }
+
+  /** Uploads the coefficients of one step. */
+  supply(applier: StepApplier, applied: AppliedStep): void {
+    this.buffer.write(Float32Array.from(applier.coefficientsOf(applied)));
   }
 
   /** Submits many steps; see `ZerothOrderOptimizer.replay`. */

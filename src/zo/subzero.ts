@@ -23,7 +23,7 @@ import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { Adam } from './adam.ts';
 import { checkFactors } from './binding-limits.ts';
 import { FactoredAdapters } from './factored-adapters.ts';
-import type { AppliedStep, Measurement, ZerothOrderOptimizer } from './optimizer.ts';
+import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from './optimizer.ts';
 import { orthonormalise, type StridedMatrix } from './orthonormal.ts';
 import { keyOfSeed, purposes } from './philox.ts';
 import { measure, probePoints } from './probe-points.ts';
@@ -202,6 +202,14 @@ export class SubZero implements ZerothOrderOptimizer {
     this.#coefficients.update(this.#applier, applied);
   }
 
+  updateAhead(step: PlannedStep): void {
+    this.#coefficients.updateAhead(this.#applier, step);
+  }
+
+  supply(applied: AppliedStep): void {
+    this.#coefficients.supply(this.#applier, applied);
+  }
+
   async replay(steps: readonly AppliedStep[], onProgress?: (done: number) => void): Promise<void> {
     await this.#coefficients.replay(this.#applier, steps, onProgress);
   }
@@ -212,7 +220,7 @@ export class SubZero implements ZerothOrderOptimizer {
     return projectedGradients.map((rho) => (factor * rho) / this.#configuration.queries);
   }
 
-  #recordUpdate({ step, learningRate }: AppliedStep, offset: number): void {
+  #recordUpdate({ step, learningRate }: PlannedStep, offset: number): void {
     const { queries, refresh, weightDecay } = this.#configuration;
     const decay = 1 - learningRate * weightDecay;
     this.#weightScale *= decay;

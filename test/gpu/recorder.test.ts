@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { GpuBuffer } from '../../src/gpu/buffer.ts';
 import { spread } from '../../src/gpu/recorder.ts';
 import { openTestGpu } from '../support/gpu.ts';
@@ -121,6 +121,68 @@ describe('read', () => {
     gather(indices, source, target, 1);
     const [data] = await gpu().recorder.read([{ buffer: target, bytes: 16 }]);
     expect([...new Float32Array(data!)]).toEqual([3, 0, 3, 4]);
+  });
+});
+
+describe('work recorded ahead', () => {
+  /** A gather whose source is overwritten behind it, into a target of its own. */
+  function work() {
+    const indices = upload(new Uint32Array([0, 1, 2, 3]));
+    const source = upload(new Float32Array([1, 2, 3, 4]));
+    const target = upload(new Float32Array([0, 0, 0, 0]));
+    return { indices, source, target };
+  }
+  const read = async (buffer: GpuBuffer): Promise<number[]> => {
+    const [data] = await gpu().recorder.read([{ buffer, bytes: 16 }]);
+    return [...new Float32Array(data!)];
+  };
+
+  test('is encoded at once and takes place when it is resumed, with its own parameters', async () => {
+    const { indices, source, target } = work();
+    const { recorder, device } = gpu();
+    gather(indices, source, target, 1);
+    const ahead = recorder.ahead(() => {
+      gather(indices, source, target, 2);
+      recorder.copy(target, 4, source, 0, 4);
+      gather(indices, source, target, 1);
+    });
+    expect(await read(target)).toEqual([1, 0, 0, 0]);
+    // Others write parameters in the same places.
+    gather(indices, source, target, 4);
+    recorder.clear(target, 4, 12);
+    recorder.submit();
+    const encode = vi.spyOn(device, 'createCommandEncoder');
+    recorder.resume(ahead);
+    await recorder.flush();
+    expect(encode).not.toHaveBeenCalled();
+    expect(await read(target)).toEqual([2, 2, 0, 0]);
+    expect(encode).toHaveBeenCalledOnce();
+    encode.mockRestore();
+  });
+
+  test('is read behind, and called upon before the end is awaited', async () => {
+    const { indices, source, target } = work();
+    const { recorder } = gpu();
+    const ahead = recorder.ahead(() => gather(indices, source, target, 3));
+    recorder.resume(ahead);
+    const order: string[] = [];
+    const reading = recorder.readInTurns([{ buffer: target, bytes: 16 }], () => order.push('meanwhile'));
+    const [data] = await reading.finally(() => order.push('read'));
+    expect([...new Float32Array(data!)]).toEqual([1, 2, 3, 0]);
+    expect(order).toEqual(['meanwhile', 'read']);
+  });
+
+  test('that is not resumed, or cannot be recorded, leaves nothing behind', async () => {
+    const { indices, source, target } = work();
+    const { recorder } = gpu();
+    recorder.ahead(() => gather(indices, source, target, 4));
+    const fail = (): void => {
+      gather(indices, source, target, 3);
+      throw new Error('a test');
+    };
+    expect(() => recorder.ahead(fail)).toThrow('a test');
+    gather(indices, source, target, 1);
+    expect(await read(target)).toEqual([1, 0, 0, 0]);
   });
 });
 

@@ -62,8 +62,8 @@ describe('a look that fails', () => {
     const { recorder } = gpu;
     const read = recorder.readInTurns.bind(recorder);
     looks = 0;
-    vi.spyOn(recorder, 'readInTurns').mockImplementation(async (requests) => {
-      const data = await read(requests);
+    vi.spyOn(recorder, 'readInTurns').mockImplementation(async (...parameters) => {
+      const data = await read(...parameters);
       if (++looks === n) throw new SubzeroError('gpu', 'the GPU reported an error: a test');
       return data;
     });
