@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { GenerateEvent, GenerateRequest, TokenLogprob } from '../../src/engine/types.ts';
+import type { GenerateRequest, PlacedToken, TokenLogprob } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { ApiError, invalid } from '../errors.ts';
 import type { ModelLease } from '../models.ts';
@@ -15,15 +15,15 @@ import type { Services } from '../services.ts';
 import { mergeStreams } from './merge.ts';
 import type { Prompt } from './prompts.ts';
 
-/** A token as the answers show it: its own text, apart from the text that was ready to be sent with it. */
-export interface ShownToken extends TokenLogprob {
-  top: TokenLogprob[];
-}
+/** A generated token as the answers show it: its own text, apart from the text that was ready to be sent with it. */
+export type ShownToken = PlacedToken & TokenLogprob;
 
 export type ChoiceEvent =
+  /** The next tokens of the prompt; they make no text. */
+  | { choice: number; type: 'prompt'; text: ''; tokens: PlacedToken[] }
   | { choice: number; type: 'token'; text: string; token: ShownToken }
   /** `text` is what was held back until the end. */
-  | { choice: number; type: 'done'; text: string; finishReason: 'stop' | 'length' };
+  | { choice: number; type: 'done'; text: string; finishReason: 'stop' | 'length'; endToken: PlacedToken | undefined };
 
 export interface GenerationOptions {
   prompts: Prompt[];
@@ -31,6 +31,8 @@ export interface GenerationOptions {
   maxTokens: number | undefined;
   /** Alternatives for each token; `undefined` = no log-probabilities at all. */
   topLogprobs: number | undefined;
+  /** Whether the prompts' tokens are wanted with their log-probabilities, too. */
+  scorePrompt?: boolean;
 }
 
 /** A started generation. Whoever has it must call `close` at the end, however it ended. */
@@ -80,7 +82,7 @@ export async function startGeneration(
     const requests = buildRequests(lease, options);
     const n = sampling.n ?? 1;
     const streams = requests.map((request, choice) =>
-      readChoice(services, request, choice, options.topLogprobs, signal, usage, choice % n === 0),
+      readChoice(services, request, choice, signal, usage, choice % n === 0),
     );
     const merged = mergeStreams(streams);
     const first = await merged.next();
@@ -112,7 +114,8 @@ export function stoppingError(): ApiError {
   return new ApiError(503, 'The server is stopping.', { code: 'stopping', headers: { 'retry-after': '5' } });
 }
 
-function buildRequests(lease: ModelLease, { prompts, sampling, maxTokens, topLogprobs }: GenerationOptions) {
+function buildRequests(lease: ModelLease, options: GenerationOptions) {
+  const { prompts, sampling, maxTokens, topLogprobs, scorePrompt = false } = options;
   const { info } = lease;
   const n = sampling.n ?? 1;
   const logitBias =
@@ -130,8 +133,8 @@ function buildRequests(lease: ModelLease, { prompts, sampling, maxTokens, topLog
     maxTokens: Math.min(maxTokens ?? info.contextLength, info.contextLength),
     temperature: sampling.temperature ?? 1,
     stop: typeof stop === 'string' ? [stop] : stop,
-    // One alternative even when none is to be shown: it often is the token itself, whose text is then known.
-    ...(topLogprobs === undefined ? {} : { topLogprobs: Math.max(1, topLogprobs) }),
+    ...(topLogprobs === undefined ? {} : { topLogprobs }),
+    ...(scorePrompt ? { scorePrompt } : {}),
     ...(logitBias ? { logitBias } : {}),
     presencePenalty: sampling.presence_penalty ?? 0,
     frequencyPenalty: sampling.frequency_penalty ?? 0,
@@ -154,38 +157,30 @@ async function* readChoice(
   { engine }: Services,
   request: GenerateRequest,
   choice: number,
-  topLogprobs: number | undefined,
   signal: AbortSignal,
   usage: Usage,
   countsPrompt: boolean,
 ): AsyncGenerator<ChoiceEvent | undefined> {
   let sent = 0;
-  const texts = new Map<number, string>();
   for await (const event of engine.generate(request, signal)) {
     if (event.type === 'start') {
       if (countsPrompt) usage.prompt_tokens += event.promptTokens;
       yield undefined;
+    } else if (event.type === 'prompt') {
+      yield { choice, type: 'prompt', text: '', tokens: event.tokens };
     } else if (event.type === 'token') {
       usage.completion_tokens++;
-      sent += event.text.length;
-      const text = topLogprobs === undefined ? event.text : await ownText(event);
-      const token = { id: event.id, text, logprob: event.logprob, top: event.topLogprobs.slice(0, topLogprobs ?? 0) };
-      yield { choice, type: 'token', text: event.text, token };
+      const { type, text, tokenText, ...token } = event;
+      sent += text.length;
+      yield { choice, type, text, token: { ...token, text: tokenText } };
     } else {
-      yield { choice, type: 'done', text: event.text.slice(sent), finishReason: event.finishReason };
+      const { type, finishReason, endToken } = event;
+      yield { choice, type, text: event.text.slice(sent), finishReason, endToken };
       return;
     }
   }
   // The stream ended without its last event: it was aborted.
   throw new SubzeroError('cancelled', 'the generation was stopped before its end');
-
-  async function ownText(event: Extract<GenerateEvent, { type: 'token' }>): Promise<string> {
-    const listed = event.topLogprobs.find(({ id }) => id === event.id);
-    if (listed) return listed.text;
-    let text = texts.get(event.id);
-    if (text === undefined) texts.set(event.id, (text = await engine.detokenize(request.model, [event.id])));
-    return text;
-  }
 }
 
 /** The events after the first one was taken. */

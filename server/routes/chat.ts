@@ -88,6 +88,7 @@ export const chatRoutes: Routes = (application, services) => {
             const silent = event.text === '' && topLogprobs === undefined;
             return silent ? [] : [chunk(event.choice, { content: event.text }, [event.token])];
           }
+          if (event.type === 'prompt') return [];
           return [
             ...(event.text === '' ? [] : [chunk(event.choice, { content: event.text }, [])]),
             chunk(event.choice, {}, [], event.finishReason),
@@ -130,7 +131,7 @@ interface Answer {
 function add(answer: Answer, event: ChoiceEvent): void {
   answer.content += event.text;
   if (event.type === 'token') answer.tokens.push(event.token);
-  else answer.finishReason = event.finishReason;
+  else if (event.type === 'done') answer.finishReason = event.finishReason;
 }
 
 function toLogprobs(tokens: ShownToken[]): ChatLogprobs {
@@ -139,5 +140,8 @@ function toLogprobs(tokens: ShownToken[]): ChatLogprobs {
     logprob,
     bytes: [...Buffer.from(text)],
   });
-  return { content: tokens.map((token) => ({ ...shown(token), top_logprobs: token.top.map(shown) })), refusal: null };
+  return {
+    content: tokens.map((token) => ({ ...shown(token), top_logprobs: token.topLogprobs.map(shown) })),
+    refusal: null,
+  };
 }

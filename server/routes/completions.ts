@@ -5,8 +5,10 @@
  */
 
 import { createRoute } from '@hono/zod-openapi';
+import type { PlacedToken } from '../../src/engine/types.ts';
+import { characterCount } from '../../src/generate/text-offsets.ts';
 import { invalid } from '../errors.ts';
-import { type ChoiceEvent, type ShownToken, startGeneration } from '../generation/generate.ts';
+import { type ChoiceEvent, startGeneration } from '../generation/generate.ts';
 import { completionPrompts, type Prompt } from '../generation/prompts.ts';
 import { streamGeneration } from '../generation/stream.ts';
 import { checkStreamOptions } from '../generation/stream-options.ts';
@@ -35,12 +37,12 @@ const route = createRoute({
 
 /** What this server would have to pretend. */
 function refuseUnsupported(request: CompletionRequest): void {
-  const { n, best_of: bestOf, echo, logprobs, suffix } = request;
+  const { n, best_of: bestOf, echo, max_tokens: maxTokens, suffix } = request;
   if (bestOf && bestOf !== (n ?? 1))
     throw invalid('"best_of" other than n is not supported.', 'best_of', 'unsupported');
   if (suffix) throw invalid('"suffix" is not supported: the models only continue text.', 'suffix', 'unsupported');
-  if (echo && (logprobs ?? null) !== null) {
-    throw invalid('"echo" together with "logprobs" is not supported.', 'echo', 'unsupported');
+  if (maxTokens === 0 && !echo) {
+    throw invalid('"max_tokens": 0 needs "echo": true; without the prompt there is nothing to answer.', 'max_tokens');
   }
 }
 
@@ -64,8 +66,10 @@ export const completionRoutes: Routes = (application, services) => {
     }
     const topLogprobs = request.logprobs ?? undefined;
     const maxTokens = request.max_tokens ?? defaultMaxTokens;
-    const options = { prompts, sampling: request, maxTokens, topLogprobs };
+    const scorePrompt = request.echo === true && topLogprobs !== undefined;
+    const options = { prompts, sampling: request, maxTokens, topLogprobs, scorePrompt };
     const generation = await startGeneration(services, lease, options, context.req.raw.signal);
+    const logprobsOf = (tokens: PlacedToken[]) => (topLogprobs === undefined ? null : toLogprobs(tokens));
     const n = request.n ?? 1;
     const head = {
       id: createIdentifier('cmpl-'),
@@ -80,29 +84,17 @@ export const completionRoutes: Routes = (application, services) => {
 
     if (request.stream) {
       const includeUsage = request.stream_options?.include_usage === true;
-      const chunk = (event: ChoiceEvent, text: string, tokens: ShownToken[]) => ({
+      const chunk = (index: number, text: string, tokens: PlacedToken[], finishReason: string | null = null) => ({
         ...head,
-        choices: [
-          {
-            index: event.choice,
-            text,
-            finish_reason: event.type === 'done' ? event.finishReason : null,
-            logprobs: topLogprobs === undefined ? null : choices[event.choice]!.logprobs(tokens),
-          },
-        ],
+        choices: [{ index, text, finish_reason: finishReason, logprobs: logprobsOf(tokens) }],
         ...(includeUsage ? { usage: null } : {}),
       });
       return streamGeneration(generation, {
-        head: echoes.length
-          ? choices.map(({ index, text }) => ({
-              ...head,
-              choices: [{ index, text, finish_reason: null, logprobs: null }],
-              ...(includeUsage ? { usage: null } : {}),
-            }))
-          : [],
+        head: echoes.length ? choices.map(({ index, text }) => chunk(index, text, [])) : [],
         chunks: (event) => {
-          if (event.type === 'done') return [chunk(event, event.text, [])];
-          return event.text === '' && topLogprobs === undefined ? [] : [chunk(event, event.text, [event.token])];
+          const tokens = choices[event.choice]!.tokensOf(event);
+          if (event.type === 'done') return [chunk(event.choice, event.text, tokens, event.finishReason)];
+          return event.text === '' && topLogprobs === undefined ? [] : [chunk(event.choice, event.text, tokens)];
         },
         usage: includeUsage ? (usage) => ({ ...head, choices: [], usage }) : undefined,
         onError: (error) => context.get('log').error('stream failed', { error: String(error) }),
@@ -121,7 +113,7 @@ export const completionRoutes: Routes = (application, services) => {
           index: choice.index,
           text: choice.text,
           finish_reason: choice.finishReason,
-          logprobs: topLogprobs === undefined ? null : choice.logprobs(choice.tokens),
+          logprobs: logprobsOf(choice.tokens),
         })),
         usage: generation.usage,
       },
@@ -139,30 +131,45 @@ class Choice {
   readonly index: number;
   text: string;
   finishReason: 'stop' | 'length' = 'length';
-  readonly tokens: ShownToken[] = [];
-  #offset = 0;
+  readonly tokens: PlacedToken[] = [];
+  /** Characters in front of what is generated. */
+  readonly #start: number;
 
   constructor(index: number, echo = '') {
     this.index = index;
     this.text = echo;
+    this.#start = characterCount(echo);
   }
 
   add(event: ChoiceEvent): void {
     this.text += event.text;
-    if (event.type === 'token') this.tokens.push(event.token);
-    else this.finishReason = event.finishReason;
+    this.tokens.push(...this.tokensOf(event));
+    if (event.type === 'done') this.finishReason = event.finishReason;
   }
 
-  /** Log-probabilities of the next tokens; offsets count on from the call before. */
-  logprobs(tokens: ShownToken[]): LegacyLogprobs {
-    return {
-      tokens: tokens.map(({ text }) => text),
-      token_logprobs: tokens.map(({ logprob }) => logprob),
-      // The chosen token is always among them, as in OpenAI's answers.
-      top_logprobs: tokens.map(({ text, logprob, top }) =>
-        Object.fromEntries([...top.map((item) => [item.text, item.logprob] as const), [text, logprob]]),
-      ),
-      text_offset: tokens.map(({ text }) => (this.#offset += text.length) - text.length),
-    };
+  /** The tokens that an event brings, at their places in the whole text. */
+  tokensOf(event: ChoiceEvent): PlacedToken[] {
+    if (event.type === 'prompt') return event.tokens;
+    const token = event.type === 'token' ? event.token : event.endToken;
+    return token ? [{ ...token, textOffset: this.#start + token.textOffset }] : [];
   }
+}
+
+function toLogprobs(tokens: PlacedToken[]): LegacyLogprobs {
+  return {
+    tokens: tokens.map(({ text }) => text),
+    token_logprobs: tokens.map(({ logprob }) => logprob),
+    top_logprobs: tokens.map(topLogprobsOf),
+    text_offset: tokens.map(({ textOffset }) => textOffset),
+  };
+}
+
+/** By text, the token itself always among them, as in OpenAI's answers; of several tokens with the same text the most likely one. */
+function topLogprobsOf({ text, logprob, topLogprobs }: PlacedToken): Record<string, number> | null {
+  if (logprob === null) return null;
+  const best = new Map<string, number>();
+  for (const item of [...topLogprobs, { text, logprob }]) {
+    if (!(best.get(item.text)! >= item.logprob)) best.set(item.text, item.logprob);
+  }
+  return Object.fromEntries(best);
 }

@@ -26,6 +26,8 @@ import {
 
 const stopSequence = z.string().min(1).max(maxStopLength);
 
+const maxTokens = z.number().int().min(1).max(maxTokensBound).nullish();
+
 /** Sampling and shape of the answer, common to both. */
 const sampling = {
   model: modelName,
@@ -77,9 +79,14 @@ export const completionRequest = z
         error: `expected a string, an array of token ids, or up to ${maxPrompts} of either`,
       })
       .openapi({ example: 'The film was' }),
-    max_tokens: z.number().int().min(1).max(maxTokensBound).nullish().openapi({ default: 16 }),
+    max_tokens: z.number().int().min(0).max(maxTokensBound).nullish().openapi({
+      default: 16,
+      description: 'With `echo` it may be 0: nothing is generated.',
+    }),
     logprobs: z.number().int().min(0).max(maxLegacyLogprobs).nullish(),
-    echo: z.boolean().nullish(),
+    echo: z.boolean().nullish().openapi({
+      description: 'Puts the prompt in front of the text and, with `logprobs`, its tokens in front of the tokens.',
+    }),
     best_of: z.number().int().min(1).max(maxChoices).nullish(),
     suffix: z.string().nullish(),
     user: ignoredFields.user,
@@ -104,8 +111,8 @@ export const chatRequest = z
     ...sampling,
     ...ignoredFields,
     messages: z.array(message).min(1).max(maxMessages),
-    max_tokens: z.number().int().min(1).max(maxTokensBound).nullish(),
-    max_completion_tokens: z.number().int().min(1).max(maxTokensBound).nullish(),
+    max_tokens: maxTokens,
+    max_completion_tokens: maxTokens,
     logprobs: z.boolean().nullish(),
     top_logprobs: z.number().int().min(0).max(maxTopLogprobs).nullish(),
     response_format: z.looseObject({ type: z.string() }).nullish(),
@@ -124,9 +131,13 @@ const finishReason = z.enum(['stop', 'length']);
 
 const legacyLogprobs = z.object({
   tokens: z.array(z.string()),
-  token_logprobs: z.array(z.number()),
-  top_logprobs: z.array(z.record(z.string(), z.number())),
-  text_offset: z.array(z.int()),
+  token_logprobs: z
+    .array(z.number().nullable())
+    .openapi({ description: 'null for the first token of a prompt, which nothing predicts' }),
+  top_logprobs: z.array(z.record(z.string(), z.number()).nullable()),
+  text_offset: z.array(z.int()).openapi({
+    description: 'Where tokens begin in the text, in Unicode characters; those that share one begin at it',
+  }),
 });
 
 export const completion = z

@@ -9,7 +9,7 @@ import { z } from '@hono/zod-openapi';
 import { defaultConfiguration, type TrainConfiguration } from '../../src/train/configuration.ts';
 import { settings, wireName } from '../jobs/hyperparameters.ts';
 import { listOf, modelName, resourceId } from './common.ts';
-import { completionRequest, usage } from './generation.ts';
+import { chatRequest, completionRequest, usage } from './generation.ts';
 import { hyperparameterValue, settingSchema } from './jobs.ts';
 import { maxQueries, maxRunExamples, maxSingle, maxTokenId } from './limits.ts';
 
@@ -75,8 +75,9 @@ export const stepRequest = z
   .strictObject({ data, learning_rate: learningRate.optional(), step: step.optional(), seq_id: seqId })
   .openapi('StepRunStepRequest');
 
-const { max_tokens, temperature, top_p, top_k, seed, stop, logit_bias, presence_penalty, frequency_penalty } =
+const { temperature, top_p, top_k, seed, stop, logit_bias, presence_penalty, frequency_penalty } =
   completionRequest.shape;
+const { max_tokens } = chatRequest.shape;
 
 export const sampleRequest = z
   .strictObject({

@@ -76,6 +76,8 @@ export interface GenerateRequest {
   stop?: string[];
   /** How many of the most likely alternatives to report per token (0 = only the chosen token's log-probability). */
   topLogprobs?: number;
+  /** Report the prompt's tokens in the same way. With `maxTokens` 0 nothing is generated, and the prompt may fill the context. */
+  scorePrompt?: boolean;
   /** Token id → additive logit bias. */
   logitBias?: Record<number, number>;
   presencePenalty?: number;
@@ -89,11 +91,30 @@ export interface TokenLogprob {
   logprob: number;
 }
 
+/** A token at its place. */
+export interface PlacedToken extends Omit<TokenLogprob, 'logprob'> {
+  /** `null` for the first token of a prompt, which nothing predicts. */
+  logprob: number | null;
+  topLogprobs: TokenLogprob[];
+  /** Where it begins in the text of the prompt, or in the generated text: a count of Unicode characters. Tokens that share a character begin at it. */
+  textOffset: number;
+}
+
 export type GenerateEvent =
   | { type: 'start'; promptTokens: number }
-  /** `text` may be empty while a multi-byte character or a possible stop string is incomplete. */
-  | { type: 'token'; id: number; text: string; logprob: number; topLogprobs: TokenLogprob[] }
-  | { type: 'done'; finishReason: 'stop' | 'length'; text: string; promptTokens: number; completionTokens: number };
+  /** The next tokens of a prompt that is to be scored; all come before the first that is generated. */
+  | { type: 'prompt'; tokens: PlacedToken[] }
+  /** `text` is what is ready to be shown: nothing while a multi-byte character or a possible stop string is incomplete. */
+  | ({ type: 'token'; text: string; tokenText: string; logprob: number } & Omit<PlacedToken, 'text' | 'logprob'>)
+  | {
+      type: 'done';
+      finishReason: 'stop' | 'length';
+      text: string;
+      promptTokens: number;
+      completionTokens: number;
+      /** The token that ended the text, which is no part of it, unless a stop string or the length did. */
+      endToken?: PlacedToken;
+    };
 
 /** Texts, or their token ids, to turn into vectors. */
 export interface EmbedRequest {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { GenerateEvent, GenerateRequest, TokenLogprob } from '../engine/types.ts';
+import type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { positionRows } from '../model/batch.ts';
@@ -13,10 +13,11 @@ import { forward, widestActivation } from '../model/forward.ts';
 import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
 import { contextLengthOf, leadingTokens } from '../model/virtual-tokens.ts';
+import type { OperationContext } from '../ops/context.ts';
 import type { Probes } from '../ops/probes.ts';
 import { leastVocabulary, readTopLogits, topLogits, topLogitsBytes } from '../ops/top-logits.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
-import { Workspace } from '../tensor/workspace.ts';
+import { type Activation, Workspace } from '../tensor/workspace.ts';
 import type { DecodeStream, Tokenizer } from '../tokenizer/index.ts';
 import { keyOfSeed } from '../zo/philox.ts';
 import { EventQueue } from './queue.ts';
@@ -28,13 +29,18 @@ import {
   sampleToken,
   topSuffices,
 } from './sample.ts';
+import { scoreRows } from './score.ts';
 import { StopFilter } from './stop.ts';
+import { characterCount, promptOffsets } from './text-offsets.ts';
 
 /** Most rows of a pass: bounds memory. */
 const passRows = 1024;
 
 /** The same for a pass with the next tokens of running sequences, unless these are more than half of it: bounds how long they wait for a new prompt. */
 const sharedPassRows = 256;
+
+/** A scored row counts for so many in a shared pass: the output head is at most about as much work as all layers. */
+const scoredRowCost = 2;
 
 /** Most bytes of keys and values of all layers, unless one sequence of full length needs more. */
 const cacheBytes = 256 * 1024 * 1024;
@@ -51,6 +57,8 @@ interface Sequence {
   done: number;
   /** Length at which it must end. */
   limit: number;
+  /** Where the tokens of a prompt that is to be scored begin. */
+  promptOffsets: number[] | undefined;
   run: { start: number; length: number };
   sampling: SamplingOptions;
   topLogprobs: number;
@@ -58,6 +66,8 @@ interface Sequence {
   stream: DecodeStream;
   stop: StopFilter;
   text: string;
+  /** Characters of all tokens so far, those not shown yet included. */
+  characters: number;
   /** Ended from outside when nobody wants the text any more. */
   events: EventQueue<GenerateEvent>;
   endTokens: ReadonlySet<number>;
@@ -70,12 +80,26 @@ function positionOf({ tokens, leading, promptLength }: Sequence): number {
   return tokens.length - leading - promptLength;
 }
 
+/** How many tokens a pass has to read next. Nobody asks what follows the last one. */
+function unread({ tokens, limit, done }: Sequence): number {
+  return Math.min(tokens.length, limit - 1) - done;
+}
+
+/** A token of a prompt that a row of a pass predicts. */
+interface Predicted {
+  sequence: Sequence;
+  /** Among all tokens of the sequence. */
+  position: number;
+}
+
 export class Generator {
   readonly #model: Model;
   readonly #probes: () => Probes;
   readonly #tokenizer: Tokenizer;
   readonly #workspace: Workspace;
   readonly #buffers: NamedBuffers;
+  /** Scratch of scoring. */
+  readonly #scoring: NamedBuffers;
   #cache: KeyValueCache | undefined;
   #waiting: Waiting[] = [];
   #running: Sequence[] = [];
@@ -90,6 +114,7 @@ export class Generator {
     this.#probes = probes;
     this.#workspace = new Workspace(model.gpu);
     this.#buffers = new NamedBuffers(model.gpu);
+    this.#scoring = new NamedBuffers(model.gpu);
     model.gpu.turns.expect();
   }
 
@@ -110,11 +135,12 @@ export class Generator {
     const leading = leadingTokens(this.#model, probes);
     if (prompt.length === 0)
       throw new SubzeroError('invalid_argument', 'the prompt has no tokens', { parameter: 'prompt' });
-    if (prompt.length >= contextLength) {
+    const onlyScored = request.scorePrompt === true && request.maxTokens === 0;
+    if (prompt.length > (onlyScored ? contextLength : contextLength - 1)) {
       const beside = leading.length > 0 ? ` beside its ${leading.length} virtual tokens` : '';
       throw new SubzeroError(
         'context_length_exceeded',
-        `the prompt has ${prompt.length} tokens; this model's context is ${contextLength}${beside}, one of them for the answer`,
+        `the prompt has ${prompt.length} tokens; this model's context is ${contextLength}${beside}${onlyScored ? '' : ', one of them for the answer'}`,
         { parameter: 'prompt' },
       );
     }
@@ -130,7 +156,15 @@ export class Generator {
     const maxTokens = Math.min(request.maxTokens ?? defaultMaxTokens, contextLength - prompt.length);
     const events = new EventQueue<GenerateEvent>();
     yield { type: 'start', promptTokens: prompt.length };
-    if (maxTokens === 0) {
+    const offsets = request.scorePrompt
+      ? promptOffsets(this.#tokenizer, prompt, request.prompt ?? this.#tokenizer.decode(prompt))
+      : undefined;
+    if (offsets) {
+      const [id] = prompt as [number];
+      const text = this.#tokenizer.tokenText(id);
+      yield { type: 'prompt', tokens: [{ id, text, logprob: null, topLogprobs: [], textOffset: 0 }] };
+    }
+    if (maxTokens === 0 && !(offsets && prompt.length > 1)) {
       yield { type: 'done', finishReason: 'length', text: '', promptTokens: prompt.length, completionTokens: 0 };
       return;
     }
@@ -143,6 +177,7 @@ export class Generator {
       leading: leading.length,
       done: 0,
       limit: leading.length + prompt.length + maxTokens,
+      promptOffsets: offsets,
       sampling: {
         temperature: request.temperature ?? 1,
         topK: request.topK ?? 0,
@@ -157,6 +192,7 @@ export class Generator {
       stream: this.#tokenizer.createDecodeStream({ skipSpecialTokens: true, after: prompt }),
       stop: new StopFilter(request.stop ?? []),
       text: '',
+      characters: 0,
       events,
       endTokens: new Set(this.#tokenizer.eosTokenIds),
     });
@@ -186,6 +222,7 @@ export class Generator {
       this.#model.gpu.recorder.submit();
       this.#workspace.destroy();
       this.#buffers.destroy();
+      this.#scoring.destroy();
       for (const sequence of this.#running) this.#finish(sequence, error);
       for (const sequence of this.#waiting) sequence.events.end(error);
       this.#waiting = [];
@@ -236,18 +273,29 @@ export class Generator {
     const slots: number[] = [];
     const ranges: number[] = [];
     const windowRanges: number[] = [];
-    const labelRows: number[] = [];
+    const sampledRows: number[] = [];
     const sampled: Sequence[] = [];
+    const predictedRows: number[] = [];
+    const predicted: Predicted[] = [];
     const window = configuration.windows.find((width) => width !== undefined);
     const answering = this.#running.filter((sequence) => positionOf(sequence) > 0).length;
     const most = answering > 0 ? Math.min(budget, Math.max(sharedPassRows, 2 * answering)) : budget;
+    let left = most;
     // Running sequences first, one row each; prompts share the rest, in pieces if need be.
-    for (const sequence of [...this.#running].sort((a, b) => a.tokens.length - a.done - (b.tokens.length - b.done))) {
-      const count = Math.min(sequence.tokens.length - sequence.done, most - ids.length);
+    for (const sequence of [...this.#running].sort((a, b) => unread(a) - unread(b))) {
+      const cost = sequence.promptOffsets && answering > 0 ? scoredRowCost : 1;
+      const count = Math.min(unread(sequence), Math.floor(left / cost));
       if (count <= 0) continue;
+      left -= count * cost;
       const { start } = sequence.run;
+      const promptStart = sequence.leading;
+      const promptEnd = sequence.leading + sequence.promptLength;
       for (let i = 0; i < count; i++) {
         const position = sequence.done + i;
+        if (sequence.promptOffsets && position >= promptStart && position + 1 < promptEnd) {
+          predictedRows.push(ids.length);
+          predicted.push({ sequence, position: position + 1 });
+        }
         ids.push(sequence.tokens[position]!);
         positions.push(position);
         slots.push(start + position);
@@ -257,12 +305,13 @@ export class Generator {
       }
       sequence.done += count;
       if (sequence.done === sequence.tokens.length) {
-        labelRows.push(ids.length - 1);
+        sampledRows.push(ids.length - 1);
         sampled.push(sequence);
       }
     }
     // A piece of a prompt without its end still needs the pass; its label is not read.
-    if (labelRows.length === 0) labelRows.push(ids.length - 1);
+    if (sampledRows.length + predictedRows.length === 0) sampledRows.push(ids.length - 1);
+    const labelRows = [...sampledRows, ...predictedRows];
 
     this.#workspace.reserve(Math.max(ids.length, 16));
     const buffers = this.#buffers;
@@ -279,12 +328,19 @@ export class Generator {
       labelCount: labelRows.length,
       cache: { cache: this.#cache!, slots: upload('slots', slots) },
     });
-    const logits = logitsOf(model, context, hidden, buffers);
+    const tokens =
+      sampledRows.length > 0 ? await this.#sample(sampled, context, { ...hidden, rows: sampledRows.length }) : [];
+    const targets = predicted.map(({ sequence, position }) => ({
+      target: sequence.tokens[position]!,
+      topLogprobs: sequence.topLogprobs,
+    }));
+    const scores = await scoreRows(model, context, hidden, sampledRows.length, targets, this.#scoring);
     this.#workspace.give(hidden);
-    const tokens = await this.#sample(sampled, logits, labelRows.length);
+    // Unloading may have ended all meanwhile.
+    if (this.#unloaded) return;
+    this.#report(predicted, scores);
     for (const [index, sequence] of sampled.entries()) {
-      // Unloading may have ended it meanwhile.
-      if (this.#unloaded) return;
+      if (sequence.events.ended) continue;
       try {
         this.#extend(sequence, tokens[index]!());
       } catch (error) {
@@ -295,13 +351,19 @@ export class Generator {
 
   /**
    * Samples the next token of each sequence, from what the GPU finds in the logits where that is enough, from all of them elsewhere.
-   * @param logits one row of them for each sequence
+   * @param hidden a row for each sequence; one at least
    * @returns functions, since one that fails must fail for its own sequence
    */
-  async #sample(sequences: readonly Sequence[], logits: GpuBuffer, rows: number): Promise<(() => Sampled)[]> {
+  async #sample(
+    sequences: readonly Sequence[],
+    context: OperationContext,
+    hidden: Activation,
+  ): Promise<(() => Sampled)[]> {
     const { gpu, configuration } = this.#model;
+    const { rows } = hidden;
     const columns = configuration.vocabularySize;
     const rowBytes = columns * 4;
+    const logits = logitsOf(this.#model, context, hidden, this.#buffers);
     const wantsTop = sequences.map(
       ({ sampling, topLogprobs }) => columns >= leastVocabulary && topSuffices(sampling, topLogprobs),
     );
@@ -334,17 +396,47 @@ export class Generator {
     });
   }
 
+  /** Tells what a pass says of the tokens of prompts, and ends the sequences that ask for nothing else. */
+  #report(predicted: readonly Predicted[], scores: readonly (() => Sampled)[]): void {
+    const reports = new Map<Sequence, PlacedToken[]>();
+    for (const [index, { sequence, position }] of predicted.entries()) {
+      if (sequence.events.ended) continue;
+      const tokens = reports.get(sequence) ?? [];
+      reports.set(sequence, tokens);
+      try {
+        tokens.push(this.#place(scores[index]!(), sequence.promptOffsets![position - sequence.leading]!));
+      } catch (error) {
+        this.#finish(sequence, error);
+      }
+    }
+    for (const [sequence, tokens] of reports) {
+      if (sequence.events.ended) continue;
+      sequence.events.push({ type: 'prompt', tokens });
+      if (sequence.tokens.length < sequence.limit || unread(sequence) > 0) continue;
+      const { promptLength: promptTokens } = sequence;
+      sequence.events.push({ type: 'done', finishReason: 'length', text: '', promptTokens, completionTokens: 0 });
+      this.#finish(sequence);
+    }
+  }
+
+  #place({ id, logprob, top }: Sampled, textOffset: number) {
+    const text = this.#tokenizer.tokenText(id);
+    const topLogprobs: TokenLogprob[] = top.map((entry) => ({ ...entry, text: this.#tokenizer.tokenText(entry.id) }));
+    return { id, text, logprob, topLogprobs, textOffset };
+  }
+
   /** Appends the next token of a sequence and ends it where it must end. */
-  #extend(sequence: Sequence, { id, logprob, top }: Sampled): void {
+  #extend(sequence: Sequence, sampled: Sampled): void {
+    const { id } = sampled;
     const ended = sequence.endTokens.has(id);
     sequence.tokens.push(id);
     sequence.counts.set(id, (sequence.counts.get(id) ?? 0) + 1);
-    const text = ended ? '' : sequence.stop.push(sequence.stream.push(id));
+    const placed = this.#place(sampled, sequence.characters);
+    const decoded = ended ? '' : sequence.stream.push(id);
+    const text = sequence.stop.push(decoded);
     sequence.text += text;
-    if (!ended) {
-      const topLogprobs: TokenLogprob[] = top.map((entry) => ({ ...entry, text: this.#tokenizer.tokenText(entry.id) }));
-      sequence.events.push({ type: 'token', id, text, logprob, topLogprobs });
-    }
+    sequence.characters += characterCount(decoded);
+    if (!ended) sequence.events.push({ type: 'token', ...placed, text, tokenText: placed.text });
     const stopped = ended || sequence.stop.stopped;
     if (!stopped && sequence.tokens.length < sequence.limit) return;
     const rest = sequence.stop.push(sequence.stream.flush()) + sequence.stop.flush();
@@ -355,6 +447,7 @@ export class Generator {
       text: sequence.text,
       promptTokens: sequence.promptLength,
       completionTokens: sequence.tokens.length - sequence.leading - sequence.promptLength,
+      ...(ended ? { endToken: placed } : {}),
     });
     this.#finish(sequence);
   }
@@ -376,5 +469,6 @@ export class Generator {
     this.#cache?.destroy();
     this.#workspace.destroy();
     this.#buffers.destroy();
+    this.#scoring.destroy();
   }
 }

@@ -54,6 +54,24 @@ export function sampleToken(
   if (options.presencePenalty !== 0 || options.frequencyPenalty !== 0) {
     for (const [id, count] of counts) logits[id]! -= options.presencePenalty + options.frequencyPenalty * count;
   }
+  const { best, highest, logTotal } = summarise(logits);
+  const id = options.temperature === 0 ? best : draw(logits, highest, options, position);
+  return scored(logits, id, logTotal, topLogprobs);
+}
+
+/**
+ * The log-probability of a token that is given instead of sampled.
+ *
+ * @param logits one per vocabulary entry
+ * @param topLogprobs how many alternatives to report
+ * @throws SubzeroError `invalid_data` where the logits are no numbers
+ */
+export function scoreToken(logits: Float32Array, id: number, topLogprobs: number): Sampled {
+  return scored(logits, id, summarise(logits).logTotal, topLogprobs);
+}
+
+/** The most likely token, its logit, and the logarithm of the sum of all exponentials. */
+function summarise(logits: Float32Array): { best: number; highest: number; logTotal: number } {
   let highest = Number.NEGATIVE_INFINITY;
   let best = 0;
   for (let id = 0; id < logits.length; id++) {
@@ -72,12 +90,12 @@ export function sampleToken(
       { parameter: 'model' },
     );
   }
-  const logTotal = highest + Math.log(total);
-  const logprob = (id: number): number => logits[id]! - logTotal;
-  const id = options.temperature === 0 ? best : draw(logits, highest, options, position);
-  const top =
-    topLogprobs === 0 ? [] : mostLikely(logits, topLogprobs).map((token) => ({ id: token, logprob: logprob(token) }));
-  return { id, logprob: logprob(id), top };
+  return { best, highest, logTotal: highest + Math.log(total) };
+}
+
+function scored(logits: Float32Array, id: number, logTotal: number, topLogprobs: number): Sampled {
+  const of = (token: number) => ({ id: token, logprob: logits[token]! - logTotal });
+  return { ...of(id), top: topLogprobs === 0 ? [] : mostLikely(logits, topLogprobs).map(of) };
 }
 
 /** The `count` most likely tokens, best first. */
@@ -195,11 +213,22 @@ export function sampleFromTop(
   position: number,
   topLogprobs: number,
 ): Sampled | undefined {
-  const { ids, logits, highest, total } = found;
+  const { ids } = found;
   const fromAll = options.temperature !== 0 && options.topK === 0 && options.topP >= 1;
   if (ids.length === 0 && (topLogprobs > 0 || !fromAll)) return undefined;
   const chosen = fromAll ? chooseFromClass(found, options, position) : chooseFromTop(found, options, position);
-  if (!chosen) return undefined;
+  return chosen && scoreFromTop(found, chosen, topLogprobs);
+}
+
+/**
+ * The log-probability of a token, like {@link scoreToken}, from what the GPU found in its row of logits.
+ *
+ * @param topLogprobs at most {@link topKept}
+ * @returns undefined where more equals than are listed hide the alternatives
+ */
+export function scoreFromTop(found: TopLogits, chosen: Choice, topLogprobs: number): Sampled | undefined {
+  const { ids, logits, highest, total } = found;
+  if (ids.length === 0 && topLogprobs > 0) return undefined;
   const logprob = (logit: number): number => logit - highest - Math.log(total);
   return {
     id: chosen.id,
@@ -209,7 +238,7 @@ export function sampleFromTop(
 }
 
 /** A token and its logit. */
-interface Choice {
+export interface Choice {
   id: number;
   logit: number;
 }

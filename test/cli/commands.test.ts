@@ -316,8 +316,24 @@ describe('generate', () => {
         requests.push(request);
         return streamOf([
           { type: 'start' as const, promptTokens: 2 },
-          { type: 'token' as const, id: 1, text: 'good ', logprob: -1, topLogprobs: [] },
-          { type: 'token' as const, id: 2, text: 'film', logprob: -1, topLogprobs: [] },
+          {
+            type: 'token' as const,
+            id: 1,
+            text: 'good ',
+            tokenText: 'good ',
+            logprob: -1,
+            topLogprobs: [],
+            textOffset: 0,
+          },
+          {
+            type: 'token' as const,
+            id: 2,
+            text: 'film',
+            tokenText: 'film',
+            logprob: -1,
+            topLogprobs: [],
+            textOffset: 5,
+          },
           { type: 'done' as const, finishReason, text: 'good film', promptTokens: 2, completionTokens: 2 },
         ]);
       },

@@ -75,6 +75,16 @@ test('the ten curl lines go from upload to tuned completion', async () => {
   expect(last.choices[0].text).toBe(' great');
 }, 300_000);
 
+test('the curl line that scores a text runs as it stands', async () => {
+  const [, variables] = blocks(textOf('README.md'), 'Ten curl lines');
+  const line = blocks(documentText, 'Reference').find((block) => block.includes('"echo"'))!;
+  const [answer] = (await bash([variables!.replace('http://127.0.0.1:8080', server.url), line].join('\n'))).split('\n');
+  const { text, logprobs } = JSON.parse(answer!).choices[0];
+  expect(text).toBe('The film was great');
+  expect(logprobs.tokens).toEqual(['<|endoftext|>', 'The', ' film', ' was', ' great']);
+  expect(logprobs.token_logprobs[0]).toBeNull();
+});
+
 test('the curl lines of a loop of your own run as they stand', async () => {
   const [, variables] = blocks(textOf('README.md'), 'Ten curl lines');
   const lines = blocks(documentText, 'Reference')

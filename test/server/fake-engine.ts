@@ -21,11 +21,13 @@ import type {
   GenerateRequest,
   LoadModelRequest,
   ModelInfo,
+  PlacedToken,
   StepProbe,
   StepRecord,
   StepRunInfo,
   StepRunRequest,
   StepUpdate,
+  TokenLogprob,
   TrainEvent,
   TrainRequest,
 } from '../../src/engine/types.ts';
@@ -58,6 +60,10 @@ export class FakeEngine implements Engine {
   generationFailure: { after: number; error: Error } | undefined;
   /** Thrown by `train` before this step. */
   trainingFailure: { step: number; error: Error } | undefined;
+  /** The text of a token as log-probabilities show it. */
+  tokenTexts = (id: number): string => (id === 1 ? '<s>' : String.fromCharCode(id));
+  /** Of each token of a prompt; that of its most likely alternative is -0.5. */
+  logprobOfPrompt = -0.5;
   /** Thrown by `info`. */
   infoFailure: Error | undefined;
   /** Thrown by `loadModel` for this id. */
@@ -154,15 +160,17 @@ export class FakeEngine implements Engine {
     if (given.length !== 1) throw new Error('exactly one of prompt, tokens and messages');
     const text = request.prompt ?? request.messages?.map(({ content }) => content).join('\n');
     const prompt = request.tokens ?? (await this.tokenize(request.model, text!));
-    if (prompt.length >= contextLength) {
+    if (prompt.length >= contextLength + (request.maxTokens === 0 ? 1 : 0)) {
       throw new SubzeroError(
-        'invalid_argument',
+        'context_length_exceeded',
         `the prompt has ${prompt.length} tokens, the context ${contextLength}`,
+        { parameter: 'prompt' },
       );
     }
     this.generating++;
     try {
       yield { type: 'start', promptTokens: prompt.length };
+      if (request.scorePrompt) yield* this.#scorePrompt(prompt, request.topLogprobs ?? 0);
       // A base model recites from "a", a tuned one from "A"; the seed moves the beginning.
       const first = (model.kind === 'run' ? 65 : 97) as number;
       const limit = Math.min(request.maxTokens ?? contextLength, contextLength - prompt.length);
@@ -192,18 +200,37 @@ export class FakeEngine implements Engine {
           finishReason === 'stop' ? full.length : Math.max(sent, full.length - Math.max(0, longestStop - 1));
         const ownText = full.slice(sent, Math.max(sent, ready));
         sent += ownText.length;
-        const top = Array.from({ length: request.topLogprobs ?? 0 }, (_, rank) => ({
-          id: id + rank,
-          text: String.fromCharCode(id + rank),
-          logprob: -0.5 - rank,
-        }));
-        yield { type: 'token', id, text: ownText, logprob: -0.5, topLogprobs: top };
+        yield {
+          ...{ type: 'token', id, text: ownText, tokenText: this.tokenTexts(id), logprob: -0.5 },
+          ...{ topLogprobs: this.#topOf(id, request.topLogprobs ?? 0), textOffset: count - 1 },
+        };
         if (finishReason === 'stop') break;
       }
       yield { type: 'done', finishReason, text: full, promptTokens: prompt.length, completionTokens: count };
     } finally {
       this.generating--;
     }
+  }
+
+  /** In two pieces; the special token takes no place. */
+  async *#scorePrompt(prompt: readonly number[], topLogprobs: number): AsyncGenerator<GenerateEvent> {
+    const tokens = prompt.map((id, index): PlacedToken => {
+      const textOffset = prompt.slice(0, index).filter((earlier) => earlier !== 1).length;
+      const text = this.tokenTexts(id);
+      if (index === 0) return { id, text, logprob: null, topLogprobs: [], textOffset };
+      return { id, text, logprob: this.logprobOfPrompt, topLogprobs: this.#topOf(id, topLogprobs), textOffset };
+    });
+    yield { type: 'prompt', tokens: tokens.slice(0, 1) };
+    if (tokens.length > 1) yield { type: 'prompt', tokens: tokens.slice(1) };
+  }
+
+  /** A token and those that follow it in the alphabet, ever less likely. */
+  #topOf(id: number, count: number): TokenLogprob[] {
+    return Array.from({ length: count }, (_, rank) => ({
+      id: id + rank,
+      text: this.tokenTexts(id + rank),
+      logprob: -0.5 - rank,
+    }));
   }
 
   async *train(request: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {

@@ -1,3 +1,4 @@
+import type OpenAI from 'openai';
 import { describe, expect, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
 import { expectError, parseEvents, post, startServer, until } from './harness.ts';
@@ -60,6 +61,72 @@ describe('completions', () => {
     expect(engine.generateRequests[1]).toMatchObject({ logitBias: { 120: 100 }, presencePenalty: 0.5, topLogprobs: 2 });
   });
 
+  test('echo with log-probabilities tells those of the prompt, too', async () => {
+    const { client, engine } = await startServer();
+    const answer = await client.completions.create({
+      model: 'base',
+      prompt: [
+        [1, 72, 105],
+        [1, 72],
+      ],
+      n: 2,
+      seed: 0,
+      max_tokens: 1,
+      echo: true,
+      logprobs: 1,
+    });
+    expect(answer.choices.map(({ index, text }) => [index, text])).toEqual([
+      [0, 'Hia'],
+      [1, 'Hib'],
+      [2, 'Hc'],
+      [3, 'Hd'],
+    ]);
+    expect(answer.choices[1]!.logprobs as unknown).toEqual({
+      tokens: ['<s>', 'H', 'i', 'b'],
+      token_logprobs: [null, -0.5, -0.5, -0.5],
+      top_logprobs: [null, { H: -0.5 }, { i: -0.5 }, { b: -0.5 }],
+      text_offset: [0, 0, 1, 2],
+    });
+    expect(answer.choices[2]!.logprobs!.text_offset).toEqual([0, 0, 1]);
+    expect(answer.usage).toEqual({ prompt_tokens: 5, completion_tokens: 4, total_tokens: 9 });
+    expect(engine.generateRequests.every(({ scorePrompt }) => scorePrompt)).toBe(true);
+  });
+
+  test('a prompt alone is scored with max_tokens 0, also in a stream', async () => {
+    const server = await startServer();
+    const body = { model: 'base', prompt: 'Hié', max_tokens: 0, echo: true };
+    const scored = { ...body, logprobs: 2, temperature: 0 };
+    const whole = await (await post(server, '/v1/completions', scored)).json();
+    expect(whole.choices[0]).toMatchObject({ text: 'Hié', finish_reason: 'length' });
+    expect(whole.choices[0].logprobs.tokens.slice(0, 3)).toEqual(['<s>', 'H', 'i']);
+    expect(whole.choices[0].logprobs.top_logprobs[1]).toEqual({ H: -0.5, I: -1.5 });
+    expect(whole.usage).toEqual({ prompt_tokens: 5, completion_tokens: 0, total_tokens: 5 });
+    const streamed = parseEvents(await (await post(server, '/v1/completions', { ...scored, stream: true })).text());
+    const choices = streamed.slice(0, -1).map(({ data }) => (data as OpenAI.Completion).choices[0]!);
+    expect(choices.map(({ text }) => text).join('')).toBe('Hié');
+    expect(choices.at(-1)!.finish_reason).toBe('length');
+    for (const field of ['tokens', 'token_logprobs', 'top_logprobs', 'text_offset'] as const) {
+      expect(choices.flatMap(({ logprobs }) => logprobs![field] as unknown[])).toEqual(
+        whole.choices[0].logprobs[field],
+      );
+    }
+    // Without log-probabilities the prompt comes back, and that is all.
+    const plain = await (await post(server, '/v1/completions', body)).json();
+    expect(plain.choices[0]).toEqual({ index: 0, text: 'Hié', finish_reason: 'length', logprobs: null });
+    expect(server.engine.generateRequests.at(-1)).not.toHaveProperty('scorePrompt');
+  });
+
+  test('tokens of the same text are not mistaken for each other', async () => {
+    const server = await startServer();
+    server.engine.tokenTexts = () => '\ufffd';
+    const body = { model: 'base', prompt: 'Hi', max_tokens: 0, echo: true, logprobs: 3 };
+    server.engine.logprobOfPrompt = -2;
+    const answer = await (await post(server, '/v1/completions', body)).json();
+    // The token itself is less likely than another one: a client that compares sees that.
+    expect(answer.choices[0].logprobs.token_logprobs[1]).toBe(-2);
+    expect(answer.choices[0].logprobs.top_logprobs[1]).toEqual({ '\ufffd': -0.5 });
+  });
+
   test('streaming gives the same text, usage on request, and [DONE]', async () => {
     const server = await startServer();
     const request = {
@@ -94,7 +161,10 @@ describe('completions', () => {
     for (const [extra, param] of [
       [{ suffix: 'end' }, 'suffix'],
       [{ best_of: 3 }, 'best_of'],
-      [{ echo: true, logprobs: 1 }, 'echo'],
+      [{ echo: true, logprobs: 6 }, 'logprobs'],
+      [{ max_tokens: 0 }, 'max_tokens'],
+      [{ max_tokens: 0, logprobs: 1 }, 'max_tokens'],
+      [{ prompt: 'x'.repeat(520), echo: true, logprobs: 1, max_tokens: 0 }, 'prompt'],
       [{ stream_options: { include_usage: true } }, 'stream_options'],
       [{ logit_bias: { 999: 1 } }, 'logit_bias'],
       [{ prompt: [999] }, 'prompt'],

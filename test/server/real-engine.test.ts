@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectError, parseEvents, post, until } from './harness.ts';
@@ -14,6 +15,14 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 const prompt = 'The film was';
+
+interface Golden {
+  reference: { ids: number[] };
+  sst2_dev_first8: { prompt_ids: number[]; option_ids: number[][]; option_token_logprobs: number[][] }[];
+}
+
+const golden = new URL('../fixtures/golden/reviews-3m.json', import.meta.url);
+const { reference, sst2_dev_first8 } = JSON.parse(readFileSync(golden, 'utf8')) as Golden;
 
 function completion(extra: object = {}) {
   return client.completions.create({
@@ -106,6 +115,67 @@ describe('inference', () => {
     expect((await completion({ ...greedy, prompt: tokenIds.tokens })).choices[0]!.text).toBe(alone.choices[0]!.text);
     const back = await post(server, '/v1/detokenize', { model: modelId, tokens: tokenIds.tokens.slice(1) });
     expect(await back.json()).toEqual({ prompt });
+  });
+
+  test('texts are scored as evaluation harnesses ask for it', async () => {
+    const contexts = sst2_dev_first8.flatMap(({ prompt_ids, option_ids, option_token_logprobs }) =>
+      option_ids.map((option, index) => ({ prompt_ids, option, expected: option_token_logprobs[index]! })),
+    );
+    // Its most likely continuation is the end of the text, which must be told, too, since harnesses leave out the last token.
+    contexts.push({ prompt_ids: reference.ids.slice(0, -1), option: reference.ids.slice(-1), expected: [] });
+    const prompt = contexts.map(({ prompt_ids, option }) => [...prompt_ids, ...option]);
+    const answer = await completion({ prompt, max_tokens: 1, logprobs: 1, echo: true, temperature: 0, seed: 1234 });
+    expect(answer.choices.at(-1)).toMatchObject({ finish_reason: 'stop' });
+    expect(answer.choices.at(-1)!.logprobs!.tokens!.at(-1)).toBe('<|endoftext|>');
+    for (const [index, { prompt_ids, option, expected }] of contexts.entries()) {
+      const { logprobs, text } = answer.choices[index]!;
+      const { tokens, token_logprobs: own, top_logprobs: top, text_offset: offsets } = logprobs!;
+      for (const list of [tokens, own, top, offsets]) expect(list).toHaveLength(prompt[index]!.length + 1);
+      expect([own![0], top![0]]).toEqual([null, null]);
+      const scores = own!.slice(prompt_ids.length, -1);
+      for (const [place, value] of expected.entries()) expect(scores[place]).toBeCloseTo(value, 3);
+      expect(scores).toHaveLength(option.length);
+      for (const [place, alternatives] of top!.slice(1).entries()) {
+        expect(Math.max(...Object.values(alternatives))).toBeGreaterThanOrEqual(own![place + 1]!);
+      }
+      for (const [place, token] of tokens!.slice(0, -1).entries()) {
+        expect(text.slice(offsets![place], offsets![place]! + token.length)).toBe(token);
+      }
+    }
+    expect(answer.usage!.prompt_tokens).toBe(prompt.flat().length);
+  });
+
+  test('scores of a text are those of its generation, streamed or not, beside a text that is being generated', async () => {
+    const long = await client.completions.create({
+      ...{ model: modelId, prompt, max_tokens: 200, stream: true, seed: 3, logit_bias: { 0: -100 } },
+    });
+    const running = (async () => {
+      let pieces = 0;
+      for await (const chunk of long) if (chunk.choices[0]!.text) pieces++;
+      return pieces;
+    })();
+    const made = await completion({ temperature: 0, max_tokens: 6, logprobs: 2, echo: true });
+    const { text } = made.choices[0]!;
+    expect(text.startsWith(prompt)).toBe(true);
+    const body = { prompt: Array<string>(20).fill(text), max_tokens: 0, logprobs: 2, echo: true };
+    const scored = await completion(body);
+    expect(scored.usage!.completion_tokens).toBe(0);
+    for (const { logprobs, text: same } of scored.choices) {
+      expect(same).toBe(text);
+      expect(logprobs!.tokens).toEqual(made.choices[0]!.logprobs!.tokens);
+      expect(logprobs!.text_offset).toEqual(made.choices[0]!.logprobs!.text_offset);
+      for (const [place, value] of logprobs!.token_logprobs!.entries()) {
+        expect(Math.abs(value - made.choices[0]!.logprobs!.token_logprobs![place]!)).toBeLessThan(1e-4);
+      }
+    }
+    const response = await post(server, '/v1/completions', { model: modelId, ...body, prompt: text, stream: true });
+    const chunks = parseEvents(await response.text()).slice(0, -1);
+    const streamed = chunks.map(({ data }) => (data as OpenAI.Completion).choices[0]!);
+    expect(streamed.map((choice) => choice.text).join('')).toBe(text);
+    expect(streamed.flatMap(({ logprobs }) => logprobs!.text_offset!)).toEqual(
+      scored.choices[0]!.logprobs!.text_offset,
+    );
+    expect(await running).toBeGreaterThan(150);
   });
 
   test('a stop sequence ends the text before it, also in a stream', async () => {

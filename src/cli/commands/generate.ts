@@ -117,7 +117,7 @@ export const generateCommand = defineCommand({
         },
       );
       if (options.json && last) {
-        const { type: _, ...result } = last;
+        const { type: _, endToken: __, ...result } = last;
         context.standardOutput.write(`${JSON.stringify(result)}\n`);
       } else {
         context.standardOutput.write('\n');

@@ -1,0 +1,34 @@
+/**
+ * Where tokens begin in the text that they were made of.
+ *
+ * @module
+ */
+
+import type { Tokenizer } from '../tokenizer/index.ts';
+
+/** The length of a text in Unicode characters. */
+export function characterCount(text: string): number {
+  let count = 0;
+  for (const _ of text) count++;
+  return count;
+}
+
+/**
+ * Where each token of a prompt begins, in Unicode characters. Tokens that share a character begin at it.
+ *
+ * @param text the prompt; a special token that does not occur in it was added by the tokenizer and takes no place
+ */
+export function promptOffsets(tokenizer: Tokenizer, tokens: readonly number[], text: string): number[] {
+  const stream = tokenizer.createDecodeStream();
+  const length = characterCount(text);
+  let [place, offset] = [0, 0];
+  return tokens.map((id) => {
+    // A tokenizer that rewrites the text may make it longer.
+    const start = Math.min(offset, length);
+    if (tokenizer.isSpecialToken(id) && !text.startsWith(tokenizer.tokenText(id), place)) return start;
+    const piece = stream.push(id);
+    place += piece.length;
+    offset += characterCount(piece);
+    return start;
+  });
+}
