@@ -1,10 +1,10 @@
 // Fragments of matmul/matrix.wgsl without matrix units, so that its arithmetic of offsets can be tested on every adapter: an operand is a place in
-// workgroup memory, a result is spread over the 32 lanes of what stands for a subgroup, element e of the fragment on lane e mod 32.
+// workgroup memory, a result is spread over the lanes of what stands for a subgroup, element e of the fragment on lane e mod SUBGROUP.
 
 alias Half = f32;
 alias Left = u32;
 alias Right = u32;
-alias Result = array<f32, FRAGMENT_SIZE / 32u>;
+alias Result = array<f32, FRAGMENT_SIZE / SUBGROUP>;
 
 var<private> fragment_lane: u32;
 
@@ -36,9 +36,9 @@ fn load_right(offset: u32) -> Right {
 
 fn multiply(left: Left, right: Right, sum: Result) -> Result {
   var result = sum;
-  let elements = unknown(FRAGMENT_SIZE / 32u);
+  let elements = unknown(FRAGMENT_SIZE / SUBGROUP);
   for (var e = 0u; e < elements; e++) {
-    let element = fragment_lane + 32u * e;
+    let element = fragment_lane + SUBGROUP * e;
     let row = left + (element / FRAGMENT_N) * STRIDE;
     let column = right + (element % FRAGMENT_N) * STRIDE;
     for (var k = 0u; k < fragment_depth(); k++) {
@@ -49,13 +49,13 @@ fn multiply(left: Left, right: Right, sum: Result) -> Result {
 }
 
 fn store(offset: u32, sum: Result) {
-  for (var e = 0u; e < unknown(FRAGMENT_SIZE / 32u); e++) {
-    results[offset + fragment_lane + 32u * e] = sum[e];
+  for (var e = 0u; e < unknown(FRAGMENT_SIZE / SUBGROUP); e++) {
+    results[offset + fragment_lane + SUBGROUP * e] = sum[e];
   }
 }
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  fragment_lane = lane % 32u;
-  multiply_tile(group, group.y * groups.x + group.x, lane, lane / 32u);
+  fragment_lane = lane % SUBGROUP;
+  multiply_tile(group, group.y * groups.x + group.x, lane, lane / SUBGROUP);
 }

@@ -1,5 +1,5 @@
-// Fragments of matmul/matrix.wgsl on matrix units: Dawn's subgroup matrices, f16 operands and f32 sums. For adapters whose subgroups always have
-// 32 invocations, so that a workgroup of 128 is four of them. The template arguments are (element, columns, rows).
+// Fragments of matmul/matrix.wgsl on matrix units: Dawn's subgroup matrices, f16 operands and f32 sums. The template arguments are (element,
+// columns, rows). `main` comes from matmul/matrix-main.wgsl or matmul/matrix-main-sized.wgsl.
 
 enable f16;
 enable subgroups;
@@ -36,14 +36,4 @@ fn multiply(left: Left, right: Right, sum: Result) -> Result {
 
 fn store(offset: u32, sum: Result) {
   subgroupMatrixStore<row_major>(&results, offset, sum, FRAGMENT_N);
-}
-
-@compute @workgroup_size(128)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-  @builtin(subgroup_id) subgroup: u32,
-) {
-  multiply_tile(group, group.y * groups.x + group.x, lane, subgroup);
 }

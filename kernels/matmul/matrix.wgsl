@@ -9,12 +9,12 @@
 // Layout in workgroup memory: x_tile[row · STRIDE + k] is high, LOW_X further is low; weight_tile[column · STRIDE + k] likewise. So the left
 // operand [M × K] is row-major with stride STRIDE; the right operand [K × N] has k running fastest, so it is column-major with the same stride.
 // What a fragment is and how it is multiplied comes from another file (matmul/matrix-units.wgsl, or in its place for tests an emulation,
-// matmul/matrix-emulated.wgsl), which also has `main`.
+// matmul/matrix-emulated.wgsl).
 
 const DEPTH: u32 = 16u;
 const QUADS: u32 = DEPTH / 4u;
 const STRIDE: u32 = DEPTH + 8u; // padded against bank conflicts; rows stay aligned to 16 bytes
-const LANES: u32 = 128u;
+const LANES: u32 = 4u * SUBGROUP;
 const SPAN_ROWS: u32 = FRAGMENTS * FRAGMENT_M; // of one subgroup
 const SPAN_COLUMNS: u32 = FRAGMENTS * FRAGMENT_N;
 const TILE_ROWS: u32 = 2u * SPAN_ROWS;

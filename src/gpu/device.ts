@@ -17,8 +17,8 @@ export interface AdapterDescription {
   /** Which library speaks to the driver: npm `webgpu` (Dawn) or the runtime's own WebGPU. */
   implementation: 'dawn' | 'built-in';
   subgroupMatrixConfigs: SubgroupMatrixConfig[];
-  /** Invocations of a subgroup, where that is always the same number. */
-  subgroupSize?: number;
+  /** The fewest and the most invocations of a subgroup: which of them a kernel gets is the driver's choice where they differ. */
+  subgroupSizes: readonly [least: number, most: number];
 }
 
 /** One matrix shape that the adapter multiplies in hardware. */
@@ -201,7 +201,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Opene
         N,
         K,
       })),
-      ...(subgroupMinSize > 0 && subgroupMinSize === subgroupMaxSize ? { subgroupSize: subgroupMinSize } : {}),
+      subgroupSizes: [subgroupMinSize, subgroupMaxSize],
     },
   };
 }

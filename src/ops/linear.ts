@@ -15,7 +15,14 @@ import { perturbedWeight } from './dense.ts';
 import { addLora } from './lora.ts';
 import { chooseMatmul } from './matmul-choice.ts';
 import { planKey } from './matmul-plans.ts';
-import { defaultFragment, type MatmulPlan, matmulDescriptions, sliceQuads } from './matmul-variants.ts';
+import {
+  defaultFragment,
+  defaultSubgroup,
+  type MatmulPlan,
+  matmulDescriptions,
+  matmulFiles,
+  sliceQuads,
+} from './matmul-variants.ts';
 import { type LowRankFactors, paddedRank, type VectorPlace, vectorOf, weightScaleOf } from './probes.ts';
 
 export interface MatmulFlags {
@@ -37,26 +44,26 @@ function flagNumber({ activation, hasBias, accumulate }: Omit<MatmulFlags, 'stor
 
 /** The kernel of a plan; of a sliced one, the kernel that makes the slices' sums, to which the flags do not apply yet. */
 export function matmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
-  const { M, N, K } = plan.fragment ?? defaultFragment;
-  // Fragments are at most 32 wide.
-  const fragment = (M * 64 + N) * 64 + K;
+  const { M, N, K, subgroup = defaultSubgroup, sized } = plan.fragment ?? defaultFragment;
+  // Fragments are at most 32 wide, subgroups 128.
+  const fragment = ((M * 64 + N) * 64 + K) * 512 + subgroup * 2 + (sized ? 1 : 0);
   const variant = variantNumber.get(plan.variant)! * 3 + storageNumber[flags.storage];
   const sliced = plan.slices > 1;
-  const number = ((variant * 64 ** 3 + fragment) * 2 + (sliced ? 1 : 0)) * 32 + flagNumber(sliced ? noEpilogue : flags);
+  const number =
+    ((variant * 64 ** 3 * 512 + fragment) * 2 + (sliced ? 1 : 0)) * 32 + flagNumber(sliced ? noEpilogue : flags);
   return matmulDefinitions.get(number, () => makeMatmulKernel(plan, flags));
 }
 
-function makeMatmulKernel({ variant, slices, fragment }: MatmulPlan, flags: MatmulFlags): KernelDefinition {
-  const { files, constants, fragments } = matmulDescriptions[variant];
-  const sliced = slices > 1;
-  const { M, N, K } = fragment ?? defaultFragment;
+function makeMatmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
+  const { constants, fragments } = matmulDescriptions[plan.variant];
+  const sliced = plan.slices > 1;
+  const { M, N, K, subgroup = defaultSubgroup } = plan.fragment ?? defaultFragment;
+  const fragment = { FRAGMENT_M: M, FRAGMENT_N: N, FRAGMENT_K: K, SUBGROUP: subgroup };
   return {
-    files: [`weights/${flags.storage}.wgsl`, 'activation.wgsl', 'matmul/interface.wgsl', ...files],
+    files: [`weights/${flags.storage}.wgsl`, 'activation.wgsl', 'matmul/interface.wgsl', ...matmulFiles(plan)],
     constants: {
       ...constants,
-      ...(fragments === undefined
-        ? {}
-        : { FRAGMENT_M: M, FRAGMENT_N: N, FRAGMENT_K: K, WEIGHT_IS_HALF: flags.storage !== 'f32' }),
+      ...(fragments === undefined ? {} : { ...fragment, WEIGHT_IS_HALF: flags.storage !== 'f32' }),
       SLICED: sliced,
       ...epilogue(sliced ? noEpilogue : flags),
     },

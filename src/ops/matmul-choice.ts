@@ -6,11 +6,13 @@
 
 import type { Gpu } from '../gpu/gpu.ts';
 import {
+  defaultSubgroup,
   type MatmulPlan,
   type MatmulVariant,
   type MatrixFragment,
   matmulDescriptions,
   matrixWorkgroupBytes,
+  subgroupsOfTile,
 } from './matmul-variants.ts';
 
 /** Workgroups below which a GPU with a hundred multiprocessors idles, so that smaller tiles or slices win. */
@@ -29,7 +31,7 @@ export interface MatmulShape {
 }
 
 /**
- * The fragment that this adapter's matrix units multiply in f16 with f32 sums, if they can be used: the kernel wants subgroups of 32.
+ * The fragment that this adapter's matrix units multiply in f16 with f32 sums, if they can be used.
  * @param fragments per row and column of a subgroup, see {@link matrixWorkgroupBytes}
  */
 export function matrixFragment(gpu: Gpu, fragments: number): MatrixFragment | undefined {
@@ -47,8 +49,15 @@ const fragmentsOf = new WeakMap<Gpu, Map<number, MatrixFragment | undefined>>();
 
 function findFragment(gpu: Gpu, fragments: number): MatrixFragment | undefined {
   const { adapter, features, device } = gpu;
+  // Of several sizes the smallest: Intel's matrix units work at that one only, AMD's as well as at the other.
+  const [subgroup, most] = adapter.subgroupSizes;
+  const sized = most !== subgroup;
   const needed = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
-  if (adapter.subgroupSize !== 32 || !needed.every((feature) => features.has(feature))) return undefined;
+  if (sized) needed.push('subgroup-size-control');
+  if (subgroup === 0 || !needed.every((feature) => features.has(feature))) return undefined;
+  const invocations = subgroupsOfTile * subgroup;
+  // Dawn wants the latter.
+  if (invocations > device.limits.maxComputeInvocationsPerWorkgroup || invocations % most !== 0) return undefined;
   const fitting = adapter.subgroupMatrixConfigs.filter(
     ({ componentType, resultComponentType, M, N, K }) =>
       componentType === 'f16' &&
@@ -58,7 +67,9 @@ function findFragment(gpu: Gpu, fragments: number): MatrixFragment | undefined {
   );
   // The squarest and largest: fewest loads for each multiplication.
   const [best] = fitting.sort((a, b) => (b.M * b.N) / (b.M + b.N) - (a.M * a.N) / (a.M + a.N));
-  return best && { M: best.M, N: best.N, K: best.K };
+  if (!best) return undefined;
+  const { M, N, K } = best;
+  return { M, N, K, ...(subgroup === defaultSubgroup ? {} : { subgroup }), ...(sized ? { sized } : {}) };
 }
 
 /** The plan for a product of this shape on this adapter. Software adapters have no use for workgroup memory: there the direct variant always wins. */

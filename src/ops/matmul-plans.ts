@@ -54,7 +54,16 @@ function readPlan(value: unknown): MatmulPlan | undefined {
   if (!Number.isInteger(slices) || Number(slices) < 1 || Number(slices) > (sliceable ? 64 : 1)) return undefined;
   const plan = { variant: variant as MatmulVariant, slices: Number(slices) };
   if (fragments === undefined) return fragment === undefined ? plan : undefined;
-  const { M, N, K } = (fragment ?? {}) as Partial<Record<keyof MatrixFragment, unknown>>;
+  const { M, N, K, subgroup, sized } = (fragment ?? {}) as Partial<Record<keyof MatrixFragment, unknown>>;
   if (![M, N, K].every((size) => [4, 8, 16, 32].includes(Number(size)))) return undefined;
-  return { ...plan, fragment: { M: Number(M), N: Number(N), K: Number(K) } };
+  if (subgroup !== undefined && ![4, 8, 16, 32, 64, 128].includes(Number(subgroup))) return undefined;
+  if (sized !== undefined && typeof sized !== 'boolean') return undefined;
+  return {
+    ...plan,
+    fragment: {
+      ...{ M: Number(M), N: Number(N), K: Number(K) },
+      ...(subgroup === undefined ? {} : { subgroup: Number(subgroup) }),
+      ...(sized === undefined ? {} : { sized }),
+    },
+  };
 }

@@ -20,11 +20,15 @@ export type MatmulVariant =
   | 'matrix-4x4'
   | 'emulated-2x2';
 
-/** The shape that matrix units multiply at once: [M × K] · [K × N]. */
+/** The shape that a subgroup's matrix units multiply at once: [M × K] · [K × N]. */
 export interface MatrixFragment {
   M: number;
   N: number;
   K: number;
+  /** Invocations of a subgroup; 32 where it is left out. */
+  subgroup?: number;
+  /** Whether kernels must ask for subgroups of this size, since the adapter has several. */
+  sized?: boolean;
 }
 
 /** Everything that decides which kernel makes a matrix product. */
@@ -44,7 +48,7 @@ interface VariantDescription {
   constants: Readonly<Record<string, KernelConstant>>;
   /** Rows of a workgroup's, or an invocation's, block: products cut between blocks have the same bits. */
   blockRows: number;
-  /** Whether it wants a {@link MatrixFragment}. */
+  /** Fragments per row and column of a subgroup; of the variants that want a {@link MatrixFragment}. */
   fragments?: number;
   /** Workgroups for a [rows, columns] result. */
   workgroups(rows: number, columns: number, fragment?: MatrixFragment): [number, number];
@@ -80,8 +84,14 @@ function matrix(fragments: number, units: 'units' | 'emulated'): VariantDescript
   };
 }
 
-/** What NVIDIA's and most other matrix units have. */
+/** What NVIDIA's matrix units have. */
 export const defaultFragment: MatrixFragment = { M: 16, N: 16, K: 16 };
+
+/** Invocations of a subgroup where a {@link MatrixFragment} does not say. */
+export const defaultSubgroup = 32;
+
+/** Subgroups that make a tile together; see kernels/matmul/matrix.wgsl. */
+export const subgroupsOfTile = 4;
 
 export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescription>> = {
   naive: {
@@ -113,6 +123,13 @@ export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescripti
   'emulated-2x2': matrix(2, 'emulated'),
 };
 
+/** The files of a plan's kernel behind matmul/interface.wgsl. */
+export function matmulFiles({ variant, fragment }: MatmulPlan): readonly string[] {
+  const { files } = matmulDescriptions[variant];
+  if (!variant.startsWith('matrix')) return files;
+  return [...files, `matmul/matrix-main${fragment?.sized ? '-sized' : ''}.wgsl`];
+}
+
 /** Those that every adapter can run, for tests and benchmarks. */
 export const matmulVariants = (Object.keys(matmulDescriptions) as MatmulVariant[]).filter(
   (variant) => !variant.startsWith('matrix'),
@@ -126,5 +143,5 @@ export function sliceQuads(innerQuads: number, slices: number): number {
 /** Bytes of workgroup memory of a variant for matrix units; see kernels/matmul/matrix.wgsl. */
 export function matrixWorkgroupBytes(fragments: number, { M, N }: MatrixFragment): number {
   const stride = 24;
-  return 2 * 2 * stride * 2 * fragments * (M + N) + 4 * 4 * M * N;
+  return 2 * 2 * stride * 2 * fragments * (M + N) + 4 * subgroupsOfTile * M * N;
 }

@@ -9,7 +9,7 @@ function adapter(
   options: {
     kernelStyle?: 'hardware' | 'software';
     configs?: (typeof square)[];
-    subgroupSize?: number;
+    subgroupSizes?: [number, number];
     workgroupBytes?: number;
     features?: string[];
   } = {},
@@ -17,9 +17,14 @@ function adapter(
   const features = options.features ?? ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
   return {
     kernelStyle: options.kernelStyle ?? 'hardware',
-    adapter: { subgroupMatrixConfigs: options.configs ?? [square], subgroupSize: options.subgroupSize ?? 32 },
+    adapter: { subgroupMatrixConfigs: options.configs ?? [square], subgroupSizes: options.subgroupSizes ?? [32, 32] },
     features: new Set(features),
-    device: { limits: { maxComputeWorkgroupStorageSize: options.workgroupBytes ?? 49_152 } },
+    device: {
+      limits: {
+        maxComputeWorkgroupStorageSize: options.workgroupBytes ?? 49_152,
+        maxComputeInvocationsPerWorkgroup: 256,
+      },
+    },
   } as unknown as Gpu;
 }
 
@@ -35,13 +40,27 @@ test('matrix units are used where there are fitting ones', () => {
     adapter({ configs: [] }),
     adapter({ configs: [{ ...square, resultComponentType: 'f16' }] }),
     adapter({ configs: [{ ...square, componentType: 'u8' }] }),
-    adapter({ subgroupSize: 16 }),
+    adapter({ subgroupSizes: [0, 0] }),
+    adapter({ subgroupSizes: [128, 128] }),
+    // Which of them a kernel gets is not for it to say.
+    adapter({ subgroupSizes: [32, 64] }),
     adapter({ workgroupBytes: 8192 }),
     adapter({ features: ['subgroups', 'chromium-experimental-subgroup-matrix'] }),
   ]) {
     expect(chooseMatmul(lacking, large)).toEqual({ variant: 'tile-8x8', slices: 1 });
     expect(matrixFragment(lacking, 2)).toBeUndefined();
   }
+});
+
+test('subgroups of other sizes, and of the smallest where there are several', () => {
+  const fragment = { M: 16, N: 16, K: 16 };
+  expect(matrixFragment(adapter({ subgroupSizes: [8, 8] }), 4)).toEqual({ ...fragment, subgroup: 8 });
+  const features = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix', 'subgroup-size-control'];
+  expect(matrixFragment(adapter({ features, subgroupSizes: [32, 64] }), 4)).toEqual({ ...fragment, sized: true });
+  expect(matrixFragment(adapter({ features, subgroupSizes: [16, 32] }), 4)).toEqual({
+    ...{ ...fragment, subgroup: 16 },
+    sized: true,
+  });
 });
 
 test('of several fragments the largest that fits', () => {

@@ -28,12 +28,13 @@ afterEach(() => {
 
 const adapter: AdapterDescription = {
   ...{ vendor: 'v', architecture: 'a', device: 'd', description: 'driver 1', software: false },
-  ...{ implementation: 'dawn', subgroupMatrixConfigs: [] },
+  ...{ implementation: 'dawn', subgroupMatrixConfigs: [], subgroupSizes: [32, 32] },
 };
 
 const plans = new Map<string, MatmulPlan>([
   ['1x64>128 f16', { variant: 'few-rows', slices: 4 }],
   ['1024x64>128 f16', { variant: 'matrix-4x4', slices: 1, fragment: { M: 16, N: 16, K: 16 } }],
+  ['256x64>128 f16', { variant: 'matrix-2x2', slices: 2, fragment: { M: 8, N: 8, K: 8, subgroup: 8, sized: true } }],
 ]);
 
 const weight = (name: string, rows: number, columns: number): Weight => ({

@@ -90,6 +90,7 @@ export class FakeEngine implements Engine {
         software: true,
         implementation: 'dawn',
         subgroupMatrixConfigs: [],
+        subgroupSizes: [8, 8],
       },
       features: [],
       limits: {},

@@ -63,9 +63,10 @@ function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
   return storages.flatMap((storage) => [
     ...matmulFlags.map((flags) => matmulKernel({ variant, slices: 1 }, { storage, ...flags })),
     ...(sliceable ? [matmulKernel({ variant, slices: 2 }, { storage, ...fewMatmulFlags[0] })] : []),
-    ...(fragments === undefined ? [] : otherFragments).flatMap((fragment) =>
-      fewMatmulFlags.map((flags) => matmulKernel({ variant, slices: 1, fragment }, { storage, ...flags })),
-    ),
+    ...(fragments === undefined ? [] : otherFragments).flatMap((fragment) => [
+      ...fewMatmulFlags.map((flags) => matmulKernel({ variant, slices: 1, fragment }, { storage, ...flags })),
+      matmulKernel({ variant, slices: 2, fragment }, { storage, ...fewMatmulFlags[0] }),
+    ]),
   ]);
 }
 

@@ -24,6 +24,9 @@ export const otherFragments: readonly MatrixFragment[] = [
   { M: 8, N: 8, K: 8 },
   { M: 8, N: 16, K: 16 },
   { M: 16, N: 8, K: 8 },
+  { M: 8, N: 8, K: 8, subgroup: 8 },
+  { M: 8, N: 16, K: 16, subgroup: 16, sized: true },
+  { M: 16, N: 16, K: 16, sized: true },
 ];
 
 /** What a case multiplies; what is left out is 1, absent or f32. */
@@ -99,7 +102,8 @@ function describe(shape: LinearShape): string {
 
 function describePlan({ variant, slices, fragment }: MatmulPlan): string {
   const shape = fragment ? ` of ${fragment.M}×${fragment.N}×${fragment.K}` : '';
-  return `${variant}${shape}${slices > 1 ? ` in ${slices} slices` : ''}`;
+  const subgroup = fragment?.subgroup === undefined ? '' : ` by ${fragment.subgroup}`;
+  return `${variant}${shape}${subgroup}${slices > 1 ? ` in ${slices} slices` : ''}`;
 }
 
 function cost(shape: LinearShape): Pick<KernelCase, 'flops' | 'bytes' | 'tolerance'> {
