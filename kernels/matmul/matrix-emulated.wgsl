@@ -2,8 +2,6 @@
 // workgroup memory, a result is spread over the lanes of what stands for a subgroup, element e of the fragment on lane e mod SUBGROUP.
 
 alias Half = f32;
-alias Left = u32;
-alias Right = u32;
 alias Result = array<f32, FRAGMENT_SIZE / SUBGROUP>;
 
 var<private> fragment_lane: u32;
@@ -13,9 +11,6 @@ fn unknown(bound: u32) -> u32 {
   return min(bound, 1024u * parameters.rows);
 }
 
-fn fragments() -> u32 {
-  return unknown(FRAGMENTS);
-}
 
 fn fragment_depth() -> u32 {
   return unknown(FRAGMENT_K);
@@ -26,15 +21,7 @@ fn to_half(value: vec4<f32>) -> vec4<f32> {
   return vec4<f32>(unpack2x16float(pack2x16float(value.xy)), unpack2x16float(pack2x16float(value.zw)));
 }
 
-fn load_left(offset: u32) -> Left {
-  return offset;
-}
-
-fn load_right(offset: u32) -> Right {
-  return offset;
-}
-
-fn multiply(left: Left, right: Right, sum: Result) -> Result {
+fn multiply(left: u32, right: u32, sum: Result) -> Result {
   var result = sum;
   let elements = unknown(FRAGMENT_SIZE / SUBGROUP);
   for (var e = 0u; e < elements; e++) {
@@ -51,6 +38,36 @@ fn multiply(left: Left, right: Right, sum: Result) -> Result {
 fn store(offset: u32, sum: Result) {
   for (var e = 0u; e < unknown(FRAGMENT_SIZE / SUBGROUP); e++) {
     results[offset + fragment_lane + SUBGROUP * e] = sum[e];
+  }
+}
+
+fn fragments() -> u32 {
+  return unknown(FRAGMENTS);
+}
+
+alias Block = array<array<Result, FRAGMENTS>, FRAGMENTS>;
+
+fn multiply_block(block: Block, left: u32, right: u32, has_low: bool) -> Block {
+  var result = block;
+  for (var i = 0u; i < fragments(); i++) {
+    let row = left + i * ROW_STEP;
+    for (var j = 0u; j < fragments(); j++) {
+      let column = right + j * FRAGMENT_N * STRIDE;
+      result[i][j] = multiply(LOW_X + row, column, result[i][j]);
+      result[i][j] = multiply(row, column, result[i][j]);
+      if (has_low) {
+        result[i][j] = multiply(row, LOW_WEIGHT + column, result[i][j]);
+      }
+    }
+  }
+  return result;
+}
+
+fn finish_block(block: Block, place: Place, lane: u32) {
+  for (var i = 0u; i < fragments(); i++) {
+    for (var j = 0u; j < fragments(); j++) {
+      finish_fragment(block[i][j], i, j, place, lane);
+    }
   }
 }
 
