@@ -11,7 +11,6 @@ fn unknown(bound: u32) -> u32 {
   return min(bound, 1024u * parameters.rows);
 }
 
-
 fn fragment_depth() -> u32 {
   return unknown(FRAGMENT_K);
 }
@@ -53,7 +52,9 @@ fn multiply_block(block: Block, left: u32, right: u32, has_low: bool) -> Block {
     let row = left + i * ROW_STEP;
     for (var j = 0u; j < fragments(); j++) {
       let column = right + j * FRAGMENT_N * STRIDE;
-      result[i][j] = multiply(LOW_X + row, column, result[i][j]);
+      if (SPLIT) {
+        result[i][j] = multiply(LOW_X + row, column, result[i][j]);
+      }
       result[i][j] = multiply(row, column, result[i][j]);
       if (has_low) {
         result[i][j] = multiply(row, LOW_WEIGHT + column, result[i][j]);

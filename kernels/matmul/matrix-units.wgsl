@@ -10,13 +10,13 @@ alias Left = subgroup_matrix_left<f16, FRAGMENT_K, FRAGMENT_M>;
 alias Right = subgroup_matrix_right<f16, FRAGMENT_N, FRAGMENT_K>;
 alias Result = subgroup_matrix_result<f32, FRAGMENT_N, FRAGMENT_M>;
 
-
 fn fragment_depth() -> u32 {
   return FRAGMENT_K;
 }
 
+// By its bits: of vec4<f16>(value) and back a compiler may think that nothing was lost (Mesa's does), and low would be zero.
 fn to_half(value: vec4<f32>) -> vec4<f16> {
-  return vec4<f16>(value);
+  return bitcast<vec4<f16>>(vec2<u32>(pack2x16float(value.xy), pack2x16float(value.zw)));
 }
 
 fn load_left(offset: u32) -> Left {
@@ -80,9 +80,13 @@ fn multiply_row(left: Left, columns: Columns, sums: Sums) -> Sums {
   return result;
 }
 
-// high and low of the rows at a place in x_tile, one after the other.
+// low and high of the rows at a place in x_tile, one after the other.
 fn multiply_both(place: u32, columns: Columns, sums: Sums) -> Sums {
-  return multiply_row(load_left(place), columns, multiply_row(load_left(LOW_X + place), columns, sums));
+  var result = sums;
+  if (SPLIT) {
+    result = multiply_row(load_left(LOW_X + place), columns, result);
+  }
+  return multiply_row(load_left(place), columns, result);
 }
 
 // Adds the product of the fragments at these places in x_tile and weight_tile.

@@ -1,17 +1,20 @@
 // matmul, matrix: the variant for GPUs with matrix units. Four subgroups make a tile of y together, 2 × 2, each of them FRAGMENTS × FRAGMENTS
 // fragments of FRAGMENT_M × FRAGMENT_N in f32. x and W pass through workgroup memory in f16, DEPTH elements deep at a time.
 //
-// Nothing is lost to f16: x = high + low, both f16, and both are multiplied, which keeps 22 bits of x for two multiplications instead of one.
-// x is scaled by 1/8 first: f16 then holds values to half a million exactly enough (low has steps of 2^-24 · 8), beyond, the result is
-// infinite rather than wrong. f16 weights are exact, bf16 ones down to steps of 2^-24; f32 weights (unless WEIGHT_IS_HALF) and U are split as
-// well and low · low left out. Sums are f32 from the first to the last.
+// SPLIT: nothing is lost to f16: x = high + low, both f16, and both are multiplied, which keeps 22 bits of x for two multiplications instead of one.
+// f32 weights (unless WEIGHT_IS_HALF) and U are split as well and low · low left out. Otherwise all that is multiplied is rounded to f16, once.
+// Sums are f32 from the first to the last.
+// f16 has steps of 2^-24 at the least, which for low are far too coarse where weights are of the usual size, 0.02, and it ends at 65504. So W and U
+// are scaled by 64: their steps are 2^-30, and they may be up to 1023; and x by 1/8: steps of 2^-21, up to half a million. Beyond, the result is
+// infinite rather than wrong. f16 weights stay exact, and bf16 ones that are no smaller than 2^-22.
 //
 // Layout in workgroup memory: x_tile[row · STRIDE + k] is high, LOW_X further is low; weight_tile[column · STRIDE + k] likewise. So the left
 // operand [M × K] is row-major with stride STRIDE; the right operand [K × N] has k running fastest, so it is column-major with the same stride.
 // What a fragment is, a Block of them, and how those are multiplied comes from another file: matmul/matrix-units.wgsl, or in its place for tests
 // an emulation, matmul/matrix-emulated.wgsl.
 
-const DEPTH: u32 = 16u;
+const DEPTH: u32 = select(32u, 16u, SPLIT);
+const PARTS: u32 = select(1u, 2u, SPLIT);
 const QUADS: u32 = DEPTH / 4u;
 const STRIDE: u32 = DEPTH + 8u; // padded against bank conflicts; rows stay aligned to 16 bytes
 const LANES: u32 = 4u * SUBGROUP;
@@ -24,10 +27,11 @@ const LOW_WEIGHT: u32 = TILE_COLUMNS * STRIDE;
 const ROW_STEP: u32 = FRAGMENT_M * STRIDE; // in x_tile
 const FRAGMENT_SIZE: u32 = FRAGMENT_M * FRAGMENT_N;
 const X_SCALE: f32 = 0.125;
+const WEIGHT_SCALE: f32 = 64.0;
 const LARGEST_HALF: f32 = 65504.0;
 
-var<workgroup> x_tile: array<Half, 2u * TILE_ROWS * STRIDE>;
-var<workgroup> weight_tile: array<Half, 2u * TILE_COLUMNS * STRIDE>;
+var<workgroup> x_tile: array<Half, PARTS * TILE_ROWS * STRIDE>;
+var<workgroup> weight_tile: array<Half, PARTS * TILE_COLUMNS * STRIDE>;
 // One fragment of each subgroup on its way to y.
 var<workgroup> results: array<f32, 4u * FRAGMENT_SIZE>;
 
@@ -48,7 +52,7 @@ struct Place {
 fn add_product(is_side: bool, start: u32, end: u32, depth: u32, place: Place, lane: u32, sums: Block) -> Block {
   let span_row = (place.subgroup / 2u) * SPAN_ROWS;
   let span_column = (place.subgroup % 2u) * SPAN_COLUMNS;
-  let has_low = is_side || !WEIGHT_IS_HALF;
+  let has_low = SPLIT && (is_side || !WEIGHT_IS_HALF);
   var block = sums;
   for (var quad = start; quad < end; quad += QUADS) {
     for (var item = lane; item < TILE_ROWS * QUADS; item += LANES) {
@@ -63,13 +67,17 @@ fn add_product(is_side: bool, start: u32, end: u32, depth: u32, place: Place, la
           value = (X_SCALE * parameters.weight_scale) * x[position];
         }
       }
-      // Only high is clamped: what is not finite then shows in low.
-      let high = to_half(clamp_to_half(value));
-      let low = to_half(value - vec4<f32>(high));
+      // Only what has a low is clamped: it shows there what is not finite.
+      let high = to_half(select(value, clamp_to_half(value), SPLIT));
       let slot = (item / QUADS) * STRIDE + 4u * (item % QUADS);
       for (var e = 0u; e < 4u; e++) {
         x_tile[slot + e] = high[e];
-        x_tile[LOW_X + slot + e] = low[e];
+      }
+      if (SPLIT) {
+        let low = to_half(value - vec4<f32>(high));
+        for (var e = 0u; e < 4u; e++) {
+          x_tile[LOW_X + slot + e] = low[e];
+        }
       }
     }
     for (var item = lane; item < TILE_COLUMNS * QUADS; item += LANES) {
@@ -79,9 +87,9 @@ fn add_product(is_side: bool, start: u32, end: u32, depth: u32, place: Place, la
       var value = vec4<f32>();
       if (column < parameters.columns && k < end) {
         if (is_side) {
-          value = u[(parameters.output_row + column) * depth + k];
+          value = WEIGHT_SCALE * u[(parameters.output_row + column) * depth + k];
         } else {
-          value = widen(weight[(parameters.weight_row + column) * depth + k]);
+          value = WEIGHT_SCALE * widen(weight[(parameters.weight_row + column) * depth + k]);
         }
       }
       let high = to_half(select(value, clamp_to_half(value), has_low));
@@ -128,7 +136,7 @@ fn finish_fragment(sum: Result, i: u32, j: u32, place: Place, lane: u32) {
     let column = place.column_start + (owner % 2u) * SPAN_COLUMNS + j * FRAGMENT_N + element % FRAGMENT_N;
     if (row < parameters.rows && column < parameters.columns) {
       // Already scaled by weight_scale.
-      finish(0.0, results[item] / X_SCALE, parameters.row_start + row, column, place.slice);
+      finish(0.0, results[item] / (X_SCALE * WEIGHT_SCALE), parameters.row_start + row, column, place.slice);
     }
   }
   workgroupBarrier();

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { OpenDeviceOptions } from '../gpu/device.ts';
 import type { FlagOption, TextOption } from './option.ts';
 
 const group = 'General';
@@ -25,6 +26,16 @@ export const adapterOption = {
   group,
 } as const satisfies TextOption;
 
+export const arithmeticOption = {
+  name: 'arithmetic',
+  type: 'text',
+  choices: ['exact', 'half'],
+  default: 'exact',
+  description:
+    'of matrix units: exact keeps 22 bits of what is multiplied, half rounds it to f16 for half the work; sums are f32, and without matrix units all is',
+  group,
+} as const satisfies TextOption;
+
 export const quietOption = {
   name: 'quiet',
   type: 'flag',
@@ -40,10 +51,21 @@ export const jsonOption = {
 } as const satisfies FlagOption;
 
 /** For every command that opens the GPU. */
-export const engineOptions = [adapterOption, quietOption, configOption] as const;
+export const engineOptions = [adapterOption, arithmeticOption, quietOption, configOption] as const;
+
+/** Values of {@link engineOptions} that say how the GPU is opened. */
+export interface DeviceChoice {
+  readonly adapter: string | undefined;
+  readonly arithmetic: string;
+}
 
 /** A number names the adapter by its place in the list, anything else by its name. */
-export function adapterChoice(adapter: string | undefined): { adapter?: string | number } {
-  if (adapter === undefined) return {};
-  return { adapter: /^\d+$/.test(adapter) ? Number(adapter) : adapter };
+export function deviceOptions({
+  adapter,
+  arithmetic,
+}: DeviceChoice): Pick<OpenDeviceOptions, 'adapter' | 'arithmetic'> {
+  return {
+    ...(adapter === undefined ? {} : { adapter: /^\d+$/.test(adapter) ? Number(adapter) : adapter }),
+    ...(arithmetic === 'half' ? { arithmetic } : {}),
+  };
 }

@@ -7,6 +7,7 @@
 import type { ServedModel, ServerLimits } from '../../server/configuration.ts';
 import type { LogLevel } from '../../server/log.ts';
 import type { Engine } from '../engine/types.ts';
+import type { OpenDeviceOptions } from '../gpu/device.ts';
 
 /** A stream of text for people or programs. */
 export interface Output {
@@ -58,6 +59,6 @@ export interface Host {
   /** Milliseconds on a clock that only moves forwards. */
   now(): number;
   /** Opens the GPU and starts the engine. */
-  openEngine(options?: { adapter?: string | number }): Promise<Engine>;
+  openEngine(options?: Pick<OpenDeviceOptions, 'adapter' | 'arithmetic'>): Promise<Engine>;
   startServer(request: ServeRequest): Promise<RunningServer>;
 }

@@ -101,6 +101,7 @@ export class LocalEngine implements Engine {
     const { limits } = this.#gpu.device;
     return {
       adapter: this.#gpu.adapter,
+      arithmetic: this.#gpu.arithmetic,
       limits: {
         maxBufferSize: limits.maxBufferSize,
         maxStorageBufferBindingSize: this.#gpu.bindingLimit,

@@ -7,7 +7,7 @@
 
 import type { KernelBenchReport } from '../bench/kernels.ts';
 import type { Suite } from '../bench/suites.ts';
-import type { AdapterDescription } from '../gpu/device.ts';
+import type { AdapterDescription, Arithmetic } from '../gpu/device.ts';
 import type { BestEvaluation, StepChoice } from '../train/best.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import type { MemoryPlan } from '../train/memory-plan.ts';
@@ -18,6 +18,7 @@ export type WeightStorage = 'auto' | 'f32' | 'f16' | 'bf16';
 /** Facts about the opened adapter and the memory in use. */
 export interface EngineInfo {
   adapter: AdapterDescription;
+  arithmetic: Arithmetic;
   features: string[];
   /** The limits that decide how large tensors and kernels can be, in bytes or invocations. */
   limits: Record<string, number>;

@@ -30,6 +30,12 @@ export interface SubgroupMatrixConfig {
   K: number;
 }
 
+/**
+ * What matrix units multiply: operands that keep 22 bits, in two multiplications, or operands rounded to f16, in one. Sums are f32 either way.
+ * Without matrix units all is f32.
+ */
+export type Arithmetic = 'exact' | 'half';
+
 /** Which family of kernel variants: tiles in workgroup memory, or none. */
 export type KernelStyle = 'hardware' | 'software';
 
@@ -40,6 +46,8 @@ export interface OpenDeviceOptions {
   backend?: 'vulkan' | 'metal' | 'd3d12' | 'null';
   /** Use the kernel variants meant for GPUs, or those for software adapters; by default those of the adapter's kind. */
   kernelStyle?: KernelStyle;
+  /** `exact` by default. */
+  arithmetic?: Arithmetic;
   /** Lower the storage-binding limit, to test the splitting of large tensors. */
   maxStorageBufferBindingSize?: number;
 }

@@ -10,6 +10,7 @@ import { BindGroups } from './bind-groups.ts';
 import { GpuBuffer } from './buffer.ts';
 import {
   type AdapterDescription,
+  type Arithmetic,
   type KernelStyle,
   type OpenDeviceOptions,
   type OpenedDevice,
@@ -27,6 +28,7 @@ export class Gpu {
   readonly features: ReadonlySet<string>;
   /** Which kernel variants operations choose. */
   readonly kernelStyle: KernelStyle;
+  readonly arithmetic: Arithmetic;
   /** Bytes that one storage binding may have; larger tensors are split. */
   readonly bindingLimit: number;
   readonly memory = new MemoryAccount();
@@ -49,15 +51,21 @@ export class Gpu {
   /** Opens the adapter and wraps it; see {@link openDevice} for the options and errors. */
   static async open(options: OpenDeviceOptions = {}): Promise<Gpu> {
     const opened = await openDevice(options);
-    return new Gpu(opened, options.kernelStyle ?? (opened.adapter.software ? 'software' : 'hardware'));
+    const { kernelStyle = opened.adapter.software ? 'software' : 'hardware', arithmetic = 'exact' } = options;
+    return new Gpu(opened, kernelStyle, arithmetic);
   }
 
-  private constructor({ device, adapter, features, bindingLimit, instance }: OpenedDevice, kernelStyle: KernelStyle) {
+  private constructor(
+    { device, adapter, features, bindingLimit, instance }: OpenedDevice,
+    kernelStyle: KernelStyle,
+    arithmetic: Arithmetic,
+  ) {
     this.device = device;
     this.#bindGroups = new BindGroups(device);
     this.adapter = adapter;
     this.features = features;
     this.kernelStyle = kernelStyle;
+    this.arithmetic = arithmetic;
     this.bindingLimit = bindingLimit;
     this.instance = instance;
     this.unused = this.allocate(256, 'scratch', 'unused');

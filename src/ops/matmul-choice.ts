@@ -11,6 +11,7 @@ import {
   type MatmulVariant,
   type MatrixFragment,
   matmulDescriptions,
+  matrixVariant,
   matrixWorkgroupBytes,
   subgroupsOfTile,
 } from './matmul-variants.ts';
@@ -88,8 +89,10 @@ export function chooseMatmul(gpu: Gpu, shape: MatmulShape): MatmulPlan {
   if (rows <= 4) return sliced('few-rows');
   if (rows <= 16) return sliced('tile-1x4');
   const [large, small] = [matrixFragment(gpu, 4), matrixFragment(gpu, 2)];
-  if (large && count('matrix-4x4', large) >= enoughWorkgroups) return sliced('matrix-4x4', large);
-  if (small) return sliced('matrix-2x2', small);
+  const half = gpu.arithmetic === 'half';
+  const largeVariant = matrixVariant(4, half);
+  if (large && count(largeVariant, large) >= enoughWorkgroups) return sliced(largeVariant, large);
+  if (small) return sliced(matrixVariant(2, half), small);
   return sliced(count('tile-8x8') >= enoughWorkgroups ? 'tile-8x8' : 'tile-4x4');
 }
 

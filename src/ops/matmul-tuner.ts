@@ -11,7 +11,13 @@ import { Workspace } from '../tensor/workspace.ts';
 import { matmul } from './linear.ts';
 import { chooseMatmul, matrixFragment } from './matmul-choice.ts';
 import { type MatmulPlans, type PlannedProduct, planKey, rowBuckets } from './matmul-plans.ts';
-import { type MatmulPlan, type MatmulVariant, matmulDescriptions, sliceQuads } from './matmul-variants.ts';
+import {
+  type MatmulPlan,
+  type MatmulVariant,
+  matmulDescriptions,
+  matrixVariant,
+  sliceQuads,
+} from './matmul-variants.ts';
 import { planTableFile, readPlanTable, writePlanTable } from './plan-table.ts';
 
 /** Longest that one model's load times plans; products that are left go by rule until the next load. */
@@ -42,12 +48,13 @@ export function candidates(gpu: Gpu, product: PlannedProduct): MatmulPlan[] {
   const byRule = chooseMatmul(gpu, product);
   if (gpu.kernelStyle === 'software') return [byRule];
   const { rows } = product;
+  const [small, large] = ([2, 4] as const).map((fragments) => matrixVariant(fragments, gpu.arithmetic === 'half'));
   const variants: MatmulVariant[] =
     rows <= 4
       ? ['few-rows', 'tile-1x4']
       : rows <= 16
-        ? ['few-rows', 'tile-1x4', 'tile-4x4', 'matrix-2x2']
-        : ['tile-4x4', 'tile-8x8', 'matrix-2x2', 'matrix-4x4'];
+        ? ['few-rows', 'tile-1x4', 'tile-4x4', small!]
+        : ['tile-4x4', 'tile-8x8', small!, large!];
   const plans = variants.flatMap((variant): MatmulPlan[] => {
     const { fragments } = matmulDescriptions[variant];
     const fragment = fragments === undefined ? undefined : matrixFragment(gpu, fragments);
@@ -145,7 +152,7 @@ async function timePlan(gpu: Gpu, product: PlannedProduct, plan: MatmulPlan): Pr
 
 /** The plans that this adapter's table has so far; none where plans are not timed. */
 export async function knownPlans(gpu: Gpu): Promise<MatmulPlans> {
-  return tuningWanted(gpu) ? await readPlanTable(planTableFile(gpu.adapter), gpu.adapter) : new Map();
+  return tuningWanted(gpu) ? await readPlanTable(planTableFile(gpu), gpu) : new Map();
 }
 
 /**
@@ -165,10 +172,10 @@ export async function completePlans(
   let all = known;
   if (missing.length > 0) {
     const timed = await tune(gpu, missing, measure);
-    const file = planTableFile(gpu.adapter);
+    const file = planTableFile(gpu);
     // Another process may have added to it meanwhile.
-    all = new Map([...(await readPlanTable(file, gpu.adapter)), ...known, ...timed]);
-    await writePlanTable(file, gpu.adapter, all);
+    all = new Map([...(await readPlanTable(file, gpu)), ...known, ...timed]);
+    await writePlanTable(file, gpu, all);
   }
   return new Map(
     products.flatMap((product) => {

@@ -18,7 +18,10 @@ export type MatmulVariant =
   | 'tile-8x8'
   | 'matrix-2x2'
   | 'matrix-4x4'
-  | 'emulated-2x2';
+  | 'half-2x2'
+  | 'half-4x4'
+  | 'emulated-2x2'
+  | 'emulated-half-2x2';
 
 /** The shape that a subgroup's matrix units multiply at once: [M × K] · [K × N]. */
 export interface MatrixFragment {
@@ -70,12 +73,15 @@ function tile(threadRows: number, threadColumns: number): VariantDescription {
   };
 }
 
-/** @param fragments per row and column of a subgroup, four of which make a workgroup */
-function matrix(fragments: number, units: 'units' | 'emulated'): VariantDescription {
+/**
+ * @param fragments per row and column of a subgroup, four of which make a workgroup
+ * @param split whether operands keep 22 bits, for two multiplications instead of one, or are rounded to f16
+ */
+function matrix(fragments: number, split: boolean, units: 'units' | 'emulated' = 'units'): VariantDescription {
   return {
     files: ['matmul/matrix.wgsl', `matmul/matrix-${units}.wgsl`],
     sliceable: true,
-    constants: { FRAGMENTS: fragments },
+    constants: { FRAGMENTS: fragments, SPLIT: split },
     fragments,
     // Of the largest fragments there are.
     blockRows: 2 * fragments * 16,
@@ -118,21 +124,36 @@ export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescripti
   'tile-1x4': tile(1, 4),
   'tile-4x4': tile(4, 4),
   'tile-8x8': tile(8, 8),
-  'matrix-2x2': matrix(2, 'units'),
-  'matrix-4x4': matrix(4, 'units'),
-  'emulated-2x2': matrix(2, 'emulated'),
+  'matrix-2x2': matrix(2, true),
+  'matrix-4x4': matrix(4, true),
+  'half-2x2': matrix(2, false),
+  'half-4x4': matrix(4, false),
+  'emulated-2x2': matrix(2, true, 'emulated'),
+  'emulated-half-2x2': matrix(2, false, 'emulated'),
 };
+
+/** Whether only adapters with matrix units can run it. */
+export function needsUnits(variant: MatmulVariant): boolean {
+  const { fragments } = matmulDescriptions[variant];
+  return fragments !== undefined && !variant.startsWith('emulated');
+}
+
+/** The variant of so many fragments for matrix units. @param half whether operands are rounded to f16 */
+export function matrixVariant(fragments: 2 | 4, half: boolean): MatmulVariant {
+  if (half) return fragments === 4 ? 'half-4x4' : 'half-2x2';
+  return fragments === 4 ? 'matrix-4x4' : 'matrix-2x2';
+}
 
 /** The files of a plan's kernel behind matmul/interface.wgsl. */
 export function matmulFiles({ variant, fragment }: MatmulPlan): readonly string[] {
   const { files } = matmulDescriptions[variant];
-  if (!variant.startsWith('matrix')) return files;
+  if (!needsUnits(variant)) return files;
   return [...files, `matmul/matrix-main${fragment?.sized ? '-sized' : ''}.wgsl`];
 }
 
 /** Those that every adapter can run, for tests and benchmarks. */
 export const matmulVariants = (Object.keys(matmulDescriptions) as MatmulVariant[]).filter(
-  (variant) => !variant.startsWith('matrix'),
+  (variant) => !needsUnits(variant),
 );
 
 /** Quads of the inner dimension that one slice takes: whole steps of the tiled variants. */
@@ -140,8 +161,9 @@ export function sliceQuads(innerQuads: number, slices: number): number {
   return Math.ceil(innerQuads / slices / 4) * 4;
 }
 
-/** Bytes of workgroup memory of a variant for matrix units; see kernels/matmul/matrix.wgsl. */
+/** Bytes of workgroup memory of a variant for matrix units, split or not; see kernels/matmul/matrix.wgsl. */
 export function matrixWorkgroupBytes(fragments: number, { M, N }: MatrixFragment): number {
-  const stride = 24;
-  return 2 * 2 * stride * 2 * fragments * (M + N) + 4 * subgroupsOfTile * M * N;
+  // Two parts of 16 elements and padding; one of 32 takes less.
+  const row = 2 * (16 + 8);
+  return 2 * row * 2 * fragments * (M + N) + 4 * subgroupsOfTile * M * N;
 }

@@ -9,27 +9,34 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDirectory } from '../gpu/cache-directory.ts';
-import type { AdapterDescription } from '../gpu/device.ts';
+import type { AdapterDescription, Arithmetic } from '../gpu/device.ts';
 import { packageVersion } from '../version.ts';
 import { type MatmulPlans, readPlans } from './matmul-plans.ts';
 
-/** Identity of an adapter, its driver's version included where the description has it. */
-function adapterText({ vendor, architecture, device, description }: AdapterDescription): string {
-  return [vendor, architecture, device, description].join(' | ');
+/** What decides which kernels can run and are wanted. */
+export interface TunedDevice {
+  adapter: AdapterDescription;
+  arithmetic: Arithmetic;
+}
+
+/** Identity of an adapter, its driver's version included where the description has it, and of what is wanted of it. */
+function deviceText({ adapter, arithmetic }: TunedDevice): string {
+  const { vendor, architecture, device, description } = adapter;
+  return [vendor, architecture, device, description, ...(arithmetic === 'half' ? [arithmetic] : [])].join(' | ');
 }
 
 /** The file of an adapter's table. @param directory the user's cache folder by default */
-export function planTableFile(adapter: AdapterDescription, directory = cacheDirectory()): string {
-  const identity = createHash('sha256').update(adapterText(adapter)).digest('hex').slice(0, 16);
+export function planTableFile(device: TunedDevice, directory = cacheDirectory()): string {
+  const identity = createHash('sha256').update(deviceText(device)).digest('hex').slice(0, 16);
   return join(directory, `kernels-${identity}.json`);
 }
 
 /** The plans of a table; none where there is no good one. */
-export async function readPlanTable(file: string, adapter: AdapterDescription): Promise<MatmulPlans> {
+export async function readPlanTable(file: string, device: TunedDevice): Promise<MatmulPlans> {
   try {
     const table = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
     // Kernels change from version to version, and with them what is fast.
-    if (table.packageVersion !== packageVersion() || table.adapter !== adapterText(adapter)) return new Map();
+    if (table.packageVersion !== packageVersion() || table.adapter !== deviceText(device)) return new Map();
     return readPlans(table.matmul) ?? new Map();
   } catch {
     return new Map();
@@ -37,10 +44,10 @@ export async function readPlanTable(file: string, adapter: AdapterDescription): 
 }
 
 /** Writes a table in one piece, so that nobody reads half of it. @returns whether that was possible */
-export async function writePlanTable(file: string, adapter: AdapterDescription, plans: MatmulPlans): Promise<boolean> {
+export async function writePlanTable(file: string, device: TunedDevice, plans: MatmulPlans): Promise<boolean> {
   const table = {
     packageVersion: packageVersion(),
-    adapter: adapterText(adapter),
+    adapter: deviceText(device),
     matmul: Object.fromEntries([...plans].sort(([a], [b]) => (a < b ? -1 : 1))),
   };
   const temporary = `${file}.${process.pid}`;

@@ -10,8 +10,8 @@ import { type MatmulPlans, type PlanRecord, readPlans } from '../ops/matmul-plan
 import type { JournalHeader } from '../zo/journal.ts';
 
 /** What the header says of the adapter. */
-export function adapterName(gpu: Pick<Gpu, 'adapter'>): string {
-  return gpu.adapter.description || gpu.adapter.device;
+export function adapterName({ adapter, arithmetic }: Pick<Gpu, 'adapter' | 'arithmetic'>): string {
+  return `${adapter.description || adapter.device}${arithmetic === 'half' ? ', half arithmetic' : ''}`;
 }
 
 /** The plans as a part of the header's `extra`; nothing where all are by rule. */
@@ -23,7 +23,11 @@ export function planRecord(plans: MatmulPlans): { matmulPlans?: PlanRecord } {
  * The plans that a run goes on with: those it began with; on another adapter, where its bits cannot be had anyway, that adapter's own.
  * @throws SubzeroError `invalid_data` for plans that this version does not have
  */
-export function plansOfRun(gpu: Pick<Gpu, 'adapter'>, folder: string, header: JournalHeader): { plans?: MatmulPlans } {
+export function plansOfRun(
+  gpu: Pick<Gpu, 'adapter' | 'arithmetic'>,
+  folder: string,
+  header: JournalHeader,
+): { plans?: MatmulPlans } {
   if (header.adapter !== adapterName(gpu)) return {};
   const plans = readPlans(header.extra.matmulPlans ?? {});
   if (plans) return { plans };

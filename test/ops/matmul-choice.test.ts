@@ -12,11 +12,13 @@ function adapter(
     subgroupSizes?: [number, number];
     workgroupBytes?: number;
     features?: string[];
+    arithmetic?: 'exact' | 'half';
   } = {},
 ): Gpu {
   const features = options.features ?? ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
   return {
     kernelStyle: options.kernelStyle ?? 'hardware',
+    arithmetic: options.arithmetic ?? 'exact',
     adapter: { subgroupMatrixConfigs: options.configs ?? [square], subgroupSizes: options.subgroupSizes ?? [32, 32] },
     features: new Set(features),
     device: {
@@ -34,6 +36,8 @@ test('matrix units are used where there are fitting ones', () => {
   const fragment = { M: 16, N: 16, K: 16 };
   expect(chooseMatmul(adapter(), large)).toEqual({ variant: 'matrix-4x4', slices: 1, fragment });
   expect(chooseMatmul(adapter(), { ...large, columns: 512 })).toMatchObject({ variant: 'matrix-2x2', slices: 2 });
+  expect(chooseMatmul(adapter({ arithmetic: 'half' }), large)).toEqual({ variant: 'half-4x4', slices: 1, fragment });
+  expect(chooseMatmul(adapter({ arithmetic: 'half', configs: [] }), large)).toMatchObject({ variant: 'tile-8x8' });
   // Sixteen KiB hold the smaller tile only.
   expect(chooseMatmul(adapter({ workgroupBytes: 16_384 }), large)).toMatchObject({ variant: 'matrix-2x2' });
   for (const lacking of [

@@ -25,9 +25,9 @@ describe.runIf(fragments.get(2))('matrix units', () => {
   const gpu = openTestGpu();
   const everything = { storage: 'bf16', bias: true, activation: 'silu', accumulate: true } as const;
   const small = linearShapes.filter(({ columns }) => columns < 1000);
-  for (const [count, fragment] of fragments) {
+  for (const variant of ['matrix-2x2', 'matrix-4x4', 'half-2x2', 'half-4x4'] as const) {
+    const fragment = fragments.get(variant.endsWith('4x4') ? 4 : 2);
     if (!fragment) continue;
-    const variant = count === 4 ? 'matrix-4x4' : 'matrix-2x2';
     testCases(gpu, [
       ...[...small, ...tileShapes].map((shape) =>
         matmulCase({ variant, slices: 1, fragment }, { ...shape, ...everything }),

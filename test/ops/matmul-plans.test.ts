@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { cacheDirectory } from '../../src/gpu/cache-directory.ts';
 import type { AdapterDescription } from '../../src/gpu/device.ts';
-import type { Gpu } from '../../src/gpu/gpu.ts';
 import { planKey, readPlans } from '../../src/ops/matmul-plans.ts';
 import { candidates, completePlans, knownPlans, productsOf, tune, tuningWanted } from '../../src/ops/matmul-tuner.ts';
 import type { MatmulPlan } from '../../src/ops/matmul-variants.ts';
@@ -31,6 +30,8 @@ const adapter: AdapterDescription = {
   ...{ implementation: 'dawn', subgroupMatrixConfigs: [], subgroupSizes: [32, 32] },
 };
 
+const device = { adapter, arithmetic: 'exact' } as const;
+
 const plans = new Map<string, MatmulPlan>([
   ['1x64>128 f16', { variant: 'few-rows', slices: 4 }],
   ['1024x64>128 f16', { variant: 'matrix-4x4', slices: 1, fragment: { M: 16, N: 16, K: 16 } }],
@@ -44,17 +45,18 @@ const weight = (name: string, rows: number, columns: number): Weight => ({
 
 describe('the table on disk', () => {
   test('keeps what was written, in one file for each adapter, and leaves nothing else behind', async () => {
-    const file = planTableFile(adapter);
-    expect(await writePlanTable(file, adapter, plans)).toBe(true);
-    expect(await readPlanTable(file, adapter)).toEqual(plans);
+    const file = planTableFile(device);
+    expect(await writePlanTable(file, device, plans)).toBe(true);
+    expect(await readPlanTable(file, device)).toEqual(plans);
     expect(readdirSync(directory)).toHaveLength(1);
-    expect(planTableFile({ ...adapter, description: 'driver 2' })).not.toBe(file);
+    expect(planTableFile({ ...device, adapter: { ...adapter, description: 'driver 2' } })).not.toBe(file);
+    expect(planTableFile({ ...device, arithmetic: 'half' })).not.toBe(file);
   });
 
   test('counts as empty when it is absent, damaged, of another version or adapter, or names what there is not', async () => {
-    const file = planTableFile(adapter);
-    expect(await readPlanTable(file, adapter)).toEqual(new Map());
-    await writePlanTable(file, adapter, plans);
+    const file = planTableFile(device);
+    expect(await readPlanTable(file, device)).toEqual(new Map());
+    await writePlanTable(file, device, plans);
     const good = readFileSync(file, 'utf8');
     for (const bad of [
       good.slice(0, -20),
@@ -67,13 +69,13 @@ describe('the table on disk', () => {
       good.replace('"M": 16', '"M": 17'),
     ]) {
       writeFileSync(file, bad);
-      expect(await readPlanTable(file, adapter), bad).toEqual(new Map());
+      expect(await readPlanTable(file, device), bad).toEqual(new Map());
     }
   });
 
   test('that cannot be written is done without', async () => {
     writeFileSync(join(directory, 'taken'), '');
-    expect(await writePlanTable(join(directory, 'taken', 'table.json'), adapter, plans)).toBe(false);
+    expect(await writePlanTable(join(directory, 'taken', 'table.json'), device, plans)).toBe(false);
   });
 
   test('lies where the environment says', () => {
@@ -154,16 +156,19 @@ describe('timing', () => {
 });
 
 describe('a run', () => {
-  const gpu = { adapter: { ...adapter } } as Pick<Gpu, 'adapter'>;
+  const gpu = device;
   const header = (extra: Record<string, unknown>) => ({ adapter: 'driver 1', packageVersion: '1', extra }) as never;
 
   test('goes on with the plans that it began with, on the same adapter', () => {
     expect(plansOfRun(gpu, 'run', header(planRecord(plans)))).toEqual({ plans });
     expect(plansOfRun(gpu, 'run', header({}))).toEqual({ plans: new Map() });
     expect(planRecord(new Map())).toEqual({});
-    expect(plansOfRun({ adapter: { ...adapter, description: 'another' } }, 'run', header(planRecord(plans)))).toEqual(
-      {},
-    );
+    for (const other of [
+      { ...device, adapter: { ...adapter, description: 'another' } },
+      { ...device, arithmetic: 'half' as const },
+    ]) {
+      expect(plansOfRun(other, 'run', header(planRecord(plans)))).toEqual({});
+    }
   });
 
   test('with plans that this version does not have is refused', () => {

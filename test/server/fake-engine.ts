@@ -82,6 +82,7 @@ export class FakeEngine implements Engine {
   async info(): Promise<EngineInfo> {
     if (this.infoFailure) throw this.infoFailure;
     return {
+      arithmetic: 'exact',
       adapter: {
         vendor: 'none',
         architecture: 'none',

@@ -106,13 +106,22 @@ function describePlan({ variant, slices, fragment }: MatmulPlan): string {
   return `${variant}${shape}${subgroup}${slices > 1 ? ` in ${slices} slices` : ''}`;
 }
 
+/**
+ * Products are as good as f32 with any weights, which the reference has as they are stored. Far above what they are off, far below 1e-8, which
+ * is what a product is off whose operands were rounded to f16.
+ */
+const productTolerance = 1e-11;
+
+/** Of operands that are rounded to f16 on purpose: off by 2^-11 at most, by 1e-7 in the square. */
+const halfTolerance = 1e-6;
+
 function cost(shape: LinearShape): Pick<KernelCase, 'flops' | 'bytes' | 'tolerance'> {
   const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0 } = shape;
   const all = rows * probes;
   return {
     flops: 2 * all * (columns * inner + rank * (inner + rank + columns)),
     bytes: columns * inner * storageBytes[storage] + 4 * (all * (inner + columns) + rank * (inner + columns)),
-    tolerance: storage === 'f32' ? 1e-7 : 1e-6,
+    tolerance: productTolerance,
   };
 }
 
@@ -216,6 +225,7 @@ export function matmulCase(plan: MatmulPlan, shape: LinearShape): KernelCase {
     operation: 'matmul',
     name: `${describePlan(plan)}: ${describe(shape)}`,
     ...cost(shape),
+    ...(plan.variant.includes('half') ? { tolerance: halfTolerance } : {}),
     prepare(bed) {
       const { random } = bed;
       const all = rows * probes;

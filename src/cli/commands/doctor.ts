@@ -85,8 +85,8 @@ function describe(info: EngineInfo, adapters: readonly string[]): string[] {
 /** The timed plans of this adapter and where they are kept; none on adapters where plans go by rule. */
 async function kernelTable(info: EngineInfo): Promise<{ file: string; plans: Record<string, string> } | null> {
   if (!tuningWanted(info)) return null;
-  const file = planTableFile(info.adapter);
-  const plans = [...(await readPlanTable(file, info.adapter))].map(([key, { variant, slices }]): [string, string] => [
+  const file = planTableFile(info);
+  const plans = [...(await readPlanTable(file, info))].map(([key, { variant, slices }]): [string, string] => [
     key,
     slices > 1 ? `${variant} in ${slices} slices` : variant,
   ]);

@@ -9,7 +9,7 @@ import {
   type TrainConfiguration,
 } from '../../train/configuration.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
-import { engineOptions, jsonOption } from '../common-options.ts';
+import { type DeviceChoice, engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
 import { reportFind } from '../find-report.ts';
 import type { Host } from '../host.ts';
@@ -403,7 +403,7 @@ export const trainCommand = defineCommand({
 
 /** Trains and shows how it goes. @returns the exit code */
 export async function trainWithReport(
-  context: Host & { readonly options: { readonly adapter: string | undefined; quiet: boolean; json: boolean } },
+  context: Host & { readonly options: DeviceChoice & { quiet: boolean; json: boolean } },
   request: TrainRequest,
 ): Promise<number> {
   return withEngine(context, async (engine) => {
