@@ -47,6 +47,12 @@ export interface KernelCase {
   prepare(bed: Bed): PreparedCase;
 }
 
+/**
+ * Normalised mean squared error of what is computed in f32, whatever the weights are stored as: the reference has them as stored. Here it is 1e-13 or
+ * less; a GPU's exponentials may be coarser. A result of operands that were rounded to f16 by mistake is off by 1e-8.
+ */
+export const exactTolerance = 1e-10;
+
 /** Most elements of a result that are compared; of a larger one, the first, the last and random rows between. */
 const comparedElements = 1 << 17;
 

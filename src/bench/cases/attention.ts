@@ -6,7 +6,7 @@
 
 import { type AttentionVariant, attention } from '../../ops/attention.ts';
 import type { Activation } from '../../tensor/workspace.ts';
-import type { KernelCase } from '../case.ts';
+import { exactTolerance, type KernelCase } from '../case.ts';
 import type { Random } from '../random.ts';
 
 /** The key rows that each row of a probe sees. */
@@ -38,7 +38,7 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
   return {
     operation: 'attention',
     name: `${shape.name}, ${heads}/${keyHeads} heads of ${headWidth}${probes > 1 ? `, ${probes} probes` : ''}`,
-    tolerance: 1e-7,
+    tolerance: exactTolerance,
     flops: 4 * (shape.pairs ?? 0) * probes * columns,
     bytes: 8 * keys * keyColumns,
     prepare(bed) {

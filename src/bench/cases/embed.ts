@@ -7,7 +7,7 @@
 import { embed } from '../../ops/embedding.ts';
 import { type Storage, storageBytes } from '../../tensor/weight.ts';
 import type { Activation } from '../../tensor/workspace.ts';
-import type { KernelCase } from '../case.ts';
+import { exactTolerance, type KernelCase } from '../case.ts';
 import { store } from '../storage.ts';
 
 export interface EmbedShape {
@@ -30,7 +30,7 @@ export function embedCase(shape: EmbedShape): KernelCase {
   return {
     operation: 'embed',
     name: `${probes}×${rows} of ${vocabulary}×${columns}, ${storage}, rank ${rank}${accumulate ? ', accumulate' : ''}, ${parts ?? 'as few'} parts`,
-    tolerance: storage === 'f32' ? 1e-7 : 1e-6,
+    tolerance: exactTolerance,
     flops: 2 * all * rank * (rank + columns),
     bytes: all * columns * (4 + storageBytes[storage]),
     prepare(bed) {

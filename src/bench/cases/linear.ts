@@ -11,7 +11,7 @@ import { paddedRank } from '../../ops/probes.ts';
 import { type Storage, storageBytes } from '../../tensor/weight.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import type { Bed, ReferenceFactors } from '../bed.ts';
-import type { KernelCase, PreparedCase } from '../case.ts';
+import { exactTolerance, type KernelCase, type PreparedCase } from '../case.ts';
 import { erf } from '../erf.ts';
 import type { Random } from '../random.ts';
 import { store } from '../storage.ts';
@@ -106,12 +106,6 @@ function describePlan({ variant, slices, fragment }: MatmulPlan): string {
   return `${variant}${shape}${subgroup}${slices > 1 ? ` in ${slices} slices` : ''}`;
 }
 
-/**
- * Products are as good as f32 with any weights, which the reference has as they are stored. Far above what they are off, far below 1e-8, which
- * is what a product is off whose operands were rounded to f16.
- */
-const productTolerance = 1e-11;
-
 /** Of operands that are rounded to f16 on purpose: off by 2^-11 at most, by 1e-7 in the square. */
 const halfTolerance = 1e-6;
 
@@ -121,7 +115,7 @@ function cost(shape: LinearShape): Pick<KernelCase, 'flops' | 'bytes' | 'toleran
   return {
     flops: 2 * all * (columns * inner + rank * (inner + rank + columns)),
     bytes: columns * inner * storageBytes[storage] + 4 * (all * (inner + columns) + rank * (inner + columns)),
-    tolerance: productTolerance,
+    tolerance: exactTolerance,
   };
 }
 

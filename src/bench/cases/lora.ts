@@ -6,7 +6,7 @@
 
 import type { MatmulActivation } from '../../ops/activation.ts';
 import { linear } from '../../ops/linear.ts';
-import type { KernelCase } from '../case.ts';
+import { exactTolerance, type KernelCase } from '../case.ts';
 import { store } from '../storage.ts';
 import { activate } from './linear.ts';
 
@@ -30,7 +30,7 @@ export function loraCase(shape: LoraShape): KernelCase {
   return {
     operation: 'linear with LoRA',
     name: words.join(', '),
-    tolerance: 1e-7,
+    tolerance: exactTolerance,
     flops: 2 * all * (inner * columns + rank * (inner + columns)),
     bytes: 4 * (columns * inner + all * (inner + columns) + probes * rank * (inner + columns)),
     prepare(bed) {

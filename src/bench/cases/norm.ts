@@ -6,7 +6,7 @@
 
 import { norm } from '../../ops/norm.ts';
 import type { Activation } from '../../tensor/workspace.ts';
-import type { KernelCase } from '../case.ts';
+import { exactTolerance, type KernelCase } from '../case.ts';
 
 export interface NormShape {
   kind: 'rms' | 'layer';
@@ -29,7 +29,7 @@ export function normCase(shape: NormShape): KernelCase {
   return {
     operation: 'norm',
     name: `${kind} ${probes}×${rows}×${columns}${width === columns ? '' : ` in ${width}s`}${gain ? ', gain' : ''}${shift ? ', shift' : ''}${mean ? `, mean ${mean}` : ''}`,
-    tolerance: 1e-7,
+    tolerance: exactTolerance,
     flops: 5 * all * columns,
     bytes: 8 * all * columns,
     prepare(bed) {

@@ -5,7 +5,7 @@
  */
 
 import { rope } from '../../ops/rope.ts';
-import type { KernelCase } from '../case.ts';
+import { exactTolerance, type KernelCase } from '../case.ts';
 
 export interface RopeShape {
   /** Rows of each probe. */
@@ -26,7 +26,7 @@ export function ropeCase(shape: RopeShape): KernelCase {
   return {
     operation: 'rope',
     name: `${probes}×${rows}, ${heads} + ${keyHeads} heads of ${headWidth}${rotaryWidth < headWidth ? `, ${rotaryWidth} turned` : ''}${interleaved ? ', interleaved' : ''}`,
-    tolerance: 1e-7,
+    tolerance: exactTolerance,
     flops: 3 * all * (heads + keyHeads) * rotaryWidth,
     bytes: 8 * all * (heads + keyHeads) * rotaryWidth,
     prepare(bed) {

@@ -7,7 +7,7 @@
 import { spread } from '../../gpu/recorder.ts';
 import { gate, gatherRows, storeRows } from '../../ops/rows.ts';
 import type { Activation } from '../../tensor/workspace.ts';
-import type { KernelCase } from '../case.ts';
+import { exactTolerance, type KernelCase } from '../case.ts';
 
 export interface GatherShape {
   /** Rows of each probe, of which `count` are picked. */
@@ -124,7 +124,7 @@ export function gateCase({ rows, columns, deviation = 1 }: GateShape): KernelCas
   return {
     operation: 'gate',
     name: `${rows}×${columns}, deviation ${deviation}`,
-    tolerance: 1e-7,
+    tolerance: exactTolerance,
     flops: 5 * rows * columns,
     bytes: 12 * rows * columns,
     prepare(bed) {
@@ -180,7 +180,7 @@ export function labelLossCase(shape: LabelLossShape): KernelCase {
   return {
     operation: 'label-loss',
     name: `${probes}×${rows} over ${vocabulary} in chunks of ${chunk}, ${targets} targets, deviation ${deviation}`,
-    tolerance: 1e-7,
+    tolerance: exactTolerance,
     flops: 4 * all * vocabulary,
     bytes: 4 * all * vocabulary,
     prepare(bed) {

@@ -13,7 +13,7 @@ import { type Storage, storageBytes } from '../../tensor/weight.ts';
 import { orthonormalise } from '../../zo/orthonormal.ts';
 import { gaussian, keyOfSeed } from '../../zo/philox.ts';
 import type { Bed } from '../bed.ts';
-import type { KernelCase } from '../case.ts';
+import { exactTolerance, type KernelCase } from '../case.ts';
 import type { Random } from '../random.ts';
 import { store, widenAll } from '../storage.ts';
 
@@ -89,7 +89,7 @@ function describeState({ tensors, count, deviation }: StateShape): string {
 function stateCost({ tensors, count }: StateShape, reads: number): Pick<KernelCase, 'flops' | 'bytes' | 'tolerance'> {
   const elements = tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
   // About 25 operations an element: ten Philox rounds and Box–Muller over four elements.
-  return { flops: 25 * elements * count, bytes: 4 * elements * reads, tolerance: 1e-7 };
+  return { flops: 25 * elements * count, bytes: 4 * elements * reads, tolerance: exactTolerance };
 }
 
 /** Only elements in use count; the tails of blocks are compared as zero. */
@@ -262,7 +262,7 @@ export function gaussianMatrixCase(shape: FactorShape): KernelCase {
   return {
     operation: 'gaussian-matrix',
     name: `${rows}×${rank}${transposed ? ', transposed' : ''}`,
-    tolerance: 1e-7,
+    tolerance: exactTolerance,
     flops: 25 * rows * rank,
     bytes: 4 * rows * rank,
     prepare(bed) {
@@ -372,7 +372,7 @@ export function orthonormaliseCase(shape: FactorShape): KernelCase {
     operation: 'orthonormalise',
     name: `${rows}×${rank}${transposed ? ', transposed' : ''}`,
     // Q of a nearly singular matrix depends on the last bits of the input: the error allowed grows with the condition (see decode).
-    tolerance: 1e-7,
+    tolerance: exactTolerance,
     flops: 2 * rows * rank * rank,
     bytes: 8 * rows * rank,
     prepare(bed) {
