@@ -40,6 +40,7 @@ const entries: readonly Entry[] = [
   { name: 'kernels', args: ['kernels'], json: true },
   step('opt-1024x4'),
   step('opt-1.3b', '--repeat', '10'),
+  { ...step('opt-1.3b', '--repeat', '10', '--arithmetic', 'half'), name: 'step-opt-1.3b-half' },
   step('opt-13b', '--repeat', '5'),
   { name: 'serve', args: ['serve'], json: true },
   { name: 'fidelity', args: ['fidelity'], json: true },

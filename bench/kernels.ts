@@ -13,6 +13,7 @@ import { type Suite, suites } from '../src/bench/suites.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
 import { testSeed } from '../test/support/random.ts';
+import { deviceOf } from './device.ts';
 import { rooflineChart } from './roofline-chart.ts';
 import { short, table } from './table.ts';
 
@@ -20,6 +21,7 @@ export const usage = `node bench/main.ts kernels [options]
   --suite quick|full   shapes: quick for a software adapter (the default there), full for a GPU
   --filter TEXT        only cases whose operation or name contains it
   --adapter NAME       part of the adapter's name, or its index
+  --arithmetic KIND    of matrix units: exact (default) or half
   --seconds S          how long to repeat each case (default 0.2)
   --json FILE          write the measurements
   --svg FILE           draw each case's share of the roofline
@@ -48,6 +50,7 @@ function parse(args: readonly string[]) {
       suite: { type: 'string' },
       filter: { type: 'string' },
       adapter: { type: 'string' },
+      arithmetic: { type: 'string' },
       seconds: { type: 'string', default: '0.2' },
       json: { type: 'string' },
       svg: { type: 'string' },
@@ -68,7 +71,7 @@ function parse(args: readonly string[]) {
 export async function benchKernels(args: readonly string[]): Promise<number> {
   const options = parse(args);
   const old = options.compare === undefined ? undefined : readReport(options.compare);
-  const gpu = await Gpu.open(options.adapter === undefined ? {} : { adapter: options.adapter });
+  const gpu = await Gpu.open(deviceOf(options));
   const progress = process.stderr.isTTY ? (text: string) => process.stderr.write(`\r\x1b[K${text}`) : () => true;
   const { suite, filter, seconds } = options;
   const report = await run(

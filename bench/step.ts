@@ -18,6 +18,7 @@ import { resolveConfiguration } from '../src/train/configuration.ts';
 import { batchLoss, passShape, Scorer } from '../src/train/score.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../src/zo/optimizer.ts';
 import { SubZero } from '../src/zo/subzero.ts';
+import { deviceOf } from './device.ts';
 import { type Milliseconds, measureHostTime } from './host-time.ts';
 import { InPlaceMezo } from './rivals/in-place-mezo.ts';
 import { modelShapes } from './shapes.ts';
@@ -34,6 +35,7 @@ export const usage = `node bench/main.ts step [options]
   --rank R             default 64
   --repeat N           timed repetitions (default 5)
   --adapter NAME       part of the adapter's name, or its index
+  --arithmetic KIND    of matrix units: exact (default) or half
   --trace FILE         write a Chrome trace of one step's kernels
   --json FILE          write the figures`;
 
@@ -54,6 +56,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
       rank: { type: 'string', default: '64' },
       repeat: { type: 'string', default: '5' },
       adapter: { type: 'string' },
+      arithmetic: { type: 'string' },
       trace: { type: 'string' },
       json: { type: 'string' },
     },
@@ -68,7 +71,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   const [batchSize, tokens, rank, repeat] = [values['batch-size'], values.tokens, values.rank, values.repeat].map(
     Number,
   );
-  const gpu = await Gpu.open(values.adapter === undefined ? {} : { adapter: values.adapter });
+  const gpu = await Gpu.open(deviceOf(values));
   const host = await measureHostTime(gpu, (vocabulary) => randomBatch(1, 8, vocabulary));
   const storage = (values.storage ?? (gpu.adapter.software ? 'f32' : 'f16')) as 'f32' | 'f16' | 'bf16';
   const config = { ...shape, ...(values.layers ? { num_hidden_layers: Number(values.layers) } : {}) };

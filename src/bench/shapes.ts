@@ -6,11 +6,13 @@
  */
 
 import type { Gpu } from '../gpu/gpu.ts';
+import { matrixFragment } from '../ops/matmul-choice.ts';
+import type { MatmulPlan } from '../ops/matmul-variants.ts';
 import { type Storage, storageBytes } from '../tensor/weight.ts';
 import type { KernelCase } from './case.ts';
 import { attentionCase, causalRanges } from './cases/attention.ts';
 import { embedCase } from './cases/embed.ts';
-import { linearCase } from './cases/linear.ts';
+import { linearCase, matmulCase } from './cases/linear.ts';
 import { normCase } from './cases/norm.ts';
 import { ropeCase } from './cases/rope.ts';
 import { gateCase, labelLossCase } from './cases/rows.ts';
@@ -58,11 +60,19 @@ interface SuitePlan {
   storages: 'own' | 'all';
   /** Bytes of the largest embedding or output head; of larger ones a part is taken, as where a binding cannot hold them. */
   largestTable: number;
+  /** Side of the square products that show what the adapter can do at best; none by default. */
+  square?: number;
 }
 
 const plan: Readonly<Record<Suite, SuitePlan>> = {
   quick: { models: ['OPT-125M', 'Qwen3-0.6B'], rows: [1, 32], storages: 'own', largestTable: 2 ** 24 },
-  full: { models: models.map(({ name }) => name), rows: [1, 16, 128, 1024], storages: 'all', largestTable: 2 ** 29 },
+  full: {
+    models: models.map(({ name }) => name),
+    rows: [1, 16, 128, 1024],
+    storages: 'all',
+    largestTable: 2 ** 29,
+    square: 8192,
+  },
 };
 
 /** The rank at which the side product is timed. */
@@ -147,6 +157,19 @@ function trainingCases(model: ModelShape, storage: Storage, largestTable: number
   ];
 }
 
+/** A large square product by each variant that is made for such: f32 by tiles in registers, f16 by matrix units, with split operands and rounded ones. */
+export function squareCases(gpu: Gpu, side: number): KernelCase[] {
+  const fragment = matrixFragment(gpu, 4);
+  const products: [MatmulPlan, Storage][] = [[{ variant: 'tile-8x8', slices: 1 }, 'f32']];
+  if (fragment) {
+    products.push([{ variant: 'matrix-4x4', slices: 1, fragment }, 'f16']);
+    products.push([{ variant: 'half-4x4', slices: 1, fragment }, 'f16']);
+  }
+  return products
+    .filter(() => 4 * side * side <= gpu.bindingLimit)
+    .map(([product, storage]) => matmulCase(product, { rows: side, columns: side, inner: side, storage, alone: true }));
+}
+
 /** All cases of a suite, those of one kernel next to each other. */
 export function benchCases(suite: Suite, gpu: Gpu): KernelCase[] {
   const { models: names, rows, storages } = plan[suite];
@@ -160,6 +183,7 @@ export function benchCases(suite: Suite, gpu: Gpu): KernelCase[] {
       ...trainingCases(model, model.storage, largestTable),
     ];
   });
+  if (plan[suite].square !== undefined) cases.push(...squareCases(gpu, plan[suite].square));
   const operations = [...new Set(cases.map(({ operation }) => operation))];
   return operations.flatMap((operation) => cases.filter((entry) => entry.operation === operation));
 }

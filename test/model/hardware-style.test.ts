@@ -1,27 +1,38 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Arithmetic } from '../../src/gpu/device.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { Model } from '../../src/model/model.ts';
 
-// The kernel variants that a GPU would get, on whatever adapter runs the tests.
-let gpu: Gpu;
+// The kernel variants that a GPU would get, on whatever adapter runs the tests; of half arithmetic there is something to see where it has matrix units.
+const gpus = new Map<Arithmetic, Gpu>();
 beforeAll(async () => {
-  gpu = await Gpu.open({ kernelStyle: 'hardware' });
+  for (const arithmetic of ['exact', 'half'] as const)
+    gpus.set(arithmetic, await Gpu.open({ kernelStyle: 'hardware', arithmetic }));
 });
-afterAll(() => gpu.close());
+afterAll(() => {
+  for (const gpu of gpus.values()) gpu.close();
+});
 
-test.each([0, 3])('logits agree with transformers with the kernel variants for GPUs, sequence %i', async (index) => {
-  const directory = fileURLToPath(new URL('../fixtures/models/llama-tiny', import.meta.url));
-  const reference = JSON.parse(readFileSync(`${directory}/logits.json`, 'utf8')) as {
-    ids: number[][];
-    last_logits: number[][];
-  };
-  const model = await Model.load(gpu, directory);
-  const logits = (await sequenceLogits(model, reference.ids[index]!)).at(-1)!;
-  for (const [token, expected] of reference.last_logits[index]!.entries()) {
-    expect(Math.abs(logits[token]! - expected)).toBeLessThan(2e-5 * (1 + Math.abs(expected)));
-  }
-  model.destroy();
-});
+test.each([
+  ['exact', 0, 2e-5],
+  ['exact', 3, 2e-5],
+  ['half', 0, 2e-2],
+] as const)(
+  'logits agree with transformers with the kernel variants for GPUs, %s, sequence %i',
+  async (arithmetic, index, tolerance) => {
+    const directory = fileURLToPath(new URL('../fixtures/models/llama-tiny', import.meta.url));
+    const reference = JSON.parse(readFileSync(`${directory}/logits.json`, 'utf8')) as {
+      ids: number[][];
+      last_logits: number[][];
+    };
+    const model = await Model.load(gpus.get(arithmetic)!, directory);
+    const logits = (await sequenceLogits(model, reference.ids[index]!)).at(-1)!;
+    for (const [token, expected] of reference.last_logits[index]!.entries()) {
+      expect(Math.abs(logits[token]! - expected)).toBeLessThan(tolerance * (1 + Math.abs(expected)));
+    }
+    model.destroy();
+  },
+);

@@ -2,6 +2,7 @@
 
 import { afterAll, describe, expect, test } from 'vitest';
 import { deepShapes, linearShapes, matmulCase, tileShapes } from '../../src/bench/cases/linear.ts';
+import { squareCases } from '../../src/bench/shapes.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { matrixFragment } from '../../src/ops/matmul-choice.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
@@ -19,6 +20,10 @@ test('matrix units are used where the adapter has f16 ones with f32 sums', () =>
   expect(fragments.get(2) !== undefined).toBe(
     fitting.length > 0 && (fixed || probe.features.has('subgroup-size-control')),
   );
+});
+
+describe('square products of the benchmark', () => {
+  testCases(openTestGpu(), squareCases(probe, 100));
 });
 
 describe.runIf(fragments.get(2))('matrix units', () => {

@@ -46,6 +46,8 @@ export interface LinearShape {
   weightScale?: number;
   /** Matmul alone: the first row that is multiplied and how many are; all by default. */
   range?: readonly [start: number, count: number];
+  /** Matmul alone: whether y holds the result and nothing else, and W the weight, for times; no by default, so that every offset counts. */
+  alone?: boolean;
 }
 
 export function activate(value: number, activation: MatmulActivation): number {
@@ -223,10 +225,11 @@ export function matmulCase(plan: MatmulPlan, shape: LinearShape): KernelCase {
     prepare(bed) {
       const { random } = bed;
       const all = rows * probes;
-      const weightRow = random.integer(0, 5);
-      const outputRow = random.integer(0, 9);
-      const columnStart = random.integer(0, 6);
-      const yStride = columnStart + columns + random.integer(0, 3);
+      const gap = (most: number): number => (shape.alone ? 0 : random.integer(0, most));
+      const weightRow = gap(5);
+      const outputRow = gap(9);
+      const columnStart = gap(6);
+      const yStride = columnStart + columns + gap(3);
       const weightScale = shape.weightScale ?? 1;
       const width = paddedRank(rank);
       const xData = random.normals(all * inner);
