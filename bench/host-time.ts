@@ -39,11 +39,12 @@ export interface HostTime {
   dispatches: number;
   /** All that the host does for a step. */
   total: Milliseconds;
-  /** What the GPU waits for: from the arrival of a step's losses to the submission of the next look. */
+  /** What the GPU waits for between two steps, from the arrival of the losses of the one. */
   exposed: {
-    /** As in a training run: recorded and encoded while the GPU is at work. */
-    ahead: Milliseconds;
-    /** Where an evaluation comes in between. */
+    /** Until it has something of the next to do, and all of it, where that is recorded ahead, as in a training run. */
+    first: Milliseconds;
+    last: Milliseconds;
+    /** Until it has all of it where that is recorded only then, as behind an evaluation. */
     after: Milliseconds;
   };
 }
@@ -118,21 +119,25 @@ async function measureExposed(
   );
   const { queue } = gpu.device;
   const submit = queue.submit.bind(queue);
-  let submitted = 0;
+  let submitted: number[] = [];
   queue.submit = (buffers) => {
     submit(buffers);
-    submitted = performance.now();
+    submitted.push(performance.now());
     return undefined;
   };
-  const times = { ahead: [] as number[], after: [] as number[] };
+  const times = { first: [] as number[], last: [] as number[], after: [] as number[] };
   let arrived = 0;
   for (let step = 0; step < warmUp + 2 * timed; step++) {
     const { measured } = await looks.at(step);
-    if (step >= warmUp) times[isAhead(step) ? 'ahead' : 'after'].push(submitted - arrived);
+    if (step >= warmUp) {
+      if (isAhead(step)) times.first.push(submitted[0]! - arrived);
+      times[isAhead(step) ? 'last' : 'after'].push(submitted.at(-1)! - arrived);
+    }
     arrived = scorer.arrived;
+    submitted = [];
     await looks.apply({ step, learningRate, ...measured });
   }
   queue.submit = submit;
   await looks.settle();
-  return { ahead: summarise(times.ahead), after: summarise(times.after) };
+  return { first: summarise(times.first), last: summarise(times.last), after: summarise(times.after) };
 }

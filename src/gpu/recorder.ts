@@ -18,11 +18,11 @@ const arenaSlots = 2048;
 /** First guess of the milliseconds of a workgroup that does little, by the style of the adapter. */
 const workgroupMilliseconds = { software: 2e-3, hardware: 2e-5 };
 
-/** Recorded work that is submitted at once. */
+/** Recorded work that goes to the GPU at once. */
 interface Piece {
   commands: Command[];
-  /** So many of the commands, the first ones, where they are encoded already. */
-  encoded?: { count: number; buffer: GPUCommandBuffer };
+  /** The first of the commands, so many, where they are encoded already: to be submitted one after the other. */
+  encoded?: { count: number; buffers: GPUCommandBuffer[] };
   /** The used part of the arena. */
   parameters: Uint8Array<ArrayBuffer>;
   /** How long it takes, about. */
@@ -33,6 +33,9 @@ interface Piece {
 export interface AheadWork {
   readonly pieces: readonly Piece[];
 }
+
+/** So many of its commands are submitted by themselves, so that the GPU is at them while it gets the rest. */
+const firstCommands = 64;
 
 /** How late the end of a piece may be noticed that is not the only one in flight, in milliseconds. */
 const pieceSlack = 1;
@@ -239,8 +242,9 @@ export class Recorder {
     const { queue } = this.#gpu.device;
     // Queued behind the previous submission, so all pieces can use the same arena without waiting.
     if (parameters.byteLength > 0) queue.writeBuffer(this.#arena.raw, 0, parameters);
+    for (const buffer of encoded?.buffers ?? []) queue.submit([buffer]);
     const rest = commands.slice(encoded?.count ?? 0);
-    queue.submit([...(encoded ? [encoded.buffer] : []), ...(rest.length > 0 ? [this.#encode(rest)] : [])]);
+    if (rest.length > 0) queue.submit([this.#encode(rest)]);
   }
 
   /** Compiles here and now what other threads have not compiled yet. */
@@ -293,11 +297,14 @@ export class Recorder {
       record();
       this.#finish();
       const pieces = this.#pieces!;
-      for (const piece of pieces) {
+      for (const [index, piece] of pieces.entries()) {
         const { commands } = piece;
         const compiled = commands.every(({ kernel }) => !kernel || kernel.pipeline);
         // The profiler counts launches in the order in which they are encoded.
-        if (compiled && !this.profiler) piece.encoded = { count: commands.length, buffer: this.#encode(commands) };
+        if (!compiled || this.profiler) continue;
+        const first = index === 0 ? firstCommands : commands.length;
+        const parts = [commands.slice(0, first), commands.slice(first)].filter(({ length }) => length > 0);
+        piece.encoded = { count: commands.length, buffers: parts.map((part) => this.#encode(part)) };
       }
       return { pieces };
     } finally {

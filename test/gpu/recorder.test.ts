@@ -160,6 +160,22 @@ describe('work recorded ahead', () => {
     encode.mockRestore();
   });
 
+  test('comes in two submissions, so that the GPU can start on the first', async () => {
+    const { indices, source, target } = work();
+    const { recorder, device } = gpu();
+    const submit = vi.spyOn(device.queue, 'submit');
+    recorder.resume(
+      recorder.ahead(() => {
+        for (let count = 0; count < 300; count++) gather(indices, source, target, 1 + (count % 4));
+      }),
+    );
+    expect(submit).not.toHaveBeenCalled();
+    await recorder.flush();
+    expect(submit).toHaveBeenCalledTimes(2);
+    submit.mockRestore();
+    expect(await read(target)).toEqual([1, 2, 3, 4]);
+  });
+
   test('is read behind, and called upon before the end is awaited', async () => {
     const { indices, source, target } = work();
     const { recorder } = gpu();
