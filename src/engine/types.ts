@@ -68,6 +68,7 @@ export interface GenerateRequest {
   prompt?: string;
   tokens?: number[];
   messages?: ChatMessage[];
+  /** 0 generates nothing; the prompt may fill the context then. */
   maxTokens?: number;
   /** 0 = greedy. Default 1. */
   temperature?: number;
@@ -77,7 +78,7 @@ export interface GenerateRequest {
   stop?: string[];
   /** How many of the most likely alternatives to report per token (0 = only the chosen token's log-probability). */
   topLogprobs?: number;
-  /** Report the prompt's tokens in the same way. With `maxTokens` 0 nothing is generated, and the prompt may fill the context. */
+  /** Report the prompt's tokens in the same way; with `maxTokens` 0 nothing else. */
   scorePrompt?: boolean;
   /** Token id → additive logit bias. */
   logitBias?: Record<number, number>;

@@ -135,12 +135,12 @@ export class Generator {
     const leading = leadingTokens(this.#model, probes);
     if (prompt.length === 0)
       throw new SubzeroError('invalid_argument', 'the prompt has no tokens', { parameter: 'prompt' });
-    const onlyScored = request.scorePrompt === true && request.maxTokens === 0;
-    if (prompt.length > (onlyScored ? contextLength : contextLength - 1)) {
+    const room = request.maxTokens === 0 ? 0 : 1;
+    if (prompt.length + room > contextLength) {
       const beside = leading.length > 0 ? ` beside its ${leading.length} virtual tokens` : '';
       throw new SubzeroError(
         'context_length_exceeded',
-        `the prompt has ${prompt.length} tokens; this model's context is ${contextLength}${beside}${onlyScored ? '' : ', one of them for the answer'}`,
+        `the prompt has ${prompt.length} tokens; this model's context is ${contextLength}${beside}${room ? ', one of them for the answer' : ''}`,
         { parameter: 'prompt' },
       );
     }
@@ -283,16 +283,17 @@ export class Generator {
     let left = most;
     // Running sequences first, one row each; prompts share the rest, in pieces if need be.
     for (const sequence of [...this.#running].sort((a, b) => unread(a) - unread(b))) {
-      const cost = sequence.promptOffsets && answering > 0 ? scoredRowCost : 1;
+      const { start } = sequence.run;
+      const promptStart = sequence.leading;
+      const promptEnd = promptStart + sequence.promptLength;
+      const scored = sequence.promptOffsets !== undefined && sequence.done < promptEnd;
+      const cost = scored && answering > 0 ? scoredRowCost : 1;
       const count = Math.min(unread(sequence), Math.floor(left / cost));
       if (count <= 0) continue;
       left -= count * cost;
-      const { start } = sequence.run;
-      const promptStart = sequence.leading;
-      const promptEnd = sequence.leading + sequence.promptLength;
       for (let i = 0; i < count; i++) {
         const position = sequence.done + i;
-        if (sequence.promptOffsets && position >= promptStart && position + 1 < promptEnd) {
+        if (scored && position >= promptStart && position + 1 < promptEnd) {
           predictedRows.push(ids.length);
           predicted.push({ sequence, position: position + 1 });
         }
