@@ -4,7 +4,8 @@
 // t = x Vᵀ… is [rows, Σ padded ranks] from a matmul with the stored Vᵀ, the weights side by side; q is [rows, padded rank] of the first weight,
 // then of the second, and so on. S_p is rank × rank, row-major, at state_offset + p · state_stride of the (perturbed) state. scale is μ of
 // docs/method.md. Columns from rank to the padded width are zeros in t, and are written as zeros.
-// An invocation takes one column of four rows of a probe, so that what it reads of S serves four rows.
+// An invocation takes one column of four rows of a probe, so that what it reads of S serves four rows. `main`, and where it has t from, comes from
+// another file: zo/rotate-plain.wgsl, or where the matmul left sums of slices, zo/rotate-slices.wgsl.
 
 struct Parameters {
   rows: u32,
@@ -12,6 +13,7 @@ struct Parameters {
   blocks_per_probe: u32,
   blocks: u32,
   state_stride: u32,
+  slices: u32,
   rank_0: u32,
   rank_1: u32,
   rank_2: u32,
@@ -28,37 +30,48 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read_write> q: array<f32>;
 @group(0) @binding(3) var<uniform> parameters: Parameters;
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let ranks = vec3<u32>(parameters.rank_0, parameters.rank_1, parameters.rank_2);
-  let quads = (ranks + 3u) / 4u;
-  // Quads of a row of t up to each weight's end.
-  let ends = vec3<u32>(quads.x, quads.x + quads.y, quads.x + quads.y + quads.z);
-  let index = (group.y * groups.x + group.x) * 64u + lane;
-  let block = index / (4u * ends.z);
-  let column = index % (4u * ends.z);
-  if (block >= parameters.blocks) {
-    return;
-  }
+// Quads of a row of t up to each weight's end.
+fn quad_ends() -> vec3<u32> {
+  let quads = (vec3<u32>(parameters.rank_0, parameters.rank_1, parameters.rank_2) + 3u) / 4u;
+  return vec3<u32>(quads.x, quads.x + quads.y, quads.x + quads.y + quads.z);
+}
+
+// Up to four rows of one probe.
+struct Block {
+  probe: u32,
+  first: u32,
+  last: u32,
+}
+
+fn block_at(index: u32) -> Block {
+  let probe = index / parameters.blocks_per_probe;
+  let first = probe * parameters.rows_per_probe + (index % parameters.blocks_per_probe) * 4u;
+  return Block(probe, first, min(first + 3u, (probe + 1u) * parameters.rows_per_probe - 1u));
+}
+
+// The rows of a block; the last one again where there are fewer.
+fn rows_of(block: Block) -> vec4<u32> {
+  return min(vec4<u32>(block.first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(block.last));
+}
+
+// Writes a column of a block, among those of all weights. starts: where its rows begin for t_at.
+fn rotate(block: Block, column: u32, starts_of_rows: vec4<u32>) {
+  let ends = quad_ends();
   let weight = u32(column / 4u >= ends.x) + u32(column / 4u >= ends.y);
-  let rank = ranks[weight];
-  let rank_quads = quads[weight];
+  let rank = vec3<u32>(parameters.rank_0, parameters.rank_1, parameters.rank_2)[weight];
+  let rank_quads = (rank + 3u) / 4u;
   let first_quad = ends[weight] - rank_quads;
   let a = column - 4u * first_quad;
-  let probe = block / parameters.blocks_per_probe;
-  let first = probe * parameters.rows_per_probe + (block % parameters.blocks_per_probe) * 4u;
-  let last = (probe + 1u) * parameters.rows_per_probe - 1u;
-  let rows = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last));
   var sum = vec4<f32>(0.0);
   if (a < rank) {
     let state_offset = vec3<u32>(parameters.state_offset_0, parameters.state_offset_1, parameters.state_offset_2)[weight];
-    let s = state_offset + probe * parameters.state_stride + a * rank;
-    let starts = rows * ends.z + first_quad;
+    let s = state_offset + block.probe * parameters.state_stride + a * rank;
+    let starts = starts_of_rows + first_quad;
     for (var quad = 0u; quad < rank_quads; quad++) {
-      let one = t[starts.x + quad];
-      let two = t[starts.y + quad];
-      let three = t[starts.z + quad];
-      let four = t[starts.w + quad];
+      let one = t_at(starts.x + quad);
+      let two = t_at(starts.y + quad);
+      let three = t_at(starts.z + quad);
+      let four = t_at(starts.w + quad);
       let b = quad * 4u;
       // Behind the last column lies another row of S, or another tensor.
       let end = rank - 1u;
@@ -71,8 +84,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   sum *= vec3<f32>(parameters.scale_0, parameters.scale_1, parameters.scale_2)[weight];
   let q_start = parameters.rows * 4u * first_quad;
   for (var i = 0u; i < 4u; i++) {
-    if (first + i <= last) {
-      q[q_start + (first + i) * 4u * rank_quads + a] = sum[i];
+    if (block.first + i <= block.last) {
+      q[q_start + (block.first + i) * 4u * rank_quads + a] = sum[i];
     }
   }
 }

@@ -6,6 +6,7 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
+import { spread } from '../gpu/recorder.ts';
 import type { Storage, Weight, WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
@@ -111,6 +112,8 @@ export interface MatmulLaunch {
   columnStart: number;
   rowsPerProbe: number;
   weightScale: number;
+  /** Instead of the kernel that adds a sliced product's sums [slices, rows, columns] up to y; not called where the plan has no slices. */
+  addUp?: (sums: GpuBuffer, slices: number) => void;
 }
 
 /**
@@ -168,12 +171,16 @@ export function matmul(
     const rows = end - first;
     const sums = workspace.takeElements(slices * rows * columns);
     record(first, rows, sums.buffer);
-    gpu.recorder.dispatch(
-      gpu.kernel(matmulReduceKernel(flags)),
-      [sums.buffer, gpu.unused, gpu.unused, gpu.unused, biasBuffer, launch.y],
-      { ...parameters(first, rows), inner_quads: slices, weight_scale: 1 },
-      perElement(rows * columns),
-    );
+    if (launch.addUp) {
+      launch.addUp(sums.buffer, slices);
+    } else {
+      gpu.recorder.dispatch(
+        gpu.kernel(matmulReduceKernel(flags)),
+        [sums.buffer, gpu.unused, gpu.unused, gpu.unused, biasBuffer, launch.y],
+        { ...parameters(first, rows), inner_quads: slices, weight_scale: 1 },
+        perElement(rows * columns),
+      );
+    }
     workspace.give(sums);
     return;
   }
@@ -187,7 +194,7 @@ export function matmul(
 function planOf(
   { gpu, plans }: Pick<OperationContext, 'gpu' | 'plans'>,
   { storage }: MatmulFlags,
-  { x, rows = x.rows, columns }: MatmulLaunch,
+  { x, rows = x.rows, columns }: Pick<MatmulLaunch, 'x' | 'rows' | 'columns'>,
 ): MatmulPlan {
   const shape = { rows, columns, innerQuads: x.columns / 4 };
   return (plans?.size ? plans.get(planKey({ ...shape, storage })) : undefined) ?? chooseMatmul(gpu, shape);
@@ -205,7 +212,11 @@ export function product(context: OperationContext, weight: Weight, flags: Matmul
   }
 }
 
-const rotateKernel: KernelDefinition = { files: ['zo/rotate.wgsl'] };
+/** The kernels that bring xV into the coordinates of each U, from a product or from the sums of a sliced one. */
+export const rotateKernels = {
+  plain: { files: ['zo/rotate.wgsl', 'zo/rotate-plain.wgsl'] },
+  slices: { files: ['zo/rotate.wgsl', 'zo/rotate-slices.wgsl'] },
+} as const satisfies Record<string, KernelDefinition>;
 
 /** The rows of x in the coordinates of each U, to be given back. */
 export interface Projection {
@@ -260,49 +271,46 @@ function projectTogether(
   const { gpu, workspace, probes } = context;
   const [first, second, third] = members;
   const width = members.reduce((sum, { rank }) => sum + paddedRank(rank), 0);
-  const own = spare && spare.columns >= width ? undefined : workspace.take(x.rows, width);
-  const t = own ?? spare!;
-  matmul(
-    context,
-    { storage: 'f32', activation: 'none', hasBias: false, accumulate: false },
-    {
-      x,
-      weight: { buffer: first!.vTransposed },
-      weightRow: first!.vRow,
-      outputRow: 0,
-      columns: width,
-      y: t.buffer,
-      yStride: width,
-      columnStart: 0,
-      rowsPerProbe: x.rows,
-      weightScale: 1,
-    },
-  );
   const q = workspace.take(x.rows, width);
-  const rowsPerProbe = x.rows / probes.count;
-  const blocksPerProbe = Math.ceil(rowsPerProbe / 4);
-  const blocks = probes.count * blocksPerProbe;
-  gpu.recorder.dispatch(
-    gpu.kernel(rotateKernel),
-    [t.buffer, probes.state, q.buffer],
-    {
-      rows: x.rows,
-      rows_per_probe: rowsPerProbe,
-      blocks_per_probe: blocksPerProbe,
-      blocks,
-      state_stride: probes.stateStride,
-      rank_0: first!.rank,
-      rank_1: second?.rank ?? 0,
-      rank_2: third?.rank ?? 0,
-      state_offset_0: first!.stateOffset,
-      state_offset_1: second?.stateOffset ?? 0,
-      state_offset_2: third?.stateOffset ?? 0,
-      scale_0: first!.scale,
-      scale_1: second?.scale ?? 0,
-      scale_2: third?.scale ?? 0,
-    },
-    perElement(blocks * width),
-  );
+  const rotate = (t: GpuBuffer, slices: number): void => {
+    const rowsPerProbe = x.rows / probes.count;
+    const blocksPerProbe = Math.ceil(rowsPerProbe / 4);
+    const blocks = probes.count * blocksPerProbe;
+    gpu.recorder.dispatch(
+      gpu.kernel(slices > 1 ? rotateKernels.slices : rotateKernels.plain),
+      [t, probes.state, q.buffer],
+      {
+        rows: x.rows,
+        rows_per_probe: rowsPerProbe,
+        blocks_per_probe: blocksPerProbe,
+        blocks,
+        state_stride: probes.stateStride,
+        slices,
+        rank_0: first!.rank,
+        rank_1: second?.rank ?? 0,
+        rank_2: third?.rank ?? 0,
+        state_offset_0: first!.stateOffset,
+        state_offset_1: second?.stateOffset ?? 0,
+        state_offset_2: third?.stateOffset ?? 0,
+        scale_0: first!.scale,
+        scale_1: second?.scale ?? 0,
+        scale_2: third?.scale ?? 0,
+      },
+      slices > 1 ? spread(blocks) : perElement(blocks * width),
+    );
+  };
+  const flags = { storage: 'f32', activation: 'none', hasBias: false, accumulate: false } as const;
+  const product = { x, weight: { buffer: first!.vTransposed }, weightRow: first!.vRow, outputRow: 0, columns: width };
+  const plan = planOf(context, flags, product);
+  const launch = { ...product, yStride: width, columnStart: 0, rowsPerProbe: x.rows, weightScale: 1 };
+  if (plan.slices > 1) {
+    matmul(context, flags, { ...launch, y: q.buffer, addUp: rotate }, plan);
+    return q;
+  }
+  const own = spare && spare.columns >= width ? undefined : workspace.take(x.rows, width);
+  const t = (own ?? spare!).buffer;
+  matmul(context, flags, { ...launch, y: t }, plan);
+  rotate(t, 1);
   if (own) workspace.give(own);
   return q;
 }

@@ -54,6 +54,32 @@ describe('linears', () => {
   ]);
 });
 
+// Over a long inner dimension these cut xV into slices, whose sums are added up on the way to the coordinates of U.
+describe('linears, the kernels of GPUs', () => {
+  const hardware = openTestGpu({ kernelStyle: 'hardware' });
+  testCases(hardware, [
+    linearCase({ rows: 9, columns: 40, inner: 1024, rank: 24, probes: 2 }),
+    linearCase({ rows: 1, columns: 33, inner: 2048, rank: 3, probes: 3, bias: true }),
+    linearCase({ rows: 3, columns: 8, inner: 512, rank: 8 }),
+    linearsCase({ rows: 10, inner: 1028, probes: 2 }, [
+      { columns: 16, rank: 256 },
+      { columns: 8, rank: 253, accumulate: true },
+      { columns: 12, rank: 9 },
+    ]),
+  ]);
+
+  test('a projection in slices takes two launches', async () => {
+    const bed = new Bed(hardware(), random);
+    const prepared = linearCase({ rows: 16, columns: 16_384, inner: 1024, rank: 8 }).prepare(bed);
+    const before = hardware().recorder.dispatches;
+    prepared.record();
+    // And one for the product itself, which has columns enough to do without slices.
+    expect(hardware().recorder.dispatches - before).toBe(3);
+    hardware().recorder.submit();
+    bed.destroy();
+  });
+});
+
 // Journals hold what this decides.
 test('layers together have the bits of each alone, in fewer launches', async () => {
   const bed = new Bed(gpu(), random);

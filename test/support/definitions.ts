@@ -10,7 +10,7 @@ import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { activationNumber } from '../../src/ops/activation.ts';
 import { attentionKernel, attentionVariants } from '../../src/ops/attention.ts';
 import { denseUpdateKernel } from '../../src/ops/dense.ts';
-import { matmulKernel, matmulReduceKernel } from '../../src/ops/linear.ts';
+import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
@@ -96,7 +96,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   gate: combinations(['gate.wgsl']),
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],
-  rotate: combinations(['zo/rotate.wgsl']),
+  rotate: [rotateKernels.plain, rotateKernels.slices],
   perturb: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/perturb.wgsl'], { DIRECTION: directions }),
   update: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/update.wgsl'], { DIRECTION: directions }),
   adam: combinations(['random/philox.wgsl', 'zo/moments.wgsl', 'zo/adam.wgsl'], { ADAPTIVE: both }),
