@@ -107,7 +107,7 @@ async function search(
   ]);
   const logitOf = new Float32Array(picked!);
   return rows.map(({ target, topLogprobs }, row) => {
-    const top = topLogprobs <= topKept ? readTopLogits(tops!, row, columns) : undefined;
+    const top = topLogprobs <= topKept ? readTopLogits(tops!, row, columns, topLogprobs) : undefined;
     const given: Choice = { id: target, logit: logitOf[row]! };
     return top && scoreFromTop(top, given, topLogprobs);
   });

@@ -85,16 +85,23 @@ export function topLogits(
   );
 }
 
-/** The result of one row of so many logits, or undefined where some are no numbers: then all of them must be looked at. */
-export function readTopLogits(data: ArrayBuffer, row: number, columns: number): TopLogits | undefined {
+/**
+ * The result of one row of so many logits, or undefined where some are no numbers: then all of them must be looked at.
+ * @param most of the most likely tokens that are wanted; few are found faster than all are sorted
+ */
+export function readTopLogits(
+  data: ArrayBuffer,
+  row: number,
+  columns: number,
+  most = topCapacity,
+): TopLogits | undefined {
   const words = new Uint32Array(data, row * topLogitsBytes(columns), resultWords(columns));
   const floats = new Float32Array(data, words.byteOffset, words.length);
   const count = words[0]!;
   if (count === damaged) return undefined;
   const listed = count > topCapacity ? 0 : count;
-  const order = Array.from({ length: listed }, (_, index) => headerWords + 2 * index).sort(
-    (a, b) => floats[b + 1]! - floats[a + 1]! || words[a]! - words[b]!,
-  );
+  const compare = (a: number, b: number): number => floats[b + 1]! - floats[a + 1]! || words[a]! - words[b]!;
+  const order = firstOf(listed, (index) => headerWords + 2 * index, compare, most);
   const first = words[4]!;
   const size = Math.ceil((columns - first) / drawClasses);
   return {
@@ -105,4 +112,24 @@ export function readTopLogits(data: ArrayBuffer, row: number, columns: number): 
     temperedTotal: floats[3]!,
     drawn: { first, before: floats[5]!, end: floats[6]!, logits: floats.subarray(classStart, classStart + size) },
   };
+}
+
+/** The first `most` of `count` items in the order of a comparison. */
+function firstOf(
+  count: number,
+  item: (index: number) => number,
+  compare: (a: number, b: number) => number,
+  most: number,
+): number[] {
+  if (most >= count) return Array.from({ length: count }, (_, index) => item(index)).sort(compare);
+  const kept: number[] = [];
+  for (let index = 0; index < count; index++) {
+    const next = item(index);
+    if (kept.length === most && (most === 0 || compare(next, kept.at(-1)!) >= 0)) continue;
+    let place = kept.length;
+    while (place > 0 && compare(next, kept[place - 1]!) < 0) place--;
+    kept.splice(place, 0, next);
+    if (kept.length > most) kept.pop();
+  }
+  return kept;
 }

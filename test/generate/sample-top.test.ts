@@ -32,7 +32,7 @@ interface Draw {
 }
 
 /** What the kernel finds in rows of logits. */
-async function search(draws: readonly Draw[]): Promise<(TopLogits | undefined)[]> {
+async function search(draws: readonly Draw[], most?: number): Promise<(TopLogits | undefined)[]> {
   const columns = draws[0]!.row.length;
   const flat = new Float32Array(draws.length * columns);
   for (const [index, { row }] of draws.entries()) flat.set(row, index * columns);
@@ -47,7 +47,7 @@ async function search(draws: readonly Draw[]): Promise<(TopLogits | undefined)[]
   topLogits(gpu(), logits!, { rows: draws.length, columns }, uploaded!, results!);
   const [data] = await gpu().recorder.read([{ buffer: results!, bytes }]);
   for (const buffer of [logits, uploaded, results]) buffer!.destroy();
-  return draws.map((_, row) => readTopLogits(data!, row, columns));
+  return draws.map((_, row) => readTopLogits(data!, row, columns, most));
 }
 
 /** The same, of rows drawn from alike. */
@@ -92,6 +92,20 @@ describe('the top of a row', () => {
     // All that is likely lies in one lane, whose maximum alone bounds nothing: given up rather than guessed.
     expect((await topsOf([strided]))[0]).toMatchObject({ ids: [], logits: [] });
     expect((await topsOf([zeros]))[0]!.ids.slice(0, 3)).toEqual([0, 50, 100]);
+  });
+
+  test.each([0, 1, 5, 63, 1000])('begins with the same tokens when at most %d are wanted', async (most) => {
+    // Many equal ones among them.
+    const rows = [random.normals(3000, 3), random.normals(3000, 3).map((value) => Math.round(value * 4))];
+    const draws = rows.map((row) => ({ row }));
+    const whole = await search(draws);
+    for (const [index, few] of (await search(draws, most)).entries()) {
+      expect(few).toEqual({
+        ...whole[index]!,
+        ids: whole[index]!.ids.slice(0, most),
+        logits: whole[index]!.logits.slice(0, most),
+      });
+    }
   });
 
   test('of too many equal logits is none, and of NaN or infinity nothing is told', async () => {
