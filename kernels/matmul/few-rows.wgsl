@@ -1,12 +1,13 @@
-// matmul, few-rows: the variant for GPUs and 1 to 4 rows (token by token generation), where reading W is all the time there is. A
+// matmul, few-rows: the variant for GPUs and up to ROWS rows, 1 or 4 (token by token generation), where reading W is all the time there is. A
 // workgroup takes 4 columns and 32 lanes walk along each one's row of W together, so that neighbouring lanes read neighbouring
-// words; every word read serves all rows. The lanes' sums are added in a fixed tree in workgroup memory.
+// words, four of them in flight; every word read serves all rows. The lanes' sums are added in a fixed tree in workgroup memory.
 
 const LANES: u32 = 32u;
 const COLUMNS: u32 = 4u;
-const ROWS: u32 = 4u;
 
-var<workgroup> partial: array<vec4<f32>, LANES * COLUMNS>;
+alias Sums = array<f32, ROWS>;
+
+var<workgroup> partial: array<Sums, LANES * COLUMNS>;
 
 @compute @workgroup_size(LANES, COLUMNS)
 fn main(
@@ -22,29 +23,48 @@ fn main(
   let last_row = parameters.rows - 1u;
   let safe_column = min(column, parameters.columns - 1u);
   // The numbers of this workgroup's rows in x; spare ones repeat the last row and are not written.
-  let rows = vec4<u32>(parameters.row_start) + min(row_start + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last_row));
-
-  var sums = vec4<f32>();
-  let weight_start = (parameters.weight_row + safe_column) * parameters.inner_quads;
-  let x_start = rows * parameters.inner_quads;
-  let inner = inner_end(group.z);
-  for (var k = inner_start(group.z) + local.x; k < inner; k += LANES) {
-    let w = widen(weight[weight_start + k]);
-    sums += vec4<f32>(dot(x[x_start.x + k], w), dot(x[x_start.y + k], w), dot(x[x_start.z + k], w), dot(x[x_start.w + k], w));
+  var rows: array<u32, ROWS>;
+  for (var i = 0u; i < ROWS; i++) {
+    rows[i] = parameters.row_start + min(row_start + i, last_row);
   }
-  sums *= parameters.weight_scale;
+
+  var sums: Sums;
+  let weight_start = (parameters.weight_row + safe_column) * parameters.inner_quads;
+  let inner = inner_end(group.z);
+  var k = inner_start(group.z) + local.x;
+  for (; k + 3u * LANES < inner; k += 4u * LANES) {
+    let place = weight_start + k;
+    let one = widen(weight[place]);
+    let two = widen(weight[place + LANES]);
+    let three = widen(weight[place + 2u * LANES]);
+    let four = widen(weight[place + 3u * LANES]);
+    for (var i = 0u; i < ROWS; i++) {
+      let x_place = rows[i] * parameters.inner_quads + k;
+      sums[i] += dot(x[x_place], one) + dot(x[x_place + LANES], two) + dot(x[x_place + 2u * LANES], three) + dot(x[x_place + 3u * LANES], four);
+    }
+  }
+  for (; k < inner; k += LANES) {
+    let w = widen(weight[weight_start + k]);
+    for (var i = 0u; i < ROWS; i++) {
+      sums[i] += dot(x[rows[i] * parameters.inner_quads + k], w);
+    }
+  }
   let u_start = (parameters.output_row + safe_column) * parameters.rank_quads;
-  let q_start = vec4<u32>(parameters.q_start) + rows * parameters.rank_quads;
   let rank = rank_end(group.z);
-  for (var j = local.x; j < rank; j += LANES) {
-    let w = u[u_start + j];
-    sums += vec4<f32>(dot(q[q_start.x + j], w), dot(q[q_start.y + j], w), dot(q[q_start.z + j], w), dot(q[q_start.w + j], w));
+  for (var i = 0u; i < ROWS; i++) {
+    sums[i] *= parameters.weight_scale;
+    let q_start = parameters.q_start + rows[i] * parameters.rank_quads;
+    for (var j = local.x; j < rank; j += LANES) {
+      sums[i] += dot(q[q_start + j], u[u_start + j]);
+    }
   }
   partial[lane] = sums;
   workgroupBarrier();
   for (var half = LANES / 2u; half > 0u; half >>= 1u) {
     if (local.x < half) {
-      partial[lane] += partial[lane + half];
+      for (var i = 0u; i < ROWS; i++) {
+        partial[lane][i] += partial[lane + half][i];
+      }
     }
     workgroupBarrier();
   }

@@ -1,6 +1,7 @@
 // Folds the low-rank change into a stored weight: W[i] ← weight_scale · W[i] + scale · (U[i] · S) · Vᵀ, f32 arithmetic.
 //
 // One part of W: [part_rows, 4·width_quads] in STORAGE, its first row being row `row_start` of the whole; U, V, S as in embed.wgsl.
+// A workgroup takes ROWS rows, which all use what it reads of V.
 // 16-bit storage is rounded stochastically, its random bits from (seed, tensor, period, element), so that a replay folds to the same bits.
 
 struct Parameters {
@@ -25,33 +26,47 @@ struct Parameters {
 @group(0) @binding(3) var<storage, read_write> weight: array<WeightWord>;
 @group(0) @binding(4) var<uniform> parameters: Parameters;
 
-var<workgroup> coefficients: array<f32, 256>;
+// scale · U S, of which row i is at 256 · i: no rank is higher.
+var<workgroup> coefficients: array<f32, 256u * ROWS>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let local_row = group.y * groups.x + group.x;
-  let inside = local_row < parameters.part_rows;
-  let row = parameters.row_start + local_row;
-  if (inside) {
-    for (var b = lane; b < parameters.rank; b += 64u) {
-      var sum = 0.0;
-      for (var a = 0u; a < parameters.rank; a++) {
-        sum = fma(u[row * parameters.rank_quads * 4u + a], state[parameters.state_offset + a * parameters.rank + b], sum);
-      }
-      coefficients[b] = parameters.scale * sum;
+  let first = (group.y * groups.x + group.x) * ROWS;
+  let rows = min(ROWS, max(parameters.part_rows, first) - first);
+  for (var item = lane; item < rows * parameters.rank; item += 64u) {
+    let i = item / parameters.rank;
+    let b = item % parameters.rank;
+    let u_start = (parameters.row_start + first + i) * parameters.rank_quads * 4u;
+    var sum = 0.0;
+    for (var a = 0u; a < parameters.rank; a++) {
+      sum = fma(u[u_start + a], state[parameters.state_offset + a * parameters.rank + b], sum);
     }
+    coefficients[256u * i + b] = parameters.scale * sum;
   }
   workgroupBarrier();
-  if (!inside) {
+  if (rows == 0u) {
     return;
   }
   for (var quad = lane; quad < parameters.width_quads; quad += 64u) {
-    let index = local_row * parameters.width_quads + quad;
-    var value = parameters.weight_scale * widen(weight[index]);
-    for (var b = 0u; b < parameters.rank; b++) {
-      value = fma(vec4<f32>(coefficients[b]), v[parameters.v_start + b * parameters.width_quads + quad], value);
+    var values: array<vec4<f32>, ROWS>;
+    for (var i = 0u; i < ROWS; i++) {
+      // Spare rows repeat the last one and are not written.
+      let row = min(first + i, parameters.part_rows - 1u);
+      values[i] = parameters.weight_scale * widen(weight[row * parameters.width_quads + quad]);
     }
-    let counter = vec4<u32>(row * parameters.width_quads + quad, parameters.tensor, parameters.period, PURPOSE_ROUNDING << 24u);
-    weight[index] = narrow(value, philox(counter, vec2<u32>(parameters.seed_low, parameters.seed_high)));
+    for (var b = 0u; b < parameters.rank; b++) {
+      let direction = v[parameters.v_start + b * parameters.width_quads + quad];
+      for (var i = 0u; i < ROWS; i++) {
+        values[i] = fma(vec4<f32>(coefficients[256u * i + b]), direction, values[i]);
+      }
+    }
+    for (var i = 0u; i < ROWS; i++) {
+      if (i < rows) {
+        let row = parameters.row_start + first + i;
+        let counter = vec4<u32>(row * parameters.width_quads + quad, parameters.tensor, parameters.period, PURPOSE_ROUNDING << 24u);
+        let bits = philox(counter, vec2<u32>(parameters.seed_low, parameters.seed_high));
+        weight[(first + i) * parameters.width_quads + quad] = narrow(values[i], bits);
+      }
+    }
   }
 }

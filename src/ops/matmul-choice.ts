@@ -86,6 +86,7 @@ export function chooseMatmul(gpu: Gpu, shape: MatmulShape): MatmulPlan {
     slices: chooseSlices(count(variant, fragment), shape.innerQuads),
     ...(fragment ? { fragment } : {}),
   });
+  if (rows === 1) return sliced('one-row');
   if (rows <= 4) return sliced('few-rows');
   if (rows <= 16) return sliced('tile-1x4');
   const [large, small] = [matrixFragment(gpu, 4), matrixFragment(gpu, 2)];

@@ -51,7 +51,7 @@ export function candidates(gpu: Gpu, product: PlannedProduct): MatmulPlan[] {
   const [small, large] = ([2, 4] as const).map((fragments) => matrixVariant(fragments, gpu.arithmetic === 'half'));
   const variants: MatmulVariant[] =
     rows <= 4
-      ? ['few-rows', 'tile-1x4']
+      ? [rows === 1 ? 'one-row' : 'few-rows', 'tile-1x4']
       : rows <= 16
         ? ['few-rows', 'tile-1x4', 'tile-4x4', small!]
         : ['tile-4x4', 'tile-8x8', small!, large!];

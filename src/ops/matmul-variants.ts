@@ -12,6 +12,7 @@ import { perElement } from './context.ts';
 export type MatmulVariant =
   | 'naive'
   | 'direct'
+  | 'one-row'
   | 'few-rows'
   | 'tile-1x4'
   | 'tile-4x4'
@@ -73,6 +74,16 @@ function tile(threadRows: number, threadColumns: number): VariantDescription {
   };
 }
 
+function fewRows(rows: number): VariantDescription {
+  return {
+    files: ['matmul/few-rows.wgsl'],
+    sliceable: true,
+    constants: { ROWS: rows },
+    blockRows: rows,
+    workgroups: blocks(rows, 4),
+  };
+}
+
 /**
  * @param fragments per row and column of a subgroup, four of which make a workgroup
  * @param split whether operands keep 22 bits, for two multiplications instead of one, or are rounded to f16
@@ -114,13 +125,8 @@ export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescripti
     blockRows: 4,
     workgroups: (rows, columns) => perElement(Math.ceil(rows / 4) * Math.ceil(columns / 4)),
   },
-  'few-rows': {
-    files: ['matmul/few-rows.wgsl'],
-    sliceable: true,
-    constants: {},
-    blockRows: 4,
-    workgroups: blocks(4, 4),
-  },
+  'one-row': fewRows(1),
+  'few-rows': fewRows(4),
   'tile-1x4': tile(1, 4),
   'tile-4x4': tile(4, 4),
   'tile-8x8': tile(8, 8),

@@ -9,7 +9,6 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { spread } from '../gpu/recorder.ts';
 import { sharedInputs } from '../model/configuration.ts';
 import { widestActivation } from '../model/forward.ts';
 import type { Model } from '../model/model.ts';
@@ -23,6 +22,7 @@ import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { Adam } from './adam.ts';
 import { checkFactors } from './binding-limits.ts';
 import { FactoredAdapters } from './factored-adapters.ts';
+import { recordFold } from './fold.ts';
 import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from './optimizer.ts';
 import { orthonormalise, type StridedMatrix } from './orthonormal.ts';
 import { keyOfSeed, purposes } from './philox.ts';
@@ -273,34 +273,14 @@ export class SubZero implements ZerothOrderOptimizer {
 
   /** Folds the change of the period into the base weights and zeroes every S. */
   #fold(): void {
-    const { recorder } = this.#gpu;
-    for (const { weight, tensor, factors } of this.#factored) {
-      const kernel = this.#gpu.kernel({
-        files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'],
-      });
-      for (const part of weight.parts) {
-        recorder.dispatch(
-          kernel,
-          [factors.u, factors.vTransposed, this.#state.buffer, part.buffer],
-          {
-            width_quads: weight.columns / 4,
-            row_start: part.rowStart,
-            part_rows: part.rowCount,
-            rank: factors.rank,
-            rank_quads: paddedRank(factors.rank) / 4,
-            v_start: (factors.vRow * weight.columns) / 4,
-            state_offset: factors.stateOffset,
-            scale: factors.scale,
-            weight_scale: this.#weightScale,
-            seed_low: this.#seed[0],
-            seed_high: this.#seed[1],
-            tensor,
-            period: this.#period,
-          },
-          spread(part.rowCount),
-        );
-      }
-    }
+    const shared = {
+      state: this.#state.buffer,
+      weightScale: this.#weightScale,
+      seed: this.#seed,
+      period: this.#period,
+    };
+    for (const { weight, tensor, factors } of this.#factored)
+      recordFold(this.#gpu, { weight, tensor, factors, ...shared });
     this.#adapters?.fold(this.#state.buffer, this.#weightScale);
     this.#state.clearFactors();
     this.#weightScale = 1;

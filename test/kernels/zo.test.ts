@@ -4,6 +4,7 @@ import {
   foldCase,
   foldInputs,
   foldShapes,
+  foldWeight,
   gaussianMatrixCase,
   gaussianMatrixShapes,
   layOut,
@@ -11,7 +12,6 @@ import {
   orthonormaliseShapes,
   perturbCase,
   plainNoise,
-  recordFold,
   stateShapes,
   updateCase,
 } from '../../src/bench/cases/zo.ts';
@@ -92,7 +92,7 @@ describe('fold', () => {
       const inputs = foldInputs(bed, shape, magnitude);
       const context = bed.context({ count: 1, factors: { weight: inputs.factors } });
       const weight = bed.weight('weight', inputs.matrix);
-      recordFold(bed, inputs, weight, context, { seed: 1, tensor: random.word(), period: 0 });
+      foldWeight(bed, weight, context, { seed: 1, tensor: random.word(), period: 0 });
       const [data] = await gpu().recorder.read([{ buffer: weight.parts[0]!.buffer, bytes: 20 * 64 * 2 }]);
       const result = widenAll(new Uint16Array(data!), storage);
       for (let row = 0; row < shape.rows; row++) {
@@ -137,7 +137,7 @@ describe('fold', () => {
       };
       const context = bed.context({ count: 1, factors: { weight: factors } });
       const weight = bed.weight('weight', matrix);
-      recordFold(bed, { matrix, factors, row: () => new Float64Array() }, weight, context, {
+      foldWeight(bed, weight, context, {
         seed: random.word(),
         tensor: random.word(),
         period: 3,
@@ -169,7 +169,7 @@ describe('fold', () => {
       inputs.factors.s[0]!.fill(0);
       const context = bed.context({ count: 1, factors: { weight: inputs.factors } });
       const weight = bed.weight('weight', inputs.matrix);
-      recordFold(bed, inputs, weight, context, { seed: 5, tensor: 6, period: 7 });
+      foldWeight(bed, weight, context, { seed: 5, tensor: 6, period: 7 });
       const bytes = inputs.matrix.bits.byteLength;
       const [data] = await gpu().recorder.read([{ buffer: weight.parts[0]!.buffer, bytes }]);
       expect(new Uint8Array(data!)).toEqual(new Uint8Array(inputs.matrix.bits.buffer, 0, bytes));
@@ -185,7 +185,7 @@ describe('fold', () => {
         inputs.factors.scale = Number.NaN;
         const context = bed.context({ count: 1, factors: { weight: inputs.factors } });
         const weight = bed.weight('weight', inputs.matrix);
-        recordFold(bed, inputs, weight, context, { seed: 5, tensor: random.word(), period: 7 });
+        foldWeight(bed, weight, context, { seed: 5, tensor: random.word(), period: 7 });
         const [data] = await gpu().recorder.read([{ buffer: weight.parts[0]!.buffer, bytes: 8 }]);
         expect([...widenAll(new Uint16Array(data!), storage)]).toEqual([
           Number.NaN,
@@ -199,7 +199,7 @@ describe('fold', () => {
       for (const ones of [inputs.factors.u, inputs.factors.vTransposed, inputs.factors.s[0]!]) ones.fill(1);
       const context = bed.context({ count: 1, factors: { weight: inputs.factors } });
       const weight = bed.weight('weight', inputs.matrix);
-      recordFold(bed, inputs, weight, context, { seed: 5, tensor: 6, period: 7 });
+      foldWeight(bed, weight, context, { seed: 5, tensor: 6, period: 7 });
       const [data] = await gpu().recorder.read([{ buffer: weight.parts[0]!.buffer, bytes: 8 }]);
       expect([...widenAll(new Uint16Array(data!), 'f16')]).toEqual([65504, 65504, 65504, 65504]);
       bed.destroy();

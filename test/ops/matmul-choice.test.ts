@@ -75,11 +75,11 @@ test('of several fragments the largest that fits', () => {
 
 test('few rows, and what is small and deep, is cut into slices', () => {
   expect(chooseMatmul(adapter(), { rows: 1, columns: 4096, innerQuads: 1024 })).toEqual({
-    variant: 'few-rows',
+    variant: 'one-row',
     slices: 1,
   });
   expect(chooseMatmul(adapter(), { rows: 1, columns: 64, innerQuads: 1024 })).toEqual({
-    variant: 'few-rows',
+    variant: 'one-row',
     slices: 16,
   });
   expect(chooseMatmul(adapter(), { rows: 16, columns: 1024, innerQuads: 1024 })).toEqual({

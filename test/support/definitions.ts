@@ -15,6 +15,7 @@ import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-var
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
 import type { Storage } from '../../src/tensor/weight.ts';
+import { foldKernel } from '../../src/zo/fold.ts';
 
 /** All choices of one value per constant. */
 function combinations(
@@ -123,5 +124,5 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ...combinations(['zo/multiply-inverse.wgsl']),
   ],
   makeAdapter: combinations(['zo/make-adapter.wgsl']),
-  fold: storages.flatMap((storage) => combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'])),
+  fold: storages.map(foldKernel),
 };

@@ -10,6 +10,7 @@ import { perElement } from '../../ops/context.ts';
 import { directionNumber, paddedRank } from '../../ops/probes.ts';
 import { NamedBuffers } from '../../tensor/named-buffers.ts';
 import { type Storage, storageBytes } from '../../tensor/weight.ts';
+import { recordFold } from '../../zo/fold.ts';
 import { orthonormalise } from '../../zo/orthonormal.ts';
 import { gaussian, keyOfSeed } from '../../zo/philox.ts';
 import type { Bed } from '../bed.ts';
@@ -482,43 +483,20 @@ export function foldInputs(bed: Bed, { rows, columns, rank, storage, weightScale
   return { matrix, factors, row };
 }
 
-/** Records the folds of all parts of a weight. */
-export function recordFold(
+/** Records the fold of a weight, with the change that the context has for it. */
+export function foldWeight(
   bed: Bed,
-  inputs: ReturnType<typeof foldInputs>,
   weight: ReturnType<Bed['weight']>,
-  context: ReturnType<Bed['context']>,
-  random: { seed: number; tensor: number; period: number },
+  { probes }: ReturnType<Bed['context']>,
+  { seed, tensor, period }: { seed: number; tensor: number; period: number },
 ): void {
-  const { gpu } = bed;
-  const factors = context.probes.factors.get(weight.name)!;
-  const [seedLow, seedHigh] = keyOfSeed(random.seed);
-  for (const part of weight.parts) {
-    gpu.recorder.dispatch(
-      gpu.kernel({ files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'] }),
-      [factors.u, factors.vTransposed, context.probes.state, part.buffer],
-      {
-        width_quads: weight.columns / 4,
-        row_start: part.rowStart,
-        part_rows: part.rowCount,
-        rank: factors.rank,
-        rank_quads: paddedRank(factors.rank) / 4,
-        v_start: (factors.vRow * weight.columns) / 4,
-        state_offset: factors.stateOffset,
-        scale: inputs.factors.scale,
-        weight_scale: context.probes.weightScale,
-        seed_low: seedLow,
-        seed_high: seedHigh,
-        tensor: random.tensor,
-        period: random.period,
-      },
-      spread(part.rowCount),
-    );
-  }
+  const factors = probes.factors.get(weight.name)!;
+  const { state, weightScale } = probes;
+  recordFold(bed.gpu, { weight, factors, state, weightScale, seed: keyOfSeed(seed), tensor, period });
 }
 
 /** Stochastic rounding has a variance of up to a quarter of the spacing squared. */
-const foldTolerance: Readonly<Record<Storage, number>> = { f32: 1e-7, f16: 1e-6, bf16: 3e-5 };
+const foldTolerance: Readonly<Record<Storage, number>> = { f32: exactTolerance, f16: 1e-6, bf16: 3e-5 };
 const foldLargest: Readonly<Record<Storage, number>> = { f32: 4e-3, f16: 8e-3, bf16: 6e-2 };
 
 export function foldCase(shape: FoldShape): KernelCase {
@@ -542,7 +520,7 @@ export function foldCase(shape: FoldShape): KernelCase {
           }
         },
         record() {
-          recordFold(bed, inputs, weight, context, draw);
+          foldWeight(bed, weight, context, draw);
           return weight.parts.map(({ buffer, rowStart, rowCount }, part) => ({
             name: `part ${part}`,
             buffer,
