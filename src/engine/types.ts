@@ -21,7 +21,13 @@ export interface EngineInfo {
   arithmetic: Arithmetic;
   features: string[];
   /** The limits that decide how large tensors and kernels can be, in bytes or invocations. */
-  limits: Record<string, number>;
+  limits: Pick<
+    GPUSupportedLimits,
+    | 'maxBufferSize'
+    | 'maxStorageBufferBindingSize'
+    | 'maxComputeWorkgroupStorageSize'
+    | 'maxComputeInvocationsPerWorkgroup'
+  >;
   memory: { liveBytes: number; peakBytes: number; byCategory: Record<string, number> };
 }
 

@@ -31,11 +31,16 @@ export interface MatmulShape {
   innerQuads: number;
 }
 
+/** Whose matrix units they are: a device, or what is known of one. */
+type UnitsOwner = Pick<Gpu, 'adapter' | 'features'> & {
+  device: { limits: Pick<GPUSupportedLimits, 'maxComputeInvocationsPerWorkgroup' | 'maxComputeWorkgroupStorageSize'> };
+};
+
 /**
  * The fragment that this adapter's matrix units multiply in f16 with f32 sums, if they can be used.
  * @param fragments per row and column of a subgroup, see {@link matrixWorkgroupBytes}
  */
-export function matrixFragment(gpu: Gpu, fragments: number): MatrixFragment | undefined {
+export function matrixFragment(gpu: UnitsOwner, fragments: number): MatrixFragment | undefined {
   let known = fragmentsOf.get(gpu);
   if (!known) {
     known = new Map();
@@ -46,9 +51,9 @@ export function matrixFragment(gpu: Gpu, fragments: number): MatrixFragment | un
   return known.get(fragments);
 }
 
-const fragmentsOf = new WeakMap<Gpu, Map<number, MatrixFragment | undefined>>();
+const fragmentsOf = new WeakMap<UnitsOwner, Map<number, MatrixFragment | undefined>>();
 
-function findFragment(gpu: Gpu, fragments: number): MatrixFragment | undefined {
+function findFragment(gpu: UnitsOwner, fragments: number): MatrixFragment | undefined {
   const { adapter, features, device } = gpu;
   // Of several sizes the smallest: Intel's matrix units work at that one only, AMD's as well as at the other.
   const [subgroup, most] = adapter.subgroupSizes;

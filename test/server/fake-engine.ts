@@ -94,7 +94,12 @@ export class FakeEngine implements Engine {
         subgroupSizes: [8, 8],
       },
       features: [],
-      limits: {},
+      limits: {
+        maxBufferSize: 0,
+        maxStorageBufferBindingSize: 0,
+        maxComputeWorkgroupStorageSize: 0,
+        maxComputeInvocationsPerWorkgroup: 0,
+      },
       memory: { liveBytes: 1000, peakBytes: 2000, byCategory: { weights: 900, activations: 100 } },
     };
   }

@@ -2,6 +2,7 @@ import type { EngineInfo } from '../../engine/types.ts';
 import { SubzeroError } from '../../errors.ts';
 import { formatBytes } from '../../format.ts';
 import { listAdapters } from '../../gpu/device.ts';
+import { matrixFragment } from '../../ops/matmul-choice.ts';
 import { tuningWanted } from '../../ops/matmul-tuner.ts';
 import { planTableFile, readPlanTable } from '../../ops/plan-table.ts';
 import { packageVersion } from '../../version.ts';
@@ -12,7 +13,7 @@ import { withEngine } from '../with-engine.ts';
 /** What each optional feature is good for, for people who wonder whether they miss something. */
 const featureUses: Readonly<Record<string, string>> = {
   'shader-f16': 'f16 arithmetic; f16 storage works without it',
-  subgroups: 'reductions without workgroup memory',
+  subgroups: 'matrix units need them',
   'timestamp-query': 'kernel times measured on the GPU',
   'chromium-experimental-subgroup-matrix': 'matrix units',
 };
@@ -67,19 +68,30 @@ function describe(info: EngineInfo, adapters: readonly string[]): string[] {
       ([feature, use], index) =>
         `${index === 0 ? 'features' : '        '}     ${features.includes(feature) ? 'yes' : 'no '}  ${feature}: ${use}`,
     ),
-    `limits       buffer ${formatBytes(limits.maxBufferSize!)}, binding ${formatBytes(limits.maxStorageBufferBindingSize!)} ` +
-      `(larger tensors are split), workgroup memory ${formatBytes(limits.maxComputeWorkgroupStorageSize!)}`,
+    `limits       buffer ${formatBytes(limits.maxBufferSize)}, binding ${formatBytes(limits.maxStorageBufferBindingSize)} ` +
+      `(larger tensors are split), workgroup memory ${formatBytes(limits.maxComputeWorkgroupStorageSize)}`,
   );
   const matrices = adapter.subgroupMatrixConfigs.map(
     ({ M, N, K, componentType, resultComponentType }) => `${M}×${N}×${K} ${componentType}→${resultComponentType}`,
   );
   lines.push(`matrix units ${matrices.length > 0 ? matrices.join(', ') : 'none'}`);
+  if (matrices.length > 0) lines.push(`             ${usedUnits(info)}`);
   if (adapter.software) {
     lines.push(
       'note         no GPU is in use. With one: install its vendor driver for Vulkan and the loader libvulkan.so.1.',
     );
   }
   return lines;
+}
+
+/** Which of the matrix units matrix products use. */
+function usedUnits({ adapter, features, limits, arithmetic }: EngineInfo): string {
+  const fragment = matrixFragment({ adapter, features: new Set(features), device: { limits } }, 2);
+  if (!fragment)
+    return 'none of them in use: kernels want f16→f32, shader-f16, and subgroups of a size that they can ask for';
+  const { M, N, K } = fragment;
+  const use = arithmetic === 'half' ? 'operands rounded to f16' : 'operands in two halves, exact to 22 bits';
+  return `${adapter.software ? 'kernels for GPUs would use' : 'in use:'} ${M}×${N}×${K} f16→f32, ${use}`;
 }
 
 /** The timed plans of this adapter and where they are kept; none on adapters where plans go by rule. */
