@@ -418,7 +418,7 @@ describe('tuned models', () => {
 
   test.each(settings)('%s, %s: are scored as they generate', async (name, title, configuration) => {
     const file = writeRows(optionRows());
-    const { run } = await trainUpTo(engine, { model: tinyModel(name), file }, { learningRate: 1e-2, ...configuration });
+    const { run } = await trainUpTo(engine, { model: tinyModel(name), file }, { learningRate: 2e-3, ...configuration });
     await engine.loadModel({ id: title, path: run });
     const made = await score({ model: title, prompt: 'a warm film', maxTokens: 12, temperature: 0, topLogprobs: 3 });
     const ids = [...made.tokens, ...made.generated].map(({ id }) => id);

@@ -217,7 +217,7 @@ describe('estimators', () => {
 
 describe('the best step', () => {
   test('is that of the lowest validation loss; done names it, and --step best is it', async () => {
-    const { run, events } = await train({ evaluateEvery: 3, learningRate: 0.02 }, { validation: { file } });
+    const { run, events } = await train({ evaluateEvery: 3, learningRate: 0.004 }, { validation: { file } });
     const evaluations = ofType(events, 'evaluation');
     const lowest = evaluations.reduce((best, event) => (event.loss < best.loss ? event : best));
     const { best, reason } = ofType(events, 'done')[0]!;
