@@ -196,7 +196,7 @@ export class Mezo implements ZerothOrderOptimizer {
   }
 
   updateAhead(step: PlannedStep): void {
-    this.#coefficients.updateAhead(this.#applier, step);
+    this.#applier.record([step], 0);
   }
 
   supply(applied: AppliedStep): void {

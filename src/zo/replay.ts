@@ -70,15 +70,10 @@ export class Coefficients {
     recorder.submit();
     this.supply(applier, applied);
     recorder.divide();
-    this.updateAhead(applier, applied);
+    applier.record([applied], 0);
   }
 
-  /** Records one step whose coefficients are not known yet. */
-  updateAhead(applier: StepApplier, step: PlannedStep): void {
-    applier.record([step], 0);
-  }
-
-  /** Uploads the coefficients of one step. */
+  /** Uploads the coefficients of one step, to the place where {@link update} has them. */
   supply(applier: StepApplier, applied: AppliedStep): void {
     this.buffer.write(Float32Array.from(applier.coefficientsOf(applied)));
   }

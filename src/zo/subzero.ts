@@ -203,7 +203,7 @@ export class SubZero implements ZerothOrderOptimizer {
   }
 
   updateAhead(step: PlannedStep): void {
-    this.#coefficients.updateAhead(this.#applier, step);
+    this.#applier.record([step], 0);
   }
 
   supply(applied: AppliedStep): void {

@@ -86,6 +86,11 @@ test.each(['subzero', 'mezo'] as const)(
   },
 );
 
+test('two runs at once are what they are alone', async () => {
+  const alone = [await trained('subzero'), await trained('mezo')];
+  expect(await Promise.all([trained('subzero'), trained('mezo')])).toEqual(alone);
+});
+
 test('vectors of texts are the same while a run trains', async () => {
   const request = { model: 'tiny', inputs: ['a warm film', 'dull'], pooling: 'mean' as const };
   const quiet = await engine.embed(request);
