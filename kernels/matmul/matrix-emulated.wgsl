@@ -1,7 +1,7 @@
 // Fragments of matmul/matrix.wgsl without matrix units, so that its arithmetic of offsets can be tested on every adapter: an operand is a place in
 // workgroup memory, a result is spread over the lanes of what stands for a subgroup, element e of the fragment on lane e mod SUBGROUP.
 
-alias Half = f32;
+alias HalfQuad = vec4<f32>;
 alias Result = array<f32, FRAGMENT_SIZE / SUBGROUP>;
 
 var<private> fragment_lane: u32;
@@ -28,7 +28,7 @@ fn multiply(left: u32, right: u32, sum: Result) -> Result {
     let row = left + (element / FRAGMENT_N) * STRIDE;
     let column = right + (element % FRAGMENT_N) * STRIDE;
     for (var k = 0u; k < fragment_depth(); k++) {
-      result[e] += x_tile[row + k] * weight_tile[column + k];
+      result[e] += x_tile[row + k / 4u][k % 4u] * weight_tile[column + k / 4u][k % 4u];
     }
   }
   return result;

@@ -5,7 +5,7 @@ enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 
-alias Half = f16;
+alias HalfQuad = vec4<f16>;
 alias Left = subgroup_matrix_left<f16, FRAGMENT_K, FRAGMENT_M>;
 alias Right = subgroup_matrix_right<f16, FRAGMENT_N, FRAGMENT_K>;
 alias Result = subgroup_matrix_result<f32, FRAGMENT_N, FRAGMENT_M>;

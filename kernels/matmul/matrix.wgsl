@@ -8,7 +8,7 @@
 // are scaled by 64: their steps are 2^-30, and they may be up to 1023; and x by 1/8: steps of 2^-21, up to half a million. Beyond, the result is
 // infinite rather than wrong. f16 weights stay exact, and bf16 ones that are no smaller than 2^-22.
 //
-// Layout in workgroup memory: x_tile[row · STRIDE + k] is high, LOW_X further is low; weight_tile[column · STRIDE + k] likewise. So the left
+// Layout in workgroup memory: x_tile[row · STRIDE + k / 4] is high, LOW_X further is low; weight_tile[column · STRIDE + k / 4] likewise. So the left
 // operand [M × K] is row-major with stride STRIDE; the right operand [K × N] has k running fastest, so it is column-major with the same stride.
 // What a fragment is, a Block of them, and how those are multiplied comes from another file: matmul/matrix-units.wgsl, or in its place for tests
 // an emulation, matmul/matrix-emulated.wgsl.
@@ -16,12 +16,15 @@
 const DEPTH: u32 = select(32u, 16u, SPLIT);
 const PARTS: u32 = select(1u, 2u, SPLIT);
 const QUADS: u32 = DEPTH / 4u;
-const STRIDE: u32 = DEPTH + 8u; // padded against bank conflicts; rows stay aligned to 16 bytes
+const STRIDE: u32 = QUADS + 2u; // in quads, as all places: padded against bank conflicts; rows stay aligned to 16 bytes
 const LANES: u32 = 4u * SUBGROUP;
 const SPAN_ROWS: u32 = FRAGMENTS * FRAGMENT_M; // of one subgroup
 const SPAN_COLUMNS: u32 = FRAGMENTS * FRAGMENT_N;
 const TILE_ROWS: u32 = 2u * SPAN_ROWS;
 const TILE_COLUMNS: u32 = 2u * SPAN_COLUMNS;
+// Of an invocation, where not all have as many the last ones are no more than that.
+const LEFT_QUADS: u32 = (TILE_ROWS * QUADS + LANES - 1u) / LANES;
+const RIGHT_QUADS: u32 = (TILE_COLUMNS * QUADS + LANES - 1u) / LANES;
 const LOW_X: u32 = TILE_ROWS * STRIDE;
 const LOW_WEIGHT: u32 = TILE_COLUMNS * STRIDE;
 const ROW_STEP: u32 = FRAGMENT_M * STRIDE; // in x_tile
@@ -30,8 +33,8 @@ const X_SCALE: f32 = 0.125;
 const WEIGHT_SCALE: f32 = 64.0;
 const LARGEST_HALF: f32 = 65504.0;
 
-var<workgroup> x_tile: array<Half, PARTS * TILE_ROWS * STRIDE>;
-var<workgroup> weight_tile: array<Half, PARTS * TILE_COLUMNS * STRIDE>;
+var<workgroup> x_tile: array<HalfQuad, PARTS * TILE_ROWS * STRIDE>;
+var<workgroup> weight_tile: array<HalfQuad, PARTS * TILE_COLUMNS * STRIDE>;
 // One fragment of each subgroup on its way to y.
 var<workgroup> results: array<f32, 4u * FRAGMENT_SIZE>;
 
@@ -55,58 +58,64 @@ fn add_product(is_side: bool, start: u32, end: u32, depth: u32, place: Place, la
   let has_low = SPLIT && (is_side || !WEIGHT_IS_HALF);
   var block = sums;
   for (var quad = start; quad < end; quad += QUADS) {
-    for (var item = lane; item < TILE_ROWS * QUADS; item += LANES) {
+    // All loads come before the first use, and none behind a branch, so that they are in flight together.
+    var left_quads: array<vec4<f32>, LEFT_QUADS>;
+    for (var i = 0u; i < LEFT_QUADS; i++) {
+      let item = lane + i * LANES;
       let k = quad + item % QUADS;
       let row = place.row_start + item / QUADS;
-      var value = vec4<f32>();
-      if (row < parameters.rows && k < end) {
-        let position = (parameters.row_start + row) * depth + k;
-        if (is_side) {
-          value = X_SCALE * q[parameters.q_start + position];
-        } else {
-          value = (X_SCALE * parameters.weight_scale) * x[position];
-        }
+      let position = (parameters.row_start + min(row, parameters.rows - 1u)) * depth + min(k, end - 1u);
+      var value: vec4<f32>;
+      if (is_side) {
+        value = X_SCALE * q[parameters.q_start + position];
+      } else {
+        value = (X_SCALE * parameters.weight_scale) * x[position];
       }
+      left_quads[i] = select(vec4<f32>(), value, row < parameters.rows && k < end);
+    }
+    var right_quads: array<vec4<f32>, RIGHT_QUADS>;
+    for (var i = 0u; i < RIGHT_QUADS; i++) {
+      let item = lane + i * LANES;
+      let k = quad + item % QUADS;
+      let column = place.column_start + item / QUADS;
+      let row_of_weight = min(column, parameters.columns - 1u);
+      var value: vec4<f32>;
+      if (is_side) {
+        value = u[(parameters.output_row + row_of_weight) * depth + min(k, end - 1u)];
+      } else {
+        value = widen(weight[(parameters.weight_row + row_of_weight) * depth + min(k, end - 1u)]);
+      }
+      right_quads[i] = select(vec4<f32>(), WEIGHT_SCALE * value, column < parameters.columns && k < end);
+    }
+    for (var i = 0u; i < LEFT_QUADS; i++) {
+      let item = lane + i * LANES;
+      let slot = (item / QUADS) * STRIDE + item % QUADS;
+      let value = left_quads[i];
       // Only what has a low is clamped: it shows there what is not finite.
       let high = to_half(select(value, clamp_to_half(value), SPLIT));
-      let slot = (item / QUADS) * STRIDE + 4u * (item % QUADS);
-      for (var e = 0u; e < 4u; e++) {
-        x_tile[slot + e] = high[e];
-      }
-      if (SPLIT) {
-        let low = to_half(value - vec4<f32>(high));
-        for (var e = 0u; e < 4u; e++) {
-          x_tile[LOW_X + slot + e] = low[e];
+      if (item < TILE_ROWS * QUADS) {
+        x_tile[slot] = high;
+        if (SPLIT) {
+          x_tile[LOW_X + slot] = to_half(value - vec4<f32>(high));
         }
       }
     }
-    for (var item = lane; item < TILE_COLUMNS * QUADS; item += LANES) {
-      let k = quad + item % QUADS;
-      let column = place.column_start + item / QUADS;
-      let slot = (item / QUADS) * STRIDE + 4u * (item % QUADS);
-      var value = vec4<f32>();
-      if (column < parameters.columns && k < end) {
-        if (is_side) {
-          value = WEIGHT_SCALE * u[(parameters.output_row + column) * depth + k];
-        } else {
-          value = WEIGHT_SCALE * widen(weight[(parameters.weight_row + column) * depth + k]);
-        }
-      }
+    for (var i = 0u; i < RIGHT_QUADS; i++) {
+      let item = lane + i * LANES;
+      let slot = (item / QUADS) * STRIDE + item % QUADS;
+      let value = right_quads[i];
       let high = to_half(select(value, clamp_to_half(value), has_low));
-      for (var e = 0u; e < 4u; e++) {
-        weight_tile[slot + e] = high[e];
-      }
-      if (has_low) {
-        let low = to_half(value - vec4<f32>(high));
-        for (var e = 0u; e < 4u; e++) {
-          weight_tile[LOW_WEIGHT + slot + e] = low[e];
+      if (item < TILE_COLUMNS * QUADS) {
+        weight_tile[slot] = high;
+        if (has_low) {
+          weight_tile[LOW_WEIGHT + slot] = to_half(value - vec4<f32>(high));
         }
       }
     }
     workgroupBarrier();
     for (var k = 0u; k < DEPTH; k += fragment_depth()) {
-      let left = span_row * STRIDE + k;
-      let right = span_column * STRIDE + k;
+      let left = span_row * STRIDE + k / 4u;
+      let right = span_column * STRIDE + k / 4u;
       block = multiply_block(block, left, right, has_low);
     }
     workgroupBarrier();

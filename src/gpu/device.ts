@@ -77,12 +77,16 @@ const wantedFeatures = [
   'subgroup-size-control',
 ] as const;
 
-const dawnToggles = [
-  // NVIDIA on Vulkan hides f16, and with it the f16 subgroup matrices, behind this toggle.
-  'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
-  // Otherwise timestamps are rounded to 65.5 µs, longer than most kernels.
-  'disable-dawn-features=timestamp_quantization',
-];
+/** @param extra of Dawn's toggles, with commas between: to try what a driver makes of them, such as `disable_robustness` */
+function dawnToggles(extra = ''): string[] {
+  // NVIDIA on Vulkan hides f16, and with it the f16 subgroup matrices, behind the second toggle.
+  const enabled = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia', ...extra.split(',').filter(Boolean)];
+  return [
+    `enable-dawn-features=${enabled.join(',')}`,
+    // Otherwise timestamps are rounded to 65.5 µs, longer than most kernels.
+    'disable-dawn-features=timestamp_quantization',
+  ];
+}
 
 async function createInstance(
   options: OpenDeviceOptions,
@@ -91,7 +95,7 @@ async function createInstance(
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    const flags = [...dawnToggles];
+    const flags = dawnToggles(process.env.SUBZERO_DAWN_TOGGLES);
     if (options.backend) flags.push(`backend=${options.backend}`);
     if (typeof options.adapter === 'string' && options.adapter !== '') flags.push(`adapter=${options.adapter}`);
     return { instance: create(flags) as GPU, implementation: 'dawn' };
