@@ -22,7 +22,7 @@ const SPAN_ROWS: u32 = FRAGMENTS * FRAGMENT_M; // of one subgroup
 const SPAN_COLUMNS: u32 = FRAGMENTS * FRAGMENT_N;
 const TILE_ROWS: u32 = 2u * SPAN_ROWS;
 const TILE_COLUMNS: u32 = 2u * SPAN_COLUMNS;
-// Of an invocation, where not all have as many the last ones are no more than that.
+// Of an invocation, or no more than that.
 const LEFT_QUADS: u32 = (TILE_ROWS * QUADS + LANES - 1u) / LANES;
 const RIGHT_QUADS: u32 = (TILE_COLUMNS * QUADS + LANES - 1u) / LANES;
 const LOW_X: u32 = TILE_ROWS * STRIDE;

@@ -9,6 +9,10 @@ const SIDE: u32 = 16u;
 const DEPTH: u32 = 4u; // quads of the inner dimension at a time
 const TILE_ROWS: u32 = SIDE * THREAD_ROWS;
 const TILE_COLUMNS: u32 = SIDE * THREAD_COLUMNS;
+const LANES: u32 = SIDE * SIDE;
+// Of an invocation, or no more than that.
+const LEFT_QUADS: u32 = (DEPTH * TILE_ROWS + LANES - 1u) / LANES;
+const RIGHT_QUADS: u32 = (DEPTH * TILE_COLUMNS + LANES - 1u) / LANES;
 
 // [DEPTH][rows or columns]; 8 × 8 sums per invocation make it just the 16 KiB that every WebGPU adapter has.
 var<workgroup> x_tile: array<vec4<f32>, DEPTH * TILE_ROWS>;
@@ -32,32 +36,46 @@ fn main(
     let depth = select(parameters.rank_quads, parameters.inner_quads, side == 0u);
     let end = select(rank_end(group.z), inner_end(group.z), side == 0u);
     for (var start = select(0u, inner_start(group.z), side == 0u); start < end; start += DEPTH) {
-      for (var item = lane; item < DEPTH * TILE_ROWS; item += SIDE * SIDE) {
-        let k = item % DEPTH;
+      // All loads come before the first use, so that they are in flight together.
+      var left_quads: array<vec4<f32>, LEFT_QUADS>;
+      for (var i = 0u; i < LEFT_QUADS; i++) {
+        let item = lane + i * LANES;
+        let k = start + item % DEPTH;
         let row = row_start + item / DEPTH;
-        var value = vec4<f32>();
-        if (row < parameters.rows && start + k < end) {
-          let position = (parameters.row_start + row) * depth + start + k;
-          if (side == 0u) {
-            value = x[position];
-          } else {
-            value = q[parameters.q_start + position];
-          }
+        let position = (parameters.row_start + min(row, parameters.rows - 1u)) * depth + min(k, end - 1u);
+        var value: vec4<f32>;
+        if (side == 0u) {
+          value = x[position];
+        } else {
+          value = q[parameters.q_start + position];
         }
-        x_tile[k * TILE_ROWS + item / DEPTH] = value;
+        left_quads[i] = select(vec4<f32>(), value, row < parameters.rows && k < end);
       }
-      for (var item = lane; item < DEPTH * TILE_COLUMNS; item += SIDE * SIDE) {
-        let k = item % DEPTH;
+      var right_quads: array<vec4<f32>, RIGHT_QUADS>;
+      for (var i = 0u; i < RIGHT_QUADS; i++) {
+        let item = lane + i * LANES;
+        let k = start + item % DEPTH;
         let column = column_start + item / DEPTH;
-        var value = vec4<f32>();
-        if (column < parameters.columns && start + k < end) {
-          if (side == 0u) {
-            value = widen(weight[(parameters.weight_row + column) * depth + start + k]);
-          } else {
-            value = u[(parameters.output_row + column) * depth + start + k];
-          }
+        let position = min(column, parameters.columns - 1u) * depth + min(k, end - 1u);
+        var value: vec4<f32>;
+        if (side == 0u) {
+          value = widen(weight[parameters.weight_row * depth + position]);
+        } else {
+          value = u[parameters.output_row * depth + position];
         }
-        weight_tile[k * TILE_COLUMNS + item / DEPTH] = value;
+        right_quads[i] = select(vec4<f32>(), value, column < parameters.columns && k < end);
+      }
+      for (var i = 0u; i < LEFT_QUADS; i++) {
+        let item = lane + i * LANES;
+        if (item < DEPTH * TILE_ROWS) {
+          x_tile[(item % DEPTH) * TILE_ROWS + item / DEPTH] = left_quads[i];
+        }
+      }
+      for (var i = 0u; i < RIGHT_QUADS; i++) {
+        let item = lane + i * LANES;
+        if (item < DEPTH * TILE_COLUMNS) {
+          weight_tile[(item % DEPTH) * TILE_COLUMNS + item / DEPTH] = right_quads[i];
+        }
       }
       workgroupBarrier();
       for (var k = 0u; k < DEPTH; k++) {
