@@ -28,6 +28,8 @@ const PARTS: u32 = LANES / ROWS;
 const QUADS: u32 = (HEAD_QUADS + PARTS - 1u) / PARTS;
 // K lies transposed, [quad][key]; padded against bank conflicts.
 const KEY_STRIDE: u32 = KEYS + 1u;
+// Of a tile, for one invocation, or no more than that.
+const TILE_QUADS: u32 = (KEYS * HEAD_QUADS + LANES - 1u) / LANES;
 const NO_KEY: u32 = 0xffffffffu;
 
 var<workgroup> query: array<vec4<f32>, ROWS * HEAD_QUADS>;
@@ -104,10 +106,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       let count = min(KEYS, bounds.y - start);
       next_key = start + count;
 
-      for (var item = lane; item < count * HEAD_QUADS; item += LANES) {
-        let key = item / HEAD_QUADS;
-        let d = item % HEAD_QUADS;
-        tile[d * KEY_STRIDE + key] = k[((shift + start + key) * parameters.key_heads + key_head) * HEAD_QUADS + d];
+      // All loads come before the first use, those of the values as well, so that they are in flight together.
+      var keys: array<vec4<f32>, TILE_QUADS>;
+      var values: array<vec4<f32>, TILE_QUADS>;
+      for (var i = 0u; i < TILE_QUADS; i++) {
+        let item = lane + i * LANES;
+        let key = start + min(item / HEAD_QUADS, count - 1u);
+        let place = ((shift + key) * parameters.key_heads + key_head) * HEAD_QUADS + item % HEAD_QUADS;
+        keys[i] = k[place];
+        values[i] = v[place];
+      }
+      for (var i = 0u; i < TILE_QUADS; i++) {
+        let item = lane + i * LANES;
+        if (item < KEYS * HEAD_QUADS) {
+          tile[(item % HEAD_QUADS) * KEY_STRIDE + item / HEAD_QUADS] = keys[i];
+        }
       }
       workgroupBarrier();
       for (var item = lane; item < ROWS * KEYS; item += LANES) {
@@ -126,9 +139,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       }
       workgroupBarrier();
 
-      for (var item = lane; item < count * HEAD_QUADS; item += LANES) {
-        let key = item / HEAD_QUADS;
-        tile[item] = v[((shift + start + key) * parameters.key_heads + key_head) * HEAD_QUADS + item % HEAD_QUADS];
+      for (var i = 0u; i < TILE_QUADS; i++) {
+        let item = lane + i * LANES;
+        if (item < KEYS * HEAD_QUADS) {
+          tile[item] = values[i];
+        }
       }
       var next_highest = highest;
       for (var key = 0u; key < count; key++) {
