@@ -32,7 +32,7 @@ export const arithmeticOption = {
   choices: ['exact', 'half'],
   default: 'exact',
   description:
-    'of matrix units: exact keeps 22 bits of what is multiplied, half rounds it to f16 for half the work; sums are f32, and without matrix units all is',
+    'what matrix units multiply: exact keeps 22 bits of each number, half rounds it to f16 for half the work; sums are f32. Without matrix units everything is f32',
   group,
 } as const satisfies TextOption;
 
