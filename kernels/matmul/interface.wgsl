@@ -60,6 +60,31 @@ fn rank_end(slice: u32) -> u32 {
   return parameters.rank_quads;
 }
 
+// A quad of the left operand, x or for the side product q: of a row of this launch, at k of `depth` quads. Zeros behind the last row and from `end`
+// on, without a branch, so that many such loads are in flight together.
+fn left_quad(is_side: bool, row: u32, k: u32, end: u32, depth: u32) -> vec4<f32> {
+  let position = (parameters.row_start + min(row, parameters.rows - 1u)) * depth + min(k, end - 1u);
+  var value: vec4<f32>;
+  if (is_side) {
+    value = q[parameters.q_start + position];
+  } else {
+    value = x[position];
+  }
+  return select(vec4<f32>(), value, row < parameters.rows && k < end);
+}
+
+// The same of the right operand, W or for the side product U, of a column of this launch.
+fn right_quad(is_side: bool, column: u32, k: u32, end: u32, depth: u32) -> vec4<f32> {
+  let position = min(column, parameters.columns - 1u) * depth + min(k, end - 1u);
+  var value: vec4<f32>;
+  if (is_side) {
+    value = u[parameters.output_row * depth + position];
+  } else {
+    value = widen(weight[parameters.weight_row * depth + position]);
+  }
+  return select(vec4<f32>(), value, column < parameters.columns && k < end);
+}
+
 // Epilogue for one element: the sums of both products, the row of x and y, the column of this launch, and the slice.
 fn finish(base: f32, side: f32, row: u32, column: u32, slice: u32) {
   var value = parameters.weight_scale * base + side;

@@ -58,34 +58,17 @@ fn add_product(is_side: bool, start: u32, end: u32, depth: u32, place: Place, la
   let has_low = SPLIT && (is_side || !WEIGHT_IS_HALF);
   var block = sums;
   for (var quad = start; quad < end; quad += QUADS) {
-    // All loads come before the first use, and none behind a branch, so that they are in flight together.
+    // All loads come before the first use, so that they are in flight together.
+    let left_scale = select(X_SCALE * parameters.weight_scale, X_SCALE, is_side);
     var left_quads: array<vec4<f32>, LEFT_QUADS>;
     for (var i = 0u; i < LEFT_QUADS; i++) {
       let item = lane + i * LANES;
-      let k = quad + item % QUADS;
-      let row = place.row_start + item / QUADS;
-      let position = (parameters.row_start + min(row, parameters.rows - 1u)) * depth + min(k, end - 1u);
-      var value: vec4<f32>;
-      if (is_side) {
-        value = X_SCALE * q[parameters.q_start + position];
-      } else {
-        value = (X_SCALE * parameters.weight_scale) * x[position];
-      }
-      left_quads[i] = select(vec4<f32>(), value, row < parameters.rows && k < end);
+      left_quads[i] = left_scale * left_quad(is_side, place.row_start + item / QUADS, quad + item % QUADS, end, depth);
     }
     var right_quads: array<vec4<f32>, RIGHT_QUADS>;
     for (var i = 0u; i < RIGHT_QUADS; i++) {
       let item = lane + i * LANES;
-      let k = quad + item % QUADS;
-      let column = place.column_start + item / QUADS;
-      let row_of_weight = min(column, parameters.columns - 1u);
-      var value: vec4<f32>;
-      if (is_side) {
-        value = u[(parameters.output_row + row_of_weight) * depth + min(k, end - 1u)];
-      } else {
-        value = widen(weight[(parameters.weight_row + row_of_weight) * depth + min(k, end - 1u)]);
-      }
-      right_quads[i] = select(vec4<f32>(), WEIGHT_SCALE * value, column < parameters.columns && k < end);
+      right_quads[i] = WEIGHT_SCALE * right_quad(is_side, place.column_start + item / QUADS, quad + item % QUADS, end, depth);
     }
     for (var i = 0u; i < LEFT_QUADS; i++) {
       let item = lane + i * LANES;

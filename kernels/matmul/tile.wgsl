@@ -40,30 +40,12 @@ fn main(
       var left_quads: array<vec4<f32>, LEFT_QUADS>;
       for (var i = 0u; i < LEFT_QUADS; i++) {
         let item = lane + i * LANES;
-        let k = start + item % DEPTH;
-        let row = row_start + item / DEPTH;
-        let position = (parameters.row_start + min(row, parameters.rows - 1u)) * depth + min(k, end - 1u);
-        var value: vec4<f32>;
-        if (side == 0u) {
-          value = x[position];
-        } else {
-          value = q[parameters.q_start + position];
-        }
-        left_quads[i] = select(vec4<f32>(), value, row < parameters.rows && k < end);
+        left_quads[i] = left_quad(side == 1u, row_start + item / DEPTH, start + item % DEPTH, end, depth);
       }
       var right_quads: array<vec4<f32>, RIGHT_QUADS>;
       for (var i = 0u; i < RIGHT_QUADS; i++) {
         let item = lane + i * LANES;
-        let k = start + item % DEPTH;
-        let column = column_start + item / DEPTH;
-        let position = min(column, parameters.columns - 1u) * depth + min(k, end - 1u);
-        var value: vec4<f32>;
-        if (side == 0u) {
-          value = widen(weight[parameters.weight_row * depth + position]);
-        } else {
-          value = u[parameters.output_row * depth + position];
-        }
-        right_quads[i] = select(vec4<f32>(), value, column < parameters.columns && k < end);
+        right_quads[i] = right_quad(side == 1u, column_start + item / DEPTH, start + item % DEPTH, end, depth);
       }
       for (var i = 0u; i < LEFT_QUADS; i++) {
         let item = lane + i * LANES;
