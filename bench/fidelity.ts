@@ -21,6 +21,7 @@ import { batchLoss, Scorer } from '../src/train/score.ts';
 import { createOptimizer } from '../src/zo/optimizer.ts';
 import { gaussian, purposes, tensorId } from '../src/zo/philox.ts';
 import { Mean } from '../test/support/zo/mean.ts';
+import { deviceOf } from './device.ts';
 import { short, table } from './table.ts';
 
 export const usage = `node bench/main.ts fidelity [options]
@@ -87,7 +88,7 @@ export async function benchFidelity(args: readonly string[]): Promise<number> {
     throw new SubzeroError('invalid_argument', `--draws must be a whole number from 2; got ${values.draws}`);
   }
   const reference = readReference();
-  const gpu = await Gpu.open(values.adapter === undefined ? {} : { adapter: values.adapter });
+  const gpu = await Gpu.open(deviceOf(values));
   const results = [];
   for (const { title, settings, geometry } of methodsOf(reference)) {
     const count = Math.min(draws, geometry.draws);

@@ -159,15 +159,16 @@ function trainingCases(model: ModelShape, storage: Storage, largestTable: number
 
 /** A large square product by each variant that is made for such: f32 by tiles in registers, f16 by matrix units, with split operands and rounded ones. */
 export function squareCases(gpu: Gpu, side: number): KernelCase[] {
+  if (4 * side * side > gpu.bindingLimit) return [];
   const fragment = matrixFragment(gpu, 4);
   const products: [MatmulPlan, Storage][] = [[{ variant: 'tile-8x8', slices: 1 }, 'f32']];
   if (fragment) {
     products.push([{ variant: 'matrix-4x4', slices: 1, fragment }, 'f16']);
     products.push([{ variant: 'half-4x4', slices: 1, fragment }, 'f16']);
   }
-  return products
-    .filter(() => 4 * side * side <= gpu.bindingLimit)
-    .map(([product, storage]) => matmulCase(product, { rows: side, columns: side, inner: side, storage, alone: true }));
+  return products.map(([product, storage]) =>
+    matmulCase(product, { rows: side, columns: side, inner: side, storage, alone: true }),
+  );
 }
 
 /** All cases of a suite, those of one kernel next to each other. */

@@ -35,6 +35,11 @@ export function exampleRows(example: TokenizedExample): number {
   return example.prompt.length + example.continuations.reduce((sum, { ids }) => sum + ids.length - 1, 0);
 }
 
+/** Rows that a batch needs under one probe. */
+export function batchRows(examples: readonly TokenizedExample[]): number {
+  return examples.reduce((sum, example) => sum + exampleRows(example), 0);
+}
+
 /**
  * Packs examples. The options of an example share the rows of its prompt; each option's own rows see the prompt and themselves.
  *

@@ -15,7 +15,7 @@ import type { DataSource, EvaluationResult, TrainEvent } from '../engine/types.t
 import { SubzeroError } from '../errors.ts';
 import { formatBytes, plural } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { exampleRows } from '../model/batch.ts';
+import { batchRows } from '../model/batch.ts';
 import { Model, readConfigurationFile } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
@@ -170,7 +170,7 @@ export async function* resumeRun(
     const sampler = samplerOf(configuration, examples);
     await restoreLines(metrics, lines, records, {
       steps: configuration.steps,
-      rowsOf: (index) => rowsOf(sampler.batch(index).map((example) => seen[example]!)),
+      rowsOf: (index) => batchRows(sampler.batch(index).map((example) => seen[example]!)),
     });
     const notes = [...data.notes];
     if (torn)
@@ -276,7 +276,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       await looks.apply({ step, learningRate, ...measured });
       run.step = step + 1;
       await run.writer.append({ step: run.step, learningRate, ...measured, loss });
-      trainedTokens += rowsOf(batch);
+      trainedTokens += batchRows(batch);
       const elapsed = (performance.now() - started) / 1000;
       const perStep = (elapsed - evaluationSeconds) / (run.step - firstStep);
       const event: TrainEvent = {
@@ -361,11 +361,6 @@ export function samplerOf(configuration: TrainConfiguration, examples: readonly 
     size: examples.length,
     sampling,
   });
-}
-
-/** Rows of a batch under one probe. */
-function rowsOf(batch: readonly TokenizedExample[]): number {
-  return batch.reduce((sum, example) => sum + exampleRows(example), 0);
 }
 
 /**

@@ -7,7 +7,7 @@
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import type { ReadRequest } from '../gpu/recorder.ts';
-import { type ExampleTargets, exampleRows, packExamples } from '../model/batch.ts';
+import { batchRows, type ExampleTargets, exampleRows, packExamples } from '../model/batch.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { scoreTargets, scoreTargetsScratch } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
@@ -198,7 +198,7 @@ export class Scorer {
    */
   async scoreStep(examples: readonly TokenizedExample[], source: ProbeSource, step: number): Promise<ExampleScore[][]> {
     const { probeCount, probesAtOnce } = source;
-    const rows = examples.reduce((sum, example) => sum + exampleRows(example), 0);
+    const rows = batchRows(examples);
     const most = Math.max(1, Math.min(probeCount, probesAtOnce, Math.floor(this.maxRows / rows)));
     // Passes of about the same size.
     const atOnce = Math.ceil(probeCount / Math.ceil(probeCount / most));
@@ -212,8 +212,7 @@ export class Scorer {
 
   /** Whether {@link scoreStep} makes one pass. */
   fitsOnePass(examples: readonly TokenizedExample[], { probeCount, probesAtOnce }: ProbeSource): boolean {
-    const rows = examples.reduce((sum, example) => sum + exampleRows(example), 0);
-    return probeCount <= probesAtOnce && rows * probeCount <= this.maxRows;
+    return probeCount <= probesAtOnce && batchRows(examples) * probeCount <= this.maxRows;
   }
 
   /** Uploads examples and records one pass over them. @param examples that fit one */

@@ -15,6 +15,7 @@ import { loadTokenizer } from '../../src/tokenizer/index.ts';
 import type { TrainConfiguration } from '../../src/train/configuration.ts';
 import { restoreRun } from '../../src/train/run.ts';
 import { Random, testSeed } from '../support/random.ts';
+import { tinyModels } from '../support/tiny-models.ts';
 import { optionRows, removeTemporary, tinyModel, trainUpTo, writeRows } from '../train/tiny.ts';
 
 interface Scores {
@@ -176,16 +177,7 @@ describe('against transformers', () => {
     }
   });
 
-  test.each([
-    'llama-tiny',
-    'llama-tiny-f16',
-    'llama-tiny-sharded',
-    'mistral-tiny',
-    'qwen2-tiny',
-    'qwen3-tiny',
-    'opt-tiny',
-    'opt-postln-tiny',
-  ])('the mean of %s', async (name) => {
+  test.each(tinyModels)('the mean of %s', async (name) => {
     const { ids, mean_nll } = readJson<{ ids: number[][]; mean_nll: (number | null)[] }>(`models/${name}/logits.json`);
     await engine.loadModel({ id: name, path: tinyModel(name) });
     const results = await Promise.all(ids.map((tokens) => score({ model: name, tokens })));

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { Model } from '../../src/model/model.ts';
+import { tinyModels } from '../support/tiny-models.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/models/', import.meta.url));
 
@@ -33,16 +34,7 @@ function normalisedError(actual: ArrayLike<number>, expected: ArrayLike<number>)
 }
 
 // What Hugging Face transformers computes from the same files (test/reference/make_models.py).
-describe.each([
-  'llama-tiny',
-  'llama-tiny-f16',
-  'llama-tiny-sharded',
-  'mistral-tiny',
-  'qwen2-tiny',
-  'qwen3-tiny',
-  'opt-tiny',
-  'opt-postln-tiny',
-])('%s', (name) => {
+describe.each(tinyModels)('%s', (name) => {
   const reference = JSON.parse(readFileSync(`${fixtures}${name}/logits.json`, 'utf8')) as Reference;
 
   test.each(['auto', 'f32', 'f16', 'bf16'] as const)('logits agree with transformers (storage %s)', async (storage) => {

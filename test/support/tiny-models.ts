@@ -1,0 +1,11 @@
+/** The models of test/fixtures/models that transformers has computed logits of: every architecture, sharded and in 16 bits as well. */
+export const tinyModels = [
+  'llama-tiny',
+  'llama-tiny-f16',
+  'llama-tiny-sharded',
+  'mistral-tiny',
+  'qwen2-tiny',
+  'qwen3-tiny',
+  'opt-tiny',
+  'opt-postln-tiny',
+] as const;
