@@ -1,4 +1,4 @@
-// What every matmul variant computes and how it is bound. The variants (naive, direct, tile, …) only differ in how the work is cut.
+// What every matmul variant computes and how it is bound. The variants (naive, direct, subgroup, tile, …) only differ in how the work is cut.
 //
 //   y[i, c] = weight_scale · Σ_k x[i, k] · W[c, k]  +  Σ_j q[i, j] · U[c, j]  +  bias[c]        (then ACTIVATION)
 //
@@ -87,7 +87,12 @@ fn right_quad(is_side: bool, column: u32, k: u32, end: u32, depth: u32) -> vec4<
 
 // Epilogue for one element: the sums of both products, the row of x and y, the column of this launch, and the slice.
 fn finish(base: f32, side: f32, row: u32, column: u32, slice: u32) {
-  var value = parameters.weight_scale * base + side;
+  write(parameters.weight_scale * base + side, row, column, slice);
+}
+
+// The same of an element whose sums have been put together.
+fn write(sum: f32, row: u32, column: u32, slice: u32) {
+  var value = sum;
   if (SLICED) {
     y[(slice * parameters.rows + row - parameters.row_start) * parameters.columns + column] = value;
     return;

@@ -13,6 +13,7 @@ import {
   matmulDescriptions,
   matrixVariant,
   matrixWorkgroupBytes,
+  sharedLanes,
   subgroupsOfTile,
 } from './matmul-variants.ts';
 
@@ -23,6 +24,9 @@ const enoughWorkgroups = 256;
 const leastSliceQuads = 64;
 
 const mostSlices = 16;
+
+/** Rows from which blocks of 32 rows win over blocks of 8 on software adapters. */
+const leastRowsOfLargeBlocks = 24;
 
 /** The shape of a product. */
 export interface MatmulShape {
@@ -78,9 +82,21 @@ function findFragment(gpu: UnitsOwner, fragments: number): MatrixFragment | unde
   return { M, N, K, ...(subgroup === defaultSubgroup ? {} : { subgroup }), ...(sized ? { sized } : {}) };
 }
 
-/** The plan for a product of this shape on this adapter. Software adapters have no use for workgroup memory: there the direct variant always wins. */
+/** Whether the variants `subgroup-…` can run: on subgroups of {@link sharedLanes} and no others. */
+export function sharesBySubgroup({ adapter, features }: Pick<Gpu, 'adapter' | 'features'>): boolean {
+  return features.has('subgroups') && adapter.subgroupSizes.every((size) => size === sharedLanes);
+}
+
+/** Software adapters have no use for workgroup memory. Their variants add in the same order, so all of them give the same bits. */
+function softwareVariant(gpu: Gpu, rows: number): MatmulVariant {
+  if (!sharesBySubgroup(gpu)) return 'direct';
+  if (rows === 1) return 'subgroup-1';
+  return rows < leastRowsOfLargeBlocks ? 'subgroup-8' : 'subgroup-32';
+}
+
+/** The plan for a product of this shape on this adapter. */
 export function chooseMatmul(gpu: Gpu, shape: MatmulShape): MatmulPlan {
-  if (gpu.kernelStyle === 'software') return { variant: 'direct', slices: 1 };
+  if (gpu.kernelStyle === 'software') return { variant: softwareVariant(gpu, shape.rows), slices: 1 };
   const { rows, columns } = shape;
   const count = (variant: MatmulVariant, fragment?: MatrixFragment): number => {
     const [x, y] = matmulDescriptions[variant].workgroups(rows, columns, fragment);

@@ -12,6 +12,9 @@ import { perElement } from './context.ts';
 export type MatmulVariant =
   | 'naive'
   | 'direct'
+  | 'subgroup-1'
+  | 'subgroup-8'
+  | 'subgroup-32'
   | 'one-row'
   | 'few-rows'
   | 'tile-1x4'
@@ -54,6 +57,8 @@ interface VariantDescription {
   blockRows: number;
   /** Fragments per row and column of a subgroup; of the variants that want a {@link MatrixFragment}. */
   fragments?: number;
+  /** Whether it is written for subgroups of {@link sharedLanes}. */
+  subgroup?: boolean;
   /** Workgroups for a [rows, columns] result. */
   workgroups(rows: number, columns: number, fragment?: MatrixFragment): [number, number];
 }
@@ -71,6 +76,18 @@ function tile(threadRows: number, threadColumns: number): VariantDescription {
     constants: { THREAD_ROWS: threadRows, THREAD_COLUMNS: threadColumns },
     blockRows: 16 * threadRows,
     workgroups: blocks(16 * threadRows, 16 * threadColumns),
+  };
+}
+
+/** @param rows of a subgroup's block, a multiple of 8; see kernels/matmul/subgroup.wgsl */
+function subgroup(rows: 8 | 32): VariantDescription {
+  return {
+    files: ['matmul/subgroup.wgsl'],
+    sliceable: false,
+    constants: { BLOCKS: rows / 8 },
+    subgroup: true,
+    blockRows: rows,
+    workgroups: blocks(rows, 4 * sharedLanes),
   };
 }
 
@@ -110,6 +127,9 @@ export const defaultSubgroup = 32;
 /** Subgroups that make a tile together; see kernels/matmul/matrix.wgsl. */
 export const subgroupsOfTile = 4;
 
+/** Invocations of the subgroups that the variants `subgroup-…` are written for: those of software adapters with 256-bit vectors. */
+export const sharedLanes = 8;
+
 export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescription>> = {
   naive: {
     files: ['matmul/naive.wgsl'],
@@ -125,6 +145,16 @@ export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescripti
     blockRows: 4,
     workgroups: (rows, columns) => perElement(Math.ceil(rows / 4) * Math.ceil(columns / 4)),
   },
+  'subgroup-1': {
+    files: ['matmul/subgroup-row.wgsl'],
+    sliceable: false,
+    constants: {},
+    subgroup: true,
+    blockRows: 1,
+    workgroups: blocks(1, sharedLanes),
+  },
+  'subgroup-8': subgroup(8),
+  'subgroup-32': subgroup(32),
   'one-row': fewRows(1),
   'few-rows': fewRows(4),
   'tile-1x4': tile(1, 4),
@@ -159,7 +189,12 @@ export function matmulFiles({ variant, fragment }: MatmulPlan): readonly string[
 
 /** Those that every adapter can run, for tests and benchmarks. */
 export const matmulVariants = (Object.keys(matmulDescriptions) as MatmulVariant[]).filter(
-  (variant) => !needsUnits(variant),
+  (variant) => !needsUnits(variant) && !matmulDescriptions[variant].subgroup,
+);
+
+/** Those for subgroups of {@link sharedLanes}. */
+export const subgroupVariants = (Object.keys(matmulDescriptions) as MatmulVariant[]).filter(
+  (variant) => matmulDescriptions[variant].subgroup,
 );
 
 /** Quads of the inner dimension that one slice takes: whole steps of the tiled variants. */

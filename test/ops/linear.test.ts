@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { Bed } from '../../src/bench/bed.ts';
 import {
   deepShapes,
@@ -10,7 +10,13 @@ import {
 } from '../../src/bench/cases/linear.ts';
 import { store } from '../../src/bench/storage.ts';
 import { linear, linears } from '../../src/ops/linear.ts';
-import { matmulDescriptions, matmulVariants } from '../../src/ops/matmul-variants.ts';
+import { sharesBySubgroup } from '../../src/ops/matmul-choice.ts';
+import {
+  type MatmulVariant,
+  matmulDescriptions,
+  matmulVariants,
+  subgroupVariants,
+} from '../../src/ops/matmul-variants.ts';
 import type { Activation } from '../../src/tensor/workspace.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { Random, testSeed } from '../support/random.ts';
@@ -114,7 +120,10 @@ test('layers together have the bits of each alone, in fewer launches', async () 
 // run all shapes with one combination that has everything.
 const everything = { storage: 'bf16', bias: true, activation: 'silu', accumulate: true } as const;
 
-describe.each(matmulVariants)('matmul %s', (variant) => {
+describe.each([...matmulVariants, ...subgroupVariants])('matmul %s', (variant) => {
+  if (subgroupVariants.includes(variant)) {
+    beforeEach((context) => context.skip(!sharesBySubgroup(gpu()), 'this adapter has no subgroups of 8'));
+  }
   const flags = variant === 'naive' || variant === 'direct' ? {} : everything;
   const shapes = linearShapes.filter(({ columns }) => columns < 1000).map((shape) => ({ ...shape, ...flags }));
   testCases(
@@ -136,6 +145,33 @@ describe.each(matmulVariants)('matmul %s', (variant) => {
     gpu,
     ranges.map((range) => matmulCase({ variant, slices: 1 }, { ...ranged, range })),
   );
+});
+
+// Journals of software adapters name no plans, so that a run must go on with the same bits whichever of these makes its products.
+test('variants of software adapters have the same bits', async (context) => {
+  context.skip(!sharesBySubgroup(gpu()), 'this adapter has no subgroups of 8');
+  for (const shape of [
+    { rows: 1, inner: 100, columns: 37, rank: 3, ...everything },
+    { rows: 37, inner: 36, columns: 69, rank: 9, probes: 2, weightScale: 0.9, bias: true },
+    { rows: 29, inner: 64, columns: 33, accumulate: true },
+  ] as const) {
+    const bitsOf = async (variant: MatmulVariant): Promise<Buffer> => {
+      const bed = new Bed(gpu(), new Random(testSeed, JSON.stringify(shape)));
+      const prepared = matmulCase({ variant, slices: 1 }, shape).prepare(bed);
+      prepared.reset?.();
+      const [data] = await gpu().recorder.read(
+        prepared.record().map(({ buffer, rows, columns }) => ({ buffer, bytes: rows * columns * 4 })),
+      );
+      bed.destroy();
+      return Buffer.from(data!);
+    };
+    const expected = await bitsOf('direct');
+    for (const variant of subgroupVariants) {
+      expect((await bitsOf(variant)).equals(expected), `${variant}, ${JSON.stringify(shape)}, seed ${testSeed}`).toBe(
+        true,
+      );
+    }
+  }
 });
 
 // The emulation of matrix units compiles slowly; its slices are in test/long.

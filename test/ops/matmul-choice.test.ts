@@ -91,9 +91,21 @@ test('few rows, and what is small and deep, is cut into slices', () => {
   expect(chooseSlices(100, 100_000)).toBe(2);
 });
 
-test('software adapters get the direct variant, whatever the shape', () => {
+test('software adapters share operands through subgroups of 8', () => {
+  const software = adapter({ kernelStyle: 'software', subgroupSizes: [8, 8] });
+  const variant = (rows: number) => chooseMatmul(software, { ...large, rows });
+  expect(variant(1)).toEqual({ variant: 'subgroup-1', slices: 1 });
+  expect(variant(2)).toEqual({ variant: 'subgroup-8', slices: 1 });
+  expect(variant(1024)).toEqual({ variant: 'subgroup-32', slices: 1 });
+});
+
+test.each([
+  ['of 4', { subgroupSizes: [4, 4] as [number, number] }],
+  ['of several sizes', { subgroupSizes: [8, 16] as [number, number] }],
+  ['that shaders cannot use', { subgroupSizes: [8, 8] as [number, number], features: ['shader-f16'] }],
+])('software adapters with subgroups %s get the direct variant, whatever the shape', (_, options) => {
   for (const rows of [1, 16, 1024]) {
-    expect(chooseMatmul(adapter({ kernelStyle: 'software' }), { ...large, rows })).toEqual({
+    expect(chooseMatmul(adapter({ kernelStyle: 'software', ...options }), { ...large, rows })).toEqual({
       variant: 'direct',
       slices: 1,
     });
