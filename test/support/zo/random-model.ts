@@ -37,15 +37,12 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
     tie_word_embeddings: random.uniform() < 0.5,
     ...overrides,
   };
+  const biased = random.uniform() < 0.5;
+  Object.assign(config, { attention_bias: biased, mlp_bias: biased });
   const configuration = readConfiguration(config, 'config.json');
   const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
   const parameters = new Map<string, Float64Array>();
-  const biased = random.uniform() < 0.5;
-  // RMSNorm has no shift; linear layers may have a bias.
-  const present = parameterShapes(configuration).filter(
-    ({ name, optional }) => !optional || (biased && /proj\.bias$/.test(name)),
-  );
-  const tensors = present.map(({ name, shape }) => {
+  const tensors = parameterShapes(configuration).map(({ name, shape }) => {
     const count = shape.reduce((product, size) => product * size, 1);
     // Gains near 1, biases small, matrices that keep the size of their input.
     const values =
