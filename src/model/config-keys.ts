@@ -49,9 +49,9 @@ export const ignoredKeys: Readonly<Record<string, string>> = Object.fromEntries(
   ...keys(kernel, 'use_cache _attn_implementation _attn_implementation_internal attn_implementation'),
   ...keys(kernel, '_attn_implementation_autoset _experts_implementation_internal experts_implementation'),
   ...keys(kernel, '_flash_attn_2_enabled use_flash_attn use_flash_attention use_flash_attention_2 flash_attention'),
-  ...keys(kernel, 'use_flash_attn_2 use_fused_rms_norm use_fused_rope use_cache_quantization use_cache_kernel'),
+  ...keys(kernel, 'use_flash_attn_2 use_fused_rms_norm use_fused_rope'),
   ...keys(texts, 'bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id cls_token_id mask_token_id'),
-  ...keys(texts, 'decoder_start_token_id bos_token eos_token pad_token unk_token prefix'),
+  ...keys(texts, 'decoder_start_token_id end_token_id bos_token eos_token pad_token unk_token prefix'),
   ...keys(tokenizer, 'tokenizer_class tokenizer_model_max_length tokenizer_padding_side tokenizer_type padding_side'),
   ...keys(tokenizer, 'model_max_length max_sequence_length max_seq_length max_seq_len seq_length chat_template'),
   ...keys(
@@ -149,7 +149,14 @@ export const keysOfType: Readonly<
     },
   },
   qwen3: { ignored: {}, neutral: { mlp_bias: offElsewhere.mlp_bias } },
-  opt: { ignored: {}, neutral: { layer_norm_eps: only([1e-5], 'this architecture has 1e-5 fixed') } },
+  opt: {
+    ignored: {},
+    neutral: {
+      layer_norm_eps: only([1e-5], 'this architecture has 1e-5 fixed'),
+      learned_embeddings: only([true], 'positions would not be learned'),
+      scale_embeddings: only([false], 'embeddings would be scaled'),
+    },
+  },
 };
 
 /**

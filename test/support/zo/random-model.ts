@@ -35,10 +35,9 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
     max_position_embeddings: 64,
     rms_norm_eps: 1e-5,
     tie_word_embeddings: random.uniform() < 0.5,
-    ...overrides,
   };
   const biased = random.uniform() < 0.5;
-  Object.assign(config, { attention_bias: biased, mlp_bias: biased });
+  Object.assign(config, { attention_bias: biased, mlp_bias: biased }, overrides);
   const configuration = readConfiguration(config, 'config.json');
   const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
   const parameters = new Map<string, Float64Array>();
