@@ -186,7 +186,7 @@ export function checkKeys(config: Config, type: string, read: ReadonlySet<string
     if (rule) {
       throw new SubzeroError(
         'unsupported',
-        `"${key}" must be ${rule.expected}: ${rule.otherwise}; got ${brief(value)}`,
+        `"${key}" must be ${rule.expected}; got ${brief(value)}, with which ${rule.otherwise}`,
       );
     }
     throw new SubzeroError(

@@ -201,7 +201,7 @@ export class Model {
       for (const { name, shape } of parameterShapes(configuration)) {
         if (shape.length === 1) {
           const isBias = name.endsWith('.bias');
-          // RMSNorm has no shift, and the Llama family no biases: an optional parameter is there only where OPT has it.
+          // Biases of 0 are none; only OPT is timed with them.
           if (isBias && configuration.normKind === 'rms') continue;
           vectors.set(name, new Float32Array(shape[0]!).fill(isBias ? 0 : 1));
           continue;
