@@ -1,5 +1,6 @@
 /**
- * Fields of config.json: what a value must be, and what stands for one that is absent. Tables of them say what an architecture reads.
+ * Fields of config.json: what a value must be, and what stands for one that is absent. Tables of them say what an
+ * architecture reads.
  *
  * @module
  */
@@ -61,6 +62,12 @@ export function orNull<T>(field: Field<T>, fallback: T | null = null): Field<T |
   return { ...field, fallback, accepts: (value) => value === null || field.accepts(value) };
 }
 
+/** A value in a few words, for errors. */
+export function brief(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
 /**
  * Reads the keys of a table.
  *
@@ -74,7 +81,7 @@ export function readFields<Fields extends Readonly<Record<string, Field<unknown>
   for (const [key, { fallback, expected, accepts }] of Object.entries(fields)) {
     const value = Object.hasOwn(config, key) ? config[key] : undefined;
     if (value !== undefined && !accepts(value)) {
-      throw new SubzeroError('invalid_data', `"${key}" must be ${expected}; got ${JSON.stringify(value)}`);
+      throw new SubzeroError('invalid_data', `"${key}" must be ${expected}; got ${brief(value)}`);
     }
     values[key] = value === undefined ? fallback : value;
   }

@@ -1,6 +1,6 @@
 /**
- * Keys of config.json that are not read: those known to change nothing here, with the reason, and those whose value must be the one
- * that changes nothing. Every other key is refused by name, so that no setting is dropped in silence.
+ * Keys of config.json that are not read: those known to change nothing here, with the reason, and those whose value
+ * must be the one that changes nothing. Every other key is refused by name, so that no setting is dropped in silence.
  *
  * "transformers" is Hugging Face transformers 5.24, whose function these checkpoints are meant to have.
  *
@@ -8,7 +8,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import type { Config } from './config-fields.ts';
+import { brief, type Config } from './config-fields.ts';
 
 /** Several keys with one reason. */
 function keys(reason: string, names: string): [string, string][] {
@@ -218,9 +218,4 @@ function checkClass(config: Config, type: string): void {
         `remove it if the model is a plain "${type}"`,
     );
   }
-}
-
-function brief(value: unknown): string {
-  const text = JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

@@ -10,17 +10,16 @@ type Windows = (number | undefined)[];
 
 interface WindowValues {
   num_hidden_layers: number;
-  max_position_embeddings: number;
   sliding_window: number | null;
   layer_types: string[] | null;
 }
 
 /**
- * Llama: no layer has a window. In transformers a window in its configuration is unread but for the cache of generation, where it makes
- * another function than that of training; one that the context never fills changes nothing.
+ * Llama: no layer has a window. In transformers a window in its configuration is unread but for the cache of
+ * generation, where it makes another function than that of training; one that the context never fills changes nothing.
  */
-export function noWindows(values: WindowValues): Windows {
-  const { sliding_window: window, max_position_embeddings: context } = values;
+export function noWindows(values: WindowValues, context: number): Windows {
+  const { sliding_window: window } = values;
   if (window !== null && window < context) {
     throw new SubzeroError(
       'unsupported',
@@ -30,7 +29,10 @@ export function noWindows(values: WindowValues): Windows {
   return windowsOf(values, undefined, () => false);
 }
 
-/** Mistral: the layers that `layer_types` names have the window, or all; transformers reads the file with such a list as a Ministral's. */
+/**
+ * Mistral: the layers that `layer_types` names have the window, or all; transformers reads the file with such a list as
+ * a Ministral's.
+ */
 export function uniformWindows(values: WindowValues): Windows {
   return windowsOf(values, values.sliding_window ?? undefined, () => true);
 }

@@ -165,19 +165,19 @@ export const architectures: Readonly<Record<string, Architecture>> = {
         ...(attention ? (['query', 'key', 'value', 'output'] as const) : []),
         ...(feedForward ? (['gate', 'up', 'down'] as const) : []),
       ],
-      windows: noWindows(values),
+      windows: (context) => noWindows(values, context),
     });
   }),
   mistral: architecture(mistralFields, (values, type) =>
-    llamaFamily(type, values, { biased: [], windows: uniformWindows(values) }),
+    llamaFamily(type, values, { biased: [], windows: () => uniformWindows(values) }),
   ),
   qwen2: architecture(qwen2Fields, (values, type) =>
-    llamaFamily(type, values, { biased: ['query', 'key', 'value'], windows: windowsByLayer(values) }),
+    llamaFamily(type, values, { biased: ['query', 'key', 'value'], windows: () => windowsByLayer(values) }),
   ),
   qwen3: architecture(qwen3Fields, (values, type) =>
     llamaFamily(type, values, {
       biased: values.attention_bias ? ['query', 'key', 'value', 'output'] : [],
-      windows: windowsByLayer(values),
+      windows: () => windowsByLayer(values),
       headNorms: true,
     }),
   ),
@@ -253,11 +253,16 @@ function activationNamed(key: string, name: string): MatmulActivation {
 function llamaFamily(
   type: string,
   values: Values<typeof unbiasedFields>,
-  own: { biased: DecoderConfiguration['biased']; windows: DecoderConfiguration['windows']; headNorms?: boolean },
+  own: {
+    biased: DecoderConfiguration['biased'];
+    windows: (contextLength: number) => DecoderConfiguration['windows'];
+    headNorms?: boolean;
+  },
 ): DecoderConfiguration {
   const { hidden_size: hiddenSize, num_attention_heads: headCount, num_hidden_layers: layerCount } = values;
   const headWidth = values.head_dim ?? evenHeadWidth(hiddenSize, headCount);
   const { theta, scaling } = readRope(values, headWidth, values.max_position_embeddings);
+  const contextLength = contextWith(scaling, values.max_position_embeddings);
   return {
     architecture: type,
     hiddenSize,
@@ -267,7 +272,7 @@ function llamaFamily(
     headWidth,
     feedForwardSize: values.intermediate_size,
     vocabularySize: values.vocab_size,
-    contextLength: contextWith(scaling, values.max_position_embeddings),
+    contextLength,
     normKind: 'rms',
     normEpsilon: values.rms_norm_eps,
     normAffine: true,
@@ -275,7 +280,7 @@ function llamaFamily(
     biased: own.biased,
     activation: activationNamed('hidden_act', values.hidden_act),
     position: { kind: 'rope', theta, rotaryWidth: headWidth, scaling },
-    windows: own.windows,
+    windows: own.windows(contextLength),
     tied: values.tie_word_embeddings,
     embedding: 'model.embed_tokens',
     embeddingWidth: hiddenSize,
@@ -360,8 +365,8 @@ export interface ParameterShape {
 const linearLayers = ['query', 'key', 'value', 'output', 'gate', 'up', 'down'] as const;
 
 /**
- * Every parameter of a decoder with its shape, in a fixed order. Biases that the configuration gives are optional: transformers takes
- * those that a checkpoint lacks as 0.
+ * Every parameter of a decoder with its shape, in a fixed order. Biases that the configuration gives are optional:
+ * transformers takes those that a checkpoint lacks as 0.
  */
 export function parameterShapes(c: DecoderConfiguration): ParameterShape[] {
   const shapes: ParameterShape[] = [];
@@ -413,8 +418,8 @@ export function parameterShapes(c: DecoderConfiguration): ParameterShape[] {
 }
 
 /**
- * Parameters that a decoder of another configuration would have, and this one has not: biases and elementwise parameters of norms. A
- * checkpoint that holds them anyway contradicts its config.json.
+ * Parameters that a decoder of another configuration would have, and this one has not: biases and elementwise parameters
+ * of norms. A checkpoint that holds them anyway contradicts its config.json.
  */
 export function parametersLeftOut(c: DecoderConfiguration): string[] {
   const used = new Set(parameterShapes(c).map(({ name }) => name));

@@ -320,7 +320,7 @@ function findTensor(source: TensorSource, name: string, configuration: DecoderCo
   return candidates.find((candidate) => source.tensors.has(candidate));
 }
 
-/** Refuses tensors that config.json leaves out: transformers would drop them with a warning, and their author meant them. */
+/** Refuses tensors that config.json leaves out: transformers drops them with a warning, and their author meant them. */
 function refuseLeftOut(directory: string, configuration: DecoderConfiguration, source: TensorSource): void {
   const found = parametersLeftOut(configuration).filter(
     (name) => findTensor(source, name, configuration) !== undefined,

@@ -1,12 +1,12 @@
 /**
- * Where config.json says how heads are rotated: `rope_scaling` and `rope_theta` of older files, `rope_parameters` of newer ones, and
- * which of them counts where both are there, as in transformers 5.24.
+ * Where config.json says how heads are rotated: `rope_scaling` and `rope_theta` of older files, `rope_parameters` of
+ * newer ones, and which of them counts where both are there, as in transformers 5.24.
  *
  * @module
  */
 
 import { SubzeroError } from '../errors.ts';
-import { type Config, object, orNull, readFields, real, type Values } from './config-fields.ts';
+import { brief, type Config, object, orNull, readFields, real, type Values } from './config-fields.ts';
 import { type RopeScaling, readRopeScaling, ropeTypes } from './rope-rules.ts';
 
 /** The keys of config.json about rotation. */
@@ -32,7 +32,8 @@ const settingKeys = new Set([
  *
  * @param width elements of a head
  * @param context `max_position_embeddings`
- * @throws SubzeroError `unsupported` for rules that are not known and settings per layer type, `invalid_data` for wrong numbers
+ * @throws SubzeroError `unsupported` for rules that are not known and settings per layer type, `invalid_data` for
+ *   wrong numbers
  */
 export function readRope(
   keys: Values<typeof ropeFields>,
@@ -76,10 +77,4 @@ export function readRope(
     outerOriginalContext: keys.original_max_position_embeddings,
   });
   return { theta, scaling };
-}
-
-/** A value in a few words. */
-function brief(value: unknown): string {
-  const text = JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

@@ -1,8 +1,8 @@
 /**
  * Scaling rules of rotary position embedding: what each reads from config.json, and the angles that it makes, in f64.
  *
- * As `modeling_rope_utils` of Hugging Face transformers 5.24 has them, and the papers that it cites: YaRN (arXiv 2309.00071), LongRoPE
- * (arXiv 2402.13753). Angles of `dynamic` and `longrope` depend on the length of the sequence.
+ * As `modeling_rope_utils` of Hugging Face transformers 5.24 has them, and the papers that it cites: YaRN (arXiv
+ * 2309.00071), LongRoPE (arXiv 2402.13753). Angles of `dynamic` and `longrope` depend on the length of the sequence.
  *
  * @module
  */
@@ -203,7 +203,10 @@ export function ropeFrequencies(
   };
 }
 
-/** The length from which on every length has angles of its own (dynamic) or others than shorter ones (longrope); else infinite. */
+/**
+ * The length from which on every length has angles of its own (dynamic) or others than shorter ones (longrope); else
+ * infinite.
+ */
 export function fixedUpTo(scaling: RopeScaling): number {
   return ruleOf(scaling).fixedUpTo?.(scaling) ?? Number.POSITIVE_INFINITY;
 }

@@ -12,8 +12,8 @@ import { fixedUpTo, type RopeScaling } from './rope-rules.ts';
 import { ropeRows } from './rope-table.ts';
 
 /**
- * Uploads positions: as rows of the model's own table, learned or rotary, or, where a sequence is so long that its length decides its
- * angles, as rows of a table that is made for the pass.
+ * Uploads positions: as rows of the model's own table, learned or rotary, or, where a sequence is so long that its
+ * length decides its angles, as rows of a table that is made for the pass.
  *
  * @param positions one per row
  * @param lengths tokens of the shortest and the longest sequence that a row belongs to: two per row

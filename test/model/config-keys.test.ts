@@ -1,6 +1,6 @@
 /**
- * config.json as a whitelist: every key of transformers' classes is known (test/reference/config_classes.py), every key on the list of
- * those that change nothing is there for a reason, and no other key passes in silence.
+ * config.json as a whitelist: every key of transformers' classes is known (test/reference/config_classes.py), every key
+ * on the list of those that change nothing is there for a reason, and no other key passes in silence.
  */
 
 import { readFileSync } from 'node:fs';

@@ -1,4 +1,6 @@
-/** Configurations of every kind against what transformers made of the same files (test/reference/config_variants.py). */
+/**
+ * Configurations of every kind against what transformers made of the same files (test/reference/config_variants.py).
+ */
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';

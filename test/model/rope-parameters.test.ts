@@ -1,4 +1,7 @@
-/** Where rotary settings are read from, and what is said where they cannot be used; values as in test/model/config-variants.test.ts. */
+/**
+ * Where rotary settings are read from, and what is said where they cannot be used; values as in
+ * test/model/config-variants.test.ts.
+ */
 
 import { describe, expect, test } from 'vitest';
 import { readFields } from '../../src/model/config-fields.ts';

@@ -1,4 +1,7 @@
-/** Rotary angles: each scaling rule by its formula; test/model/config-variants.test.ts compares them with those of transformers. */
+/**
+ * Rotary angles: each scaling rule by its formula; test/model/config-variants.test.ts compares them with those of
+ * transformers.
+ */
 
 import { describe, expect, test } from 'vitest';
 import {
