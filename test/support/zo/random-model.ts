@@ -37,7 +37,9 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
     tie_word_embeddings: random.uniform() < 0.5,
   };
   const biased = random.uniform() < 0.5;
-  Object.assign(config, { attention_bias: biased, mlp_bias: biased }, overrides);
+  // Biases of all linear layers are a Llama's.
+  const ofLlama = { attention_bias: biased, mlp_bias: biased };
+  Object.assign(config, (overrides.model_type ?? 'llama') === 'llama' ? ofLlama : {}, overrides);
   const configuration = readConfiguration(config, 'config.json');
   const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
   const parameters = new Map<string, Float64Array>();
