@@ -46,6 +46,7 @@ export const ignoredKeys: Readonly<Record<string, string>> = Object.fromEntries(
     training,
     'gradient_checkpointing use_gradient_checkpointing pretraining_tp chunk_size_feed_forward task_specific_params',
   ),
+  ...keys(training, 'neftune_noise_alpha'),
   ...keys(kernel, 'use_cache _attn_implementation _attn_implementation_internal attn_implementation'),
   ...keys(kernel, '_attn_implementation_autoset _experts_implementation_internal experts_implementation'),
   ...keys(kernel, '_flash_attn_2_enabled use_flash_attn use_flash_attention use_flash_attention_2 flash_attention'),
@@ -139,7 +140,13 @@ const noWindowLayers: Readonly<Record<string, string>> = {
 export const keysOfType: Readonly<
   Record<string, { ignored: Readonly<Record<string, string>>; neutral: Readonly<Record<string, NeutralKey>> }>
 > = {
-  llama: { ignored: noWindowLayers, neutral: { use_sliding_window: offElsewhere.use_sliding_window } },
+  llama: {
+    ignored: noWindowLayers,
+    neutral: {
+      use_sliding_window: offElsewhere.use_sliding_window,
+      activation: only(['swiglu'], 'the feed-forward layer would not be a gated one'),
+    },
+  },
   mistral: { ignored: noWindowLayers, neutral: offElsewhere },
   qwen2: {
     ignored: { attention_bias: 'queries, keys and values have biases in this architecture, the output has none' },

@@ -130,6 +130,19 @@ describe.each(supportedArchitectures)('%s', (type) => {
   });
 });
 
+describe('files of public checkpoints', () => {
+  const published = readJson('published-configs.json') as {
+    name: string;
+    config: Record<string, unknown>;
+    expected: Record<string, unknown>;
+  }[];
+
+  test.each(published)('$name', ({ config, expected }) => {
+    const windows = (expected.windows as (number | null)[] | undefined)?.map((width) => width ?? undefined);
+    expect(read(config)).toMatchObject({ ...expected, ...(windows ? { windows } : {}) });
+  });
+});
+
 describe('the class that a file names', () => {
   test.each([
     ['llama', ['LlamaForCausalLM']],
