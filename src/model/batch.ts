@@ -10,7 +10,7 @@ import type { TokenizedExample } from '../data/example.ts';
 export interface PackedBatch {
   ids: Uint32Array;
   positions: Uint32Array;
-  /** Tokens of the shortest and the longest sequence that a row belongs to: two per row; a shared prompt belongs to several. */
+  /** Two per row: tokens of the shortest and the longest sequence that it belongs to; a shared prompt belongs to several. */
   lengths: Uint32Array;
   /** Four per row: the two ranges of rows that it attends to. */
   ranges: Uint32Array;
@@ -123,7 +123,7 @@ export function packExamples(
 /**
  * Plain sequences whose label rows are all rows, each predicting the next token: for perplexity and for tests.
  *
- * @param unread tokens at the end of every sequence that are no part of the text, and only give the one before them a row
+ * @param unread tokens at the end of every sequence that are no part of the text: they give the one before them a row
  */
 export function packSequences(
   sequences: readonly (readonly number[])[],

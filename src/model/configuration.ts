@@ -418,8 +418,8 @@ export function parameterShapes(c: DecoderConfiguration): ParameterShape[] {
 }
 
 /**
- * Parameters that a decoder of another configuration would have, and this one has not: biases and elementwise parameters
- * of norms. A checkpoint that holds them anyway contradicts its config.json.
+ * Parameters that a decoder of another configuration would have, and this one has not: biases, and elementwise
+ * parameters of norms. A checkpoint that holds them anyway contradicts its config.json.
  */
 export function parametersLeftOut(c: DecoderConfiguration): string[] {
   const used = new Set(parameterShapes(c).map(({ name }) => name));
