@@ -4,6 +4,8 @@ const ACTIVATION_RELU: u32 = 1u;
 const ACTIVATION_GELU: u32 = 2u;
 const ACTIVATION_GELU_TANH: u32 = 3u;
 const ACTIVATION_SILU: u32 = 4u;
+const ACTIVATION_RELU_SQUARED: u32 = 5u;
+const ACTIVATION_GELU_SIGMOID: u32 = 6u;
 
 // The complementary error function in Chebyshev form (Numerical Recipes §6.2), |relative error| < 1.2e-7.
 fn erf(value: f32) -> f32 {
@@ -28,6 +30,12 @@ fn activate(value: f32) -> f32 {
   }
   if (ACTIVATION == ACTIVATION_SILU) {
     return value / (1.0 + exp(-value));
+  }
+  if (ACTIVATION == ACTIVATION_RELU_SQUARED) {
+    return max(value, 0.0) * max(value, 0.0);
+  }
+  if (ACTIVATION == ACTIVATION_GELU_SIGMOID) {
+    return value / (1.0 + exp(-1.702 * value));
   }
   return value;
 }

@@ -1,4 +1,4 @@
-// Gated activation of a feed-forward layer (SwiGLU), in place: gate[i] ← silu(gate[i]) · up[i].
+// Gated activation of a feed-forward layer (SwiGLU and its relatives), in place: gate[i] ← ACTIVATION(gate[i]) · up[i].
 
 struct Parameters {
   quads: u32,
@@ -15,5 +15,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     return;
   }
   let value = gate[index];
-  gate[index] = value / (1.0 + exp(-value)) * up[index];
+  gate[index] = vec4<f32>(activate(value.x), activate(value.y), activate(value.z), activate(value.w)) * up[index];
 }

@@ -7,11 +7,11 @@
 import type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { positionRows } from '../model/batch.ts';
 import { KeyValueCache } from '../model/cache.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
+import { uploadPositions } from '../model/upload-positions.ts';
 import { contextLengthOf, leadingTokens } from '../model/virtual-tokens.ts';
 import type { OperationContext } from '../ops/context.ts';
 import type { Probes } from '../ops/probes.ts';
@@ -270,6 +270,7 @@ export class Generator {
     const budget = Math.min(passRows, Math.floor(gpu.bindingLimit / 4 / widestActivation(model)));
     const ids: number[] = [];
     const positions: number[] = [];
+    const lengths: number[] = [];
     const slots: number[] = [];
     const ranges: number[] = [];
     const windowRanges: number[] = [];
@@ -299,6 +300,9 @@ export class Generator {
         }
         ids.push(sequence.tokens[position]!);
         positions.push(position);
+        // The prompt is read as one text; each token of the answer ends a text that is one token longer.
+        const length = Math.max(promptEnd, position + 1);
+        lengths.push(length, length);
         slots.push(start + position);
         ranges.push(0, 0, start, start + position + 1);
         if (window !== undefined)
@@ -320,7 +324,7 @@ export class Generator {
     const context = { gpu, workspace: this.#workspace, probes: this.#probes(), plans: model.plans };
     const hidden = forward(model, context, {
       ids: upload('ids', ids),
-      positions: buffers.upload('positions', positionRows(model, new Uint32Array(positions))),
+      ...uploadPositions(model, new Uint32Array(positions), new Uint32Array(lengths), buffers),
       ranges: upload('ranges', ranges),
       ...(window === undefined ? {} : { windowRanges: upload('window ranges', windowRanges) }),
       rows: ids.length,

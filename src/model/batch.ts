@@ -5,12 +5,13 @@
  */
 
 import type { TokenizedExample } from '../data/example.ts';
-import type { Model } from './model.ts';
 
 /** One row group's worth of input: what all probes of a pass see. */
 export interface PackedBatch {
   ids: Uint32Array;
   positions: Uint32Array;
+  /** Two per row: tokens of the shortest and the longest sequence that it belongs to; a shared prompt belongs to several. */
+  lengths: Uint32Array;
   /** Four per row: the two ranges of rows that it attends to. */
   ranges: Uint32Array;
   /** Positions of the rows that each range starts with, for sliding windows: two per row. */
@@ -45,10 +46,16 @@ export function batchRows(examples: readonly TokenizedExample[]): number {
  *
  * A token is predicted from the row before it, so the last token of a continuation needs no row, and options of one token
  * need no row at all.
+ *
+ * @param unread tokens at the end of every continuation that are no part of the text
  */
-export function packExamples(examples: readonly TokenizedExample[]): { batch: PackedBatch; targets: ExampleTargets[] } {
+export function packExamples(
+  examples: readonly TokenizedExample[],
+  unread = 0,
+): { batch: PackedBatch; targets: ExampleTargets[] } {
   const ids: number[] = [];
   const positions: number[] = [];
+  const lengths: number[] = [];
   const ranges: number[] = [];
   const rangePositions: number[] = [];
   const labelRows: number[] = [];
@@ -59,9 +66,12 @@ export function packExamples(examples: readonly TokenizedExample[]): { batch: Pa
   for (const example of examples) {
     const promptStart = ids.length;
     const promptLength = example.prompt.length;
+    const ends = example.continuations.map(({ ids }) => promptLength + ids.length - unread);
+    const [shortest, longest] = ends.length > 0 ? [Math.min(...ends), Math.max(...ends)] : [promptLength, promptLength];
     for (let i = 0; i < promptLength; i++) {
       ids.push(example.prompt[i]!);
       positions.push(i);
+      lengths.push(shortest, longest);
       ranges.push(0, 0, promptStart, promptStart + i + 1);
       rangePositions.push(0, 0);
     }
@@ -72,6 +82,7 @@ export function packExamples(examples: readonly TokenizedExample[]): { batch: Pa
       for (let i = 0; i < length - 1; i++) {
         ids.push(continuation.ids[i]!);
         positions.push(promptLength + i);
+        lengths.push(promptLength + length - unread, promptLength + length - unread);
         ranges.push(promptStart, promptStart + promptLength, start, start + i + 1);
         rangePositions.push(0, promptLength);
       }
@@ -99,6 +110,7 @@ export function packExamples(examples: readonly TokenizedExample[]): { batch: Pa
     batch: {
       ids: new Uint32Array(ids),
       positions: new Uint32Array(positions),
+      lengths: new Uint32Array(lengths),
       ranges: new Uint32Array(ranges),
       rangePositions: new Uint32Array(rangePositions),
       labelRows: new Uint32Array(labelRows),
@@ -108,8 +120,15 @@ export function packExamples(examples: readonly TokenizedExample[]): { batch: Pa
   };
 }
 
-/** Plain sequences whose label rows are all rows, each predicting the next token: for perplexity and for tests. */
-export function packSequences(sequences: readonly (readonly number[])[]): {
+/**
+ * Plain sequences whose label rows are all rows, each predicting the next token: for perplexity and for tests.
+ *
+ * @param unread tokens at the end of every sequence that are no part of the text: they give the one before them a row
+ */
+export function packSequences(
+  sequences: readonly (readonly number[])[],
+  unread = 0,
+): {
   batch: PackedBatch;
   targets: ExampleTargets[];
 } {
@@ -120,6 +139,7 @@ export function packSequences(sequences: readonly (readonly number[])[]): {
       continuations: [{ ids: ids.slice(1), scored: ids.length - 1 }],
       label: 0,
     })),
+    unread,
   );
 }
 
@@ -136,10 +156,4 @@ export function slideRanges(batch: PackedBatch, window: number): Uint32Array {
     }
   }
   return slid;
-}
-
-/** Rows of a learned position table; rotary models use the positions themselves. */
-export function positionRows(model: Model, positions: Uint32Array): Uint32Array {
-  const { position } = model.configuration;
-  return position.kind === 'learned' ? positions.map((value) => value + position.offset) : positions;
 }

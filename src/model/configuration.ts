@@ -6,8 +6,24 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import type { MatmulActivation } from '../ops/activation.ts';
-import { parseRopeScaling, type RopeScaling } from './rope-table.ts';
+import { activationNames, type MatmulActivation } from '../ops/activation.ts';
+import {
+  type Config,
+  type Field,
+  flag,
+  orNull,
+  readFields,
+  real,
+  text,
+  texts,
+  type Values,
+  whole,
+} from './config-fields.ts';
+import { checkKeys } from './config-keys.ts';
+import { noWindows, uniformWindows, windowsByLayer } from './config-windows.ts';
+import { readRope, ropeFields } from './rope-parameters.ts';
+import { contextWith } from './rope-rules.ts';
+import type { RopePosition } from './rope-table.ts';
 
 /** Names of one layer's parameters; a 1-D name that the checkpoint lacks is left out of the forward pass. */
 export interface LayerNames {
@@ -44,13 +60,15 @@ export interface DecoderConfiguration {
   contextLength: number;
   normKind: 'rms' | 'layer';
   normEpsilon: number;
+  /** Norms have a gain, and a LayerNorm a shift. */
+  normAffine: boolean;
   /** Norms before attention and feed-forward (almost everyone), or after the residual sum (OPT-350m). */
   normFirst: boolean;
-  /** Applied in the feed-forward layer when it is not gated. */
+  /** The linear layers of a layer that have a bias. */
+  biased: readonly ('query' | 'key' | 'value' | 'output' | 'gate' | 'up' | 'down')[];
+  /** Of the feed-forward layer: of its gate where it has one. */
   activation: MatmulActivation;
-  position:
-    | { kind: 'rope'; theta: number; rotaryWidth: number; scaling: RopeScaling }
-    | { kind: 'learned'; name: string; offset: number; rows: number };
+  position: RopePosition | { kind: 'learned'; name: string; offset: number; rows: number };
   /** Keys that a layer sees, counted back from the token itself; undefined for all. One entry per layer. */
   windows: (number | undefined)[];
   /** The output projection is the embedding itself. */
@@ -65,35 +83,132 @@ export interface DecoderConfiguration {
   layers: LayerNames[];
 }
 
-type Config = Record<string, unknown>;
+/** How an architecture is read: the keys of its configuration class, and what they make. */
+interface Architecture<
+  Fields extends Readonly<Record<string, Field<unknown>>> = Readonly<Record<string, Field<unknown>>>,
+> {
+  fields: Fields;
+  read: (values: Values<Fields>, type: string) => DecoderConfiguration;
+}
+
+/** Keys that are read for every architecture: its name, the class that must be its own, and code that must not. */
+const commonKeys = ['model_type', 'architectures', 'auto_map'];
+
+/** Keys of the Llama family with the defaults of `LlamaConfig`. */
+const llamaFields = {
+  vocab_size: whole(32_000),
+  hidden_size: whole(4096),
+  intermediate_size: whole(11_008),
+  num_hidden_layers: whole(32),
+  num_attention_heads: whole(32),
+  num_key_value_heads: orNull(whole(0)),
+  head_dim: orNull(whole(0)),
+  hidden_act: text('silu'),
+  max_position_embeddings: whole(2048),
+  rms_norm_eps: real(1e-6, { zero: true }),
+  tie_word_embeddings: flag(false),
+  attention_bias: flag(false),
+  mlp_bias: flag(false),
+  sliding_window: orNull(whole(0)),
+  layer_types: texts,
+  ...ropeFields,
+};
+const { attention_bias, mlp_bias: _, ...unbiasedFields } = llamaFields;
+const mistralFields = {
+  ...unbiasedFields,
+  intermediate_size: whole(14_336),
+  num_key_value_heads: whole(8),
+  max_position_embeddings: whole(131_072),
+  sliding_window: orNull(whole(0), 4096),
+};
+const qwen2Fields = {
+  ...unbiasedFields,
+  vocab_size: whole(151_936),
+  intermediate_size: whole(22_016),
+  num_key_value_heads: orNull(whole(0), 32),
+  max_position_embeddings: whole(32_768),
+  use_sliding_window: flag(false),
+  sliding_window: orNull(whole(0), 4096),
+  max_window_layers: whole(28, 0),
+};
+const qwen3Fields = { ...qwen2Fields, head_dim: whole(128), attention_bias };
+/** Keys of OPT with the defaults of `OPTConfig`. */
+const optFields = {
+  vocab_size: whole(50_272),
+  hidden_size: whole(768),
+  num_hidden_layers: whole(12),
+  ffn_dim: whole(3072),
+  num_attention_heads: whole(12),
+  max_position_embeddings: whole(2048),
+  do_layer_norm_before: flag(true),
+  _remove_final_layer_norm: flag(false),
+  word_embed_proj_dim: orNull(whole(0)),
+  activation_function: text('relu'),
+  enable_bias: flag(true),
+  layer_norm_elementwise_affine: flag(true),
+  tie_word_embeddings: flag(true),
+};
+
+function architecture<Fields extends Readonly<Record<string, Field<unknown>>>>(
+  fields: Fields,
+  read: Architecture<Fields>['read'],
+): Architecture {
+  return { fields, read: read as Architecture['read'] };
+}
 
 /** model_type → how to read it. */
-const architectures: Readonly<Record<string, (config: Config) => DecoderConfiguration>> = {
-  llama: llamaFamily,
-  mistral: llamaFamily,
-  qwen2: llamaFamily,
-  qwen3: llamaFamily,
-  opt: optFamily,
+export const architectures: Readonly<Record<string, Architecture>> = {
+  llama: architecture(llamaFields, (values, type) => {
+    const { attention_bias: attention, mlp_bias: feedForward } = values;
+    return llamaFamily(type, values, {
+      biased: [
+        ...(attention ? (['query', 'key', 'value', 'output'] as const) : []),
+        ...(feedForward ? (['gate', 'up', 'down'] as const) : []),
+      ],
+      windows: (context) => noWindows(values, context),
+    });
+  }),
+  mistral: architecture(mistralFields, (values, type) =>
+    llamaFamily(type, values, { biased: [], windows: () => uniformWindows(values) }),
+  ),
+  qwen2: architecture(qwen2Fields, (values, type) =>
+    llamaFamily(type, values, { biased: ['query', 'key', 'value'], windows: () => windowsByLayer(values) }),
+  ),
+  qwen3: architecture(qwen3Fields, (values, type) =>
+    llamaFamily(type, values, {
+      biased: values.attention_bias ? ['query', 'key', 'value', 'output'] : [],
+      windows: () => windowsByLayer(values),
+      headNorms: true,
+    }),
+  ),
+  opt: architecture(optFields, optFamily),
 };
 
 /** The model types that can be loaded. */
 export const supportedArchitectures: readonly string[] = Object.keys(architectures);
 
+/** The keys of config.json that an architecture reads. */
+export function keysRead(type: string): Set<string> {
+  return new Set([...commonKeys, ...Object.keys(architectures[type]!.fields)]);
+}
+
 /**
- * Reads a parsed config.json.
- * @throws SubzeroError `unsupported` for an unknown architecture or feature, `invalid_data` for missing or wrong fields
+ * Reads a parsed config.json. Absent keys have the defaults of the type's class in Hugging Face transformers.
+ *
+ * @throws SubzeroError `unsupported` for an unknown architecture, feature or key, `invalid_data` for wrong values
  */
 export function readConfiguration(config: Config, file: string): DecoderConfiguration {
   const type = config.model_type;
-  const read = typeof type === 'string' && Object.hasOwn(architectures, type) ? architectures[type] : undefined;
-  if (!read) {
+  const known = typeof type === 'string' && Object.hasOwn(architectures, type) ? architectures[type] : undefined;
+  if (!known) {
     throw new SubzeroError(
       'unsupported',
       `${file}: the architecture ${JSON.stringify(type ?? null)} is not supported; supported are ${supportedArchitectures.join(', ')}`,
     );
   }
   try {
-    const configuration = read(config);
+    checkKeys(config, type as string, keysRead(type as string));
+    const configuration = known.read(readFields(config, known.fields), type as string);
     for (const [name, size] of [
       ['hidden size', configuration.hiddenSize],
       ['feed-forward size', configuration.feedForwardSize],
@@ -115,23 +230,6 @@ export function readConfiguration(config: Config, file: string): DecoderConfigur
   }
 }
 
-function count(config: Config, name: string, fallback?: number): number {
-  return wholeNumber(config, name, fallback, 1);
-}
-
-function wholeNumber(config: Config, name: string, fallback?: number, least = 0): number {
-  const value = config[name] ?? fallback;
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least) {
-    throw new SubzeroError(
-      'invalid_data',
-      value === undefined
-        ? `"${name}" is missing`
-        : `"${name}" must be a whole number of at least ${least}; got ${JSON.stringify(value)}`,
-    );
-  }
-  return value;
-}
-
 /** Elements of a head where the hidden size is split evenly among the heads. */
 function evenHeadWidth(hiddenSize: number, headCount: number): number {
   if (hiddenSize % headCount !== 0) {
@@ -143,54 +241,47 @@ function evenHeadWidth(hiddenSize: number, headCount: number): number {
   return hiddenSize / headCount;
 }
 
-function real(config: Config, name: string, fallback: number): number {
-  const value = config[name] ?? fallback;
-  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
-    throw new SubzeroError('invalid_data', `"${name}" must be a positive number; got ${JSON.stringify(value)}`);
-  }
-  return value;
+function activationNamed(key: string, name: string): MatmulActivation {
+  const activation = Object.hasOwn(activationNames, name) ? activationNames[name] : undefined;
+  if (activation) return activation;
+  throw new SubzeroError(
+    'unsupported',
+    `"${key}": the activation "${name}" is not supported; expected ${Object.keys(activationNames).join(', ')}`,
+  );
 }
 
-function llamaFamily(config: Config): DecoderConfiguration {
-  const type = String(config.model_type);
-  if ((config.hidden_act ?? 'silu') !== 'silu') {
-    throw new SubzeroError(
-      'unsupported',
-      `the activation "${String(config.hidden_act)}" is not supported in ${type}; expected "silu"`,
-    );
-  }
-  const hiddenSize = count(config, 'hidden_size');
-  const headCount = count(config, 'num_attention_heads');
-  const layerCount = count(config, 'num_hidden_layers');
-  const ownWidth = config.head_dim !== undefined && config.head_dim !== null;
-  const headWidth = ownWidth ? count(config, 'head_dim') : evenHeadWidth(hiddenSize, headCount);
-  const contextLength = count(config, 'max_position_embeddings', 2048);
-  // transformers 5 gathers the rotary settings in rope_parameters; older configs spread them.
-  const scaling = parseRopeScaling(config.rope_parameters ?? config.rope_scaling, contextLength);
-  const rope = (config.rope_parameters ?? {}) as Config;
-  const theta = real({ rope_theta: rope.rope_theta ?? config.rope_theta }, 'rope_theta', 10_000);
+function llamaFamily(
+  type: string,
+  values: Values<typeof unbiasedFields>,
+  own: {
+    biased: DecoderConfiguration['biased'];
+    windows: (contextLength: number) => DecoderConfiguration['windows'];
+    headNorms?: boolean;
+  },
+): DecoderConfiguration {
+  const { hidden_size: hiddenSize, num_attention_heads: headCount, num_hidden_layers: layerCount } = values;
+  const headWidth = values.head_dim ?? evenHeadWidth(hiddenSize, headCount);
+  const { theta, scaling } = readRope(values, headWidth, values.max_position_embeddings);
+  const contextLength = contextWith(scaling, values.max_position_embeddings);
   return {
     architecture: type,
     hiddenSize,
     layerCount,
     headCount,
-    keyHeadCount: count(config, 'num_key_value_heads', headCount),
+    keyHeadCount: values.num_key_value_heads ?? headCount,
     headWidth,
-    feedForwardSize: count(config, 'intermediate_size'),
-    vocabularySize: count(config, 'vocab_size'),
+    feedForwardSize: values.intermediate_size,
+    vocabularySize: values.vocab_size,
     contextLength,
     normKind: 'rms',
-    normEpsilon: real(config, 'rms_norm_eps', 1e-6),
+    normEpsilon: values.rms_norm_eps,
+    normAffine: true,
     normFirst: true,
-    activation: 'silu',
-    position: {
-      kind: 'rope',
-      theta,
-      rotaryWidth: headWidth,
-      scaling,
-    },
-    windows: slidingWindows(config, layerCount),
-    tied: config.tie_word_embeddings === true,
+    biased: own.biased,
+    activation: activationNamed('hidden_act', values.hidden_act),
+    position: { kind: 'rope', theta, rotaryWidth: headWidth, scaling },
+    windows: own.windows(contextLength),
+    tied: values.tie_word_embeddings,
     embedding: 'model.embed_tokens',
     embeddingWidth: hiddenSize,
     finalNorm: 'model.norm',
@@ -203,7 +294,7 @@ function llamaFamily(config: Config): DecoderConfiguration {
         key: `${prefix}.self_attn.k_proj`,
         value: `${prefix}.self_attn.v_proj`,
         output: `${prefix}.self_attn.o_proj`,
-        ...(type === 'qwen3' ? { queryNorm: `${prefix}.self_attn.q_norm`, keyNorm: `${prefix}.self_attn.k_norm` } : {}),
+        ...(own.headNorms ? { queryNorm: `${prefix}.self_attn.q_norm`, keyNorm: `${prefix}.self_attn.k_norm` } : {}),
         feedForwardNorm: `${prefix}.post_attention_layernorm`,
         gate: `${prefix}.mlp.gate_proj`,
         up: `${prefix}.mlp.up_proj`,
@@ -213,43 +304,11 @@ function llamaFamily(config: Config): DecoderConfiguration {
   };
 }
 
-/**
- * Which layers slide. Mistral: all, if a window is given. Qwen: only with use_sliding_window, and then from layer max_window_layers on.
- * Newer configs list it per layer in layer_types. Llama knows no window.
- */
-function slidingWindows(config: Config, layerCount: number): (number | undefined)[] {
-  const type = String(config.model_type);
-  const slides = type === 'mistral' || (type.startsWith('qwen') && config.use_sliding_window === true);
-  if (!slides || config.sliding_window === null || config.sliding_window === undefined) {
-    return Array.from({ length: layerCount }, () => undefined);
-  }
-  const window = count(config, 'sliding_window');
-  const types = config.layer_types;
-  if (Array.isArray(types)) {
-    return Array.from({ length: layerCount }, (_, layer) =>
-      types[layer] === 'sliding_attention' ? window : undefined,
-    );
-  }
-  const first = type === 'mistral' ? 0 : wholeNumber(config, 'max_window_layers', layerCount);
-  return Array.from({ length: layerCount }, (_, layer) => (layer >= first ? window : undefined));
-}
-
-function optFamily(config: Config): DecoderConfiguration {
-  const activations: Record<string, MatmulActivation> = { relu: 'relu', gelu: 'gelu', gelu_new: 'gelu-tanh' };
-  const wanted = String(config.activation_function ?? 'relu');
-  const activation = Object.hasOwn(activations, wanted) ? activations[wanted] : undefined;
-  if (!activation) {
-    throw new SubzeroError(
-      'unsupported',
-      `the activation "${wanted}" is not supported in OPT; expected ${Object.keys(activations).join(', ')}`,
-    );
-  }
-  const hiddenSize = count(config, 'hidden_size');
-  const headCount = count(config, 'num_attention_heads');
-  const layerCount = count(config, 'num_hidden_layers');
-  const contextLength = count(config, 'max_position_embeddings', 2048);
-  const embeddingWidth = count(config, 'word_embed_proj_dim', hiddenSize);
-  const normFirst = config.do_layer_norm_before !== false;
+function optFamily(values: Values<typeof optFields>): DecoderConfiguration {
+  const { hidden_size: hiddenSize, num_attention_heads: headCount, num_hidden_layers: layerCount } = values;
+  const contextLength = values.max_position_embeddings;
+  const embeddingWidth = values.word_embed_proj_dim ?? hiddenSize;
+  const normFirst = values.do_layer_norm_before;
   const decoder = 'model.decoder';
   return {
     architecture: 'opt',
@@ -258,23 +317,25 @@ function optFamily(config: Config): DecoderConfiguration {
     headCount,
     keyHeadCount: headCount,
     headWidth: evenHeadWidth(hiddenSize, headCount),
-    feedForwardSize: count(config, 'ffn_dim'),
-    vocabularySize: count(config, 'vocab_size'),
+    feedForwardSize: values.ffn_dim,
+    vocabularySize: values.vocab_size,
     contextLength,
     normKind: 'layer',
     normEpsilon: 1e-5, // fixed in the architecture, not in its config
+    normAffine: values.layer_norm_elementwise_affine,
     normFirst,
-    activation,
+    biased: values.enable_bias ? ['query', 'key', 'value', 'output', 'up', 'down'] : [],
+    activation: activationNamed('activation_function', values.activation_function),
     // The first two rows of OPT's position table are unused: position p reads row p + 2.
     position: { kind: 'learned', name: `${decoder}.embed_positions`, offset: 2, rows: contextLength + 2 },
     windows: Array.from({ length: layerCount }, () => undefined),
-    tied: config.tie_word_embeddings !== false,
+    tied: values.tie_word_embeddings,
     embedding: `${decoder}.embed_tokens`,
     embeddingWidth,
     ...(embeddingWidth === hiddenSize
       ? {}
       : { projectIn: `${decoder}.project_in`, projectOut: `${decoder}.project_out` }),
-    ...(normFirst && config._remove_final_layer_norm !== true ? { finalNorm: `${decoder}.final_layer_norm` } : {}),
+    ...(normFirst && !values._remove_final_layer_norm ? { finalNorm: `${decoder}.final_layer_norm` } : {}),
     outputHead: 'lm_head',
     layers: Array.from({ length: layerCount }, (_, layer) => {
       const prefix = `${decoder}.layers.${layer}`;
@@ -300,7 +361,13 @@ export interface ParameterShape {
   optional: boolean;
 }
 
-/** Every parameter of a decoder with its shape, in a fixed order. Biases are optional: the checkpoint decides. */
+/** Linear layers of a decoder layer. */
+const linearLayers = ['query', 'key', 'value', 'output', 'gate', 'up', 'down'] as const;
+
+/**
+ * Every parameter of a decoder with its shape, in a fixed order. Biases that the configuration gives are optional:
+ * transformers takes those that a checkpoint lacks as 0.
+ */
 export function parameterShapes(c: DecoderConfiguration): ParameterShape[] {
   const shapes: ParameterShape[] = [];
   const matrix = (name: string, rows: number, columns: number): void => {
@@ -310,34 +377,57 @@ export function parameterShapes(c: DecoderConfiguration): ParameterShape[] {
     shapes.push({ name: `${name}.bias`, shape: [length], optional: true });
   };
   const norm = (name: string, width: number): void => {
-    // A LayerNorm without elementwise parameters has neither; RMSNorm always has a gain.
+    if (!c.normAffine) return;
+    // A LayerNorm may lack both; RMSNorm always has a gain and never a shift.
     shapes.push({ name: `${name}.weight`, shape: [width], optional: c.normKind === 'layer' });
-    bias(name, width);
+    if (c.normKind === 'layer') bias(name, width);
   };
-  const linear = (name: string, rows: number, columns: number): void => {
+  const queryWidth = c.headCount * c.headWidth;
+  const keyWidth = c.keyHeadCount * c.headWidth;
+  const sizes: Readonly<Record<(typeof linearLayers)[number], [number, number]>> = {
+    query: [queryWidth, c.hiddenSize],
+    key: [keyWidth, c.hiddenSize],
+    value: [keyWidth, c.hiddenSize],
+    output: [c.hiddenSize, queryWidth],
+    gate: [c.feedForwardSize, c.hiddenSize],
+    up: [c.feedForwardSize, c.hiddenSize],
+    down: [c.hiddenSize, c.feedForwardSize],
+  };
+  const linear = (layer: LayerNames, kind: (typeof linearLayers)[number]): void => {
+    const name = layer[kind];
+    if (!name) return;
+    const [rows, columns] = sizes[kind];
     matrix(name, rows, columns);
-    bias(name, rows);
+    if (c.biased.includes(kind)) bias(name, rows);
   };
   matrix(c.embedding, c.vocabularySize, c.embeddingWidth);
   if (c.position.kind === 'learned') matrix(c.position.name, c.position.rows, c.hiddenSize);
   if (c.projectIn) matrix(c.projectIn, c.hiddenSize, c.embeddingWidth);
-  const queryWidth = c.headCount * c.headWidth;
-  const keyWidth = c.keyHeadCount * c.headWidth;
   for (const layer of c.layers) {
     norm(layer.attentionNorm, c.hiddenSize);
-    linear(layer.query, queryWidth, c.hiddenSize);
-    linear(layer.key, keyWidth, c.hiddenSize);
-    linear(layer.value, keyWidth, c.hiddenSize);
-    linear(layer.output, c.hiddenSize, queryWidth);
+    for (const kind of ['query', 'key', 'value', 'output'] as const) linear(layer, kind);
     if (layer.queryNorm) norm(layer.queryNorm, c.headWidth);
     if (layer.keyNorm) norm(layer.keyNorm, c.headWidth);
     norm(layer.feedForwardNorm, c.hiddenSize);
-    if (layer.gate) linear(layer.gate, c.feedForwardSize, c.hiddenSize);
-    linear(layer.up, c.feedForwardSize, c.hiddenSize);
-    linear(layer.down, c.hiddenSize, c.feedForwardSize);
+    for (const kind of ['gate', 'up', 'down'] as const) linear(layer, kind);
   }
   if (c.finalNorm) norm(c.finalNorm, c.hiddenSize);
   if (c.projectOut) matrix(c.projectOut, c.embeddingWidth, c.hiddenSize);
   if (!c.tied) matrix(c.outputHead, c.vocabularySize, c.embeddingWidth);
   return shapes;
+}
+
+/**
+ * Parameters that a decoder of another configuration would have, and this one has not: biases, and elementwise
+ * parameters of norms. A checkpoint that holds them anyway contradicts its config.json.
+ */
+export function parametersLeftOut(c: DecoderConfiguration): string[] {
+  const used = new Set(parameterShapes(c).map(({ name }) => name));
+  const layers = c.layers.flatMap((layer) => [
+    ...linearLayers.map((kind) => layer[kind]),
+    ...[layer.attentionNorm, layer.feedForwardNorm, layer.queryNorm, layer.keyNorm],
+  ]);
+  return [...layers, c.finalNorm, c.projectIn, c.projectOut, c.outputHead]
+    .flatMap((name) => (name ? [`${name}.weight`, `${name}.bias`] : []))
+    .filter((name) => !used.has(name) && name !== `${c.outputHead}.weight`);
 }

@@ -78,7 +78,10 @@ async function embedPass(
 ): Promise<Float32Array<ArrayBuffer>[]> {
   const { gpu } = model;
   // One more token each, so that the last given one gets a row of its own.
-  const { batch } = packSequences(sequences.map((tokens) => [...leading, ...tokens, 0]));
+  const { batch } = packSequences(
+    sequences.map((tokens) => [...leading, ...tokens, 0]),
+    1,
+  );
   const rows = batch.ids.length;
   const labels: number[] = [];
   let start = 0;

@@ -10,7 +10,7 @@ import type { OperationContext } from '../ops/context.ts';
 import { embed } from '../ops/embedding.ts';
 import { type LinearOptions, linear, linears } from '../ops/linear.ts';
 import { norm } from '../ops/norm.ts';
-import { rope } from '../ops/rope.ts';
+import { type RopeTable, rope } from '../ops/rope.ts';
 import { gate, gatherRows, storeRows, virtualRows } from '../ops/rows.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { KeyValueCache } from './cache.ts';
@@ -20,6 +20,8 @@ import type { Model } from './model.ts';
 export interface ForwardInput {
   ids: GpuBuffer;
   positions: GpuBuffer;
+  /** The rotary table that `positions` are rows of, where it is not the model's own. */
+  ropeTable?: RopeTable;
   /** Key ranges of layers that see everything, and of layers with a sliding window. */
   ranges: GpuBuffer;
   windowRanges?: GpuBuffer;
@@ -68,6 +70,7 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
     return next;
   };
 
+  const ropeTable = input.ropeTable ?? model.ropeTable;
   let hidden = embed(context, input.ids, rows, model.weight(c.embedding));
   // Virtual tokens: of a prompt the embeddings are trained; of a prefix the keys and values, and what else their rows hold is never read.
   const { prompt, prefix } = probes.adapter ?? {};
@@ -87,7 +90,7 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
     if (attended !== hidden) workspace.give(attended);
     if (names.queryNorm) query = replace(query, normOf(query, names.queryNorm, c.headWidth));
     if (names.keyNorm) key = replace(key, normOf(key, names.keyNorm, c.headWidth));
-    if (model.ropeTable) rope(context, query, key, input.positions, model.ropeTable, c.headWidth);
+    if (ropeTable) rope(context, query, key, input.positions, ropeTable, c.headWidth);
     if (prefix) {
       fillIn(key, prefix[layer]!.keys);
       fillIn(value, prefix[layer]!.values);
@@ -118,7 +121,7 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
     if (names.gate) {
       let up: Activation;
       [inner, up] = linearsOf(fed, names.gate, names.up);
-      gate(context, inner, up);
+      gate(context, inner, up, c.activation);
       workspace.give(up);
     } else {
       inner = linearOf(fed, names.up, { activation: c.activation });

@@ -27,7 +27,7 @@ export async function sequenceLogits(
   const { gpu, configuration } = model;
   // One more token, so that the last given one gets a row of its own.
   const leading = leadingTokens(model, probes);
-  const { batch } = packSequences([[...leading, ...tokens, 0]]);
+  const { batch } = packSequences([[...leading, ...tokens, 0]], 1);
   const rows = batch.ids.length;
   const workspace = new Workspace(gpu);
   const buffers = new NamedBuffers(gpu);

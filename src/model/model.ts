@@ -24,8 +24,9 @@ import {
   type Weight,
 } from '../tensor/weight.ts';
 import { gaussian, tensorId } from '../zo/philox.ts';
-import { type DecoderConfiguration, parameterShapes, readConfiguration } from './configuration.ts';
+import { type DecoderConfiguration, parameterShapes, parametersLeftOut, readConfiguration } from './configuration.ts';
 import { rehearse } from './rehearse.ts';
+import { fixedUpTo } from './rope-rules.ts';
 import { ropeTable } from './rope-table.ts';
 
 /** Bytes read from a weight file at a time; loading holds two or three such pieces, never a file. */
@@ -94,7 +95,9 @@ export class Model {
     for (const entry of this.#layout.entries) this.#state.write(vectors.get(entry.name)!, entry.offset * 4);
     const { position, contextLength } = configuration;
     if (position.kind === 'rope') {
-      const table = ropeTable(contextLength, position.rotaryWidth, position.theta, position.scaling);
+      // Longer sequences than these come with tables of their own, see uploadPositions.
+      const positions = Math.ceil(Math.min(contextLength, fixedUpTo(position.scaling)));
+      const table = ropeTable(positions, position.rotaryWidth, position.theta, position.scaling);
       const buffer = gpu.allocate(table.byteLength, 'weights', 'rotary table');
       buffer.write(table);
       this.ropeTable = { buffer, rotaryWidth: position.rotaryWidth, interleaved: false };
@@ -116,6 +119,7 @@ export class Model {
     const vectors = new Map<string, Float32Array>();
     let model: Model | undefined;
     try {
+      refuseLeftOut(directory, configuration, source);
       const wanted = parameterShapes(configuration)
         .map((parameter) => ({ ...parameter, stored: findTensor(source, parameter.name, configuration) }))
         .filter(({ stored, optional }) => stored !== undefined || !optional);
@@ -197,7 +201,7 @@ export class Model {
       for (const { name, shape } of parameterShapes(configuration)) {
         if (shape.length === 1) {
           const isBias = name.endsWith('.bias');
-          // RMSNorm has no shift, and the Llama family no biases: an optional parameter is there only where OPT has it.
+          // Biases of 0 are none; only OPT is timed with them.
           if (isBias && configuration.normKind === 'rms') continue;
           vectors.set(name, new Float32Array(shape[0]!).fill(isBias ? 0 : 1));
           continue;
@@ -314,6 +318,20 @@ function findTensor(source: TensorSource, name: string, configuration: DecoderCo
     candidates.push(`${configuration.outputHead}.weight`);
   }
   return candidates.find((candidate) => source.tensors.has(candidate));
+}
+
+/** Refuses tensors that config.json leaves out: transformers drops them with a warning, and their author meant them. */
+function refuseLeftOut(directory: string, configuration: DecoderConfiguration, source: TensorSource): void {
+  const found = parametersLeftOut(configuration).filter(
+    (name) => findTensor(source, name, configuration) !== undefined,
+  );
+  if (found.length === 0) return;
+  throw new SubzeroError(
+    'invalid_data',
+    `${directory}: the weights have ${found.length} tensors that config.json leaves out: ${found.slice(0, 4).join(', ')}` +
+      `${found.length > 4 ? ', …' : ''}. Switch them on there ("attention_bias", "mlp_bias"; "enable_bias", ` +
+      '"layer_norm_elementwise_affine" in OPT), or take them out of the file',
+  );
 }
 
 /** One type for all matrices: the files' own, or f32 where they differ, so that none loses bits. */

@@ -5,20 +5,21 @@
  */
 
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
-import { type PackedBatch, positionRows, slideRanges } from './batch.ts';
+import { type PackedBatch, slideRanges } from './batch.ts';
 import type { ForwardInput } from './forward.ts';
 import type { Model } from './model.ts';
+import { uploadPositions } from './upload-positions.ts';
 
 /** Uploads all of a batch but its labels, each array under its own name. */
 export function uploadBatch(
   model: Model,
   batch: PackedBatch,
   buffers: NamedBuffers,
-): Pick<ForwardInput, 'ids' | 'positions' | 'ranges' | 'windowRanges' | 'rows'> {
+): Pick<ForwardInput, 'ids' | 'positions' | 'ropeTable' | 'ranges' | 'windowRanges' | 'rows'> {
   const window = model.configuration.windows.find((width) => width !== undefined);
   return {
     ids: buffers.upload('ids', batch.ids),
-    positions: buffers.upload('positions', positionRows(model, batch.positions)),
+    ...uploadPositions(model, batch.positions, batch.lengths, buffers),
     ranges: buffers.upload('ranges', batch.ranges),
     ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
     rows: batch.ids.length,

@@ -7,13 +7,13 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import type { Activation } from '../tensor/workspace.ts';
+import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import { type OperationContext, perElement } from './context.ts';
 import { vectorOf } from './probes.ts';
 
 const gatherKernel: KernelDefinition = { files: ['gather-rows.wgsl'] };
 const storeKernel: KernelDefinition = { files: ['store-rows.wgsl'] };
-const gateKernel: KernelDefinition = { files: ['gate.wgsl'] };
 
 /**
  * Picks rows of every probe.
@@ -90,11 +90,21 @@ export function virtualRows(
   );
 }
 
-/** gate ← silu(gate) · up, in place. */
-export function gate(context: OperationContext, gated: Activation, up: Activation): void {
+/** gate ← activation(gate) · up, in place. */
+export function gate(
+  context: OperationContext,
+  gated: Activation,
+  up: Activation,
+  activation: MatmulActivation = 'silu',
+): void {
   const { gpu } = context;
   checkShape('gate', 'what is gated', up, gated.rows, gated.columns);
   checkMultiple('gate', 'the columns', gated.columns, 4, 'what kernels read at once');
   const quads = (gated.rows * gated.columns) / 4;
-  gpu.recorder.dispatch(gpu.kernel(gateKernel), [up.buffer, gated.buffer], { quads }, perElement(quads));
+  gpu.recorder.dispatch(
+    gpu.kernel({ files: ['activation.wgsl', 'gate.wgsl'], constants: { ACTIVATION: activationNumber[activation] } }),
+    [up.buffer, gated.buffer],
+    { quads },
+    perElement(quads),
+  );
 }

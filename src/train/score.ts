@@ -12,6 +12,7 @@ import { forward, widestActivation } from '../model/forward.ts';
 import { scoreTargets, scoreTargetsScratch } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
 import { uploadBatch } from '../model/upload-batch.ts';
+import { ropeRowsBytes } from '../model/upload-positions.ts';
 import type { OperationContext } from '../ops/context.ts';
 import type { Probes } from '../ops/probes.ts';
 import { EmptyBuffers, NamedBuffers, namedBufferBytes } from '../tensor/named-buffers.ts';
@@ -147,6 +148,7 @@ export class Scorer {
     return [
       ['ids', rows * 4],
       ['positions', rows * 4],
+      ...ropeRowsBytes(this.#model, rows),
       ['ranges', rows * 16],
       ...(windows ? [['window ranges', rows * 16] satisfies [string, number]] : []),
       ['label rows', labels * 4],

@@ -44,7 +44,7 @@ async function keysAndValues(
   try {
     workspace.reserve(rows);
     // One more token, so that the last given one gets a row of its own.
-    const { batch } = packSequences([[...tokens, 0]]);
+    const { batch } = packSequences([[...tokens, 0]], 1);
     const slots = buffers.upload(
       'slots',
       Uint32Array.from(tokens, (_, row) => row),

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import type { TokenizedExample } from '../../src/data/example.ts';
-import { exampleRows, packExamples, packSequences, positionRows, slideRanges } from '../../src/model/batch.ts';
+import { exampleRows, packExamples, packSequences, slideRanges } from '../../src/model/batch.ts';
 import { Random, testSeed } from '../support/random.ts';
 
 const pairs = (values: Uint32Array, width: number) =>
@@ -198,14 +198,5 @@ describe('slideRanges', () => {
     const { batch } = packSequences([[1, 2, 3, 4]]);
     const slid = slideRanges(batch, 1);
     for (let row = 0; row < 3; row++) expect(seen(batch, slid, row).map(({ row }) => row)).toEqual([row]);
-  });
-});
-
-describe('positionRows', () => {
-  test('OPT reads its table two rows further on; rotary models use positions as they are', () => {
-    const model = (position: unknown) => ({ configuration: { position } }) as Parameters<typeof positionRows>[0];
-    const positions = new Uint32Array([0, 1, 5]);
-    expect([...positionRows(model({ kind: 'learned', offset: 2 }), positions)]).toEqual([2, 3, 7]);
-    expect([...positionRows(model({ kind: 'rope' }), positions)]).toEqual([0, 1, 5]);
   });
 });

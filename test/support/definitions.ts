@@ -94,7 +94,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ...combinations(['attention/merge.wgsl']),
   ],
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
-  gate: combinations(['gate.wgsl']),
+  gate: combinations(['activation.wgsl', 'gate.wgsl'], { ACTIVATION: Object.values(activationNumber) }),
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],
   rotate: [rotateKernels.plain, rotateKernels.slices],

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { MatmulActivation } from '../../ops/activation.ts';
+import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
 import { linears, matmul } from '../../ops/linear.ts';
 import type { MatmulPlan, MatrixFragment } from '../../ops/matmul-variants.ts';
 import { paddedRank } from '../../ops/probes.ts';
@@ -17,7 +17,7 @@ import type { Random } from '../random.ts';
 import { store } from '../storage.ts';
 
 export const storages: readonly Storage[] = ['f32', 'f16', 'bf16'];
-export const activations: readonly MatmulActivation[] = ['none', 'relu', 'gelu', 'gelu-tanh', 'silu'];
+export const activations: readonly MatmulActivation[] = Object.keys(activationNumber) as MatmulActivation[];
 
 /** Matrix units besides those of the default fragment. */
 export const otherFragments: readonly MatrixFragment[] = [
@@ -62,6 +62,10 @@ export function activate(value: number, activation: MatmulActivation): number {
       return 0.5 * value * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3)));
     case 'silu':
       return value / (1 + Math.exp(-value));
+    case 'relu-squared':
+      return Math.max(value, 0) ** 2;
+    case 'gelu-sigmoid':
+      return value / (1 + Math.exp(-1.702 * value));
   }
 }
 

@@ -5,9 +5,11 @@
  */
 
 import { spread } from '../../gpu/recorder.ts';
+import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
 import { gate, gatherRows, storeRows } from '../../ops/rows.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
+import { activate } from './linear.ts';
 
 export interface GatherShape {
   /** Rows of each probe, of which `count` are picked. */
@@ -118,12 +120,13 @@ export interface GateShape {
   columns: number;
   /** Deviation of the inputs; large ones reach where exp overflows. */
   deviation?: number;
+  activation?: MatmulActivation;
 }
 
-export function gateCase({ rows, columns, deviation = 1 }: GateShape): KernelCase {
+export function gateCase({ rows, columns, deviation = 1, activation = 'silu' }: GateShape): KernelCase {
   return {
     operation: 'gate',
-    name: `${rows}×${columns}, deviation ${deviation}`,
+    name: `${rows}×${columns}, deviation ${deviation}, ${activation}`,
     tolerance: exactTolerance,
     flops: 5 * rows * columns,
     bytes: 12 * rows * columns,
@@ -137,7 +140,7 @@ export function gateCase({ rows, columns, deviation = 1 }: GateShape): KernelCas
       return {
         reset: () => gated.buffer.write(gateData),
         record() {
-          gate(context, gated, up);
+          gate(context, gated, up, activation);
           return [
             {
               name: 'gate',
@@ -147,7 +150,7 @@ export function gateCase({ rows, columns, deviation = 1 }: GateShape): KernelCas
               reference: (row) =>
                 Float64Array.from({ length: columns }, (_, column) => {
                   const value = gateData[row * columns + column]!;
-                  return (value / (1 + Math.exp(-value))) * upData[row * columns + column]!;
+                  return activate(value, activation) * upData[row * columns + column]!;
                 }),
             },
           ];
@@ -161,6 +164,12 @@ export const gateShapes: readonly GateShape[] = [
   { rows: 1, columns: 4 },
   { rows: 33, columns: 100 },
   { rows: 7, columns: 2052, deviation: 100 },
+  ...(Object.keys(activationNumber) as MatmulActivation[]).map((activation) => ({
+    rows: 3,
+    columns: 64,
+    deviation: 4,
+    activation,
+  })),
 ];
 
 export interface LabelLossShape {

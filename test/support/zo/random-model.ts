@@ -35,17 +35,15 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
     max_position_embeddings: 64,
     rms_norm_eps: 1e-5,
     tie_word_embeddings: random.uniform() < 0.5,
-    ...overrides,
   };
+  const biased = random.uniform() < 0.5;
+  // Biases of all linear layers are a Llama's.
+  const ofLlama = { attention_bias: biased, mlp_bias: biased };
+  Object.assign(config, (overrides.model_type ?? 'llama') === 'llama' ? ofLlama : {}, overrides);
   const configuration = readConfiguration(config, 'config.json');
   const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
   const parameters = new Map<string, Float64Array>();
-  const biased = random.uniform() < 0.5;
-  // RMSNorm has no shift; linear layers may have a bias.
-  const present = parameterShapes(configuration).filter(
-    ({ name, optional }) => !optional || (biased && /proj\.bias$/.test(name)),
-  );
-  const tensors = present.map(({ name, shape }) => {
+  const tensors = parameterShapes(configuration).map(({ name, shape }) => {
     const count = shape.reduce((product, size) => product * size, 1);
     // Gains near 1, biases small, matrices that keep the size of their input.
     const values =

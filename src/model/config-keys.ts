@@ -1,0 +1,228 @@
+/**
+ * Keys of config.json that are not read: those known to change nothing here, with the reason, and those whose value
+ * must be the one that changes nothing. Every other key is refused by name, so that no setting is dropped in silence.
+ *
+ * "transformers" is Hugging Face transformers 5.24, whose function these checkpoints are meant to have.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import { brief, type Config } from './config-fields.ts';
+
+/** Several keys with one reason. */
+function keys(reason: string, names: string): [string, string][] {
+  return names.split(/\s+/).map((name) => [name, reason]);
+}
+
+const dropout =
+  'dropout is part of training by backpropagation; passes here, those of training too, are those of evaluation';
+const sampling = 'sampling settings come with a request; transformers takes them out of config.json unread';
+const texts = 'is about where texts begin and end, which the tokenizer decides, and not about the function';
+const kernel = 'chooses among programs that compute the same function';
+const output = 'is about what a call in Python returns';
+const classifier = 'is about heads of classifiers, which a language model does not have';
+const initial = 'is about weights before training';
+const training = 'is about how the model was or is to be trained elsewhere';
+const provenance = 'tells where the file comes from';
+const tokenizer = 'is a setting of the tokenizer, which has files of its own';
+const storage = 'is the type in which Python holds the weights; here they stay as stored and sums are f32';
+
+/** Known to change nothing, whatever the value: key → reason. */
+export const ignoredKeys: Readonly<Record<string, string>> = Object.fromEntries([
+  ...keys(
+    provenance,
+    '_name_or_path name_or_path base_model_name_or_path model_name _commit_hash transformers_version',
+  ),
+  ...keys(provenance, '_from_model_config unsloth_version unsloth_fixed is_llama_config transformers.js_config'),
+  ...keys(storage, 'dtype torch_dtype use_bfloat16'),
+  ...keys(output, 'output_hidden_states output_attentions return_dict use_return_dict torchscript tf_legacy_loss'),
+  ...keys(output, 'output_router_logits tie_last_hidden_states'),
+  ...keys(classifier, 'id2label label2id num_labels problem_type finetuning_task classifier_dropout classifier_bias'),
+  ...keys(initial, 'initializer_range init_std initializer_factor init_device init_method'),
+  ...keys(dropout, 'attention_dropout dropout activation_dropout layerdrop hidden_dropout hidden_dropout_prob'),
+  ...keys(dropout, 'attention_probs_dropout_prob attn_pdrop embd_pdrop resid_pdrop resid_dropout residual_dropout'),
+  ...keys(
+    training,
+    'gradient_checkpointing use_gradient_checkpointing pretraining_tp chunk_size_feed_forward task_specific_params',
+  ),
+  ...keys(training, 'neftune_noise_alpha'),
+  ...keys(kernel, 'use_cache _attn_implementation _attn_implementation_internal attn_implementation'),
+  ...keys(kernel, '_attn_implementation_autoset _experts_implementation_internal experts_implementation'),
+  ...keys(kernel, '_flash_attn_2_enabled use_flash_attn use_flash_attention use_flash_attention_2 flash_attention'),
+  ...keys(kernel, 'use_flash_attn_2 use_fused_rms_norm use_fused_rope'),
+  ...keys(texts, 'bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id cls_token_id mask_token_id'),
+  ...keys(texts, 'decoder_start_token_id end_token_id bos_token eos_token pad_token unk_token prefix'),
+  ...keys(tokenizer, 'tokenizer_class tokenizer_model_max_length tokenizer_padding_side tokenizer_type padding_side'),
+  ...keys(tokenizer, 'model_max_length max_sequence_length max_seq_length max_seq_len seq_length chat_template'),
+  ...keys(
+    sampling,
+    'max_length min_length max_new_tokens do_sample early_stopping num_beams temperature top_k top_p typical_p',
+  ),
+  ...keys(
+    sampling,
+    'repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids',
+  ),
+  ...keys(
+    sampling,
+    'num_return_sequences output_scores return_dict_in_generate forced_bos_token_id forced_eos_token_id',
+  ),
+  ...keys(sampling, 'remove_invalid_values exponential_decay_length_penalty suppress_tokens begin_suppress_tokens'),
+  ...keys(sampling, 'epsilon_cutoff eta_cutoff encoder_repetition_penalty num_assistant_tokens num_beam_groups'),
+  ...keys(
+    sampling,
+    'num_assistant_tokens_schedule assistant_confidence_threshold assistant_lookbehind target_lookbehind',
+  ),
+  ...keys(sampling, 'diversity_penalty'),
+  ...keys('weights are shared between encoders and decoders; there is no encoder', 'tie_encoder_decoder'),
+  ...keys('turns the cache of decoders on in models that can be encoders too', 'is_decoder'),
+]);
+
+/** A key that may have certain values only. */
+export interface NeutralKey {
+  accepts: (value: unknown) => boolean;
+  expected: string;
+  /** What another value would do. */
+  otherwise: string;
+}
+
+function only(values: readonly unknown[], otherwise: string): NeutralKey {
+  const expected = values.map((value) => JSON.stringify(value)).join(' or ');
+  return { accepts: (value) => value === null || values.includes(value), expected, otherwise };
+}
+
+/** Null, or an object or list without content. */
+function isEmpty(value: unknown): boolean {
+  return value === null || (typeof value === 'object' && Object.keys(value).length === 0);
+}
+
+function empty(otherwise: string): NeutralKey {
+  return { accepts: isEmpty, expected: 'null or empty', otherwise };
+}
+
+const quantized: NeutralKey = {
+  ...empty('the weights are quantized'),
+  expected: 'absent: quantized weights cannot be read',
+};
+
+/** Keys whose value must be the one that changes nothing, in every architecture. */
+export const neutralKeys: Readonly<Record<string, NeutralKey>> = {
+  is_causal: only([true], 'tokens would see those after them'),
+  is_encoder_decoder: only([false], 'the model would have an encoder'),
+  add_cross_attention: only([false], 'layers would attend to an encoder'),
+  cross_attention_hidden_size: empty('layers would attend to an encoder'),
+  pruned_heads: empty('heads would be left out'),
+  per_layer_config: empty('layers would differ from each other'),
+  kv_sharing_modes: empty('layers would share keys and values'),
+  attention_chunk_size: empty('tokens would see their own chunk only'),
+  rope_interleaved: only([false], 'neighbouring elements of a head would be turned as pairs'),
+  use_mrope: only([false], 'positions would have several axes'),
+  cache_implementation: only(
+    ['static', 'dynamic', 'hybrid', 'sliding_window', 'offloaded'],
+    'keys and values would be rounded',
+  ),
+  quantization_config: quantized,
+  quantization: quantized,
+  compression_config: quantized,
+};
+
+/** Keys of other architectures of the same family, with the value that means the same as their absence. */
+const offElsewhere = {
+  attention_bias: only([false], 'this architecture has no such biases'),
+  mlp_bias: only([false], 'this architecture has no such biases'),
+  use_sliding_window: only([false], 'this architecture does not switch its window with it'),
+};
+const noWindowLayers: Readonly<Record<string, string>> = {
+  max_window_layers: 'the first layer with a window, in architectures that choose windows by layer',
+};
+
+/** What holds for one architecture besides. */
+export const keysOfType: Readonly<
+  Record<string, { ignored: Readonly<Record<string, string>>; neutral: Readonly<Record<string, NeutralKey>> }>
+> = {
+  llama: {
+    ignored: noWindowLayers,
+    neutral: {
+      use_sliding_window: offElsewhere.use_sliding_window,
+      activation: only(['swiglu'], 'the feed-forward layer would not be a gated one'),
+    },
+  },
+  mistral: { ignored: noWindowLayers, neutral: offElsewhere },
+  qwen2: {
+    ignored: { attention_bias: 'queries, keys and values have biases in this architecture, the output has none' },
+    neutral: {
+      mlp_bias: offElsewhere.mlp_bias,
+      qkv_bias: only([true], 'queries, keys and values would have no biases'),
+    },
+  },
+  qwen3: { ignored: {}, neutral: { mlp_bias: offElsewhere.mlp_bias } },
+  opt: {
+    ignored: {},
+    neutral: {
+      layer_norm_eps: only([1e-5], 'this architecture has 1e-5 fixed'),
+      learned_embeddings: only([true], 'positions would not be learned'),
+      scale_embeddings: only([false], 'embeddings would be scaled'),
+    },
+  },
+};
+
+/**
+ * Refuses keys that are neither read nor known to change nothing.
+ *
+ * @param read the keys that are read
+ * @throws SubzeroError `unsupported` naming the key and its value
+ */
+export function checkKeys(config: Config, type: string, read: ReadonlySet<string>): void {
+  const { ignored, neutral } = keysOfType[type]!;
+  for (const [key, value] of Object.entries(config)) {
+    if (read.has(key) || Object.hasOwn(ignoredKeys, key) || Object.hasOwn(ignored, key)) continue;
+    const rule = Object.hasOwn(neutral, key)
+      ? neutral[key]
+      : Object.hasOwn(neutralKeys, key)
+        ? neutralKeys[key]
+        : undefined;
+    if (rule ? rule.accepts(value) : value === false || value === '' || isEmpty(value)) continue;
+    if (rule === quantized) {
+      const method = (value as Config | null)?.quant_method;
+      const by = typeof method === 'string' ? ` (${method})` : '';
+      throw new SubzeroError(
+        'unsupported',
+        `"${key}"${by}: quantized weights cannot be read; give the model in F32, F16 or BF16`,
+      );
+    }
+    if (rule) {
+      throw new SubzeroError(
+        'unsupported',
+        `"${key}" must be ${rule.expected}; got ${brief(value)}, with which ${rule.otherwise}`,
+      );
+    }
+    throw new SubzeroError(
+      'unsupported',
+      `the key "${key}" (${brief(value)}) is not known for "${type}", so it cannot be told whether it changes the function; ` +
+        'remove it from config.json if the model was trained without it',
+    );
+  }
+  checkClass(config, type);
+}
+
+/** Refuses files that name another class than the language model of their type, or code of their own for it. */
+function checkClass(config: Config, type: string): void {
+  const { architectures, auto_map: own } = config;
+  const classes = Array.isArray(architectures) ? architectures : [];
+  const expected = new RegExp(`^${type}(forcausallm|model)$`, 'i');
+  if (classes.length > 0 && !classes.some((name) => expected.test(String(name)))) {
+    throw new SubzeroError(
+      'unsupported',
+      `"architectures" must name the language model of "${type}"; got ${brief(architectures)}, which is another function`,
+    );
+  }
+  const code = typeof own === 'object' && own !== null ? Object.keys(own) : [];
+  const model = code.find((name) => /^AutoModel(ForCausalLM)?$/.test(name));
+  if (model) {
+    throw new SubzeroError(
+      'unsupported',
+      `"auto_map" names Python code of the checkpoint's own as its ${model}, which is not run here; ` +
+        `remove it if the model is a plain "${type}"`,
+    );
+  }
+}

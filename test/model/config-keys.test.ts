@@ -1,0 +1,188 @@
+/**
+ * config.json as a whitelist: every key of transformers' classes is known (test/reference/config_classes.py), every key
+ * on the list of those that change nothing is there for a reason, and no other key passes in silence.
+ */
+
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { ignoredKeys, keysOfType, neutralKeys } from '../../src/model/config-keys.ts';
+import { architectures, keysRead, readConfiguration, supportedArchitectures } from '../../src/model/configuration.ts';
+import { ropeTypes } from '../../src/model/rope-rules.ts';
+import { activationNames } from '../../src/ops/activation.ts';
+
+const readJson = (path: string) => JSON.parse(readFileSync(new URL(`../fixtures/${path}`, import.meta.url), 'utf8'));
+
+const classes = readJson('golden/config-classes.json') as {
+  base: Record<string, unknown>;
+  types: Record<string, Record<string, unknown>>;
+  popped: string[];
+  activations: string[];
+  rope_types: string[];
+};
+const seen = readJson('config-keys.json') as {
+  every_type: Record<string, unknown>;
+  by_type: Record<string, Record<string, unknown>>;
+  neutral: Record<string, Record<string, [accepted: unknown, refused: unknown]>>;
+};
+
+const sizes = { vocab_size: 100, hidden_size: 64, num_attention_heads: 4, num_hidden_layers: 3 };
+const base = (type: string): Record<string, unknown> => ({
+  model_type: type,
+  ...sizes,
+  ...(type === 'opt' ? { ffn_dim: 128 } : { intermediate_size: 128, num_key_value_heads: 2, head_dim: 16 }),
+});
+const read = (config: Record<string, unknown>) => readConfiguration(config, 'config.json');
+
+describe.each(supportedArchitectures)('%s', (type) => {
+  const plain = read(base(type));
+  const known = (key: string): boolean =>
+    keysRead(type).has(key) ||
+    [ignoredKeys, neutralKeys, keysOfType[type]!.ignored, keysOfType[type]!.neutral].some((table) =>
+      Object.hasOwn(table, key),
+    );
+
+  test('has every key of its class, and of what the base class takes from a file', () => {
+    // Rotation is for those that have it.
+    const rotary = /^(rope_|partial_rotary)/;
+    const names = [...Object.keys(classes.types[type]!), ...Object.keys(classes.base), ...classes.popped].filter(
+      (name) => type !== 'opt' || !rotary.test(name),
+    );
+    expect(names.length).toBeGreaterThan(60);
+    expect(names.filter((name) => !known(name))).toEqual([]);
+  });
+
+  test('has the defaults of its class for the keys that it reads', () => {
+    const { fields } = architectures[type]!;
+    const shared = Object.entries(classes.types[type]!).filter(([key]) => key in fields);
+    expect(shared.length).toBeGreaterThanOrEqual(10);
+    for (const [key, fallback] of shared) expect([key, fields[key]!.fallback]).toEqual([key, fallback]);
+  });
+
+  test('means the same with the defaults of its class written out', () => {
+    const { [type]: own } = classes.types;
+    const written = read({ model_type: type, ...own, ...classes.base });
+    expect(written).toEqual(read({ model_type: type }));
+  });
+
+  const ignored = { ...seen.every_type, ...seen.by_type[type] };
+  test.each(Object.entries(ignored))('is not changed by "%s"', (key, value) => {
+    expect(read({ ...base(type), [key]: value })).toEqual(plain);
+  });
+
+  test('ignores no key besides', () => {
+    const listed = [...Object.keys(ignoredKeys), ...Object.keys(keysOfType[type]!.ignored)];
+    expect(listed.filter((key) => !Object.hasOwn(ignored, key))).toEqual([]);
+    // A key that is read is not ignored too.
+    expect(listed.filter((key) => keysRead(type).has(key))).toEqual([]);
+    for (const key of listed) {
+      expect((ignoredKeys[key] ?? keysOfType[type]!.ignored[key])!.length, key).toBeGreaterThan(20);
+    }
+  });
+
+  test('needs every entry of the list: without any one of them its key is refused', () => {
+    for (const table of [ignoredKeys, keysOfType[type]!.ignored] as Record<string, string>[]) {
+      for (const [key, reason] of Object.entries(table)) {
+        delete table[key];
+        try {
+          expect(() => read({ ...base(type), [key]: ignored[key] }), key).toThrow(`the key "${key}"`);
+        } finally {
+          table[key] = reason;
+        }
+      }
+    }
+  });
+
+  const neutral = { ...seen.neutral.every_type, ...seen.neutral[type] };
+  test.each(Object.entries(neutral))('takes one value of "%s" only', (key, [accepted, refused]) => {
+    expect(read({ ...base(type), [key]: accepted })).toEqual(plain);
+    expect(read({ ...base(type), [key]: null })).toEqual(plain);
+    expect(() => read({ ...base(type), [key]: refused })).toThrow(
+      expect.objectContaining({ code: 'unsupported', message: expect.stringContaining(`config.json: "${key}"`) }),
+    );
+  });
+
+  test('has no other such key', () => {
+    const listed = [...Object.keys(neutralKeys), ...Object.keys(keysOfType[type]!.neutral)];
+    expect(listed.sort()).toEqual(Object.keys(neutral).sort());
+  });
+
+  test.each([true, 0, 1, 0.5, 'on', [0], { a: 1 }])('refuses an unknown key with the value %j', (value) => {
+    expect(() => read({ ...base(type), logit_scale: value })).toThrow(
+      `config.json: the key "logit_scale" (${JSON.stringify(value)}) is not known for "${type}"`,
+    );
+  });
+
+  test.each([null, false, '', [], {}].map((value) => ({ value })))(
+    'takes an unknown key without content, $value',
+    ({ value }) => {
+      expect(read({ ...base(type), logit_scale: value })).toEqual(plain);
+    },
+  );
+
+  test.each(['constructor', 'toString', 'hasOwnProperty'])('refuses the unknown key "%s"', (key) => {
+    expect(() => read({ ...base(type), [key]: 1 })).toThrow(`the key "${key}" (1) is not known`);
+  });
+
+  test('refuses null where its class does', () => {
+    for (const key of ['vocab_size', 'num_hidden_layers', 'tie_word_embeddings', 'max_position_embeddings']) {
+      expect(() => read({ ...base(type), [key]: null })).toThrow(new RegExp(`"${key}" must be .*; got null`));
+    }
+  });
+});
+
+describe('files of public checkpoints', () => {
+  const published = readJson('published-configs.json') as {
+    name: string;
+    config: Record<string, unknown>;
+    expected: Record<string, unknown>;
+  }[];
+
+  test.each(published)('$name', ({ config, expected }) => {
+    const windows = (expected.windows as (number | null)[] | undefined)?.map((width) => width ?? undefined);
+    expect(read(config)).toMatchObject({ ...expected, ...(windows ? { windows } : {}) });
+  });
+});
+
+describe('the class that a file names', () => {
+  test.each([
+    ['llama', ['LlamaForCausalLM']],
+    ['llama', ['LLaMAForCausalLM']],
+    ['mistral', ['MistralModel']],
+    ['opt', ['OPTForCausalLM']],
+    ['qwen2', []],
+  ])('%s: %j', (type, names) => {
+    expect(read({ ...base(type), architectures: names })).toEqual(read(base(type)));
+  });
+
+  test.each([
+    ['llama', ['LlamaForSequenceClassification']],
+    ['llama', ['LlamaForCausalLMEagle3']],
+    ['qwen3', ['DFlashDraftModel']],
+    ['mistral', ['LlamaForCausalLM']],
+  ])('%s: %j is another function', (type, names) => {
+    expect(() => read({ ...base(type), architectures: names })).toThrow(
+      `"architectures" must name the language model of "${type}"; got ${JSON.stringify(names)}`,
+    );
+  });
+
+  test('code of its own is not run, and not passed over', () => {
+    const own = { AutoConfig: 'configuration_own.OwnConfig' };
+    expect(read({ ...base('llama'), auto_map: own })).toEqual(read(base('llama')));
+    const config = { ...base('llama'), auto_map: { ...own, AutoModelForCausalLM: 'modeling_own.OwnForCausalLM' } };
+    expect(() => read(config)).toThrow('"auto_map" names Python code');
+  });
+});
+
+describe('quantized weights', () => {
+  test.each(['gptq', 'awq', 'bitsandbytes', 'compressed-tensors', 'fp8'])('%s is named', (method) => {
+    const config = { ...base('llama'), quantization_config: { quant_method: method, bits: 4 } };
+    expect(() => read(config)).toThrow(
+      `config.json: "quantization_config" (${method}): quantized weights cannot be read`,
+    );
+  });
+});
+
+test('names of activations and rotary rules are those of transformers', () => {
+  expect(Object.keys(activationNames).filter((name) => !classes.activations.includes(name))).toEqual([]);
+  expect([...ropeTypes].sort()).toEqual([...classes.rope_types].sort());
+});
