@@ -5,6 +5,7 @@
  */
 
 import { createRoute } from '@hono/zod-openapi';
+import type { TokenLogprob } from '../../src/engine/types.ts';
 import { invalid } from '../errors.ts';
 import { type ChoiceEvent, type ShownToken, startGeneration } from '../generation/generate.ts';
 import { chatMessages, type Prompt } from '../generation/prompts.ts';
@@ -135,11 +136,7 @@ function add(answer: Answer, event: ChoiceEvent): void {
 }
 
 function toLogprobs(tokens: ShownToken[]): ChatLogprobs {
-  const shown = ({ text, logprob }: { text: string; logprob: number }) => ({
-    token: text,
-    logprob,
-    bytes: [...Buffer.from(text)],
-  });
+  const shown = ({ text, logprob, bytes }: Omit<TokenLogprob, 'id'>) => ({ token: text, logprob, bytes });
   return {
     content: tokens.map((token) => ({ ...shown(token), top_logprobs: token.topLogprobs.map(shown) })),
     refusal: null,

@@ -56,7 +56,8 @@ export const tokenRoutes: Routes = (application, { engine, models, configuration
     const lease = await models.acquire(model);
     try {
       checkTokens(tokens, lease.info, 'tokens');
-      return context.json({ prompt: await engine.detokenize(model, tokens) }, 200);
+      const { text, rest } = await engine.detokenize(model, tokens);
+      return context.json({ prompt: text + rest }, 200);
     } finally {
       lease.release();
     }

@@ -24,7 +24,12 @@ import {
   maxTopLogprobs,
 } from './limits.ts';
 
-const stopSequence = z.string().min(1).max(maxStopLength);
+/** Half a surrogate pair would be found within characters and cut them. */
+const stopSequence = z
+  .string()
+  .min(1)
+  .max(maxStopLength)
+  .refine((text) => !/\p{Surrogate}/u.test(text), 'must be whole characters');
 
 const maxTokens = z.number().int().min(1).max(maxTokensBound).nullish();
 

@@ -77,8 +77,8 @@ class WorkerEngine implements Engine {
     return this.#call('tokenize', [model, text, addSpecialTokens]) as Promise<number[]>;
   }
 
-  detokenize(model: string, tokens: number[]): Promise<string> {
-    return this.#call('detokenize', [model, tokens]) as Promise<string>;
+  detokenize(model: string, tokens: number[]): ReturnType<Engine['detokenize']> {
+    return this.#call('detokenize', [model, tokens]) as ReturnType<Engine['detokenize']>;
   }
 
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult> {

@@ -235,8 +235,8 @@ export class LocalEngine implements Engine {
     return encodeText(this.#find(model).tokenizer, text, addSpecialTokens);
   }
 
-  async detokenize(model: string, tokens: number[]): Promise<string> {
-    return this.#find(model).tokenizer.decode(tokens);
+  async detokenize(model: string, tokens: number[]): ReturnType<Engine['detokenize']> {
+    return this.#find(model).tokenizer.decodeOpen(tokens);
   }
 
   async embed({ model: id, inputs, pooling }: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult> {

@@ -92,10 +92,13 @@ export interface GenerateRequest {
   frequencyPenalty?: number;
 }
 
-/** The log-probability of one token, with the text and the bytes it stands for. */
+/** The log-probability of one token. */
 export interface TokenLogprob {
   id: number;
+  /** Its name, which no other token has: the text it stands for, or `bytes:\xf0` for a part of a character. */
   text: string;
+  /** What it adds to the text, or would have added: a special token nothing. */
+  bytes: number[];
   logprob: number;
 }
 
@@ -360,7 +363,8 @@ export interface Engine {
   unloadModel(id: string): Promise<void>;
   models(): Promise<ModelInfo[]>;
   tokenize(model: string, text: string, addSpecialTokens?: boolean): Promise<number[]>;
-  detokenize(model: string, tokens: number[]): Promise<string>;
+  /** @returns `text`, the whole characters, and `rest`, what a character that the tokens leave open becomes if no more follow */
+  detokenize(model: string, tokens: number[]): Promise<{ text: string; rest: string }>;
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult>;
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
   train(request: TrainRequest, signal?: AbortSignal): AsyncIterable<TrainEvent>;

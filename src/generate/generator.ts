@@ -80,6 +80,12 @@ function positionOf({ tokens, leading, promptLength }: Sequence): number {
   return tokens.length - leading - promptLength;
 }
 
+/** What the end of a text brings to it: what its bytes leave open. */
+function endOf(stream: DecodeStream): { text: string; before: number } {
+  const text = stream.flush();
+  return { text, before: characterCount(text) };
+}
+
 /** How many tokens a pass has to read next. Nobody asks what follows the last one. */
 function unread({ tokens, limit, done }: Sequence): number {
   return Math.min(tokens.length, limit - 1) - done;
@@ -161,8 +167,7 @@ export class Generator {
       : undefined;
     if (offsets) {
       const [id] = prompt as [number];
-      const text = this.#tokenizer.tokenText(id);
-      yield { type: 'prompt', tokens: [{ id, text, logprob: null, topLogprobs: [], textOffset: 0 }] };
+      yield { type: 'prompt', tokens: [{ ...this.#show(id), logprob: null, topLogprobs: [], textOffset: 0 }] };
     }
     if (maxTokens === 0 && !(offsets && prompt.length > 1)) {
       yield { type: 'done', finishReason: 'length', text: '', promptTokens: prompt.length, completionTokens: 0 };
@@ -420,10 +425,15 @@ export class Generator {
     }
   }
 
-  #place({ id, logprob, top }: Sampled, textOffset: number) {
-    const text = this.#tokenizer.tokenText(id);
-    const topLogprobs: TokenLogprob[] = top.map((entry) => ({ ...entry, text: this.#tokenizer.tokenText(entry.id) }));
-    return { id, text, logprob, topLogprobs, textOffset };
+  /** @param stream where the token is, or would be, the next one; without one it is shown as inside a text */
+  #show(id: number, stream?: DecodeStream) {
+    const bytes = stream?.bytesOf(id) ?? this.#tokenizer.tokenBytes(id);
+    return { id, text: this.#tokenizer.tokenText(id), bytes: [...bytes] };
+  }
+
+  #place({ id, logprob, top }: Sampled, textOffset: number, stream?: DecodeStream) {
+    const topLogprobs: TokenLogprob[] = top.map((entry) => ({ ...this.#show(entry.id, stream), ...entry }));
+    return { ...this.#show(id, stream), logprob, topLogprobs, textOffset };
   }
 
   /** Appends the next token of a sequence and ends it where it must end. */
@@ -432,16 +442,18 @@ export class Generator {
     const ended = sequence.endTokens.has(id);
     sequence.tokens.push(id);
     sequence.counts.set(id, (sequence.counts.get(id) ?? 0) + 1);
-    const placed = this.#place(sampled, sequence.characters);
-    const decoded = ended ? '' : sequence.stream.push(id);
-    const text = sequence.stop.push(decoded);
+    const { stream } = sequence;
+    const placed = this.#place(sampled, sequence.characters, stream);
+    // What ends the text stands behind all of it, and a token behind bytes that turn out to be no character.
+    const decoded = ended ? endOf(stream) : stream.take(id);
+    placed.textOffset += decoded.before;
+    const text = sequence.stop.push(decoded.text);
     sequence.text += text;
-    sequence.characters += characterCount(decoded);
+    sequence.characters += characterCount(decoded.text);
     if (!ended) sequence.events.push({ type: 'token', ...placed, text, tokenText: placed.text });
     const stopped = ended || sequence.stop.stopped;
     if (!stopped && sequence.tokens.length < sequence.limit) return;
-    const rest = sequence.stop.push(sequence.stream.flush()) + sequence.stop.flush();
-    sequence.text += rest;
+    sequence.text += sequence.stop.push(stream.flush()) + sequence.stop.flush();
     sequence.events.push({
       type: 'done',
       finishReason: stopped || sequence.stop.stopped ? 'stop' : 'length',

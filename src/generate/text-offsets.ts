@@ -26,9 +26,9 @@ export function promptOffsets(tokenizer: Tokenizer, tokens: readonly number[], t
     // A tokenizer that rewrites the text may make it longer.
     const start = Math.min(offset, length);
     if (tokenizer.isSpecialToken(id) && !text.startsWith(tokenizer.tokenText(id), place)) return start;
-    const piece = stream.push(id);
+    const { text: piece, before } = stream.take(id);
     place += piece.length;
     offset += characterCount(piece);
-    return start;
+    return Math.min(start + before, length);
   });
 }

@@ -12,6 +12,7 @@ import { renderChatTemplate } from './chat-template.ts';
 import { type DecodeStream, openDecodeStream, type PieceLookup } from './decode-stream.ts';
 import { isRecord } from './files.ts';
 import { compileDecoder } from './pieces.ts';
+import { TokenNames } from './token-names.ts';
 
 /** Everything that the files of a tokenizer say, parsed. */
 export interface TokenizerDefinition {
@@ -49,6 +50,7 @@ export class Tokenizer {
 
   readonly #base: BaseTokenizer;
   readonly #lookup: PieceLookup;
+  readonly #names: TokenNames;
   readonly #specialIds: Set<number>;
   readonly #chatTemplate: string | undefined;
   readonly #templateVariables: Record<string, unknown>;
@@ -73,6 +75,7 @@ export class Tokenizer {
       },
       isSpecial: (id) => this.#specialIds.has(id),
     };
+    this.#names = new TokenNames({ size: this.vocabularySize, bytes: (id) => this.tokenBytes(id) });
 
     const specialTokens = readSpecialTokens(config);
     this.#specialIds = new Set([...added.values()].filter((token) => token.special).map((token) => token.id));
@@ -128,10 +131,19 @@ export class Tokenizer {
    * @param options.skipSpecialTokens leave out BOS, EOS and their like; default false
    */
   decode(ids: readonly number[], options: { skipSpecialTokens?: boolean } = {}): string {
+    const { text, rest } = this.decodeOpen(ids, options);
+    return text + rest;
+  }
+
+  /**
+   * As {@link decode}, of ids that more may follow.
+   * @returns `text`, the whole characters, and `rest`, what a character that the ids leave open becomes if none do
+   */
+  decodeOpen(ids: readonly number[], options: { skipSpecialTokens?: boolean } = {}): { text: string; rest: string } {
     const stream = this.createDecodeStream(options);
     let text = '';
     for (const id of ids) text += stream.push(id);
-    return text + stream.flush();
+    return { text, rest: stream.flush() };
   }
 
   /**
@@ -143,12 +155,17 @@ export class Tokenizer {
       skipSpecialTokens: options.skipSpecialTokens ?? false,
       after: (options.after ?? []).map(checkId),
     });
-    return { push: (id) => stream.push(checkId(id)), flush: stream.flush };
+    return {
+      push: (id) => stream.push(checkId(id)),
+      take: (id) => stream.take(checkId(id)),
+      bytesOf: (id) => stream.bytesOf(checkId(id)),
+      flush: stream.flush,
+    };
   }
 
-  /** The text of one token inside a text; U+FFFD where its bytes are a part of a character. */
+  /** The name of one token, which no other has: its text inside a text, see {@link TokenNames.of} for those without. */
   tokenText(id: number): string {
-    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.tokenBytes(id));
+    return this.#names.of(checkId(id));
   }
 
   /** The bytes of one token inside a text; none for an id that the tokenizer does not know. */

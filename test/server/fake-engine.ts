@@ -146,9 +146,11 @@ export class FakeEngine implements Engine {
     return [...(addSpecialTokens ? [1] : []), ...new TextEncoder().encode(text)];
   }
 
-  async detokenize(model: string, tokens: number[]): Promise<string> {
+  async detokenize(model: string, tokens: number[]): Promise<{ text: string; rest: string }> {
     this.#model(model);
-    return new TextDecoder().decode(new Uint8Array(tokens.filter((token) => token !== 1)));
+    const bytes = new Uint8Array(tokens.filter((token) => token !== 1));
+    const text = new TextDecoder().decode(bytes, { stream: true });
+    return { text, rest: new TextDecoder().decode(bytes).slice(text.length) };
   }
 
   /** The vector of a text: its length and its first token, so that a test can tell which text it belongs to. */
@@ -208,7 +210,7 @@ export class FakeEngine implements Engine {
         const ownText = full.slice(sent, Math.max(sent, ready));
         sent += ownText.length;
         yield {
-          ...{ type: 'token', id, text: ownText, tokenText: this.tokenTexts(id), logprob: -0.5 },
+          ...{ type: 'token', id, text: ownText, tokenText: this.tokenTexts(id), bytes: [id], logprob: -0.5 },
           ...{ topLogprobs: this.#topOf(id, request.topLogprobs ?? 0), textOffset: count - 1 },
         };
         if (finishReason === 'stop') break;
@@ -224,8 +226,15 @@ export class FakeEngine implements Engine {
     const tokens = prompt.map((id, index): PlacedToken => {
       const textOffset = prompt.slice(0, index).filter((earlier) => earlier !== 1).length;
       const text = this.tokenTexts(id);
-      if (index === 0) return { id, text, logprob: null, topLogprobs: [], textOffset };
-      return { id, text, logprob: this.logprobOfPrompt, topLogprobs: this.#topOf(id, topLogprobs), textOffset };
+      if (index === 0) return { id, text, bytes: [id], logprob: null, topLogprobs: [], textOffset };
+      return {
+        id,
+        text,
+        bytes: [id],
+        logprob: this.logprobOfPrompt,
+        topLogprobs: this.#topOf(id, topLogprobs),
+        textOffset,
+      };
     });
     yield { type: 'prompt', tokens: tokens.slice(0, 1) };
     if (tokens.length > 1) yield { type: 'prompt', tokens: tokens.slice(1) };
@@ -236,6 +245,7 @@ export class FakeEngine implements Engine {
     return Array.from({ length: count }, (_, rank) => ({
       id: id + rank,
       text: this.tokenTexts(id + rank),
+      bytes: [id + rank],
       logprob: -0.5 - rank,
     }));
   }

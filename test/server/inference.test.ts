@@ -116,15 +116,19 @@ describe('completions', () => {
     expect(server.engine.generateRequests.at(-1)).not.toHaveProperty('scorePrompt');
   });
 
-  test('tokens of the same text are not mistaken for each other', async () => {
+  test('what a prompt leaves open is told once, unless the answer completes it', async () => {
     const server = await startServer();
-    server.engine.tokenTexts = () => '\ufffd';
-    const body = { model: 'base', prompt: 'Hi', max_tokens: 0, echo: true, logprobs: 3 };
-    server.engine.logprobOfPrompt = -2;
-    const answer = await (await post(server, '/v1/completions', body)).json();
-    // The token itself is less likely than another one: a client that compares sees that.
-    expect(answer.choices[0].logprobs.token_logprobs[1]).toBe(-2);
-    expect(answer.choices[0].logprobs.top_logprobs[1]).toEqual({ '\ufffd': -0.5 });
+    const body = { model: 'base', prompt: [72, 0xf0, 0x9f], echo: true, logprobs: 1 };
+    for (const [extra, text, offsets] of [
+      [{ max_tokens: 0 }, 'H\ufffd', [0, 1, 2]],
+      [{ max_tokens: 1, seed: 0 }, 'Ha', [0, 1, 2, 1]],
+    ] as const) {
+      const whole = await (await post(server, '/v1/completions', { ...body, ...extra })).json();
+      expect(whole.choices[0]).toMatchObject({ text, logprobs: { text_offset: offsets } });
+      const streamed = await (await post(server, '/v1/completions', { ...body, ...extra, stream: true })).text();
+      const pieces = parseEvents(streamed).slice(0, -1);
+      expect(pieces.map(({ data }) => (data as OpenAI.Completion).choices[0]!.text).join('')).toBe(text);
+    }
   });
 
   test('streaming gives the same text, usage on request, and [DONE]', async () => {
