@@ -6,10 +6,12 @@
 
 import type { ChatMessage, GenerateRequest, ModelInfo } from '../../src/engine/types.ts';
 import { invalid } from '../errors.ts';
-import type { ChatRequest, CompletionRequest } from '../schemas/generation.ts';
+import type { CompletionRequest } from '../schemas/generation.ts';
+import { refuseUnsupported } from '../schemas/known-fields.ts';
+import type { Messages } from '../schemas/messages.ts';
 
-/** Exactly one of the three. */
-export type Prompt = Pick<GenerateRequest, 'prompt' | 'tokens' | 'messages'>;
+/** Exactly one of text, token ids and messages. */
+export type Prompt = Pick<GenerateRequest, 'prompt' | 'tokens' | 'messages' | 'templateVariables'>;
 
 function checkLength(characters: number, maximum: number, param: string): void {
   if (characters > maximum) {
@@ -59,17 +61,59 @@ export function checkTokens(tokens: number[], model: ModelInfo, param: string): 
   }
 }
 
-/** The conversation as plain text messages; `developer` is the newer name of `system`. */
-export function chatMessages(messages: ChatRequest['messages'], maxCharacters: number): ChatMessage[] {
-  const plain = messages.map(({ role, content, name }) => ({
+/**
+ * The conversation as templates see it: plain text; `developer` is the newer name of `system`.
+ * @throws ApiError 400 that names the message
+ */
+export function chatMessages(messages: Messages, maxCharacters: number): ChatMessage[] {
+  const plain = messages.map(plainMessage);
+  const characters = plain.reduce((sum, message) => sum + charactersOf(message), 0);
+  checkLength(characters, maxCharacters, 'messages');
+  return plain;
+}
+
+function charactersOf({ content, reasoning_content: reasoning = '', tool_calls: calls }: ChatMessage): number {
+  return content.length + reasoning.length + (calls ? JSON.stringify(calls).length : 0);
+}
+
+function plainMessage(message: Messages[number], index: number): ChatMessage {
+  const { role, content, name, tool_calls: calls, tool_call_id: callId } = message;
+  const path = `messages.${index}`;
+  refuseUnsupported('messages', message, `${path}.`);
+  if (role !== 'assistant' && (content ?? null) === null) {
+    throw invalid(`"${path}.content" is required.`, `${path}.content`, 'missing_field');
+  }
+  if (calls?.length && role !== 'assistant') {
+    throw invalid(`"${path}.tool_calls" belong to the role "assistant".`, `${path}.tool_calls`);
+  }
+  const reasoning = message.reasoning_content ?? message.reasoning ?? undefined;
+  return {
     role: role === 'developer' ? 'system' : role,
     content: typeof content === 'string' ? content : (content ?? []).map(({ text }) => text).join(''),
-    ...(name === undefined ? {} : { name }),
-  }));
-  const characters = plain.reduce((sum, { content }) => sum + content.length, 0);
-  checkLength(characters, maxCharacters, 'messages');
-  const empty = messages.findIndex(({ role, content }) => role !== 'assistant' && (content ?? null) === null);
-  if (empty >= 0)
-    throw invalid(`"messages.${empty}.content" is required.`, `messages.${empty}.content`, 'missing_field');
-  return plain;
+    ...(name ? { name } : {}),
+    ...(calls?.length
+      ? { tool_calls: calls.map((call, place) => plainCall(call, `${path}.tool_calls.${place}`)) }
+      : {}),
+    ...(callId ? { tool_call_id: callId } : {}),
+    ...(reasoning === undefined ? {} : { reasoning_content: reasoning }),
+  };
+}
+
+/** With `arguments` as an object, as templates write them; clients send a string of JSON. */
+function plainCall(call: NonNullable<Messages[number]['tool_calls']>[number], path: string): object {
+  const { name, arguments: given } = call.function;
+  const id = call.id ? { id: call.id } : {};
+  return { ...id, type: 'function', function: { name, arguments: parseArguments(given ?? {}, path) } };
+}
+
+function parseArguments(given: string | object, path: string): object {
+  if (typeof given !== 'string') return given;
+  try {
+    const value: unknown = given === '' ? {} : JSON.parse(given);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  } catch {
+    // The error below says it.
+  }
+  const name = `${path}.function.arguments`;
+  throw invalid(`"${name}" is no JSON object (got ${JSON.stringify(given.slice(0, 80))}).`, name, 'invalid_value');
 }

@@ -14,6 +14,7 @@ import { checkStreamOptions } from '../generation/stream-options.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
 import { errorResponse, jsonBody } from '../schemas/common.ts';
 import { type ChatLogprobs, type ChatRequest, chatCompletion, chatRequest } from '../schemas/generation.ts';
+import { refuseUnsupported } from '../schemas/known-fields.ts';
 import { eventStreamContent } from '../schemas/streams.ts';
 import type { Routes } from './routes.ts';
 
@@ -32,18 +33,9 @@ const route = createRoute({
   },
 });
 
-/** What this server would have to pretend. */
-function refuseUnsupported(request: ChatRequest): void {
-  if (request.tools?.length) throw invalid('"tools" are not supported.', 'tools', 'unsupported');
-  if ((request.tool_choice ?? 'none') !== 'none' && request.tool_choice !== 'auto') {
-    throw invalid('"tool_choice" is not supported.', 'tool_choice', 'unsupported');
-  }
-  if ((request.response_format?.type ?? 'text') !== 'text') {
-    throw invalid('"response_format" other than {"type": "text"} is not supported.', 'response_format', 'unsupported');
-  }
-  if (request.modalities?.some((modality) => modality !== 'text')) {
-    throw invalid('The only modality is "text".', 'modalities', 'unsupported');
-  }
+/** What the schema cannot tell. */
+function check(request: ChatRequest): void {
+  refuseUnsupported('chat', request);
   if ((request.top_logprobs ?? null) !== null && !request.logprobs) {
     throw invalid('"top_logprobs" needs "logprobs": true.', 'top_logprobs');
   }
@@ -56,10 +48,11 @@ function refuseUnsupported(request: ChatRequest): void {
 export const chatRoutes: Routes = (application, services) => {
   application.openapi(route, async (context) => {
     const request = context.req.valid('json');
-    refuseUnsupported(request);
+    check(request);
     checkStreamOptions(request);
     const messages = chatMessages(request.messages, services.configuration.limits.promptCharacters);
-    const prompts: Prompt[] = [{ messages }];
+    const { chat_template_kwargs: templateVariables } = request;
+    const prompts: Prompt[] = [{ messages, ...(templateVariables ? { templateVariables } : {}) }];
     const topLogprobs = request.logprobs ? (request.top_logprobs ?? 0) : undefined;
     const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? undefined;
     const lease = await services.models.acquire(request.model);

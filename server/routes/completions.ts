@@ -15,6 +15,7 @@ import { checkStreamOptions } from '../generation/stream-options.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
 import { errorResponse, jsonBody } from '../schemas/common.ts';
 import { type CompletionRequest, completion, completionRequest, type LegacyLogprobs } from '../schemas/generation.ts';
+import { refuseUnsupported } from '../schemas/known-fields.ts';
 import { defaultMaxTokens } from '../schemas/limits.ts';
 import { eventStreamContent } from '../schemas/streams.ts';
 import type { Services } from '../services.ts';
@@ -35,12 +36,10 @@ const route = createRoute({
   },
 });
 
-/** What this server would have to pretend. */
-function refuseUnsupported(request: CompletionRequest): void {
-  const { n, best_of: bestOf, echo, max_tokens: maxTokens, suffix } = request;
-  if (bestOf && bestOf !== (n ?? 1))
-    throw invalid('"best_of" other than n is not supported.', 'best_of', 'unsupported');
-  if (suffix) throw invalid('"suffix" is not supported: the models only continue text.', 'suffix', 'unsupported');
+/** What the schema cannot tell. */
+function check(request: CompletionRequest): void {
+  const { n, best_of: bestOf, echo, max_tokens: maxTokens } = request;
+  refuseUnsupported('completions', { ...request, best_of: bestOf === (n ?? 1) ? undefined : bestOf });
   if (maxTokens === 0 && !echo) {
     throw invalid('"max_tokens": 0 needs "echo": true; without the prompt there is nothing to answer.', 'max_tokens');
   }
@@ -49,7 +48,7 @@ function refuseUnsupported(request: CompletionRequest): void {
 export const completionRoutes: Routes = (application, services) => {
   application.openapi(route, async (context) => {
     const request = context.req.valid('json');
-    refuseUnsupported(request);
+    check(request);
     checkStreamOptions(request);
     const { models, configuration } = services;
     const lease = await models.acquire(request.model);

@@ -29,9 +29,11 @@ import { Scorer } from '../train/score.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { StepRun } from './step-run.ts';
+import { checkToolHistory } from './tool-history.ts';
 import type {
   BenchRequest,
   BenchResult,
+  ChatMessage,
   DataRow,
   EmbedRequest,
   EmbedResult,
@@ -285,7 +287,7 @@ export class LocalEngine implements Engine {
     const { tokenizer, generator, stepRun } = this.#find(request.model);
     let prompt = request.tokens;
     if (request.messages) {
-      prompt = encodeText(tokenizer, await tokenizer.renderChat(request.messages, { addGenerationPrompt: true }), true);
+      prompt = await chatTokens(tokenizer, request.messages, { variables: request.templateVariables ?? {} });
     }
     prompt ??= encodeText(tokenizer, request.prompt ?? '', true);
     // A model without BOS cannot begin from nothing; its end-of-text token stands in, as in pre-training.
@@ -500,6 +502,19 @@ export class LocalEngine implements Engine {
       { parameter: 'model' },
     );
   }
+}
+
+/** The token ids that a model reads of a conversation. */
+async function chatTokens(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  options: { variables: Record<string, unknown>; addGenerationPrompt?: boolean },
+): Promise<number[]> {
+  const render = (others: readonly ChatMessage[]) =>
+    tokenizer.renderChat(others, { addGenerationPrompt: true, ...options });
+  const text = await render(messages);
+  await checkToolHistory(messages, text, render);
+  return encodeText(tokenizer, text, true);
 }
 
 function encodeText(tokenizer: Tokenizer, text: string, addSpecialTokens: boolean): number[] {

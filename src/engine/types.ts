@@ -61,11 +61,16 @@ export interface ModelInfo {
   createdAt: number;
 }
 
-/** A chat message as the OpenAI API has it, text only. */
+/** A chat message as the OpenAI API has it, text only, and as a chat template sees it. */
 export interface ChatMessage {
   role: string;
   content: string;
   name?: string;
+  /** Calls of an assistant's turn, their `arguments` objects; what the role `tool` answers names one by its id. */
+  tool_calls?: object[];
+  tool_call_id?: string;
+  /** What an assistant thought before its answer. */
+  reasoning_content?: string;
 }
 
 /** One text generation. Exactly one of `prompt`, `tokens`, `messages` is given. */
@@ -74,6 +79,8 @@ export interface GenerateRequest {
   prompt?: string;
   tokens?: number[];
   messages?: ChatMessage[];
+  /** More variables of the chat template. */
+  templateVariables?: Record<string, unknown>;
   /** 0 generates nothing; the prompt may fill the context then. */
   maxTokens?: number;
   /** 0 = greedy. Default 1. */

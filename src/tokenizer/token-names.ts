@@ -12,6 +12,8 @@ export interface NamedVocabulary {
   size: number;
   /** The bytes of a token inside a text. */
   bytes(id: number): Uint8Array;
+  /** Whether it stands for a byte, whatever it is a part of. */
+  isByte(id: number): boolean;
 }
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -27,9 +29,8 @@ export class TokenNames {
   }
 
   /**
-   * The text of a token. Where its bytes are a part of a character, or a token with a larger id has the same text (the
-   * letter beside its byte token), `bytes:\xf0\x9f` as in OpenAI's completions; where that is no name either,
-   * `token_id:5`.
+   * The text of a token. Where its bytes are a part of a character, or an earlier token has this text, or any has that
+   * is no byte token, `bytes:\xf0\x9f` as in OpenAI's completions; where that is no name either, `token_id:5`.
    */
   of(id: number): string {
     this.#others ??= this.#findOthers();
@@ -38,23 +39,18 @@ export class TokenNames {
   }
 
   #findOthers(): Map<number, string> {
-    const { size, bytes } = this.#vocabulary;
-    const owners = new Map<string, number>();
-    for (let id = 0; id < size; id++) {
-      const text = textIfWhole(bytes(id));
-      if (text) owners.set(text, id);
-    }
-    const others = new Map<number, string>();
-    for (let id = 0; id < size; id++) {
-      const own = bytes(id);
-      const text = textIfWhole(own);
-      if (text && owners.get(text) === id) continue;
-      const name = nameOfBytes(own);
-      const isFree = own.length > 0 && !owners.has(name);
-      if (isFree) owners.set(name, id);
-      others.set(id, isFree ? name : nameOfId(id));
-    }
-    return others;
+    const { size, bytes, isByte } = this.#vocabulary;
+    const ids = Array.from({ length: size }, (_, id) => id);
+    const inOrder = [...ids.filter((id) => !isByte(id)), ...ids.filter(isByte)];
+    const taken = new Set<string>();
+    const take = (name: string): boolean => name !== '' && !taken.has(name) && taken.add(name) !== undefined;
+    const nameless = inOrder.filter((id) => !take(textIfWhole(bytes(id)) ?? ''));
+    return new Map(
+      nameless.map((id) => {
+        const name = nameOfBytes(bytes(id));
+        return [id, take(name) ? name : nameOfId(id)];
+      }),
+    );
   }
 }
 
@@ -67,6 +63,7 @@ function textIfWhole(bytes: Uint8Array): string | undefined {
 }
 
 function nameOfBytes(bytes: Uint8Array): string {
+  if (bytes.length === 0) return '';
   return `bytes:${Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
 }
 

@@ -75,7 +75,11 @@ export class Tokenizer {
       },
       isSpecial: (id) => this.#specialIds.has(id),
     };
-    this.#names = new TokenNames({ size: this.vocabularySize, bytes: (id) => this.tokenBytes(id) });
+    this.#names = new TokenNames({
+      size: this.vocabularySize,
+      bytes: (id) => this.tokenBytes(id),
+      isByte: (id) => /^<0x[0-9A-Fa-f]{2}>$/.test(this.#lookup.token(id)?.text ?? ''),
+    });
 
     const specialTokens = readSpecialTokens(config);
     this.#specialIds = new Set([...added.values()].filter((token) => token.special).map((token) => token.id));
@@ -183,13 +187,14 @@ export class Tokenizer {
    * The prompt that the model's chat template makes of a conversation. Encode it with {@link encode}.
    *
    * @param options.addGenerationPrompt end with the opening of the assistant's turn; default false
+   * @param options.variables more variables that the template sees
    * @param options.timeLimit milliseconds that the template may run; default 1000
    * @throws SubzeroError `unsupported` without a template; `invalid_argument` if the template refuses the messages,
    *   takes too long or writes too much
    */
   async renderChat(
     messages: readonly ChatMessage[],
-    options: { addGenerationPrompt?: boolean; timeLimit?: number } = {},
+    options: { addGenerationPrompt?: boolean; variables?: Record<string, unknown>; timeLimit?: number } = {},
   ): Promise<string> {
     if (this.#chatTemplate === undefined) {
       throw new SubzeroError(
@@ -202,6 +207,7 @@ export class Tokenizer {
       this.#chatTemplate,
       {
         ...this.#templateVariables,
+        ...options.variables,
         messages,
         add_generation_prompt: options.addGenerationPrompt ?? false,
         tools: null,
