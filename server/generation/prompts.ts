@@ -4,6 +4,7 @@
  * @module
  */
 
+import { contextOverflow } from '../../src/context-overflow.ts';
 import type { ChatMessage, GenerateRequest, ModelInfo } from '../../src/engine/types.ts';
 import { invalid } from '../errors.ts';
 import type { CompletionRequest } from '../schemas/generation.ts';
@@ -13,10 +14,10 @@ import type { Messages } from '../schemas/messages.ts';
 /** Exactly one of text, token ids and messages. */
 export type Prompt = Pick<GenerateRequest, 'prompt' | 'tokens' | 'messages' | 'templateVariables'>;
 
-function checkLength(characters: number, maximum: number, param: string): void {
-  if (characters > maximum) {
-    throw invalid(`"${param}" has ${characters} characters; this server takes at most ${maximum}.`, param, 'too_long');
-  }
+/** Counts characters before a tokenizer has to: texts far beyond any context would keep it busy. */
+function checkLength(characters: number, maximum: number, { contextLength }: ModelInfo, param: string): void {
+  if (characters <= maximum) return;
+  throw contextOverflow(`it has ${characters} characters of at most ${maximum} here`, contextLength, param);
 }
 
 /** The prompts of a completion, or the inputs of an embedding, in order. */
@@ -27,24 +28,20 @@ export function completionPrompts(
   param = 'prompt',
 ): Prompt[] {
   if (typeof prompt === 'string') {
-    checkLength(prompt.length, maxCharacters, param);
+    checkLength(prompt.length, maxCharacters, model, param);
     return [{ prompt }];
   }
   if (typeof prompt[0] === 'number') return [tokenPrompt(prompt as number[], model, param)];
   return (prompt as (string | number[])[]).map((item) => {
     if (typeof item !== 'string') return tokenPrompt(item, model, param);
-    checkLength(item.length, maxCharacters, param);
+    checkLength(item.length, maxCharacters, model, param);
     return { prompt: item };
   });
 }
 
 function tokenPrompt(tokens: number[], model: ModelInfo, param: string): Prompt {
   if (tokens.length > model.contextLength) {
-    throw invalid(
-      `"${param}" has ${tokens.length} tokens, but the context of "${model.id}" is ${model.contextLength}.`,
-      param,
-      'context_length_exceeded',
-    );
+    throw contextOverflow(`it has ${tokens.length} tokens`, model.contextLength, param);
   }
   checkTokens(tokens, model, param);
   return { tokens };
@@ -63,12 +60,12 @@ export function checkTokens(tokens: number[], model: ModelInfo, param: string): 
 
 /**
  * The conversation as templates see it: plain text; `developer` is the newer name of `system`.
- * @throws ApiError 400 that names the message
+ * @throws ApiError 400 that names the message, `context_length_exceeded` for more than `maxCharacters`
  */
-export function chatMessages(messages: Messages, maxCharacters: number): ChatMessage[] {
+export function chatMessages(messages: Messages, model: ModelInfo, maxCharacters: number): ChatMessage[] {
   const plain = messages.map(plainMessage);
   const characters = plain.reduce((sum, message) => sum + charactersOf(message), 0);
-  checkLength(characters, maxCharacters, 'messages');
+  checkLength(characters, maxCharacters, model, 'messages');
   return plain;
 }
 

@@ -50,12 +50,19 @@ export const chatRoutes: Routes = (application, services) => {
     const request = context.req.valid('json');
     check(request);
     checkStreamOptions(request);
-    const messages = chatMessages(request.messages, services.configuration.limits.promptCharacters);
-    const { chat_template_kwargs: templateVariables } = request;
-    const prompts: Prompt[] = [{ messages, ...(templateVariables ? { templateVariables } : {}) }];
     const topLogprobs = request.logprobs ? (request.top_logprobs ?? 0) : undefined;
     const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? undefined;
     const lease = await services.models.acquire(request.model);
+    let prompts: Prompt[];
+    try {
+      const { promptCharacters } = services.configuration.limits;
+      const messages = chatMessages(request.messages, lease.info, promptCharacters);
+      const { chat_template_kwargs: templateVariables } = request;
+      prompts = [{ messages, ...(templateVariables ? { templateVariables } : {}) }];
+    } catch (error) {
+      lease.release();
+      throw error;
+    }
     const options = { prompts, sampling: request, maxTokens, topLogprobs };
     const generation = await startGeneration(services, lease, options, context.req.raw.signal);
     const head = { id: createIdentifier('chatcmpl-'), created: unixTime(), model: request.model };

@@ -6,6 +6,7 @@
 
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
+import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
 import { Generator } from '../generate/generator.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
@@ -234,7 +235,7 @@ export class LocalEngine implements Engine {
   }
 
   async tokenize(model: string, text: string, addSpecialTokens = true): Promise<number[]> {
-    return encodeText(this.#find(model).tokenizer, text, addSpecialTokens);
+    return encodeText(this.#find(model).tokenizer, text, { addSpecialTokens });
   }
 
   async detokenize(model: string, tokens: number[]): ReturnType<Engine['detokenize']> {
@@ -246,13 +247,13 @@ export class LocalEngine implements Engine {
     const { model, tokenizer, probes, stepRun } = loaded;
     const contextLength = contextLengthOf(model, probes());
     const sequences = inputs.map((input, index) => {
-      const tokens = typeof input === 'string' ? encodeText(tokenizer, input, true) : input;
-      if (tokens.length === 0 || tokens.length > contextLength) {
-        throw new SubzeroError(
-          tokens.length === 0 ? 'invalid_argument' : 'context_length_exceeded',
-          `input ${index} has ${tokens.length} tokens; this model takes 1 to ${contextLength}`,
-          { parameter: 'input' },
-        );
+      const tokens =
+        typeof input === 'string' ? encodeText(tokenizer, input, { contextLength, parameter: 'input' }) : input;
+      if (tokens.length === 0) {
+        throw new SubzeroError('invalid_argument', `input ${index} has no tokens`, { parameter: 'input' });
+      }
+      if (tokens.length > contextLength) {
+        throw contextOverflow(`input ${index} has ${tokens.length} tokens`, contextLength, 'input');
       }
       return tokens;
     });
@@ -284,12 +285,14 @@ export class LocalEngine implements Engine {
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {
-    const { tokenizer, generator, stepRun } = this.#find(request.model);
+    const { tokenizer, generator, stepRun, information } = this.#find(request.model);
+    const { contextLength } = information;
     let prompt = request.tokens;
     if (request.messages) {
-      prompt = await chatTokens(tokenizer, request.messages, { variables: request.templateVariables ?? {} });
+      const variables = request.templateVariables ?? {};
+      prompt = await chatTokens(tokenizer, request.messages, { variables, contextLength });
     }
-    prompt ??= encodeText(tokenizer, request.prompt ?? '', true);
+    prompt ??= encodeText(tokenizer, request.prompt ?? '', { contextLength });
     // A model without BOS cannot begin from nothing; its end-of-text token stands in, as in pre-training.
     if (prompt.length === 0 && tokenizer.eosTokenIds.length > 0) prompt = [tokenizer.eosTokenIds[0]!];
     // A text of a model that changes on the way would be nobody's.
@@ -508,24 +511,28 @@ export class LocalEngine implements Engine {
 async function chatTokens(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
-  options: { variables: Record<string, unknown>; addGenerationPrompt?: boolean },
+  options: { variables: Record<string, unknown>; contextLength: number },
 ): Promise<number[]> {
+  const { variables, contextLength } = options;
   const render = (others: readonly ChatMessage[]) =>
-    tokenizer.renderChat(others, { addGenerationPrompt: true, ...options });
+    tokenizer.renderChat(others, { addGenerationPrompt: true, variables });
   const text = await render(messages);
   await checkToolHistory(messages, text, render);
-  return encodeText(tokenizer, text, true);
+  return encodeText(tokenizer, text, { contextLength, parameter: 'messages' });
 }
 
-function encodeText(tokenizer: Tokenizer, text: string, addSpecialTokens: boolean): number[] {
+/** @param options.contextLength of the model that is to read the text, if one is */
+function encodeText(
+  tokenizer: Tokenizer,
+  text: string,
+  options: { addSpecialTokens?: boolean; contextLength?: number; parameter?: string },
+): number[] {
+  const { addSpecialTokens = true, contextLength, parameter = 'prompt' } = options;
   if (text.length > maxTextLength) {
-    throw new SubzeroError(
-      'invalid_argument',
-      `the text has ${text.length} characters; at most ${maxTextLength} are allowed`,
-      {
-        parameter: 'prompt',
-      },
-    );
+    const what = `it has ${text.length} characters of at most ${maxTextLength}`;
+    throw contextLength === undefined
+      ? new SubzeroError('invalid_argument', `the text is too long: ${what}`, { parameter })
+      : contextOverflow(what, contextLength, parameter);
   }
   return tokenizer.encode(text, { addSpecialTokens });
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { contextOverflow } from '../context-overflow.ts';
 import type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
@@ -144,11 +145,8 @@ export class Generator {
     const room = request.maxTokens === 0 ? 0 : 1;
     if (prompt.length + room > contextLength) {
       const beside = leading.length > 0 ? ` beside its ${leading.length} virtual tokens` : '';
-      throw new SubzeroError(
-        'context_length_exceeded',
-        `the prompt has ${prompt.length} tokens; this model's context is ${contextLength}${beside}${room ? ', one of them for the answer' : ''}`,
-        { parameter: 'prompt' },
-      );
+      const what = `it has ${prompt.length} tokens${room ? ' and the answer needs one more' : ''}`;
+      throw contextOverflow(what, contextLength, request.messages ? 'messages' : 'prompt', beside);
     }
     const unknown = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
     if (unknown !== undefined) {

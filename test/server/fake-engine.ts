@@ -8,6 +8,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { contextOverflow } from '../../src/context-overflow.ts';
 import type {
   BenchRequest,
   BenchResult,
@@ -170,11 +171,7 @@ export class FakeEngine implements Engine {
     const text = request.prompt ?? request.messages?.map(({ content }) => content).join('\n');
     const prompt = request.tokens ?? (await this.tokenize(request.model, text!));
     if (prompt.length >= contextLength + (request.maxTokens === 0 ? 1 : 0)) {
-      throw new SubzeroError(
-        'context_length_exceeded',
-        `the prompt has ${prompt.length} tokens, the context ${contextLength}`,
-        { parameter: 'prompt' },
-      );
+      throw contextOverflow(`it has ${prompt.length} tokens`, contextLength, request.messages ? 'messages' : 'prompt');
     }
     this.generating++;
     try {

@@ -405,6 +405,37 @@ async function shortRetries(input: string | URL | Request, init?: RequestInit): 
   return new Response(response.body, { status: response.status, headers });
 }
 
+describe('a text beyond the context', () => {
+  // What LangChain and LiteLLM look for, in Python and JavaScript.
+  const phrases = ['prompt is too long', "this model's maximum context length is 512 tokens"];
+
+  test('is refused in the words that clients look for, wherever it comes in', async () => {
+    const server = await startServer({ limits: { promptCharacters: 10_000 } });
+    const run = await (await post(server, '/v1/zo/runs', { model: 'base' })).json();
+    const words = 'word '.repeat(200);
+    const ids = Array(600).fill(65);
+    const content = (text: string) => ({ messages: [{ role: 'user', content: text }] });
+    for (const [path, body, param] of [
+      ['/v1/completions', { prompt: words }, 'prompt'],
+      ['/v1/completions', { prompt: words, stream: true }, 'prompt'],
+      ['/v1/completions', { prompt: words, echo: true, logprobs: 0, max_tokens: 0 }, 'prompt'],
+      ['/v1/completions', { prompt: ids }, 'prompt'],
+      ['/v1/completions', { prompt: ['x', 'y'.repeat(20_000)] }, 'prompt'],
+      ['/v1/chat/completions', content(words), 'messages'],
+      ['/v1/chat/completions', { ...content(words), stream: true }, 'messages'],
+      ['/v1/chat/completions', content('y'.repeat(20_000)), 'messages'],
+      ['/v1/embeddings', { input: ids }, 'input'],
+      ['/v1/embeddings', { input: 'y'.repeat(20_000) }, 'input'],
+      [`/v1/zo/runs/${run.id}/sample`, { prompt: words, model: null }, 'prompt'],
+      [`/v1/zo/runs/${run.id}/sample`, { prompt: ids, model: null }, 'prompt'],
+    ] as const) {
+      const error = await expectError(await post(server, path, { model: 'base', ...body }), 400);
+      expect(error).toMatchObject({ param, code: 'context_length_exceeded', type: 'invalid_request_error' });
+      for (const phrase of phrases) expect(error.message).toContain(phrase);
+    }
+  });
+});
+
 describe('tokens', () => {
   test('there and back', async () => {
     const server = await startServer();
@@ -425,10 +456,13 @@ describe('tokens', () => {
     for (const [path, body] of [
       ['/v1/tokenize', { prompt: text }],
       ['/v1/completions', { prompt: text }],
+      ['/v1/embeddings', { input: ['x', text] }],
       ['/v1/chat/completions', { messages: [{ role: 'user', content: text }] }],
     ] as const) {
       const error = await expectError(await post(server, path, { model: 'base', ...body }), 400);
-      expect(error.code).toBe('too_long');
+      expect(error.code).toBe(path === '/v1/tokenize' ? 'too_long' : 'context_length_exceeded');
     }
+    // Every refusal has freed its model.
+    await server.close();
   });
 });

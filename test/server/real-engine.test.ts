@@ -232,7 +232,12 @@ describe('inference', () => {
     for (const [body, status, code, words] of [
       [{ model: 'nope', prompt }, 404, 'model_not_found', '"nope" does not exist'],
       [{ model: '../../etc/passwd', prompt }, 404, 'model_not_found', 'does not exist'],
-      [{ model: modelId, prompt: 'word '.repeat(400) }, 400, 'context_length_exceeded', "this model's context is 256"],
+      [
+        { model: modelId, prompt: 'word '.repeat(400) },
+        400,
+        'context_length_exceeded',
+        "this model's maximum context length is 256 tokens",
+      ],
       [{ model: modelId, prompt, max_tokens: 1e30 }, 400, 'invalid_value', 'at most 1000000 (got 1e+30)'],
       [{ model: modelId, prompt, temperature: -1 }, 400, 'invalid_value', 'at least 0 (got -1)'],
       [{ model: modelId, prompt: [4096] }, 400, null, '0 to 4095'],
@@ -265,7 +270,7 @@ describe('inference', () => {
     const single = await client.embeddings.create({ model: modelId, input: [tokens.slice(0, 1), tokens] });
     expect(single.usage.prompt_tokens).toBe(1 + tokens.length);
     const refused = await post(server, '/v1/embeddings', { model: modelId, input: 'word '.repeat(400) });
-    expect((await expectError(refused, 400)).message).toContain('this model takes 1 to 256');
+    expect((await expectError(refused, 400)).message).toContain("this model's maximum context length is 256 tokens");
   });
 
   test('a client who leaves stops the work', async () => {
