@@ -19,7 +19,7 @@ import type { Probes } from '../ops/probes.ts';
 import { leastVocabulary, readTopLogits, topLogits, topLogitsBytes } from '../ops/top-logits.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
-import type { DecodeStream, Tokenizer } from '../tokenizer/index.ts';
+import type { Tokenizer, TokenStream } from '../tokenizer/index.ts';
 import { keyOfSeed } from '../zo/philox.ts';
 import { EventQueue } from './queue.ts';
 import {
@@ -64,7 +64,7 @@ interface Sequence {
   sampling: SamplingOptions;
   topLogprobs: number;
   counts: Map<number, number>;
-  stream: DecodeStream;
+  stream: TokenStream;
   stop: StopFilter;
   text: string;
   /** Characters of all tokens so far, those not shown yet included. */
@@ -82,7 +82,7 @@ function positionOf({ tokens, leading, promptLength }: Sequence): number {
 }
 
 /** What the end of a text brings to it: what its bytes leave open. */
-function endOf(stream: DecodeStream): { text: string; before: number } {
+function endOf(stream: TokenStream): { text: string; before: number } {
   const text = stream.flush();
   return { text, before: characterCount(text) };
 }
@@ -192,7 +192,7 @@ export class Generator {
       },
       topLogprobs: request.topLogprobs ?? 0,
       counts: new Map(),
-      stream: this.#tokenizer.createDecodeStream({ skipSpecialTokens: true, after: prompt }),
+      stream: this.#tokenizer.createTokenStream({ skipSpecialTokens: true, after: prompt }),
       stop: new StopFilter(request.stop ?? []),
       text: '',
       characters: 0,
@@ -424,12 +424,12 @@ export class Generator {
   }
 
   /** @param stream where the token is, or would be, the next one; without one it is shown as inside a text */
-  #show(id: number, stream?: DecodeStream) {
+  #show(id: number, stream?: TokenStream) {
     const bytes = stream?.bytesOf(id) ?? this.#tokenizer.tokenBytes(id);
     return { id, text: this.#tokenizer.tokenText(id), bytes: [...bytes] };
   }
 
-  #place({ id, logprob, top }: Sampled, textOffset: number, stream?: DecodeStream) {
+  #place({ id, logprob, top }: Sampled, textOffset: number, stream?: TokenStream) {
     const topLogprobs: TokenLogprob[] = top.map((entry) => ({ ...this.#show(entry.id, stream), ...entry }));
     return { ...this.#show(id, stream), logprob, topLogprobs, textOffset };
   }

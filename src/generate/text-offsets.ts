@@ -19,7 +19,7 @@ export function characterCount(text: string): number {
  * @param text the prompt; a special token that does not occur in it was added by the tokenizer and takes no place
  */
 export function promptOffsets(tokenizer: Tokenizer, tokens: readonly number[], text: string): number[] {
-  const stream = tokenizer.createDecodeStream();
+  const stream = tokenizer.createTokenStream();
   const length = characterCount(text);
   let [place, offset] = [0, 0];
   return tokens.map((id) => {

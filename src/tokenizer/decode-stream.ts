@@ -4,27 +4,14 @@
  * @module
  */
 
-import { continuesCharacter, incompleteTail, textOfBytes } from './partial-characters.ts';
 import type { Pieces } from './pieces.ts';
 
 /** Turns ids into text as they come; the concatenation of all that it returns is the decoding of all ids. */
 export interface DecodeStream {
   /** The text that this token completes: empty while a multi-byte character is incomplete. */
   push(id: number): string;
-  /** As {@link DecodeStream.push}, with where the token stands in its text. */
-  take(id: number): DecodedToken;
-  /** The bytes that a token would add to the text at this place: none for one that is left out or not known. */
-  bytesOf(id: number): Uint8Array;
-  /** What is left at the end: U+FFFD if the stream's own ids ended within a character, else nothing. */
+  /** What is left at the end: U+FFFD if the ids ended within a character, else nothing. */
   flush(): string;
-}
-
-/** What a token brings to a text. */
-export interface DecodedToken {
-  text: string;
-  bytes: Uint8Array;
-  /** Characters of `text` that stand before the token's own: 1 where the bytes before it turn out to be no character. */
-  before: number;
 }
 
 /** What a stream needs to know of the vocabulary. */
@@ -34,9 +21,6 @@ export interface PieceLookup {
   token(id: number): { text: string; isAdded: boolean } | undefined;
   isSpecial(id: number): boolean;
 }
-
-const space = 0x20;
-const nothing = new Uint8Array();
 
 /**
  * Opens a stream.
@@ -48,52 +32,33 @@ export function openDecodeStream(
   lookup: PieceLookup,
   options: { skipSpecialTokens: boolean; after?: readonly number[] },
 ): DecodeStream {
-  const { pieces } = lookup;
+  // A streaming TextDecoder holds back an incomplete character and replaces bytes that can never become one.
+  const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
   let isFirst = true;
-  let spacesToStrip = pieces.stripSpaces;
-  /** The beginning of a character that the ids so far leave open. */
-  let begun: Uint8Array = nothing;
-  /** Whether any of the stream's own ids had bytes. */
-  let hasOwn = false;
+  let spacesToStrip = lookup.pieces.stripSpaces;
 
-  /** The bytes of a token at this place, before spaces are stripped; `undefined` for one that is left out. */
-  const piece = (id: number): Uint8Array | undefined => {
-    const token = options.skipSpecialTokens && lookup.isSpecial(id) ? undefined : lookup.token(id);
-    if (!token) return undefined;
-    return isFirst ? pieces.firstBytes(token.text, token.isAdded) : pieces.bytes(token.text, token.isAdded);
+  const push = (id: number): string => {
+    if (options.skipSpecialTokens && lookup.isSpecial(id)) return '';
+    const token = lookup.token(id);
+    if (token === undefined) return '';
+    const { pieces } = lookup;
+    const bytes = isFirst ? pieces.firstBytes(token.text, token.isAdded) : pieces.bytes(token.text, token.isAdded);
+    isFirst = false;
+    return strip(decoder.decode(bytes, { stream: true }));
   };
-  const strip = (bytes: Uint8Array): Uint8Array => bytes.subarray(spacesInFront(bytes, spacesToStrip));
-  const take = (id: number): DecodedToken => {
-    const whole = piece(id);
-    if (whole) isFirst = false;
-    const bytes = strip(whole ?? nothing);
-    spacesToStrip = bytes.length > 0 ? 0 : spacesToStrip - (whole ?? nothing).length;
-    if (bytes.length === 0) return { text: '', bytes, before: 0 };
-    const before = begun.length > 0 && !continuesCharacter(begun, bytes[0]!) ? 1 : 0;
-    const all = Uint8Array.of(...begun, ...bytes);
-    const complete = all.length - incompleteTail(all);
-    begun = all.slice(complete);
-    hasOwn = true;
-    return { text: textOfBytes(all.subarray(0, complete)), bytes, before };
+  const strip = (text: string): string => {
+    let start = 0;
+    while (start < text.length && spacesToStrip > 0) {
+      if (text[start] !== ' ') {
+        spacesToStrip = 0;
+        break;
+      }
+      start++;
+      spacesToStrip--;
+    }
+    return text.slice(start);
   };
 
-  for (const id of options.after ?? []) take(id);
-  hasOwn = false;
-  return {
-    push: (id) => take(id).text,
-    take,
-    bytesOf: (id) => strip(piece(id) ?? nothing),
-    flush: () => {
-      const text = hasOwn && begun.length > 0 ? '\ufffd' : '';
-      begun = nothing;
-      return text;
-    },
-  };
-}
-
-/** How many of the first `most` bytes are spaces, from the beginning. */
-function spacesInFront(bytes: Uint8Array, most: number): number {
-  let count = 0;
-  while (count < most && bytes[count] === space) count++;
-  return count;
+  for (const id of options.after ?? []) push(id);
+  return { push, flush: () => decoder.decode() };
 }

@@ -13,6 +13,7 @@ import { type DecodeStream, openDecodeStream, type PieceLookup } from './decode-
 import { isRecord } from './files.ts';
 import { compileDecoder } from './pieces.ts';
 import { TokenNames } from './token-names.ts';
+import { openTokenStream, type TokenStream } from './token-stream.ts';
 
 /** Everything that the files of a tokenizer say, parsed. */
 export interface TokenizerDefinition {
@@ -159,12 +160,19 @@ export class Tokenizer {
       skipSpecialTokens: options.skipSpecialTokens ?? false,
       after: (options.after ?? []).map(checkId),
     });
-    return {
-      push: (id) => stream.push(checkId(id)),
-      take: (id) => stream.take(checkId(id)),
-      bytesOf: (id) => stream.bytesOf(checkId(id)),
-      flush: stream.flush,
+    return { push: (id) => stream.push(checkId(id)), flush: stream.flush };
+  }
+
+  /** As {@link createDecodeStream}, with the bytes and the place of every token; see {@link TokenStream}. */
+  createTokenStream(options: { skipSpecialTokens?: boolean; after?: readonly number[] } = {}): TokenStream {
+    const { pieces, token: tokenOf } = this.#lookup;
+    const bytes = (id: number, isFirst: boolean): Uint8Array | undefined => {
+      const token = options.skipSpecialTokens && this.isSpecialToken(id) ? undefined : tokenOf(checkId(id));
+      if (token === undefined) return undefined;
+      return isFirst ? pieces.firstBytes(token.text, token.isAdded) : pieces.bytes(token.text, token.isAdded);
     };
+    const places = { bytes, stripSpaces: pieces.stripSpaces };
+    return openTokenStream(this.createDecodeStream(options), places, options.after ?? []);
   }
 
   /** The name of one token, which no other has: its text inside a text, see {@link TokenNames.of} for those without. */

@@ -4,6 +4,7 @@ import { openDecodeStream } from '../../src/tokenizer/decode-stream.ts';
 import { loadTokenizer, Tokenizer } from '../../src/tokenizer/index.ts';
 import { continuesCharacter, incompleteTail } from '../../src/tokenizer/partial-characters.ts';
 import { compileDecoder } from '../../src/tokenizer/pieces.ts';
+import { openTokenStream, type TokenStream } from '../../src/tokenizer/token-stream.ts';
 import { type Random, withSeed } from '../support/random.ts';
 import { metaspaceUnigram, sentencePiece, wordPiece } from './definitions.ts';
 
@@ -13,6 +14,11 @@ const bytesOnly = {
   token: (id: number) => ({ text: `<0x${id.toString(16).padStart(2, '0')}>`, isAdded: false }),
   isSpecial: () => false,
 };
+const places = { bytes: (id: number) => Uint8Array.of(id), stripSpaces: 0 };
+
+function openStream(after: readonly number[] = []): TokenStream {
+  return openTokenStream(openDecodeStream(bytesOnly, { skipSpecialTokens: false, after }), places, after);
+}
 
 /** Bytes that often nearly are text: leads, continuations and ASCII in any order. */
 function nearlyText(random: Random): number[] {
@@ -30,9 +36,9 @@ describe('a stream of bytes', () => {
       for (let round = 0; round < 2000; round++) {
         const bytes = nearlyText(random);
         const reference = new TextDecoder('utf-8', { ignoreBOM: true });
-        const stream = openDecodeStream(bytesOnly, { skipSpecialTokens: false });
+        const stream = openStream();
         for (const byte of bytes) {
-          expect(stream.push(byte)).toBe(reference.decode(Uint8Array.of(byte), { stream: true }));
+          expect(stream.take(byte).text).toBe(reference.decode(Uint8Array.of(byte), { stream: true }));
         }
         expect(stream.flush()).toBe(reference.decode());
         expect(stream.flush()).toBe('');
@@ -43,7 +49,7 @@ describe('a stream of bytes', () => {
     withSeed('places', (random) => {
       for (let round = 0; round < 2000; round++) {
         const bytes = nearlyText(random);
-        const stream = openDecodeStream(bytesOnly, { skipSpecialTokens: false });
+        const stream = openStream();
         let characters = 0;
         for (const [index, byte] of bytes.entries()) {
           const { text, before } = stream.take(byte);
@@ -54,15 +60,29 @@ describe('a stream of bytes', () => {
     }));
 
   test('after a prompt that ends in a character owes nothing for it', () => {
-    const open = () => openDecodeStream(bytesOnly, { skipSpecialTokens: false, after: [0x61, 0xf0, 0x9f] });
+    const open = () => openStream([0x61, 0xf0, 0x9f]);
     expect(open().flush()).toBe('');
     const completed = open();
-    expect([completed.push(0x98), completed.push(0x80), completed.flush()]).toEqual(['', '😀', '']);
+    expect([completed.take(0x98).text, completed.take(0x80).text, completed.flush()]).toEqual(['', '😀', '']);
     const broken = open();
-    expect(broken.take(0x62)).toEqual({ text: '\ufffdb', bytes: Uint8Array.of(0x62), before: 1 });
+    expect(broken.take(0x62)).toEqual({ text: '\ufffdb', before: 1 });
     const cut = open();
-    expect([cut.push(0x98), cut.flush()]).toEqual(['', '\ufffd']);
+    expect([cut.take(0x98).text, cut.flush()]).toEqual(['', '\ufffd']);
   });
+});
+
+test('the first token of a text adds no space that the text loses', () => {
+  const tokenizer = new Tokenizer({ tokenizer: sentencePiece(), config: {}, eosTokenIds: [], file: 'test' });
+  const [first, second] = tokenizer.encode('abc abc', { addSpecialTokens: false }) as [number, number];
+  expect(first).toBe(second);
+  const stream = tokenizer.createTokenStream({ skipSpecialTokens: true, after: [1] });
+  const bytes: number[] = [];
+  let text = '';
+  for (const id of [first, 2, second]) {
+    bytes.push(...stream.bytesOf(id));
+    text += stream.take(id).text;
+  }
+  expect([Buffer.from(bytes).toString(), text]).toEqual(['abc abc', 'abc abc']);
 });
 
 describe('names', () => {
