@@ -80,6 +80,12 @@ export const refusedFields = {
     tools: { why: noTools, neutral: [[]] },
     web_search_options: { why: 'there is no search of the web', neutral: [] },
   },
+  tokenize: {
+    chat_template: { why: "messages are written by the model's own template", neutral: [] },
+    continue_final_message: { why: 'a conversation ends with a whole message', neutral: [false] },
+    mm_processor_kwargs: { why: 'messages are text', neutral: [{}] },
+    tools: { why: noTools, neutral: [[]] },
+  },
   'fine-tuning jobs': {
     integrations: { why: 'nothing is reported to other services', neutral: [[]] },
   },

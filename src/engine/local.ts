@@ -53,6 +53,8 @@ import type {
   StepRunInfo,
   StepRunRequest,
   StepUpdate,
+  TokenizeChatOptions,
+  TokenizerInfo,
   TrainEvent,
   TrainRequest,
 } from './types.ts';
@@ -234,8 +236,33 @@ export class LocalEngine implements Engine {
     return [...this.#models.values()].map((loaded) => this.#describe(loaded));
   }
 
+  async tokenizerInfo(id: string): Promise<TokenizerInfo> {
+    const { tokenizer, model } = this.#find(id);
+    const { vocabularySize, addsBosToken, specialTokens, chatTemplate } = tokenizer;
+    return {
+      directory: resolve(model.directory),
+      vocabularySize,
+      addsBosToken,
+      specialTokens: { ...specialTokens },
+      ...(chatTemplate === undefined ? {} : { chatTemplate }),
+    };
+  }
+
   async tokenize(model: string, text: string, addSpecialTokens = true): Promise<number[]> {
     return encodeText(this.#find(model).tokenizer, text, { addSpecialTokens });
+  }
+
+  async tokenizeChat(
+    model: string,
+    messages: ChatMessage[],
+    { templateVariables: variables = {}, ...options }: TokenizeChatOptions = {},
+  ): Promise<number[]> {
+    return chatTokens(this.#find(model).tokenizer, messages, { ...options, variables });
+  }
+
+  async tokenStrings(model: string, tokens: number[]): Promise<string[]> {
+    const { tokenizer } = this.#find(model);
+    return tokens.map((id) => tokenizer.tokenString(id));
   }
 
   async detokenize(model: string, tokens: number[]): ReturnType<Engine['detokenize']> {
@@ -511,14 +538,16 @@ export class LocalEngine implements Engine {
 async function chatTokens(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
-  options: { variables: Record<string, unknown>; contextLength: number },
+  options: Omit<TokenizeChatOptions, 'templateVariables'> & {
+    variables: Record<string, unknown>;
+    contextLength?: number;
+  },
 ): Promise<number[]> {
-  const { variables, contextLength } = options;
-  const render = (others: readonly ChatMessage[]) =>
-    tokenizer.renderChat(others, { addGenerationPrompt: true, variables });
+  const { variables, addGenerationPrompt = true, ...encoding } = options;
+  const render = (others: readonly ChatMessage[]) => tokenizer.renderChat(others, { addGenerationPrompt, variables });
   const text = await render(messages);
   await checkToolHistory(messages, text, render);
-  return encodeText(tokenizer, text, { contextLength, parameter: 'messages' });
+  return encodeText(tokenizer, text, { ...encoding, parameter: 'messages' });
 }
 
 /** @param options.contextLength of the model that is to read the text, if one is */

@@ -73,6 +73,18 @@ export interface ChatMessage {
   reasoning_content?: string;
 }
 
+/** What the tokenizer of a model says of itself. */
+export interface TokenizerInfo {
+  /** The folder of its files: models of one folder have one tokenizer. */
+  directory: string;
+  vocabularySize: number;
+  /** Whether BOS is put in front of texts. */
+  addsBosToken: boolean;
+  /** By their names in tokenizer_config.json, such as `eos_token`. */
+  specialTokens: Record<string, string>;
+  chatTemplate?: string;
+}
+
 /** One text generation. Exactly one of `prompt`, `tokens`, `messages` is given. */
 export interface GenerateRequest {
   model: string;
@@ -107,6 +119,12 @@ export interface TokenLogprob {
   /** What it adds to the text, or would have added: a special token nothing. */
   bytes: number[];
   logprob: number;
+}
+
+export interface TokenizeChatOptions {
+  addGenerationPrompt?: boolean;
+  addSpecialTokens?: boolean;
+  templateVariables?: Record<string, unknown>;
 }
 
 /** A token at its place. */
@@ -369,7 +387,12 @@ export interface Engine {
   loadModel(request: LoadModelRequest): Promise<ModelInfo>;
   unloadModel(id: string): Promise<void>;
   models(): Promise<ModelInfo[]>;
+  tokenizerInfo(model: string): Promise<TokenizerInfo>;
   tokenize(model: string, text: string, addSpecialTokens?: boolean): Promise<number[]>;
+  /** What a model reads of a conversation, as {@link Engine.generate} does unless the options say otherwise. */
+  tokenizeChat(model: string, messages: ChatMessage[], options?: TokenizeChatOptions): Promise<number[]>;
+  /** The vocabulary's entries of some ids, as they are written there; empty for one that the tokenizer does not know. */
+  tokenStrings(model: string, tokens: number[]): Promise<string[]>;
   /** @returns `text`, the whole characters, and `rest`, what a character that the tokens leave open becomes if no more follow */
   detokenize(model: string, tokens: number[]): Promise<{ text: string; rest: string }>;
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult>;

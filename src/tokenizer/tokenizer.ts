@@ -48,12 +48,14 @@ export class Tokenizer {
   /** Ids that end a generated text; empty if the files name none. */
   readonly eosTokenIds: readonly number[];
   readonly hasChatTemplate: boolean;
+  readonly chatTemplate: string | undefined;
+  /** The special tokens that the files name, as `eos_token`. */
+  readonly specialTokens: Readonly<Record<string, string>>;
 
   readonly #base: BaseTokenizer;
   readonly #lookup: PieceLookup;
   readonly #names: TokenNames;
   readonly #specialIds: Set<number>;
-  readonly #chatTemplate: string | undefined;
   readonly #templateVariables: Record<string, unknown>;
 
   /** @throws SubzeroError `invalid_data` or `unsupported` that names the file and the section at fault */
@@ -100,9 +102,10 @@ export class Tokenizer {
     this.addsBosToken =
       this.bosTokenId !== undefined && (config.add_bos_token === true || this.#encode('', true)[0] === this.bosTokenId);
 
-    this.#chatTemplate = definition.chatTemplate;
+    this.chatTemplate = definition.chatTemplate;
     this.hasChatTemplate = definition.chatTemplate !== undefined;
-    this.#templateVariables = Object.fromEntries(specialTokens);
+    this.specialTokens = Object.fromEntries(specialTokens);
+    this.#templateVariables = { ...this.specialTokens };
     if (this.bosToken !== undefined) this.#templateVariables.bos_token = this.bosToken;
   }
 
@@ -180,6 +183,11 @@ export class Tokenizer {
     return this.#names.of(checkId(id));
   }
 
+  /** The vocabulary's entry of one token, as it is written there; empty for an id that the tokenizer does not know. */
+  tokenString(id: number): string {
+    return this.#lookup.token(checkId(id))?.text ?? '';
+  }
+
   /** The bytes of one token inside a text; none for an id that the tokenizer does not know. */
   tokenBytes(id: number): Uint8Array {
     const token = this.#lookup.token(checkId(id));
@@ -204,7 +212,7 @@ export class Tokenizer {
     messages: readonly ChatMessage[],
     options: { addGenerationPrompt?: boolean; variables?: Record<string, unknown>; timeLimit?: number } = {},
   ): Promise<string> {
-    if (this.#chatTemplate === undefined) {
+    if (this.chatTemplate === undefined) {
       throw new SubzeroError(
         'unsupported',
         'this model has no chat template (tokenizer_config.json, chat_template.jinja); give a prompt instead of messages',
@@ -212,7 +220,7 @@ export class Tokenizer {
       );
     }
     return renderChatTemplate(
-      this.#chatTemplate,
+      this.chatTemplate,
       {
         ...this.#templateVariables,
         ...options.variables,

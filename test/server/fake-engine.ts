@@ -12,6 +12,7 @@ import { contextOverflow } from '../../src/context-overflow.ts';
 import type {
   BenchRequest,
   BenchResult,
+  ChatMessage,
   DataRow,
   EmbedRequest,
   EmbedResult,
@@ -28,6 +29,8 @@ import type {
   StepRunInfo,
   StepRunRequest,
   StepUpdate,
+  TokenizeChatOptions,
+  TokenizerInfo,
   TokenLogprob,
   TrainEvent,
   TrainRequest,
@@ -145,6 +148,23 @@ export class FakeEngine implements Engine {
   async tokenize(model: string, text: string, addSpecialTokens = true): Promise<number[]> {
     this.#model(model);
     return [...(addSpecialTokens ? [1] : []), ...new TextEncoder().encode(text)];
+  }
+
+  /** Models of one path have one tokenizer. */
+  async tokenizerInfo(id: string): Promise<TokenizerInfo> {
+    const { path } = this.#model(id);
+    const specialTokens = { bos_token: '<s>' };
+    return { directory: path, vocabularySize, addsBosToken: true, specialTokens, chatTemplate: '{{ messages }}' };
+  }
+
+  async tokenizeChat(model: string, messages: ChatMessage[], options: TokenizeChatOptions = {}): Promise<number[]> {
+    const text = messages.map(({ content }) => content).join('\n');
+    return this.tokenize(model, options.addGenerationPrompt === false ? text : `${text}>`, options.addSpecialTokens);
+  }
+
+  async tokenStrings(model: string, tokens: number[]): Promise<string[]> {
+    this.#model(model);
+    return tokens.map((id) => this.tokenTexts(id));
   }
 
   async detokenize(model: string, tokens: number[]): Promise<{ text: string; rest: string }> {

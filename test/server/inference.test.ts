@@ -437,17 +437,59 @@ describe('a text beyond the context', () => {
 });
 
 describe('tokens', () => {
-  test('there and back', async () => {
+  test.each(['/v1', ''])('there and back, at %s', async (base) => {
     const server = await startServer();
-    const there = await post(server, '/v1/tokenize', { model: 'base', prompt: 'Hi' });
-    expect(await there.json()).toEqual({ count: 3, max_model_len: 512, tokens: [1, 72, 105] });
-    const bare = await post(server, '/v1/tokenize', { model: 'base', prompt: 'Hi', add_special_tokens: false });
-    expect(await bare.json()).toMatchObject({ tokens: [72, 105] });
-    const back = await post(server, '/v1/detokenize', { model: 'base', tokens: [72, 105] });
-    expect(await back.json()).toEqual({ prompt: 'Hi' });
-    expect((await expectError(await post(server, '/v1/detokenize', { model: 'base', tokens: [256] }), 400)).param).toBe(
-      'tokens',
-    );
+    const tokenize = async (body: object) => (await post(server, `${base}/tokenize`, body)).json();
+    const answer = { count: 3, max_model_len: 512, tokens: [1, 72, 105], token_strs: null };
+    expect(await tokenize({ model: 'base', prompt: 'Hi' })).toEqual(answer);
+    expect(await tokenize({ prompt: 'Hi', return_token_strs: true })).toEqual({
+      ...answer,
+      token_strs: ['<s>', 'H', 'i'],
+    });
+    expect(await tokenize({ prompt: 'Hi', add_special_tokens: false })).toMatchObject({ tokens: [72, 105] });
+    expect(await tokenize({ prompt: '' })).toMatchObject({ tokens: [1] });
+    const messages = [{ role: 'user', content: 'Hi' }];
+    expect(await tokenize({ messages })).toMatchObject({ tokens: [1, 72, 105, 62] });
+    const closed = { messages, add_generation_prompt: false, add_special_tokens: false, chat_template_kwargs: {} };
+    expect(await tokenize(closed)).toMatchObject({ tokens: [72, 105] });
+    const back = await post(server, `${base}/detokenize`, { tokens: [72, 105, 0xf0] });
+    expect(await back.json()).toEqual({ prompt: 'Hi\ufffd' });
+    const info = await (await fetch(`${server.url}${base}/tokenizer_info`)).json();
+    expect(info).toMatchObject({ model: 'base', bos_token: '<s>', eos_token: null, chat_template: '{{ messages }}' });
+    expect(info).toMatchObject({ add_bos_token: true, vocab_size: 256, max_model_len: 512 });
+    for (const [body, param] of [
+      [{}, 'prompt'],
+      [{ prompt: null }, 'prompt'],
+      [{ prompt: 'Hi', messages }, 'messages'],
+      [{ messages: [] }, 'messages'],
+      [{ messages, tools: [{}] }, 'tools'],
+      [{ messages, chat_template: '{{ 1 }}' }, 'chat_template'],
+      [{ prompt: 'Hi', wobble: 1 }, 'wobble'],
+    ] as const) {
+      expect((await expectError(await post(server, `${base}/tokenize`, body), 400)).param).toBe(param);
+    }
+    expect((await expectError(await post(server, `${base}/detokenize`, { tokens: [256] }), 400)).param).toBe('tokens');
+    expect((await expectError(await fetch(`${server.url}${base}/tokenizer_info?model=nope`), 404)).param).toBe('model');
+  });
+
+  test('a request that names no model means the only tokenizer, or is refused', async () => {
+    const models = [
+      { id: 'first', path: 'fake:a' },
+      { id: 'second', path: 'fake:a' },
+    ];
+    const one = await startServer({ models });
+    expect(await (await fetch(`${one.url}/tokenizer_info`)).json()).toMatchObject({ model: 'first' });
+    const two = await startServer({ models: [...models, { id: 'third', path: 'fake:b' }] });
+    const error = await expectError(await fetch(`${two.url}/tokenizer_info`), 400);
+    expect(error).toMatchObject({ param: 'model', code: 'missing_field' });
+    expect(error.message).toContain('first, second, third');
+    await expectError(await post(two, '/tokenize', { prompt: 'Hi' }), 400);
+    await expectError(await post(two, '/detokenize', { tokens: [72] }), 400);
+    const named = await fetch(`${two.url}/tokenizer_info?model=third`);
+    expect(await named.json()).toMatchObject({ model: 'third' });
+    const locked = await startServer({ apiKey: 'secret-key-secret-key' });
+    await expectError(await fetch(`${locked.url}/tokenizer_info`), 401);
+    await expectError(await fetch(`${(await startServer({ models: [] })).url}/tokenizer_info`), 400);
   });
 
   test('the length of text is limited before it is tokenised', async () => {

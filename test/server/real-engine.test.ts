@@ -117,6 +117,23 @@ describe('inference', () => {
     expect(await back.json()).toEqual({ prompt });
   });
 
+  test('tokens of a conversation are those that its answer was made from', async () => {
+    const messages = [{ role: 'user' as const, content: 'Hello' }];
+    const answer = await client.chat.completions.create({ model: modelId, messages, max_tokens: 1 });
+    const chat = await (await post(server, '/tokenize', { messages, return_token_strs: true })).json();
+    expect(chat.count).toBe(answer.usage!.prompt_tokens);
+    expect(chat.token_strs.at(-1)).toBe('<|assistant|>');
+    const called = { role: 'assistant', tool_calls: [{ id: 'a', type: 'function', function: { name: 'now' } }] };
+    for (const path of ['/tokenize', '/v1/chat/completions']) {
+      const refused = await post(server, path, { model: modelId, messages: [...messages, called] });
+      const error = await expectError(refused, 400);
+      expect(error).toMatchObject({ param: 'messages.1.tool_calls', code: 'unsupported' });
+    }
+    const info = await (await fetch(`${server.url}/tokenizer_info`)).json();
+    expect(info).toMatchObject({ bos_token: '<|endoftext|>', eos_token: '<|endoftext|>', pad_token: '<|pad|>' });
+    expect(info.chat_template).toContain('add_generation_prompt');
+  });
+
   test('texts are scored as evaluation harnesses ask for it', async () => {
     const contexts = sst2_dev_first8.flatMap(({ prompt_ids, option_ids, option_token_logprobs }) =>
       option_ids.map((option, index) => ({ prompt_ids, option, expected: option_token_logprobs[index]! })),
