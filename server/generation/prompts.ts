@@ -10,6 +10,7 @@ import { invalid } from '../errors.ts';
 import type { CompletionRequest } from '../schemas/generation.ts';
 import { refuseUnsupported } from '../schemas/known-fields.ts';
 import type { Messages } from '../schemas/messages.ts';
+import { checkDepth } from '../schemas/nulls.ts';
 
 /** Exactly one of text, token ids and messages. */
 export type Prompt = Pick<GenerateRequest, 'prompt' | 'tokens' | 'messages' | 'templateVariables'>;
@@ -105,12 +106,16 @@ function plainCall(call: NonNullable<Messages[number]['tool_calls']>[number], pa
 
 function parseArguments(given: string | object, path: string): object {
   if (typeof given !== 'string') return given;
-  try {
-    const value: unknown = given === '' ? {} : JSON.parse(given);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  } catch {
-    // The error below says it.
-  }
   const name = `${path}.function.arguments`;
-  throw invalid(`"${name}" is no JSON object (got ${JSON.stringify(given.slice(0, 80))}).`, name, 'invalid_value');
+  let value: unknown;
+  try {
+    value = given === '' ? {} : JSON.parse(given);
+  } catch {
+    // What is no JSON is no object either.
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalid(`"${name}" is no JSON object (got ${JSON.stringify(given.slice(0, 80))}).`, name, 'invalid_value');
+  }
+  checkDepth(value);
+  return value;
 }

@@ -21,7 +21,18 @@ const maxDepth = 256;
  * @throws ApiError 400 for a body that is nested too deeply
  */
 export function dropNulls(body: unknown): void {
-  let level = [{ value: body, isKept: false }];
+  walk(body, false);
+}
+
+/** @throws ApiError 400 for parsed JSON that is nested too deeply */
+export function checkDepth(value: unknown): void {
+  walk(value, true);
+}
+
+/** @param keepsAll whether all nulls stay */
+function walk(body: unknown, keepsAll: boolean): void {
+  // Level by level, because a recursion would be at the mercy of the body.
+  let level = [{ value: body, isKept: keepsAll }];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > maxDepth) throw invalid(`The body is nested more than ${maxDepth} levels deep.`, null, 'invalid_json');
     const below: typeof level = [];

@@ -43,7 +43,11 @@ export class TokenNames {
     const ids = Array.from({ length: size }, (_, id) => id);
     const inOrder = [...ids.filter((id) => !isByte(id)), ...ids.filter(isByte)];
     const taken = new Set<string>();
-    const take = (name: string): boolean => name !== '' && !taken.has(name) && taken.add(name) !== undefined;
+    const take = (name: string): boolean => {
+      if (name === '' || taken.has(name)) return false;
+      taken.add(name);
+      return true;
+    };
     const nameless = inOrder.filter((id) => !take(textIfWhole(bytes(id)) ?? ''));
     return new Map(
       nameless.map((id) => {

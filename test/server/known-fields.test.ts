@@ -294,6 +294,11 @@ describe('null', () => {
       const body = `{"model":"base","messages":[{"role":"user","content":"x"}],"${field}":${nested(100_000)}}`;
       expect((await expectError(await post(server, '/v1/chat/completions', body), 400)).code).toBe('invalid_json');
     }
+    const given = `{"a":${nested(100_000)}}`;
+    const call = { type: 'function', function: { name: 'now', arguments: given } };
+    const messages = [{ role: 'assistant', content: '', tool_calls: [call] }];
+    const inside = await post(server, '/v1/chat/completions', { model: 'base', messages });
+    expect((await expectError(inside, 400)).code).toBe('invalid_json');
     const fine = { model: 'base', prompt: 'x', max_tokens: 1, metadata: JSON.parse(nested(200)) };
     expect((await post(server, '/v1/completions', fine)).status).toBe(200);
   });
