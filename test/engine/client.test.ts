@@ -126,6 +126,9 @@ describe('errors cross the thread with code and parameter', () => {
   test.each([
     ['tokenize', () => engine.tokenize('nobody', 'a')],
     ['detokenize', () => engine.detokenize('nobody', [1])],
+    ['tokenizeChat', () => engine.tokenizeChat('nobody', [])],
+    ['tokenStrings', () => engine.tokenStrings('nobody', [1])],
+    ['tokenizerInfo', () => engine.tokenizerInfo('nobody')],
     ['unloadModel', () => engine.unloadModel('nobody')],
     ['generate', () => consume(engine.generate({ model: 'nobody', prompt: 'a' }))],
     ['evaluate', () => engine.evaluate({ model: 'nobody', data: { file } })],
