@@ -5,7 +5,7 @@
  */
 
 import { contextOverflow } from '../../src/context-overflow.ts';
-import type { ChatMessage, GenerateRequest, ModelInfo } from '../../src/engine/types.ts';
+import type { ChatMessage, GenerateRequest, ModelInfo, ToolCall } from '../../src/engine/types.ts';
 import { invalid } from '../errors.ts';
 import type { CompletionRequest } from '../schemas/generation.ts';
 import { refuseUnsupported } from '../schemas/known-fields.ts';
@@ -98,7 +98,7 @@ function plainMessage(message: Messages[number], index: number): ChatMessage {
 }
 
 /** With `arguments` as an object, as templates write them; clients send a string of JSON. */
-function plainCall(call: NonNullable<Messages[number]['tool_calls']>[number], path: string): object {
+function plainCall(call: NonNullable<Messages[number]['tool_calls']>[number], path: string): ToolCall {
   const { name, arguments: given } = call.function;
   const id = call.id ? { id: call.id } : {};
   return { ...id, type: 'function', function: { name, arguments: parseArguments(given ?? {}, path) } };

@@ -546,7 +546,7 @@ async function chatTokens(
   const { variables, addGenerationPrompt = true, ...encoding } = options;
   const render = (others: readonly ChatMessage[]) => tokenizer.renderChat(others, { addGenerationPrompt, variables });
   const text = await render(messages);
-  await checkToolHistory(messages, text, render);
+  await checkToolHistory(messages, render);
   return encodeText(tokenizer, text, { ...encoding, parameter: 'messages' });
 }
 

@@ -1,45 +1,55 @@
 /**
- * Whether a chat template writes the calls of tools that a conversation tells of: templates without words for them drop them
- * without a word.
+ * Whether a chat template writes the calls of tools that a conversation tells of: templates that know of none leave them out
+ * and say nothing.
  *
  * @module
  */
 
 import { SubzeroError } from '../errors.ts';
-import type { ChatMessage } from './types.ts';
-
-/** Stands for what a tool answered. */
-const probe = 'what a tool answered';
+import type { ChatMessage, ToolCall } from './types.ts';
 
 /**
- * Compares what the template makes of the conversation with what it makes of others.
- * @param text what it makes of `messages`
- * @param render what it makes of other messages
- * @throws SubzeroError `unsupported` for calls, or answers of tools, that do not change the text
+ * Renders the conversation once more, with a mark in place of every called name and every answer of a tool, and looks for the
+ * marks. Does nothing for a conversation without either, or where the template refuses the marks.
+ * @throws SubzeroError `unsupported` that names the first message of which something is left out
  */
 export async function checkToolHistory(
   messages: readonly ChatMessage[],
-  text: string,
   render: (messages: readonly ChatMessage[]) => Promise<string>,
 ): Promise<void> {
-  const refuse = (what: string, index: number, field: string) =>
-    new SubzeroError('unsupported', `the chat template of this model does not write ${what}; leave them out`, {
-      parameter: `messages.${index}.${field}`,
-    });
-  const calling = messages.findIndex(({ tool_calls: calls }) => calls !== undefined);
-  if (calling >= 0) {
-    const without = messages.map(({ tool_calls: _, ...message }) => message);
-    if ((await renderOrDiffer(render, without)) === text) throw refuse('calls of tools', calling, 'tool_calls');
-  }
-  const answering = messages.findIndex(({ role }) => role === 'tool');
-  if (answering >= 0) {
-    const other = messages.map((message) => (message.role === 'tool' ? { ...message, content: probe } : message));
-    if ((await renderOrDiffer(render, other)) === text) throw refuse('answers of tools', answering, 'role');
+  const fields = new Map<string, string>();
+  const mark = (field: string): string => {
+    const text = `subzero_mark_${fields.size}_end`;
+    fields.set(text, field);
+    return text;
+  };
+  const marked = messages.map((message, index): ChatMessage => {
+    const { role, tool_calls: calls } = message;
+    const path = `messages.${index}`;
+    return {
+      ...message,
+      ...(role === 'tool' ? { content: mark(`${path}.content`) } : {}),
+      ...(calls ? { tool_calls: calls.map((call, place) => rename(call, mark(`${path}.tool_calls.${place}`))) } : {}),
+    };
+  });
+  if (fields.size === 0) return;
+  const text = await renderIfAccepted(render, marked);
+  if (text === undefined) return;
+  for (const [written, field] of fields) {
+    if (text.includes(written)) continue;
+    throw new SubzeroError(
+      'unsupported',
+      `the chat template of this model leaves out ${field}; write calls of tools and their answers as plain messages`,
+      { parameter: field },
+    );
   }
 }
 
-/** A template that refuses the other messages tells them apart. */
-async function renderOrDiffer(
+function rename(call: ToolCall, name: string): ToolCall {
+  return { ...call, function: { ...call.function, name } };
+}
+
+async function renderIfAccepted(
   render: (messages: readonly ChatMessage[]) => Promise<string>,
   messages: readonly ChatMessage[],
 ): Promise<string | undefined> {

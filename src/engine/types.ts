@@ -66,11 +66,18 @@ export interface ChatMessage {
   role: string;
   content: string;
   name?: string;
-  /** Calls of an assistant's turn, their `arguments` objects; what the role `tool` answers names one by its id. */
-  tool_calls?: object[];
+  tool_calls?: ToolCall[];
+  /** The call that a message of the role `tool` answers. */
   tool_call_id?: string;
   /** What an assistant thought before its answer. */
   reasoning_content?: string;
+}
+
+/** A call that an assistant's turn made. */
+export interface ToolCall {
+  id?: string;
+  type: 'function';
+  function: { name: string; arguments: object };
 }
 
 /** What the tokenizer of a model says of itself. */

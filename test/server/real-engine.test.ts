@@ -127,7 +127,7 @@ describe('inference', () => {
     for (const path of ['/tokenize', '/v1/chat/completions']) {
       const refused = await post(server, path, { model: modelId, messages: [...messages, called] });
       const error = await expectError(refused, 400);
-      expect(error).toMatchObject({ param: 'messages.1.tool_calls', code: 'unsupported' });
+      expect(error).toMatchObject({ param: 'messages.1.tool_calls.0', code: 'unsupported' });
     }
     const info = await (await fetch(`${server.url}/tokenizer_info`)).json();
     expect(info).toMatchObject({ bos_token: '<|endoftext|>', eos_token: '<|endoftext|>', pad_token: '<|pad|>' });
