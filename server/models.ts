@@ -132,6 +132,26 @@ export class ModelRegistry {
     };
   }
 
+  /**
+   * The model whose tokenizer a request means that may leave it out.
+   * @returns the name that it says, or the first base model's where all base models have one tokenizer
+   * @throws ApiError 400 where it says nothing and there are several
+   */
+  async tokenizing(id: string | undefined): Promise<string> {
+    if (id !== undefined) return id;
+    const names = [...this.#base.keys()];
+    if (names.length === 1) return names[0]!;
+    const tokenizers = await Promise.all(names.map((name) => this.#engine.tokenizerInfo(name)));
+    if (new Set(tokenizers.map(({ directory }) => directory)).size === 1) return names[0]!;
+    throw invalid(
+      names.length === 0
+        ? '"model" is required: the server was started without one.'
+        : `"model" is required: this server has several with different tokenizers (${names.join(', ')}).`,
+      'model',
+      'missing_field',
+    );
+  }
+
   /** Puts a tuned model on the list; it loads on its first use. */
   register(record: TunedModelRecord): void {
     this.#store.insertTunedModel(record);

@@ -12,6 +12,7 @@ import { makeFolders } from '../../src/train/run-folder.ts';
 import type { ServerLimits } from '../configuration.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
+import { refuseUnsupported } from '../schemas/known-fields.ts';
 import type { FileRecord, Store } from '../store.ts';
 import { receiveUpload } from './upload.ts';
 
@@ -135,6 +136,8 @@ function checkFields(fields: Map<string, string>): void {
       'purpose',
     );
   }
+  // A form has no objects: fields of one are fields of the form with brackets in their names.
+  for (const name of fields.keys()) refuseUnsupported('files', { [name.replace(/\[.*/s, '')]: name });
   const unknown = [...fields.keys()].find((name) => name !== 'purpose');
   if (unknown !== undefined)
     throw invalid(`Unknown field "${unknown.slice(0, 64)}".`, unknown.slice(0, 64), 'unknown_field');

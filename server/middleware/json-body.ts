@@ -1,5 +1,6 @@
 /**
- * Reads JSON bodies with a limit that counts what arrives, whatever Content-Length says or does not say.
+ * Reads JSON bodies with a limit that counts what arrives, whatever Content-Length says or does not say. Fields that are null
+ * count as absent from here on.
  *
  * @module
  */
@@ -7,6 +8,7 @@
 import type { MiddlewareHandler } from 'hono';
 import type { Environment } from '../environment.ts';
 import { ApiError, invalid } from '../errors.ts';
+import { dropNulls } from '../schemas/nulls.ts';
 
 const jsonType = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
 
@@ -31,7 +33,11 @@ export function jsonBody(
       // Hono reads every form of the body from the promise it keeps here (its types omit that it is one).
       (req.bodyCache as Record<string, Promise<string>>).text = Promise.resolve(text);
       if (lines.test(req.path)) checkLinesType(req.header('content-type'));
-      else if (text !== '') checkJson(text, req.header('content-type'));
+      else if (text !== '') {
+        const body = parseJson(text, req.header('content-type'));
+        dropNulls(body);
+        req.json = async <T>() => body as T;
+      }
     }
     await next();
   };
@@ -51,15 +57,15 @@ function checkLinesType(contentType: string | undefined): void {
   });
 }
 
-/** Parsed here only to say where it is wrong, which the validators do not. */
-function checkJson(text: string, contentType: string | undefined): void {
+/** Says where it is wrong, which the validators do not. */
+function parseJson(text: string, contentType: string | undefined): unknown {
   if (!jsonType.test(contentType ?? '')) {
     throw new ApiError(415, 'Send the body as JSON with the header "Content-Type: application/json".', {
       code: 'unsupported_content_type',
     });
   }
   try {
-    JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw invalid(`The body is not valid JSON: ${reason.slice(0, 300)}.`, null, 'invalid_json');

@@ -5,6 +5,7 @@
  */
 
 import { createRoute } from '@hono/zod-openapi';
+import type { TokenLogprob } from '../../src/engine/types.ts';
 import { invalid } from '../errors.ts';
 import { type ChoiceEvent, type ShownToken, startGeneration } from '../generation/generate.ts';
 import { chatMessages, type Prompt } from '../generation/prompts.ts';
@@ -13,6 +14,7 @@ import { checkStreamOptions } from '../generation/stream-options.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
 import { errorResponse, jsonBody } from '../schemas/common.ts';
 import { type ChatLogprobs, type ChatRequest, chatCompletion, chatRequest } from '../schemas/generation.ts';
+import { refuseUnsupported } from '../schemas/known-fields.ts';
 import { eventStreamContent } from '../schemas/streams.ts';
 import type { Routes } from './routes.ts';
 
@@ -31,18 +33,9 @@ const route = createRoute({
   },
 });
 
-/** What this server would have to pretend. */
-function refuseUnsupported(request: ChatRequest): void {
-  if (request.tools?.length) throw invalid('"tools" are not supported.', 'tools', 'unsupported');
-  if ((request.tool_choice ?? 'none') !== 'none' && request.tool_choice !== 'auto') {
-    throw invalid('"tool_choice" is not supported.', 'tool_choice', 'unsupported');
-  }
-  if ((request.response_format?.type ?? 'text') !== 'text') {
-    throw invalid('"response_format" other than {"type": "text"} is not supported.', 'response_format', 'unsupported');
-  }
-  if (request.modalities?.some((modality) => modality !== 'text')) {
-    throw invalid('The only modality is "text".', 'modalities', 'unsupported');
-  }
+/** What the schema cannot tell. */
+function check(request: ChatRequest): void {
+  refuseUnsupported('chat', request);
   if ((request.top_logprobs ?? null) !== null && !request.logprobs) {
     throw invalid('"top_logprobs" needs "logprobs": true.', 'top_logprobs');
   }
@@ -55,13 +48,21 @@ function refuseUnsupported(request: ChatRequest): void {
 export const chatRoutes: Routes = (application, services) => {
   application.openapi(route, async (context) => {
     const request = context.req.valid('json');
-    refuseUnsupported(request);
+    check(request);
     checkStreamOptions(request);
-    const messages = chatMessages(request.messages, services.configuration.limits.promptCharacters);
-    const prompts: Prompt[] = [{ messages }];
     const topLogprobs = request.logprobs ? (request.top_logprobs ?? 0) : undefined;
     const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? undefined;
     const lease = await services.models.acquire(request.model);
+    let prompts: Prompt[];
+    try {
+      const { promptCharacters } = services.configuration.limits;
+      const messages = chatMessages(request.messages, lease.info, promptCharacters);
+      const { chat_template_kwargs: templateVariables } = request;
+      prompts = [{ messages, ...(templateVariables ? { templateVariables } : {}) }];
+    } catch (error) {
+      lease.release();
+      throw error;
+    }
     const options = { prompts, sampling: request, maxTokens, topLogprobs };
     const generation = await startGeneration(services, lease, options, context.req.raw.signal);
     const head = { id: createIdentifier('chatcmpl-'), created: unixTime(), model: request.model };
@@ -135,11 +136,7 @@ function add(answer: Answer, event: ChoiceEvent): void {
 }
 
 function toLogprobs(tokens: ShownToken[]): ChatLogprobs {
-  const shown = ({ text, logprob }: { text: string; logprob: number }) => ({
-    token: text,
-    logprob,
-    bytes: [...Buffer.from(text)],
-  });
+  const shown = ({ text, logprob, bytes }: Omit<TokenLogprob, 'id'>) => ({ token: text, logprob, bytes });
   return {
     content: tokens.map((token) => ({ ...shown(token), top_logprobs: token.topLogprobs.map(shown) })),
     refusal: null,

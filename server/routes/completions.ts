@@ -15,6 +15,7 @@ import { checkStreamOptions } from '../generation/stream-options.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
 import { errorResponse, jsonBody } from '../schemas/common.ts';
 import { type CompletionRequest, completion, completionRequest, type LegacyLogprobs } from '../schemas/generation.ts';
+import { refuseUnsupported } from '../schemas/known-fields.ts';
 import { defaultMaxTokens } from '../schemas/limits.ts';
 import { eventStreamContent } from '../schemas/streams.ts';
 import type { Services } from '../services.ts';
@@ -35,12 +36,10 @@ const route = createRoute({
   },
 });
 
-/** What this server would have to pretend. */
-function refuseUnsupported(request: CompletionRequest): void {
-  const { n, best_of: bestOf, echo, max_tokens: maxTokens, suffix } = request;
-  if (bestOf && bestOf !== (n ?? 1))
-    throw invalid('"best_of" other than n is not supported.', 'best_of', 'unsupported');
-  if (suffix) throw invalid('"suffix" is not supported: the models only continue text.', 'suffix', 'unsupported');
+/** What the schema cannot tell. */
+function check(request: CompletionRequest): void {
+  const { n, best_of: bestOf, echo, max_tokens: maxTokens } = request;
+  refuseUnsupported('completions', { ...request, best_of: bestOf === (n ?? 1) ? undefined : bestOf });
   if (maxTokens === 0 && !echo) {
     throw invalid('"max_tokens": 0 needs "echo": true; without the prompt there is nothing to answer.', 'max_tokens');
   }
@@ -49,17 +48,15 @@ function refuseUnsupported(request: CompletionRequest): void {
 export const completionRoutes: Routes = (application, services) => {
   application.openapi(route, async (context) => {
     const request = context.req.valid('json');
-    refuseUnsupported(request);
+    check(request);
     checkStreamOptions(request);
     const { models, configuration } = services;
     const lease = await models.acquire(request.model);
     let prompts: Prompt[];
-    let echoes: string[];
+    let echoes: Echo[];
     try {
       prompts = completionPrompts(request.prompt, lease.info, configuration.limits.promptCharacters);
-      echoes = request.echo
-        ? await Promise.all(prompts.map((prompt) => promptText(services, lease.info.id, prompt)))
-        : [];
+      echoes = request.echo ? await Promise.all(prompts.map((prompt) => echoOf(services, lease.info.id, prompt))) : [];
     } catch (error) {
       lease.release();
       throw error;
@@ -92,9 +89,11 @@ export const completionRoutes: Routes = (application, services) => {
       return streamGeneration(generation, {
         head: echoes.length ? choices.map(({ index, text }) => chunk(index, text, [])) : [],
         chunks: (event) => {
-          const tokens = choices[event.choice]!.tokensOf(event);
-          if (event.type === 'done') return [chunk(event.choice, event.text, tokens, event.finishReason)];
-          return event.text === '' && topLogprobs === undefined ? [] : [chunk(event.choice, event.text, tokens)];
+          const choice = choices[event.choice]!;
+          const tokens = choice.tokensOf(event);
+          const text = choice.textOf(event);
+          if (event.type === 'done') return [chunk(event.choice, text, tokens, event.finishReason)];
+          return text === '' && topLogprobs === undefined ? [] : [chunk(event.choice, text, tokens)];
         },
         usage: includeUsage ? (usage) => ({ ...head, choices: [], usage }) : undefined,
         onError: (error) => context.get('log').error('stream failed', { error: String(error) }),
@@ -122,8 +121,14 @@ export const completionRoutes: Routes = (application, services) => {
   });
 };
 
-async function promptText({ engine }: Services, model: string, prompt: Prompt): Promise<string> {
-  return prompt.prompt ?? (await engine.detokenize(model, prompt.tokens!));
+/** A prompt as text, and what a character becomes that its token ids leave open, if no generated token completes it. */
+interface Echo {
+  text: string;
+  rest: string;
+}
+
+async function echoOf({ engine }: Services, model: string, { prompt, tokens }: Prompt): Promise<Echo> {
+  return prompt === undefined ? engine.detokenize(model, tokens!) : { text: prompt, rest: '' };
 }
 
 /** One completion as it grows. */
@@ -134,24 +139,35 @@ class Choice {
   readonly tokens: PlacedToken[] = [];
   /** Characters in front of what is generated. */
   readonly #start: number;
+  /** What the prompt still needs at its end. */
+  #rest: string;
 
-  constructor(index: number, echo = '') {
+  constructor(index: number, { text, rest }: Echo = { text: '', rest: '' }) {
     this.index = index;
-    this.text = echo;
-    this.#start = characterCount(echo);
+    this.text = text;
+    this.#start = characterCount(text);
+    this.#rest = rest;
   }
 
   add(event: ChoiceEvent): void {
-    this.text += event.text;
+    this.text += this.textOf(event);
     this.tokens.push(...this.tokensOf(event));
     if (event.type === 'done') this.finishReason = event.finishReason;
+  }
+
+  /** The text that an event brings. Call it once for each, in order. */
+  textOf(event: ChoiceEvent): string {
+    if (event.type === 'token' && event.token.bytes.length > 0) this.#rest = '';
+    return event.type === 'done' ? this.#rest + event.text : event.text;
   }
 
   /** The tokens that an event brings, at their places in the whole text. */
   tokensOf(event: ChoiceEvent): PlacedToken[] {
     if (event.type === 'prompt') return event.tokens;
     const token = event.type === 'token' ? event.token : event.endToken;
-    return token ? [{ ...token, textOffset: this.#start + token.textOffset }] : [];
+    if (!token) return [];
+    const rest = event.type === 'done' ? characterCount(this.#rest) : 0;
+    return [{ ...token, textOffset: this.#start + rest + token.textOffset }];
   }
 }
 
@@ -164,12 +180,8 @@ function toLogprobs(tokens: PlacedToken[]): LegacyLogprobs {
   };
 }
 
-/** By text, the token itself always among them, as in OpenAI's answers; of several tokens with the same text the most likely one. */
+/** By name, the token itself always among them, as in OpenAI's answers. */
 function topLogprobsOf({ text, logprob, topLogprobs }: PlacedToken): Record<string, number> | null {
   if (logprob === null) return null;
-  const best = new Map<string, number>();
-  for (const item of [...topLogprobs, { text, logprob }]) {
-    if (!(best.get(item.text)! >= item.logprob)) best.set(item.text, item.logprob);
-  }
-  return Object.fromEntries(best);
+  return Object.fromEntries([...topLogprobs.map((item) => [item.text, item.logprob]), [text, logprob]]);
 }

@@ -5,11 +5,11 @@
  */
 
 import { createRoute } from '@hono/zod-openapi';
-import { invalid } from '../errors.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { completionPrompts } from '../generation/prompts.ts';
 import { jsonBody, jsonResponse } from '../schemas/common.ts';
 import { embeddingList, embeddingRequest } from '../schemas/embeddings.ts';
+import { refuseUnsupported } from '../schemas/known-fields.ts';
 import type { Routes } from './routes.ts';
 
 const route = createRoute({
@@ -25,13 +25,7 @@ export const embeddingRoutes: Routes = (application, services) => {
   application.openapi(route, async (context) => {
     const request = context.req.valid('json');
     if (services.stopping.aborted) throw stoppingError();
-    if ((request.dimensions ?? null) !== null) {
-      throw invalid(
-        '"dimensions" is not supported: the vectors are hidden states and have the width of the model.',
-        'dimensions',
-        'unsupported',
-      );
-    }
+    refuseUnsupported('embeddings', request);
     const { engine, models, metrics, configuration } = services;
     const lease = await models.acquire(request.model);
     try {

@@ -24,6 +24,7 @@ import {
   jobQuery,
   jobRequest,
 } from '../schemas/jobs.ts';
+import { refuseUnsupported } from '../schemas/known-fields.ts';
 import { eventStreamContent } from '../schemas/streams.ts';
 import type { CheckpointRecord, JobRecord, Store } from '../store.ts';
 import type { Routes } from './routes.ts';
@@ -201,6 +202,7 @@ export const jobRoutes: Routes = (application, services) => {
   application.openapi(createJobRoute, (context) => {
     if (stopping.aborted) throw stoppingError();
     const request = context.req.valid('json');
+    refuseUnsupported('fine-tuning jobs', request);
     models.trainable(request.model);
     const { lines } = trainingData(request.training_file, 'training_file');
     if (request.validation_file) trainingData(request.validation_file, 'validation_file');

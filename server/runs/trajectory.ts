@@ -6,6 +6,7 @@
 
 import type { StepRecord } from '../../src/engine/types.ts';
 import { invalid } from '../errors.ts';
+import { dropNulls } from '../schemas/nulls.ts';
 import { trajectoryLine } from '../schemas/runs.ts';
 import { validationError } from '../validation.ts';
 
@@ -37,6 +38,7 @@ function readLine(text: string, number: number, seed: number): StepRecord {
   } catch (error) {
     throw refuse(`not valid JSON: ${String((error as Error).message).slice(0, 300)}.`);
   }
+  dropNulls(value);
   const parsed = trajectoryLine.safeParse(value);
   if (!parsed.success) throw refuse(validationError(parsed.error, value).message);
   const {

@@ -6,6 +6,7 @@
 
 import { z } from '@hono/zod-openapi';
 import { modelName } from './common.ts';
+import { ignored, refused } from './known-fields.ts';
 import { maxEmbeddingInputs, maxTokenId } from './limits.ts';
 
 const text = z.string().min(1);
@@ -23,12 +24,12 @@ export const embeddingRequest = z
       )
       .openapi({ example: 'The film was' }),
     encoding_format: z.enum(['float', 'base64']).nullish().openapi({ default: 'float' }),
-    dimensions: z.number().int().nullish().openapi({ description: 'Refused: the vectors have the width of the model' }),
     pooling: z
       .enum(['mean', 'last'])
       .nullish()
       .openapi({ default: 'mean', description: 'Mean of all tokens, or the last one. Not an OpenAI field.' }),
-    user: z.string().max(512).nullish(),
+    ...ignored('embeddings'),
+    ...refused('embeddings'),
   })
   .openapi('EmbeddingRequest');
 

@@ -1,20 +1,19 @@
 /**
  * Requests and answers of /v1/completions and /v1/chat/completions.
  *
- * Three kinds of fields: those that are honoured; those that change nothing for a local server (accepted and ignored, see
- * {@link ignoredFields}); those that would be a lie to accept (refused by the routes). Anything else is an unknown field.
+ * Three kinds of fields: those that are honoured; those that change nothing for a local server, and those that would be a
+ * lie to accept (both in known-fields.ts). Anything else is an unknown field.
  *
  * @module
  */
 
 import { z } from '@hono/zod-openapi';
 import { modelName, seed } from './common.ts';
+import { ignored, refused } from './known-fields.ts';
 import {
   maxChoices,
-  maxContentParts,
   maxLegacyLogprobs,
   maxLogitBiases,
-  maxMessages,
   maxPrompts,
   maxStopLength,
   maxStopSequences,
@@ -23,8 +22,14 @@ import {
   maxTopK,
   maxTopLogprobs,
 } from './limits.ts';
+import { chatTemplateKwargs, messages } from './messages.ts';
 
-const stopSequence = z.string().min(1).max(maxStopLength);
+/** Half a surrogate pair would be found within characters and cut them. */
+const stopSequence = z
+  .string()
+  .min(1)
+  .max(maxStopLength)
+  .refine((text) => !/\p{Surrogate}/u.test(text), 'must be whole characters');
 
 const maxTokens = z.number().int().min(1).max(maxTokensBound).nullish();
 
@@ -48,25 +53,13 @@ const sampling = {
     })
     .nullish(),
   stream: z.boolean().nullish(),
-  stream_options: z
-    .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
-    .nullish(),
+  stream_options: z.strictObject({ include_usage: z.boolean().nullish(), ...ignored('stream_options') }).nullish(),
   logit_bias: z
     .record(z.string().regex(/^\d{1,10}$/, 'token ids are whole numbers'), z.number().min(-100).max(100))
     .refine((bias) => Object.keys(bias).length <= maxLogitBiases, `at most ${maxLogitBiases} entries`)
     .nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
-};
-
-/** Bookkeeping of hosted services. */
-const ignoredFields = {
-  user: z.string().max(512).nullish(),
-  metadata: z.record(z.string().max(64), z.string().max(512)).nullish(),
-  store: z.boolean().nullish(),
-  service_tier: z.string().max(32).nullish(),
-  safety_identifier: z.string().max(512).nullish(),
-  prompt_cache_key: z.string().max(512).nullish(),
 };
 
 const tokens = z.array(z.number().int().min(0).max(maxTokenId)).min(1);
@@ -87,39 +80,22 @@ export const completionRequest = z
     echo: z.boolean().nullish().openapi({
       description: 'Puts the prompt in front of the text and, with `logprobs`, its tokens in front of the tokens.',
     }),
-    best_of: z.number().int().min(1).max(maxChoices).nullish(),
-    suffix: z.string().nullish(),
-    user: ignoredFields.user,
+    ...ignored('completions'),
+    ...refused('completions'),
   })
   .openapi('CompletionRequest');
-
-const contentPart = z.strictObject({ type: z.literal('text'), text: z.string() });
-
-const messageContent = z.union([z.string(), z.array(contentPart).max(maxContentParts)], {
-  error: 'expected a string or an array of {"type": "text", "text": …}; other kinds of content are not supported',
-});
-
-const message = z.strictObject({
-  role: z.enum(['system', 'developer', 'user', 'assistant']),
-  content: messageContent.nullish(),
-  name: z.string().min(1).max(64).optional(),
-  refusal: z.null().optional(),
-});
 
 export const chatRequest = z
   .strictObject({
     ...sampling,
-    ...ignoredFields,
-    messages: z.array(message).min(1).max(maxMessages),
+    messages,
     max_tokens: maxTokens,
     max_completion_tokens: maxTokens,
     logprobs: z.boolean().nullish(),
     top_logprobs: z.number().int().min(0).max(maxTopLogprobs).nullish(),
-    response_format: z.looseObject({ type: z.string() }).nullish(),
-    modalities: z.array(z.string()).max(4).nullish(),
-    tools: z.array(z.unknown()).max(128).nullish(),
-    tool_choice: z.union([z.string(), z.looseObject({})]).nullish(),
-    parallel_tool_calls: z.boolean().nullish(),
+    chat_template_kwargs: chatTemplateKwargs,
+    ...ignored('chat'),
+    ...refused('chat'),
   })
   .openapi('ChatCompletionRequest');
 

@@ -9,6 +9,7 @@ import { z } from '@hono/zod-openapi';
 import { defaultConfiguration, longestItem, mostItems, type SettingValue } from '../../src/train/configuration.ts';
 import { settings, wireName } from '../jobs/hyperparameters.ts';
 import { listOf, modelName, pageQuery, queryInteger, resourceId, seed } from './common.ts';
+import { refused } from './known-fields.ts';
 import {
   maxEpochs,
   maxMetadataKey,
@@ -85,7 +86,7 @@ export const jobRequest = z
         }),
       ])
       .nullish(),
-    integrations: z.array(z.unknown()).max(0, 'integrations are not supported').nullish(),
+    ...refused('fine-tuning jobs'),
   })
   .openapi('FineTuningJobRequest');
 

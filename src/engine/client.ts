@@ -13,6 +13,7 @@ import type { ClientMessage, EngineThreadData, WorkerMessage } from './protocol.
 import type {
   BenchRequest,
   BenchResult,
+  ChatMessage,
   DataRow,
   EmbedRequest,
   EmbedResult,
@@ -31,6 +32,8 @@ import type {
   StepRunInfo,
   StepRunRequest,
   StepUpdate,
+  TokenizeChatOptions,
+  TokenizerInfo,
   TrainEvent,
   TrainRequest,
 } from './types.ts';
@@ -73,12 +76,24 @@ class WorkerEngine implements Engine {
     return this.#call('models', []) as Promise<ModelInfo[]>;
   }
 
+  tokenizerInfo(model: string): Promise<TokenizerInfo> {
+    return this.#call('tokenizerInfo', [model]) as Promise<TokenizerInfo>;
+  }
+
   tokenize(model: string, text: string, addSpecialTokens = true): Promise<number[]> {
     return this.#call('tokenize', [model, text, addSpecialTokens]) as Promise<number[]>;
   }
 
-  detokenize(model: string, tokens: number[]): Promise<string> {
-    return this.#call('detokenize', [model, tokens]) as Promise<string>;
+  tokenizeChat(model: string, messages: ChatMessage[], options: TokenizeChatOptions = {}): Promise<number[]> {
+    return this.#call('tokenizeChat', [model, messages, options]) as Promise<number[]>;
+  }
+
+  tokenStrings(model: string, tokens: number[]): Promise<string[]> {
+    return this.#call('tokenStrings', [model, tokens]) as Promise<string[]>;
+  }
+
+  detokenize(model: string, tokens: number[]): ReturnType<Engine['detokenize']> {
+    return this.#call('detokenize', [model, tokens]) as ReturnType<Engine['detokenize']>;
   }
 
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult> {

@@ -6,6 +6,7 @@
 
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
+import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
 import { Generator } from '../generate/generator.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
@@ -29,9 +30,11 @@ import { Scorer } from '../train/score.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { StepRun } from './step-run.ts';
+import { checkToolHistory } from './tool-history.ts';
 import type {
   BenchRequest,
   BenchResult,
+  ChatMessage,
   DataRow,
   EmbedRequest,
   EmbedResult,
@@ -50,6 +53,8 @@ import type {
   StepRunInfo,
   StepRunRequest,
   StepUpdate,
+  TokenizeChatOptions,
+  TokenizerInfo,
   TrainEvent,
   TrainRequest,
 } from './types.ts';
@@ -231,12 +236,37 @@ export class LocalEngine implements Engine {
     return [...this.#models.values()].map((loaded) => this.#describe(loaded));
   }
 
-  async tokenize(model: string, text: string, addSpecialTokens = true): Promise<number[]> {
-    return encodeText(this.#find(model).tokenizer, text, addSpecialTokens);
+  async tokenizerInfo(id: string): Promise<TokenizerInfo> {
+    const { tokenizer, model } = this.#find(id);
+    const { vocabularySize, addsBosToken, specialTokens, chatTemplate } = tokenizer;
+    return {
+      directory: resolve(model.directory),
+      vocabularySize,
+      addsBosToken,
+      specialTokens: { ...specialTokens },
+      ...(chatTemplate === undefined ? {} : { chatTemplate }),
+    };
   }
 
-  async detokenize(model: string, tokens: number[]): Promise<string> {
-    return this.#find(model).tokenizer.decode(tokens);
+  async tokenize(model: string, text: string, addSpecialTokens = true): Promise<number[]> {
+    return encodeText(this.#find(model).tokenizer, text, { addSpecialTokens });
+  }
+
+  async tokenizeChat(
+    model: string,
+    messages: ChatMessage[],
+    { templateVariables: variables = {}, ...options }: TokenizeChatOptions = {},
+  ): Promise<number[]> {
+    return chatTokens(this.#find(model).tokenizer, messages, { ...options, variables });
+  }
+
+  async tokenStrings(model: string, tokens: number[]): Promise<string[]> {
+    const { tokenizer } = this.#find(model);
+    return tokens.map((id) => tokenizer.tokenString(id));
+  }
+
+  async detokenize(model: string, tokens: number[]): ReturnType<Engine['detokenize']> {
+    return this.#find(model).tokenizer.decodeOpen(tokens);
   }
 
   async embed({ model: id, inputs, pooling }: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult> {
@@ -244,13 +274,13 @@ export class LocalEngine implements Engine {
     const { model, tokenizer, probes, stepRun } = loaded;
     const contextLength = contextLengthOf(model, probes());
     const sequences = inputs.map((input, index) => {
-      const tokens = typeof input === 'string' ? encodeText(tokenizer, input, true) : input;
-      if (tokens.length === 0 || tokens.length > contextLength) {
-        throw new SubzeroError(
-          tokens.length === 0 ? 'invalid_argument' : 'context_length_exceeded',
-          `input ${index} has ${tokens.length} tokens; this model takes 1 to ${contextLength}`,
-          { parameter: 'input' },
-        );
+      const tokens =
+        typeof input === 'string' ? encodeText(tokenizer, input, { contextLength, parameter: 'input' }) : input;
+      if (tokens.length === 0) {
+        throw new SubzeroError('invalid_argument', `input ${index} has no tokens`, { parameter: 'input' });
+      }
+      if (tokens.length > contextLength) {
+        throw contextOverflow(`input ${index} has ${tokens.length} tokens`, contextLength, 'input');
       }
       return tokens;
     });
@@ -282,12 +312,14 @@ export class LocalEngine implements Engine {
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {
-    const { tokenizer, generator, stepRun } = this.#find(request.model);
+    const { tokenizer, generator, stepRun, information } = this.#find(request.model);
+    const { contextLength } = information;
     let prompt = request.tokens;
     if (request.messages) {
-      prompt = encodeText(tokenizer, await tokenizer.renderChat(request.messages, { addGenerationPrompt: true }), true);
+      const variables = request.templateVariables ?? {};
+      prompt = await chatTokens(tokenizer, request.messages, { variables, contextLength });
     }
-    prompt ??= encodeText(tokenizer, request.prompt ?? '', true);
+    prompt ??= encodeText(tokenizer, request.prompt ?? '', { contextLength });
     // A model without BOS cannot begin from nothing; its end-of-text token stands in, as in pre-training.
     if (prompt.length === 0 && tokenizer.eosTokenIds.length > 0) prompt = [tokenizer.eosTokenIds[0]!];
     // A text of a model that changes on the way would be nobody's.
@@ -502,15 +534,34 @@ export class LocalEngine implements Engine {
   }
 }
 
-function encodeText(tokenizer: Tokenizer, text: string, addSpecialTokens: boolean): number[] {
+/** The token ids that a model reads of a conversation. */
+async function chatTokens(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  options: Omit<TokenizeChatOptions, 'templateVariables'> & {
+    variables: Record<string, unknown>;
+    contextLength?: number;
+  },
+): Promise<number[]> {
+  const { variables, addGenerationPrompt = true, ...encoding } = options;
+  const render = (others: readonly ChatMessage[]) => tokenizer.renderChat(others, { addGenerationPrompt, variables });
+  const text = await render(messages);
+  await checkToolHistory(messages, render);
+  return encodeText(tokenizer, text, { ...encoding, parameter: 'messages' });
+}
+
+/** @param options.contextLength of the model that is to read the text, if one is */
+function encodeText(
+  tokenizer: Tokenizer,
+  text: string,
+  options: { addSpecialTokens?: boolean; contextLength?: number; parameter?: string },
+): number[] {
+  const { addSpecialTokens = true, contextLength, parameter = 'prompt' } = options;
   if (text.length > maxTextLength) {
-    throw new SubzeroError(
-      'invalid_argument',
-      `the text has ${text.length} characters; at most ${maxTextLength} are allowed`,
-      {
-        parameter: 'prompt',
-      },
-    );
+    const what = `it has ${text.length} characters of at most ${maxTextLength}`;
+    throw contextLength === undefined
+      ? new SubzeroError('invalid_argument', `the text is too long: ${what}`, { parameter })
+      : contextOverflow(what, contextLength, parameter);
   }
   return tokenizer.encode(text, { addSpecialTokens });
 }

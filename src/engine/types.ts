@@ -61,11 +61,35 @@ export interface ModelInfo {
   createdAt: number;
 }
 
-/** A chat message as the OpenAI API has it, text only. */
+/** A chat message as the OpenAI API has it, text only, and as a chat template sees it. */
 export interface ChatMessage {
   role: string;
   content: string;
   name?: string;
+  tool_calls?: ToolCall[];
+  /** The call that a message of the role `tool` answers. */
+  tool_call_id?: string;
+  /** What an assistant thought before its answer. */
+  reasoning_content?: string;
+}
+
+/** A call that an assistant's turn made. */
+export interface ToolCall {
+  id?: string;
+  type: 'function';
+  function: { name: string; arguments: object };
+}
+
+/** What the tokenizer of a model says of itself. */
+export interface TokenizerInfo {
+  /** The folder of its files: models of one folder have one tokenizer. */
+  directory: string;
+  vocabularySize: number;
+  /** Whether BOS is put in front of texts. */
+  addsBosToken: boolean;
+  /** By their names in tokenizer_config.json, such as `eos_token`. */
+  specialTokens: Record<string, string>;
+  chatTemplate?: string;
 }
 
 /** One text generation. Exactly one of `prompt`, `tokens`, `messages` is given. */
@@ -74,6 +98,8 @@ export interface GenerateRequest {
   prompt?: string;
   tokens?: number[];
   messages?: ChatMessage[];
+  /** More variables of the chat template. */
+  templateVariables?: Record<string, unknown>;
   /** 0 generates nothing; the prompt may fill the context then. */
   maxTokens?: number;
   /** 0 = greedy. Default 1. */
@@ -92,11 +118,20 @@ export interface GenerateRequest {
   frequencyPenalty?: number;
 }
 
-/** The log-probability of one token, with the text and the bytes it stands for. */
+/** The log-probability of one token. */
 export interface TokenLogprob {
   id: number;
+  /** Its name, which no other token has: the text it stands for, or `bytes:\xf0` for a part of a character. */
   text: string;
+  /** What it adds to the text, or would have added: a special token nothing. */
+  bytes: number[];
   logprob: number;
+}
+
+export interface TokenizeChatOptions {
+  addGenerationPrompt?: boolean;
+  addSpecialTokens?: boolean;
+  templateVariables?: Record<string, unknown>;
 }
 
 /** A token at its place. */
@@ -359,8 +394,14 @@ export interface Engine {
   loadModel(request: LoadModelRequest): Promise<ModelInfo>;
   unloadModel(id: string): Promise<void>;
   models(): Promise<ModelInfo[]>;
+  tokenizerInfo(model: string): Promise<TokenizerInfo>;
   tokenize(model: string, text: string, addSpecialTokens?: boolean): Promise<number[]>;
-  detokenize(model: string, tokens: number[]): Promise<string>;
+  /** What a model reads of a conversation, as {@link Engine.generate} does unless the options say otherwise. */
+  tokenizeChat(model: string, messages: ChatMessage[], options?: TokenizeChatOptions): Promise<number[]>;
+  /** The vocabulary's entries of some ids, as they are written there; empty for one that the tokenizer does not know. */
+  tokenStrings(model: string, tokens: number[]): Promise<string[]>;
+  /** @returns `text`, the whole characters, and `rest`, what a character that the tokens leave open becomes if no more follow */
+  detokenize(model: string, tokens: number[]): Promise<{ text: string; rest: string }>;
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult>;
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
   train(request: TrainRequest, signal?: AbortSignal): AsyncIterable<TrainEvent>;

@@ -59,7 +59,10 @@ async function handle(engine: LocalEngine, id: number, method: string, parameter
       case 'loadModel':
       case 'unloadModel':
       case 'models':
+      case 'tokenizerInfo':
       case 'tokenize':
+      case 'tokenizeChat':
+      case 'tokenStrings':
       case 'detokenize':
       case 'createRun':
       case 'probeRun':

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { contextOverflow } from '../context-overflow.ts';
 import type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
@@ -18,7 +19,7 @@ import type { Probes } from '../ops/probes.ts';
 import { leastVocabulary, readTopLogits, topLogits, topLogitsBytes } from '../ops/top-logits.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
-import type { DecodeStream, Tokenizer } from '../tokenizer/index.ts';
+import type { Tokenizer, TokenStream } from '../tokenizer/index.ts';
 import { keyOfSeed } from '../zo/philox.ts';
 import { EventQueue } from './queue.ts';
 import {
@@ -63,7 +64,7 @@ interface Sequence {
   sampling: SamplingOptions;
   topLogprobs: number;
   counts: Map<number, number>;
-  stream: DecodeStream;
+  stream: TokenStream;
   stop: StopFilter;
   text: string;
   /** Characters of all tokens so far, those not shown yet included. */
@@ -78,6 +79,12 @@ type Waiting = Omit<Sequence, 'run'>;
 /** Which of its own tokens a sequence samples next. */
 function positionOf({ tokens, leading, promptLength }: Sequence): number {
   return tokens.length - leading - promptLength;
+}
+
+/** What the end of a text brings to it: what its bytes leave open. */
+function endOf(stream: TokenStream): { text: string; before: number } {
+  const text = stream.flush();
+  return { text, before: characterCount(text) };
 }
 
 /** How many tokens a pass has to read next. Nobody asks what follows the last one. */
@@ -138,11 +145,8 @@ export class Generator {
     const room = request.maxTokens === 0 ? 0 : 1;
     if (prompt.length + room > contextLength) {
       const beside = leading.length > 0 ? ` beside its ${leading.length} virtual tokens` : '';
-      throw new SubzeroError(
-        'context_length_exceeded',
-        `the prompt has ${prompt.length} tokens; this model's context is ${contextLength}${beside}${room ? ', one of them for the answer' : ''}`,
-        { parameter: 'prompt' },
-      );
+      const what = `it has ${prompt.length} tokens${room ? ' and the answer needs one more' : ''}`;
+      throw contextOverflow(what, contextLength, request.messages ? 'messages' : 'prompt', beside);
     }
     const unknown = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
     if (unknown !== undefined) {
@@ -161,8 +165,7 @@ export class Generator {
       : undefined;
     if (offsets) {
       const [id] = prompt as [number];
-      const text = this.#tokenizer.tokenText(id);
-      yield { type: 'prompt', tokens: [{ id, text, logprob: null, topLogprobs: [], textOffset: 0 }] };
+      yield { type: 'prompt', tokens: [{ ...this.#show(id), logprob: null, topLogprobs: [], textOffset: 0 }] };
     }
     if (maxTokens === 0 && !(offsets && prompt.length > 1)) {
       yield { type: 'done', finishReason: 'length', text: '', promptTokens: prompt.length, completionTokens: 0 };
@@ -189,7 +192,7 @@ export class Generator {
       },
       topLogprobs: request.topLogprobs ?? 0,
       counts: new Map(),
-      stream: this.#tokenizer.createDecodeStream({ skipSpecialTokens: true, after: prompt }),
+      stream: this.#tokenizer.createTokenStream({ skipSpecialTokens: true, after: prompt }),
       stop: new StopFilter(request.stop ?? []),
       text: '',
       characters: 0,
@@ -424,10 +427,15 @@ export class Generator {
     }
   }
 
-  #place({ id, logprob, top }: Sampled, textOffset: number) {
-    const text = this.#tokenizer.tokenText(id);
-    const topLogprobs: TokenLogprob[] = top.map((entry) => ({ ...entry, text: this.#tokenizer.tokenText(entry.id) }));
-    return { id, text, logprob, topLogprobs, textOffset };
+  /** @param stream where the token is, or would be, the next one; without one it is shown as inside a text */
+  #show(id: number, stream?: TokenStream) {
+    const bytes = stream?.bytesOf(id) ?? this.#tokenizer.tokenBytes(id);
+    return { id, text: this.#tokenizer.tokenText(id), bytes: [...bytes] };
+  }
+
+  #place({ id, logprob, top }: Sampled, textOffset: number, stream?: TokenStream) {
+    const topLogprobs: TokenLogprob[] = top.map((entry) => ({ ...this.#show(entry.id, stream), ...entry }));
+    return { ...this.#show(id, stream), logprob, topLogprobs, textOffset };
   }
 
   /** Appends the next token of a sequence and ends it where it must end. */
@@ -436,16 +444,18 @@ export class Generator {
     const ended = sequence.endTokens.has(id);
     sequence.tokens.push(id);
     sequence.counts.set(id, (sequence.counts.get(id) ?? 0) + 1);
-    const placed = this.#place(sampled, sequence.characters);
-    const decoded = ended ? '' : sequence.stream.push(id);
-    const text = sequence.stop.push(decoded);
+    const { stream } = sequence;
+    const placed = this.#place(sampled, sequence.characters, stream);
+    // What ends the text stands behind all of it, and a token behind bytes that turn out to be no character.
+    const decoded = ended ? endOf(stream) : stream.take(id);
+    placed.textOffset += decoded.before;
+    const text = sequence.stop.push(decoded.text);
     sequence.text += text;
-    sequence.characters += characterCount(decoded);
+    sequence.characters += characterCount(decoded.text);
     if (!ended) sequence.events.push({ type: 'token', ...placed, text, tokenText: placed.text });
     const stopped = ended || sequence.stop.stopped;
     if (!stopped && sequence.tokens.length < sequence.limit) return;
-    const rest = sequence.stop.push(sequence.stream.flush()) + sequence.stop.flush();
-    sequence.text += rest;
+    sequence.text += sequence.stop.push(stream.flush()) + sequence.stop.flush();
     sequence.events.push({
       type: 'done',
       finishReason: stopped || sequence.stop.stopped ? 'stop' : 'length',

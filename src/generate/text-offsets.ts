@@ -19,16 +19,16 @@ export function characterCount(text: string): number {
  * @param text the prompt; a special token that does not occur in it was added by the tokenizer and takes no place
  */
 export function promptOffsets(tokenizer: Tokenizer, tokens: readonly number[], text: string): number[] {
-  const stream = tokenizer.createDecodeStream();
+  const stream = tokenizer.createTokenStream();
   const length = characterCount(text);
   let [place, offset] = [0, 0];
   return tokens.map((id) => {
     // A tokenizer that rewrites the text may make it longer.
     const start = Math.min(offset, length);
     if (tokenizer.isSpecialToken(id) && !text.startsWith(tokenizer.tokenText(id), place)) return start;
-    const piece = stream.push(id);
+    const { text: piece, before } = stream.take(id);
     place += piece.length;
     offset += characterCount(piece);
-    return start;
+    return Math.min(start + before, length);
   });
 }

@@ -12,6 +12,8 @@ import { renderChatTemplate } from './chat-template.ts';
 import { type DecodeStream, openDecodeStream, type PieceLookup } from './decode-stream.ts';
 import { isRecord } from './files.ts';
 import { compileDecoder } from './pieces.ts';
+import { TokenNames } from './token-names.ts';
+import { openTokenStream, type TokenStream } from './token-stream.ts';
 
 /** Everything that the files of a tokenizer say, parsed. */
 export interface TokenizerDefinition {
@@ -46,11 +48,14 @@ export class Tokenizer {
   /** Ids that end a generated text; empty if the files name none. */
   readonly eosTokenIds: readonly number[];
   readonly hasChatTemplate: boolean;
+  readonly chatTemplate: string | undefined;
+  /** The special tokens that the files name, as `eos_token`. */
+  readonly specialTokens: Readonly<Record<string, string>>;
 
   readonly #base: BaseTokenizer;
   readonly #lookup: PieceLookup;
+  readonly #names: TokenNames;
   readonly #specialIds: Set<number>;
-  readonly #chatTemplate: string | undefined;
   readonly #templateVariables: Record<string, unknown>;
 
   /** @throws SubzeroError `invalid_data` or `unsupported` that names the file and the section at fault */
@@ -73,6 +78,11 @@ export class Tokenizer {
       },
       isSpecial: (id) => this.#specialIds.has(id),
     };
+    this.#names = new TokenNames({
+      size: this.vocabularySize,
+      bytes: (id) => this.tokenBytes(id),
+      isByte: (id) => /^<0x[0-9A-Fa-f]{2}>$/.test(this.#lookup.token(id)?.text ?? ''),
+    });
 
     const specialTokens = readSpecialTokens(config);
     this.#specialIds = new Set([...added.values()].filter((token) => token.special).map((token) => token.id));
@@ -92,9 +102,10 @@ export class Tokenizer {
     this.addsBosToken =
       this.bosTokenId !== undefined && (config.add_bos_token === true || this.#encode('', true)[0] === this.bosTokenId);
 
-    this.#chatTemplate = definition.chatTemplate;
+    this.chatTemplate = definition.chatTemplate;
     this.hasChatTemplate = definition.chatTemplate !== undefined;
-    this.#templateVariables = Object.fromEntries(specialTokens);
+    this.specialTokens = Object.fromEntries(specialTokens);
+    this.#templateVariables = { ...this.specialTokens };
     if (this.bosToken !== undefined) this.#templateVariables.bos_token = this.bosToken;
   }
 
@@ -128,10 +139,19 @@ export class Tokenizer {
    * @param options.skipSpecialTokens leave out BOS, EOS and their like; default false
    */
   decode(ids: readonly number[], options: { skipSpecialTokens?: boolean } = {}): string {
+    const { text, rest } = this.decodeOpen(ids, options);
+    return text + rest;
+  }
+
+  /**
+   * As {@link decode}, of ids that more may follow.
+   * @returns `text`, the whole characters, and `rest`, what a character that the ids leave open becomes if none do
+   */
+  decodeOpen(ids: readonly number[], options: { skipSpecialTokens?: boolean } = {}): { text: string; rest: string } {
     const stream = this.createDecodeStream(options);
     let text = '';
     for (const id of ids) text += stream.push(id);
-    return text + stream.flush();
+    return { text, rest: stream.flush() };
   }
 
   /**
@@ -146,9 +166,26 @@ export class Tokenizer {
     return { push: (id) => stream.push(checkId(id)), flush: stream.flush };
   }
 
-  /** The text of one token inside a text; U+FFFD where its bytes are a part of a character. */
+  /** As {@link createDecodeStream}, with the bytes and the place of every token; see {@link TokenStream}. */
+  createTokenStream(options: { skipSpecialTokens?: boolean; after?: readonly number[] } = {}): TokenStream {
+    const { pieces, token: tokenOf } = this.#lookup;
+    const bytes = (id: number, isFirst: boolean): Uint8Array | undefined => {
+      const token = options.skipSpecialTokens && this.isSpecialToken(id) ? undefined : tokenOf(checkId(id));
+      if (token === undefined) return undefined;
+      return isFirst ? pieces.firstBytes(token.text, token.isAdded) : pieces.bytes(token.text, token.isAdded);
+    };
+    const places = { bytes, stripSpaces: pieces.stripSpaces };
+    return openTokenStream(this.createDecodeStream(options), places, options.after ?? []);
+  }
+
+  /** The name of one token, which no other has: its text inside a text, see {@link TokenNames.of} for those without. */
   tokenText(id: number): string {
-    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.tokenBytes(id));
+    return this.#names.of(checkId(id));
+  }
+
+  /** The vocabulary's entry of one token, as it is written there; empty for an id that the tokenizer does not know. */
+  tokenString(id: number): string {
+    return this.#lookup.token(checkId(id))?.text ?? '';
   }
 
   /** The bytes of one token inside a text; none for an id that the tokenizer does not know. */
@@ -166,15 +203,16 @@ export class Tokenizer {
    * The prompt that the model's chat template makes of a conversation. Encode it with {@link encode}.
    *
    * @param options.addGenerationPrompt end with the opening of the assistant's turn; default false
+   * @param options.variables more variables that the template sees
    * @param options.timeLimit milliseconds that the template may run; default 1000
    * @throws SubzeroError `unsupported` without a template; `invalid_argument` if the template refuses the messages,
    *   takes too long or writes too much
    */
   async renderChat(
     messages: readonly ChatMessage[],
-    options: { addGenerationPrompt?: boolean; timeLimit?: number } = {},
+    options: { addGenerationPrompt?: boolean; variables?: Record<string, unknown>; timeLimit?: number } = {},
   ): Promise<string> {
-    if (this.#chatTemplate === undefined) {
+    if (this.chatTemplate === undefined) {
       throw new SubzeroError(
         'unsupported',
         'this model has no chat template (tokenizer_config.json, chat_template.jinja); give a prompt instead of messages',
@@ -182,9 +220,10 @@ export class Tokenizer {
       );
     }
     return renderChatTemplate(
-      this.#chatTemplate,
+      this.chatTemplate,
       {
         ...this.#templateVariables,
+        ...options.variables,
         messages,
         add_generation_prompt: options.addGenerationPrompt ?? false,
         tools: null,

@@ -452,7 +452,7 @@ describe('offsets', () => {
   test('of tokens that share a character are that of the character', async () => {
     const places = await offsetsOf('a ☃ 🙂!');
     expect(places.at(-1)).toEqual(['!', 5]);
-    for (const [text, offset] of places) expect(text === '\ufffd' ? [2, 4] : [0, 1, 3, 5]).toContain(offset);
+    for (const [text, offset] of places) expect(text.startsWith('bytes:') ? [2, 4] : [0, 1, 3, 5]).toContain(offset);
     expect(places.filter(([, offset]) => offset === 2).length).toBeGreaterThan(1);
     expect(places.filter(([, offset]) => offset === 4).length).toBeGreaterThan(1);
   });

@@ -8,9 +8,11 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { contextOverflow } from '../../src/context-overflow.ts';
 import type {
   BenchRequest,
   BenchResult,
+  ChatMessage,
   DataRow,
   EmbedRequest,
   EmbedResult,
@@ -27,6 +29,8 @@ import type {
   StepRunInfo,
   StepRunRequest,
   StepUpdate,
+  TokenizeChatOptions,
+  TokenizerInfo,
   TokenLogprob,
   TrainEvent,
   TrainRequest,
@@ -146,9 +150,28 @@ export class FakeEngine implements Engine {
     return [...(addSpecialTokens ? [1] : []), ...new TextEncoder().encode(text)];
   }
 
-  async detokenize(model: string, tokens: number[]): Promise<string> {
+  /** Models of one path have one tokenizer. */
+  async tokenizerInfo(id: string): Promise<TokenizerInfo> {
+    const { path } = this.#model(id);
+    const specialTokens = { bos_token: '<s>' };
+    return { directory: path, vocabularySize, addsBosToken: true, specialTokens, chatTemplate: '{{ messages }}' };
+  }
+
+  async tokenizeChat(model: string, messages: ChatMessage[], options: TokenizeChatOptions = {}): Promise<number[]> {
+    const text = messages.map(({ content }) => content).join('\n');
+    return this.tokenize(model, options.addGenerationPrompt === false ? text : `${text}>`, options.addSpecialTokens);
+  }
+
+  async tokenStrings(model: string, tokens: number[]): Promise<string[]> {
     this.#model(model);
-    return new TextDecoder().decode(new Uint8Array(tokens.filter((token) => token !== 1)));
+    return tokens.map((id) => this.tokenTexts(id));
+  }
+
+  async detokenize(model: string, tokens: number[]): Promise<{ text: string; rest: string }> {
+    this.#model(model);
+    const bytes = new Uint8Array(tokens.filter((token) => token !== 1));
+    const text = new TextDecoder().decode(bytes, { stream: true });
+    return { text, rest: new TextDecoder().decode(bytes).slice(text.length) };
   }
 
   /** The vector of a text: its length and its first token, so that a test can tell which text it belongs to. */
@@ -168,11 +191,7 @@ export class FakeEngine implements Engine {
     const text = request.prompt ?? request.messages?.map(({ content }) => content).join('\n');
     const prompt = request.tokens ?? (await this.tokenize(request.model, text!));
     if (prompt.length >= contextLength + (request.maxTokens === 0 ? 1 : 0)) {
-      throw new SubzeroError(
-        'context_length_exceeded',
-        `the prompt has ${prompt.length} tokens, the context ${contextLength}`,
-        { parameter: 'prompt' },
-      );
+      throw contextOverflow(`it has ${prompt.length} tokens`, contextLength, request.messages ? 'messages' : 'prompt');
     }
     this.generating++;
     try {
@@ -208,7 +227,7 @@ export class FakeEngine implements Engine {
         const ownText = full.slice(sent, Math.max(sent, ready));
         sent += ownText.length;
         yield {
-          ...{ type: 'token', id, text: ownText, tokenText: this.tokenTexts(id), logprob: -0.5 },
+          ...{ type: 'token', id, text: ownText, tokenText: this.tokenTexts(id), bytes: [id], logprob: -0.5 },
           ...{ topLogprobs: this.#topOf(id, request.topLogprobs ?? 0), textOffset: count - 1 },
         };
         if (finishReason === 'stop') break;
@@ -224,8 +243,15 @@ export class FakeEngine implements Engine {
     const tokens = prompt.map((id, index): PlacedToken => {
       const textOffset = prompt.slice(0, index).filter((earlier) => earlier !== 1).length;
       const text = this.tokenTexts(id);
-      if (index === 0) return { id, text, logprob: null, topLogprobs: [], textOffset };
-      return { id, text, logprob: this.logprobOfPrompt, topLogprobs: this.#topOf(id, topLogprobs), textOffset };
+      if (index === 0) return { id, text, bytes: [id], logprob: null, topLogprobs: [], textOffset };
+      return {
+        id,
+        text,
+        bytes: [id],
+        logprob: this.logprobOfPrompt,
+        topLogprobs: this.#topOf(id, topLogprobs),
+        textOffset,
+      };
     });
     yield { type: 'prompt', tokens: tokens.slice(0, 1) };
     if (tokens.length > 1) yield { type: 'prompt', tokens: tokens.slice(1) };
@@ -236,6 +262,7 @@ export class FakeEngine implements Engine {
     return Array.from({ length: count }, (_, rank) => ({
       id: id + rank,
       text: this.tokenTexts(id + rank),
+      bytes: [id + rank],
       logprob: -0.5 - rank,
     }));
   }

@@ -116,15 +116,19 @@ describe('completions', () => {
     expect(server.engine.generateRequests.at(-1)).not.toHaveProperty('scorePrompt');
   });
 
-  test('tokens of the same text are not mistaken for each other', async () => {
+  test('what a prompt leaves open is told once, unless the answer completes it', async () => {
     const server = await startServer();
-    server.engine.tokenTexts = () => '\ufffd';
-    const body = { model: 'base', prompt: 'Hi', max_tokens: 0, echo: true, logprobs: 3 };
-    server.engine.logprobOfPrompt = -2;
-    const answer = await (await post(server, '/v1/completions', body)).json();
-    // The token itself is less likely than another one: a client that compares sees that.
-    expect(answer.choices[0].logprobs.token_logprobs[1]).toBe(-2);
-    expect(answer.choices[0].logprobs.top_logprobs[1]).toEqual({ '\ufffd': -0.5 });
+    const body = { model: 'base', prompt: [72, 0xf0, 0x9f], echo: true, logprobs: 1 };
+    for (const [extra, text, offsets] of [
+      [{ max_tokens: 0 }, 'H\ufffd', [0, 1, 2]],
+      [{ max_tokens: 1, seed: 0 }, 'Ha', [0, 1, 2, 1]],
+    ] as const) {
+      const whole = await (await post(server, '/v1/completions', { ...body, ...extra })).json();
+      expect(whole.choices[0]).toMatchObject({ text, logprobs: { text_offset: offsets } });
+      const streamed = await (await post(server, '/v1/completions', { ...body, ...extra, stream: true })).text();
+      const pieces = parseEvents(streamed).slice(0, -1);
+      expect(pieces.map(({ data }) => (data as OpenAI.Completion).choices[0]!.text).join('')).toBe(text);
+    }
   });
 
   test('streaming gives the same text, usage on request, and [DONE]', async () => {
@@ -401,18 +405,91 @@ async function shortRetries(input: string | URL | Request, init?: RequestInit): 
   return new Response(response.body, { status: response.status, headers });
 }
 
+describe('a text beyond the context', () => {
+  // What LangChain and LiteLLM look for, in Python and JavaScript.
+  const phrases = ['prompt is too long', "this model's maximum context length is 512 tokens"];
+
+  test('is refused in the words that clients look for, wherever it comes in', async () => {
+    const server = await startServer({ limits: { promptCharacters: 10_000 } });
+    const run = await (await post(server, '/v1/zo/runs', { model: 'base' })).json();
+    const words = 'word '.repeat(200);
+    const ids = Array(600).fill(65);
+    const content = (text: string) => ({ messages: [{ role: 'user', content: text }] });
+    for (const [path, body, param] of [
+      ['/v1/completions', { prompt: words }, 'prompt'],
+      ['/v1/completions', { prompt: words, stream: true }, 'prompt'],
+      ['/v1/completions', { prompt: words, echo: true, logprobs: 0, max_tokens: 0 }, 'prompt'],
+      ['/v1/completions', { prompt: ids }, 'prompt'],
+      ['/v1/completions', { prompt: ['x', 'y'.repeat(20_000)] }, 'prompt'],
+      ['/v1/chat/completions', content(words), 'messages'],
+      ['/v1/chat/completions', { ...content(words), stream: true }, 'messages'],
+      ['/v1/chat/completions', content('y'.repeat(20_000)), 'messages'],
+      ['/v1/embeddings', { input: ids }, 'input'],
+      ['/v1/embeddings', { input: 'y'.repeat(20_000) }, 'input'],
+      [`/v1/zo/runs/${run.id}/sample`, { prompt: words, model: null }, 'prompt'],
+      [`/v1/zo/runs/${run.id}/sample`, { prompt: ids, model: null }, 'prompt'],
+    ] as const) {
+      const error = await expectError(await post(server, path, { model: 'base', ...body }), 400);
+      expect(error).toMatchObject({ param, code: 'context_length_exceeded', type: 'invalid_request_error' });
+      for (const phrase of phrases) expect(error.message).toContain(phrase);
+    }
+  });
+});
+
 describe('tokens', () => {
-  test('there and back', async () => {
+  test.each(['/v1', ''])('there and back, at %s', async (base) => {
     const server = await startServer();
-    const there = await post(server, '/v1/tokenize', { model: 'base', prompt: 'Hi' });
-    expect(await there.json()).toEqual({ count: 3, max_model_len: 512, tokens: [1, 72, 105] });
-    const bare = await post(server, '/v1/tokenize', { model: 'base', prompt: 'Hi', add_special_tokens: false });
-    expect(await bare.json()).toMatchObject({ tokens: [72, 105] });
-    const back = await post(server, '/v1/detokenize', { model: 'base', tokens: [72, 105] });
-    expect(await back.json()).toEqual({ prompt: 'Hi' });
-    expect((await expectError(await post(server, '/v1/detokenize', { model: 'base', tokens: [256] }), 400)).param).toBe(
-      'tokens',
-    );
+    const tokenize = async (body: object) => (await post(server, `${base}/tokenize`, body)).json();
+    const answer = { count: 3, max_model_len: 512, tokens: [1, 72, 105], token_strs: null };
+    expect(await tokenize({ model: 'base', prompt: 'Hi' })).toEqual(answer);
+    expect(await tokenize({ prompt: 'Hi', return_token_strs: true })).toEqual({
+      ...answer,
+      token_strs: ['<s>', 'H', 'i'],
+    });
+    expect(await tokenize({ prompt: 'Hi', add_special_tokens: false })).toMatchObject({ tokens: [72, 105] });
+    expect(await tokenize({ prompt: '' })).toMatchObject({ tokens: [1] });
+    const messages = [{ role: 'user', content: 'Hi' }];
+    expect(await tokenize({ messages })).toMatchObject({ tokens: [1, 72, 105, 62] });
+    const closed = { messages, add_generation_prompt: false, add_special_tokens: false, chat_template_kwargs: {} };
+    expect(await tokenize(closed)).toMatchObject({ tokens: [72, 105] });
+    const back = await post(server, `${base}/detokenize`, { tokens: [72, 105, 0xf0] });
+    expect(await back.json()).toEqual({ prompt: 'Hi\ufffd' });
+    const info = await (await fetch(`${server.url}${base}/tokenizer_info`)).json();
+    expect(info).toMatchObject({ model: 'base', bos_token: '<s>', eos_token: null, chat_template: '{{ messages }}' });
+    expect(info).toMatchObject({ add_bos_token: true, vocab_size: 256, max_model_len: 512 });
+    for (const [body, param] of [
+      [{}, 'prompt'],
+      [{ prompt: null }, 'prompt'],
+      [{ prompt: 'Hi', messages }, 'messages'],
+      [{ messages: [] }, 'messages'],
+      [{ messages, tools: [{}] }, 'tools'],
+      [{ messages, chat_template: '{{ 1 }}' }, 'chat_template'],
+      [{ prompt: 'Hi', wobble: 1 }, 'wobble'],
+    ] as const) {
+      expect((await expectError(await post(server, `${base}/tokenize`, body), 400)).param).toBe(param);
+    }
+    expect((await expectError(await post(server, `${base}/detokenize`, { tokens: [256] }), 400)).param).toBe('tokens');
+    expect((await expectError(await fetch(`${server.url}${base}/tokenizer_info?model=nope`), 404)).param).toBe('model');
+  });
+
+  test('a request that names no model means the only tokenizer, or is refused', async () => {
+    const models = [
+      { id: 'first', path: 'fake:a' },
+      { id: 'second', path: 'fake:a' },
+    ];
+    const one = await startServer({ models });
+    expect(await (await fetch(`${one.url}/tokenizer_info`)).json()).toMatchObject({ model: 'first' });
+    const two = await startServer({ models: [...models, { id: 'third', path: 'fake:b' }] });
+    const error = await expectError(await fetch(`${two.url}/tokenizer_info`), 400);
+    expect(error).toMatchObject({ param: 'model', code: 'missing_field' });
+    expect(error.message).toContain('first, second, third');
+    await expectError(await post(two, '/tokenize', { prompt: 'Hi' }), 400);
+    await expectError(await post(two, '/detokenize', { tokens: [72] }), 400);
+    const named = await fetch(`${two.url}/tokenizer_info?model=third`);
+    expect(await named.json()).toMatchObject({ model: 'third' });
+    const locked = await startServer({ apiKey: 'secret-key-secret-key' });
+    await expectError(await fetch(`${locked.url}/tokenizer_info`), 401);
+    await expectError(await fetch(`${(await startServer({ models: [] })).url}/tokenizer_info`), 400);
   });
 
   test('the length of text is limited before it is tokenised', async () => {
@@ -421,10 +498,13 @@ describe('tokens', () => {
     for (const [path, body] of [
       ['/v1/tokenize', { prompt: text }],
       ['/v1/completions', { prompt: text }],
+      ['/v1/embeddings', { input: ['x', text] }],
       ['/v1/chat/completions', { messages: [{ role: 'user', content: text }] }],
     ] as const) {
       const error = await expectError(await post(server, path, { model: 'base', ...body }), 400);
-      expect(error.code).toBe('too_long');
+      expect(error.code).toBe(path === '/v1/tokenize' ? 'too_long' : 'context_length_exceeded');
     }
+    // Every refusal has freed its model.
+    await server.close();
   });
 });

@@ -59,9 +59,12 @@ describe('description', () => {
     };
     expect(document.openapi).toBe('3.1.0');
     expect(Object.keys(document.paths).sort()).toEqual([
+      '/detokenize',
       '/health',
       '/metrics',
       '/ready',
+      '/tokenize',
+      '/tokenizer_info',
       '/v1/bench',
       '/v1/chat/completions',
       '/v1/completions',
@@ -81,6 +84,7 @@ describe('description', () => {
       '/v1/models',
       '/v1/models/{model}',
       '/v1/tokenize',
+      '/v1/tokenizer_info',
       '/v1/zo/runs',
       '/v1/zo/runs/{run_id}',
       '/v1/zo/runs/{run_id}/apply',

@@ -117,6 +117,23 @@ describe('inference', () => {
     expect(await back.json()).toEqual({ prompt });
   });
 
+  test('tokens of a conversation are those that its answer was made from', async () => {
+    const messages = [{ role: 'user' as const, content: 'Hello' }];
+    const answer = await client.chat.completions.create({ model: modelId, messages, max_tokens: 1 });
+    const chat = await (await post(server, '/tokenize', { messages, return_token_strs: true })).json();
+    expect(chat.count).toBe(answer.usage!.prompt_tokens);
+    expect(chat.token_strs.at(-1)).toBe('<|assistant|>');
+    const called = { role: 'assistant', tool_calls: [{ id: 'a', type: 'function', function: { name: 'now' } }] };
+    for (const path of ['/tokenize', '/v1/chat/completions']) {
+      const refused = await post(server, path, { model: modelId, messages: [...messages, called] });
+      const error = await expectError(refused, 400);
+      expect(error).toMatchObject({ param: 'messages.1.tool_calls.0', code: 'unsupported' });
+    }
+    const info = await (await fetch(`${server.url}/tokenizer_info`)).json();
+    expect(info).toMatchObject({ bos_token: '<|endoftext|>', eos_token: '<|endoftext|>', pad_token: '<|pad|>' });
+    expect(info.chat_template).toContain('add_generation_prompt');
+  });
+
   test('texts are scored as evaluation harnesses ask for it', async () => {
     const contexts = sst2_dev_first8.flatMap(({ prompt_ids, option_ids, option_token_logprobs }) =>
       option_ids.map((option, index) => ({ prompt_ids, option, expected: option_token_logprobs[index]! })),
@@ -232,7 +249,12 @@ describe('inference', () => {
     for (const [body, status, code, words] of [
       [{ model: 'nope', prompt }, 404, 'model_not_found', '"nope" does not exist'],
       [{ model: '../../etc/passwd', prompt }, 404, 'model_not_found', 'does not exist'],
-      [{ model: modelId, prompt: 'word '.repeat(400) }, 400, 'context_length_exceeded', "this model's context is 256"],
+      [
+        { model: modelId, prompt: 'word '.repeat(400) },
+        400,
+        'context_length_exceeded',
+        "this model's maximum context length is 256 tokens",
+      ],
       [{ model: modelId, prompt, max_tokens: 1e30 }, 400, 'invalid_value', 'at most 1000000 (got 1e+30)'],
       [{ model: modelId, prompt, temperature: -1 }, 400, 'invalid_value', 'at least 0 (got -1)'],
       [{ model: modelId, prompt: [4096] }, 400, null, '0 to 4095'],
@@ -265,7 +287,7 @@ describe('inference', () => {
     const single = await client.embeddings.create({ model: modelId, input: [tokens.slice(0, 1), tokens] });
     expect(single.usage.prompt_tokens).toBe(1 + tokens.length);
     const refused = await post(server, '/v1/embeddings', { model: modelId, input: 'word '.repeat(400) });
-    expect((await expectError(refused, 400)).message).toContain('this model takes 1 to 256');
+    expect((await expectError(refused, 400)).message).toContain("this model's maximum context length is 256 tokens");
   });
 
   test('a client who leaves stops the work', async () => {

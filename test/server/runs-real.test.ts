@@ -159,7 +159,7 @@ test('what the engine refuses is named, and the run stays as it was', async () =
     ['probe', { data: examples, step: 3 }, 'next step of this run is 1; got step 3'],
     ['apply', { projected_gradients: [1, 2] }, 'must be 1 numbers of f32, one for each query; got 2'],
     ['apply', { projected_gradients: [1], curvatures: [1] }, 'subzero has no curvatures'],
-    ['sample', { prompt: 'word '.repeat(400) }, "this model's context is 256"],
+    ['sample', { prompt: 'word '.repeat(400) }, "this model's maximum context length is 256 tokens"],
   ] as const) {
     const error = await expectError(await post(server, `/v1/zo/runs/${id}/${operation}`, body), 400);
     expect(error.message).toContain(words);
