@@ -1,0 +1,174 @@
+/**
+ * The `normalizer` section of tokenizer.json: text to text, before a text is cut into words.
+ *
+ * @module
+ */
+
+import { byteLevelText } from './byte-level.ts';
+import { readPattern } from './pattern.ts';
+import { compileCharacterMap } from './precompiled.ts';
+import { Section } from './section.ts';
+import {
+  isCombiningMark,
+  isControl,
+  isNonspacingMark,
+  isWhiteSpace,
+  leadingSpaceEnd,
+  lowerCase,
+  normalizeUnicode,
+  trailingSpaceStart,
+} from './unicode.ts';
+
+/** A part of the text that is being encoded. */
+export interface Piece {
+  text: string;
+  /** Whether it begins with the first character of the whole text; the Metaspace scheme `first` asks for that. */
+  isFirst: boolean;
+}
+
+export type Normalizer = (piece: Piece) => Piece;
+
+const types = [
+  ...['BertNormalizer', 'Strip', 'StripAccents', 'NFC', 'NFD', 'NFKC', 'NFKD', 'Sequence', 'Lowercase', 'Nmt'],
+  ...['Precompiled', 'Replace', 'Prepend', 'ByteLevel'],
+];
+
+/**
+ * Compiles the section.
+ * @throws SubzeroError `unsupported` or `invalid_data` that names the section, the field and the value
+ */
+export function compileNormalizer(value: unknown, file: string): Normalizer | undefined {
+  return value == null ? undefined : compile(new Section(value, 'normalizer', file));
+}
+
+function compile(section: Section): Normalizer {
+  const normalizer = compileType(section);
+  section.done();
+  return normalizer;
+}
+
+function compileType(section: Section): Normalizer {
+  switch (section.type) {
+    case 'Sequence': {
+      const steps = section.sections('normalizers').map(compile);
+      return (piece) => steps.reduce((last, step) => step(last), piece);
+    }
+    case 'BertNormalizer':
+      return bert(section);
+    case 'Strip': {
+      const left = section.flag('strip_left');
+      const right = section.flag('strip_right');
+      return ({ text, isFirst }) => {
+        const end = right ? trailingSpaceStart(text) : text.length;
+        const start = left ? Math.min(end, leadingSpaceEnd(text)) : 0;
+        return { text: text.slice(start, end), isFirst: isFirst && start === 0 };
+      };
+    }
+    case 'StripAccents':
+      return without(isCombiningMark);
+    case 'NFC':
+    case 'NFD':
+    case 'NFKC':
+    case 'NFKD': {
+      const form = section.type as 'NFC' | 'NFD' | 'NFKC' | 'NFKD';
+      return ({ text, isFirst }) => ({ text: normalizeUnicode(text, form), isFirst });
+    }
+    case 'Lowercase':
+      return ({ text, isFirst }) => ({ text: lowerCase(text), isFirst });
+    case 'Nmt': {
+      const clean = without(isRemovedByNmt);
+      return (piece) => {
+        const { text, isFirst } = clean(piece);
+        return { text: text.replace(nmtSpaces, ' '), isFirst };
+      };
+    }
+    case 'Precompiled': {
+      const map = compileCharacterMap(section);
+      return ({ text, isFirst }) => ({ text: map(text), isFirst });
+    }
+    case 'Replace': {
+      const pattern = readPattern(section);
+      const content = section.text('content');
+      return ({ text, isFirst }) => {
+        const spans = pattern(text);
+        const head = spans[0];
+        // New characters stand in the place of the last character that they replace.
+        const keepsFirst = !head?.isMatch || (content !== '' && [...text.slice(head.start, head.end)].length <= 1);
+        return {
+          text: spans.map(({ start, end, isMatch }) => (isMatch ? content : text.slice(start, end))).join(''),
+          isFirst: isFirst && keepsFirst,
+        };
+      };
+    }
+    case 'Prepend': {
+      const prefix = section.text('prepend');
+      return ({ text, isFirst }) => ({ text: text === '' ? '' : prefix + text, isFirst });
+    }
+    case 'ByteLevel':
+      return ({ text, isFirst }) => ({ text: byteLevelText(text), isFirst });
+    default:
+      throw section.unknownType(types);
+  }
+}
+
+/** Control characters but for tab, line feed, form feed and carriage return; and two of the second row. */
+function isRemovedByNmt(c: number): boolean {
+  if (c < 0x20) return c > 0 && c !== 0x09 && c !== 0x0a && c !== 0x0c && c !== 0x0d;
+  return c === 0x7f || c === 0x8f || c === 0x9f;
+}
+
+const nmtSpaces = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g;
+
+/** BERT's cleaning: control characters, spaces around Chinese characters, accents and case. */
+function bert(section: Section): Normalizer {
+  const steps: Normalizer[] = [];
+  if (section.flag('clean_text')) {
+    steps.push(without(isControl), ({ text, isFirst }) => ({
+      text: mapCharacters(text, (character, c) => (isWhiteSpace(c) ? ' ' : character)),
+      isFirst,
+    }));
+  }
+  if (section.flag('handle_chinese_chars')) {
+    steps.push(({ text, isFirst }) => ({
+      text: mapCharacters(text, (character, c) => (isChinese(c) ? ` ${character} ` : character)),
+      isFirst,
+    }));
+  }
+  const lowercase = section.flag('lowercase');
+  const accents = section.raw('strip_accents') == null ? lowercase : section.flag('strip_accents');
+  if (accents) {
+    const strip = without(isNonspacingMark);
+    steps.push(({ text, isFirst }) => strip({ text: normalizeUnicode(text, 'NFD'), isFirst }));
+  }
+  if (lowercase) steps.push(({ text, isFirst }) => ({ text: lowerCase(text), isFirst }));
+  return (piece) => steps.reduce((last, step) => step(last), piece);
+}
+
+/** The blocks that BERT takes for Chinese; one of them begins late, as in the reference implementation. */
+const chineseBlocks = [
+  [0x3400, 0x4dbf],
+  [0x4e00, 0x9fff],
+  [0xf900, 0xfaff],
+  [0x20000, 0x2a6df],
+  [0x2a700, 0x2b81f],
+  [0x2b920, 0x2ceaf],
+  [0x2f800, 0x2fa1f],
+] as const;
+
+function isChinese(codePoint: number): boolean {
+  return codePoint >= 0x3400 && chineseBlocks.some(([first, last]) => codePoint >= first && codePoint <= last);
+}
+
+/** Removes characters. */
+function without(test: (codePoint: number) => boolean): Normalizer {
+  return ({ text, isFirst }) => ({
+    text: mapCharacters(text, (character, c) => (test(c) ? '' : character)),
+    isFirst: isFirst && (text === '' || !test(text.codePointAt(0)!)),
+  });
+}
+
+function mapCharacters(text: string, map: (character: string, codePoint: number) => string): string {
+  let result = '';
+  for (const character of text) result += map(character, character.codePointAt(0)!);
+  return result;
+}
