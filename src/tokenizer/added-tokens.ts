@@ -171,7 +171,8 @@ class Matcher {
         if (token.stripsLeft) start = Math.max(trailingSpaceStart(text.slice(0, start)), done);
         if (token.stripsRight) end += leadingSpaceEnd(text.slice(end));
         rest(start);
-        parts.push({ id: token.id });
+        // A token of spaces that its neighbour has taken leaves nothing.
+        if (start < end) parts.push({ id: token.id });
         done = end;
       }
     }

@@ -53,7 +53,20 @@ function compileExpression(source: string): RegExp {
     invert: false,
   });
   if (!pattern) throw new Error('it is not a regular expression');
-  return pattern;
+  return source.includes('(?i') ? foldUnicode(source, pattern) : pattern;
+}
+
+/**
+ * Completes a pattern with parts that ignore case: the library knows the letters of ASCII only, but two signs of other
+ * blocks are forms of s and k. What else Unicode's folding would match is refused.
+ */
+function foldUnicode(source: string, { source: translated, flags }: RegExp): RegExp {
+  const groups = [...source.matchAll(/\(\?i:([^()[\]\\]*)\)/g)].map(([, content]) => content!);
+  const isPlain = groups.length === source.split('(?i').length - 1;
+  if (!isPlain || groups.some((content) => /[^ -~]|ss|ff|fi|fl|st/i.test(content))) {
+    throw new Error('where it ignores case, only ASCII letters outside classes and groups are supported');
+  }
+  return new RegExp(translated.replaceAll('[sS]', '[sS\\u017f]').replaceAll('[kK]', '[kK\\u212a]'), flags);
 }
 
 /** Every occurrence of a text. An empty one never matches. */

@@ -29,7 +29,13 @@ function compile(section: Section): PostProcessor {
 function compileType(section: Section): PostProcessor {
   switch (section.type) {
     case 'Sequence': {
-      const steps = section.sections('processors').map(compile);
+      const sections = section.sections('processors');
+      const framing = sections.filter(({ type }) => type !== 'ByteLevel');
+      if (framing.length > 1) {
+        const found = framing.map(({ type }) => type).join(' and ');
+        throw section.error('unsupported', `${found} in one sequence: the reference joins them in a way of its own`);
+      }
+      const steps = sections.map(compile);
       return (ids) => steps.reduce<number[]>((last, step) => step(last), [...ids]);
     }
     case 'ByteLevel':

@@ -275,8 +275,9 @@ function specialTokens(config: Json, defaults: Defaults, listed: ReadonlyMap<str
   const again: NewToken[] = [];
   const add = (value: unknown, path: string): string | undefined => {
     if (value == null) return undefined;
-    const token =
-      typeof value === 'string' ? (listed.get(value) ?? plain(value)) : readAddedToken(new Section(value, path, file));
+    const read = typeof value === 'string' ? plain(value) : readAddedToken(new Section(value, path, file));
+    // What the list of added tokens says of a token goes before what stands beside its name.
+    const token = listed.get(read.content) ?? read;
     others.push(token);
     again.push({ ...token, special: true });
     return token.content;
