@@ -47,10 +47,9 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     checkClass(directory, config, modelConfig ?? {});
     const isOpt =
       modelConfig?.model_type === 'opt' || (config.tokenizer_class == null && vocabulary.vocab['</s>'] === 2);
-    if (isOpt) config = { ...optConfig, tokenizer_class: 'GPT2Tokenizer', ...withoutNulls(config) };
-    else if (config.tokenizer_class == null && modelConfig?.model_type == null) {
-      config = { ...config, tokenizer_class: 'GPT2Tokenizer' };
-    }
+    const isQwen = /^qwen/.test(String(modelConfig?.model_type ?? ''));
+    if (isOpt) config = { ...optConfig, ...withoutNulls(config) };
+    if (!isQwen) config = { tokenizer_class: 'GPT2Tokenizer', ...withoutNulls(config) };
   }
   const file = path(tokenizerJson === undefined ? 'vocab.json' : 'tokenizer.json');
   const resolved = resolveTokenizer({

@@ -36,6 +36,7 @@ export function readPattern(section: Section): Pattern {
   if ((literal === undefined) === (expression === undefined)) {
     throw pattern.error('invalid_data', 'expected one of "String" and "Regex"');
   }
+  if (literal === '') throw pattern.error('unsupported', '"String" is "", which matches everywhere');
   if (literal !== undefined) return ofText(literal);
   try {
     return ofExpression(compileExpression(expression!));
@@ -69,15 +70,11 @@ function foldUnicode(source: string, { source: translated, flags }: RegExp): Reg
   return new RegExp(translated.replaceAll('[sS]', '[sS\\u017f]').replaceAll('[kK]', '[kK\\u212a]'), flags);
 }
 
-/** Every occurrence of a text. An empty one never matches. */
-export function ofText(literal: string): Pattern {
+/** Every occurrence of a text. */
+function ofText(literal: string): Pattern {
   return (text) => {
     const matches: [number, number][] = [];
-    for (
-      let at = literal === '' ? -1 : text.indexOf(literal);
-      at >= 0;
-      at = text.indexOf(literal, at + literal.length)
-    ) {
+    for (let at = text.indexOf(literal); at >= 0; at = text.indexOf(literal, at + literal.length)) {
       matches.push([at, at + literal.length]);
     }
     return cover(text, matches);

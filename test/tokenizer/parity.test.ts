@@ -4,9 +4,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { openDecodeStream } from '../../src/tokenizer/decode-stream.ts';
 import { Pipeline } from '../../src/tokenizer/pipeline.ts';
-import { digest, idLists, mixedTexts, sweepTexts, type Variants } from './reference-texts.ts';
+import { decode, digest, idLists, mixedTexts, sweepTexts, type Variants } from './reference-texts.ts';
+
 const reference: Variants = JSON.parse(
   readFileSync(new URL('../fixtures/tokenizers/variants.json', import.meta.url), 'utf8'),
 );
@@ -45,17 +45,3 @@ describe('decodes as the reference', () => {
     }
   });
 });
-
-function decode(
-  pipeline: Pipeline,
-  ids: readonly number[],
-  options: { skipSpecialTokens: boolean; holdsBytes?: boolean },
-): string {
-  const lookup = {
-    pieces: pipeline.pieces,
-    token: (id: number) => pipeline.decodedToken(id),
-    isSpecial: (id: number) => pipeline.addedTokens.get(id)?.special === true,
-  };
-  const stream = openDecodeStream(lookup, options);
-  return ids.map((id) => stream.push(id)).join('') + stream.flush();
-}

@@ -5,6 +5,8 @@
  */
 
 import { createHash } from 'node:crypto';
+import { openDecodeStream } from '../../src/tokenizer/decode-stream.ts';
+import type { Pipeline } from '../../src/tokenizer/pipeline.ts';
 
 /** test/fixtures/tokenizers/variants.json. */
 export interface Variants {
@@ -62,4 +64,19 @@ export function idLists(size: number, count: number): number[][] {
 
 export function digest(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 8);
+}
+
+/** The text of ids; `holdsBytes` as {@link openDecodeStream} says. */
+export function decode(
+  pipeline: Pipeline,
+  ids: readonly number[],
+  options: { skipSpecialTokens: boolean; holdsBytes?: boolean },
+): string {
+  const lookup = {
+    pieces: pipeline.pieces,
+    token: (id: number) => pipeline.decodedToken(id),
+    isSpecial: (id: number) => pipeline.addedTokens.get(id)?.special === true,
+  };
+  const stream = openDecodeStream(lookup, options);
+  return ids.map((id) => stream.push(id)).join('') + stream.flush();
 }
