@@ -6,6 +6,7 @@
  */
 
 import type { Section } from './section.ts';
+import { asClusters } from './unicode.ts';
 
 const encoder = new TextEncoder();
 
@@ -46,7 +47,8 @@ export function compileCharacterMap(section: Section): (text: string) => string 
   const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
   return (text) => {
     let result = '';
-    for (const { segment } of graphemes.segment(text)) {
+    for (const { index, segment: standIn } of graphemes.segment(asClusters(text))) {
+      const segment = text.slice(index, index + standIn.length);
       const whole = encoder.encode(segment).length < 6 ? replacement(segment) : undefined;
       if (whole !== undefined) result += whole;
       else for (const character of segment) result += replacement(character) ?? character;

@@ -36,6 +36,7 @@ export const isNonspacingMark = codePointSet(tables.nonspacingMarks);
 export const isCombiningMark = codePointSet(tables.combiningMarks);
 export const isNumeric = codePointSet(tables.numeric);
 const isUnassigned = codePointSet(tables.unassigned);
+const isNewJoining = codePointSet(tables.newJoining);
 /** Newer characters, with those that no engine has yet. */
 const isNotNormalized = codePointSet(tables.notNormalized, tables.unassigned);
 
@@ -68,27 +69,37 @@ export function trailingSpaceStart(text: string): number {
   return start;
 }
 
-/**
- * A text of the same length and the same meaning for regular expressions, in which every engine sees the characters
- * of Unicode 16: what is unassigned there becomes a noncharacter, and the one letter whose category differs later
- * becomes a neighbour of the same category.
- */
-export function asUnicode16(text: string): string {
+/** A text of the same length in which `standIn` has replaced characters: it names one for each width in UTF-16 units. */
+function withStandIns(text: string, standIn: (codePoint: number) => readonly [string, string] | undefined): string {
   if (!/[^\0-\u0294\u0296-\u0377]/.test(text)) return text;
   let result = '';
   let copied = 0;
   for (let i = 0; i < text.length; i++) {
     const codePoint = text.codePointAt(i)!;
     const width = codePoint > 0xffff ? 2 : 1;
-    const stand =
-      codePoint === 0x295 ? '\u0296' : isUnassigned(codePoint) ? '\uFDD0\u{1FFFE}'.slice(width - 1, 2 * width - 1) : '';
-    if (stand !== '') {
-      result += text.slice(copied, i) + stand;
+    const replaced = standIn(codePoint);
+    if (replaced !== undefined) {
+      result += text.slice(copied, i) + replaced[width - 1];
       copied = i + width;
     }
     i += width - 1;
   }
   return result + text.slice(copied);
+}
+
+const noncharacters = ['\uFDD0', '\u{1FFFE}'] as const;
+const marks = ['\u0300', '\u{101FD}'] as const;
+/** U+0295 is a small letter up to Unicode 16, and a letter without case from then on. */
+const smallLetters = ['\u0296', ''] as const;
+
+/** A text that means to regular expressions in every engine what it means in Unicode 16; the positions are the same. */
+export function asUnicode16(text: string): string {
+  return withStandIns(text, (c) => (c === 0x295 ? smallLetters : isUnassigned(c) ? noncharacters : undefined));
+}
+
+/** A text that has the same grapheme clusters in every engine: those of Unicode 17; the positions are the same. */
+export function asClusters(text: string): string {
+  return withStandIns(text, (c) => (isNewJoining(c) ? marks : isUnassigned(c) ? noncharacters : undefined));
 }
 
 /** Lower case as of Unicode 17, of letters that an older engine does not know: [first, last, distance]. */

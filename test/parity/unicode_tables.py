@@ -5,12 +5,15 @@ measured: every code point goes through the normaliser or pre-tokeniser in quest
 on the path whose Unicode version is the newest there is (its normalisation is compared with the library's).
 """
 
+import base64
 import json
 import subprocess
 from pathlib import Path
 
 import tokenizers
 from tokenizers import Regex, normalizers, pre_tokenizers
+
+from make_tokenizers import charsmap
 
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
 TEXT = "".join(map(chr, CODE_POINTS))
@@ -94,6 +97,9 @@ def main() -> None:
             reordered.add(c)
     opaque = set(engine["different"]) | (set(engine["reordered"]) ^ reordered)
     numeric = [c for c in CODE_POINTS if c and len(pre_tokenizers.Digits(True).pre_tokenize_str("a" + chr(c))) == 2]
+    unassigned = removed(pre_tokenizers.Split(Regex(r"\p{Cn}"), "removed"))
+    clusters = normalizers.Precompiled(base64.b64decode(charsmap({"a": "A"})))  # replaces a whole cluster that begins with a
+    joining = [c for c in unassigned if clusters.normalize_str("a" + chr(c)) == "A"]
     header = f'''/**
  * What the parts of the reference implementation (tokenizers {tokenizers.__version__}) know of Unicode, each by a version of its own.
  * Written by test/parity/unicode_tables.py; measured against Unicode {engine["unicode"]}. Each table is a list of ranges:
@@ -108,7 +114,8 @@ def main() -> None:
         table("nonspacingMarks", "What `strip_accents` of BertNormalizer removes, after NFD.", dropped(bert(strip_accents=True))),
         table("combiningMarks", "What StripAccents removes.", dropped(normalizers.StripAccents())),
         table("numeric", "Digits of the Digits pre-tokenizer.", numeric),
-        table("unassigned", "Code points that the regular expressions do not know (Unicode 16).", removed(pre_tokenizers.Split(Regex(r"\p{Cn}"), "removed"))),
+        table("unassigned", "Code points that the regular expressions do not know (Unicode 16).", unassigned),
+        table("newJoining", "Of these, what joins the character before it in a grapheme cluster (Unicode 17).", joining),
         table("notNormalized", "What newer Unicode versions decompose, compose or reorder, and the normalisers do not.", opaque),
     ]
     target = Path(__file__).parents[2] / "src/tokenizer/unicode-tables.ts"
