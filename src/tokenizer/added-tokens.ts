@@ -224,7 +224,7 @@ export function assignIds(
     if (statedId !== undefined && id !== statedId) {
       throw new SubzeroError(
         'invalid_data',
-        `added_tokens_decoder of tokenizer_config.json: the id of ${brief(token.content)} is ${statedId}; it must be ${id}`,
+        `added_tokens_decoder or added_tokens.json: the id of ${brief(token.content)} is ${statedId}; it must be ${id}`,
       );
     }
     tokens.push({ ...token, id });

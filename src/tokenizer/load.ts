@@ -24,22 +24,24 @@ const optConfig = { bos_token: '</s>', eos_token: '</s>', unk_token: '</s>', pad
 
 /**
  * Loads the tokenizer of a Hugging Face style model directory: tokenizer.json, or vocab.json + merges.txt of a
- * byte-level BPE; with what tokenizer_config.json, special_tokens_map.json, generation_config.json, config.json and
- * chat_template.jinja say about special tokens and chats.
+ * byte-level BPE; with what tokenizer_config.json, special_tokens_map.json, added_tokens.json, generation_config.json,
+ * config.json and chat_template.jinja say about special tokens and chats.
  *
  * @throws SubzeroError `not_found` if the files are missing, `invalid_data` if one is malformed, `unsupported` for what
  *   would change ids or text and is not known; the message names the file, the field and the value
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer> {
   const path = (name: string) => join(directory, name);
-  const [tokenizerJson, tokenizerConfig, specialTokensMap, modelConfig, generationConfig, jinja] = await Promise.all([
-    readOptionalJson(path('tokenizer.json')),
-    readOptionalJson(path('tokenizer_config.json')),
-    readOptionalJson(path('special_tokens_map.json')),
-    readOptionalJson(path('config.json')),
-    readOptionalJson(path('generation_config.json')),
-    readOptionalText(path('chat_template.jinja')),
-  ]);
+  const [tokenizerJson, tokenizerConfig, specialTokensMap, addedTokens, modelConfig, generationConfig, jinja] =
+    await Promise.all([
+      readOptionalJson(path('tokenizer.json')),
+      readOptionalJson(path('tokenizer_config.json')),
+      readOptionalJson(path('special_tokens_map.json')),
+      readOptionalJson(path('added_tokens.json')),
+      readOptionalJson(path('config.json')),
+      readOptionalJson(path('generation_config.json')),
+      readOptionalText(path('chat_template.jinja')),
+    ]);
   if (generationConfig !== undefined) checkGenerationConfig(generationConfig, path('generation_config.json'));
   const vocabulary = tokenizerJson === undefined ? await readVocabularyFiles(directory) : undefined;
   let config = tokenizerConfig ?? {};
@@ -51,16 +53,14 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     if (isOpt) config = { ...optConfig, ...withoutNulls(config) };
     if (!isQwen) config = { tokenizer_class: 'GPT2Tokenizer', ...withoutNulls(config) };
   }
-  const file = path(tokenizerJson === undefined ? 'vocab.json' : 'tokenizer.json');
   const resolved = resolveTokenizer({
     tokenizer: tokenizerJson ?? { model: { type: 'BPE', ...vocabulary } },
     isComplete: tokenizerJson !== undefined,
     tokenizerConfig: config,
     specialTokensMap: specialTokensMap ?? {},
+    addedTokens: addedTokens ?? {},
     modelConfig: modelConfig ?? {},
-    file,
-    configFile: path('tokenizer_config.json'),
-    specialTokensFile: path('special_tokens_map.json'),
+    path,
   });
   const chatTemplate = jinja ?? readChatTemplate(config.chat_template);
   const bosTokenId = [generationConfig?.bos_token_id, modelConfig?.bos_token_id].find(isTokenId);
@@ -72,7 +72,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     ...(bosTokenId === undefined ? {} : { bosTokenId }),
     eosTokenIds: [generationConfig?.eos_token_id, modelConfig?.eos_token_id].flat().filter(isTokenId),
     ...(chatTemplate === undefined ? {} : { chatTemplate }),
-    file,
+    file: path(tokenizerJson === undefined ? 'vocab.json' : 'tokenizer.json'),
   });
 }
 

@@ -10,6 +10,7 @@ import { type NewToken, readAddedToken } from './added-tokens.ts';
 import { isRecord } from './files.ts';
 import { brief, Section } from './section.ts';
 import { type ByteLevelClass, buildByteLevel, buildLlama } from './tokenizer-classes.ts';
+import { checkTokenId } from './vocabulary.ts';
 
 type Json = Record<string, unknown>;
 
@@ -124,10 +125,10 @@ export interface TokenizerFiles {
   tokenizerConfig: Json;
   specialTokensMap: Json;
   modelConfig: Json;
-  /** The path of tokenizer.json or vocab.json, for error texts; the others lie beside it. */
-  file: string;
-  configFile: string;
-  specialTokensFile: string;
+  /** added_tokens.json of older folders: token → id. */
+  addedTokens: Json;
+  /** The path of a file of the folder, for error texts. */
+  path(name: string): string;
 }
 
 /**
@@ -135,16 +136,20 @@ export interface TokenizerFiles {
  * @throws SubzeroError `unsupported` or `invalid_data` that names the file, the key and the value
  */
 export function resolveTokenizer(files: TokenizerFiles): ResolvedTokenizer {
-  const { tokenizerConfig: config, configFile } = files;
-  const section = new Section(config, '', configFile);
+  const { tokenizerConfig: config, specialTokensMap, path } = files;
+  const section = new Section(config, '', path('tokenizer_config.json'));
   checkKeys(section, config);
   const className = classOf(files, section);
   const { tokenizer, defaults } = build(files, className, section);
 
-  // The reference reads special_tokens_map.json only where tokenizer_config.json has no added_tokens_decoder.
-  const listed = listedTokens(files);
-  const merged: Json = isRecord(config.added_tokens_decoder) ? config : { ...config, ...files.specialTokensMap };
-  const special = specialTokens(merged, defaults, listed, configFile);
+  // The reference reads the older files only where tokenizer_config.json has no added_tokens_decoder.
+  const isOld = !isRecord(config.added_tokens_decoder);
+  if (isOld) checkKeys(new Section(specialTokensMap, '', path('special_tokens_map.json')), specialTokensMap);
+  const merged: Json = isOld ? { ...config, ...specialTokensMap } : config;
+  const listed = isOld ? tokensOfOldFiles(files, merged) : tokensOfConfig(files);
+  const special = specialTokens(merged, defaults, listed, (key) =>
+    path(isOld && Object.hasOwn(specialTokensMap, key) ? 'special_tokens_map.json' : 'tokenizer_config.json'),
+  );
   return {
     tokenizer,
     alsoAdded: [...listed.values(), ...special.others.filter(({ content }) => !listed.has(content)), ...special.again],
@@ -217,7 +222,7 @@ function build(
   className: string | undefined,
   section: Section,
 ): { tokenizer: Json; defaults: Defaults } {
-  const { tokenizer, file } = files;
+  const { tokenizer, isComplete, path } = files;
   if (className === undefined) return { tokenizer, defaults: {} };
   const defaults = defaultsOfClass[className];
   if (defaults === undefined) {
@@ -227,7 +232,7 @@ function build(
         `${Object.keys(defaultsOfClass).join(', ')}, and PreTrainedTokenizerFast for tokenizer.json as it is`,
     );
   }
-  const model = new Section(tokenizer, '', file).section('model');
+  const model = new Section(tokenizer, '', path(isComplete ? 'tokenizer.json' : 'vocab.json')).section('model');
   const type = model.raw('type') ?? (model.raw('merges') === undefined ? 'without merges' : 'BPE');
   if (type !== 'BPE') {
     throw model.error(
@@ -251,38 +256,55 @@ function build(
   };
 }
 
-/** Added tokens as tokenizer_config.json lists them, else as tokenizer.json does, in the order of their ids. */
-function listedTokens({ tokenizer, tokenizerConfig, file, configFile }: TokenizerFiles): Map<string, NewToken> {
-  const decoder = tokenizerConfig.added_tokens_decoder;
-  const sections: [number, Section][] = [];
-  if (isRecord(decoder)) {
-    for (const [id, token] of Object.entries(decoder)) {
-      sections.push([Number(id), new Section(token, `added_tokens_decoder.${id}`, configFile)]);
-    }
-  } else {
-    const added = Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens : [];
-    for (const [index, token] of added.entries()) {
-      const section = new Section(token, `added_tokens[${index}]`, file);
-      sections.push([Number(section.raw('id')), section]);
-    }
-  }
-  sections.sort(([a], [b]) => a - b);
-  return new Map(
-    sections.map(([statedId, section]) => {
-      const token = { ...readAddedToken(section), statedId };
-      return [token.content, token];
-    }),
+/** The added tokens that tokenizer_config.json lists. */
+function tokensOfConfig({ tokenizerConfig, path }: TokenizerFiles): Map<string, NewToken> {
+  const tokens = Object.entries(tokenizerConfig.added_tokens_decoder as Json).map(([id, token]): [number, NewToken] => [
+    Number(id),
+    readAddedToken(new Section(token, `added_tokens_decoder.${id}`, path('tokenizer_config.json'))),
+  ]);
+  return inOrder(tokens);
+}
+
+/** The added tokens of added_tokens.json and tokenizer.json; of two with one id, those of tokenizer.json count. */
+function tokensOfOldFiles({ tokenizer, addedTokens, path }: TokenizerFiles, config: Json): Map<string, NewToken> {
+  const tokens = new Map<number, NewToken>();
+  const extra = config.extra_special_tokens ?? config.additional_special_tokens;
+  const special = [...namedTokenKeys.map((key) => config[key]), ...(Array.isArray(extra) ? extra : [])].map((token) =>
+    isRecord(token) ? token.content : token,
   );
+  const file = new Section(addedTokens, '', path('added_tokens.json'));
+  for (const [content, id] of Object.entries(addedTokens)) {
+    checkTokenId(file, content, id);
+    const isSpecial = special.includes(content);
+    tokens.set(id, { ...plain(content), special: isSpecial, normalized: !isSpecial });
+  }
+  const added = Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens : [];
+  for (const [index, token] of added.entries()) {
+    const section = new Section(token, `added_tokens[${index}]`, path('tokenizer.json'));
+    tokens.set(Number(section.raw('id')), readAddedToken(section));
+  }
+  return inOrder([...tokens]);
+}
+
+/** Tokens by content, in the order of their ids, in which the reference adds them. */
+function inOrder(tokens: [number, NewToken][]): Map<string, NewToken> {
+  tokens.sort(([a], [b]) => a - b);
+  return new Map(tokens.map(([statedId, token]) => [token.content, { ...token, statedId }]));
 }
 
 /** The named special tokens, those without a name, and how the reference adds both. */
-function specialTokens(config: Json, defaults: Defaults, listed: ReadonlyMap<string, NewToken>, file: string) {
+function specialTokens(
+  config: Json,
+  defaults: Defaults,
+  listed: ReadonlyMap<string, NewToken>,
+  fileOf: (key: string) => string,
+) {
   const named = new Map<string, string>();
   const others: NewToken[] = [];
   const again: NewToken[] = [];
   const add = (value: unknown, path: string): string | undefined => {
     if (value == null) return undefined;
-    const read = typeof value === 'string' ? plain(value) : readAddedToken(new Section(value, path, file));
+    const read = typeof value === 'string' ? plain(value) : readAddedToken(new Section(value, path, fileOf(path)));
     // What the list of added tokens says of a token goes before what stands beside its name.
     const token = listed.get(read.content) ?? read;
     others.push(token);

@@ -1,5 +1,7 @@
-"""Writes test/fixtures/golden/transformers-fields.json: the keys of tokenizer_config.json and generation_config.json that
-transformers reads, and how it builds each tokenizer class."""
+"""Writes test/fixtures/golden/transformers-fields.json: the keys of two files that transformers reads.
+
+They are tokenizer_config.json and generation_config.json; beside them stands how it builds each tokenizer class.
+"""
 
 import ast
 import inspect
@@ -18,17 +20,26 @@ OUT = Path(__file__).parents[1] / "fixtures/golden/transformers-fields.json"
 
 
 def keys_read(module) -> set[str]:
-    """Texts that the module takes out of a dictionary of settings: kwargs.pop("x"), kwargs.get("x"), init_kwargs["x"] …"""
+    """Texts that the module takes out of a dictionary of settings: kwargs.pop("x"), init_kwargs["x"] …"""
     names = set()
     settings = {"kwargs", "init_kwargs", "local_kwargs", "tokenizer_config"}
     for node in ast.walk(ast.parse(inspect.getsource(module))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("pop", "get", "setdefault"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("pop", "get", "setdefault")
+        ):
             target, key = node.func.value, node.args[0] if node.args else None
         elif isinstance(node, ast.Subscript):
             target, key = node.value, node.slice
         else:
             continue
-        if isinstance(target, ast.Name) and target.id in settings and isinstance(key, ast.Constant) and isinstance(key.value, str):
+        if (
+            isinstance(target, ast.Name)
+            and target.id in settings
+            and isinstance(key, ast.Constant)
+            and isinstance(key.value, str)
+        ):
             names.add(key.value)
     return names
 
@@ -50,7 +61,11 @@ def parameters(name: str) -> list[str]:
 
 def main() -> None:
     read = keys_read(tokenization_utils_base) | keys_read(tokenization_utils_tokenizers)
-    names = {n.removesuffix("Fast") for n in TOKENIZER_MAPPING_NAMES.values() if n and n.endswith(("Tokenizer", "TokenizerFast"))}
+    names = {
+        n.removesuffix("Fast")
+        for n in TOKENIZER_MAPPING_NAMES.values()
+        if n and n.endswith(("Tokenizer", "TokenizerFast"))
+    }
     OUT.write_text(
         json.dumps(
             {

@@ -25,7 +25,11 @@ for (let c = 0; c < 0x110000; c++) {
   if (c >= 0xd800 && c <= 0xdfff) continue;
   const text = String.fromCodePoint(c);
   for (const [form, map] of Object.entries(forms)) {
-    if (text.normalize(form) !== (map[c] ?? text)) sets.different.push(c, ...[...text.normalize(form)].slice(0, 1).map((x) => x.codePointAt(0)).filter((x) => x > 0x10000));
+    if (text.normalize(form) === (map[c] ?? text)) continue;
+    sets.different.push(c);
+    // A newer composite beyond the first plane begins with a newer letter, which must not be composed either.
+    const first = text.normalize(form).codePointAt(0);
+    if (first > 0xffff) sets.different.push(first);
   }
   if (('a' + text + '\\u0334').normalize('NFD') !== 'a' + text.normalize('NFD') + '\\u0334') sets.reordered.push(c);
   else if (('a\\u0301' + text).normalize('NFD') !== 'a\\u0301' + text.normalize('NFD')) sets.reordered.push(c);
@@ -98,25 +102,41 @@ def main() -> None:
     opaque = set(engine["different"]) | (set(engine["reordered"]) ^ reordered)
     numeric = [c for c in CODE_POINTS if c and len(pre_tokenizers.Digits(True).pre_tokenize_str("a" + chr(c))) == 2]
     unassigned = removed(pre_tokenizers.Split(Regex(r"\p{Cn}"), "removed"))
-    clusters = normalizers.Precompiled(base64.b64decode(charsmap({"a": "A"})))  # replaces a whole cluster that begins with a
+    clusters = normalizers.Precompiled(
+        base64.b64decode(charsmap({"a": "A"}))
+    )  # replaces a whole cluster that begins with a
     joining = [c for c in unassigned if clusters.normalize_str("a" + chr(c)) == "A"]
-    header = f'''/**
- * What the parts of the reference implementation (tokenizers {tokenizers.__version__}) know of Unicode, each by a version of its own.
- * Written by test/parity/unicode_tables.py; measured against Unicode {engine["unicode"]}. Each table is a list of ranges:
- * pairs of base-36 numbers, the distance from the last code point before and the length less one.
+    header = f"""/**
+ * What the parts of the reference implementation (tokenizers {tokenizers.__version__}) know of Unicode, each by a
+ * version of its own. Written by test/parity/unicode_tables.py; measured against Unicode {engine["unicode"]}. Each table
+ * is a list of ranges: pairs of base-36 numbers, the distance from the last code point before and the length less one.
  *
  * @module
  */
-'''
+"""
     tables = [
-        table("punctuation", "Punctuation of BertPreTokenizer and Punctuation.", removed(pre_tokenizers.Punctuation("removed"))),
+        table(
+            "punctuation",
+            "Punctuation of BertPreTokenizer and Punctuation.",
+            removed(pre_tokenizers.Punctuation("removed")),
+        ),
         table("control", "What `clean_text` of BertNormalizer removes.", dropped(bert(clean_text=True))),
-        table("nonspacingMarks", "What `strip_accents` of BertNormalizer removes, after NFD.", dropped(bert(strip_accents=True))),
+        table(
+            "nonspacingMarks",
+            "What `strip_accents` of BertNormalizer removes, after NFD.",
+            dropped(bert(strip_accents=True)),
+        ),
         table("combiningMarks", "What StripAccents removes.", dropped(normalizers.StripAccents())),
         table("numeric", "Digits of the Digits pre-tokenizer.", numeric),
         table("unassigned", "Code points that the regular expressions do not know (Unicode 16).", unassigned),
-        table("newJoining", "Of these, what joins the character before it in a grapheme cluster (Unicode 17).", joining),
-        table("notNormalized", "What newer Unicode versions decompose, compose or reorder, and the normalisers do not.", opaque),
+        table(
+            "newJoining", "Of these, what joins the character before it in a grapheme cluster (Unicode 17).", joining
+        ),
+        table(
+            "notNormalized",
+            "What newer Unicode versions decompose, compose or reorder, and the normalisers do not.",
+            opaque,
+        ),
     ]
     target = Path(__file__).parents[2] / "src/tokenizer/unicode-tables.ts"
     target.write_text(header + "\n" + "\n".join(tables), encoding="utf-8")

@@ -91,6 +91,16 @@ describe('tokenizer_config.json', async () => {
     await expect(idsWith({ auto_map: { AutoModel: 'a.B' } })).resolves.toEqual(plain);
   });
 
+  test('special_tokens_map.json is a whitelist, too, where it is read', async () => {
+    const load = (tokenizerConfig: Record<string, unknown>) =>
+      withFiles(
+        { ...files(tokenizerConfig), 'special_tokens_map.json': { eos_token: '</s>', splits_words: true } },
+        (directory) => loadTokenizer(directory),
+      );
+    await expect(load({})).rejects.toThrow(/special_tokens_map\.json: the key "splits_words" is not known/);
+    await expect(load({ added_tokens_decoder: {} })).resolves.toBeDefined();
+  });
+
   test('a class is taken as it is, built as transformers builds it, or refused', async () => {
     for (const [name, kind] of Object.entries(reference.tokenizer_classes)) {
       const ids = idsWith({ tokenizer_class: name });
