@@ -91,9 +91,13 @@ export class Pipeline {
   encode(text: string, options: { addSpecialTokens: boolean }): number[] {
     const ids: number[] = [];
     for (const part of this.#added.split(text.replace(/\p{Surrogate}/gu, '\uFFFD'))) {
-      if ('id' in part) ids.push(part.id);
-      else
-        for (const { text: word } of this.#words(part.piece)) for (const id of this.#model.encode(word)) ids.push(id);
+      if ('id' in part) {
+        ids.push(part.id);
+        continue;
+      }
+      for (const { text: word } of this.#words(part.piece)) {
+        for (const id of this.#model.encode(word)) ids.push(id);
+      }
     }
     return options.addSpecialTokens && this.#postProcessor !== undefined ? this.#postProcessor(ids) : ids;
   }

@@ -153,7 +153,7 @@ export function resolveTokenizer(files: TokenizerFiles): ResolvedTokenizer {
   return {
     tokenizer,
     alsoAdded: [...listed.values(), ...special.others.filter(({ content }) => !listed.has(content)), ...special.again],
-    splitsSpecial: config.split_special_tokens === true,
+    splitsSpecial: config.split_special_tokens != null && section.flag('split_special_tokens'),
     named: special.named,
   };
 }
@@ -241,11 +241,9 @@ function build(
         'set tokenizer_class to PreTrainedTokenizerFast for tokenizer.json as it is',
     );
   }
-  const space = section.raw('add_prefix_space');
-  if (space != null && typeof space !== 'boolean') throw section.wrong('add_prefix_space', 'true or false', space);
   const options = {
-    addPrefixSpace: (space ?? undefined) as boolean | undefined,
-    legacy: section.raw('legacy') === true,
+    addPrefixSpace: section.raw('add_prefix_space') == null ? undefined : section.flag('add_prefix_space'),
+    legacy: section.raw('legacy') != null && section.flag('legacy'),
   };
   return {
     tokenizer:

@@ -99,9 +99,7 @@ export class Tokenizer {
   encode(text: string, options: { addSpecialTokens?: boolean } = {}): number[] {
     const addSpecialTokens = options.addSpecialTokens ?? true;
     const ids = this.#pipeline.encode(text, { addSpecialTokens });
-    if (!addSpecialTokens || !this.addsBosToken) return ids;
-    if (ids[0] !== this.bosTokenId) return [this.bosTokenId!, ...ids];
-    return ids[1] === this.bosTokenId ? ids.slice(1) : ids;
+    return addSpecialTokens && this.addsBosToken && ids[1] === this.bosTokenId ? ids.slice(1) : ids;
   }
 
   /**
