@@ -77,6 +77,12 @@ export class AddedTokens {
     const matchers = [new Matcher(splitsSpecial), new Matcher(splitsSpecial)] as const;
     for (const token of this.byId.values()) {
       const form = token.normalized ? normalize(token.content) : token.content;
+      if (form === '') {
+        throw new SubzeroError(
+          'invalid_data',
+          `added_tokens: the normalizer leaves nothing of ${brief(token.content)}, which would be found everywhere`,
+        );
+      }
       if (form !== token.content) written.set(token.id, form);
       matchers[token.normalized ? 1 : 0].add(form, token);
     }
@@ -127,7 +133,6 @@ class Matcher {
       node.children.set(unit, child);
       node = child;
     }
-    if (text === '') return;
     if (node.token !== undefined) {
       throw new SubzeroError(
         'invalid_data',

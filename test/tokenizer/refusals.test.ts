@@ -173,6 +173,15 @@ const cases: [string, Json, 'invalid_data' | 'unsupported', RegExp][] = [
     /added_tokens\[0\]: .*"sticky" is not/,
   ],
   [
+    'a token of which nothing is left',
+    {
+      ...normalizer({ type: 'Strip', strip_left: true, strip_right: true }),
+      added_tokens: [{ id: 267, content: '  ', normalized: true }],
+    },
+    'invalid_data',
+    /the normalizer leaves nothing of " {2}"/,
+  ],
+  [
     'two tokens of one form',
     {
       ...normalizer({ type: 'Lowercase' }),
