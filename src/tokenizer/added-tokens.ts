@@ -6,7 +6,8 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import type { Normalizer, Piece } from './normalizer.ts';
+import type { Normalizer } from './normalizer.ts';
+import { type Piece, slicePiece, wholeText } from './piece.ts';
 import type { DecodedToken } from './pieces.ts';
 import { brief, type Section } from './section.ts';
 import { isWordCharacter, leadingSpaceEnd, trailingSpaceStart } from './unicode.ts';
@@ -90,7 +91,7 @@ export class AddedTokens {
     [this.#asWritten, this.#normalized] = matchers;
 
     function normalize(text: string): string {
-      return normalizer === undefined ? text : normalizer({ text, isFirst: true }).text;
+      return normalizer === undefined ? text : normalizer(wholeText(text)).text;
     }
   }
 
@@ -104,7 +105,7 @@ export class AddedTokens {
 
   /** Finds the added tokens of a text and normalises the rest. */
   split(text: string): Part[] {
-    return this.#asWritten.split({ text, isFirst: true }).flatMap((part) => {
+    return this.#asWritten.split(wholeText(text)).flatMap((part) => {
       if ('id' in part) return [part];
       return this.#normalized.split(this.#normalizer === undefined ? part.piece : this.#normalizer(part.piece));
     });
@@ -154,11 +155,12 @@ class Matcher {
     return found;
   }
 
-  split({ text, isFirst }: Piece): Part[] {
+  split(piece: Piece): Part[] {
+    const { text } = piece;
     const parts: Part[] = [];
     let done = 0;
     const rest = (end: number) => {
-      if (done < end) parts.push({ piece: { text: text.slice(done, end), isFirst: isFirst && done === 0 } });
+      if (done < end) parts.push({ piece: slicePiece(piece, done, end) });
     };
     if (this.#root.children.size > 0) {
       for (let i = 0; i < text.length; ) {

@@ -6,6 +6,7 @@
 
 import { byteLevelText } from './byte-level.ts';
 import { readPattern } from './pattern.ts';
+import { mapPiece, type Piece, prependTo, slicePiece } from './piece.ts';
 import { compileCharacterMap } from './precompiled.ts';
 import { Section } from './section.ts';
 import {
@@ -18,13 +19,6 @@ import {
   normalizeUnicode,
   trailingSpaceStart,
 } from './unicode.ts';
-
-/** A part of the text that is being encoded. */
-export interface Piece {
-  text: string;
-  /** Whether it begins with the first character of the whole text; the Metaspace scheme `first` asks for that. */
-  isFirst: boolean;
-}
 
 export type Normalizer = (piece: Piece) => Piece;
 
@@ -58,10 +52,10 @@ function compileType(section: Section): Normalizer {
     case 'Strip': {
       const left = section.flag('strip_left');
       const right = section.flag('strip_right');
-      return ({ text, isFirst }) => {
-        const end = right ? trailingSpaceStart(text) : text.length;
-        const start = left ? Math.min(end, leadingSpaceEnd(text)) : 0;
-        return { text: text.slice(start, end), isFirst: isFirst && start === 0 };
+      return (piece) => {
+        const end = right ? trailingSpaceStart(piece.text) : piece.text.length;
+        const start = left ? Math.min(end, leadingSpaceEnd(piece.text)) : 0;
+        return slicePiece(piece, start, end);
       };
     }
     case 'StripAccents':
@@ -71,41 +65,38 @@ function compileType(section: Section): Normalizer {
     case 'NFKC':
     case 'NFKD': {
       const form = section.type as 'NFC' | 'NFD' | 'NFKC' | 'NFKD';
-      return ({ text, isFirst }) => ({ text: normalizeUnicode(text, form), isFirst });
+      return (piece) => mapPiece(piece, (text) => normalizeUnicode(text, form));
     }
     case 'Lowercase':
-      return ({ text, isFirst }) => ({ text: lowerCase(text), isFirst });
+      return (piece) => mapPiece(piece, lowerCase);
     case 'Nmt': {
       const clean = without(isRemovedByNmt);
-      return (piece) => {
-        const { text, isFirst } = clean(piece);
-        return { text: text.replace(nmtSpaces, ' '), isFirst };
-      };
+      return (piece) => mapPiece(clean(piece), (text) => text.replace(nmtSpaces, ' '));
     }
     case 'Precompiled': {
       const map = compileCharacterMap(section);
-      return ({ text, isFirst }) => ({ text: map(text), isFirst });
+      return (piece) => mapPiece(piece, map);
     }
     case 'Replace': {
       const pattern = readPattern(section);
       const content = section.text('content');
-      return ({ text, isFirst }) => {
-        const spans = pattern(text);
-        const head = spans[0];
-        // New characters stand in the place of the last character that they replace.
-        const keepsFirst = !head?.isMatch || (content !== '' && [...text.slice(head.start, head.end)].length <= 1);
-        return {
-          text: spans.map(({ start, end, isMatch }) => (isMatch ? content : text.slice(start, end))).join(''),
-          isFirst: isFirst && keepsFirst,
-        };
+      return ({ text, origin }) => {
+        const result: Piece = { text: '', origin: 0 };
+        for (const { start, end, isMatch } of pattern(text)) {
+          result.text += isMatch ? content : text.slice(start, end);
+          // New characters stand in the place of the last character that they replace.
+          if (isMatch) result.origin += origin > 0 && end <= origin ? content.length : 0;
+          else result.origin += Math.max(0, Math.min(origin, end) - start);
+        }
+        return result;
       };
     }
     case 'Prepend': {
       const prefix = section.text('prepend');
-      return ({ text, isFirst }) => ({ text: text === '' ? '' : prefix + text, isFirst });
+      return (piece) => (piece.text === '' ? piece : prependTo(piece, prefix));
     }
     case 'ByteLevel':
-      return ({ text, isFirst }) => ({ text: byteLevelText(text), isFirst });
+      return (piece) => mapPiece(piece, byteLevelText);
     default:
       throw section.unknownType(types);
   }
@@ -123,24 +114,20 @@ const nmtSpaces = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g
 function bert(section: Section): Normalizer {
   const steps: Normalizer[] = [];
   if (section.flag('clean_text')) {
-    steps.push(without(isControl), ({ text, isFirst }) => ({
-      text: mapCharacters(text, (character, c) => (isWhiteSpace(c) ? ' ' : character)),
-      isFirst,
-    }));
+    steps.push(
+      without(isControl),
+      mapping((character, c) => (isWhiteSpace(c) ? ' ' : character)),
+    );
   }
   if (section.flag('handle_chinese_chars')) {
-    steps.push(({ text, isFirst }) => ({
-      text: mapCharacters(text, (character, c) => (isChinese(c) ? ` ${character} ` : character)),
-      isFirst,
-    }));
+    steps.push(mapping((character, c) => (isChinese(c) ? ` ${character} ` : character)));
   }
   const lowercase = section.flag('lowercase');
   const accents = section.raw('strip_accents') == null ? lowercase : section.flag('strip_accents');
   if (accents) {
-    const strip = without(isNonspacingMark);
-    steps.push(({ text, isFirst }) => strip({ text: normalizeUnicode(text, 'NFD'), isFirst }));
+    steps.push((piece) => mapPiece(piece, (text) => normalizeUnicode(text, 'NFD')), without(isNonspacingMark));
   }
-  if (lowercase) steps.push(({ text, isFirst }) => ({ text: lowerCase(text), isFirst }));
+  if (lowercase) steps.push((piece) => mapPiece(piece, lowerCase));
   return (piece) => steps.reduce((last, step) => step(last), piece);
 }
 
@@ -161,14 +148,14 @@ function isChinese(codePoint: number): boolean {
 
 /** Removes characters. */
 function without(test: (codePoint: number) => boolean): Normalizer {
-  return ({ text, isFirst }) => ({
-    text: mapCharacters(text, (character, c) => (test(c) ? '' : character)),
-    isFirst: isFirst && (text === '' || !test(text.codePointAt(0)!)),
-  });
+  return mapping((character, c) => (test(c) ? '' : character));
 }
 
-function mapCharacters(text: string, map: (character: string, codePoint: number) => string): string {
-  let result = '';
-  for (const character of text) result += map(character, character.codePointAt(0)!);
-  return result;
+function mapping(map: (character: string, codePoint: number) => string): Normalizer {
+  return (piece) =>
+    mapPiece(piece, (text) => {
+      let result = '';
+      for (const character of text) result += map(character, character.codePointAt(0)!);
+      return result;
+    });
 }

@@ -121,12 +121,12 @@ function cover(text: string, matches: readonly (readonly [number, number])[]): S
   return spans;
 }
 
-/** Cuts a text at the matches of a pattern. `behavior` says what becomes of a match: it is the delimiter. */
-export function split(text: string, pattern: Pattern, behavior: SplitBehavior): string[] {
+/** The parts of a text between matches of a pattern. `behavior` says what becomes of a match: it is the delimiter. */
+export function split(text: string, pattern: Pattern, behavior: SplitBehavior): { start: number; end: number }[] {
   const spans = pattern(text);
-  const pieces: { start: number; end: number }[] = [];
-  if (behavior === 'Removed') pieces.push(...spans.filter(({ isMatch }) => !isMatch));
-  else if (behavior === 'Isolated') pieces.push(...spans);
+  let pieces: { start: number; end: number }[] = [];
+  if (behavior === 'Removed') pieces = spans.filter(({ isMatch }) => !isMatch);
+  else if (behavior === 'Isolated') pieces = spans;
   else {
     // A span joins the one before (behind, for MergedWithNext) if the behaviour says so; two adjacent matches are
     // alternately joined, as the reference does.
@@ -143,5 +143,5 @@ export function split(text: string, pattern: Pattern, behavior: SplitBehavior): 
     }
     if (isBackwards) pieces.reverse();
   }
-  return pieces.filter(({ start, end }) => start < end).map(({ start, end }) => text.slice(start, end));
+  return pieces.filter(({ start, end }) => start < end);
 }

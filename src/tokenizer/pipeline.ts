@@ -8,6 +8,7 @@
 import { type AddedToken, AddedTokens, assignIds, type NewToken } from './added-tokens.ts';
 import { compileModel, type Model } from './model.ts';
 import { compileNormalizer } from './normalizer.ts';
+import type { Piece } from './piece.ts';
 import { compileDecoder, type DecodedToken, type Pieces } from './pieces.ts';
 import { compilePostProcessor, type PostProcessor } from './post-processor.ts';
 import { compilePreTokenizer, type PreTokenizer } from './pre-tokenizer.ts';
@@ -102,7 +103,7 @@ export class Pipeline {
     return options.addSpecialTokens && this.#postProcessor !== undefined ? this.#postProcessor(ids) : ids;
   }
 
-  #words(piece: { text: string; isFirst: boolean }): { text: string }[] {
+  #words(piece: Piece): Piece[] {
     return (this.#preTokenizer === undefined ? [piece] : this.#preTokenizer([piece])).filter(({ text }) => text !== '');
   }
 }

@@ -5,7 +5,6 @@
  */
 
 import { byteLevelText } from './byte-level.ts';
-import type { Piece } from './normalizer.ts';
 import {
   inverted,
   ofCharacters,
@@ -16,6 +15,7 @@ import {
   split,
   splitBehaviors,
 } from './pattern.ts';
+import { mapPiece, type Piece, prependTo, slicePiece } from './piece.ts';
 import { Section } from './section.ts';
 import { isNumeric, isPunctuation, isWhiteSpace, wordCharacters } from './unicode.ts';
 
@@ -73,10 +73,15 @@ function compileType(section: Section): PreTokenizer {
       const length = section.count('length', 5);
       if (length === 0) throw section.wrong('length', 'a whole number from 1', length);
       return cutting((text) => {
-        const characters = [...text];
-        return Array.from({ length: Math.ceil(characters.length / length) }, (_, i) =>
-          characters.slice(i * length, (i + 1) * length).join(''),
-        );
+        const parts: { start: number; end: number }[] = [];
+        let count = 0;
+        let end = 0;
+        for (const character of text) {
+          if (count++ % length === 0) parts.push({ start: end, end });
+          end += character.length;
+          parts.at(-1)!.end = end;
+        }
+        return parts;
       });
     }
     case 'Metaspace':
@@ -122,10 +127,10 @@ function metaspace(section: Section): PreTokenizer {
     'MergedWithNext',
   );
   return (pieces) => {
-    const marked = pieces.map(({ text, isFirst }) => {
-      const replaced = text.replaceAll(' ', () => replacement);
-      const prepends = !replaced.startsWith(replacement) && (scheme === 'always' || (scheme === 'first' && isFirst));
-      return { text: prepends ? replacement + replaced : replaced, isFirst };
+    const marked = pieces.map((piece) => {
+      const replaced = mapPiece(piece, (text) => text.replaceAll(' ', () => replacement));
+      const prepends = scheme === 'always' || (scheme === 'first' && piece.origin > 0);
+      return prepends && !replaced.text.startsWith(replacement) ? prependTo(replaced, replacement) : replaced;
     });
     return splits ? cut(marked) : marked;
   };
@@ -138,9 +143,9 @@ function byteLevel(section: Section): PreTokenizer {
   const words = splitting(ofExpression(gpt2Words), 'Isolated');
   return (pieces) => {
     const spaced = addsSpace
-      ? pieces.map(({ text, isFirst }) => ({ text: text.startsWith(' ') ? text : ` ${text}`, isFirst }))
+      ? pieces.map((piece) => (piece.text.startsWith(' ') ? piece : prependTo(piece, ' ')))
       : pieces;
-    return (usesWords ? words(spaced) : spaced).map(({ text, isFirst }) => ({ text: byteLevelText(text), isFirst }));
+    return (usesWords ? words(spaced) : spaced).map((piece) => mapPiece(piece, byteLevelText));
   };
 }
 
@@ -148,10 +153,7 @@ function splitting(pattern: Pattern, behavior: SplitBehavior): PreTokenizer {
   return cutting((text) => split(text, pattern, behavior));
 }
 
-/** Cuts every piece; the first part begins where the piece begins, if that is the beginning of its text. */
-function cutting(cut: (text: string) => string[]): PreTokenizer {
-  return (pieces) =>
-    pieces.flatMap(({ text, isFirst }) =>
-      cut(text).map((part, index) => ({ text: part, isFirst: isFirst && index === 0 && text.startsWith(part) })),
-    );
+/** Cuts every piece into parts. */
+function cutting(cut: (text: string) => { start: number; end: number }[]): PreTokenizer {
+  return (pieces) => pieces.flatMap((piece) => cut(piece.text).map(({ start, end }) => slicePiece(piece, start, end)));
 }
