@@ -6,7 +6,7 @@
 
 import { byteLevelText } from './byte-level.ts';
 import { readPattern } from './pattern.ts';
-import { mapPiece, type Piece, prependTo, slicePiece } from './piece.ts';
+import { mapPiece, type Piece, prependTo, slicePiece, wholeText } from './piece.ts';
 import { compileCharacterMap } from './precompiled.ts';
 import { Section } from './section.ts';
 import {
@@ -75,7 +75,11 @@ function compileType(section: Section): Normalizer {
     }
     case 'Precompiled': {
       const map = compileCharacterMap(section);
-      return (piece) => mapPiece(piece, map);
+      // What the map removes at the beginning leaves its place to the first character that it keeps.
+      return (piece) => {
+        const mapped = mapPiece(piece, map);
+        return piece.origin > 0 && mapped.origin === 0 ? wholeText(mapped.text) : mapped;
+      };
     }
     case 'Replace': {
       const pattern = readPattern(section);
