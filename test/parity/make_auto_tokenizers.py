@@ -14,7 +14,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import transformers
 from transformers import AutoTokenizer
 
-from make_tokenizers import BYTE_LEVEL, BYTES, OUT, added, byte_level_model, sequence, template
+from make_tokenizers import BYTE_LEVEL, BYTES, OUT, added, byte_level_model, digest, sequence, template
 
 TEXTS = [
     "the cat",
@@ -332,12 +332,15 @@ def main():
             bare = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS]
             row |= {
                 "class": type(tokenizer).__name__,
-                "bare": bare,
+                "bare": [digest(ids) for ids in bare],
                 "framed": tokenizer(TEXTS[0])["input_ids"],
                 "size": len(tokenizer),
-                "decoded": [
-                    tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) for ids in bare
-                ],
+                "decoded": digest(
+                    [
+                        tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+                        for ids in bare
+                    ]
+                ),
             }
             rows.append(row)
     result = {

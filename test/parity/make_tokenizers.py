@@ -67,6 +67,28 @@ TEXTS = [
 ]
 
 
+WORDS = [
+    "fun",
+    "<s>",
+    "</s>",
+    "[MASK]",
+    "Foo",
+    "<|end|>",
+    "ab",
+    "  ",
+    " x",
+    "the",
+    "cat ",
+    "\n\n",
+    "12",
+    "½",
+    "ﬁ",
+    "ﾞ",
+    "\u0958",
+    "\U0001d15e",
+]
+
+
 def random_numbers(seed):
     while True:
         seed = seed * 48271 % 2147483647
@@ -89,7 +111,7 @@ ALPHABET = (
 
 def mixed(count=150, seed=7):
     numbers = random_numbers(seed)
-    letters = list(ALPHABET)
+    letters = [*ALPHABET, *WORDS, *WORDS]
     return ["".join(letters[next(numbers) % len(letters)] for _ in range(1 + next(numbers) % 24)) for _ in range(count)]
 
 
@@ -688,6 +710,60 @@ def decoders():
     )
 
 
+def combinations(count=120, seed=5):
+    """Tokenizers of random stages, each named by the case that has it, and random added tokens."""
+    numbers = random_numbers(seed)
+    pick = lambda items: items[next(numbers) % len(items)]
+    named = {name: sections for name, sections, _ in cases()}
+    normalizers_of = [name for name in named if name.startswith("normalizer ")]
+    pre_tokenizers_of = [name for name in named if name.startswith("pre_tokenizer ")]
+    models_of = [name for name, sections in named.items() if "model" in sections and "added" not in name] + [
+        "normalizer NFC"
+    ] * 8
+    contents = [
+        "fun",
+        "<s>",
+        "</s>",
+        "[MASK]",
+        "Foo",
+        "<|end|>",
+        "日",
+        "ab",
+        "A",
+        "é",
+        "ß",
+        " x",
+        "İ",
+        "the",
+        "👩",
+        "Σ",
+    ]
+    for _ in range(count):
+        row = {
+            "model": pick(models_of),
+            "normalizers": [pick(normalizers_of) for _ in range(next(numbers) % 3)],
+            "pre_tokenizers": [pick(pre_tokenizers_of) for _ in range(next(numbers) % 3)],
+        }
+        model = named[row["model"]].get("model", REVEAL)
+        vocab = (
+            model["vocab"] if isinstance(model["vocab"], dict) else {t: i for i, (t, _) in enumerate(model["vocab"])}
+        )
+        following, row["added_tokens"] = len(vocab), []
+        for content in dict.fromkeys(pick(contents) for _ in range(next(numbers) % 6)):
+            id = vocab.get(content, following)
+            following += id == following
+            flags = {f: next(numbers) % 3 == 0 for f in ("single_word", "lstrip", "rstrip", "normalized", "special")}
+            row["added_tokens"].append(added(id, content, **flags))
+        sections = {"model": model, "added_tokens": row["added_tokens"]}
+        if row["normalizers"]:
+            sections["normalizer"] = sequence("normalizers", *(named[n]["normalizer"] for n in row["normalizers"]))
+        if row["pre_tokenizers"]:
+            sections["pre_tokenizer"] = sequence(
+                "pretokenizers", *(named[n]["pre_tokenizer"] for n in row["pre_tokenizers"])
+            )
+        yield row, sections
+
+
 def id_lists(size, count=40, seed=11):
     numbers = random_numbers(seed)
     return [[next(numbers) % size for _ in range(1 + next(numbers) % 12)] for _ in range(count)]
@@ -720,6 +796,8 @@ def main():
         "sweep": SWEEP,
         "encode": [],
         "decode": [],
+        "words": WORDS,
+        "combinations": [],
     }
     models = {}
 
@@ -746,13 +824,25 @@ def main():
         tokenizer = whole(sections)
         size = tokenizer.get_vocab_size()
         texts = {
-            str(skip): [tokenizer.decode(ids, skip_special_tokens=skip) for ids in id_lists(size)]
+            str(skip): digest([tokenizer.decode(ids, skip_special_tokens=skip) for ids in id_lists(size)])
             for skip in (False, True)
         }
         result["decode"].append({"name": name, "sections": packed(sections), "size": size, "texts": texts})
+    for row, sections in combinations():
+        tokenizer = whole(sections)
+        ids, row["panics"] = [], []
+        for index, text in enumerate(fuzz):
+            # Where stages change the length of a text, the library may lose count of its offsets, and panics.
+            try:
+                ids.append(tokenizer.encode(text).ids)
+            except BaseException:
+                row["panics"].append(index)
+        result["combinations"].append({**row, "ids": digest(ids)})
     result["models"] = {"reveal": REVEAL, **models}
     text = json.dumps(result, ensure_ascii=True, separators=(",", ":"))
-    (OUT / "variants.json").write_text(text.replace('{"name"', '\n{"name"') + "\n", encoding="utf-8")
+    (OUT / "variants.json").write_text(
+        text.replace('{"name"', '\n{"name"').replace('{"model":"', '\n{"model":"') + "\n", encoding="utf-8"
+    )
     print("variants.json", len(text), len(result["encode"]), len(result["decode"]))
 
     if large is not None:

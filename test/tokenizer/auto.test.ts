@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { loadTokenizer } from '../../src/tokenizer/index.ts';
 import { withFiles } from './definitions.ts';
+import { digest } from './reference-texts.ts';
 
 type Json = Record<string, unknown>;
 
@@ -17,9 +18,9 @@ interface Row {
   changes: Json | null;
   files: Record<string, Json>;
   error?: string;
-  bare: number[][];
+  bare: string[];
   framed: number[];
-  decoded: string[];
+  decoded: string;
   size: number;
 }
 
@@ -44,10 +45,10 @@ test.each(reference.rows.filter(({ error }) => error === undefined))('$name', as
   await withFiles(files, async (directory) => {
     const tokenizer = await loadTokenizer(directory);
     const bare = reference.texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }));
-    expect(bare).toEqual(row.bare);
+    expect(reference.texts.filter((_, index) => digest(bare[index]) !== row.bare[index])).toEqual([]);
     expect(tokenizer.encode(reference.texts[0]!)).toEqual(row.framed);
     expect(tokenizer.vocabularySize).toBe(row.size);
     if (skippedByText.includes(row.name)) return;
-    expect(bare.map((ids) => tokenizer.decode(ids, { skipSpecialTokens: true }))).toEqual(row.decoded);
+    expect(digest(bare.map((ids) => tokenizer.decode(ids, { skipSpecialTokens: true })))).toBe(row.decoded);
   });
 });

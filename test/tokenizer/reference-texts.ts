@@ -8,14 +8,27 @@ import { createHash } from 'node:crypto';
 import { openDecodeStream } from '../../src/tokenizer/decode-stream.ts';
 import type { Pipeline } from '../../src/tokenizer/pipeline.ts';
 
+/** A tokenizer of random stages, each named by the case of `encode` that has it, and random added tokens. */
+export interface Combination {
+  model: string;
+  normalizers: string[];
+  pre_tokenizers: string[];
+  added_tokens: Record<string, unknown>[];
+  /** The texts on which the reference panics. */
+  panics: number[];
+  ids: string;
+}
+
 /** test/fixtures/tokenizers/variants.json. */
 export interface Variants {
   alphabet: string;
+  words: string[];
   texts: string[];
   sweep: [number, number][];
   models: Record<string, Record<string, unknown>>;
   encode: { name: string; sections: Record<string, unknown>; texts: string[]; mixed: string; sweep?: string }[];
-  decode: { name: string; sections: Record<string, unknown>; size: number; texts: Record<string, string[]> }[];
+  decode: { name: string; sections: Record<string, unknown>; size: number; texts: Record<string, string> }[];
+  combinations: Combination[];
 }
 
 function randomNumbers(seed: number): () => number {
@@ -26,10 +39,10 @@ function randomNumbers(seed: number): () => number {
   };
 }
 
-/** Random texts of an alphabet. */
-export function mixedTexts(alphabet: string): string[] {
+/** Random texts of an alphabet and words. */
+export function mixedTexts({ alphabet, words }: Pick<Variants, 'alphabet' | 'words'>): string[] {
   const next = randomNumbers(7);
-  const letters = [...alphabet];
+  const letters = [...alphabet, ...words, ...words];
   return Array.from({ length: 150 }, () => {
     // The reference draws the length first.
     const length = 1 + (next() % 24);
