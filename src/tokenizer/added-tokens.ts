@@ -137,7 +137,8 @@ class Matcher {
     if (node.token !== undefined) {
       throw new SubzeroError(
         'invalid_data',
-        `added_tokens: ${brief(token.content)} and ${brief(node.token.content)} are found by the same text ${brief(text)}`,
+        `added_tokens: ${brief(token.content)} and ${brief(node.token.content)} are found by the same text ` +
+          brief(text),
       );
     }
     node.token = token;

@@ -19,7 +19,7 @@ export interface Place {
 /** A token as the decoder reads it. */
 export interface DecodedToken {
   text: string;
-  /** Whether it is an added token that stands in the vocabulary as it is written in a text, not in the byte alphabet. */
+  /** Whether it is an added token, which is written as it stands and not in the byte alphabet. */
   isPlain: boolean;
 }
 

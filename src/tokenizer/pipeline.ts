@@ -38,7 +38,7 @@ export class Pipeline {
     const section = new Section(tokenizer, '', file);
     const version = section.raw('version');
     if (version != null && version !== '1.0') throw section.wrong('version', '"1.0"', version);
-    // Cutting and filling up are for batches, and the caller of the reference says whether to: nothing here asks for it.
+    // Cutting and filling up are for batches; a caller of the reference asks for them, and nothing here does.
     section.ignore('truncation', 'padding');
     this.#model = compileModel(section.raw('model'), file);
     const { vocabulary } = this.#model;

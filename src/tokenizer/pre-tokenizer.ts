@@ -28,8 +28,11 @@ const types = [
 ];
 
 /** GPT-2's splitting into words, numbers, punctuation and spaces. */
-const gpt2Words =
-  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+const gpt2Words = new RegExp(
+  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\p{White_Space}\\p{L}\\p{N}]+" +
+    '|\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+',
+  'gu',
+);
 
 const wordsAndSigns = new RegExp(`[${wordCharacters}]+|[^${wordCharacters}\\p{White_Space}]+`, 'gu');
 

@@ -69,7 +69,7 @@ export function trailingSpaceStart(text: string): number {
   return start;
 }
 
-/** A text of the same length in which `standIn` has replaced characters: it names one for each width in UTF-16 units. */
+/** A text of the same length in which others stand for some characters: one of one UTF-16 unit, or one of two. */
 function withStandIns(text: string, standIn: (codePoint: number) => readonly [string, string] | undefined): string {
   if (!/[^\0-\u0294\u0296-\u0377]/.test(text)) return text;
   let result = '';

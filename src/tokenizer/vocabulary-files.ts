@@ -22,7 +22,7 @@ export function readMerges(text: string): string[] {
   return merges;
 }
 
-/** The post-processor of a tokenizer without tokenizer.json: BOS and EOS around a text, as tokenizer_config.json says. */
+/** A post-processor for folders without tokenizer.json: BOS and EOS around a text. */
 export function bosAndEos(
   bos: { token: string; id: number } | undefined,
   eos: { token: string; id: number } | undefined,
