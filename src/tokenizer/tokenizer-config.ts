@@ -81,6 +81,7 @@ export const neutralKeys: Readonly<Record<string, string>> = {
   response_template: 'for parsing answers',
   response_schema: 'as response_template',
   transformers_version: 'which version wrote the file',
+  model_type: 'config.json says it',
   unk_id: 'the model section of tokenizer.json names it',
   vocab_size: 'the vocabulary has its own size',
 };
@@ -301,7 +302,8 @@ function specialTokens(
   const others: NewToken[] = [];
   const again: NewToken[] = [];
   const add = (value: unknown, path: string): string | undefined => {
-    if (value == null) return undefined;
+    // The reference passes over a token without text.
+    if (value == null || value === '') return undefined;
     const read = typeof value === 'string' ? plain(value) : readAddedToken(new Section(value, path, fileOf(path)));
     // What the list of added tokens says of a token goes before what stands beside its name.
     const token = listed.get(read.content) ?? read;

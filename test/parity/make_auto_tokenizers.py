@@ -280,6 +280,7 @@ def cases():
                 files={"special_tokens_map.json": {"additional_special_tokens": ["<x>"]}},
                 **decoder,
             )
+        yield config(f"names without text {name}", tokenizer_class=name, bos_token="", eos_token="", unk_token="")
         for decoder in ({}, {"added_tokens_decoder": DECODER}):
             size = len(llama()["model"]["vocab"])
             yield config(

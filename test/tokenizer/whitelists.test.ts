@@ -38,7 +38,14 @@ const neutral: Record<string, unknown> = {
   ...{ name_or_path: 'a', special_tokens_map_file: 'a', tokenizer_file: 'a', vocab_file: 'a', merges_file: 'a' },
   ...{ files_loaded: ['a'], processor_class: 'A', feature_extractor_type: 'A', image_processor_type: 'A' },
   ...{ trust_remote_code: true, verbose: true, sanitize_control_tokens: true, chat_control_tokens: ['a'] },
-  ...{ response_template: 'a', response_schema: {}, transformers_version: '5.0', unk_id: 3, vocab_size: 9 },
+  ...{
+    response_template: 'a',
+    response_schema: {},
+    transformers_version: '5.0',
+    model_type: 'llama',
+    unk_id: 3,
+    vocab_size: 9,
+  },
 };
 
 const files = (tokenizerConfig: Record<string, unknown>, generationConfig: Record<string, unknown> = {}) => ({
