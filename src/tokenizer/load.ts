@@ -47,11 +47,11 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
   let config = tokenizerConfig ?? {};
   if (vocabulary !== undefined) {
     checkClass(directory, config, modelConfig ?? {});
-    const isOpt =
-      modelConfig?.model_type === 'opt' || (config.tokenizer_class == null && vocabulary.vocab['</s>'] === 2);
+    const isOpt = modelConfig?.model_type === 'opt' || vocabulary.vocab['</s>'] === 2;
+    if (isOpt && tokenizerConfig === undefined) config = optConfig;
+    // The reference has a class for every model type; those that are byte-level but for Qwen's are GPT-2's.
     const isQwen = /^qwen/.test(String(modelConfig?.model_type ?? ''));
-    if (isOpt) config = { ...optConfig, ...withoutNulls(config) };
-    if (!isQwen) config = { tokenizer_class: 'GPT2Tokenizer', ...withoutNulls(config) };
+    if (!isQwen) config = { ...config, tokenizer_class: config.tokenizer_class ?? 'GPT2Tokenizer' };
   }
   const resolved = resolveTokenizer({
     tokenizer: tokenizerJson ?? { model: { type: 'BPE', ...vocabulary } },
@@ -112,11 +112,6 @@ function checkClass(directory: string, config: Json, modelConfig: Json): void {
       `save a tokenizer.json with the model (supported without one: ${byteLevelClasses.join(', ')})`,
     { parameter: directory },
   );
-}
-
-/** `null` means "none" in these files, and must not hide what another file says. */
-function withoutNulls(record: Json): Json {
-  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== null));
 }
 
 function isTokenId(value: unknown): value is number {

@@ -160,6 +160,12 @@ def cases():
                     **{key: value},
                 )
     yield config(
+        "null of vocabulary files", "gpt2", None, dict(VOCABULARY), tokenizer_class="GPT2Tokenizer", bos_token=None
+    )
+    for model_type in ("opt", "qwen3", "qwen2"):
+        files = {**VOCABULARY, "config.json": {"model_type": model_type}}
+        yield config(f"vocabulary files of type {model_type}", "gpt2", None, files, bos_token="<s>", add_bos_token=True)
+    yield config(
         "both of vocabulary files",
         "gpt2",
         None,
