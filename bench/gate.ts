@@ -22,7 +22,8 @@ export const usage = `node bench/main.ts gate --against REVISION [options]
   --minutes N          begin no round that would end later (default 4.5)
   --adapter NAME       part of the adapter's name, or its index
   --json FILE          write the figures
-fails where this tree takes over 15 % more processor time (on a GPU: time), over 1 % more memory, or any more dispatches`;
+fails where this tree takes over 15 % more processor time (on a GPU: time), over 1 % more memory, or any more
+dispatches`;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const leastRounds = 2;

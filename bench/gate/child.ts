@@ -1,6 +1,6 @@
 /**
- * A process with one revision in it, that does parts of the fixed suite when it is told to. It lives off what changes least between revisions,
- * the `Engine` interface and WebGPU itself: memory is counted where Dawn is asked for it.
+ * A process with one revision in it, that does parts of the fixed suite when it is told to. It lives off what changes
+ * least between revisions, the `Engine` interface and WebGPU itself: memory is counted where Dawn is asked for it.
  *
  * Started by bench/gate.ts with a {@link GateRequest} as its only argument; answers each message with one.
  *
@@ -25,7 +25,10 @@ function sourceOf(root: string, exported: string): string | undefined {
 
 /** What was asked for in this thread. */
 interface Work {
-  /** Launches recorded, those in a row of one kernel over the same buffers as one; `null` where the revision has no such recorder. */
+  /**
+   * Launches recorded, those in a row of one kernel over the same buffers as one; `null` where the revision has no
+   * such recorder.
+   */
   dispatches: number | null;
   /** Of buffers that Dawn was asked for and that were not destroyed. */
   bytes: number;
@@ -76,7 +79,10 @@ async function countWork(root: string): Promise<Work> {
   return work;
 }
 
-/** The engine in this thread where the revision has one, so that its work is counted; else the one in a thread of its own. */
+/**
+ * The engine in this thread where the revision has one, so that its work is counted; else the one in a thread of its
+ * own.
+ */
 async function openEngine(root: string, adapter: string | undefined): Promise<{ engine: Engine; counted: boolean }> {
   const options = adapter === undefined ? {} : { adapter };
   const local = sourceOf(root, 'class LocalEngine');

@@ -57,8 +57,9 @@ function quantile(values: readonly number[], share: number): number {
 }
 
 /**
- * Judges a figure. What disturbs the machine disturbs both halves of a pair, so ratios are those within pairs. Disturbances only ever add
- * time: what is slower by itself is so in its best moment too, hence the second condition on times.
+ * Judges a figure. What disturbs the machine disturbs both halves of a pair, so ratios are those within pairs.
+ * Disturbances only ever add time: what is slower by itself is so in its best moment too, hence the second condition
+ * on times.
  * @param clock the one that decides; the other is shown
  */
 export function compare({ title, kind, before, after }: Pairs, clock: Clock): Row {

@@ -40,7 +40,7 @@ import { learningRateAt } from './schedule.ts';
 import { Scorer } from './score.ts';
 import { uniformLoss } from './slope.ts';
 import { type EventFile, openEventFile } from './tensorboard.ts';
-import { idleSettings, LossWatchdog, type Warning } from './watchdog.ts';
+import { idleLearningRateWarning, LossWatchdog, type Warning } from './watchdog.ts';
 
 export interface StartOptions {
   modelDirectory: string;
@@ -276,7 +276,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       plan,
     };
     for (const message of run.notes) yield { type: 'message', level: 'info', message };
-    const idle = idleSettings(configuration);
+    const idle = idleLearningRateWarning(configuration);
     if (idle) yield { type: 'message', level: 'warn', ...idle };
     const { reason: before } = watchdog.slope;
     if (before !== undefined)

@@ -1,5 +1,6 @@
 /**
- * Notices that the losses of a step no longer say anything about the weights: without a slope a run learns nothing, however long it goes on.
+ * Notices that the losses of a step no longer say anything about the weights: without a slope a run learns nothing,
+ * however long it goes on.
  *
  * @module
  */
@@ -16,7 +17,10 @@ export const hopelessSteps = 20;
 /** f32 sums closer together than this share of them differ by rounding alone. */
 const roundingShare = 1e-6;
 
-/** A loss below this is as low as f32 log-probabilities can say: these examples have no slope because they are learnt. */
+/**
+ * A loss below this is as low as f32 log-probabilities can say: these examples have no slope because they are
+ * learnt.
+ */
 const learntLoss = 1e-5;
 
 /** ε below this is far from what any published setting needs. */
@@ -135,12 +139,14 @@ export class SlopeWatch {
     if (steep !== undefined) {
       const plain = (value: number): number => Number(value.toPrecision(3));
       return (
-        `The weights have left what f32 can tell apart, most likely because the learning rate (${plain(learningRate)}) is too high. ` +
+        'The weights have left what f32 can tell apart, most likely because the learning rate ' +
+        `(${plain(learningRate)}) is too high. ` +
         `Begin again, or go on from well before step ${step}, with ${plain(learningRate / 10)} or less`
       );
     }
     return uniform
-      ? 'It was so from the beginning: the model is damaged (weights of 0, or a run that diverged), or all options of an example are the same tokens'
+      ? 'It was so from the beginning: the model is damaged (weights of 0, or a run that diverged), ' +
+          'or all options of an example are the same tokens'
       : `It was so from the beginning: ${causeOfNoise(this.#settings)}`;
   }
 }

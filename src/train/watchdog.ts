@@ -16,7 +16,10 @@ const newWeight = 0.05;
 /** The running mean at this multiple of the beginning's is no longer noise. */
 const spikeFactor = 2;
 
-/** Losses of one batch this close to each other, as a share of them, differ by four units in the last place of f32 or less. */
+/**
+ * Losses of one batch this close to each other, as a share of them, differ by four units in the last place of f32 or
+ * less.
+ */
 const noiseShare = 4 * 2 ** -23;
 
 /** Steps of which most must be noise. */
@@ -34,9 +37,12 @@ export interface Warning {
 }
 
 /** What can be told before the first step. */
-export function idleSettings({ learningRate }: Pick<TrainConfiguration, 'learningRate'>): Warning | undefined {
+export function idleLearningRateWarning({
+  learningRate,
+}: Pick<TrainConfiguration, 'learningRate'>): Warning | undefined {
   if (learningRate >= idleLearningRate) return undefined;
-  const message = `the learning rate is ${learningRate}: no step will change anything. ${idleLearningRate} is the least that can`;
+  const least = `${idleLearningRate} is the least that can`;
+  const message = `the learning rate is ${learningRate}: no step will change anything. ${least}`;
   return { code: 'idle_learning_rate', message };
 }
 

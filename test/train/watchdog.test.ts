@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { idleSettings, LossWatchdog, type WarningCode } from '../../src/train/watchdog.ts';
+import { idleLearningRateWarning, LossWatchdog, type WarningCode } from '../../src/train/watchdog.ts';
 
 /** What a watchdog says over a run, by step. */
 function tell(steps: Iterable<{ loss: number; rho: number }>, epsilon = 1e-3): Map<number, [WarningCode, string]> {
@@ -60,6 +60,6 @@ describe('the watchdog', () => {
 });
 
 test('a learning rate that moves nothing is told of before the first step', () => {
-  expect(idleSettings({ learningRate: 0 })).toMatchObject({ code: 'idle_learning_rate' });
-  expect(idleSettings({ learningRate: 1e-9 })).toBeUndefined();
+  expect(idleLearningRateWarning({ learningRate: 0 })).toMatchObject({ code: 'idle_learning_rate' });
+  expect(idleLearningRateWarning({ learningRate: 1e-9 })).toBeUndefined();
 });
