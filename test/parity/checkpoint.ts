@@ -12,7 +12,7 @@ import { type FloatDtype, f32ToBytes, writeSafetensors } from '../../src/safeten
 export interface ParityCase {
   name: string;
   config: Record<string, unknown> & { vocab_size: number; num_hidden_layers: number };
-  dtype: FloatDtype;
+  dtype: FloatDtype | 'F64';
   shards: number;
   /** `NAME ROWSxCOLUMNS`, with a star for the numbers of layers. */
   tensors: string[];
@@ -20,6 +20,8 @@ export interface ParityCase {
   extra?: Record<string, number[]>;
   /** Of a case that is refused: what the refusal says, as a regular expression. */
   expect?: string;
+  /** What is missing here, of a case that is known to disagree. */
+  pending?: string;
   /** What transformers did instead of giving numbers. */
   transformers?: string;
   prompts?: { logprobs: number[]; projections: number[] }[];
@@ -62,6 +64,10 @@ function valuesOf(name: string, shape: readonly number[]): Float32Array {
     const whole = (word >>> 24) - 128;
     return gain ? 1 + (whole >> 2) / 64 : whole / unit;
   });
+}
+
+function bytesOf(dtype: ParityCase['dtype'], values: Float32Array): Uint8Array {
+  return dtype === 'F64' ? new Uint8Array(Float64Array.from(values).buffer) : f32ToBytes(dtype, values);
 }
 
 /** Weights of a sum over the vocabulary: every logit counts in it. */
@@ -107,7 +113,7 @@ export async function writeCheckpoint(directory: string, parity: ParityCase): Pr
     const part = shapes.filter((_, index) => index % shards === shard);
     await writeSafetensors(
       join(directory, fileOf(shard)),
-      part.map(([name, shape]) => ({ name, dtype, shape, data: () => [f32ToBytes(dtype, valuesOf(name, shape))] })),
+      part.map(([name, shape]) => ({ name, dtype, shape, data: () => [bytesOf(dtype, valuesOf(name, shape))] })),
       { format: 'pt' },
     );
   }

@@ -132,6 +132,7 @@ async function ofGeneration(
 /** A line per verdict. */
 export function table(verdicts: readonly Verdict[], cases: readonly ParityCase[]): string {
   const off = new Map(cases.map((each) => [each.name, each.float32_off]));
+  const pending = new Map(cases.flatMap(({ name, pending }) => (pending ? [[name, pending]] : [])));
   const width = Math.max(4, ...verdicts.map(({ name }) => name.length));
   const number = (value: number | undefined): string => (value === undefined ? '' : value.toExponential(1)).padStart(8);
   return [
@@ -139,7 +140,8 @@ export function table(verdicts: readonly Verdict[], cases: readonly ParityCase[]
     ...verdicts.map(
       ({ name, agrees, difference, note }) =>
         `${name.padEnd(width)}  ${number(difference)}        ${number(off.get(name))}  ` +
-        `${agrees ? 'agrees' : 'DISAGREES'}${note && `, ${note}`}`,
+        `${agrees ? 'agrees' : pending.has(name) ? `known to disagree (${pending.get(name)})` : 'DISAGREES'}` +
+        `${note && `, ${note}`}`,
     ),
   ].join('\n');
 }

@@ -25,7 +25,7 @@ from checkpoint_cases import CASES
 
 PROMPTS = (20, 108)
 GREEDY = 8
-TYPES = dict(F32=torch.float32, F16=torch.float16, BF16=torch.bfloat16)
+TYPES = dict(F64=torch.float64, F32=torch.float32, F16=torch.float16, BF16=torch.bfloat16)
 torch.set_num_threads(1)
 
 
@@ -92,7 +92,10 @@ class Warned(logging.Handler):
         self.lines = []
 
     def emit(self, record):
-        self.lines.append(re.sub(r"\x1b\[[0-9;]*m", "", record.getMessage()).strip()[:200])
+        text = re.sub(r"\x1b\[[0-9;]*m", "", record.getMessage())
+        # Of a report on loading count the names of tensors, and not the folder.
+        report = re.findall(r"^(\S+) +\| (\w+) +\|", text, re.M)
+        self.lines.append(", ".join(f"{name} {status}" for name, status in report[1:]) if "LOAD REPORT" in text else text.strip()[:200])
 
 
 def forward(model, ids):
@@ -135,8 +138,7 @@ def run(name, case):
     logger.addHandler(warned)
     dtype, shards = case.get("dtype", "F32"), case.get("shards", 1)
     result = {"name": name, "config": case["config"], "dtype": dtype, "shards": shards}
-    if "expect" in case:
-        result["expect"] = case["expect"]
+    result |= {key: case[key] for key in ("expect", "pending") if key in case}
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -146,7 +148,8 @@ def run(name, case):
             try:
                 shapes = shapes_of(directory)
             except Exception:
-                plain = {key: case["config"][key] for key in case["config"] if key not in ("rope_scaling", "hidden_act", "layer_types", "quantization_config")}
+                unshaped = ("rope_scaling", "hidden_act", "layer_types", "quantization_config", "num_key_value_heads")
+                plain = {key: value for key, value in case["config"].items() if key not in unshaped}
                 (directory / "config.json").write_text(json.dumps(plain))
                 shapes = shapes_of(directory)
                 (directory / "config.json").write_text(json.dumps(case["config"], indent=2))

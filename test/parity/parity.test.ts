@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await engine.close();
   rmSync(folder, { recursive: true, force: true });
-  const failed = verdicts.filter(({ agrees }) => !agrees);
+  const failed = verdicts.filter(({ agrees }, index) => agrees === (cases[index]!.pending !== undefined));
   if (failed.length > 0) process.stderr.write(`${table(failed, cases)}\n`);
 });
 
@@ -33,7 +33,7 @@ describe('as transformers computes it', () => {
   test.each(cases)('$name', async (parity) => {
     const verdict = await compareCase(gpu, engine, join(folder, String(verdicts.length)), parity);
     verdicts.push(verdict);
-    expect(verdict, table([verdict], cases)).toMatchObject({ agrees: true });
+    expect(verdict, table([verdict], cases)).toMatchObject({ agrees: parity.pending === undefined });
   });
 });
 
