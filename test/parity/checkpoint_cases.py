@@ -76,6 +76,10 @@ rope("yarn, attention factor", rope_type="yarn", attention_factor=1.3, **FAR)
 rope("yarn, attention factor and mscale", rope_type="yarn", attention_factor=0.8, mscale=1.0, mscale_all_dim=0.5, **FAR)
 rope("yarn, betas", rope_type="yarn", beta_fast=8, beta_slow=2, **FAR)
 rope("yarn, betas, not truncated", "qwen2", rope_type="yarn", beta_fast=16.0, beta_slow=1.5, truncate=False, **FAR)
+# Both ends of the ramp lie between pairs, so that rounding either of them shows.
+for truncate in (False, True):
+    rope(f"yarn, both ends between pairs, truncate {truncate}".lower(), outer=dict(head_dim=16, rope_theta=100.0), rope_type="yarn",
+         factor=4.0, original_max_position_embeddings=64, beta_fast=2.0, beta_slow=0.5, truncate=truncate)
 rope("yarn, factor null", rope_type="yarn", factor=None, original_max_position_embeddings=32)
 rope("yarn, factor below 1", rope_type="yarn", factor=0.5, original_max_position_embeddings=64)
 rope("yarn, original context outside", outer=dict(original_max_position_embeddings=16), rope_type="yarn", **FAR)

@@ -137,7 +137,7 @@ def run(name, case):
     logger = transformers.logging.get_logger("transformers")
     logger.addHandler(warned)
     dtype, shards = case.get("dtype", "F32"), case.get("shards", 1)
-    result = {"name": name, "config": case["config"], "dtype": dtype, "shards": shards}
+    result = {"name": name, "config": case["config"], "dtype": dtype, "shards": shards, "tensors": []}
     result |= {key: case[key] for key in ("expect", "pending") if key in case}
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
