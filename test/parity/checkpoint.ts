@@ -1,101 +1,124 @@
 /**
- * The checkpoints of the parity suite, written as make_checkpoints.py writes them: weights, prompts and signs are functions of
- * names and indices.
+ * The checkpoints of parity.json as folders. Values of weights follow from their names, by the rule that make_parity.py has
+ * as well, and F16 and BF16 hold them exactly.
  *
  * @module
  */
 
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../../src/safetensors/index.ts';
+import { type FloatDtype, f32ToBytes, writeSafetensors } from '../../src/safetensors/index.ts';
 
-/** One case of golden/parity.json. */
 export interface ParityCase {
   name: string;
-  config: Record<string, unknown> & { vocab_size: number };
-  storage: 'f32' | 'f16' | 'bf16';
+  config: Record<string, unknown> & { vocab_size: number; num_hidden_layers: number };
+  dtype: FloatDtype | 'F64';
   shards: number;
-  /** Index into {@link ParityFile.layouts}. */
-  layout: number;
-  sequences: { length: number; logprobs: number[]; checksums: number[] }[];
-  greedy: number[];
-  /** The least difference between the two best logits of the greedy steps. */
-  greedy_gap: number;
+  /** `NAME ROWSxCOLUMNS`, with a star for the numbers of layers. */
+  tensors: string[];
+  /** Tensors that the class does not have. */
+  extra?: Record<string, number[]>;
+  /** Of a case that is refused: what the refusal says, as a regular expression. */
+  expect?: string;
+  /** What is missing here, of a case that is known to disagree. */
+  pending?: string;
+  /** What transformers did instead of giving numbers. */
+  transformers?: string;
+  prompts?: { logprobs: number[]; projections: number[] }[];
+  greedy?: number[];
+  smallest_gap?: number;
+  /** Largest difference of a log-probability between transformers in float32 and in float64. */
+  float32_off?: number;
+  warnings: string[];
 }
 
-export interface ParityFile {
+export interface Parity {
   transformers: string;
   torch: string;
-  greedyPrompt: number;
-  layouts: [name: string, shape: number[]][][];
   cases: ParityCase[];
 }
 
-/** Whole numbers from -127 to 127: a hash of the name and the index. */
-export function whole(name: string, count: number): Int32Array {
-  let start = 0x811c9dc5;
-  for (const byte of Buffer.from(name)) start = Math.imul(start ^ byte, 0x01000193);
-  return Int32Array.from({ length: count }, (_, index) => {
-    let hash = (Math.imul(index, 0x9e3779b1) + start) >>> 0;
-    hash ^= hash >>> 16;
-    hash = Math.imul(hash, 0x85ebca6b);
-    hash ^= hash >>> 13;
-    hash = Math.imul(hash, 0xc2b2ae35);
-    hash ^= hash >>> 16;
-    return ((hash >>> 0) % 255) - 127;
+/** Tokens of the prompts. */
+export const promptLengths = [20, 108] as const;
+
+/** Pseudorandom 32-bit words of a text: FNV-1a, a Weyl sequence, and MurmurHash3's finaliser. */
+function mixed(text: string, count: number): Uint32Array {
+  let seed = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) seed = Math.imul(seed ^ byte, 0x01000193);
+  return Uint32Array.from({ length: count }, (_, index) => {
+    let x = (Math.imul(index, 0x9e3779b9) + seed) >>> 0;
+    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b) >>> 0;
+    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35) >>> 0;
+    return x ^ (x >>> 16);
   });
 }
 
-/** A tensor whose values f16 and bf16 hold exactly: gains around 1, embeddings of about 0.6, other matrices of 1/√width. */
-function values(name: string, shape: readonly number[]): Float32Array {
-  const numbers = whole(
+function valuesOf(name: string, shape: readonly number[]): Float32Array {
+  const words = mixed(
     name,
     shape.reduce((product, size) => product * size, 1),
   );
-  if (shape.length === 1 && name.endsWith('weight')) {
-    return Float32Array.from(numbers, (n) => (128 + Math.floor(n / 4)) / 128);
-  }
-  const isTable = shape.length > 1 && (name.includes('embed') || name.includes('lm_head'));
-  return Float32Array.from(numbers, (n) => n / (isTable ? 128 : 512));
+  const gain = shape.length === 1 && name.endsWith('.weight');
+  const unit = name.includes('embed_tokens') ? 128 : 512;
+  return Float32Array.from(words, (word) => {
+    const whole = (word >>> 24) - 128;
+    return gain ? 1 + (whole >> 2) / 64 : whole / unit;
+  });
 }
 
-/** The ids of a prompt. */
-export function promptOf({ name, config }: ParityCase, length: number): number[] {
-  return [...whole(`${name} ${length}`, length)].map((n) => ((n + 127) % (config.vocab_size - 3)) + 3);
+function bytesOf(dtype: ParityCase['dtype'], values: Float32Array): Uint8Array {
+  return dtype === 'F64' ? new Uint8Array(Float64Array.from(values).buffer) : f32ToBytes(dtype, values);
 }
 
-/** +1 or -1 for each id of a vocabulary. */
-export function signsOf(vocabulary: number): Int8Array {
-  return Int8Array.from(whole('signs', vocabulary), (n) => (n > 0 ? 1 : -1));
+/** Weights of a sum over the vocabulary: every logit counts in it. */
+export function projectionWeights(size: number): Float64Array {
+  return Float64Array.from(mixed('projection', size), (word) => (word / 2 ** 31 - 1) / Math.sqrt(size));
 }
 
-/** Writes config.json and the weights of a case into a folder, which is made. */
-export async function writeCheckpoint(folder: string, parityCase: ParityCase, file: ParityFile): Promise<void> {
-  const { config, storage, shards, layout } = parityCase;
-  const dtype = ({ f32: 'F32', f16: 'F16', bf16: 'BF16' } as const)[storage];
-  const tensors = file.layouts[layout]!.map(
-    ([name, shape]): TensorToWrite => ({
-      ...{ name, dtype, shape },
-      data: () => [f32ToBytes(dtype, values(name, shape))],
-    }),
-  );
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'config.json'), JSON.stringify(config));
-  if (shards === 1) {
-    await writeSafetensors(join(folder, 'model.safetensors'), tensors);
-    return;
-  }
-  const digits = (n: number): string => String(n).padStart(5, '0');
-  const shardOf = (index: number): string => `model-${digits((index % shards) + 1)}-of-${digits(shards)}.safetensors`;
+export function promptOf(length: number, vocabulary: number): number[] {
+  return Array.from(mixed(`prompt of ${length}`, length), (word) => word % vocabulary);
+}
+
+function shapesOf({ tensors, extra = {}, config }: ParityCase): [string, number[]][] {
+  const own = tensors.flatMap((line): [string, number[]][] => {
+    const [name = '', sizes = ''] = line.split(' ');
+    const shape = sizes.split('x').map(Number);
+    const layers = name.includes('*') ? config.num_hidden_layers : 1;
+    return Array.from({ length: layers }, (_, layer) => [name.replace('*', String(layer)), shape]);
+  });
+  return [...own, ...Object.entries(extra)];
+}
+
+/** One character per token, and nothing else: requests come as ids. */
+function plainTokenizer(size: number): object {
+  const vocab = Object.fromEntries(Array.from({ length: size }, (_, id) => [String.fromCodePoint(0x4e00 + id), id]));
+  const model = { type: 'BPE', vocab, merges: [], unk_token: null, byte_fallback: false, ignore_merges: false };
+  return { version: '1.0', added_tokens: [], normalizer: null, pre_tokenizer: null, model };
+}
+
+/** Writes config.json, weights and a tokenizer into a folder, which is made. */
+export async function writeCheckpoint(directory: string, parity: ParityCase): Promise<void> {
+  const { config, dtype, shards } = parity;
+  mkdirSync(directory, { recursive: true });
+  const write = (file: string, value: unknown): void => writeFileSync(join(directory, file), JSON.stringify(value));
+  write('config.json', config);
+  write('tokenizer.json', plainTokenizer(config.vocab_size));
+  write('tokenizer_config.json', { tokenizer_class: 'PreTrainedTokenizerFast' });
+  const shapes = shapesOf(parity);
+  const fileOf = (shard: number): string => {
+    const number = (value: number): string => String(value).padStart(5, '0');
+    return shards > 1 ? `model-${number(shard + 1)}-of-${number(shards)}.safetensors` : 'model.safetensors';
+  };
   for (let shard = 0; shard < shards; shard++) {
+    const part = shapes.filter((_, index) => index % shards === shard);
     await writeSafetensors(
-      join(folder, shardOf(shard)),
-      tensors.filter((_, index) => index % shards === shard),
+      join(directory, fileOf(shard)),
+      part.map(([name, shape]) => ({ name, dtype, shape, data: () => [bytesOf(dtype, valuesOf(name, shape))] })),
+      { format: 'pt' },
     );
   }
-  const weightMap = Object.fromEntries(tensors.map(({ name }, index) => [name, shardOf(index)]));
-  await writeFile(
-    join(folder, 'model.safetensors.index.json'),
-    JSON.stringify({ metadata: {}, weight_map: weightMap }),
-  );
+  if (shards > 1) {
+    const where = Object.fromEntries(shapes.map(([name], index) => [name, fileOf(index % shards)]));
+    write('model.safetensors.index.json', { metadata: {}, weight_map: where });
+  }
 }

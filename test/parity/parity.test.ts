@@ -1,55 +1,62 @@
 /**
- * Models of every kind against transformers (make_checkpoints.py); `npm run parity` makes the expectations anew.
+ * Tiny checkpoints of every supported kind against what transformers computes from the same folders (make_parity.py).
  */
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openTestGpu } from '../support/gpu.ts';
-import type { ParityFile } from './checkpoint.ts';
-import { agrees, compareCase } from './compare.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local.ts';
+import { Gpu } from '../../src/gpu/gpu.ts';
+import { supportedArchitectures } from '../../src/model/configuration.ts';
+import type { Parity } from './checkpoint.ts';
+import { compareCase, table, tolerance, type Verdict } from './compare.ts';
 
-const file = JSON.parse(
-  await readFile(new URL('../fixtures/golden/parity.json', import.meta.url), 'utf8'),
-) as ParityFile;
-
-const gpu = openTestGpu();
+const { cases } = JSON.parse(readFileSync(new URL('parity.json', import.meta.url), 'utf8')) as Parity;
+const verdicts: Verdict[] = [];
+let gpu: Gpu;
+let engine: LocalEngine;
 let folder: string;
-
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'subzero-parity-'));
+  gpu = await Gpu.open();
+  engine = new LocalEngine(gpu);
+  folder = mkdtempSync(join(tmpdir(), 'subzero-parity-'));
+});
+afterAll(async () => {
+  await engine.close();
+  rmSync(folder, { recursive: true, force: true });
+  const failed = verdicts.filter(({ agrees }, index) => agrees === (cases[index]!.pending !== undefined));
+  if (failed.length > 0) process.stderr.write(`${table(failed, cases)}\n`);
 });
 
-afterAll(() => rm(folder, { recursive: true }));
-
-test('a hundred cases are there', () => {
-  expect(file.cases.length).toBeGreaterThanOrEqual(100);
-  expect(new Set(file.cases.map(({ name }) => name)).size).toBe(file.cases.length);
+describe('as transformers computes it', () => {
+  test.each(cases)('$name', async (parity) => {
+    const verdict = await compareCase(gpu, engine, join(folder, String(verdicts.length)), parity);
+    verdicts.push(verdict);
+    expect(verdict, table([verdict], cases)).toMatchObject({ agrees: parity.pending === undefined });
+  });
 });
 
-test.each(file.cases.map((parityCase) => ({ name: parityCase.name, parityCase })))('$name', async ({ parityCase }) => {
-  const comparison = await compareCase(gpu(), parityCase, file, join(folder, parityCase.name));
-  expect(agrees(comparison), JSON.stringify(comparison)).toBe(true);
+test('every architecture has cases with numbers, and none of them is without greedy tokens', () => {
+  for (const type of supportedArchitectures) {
+    const own = cases.filter(({ config, prompts }) => config.model_type === type && prompts);
+    expect(own.length, type).toBeGreaterThan(10);
+    for (const { name, greedy } of own) expect(greedy!.length, name).toBeGreaterThan(0);
+  }
 });
 
-// The suite must see what it is for: a setting that is read slightly otherwise.
+// The suite must see what it is for: a setting that is read a little otherwise.
 test.each([
-  ['theta', { rope_theta: 501 }],
-  ['llama, large epsilon', { rms_norm_eps: 0.049 }],
-  ['mistral', { sliding_window: 9 }],
-  ['mistral, window null', { sliding_window: 64 }],
-  ['qwen2, window on', { max_window_layers: 2 }],
-  ['llama, gelu', { hidden_act: 'gelu_new' }],
-  ['yarn, truncate false', { rope_scaling: { rope_type: 'yarn', factor: 2, original_max_position_embeddings: 64 } }],
-  ['opt, no final norm', { _remove_final_layer_norm: false }],
-] as const)('%s: another %o is seen', async (name, change) => {
-  const parityCase = file.cases.find((each) => each.name === name)!;
-  const changed = { ...parityCase, config: { ...parityCase.config, ...change } };
-  const layout = file.layouts[parityCase.layout]!;
-  const norm = ['weight', 'bias'].map((part) => [`model.decoder.final_layer_norm.${part}`, [32]] as [string, number[]]);
-  const layouts = [...file.layouts, name.startsWith('opt') ? [...layout, ...norm] : layout];
-  const altered = { ...changed, layout: layouts.length - 1 };
-  const comparison = await compareCase(gpu(), altered, { ...file, layouts }, join(folder, `other ${name}`));
-  expect(comparison.difference, JSON.stringify(comparison)).toBeGreaterThan(1e-4);
+  ['llama: rope theta 500', { rope_theta: 501 }],
+  ['qwen3: norm epsilon 0.01', { rms_norm_eps: 0.0099 }],
+  ['mistral: window 16', { sliding_window: 17 }],
+  ['mistral: window null', { sliding_window: 96 }],
+  ['qwen2: window from layer 1 on', { max_window_layers: 0 }],
+  ['llama: activation gelu', { hidden_act: 'gelu_new' }],
+  ['opt: activation gelu', { activation_function: 'gelu_new' }],
+])('%s: another %o is seen', async (name, change) => {
+  const parity = cases.find((each) => each.name === name)!;
+  const altered = { ...parity, config: { ...parity.config, ...change } };
+  const { difference } = await compareCase(gpu, engine, join(folder, `altered ${name}`), altered);
+  expect(difference).toBeGreaterThan(tolerance);
 });
