@@ -190,6 +190,7 @@ export class Tokenizer {
    * The prompt that the model's chat template makes of a conversation. Encode it with {@link encode}.
    *
    * @param options.addGenerationPrompt end with the opening of the assistant's turn; default false
+   * @param options.tools what the assistant may call
    * @param options.variables more variables that the template sees
    * @param options.timeLimit milliseconds that the template may run; default 1000
    * @throws SubzeroError `unsupported` without a template; `invalid_argument` if the template refuses the messages,
@@ -197,7 +198,12 @@ export class Tokenizer {
    */
   async renderChat(
     messages: readonly ChatMessage[],
-    options: { addGenerationPrompt?: boolean; variables?: Record<string, unknown>; timeLimit?: number } = {},
+    options: {
+      addGenerationPrompt?: boolean;
+      tools?: readonly object[];
+      variables?: Record<string, unknown>;
+      timeLimit?: number;
+    } = {},
   ): Promise<string> {
     if (this.chatTemplate === undefined) {
       throw new SubzeroError(
@@ -213,7 +219,7 @@ export class Tokenizer {
         ...options.variables,
         messages,
         add_generation_prompt: options.addGenerationPrompt ?? false,
-        tools: null,
+        tools: options.tools ?? null,
         documents: null,
       },
       options.timeLimit === undefined ? {} : { timeLimit: options.timeLimit },
