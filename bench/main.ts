@@ -7,6 +7,7 @@
 import { SubzeroError } from '../src/errors.ts';
 import * as all from './all.ts';
 import * as fidelity from './fidelity.ts';
+import * as gate from './gate.ts';
 import * as kernels from './kernels.ts';
 import * as peers from './peers.ts';
 import * as replay from './replay.ts';
@@ -18,6 +19,7 @@ import * as step from './step.ts';
 const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promise<number>; usage: string }>> = {
   all: { run: all.benchAll, usage: all.usage },
   fidelity: { run: fidelity.benchFidelity, usage: fidelity.usage },
+  gate: { run: gate.benchGate, usage: gate.usage },
   kernels: { run: kernels.benchKernels, usage: kernels.usage },
   peers: { run: peers.benchPeers, usage: peers.usage },
   replay: { run: replay.benchReplay, usage: replay.usage },

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`, `npm test`, `npm run test:long`, `npm run bench`: prepares what is missing (packages, a Node that runs TypeScript, a
- * WebGPU adapter), saying so only where there is something to do, and then runs.
+ * `npm run demo`, `npm test`, `npm run test:long`, `npm run bench`, `npm run parity`: prepares what is missing (packages, a
+ * Node that runs TypeScript, a WebGPU adapter), saying so only where there is something to do, and then runs.
  *
  * Plain JavaScript without dependencies, because it runs on any Node >= 20 before anything is installed.
  */
@@ -24,6 +24,7 @@ const commands = {
   demo: (node, environment, rest) =>
     runProgram([node, join(root, 'src', 'cli', 'main.ts'), 'demo', ...rest], environment),
   bench: (node, environment, rest) => runProgram([node, join(root, 'bench', 'main.ts'), ...rest], environment),
+  parity: (node, environment) => runProgram([node, join(root, 'test', 'parity', 'main.ts')], environment),
   test: (node, environment, rest) => runTests(testPhases, node, environment, rest),
   'test:long': (node, environment, rest) => runTests(longTestPhases, node, environment, rest),
 };

@@ -8,7 +8,7 @@ import type { TrainEvent } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { type MetricsRecord, readMetrics } from '../../src/train/metrics.ts';
 
-export type MetricsEvent = Extract<TrainEvent, { type: 'step' | 'evaluation' }>;
+export type MetricsEvent = Extract<TrainEvent, { type: 'step' | 'evaluation' | 'message' }> & { step: number };
 
 /**
  * The events of a run's metrics file beyond what was announced, in order. Their `trainedTokens` count from the last announced step on.
@@ -42,7 +42,7 @@ export async function unannouncedEvents(
       if (record.step <= announced || record.step > last) continue;
       tokens += own;
       events.push({ ...record, trainedTokens: tokens });
-    } else if (record.step > announced || (record.step === announced && !evaluated)) {
+    } else if (record.step > announced || (record.type === 'evaluation' && record.step === announced && !evaluated)) {
       if (record.step > 0 && record.step <= last) events.push(record);
     }
   }

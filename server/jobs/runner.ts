@@ -192,8 +192,10 @@ export class JobRunner {
     try {
       const done = await this.#train(job, running);
       job = this.get(job.id);
-      if (done.outcome === 'finished') await this.#succeed({ ...job, trainedTokens: done.trainedTokens });
-      else this.#settle({ ...job, trainedTokens: done.trainedTokens || job.trainedTokens }, running.intent ?? 'pause');
+      const ended = { ...job, trainedTokens: done.trainedTokens || job.trainedTokens };
+      if (done.outcome === 'finished') await this.#succeed(ended);
+      else if (done.outcome === 'stuck') this.#fail(ended, new ApiError(400, done.reason!, { code: 'cannot_learn' }));
+      else this.#settle(ended, running.intent ?? 'pause');
     } catch (error) {
       job = this.get(job.id);
       if (running.intent) this.#settle(job, running.intent);
@@ -332,8 +334,15 @@ export class JobRunner {
         if (event.step > 0) this.#checkpoint(job, event.step, values);
         return;
       }
-      case 'message':
-        this.#announce(job, event.level, this.#withoutPaths(job, event.message));
+      case 'message': {
+        const { step, code } = event;
+        if (code)
+          metrics.count('subzero_training_warnings_total', 'Warnings of training runs by what they are about.', {
+            code,
+          });
+        const data = code ? { code, step: step ?? job.step } : null;
+        this.#announce(job, event.level, this.#withoutPaths(job, event.message), data);
+      }
     }
   }
 

@@ -70,6 +70,7 @@ function probeFields(probe: StepProbe) {
     projected_gradients: probe.projectedGradients,
     curvatures: probe.curvatures,
     tokens: probe.tokens,
+    stuck: probe.stuck,
   };
 }
 

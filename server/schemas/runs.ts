@@ -142,6 +142,9 @@ const probeFields = {
   projected_gradients: z.array(z.number()).openapi({ description: 'ρ for each query' }),
   curvatures: z.array(z.number()).nullable(),
   tokens: z.int(),
+  stuck: z.string().nullable().openapi({
+    description: 'Why the run cannot learn any more, where this step and those before it say so; null otherwise',
+  }),
 };
 
 export const probeResult = z.object({ object: z.literal('zo.run.probe'), ...probeFields }).openapi('StepRunProbe');

@@ -53,16 +53,18 @@ export async function reportFind(
   }
 }
 
-function row({ learningRate, loss, diverged, steps }: Trial, before: number): string {
-  const after = diverged ? `diverged at step ${steps + 1}` : loss!.toFixed(4).padStart(10);
-  return `${learningRate.toExponential().padEnd(14)}${before.toFixed(4).padStart(8)}${diverged ? `  ${after}` : after}`;
+function row({ learningRate, loss, stuck, steps }: Trial, before: number): string {
+  const after = loss?.toFixed(4).padStart(10) ?? `  ${stuck ? 'stuck' : 'diverged'} at step ${steps + 1}`;
+  return `${learningRate.toExponential().padEnd(14)}${before.toFixed(4).padStart(8)}${after}`;
 }
 
 function conclusion(suggestion: number | null, trials: readonly Trial[]): string {
+  const stuck = trials.at(-1)?.stuck;
+  if (suggestion === null && stuck) return `nothing to suggest; the last trial ended because ${stuck}`;
   if (suggestion === null) {
     return 'no trial lowered the loss: more steps (--trial-steps), more queries or a larger batch make their differences visible';
   }
   const advice = `suggested: --learning-rate ${suggestion.toExponential()}`;
   const next = trials[trials.findIndex(({ learningRate }) => learningRate === suggestion) + 1];
-  return next?.diverged ? `${advice} (the next one diverges: a long run may want a third of it)` : advice;
+  return next && next.loss === null ? `${advice} (the next one diverges: a long run may want a third of it)` : advice;
 }

@@ -86,6 +86,7 @@ function doneText(event: Extract<TrainEvent, { type: 'done' }>): string {
   // Early stopping has said so itself; otherwise the last step is often as good.
   const better = event.best && event.best.step < event.step ? event.best : undefined;
   const best = better ? `; lowest validation loss ${better.loss.toFixed(4)} at step ${better.step} (--step best)` : '';
+  if (event.outcome === 'stuck') return `ended at step ${event.step}, ${effort}: ${event.reason}; run: ${event.run}`;
   return event.outcome === 'finished'
     ? `finished at step ${event.step}, ${effort}${best}; run: ${event.run}`
     : `stopped at step ${event.step}, ${effort}; everything is saved. To go on: subzero train --resume ${shellWord(event.run)}`;

@@ -18,6 +18,7 @@ import { evaluate } from '../train/evaluate.ts';
 import { lookAt } from '../train/look.ts';
 import { learningRateAt } from '../train/schedule.ts';
 import { Scorer } from '../train/score.ts';
+import { SlopeWatch, uniformLoss } from '../train/slope.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { probePoints, valuesPerQuery } from '../zo/probe-points.ts';
 import type { DataRow, EvaluationResult, StepProbe, StepRecord, StepUpdate } from './types.ts';
@@ -28,6 +29,7 @@ export class StepRun {
   readonly #tokenizer: Tokenizer;
   readonly #scorer: Scorer;
   readonly configuration: TrainConfiguration;
+  readonly #slope: SlopeWatch;
   /** Steps done. */
   stepsDone = 0;
   /** The end of the last operation asked for; never rejects. */
@@ -45,6 +47,7 @@ export class StepRun {
     this.#optimizer = parts.optimizer;
     this.#tokenizer = parts.tokenizer;
     this.configuration = parts.configuration;
+    this.#slope = new SlopeWatch(parts.configuration);
     this.#scorer = new Scorer(parts.model, parts.configuration.maxRows);
     // A run that has not begun still needs factors to be looked at.
     this.#optimizer.beginStep(0);
@@ -126,6 +129,10 @@ export class StepRun {
     const { losses, loss, accuracy, tokens, measured } = await lookAt(run, batch, step);
     const { projectedGradients, curvatures } = measured;
     checkFinite([...losses, ...projectedGradients, ...(curvatures ?? [])], 'loss of a probe');
+    const learningRate = learningRateAt(step, this.configuration);
+    this.#slope.observe({ step: step + 1, loss, projectedGradients, learningRate }, () =>
+      uniformLoss(batch, this.#model.configuration.vocabularySize),
+    );
     const points = probePoints(this.configuration);
     const lossesOf = (sign: number): number[] => losses.filter((_, index) => Math.sign(points[index]!.scale) === sign);
     return {
@@ -138,6 +145,7 @@ export class StepRun {
       lossMinus: this.configuration.sides === 2 ? lossesOf(-1) : null,
       projectedGradients: [...projectedGradients],
       curvatures: curvatures ? [...curvatures] : null,
+      stuck: this.#slope.reason ?? null,
     };
   }
 

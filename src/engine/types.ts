@@ -11,6 +11,7 @@ import type { AdapterDescription, Arithmetic } from '../gpu/device.ts';
 import type { BestEvaluation, StepChoice } from '../train/best.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import type { MemoryPlan } from '../train/memory-plan.ts';
+import type { WarningCode } from '../train/watchdog.ts';
 
 /** Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter. */
 export type WeightStorage = 'auto' | 'f32' | 'f16' | 'bf16';
@@ -257,14 +258,18 @@ export type TrainEvent =
       trainedTokens: number;
     }
   | ({ type: 'evaluation'; step: number } & EvaluationResult)
-  | { type: 'message'; level: 'info' | 'warn' | 'error'; message: string }
+  /** A step belongs to what was noticed at it, a code to what a program may want to act upon. */
+  | { type: 'message'; level: 'info' | 'warn' | 'error'; message: string; step?: number; code?: WarningCode }
   | {
       type: 'done';
       run: string;
       step: number;
-      /** `finished` = all steps done, or ended by early stopping; `stopped` = cancelled or paused, can be resumed. */
-      outcome: 'finished' | 'stopped';
-      /** Why a run finished before its last step, in words; `null` otherwise. */
+      /**
+       * `finished` = all steps done, or ended by early stopping; `stopped` = cancelled or paused, can be resumed; `stuck` = it can no longer
+       * learn, and was given up or had done all of its steps so.
+       */
+      outcome: 'finished' | 'stopped' | 'stuck';
+      /** Why a run finished before its last step, or is stuck, in words; `null` otherwise. */
       reason: string | null;
       /** The evaluation with the lowest validation loss; `null` if there was none. */
       best: BestEvaluation | null;
@@ -287,9 +292,11 @@ export type FindEvent =
   | {
       type: 'trial';
       learningRate: number;
-      /** After the trial; `null` if it diverged. */
+      /** After the trial; `null` if it diverged or got stuck. */
       loss: number | null;
       diverged: boolean;
+      /** Why it cannot learn any more, in words; `null` if it can. */
+      stuck: string | null;
       /** Steps done. */
       steps: number;
       seconds: number;
@@ -361,6 +368,8 @@ export interface StepProbe {
   projectedGradients: number[];
   /** HiZOO's curvature terms by query, exactly f32. */
   curvatures: number[] | null;
+  /** Why the run cannot learn any more, in words, where this step and those before it say so; `null` otherwise. */
+  stuck: string | null;
 }
 
 /** An update: what a probe measured, or other numbers of the caller's choice. */

@@ -9,10 +9,15 @@ const isPrintable = (byte: number) =>
   (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
 
 const byteOfCharacter = new Map<string, number>();
+const characterOfByte: string[] = [];
 let extra = 0;
 for (let byte = 0; byte < 256; byte++) {
-  byteOfCharacter.set(String.fromCodePoint(isPrintable(byte) ? byte : 0x100 + extra++), byte);
+  const character = String.fromCodePoint(isPrintable(byte) ? byte : 0x100 + extra++);
+  byteOfCharacter.set(character, byte);
+  characterOfByte.push(character);
 }
+
+const encoder = new TextEncoder();
 
 /** The bytes that a vocabulary entry stands for, or `undefined` if it is not written in the byte alphabet. */
 export function bytesOfByteLevelToken(token: string): Uint8Array | undefined {
@@ -23,4 +28,11 @@ export function bytesOfByteLevelToken(token: string): Uint8Array | undefined {
     bytes.push(byte);
   }
   return Uint8Array.from(bytes);
+}
+
+/** A text's UTF-8 bytes in the byte alphabet. */
+export function byteLevelText(text: string): string {
+  let result = '';
+  for (const byte of encoder.encode(text)) result += characterOfByte[byte]!;
+  return result;
 }

@@ -8,55 +8,80 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import { isRecord, readOptionalJson, readOptionalText } from './files.ts';
+import { checkGenerationConfig } from './generation-config.ts';
 import { Tokenizer } from './tokenizer.ts';
-import { buildByteLevelTokenizer } from './vocabulary-files.ts';
+import { resolveTokenizer } from './tokenizer-config.ts';
+import { readMerges } from './vocabulary-files.ts';
+
+type Json = Record<string, unknown>;
 
 /** Tokenizer classes and model types whose vocab.json + merges.txt are byte-level BPE. */
-const byteLevelClasses = ['GPT2Tokenizer', 'GPT2TokenizerFast', 'Qwen2Tokenizer'];
+const byteLevelClasses = ['GPT2Tokenizer', 'GPT2TokenizerFast', 'Qwen2Tokenizer', 'Qwen2TokenizerFast'];
 const byteLevelModelTypes = ['gpt2', 'opt', 'qwen2', 'qwen3', 'gpt_neo', 'gpt_neox'];
+
+/** What the published OPT models say in tokenizer_config.json, for folders that lack it: `</s>` begins every text. */
+const optConfig = { bos_token: '</s>', eos_token: '</s>', unk_token: '</s>', pad_token: '<pad>', add_bos_token: true };
 
 /**
  * Loads the tokenizer of a Hugging Face style model directory: tokenizer.json, or vocab.json + merges.txt of a
- * byte-level BPE; with what tokenizer_config.json, special_tokens_map.json, generation_config.json, config.json and
- * chat_template.jinja say about special tokens and chats.
+ * byte-level BPE; with what tokenizer_config.json, special_tokens_map.json, added_tokens.json, generation_config.json,
+ * config.json and chat_template.jinja say about special tokens and chats.
  *
- * @throws SubzeroError `not_found` if the files are missing, `invalid_data` if one is malformed, `unsupported` for an
- *   unknown kind of tokenizer; the message names the file
+ * @throws SubzeroError `not_found` if the files are missing, `invalid_data` if one is malformed, `unsupported` for what
+ *   would change ids or text and is not known; the message names the file, the field and the value
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer> {
   const path = (name: string) => join(directory, name);
-  const [tokenizerJson, tokenizerConfig, specialTokens, modelConfig, generationConfig, jinja] = await Promise.all([
-    readOptionalJson(path('tokenizer.json')),
-    readOptionalJson(path('tokenizer_config.json')),
-    readOptionalJson(path('special_tokens_map.json')),
-    readOptionalJson(path('config.json')),
-    readOptionalJson(path('generation_config.json')),
-    readOptionalText(path('chat_template.jinja')),
-  ]);
-  const config = { ...specialTokens, ...withoutNulls(tokenizerConfig ?? {}) };
-  const tokenizer = tokenizerJson ?? (await fromVocabularyFiles(directory, config, modelConfig ?? {}));
+  const [tokenizerJson, tokenizerConfig, specialTokensMap, addedTokens, modelConfig, generationConfig, jinja] =
+    await Promise.all([
+      readOptionalJson(path('tokenizer.json')),
+      readOptionalJson(path('tokenizer_config.json')),
+      readOptionalJson(path('special_tokens_map.json')),
+      readOptionalJson(path('added_tokens.json')),
+      readOptionalJson(path('config.json')),
+      readOptionalJson(path('generation_config.json')),
+      readOptionalText(path('chat_template.jinja')),
+    ]);
+  if (generationConfig !== undefined) checkGenerationConfig(generationConfig, path('generation_config.json'));
+  const vocabulary = tokenizerJson === undefined ? await readVocabularyFiles(directory) : undefined;
+  let config = tokenizerConfig ?? {};
+  if (vocabulary !== undefined) {
+    checkClass(directory, config, modelConfig ?? {});
+    const isOpt = modelConfig?.model_type === 'opt' || vocabulary.vocab['</s>'] === 2;
+    if (isOpt && tokenizerConfig === undefined) config = optConfig;
+    // The reference has a class for every model type; those that are byte-level but for Qwen's are GPT-2's.
+    const isQwen = /^qwen/.test(String(modelConfig?.model_type ?? ''));
+    if (!isQwen) config = { ...config, tokenizer_class: config.tokenizer_class ?? 'GPT2Tokenizer' };
+  }
+  const resolved = resolveTokenizer({
+    tokenizer: tokenizerJson ?? { model: { type: 'BPE', ...vocabulary } },
+    isComplete: tokenizerJson !== undefined,
+    tokenizerConfig: config,
+    specialTokensMap: specialTokensMap ?? {},
+    addedTokens: addedTokens ?? {},
+    modelConfig: modelConfig ?? {},
+    path,
+  });
   const chatTemplate = jinja ?? readChatTemplate(config.chat_template);
   const bosTokenId = [generationConfig?.bos_token_id, modelConfig?.bos_token_id].find(isTokenId);
   return new Tokenizer({
-    tokenizer,
-    config,
+    ...resolved,
+    // With tokenizer.json, the reference leaves BOS and EOS to its post-processor and does not read these keys.
+    addsBosToken: tokenizerJson === undefined && config.add_bos_token === true,
+    addsEosToken: tokenizerJson === undefined && config.add_eos_token === true,
     ...(bosTokenId === undefined ? {} : { bosTokenId }),
     eosTokenIds: [generationConfig?.eos_token_id, modelConfig?.eos_token_id].flat().filter(isTokenId),
     ...(chatTemplate === undefined ? {} : { chatTemplate }),
-    file: path(tokenizerJson ? 'tokenizer.json' : 'vocab.json'),
+    file: path(tokenizerJson === undefined ? 'vocab.json' : 'tokenizer.json'),
   });
 }
 
-async function fromVocabularyFiles(
-  directory: string,
-  config: Record<string, unknown>,
-  modelConfig: Record<string, unknown>,
-): Promise<Record<string, unknown>> {
-  const [vocabulary, merges] = await Promise.all([
+async function readVocabularyFiles(directory: string): Promise<{ vocab: Json; merges: string[] }> {
+  const [vocab, merges] = await Promise.all([
     readOptionalJson(join(directory, 'vocab.json')),
     readOptionalText(join(directory, 'merges.txt')),
   ]);
-  if (vocabulary === undefined || merges === undefined) {
+  if (vocab === undefined || merges === undefined) {
     const exists = await stat(directory).then(
       () => true,
       () => false,
@@ -69,35 +94,24 @@ async function fromVocabularyFiles(
       { parameter: directory },
     );
   }
-  const tokenizerClass = config.tokenizer_class;
+  return { vocab, merges: readMerges(merges) };
+}
+
+/** Checks that vocab.json and merges.txt are of a byte-level BPE: they do not say it themselves. */
+function checkClass(directory: string, config: Json, modelConfig: Json): void {
+  const tokenizerClass = config.tokenizer_class ?? undefined;
   const modelType = modelConfig.model_type;
   const isKnown =
     (tokenizerClass === undefined && modelType === undefined) ||
     byteLevelClasses.includes(tokenizerClass as string) ||
     byteLevelModelTypes.includes(modelType as string);
-  if (!isKnown) {
-    throw new SubzeroError(
-      'unsupported',
-      `${directory}: vocab.json and merges.txt of ${String(tokenizerClass ?? modelType)} are not supported; ` +
-        `save a tokenizer.json with the model (supported without one: ${byteLevelClasses.join(', ')})`,
-      { parameter: directory },
-    );
-  }
-  // OPT shares GPT-2's tokenizer class and differs by its BOS: `</s>` (id 2) stands in front of every text.
-  const isOpt = modelType === 'opt' || (tokenizerClass === undefined && vocabulary['</s>'] === 2);
-  if (isOpt) {
-    config.bos_token ??= '</s>';
-    config.eos_token ??= '</s>';
-    config.add_bos_token ??= true;
-  }
-  const bos = isRecord(config.bos_token) ? config.bos_token.content : config.bos_token;
-  const bosToken = config.add_bos_token === true && typeof bos === 'string' ? bos : undefined;
-  return buildByteLevelTokenizer(vocabulary, merges, { ...modelConfig, ...config }, bosToken);
-}
-
-/** `null` means "none" in these files, and must not hide what another file says. */
-function withoutNulls(record: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== null));
+  if (isKnown) return;
+  throw new SubzeroError(
+    'unsupported',
+    `${directory}: vocab.json and merges.txt of ${String(tokenizerClass ?? modelType)} are not supported; ` +
+      `save a tokenizer.json with the model (supported without one: ${byteLevelClasses.join(', ')})`,
+    { parameter: directory },
+  );
 }
 
 function isTokenId(value: unknown): value is number {

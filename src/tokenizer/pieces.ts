@@ -1,119 +1,204 @@
 /**
- * What one token contributes to the decoded text. The decoder section of tokenizer.json is compiled to a function
+ * What one token contributes to the decoded text. The `decoder` section of tokenizer.json is compiled to a function
  * from token to bytes plus the little that depends on the position, so that a text can be decoded token by token.
  *
  * @module
  */
 
-import { SubzeroError } from '../errors.ts';
 import { bytesOfByteLevelToken } from './byte-level.ts';
-import { isRecord } from './files.ts';
+import { readPattern } from './pattern.ts';
+import { readMetaspace } from './pre-tokenizer.ts';
+import { Section } from './section.ts';
+
+/** Where a token stands in its text. */
+export interface Place {
+  isFirst: boolean;
+  isLast: boolean;
+}
+
+/** A token as the decoder reads it. */
+export interface DecodedToken {
+  text: string;
+  /** Whether it is an added token, which is written as it stands and not in the byte alphabet. */
+  isPlain: boolean;
+}
 
 /** A compiled decoder. */
 export interface Pieces {
-  /** The bytes of a token that is not the first one of the text. They may be a part of a character. */
-  bytes(token: string, isAdded: boolean): Uint8Array;
-  /** As {@link bytes}, for the first token of a text. */
-  firstBytes(token: string, isAdded: boolean): Uint8Array;
-  /** How many leading spaces the whole text loses (SentencePiece's dummy prefix). */
-  stripSpaces: number;
+  /** The bytes of a token. They may be a part of a character. */
+  bytes(token: DecodedToken, place: Place): Uint8Array;
+  /** Whether a token stands for one byte, and is text only together with its neighbours. */
+  isByte(token: DecodedToken): boolean;
+  /** Whether {@link bytes} depends on `isLast`. */
+  looksAhead: boolean;
+  /** What the whole text loses at its ends: up to this many of a character. */
+  strip: { character: string; start: number; stop: number };
 }
 
-/** A step of a decoder: text to text, or text to bytes, which ends the chain for this token. */
-type Step = (piece: string, isFirst: boolean, isAdded: boolean) => string | Uint8Array;
+const types = [
+  'BPEDecoder',
+  'ByteFallback',
+  'ByteLevel',
+  'Fuse',
+  'Metaspace',
+  'Replace',
+  'Sequence',
+  'Strip',
+  'WordPiece',
+];
 
-const supportedDecoders = 'ByteLevel, Metaspace, WordPiece, ByteFallback, Fuse, Replace, Strip and Sequence';
 const encoder = new TextEncoder();
 
+/** One token's text to another text. */
+type Step = (text: string, place: Place) => string;
+
+/** A decoder while it is compiled. */
+interface Chain {
+  steps: Step[];
+  /** What the steps have made of the list of tokens: texts, texts and runs of bytes, or one text. */
+  state: 'tokens' | 'runs' | 'whole';
+  isByteLevel: boolean;
+  hasByteTokens: boolean;
+  looksAhead: boolean;
+  strip: Pieces['strip'];
+}
+
 /**
- * Compiles the `decoder` section of a tokenizer.json.
- * @throws SubzeroError `unsupported` for a decoder type that is not known.
+ * Compiles the section.
+ * @throws SubzeroError `unsupported` or `invalid_data` that names the section, the field and the value
  */
-export function compileDecoder(decoder: unknown, file: string): Pieces {
-  const state = { stripSpaces: 0 };
-  // Without a decoder, tokens are words: the reference implementation joins them with spaces.
-  const steps: Step[] =
-    decoder == null ? [(piece, isFirst) => (isFirst ? piece : ` ${piece}`)] : compile(decoder, state, file);
-  const run = (token: string, isFirst: boolean, isAdded: boolean): Uint8Array => {
-    let piece: string | Uint8Array = token;
-    for (const step of steps) {
-      if (typeof piece !== 'string') break;
-      piece = step(piece, isFirst, isAdded);
-    }
-    return typeof piece === 'string' ? encoder.encode(piece) : piece;
+export function compileDecoder(value: unknown, file: string): Pieces {
+  const chain: Chain = {
+    steps: [],
+    state: 'tokens',
+    isByteLevel: false,
+    hasByteTokens: false,
+    looksAhead: false,
+    strip: { character: ' ', start: 0, stop: 0 },
   };
+  // Without a decoder, tokens are words: the reference implementation joins them with spaces.
+  if (value == null) chain.steps.push((text, { isFirst }) => (isFirst ? text : ` ${text}`));
+  else compile(new Section(value, 'decoder', file), chain);
+
+  const { steps, isByteLevel, hasByteTokens, looksAhead, strip } = chain;
+  const textOf = (token: DecodedToken, place: Place) => steps.reduce((text, step) => step(text, place), token.text);
+  const byteOf = (text: string) => (hasByteTokens ? /^<0x([0-9A-Fa-f]{2})>$/.exec(text)?.[1] : undefined);
   return {
-    bytes: (token, isAdded) => run(token, false, isAdded),
-    firstBytes: (token, isAdded) => run(token, true, isAdded),
-    stripSpaces: state.stripSpaces,
+    bytes(token, place) {
+      const text = textOf(token, place);
+      if (isByteLevel) return (token.isPlain ? undefined : bytesOfByteLevelToken(text)) ?? encoder.encode(text);
+      const byte = byteOf(text);
+      return byte === undefined ? encoder.encode(text) : Uint8Array.of(Number.parseInt(byte, 16));
+    },
+    isByte: (token) => byteOf(textOf(token, { isFirst: false, isLast: false })) !== undefined,
+    looksAhead,
+    strip,
   };
 }
 
-function compile(decoder: unknown, state: { stripSpaces: number }, file: string): Step[] {
-  const unsupported = (what: string) =>
-    new SubzeroError('unsupported', `${file}: decoder ${what} is not supported; supported are ${supportedDecoders}`, {
-      parameter: file,
-    });
-  if (!isRecord(decoder)) throw unsupported(JSON.stringify(decoder));
-  switch (decoder.type) {
+function compile(section: Section, chain: Chain): void {
+  const { type } = section;
+  /** A step on the list of tokens, before anything has joined them. */
+  const onTokens = (step: Step): void => {
+    if (chain.state !== 'tokens') {
+      throw section.error('unsupported', `${type} after ByteFallback, ByteLevel or Fuse is not supported`);
+    }
+    chain.steps.push(step);
+  };
+  switch (type) {
     case 'Sequence':
-      return (Array.isArray(decoder.decoders) ? decoder.decoders : []).flatMap((each) => compile(each, state, file));
+      for (const each of section.sections('decoders')) compile(each, chain);
+      break;
     case 'ByteLevel':
-      // Added tokens are plain text, whatever characters they are made of.
-      return [
-        (piece, _isFirst, isAdded) => (isAdded ? undefined : bytesOfByteLevelToken(piece)) ?? encoder.encode(piece),
-      ];
+      onTokens((text) => text);
+      chain.isByteLevel = true;
+      chain.state = 'whole';
+      section.ignore('add_prefix_space', 'trim_offsets', 'use_regex');
+      break;
     case 'ByteFallback':
-      return [
-        (piece) => {
-          const byte = /^<0x([0-9A-Fa-f]{2})>$/.exec(piece)?.[1];
-          return byte === undefined ? piece : Uint8Array.of(Number.parseInt(byte, 16));
-        },
-      ];
+      onTokens((text) => text);
+      chain.hasByteTokens = true;
+      chain.state = 'runs';
+      break;
     case 'Fuse':
-      return []; // joining pieces is what the reader does anyway
+      chain.state = 'whole';
+      break;
     case 'Replace': {
-      const pattern = isRecord(decoder.pattern) ? decoder.pattern.String : undefined;
-      const content = decoder.content ?? '';
-      if (typeof pattern !== 'string' || typeof content !== 'string')
-        throw unsupported('Replace with a regular expression');
-      return [(piece) => piece.replaceAll(pattern, () => content)];
+      const pattern = readPattern(section);
+      const content = section.text('content');
+      onTokens((text) =>
+        pattern(text)
+          .map(({ start, end, isMatch }) => (isMatch ? content : text.slice(start, end)))
+          .join(''),
+      );
+      break;
     }
-    case 'Strip': {
-      if (decoder.content !== ' ' || (decoder.stop ?? 0) !== 0) throw unsupported(JSON.stringify(decoder));
-      state.stripSpaces += Number(decoder.start ?? 0);
-      return [];
-    }
+    case 'Strip':
+      compileStrip(section, chain, onTokens);
+      break;
     case 'Metaspace': {
-      const replacement = typeof decoder.replacement === 'string' ? decoder.replacement : '\u2581';
-      const addsPrefix = decoder.prepend_scheme !== 'never' && decoder.add_prefix_space !== false;
-      return [
-        (piece, isFirst) => {
-          const text = piece.replaceAll(replacement, ' ');
-          return isFirst && addsPrefix && text.startsWith(' ') ? text.slice(1) : text;
-        },
-      ];
+      const { replacement, scheme } = readMetaspace(section);
+      onTokens((text, { isFirst }) => text.replaceAll(replacement, isFirst && scheme !== 'never' ? '' : ' '));
+      break;
     }
     case 'WordPiece': {
-      const prefix = typeof decoder.prefix === 'string' ? decoder.prefix : '##';
-      const cleanup = decoder.cleanup !== false;
-      return [
-        (piece, isFirst) => {
-          let text = piece;
-          if (!isFirst) text = prefix && piece.startsWith(prefix) ? piece.slice(prefix.length) : ` ${piece}`;
-          return cleanup ? cleanUpPiece(text) : text;
-        },
-      ];
+      const prefix = section.text('prefix');
+      const cleanup = section.flag('cleanup');
+      onTokens((text, { isFirst }) => {
+        const joined = isFirst ? text : text.startsWith(prefix) ? text.slice(prefix.length) : ` ${text}`;
+        return cleanup ? cleanUp(joined) : joined;
+      });
+      break;
+    }
+    case 'BPEDecoder': {
+      const suffix = section.text('suffix');
+      if (suffix === '') throw section.wrong('suffix', 'a text that is not empty', suffix);
+      onTokens((text, { isLast }) => text.replaceAll(suffix, isLast ? '' : ' '));
+      chain.looksAhead = true;
+      break;
     }
     default:
-      throw unsupported(JSON.stringify(decoder.type));
+      throw section.unknownType(types);
   }
+  section.done();
 }
 
-/** The `cleanup` option of the WordPiece decoder: no space before punctuation and English contractions. */
-function cleanUpPiece(text: string): string {
+/** Strip takes characters from the ends of each token, or of the whole text if something has joined the tokens. */
+function compileStrip(section: Section, chain: Chain, onTokens: (step: Step) => void): void {
+  const strip = { character: section.character('content'), start: section.count('start'), stop: section.count('stop') };
+  if (chain.state !== 'whole') {
+    onTokens((text) => {
+      const end = stripEnd(text, strip);
+      return text.slice(Math.min(stripStart(text, strip), end), end);
+    });
+  } else if (chain.strip.start + chain.strip.stop > 0) {
+    throw section.error('unsupported', 'a second Strip of the whole text is not supported');
+  } else chain.strip = strip;
+}
+
+/** Where a text begins that loses its first characters. */
+export function stripStart(text: string, { character, start }: Pieces['strip']): number {
+  let index = 0;
+  for (let n = 0; n < start && text.startsWith(character, index); n++) index += character.length;
+  return index;
+}
+
+/** Where a text ends that loses its last characters. */
+export function stripEnd(text: string, { character, stop }: Pieces['strip']): number {
+  let index = text.length;
+  for (let n = 0; n < stop && text.endsWith(character, index); n++) index -= character.length;
+  return index;
+}
+
+/** The `cleanup` option of the WordPiece decoder: no space before punctuation and in English contractions. */
+function cleanUp(text: string): string {
   return text
     .replace(/ ([.?!,])/g, '$1')
-    .replace(/ ' /g, "'")
-    .replace(/ (n't|'m|'s|'ve|'re)/g, '$1');
+    .replaceAll(" ' ", "'")
+    .replaceAll(" n't", "n't")
+    .replaceAll(" 'm", "'m")
+    .replaceAll(' do not', " don't")
+    .replaceAll(" 's", "'s")
+    .replaceAll(" 've", "'ve")
+    .replaceAll(" 're", "'re");
 }

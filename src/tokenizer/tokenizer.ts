@@ -1,26 +1,24 @@
 /**
- * Text to ids and back. The algorithms are those of `@huggingface/tokenizers`; what is added here is how special
- * tokens are found and put in front, decoding token by token, and chat templates.
+ * Text to ids and back, with the special tokens that the files name, decoding token by token, and chat templates.
  *
  * @module
  */
 
-import { Tokenizer as BaseTokenizer } from '@huggingface/tokenizers';
 import type { ChatMessage } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import { renderChatTemplate } from './chat-template.ts';
 import { type DecodeStream, openDecodeStream, type PieceLookup } from './decode-stream.ts';
-import { isRecord } from './files.ts';
-import { compileDecoder } from './pieces.ts';
+import { Pipeline } from './pipeline.ts';
 import { TokenNames } from './token-names.ts';
 import { openTokenStream, type TokenStream } from './token-stream.ts';
+import type { ResolvedTokenizer } from './tokenizer-config.ts';
+import { bosAndEos } from './vocabulary-files.ts';
 
-/** Everything that the files of a tokenizer say, parsed. */
-export interface TokenizerDefinition {
-  /** The content of tokenizer.json. */
-  tokenizer: Record<string, unknown>;
-  /** The content of tokenizer_config.json, with the special tokens of special_tokens_map.json filled in. */
-  config: Record<string, unknown>;
+/** Everything that the files of a tokenizer say. */
+export interface TokenizerDefinition extends ResolvedTokenizer {
+  /** Put BOS in front of every text, and EOS behind it, where the post-processor of `tokenizer` says nothing. */
+  addsBosToken?: boolean;
+  addsEosToken?: boolean;
   /** BOS and EOS ids that config.json and generation_config.json name. */
   bosTokenId?: number;
   eosTokenIds: number[];
@@ -28,14 +26,6 @@ export interface TokenizerDefinition {
   /** For error texts. */
   file: string;
 }
-
-/** The fields of tokenizer_config.json that name a special token. */
-const specialTokenFields = ['bos_token', 'eos_token', 'unk_token', 'pad_token', 'sep_token', 'cls_token', 'mask_token'];
-
-/** Larger ids than this come from a damaged file: the largest published vocabulary has about 260 thousand. */
-const maxTokenId = 1 << 22;
-
-const modelTypes = ['BPE', 'Unigram', 'WordPiece'];
 
 /** A loaded tokenizer. */
 export class Tokenizer {
@@ -52,61 +42,66 @@ export class Tokenizer {
   /** The special tokens that the files name, as `eos_token`. */
   readonly specialTokens: Readonly<Record<string, string>>;
 
-  readonly #base: BaseTokenizer;
+  readonly #pipeline: Pipeline;
   readonly #lookup: PieceLookup;
   readonly #names: TokenNames;
   readonly #specialIds: Set<number>;
   readonly #templateVariables: Record<string, unknown>;
 
-  /** @throws SubzeroError `invalid_data` or `unsupported` that names the file and the section at fault */
+  /** @throws SubzeroError `invalid_data` or `unsupported` that names the file, the section, the field and the value */
   constructor(definition: TokenizerDefinition) {
-    const { tokenizer, config, file } = definition;
-    checkModel(tokenizer, file);
-    const pieces = compileDecoder(tokenizer.decoder, file);
-    this.#base = construct(tokenizer, config, file);
+    const { tokenizer, alsoAdded, splitsSpecial, named, file } = definition;
+    this.#pipeline = new Pipeline(tokenizer, file, { alsoAdded, splitsSpecial });
+    this.vocabularySize = this.#pipeline.vocabularySize;
+    const tokenOfName = (name: string) => {
+      const token = named.get(name);
+      const id = token === undefined ? undefined : this.#pipeline.idOf(token);
+      return token === undefined || id === undefined ? undefined : { token, id };
+    };
+    const bos = tokenOfName('bos_token');
+    const eos = tokenOfName('eos_token');
+    if (definition.addsBosToken || definition.addsEosToken) {
+      this.#pipeline.frame(
+        bosAndEos(definition.addsBosToken ? bos : undefined, definition.addsEosToken ? eos : undefined),
+        file,
+      );
+    }
 
-    const added = this.#base.get_added_tokens_decoder();
-    const vocabulary = this.#base.get_vocab();
-    let largest = -1;
-    for (const id of vocabulary.values()) largest = Math.max(largest, id);
-    this.vocabularySize = largest + 1;
+    const added = [...this.#pipeline.addedTokens.values()];
+    this.#specialIds = new Set(added.filter((token) => token.special).map((token) => token.id));
     this.#lookup = {
-      pieces,
-      token: (id) => {
-        const text = this.#base.id_to_token(id);
-        return text === undefined ? undefined : { text, isAdded: added.has(id) };
-      },
+      pieces: this.#pipeline.pieces,
+      token: (id) => this.#pipeline.decodedToken(id),
       isSpecial: (id) => this.#specialIds.has(id),
     };
     this.#names = new TokenNames({
       size: this.vocabularySize,
       bytes: (id) => this.tokenBytes(id),
-      isByte: (id) => /^<0x[0-9A-Fa-f]{2}>$/.test(this.#lookup.token(id)?.text ?? ''),
+      isByte: (id) => {
+        const token = this.#lookup.token(id);
+        return token !== undefined && this.#lookup.pieces.isByte(token);
+      },
     });
 
-    const specialTokens = readSpecialTokens(config);
-    this.#specialIds = new Set([...added.values()].filter((token) => token.special).map((token) => token.id));
-    for (const text of specialTokens.values()) {
-      const id = this.#base.token_to_id(text);
-      if (id !== undefined) this.#specialIds.add(id);
+    // Where the file puts another token in front than it names, that one begins every text.
+    const front = this.#pipeline.tokensInFront;
+    if (front.length > 1) {
+      throw new SubzeroError(
+        'unsupported',
+        `${file}: post_processor: ${front.length} tokens in front of a text are not supported; expected at most one`,
+        { parameter: file },
+      );
     }
-
-    const named = specialTokens.get('bos_token');
-    this.bosTokenId = (named === undefined ? undefined : this.#base.token_to_id(named)) ?? definition.bosTokenId;
-    this.bosToken = this.bosTokenId === undefined ? undefined : this.#base.id_to_token(this.bosTokenId);
-    const eosToken = specialTokens.get('eos_token');
-    const eosOfTokenizer = eosToken === undefined ? undefined : this.#base.token_to_id(eosToken);
-    this.eosTokenIds = [
-      ...new Set([...definition.eosTokenIds, ...(eosOfTokenizer === undefined ? [] : [eosOfTokenizer])]),
-    ];
-    this.addsBosToken =
-      this.bosTokenId !== undefined && (config.add_bos_token === true || this.#encode('', true)[0] === this.bosTokenId);
+    this.addsBosToken = front.length === 1;
+    this.bosTokenId = front[0] ?? bos?.id ?? definition.bosTokenId;
+    this.bosToken = this.bosTokenId === undefined ? undefined : this.#pipeline.tokenOf(this.bosTokenId);
+    this.eosTokenIds = [...new Set([...definition.eosTokenIds, ...(eos === undefined ? [] : [eos.id])])];
 
     this.chatTemplate = definition.chatTemplate;
     this.hasChatTemplate = definition.chatTemplate !== undefined;
-    this.specialTokens = Object.fromEntries(specialTokens);
+    this.specialTokens = Object.fromEntries(named);
     this.#templateVariables = { ...this.specialTokens };
-    if (this.bosToken !== undefined) this.#templateVariables.bos_token = this.bosToken;
+    if (this.bosToken !== undefined) this.#templateVariables.bos_token ??= this.bosToken;
   }
 
   /**
@@ -117,21 +112,8 @@ export class Tokenizer {
    */
   encode(text: string, options: { addSpecialTokens?: boolean } = {}): number[] {
     const addSpecialTokens = options.addSpecialTokens ?? true;
-    const ids = this.#encode(text, addSpecialTokens);
-    if (!addSpecialTokens || !this.addsBosToken) return ids;
-    if (ids[0] !== this.bosTokenId) return [this.bosTokenId!, ...ids];
-    return ids[1] === this.bosTokenId ? ids.slice(1) : ids;
-  }
-
-  #encode(text: string, addSpecialTokens: boolean): number[] {
-    const { ids } = this.#base.encode(text, { add_special_tokens: addSpecialTokens });
-    if (ids.includes(undefined as unknown as number)) {
-      throw new SubzeroError(
-        'invalid_data',
-        'the tokenizer has no token for a part of the text, and no unknown-token to put in its place',
-      );
-    }
-    return ids;
+    const ids = this.#pipeline.encode(text, { addSpecialTokens });
+    return addSpecialTokens && this.addsBosToken && ids[1] === this.bosTokenId ? ids.slice(1) : ids;
   }
 
   /**
@@ -139,12 +121,17 @@ export class Tokenizer {
    * @param options.skipSpecialTokens leave out BOS, EOS and their like; default false
    */
   decode(ids: readonly number[], options: { skipSpecialTokens?: boolean } = {}): string {
-    const { text, rest } = this.decodeOpen(ids, options);
-    return text + rest;
+    const stream = openDecodeStream(this.#lookup, {
+      skipSpecialTokens: options.skipSpecialTokens ?? false,
+      holdsBytes: true,
+    });
+    let text = '';
+    for (const id of ids) text += stream.push(checkId(id));
+    return text + stream.flush();
   }
 
   /**
-   * As {@link decode}, of ids that more may follow.
+   * As a stream decodes them ({@link createDecodeStream}), of ids that more may follow.
    * @returns `text`, the whole characters, and `rest`, what a character that the ids leave open becomes if none do
    */
   decodeOpen(ids: readonly number[], options: { skipSpecialTokens?: boolean } = {}): { text: string; rest: string } {
@@ -172,9 +159,9 @@ export class Tokenizer {
     const bytes = (id: number, isFirst: boolean): Uint8Array | undefined => {
       const token = options.skipSpecialTokens && this.isSpecialToken(id) ? undefined : tokenOf(checkId(id));
       if (token === undefined) return undefined;
-      return isFirst ? pieces.firstBytes(token.text, token.isAdded) : pieces.bytes(token.text, token.isAdded);
+      return pieces.bytes(token, { isFirst, isLast: false });
     };
-    const places = { bytes, stripSpaces: pieces.stripSpaces };
+    const places = { bytes, stripSpaces: pieces.strip.character === ' ' ? pieces.strip.start : 0 };
     return openTokenStream(this.createDecodeStream(options), places, options.after ?? []);
   }
 
@@ -191,7 +178,7 @@ export class Tokenizer {
   /** The bytes of one token inside a text; none for an id that the tokenizer does not know. */
   tokenBytes(id: number): Uint8Array {
     const token = this.#lookup.token(checkId(id));
-    return token === undefined ? new Uint8Array() : this.#lookup.pieces.bytes(token.text, token.isAdded);
+    return token === undefined ? new Uint8Array() : this.#lookup.pieces.bytes(token, { isFirst: false, isLast: false });
   }
 
   /** Whether an id is BOS, EOS, padding or another token that is not text. */
@@ -241,64 +228,4 @@ function checkId(id: number): number {
     });
   }
   return id;
-}
-
-/** Names and texts of the special tokens; a token may be given as its text or as an object with `content`. */
-function readSpecialTokens(config: Record<string, unknown>): Map<string, string> {
-  const tokens = new Map<string, string>();
-  for (const field of specialTokenFields) {
-    const value = config[field];
-    const text = isRecord(value) ? value.content : value;
-    if (typeof text === 'string') tokens.set(field, text);
-  }
-  return tokens;
-}
-
-/** Checks what the library below takes on trust. Fills in a missing model type, as older files have it. */
-function checkModel(tokenizer: Record<string, unknown>, file: string): void {
-  const wrong = (code: 'invalid_data' | 'unsupported', what: string) =>
-    new SubzeroError(code, `${file}: ${what}`, { parameter: file });
-  const { model } = tokenizer;
-  if (!isRecord(model)) throw wrong('invalid_data', 'expected an object "model" with a vocabulary');
-  if (model.type === undefined) {
-    if (Array.isArray(model.merges)) model.type = 'BPE';
-    else if (model.continuing_subword_prefix !== undefined) model.type = 'WordPiece';
-  }
-  if (!modelTypes.includes(model.type as string)) {
-    throw wrong('unsupported', `tokenizer model ${JSON.stringify(model.type)}; supported are ${modelTypes.join(', ')}`);
-  }
-  if (model.type === 'Unigram') {
-    const rows = model.vocab;
-    if (!Array.isArray(rows) || !rows.every((row) => Array.isArray(row) && typeof row[0] === 'string')) {
-      throw wrong('invalid_data', 'model.vocab must be a list of [token, score] pairs');
-    }
-  } else {
-    if (!isRecord(model.vocab)) throw wrong('invalid_data', 'model.vocab must be an object from token to id');
-    for (const [token, id] of Object.entries(model.vocab)) checkVocabularyId(token, id);
-  }
-  if (model.type === 'BPE' && !Array.isArray(model.merges)) throw wrong('invalid_data', 'model.merges must be a list');
-
-  const added = (tokenizer.added_tokens ??= []);
-  if (!Array.isArray(added)) throw wrong('invalid_data', 'added_tokens must be a list');
-  for (const token of added) {
-    if (!isRecord(token) || typeof token.content !== 'string' || token.content === '') {
-      throw wrong('invalid_data', 'every added token needs an id and a content that is not empty');
-    }
-    checkVocabularyId(token.content, token.id);
-  }
-  for (const section of ['normalizer', 'pre_tokenizer', 'post_processor', 'decoder']) tokenizer[section] ??= null;
-
-  function checkVocabularyId(token: string, id: unknown): void {
-    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > maxTokenId) {
-      throw wrong('invalid_data', `the id of ${JSON.stringify(token)} must be from 0 to ${maxTokenId}; got ${id}`);
-    }
-  }
-}
-
-function construct(tokenizer: Record<string, unknown>, config: Record<string, unknown>, file: string): BaseTokenizer {
-  try {
-    return new BaseTokenizer(tokenizer, { ...config, clean_up_tokenization_spaces: false });
-  } catch (error) {
-    throw new SubzeroError('unsupported', `${file}: ${(error as Error).message}`, { parameter: file, cause: error });
-  }
 }

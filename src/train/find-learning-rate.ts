@@ -20,6 +20,7 @@ import { loadExamples, samplerOf } from './loop.ts';
 import { planMemory } from './memory-plan.ts';
 import type { RunSources } from './run.ts';
 import { Scorer } from './score.ts';
+import { isUniform, SlopeWatch, uniformLoss } from './slope.ts';
 
 /** Powers of ten around the default learning rate; Adam's step has a length of its own, so its rates vary less. */
 const decades = { plain: { from: -1, to: 3 }, adam: { from: -2, to: 1 } } as const;
@@ -59,7 +60,7 @@ export function learningRateGrid({
 
 /**
  * Tries each learning rate for some steps, from the same weights, along the same directions, on the same batches; ends with the first that
- * diverges, as higher ones will. Writes nothing.
+ * diverges or after which nothing more can be learnt, as higher ones will. Writes nothing.
  *
  * @throws SubzeroError as `startRun`
  */
@@ -124,15 +125,19 @@ async function* trials(
         const { heldOut } = split;
         yield { type: 'start', learningRates, trialSteps, loss: before, examples: dev.length, heldOut };
       }
+      const slope = new SlopeWatch(configuration);
+      const { vocabularySize } = model.configuration;
       const steps = await trial({ gpu, optimizer, scorer }, training, sampler, {
-        ...{ learningRate: Math.fround(learningRate), trialSteps, highest, signal },
+        ...{ learningRate: Math.fround(learningRate), trialSteps, highest, slope, vocabularySize, signal },
       });
       if (signal?.aborted) return;
       const loss = steps === trialSteps ? await devLoss() : Number.NaN;
-      const diverged = !(loss <= highest);
+      // The last step may be the one after which all is flat.
+      const stuck = slope.reason ?? (isUniform(loss, uniformLoss(dev, vocabularySize)) ? uniformReason : null);
+      const diverged = stuck === null && !(loss <= highest);
       const seconds = (performance.now() - started) / 1000;
-      yield { type: 'trial', learningRate, loss: diverged ? null : loss, diverged, steps, seconds };
-      if (diverged) break;
+      yield { type: 'trial', learningRate, loss: diverged || stuck ? null : loss, diverged, stuck, steps, seconds };
+      if (diverged || stuck) break;
       if (loss < (best?.loss ?? before)) best = { learningRate, loss };
     } catch (error) {
       throw await closers.fail(error);
@@ -143,19 +148,32 @@ async function* trials(
   yield { type: 'suggestion', learningRate: best?.learningRate ?? null, loss: best?.loss ?? null };
 }
 
-/** @returns the steps done, fewer than wanted if the loss left all bounds or the signal was aborted */
+/** Told of a trial that ends where nothing can be learnt. */
+const uniformReason =
+  'the run can no longer learn: the loss is that of a guess among equals. The learning rate is too high';
+
+/** @returns the steps done, fewer than wanted if the loss left all bounds, there is no slope left, or the signal was aborted */
 async function trial(
   run: Parameters<typeof lookAt>[0],
   examples: readonly TokenizedExample[],
   sampler: BatchSampler,
-  options: { learningRate: number; trialSteps: number; highest: number; signal: AbortSignal | undefined },
+  options: {
+    learningRate: number;
+    trialSteps: number;
+    highest: number;
+    slope: SlopeWatch;
+    vocabularySize: number;
+    signal: AbortSignal | undefined;
+  },
 ): Promise<number> {
-  const { learningRate, trialSteps, highest, signal } = options;
+  const { learningRate, trialSteps, highest, slope, vocabularySize, signal } = options;
   for (let step = 0; step < trialSteps; step++) {
     if (signal?.aborted) return step;
     const batch = sampler.batch(step).map((index) => examples[index]!);
     const { loss, measured, finite } = await lookAt(run, batch, step);
-    if (!finite || loss > highest) return step;
+    const { projectedGradients } = measured;
+    slope.observe({ step: step + 1, loss, projectedGradients, learningRate }, () => uniformLoss(batch, vocabularySize));
+    if (!finite || loss > highest || slope.reason !== undefined) return step;
     run.optimizer.update({ step, learningRate, ...measured });
     await run.gpu.recorder.flush();
   }

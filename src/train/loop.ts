@@ -21,7 +21,7 @@ import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 import { roomForText } from '../tuning/tuning.ts';
 import { packageVersion } from '../version.ts';
-import { createJournal, type JournalWriter, resumeJournal } from '../zo/journal.ts';
+import { createJournal, type JournalWriter, resumeJournal, type StepRecord } from '../zo/journal.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { EvaluationHistory } from './best.ts';
 import { type RunChanges, readChanges, writeChanges } from './changes.ts';
@@ -38,8 +38,9 @@ import { createRunFolder, journalFile, removeRun, runFiles } from './run-folder.
 import { adapterName, planRecord } from './run-plans.ts';
 import { learningRateAt } from './schedule.ts';
 import { Scorer } from './score.ts';
+import { uniformLoss } from './slope.ts';
 import { type EventFile, openEventFile } from './tensorboard.ts';
-import { LossWatchdog } from './watchdog.ts';
+import { idleLearningRateWarning, LossWatchdog, type Warning } from './watchdog.ts';
 
 export interface StartOptions {
   modelDirectory: string;
@@ -64,6 +65,8 @@ interface OpenRun {
   step: number;
   /** The evaluations so far. */
   evaluations: EvaluationHistory;
+  /** The steps that were made with these settings and data before. */
+  records: readonly StepRecord[];
   /** Things to tell before the first step. */
   notes: string[];
   /** What differs from the journal's header, to be kept once it is known that the run fits. */
@@ -110,7 +113,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     const { validation, notes } = data;
     const { examples } = data.train;
     const run = { folder, model, optimizer, configuration, writer, metrics, examples, validation, notes };
-    const start = { ...run, step: 0, evaluations: new EvaluationHistory(), changes: {} };
+    const start = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
     for await (const event of trainFrom(gpu, start, signal)) {
       begun = true;
       yield event;
@@ -183,7 +186,7 @@ export async function* resumeRun(
       gpu,
       {
         ...{ folder, model, optimizer, configuration, writer, metrics, examples, validation, notes },
-        ...{ step, evaluations, changes: { ...changed, ...options.changes } },
+        ...{ step, evaluations, records: records.slice(fork?.step ?? 0), changes: { ...changed, ...options.changes } },
       },
       signal,
     );
@@ -208,7 +211,17 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
   const firstStep = run.step;
   let trainedTokens = 0;
   let evaluationSeconds = 0;
-  const watchdog = new LossWatchdog();
+  const watchdog = new LossWatchdog(configuration);
+  const watch = (record: StepRecord): Warning | undefined =>
+    // As the journal keeps it, so that a resumed run comes to the same judgement.
+    watchdog.observe({ ...record, loss: Math.fround(record.loss) }, () =>
+      uniformLoss(
+        sampler.batch(record.step - 1).map((row) => examples[row]!),
+        model.configuration.vocabularySize,
+      ),
+    );
+  // An interrupted run is judged by all of its steps.
+  for (const record of run.records) watch(record);
   let board: EventFile | undefined;
   /** Every so many steps, and behind the last one. */
   const evaluationDue = (step = run.step): boolean => {
@@ -263,11 +276,17 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       plan,
     };
     for (const message of run.notes) yield { type: 'message', level: 'info', message };
+    const idle = idleLearningRateWarning(configuration);
+    if (idle) yield { type: 'message', level: 'warn', ...idle };
+    const { reason: before } = watchdog.slope;
+    if (before !== undefined)
+      yield { type: 'message', level: 'warn', code: 'no_slope', message: `step ${run.step}: ${before}` };
 
     // The process may have ended between a step and the evaluation that follows it.
     yield* evaluateIfDue();
 
-    while (run.step < configuration.steps && !earlyStop(run) && !signal?.aborted) {
+    const { slope } = watchdog;
+    while (run.step < configuration.steps && !earlyStop(run) && !slope.hopeless && !signal?.aborted) {
       const step = run.step;
       const { rows, batch, loss, accuracy, measured, finite } = await looks.at(step);
       if (!finite) throw diverged(step, rows, loss);
@@ -275,7 +294,8 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       // First of all, so that the GPU waits neither for the disk nor for whoever reads the events.
       await looks.apply({ step, learningRate, ...measured });
       run.step = step + 1;
-      await run.writer.append({ step: run.step, learningRate, ...measured, loss });
+      const record = { step: run.step, learningRate, ...measured, loss };
+      await run.writer.append(record);
       trainedTokens += batchRows(batch);
       const elapsed = (performance.now() - started) / 1000;
       const perStep = (elapsed - evaluationSeconds) / (run.step - firstStep);
@@ -295,14 +315,19 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       await run.metrics.append(event);
       await board?.append(event);
       yield event;
-      const warning = watchdog.observe(run.step, loss, measured.projectedGradients);
-      if (warning !== undefined) yield { type: 'message', level: 'warn', message: warning };
-      yield* evaluateIfDue();
+      const warning = watch(record);
+      if (warning) {
+        const message = { type: 'message' as const, step: run.step, level: 'warn' as const, ...warning };
+        await run.metrics.append(message);
+        yield message;
+      }
+      if (!slope.hopeless) yield* evaluateIfDue();
     }
 
     const reason = run.step < configuration.steps ? earlyStop(run) : undefined;
     if (reason !== undefined) yield { type: 'message', level: 'info', message: reason };
-    const finished = (run.step >= configuration.steps && !evaluationDue()) || reason !== undefined;
+    const ended = slope.hopeless || (run.step >= configuration.steps && !evaluationDue()) || reason !== undefined;
+    const stuck = ended ? slope.reason : undefined;
     await looks.settle();
     gpu.recorder.submit();
     await gpu.idle();
@@ -311,8 +336,8 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
       type: 'done',
       run: folder,
       step: run.step,
-      outcome: finished ? 'finished' : 'stopped',
-      reason: reason ?? null,
+      outcome: stuck !== undefined ? 'stuck' : ended ? 'finished' : 'stopped',
+      reason: stuck ?? reason ?? null,
       best: evaluations.best ?? null,
       trainedTokens,
       seconds: (performance.now() - started) / 1000,

@@ -4,6 +4,9 @@
  * @module
  */
 
+import type { TrainConfiguration } from './configuration.ts';
+import { causeOfNoise, largestDifference, type Observation, SlopeWatch } from './slope.ts';
+
 /** Steps whose mean loss is what the run began with. */
 const firstSteps = 20;
 
@@ -13,41 +16,99 @@ const newWeight = 0.05;
 /** The running mean at this multiple of the beginning's is no longer noise. */
 const spikeFactor = 2;
 
-/** Steps in a row without any slope after which the weights no longer matter to the loss. */
-const flatSteps = 20;
+/**
+ * Losses of one batch this close to each other, as a share of them, differ by four units in the last place of f32 or
+ * less.
+ */
+const noiseShare = 4 * 2 ** -23;
 
+/** Steps of which most must be noise. */
+const noiseSteps = 20;
+
+/** Learning rates below this change no weight and no loss in f32. */
+const idleLearningRate = 1e-12;
+
+export type WarningCode = 'no_slope' | 'rising_loss' | 'noise' | 'idle_learning_rate';
+
+/** Something to tell the user. */
+export interface Warning {
+  code: WarningCode;
+  message: string;
+}
+
+/** What can be told before the first step. */
+export function idleLearningRateWarning({
+  learningRate,
+}: Pick<TrainConfiguration, 'learningRate'>): Warning | undefined {
+  if (learningRate >= idleLearningRate) return undefined;
+  const least = `${idleLearningRate} is the least that can`;
+  const message = `the learning rate is ${learningRate}: no step will change anything. ${least}`;
+  return { code: 'idle_learning_rate', message };
+}
+
+/** Depends on the steps alone, so that a run that was interrupted is judged as one that was not. */
 export class LossWatchdog {
+  readonly #settings: Pick<TrainConfiguration, 'epsilon' | 'sides'>;
+  readonly slope: SlopeWatch;
   #count = 0;
+  /** Mean loss of the first steps. */
   #beginning = 0;
+  #firstLoss = 0;
   #recent = 0;
-  #flat = 0;
-  #toldSpike = false;
-  #toldFlat = false;
+  /** The last steps: whether their losses differed by rounding alone. */
+  readonly #noise: boolean[] = [];
+  readonly #told = new Set<WarningCode>();
+
+  constructor(settings: Pick<TrainConfiguration, 'epsilon' | 'sides'>) {
+    this.#settings = settings;
+    this.slope = new SlopeWatch(settings);
+  }
 
   /**
    * Looks at a finished step.
+   * @param uniformOf the `uniformLoss` of its examples, asked for where it decides
    * @returns what to tell the user, once per kind of trouble; undefined if all is well
    */
-  observe(step: number, loss: number, projectedGradients: readonly number[]): string | undefined {
+  observe(observation: Observation, uniformOf: () => number): Warning | undefined {
+    const { loss, projectedGradients } = observation;
     this.#count++;
+    if (this.#count === 1) this.#firstLoss = this.#recent = loss;
+    else this.#recent += newWeight * (loss - this.#recent);
     if (this.#count <= firstSteps) this.#beginning += (loss - this.#beginning) / this.#count;
-    this.#recent = this.#count === 1 ? loss : this.#recent + newWeight * (loss - this.#recent);
-    this.#flat = projectedGradients.every((rho) => rho === 0) ? this.#flat + 1 : 0;
+    this.slope.observe(observation, uniformOf);
+    const difference = largestDifference(projectedGradients, this.#settings);
+    this.#noise.push(difference > 0 && difference <= noiseShare * loss);
+    if (this.#noise.length > noiseSteps) this.#noise.shift();
 
-    if (this.#flat >= flatSteps && !this.#toldFlat) {
-      this.#toldFlat = true;
-      return (
-        `step ${step}: ρ has been 0 for ${flatSteps} steps, so the loss no longer depends on the weights; the run has probably ` +
-        'diverged. Stop it and try a learning rate ten times lower.'
+    const { reason } = this.slope;
+    if (reason !== undefined) return this.#tell('no_slope', () => `step ${observation.step}: ${reason}`);
+    if (this.#noise.length === noiseSteps && this.#noise.filter((noise) => noise).length > noiseSteps / 2) {
+      return this.#tell(
+        'noise',
+        () => `step ${observation.step}: ρ is the noise of rounding; ${causeOfNoise(this.#settings)}`,
       );
     }
-    if (this.#count > firstSteps && this.#recent > spikeFactor * this.#beginning && !this.#toldSpike) {
-      this.#toldSpike = true;
-      return (
-        `step ${step}: the loss has risen from ${this.#beginning.toFixed(3)} to about ${this.#recent.toFixed(3)}; ` +
-        'the learning rate is probably too high.'
+    if (this.#count > firstSteps && this.#risen(uniformOf)) {
+      return this.#tell(
+        'rising_loss',
+        () =>
+          `step ${observation.step}: the loss has risen from ${Math.min(this.#firstLoss, this.#beginning).toFixed(3)} to about ` +
+          `${this.#recent.toFixed(3)}; the learning rate is probably too high.`,
       );
     }
     return undefined;
+  }
+
+  #risen(uniformOf: () => number): boolean {
+    if (this.#recent > spikeFactor * this.#beginning) return true;
+    // A run that went wrong among the first steps has a high beginning; worse than knowing nothing it is all the same.
+    if (!(this.#recent > spikeFactor * this.#firstLoss) || this.#told.has('rising_loss')) return false;
+    return this.#recent > spikeFactor * uniformOf();
+  }
+
+  #tell(code: WarningCode, message: () => string): Warning | undefined {
+    if (this.#told.has(code)) return undefined;
+    this.#told.add(code);
+    return { code, message: message() };
   }
 }

@@ -336,7 +336,11 @@ describe('adjustments', () => {
 describe('refused', () => {
   test.each([
     {
-      ...{ what: 'a prompt that fills the context', tokens: randomTokens(128, 1), text: 'maximum context length is 128 tokens' },
+      ...{
+        what: 'a prompt that fills the context',
+        tokens: randomTokens(128, 1),
+        text: 'maximum context length is 128 tokens',
+      },
       code: 'context_length_exceeded',
     },
     { what: 'a token that is not in the vocabulary', tokens: [5, 160], text: 'token 160', code: 'invalid_argument' },

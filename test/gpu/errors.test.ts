@@ -4,6 +4,9 @@ import { Gpu } from '../../src/gpu/gpu.ts';
 import * as kernels from '../../src/gpu/kernel.ts';
 import { chromeTrace, Profiler, summarise } from '../../src/gpu/profiler.ts';
 
+/** A small kernel. */
+const gateKernel = { files: ['activation.wgsl', 'gate.wgsl'], constants: { ACTIVATION: 4 } };
+
 const opened: Gpu[] = [];
 
 async function open(): Promise<Gpu> {
@@ -88,7 +91,7 @@ describe('a kernel that does not compile', () => {
 
 test('a wrong use of the device names the kernel and fails only once', async () => {
   const gpu = await open();
-  const kernel = gpu.kernel({ files: ['gate.wgsl'] });
+  const kernel = gpu.kernel(gateKernel);
   // One buffer both read and written in one dispatch.
   gpu.recorder.dispatch(kernel, [gpu.unused, gpu.unused], { quads: 1 }, [1]);
   await expect(gpu.recorder.read([{ buffer: gpu.unused, bytes: 4 }])).rejects.toThrow(
@@ -174,7 +177,7 @@ describe('the profiler', () => {
     gpu.recorder.profiler = profiler;
     const target = copyOne(gpu, 7);
     for (let index = 0; index < 2100; index++) {
-      gpu.recorder.dispatch(gpu.kernel({ files: ['gate.wgsl'] }), [gpu.unused, target], { quads: 0 }, [1]);
+      gpu.recorder.dispatch(gpu.kernel(gateKernel), [gpu.unused, target], { quads: 0 }, [1]);
     }
     expect(await profiler.collect()).toHaveLength(2048);
     gpu.recorder.profiler = undefined;

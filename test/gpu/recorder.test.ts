@@ -249,11 +249,11 @@ test('a write takes views with offsets and shared memory', async () => {
 });
 
 test('what a caller forgets is named: a parameter, a buffer', () => {
-  const kernel = gpu().kernel({ files: ['gate.wgsl'] });
+  const kernel = gpu().kernel({ files: ['activation.wgsl', 'gate.wgsl'], constants: { ACTIVATION: 4 } });
   expect(() => gpu().recorder.dispatch(kernel, [gpu().unused, gpu().unused], {}, [1])).toThrow(
-    'gate: parameter "quads" is missing',
+    'gate (activation, ACTIVATION=4): parameter "quads" is missing',
   );
   expect(() => gpu().recorder.dispatch(kernel, [gpu().unused], { quads: 1 }, [1])).toThrow(
-    'gate has 2 storage bindings; got 1 buffers',
+    'gate (activation, ACTIVATION=4) has 2 storage bindings; got 1 buffers',
   );
 });

@@ -15,7 +15,9 @@ import { fileURLToPath } from 'node:url';
 import { openEngine } from '../../src/engine/client.ts';
 import type { TrainEvent, TrainRequest } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
+import { Pipeline } from '../../src/tokenizer/pipeline.ts';
 import { openJournal } from '../../src/zo/journal.ts';
+import { digest, mixedTexts, sweepTexts, type Variants } from '../tokenizer/reference-texts.ts';
 
 interface Reference {
   reference: { prompt: string; ids: number[]; greedy24: Record<string, string> };
@@ -43,7 +45,29 @@ const watchdog = setTimeout(() => {
   process.exit(1);
 }, 180_000);
 
+/** The tokenizers that give other ids than the reference: engines know different Unicode versions. */
+function differingTokenizers(): string[] {
+  const file = new URL('../fixtures/tokenizers/variants.json', import.meta.url);
+  const reference: Variants = JSON.parse(readFileSync(file, 'utf8'));
+  const mixed = mixedTexts(reference);
+  const swept = sweepTexts(reference.sweep);
+  const withSweep = ['normalizer NFKC', 'normalizer Lowercase', 'pre_tokenizer Bert', 'pre_tokenizer Split GPT-4'];
+  return reference.encode.flatMap((row) => {
+    const model = reference.models[(row.sections.model as string | undefined) ?? 'reveal'];
+    const pipeline = new Pipeline({ ...row.sections, model }, 'tokenizer.json');
+    const ids = (text: string) => pipeline.encode(text, { addSpecialTokens: true });
+    const isSame =
+      reference.texts.every((text, index) => digest(ids(text)) === row.texts[index]) &&
+      digest(mixed.map(ids)) === row.mixed &&
+      (!withSweep.includes(row.name) || digest(swept.map(ids)) === row.sweep);
+    return isSame ? [] : [row.name];
+  });
+}
+
 try {
+  const differing = differingTokenizers();
+  check('tokenizers give the ids of the reference', differing.length === 0, differing.join(', '));
+
   const engine = await openEngine();
   const info = await engine.info();
   check('the engine opens its adapter', info.adapter.description !== '' || info.adapter.device !== '');

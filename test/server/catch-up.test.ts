@@ -27,6 +27,19 @@ test('what is beyond the announced step comes, up to the step at which the run g
   expect(await unannouncedEvents(path, 0, 1, false)).toEqual([step(1, 10)]);
 });
 
+test('warnings come with their steps', async () => {
+  const warning = (number: number) => ({
+    type: 'message',
+    step: number,
+    level: 'warn',
+    code: 'no_slope',
+    message: 'm',
+  });
+  const path = file([step(1, 10), warning(1), step(2, 25), warning(2), step(3, 40), warning(3)]);
+  expect(await unannouncedEvents(path, 1, 2, true)).toEqual([step(2, 15), warning(2)]);
+  expect(await unannouncedEvents(path, 1, 2, false)).toEqual([step(2, 15), warning(2)]);
+});
+
 test('tokens are counted across a process that began at zero', async () => {
   const path = file([step(1, 30), step(2, 60), step(3, 20), step(4, 35)]);
   expect(await unannouncedEvents(path, 2, 4, true)).toEqual([step(3, 20), step(4, 35)]);

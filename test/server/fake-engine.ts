@@ -402,6 +402,7 @@ export class FakeEngine implements Engine {
       lossCentre: null,
       lossPlus: perQuery(data.length + 0.25),
       lossMinus: perQuery(data.length - 0.25),
+      stuck: null,
       projectedGradients: perQuery(0.25),
       curvatures: null,
     };

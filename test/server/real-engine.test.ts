@@ -438,6 +438,25 @@ describe('fine-tuning', () => {
     expect((await completion()).choices).toHaveLength(1);
   });
 
+  test('a job that can no longer learn fails with the reason, having said so at once', async () => {
+    const file = await upload(client, sentimentExamples(6));
+    const { id } = await client.fineTuning.jobs.create(zerothOrderJob(file, { steps: 60, learning_rate: 10 }));
+    const job = await until(
+      () => client.fineTuning.jobs.retrieve(id),
+      ({ status }) => ['succeeded', 'failed'].includes(status),
+      60,
+    );
+    expect(job).toMatchObject({ status: 'failed', fine_tuned_model: null, error: { code: 'cannot_learn' } });
+    expect(job.error!.message).toMatch(/ρ has been 0 since step \d+.*learning rate \(10\) is too high/);
+    const events = await eventsOf(id);
+    const warning = events.findIndex(({ data }) => (data as { code?: string } | null)?.code === 'no_slope');
+    expect(events[warning]).toMatchObject({ level: 'warn', data: { step: expect.any(Number) } });
+    expect(events.at(-1)).toMatchObject({ level: 'error', message: expect.stringContaining('no longer learn') });
+    expect(events.slice(warning).length).toBeGreaterThan(10);
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    expect(metrics).toContain('subzero_training_warnings_total{code="no_slope"} 1');
+  });
+
   test('settings out of bounds are refused with the field', async () => {
     const trainingFile = await upload(client, sentimentExamples(2));
     for (const [settings, field] of [
@@ -455,5 +474,5 @@ describe('fine-tuning', () => {
 
 test('nothing in the log is an error that nobody was told of', () => {
   const errors = server.logLines.map((line) => JSON.parse(line)).filter(({ level }) => level === 'error');
-  expect(errors.map(({ message }) => message)).toEqual(['job failed']);
+  expect(errors.map(({ message }) => message)).toEqual(['job failed', 'job failed']);
 });

@@ -11,13 +11,18 @@ import { metaspaceUnigram, sentencePiece, wordPiece } from './definitions.ts';
 /** A vocabulary whose token `id` is the byte of this number. */
 const bytesOnly = {
   pieces: compileDecoder({ type: 'ByteFallback' }, 'test'),
-  token: (id: number) => ({ text: `<0x${id.toString(16).padStart(2, '0')}>`, isAdded: false }),
+  token: (id: number) => ({ text: `<0x${id.toString(16).padStart(2, '0')}>`, isPlain: false }),
   isSpecial: () => false,
 };
 const places = { bytes: (id: number) => Uint8Array.of(id), stripSpaces: 0 };
 
 function openStream(after: readonly number[] = []): TokenStream {
   return openTokenStream(openDecodeStream(bytesOnly, { skipSpecialTokens: false, after }), places, after);
+}
+
+function tokenizerOf(tokenizer: Record<string, unknown>): Tokenizer {
+  const resolved = { tokenizer, alsoAdded: [], splitsSpecial: false, named: new Map<string, string>() };
+  return new Tokenizer({ ...resolved, eosTokenIds: [], file: 'test' });
 }
 
 /** Bytes that often nearly are text: leads, continuations and ASCII in any order. */
@@ -72,7 +77,7 @@ describe('a stream of bytes', () => {
 });
 
 test('the first token of a text adds no space that the text loses', () => {
-  const tokenizer = new Tokenizer({ tokenizer: sentencePiece(), config: {}, eosTokenIds: [], file: 'test' });
+  const tokenizer = tokenizerOf(sentencePiece());
   const [first, second] = tokenizer.encode('abc abc', { addSpecialTokens: false }) as [number, number];
   expect(first).toBe(second);
   const stream = tokenizer.createTokenStream({ skipSpecialTokens: true, after: [1] });
@@ -91,7 +96,7 @@ describe('names', () => {
   test.each(['reviews-3m', ...Object.keys(definitions)])('of all tokens of %s differ', async (name) => {
     const build = definitions[name as keyof typeof definitions];
     const tokenizer = build
-      ? new Tokenizer({ tokenizer: build(), config: {}, eosTokenIds: [], file: name })
+      ? tokenizerOf(build())
       : await loadTokenizer(fileURLToPath(new URL(`../../examples/${name}`, import.meta.url)));
     const size = tokenizer.vocabularySize;
     const ids = Array.from({ length: size + 3 }, (_, id) => id);
@@ -113,7 +118,7 @@ describe('names', () => {
   });
 
   test('a letter keeps its text beside the byte token of the same text', () => {
-    const tokenizer = new Tokenizer({ tokenizer: sentencePiece(), config: {}, eosTokenIds: [], file: 'test' });
+    const tokenizer = tokenizerOf(sentencePiece());
     const firstByte = 3;
     const letter = firstByte + 256 + ['▁', 'a', 'b', 'c'].indexOf('c');
     expect(tokenizer.tokenText(letter)).toBe('c');

@@ -199,18 +199,25 @@ describe('vocab.json and merges.txt', () => {
 });
 
 describe('special tokens from the other files', () => {
-  test('add_bos_token puts BOS in front where the post-processor does not', async () => {
-    const files = {
-      'tokenizer.json': { ...sentencePiece(), post_processor: null },
-      'tokenizer_config.json': { add_bos_token: true },
-      'special_tokens_map.json': { bos_token: { content: '<s>' }, eos_token: '</s>' },
-    };
-    await withFiles(files, async (directory) => {
-      const tokenizer = await loadTokenizer(directory);
-      expect(tokenizer.encode('ab', { addSpecialTokens: false })).not.toContain(1);
-      expect(tokenizer.encode('ab')).toEqual([1, ...tokenizer.encode('ab', { addSpecialTokens: false })]);
-      expect(tokenizer.eosTokenIds).toEqual([2]);
-    });
+  test('the post-processor of tokenizer.json says whether BOS stands in front, add_bos_token does not', async () => {
+    for (const add_bos_token of [true, false]) {
+      for (const post_processor of [null, sentencePiece().post_processor]) {
+        const files = {
+          'tokenizer.json': { ...sentencePiece(), post_processor },
+          'tokenizer_config.json': { add_bos_token },
+          'special_tokens_map.json': { bos_token: { content: '<s>' }, eos_token: '</s>' },
+        };
+        await withFiles(files, async (directory) => {
+          const tokenizer = await loadTokenizer(directory);
+          const bare = tokenizer.encode('ab', { addSpecialTokens: false });
+          expect(bare).not.toContain(1);
+          expect(tokenizer.encode('ab')).toEqual(post_processor === null ? bare : [1, ...bare]);
+          expect(tokenizer.addsBosToken).toBe(post_processor !== null);
+          expect(tokenizer.bosTokenId).toBe(1);
+          expect(tokenizer.eosTokenIds).toEqual([2]);
+        });
+      }
+    }
   });
 
   test('EOS ids of generation_config.json, config.json and the tokenizer come together', async () => {
@@ -233,18 +240,18 @@ describe('errors', () => {
     ['no files', {}, 'not_found', /holds no tokenizer: expected tokenizer\.json, or vocab\.json and merges\.txt/],
     ['malformed JSON', { 'tokenizer.json': '{"model": ' }, 'invalid_data', /tokenizer\.json is not valid JSON/],
     ['a list', { 'tokenizer.json': '[]' }, 'invalid_data', /must hold a JSON object/],
-    ['no model', { 'tokenizer.json': {} }, 'invalid_data', /expected an object "model"/],
+    ['no model', { 'tokenizer.json': {} }, 'invalid_data', /model: expected an object; got nothing/],
     [
       'an unknown model',
-      { 'tokenizer.json': { model: { type: 'WordLevel' } } },
+      { 'tokenizer.json': { model: { type: 'Sentence' } } },
       'unsupported',
-      /"WordLevel"; supported are BPE/,
+      /model: type "Sentence" is not supported; supported are BPE, Unigram, WordLevel, WordPiece/,
     ],
     [
       'an unknown decoder',
       { 'tokenizer.json': { ...sentencePiece(), decoder: { type: 'CTC' } } },
       'unsupported',
-      /decoder "CTC" is not supported/,
+      /decoder: type "CTC" is not supported; supported are BPEDecoder/,
     ],
     [
       'an unknown normalizer',

@@ -101,8 +101,8 @@ describe('a search', () => {
 describe('at the command line', () => {
   const events: FindEvent[] = [
     { type: 'start', learningRates: [1e-6, 3e-6, 1e-5], trialSteps: 5, loss: 0.7, examples: 8, heldOut: true },
-    { type: 'trial', learningRate: 1e-6, loss: 0.69, diverged: false, steps: 5, seconds: 1 },
-    { type: 'trial', learningRate: 3e-6, loss: null, diverged: true, steps: 2, seconds: 1 },
+    { type: 'trial', learningRate: 1e-6, loss: 0.69, diverged: false, stuck: null, steps: 5, seconds: 1 },
+    { type: 'trial', learningRate: 3e-6, loss: null, diverged: true, stuck: null, steps: 2, seconds: 1 },
     { type: 'suggestion', learningRate: 1e-6, loss: 0.69 },
   ];
   const host = () => {

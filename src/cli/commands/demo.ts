@@ -191,6 +191,7 @@ async function train(
     const request = { model: modelDirectory, data, validation: devSentences, configuration, out };
     for await (const event of engine.train(request, signal)) {
       report.event(event);
+      if (event.type === 'done' && event.outcome === 'stuck') throw new SubzeroError('conflict', event.reason!);
       if (event.type === 'done' && event.outcome === 'finished') {
         outcome = { steps: event.step, seconds: Math.round(event.seconds * 10) / 10 };
       }

@@ -1,0 +1,216 @@
+/**
+ * Byte-pair encoding (Sennrich, Haddow and Birch 2016), with the options of tokenizer.json.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import type { Model } from './model.ts';
+import { brief, type Section } from './section.ts';
+import { readVocabulary, type Vocabulary } from './vocabulary.ts';
+
+/** Words that were encoded are remembered: how many, and up to how many UTF-16 units. */
+const cacheCapacity = 10_000;
+const cachedLength = 256;
+
+/** What two neighbouring tokens become, and how early: the smallest rank goes first. */
+interface Merge {
+  rank: number;
+  id: number;
+}
+
+/** Merges by left id, then right id. */
+type Merges = Map<number, Map<number, Merge>>;
+
+const encoder = new TextEncoder();
+
+/** Compiles a `model` section of type BPE. */
+export function compileBpe(section: Section): Model {
+  const vocabulary = readVocabulary(section);
+  const { ids } = vocabulary;
+  const prefix = section.optionalText('continuing_subword_prefix') ?? '';
+  const suffix = section.optionalText('end_of_word_suffix') ?? '';
+  const unknownToken = section.optionalText('unk_token');
+  const fuseUnknown = section.raw('fuse_unk') == null ? false : section.flag('fuse_unk');
+  const byteFallback = section.raw('byte_fallback') == null ? false : section.flag('byte_fallback');
+  const ignoreMerges = section.raw('ignore_merges') == null ? false : section.flag('ignore_merges');
+  const dropout = section.raw('dropout');
+  if (dropout != null && dropout !== 0) {
+    throw section.error(
+      'unsupported',
+      `"dropout" is ${brief(dropout)}: it would encode a text otherwise every time; expected null or 0`,
+    );
+  }
+  const merges = readMerges(section, vocabulary, prefix);
+  const byteIds = byteFallback ? Array.from({ length: 256 }, (_, byte) => ids.get(byteToken(byte))) : [];
+
+  /** The id of the unknown-token. */
+  const unknown = (): number => {
+    const id = ids.get(unknownToken!);
+    if (id === undefined) throw missingUnknown(unknownToken!);
+    return id;
+  };
+
+  /** The word's characters as ids, before any merge. */
+  const characters = (word: string): number[] => {
+    const symbols: number[] = [];
+    let pending: number | undefined;
+    const flush = () => {
+      if (pending !== undefined) symbols.push(pending);
+      pending = undefined;
+    };
+    let start = 0;
+    for (const character of word) {
+      const end = start + character.length;
+      const text = (start > 0 ? prefix : '') + character + (end === word.length ? suffix : '');
+      start = end;
+      const id = ids.get(text);
+      if (id !== undefined) {
+        flush();
+        symbols.push(id);
+        continue;
+      }
+      if (byteFallback) {
+        const bytes = Array.from(encoder.encode(text), (byte) => byteIds[byte]);
+        if (bytes.every((byte) => byte !== undefined)) {
+          // An unknown character before these bytes stays pending: the reference puts it behind them.
+          symbols.push(...bytes);
+          continue;
+        }
+      }
+      // Without an unknown-token, what the vocabulary lacks leaves no trace.
+      if (unknownToken === undefined) continue;
+      if (!fuseUnknown) flush();
+      pending ??= unknown();
+    }
+    flush();
+    return symbols;
+  };
+
+  const cache = new Map<string, readonly number[]>();
+  return {
+    vocabulary,
+    encode(word) {
+      if (ignoreMerges) {
+        const id = ids.get(word);
+        if (id !== undefined) return [id];
+      }
+      const known = cache.get(word);
+      if (known !== undefined) return known;
+      const encoded = mergeAll(characters(word), merges);
+      if (word.length < cachedLength) {
+        if (cache.size >= cacheCapacity) cache.clear();
+        cache.set(word, encoded);
+      }
+      return encoded;
+    },
+  };
+}
+
+/** The vocabulary entry of a byte, as SentencePiece writes it. */
+export function byteToken(byte: number): string {
+  return `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
+}
+
+export function missingUnknown(token: string | undefined): SubzeroError {
+  const why = token === undefined ? 'names no unknown-token' : `does not hold its unknown-token ${brief(token)}`;
+  return new SubzeroError(
+    'invalid_data',
+    `the tokenizer has no token for a part of the text, and its vocabulary ${why}`,
+  );
+}
+
+function readMerges(section: Section, { ids }: Vocabulary, prefix: string): Merges {
+  const merges: Merges = new Map();
+  const rows = section.list('merges');
+  const isLegacy = typeof rows[0] === 'string';
+  let rank = 0;
+  for (const [index, row] of rows.entries()) {
+    if (isLegacy && typeof row === 'string' && row.startsWith('#version')) continue;
+    const pair = isLegacy && typeof row === 'string' ? row.split(' ') : row;
+    if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== 'string' || typeof pair[1] !== 'string') {
+      throw section.error('invalid_data', `merges[${index}] is ${brief(row)}; expected two tokens, all rows alike`);
+    }
+    const [left, right] = pair as [string, string];
+    const id = (token: string): number => {
+      const found = ids.get(token);
+      if (found === undefined) {
+        throw section.error('invalid_data', `merges[${index}]: the vocabulary does not hold the token ${brief(token)}`);
+      }
+      return found;
+    };
+    const leftId = id(left);
+    const row2 = merges.get(leftId) ?? new Map<number, Merge>();
+    merges.set(leftId, row2);
+    row2.set(id(right), { rank: rank++, id: id(left + right.slice(prefix.length)) });
+  }
+  return merges;
+}
+
+/** A merge that may be done at a position, in a heap: the smallest rank first, then the leftmost. */
+interface Candidate extends Merge {
+  position: number;
+}
+
+/** Merges neighbouring symbols until no merge applies. */
+function mergeAll(symbols: number[], merges: Merges): number[] {
+  const count = symbols.length;
+  if (count < 2) return symbols;
+  const next = Int32Array.from(symbols, (_, i) => (i + 1 < count ? i + 1 : -1));
+  const previous = Int32Array.from(symbols, (_, i) => i - 1);
+  const removed = new Uint8Array(count);
+  const heap: Candidate[] = [];
+  const offer = (position: number, right: number): void => {
+    const merge = merges.get(symbols[position]!)?.get(symbols[right]!);
+    if (merge !== undefined) push(heap, { position, rank: merge.rank, id: merge.id });
+  };
+  for (let i = 0; i + 1 < count; i++) offer(i, i + 1);
+
+  for (let top = pop(heap); top !== undefined; top = pop(heap)) {
+    const { position, id } = top;
+    const right = next[position]!;
+    if (removed[position] || right < 0) continue;
+    // The symbols may have changed since the merge was offered.
+    if (merges.get(symbols[position]!)?.get(symbols[right]!)?.id !== id) continue;
+    symbols[position] = id;
+    removed[right] = 1;
+    const after = next[right]!;
+    next[position] = after;
+    if (after >= 0) previous[after] = position;
+    const before = previous[position]!;
+    if (before >= 0) offer(before, position);
+    if (after >= 0) offer(position, after);
+  }
+  return symbols.filter((_, i) => !removed[i]);
+}
+
+const goesFirst = (a: Candidate, b: Candidate) => a.rank < b.rank || (a.rank === b.rank && a.position < b.position);
+
+function push(heap: Candidate[], item: Candidate): void {
+  let i = heap.length;
+  heap.push(item);
+  while (i > 0) {
+    const parent = (i - 1) >> 1;
+    if (!goesFirst(item, heap[parent]!)) break;
+    heap[i] = heap[parent]!;
+    i = parent;
+  }
+  heap[i] = item;
+}
+
+function pop(heap: Candidate[]): Candidate | undefined {
+  const top = heap[0];
+  const last = heap.pop();
+  if (top === undefined || heap.length === 0 || last === undefined) return top;
+  let i = 0;
+  for (;;) {
+    let child = 2 * i + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && goesFirst(heap[child + 1]!, heap[child]!)) child++;
+    if (!goesFirst(heap[child]!, last)) break;
+    heap[i] = heap[child]!;
+    i = child;
+  }
+  heap[i] = last;
+  return top;
+}

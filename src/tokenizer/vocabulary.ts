@@ -1,0 +1,49 @@
+/**
+ * Tokens and their ids.
+ *
+ * @module
+ */
+
+import { brief, type Section } from './section.ts';
+
+/** Larger ids than this come from a damaged file: the largest published vocabulary has about 260 thousand. */
+export const maxTokenId = 1 << 22;
+
+/** A model's tokens. */
+export class Vocabulary {
+  readonly ids: ReadonlyMap<string, number>;
+  readonly tokens: ReadonlyMap<number, string>;
+
+  constructor(entries: Iterable<readonly [string, number]>) {
+    this.ids = new Map(entries);
+    const tokens = new Map<number, string>();
+    for (const [token, id] of this.ids) tokens.set(id, token);
+    this.tokens = tokens;
+  }
+}
+
+/** Reads a section's `vocab`: an object from token to id. */
+export function readVocabulary(section: Section): Vocabulary {
+  const vocabulary = section.raw('vocab');
+  if (typeof vocabulary !== 'object' || vocabulary === null || Array.isArray(vocabulary)) {
+    throw section.wrong('vocab', 'an object from token to id', vocabulary);
+  }
+  const entries = Object.entries(vocabulary as Record<string, unknown>);
+  const seen = new Map<number, string>();
+  for (const [token, id] of entries) {
+    checkTokenId(section, token, id);
+    const other = seen.get(id);
+    if (other !== undefined) {
+      throw section.error('invalid_data', `"vocab" gives the id ${id} to both ${brief(other)} and ${brief(token)}`);
+    }
+    seen.set(id, token);
+  }
+  return new Vocabulary(entries as [string, number][]);
+}
+
+/** Checks an id that a file gives to a token. */
+export function checkTokenId(section: Section, token: string, id: unknown): asserts id is number {
+  if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > maxTokenId) {
+    throw section.error('invalid_data', `the id of ${brief(token)} must be from 0 to ${maxTokenId}; got ${brief(id)}`);
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * The checkpoints of parity.json as folders. Values of weights follow from their names, by the rule that make_parity.py has
+ * as well, and F16 and BF16 hold them exactly.
+ *
+ * @module
+ */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type FloatDtype, f32ToBytes, writeSafetensors } from '../../src/safetensors/index.ts';
+
+export interface ParityCase {
+  name: string;
+  config: Record<string, unknown> & { vocab_size: number; num_hidden_layers: number };
+  dtype: FloatDtype | 'F64';
+  shards: number;
+  /** `NAME ROWSxCOLUMNS`, with a star for the numbers of layers. */
+  tensors: string[];
+  /** Tensors that the class does not have. */
+  extra?: Record<string, number[]>;
+  /** Of a case that is refused: what the refusal says, as a regular expression. */
+  expect?: string;
+  /** What is missing here, of a case that is known to disagree. */
+  pending?: string;
+  /** What transformers did instead of giving numbers. */
+  transformers?: string;
+  prompts?: { logprobs: number[]; projections: number[] }[];
+  greedy?: number[];
+  smallest_gap?: number;
+  /** Largest difference of a log-probability between transformers in float32 and in float64. */
+  float32_off?: number;
+  warnings: string[];
+}
+
+export interface Parity {
+  transformers: string;
+  torch: string;
+  cases: ParityCase[];
+}
+
+/** Tokens of the prompts. */
+export const promptLengths = [20, 108] as const;
+
+/** Pseudorandom 32-bit words of a text: FNV-1a, a Weyl sequence, and MurmurHash3's finaliser. */
+function mixed(text: string, count: number): Uint32Array {
+  let seed = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) seed = Math.imul(seed ^ byte, 0x01000193);
+  return Uint32Array.from({ length: count }, (_, index) => {
+    let x = (Math.imul(index, 0x9e3779b9) + seed) >>> 0;
+    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b) >>> 0;
+    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35) >>> 0;
+    return x ^ (x >>> 16);
+  });
+}
+
+function valuesOf(name: string, shape: readonly number[]): Float32Array {
+  const words = mixed(
+    name,
+    shape.reduce((product, size) => product * size, 1),
+  );
+  const gain = shape.length === 1 && name.endsWith('.weight');
+  const unit = name.includes('embed_tokens') ? 128 : 512;
+  return Float32Array.from(words, (word) => {
+    const whole = (word >>> 24) - 128;
+    return gain ? 1 + (whole >> 2) / 64 : whole / unit;
+  });
+}
+
+function bytesOf(dtype: ParityCase['dtype'], values: Float32Array): Uint8Array {
+  return dtype === 'F64' ? new Uint8Array(Float64Array.from(values).buffer) : f32ToBytes(dtype, values);
+}
+
+/** Weights of a sum over the vocabulary: every logit counts in it. */
+export function projectionWeights(size: number): Float64Array {
+  return Float64Array.from(mixed('projection', size), (word) => (word / 2 ** 31 - 1) / Math.sqrt(size));
+}
+
+export function promptOf(length: number, vocabulary: number): number[] {
+  return Array.from(mixed(`prompt of ${length}`, length), (word) => word % vocabulary);
+}
+
+function shapesOf({ tensors, extra = {}, config }: ParityCase): [string, number[]][] {
+  const own = tensors.flatMap((line): [string, number[]][] => {
+    const [name = '', sizes = ''] = line.split(' ');
+    const shape = sizes.split('x').map(Number);
+    const layers = name.includes('*') ? config.num_hidden_layers : 1;
+    return Array.from({ length: layers }, (_, layer) => [name.replace('*', String(layer)), shape]);
+  });
+  return [...own, ...Object.entries(extra)];
+}
+
+/** One character per token, and nothing else: requests come as ids. */
+function plainTokenizer(size: number): object {
+  const vocab = Object.fromEntries(Array.from({ length: size }, (_, id) => [String.fromCodePoint(0x4e00 + id), id]));
+  const model = { type: 'BPE', vocab, merges: [], unk_token: null, byte_fallback: false, ignore_merges: false };
+  return { version: '1.0', added_tokens: [], normalizer: null, pre_tokenizer: null, model };
+}
+
+/** Writes config.json, weights and a tokenizer into a folder, which is made. */
+export async function writeCheckpoint(directory: string, parity: ParityCase): Promise<void> {
+  const { config, dtype, shards } = parity;
+  mkdirSync(directory, { recursive: true });
+  const write = (file: string, value: unknown): void => writeFileSync(join(directory, file), JSON.stringify(value));
+  write('config.json', config);
+  write('tokenizer.json', plainTokenizer(config.vocab_size));
+  write('tokenizer_config.json', { tokenizer_class: 'PreTrainedTokenizerFast' });
+  const shapes = shapesOf(parity);
+  const fileOf = (shard: number): string => {
+    const number = (value: number): string => String(value).padStart(5, '0');
+    return shards > 1 ? `model-${number(shard + 1)}-of-${number(shards)}.safetensors` : 'model.safetensors';
+  };
+  for (let shard = 0; shard < shards; shard++) {
+    const part = shapes.filter((_, index) => index % shards === shard);
+    await writeSafetensors(
+      join(directory, fileOf(shard)),
+      part.map(([name, shape]) => ({ name, dtype, shape, data: () => [bytesOf(dtype, valuesOf(name, shape))] })),
+      { format: 'pt' },
+    );
+  }
+  if (shards > 1) {
+    const where = Object.fromEntries(shapes.map(([name], index) => [name, fileOf(index % shards)]));
+    write('model.safetensors.index.json', { metadata: {}, weight_map: where });
+  }
+}

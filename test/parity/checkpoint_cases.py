@@ -1,0 +1,155 @@
+"""The tiny checkpoints of the parity suite: config.json as people's files have it, and how the weights are stored.
+
+A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `extra` ({name: shape} of tensors that the class does not have) and
+`expect`: what our program says instead of numbers, as a regular expression. `pending` marks a case that is known to disagree, with
+what is missing; the test demands that it does, so that the mark goes with the fault.
+"""
+
+SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
+             num_key_value_heads=2, max_position_embeddings=128)
+OPT_SIZES = dict(vocab_size=48, hidden_size=32, ffn_dim=40, num_hidden_layers=3, num_attention_heads=4,
+                 max_position_embeddings=128)
+FAMILY = ("llama", "mistral", "qwen2", "qwen3")
+CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qwen2ForCausalLM", qwen3="Qwen3ForCausalLM",
+               opt="OPTForCausalLM")
+CASES = {}
+
+
+def case(name, model_type, drop=(), stored=None, **keys):
+    sizes = OPT_SIZES if model_type == "opt" else SIZES
+    head_dim = {"head_dim": 8} if model_type == "qwen3" else {}
+    config = {"architectures": [CLASSES[model_type]], "model_type": model_type} | sizes | head_dim | keys
+    CASES[f"{model_type}: {name}"] = {"config": {key: value for key, value in config.items() if key not in drop}, **(stored or {})}
+
+
+for each in FAMILY:
+    case("nothing but sizes", each)
+    case("key heads absent", each, drop=["num_key_value_heads"],
+         **{"llama": {}, "mistral": dict(num_attention_heads=8)}.get(each, dict(num_attention_heads=32, hidden_size=128)))
+    case("key heads null", each, num_key_value_heads=None,
+         stored=dict(expect='"num_key_value_heads" must be a whole number') if each == "mistral" else None)
+    case("one key head", each, num_key_value_heads=1)
+    case("head_dim 16", each, head_dim=16)
+    case("tied", each, tie_word_embeddings=True)
+    case("BF16, shards", each, stored=dict(dtype="BF16", shards=3), torch_dtype="bfloat16")
+    case("F16, tied", each, stored=dict(dtype="F16"), tie_word_embeddings=True, dtype="float16")
+    case("odd vocabulary", each, vocab_size=51, stored=dict(shards=2))
+    case("yarn", each, rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32), rope_theta=1e6)
+case("head_dim null", "llama", head_dim=None)
+case("head_dim null", "mistral", head_dim=None)
+case("head_dim absent", "qwen3", drop=["head_dim"])
+case("odd vocabulary, tied, BF16", "llama", vocab_size=37, tie_word_embeddings=True, stored=dict(dtype="BF16"))
+case("norm epsilon 0", "llama", rms_norm_eps=0.0)
+case("norm epsilon 0.01", "qwen3", rms_norm_eps=0.01)
+case("biases of attention", "llama", attention_bias=True)
+case("biases of attention and feed-forward", "llama", attention_bias=True, mlp_bias=True)
+case("biases of feed-forward, F16", "llama", mlp_bias=True, stored=dict(dtype="F16"))
+case("biases of attention", "qwen3", attention_bias=True)
+case("attention_bias changes nothing", "qwen2", attention_bias=False)
+for activation in ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "swish", "linear"):
+    case(f"activation {activation}", "llama", hidden_act=activation)
+
+
+def rope(name, model_type="llama", key="rope_scaling", outer=None, **rule):
+    case(f"rope {name}", model_type, **{key: rule}, **(outer or {}))
+
+
+FAR = dict(factor=4.0, original_max_position_embeddings=32)
+ROPE_LONG = dict(short_factor=[1.0, 1.25, 2.0, 3.0], long_factor=[2.0, 4.0, 8.0, 16.0])
+rope("theta 500", outer=dict(rope_theta=500.0), rope_type="default")
+rope("theta inside rope_parameters", key="rope_parameters", rope_type="default", rope_theta=500.0)
+rope("theta inside rope_scaling", rope_type="default", rope_theta=500.0)
+rope("theta inside and outside", outer=dict(rope_theta=100_000.0), rope_type="linear", factor=2.0, rope_theta=500.0)
+rope("linear, older name of the type", type="linear", factor=4.0)
+rope("linear", key="rope_parameters", rope_type="linear", factor=2.5, rope_theta=10_000)
+rope("null", outer=dict(rope_scaling=None), key="rope_parameters", rope_type="default", rope_theta=777.0)
+rope("both given", outer=dict(rope_parameters=dict(rope_type="linear", factor=8.0, rope_theta=10_000)), rope_type="linear", factor=2.0)
+for length in (64, 96):
+    rope(f"dynamic beyond {length}", outer=dict(max_position_embeddings=length), rope_type="dynamic", factor=2.0)
+rope("dynamic, window", "mistral", outer=dict(max_position_embeddings=64, sliding_window=24), type="dynamic", factor=2.0)
+rope("yarn, not truncated", rope_type="yarn", truncate=False, **FAR)
+rope("yarn, mscale", rope_type="yarn", mscale=1.0, mscale_all_dim=0.5, **FAR)
+rope("yarn, mscale alone", rope_type="yarn", mscale=0.7, **FAR)
+rope("yarn, mscale equal", rope_type="yarn", mscale=1.0, mscale_all_dim=1.0, **FAR)
+rope("yarn, mscale 0", rope_type="yarn", mscale=0.5, mscale_all_dim=0, **FAR)
+rope("yarn, attention factor", rope_type="yarn", attention_factor=1.3, **FAR)
+rope("yarn, attention factor and mscale", rope_type="yarn", attention_factor=0.8, mscale=1.0, mscale_all_dim=0.5, **FAR)
+rope("yarn, betas", rope_type="yarn", beta_fast=8, beta_slow=2, **FAR)
+rope("yarn, betas, not truncated", "qwen2", rope_type="yarn", beta_fast=16.0, beta_slow=1.5, truncate=False, **FAR)
+# Both ends of the ramp lie between pairs, so that rounding either of them shows.
+for truncate in (False, True):
+    rope(f"yarn, both ends between pairs, truncate {truncate}".lower(), outer=dict(head_dim=16, rope_theta=100.0), rope_type="yarn",
+         factor=4.0, original_max_position_embeddings=64, beta_fast=2.0, beta_slow=0.5, truncate=truncate)
+rope("yarn, factor null", rope_type="yarn", factor=None, original_max_position_embeddings=32)
+rope("yarn, factor below 1", rope_type="yarn", factor=0.5, original_max_position_embeddings=64)
+rope("yarn, original context outside", outer=dict(original_max_position_embeddings=16), rope_type="yarn", **FAR)
+rope("yarn, no original context", rope_type="yarn", factor=2.0)
+rope("yarn in rope_parameters", "qwen3", key="rope_parameters", rope_type="yarn", rope_theta=1e6, **FAR)
+rope("yarn, theta inside", "mistral", rope_type="yarn", rope_theta=5000.0, finetuned=True, **FAR)
+rope("llama3", outer=dict(rope_theta=500_000.0), rope_type="llama3", low_freq_factor=1.0, high_freq_factor=4.0, **FAR)
+rope("llama3, tied, in rope_parameters", outer=dict(tie_word_embeddings=True), key="rope_parameters", rope_type="llama3",
+     low_freq_factor=1.0, high_freq_factor=8.0, rope_theta=500.0, **FAR)
+rope("llama3, original context outside", outer=dict(original_max_position_embeddings=64), rope_type="llama3", low_freq_factor=1.0,
+     high_freq_factor=4.0, **FAR)
+rope("longrope", rope_type="longrope", original_max_position_embeddings=64, **ROPE_LONG)
+rope("longrope, factor", rope_type="longrope", factor=2.0, original_max_position_embeddings=64, **ROPE_LONG)
+rope("longrope, attention factor", "mistral", rope_type="longrope", attention_factor=1.2, original_max_position_embeddings=64,
+     **ROPE_LONG)
+rope("longrope, original context outside", outer=dict(original_max_position_embeddings=48), rope_type="longrope", **ROPE_LONG)
+rope("longrope within its context", outer=dict(original_max_position_embeddings=128), rope_type="longrope", **ROPE_LONG)
+
+case("window 16", "mistral", sliding_window=16)
+case("window 1", "mistral", sliding_window=1)
+case("window null", "mistral", sliding_window=None)
+case("window 4096", "mistral", sliding_window=4096)
+LAYERS = ["full_attention", "sliding_attention", "full_attention"]
+for each in ("qwen2", "qwen3"):
+    case("window without its switch", each, sliding_window=16, max_window_layers=0)
+    case("window switched off", each, sliding_window=16, max_window_layers=0, use_sliding_window=False)
+    case("window from layer 1 on", each, sliding_window=16, max_window_layers=1, use_sliding_window=True)
+    case("window in all layers", each, sliding_window=7, max_window_layers=0, use_sliding_window=True)
+    case("window, first layer absent", each, sliding_window=16, use_sliding_window=True)
+    case("window by layer types", each, sliding_window=16, use_sliding_window=True, layer_types=LAYERS)
+    case("window null, switched on", each, sliding_window=None, max_window_layers=0, use_sliding_window=True)
+    case("window absent, switched on", each, max_window_layers=0, use_sliding_window=True)
+
+case("nothing but sizes", "opt")
+case("norms last", "opt", do_layer_norm_before=False)
+case("norms last, narrow embedding", "opt", do_layer_norm_before=False, word_embed_proj_dim=16)
+case("narrow embedding", "opt", word_embed_proj_dim=16)
+case("wide embedding, untied", "opt", word_embed_proj_dim=48, tie_word_embeddings=False)
+case("untied", "opt", tie_word_embeddings=False)
+case("no final norm", "opt", _remove_final_layer_norm=True)
+case("no biases", "opt", enable_bias=False)
+case("norms without gain and shift", "opt", layer_norm_elementwise_affine=False)
+case("neither biases nor gains", "opt", enable_bias=False, layer_norm_elementwise_affine=False)
+case("BF16, shards", "opt", stored=dict(dtype="BF16", shards=3), torch_dtype="bfloat16")
+case("F16, odd vocabulary", "opt", vocab_size=53, stored=dict(dtype="F16"))
+for activation in ("gelu", "gelu_new", "swish"):
+    case(f"activation {activation}", "opt", activation_function=activation)
+
+REFUSED = {
+    "is_causal false": ("llama", dict(is_causal=False), {}, '"is_causal" must be'),
+    "unknown rule of rotation": ("llama", dict(rope_scaling=dict(rope_type="spiral", factor=2.0)), {}, "rope scaling"),
+    "quantized": ("llama", dict(quantization_config=dict(quant_method="gptq", bits=4)), {}, "quantized weights"),
+    "window that the class does not use": ("llama", dict(sliding_window=16), {}, '"sliding_window" must be null'),
+    "part of a head turned": ("llama", dict(partial_rotary_factor=0.5), {}, '"partial_rotary_factor" must be 1'),
+    "biases in the file only": ("llama", {}, dict(extra={"model.layers.0.self_attn.q_proj.bias": [32]}), "leaves out"),
+    "biases of Qwen3 in the file only": ("qwen3", {}, dict(extra={"model.layers.0.self_attn.k_proj.bias": [16]}), "leaves out"),
+    "unknown key": ("qwen2", dict(logit_scale=0.25), {}, '"logit_scale"'),
+    "unknown activation": ("llama", dict(hidden_act="mish"), {}, 'the activation "mish"'),
+    "layer types of another length": ("qwen2", dict(layer_types=LAYERS[:2]), {}, '"layer_types" has 2 entries'),
+    "yarn without a factor": ("llama", dict(rope_scaling=dict(rope_type="yarn")), {}, '"factor"'),
+    "longrope, lists too short": ("llama", dict(rope_scaling=dict(rope_type="longrope", short_factor=[1.0], long_factor=[1.0])), {},
+                                  '"short_factor"'),
+}
+for name, (kind, keys, stored, words) in REFUSED.items():
+    case(name, kind, stored=dict(stored, expect=words), **keys)
+
+case("tied, another head in the file", "llama", tie_word_embeddings=True,
+     stored=dict(extra={"lm_head.weight": [48, 32]}, pending="the head in the file is dropped without a word"))
+case("tied, another head in the file", "opt", stored=dict(extra={"lm_head.weight": [48, 32]},
+     pending="the head in the file is dropped without a word"))
+case("widths that 4 does not divide", "llama", hidden_size=30, num_attention_heads=3, num_key_value_heads=1, intermediate_size=42,
+     stored=dict(pending="refused: widths must be multiples of 4"))
+case("F64", "llama", stored=dict(dtype="F64", pending="refused: F64 is not read"))

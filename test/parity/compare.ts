@@ -1,0 +1,147 @@
+/**
+ * One checkpoint of the parity suite in our hands: the largest differences from what transformers computed, or the refusal.
+ *
+ * @module
+ */
+
+import type { LocalEngine } from '../../src/engine/local.ts';
+import { SubzeroError } from '../../src/errors.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
+import { sequenceLogits } from '../../src/model/logits.ts';
+import { Model } from '../../src/model/model.ts';
+import { type ParityCase, projectionWeights, promptLengths, promptOf, writeCheckpoint } from './checkpoint.ts';
+
+/** Most that a log-probability may differ, for up to 110 tokens. */
+export const tolerance = 3e-5;
+
+export interface Verdict {
+  name: string;
+  agrees: boolean;
+  /** Largest difference of a log-probability or of the projection; undefined where nothing was computed. */
+  difference?: number;
+  /** What is wrong, or what the refusal said. */
+  note: string;
+}
+
+/** Makes the checkpoint in `directory`, and reads it through passes over whole sequences, scores of prompts and generation. */
+export async function compareCase(
+  gpu: Gpu,
+  engine: LocalEngine,
+  directory: string,
+  parity: ParityCase,
+): Promise<Verdict> {
+  const { name, expect } = parity;
+  await writeCheckpoint(directory, parity);
+  let difference: number;
+  let greedy: string;
+  try {
+    difference = Math.max(await ofPasses(gpu, directory, parity), 0);
+    const generated = await ofGeneration(engine, directory, parity);
+    difference = Math.max(difference, generated.difference);
+    greedy = generated.ids.join();
+  } catch (error) {
+    if (!(error instanceof SubzeroError)) throw error;
+    const agrees = expect !== undefined && new RegExp(expect).test(error.message);
+    return { name, agrees, note: `${agrees ? 'refused' : 'refused otherwise than expected'}: ${error.message}` };
+  }
+  if (expect !== undefined)
+    return { name, agrees: false, note: `computed, where a refusal with /${expect}/ is expected` };
+  if (!parity.prompts || !parity.greedy) {
+    return { name, agrees: false, note: `computed, where transformers failed: ${parity.transformers}` };
+  }
+  const same = greedy === parity.greedy.join();
+  // NaN fails the comparison.
+  const agrees = difference <= tolerance && same;
+  return { name, agrees, difference, note: same ? '' : `greedy tokens ${greedy}, expected ${parity.greedy.join()}` };
+}
+
+function largest(actual: readonly number[], expected: readonly number[]): number {
+  if (actual.length !== expected.length) return Number.NaN;
+  return Math.max(0, ...actual.map((value, index) => Math.abs(value - expected[index]!)));
+}
+
+/** From all logits of passes over the prompts. */
+async function ofPasses(gpu: Gpu, directory: string, { config, prompts = [] }: ParityCase): Promise<number> {
+  const weights = projectionWeights(config.vocab_size);
+  const model = await Model.load(gpu, directory);
+  try {
+    const differences = [0];
+    for (const [index, { logprobs, projections }] of prompts.entries()) {
+      const ids = promptOf(promptLengths[index]!, config.vocab_size);
+      const rows = (await sequenceLogits(model, ids)).map(logSoftmax);
+      differences.push(
+        largest(
+          ids.slice(1).map((id, row) => rows[row]![id]!),
+          logprobs,
+        ),
+        largest(
+          rows.map((row) => row.reduce((sum, value, id) => sum + value * weights[id]!, 0)),
+          projections,
+        ),
+      );
+    }
+    return Math.max(...differences);
+  } finally {
+    model.destroy();
+  }
+}
+
+function logSoftmax(logits: Float32Array): Float64Array {
+  const highest = logits.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
+  const total = Math.log(logits.reduce((sum, value) => sum + Math.exp(value - highest), 0));
+  return Float64Array.from(logits, (value) => value - highest - total);
+}
+
+/** From the engine's scores of the prompts, and its greedy continuation of the first one. */
+async function ofGeneration(
+  engine: LocalEngine,
+  path: string,
+  { config, prompts = [], greedy = [] }: ParityCase,
+): Promise<{ difference: number; ids: number[] }> {
+  await engine.loadModel({ id: 'parity', path });
+  try {
+    const differences = [0];
+    const ids: number[] = [];
+    for (const [index, { logprobs }] of prompts.entries()) {
+      const tokens = promptOf(promptLengths[index]!, config.vocab_size);
+      const scored: (number | null)[] = [];
+      const maxTokens = index === 0 ? greedy.length : 0;
+      for await (const event of engine.generate({
+        model: 'parity',
+        tokens,
+        maxTokens,
+        temperature: 0,
+        scorePrompt: true,
+      })) {
+        if (event.type === 'prompt') scored.push(...event.tokens.map(({ logprob }) => logprob));
+        if (event.type === 'token') ids.push(event.id);
+      }
+      differences.push(
+        largest(
+          scored.slice(1).map((value) => value ?? Number.NaN),
+          logprobs,
+        ),
+      );
+    }
+    return { difference: Math.max(...differences), ids };
+  } finally {
+    await engine.unloadModel('parity');
+  }
+}
+
+/** A line per verdict. */
+export function table(verdicts: readonly Verdict[], cases: readonly ParityCase[]): string {
+  const off = new Map(cases.map((each) => [each.name, each.float32_off]));
+  const pending = new Map(cases.flatMap(({ name, pending }) => (pending ? [[name, pending]] : [])));
+  const width = Math.max(4, ...verdicts.map(({ name }) => name.length));
+  const number = (value: number | undefined): string => (value === undefined ? '' : value.toExponential(1)).padStart(8);
+  return [
+    `${'case'.padEnd(width)}  ours−f64  theirs f32−f64  verdict`,
+    ...verdicts.map(
+      ({ name, agrees, difference, note }) =>
+        `${name.padEnd(width)}  ${number(difference)}        ${number(off.get(name))}  ` +
+        `${agrees ? 'agrees' : pending.has(name) ? `known to disagree (${pending.get(name)})` : 'DISAGREES'}` +
+        `${note && `, ${note}`}`,
+    ),
+  ].join('\n');
+}

@@ -1,0 +1,188 @@
+"""What transformers makes of the parity suite's checkpoints; writes parity.json (or the file given as the argument).
+
+Every case is a folder as people have them: config.json is written as text, weights are made by a rule (see `tensor`) that
+checkpoint.ts has too, and `AutoModelForCausalLM.from_pretrained` of that folder is the reference, once in float32 and once in float64.
+
+    python make_parity.py [FILE]
+"""
+
+import json
+import logging
+import math
+import pathlib
+import re
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from checkpoint_cases import CASES
+
+PROMPTS = (20, 108)
+GREEDY = 8
+TYPES = dict(F64=torch.float64, F32=torch.float32, F16=torch.float16, BF16=torch.bfloat16)
+torch.set_num_threads(1)
+
+
+def mixed(text, count):
+    """`count` pseudorandom 32-bit words that depend on the text: FNV-1a, a Weyl sequence, and MurmurHash3's finaliser."""
+    seed = 0x811C9DC5
+    for byte in text.encode():
+        seed = (seed ^ byte) * 0x01000193 & 0xFFFFFFFF
+    x = (np.arange(count, dtype=np.uint64) * 0x9E3779B9 + seed) & 0xFFFFFFFF
+    x = ((x ^ x >> 16) * 0x85EBCA6B) & 0xFFFFFFFF
+    x = ((x ^ x >> 13) * 0xC2B2AE35) & 0xFFFFFFFF
+    return x ^ x >> 16
+
+
+def tensor(name, shape):
+    """Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings), gains 1 ± 1/2."""
+    words = (mixed(name, math.prod(shape)) >> 24).astype(np.int64) - 128
+    if len(shape) == 1 and name.endswith(".weight"):
+        values = 1 + (words >> 2) / 64
+    else:
+        values = words / (128 if "embed_tokens" in name else 512)
+    return torch.tensor(values.reshape(shape), dtype=torch.float32)
+
+
+def projection(size):
+    """Weights of a sum over the vocabulary: every logit counts in it."""
+    return torch.tensor((mixed("projection", size).astype(np.float64) / 2**31 - 1) / math.sqrt(size))
+
+
+def prompt(length, vocabulary):
+    return [int(word) for word in mixed(f"prompt of {length}", length) % vocabulary]
+
+
+def shapes_of(directory):
+    """{name: shape} of the tensors that files of the model hold."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(directory))
+    names = {name: list(value.shape) for name, value in model.state_dict().items()}
+    if model.config.tie_word_embeddings:
+        names.pop("lm_head.weight", None)
+    return names
+
+
+def write_weights(directory, shapes, dtype, shards):
+    names = sorted(shapes)
+    parts = [names[index::shards] for index in range(shards)]
+    file_of = lambda index: f"model-{index + 1:05}-of-{shards:05}.safetensors" if shards > 1 else "model.safetensors"
+    for index, part in enumerate(parts):
+        save_file({name: tensor(name, shapes[name]).to(TYPES[dtype]) for name in part}, directory / file_of(index), {"format": "pt"})
+    if shards > 1:
+        where = {name: file_of(index) for index, part in enumerate(parts) for name in part}
+        (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+
+
+def grouped(shapes):
+    """Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`."""
+    lines = [f"{re.sub(r'[.]layers[.][0-9]+[.]', '.layers.*.', name)} {'x'.join(map(str, shape))}" for name, shape in shapes.items()]
+    return list(dict.fromkeys(lines))
+
+
+class Warned(logging.Handler):
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.lines = []
+
+    def emit(self, record):
+        text = re.sub(r"\x1b\[[0-9;]*m", "", record.getMessage())
+        # Of a report on loading count the names of tensors, and not the folder.
+        report = re.findall(r"^(\S+) +\| (\w+) +\|", text, re.M)
+        self.lines.append(", ".join(f"{name} {status}" for name, status in report[1:]) if "LOAD REPORT" in text else text.strip()[:200])
+
+
+def forward(model, ids):
+    with torch.no_grad():
+        return model(torch.tensor([ids]), use_cache=False).logits[0].double().log_softmax(-1)
+
+
+def reference(directory, vocabulary):
+    """Log-probabilities of the tokens that follow and a projection of all, per prompt; and greedy tokens."""
+    models = [AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, attn_implementation="eager").eval()
+              for dtype in (torch.float32, torch.float64)]
+    weights = projection(vocabulary)
+    facts, off = {"prompts": []}, 0.0
+    for length in PROMPTS:
+        ids = prompt(length, vocabulary)
+        single, double = (forward(model, ids) for model in models)
+        off = max(off, float((single - double).abs().max()))
+        if not torch.isfinite(double).all():
+            raise ValueError("the log-probabilities are not finite")
+        facts["prompts"].append({
+            "logprobs": [round(float(double[row, ids[row + 1]]), 6) for row in range(length - 1)],
+            "projections": [round(float(value), 6) for value in double @ weights],
+        })
+    ids, facts["greedy"], gaps = prompt(PROMPTS[0], vocabulary), [], []
+    for _ in range(GREEDY):
+        first, second = forward(models[1], ids)[-1].topk(2)[0].tolist()
+        if first - second < 1e-3:
+            break
+        gaps.append(first - second)
+        facts["greedy"].append(int(forward(models[1], ids)[-1].argmax()))
+        ids = ids + facts["greedy"][-1:]
+    facts["smallest_gap"] = float(f"{min(gaps, default=0):.3g}")
+    facts["float32_off"] = float(f"{off:.2g}")
+    return facts
+
+
+def run(name, case):
+    warned = Warned()
+    logger = transformers.logging.get_logger("transformers")
+    logger.addHandler(warned)
+    dtype, shards = case.get("dtype", "F32"), case.get("shards", 1)
+    result = {"name": name, "config": case["config"], "dtype": dtype, "shards": shards, "tensors": []}
+    result |= {key: case[key] for key in ("expect", "pending") if key in case}
+    try:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            directory = pathlib.Path(folder)
+            (directory / "config.json").write_text(json.dumps(case["config"], indent=2))
+            # The shapes of a refused case are those of the same model without what is refused.
+            try:
+                shapes = shapes_of(directory)
+            except Exception:
+                unshaped = ("rope_scaling", "hidden_act", "layer_types", "quantization_config", "num_key_value_heads")
+                plain = {key: value for key, value in case["config"].items() if key not in unshaped}
+                (directory / "config.json").write_text(json.dumps(plain))
+                shapes = shapes_of(directory)
+                (directory / "config.json").write_text(json.dumps(case["config"], indent=2))
+            shapes |= case.get("extra", {})
+            result["tensors"] = grouped({name: shape for name, shape in shapes.items() if name not in case.get("extra", {})})
+            result["extra"] = case.get("extra", {})
+            write_weights(directory, shapes, dtype, shards)
+            warned.lines.clear()
+            facts = reference(directory, case["config"]["vocab_size"])
+        if "expect" in case:
+            result["transformers"] = "computes something"
+        else:
+            result |= facts
+    except Exception as error:
+        result["transformers"] = f"{type(error).__name__}: {str(error).splitlines()[0][:160]}"
+    finally:
+        logger.removeHandler(warned)
+    result["warnings"] = list(dict.fromkeys(warned.lines))
+    return result
+
+
+def main():
+    out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "parity.json"
+    logging.getLogger("transformers").propagate = False
+    results = [run(name, case) for name, case in CASES.items()]
+    head = json.dumps({"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0]})[1:-1]
+    body = ",\n".join(json.dumps(result, separators=(",", ":"), ensure_ascii=False) for result in results)
+    out.write_text("{" + head + ', "cases": [\n' + body + "\n]}\n")
+    print(f"{len(results)} cases by transformers {transformers.__version__}, {out.stat().st_size} bytes")
+    for result in results:
+        if "transformers" in result:
+            print(f"  {result['name']}: {result['transformers']}")
+
+
+if __name__ == "__main__":
+    main()
