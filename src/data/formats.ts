@@ -189,5 +189,5 @@ async function readChat(row: Row, messages: ChatMessage[], chat: ChatRenderer | 
         'so the answer cannot be told from the prompt; use rows of prompt and completion',
     );
   }
-  return { prompt, completion: whole.slice(prompt.length) };
+  return { prompt, completion: whole.slice(prompt.length), isRendered: true };
 }

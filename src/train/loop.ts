@@ -160,7 +160,9 @@ export async function* resumeRun(
     if (fingerprintOf(data.train.examples) !== header.dataFingerprint) {
       throw new SubzeroError(
         'conflict',
-        `the training data of ${folder} has changed since the run began; it cannot be continued on it`,
+        `the training data of ${folder} has changed since the run began, or version ${header.packageVersion}, which began it, ` +
+          "tokenised it otherwise (conversations had BOS put in front of the chat template's text); " +
+          'it cannot be continued on it',
       );
     }
     const { model, optimizer, step } = await restoreRun(gpu, folder, { journal: { ...journal, header } });
