@@ -7,7 +7,7 @@
 import { getAttribute, missing } from './access.ts';
 import { bind } from './arguments.ts';
 import { lengthOf, pointsOf, sliceOf, space, strip } from './characters.ts';
-import { TemplateRuntimeError, typeError, valueError } from './errors.ts';
+import { TemplateRuntimeError, typeError, unsupported, valueError } from './errors.ts';
 import { escapeAlways, escapeHtml } from './escape.ts';
 import { formatPercent } from './format.ts';
 import { dumps, indentOf } from './json.ts';
@@ -227,14 +227,14 @@ function indent(value: Value, [width = 4n, first = false, blank = false]: Given)
 
 function truncateText(value: Value, [length = 255n, killWords = false, end = '...', leeway = null]: Given): Value {
   const text = asText(value);
-  if (text === undefined) throw value instanceof Undefined ? value.error() : typeError('truncate needs a text');
   const most = asIndex(length);
   const tail = toText(end);
   const slack = leeway === null ? 5 : asIndex(leeway);
   if (most < lengthOf(tail) || slack < 0) {
     throw new TemplateRuntimeError('AssertionError', `expected length >= ${lengthOf(tail)}, got ${most}`);
   }
-  if (lengthOf(text) <= most + slack) return value;
+  if (lengthOfValue(value) <= most + slack) return value;
+  if (text === undefined) throw unsupported(`truncating a ${typeName(value)}`);
   const cut = sliceOf(text, 0, most - lengthOf(tail));
   if (isTrue(killWords)) return cut + tail;
   const blank = cut.lastIndexOf(' ');
@@ -313,8 +313,14 @@ function quoteUrl(value: Value, forQuery: boolean): string {
 
 function urlEncode(value: Value): Value {
   if (asText(value) !== undefined || asNumber(value) !== undefined || value === null) return quoteUrl(value, false);
-  const pairs = value instanceof Dict ? value.entries() : itemsOf(value).map((pair) => itemsOf(pair));
+  const pairs = value instanceof Dict ? value.entries() : itemsOf(value).map(pairOf);
   return pairs.map(([key, item]) => `${quoteUrl(key!, true)}=${quoteUrl(item!, true)}`).join('&');
+}
+
+function pairOf(value: Value): readonly Value[] {
+  const items = itemsOf(value);
+  if (items.length !== 2) throw valueError(`expected pairs to encode; got one of ${items.length} values`);
+  return items;
 }
 
 const fileSizes = ['k', 'M', 'G', 'T', 'P', 'E', 'Z', 'Y'];

@@ -96,8 +96,10 @@ function formatOne(
   if (type === 'c') {
     const text = asText(value);
     if (text !== undefined && lengthOf(text) === 1) return pad(text, size, ' ', align);
-    if (typeof value !== 'bigint') throw typeError('%c requires int or char');
-    return pad(String.fromCodePoint(Number(value)), size, ' ', align);
+    const code = asNumber(value);
+    if (typeof code !== 'bigint') throw typeError('%c requires int or char');
+    if (code < 0n || code > 0x10ffffn) throw new TemplateRuntimeError('OverflowError', '%c arg not in range(0x110000)');
+    return pad(String.fromCodePoint(Number(code)), size, ' ', align);
   }
   const number = asNumber(value);
   if (number === undefined) {
@@ -261,8 +263,12 @@ function formatValue(value: Value, specification: string): string {
   if (isWhole) {
     if (precision !== undefined) throw valueError('Precision not allowed in integer format specifier');
     const magnitude = number < 0n ? -number : number;
-    if (type === 'c') body = String.fromCodePoint(Number(number));
-    else if (type === undefined || type === 'd') body = intText(magnitude);
+    if (type === 'c') {
+      if (number < 0n || number > 0x10ffffn) {
+        throw new TemplateRuntimeError('OverflowError', '%c arg not in range(0x110000)');
+      }
+      body = String.fromCodePoint(Number(number));
+    } else if (type === undefined || type === 'd') body = intText(magnitude);
     else {
       body = magnitude.toString({ b: 2, o: 8 }[type] ?? 16);
       if (hash) prefix = `0${type}`;

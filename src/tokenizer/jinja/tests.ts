@@ -6,8 +6,8 @@
 
 import { bindPositional } from './arguments.ts';
 import { isCased, isLowerCase, isUpperCase, pointsOf } from './characters.ts';
-import { typeError, unsupported } from './errors.ts';
-import { arithmetic } from './numbers.ts';
+import { unsupported } from './errors.ts';
+import { binary } from './operators.ts';
 import { toText } from './repr.ts';
 import {
   asNumber,
@@ -45,13 +45,8 @@ function binaryTest(name: string, test: (value: Value, other: Value) => boolean)
   };
 }
 
-function remainder(value: Value, by: Value): bigint | number {
-  const x = asNumber(value);
-  const y = asNumber(by);
-  if (x !== undefined && y !== undefined) return arithmetic('%', x, y);
-  if (value instanceof Undefined) throw value.error();
-  throw typeError(`unsupported operand type(s) for %: '${typeName(value)}' and '${typeName(by)}'`);
-}
+/** Whether Python's `%` of a value gives a number. */
+const leaves = (value: Value, by: Value, rest: bigint) => isEqual(binary('%', value, by), rest);
 
 /** Python's `is`, where its answer does not depend on how Python happens to store a value. */
 function isSame(a: Value, b: Value): boolean {
@@ -93,11 +88,11 @@ export const tests: Readonly<Record<string, Test>> = {
       (value instanceof NativeObject && value.call !== undefined),
   ),
   defined: unary('defined', (value) => !(value instanceof Undefined)),
-  divisibleby: binaryTest('divisibleby', (value, by) => Number(remainder(value, by)) === 0),
+  divisibleby: binaryTest('divisibleby', (value, by) => leaves(value, by, 0n)),
   eq: equal,
   equalto: equal,
   escaped: unary('escaped', (value) => value instanceof Markup),
-  even: unary('even', (value) => Number(remainder(value, 2n)) === 0),
+  even: unary('even', (value) => leaves(value, 2n, 0n)),
   false: unary('false', (value) => value === false),
   float: unary('float', (value) => typeof value === 'number'),
   ge: greaterOrEqual,
@@ -114,7 +109,7 @@ export const tests: Readonly<Record<string, Test>> = {
   ne: unequal,
   none: unary('none', (value) => value === null),
   number: unary('number', (value) => asNumber(value) !== undefined),
-  odd: unary('odd', (value) => Number(remainder(value, 2n)) === 1),
+  odd: unary('odd', (value) => leaves(value, 2n, 1n)),
   sameas: binaryTest('sameas', isSame),
   sequence: unary(
     'sequence',
