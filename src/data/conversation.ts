@@ -226,6 +226,7 @@ export async function readConversation(
   return {
     prompt: whole.slice(0, start),
     completion: whole.slice(start, end),
+    isRendered: true,
     ...(spans.length > 1 ? { spans: spans.map(([from, to]) => [from - start, to - start] as const) } : {}),
   };
 }

@@ -19,6 +19,8 @@ export interface Example {
   spans?: readonly (readonly [start: number, end: number])[];
   /** All options that count as right, if there are several. */
   correct?: number[];
+  /** A chat template wrote the text, and its special tokens with it: BOS is not put in front. */
+  isRendered?: boolean;
   /** All answers that count as right for a generated text. */
   references?: string[];
   /** `file:line`, for error texts. */

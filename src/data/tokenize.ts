@@ -69,10 +69,11 @@ export function tokenizeExample(
     throw failure(example, 'an example needs options with the label of one of them, or a completion');
   }
   // With SentencePiece and GPT-2 vocabularies alike, a space belongs to the token after it: to the answer.
-  const promptLength = encode(tokenizer, prompt.replace(/ +$/, '')).length;
+  const addsBosToken = tokenizer.addsBosToken && !example.isRendered;
+  const promptLength = encode(tokenizer, prompt.replace(/ +$/, ''), addsBosToken).length;
   const sequences = answers.map((answer) => {
     if (answer === '') throw failure(example, 'the answer is empty');
-    const ids = encode(tokenizer, prompt + answer);
+    const ids = encode(tokenizer, prompt + answer, addsBosToken);
     // If the answer's first letters merge with the prompt's last token, that token counts as the answer's.
     return { ids, start: Math.max(1, Math.min(promptLength, ids.length - 1)) };
   });
@@ -84,7 +85,7 @@ export function tokenizeExample(
     Math.min(...sequences.map(({ start }) => start)),
   );
 
-  const kept = tokenizer.addsBosToken ? 1 : 0;
+  const kept = tokenizer.addsBosToken && sequences[0]!.ids[0] === tokenizer.bosTokenId ? 1 : 0;
   const longest = Math.max(...sequences.map(({ ids }) => ids.length));
   const dropped = Math.max(0, longest - contextLength);
   const beforeFirstScored = Math.min(...sequences.map(({ start }) => start)) - dropped;
@@ -120,11 +121,12 @@ function tokenizeSpans(
   contextLength: number,
 ): { tokenized: TokenizedExample; dropped: number } {
   const { prompt, completion = '' } = example;
-  const ids = encode(tokenizer, prompt + completion);
+  const addsBosToken = tokenizer.addsBosToken && !example.isRendered;
+  const ids = encode(tokenizer, prompt + completion, addsBosToken);
   const tokensUpTo = (place: number): number =>
-    commonPrefixLength([ids, encode(tokenizer, prompt + completion.slice(0, place))], ids.length);
+    commonPrefixLength([ids, encode(tokenizer, prompt + completion.slice(0, place), addsBosToken)], ids.length);
   const parts = spans.map(([start, end]) => [tokensUpTo(start), tokensUpTo(end)] as const);
-  const kept = tokenizer.addsBosToken ? 1 : 0;
+  const kept = tokenizer.addsBosToken && ids[0] === tokenizer.bosTokenId ? 1 : 0;
   const dropped = Math.max(0, ids.length - contextLength);
   const lastStart = parts.at(-1)![0];
   if (kept + dropped >= lastStart && dropped > 0) {
@@ -156,7 +158,8 @@ function tokenizeSpans(
  * predict it from. Without BOS, a piece begins with the last token of the piece before.
  */
 function tokenizeText(tokenizer: Encoder, example: Example, contextLength: number): TokenizedExample[] {
-  const ids = encode(tokenizer, example.completion!);
+  const addsBosToken = tokenizer.addsBosToken && !example.isRendered;
+  const ids = encode(tokenizer, example.completion!, addsBosToken);
   if (ids.length < 2) throw failure(example, 'the text has no token to predict');
   const scoredPerPiece = contextLength - 1;
   const pieces: TokenizedExample[] = [];
@@ -164,7 +167,7 @@ function tokenizeText(tokenizer: Encoder, example: Example, contextLength: numbe
     const scored = ids.slice(start, start + scoredPerPiece);
     pieces.push({
       kind: 'completion',
-      prompt: [tokenizer.addsBosToken ? tokenizer.bosTokenId! : ids[start - 1]!],
+      prompt: [addsBosToken ? tokenizer.bosTokenId! : ids[start - 1]!],
       continuations: [{ ids: scored, scored: scored.length }],
       label: 0,
     });
@@ -172,10 +175,10 @@ function tokenizeText(tokenizer: Encoder, example: Example, contextLength: numbe
   return pieces;
 }
 
-/** Ids with BOS in front where the tokenizer wants it, and without the tokens that some put at the end. */
-function encode(tokenizer: Encoder, text: string): number[] {
+/** Ids with BOS in front if it is to be added, and without the tokens that some put at the end. */
+function encode(tokenizer: Encoder, text: string, addsBosToken: boolean): number[] {
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
-  return tokenizer.addsBosToken && ids[0] !== tokenizer.bosTokenId ? [tokenizer.bosTokenId!, ...ids] : ids;
+  return addsBosToken && ids[0] !== tokenizer.bosTokenId ? [tokenizer.bosTokenId!, ...ids] : ids;
 }
 
 function commonPrefixLength(sequences: readonly number[][], limit: number): number {

@@ -544,18 +544,19 @@ async function chatTokens(
     contextLength?: number;
   },
 ): Promise<number[]> {
-  const { variables, addGenerationPrompt = true, ...encoding } = options;
+  // A template writes the special tokens itself, so none are added unless they are asked for.
+  const { variables, addGenerationPrompt = true, addSpecialTokens = false, contextLength } = options;
   const render = (others: readonly ChatMessage[]) => tokenizer.renderChat(others, { addGenerationPrompt, variables });
   const text = await render(messages);
   await checkToolHistory(messages, render);
-  return encodeText(tokenizer, text, { ...encoding, parameter: 'messages' });
+  return encodeText(tokenizer, text, { addSpecialTokens, contextLength, parameter: 'messages' });
 }
 
 /** @param options.contextLength of the model that is to read the text, if one is */
 function encodeText(
   tokenizer: Tokenizer,
   text: string,
-  options: { addSpecialTokens?: boolean; contextLength?: number; parameter?: string },
+  options: { addSpecialTokens?: boolean; contextLength?: number | undefined; parameter?: string },
 ): number[] {
   const { addSpecialTokens = true, contextLength, parameter = 'prompt' } = options;
   if (text.length > maxTextLength) {

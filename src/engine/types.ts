@@ -132,6 +132,7 @@ export interface TokenLogprob {
 
 export interface TokenizeChatOptions {
   addGenerationPrompt?: boolean;
+  /** BOS in front even where the template writes none. Default false, as in a chat. */
   addSpecialTokens?: boolean;
   templateVariables?: Record<string, unknown>;
 }

@@ -6,13 +6,14 @@
  */
 
 import { parentPort } from 'node:worker_threads';
-import { Template } from '@huggingface/jinja';
+import { OutputTooLong } from './jinja/errors.ts';
+import { compileTemplate, type Template } from './jinja/index.ts';
 
 /** One rendering. */
 export interface RenderRequest {
   template: string;
   variables: Record<string, unknown>;
-  /** Most UTF-16 units that the result may have. */
+  /** Most UTF-16 units that the result, and any text on the way to it, may have. */
   maxLength: number;
 }
 
@@ -34,11 +35,13 @@ port.postMessage({ type: 'ready' } satisfies RenderReply);
 function render({ template, variables, maxLength }: RenderRequest): RenderReply {
   let stage: 'parse' | 'render' = 'parse';
   try {
-    if (parsed?.source !== template) parsed = { source: template, template: new Template(template) };
+    if (parsed?.source !== template) parsed = { source: template, template: compileTemplate(template) };
     stage = 'render';
-    const text = parsed.template.render(variables);
-    return text.length > maxLength ? { type: 'too_long', length: text.length } : { type: 'rendered', text };
+    return { type: 'rendered', text: parsed.template.render(variables, { maxLength }) };
   } catch (error) {
+    if (error instanceof OutputTooLong) return { type: 'too_long', length: error.length };
+    // The stack of the language is what limits how deep a template may nest or call itself.
+    if (error instanceof RangeError) return { type: 'failed', stage, message: 'it nests, or calls itself, too deep' };
     return { type: 'failed', stage, message: error instanceof Error ? error.message : String(error) };
   }
 }

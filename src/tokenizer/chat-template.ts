@@ -31,7 +31,7 @@ let warm: Promise<Worker> | undefined;
 let queue: Promise<unknown> = Promise.resolve();
 
 /**
- * Renders a Jinja chat template.
+ * Renders a Jinja chat template as transformers does; see jinja/index.ts.
  *
  * @param variables plain data that the template sees: `messages`, `add_generation_prompt`, `bos_token` …
  * @throws SubzeroError `invalid_argument` if the template refuses the messages, takes longer than the limit or writes

@@ -7,7 +7,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
-import { isRecord, readOptionalJson, readOptionalText } from './files.ts';
+import { readChatTemplates } from './chat-template-files.ts';
+import { readOptionalJson, readOptionalText } from './files.ts';
 import { checkGenerationConfig } from './generation-config.ts';
 import { Tokenizer } from './tokenizer.ts';
 import { resolveTokenizer } from './tokenizer-config.ts';
@@ -25,14 +26,14 @@ const optConfig = { bos_token: '</s>', eos_token: '</s>', unk_token: '</s>', pad
 /**
  * Loads the tokenizer of a Hugging Face style model directory: tokenizer.json, or vocab.json + merges.txt of a
  * byte-level BPE; with what tokenizer_config.json, special_tokens_map.json, added_tokens.json, generation_config.json,
- * config.json and chat_template.jinja say about special tokens and chats.
+ * config.json and the files of chat templates say about special tokens and chats.
  *
  * @throws SubzeroError `not_found` if the files are missing, `invalid_data` if one is malformed, `unsupported` for what
  *   would change ids or text and is not known; the message names the file, the field and the value
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer> {
   const path = (name: string) => join(directory, name);
-  const [tokenizerJson, tokenizerConfig, specialTokensMap, addedTokens, modelConfig, generationConfig, jinja] =
+  const [tokenizerJson, tokenizerConfig, specialTokensMap, addedTokens, modelConfig, generationConfig] =
     await Promise.all([
       readOptionalJson(path('tokenizer.json')),
       readOptionalJson(path('tokenizer_config.json')),
@@ -40,7 +41,6 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
       readOptionalJson(path('added_tokens.json')),
       readOptionalJson(path('config.json')),
       readOptionalJson(path('generation_config.json')),
-      readOptionalText(path('chat_template.jinja')),
     ]);
   if (generationConfig !== undefined) checkGenerationConfig(generationConfig, path('generation_config.json'));
   const vocabulary = tokenizerJson === undefined ? await readVocabularyFiles(directory) : undefined;
@@ -62,7 +62,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     modelConfig: modelConfig ?? {},
     path,
   });
-  const chatTemplate = jinja ?? readChatTemplate(config.chat_template);
+  const chatTemplates = await readChatTemplates(directory, config.chat_template);
   const bosTokenId = [generationConfig?.bos_token_id, modelConfig?.bos_token_id].find(isTokenId);
   return new Tokenizer({
     ...resolved,
@@ -71,7 +71,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     addsEosToken: tokenizerJson === undefined && config.add_eos_token === true,
     ...(bosTokenId === undefined ? {} : { bosTokenId }),
     eosTokenIds: [generationConfig?.eos_token_id, modelConfig?.eos_token_id].flat().filter(isTokenId),
-    ...(chatTemplate === undefined ? {} : { chatTemplate }),
+    chatTemplates,
     file: path(tokenizerJson === undefined ? 'vocab.json' : 'tokenizer.json'),
   });
 }
@@ -116,12 +116,4 @@ function checkClass(directory: string, config: Json, modelConfig: Json): void {
 
 function isTokenId(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 0;
-}
-
-/** A template is a text, or a list of named ones of which `default` is for plain chats. */
-function readChatTemplate(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  if (!Array.isArray(value)) return undefined;
-  const chosen = value.find((each) => isRecord(each) && each.name === 'default');
-  return isRecord(chosen) && typeof chosen.template === 'string' ? chosen.template : undefined;
 }

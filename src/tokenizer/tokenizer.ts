@@ -6,7 +6,9 @@
 
 import type { ChatMessage } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
+import { templateMessages } from './chat-messages.ts';
 import { renderChatTemplate } from './chat-template.ts';
+import { type ChatTemplates, chooseChatTemplate } from './chat-template-files.ts';
 import { type DecodeStream, openDecodeStream, type PieceLookup } from './decode-stream.ts';
 import { Pipeline } from './pipeline.ts';
 import { TokenNames } from './token-names.ts';
@@ -22,7 +24,8 @@ export interface TokenizerDefinition extends ResolvedTokenizer {
   /** BOS and EOS ids that config.json and generation_config.json name. */
   bosTokenId?: number;
   eosTokenIds: number[];
-  chatTemplate?: string;
+  /** None if left out. */
+  chatTemplates?: ChatTemplates;
   /** For error texts. */
   file: string;
 }
@@ -38,6 +41,7 @@ export class Tokenizer {
   /** Ids that end a generated text; empty if the files name none. */
   readonly eosTokenIds: readonly number[];
   readonly hasChatTemplate: boolean;
+  /** The one for any conversation, of several. */
   readonly chatTemplate: string | undefined;
   /** The special tokens that the files name, as `eos_token`. */
   readonly specialTokens: Readonly<Record<string, string>>;
@@ -46,7 +50,7 @@ export class Tokenizer {
   readonly #lookup: PieceLookup;
   readonly #names: TokenNames;
   readonly #specialIds: Set<number>;
-  readonly #templateVariables: Record<string, unknown>;
+  readonly #chatTemplates: ChatTemplates;
 
   /** @throws SubzeroError `invalid_data` or `unsupported` that names the file, the section, the field and the value */
   constructor(definition: TokenizerDefinition) {
@@ -97,11 +101,10 @@ export class Tokenizer {
     this.bosToken = this.bosTokenId === undefined ? undefined : this.#pipeline.tokenOf(this.bosTokenId);
     this.eosTokenIds = [...new Set([...definition.eosTokenIds, ...(eos === undefined ? [] : [eos.id])])];
 
-    this.chatTemplate = definition.chatTemplate;
-    this.hasChatTemplate = definition.chatTemplate !== undefined;
+    this.#chatTemplates = definition.chatTemplates ?? {};
+    this.chatTemplate = this.#chatTemplates.default;
+    this.hasChatTemplate = Object.keys(this.#chatTemplates).length > 0;
     this.specialTokens = Object.fromEntries(named);
-    this.#templateVariables = { ...this.specialTokens };
-    if (this.bosToken !== undefined) this.#templateVariables.bos_token ??= this.bosToken;
   }
 
   /**
@@ -187,11 +190,12 @@ export class Tokenizer {
   }
 
   /**
-   * The prompt that the model's chat template makes of a conversation. Encode it with {@link encode}.
+   * The prompt that the model's chat template makes of a conversation, as transformers' `apply_chat_template` does.
+   * The template writes all special tokens itself: {@link encode} it without adding any.
    *
    * @param options.addGenerationPrompt end with the opening of the assistant's turn; default false
-   * @param options.tools what the assistant may call
-   * @param options.variables more variables that the template sees
+   * @param options.tools descriptions of functions, as JSON schemas; a model may have a template of its own for them
+   * @param options.variables more variables that the template sees; `documents` among them
    * @param options.timeLimit milliseconds that the template may run; default 1000
    * @throws SubzeroError `unsupported` without a template; `invalid_argument` if the template refuses the messages,
    *   takes too long or writes too much
@@ -200,29 +204,23 @@ export class Tokenizer {
     messages: readonly ChatMessage[],
     options: {
       addGenerationPrompt?: boolean;
-      tools?: readonly object[];
+      tools?: readonly unknown[];
       variables?: Record<string, unknown>;
       timeLimit?: number;
     } = {},
   ): Promise<string> {
-    if (this.chatTemplate === undefined) {
-      throw new SubzeroError(
-        'unsupported',
-        'this model has no chat template (tokenizer_config.json, chat_template.jinja); give a prompt instead of messages',
-        { parameter: 'messages' },
-      );
-    }
+    const { addGenerationPrompt = false, tools, variables, timeLimit } = options;
     return renderChatTemplate(
-      this.chatTemplate,
+      chooseChatTemplate(this.#chatTemplates, tools !== undefined),
       {
-        ...this.#templateVariables,
-        ...options.variables,
-        messages,
-        add_generation_prompt: options.addGenerationPrompt ?? false,
-        tools: options.tools ?? null,
         documents: null,
+        ...this.specialTokens,
+        ...variables,
+        messages: templateMessages(messages),
+        tools: tools ?? null,
+        add_generation_prompt: addGenerationPrompt,
       },
-      options.timeLimit === undefined ? {} : { timeLimit: options.timeLimit },
+      timeLimit === undefined ? {} : { timeLimit },
     );
   }
 }

@@ -160,7 +160,9 @@ export async function* resumeRun(
     if (fingerprintOf(data.train.examples) !== header.dataFingerprint) {
       throw new SubzeroError(
         'conflict',
-        `the training data of ${folder} has changed since the run began; it cannot be continued on it`,
+        `the training data of ${folder} has changed since the run began, or version ${header.packageVersion}, which began it, ` +
+          "tokenised it otherwise (conversations had BOS put in front of the chat template's text); " +
+          'it cannot be continued on it',
       );
     }
     const { model, optimizer, step } = await restoreRun(gpu, folder, { journal: { ...journal, header } });
@@ -473,7 +475,8 @@ export function absoluteSources(sources: RunSources): RunSources {
 export function fingerprintOf(examples: readonly TokenizedExample[]): string {
   const hash = createHash('sha256');
   for (const { prompt, continuations, label } of examples) {
-    hash.update(JSON.stringify([prompt, continuations.map(({ ids, scored }) => [ids, scored]), label]));
+    const parts = continuations.map(({ ids, scored, positions }) => [ids, scored, ...(positions ? [positions] : [])]);
+    hash.update(JSON.stringify([prompt, parts, label]));
   }
   return hash.digest('hex');
 }

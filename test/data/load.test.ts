@@ -67,7 +67,10 @@ describe('formats', () => {
 
   test('messages and ShareGPT conversations learn the last answer where it is asked for', async () => {
     const tokenizer = await loadTokenizer(fileURLToPath(new URL('../../examples/reviews-3m', import.meta.url)));
-    const expected = { prompt: '<|user|>Hi<|assistant|>Yes?<|user|>Good?<|assistant|>', completion: 'Very.' };
+    const expected = {
+      prompt: '<|endoftext|><|user|>Hi<|assistant|>Yes?<|user|>Good?<|assistant|>',
+      completion: 'Very.',
+    };
     const messages = [
       { role: 'user', content: 'Hi' },
       { role: 'assistant', content: 'Yes?' },

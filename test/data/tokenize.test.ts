@@ -46,6 +46,35 @@ describe('reviews-3m', async () => {
   });
 });
 
+describe('the text of a chat template', () => {
+  const start = String.fromCharCode(1);
+  /** As {@link toy}, with BOS written as its character. */
+  const encoder = toy(true);
+
+  test('gets no BOS in front: the template writes it, or the model was not to see one', () => {
+    const example = { prompt: 'U:x A:', completion: 'cd', isRendered: true };
+    expect(tokenizeExample(encoder, example, 99).tokenized.prompt).toEqual(ids('U:x A:'));
+    const written = { ...example, prompt: `${start}U:x A:` };
+    expect(tokenizeExample(encoder, written, 99).tokenized.prompt).toEqual([1, ...ids('U:x A:')]);
+    const typed = { prompt: 'U:x A:', completion: 'cd' };
+    expect(tokenizeExample(encoder, typed, 99).tokenized.prompt).toEqual([1, ...ids('U:x A:')]);
+  });
+
+  test('keeps the BOS that stands in front when the prompt is cut, and no other first token', () => {
+    const example = { prompt: 'U:x A:', completion: 'cd', isRendered: true };
+    expect(tokenizeExample(encoder, example, 6).tokenized.prompt).toEqual(ids('x A:'));
+    const written = { ...example, prompt: `${start}U:x A:` };
+    expect(tokenizeExample(encoder, written, 6).tokenized.prompt).toEqual([1, ...ids(' A:')]);
+  });
+
+  test('without a prompt, every token but the first is learnt', () => {
+    const { examples } = tokenizeExamples(encoder, [{ prompt: '', completion: 'xyz', isRendered: true }], {
+      contextLength: 99,
+    });
+    expect(examples).toMatchObject([{ prompt: ids('x'), continuations: [{ ids: ids('yz'), scored: 2 }] }]);
+  });
+});
+
 describe('the boundary of prompt and answer', () => {
   test('the length of the prompt is taken without trailing spaces', () => {
     const { tokenized } = tokenizeExample(toy(true), { prompt: 'x ', options: ['a', 'cd'], label: 0 }, 99);

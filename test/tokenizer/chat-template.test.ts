@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { closeChatTemplates, renderChatTemplate } from '../../src/tokenizer/chat-template.ts';
@@ -19,9 +21,9 @@ describe('renderChat', () => {
   test('renders the template of a model', async () => {
     const tokenizer = await loadTokenizer(reviews);
     expect(tokenizer.hasChatTemplate).toBe(true);
-    expect(await tokenizer.renderChat(messages)).toBe('<|user|>Is it good?<|assistant|>Yes.');
+    expect(await tokenizer.renderChat(messages)).toBe('<|endoftext|><|user|>Is it good?<|assistant|>Yes.');
     expect(await tokenizer.renderChat(messages.slice(0, 1), { addGenerationPrompt: true })).toBe(
-      '<|user|>Is it good?<|assistant|>',
+      '<|endoftext|><|user|>Is it good?<|assistant|>',
     );
   });
 
@@ -42,6 +44,62 @@ describe('renderChat', () => {
     await withFiles({ ...files, 'chat_template.jinja': 'file: {{ messages|length }}' }, async (directory) => {
       const tokenizer = await loadTokenizer(directory);
       expect(await tokenizer.renderChat(messages)).toBe('file: 2');
+    });
+  });
+
+  test('takes templates by name: tool_use for tools, and those of additional files', async () => {
+    const config = {
+      chat_template: [
+        { name: 'tool_use', template: 'tools {{ tools|length }}' },
+        { name: 'default', template: 'plain {{ tools }}' },
+      ],
+    };
+    const files = { 'tokenizer.json': sentencePiece(), 'tokenizer_config.json': config };
+    await withFiles(files, async (directory) => {
+      const tokenizer = await loadTokenizer(directory);
+      expect(await tokenizer.renderChat(messages)).toBe('plain None');
+      expect(await tokenizer.renderChat(messages, { tools: [{}, {}] })).toBe('tools 2');
+      await mkdir(join(directory, 'additional_chat_templates'));
+      await writeFile(join(directory, 'additional_chat_templates', 'tool_use.jinja'), 'file');
+      // Files take the place of all that tokenizer_config.json has.
+      const other = await loadTokenizer(directory);
+      expect(await other.renderChat(messages, { tools: [] })).toBe('file');
+      await expect(other.renderChat(messages)).rejects.toMatchObject({
+        code: 'unsupported',
+        message: expect.stringMatching(/has the chat templates tool_use and none named "default"/),
+      });
+    });
+  });
+
+  test('reads chat_template.json where nothing else has a template', async () => {
+    const files = { 'tokenizer.json': sentencePiece(), 'chat_template.json': { chat_template: 'json' } };
+    await withFiles(files, async (directory) => {
+      expect(await (await loadTokenizer(directory)).renderChat(messages)).toBe('json');
+    });
+    await withFiles({ ...files, 'tokenizer_config.json': { chat_template: 'config' } }, async (directory) => {
+      expect(await (await loadTokenizer(directory)).renderChat(messages)).toBe('config');
+    });
+    await withFiles({ ...files, 'tokenizer_config.json': { chat_template: 5 } }, async (directory) => {
+      await expect(loadTokenizer(directory)).rejects.toMatchObject({
+        code: 'invalid_data',
+        message: expect.stringMatching(/tokenizer_config.json: chat_template must be a text, or a list/),
+      });
+    });
+  });
+
+  test('a special token that the files do not name is undefined, and null fields of messages are absent', async () => {
+    const template =
+      '{{ bos_token is defined }}{{ eos_token }}' +
+      '{% for m in messages %}{{ m.content is defined }}{{ m.reasoning_content }}{{ m.thinking }}{% endfor %}';
+    const files = {
+      'tokenizer.json': sentencePiece(),
+      'tokenizer_config.json': { eos_token: '</s>', chat_template: template },
+      'config.json': { bos_token_id: 1 },
+    };
+    await withFiles(files, async (directory) => {
+      const tokenizer = await loadTokenizer(directory);
+      const message = { role: 'assistant', content: null as unknown as string, reasoning: 'why' };
+      expect(await tokenizer.renderChat([message])).toBe('False</s>Falsewhywhy');
     });
   });
 
@@ -88,7 +146,45 @@ describe('hostile templates', () => {
     const expressions = ["''.constructor", 'messages.__proto__', "messages['constructor']", 'process', 'globalThis'];
     for (const expression of expressions) {
       const text = await renderChatTemplate(`{{ ${expression} is defined }}`, { messages: [] }).catch(() => 'refused');
-      expect(['false', 'False', 'refused']).toContain(text);
+      expect(['False', 'refused']).toContain(text);
+    }
+  });
+
+  test('values that would fill the memory are errors, not attempts', async () => {
+    const templates: [string, RegExp][] = [
+      ["{{ ('x' * 10 ** 9)|length }}", /wrote 1000000000 characters; at most/],
+      ["{{ 'x'.ljust(10 ** 12) }}", /wrote 1000000000000 characters; at most/],
+      ["{{ '%999999999d' % 1 }}", /wrote 999999999 characters; at most/],
+      ["{{ '{:>999999999}'.format(1) }}", /wrote 999999999 characters; at most/],
+      ['{{ ([0] * 10 ** 9)|length }}', /a list of more than 1000000 items/],
+      ['{{ range(10 ** 9)|length }}', /Range too big/],
+      ['{{ 9 ** 99999999 }}', /a whole number of more than 100000 bits/],
+      [
+        "{% set ns = namespace(x='0123456789') %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        /wrote/,
+      ],
+      ['{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}', /it nests, or calls itself, too deep/],
+    ];
+    for (const [template, message] of templates) {
+      await expect(renderChatTemplate(template, {})).rejects.toMatchObject({
+        code: 'invalid_argument',
+        message: expect.stringMatching(message),
+      });
+    }
+  });
+
+  test('what is not supported is refused before it runs, with its line', async () => {
+    const templates: [string, RegExp][] = [
+      ["a\n{% include 'x' %}", /not valid: line 2: the tag \{% include %\} is not supported/],
+      ['{% if false %}\n\n{{ x|urlize }}{% endif %}', /not valid: line 3: the filter "urlize" is not supported/],
+      ['{{ x is prime }}', /not valid: line 1: the test "prime" is not supported/],
+      ['{{ self.title() }}', /not valid: line 1: "self" \(template inheritance\) is not supported/],
+    ];
+    for (const [template, message] of templates) {
+      await expect(renderChatTemplate(template, {})).rejects.toMatchObject({
+        code: 'invalid_data',
+        message: expect.stringMatching(message),
+      });
     }
   });
 
