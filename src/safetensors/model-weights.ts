@@ -25,7 +25,8 @@ export interface ModelWeights extends TensorSource {
 
 /**
  * Opens the weights of a model directory. Where both forms are there, `model.safetensors` is taken, as other loaders do.
- * Of shards, the tensors that the index names are shown; every one must be in the shard that the index says.
+ * Of shards, all tensors are shown, also those that the index leaves out; every one that it names must be in the shard
+ * that it says, and in no other.
  * @throws SubzeroError `not_found` (no weights, or a shard is missing), `invalid_data`, `unsupported`, `io`.
  */
 export async function openModelWeights(directory: string): Promise<ModelWeights> {
@@ -104,6 +105,20 @@ async function openShards(directory: string): Promise<ModelWeights> {
       }
       tensors.set(name, entry);
       shardOf.set(name, shard);
+    }
+    for (const shard of shards.values()) {
+      for (const [name, entry] of shard.tensors) {
+        const other = shardOf.get(name);
+        if (other === shard) continue;
+        if (other !== undefined) {
+          throw invalid(
+            index,
+            `tensor ${quote(name)} is in ${other.file} and in ${shard.file}; expected one of them only`,
+          );
+        }
+        tensors.set(name, entry);
+        shardOf.set(name, shard);
+      }
     }
     return new OpenedWeights([...shards.values()], tensors, shardOf);
   } catch (error) {
