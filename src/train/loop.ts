@@ -396,7 +396,8 @@ export async function loadTokenized(
     chat: tokenizer,
     ...(options.limit === undefined ? {} : { limit: options.limit }),
   });
-  return tokenizeExamples(tokenizer, dataset.examples, { contextLength: options.contextLength });
+  const { vocabularySize } = await readConfigurationFile(modelDirectory);
+  return tokenizeExamples(tokenizer, dataset.examples, { contextLength: options.contextLength, vocabularySize });
 }
 
 /** The examples of a run, and things to tell about them. */
