@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { parseJsonFile } from '../model-file.ts';
 import type { MatmulPlans } from '../ops/matmul-plans.ts';
 import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import type { Probes } from '../ops/probes.ts';
@@ -270,21 +271,16 @@ export class Model {
 /** Reads and checks config.json of a model directory. */
 export async function readConfigurationFile(directory: string): Promise<DecoderConfiguration> {
   const file = join(directory, 'config.json');
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = await readFile(file, 'utf8');
+    bytes = await readFile(file);
   } catch (error) {
     throw new SubzeroError(
       'not_found',
       `${directory} is not a model directory: config.json cannot be read (${(error as Error).message})`,
     );
   }
-  let config: unknown;
-  try {
-    config = JSON.parse(text);
-  } catch (error) {
-    throw new SubzeroError('invalid_data', `${file} is not valid JSON: ${(error as Error).message}`);
-  }
+  const config = parseJsonFile(bytes, file);
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     throw new SubzeroError('invalid_data', `${file} must hold a JSON object`);
   }

@@ -8,6 +8,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
+import { parseJsonFile } from '../model-file.ts';
 import { diskError } from './disk.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { maxHeaderBytes, type TensorEntry } from './header.ts';
@@ -129,20 +130,15 @@ async function openShards(directory: string): Promise<ModelWeights> {
 
 /** Returns the shard's file name by tensor name. */
 async function readIndex(index: string): Promise<Map<string, string>> {
-  let text: string;
+  let bytes: Uint8Array;
   try {
     const { size } = await stat(index);
     if (size > maxHeaderBytes) throw invalid(index, `expected at most ${maxHeaderBytes} bytes, got ${size}`);
-    text = await readFile(index, 'utf8');
+    bytes = await readFile(index);
   } catch (error) {
     throw diskError(error, index, 'read');
   }
-  let parsed: unknown;
-  try {
-    parsed = parseJsonWithUniqueKeys(text);
-  } catch (error) {
-    throw invalid(index, `not valid JSON: ${(error as Error).message.slice(0, 300)}`, error);
-  }
+  const parsed = parseJsonFile(bytes, index, parseJsonWithUniqueKeys);
   const map = (parsed as { weight_map?: unknown } | null)?.weight_map;
   if (typeof map !== 'object' || map === null || Array.isArray(map)) {
     throw invalid(index, `expected "weight_map", an object from tensor name to file name, got ${quote(map)}`);
