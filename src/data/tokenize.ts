@@ -6,11 +6,13 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { checkTokenIds } from '../model/token-ids.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { Example, TokenizedExample } from './example.ts';
 
 /** What tokenisation needs of a tokenizer. */
-export type Encoder = Pick<Tokenizer, 'encode' | 'addsBosToken' | 'bosTokenId'>;
+export type Encoder = Pick<Tokenizer, 'encode' | 'addsBosToken' | 'bosTokenId'> &
+  Partial<Pick<Tokenizer, 'tokenString'>>;
 
 /** A tokenised data set and what had to be cut to make it fit. */
 export interface TokenizedDataset {
@@ -26,24 +28,30 @@ export interface TokenizedDataset {
  * examples of at most the context's length; everything else is cut by {@link tokenizeExample}.
  *
  * @param options.contextLength most tokens of a sequence, BOS included
+ * @param options.vocabularySize rows of the model's embedding; no limit by default
  */
 export function tokenizeExamples(
   tokenizer: Encoder,
   examples: readonly Example[],
-  options: { contextLength: number },
+  options: { contextLength: number; vocabularySize?: number },
 ): TokenizedDataset {
   const result: TokenizedDataset = { examples: [], truncated: 0, split: 0 };
+  const check = (tokenized: TokenizedExample, { source }: Example): void =>
+    checkExampleIds(tokenizer, tokenized, options.vocabularySize, source);
   for (const example of examples) {
     if (example.spans !== undefined) {
       const { tokenized, dropped } = tokenizeSpans(tokenizer, example, example.spans, options.contextLength);
+      check(tokenized, example);
       result.examples.push(tokenized);
       if (dropped > 0) result.truncated++;
     } else if (example.prompt === '' && example.completion !== undefined) {
       const pieces = tokenizeText(tokenizer, example, options.contextLength);
+      for (const piece of pieces) check(piece, example);
       result.examples.push(...pieces);
       if (pieces.length > 1) result.split++;
     } else {
       const { tokenized, dropped } = tokenizeExample(tokenizer, example, options.contextLength);
+      check(tokenized, example);
       result.examples.push(tokenized);
       if (dropped > 0) result.truncated++;
     }
@@ -179,6 +187,20 @@ function tokenizeText(tokenizer: Encoder, example: Example, contextLength: numbe
 function encode(tokenizer: Encoder, text: string, addsBosToken: boolean): number[] {
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   return addsBosToken && ids[0] !== tokenizer.bosTokenId ? [tokenizer.bosTokenId!, ...ids] : ids;
+}
+
+/** Checks prompt and answers, labels included. */
+function checkExampleIds(
+  tokenizer: Encoder,
+  { prompt, continuations }: TokenizedExample,
+  vocabularySize: number | undefined,
+  source: string | undefined,
+): void {
+  if (vocabularySize === undefined) return;
+  const tokenString = (id: number): string => tokenizer.tokenString?.(id) ?? '';
+  for (const ids of [prompt, ...continuations.map((each) => each.ids)]) {
+    checkTokenIds(ids, { vocabularySize, tokenString, source });
+  }
 }
 
 function commonPrefixLength(sequences: readonly number[][], limit: number): number {

@@ -13,6 +13,7 @@ import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
 import { embedSequences } from '../model/embed.ts';
 import { Model } from '../model/model.ts';
+import { checkTokenIds } from '../model/token-ids.ts';
 import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import type { Probes } from '../ops/probes.ts';
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
@@ -282,6 +283,11 @@ export class LocalEngine implements Engine {
       if (tokens.length > contextLength) {
         throw contextOverflow(`input ${index} has ${tokens.length} tokens`, contextLength, 'input');
       }
+      checkTokenIds(tokens, {
+        vocabularySize: model.configuration.vocabularySize,
+        tokenString: (id) => tokenizer.tokenString(id),
+        parameter: 'input',
+      });
       return tokens;
     });
     // Vectors of a model that changes on the way would be nobody's.

@@ -226,7 +226,8 @@ export class StepRun {
     );
     const { current } = this.#optimizer;
     const contextLength = contextLengthOf(this.#model, current);
-    const tokenized = tokenizeExamples(this.#tokenizer, texts, { contextLength });
+    const { vocabularySize } = this.#model.configuration;
+    const tokenized = tokenizeExamples(this.#tokenizer, texts, { contextLength, vocabularySize });
     const examples = withLeading(tokenized.examples, leadingTokens(this.#model, current));
     const largest = Math.max(...examples.map(exampleRows));
     const { maxRows } = this.#scorer;

@@ -12,6 +12,7 @@ import { KeyValueCache } from '../model/cache.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
+import { checkTokenIds } from '../model/token-ids.ts';
 import { uploadPositions } from '../model/upload-positions.ts';
 import { contextLengthOf, leadingTokens } from '../model/virtual-tokens.ts';
 import type { OperationContext } from '../ops/context.ts';
@@ -148,12 +149,9 @@ export class Generator {
       const what = `it has ${prompt.length} tokens${room ? ' and the answer needs one more' : ''}`;
       throw contextOverflow(what, contextLength, request.messages ? 'messages' : 'prompt', beside);
     }
-    const unknown = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
-    if (unknown !== undefined) {
-      throw new SubzeroError('invalid_argument', `token ${unknown} is not in the vocabulary of ${vocabularySize}`, {
-        parameter: 'prompt',
-      });
-    }
+    const tokenString = (id: number): string => this.#tokenizer.tokenString(id);
+    checkTokenIds(prompt, { vocabularySize, tokenString, parameter: request.messages ? 'messages' : 'prompt' });
+    checkTokenIds(Object.keys(request.logitBias ?? {}).map(Number), { vocabularySize, parameter: 'logitBias' });
     const seed = request.seed ?? Math.floor(Math.random() * 2 ** 32);
     // A seed that is none fails its own request here, and not the pass of all.
     keyOfSeed(seed);

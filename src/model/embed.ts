@@ -96,7 +96,7 @@ async function embedPass(
     model,
     { gpu, workspace, probes, plans: model.plans },
     {
-      ...uploadBatch(model, batch, buffers),
+      ...uploadBatch(model, batch, probes, buffers),
       labelRows: buffers.upload('label rows', new Uint32Array(labels)),
       labelCount: labels.length,
     },

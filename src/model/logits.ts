@@ -35,7 +35,7 @@ export async function sequenceLogits(
     workspace.reserve(rows * probes.count);
     const context = { gpu, workspace, probes, plans: model.plans };
     const hidden = forward(model, context, {
-      ...uploadBatch(model, batch, buffers),
+      ...uploadBatch(model, batch, probes, buffers),
       labelRows: buffers.upload(
         'label rows',
         Uint32Array.from({ length: tokens.length }, (_, index) => leading.length + index),

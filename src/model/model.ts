@@ -9,11 +9,19 @@ import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { parseJsonFile } from '../model-file.ts';
 import type { MatmulPlans } from '../ops/matmul-plans.ts';
 import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import type { Probes } from '../ops/probes.ts';
 import type { RopeTable } from '../ops/rope.ts';
-import { bytesToF32, f32ToBytes, openModelWeights, type TensorSource } from '../safetensors/index.ts';
+import {
+  bytesToF32,
+  dtypeBytes,
+  f32ToBytes,
+  openModelWeights,
+  type TensorEntry,
+  type TensorSource,
+} from '../safetensors/index.ts';
 import { allocateState, layOutState, type StateLayout } from '../tensor/state.ts';
 import {
   allocateWeight,
@@ -23,8 +31,11 @@ import {
   storageBytes,
   type Weight,
 } from '../tensor/weight.ts';
+import { warn } from '../warn.ts';
 import { gaussian, tensorId } from '../zo/philox.ts';
-import { type DecoderConfiguration, parameterShapes, parametersLeftOut, readConfiguration } from './configuration.ts';
+import { refuseAdapterFiles } from './adapter-files.ts';
+import { matchTensors } from './checkpoint-tensors.ts';
+import { type DecoderConfiguration, parameterShapes, readConfiguration } from './configuration.ts';
 import { rehearse } from './rehearse.ts';
 import { fixedUpTo } from './rope-rules.ts';
 import { ropeTable } from './rope-table.ts';
@@ -35,7 +46,7 @@ const readBytes = 16 * 1024 * 1024;
 /** Longest rotary table made at load; longer contexts are cut to it (contextLength says so). */
 const maxPositions = 131_072;
 
-const storageOfDtype: Readonly<Record<string, Storage>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
+const storageOfDtype: Readonly<Record<string, Storage>> = { F64: 'f32', F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
 export interface LoadModelOptions {
   /** `auto`: as in the file on a GPU, f32 where its matrices differ; f32 on a software adapter, where widening at every read costs more than memory. */
@@ -110,49 +121,23 @@ export class Model {
    * @throws SubzeroError `not_found`, `invalid_data` or `unsupported` naming file and tensor, `out_of_memory` from the GPU
    */
   static async load(gpu: Gpu, directory: string, options: LoadModelOptions = {}): Promise<Model> {
-    const configuration = await readConfigurationFile(directory);
-    if (configuration.position.kind === 'rope') {
-      configuration.contextLength = Math.min(configuration.contextLength, maxPositions);
-    }
+    const given = await readConfigurationFile(directory);
+    if (given.position.kind === 'rope') given.contextLength = Math.min(given.contextLength, maxPositions);
+    await refuseAdapterFiles(directory);
     const source = await openModelWeights(directory);
     const weights = new Map<string, Weight>();
     const vectors = new Map<string, Float32Array>();
     let model: Model | undefined;
     try {
-      refuseLeftOut(directory, configuration, source);
-      const wanted = parameterShapes(configuration)
-        .map((parameter) => ({ ...parameter, stored: findTensor(source, parameter.name, configuration) }))
-        .filter(({ stored, optional }) => stored !== undefined || !optional);
-      const missing = wanted.filter(({ stored }) => stored === undefined).map(({ name }) => name);
-      if (missing.length > 0) {
-        throw new SubzeroError(
-          'invalid_data',
-          `${directory}: the weights lack ${missing.length} tensors of a ${configuration.architecture} model: ` +
-            `${missing.slice(0, 4).join(', ')}${missing.length > 4 ? ', …' : ''}`,
-        );
-      }
-      const total = wanted.reduce((sum, { stored }) => sum + source.tensors.get(stored!)!.byteLength, 0);
+      const { configuration, parameters, warnings } = await matchTensors(directory, given, source);
+      for (const warning of warnings) warn(warning);
+      const total = parameters.reduce((sum, { stored }) => sum + stored.byteLength, 0);
       let done = 0;
-      const matrixTypes = wanted
-        .filter(({ shape }) => shape.length > 1)
-        .map(({ stored }) => source.tensors.get(stored!)!.dtype);
+      const matrixTypes = parameters.filter(({ shape }) => shape.length > 1).map(({ stored }) => stored.dtype);
       const storage = storageFor(options.storage ?? 'auto', gpu, matrixTypes);
-      for (const { name, shape, stored } of wanted) {
-        const entry = source.tensors.get(stored!)!;
-        if (entry.shape.join() !== shape.join()) {
-          throw new SubzeroError(
-            'invalid_data',
-            `${directory}: "${stored}" has shape [${entry.shape.join(', ')}]; config.json implies [${shape.join(', ')}]`,
-          );
-        }
-        if (!(entry.dtype in storageOfDtype)) {
-          throw new SubzeroError(
-            'unsupported',
-            `${directory}: "${stored}" is stored as ${entry.dtype}; supported are F32, F16 and BF16`,
-          );
-        }
+      for (const { name, shape, stored } of parameters) {
         if (shape.length === 1) {
-          vectors.set(name, bytesToF32(entry.dtype, await source.read(stored!)));
+          vectors.set(name, bytesToF32(stored.dtype, await source.read(stored.name)));
         } else {
           weights.set(name, allocateWeight(gpu, name, shape[0]!, shape[1]!, storage));
         }
@@ -161,11 +146,10 @@ export class Model {
       // Compiles in other threads while the weights are read.
       model.#plans = options.plans ?? (await knownPlans(gpu));
       rehearse(model);
-      for (const { name, stored } of wanted) {
-        const { dtype, byteLength } = source.tensors.get(stored!)!;
+      for (const { name, stored } of parameters) {
         const weight = weights.get(name);
-        if (weight) await upload(source, stored!, dtype, weight);
-        done += byteLength;
+        if (weight) await upload(source, stored, weight);
+        done += stored.byteLength;
         options.onProgress?.(done, total);
       }
       await gpu.checkAllocations();
@@ -287,51 +271,20 @@ export class Model {
 /** Reads and checks config.json of a model directory. */
 export async function readConfigurationFile(directory: string): Promise<DecoderConfiguration> {
   const file = join(directory, 'config.json');
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = await readFile(file, 'utf8');
+    bytes = await readFile(file);
   } catch (error) {
     throw new SubzeroError(
       'not_found',
       `${directory} is not a model directory: config.json cannot be read (${(error as Error).message})`,
     );
   }
-  let config: unknown;
-  try {
-    config = JSON.parse(text);
-  } catch (error) {
-    throw new SubzeroError('invalid_data', `${file} is not valid JSON: ${(error as Error).message}`);
-  }
+  const config = parseJsonFile(bytes, file);
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     throw new SubzeroError('invalid_data', `${file} must hold a JSON object`);
   }
   return readConfiguration(config as Record<string, unknown>, file);
-}
-
-/**
- * The checkpoint's key for a parameter. Some OPT files leave the `model.` prefix out, and some tied models store the shared matrix
- * as the output head only.
- */
-function findTensor(source: TensorSource, name: string, configuration: DecoderConfiguration): string | undefined {
-  const candidates = [name, name.replace(/^model\./, '')];
-  if (configuration.tied && name === `${configuration.embedding}.weight`) {
-    candidates.push(`${configuration.outputHead}.weight`);
-  }
-  return candidates.find((candidate) => source.tensors.has(candidate));
-}
-
-/** Refuses tensors that config.json leaves out: transformers drops them with a warning, and their author meant them. */
-function refuseLeftOut(directory: string, configuration: DecoderConfiguration, source: TensorSource): void {
-  const found = parametersLeftOut(configuration).filter(
-    (name) => findTensor(source, name, configuration) !== undefined,
-  );
-  if (found.length === 0) return;
-  throw new SubzeroError(
-    'invalid_data',
-    `${directory}: the weights have ${found.length} tensors that config.json leaves out: ${found.slice(0, 4).join(', ')}` +
-      `${found.length > 4 ? ', …' : ''}. Switch them on there ("attention_bias", "mlp_bias"; "enable_bias", ` +
-      '"layer_norm_elementwise_affine" in OPT), or take them out of the file',
-  );
 }
 
 /** One type for all matrices: the files' own, or f32 where they differ, so that none loses bits. */
@@ -341,15 +294,15 @@ function storageFor(wish: Storage | 'auto', gpu: Gpu, dtypes: readonly string[])
   return gpu.adapter.software || others.length > 0 ? 'f32' : (storageOfDtype[first!] ?? 'f32');
 }
 
-async function upload(source: TensorSource, stored: string, dtype: string, weight: Weight): Promise<void> {
-  const fileBytes = dtype === 'F32' ? 4 : 2;
+async function upload(source: TensorSource, { name, dtype }: TensorEntry, weight: Weight): Promise<void> {
+  const fileBytes = dtypeBytes[dtype];
   const same = dtypeOfStorage[weight.storage] === dtype;
   const rowsAtOnce = Math.max(1, Math.floor(readBytes / (weight.columns * fileBytes)));
   for (const part of weight.parts) {
     for (let row = 0; row < part.rowCount; row += rowsAtOnce) {
       const rows = Math.min(rowsAtOnce, part.rowCount - row);
       const offset = (part.rowStart + row) * weight.columns * fileBytes;
-      const bytes = await source.read(stored, offset, rows * weight.columns * fileBytes);
+      const bytes = await source.read(name, offset, rows * weight.columns * fileBytes);
       const converted = same ? bytes : f32ToBytes(dtypeOfStorage[weight.storage], bytesToF32(dtype, bytes));
       part.buffer.write(converted, row * weight.columns * storageBytes[weight.storage]);
       // Uploads wait in memory until the queue has run.

@@ -4,18 +4,26 @@
  * @module
  */
 
+import type { Probes } from '../ops/probes.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type PackedBatch, slideRanges } from './batch.ts';
 import type { ForwardInput } from './forward.ts';
 import type { Model } from './model.ts';
+import { checkBatchIds } from './token-ids.ts';
 import { uploadPositions } from './upload-positions.ts';
 
-/** Uploads all of a batch but its labels, each array under its own name. */
+/**
+ * Uploads all of a batch but its labels, each array under its own name.
+ *
+ * @throws SubzeroError `invalid_data` for ids that the model has no row of
+ */
 export function uploadBatch(
   model: Model,
   batch: PackedBatch,
+  probes: Pick<Probes, 'adapter'>,
   buffers: NamedBuffers,
 ): Pick<ForwardInput, 'ids' | 'positions' | 'ropeTable' | 'ranges' | 'windowRanges' | 'rows'> {
+  checkBatchIds(batch, model.configuration.vocabularySize, probes);
   const window = model.configuration.windows.find((width) => width !== undefined);
   return {
     ids: buffers.upload('ids', batch.ids),

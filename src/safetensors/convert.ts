@@ -82,10 +82,12 @@ export function f32ToF16(source: Float32Array, target: Uint16Array = new Uint16A
  */
 export function bytesToF32(dtype: string, bytes: Uint8Array): Float32Array {
   if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  // A typed array rounds each value once, to nearest, ties to even.
+  if (dtype === 'F64') return new Float32Array(new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8));
   const bits = (): Uint16Array => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
   if (dtype === 'BF16') return bf16ToF32(bits());
   if (dtype === 'F16') return f16ToF32(bits());
-  throw new SubzeroError('unsupported', `expected a tensor of F32, F16 or BF16, got ${dtype}`);
+  throw new SubzeroError('unsupported', `expected a tensor of F64, F32, F16 or BF16, got ${dtype}`);
 }
 
 /** The inverse of {@link bytesToF32}, rounding to nearest, ties to even. For F32 the result shares the values' memory. */

@@ -58,7 +58,7 @@ export function parseHeaderLength(field: Uint8Array, fileBytes: number, file: st
     throw invalid(
       file,
       `expected a header that fits into the file's ${fileBytes} bytes, got a length field of ${length}; ` +
-        'the file was cut short or is damaged',
+        'the file was cut short or is damaged, download or copy it again',
     );
   }
   return Number(length);

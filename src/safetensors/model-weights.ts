@@ -8,6 +8,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
+import { parseJsonFile } from '../model-file.ts';
 import { diskError } from './disk.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { maxHeaderBytes, type TensorEntry } from './header.ts';
@@ -25,7 +26,8 @@ export interface ModelWeights extends TensorSource {
 
 /**
  * Opens the weights of a model directory. Where both forms are there, `model.safetensors` is taken, as other loaders do.
- * Of shards, the tensors that the index names are shown; every one must be in the shard that the index says.
+ * Of shards, all tensors are shown, also those that the index leaves out; every one that it names must be in the shard
+ * that it says, and in no other.
  * @throws SubzeroError `not_found` (no weights, or a shard is missing), `invalid_data`, `unsupported`, `io`.
  */
 export async function openModelWeights(directory: string): Promise<ModelWeights> {
@@ -105,6 +107,20 @@ async function openShards(directory: string): Promise<ModelWeights> {
       tensors.set(name, entry);
       shardOf.set(name, shard);
     }
+    for (const shard of shards.values()) {
+      for (const [name, entry] of shard.tensors) {
+        const other = shardOf.get(name);
+        if (other === shard) continue;
+        if (other !== undefined) {
+          throw invalid(
+            index,
+            `tensor ${quote(name)} is in ${other.file} and in ${shard.file}; expected one of them only`,
+          );
+        }
+        tensors.set(name, entry);
+        shardOf.set(name, shard);
+      }
+    }
     return new OpenedWeights([...shards.values()], tensors, shardOf);
   } catch (error) {
     for (const shard of shards.values()) await shard.close();
@@ -114,20 +130,15 @@ async function openShards(directory: string): Promise<ModelWeights> {
 
 /** Returns the shard's file name by tensor name. */
 async function readIndex(index: string): Promise<Map<string, string>> {
-  let text: string;
+  let bytes: Uint8Array;
   try {
     const { size } = await stat(index);
     if (size > maxHeaderBytes) throw invalid(index, `expected at most ${maxHeaderBytes} bytes, got ${size}`);
-    text = await readFile(index, 'utf8');
+    bytes = await readFile(index);
   } catch (error) {
     throw diskError(error, index, 'read');
   }
-  let parsed: unknown;
-  try {
-    parsed = parseJsonWithUniqueKeys(text);
-  } catch (error) {
-    throw invalid(index, `not valid JSON: ${(error as Error).message.slice(0, 300)}`, error);
-  }
+  const parsed = parseJsonFile(bytes, index, parseJsonWithUniqueKeys);
   const map = (parsed as { weight_map?: unknown } | null)?.weight_map;
   if (typeof map !== 'object' || map === null || Array.isArray(map)) {
     throw invalid(index, `expected "weight_map", an object from tensor name to file name, got ${quote(map)}`);

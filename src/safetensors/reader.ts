@@ -6,6 +6,8 @@
 
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { SubzeroError } from '../errors.ts';
+import { tellingBytes } from '../file-contents.ts';
+import { refuseForeignFile } from '../model-file.ts';
 import { diskError, readFully } from './disk.ts';
 import { fingerprintFiles, type OpenFile } from './fingerprint.ts';
 import { lengthFieldBytes, type PlacedTensor, parseHeader, parseHeaderLength, type TensorEntry } from './header.ts';
@@ -92,10 +94,14 @@ export class OpenedSafetensors implements SafetensorsFile {
     }
     try {
       const fileBytes = (await handle.stat()).size;
+      const beginning = new Uint8Array(Math.min(tellingBytes, fileBytes));
+      await readFully(handle, file, 0, beginning);
+      // The length of a header can begin as other files do; the header itself cannot.
+      if (beginning[lengthFieldBytes] !== 0x7b) refuseForeignFile(beginning, file);
       if (fileBytes < lengthFieldBytes) {
         throw new SubzeroError(
           'invalid_data',
-          `${file}: expected a safetensors file of at least ${lengthFieldBytes} bytes, got ${fileBytes}`,
+          `${file}: expected a safetensors file of at least ${lengthFieldBytes} bytes, got ${fileBytes}; download it again`,
           { parameter: file },
         );
       }

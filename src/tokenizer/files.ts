@@ -6,13 +6,13 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { SubzeroError } from '../errors.ts';
+import { decodeText, parseJsonFile, refuseForeignFile } from '../model-file.ts';
 
 /** The largest published tokenizer.json is about 35 MB (Gemma); anything far above it is not a tokenizer. */
 const maxFileBytes = 256 * 1024 * 1024;
 
-/** The text of a file, or `undefined` if there is no such file. */
-export async function readOptionalText(path: string): Promise<string | undefined> {
-  let bytes: Uint8Array;
+/** The bytes of a file, or `undefined` if there is no such file. */
+async function readOptionalBytes(path: string): Promise<Uint8Array | undefined> {
   try {
     const { size } = await stat(path);
     if (size > maxFileBytes) {
@@ -20,33 +20,29 @@ export async function readOptionalText(path: string): Promise<string | undefined
         parameter: path,
       });
     }
-    bytes = await readFile(path);
+    return await readFile(path);
   } catch (error) {
     if (error instanceof SubzeroError) throw error;
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw new SubzeroError('io', `cannot read ${path}: ${(error as Error).message}`, { parameter: path, cause: error });
   }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new SubzeroError('invalid_data', `${path} is not UTF-8 text`, { parameter: path, cause: error });
-  }
+}
+
+/** The text of a file, or `undefined` if there is no such file. */
+export async function readOptionalText(path: string): Promise<string | undefined> {
+  const bytes = await readOptionalBytes(path);
+  if (bytes === undefined) return undefined;
+  // A chat template may be empty, and so may the merges of a vocabulary of bytes.
+  if (bytes.length > 0) refuseForeignFile(bytes, path);
+  return decodeText(bytes, path);
 }
 
 /** A JSON object from a file, or `undefined` if there is no such file. */
 export async function readOptionalJson(path: string): Promise<Record<string, unknown> | undefined> {
-  const text = await readOptionalText(path);
-  if (text === undefined) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new SubzeroError('invalid_data', `${path} is not valid JSON: ${(error as Error).message}`, {
-      parameter: path,
-      cause: error,
-    });
-  }
+  const bytes = await readOptionalBytes(path);
+  if (bytes === undefined) return undefined;
+  const value = parseJsonFile(bytes, path);
   if (!isRecord(value)) {
     throw new SubzeroError('invalid_data', `${path} must hold a JSON object`, { parameter: path });
   }

@@ -111,7 +111,7 @@ const companions = [
 ];
 
 /** Copies what lies beside the base model's weights: tokenizer and configuration, which names the storage type of the new weights. */
-async function copyCompanions({ directory, storage }: Model, out: string): Promise<string[]> {
+async function copyCompanions({ directory, storage, configuration }: Model, out: string): Promise<string[]> {
   const written: string[] = [];
   for (const name of await readdir(directory)) {
     if (!companions.some((pattern) => pattern.test(name))) continue;
@@ -119,6 +119,8 @@ async function copyCompanions({ directory, storage }: Model, out: string): Promi
     if (name === 'config.json') {
       const config = JSON.parse(await readFile(join(directory, name), 'utf8')) as Record<string, unknown>;
       config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[storage];
+      // A file may hold a head of its own though its config.json says that it has none.
+      if (!configuration.tied) config.tie_word_embeddings = false;
       await writeFile(target, `${JSON.stringify(config, null, 2)}\n`);
     } else {
       await copyFile(join(directory, name), target);

@@ -424,7 +424,9 @@ export async function loadTokenized(
     ...(options.learn === undefined ? {} : { learn: options.learn }),
     ...(options.limit === undefined ? {} : { limit: options.limit }),
   });
-  const tokenized = tokenizeExamples(tokenizer, dataset.examples, { contextLength: options.contextLength });
+  const { vocabularySize } = await readConfigurationFile(modelDirectory);
+  const { contextLength } = options;
+  const tokenized = tokenizeExamples(tokenizer, dataset.examples, { contextLength, vocabularySize });
   return { ...tokenized, unread: dataset.unread };
 }
 

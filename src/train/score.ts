@@ -11,6 +11,7 @@ import { batchRows, type ExampleTargets, exampleRows, packExamples } from '../mo
 import { forward, widestActivation } from '../model/forward.ts';
 import { scoreTargets, scoreTargetsScratch } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
+import { checkTargetIds } from '../model/token-ids.ts';
 import { uploadBatch } from '../model/upload-batch.ts';
 import { ropeRowsBytes } from '../model/upload-positions.ts';
 import type { OperationContext } from '../ops/context.ts';
@@ -221,6 +222,7 @@ export class Scorer {
   record(examples: readonly TokenizedExample[], probes: Probes): RecordedPass {
     const { gpu } = this.#model;
     const { batch, targets } = packExamples(examples);
+    checkTargetIds(batch, this.#model.configuration.vocabularySize);
     const rows = batch.ids.length;
     const labels = batch.labelRows.length;
     const targetCount = batch.targets.length / 2;
@@ -229,7 +231,7 @@ export class Scorer {
     const context: OperationContext = { gpu, workspace: this.#workspace, probes, plans: this.#model.plans };
     gpu.recorder.divide();
     const hidden = forward(this.#model, context, {
-      ...uploadBatch(this.#model, batch, buffers),
+      ...uploadBatch(this.#model, batch, probes, buffers),
       labelRows: buffers.upload('label rows', batch.labelRows),
       labelCount: labels,
     });

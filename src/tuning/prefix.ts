@@ -53,7 +53,7 @@ async function keysAndValues(
       model,
       { gpu, workspace, probes: model.plainProbes },
       {
-        ...uploadBatch(model, batch, buffers),
+        ...uploadBatch(model, batch, model.plainProbes, buffers),
         labelRows: slots,
         labelCount: rows,
         cache: { cache, slots },

@@ -60,6 +60,18 @@ test('shards are shown as one model', async () => {
   await weights.close();
 });
 
+test('a tensor of a shard that the index leaves out is shown; one in two shards is refused', async () => {
+  const extra = (name: string) => ({ name, dtype: 'U8' as const, shape: [1], data: () => [Uint8Array.of(9)] });
+  const directory = await shardedModel('beside');
+  const c = { name: 'c', dtype: 'U8' as const, shape: [4], data: () => [new Uint8Array(4).fill(3)] };
+  await writeSafetensors(join(directory, 'two.safetensors'), [c, extra('d')]);
+  const weights = await openModelWeights(directory);
+  expect(await weights.read('d')).toEqual(Uint8Array.of(9));
+  await weights.close();
+  await writeSafetensors(join(directory, 'two.safetensors'), [c, extra('a')]);
+  await expectFailure(openModelWeights(directory), 'invalid_data', '"a"', 'one.safetensors', 'two.safetensors');
+});
+
 test('model.safetensors wins over an index', async () => {
   const directory = await shardedModel('both');
   await copyFile(join(directory, 'two.safetensors'), join(directory, 'model.safetensors'));

@@ -1,12 +1,20 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { Model } from '../../src/model/model.ts';
-import { bytesToF32, openModelWeights, openSafetensors, type TensorSource } from '../../src/safetensors/index.ts';
+import {
+  bytesToF32,
+  f32ToBytes,
+  openModelWeights,
+  openSafetensors,
+  type TensorSource,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../src/safetensors/index.ts';
 import type { TrainConfiguration } from '../../src/train/configuration.ts';
 import { restoreRun } from '../../src/train/run.ts';
 import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
@@ -34,6 +42,22 @@ async function train(
   const file = writeRows(optionRows());
   await collect(engine.train({ model: base, data: { file }, configuration: { ...quick, ...configuration }, out: run }));
   return { run, base };
+}
+
+/** Writes an output head at half the embedding into a tied model. */
+async function giveOwnHead(directory: string): Promise<void> {
+  const file = join(directory, 'model.safetensors');
+  const source = await openSafetensors(file);
+  const tensors: TensorToWrite[] = [];
+  for (const { name, dtype, shape } of source.tensors.values()) {
+    const bytes = await source.read(name);
+    tensors.push({ name, dtype, shape, data: () => [bytes] });
+  }
+  await source.close();
+  const embedding = tensors.find(({ name }) => name === 'model.embed_tokens.weight')!;
+  const half = bytesToF32(embedding.dtype, [...(embedding.data() as Uint8Array[])][0]!.slice()).map((x) => x / 2);
+  tensors.push({ ...embedding, name: 'lm_head.weight', data: () => [f32ToBytes('F32', half)] });
+  await writeSafetensors(file, tensors);
 }
 
 async function exportTo(
@@ -150,6 +174,21 @@ describe('a model directory', () => {
     const own = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
     expect(readdirSync(out).sort()).toEqual([...own, ...belong].sort());
     expect(files.map((file) => basename(file)).sort()).toEqual([...own, ...belong].sort());
+  });
+
+  test('of a base that ties its head in config.json only is one that no program ties', async () => {
+    const base = tinyModel('llama-tiny');
+    await giveOwnHead(base);
+    const silenced = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const run = join(temporaryFolder(), 'run');
+    const data = { file: writeRows(optionRows()) };
+    await collect(engine.train({ model: base, data, configuration: quick, out: run }));
+    const { out } = await exportTo(run, 'safetensors');
+    const expected = await logitsOfRun(run, true);
+    silenced.mockRestore();
+    expect(JSON.parse(readFileSync(join(base, 'config.json'), 'utf8')).tie_word_embeddings).toBe(true);
+    expect(JSON.parse(readFileSync(join(out, 'config.json'), 'utf8')).tie_word_embeddings).toBe(false);
+    expect(await logitsOfModel(out)).toEqual(expected);
   });
 
   test('can be served and trained on like any other', async () => {

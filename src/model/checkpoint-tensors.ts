@@ -1,0 +1,209 @@
+/**
+ * Which tensor of a checkpoint is which parameter. Every tensor is used, known to change nothing, a copy, or an error:
+ * one that is dropped would leave another function than its author's.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import { bytesToF32, type TensorEntry, type TensorSource } from '../safetensors/index.ts';
+import { type DecoderConfiguration, type ParameterShape, parameterShapes, parametersLeftOut } from './configuration.ts';
+
+/** Element types that parameters load from. */
+const loadable = ['F64', 'F32', 'F16', 'BF16'];
+
+/** Bytes of a tensor that are compared at a time. */
+const compareBytes = 16 * 1024 * 1024;
+
+/** Most names in an error. */
+const namesShown = 4;
+
+/**
+ * Tensors that checkpoints of the supported architectures hold beside their parameters and that change nothing.
+ * `transformers` 5.24 leaves the first out as well; the others are never looked up by any of its classes.
+ */
+const ignorable: readonly { pattern: RegExp; why: string }[] = [
+  { pattern: /(^|\.)rotary_emb\.inv_freq$/, why: 'frequencies of the rotary embedding, computed from config.json' },
+  {
+    pattern: /(^|\.)rotary_emb\.(cos|sin)_cached$/,
+    why: 'the rotary table itself, which early files of Llama and Mistral hold; computed from config.json',
+  },
+  { pattern: /(^|\.)decoder\.version$/, why: "number of fairseq's file format, left by the conversion of OPT" },
+];
+
+/** A parameter and the tensor that it loads from. */
+export interface MatchedTensor {
+  /** The parameter's name. */
+  name: string;
+  shape: readonly number[];
+  stored: TensorEntry;
+}
+
+/** What a checkpoint holds for a decoder. */
+export interface MatchedCheckpoint {
+  /** The given one, or with an output head of its own where the file holds one that differs from the embedding. */
+  configuration: DecoderConfiguration;
+  /** In the order of `parameterShapes`. */
+  parameters: MatchedTensor[];
+  /** For whoever runs the process. */
+  warnings: string[];
+}
+
+/**
+ * Matches the tensors of a checkpoint with the parameters of its decoder.
+ *
+ * A tied model whose file holds an output head other than its embedding keeps both, with a warning, as in transformers 5.24.
+ *
+ * @throws SubzeroError `invalid_data` for tensors that lack, have another shape, or belong to nothing; `unsupported` for
+ * an element type
+ */
+export async function matchTensors(
+  directory: string,
+  given: DecoderConfiguration,
+  source: TensorSource,
+): Promise<MatchedCheckpoint> {
+  refuseLeftOut(directory, given, source);
+  const configuration = await withOwnHead(given, source);
+  const warnings =
+    configuration === given
+      ? []
+      : [
+          `${directory}: config.json ties the output head to the embedding, but the file holds a ` +
+            `"${given.outputHead}.weight" that differs from it; both are kept, as in transformers. ` +
+            'Write "tie_word_embeddings": false to config.json, or take the tensor out of the file',
+        ];
+  const parameters: MatchedTensor[] = [];
+  const missing: string[] = [];
+  for (const { name, shape, optional } of parameterShapes(configuration)) {
+    const [stored] = storedNames(name, configuration, source);
+    if (stored !== undefined) parameters.push({ name, shape, stored: source.tensors.get(stored)! });
+    else if (!optional) missing.push(name);
+  }
+  if (missing.length > 0) {
+    throw new SubzeroError(
+      'invalid_data',
+      `${directory}: the weights lack ${missing.length} tensors of a ${configuration.architecture} model: ${some(missing)}`,
+    );
+  }
+  for (const parameter of parameters) checkEntry(directory, parameter);
+  await refuseUnread(directory, configuration, parameters, source);
+  return { configuration, parameters, warnings };
+}
+
+/**
+ * The keys of a checkpoint that may hold a parameter, best first. Some OPT files leave the `model.` prefix out, and some
+ * tied models store the shared matrix as the output head, alone or once more.
+ */
+function storedNames(
+  name: ParameterShape['name'],
+  configuration: DecoderConfiguration,
+  source: TensorSource,
+): string[] {
+  const candidates = [name, name.replace(/^model\./, '')];
+  if (configuration.tied && name === `${configuration.embedding}.weight`) {
+    candidates.push(`${configuration.outputHead}.weight`);
+  }
+  return [...new Set(candidates)].filter((candidate) => source.tensors.has(candidate));
+}
+
+/** The configuration, not tied where the file holds both matrices with different values. */
+async function withOwnHead(configuration: DecoderConfiguration, source: TensorSource): Promise<DecoderConfiguration> {
+  if (!configuration.tied) return configuration;
+  const head = `${configuration.outputHead}.weight`;
+  const [embedding] = storedNames(`${configuration.embedding}.weight`, configuration, source);
+  if (!source.tensors.has(head) || embedding === undefined || embedding === head) return configuration;
+  return (await sameValues(source, embedding, head)) ? configuration : { ...configuration, tied: false };
+}
+
+function checkEntry(directory: string, { shape, stored }: MatchedTensor): void {
+  if (stored.shape.join() !== shape.join()) {
+    throw new SubzeroError(
+      'invalid_data',
+      `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${shape.join(', ')}]`,
+    );
+  }
+  if (!loadable.includes(stored.dtype)) {
+    throw new SubzeroError(
+      'unsupported',
+      `${directory}: "${stored.name}" is stored as ${stored.dtype}; supported are F32, F16, BF16 and F64. ` +
+        'Save the model in one of them',
+    );
+  }
+}
+
+/** Refuses tensors that config.json leaves out: transformers drops them with a warning, and their author meant them. */
+function refuseLeftOut(directory: string, configuration: DecoderConfiguration, source: TensorSource): void {
+  const found = parametersLeftOut(configuration).filter((name) => storedNames(name, configuration, source).length > 0);
+  if (found.length === 0) return;
+  throw new SubzeroError(
+    'invalid_data',
+    `${directory}: the weights have ${found.length} tensors that config.json leaves out: ${some(found)}` +
+      '. Switch them on there ("attention_bias", "mlp_bias"; "enable_bias", ' +
+      '"layer_norm_elementwise_affine" in OPT), or take them out of the file',
+  );
+}
+
+/** Refuses what no parameter loads from, unless it is known to change nothing or is one more copy of a parameter. */
+async function refuseUnread(
+  directory: string,
+  configuration: DecoderConfiguration,
+  parameters: readonly MatchedTensor[],
+  source: TensorSource,
+): Promise<void> {
+  const used = new Set(parameters.map(({ stored }) => stored.name));
+  const copies = new Map<string, string>();
+  for (const { name, stored } of parameters) {
+    for (const other of storedNames(name, configuration, source)) {
+      if (!used.has(other)) copies.set(other, stored.name);
+    }
+  }
+  const unread: string[] = [];
+  for (const name of source.tensors.keys()) {
+    if (used.has(name) || ignorable.some(({ pattern }) => pattern.test(name))) continue;
+    const original = copies.get(name);
+    if (original === undefined) {
+      unread.push(name);
+    } else if (!(await sameValues(source, original, name))) {
+      throw new SubzeroError(
+        'invalid_data',
+        `${directory}: "${original}" and "${name}" name the same parameter and hold different values; ` +
+          'take the wrong one out of the file',
+      );
+    }
+  }
+  if (unread.length === 0) return;
+  throw new SubzeroError(
+    'invalid_data',
+    `${directory}: the weights have ${unread.length} tensors that a ${configuration.architecture} model of this ` +
+      `config.json does not use: ${some(unread)}. Without them it would be another model: check that config.json ` +
+      'belongs to these weights ("num_hidden_layers", "architectures"), or take them out of the file',
+  );
+}
+
+/** Whether two tensors hold the same numbers, whatever types they are stored as. Reads a piece of each at a time. */
+async function sameValues(source: TensorSource, first: string, second: string): Promise<boolean> {
+  const [a, b] = [source.tensors.get(first)!, source.tensors.get(second)!];
+  if (a.shape.join() !== b.shape.join()) return false;
+  if (a.dtype !== b.dtype && !(loadable.includes(a.dtype) && loadable.includes(b.dtype))) return false;
+  const elements = a.shape.reduce((product, size) => product * size, 1);
+  const widthOf = ({ byteLength }: TensorEntry): number => (elements === 0 ? 0 : byteLength / elements);
+  const atOnce = compareBytes / 8;
+  for (let at = 0; at < elements; at += atOnce) {
+    const count = Math.min(atOnce, elements - at);
+    const piece = (entry: TensorEntry): Promise<Uint8Array> =>
+      source.read(entry.name, at * widthOf(entry), count * widthOf(entry));
+    const [left, right] = [await piece(a), await piece(b)];
+    if (a.dtype === b.dtype) {
+      if (Buffer.compare(left, right) !== 0) return false;
+      continue;
+    }
+    const values = bytesToF32(b.dtype, right);
+    if (!bytesToF32(a.dtype, left).every((value, index) => value === values[index])) return false;
+  }
+  return true;
+}
+
+/** The first names of a list, and a sign that there are more. */
+function some(names: readonly string[]): string {
+  return names.slice(0, namesShown).join(', ') + (names.length > namesShown ? ', …' : '');
+}
