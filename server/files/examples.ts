@@ -4,15 +4,19 @@
  * @module
  */
 
-import { type ChatRenderer, detectFormat, type Format } from '../../src/data/formats.ts';
-import { isRecord, type Row, rowError, show } from '../../src/data/row.ts';
+import type { ChatRenderer } from '../../src/data/conversation.ts';
+import { detectFormat, type Format } from '../../src/data/formats.ts';
+import { isRecord, makeRow, rowError, show } from '../../src/data/row.ts';
 
 /**
  * Stands in for a model's chat template, which only training knows: an upload belongs to no model yet. It writes
  * conversations so that the reader's own checks apply and nothing else can fail.
  */
 const plainChat: ChatRenderer = {
-  renderChat: async (messages) => messages.map(({ role, content }) => `${role}: ${content}\n`).join(''),
+  renderChat: async (messages, { tools = [], addGenerationPrompt = false } = {}) => {
+    const text = messages.map(({ role, ...rest }) => `${role}: ${JSON.stringify(rest)}\n`).join('');
+    return `${JSON.stringify(tools)}\n${text}${addGenerationPrompt ? 'assistant: ' : ''}`;
+  },
 };
 
 /**
@@ -29,8 +33,8 @@ export function checkExample(text: string, source: string): Format | Promise<For
     throw rowError({ source }, `the line is not valid JSON: ${(error as Error).message}`);
   }
   if (!isRecord(value)) throw rowError({ source }, `expected a JSON object on each line; got ${show(value)}`);
-  const row: Row = { value, source };
+  const row = makeRow(value, source);
   const format = detectFormat(row);
-  const example = format.read(row, plainChat);
+  const example = format.read(row, { chat: plainChat, learn: 'all' });
   return example instanceof Promise ? example.then(() => format) : format;
 }

@@ -15,6 +15,8 @@ export interface Example {
   /** Index of the right option. */
   label?: number;
   completion?: string;
+  /** Parts of the completion that are learnt, in UTF-16 units and in order, where that is not all of it. */
+  spans?: readonly (readonly [start: number, end: number])[];
   /** All options that count as right, if there are several. */
   correct?: number[];
   /** A chat template wrote the text, and its special tokens with it: BOS is not put in front. */
@@ -25,11 +27,17 @@ export interface Example {
   source?: string;
 }
 
+/** Which of the assistant's turns of a conversation are learnt: all whose weight is not 0, or the last one. */
+export const learnChoices = ['all', 'last'] as const;
+export type Learn = (typeof learnChoices)[number];
+
 /** How one option, or the completion, goes on after the shared prompt. */
 export interface Continuation {
   ids: number[];
   /** The last so many of `ids` count for the loss; those before belong to the prompt (a token across the boundary). */
   scored: number;
+  /** Which of `ids` count, where that are not the last ones: as many as `scored`, in order. */
+  positions?: readonly number[];
 }
 
 /** One example as ids. At least one token (BOS or prompt) stands before the first scored one. */

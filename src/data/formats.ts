@@ -4,14 +4,9 @@
  * @module
  */
 
-import type { ChatMessage } from '../engine/types.ts';
-import { SubzeroError } from '../errors.ts';
-import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { type Example, joinAnswer } from './example.ts';
+import { type ChatRenderer, readConversation, readMessage, readSpeakers, readTools } from './conversation.ts';
+import { type Example, joinAnswer, type Learn } from './example.ts';
 import { type Row, recordsField, rowError, show, stringField, textField } from './row.ts';
-
-/** Renders chats; only the chat formats need it. */
-export type ChatRenderer = Pick<Tokenizer, 'renderChat'>;
 
 export interface Format {
   name: string;
@@ -20,7 +15,16 @@ export interface Format {
   shape: string;
   /** Fields that a row must have to be of this format. */
   fields: readonly string[];
-  read(row: Row, chat: ChatRenderer | undefined): Example | Promise<Example>;
+  /** Fields that it reads besides, or that say nothing of what is learnt. */
+  others?: readonly string[];
+  read(row: Row, reading: Reading): Example | Promise<Example>;
+}
+
+/** How rows are read. */
+export interface Reading {
+  chat: ChatRenderer | undefined;
+  /** Which assistant turns of a conversation are learnt. */
+  learn: Learn;
 }
 
 /** The first whose fields a row has is the row's format. */
@@ -30,6 +34,7 @@ export const formats: readonly Format[] = [
     kind: 'options',
     shape: '{"prompt", "options": [...], "label": index or option}',
     fields: ['prompt', 'options'],
+    others: ['label'],
     read: readOptions,
   },
   {
@@ -47,20 +52,25 @@ export const formats: readonly Format[] = [
     kind: 'completion',
     shape: '{"messages": [{"role", "content"}, ...]}',
     fields: ['messages'],
-    read: (row, chat) => readChat(row, recordsField(row, 'messages').map(readMessage), chat),
+    others: ['tools', 'functions', 'parallel_tool_calls'],
+    read: (row, reading) =>
+      readConversation(row, recordsField(row, 'messages').map(readMessage), { ...reading, tools: readTools(row) }),
   },
   {
     name: 'sharegpt',
     kind: 'completion',
     shape: '{"conversations": [{"from", "value"}, ...]}',
     fields: ['conversations'],
-    read: (row, chat) => readChat(row, recordsField(row, 'conversations').map(readTurn), chat),
+    others: ['system', 'tools', 'functions'],
+    read: (row, reading) => readConversation(row, readSpeakers(row), { ...reading, tools: readTools(row) }),
   },
   {
     name: 'alpaca',
     kind: 'completion',
     shape: '{"instruction", "input" (optional), "output"}',
     fields: ['instruction', 'output'],
+    // Some tables hold the whole text once more.
+    others: ['input', 'system', 'history', 'text'],
     read: readAlpaca,
   },
   {
@@ -71,6 +81,11 @@ export const formats: readonly Format[] = [
     read: (row) => ({ prompt: '', completion: textField(row, 'text') }),
   },
 ];
+
+/** The columns of a row that its format knows nothing of: numbers, sources and scores that tables carry along. */
+export function unreadColumns(row: Row, { fields, others = [] }: Format): string[] {
+  return Object.keys(row.value).filter((column) => !fields.includes(column) && !others.includes(column));
+}
 
 /** Pairs of fields that say two different things about what is to be learnt. */
 const contradictions: readonly (readonly [string, string])[] = [
@@ -121,73 +136,54 @@ function readOptions(row: Row): Example {
   return { prompt, options: options.map((option) => joinAnswer(prompt, option)), label: index as number };
 }
 
-function readAlpaca(row: Row): Example {
-  const instruction = textField(row, 'instruction');
-  const input = row.value.input === undefined ? '' : stringField(row, 'input');
-  const prompt =
-    input.trim() === ''
-      ? 'Below is an instruction that describes a task. Write a response that appropriately completes the request.' +
-        `\n\n### Instruction:\n${instruction}\n\n### Response:\n`
-      : 'Below is an instruction that describes a task, paired with an input that provides further context. ' +
-        'Write a response that appropriately completes the request.' +
-        `\n\n### Instruction:\n${instruction}\n\n### Input:\n${input}\n\n### Response:\n`;
-  return { prompt, completion: textField(row, 'output') };
-}
-
-/** A message of the OpenAI format; content is a text or a list of text parts. */
-function readMessage(row: Row): ChatMessage {
-  const { content } = row.value;
-  const text = Array.isArray(content)
-    ? recordsField(row, 'content')
-        .map((part) => textField(part, 'text'))
-        .join('')
-    : stringField(row, 'content');
-  const name = row.value.name === undefined ? {} : { name: stringField(row, 'name') };
-  return { role: textField(row, 'role'), content: text, ...name };
-}
-
-const roleOfSpeaker: Readonly<Record<string, string>> = {
-  human: 'user',
-  user: 'user',
-  gpt: 'assistant',
-  assistant: 'assistant',
-  system: 'system',
+/** What stands before the parts of an Alpaca prompt where the row has no `system` of its own. */
+const alpacaPreamble = {
+  plain: 'Below is an instruction that describes a task. Write a response that appropriately completes the request.',
+  withInput:
+    'Below is an instruction that describes a task, paired with an input that provides further context. ' +
+    'Write a response that appropriately completes the request.',
 };
 
-/** A turn of the ShareGPT format. */
-function readTurn(row: Row): ChatMessage {
-  const speaker = stringField(row, 'from');
-  const role = Object.hasOwn(roleOfSpeaker, speaker) ? roleOfSpeaker[speaker] : undefined;
-  if (role === undefined) {
-    throw rowError(row, `"from" must be one of ${Object.keys(roleOfSpeaker).join(', ')}; got ${show(speaker)}`);
+/**
+ * An Alpaca row. `history` holds earlier pairs of instruction and response, which are learnt as turns of a conversation are;
+ * `system` stands in place of the preamble.
+ */
+function readAlpaca(row: Row, { learn }: Reading): Example {
+  const instruction = textField(row, 'instruction');
+  const input = row.value.input === undefined ? '' : stringField(row, 'input');
+  const system = row.value.system === undefined ? '' : stringField(row, 'system');
+  const preamble =
+    system.trim() !== '' ? system : input.trim() === '' ? alpacaPreamble.plain : alpacaPreamble.withInput;
+  const question = (text: string): string => `\n\n### Instruction:\n${text}`;
+  const answer = '\n\n### Response:\n';
+  const context = input.trim() === '' ? '' : `\n\n### Input:\n${input}`;
+  const output = textField(row, 'output');
+  const earlier = readHistory(row);
+  let text = preamble;
+  const spans: [start: number, end: number][] = [];
+  for (const [asked, answered] of earlier) {
+    text += question(asked) + answer;
+    spans.push([text.length, text.length + answered.length]);
+    text += answered;
   }
-  return { role, content: stringField(row, 'value') };
+  text += question(instruction) + context + answer;
+  spans.push([text.length, text.length + output.length]);
+  text += output;
+  const learnt = learn === 'last' ? spans.slice(-1) : spans;
+  const start = learnt[0]![0];
+  return {
+    prompt: text.slice(0, start),
+    completion: text.slice(start),
+    ...(learnt.length > 1 ? { spans: learnt.map(([from, to]) => [from - start, to - start] as const) } : {}),
+  };
 }
 
-/** A conversation as the model's template writes it; what is learnt is the last message, the assistant's. */
-async function readChat(row: Row, messages: ChatMessage[], chat: ChatRenderer | undefined): Promise<Example> {
-  if (messages.at(-1)?.role !== 'assistant') {
-    throw rowError(
-      row,
-      `the last message must be the assistant's, since it is what is learnt; got role ${show(messages.at(-1)?.role)}`,
-    );
+function readHistory(row: Row): [asked: string, answered: string][] {
+  const { history = [] } = row.value;
+  const isPair = (pair: unknown): pair is [string, string] =>
+    Array.isArray(pair) && pair.length === 2 && pair.every((text) => typeof text === 'string' && text !== '');
+  if (!Array.isArray(history) || !history.every(isPair)) {
+    throw rowError(row, `"history" must be a list of pairs [instruction, response]; got ${show(history)}`);
   }
-  if (chat === undefined) throw rowError(row, 'a conversation needs the chat template of a model');
-  let prompt: string;
-  let whole: string;
-  try {
-    prompt = await chat.renderChat(messages.slice(0, -1), { addGenerationPrompt: true });
-    whole = await chat.renderChat(messages);
-  } catch (error) {
-    if (!(error instanceof SubzeroError)) throw error;
-    throw new SubzeroError(error.code, `${row.source}: ${error.message}`, { parameter: row.source, cause: error });
-  }
-  if (!whole.startsWith(prompt) || whole.length === prompt.length) {
-    throw rowError(
-      row,
-      "the model's chat template writes the conversation differently with and without its last message, " +
-        'so the answer cannot be told from the prompt; use rows of prompt and completion',
-    );
-  }
-  return { prompt, completion: whole.slice(prompt.length), isRendered: true };
+  return history;
 }

@@ -7,7 +7,7 @@
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { SubzeroError } from '../errors.ts';
-import { isRecord, type Row, rowError, show } from './row.ts';
+import { isRecord, makeRow, type Row, rowError, show } from './row.ts';
 
 /** Longest line, in bytes: far above any example that fits a model's context. */
 export const maxLineBytes = 16 * 1024 * 1024;
@@ -54,7 +54,7 @@ export async function* readJsonLines(path: string, limit?: number): AsyncGenerat
       throw rowError({ source }, `the line is not valid JSON: ${(error as Error).message}`);
     }
     if (!isRecord(value)) throw rowError({ source }, `expected a JSON object on each line; got ${show(value)}`);
-    yield { value, source };
+    yield makeRow(value, source);
   }
 }
 

@@ -8,10 +8,11 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DataSource } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
-import type { Example } from './example.ts';
-import { type ChatRenderer, detectFormat, type Format } from './formats.ts';
+import type { ChatRenderer } from './conversation.ts';
+import type { Example, Learn } from './example.ts';
+import { detectFormat, type Format, unreadColumns } from './formats.ts';
 import { asReadError, readJsonLines, readLines } from './lines.ts';
-import { isRecord, type Row, rowError } from './row.ts';
+import { isRecord, makeRow, type Row, rowError } from './row.ts';
 import { type Split, type Task, taskByName } from './tasks/index.ts';
 
 export interface Dataset {
@@ -25,6 +26,8 @@ export interface Dataset {
   file: string;
   /** At least one. */
   examples: Example[];
+  /** Columns of the file's rows that its format knows nothing of. */
+  unread: string[];
 }
 
 /** Most bytes of a file that is one JSON document; SQuAD's and DROP's have 30 to 100 MB. */
@@ -36,26 +39,32 @@ const maxDocumentBytes = 512 * 1024 * 1024;
  * @param source a task with its directory (or one file of it), or a JSON Lines file, which has no splits
  * @param options.split which file of the task's directory; default `train`
  * @param options.chat renders conversations; needed for files with `messages` or `conversations`
+ * @param options.learn which assistant turns of a conversation are learnt; all by default
  * @param options.limit read only the first so many examples, at least one
  * @throws SubzeroError `not_found` with the names that were looked for; `invalid_data` with file, line and field
  */
 export async function loadDataset(
   source: DataSource,
-  options: { split?: Split; chat?: ChatRenderer; limit?: number } = {},
+  options: { split?: Split; chat?: ChatRenderer; learn?: Learn; limit?: number } = {},
 ): Promise<Dataset> {
   const limit = options.limit ?? Number.POSITIVE_INFINITY;
   const dataset =
     'task' in source
       ? await loadTask(taskByName(source.task), source.directory, options.split ?? 'train', limit)
-      : await loadFile(source.file, options.chat, limit);
+      : await loadFile(source.file, { chat: options.chat, learn: options.learn ?? 'all' }, limit);
   if (dataset.examples.length === 0) {
     throw new SubzeroError('invalid_data', `${dataset.file} holds no examples`, { parameter: dataset.file });
   }
   return dataset;
 }
 
-async function loadFile(file: string, chat: ChatRenderer | undefined, limit: number): Promise<Dataset> {
+async function loadFile(
+  file: string,
+  reading: { chat: ChatRenderer | undefined; learn: Learn },
+  limit: number,
+): Promise<Dataset> {
   const examples: Example[] = [];
+  const unread = new Set<string>();
   let first: { format: Format; source: string } | undefined;
   for await (const row of readJsonLines(file)) {
     const format = detectFormat(row);
@@ -66,11 +75,19 @@ async function loadFile(file: string, chat: ChatRenderer | undefined, limit: num
         `this row is ${format.shape}, but ${first.source} is ${first.format.shape}; a file must hold one format`,
       );
     }
-    examples.push({ ...(await format.read(row, chat)), source: row.source });
+    examples.push({ ...(await format.read(row, reading)), source: row.source });
+    for (const column of unreadColumns(row, format)) unread.add(column);
     if (examples.length >= limit) break;
   }
   const kind = first?.format.kind ?? 'completion';
-  return { name: first?.format.name ?? 'text', kind, metric: kind === 'options' ? 'accuracy' : 'loss', file, examples };
+  return {
+    name: first?.format.name ?? 'text',
+    kind,
+    metric: kind === 'options' ? 'accuracy' : 'loss',
+    file,
+    examples,
+    unread: [...unread],
+  };
 }
 
 async function loadTask(task: Task, directory: string, split: Split, limit: number): Promise<Dataset> {
@@ -85,7 +102,14 @@ async function loadTask(task: Task, directory: string, split: Split, limit: numb
     }
     if (examples.length >= limit) break;
   }
-  return { name: task.name, kind: learnsAnswer ? 'completion' : task.kind, metric: task.metric, file, examples };
+  return {
+    name: task.name,
+    kind: learnsAnswer ? 'completion' : task.kind,
+    metric: task.metric,
+    file,
+    examples,
+    unread: [],
+  };
 }
 
 function answerOf(example: Example): Example {
@@ -150,5 +174,5 @@ async function* readDocument(rowsOf: (document: Row) => Row[], file: string): As
     throw asReadError(file, error);
   }
   if (!isRecord(value)) throw rowError({ source: file }, 'expected a JSON object');
-  yield* rowsOf({ value, source: file });
+  yield* rowsOf(makeRow(value, file));
 }

@@ -13,6 +13,11 @@ export interface Row {
   source: string;
 }
 
+/** A row, without the fields that are `null`: writers of tables put it where there is nothing. */
+export function makeRow(value: Record<string, unknown>, source: string): Row {
+  return { value: Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null)), source };
+}
+
 /** An error about a row. */
 export function rowError(row: { source: string }, what: string): SubzeroError {
   return new SubzeroError('invalid_data', `${row.source}: ${what}`, { parameter: row.source });
@@ -46,7 +51,7 @@ export function textField(row: Row, name: string): string {
 export function recordField(row: Row, name: string): Row {
   const value = row.value[name];
   if (!isRecord(value)) throw rowError(row, `expected an object in "${name}"; got ${show(value)}`);
-  return { value, source: row.source };
+  return makeRow(value, row.source);
 }
 
 /** A field that must be a list of objects; each as a row of its own with the same place. */
@@ -55,7 +60,7 @@ export function recordsField(row: Row, name: string): Row[] {
   if (!Array.isArray(value)) throw rowError(row, `expected a list in "${name}"; got ${show(value)}`);
   return value.map((each) => {
     if (!isRecord(each)) throw rowError(row, `expected objects in "${name}"; got ${show(each)}`);
-    return { value: each, source: row.source };
+    return makeRow(each, row.source);
   });
 }
 

@@ -34,7 +34,11 @@ export function tokenizeExamples(
 ): TokenizedDataset {
   const result: TokenizedDataset = { examples: [], truncated: 0, split: 0 };
   for (const example of examples) {
-    if (example.prompt === '' && example.completion !== undefined) {
+    if (example.spans !== undefined) {
+      const { tokenized, dropped } = tokenizeSpans(tokenizer, example, example.spans, options.contextLength);
+      result.examples.push(tokenized);
+      if (dropped > 0) result.truncated++;
+    } else if (example.prompt === '' && example.completion !== undefined) {
       const pieces = tokenizeText(tokenizer, example, options.contextLength);
       result.examples.push(...pieces);
       if (pieces.length > 1) result.split++;
@@ -101,6 +105,50 @@ export function tokenizeExample(
       continuations: sequences.map(({ ids, start }) => ({ ids: ids.slice(shared), scored: ids.length - start })),
       label,
       ...(example.correct === undefined ? {} : { correct: example.correct }),
+    },
+  };
+}
+
+/**
+ * A completion of which some parts are learnt. The tokens of a part are those beyond what the text before it makes alone and
+ * within what the text up to its end makes: one across the beginning counts, one across the end does not. A sequence that is
+ * too long loses tokens from the left, learnt ones too, but none of the last part.
+ */
+function tokenizeSpans(
+  tokenizer: Encoder,
+  example: Example,
+  spans: readonly (readonly [start: number, end: number])[],
+  contextLength: number,
+): { tokenized: TokenizedExample; dropped: number } {
+  const { prompt, completion = '' } = example;
+  const addsBosToken = tokenizer.addsBosToken && !example.isRendered;
+  const ids = encode(tokenizer, prompt + completion, addsBosToken);
+  const tokensUpTo = (place: number): number =>
+    commonPrefixLength([ids, encode(tokenizer, prompt + completion.slice(0, place), addsBosToken)], ids.length);
+  const parts = spans.map(([start, end]) => [tokensUpTo(start), tokensUpTo(end)] as const);
+  const kept = tokenizer.addsBosToken && ids[0] === tokenizer.bosTokenId ? 1 : 0;
+  const dropped = Math.max(0, ids.length - contextLength);
+  const lastStart = parts.at(-1)![0];
+  if (kept + dropped >= lastStart && dropped > 0) {
+    throw failure(
+      example,
+      `the last answer has ${ids.length - lastStart} tokens; the model's context of ${contextLength} leaves no room for it`,
+    );
+  }
+  // Something must stand before the first token that is scored.
+  const learnt = parts.flatMap(([start, end]) => Array.from({ length: end - start }, (_, index) => start + index));
+  const remaining = learnt.filter((place) => place > kept + dropped || (dropped === 0 && place >= 1));
+  if (remaining.length === 0) throw failure(example, 'no token of the answers is left to learn');
+  const first = remaining[0]!;
+  return {
+    dropped,
+    tokenized: {
+      kind: 'completion',
+      prompt: [...ids.slice(0, kept), ...ids.slice(kept + dropped, first)],
+      continuations: [
+        { ids: ids.slice(first), scored: remaining.length, positions: remaining.map((place) => place - first) },
+      ],
+      label: 0,
     },
   };
 }

@@ -17,6 +17,7 @@ import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-to
 import type { Probes } from '../ops/probes.ts';
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
+import { checkToolHistory } from '../tokenizer/tool-history.ts';
 import { resolveStep, type StepChoice } from '../train/best.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../train/configuration.ts';
 import { evaluate } from '../train/evaluate.ts';
@@ -30,7 +31,6 @@ import { Scorer } from '../train/score.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { StepRun } from './step-run.ts';
-import { checkToolHistory } from './tool-history.ts';
 import type {
   BenchRequest,
   BenchResult,
@@ -465,6 +465,7 @@ export class LocalEngine implements Engine {
       split: 'evaluation',
       contextLength: contextLengthOf(model, probes()),
       ...(request.limit === undefined ? {} : { limit: request.limit }),
+      ...(request.learn === undefined ? {} : { learn: request.learn }),
     });
     const scorer = new Scorer(model, evaluationRows);
     try {

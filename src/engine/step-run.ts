@@ -6,7 +6,7 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import { detectFormat } from '../data/formats.ts';
-import { rowError } from '../data/row.ts';
+import { makeRow, rowError } from '../data/row.ts';
 import { tokenizeExamples } from '../data/tokenize.ts';
 import { SubzeroError } from '../errors.ts';
 import { exampleRows } from '../model/batch.ts';
@@ -209,7 +209,7 @@ export class StepRun {
 
   async #tokenize(data: readonly DataRow[]): Promise<TokenizedExample[]> {
     if (data.length === 0) throw new SubzeroError('invalid_data', 'data holds no example', { parameter: 'data' });
-    const rows = data.map((value, index) => ({ value, source: `data.${index}` }));
+    const rows = data.map((value, index) => makeRow(value, `data.${index}`));
     const kinds = rows.map((row) => detectFormat(row));
     const other = kinds.findIndex(({ kind }) => kind !== kinds[0]!.kind);
     if (other >= 0) {
@@ -219,7 +219,10 @@ export class StepRun {
       );
     }
     const texts = await Promise.all(
-      rows.map(async (row, index) => ({ source: row.source, ...(await kinds[index]!.read(row, this.#tokenizer)) })),
+      rows.map(async (row, index) => ({
+        source: row.source,
+        ...(await kinds[index]!.read(row, { chat: this.#tokenizer, learn: this.configuration.learn })),
+      })),
     );
     const { current } = this.#optimizer;
     const contextLength = contextLengthOf(this.#model, current);

@@ -7,6 +7,7 @@
 
 import type { KernelBenchReport } from '../bench/kernels.ts';
 import type { Suite } from '../bench/suites.ts';
+import type { Learn } from '../data/example.ts';
 import type { AdapterDescription, Arithmetic } from '../gpu/device.ts';
 import type { BestEvaluation, StepChoice } from '../train/best.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
@@ -314,6 +315,8 @@ export interface EvaluateRequest {
   data: DataSource;
   /** Use only the first so many examples. */
   limit?: number;
+  /** Which assistant turns of a conversation count; all by default. */
+  learn?: Learn;
 }
 
 /** The benchmark of the kernels. */

@@ -87,7 +87,8 @@ export function packExamples(
         rangePositions.push(0, promptLength);
       }
       const first = targets.length / 2;
-      for (let i = length - continuation.scored; i < length; i++) {
+      for (let target = 0; target < continuation.scored; target++) {
+        const i = continuation.positions?.[target] ?? length - continuation.scored + target;
         const row = i === 0 ? promptStart + promptLength - 1 : start + i - 1;
         let label = labelIndex.get(row);
         if (label === undefined) {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { type Learn, learnChoices } from '../data/example.ts';
 import type { Sampling } from '../data/sampling.ts';
 import { SubzeroError } from '../errors.ts';
 import { schemeDefaults } from './scheme-defaults.ts';
@@ -49,6 +50,8 @@ export interface TrainConfiguration {
   sampling: Sampling;
   /** Added to the seed where examples are drawn. */
   batchSeed: number;
+  /** Which of the assistant's turns of a conversation are learnt: all whose weight is not 0, or the last one. */
+  learn: Learn;
   /** η; of SubZero+ that of Adam. */
   learningRate: number;
   schedule: LearningRateSchedule;
@@ -109,6 +112,7 @@ export const defaultConfiguration: TrainConfiguration = {
   accumulate: 1,
   sampling: 'with-replacement',
   batchSeed: 0,
+  learn: 'all',
   learningRate: 1e-6,
   schedule: 'constant',
   warmupSteps: 0,
@@ -202,6 +206,7 @@ const choices: { [K in keyof TrainConfiguration]?: readonly TrainConfiguration[K
   optimizer: Object.keys(ownDefaults) as OptimizerName[],
   scheme: schemeNames,
   sampling: ['with-replacement', 'shuffle'],
+  learn: learnChoices,
   schedule: ['constant', 'linear', 'cosine'],
   sides: [1, 2],
   normAlignment: [true, false],

@@ -6,8 +6,8 @@
 
 import { createHash } from 'node:crypto';
 import { basename, join, resolve } from 'node:path';
-import type { TokenizedExample } from '../data/example.ts';
-import { loadDataset } from '../data/load.ts';
+import type { Learn, TokenizedExample } from '../data/example.ts';
+import { type Dataset, loadDataset } from '../data/load.ts';
 import { BatchSampler } from '../data/sampling.ts';
 import type { Split } from '../data/tasks/index.ts';
 import { type TokenizedDataset, tokenizeExamples } from '../data/tokenize.ts';
@@ -415,15 +415,17 @@ function diverged(step: number, rows: readonly number[], loss: number): SubzeroE
 export async function loadTokenized(
   modelDirectory: string,
   source: DataSource,
-  options: { split: Split; contextLength: number; limit?: number },
-): Promise<TokenizedDataset> {
+  options: { split: Split; contextLength: number; learn?: Learn; limit?: number },
+): Promise<TokenizedDataset & Pick<Dataset, 'unread'>> {
   const tokenizer = await loadTokenizer(modelDirectory);
   const dataset = await loadDataset(source, {
     split: options.split,
     chat: tokenizer,
+    ...(options.learn === undefined ? {} : { learn: options.learn }),
     ...(options.limit === undefined ? {} : { limit: options.limit }),
   });
-  return tokenizeExamples(tokenizer, dataset.examples, { contextLength: options.contextLength });
+  const tokenized = tokenizeExamples(tokenizer, dataset.examples, { contextLength: options.contextLength });
+  return { ...tokenized, unread: dataset.unread };
 }
 
 /** The examples of a run, and things to tell about them. */
@@ -433,19 +435,24 @@ export async function loadExamples(
   configuration: TrainConfiguration,
 ): Promise<{ train: TokenizedDataset; validation: TokenizedExample[]; notes: string[] }> {
   const contextLength = roomForText(await readConfigurationFile(modelDirectory), configuration);
-  const train = await loadTokenized(modelDirectory, sources.data, { split: 'train', contextLength });
+  const { learn } = configuration;
+  const train = await loadTokenized(modelDirectory, sources.data, { split: 'train', contextLength, learn });
   const notes: string[] = [];
+  if (train.unread.length > 0) {
+    notes.push(`columns of the training data that nothing is read from: ${train.unread.join(', ')}`);
+  }
   if (train.truncated > 0) {
     notes.push(
-      `${train.truncated} of ${train.examples.length} examples were longer than ${contextLength} tokens and lost the start of their prompt`,
+      `${train.truncated} of ${train.examples.length} examples were longer than ${contextLength} tokens and lost their beginning`,
     );
   }
   const validationSource = sources.validation ?? ('task' in sources.data ? sources.data : undefined);
   let validation: TokenizedExample[] = [];
   if (validationSource) {
     try {
-      validation = (await loadTokenized(modelDirectory, validationSource, { split: 'validation', contextLength }))
-        .examples;
+      validation = (
+        await loadTokenized(modelDirectory, validationSource, { split: 'validation', contextLength, learn })
+      ).examples;
     } catch (error) {
       // A task's folder may hold the training rows only; asked for by name, validation data must be there.
       if (sources.validation || !(error instanceof SubzeroError) || error.code !== 'not_found') throw error;
@@ -468,7 +475,8 @@ export function absoluteSources(sources: RunSources): RunSources {
 export function fingerprintOf(examples: readonly TokenizedExample[]): string {
   const hash = createHash('sha256');
   for (const { prompt, continuations, label } of examples) {
-    hash.update(JSON.stringify([prompt, continuations.map(({ ids, scored }) => [ids, scored]), label]));
+    const parts = continuations.map(({ ids, scored, positions }) => [ids, scored, ...(positions ? [positions] : [])]);
+    hash.update(JSON.stringify([prompt, parts, label]));
   }
   return hash.digest('hex');
 }

@@ -44,6 +44,9 @@ export interface JournalHeader {
   extra: Record<string, unknown>;
 }
 
+/** What settings were that journals are silent about, where that is not today's default. */
+const absentSettings = { learn: 'last' } as const;
+
 /** What one step did. */
 export interface StepRecord extends Measurement {
   /** 1 for the first. */
@@ -133,7 +136,10 @@ export function decodeHeader(bytes: Uint8Array, file: string): { header: Journal
     }
   }
   try {
-    return { header: { ...header, configuration: resolveConfiguration(header.configuration) }, checksum };
+    return {
+      header: { ...header, configuration: resolveConfiguration({ ...absentSettings, ...header.configuration }) },
+      checksum,
+    };
   } catch (error) {
     throw new SubzeroError(
       'unsupported',

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { ChatRenderer } from '../../src/data/formats.ts';
+import type { ChatRenderer } from '../../src/data/conversation.ts';
+import type { Learn } from '../../src/data/example.ts';
 import { type Dataset, loadDataset } from '../../src/data/index.ts';
 import { readLines } from '../../src/data/lines.ts';
 import { loadTokenizer } from '../../src/tokenizer/index.ts';
@@ -13,10 +14,10 @@ const file = join(directory, 'data.jsonl');
 afterAll(() => rm(directory, { recursive: true }));
 
 /** Loads a file with these lines; objects are written as JSON. */
-async function load(lines: readonly unknown[], chat?: ChatRenderer): Promise<Dataset> {
+async function load(lines: readonly unknown[], chat?: ChatRenderer, learn?: Learn): Promise<Dataset> {
   const text = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n');
   await writeFile(file, text);
-  return loadDataset({ file }, chat ? { chat } : {});
+  return loadDataset({ file }, { ...(chat ? { chat } : {}), ...(learn ? { learn } : {}) });
 }
 
 describe('formats', () => {
@@ -64,7 +65,7 @@ describe('formats', () => {
     expect(examples[1]!.completion).toBe('Hello.');
   });
 
-  test('messages and ShareGPT conversations learn the last answer', async () => {
+  test('messages and ShareGPT conversations learn the last answer where it is asked for', async () => {
     const tokenizer = await loadTokenizer(fileURLToPath(new URL('../../examples/reviews-3m', import.meta.url)));
     const expected = {
       prompt: '<|endoftext|><|user|>Hi<|assistant|>Yes?<|user|>Good?<|assistant|>',
@@ -88,8 +89,8 @@ describe('formats', () => {
       { from: 'human', value: 'Good?' },
       { from: 'gpt', value: 'Very.' },
     ];
-    expect((await load([{ messages }], tokenizer)).examples).toMatchObject([expected]);
-    expect((await load([{ conversations }], tokenizer)).examples).toMatchObject([expected]);
+    expect((await load([{ messages }], tokenizer, 'last')).examples).toMatchObject([expected]);
+    expect((await load([{ conversations }], tokenizer, 'last')).examples).toMatchObject([expected]);
   });
 });
 

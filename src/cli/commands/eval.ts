@@ -1,3 +1,4 @@
+import { type Learn, learnChoices } from '../../data/example.ts';
 import type { EvaluationResult } from '../../engine/types.ts';
 import { plural } from '../../format.ts';
 import { defineCommand } from '../command.ts';
@@ -27,6 +28,15 @@ export const evalCommand = defineCommand({
       defaultText: 'all',
       group: 'Model and data',
     },
+    {
+      name: 'learn',
+      type: 'text',
+      placeholder: 'TURNS',
+      choices: learnChoices,
+      description: 'which answers of a conversation count: all whose weight is not 0, or the last one',
+      default: 'all',
+      group: 'Model and data',
+    },
     jsonOption,
     ...engineOptions,
   ],
@@ -48,7 +58,13 @@ export const evalCommand = defineCommand({
       const model = await loadOnlyModel(engine, path, options);
       const progress = createProgress(context, options.quiet || options.json);
       const notice = () => progress.line('stopping');
-      const request = { model, data, ...(options.limit === undefined ? {} : { limit: options.limit }) };
+      const learn = options.learn as Learn;
+      const request = {
+        model,
+        data,
+        ...(learn === 'all' ? {} : { learn }),
+        ...(options.limit === undefined ? {} : { limit: options.limit }),
+      };
       const { result, exitCode } = await interruptible(context, notice, async (signal) => {
         try {
           return await engine.evaluate(

@@ -1,3 +1,4 @@
+import { learnChoices } from '../../data/example.ts';
 import type { TrainEvent, TrainRequest } from '../../engine/types.ts';
 import { SubzeroError } from '../../errors.ts';
 import { shellWord } from '../../format.ts';
@@ -115,6 +116,15 @@ export const settingOptions = [
     choices: ['with-replacement', 'shuffle'] satisfies TrainConfiguration['sampling'][],
     description: 'how examples are drawn: each time from all of them, or each once an epoch in a new order',
     default: defaultConfiguration.sampling,
+    group: method,
+  },
+  {
+    name: 'learn',
+    type: 'text',
+    placeholder: 'TURNS',
+    choices: learnChoices,
+    description: 'which answers of a conversation are learnt: all whose weight is not 0, or the last one',
+    default: defaultConfiguration.learn,
     group: method,
   },
   {

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { checkToolHistory } from '../../src/engine/tool-history.ts';
 import type { ChatMessage, ToolCall } from '../../src/engine/types.ts';
 import { closeChatTemplates, renderChatTemplate } from '../../src/tokenizer/chat-template.ts';
+import { checkToolHistory } from '../../src/tokenizer/tool-history.ts';
 
 afterAll(() => closeChatTemplates());
 
