@@ -22,6 +22,7 @@ import { loadTokenizer } from '../tokenizer/index.ts';
 import { roomForText } from '../tuning/tuning.ts';
 import { packageVersion } from '../version.ts';
 import { createJournal, type JournalWriter, resumeJournal, type StepRecord } from '../zo/journal.ts';
+import type { JournalHeader } from '../zo/journal-format.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { EvaluationHistory } from './best.ts';
 import { type RunChanges, readChanges, writeChanges } from './changes.ts';
@@ -156,13 +157,11 @@ export async function* resumeRun(
       );
     }
     const sources = header.extra.sources as RunSources;
-    const data = await loadExamples(header.basePath, sources, configuration);
-    if (fingerprintOf(data.train.examples) !== header.dataFingerprint) {
+    const data = await loadAsBegun(header, sources);
+    if (!data) {
       throw new SubzeroError(
         'conflict',
-        `the training data of ${folder} has changed since the run began, or version ${header.packageVersion}, which began it, ` +
-          "tokenised it otherwise (conversations had BOS put in front of the chat template's text); " +
-          'it cannot be continued on it',
+        `the training data of ${folder} has changed since the run began; it cannot be continued on it`,
       );
     }
     const { model, optimizer, step } = await restoreRun(gpu, folder, { journal: { ...journal, header } });
@@ -411,11 +410,24 @@ function diverged(step: number, rows: readonly number[], loss: number): SubzeroE
   );
 }
 
-/** Loads and tokenises a data source for a model directory. */
+/** The examples that a run began with; undefined where its data is not what it was. */
+async function loadAsBegun(header: JournalHeader, sources: RunSources): Promise<LoadedExamples | undefined> {
+  // Older versions put BOS in front of what chat templates write.
+  for (const bosBeforeChats of [false, true]) {
+    const data = await loadExamples(header.basePath, sources, header.configuration, { bosBeforeChats });
+    if (fingerprintOf(data.train.examples) === header.dataFingerprint) return data;
+  }
+  return undefined;
+}
+
+/**
+ * Loads and tokenises a data source for a model directory.
+ * @param options.bosBeforeChats put BOS in front of what a chat template writes, as other texts have it
+ */
 export async function loadTokenized(
   modelDirectory: string,
   source: DataSource,
-  options: { split: Split; contextLength: number; learn?: Learn; limit?: number },
+  options: { split: Split; contextLength: number; learn?: Learn; limit?: number; bosBeforeChats?: boolean },
 ): Promise<TokenizedDataset & Pick<Dataset, 'unread'>> {
   const tokenizer = await loadTokenizer(modelDirectory);
   const dataset = await loadDataset(source, {
@@ -426,8 +438,18 @@ export async function loadTokenized(
   });
   const { vocabularySize } = await readConfigurationFile(modelDirectory);
   const { contextLength } = options;
-  const tokenized = tokenizeExamples(tokenizer, dataset.examples, { contextLength, vocabularySize });
+  const examples = options.bosBeforeChats
+    ? dataset.examples.map(({ isRendered, ...example }) => example)
+    : dataset.examples;
+  const tokenized = tokenizeExamples(tokenizer, examples, { contextLength, vocabularySize });
   return { ...tokenized, unread: dataset.unread };
+}
+
+/** What {@link loadExamples} makes. */
+interface LoadedExamples {
+  train: TokenizedDataset;
+  validation: TokenizedExample[];
+  notes: string[];
 }
 
 /** The examples of a run, and things to tell about them. */
@@ -435,10 +457,11 @@ export async function loadExamples(
   modelDirectory: string,
   sources: RunSources,
   configuration: TrainConfiguration,
-): Promise<{ train: TokenizedDataset; validation: TokenizedExample[]; notes: string[] }> {
+  options: { bosBeforeChats?: boolean } = {},
+): Promise<LoadedExamples> {
   const contextLength = roomForText(await readConfigurationFile(modelDirectory), configuration);
   const { learn } = configuration;
-  const train = await loadTokenized(modelDirectory, sources.data, { split: 'train', contextLength, learn });
+  const train = await loadTokenized(modelDirectory, sources.data, { ...options, split: 'train', contextLength, learn });
   const notes: string[] = [];
   if (train.unread.length > 0) {
     notes.push(`columns of the training data that nothing is read from: ${train.unread.join(', ')}`);
