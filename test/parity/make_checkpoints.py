@@ -252,6 +252,8 @@ def main() -> None:
     layouts: list = []
     result = []
     chosen = {name: config for name, config in cases.items() if options.only in name}
+    if not chosen:
+        parser.error(f"no case has {options.only!r} in its name; the cases: {', '.join(cases)}")
     for index, (name, case) in enumerate(chosen.items()):
         config, storage, shards = fold(case)
         with tempfile.TemporaryDirectory() as directory:

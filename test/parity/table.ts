@@ -37,7 +37,7 @@ async function main(): Promise<number> {
     return 2;
   }
   const out = join(folder, 'parity.json');
-  const made = spawnSync(python, [script, '--out', out, ...process.argv.slice(2)], { stdio: 'inherit' });
+  const made = spawnSync(python, [script, ...process.argv.slice(2), '--out', out], { stdio: 'inherit' });
   if (made.status !== 0) return 2;
   const file = JSON.parse(await readFile(out, 'utf8')) as ParityFile;
   process.stdout.write(
