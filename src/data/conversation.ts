@@ -209,6 +209,13 @@ export async function readConversation(
     const before = await render(index, true);
     const after = index === last ? whole : await render(index + 1);
     if (whole.startsWith(after) && after.startsWith(before) && after.length > before.length) {
+      const thought = messages[index]!.reasoning_content?.trim() ?? '';
+      if (!after.slice(before.length).includes(thought)) {
+        throw rowError(
+          row,
+          `the model's chat template leaves out "reasoning_content" of message ${index + 1}, which is learnt`,
+        );
+      }
       spans.push([before.length, after.length]);
       continue;
     }

@@ -91,6 +91,11 @@ function only(values: readonly unknown[], otherwise: string): NeutralKey {
   return { accepts: (value) => value === null || values.includes(value), expected, otherwise };
 }
 
+/** A switch that is on where the key is absent, and off by null, as in Python. */
+function on(otherwise: string): NeutralKey {
+  return { accepts: (value) => value === true, expected: 'true', otherwise };
+}
+
 /** Null, or an object or list without content. */
 function isEmpty(value: unknown): boolean {
   return value === null || (typeof value === 'object' && Object.keys(value).length === 0);
@@ -107,7 +112,7 @@ const quantized: NeutralKey = {
 
 /** Keys whose value must be the one that changes nothing, in every architecture. */
 export const neutralKeys: Readonly<Record<string, NeutralKey>> = {
-  is_causal: only([true], 'tokens would see those after them'),
+  is_causal: on('tokens would see those after them'),
   is_encoder_decoder: only([false], 'the model would have an encoder'),
   add_cross_attention: only([false], 'layers would attend to an encoder'),
   cross_attention_hidden_size: empty('layers would attend to an encoder'),

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { contextOverflow } from '../context-overflow.ts';
 import type { Probes } from '../ops/probes.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
@@ -12,12 +13,13 @@ import { forward } from './forward.ts';
 import { logitsOf } from './head.ts';
 import type { Model } from './model.ts';
 import { uploadBatch } from './upload-batch.ts';
-import { leadingTokens } from './virtual-tokens.ts';
+import { contextLengthOf, leadingTokens } from './virtual-tokens.ts';
 
 /**
  * The logits after every token of one sequence.
  *
  * @returns one [vocabulary] row per token
+ * @throws SubzeroError `context_length_exceeded` for more tokens than the context has
  */
 export async function sequenceLogits(
   model: Model,
@@ -25,6 +27,8 @@ export async function sequenceLogits(
   probes: Probes = model.plainProbes,
 ): Promise<Float32Array[]> {
   const { gpu, configuration } = model;
+  const contextLength = contextLengthOf(model, probes);
+  if (tokens.length > contextLength) throw contextOverflow(`it has ${tokens.length} tokens`, contextLength, 'tokens');
   // One more token, so that the last given one gets a row of its own.
   const leading = leadingTokens(model, probes);
   const { batch } = packSequences([[...leading, ...tokens, 0]], 1);

@@ -8,7 +8,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import type { Config } from './config-fields.ts';
+import { brief, type Config } from './config-fields.ts';
 
 export type RopeScaling =
   | { type: 'default' }
@@ -216,11 +216,16 @@ export function contextWith(scaling: RopeScaling, context: number): number {
   return Math.max(context, Math.floor(ruleOf(scaling).reach?.(scaling) ?? 0));
 }
 
+/** A value for errors. */
+function given(value: unknown): string {
+  return value === undefined ? 'none' : brief(value);
+}
+
 function missing({ values }: RopeSettings, name: string): SubzeroError {
   const type = JSON.stringify(values.rope_type ?? values.type);
   return new SubzeroError(
     'invalid_data',
-    `rope scaling ${type} needs a positive "${name}"; got ${JSON.stringify(values[name])}`,
+    `rope scaling ${type} needs a positive "${name}"; got ${given(values[name])}`,
   );
 }
 
@@ -255,9 +260,9 @@ function divisors({ values, width }: RopeSettings, name: string): number[] {
     list.length === width / 2 &&
     list.every((entry) => typeof entry === 'number' && Number.isFinite(entry) && entry > 0);
   if (right) return list as number[];
-  const given = Array.isArray(list) ? `a list of ${list.length} entries` : JSON.stringify(list);
   throw new SubzeroError(
     'invalid_data',
-    `rope scaling "longrope" needs "${name}" as a list of ${width / 2} positive numbers; got ${given}`,
+    `rope scaling "longrope" needs "${name}" as a list of ${width / 2} positive numbers; got ` +
+      (Array.isArray(list) && list.length !== width / 2 ? `a list of ${list.length} entries` : given(list)),
   );
 }

@@ -138,6 +138,9 @@ describe('fields of messages and rows', () => {
       ),
     ).rejects.toThrow(/rows.jsonl:1: .*leaves out messages.1.tool_calls.0/);
     await expect(
+      read({ messages: [user('a'), assistant('b', { reasoning_content: 'hm' })] }, { chat: plain }),
+    ).rejects.toThrow(/leaves out "reasoning_content" of message 2/);
+    await expect(
       read({ tools: [{ type: 'function' }], messages: [user('a'), assistant('b')] }, { chat: plain }),
     ).rejects.toThrow(/leaves out "tools"/);
   });

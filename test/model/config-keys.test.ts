@@ -95,7 +95,9 @@ describe.each(supportedArchitectures)('%s', (type) => {
   const neutral = { ...seen.neutral.every_type, ...seen.neutral[type] };
   test.each(Object.entries(neutral))('takes one value of "%s" only', (key, [accepted, refused]) => {
     expect(read({ ...base(type), [key]: accepted })).toEqual(plain);
-    expect(read({ ...base(type), [key]: null })).toEqual(plain);
+    // Null switches causal attention off in transformers.
+    if (key === 'is_causal') expect(() => read({ ...base(type), [key]: null })).toThrow('must be true; got null');
+    else expect(read({ ...base(type), [key]: null })).toEqual(plain);
     expect(() => read({ ...base(type), [key]: refused })).toThrow(
       expect.objectContaining({ code: 'unsupported', message: expect.stringContaining(`config.json: "${key}"`) }),
     );

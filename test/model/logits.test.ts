@@ -33,6 +33,20 @@ function normalisedError(actual: ArrayLike<number>, expected: ArrayLike<number>)
   return error / size;
 }
 
+test('more tokens than the context has are refused: their positions have no angles', async () => {
+  const model = await Model.load(gpu, `${fixtures}${tinyModels[0]}`);
+  try {
+    const { contextLength } = model.configuration;
+    await expect(sequenceLogits(model, Array(contextLength + 1).fill(1))).rejects.toMatchObject({
+      code: 'context_length_exceeded',
+      message: expect.stringContaining(`it has ${contextLength + 1} tokens`),
+    });
+    expect(await sequenceLogits(model, Array(contextLength).fill(1))).toHaveLength(contextLength);
+  } finally {
+    model.destroy();
+  }
+});
+
 // What Hugging Face transformers computes from the same files (test/reference/make_models.py).
 describe.each(tinyModels)('%s', (name) => {
   const reference = JSON.parse(readFileSync(`${fixtures}${name}/logits.json`, 'utf8')) as Reference;

@@ -63,7 +63,8 @@ describe('readRope', () => {
       { type: 'longrope', short_factor: [1, 1], long_factor: [1, 1, 1, 1] },
       /"short_factor" as a list of 4 positive numbers; got a list of 2/,
     ],
-    [{ type: 'longrope', short_factor: [1, 1, 1, 1] }, /"long_factor" as a list of 4 positive numbers; got undefined/],
+    [{ type: 'longrope', short_factor: [1, 1, 1, 1] }, /"long_factor" as a list of 4 positive numbers; got none/],
+    [{ type: 'linear' }, /"linear" needs a positive "factor"; got none$/],
     [{ type: 'longrope', short_factor: [1, 1, 1, 0], long_factor: [1, 1, 1, 1] }, /"short_factor"/],
     [{ type: 'yarn', factor: 2, truncate: 'no' }, /"truncate" must be true or false; got "no"/],
     [

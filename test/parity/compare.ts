@@ -55,19 +55,46 @@ export async function compareCase(
   return { name, agrees, difference, note: same ? '' : `greedy tokens ${greedy}, expected ${parity.greedy.join()}` };
 }
 
+/** A case of one long prompt: the largest difference of a pass over it, and the greedy tokens after another prompt. */
+export async function compareLong(
+  gpu: Gpu,
+  engine: LocalEngine,
+  directory: string,
+  parity: ParityCase,
+  lengths: { scored: number; continued: number },
+): Promise<{ difference: number; ids: number[] }> {
+  await writeCheckpoint(directory, parity);
+  const difference = await ofPasses(gpu, directory, parity, [lengths.scored]);
+  await engine.loadModel({ id: 'parity', path: directory });
+  try {
+    const tokens = promptOf(lengths.continued, parity.config.vocab_size);
+    const ids: number[] = [];
+    const request = { model: 'parity', tokens, maxTokens: parity.greedy!.length, temperature: 0 };
+    for await (const event of engine.generate(request)) if (event.type === 'token') ids.push(event.id);
+    return { difference, ids };
+  } finally {
+    await engine.unloadModel('parity');
+  }
+}
+
 function largest(actual: readonly number[], expected: readonly number[]): number {
   if (actual.length !== expected.length) return Number.NaN;
   return Math.max(0, ...actual.map((value, index) => Math.abs(value - expected[index]!)));
 }
 
 /** From all logits of passes over the prompts. */
-async function ofPasses(gpu: Gpu, directory: string, { config, prompts = [] }: ParityCase): Promise<number> {
+async function ofPasses(
+  gpu: Gpu,
+  directory: string,
+  { config, prompts = [] }: ParityCase,
+  lengths: readonly number[] = promptLengths,
+): Promise<number> {
   const weights = projectionWeights(config.vocab_size);
   const model = await Model.load(gpu, directory);
   try {
     const differences = [0];
     for (const [index, { logprobs, projections }] of prompts.entries()) {
-      const ids = promptOf(promptLengths[index]!, config.vocab_size);
+      const ids = promptOf(lengths[index]!, config.vocab_size);
       const rows = (await sequenceLogits(model, ids)).map(logSoftmax);
       differences.push(
         largest(
