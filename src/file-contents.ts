@@ -83,6 +83,8 @@ export function tellCutJson(text: string): string | undefined {
 function isErrorDocument(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const keys = Object.keys(value);
+  // A tokenizer_config.json may say nothing but how to decode what is not UTF-8.
+  if ('errors' in value && typeof value.errors === 'string') return false;
   return (
     keys.some((key) => errorKeys.includes(key)) &&
     keys.every((key) => errorKeys.includes(key) || besideErrorKeys.includes(key))

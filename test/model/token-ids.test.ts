@@ -28,6 +28,11 @@ beforeAll(async () => {
   const file = join(model, 'tokenizer.json');
   const tokenizer = JSON.parse(readFileSync(file, 'utf8'));
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: false };
+  // Ids of added tokens go on from those of the vocabulary.
+  const first = Math.max(...(Object.values(tokenizer.model.vocab) as number[])) + 1;
+  for (let id = first; id < vocabularySize; id++) {
+    tokenizer.added_tokens.push({ id, content: `<spare ${id}>`, ...flags });
+  }
   tokenizer.added_tokens.push({ id: vocabularySize, content: '<new>', ...flags });
   writeFileSync(file, JSON.stringify(tokenizer));
   await engine.loadModel({ id: 'tiny', path: model });
