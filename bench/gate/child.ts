@@ -30,7 +30,7 @@ interface Work {
    * such recorder.
    */
   dispatches: number | null;
-  /** Of buffers that Dawn was asked for and that were not destroyed. */
+  /** Bytes of the buffers that Dawn was asked for and that were not destroyed. */
   bytes: number;
   peakBytes: number;
 }

@@ -12,7 +12,7 @@ import { invalid } from '../errors.ts';
 /** Name → why it has no effect here. */
 type IgnoredFields = Readonly<Record<string, string>>;
 
-/** Of every request for inference. */
+/** Fields of every request for inference. */
 const hosting = {
   metadata: 'labels for a log of answers that a hosted service keeps',
   prompt_cache_key: 'routes requests to a cache; here is one machine, and a cache changes no answer',

@@ -14,7 +14,7 @@ export const maxPrompts = 64;
 export const maxEmbeddingInputs = 2048;
 export const maxMessages = 1024;
 export const maxContentParts = 256;
-/** Of one message. */
+/** Limits of one message. */
 export const maxToolCalls = 128;
 export const maxTokensBound = 1_000_000;
 export const maxStopSequences = 4;

@@ -66,7 +66,7 @@ export interface DecoderConfiguration {
   normFirst: boolean;
   /** The linear layers of a layer that have a bias. */
   biased: readonly ('query' | 'key' | 'value' | 'output' | 'gate' | 'up' | 'down')[];
-  /** Of the feed-forward layer: of its gate where it has one. */
+  /** The activation of the feed-forward layer: of its gate where it has one. */
   activation: MatmulActivation;
   position: RopePosition | { kind: 'learned'; name: string; offset: number; rows: number };
   /** Keys that a layer sees, counted back from the token itself; undefined for all. One entry per layer. */

@@ -32,7 +32,7 @@ export type RopeScaling =
       shortFactors: number[];
       longFactors: number[];
       originalContext: number;
-      /** How many times the original context the model can read. */
+      /** The length that the model can read, in multiples of the original context. */
       factor: number;
       attentionFactor: number;
     };
