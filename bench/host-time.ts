@@ -8,7 +8,7 @@
 import type { TokenizedExample } from '../src/data/example.ts';
 import type { Gpu } from '../src/gpu/gpu.ts';
 import { Model } from '../src/model/model.ts';
-import { resolveConfiguration } from '../src/train/configuration.ts';
+import { resolveConfiguration } from '../src/settings/configuration.ts';
 import { Looks } from '../src/train/looks.ts';
 import { batchLoss, type ExampleScore, passShape, type RecordedPass, Scorer } from '../src/train/score.ts';
 import { SubZero } from '../src/zo/subzero.ts';

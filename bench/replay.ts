@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Gpu } from '../src/gpu/gpu.ts';
 import { Model } from '../src/model/model.ts';
-import { type OptimizerName, resolveConfiguration, type TrainConfiguration } from '../src/train/configuration.ts';
+import { type OptimizerName, resolveConfiguration, type TrainConfiguration } from '../src/settings/configuration.ts';
 import { createOptimizer } from '../src/zo/optimizer.ts';
 
 export const usage = `node bench/main.ts replay [options]

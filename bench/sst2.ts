@@ -17,7 +17,7 @@ import {
   optimizerTitles,
   resolveConfiguration,
   type TrainConfiguration,
-} from '../src/train/configuration.ts';
+} from '../src/settings/configuration.ts';
 import { probePoints } from '../src/zo/probe-points.ts';
 import { mean, type Summary, summary } from './statistics.ts';
 import { markdownTable, table } from './table.ts';

@@ -14,7 +14,7 @@ import { Gpu } from '../src/gpu/gpu.ts';
 import { chromeTrace, type KernelTiming, Profiler, summarise } from '../src/gpu/profiler.ts';
 import { Model } from '../src/model/model.ts';
 import type { Probes } from '../src/ops/probes.ts';
-import { resolveConfiguration } from '../src/train/configuration.ts';
+import { resolveConfiguration } from '../src/settings/configuration.ts';
 import { batchLoss, passShape, Scorer } from '../src/train/score.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../src/zo/optimizer.ts';
 import { SubZero } from '../src/zo/subzero.ts';

@@ -10,7 +10,7 @@
 
 import { DatabaseSync } from 'node:sqlite';
 import { SubzeroError } from '../src/errors.ts';
-import type { TrainConfiguration } from '../src/train/configuration.ts';
+import type { TrainConfiguration } from '../src/settings/configuration.ts';
 
 export interface FileRecord {
   id: string;

@@ -14,8 +14,8 @@ import type { Model } from '../../src/model/model.ts';
 import { perElement } from '../../src/ops/context.ts';
 import { denseUpdateKernel } from '../../src/ops/dense.ts';
 import type { Probes } from '../../src/ops/probes.ts';
+import { keyOfSeed, tensorId } from '../../src/random/philox.ts';
 import type { Weight } from '../../src/tensor/weight.ts';
-import { keyOfSeed, tensorId } from '../../src/zo/philox.ts';
 import { TrainedState } from '../../src/zo/trained-state.ts';
 
 /** What a pass takes away: pairs of the coefficients, how much of the noise and the decay, which is 0. */

@@ -15,8 +15,8 @@ import {
   type SchemeName,
   type SettingValue,
   type TrainConfiguration,
-} from '../../src/train/configuration.ts';
-import { renameSettings } from '../../src/train/setting-names.ts';
+} from '../../src/settings/configuration.ts';
+import { renameSettings } from '../../src/settings/setting-names.ts';
 import { ApiError, invalid } from '../errors.ts';
 import { maxEpochs } from '../schemas/limits.ts';
 

@@ -6,7 +6,7 @@
  */
 
 import type { Engine, StepRecord, StepRunInfo, StepUpdate } from '../../src/engine/types.ts';
-import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { invalid, notFound } from '../errors.ts';
 import { createIdentifier } from '../identifiers.ts';
 import type { Logger } from '../log.ts';

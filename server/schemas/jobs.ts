@@ -6,7 +6,7 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import { defaultConfiguration, longestItem, mostItems, type SettingValue } from '../../src/train/configuration.ts';
+import { defaultConfiguration, longestItem, mostItems, type SettingValue } from '../../src/settings/configuration.ts';
 import { settings, wireName } from '../jobs/hyperparameters.ts';
 import { listOf, modelName, pageQuery, queryInteger, resourceId, seed } from './common.ts';
 import { refused } from './known-fields.ts';

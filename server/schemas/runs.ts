@@ -6,7 +6,7 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import { defaultConfiguration, type TrainConfiguration } from '../../src/train/configuration.ts';
+import { defaultConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
 import { settings, wireName } from '../jobs/hyperparameters.ts';
 import { listOf, modelName, resourceId } from './common.ts';
 import { chatRequest, completionRequest, usage } from './generation.ts';

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { resolveConfiguration, type TrainConfiguration } from '../train/configuration.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import { camelCase } from './option.ts';
 
 /** By option: when it plays a part, and what would let it. */

@@ -1,6 +1,6 @@
 import type { Engine, WeightStorage } from '../engine/types.ts';
+import { storageNames } from '../settings/configuration.ts';
 import type { StepChoice } from '../train/best.ts';
-import { storageNames } from '../train/configuration.ts';
 import type { NumberOption, TextOption } from './option.ts';
 
 export const modelOption = {

@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { renameSettings } from '../train/setting-names.ts';
+import { renameSettings } from '../settings/setting-names.ts';
 import { packageVersion } from '../version.ts';
 import type { Command } from './command.ts';
 import { commands as allCommands } from './commands/index.ts';

@@ -8,8 +8,8 @@
  * @module
  */
 
-import type { ChatMessage, ToolCall } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
+import type { ChatMessage, ToolCall } from '../tokenizer/chat-messages.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { checkToolHistory } from '../tokenizer/tool-history.ts';
 import type { Example, Learn } from './example.ts';

@@ -6,13 +6,13 @@
 
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DataSource } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import type { ChatRenderer } from './conversation.ts';
 import type { Example, Learn } from './example.ts';
 import { detectFormat, type Format, unreadColumns } from './formats.ts';
 import { asReadError, readJsonLines, readLines } from './lines.ts';
 import { isRecord, makeRow, type Row, rowError } from './row.ts';
+import type { DataSource } from './source.ts';
 import { type Split, type Task, taskByName } from './tasks/index.ts';
 
 export interface Dataset {

@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { keyOfSeed, multiplyHigh, philox4x32, purposes } from '../zo/philox.ts';
+import { keyOfSeed, multiplyHigh, philox4x32, purposes } from '../random/philox.ts';
 
 /**
  * The examples of one step, drawn uniformly with replacement. A pure function of its arguments: a resumed or replayed

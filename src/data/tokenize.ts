@@ -6,7 +6,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { checkTokenIds } from '../model/token-ids.ts';
+import { checkTokenIds } from '../tokenizer/token-ids.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { Example, TokenizedExample } from './example.ts';
 

@@ -8,11 +8,18 @@
 import type { KernelBenchReport } from '../bench/kernels.ts';
 import type { Suite } from '../bench/suites.ts';
 import type { Learn } from '../data/example.ts';
+import type { DataSource } from '../data/source.ts';
+import type { GenerateEvent, GenerateRequest } from '../generate/types.ts';
 import type { AdapterDescription, Arithmetic } from '../gpu/device.ts';
-import type { BestEvaluation, StepChoice } from '../train/best.ts';
-import type { TrainConfiguration } from '../train/configuration.ts';
-import type { MemoryPlan } from '../train/memory-plan.ts';
-import type { WarningCode } from '../train/watchdog.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
+import type { ChatMessage } from '../tokenizer/chat-messages.ts';
+import type { StepChoice } from '../train/best.ts';
+import type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
+
+export type { DataSource } from '../data/source.ts';
+export type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../generate/types.ts';
+export type { ChatMessage, ToolCall } from '../tokenizer/chat-messages.ts';
+export type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
 
 /** Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter. */
 export type WeightStorage = 'auto' | 'f32' | 'f16' | 'bf16';
@@ -63,25 +70,6 @@ export interface ModelInfo {
   createdAt: number;
 }
 
-/** A chat message as the OpenAI API has it, text only, and as a chat template sees it. */
-export interface ChatMessage {
-  role: string;
-  content: string;
-  name?: string;
-  tool_calls?: ToolCall[];
-  /** The call that a message of the role `tool` answers. */
-  tool_call_id?: string;
-  /** What an assistant thought before its answer. */
-  reasoning_content?: string;
-}
-
-/** A call that an assistant's turn made. */
-export interface ToolCall {
-  id?: string;
-  type: 'function';
-  function: { name: string; arguments: object };
-}
-
 /** What the tokenizer of a model says of itself. */
 export interface TokenizerInfo {
   /** The folder of its files: models of one folder have one tokenizer. */
@@ -94,73 +82,12 @@ export interface TokenizerInfo {
   chatTemplate?: string;
 }
 
-/** One text generation. Exactly one of `prompt`, `tokens`, `messages` is given. */
-export interface GenerateRequest {
-  model: string;
-  prompt?: string;
-  tokens?: number[];
-  messages?: ChatMessage[];
-  /** More variables of the chat template. */
-  templateVariables?: Record<string, unknown>;
-  /** 0 generates nothing; the prompt may fill the context then. */
-  maxTokens?: number;
-  /** 0 = greedy. Default 1. */
-  temperature?: number;
-  topK?: number;
-  topP?: number;
-  seed?: number;
-  stop?: string[];
-  /** How many of the most likely alternatives to report per token (0 = only the chosen token's log-probability). */
-  topLogprobs?: number;
-  /** Report the prompt's tokens in the same way; with `maxTokens` 0 nothing else. */
-  scorePrompt?: boolean;
-  /** Token id → additive logit bias. */
-  logitBias?: Record<number, number>;
-  presencePenalty?: number;
-  frequencyPenalty?: number;
-}
-
-/** The log-probability of one token. */
-export interface TokenLogprob {
-  id: number;
-  /** Its name, which no other token has: the text it stands for, or `bytes:\xf0` for a part of a character. */
-  text: string;
-  /** What it adds to the text, or would have added: a special token nothing. */
-  bytes: number[];
-  logprob: number;
-}
-
 export interface TokenizeChatOptions {
   addGenerationPrompt?: boolean;
   /** BOS in front even where the template writes none. Default false, as in a chat. */
   addSpecialTokens?: boolean;
   templateVariables?: Record<string, unknown>;
 }
-
-/** A token at its place. */
-export interface PlacedToken extends Omit<TokenLogprob, 'logprob'> {
-  /** `null` for the first token of a prompt, which nothing predicts. */
-  logprob: number | null;
-  topLogprobs: TokenLogprob[];
-  /** Where it begins in the text of the prompt, or in the generated text: a count of Unicode characters. Tokens that share a character begin at it. */
-  textOffset: number;
-}
-
-export type GenerateEvent =
-  | { type: 'start'; promptTokens: number }
-  /** The next tokens of a prompt that is to be scored; all come before the first that is generated. */
-  | { type: 'prompt'; tokens: PlacedToken[] }
-  /** `text` is what is ready to be shown: nothing while a multi-byte character or a possible stop string is incomplete. */
-  | ({ type: 'token'; text: string; tokenText: string; logprob: number } & Omit<PlacedToken, 'text' | 'logprob'>)
-  | {
-      type: 'done';
-      finishReason: 'stop' | 'length';
-      text: string;
-      promptTokens: number;
-      completionTokens: number;
-      /** The token that ended the text, which is no part of it, unless a stop string or the length did. */
-      endToken?: PlacedToken;
-    };
 
 /** Texts, or their token ids, to turn into vectors. */
 export interface EmbedRequest {
@@ -175,9 +102,6 @@ export interface EmbedResult {
   vectors: Float32Array<ArrayBuffer>[];
   tokens: number;
 }
-
-/** Data for training or evaluation: a named task over a directory of its splits, or one JSONL file. */
-export type DataSource = { task: string; directory: string } | { file: string };
 
 /** Start a run in `out`, with the steps of the run `fork` if there is one, or continue the run at `resume` where its journal ends. */
 export type TrainRequest =
@@ -222,93 +146,6 @@ export interface FindLearningRateRequest {
   /** Those to try, ascending; by default some around the default of the optimiser and the scheme. */
   learningRates?: readonly number[];
 }
-
-export interface EvaluationResult {
-  examples: number;
-  loss: number;
-  /** Share of examples whose best option is the label; `null` for data without options. */
-  accuracy: number | null;
-  tokens: number;
-  seconds: number;
-  /** Examples that were too long for the model and lost the start of their prompt; absent if there are none. */
-  truncated?: number;
-}
-
-export type TrainEvent =
-  | {
-      type: 'start';
-      run: string;
-      step: number;
-      steps: number;
-      examples: number;
-      plan: MemoryPlan;
-    }
-  | {
-      type: 'step';
-      step: number;
-      steps: number;
-      /** Mean over the step's perturbed passes. */
-      loss: number;
-      /** Share of the batch's examples answered rightly; null for data without options. */
-      accuracy: number | null;
-      /** ρ, the mean over the queries. */
-      projectedGradient: number;
-      learningRate: number;
-      tokensPerSecond: number;
-      elapsedSeconds: number;
-      etaSeconds: number;
-      trainedTokens: number;
-    }
-  | ({ type: 'evaluation'; step: number } & EvaluationResult)
-  /** A step belongs to what was noticed at it, a code to what a program may want to act upon. */
-  | { type: 'message'; level: 'info' | 'warn' | 'error'; message: string; step?: number; code?: WarningCode }
-  | {
-      type: 'done';
-      run: string;
-      step: number;
-      /**
-       * `finished` = all steps done, or ended by early stopping; `stopped` = cancelled or paused, can be resumed; `stuck` = it can no longer
-       * learn, and was given up or had done all of its steps so.
-       */
-      outcome: 'finished' | 'stopped' | 'stuck';
-      /** Why a run finished before its last step, or is stuck, in words; `null` otherwise. */
-      reason: string | null;
-      /** The evaluation with the lowest validation loss; `null` if there was none. */
-      best: BestEvaluation | null;
-      trainedTokens: number;
-      seconds: number;
-    };
-
-/** What a search for a learning rate tells. */
-export type FindEvent =
-  | {
-      type: 'start';
-      learningRates: number[];
-      trialSteps: number;
-      /** The loss before training, and the examples that it is taken over. */
-      loss: number;
-      examples: number;
-      /** Whether these are training examples kept apart, for want of validation data. */
-      heldOut: boolean;
-    }
-  | {
-      type: 'trial';
-      learningRate: number;
-      /** After the trial; `null` if it diverged or got stuck. */
-      loss: number | null;
-      diverged: boolean;
-      /** Why it cannot learn any more, in words; `null` if it can. */
-      stuck: string | null;
-      /** Steps done. */
-      steps: number;
-      seconds: number;
-    }
-  | {
-      type: 'suggestion';
-      /** That of the lowest loss; `null` if no trial lowered it. */
-      learningRate: number | null;
-      loss: number | null;
-    };
 
 export interface EvaluateRequest {
   model: string;

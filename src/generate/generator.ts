@@ -5,23 +5,22 @@
  */
 
 import { contextOverflow } from '../context-overflow.ts';
-import type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { KeyValueCache } from '../model/cache.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
-import { checkTokenIds } from '../model/token-ids.ts';
 import { uploadPositions } from '../model/upload-positions.ts';
 import { contextLengthOf, leadingTokens } from '../model/virtual-tokens.ts';
 import type { OperationContext } from '../ops/context.ts';
 import type { Probes } from '../ops/probes.ts';
 import { leastVocabulary, readTopLogits, topLogits, topLogitsBytes } from '../ops/top-logits.ts';
+import { keyOfSeed } from '../random/philox.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
 import type { Tokenizer, TokenStream } from '../tokenizer/index.ts';
-import { keyOfSeed } from '../zo/philox.ts';
+import { checkTokenIds } from '../tokenizer/token-ids.ts';
 import { EventQueue } from './queue.ts';
 import {
   drawParameters,
@@ -34,6 +33,7 @@ import {
 import { scoreRows } from './score.ts';
 import { StopFilter } from './stop.ts';
 import { characterCount, promptOffsets } from './text-offsets.ts';
+import type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from './types.ts';
 
 /** Most rows of a pass: bounds memory. */
 const passRows = 1024;

@@ -6,7 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import { drawClasses, type TopLogits, topKept } from '../ops/top-logits.ts';
-import { keyOfSeed, philox4x32, purposes } from '../zo/philox.ts';
+import { keyOfSeed, philox4x32, purposes } from '../random/philox.ts';
 
 export interface SamplingOptions {
   /** 0 = take the most likely token. */

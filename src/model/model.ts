@@ -14,6 +14,7 @@ import type { MatmulPlans } from '../ops/matmul-plans.ts';
 import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import type { Probes } from '../ops/probes.ts';
 import type { RopeTable } from '../ops/rope.ts';
+import { gaussian, tensorId } from '../random/philox.ts';
 import {
   bytesToF32,
   dtypeBytes,
@@ -32,7 +33,6 @@ import {
   type Weight,
 } from '../tensor/weight.ts';
 import { warn } from '../warn.ts';
-import { gaussian, tensorId } from '../zo/philox.ts';
 import { refuseAdapterFiles } from './adapter-files.ts';
 import { matchTensors } from './checkpoint-tensors.ts';
 import { type DecoderConfiguration, parameterShapes, readConfiguration } from './configuration.ts';

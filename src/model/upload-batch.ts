@@ -7,9 +7,9 @@
 import type { Probes } from '../ops/probes.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type PackedBatch, slideRanges } from './batch.ts';
+import { checkBatchIds } from './batch-ids.ts';
 import type { ForwardInput } from './forward.ts';
 import type { Model } from './model.ts';
-import { checkBatchIds } from './token-ids.ts';
 import { uploadPositions } from './upload-positions.ts';
 
 /**

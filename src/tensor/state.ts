@@ -17,7 +17,7 @@ export interface StateEntry {
   kind: 'vector' | 'adapter' | 'factor';
   /** Elements. */
   length: number;
-  /** Identity for the random numbers (see zo/philox.ts). */
+  /** Identity for the random numbers (see random/philox.ts). */
   tensor: number;
   trains: boolean;
 }

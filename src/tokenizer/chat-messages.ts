@@ -4,6 +4,25 @@
  * @module
  */
 
+/** A chat message as the OpenAI API has it, text only, and as a chat template sees it. */
+export interface ChatMessage {
+  role: string;
+  content: string;
+  name?: string;
+  tool_calls?: ToolCall[];
+  /** The call that a message of the role `tool` answers. */
+  tool_call_id?: string;
+  /** What an assistant thought before its answer. */
+  reasoning_content?: string;
+}
+
+/** A call that an assistant's turn made. */
+export interface ToolCall {
+  id?: string;
+  type: 'function';
+  function: { name: string; arguments: object };
+}
+
 /** The names that a message's reasoning comes under; templates read the first, and a few the second. */
 const reasoningFields = ['reasoning_content', 'thinking', 'reasoning'];
 

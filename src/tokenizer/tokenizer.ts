@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { ChatMessage } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
+import type { ChatMessage } from './chat-messages.ts';
 import { templateMessages } from './chat-messages.ts';
 import { renderChatTemplate } from './chat-template.ts';
 import { type ChatTemplates, chooseChatTemplate } from './chat-template-files.ts';

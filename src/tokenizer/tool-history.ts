@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { ChatMessage, ToolCall } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
+import type { ChatMessage, ToolCall } from './chat-messages.ts';
 
 /**
  * Renders the conversation once more, with a mark in place of every called name and every answer of a tool, and looks for the

@@ -8,7 +8,7 @@ import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import { diskError, syncDirectoryOf, writeFully } from '../safetensors/disk.ts';
-import type { TrainConfiguration } from './configuration.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 
 /** What can change about a run: how long it is, and what it may take on the machine that it goes on with. */
 const changeable = ['steps', 'memory'] as const;

@@ -5,10 +5,10 @@
  */
 
 import type { TokenizedExample } from '../data/example.ts';
-import type { EvaluationResult } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import { exampleRows } from '../model/batch.ts';
 import type { Probes } from '../ops/probes.ts';
+import type { EvaluationResult } from './events.ts';
 import { batchLoss, type ExampleScore, type Scorer } from './score.ts';
 
 /** Examples scored between two looks at the signal. */

@@ -6,15 +6,15 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import { type BatchSampler, samplePermutation } from '../data/sampling.ts';
-import type { FindEvent } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
+import { defaultsOf, resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import { createOptimizer, writesWeights } from '../zo/optimizer.ts';
 import { Closers } from './closers.ts';
-import { defaultsOf, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
+import type { FindEvent } from './events.ts';
 import { lookAt } from './look.ts';
 import { loadExamples, samplerOf } from './loop.ts';
 import { planMemory } from './memory-plan.ts';

@@ -6,14 +6,14 @@
 
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { TrainEvent } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import { packageVersion } from '../version.ts';
 import { createJournal, type Journal, type JournalHeader, openJournal, type StepRecord } from '../zo/journal.ts';
 import { resolveStep, type StepChoice } from './best.ts';
 import { readChanges } from './changes.ts';
-import { resolveConfiguration, type TrainConfiguration } from './configuration.ts';
+import type { TrainEvent } from './events.ts';
 import { metricsOf } from './history.ts';
 import { absoluteSources, checkValidation, fingerprintOf, loadExamples, resumeRun } from './loop.ts';
 import { openMetrics } from './metrics.ts';

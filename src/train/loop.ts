@@ -9,15 +9,21 @@ import { basename, join, resolve } from 'node:path';
 import type { Learn, TokenizedExample } from '../data/example.ts';
 import { type Dataset, loadDataset } from '../data/load.ts';
 import { BatchSampler } from '../data/sampling.ts';
+import type { DataSource } from '../data/source.ts';
 import type { Split } from '../data/tasks/index.ts';
 import { type TokenizedDataset, tokenizeExamples } from '../data/tokenize.ts';
-import type { DataSource, EvaluationResult, TrainEvent } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import { formatBytes, plural } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { batchRows } from '../model/batch.ts';
 import { Model, readConfigurationFile } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
+import {
+  examplesPerStep,
+  optimizerTitles,
+  resolveConfiguration,
+  type TrainConfiguration,
+} from '../settings/configuration.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 import { roomForText } from '../tuning/tuning.ts';
 import { packageVersion } from '../version.ts';
@@ -27,8 +33,8 @@ import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { EvaluationHistory } from './best.ts';
 import { type RunChanges, readChanges, writeChanges } from './changes.ts';
 import { Closers } from './closers.ts';
-import { examplesPerStep, optimizerTitles, resolveConfiguration, type TrainConfiguration } from './configuration.ts';
 import { evaluate } from './evaluate.ts';
+import type { EvaluationResult, TrainEvent } from './events.ts';
 import { restoreLines, takeUpMetrics } from './history.ts';
 import { mean } from './look.ts';
 import { Looks } from './looks.ts';

@@ -8,8 +8,8 @@ import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Model } from '../model/model.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
-import type { TrainConfiguration } from './configuration.ts';
 import { type PassShape, passShape, type Scorer } from './score.ts';
 
 /** Bytes of a run on the GPU, as they are from its first step on. */

@@ -6,7 +6,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DataSource } from '../engine/types.ts';
+import type { DataSource } from '../data/source.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TrainConfiguration } from './configuration.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 
 /**
  * η of a step: linear warm-up from 0, then constant, or falling to 0 at the last step (linearly, or along half a cosine).

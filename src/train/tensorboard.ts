@@ -9,8 +9,8 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TrainEvent } from '../engine/types.ts';
 import { diskError, writeFully } from '../safetensors/disk.ts';
+import type { TrainEvent } from './events.ts';
 
 /** What a step or an evaluation shows. */
 export type BoardEvent = Extract<TrainEvent, { type: 'step' | 'evaluation' }>;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TrainConfiguration } from './configuration.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import { causeOfNoise, largestDifference, type Observation, SlopeWatch } from './slope.ts';
 
 /** Steps whose mean loss is what the run began with. */

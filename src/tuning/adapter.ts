@@ -6,9 +6,9 @@
 
 import type { DecoderConfiguration } from '../model/configuration.ts';
 import type { AdapterShape } from '../ops/probes.ts';
+import { keyOfSeed, philox4x32, purposes, tensorId } from '../random/philox.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import { layOutState, type StateEntry } from '../tensor/state.ts';
-import type { TrainConfiguration } from '../train/configuration.ts';
-import { keyOfSeed, philox4x32, purposes, tensorId } from '../zo/philox.ts';
 
 export interface AdapterTensor {
   name: string;

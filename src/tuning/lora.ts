@@ -7,7 +7,7 @@
 import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { LoraPair } from '../ops/probes.ts';
-import type { TrainConfiguration } from '../train/configuration.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import { type Adapter, type AdapterTensor, uniforms } from './adapter.ts';
 
 /**

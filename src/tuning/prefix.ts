@@ -9,9 +9,9 @@ import { KeyValueCache } from '../model/cache.ts';
 import { forward } from '../model/forward.ts';
 import type { Model } from '../model/model.ts';
 import { uploadBatch } from '../model/upload-batch.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
-import type { TrainConfiguration } from '../train/configuration.ts';
 import { type Adapter, type AdapterTensor, startTokens } from './adapter.ts';
 
 /** Virtual tokens that start with the keys and values of a text of tokens which the seed chooses. */

@@ -6,8 +6,8 @@
 
 import type { Model } from '../model/model.ts';
 import { bytesToF32 } from '../safetensors/index.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import { dtypeOfStorage, partOf, storageBytes, type Weight } from '../tensor/weight.ts';
-import type { TrainConfiguration } from '../train/configuration.ts';
 import { type Adapter, startTokens } from './adapter.ts';
 
 /** Name of the one tensor [tokens, embedding width], as in PEFT. */

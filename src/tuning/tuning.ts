@@ -6,8 +6,8 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { Weight } from '../tensor/weight.ts';
-import type { TrainConfiguration } from '../train/configuration.ts';
 import type { Adapter } from './adapter.ts';
 import { loraAdapter } from './lora.ts';
 import { selectNames } from './patterns.ts';

@@ -10,7 +10,7 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { TrainConfiguration } from '../train/configuration.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { TrainedState } from './trained-state.ts';
 
 type Decays = Pick<TrainConfiguration, 'adamBeta1' | 'adamBeta2'>;

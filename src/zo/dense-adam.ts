@@ -9,10 +9,10 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { perElement } from '../ops/context.ts';
 import { rowSlices } from '../ops/dense.ts';
+import { tensorId } from '../random/philox.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import { allocateWeight, destroyWeight, partOf, type Weight } from '../tensor/weight.ts';
-import type { TrainConfiguration } from '../train/configuration.ts';
 import { Adam, decays } from './adam.ts';
-import { tensorId } from './philox.ts';
 import { type ConsecutiveSteps, inLaunches } from './replay.ts';
 import type { TrainedState } from './trained-state.ts';
 

@@ -23,7 +23,7 @@
 
 import { crc32 } from 'node:zlib';
 import { SubzeroError } from '../errors.ts';
-import { resolveConfiguration, type TrainConfiguration } from '../train/configuration.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import type { Measurement } from './optimizer.ts';
 import { valuesPerQuery } from './probe-points.ts';
 

@@ -6,7 +6,7 @@
 
 import type { Model } from '../model/model.ts';
 import type { Probes } from '../ops/probes.ts';
-import type { TrainConfiguration } from '../train/configuration.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import { prepareTuning } from '../tuning/tuning.ts';
 import { Mezo } from './mezo.ts';
 import { SubZero } from './subzero.ts';

@@ -5,7 +5,7 @@
  */
 
 import type { ProbePoint } from '../ops/probes.ts';
-import type { TrainConfiguration } from '../train/configuration.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { Measurement } from './optimizer.ts';
 
 type Settings = Pick<TrainConfiguration, 'optimizer' | 'epsilon' | 'queries' | 'sides'>;

@@ -8,7 +8,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { mostProjected } from '../ops/linear.ts';
 import { type LowRankFactors, paddedRank } from '../ops/probes.ts';
-import type { TrainConfiguration } from '../train/configuration.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 
 export interface Subspace {
   /** Identity for the random numbers. */

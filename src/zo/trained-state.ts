@@ -11,11 +11,11 @@ import type { Kernel } from '../gpu/kernel.ts';
 import { spread } from '../gpu/recorder.ts';
 import type { Model } from '../model/model.ts';
 import { type DirectionKind, directionNumber, type ProbePoint, type Probes } from '../ops/probes.ts';
+import { tensorId } from '../random/philox.ts';
 import { allocateState, layOutState, type PlacedStateEntry, type StateEntry, stateBlock } from '../tensor/state.ts';
 import { type AdapterTensor, adapterEntries } from '../tuning/adapter.ts';
 import type { Tuning } from '../tuning/tuning.ts';
 import { checkState } from './binding-limits.ts';
-import { tensorId } from './philox.ts';
 import { probeTable } from './probe-points.ts';
 
 /** Most bytes of the states of the probes that are in memory at the same time. */

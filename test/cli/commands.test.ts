@@ -7,7 +7,7 @@ import { trainCommand } from '../../src/cli/commands/train.ts';
 import { camelCase } from '../../src/cli/option.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import type { Engine, GenerateRequest, LoadModelRequest, TrainEvent, TrainRequest } from '../../src/engine/types.ts';
-import { defaultConfiguration, resolveConfiguration } from '../../src/train/configuration.ts';
+import { defaultConfiguration, resolveConfiguration } from '../../src/settings/configuration.ts';
 import { type FakeHost, fakeHost, streamOf } from './fake-host.ts';
 
 /** An engine that notes what is asked of it. */

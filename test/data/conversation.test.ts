@@ -10,8 +10,8 @@ import { loadDataset } from '../../src/data/load.ts';
 import { tokenizeExamples } from '../../src/data/tokenize.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { defaultConfiguration } from '../../src/settings/configuration.ts';
 import { loadTokenizer } from '../../src/tokenizer/index.ts';
-import { defaultConfiguration } from '../../src/train/configuration.ts';
 import { decodeHeader, encodeHeader, type JournalHeader } from '../../src/zo/journal-format.ts';
 
 let folder: string;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { BatchSampler, sampleBatch, samplePermutation } from '../../src/data/sampling.ts';
-import { philox4x32 } from '../../src/zo/philox.ts';
+import { philox4x32 } from '../../src/random/philox.ts';
 
 test('row i is floor(word · size / 2^32) of block i >> 2, exactly', () => {
   for (const size of [1, 7, 1000, 0xfffffffb]) {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
-import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
 
 let engine: LocalEngine;

@@ -6,7 +6,7 @@ import { normalisedError } from '../../src/bench/case.ts';
 import { erf } from '../../src/bench/erf.ts';
 import { assembleSource } from '../../src/gpu/kernel.ts';
 import { perElement } from '../../src/ops/context.ts';
-import { keyOfSeed } from '../../src/zo/philox.ts';
+import { keyOfSeed } from '../../src/random/philox.ts';
 import { openTestGpu } from '../support/gpu.ts';
 import { Random, testSeed, withSeed } from '../support/random.ts';
 

@@ -17,7 +17,7 @@ import {
 } from '../../src/bench/cases/zo.ts';
 import { fromBrain, fromHalf, neighbours, widenAll } from '../../src/bench/storage.ts';
 import { spread } from '../../src/gpu/recorder.ts';
-import { keyOfSeed } from '../../src/zo/philox.ts';
+import { keyOfSeed } from '../../src/random/philox.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { withSeed } from '../support/random.ts';
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { operations } from '../../server/dashboard/operations.js';
 import { settings, wireName } from '../../server/jobs/hyperparameters.ts';
 import { dashboardFiles } from '../../server/routes/dashboard.ts';
-import { optimizerTitles, schemeNames } from '../../src/train/configuration.ts';
+import { optimizerTitles, schemeNames } from '../../src/settings/configuration.ts';
 import { expectError, startServer } from './harness.ts';
 
 const folder = new URL('../../server/dashboard/', import.meta.url);

@@ -36,7 +36,7 @@ import type {
   TrainRequest,
 } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
-import { resolveConfiguration } from '../../src/train/configuration.ts';
+import { resolveConfiguration } from '../../src/settings/configuration.ts';
 
 const vocabularySize = 256;
 const contextLength = 512;

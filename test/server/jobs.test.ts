@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
-import { defaultConfiguration } from '../../src/train/configuration.ts';
+import { defaultConfiguration } from '../../src/settings/configuration.ts';
 
 import {
   expectError,

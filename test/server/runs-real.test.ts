@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sampleBatch } from '../../src/data/sampling.ts';
-import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 import { expectError, jsonLines, post } from './harness.ts';
 import { modelId, modelPath, type RealServer, sentimentExamples, startRealServer } from './real-server.ts';

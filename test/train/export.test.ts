@@ -15,7 +15,7 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../../src/safetensors/index.ts';
-import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { restoreRun } from '../../src/train/run.ts';
 import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
 

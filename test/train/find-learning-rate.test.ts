@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runProgram } from '../../src/cli/program.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import type { FindEvent } from '../../src/engine/types.ts';
-import { defaultsOf, type TrainConfiguration } from '../../src/train/configuration.ts';
+import { defaultsOf, type TrainConfiguration } from '../../src/settings/configuration.ts';
 import { learningRateGrid } from '../../src/train/find-learning-rate.ts';
 import { fakeHost } from '../cli/fake-host.ts';
 import { optionRows, quick, removeTemporary, tinyModel, writeRows } from './tiny.ts';

@@ -5,7 +5,7 @@ import { runProgram } from '../../src/cli/program.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainEvent, TrainRequest } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
-import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { compareRuns } from '../../src/train/diff.ts';
 import { readMetrics } from '../../src/train/metrics.ts';
 import { openJournal } from '../../src/zo/journal.ts';

@@ -5,7 +5,7 @@ import type { Random } from '../../src/bench/random.ts';
 import type { TokenizedExample } from '../../src/data/example.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { leadingTokens, withLeading } from '../../src/model/virtual-tokens.ts';
-import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { evaluate } from '../../src/train/evaluate.ts';
 import { Looks } from '../../src/train/looks.ts';
 import { learningRateAt } from '../../src/train/schedule.ts';

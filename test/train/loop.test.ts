@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainEvent, TrainRequest } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
-import { defaultConfiguration, type TrainConfiguration } from '../../src/train/configuration.ts';
+import { defaultConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
 import { readMetrics } from '../../src/train/metrics.ts';
 import { learningRateAt } from '../../src/train/schedule.ts';
 import { openJournal } from '../../src/zo/journal.ts';

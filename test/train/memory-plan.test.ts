@@ -6,7 +6,7 @@ import { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainEvent } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
-import type { OptimizerName, TrainConfiguration } from '../../src/train/configuration.ts';
+import type { OptimizerName, TrainConfiguration } from '../../src/settings/configuration.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 import { openTestGpu } from '../support/gpu.ts';
 import { optionsExample } from '../support/zo/golden.ts';

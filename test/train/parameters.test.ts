@@ -7,7 +7,7 @@ import { LocalEngine } from '../../src/engine/local.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { paddedRank } from '../../src/ops/probes.ts';
 import { openModelWeights } from '../../src/safetensors/index.ts';
-import type { OptimizerName, TrainConfiguration } from '../../src/train/configuration.ts';
+import type { OptimizerName, TrainConfiguration } from '../../src/settings/configuration.ts';
 import type { AppliedStep } from '../../src/zo/optimizer.ts';
 import { optionsExample } from '../support/zo/golden.ts';
 import { liveStep } from '../support/zo/live.ts';

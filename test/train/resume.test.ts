@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainEvent } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
-import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { type MetricsRecord, readMetrics } from '../../src/train/metrics.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { defaultConfiguration, type TrainConfiguration } from '../../src/train/configuration.ts';
+import { defaultConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
 import { learningRateAt } from '../../src/train/schedule.ts';
 
 function rates(settings: Partial<TrainConfiguration>): number[] {

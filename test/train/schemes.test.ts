@@ -9,7 +9,7 @@ import { Gpu } from '../../src/gpu/gpu.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { Model, readConfigurationFile } from '../../src/model/model.ts';
 import { openSafetensors } from '../../src/safetensors/index.ts';
-import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { restoreRun } from '../../src/train/run.ts';
 import { startTokens } from '../../src/tuning/adapter.ts';
 import { openJournal } from '../../src/zo/journal.ts';

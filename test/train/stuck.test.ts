@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { trainWithReport } from '../../src/cli/commands/train.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import type { FindEvent, TrainEvent, TrainRequest } from '../../src/engine/types.ts';
-import type { OptimizerName, TrainConfiguration } from '../../src/train/configuration.ts';
+import type { OptimizerName, TrainConfiguration } from '../../src/settings/configuration.ts';
 import { readMetrics } from '../../src/train/metrics.ts';
 import { hopelessSteps } from '../../src/train/slope.ts';
 import { openJournal } from '../../src/zo/journal.ts';

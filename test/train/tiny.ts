@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Engine, TrainEvent } from '../../src/engine/types.ts';
-import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/models/', import.meta.url));
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { SubzeroError } from '../../src/errors.ts';
-import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { checkFactors } from '../../src/zo/binding-limits.ts';
 import { openTestGpu } from '../support/gpu.ts';
 import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';

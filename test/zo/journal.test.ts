@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads';
 import { crc32 } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type ErrorCode, SubzeroError } from '../../src/errors.ts';
-import { defaultConfiguration } from '../../src/train/configuration.ts';
+import { defaultConfiguration } from '../../src/settings/configuration.ts';
 import {
   createJournal,
   type JournalHeader,

@@ -6,11 +6,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
-import { resolveConfiguration } from '../../src/train/configuration.ts';
+import { gaussian, purposes, tensorId } from '../../src/random/philox.ts';
+import { resolveConfiguration } from '../../src/settings/configuration.ts';
 import { Scorer } from '../../src/train/score.ts';
 import type { Mezo } from '../../src/zo/mezo.ts';
 import { type AppliedStep, createOptimizer } from '../../src/zo/optimizer.ts';
-import { gaussian, purposes, tensorId } from '../../src/zo/philox.ts';
 import { measure, probePoints } from '../../src/zo/probe-points.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { goldenExamples, readGolden } from '../support/zo/golden.ts';

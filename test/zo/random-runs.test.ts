@@ -5,7 +5,7 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
-import type { TrainConfiguration } from '../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import type { AppliedStep } from '../../src/zo/optimizer.ts';
 import { withSeed } from '../support/random.ts';
 import { optionsExample } from '../support/zo/golden.ts';

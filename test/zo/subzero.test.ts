@@ -4,9 +4,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { gaussian, purposes, tensorId } from '../../src/random/philox.ts';
 import { batchLoss, type ExampleScore, Scorer } from '../../src/train/score.ts';
 import type { AppliedStep } from '../../src/zo/optimizer.ts';
-import { gaussian, purposes, tensorId } from '../../src/zo/philox.ts';
 import { measure } from '../../src/zo/probe-points.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { goldenExamples, optionsExample, readGolden } from '../support/zo/golden.ts';

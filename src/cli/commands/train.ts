@@ -8,7 +8,7 @@ import {
   schemeNames,
   storageNames,
   type TrainConfiguration,
-} from '../../train/configuration.ts';
+} from '../../settings/configuration.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { type DeviceChoice, engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';

@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TokenizedExample } from '../../../src/data/example.ts';
-import { resolveConfiguration, type TrainConfiguration } from '../../../src/train/configuration.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../../../src/settings/configuration.ts';
 
 export interface GoldenStep {
   step: number;

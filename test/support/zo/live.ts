@@ -5,7 +5,7 @@
  */
 
 import type { TokenizedExample } from '../../../src/data/example.ts';
-import type { TrainConfiguration } from '../../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../../src/settings/configuration.ts';
 import { batchLoss, type Scorer } from '../../../src/train/score.ts';
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from '../../../src/zo/optimizer.ts';
 

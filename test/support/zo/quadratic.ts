@@ -1,11 +1,11 @@
 /**
- * A small quadratic loss and the subspace of SubZero in float64, with the draws of src/zo/philox.ts: what the estimator's moments are
+ * A small quadratic loss and the subspace of SubZero in float64, with the draws of src/random/philox.ts: what the estimator's moments are
  * measured on.
  *
  * @module
  */
 
-import { gaussian, purposes, tensorId } from '../../../src/zo/philox.ts';
+import { gaussian, purposes, tensorId } from '../../../src/random/philox.ts';
 import { Random } from '../random.ts';
 
 /** f(x) = ½ xᵀHx + bᵀx around x₀, H symmetric. */

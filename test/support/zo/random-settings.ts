@@ -5,7 +5,7 @@
  */
 
 import type { Random } from '../../../src/bench/random.ts';
-import type { TrainConfiguration } from '../../../src/train/configuration.ts';
+import type { TrainConfiguration } from '../../../src/settings/configuration.ts';
 import type { SessionSettings } from './session.ts';
 
 /** @param most the largest rank and number of queries */

@@ -7,11 +7,11 @@ import type { TokenizedExample } from '../../src/data/example.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { packExamples, packSequences } from '../../src/model/batch.ts';
+import { checkBatchIds, checkTargetIds } from '../../src/model/batch-ids.ts';
 import { embedSequences } from '../../src/model/embed.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { Model } from '../../src/model/model.ts';
-import { checkBatchIds, checkTargetIds } from '../../src/model/token-ids.ts';
-import { resolveConfiguration } from '../../src/train/configuration.ts';
+import { resolveConfiguration } from '../../src/settings/configuration.ts';
 import { Scorer } from '../../src/train/score.ts';
 import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
 

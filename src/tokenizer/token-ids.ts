@@ -5,8 +5,6 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import type { Probes } from '../ops/probes.ts';
-import type { PackedBatch } from './batch.ts';
 
 /** Whose vocabulary it is, and how to speak of an id. */
 export interface KnownTokens {
@@ -32,38 +30,11 @@ export function checkTokenIds(ids: readonly number[], known: KnownTokens): void 
   }
 }
 
-/**
- * Checks the rows of a packed batch, whatever door it came by. Ids of virtual tokens stand behind the vocabulary, each at
- * the position of its number.
- *
- * @throws SubzeroError `invalid_data` naming id and vocabulary
- */
-export function checkBatchIds(
-  { ids, positions }: Pick<PackedBatch, 'ids' | 'positions'>,
-  vocabularySize: number,
-  { adapter }: Pick<Probes, 'adapter'>,
-): void {
-  const end = vocabularySize + (adapter?.virtualTokens ?? 0);
-  for (let row = 0; row < ids.length; row++) {
-    const id = ids[row]!;
-    if (id >= vocabularySize && !(id < end && id - vocabularySize === positions[row])) {
-      throw unknownToken(id, { vocabularySize });
-    }
-  }
-}
-
-/**
- * Checks the tokens whose log-probability is wanted; the last one of a sequence has no row of its own.
- *
- * @throws SubzeroError `invalid_data` naming id and vocabulary
- */
-export function checkTargetIds({ targets }: Pick<PackedBatch, 'targets'>, vocabularySize: number): void {
-  for (let at = 1; at < targets.length; at += 2) {
-    if (targets[at]! >= vocabularySize) throw unknownToken(targets[at]!, { vocabularySize });
-  }
-}
-
-function unknownToken(id: number, { vocabularySize, tokenString, source, parameter }: KnownTokens): SubzeroError {
+/** The error about a token id that the model has no row of. */
+export function unknownToken(
+  id: number,
+  { vocabularySize, tokenString, source, parameter }: KnownTokens,
+): SubzeroError {
   const text = Number.isInteger(id) && id >= 0 ? tokenString?.(id) : undefined;
   const token = text ? `token ${JSON.stringify(text)} (id ${id})` : `token ${id}`;
   const place = parameter ?? source;

@@ -7,7 +7,7 @@ import {
   philox4x32,
   tensorId,
   type Words,
-} from '../../src/zo/philox.ts';
+} from '../../src/random/philox.ts';
 
 const hexadecimal = (text: string) => text.split(' ').map((word) => Number.parseInt(word, 16));
 

@@ -1,0 +1,96 @@
+/**
+ * What a training run, an evaluation and a search for a learning rate tell while they go on.
+ *
+ * @module
+ */
+
+import type { BestEvaluation } from './best.ts';
+import type { MemoryPlan } from './memory-plan.ts';
+import type { WarningCode } from './watchdog.ts';
+
+export interface EvaluationResult {
+  examples: number;
+  loss: number;
+  /** Share of examples whose best option is the label; `null` for data without options. */
+  accuracy: number | null;
+  tokens: number;
+  seconds: number;
+  /** Examples that were too long for the model and lost the start of their prompt; absent if there are none. */
+  truncated?: number;
+}
+
+export type TrainEvent =
+  | {
+      type: 'start';
+      run: string;
+      step: number;
+      steps: number;
+      examples: number;
+      plan: MemoryPlan;
+    }
+  | {
+      type: 'step';
+      step: number;
+      steps: number;
+      /** Mean over the step's perturbed passes. */
+      loss: number;
+      /** Share of the batch's examples answered rightly; null for data without options. */
+      accuracy: number | null;
+      /** ρ, the mean over the queries. */
+      projectedGradient: number;
+      learningRate: number;
+      tokensPerSecond: number;
+      elapsedSeconds: number;
+      etaSeconds: number;
+      trainedTokens: number;
+    }
+  | ({ type: 'evaluation'; step: number } & EvaluationResult)
+  /** A step belongs to what was noticed at it, a code to what a program may want to act upon. */
+  | { type: 'message'; level: 'info' | 'warn' | 'error'; message: string; step?: number; code?: WarningCode }
+  | {
+      type: 'done';
+      run: string;
+      step: number;
+      /**
+       * `finished` = all steps done, or ended by early stopping; `stopped` = cancelled or paused, can be resumed; `stuck` = it can no longer
+       * learn, and was given up or had done all of its steps so.
+       */
+      outcome: 'finished' | 'stopped' | 'stuck';
+      /** Why a run finished before its last step, or is stuck, in words; `null` otherwise. */
+      reason: string | null;
+      /** The evaluation with the lowest validation loss; `null` if there was none. */
+      best: BestEvaluation | null;
+      trainedTokens: number;
+      seconds: number;
+    };
+
+/** What a search for a learning rate tells. */
+export type FindEvent =
+  | {
+      type: 'start';
+      learningRates: number[];
+      trialSteps: number;
+      /** The loss before training, and the examples that it is taken over. */
+      loss: number;
+      examples: number;
+      /** Whether these are training examples kept apart, for want of validation data. */
+      heldOut: boolean;
+    }
+  | {
+      type: 'trial';
+      learningRate: number;
+      /** After the trial; `null` if it diverged or got stuck. */
+      loss: number | null;
+      diverged: boolean;
+      /** Why it cannot learn any more, in words; `null` if it can. */
+      stuck: string | null;
+      /** Steps done. */
+      steps: number;
+      seconds: number;
+    }
+  | {
+      type: 'suggestion';
+      /** That of the lowest loss; `null` if no trial lowered it. */
+      learningRate: number | null;
+      loss: number | null;
+    };
