@@ -10,9 +10,9 @@
 import type { GpuBuffer } from '../../src/gpu/buffer.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import type { KernelDefinition } from '../../src/gpu/kernel.ts';
+import { perElement } from '../../src/gpu/workgroups.ts';
 import type { Model } from '../../src/model/model.ts';
-import { perElement } from '../../src/ops/context.ts';
-import { denseUpdateKernel } from '../../src/ops/dense.ts';
+import { denseUpdateKernel } from '../../src/ops/dense-update.ts';
 import type { Probes } from '../../src/ops/probes.ts';
 import { keyOfSeed, tensorId } from '../../src/random/philox.ts';
 import type { Weight } from '../../src/tensor/weight.ts';

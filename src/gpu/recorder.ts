@@ -40,16 +40,6 @@ const firstCommands = 64;
 /** How late the end of a piece may be noticed that is not the only one in flight, in milliseconds. */
 const pieceSlack = 1;
 
-/** Workgroups per dimension that every WebGPU adapter allows. */
-const maxWorkgroups = 65_535;
-
-/** Spreads a one-dimensional count of workgroups over x and y; kernels rebuild the index from both. */
-export function spread(count: number): [number, number] {
-  if (count <= maxWorkgroups) return [Math.max(1, count), 1];
-  const y = Math.ceil(count / maxWorkgroups);
-  return [Math.ceil(count / y), y];
-}
-
 /** One recorded dispatch, or a copy or clearing between dispatches. */
 type Command =
   | {

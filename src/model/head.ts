@@ -5,8 +5,8 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { spread } from '../gpu/recorder.ts';
 import type { OperationContext } from '../ops/context.ts';
+import { recordLabelLoss } from '../ops/label-loss.ts';
 import { type Projection, product, project } from '../ops/linear.ts';
 import { weightScaleOf } from '../ops/probes.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
@@ -112,21 +112,19 @@ export function scoreTargets(
   const picked = scratch.ensure(names.picked, probes.count * targets.count * 4);
   const chunks = [...vocabularyChunks(weight, hidden.rows)];
   const logits = scratch.ensure(names.logits, hidden.rows * Math.max(...chunks.map(({ count }) => count)) * 4);
-  const kernel = gpu.kernel({ files: ['label-loss.wgsl'] });
   for (const [index, chunk] of chunks.entries()) {
     recordLogits(context, hidden, weight, chunk, sides, logits, { stride: chunk.count, column: 0 });
-    gpu.recorder.dispatch(
-      kernel,
-      [logits, targets.buffer, running, picked],
+    recordLabelLoss(
+      gpu,
+      { logits, targets: targets.buffer, running, picked },
       {
         rows: hidden.rows,
         columns: chunk.count,
-        column_start: chunk.start,
-        rows_per_probe: hidden.rows / probes.count,
-        target_count: targets.count,
-        first: index === 0 ? 1 : 0,
+        columnStart: chunk.start,
+        rowsPerProbe: hidden.rows / probes.count,
+        targetCount: targets.count,
+        first: index === 0,
       },
-      spread(hidden.rows),
     );
   }
   workspace.give(...memory);

@@ -7,10 +7,10 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
-import { spread } from '../gpu/recorder.ts';
+import { perElement, spread } from '../gpu/workgroups.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
-import { type OperationContext, perElement } from './context.ts';
+import type { OperationContext } from './context.ts';
 
 /** How the work is cut; see the heads of kernels/attention/*.wgsl. */
 export type AttentionVariant = 'direct' | 'workgroup' | 'sliced' | 'tiled';

@@ -5,7 +5,6 @@
  */
 
 import type { Gpu } from '../gpu/gpu.ts';
-import { spread } from '../gpu/recorder.ts';
 import type { Workspace } from '../tensor/workspace.ts';
 import type { MatmulPlans } from './matmul-plans.ts';
 import type { Probes } from './probes.ts';
@@ -16,12 +15,4 @@ export interface OperationContext {
   probes: Probes;
   /** Plans of matrix products that were timed on this adapter; by rule without. */
   plans?: MatmulPlans;
-}
-
-/** Invocations per workgroup of the element-wise kernels. */
-const lanes = 64;
-
-/** Workgroups for one invocation per element. */
-export function perElement(count: number): [number, number] {
-  return spread(Math.ceil(count / lanes));
 }

@@ -7,21 +7,12 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { KernelDefinition } from '../gpu/kernel.ts';
+import { perElement } from '../gpu/workgroups.ts';
 import { partOf, type Storage, type Weight } from '../tensor/weight.ts';
-import { perElement } from './context.ts';
-import { type DenseNoise, type DirectionKind, directionNumber, type ProbePoint } from './probes.ts';
+import { type DenseNoise, directionNumber, type ProbePoint } from './probes.ts';
 
 /** Most copies of a row that the scratch buffer holds: the +ε and −ε of one query share their noise. */
 export const scratchCopies = 2;
-
-/** The update of a weight along its directions; see kernels/zo/dense-update.wgsl. @param weights the file of its storage type */
-export function denseUpdateKernel(weights: string, kind: DirectionKind, queries: number): KernelDefinition {
-  return {
-    files: [weights, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/after-curvature.wgsl', 'zo/dense-update.wgsl'],
-    constants: { DIRECTION: directionNumber[kind], ONE_QUERY: queries === 1 },
-  };
-}
 
 /** Consecutive rows of a weight within one buffer each of the weight and of what lies beside it, its curvature or moments. */
 export interface RowSlice {

@@ -5,7 +5,7 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { spread } from '../gpu/recorder.ts';
+import { spread } from '../gpu/workgroups.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';

@@ -6,12 +6,12 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
-import { spread } from '../gpu/recorder.ts';
+import { perElement, spread } from '../gpu/workgroups.ts';
 import type { Storage, Weight, WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
-import { type OperationContext, perElement } from './context.ts';
+import type { OperationContext } from './context.ts';
 import { perturbedWeight } from './dense.ts';
 import { addLora } from './lora.ts';
 import { chooseMatmul } from './matmul-choice.ts';

@@ -4,10 +4,11 @@
  * @module
  */
 
+import { perElement } from '../gpu/workgroups.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
-import { type OperationContext, perElement } from './context.ts';
+import type { OperationContext } from './context.ts';
 import { type LoraPair, vectorOf } from './probes.ts';
 
 /**

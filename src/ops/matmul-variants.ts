@@ -5,8 +5,7 @@
  */
 
 import type { KernelConstant } from '../gpu/kernel.ts';
-import { spread } from '../gpu/recorder.ts';
-import { perElement } from './context.ts';
+import { perElement, spread } from '../gpu/workgroups.ts';
 
 /** How the work of a matrix product is cut; see the heads of kernels/matmul/*.wgsl. */
 export type MatmulVariant =

@@ -5,7 +5,7 @@
  */
 
 import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
-import { spread } from '../gpu/recorder.ts';
+import { spread } from '../gpu/workgroups.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple } from './check-shape.ts';
 import type { OperationContext } from './context.ts';

@@ -6,9 +6,10 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
+import { perElement } from '../gpu/workgroups.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
-import { type OperationContext, perElement } from './context.ts';
+import type { OperationContext } from './context.ts';
 
 /** Cosines and sines per position, see kernels/rope.wgsl. */
 export interface RopeTable {

@@ -6,10 +6,11 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
+import { perElement } from '../gpu/workgroups.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
-import { type OperationContext, perElement } from './context.ts';
+import type { OperationContext } from './context.ts';
 import { vectorOf } from './probes.ts';
 
 const gatherKernel: KernelDefinition = { files: ['gather-rows.wgsl'] };

@@ -7,7 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
-import { spread } from '../gpu/recorder.ts';
+import { spread } from '../gpu/workgroups.ts';
 
 /** So many are found at least. */
 export const topKept = 64;

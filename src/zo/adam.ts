@@ -26,7 +26,6 @@ export function decays(
 }
 
 export class Adam {
-  readonly #gpu: Gpu;
   readonly #state: TrainedState;
   readonly #configuration: TrainConfiguration;
   readonly #adaptive: boolean;
@@ -44,7 +43,6 @@ export class Adam {
     configuration: TrainConfiguration,
     { unitOf = () => 1, adaptive = true }: { unitOf?: (name: string) => number; adaptive?: boolean } = {},
   ) {
-    this.#gpu = gpu;
     this.#state = state;
     this.#configuration = configuration;
     this.#adaptive = adaptive;
@@ -77,25 +75,12 @@ export class Adam {
   }): void {
     const matrix = decays(this.#configuration, of.stepOfPeriod + 1);
     const vector = decays(this.#configuration, of.step + 1);
-    this.#state.apply(
-      this.#gpu.kernel({
-        files: ['random/philox.wgsl', 'zo/moments.wgsl', 'zo/adam.wgsl'],
-        constants: { ADAPTIVE: this.#adaptive },
-      }),
-      [of.coefficients, this.#units, this.#moments],
+    const { coefficients, offset, decay, learningRate } = of;
+    this.#state.updateByMeans(
       of.step,
-      {
-        queries: this.#configuration.queries,
-        coefficient_offset: of.offset,
-        decay: of.decay,
-        learning_rate: of.learningRate,
-        beta1: vector.beta1,
-        beta2: vector.beta2,
-        matrix_correction1: matrix.correction1,
-        matrix_correction2: matrix.correction2,
-        vector_correction1: vector.correction1,
-        vector_correction2: vector.correction2,
-      },
+      { coefficients, offset, queries: this.#configuration.queries, decay },
+      { learningRate, beta1: vector.beta1, beta2: vector.beta2, matrix, vector },
+      { units: this.#units, moments: this.#moments, adaptive: this.#adaptive },
     );
   }
 

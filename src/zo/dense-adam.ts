@@ -7,23 +7,19 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { perElement } from '../ops/context.ts';
-import { rowSlices } from '../ops/dense.ts';
+import type { ConsecutiveSteps } from '../ops/consecutive-steps.ts';
+import { type DenseMoments, recordDenseAdam } from '../ops/dense-update.ts';
 import { tensorId } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
-import { allocateWeight, destroyWeight, partOf, type Weight } from '../tensor/weight.ts';
+import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import { Adam, decays } from './adam.ts';
-import { type ConsecutiveSteps, inLaunches } from './replay.ts';
 import type { TrainedState } from './trained-state.ts';
 
 /** Numbers of a step after its ρ_k / K: decay rate, learning rate and both corrections. */
 export const momentRates = 4;
 
-interface Moments {
+interface WeightMoments extends DenseMoments {
   weight: Weight;
-  mean: Weight;
-  /** Absent from momentum. */
-  square: Weight | undefined;
 }
 
 export class DenseAdam {
@@ -31,7 +27,7 @@ export class DenseAdam {
   readonly #configuration: TrainConfiguration;
   readonly #seed: readonly [number, number];
   readonly #adaptive: boolean;
-  readonly #weights: readonly Moments[];
+  readonly #weights: readonly WeightMoments[];
   readonly #vectors: Adam;
 
   /** Reserves zero means for the weights and for the 1-D parameters of the state. */
@@ -69,44 +65,10 @@ export class DenseAdam {
 
   /** Records some steps of the weights. */
   recordWeights(of: ConsecutiveSteps): void {
-    const { queries } = this.#configuration;
-    const { beta1, beta2 } = decays(this.#configuration, of.step + 1);
-    for (const { weight, mean, square } of this.#weights) {
-      const kernel = this.#gpu.kernel({
-        files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'],
-        constants: { ADAPTIVE: this.#adaptive, ONE_QUERY: queries === 1 },
-      });
-      const widthQuads = weight.columns / 4;
-      for (const slice of rowSlices(weight, mean)) {
-        const quads = slice.count * widthQuads;
-        const workgroups = perElement(quads);
-        const squareBuffer = square ? partOf(square, slice.row).buffer : this.#gpu.unused;
-        const workOfStep = workgroups[0] * workgroups[1] * queries;
-        for (const { step, steps, offset, work } of inLaunches(this.#gpu, kernel, of, workOfStep)) {
-          this.#gpu.recorder.dispatch(
-            kernel,
-            [slice.weight, slice.beside!, squareBuffer, of.coefficients],
-            {
-              quads,
-              weight_start: slice.weightRow * widthQuads,
-              moment_start: slice.besideRow * widthQuads,
-              element_start: slice.row * widthQuads,
-              seed_low: this.#seed[0],
-              seed_high: this.#seed[1],
-              tensor: tensorId(weight.name),
-              step,
-              steps,
-              queries,
-              coefficient_offset: offset,
-              coefficient_stride: of.stride,
-              beta1,
-              beta2,
-            },
-            workgroups,
-            work,
-          );
-        }
-      }
+    const noise = { seed: this.#seed, queries: this.#configuration.queries };
+    const rates = decays(this.#configuration, of.step + 1);
+    for (const { weight, ...moments } of this.#weights) {
+      recordDenseAdam(this.#gpu, weight, tensorId(weight.name), moments, noise, rates, of);
     }
   }
 

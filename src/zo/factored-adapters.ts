@@ -7,8 +7,8 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { spread } from '../gpu/recorder.ts';
-import { type Probes, paddedRank } from '../ops/probes.ts';
+import { recordFactoredTensor } from '../ops/factored-tensor.ts';
+import type { Probes } from '../ops/probes.ts';
 import { allocateState, layOutState } from '../tensor/state.ts';
 import { type AdapterTensor, adapterEntries } from '../tuning/adapter.ts';
 import type { Subspace } from './subspace.ts';
@@ -99,28 +99,10 @@ export class FactoredAdapters {
   }
 
   #make({ state, count, stride }: ProbeStates, baseScale: number, made: GpuBuffer): NonNullable<Probes['made']> {
-    const kernel = this.#gpu.kernel({ files: ['zo/make-adapter.wgsl'] });
+    const tensors = { base: this.#base, baseScale, made, madeStride: this.#size };
     for (const { name, subspace } of this.#tensors) {
-      const { rows, columns, factors } = subspace;
-      const [x, y] = spread(rows);
-      this.#gpu.recorder.dispatch(
-        kernel,
-        [factors.u, factors.vTransposed, state, this.#base, made],
-        {
-          rows,
-          columns,
-          rank: factors.rank,
-          u_stride: paddedRank(factors.rank),
-          v_start: factors.vRow * columns,
-          state_offset: factors.stateOffset,
-          state_stride: stride,
-          offset: this.#offsets.get(name)!,
-          made_stride: this.#size,
-          scale: factors.scale,
-          base_scale: baseScale,
-        },
-        [x, y, count],
-      );
+      const place = { ...subspace, offset: this.#offsets.get(name)! };
+      recordFactoredTensor(this.#gpu, place, { state, count, stride }, tensors);
     }
     return { buffer: made, stride: this.#size, offsets: this.#offsets };
   }

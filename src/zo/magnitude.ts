@@ -4,12 +4,9 @@
  * @module
  */
 
-import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { perElement } from '../ops/context.ts';
+import { magnitudeBins, magnitudeHistogram } from '../ops/magnitude-histogram.ts';
 import type { Weight } from '../tensor/weight.ts';
-
-const bins = 65_536;
 
 /** The largest finite f32. */
 const largestSingle = (2 - 2 ** -23) * 2 ** 127;
@@ -38,35 +35,19 @@ export function adapterThreshold(values: Float32Array, sparsity: number): number
  * the exact value without the weights being read back.
  */
 export async function weightThresholds(gpu: Gpu, weights: readonly Weight[], sparsity: number): Promise<number[]> {
-  const counts = gpu.allocate(bins * 4, 'scratch', 'magnitude histogram');
+  const counts = gpu.allocate(magnitudeBins * 4, 'scratch', 'magnitude histogram');
   try {
     const thresholds: number[] = [];
     for (const weight of weights) {
       const rank = trainingCount(weight.rows * weight.columns, sparsity);
-      const upper = find(await histogram(gpu, weight, counts), rank);
-      const lower = find(await histogram(gpu, weight, counts, upper.bin), rank - upper.below);
+      const upper = find(await magnitudeHistogram(gpu, weight, counts), rank);
+      const lower = find(await magnitudeHistogram(gpu, weight, counts, upper.bin), rank - upper.below);
       thresholds.push(new Float32Array(new Uint32Array([(upper.bin << 16) | lower.bin]).buffer)[0]!);
     }
     return thresholds;
   } finally {
     counts.destroy();
   }
-}
-
-/** @param upper count the lower halves of the magnitudes with this upper half; upper halves if left out */
-async function histogram(gpu: Gpu, weight: Weight, counts: GpuBuffer, upper?: number): Promise<Uint32Array> {
-  const { recorder } = gpu;
-  recorder.clear(counts);
-  const kernel = gpu.kernel({
-    files: [`weights/${weight.storage}.wgsl`, 'zo/magnitude-histogram.wgsl'],
-    constants: { LOW_HALF: upper !== undefined },
-  });
-  for (const { buffer, rowCount } of weight.parts) {
-    const quads = (rowCount * weight.columns) / 4;
-    recorder.dispatch(kernel, [buffer, counts], { quads, upper: upper ?? 0 }, perElement(quads));
-  }
-  const [data] = await recorder.read([{ buffer: counts, bytes: bins * 4 }]);
-  return new Uint32Array(data!);
 }
 
 /** The bin that the element of a rank (from 1) is in, and how many elements lie in the bins below. */

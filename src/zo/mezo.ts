@@ -10,8 +10,8 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
-import { perElement } from '../ops/context.ts';
-import { denseUpdateKernel, type RowSlice, rowSlices } from '../ops/dense.ts';
+import type { ConsecutiveSteps } from '../ops/consecutive-steps.ts';
+import { type DenseNoiseOfRun, recordCurvature, recordDenseUpdate } from '../ops/dense-update.ts';
 import type { AdapterShape, DenseTensor, DirectionKind, Probes } from '../ops/probes.ts';
 import { keyOfSeed, tensorId } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
@@ -22,7 +22,7 @@ import { DenseScratch } from './dense-scratch.ts';
 import { adapterThreshold, vectorThreshold, weightThresholds } from './magnitude.ts';
 import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from './optimizer.ts';
 import { measure, probePoints, valuesPerQuery } from './probe-points.ts';
-import { Coefficients, type ConsecutiveSteps, inLaunches, type StepApplier } from './replay.ts';
+import { Coefficients, type StepApplier } from './replay.ts';
 import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
 
 const directionOf: Readonly<Record<'mezo' | 'sparse-mezo' | 'hizoo', DirectionKind>> = {
@@ -234,31 +234,9 @@ export class Mezo implements ZerothOrderOptimizer {
   }
 
   #recordWeights(of: ConsecutiveSteps): void {
-    const { queries, hessianSmoothing } = this.#configuration;
     for (const { weight, dense } of this.#weights) {
-      const kernel = this.#gpu.kernel(denseUpdateKernel(`weights/${weight.storage}.wgsl`, this.#direction, queries));
-      for (const slice of rowSlices(weight, dense.logCurvature)) {
-        const workgroups = perElement((slice.count * weight.columns) / 8);
-        const workOfStep = workgroups[0] * workgroups[1] * queries;
-        for (const { step, steps, offset, work } of inLaunches(this.#gpu, kernel, of, workOfStep)) {
-          this.#gpu.recorder.dispatch(
-            kernel,
-            [slice.weight, slice.beside ?? this.#gpu.unused, of.coefficients],
-            {
-              ...this.#place(weight, slice),
-              ...this.#noise(dense.tensor, step),
-              steps,
-              queries,
-              coefficient_offset: offset,
-              coefficient_stride: of.stride,
-              threshold: dense.threshold,
-              smoothing: hessianSmoothing,
-            },
-            workgroups,
-            work,
-          );
-        }
-      }
+      const { hessianSmoothing } = this.#configuration;
+      recordDenseUpdate(this.#gpu, weight, dense, this.#noise, this.#direction, hessianSmoothing, of);
     }
   }
 
@@ -269,49 +247,22 @@ export class Mezo implements ZerothOrderOptimizer {
       this.#moments.recordState({ step, learningRate, coefficients, offset });
       return;
     }
-    const shape = this.#shape ? { shape: this.#shape } : {};
     const decay = 1 - learningRate * weightDecay;
-    this.#state.update(step, { coefficients, offset, queries, decay, ...shape });
+    this.#state.update(step, { coefficients, offset, queries, decay }, this.#shape);
     if (this.#direction === 'curved') this.#recordCurvature(step, offset + queries);
   }
 
   /** Of all but the weights, after the update, which uses the H that the probes used. */
   #recordCurvature(step: number, coefficientOffset: number): void {
-    const { queries, hessianSmoothing } = this.#configuration;
-    const kernel = this.#gpu.kernel({
-      files: ['random/philox.wgsl', 'zo/after-curvature.wgsl', 'zo/curvature.wgsl'],
-    });
-    for (const { tensor, offset, length } of this.#state.entries) {
-      const quads = Math.ceil(length / 4);
-      this.#gpu.recorder.dispatch(
-        kernel,
-        [this.#shape!, this.#coefficients.buffer],
-        {
-          quads,
-          quad_start: offset / 4,
-          first_element: 0,
-          ...this.#noise(tensor, step),
-          queries,
-          coefficient_offset: coefficientOffset,
-          smoothing: hessianSmoothing,
-        },
-        perElement(quads),
-      );
+    const coefficients = { coefficients: this.#coefficients.buffer, coefficientOffset };
+    const smoothing = this.#configuration.hessianSmoothing;
+    for (const entry of this.#state.entries) {
+      recordCurvature(this.#gpu, this.#shape!, entry, this.#noise, { step, ...coefficients, smoothing });
     }
   }
 
-  #place(weight: Weight, slice: RowSlice): Record<string, number> {
-    return {
-      width_quads: weight.columns / 4,
-      rows: slice.count,
-      weight_row: slice.weightRow,
-      curvature_row: slice.besideRow,
-      output_row: slice.row,
-    };
-  }
-
-  #noise(tensor: number, step: number): Record<string, number> {
-    return { seed_low: this.#seed[0], seed_high: this.#seed[1], tensor, step };
+  get #noise(): DenseNoiseOfRun {
+    return { seed: this.#seed, queries: this.#configuration.queries };
   }
 
   foldAll(): void {

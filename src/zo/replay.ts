@@ -6,7 +6,6 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { Kernel } from '../gpu/kernel.ts';
 import type { AppliedStep, PlannedStep } from './optimizer.ts';
 
 /** Steps whose coefficients are uploaded at once while replaying. */
@@ -24,31 +23,6 @@ export interface StepApplier {
    * {@link Coefficients.buffer}, those of the others follow.
    */
   record(steps: readonly PlannedStep[], coefficientOffset: number): void;
-}
-
-/** Steps without a gap, for kernels that take them in one launch. */
-export interface ConsecutiveSteps {
-  /** The first. */
-  step: number;
-  steps: number;
-  coefficients: GpuBuffer;
-  /** Where the coefficients of the first start, and those of the next after them. */
-  offset: number;
-  stride: number;
-}
-
-/** Cuts steps into launches that take no longer than a piece of divided work should. @param work of one step, as `Recorder.dispatch` has it */
-export function* inLaunches(
-  { recorder }: Gpu,
-  kernel: Kernel,
-  { step, steps, offset, stride }: ConsecutiveSteps,
-  work: number,
-): Generator<{ step: number; steps: number; offset: number; work: number }> {
-  const most = Math.ceil(steps / recorder.launches(kernel, work * steps));
-  for (let first = 0; first < steps; first += most) {
-    const count = Math.min(most, steps - first);
-    yield { step: step + first, steps: count, offset: offset + first * stride, work: work * count };
-  }
 }
 
 export class Coefficients {

@@ -12,7 +12,9 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { sharedInputs } from '../model/configuration.ts';
 import { widestActivation } from '../model/forward.ts';
 import type { Model } from '../model/model.ts';
-import { perElement } from '../ops/context.ts';
+import { recordFold } from '../ops/fold.ts';
+import { recordGaussianMatrix } from '../ops/gaussian-matrix.ts';
+import { orthonormalise, type StridedMatrix } from '../ops/orthonormal.ts';
 import { type AdapterShape, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
 import { keyOfSeed, purposes } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
@@ -23,9 +25,7 @@ import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { Adam } from './adam.ts';
 import { checkFactors } from './binding-limits.ts';
 import { FactoredAdapters } from './factored-adapters.ts';
-import { recordFold } from './fold.ts';
 import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from './optimizer.ts';
-import { orthonormalise, type StridedMatrix } from './orthonormal.ts';
 import { measure, probePoints } from './probe-points.ts';
 import { Coefficients, type StepApplier } from './replay.ts';
 import { allocateSubspace, placeTogether, rankOf, type Subspace } from './subspace.ts';
@@ -259,15 +259,7 @@ export class SubZero implements ZerothOrderOptimizer {
   }
 
   #drawOrthonormal(tensor: number, purpose: number, matrix: StridedMatrix): void {
-    const { recorder } = this.#gpu;
-    const { buffer, rows, columns, rowStride, columnStride, start } = matrix;
-    const shape = { rows, columns, row_stride: rowStride, column_stride: columnStride, matrix_start: start };
-    recorder.dispatch(
-      this.#gpu.kernel({ files: ['random/philox.wgsl', 'random/gaussian-matrix.wgsl'] }),
-      [buffer],
-      { seed_low: this.#seed[0], seed_high: this.#seed[1], tensor, period: this.#period, purpose, ...shape },
-      perElement(Math.ceil((rows * columns) / 4)),
-    );
+    recordGaussianMatrix(this.#gpu, matrix, { seed: this.#seed, tensor, period: this.#period, purpose });
     orthonormalise(this.#gpu, matrix, this.#scratch);
   }
 

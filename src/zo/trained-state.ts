@@ -7,10 +7,16 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { Kernel } from '../gpu/kernel.ts';
-import { spread } from '../gpu/recorder.ts';
 import type { Model } from '../model/model.ts';
-import { type DirectionKind, directionNumber, type ProbePoint, type Probes } from '../ops/probes.ts';
+import type { DirectionKind, ProbePoint, Probes } from '../ops/probes.ts';
+import {
+  type AdamRates,
+  recordPerturbation,
+  recordStateAdam,
+  recordStateUpdate,
+  type StateOfStep,
+  type UpdateCoefficients,
+} from '../ops/state.ts';
 import { tensorId } from '../random/philox.ts';
 import { allocateState, layOutState, type PlacedStateEntry, type StateEntry, stateBlock } from '../tensor/state.ts';
 import { type AdapterTensor, adapterEntries } from '../tuning/adapter.ts';
@@ -158,47 +164,29 @@ export class TrainedState {
    */
   perturb(step: number, first: number, count: number, shape: GpuBuffer = this.#gpu.unused): void {
     if (count > this.probesAtOnce) throw new Error(`at most ${this.probesAtOnce} probes at once; ${count} asked`);
-    const [x, y] = spread(this.blockCount);
-    this.#gpu.recorder.dispatch(
-      this.#kernel('perturb'),
-      [this.buffer, this.#blocks, this.pointTable, shape, this.perturbed],
-      { ...this.#common(step), first_probe: first },
-      [x, y, count],
-    );
+    recordPerturbation(this.#gpu, this.#atStep(step), {
+      direction: this.#direction,
+      shape,
+      table: this.pointTable,
+      perturbed: this.perturbed,
+      first,
+      count,
+    });
   }
 
   /** Records state ← decay · state − Σ coefficient · direction; decay acts on factors only. */
-  update(
-    step: number,
-    {
-      coefficients,
-      offset,
-      queries,
-      decay,
-      shape = this.#gpu.unused,
-    }: { coefficients: GpuBuffer; offset: number; queries: number; decay: number; shape?: GpuBuffer },
-  ): void {
-    this.#gpu.recorder.dispatch(
-      this.#kernel('update'),
-      [this.buffer, this.#blocks, coefficients, shape],
-      { ...this.#common(step), queries, coefficient_offset: offset, decay },
-      spread(this.blockCount),
-    );
+  update(step: number, coefficients: UpdateCoefficients, shape: GpuBuffer = this.#gpu.unused): void {
+    recordStateUpdate(this.#gpu, this.#atStep(step), coefficients, this.#direction, shape);
   }
 
-  /** Records another update kernel over the state: its buffers follow those of the state and its blocks. */
-  apply(
-    kernel: Kernel,
-    buffers: readonly GpuBuffer[],
+  /** Records a step along running means of the gradient, see {@link recordStateAdam}. */
+  updateByMeans(
     step: number,
-    parameters: Readonly<Record<string, number>>,
+    coefficients: UpdateCoefficients,
+    rates: AdamRates,
+    means: { units: GpuBuffer; moments: GpuBuffer; adaptive: boolean },
   ): void {
-    this.#gpu.recorder.dispatch(
-      kernel,
-      [this.buffer, this.#blocks, ...buffers],
-      { ...this.#common(step), ...parameters },
-      spread(this.blockCount),
-    );
+    recordStateAdam(this.#gpu, this.#atStep(step), coefficients, rates, means);
   }
 
   /** A buffer with one vector per block, of which kernels read the first number. */
@@ -227,15 +215,8 @@ export class TrainedState {
     for (const buffer of [this.buffer, this.perturbed, this.#blocks, this.pointTable]) buffer.destroy();
   }
 
-  #kernel(name: 'perturb' | 'update'): Kernel {
-    return this.#gpu.kernel({
-      files: ['random/philox.wgsl', 'zo/direction.wgsl', `zo/${name}.wgsl`],
-      constants: { DIRECTION: directionNumber[this.#direction] },
-    });
-  }
-
-  #common(step: number): { seed_low: number; seed_high: number; step: number; block_count: number } {
-    return { seed_low: this.#seed[0], seed_high: this.#seed[1], step, block_count: this.blockCount };
+  #atStep(step: number): StateOfStep {
+    return { state: this.buffer, blocks: this.#blocks, blockCount: this.blockCount, seed: this.#seed, step };
   }
 }
 

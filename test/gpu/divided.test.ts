@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { GpuBuffer } from '../../src/gpu/buffer.ts';
-import { spread } from '../../src/gpu/recorder.ts';
+import { spread } from '../../src/gpu/workgroups.ts';
 import { openTestGpu } from '../support/gpu.ts';
 
 const gpu = openTestGpu();

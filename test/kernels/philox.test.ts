@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { normalisedError } from '../../src/bench/case.ts';
 import { erf } from '../../src/bench/erf.ts';
 import { assembleSource } from '../../src/gpu/kernel.ts';
-import { perElement } from '../../src/ops/context.ts';
+import { perElement } from '../../src/gpu/workgroups.ts';
 import { keyOfSeed } from '../../src/random/philox.ts';
 import { openTestGpu } from '../support/gpu.ts';
 import { Random, testSeed, withSeed } from '../support/random.ts';

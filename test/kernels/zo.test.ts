@@ -16,7 +16,7 @@ import {
   updateCase,
 } from '../../src/bench/cases/zo.ts';
 import { fromBrain, fromHalf, neighbours, widenAll } from '../../src/bench/storage.ts';
-import { spread } from '../../src/gpu/recorder.ts';
+import { spread } from '../../src/gpu/workgroups.ts';
 import { keyOfSeed } from '../../src/random/philox.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { withSeed } from '../support/random.ts';

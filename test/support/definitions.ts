@@ -9,13 +9,14 @@ import { activations, otherFragments, storages } from '../../src/bench/cases/lin
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { activationNumber } from '../../src/ops/activation.ts';
 import { attentionKernel, attentionVariants } from '../../src/ops/attention.ts';
-import { denseUpdateKernel } from '../../src/ops/dense.ts';
+import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
+import { foldKernel } from '../../src/ops/fold.ts';
 import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
+import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
 import type { Storage } from '../../src/tensor/weight.ts';
-import { foldKernel } from '../../src/zo/fold.ts';
 
 /** All choices of one value per constant. */
 function combinations(
@@ -98,9 +99,9 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],
   rotate: [rotateKernels.plain, rotateKernels.slices],
-  perturb: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/perturb.wgsl'], { DIRECTION: directions }),
-  update: combinations(['random/philox.wgsl', 'zo/direction.wgsl', 'zo/update.wgsl'], { DIRECTION: directions }),
-  adam: combinations(['random/philox.wgsl', 'zo/moments.wgsl', 'zo/adam.wgsl'], { ADAPTIVE: both }),
+  perturb: directionKinds.map((kind) => stateKernel('perturb', kind)),
+  update: directionKinds.map((kind) => stateKernel('update', kind)),
+  adam: both.map(stateAdamKernel),
   curvature: combinations(['random/philox.wgsl', 'zo/after-curvature.wgsl', 'zo/curvature.wgsl']),
   magnitudes: storages.flatMap((storage) =>
     combinations([`weights/${storage}.wgsl`, 'zo/magnitude-histogram.wgsl'], { LOW_HALF: both }),
@@ -111,10 +112,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
       [1, 2].map((queries) => denseUpdateKernel(`weights/${storage}.wgsl`, kind, queries)),
     ),
     ...denseKernels(storage, 'dense-embed', { ACCUMULATE: both }),
-    ...combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'], {
-      ADAPTIVE: both,
-      ONE_QUERY: both,
-    }),
+    ...both.flatMap((adaptive) => [1, 2].map((queries) => denseAdamKernel(storage, adaptive, queries))),
   ]),
   gaussianMatrix: combinations(['random/philox.wgsl', 'random/gaussian-matrix.wgsl']),
   orthonormalise: [

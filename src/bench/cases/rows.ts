@@ -4,7 +4,7 @@
  * @module
  */
 
-import { spread } from '../../gpu/recorder.ts';
+import { spread } from '../../gpu/workgroups.ts';
 import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
 import { gate, gatherRows, storeRows } from '../../ops/rows.ts';
 import type { Activation } from '../../tensor/workspace.ts';

@@ -5,14 +5,13 @@
  */
 
 import type { KernelDefinition } from '../../gpu/kernel.ts';
-import { spread } from '../../gpu/recorder.ts';
-import { perElement } from '../../ops/context.ts';
+import { perElement, spread } from '../../gpu/workgroups.ts';
+import { recordFold } from '../../ops/fold.ts';
+import { orthonormalise } from '../../ops/orthonormal.ts';
 import { directionNumber, paddedRank } from '../../ops/probes.ts';
 import { gaussian, keyOfSeed } from '../../random/philox.ts';
 import { NamedBuffers } from '../../tensor/named-buffers.ts';
 import { type Storage, storageBytes } from '../../tensor/weight.ts';
-import { recordFold } from '../../zo/fold.ts';
-import { orthonormalise } from '../../zo/orthonormal.ts';
 import type { Bed } from '../bed.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 import type { Random } from '../random.ts';

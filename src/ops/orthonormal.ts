@@ -6,8 +6,7 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { spread } from '../gpu/recorder.ts';
-import { perElement } from '../ops/context.ts';
+import { perElement, spread } from '../gpu/workgroups.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 
 /** Where the element (i, j) of a rows × columns matrix lies: start + i · rowStride + j · columnStride. */

@@ -7,9 +7,9 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
-import { spread } from '../gpu/recorder.ts';
-import { type LowRankFactors, paddedRank } from '../ops/probes.ts';
+import { spread } from '../gpu/workgroups.ts';
 import type { Storage, Weight } from '../tensor/weight.ts';
+import { type LowRankFactors, paddedRank } from './probes.ts';
 
 /** Rows of a weight that one workgroup folds. */
 const rowsAtOnce = 8;

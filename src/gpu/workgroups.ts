@@ -1,0 +1,23 @@
+/**
+ * How many workgroups a launch has.
+ *
+ * @module
+ */
+
+/** Workgroups per dimension that every WebGPU adapter allows. */
+const maxWorkgroups = 65_535;
+
+/** Spreads a one-dimensional count of workgroups over x and y; kernels rebuild the index from both. */
+export function spread(count: number): [number, number] {
+  if (count <= maxWorkgroups) return [Math.max(1, count), 1];
+  const y = Math.ceil(count / maxWorkgroups);
+  return [Math.ceil(count / y), y];
+}
+
+/** Invocations per workgroup of the element-wise kernels. */
+const lanes = 64;
+
+/** Workgroups for one invocation per element. */
+export function perElement(count: number): [number, number] {
+  return spread(Math.ceil(count / lanes));
+}

@@ -1,0 +1,171 @@
+/**
+ * Updates of whole weights along dense directions, drawn anew where they are needed; of their curvature and of their moments.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { KernelDefinition } from '../gpu/kernel.ts';
+import { perElement } from '../gpu/workgroups.ts';
+import { partOf, type Storage, type Weight } from '../tensor/weight.ts';
+import { type ConsecutiveSteps, inLaunches } from './consecutive-steps.ts';
+import { rowSlices } from './dense.ts';
+import { type DenseTensor, type DirectionKind, directionNumber } from './probes.ts';
+
+/** Which noise: the Philox key, and the number of queries of a step. */
+export interface DenseNoiseOfRun {
+  seed: readonly [low: number, high: number];
+  queries: number;
+}
+
+/** The update of a weight along its directions; see kernels/zo/dense-update.wgsl. @param weights the file of its storage type */
+export function denseUpdateKernel(weights: string, kind: DirectionKind, queries: number): KernelDefinition {
+  return {
+    files: [...[weights, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/after-curvature.wgsl', 'zo/dense-update.wgsl']],
+    constants: { DIRECTION: directionNumber[kind], ONE_QUERY: queries === 1 },
+  };
+}
+
+/**
+ * Records some steps of a weight: W ← (1 − decay) · W − Σ coefficient · direction, and of curved directions ln H after it.
+ *
+ * @param smoothing s of HiZOO
+ */
+export function recordDenseUpdate(
+  gpu: Gpu,
+  weight: Weight,
+  { tensor, threshold, logCurvature }: DenseTensor,
+  { seed, queries }: DenseNoiseOfRun,
+  kind: DirectionKind,
+  smoothing: number,
+  of: ConsecutiveSteps,
+): void {
+  const kernel = gpu.kernel(denseUpdateKernel(`weights/${weight.storage}.wgsl`, kind, queries));
+  for (const slice of rowSlices(weight, logCurvature)) {
+    const workgroups = perElement((slice.count * weight.columns) / 8);
+    const workOfStep = workgroups[0] * workgroups[1] * queries;
+    for (const { step, steps, offset, work } of inLaunches(gpu, kernel, of, workOfStep)) {
+      gpu.recorder.dispatch(
+        kernel,
+        [slice.weight, slice.beside ?? gpu.unused, of.coefficients],
+        {
+          width_quads: weight.columns / 4,
+          rows: slice.count,
+          weight_row: slice.weightRow,
+          curvature_row: slice.besideRow,
+          output_row: slice.row,
+          seed_low: seed[0],
+          seed_high: seed[1],
+          tensor,
+          step,
+          steps,
+          queries,
+          coefficient_offset: offset,
+          coefficient_stride: of.stride,
+          threshold,
+          smoothing,
+        },
+        workgroups,
+        work,
+      );
+    }
+  }
+}
+
+/**
+ * Records ln H of a stretch of the state after a step.
+ *
+ * @param logCurvature laid out as the state
+ * @param coefficientOffset where the curvature terms of the queries start
+ */
+export function recordCurvature(
+  gpu: Gpu,
+  logCurvature: GpuBuffer,
+  { tensor, offset, length }: { tensor: number; offset: number; length: number },
+  { seed, queries }: DenseNoiseOfRun,
+  {
+    step,
+    coefficients,
+    coefficientOffset,
+    smoothing,
+  }: { step: number; coefficients: GpuBuffer; coefficientOffset: number; smoothing: number },
+): void {
+  const quads = Math.ceil(length / 4);
+  gpu.recorder.dispatch(
+    gpu.kernel({ files: ['random/philox.wgsl', 'zo/after-curvature.wgsl', 'zo/curvature.wgsl'] }),
+    [logCurvature, coefficients],
+    {
+      quads,
+      quad_start: offset / 4,
+      first_element: 0,
+      seed_low: seed[0],
+      seed_high: seed[1],
+      tensor,
+      step,
+      queries,
+      coefficient_offset: coefficientOffset,
+      smoothing,
+    },
+    perElement(quads),
+  );
+}
+
+/** The running means of the gradient of a weight, f32, in its shape. */
+export interface DenseMoments {
+  mean: Weight;
+  /** Absent from momentum. */
+  square: Weight | undefined;
+}
+
+/** The update of a weight along its mean gradients; see kernels/zo/dense-adam.wgsl. */
+export function denseAdamKernel(storage: Storage, adaptive: boolean, queries: number): KernelDefinition {
+  return {
+    files: [`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'],
+    constants: { ADAPTIVE: adaptive, ONE_QUERY: queries === 1 },
+  };
+}
+
+/** Records some steps of a weight along its mean gradients. @param tensor identity for the random numbers */
+export function recordDenseAdam(
+  gpu: Gpu,
+  weight: Weight,
+  tensor: number,
+  { mean, square }: DenseMoments,
+  { seed, queries }: DenseNoiseOfRun,
+  { beta1, beta2 }: { beta1: number; beta2: number },
+  of: ConsecutiveSteps,
+): void {
+  const kernel = gpu.kernel(denseAdamKernel(weight.storage, square !== undefined, queries));
+  const widthQuads = weight.columns / 4;
+  for (const slice of rowSlices(weight, mean)) {
+    const quads = slice.count * widthQuads;
+    const workgroups = perElement(quads);
+    const squareBuffer = square ? partOf(square, slice.row).buffer : gpu.unused;
+    const workOfStep = workgroups[0] * workgroups[1] * queries;
+    for (const { step, steps, offset, work } of inLaunches(gpu, kernel, of, workOfStep)) {
+      gpu.recorder.dispatch(
+        kernel,
+        [slice.weight, slice.beside!, squareBuffer, of.coefficients],
+        {
+          quads,
+          weight_start: slice.weightRow * widthQuads,
+          moment_start: slice.besideRow * widthQuads,
+          element_start: slice.row * widthQuads,
+          seed_low: seed[0],
+          seed_high: seed[1],
+          tensor,
+          step,
+          steps,
+          queries,
+          coefficient_offset: offset,
+          coefficient_stride: of.stride,
+          beta1,
+          beta2,
+        },
+        workgroups,
+        work,
+      );
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * Histograms of the magnitudes of a weight, made where the weight is.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { perElement } from '../gpu/workgroups.ts';
+import type { Weight } from '../tensor/weight.ts';
+
+/** Bins of a histogram: one for each value of 16 bits. */
+export const magnitudeBins = 65_536;
+
+/**
+ * Counts the halves of the magnitudes' f32 bits.
+ *
+ * @param counts room for {@link magnitudeBins} u32
+ * @param upper count the lower halves of the magnitudes with this upper half; upper halves if left out
+ */
+export async function magnitudeHistogram(
+  gpu: Gpu,
+  weight: Weight,
+  counts: GpuBuffer,
+  upper?: number,
+): Promise<Uint32Array> {
+  const { recorder } = gpu;
+  recorder.clear(counts);
+  const kernel = gpu.kernel({
+    files: [`weights/${weight.storage}.wgsl`, 'zo/magnitude-histogram.wgsl'],
+    constants: { LOW_HALF: upper !== undefined },
+  });
+  for (const { buffer, rowCount } of weight.parts) {
+    const quads = (rowCount * weight.columns) / 4;
+    recorder.dispatch(kernel, [buffer, counts], { quads, upper: upper ?? 0 }, perElement(quads));
+  }
+  const [data] = await recorder.read([{ buffer: counts, bytes: magnitudeBins * 4 }]);
+  return new Uint32Array(data!);
+}

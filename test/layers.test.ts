@@ -1,0 +1,82 @@
+/**
+ * Who may import whom: the floors that docs/architecture.md describes, read from the imports.
+ *
+ * @module
+ */
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { expect, test } from 'vitest';
+
+/** From the lowest floor to the highest: a file imports from its own floor and from those before it. */
+const floors = [
+  // Files directly under src/: errors, texts and small things that belong to nothing else.
+  'src',
+  ...['src/random', 'src/gpu', 'src/tensor', 'src/safetensors', 'src/ops'],
+  ...['src/tokenizer', 'src/data', 'src/settings', 'src/model', 'src/tuning', 'src/zo'],
+  ...['src/generate', 'src/train', 'src/bench', 'src/engine', 'server', 'src/cli'],
+];
+
+/** Floors that launch kernels: what lies above asks these to. The benchmarks of the kernels launch what they measure. */
+const launching = new Set(['src/gpu', 'src/ops', 'src/bench']);
+
+function floorOf(file: string): string {
+  const [top, next] = file.split('/');
+  if (top === 'server') return 'server';
+  return file.split('/').length === 2 ? 'src' : `${top}/${next}`;
+}
+
+const files = ['src', 'server'].flatMap((root) =>
+  readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(root, name)),
+);
+
+interface Import {
+  from: string;
+  to: string;
+  /** Erased before anything runs. */
+  isType: boolean;
+}
+
+const imports: Import[] = files.flatMap((from) => {
+  const text = readFileSync(from, 'utf8');
+  const found = text.matchAll(
+    /^(?:import|export)\s+(type\s)?(?:[^;'"]*?\sfrom\s+)?'(\.[^']+)'|\bimport\('(\.[^']+)'\)/gm,
+  );
+  return [...found].map(([, type, path, dynamic]) => {
+    return { from, to: relative('.', join(dirname(from), (path ?? dynamic)!)), isType: type !== undefined };
+  });
+});
+
+test('every import was found, and every file has a floor', () => {
+  expect(imports.length).toBeGreaterThan(1000);
+  expect(imports.filter(({ to }) => !existsSync(to))).toEqual([]);
+  expect(files.filter((file) => !floors.includes(floorOf(file)))).toEqual([]);
+});
+
+test('imports point down, types included', () => {
+  const upward = imports.filter(({ from, to }) => floors.indexOf(floorOf(to)) > floors.indexOf(floorOf(from)));
+  expect(upward.map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
+});
+
+test('no files import each other in a circle', () => {
+  const next = new Map<string, string[]>();
+  for (const { from, to, isType } of imports) if (!isType) next.set(from, [...(next.get(from) ?? []), to]);
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (file: string, path: string[]): void => {
+    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' → '));
+    if (done.has(file) || path.includes(file)) return;
+    for (const other of next.get(file) ?? []) visit(other, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  expect(circles).toEqual([]);
+});
+
+test('kernels are launched by operations only', () => {
+  const others = files.filter((file) => !launching.has(floorOf(file)));
+  const found = others.filter((file) => /\.dispatch\(|gpu\.kernel\(|\.wgsl'/.test(readFileSync(file, 'utf8')));
+  expect(found).toEqual([]);
+});
