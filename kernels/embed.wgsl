@@ -52,7 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     return;
   }
   for (var quad = lane; quad < parameters.width_quads; quad += 64u) {
-    var value = parameters.weight_scale * widen(weight[local_id * parameters.width_quads + quad]);
+    var value = parameters.weight_scale * weight_quad(local_id * parameters.width_quads + quad);
     for (var b = 0u; b < parameters.rank; b++) {
       value = fma(vec4<f32>(coefficients[b]), v[parameters.v_start + b * parameters.width_quads + quad], value);
     }

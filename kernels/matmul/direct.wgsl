@@ -33,10 +33,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   for (var k = 0u; k < parameters.inner_quads; k++) {
     let x_block = transpose(mat4x4<f32>(x[x_start.x + k], x[x_start.y + k], x[x_start.z + k], x[x_start.w + k]));
     let weight_block = transpose(mat4x4<f32>(
-      widen(weight[weight_start.x + k]),
-      widen(weight[weight_start.y + k]),
-      widen(weight[weight_start.z + k]),
-      widen(weight[weight_start.w + k]),
+      weight_quad(weight_start.x + k),
+      weight_quad(weight_start.y + k),
+      weight_quad(weight_start.z + k),
+      weight_quad(weight_start.w + k),
     ));
     base = rank_one(base, x_block[0], weight_block[0]);
     base = rank_one(base, x_block[1], weight_block[1]);

@@ -34,17 +34,17 @@ fn main(
   var k = inner_start(group.z) + local.x;
   for (; k + 3u * LANES < inner; k += 4u * LANES) {
     let place = weight_start + k;
-    let one = widen(weight[place]);
-    let two = widen(weight[place + LANES]);
-    let three = widen(weight[place + 2u * LANES]);
-    let four = widen(weight[place + 3u * LANES]);
+    let one = weight_quad(place);
+    let two = weight_quad(place + LANES);
+    let three = weight_quad(place + 2u * LANES);
+    let four = weight_quad(place + 3u * LANES);
     for (var i = 0u; i < ROWS; i++) {
       let x_place = rows[i] * parameters.inner_quads + k;
       sums[i] += dot(x[x_place], one) + dot(x[x_place + LANES], two) + dot(x[x_place + 2u * LANES], three) + dot(x[x_place + 3u * LANES], four);
     }
   }
   for (; k < inner; k += LANES) {
-    let w = widen(weight[weight_start + k]);
+    let w = weight_quad(weight_start + k);
     for (var i = 0u; i < ROWS; i++) {
       sums[i] += dot(x[rows[i] * parameters.inner_quads + k], w);
     }

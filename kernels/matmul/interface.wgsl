@@ -80,7 +80,7 @@ fn right_quad(is_side: bool, column: u32, k: u32, end: u32, depth: u32) -> vec4<
   if (is_side) {
     value = u[parameters.output_row * depth + position];
   } else {
-    value = widen(weight[parameters.weight_row * depth + position]);
+    value = weight_quad(parameters.weight_row * depth + position);
   }
   return select(vec4<f32>(), value, column < parameters.columns && k < end);
 }

@@ -10,7 +10,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let row = parameters.row_start + index / parameters.columns;
   var base = 0.0;
   for (var k = 0u; k < parameters.inner_quads; k++) {
-    base += dot(x[row * parameters.inner_quads + k], widen(weight[(parameters.weight_row + column) * parameters.inner_quads + k]));
+    base += dot(x[row * parameters.inner_quads + k], weight_quad((parameters.weight_row + column) * parameters.inner_quads + k));
   }
   var side = 0.0;
   for (var j = 0u; j < parameters.rank_quads; j++) {

@@ -12,6 +12,10 @@ fn widen(word: WeightWord) -> vec4<f32> {
   );
 }
 
+fn weight_quad(index: u32) -> vec4<f32> {
+  return widen(weight[index]);
+}
+
 // Stochastic rounding: add 16 random bits below the mantissa that stays, then cut. The mean is exact. Infinity and NaN have nothing
 // to round, and the sum could wrap a NaN around to zero.
 fn narrow_one(value: f32, random: u32) -> u32 {

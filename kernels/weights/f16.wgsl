@@ -6,6 +6,10 @@ fn widen(word: WeightWord) -> vec4<f32> {
   return vec4<f32>(unpack2x16float(word.x), unpack2x16float(word.y));
 }
 
+fn weight_quad(index: u32) -> vec4<f32> {
+  return widen(weight[index]);
+}
+
 // Stochastic rounding: the 13 mantissa bits that f16 lacks are compared with random ones, so that the mean is exact. Below the
 // normal range (2^-14) f16 has a fixed spacing of 2^-24 and the value is rounded on that grid instead. NaN stays NaN (told by its
 // bits, since compilers may assume that there is none): a weight that broke must not look like a large one.

@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let probe = probes[parameters.first_probe + row / parameters.rows_per_probe];
   let scale = bitcast<f32>(probe.x);
   for (var quad = lane; quad < parameters.width_quads; quad += 64u) {
-    var value = widen(weight[(parameters.weight_row + local_id) * parameters.width_quads + quad]);
+    var value = weight_quad((parameters.weight_row + local_id) * parameters.width_quads + quad);
     if (scale != 0.0) {
       let counter = vec4<u32>(
         id * parameters.width_quads + quad,

@@ -29,7 +29,7 @@ struct Parameters {
 @group(0) @binding(3) var<uniform> parameters: Parameters;
 
 fn write(index: u32, count: u32, z: vec4<f32>) {
-  let value = widen(weight[parameters.weight_row * parameters.width_quads + index]);
+  let value = weight_quad(parameters.weight_row * parameters.width_quads + index);
   let curvature = log_curvature[parameters.curvature_row * parameters.width_quads + index];
   let along = direction(z, value, parameters.threshold, curvature);
   out[index] = fma(vec4<f32>(parameters.scale), along, value);

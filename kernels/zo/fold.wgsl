@@ -52,7 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     for (var i = 0u; i < ROWS; i++) {
       // Spare rows repeat the last one and are not written.
       let row = min(first + i, parameters.part_rows - 1u);
-      values[i] = parameters.weight_scale * widen(weight[row * parameters.width_quads + quad]);
+      values[i] = parameters.weight_scale * weight_quad(row * parameters.width_quads + quad);
     }
     for (var b = 0u; b < parameters.rank; b++) {
       let direction = v[parameters.v_start + b * parameters.width_quads + quad];

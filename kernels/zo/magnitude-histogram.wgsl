@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if (index >= parameters.quads) {
     return;
   }
-  let bits = bitcast<vec4<u32>>(widen(weight[index])) & vec4<u32>(0x7fffffffu);
+  let bits = bitcast<vec4<u32>>(weight_quad(index)) & vec4<u32>(0x7fffffffu);
   for (var element = 0u; element < 4u; element++) {
     let upper = bits[element] >> 16u;
     if (!LOW_HALF) {

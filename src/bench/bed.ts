@@ -8,8 +8,9 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { OperationContext } from '../ops/context.ts';
 import { type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
-import { allocateWeight, storageBytes, type Weight } from '../tensor/weight.ts';
+import { allocateWeight, type Weight } from '../tensor/weight.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
+import { rowBytes } from '../weights/index.ts';
 import type { Random } from './random.ts';
 import type { StoredMatrix } from './storage.ts';
 
@@ -120,7 +121,7 @@ export class Bed {
       const perPart = Math.ceil(rows / parts);
       for (let rowStart = 0; rowStart < rows; rowStart += perPart) {
         const rowCount = Math.min(perPart, rows - rowStart);
-        const buffer = this.allocate(rowCount * columns * storageBytes[storage], name);
+        const buffer = this.allocate(rowCount * rowBytes(storage, columns), name);
         weight.parts.push({ buffer, rowStart, rowCount });
       }
     }

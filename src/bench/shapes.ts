@@ -8,7 +8,7 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import { matrixFragment } from '../ops/matmul-choice.ts';
 import type { MatmulPlan } from '../ops/matmul-variants.ts';
-import { type Storage, storageBytes } from '../tensor/weight.ts';
+import { rowBytes, type Storage } from '../weights/index.ts';
 import type { KernelCase } from './case.ts';
 import { attentionCase, causalRanges } from './cases/attention.ts';
 import { embedCase } from './cases/embed.ts';
@@ -86,7 +86,7 @@ function named(kernelCase: KernelCase, model: ModelShape, what: string): KernelC
 /** Products of one layer, the output head (as many of its rows as fit `largestTable` bytes) and what surrounds them, for `rows` rows. */
 function layerCases(model: ModelShape, rows: number, storage: Storage, largestTable: number): KernelCase[] {
   const { hidden, intermediate, heads, headWidth } = model;
-  const headRows = Math.min(model.vocabulary, Math.floor(largestTable / (hidden * storageBytes[storage])));
+  const headRows = Math.min(model.vocabulary, Math.floor(largestTable / rowBytes(storage, hidden)));
   const products: [string, number, number][] = [
     ['q', hidden, heads * headWidth],
     ['up', hidden, intermediate],
@@ -141,7 +141,7 @@ function otherCases(model: ModelShape, rows: number): KernelCase[] {
 /** Kernels of a training step and of a refresh, once per model. */
 function trainingCases(model: ModelShape, storage: Storage, largestTable: number): KernelCase[] {
   const { hidden, layers } = model;
-  const vocabulary = Math.min(model.vocabulary, Math.floor(largestTable / (hidden * storageBytes[storage])));
+  const vocabulary = Math.min(model.vocabulary, Math.floor(largestTable / rowBytes(storage, hidden)));
   const matrices = Array.from({ length: 6 * layers }, () => ({ elements: rank * rank, trains: true, matrix: true }));
   const vectors = Array.from({ length: 4 * layers }, () => ({ elements: hidden, trains: true, matrix: false }));
   const state = { tensors: [...matrices, ...vectors], count: 2, deviation: 0.01 };

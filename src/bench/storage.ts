@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Storage } from '../tensor/weight.ts';
+import type { Storage } from '../weights/index.ts';
 
 /** The number that 16 bits of IEEE binary16 stand for. */
 export function fromHalf(bits: number): number {

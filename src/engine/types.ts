@@ -15,6 +15,7 @@ import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { ChatMessage } from '../tokenizer/chat-messages.ts';
 import type { StepChoice } from '../train/best.ts';
 import type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
+import type { Storage } from '../weights/index.ts';
 
 export type { DataSource } from '../data/source.ts';
 export type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../generate/types.ts';
@@ -22,7 +23,7 @@ export type { ChatMessage, ToolCall } from '../tokenizer/chat-messages.ts';
 export type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
 
 /** Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter. */
-export type WeightStorage = 'auto' | 'f32' | 'f16' | 'bf16';
+export type WeightStorage = Storage | 'auto';
 
 /** Facts about the opened adapter and the memory in use. */
 export interface EngineInfo {

@@ -71,21 +71,6 @@ export function kernelSource(file: string): string {
   return source;
 }
 
-/** Definitions by a number that tells them apart, so that a launch like an earlier one need spell out neither its definition nor its key. */
-export class Definitions {
-  readonly #made = new Map<number, KernelDefinition>();
-
-  /** @param make makes the definition that the number stands for, always the same one */
-  get(number: number, make: () => KernelDefinition): KernelDefinition {
-    let definition = this.#made.get(number);
-    if (!definition) {
-      definition = make();
-      this.#made.set(number, definition);
-    }
-    return definition;
-  }
-}
-
 /**
  * The key under which a kernel is cached, and its label in errors and profiles: the file with `main`, then what else it is made of. No two
  * kernels share one. `matmul/tile (weights/bf16, matmul/interface, THREAD_ROWS=4, HAS_BIAS)`; a boolean that is not named is false.

@@ -15,24 +15,11 @@ import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import type { Probes } from '../ops/probes.ts';
 import type { RopeTable } from '../ops/rope.ts';
 import { gaussian, tensorId } from '../random/philox.ts';
-import {
-  bytesToF32,
-  dtypeBytes,
-  f32ToBytes,
-  openModelWeights,
-  type TensorEntry,
-  type TensorSource,
-} from '../safetensors/index.ts';
+import { bytesToF32, dtypeBytes, openModelWeights, type TensorEntry, type TensorSource } from '../safetensors/index.ts';
 import { allocateState, layOutState, type StateLayout } from '../tensor/state.ts';
-import {
-  allocateWeight,
-  destroyWeight,
-  dtypeOfStorage,
-  type Storage,
-  storageBytes,
-  type Weight,
-} from '../tensor/weight.ts';
+import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import { warn } from '../warn.ts';
+import { codecs, repack, rowBytes, type Storage, storageOfDtype } from '../weights/index.ts';
 import { refuseAdapterFiles } from './adapter-files.ts';
 import { matchTensors } from './checkpoint-tensors.ts';
 import { type DecoderConfiguration, parameterShapes, readConfiguration } from './configuration.ts';
@@ -45,8 +32,6 @@ const readBytes = 16 * 1024 * 1024;
 
 /** Longest rotary table made at load; longer contexts are cut to it (contextLength says so). */
 const maxPositions = 131_072;
-
-const storageOfDtype: Readonly<Record<string, Storage>> = { F64: 'f32', F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
 export interface LoadModelOptions {
   /** `auto`: as in the file on a GPU, f32 where its matrices differ; f32 on a software adapter, where widening at every read costs more than memory. */
@@ -178,7 +163,7 @@ export class Model {
       gaussian(seed, { tensor: 0, step: 0, purpose: 0, query: 0 }, 1 << 20),
       (z) => 0.02 * z,
     );
-    const bytes = f32ToBytes(dtypeOfStorage[storage], block);
+    const bytes = codecs[storage].pack(block);
     const weights = new Map<string, Weight>();
     const vectors = new Map<string, Float32Array>();
     try {
@@ -291,22 +276,21 @@ export async function readConfigurationFile(directory: string): Promise<DecoderC
 function storageFor(wish: Storage | 'auto', gpu: Gpu, dtypes: readonly string[]): Storage {
   if (wish !== 'auto') return wish;
   const [first, ...others] = new Set(dtypes);
-  return gpu.adapter.software || others.length > 0 ? 'f32' : (storageOfDtype[first!] ?? 'f32');
+  return gpu.adapter.software || others.length > 0 ? 'f32' : (storageOfDtype(first!) ?? 'f32');
 }
 
 async function upload(source: TensorSource, { name, dtype }: TensorEntry, weight: Weight): Promise<void> {
   const fileBytes = dtypeBytes[dtype];
-  const same = dtypeOfStorage[weight.storage] === dtype;
   const rowsAtOnce = Math.max(1, Math.floor(readBytes / (weight.columns * fileBytes)));
   for (const part of weight.parts) {
     for (let row = 0; row < part.rowCount; row += rowsAtOnce) {
       const rows = Math.min(rowsAtOnce, part.rowCount - row);
       const offset = (part.rowStart + row) * weight.columns * fileBytes;
       const bytes = await source.read(name, offset, rows * weight.columns * fileBytes);
-      const converted = same ? bytes : f32ToBytes(dtypeOfStorage[weight.storage], bytesToF32(dtype, bytes));
-      part.buffer.write(converted, row * weight.columns * storageBytes[weight.storage]);
+      const stored = repack(weight.storage, dtype, bytes);
+      part.buffer.write(stored, row * rowBytes(weight.storage, weight.columns));
       // Uploads wait in memory until the queue has run.
-      if (converted.byteLength >= readBytes / 2) await weight.parts[0]!.buffer.gpu.idle();
+      if (stored.byteLength >= readBytes / 2) await weight.parts[0]!.buffer.gpu.idle();
     }
   }
 }

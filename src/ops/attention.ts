@@ -6,8 +6,9 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
+import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement, spread } from '../gpu/workgroups.ts';
+import { Memo } from '../memo.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
@@ -51,13 +52,12 @@ export function attentionTile(headWidth: number, limit: number): { ROWS: number;
   return { ROWS: 4, KEYS: 4 };
 }
 
-const definitions = new Definitions();
+const definitions = new Memo<KernelDefinition>();
 const mergeKernel: KernelDefinition = { files: ['attention/merge.wgsl'] };
 
 /** @param limit bytes of workgroup memory */
 export function attentionKernel(variant: AttentionVariant, headWidth: number, limit: number): KernelDefinition {
-  const number = (limit * 4096 + headWidth) * attentionVariants.length + attentionVariants.indexOf(variant);
-  return definitions.get(number, () => makeAttentionKernel(variant, headWidth, limit));
+  return definitions.get([variant, headWidth, limit], () => makeAttentionKernel(variant, headWidth, limit));
 }
 
 function makeAttentionKernel(variant: AttentionVariant, headWidth: number, limit: number): KernelDefinition {

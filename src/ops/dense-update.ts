@@ -8,7 +8,8 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement } from '../gpu/workgroups.ts';
-import { partOf, type Storage, type Weight } from '../tensor/weight.ts';
+import { partOf, type Weight } from '../tensor/weight.ts';
+import { codecFile, type Storage } from '../weights/index.ts';
 import { type ConsecutiveSteps, inLaunches } from './consecutive-steps.ts';
 import { rowSlices } from './dense.ts';
 import { type DenseTensor, type DirectionKind, directionNumber } from './probes.ts';
@@ -41,7 +42,7 @@ export function recordDenseUpdate(
   smoothing: number,
   of: ConsecutiveSteps,
 ): void {
-  const kernel = gpu.kernel(denseUpdateKernel(`weights/${weight.storage}.wgsl`, kind, queries));
+  const kernel = gpu.kernel(denseUpdateKernel(codecFile(weight.storage), kind, queries));
   for (const slice of rowSlices(weight, logCurvature)) {
     const workgroups = perElement((slice.count * weight.columns) / 8);
     const workOfStep = workgroups[0] * workgroups[1] * queries;
@@ -121,7 +122,7 @@ export interface DenseMoments {
 /** The update of a weight along its mean gradients; see kernels/zo/dense-adam.wgsl. */
 export function denseAdamKernel(storage: Storage, adaptive: boolean, queries: number): KernelDefinition {
   return {
-    files: [`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'],
+    files: [codecFile(storage), 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'],
     constants: { ADAPTIVE: adaptive, ONE_QUERY: queries === 1 },
   };
 }

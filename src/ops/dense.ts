@@ -8,7 +8,8 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { perElement } from '../gpu/workgroups.ts';
-import { partOf, type Storage, type Weight } from '../tensor/weight.ts';
+import { partOf, type Weight } from '../tensor/weight.ts';
+import { codecFile, type Storage } from '../weights/index.ts';
 import { type DenseNoise, directionNumber, type ProbePoint } from './probes.ts';
 
 /** Most copies of a row that the scratch buffer holds: the +ε and −ε of one query share their noise. */
@@ -92,7 +93,7 @@ export function* perturbedWeight(
   const { kind, seed, step, scratch } = dense;
   const tensor = dense.tensors.get(weight.name)!;
   const kernel = gpu.kernel({
-    files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-weight.wgsl'],
+    files: [codecFile(weight.storage), 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-weight.wgsl'],
     constants: { DIRECTION: directionNumber[kind] },
   });
   const fitting = Math.floor(scratch.size / (scratchCopies * weight.columns * 4));

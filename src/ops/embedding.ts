@@ -8,6 +8,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import { spread } from '../gpu/workgroups.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
+import { codecFile } from '../weights/index.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { rowSlices } from './dense.ts';
@@ -36,7 +37,7 @@ export function embed(
     return y;
   }
   const kernel = gpu.kernel({
-    files: [`weights/${weight.storage}.wgsl`, 'embed.wgsl'],
+    files: [codecFile(weight.storage), 'embed.wgsl'],
     constants: { ACCUMULATE: addTo !== undefined },
   });
   for (const part of weight.parts) {
@@ -83,7 +84,7 @@ function embedDense(
   const { kind, seed, step, table, firstProbe } = dense;
   const tensor = dense.tensors.get(weight.name)!;
   const kernel = gpu.kernel({
-    files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-embed.wgsl'],
+    files: [codecFile(weight.storage), 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-embed.wgsl'],
     constants: { DIRECTION: directionNumber[kind], ACCUMULATE: accumulate },
   });
   for (const slice of rowSlices(weight, tensor.logCurvature)) {

@@ -8,24 +8,22 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { spread } from '../gpu/workgroups.ts';
-import type { Storage, Weight } from '../tensor/weight.ts';
+import { Memo } from '../memo.ts';
+import type { Weight } from '../tensor/weight.ts';
+import { codecFile, type Storage } from '../weights/index.ts';
 import { type LowRankFactors, paddedRank } from './probes.ts';
 
 /** Rows of a weight that one workgroup folds. */
 const rowsAtOnce = 8;
 
-const kernels: Readonly<Record<Storage, KernelDefinition>> = {
-  f32: foldKernel('f32'),
-  f16: foldKernel('f16'),
-  bf16: foldKernel('bf16'),
-};
+const kernels = new Memo<KernelDefinition>();
 
 /** The kernel for weights of this storage. */
 export function foldKernel(storage: Storage): KernelDefinition {
-  return {
-    files: [`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/fold.wgsl'],
+  return kernels.get([storage], () => ({
+    files: [codecFile(storage), 'random/philox.wgsl', 'zo/fold.wgsl'],
     constants: { ROWS: rowsAtOnce },
-  };
+  }));
 }
 
 /** What is folded. */
@@ -46,7 +44,7 @@ export interface Fold {
 export function recordFold(gpu: Gpu, { weight, factors, state, weightScale, seed, tensor, period }: Fold): void {
   for (const part of weight.parts) {
     gpu.recorder.dispatch(
-      gpu.kernel(kernels[weight.storage]),
+      gpu.kernel(foldKernel(weight.storage)),
       [factors.u, factors.vTransposed, state, part.buffer],
       {
         width_quads: weight.columns / 4,

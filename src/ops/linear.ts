@@ -5,10 +5,12 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
+import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement, spread } from '../gpu/workgroups.ts';
-import type { Storage, Weight, WeightPart } from '../tensor/weight.ts';
+import { Memo } from '../memo.ts';
+import type { Weight, WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
+import { codecFile, codecs, type Storage } from '../weights/index.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
@@ -33,26 +35,19 @@ export interface MatmulFlags {
   accumulate: boolean;
 }
 
-const matmulDefinitions = new Definitions();
-const reduceDefinitions = new Definitions();
-const variantNumber = new Map(Object.keys(matmulDescriptions).map((variant, index) => [variant, index]));
-const storageNumber: Readonly<Record<Storage, number>> = { f32: 0, f16: 1, bf16: 2 };
-
-/** The flags as a number below 32. */
-function flagNumber({ activation, hasBias, accumulate }: Omit<MatmulFlags, 'storage'>): number {
-  return activationNumber[activation] * 4 + (hasBias ? 2 : 0) + (accumulate ? 1 : 0);
-}
+const matmulDefinitions = new Memo<KernelDefinition>();
+/** Those of plans that say how large the fragments of matrix units are. */
+const fragmentDefinitions = new Memo<KernelDefinition>();
+const reduceDefinitions = new Memo<KernelDefinition>();
 
 /** The kernel of a plan; of a sliced one, the kernel that makes the slices' sums, to which the flags do not apply yet. */
 export function matmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
-  const { M, N, K, subgroup = defaultSubgroup, sized } = plan.fragment ?? defaultFragment;
-  // Fragments are at most 32 wide, subgroups 128.
-  const fragment = ((M * 64 + N) * 64 + K) * 512 + subgroup * 2 + (sized ? 1 : 0);
-  const variant = variantNumber.get(plan.variant)! * 3 + storageNumber[flags.storage];
   const sliced = plan.slices > 1;
-  const number =
-    ((variant * 64 ** 3 * 512 + fragment) * 2 + (sliced ? 1 : 0)) * 32 + flagNumber(sliced ? noEpilogue : flags);
-  return matmulDefinitions.get(number, () => makeMatmulKernel(plan, flags));
+  const { activation, hasBias, accumulate } = sliced ? noEpilogue : flags;
+  const keys = [plan.variant, flags.storage, sliced, activation, hasBias, accumulate];
+  if (!plan.fragment) return matmulDefinitions.get(keys, () => makeMatmulKernel(plan, flags));
+  const { M, N, K, subgroup, sized } = plan.fragment;
+  return fragmentDefinitions.get([...keys, M, N, K, subgroup, sized], () => makeMatmulKernel(plan, flags));
 }
 
 function makeMatmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
@@ -61,10 +56,10 @@ function makeMatmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinitio
   const { M, N, K, subgroup = defaultSubgroup } = plan.fragment ?? defaultFragment;
   const fragment = { FRAGMENT_M: M, FRAGMENT_N: N, FRAGMENT_K: K, SUBGROUP: subgroup };
   return {
-    files: [`weights/${flags.storage}.wgsl`, 'activation.wgsl', 'matmul/interface.wgsl', ...matmulFiles(plan)],
+    files: [codecFile(flags.storage), 'activation.wgsl', 'matmul/interface.wgsl', ...matmulFiles(plan)],
     constants: {
       ...constants,
-      ...(fragments === undefined ? {} : { ...fragment, WEIGHT_IS_HALF: flags.storage !== 'f32' }),
+      ...(fragments === undefined ? {} : { ...fragment, WEIGHT_IS_HALF: codecs[flags.storage].halfExact }),
       SLICED: sliced,
       ...epilogue(sliced ? noEpilogue : flags),
     },
@@ -73,7 +68,7 @@ function makeMatmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinitio
 
 /** The kernel that adds the slices' sums up. */
 export function matmulReduceKernel(flags: Omit<MatmulFlags, 'storage'>): KernelDefinition {
-  return reduceDefinitions.get(flagNumber(flags), () => ({
+  return reduceDefinitions.get([flags.activation, flags.hasBias, flags.accumulate], () => ({
     files: ['weights/f32.wgsl', 'activation.wgsl', 'matmul/interface.wgsl', 'matmul/reduce.wgsl'],
     constants: { SLICED: false, ...epilogue(flags) },
   }));

@@ -8,6 +8,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { perElement } from '../gpu/workgroups.ts';
 import type { Weight } from '../tensor/weight.ts';
+import { codecFile } from '../weights/index.ts';
 
 /** Bins of a histogram: one for each value of 16 bits. */
 export const magnitudeBins = 65_536;
@@ -27,7 +28,7 @@ export async function magnitudeHistogram(
   const { recorder } = gpu;
   recorder.clear(counts);
   const kernel = gpu.kernel({
-    files: [`weights/${weight.storage}.wgsl`, 'zo/magnitude-histogram.wgsl'],
+    files: [codecFile(weight.storage), 'zo/magnitude-histogram.wgsl'],
     constants: { LOW_HALF: upper !== undefined },
   });
   for (const { buffer, rowCount } of weight.parts) {

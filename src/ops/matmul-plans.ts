@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Storage } from '../tensor/weight.ts';
+import type { Storage } from '../weights/index.ts';
 import { type MatmulPlan, type MatmulVariant, type MatrixFragment, matmulDescriptions } from './matmul-variants.ts';
 
 /** Timed plans by {@link planKey}; for a shape without one the plan is chosen by rule. */

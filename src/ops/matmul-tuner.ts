@@ -6,8 +6,9 @@
 
 import type { AdapterDescription } from '../gpu/device.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { storageBytes, type Weight } from '../tensor/weight.ts';
+import type { Weight } from '../tensor/weight.ts';
 import { Workspace } from '../tensor/workspace.ts';
+import { rowBytes } from '../weights/index.ts';
 import { matmul } from './linear.ts';
 import { chooseMatmul, matrixFragment } from './matmul-choice.ts';
 import { type MatmulPlans, type PlannedProduct, planKey, rowBuckets } from './matmul-plans.ts';
@@ -115,10 +116,10 @@ export async function tune(
 async function timePlan(gpu: Gpu, product: PlannedProduct, plan: MatmulPlan): Promise<number> {
   const { rows, innerQuads, storage } = product;
   const inner = innerQuads * 4;
-  const columns = Math.max(1, Math.min(product.columns, Math.floor(mostWeightBytes / (inner * storageBytes[storage]))));
+  const columns = Math.max(1, Math.min(product.columns, Math.floor(mostWeightBytes / rowBytes(storage, inner))));
   const workspace = new Workspace(gpu);
   workspace.reserve(rows);
-  const weight = { buffer: gpu.allocate(columns * inner * storageBytes[storage], 'scratch', 'a weight to time') };
+  const weight = { buffer: gpu.allocate(columns * rowBytes(storage, inner), 'scratch', 'a weight to time') };
   try {
     const [x, y] = [workspace.take(rows, inner), workspace.take(rows, columns)];
     const record = (): void =>

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
+import type { KernelDefinition } from '../gpu/kernel.ts';
 import { spread } from '../gpu/workgroups.ts';
+import { Memo } from '../memo.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
@@ -21,10 +22,10 @@ export interface NormOptions {
   groupWidth?: number;
 }
 
-const definitions = new Definitions();
+const definitions = new Memo<KernelDefinition>();
 
 function normKernel(CENTRE: boolean, HAS_GAIN: boolean, HAS_SHIFT: boolean): KernelDefinition {
-  return definitions.get((CENTRE ? 4 : 0) + (HAS_GAIN ? 2 : 0) + (HAS_SHIFT ? 1 : 0), () => ({
+  return definitions.get([CENTRE, HAS_GAIN, HAS_SHIFT], () => ({
     files: ['norm.wgsl'],
     constants: { CENTRE, HAS_GAIN, HAS_SHIFT },
   }));

@@ -8,6 +8,7 @@
 import { type Learn, learnChoices } from '../data/example.ts';
 import type { Sampling } from '../data/sampling.ts';
 import { SubzeroError } from '../errors.ts';
+import { type Storage, storages } from '../weights/index.ts';
 import { schemeDefaults } from './scheme-defaults.ts';
 
 /** docs/method.md describes each. */
@@ -24,7 +25,7 @@ export const optimizerTitles: Readonly<Record<OptimizerName, string>> = {
 /** `full` trains the model's own parameters; the others leave them alone and train what they add. docs/method.md, "Schemes". */
 export const schemeNames = ['full', 'lora', 'prompt', 'prefix'] as const;
 export type SchemeName = (typeof schemeNames)[number];
-export const storageNames = ['auto', 'f32', 'f16', 'bf16'] as const;
+export const storageNames = ['auto', ...storages] as const;
 export type LearningRateSchedule = 'constant' | 'linear' | 'cosine';
 
 export interface TrainConfiguration {
@@ -82,7 +83,7 @@ export interface TrainConfiguration {
   adamBeta2: number;
   seed: number;
   /** Storage of the trained weights; `auto` = see WeightStorage. */
-  storage: (typeof storageNames)[number];
+  storage: Storage | 'auto';
   /** Evaluate on the validation data every so many steps; 0 = only at the end. */
   evaluateEvery: number;
   /** End the run after so many evaluations in a row without a lower validation loss; 0 = never. */

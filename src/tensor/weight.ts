@@ -7,15 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { MemoryCategory } from '../gpu/memory.ts';
-
-/** How elements lie in memory; arithmetic is f32 in any case. */
-export type Storage = 'f32' | 'f16' | 'bf16';
-
-/** Bytes of one stored element. */
-export const storageBytes: Readonly<Record<Storage, number>> = { f32: 4, f16: 2, bf16: 2 };
-
-/** What safetensors files call a storage type. */
-export const dtypeOfStorage = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+import { rowBytes, type Storage } from '../weights/index.ts';
 
 /** Consecutive rows of a weight in one buffer. */
 export interface WeightPart {
@@ -47,12 +39,12 @@ export function allocateWeight(
   storage: Storage,
   category: MemoryCategory = 'weights',
 ): Weight {
-  const rowBytes = columns * storageBytes[storage];
-  const rowsPerPart = Math.max(1, Math.floor(gpu.bindingLimit / rowBytes));
+  const bytes = rowBytes(storage, columns);
+  const rowsPerPart = Math.max(1, Math.floor(gpu.bindingLimit / bytes));
   const parts: WeightPart[] = [];
   for (let rowStart = 0; rowStart < rows; rowStart += rowsPerPart) {
     const rowCount = Math.min(rowsPerPart, rows - rowStart);
-    parts.push({ buffer: gpu.allocate(rowCount * rowBytes, category, name), rowStart, rowCount });
+    parts.push({ buffer: gpu.allocate(rowCount * bytes, category, name), rowStart, rowCount });
   }
   return { name, rows, columns, storage, parts };
 }

@@ -7,7 +7,8 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import { bytesToF32, f32ToBytes } from '../safetensors/index.ts';
-import { dtypeOfStorage, type Weight } from '../tensor/weight.ts';
+import type { Weight } from '../tensor/weight.ts';
+import { codecs } from '../weights/index.ts';
 import { type PeftAdapter, peftTensor } from './peft.ts';
 import { weightBytes } from './weight-bytes.ts';
 
@@ -51,7 +52,7 @@ export async function* mergedBytes(
 ): AsyncGenerator<Uint8Array> {
   const { columns } = weight;
   const [a, b] = [values.get(nameOfA)!, values.get(nameOfB)!];
-  const dtype = dtypeOfStorage[weight.storage];
+  const dtype = codecs[weight.storage].dtype;
   let element = 0;
   for await (const bytes of weightBytes(gpu, weight)) {
     const merged = bytesToF32(dtype, bytes).map((value, index) => {

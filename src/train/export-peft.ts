@@ -12,8 +12,9 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
-import { bytesToF32, type TensorToWrite } from '../safetensors/index.ts';
-import { dtypeOfStorage, type Weight } from '../tensor/weight.ts';
+import type { TensorToWrite } from '../safetensors/index.ts';
+import type { Weight } from '../tensor/weight.ts';
+import { codecs } from '../weights/index.ts';
 import type { SubZero } from '../zo/subzero.ts';
 import { type PeftAdapter, peftTensor } from './peft.ts';
 import type { RestoredRun } from './run.ts';
@@ -100,7 +101,7 @@ async function addedTo(
   const result = new Float32Array(rows * columns);
   let filled = 0;
   for await (const bytes of weightBytes(model.gpu, weight)) {
-    const values = bytesToF32(dtypeOfStorage[weight.storage], bytes);
+    const values = codecs[weight.storage].unpack(bytes);
     result.set(values, filled);
     filled += values.length;
   }

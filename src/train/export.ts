@@ -12,7 +12,7 @@ import type { Model } from '../model/model.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { optimizerTitles } from '../settings/configuration.ts';
-import { dtypeOfStorage } from '../tensor/weight.ts';
+import { codecs } from '../weights/index.ts';
 import { SubZero } from '../zo/subzero.ts';
 import type { StepChoice } from './best.ts';
 import { loraPeft, mergedBytes } from './export-lora.ts';
@@ -23,7 +23,7 @@ import { type RestoredRun, restoreRun } from './run.ts';
 import { makeFolders } from './run-folder.ts';
 import { weightBytes } from './weight-bytes.ts';
 
-const torchDtype = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
+const torchDtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
 
 /**
  * Exports a run at a step.
@@ -79,12 +79,12 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
   const adapterValues = await optimizer.adapterValues();
   const vectors = new Map([...model.vectors, ...(await optimizer.vectorValues())]);
   optimizer.foldAll();
-  const dtype = dtypeOfStorage[model.storage];
+  const dtype = codecs[model.storage].dtype;
   const tensors: TensorToWrite[] = [];
   for (const weight of model.weights.values()) {
     tensors.push({
       name: weight.name,
-      dtype: dtypeOfStorage[weight.storage],
+      dtype: codecs[weight.storage].dtype,
       shape: [weight.rows, weight.columns],
       data: () => {
         const pair = lora?.get(weight.name);
@@ -118,7 +118,7 @@ async function copyCompanions({ directory, storage, configuration }: Model, out:
     const target = join(out, name);
     if (name === 'config.json') {
       const config = JSON.parse(await readFile(join(directory, name), 'utf8')) as Record<string, unknown>;
-      config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[storage];
+      config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[codecs[storage].dtype];
       // A file may hold a head of its own though its config.json says that it has none.
       if (!configuration.tied) config.tie_word_embeddings = false;
       await writeFile(target, `${JSON.stringify(config, null, 2)}\n`);

@@ -5,9 +5,9 @@
  */
 
 import type { Model } from '../model/model.ts';
-import { bytesToF32 } from '../safetensors/index.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
-import { dtypeOfStorage, partOf, storageBytes, type Weight } from '../tensor/weight.ts';
+import { partOf, type Weight } from '../tensor/weight.ts';
+import { codecs, rowBytes } from '../weights/index.ts';
 import { type Adapter, startTokens } from './adapter.ts';
 
 /** Name of the one tensor [tokens, embedding width], as in PEFT. */
@@ -34,12 +34,12 @@ export async function promptAdapter(
 
 /** Some rows of a stored weight. */
 async function weightRows({ gpu }: Model, weight: Weight, rows: readonly number[]): Promise<Float32Array[]> {
-  const bytes = weight.columns * storageBytes[weight.storage];
+  const bytes = rowBytes(weight.storage, weight.columns);
   const data = await gpu.recorder.read(
     rows.map((row) => {
       const part = partOf(weight, row);
       return { buffer: part.buffer, offset: (row - part.rowStart) * bytes, bytes };
     }),
   );
-  return data.map((row) => bytesToF32(dtypeOfStorage[weight.storage], new Uint8Array(row)));
+  return data.map((row) => codecs[weight.storage].unpack(new Uint8Array(row)));
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { activations, otherFragments, storages } from '../../src/bench/cases/linear.ts';
+import { activations, otherFragments } from '../../src/bench/cases/linear.ts';
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { activationNumber } from '../../src/ops/activation.ts';
 import { attentionKernel, attentionVariants } from '../../src/ops/attention.ts';
@@ -16,7 +16,7 @@ import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-var
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
 import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
-import type { Storage } from '../../src/tensor/weight.ts';
+import { type Storage, storages } from '../../src/weights/index.ts';
 
 /** All choices of one value per constant. */
 function combinations(

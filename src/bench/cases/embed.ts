@@ -5,8 +5,8 @@
  */
 
 import { embed } from '../../ops/embedding.ts';
-import { type Storage, storageBytes } from '../../tensor/weight.ts';
 import type { Activation } from '../../tensor/workspace.ts';
+import { rowBytes, type Storage } from '../../weights/index.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 import { store } from '../storage.ts';
 
@@ -32,7 +32,7 @@ export function embedCase(shape: EmbedShape): KernelCase {
     name: `${probes}×${rows} of ${vocabulary}×${columns}, ${storage}, rank ${rank}${accumulate ? ', accumulate' : ''}, ${parts ?? 'as few'} parts`,
     tolerance: exactTolerance,
     flops: 2 * all * rank * (rank + columns),
-    bytes: all * columns * (4 + storageBytes[storage]),
+    bytes: all * columns * 4 + all * rowBytes(storage, columns),
     prepare(bed) {
       const { random } = bed;
       const matrix = store(random.normals(vocabulary * columns), vocabulary, columns, storage);

@@ -8,15 +8,14 @@ import { activationNumber, type MatmulActivation } from '../../ops/activation.ts
 import { linears, matmul } from '../../ops/linear.ts';
 import type { MatmulPlan, MatrixFragment } from '../../ops/matmul-variants.ts';
 import { paddedRank } from '../../ops/probes.ts';
-import { type Storage, storageBytes } from '../../tensor/weight.ts';
 import type { Activation } from '../../tensor/workspace.ts';
+import { rowBytes, type Storage } from '../../weights/index.ts';
 import type { Bed, ReferenceFactors } from '../bed.ts';
 import { exactTolerance, type KernelCase, type PreparedCase } from '../case.ts';
 import { erf } from '../erf.ts';
 import type { Random } from '../random.ts';
 import { store } from '../storage.ts';
 
-export const storages: readonly Storage[] = ['f32', 'f16', 'bf16'];
 export const activations: readonly MatmulActivation[] = Object.keys(activationNumber) as MatmulActivation[];
 
 /** Matrix units besides those of the default fragment. */
@@ -120,7 +119,7 @@ function cost(shape: LinearShape): Pick<KernelCase, 'flops' | 'bytes' | 'toleran
   const all = rows * probes;
   return {
     flops: 2 * all * (columns * inner + rank * (inner + rank + columns)),
-    bytes: columns * inner * storageBytes[storage] + 4 * (all * (inner + columns) + rank * (inner + columns)),
+    bytes: columns * rowBytes(storage, inner) + 4 * (all * (inner + columns) + rank * (inner + columns)),
     tolerance: exactTolerance,
   };
 }

@@ -11,7 +11,7 @@ import { orthonormalise } from '../../ops/orthonormal.ts';
 import { directionNumber, paddedRank } from '../../ops/probes.ts';
 import { gaussian, keyOfSeed } from '../../random/philox.ts';
 import { NamedBuffers } from '../../tensor/named-buffers.ts';
-import { type Storage, storageBytes } from '../../tensor/weight.ts';
+import { rowBytes, type Storage } from '../../weights/index.ts';
 import type { Bed } from '../bed.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 import type { Random } from '../random.ts';
@@ -505,7 +505,7 @@ export function foldCase(shape: FoldShape): KernelCase {
     name: `${rows}×${columns}, ${storage}, rank ${rank}, ${parts ?? 'as few'} parts, weight scale ${weightScale}`,
     tolerance: foldTolerance[storage],
     flops: 2 * rows * rank * (rank + columns),
-    bytes: 2 * rows * columns * storageBytes[storage],
+    bytes: 2 * rows * rowBytes(storage, columns),
     prepare(bed) {
       const inputs = foldInputs(bed, shape);
       const { random } = bed;
@@ -525,7 +525,7 @@ export function foldCase(shape: FoldShape): KernelCase {
             buffer,
             rows: rowCount,
             columns,
-            bytes: rowCount * columns * storageBytes[storage],
+            bytes: rowCount * rowBytes(storage, columns),
             largestError: foldLargest[storage],
             decode: (data) => (storage === 'f32' ? new Float32Array(data) : widenAll(new Uint16Array(data), storage)),
             reference: (row) => inputs.row(rowStart + row),

@@ -7,8 +7,8 @@
 import type { Gpu } from '../../../src/gpu/gpu.ts';
 import { Model } from '../../../src/model/model.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../../../src/settings/configuration.ts';
-import type { Storage } from '../../../src/tensor/weight.ts';
 import { Scorer } from '../../../src/train/score.ts';
+import type { Storage } from '../../../src/weights/index.ts';
 import { createOptimizer } from '../../../src/zo/optimizer.ts';
 import type { SubZero } from '../../../src/zo/subzero.ts';
 import { modelDirectory } from './golden.ts';

@@ -7,7 +7,8 @@
 import { createHash } from 'node:crypto';
 import type { Model } from '../../../src/model/model.ts';
 import { bytesToF32 } from '../../../src/safetensors/index.ts';
-import { storageBytes, type Weight } from '../../../src/tensor/weight.ts';
+import type { Weight } from '../../../src/tensor/weight.ts';
+import { rowBytes } from '../../../src/weights/index.ts';
 import { Mezo } from '../../../src/zo/mezo.ts';
 import type { ZerothOrderOptimizer } from '../../../src/zo/optimizer.ts';
 import { SubZero } from '../../../src/zo/subzero.ts';
@@ -19,7 +20,7 @@ export async function storedBytes(model: Model, weight: Weight): Promise<Uint8Ar
   const parts = await model.gpu.recorder.read(
     weight.parts.map(({ buffer, rowCount }) => ({
       buffer,
-      bytes: rowCount * weight.columns * storageBytes[weight.storage],
+      bytes: rowCount * rowBytes(weight.storage, weight.columns),
     })),
   );
   return Buffer.concat(parts.map((part) => new Uint8Array(part)));

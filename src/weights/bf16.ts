@@ -1,0 +1,12 @@
+import { bytesToF32, f32ToBytes } from '../safetensors/convert.ts';
+import type { WeightCodec } from './codec.ts';
+
+export const bf16 = {
+  name: 'bf16',
+  block: { elements: 1, bytes: 2 },
+  dtype: 'BF16',
+  halfExact: true,
+  writing: 'stochastic',
+  pack: (values) => f32ToBytes('BF16', values),
+  unpack: (bytes) => bytesToF32('BF16', bytes),
+} as const satisfies WeightCodec;

@@ -1,0 +1,12 @@
+import { bytesToF32, f32ToBytes } from '../safetensors/convert.ts';
+import type { WeightCodec } from './codec.ts';
+
+export const f16 = {
+  name: 'f16',
+  block: { elements: 1, bytes: 2 },
+  dtype: 'F16',
+  halfExact: true,
+  writing: 'stochastic',
+  pack: (values) => f32ToBytes('F16', values),
+  unpack: (bytes) => bytesToF32('F16', bytes),
+} as const satisfies WeightCodec;

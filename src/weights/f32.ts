@@ -1,0 +1,12 @@
+import { bytesToF32, f32ToBytes } from '../safetensors/convert.ts';
+import type { WeightCodec } from './codec.ts';
+
+export const f32 = {
+  name: 'f32',
+  block: { elements: 1, bytes: 4 },
+  dtype: 'F32',
+  halfExact: false,
+  writing: 'exact',
+  pack: (values) => f32ToBytes('F32', values),
+  unpack: (bytes) => bytesToF32('F32', bytes),
+} as const satisfies WeightCodec;
