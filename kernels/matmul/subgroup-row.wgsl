@@ -24,27 +24,29 @@ fn main(
     return;
   }
 
+  // The side product is a quad or two long: lanes load all of it for themselves, which compiles faster.
   var side = 0.0;
+  let rank_quads = parameters.rank_quads;
+  for (var j = 0u; j < rank_quads; j++) {
+    side = add_quad(
+      side,
+      left_quad(true, row, j, rank_quads, rank_quads),
+      right_quad(true, column, j, rank_quads, rank_quads),
+    );
+  }
   var sum = 0.0;
-  for (var phase = 0u; phase < 2u; phase++) {
-    let is_side = phase == 0u;
-    let depth = select(parameters.inner_quads, parameters.rank_quads, is_side);
-    for (var k = 0u; k < depth; k += LANES) {
-      // Behind the last quad both operands are 0.
-      let left = left_quad(is_side, row, k + lane, depth, depth);
-      sum = add_quad(sum, subgroupBroadcast(left, 0u), right_quad(is_side, column, k, depth, depth));
-      sum = add_quad(sum, subgroupBroadcast(left, 1u), right_quad(is_side, column, k + 1u, depth, depth));
-      sum = add_quad(sum, subgroupBroadcast(left, 2u), right_quad(is_side, column, k + 2u, depth, depth));
-      sum = add_quad(sum, subgroupBroadcast(left, 3u), right_quad(is_side, column, k + 3u, depth, depth));
-      sum = add_quad(sum, subgroupBroadcast(left, 4u), right_quad(is_side, column, k + 4u, depth, depth));
-      sum = add_quad(sum, subgroupBroadcast(left, 5u), right_quad(is_side, column, k + 5u, depth, depth));
-      sum = add_quad(sum, subgroupBroadcast(left, 6u), right_quad(is_side, column, k + 6u, depth, depth));
-      sum = add_quad(sum, subgroupBroadcast(left, 7u), right_quad(is_side, column, k + 7u, depth, depth));
-    }
-    if (is_side) {
-      side = sum;
-      sum = 0.0;
-    }
+  let depth = parameters.inner_quads;
+  for (var k = 0u; k < depth; k += LANES) {
+    // Behind the last quad both operands are 0.
+    let left = left_quad(false, row, k + lane, depth, depth);
+    sum = add_quad(sum, subgroupBroadcast(left, 0u), right_quad(false, column, k, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 1u), right_quad(false, column, k + 1u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 2u), right_quad(false, column, k + 2u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 3u), right_quad(false, column, k + 3u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 4u), right_quad(false, column, k + 4u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 5u), right_quad(false, column, k + 5u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 6u), right_quad(false, column, k + 6u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 7u), right_quad(false, column, k + 7u, depth, depth));
   }
   if (column < parameters.columns) {
     finish(sum, side, parameters.row_start + row, column, 0u);

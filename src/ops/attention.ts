@@ -12,12 +12,14 @@ import { Memo } from '../memo.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
+import { sharesBySubgroup } from './matmul-choice.ts';
+import { sharedLanes } from './matmul-variants.ts';
 
 /** How the work is cut; see the heads of kernels/attention/*.wgsl. */
-export type AttentionVariant = 'direct' | 'workgroup' | 'sliced' | 'tiled';
+export type AttentionVariant = 'direct' | 'subgroup' | 'workgroup' | 'sliced' | 'tiled';
 
 /** All of them, for tests and benchmarks. */
-export const attentionVariants: readonly AttentionVariant[] = ['direct', 'workgroup', 'sliced', 'tiled'];
+export const attentionVariants: readonly AttentionVariant[] = ['direct', 'subgroup', 'workgroup', 'sliced', 'tiled'];
 
 export interface AttentionOptions {
   heads: number;
@@ -35,6 +37,12 @@ export interface AttentionOptions {
 
 /** Rows of a probe from which sharing tiles of keys among them pays on a GPU. */
 const tiledRows = 32;
+
+/**
+ * Width of a head from which subgroups share keys on software adapters, with the bits of `direct`. Mesa compiles that one to other
+ * roundings for heads of two quads.
+ */
+export const leastSharedWidth = 12;
 
 /** Keys from which cutting them into slices pays on a GPU, and the workgroups that keep it busy. */
 const slicedKeys = 256;
@@ -64,7 +72,8 @@ function makeAttentionKernel(variant: AttentionVariant, headWidth: number, limit
   const HEAD_QUADS = headWidth / 4;
   switch (variant) {
     case 'direct':
-      return { files: ['attention/direct.wgsl'], constants: { HEAD_QUADS } };
+    case 'subgroup':
+      return { files: [`attention/${variant}.wgsl`], constants: { HEAD_QUADS } };
     case 'workgroup':
     case 'sliced':
       return { files: ['attention/workgroup.wgsl'], constants: { HEAD_QUADS, SLICED: variant === 'sliced' } };
@@ -75,10 +84,12 @@ function makeAttentionKernel(variant: AttentionVariant, headWidth: number, limit
 
 /** The variant for so many rows of each probe on this adapter. */
 export function chooseAttention(
-  gpu: Pick<Gpu, 'kernelStyle'>,
-  shape: { rows: number; rowsPerProbe: number; heads: number; longest?: number },
+  gpu: Pick<Gpu, 'kernelStyle' | 'adapter' | 'features'>,
+  shape: { rows: number; rowsPerProbe: number; heads: number; headWidth: number; longest?: number },
 ): AttentionVariant {
-  if (gpu.kernelStyle === 'software') return 'direct';
+  if (gpu.kernelStyle === 'software') {
+    return sharesBySubgroup(gpu) && shape.headWidth >= leastSharedWidth ? 'subgroup' : 'direct';
+  }
   if (shape.rowsPerProbe >= tiledRows) return 'tiled';
   const long = (shape.longest ?? 0) >= slicedKeys;
   return long && 2 * shape.rows * shape.heads <= enoughWorkgroups ? 'sliced' : 'workgroup';
@@ -107,7 +118,7 @@ export function attention(
   const rowsPerProbe = rows / probes.count;
   const variant =
     options.variant ??
-    chooseAttention(gpu, { rows, rowsPerProbe, heads, ...(longest === undefined ? {} : { longest }) });
+    chooseAttention(gpu, { rows, rowsPerProbe, heads, headWidth, ...(longest === undefined ? {} : { longest }) });
   const limit = gpu.device.limits.maxComputeWorkgroupStorageSize;
   const kernel = gpu.kernel(attentionKernel(variant, headWidth, limit));
   const slices = variant === 'sliced' ? Math.min(mostSlices, Math.ceil(enoughWorkgroups / (rows * heads))) : 1;
@@ -134,7 +145,8 @@ export function attention(
     workspace.give(parts);
     return y;
   }
-  const blockRows = variant === 'tiled' ? attentionTile(headWidth, limit).ROWS : 1;
+  const blockRows =
+    variant === 'tiled' ? attentionTile(headWidth, limit).ROWS : variant === 'subgroup' ? sharedLanes : 1;
   gpu.recorder.dispatch(
     kernel,
     [q.buffer, k, v, ranges, y.buffer],

@@ -28,9 +28,6 @@ const mostSlices = 16;
 /** Rows from which blocks of 32 rows win over blocks of 8 on software adapters. */
 const leastRowsOfLargeBlocks = 24;
 
-/** Multiplications from which blocks of 32 rows are worth the seconds more that their kernel takes to compile. */
-const leastWorkOfLargeBlocks = 2 ** 21;
-
 /** The shape of a product. */
 export interface MatmulShape {
   rows: number;
@@ -91,11 +88,10 @@ export function sharesBySubgroup({ adapter, features }: Pick<Gpu, 'adapter' | 'f
 }
 
 /** Software adapters have no use for workgroup memory. Their variants add in the same order, so all of them give the same bits. */
-function softwareVariant(gpu: Gpu, { rows, columns, innerQuads }: MatmulShape): MatmulVariant {
+function softwareVariant(gpu: Gpu, { rows }: MatmulShape): MatmulVariant {
   if (!sharesBySubgroup(gpu)) return 'direct';
   if (rows === 1) return 'subgroup-1';
-  const isLarge = rows >= leastRowsOfLargeBlocks && rows * columns * innerQuads * 4 >= leastWorkOfLargeBlocks;
-  return isLarge ? 'subgroup-32' : 'subgroup-8';
+  return rows >= leastRowsOfLargeBlocks ? 'subgroup-32' : 'subgroup-8';
 }
 
 /** The plan for a product of this shape on this adapter. */

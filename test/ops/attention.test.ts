@@ -1,7 +1,12 @@
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { Bed } from '../../src/bench/bed.ts';
 import { attentionCase, attentionShapes } from '../../src/bench/cases/attention.ts';
-import { attentionTile, chooseAttention } from '../../src/ops/attention.ts';
+import type { GpuBuffer } from '../../src/gpu/buffer.ts';
+import type { AdapterDescription, KernelStyle } from '../../src/gpu/device.ts';
+import { attentionTile, chooseAttention, leastSharedWidth } from '../../src/ops/attention.ts';
+import { sharesBySubgroup } from '../../src/ops/matmul-choice.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
+import { Random, testSeed } from '../support/random.ts';
 
 const gpu = openTestGpu();
 
@@ -9,6 +14,33 @@ describe.each(['direct', 'workgroup', 'sliced'] as const)('attention %s', (varia
   testCases(
     gpu,
     attentionShapes.map((shape) => attentionCase(shape, variant)),
+  );
+});
+
+describe('attention subgroup', () => {
+  beforeEach((context) => context.skip(!sharesBySubgroup(gpu()), 'this adapter has no subgroups of 8'));
+  testCases(
+    gpu,
+    attentionShapes.map((shape) => attentionCase(shape, 'subgroup')),
+  );
+
+  // Journals hold what they give.
+  test.each(attentionShapes.filter(({ headWidth }) => headWidth >= leastSharedWidth))(
+    '$name: the bits of direct',
+    async (shape) => {
+      const [direct, subgroup] = await Promise.all(
+        (['direct', 'subgroup'] as const).map(async (variant) => {
+          const bed = new Bed(gpu(), new Random(testSeed, shape.name));
+          const [{ buffer, rows, columns }] = attentionCase(shape, variant).prepare(bed).record() as unknown as [
+            { buffer: GpuBuffer; rows: number; columns: number },
+          ];
+          const [bits] = await gpu().recorder.read([{ buffer, bytes: rows * columns * 4 }]);
+          bed.destroy();
+          return new Uint32Array(bits!);
+        }),
+      );
+      expect(subgroup).toEqual(direct);
+    },
   );
 });
 
@@ -21,14 +53,32 @@ describe('attention tiled', () => {
 });
 
 describe('the choice of a variant', () => {
-  const hardware = { kernelStyle: 'hardware' } as const;
+  const adapter = (kernelStyle: KernelStyle, ...subgroupSizes: [number, number]) => ({
+    kernelStyle,
+    adapter: { subgroupSizes } as unknown as AdapterDescription,
+    features: new Set(['subgroups']),
+  });
+  const hardware = adapter('hardware', 32, 32);
   test('many rows share tiles, few rows over many keys are cut, others take a workgroup each', () => {
-    expect(chooseAttention(hardware, { rows: 2048, rowsPerProbe: 1024, heads: 12 })).toBe('tiled');
-    expect(chooseAttention(hardware, { rows: 1, rowsPerProbe: 1, heads: 12, longest: 4000 })).toBe('sliced');
-    expect(chooseAttention(hardware, { rows: 1, rowsPerProbe: 1, heads: 12, longest: 40 })).toBe('workgroup');
-    expect(chooseAttention(hardware, { rows: 1, rowsPerProbe: 1, heads: 12 })).toBe('workgroup');
-    expect(chooseAttention(hardware, { rows: 24, rowsPerProbe: 24, heads: 32, longest: 4000 })).toBe('workgroup');
-    expect(chooseAttention({ kernelStyle: 'software' }, { rows: 2048, rowsPerProbe: 1024, heads: 12 })).toBe('direct');
+    expect(chooseAttention(hardware, { rows: 2048, rowsPerProbe: 1024, heads: 12, headWidth: 64 })).toBe('tiled');
+    expect(chooseAttention(hardware, { rows: 1, rowsPerProbe: 1, heads: 12, headWidth: 64, longest: 4000 })).toBe(
+      'sliced',
+    );
+    expect(chooseAttention(hardware, { rows: 1, rowsPerProbe: 1, heads: 12, headWidth: 64, longest: 40 })).toBe(
+      'workgroup',
+    );
+    expect(chooseAttention(hardware, { rows: 1, rowsPerProbe: 1, heads: 12, headWidth: 64 })).toBe('workgroup');
+    expect(chooseAttention(hardware, { rows: 24, rowsPerProbe: 24, heads: 32, headWidth: 64, longest: 4000 })).toBe(
+      'workgroup',
+    );
+  });
+
+  test('software adapters share keys by subgroups of 8 where they have them', () => {
+    const shape = { rows: 2048, rowsPerProbe: 1024, heads: 12, headWidth: 64 };
+    expect(chooseAttention(adapter('software', 8, 8), shape)).toBe('subgroup');
+    expect(chooseAttention(adapter('software', 4, 4), shape)).toBe('direct');
+    expect(chooseAttention(adapter('software', 8, 8), { ...shape, headWidth: 8 })).toBe('direct');
+    expect(chooseAttention({ ...adapter('software', 8, 8), features: new Set() }, shape)).toBe('direct');
   });
 
   test('tiles fill the workgroup memory and never more', () => {

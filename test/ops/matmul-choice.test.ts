@@ -97,7 +97,6 @@ test('software adapters share operands through subgroups of 8', () => {
   expect(variant(1)).toEqual({ variant: 'subgroup-1', slices: 1 });
   expect(variant(2)).toEqual({ variant: 'subgroup-8', slices: 1 });
   expect(variant(1024)).toEqual({ variant: 'subgroup-32', slices: 1 });
-  expect(chooseMatmul(software, { rows: 1024, columns: 32, innerQuads: 8 }).variant).toBe('subgroup-8');
 });
 
 test.each([

@@ -1,0 +1,122 @@
+// Attention, subgroup: for software adapters with subgroups of 8, where what a lane loads decides. A subgroup takes 8 neighbouring rows of one probe
+// and head, a row a lane, and walks the keys that any of them sees. Each lane loads one quad of the key and one of its value for every 8 that
+// a head has; the subgroup shares them by broadcasts, where attention/direct.wgsl loads all of them in every lane, and the query beside them.
+//
+// What is computed and how it is bound: see attention/direct.wgsl. A row takes its keys in the same order as there and adds up in the same
+// order, so the bits are the same.
+
+enable subgroups;
+// All lanes leave a loop together: its condition is what subgroupMin gives all of them.
+diagnostic(off, subgroup_uniformity);
+
+struct Parameters {
+  rows: u32,
+  heads: u32,
+  key_heads: u32,
+  rows_per_probe: u32,
+  key_stride: u32,
+  head_quads: u32, // HEAD_QUADS again, see attention/direct.wgsl
+  scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<uniform> parameters: Parameters;
+
+const LANES: u32 = 8u;
+const NO_KEY: u32 = 0xffffffffu;
+
+// A head's quads, and some more to whole eights that nothing reads.
+alias Head = array<vec4<f32>, (HEAD_QUADS + LANES - 1u) / LANES * LANES>;
+
+// A quad a lane becomes eight quads for every lane.
+fn share(own: vec4<f32>) -> array<vec4<f32>, LANES> {
+  return array<vec4<f32>, LANES>(
+    subgroupBroadcast(own, 0u),
+    subgroupBroadcast(own, 1u),
+    subgroupBroadcast(own, 2u),
+    subgroupBroadcast(own, 3u),
+    subgroupBroadcast(own, 4u),
+    subgroupBroadcast(own, 5u),
+    subgroupBroadcast(own, 6u),
+    subgroupBroadcast(own, 7u),
+  );
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let blocks = (parameters.rows_per_probe + LANES - 1u) / LANES;
+  let head = index % parameters.heads;
+  let probe = index / parameters.heads / blocks;
+  if (probe * parameters.rows_per_probe >= parameters.rows) {
+    return; // a spare workgroup
+  }
+  let shift = probe * parameters.key_stride;
+  let key_head = head / (parameters.heads / parameters.key_heads);
+  // The row of this lane; behind the last one it sees no key, but loads for the others.
+  let row = (index / parameters.heads % blocks) * LANES + lane;
+  let here = row < parameters.rows_per_probe;
+  let row_inside = min(row, parameters.rows_per_probe - 1u);
+  let range = select(vec4<u32>(), ranges[row_inside], here);
+  let position = ((probe * parameters.rows_per_probe + row_inside) * parameters.heads + head) * HEAD_QUADS;
+
+  // Indices that are no constants keep query and sums in memory rather than in registers, of which there are too few.
+  var query: Head;
+  for (var d = 0u; d < parameters.head_quads; d++) {
+    query[d] = q[position + d];
+  }
+  var sum: Head;
+  var highest = -3.0e38;
+  var total = 0.0;
+  for (var side = 0u; side < 2u; side++) {
+    var next = select(range.z, range.x, side == 0u);
+    let end = select(range.w, range.y, side == 0u);
+    loop {
+      let key = subgroupMin(select(NO_KEY, next, next < end));
+      if (key == NO_KEY) {
+        break;
+      }
+      let seen = next < end && next == key;
+      next += u32(seen);
+      let start = ((shift + key) * parameters.key_heads + key_head) * HEAD_QUADS;
+      var products = vec4<f32>();
+      for (var first = 0u; first < HEAD_QUADS; first += LANES) {
+        let keys = share(k[start + min(first + lane, HEAD_QUADS - 1u)]);
+        for (var i = 0u; i < LANES; i++) {
+          if (first + i < HEAD_QUADS) {
+            products = fma(query[first + i], keys[i], products);
+          }
+        }
+      }
+      let score = parameters.scale * (products.x + products.y + products.z + products.w);
+      let is_highest = seen && score > highest;
+      let correction = select(1.0, exp(highest - score), is_highest);
+      highest = select(highest, score, is_highest);
+      let weight = exp(score - highest);
+      total = select(total, total * correction + weight, seen);
+      for (var first = 0u; first < HEAD_QUADS; first += LANES) {
+        let values = share(v[start + min(first + lane, HEAD_QUADS - 1u)]);
+        for (var i = 0u; i < LANES; i++) {
+          if (first + i < HEAD_QUADS) {
+            let d = first + i;
+            sum[d] = select(sum[d], fma(vec4<f32>(weight), values[i], sum[d] * correction), seen);
+          }
+        }
+      }
+    }
+  }
+  if (!here) {
+    return;
+  }
+  for (var d = 0u; d < parameters.head_quads; d++) {
+    y[position + d] = sum[d] / max(total, 1.0e-30); // at least 1 but for a row without keys
+  }
+}
