@@ -6,7 +6,7 @@
 
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -14,6 +14,7 @@ import { ensurePackages } from '../scripts/set-up/packages.mjs';
 import { SubzeroError } from '../src/errors.ts';
 import { type Clock, compare, failuresOf, gateTable, type Pairs } from './gate/compare.ts';
 import { type Answer, type GateRequest, type Part, parts, type Spent, sizes } from './gate/suite.ts';
+import { machine } from './machine.ts';
 
 export const usage = `node bench/main.ts gate --against REVISION [options]
   --against REVISION   what git knows it by: a tag, a branch, a hash
@@ -312,15 +313,4 @@ function next(child: ChildProcess, what: string): Promise<Answer> {
       else resolve(answer);
     });
   });
-}
-
-/** Adapter, processor and what of its instructions decides the speed of software adapters. */
-function machine(adapter: string): string {
-  const file = '/proc/cpuinfo';
-  const flags = existsSync(file) ? (/^flags\s*:(.*)$/m.exec(readFileSync(file, 'utf8'))?.[1]?.split(' ') ?? []) : [];
-  const known = ['avx', 'avx2', 'avx512f', 'amx_tile'].filter((flag) => flags.includes(flag));
-  const list = cpus();
-  const model = (list[0]?.model ?? 'unknown processor').replace(/\s+/g, ' ').trim();
-  const instructions = known.length > 0 ? ` (${known.join(', ')})` : '';
-  return `${adapter}; ${list.length} × ${model}${instructions}; Node ${process.versions.node}`;
 }

@@ -11,6 +11,7 @@ import * as gate from './gate.ts';
 import * as kernels from './kernels.ts';
 import * as peers from './peers.ts';
 import * as replay from './replay.ts';
+import * as rivals from './rivals.ts';
 import * as serve from './serve.ts';
 import * as sst2 from './sst2.ts';
 import * as step from './step.ts';
@@ -23,6 +24,7 @@ const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promis
   kernels: { run: kernels.benchKernels, usage: kernels.usage },
   peers: { run: peers.benchPeers, usage: peers.usage },
   replay: { run: replay.benchReplay, usage: replay.usage },
+  rivals: { run: rivals.benchRivals, usage: rivals.usage },
   serve: { run: serve.benchServe, usage: serve.usage },
   sst2: { run: sst2.benchSst2, usage: sst2.usage },
   step: { run: step.benchStep, usage: step.usage },

@@ -7,6 +7,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { keepCompiledCode } from './code-cache.mjs';
 import { currentRuntimeRunsTypeScript, findNode, sourceRequirement } from './find-node.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -14,6 +15,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const source = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 const compiled = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
 
+keepCompiledCode();
 if (existsSync(source)) {
   if (currentRuntimeRunsTypeScript()) await import(pathToFileURL(source).href);
   else runInNewerNode();

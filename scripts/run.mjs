@@ -10,6 +10,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { codeCacheDirectory } from '../bin/code-cache.mjs';
 import { longTestPhases, testPhases } from './phases.mjs';
 import { runPhases } from './run-phases.mjs';
 import { ensureAdapter } from './set-up/adapter.mjs';
@@ -41,7 +42,8 @@ async function main([name = '', ...rest]) {
   try {
     ensurePackages(root, say);
     const node = ensureNode(root, say);
-    const environment = { ...process.env, ...ensureAdapter(node, say) };
+    // Tests and benchmarks start hundreds of processes, which share their compiled code.
+    const environment = { NODE_COMPILE_CACHE: codeCacheDirectory(), ...process.env, ...ensureAdapter(node, say) };
     return await command(node, environment, rest);
   } catch (error) {
     if (!(error instanceof SetUpError)) throw error;

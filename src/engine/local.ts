@@ -1,5 +1,6 @@
 /**
- * The engine in the thread it is made in: the one owner of the GPU, its models, runs and generations.
+ * The engine in the thread it is made in: the one owner of the GPU, its models, runs and generations. What trains and
+ * evaluates is imported when it is first asked for: a third of all sources, which a model can be loaded without.
  *
  * @module
  */
@@ -21,17 +22,10 @@ import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { checkTokenIds } from '../tokenizer/token-ids.ts';
 import { checkToolHistory } from '../tokenizer/tool-history.ts';
 import { resolveStep, type StepChoice } from '../train/best.ts';
-import { evaluate } from '../train/evaluate.ts';
-import { exportRun } from '../train/export.ts';
-import { findLearningRate } from '../train/find-learning-rate.ts';
-import { forkRun } from '../train/fork.ts';
-import { loadTokenized, resumeRun, startRun } from '../train/loop.ts';
-import { restoreRun } from '../train/run.ts';
 import { isRunFolder } from '../train/run-folder.ts';
-import { Scorer } from '../train/score.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
-import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
-import { StepRun } from './step-run.ts';
+import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import type { StepRun } from './step-run.ts';
 import type {
   BenchRequest,
   BenchResult,
@@ -157,7 +151,7 @@ export class LocalEngine implements Engine {
       });
     }
     const restored = isRun
-      ? await restoreRun(gpu, path, {
+      ? await (await import('../train/run.ts')).restoreRun(gpu, path, {
           ...(request.step === undefined ? {} : { step: request.step }),
           shared: (header) => this.#sharedBase(header),
         })
@@ -341,6 +335,7 @@ export class LocalEngine implements Engine {
     if ('resume' in request) {
       const { resume, ...changes } = request;
       await checkDirectory(resume);
+      const { resumeRun } = await import('../train/loop.ts');
       yield* resumeRun(this.#gpu, { folder: resume, changes }, signal);
       return;
     }
@@ -348,11 +343,13 @@ export class LocalEngine implements Engine {
       const { fork, data, validation, ...rest } = request;
       await checkDirectory(fork);
       const sources = { ...(data ? { data } : {}), ...(validation ? { validation } : {}) };
+      const { forkRun } = await import('../train/fork.ts');
       yield* forkRun(this.#gpu, { ...rest, run: fork, sources }, signal);
       return;
     }
     const { data, validation, ...rest } = request;
     const modelDirectory = await this.#baseDirectory(rest.model);
+    const { startRun } = await import('../train/loop.ts');
     yield* startRun(
       this.#gpu,
       { ...rest, modelDirectory, sources: { data, ...(validation ? { validation } : {}) } },
@@ -364,6 +361,7 @@ export class LocalEngine implements Engine {
     const { model, data, validation, ...rest } = request;
     const modelDirectory = await this.#baseDirectory(model);
     const sources = { data, ...(validation ? { validation } : {}) };
+    const { findLearningRate } = await import('../train/find-learning-rate.ts');
     yield* findLearningRate(this.#gpu, { ...rest, modelDirectory, sources }, signal);
   }
 
@@ -400,6 +398,8 @@ export class LocalEngine implements Engine {
     try {
       const tokenizer = await loadTokenizer(directory);
       const exact: TrainConfiguration = { ...configuration, storage: model.storage };
+      const { createOptimizer } = await import('../zo/optimizer.ts');
+      const { StepRun } = await import('./step-run.ts');
       optimizer = await createOptimizer(model, exact);
       await this.#gpu.checkAllocations();
       const stepRun = new StepRun({ model, optimizer, tokenizer, configuration: exact });
@@ -467,6 +467,9 @@ export class LocalEngine implements Engine {
     onProgress: ((done: number, total: number) => void) | undefined,
     signal: AbortSignal,
   ): Promise<EvaluationResult> {
+    const { loadTokenized } = await import('../train/loop.ts');
+    const { evaluate } = await import('../train/evaluate.ts');
+    const { Scorer } = await import('../train/score.ts');
     const { examples, truncated } = await loadTokenized(model.directory, request.data, {
       split: 'evaluation',
       contextLength: contextLengthOf(model, probes()),
@@ -490,6 +493,7 @@ export class LocalEngine implements Engine {
     step?: StepChoice;
   }): Promise<string[]> {
     await checkDirectory(request.run);
+    const { exportRun } = await import('../train/export.ts');
     return exportRun(this.#gpu, request);
   }
 

@@ -33,6 +33,17 @@ export function bytesOfByteLevelToken(token: string): Uint8Array | undefined {
 /** A text's UTF-8 bytes in the byte alphabet. */
 export function byteLevelText(text: string): string {
   let result = '';
-  for (const byte of encoder.encode(text)) result += characterOfByte[byte]!;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    // Most words are ASCII, where a character is its byte.
+    if (unit >= 0x80) return byteLevelCharacters(encoder.encode(text));
+    result += characterOfByte[unit]!;
+  }
+  return result;
+}
+
+function byteLevelCharacters(bytes: Uint8Array): string {
+  let result = '';
+  for (const byte of bytes) result += characterOfByte[byte]!;
   return result;
 }

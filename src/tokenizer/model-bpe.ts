@@ -5,6 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { MergeTable } from './merge-table.ts';
 import type { Model } from './model.ts';
 import { brief, type Section } from './section.ts';
 import { readVocabulary, type Vocabulary } from './vocabulary.ts';
@@ -12,15 +13,6 @@ import { readVocabulary, type Vocabulary } from './vocabulary.ts';
 /** Words that were encoded are remembered: how many, and up to how many UTF-16 units. */
 const cacheCapacity = 10_000;
 const cachedLength = 256;
-
-/** What two neighbouring tokens become, and how early: the smallest rank goes first. */
-interface Merge {
-  rank: number;
-  id: number;
-}
-
-/** Merges by left id, then right id. */
-type Merges = Map<number, Map<number, Merge>>;
 
 const encoder = new TextEncoder();
 
@@ -120,9 +112,9 @@ export function missingUnknown(token: string | undefined): SubzeroError {
   );
 }
 
-function readMerges(section: Section, { ids }: Vocabulary, prefix: string): Merges {
-  const merges: Merges = new Map();
+function readMerges(section: Section, { ids }: Vocabulary, prefix: string): MergeTable {
   const rows = section.list('merges');
+  const merges = new MergeTable(rows.length);
   const isLegacy = typeof rows[0] === 'string';
   let rank = 0;
   for (const [index, row] of rows.entries()) {
@@ -132,28 +124,26 @@ function readMerges(section: Section, { ids }: Vocabulary, prefix: string): Merg
       throw section.error('invalid_data', `merges[${index}] is ${brief(row)}; expected two tokens, all rows alike`);
     }
     const [left, right] = pair as [string, string];
-    const id = (token: string): number => {
-      const found = ids.get(token);
-      if (found === undefined) {
-        throw section.error('invalid_data', `merges[${index}]: the vocabulary does not hold the token ${brief(token)}`);
-      }
-      return found;
-    };
-    const leftId = id(left);
-    const row2 = merges.get(leftId) ?? new Map<number, Merge>();
-    merges.set(leftId, row2);
-    row2.set(id(right), { rank: rank++, id: id(left + right.slice(prefix.length)) });
+    const merged = left + (prefix === '' ? right : right.slice(prefix.length));
+    const [leftId, rightId, id] = [ids.get(left), ids.get(right), ids.get(merged)];
+    if (leftId === undefined || rightId === undefined || id === undefined) {
+      const missing = leftId === undefined ? left : rightId === undefined ? right : merged;
+      throw section.error('invalid_data', `merges[${index}]: the vocabulary does not hold the token ${brief(missing)}`);
+    }
+    merges.set(leftId, rightId, { rank: rank++, id });
   }
   return merges;
 }
 
 /** A merge that may be done at a position, in a heap: the smallest rank first, then the leftmost. */
-interface Candidate extends Merge {
+interface Candidate {
   position: number;
+  rank: number;
+  id: number;
 }
 
 /** Merges neighbouring symbols until no merge applies. */
-function mergeAll(symbols: number[], merges: Merges): number[] {
+function mergeAll(symbols: number[], merges: MergeTable): number[] {
   const count = symbols.length;
   if (count < 2) return symbols;
   const next = Int32Array.from(symbols, (_, i) => (i + 1 < count ? i + 1 : -1));
@@ -161,8 +151,8 @@ function mergeAll(symbols: number[], merges: Merges): number[] {
   const removed = new Uint8Array(count);
   const heap: Candidate[] = [];
   const offer = (position: number, right: number): void => {
-    const merge = merges.get(symbols[position]!)?.get(symbols[right]!);
-    if (merge !== undefined) push(heap, { position, rank: merge.rank, id: merge.id });
+    const merge = merges.find(symbols[position]!, symbols[right]!);
+    if (merge >= 0) push(heap, { position, rank: merges.rankOf(merge), id: merges.idOf(merge) });
   };
   for (let i = 0; i + 1 < count; i++) offer(i, i + 1);
 
@@ -171,7 +161,8 @@ function mergeAll(symbols: number[], merges: Merges): number[] {
     const right = next[position]!;
     if (removed[position] || right < 0) continue;
     // The symbols may have changed since the merge was offered.
-    if (merges.get(symbols[position]!)?.get(symbols[right]!)?.id !== id) continue;
+    const merge = merges.find(symbols[position]!, symbols[right]!);
+    if (merge < 0 || merges.idOf(merge) !== id) continue;
     symbols[position] = id;
     removed[right] = 1;
     const after = next[right]!;

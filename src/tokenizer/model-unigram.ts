@@ -25,12 +25,12 @@ interface TrieNode {
 export function compileUnigram(section: Section): Model {
   const rows = section.list('vocab');
   const scores: number[] = [];
-  const entries: [string, number][] = [];
+  const ids = new Map<string, number>();
   for (const [id, row] of rows.entries()) {
     if (!Array.isArray(row) || typeof row[0] !== 'string' || typeof row[1] !== 'number') {
       throw section.error('invalid_data', `vocab[${id}] is ${brief(row)}; expected a pair of token and score`);
     }
-    entries.push([row[0], id]);
+    ids.set(row[0], id);
     scores.push(row[1]);
   }
   const unknownId = section.raw('unk_id') == null ? undefined : section.count('unk_id');
@@ -38,8 +38,7 @@ export function compileUnigram(section: Section): Model {
     throw section.wrong('unk_id', `an id of the vocabulary, below ${rows.length}`, unknownId);
   }
   const byteFallback = section.flag('byte_fallback', false);
-  const vocabulary = new Vocabulary(entries);
-  const { ids } = vocabulary;
+  const vocabulary = new Vocabulary(ids);
   const root: TrieNode = {};
   for (const [token, id] of ids) insert(root, token, id);
   const unknownScore =

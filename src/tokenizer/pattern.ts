@@ -5,14 +5,17 @@
  * @module
  */
 
-import * as library from '@huggingface/tokenizers';
+import { createRequire } from 'node:module';
 import type { Section } from './section.ts';
 import { asUnicode16 } from './unicode.ts';
 
 /** The part of the library that is used; its type declarations leave it out. */
-const { SplitPreTokenizer } = library as unknown as {
+interface Library {
   SplitPreTokenizer: new (section: Record<string, unknown>) => { pattern: RegExp | null };
-};
+}
+
+/** Loads the library at the first regular expression: many tokenizers have none. */
+const require = createRequire(import.meta.url);
 
 /** A part of a text, in UTF-16 units, and whether the pattern matches it. The parts of a text cover it in order. */
 export interface Span {
@@ -47,6 +50,7 @@ export function readPattern(section: Section): Pattern {
 
 /** A regular expression of Oniguruma as one of JavaScript, flags `gu`. */
 function compileExpression(source: string): RegExp {
+  const { SplitPreTokenizer } = require('@huggingface/tokenizers') as Library;
   const { pattern } = new SplitPreTokenizer({
     type: 'Split',
     pattern: { Regex: source },

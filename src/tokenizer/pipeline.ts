@@ -51,7 +51,9 @@ export class Pipeline {
     section.done();
     this.#added = new AddedTokens(tokens, normalizer, options.splitsSpecial ?? false);
     let largest = -1;
-    for (const id of [...vocabulary.tokens.keys(), ...this.#added.byId.keys()]) largest = Math.max(largest, id);
+    for (const ids of [vocabulary.tokens, this.#added.byId]) {
+      for (const id of ids.keys()) largest = Math.max(largest, id);
+    }
     this.vocabularySize = largest + 1;
   }
 

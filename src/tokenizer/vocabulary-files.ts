@@ -9,9 +9,11 @@ import { SubzeroError } from '../errors.ts';
 /** The lines of merges.txt: two tokens and a space between them; a first line may name the version. */
 export function readMerges(text: string): string[] {
   const merges: string[] = [];
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
+  for (const [index, row] of text.split('\n').entries()) {
+    const line = row.endsWith('\r') ? row.slice(0, -1) : row;
     if (line === '' || (index === 0 && line.startsWith('#version'))) continue;
-    if (line.split(' ').length !== 2) {
+    const space = line.indexOf(' ');
+    if (space < 0 || line.includes(' ', space + 1)) {
       throw new SubzeroError(
         'invalid_data',
         `merges.txt:${index + 1}: expected two tokens with one space between them; got ${JSON.stringify(line.slice(0, 80))}`,

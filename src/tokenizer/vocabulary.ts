@@ -14,10 +14,9 @@ export class Vocabulary {
   readonly ids: ReadonlyMap<string, number>;
   readonly tokens: ReadonlyMap<number, string>;
 
-  constructor(entries: Iterable<readonly [string, number]>) {
-    this.ids = new Map(entries);
-    const tokens = new Map<number, string>();
-    for (const [token, id] of this.ids) tokens.set(id, token);
+  /** @param tokens the same pairs the other way round; made here if left out */
+  constructor(ids: ReadonlyMap<string, number>, tokens: ReadonlyMap<number, string> = inverse(ids)) {
+    this.ids = ids;
     this.tokens = tokens;
   }
 }
@@ -28,17 +27,25 @@ export function readVocabulary(section: Section): Vocabulary {
   if (typeof vocabulary !== 'object' || vocabulary === null || Array.isArray(vocabulary)) {
     throw section.wrong('vocab', 'an object from token to id', vocabulary);
   }
-  const entries = Object.entries(vocabulary as Record<string, unknown>);
-  const seen = new Map<number, string>();
-  for (const [token, id] of entries) {
+  const ids = new Map<string, number>();
+  const tokens = new Map<number, string>();
+  for (const token of Object.keys(vocabulary)) {
+    const id = (vocabulary as Record<string, unknown>)[token];
     checkTokenId(section, token, id);
-    const other = seen.get(id);
+    const other = tokens.get(id);
     if (other !== undefined) {
       throw section.error('invalid_data', `"vocab" gives the id ${id} to both ${brief(other)} and ${brief(token)}`);
     }
-    seen.set(id, token);
+    ids.set(token, id);
+    tokens.set(id, token);
   }
-  return new Vocabulary(entries as [string, number][]);
+  return new Vocabulary(ids, tokens);
+}
+
+function inverse(ids: ReadonlyMap<string, number>): Map<number, string> {
+  const tokens = new Map<number, string>();
+  for (const [token, id] of ids) tokens.set(id, token);
+  return tokens;
 }
 
 /** Checks an id that a file gives to a token. */
