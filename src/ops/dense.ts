@@ -15,12 +15,36 @@ import { type DenseNoise, type DirectionKind, directionNumber, type ProbePoint }
 /** Most copies of a row that the scratch buffer holds: the +ε and −ε of one query share their noise. */
 export const scratchCopies = 2;
 
-/** The update of a weight along its directions; see kernels/zo/dense-update.wgsl. @param weights the file of its storage type */
-export function denseUpdateKernel(weights: string, kind: DirectionKind, queries: number): KernelDefinition {
-  return {
-    files: [weights, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/after-curvature.wgsl', 'zo/dense-update.wgsl'],
-    constants: { DIRECTION: directionNumber[kind], ONE_QUERY: queries === 1 },
+/** Kernels that draw the noise of a stored weight. @param files of the kernel, the one with `main` last */
+export function noisyKernel(
+  { storage, columns, layout }: Pick<Weight, 'storage' | 'columns' | 'layout'>,
+  files: readonly string[],
+  constants: KernelDefinition['constants'] = {},
+): KernelDefinition {
+  const noise = layout ? 'random/padded-quads.wgsl' : 'random/quads.wgsl';
+  const pads = layout && {
+    ROW_WIDTH: layout.rows.width,
+    ROW_STRIDE: layout.rows.stride,
+    COLUMN_WIDTH: layout.columns.width,
+    COLUMN_STRIDE: layout.columns.stride,
+    ROW_QUADS: columns / 4,
   };
+  return {
+    files: [`weights/${storage}.wgsl`, 'random/philox.wgsl', noise, ...files],
+    constants: { ...constants, ...pads },
+  };
+}
+
+/** The update of a weight along its directions; see kernels/zo/dense-update.wgsl. */
+export function denseUpdateKernel(
+  weight: Pick<Weight, 'storage' | 'columns' | 'layout'>,
+  kind: DirectionKind,
+  queries: number,
+): KernelDefinition {
+  return noisyKernel(weight, ['zo/direction.wgsl', 'zo/after-curvature.wgsl', 'zo/dense-update.wgsl'], {
+    DIRECTION: directionNumber[kind],
+    ONE_QUERY: queries === 1,
+  });
 }
 
 /** Consecutive rows of a weight within one buffer each of the weight and of what lies beside it, its curvature or moments. */
@@ -100,10 +124,9 @@ export function* perturbedWeight(
 ): Generator<PerturbedPiece> {
   const { kind, seed, step, scratch } = dense;
   const tensor = dense.tensors.get(weight.name)!;
-  const kernel = gpu.kernel({
-    files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-weight.wgsl'],
-    constants: { DIRECTION: directionNumber[kind] },
-  });
+  const kernel = gpu.kernel(
+    noisyKernel(weight, ['zo/direction.wgsl', 'zo/dense-weight.wgsl'], { DIRECTION: directionNumber[kind] }),
+  );
   const fitting = Math.floor(scratch.size / (scratchCopies * weight.columns * 4));
   // Whole blocks of four rows, as the matrix products take them.
   const most = fitting >= 4 ? Math.floor(fitting / 4) * 4 : fitting;

@@ -10,7 +10,7 @@ import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
-import { rowSlices } from './dense.ts';
+import { noisyKernel, rowSlices } from './dense.ts';
 import { type DenseNoise, directionNumber, paddedRank, weightScaleOf } from './probes.ts';
 
 /**
@@ -82,10 +82,12 @@ function embedDense(
 ): void {
   const { kind, seed, step, table, firstProbe } = dense;
   const tensor = dense.tensors.get(weight.name)!;
-  const kernel = gpu.kernel({
-    files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-embed.wgsl'],
-    constants: { DIRECTION: directionNumber[kind], ACCUMULATE: accumulate },
-  });
+  const kernel = gpu.kernel(
+    noisyKernel(weight, ['zo/direction.wgsl', 'zo/dense-embed.wgsl'], {
+      DIRECTION: directionNumber[kind],
+      ACCUMULATE: accumulate,
+    }),
+  );
   for (const slice of rowSlices(weight, tensor.logCurvature)) {
     gpu.recorder.dispatch(
       kernel,

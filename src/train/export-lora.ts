@@ -7,7 +7,7 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import { bytesToF32, f32ToBytes } from '../safetensors/index.ts';
-import { dtypeOfStorage, type Weight } from '../tensor/weight.ts';
+import { dtypeOfStorage, shapeOf, type Weight } from '../tensor/weight.ts';
 import { type PeftAdapter, peftTensor } from './peft.ts';
 import { weightBytes } from './weight-bytes.ts';
 
@@ -21,7 +21,7 @@ export function loraPeft(
   values: Values,
 ): PeftAdapter {
   const tensors = [...lora].flatMap(([name, { rank, a, b }]) => {
-    const { rows, columns } = weights.get(name)!;
+    const [rows, columns] = shapeOf(weights.get(name)!);
     return [peftTensor(a, [rank, columns], values.get(a)!), peftTensor(b, [rows, rank], values.get(b)!)];
   });
   const { rank, scale } = [...lora.values()][0]!;
@@ -49,7 +49,7 @@ export async function* mergedBytes(
   { rank, scale, a: nameOfA, b: nameOfB }: LoraPair,
   values: Values,
 ): AsyncGenerator<Uint8Array> {
-  const { columns } = weight;
+  const [, columns] = shapeOf(weight);
   const [a, b] = [values.get(nameOfA)!, values.get(nameOfB)!];
   const dtype = dtypeOfStorage[weight.storage];
   let element = 0;

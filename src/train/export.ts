@@ -11,7 +11,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
-import { dtypeOfStorage } from '../tensor/weight.ts';
+import { dtypeOfStorage, shapeOf } from '../tensor/weight.ts';
 import { SubZero } from '../zo/subzero.ts';
 import type { StepChoice } from './best.ts';
 import { optimizerTitles } from './configuration.ts';
@@ -85,7 +85,7 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
     tensors.push({
       name: weight.name,
       dtype: dtypeOfStorage[weight.storage],
-      shape: [weight.rows, weight.columns],
+      shape: shapeOf(weight),
       data: () => {
         const pair = lora?.get(weight.name);
         return pair ? mergedBytes(gpu, weight, pair, adapterValues) : weightBytes(gpu, weight);

@@ -8,7 +8,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { perElement } from '../ops/context.ts';
-import { rowSlices } from '../ops/dense.ts';
+import { noisyKernel, rowSlices } from '../ops/dense.ts';
 import { allocateWeight, destroyWeight, partOf, type Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { Adam, decays } from './adam.ts';
@@ -72,10 +72,12 @@ export class DenseAdam {
     const { queries } = this.#configuration;
     const { beta1, beta2 } = decays(this.#configuration, of.step + 1);
     for (const { weight, mean, square } of this.#weights) {
-      const kernel = this.#gpu.kernel({
-        files: [`weights/${weight.storage}.wgsl`, 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'],
-        constants: { ADAPTIVE: this.#adaptive, ONE_QUERY: queries === 1 },
-      });
+      const kernel = this.#gpu.kernel(
+        noisyKernel(weight, ['zo/moments.wgsl', 'zo/dense-adam.wgsl'], {
+          ADAPTIVE: this.#adaptive,
+          ONE_QUERY: queries === 1,
+        }),
+      );
       const widthQuads = weight.columns / 4;
       for (const slice of rowSlices(weight, mean)) {
         const quads = slice.count * widthQuads;

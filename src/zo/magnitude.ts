@@ -7,7 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { perElement } from '../ops/context.ts';
-import type { Weight } from '../tensor/weight.ts';
+import { shapeOf, type Weight } from '../tensor/weight.ts';
 
 const bins = 65_536;
 
@@ -42,7 +42,8 @@ export async function weightThresholds(gpu: Gpu, weights: readonly Weight[], spa
   try {
     const thresholds: number[] = [];
     for (const weight of weights) {
-      const rank = trainingCount(weight.rows * weight.columns, sparsity);
+      const [rows, columns] = shapeOf(weight);
+      const rank = trainingCount(rows * columns, sparsity);
       const upper = find(await histogram(gpu, weight, counts), rank);
       const lower = find(await histogram(gpu, weight, counts, upper.bin), rank - upper.below);
       thresholds.push(new Float32Array(new Uint32Array([(upper.bin << 16) | lower.bin]).buffer)[0]!);
@@ -66,7 +67,11 @@ async function histogram(gpu: Gpu, weight: Weight, counts: GpuBuffer, upper?: nu
     recorder.dispatch(kernel, [buffer, counts], { quads, upper: upper ?? 0 }, perElement(quads));
   }
   const [data] = await recorder.read([{ buffer: counts, bytes: bins * 4 }]);
-  return new Uint32Array(data!);
+  const found = new Uint32Array(data!);
+  // Pads are zeros, which lie in the first bin of either half.
+  const [rows, columns] = shapeOf(weight);
+  if (!upper) found[0]! -= weight.rows * weight.columns - rows * columns;
+  return found;
 }
 
 /** The bin that the element of a rank (from 1) is in, and how many elements lie in the bins below. */

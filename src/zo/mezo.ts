@@ -13,6 +13,7 @@ import type { Model } from '../model/model.ts';
 import { perElement } from '../ops/context.ts';
 import { denseUpdateKernel, type RowSlice, rowSlices } from '../ops/dense.ts';
 import type { AdapterShape, DenseTensor, DirectionKind, Probes } from '../ops/probes.ts';
+import { withoutPads } from '../tensor/axis.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import type { TrainConfiguration } from '../train/configuration.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
@@ -236,7 +237,7 @@ export class Mezo implements ZerothOrderOptimizer {
   #recordWeights(of: ConsecutiveSteps): void {
     const { queries, hessianSmoothing } = this.#configuration;
     for (const { weight, dense } of this.#weights) {
-      const kernel = this.#gpu.kernel(denseUpdateKernel(`weights/${weight.storage}.wgsl`, this.#direction, queries));
+      const kernel = this.#gpu.kernel(denseUpdateKernel(weight, this.#direction, queries));
       for (const slice of rowSlices(weight, dense.logCurvature)) {
         const workgroups = perElement((slice.count * weight.columns) / 8);
         const workOfStep = workgroups[0] * workgroups[1] * queries;
@@ -335,7 +336,7 @@ export class Mezo implements ZerothOrderOptimizer {
       const data = await this.#gpu.recorder.read(parts.map(({ buffer }) => ({ buffer, bytes: buffer.size })));
       const values = new Float32Array(rows * columns);
       for (const [index, part] of data.entries()) values.set(new Float32Array(part), parts[index]!.rowStart * columns);
-      result.set(weight.name, values);
+      result.set(weight.name, weight.layout ? withoutPads(weight.layout, values) : values);
     }
     const [data] = await this.#gpu.recorder.read([{ buffer: this.#shape!, bytes: this.#shape!.size }]);
     const values = new Float32Array(data!);
