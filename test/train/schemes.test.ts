@@ -192,7 +192,7 @@ describe.each(schemes)('$title on $model', ({ model: name, settings: own }) => {
 });
 
 describe('prefix tuning', () => {
-  test.each(['llama-tiny', 'opt-tiny-f32', 'mistral-tiny', 'qwen3-tiny'])(
+  test.each(['llama-tiny', 'opt-tiny-f32', 'mistral-tiny', 'qwen3-tiny', 'qwen3-odd-tiny', 'opt-odd-tiny'])(
     'a fresh prefix is that of real tokens in front: %s',
     async (name) => {
       const settings = { model: name, ...quick, scheme: 'prefix', virtualTokens: 6 } as const;
@@ -247,15 +247,18 @@ describe('prompt tuning', () => {
     model.destroy();
   });
 
-  test('a fresh prompt is that of real tokens in front', async () => {
-    const settings = { model: 'mistral-tiny', ...quick, scheme: 'prompt', virtualTokens: 12 } as const;
-    await withOptimizer(gpu, settings, async ({ model, optimizer }) => {
-      const leading = startTokens(model.configuration, { ...settings });
-      const prompted = await sequenceLogits(model, tokens, optimizer.current);
-      const plain = await sequenceLogits(model, [...leading, ...tokens]);
-      expect(difference(prompted, plain.slice(12))).toBeLessThan(1e-6);
-    });
-  });
+  test.each(['mistral-tiny', 'qwen3-odd-tiny', 'opt-odd-tiny'])(
+    'a fresh prompt is that of real tokens in front: %s',
+    async (name) => {
+      const settings = { model: name, ...quick, scheme: 'prompt', virtualTokens: 12 } as const;
+      await withOptimizer(gpu, settings, async ({ model, optimizer }) => {
+        const leading = startTokens(model.configuration, { ...settings });
+        const prompted = await sequenceLogits(model, tokens, optimizer.current);
+        const plain = await sequenceLogits(model, [...leading, ...tokens]);
+        expect(difference(prompted, plain.slice(12))).toBeLessThan(1e-6);
+      });
+    },
+  );
 
   test('takes its tokens from the context, and says so', async () => {
     const model = tinyModel();
