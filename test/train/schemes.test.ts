@@ -306,8 +306,10 @@ describe('LoRA', () => {
   test.each([
     { name: 'llama-tiny', targets: [] },
     { name: 'opt-tiny-f32', targets: ['fc1', 'q_proj'] },
+    { name: 'qwen3-odd-tiny', targets: ['o_proj', 'q_proj', 'v_proj', 'up_proj', 'down_proj'] },
   ])('merged into $name', async ({ name, targets }) => {
-    const settings: Settings = { scheme: 'lora', loraTargets: targets, learningRate: 0.3, epsilon: 1e-2 };
+    const own = { loraTargets: targets, storage: 'f32' } as const;
+    const settings: Settings = { scheme: 'lora', ...own, learningRate: 0.3, epsilon: 1e-2 };
     const model = tinyModel(name);
     const run = await train(model, settings);
     const out = join(temporaryFolder(), 'merged');
