@@ -1,12 +1,13 @@
 // RMSNorm and LayerNorm over rows: y = (x − mean) / sqrt(variance + ε) · gain (+ shift); RMS leaves the mean out.
 //
-// x, y: [rows, width] f32, two buffers. gain and shift lie, in buffers of their own, at gain_offset + probe · gain_stride (and alike), the
+// x, y: rows of `width` f32 `stride` apart, two buffers; what lies between the rows becomes 0 in y. gain and shift lie, in buffers of their own, at gain_offset + probe · gain_stride (and alike), the
 // probe being row / rows_per_probe; a stride is 0 where all probes share the vector. One workgroup a row; two passes
 // over x, the second for the centred squares, because E[x²] − E[x]² cancels in f32.
 
 struct Parameters {
   rows: u32,
   width: u32,
+  stride: u32,
   rows_per_probe: u32,
   gain_offset: u32,
   gain_stride: u32,
@@ -40,7 +41,7 @@ fn workgroup_sum(value: f32, lane: u32) -> f32 {
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = min(group.y * groups.x + group.x, parameters.rows - 1u); // spare workgroups repeat the last row
-  let start = row * parameters.width;
+  let start = row * parameters.stride;
   var mean = 0.0;
   if (CENTRE) {
     var sum = 0.0;
@@ -67,5 +68,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       value += shift[shift_start + i];
     }
     y[start + i] = value;
+  }
+  for (var i = parameters.width + lane; i < parameters.stride; i += 64u) {
+    y[start + i] = 0.0;
   }
 }

@@ -1,7 +1,7 @@
 // Rotary position embedding of queries and keys, in place: each pair (a, b) of a head's first rotary_width elements is turned by its position's
 // angle.
 //
-// query: [rows, heads · head_width] f32, the heads one after the other; key: [rows, key_heads · head_width]. table: [positions, rotary_width] with cos then sin of every
+// query: [rows, heads · head_stride] f32, the heads one after the other; key: [rows, key_heads · head_stride]. table: [positions, rotary_width] with cos then sin of every
 // pair, made on the CPU in f64 so that every scaling rule (linear, dynamic, llama3, yarn) is only another table.
 // positions[i mod rows_per_probe]. INTERLEAVED pairs (2i, 2i+1); otherwise the pair is (i, i + rotary_width/2), as in Hugging Face's Llama.
 
@@ -9,7 +9,7 @@ struct Parameters {
   rows: u32,
   heads: u32,
   key_heads: u32,
-  head_width: u32,
+  head_stride: u32,
   rotary_width: u32,
   rows_per_probe: u32,
 }
@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let sine = table[entry + pairs + pair];
   let of_key = head >= parameters.heads;
   let head_in_row = select(row * parameters.heads + head, row * parameters.key_heads + head - parameters.heads, of_key);
-  let start = head_in_row * parameters.head_width;
+  let start = head_in_row * parameters.head_stride;
   var first = start + pair;
   var second = first + pairs;
   if (INTERLEAVED) {

@@ -109,10 +109,8 @@ export class InPlaceMezo {
 }
 
 /** f16 is rounded to the nearest: our stochastic rounding would draw as many numbers again. */
-function kernelOf({ storage }: Weight): KernelDefinition {
-  return denseUpdateKernel(
-    storage === 'f16' ? '../bench/rivals/f16-nearest.wgsl' : `weights/${storage}.wgsl`,
-    'plain',
-    1,
-  );
+function kernelOf(weight: Weight): KernelDefinition {
+  const { files, constants = {} } = denseUpdateKernel(weight, 'plain', 1);
+  const nearest = (file: string) => (file === 'weights/f16.wgsl' ? '../bench/rivals/f16-nearest.wgsl' : file);
+  return { files: files.map(nearest), constants };
 }

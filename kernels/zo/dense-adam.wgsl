@@ -53,7 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     var gradient = vec4<f32>(0.0);
     for (var query = 0u; query < queries; query++) {
       let counter = vec4<u32>(element, parameters.tensor, step, (PURPOSE_NOISE << 24u) | query);
-      gradient = fma(vec4<f32>(coefficients[first + query]), gaussian_quad(counter, key), gradient);
+      gradient = fma(vec4<f32>(coefficients[first + query]), noise_quad(counter, key), gradient);
     }
     moments = advance(moments, gradient, parameters.beta1, parameters.beta2);
     let before = widen(word);

@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         parameters.step,
         (PURPOSE_NOISE << 24u) | probe.y,
       );
-      let z = gaussian_quad(counter, vec2<u32>(parameters.seed_low, parameters.seed_high));
+      let z = noise_quad(counter, vec2<u32>(parameters.seed_low, parameters.seed_high));
       let curvature = log_curvature[(parameters.curvature_row + local_id) * parameters.width_quads + quad];
       value = fma(vec4<f32>(scale), direction(z, value, parameters.threshold, curvature), value);
     }

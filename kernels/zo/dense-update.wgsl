@@ -66,10 +66,12 @@ fn add(quad: ptr<function, Quad>, z: vec4<f32>, coefficient: f32, curvature: f32
   }
 }
 
-fn end(quad: ptr<function, Quad>, rounding: vec4<u32>) {
+fn end(quad: ptr<function, Quad>, element: u32, rounding: vec4<u32>) {
   quad.word = narrow(quad.value, rounding);
   if (DIRECTION == DIRECTION_CURVED) {
-    quad.curvature = after_curvature(quad.curvature, quad.seen, parameters.smoothing);
+    // Pads see no noise: their curvature would fall without end.
+    let after = after_curvature(quad.curvature, quad.seen, parameters.smoothing);
+    quad.curvature = select(quad.curvature, after, has_noise(element));
   }
 }
 
@@ -104,7 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     begin(&second, decay);
     for (var query = 0u; query < queries; query++) {
       let counter = vec4<u32>(first_element, parameters.tensor, step, (PURPOSE_NOISE << 24u) | query);
-      let z = gaussian_quads(counter, second_element, key);
+      let z = noise_quads(counter, second_element, key);
       let coefficient = coefficients[start + query];
       var curvature = 0.0;
       if (DIRECTION == DIRECTION_CURVED) {
@@ -113,8 +115,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       add(&first, z.first, coefficient, curvature);
       add(&second, z.second, coefficient, curvature);
     }
-    end(&first, philox(vec4<u32>(first_element, parameters.tensor, step, PURPOSE_ROUNDING << 24u), key));
-    end(&second, philox(vec4<u32>(second_element, parameters.tensor, step, PURPOSE_ROUNDING << 24u), key));
+    end(&first, first_element, philox(vec4<u32>(first_element, parameters.tensor, step, PURPOSE_ROUNDING << 24u), key));
+    end(&second, second_element, philox(vec4<u32>(second_element, parameters.tensor, step, PURPOSE_ROUNDING << 24u), key));
   }
   store(first_index, first);
   if (second_index < count) {

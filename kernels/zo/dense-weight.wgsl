@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if (parameters.scale != 0.0) {
     let element = parameters.output_row * parameters.width_quads + index;
     let counter = vec4<u32>(element, parameters.tensor, parameters.step, (PURPOSE_NOISE << 24u) | parameters.query);
-    z = gaussian_quads(counter, element + 64u, vec2<u32>(parameters.seed_low, parameters.seed_high));
+    z = noise_quads(counter, element + 64u, vec2<u32>(parameters.seed_low, parameters.seed_high));
   }
   write(index, count, z.first);
   if (index + 64u < count) {

@@ -8,6 +8,7 @@ import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { KeyValueCache } from '../model/cache.ts';
+import { keyAxis } from '../model/configuration.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
@@ -17,6 +18,7 @@ import type { OperationContext } from '../ops/context.ts';
 import type { Probes } from '../ops/probes.ts';
 import { leastVocabulary, readTopLogits, topLogits, topLogitsBytes } from '../ops/top-logits.ts';
 import { keyOfSeed } from '../random/philox.ts';
+import { storedLength } from '../tensor/axis.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
 import type { Tokenizer, TokenStream } from '../tokenizer/index.ts';
@@ -259,8 +261,9 @@ export class Generator {
   }
 
   #makeCache(): KeyValueCache {
-    const { layerCount, keyHeadCount, headWidth, contextLength } = this.#model.configuration;
-    const rowBytes = layerCount * keyHeadCount * headWidth * 4 * 2;
+    const { configuration } = this.#model;
+    const { layerCount, contextLength } = configuration;
+    const rowBytes = layerCount * storedLength(keyAxis(configuration)) * 4 * 2;
     const rows = Math.max(contextLength, Math.min(contextLength * 64, Math.floor(cacheBytes / rowBytes)));
     return new KeyValueCache(this.#model.gpu, this.#model, rows);
   }

@@ -7,6 +7,8 @@
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { storedLength } from '../tensor/axis.ts';
+import { keyAxis } from './configuration.ts';
 import type { Model } from './model.ts';
 
 export class KeyValueCache {
@@ -18,8 +20,8 @@ export class KeyValueCache {
   #free: { start: number; length: number }[];
 
   constructor(gpu: Gpu, model: Model, rows: number) {
-    const { layerCount, keyHeadCount, headWidth } = model.configuration;
-    const rowBytes = keyHeadCount * headWidth * 4;
+    const { layerCount } = model.configuration;
+    const rowBytes = storedLength(keyAxis(model.configuration)) * 4;
     const limit = Math.floor(gpu.bindingLimit / rowBytes);
     this.rows = Math.min(rows, limit);
     const make = (label: string): GpuBuffer[] =>

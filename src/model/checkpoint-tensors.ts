@@ -32,10 +32,7 @@ const ignorable: readonly { pattern: RegExp; why: string }[] = [
 ];
 
 /** A parameter and the tensor that it loads from. */
-export interface MatchedTensor {
-  /** The parameter's name. */
-  name: string;
-  shape: readonly number[];
+export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes'> {
   stored: TensorEntry;
 }
 
@@ -74,9 +71,9 @@ export async function matchTensors(
         ];
   const parameters: MatchedTensor[] = [];
   const missing: string[] = [];
-  for (const { name, shape, optional } of parameterShapes(configuration)) {
+  for (const { name, shape, axes, optional } of parameterShapes(configuration)) {
     const [stored] = storedNames(name, configuration, source);
-    if (stored !== undefined) parameters.push({ name, shape, stored: source.tensors.get(stored)! });
+    if (stored !== undefined) parameters.push({ name, shape, axes, stored: source.tensors.get(stored)! });
     else if (!optional) missing.push(name);
   }
   if (missing.length > 0) {

@@ -7,6 +7,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import { activationNames, type MatmulActivation } from '../ops/activation.ts';
+import { type Axis, axisLength, plainAxis, quadAxis } from '../tensor/axis.ts';
 import {
   type Config,
   type Field,
@@ -209,14 +210,6 @@ export function readConfiguration(config: Config, file: string): DecoderConfigur
   try {
     checkKeys(config, type as string, keysRead(type as string));
     const configuration = known.read(readFields(config, known.fields), type as string);
-    for (const [name, size] of [
-      ['hidden size', configuration.hiddenSize],
-      ['feed-forward size', configuration.feedForwardSize],
-      ['head width', configuration.headWidth],
-      ['embedding width', configuration.embeddingWidth],
-    ] as const) {
-      if (size % 4 !== 0) throw new SubzeroError('unsupported', `the ${name} must be a multiple of 4; it is ${size}`);
-    }
     if (configuration.headCount % configuration.keyHeadCount !== 0) {
       throw new SubzeroError(
         'invalid_data',
@@ -261,6 +254,12 @@ function llamaFamily(
 ): DecoderConfiguration {
   const { hidden_size: hiddenSize, num_attention_heads: headCount, num_hidden_layers: layerCount } = values;
   const headWidth = values.head_dim ?? evenHeadWidth(hiddenSize, headCount);
+  if (headWidth % 2 !== 0) {
+    throw new SubzeroError(
+      'invalid_data',
+      `heads of ${headWidth} elements cannot be turned in pairs; their width must be even`,
+    );
+  }
   const { theta, scaling } = readRope(values, headWidth, values.max_position_embeddings);
   const contextLength = contextWith(scaling, values.max_position_embeddings);
   return {
@@ -358,7 +357,14 @@ export interface ParameterShape {
   /** With its suffix, as the checkpoint has it. */
   name: string;
   shape: number[];
+  /** How each side is stored. */
+  axes: Axis[];
   optional: boolean;
+}
+
+/** Keys, or values, of a token: a run for each of its heads. */
+export function keyAxis({ headWidth, keyHeadCount }: DecoderConfiguration): Axis {
+  return quadAxis(headWidth, keyHeadCount);
 }
 
 /** Linear layers of a decoder layer. */
@@ -370,28 +376,32 @@ const linearLayers = ['query', 'key', 'value', 'output', 'gate', 'up', 'down'] a
  */
 export function parameterShapes(c: DecoderConfiguration): ParameterShape[] {
   const shapes: ParameterShape[] = [];
-  const matrix = (name: string, rows: number, columns: number): void => {
-    shapes.push({ name: `${name}.weight`, shape: [rows, columns], optional: false });
+  const add = (name: string, axes: Axis[], optional: boolean): void => {
+    shapes.push({ name, shape: axes.map(axisLength), axes, optional });
   };
-  const bias = (name: string, length: number): void => {
-    shapes.push({ name: `${name}.bias`, shape: [length], optional: true });
-  };
-  const norm = (name: string, width: number): void => {
+  const matrix = (name: string, rows: Axis, columns: Axis): void => add(`${name}.weight`, [rows, columns], false);
+  const bias = (name: string, axis: Axis): void => add(`${name}.bias`, [axis], true);
+  const norm = (name: string, axis: Axis): void => {
     if (!c.normAffine) return;
     // A LayerNorm may lack both; RMSNorm always has a gain and never a shift.
-    shapes.push({ name: `${name}.weight`, shape: [width], optional: c.normKind === 'layer' });
-    if (c.normKind === 'layer') bias(name, width);
+    add(`${name}.weight`, [axis], c.normKind === 'layer');
+    if (c.normKind === 'layer') bias(name, axis);
   };
-  const queryWidth = c.headCount * c.headWidth;
-  const keyWidth = c.keyHeadCount * c.headWidth;
-  const sizes: Readonly<Record<(typeof linearLayers)[number], [number, number]>> = {
-    query: [queryWidth, c.hiddenSize],
-    key: [keyWidth, c.hiddenSize],
-    value: [keyWidth, c.hiddenSize],
-    output: [c.hiddenSize, queryWidth],
-    gate: [c.feedForwardSize, c.hiddenSize],
-    up: [c.feedForwardSize, c.hiddenSize],
-    down: [c.hiddenSize, c.feedForwardSize],
+  const hidden = quadAxis(c.hiddenSize);
+  const feedForward = quadAxis(c.feedForwardSize);
+  const embedding = quadAxis(c.embeddingWidth);
+  const vocabulary = plainAxis(c.vocabularySize);
+  const head = quadAxis(c.headWidth);
+  const queries = quadAxis(c.headWidth, c.headCount);
+  const keys = keyAxis(c);
+  const sizes: Readonly<Record<(typeof linearLayers)[number], [Axis, Axis]>> = {
+    query: [queries, hidden],
+    key: [keys, hidden],
+    value: [keys, hidden],
+    output: [hidden, queries],
+    gate: [feedForward, hidden],
+    up: [feedForward, hidden],
+    down: [hidden, feedForward],
   };
   const linear = (layer: LayerNames, kind: (typeof linearLayers)[number]): void => {
     const name = layer[kind];
@@ -400,20 +410,20 @@ export function parameterShapes(c: DecoderConfiguration): ParameterShape[] {
     matrix(name, rows, columns);
     if (c.biased.includes(kind)) bias(name, rows);
   };
-  matrix(c.embedding, c.vocabularySize, c.embeddingWidth);
-  if (c.position.kind === 'learned') matrix(c.position.name, c.position.rows, c.hiddenSize);
-  if (c.projectIn) matrix(c.projectIn, c.hiddenSize, c.embeddingWidth);
+  matrix(c.embedding, vocabulary, embedding);
+  if (c.position.kind === 'learned') matrix(c.position.name, plainAxis(c.position.rows), hidden);
+  if (c.projectIn) matrix(c.projectIn, hidden, embedding);
   for (const layer of c.layers) {
-    norm(layer.attentionNorm, c.hiddenSize);
+    norm(layer.attentionNorm, hidden);
     for (const kind of ['query', 'key', 'value', 'output'] as const) linear(layer, kind);
-    if (layer.queryNorm) norm(layer.queryNorm, c.headWidth);
-    if (layer.keyNorm) norm(layer.keyNorm, c.headWidth);
-    norm(layer.feedForwardNorm, c.hiddenSize);
+    if (layer.queryNorm) norm(layer.queryNorm, head);
+    if (layer.keyNorm) norm(layer.keyNorm, head);
+    norm(layer.feedForwardNorm, hidden);
     for (const kind of ['gate', 'up', 'down'] as const) linear(layer, kind);
   }
-  if (c.finalNorm) norm(c.finalNorm, c.hiddenSize);
-  if (c.projectOut) matrix(c.projectOut, c.embeddingWidth, c.hiddenSize);
-  if (!c.tied) matrix(c.outputHead, c.vocabularySize, c.embeddingWidth);
+  if (c.finalNorm) norm(c.finalNorm, hidden);
+  if (c.projectOut) matrix(c.projectOut, embedding, hidden);
+  if (!c.tied) matrix(c.outputHead, vocabulary, embedding);
   return shapes;
 }
 

@@ -102,15 +102,16 @@ async function embedPass(
     },
   );
   workspace.give(hidden);
-  const width = hidden.columns;
-  const [data] = await gpu.recorder.readInTurns([{ buffer: hidden.buffer, bytes: labels.length * width * 4 }]);
+  const stride = hidden.columns;
+  const [data] = await gpu.recorder.readInTurns([{ buffer: hidden.buffer, bytes: labels.length * stride * 4 }]);
   const states = new Float32Array(data!);
+  const width = model.configuration.embeddingWidth;
   let row = 0;
   return sequences.map(({ length }) => {
     const count = pooling === 'last' ? 1 : length;
     const sum = new Float64Array(width);
     for (let token = 0; token < count; token++, row++) {
-      for (let column = 0; column < width; column++) sum[column]! += states[row * width + column]!;
+      for (let column = 0; column < width; column++) sum[column]! += states[row * stride + column]!;
     }
     const norm = Math.hypot(...sum) || 1;
     return Float32Array.from(sum, (value) => value / norm);

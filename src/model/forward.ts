@@ -12,8 +12,10 @@ import { type LinearOptions, linear, linears } from '../ops/linear.ts';
 import { norm } from '../ops/norm.ts';
 import { type RopeTable, rope } from '../ops/rope.ts';
 import { gate, gatherRows, storeRows, virtualRows } from '../ops/rows.ts';
+import { type Axis, quadAxis, wholeQuads } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { KeyValueCache } from './cache.ts';
+import { keyAxis } from './configuration.ts';
 import type { Model } from './model.ts';
 
 /** The input of a pass on the GPU; arrays hold one entry per row of a probe. */
@@ -46,14 +48,14 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   const c = model.configuration;
   const { workspace, probes } = context;
   const rows = input.rows * probes.count;
-  const normOf = (x: Activation, name: string, groupWidth?: number): Activation => {
+  const normOf = (x: Activation, name: string, groupWidth = c.hiddenSize): Activation => {
     const { weight: gain, bias: shift } = model.parameterNames(name);
     return norm(context, x, {
       kind: c.normKind,
       epsilon: c.normEpsilon,
       gain,
       shift,
-      ...(groupWidth === undefined ? {} : { groupWidth }),
+      groupWidth,
     });
   };
   const linearOf = (x: Activation, name: string, options: LinearOptions = {}): Activation =>
@@ -74,12 +76,14 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   let hidden = embed(context, input.ids, rows, model.weight(c.embedding));
   // Virtual tokens: of a prompt the embeddings are trained; of a prefix the keys and values, and what else their rows hold is never read.
   const { prompt, prefix } = probes.adapter ?? {};
-  const fillIn = (x: Activation, name: string): void => virtualRows(context, x, input.ids, c.vocabularySize, name);
-  if (prompt) fillIn(hidden, prompt);
+  const fillIn = (x: Activation, name: string, columns: Axis): void =>
+    virtualRows(context, x, input.ids, c.vocabularySize, name, columns);
+  if (prompt) fillIn(hidden, prompt, quadAxis(c.embeddingWidth));
   if (c.projectIn) hidden = replace(hidden, linearOf(hidden, c.projectIn));
   if (c.position.kind === 'learned') embed(context, input.positions, rows, model.weight(c.position.name), hidden);
 
-  const widest = c.layers[0]?.gate ? [c.feedForwardSize, c.feedForwardSize] : [c.feedForwardSize];
+  const inside = wholeQuads(c.feedForwardSize);
+  const widest = c.layers[0]?.gate ? [inside, inside] : [inside];
   for (let layer = 0; layer < c.layerCount; layer++) {
     const names = c.layers[layer]!;
 
@@ -92,8 +96,8 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
     if (names.keyNorm) key = replace(key, normOf(key, names.keyNorm, c.headWidth));
     if (ropeTable) rope(context, query, key, input.positions, ropeTable, c.headWidth);
     if (prefix) {
-      fillIn(key, prefix[layer]!.keys);
-      fillIn(value, prefix[layer]!.values);
+      fillIn(key, prefix[layer]!.keys, keyAxis(c));
+      fillIn(value, prefix[layer]!.values, keyAxis(c));
     }
     let keys = key.buffer;
     let values = value.buffer;
@@ -141,5 +145,8 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
 /** The widest activation of a pass, in elements per row: decides how many rows fit into one binding. */
 export function widestActivation(model: Model): number {
   const c = model.configuration;
-  return Math.max(c.hiddenSize, c.feedForwardSize, c.headCount * c.headWidth, c.embeddingWidth);
+  return Math.max(
+    ...[c.hiddenSize, c.feedForwardSize, c.embeddingWidth].map(wholeQuads),
+    c.headCount * wholeQuads(c.headWidth),
+  );
 }

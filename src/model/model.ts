@@ -16,8 +16,9 @@ import type { Probes } from '../ops/probes.ts';
 import type { RopeTable } from '../ops/rope.ts';
 import { gaussian, tensorId } from '../random/philox.ts';
 import { bytesToF32, dtypeBytes, openModelWeights, type TensorEntry, type TensorSource } from '../safetensors/index.ts';
+import { elementsBefore, withPads } from '../tensor/axis.ts';
 import { allocateState, layOutState, type StateLayout } from '../tensor/state.ts';
-import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
+import { allocateMatrix, destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';
 import { warn } from '../warn.ts';
 import { codecs, repack, rowBytes, type Storage, storageOfDtype } from '../weights/index.ts';
 import { refuseAdapterFiles } from './adapter-files.ts';
@@ -75,7 +76,10 @@ export class Model {
     this.vectors = vectors;
     this.fingerprint = fingerprint;
     let parameters = 0;
-    for (const weight of weights.values()) parameters += weight.rows * weight.columns;
+    for (const weight of weights.values()) {
+      const [rows, columns] = shapeOf(weight);
+      parameters += rows * columns;
+    }
     for (const vector of vectors.values()) parameters += vector.length;
     this.parameterCount = parameters;
     this.#layout = layOutState(
@@ -120,11 +124,12 @@ export class Model {
       let done = 0;
       const matrixTypes = parameters.filter(({ shape }) => shape.length > 1).map(({ stored }) => stored.dtype);
       const storage = storageFor(options.storage ?? 'auto', gpu, matrixTypes);
-      for (const { name, shape, stored } of parameters) {
-        if (shape.length === 1) {
+      for (const { name, axes, stored } of parameters) {
+        const [rows, columns] = axes;
+        if (!columns) {
           vectors.set(name, bytesToF32(stored.dtype, await source.read(stored.name)));
         } else {
-          weights.set(name, allocateWeight(gpu, name, shape[0]!, shape[1]!, storage));
+          weights.set(name, allocateMatrix(gpu, name, { rows: rows!, columns }, storage));
         }
       }
       model = new Model(gpu, directory, configuration, weights, vectors, await source.fingerprint());
@@ -155,7 +160,7 @@ export class Model {
 
   /**
    * A model of a given shape with random weights, for benchmarks and tests that must not need a download. The same 4 MiB of normal
-   * numbers (deviation 0.02) fill every matrix again and again; 1-D gains are 1, biases 0.
+   * numbers (deviation 0.02) fill every matrix again and again; 1-D gains are 1, biases 0. All widths must be multiples of 4.
    */
   static async random(gpu: Gpu, config: Record<string, unknown>, storage: Storage, seed = 0): Promise<Model> {
     const configuration = readConfiguration(config, 'the given configuration');
@@ -167,16 +172,18 @@ export class Model {
     const weights = new Map<string, Weight>();
     const vectors = new Map<string, Float32Array>();
     try {
-      for (const { name, shape } of parameterShapes(configuration)) {
-        if (shape.length === 1) {
+      for (const { name, shape, axes } of parameterShapes(configuration)) {
+        const [rows, columns] = axes;
+        if (!columns) {
           const isBias = name.endsWith('.bias');
           // Biases of 0 are none; only OPT is timed with them.
           if (isBias && configuration.normKind === 'rms') continue;
           vectors.set(name, new Float32Array(shape[0]!).fill(isBias ? 0 : 1));
           continue;
         }
-        const weight = allocateWeight(gpu, name, shape[0]!, shape[1]!, storage);
+        const weight = allocateMatrix(gpu, name, { rows: rows!, columns }, storage);
         weights.set(name, weight);
+        if (weight.layout) throw new Error(`${name} [${shape.join(', ')}] would need zeros as pads`);
         for (const { buffer } of weight.parts) {
           for (let offset = 0; offset < buffer.size; offset += bytes.byteLength) {
             buffer.write(bytes.subarray(0, Math.min(bytes.byteLength, buffer.size - offset)), offset);
@@ -279,15 +286,19 @@ function storageFor(wish: Storage | 'auto', gpu: Gpu, dtypes: readonly string[])
   return gpu.adapter.software || others.length > 0 ? 'f32' : (storageOfDtype(first!) ?? 'f32');
 }
 
+/** Fills a weight, whose pads become zeros. */
 async function upload(source: TensorSource, { name, dtype }: TensorEntry, weight: Weight): Promise<void> {
-  const fileBytes = dtypeBytes[dtype];
-  const rowsAtOnce = Math.max(1, Math.floor(readBytes / (weight.columns * fileBytes)));
+  const { layout } = weight;
+  const fileRowBytes = shapeOf(weight)[1] * dtypeBytes[dtype];
+  const rowsAtOnce = Math.max(1, Math.floor(readBytes / fileRowBytes));
   for (const part of weight.parts) {
     for (let row = 0; row < part.rowCount; row += rowsAtOnce) {
-      const rows = Math.min(rowsAtOnce, part.rowCount - row);
-      const offset = (part.rowStart + row) * weight.columns * fileBytes;
-      const bytes = await source.read(name, offset, rows * weight.columns * fileBytes);
-      const stored = repack(weight.storage, dtype, bytes);
+      const start = part.rowStart + row;
+      const end = start + Math.min(rowsAtOnce, part.rowCount - row);
+      const [first, last] = layout ? [start, end].map((at) => elementsBefore(layout.rows, at)) : [start, end];
+      const bytes = await source.read(name, first! * fileRowBytes, (last! - first!) * fileRowBytes);
+      const plain = repack(weight.storage, dtype, bytes);
+      const stored = layout ? withPads(layout, plain, rowBytes(weight.storage, 1), start, end) : plain;
       part.buffer.write(stored, row * rowBytes(weight.storage, weight.columns));
       // Uploads wait in memory until the queue has run.
       if (stored.byteLength >= readBytes / 2) await weight.parts[0]!.buffer.gpu.idle();

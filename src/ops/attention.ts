@@ -9,6 +9,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement, spread } from '../gpu/workgroups.ts';
 import { Memo } from '../memo.ts';
+import { wholeQuads } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
@@ -24,6 +25,7 @@ export const attentionVariants: readonly AttentionVariant[] = ['direct', 'subgro
 export interface AttentionOptions {
   heads: number;
   keyHeads: number;
+  /** Where 4 does not divide it, zeros lie behind each head. */
   headWidth: number;
   /** vec4<u32> per row of a probe: the two ranges of key rows that it sees. */
   ranges: GpuBuffer;
@@ -96,9 +98,9 @@ export function chooseAttention(
 }
 
 /**
- * @param q [rows, heads · headWidth]
- * @param k @param v key rows × (keyHeads · headWidth)
- * @returns [rows, heads · headWidth]; zeros where a row sees no key
+ * @param q [rows, heads · head width with its pads]
+ * @param k @param v key rows × (keyHeads · head width with its pads)
+ * @returns as q; zeros where a row sees no key
  */
 export function attention(
   context: OperationContext,
@@ -108,10 +110,10 @@ export function attention(
   options: AttentionOptions,
 ): Activation {
   const { gpu, workspace, probes } = context;
-  const { heads, keyHeads, headWidth, ranges, keyStride, longest } = options;
+  const { heads, keyHeads, ranges, keyStride, longest } = options;
+  const headWidth = wholeQuads(options.headWidth);
   const { rows } = q;
   checkShape('attention', 'q', q, rows, heads * headWidth);
-  checkMultiple('attention', 'the width of a head', headWidth, 4, 'what kernels read at once');
   checkMultiple('attention', 'the number of heads', heads, keyHeads, 'the number of key heads');
   checkMultiple('attention', 'rows', rows, probes.count, 'the number of probes');
   const y = workspace.take(rows, q.columns);
@@ -130,7 +132,7 @@ export function attention(
     key_stride: keyStride,
     head_quads: headWidth / 4,
     slices,
-    scale: 1 / Math.sqrt(headWidth),
+    scale: 1 / Math.sqrt(options.headWidth),
   };
   if (variant === 'sliced') {
     const count = rows * heads;

@@ -9,9 +9,8 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement } from '../gpu/workgroups.ts';
 import { partOf, type Weight } from '../tensor/weight.ts';
-import { codecFile, type Storage } from '../weights/index.ts';
 import { type ConsecutiveSteps, inLaunches } from './consecutive-steps.ts';
-import { rowSlices } from './dense.ts';
+import { noisyKernel, rowSlices } from './dense.ts';
 import { type DenseTensor, type DirectionKind, directionNumber } from './probes.ts';
 
 /** Which noise: the Philox key, and the number of queries of a step. */
@@ -20,12 +19,15 @@ export interface DenseNoiseOfRun {
   queries: number;
 }
 
-/** The update of a weight along its directions; see kernels/zo/dense-update.wgsl. @param weights the file of its storage type */
-export function denseUpdateKernel(weights: string, kind: DirectionKind, queries: number): KernelDefinition {
-  return {
-    files: [...[weights, 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/after-curvature.wgsl', 'zo/dense-update.wgsl']],
-    constants: { DIRECTION: directionNumber[kind], ONE_QUERY: queries === 1 },
-  };
+/** What of a weight decides the kernels that draw its noise. */
+type NoisyWeight = Pick<Weight, 'storage' | 'columns' | 'layout'>;
+
+/** The update of a weight along its directions; see kernels/zo/dense-update.wgsl. */
+export function denseUpdateKernel(weight: NoisyWeight, kind: DirectionKind, queries: number): KernelDefinition {
+  return noisyKernel(weight, ['zo/direction.wgsl', 'zo/after-curvature.wgsl', 'zo/dense-update.wgsl'], {
+    DIRECTION: directionNumber[kind],
+    ONE_QUERY: queries === 1,
+  });
 }
 
 /**
@@ -42,7 +44,7 @@ export function recordDenseUpdate(
   smoothing: number,
   of: ConsecutiveSteps,
 ): void {
-  const kernel = gpu.kernel(denseUpdateKernel(codecFile(weight.storage), kind, queries));
+  const kernel = gpu.kernel(denseUpdateKernel(weight, kind, queries));
   for (const slice of rowSlices(weight, logCurvature)) {
     const workgroups = perElement((slice.count * weight.columns) / 8);
     const workOfStep = workgroups[0] * workgroups[1] * queries;
@@ -120,11 +122,11 @@ export interface DenseMoments {
 }
 
 /** The update of a weight along its mean gradients; see kernels/zo/dense-adam.wgsl. */
-export function denseAdamKernel(storage: Storage, adaptive: boolean, queries: number): KernelDefinition {
-  return {
-    files: [codecFile(storage), 'random/philox.wgsl', 'zo/moments.wgsl', 'zo/dense-adam.wgsl'],
-    constants: { ADAPTIVE: adaptive, ONE_QUERY: queries === 1 },
-  };
+export function denseAdamKernel(weight: NoisyWeight, adaptive: boolean, queries: number): KernelDefinition {
+  return noisyKernel(weight, ['zo/moments.wgsl', 'zo/dense-adam.wgsl'], {
+    ADAPTIVE: adaptive,
+    ONE_QUERY: queries === 1,
+  });
 }
 
 /** Records some steps of a weight along its mean gradients. @param tensor identity for the random numbers */
@@ -137,7 +139,7 @@ export function recordDenseAdam(
   { beta1, beta2 }: { beta1: number; beta2: number },
   of: ConsecutiveSteps,
 ): void {
-  const kernel = gpu.kernel(denseAdamKernel(weight.storage, square !== undefined, queries));
+  const kernel = gpu.kernel(denseAdamKernel(weight, square !== undefined, queries));
   const widthQuads = weight.columns / 4;
   for (const slice of rowSlices(weight, mean)) {
     const quads = slice.count * widthQuads;

@@ -7,6 +7,7 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement } from '../gpu/workgroups.ts';
 import { partOf, type Weight } from '../tensor/weight.ts';
 import { codecFile, type Storage } from '../weights/index.ts';
@@ -14,6 +15,26 @@ import { type DenseNoise, directionNumber, type ProbePoint } from './probes.ts';
 
 /** Most copies of a row that the scratch buffer holds: the +ε and −ε of one query share their noise. */
 export const scratchCopies = 2;
+
+/** Kernels that draw the noise of a stored weight. @param files of the kernel, the one with `main` last */
+export function noisyKernel(
+  { storage, columns, layout }: Pick<Weight, 'storage' | 'columns' | 'layout'>,
+  files: readonly string[],
+  constants: KernelDefinition['constants'] = {},
+): KernelDefinition {
+  const noise = layout ? 'random/padded-quads.wgsl' : 'random/quads.wgsl';
+  const pads = layout && {
+    ROW_WIDTH: layout.rows.width,
+    ROW_STRIDE: layout.rows.stride,
+    COLUMN_WIDTH: layout.columns.width,
+    COLUMN_STRIDE: layout.columns.stride,
+    ROW_QUADS: columns / 4,
+  };
+  return {
+    files: [codecFile(storage), 'random/philox.wgsl', noise, ...files],
+    constants: { ...constants, ...pads },
+  };
+}
 
 /** Consecutive rows of a weight within one buffer each of the weight and of what lies beside it, its curvature or moments. */
 export interface RowSlice {
@@ -92,10 +113,9 @@ export function* perturbedWeight(
 ): Generator<PerturbedPiece> {
   const { kind, seed, step, scratch } = dense;
   const tensor = dense.tensors.get(weight.name)!;
-  const kernel = gpu.kernel({
-    files: [codecFile(weight.storage), 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-weight.wgsl'],
-    constants: { DIRECTION: directionNumber[kind] },
-  });
+  const kernel = gpu.kernel(
+    noisyKernel(weight, ['zo/direction.wgsl', 'zo/dense-weight.wgsl'], { DIRECTION: directionNumber[kind] }),
+  );
   const fitting = Math.floor(scratch.size / (scratchCopies * weight.columns * 4));
   // Whole blocks of four rows, as the matrix products take them.
   const most = fitting >= 4 ? Math.floor(fitting / 4) * 4 : fitting;

@@ -11,7 +11,7 @@ import type { Activation } from '../tensor/workspace.ts';
 import { codecFile } from '../weights/index.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
-import { rowSlices } from './dense.ts';
+import { noisyKernel, rowSlices } from './dense.ts';
 import { type DenseNoise, directionNumber, paddedRank, weightScaleOf } from './probes.ts';
 
 /**
@@ -83,10 +83,12 @@ function embedDense(
 ): void {
   const { kind, seed, step, table, firstProbe } = dense;
   const tensor = dense.tensors.get(weight.name)!;
-  const kernel = gpu.kernel({
-    files: [codecFile(weight.storage), 'random/philox.wgsl', 'zo/direction.wgsl', 'zo/dense-embed.wgsl'],
-    constants: { DIRECTION: directionNumber[kind], ACCUMULATE: accumulate },
-  });
+  const kernel = gpu.kernel(
+    noisyKernel(weight, ['zo/direction.wgsl', 'zo/dense-embed.wgsl'], {
+      DIRECTION: directionNumber[kind],
+      ACCUMULATE: accumulate,
+    }),
+  );
   for (const slice of rowSlices(weight, tensor.logCurvature)) {
     gpu.recorder.dispatch(
       kernel,

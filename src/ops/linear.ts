@@ -8,7 +8,8 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement, spread } from '../gpu/workgroups.ts';
 import { Memo } from '../memo.ts';
-import type { Weight, WeightPart } from '../tensor/weight.ts';
+import { plainAxis } from '../tensor/axis.ts';
+import { layoutOf, type Weight, type WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { codecFile, codecs, type Storage } from '../weights/index.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
@@ -26,6 +27,7 @@ import {
   matmulFiles,
   sliceQuads,
 } from './matmul-variants.ts';
+import { padded } from './pad.ts';
 import { type LowRankFactors, paddedRank, type VectorPlace, vectorOf, weightScaleOf } from './probes.ts';
 
 export interface MatmulFlags {
@@ -364,7 +366,11 @@ function recordLayer(
   const { weight, addTo, activation = 'none' } = layer;
   const factors = probes.factors.get(weight.name);
   const side = factors && sides.get(factors);
-  const bias = vectorOf(probes, layer.bias);
+  const { rows, columns } = layoutOf(weight);
+  const plainBias = vectorOf(probes, layer.bias);
+  const { place: bias, memory = [] } = plainBias
+    ? padded(context, plainBias, { rows: plainAxis(1), columns: rows })
+    : { place: undefined };
   const lora = probes.adapter?.lora?.get(weight.name);
   checkShape('linear', `x for ${weight.name}`, x, x.rows, weight.columns);
   checkMultiple('linear', 'rows', x.rows, probes.count, 'the number of probes');
@@ -396,5 +402,6 @@ function recordLayer(
       },
     );
   }
-  if (lora) addLora(context, x, lora, y, activation);
+  context.workspace.give(...memory);
+  if (lora) addLora(context, x, lora, y, activation, { rows, columns });
 }

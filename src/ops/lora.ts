@@ -5,10 +5,12 @@
  */
 
 import { perElement } from '../gpu/workgroups.ts';
+import { type Layout, plainAxis } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
+import { padded } from './pad.ts';
 import { type LoraPair, vectorOf } from './probes.ts';
 
 /**
@@ -16,6 +18,7 @@ import { type LoraPair, vectorOf } from './probes.ts';
  *
  * @param x [rows, in features]
  * @param y [rows, out features]: the layer without LoRA and before its activation
+ * @param layout of the weight, whose pads A and B get
  */
 export function addLora(
   context: OperationContext,
@@ -23,13 +26,16 @@ export function addLora(
   pair: LoraPair,
   y: Activation,
   activation: MatmulActivation,
+  layout: Layout = { rows: plainAxis(y.columns), columns: plainAxis(x.columns) },
 ): void {
   const { gpu, workspace, probes } = context;
   const { rank } = pair;
-  const [a, b] = [vectorOf(probes, pair.a)!, vectorOf(probes, pair.b)!];
   checkShape('LoRA', 'y', y, x.rows, y.columns);
   checkMultiple('LoRA', 'rows', x.rows, probes.count, 'the number of probes');
   const rowsPerProbe = x.rows / probes.count;
+  const ofA = padded(context, vectorOf(probes, pair.a)!, { rows: plainAxis(rank), columns: layout.columns });
+  const ofB = padded(context, vectorOf(probes, pair.b)!, { rows: layout.rows, columns: plainAxis(rank) });
+  const [a, b] = [ofA.place, ofB.place];
   const t = workspace.take(x.rows, rank);
   gpu.recorder.dispatch(
     gpu.kernel({ files: ['lora/down.wgsl'] }),
@@ -58,5 +64,5 @@ export function addLora(
     },
     perElement(y.rows * y.columns),
   );
-  workspace.give(t);
+  workspace.give(t, ...ofA.memory, ...ofB.memory);
 }

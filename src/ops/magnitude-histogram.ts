@@ -7,7 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { perElement } from '../gpu/workgroups.ts';
-import type { Weight } from '../tensor/weight.ts';
+import { shapeOf, type Weight } from '../tensor/weight.ts';
 import { codecFile } from '../weights/index.ts';
 
 /** Bins of a histogram: one for each value of 16 bits. */
@@ -36,5 +36,9 @@ export async function magnitudeHistogram(
     recorder.dispatch(kernel, [buffer, counts], { quads, upper: upper ?? 0 }, perElement(quads));
   }
   const [data] = await recorder.read([{ buffer: counts, bytes: magnitudeBins * 4 }]);
-  return new Uint32Array(data!);
+  const found = new Uint32Array(data!);
+  // Pads are zeros, which lie in the first bin of either half.
+  const [rows, columns] = shapeOf(weight);
+  if (!upper) found[0]! -= weight.rows * weight.columns - rows * columns;
+  return found;
 }

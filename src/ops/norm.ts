@@ -7,6 +7,7 @@
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { spread } from '../gpu/workgroups.ts';
 import { Memo } from '../memo.ts';
+import { wholeQuads } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
@@ -18,7 +19,10 @@ export interface NormOptions {
   /** Names of the 1-D parameters; a name that the model does not have is left out. */
   gain?: string;
   shift?: string;
-  /** Normalise each group of so many columns by itself (a head, say) instead of whole rows. */
+  /**
+   * Normalise each group of so many columns by itself (a head, say) instead of whole rows. Where 4 does not divide it, pads lie
+   * behind each group, which become 0.
+   */
   groupWidth?: number;
 }
 
@@ -37,10 +41,11 @@ function normKernel(CENTRE: boolean, HAS_GAIN: boolean, HAS_SHIFT: boolean): Ker
  */
 export function norm(context: OperationContext, x: Activation, options: NormOptions): Activation {
   const { gpu, workspace, probes } = context;
-  const width = options.groupWidth ?? x.columns;
-  checkMultiple('norm', 'the columns of x', x.columns, width, 'the width of a group');
+  const { groupWidth: width = x.columns } = options;
+  const stride = options.groupWidth === undefined ? width : wholeQuads(width);
+  checkMultiple('norm', 'the columns of x', x.columns, stride, 'the width of a group with its pads');
   checkMultiple('norm', 'rows', x.rows, probes.count, 'the number of probes');
-  const rows = (x.rows * x.columns) / width;
+  const rows = (x.rows * x.columns) / stride;
   const gain = vectorOf(probes, options.gain);
   const shift = vectorOf(probes, options.shift);
   const y = workspace.take(x.rows, x.columns);
@@ -50,6 +55,7 @@ export function norm(context: OperationContext, x: Activation, options: NormOpti
     {
       rows,
       width,
+      stride,
       rows_per_probe: rows / probes.count,
       gain_offset: gain?.offset ?? 0,
       gain_stride: gain?.stride ?? 0,

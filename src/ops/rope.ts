@@ -7,6 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement } from '../gpu/workgroups.ts';
+import { wholeQuads } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
@@ -23,7 +24,7 @@ const interleavedKernel: KernelDefinition = { files: ['rope.wgsl'], constants: {
 const halvesKernel: KernelDefinition = { files: ['rope.wgsl'], constants: { INTERLEAVED: false } };
 
 /**
- * Turns the heads of queries and keys in place.
+ * Turns the heads of queries and keys in place. Heads lie whole quads apart.
  *
  * @param query [rows, heads · headWidth]
  * @param key [rows, key heads · headWidth]
@@ -39,16 +40,17 @@ export function rope(
 ): void {
   const { gpu, probes } = context;
   const { rows } = query;
-  checkMultiple('rope', 'the columns of the queries', query.columns, headWidth, 'the width of a head');
-  checkMultiple('rope', 'the columns of the keys', key.columns, headWidth, 'the width of a head');
+  const stride = wholeQuads(headWidth);
+  checkMultiple('rope', 'the columns of the queries', query.columns, stride, 'the width of a head');
+  checkMultiple('rope', 'the columns of the keys', key.columns, stride, 'the width of a head');
   checkShape('rope', 'the keys', key, rows, key.columns);
   checkMultiple('rope', 'rows', rows, probes.count, 'the number of probes');
   checkMultiple('rope', 'the part of a head that is turned', table.rotaryWidth, 2, 'a pair of elements');
   if (table.rotaryWidth > headWidth) {
     throw new Error(`rope: ${table.rotaryWidth} elements of a head should be turned; it has ${headWidth}`);
   }
-  const heads = query.columns / headWidth;
-  const keyHeads = key.columns / headWidth;
+  const heads = query.columns / stride;
+  const keyHeads = key.columns / stride;
   gpu.recorder.dispatch(
     gpu.kernel(table.interleaved ? interleavedKernel : halvesKernel),
     [positions, table.buffer, query.buffer, key.buffer],
@@ -56,7 +58,7 @@ export function rope(
       rows,
       heads,
       key_heads: keyHeads,
-      head_width: headWidth,
+      head_stride: stride,
       rotary_width: table.rotaryWidth,
       rows_per_probe: rows / probes.count,
     },

@@ -7,10 +7,12 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement } from '../gpu/workgroups.ts';
+import { type Axis, plainAxis } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
+import { padded } from './pad.ts';
 import { vectorOf } from './probes.ts';
 
 const gatherKernel: KernelDefinition = { files: ['gather-rows.wgsl'] };
@@ -64,7 +66,8 @@ export function storeRows(
  *
  * @param y [probes · rows, columns]
  * @param ids one u32 per row of a probe
- * @param name of the tensor [virtual tokens, columns]
+ * @param name of the tensor [virtual tokens, columns without pads]
+ * @param columns of y, where some are pads
  */
 export function virtualRows(
   context: OperationContext,
@@ -72,9 +75,12 @@ export function virtualRows(
   ids: GpuBuffer,
   vocabulary: number,
   name: string,
+  columns: Axis = plainAxis(y.columns),
 ): void {
-  const { gpu, probes } = context;
-  const { buffer, offset, stride } = vectorOf(probes, name)!;
+  const { gpu, probes, workspace } = context;
+  const rows = plainAxis(probes.adapter?.virtualTokens ?? 0);
+  const { place, memory } = padded(context, vectorOf(probes, name)!, { rows, columns });
+  const { buffer, offset, stride } = place;
   const widthQuads = y.columns / 4;
   gpu.recorder.dispatch(
     gpu.kernel({ files: ['virtual-rows.wgsl'] }),
@@ -89,6 +95,7 @@ export function virtualRows(
     },
     perElement(y.rows * widthQuads),
   );
+  workspace.give(...memory);
 }
 
 /** gate ← activation(gate) · up, in place. */

@@ -7,7 +7,9 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { MemoryCategory } from '../gpu/memory.ts';
+
 import { rowBytes, type Storage } from '../weights/index.ts';
+import { axisLength, isPadded, type Layout, plainAxis, storedLength } from './axis.ts';
 
 /** Consecutive rows of a weight in one buffer. */
 export interface WeightPart {
@@ -16,7 +18,9 @@ export interface WeightPart {
   rowCount: number;
 }
 
-/** A weight matrix [rows = out features, columns = in features], row-major; only read while training within a period. */
+/**
+ * A weight matrix [rows = out features, columns = in features] as it is stored, row-major; only read while training within a period.
+ */
 export interface Weight {
   /** The name in the checkpoint. */
   name: string;
@@ -24,6 +28,19 @@ export interface Weight {
   columns: number;
   storage: Storage;
   parts: WeightPart[];
+  /** Which of its rows and columns are zeros that only pad it; absent where none are. */
+  layout?: Layout;
+}
+
+/** How a weight is stored, padded or not. */
+export function layoutOf({ rows, columns, layout }: Pick<Weight, 'rows' | 'columns' | 'layout'>): Layout {
+  return layout ?? { rows: plainAxis(rows), columns: plainAxis(columns) };
+}
+
+/** Rows and columns of a weight in its checkpoint. */
+export function shapeOf(weight: Pick<Weight, 'rows' | 'columns' | 'layout'>): [number, number] {
+  const { rows, columns } = layoutOf(weight);
+  return [axisLength(rows), axisLength(columns)];
 }
 
 /**
@@ -47,6 +64,13 @@ export function allocateWeight(
     parts.push({ buffer: gpu.allocate(rowCount * bytes, category, name), rowStart, rowCount });
   }
   return { name, rows, columns, storage, parts };
+}
+
+/** {@link allocateWeight} for a matrix of a checkpoint, which the caller fills in with its pads. */
+export function allocateMatrix(gpu: Gpu, name: string, layout: Layout, storage: Storage): Weight {
+  const { rows, columns } = layout;
+  const weight = allocateWeight(gpu, name, storedLength(rows), storedLength(columns), storage);
+  return isPadded(rows) || isPadded(columns) ? { ...weight, layout } : weight;
 }
 
 /** The part that a row lies in. */

@@ -7,7 +7,7 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import { bytesToF32, f32ToBytes } from '../safetensors/index.ts';
-import type { Weight } from '../tensor/weight.ts';
+import { shapeOf, type Weight } from '../tensor/weight.ts';
 import { codecs } from '../weights/index.ts';
 import { type PeftAdapter, peftTensor } from './peft.ts';
 import { weightBytes } from './weight-bytes.ts';
@@ -22,7 +22,7 @@ export function loraPeft(
   values: Values,
 ): PeftAdapter {
   const tensors = [...lora].flatMap(([name, { rank, a, b }]) => {
-    const { rows, columns } = weights.get(name)!;
+    const [rows, columns] = shapeOf(weights.get(name)!);
     return [peftTensor(a, [rank, columns], values.get(a)!), peftTensor(b, [rows, rank], values.get(b)!)];
   });
   const { rank, scale } = [...lora.values()][0]!;
@@ -50,7 +50,7 @@ export async function* mergedBytes(
   { rank, scale, a: nameOfA, b: nameOfB }: LoraPair,
   values: Values,
 ): AsyncGenerator<Uint8Array> {
-  const { columns } = weight;
+  const [, columns] = shapeOf(weight);
   const [a, b] = [values.get(nameOfA)!, values.get(nameOfB)!];
   const dtype = codecs[weight.storage].dtype;
   let element = 0;

@@ -13,7 +13,7 @@
 import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { TensorToWrite } from '../safetensors/index.ts';
-import type { Weight } from '../tensor/weight.ts';
+import { shapeOf, type Weight } from '../tensor/weight.ts';
 import { codecs } from '../weights/index.ts';
 import type { SubZero } from '../zo/subzero.ts';
 import { type PeftAdapter, peftTensor } from './peft.ts';
@@ -32,24 +32,25 @@ export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Pr
   };
   for await (const { weight, rank, scale, u, s, v } of optimizer.factors()) {
     const module = weight.name.replace(/\.weight$/, '');
-    const b = multiply(u, weight.rows, s, rank, false, scale);
+    const [rows, columns] = shapeOf(weight);
+    const b = multiply(u, rows, s, rank, false, scale);
     if (module === positions) {
       saved.add(module);
-      add(`${module}.weight`, [weight.rows, weight.columns], await addedTo(model, weight, b, v, rank));
+      add(`${module}.weight`, [rows, columns], await addedTo(model, weight, b, v, rank));
       continue;
     }
     ranks.set(module, rank);
     if (module === configuration.embedding) {
-      add(`${module}.lora_embedding_A`, [rank, weight.rows], transpose(u, weight.rows, rank));
-      add(`${module}.lora_embedding_B`, [weight.columns, rank], multiply(v, weight.columns, s, rank, true, scale));
+      add(`${module}.lora_embedding_A`, [rank, rows], transpose(u, rows, rank));
+      add(`${module}.lora_embedding_B`, [columns, rank], multiply(v, columns, s, rank, true, scale));
       if (!configuration.tied) continue;
       ranks.set(configuration.outputHead, rank);
-      add(`${configuration.outputHead}.lora_A.weight`, [rank, weight.columns], transpose(v, weight.columns, rank));
-      add(`${configuration.outputHead}.lora_B.weight`, [weight.rows, rank], b);
+      add(`${configuration.outputHead}.lora_A.weight`, [rank, columns], transpose(v, columns, rank));
+      add(`${configuration.outputHead}.lora_B.weight`, [rows, rank], b);
       continue;
     }
-    add(`${module}.lora_A.weight`, [rank, weight.columns], transpose(v, weight.columns, rank));
-    add(`${module}.lora_B.weight`, [weight.rows, rank], b);
+    add(`${module}.lora_A.weight`, [rank, columns], transpose(v, columns, rank));
+    add(`${module}.lora_B.weight`, [rows, rank], b);
   }
   let biases = false;
   for (const [name, values] of await optimizer.vectorValues()) {
@@ -97,7 +98,7 @@ async function addedTo(
   v: Float32Array,
   rank: number,
 ): Promise<Float32Array> {
-  const { rows, columns } = weight;
+  const [rows, columns] = shapeOf(weight);
   const result = new Float32Array(rows * columns);
   let filled = 0;
   for await (const bytes of weightBytes(model.gpu, weight)) {

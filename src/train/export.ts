@@ -12,6 +12,7 @@ import type { Model } from '../model/model.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { optimizerTitles } from '../settings/configuration.ts';
+import { shapeOf } from '../tensor/weight.ts';
 import { codecs } from '../weights/index.ts';
 import { SubZero } from '../zo/subzero.ts';
 import type { StepChoice } from './best.ts';
@@ -85,7 +86,7 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
     tensors.push({
       name: weight.name,
       dtype: codecs[weight.storage].dtype,
-      shape: [weight.rows, weight.columns],
+      shape: shapeOf(weight),
       data: () => {
         const pair = lora?.get(weight.name);
         return pair ? mergedBytes(gpu, weight, pair, adapterValues) : weightBytes(gpu, weight);

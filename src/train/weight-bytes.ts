@@ -5,16 +5,21 @@
  */
 
 import type { Gpu } from '../gpu/gpu.ts';
-import type { Weight } from '../tensor/weight.ts';
+import { type Layout, withoutPads } from '../tensor/axis.ts';
+import type { Weight, WeightPart } from '../tensor/weight.ts';
 import { rowBytes } from '../weights/index.ts';
 
 /** Bytes read back from the GPU at a time. */
 const readBytes = 16 * 1024 * 1024;
 
-/** A weight's bytes as stored, piece by piece, in whole elements. */
+/** A weight's bytes in its storage type and without pads, piece by piece, in whole elements. */
 export async function* weightBytes(gpu: Gpu, weight: Weight): AsyncGenerator<Uint8Array> {
   const width = rowBytes(weight.storage, weight.columns);
   for (const part of weight.parts) {
+    if (weight.layout) {
+      yield* paddedBytes(gpu, weight, weight.layout, part);
+      continue;
+    }
     const total = part.rowCount * width;
     for (let offset = 0; offset < total; offset += readBytes) {
       const [data] = await gpu.recorder.read([
@@ -22,5 +27,17 @@ export async function* weightBytes(gpu: Gpu, weight: Weight): AsyncGenerator<Uin
       ]);
       yield new Uint8Array(data!);
     }
+  }
+}
+
+async function* paddedBytes(gpu: Gpu, weight: Weight, layout: Layout, part: WeightPart): AsyncGenerator<Uint8Array> {
+  const unit = rowBytes(weight.storage, 1);
+  const width = weight.columns * unit;
+  const rowsAtOnce = Math.max(1, Math.floor(readBytes / width));
+  for (let row = 0; row < part.rowCount; row += rowsAtOnce) {
+    const rows = Math.min(rowsAtOnce, part.rowCount - row);
+    const [data] = await gpu.recorder.read([{ buffer: part.buffer, offset: row * width, bytes: rows * width }]);
+    const start = part.rowStart + row;
+    yield withoutPads(layout, new Uint8Array(data!), unit, start, start + rows);
   }
 }

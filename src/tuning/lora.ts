@@ -8,6 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { shapeOf } from '../tensor/weight.ts';
 import { type Adapter, type AdapterTensor, uniforms } from './adapter.ts';
 
 /**
@@ -28,7 +29,8 @@ export function loraAdapter(
   const tensors: AdapterTensor[] = [];
   const lora = new Map<string, LoraPair>();
   for (const module of targetModules(model, loraTargets)) {
-    const { name, rows, columns } = model.weight(module);
+    const weight = model.weight(module);
+    const [rows, columns] = shapeOf(weight);
     const [a, b] = [`${module}.lora_A.weight`, `${module}.lora_B.weight`];
     const bound = 1 / Math.sqrt(columns);
     tensors.push(
@@ -39,7 +41,7 @@ export function loraAdapter(
       },
       { name: b, shape: [rows, rank], values: new Float32Array(rows * rank) },
     );
-    lora.set(name, { rank, scale: loraAlpha / rank, a, b });
+    lora.set(weight.name, { rank, scale: loraAlpha / rank, a, b });
   }
   return { scheme: 'lora', tensors, lora };
 }

@@ -6,10 +6,12 @@
 
 import { packSequences } from '../model/batch.ts';
 import { KeyValueCache } from '../model/cache.ts';
+import { keyAxis } from '../model/configuration.ts';
 import { forward } from '../model/forward.ts';
 import type { Model } from '../model/model.ts';
 import { uploadBatch } from '../model/upload-batch.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { axisLength, plainAxis, storedLength, withoutPads } from '../tensor/axis.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import { type Adapter, type AdapterTensor, startTokens } from './adapter.ts';
@@ -19,9 +21,8 @@ export async function prefixAdapter(
   model: Model,
   configuration: Pick<TrainConfiguration, 'virtualTokens' | 'seed'>,
 ): Promise<Adapter> {
-  const { keyHeadCount, headWidth } = model.configuration;
   const tokens = startTokens(model.configuration, configuration);
-  const shape = [tokens.length, keyHeadCount * headWidth] as const;
+  const shape = [tokens.length, axisLength(keyAxis(model.configuration))] as const;
   const activations = await keysAndValues(model, tokens);
   const prefix = activations.map((_, layer) => ({ keys: `prefix.${layer}.keys`, values: `prefix.${layer}.values` }));
   const tensors = activations.flatMap(({ keys, values }, layer): AdapterTensor[] => [
@@ -59,12 +60,15 @@ async function keysAndValues(
         cache: { cache, slots },
       },
     );
-    const bytes = rows * configuration.keyHeadCount * configuration.headWidth * 4;
+    const columns = keyAxis(configuration);
+    const bytes = rows * storedLength(columns) * 4;
     const data = await gpu.recorder.read([...cache.keys, ...cache.values].map((buffer) => ({ buffer, bytes })));
     const { layerCount } = configuration;
+    const valuesOf = (bytes: ArrayBuffer | undefined) =>
+      withoutPads({ rows: plainAxis(rows), columns }, new Float32Array(bytes!));
     return Array.from({ length: layerCount }, (_, layer) => ({
-      keys: new Float32Array(data[layer]!),
-      values: new Float32Array(data[layerCount + layer]!),
+      keys: valuesOf(data[layer]),
+      values: valuesOf(data[layerCount + layer]),
     }));
   } finally {
     // What a failed pass left recorded must not be submitted once its buffers are gone.

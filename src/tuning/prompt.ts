@@ -6,7 +6,7 @@
 
 import type { Model } from '../model/model.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
-import { partOf, type Weight } from '../tensor/weight.ts';
+import { partOf, shapeOf, type Weight } from '../tensor/weight.ts';
 import { codecs, rowBytes } from '../weights/index.ts';
 import { type Adapter, startTokens } from './adapter.ts';
 
@@ -20,13 +20,14 @@ export async function promptAdapter(
 ): Promise<Adapter> {
   const tokens = startTokens(model.configuration, configuration);
   const embedding = model.weight(model.configuration.embedding);
-  const values = new Float32Array(tokens.length * embedding.columns);
+  const [, columns] = shapeOf(embedding);
+  const values = new Float32Array(tokens.length * columns);
   for (const [index, row] of (await weightRows(model, embedding, tokens)).entries()) {
-    values.set(row, index * embedding.columns);
+    values.set(row.subarray(0, columns), index * columns);
   }
   return {
     scheme: 'prompt',
-    tensors: [{ name, shape: [tokens.length, embedding.columns], values }],
+    tensors: [{ name, shape: [tokens.length, columns], values }],
     virtualTokens: tokens.length,
     prompt: name,
   };

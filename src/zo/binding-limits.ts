@@ -8,6 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { paddedRank } from '../ops/probes.ts';
+import { shapeOf } from '../tensor/weight.ts';
 import { type MatrixShape, rankOf } from './subspace.ts';
 
 /**
@@ -17,7 +18,7 @@ import { type MatrixShape, rankOf } from './subspace.ts';
 export function checkFactors({ bindingLimit }: Pick<Gpu, 'bindingLimit'>, rank: number, matrix: MatrixShape): void {
   const { name, rows, columns } = matrix;
   const longest = Math.max(rows, columns);
-  const bytes = longest * paddedRank(rankOf({ rank }, rows, columns)) * 4;
+  const bytes = longest * paddedRank(rankOf({ rank }, ...shapeOf(matrix))) * 4;
   if (bytes <= bindingLimit) return;
   const fitting = Math.floor(bindingLimit / (longest * 4 * 4)) * 4;
   const ways = [

@@ -6,7 +6,7 @@
 
 import type { Gpu } from '../gpu/gpu.ts';
 import { magnitudeBins, magnitudeHistogram } from '../ops/magnitude-histogram.ts';
-import type { Weight } from '../tensor/weight.ts';
+import { shapeOf, type Weight } from '../tensor/weight.ts';
 
 /** The largest finite f32. */
 const largestSingle = (2 - 2 ** -23) * 2 ** 127;
@@ -39,7 +39,8 @@ export async function weightThresholds(gpu: Gpu, weights: readonly Weight[], spa
   try {
     const thresholds: number[] = [];
     for (const weight of weights) {
-      const rank = trainingCount(weight.rows * weight.columns, sparsity);
+      const [rows, columns] = shapeOf(weight);
+      const rank = trainingCount(rows * columns, sparsity);
       const upper = find(await magnitudeHistogram(gpu, weight, counts), rank);
       const lower = find(await magnitudeHistogram(gpu, weight, counts, upper.bin), rank - upper.below);
       thresholds.push(new Float32Array(new Uint32Array([(upper.bin << 16) | lower.bin]).buffer)[0]!);

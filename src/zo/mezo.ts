@@ -15,6 +15,7 @@ import { type DenseNoiseOfRun, recordCurvature, recordDenseUpdate } from '../ops
 import type { AdapterShape, DenseTensor, DirectionKind, Probes } from '../ops/probes.ts';
 import { keyOfSeed, tensorId } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { withoutPads } from '../tensor/axis.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { DenseAdam, momentRates } from './dense-adam.ts';
@@ -286,7 +287,7 @@ export class Mezo implements ZerothOrderOptimizer {
       const data = await this.#gpu.recorder.read(parts.map(({ buffer }) => ({ buffer, bytes: buffer.size })));
       const values = new Float32Array(rows * columns);
       for (const [index, part] of data.entries()) values.set(new Float32Array(part), parts[index]!.rowStart * columns);
-      result.set(weight.name, values);
+      result.set(weight.name, weight.layout ? withoutPads(weight.layout, values) : values);
     }
     const [data] = await this.#gpu.recorder.read([{ buffer: this.#shape!, bytes: this.#shape!.size }]);
     const values = new Float32Array(data!);

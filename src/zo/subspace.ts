@@ -9,12 +9,16 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { mostProjected } from '../ops/linear.ts';
 import { type LowRankFactors, paddedRank } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import type { Layout } from '../tensor/axis.ts';
+import { shapeOf } from '../tensor/weight.ts';
 
 export interface Subspace {
   /** Identity for the random numbers. */
   tensor: number;
   rows: number;
   columns: number;
+  /** How U and V are stored, where some of their rows only pad them. */
+  layout?: Layout;
   factors: LowRankFactors;
 }
 
@@ -34,6 +38,8 @@ export interface MatrixShape {
   name: string;
   rows: number;
   columns: number;
+  /** Of a matrix with pads, which `rows` and `columns` count. */
+  layout?: Layout;
 }
 
 /**
@@ -51,7 +57,7 @@ export function placeTogether(
   mostColumns: number,
 ): Map<string, FactorPlace> {
   const places = new Map<string, FactorPlace>();
-  const widthOf = ({ rows, columns }: MatrixShape): number => paddedRank(rankOf(configuration, rows, columns));
+  const widthOf = (matrix: MatrixShape): number => paddedRank(rankOf(configuration, ...shapeOf(matrix)));
   const columns = matrices[0]?.columns ?? 0;
   const most = Math.min(mostColumns, Math.floor(gpu.bindingLimit / 4 / columns));
   for (let start = 0; start < matrices.length; ) {
@@ -82,19 +88,20 @@ export function allocateSubspace(
   gpu: Gpu,
   configuration: Pick<TrainConfiguration, 'rank' | 'normAlignment'>,
   entry: { name: string; tensor: number; offset: number },
-  rows: number,
-  columns: number,
+  matrix: Omit<MatrixShape, 'name'>,
   place?: FactorPlace,
 ): Subspace {
+  const [rows, columns] = shapeOf(matrix);
   const rank = rankOf(configuration, rows, columns);
   const width = paddedRank(rank);
   const factors: LowRankFactors = {
     rank,
-    u: gpu.allocate(rows * width * 4, 'factors', `U of ${entry.name}`),
-    vTransposed: place?.buffer ?? gpu.allocate(columns * width * 4, 'factors', `V of ${entry.name}`),
+    u: gpu.allocate(matrix.rows * width * 4, 'factors', `U of ${entry.name}`),
+    vTransposed: place?.buffer ?? gpu.allocate(matrix.columns * width * 4, 'factors', `V of ${entry.name}`),
     vRow: place?.row ?? 0,
     scale: configuration.normAlignment ? Math.sqrt(rows * columns) / rank : 1,
     stateOffset: entry.offset,
   };
-  return { tensor: entry.tensor, rows, columns, factors };
+  const { layout } = matrix;
+  return { tensor: entry.tensor, rows, columns, ...(layout ? { layout } : {}), factors };
 }

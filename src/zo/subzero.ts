@@ -15,11 +15,13 @@ import type { Model } from '../model/model.ts';
 import { recordFold } from '../ops/fold.ts';
 import { recordGaussianMatrix } from '../ops/gaussian-matrix.ts';
 import { orthonormalise, type StridedMatrix } from '../ops/orthonormal.ts';
+import { pad } from '../ops/pad.ts';
 import { type AdapterShape, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
 import { keyOfSeed, purposes } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { plainAxis, quadAxis, storedIndex, storedLength } from '../tensor/axis.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
-import type { Weight } from '../tensor/weight.ts';
+import { layoutOf, shapeOf, type Weight } from '../tensor/weight.ts';
 import { adapterBytes, mostSquare } from '../tuning/adapter.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { Adam } from './adam.ts';
@@ -28,7 +30,7 @@ import { FactoredAdapters } from './factored-adapters.ts';
 import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from './optimizer.ts';
 import { measure, probePoints } from './probe-points.ts';
 import { Coefficients, type StepApplier } from './replay.ts';
-import { allocateSubspace, placeTogether, rankOf, type Subspace } from './subspace.ts';
+import { allocateSubspace, type MatrixShape, placeTogether, rankOf, type Subspace } from './subspace.ts';
 import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
 
 interface FactoredWeight extends Subspace {
@@ -77,14 +79,20 @@ export class SubZero implements ZerothOrderOptimizer {
     checkIdentities([...vectors.keys(), ...weights.keys(), ...tensors.map(({ name }) => name)]);
     this.#frozen = frozenVectors(model, tuning);
     this.#adapter = adapter;
-    const matrices = new Map<string, readonly [number, number]>([
-      ...[...weights.values()].map(({ name, rows, columns }) => [name, [rows, columns]] as const),
-      ...tensors.map(({ name, values }) => [name, mostSquare(values.length)] as const),
+    const matrices = new Map<string, Omit<MatrixShape, 'name'>>([
+      ...weights,
+      ...tensors.map(({ name, values }) => {
+        const [rows, columns] = mostSquare(values.length);
+        return [name, { rows, columns }] as const;
+      }),
     ]);
     for (const weight of weights.values()) checkFactors(gpu, configuration.rank, weight);
     this.#state = new TrainedState(gpu, {
       vectors,
-      factors: [...matrices].map(([name, sides]) => ({ name, length: rankOf(configuration, ...sides) ** 2 })),
+      factors: [...matrices].map(([name, matrix]) => ({
+        name,
+        length: rankOf(configuration, ...shapeOf(matrix)) ** 2,
+      })),
       otherBytes: adapterBytes(tensors),
       points: probePoints(configuration),
       seed: this.#seed,
@@ -100,9 +108,8 @@ export class SubZero implements ZerothOrderOptimizer {
     const subspaces = new Map<string, Subspace>();
     for (const entry of this.#state.entries) {
       if (entry.kind !== 'factor') continue;
-      const [rows, columns] = matrices.get(entry.name)!;
       const place = places.get(entry.name);
-      subspaces.set(entry.name, allocateSubspace(gpu, configuration, entry, rows, columns, place));
+      subspaces.set(entry.name, allocateSubspace(gpu, configuration, entry, matrices.get(entry.name)!, place));
     }
     for (const weight of weights.values()) {
       const subspace = subspaces.get(weight.name)!;
@@ -249,12 +256,28 @@ export class SubZero implements ZerothOrderOptimizer {
 
   /** Draws U and V of the current period: Q factors of seeded Gaussian matrices (docs/method.md, point 1). */
   #drawFactors(): void {
-    for (const { tensor, rows, columns, factors } of this.#subspaces) {
+    const plainBytes = Math.max(
+      ...this.#subspaces.map(({ rows, columns, factors: { rank } }) => Math.max(rows, columns) * rank * 4),
+    );
+    for (const subspace of this.#subspaces) {
+      const { tensor, rows, columns, layout, factors } = subspace;
       const { rank, u, vTransposed, vRow } = factors;
-      const ofU = { buffer: u, rows, columns: rank, rowStride: paddedRank(rank), columnStride: 1, start: 0 };
-      const ofV = { buffer: vTransposed, rows: columns, columns: rank, rowStride: 1, columnStride: columns };
-      this.#drawOrthonormal(tensor, purposes.omegaU, ofU);
-      this.#drawOrthonormal(tensor, purposes.omegaV, { ...ofV, start: vRow * columns });
+      const ofU = { rows, columns: rank, columnStride: 1 };
+      const ofV = { rows: columns, columns: rank, rowStride: 1, columnStride: columns };
+      if (!layout) {
+        const start = vRow * columns;
+        this.#drawOrthonormal(tensor, purposes.omegaU, { ...ofU, buffer: u, rowStride: paddedRank(rank), start: 0 });
+        this.#drawOrthonormal(tensor, purposes.omegaV, { ...ofV, buffer: vTransposed, start });
+        continue;
+      }
+      const gpu = this.#gpu;
+      const from = { buffer: this.#scratch.ensure('factors without pads', plainBytes), offset: 0, stride: 0 };
+      const drawn = { buffer: from.buffer, start: 0 };
+      this.#drawOrthonormal(tensor, purposes.omegaU, { ...ofU, ...drawn, rowStride: rank });
+      pad({ gpu }, from, { rows: layout.rows, columns: quadAxis(rank) }, { buffer: u, offset: 0 });
+      this.#drawOrthonormal(tensor, purposes.omegaV, { ...ofV, ...drawn });
+      const to = { buffer: vTransposed, offset: vRow * storedLength(layout.columns) };
+      pad({ gpu }, from, { rows: plainAxis(rank), columns: layout.columns }, to);
     }
   }
 
@@ -303,6 +326,8 @@ export class SubZero implements ZerothOrderOptimizer {
     for (const { weight, factors } of this.#factored) {
       const { rank, scale } = factors;
       const width = paddedRank(rank);
+      const [rows, columns] = shapeOf(weight);
+      const layout = layoutOf(weight);
       const [u, s, vTransposed] = await this.#gpu.recorder.read([
         { buffer: factors.u, bytes: weight.rows * width * 4 },
         { buffer: this.#state.buffer, offset: factors.stateOffset * 4, bytes: rank * rank * 4 },
@@ -315,13 +340,13 @@ export class SubZero implements ZerothOrderOptimizer {
         rank,
         scale,
         u: Float32Array.from(
-          { length: weight.rows * rank },
-          (_, i) => padded[Math.floor(i / rank) * width + (i % rank)]!,
+          { length: rows * rank },
+          (_, i) => padded[storedIndex(layout.rows, Math.floor(i / rank)) * width + (i % rank)]!,
         ),
         s: new Float32Array(s!),
         v: Float32Array.from(
-          { length: weight.columns * rank },
-          (_, i) => transposed[(i % rank) * weight.columns + Math.floor(i / rank)]!,
+          { length: columns * rank },
+          (_, i) => transposed[(i % rank) * weight.columns + storedIndex(layout.columns, Math.floor(i / rank))]!,
         ),
       };
     }

@@ -66,15 +66,12 @@ describe('refusals name the file and what to do', () => {
     );
   });
 
-  test.each([
-    [{ ...llama, hidden_size: 66, head_dim: 16 }, 'the hidden size must be a multiple of 4; it is 66'],
-    [{ ...llama, intermediate_size: 130 }, 'the feed-forward size must be a multiple of 4; it is 130'],
-    [{ ...llama, head_dim: 6 }, 'the head width must be a multiple of 4; it is 6'],
-    [{ ...opt, word_embed_proj_dim: 30 }, 'the embedding width must be a multiple of 4; it is 30'],
-  ])('sizes that the kernels do not take %#', (config, message) => {
-    const error = refused(config);
-    expect(error.code).toBe('unsupported');
-    expect(error.message).toBe(`some/config.json: ${message}`);
+  test('heads of an odd width that should be turned in pairs', () => {
+    const error = refused({ ...llama, head_dim: 7 });
+    expect(error.code).toBe('invalid_data');
+    expect(error.message).toBe(
+      'some/config.json: heads of 7 elements cannot be turned in pairs; their width must be even',
+    );
   });
 
   test('activations', () => {

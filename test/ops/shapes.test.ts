@@ -78,11 +78,11 @@ test.each<[string, RegExp, () => unknown]>([
   ],
   ['attention, q', /^attention: q should be \[4, 32\]; it is \[4, 16\]$/, () => attend(of(4, 16), 4, 2, 8)],
   ['attention, heads', /^attention: the number of heads should be a multiple of 3/, () => attend(of(4, 32), 4, 3, 8)],
-  ['attention, width', /^attention: the width of a head should be a multiple of 4/, () => attend(of(4, 12), 2, 2, 6)],
+  ['attention, width', /^attention: q should be \[4, 16\]; it is \[4, 12\]$/, () => attend(of(4, 12), 2, 2, 6)],
   ['attention, probes', /^attention: rows should be a multiple of 2/, () => attend(of(5, 32), 4, 4, 8)],
   [
     'norm',
-    /^norm: the columns of x should be a multiple of 5, the width of a group; got 12$/,
+    /^norm: the columns of x should be a multiple of 8, the width of a group with its pads; got 12$/,
     () => norm(context, of(4, 12), { kind: 'rms', epsilon: 1, groupWidth: 5 }),
   ],
   [

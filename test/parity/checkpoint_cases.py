@@ -149,6 +149,19 @@ for name, (kind, keys, stored, words) in REFUSED.items():
 case("tied, another head in the file", "llama", tie_word_embeddings=True,
      stored=dict(extra={"lm_head.weight": [48, 32]}))
 case("tied, another head in the file", "opt", stored=dict(extra={"lm_head.weight": [48, 32]}))
-case("widths that 4 does not divide", "llama", hidden_size=30, num_attention_heads=3, num_key_value_heads=1, intermediate_size=42,
-     stored=dict(pending="refused: widths must be multiples of 4"))
+# Widths that 4 does not divide: hidden size, feed-forward size, heads, embedding.
+case("widths that 4 does not divide", "llama", hidden_size=30, num_attention_heads=3, num_key_value_heads=1, intermediate_size=42)
+case("heads of 6", "llama", head_dim=6)
+case("heads of 10, odd widths, biases, BF16", "llama", hidden_size=33, intermediate_size=41, head_dim=10, num_attention_heads=3,
+     num_key_value_heads=3, attention_bias=True, mlp_bias=True, stored=dict(dtype="BF16", shards=2))
+case("heads of 14, odd widths, tied", "mistral", hidden_size=29, intermediate_size=43, head_dim=14, num_attention_heads=3,
+     num_key_value_heads=1, tie_word_embeddings=True)
+case("heads of 6, odd widths, F16", "qwen2", hidden_size=35, intermediate_size=37, head_dim=6, stored=dict(dtype="F16"))
+case("heads of 10, odd widths", "qwen3", hidden_size=31, intermediate_size=45, head_dim=10, attention_bias=True)
+rope("yarn, heads of 10", outer=dict(head_dim=10), rope_type="yarn", **FAR)
+case("widths that 4 does not divide", "opt", hidden_size=30, num_attention_heads=3, ffn_dim=42)
+case("heads of 7, odd widths, narrow embedding, F16", "opt", hidden_size=21, num_attention_heads=3, ffn_dim=41,
+     word_embed_proj_dim=9, stored=dict(dtype="F16"))
+case("heads of 5, norms last, wide embedding, BF16", "opt", hidden_size=15, num_attention_heads=3, ffn_dim=38,
+     word_embed_proj_dim=18, do_layer_norm_before=False, tie_word_embeddings=False, stored=dict(dtype="BF16"))
 case("F64", "llama", stored=dict(dtype="F64"))

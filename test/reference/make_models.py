@@ -77,6 +77,18 @@ CASES = {
              bos_token_id=1, eos_token_id=2),
         {"sliding_window": None},
     ),
+    # Widths that 4 does not divide: all of them are stored with zeros as pads.
+    "qwen3-odd-tiny": (
+        "Qwen3ForCausalLM", "qwen3", "bfloat16",
+        dict(ROTARY, hidden_size=27, intermediate_size=45, num_key_value_heads=2, head_dim=10, rms_norm_eps=1e-6,
+             tie_word_embeddings=True, rope_theta=200.0, attention_bias=True, use_sliding_window=False, sliding_window=None,
+             layer_types=["full_attention"] * 2, bos_token_id=0, eos_token_id=0),
+        {"rope_theta": 10000.0},
+    ),
+    "opt-odd-tiny": (
+        "OPTForCausalLM", "opt", "float16",
+        dict(OPT, hidden_size=33, num_attention_heads=3, ffn_dim=41, word_embed_proj_dim=30, do_layer_norm_before=True), None,
+    ),
 }
 
 

@@ -9,6 +9,7 @@ import { activations, otherFragments } from '../../src/bench/cases/linear.ts';
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { activationNumber } from '../../src/ops/activation.ts';
 import { attentionKernel, attentionVariants } from '../../src/ops/attention.ts';
+import { noisyKernel } from '../../src/ops/dense.ts';
 import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
 import { foldKernel } from '../../src/ops/fold.ts';
 import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
@@ -16,6 +17,7 @@ import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-var
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
 import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
+import { quadAxis } from '../../src/tensor/axis.ts';
 import { type Storage, storages } from '../../src/weights/index.ts';
 
 /** All choices of one value per constant. */
@@ -38,16 +40,30 @@ const headQuads = [1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 64];
 const directionKinds = Object.keys(directionNumber) as DirectionKind[];
 const directions = Object.values(directionNumber);
 
+/** A weight without pads and one with pads. */
+const paddedWeights = (storage: Storage) => [
+  { storage, columns: 16 },
+  { storage, columns: 16, layout: { rows: quadAxis(6, 2), columns: quadAxis(5, 2) } },
+];
+
+/** A kernel that draws noise of stored weights. */
+function noisyKernels(
+  storage: Storage,
+  files: readonly string[],
+  choices: Readonly<Record<string, readonly KernelConstant[]>>,
+): KernelDefinition[] {
+  return paddedWeights(storage).flatMap((weight) =>
+    combinations(files, choices).map(({ constants }) => noisyKernel(weight, files, constants)),
+  );
+}
+
 /** A kernel over stored weights and dense directions. */
 function denseKernels(
   storage: Storage,
   name: string,
   choices: Readonly<Record<string, readonly KernelConstant[]>> = {},
 ): KernelDefinition[] {
-  return combinations([`weights/${storage}.wgsl`, 'random/philox.wgsl', 'zo/direction.wgsl', `zo/${name}.wgsl`], {
-    DIRECTION: directions,
-    ...choices,
-  });
+  return noisyKernels(storage, ['zo/direction.wgsl', `zo/${name}.wgsl`], { DIRECTION: directions, ...choices });
 }
 
 const matmulFlags = activations.flatMap((activation) =>
@@ -83,6 +99,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     }),
   ],
   virtualRows: combinations(['virtual-rows.wgsl']),
+  pad: combinations(['pad.wgsl']),
   norm: combinations(['norm.wgsl'], { CENTRE: both, HAS_GAIN: both, HAS_SHIFT: both }),
   rope: combinations(['rope.wgsl'], { INTERLEAVED: both }),
   attention: [
@@ -109,10 +126,12 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   dense: storages.flatMap((storage) => [
     ...denseKernels(storage, 'dense-weight'),
     ...directionKinds.flatMap((kind) =>
-      [1, 2].map((queries) => denseUpdateKernel(`weights/${storage}.wgsl`, kind, queries)),
+      paddedWeights(storage).flatMap((weight) => [1, 2].map((queries) => denseUpdateKernel(weight, kind, queries))),
     ),
     ...denseKernels(storage, 'dense-embed', { ACCUMULATE: both }),
-    ...both.flatMap((adaptive) => [1, 2].map((queries) => denseAdamKernel(storage, adaptive, queries))),
+    ...paddedWeights(storage).flatMap((weight) =>
+      both.flatMap((adaptive) => [1, 2].map((queries) => denseAdamKernel(weight, adaptive, queries))),
+    ),
   ]),
   gaussianMatrix: combinations(['random/philox.wgsl', 'random/gaussian-matrix.wgsl']),
   orthonormalise: [

@@ -1,4 +1,4 @@
-/** The models of test/fixtures/models that transformers has computed logits of: every architecture, sharded and in 16 bits as well. */
+/** The models of test/fixtures/models that transformers has computed logits of: every architecture, sharded, in 16 bits and with odd widths as well. */
 export const tinyModels = [
   'llama-tiny',
   'llama-tiny-f16',
@@ -8,4 +8,6 @@ export const tinyModels = [
   'qwen3-tiny',
   'opt-tiny',
   'opt-postln-tiny',
+  'qwen3-odd-tiny',
+  'opt-odd-tiny',
 ] as const;

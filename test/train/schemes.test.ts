@@ -192,7 +192,7 @@ describe.each(schemes)('$title on $model', ({ model: name, settings: own }) => {
 });
 
 describe('prefix tuning', () => {
-  test.each(['llama-tiny', 'opt-tiny-f32', 'mistral-tiny', 'qwen3-tiny'])(
+  test.each(['llama-tiny', 'opt-tiny-f32', 'mistral-tiny', 'qwen3-tiny', 'qwen3-odd-tiny', 'opt-odd-tiny'])(
     'a fresh prefix is that of real tokens in front: %s',
     async (name) => {
       const settings = { model: name, ...quick, scheme: 'prefix', virtualTokens: 6 } as const;
@@ -247,15 +247,18 @@ describe('prompt tuning', () => {
     model.destroy();
   });
 
-  test('a fresh prompt is that of real tokens in front', async () => {
-    const settings = { model: 'mistral-tiny', ...quick, scheme: 'prompt', virtualTokens: 12 } as const;
-    await withOptimizer(gpu, settings, async ({ model, optimizer }) => {
-      const leading = startTokens(model.configuration, { ...settings });
-      const prompted = await sequenceLogits(model, tokens, optimizer.current);
-      const plain = await sequenceLogits(model, [...leading, ...tokens]);
-      expect(difference(prompted, plain.slice(12))).toBeLessThan(1e-6);
-    });
-  });
+  test.each(['mistral-tiny', 'qwen3-odd-tiny', 'opt-odd-tiny'])(
+    'a fresh prompt is that of real tokens in front: %s',
+    async (name) => {
+      const settings = { model: name, ...quick, scheme: 'prompt', virtualTokens: 12 } as const;
+      await withOptimizer(gpu, settings, async ({ model, optimizer }) => {
+        const leading = startTokens(model.configuration, { ...settings });
+        const prompted = await sequenceLogits(model, tokens, optimizer.current);
+        const plain = await sequenceLogits(model, [...leading, ...tokens]);
+        expect(difference(prompted, plain.slice(12))).toBeLessThan(1e-6);
+      });
+    },
+  );
 
   test('takes its tokens from the context, and says so', async () => {
     const model = tinyModel();
@@ -303,8 +306,10 @@ describe('LoRA', () => {
   test.each([
     { name: 'llama-tiny', targets: [] },
     { name: 'opt-tiny-f32', targets: ['fc1', 'q_proj'] },
+    { name: 'qwen3-odd-tiny', targets: ['o_proj', 'q_proj', 'v_proj', 'up_proj', 'down_proj'] },
   ])('merged into $name', async ({ name, targets }) => {
-    const settings: Settings = { scheme: 'lora', loraTargets: targets, learningRate: 0.3, epsilon: 1e-2 };
+    const own = { loraTargets: targets, storage: 'f32' } as const;
+    const settings: Settings = { scheme: 'lora', ...own, learningRate: 0.3, epsilon: 1e-2 };
     const model = tinyModel(name);
     const run = await train(model, settings);
     const out = join(temporaryFolder(), 'merged');

@@ -16,7 +16,7 @@ import { probe } from '../support/zo/live.ts';
 import { writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withOptimizer } from '../support/zo/session.ts';
-import { currentParameters, curvatures } from '../support/zo/weights.ts';
+import { currentParameters, curvatures, weightValues } from '../support/zo/weights.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -119,6 +119,19 @@ test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', asy
       throw error;
     } finally {
       await written.remove();
+    }
+  });
+});
+
+test('pads stay zero for as long as HiZOO runs', async () => {
+  const settings = { model: 'qwen3-odd-tiny', optimizer: 'hizoo', storage: 'f32', hessianSmoothing: 0.9 } as const;
+  await withOptimizer(gpu, settings, async ({ model, optimizer }) => {
+    // Where it sees no noise H would fall by a factor of ten a step, and its root soon be zero.
+    const numbers = { learningRate: Math.fround(1e-12), projectedGradients: [1], curvatures: [4] };
+    await optimizer.replay(Array.from({ length: 200 }, (_, step) => ({ step, ...numbers })));
+    for (const weight of model.weights.values()) {
+      // Throws where a pad is not zero.
+      expect((await weightValues(model, weight)).every(Number.isFinite), weight.name).toBe(true);
     }
   });
 });

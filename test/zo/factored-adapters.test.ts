@@ -39,7 +39,7 @@ function randomAdapters(random: Random, lengths: readonly number[], rank: number
     const [rows, columns] = mostSquare(length);
     const name = `tensor ${index}`;
     const entry = { name, tensor: index, offset: place };
-    const subspace = allocateSubspace(gpu, { rank, normAlignment: true }, entry, rows, columns);
+    const subspace = allocateSubspace(gpu, { rank, normAlignment: true }, entry, { rows, columns });
     const { factors } = subspace;
     place += factors.rank ** 2 + 3;
     const u = random.normals(rows * factors.rank);

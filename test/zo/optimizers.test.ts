@@ -44,6 +44,10 @@ const variants: (SessionSettings & { optimizer: string })[] = [
   { optimizer: 'hizoo', model: 'opt-tiny', storage: 'f32', hessianSmoothing: 1e-3 },
   { optimizer: 'subzero-plus', model: 'llama-tiny', storage: 'f32', queries: 4 },
   { optimizer: 'subzero-plus', model: 'opt-tiny', storage: 'bf16', queries: 4, weightDecay: 0.1 },
+  { optimizer: 'mezo', mezoUpdate: 'adam', model: 'opt-odd-tiny', storage: 'f16' },
+  { optimizer: 'sparse-mezo', model: 'opt-odd-tiny', storage: 'f32' },
+  { optimizer: 'hizoo', model: 'opt-odd-tiny', storage: 'bf16', hessianSmoothing: 1e-3 },
+  { optimizer: 'subzero-plus', model: 'qwen3-odd-tiny', storage: 'bf16', queries: 4 },
 ];
 const named = variants.map((variant) => {
   const { optimizer, mezoUpdate, model, storage, queries = 1, sides } = variant;

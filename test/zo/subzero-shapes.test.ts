@@ -5,6 +5,7 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { shapeOf } from '../../src/tensor/weight.ts';
 import { batchLoss } from '../../src/train/score.ts';
 import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
@@ -77,7 +78,7 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
             const s = state.subarray(stateOffset, stateOffset + rank * rank);
             const base = await weightValues(loaded, weight);
             const change = { rank, scale, u, s, v };
-            perturbed.set(weight.name, withChange(base, change, [weight.rows, weight.columns], probes.weightScale));
+            perturbed.set(weight.name, withChange(base, change, shapeOf(weight), probes.weightScale));
           }
           for (const [name, offset] of probes.vectors) {
             perturbed.set(name, Float64Array.from(state.subarray(offset, offset + loaded.vectors.get(name)!.length)));

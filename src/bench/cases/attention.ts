@@ -5,6 +5,7 @@
  */
 
 import { type AttentionVariant, attention } from '../../ops/attention.ts';
+import { wholeQuads } from '../../tensor/axis.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 import type { Random } from '../random.ts';
@@ -33,8 +34,9 @@ export interface AttentionShape {
 /** @param variant the adapter's own by default */
 export function attentionCase(shape: AttentionShape, variant?: AttentionVariant): KernelCase {
   const { heads, keyHeads, headWidth, probes = 1, keyStride, keys, sharpness = 1 } = shape;
-  const columns = heads * headWidth;
-  const keyColumns = keyHeads * headWidth;
+  const stride = wholeQuads(headWidth);
+  const columns = heads * stride;
+  const keyColumns = keyHeads * stride;
   return {
     operation: 'attention',
     name: `${shape.name}, ${heads}/${keyHeads} heads of ${headWidth}${probes > 1 ? `, ${probes} probes` : ''}`,
@@ -46,9 +48,12 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
       const ranges = shape.ranges(random);
       const rows = ranges.length;
       const all = rows * probes;
-      const qData = random.normals(all * columns, sharpness);
-      const kData = random.normals(keys * keyColumns);
-      const vData = random.normals(keys * keyColumns);
+      // Zeros lie behind each head where 4 does not divide its width.
+      const normals = (count: number, deviation = 1) =>
+        random.normals(count, deviation).map((value, index) => (index % stride < headWidth ? value : 0));
+      const qData = normals(all * columns, sharpness);
+      const kData = normals(keys * keyColumns);
+      const vData = normals(keys * keyColumns);
       bed.reserve(all);
       const context = bed.context({ count: probes });
       const q = bed.activation(qData, all, columns);
@@ -86,8 +91,7 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
                     let sum = 0;
                     for (let d = 0; d < headWidth; d++) {
                       sum +=
-                        qData[row * columns + head * headWidth + d]! *
-                        kData[key * keyColumns + keyHead * headWidth + d]!;
+                        qData[row * columns + head * stride + d]! * kData[key * keyColumns + keyHead * stride + d]!;
                     }
                     return sum / Math.sqrt(headWidth);
                   });
@@ -97,7 +101,7 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
                   for (const [index, key] of seen.entries()) {
                     const share = shares[index]! / total;
                     for (let d = 0; d < headWidth; d++) {
-                      result[head * headWidth + d]! += share * vData[key * keyColumns + keyHead * headWidth + d]!;
+                      result[head * stride + d]! += share * vData[key * keyColumns + keyHead * stride + d]!;
                     }
                   }
                 }
@@ -169,6 +173,16 @@ export const attentionShapes: readonly AttentionShape[] = [
     heads: 6,
     keyHeads: 2,
     headWidth: 24,
+    probes: 2,
+    ranges: () => causalRanges([11, 8]),
+    keyStride: 19,
+    keys: 38,
+  },
+  {
+    name: 'grouped queries, heads with pads',
+    heads: 6,
+    keyHeads: 2,
+    headWidth: 10,
     probes: 2,
     ranges: () => causalRanges([11, 8]),
     keyStride: 19,

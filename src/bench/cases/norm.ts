@@ -5,6 +5,7 @@
  */
 
 import { norm } from '../../ops/norm.ts';
+import { wholeQuads } from '../../tensor/axis.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 
@@ -25,6 +26,8 @@ export interface NormShape {
 export function normCase(shape: NormShape): KernelCase {
   const { kind, rows, columns, probes = 1, gain = false, shift = false, mean = 0, epsilon = 1e-5 } = shape;
   const width = shape.groupWidth ?? columns;
+  // Groups begin whole quads apart.
+  const stride = shape.groupWidth ? wholeQuads(width) : columns;
   const all = rows * probes;
   return {
     operation: 'norm',
@@ -66,7 +69,7 @@ export function normCase(shape: NormShape): KernelCase {
               reference(row) {
                 const result = new Float64Array(columns);
                 const probe = Math.floor(row / rows);
-                for (let start = 0; start < columns; start += width) {
+                for (let start = 0; start < columns; start += stride) {
                   const values = Float64Array.from(data.subarray(row * columns + start, row * columns + start + width));
                   const centre = kind === 'layer' ? values.reduce((sum, value) => sum + value, 0) / width : 0;
                   const variance = values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / width;
@@ -90,6 +93,8 @@ export const normShapes: readonly NormShape[] = [
   { kind: 'rms', rows: 33, columns: 100, gain: true, probes: 2, epsilon: 1e-6 },
   { kind: 'rms', rows: 5, columns: 96, gain: true, groupWidth: 16, probes: 3 },
   { kind: 'rms', rows: 2, columns: 64, groupWidth: 8 },
+  { kind: 'rms', rows: 5, columns: 48, gain: true, groupWidth: 10, probes: 2 },
+  { kind: 'layer', rows: 3, columns: 72, gain: true, shift: true, groupWidth: 69, probes: 2, mean: 2 },
   { kind: 'layer', rows: 1, columns: 8, gain: true, shift: true },
   { kind: 'layer', rows: 17, columns: 200, gain: true, shift: true, probes: 4 },
   { kind: 'layer', rows: 3, columns: 1028, gain: true, shift: true, mean: 30 },

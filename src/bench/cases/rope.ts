@@ -5,6 +5,7 @@
  */
 
 import { rope } from '../../ops/rope.ts';
+import { wholeQuads } from '../../tensor/axis.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 
 export interface RopeShape {
@@ -46,7 +47,8 @@ export function ropeCase(shape: RopeShape): KernelCase {
       const positionBuffer = bed.upload(places);
       const tableBuffer = bed.upload(table);
       const operand = (name: string, count: number) => {
-        const columns = count * headWidth;
+        const stride = wholeQuads(headWidth);
+        const columns = count * stride;
         const data = random.normals(all * columns);
         const x = bed.activation(data, all, columns);
         const reference = (row: number): Float64Array => {
@@ -54,7 +56,7 @@ export function ropeCase(shape: RopeShape): KernelCase {
           const entry = places[row % rows]! * rotaryWidth;
           for (let head = 0; head < count; head++) {
             for (let pair = 0; pair < pairs; pair++) {
-              const first = head * headWidth + (interleaved ? 2 * pair : pair);
+              const first = head * stride + (interleaved ? 2 * pair : pair);
               const second = interleaved ? first + 1 : first + pairs;
               const [a, b] = [result[first]!, result[second]!];
               const [cosine, sine] = [table[entry + pair]!, table[entry + pairs + pair]!];
@@ -92,5 +94,7 @@ export const ropeShapes: readonly RopeShape[] = [
   { rows: 13, heads: 2, headWidth: 20, rotaryWidth: 8, probes: 3 },
   { rows: 7, heads: 4, keyHeads: 1, headWidth: 8, interleaved: true },
   { rows: 3, heads: 5, headWidth: 24, rotaryWidth: 10, interleaved: true, probes: 2 },
+  { rows: 5, heads: 3, keyHeads: 1, headWidth: 10, probes: 2 },
+  { rows: 4, heads: 2, headWidth: 14, rotaryWidth: 6, interleaved: true },
   { rows: 33, heads: 8, headWidth: 64, positions: 4096 },
 ];

@@ -23,15 +23,18 @@ export interface RandomModel {
 /** @param overrides fields of config.json that are not left to chance */
 export async function writeRandomModel(random: Random, overrides: Record<string, unknown> = {}): Promise<RandomModel> {
   const keyHeads = random.integer(1, 2);
+  // Of every other model all widths are multiples of 4, as kernels read them; the others are stored with pads.
+  const unit = random.uniform() < 0.5 ? 4 : 1;
+  const width = (low: number, high: number) => unit * random.integer((4 / unit) * low, (4 / unit) * high);
   const config: Record<string, unknown> = {
     model_type: 'llama',
     vocab_size: random.integer(7, 90),
-    hidden_size: 4 * random.integer(2, 11),
-    intermediate_size: 4 * random.integer(1, 15),
+    hidden_size: width(2, 11),
+    intermediate_size: width(1, 15),
     num_hidden_layers: random.integer(1, 2),
     num_attention_heads: keyHeads * random.integer(1, 3),
     num_key_value_heads: keyHeads,
-    head_dim: 4 * random.integer(1, 3),
+    head_dim: unit === 4 ? 4 * random.integer(1, 3) : 2 * random.integer(1, 7),
     max_position_embeddings: 64,
     rms_norm_eps: 1e-5,
     tie_word_embeddings: random.uniform() < 0.5,

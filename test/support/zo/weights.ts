@@ -7,7 +7,8 @@
 import { createHash } from 'node:crypto';
 import type { Model } from '../../../src/model/model.ts';
 import { bytesToF32 } from '../../../src/safetensors/index.ts';
-import type { Weight } from '../../../src/tensor/weight.ts';
+import { axisLength, storedIndex } from '../../../src/tensor/axis.ts';
+import { layoutOf, shapeOf, type Weight } from '../../../src/tensor/weight.ts';
 import { rowBytes } from '../../../src/weights/index.ts';
 import { Mezo } from '../../../src/zo/mezo.ts';
 import type { ZerothOrderOptimizer } from '../../../src/zo/optimizer.ts';
@@ -39,9 +40,21 @@ export async function modelBytes(model: Model): Promise<Map<string, Uint8Array>>
   return result;
 }
 
-/** A weight [rows, columns] as f32. */
+/**
+ * A weight [rows, columns] as f32.
+ * @throws Error where a pad is not zero
+ */
 export async function weightValues(model: Model, weight: Weight): Promise<Float32Array> {
-  return bytesToF32(dtypes[weight.storage], await storedBytes(model, weight));
+  const stored = bytesToF32(dtypes[weight.storage], await storedBytes(model, weight));
+  const { rows, columns } = layoutOf(weight);
+  const [, width] = shapeOf(weight);
+  const values = Float32Array.from({ length: axisLength(rows) * width }, (_, index) => {
+    const row = storedIndex(rows, Math.floor(index / width));
+    return stored[row * weight.columns + storedIndex(columns, index % width)]!;
+  });
+  const others = (of: Float32Array) => of.reduce((count, value) => count + (value === 0 ? 0 : 1), 0);
+  if (others(stored) !== others(values)) throw new Error(`pads of ${weight.name} are not zero`);
+  return values;
 }
 
 /** W + μ U S Vᵀ of one weight, in float64. */
@@ -75,7 +88,7 @@ export async function effectiveParameters(model: Model, subzero: SubZero): Promi
   for await (const factors of subzero.factors()) {
     const { weight } = factors;
     const base = await weightValues(model, weight);
-    result.set(weight.name, withChange(base, factors, [weight.rows, weight.columns], weightScale));
+    result.set(weight.name, withChange(base, factors, shapeOf(weight), weightScale));
   }
   for (const [name, values] of await subzero.vectorValues()) result.set(name, Float64Array.from(values));
   return result;
