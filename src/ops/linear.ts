@@ -8,7 +8,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import { Definitions, type KernelDefinition } from '../gpu/kernel.ts';
 import { spread } from '../gpu/recorder.ts';
 import { plainAxis } from '../tensor/axis.ts';
-import { layoutOf, type Storage, type Weight, type WeightPart } from '../tensor/weight.ts';
+import type { Storage, Weight, WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
@@ -371,11 +371,11 @@ function recordLayer(
   const { weight, addTo, activation = 'none' } = layer;
   const factors = probes.factors.get(weight.name);
   const side = factors && sides.get(factors);
-  const { rows, columns } = layoutOf(weight);
-  const plainBias = vectorOf(probes, layer.bias);
-  const { place: bias, memory = [] } = plainBias
-    ? padded(context, plainBias, { rows: plainAxis(1), columns: rows })
-    : { place: undefined };
+  const plain = vectorOf(probes, layer.bias);
+  const { place: bias, memory } =
+    plain && weight.layout
+      ? padded(context, plain, { rows: plainAxis(1), columns: weight.layout.rows })
+      : { place: plain, memory: [] };
   const lora = probes.adapter?.lora?.get(weight.name);
   checkShape('linear', `x for ${weight.name}`, x, x.rows, weight.columns);
   checkMultiple('linear', 'rows', x.rows, probes.count, 'the number of probes');
@@ -408,5 +408,5 @@ function recordLayer(
     );
   }
   context.workspace.give(...memory);
-  if (lora) addLora(context, x, lora, y, activation, { rows, columns });
+  if (lora) addLora(context, x, lora, y, activation, weight.layout);
 }
