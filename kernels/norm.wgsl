@@ -1,8 +1,9 @@
 // RMSNorm and LayerNorm over rows: y = (x − mean) / sqrt(variance + ε) · gain (+ shift); RMS leaves the mean out.
 //
-// x, y: rows of `width` f32 `stride` apart, two buffers; what lies between the rows becomes 0 in y. gain and shift lie, in buffers of their own, at gain_offset + probe · gain_stride (and alike), the
-// probe being row / rows_per_probe; a stride is 0 where all probes share the vector. One workgroup a row; two passes
-// over x, the second for the centred squares, because E[x²] − E[x]² cancels in f32.
+// x, y: rows of `width` f32 that begin `stride` apart, two buffers; what lies between the rows becomes 0 in y. gain and
+// shift lie, in buffers of their own, at gain_offset + probe · gain_stride (and alike), the probe being
+// row / rows_per_probe; a stride is 0 where all probes share the vector. One workgroup a row; two passes over x, the
+// second for the centred squares, because E[x²] − E[x]² cancels in f32.
 
 struct Parameters {
   rows: u32,

@@ -1,8 +1,8 @@
-// The noise of a stored weight with pads (src/tensor/axis.ts), as in random/quads.wgsl: an element draws the number that it would draw in the
-// weight without pads, and a pad draws 0.
+// The noise of a stored weight with pads (src/tensor/axis.ts), as in random/quads.wgsl: an element draws the number that
+// it would draw in the weight without pads, and a pad draws 0.
 //
-// Constants: the first ROW_WIDTH of every ROW_STRIDE rows, and the first COLUMN_WIDTH of every COLUMN_STRIDE columns, are no pads;
-// ROW_QUADS: quads of a stored row.
+// Constants: the first ROW_WIDTH of every ROW_STRIDE rows, and the first COLUMN_WIDTH of every COLUMN_STRIDE columns,
+// are no pads; ROW_QUADS: quads of a stored row.
 
 struct Place {
   // The first element of a quad, counted without pads.

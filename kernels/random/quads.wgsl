@@ -1,5 +1,5 @@
-// The noise of a stored weight without pads: that of a quad is one block of random numbers. The counter's first word is the number of the
-// quad in the weight; see random/padded-quads.wgsl for weights with pads.
+// The noise of a stored weight without pads: that of a quad is one block of random numbers. The counter's first word is
+// the number of the quad in the weight; see random/padded-quads.wgsl for weights with pads.
 
 fn noise_quad(counter: vec4<u32>, key: vec2<u32>) -> vec4<f32> {
   return gaussian_quad(counter, key);

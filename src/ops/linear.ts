@@ -9,7 +9,7 @@ import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement, spread } from '../gpu/workgroups.ts';
 import { Memo } from '../memo.ts';
 import { plainAxis } from '../tensor/axis.ts';
-import { layoutOf, type Weight, type WeightPart } from '../tensor/weight.ts';
+import type { Weight, WeightPart } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { codecFile, codecs, type Storage } from '../weights/index.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
@@ -366,11 +366,11 @@ function recordLayer(
   const { weight, addTo, activation = 'none' } = layer;
   const factors = probes.factors.get(weight.name);
   const side = factors && sides.get(factors);
-  const { rows, columns } = layoutOf(weight);
-  const plainBias = vectorOf(probes, layer.bias);
-  const { place: bias, memory = [] } = plainBias
-    ? padded(context, plainBias, { rows: plainAxis(1), columns: rows })
-    : { place: undefined };
+  const plain = vectorOf(probes, layer.bias);
+  const { place: bias, memory } =
+    plain && weight.layout
+      ? padded(context, plain, { rows: plainAxis(1), columns: weight.layout.rows })
+      : { place: plain, memory: [] };
   const lora = probes.adapter?.lora?.get(weight.name);
   checkShape('linear', `x for ${weight.name}`, x, x.rows, weight.columns);
   checkMultiple('linear', 'rows', x.rows, probes.count, 'the number of probes');
@@ -403,5 +403,5 @@ function recordLayer(
     );
   }
   context.workspace.give(...memory);
-  if (lora) addLora(context, x, lora, y, activation, { rows, columns });
+  if (lora) addLora(context, x, lora, y, activation, weight.layout);
 }

@@ -17,13 +17,15 @@ afterAll(() => {
 });
 
 test.each([
-  ['exact', 0, 2e-5],
-  ['exact', 3, 2e-5],
-  ['half', 0, 2e-2],
+  ['llama-tiny', 'exact', 0, 2e-5],
+  ['llama-tiny', 'exact', 3, 2e-5],
+  ['llama-tiny', 'half', 0, 2e-2],
+  ['qwen3-odd-tiny', 'exact', 0, 2e-5],
+  ['opt-odd-tiny', 'exact', 0, 2e-5],
 ] as const)(
-  'logits agree with transformers with the kernel variants for GPUs, %s, sequence %i',
-  async (arithmetic, index, tolerance) => {
-    const directory = fileURLToPath(new URL('../fixtures/models/llama-tiny', import.meta.url));
+  'logits of %s agree with transformers with the kernel variants for GPUs, %s, sequence %i',
+  async (name, arithmetic, index, tolerance) => {
+    const directory = fileURLToPath(new URL(`../fixtures/models/${name}`, import.meta.url));
     const reference = JSON.parse(readFileSync(`${directory}/logits.json`, 'utf8')) as {
       ids: number[][];
       last_logits: number[][];
