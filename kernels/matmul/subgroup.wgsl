@@ -1,11 +1,12 @@
-// matmul, subgroup: for software adapters with subgroups of 8, where each component that a lane loads costs as much as some twenty
-// multiplications. A subgroup makes 8 · BLOCKS rows × 32 columns of y and loads nothing twice: each lane loads one row of x for every
-// block, which the subgroup shares by broadcasts, and 4 rows of W for itself. That is BLOCKS + 4 quads loaded for 128 · BLOCKS
-// multiplications a lane, where matmul/direct.wgsl loads 8 for 64. Sums are added in the same order, so the bits are the same.
+// matmul, subgroup: for software adapters with subgroups of 8, where each component that a lane loads costs as much as
+// some twenty multiplications. A subgroup makes 8 · BLOCKS rows × 32 columns of y and loads nothing twice: each lane loads
+// one row of x for every block, which the subgroup shares by broadcasts, and 4 rows of W for itself. That is BLOCKS + 4
+// quads loaded for 128 · BLOCKS multiplications a lane, where matmul/direct.wgsl loads 8 for 64. Sums are added in the
+// same order, so the bits are the same.
 //
-// Compilers unroll each load and each store eight times, once for each lane, into some hundred basic blocks for a quad. Sums in registers, live
-// across all of them, would take seconds more to compile and would not fit anyway: the epilogue's index that is no constant keeps them
-// in memory. The epilogue is one loop over all elements, since more places with stores take longer as well.
+// Compilers unroll each load and each store eight times, once for each lane, into some hundred basic blocks for a quad.
+// Sums in registers, live across all of them, would take seconds to compile, and there are too many to fit: the index of
+// the epilogue, which is no constant, keeps them in memory.
 
 enable subgroups;
 
