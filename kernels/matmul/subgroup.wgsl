@@ -16,7 +16,7 @@ const LANE_COLUMNS: u32 = 4u;
 // For each row of the result a lane's own four columns of it.
 alias Sums = array<vec4<f32>, 8u * BLOCKS>;
 
-// One more quad of the inner dimension: left[b] is the quad of this lane's row of block b, right[i] quad i of this lane's columns.
+// One more quad of the inner dimension: left[b] is the quad of this lane's row of block b, right[i] that of its column i.
 fn add_quads(sums: ptr<function, Sums>, left: mat4x4<f32>, right: mat4x4<f32>) {
   let elements = transpose(right);
   add_block(sums, 0u, left[0], elements);
