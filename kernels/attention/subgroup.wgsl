@@ -1,6 +1,6 @@
 // Attention, subgroup: for software adapters with subgroups of 8, where what a lane loads decides. A subgroup takes 8
-// neighbouring rows of one probe and head, a row a lane, and walks the keys that any of them sees. For every 8 quads of a
-// head each lane loads one of the key and one of its value, which the subgroup shares by broadcasts; in
+// neighbouring rows of one probe and head, a row a lane, and walks the keys that any of them sees. For every 8 quads
+// of a head each lane loads one of the key and one of its value, which the subgroup shares by broadcasts; in
 // attention/direct.wgsl each lane loads all of them, and its query again for each key.
 //
 // What is computed and how it is bound: see attention/direct.wgsl. A row takes its keys in the same order as there and
