@@ -1,9 +1,10 @@
-// Attention, subgroup: for software adapters with subgroups of 8, where what a lane loads decides. A subgroup takes 8 neighbouring rows of one probe
-// and head, a row a lane, and walks the keys that any of them sees. Each lane loads one quad of the key and one of its value for every 8 that
-// a head has; the subgroup shares them by broadcasts, where attention/direct.wgsl loads all of them in every lane, and the query beside them.
+// Attention, subgroup: for software adapters with subgroups of 8, where what a lane loads decides. A subgroup takes 8
+// neighbouring rows of one probe and head, a row a lane, and walks the keys that any of them sees. For every 8 quads
+// of a head each lane loads one of the key and one of its value, which the subgroup shares by broadcasts; in
+// attention/direct.wgsl each lane loads all of them, and its query again for each key.
 //
-// What is computed and how it is bound: see attention/direct.wgsl. A row takes its keys in the same order as there and adds up in the same
-// order, so the bits are the same.
+// What is computed and how it is bound: see attention/direct.wgsl. A row takes its keys in the same order as there and
+// adds up in the same order, so the bits are the same (but see leastSharedWidth in src/ops/attention.ts).
 
 enable subgroups;
 // All lanes leave a loop together: its condition is what subgroupMin gives all of them.

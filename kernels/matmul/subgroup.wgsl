@@ -1,11 +1,12 @@
-// matmul, subgroup: for software adapters with subgroups of 8, where each component that a lane loads costs as much as some twenty
-// multiplications. A subgroup makes 8 · BLOCKS rows × 32 columns of y and loads nothing twice: each lane loads one row of x for every
-// block, which the subgroup shares by broadcasts, and 4 rows of W for itself. That is BLOCKS + 4 quads loaded for 128 · BLOCKS
-// multiplications a lane, where matmul/direct.wgsl loads 8 for 64. Sums are added in the same order, so the bits are the same.
+// matmul, subgroup: for software adapters with subgroups of 8, where each component that a lane loads costs as much as
+// some twenty multiplications. A subgroup makes 8 · BLOCKS rows × 32 columns of y and loads nothing twice: each lane
+// loads one row of x for every block, which the subgroup shares by broadcasts, and 4 rows of W for itself. That is
+// BLOCKS + 4 quads loaded for 128 · BLOCKS multiplications a lane, where matmul/direct.wgsl loads 8 for 64. Sums are
+// added in the same order, so the bits are the same.
 //
-// Compilers unroll each load and each store eight times, once for each lane, into some hundred basic blocks for a quad. Sums in registers, live
-// across all of them, would take seconds more to compile and would not fit anyway: the epilogue's index that is no constant keeps them
-// in memory. The epilogue is one loop over all elements, since more places with stores take longer as well.
+// Compilers unroll each load and each store eight times, once for each lane, into some hundred basic blocks for a
+// quad. Sums in registers, live across all of them, would take seconds to compile, and there are too many to fit: the
+// index of the epilogue, which is no constant, keeps them in memory.
 
 enable subgroups;
 
@@ -15,7 +16,8 @@ const LANE_COLUMNS: u32 = 4u;
 // For each row of the result a lane's own four columns of it.
 alias Sums = array<vec4<f32>, 8u * BLOCKS>;
 
-// One more quad of the inner dimension: left[b] is the quad of this lane's row of block b, right[i] quad i of this lane's columns.
+// One more quad of the inner dimension: left[b] is the quad of this lane's row of block b, right[i] that of its column
+// i.
 fn add_quads(sums: ptr<function, Sums>, left: mat4x4<f32>, right: mat4x4<f32>) {
   let elements = transpose(right);
   add_block(sums, 0u, left[0], elements);
@@ -93,7 +95,8 @@ fn main(
     );
   }
 
-  // Bounds without a constant in sight, from which no compiler can tell how often a loop runs at most, keep each loop one.
+  // Bounds without a constant in sight, from which no compiler can tell how often a loop runs at most, keep each loop
+  // one.
   let end_row = min(first_row + 8u * BLOCKS, parameters.rows);
   let end_column = min(column + LANE_COLUMNS * LANES, parameters.columns);
   for (var i = first_row; i < end_row; i++) {
