@@ -15,7 +15,7 @@ import { parseArgs } from 'node:util';
 import type { TokenizedExample } from '../src/data/example.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
-import { Model } from '../src/model/model.ts';
+import { loadModel } from '../src/model/load.ts';
 import { gaussian, purposes, tensorId } from '../src/random/philox.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../src/settings/configuration.ts';
 import { batchLoss, Scorer } from '../src/train/score.ts';
@@ -198,7 +198,7 @@ export async function measureRhos(
   draws: number,
 ): Promise<{ rhos: number[]; loss: number }> {
   const configuration = resolveConfiguration({ ...settings, refresh: draws });
-  const model = await Model.load(gpu, fileURLToPath(new URL(`../examples/${name}`, import.meta.url)), {
+  const model = await loadModel(gpu, fileURLToPath(new URL(`../examples/${name}`, import.meta.url)), {
     storage: 'f32',
   });
   const optimizer = await createOptimizer(model, configuration);

@@ -7,7 +7,7 @@
 
 import type { TokenizedExample } from '../src/data/example.ts';
 import type { Gpu } from '../src/gpu/gpu.ts';
-import { Model } from '../src/model/model.ts';
+import { randomModel } from '../src/model/random-model.ts';
 import { resolveConfiguration } from '../src/settings/configuration.ts';
 import { Looks } from '../src/train/looks.ts';
 import { batchLoss, type ExampleScore, passShape, type RecordedPass, Scorer } from '../src/train/score.ts';
@@ -74,7 +74,7 @@ export async function measureHostTime(
     ...{ num_hidden_layers: layers, hidden_size: width, ffn_dim: 4 * width, num_attention_heads: 1 },
     ...{ word_embed_proj_dim: width, vocab_size: vocabulary },
   };
-  const model = await Model.random(gpu, shape, 'f32');
+  const model = await randomModel(gpu, shape, 'f32');
   const learningRate = Math.fround(1e-9);
   const optimizer = new SubZero(model, resolveConfiguration({ learningRate, rank: 8, refresh: 1_000_000 }));
   const scorer = new TimedScorer(model, 1024);

@@ -7,7 +7,7 @@
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Gpu } from '../src/gpu/gpu.ts';
-import { Model } from '../src/model/model.ts';
+import { loadModel } from '../src/model/load.ts';
 import { type OptimizerName, resolveConfiguration, type TrainConfiguration } from '../src/settings/configuration.ts';
 import { createOptimizer } from '../src/zo/optimizer.ts';
 
@@ -31,7 +31,7 @@ export async function benchReplay(args: readonly string[]): Promise<number> {
   });
   const count = Number(values.steps);
   const gpu = await Gpu.open();
-  const model = await Model.load(gpu, fileURLToPath(new URL('../examples/reviews-3m', import.meta.url)));
+  const model = await loadModel(gpu, fileURLToPath(new URL('../examples/reviews-3m', import.meta.url)));
   const configuration = resolveConfiguration({
     optimizer: values.optimizer as OptimizerName,
     mezoUpdate: values['mezo-update'] as TrainConfiguration['mezoUpdate'],

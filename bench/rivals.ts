@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import type { TokenizedExample } from '../src/data/example.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
-import { Model } from '../src/model/model.ts';
+import { loadModel } from '../src/model/load.ts';
 import { resolveConfiguration } from '../src/settings/configuration.ts';
 import { loadTokenizer, type Tokenizer } from '../src/tokenizer/index.ts';
 import { batchLoss, passShape, Scorer } from '../src/train/score.ts';
@@ -142,7 +142,7 @@ async function openOurs(
   { rank, batchSize, ...device }: { rank: number; batchSize: number } & ReturnType<typeof deviceOf>,
 ) {
   const gpu = await Gpu.open(device);
-  const model = await Model.load(gpu, directory, { storage: 'f32' });
+  const model = await loadModel(gpu, directory, { storage: 'f32' });
   const batch = rows.map(
     ({ prompt, options, label }): TokenizedExample => ({
       ...{ kind: 'options', prompt, label },

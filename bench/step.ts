@@ -12,7 +12,8 @@ import { SubzeroError } from '../src/errors.ts';
 import { formatBytes } from '../src/format.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
 import { chromeTrace, type KernelTiming, Profiler, summarise } from '../src/gpu/profiler.ts';
-import { Model } from '../src/model/model.ts';
+import { loadModel } from '../src/model/load.ts';
+import { randomModel } from '../src/model/random-model.ts';
 import type { Probes } from '../src/ops/probes.ts';
 import { resolveConfiguration } from '../src/settings/configuration.ts';
 import { batchLoss, passShape, Scorer } from '../src/train/score.ts';
@@ -77,9 +78,9 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   const config = { ...shape, ...(values.layers ? { num_hidden_layers: Number(values.layers) } : {}) };
   const model =
     values.model === undefined
-      ? await Model.random(gpu, config, storage)
-      : await Model.load(gpu, values.model, { storage });
-  const batch = randomBatch(batchSize!, tokens!, model.configuration.vocabularySize);
+      ? await randomModel(gpu, config, storage)
+      : await loadModel(gpu, values.model, { storage });
+  const batch = randomBatch(batchSize!, tokens!, model.decoder.vocabularySize);
   const rows = batchSize! * tokens!;
 
   // Inference of the same rows first, so that its peak is known before the factors exist.
@@ -149,7 +150,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   const result = {
     adapter: gpu.adapter.description || gpu.adapter.device,
     shape: values.model ?? values.shape,
-    layers: model.configuration.layerCount,
+    layers: model.decoder.blocks.length,
     parameters: model.parameterCount,
     storage,
     rows,

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tellForeignFile } from '../src/file-contents.ts';
-import { readConfigurationFile } from '../src/model/model.ts';
+import { readConfigurationFile } from '../src/model/load.ts';
 import { openModelWeights, openSafetensors, writeSafetensors } from '../src/safetensors/index.ts';
 import { loadTokenizer } from '../src/tokenizer/index.ts';
 

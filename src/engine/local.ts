@@ -13,7 +13,8 @@ import { Generator } from '../generate/generator.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
 import { embedSequences } from '../model/embed.ts';
-import { Model } from '../model/model.ts';
+import { loadModel } from '../model/load.ts';
+import type { Model } from '../model/model.ts';
 import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import type { Probes } from '../ops/probes.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
@@ -156,7 +157,7 @@ export class LocalEngine implements Engine {
           shared: (header) => this.#sharedBase(header),
         })
       : undefined;
-    const model = restored?.model ?? (await Model.load(gpu, path, request.storage ? { storage: request.storage } : {}));
+    const model = restored?.model ?? (await loadModel(gpu, path, request.storage ? { storage: request.storage } : {}));
     const optimizer = restored?.optimizer;
     try {
       const tokenizer = await loadTokenizer(model.directory);
@@ -192,9 +193,9 @@ export class LocalEngine implements Engine {
     const probes = (): Probes => optimizer?.current ?? model.plainProbes;
     const information: LoadedModel['information'] = {
       ...known,
-      architecture: model.configuration.architecture,
+      architecture: model.decoder.architecture,
       parameterCount: model.parameterCount,
-      vocabularySize: model.configuration.vocabularySize,
+      vocabularySize: model.decoder.vocabularySize,
       contextLength: contextLengthOf(model, probes()),
       createdAt: Math.floor(Date.now() / 1000),
       weightBytes: model.weightBytes,
@@ -278,7 +279,7 @@ export class LocalEngine implements Engine {
         throw contextOverflow(`input ${index} has ${tokens.length} tokens`, contextLength, 'input');
       }
       checkTokenIds(tokens, {
-        vocabularySize: model.configuration.vocabularySize,
+        vocabularySize: model.decoder.vocabularySize,
         tokenString: (id) => tokenizer.tokenString(id),
         parameter: 'input',
       });
@@ -393,7 +394,7 @@ export class LocalEngine implements Engine {
   }
 
   async #loadStepRun(id: string, directory: string, configuration: TrainConfiguration): Promise<ModelInfo> {
-    const model = await Model.load(this.#gpu, directory, { storage: configuration.storage });
+    const model = await loadModel(this.#gpu, directory, { storage: configuration.storage });
     let optimizer: ZerothOrderOptimizer | undefined;
     try {
       const tokenizer = await loadTokenizer(directory);

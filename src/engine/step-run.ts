@@ -131,7 +131,7 @@ export class StepRun {
     checkFinite([...losses, ...projectedGradients, ...(curvatures ?? [])], 'loss of a probe');
     const learningRate = learningRateAt(step, this.configuration);
     this.#slope.observe({ step: step + 1, loss, projectedGradients, learningRate }, () =>
-      uniformLoss(batch, this.#model.configuration.vocabularySize),
+      uniformLoss(batch, this.#model.decoder.vocabularySize),
     );
     const points = probePoints(this.configuration);
     const lossesOf = (sign: number): number[] => losses.filter((_, index) => Math.sign(points[index]!.scale) === sign);
@@ -226,7 +226,7 @@ export class StepRun {
     );
     const { current } = this.#optimizer;
     const contextLength = contextLengthOf(this.#model, current);
-    const { vocabularySize } = this.#model.configuration;
+    const { vocabularySize } = this.#model.decoder;
     const tokenized = tokenizeExamples(this.#tokenizer, texts, { contextLength, vocabularySize });
     const examples = withLeading(tokenized.examples, leadingTokens(this.#model, current));
     const largest = Math.max(...examples.map(exampleRows));

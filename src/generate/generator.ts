@@ -8,7 +8,7 @@ import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { KeyValueCache } from '../model/cache.ts';
-import { keyAxis } from '../model/configuration.ts';
+import { attentions, keyAxis, windowOf } from '../model/decoder.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
@@ -139,7 +139,7 @@ export class Generator {
     prompt: readonly number[],
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent> {
-    const { vocabularySize } = this.#model.configuration;
+    const { vocabularySize } = this.#model.decoder;
     const probes = this.#probes();
     const contextLength = contextLengthOf(this.#model, probes);
     const leading = leadingTokens(this.#model, probes);
@@ -261,16 +261,17 @@ export class Generator {
   }
 
   #makeCache(): KeyValueCache {
-    const { configuration } = this.#model;
-    const { layerCount, contextLength } = configuration;
-    const rowBytes = layerCount * storedLength(keyAxis(configuration)) * 4 * 2;
+    const { decoder } = this.#model;
+    const { contextLength } = decoder;
+    const keys = attentions(decoder).reduce((sum, attention) => sum + storedLength(keyAxis(attention)), 0);
+    const rowBytes = keys * 4 * 2;
     const rows = Math.max(contextLength, Math.min(contextLength * 64, Math.floor(cacheBytes / rowBytes)));
     return new KeyValueCache(this.#model.gpu, this.#model, rows);
   }
 
   async #pass(): Promise<void> {
     const model = this.#model;
-    const { gpu, configuration } = model;
+    const { gpu, decoder } = model;
     const budget = Math.min(passRows, Math.floor(gpu.bindingLimit / 4 / widestActivation(model)));
     const ids: number[] = [];
     const positions: number[] = [];
@@ -282,7 +283,7 @@ export class Generator {
     const sampled: Sequence[] = [];
     const predictedRows: number[] = [];
     const predicted: Predicted[] = [];
-    const window = configuration.windows.find((width) => width !== undefined);
+    const window = windowOf(decoder);
     const answering = this.#running.filter((sequence) => positionOf(sequence) > 0).length;
     const most = answering > 0 ? Math.min(budget, Math.max(sharedPassRows, 2 * answering)) : budget;
     let left = most;
@@ -368,9 +369,9 @@ export class Generator {
     context: OperationContext,
     hidden: Activation,
   ): Promise<(() => Sampled)[]> {
-    const { gpu, configuration } = this.#model;
+    const { gpu, decoder } = this.#model;
     const { rows } = hidden;
-    const columns = configuration.vocabularySize;
+    const columns = decoder.vocabularySize;
     const rowBytes = columns * 4;
     const logits = logitsOf(this.#model, context, hidden, this.#buffers);
     const wantsTop = sequences.map(

@@ -42,7 +42,7 @@ export async function scoreRows(
 ): Promise<(() => Sampled)[]> {
   const { gpu, workspace } = context;
   const rowBytes = hidden.columns * 4;
-  const most = Math.max(1, Math.floor(logitBytes / 4 / model.configuration.vocabularySize));
+  const most = Math.max(1, Math.floor(logitBytes / 4 / model.decoder.vocabularySize));
   const scores: (() => Sampled)[] = [];
   for (let start = 0; start < rows.length; start += most) {
     const wanted = rows.slice(start, start + most);
@@ -63,7 +63,7 @@ async function scoreLogits(
   rows: readonly ScoredRow[],
   scratch: NamedBuffers,
 ): Promise<(() => Sampled)[]> {
-  const columns = model.configuration.vocabularySize;
+  const columns = model.decoder.vocabularySize;
   const found = columns >= leastVocabulary ? await search(context, logits, columns, rows, scratch) : [];
   const undecided = rows.map((_, row) => row).filter((row) => !found[row]);
   const whole = new Map<number, Float32Array>();

@@ -8,11 +8,11 @@ import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { storedLength } from '../tensor/axis.ts';
-import { keyAxis } from './configuration.ts';
+import { attentions, keyAxis } from './decoder.ts';
 import type { Model } from './model.ts';
 
 export class KeyValueCache {
-  /** Per layer [rows, key heads · head width] f32. */
+  /** Per attention layer [rows, key heads · head width of that layer] f32. */
   readonly keys: GpuBuffer[];
   readonly values: GpuBuffer[];
   readonly rows: number;
@@ -20,12 +20,11 @@ export class KeyValueCache {
   #free: { start: number; length: number }[];
 
   constructor(gpu: Gpu, model: Model, rows: number) {
-    const { layerCount } = model.configuration;
-    const rowBytes = storedLength(keyAxis(model.configuration)) * 4;
-    const limit = Math.floor(gpu.bindingLimit / rowBytes);
+    const rowBytes = attentions(model.decoder).map((attention) => storedLength(keyAxis(attention)) * 4);
+    const limit = Math.floor(gpu.bindingLimit / Math.max(...rowBytes));
     this.rows = Math.min(rows, limit);
     const make = (label: string): GpuBuffer[] =>
-      Array.from({ length: layerCount }, () => gpu.allocate(this.rows * rowBytes, 'cache', label));
+      rowBytes.map((bytes) => gpu.allocate(this.rows * bytes, 'cache', label));
     this.keys = make('keys');
     this.values = make('values');
     this.#free = [{ start: 0, length: this.rows }];

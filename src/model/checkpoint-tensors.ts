@@ -7,7 +7,8 @@
 
 import { SubzeroError } from '../errors.ts';
 import { bytesToF32, type TensorEntry, type TensorSource } from '../safetensors/index.ts';
-import { type DecoderConfiguration, type ParameterShape, parameterShapes, parametersLeftOut } from './configuration.ts';
+import type { Decoder } from './decoder.ts';
+import { type ParameterShape, parameterShapes, parametersLeftOut } from './parameters.ts';
 
 /** Element types that parameters load from. */
 const loadable = ['F64', 'F32', 'F16', 'BF16'];
@@ -39,7 +40,7 @@ export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | '
 /** What a checkpoint holds for a decoder. */
 export interface MatchedCheckpoint {
   /** The given one, or with an output head of its own where the file holds one that differs from the embedding. */
-  configuration: DecoderConfiguration;
+  decoder: Decoder;
   /** In the order of `parameterShapes`. */
   parameters: MatchedTensor[];
   /** For whoever runs the process. */
@@ -56,60 +57,56 @@ export interface MatchedCheckpoint {
  */
 export async function matchTensors(
   directory: string,
-  given: DecoderConfiguration,
+  given: Decoder,
   source: TensorSource,
 ): Promise<MatchedCheckpoint> {
   refuseLeftOut(directory, given, source);
-  const configuration = await withOwnHead(given, source);
+  const decoder = await withOwnHead(given, source);
   const warnings =
-    configuration === given
+    decoder === given
       ? []
       : [
           `${directory}: config.json ties the output head to the embedding, but the file holds a ` +
-            `"${given.outputHead}.weight" that differs from it; both are kept, as in transformers. ` +
+            `"${given.head.weight}" that differs from it; both are kept, as in transformers. ` +
             'Write "tie_word_embeddings": false to config.json, or take the tensor out of the file',
         ];
   const parameters: MatchedTensor[] = [];
   const missing: string[] = [];
-  for (const { name, shape, axes, optional } of parameterShapes(configuration)) {
-    const [stored] = storedNames(name, configuration, source);
+  for (const { name, shape, axes, optional } of parameterShapes(decoder)) {
+    const [stored] = storedNames(name, decoder, source);
     if (stored !== undefined) parameters.push({ name, shape, axes, stored: source.tensors.get(stored)! });
     else if (!optional) missing.push(name);
   }
   if (missing.length > 0) {
     throw new SubzeroError(
       'invalid_data',
-      `${directory}: the weights lack ${missing.length} tensors of a ${configuration.architecture} model: ${some(missing)}`,
+      `${directory}: the weights lack ${missing.length} tensors of a ${decoder.architecture} model: ${some(missing)}`,
     );
   }
   for (const parameter of parameters) checkEntry(directory, parameter);
-  await refuseUnread(directory, configuration, parameters, source);
-  return { configuration, parameters, warnings };
+  await refuseUnread(directory, decoder, parameters, source);
+  return { decoder, parameters, warnings };
 }
 
 /**
  * The keys of a checkpoint that may hold a parameter, best first. Some OPT files leave the `model.` prefix out, and some
  * tied models store the shared matrix as the output head, alone or once more.
  */
-function storedNames(
-  name: ParameterShape['name'],
-  configuration: DecoderConfiguration,
-  source: TensorSource,
-): string[] {
+function storedNames(name: ParameterShape['name'], decoder: Decoder, source: TensorSource): string[] {
   const candidates = [name, name.replace(/^model\./, '')];
-  if (configuration.tied && name === `${configuration.embedding}.weight`) {
-    candidates.push(`${configuration.outputHead}.weight`);
+  if (decoder.head.tied && name === decoder.embedding.weight) {
+    candidates.push(decoder.head.weight);
   }
   return [...new Set(candidates)].filter((candidate) => source.tensors.has(candidate));
 }
 
-/** The configuration, not tied where the file holds both matrices with different values. */
-async function withOwnHead(configuration: DecoderConfiguration, source: TensorSource): Promise<DecoderConfiguration> {
-  if (!configuration.tied) return configuration;
-  const head = `${configuration.outputHead}.weight`;
-  const [embedding] = storedNames(`${configuration.embedding}.weight`, configuration, source);
-  if (!source.tensors.has(head) || embedding === undefined || embedding === head) return configuration;
-  return (await sameValues(source, embedding, head)) ? configuration : { ...configuration, tied: false };
+/** The decoder, not tied where the file holds both matrices with different values. */
+async function withOwnHead(decoder: Decoder, source: TensorSource): Promise<Decoder> {
+  if (!decoder.head.tied) return decoder;
+  const head = decoder.head.weight;
+  const [embedding] = storedNames(decoder.embedding.weight, decoder, source);
+  if (!source.tensors.has(head) || embedding === undefined || embedding === head) return decoder;
+  return (await sameValues(source, embedding, head)) ? decoder : { ...decoder, head: { ...decoder.head, tied: false } };
 }
 
 function checkEntry(directory: string, { shape, stored }: MatchedTensor): void {
@@ -129,8 +126,8 @@ function checkEntry(directory: string, { shape, stored }: MatchedTensor): void {
 }
 
 /** Refuses tensors that config.json leaves out: transformers drops them with a warning, and their author meant them. */
-function refuseLeftOut(directory: string, configuration: DecoderConfiguration, source: TensorSource): void {
-  const found = parametersLeftOut(configuration).filter((name) => storedNames(name, configuration, source).length > 0);
+function refuseLeftOut(directory: string, decoder: Decoder, source: TensorSource): void {
+  const found = parametersLeftOut(decoder).filter((name) => storedNames(name, decoder, source).length > 0);
   if (found.length === 0) return;
   throw new SubzeroError(
     'invalid_data',
@@ -143,14 +140,14 @@ function refuseLeftOut(directory: string, configuration: DecoderConfiguration, s
 /** Refuses what no parameter loads from, unless it is known to change nothing or is one more copy of a parameter. */
 async function refuseUnread(
   directory: string,
-  configuration: DecoderConfiguration,
+  decoder: Decoder,
   parameters: readonly MatchedTensor[],
   source: TensorSource,
 ): Promise<void> {
   const used = new Set(parameters.map(({ stored }) => stored.name));
   const copies = new Map<string, string>();
   for (const { name, stored } of parameters) {
-    for (const other of storedNames(name, configuration, source)) {
+    for (const other of storedNames(name, decoder, source)) {
       if (!used.has(other)) copies.set(other, stored.name);
     }
   }
@@ -171,7 +168,7 @@ async function refuseUnread(
   if (unread.length === 0) return;
   throw new SubzeroError(
     'invalid_data',
-    `${directory}: the weights have ${unread.length} tensors that a ${configuration.architecture} model of this ` +
+    `${directory}: the weights have ${unread.length} tensors that a ${decoder.architecture} model of this ` +
       `config.json does not use: ${some(unread)}. Without them it would be another model: check that config.json ` +
       'belongs to these weights ("num_hidden_layers", "architectures"), or take them out of the file',
   );

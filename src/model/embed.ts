@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Probes } from '../ops/probes.ts';
+import { axisLength } from '../tensor/axis.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import { packSequences } from './batch.ts';
@@ -35,7 +36,7 @@ export async function embedSequences(
   signal?: AbortSignal,
 ): Promise<Float32Array<ArrayBuffer>[]> {
   const binding = Math.floor(model.gpu.device.limits.maxStorageBufferBindingSize / 4 / widestActivation(model));
-  const budget = Math.min(Math.max(passRows, model.configuration.contextLength), binding);
+  const budget = Math.min(Math.max(passRows, model.decoder.contextLength), binding);
   const workspace = new Workspace(model.gpu);
   const buffers = new NamedBuffers(model.gpu);
   const vectors: Float32Array<ArrayBuffer>[] = [];
@@ -105,7 +106,7 @@ async function embedPass(
   const stride = hidden.columns;
   const [data] = await gpu.recorder.readInTurns([{ buffer: hidden.buffer, bytes: labels.length * stride * 4 }]);
   const states = new Float32Array(data!);
-  const width = model.configuration.embeddingWidth;
+  const width = axisLength(model.decoder.embedding.columns);
   let row = 0;
   return sequences.map(({ length }) => {
     const count = pooling === 'last' ? 1 : length;

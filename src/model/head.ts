@@ -12,6 +12,7 @@ import { weightScaleOf } from '../ops/probes.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
+import { headMatrix } from './decoder.ts';
 import type { Model } from './model.ts';
 
 /** Most bytes of logits that exist at a time while scoring; the whole [rows, vocabulary] matrix never does. */
@@ -55,8 +56,7 @@ export function scoreTargetsScratch(model: Model, rows: number, targets: number)
 
 /** The head's weight: the embedding itself where it is tied. */
 export function headWeight(model: Model): Weight {
-  const { tied, embedding, outputHead } = model.configuration;
-  return model.weight(tied ? embedding : outputHead);
+  return model.weight(headMatrix(model.decoder).weight);
 }
 
 function recordLogits(

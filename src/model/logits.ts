@@ -26,7 +26,7 @@ export async function sequenceLogits(
   tokens: readonly number[],
   probes: Probes = model.plainProbes,
 ): Promise<Float32Array[]> {
-  const { gpu, configuration } = model;
+  const { gpu, decoder } = model;
   const contextLength = contextLengthOf(model, probes);
   if (tokens.length > contextLength) throw contextOverflow(`it has ${tokens.length} tokens`, contextLength, 'tokens');
   // One more token, so that the last given one gets a row of its own.
@@ -47,7 +47,7 @@ export async function sequenceLogits(
       labelCount: tokens.length,
     });
     const logits = logitsOf(model, context, hidden, buffers);
-    const width = configuration.vocabularySize;
+    const width = decoder.vocabularySize;
     const [data] = await gpu.recorder.read([{ buffer: logits, bytes: tokens.length * width * 4 }]);
     return Array.from({ length: tokens.length }, (_, row) => new Float32Array(data!, row * width * 4, width));
   } finally {

@@ -8,6 +8,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import { topLogits } from '../ops/top-logits.ts';
 import { EmptyBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
+import { attentions } from './decoder.ts';
 import { forward } from './forward.ts';
 import { logitsOf, scoreTargets } from './head.ts';
 import type { Model } from './model.ts';
@@ -34,10 +35,10 @@ class EmptyWorkspace extends Workspace {
  * buffers must exist, their content is not looked at.
  */
 export function rehearse(model: Model): void {
-  const { gpu, configuration } = model;
+  const { gpu, decoder } = model;
   const context = { gpu, workspace: new EmptyWorkspace(gpu), probes: model.plainProbes, plans: model.plans };
   const scratch = new EmptyBuffers(gpu);
-  const nothing = Array<GpuBuffer>(configuration.layerCount).fill(gpu.unused);
+  const nothing = Array<GpuBuffer>(attentions(decoder).length).fill(gpu.unused);
   const cache = { cache: { keys: nothing, values: nothing }, slots: gpu.unused };
   gpu.recorder.rehearse(() => {
     for (const { rows, longest } of rehearsedPasses) {
@@ -47,7 +48,7 @@ export function rehearse(model: Model): void {
         ...{ labelRows: gpu.unused, labelCount: rows },
       });
       logitsOf(model, context, hidden, scratch);
-      topLogits(gpu, gpu.unused, { rows, columns: configuration.vocabularySize }, gpu.unused, gpu.unused);
+      topLogits(gpu, gpu.unused, { rows, columns: decoder.vocabularySize }, gpu.unused, gpu.unused);
       scoreTargets(model, context, hidden, { buffer: gpu.unused, count: 1 }, scratch);
     }
   });

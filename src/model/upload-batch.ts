@@ -8,8 +8,9 @@ import type { Probes } from '../ops/probes.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type PackedBatch, slideRanges } from './batch.ts';
 import { checkBatchIds } from './batch-ids.ts';
-import type { ForwardInput } from './forward.ts';
+import { windowOf } from './decoder.ts';
 import type { Model } from './model.ts';
+import type { ForwardInput } from './pass.ts';
 import { uploadPositions } from './upload-positions.ts';
 
 /**
@@ -23,8 +24,8 @@ export function uploadBatch(
   probes: Pick<Probes, 'adapter'>,
   buffers: NamedBuffers,
 ): Pick<ForwardInput, 'ids' | 'positions' | 'ropeTable' | 'ranges' | 'windowRanges' | 'rows'> {
-  checkBatchIds(batch, model.configuration.vocabularySize, probes);
-  const window = model.configuration.windows.find((width) => width !== undefined);
+  checkBatchIds(batch, model.decoder.vocabularySize, probes);
+  const window = windowOf(model.decoder);
   return {
     ids: buffers.upload('ids', batch.ids),
     ...uploadPositions(model, batch.positions, batch.lengths, buffers),

@@ -6,8 +6,8 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
-import type { ForwardInput } from './forward.ts';
 import type { Model } from './model.ts';
+import type { ForwardInput } from './pass.ts';
 import { fixedUpTo, type RopeScaling } from './rope-rules.ts';
 import { ropeRows } from './rope-table.ts';
 
@@ -20,12 +20,12 @@ import { ropeRows } from './rope-table.ts';
  * @throws SubzeroError `unsupported` where a row belongs to sequences that would turn it by different angles
  */
 export function uploadPositions(
-  model: Pick<Model, 'configuration'>,
+  model: Pick<Model, 'decoder'>,
   positions: Uint32Array,
   lengths: Uint32Array,
   buffers: NamedBuffers,
 ): Pick<ForwardInput, 'positions' | 'ropeTable'> {
-  const { position } = model.configuration;
+  const { position } = model.decoder;
   if (position.kind === 'learned') {
     return {
       positions: buffers.upload(
@@ -54,10 +54,7 @@ export function uploadPositions(
 const ropeRowsName = 'rotary rows';
 
 /** The buffer that {@link uploadPositions} may need besides that of positions, as name and bytes. */
-export function ropeRowsBytes(
-  { configuration: { position } }: Pick<Model, 'configuration'>,
-  rows: number,
-): [string, number][] {
+export function ropeRowsBytes({ decoder: { position } }: Pick<Model, 'decoder'>, rows: number): [string, number][] {
   if (position.kind !== 'rope' || fixedUpTo(position.scaling) === Number.POSITIVE_INFINITY) return [];
   return [[ropeRowsName, rows * position.rotaryWidth * 4]];
 }

@@ -10,14 +10,14 @@ import type { Probes } from '../ops/probes.ts';
 import type { Model } from './model.ts';
 
 /** The ids that every sequence begins with; none without such a scheme. */
-export function leadingTokens(model: Pick<Model, 'configuration'>, { adapter }: Pick<Probes, 'adapter'>): number[] {
-  const { vocabularySize } = model.configuration;
+export function leadingTokens(model: Pick<Model, 'decoder'>, { adapter }: Pick<Probes, 'adapter'>): number[] {
+  const { vocabularySize } = model.decoder;
   return Array.from({ length: adapter?.virtualTokens ?? 0 }, (_, index) => vocabularySize + index);
 }
 
 /** Most tokens of a text: the model's context, but for the positions that virtual tokens take. */
-export function contextLengthOf(model: Pick<Model, 'configuration'>, { adapter }: Pick<Probes, 'adapter'>): number {
-  return model.configuration.contextLength - (adapter?.virtualTokens ?? 0);
+export function contextLengthOf(model: Pick<Model, 'decoder'>, { adapter }: Pick<Probes, 'adapter'>): number {
+  return model.decoder.contextLength - (adapter?.virtualTokens ?? 0);
 }
 
 /** The examples with tokens in front of their prompts. */

@@ -22,8 +22,8 @@ import { weightBytes } from './weight-bytes.ts';
 
 /** The adapter that stands for the change of a run's first period. */
 export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Promise<PeftAdapter> {
-  const { configuration } = model;
-  const positions = configuration.position.kind === 'learned' ? configuration.position.name : undefined;
+  const { position, embedding, head } = model.decoder;
+  const positions = position.kind === 'learned' ? position.table.name : undefined;
   const tensors: TensorToWrite[] = [];
   const ranks = new Map<string, number>();
   const saved = new Set<string>();
@@ -40,13 +40,13 @@ export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Pr
       continue;
     }
     ranks.set(module, rank);
-    if (module === configuration.embedding) {
+    if (module === embedding.name) {
       add(`${module}.lora_embedding_A`, [rank, rows], transpose(u, rows, rank));
       add(`${module}.lora_embedding_B`, [columns, rank], multiply(v, columns, s, rank, true, scale));
-      if (!configuration.tied) continue;
-      ranks.set(configuration.outputHead, rank);
-      add(`${configuration.outputHead}.lora_A.weight`, [rank, columns], transpose(v, columns, rank));
-      add(`${configuration.outputHead}.lora_B.weight`, [rows, rank], b);
+      if (!head.tied) continue;
+      ranks.set(head.name, rank);
+      add(`${head.name}.lora_A.weight`, [rank, columns], transpose(v, columns, rank));
+      add(`${head.name}.lora_B.weight`, [rows, rank], b);
       continue;
     }
     add(`${module}.lora_A.weight`, [rank, columns], transpose(v, columns, rank));

@@ -4,31 +4,29 @@
  * @module
  */
 
-import type { DecoderConfiguration } from '../model/configuration.ts';
+import { attentions, type Decoder } from '../model/decoder.ts';
 import type { AdapterShape } from '../ops/probes.ts';
+import { axisLength } from '../tensor/axis.ts';
 import { type PeftAdapter, plainTensor } from './peft.ts';
 
 /** Values of adapter tensors by name. */
 type Values = ReadonlyMap<string, Float32Array>;
 
 /** @param prompt name of the embeddings [tokens, embedding width] */
-export function promptPeft(configuration: DecoderConfiguration, prompt: string, values: Values): PeftAdapter {
-  const { embeddingWidth, headCount } = configuration;
-  const config = { token_dim: embeddingWidth, num_attention_heads: headCount, prompt_tuning_init: 'RANDOM' };
-  return virtualPeft('PROMPT_TUNING', configuration, values.get(prompt)!, embeddingWidth, config);
+export function promptPeft(decoder: Decoder, prompt: string, values: Values): PeftAdapter {
+  const embeddingWidth = axisLength(decoder.embedding.columns);
+  const { heads } = attentions(decoder)[0]!;
+  const config = { token_dim: embeddingWidth, num_attention_heads: heads, prompt_tuning_init: 'RANDOM' };
+  return virtualPeft('PROMPT_TUNING', decoder, values.get(prompt)!, embeddingWidth, config);
 }
 
 /**
  * PEFT has one row for each token: keys, then values, of layer after layer.
  * @param prefix names of keys and values [tokens, key width] of each layer
  */
-export function prefixPeft(
-  configuration: DecoderConfiguration,
-  prefix: NonNullable<AdapterShape['prefix']>,
-  values: Values,
-): PeftAdapter {
-  const { keyHeadCount, headWidth } = configuration;
-  const width = keyHeadCount * headWidth;
+export function prefixPeft(decoder: Decoder, prefix: NonNullable<AdapterShape['prefix']>, values: Values): PeftAdapter {
+  const { keyHeads, headWidth } = attentions(decoder)[0]!;
+  const width = keyHeads * headWidth;
   const parts = prefix.flatMap((layer) => [values.get(layer.keys)!, values.get(layer.values)!]);
   const rowWidth = parts.length * width;
   const rows = new Float32Array((parts[0]!.length / width) * rowWidth);
@@ -37,13 +35,13 @@ export function prefixPeft(
       rows.set(part.subarray(token * width, (token + 1) * width), token * rowWidth + index * width);
     }
   }
-  const config = { token_dim: width, num_attention_heads: keyHeadCount, prefix_projection: false };
-  return virtualPeft('PREFIX_TUNING', configuration, rows, rowWidth, config);
+  const config = { token_dim: width, num_attention_heads: keyHeads, prefix_projection: false };
+  return virtualPeft('PREFIX_TUNING', decoder, rows, rowWidth, config);
 }
 
 function virtualPeft(
   type: string,
-  { layerCount }: DecoderConfiguration,
+  decoder: Decoder,
   rows: Float32Array,
   width: number,
   config: Record<string, unknown>,
@@ -55,7 +53,7 @@ function virtualPeft(
       peft_type: type,
       num_virtual_tokens: tokens,
       num_transformer_submodules: 1,
-      num_layers: layerCount,
+      num_layers: decoder.blocks.length,
       ...config,
     },
   };

@@ -112,7 +112,7 @@ const companions = [
 ];
 
 /** Copies what lies beside the base model's weights: tokenizer and configuration, which names the storage type of the new weights. */
-async function copyCompanions({ directory, storage, configuration }: Model, out: string): Promise<string[]> {
+async function copyCompanions({ directory, storage, decoder }: Model, out: string): Promise<string[]> {
   const written: string[] = [];
   for (const name of await readdir(directory)) {
     if (!companions.some((pattern) => pattern.test(name))) continue;
@@ -121,7 +121,7 @@ async function copyCompanions({ directory, storage, configuration }: Model, out:
       const config = JSON.parse(await readFile(join(directory, name), 'utf8')) as Record<string, unknown>;
       config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[codecs[storage].dtype];
       // A file may hold a head of its own though its config.json says that it has none.
-      if (!configuration.tied) config.tie_word_embeddings = false;
+      if (!decoder.head.tied) config.tie_word_embeddings = false;
       await writeFile(target, `${JSON.stringify(config, null, 2)}\n`);
     } else {
       await copyFile(join(directory, name), target);
@@ -137,8 +137,8 @@ async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
   const { optimizer: name, refresh, weightDecay } = journal.header.configuration;
   const { adapter } = optimizer.current;
   if (adapter?.lora) return loraPeft(adapter.lora, model.weights, await optimizer.adapterValues());
-  if (adapter?.prompt) return promptPeft(model.configuration, adapter.prompt, await optimizer.adapterValues());
-  if (adapter?.prefix) return prefixPeft(model.configuration, adapter.prefix, await optimizer.adapterValues());
+  if (adapter?.prompt) return promptPeft(model.decoder, adapter.prompt, await optimizer.adapterValues());
+  if (adapter?.prefix) return prefixPeft(model.decoder, adapter.prefix, await optimizer.adapterValues());
   if (!(optimizer instanceof SubZero)) {
     throw new SubzeroError(
       'unsupported',

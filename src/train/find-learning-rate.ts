@@ -8,7 +8,8 @@ import type { TokenizedExample } from '../data/example.ts';
 import { type BatchSampler, samplePermutation } from '../data/sampling.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { Model } from '../model/model.ts';
+import { loadModel } from '../model/load.ts';
+import type { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import { defaultsOf, resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import { createOptimizer, writesWeights } from '../zo/optimizer.ts';
@@ -76,7 +77,7 @@ export async function* findLearningRate(
   let kept: Model | undefined;
   const load = async (): Promise<Model> => {
     if (kept) return kept.share();
-    const model = await Model.load(gpu, modelDirectory, { storage: settings.storage });
+    const model = await loadModel(gpu, modelDirectory, { storage: settings.storage });
     if (asLoaded) kept = model.share();
     return model;
   };
@@ -126,7 +127,7 @@ async function* trials(
         yield { type: 'start', learningRates, trialSteps, loss: before, examples: dev.length, heldOut };
       }
       const slope = new SlopeWatch(configuration);
-      const { vocabularySize } = model.configuration;
+      const { vocabularySize } = model.decoder;
       const steps = await trial({ gpu, optimizer, scorer }, training, sampler, {
         ...{ learningRate: Math.fround(learningRate), trialSteps, highest, slope, vocabularySize, signal },
       });

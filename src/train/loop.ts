@@ -16,7 +16,8 @@ import { SubzeroError } from '../errors.ts';
 import { formatBytes, plural } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { batchRows } from '../model/batch.ts';
-import { Model, readConfigurationFile } from '../model/model.ts';
+import { loadModel, readConfigurationFile } from '../model/load.ts';
+import type { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import {
   examplesPerStep,
@@ -95,7 +96,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
   try {
     const data = await loadExamples(options.modelDirectory, options.sources, wanted);
     checkValidation(wanted, data.validation);
-    const model = closers.own(await Model.load(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
+    const model = closers.own(await loadModel(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
     // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
     const configuration: TrainConfiguration = {
       ...wanted,
@@ -224,7 +225,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     watchdog.observe({ ...record, loss: Math.fround(record.loss) }, () =>
       uniformLoss(
         sampler.batch(record.step - 1).map((row) => examples[row]!),
-        model.configuration.vocabularySize,
+        model.decoder.vocabularySize,
       ),
     );
   // An interrupted run is judged by all of its steps.

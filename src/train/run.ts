@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import type { DataSource } from '../data/source.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { Model } from '../model/model.ts';
+import { loadModel } from '../model/load.ts';
+import type { Model } from '../model/model.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { type Journal, type JournalHeader, openJournal } from '../zo/journal.ts';
 import { type AppliedStep, createOptimizer, writesWeights, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
@@ -90,7 +91,7 @@ export async function restoreRun(
 async function loadBase(gpu: Gpu, folder: string, header: JournalHeader): Promise<Model> {
   let model: Model;
   try {
-    model = await Model.load(gpu, header.basePath, {
+    model = await loadModel(gpu, header.basePath, {
       storage: header.configuration.storage,
       ...plansOfRun(gpu, folder, header),
     });

@@ -9,6 +9,7 @@ import { SubzeroError } from '../errors.ts';
 import type { ReadRequest } from '../gpu/recorder.ts';
 import { batchRows, type ExampleTargets, exampleRows, packExamples } from '../model/batch.ts';
 import { checkTargetIds } from '../model/batch-ids.ts';
+import { windowOf } from '../model/decoder.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { scoreTargets, scoreTargetsScratch } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
@@ -145,7 +146,7 @@ export class Scorer {
   #inputs(rows: number, { labelsPerRow, targetsPerRow }: PassShape): [string, number][] {
     const labels = Math.ceil(rows * labelsPerRow);
     const targets = Math.ceil(rows * targetsPerRow);
-    const windows = this.#model.configuration.windows.some((width) => width !== undefined);
+    const windows = windowOf(this.#model.decoder) !== undefined;
     return [
       ['ids', rows * 4],
       ['positions', rows * 4],
@@ -222,7 +223,7 @@ export class Scorer {
   record(examples: readonly TokenizedExample[], probes: Probes): RecordedPass {
     const { gpu } = this.#model;
     const { batch, targets } = packExamples(examples);
-    checkTargetIds(batch, this.#model.configuration.vocabularySize);
+    checkTargetIds(batch, this.#model.decoder.vocabularySize);
     const rows = batch.ids.length;
     const labels = batch.labelRows.length;
     const targetCount = batch.targets.length / 2;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DecoderConfiguration } from '../model/configuration.ts';
+import type { Decoder } from '../model/decoder.ts';
 import type { AdapterShape } from '../ops/probes.ts';
 import { keyOfSeed, philox4x32, purposes, tensorId } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
@@ -62,7 +62,7 @@ export function uniforms(seed: number, name: string, count: number): Float64Arra
 
 /** The tokens that virtual ones start as: one each, chosen by the seed from the whole vocabulary. */
 export function startTokens(
-  { vocabularySize }: Pick<DecoderConfiguration, 'vocabularySize'>,
+  { vocabularySize }: Pick<Decoder, 'vocabularySize'>,
   { virtualTokens, seed }: Pick<TrainConfiguration, 'virtualTokens' | 'seed'>,
 ): number[] {
   return Array.from(uniforms(seed, 'virtual tokens', virtualTokens), (u) => Math.floor(u * vocabularySize));

@@ -5,7 +5,9 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { attentions } from '../model/decoder.ts';
 import type { Model } from '../model/model.ts';
+import { linearsOf } from '../model/parameters.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { shapeOf } from '../tensor/weight.ts';
@@ -29,7 +31,7 @@ export function loraAdapter(
   const tensors: AdapterTensor[] = [];
   const lora = new Map<string, LoraPair>();
   for (const module of targetModules(model, loraTargets)) {
-    const weight = model.weight(module);
+    const weight = model.weight(`${module}.weight`);
     const [rows, columns] = shapeOf(weight);
     const [a, b] = [`${module}.lora_A.weight`, `${module}.lora_B.weight`];
     const bound = 1 / Math.sqrt(columns);
@@ -47,14 +49,9 @@ export function loraAdapter(
 }
 
 /** The linear layers that targets name, by their whole names or by the ends of them; queries and values if there is no target. */
-function targetModules({ configuration }: Model, targets: readonly string[]): string[] {
-  const { layers } = configuration;
-  if (targets.length === 0) return layers.flatMap(({ query, value }) => [query, value]);
-  const modules = layers.flatMap(({ query, key, value, output, gate, up, down }) => [
-    ...[query, key, value, output],
-    ...(gate ? [gate] : []),
-    ...[up, down],
-  ]);
+function targetModules({ decoder }: Model, targets: readonly string[]): string[] {
+  if (targets.length === 0) return attentions(decoder).flatMap(({ query, value }) => [query.name, value.name]);
+  const modules = linearsOf(decoder).map(({ name }) => name);
   const fits = (module: string, target: string) => module === target || module.endsWith(`.${target}`);
   const strange = targets.find((target) => !modules.some((module) => fits(module, target)));
   if (strange !== undefined) {

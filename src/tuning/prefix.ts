@@ -6,7 +6,7 @@
 
 import { packSequences } from '../model/batch.ts';
 import { KeyValueCache } from '../model/cache.ts';
-import { keyAxis } from '../model/configuration.ts';
+import { attentions, keyAxis } from '../model/decoder.ts';
 import { forward } from '../model/forward.ts';
 import type { Model } from '../model/model.ts';
 import { uploadBatch } from '../model/upload-batch.ts';
@@ -21,14 +21,17 @@ export async function prefixAdapter(
   model: Model,
   configuration: Pick<TrainConfiguration, 'virtualTokens' | 'seed'>,
 ): Promise<Adapter> {
-  const tokens = startTokens(model.configuration, configuration);
-  const shape = [tokens.length, axisLength(keyAxis(model.configuration))] as const;
+  const tokens = startTokens(model.decoder, configuration);
   const activations = await keysAndValues(model, tokens);
   const prefix = activations.map((_, layer) => ({ keys: `prefix.${layer}.keys`, values: `prefix.${layer}.values` }));
-  const tensors = activations.flatMap(({ keys, values }, layer): AdapterTensor[] => [
-    { name: prefix[layer]!.keys, shape, values: keys },
-    { name: prefix[layer]!.values, shape, values },
-  ]);
+  const tensors = attentions(model.decoder).flatMap((attention, layer): AdapterTensor[] => {
+    const shape = [tokens.length, axisLength(keyAxis(attention))] as const;
+    const { keys, values } = activations[layer]!;
+    return [
+      { name: prefix[layer]!.keys, shape, values: keys },
+      { name: prefix[layer]!.values, shape, values },
+    ];
+  });
   return { scheme: 'prefix', tensors, virtualTokens: tokens.length, prefix };
 }
 
@@ -37,7 +40,7 @@ async function keysAndValues(
   model: Model,
   tokens: readonly number[],
 ): Promise<{ keys: Float32Array; values: Float32Array }[]> {
-  const { gpu, configuration } = model;
+  const { gpu, decoder } = model;
   const rows = tokens.length;
   const workspace = new Workspace(gpu);
   const buffers = new NamedBuffers(gpu);
@@ -60,16 +63,21 @@ async function keysAndValues(
         cache: { cache, slots },
       },
     );
-    const columns = keyAxis(configuration);
-    const bytes = rows * storedLength(columns) * 4;
-    const data = await gpu.recorder.read([...cache.keys, ...cache.values].map((buffer) => ({ buffer, bytes })));
-    const { layerCount } = configuration;
-    const valuesOf = (bytes: ArrayBuffer | undefined) =>
-      withoutPads({ rows: plainAxis(rows), columns }, new Float32Array(bytes!));
-    return Array.from({ length: layerCount }, (_, layer) => ({
-      keys: valuesOf(data[layer]),
-      values: valuesOf(data[layerCount + layer]),
-    }));
+    const axes = attentions(decoder).map(keyAxis);
+    const data = await gpu.recorder.read(
+      axes.flatMap((columns, layer) =>
+        [cache.keys[layer]!, cache.values[layer]!].map((buffer) => {
+          return { buffer, bytes: rows * storedLength(columns) * 4 };
+        }),
+      ),
+    );
+    return axes.map((columns, layer) => {
+      const layout = { rows: plainAxis(rows), columns };
+      const [keys, values] = [data[2 * layer]!, data[2 * layer + 1]!].map((bytes) =>
+        withoutPads(layout, new Float32Array(bytes)),
+      );
+      return { keys: keys!, values: values! };
+    });
   } finally {
     // What a failed pass left recorded must not be submitted once its buffers are gone.
     gpu.recorder.submit();

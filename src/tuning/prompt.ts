@@ -18,8 +18,8 @@ export async function promptAdapter(
   model: Model,
   configuration: Pick<TrainConfiguration, 'virtualTokens' | 'seed'>,
 ): Promise<Adapter> {
-  const tokens = startTokens(model.configuration, configuration);
-  const embedding = model.weight(model.configuration.embedding);
+  const tokens = startTokens(model.decoder, configuration);
+  const embedding = model.weight(model.decoder.embedding.weight);
   const [, columns] = shapeOf(embedding);
   const values = new Float32Array(tokens.length * columns);
   for (const [index, row] of (await weightRows(model, embedding, tokens)).entries()) {

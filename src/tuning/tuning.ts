@@ -33,7 +33,7 @@ export function wholeModel({ weights, vectors }: Model): Tuning {
  * @throws SubzeroError `invalid_argument` that names the setting, where it does not fit the model
  */
 export async function prepareTuning(model: Model, configuration: TrainConfiguration): Promise<Tuning> {
-  roomForText(model.configuration, configuration);
+  roomForText(model.decoder, configuration);
   switch (configuration.scheme) {
     case 'full':
       return chosenParameters(model, configuration.parameters);

@@ -9,9 +9,9 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { sharedInputs } from '../model/configuration.ts';
 import { widestActivation } from '../model/forward.ts';
 import type { Model } from '../model/model.ts';
+import { sharedInputs } from '../model/parameters.ts';
 import { recordFold } from '../ops/fold.ts';
 import { recordGaussianMatrix } from '../ops/gaussian-matrix.ts';
 import { orthonormalise, type StridedMatrix } from '../ops/orthonormal.ts';
@@ -100,8 +100,8 @@ export class SubZero implements ZerothOrderOptimizer {
       lean: configuration.memory > 0,
     });
     const places = new Map(
-      model.configuration.layers.flatMap(sharedInputs).flatMap((names) => {
-        const trained = names.flatMap((name) => weights.get(`${name}.weight`) ?? []);
+      sharedInputs(model.decoder).flatMap((linears) => {
+        const trained = linears.flatMap(({ weight }) => weights.get(weight) ?? []);
         return [...placeTogether(gpu, configuration, trained, widestActivation(model))];
       }),
     );

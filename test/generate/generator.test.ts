@@ -6,8 +6,8 @@ import { LocalEngine } from '../../src/engine/local.ts';
 import type { GenerateEvent, GenerateRequest } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 import { randomNumbers } from '../train/killing.ts';
 import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
@@ -131,7 +131,7 @@ describe('greedy text', () => {
   test('with a cache says what a pass over the whole sequence says', async () => {
     const tokens = randomTokens(20, 1);
     const result = await generate({ model: 'tiny', tokens, maxTokens: 40, temperature: 1, seed: 3 });
-    const model = await Model.load(gpu, tinyModel());
+    const model = await loadModel(gpu, tinyModel());
     const logits = await sequenceLogits(model, [...tokens, ...result.ids]);
     for (const [index, { id, logprob }] of result.tokens.entries()) {
       const row = logits[tokens.length - 1 + index]!;
@@ -150,7 +150,7 @@ describe('a prompt longer than a pass', () => {
   test('is read in pieces, and continued as if read at once', async () => {
     const { ids, promptTokens } = await generate({ model: 'long', tokens, maxTokens: 4, temperature: 0 });
     expect(promptTokens).toBe(2500);
-    const model = await Model.load(gpu, long);
+    const model = await loadModel(gpu, long);
     const last = (await sequenceLogits(model, [...tokens, ...ids])).slice(2499, 2503);
     expect(ids).toEqual(last.map((row) => row.indexOf(Math.max(...row))));
     model.destroy();

@@ -8,8 +8,8 @@ import { LocalEngine } from '../../src/engine/local.ts';
 import type { GenerateEvent, GenerateRequest, PlacedToken } from '../../src/engine/types.ts';
 import { promptOffsets } from '../../src/generate/text-offsets.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
 import { f32ToBytes, openSafetensors, writeSafetensors } from '../../src/safetensors/index.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { loadTokenizer } from '../../src/tokenizer/index.ts';
@@ -242,7 +242,7 @@ describe('long prompts', () => {
     const ids = randomTokens(2500);
     const { tokens, types } = await score({ model, tokens: ids, topLogprobs: 4 });
     expect(types).toEqual(['start', 'prompt', 'prompt', 'prompt', 'prompt', 'done']);
-    const loaded = await Model.load(gpu, directories[model]!);
+    const loaded = await loadModel(gpu, directories[model]!);
     expectScores(tokens, ids, await sequenceLogits(loaded, ids));
     loaded.destroy();
   });
@@ -251,7 +251,7 @@ describe('long prompts', () => {
     const ids = randomTokens(800, wide);
     const { tokens, types } = await score({ model: 'wide', tokens: ids, topLogprobs: 2 });
     expect(types).toEqual(['start', 'prompt', 'prompt', 'done']);
-    const loaded = await Model.load(gpu, directories.wide!);
+    const loaded = await loadModel(gpu, directories.wide!);
     const logits = await sequenceLogits(loaded, ids);
     loaded.destroy();
     // On both sides of the border between the first rows and the others.
@@ -379,7 +379,7 @@ describe('what the GPU does not tell', () => {
   test('more alternatives than it lists', async () => {
     const ids = randomTokens(12, wide);
     const { tokens } = await score({ model: 'wide', tokens: ids, topLogprobs: 100 });
-    const loaded = await Model.load(gpu, directories.wide!);
+    const loaded = await loadModel(gpu, directories.wide!);
     expectScores(tokens, ids, await sequenceLogits(loaded, ids));
     expect(tokens.at(-1)!.topLogprobs).toHaveLength(100);
     loaded.destroy();

@@ -9,8 +9,8 @@ import { Gpu } from '../../src/gpu/gpu.ts';
 import { packExamples, packSequences } from '../../src/model/batch.ts';
 import { checkBatchIds, checkTargetIds } from '../../src/model/batch-ids.ts';
 import { embedSequences } from '../../src/model/embed.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
 import { resolveConfiguration } from '../../src/settings/configuration.ts';
 import { Scorer } from '../../src/train/score.ts';
 import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
@@ -130,7 +130,7 @@ describe('without a tokenizer in between', () => {
   const message = 'token 160 is not in the vocabulary of 160 (ids 0 to 159)';
 
   test('no pass takes the id', async () => {
-    const loaded = await Model.load(gpu, model);
+    const loaded = await loadModel(gpu, model);
     const scorer = new Scorer(loaded, 64);
     try {
       await expect(sequenceLogits(loaded, [3, 160])).rejects.toThrow(message);

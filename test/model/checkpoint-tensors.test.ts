@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
+import type { Model } from '../../src/model/model.ts';
 import {
   dtypeBytes,
   openSafetensors,
@@ -34,7 +35,7 @@ afterEach(() => vi.restoreAllMocks());
 /** Everything written to standard error while a model loads, and the model. */
 async function load(directory: string): Promise<{ model: Model; said: string }> {
   const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-  const model = await Model.load(gpu, directory);
+  const model = await loadModel(gpu, directory);
   const said = written.mock.calls.map(([text]) => String(text)).join('');
   written.mockRestore();
   return { model, said };
@@ -46,7 +47,7 @@ describe.each(['own-head', 'own-head-opt', 'head-copy', 'float64'])('%s', (name)
     const golden = JSON.parse(readFileSync(`${fixtures}${name}/logits.json`, 'utf8'));
     const { model, said } = await load(`${fixtures}${name}`);
     try {
-      expect(model.configuration.tied).toBe(golden.tied);
+      expect(model.decoder.head.tied).toBe(golden.tied);
       expect(model.weights.has('lm_head.weight')).toBe(!golden.tied);
       if (golden.tied) expect(said).toBe('');
       else expect(said).toMatch(/^warning: .*own-head.*"lm_head\.weight" that differs.*"tie_word_embeddings": false/);
@@ -92,7 +93,7 @@ describe('tensors that nothing loads from', () => {
         tensors.set(name, zeros(name, [24, 16]));
       }
     });
-    await expect(Model.load(gpu, directory)).rejects.toMatchObject({
+    await expect(loadModel(gpu, directory)).rejects.toMatchObject({
       code: 'invalid_data',
       message: expect.stringMatching(
         /the weights have 5 tensors that a llama model of this config\.json does not use: model\.layers\.1\.mlp\.up_proj\.weight, .*…\. .*"num_hidden_layers"/,
@@ -113,7 +114,7 @@ describe('tensors that nothing loads from', () => {
 
   test.each(['inv_freq', 'lm_head.bias', 'my_rotary_emb.inv_freqs', 'score.weight'])('%s is an error', async (name) => {
     const directory = await changed((tensors) => tensors.set(name, zeros(name, [24])));
-    await expect(Model.load(gpu, directory)).rejects.toThrow(name);
+    await expect(loadModel(gpu, directory)).rejects.toThrow(name);
   });
 
   test('a second name with the same values is a copy, with others an error', async () => {
@@ -121,7 +122,7 @@ describe('tensors that nothing loads from', () => {
     const copy = await changed((tensors) => tensors.set(name, { ...tensors.get('model.embed_tokens.weight')!, name }));
     (await load(copy)).model.destroy();
     const other = await changed((tensors) => tensors.set(name, zeros(name, [24, 16])));
-    await expect(Model.load(gpu, other)).rejects.toThrow(
+    await expect(loadModel(gpu, other)).rejects.toThrow(
       /"model\.embed_tokens\.weight" and "embed_tokens\.weight" name the same parameter and hold different values/,
     );
   });
@@ -143,7 +144,7 @@ test('a head that is the embedding in a wider type is a copy; one number apart i
   };
   for (const bump of [0, 0.5]) {
     const { model } = await load(await changed(widen(bump)));
-    expect(model.configuration.tied).toBe(bump === 0);
+    expect(model.decoder.head.tied).toBe(bump === 0);
     model.destroy();
   }
 });
@@ -151,7 +152,7 @@ test('a head that is the embedding in a wider type is a copy; one number apart i
 test.each(['I8', 'F8_E4M3', 'U8', 'BOOL'] as const)('weights of %s are refused by name', async (dtype) => {
   const name = 'model.layers.0.mlp.up_proj.weight';
   const directory = await changed((tensors) => tensors.set(name, zeros(name, [24, 16], dtype)));
-  await expect(Model.load(gpu, directory)).rejects.toMatchObject({
+  await expect(loadModel(gpu, directory)).rejects.toMatchObject({
     code: 'unsupported',
     message: expect.stringContaining(`"${name}" is stored as ${dtype}; supported are F32, F16, BF16 and F64`),
   });
@@ -162,7 +163,7 @@ test.each([['adapter_config.json', 'adapter_model.safetensors'], ['adapter_model
   async (...names) => {
     const directory = await changed(() => {});
     for (const name of names) if (name) await writeFile(join(directory, name), '{}');
-    await expect(Model.load(gpu, directory)).rejects.toMatchObject({
+    await expect(loadModel(gpu, directory)).rejects.toMatchObject({
       code: 'unsupported',
       message: expect.stringMatching(
         new RegExp(`holds a PEFT adapter \\(${names.filter(Boolean).join(', ')}\\).*merge_and_unload.*remove`),

@@ -5,9 +5,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
-import { type DecoderConfiguration, parameterShapes, readConfiguration } from '../../src/model/configuration.ts';
+import { readConfiguration } from '../../src/model/configuration.ts';
+import type { Decoder } from '../../src/model/decoder.ts';
+import { parameterShapes } from '../../src/model/parameters.ts';
 import { ropeFrequencies } from '../../src/model/rope-rules.ts';
 import type { RopePosition } from '../../src/model/rope-table.ts';
+import { summaryOf } from '../support/decoder.ts';
 
 interface Variant {
   name: string;
@@ -60,9 +63,9 @@ const activationOfClass: Readonly<Record<string, string>> = {
 const takenHere = ['llama: odd split with head_dim', 'mistral: layer types null'];
 
 /** Names of biases and norms of the first layer and outside of layers, as the script writes them. */
-function biasesAndNorms(c: DecoderConfiguration): string[] {
+function biasesAndNorms(decoder: Decoder): string[] {
   const names = new Set<string>();
-  for (const { name, shape } of parameterShapes(c)) {
+  for (const { name, shape } of parameterShapes(decoder)) {
     if (shape.length > 1) continue;
     names.add(name.replace(/^model\.(decoder\.)?layers\.\d+\./, ''));
   }
@@ -94,10 +97,11 @@ describe('as transformers reads them', () => {
       expect(read).toThrow(`the activation "${wanted}" is not supported; expected relu, relu2, gelu`);
       return;
     }
-    const c = read();
+    const decoder = read();
     if (variant.error) return;
+    const c = summaryOf(decoder);
     expect(c.activation).toBe(activation);
-    expect(biasesAndNorms(c)).toEqual(
+    expect(biasesAndNorms(decoder)).toEqual(
       [...new Set(variant.biases_and_norms.map((each) => each.replace(/^\d+\./, '')))].sort(),
     );
     expect(c.tied).toBe(variant.tied);

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Arithmetic } from '../../src/gpu/device.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
 
 // The kernel variants that a GPU would get, on whatever adapter runs the tests; of half arithmetic there is something to see where it has matrix units.
 const gpus = new Map<Arithmetic, Gpu>();
@@ -30,7 +30,7 @@ test.each([
       ids: number[][];
       last_logits: number[][];
     };
-    const model = await Model.load(gpus.get(arithmetic)!, directory);
+    const model = await loadModel(gpus.get(arithmetic)!, directory);
     const logits = (await sequenceLogits(model, reference.ids[index]!)).at(-1)!;
     for (const [token, expected] of reference.last_logits[index]!.entries()) {
       expect(Math.abs(logits[token]! - expected)).toBeLessThan(tolerance * (1 + Math.abs(expected)));

@@ -3,7 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Model } from '../../src/model/model.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { withSeed } from '../support/random.ts';
 import { writeRandomModel } from '../support/zo/random-model.ts';
 
@@ -15,7 +15,7 @@ test('biases that config.json switches off are named, and nothing is loaded', ()
       const config = JSON.parse(await readFile(file, 'utf8'));
       await writeFile(file, JSON.stringify({ ...config, attention_bias: false }));
       // Found before the GPU is asked for anything.
-      await expect(Model.load(undefined as never, model.directory)).rejects.toMatchObject({
+      await expect(loadModel(undefined as never, model.directory)).rejects.toMatchObject({
         code: 'invalid_data',
         message: expect.stringMatching(
           /the weights have \d+ tensors that config\.json leaves out: model\.layers\.0\.self_attn\.q_proj\.bias, .*"attention_bias"/,

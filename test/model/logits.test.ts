@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
 import { tinyModels } from '../support/tiny-models.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/models/', import.meta.url));
@@ -34,9 +34,9 @@ function normalisedError(actual: ArrayLike<number>, expected: ArrayLike<number>)
 }
 
 test('more tokens than the context has are refused: their positions have no angles', async () => {
-  const model = await Model.load(gpu, `${fixtures}${tinyModels[0]}`);
+  const model = await loadModel(gpu, `${fixtures}${tinyModels[0]}`);
   try {
-    const { contextLength } = model.configuration;
+    const { contextLength } = model.decoder;
     await expect(sequenceLogits(model, Array(contextLength + 1).fill(1))).rejects.toMatchObject({
       code: 'context_length_exceeded',
       message: expect.stringContaining(`it has ${contextLength + 1} tokens`),
@@ -56,7 +56,7 @@ describe.each(tinyModels)('%s', (name) => {
     const config = JSON.parse(readFileSync(`${fixtures}${name}/config.json`, 'utf8')) as Record<string, unknown>;
     const stored = { float16: 'f16', bfloat16: 'bf16', float32: 'f32' }[String(config.torch_dtype ?? config.dtype)];
     const exact = storage === 'auto' || storage === 'f32' || storage === stored;
-    const model = await Model.load(gpu, `${fixtures}${name}`, { storage });
+    const model = await loadModel(gpu, `${fixtures}${name}`, { storage });
     for (const [index, ids] of reference.ids.entries()) {
       const logits = await sequenceLogits(model, ids);
       expect(normalisedError(logits.at(-1)!, reference.last_logits[index]!)).toBeLessThan(exact ? 1e-10 : 1e-3);

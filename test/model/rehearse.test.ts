@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
 
 const directory = fileURLToPath(new URL('../fixtures/models/llama-tiny', import.meta.url));
 
@@ -11,7 +11,7 @@ test.each(['software', 'hardware'] as const)(
   async (kernelStyle) => {
     const gpu = await Gpu.open({ kernelStyle });
     try {
-      const model = await Model.load(gpu, directory);
+      const model = await loadModel(gpu, directory);
       expect(gpu.recorder.dispatches).toBe(0);
       const later = vi.spyOn(gpu.device, 'createComputePipelineAsync');
       const here = vi.spyOn(gpu.device, 'createComputePipeline');

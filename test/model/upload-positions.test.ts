@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from 'vitest';
 import { packExamples, packSequences } from '../../src/model/batch.ts';
+import { matrix, type Position } from '../../src/model/decoder.ts';
 import { type RopePosition, ropeTable } from '../../src/model/rope-table.ts';
 import { ropeRowsBytes, uploadPositions } from '../../src/model/upload-positions.ts';
-
-type Position = RopePosition | { kind: 'learned'; name: string; offset: number; rows: number };
+import { plainAxis } from '../../src/tensor/axis.ts';
 
 const width = 8;
 const rope = (scaling: RopePosition['scaling']): Position => ({
@@ -29,7 +29,7 @@ function upload(position: Position, batch: { positions: Uint32Array; lengths: Ui
       return name;
     },
   };
-  const model = { configuration: { position } } as unknown as Parameters<typeof uploadPositions>[0];
+  const model = { decoder: { position } } as unknown as Parameters<typeof uploadPositions>[0];
   const input = uploadPositions(model, batch.positions, batch.lengths, buffers as never);
   return { input, uploaded, bytes: ropeRowsBytes(model, batch.positions.length) };
 }
@@ -40,7 +40,10 @@ describe('rows of the own table', () => {
   const { batch } = packSequences([tokens(4), tokens(3)]);
 
   test('OPT reads its table two rows further on', () => {
-    const { uploaded, input } = upload({ kind: 'learned', name: 'positions', offset: 2, rows: 10 }, batch);
+    const { uploaded, input } = upload(
+      { kind: 'learned', table: matrix('positions', plainAxis(10), plainAxis(4)), offset: 2 },
+      batch,
+    );
     expect([...uploaded.positions!]).toEqual([2, 3, 4, 2, 3]);
     expect(input.ropeTable).toBeUndefined();
   });

@@ -7,8 +7,8 @@
 import type { LocalEngine } from '../../src/engine/local.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
 import { type ParityCase, projectionWeights, promptLengths, promptOf, writeCheckpoint } from './checkpoint.ts';
 
 /** Most that a log-probability may differ, for up to 110 tokens. */
@@ -90,7 +90,7 @@ async function ofPasses(
   lengths: readonly number[] = promptLengths,
 ): Promise<number> {
   const weights = projectionWeights(config.vocab_size);
-  const model = await Model.load(gpu, directory);
+  const model = await loadModel(gpu, directory);
   try {
     const differences = [0];
     for (const [index, { logprobs, projections }] of prompts.entries()) {

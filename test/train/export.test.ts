@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
 import {
   bytesToF32,
   f32ToBytes,
@@ -81,7 +81,7 @@ async function logitsOfRun(run: string, folded: boolean): Promise<Float32Array[]
 }
 
 async function logitsOfModel(directory: string): Promise<Float32Array[]> {
-  const model = await Model.load(gpu, directory);
+  const model = await loadModel(gpu, directory);
   const logits = await sequenceLogits(model, tokens);
   model.destroy();
   return logits;

@@ -6,10 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import type { GenerateEvent, StepRecord } from '../../src/engine/types.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel, readConfigurationFile } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model, readConfigurationFile } from '../../src/model/model.ts';
 import { openSafetensors } from '../../src/safetensors/index.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
+import { axisLength } from '../../src/tensor/axis.ts';
 import { restoreRun } from '../../src/train/run.ts';
 import { startTokens } from '../../src/tuning/adapter.ts';
 import { openJournal } from '../../src/zo/journal.ts';
@@ -68,7 +69,7 @@ async function logitsOfRun(run: string): Promise<Float32Array[]> {
 }
 
 async function logitsOfModel(directory: string): Promise<Float32Array[]> {
-  const model = await Model.load(gpu, directory);
+  const model = await loadModel(gpu, directory);
   const logits = await sequenceLogits(model, tokens);
   model.destroy();
   return logits;
@@ -197,7 +198,7 @@ describe('prefix tuning', () => {
     async (name) => {
       const settings = { model: name, ...quick, scheme: 'prefix', virtualTokens: 6 } as const;
       await withOptimizer(gpu, settings, async ({ model, optimizer }) => {
-        const leading = startTokens(model.configuration, { ...settings });
+        const leading = startTokens(model.decoder, { ...settings });
         const prefixed = await sequenceLogits(model, tokens, optimizer.current);
         const plain = await sequenceLogits(model, [...leading, ...tokens]);
         expect(difference(prefixed, plain.slice(6))).toBeLessThan(1e-5);
@@ -234,8 +235,8 @@ describe('prompt tuning', () => {
     const run = await train(tinyModel('qwen3-tiny'), { scheme: 'prompt', virtualTokens: 4, steps: 1 });
     const { model, optimizer } = await restoreRun(gpu, run, { step: 0 });
     const start = (await optimizer.adapterValues()).get('prompt_embeddings')!;
-    const table = await weightValues(model, model.weight(model.configuration.embedding));
-    const width = model.configuration.embeddingWidth;
+    const table = await weightValues(model, model.weight(model.decoder.embedding.weight));
+    const width = axisLength(model.decoder.embedding.columns);
     const rows = Array.from({ length: table.length / width }, (_, row) =>
       table.subarray(row * width, (row + 1) * width),
     );
@@ -252,7 +253,7 @@ describe('prompt tuning', () => {
     async (name) => {
       const settings = { model: name, ...quick, scheme: 'prompt', virtualTokens: 12 } as const;
       await withOptimizer(gpu, settings, async ({ model, optimizer }) => {
-        const leading = startTokens(model.configuration, { ...settings });
+        const leading = startTokens(model.decoder, { ...settings });
         const prompted = await sequenceLogits(model, tokens, optimizer.current);
         const plain = await sequenceLogits(model, [...leading, ...tokens]);
         expect(difference(prompted, plain.slice(12))).toBeLessThan(1e-6);

@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TokenizedExample } from '../../src/data/example.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
+import type { Model } from '../../src/model/model.ts';
 import { batchLoss, type ExampleScore, passShape, Scorer } from '../../src/train/score.ts';
 import { Random, testSeed, withSeed } from '../support/random.ts';
 import { tinyModels } from '../support/tiny-models.ts';
@@ -24,7 +25,7 @@ async function withModel<T>(
   maxRows: number,
   body: (model: Model, scorer: Scorer) => Promise<T>,
 ): Promise<T> {
-  const model = await Model.load(gpu, directory);
+  const model = await loadModel(gpu, directory);
   const scorer = new Scorer(model, maxRows);
   try {
     return await body(model, scorer);

@@ -3,8 +3,8 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { Model } from '../../src/model/model.ts';
 import { bytesToF32, openSafetensors } from '../../src/safetensors/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
 import { allocateState, layOutState } from '../../src/tensor/state.ts';
@@ -68,7 +68,7 @@ test.each([
   const { base, settings, ids, last_logits: expected } = readFixture<Fixture>(`peft/${name}/logits.json`);
   const stored = await storedTensors(name);
   const kind = name.slice(0, name.indexOf('-'));
-  const model = await Model.load(gpu, modelDirectory(base), { storage: 'f32' });
+  const model = await loadModel(gpu, modelDirectory(base), { storage: 'f32' });
   const { adapter } = await prepareTuning(model, resolveConfiguration(schemes[kind]!(settings)));
   const layout = layOutState(adapterEntries(adapter!.tensors));
   const state = allocateState(gpu, layout, 'adapter');

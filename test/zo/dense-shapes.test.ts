@@ -101,14 +101,14 @@ test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', asy
               }),
             );
           }
-          const expected = optionLoss64(model.configuration, perturbed, examples);
+          const expected = optionLoss64(model.decoder, perturbed, examples);
           const error = Math.abs(losses[at]! - expected);
           expect(error, `probe ${at}`).toBeLessThan(5e-6 * (1 + Math.abs(expected)));
         }
         if (settings.parameters.length === 0) expect(new Set(losses).size).toBe(losses.length);
         const [scores] = await session.scorer.score(examples, running.current);
         const loss = optionLoss64(
-          model.configuration,
+          model.decoder,
           new Map([...current].map(([name, values]) => [name, Float64Array.from(values)])),
           examples,
         );

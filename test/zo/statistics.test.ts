@@ -162,7 +162,7 @@ describe('on the small transformer', () => {
 
       // a by central differences in float64: one coordinate of the state moves at a time.
       const base = await effectiveParameters(model, subzero);
-      const loss = (parameters: Parameters64) => optionLoss64(model.configuration, parameters, examples);
+      const loss = (parameters: Parameters64) => optionLoss64(model.decoder, parameters, examples);
       const coordinates: { name: string; index: number; moved: (by: number) => Float64Array }[] = [];
       for await (const { weight, rank, scale, u, v } of subzero.factors()) {
         for (let index = 0; index < rank * rank; index++) {
@@ -272,7 +272,7 @@ describe('on a real model', () => {
               values.map((value, i) => value + sign * settings.epsilon * z[i]!),
             );
           }
-          expected.push(optionLoss64(model.configuration, moved, examples));
+          expected.push(optionLoss64(model.decoder, moved, examples));
         }
       }
       for (const [index, loss] of losses.entries()) expect(Math.abs(loss - expected[index]!)).toBeLessThan(2e-6);

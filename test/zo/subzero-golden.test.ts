@@ -5,7 +5,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
-import { Model } from '../../src/model/model.ts';
+import { loadModel } from '../../src/model/load.ts';
+import type { Model } from '../../src/model/model.ts';
 import { batchLoss, Scorer } from '../../src/train/score.ts';
 import { createOptimizer } from '../../src/zo/optimizer.ts';
 import type { SubZero } from '../../src/zo/subzero.ts';
@@ -29,7 +30,7 @@ beforeAll(async () => {
 afterAll(() => gpu.close());
 
 async function start(golden: Golden): Promise<LiveRun & { model: Model; subzero: SubZero; end(): void }> {
-  const model = await Model.load(gpu, modelDirectory(golden.settings.model), { storage: 'f32' });
+  const model = await loadModel(gpu, modelDirectory(golden.settings.model), { storage: 'f32' });
   const configuration = goldenConfiguration(golden);
   const subzero = (await createOptimizer(model, configuration)) as SubZero;
   const scorer = new Scorer(model, configuration.maxRows);

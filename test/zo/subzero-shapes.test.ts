@@ -59,7 +59,7 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
         const parameters = new Map([...model.parameters, ...trained]);
         const [loss] = await lossOf(subzero.current);
         const tolerance = 5e-6;
-        expect(Math.abs(loss! - optionLoss64(loaded.configuration, parameters, examples))).toBeLessThan(tolerance);
+        expect(Math.abs(loss! - optionLoss64(loaded.decoder, parameters, examples))).toBeLessThan(tolerance);
 
         // Every probe of the next step against its full matrices, formed from the state that the GPU perturbed.
         subzero.beginStep(3);
@@ -83,7 +83,7 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
           for (const [name, offset] of probes.vectors) {
             perturbed.set(name, Float64Array.from(state.subarray(offset, offset + loaded.vectors.get(name)!.length)));
           }
-          const expected = optionLoss64(loaded.configuration, perturbed, examples);
+          const expected = optionLoss64(loaded.decoder, perturbed, examples);
           expect(Math.abs(actual - expected), `probe ${probe}`).toBeLessThan(tolerance * (1 + Math.abs(expected)));
         }
         if (settings.parameters.length === 0) expect(new Set(losses).size).toBe(losses.length);

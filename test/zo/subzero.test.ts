@@ -381,7 +381,7 @@ describe('the estimator', () => {
       subzero.beginStep(0);
       const names: string[] = [];
       for await (const { weight } of subzero.factors()) names.push(weight.name);
-      expect(model.configuration.tied).toBe(true);
+      expect(model.decoder.head.tied).toBe(true);
       expect(names).toContain('model.embed_tokens.weight');
       expect(names).not.toContain('lm_head.weight');
     });

@@ -6,7 +6,7 @@
  */
 
 import type { TokenizedExample } from '../../../src/data/example.ts';
-import type { DecoderConfiguration } from '../../../src/model/configuration.ts';
+import type { AttentionSublayer, Decoder, Linear, Norm } from '../../../src/model/decoder.ts';
 
 export type Parameters64 = ReadonlyMap<string, Float64Array>;
 
@@ -58,8 +58,7 @@ function attend(
   q: Float64Array,
   k: Float64Array,
   v: Float64Array,
-  { headCount, keyHeadCount, headWidth }: DecoderConfiguration,
-  window: number | undefined,
+  { heads: headCount, keyHeads: keyHeadCount, headWidth, window }: AttentionSublayer,
 ): Float64Array {
   const rows = q.length / (headCount * headWidth);
   const y = new Float64Array(q.length);
@@ -94,45 +93,51 @@ function plus(a: Float64Array, b: Float64Array): Float64Array {
 }
 
 /** Logits [tokens, vocabulary] of one sequence. Default rotary angles only; biases and head norms where the parameters have them. */
-export function logits64(c: DecoderConfiguration, parameters: Parameters64, ids: readonly number[]): Float64Array {
-  if (c.position.kind !== 'rope' || c.position.scaling.type !== 'default' || c.normKind !== 'rms') {
-    throw new Error('the float64 decoder knows unscaled Llama-family models only');
+export function logits64(decoder: Decoder, parameters: Parameters64, ids: readonly number[]): Float64Array {
+  const { position, embedding, head, finalNorm } = decoder;
+  if (position.kind !== 'rope' || position.scaling.type !== 'default') {
+    throw new Error('the float64 decoder knows unscaled rotary angles only');
   }
-  const { theta } = c.position;
+  const { theta } = position;
   const get = (name: string): Float64Array => {
     const values = parameters.get(name);
     if (!values) throw new Error(`no parameter ${name}`);
     return values;
   };
-  const normOf = (x: Float64Array, name: string) => rmsNorm(x, get(`${name}.weight`), c.normEpsilon);
-  const linear = (x: Float64Array, name: string, inner: number): Float64Array => {
-    const y = product(x, get(`${name}.weight`), inner);
-    const bias = parameters.get(`${name}.bias`);
+  const normOf = (x: Float64Array, { kind, gain, epsilon }: Norm) => {
+    if (kind !== 'rms') throw new Error('the float64 decoder knows RMSNorm only');
+    return rmsNorm(x, get(gain!), epsilon);
+  };
+  const linear = (x: Float64Array, { weight, bias: biasName, columns }: Linear): Float64Array => {
+    const y = product(x, get(weight), columns.groups * columns.width);
+    const bias = biasName === undefined ? undefined : parameters.get(biasName);
     return bias ? y.map((value, index) => value + bias[index % bias.length]!) : y;
   };
-  const { hiddenSize, feedForwardSize, headCount, keyHeadCount, headWidth } = c;
+  const hiddenSize = embedding.columns.width;
+  const table = get(embedding.weight);
   let hidden = new Float64Array(ids.length * hiddenSize);
-  const embedding = get(`${c.embedding}.weight`);
   for (const [row, id] of ids.entries()) {
-    hidden.set(embedding.subarray(id * hiddenSize, (id + 1) * hiddenSize), row * hiddenSize);
+    hidden.set(table.subarray(id * hiddenSize, (id + 1) * hiddenSize), row * hiddenSize);
   }
-  for (const [layer, names] of c.layers.entries()) {
-    const x = normOf(hidden, names.attentionNorm);
-    let q = linear(x, names.query, hiddenSize);
-    let k = linear(x, names.key, hiddenSize);
-    if (names.queryNorm) q = normOf(q, names.queryNorm);
-    if (names.keyNorm) k = normOf(k, names.keyNorm);
-    rotate(q, headCount, headWidth, theta);
-    rotate(k, keyHeadCount, headWidth, theta);
-    const mixed = attend(q, k, linear(x, names.value, hiddenSize), c, c.windows[layer]);
-    hidden = plus(hidden, linear(mixed, names.output, headCount * headWidth)) as typeof hidden;
-    const fed = normOf(hidden, names.feedForwardNorm);
-    const up = linear(fed, names.up, hiddenSize);
-    const gated = linear(fed, names.gate!, hiddenSize).map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
-    hidden = plus(hidden, linear(gated, names.down, feedForwardSize)) as typeof hidden;
+  for (const sublayer of decoder.blocks.flat()) {
+    const x = normOf(hidden, sublayer.before!);
+    let result: Float64Array;
+    if (sublayer.kind === 'attention') {
+      let q = linear(x, sublayer.query);
+      let k = linear(x, sublayer.key);
+      if (sublayer.queryNorm) q = normOf(q, sublayer.queryNorm);
+      if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
+      rotate(q, sublayer.heads, sublayer.headWidth, theta);
+      rotate(k, sublayer.keyHeads, sublayer.headWidth, theta);
+      result = linear(attend(q, k, linear(x, sublayer.value), sublayer), sublayer.output);
+    } else {
+      const up = linear(x, sublayer.up);
+      const gated = linear(x, sublayer.gate!).map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
+      result = linear(gated, sublayer.down);
+    }
+    hidden = plus(hidden, result) as typeof hidden;
   }
-  const head = get(`${c.tied ? c.embedding : c.outputHead}.weight`);
-  return product(normOf(hidden, c.finalNorm!), head, hiddenSize);
+  return product(normOf(hidden, finalNorm!), get(head.tied ? embedding.weight : head.weight), hiddenSize);
 }
 
 /** log p of `token` by the softmax of one row of logits, in float64. */
@@ -160,15 +165,15 @@ export function continuationLogprobs(
 
 /** The loss of a batch of examples with options: cross-entropy over the options' mean log-probabilities, mean over the examples. */
 export function optionLoss64(
-  c: DecoderConfiguration,
+  decoder: Decoder,
   parameters: Parameters64,
   examples: readonly TokenizedExample[],
 ): number {
   let total = 0;
   for (const example of examples) {
     const sums = continuationLogprobs(example, (ids) => {
-      const logits = logits64(c, parameters, ids);
-      return ids.map((_, row) => logits.subarray(row * c.vocabularySize, (row + 1) * c.vocabularySize));
+      const logits = logits64(decoder, parameters, ids);
+      return ids.map((_, row) => logits.subarray(row * decoder.vocabularySize, (row + 1) * decoder.vocabularySize));
     });
     const means = sums.map((sum, option) => sum / example.continuations[option]!.scored);
     total -= logprob64(means, example.label);

@@ -7,7 +7,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parameterShapes, readConfiguration } from '../../../src/model/configuration.ts';
+import { readConfiguration } from '../../../src/model/configuration.ts';
+import { parameterShapes } from '../../../src/model/parameters.ts';
 import { f32ToBytes, writeSafetensors } from '../../../src/safetensors/index.ts';
 import type { Random } from '../random.ts';
 

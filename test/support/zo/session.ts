@@ -5,7 +5,8 @@
  */
 
 import type { Gpu } from '../../../src/gpu/gpu.ts';
-import { Model } from '../../../src/model/model.ts';
+import { loadModel } from '../../../src/model/load.ts';
+import type { Model } from '../../../src/model/model.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../../../src/settings/configuration.ts';
 import { Scorer } from '../../../src/train/score.ts';
 import type { Storage } from '../../../src/weights/index.ts';
@@ -34,7 +35,7 @@ export async function withOptimizer<T>(
   const { model: name, ...partial } = settings;
   const configuration = resolveConfiguration(partial);
   const directory = name.startsWith('/') ? name : modelDirectory(name);
-  const model = await Model.load(gpu, directory, { storage: settings.storage ?? 'f32' });
+  const model = await loadModel(gpu, directory, { storage: settings.storage ?? 'f32' });
   const optimizer = await createOptimizer(model, configuration);
   const scorer = new Scorer(model, configuration.maxRows);
   try {

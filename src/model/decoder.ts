@@ -1,0 +1,141 @@
+/**
+ * The description of a decoder: what its layers are made of and which tensors of the checkpoint they read. A family
+ * (families/) makes it from config.json; parameters, the forward pass, LoRA and exports walk over it.
+ *
+ * @module
+ */
+
+import type { MatmulActivation } from '../ops/activation.ts';
+import { type Axis, plainAxis, quadAxis } from '../tensor/axis.ts';
+import type { RopePosition } from './rope-table.ts';
+
+/** A matrix of the checkpoint. */
+export interface Matrix {
+  /** The module's name: that of the tensor without `.weight`. */
+  name: string;
+  /** The tensor's name. */
+  weight: string;
+  /** How its sides are stored: out features and in features, or entries of a table and their elements. */
+  rows: Axis;
+  columns: Axis;
+}
+
+/** A linear layer. */
+export interface Linear extends Matrix {
+  /** Name of the bias; absent from layers that have none. */
+  bias?: string;
+}
+
+/** A norm over groups of elements that lie one after the other. */
+export interface Norm {
+  name: string;
+  kind: 'rms' | 'layer';
+  epsilon: number;
+  /** Elements of a group. */
+  width: number;
+  /** Names of the elementwise parameters; a LayerNorm may lack both, an RMSNorm has no shift. */
+  gain?: string;
+  shift?: string;
+}
+
+/** The norms around a sublayer, whose result is added to what it came from. */
+interface SublayerNorms {
+  /** Of what the sublayer reads. */
+  before?: Norm;
+  /** Of the sum that the next sublayer reads. */
+  ofSum?: Norm;
+}
+
+/** Every token's mean of the values of those that it sees. */
+export interface AttentionSublayer extends SublayerNorms {
+  kind: 'attention';
+  query: Linear;
+  key: Linear;
+  value: Linear;
+  output: Linear;
+  /** Of the queries and keys, before they are turned by their positions. */
+  queryNorm?: Norm;
+  keyNorm?: Norm;
+  heads: number;
+  keyHeads: number;
+  headWidth: number;
+  /** Keys that it sees, counted back from the token itself; all if absent. */
+  window?: number;
+}
+
+/** Two linear layers with an activation between them, or one of them gated by a third. */
+export interface FeedForwardSublayer extends SublayerNorms {
+  kind: 'feed-forward';
+  gate?: Linear;
+  up: Linear;
+  down: Linear;
+  /** Of the gate where there is one. */
+  activation: MatmulActivation;
+}
+
+export type Sublayer = AttentionSublayer | FeedForwardSublayer;
+
+/** Where a token's position enters: by turning queries and keys, or by a table whose rows are added to the embedding. */
+export type Position = RopePosition | { kind: 'learned'; table: Matrix; offset: number };
+
+export interface Decoder {
+  /** The model type. */
+  architecture: string;
+  vocabularySize: number;
+  /** Most tokens of a sequence. */
+  contextLength: number;
+  position: Position;
+  embedding: Matrix;
+  /** From the embedding's width to that of the layers, and back. */
+  projectIn?: Linear;
+  projectOut?: Linear;
+  blocks: readonly (readonly Sublayer[])[];
+  finalNorm?: Norm;
+  /** The output head; where it is tied the embedding takes its place, and a file may hold it under this name. */
+  head: Matrix & { tied: boolean };
+}
+
+/** A matrix by its module's name. */
+export function matrix(name: string, rows: Axis, columns: Axis): Matrix {
+  return { name, weight: `${name}.weight`, rows, columns };
+}
+
+/** A linear layer by its module's name. */
+export function linearLayer(name: string, rows: Axis, columns: Axis, hasBias: boolean): Linear {
+  return { ...matrix(name, rows, columns), ...(hasBias ? { bias: `${name}.bias` } : {}) };
+}
+
+/** An RMSNorm with its gain. */
+export function rmsNorm(name: string, width: number, epsilon: number): Norm {
+  return { name, kind: 'rms', epsilon, width, gain: `${name}.weight` };
+}
+
+/** A LayerNorm. @param affine with gain and shift */
+export function layerNorm(name: string, width: number, epsilon: number, affine: boolean): Norm {
+  return { name, kind: 'layer', epsilon, width, ...(affine ? { gain: `${name}.weight`, shift: `${name}.bias` } : {}) };
+}
+
+/** The matrix that makes logits. */
+export function headMatrix({ head, embedding }: Pick<Decoder, 'head' | 'embedding'>): Matrix {
+  return head.tied ? embedding : head;
+}
+
+/** The attention sublayers in their order, which is that of the key-value cache. */
+export function attentions({ blocks }: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
+  return blocks.flat().filter((sublayer) => sublayer.kind === 'attention');
+}
+
+/** Keys, or values, of a token: a run for each head. */
+export function keyAxis({ headWidth, keyHeads }: Pick<AttentionSublayer, 'headWidth' | 'keyHeads'>): Axis {
+  return quadAxis(headWidth, keyHeads);
+}
+
+/** The window of the layers that have one, which is the same for all. */
+export function windowOf(decoder: Pick<Decoder, 'blocks'>): number | undefined {
+  return attentions(decoder).find(({ window }) => window !== undefined)?.window;
+}
+
+/** The embedding's axes. */
+export function embeddingAxes(vocabularySize: number, width: number): [Axis, Axis] {
+  return [plainAxis(vocabularySize), quadAxis(width)];
+}

@@ -1,0 +1,121 @@
+/**
+ * Llama, and what its relatives share with it.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../../errors.ts';
+import { quadAxis } from '../../tensor/axis.ts';
+import { flag, orNull, real, text, texts, type Values, whole } from '../config-fields.ts';
+import { noWindows } from '../config-windows.ts';
+import { type Decoder, embeddingAxes, linearLayer, matrix, type Norm, rmsNorm } from '../decoder.ts';
+import { readRope, ropeFields } from '../rope-parameters.ts';
+import { contextWith } from '../rope-rules.ts';
+import { activationNamed, evenHeadWidth, family } from './family.ts';
+
+/** Keys with the defaults of `LlamaConfig`. */
+const llamaFields = {
+  vocab_size: whole(32_000),
+  hidden_size: whole(4096),
+  intermediate_size: whole(11_008),
+  num_hidden_layers: whole(32),
+  num_attention_heads: whole(32),
+  num_key_value_heads: orNull(whole(0)),
+  head_dim: orNull(whole(0)),
+  hidden_act: text('silu'),
+  max_position_embeddings: whole(2048),
+  rms_norm_eps: real(1e-6, { zero: true }),
+  tie_word_embeddings: flag(false),
+  attention_bias: flag(false),
+  mlp_bias: flag(false),
+  sliding_window: orNull(whole(0)),
+  layer_types: texts,
+  ...ropeFields,
+};
+
+const { attention_bias: _attention, mlp_bias: _feedForward, ...plainFields } = llamaFields;
+
+/** The keys that relatives without biases have too. */
+export const llamaLikeFields = plainFields;
+
+/** The linear layers of a Llama-like layer. */
+type LinearName = 'query' | 'key' | 'value' | 'output' | 'gate' | 'up' | 'down';
+
+/** Where a relative differs. */
+export interface LlamaLike {
+  /** The linear layers that have a bias. */
+  biased?: readonly LinearName[];
+  /** Keys that each layer sees, of a context of so many tokens. */
+  windows: (contextLength: number) => readonly (number | undefined)[];
+  /** RMSNorms of every head's queries and keys. */
+  headNorms?: boolean;
+}
+
+/** A Llama-like decoder. */
+export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, own: LlamaLike): Decoder {
+  const { hidden_size: width, num_attention_heads: heads, rms_norm_eps: epsilon, vocab_size: vocabulary } = values;
+  const headWidth = values.head_dim ?? evenHeadWidth(width, heads);
+  const keyHeads = values.num_key_value_heads ?? heads;
+  if (headWidth % 2 !== 0) {
+    throw new SubzeroError(
+      'invalid_data',
+      `heads of ${headWidth} elements cannot be turned in pairs; their width must be even`,
+    );
+  }
+  const { theta, scaling } = readRope(values, headWidth, values.max_position_embeddings);
+  const contextLength = contextWith(scaling, values.max_position_embeddings);
+  const windows = own.windows(contextLength);
+  const hidden = quadAxis(width);
+  const inner = quadAxis(values.intermediate_size);
+  const [queries, keys] = [quadAxis(headWidth, heads), quadAxis(headWidth, keyHeads)];
+  const hasBias = (name: LinearName): boolean => own.biased?.includes(name) ?? false;
+  const headNorm = (name: string): Norm => rmsNorm(name, headWidth, epsilon);
+  return {
+    architecture: type,
+    vocabularySize: vocabulary,
+    contextLength,
+    position: { kind: 'rope', theta, rotaryWidth: headWidth, scaling },
+    embedding: matrix('model.embed_tokens', ...embeddingAxes(vocabulary, width)),
+    blocks: windows.map((window, layer) => {
+      const prefix = `model.layers.${layer}`;
+      const [attention, feedForward] = [`${prefix}.self_attn`, `${prefix}.mlp`];
+      return [
+        {
+          kind: 'attention',
+          before: rmsNorm(`${prefix}.input_layernorm`, width, epsilon),
+          query: linearLayer(`${attention}.q_proj`, queries, hidden, hasBias('query')),
+          key: linearLayer(`${attention}.k_proj`, keys, hidden, hasBias('key')),
+          value: linearLayer(`${attention}.v_proj`, keys, hidden, hasBias('value')),
+          output: linearLayer(`${attention}.o_proj`, hidden, queries, hasBias('output')),
+          ...(own.headNorms
+            ? { queryNorm: headNorm(`${attention}.q_norm`), keyNorm: headNorm(`${attention}.k_norm`) }
+            : {}),
+          heads,
+          keyHeads,
+          headWidth,
+          ...(window === undefined ? {} : { window }),
+        },
+        {
+          kind: 'feed-forward',
+          before: rmsNorm(`${prefix}.post_attention_layernorm`, width, epsilon),
+          gate: linearLayer(`${feedForward}.gate_proj`, inner, hidden, hasBias('gate')),
+          up: linearLayer(`${feedForward}.up_proj`, inner, hidden, hasBias('up')),
+          down: linearLayer(`${feedForward}.down_proj`, hidden, inner, hasBias('down')),
+          activation: activationNamed('hidden_act', values.hidden_act),
+        },
+      ];
+    }),
+    finalNorm: rmsNorm('model.norm', width, epsilon),
+    head: { ...matrix('lm_head', ...embeddingAxes(vocabulary, width)), tied: values.tie_word_embeddings },
+  };
+}
+
+export const llama = family(llamaFields, (values, type) =>
+  llamaLike(type, values, {
+    biased: [
+      ...(values.attention_bias ? (['query', 'key', 'value', 'output'] as const) : []),
+      ...(values.mlp_bias ? (['gate', 'up', 'down'] as const) : []),
+    ],
+    windows: (context) => noWindows(values, context),
+  }),
+);

@@ -1,0 +1,90 @@
+/**
+ * What the sublayers of a pass share: its input, and operations by the description's entries.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { OperationContext } from '../ops/context.ts';
+import { type LinearOptions, linear, linears } from '../ops/linear.ts';
+import { norm } from '../ops/norm.ts';
+import type { RopeTable } from '../ops/rope.ts';
+import { virtualRows } from '../ops/rows.ts';
+import type { Axis } from '../tensor/axis.ts';
+import type { Activation } from '../tensor/workspace.ts';
+import type { KeyValueCache } from './cache.ts';
+import type { Linear, Norm } from './decoder.ts';
+import type { Model } from './model.ts';
+
+/** The input of a pass on the GPU; arrays hold one entry per row of a probe. */
+export interface ForwardInput {
+  ids: GpuBuffer;
+  positions: GpuBuffer;
+  /** The rotary table that `positions` are rows of, where it is not the model's own. */
+  ropeTable?: RopeTable;
+  /** Key ranges of layers that see everything, and of layers with a sliding window. */
+  ranges: GpuBuffer;
+  windowRanges?: GpuBuffer;
+  /** Most keys that a row sees, as far as the caller knows. */
+  longest?: number;
+  /** Rows per probe. */
+  rows: number;
+  /** Rows per probe whose hidden state is wanted, and their numbers. */
+  labelRows: GpuBuffer;
+  labelCount: number;
+  /** Keys and values of earlier tokens; new ones are written to the rows that `slots` names. */
+  cache?: { cache: Pick<KeyValueCache, 'keys' | 'values'>; slots: GpuBuffer };
+}
+
+export class Pass {
+  readonly model: Model;
+  readonly context: OperationContext;
+  readonly input: ForwardInput;
+  /** Attention sublayers recorded so far: the number of the next one, in the cache and in a prefix. */
+  attentionCount = 0;
+
+  constructor(model: Model, context: OperationContext, input: ForwardInput) {
+    this.model = model;
+    this.context = context;
+    this.input = input;
+  }
+
+  get ropeTable(): RopeTable | undefined {
+    return this.input.ropeTable ?? this.model.ropeTable;
+  }
+
+  /** A normalised copy. */
+  norm(x: Activation, { kind, epsilon, width, gain, shift }: Norm): Activation {
+    return norm(this.context, x, {
+      kind,
+      epsilon,
+      groupWidth: width,
+      ...(gain ? { gain } : {}),
+      ...(shift ? { shift } : {}),
+    });
+  }
+
+  linear(x: Activation, { weight, bias }: Linear, options: Omit<LinearOptions, 'bias'> = {}): Activation {
+    return linear(this.context, x, this.model.weight(weight), { ...(bias ? { bias } : {}), ...options });
+  }
+
+  /** Several layers over the same x, one activation for each. */
+  linears(x: Activation, ...layers: readonly Linear[]): Activation[] {
+    return linears(
+      this.context,
+      x,
+      layers.map(({ weight, bias }) => ({ weight: this.model.weight(weight), ...(bias ? { bias } : {}) })),
+    );
+  }
+
+  /** Gives an activation back for a function of it. */
+  replace(x: Activation, next: Activation): Activation {
+    this.context.workspace.give(x);
+    return next;
+  }
+
+  /** Fills in the rows of virtual tokens from a tensor of a scheme. */
+  fillIn(x: Activation, name: string, columns: Axis): void {
+    virtualRows(this.context, x, this.input.ids, this.model.decoder.vocabularySize, name, columns);
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Models of a given shape with random weights.
+ *
+ * @module
+ */
+
+import type { Gpu } from '../gpu/gpu.ts';
+import { gaussian } from '../random/philox.ts';
+import { allocateMatrix, destroyWeight, type Weight } from '../tensor/weight.ts';
+import { codecs, type Storage } from '../weights/index.ts';
+import { readConfiguration } from './configuration.ts';
+import { Model } from './model.ts';
+import { parameterShapes } from './parameters.ts';
+
+/**
+ * A model of a given shape with random weights, for benchmarks and tests that must not need a download. The same 4 MiB of normal
+ * numbers (deviation 0.02) fill every matrix again and again; 1-D gains are 1, biases 0. All widths must be multiples of 4.
+ */
+export async function randomModel(
+  gpu: Gpu,
+  config: Record<string, unknown>,
+  storage: Storage,
+  seed = 0,
+): Promise<Model> {
+  const decoder = readConfiguration(config, 'the given configuration');
+  const block = Float32Array.from(
+    gaussian(seed, { tensor: 0, step: 0, purpose: 0, query: 0 }, 1 << 20),
+    (z) => 0.02 * z,
+  );
+  const bytes = codecs[storage].pack(block);
+  const weights = new Map<string, Weight>();
+  const vectors = new Map<string, Float32Array>();
+  try {
+    for (const { name, shape, axes } of parameterShapes(decoder)) {
+      const [rows, columns] = axes;
+      if (!columns) {
+        const isBias = name.endsWith('.bias');
+        // Biases of 0 are none; only models with LayerNorms are timed with them.
+        if (isBias && decoder.finalNorm?.kind === 'rms') continue;
+        vectors.set(name, new Float32Array(shape[0]!).fill(isBias ? 0 : 1));
+        continue;
+      }
+      const weight = allocateMatrix(gpu, name, { rows: rows!, columns }, storage);
+      weights.set(name, weight);
+      if (weight.layout) throw new Error(`${name} [${shape.join(', ')}] would need zeros as pads`);
+      for (const { buffer } of weight.parts) {
+        for (let offset = 0; offset < buffer.size; offset += bytes.byteLength) {
+          buffer.write(bytes.subarray(0, Math.min(bytes.byteLength, buffer.size - offset)), offset);
+        }
+      }
+      await gpu.idle();
+    }
+    await gpu.checkAllocations();
+    return new Model(gpu, { directory: 'random', decoder, weights, vectors, fingerprint: `random ${seed}` });
+  } catch (error) {
+    for (const weight of weights.values()) destroyWeight(weight);
+    throw error;
+  }
+}

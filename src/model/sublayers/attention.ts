@@ -1,0 +1,65 @@
+/**
+ * Attention: every row's mean of the values of the keys that it sees.
+ *
+ * @module
+ */
+
+import { attention } from '../../ops/attention.ts';
+import { rope } from '../../ops/rope.ts';
+import { storeRows } from '../../ops/rows.ts';
+import type { Activation } from '../../tensor/workspace.ts';
+import { type AttentionSublayer, keyAxis } from '../decoder.ts';
+import type { Pass } from '../pass.ts';
+
+/**
+ * Records the projections and the mixing of values.
+ *
+ * @param read what the sublayer reads; `done` is called when nothing reads it any more
+ * @param hidden receives the sum
+ */
+export function recordAttention(
+  pass: Pass,
+  sublayer: AttentionSublayer,
+  read: Activation,
+  done: () => void,
+  hidden: Activation,
+): void {
+  const { input, ropeTable } = pass;
+  const { workspace, probes } = pass.context;
+  const { heads, keyHeads, headWidth, queryNorm, keyNorm } = sublayer;
+  const layer = pass.attentionCount++;
+  let [query, key, value] = pass.linears(read, sublayer.query, sublayer.key, sublayer.value) as [
+    Activation,
+    Activation,
+    Activation,
+  ];
+  done();
+  if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
+  if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
+  if (ropeTable) rope(pass.context, query, key, input.positions, ropeTable, headWidth);
+  // The keys and values of a prefix are trained; what else the rows of its tokens hold is never read.
+  const prefix = probes.adapter?.prefix?.[layer];
+  if (prefix) {
+    pass.fillIn(key, prefix.keys, keyAxis(sublayer));
+    pass.fillIn(value, prefix.values, keyAxis(sublayer));
+  }
+  let keys = key.buffer;
+  let values = value.buffer;
+  if (input.cache) {
+    const { cache, slots } = input.cache;
+    keys = cache.keys[layer]!;
+    values = cache.values[layer]!;
+    storeRows(pass.context, key, value, slots, { keys, values });
+  }
+  const mixed = attention(pass.context, query, keys, values, {
+    heads,
+    keyHeads,
+    headWidth,
+    ranges: sublayer.window === undefined ? input.ranges : input.windowRanges!,
+    keyStride: input.cache ? 0 : input.rows,
+    ...(input.longest === undefined ? {} : { longest: input.longest }),
+  });
+  workspace.give(query, key, value);
+  pass.linear(mixed, sublayer.output, { addTo: hidden });
+  workspace.give(mixed);
+}

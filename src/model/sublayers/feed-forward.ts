@@ -1,0 +1,39 @@
+/**
+ * Feed-forward sublayers, plain and gated.
+ *
+ * @module
+ */
+
+import { gate } from '../../ops/rows.ts';
+import type { Activation } from '../../tensor/workspace.ts';
+import type { FeedForwardSublayer } from '../decoder.ts';
+import type { Pass } from '../pass.ts';
+
+/**
+ * Records the inner layers and the sum.
+ *
+ * @param read what the sublayer reads; `done` is called when nothing reads it any more
+ * @param hidden receives the sum
+ */
+export function recordFeedForward(
+  pass: Pass,
+  sublayer: FeedForwardSublayer,
+  read: Activation,
+  done: () => void,
+  hidden: Activation,
+): void {
+  const { workspace } = pass.context;
+  const { activation } = sublayer;
+  let inner: Activation;
+  if (sublayer.gate) {
+    const [gated, up] = pass.linears(read, sublayer.gate, sublayer.up) as [Activation, Activation];
+    gate(pass.context, gated, up, activation);
+    workspace.give(up);
+    inner = gated;
+  } else {
+    inner = pass.linear(read, sublayer.up, { activation });
+  }
+  done();
+  pass.linear(inner, sublayer.down, { addTo: hidden });
+  workspace.give(inner);
+}
