@@ -50,6 +50,13 @@ export const texts: Field<string[] | null> = orNull({
   accepts: (value) => Array.isArray(value) && value.every((entry) => typeof entry === 'string'),
 });
 
+/** A list of numbers, absent by default. */
+export const numbers: Field<number[] | null> = orNull({
+  fallback: [],
+  expected: 'a list of numbers',
+  accepts: (value) => Array.isArray(value) && value.every((entry) => typeof entry === 'number'),
+});
+
 /** An object, absent by default. */
 export const object: Field<Config | null> = orNull({
   fallback: {},

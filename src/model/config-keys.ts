@@ -86,7 +86,8 @@ export interface NeutralKey {
   otherwise: string;
 }
 
-function only(values: readonly unknown[], otherwise: string): NeutralKey {
+/** A key with a few values that change nothing. */
+export function only(values: readonly unknown[], otherwise: string): NeutralKey {
   const expected = values.map((value) => JSON.stringify(value)).join(' or ');
   return { accepts: (value) => value === null || values.includes(value), expected, otherwise };
 }
@@ -131,54 +132,39 @@ export const neutralKeys: Readonly<Record<string, NeutralKey>> = {
   compression_config: quantized,
 };
 
-/** Keys of other architectures of the same family, with the value that means the same as their absence. */
-const offElsewhere = {
+/** Keys of other Llama-like architectures, with the value that means the same as their absence. */
+export const offElsewhere = {
   attention_bias: only([false], 'this architecture has no such biases'),
   mlp_bias: only([false], 'this architecture has no such biases'),
   use_sliding_window: only([false], 'this architecture does not switch its window with it'),
 };
-const noWindowLayers: Readonly<Record<string, string>> = {
+
+/** Of architectures that do not choose windows by layer. */
+export const noWindowLayers: Readonly<Record<string, string>> = {
   max_window_layers: 'the first layer with a window, in architectures that choose windows by layer',
 };
 
 /** What holds for one architecture besides. */
-export const keysOfType: Readonly<
-  Record<string, { ignored: Readonly<Record<string, string>>; neutral: Readonly<Record<string, NeutralKey>> }>
-> = {
-  llama: {
-    ignored: noWindowLayers,
-    neutral: {
-      use_sliding_window: offElsewhere.use_sliding_window,
-      activation: only(['swiglu'], 'the feed-forward layer would not be a gated one'),
-    },
-  },
-  mistral: { ignored: noWindowLayers, neutral: offElsewhere },
-  qwen2: {
-    ignored: { attention_bias: 'queries, keys and values have biases in this architecture, the output has none' },
-    neutral: {
-      mlp_bias: offElsewhere.mlp_bias,
-      qkv_bias: only([true], 'queries, keys and values would have no biases'),
-    },
-  },
-  qwen3: { ignored: {}, neutral: { mlp_bias: offElsewhere.mlp_bias } },
-  opt: {
-    ignored: {},
-    neutral: {
-      layer_norm_eps: only([1e-5], 'this architecture has 1e-5 fixed'),
-      learned_embeddings: only([true], 'positions would not be learned'),
-      scale_embeddings: only([false], 'embeddings would be scaled'),
-    },
-  },
-};
+export interface KeysOfType {
+  /** Known to change nothing: key → reason. */
+  ignored?: Readonly<Record<string, string>>;
+  /** Keys that may have certain values only. */
+  neutral?: Readonly<Record<string, NeutralKey>>;
+}
 
 /**
  * Refuses keys that are neither read nor known to change nothing.
  *
  * @param read the keys that are read
+ * @param own what holds for this architecture
  * @throws SubzeroError `unsupported` naming the key and its value
  */
-export function checkKeys(config: Config, type: string, read: ReadonlySet<string>): void {
-  const { ignored, neutral } = keysOfType[type]!;
+export function checkKeys(
+  config: Config,
+  type: string,
+  read: ReadonlySet<string>,
+  { ignored = {}, neutral = {} }: KeysOfType,
+): void {
   for (const [key, value] of Object.entries(config)) {
     if (read.has(key) || Object.hasOwn(ignoredKeys, key) || Object.hasOwn(ignored, key)) continue;
     const rule = Object.hasOwn(neutral, key)
@@ -214,7 +200,7 @@ export function checkKeys(config: Config, type: string, read: ReadonlySet<string
 function checkClass(config: Config, type: string): void {
   const { architectures, auto_map: own } = config;
   const classes = Array.isArray(architectures) ? architectures : [];
-  const expected = new RegExp(`^${type}(forcausallm|model)$`, 'i');
+  const expected = new RegExp(`^${type.replaceAll('_', '')}(forcausallm|model)$`, 'i');
   if (classes.length > 0 && !classes.some((name) => expected.test(String(name)))) {
     throw new SubzeroError(
       'unsupported',

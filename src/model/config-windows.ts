@@ -46,7 +46,11 @@ export function windowsByLayer(
 }
 
 /** The window in the layers that `layer_types` names, or else in those that slide by default. */
-function windowsOf(values: WindowValues, window: number | undefined, slides: (layer: number) => boolean): Windows {
+export function windowsOf(
+  values: WindowValues,
+  window: number | undefined,
+  slides: (layer: number) => boolean,
+): Windows {
   const types = layerTypes(values);
   if (types?.includes('sliding_attention') && window === undefined) {
     throw new SubzeroError(

@@ -37,7 +37,7 @@ export function readConfiguration(config: Config, file: string): Decoder {
     );
   }
   try {
-    checkKeys(config, type as string, keysRead(type as string));
+    checkKeys(config, type as string, keysRead(type as string), known);
     const decoder = known.read(readFields(config, known.fields), type as string);
     for (const { heads, keyHeads } of attentions(decoder)) {
       if (heads % keyHeads !== 0) {

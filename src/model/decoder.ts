@@ -42,6 +42,8 @@ export interface Norm {
 interface SublayerNorms {
   /** Of what the sublayer reads. */
   before?: Norm;
+  /** Of what the sublayer gives, before it is added. */
+  after?: Norm;
   /** Of the sum that the next sublayer reads. */
   ofSum?: Norm;
 }
@@ -59,6 +61,8 @@ export interface AttentionSublayer extends SublayerNorms {
   heads: number;
   keyHeads: number;
   headWidth: number;
+  /** Whether queries and keys are turned by their positions, in models that have such positions. */
+  rotates: boolean;
   /** Keys that it sees, counted back from the token itself; all if absent. */
   window?: number;
 }

@@ -38,8 +38,8 @@ export function sharedInputs({ blocks }: Pick<Decoder, 'blocks'>): Linear[][] {
 }
 
 /** The norms around a sublayer. */
-function outerNorms({ before, ofSum }: Sublayer): Norm[] {
-  return [before, ofSum].filter((norm) => norm !== undefined);
+function outerNorms({ before, after, ofSum }: Sublayer): Norm[] {
+  return [before, after, ofSum].filter((norm) => norm !== undefined);
 }
 
 /** The norms inside of a sublayer. */

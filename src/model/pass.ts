@@ -9,7 +9,7 @@ import type { OperationContext } from '../ops/context.ts';
 import { type LinearOptions, linear, linears } from '../ops/linear.ts';
 import { norm } from '../ops/norm.ts';
 import type { RopeTable } from '../ops/rope.ts';
-import { virtualRows } from '../ops/rows.ts';
+import { add, virtualRows } from '../ops/rows.ts';
 import type { Axis } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { KeyValueCache } from './cache.ts';
@@ -66,6 +66,18 @@ export class Pass {
 
   linear(x: Activation, { weight, bias }: Linear, options: Omit<LinearOptions, 'bias'> = {}): Activation {
     return linear(this.context, x, this.model.weight(weight), { ...(bias ? { bias } : {}), ...options });
+  }
+
+  /** Adds the last layer of a sublayer to the sum, by way of a norm where the sublayer has one. */
+  addTo(sum: Activation, x: Activation, layer: Linear, after: Norm | undefined): void {
+    if (!after) {
+      this.linear(x, layer, { addTo: sum });
+      return;
+    }
+    const given = this.linear(x, layer);
+    const normed = this.replace(given, this.norm(given, after));
+    add(this.context, sum, normed);
+    this.context.workspace.give(normed);
   }
 
   /** Several layers over the same x, one activation for each. */

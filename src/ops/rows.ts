@@ -116,3 +116,11 @@ export function gate(
     perElement(quads),
   );
 }
+
+/** sum ← sum + x. */
+export function add({ gpu }: OperationContext, sum: Activation, x: Activation): void {
+  checkShape('add', 'what is added', x, sum.rows, sum.columns);
+  checkMultiple('add', 'the columns', sum.columns, 4, 'what kernels read at once');
+  const quads = (sum.rows * sum.columns) / 4;
+  gpu.recorder.dispatch(gpu.kernel({ files: ['add.wgsl'] }), [x.buffer, sum.buffer], { quads }, perElement(quads));
+}

@@ -5,7 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { ignoredKeys, keysOfType, neutralKeys } from '../../src/model/config-keys.ts';
+import { ignoredKeys, neutralKeys } from '../../src/model/config-keys.ts';
 import { keysRead, readConfiguration, supportedArchitectures } from '../../src/model/configuration.ts';
 import { families } from '../../src/model/families/index.ts';
 import { ropeTypes } from '../../src/model/rope-rules.ts';
@@ -37,11 +37,10 @@ const read = (config: Record<string, unknown>) => readConfiguration(config, 'con
 
 describe.each(supportedArchitectures)('%s', (type) => {
   const plain = read(base(type));
+  const own = { ignored: {}, neutral: {}, ...families[type]! };
   const known = (key: string): boolean =>
     keysRead(type).has(key) ||
-    [ignoredKeys, neutralKeys, keysOfType[type]!.ignored, keysOfType[type]!.neutral].some((table) =>
-      Object.hasOwn(table, key),
-    );
+    [ignoredKeys, neutralKeys, own.ignored, own.neutral].some((table) => Object.hasOwn(table, key));
 
   test('has every key of its class, and of what the base class takes from a file', () => {
     // Rotation is for those that have it.
@@ -72,17 +71,17 @@ describe.each(supportedArchitectures)('%s', (type) => {
   });
 
   test('ignores no key besides', () => {
-    const listed = [...Object.keys(ignoredKeys), ...Object.keys(keysOfType[type]!.ignored)];
+    const listed = [...Object.keys(ignoredKeys), ...Object.keys(own.ignored)];
     expect(listed.filter((key) => !Object.hasOwn(ignored, key))).toEqual([]);
     // A key that is read is not ignored too.
     expect(listed.filter((key) => keysRead(type).has(key))).toEqual([]);
     for (const key of listed) {
-      expect((ignoredKeys[key] ?? keysOfType[type]!.ignored[key])!.length, key).toBeGreaterThan(20);
+      expect((ignoredKeys[key] ?? own.ignored[key])!.length, key).toBeGreaterThan(20);
     }
   });
 
   test('needs every entry of the list: without any one of them its key is refused', () => {
-    for (const table of [ignoredKeys, keysOfType[type]!.ignored] as Record<string, string>[]) {
+    for (const table of [ignoredKeys, own.ignored] as Record<string, string>[]) {
       for (const [key, reason] of Object.entries(table)) {
         delete table[key];
         try {
@@ -106,7 +105,7 @@ describe.each(supportedArchitectures)('%s', (type) => {
   });
 
   test('has no other such key', () => {
-    const listed = [...Object.keys(neutralKeys), ...Object.keys(keysOfType[type]!.neutral)];
+    const listed = [...Object.keys(neutralKeys), ...Object.keys(own.neutral)];
     expect(listed.sort()).toEqual(Object.keys(neutral).sort());
   });
 

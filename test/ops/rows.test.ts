@@ -1,5 +1,7 @@
 import { describe } from 'vitest';
 import {
+  addCase,
+  addShapes,
   gateCase,
   gateShapes,
   gatherCase,
@@ -22,6 +24,7 @@ describe('storeRows', () => {
 
 describe('gate', () => {
   testCases(gpu, gateShapes.map(gateCase));
+  testCases(gpu, addShapes.map(addCase));
 });
 
 describe('label loss', () => {

@@ -9,23 +9,25 @@ SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_lay
              num_key_value_heads=2, max_position_embeddings=128)
 OPT_SIZES = dict(vocab_size=48, hidden_size=32, ffn_dim=40, num_hidden_layers=3, num_attention_heads=4,
                  max_position_embeddings=128)
-FAMILY = ("llama", "mistral", "qwen2", "qwen3")
+FAMILY = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss")
 CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qwen2ForCausalLM", qwen3="Qwen3ForCausalLM",
-               opt="OPTForCausalLM")
+               smollm3="SmolLM3ForCausalLM", olmo2="Olmo2ForCausalLM", seed_oss="SeedOssForCausalLM", opt="OPTForCausalLM")
 CASES = {}
 
 
 def case(name, model_type, drop=(), stored=None, **keys):
     sizes = OPT_SIZES if model_type == "opt" else SIZES
-    head_dim = {"head_dim": 8} if model_type == "qwen3" else {}
-    config = {"architectures": [CLASSES[model_type]], "model_type": model_type} | sizes | head_dim | keys
+    own = {"head_dim": 8} if model_type in ("qwen3", "seed_oss") else {}
+    # SmolLM3's padding token is outside of a small vocabulary, which transformers refuses.
+    own |= {"pad_token_id": 0} if model_type == "smollm3" else {}
+    config = {"architectures": [CLASSES[model_type]], "model_type": model_type} | sizes | own | keys
     CASES[f"{model_type}: {name}"] = {"config": {key: value for key, value in config.items() if key not in drop}, **(stored or {})}
 
 
 for each in FAMILY:
     case("nothing but sizes", each)
     case("key heads absent", each, drop=["num_key_value_heads"],
-         **{"llama": {}, "mistral": dict(num_attention_heads=8)}.get(each, dict(num_attention_heads=32, hidden_size=128)))
+         **{"llama": {}, "mistral": dict(num_attention_heads=8), "smollm3": dict(num_attention_heads=8)}.get(each, dict(num_attention_heads=32, hidden_size=128)))
     case("key heads null", each, num_key_value_heads=None,
          stored=dict(expect='"num_key_value_heads" must be a whole number') if each == "mistral" else None)
     case("one key head", each, num_key_value_heads=1)
@@ -35,6 +37,18 @@ for each in FAMILY:
     case("F16, tied", each, stored=dict(dtype="F16"), tie_word_embeddings=True, dtype="float16")
     case("odd vocabulary", each, vocab_size=51, stored=dict(shards=2))
     case("yarn", each, rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32), rope_theta=1e6)
+case("layers without rotation, listed", "smollm3", no_rope_layers=[0, 1, 0])
+case("every second layer without rotation", "smollm3", no_rope_layer_interval=2)
+case("windows in layers without rotation", "smollm3", no_rope_layers=[0, 1, 1], use_sliding_window=True, sliding_window=7)
+case("windows, listed", "smollm3", use_sliding_window=True, sliding_window=7,
+     layer_types=["full_attention", "sliding_attention", "full_attention"])
+case("biases of attention and feed-forward, untied", "smollm3", attention_bias=True, mlp_bias=True, tie_word_embeddings=False)
+case("biases of attention", "olmo2", attention_bias=True)
+case("widths that 4 does not divide", "olmo2", hidden_size=30, num_attention_heads=3, num_key_value_heads=1, intermediate_size=42,
+     stored=dict(expect="heads of 10 elements cannot be normalised together"))
+case("odd width of the feed-forward layer", "olmo2", intermediate_size=37)
+case("biases of all layers", "seed_oss", attention_out_bias=True, mlp_bias=True)
+case("no biases", "seed_oss", attention_bias=False)
 case("head_dim null", "llama", head_dim=None)
 case("head_dim null", "mistral", head_dim=None)
 case("head_dim absent", "qwen3", drop=["head_dim"])

@@ -112,6 +112,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ...combinations(['attention/merge.wgsl']),
   ],
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
+  add: combinations(['add.wgsl']),
   gate: combinations(['activation.wgsl', 'gate.wgsl'], { ACTIVATION: Object.values(activationNumber) }),
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],

@@ -30,7 +30,13 @@ const storages = ['f32', 'f16', 'bf16'] as const;
 test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`dense shapes ${index}`, async (random) => {
     const optimizer = optimizers[index % 3]!;
-    const overrides = index % 4 === 3 ? { model_type: 'mistral', sliding_window: random.integer(1, 9) } : {};
+    const overrides = [
+      {},
+      // Norms of what sublayers give, and of all heads together, which needs heads of whole quads.
+      { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
+      {},
+      { model_type: 'mistral', sliding_window: random.integer(1, 9) },
+    ][index % 4]!;
     const written = await writeRandomModel(random, overrides);
     const settings = {
       model: written.directory,

@@ -24,7 +24,13 @@ afterAll(() => gpu.close());
 
 test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
-    const overrides = index % 3 === 2 ? { model_type: 'mistral', sliding_window: random.integer(1, 9) } : {};
+    const overrides = [
+      {},
+      random.uniform() < 0.5
+        ? { model_type: 'smollm3', no_rope_layer_interval: 2 }
+        : { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
+      { model_type: 'mistral', sliding_window: random.integer(1, 9) },
+    ][index % 3]!;
     const model = await writeRandomModel(random, overrides);
     const settings = {
       model: model.directory,

@@ -6,7 +6,7 @@
 
 import { spread } from '../../gpu/workgroups.ts';
 import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
-import { gate, gatherRows, storeRows } from '../../ops/rows.ts';
+import { add, gate, gatherRows, storeRows } from '../../ops/rows.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 import { activate } from './linear.ts';
@@ -170,6 +170,52 @@ export const gateShapes: readonly GateShape[] = [
     deviation: 4,
     activation,
   })),
+];
+
+export interface AddShape {
+  rows: number;
+  columns: number;
+}
+
+export function addCase({ rows, columns }: AddShape): KernelCase {
+  return {
+    operation: 'add',
+    name: `${rows}×${columns}`,
+    tolerance: exactTolerance,
+    flops: rows * columns,
+    bytes: 12 * rows * columns,
+    prepare(bed) {
+      const { random } = bed;
+      const [before, added] = [random.normals(rows * columns), random.normals(rows * columns)];
+      const context = bed.context({ count: 1 });
+      const sum = bed.activation(before, rows, columns);
+      const x = bed.activation(added, rows, columns);
+      return {
+        reset: () => sum.buffer.write(before),
+        record() {
+          add(context, sum, x);
+          return [
+            {
+              name: 'sum',
+              buffer: sum.buffer,
+              rows,
+              columns,
+              reference: (row) =>
+                Float64Array.from({ length: columns }, (_, column) => {
+                  return before[row * columns + column]! + added[row * columns + column]!;
+                }),
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export const addShapes: readonly AddShape[] = [
+  { rows: 1, columns: 4 },
+  { rows: 33, columns: 100 },
+  { rows: 7, columns: 2052 },
 ];
 
 export interface LabelLossShape {

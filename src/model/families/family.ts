@@ -7,11 +7,12 @@
 import { SubzeroError } from '../../errors.ts';
 import { activationNames, type MatmulActivation } from '../../ops/activation.ts';
 import type { Field, Values } from '../config-fields.ts';
+import type { KeysOfType } from '../config-keys.ts';
 import type { Decoder } from '../decoder.ts';
 
 type Fields = Readonly<Record<string, Field<unknown>>>;
 
-export interface Family<F extends Fields = Fields> {
+export interface Family<F extends Fields = Fields> extends KeysOfType {
   /** The keys of config.json with their defaults. */
   fields: F;
   /**
@@ -21,9 +22,9 @@ export interface Family<F extends Fields = Fields> {
   read: (values: Values<F>, type: string) => Decoder;
 }
 
-/** A family whose `read` sees the values that its fields have. */
-export function family<F extends Fields>(fields: F, read: Family<F>['read']): Family {
-  return { fields, read: read as Family['read'] };
+/** A family whose `read` sees the values that its fields have. @param own keys that are not read */
+export function family<F extends Fields>(fields: F, read: Family<F>['read'], own: KeysOfType = {}): Family {
+  return { fields, read: read as Family['read'], ...own };
 }
 
 /** Elements of a head where the hidden size is split evenly among the heads. */

@@ -7,6 +7,7 @@
 import { SubzeroError } from '../../errors.ts';
 import { quadAxis } from '../../tensor/axis.ts';
 import { flag, orNull, real, text, texts, type Values, whole } from '../config-fields.ts';
+import { noWindowLayers, offElsewhere, only } from '../config-keys.ts';
 import { noWindows } from '../config-windows.ts';
 import { type Decoder, embeddingAxes, linearLayer, matrix, type Norm, rmsNorm } from '../decoder.ts';
 import { readRope, ropeFields } from '../rope-parameters.ts';
@@ -14,7 +15,7 @@ import { contextWith } from '../rope-rules.ts';
 import { activationNamed, evenHeadWidth, family } from './family.ts';
 
 /** Keys with the defaults of `LlamaConfig`. */
-const llamaFields = {
+export const llamaFields = {
   vocab_size: whole(32_000),
   hidden_size: whole(4096),
   intermediate_size: whole(11_008),
@@ -41,14 +42,26 @@ export const llamaLikeFields = plainFields;
 /** The linear layers of a Llama-like layer. */
 type LinearName = 'query' | 'key' | 'value' | 'output' | 'gate' | 'up' | 'down';
 
+/** The layers with a bias where two keys decide. */
+export function biasedLayers(attention: boolean, feedForward = false): LinearName[] {
+  return [
+    ...(attention ? (['query', 'key', 'value', 'output'] as const) : []),
+    ...(feedForward ? (['gate', 'up', 'down'] as const) : []),
+  ];
+}
+
 /** Where a relative differs. */
 export interface LlamaLike {
   /** The linear layers that have a bias. */
   biased?: readonly LinearName[];
   /** Keys that each layer sees, of a context of so many tokens. */
   windows: (contextLength: number) => readonly (number | undefined)[];
-  /** RMSNorms of every head's queries and keys. */
-  headNorms?: boolean;
+  /** RMSNorms of queries and keys: of every head by itself, or of all heads together. */
+  queryKeyNorms?: 'head' | 'whole';
+  /** Layers whose queries and keys are not turned by their positions. */
+  unrotated?: (layer: number) => boolean;
+  /** Norms of what the sublayers give instead of what they read. */
+  normsAfter?: boolean;
 }
 
 /** A Llama-like decoder. */
@@ -62,6 +75,12 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
       `heads of ${headWidth} elements cannot be turned in pairs; their width must be even`,
     );
   }
+  if (own.queryKeyNorms === 'whole' && headWidth % 4 !== 0) {
+    throw new SubzeroError(
+      'unsupported',
+      `heads of ${headWidth} elements cannot be normalised together; their width must be a multiple of 4`,
+    );
+  }
   const { theta, scaling } = readRope(values, headWidth, values.max_position_embeddings);
   const contextLength = contextWith(scaling, values.max_position_embeddings);
   const windows = own.windows(contextLength);
@@ -69,7 +88,9 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
   const inner = quadAxis(values.intermediate_size);
   const [queries, keys] = [quadAxis(headWidth, heads), quadAxis(headWidth, keyHeads)];
   const hasBias = (name: LinearName): boolean => own.biased?.includes(name) ?? false;
-  const headNorm = (name: string): Norm => rmsNorm(name, headWidth, epsilon);
+  const queryKeyNorm = (name: string, count: number): Norm =>
+    rmsNorm(name, own.queryKeyNorms === 'whole' ? count * headWidth : headWidth, epsilon);
+  const normOf = (name: string): Norm => rmsNorm(name, width, epsilon);
   return {
     architecture: type,
     vocabularySize: vocabulary,
@@ -82,22 +103,30 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
       return [
         {
           kind: 'attention',
-          before: rmsNorm(`${prefix}.input_layernorm`, width, epsilon),
+          ...(own.normsAfter
+            ? { after: normOf(`${prefix}.post_attention_layernorm`) }
+            : { before: normOf(`${prefix}.input_layernorm`) }),
           query: linearLayer(`${attention}.q_proj`, queries, hidden, hasBias('query')),
           key: linearLayer(`${attention}.k_proj`, keys, hidden, hasBias('key')),
           value: linearLayer(`${attention}.v_proj`, keys, hidden, hasBias('value')),
           output: linearLayer(`${attention}.o_proj`, hidden, queries, hasBias('output')),
-          ...(own.headNorms
-            ? { queryNorm: headNorm(`${attention}.q_norm`), keyNorm: headNorm(`${attention}.k_norm`) }
+          ...(own.queryKeyNorms
+            ? {
+                queryNorm: queryKeyNorm(`${attention}.q_norm`, heads),
+                keyNorm: queryKeyNorm(`${attention}.k_norm`, keyHeads),
+              }
             : {}),
           heads,
           keyHeads,
           headWidth,
+          rotates: !own.unrotated?.(layer),
           ...(window === undefined ? {} : { window }),
         },
         {
           kind: 'feed-forward',
-          before: rmsNorm(`${prefix}.post_attention_layernorm`, width, epsilon),
+          ...(own.normsAfter
+            ? { after: normOf(`${prefix}.post_feedforward_layernorm`) }
+            : { before: normOf(`${prefix}.post_attention_layernorm`) }),
           gate: linearLayer(`${feedForward}.gate_proj`, inner, hidden, hasBias('gate')),
           up: linearLayer(`${feedForward}.up_proj`, inner, hidden, hasBias('up')),
           down: linearLayer(`${feedForward}.down_proj`, hidden, inner, hasBias('down')),
@@ -105,17 +134,23 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
         },
       ];
     }),
-    finalNorm: rmsNorm('model.norm', width, epsilon),
+    finalNorm: normOf('model.norm'),
     head: { ...matrix('lm_head', ...embeddingAxes(vocabulary, width)), tied: values.tie_word_embeddings },
   };
 }
 
-export const llama = family(llamaFields, (values, type) =>
-  llamaLike(type, values, {
-    biased: [
-      ...(values.attention_bias ? (['query', 'key', 'value', 'output'] as const) : []),
-      ...(values.mlp_bias ? (['gate', 'up', 'down'] as const) : []),
-    ],
-    windows: (context) => noWindows(values, context),
-  }),
+export const llama = family(
+  llamaFields,
+  (values, type) =>
+    llamaLike(type, values, {
+      biased: biasedLayers(values.attention_bias, values.mlp_bias),
+      windows: (context) => noWindows(values, context),
+    }),
+  {
+    ignored: noWindowLayers,
+    neutral: {
+      use_sliding_window: offElsewhere.use_sliding_window,
+      activation: only(['swiglu'], 'the feed-forward layer would not be a gated one'),
+    },
+  },
 );

@@ -1,4 +1,5 @@
 import { orNull, whole } from '../config-fields.ts';
+import { noWindowLayers, offElsewhere } from '../config-keys.ts';
 import { uniformWindows } from '../config-windows.ts';
 import { family } from './family.ts';
 import { llamaLike, llamaLikeFields } from './llama.ts';
@@ -13,4 +14,5 @@ export const mistral = family(
     sliding_window: orNull(whole(0), 4096),
   },
   (values, type) => llamaLike(type, values, { windows: () => uniformWindows(values) }),
+  { ignored: noWindowLayers, neutral: offElsewhere },
 );

@@ -1,4 +1,5 @@
 import { flag, orNull, whole } from '../config-fields.ts';
+import { offElsewhere, only } from '../config-keys.ts';
 import { windowsByLayer } from '../config-windows.ts';
 import { family } from './family.ts';
 import { llamaLike, llamaLikeFields } from './llama.ts';
@@ -16,6 +17,15 @@ export const qwen2Fields = {
 };
 
 /** Qwen 2: a Llama with biases of queries, keys and values, and windows in its upper layers. */
-export const qwen2 = family(qwen2Fields, (values, type) =>
-  llamaLike(type, values, { biased: ['query', 'key', 'value'], windows: () => windowsByLayer(values) }),
+export const qwen2 = family(
+  qwen2Fields,
+  (values, type) =>
+    llamaLike(type, values, { biased: ['query', 'key', 'value'], windows: () => windowsByLayer(values) }),
+  {
+    ignored: { attention_bias: 'queries, keys and values have biases in this architecture, the output has none' },
+    neutral: {
+      mlp_bias: offElsewhere.mlp_bias,
+      qkv_bias: only([true], 'queries, keys and values would have no biases'),
+    },
+  },
 );

@@ -36,7 +36,7 @@ export function recordAttention(
   done();
   if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
   if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
-  if (ropeTable) rope(pass.context, query, key, input.positions, ropeTable, headWidth);
+  if (ropeTable && sublayer.rotates) rope(pass.context, query, key, input.positions, ropeTable, headWidth);
   // The keys and values of a prefix are trained; what else the rows of its tokens hold is never read.
   const prefix = probes.adapter?.prefix?.[layer];
   if (prefix) {
@@ -60,6 +60,6 @@ export function recordAttention(
     ...(input.longest === undefined ? {} : { longest: input.longest }),
   });
   workspace.give(query, key, value);
-  pass.linear(mixed, sublayer.output, { addTo: hidden });
+  pass.addTo(hidden, mixed, sublayer.output, sublayer.after);
   workspace.give(mixed);
 }

@@ -34,6 +34,6 @@ export function recordFeedForward(
     inner = pass.linear(read, sublayer.up, { activation });
   }
   done();
-  pass.linear(inner, sublayer.down, { addTo: hidden });
+  pass.addTo(hidden, inner, sublayer.down, sublayer.after);
   workspace.give(inner);
 }

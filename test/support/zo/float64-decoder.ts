@@ -120,21 +120,24 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
     hidden.set(table.subarray(id * hiddenSize, (id + 1) * hiddenSize), row * hiddenSize);
   }
   for (const sublayer of decoder.blocks.flat()) {
-    const x = normOf(hidden, sublayer.before!);
+    const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
     let result: Float64Array;
     if (sublayer.kind === 'attention') {
       let q = linear(x, sublayer.query);
       let k = linear(x, sublayer.key);
       if (sublayer.queryNorm) q = normOf(q, sublayer.queryNorm);
       if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
-      rotate(q, sublayer.heads, sublayer.headWidth, theta);
-      rotate(k, sublayer.keyHeads, sublayer.headWidth, theta);
+      if (sublayer.rotates) {
+        rotate(q, sublayer.heads, sublayer.headWidth, theta);
+        rotate(k, sublayer.keyHeads, sublayer.headWidth, theta);
+      }
       result = linear(attend(q, k, linear(x, sublayer.value), sublayer), sublayer.output);
     } else {
       const up = linear(x, sublayer.up);
       const gated = linear(x, sublayer.gate!).map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
       result = linear(gated, sublayer.down);
     }
+    if (sublayer.after) result = normOf(result, sublayer.after);
     hidden = plus(hidden, result) as typeof hidden;
   }
   return product(normOf(hidden, finalNorm!), get(head.tied ? embedding.weight : head.weight), hiddenSize);
