@@ -4,9 +4,9 @@
  * @module
  */
 
-import { join, resolve } from 'node:path';
 import type { Engine } from '../src/engine/types.ts';
 import { SubzeroError } from '../src/errors.ts';
+import { join, resolve } from '../src/platform/index.ts';
 import { makeFolders } from '../src/train/run-folder.ts';
 import type { Listen, Listener } from './adapters/adapter.ts';
 import { createApplication } from './application.ts';

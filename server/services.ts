@@ -5,8 +5,8 @@
  * @module
  */
 
-import { join } from 'node:path';
 import type { Engine } from '../src/engine/types.ts';
+import { join } from '../src/platform/index.ts';
 import { makeFolders } from '../src/train/run-folder.ts';
 import type { ServedModel, ServerConfiguration } from './configuration.ts';
 import { FileLibrary } from './files/library.ts';

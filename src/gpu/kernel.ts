@@ -7,8 +7,7 @@
  * @module
  */
 
-import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { readPackageFile } from '../platform/index.ts';
 
 /** A constant put in front of the source: whole numbers become `u32`, booleans `bool`, `{ f32 }` a float. */
 export type KernelConstant = number | boolean | { f32: number };
@@ -45,17 +44,6 @@ export interface Kernel {
 
 let nextId = 1;
 
-const kernelsDirectory = findKernels();
-
-/** `kernels/` lies beside `src/` in the sources and beside `dist/` in the published package. */
-function findKernels(): URL {
-  for (const relative of ['../../kernels/', '../../../kernels/']) {
-    const candidate = new URL(relative, import.meta.url);
-    if (existsSync(fileURLToPath(candidate))) return candidate;
-  }
-  throw new Error(`the kernels directory was not found near ${import.meta.url}`);
-}
-
 /** WGSL wants these before anything else. */
 const directivePattern = /^(?:enable|requires|diagnostic)\b[^;]*;/gm;
 
@@ -65,7 +53,7 @@ const sources = new Map<string, string>();
 export function kernelSource(file: string): string {
   let source = sources.get(file);
   if (source === undefined) {
-    source = readFileSync(fileURLToPath(new URL(file, kernelsDirectory)), 'utf8');
+    source = new TextDecoder().decode(readPackageFile(`kernels/${file}`));
     sources.set(file, source);
   }
   return source;

@@ -4,8 +4,6 @@
  * @module
  */
 
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -14,6 +12,7 @@ import type { MatmulPlans } from '../ops/matmul-plans.ts';
 import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import type { Probes } from '../ops/probes.ts';
 import type { RopeTable } from '../ops/rope.ts';
+import { join, readFile } from '../platform/index.ts';
 import { gaussian, tensorId } from '../random/philox.ts';
 import {
   bytesToF32,
