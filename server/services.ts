@@ -1,6 +1,5 @@
 /**
- * Everything that routes and middleware share, put together once. Who runs a server by hand calls {@link createServices},
- * gives the result to `createApplication`, then `start()` and `jobs.start()`; `serve` does all of it, and the stopping.
+ * Everything that routes and middleware share, put together once by service.ts.
  *
  * @module
  */

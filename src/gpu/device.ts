@@ -4,6 +4,8 @@
  * @module
  */
 
+/// <reference types="@webgpu/types" preserve="true" />
+
 import { SubzeroError } from '../errors.ts';
 import { environmentVariables } from '../platform/index.ts';
 

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { SubzeroError } from '../errors.ts';
 import { readPackageFile } from '../platform/index.ts';
 
 /** A constant put in front of the source: whole numbers become `u32`, booleans `bool`, `{ f32 }` a float. */
@@ -57,6 +58,27 @@ export function kernelSource(file: string): string {
     sources.set(file, source);
   }
   return source;
+}
+
+/**
+ * Adds a WGSL text of one's own, which definitions name like a file under `kernels/`.
+ *
+ * @param file its name, such as `scale.wgsl`, which ends up in errors and profiles
+ * @throws SubzeroError `conflict` if the name has another text already
+ */
+export function addKernelSource(file: string, text: string): void {
+  let known: string | undefined;
+  try {
+    known = kernelSource(file);
+  } catch {
+    // Neither a file of the package nor added before.
+  }
+  if (known !== undefined && known !== text) {
+    throw new SubzeroError('conflict', `there is another kernel source "${file}" already; choose another name`, {
+      parameter: file,
+    });
+  }
+  sources.set(file, text);
 }
 
 /** Definitions by a number that tells them apart, so that a launch like an earlier one need spell out neither its definition nor its key. */
