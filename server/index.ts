@@ -1,6 +1,6 @@
 /**
- * The HTTP service as a library: listening by itself ({@link serve}), or as a Hono application for a server of one's own
- * ({@link createApplication}).
+ * The HTTP service as a library: listening by itself ({@link serve}), or as a Hono application for a server of one's
+ * own ({@link createApplication}).
  *
  * @module
  */
@@ -21,18 +21,22 @@ export interface ApplicationOptions extends Omit<ServiceOptions, 'models'> {
 
 /** A Hono application that owns a data directory. */
 export type ServiceApplication = Application & {
-  /** Stops in order: no new work, running answers and the running step end, everything is on disk. The engine stays open. */
+  /**
+   * Stops in order: no new work, running answers and the running step end, everything is on disk. The engine stays
+   * open.
+   */
   close(): Promise<void>;
 };
 
 /**
- * The service as a Hono application, whose `fetch` any server on Node, Bun or Deno can call. In an application of one's own it is
- * mounted with `mount('/zo', application.fetch)`, which hides the prefix from it (`route` does not).
+ * The service as a Hono application, whose `fetch` any server on Node, Bun or Deno can call. In an application of
+ * one's own it is mounted with `mount('/zo', application.fetch)`, which hides the prefix from it (`route` does not).
  *
- * It answers to `localhost` and to addresses; name others as `allowedHosts`, and set an `apiKey` where other machines can reach it.
+ * It answers to `localhost` and to addresses; name others as `allowedHosts`, and set an `apiKey` where other machines
+ * can reach it.
  *
- * @throws SubzeroError `invalid_argument` for options that contradict each other, `conflict` if another service uses the
- * data directory, `io` if that cannot be made, or what the engine says about a model
+ * @throws SubzeroError `invalid_argument` for options that contradict each other, `conflict` if another service uses
+ * the data directory, `io` if that cannot be made, or what the engine says about a model
  */
 export async function createApplication(engine: Engine, options: ApplicationOptions = {}): Promise<ServiceApplication> {
   const models = options.models ?? (await engine.models()).map(({ id, path }) => ({ id, path }));

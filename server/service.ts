@@ -34,7 +34,8 @@ export interface Service {
   application: Application;
   services: Services;
   /**
-   * Stops in order: no new work, running answers and the running step end, everything is on disk. The engine stays open.
+   * Stops in order: no new work, running answers and the running step end, everything is on disk. The engine stays
+   * open.
    * @param closeListener stops whoever passes requests on within so many seconds, if there is one
    */
   close(closeListener?: (graceSeconds: number) => Promise<void>): Promise<void>;
@@ -42,8 +43,8 @@ export interface Service {
 
 /**
  * Opens the service over an engine.
- * @throws SubzeroError `invalid_argument` for options that contradict each other, `conflict` if another service uses the
- * data directory, `io` if that cannot be made, or what the engine says about a model
+ * @throws SubzeroError `invalid_argument` for options that contradict each other, `conflict` if another service uses
+ * the data directory, `io` if that cannot be made, or what the engine says about a model
  */
 export async function openService(engine: Engine, options: ServiceOptions): Promise<Service> {
   const { models, limits, writeLog, ...rest } = options;

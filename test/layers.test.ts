@@ -23,8 +23,8 @@ const floors = [
 const launching = new Set(['src/gpu', 'src/ops', 'src/bench']);
 
 /**
- * Where Node's own modules are used, which Bun and Deno have too: the platform, the command line, and what the server needs of them: its
- * listeners, streams of uploads, SQLite, comparison in constant time, addresses, comparison in depth.
+ * Where Node's own modules are used, which Bun and Deno have too: the platform, the command line, and what the server
+ * needs of them: its listeners, streams of uploads, SQLite, comparison in constant time, addresses, comparison in depth.
  */
 const runtimeBound = [
   ...['src/platform/', 'src/cli/', 'server/adapters/', 'server/files/', 'server/store.ts'],

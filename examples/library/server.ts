@@ -23,8 +23,8 @@ const site = new Hono();
 site.get('/', (context) => context.text('a page of my own'));
 site.mount('/zo', service.fetch);
 
-// To listen: `serve({ fetch: site.fetch })` of @hono/node-server on Node, `Bun.serve({ fetch: site.fetch, idleTimeout: 0 })`
-// on Bun, `Deno.serve(site.fetch)` on Deno. Without a listener the application can be called as it is:
+// To listen: `serve({ fetch: site.fetch })` of @hono/node-server on Node, `Deno.serve(site.fetch)` on Deno,
+// `Bun.serve({ fetch: site.fetch, idleTimeout: 0 })` on Bun. Without a listener it can be called as it is:
 console.log(await (await site.request('/')).text());
 const response = await site.request('/zo/v1/completions', {
   method: 'POST',

@@ -1,5 +1,5 @@
 /**
- * The GPU by itself: open it, allocate buffers, record kernels (one's own with {@link addKernelSource}) and read results back.
+ * The GPU by itself: open it, allocate buffers, record kernels (one's own with {@link addKernelSource}), read results.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * What the project asks of the system that it runs on: files and their paths, hashes, threads, and a few facts about the
- * process. Everything else is JavaScript and WebGPU, which all runtimes have.
+ * What the project asks of the system that it runs on: files and their paths, hashes, threads, and a few facts about
+ * the process. Everything else is JavaScript and WebGPU, which all runtimes have.
  *
  * Names and behaviour are those of Node's modules, of which this is the part in use, so an error of the file system is
  * an `Error` with a `code` such as `ENOENT`.
@@ -86,7 +86,7 @@ export interface Platform {
   readFile(path: string, encoding: 'utf8'): Promise<string>;
   writeFile(path: string, content: string | Uint8Array): Promise<void>;
   open(path: string, flags: OpenFlags): Promise<FileHandle>;
-  /** The content of a file piece by piece, unpacked on the way if `gzip`; broken packing is an error with a code `Z_…`. */
+  /** The content of a file piece by piece, unpacked if `gzip`; broken packing is an error with a code `Z_…`. */
   readStream(path: string, options: { gzip: boolean }): AsyncIterable<Uint8Array>;
   stat(path: string): Promise<FileStatus>;
   /** The names in a folder, in no particular order. */
@@ -96,7 +96,7 @@ export interface Platform {
   copyFile(from: string, to: string): Promise<void>;
   rm(path: string, options: { force: boolean; recursive?: boolean }): Promise<void>;
   rmdir(path: string): Promise<void>;
-  /** A file of this package, such as `kernels/rows.wgsl`, at once. @param path from the root of the package, with `/` */
+  /** A file of this package, such as `kernels/rope.wgsl`, at once. @param path from the package's root, with `/` */
   readPackageFile(path: string): Uint8Array<ArrayBuffer>;
 
   // Bytes.

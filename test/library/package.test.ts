@@ -1,5 +1,5 @@
 /**
- * The package as others get it: packed, unpacked into an empty project, its doors used from there on Node, Bun and Deno.
+ * The package as others get it: packed, unpacked into an empty project, its doors used there on Node, Bun and Deno.
  * Nothing is downloaded: dependencies are links to those of the repository, and only those that a user would get.
  */
 

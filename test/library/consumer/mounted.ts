@@ -1,5 +1,5 @@
 /**
- * The service mounted in an application of one's own behind each runtime's own server: requests, an event stream, an upload.
+ * The service mounted in an application of one's own behind each runtime's own server: requests, a stream, an upload.
  * Prints `mounted: ok`, or what went wrong.
  */
 

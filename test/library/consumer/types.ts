@@ -1,4 +1,4 @@
-/** Types of the four doors as the compiler sees them in a project of one's own; each `@ts-expect-error` fails where one is lost. */
+/** Types of the four doors in a project of one's own; each `@ts-expect-error` fails where one is lost. */
 
 import { type Engine, openEngine, type SubzeroError, type TrainEvent } from 'subzero-webgpu';
 import { type Gpu, SubzeroError as RuntimeError } from 'subzero-webgpu/runtime';
