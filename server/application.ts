@@ -5,7 +5,7 @@
  * @example
  * ```ts
  * const services = createServices({ engine, store, configuration });
- * const application = createApplication(services);
+ * const application = applicationOf(services);
  * await services.start([{ id: 'reviews-3m', path: 'examples/reviews-3m' }]);
  * const response = await application.fetch(new Request('http://localhost/v1/models'));
  * ```
@@ -65,7 +65,8 @@ const streamedPaths = new Set(['/v1/files']);
 /** Paths whose body is lines of JSON. */
 const linesPaths = /^\/v1\/zo\/runs\/[^/]+\/trajectory$/;
 
-export function createApplication(services: Services): Application {
+/** The routes over what they share. */
+export function applicationOf(services: Services): Application {
   const { configuration, store, log } = services;
   const application: Application = new OpenAPIHono<Environment>({
     defaultHook: async (result, context) => {

@@ -4,8 +4,6 @@
  * @module
  */
 
-import { randomBytes } from 'node:crypto';
-
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 /** Bytes at or above this are drawn again, so that every character is equally likely. */
@@ -15,7 +13,7 @@ const firstBiasedByte = 256 - (256 % alphabet.length);
 export function createIdentifier(prefix: string): string {
   let body = '';
   while (body.length < 24) {
-    for (const byte of randomBytes(32)) {
+    for (const byte of crypto.getRandomValues(new Uint8Array(32))) {
       if (byte < firstBiasedByte && body.length < 24) body += alphabet[byte % alphabet.length];
     }
   }

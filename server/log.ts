@@ -4,6 +4,8 @@
  * @module
  */
 
+import { writeStandardError } from '../src/platform/index.ts';
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 const order: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3, silent: 4 };
@@ -25,7 +27,7 @@ export interface Logger {
  */
 export function createLogger(
   level: LogLevel,
-  write: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
+  write: (line: string) => void = (line) => writeStandardError(`${line}\n`),
   bound: LogFields = {},
 ): Logger {
   const at = (lineLevel: LogLevel) => (message: string, fields?: LogFields) => {

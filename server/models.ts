@@ -5,8 +5,8 @@
  * @module
  */
 
-import { join } from 'node:path';
 import type { Engine, ModelInfo } from '../src/engine/types.ts';
+import { join } from '../src/platform/index.ts';
 import type { ServedModel } from './configuration.ts';
 import { ApiError, invalid } from './errors.ts';
 import type { Logger } from './log.ts';

@@ -1,12 +1,11 @@
 /**
- * Everything that routes and middleware share, put together once. Who runs a server by hand calls {@link createServices},
- * gives the result to `createApplication`, then `start()` and `jobs.start()`; `serve` does all of it, and the stopping.
+ * Everything that routes and middleware share, put together once by service.ts.
  *
  * @module
  */
 
-import { join } from 'node:path';
 import type { Engine } from '../src/engine/types.ts';
+import { join } from '../src/platform/index.ts';
 import { makeFolders } from '../src/train/run-folder.ts';
 import type { ServedModel, ServerConfiguration } from './configuration.ts';
 import { FileLibrary } from './files/library.ts';

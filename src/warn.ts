@@ -4,7 +4,9 @@
  * @module
  */
 
+import { writeStandardError } from './platform/index.ts';
+
 /** Writes a warning to standard error, which is also the server's log; a worker thread's goes to its process. */
 export function warn(message: string): void {
-  process.stderr.write(`warning: ${message}\n`);
+  writeStandardError(`warning: ${message}\n`);
 }

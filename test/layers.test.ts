@@ -10,6 +10,8 @@ import { expect, test } from 'vitest';
 
 /** From the lowest floor to the highest: a file imports from its own floor and from those before it. */
 const floors = [
+  // What differs between systems.
+  'src/platform',
   // Files directly under src/: errors, texts and small things that belong to nothing else.
   'src',
   ...['src/random', 'src/gpu', 'src/safetensors', 'src/weights', 'src/tensor', 'src/ops'],
@@ -19,6 +21,15 @@ const floors = [
 
 /** Floors that launch kernels: what lies above asks these to. The benchmarks of the kernels launch what they measure. */
 const launching = new Set(['src/gpu', 'src/ops', 'src/bench']);
+
+/**
+ * Where Node's own modules are used, which Bun and Deno have too: the platform, the command line, and what the server
+ * needs of them: its listeners, streams of uploads, SQLite, comparison in constant time, addresses, comparison in depth.
+ */
+const runtimeBound = [
+  ...['src/platform/', 'src/cli/', 'server/adapters/', 'server/files/', 'server/store.ts'],
+  ...['server/middleware/authentication.ts', 'server/middleware/host-check.ts', 'server/schemas/known-fields.ts'],
+];
 
 function floorOf(file: string): string {
   const [top, next] = file.split('/');
@@ -79,4 +90,20 @@ test('kernels are launched by operations only', () => {
   const others = files.filter((file) => !launching.has(floorOf(file)));
   const found = others.filter((file) => /\.dispatch\(|gpu\.kernel\(|\.wgsl'/.test(readFileSync(file, 'utf8')));
   expect(found).toEqual([]);
+});
+
+test('the core reaches the system through src/platform only', () => {
+  const bound = /['"]node:|\bprocess\.\w|\bAtomics\.wait\b/;
+  // Web standards have none of these either; the server runs where they are.
+  const boundInCore = /\bBuffer\.\w|\bNodeJS\.\w|\bsetImmediate\b|\bnew Worker\b|\bDeno\.\w|\bBun\.\w/;
+  const uses = (file: string): boolean => {
+    const text = readFileSync(file, 'utf8');
+    return bound.test(text) || (file.startsWith('src/') && boundInCore.test(text));
+  };
+  const isAllowed = (file: string): boolean => runtimeBound.some((place) => file.startsWith(place));
+  expect(files.filter((file) => uses(file) && !isAllowed(file))).toEqual([]);
+  // Each place is named because it needs to be.
+  expect(runtimeBound.filter((place) => !files.some((file) => file.startsWith(place) && uses(file)))).toEqual([]);
+  const importers = imports.filter(({ to }) => to === 'src/platform/node.ts').map(({ from }) => from);
+  expect(importers).toEqual(['src/platform/index.ts']);
 });

@@ -5,11 +5,9 @@
  * @module
  */
 
-import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Engine, TrainEvent, TrainRequest } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
+import { join, rm, stat } from '../../src/platform/index.ts';
 import { ApiError, invalid, notFound, toApiError } from '../errors.ts';
 import type { FileLibrary } from '../files/library.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
@@ -248,7 +246,11 @@ export class JobRunner {
   async *#events(job: JobRecord, signal: AbortSignal): AsyncGenerator<TrainEvent> {
     const { engine, files, runsDirectory } = this.#options;
     const run = join(runsDirectory, job.id);
-    if (existsSync(run)) {
+    const exists = await stat(run).then(
+      () => true,
+      () => false,
+    );
+    if (exists) {
       let begun = false;
       try {
         for await (const event of engine.train({ resume: run }, signal)) {

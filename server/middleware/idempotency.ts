@@ -5,8 +5,8 @@
  * @module
  */
 
-import { createHash } from 'node:crypto';
 import type { MiddlewareHandler } from 'hono';
+import { createHash } from '../../src/platform/index.ts';
 import type { Environment } from '../environment.ts';
 import { invalid } from '../errors.ts';
 import { unixTime } from '../identifiers.ts';

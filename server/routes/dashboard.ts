@@ -5,9 +5,7 @@
  * @module
  */
 
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { createHash, readPackageFile } from '../../src/platform/index.ts';
 import type { ApplicationContext } from '../environment.ts';
 import type { Routes } from './routes.ts';
 
@@ -58,21 +56,19 @@ interface Asset {
 }
 
 export const dashboardRoutes: Routes = (application) => {
-  const assets = new Map<string, Promise<Asset>>();
+  const assets = new Map<string, Asset>();
   const assetOf = (file: string) => {
     let asset = assets.get(file);
     if (!asset) assets.set(file, (asset = readAsset(file)));
     return asset;
   };
   for (const [path, file] of dashboardFiles) {
-    application.get(path, async (context) => answer(context, file, await assetOf(file)));
+    application.get(path, (context) => answer(context, file, assetOf(file)));
   }
 };
 
-/** `server/dashboard` lies beside this folder in the sources, and under the package's root beside `dist/`. */
-async function readAsset(file: string): Promise<Asset> {
-  const places = ['../dashboard/', '../../../server/dashboard/'].map((place) => new URL(place + file, import.meta.url));
-  const content = new Uint8Array(await readFile(places.find((place) => existsSync(place)) ?? places[0]!));
+function readAsset(file: string): Asset {
+  const content = readPackageFile(`server/dashboard/${file}`);
   return { content, tag: `"${createHash('sha256').update(content).digest('base64url')}"` };
 }
 

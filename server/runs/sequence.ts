@@ -5,7 +5,7 @@
  * @module
  */
 
-import { createHash } from 'node:crypto';
+import { createHash } from '../../src/platform/index.ts';
 import { invalid } from '../errors.ts';
 
 /** Answers kept; the oldest goes first. */

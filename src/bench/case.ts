@@ -4,9 +4,9 @@
  * @module
  */
 
-import { Buffer } from 'node:buffer';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { equalBytes } from '../platform/index.ts';
 import { Bed, poisonBits } from './bed.ts';
 import type { Random } from './random.ts';
 
@@ -175,7 +175,7 @@ export async function checkPrepared(
   for (const [index, data] of second.entries()) {
     // What lies behind is as long as the buffer, which may be another one.
     const bytes = bytesOf(outputs[index]!);
-    if (Buffer.compare(Buffer.from(data, 0, bytes), Buffer.from(first[index]!, 0, bytes)) !== 0) {
+    if (!equalBytes(new Uint8Array(data, 0, bytes), new Uint8Array(first[index]!, 0, bytes))) {
       throw new Error(`${outputs[index]!.name}: the same inputs gave other bits the second time`);
     }
   }

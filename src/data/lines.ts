@@ -4,9 +4,8 @@
  * @module
  */
 
-import { createReadStream } from 'node:fs';
-import { createGunzip } from 'node:zlib';
 import { SubzeroError } from '../errors.ts';
+import { readStream } from '../platform/index.ts';
 import { isRecord, makeRow, type Row, rowError, show } from './row.ts';
 
 /** Longest line, in bytes: far above any example that fits a model's context. */
@@ -73,13 +72,13 @@ async function* splitLines(path: string, limit: number, currentLine: () => numbe
     parts.push(part);
   };
   const release = () => {
-    const line = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+    const line = parts.length === 1 ? parts[0]! : concatenate(parts, pending);
     parts.length = 0;
     pending = 0;
     return line;
   };
   try {
-    for await (const chunk of openStream(path)) {
+    for await (const chunk of readStream(path, { gzip: path.endsWith('.gz') })) {
       let start = 0;
       for (let end = chunk.indexOf(lineFeed); end !== -1; end = chunk.indexOf(lineFeed, start)) {
         take(chunk.subarray(start, end));
@@ -94,20 +93,21 @@ async function* splitLines(path: string, limit: number, currentLine: () => numbe
   if (pending > 0) yield release();
 }
 
-function openStream(path: string): AsyncIterable<Uint8Array> {
-  const file = createReadStream(path);
-  if (!path.endsWith('.gz')) return file;
-  const unpacked = createGunzip();
-  file.on('error', (error) => unpacked.destroy(error));
-  // A reader that stops early closes only what it reads from.
-  unpacked.on('close', () => file.destroy());
-  return file.pipe(unpacked);
+/** The parts one behind the other. */
+function concatenate(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let end = 0;
+  for (const part of parts) {
+    whole.set(part, end);
+    end += part.length;
+  }
+  return whole;
 }
 
 /** The error of a read as one of ours. */
 export function asReadError(path: string, error: unknown): Error {
   if (error instanceof SubzeroError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code, message } = error as Error & { code?: string };
   const options = { parameter: path, cause: error };
   if (code === 'ENOENT') return new SubzeroError('not_found', `${path} does not exist`, options);
   if (code === 'EISDIR') return new SubzeroError('invalid_argument', `${path} is a directory, not a file`, options);

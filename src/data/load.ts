@@ -4,9 +4,8 @@
  * @module
  */
 
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
+import { join, readdir, readFile, stat } from '../platform/index.ts';
 import type { ChatRenderer } from './conversation.ts';
 import type { Example, Learn } from './example.ts';
 import { detectFormat, type Format, unreadColumns } from './formats.ts';

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { Worker } from 'node:worker_threads';
 import { type ErrorRecord, fromErrorRecord, SubzeroError } from '../errors.ts';
 import { EventQueue } from '../generate/queue.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Bell } from '../gpu/pace.ts';
+import { startWorker, type Worker } from '../platform/index.ts';
 import type { ClientMessage, EngineThreadData, WorkerMessage } from './protocol.ts';
 import type {
   BenchRequest,
@@ -248,11 +248,9 @@ class WorkerEngine implements Engine {
  * @throws SubzeroError `no_adapter` when there is none
  */
 export async function openEngine(options: OpenDeviceOptions = {}): Promise<Engine> {
-  // The worker is TypeScript beside the sources and JavaScript in the published package.
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const bell = new Bell();
-  const workerData: EngineThreadData = { options, bell: bell.memory };
-  const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData });
+  const data: EngineThreadData = { options, bell: bell.memory };
+  const worker = startWorker('./worker.ts', import.meta.url, { data });
   await new Promise<void>((resolve, reject) => {
     const refuse = (record: ErrorRecord): void => {
       void worker.terminate();

@@ -5,8 +5,6 @@
  * @module
  */
 
-import { stat } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
 import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
 import { Generator } from '../generate/generator.ts';
@@ -17,6 +15,7 @@ import { loadModel } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
 import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import type { Probes } from '../ops/probes.ts';
+import { basename, resolve, stat } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';

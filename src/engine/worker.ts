@@ -4,9 +4,9 @@
  * @module
  */
 
-import { parentPort, workerData } from 'node:worker_threads';
 import { toErrorRecord } from '../errors.ts';
 import { Bell, sleepBy } from '../gpu/pace.ts';
+import { parentPort, workerData } from '../platform/index.ts';
 import { LocalEngine } from './local.ts';
 import type { ClientMessage, EngineThreadData, WorkerMessage } from './protocol.ts';
 import type {

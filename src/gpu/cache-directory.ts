@@ -4,15 +4,14 @@
  * @module
  */
 
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { environmentVariables, homedir, join, operatingSystem } from '../platform/index.ts';
 
 /**
  * SUBZERO_CACHE_DIR if set; otherwise `subzero` in the user's cache folder: %LOCALAPPDATA% on Windows, XDG_CACHE_HOME or ~/.cache elsewhere.
  */
 export function cacheDirectory(
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-  platform: string = process.platform,
+  environment: Readonly<Record<string, string | undefined>> = environmentVariables,
+  platform: string = operatingSystem,
 ): string {
   const own = environment.SUBZERO_CACHE_DIR;
   if (own) return own;

@@ -1,10 +1,13 @@
 /**
- * Opening a WebGPU device on Node, Bun and Deno. This is one of the few files that knows which runtime it is on.
+ * Opening a WebGPU device on Node, Bun and Deno: that of Dawn's bindings, or else the runtime's own.
  *
  * @module
  */
 
+/// <reference types="@webgpu/types" preserve="true" />
+
 import { SubzeroError } from '../errors.ts';
+import { environmentVariables } from '../platform/index.ts';
 
 /** What is known of an opened adapter. */
 export interface AdapterDescription {
@@ -95,7 +98,7 @@ async function createInstance(
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    const flags = dawnToggles(process.env.SUBZERO_DAWN_TOGGLES);
+    const flags = dawnToggles(environmentVariables.SUBZERO_DAWN_TOGGLES);
     if (options.backend) flags.push(`backend=${options.backend}`);
     if (typeof options.adapter === 'string' && options.adapter !== '') flags.push(`adapter=${options.adapter}`);
     return { instance: create(flags) as GPU, implementation: 'dawn' };

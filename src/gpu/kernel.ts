@@ -7,8 +7,8 @@
  * @module
  */
 
-import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { SubzeroError } from '../errors.ts';
+import { readPackageFile } from '../platform/index.ts';
 
 /** A constant put in front of the source: whole numbers become `u32`, booleans `bool`, `{ f32 }` a float. */
 export type KernelConstant = number | boolean | { f32: number };
@@ -45,17 +45,6 @@ export interface Kernel {
 
 let nextId = 1;
 
-const kernelsDirectory = findKernels();
-
-/** `kernels/` lies beside `src/` in the sources and beside `dist/` in the published package. */
-function findKernels(): URL {
-  for (const relative of ['../../kernels/', '../../../kernels/']) {
-    const candidate = new URL(relative, import.meta.url);
-    if (existsSync(fileURLToPath(candidate))) return candidate;
-  }
-  throw new Error(`the kernels directory was not found near ${import.meta.url}`);
-}
-
 /** WGSL wants these before anything else. */
 const directivePattern = /^(?:enable|requires|diagnostic)\b[^;]*;/gm;
 
@@ -65,10 +54,31 @@ const sources = new Map<string, string>();
 export function kernelSource(file: string): string {
   let source = sources.get(file);
   if (source === undefined) {
-    source = readFileSync(fileURLToPath(new URL(file, kernelsDirectory)), 'utf8');
+    source = new TextDecoder().decode(readPackageFile(`kernels/${file}`));
     sources.set(file, source);
   }
   return source;
+}
+
+/**
+ * Adds a WGSL text of one's own, which definitions name like a file under `kernels/`.
+ *
+ * @param file its name, such as `scale.wgsl`, which ends up in errors and profiles
+ * @throws SubzeroError `conflict` if the name has another text already
+ */
+export function addKernelSource(file: string, text: string): void {
+  let known: string | undefined;
+  try {
+    known = kernelSource(file);
+  } catch {
+    // Neither a file of the package nor added before.
+  }
+  if (known !== undefined && known !== text) {
+    throw new SubzeroError('conflict', `there is another kernel source "${file}" already; choose another name`, {
+      parameter: file,
+    });
+  }
+  sources.set(file, text);
 }
 
 /**

@@ -9,6 +9,8 @@
  * @module
  */
 
+import { afterEvents, blockWhile } from '../platform/index.ts';
+
 /** How long to spin where no longer wait is expected; most reads on a GPU are done by then. */
 const spinMilliseconds = 0.3;
 
@@ -40,7 +42,7 @@ export function sleepLength(waited: number, { expected = 0, slack = 0 }: Expecta
 /** Wakes a sleeping thread when there is something else for it to do, such as a message. Works across threads. */
 export class Bell {
   readonly memory: SharedArrayBuffer;
-  readonly #rings: Int32Array;
+  readonly #rings: Int32Array<SharedArrayBuffer>;
   #heard = 0;
 
   /** @param memory that of the same bell in another thread */
@@ -56,7 +58,7 @@ export class Bell {
 
   /** Sleeps until the bell rings; not at all if it has rung since the last sleep. */
   sleep(milliseconds: number): void {
-    Atomics.wait(this.#rings, 0, this.#heard, milliseconds);
+    blockWhile(this.#rings, this.#heard, milliseconds);
     this.#heard = Atomics.load(this.#rings, 0);
   }
 }
@@ -83,7 +85,7 @@ function turn(): void {
   let length = Number.POSITIVE_INFINITY;
   for (const { begun, expectation } of waits) length = Math.min(length, sleepLength(now - begun, expectation));
   if (length > 0) bell.sleep(length);
-  setImmediate(turn);
+  afterEvents(turn);
 }
 
 /** Passes a promise of the GPU on, while the thread mostly sleeps. */
@@ -92,7 +94,7 @@ export async function paced<T>(work: Promise<T>, expectation: Expectation = {}):
   waits.add(wait);
   if (!turning) {
     turning = true;
-    setImmediate(turn);
+    afterEvents(turn);
   }
   try {
     return await work;

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { readdir } from 'node:fs/promises';
 import { SubzeroError } from '../errors.ts';
+import { readdir } from '../platform/index.ts';
 
 /** Files of an adapter, by the names that peft gives them; large ones come in shards. */
 const adapterFile = /^adapter_(config\.json|model.*\.(safetensors|bin))$/;

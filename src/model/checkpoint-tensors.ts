@@ -6,6 +6,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { equalBytes } from '../platform/index.ts';
 import { bytesToF32, type TensorEntry, type TensorSource } from '../safetensors/index.ts';
 import type { Decoder } from './decoder.ts';
 import { type ParameterShape, parameterShapes, parametersLeftOut } from './parameters.ts';
@@ -188,7 +189,7 @@ async function sameValues(source: TensorSource, first: string, second: string): 
       source.read(entry.name, at * widthOf(entry), count * widthOf(entry));
     const [left, right] = [await piece(a), await piece(b)];
     if (a.dtype === b.dtype) {
-      if (Buffer.compare(left, right) !== 0) return false;
+      if (!equalBytes(left, right)) return false;
       continue;
     }
     const values = bytesToF32(b.dtype, right);

@@ -4,13 +4,12 @@
  * @module
  */
 
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { parseJsonFile } from '../model-file.ts';
 import type { MatmulPlans } from '../ops/matmul-plans.ts';
 import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
+import { join, readFile } from '../platform/index.ts';
 import { bytesToF32, dtypeBytes, openModelWeights, type TensorEntry, type TensorSource } from '../safetensors/index.ts';
 import { elementsBefore, withPads } from '../tensor/axis.ts';
 import { allocateMatrix, destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';

@@ -6,6 +6,7 @@
 
 import type { AdapterDescription } from '../gpu/device.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { environmentVariables } from '../platform/index.ts';
 import type { Weight } from '../tensor/weight.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import { rowBytes } from '../weights/index.ts';
@@ -37,7 +38,7 @@ const worthwhile = 0.95;
 /** `on` and `off` as SUBZERO_AUTOTUNE says; otherwise for GPUs: software adapters have one good variant. */
 export function tuningWanted(
   { adapter }: { adapter: Pick<AdapterDescription, 'software'> },
-  environment: Readonly<Record<string, string | undefined>> = process.env,
+  environment: Readonly<Record<string, string | undefined>> = environmentVariables,
 ): boolean {
   const wish = environment.SUBZERO_AUTOTUNE;
   if (wish === 'on' || wish === 'off') return wish === 'on';

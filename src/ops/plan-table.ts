@@ -5,11 +5,9 @@
  * @module
  */
 
-import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { cacheDirectory } from '../gpu/cache-directory.ts';
 import type { AdapterDescription, Arithmetic } from '../gpu/device.ts';
+import { createHash, join, mkdir, processId, readFile, rename, rm, writeFile } from '../platform/index.ts';
 import { packageVersion } from '../version.ts';
 import { type MatmulPlans, readPlans } from './matmul-plans.ts';
 
@@ -50,7 +48,7 @@ export async function writePlanTable(file: string, device: TunedDevice, plans: M
     adapter: deviceText(device),
     matmul: Object.fromEntries([...plans].sort(([a], [b]) => (a < b ? -1 : 1))),
   };
-  const temporary = `${file}.${process.pid}`;
+  const temporary = `${file}.${processId}`;
   try {
     await mkdir(join(file, '..'), { recursive: true });
     await writeFile(temporary, `${JSON.stringify(table, null, 2)}\n`);

@@ -4,9 +4,8 @@
  * @module
  */
 
-import { type FileHandle, open } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { SubzeroError } from '../errors.ts';
+import { dirname, type FileHandle, open } from '../platform/index.ts';
 
 /** One system call moves at most this much: Linux cuts a single read or write off at 2 GiB − 4 KiB. */
 const largestTransfer = 256 * 1024 * 1024;

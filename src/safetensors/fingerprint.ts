@@ -4,8 +4,7 @@
  * @module
  */
 
-import { createHash, type Hash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
+import { createHash, type FileHandle, type Hash } from '../platform/index.ts';
 import { readFully } from './disk.ts';
 
 /** Up to this many bytes all content is hashed: less than a second. */

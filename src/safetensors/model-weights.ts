@@ -5,10 +5,9 @@
  * @module
  */
 
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import { parseJsonFile } from '../model-file.ts';
+import { join, readdir, readFile, stat } from '../platform/index.ts';
 import { diskError } from './disk.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { maxHeaderBytes, type TensorEntry } from './header.ts';

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { type FileHandle, open, stat } from 'node:fs/promises';
 import { SubzeroError } from '../errors.ts';
 import { tellingBytes } from '../file-contents.ts';
 import { refuseForeignFile } from '../model-file.ts';
+import { type FileHandle, open, stat } from '../platform/index.ts';
 import { diskError, readFully } from './disk.ts';
 import { fingerprintFiles, type OpenFile } from './fingerprint.ts';
 import { lengthFieldBytes, type PlacedTensor, parseHeader, parseHeaderLength, type TensorEntry } from './header.ts';

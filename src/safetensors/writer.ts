@@ -4,8 +4,8 @@
  * @module
  */
 
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { SubzeroError } from '../errors.ts';
+import { type FileHandle, open, rename, rm } from '../platform/index.ts';
 import { diskError, syncDirectoryOf, writeFully } from './disk.ts';
 import { dtypeBytes, elementCount, isSafetensorsDtype, type SafetensorsDtype } from './dtype.ts';
 import { buildHeader, hasLoneSurrogate, type PlacedTensor } from './header.ts';

@@ -4,9 +4,8 @@
  * @module
  */
 
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
+import { join, readdir } from '../platform/index.ts';
 import { isRecord, readOptionalJson, readOptionalText } from './files.ts';
 
 /** Templates by name. A single one is called `default`; `tool_use` is for conversations with tools. */

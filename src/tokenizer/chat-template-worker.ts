@@ -5,7 +5,7 @@
  * @module
  */
 
-import { parentPort } from 'node:worker_threads';
+import { parentPort } from '../platform/index.ts';
 import { OutputTooLong } from './jinja/errors.ts';
 import { compileTemplate, type Template } from './jinja/index.ts';
 

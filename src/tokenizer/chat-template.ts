@@ -5,8 +5,8 @@
  * @module
  */
 
-import { Worker } from 'node:worker_threads';
 import { SubzeroError } from '../errors.ts';
+import { startWorker, type Worker } from '../platform/index.ts';
 import type { RenderReply, RenderRequest } from './chat-template-worker.ts';
 
 /** Milliseconds; real templates take less than one. */
@@ -124,11 +124,7 @@ async function request(message: RenderRequest, timeLimit: number): Promise<Rende
 
 /** Starts the thread and waits for its first word. */
 function start(): Promise<Worker> {
-  // The sources run as they are or built to JavaScript: the thread's file has this file's ending.
-  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const worker = new Worker(new URL(`./chat-template-worker.${ending}`, import.meta.url), {
-    resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes },
-  });
+  const worker = startWorker('./chat-template-worker.ts', import.meta.url, { maxHeapMegabytes });
   const started = new Promise<Worker>((resolve, reject) => {
     const fail = (why: string, cause?: unknown) => {
       clearTimeout(timer);

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { readFile, stat } from 'node:fs/promises';
 import { SubzeroError } from '../errors.ts';
 import { decodeText, parseJsonFile, refuseForeignFile } from '../model-file.ts';
+import { readFile, stat } from '../platform/index.ts';
 
 /** The largest published tokenizer.json is about 35 MB (Gemma); anything far above it is not a tokenizer. */
 const maxFileBytes = 256 * 1024 * 1024;
@@ -23,7 +23,7 @@ async function readOptionalBytes(path: string): Promise<Uint8Array | undefined> 
     return await readFile(path);
   } catch (error) {
     if (error instanceof SubzeroError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
+    const { code } = error as { code?: unknown };
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw new SubzeroError('io', `cannot read ${path}: ${(error as Error).message}`, { parameter: path, cause: error });
   }

@@ -4,9 +4,8 @@
  * @module
  */
 
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
+import { join, stat } from '../platform/index.ts';
 import { readChatTemplates } from './chat-template-files.ts';
 import { readOptionalJson, readOptionalText } from './files.ts';
 import { checkGenerationConfig } from './generation-config.ts';

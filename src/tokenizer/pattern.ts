@@ -5,7 +5,7 @@
  * @module
  */
 
-import { createRequire } from 'node:module';
+import { requirePackage } from '../platform/index.ts';
 import type { Section } from './section.ts';
 import { asUnicode16 } from './unicode.ts';
 
@@ -13,9 +13,6 @@ import { asUnicode16 } from './unicode.ts';
 interface Library {
   SplitPreTokenizer: new (section: Record<string, unknown>) => { pattern: RegExp | null };
 }
-
-/** Loads the library at the first regular expression: many tokenizers have none. */
-const require = createRequire(import.meta.url);
 
 /** A part of a text, in UTF-16 units, and whether the pattern matches it. The parts of a text cover it in order. */
 export interface Span {
@@ -50,7 +47,8 @@ export function readPattern(section: Section): Pattern {
 
 /** A regular expression of Oniguruma as one of JavaScript, flags `gu`. */
 function compileExpression(source: string): RegExp {
-  const { SplitPreTokenizer } = require('@huggingface/tokenizers') as Library;
+  // Many tokenizers have no regular expression, and need not load the library.
+  const { SplitPreTokenizer } = requirePackage('@huggingface/tokenizers') as Library;
   const { pattern } = new SplitPreTokenizer({
     type: 'Split',
     pattern: { Regex: source },

@@ -5,10 +5,12 @@
  * @module
  */
 
+import { decodeBase64 } from '../platform/index.ts';
 import type { Section } from './section.ts';
 import { asClusters } from './unicode.ts';
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /**
  * Reads the `precompiled_charsmap` of a section: in base64 the size of the trie in bytes, its units (32 bits each,
@@ -16,13 +18,14 @@ const encoder = new TextEncoder();
  */
 export function compileCharacterMap(section: Section): (text: string) => string {
   const encoded = section.text('precompiled_charsmap');
-  const bytes = Buffer.from(encoded, 'base64');
-  const trieBytes = bytes.length < 4 ? -1 : bytes.readUInt32LE(0);
+  const bytes = decodeBase64(encoded);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const trieBytes = bytes.length < 4 ? -1 : view.getUint32(0, true);
   if (trieBytes < 4 || trieBytes % 4 !== 0 || 4 + trieBytes > bytes.length) {
     throw section.error('invalid_data', '"precompiled_charsmap" is not a compiled character map in base64');
   }
   const units = new Uint32Array(trieBytes / 4);
-  for (let i = 0; i < units.length; i++) units[i] = bytes.readUInt32LE(4 + 4 * i);
+  for (let i = 0; i < units.length; i++) units[i] = view.getUint32(4 + 4 * i, true);
   const replacements = bytes.subarray(4 + trieBytes);
 
   /** The replacement of the shortest entry that these characters begin with, as the reference takes it. */
@@ -38,7 +41,7 @@ export function compileCharacterMap(section: Section): (text: string) => string 
       if (((unit >>> 8) & 1) === 1) {
         const start = (units[position] ?? 0) & 0x7fffffff;
         const end = replacements.indexOf(0, start);
-        return replacements.toString('utf8', start, end < 0 ? replacements.length : end);
+        return decoder.decode(replacements.subarray(start, end < 0 ? replacements.length : end));
       }
     }
     return undefined;

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
+import { join } from '../platform/index.ts';
 import { type MetricsRecord, readMetrics } from './metrics.ts';
 import { isRunFolder, runFiles } from './run-folder.ts';
 

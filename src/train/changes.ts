@@ -4,9 +4,8 @@
  * @module
  */
 
-import { open, readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
+import { join, open, readFile, rename } from '../platform/index.ts';
 import { diskError, syncDirectoryOf, writeFully } from '../safetensors/disk.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 

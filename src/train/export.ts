@@ -4,11 +4,10 @@
  * @module
  */
 
-import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
+import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { optimizerTitles } from '../settings/configuration.ts';

@@ -4,10 +4,9 @@
  * @module
  */
 
-import { rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { join, resolve, rm } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import { packageVersion } from '../version.ts';
 import { createJournal, type Journal, type JournalHeader, openJournal, type StepRecord } from '../zo/journal.ts';

@@ -4,8 +4,6 @@
  * @module
  */
 
-import { createHash } from 'node:crypto';
-import { basename, join, resolve } from 'node:path';
 import type { Learn, TokenizedExample } from '../data/example.ts';
 import { type Dataset, loadDataset } from '../data/load.ts';
 import { BatchSampler } from '../data/sampling.ts';
@@ -19,6 +17,7 @@ import { batchRows } from '../model/batch.ts';
 import { loadModel, readConfigurationFile } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
+import { basename, createHash, join, resolve } from '../platform/index.ts';
 import {
   examplesPerStep,
   optimizerTitles,

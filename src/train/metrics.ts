@@ -5,8 +5,8 @@
  * @module
  */
 
-import { type FileHandle, open } from 'node:fs/promises';
 import { SubzeroError } from '../errors.ts';
+import { type FileHandle, open } from '../platform/index.ts';
 import { diskError, readFully, writeFully } from '../safetensors/disk.ts';
 
 /** One line: the step it belongs to and any other fields. */

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, writeFile } from '../platform/index.ts';
 import { type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 
 /** Tensors and settings of an adapter, as PEFT names them. */

@@ -4,10 +4,9 @@
  * @module
  */
 
-import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { SubzeroError } from '../errors.ts';
 import { shellWord } from '../format.ts';
+import { dirname, join, mkdir, readdir, rm, rmdir, stat } from '../platform/index.ts';
 
 /** The files of a run folder. */
 export const runFiles = { journal: 'journal.subzero', metrics: 'metrics.jsonl', curve: 'loss-curve.svg' } as const;

@@ -4,13 +4,12 @@
  * @module
  */
 
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { DataSource } from '../data/source.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { loadModel } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
+import { join, writeFile } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { type Journal, type JournalHeader, openJournal } from '../zo/journal.ts';
 import { type AppliedStep, createOptimizer, writesWeights, type ZerothOrderOptimizer } from '../zo/optimizer.ts';

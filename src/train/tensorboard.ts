@@ -7,8 +7,7 @@
  * @module
  */
 
-import { type FileHandle, open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, join, open } from '../platform/index.ts';
 import { diskError, writeFully } from '../safetensors/disk.ts';
 import type { TrainEvent } from './events.ts';
 

@@ -21,8 +21,8 @@
  * @module
  */
 
-import { crc32 } from 'node:zlib';
 import { SubzeroError } from '../errors.ts';
+import { crc32 } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import type { Measurement } from './optimizer.ts';
 import { valuesPerQuery } from './probe-points.ts';

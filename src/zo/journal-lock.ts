@@ -5,13 +5,9 @@
  * @module
  */
 
-import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import process from 'node:process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { SubzeroError } from '../errors.ts';
-import { diskError } from '../safetensors/disk.ts';
+import { type FileHandle, hostname, isProcessAlive, open, processId, readFile, rm, stat } from '../platform/index.ts';
+import { diskError, writeFully } from '../safetensors/disk.ts';
 
 /** A lock that is held. */
 export interface Lock {
@@ -42,10 +38,10 @@ const attempts = 5;
  */
 export async function acquireLock(file: string): Promise<Lock> {
   const owner: Owner = {
-    pid: process.pid,
+    pid: processId,
     host: hostname(),
-    started: await startOf(process.pid),
-    token: randomUUID(),
+    started: await startOf(processId),
+    token: crypto.randomUUID(),
   };
   const text = `${JSON.stringify(owner)}\n`;
   for (let attempt = 0; attempt < attempts; attempt++) {
@@ -68,7 +64,7 @@ async function create(file: string, text: string): Promise<boolean> {
     throw diskError(error, file, 'create');
   }
   try {
-    await handle.writeFile(text);
+    await writeFully(handle, file, 0, new TextEncoder().encode(text));
     return true;
   } catch (error) {
     await rm(file, { force: true });
@@ -105,7 +101,7 @@ async function isStale(file: string, text: string): Promise<boolean> {
   }
   // The processes of another machine on a shared disk cannot be asked.
   if (owner.host !== hostname()) return false;
-  if (!isAlive(owner.pid)) return true;
+  if (!isProcessAlive(owner.pid)) return true;
   // A living process with this number may be another one: in a container the numbers start over with every start.
   return typeof owner.started === 'string' && owner.started !== ((await startOf(owner.pid)) ?? owner.started);
 }
@@ -119,7 +115,7 @@ async function removeStale(file: string, text: string): Promise<void> {
   if (!(await create(guard, ''))) {
     const made = await stat(guard).catch(() => undefined);
     if (made !== undefined && Date.now() - made.mtimeMs > writingMilliseconds) await rm(guard, { force: true });
-    await sleep(takeoverMilliseconds);
+    await new Promise((resolve) => setTimeout(resolve, takeoverMilliseconds));
     return;
   }
   try {
@@ -133,15 +129,6 @@ async function removeStale(file: string, text: string): Promise<void> {
 
 async function release(file: string, text: string): Promise<void> {
   if ((await readLock(file)) === text) await rm(file, { force: true });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: unknown }).code !== 'ESRCH';
-  }
 }
 
 /** On Linux the start of a process in clock ticks since the machine's, which tells two owners of one number apart. */

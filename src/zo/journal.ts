@@ -6,8 +6,8 @@
  * @module
  */
 
-import { type FileHandle, open, rm } from 'node:fs/promises';
 import { SubzeroError } from '../errors.ts';
+import { type FileHandle, open, rm } from '../platform/index.ts';
 import { diskError, readFully, syncDirectoryOf, writeFully } from '../safetensors/disk.ts';
 import {
   decodeHeader,
