@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import type { Engine } from '../src/engine/types.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { makeFolders } from '../src/train/run-folder.ts';
+import { parameter, words } from '../src/words.ts';
 import type { Listen, Listener } from './adapters/adapter.ts';
 import { createApplication } from './application.ts';
 import {
@@ -99,9 +100,13 @@ function checkConfiguration({ host, port, apiKey }: ServerConfiguration, models:
     });
   }
   if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
-    throw new SubzeroError('invalid_argument', `port must be a whole number from 0 to 65535; got ${port}`, {
-      parameter: 'port',
-    });
+    throw new SubzeroError(
+      'invalid_argument',
+      words`${parameter('port')} must be a whole number from 0 to 65535; got ${port}`,
+      {
+        parameter: 'port',
+      },
+    );
   }
   const ids = models.map(({ id }) => id);
   const repeated = ids.find((id, index) => ids.indexOf(id) !== index);

@@ -1,5 +1,5 @@
 /**
- * The dashboard: a page and its parts, as they are in `server/dashboard`, from a list of names. No path of a request ever
+ * The dashboard: a page and its parts, as they are in `server/dashboard` but for the fields of settings, from a list of names. No path of a request ever
  * becomes a path on the disk. They hold no secrets, so they need no key; what they show comes from the API, which does.
  *
  * @module
@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { ApplicationContext } from '../environment.ts';
+import { withSettings } from '../settings-form.ts';
 import type { Routes } from './routes.ts';
 
 const types: Record<string, string> = {
@@ -72,7 +73,8 @@ export const dashboardRoutes: Routes = (application) => {
 /** `server/dashboard` lies beside this folder in the sources, and under the package's root beside `dist/`. */
 async function readAsset(file: string): Promise<Asset> {
   const places = ['../dashboard/', '../../../server/dashboard/'].map((place) => new URL(place + file, import.meta.url));
-  const content = new Uint8Array(await readFile(places.find((place) => existsSync(place)) ?? places[0]!));
+  const bytes = await readFile(places.find((place) => existsSync(place)) ?? places[0]!);
+  const content = new Uint8Array(file === 'index.html' ? Buffer.from(withSettings(bytes.toString())) : bytes);
   return { content, tag: `"${createHash('sha256').update(content).digest('base64url')}"` };
 }
 

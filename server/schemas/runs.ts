@@ -6,20 +6,15 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import { defaultConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
-import { settings, wireName } from '../jobs/hyperparameters.ts';
+import { settingNames, settingOf } from '../../src/settings/settings.ts';
+import { wireName } from '../setting-names.ts';
 import { listOf, modelName, resourceId } from './common.ts';
 import { chatRequest, completionRequest, usage } from './generation.ts';
 import { hyperparameterValue, settingSchema } from './jobs.ts';
 import { maxQueries, maxRunExamples, maxSingle, maxTokenId } from './limits.ts';
 
-/** Settings of a training loop, which is the caller's here. */
-const loopSettings: readonly (keyof TrainConfiguration)[] = [
-  ...(['batchSize', 'accumulate', 'sampling', 'batchSeed'] as const),
-  ...(['evaluateEvery', 'earlyStopping', 'tensorboard', 'memory'] as const),
-];
-
-export const runSettings = settings.filter((setting) => !loopSettings.includes(setting));
+/** All but those of a training loop, which is the caller's here. */
+export const runSettings = settingNames.filter((name) => !settingOf(name).loop);
 
 const seqId = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional().openapi({
   description: 'A number of your own: a repeat with the same body gets the same answer, another body an error',
@@ -29,11 +24,7 @@ export const runRequest = z
   .strictObject({
     model: modelName,
     hyperparameters: z
-      .strictObject(
-        Object.fromEntries(
-          runSettings.map((setting) => [wireName(setting), settingSchema(defaultConfiguration[setting])]),
-        ),
-      )
+      .strictObject(Object.fromEntries(runSettings.map((name) => [wireName(name), settingSchema(name)])))
       .nullish(),
   })
   .openapi('StepRunRequest');

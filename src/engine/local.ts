@@ -29,8 +29,9 @@ import { loadTokenized, resumeRun, startRun } from '../train/loop.ts';
 import { restoreRun } from '../train/run.ts';
 import { isRunFolder } from '../train/run-folder.ts';
 import { Scorer } from '../train/score.ts';
+import { createOptimizer } from '../zo/create-optimizer.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
-import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { StepRun } from './step-run.ts';
 import type {
   BenchRequest,

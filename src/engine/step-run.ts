@@ -13,6 +13,7 @@ import { exampleRows } from '../model/batch.ts';
 import type { Model } from '../model/model.ts';
 import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { type Method, methods, optimizersThat } from '../settings/methods.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { evaluate } from '../train/evaluate.ts';
 import { lookAt } from '../train/look.ts';
@@ -20,7 +21,7 @@ import { learningRateAt } from '../train/schedule.ts';
 import { Scorer } from '../train/score.ts';
 import { SlopeWatch, uniformLoss } from '../train/slope.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
-import { probePoints, valuesPerQuery } from '../zo/probe-points.ts';
+import { probePoints } from '../zo/probe-points.ts';
 import type { DataRow, EvaluationResult, StepProbe, StepRecord, StepUpdate } from './types.ts';
 
 export class StepRun {
@@ -180,11 +181,15 @@ export class StepRun {
         { parameter: 'learning_rate' },
       );
     }
-    if (valuesPerQuery(this.configuration) === 1) {
+    if (!recordsCurvatures(methods[optimizer])) {
       if (!update.curvatures) return { step, learningRate, projectedGradients };
-      throw new SubzeroError('invalid_argument', `${number}: ${optimizer} has no curvatures; only hizoo has`, {
-        parameter: 'curvatures',
-      });
+      throw new SubzeroError(
+        'invalid_argument',
+        `${number}: ${optimizer} has no curvatures; only ${optimizersThat(recordsCurvatures).join(' and ')} has`,
+        {
+          parameter: 'curvatures',
+        },
+      );
     }
     const curvatures = f32s(update.curvatures ?? [], queries, `${number}: curvatures`);
     if (curvatures.every((curvature) => curvature >= 0)) return { step, learningRate, projectedGradients, curvatures };
@@ -248,6 +253,8 @@ export class StepRun {
     this.#scorer.destroy();
   }
 }
+
+const recordsCurvatures = ({ records }: Method): boolean => records?.includes('curvatures') ?? false;
 
 /** The numbers as f32, one for each query. */
 function f32s(values: readonly number[], count: number, what: string): number[] {

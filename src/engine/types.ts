@@ -121,7 +121,7 @@ export type TrainRequest =
       step?: StepChoice;
       data?: DataSource;
       validation?: DataSource;
-      /** Changes, see `forkSettings`. */
+      /** Changes; settings.ts says which settings may. */
       configuration: Partial<TrainConfiguration>;
       out: string;
     }

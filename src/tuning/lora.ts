@@ -8,6 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { parameter, words } from '../words.ts';
 import { type Adapter, type AdapterTensor, uniforms } from './adapter.ts';
 
 /**
@@ -59,7 +60,7 @@ function targetModules({ configuration }: Model, targets: readonly string[]): st
     const ends = new Set(modules.map((module) => module.slice(module.lastIndexOf('.') + 1)));
     throw new SubzeroError(
       'invalid_argument',
-      `loraTargets: the model has no linear layer "${strange}"; there are ${[...ends].join(', ')}, or whole names such as ${modules[0]}`,
+      words`${parameter('loraTargets')}: the model has no linear layer "${strange}"; there are ${[...ends].join(', ')}, or whole names such as ${modules[0]}`,
       { parameter: 'loraTargets' },
     );
   }

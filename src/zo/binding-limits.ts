@@ -8,6 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { paddedRank } from '../ops/probes.ts';
+import { parameter, words } from '../words.ts';
 import { type MatrixShape, rankOf } from './subspace.ts';
 
 /**
@@ -26,8 +27,7 @@ export function checkFactors({ bindingLimit }: Pick<Gpu, 'bindingLimit'>, rank: 
   ];
   throw new SubzeroError(
     'unsupported',
-    `rank: ${rank} makes ${rows >= columns ? 'U' : 'V'} of ${name} [${rows}, ${columns}] a buffer of ${formatBytes(bytes)}; ` +
-      `one storage binding of this adapter holds at most ${formatBytes(bindingLimit)}. You can ${ways.join(', or ')}.`,
+    words`${parameter('rank')}: ${rank} makes ${rows >= columns ? 'U' : 'V'} of ${name} [${rows}, ${columns}] a buffer of ${formatBytes(bytes)}; one storage binding of this adapter holds at most ${formatBytes(bindingLimit)}. You can ${ways.join(', or ')}.`,
     { parameter: 'rank' },
   );
 }

@@ -18,6 +18,7 @@ import { orthonormalise, type StridedMatrix } from '../ops/orthonormal.ts';
 import { type AdapterShape, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
 import { keyOfSeed, purposes } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { meansOf } from '../settings/methods.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
 import { adapterBytes, mostSquare } from '../tuning/adapter.ts';
@@ -116,7 +117,7 @@ export class SubZero implements ZerothOrderOptimizer {
     }
     this.#subspaces = [...subspaces.values()];
     this.#buffers = new Set(this.#subspaces.flatMap(({ factors: { u, vTransposed } }) => [u, vTransposed]));
-    if (configuration.optimizer === 'subzero-plus') {
+    if (meansOf(configuration) === 'adam') {
       this.#adam = new Adam(gpu, this.#state, configuration, {
         unitOf: (name) => 1 / subspaces.get(name)!.factors.scale,
       });

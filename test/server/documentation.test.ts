@@ -7,7 +7,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { settings, wireName } from '../../server/jobs/hyperparameters.ts';
+import { wireName } from '../../server/setting-names.ts';
+import { settingNames } from '../../src/settings/settings.ts';
 import { modelId, type RealServer, startRealServer } from './real-server.ts';
 
 const textOf = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
@@ -116,5 +117,5 @@ test('the document names every operation and every setting of training', async (
   );
   expect(operations.length).toBeGreaterThan(20);
   expect(operations.filter((operation) => !documentText.includes(operation))).toEqual([]);
-  expect(settings.map(wireName).filter((name) => !documentText.includes(`\`${name}\``))).toEqual([]);
+  expect(settingNames.map(wireName).filter((name) => !documentText.includes(`\`${name}\``))).toEqual([]);
 });

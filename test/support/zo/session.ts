@@ -9,7 +9,7 @@ import { Model } from '../../../src/model/model.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../../../src/settings/configuration.ts';
 import type { Storage } from '../../../src/tensor/weight.ts';
 import { Scorer } from '../../../src/train/score.ts';
-import { createOptimizer } from '../../../src/zo/optimizer.ts';
+import { createOptimizer } from '../../../src/zo/create-optimizer.ts';
 import type { SubZero } from '../../../src/zo/subzero.ts';
 import { modelDirectory } from './golden.ts';
 import type { LiveRun } from './live.ts';
