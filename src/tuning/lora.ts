@@ -42,7 +42,7 @@ export function loraAdapter(
     );
     lora.set(name, { rank, scale: loraAlpha / rank, a, b });
   }
-  return { scheme: 'lora', tensors, lora };
+  return { tensors, lora };
 }
 
 /** The linear layers that targets name, by their whole names or by the ends of them; queries and values if there is no target. */

@@ -25,7 +25,6 @@ export async function promptAdapter(
     values.set(row, index * embedding.columns);
   }
   return {
-    scheme: 'prompt',
     tensors: [{ name, shape: [tokens.length, embedding.columns], values }],
     virtualTokens: tokens.length,
     prompt: name,
