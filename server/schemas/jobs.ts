@@ -7,7 +7,7 @@
 
 import { z } from '@hono/zod-openapi';
 import { longestItem, mostItems, type Setting } from '../../src/settings/setting.ts';
-import { type SettingName, settingNames, settingOf } from '../../src/settings/settings.ts';
+import { type SettingName, settingNames, settingOf, settings } from '../../src/settings/settings.ts';
 import { wording } from '../../src/words.ts';
 import { wireName } from '../setting-names.ts';
 import { listOf, modelName, pageQuery, queryInteger, resourceId, seed } from './common.ts';
@@ -74,7 +74,7 @@ const zerothOrderHyperparameters = z
 
 const supervisedHyperparameters = z.strictObject({
   n_epochs: epochs,
-  batch_size: z.union([auto, z.number().int().min(1).max(65_536)]).nullish(),
+  batch_size: z.union([auto, z.number().int().min(1).max(settings.batchSize.maximum)]).nullish(),
   learning_rate_multiplier: multiplier,
 });
 

@@ -6,12 +6,12 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import { settingNames, settingOf } from '../../src/settings/settings.ts';
+import { settingNames, settingOf, settings } from '../../src/settings/settings.ts';
 import { wireName } from '../setting-names.ts';
 import { listOf, modelName, resourceId } from './common.ts';
 import { chatRequest, completionRequest, usage } from './generation.ts';
 import { hyperparameterValue, settingSchema } from './jobs.ts';
-import { maxQueries, maxRunExamples, maxSingle, maxTokenId } from './limits.ts';
+import { maxRunExamples, maxSingle, maxTokenId } from './limits.ts';
 
 /** All but those of a training loop, which is the caller's here. */
 export const runSettings = settingNames.filter((name) => !settingOf(name).loop);
@@ -39,12 +39,12 @@ const data = z
     description: 'Rows in any format of a training file, all with options or all with a completion',
     example: [{ prompt: 'a moving film . It was', options: [' great', ' terrible'], label: 0 }],
   });
-const step = z.number().int().min(1).max(10_000_000).openapi({
+const step = z.number().int().min(1).max(settings.steps.maximum).openapi({
   description: 'The number of the step, from 1; refused if the run stands elsewhere',
 });
-const learningRate = z.number().min(0).max(10);
-const numbers = z.array(z.number().min(-maxSingle).max(maxSingle)).min(1).max(maxQueries);
-const curvatures = z.array(z.number().min(0).max(maxSingle)).min(1).max(maxQueries);
+const learningRate = z.number().min(settings.learningRate.minimum).max(settings.learningRate.maximum);
+const numbers = z.array(z.number().min(-maxSingle).max(maxSingle)).min(1).max(settings.queries.maximum);
+const curvatures = z.array(z.number().min(0).max(maxSingle)).min(1).max(settings.queries.maximum);
 
 export const forwardRequest = z.strictObject({ data, seq_id: seqId }).openapi('StepRunForwardRequest');
 
@@ -90,7 +90,7 @@ export const trajectoryQuery = z.strictObject({
 });
 
 export const trajectoryLine = z.strictObject({
-  step: z.number().int().min(1).max(10_000_000),
+  step: z.number().int().min(1).max(settings.steps.maximum),
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   learning_rate: learningRate,
   projected_gradients: numbers,

@@ -12,7 +12,7 @@ import { SubzeroError } from '../errors.ts';
 import { exampleRows } from '../model/batch.ts';
 import type { Model } from '../model/model.ts';
 import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-tokens.ts';
-import type { TrainConfiguration } from '../settings/configuration.ts';
+import { expectedOf, type TrainConfiguration } from '../settings/configuration.ts';
 import { type Method, methods, optimizersThat } from '../settings/methods.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { evaluate } from '../train/evaluate.ts';
@@ -20,6 +20,7 @@ import { lookAt } from '../train/look.ts';
 import { learningRateAt } from '../train/schedule.ts';
 import { Scorer } from '../train/score.ts';
 import { SlopeWatch, uniformLoss } from '../train/slope.ts';
+import { parameter, words } from '../words.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { probePoints } from '../zo/probe-points.ts';
 import type { DataRow, EvaluationResult, StepProbe, StepRecord, StepUpdate } from './types.ts';
@@ -174,11 +175,12 @@ export class StepRun {
     const number = `step ${step + 1}`;
     const projectedGradients = f32s(update.projectedGradients, queries, `${number}: projected gradients`);
     const learningRate = Math.fround(update.learningRate ?? learningRateAt(step, this.configuration));
-    if (!(learningRate >= 0 && learningRate <= 10)) {
+    const expected = expectedOf('learningRate', learningRate);
+    if (expected !== undefined) {
       throw new SubzeroError(
         'invalid_argument',
-        `${number}: the learning rate must be from 0 to 10; got ${learningRate}`,
-        { parameter: 'learning_rate' },
+        words`${number}: ${parameter('learningRate')} must be ${expected}; got ${learningRate}`,
+        { parameter: 'learningRate' },
       );
     }
     if (!recordsCurvatures(methods[optimizer])) {

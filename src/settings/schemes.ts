@@ -13,10 +13,11 @@ export type SchemeName = (typeof schemeNames)[number];
 export interface Scheme {
   /** What trains, for people. */
   title: string;
-  /** Whether the model's own parameters train; they stay as they are otherwise. */
-  trainsModel: boolean;
-  /** Whether virtual tokens, `virtualTokens` of them, stand in front of every text. */
-  addsTokens: boolean;
+  /**
+   * What it adds to the model, whose own parameters stay as they are then: pairs of thin matrices beside linear layers, or virtual tokens in
+   * front of every text. Nothing if left out: the model's parameters train.
+   */
+  adds?: 'pairs' | 'tokens';
   /**
    * Default settings where they differ from those of full tuning: of all optimisers, then of those of a family.
    *
@@ -27,11 +28,10 @@ export interface Scheme {
 }
 
 export const schemes: Readonly<Record<SchemeName, Scheme>> = {
-  full: { title: "the model's parameters", trainsModel: true, addsTokens: false, defaults: {} },
+  full: { title: "the model's parameters", defaults: {} },
   lora: {
     title: 'LoRA beside them',
-    trainsModel: false,
-    addsTokens: false,
+    adds: 'pairs',
     defaults: {
       all: { rank: 8 },
       factored: { learningRate: 2e-5 },
@@ -42,8 +42,7 @@ export const schemes: Readonly<Record<SchemeName, Scheme>> = {
   // With norm alignment an entry of SubZero's perturbation is as large as MeZO's, so its settings hold for both.
   prompt: {
     title: 'virtual tokens: embeddings',
-    trainsModel: false,
-    addsTokens: true,
+    adds: 'tokens',
     defaults: {
       all: { rank: 8, learningRate: 1e-3, epsilon: 1e-2 },
       'factored-adam': { learningRate: 1e-2 },
@@ -51,8 +50,7 @@ export const schemes: Readonly<Record<SchemeName, Scheme>> = {
   },
   prefix: {
     title: 'virtual tokens: keys, values',
-    trainsModel: false,
-    addsTokens: true,
+    adds: 'tokens',
     defaults: {
       all: { rank: 8, learningRate: 1e-3, epsilon: 1e-1, virtualTokens: 5 },
       'factored-adam': { learningRate: 1e-2 },

@@ -12,10 +12,12 @@ import { schemeNames, schemes, schemesThat } from './schemes.ts';
 import { type Rule, type Setting, withMeans, withOptimizers, withSchemes } from './setting.ts';
 
 const factored = withOptimizers(optimizersThat(({ family }) => family !== 'dense'));
-const virtual = withSchemes(schemesThat(({ addsTokens }) => addsTokens));
+const own = withSchemes(schemesThat(({ adds }) => adds === undefined));
+const pairs = withSchemes(schemesThat(({ adds }) => adds === 'pairs'));
+const tokens = withSchemes(schemesThat(({ adds }) => adds === 'tokens'));
 
 const chooseOfModel: Rule = ({ scheme, parameters }) =>
-  schemes[scheme].trainsModel || parameters.length === 0
+  schemes[scheme].adds === undefined || parameters.length === 0
     ? undefined
     : words`${parameter('parameters')} chooses among the model's own, which ${parameter('scheme')} ${scheme} leaves alone; leave it out, or train with ${parameter('scheme')} full`;
 
@@ -57,7 +59,7 @@ export const settings = {
     placeholder: 'PATTERN',
     help: 'train only parameters whose names fit, such as "*.self_attn.*"; "!*.bias" leaves out',
     group: 'method',
-    appliesTo: withSchemes(schemesThat(({ trainsModel }) => trainsModel)),
+    appliesTo: own,
     rule: chooseOfModel,
   },
   /** Scheme `lora`: columns of B and rows of A. */
@@ -69,7 +71,7 @@ export const settings = {
     help: 'lora: rows of A and columns of B',
     title: 'LoRA rank',
     group: 'method',
-    appliesTo: withSchemes(['lora']),
+    appliesTo: pairs,
   },
   /** Scheme `lora`: α; the product B A counts α / rank times. */
   loraAlpha: {
@@ -80,7 +82,7 @@ export const settings = {
     help: 'lora: α; the product of A and B counts α/rank times',
     title: 'LoRA α',
     group: 'method',
-    appliesTo: withSchemes(['lora']),
+    appliesTo: pairs,
   },
   /** Scheme `lora`: ends of the names of linear layers, such as `q_proj`; none = queries and values. */
   loraTargets: {
@@ -90,7 +92,7 @@ export const settings = {
     help: 'lora: a kind of linear layer, such as q_proj; queries and values if left out',
     title: 'LoRA targets',
     group: 'method',
-    appliesTo: withSchemes(['lora']),
+    appliesTo: pairs,
   },
   /** Schemes `prompt` and `prefix`: tokens in front of every text whose embeddings, or keys and values, are trained. */
   virtualTokens: {
@@ -101,7 +103,7 @@ export const settings = {
     unit: 'tokens',
     help: 'prompt and prefix (there 5): how many virtual tokens; each takes a position of the context',
     group: 'method',
-    appliesTo: virtual,
+    appliesTo: tokens,
   },
   steps: {
     type: 'integer',

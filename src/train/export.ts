@@ -66,7 +66,7 @@ export async function exportRun(
 
 function refuseVirtualTokens({ journal }: RestoredRun): void {
   const { scheme } = journal.header.configuration;
-  if (!schemes[scheme].addsTokens) return;
+  if (schemes[scheme].adds !== 'tokens') return;
   throw new SubzeroError(
     'unsupported',
     `${scheme} tuning adds virtual tokens to a text, which the weights of a model cannot hold; export as peft`,

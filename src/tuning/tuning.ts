@@ -60,7 +60,7 @@ export function roomForText(
   { contextLength }: { contextLength: number },
   { scheme, virtualTokens }: Pick<TrainConfiguration, 'scheme' | 'virtualTokens'>,
 ): number {
-  const room = contextLength - (schemes[scheme].addsTokens ? virtualTokens : 0);
+  const room = contextLength - (schemes[scheme].adds === 'tokens' ? virtualTokens : 0);
   if (room > 1) return room;
   throw new SubzeroError(
     'invalid_argument',

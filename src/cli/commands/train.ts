@@ -7,6 +7,7 @@ import { type CommandContext, defineCommand } from '../command.ts';
 import { type DeviceChoice, engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
 import { reportFind } from '../find-report.ts';
+import { optionForm } from '../help.ts';
 import type { Host } from '../host.ts';
 import { idleSettings } from '../idle-settings.ts';
 import { interruptible } from '../interrupt.ts';
@@ -95,7 +96,7 @@ export const trainCommand = defineCommand({
   summary: 'Fine-tune a model by zeroth-order optimisation; a run folder keeps every step',
   usage: [
     'train --model DIR (--task NAME --data DIR | --data FILE) --out RUN [options]',
-    'train --resume RUN [--steps N] [--memory BYTES]',
+    `train --resume RUN ${resumable.map((name) => `[${optionForm(settingOption(name))}]`).join(' ')}`,
     'train --find-lr --model DIR (--task NAME --data DIR | --data FILE) [options]',
   ],
   details: [
