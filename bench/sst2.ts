@@ -52,7 +52,10 @@ const ownSettings: Partial<Record<OptimizerName, Settings>> = {
   'subzero-plus': { steps: 100, queries: 5, sides: 1, refresh: 50, learningRate: 1e-3 },
 };
 
-/** Settings that the list of optimisers may carry, by the name that the command line of `train` has for them: all that are numbers. */
+/**
+ * Settings that the list of optimisers may carry, by the name that the command line of `train` has for them: all that
+ * are numbers.
+ */
 const listedSettings = new Map(
   settingNames.filter((name) => typeof settingOf(name).default === 'number').map((name) => [kebabCase(name), name]),
 );

@@ -103,9 +103,7 @@ function checkConfiguration({ host, port, apiKey }: ServerConfiguration, models:
     throw new SubzeroError(
       'invalid_argument',
       words`${parameter('port')} must be a whole number from 0 to 65535; got ${port}`,
-      {
-        parameter: 'port',
-      },
+      { parameter: 'port' },
     );
   }
   const ids = models.map(({ id }) => id);

@@ -28,14 +28,16 @@ export function withSettings(page: string): string {
 }
 
 /**
- * A label with its input. What the form's script reads: `data-type`, the type of the value; `data-optimizers` and `data-schemes`, those that
- * have the setting, if not all have it; `data-dependent`, where they have defaults of their own. An empty field leaves the default.
+ * A label with its input. What the form's script reads: `data-type`, the type of the value; `data-optimizers` and
+ * `data-schemes`, those that have the setting, if not all have it; `data-dependent`, where a field starts with a
+ * value though they have defaults of their own. An empty field leaves the default.
  */
 function field(name: SettingName, value?: string): string {
   const setting = settingOf(name);
   const defaults = defaultsOfAll(name);
   const dependent = value !== undefined && defaults.length > 1 ? ' data-dependent' : '';
-  const attributes = `name="${wireName(name)}" data-type="${setting.type}"${dependent} title="${escaped(setting.help)}"`;
+  const data = `data-type="${setting.type}"${dependent}`;
+  const attributes = `name="${wireName(name)}" ${data} title="${escaped(setting.help)}"`;
   return `<label${conditions(setting.appliesTo)}>${escaped(titleOf(name, setting))} ${inputOf()}</label>`;
 
   function inputOf(): string {
@@ -80,23 +82,31 @@ function defaultsOfAll(name: SettingName): SettingValue[] {
   return [...new Map(all.map((value) => [String(value), value])).values()];
 }
 
-/** The optimisers and schemes under which a setting plays a part, whatever the other choices are. */
+/** The optimisers and schemes under which a setting plays a part, by itself or with another choice. */
 function conditions(applies: Applies | undefined): string {
   if (!applies) return '';
-  const under = (choices: Partial<TrainConfiguration>) =>
-    optimizerNames.some((optimizer) =>
-      schemeNames.some((scheme) =>
-        settings.mezoUpdate.choices.some((mezoUpdate) =>
-          applies.holds({ ...defaultsOf(optimizer, scheme), mezoUpdate, ...choices }),
-        ),
-      ),
-    );
-  const optimizers = optimizerNames.filter((optimizer) => under({ optimizer }));
-  const allowed = schemeNames.filter((scheme) => under({ scheme }));
+  const holding = optimizerNames.flatMap((optimizer) =>
+    schemeNames.flatMap((scheme) => {
+      const holds = otherChoices().some((choice) =>
+        applies.holds({ ...defaultsOf(optimizer, scheme), ...choice, optimizer, scheme }),
+      );
+      return holds ? [{ optimizer, scheme }] : [];
+    }),
+  );
+  const optimizers = optimizerNames.filter((name) => holding.some(({ optimizer }) => optimizer === name));
+  const allowed = schemeNames.filter((name) => holding.some(({ scheme }) => scheme === name));
   return [
     optimizers.length < optimizerNames.length ? ` data-optimizers="${optimizers.join(' ')}"` : '',
     allowed.length < schemeNames.length ? ` data-schemes="${allowed.join(' ')}"` : '',
   ].join('');
+}
+
+/** Every choice of every setting that has some. */
+function otherChoices(): Partial<TrainConfiguration>[] {
+  return settingNames.flatMap((name) => {
+    const setting = settingOf(name);
+    return setting.type === 'choice' ? setting.choices.map((choice) => ({ [name]: choice })) : [];
+  });
 }
 
 function escaped(text: string): string {

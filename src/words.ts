@@ -1,6 +1,7 @@
 /**
- * Texts that name parameters, each of which is called as its reader knows it: `evaluateEvery` is `--evaluate-every` on the command line and
- * `evaluate_every` in a request. Who writes such a text marks the names; who shows it says how they are called.
+ * Texts that name parameters, each of which is called as its reader knows it: `evaluateEvery` is `--evaluate-every`
+ * on the command line and `evaluate_every` in a request. Who writes such a text marks the names; who shows it says
+ * how they are called.
  *
  * @module
  */
@@ -18,7 +19,10 @@ export function parameter(name: string): ParameterName {
   return { parameter: name };
 }
 
-/** A template literal with marked names: words`${parameter('sides')} must be 2`. Other texts of this kind may stand in it. */
+/**
+ * A template literal with marked names, words`${parameter('sides')} must be 2`, or with other texts of this kind in
+ * it.
+ */
 export function words(
   literals: TemplateStringsArray,
   ...values: readonly (string | number | ParameterName | Words)[]

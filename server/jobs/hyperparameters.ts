@@ -1,6 +1,6 @@
 /**
- * Between the `method` of a fine-tuning request and the training configuration. The names of the settings are those of their
- * table, so that a setting added there is a hyperparameter here.
+ * Between the `method` of a fine-tuning request and the training configuration. The names of the settings are those
+ * of their table, so that a setting added there is a hyperparameter here.
  *
  * @module
  */

@@ -1,6 +1,7 @@
 /**
- * The dashboard: a page and its parts, as they are in `server/dashboard` but for the fields of settings, from a list of names. No path of a request ever
- * becomes a path on the disk. They hold no secrets, so they need no key; what they show comes from the API, which does.
+ * The dashboard: a page and its parts, as they are in `server/dashboard` but for the fields of settings, from a list
+ * of names. No path of a request ever becomes a path on the disk. They hold no secrets, so they need no key; what
+ * they show comes from the API, which does.
  *
  * @module
  */

@@ -29,7 +29,7 @@ export function settingOption(name: SettingName): OptionSpecification {
       return { ...common, type, default: setting.default, check: boundsOf(name) };
     }
     case 'choice':
-      // A row's choices are of one type.
+      // The choices of a row are of one type.
       return typeof setting.default === 'number'
         ? { ...common, type: 'integer', choices: setting.choices as readonly number[], default: setting.default }
         : { ...common, type: 'text', choices: setting.choices as readonly string[], default: setting.default };

@@ -188,9 +188,7 @@ export class StepRun {
       throw new SubzeroError(
         'invalid_argument',
         `${number}: ${optimizer} has no curvatures; only ${optimizersThat(recordsCurvatures).join(' and ')} has`,
-        {
-          parameter: 'curvatures',
-        },
+        { parameter: 'curvatures' },
       );
     }
     const curvatures = f32s(update.curvatures ?? [], queries, `${number}: curvatures`);

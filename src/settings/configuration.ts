@@ -53,7 +53,10 @@ export function examplesPerStep({
   return batchSize * accumulate;
 }
 
-/** Whether the first steps of a run, so many, write the base model's weights: from the first fold on, or with every step. */
+/**
+ * Whether the first steps of a run, so many, write the base model's weights: from the first fold on, or with every
+ * step.
+ */
 export function writesWeights({ optimizer, scheme, refresh }: TrainConfiguration, steps: number): boolean {
   if (schemes[scheme].adds !== undefined || steps === 0) return false;
   return methods[optimizer].family === 'dense' || steps > refresh;

@@ -1,5 +1,6 @@
 /**
- * The optimisers: one row says what is particular to each. docs/method.md describes them, src/zo/create-optimizer.ts makes them.
+ * The optimisers: one row says what is particular to each. docs/method.md describes them, zo/create-optimizer.ts
+ * makes them.
  *
  * @module
  */
@@ -10,8 +11,8 @@ export const optimizerNames = ['subzero', 'subzero-plus', 'mezo', 'sparse-mezo',
 export type OptimizerName = (typeof optimizerNames)[number];
 
 /**
- * How it moves a matrix: within a low-rank change that is folded into the matrix now and then, in the same by Adam, or along noise on
- * every element, which writes the matrix at every step.
+ * How it moves a matrix: within a low-rank change that is folded into the matrix now and then, in the same by Adam, or
+ * along noise on every element, which writes the matrix at every step.
  */
 export type Family = 'factored' | 'factored-adam' | 'dense';
 
@@ -31,7 +32,10 @@ export interface Method {
   centre?: true;
   /** In the order in which the journal has them. */
   records?: readonly RecordField[];
-  /** Whether its update keeps running means of gradients: those of Adam, or those that `mezoUpdate` chooses; none if left out. */
+  /**
+   * The running means of gradients that its update keeps: those of Adam, or what `mezoUpdate` chooses; none if left
+   * out.
+   */
   means?: 'adam' | 'chosen';
 }
 

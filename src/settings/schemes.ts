@@ -1,5 +1,6 @@
 /**
- * What trains of a model, or beside it: one row for each scheme. docs/method.md, "Schemes", describes them, src/tuning/ makes their tensors.
+ * What trains of a model, or beside it: one row for each scheme. docs/method.md, "Schemes", describes them,
+ * src/tuning/ makes their tensors.
  *
  * @module
  */
@@ -14,15 +15,15 @@ export interface Scheme {
   /** What trains, for people. */
   title: string;
   /**
-   * What it adds to the model, whose own parameters stay as they are then: pairs of thin matrices beside linear layers, or virtual tokens in
-   * front of every text. Nothing if left out: the model's parameters train.
+   * What it adds to the model, whose own parameters stay as they are then: pairs of thin matrices beside linear
+   * layers, or virtual tokens in front of every text. Nothing if left out: the model's parameters train.
    */
   adds?: 'pairs' | 'tokens';
   /**
    * Default settings where they differ from those of full tuning: of all optimisers, then of those of a family.
    *
-   * An adapter has far fewer parameters than a model, so the noise of an estimate is smaller and learning rates are higher. Published values
-   * (batch 16, 20 000 steps): docs/method.md, "Choosing the learning rate".
+   * An adapter has far fewer parameters than a model, so the noise of an estimate is smaller and learning rates are
+   * higher. Published values (batch 16, 20 000 steps): docs/method.md, "Choosing the learning rate".
    */
   defaults: Partial<Record<'all' | Family, Partial<TrainConfiguration>>>;
 }

@@ -27,8 +27,8 @@ interface SettingBase {
   /** What is wrong with its value beside those of other settings, each of which is allowed by itself. */
   rule?: Rule;
   /**
-   * When it may change: in a resumed or forked run, or in a forked one only, as it decides which numbers a step records. All others decide
-   * what these numbers mean, and a journal has one meaning for all its steps.
+   * When it may change: in a resumed or forked run, or in a forked one only, as it decides which numbers a step
+   * records. All others decide what these numbers mean, and a journal has one meaning for all its steps.
    */
   changes?: 'resume' | 'fork';
   /** Whether it belongs to the training loop, which is the caller's own in runs that are made step by step. */
@@ -99,8 +99,9 @@ export function withSchemes(names: readonly SchemeName[]): Applies {
 export function withMeans(...kinds: readonly ('momentum' | 'adam')[]): Applies {
   const always = optimizersThat(({ means }) => means === 'adam').join(' or ');
   const chosen = optimizersThat(({ means }) => means === 'chosen').join(' or ');
+  const update = words`${parameter('mezoUpdate')} ${kinds.join(' or ')}`;
   return {
     holds: (configuration) => (kinds as readonly string[]).includes(meansOf(configuration)),
-    without: words`${parameter('optimizer')} ${always}, or ${chosen} with ${parameter('mezoUpdate')} ${kinds.join(' or ')}`,
+    without: words`${parameter('optimizer')} ${always}, or ${chosen} with ${update}`,
   };
 }

@@ -1,6 +1,7 @@
 /**
- * The settings of training, one row each, in the order in which journals store them. Their checks, the options and the help of the command
- * line, warnings about those without effect, the description of the API, the dashboard's form and docs/settings.md are made from it.
+ * The settings of training, one row each, in the order in which journals store them. Their checks, the options and the
+ * help of the command line, warnings about those without effect, the description of the API, the dashboard's form and
+ * docs/settings.md are made from it.
  *
  * @module
  */
@@ -16,10 +17,11 @@ const own = withSchemes(schemesThat(({ adds }) => adds === undefined));
 const pairs = withSchemes(schemesThat(({ adds }) => adds === 'pairs'));
 const tokens = withSchemes(schemesThat(({ adds }) => adds === 'tokens'));
 
-const chooseOfModel: Rule = ({ scheme, parameters }) =>
-  schemes[scheme].adds === undefined || parameters.length === 0
-    ? undefined
-    : words`${parameter('parameters')} chooses among the model's own, which ${parameter('scheme')} ${scheme} leaves alone; leave it out, or train with ${parameter('scheme')} full`;
+const chooseOfModel: Rule = ({ scheme, parameters }) => {
+  if (schemes[scheme].adds === undefined || parameters.length === 0) return undefined;
+  const problem = words`chooses among the model's own, which ${parameter('scheme')} ${scheme} leaves alone`;
+  return words`${parameter('parameters')} ${problem}; leave it out, or train with ${parameter('scheme')} full`;
+};
 
 const sidesOfMethod: Rule = ({ optimizer, sides }) => {
   const { sides: needed } = methods[optimizer];
@@ -27,10 +29,11 @@ const sidesOfMethod: Rule = ({ optimizer, sides }) => {
   return words`${parameter('sides')} must be ${needed.only} for ${optimizer}, ${needed.because}; got ${sides}`;
 };
 
-const evaluatesToStop: Rule = ({ evaluateEvery, earlyStopping }) =>
-  earlyStopping === 0 || evaluateEvery > 0
-    ? undefined
-    : words`${parameter('evaluateEvery')} must be at least 1 with ${parameter('earlyStopping')}, which counts evaluations; got 0`;
+const evaluatesToStop: Rule = ({ evaluateEvery, earlyStopping }) => {
+  if (earlyStopping === 0 || evaluateEvery > 0) return undefined;
+  const [every, stopping] = [parameter('evaluateEvery'), parameter('earlyStopping')];
+  return words`${every} must be at least 1 with ${stopping}, which counts evaluations; got 0`;
+};
 
 export const settings = {
   /** See methods.ts. */
@@ -48,7 +51,9 @@ export const settings = {
     default: 'full',
     choices: schemeNames,
     placeholder: 'NAME',
-    help: "what trains: the model's own parameters, LoRA beside them, or virtual tokens in front of every text (by embedding, or by keys and values)",
+    help:
+      "what trains: the model's own parameters, LoRA beside them, or virtual tokens in front of every text " +
+      '(by embedding, or by keys and values)',
     title: 'What trains',
     group: 'method',
   },
@@ -302,7 +307,7 @@ export const settings = {
     help: 'mezo: the update; momentum keeps another f32 copy of the weights, adam two',
     title: 'Update',
     group: 'method',
-    appliesTo: withOptimizers(['mezo']),
+    appliesTo: withOptimizers(optimizersThat(({ means }) => means === 'chosen')),
   },
   /** Decay of Adam's mean of gradients: SubZero+, and MeZO with momentum or Adam. */
   adamBeta1: {
@@ -408,7 +413,7 @@ export type SettingName = keyof typeof settings;
 /** In the order of the table. */
 export const settingNames = Object.keys(settings) as SettingName[];
 
-/** A row, without what is particular to it. */
+/** A row. Its type says less than that of the table, whose rows are as they stand. */
 export function settingOf(name: SettingName): Setting {
   return settings[name];
 }

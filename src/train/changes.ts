@@ -11,7 +11,10 @@ import { diskError, syncDirectoryOf, writeFully } from '../safetensors/disk.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { isSetting, type ResumeSetting, settingOf } from '../settings/settings.ts';
 
-/** Settings that replace those of the header: how long the run is, and what it may take on the machine that it goes on with. */
+/**
+ * Settings that replace those of the header, such as a new number of steps or what the run may take on another
+ * machine.
+ */
 export type RunChanges = Partial<Pick<TrainConfiguration, ResumeSetting>>;
 
 const fileOf = (folder: string): string => join(folder, 'changes.json');

@@ -79,11 +79,12 @@ async function forkedHeader(
   const after = resolveConfiguration({ ...before, ...configuration });
   for (const key of settingNames) {
     if (settingOf(key).changes || String(after[key]) === String(before[key])) continue;
-    throw new SubzeroError(
-      'invalid_argument',
-      words`${parameter(key)} cannot change inside a run: the steps of ${from} were made with ${String(before[key])}, not ${String(after[key])}. To go on with it, export the run as safetensors and train on that model.`,
-      { parameter: key },
-    );
+    const why =
+      `the steps of ${from} were made with ${String(before[key])}, not ${String(after[key])}. ` +
+      'To go on with it, export the run as safetensors and train on that model.';
+    throw new SubzeroError('invalid_argument', words`${parameter(key)} cannot change inside a run: ${why}`, {
+      parameter: key,
+    });
   }
   if (step >= after.steps) {
     throw new SubzeroError(

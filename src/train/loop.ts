@@ -375,9 +375,10 @@ function earlyStop({
 /** @throws SubzeroError `invalid_argument` if the run is to be ended by evaluations that it cannot make */
 export function checkValidation({ earlyStopping }: TrainConfiguration, validation: readonly TokenizedExample[]): void {
   if (earlyStopping === 0 || validation.length > 0) return;
+  const stopping = parameter('earlyStopping');
   throw new SubzeroError(
     'invalid_argument',
-    words`${parameter('earlyStopping')} needs validation data, which this run does not have; name some, or leave ${parameter('earlyStopping')} out`,
+    words`${stopping} needs validation data, which this run does not have; name some, or leave ${stopping} out`,
     { parameter: 'earlyStopping' },
   );
 }

@@ -104,9 +104,16 @@ function largerShape(a: PassShape, b: PassShape): PassShape {
 }
 
 function tooSmall(plan: MemoryPlan, budget: number, rows: number): SubzeroError {
+  const needs =
+    `this run needs at least ${formatBytes(plan.totalBytes)} of GPU memory ` +
+    `(weights ${formatBytes(plan.weightBytes)}, factors ${formatBytes(plan.factorBytes)}, ` +
+    `activations of its largest example, ${rows} rows, ${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)})`;
+  const least =
+    `The smallest that would do is ${plan.totalBytes} bytes; ` +
+    '16-bit storage, a lower rank or shorter examples need less.';
   return new SubzeroError(
     'out_of_memory',
-    words`this run needs at least ${formatBytes(plan.totalBytes)} of GPU memory (weights ${formatBytes(plan.weightBytes)}, factors ${formatBytes(plan.factorBytes)}, activations of its largest example, ${rows} rows, ${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)}); ${parameter('memory')} allows ${formatBytes(budget)}. The smallest that would do is ${plan.totalBytes} bytes; 16-bit storage, a lower rank or shorter examples need less.`,
+    words`${needs}; ${parameter('memory')} allows ${formatBytes(budget)}. ${least}`,
     { parameter: 'memory' },
   );
 }

@@ -58,9 +58,10 @@ function targetModules({ configuration }: Model, targets: readonly string[]): st
   const strange = targets.find((target) => !modules.some((module) => fits(module, target)));
   if (strange !== undefined) {
     const ends = new Set(modules.map((module) => module.slice(module.lastIndexOf('.') + 1)));
+    const others = `there are ${[...ends].join(', ')}, or whole names such as ${modules[0]}`;
     throw new SubzeroError(
       'invalid_argument',
-      words`${parameter('loraTargets')}: the model has no linear layer "${strange}"; there are ${[...ends].join(', ')}, or whole names such as ${modules[0]}`,
+      words`${parameter('loraTargets')}: the model has no linear layer "${strange}"; ${others}`,
       { parameter: 'loraTargets' },
     );
   }

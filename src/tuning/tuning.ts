@@ -62,11 +62,10 @@ export function roomForText(
 ): number {
   const room = contextLength - (schemes[scheme].adds === 'tokens' ? virtualTokens : 0);
   if (room > 1) return room;
-  throw new SubzeroError(
-    'invalid_argument',
-    words`${parameter('virtualTokens')}: ${virtualTokens} leave no room for a text in the model's context of ${contextLength} tokens`,
-    { parameter: 'virtualTokens' },
-  );
+  const problem = `${virtualTokens} leave no room for a text in the model's context of ${contextLength} tokens`;
+  throw new SubzeroError('invalid_argument', words`${parameter('virtualTokens')}: ${problem}`, {
+    parameter: 'virtualTokens',
+  });
 }
 
 function chosenParameters(model: Model, patterns: readonly string[]): Tuning {

@@ -11,7 +11,7 @@
  * | record | 4     | u32, step |
  * |        | 4     | f32, learning rate |
  * |        | 4·K   | f32, projected gradient ρ of each query |
- * |        | 4·K   | f32, for each query, of every other number that the optimiser records (methods.ts): HiZOO's curvatures |
+ * |        | 4·K   | f32, curvature of each query; only of optimisers that record it (settings/methods.ts) |
  * |        | 4     | f32, mean loss |
  * |        | 4     | CRC-32 of the record, continued from the CRC-32 before it |
  *
@@ -143,11 +143,11 @@ export function decodeHeader(bytes: Uint8Array, file: string): { header: Journal
       checksum,
     };
   } catch (error) {
-    throw new SubzeroError(
-      'unsupported',
-      words`${file}: this version cannot run the stored configuration: ${error instanceof SubzeroError ? error.words : (error as Error).message}`,
-      { parameter: file, cause: error },
-    );
+    const why = error instanceof SubzeroError ? error.words : (error as Error).message;
+    throw new SubzeroError('unsupported', words`${file}: this version cannot run the stored configuration: ${why}`, {
+      parameter: file,
+      cause: error,
+    });
   }
 }
 

@@ -23,13 +23,15 @@ function documentText(): string {
   const forkable = namesWith(({ changes }) => changes === 'fork');
   return `# Settings of training
 
-Made from src/settings/ by test/settings/document.test.ts, which says how. Options of \`subzero train\`, and hyperparameters of
-[the HTTP service](http-api.md).
+Made from src/settings/ by test/settings/document.test.ts, which says how. Options of \`subzero train\`, and
+hyperparameters of [the HTTP service](http-api.md).
 
 ${table(['On the command line', 'In requests', 'Default', 'Values', 'Meaning'], settingNames.map(rowOf))}
 
-A resumed run may have ${resumable} anew, a forked one these and ${forkable}. All others give the recorded numbers their meaning and stay as
-they are. Runs that are made step by step lack ${namesWith(({ loop }) => loop === true)}.
+- A resumed run may have anew: ${resumable}.
+- A forked one these, and ${forkable}.
+- All others give the recorded numbers their meaning and stay as they are.
+- Runs that are made step by step lack those of a loop: ${namesWith(({ loop }) => loop === true)}.
 
 ## Optimisers and schemes
 

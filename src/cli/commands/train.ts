@@ -24,6 +24,7 @@ const method = 'Method';
 
 /** Settings that a resumed run may have anew. */
 const resumable = settingNames.filter((name) => settingOf(name).changes === 'resume');
+const resumableOptions = resumable.map((name) => `--${kebabCase(name)}`).join(' and ');
 
 const settingOptions: readonly OptionSpecification[] = settingNames.map((name) => {
   const option = settingOption(name);
@@ -67,7 +68,7 @@ const options = [
     name: 'resume',
     type: 'text',
     placeholder: 'RUN',
-    description: `continue this run where its journal ends; takes only ${resumable.map((name) => `--${kebabCase(name)}`).join(' and ')} besides`,
+    description: `continue this run where its journal ends; takes only ${resumableOptions} besides`,
     group: run,
   },
   {
