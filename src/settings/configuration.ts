@@ -18,8 +18,6 @@ export type TrainConfiguration = { -readonly [S in keyof typeof settings]: Value
 /** What a setting can be. */
 export type SettingValue = TrainConfiguration[SettingName];
 
-export type LearningRateSchedule = TrainConfiguration['schedule'];
-
 /** The defaults of SubZero on all parameters; other optimisers and schemes differ in some, see {@link defaultsOf}. */
 export const defaultConfiguration = Object.fromEntries(
   settingNames.map((name) => [name, settingOf(name).default]),

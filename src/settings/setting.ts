@@ -35,26 +35,26 @@ interface SettingBase {
   loop?: true;
 }
 
-export interface NumberSetting extends SettingBase {
+interface NumberSetting extends SettingBase {
   type: 'integer' | 'number';
   default: number;
   minimum: number;
   maximum: number;
 }
 
-export interface ChoiceSetting extends SettingBase {
+interface ChoiceSetting extends SettingBase {
   type: 'choice';
   default: string | number;
   choices: readonly (string | number)[];
 }
 
-export interface BooleanSetting extends SettingBase {
+interface BooleanSetting extends SettingBase {
   type: 'boolean';
   default: boolean;
 }
 
 /** Names or patterns; at most {@link mostItems} of at most {@link longestItem} characters. */
-export interface ListSetting extends SettingBase {
+interface ListSetting extends SettingBase {
   type: 'list';
   default: readonly string[];
 }

@@ -107,7 +107,8 @@ function tooSmall(plan: MemoryPlan, budget: number, rows: number): SubzeroError 
   const needs =
     `this run needs at least ${formatBytes(plan.totalBytes)} of GPU memory ` +
     `(weights ${formatBytes(plan.weightBytes)}, factors ${formatBytes(plan.factorBytes)}, ` +
-    `activations of its largest example, ${rows} rows, ${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)})`;
+    `activations of its largest example, ${rows} rows, ${formatBytes(plan.activationBytes)}, ` +
+    `scratch ${formatBytes(plan.scratchBytes)})`;
   const least =
     `The smallest that would do is ${plan.totalBytes} bytes; ` +
     '16-bit storage, a lower rank or shorter examples need less.';
