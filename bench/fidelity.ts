@@ -19,7 +19,7 @@ import { loadModel } from '../src/model/load.ts';
 import { gaussian, purposes, tensorId } from '../src/random/philox.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../src/settings/configuration.ts';
 import { batchLoss, Scorer } from '../src/train/score.ts';
-import { createOptimizer } from '../src/zo/optimizer.ts';
+import { createOptimizer } from '../src/zo/create-optimizer.ts';
 import { Mean } from '../test/support/zo/mean.ts';
 import { deviceOf } from './device.ts';
 import { short, table } from './table.ts';

@@ -8,8 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Gpu } from '../src/gpu/gpu.ts';
 import { loadModel } from '../src/model/load.ts';
-import { type OptimizerName, resolveConfiguration, type TrainConfiguration } from '../src/settings/configuration.ts';
-import { createOptimizer } from '../src/zo/optimizer.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../src/settings/configuration.ts';
+import { methods, type OptimizerName } from '../src/settings/methods.ts';
+import { createOptimizer } from '../src/zo/create-optimizer.ts';
 
 export const usage = `node bench/main.ts replay [options]
   --optimizer NAME     default subzero
@@ -45,14 +46,15 @@ export async function benchReplay(args: readonly string[]): Promise<number> {
     step,
     learningRate: Math.fround(5e-5),
     projectedGradients: [Math.fround(Math.sin(step))],
-    ...(values.optimizer === 'hizoo' ? { curvatures: [1] } : {}),
+    ...Object.fromEntries((methods[configuration.optimizer].records ?? []).map((field) => [field, [1]])),
   }));
   // The first step compiles the kernels.
   await optimizer.replay(steps.slice(0, 1));
   const started = performance.now();
   await optimizer.replay(steps.slice(1));
   const seconds = (performance.now() - started) / 1000;
-  const refreshes = values.optimizer.startsWith('subzero') ? ` with a renewal every ${values.refresh}` : '';
+  const refreshes =
+    methods[configuration.optimizer].family !== 'dense' ? ` with a renewal every ${values.refresh}` : '';
   console.log(
     `${gpu.adapter.description}\n${values.optimizer}, ${count - 1} steps${refreshes}: ${seconds.toFixed(2)} s, ` +
       `${((count - 1) / seconds).toFixed(0)} steps/s`,

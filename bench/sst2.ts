@@ -9,15 +9,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { kebabCase } from '../src/cli/option.ts';
 import { LocalEngine } from '../src/engine/local.ts';
 import type { DataSource } from '../src/engine/types.ts';
 import { SubzeroError } from '../src/errors.ts';
-import {
-  type OptimizerName,
-  optimizerTitles,
-  resolveConfiguration,
-  type TrainConfiguration,
-} from '../src/settings/configuration.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../src/settings/configuration.ts';
+import { methods, type OptimizerName, optimizerNames } from '../src/settings/methods.ts';
+import { settingNames, settingOf } from '../src/settings/settings.ts';
 import { probePoints } from '../src/zo/probe-points.ts';
 import { mean, type Summary, summary } from './statistics.ts';
 import { markdownTable, table } from './table.ts';
@@ -54,18 +52,13 @@ const ownSettings: Partial<Record<OptimizerName, Settings>> = {
   'subzero-plus': { steps: 100, queries: 5, sides: 1, refresh: 50, learningRate: 1e-3 },
 };
 
-/** Settings that the list of optimisers may carry, by the name that the command line of `train` has for them. */
-const listedSettings: Readonly<Record<string, keyof TrainConfiguration>> = {
-  steps: 'steps',
-  queries: 'queries',
-  'learning-rate': 'learningRate',
-  epsilon: 'epsilon',
-  rank: 'rank',
-  refresh: 'refresh',
-  sides: 'sides',
-  sparsity: 'sparsity',
-  'hessian-smoothing': 'hessianSmoothing',
-};
+/**
+ * Settings that the list of optimisers may carry, by the name that the command line of `train` has for them: all that
+ * are numbers.
+ */
+const listedSettings = new Map(
+  settingNames.filter((name) => typeof settingOf(name).default === 'number').map((name) => [kebabCase(name), name]),
+);
 
 /**
  * The settings of each optimiser of a list.
@@ -74,19 +67,18 @@ const listedSettings: Readonly<Record<string, keyof TrainConfiguration>> = {
  * @throws SubzeroError that names the part of the list that is wrong
  */
 export function readOptimizers(list: string, given: Settings = {}): TrainConfiguration[] {
-  const names = Object.keys(optimizerTitles) as OptimizerName[];
-  const entries = list === 'all' ? names : list.split(',');
+  const entries = list === 'all' ? optimizerNames : list.split(',');
   return entries.map((entry) => {
     const [name = '', ...assignments] = entry.split(':');
-    if (!(names as string[]).includes(name)) {
-      throw new SubzeroError('invalid_argument', `--optimizers: "${name}" is not one of ${names.join(', ')}`);
+    if (!(optimizerNames as readonly string[]).includes(name)) {
+      throw new SubzeroError('invalid_argument', `--optimizers: "${name}" is not one of ${optimizerNames.join(', ')}`);
     }
     const own = assignments.map((assignment) => {
       const [key = '', text] = assignment.split('=');
-      const setting = Object.hasOwn(listedSettings, key) ? listedSettings[key] : undefined;
+      const setting = listedSettings.get(key);
       const value = Number(text);
       if (!setting || !text || Number.isNaN(value)) {
-        const allowed = Object.keys(listedSettings).join(', ');
+        const allowed = [...listedSettings.keys()].join(', ');
         throw new SubzeroError(
           'invalid_argument',
           `--optimizers: "${assignment}" of ${name} must be a number for one of ${allowed}, as in steps=100`,
@@ -167,7 +159,7 @@ export async function benchSst2(args: readonly string[]): Promise<number> {
   console.log(`${adapter.description || adapter.device}\n`);
   const print = values.markdown ? markdownTable : table;
   for (const { settings, runs } of results) {
-    const name = optimizerTitles[settings.optimizer];
+    const name = methods[settings.optimizer].title;
     console.log(runs.map((run) => `${name}, seed ${run.seed}: ${figures(run.accuracy, run.loss)}`).join('\n'));
   }
   console.log(`\n${print(header, [...results.map(row), referenceRow])}`);
@@ -204,7 +196,7 @@ const header = ['optimiser', 'steps', 'losses', 'learning rate', 'dev accuracy',
 /** Means with the half-width of their 95 % intervals. */
 function row({ settings, losses, runs, accuracy, loss }: Result): string[] {
   return [
-    optimizerTitles[settings.optimizer],
+    methods[settings.optimizer].title,
     String(settings.steps),
     String(losses),
     String(settings.learningRate),

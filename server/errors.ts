@@ -10,6 +10,9 @@
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { type ErrorCode, SubzeroError } from '../src/errors.ts';
+import { isSetting } from '../src/settings/settings.ts';
+import { wording } from '../src/words.ts';
+import { wireName } from './setting-names.ts';
 
 export interface ErrorBody {
   error: { message: string; type: string; param: string | null; code: string | null };
@@ -76,7 +79,9 @@ export function toApiError(error: unknown): ApiError {
     const headers: Record<string, string> = {};
     if (retry !== undefined) headers['x-should-retry'] = String(retry);
     if (retry) headers['retry-after'] = '5';
-    return new ApiError(status, error.message, { code: error.code, param: error.parameter ?? null, headers });
+    const { code, parameter } = error;
+    const param = parameter !== undefined && isSetting(parameter) ? wireName(parameter) : (parameter ?? null);
+    return new ApiError(status, wording(error.words, wireName), { code, param, headers });
   }
   if (error instanceof HTTPException) {
     // From Hono's validators, about a body of another type than the route takes, or none: all others have been parsed by then.

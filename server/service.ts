@@ -8,6 +8,7 @@ import type { Engine } from '../src/engine/types.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { join, resolve } from '../src/platform/index.ts';
 import { makeFolders } from '../src/train/run-folder.ts';
+import { parameter, words } from '../src/words.ts';
 import { applicationOf } from './application.ts';
 import {
   isLoopback,
@@ -99,9 +100,11 @@ function checkConfiguration({ host, port, apiKey }: ServerConfiguration, models:
     });
   }
   if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
-    throw new SubzeroError('invalid_argument', `port must be a whole number from 0 to 65535; got ${port}`, {
-      parameter: 'port',
-    });
+    throw new SubzeroError(
+      'invalid_argument',
+      words`${parameter('port')} must be a whole number from 0 to 65535; got ${port}`,
+      { parameter: 'port' },
+    );
   }
   const ids = models.map(({ id }) => id);
   const repeated = ids.find((id, index) => ids.indexOf(id) !== index);

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { type Words, wording } from './words.ts';
+
 /** What kind of failure it is; the server maps it to an HTTP status, the command line to an exit code. */
 export type ErrorCode =
   | 'invalid_argument' // a value the caller gave is out of range, unknown or contradictory
@@ -25,19 +27,23 @@ export class SubzeroError extends Error {
   readonly code: ErrorCode;
   /** The option, field or file that is at fault, if there is one. */
   readonly parameter: string | undefined;
+  /** The message with the parameters that it names marked; {@link wording} calls them as the reader does. */
+  readonly words: Words;
 
-  constructor(code: ErrorCode, message: string, options: { parameter?: string; cause?: unknown } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+  constructor(code: ErrorCode, message: string | Words, options: { parameter?: string; cause?: unknown } = {}) {
+    const words = typeof message === 'string' ? [message] : message;
+    super(wording(words), options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'SubzeroError';
     this.code = code;
     this.parameter = options.parameter;
+    this.words = words;
   }
 }
 
 /** The plain-data form of an error, for messages between threads. */
 export interface ErrorRecord {
   code: ErrorCode | 'internal';
-  message: string;
+  message: string | Words;
   parameter?: string;
   stack?: string;
 }
@@ -45,7 +51,7 @@ export interface ErrorRecord {
 /** Turns any thrown value into plain data that survives `postMessage`. */
 export function toErrorRecord(error: unknown): ErrorRecord {
   if (error instanceof SubzeroError) {
-    return { code: error.code, message: error.message, ...(error.parameter ? { parameter: error.parameter } : {}) };
+    return { code: error.code, message: error.words, ...(error.parameter ? { parameter: error.parameter } : {}) };
   }
   if (error instanceof Error) {
     return { code: 'internal', message: error.message, ...(error.stack ? { stack: error.stack } : {}) };
@@ -58,7 +64,7 @@ export function fromErrorRecord(record: ErrorRecord): Error {
   if (record.code !== 'internal') {
     return new SubzeroError(record.code, record.message, record.parameter ? { parameter: record.parameter } : {});
   }
-  const error = new Error(record.message);
+  const error = new Error(typeof record.message === 'string' ? record.message : wording(record.message));
   if (record.stack) error.stack = record.stack;
   return error;
 }

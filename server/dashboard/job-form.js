@@ -10,33 +10,8 @@ import { call, ServiceError } from './service.js';
 const form = find('job-form', HTMLFormElement);
 const problem = find('job-error', HTMLElement);
 
-/** Settings that are numbers. */
-const numbers = [
-  'steps',
-  'batch_size',
-  'learning_rate',
-  'lora_rank',
-  'lora_alpha',
-  'virtual_tokens',
-  'rank',
-  'refresh_interval',
-  'queries',
-  'epsilon',
-  'evaluate_every',
-  'warmup_steps',
-  'weight_decay',
-  'sparsity',
-  'hessian_smoothing',
-  'adam_beta1',
-  'adam_beta2',
-  'seed',
-];
-
 /** Choices that other settings depend on. */
 const choices = ['optimizer', 'scheme'];
-
-/** Settings whose good values depend on the choices; left empty, the service fills in what it has for them. */
-const dependent = ['learning_rate', 'epsilon', 'rank', 'queries', 'refresh_interval'];
 
 /**
  * @param {string} name
@@ -104,10 +79,10 @@ function adapt() {
     }
   }
   const isFirst = choices.every((name) => /** @type {HTMLSelectElement} */ (field(name)).selectedIndex === 0);
-  for (const name of dependent) {
-    const input = /** @type {HTMLInputElement} */ (field(name));
+  // Left empty, the service fills in what it has for the choices.
+  for (const element of form.querySelectorAll('[data-dependent]')) {
+    const input = /** @type {HTMLInputElement} */ (element);
     input.value = isFirst ? input.defaultValue : '';
-    input.placeholder = 'default';
   }
 }
 
@@ -133,15 +108,26 @@ async function upload(input) {
   }
 }
 
+/**
+ * What is no number goes as it is: the service says what is wrong with it.
+ * @param {string} text
+ * @param {string} type that of the setting
+ */
+function typed(text, type) {
+  if (type === 'list') return text.split(/[\s,]+/).filter((item) => item !== '');
+  if (type === 'boolean') return text === 'true';
+  return Number.isNaN(Number(text)) ? text : Number(text);
+}
+
 function request() {
-  /** @type {Record<string, string | number>} */
-  const hyperparameters = { schedule: field('schedule').value };
-  for (const name of choices) hyperparameters[name] = field(name).value;
-  for (const name of numbers) {
-    if (field(name).closest('[hidden]') !== null) continue;
-    const text = field(name).value.trim();
-    // What is no number goes as it is: the service says what is wrong with it.
-    if (text !== '') hyperparameters[name] = Number.isNaN(Number(text)) ? text : Number(text);
+  /** @type {Record<string, unknown>} */
+  const hyperparameters = {};
+  for (const element of form.querySelectorAll('[data-type]')) {
+    const input = /** @type {HTMLInputElement | HTMLSelectElement} */ (element);
+    const text = input.value.trim();
+    if (text !== '' && input.closest('[hidden]') === null) {
+      hyperparameters[input.name] = typed(text, String(input.dataset.type));
+    }
   }
   const { value: validation } = field('validation_file');
   const suffix = field('suffix').value.trim();

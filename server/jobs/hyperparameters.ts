@@ -1,6 +1,6 @@
 /**
- * Between the `method` of a fine-tuning request and the training configuration. The names and kinds of the settings are
- * read from the defaults of the training code, so that a setting added there is a hyperparameter here.
+ * Between the `method` of a fine-tuning request and the training configuration. The names of the settings are those
+ * of their table, so that a setting added there is a hyperparameter here.
  *
  * @module
  */
@@ -10,39 +10,21 @@ import {
   defaultConfiguration,
   defaultsOf,
   examplesPerStep,
-  type OptimizerName,
   resolveConfiguration,
-  type SchemeName,
   type SettingValue,
   type TrainConfiguration,
 } from '../../src/settings/configuration.ts';
-import { renameSettings } from '../../src/settings/setting-names.ts';
+import type { OptimizerName } from '../../src/settings/methods.ts';
+import type { SchemeName } from '../../src/settings/schemes.ts';
+import { isSetting, settingNames } from '../../src/settings/settings.ts';
+import { wording } from '../../src/words.ts';
 import { ApiError, invalid } from '../errors.ts';
 import { maxEpochs } from '../schemas/limits.ts';
-
-type Setting = keyof TrainConfiguration;
-
-/** Settings whose name on the wire is not just the snake-case form. */
-const wireNames: Partial<Record<Setting, string>> = { refresh: 'refresh_interval' };
-
-export const settings = Object.keys(defaultConfiguration) as Setting[];
-
-export function wireName(setting: Setting): string {
-  return wireNames[setting] ?? setting.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
-
-/** A message with settings called as they are in a request. */
-export function inWireNames(message: string, parameter?: string): string {
-  return renameSettings(
-    message,
-    parameter,
-    settings.map((setting) => [setting, wireName(setting)]),
-  );
-}
+import { wireName } from '../setting-names.ts';
 
 /** The resolved configuration under its names on the wire. */
 export function toWire(configuration: TrainConfiguration): Record<string, SettingValue> {
-  return Object.fromEntries(settings.map((setting) => [wireName(setting), configuration[setting]]));
+  return Object.fromEntries(settingNames.map((setting) => [wireName(setting), configuration[setting]]));
 }
 
 export type HyperparameterValue = string | number | boolean | readonly string[] | null | undefined;
@@ -80,7 +62,7 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
   const learningRateMultiplier = take('learning_rate_multiplier') ?? null;
 
   const partial: Record<string, HyperparameterValue> = {};
-  for (const setting of settings) {
+  for (const setting of settingNames) {
     const value = given.get(wireName(setting));
     if (value !== undefined) partial[setting] = value;
     given.delete(wireName(setting));
@@ -88,7 +70,7 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
   const unknown = [...given.keys()][0];
   if (unknown !== undefined) {
     throw invalid(
-      `Unknown hyperparameter "${unknown}"; known: ${settings.map(wireName).join(', ')}.`,
+      `Unknown hyperparameter "${unknown}"; known: ${settingNames.map(wireName).join(', ')}.`,
       `${method.path}.${unknown}`,
       'unknown_field',
     );
@@ -132,10 +114,9 @@ function resolve(partial: Partial<TrainConfiguration>, path: string): TrainConfi
   try {
     return resolveConfiguration(partial);
   } catch (error) {
-    if (!(error instanceof SubzeroError) || !settings.includes(error.parameter as Setting)) throw error;
-    const name = wireName(error.parameter as Setting);
-    throw new ApiError(400, `${inWireNames(error.message, error.parameter)}.`, {
-      param: `${path}.${name}`,
+    if (!(error instanceof SubzeroError) || !isSetting(error.parameter ?? '')) throw error;
+    throw new ApiError(400, `${wording(error.words, wireName)}.`, {
+      param: `${path}.${wireName(error.parameter!)}`,
       code: error.code,
     });
   }

@@ -16,7 +16,6 @@ import type { Metrics } from '../metrics.ts';
 import type { ModelRegistry } from '../models.ts';
 import type { EventRecord, JobRecord, JobStatus, Store } from '../store.ts';
 import { unannouncedEvents } from './catch-up.ts';
-import { inWireNames } from './hyperparameters.ts';
 import { metricsCsv } from './results.ts';
 import type { JobSignals } from './signals.ts';
 
@@ -405,9 +404,8 @@ export class JobRunner {
   }
 
   #fail(job: JobRecord, error: unknown): void {
-    const { message: full, code, param: at } = toApiError(error);
-    const message = this.#withoutPaths(job, inWireNames(full, at ?? undefined));
-    const param = at && inWireNames(at, at);
+    const { message: full, code, param } = toApiError(error);
+    const message = this.#withoutPaths(job, full);
     this.#options.log.error('job failed', { job: job.id, error: detailOf(error) });
     this.#save(
       {

@@ -1,12 +1,14 @@
 /**
- * The dashboard: a page and its parts, as they are in `server/dashboard`, from a list of names. No path of a request ever
- * becomes a path on the disk. They hold no secrets, so they need no key; what they show comes from the API, which does.
+ * The dashboard: a page and its parts, as they are in `server/dashboard` but for the fields of settings, from a list
+ * of names. No path of a request ever becomes a path on the disk. They hold no secrets, so they need no key; what
+ * they show comes from the API, which does.
  *
  * @module
  */
 
 import { createHash, readPackageFile } from '../../src/platform/index.ts';
 import type { ApplicationContext } from '../environment.ts';
+import { withSettings } from '../settings-form.ts';
 import type { Routes } from './routes.ts';
 
 const types: Record<string, string> = {
@@ -68,7 +70,9 @@ export const dashboardRoutes: Routes = (application) => {
 };
 
 function readAsset(file: string): Asset {
-  const content = readPackageFile(`server/dashboard/${file}`);
+  const bytes = readPackageFile(`server/dashboard/${file}`);
+  const content =
+    file === 'index.html' ? new TextEncoder().encode(withSettings(new TextDecoder().decode(bytes))) : bytes;
   return { content, tag: `"${createHash('sha256').update(content).digest('base64url')}"` };
 }
 

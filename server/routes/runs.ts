@@ -8,7 +8,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { notFound } from '../errors.ts';
 import { startGeneration, stoppingError } from '../generation/generate.ts';
 import { completionPrompts } from '../generation/prompts.ts';
-import { resolveMethod, toWire, wireName } from '../jobs/hyperparameters.ts';
+import { resolveMethod, toWire } from '../jobs/hyperparameters.ts';
 import type { LiveRun } from '../runs/registry.ts';
 import { readTrajectory, writeTrajectory } from '../runs/trajectory.ts';
 import { errorResponse, jsonBody, jsonResponse, pageQuery, toList } from '../schemas/common.ts';
@@ -25,6 +25,7 @@ import {
   sampleResult,
   trajectoryQuery,
 } from '../schemas/runs.ts';
+import { wireName } from '../setting-names.ts';
 import type { Routes } from './routes.ts';
 
 export const tags = ['Step by step'];

@@ -6,8 +6,10 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import { defaultConfiguration, longestItem, mostItems, type SettingValue } from '../../src/settings/configuration.ts';
-import { settings, wireName } from '../jobs/hyperparameters.ts';
+import { longestItem, mostItems, type Setting } from '../../src/settings/setting.ts';
+import { type SettingName, settingNames, settingOf, settings } from '../../src/settings/settings.ts';
+import { wording } from '../../src/words.ts';
+import { wireName } from '../setting-names.ts';
 import { listOf, modelName, pageQuery, queryInteger, resourceId, seed } from './common.ts';
 import { refused } from './known-fields.ts';
 import {
@@ -23,26 +25,48 @@ const auto = z.literal('auto');
 const epochs = z.union([auto, z.number().int().min(1).max(maxEpochs)]).nullish();
 const multiplier = z.union([auto, z.number().gt(0).max(1e6)]).nullish();
 
-/** A setting of training, of the type that its default has. */
+/** A setting of training. Its bounds and choices are described here; `resolveConfiguration` checks them. */
 export function settingSchema(
-  value: SettingValue,
+  name: SettingName,
 ): z.ZodType<string | number | boolean | readonly string[] | null | undefined> {
-  const type = Array.isArray(value) ? 'list of strings' : (typeof value as 'string' | 'number' | 'boolean');
-  const kind = {
-    string: z.string().max(64),
-    number: z.number(),
-    boolean: z.boolean(),
-    'list of strings': z.array(z.string().min(1).max(longestItem)).max(mostItems),
-  }[type];
+  const setting = settingOf(name);
+  const { kind, words } = kindOf(setting);
   return z
-    .union([kind, auto], { error: `expected a ${type} or "auto"` })
+    .union([kind, auto], { error: `expected a ${words} or "auto"` })
     .nullish()
-    .openapi({ default: value });
+    .openapi({ description: descriptionOf(setting), default: setting.default });
+}
+
+function kindOf(setting: Setting): { kind: z.ZodType<string | number | boolean | string[]>; words: string } {
+  switch (setting.type) {
+    case 'integer':
+    case 'number': {
+      const { type, minimum, maximum } = setting;
+      return { kind: z.number().openapi({ type, minimum, maximum }), words: 'number' };
+    }
+    case 'choice': {
+      const type = typeof setting.default as 'string' | 'number';
+      const kind = { string: z.string().max(64), number: z.number() }[type];
+      return { kind: kind.openapi({ enum: [...setting.choices] }), words: type };
+    }
+    case 'boolean':
+      return { kind: z.boolean(), words: 'boolean' };
+    case 'list':
+      return { kind: z.array(z.string().min(1).max(longestItem)).max(mostItems), words: 'list of strings' };
+  }
+}
+
+function descriptionOf({ help, unit, appliesTo }: Setting): string {
+  return [
+    help,
+    ...(unit === 'bytes' ? ['in bytes'] : []),
+    ...(appliesTo ? [`no effect without ${wording(appliesTo.without, wireName)}`] : []),
+  ].join('; ');
 }
 
 const zerothOrderHyperparameters = z
   .strictObject({
-    ...Object.fromEntries(settings.map((setting) => [wireName(setting), settingSchema(defaultConfiguration[setting])])),
+    ...Object.fromEntries(settingNames.map((name) => [wireName(name), settingSchema(name)])),
     n_epochs: epochs.openapi({ description: 'Instead of steps: how often each example is drawn on average' }),
     learning_rate_multiplier: multiplier.openapi({ description: 'Instead of learning_rate: a factor on its default' }),
   })
@@ -50,7 +74,7 @@ const zerothOrderHyperparameters = z
 
 const supervisedHyperparameters = z.strictObject({
   n_epochs: epochs,
-  batch_size: z.union([auto, z.number().int().min(1).max(65_536)]).nullish(),
+  batch_size: z.union([auto, z.number().int().min(1).max(settings.batchSize.maximum)]).nullish(),
   learning_rate_multiplier: multiplier,
 });
 

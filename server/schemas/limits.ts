@@ -37,8 +37,6 @@ export const maxBenchSeconds = 1;
 export const minBenchSeconds = 0.001;
 /** Rows of one request of a step run. */
 export const maxRunExamples = 1024;
-/** Queries of a step, as the training configuration has it. */
-export const maxQueries = 128;
 /** Steps × queries of a step run, whose trajectory stays in memory. */
 export const maxTrajectoryNumbers = 1_000_000;
 /** The largest finite f32. */

@@ -6,20 +6,15 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import { defaultConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
-import { settings, wireName } from '../jobs/hyperparameters.ts';
+import { settingNames, settingOf, settings } from '../../src/settings/settings.ts';
+import { wireName } from '../setting-names.ts';
 import { listOf, modelName, resourceId } from './common.ts';
 import { chatRequest, completionRequest, usage } from './generation.ts';
 import { hyperparameterValue, settingSchema } from './jobs.ts';
-import { maxQueries, maxRunExamples, maxSingle, maxTokenId } from './limits.ts';
+import { maxRunExamples, maxSingle, maxTokenId } from './limits.ts';
 
-/** Settings of a training loop, which is the caller's here. */
-const loopSettings: readonly (keyof TrainConfiguration)[] = [
-  ...(['batchSize', 'accumulate', 'sampling', 'batchSeed'] as const),
-  ...(['evaluateEvery', 'earlyStopping', 'tensorboard', 'memory'] as const),
-];
-
-export const runSettings = settings.filter((setting) => !loopSettings.includes(setting));
+/** All but those of a training loop, which is the caller's here. */
+export const runSettings = settingNames.filter((name) => !settingOf(name).loop);
 
 const seqId = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional().openapi({
   description: 'A number of your own: a repeat with the same body gets the same answer, another body an error',
@@ -29,11 +24,7 @@ export const runRequest = z
   .strictObject({
     model: modelName,
     hyperparameters: z
-      .strictObject(
-        Object.fromEntries(
-          runSettings.map((setting) => [wireName(setting), settingSchema(defaultConfiguration[setting])]),
-        ),
-      )
+      .strictObject(Object.fromEntries(runSettings.map((name) => [wireName(name), settingSchema(name)])))
       .nullish(),
   })
   .openapi('StepRunRequest');
@@ -48,12 +39,12 @@ const data = z
     description: 'Rows in any format of a training file, all with options or all with a completion',
     example: [{ prompt: 'a moving film . It was', options: [' great', ' terrible'], label: 0 }],
   });
-const step = z.number().int().min(1).max(10_000_000).openapi({
+const step = z.number().int().min(1).max(settings.steps.maximum).openapi({
   description: 'The number of the step, from 1; refused if the run stands elsewhere',
 });
-const learningRate = z.number().min(0).max(10);
-const numbers = z.array(z.number().min(-maxSingle).max(maxSingle)).min(1).max(maxQueries);
-const curvatures = z.array(z.number().min(0).max(maxSingle)).min(1).max(maxQueries);
+const learningRate = z.number().min(settings.learningRate.minimum).max(settings.learningRate.maximum);
+const numbers = z.array(z.number().min(-maxSingle).max(maxSingle)).min(1).max(settings.queries.maximum);
+const curvatures = z.array(z.number().min(0).max(maxSingle)).min(1).max(settings.queries.maximum);
 
 export const forwardRequest = z.strictObject({ data, seq_id: seqId }).openapi('StepRunForwardRequest');
 
@@ -99,7 +90,7 @@ export const trajectoryQuery = z.strictObject({
 });
 
 export const trajectoryLine = z.strictObject({
-  step: z.number().int().min(1).max(10_000_000),
+  step: z.number().int().min(1).max(settings.steps.maximum),
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   learning_rate: learningRate,
   projected_gradients: numbers,

@@ -69,7 +69,8 @@ function describeOption(option: OptionSpecification): string[] {
   return describeLine(optionForm(option), `${option.description} (${facts.join('; ')})`);
 }
 
-function optionForm(option: OptionSpecification): string {
+/** `--steps N` */
+export function optionForm(option: OptionSpecification): string {
   if (option.type === 'flag') return option.default ? `--[no-]${option.name}` : `--${option.name}`;
   const fallback = { text: 'TEXT', list: 'TEXT', integer: 'N', number: 'X', bytes: 'SIZE' }[option.type];
   return `--${option.name} ${option.placeholder ?? fallback}`;

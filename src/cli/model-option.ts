@@ -1,5 +1,5 @@
 import type { Engine, WeightStorage } from '../engine/types.ts';
-import { storageNames } from '../settings/configuration.ts';
+import { settings } from '../settings/settings.ts';
 import type { StepChoice } from '../train/best.ts';
 import type { NumberOption, TextOption } from './option.ts';
 
@@ -26,7 +26,7 @@ export const storageOption = {
   name: 'storage',
   type: 'text',
   placeholder: 'TYPE',
-  choices: storageNames,
+  choices: settings.storage.choices,
   description: "type of a model directory's weights on the GPU; a run has that of its training",
   default: 'auto',
   group: 'Model and data',

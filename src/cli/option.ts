@@ -93,6 +93,11 @@ export function camelCase(name: string): string {
   return name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
+/** `learningRate` → `learning-rate`. */
+export function kebabCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
 /** `learning-rate` → `SUBZERO_LEARNING_RATE`. */
 export function environmentName(name: string): string {
   return `SUBZERO_${name.replaceAll('-', '_').toUpperCase()}`;

@@ -5,8 +5,8 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { renameSettings } from '../settings/setting-names.ts';
 import { packageVersion } from '../version.ts';
+import { wording } from '../words.ts';
 import type { Command } from './command.ts';
 import { commands as allCommands } from './commands/index.ts';
 import { commandHelp, programHelp } from './help.ts';
@@ -92,11 +92,9 @@ function unknownCommand(word: string, commands: readonly Command[]): UsageError 
 function reportError(error: unknown, host: Host, command: Command | undefined): number {
   const known = error instanceof SubzeroError;
   const message = error instanceof Error ? error.message : String(error);
-  const names = (command?.options ?? []).map(({ name }) => [camelCase(name), `--${name}`] as const);
-  // Errors about the command line name options as they were given, in a configuration file for example.
-  const isForeign = known && !(error instanceof UsageError);
-  const text = isForeign ? renameSettings(message, error.parameter, names) : message;
-  const lines = [`subzero: ${known ? text : `internal error: ${text}`}`];
+  const options = new Map((command?.options ?? []).map(({ name }) => [camelCase(name), `--${name}`]));
+  const text = known ? wording(error.words, (name) => options.get(name) ?? name) : `internal error: ${message}`;
+  const lines = [`subzero: ${text}`];
   const hint = hintFor(error);
   if (hint) lines.push(`  ${hint}`);
   if (isSet(host.environment.SUBZERO_DEBUG) && error instanceof Error && error.stack) lines.push(error.stack);

@@ -398,7 +398,7 @@ export class LocalEngine implements Engine {
     try {
       const tokenizer = await loadTokenizer(directory);
       const exact: TrainConfiguration = { ...configuration, storage: model.storage };
-      const { createOptimizer } = await import('../zo/optimizer.ts');
+      const { createOptimizer } = await import('../zo/create-optimizer.ts');
       const { StepRun } = await import('./step-run.ts');
       optimizer = await createOptimizer(model, exact);
       await this.#gpu.checkAllocations();

@@ -12,15 +12,17 @@ import { SubzeroError } from '../errors.ts';
 import { exampleRows } from '../model/batch.ts';
 import type { Model } from '../model/model.ts';
 import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-tokens.ts';
-import type { TrainConfiguration } from '../settings/configuration.ts';
+import { expectedOf, type TrainConfiguration } from '../settings/configuration.ts';
+import { type Method, methods, optimizersThat } from '../settings/methods.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { evaluate } from '../train/evaluate.ts';
 import { lookAt } from '../train/look.ts';
 import { learningRateAt } from '../train/schedule.ts';
 import { Scorer } from '../train/score.ts';
 import { SlopeWatch, uniformLoss } from '../train/slope.ts';
+import { parameter, words } from '../words.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
-import { probePoints, valuesPerQuery } from '../zo/probe-points.ts';
+import { probePoints } from '../zo/probe-points.ts';
 import type { DataRow, EvaluationResult, StepProbe, StepRecord, StepUpdate } from './types.ts';
 
 export class StepRun {
@@ -173,18 +175,21 @@ export class StepRun {
     const number = `step ${step + 1}`;
     const projectedGradients = f32s(update.projectedGradients, queries, `${number}: projected gradients`);
     const learningRate = Math.fround(update.learningRate ?? learningRateAt(step, this.configuration));
-    if (!(learningRate >= 0 && learningRate <= 10)) {
+    const expected = expectedOf('learningRate', learningRate);
+    if (expected !== undefined) {
       throw new SubzeroError(
         'invalid_argument',
-        `${number}: the learning rate must be from 0 to 10; got ${learningRate}`,
-        { parameter: 'learning_rate' },
+        words`${number}: ${parameter('learningRate')} must be ${expected}; got ${learningRate}`,
+        { parameter: 'learningRate' },
       );
     }
-    if (valuesPerQuery(this.configuration) === 1) {
+    if (!recordsCurvatures(methods[optimizer])) {
       if (!update.curvatures) return { step, learningRate, projectedGradients };
-      throw new SubzeroError('invalid_argument', `${number}: ${optimizer} has no curvatures; only hizoo has`, {
-        parameter: 'curvatures',
-      });
+      throw new SubzeroError(
+        'invalid_argument',
+        `${number}: ${optimizer} has no curvatures; only ${optimizersThat(recordsCurvatures).join(' and ')} has`,
+        { parameter: 'curvatures' },
+      );
     }
     const curvatures = f32s(update.curvatures ?? [], queries, `${number}: curvatures`);
     if (curvatures.every((curvature) => curvature >= 0)) return { step, learningRate, projectedGradients, curvatures };
@@ -248,6 +253,8 @@ export class StepRun {
     this.#scorer.destroy();
   }
 }
+
+const recordsCurvatures = ({ records }: Method): boolean => records?.includes('curvatures') ?? false;
 
 /** The numbers as f32, one for each query. */
 function f32s(values: readonly number[], count: number, what: string): number[] {

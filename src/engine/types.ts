@@ -14,6 +14,7 @@ import type { AdapterDescription, Arithmetic } from '../gpu/device.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { ChatMessage } from '../tokenizer/chat-messages.ts';
 import type { StepChoice } from '../train/best.ts';
+import type { RunChanges } from '../train/changes.ts';
 import type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
 import type { Storage } from '../weights/index.ts';
 
@@ -122,17 +123,12 @@ export type TrainRequest =
       step?: StepChoice;
       data?: DataSource;
       validation?: DataSource;
-      /** Changes, see `forkSettings`. */
+      /** Changes; settings.ts says which settings may. */
       configuration: Partial<TrainConfiguration>;
       out: string;
     }
-  | {
-      resume: string;
-      /** A new number of steps in all; kept for later resumptions, as `memory`. */
-      steps?: number;
-      /** Bytes of GPU memory that the run may take from now on; 0 = no limit. */
-      memory?: number;
-    };
+  /** With changes, which are kept for later resumptions. */
+  | ({ resume: string } & RunChanges);
 
 /** Short trials of several learning rates on a model; nothing is written. */
 export interface FindLearningRateRequest {

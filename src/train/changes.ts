@@ -8,12 +8,13 @@ import { SubzeroError } from '../errors.ts';
 import { join, open, readFile, rename } from '../platform/index.ts';
 import { diskError, syncDirectoryOf, writeFully } from '../safetensors/disk.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { isSetting, type ResumeSetting, settingOf } from '../settings/settings.ts';
 
-/** What can change about a run: how long it is, and what it may take on the machine that it goes on with. */
-const changeable = ['steps', 'memory'] as const;
-
-/** Settings that replace those of the header. */
-export type RunChanges = Partial<Pick<TrainConfiguration, (typeof changeable)[number]>>;
+/**
+ * Settings that replace those of the header, such as a new number of steps or what the run may take on another
+ * machine.
+ */
+export type RunChanges = Partial<Pick<TrainConfiguration, ResumeSetting>>;
 
 const fileOf = (folder: string): string => join(folder, 'changes.json');
 
@@ -50,7 +51,7 @@ function parseChanges(text: string): RunChanges | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const entries = Object.entries(value);
   const known = ([name, number]: [string, unknown]): boolean =>
-    (changeable as readonly string[]).includes(name) && Number.isSafeInteger(number);
+    isSetting(name) && settingOf(name).changes === 'resume' && Number.isSafeInteger(number);
   return entries.length > 0 && entries.every(known) ? (value as RunChanges) : undefined;
 }
 

@@ -10,7 +10,8 @@ import type { Model } from '../model/model.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
-import { optimizerTitles } from '../settings/configuration.ts';
+import { methods } from '../settings/methods.ts';
+import { schemes } from '../settings/schemes.ts';
 import { shapeOf } from '../tensor/weight.ts';
 import { codecs } from '../weights/index.ts';
 import { SubZero } from '../zo/subzero.ts';
@@ -65,7 +66,7 @@ export async function exportRun(
 
 function refuseVirtualTokens({ journal }: RestoredRun): void {
   const { scheme } = journal.header.configuration;
-  if (scheme !== 'prompt' && scheme !== 'prefix') return;
+  if (schemes[scheme].adds !== 'tokens') return;
   throw new SubzeroError(
     'unsupported',
     `${scheme} tuning adds virtual tokens to a text, which the weights of a model cannot hold; export as peft`,
@@ -141,7 +142,7 @@ async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
   if (!(optimizer instanceof SubZero)) {
     throw new SubzeroError(
       'unsupported',
-      `${optimizerTitles[name]} changes every weight, which a low-rank adapter cannot hold; export as safetensors`,
+      `${methods[name].title} changes every weight, which a low-rank adapter cannot hold; export as safetensors`,
       { parameter: 'format' },
     );
   }

@@ -11,8 +11,9 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { loadModel } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
-import { defaultsOf, resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
-import { createOptimizer, writesWeights } from '../zo/optimizer.ts';
+import { defaultsOf, resolveConfiguration, type TrainConfiguration, writesWeights } from '../settings/configuration.ts';
+import { meansOf } from '../settings/methods.ts';
+import { createOptimizer } from '../zo/create-optimizer.ts';
 import { Closers } from './closers.ts';
 import { evaluate } from './evaluate.ts';
 import type { FindEvent } from './events.ts';
@@ -51,7 +52,7 @@ export function learningRateGrid({
   scheme,
   mezoUpdate,
 }: Pick<TrainConfiguration, 'optimizer' | 'scheme' | 'mezoUpdate'>): number[] {
-  const { from, to } = decades[optimizer === 'subzero-plus' || mezoUpdate === 'adam' ? 'adam' : 'plain'];
+  const { from, to } = decades[meansOf({ optimizer, mezoUpdate }) === 'adam' ? 'adam' : 'plain'];
   const { learningRate } = defaultsOf(optimizer, scheme);
   // 1, 3, 10, 30, … times the lowest, rounded because powers of ten are not exact.
   return Array.from({ length: 2 * (to - from) + 1 }, (_, index) =>

@@ -8,7 +8,9 @@ import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { join, resolve, rm } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { settingNames, settingOf } from '../settings/settings.ts';
 import { packageVersion } from '../version.ts';
+import { parameter, words } from '../words.ts';
 import { createJournal, type Journal, type JournalHeader, openJournal, type StepRecord } from '../zo/journal.ts';
 import { resolveStep, type StepChoice } from './best.ts';
 import { readChanges } from './changes.ts';
@@ -19,22 +21,12 @@ import { openMetrics } from './metrics.ts';
 import type { RunSources } from './run.ts';
 import { createRunFolder, journalFile, runFiles } from './run-folder.ts';
 
-/**
- * What a fork may change: settings that only decide which numbers a step records. All others decide what these numbers mean, and a
- * journal has one meaning for all its steps.
- */
-export const forkSettings = [
-  ...(['steps', 'learningRate', 'schedule', 'warmupSteps'] as const),
-  ...(['batchSize', 'accumulate', 'sampling', 'batchSeed'] as const),
-  ...(['evaluateEvery', 'earlyStopping', 'tensorboard', 'memory', 'maxRows'] as const),
-] satisfies (keyof TrainConfiguration)[];
-
 export interface ForkOptions {
   /** The run to fork. */
   run: string;
   /** The last step that both have; the run's last by default. */
   step?: StepChoice;
-  /** Settings to change, of {@link forkSettings}. */
+  /** Settings to change: those whose rows in settings.ts have `changes`. */
   configuration: Partial<TrainConfiguration>;
   /** Data to change. */
   sources?: Partial<RunSources>;
@@ -84,14 +76,14 @@ async function forkedHeader(
   }
   const before: TrainConfiguration = { ...header.configuration, ...(await readChanges(from)) };
   const after = resolveConfiguration({ ...before, ...configuration });
-  for (const key of Object.keys(after) as (keyof TrainConfiguration)[]) {
-    if ((forkSettings as readonly string[]).includes(key) || String(after[key]) === String(before[key])) continue;
-    throw new SubzeroError(
-      'invalid_argument',
-      `${key} cannot change inside a run: the steps of ${from} were made with ${String(before[key])}, not ${String(after[key])}. ` +
-        'To go on with it, export the run as safetensors and train on that model.',
-      { parameter: key },
-    );
+  for (const key of settingNames) {
+    if (settingOf(key).changes || String(after[key]) === String(before[key])) continue;
+    const why =
+      `the steps of ${from} were made with ${String(before[key])}, not ${String(after[key])}. ` +
+      'To go on with it, export the run as safetensors and train on that model.';
+    throw new SubzeroError('invalid_argument', words`${parameter(key)} cannot change inside a run: ${why}`, {
+      parameter: key,
+    });
   }
   if (step >= after.steps) {
     throw new SubzeroError(

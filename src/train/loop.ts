@@ -18,18 +18,16 @@ import { loadModel, readConfigurationFile } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import { basename, createHash, join, resolve } from '../platform/index.ts';
-import {
-  examplesPerStep,
-  optimizerTitles,
-  resolveConfiguration,
-  type TrainConfiguration,
-} from '../settings/configuration.ts';
+import { examplesPerStep, resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { methods } from '../settings/methods.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 import { roomForText } from '../tuning/tuning.ts';
 import { packageVersion } from '../version.ts';
+import { parameter, words } from '../words.ts';
+import { createOptimizer } from '../zo/create-optimizer.ts';
 import { createJournal, type JournalWriter, resumeJournal, type StepRecord } from '../zo/journal.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
-import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { EvaluationHistory } from './best.ts';
 import { type RunChanges, readChanges, writeChanges } from './changes.ts';
 import { Closers } from './closers.ts';
@@ -338,7 +336,7 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     await looks.settle();
     gpu.recorder.submit();
     await gpu.idle();
-    await writeCurve(folder, `${optimizerTitles[configuration.optimizer]} on ${basename(model.directory)}`);
+    await writeCurve(folder, `${methods[configuration.optimizer].title} on ${basename(model.directory)}`);
     yield {
       type: 'done',
       run: folder,
@@ -377,9 +375,10 @@ function earlyStop({
 /** @throws SubzeroError `invalid_argument` if the run is to be ended by evaluations that it cannot make */
 export function checkValidation({ earlyStopping }: TrainConfiguration, validation: readonly TokenizedExample[]): void {
   if (earlyStopping === 0 || validation.length > 0) return;
+  const stopping = parameter('earlyStopping');
   throw new SubzeroError(
     'invalid_argument',
-    'earlyStopping needs validation data, which this run does not have; name some, or leave earlyStopping out',
+    words`${stopping} needs validation data, which this run does not have; name some, or leave ${stopping} out`,
     { parameter: 'earlyStopping' },
   );
 }
@@ -401,7 +400,9 @@ export function samplerOf(configuration: TrainConfiguration, examples: readonly 
  */
 function stepsOf(epochs: number, configuration: TrainConfiguration, examples: number): number {
   if (!(epochs > 0)) {
-    throw new SubzeroError('invalid_argument', `epochs must be above 0; got ${epochs}`, { parameter: 'epochs' });
+    throw new SubzeroError('invalid_argument', words`${parameter('epochs')} must be above 0; got ${epochs}`, {
+      parameter: 'epochs',
+    });
   }
   const steps = Math.ceil((epochs * examples) / examplesPerStep(configuration));
   return resolveConfiguration({ ...configuration, steps }).steps;

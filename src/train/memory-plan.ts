@@ -9,6 +9,7 @@ import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Model } from '../model/model.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { parameter, words } from '../words.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { type PassShape, passShape, type Scorer } from './score.ts';
 
@@ -103,12 +104,17 @@ function largerShape(a: PassShape, b: PassShape): PassShape {
 }
 
 function tooSmall(plan: MemoryPlan, budget: number, rows: number): SubzeroError {
+  const needs =
+    `this run needs at least ${formatBytes(plan.totalBytes)} of GPU memory ` +
+    `(weights ${formatBytes(plan.weightBytes)}, factors ${formatBytes(plan.factorBytes)}, ` +
+    `activations of its largest example, ${rows} rows, ${formatBytes(plan.activationBytes)}, ` +
+    `scratch ${formatBytes(plan.scratchBytes)})`;
+  const least =
+    `The smallest that would do is ${plan.totalBytes} bytes; ` +
+    '16-bit storage, a lower rank or shorter examples need less.';
   return new SubzeroError(
     'out_of_memory',
-    `this run needs at least ${formatBytes(plan.totalBytes)} of GPU memory (weights ${formatBytes(plan.weightBytes)}, ` +
-      `factors ${formatBytes(plan.factorBytes)}, activations of its largest example, ${rows} rows, ` +
-      `${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)}); memory allows ${formatBytes(budget)}. ` +
-      `The smallest that would do is ${plan.totalBytes} bytes; 16-bit storage, a lower rank or shorter examples need less.`,
+    words`${needs}; ${parameter('memory')} allows ${formatBytes(budget)}. ${least}`,
     { parameter: 'memory' },
   );
 }

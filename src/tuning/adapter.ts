@@ -20,7 +20,6 @@ export interface AdapterTensor {
 
 /** All of them, and what the forward pass does with each. */
 export interface Adapter extends AdapterShape {
-  scheme: 'lora' | 'prefix' | 'prompt';
   tensors: readonly AdapterTensor[];
 }
 

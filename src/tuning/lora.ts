@@ -11,6 +11,7 @@ import { linearsOf } from '../model/parameters.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { shapeOf } from '../tensor/weight.ts';
+import { parameter, words } from '../words.ts';
 import { type Adapter, type AdapterTensor, uniforms } from './adapter.ts';
 
 /**
@@ -45,7 +46,7 @@ export function loraAdapter(
     );
     lora.set(weight.name, { rank, scale: loraAlpha / rank, a, b });
   }
-  return { scheme: 'lora', tensors, lora };
+  return { tensors, lora };
 }
 
 /** The linear layers that targets name, by their whole names or by the ends of them; queries and values if there is no target. */
@@ -56,9 +57,10 @@ function targetModules({ decoder }: Model, targets: readonly string[]): string[]
   const strange = targets.find((target) => !modules.some((module) => fits(module, target)));
   if (strange !== undefined) {
     const ends = new Set(modules.map((module) => module.slice(module.lastIndexOf('.') + 1)));
+    const others = `there are ${[...ends].join(', ')}, or whole names such as ${modules[0]}`;
     throw new SubzeroError(
       'invalid_argument',
-      `loraTargets: the model has no linear layer "${strange}"; there are ${[...ends].join(', ')}, or whole names such as ${modules[0]}`,
+      words`${parameter('loraTargets')}: the model has no linear layer "${strange}"; ${others}`,
       { parameter: 'loraTargets' },
     );
   }

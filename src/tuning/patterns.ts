@@ -5,6 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { parameter, words } from '../words.ts';
 
 /** Names that a message shows. */
 const namesShown = 6;
@@ -15,19 +16,19 @@ const namesShown = 6;
  *
  * @param names of the model's parameters, as in the checkpoint
  * @param patterns such as `*.self_attn.*` or `!*.bias`
- * @param parameter the setting that they come from, for messages
+ * @param setting the setting that they come from, for messages
  * @returns the chosen names in the order of `names`
  * @throws SubzeroError `invalid_argument` for a pattern that fits no name, and where nothing is chosen
  */
-export function selectNames(names: readonly string[], patterns: readonly string[], parameter: string): string[] {
+export function selectNames(names: readonly string[], patterns: readonly string[], setting: string): string[] {
   const rules = patterns.map((pattern) => {
     const exclude = pattern.startsWith('!');
     const glob = exclude ? pattern.slice(1) : pattern;
     if (!names.some((name) => fits(name, glob))) {
       throw new SubzeroError(
         'invalid_argument',
-        `${parameter}: no parameter of the model fits "${pattern}"; there are ${listed(names)}`,
-        { parameter },
+        words`${parameter(setting)}: no parameter of the model fits "${pattern}"; there are ${listed(names)}`,
+        { parameter: setting },
       );
     }
     return { exclude, glob };
@@ -38,9 +39,13 @@ export function selectNames(names: readonly string[], patterns: readonly string[
     return rule ? !rule.exclude : otherwise;
   });
   if (chosen.length > 0) return chosen;
-  throw new SubzeroError('invalid_argument', `${parameter}: ${patterns.join(', ')} leaves no parameter to train`, {
-    parameter,
-  });
+  throw new SubzeroError(
+    'invalid_argument',
+    words`${parameter(setting)}: ${patterns.join(', ')} leaves no parameter to train`,
+    {
+      parameter: setting,
+    },
+  );
 }
 
 /** Whether a name fits a pattern. Without regular expressions, whose time an awkward pattern could make unbounded. */

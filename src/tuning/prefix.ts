@@ -32,7 +32,7 @@ export async function prefixAdapter(
       { name: prefix[layer]!.values, shape, values },
     ];
   });
-  return { scheme: 'prefix', tensors, virtualTokens: tokens.length, prefix };
+  return { tensors, virtualTokens: tokens.length, prefix };
 }
 
 /** What a text leaves in the cache: keys (turned by their positions) and values [tokens, key width] of every layer. */

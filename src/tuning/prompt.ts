@@ -26,7 +26,6 @@ export async function promptAdapter(
     values.set(row.subarray(0, columns), index * columns);
   }
   return {
-    scheme: 'prompt',
     tensors: [{ name, shape: [tokens.length, columns], values }],
     virtualTokens: tokens.length,
     prompt: name,

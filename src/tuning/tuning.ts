@@ -7,7 +7,9 @@
 import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { type SchemeName, schemes } from '../settings/schemes.ts';
 import type { Weight } from '../tensor/weight.ts';
+import { parameter, words } from '../words.ts';
 import type { Adapter } from './adapter.ts';
 import { loraAdapter } from './lora.ts';
 import { selectNames } from './patterns.ts';
@@ -23,6 +25,14 @@ export interface Tuning {
   adapter?: Adapter;
 }
 
+/** How each scheme makes what trains. */
+const makers: Readonly<Record<SchemeName, (model: Model, configuration: TrainConfiguration) => Promise<Tuning>>> = {
+  full: async (model, { parameters }) => chosenParameters(model, parameters),
+  lora: async (model, configuration) => beside(loraAdapter(model, configuration)),
+  prompt: async (model, configuration) => beside(await promptAdapter(model, configuration)),
+  prefix: async (model, configuration) => beside(await prefixAdapter(model, configuration)),
+};
+
 /** Every parameter of the model. */
 export function wholeModel({ weights, vectors }: Model): Tuning {
   return { weights, vectors };
@@ -34,16 +44,7 @@ export function wholeModel({ weights, vectors }: Model): Tuning {
  */
 export async function prepareTuning(model: Model, configuration: TrainConfiguration): Promise<Tuning> {
   roomForText(model.decoder, configuration);
-  switch (configuration.scheme) {
-    case 'full':
-      return chosenParameters(model, configuration.parameters);
-    case 'lora':
-      return beside(loraAdapter(model, configuration));
-    case 'prompt':
-      return beside(await promptAdapter(model, configuration));
-    case 'prefix':
-      return beside(await prefixAdapter(model, configuration));
-  }
+  return await makers[configuration.scheme](model, configuration);
 }
 
 /** A scheme that leaves the model as it is. */
@@ -59,13 +60,12 @@ export function roomForText(
   { contextLength }: { contextLength: number },
   { scheme, virtualTokens }: Pick<TrainConfiguration, 'scheme' | 'virtualTokens'>,
 ): number {
-  const room = contextLength - (scheme === 'prompt' || scheme === 'prefix' ? virtualTokens : 0);
+  const room = contextLength - (schemes[scheme].adds === 'tokens' ? virtualTokens : 0);
   if (room > 1) return room;
-  throw new SubzeroError(
-    'invalid_argument',
-    `virtualTokens: ${virtualTokens} leave no room for a text in the model's context of ${contextLength} tokens`,
-    { parameter: 'virtualTokens' },
-  );
+  const problem = `${virtualTokens} leave no room for a text in the model's context of ${contextLength} tokens`;
+  throw new SubzeroError('invalid_argument', words`${parameter('virtualTokens')}: ${problem}`, {
+    parameter: 'virtualTokens',
+  });
 }
 
 function chosenParameters(model: Model, patterns: readonly string[]): Tuning {

@@ -9,6 +9,7 @@ import { formatBytes } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { paddedRank } from '../ops/probes.ts';
 import { shapeOf } from '../tensor/weight.ts';
+import { parameter, words } from '../words.ts';
 import { type MatrixShape, rankOf } from './subspace.ts';
 
 /**
@@ -25,12 +26,11 @@ export function checkFactors({ bindingLimit }: Pick<Gpu, 'bindingLimit'>, rank: 
     ...(fitting > 0 ? [`choose a rank of at most ${fitting}`] : []),
     `leave the matrix out by a pattern of parameters, "!${name}"`,
   ];
-  throw new SubzeroError(
-    'unsupported',
-    `rank: ${rank} makes ${rows >= columns ? 'U' : 'V'} of ${name} [${rows}, ${columns}] a buffer of ${formatBytes(bytes)}; ` +
-      `one storage binding of this adapter holds at most ${formatBytes(bindingLimit)}. You can ${ways.join(', or ')}.`,
-    { parameter: 'rank' },
-  );
+  const problem =
+    `${rank} makes ${rows >= columns ? 'U' : 'V'} of ${name} [${rows}, ${columns}] a buffer of ` +
+    `${formatBytes(bytes)}; one storage binding of this adapter holds at most ${formatBytes(bindingLimit)}. ` +
+    `You can ${ways.join(', or ')}.`;
+  throw new SubzeroError('unsupported', words`${parameter('rank')}: ${problem}`, { parameter: 'rank' });
 }
 
 /**

@@ -11,6 +11,7 @@ import type { ConsecutiveSteps } from '../ops/consecutive-steps.ts';
 import { type DenseMoments, recordDenseAdam } from '../ops/dense-update.ts';
 import { tensorId } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { meansOf } from '../settings/methods.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import { Adam, decays } from './adam.ts';
 import type { TrainedState } from './trained-state.ts';
@@ -41,7 +42,7 @@ export class DenseAdam {
     this.#gpu = gpu;
     this.#configuration = configuration;
     this.#seed = seed;
-    this.#adaptive = configuration.mezoUpdate === 'adam';
+    this.#adaptive = meansOf(configuration) === 'adam';
     const zeros = (kind: string, { name, rows, columns }: Weight): Weight =>
       allocateWeight(gpu, `${kind} of ${name}`, rows, columns, 'f32', 'state');
     this.#weights = weights.map((weight) => ({

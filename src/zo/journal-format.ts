@@ -11,7 +11,7 @@
  * | record | 4     | u32, step |
  * |        | 4     | f32, learning rate |
  * |        | 4·K   | f32, projected gradient ρ of each query |
- * |        | 4·K   | f32, curvature of each query; of HiZOO only |
+ * |        | 4·K   | f32, curvature of each query; only of optimisers that record it (settings/methods.ts) |
  * |        | 4     | f32, mean loss |
  * |        | 4     | CRC-32 of the record, continued from the CRC-32 before it |
  *
@@ -24,6 +24,8 @@
 import { SubzeroError } from '../errors.ts';
 import { crc32 } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { methods, recordFields } from '../settings/methods.ts';
+import { words } from '../words.ts';
 import type { Measurement } from './optimizer.ts';
 import { valuesPerQuery } from './probe-points.ts';
 
@@ -141,11 +143,11 @@ export function decodeHeader(bytes: Uint8Array, file: string): { header: Journal
       checksum,
     };
   } catch (error) {
-    throw new SubzeroError(
-      'unsupported',
-      `${file}: this version cannot run the stored configuration: ${(error as Error).message}`,
-      { parameter: file, cause: error },
-    );
+    const why = error instanceof SubzeroError ? error.words : (error as Error).message;
+    throw new SubzeroError('unsupported', words`${file}: this version cannot run the stored configuration: ${why}`, {
+      parameter: file,
+      cause: error,
+    });
   }
 }
 
@@ -165,7 +167,7 @@ function parseHeader(json: string, file: string): JournalHeader {
  * @param previousChecksum the checksum of the record, or header, before it
  */
 export function encodeRecord(record: StepRecord, previousChecksum: number): { bytes: Uint8Array; checksum: number } {
-  const values = [...record.projectedGradients, ...(record.curvatures ?? [])];
+  const values = [record.projectedGradients, ...recordFields.map((field) => record[field] ?? [])].flat();
   const bytes = new Uint8Array(4 * (3 + values.length) + checksumBytes);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, record.step, true);
@@ -201,6 +203,7 @@ export function decodeRecords(
 ): DecodedRecords {
   const size = recordBytes(shape);
   const { queries } = shape;
+  const { records: fields = [] } = methods[shape.optimizer];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const records: StepRecord[] = [];
   let checksum = headerChecksum;
@@ -227,7 +230,7 @@ export function decodeRecords(
       step,
       learningRate: view.getFloat32(at + 4, true),
       projectedGradients: values(0),
-      ...(valuesPerQuery(shape) === 2 ? { curvatures: values(queries) } : {}),
+      ...Object.fromEntries(fields.map((field, index) => [field, values((index + 1) * queries)])),
       loss: view.getFloat32(end - 4, true),
     });
     checksum = stored;

@@ -15,9 +15,10 @@ import { type DenseNoiseOfRun, recordCurvature, recordDenseUpdate } from '../ops
 import type { AdapterShape, DenseTensor, DirectionKind, Probes } from '../ops/probes.ts';
 import { keyOfSeed, tensorId } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { meansOf } from '../settings/methods.ts';
 import { withoutPads } from '../tensor/axis.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
-import { type Tuning, wholeModel } from '../tuning/tuning.ts';
+import type { Tuning } from '../tuning/tuning.ts';
 import { DenseAdam, momentRates } from './dense-adam.ts';
 import { DenseScratch } from './dense-scratch.ts';
 import { adapterThreshold, vectorThreshold, weightThresholds } from './magnitude.ts';
@@ -25,12 +26,6 @@ import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from
 import { measure, probePoints, valuesPerQuery } from './probe-points.ts';
 import { Coefficients, type StepApplier } from './replay.ts';
 import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
-
-const directionOf: Readonly<Record<'mezo' | 'sparse-mezo' | 'hizoo', DirectionKind>> = {
-  mezo: 'plain',
-  'sparse-mezo': 'masked',
-  hizoo: 'curved',
-};
 
 export class Mezo implements ZerothOrderOptimizer {
   readonly #gpu: Gpu;
@@ -45,34 +40,44 @@ export class Mezo implements ZerothOrderOptimizer {
   readonly #frozen: Probes['frozen'];
   readonly #adapter: AdapterShape | undefined;
   readonly #scratch: DenseScratch;
-  /** Momentum or Adam of plain MeZO. */
+  /** Momentum or Adam. */
   readonly #moments: DenseAdam | undefined;
   /** Coefficients of one step. */
   readonly #perStep: number;
   readonly #coefficients: Coefficients;
   readonly #applier: StepApplier;
 
-  /** Measures what a mask needs, then reserves the state. The weights that train change at each update. */
+  /**
+   * Measures what a mask needs, then reserves the state. The weights that train change at each update.
+   * @param direction how the noise is shaped: `masked` by Sparse MeZO, `curved` by HiZOO
+   */
   static async create(
     model: Model,
     configuration: TrainConfiguration,
-    tuning: Tuning = wholeModel(model),
+    tuning: Tuning,
+    direction: DirectionKind,
   ): Promise<Mezo> {
     const weights = [...tuning.weights.values()];
     // From the base weights alone: a replay, which starts from them too, finds the same.
     const thresholds =
-      configuration.optimizer === 'sparse-mezo'
+      direction === 'masked'
         ? await weightThresholds(model.gpu, weights, configuration.sparsity)
         : weights.map(() => 0);
-    return new Mezo(model, configuration, tuning, thresholds);
+    return new Mezo(model, configuration, tuning, direction, thresholds);
   }
 
-  private constructor(model: Model, configuration: TrainConfiguration, tuning: Tuning, thresholds: readonly number[]) {
+  private constructor(
+    model: Model,
+    configuration: TrainConfiguration,
+    tuning: Tuning,
+    direction: DirectionKind,
+    thresholds: readonly number[],
+  ) {
     const gpu = model.gpu;
     this.#gpu = gpu;
     this.#configuration = configuration;
     this.#seed = keyOfSeed(configuration.seed);
-    this.#direction = directionOf[configuration.optimizer as keyof typeof directionOf];
+    this.#direction = direction;
     const { weights, vectors, adapter } = tuning;
     const adapters = adapter?.tensors ?? [];
     this.#adapter = adapter;
@@ -107,7 +112,7 @@ export class Mezo implements ZerothOrderOptimizer {
       this.#shape = gpu.allocate(this.#state.size * 4, 'state', 'ln H of vectors');
     }
     const trained = this.#weights.map(({ weight }) => weight);
-    if (configuration.optimizer === 'mezo' && configuration.mezoUpdate !== 'sgd') {
+    if (meansOf(configuration) !== 'none') {
       this.#moments = new DenseAdam(gpu, trained, this.#state, configuration, this.#seed);
     }
     this.#scratch = new DenseScratch(gpu, trained, configuration.memory > 0);

@@ -1,22 +1,16 @@
 /**
- * What the training loop, a replay and an export need of an optimiser; the way to one is {@link createOptimizer}.
+ * What the training loop, a replay and an export need of an optimiser; the way to one is create-optimizer.ts.
  *
  * @module
  */
 
-import type { Model } from '../model/model.ts';
 import type { Probes } from '../ops/probes.ts';
-import type { TrainConfiguration } from '../settings/configuration.ts';
-import { prepareTuning } from '../tuning/tuning.ts';
-import { Mezo } from './mezo.ts';
-import { SubZero } from './subzero.ts';
+import type { RecordField } from '../settings/methods.ts';
 
 /** What the losses of a step's probes say; the journal keeps it. All values are f32 (`Math.fround`). */
-export interface Measurement {
+export interface Measurement extends Partial<Readonly<Record<RecordField, readonly number[]>>> {
   /** ρ per query. */
   projectedGradients: readonly number[];
-  /** HiZOO: |ℓ₊ + ℓ₋ − 2ℓ₀| / 2ε² per query. */
-  curvatures?: readonly number[];
 }
 
 /** What is known of a step before it looks at anything. */
@@ -76,27 +70,4 @@ export interface ZerothOrderOptimizer {
   /** The tensors that the scheme adds to the model, as they stand, by name; none of full tuning. */
   adapterValues(): Promise<Map<string, Float32Array>>;
   destroy(): void;
-}
-
-/**
- * The optimiser of a configuration over a freshly loaded model, whose weights it will change.
- * @throws SubzeroError `invalid_argument` where the configuration does not fit the model
- */
-export async function createOptimizer(model: Model, configuration: TrainConfiguration): Promise<ZerothOrderOptimizer> {
-  const tuning = await prepareTuning(model, configuration);
-  switch (configuration.optimizer) {
-    case 'subzero':
-    case 'subzero-plus':
-      return new SubZero(model, configuration, tuning);
-    case 'mezo':
-    case 'sparse-mezo':
-    case 'hizoo':
-      return await Mezo.create(model, configuration, tuning);
-  }
-}
-
-/** Whether the first steps of a run, so many, write the base model's weights: from the first fold on, or with every step. */
-export function writesWeights({ optimizer, scheme, refresh }: TrainConfiguration, steps: number): boolean {
-  if (scheme !== 'full' || steps === 0) return false;
-  return optimizer === 'subzero' || optimizer === 'subzero-plus' ? steps > refresh : true;
 }

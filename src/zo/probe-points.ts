@@ -6,13 +6,14 @@
 
 import type { ProbePoint } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { methods, type RecordField } from '../settings/methods.ts';
 import type { Measurement } from './optimizer.ts';
 
 type Settings = Pick<TrainConfiguration, 'optimizer' | 'epsilon' | 'queries' | 'sides'>;
 
 /** Whether the unperturbed parameters are among the points; they are the first then. */
 function looksAtCentre({ optimizer, sides }: Settings): boolean {
-  return sides === 1 || optimizer === 'hizoo';
+  return sides === 1 || methods[optimizer].centre === true;
 }
 
 /** All points of a step: the unperturbed one where the method needs it, then +ε and, two-sided, −ε of each query. */
@@ -36,9 +37,9 @@ export function probeTable(points: readonly ProbePoint[]): Uint32Array {
   return table;
 }
 
-/** Numbers that the journal keeps of each query: ρ, and HiZOO's curvature. */
-export function valuesPerQuery({ optimizer }: Pick<TrainConfiguration, 'optimizer'>): 1 | 2 {
-  return optimizer === 'hizoo' ? 2 : 1;
+/** Numbers that the journal keeps of each query: ρ, and what else the optimiser records. */
+export function valuesPerQuery({ optimizer }: Pick<TrainConfiguration, 'optimizer'>): number {
+  return 1 + (methods[optimizer].records?.length ?? 0);
 }
 
 /**
@@ -57,9 +58,17 @@ export function measure(losses: readonly number[], settings: Settings): Measurem
   const projectedGradients = perQuery((plus, minus) =>
     Math.fround(sides === 2 ? (plus - minus) / (2 * epsilon) : (plus - losses[0]!) / epsilon),
   );
-  if (settings.optimizer !== 'hizoo') return { projectedGradients };
-  const curvatures = perQuery((plus, minus) =>
-    Math.fround(Math.abs(plus + minus - 2 * losses[0]!) / (2 * epsilon * epsilon)),
-  );
-  return { projectedGradients, curvatures };
+  const { records = [] } = methods[settings.optimizer];
+  const recorded = records.map((field) => [
+    field,
+    perQuery((plus, minus) => Math.fround(measures[field]({ plus, minus, centre: losses[0]!, epsilon }))),
+  ]);
+  return { projectedGradients, ...Object.fromEntries(recorded) };
 }
+
+/** What is measured of a query besides ρ. */
+const measures: Readonly<
+  Record<RecordField, (of: { plus: number; minus: number; centre: number; epsilon: number }) => number>
+> = {
+  curvatures: ({ plus, minus, centre, epsilon }) => Math.abs(plus + minus - 2 * centre) / (2 * epsilon * epsilon),
+};

@@ -19,6 +19,7 @@ import { pad } from '../ops/pad.ts';
 import { type AdapterShape, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
 import { keyOfSeed, purposes } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { meansOf } from '../settings/methods.ts';
 import { plainAxis, quadAxis, storedIndex, storedLength } from '../tensor/axis.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { layoutOf, shapeOf, type Weight } from '../tensor/weight.ts';
@@ -123,7 +124,7 @@ export class SubZero implements ZerothOrderOptimizer {
     }
     this.#subspaces = [...subspaces.values()];
     this.#buffers = new Set(this.#subspaces.flatMap(({ factors: { u, vTransposed } }) => [u, vTransposed]));
-    if (configuration.optimizer === 'subzero-plus') {
+    if (meansOf(configuration) === 'adam') {
       this.#adam = new Adam(gpu, this.#state, configuration, {
         unitOf: (name) => 1 / subspaces.get(name)!.factors.scale,
       });

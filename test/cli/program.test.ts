@@ -7,6 +7,7 @@ import { defineCommand } from '../../src/cli/command.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
+import { parameter, type Words, words } from '../../src/words.ts';
 import { fakeHost } from './fake-host.ts';
 
 async function run(words: string[], environment: Record<string, string> = {}) {
@@ -30,7 +31,7 @@ function failing(error: unknown) {
 
 describe('runProgram', () => {
   it('calls settings in messages as they are called on the command line', async () => {
-    const fail = async (message: string, parameter: string) => {
+    const fail = async (message: Words, parameter: string) => {
       const engine: Partial<Engine> = {
         // biome-ignore lint/correctness/useYield: the stream fails before its first event.
         async *train() {
@@ -42,10 +43,13 @@ describe('runProgram', () => {
       expect(await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'r'], host)).toBe(1);
       return host.error.text;
     };
-    expect(await fail('evaluateEvery must be 1 with earlyStopping; see a/earlyStopping', 'evaluateEvery')).toBe(
+    const [every, stopping] = [parameter('evaluateEvery'), parameter('earlyStopping')];
+    const dependent = words`${every} must be 1 with ${stopping}; see a/earlyStopping`;
+    expect(await fail(dependent, 'evaluateEvery')).toBe(
       'subzero: --evaluate-every must be 1 with --early-stopping; see a/earlyStopping\n',
     );
-    expect(await fail('memory: more memory is needed', 'memory')).toBe('subzero: --memory: more memory is needed\n');
+    const more = words`${parameter('memory')}: more memory is needed`;
+    expect(await fail(more, 'memory')).toBe('subzero: --memory: more memory is needed\n');
 
     const config = join(mkdtempSync(join(tmpdir(), 'subzero-config-')), 'train.json');
     writeFileSync(config, JSON.stringify({ batchSize: 2, 'batch-size': 3 }));

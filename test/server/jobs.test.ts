@@ -8,6 +8,7 @@ import OpenAI from 'openai';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
 import { defaultConfiguration } from '../../src/settings/configuration.ts';
+import { parameter, words } from '../../src/words.ts';
 
 import {
   expectError,
@@ -332,7 +333,7 @@ describe('cancel, pause, resume', () => {
 
   test('a failure names settings as the client knows them', async () => {
     const server = await startServer();
-    const message = 'loraTargets: the model has no linear layer "x"';
+    const message = words`${parameter('loraTargets')}: the model has no linear layer "x"`;
     const error = new SubzeroError('invalid_argument', message, { parameter: 'loraTargets' });
     server.engine.trainingFailure = { step: 1, error };
     const failed = await jobWithStatus(server, await startJob(server), 'failed');

@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
-import type { OptimizerName, TrainConfiguration } from '../../src/settings/configuration.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
+import type { OptimizerName } from '../../src/settings/methods.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 import {
   collect,

@@ -8,7 +8,7 @@ import { Gpu } from '../../src/gpu/gpu.ts';
 import { loadModel } from '../../src/model/load.ts';
 import type { Model } from '../../src/model/model.ts';
 import { batchLoss, Scorer } from '../../src/train/score.ts';
-import { createOptimizer } from '../../src/zo/optimizer.ts';
+import { createOptimizer } from '../../src/zo/create-optimizer.ts';
 import type { SubZero } from '../../src/zo/subzero.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import {

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { DataSource, Engine, EvaluationResult } from '../../engine/types.ts';
 import { SubzeroError } from '../../errors.ts';
 import { formatCount, formatDuration } from '../../format.ts';
+import { settings as table } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions } from '../common-options.ts';
 import type { Host } from '../host.ts';
@@ -35,7 +36,14 @@ export const demoCommand = defineCommand({
   summary: 'Fine-tune the example model on real data, serve it, and ask it something',
   usage: ['demo [options]'],
   options: [
-    { name: 'steps', type: 'integer', minimum: 1, maximum: 10_000_000, description: 'training steps', default: 300 },
+    {
+      name: 'steps',
+      type: 'integer',
+      minimum: 1,
+      maximum: table.steps.maximum,
+      description: 'training steps',
+      default: 300,
+    },
     {
       name: 'seed',
       type: 'integer',

@@ -1,25 +1,20 @@
-import { forkSettings } from '../../train/fork.ts';
+import { settingNames, settingOf } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
 import { stepOption } from '../model-option.ts';
-import { camelCase } from '../option.ts';
+import type { OptionSpecification } from '../option.ts';
 import { requireOption } from '../require-option.ts';
-import { givenSettings, settingOptions, trainWithReport } from './train.ts';
+import { givenSettings, settingOption } from '../setting-options.ts';
+import { trainWithReport } from './train.ts';
 
 /** What changes has the run's own value where none is given. */
 const changes = { group: 'Changes', defaultText: "the run's" } as const;
 
-type SettingOption = (typeof settingOptions)[number];
-
-const changeable = settingOptions
-  .filter(({ name }) => (forkSettings as readonly string[]).includes(camelCase(name)))
-  // Without their defaults, which would be changes.
-  .map((option) => {
-    const description =
-      option.name === 'steps' ? 'training steps, those of the other run included' : option.description;
-    return { ...option, ...changes, description, default: undefined } as unknown as SettingOption;
-  });
+// Without their defaults, which would be changes.
+const changeable: readonly OptionSpecification[] = settingNames
+  .filter((name) => settingOf(name).changes)
+  .map((name) => ({ ...settingOption(name), ...changes, default: undefined }) as unknown as OptionSpecification);
 
 const validationOption = {
   name: 'validation',
@@ -46,7 +41,8 @@ export const forkCommand = defineCommand({
       placeholder: 'NEW',
       description: 'new folder for the journal, the metrics and the loss curve',
     },
-    ...changeable,
+    // Their values are for givenSettings alone.
+    ...(changeable as readonly []),
     { ...taskOption, ...changes },
     { ...dataOption, ...changes },
     validationOption,

@@ -10,7 +10,7 @@ import type { Model } from '../../../src/model/model.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../../../src/settings/configuration.ts';
 import { Scorer } from '../../../src/train/score.ts';
 import type { Storage } from '../../../src/weights/index.ts';
-import { createOptimizer } from '../../../src/zo/optimizer.ts';
+import { createOptimizer } from '../../../src/zo/create-optimizer.ts';
 import type { SubZero } from '../../../src/zo/subzero.ts';
 import { modelDirectory } from './golden.ts';
 import type { LiveRun } from './live.ts';

@@ -1,0 +1,430 @@
+/**
+ * The settings of training, one row each, in the order in which journals store them. Their checks, the options and the
+ * help of the command line, warnings about those without effect, the description of the API, the dashboard's form and
+ * docs/settings.md are made from it.
+ *
+ * @module
+ */
+
+import { learnChoices } from '../data/example.ts';
+import { storages } from '../weights/index.ts';
+import { parameter, words } from '../words.ts';
+import { methods, optimizerNames, optimizersThat } from './methods.ts';
+import { schemeNames, schemes, schemesThat } from './schemes.ts';
+import { type Rule, type Setting, withMeans, withOptimizers, withSchemes } from './setting.ts';
+
+const factored = withOptimizers(optimizersThat(({ family }) => family !== 'dense'));
+const own = withSchemes(schemesThat(({ adds }) => adds === undefined));
+const pairs = withSchemes(schemesThat(({ adds }) => adds === 'pairs'));
+const tokens = withSchemes(schemesThat(({ adds }) => adds === 'tokens'));
+
+const chooseOfModel: Rule = ({ scheme, parameters }) => {
+  if (schemes[scheme].adds === undefined || parameters.length === 0) return undefined;
+  const problem = words`chooses among the model's own, which ${parameter('scheme')} ${scheme} leaves alone`;
+  return words`${parameter('parameters')} ${problem}; leave it out, or train with ${parameter('scheme')} full`;
+};
+
+const sidesOfMethod: Rule = ({ optimizer, sides }) => {
+  const { sides: needed } = methods[optimizer];
+  if (!needed || sides === needed.only) return undefined;
+  return words`${parameter('sides')} must be ${needed.only} for ${optimizer}, ${needed.because}; got ${sides}`;
+};
+
+const evaluatesToStop: Rule = ({ evaluateEvery, earlyStopping }) => {
+  if (earlyStopping === 0 || evaluateEvery > 0) return undefined;
+  const [every, stopping] = [parameter('evaluateEvery'), parameter('earlyStopping')];
+  return words`${every} must be at least 1 with ${stopping}, which counts evaluations; got 0`;
+};
+
+export const settings = {
+  /** See methods.ts. */
+  optimizer: {
+    type: 'choice',
+    default: 'subzero',
+    choices: optimizerNames,
+    placeholder: 'NAME',
+    help: 'how the weights are updated; defaults below are those of subzero',
+    group: 'method',
+  },
+  /** See schemes.ts. */
+  scheme: {
+    type: 'choice',
+    default: 'full',
+    choices: schemeNames,
+    placeholder: 'NAME',
+    help:
+      "what trains: the model's own parameters, LoRA beside them, or virtual tokens in front of every text " +
+      '(by embedding, or by keys and values)',
+    title: 'What trains',
+    group: 'method',
+  },
+  /** Scheme `full`: patterns over the checkpoint's names, see tuning/patterns.ts; none = all. */
+  parameters: {
+    type: 'list',
+    default: [],
+    placeholder: 'PATTERN',
+    help: 'train only parameters whose names fit, such as "*.self_attn.*"; "!*.bias" leaves out',
+    group: 'method',
+    appliesTo: own,
+    rule: chooseOfModel,
+  },
+  /** Scheme `lora`: columns of B and rows of A. */
+  loraRank: {
+    type: 'integer',
+    default: 8,
+    minimum: 1,
+    maximum: 256,
+    help: 'lora: rows of A and columns of B',
+    title: 'LoRA rank',
+    group: 'method',
+    appliesTo: pairs,
+  },
+  /** Scheme `lora`: α; the product B A counts α / rank times. */
+  loraAlpha: {
+    type: 'number',
+    default: 16,
+    minimum: 1e-3,
+    maximum: 65_536,
+    help: 'lora: α; the product of A and B counts α/rank times',
+    title: 'LoRA α',
+    group: 'method',
+    appliesTo: pairs,
+  },
+  /** Scheme `lora`: ends of the names of linear layers, such as `q_proj`; none = queries and values. */
+  loraTargets: {
+    type: 'list',
+    default: [],
+    placeholder: 'NAME',
+    help: 'lora: a kind of linear layer, such as q_proj; queries and values if left out',
+    title: 'LoRA targets',
+    group: 'method',
+    appliesTo: pairs,
+  },
+  /** Schemes `prompt` and `prefix`: tokens in front of every text whose embeddings, or keys and values, are trained. */
+  virtualTokens: {
+    type: 'integer',
+    default: 10,
+    minimum: 1,
+    maximum: 1024,
+    unit: 'tokens',
+    help: 'prompt and prefix (there 5): how many virtual tokens; each takes a position of the context',
+    group: 'method',
+    appliesTo: tokens,
+  },
+  steps: {
+    type: 'integer',
+    default: 1000,
+    minimum: 1,
+    maximum: 10_000_000,
+    unit: 'steps',
+    help: 'training steps in all, those before a resumption or a fork included',
+    group: 'method',
+    changes: 'resume',
+  },
+  /** Examples of a step, or with accumulate of a part of it. */
+  batchSize: {
+    type: 'integer',
+    default: 16,
+    minimum: 1,
+    maximum: 65_536,
+    unit: 'examples',
+    help: 'examples per step',
+    group: 'method',
+    changes: 'fork',
+    loop: true,
+  },
+  /** Batches that make a step: its loss is that of all their examples, its passes are as large as for one of them. */
+  accumulate: {
+    type: 'integer',
+    default: 1,
+    minimum: 1,
+    maximum: 65_536,
+    help: 'batches that make one step, in the memory of one of them',
+    title: 'Batches per step',
+    group: 'method',
+    changes: 'fork',
+    loop: true,
+  },
+  /** Independent draws, or each example once an epoch in a new order. */
+  sampling: {
+    type: 'choice',
+    default: 'with-replacement',
+    choices: ['with-replacement', 'shuffle'],
+    placeholder: 'NAME',
+    help: 'how examples are drawn: each time from all of them, or each once an epoch in a new order',
+    group: 'method',
+    changes: 'fork',
+    loop: true,
+  },
+  /** Added to the seed where examples are drawn. */
+  batchSeed: {
+    type: 'integer',
+    default: 0,
+    minimum: 0,
+    maximum: 0xffff_ffff,
+    help: 'added to the seed where examples are drawn: other batches with the same directions',
+    group: 'method',
+    changes: 'fork',
+    loop: true,
+  },
+  /** Which of the assistant's turns of a conversation are learnt: all whose weight is not 0, or the last one. */
+  learn: {
+    type: 'choice',
+    default: 'all',
+    choices: learnChoices,
+    placeholder: 'TURNS',
+    help: 'which answers of a conversation are learnt: all whose weight is not 0, or the last one',
+    title: 'Answers learnt',
+    group: 'method',
+  },
+  /** η; of SubZero+ that of Adam. */
+  learningRate: {
+    type: 'number',
+    default: 1e-6,
+    minimum: 0,
+    maximum: 10,
+    help: 'η; far smaller than for back-propagation',
+    group: 'method',
+    changes: 'fork',
+  },
+  schedule: {
+    type: 'choice',
+    default: 'constant',
+    choices: ['constant', 'linear', 'cosine'],
+    placeholder: 'NAME',
+    help: 'course of the learning rate over the steps',
+    group: 'method',
+    changes: 'fork',
+  },
+  warmupSteps: {
+    type: 'integer',
+    default: 0,
+    minimum: 0,
+    maximum: 10_000_000,
+    unit: 'steps',
+    help: 'steps over which the learning rate rises from 0',
+    title: 'Warm-up steps',
+    group: 'method',
+    changes: 'fork',
+  },
+  /** ε, the scale of the perturbation. */
+  epsilon: {
+    type: 'number',
+    default: 1e-3,
+    minimum: 1e-8,
+    maximum: 10,
+    help: 'ε, the scale of the perturbation',
+    title: 'Perturbation ε',
+    group: 'method',
+  },
+  /** r, columns of U and V; clipped to the smaller side of each matrix. */
+  rank: {
+    type: 'integer',
+    default: 24,
+    minimum: 1,
+    maximum: 256,
+    help: 'r, the rank of the perturbation of each matrix',
+    group: 'method',
+    appliesTo: factored,
+  },
+  /** F, steps between two draws of U and V. */
+  refresh: {
+    type: 'integer',
+    default: 1000,
+    minimum: 1,
+    maximum: 10_000_000,
+    unit: 'steps',
+    help: 'F, steps between two draws of the subspaces',
+    title: 'Refresh every',
+    requestName: 'refresh_interval',
+    group: 'method',
+    appliesTo: factored,
+  },
+  /** K, directions averaged per step. */
+  queries: {
+    type: 'integer',
+    default: 1,
+    minimum: 1,
+    maximum: 128,
+    help: 'K, random directions averaged per step',
+    title: 'Directions per step',
+    group: 'method',
+  },
+  /** 2 = central difference, 1 = forward difference against the unperturbed loss. */
+  sides: {
+    type: 'choice',
+    default: 2,
+    choices: [1, 2],
+    help: '2 = central difference, 1 = forward difference',
+    title: 'Sides of a direction',
+    group: 'method',
+    rule: sidesOfMethod,
+  },
+  /** μ = sqrt(mn)/r when true, 1 when false. */
+  normAlignment: {
+    type: 'boolean',
+    default: true,
+    help: 'scale a perturbation to the norm that dense noise has, so that learning rates carry over',
+    group: 'method',
+    appliesTo: factored,
+  },
+  /** Decoupled weight decay on 2-D parameters. */
+  weightDecay: {
+    type: 'number',
+    default: 0,
+    minimum: 0,
+    maximum: 1,
+    help: 'decoupled weight decay of matrices',
+    group: 'method',
+  },
+  /** Sparse MeZO: the share of every tensor, its largest magnitudes, that is left alone. */
+  sparsity: {
+    type: 'number',
+    default: 0.75,
+    minimum: 0,
+    maximum: 0.999,
+    help: 'sparse-mezo: the share of each tensor, its largest weights, that is left alone',
+    title: 'Share left alone',
+    group: 'method',
+    appliesTo: withOptimizers(['sparse-mezo']),
+  },
+  /** HiZOO: s, the weight of a step's curvature in the running estimate H. */
+  hessianSmoothing: {
+    type: 'number',
+    default: 1e-6,
+    minimum: 0,
+    maximum: 1,
+    help: 'hizoo: the weight of a step in the running curvature',
+    title: 'Curvature smoothing',
+    group: 'method',
+    appliesTo: withOptimizers(['hizoo']),
+  },
+  /** MeZO: what moves the weights along the estimated gradient. */
+  mezoUpdate: {
+    type: 'choice',
+    default: 'sgd',
+    choices: ['sgd', 'momentum', 'adam'],
+    placeholder: 'NAME',
+    help: 'mezo: the update; momentum keeps another f32 copy of the weights, adam two',
+    title: 'Update',
+    group: 'method',
+    appliesTo: withOptimizers(optimizersThat(({ means }) => means === 'chosen')),
+  },
+  /** Decay of Adam's mean of gradients: SubZero+, and MeZO with momentum or Adam. */
+  adamBeta1: {
+    type: 'number',
+    default: 0.9,
+    minimum: 0,
+    maximum: 0.999999,
+    help: 'subzero-plus, momentum and adam of mezo: decay of the mean of gradients',
+    title: 'Adam β₁',
+    group: 'method',
+    appliesTo: withMeans('momentum', 'adam'),
+  },
+  /** Decay of Adam's mean of squared gradients: SubZero+, and MeZO with Adam. */
+  adamBeta2: {
+    type: 'number',
+    default: 0.95,
+    minimum: 0,
+    maximum: 0.999999,
+    help: 'subzero-plus and adam of mezo (0.999 there): decay of the mean of squared gradients',
+    title: 'Adam β₂',
+    group: 'method',
+    appliesTo: withMeans('adam'),
+  },
+  seed: {
+    type: 'integer',
+    default: 0,
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    help: 'of everything random; the same seed on the same adapter makes the same bits',
+    group: 'method',
+  },
+  /** Storage of the trained weights; `auto` = see WeightStorage. */
+  storage: {
+    type: 'choice',
+    default: 'auto',
+    choices: ['auto', ...storages],
+    placeholder: 'TYPE',
+    help: 'type of the weights on the GPU; auto keeps that of the file, or f32 on a software adapter',
+    group: 'method',
+  },
+  /** Evaluate on the validation data every so many steps; 0 = only at the end. */
+  evaluateEvery: {
+    type: 'integer',
+    default: 0,
+    minimum: 0,
+    maximum: 10_000_000,
+    unit: 'steps',
+    help: 'steps between two evaluations on the validation data; 0 = only at the end',
+    group: 'run',
+    rule: evaluatesToStop,
+    changes: 'fork',
+    loop: true,
+  },
+  /** End the run after so many evaluations in a row without a lower validation loss; 0 = never. */
+  earlyStopping: {
+    type: 'integer',
+    default: 0,
+    minimum: 0,
+    maximum: 10_000_000,
+    placeholder: 'PATIENCE',
+    help: 'end after so many evaluations in a row without a lower validation loss; 0 = never',
+    group: 'run',
+    changes: 'fork',
+    loop: true,
+  },
+  /** Write event files for TensorBoard into the run folder. */
+  tensorboard: {
+    type: 'boolean',
+    default: false,
+    help: 'write event files for TensorBoard into the run folder',
+    title: 'TensorBoard',
+    group: 'run',
+    changes: 'fork',
+    loop: true,
+  },
+  /** Bytes of GPU memory that the run may take, see memory-plan.ts; 0 = no limit. */
+  memory: {
+    type: 'integer',
+    default: 0,
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    unit: 'bytes',
+    help: 'GPU memory that the run may take; larger steps run in several passes; 0 = no limit',
+    group: 'run',
+    changes: 'resume',
+    loop: true,
+  },
+  /** Upper limit of rows (tokens × probes) of one forward pass; larger steps run in several. */
+  maxRows: {
+    type: 'integer',
+    default: 8192,
+    minimum: 16,
+    maximum: 1_048_576,
+    unit: 'rows',
+    help: 'most rows (tokens times probes) in one forward pass; a larger step runs in several',
+    group: 'run',
+    changes: 'fork',
+  },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+export type SettingName = keyof typeof settings;
+
+/** In the order of the table. */
+export const settingNames = Object.keys(settings) as SettingName[];
+
+/** A row. Its type says less than that of the table, whose rows are as they stand. */
+export function settingOf(name: SettingName): Setting {
+  return settings[name];
+}
+
+export function isSetting(name: string): name is SettingName {
+  return Object.hasOwn(settings, name);
+}
+
+/** The settings whose rows have a mark. */
+type Marked<Mark> = { [S in SettingName]: (typeof settings)[S] extends Mark ? S : never }[SettingName];
+
+/** Settings that may change when a run is resumed. */
+export type ResumeSetting = Marked<{ changes: 'resume' }>;
