@@ -15,7 +15,8 @@ import { chromeTrace, type KernelTiming, Profiler, summarise } from '../src/gpu/
 import { Model } from '../src/model/model.ts';
 import type { Probes } from '../src/ops/probes.ts';
 import { resolveConfiguration } from '../src/settings/configuration.ts';
-import { batchLoss, passShape, Scorer } from '../src/train/score.ts';
+import { batchLoss } from '../src/objectives/loss.ts';
+import { passShape, Scorer } from '../src/train/score.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../src/zo/optimizer.ts';
 import { SubZero } from '../src/zo/subzero.ts';
 import { deviceOf } from './device.ts';

@@ -9,13 +9,13 @@ import { SubzeroError } from '../../src/errors.ts';
 import {
   defaultConfiguration,
   defaultsOf,
-  examplesPerStep,
   type OptimizerName,
   resolveConfiguration,
   type SchemeName,
   type SettingValue,
   type TrainConfiguration,
 } from '../../src/settings/configuration.ts';
+import { stepsOfEpochs } from '../../src/settings/epochs.ts';
 import { renameSettings } from '../../src/settings/setting-names.ts';
 import { ApiError, invalid } from '../errors.ts';
 import { maxEpochs } from '../schemas/limits.ts';
@@ -118,8 +118,8 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
     partial.learningRate = learningRate * learningRateMultiplier;
   }
   if (epochs !== null) {
-    const { batchSize, accumulate } = { ...defaultConfiguration, ...partial } as TrainConfiguration;
-    partial.steps = Math.max(1, Math.ceil((epochs * examples) / examplesPerStep({ batchSize, accumulate })));
+    // Until the run begins, which counts what these lines came to.
+    partial.steps = stepsOfEpochs(epochs, examples, { ...defaultConfiguration, ...partial } as TrainConfiguration);
   }
   return {
     configuration: resolve(partial as Partial<TrainConfiguration>, method.path),

@@ -8,6 +8,7 @@ import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
+import { generateAnswer } from '../generate/answer.ts';
 import { Generator } from '../generate/generator.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
@@ -21,7 +22,7 @@ import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { checkTokenIds } from '../tokenizer/token-ids.ts';
 import { checkToolHistory } from '../tokenizer/tool-history.ts';
 import { resolveStep, type StepChoice } from '../train/best.ts';
-import { evaluate } from '../train/evaluate.ts';
+import { evaluate, wantsAnswers } from '../train/evaluate.ts';
 import { exportRun } from '../train/export.ts';
 import { findLearningRate } from '../train/find-learning-rate.ts';
 import { forkRun } from '../train/fork.ts';
@@ -196,6 +197,7 @@ export class LocalEngine implements Engine {
   ): ModelInfo {
     const { model, tokenizer, optimizer } = parts;
     const probes = (): Probes => optimizer?.current ?? model.plainProbes;
+    this.#gpu.turns.expect();
     const information: LoadedModel['information'] = {
       ...known,
       architecture: model.configuration.architecture,
@@ -462,7 +464,7 @@ export class LocalEngine implements Engine {
   }
 
   async #evaluate(
-    { model, probes }: LoadedModel,
+    { model, probes, generator }: LoadedModel,
     request: EvaluateRequest,
     onProgress: ((done: number, total: number) => void) | undefined,
     signal: AbortSignal,
@@ -476,7 +478,11 @@ export class LocalEngine implements Engine {
     const scorer = new Scorer(model, evaluationRows);
     try {
       const shown = withLeading(examples, leadingTokens(model, probes()));
-      const result = await evaluate(scorer, shown, probes(), { ...(onProgress ? { onProgress } : {}), signal });
+      const result = await evaluate(scorer, shown, probes(), {
+        ...(onProgress ? { onProgress } : {}),
+        ...(wantsAnswers(shown) ? { answer: (prompt) => generateAnswer(generator, prompt, signal) } : {}),
+        signal,
+      });
       return truncated === 0 ? result : { ...result, truncated };
     } finally {
       scorer.destroy();

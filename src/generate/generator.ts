@@ -123,7 +123,6 @@ export class Generator {
     this.#workspace = new Workspace(model.gpu);
     this.#buffers = new NamedBuffers(model.gpu);
     this.#scoring = new NamedBuffers(model.gpu);
-    model.gpu.turns.expect();
   }
 
   /**
@@ -133,7 +132,7 @@ export class Generator {
    * @throws SubzeroError `invalid_argument` when the prompt leaves no room for a token
    */
   async *generate(
-    request: GenerateRequest,
+    request: Omit<GenerateRequest, 'model'>,
     prompt: readonly number[],
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent> {

@@ -24,16 +24,18 @@ import {
   resolveConfiguration,
   type TrainConfiguration,
 } from '../settings/configuration.ts';
+import { stepsOfEpochs } from '../settings/epochs.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 import { roomForText } from '../tuning/tuning.ts';
 import { packageVersion } from '../version.ts';
 import { createJournal, type JournalWriter, resumeJournal, type StepRecord } from '../zo/journal.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
 import { createOptimizer, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import { withAnswers } from './answering.ts';
 import { EvaluationHistory } from './best.ts';
 import { type RunChanges, readChanges, writeChanges } from './changes.ts';
 import { Closers } from './closers.ts';
-import { evaluate } from './evaluate.ts';
+import { type EvaluateOptions, evaluate, wantsAnswers } from './evaluate.ts';
 import type { EvaluationResult, TrainEvent } from './events.ts';
 import { restoreLines, takeUpMetrics } from './history.ts';
 import { mean } from './look.ts';
@@ -99,7 +101,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
     const configuration: TrainConfiguration = {
       ...wanted,
-      ...(options.epochs === undefined ? {} : { steps: stepsOf(options.epochs, wanted, data.train.examples.length) }),
+      ...(options.epochs === undefined ? {} : { steps: stepsFor(options.epochs, wanted, data.train.examples.length) }),
       storage: model.storage,
     };
     const optimizer = closers.own(await createOptimizer(model, configuration), destroy);
@@ -256,7 +258,11 @@ async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefine
     let result: EvaluationResult;
     try {
       const options = { maxRows: scorer.maxRows, ...(signal ? { signal } : {}) };
-      result = await evaluate(scorer, validation, optimizer.current, options);
+      const evaluateWith = (answer?: EvaluateOptions['answer']) =>
+        evaluate(scorer, validation, optimizer.current, { ...options, ...(answer ? { answer } : {}) });
+      result = wantsAnswers(validation)
+        ? await withAnswers(model, () => optimizer.current, signal, evaluateWith)
+        : await evaluateWith();
     } catch (error) {
       if (error instanceof SubzeroError && error.code === 'cancelled') return;
       throw error;
@@ -395,16 +401,9 @@ export function samplerOf(configuration: TrainConfiguration, examples: readonly 
   });
 }
 
-/**
- * Steps that see each example so many times, on average.
- * @throws SubzeroError `invalid_argument` if there is no such number of steps
- */
-function stepsOf(epochs: number, configuration: TrainConfiguration, examples: number): number {
-  if (!(epochs > 0)) {
-    throw new SubzeroError('invalid_argument', `epochs must be above 0; got ${epochs}`, { parameter: 'epochs' });
-  }
-  const steps = Math.ceil((epochs * examples) / examplesPerStep(configuration));
-  return resolveConfiguration({ ...configuration, steps }).steps;
+/** @throws SubzeroError `invalid_argument` if there is no such number of steps */
+function stepsFor(epochs: number, configuration: TrainConfiguration, examples: number): number {
+  return resolveConfiguration({ ...configuration, steps: stepsOfEpochs(epochs, examples, configuration) }).steps;
 }
 
 function diverged(step: number, rows: readonly number[], loss: number): SubzeroError {
@@ -444,9 +443,12 @@ export async function loadTokenized(
   });
   const { vocabularySize } = await readConfigurationFile(modelDirectory);
   const { contextLength } = options;
-  const examples = options.bosBeforeChats
-    ? dataset.examples.map(({ isRendered, ...example }) => example)
-    : dataset.examples;
+  const examples = dataset.examples.map(({ isRendered, references, ...example }) => ({
+    ...example,
+    ...(isRendered && !options.bosBeforeChats ? { isRendered } : {}),
+    // Answers are generated in evaluations alone.
+    ...(references && options.split !== 'train' ? { references } : {}),
+  }));
   const tokenized = tokenizeExamples(tokenizer, examples, { contextLength, vocabularySize });
   return { ...tokenized, unread: dataset.unread };
 }

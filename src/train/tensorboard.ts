@@ -59,7 +59,14 @@ export async function openEventFile(
 const sessionStart = 1;
 
 function scalarsOf(event: BoardEvent): Record<string, number | null> {
-  if (event.type === 'evaluation') return { 'validation/loss': event.loss, 'validation/accuracy': event.accuracy };
+  if (event.type === 'evaluation') {
+    return {
+      'validation/loss': event.loss,
+      'validation/accuracy': event.accuracy,
+      'validation/f1': event.f1,
+      'validation/exact_match': event.exactMatch,
+    };
+  }
   return {
     'train/loss': event.loss,
     'train/accuracy': event.accuracy,

@@ -98,7 +98,9 @@ test('steps and evaluations become scalars; a file is never written over', async
     step: 70_000,
     examples: 1,
     loss: 0.125,
-    accuracy: 0.75,
+    accuracy: null,
+    f1: 0.75,
+    exactMatch: 0.5,
     tokens: 1,
     seconds: 1,
   });
@@ -116,7 +118,7 @@ test('steps and evaluations become scalars; a file is never written over', async
         ...{ 'train/projected_gradient': -2, 'train/tokens_per_second': 8 },
       },
     },
-    { step: 70_000, values: { 'validation/loss': 0.125, 'validation/accuracy': 0.75 } },
+    { step: 70_000, values: { 'validation/loss': 0.125, 'validation/f1': 0.75, 'validation/exact_match': 0.5 } },
   ]);
 });
 

@@ -6,7 +6,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { Model } from '../../src/model/model.ts';
-import { batchLoss, Scorer } from '../../src/train/score.ts';
+import { batchLoss } from '../../src/objectives/loss.ts';
+import { Scorer } from '../../src/train/score.ts';
 import { createOptimizer } from '../../src/zo/optimizer.ts';
 import type { SubZero } from '../../src/zo/subzero.ts';
 import { relativeError } from '../support/zo/compare.ts';

@@ -4,8 +4,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { batchLoss, type ExampleScore } from '../../src/objectives/loss.ts';
 import { gaussian, purposes, tensorId } from '../../src/random/philox.ts';
-import { batchLoss, type ExampleScore, Scorer } from '../../src/train/score.ts';
+import { Scorer } from '../../src/train/score.ts';
 import type { AppliedStep } from '../../src/zo/optimizer.ts';
 import { measure } from '../../src/zo/probe-points.ts';
 import { relativeError } from '../support/zo/compare.ts';
