@@ -6,6 +6,7 @@
 
 import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
+import { EventQueue } from '../event-queue.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { KeyValueCache } from '../model/cache.ts';
 import { forward, widestActivation } from '../model/forward.ts';
@@ -21,7 +22,6 @@ import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
 import type { Tokenizer, TokenStream } from '../tokenizer/index.ts';
 import { checkTokenIds } from '../tokenizer/token-ids.ts';
-import { EventQueue } from './queue.ts';
 import {
   drawParameters,
   type Sampled,
