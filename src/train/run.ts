@@ -4,19 +4,14 @@
  * @module
  */
 
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { DataSource } from '../data/source.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Model } from '../model/model.ts';
-import { diskError } from '../safetensors/disk.ts';
 import { type Journal, type JournalHeader, openJournal } from '../zo/journal.ts';
 import { type AppliedStep, createOptimizer, writesWeights, type ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { resolveStep, type StepChoice } from './best.ts';
-import { curvePoints, lossCurveSvg } from './curve.ts';
-import { readMetrics } from './metrics.ts';
-import { journalFile, runFiles } from './run-folder.ts';
+import { journalFile } from './run-folder.ts';
 import { plansOfRun } from './run-plans.ts';
 
 /** Where the rows of a run come from; kept in the journal's header. */
@@ -112,15 +107,4 @@ async function loadBase(gpu: Gpu, folder: string, header: JournalHeader): Promis
     );
   }
   return model;
-}
-
-/** Draws the loss curve of a run from its metrics. @throws SubzeroError `io`, or as `readMetrics` */
-export async function writeCurve(folder: string, title: string): Promise<void> {
-  const points = curvePoints(await readMetrics(join(folder, runFiles.metrics)));
-  const file = join(folder, runFiles.curve);
-  try {
-    await writeFile(file, lossCurveSvg(points, { title }));
-  } catch (error) {
-    throw diskError(error, file, 'write');
-  }
 }

@@ -1,0 +1,91 @@
+/**
+ * The beginning of a run.
+ *
+ * @module
+ */
+
+import { join, resolve } from 'node:path';
+import type { Gpu } from '../gpu/gpu.ts';
+import { Model } from '../model/model.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { stepsOfEpochs } from '../settings/epochs.ts';
+import { packageVersion } from '../version.ts';
+import { createJournal } from '../zo/journal.ts';
+import { createOptimizer } from '../zo/optimizer.ts';
+import { EvaluationHistory } from './best.ts';
+import { Closers, close, destroy } from './closers.ts';
+import { checkValidation } from './due-evaluations.ts';
+import type { TrainEvent } from './events.ts';
+import { absoluteSources, fingerprintOf, loadExamples } from './examples.ts';
+import { trainFrom } from './loop.ts';
+import type { RunSources } from './run.ts';
+import { createRunFolder, removeRun, runFiles } from './run-folder.ts';
+import { adapterName, planRecord } from './run-plans.ts';
+
+export interface StartOptions {
+  modelDirectory: string;
+  sources: RunSources;
+  configuration: Partial<TrainConfiguration>;
+  /** Instead of a number of steps: how often each example is seen, on average. */
+  epochs?: number;
+  out: string;
+}
+
+/**
+ * Starts a run in a new folder and trains to its last step, or until the signal is aborted.
+ *
+ * Each step is in the journal, flushed, before it is announced. The weights on the GPU move, and the next look begins, while it is being
+ * written: what a process that ends in between has computed is computed again, to the same bits, when the run is resumed.
+ */
+export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
+  const wanted = resolveConfiguration(options.configuration);
+  const folder = resolve(options.out);
+  const made = { folder: await createRunFolder(folder), files: false };
+  const closers = new Closers();
+  let begun = false;
+  try {
+    const data = await loadExamples(options.modelDirectory, options.sources, wanted);
+    checkValidation(wanted, data.validation);
+    const model = closers.own(await Model.load(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
+    // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
+    const configuration: TrainConfiguration = {
+      ...wanted,
+      ...(options.epochs === undefined ? {} : { steps: stepsFor(options.epochs, wanted, data.train.examples.length) }),
+      storage: model.storage,
+    };
+    const optimizer = closers.own(await createOptimizer(model, configuration), destroy);
+    optimizer.beginStep(0);
+    await gpu.checkAllocations();
+    const journal = await createJournal(join(folder, runFiles.journal), {
+      packageVersion: packageVersion(),
+      basePath: resolve(options.modelDirectory),
+      baseFingerprint: model.fingerprint,
+      dataFingerprint: fingerprintOf(data.train.examples),
+      configuration,
+      adapter: adapterName(gpu),
+      extra: { sources: absoluteSources(options.sources), ...planRecord(model.plans) },
+    });
+    made.files = true;
+    const log = closers.own(journal, close);
+    const { validation, notes } = data;
+    const { examples } = data.train;
+    const run = { folder, model, optimizer, configuration, log, examples, validation, notes };
+    const start = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
+    for await (const event of trainFrom(gpu, start, signal)) {
+      begun = true;
+      yield event;
+    }
+  } catch (error) {
+    await closers.fail(error);
+    // A run that could not begin would be in the way of the next attempt, with what was wrong put right.
+    if (!begun) await removeRun(folder, made);
+    throw error;
+  } finally {
+    await closers.close();
+  }
+}
+
+/** @throws SubzeroError `invalid_argument` if there is no such number of steps */
+function stepsFor(epochs: number, configuration: TrainConfiguration, examples: number): number {
+  return resolveConfiguration({ ...configuration, steps: stepsOfEpochs(epochs, examples, configuration) }).steps;
+}
