@@ -189,8 +189,8 @@ function tokenizeText(tokenizer: Encoder, example: Example, contextLength: numbe
 }
 
 /**
- * A prompt that leaves room for an answer: it loses tokens from the left, but for the first `kept`. A context that is not much longer than
- * an answer is shared by halves.
+ * A prompt that leaves room for an answer: it loses tokens from the left, but for the first `kept`. A context that is
+ * not much longer than an answer is shared by halves.
  */
 function withRoom(prompt: readonly number[], kept: number, contextLength: number): number[] {
   const most = Math.max(kept + 1, contextLength - Math.min(answerTokens, Math.floor(contextLength / 2)));

@@ -1,6 +1,6 @@
 /**
- * What passes between the engine's thread and its client: calls with one result, and streams of events. A method of the engine is one entry of
- * {@link methods}; both sides do the rest by it.
+ * What passes between the engine's thread and its client: calls with one result, and streams of events. A method of
+ * the engine is one entry of {@link methods}; both sides do the rest by it.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export type EngineMethods = Omit<Engine, 'close'>;
 
 export type MethodName = keyof EngineMethods;
 
-/** How a parameter crosses: `data` is copied, `progress` is called from the other side, `signal` aborts what is there. */
+/** How a parameter crosses: `data` is copied, `progress` is called from the other side, `signal` aborts the call. */
 export type ParameterKind = 'data' | 'progress' | 'signal';
 
 type KindOf<Parameter> = Parameter extends AbortSignal

@@ -1,5 +1,5 @@
 /**
- * Answers as the MeZO protocol has them generated (Malladi et al. 2023, appendix E): greedily, up to the end of the line.
+ * Answers as the MeZO protocol has them generated (Malladi et al. 2023): greedily, up to the end of the line.
  *
  * @module
  */

@@ -83,7 +83,8 @@ export function add(a: LossSums, b: LossSums): LossSums {
 
 /**
  * The sums of examples, added one after the other.
- * @param before the sums of the examples before them: a data set that is scored part by part has the bits of one that is not
+ * @param before the sums of the examples before them: a data set that is scored part by part has the bits of one that
+ * is not
  */
 export function sumLosses(
   examples: readonly TokenizedExample[],
@@ -94,8 +95,9 @@ export function sumLosses(
 }
 
 /**
- * The loss that sums stand for. Options: the mean over the examples. Completions: the mean over all scored tokens. Where there are both,
- * each mean counts by its number of examples, and the accuracy is that of the options.
+ * The loss that sums stand for. Options: the mean over the examples. Completions: the mean over all scored tokens.
+ * Where there are both, each mean counts by its number of examples, and the accuracy is that of the options.
+ * @returns a loss in nats; 0 of no examples
  */
 export function meanOf(sums: LossSums): MeanLoss {
   const { optionLoss, optionExamples, correct, completionLoss, completionTokens, completionExamples, tokens } = sums;

@@ -11,7 +11,8 @@ import type { Probes } from '../ops/probes.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 
 /**
- * Has answers generated with a model as it stands. The keys and values of the texts take memory of their own until the end, which no plan counts.
+ * Has answers generated with a model as it stands. The keys and values of the texts take memory of their own until the
+ * end, which no plan counts.
  * @throws SubzeroError `cancelled` when the signal is aborted
  */
 export async function withAnswers<T>(

@@ -32,10 +32,9 @@ export interface StartOptions {
 }
 
 /**
- * Starts a run in a new folder and trains to its last step, or until the signal is aborted.
- *
- * Each step is in the journal, flushed, before it is announced. The weights on the GPU move, and the next look begins, while it is being
- * written: what a process that ends in between has computed is computed again, to the same bits, when the run is resumed.
+ * Starts a run in a new folder and trains, as {@link trainFrom} does. A run that could not begin leaves nothing behind.
+ * @throws SubzeroError `conflict` if the folder holds a run, `invalid_argument` for settings that fit neither model nor
+ * data
  */
 export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
   const wanted = resolveConfiguration(options.configuration);

@@ -16,8 +16,8 @@ export interface RunLog {
   /** The log as it is kept. */
   read(): Promise<Journal>;
   /**
-   * The steps behind one, those that are there and then each that is appended, as they are kept, until the log is closed or the signal is
-   * aborted. A slow reader holds nobody up.
+   * The steps behind one, those that are there and then each that is appended, as they are kept, until the log is
+   * closed or the signal is aborted. A slow reader holds nobody up.
    * @param options.after a step; 0, for all, by default
    */
   follow(options?: { after?: number; signal?: AbortSignal }): AsyncIterable<StepRecord>;

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bestTokenF1 } from '../../src/data/answer-score.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { SubzeroError } from '../../src/errors.ts';
+import { openJournal } from '../../src/zo/journal.ts';
 import {
   collect,
   completionRows,
@@ -142,6 +143,11 @@ describe('evaluation', () => {
         });
         await engine.unloadModel(`at ${step}`);
       }
+      // What is generated between steps changes none of them.
+      const { validation: _, ...alone } = { ...request, out: join(temporaryFolder(), 'run'), configuration };
+      await collect(engine.train(alone));
+      const recordsOf = async (folder: string) => (await openJournal(join(folder, 'journal.subzero'))).records;
+      expect(await recordsOf(run)).toEqual(await recordsOf(alone.out));
     });
   });
 
