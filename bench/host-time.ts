@@ -8,9 +8,10 @@
 import type { TokenizedExample } from '../src/data/example.ts';
 import type { Gpu } from '../src/gpu/gpu.ts';
 import { randomModel } from '../src/model/random-model.ts';
+import { batchLoss, type ExampleScore } from '../src/objectives/loss.ts';
 import { resolveConfiguration } from '../src/settings/configuration.ts';
 import { Looks } from '../src/train/looks.ts';
-import { batchLoss, type ExampleScore, passShape, type RecordedPass, Scorer } from '../src/train/score.ts';
+import { passShape, type RecordedPass, Scorer } from '../src/train/score.ts';
 import { SubZero } from '../src/zo/subzero.ts';
 import { modelShapes } from './shapes.ts';
 import { median } from './statistics.ts';

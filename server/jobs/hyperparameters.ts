@@ -9,11 +9,11 @@ import { SubzeroError } from '../../src/errors.ts';
 import {
   defaultConfiguration,
   defaultsOf,
-  examplesPerStep,
   resolveConfiguration,
   type SettingValue,
   type TrainConfiguration,
 } from '../../src/settings/configuration.ts';
+import { stepsOfEpochs } from '../../src/settings/epochs.ts';
 import type { OptimizerName } from '../../src/settings/methods.ts';
 import type { SchemeName } from '../../src/settings/schemes.ts';
 import { isSetting, settingNames } from '../../src/settings/settings.ts';
@@ -100,8 +100,8 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
     partial.learningRate = learningRate * learningRateMultiplier;
   }
   if (epochs !== null) {
-    const { batchSize, accumulate } = { ...defaultConfiguration, ...partial } as TrainConfiguration;
-    partial.steps = Math.max(1, Math.ceil((epochs * examples) / examplesPerStep({ batchSize, accumulate })));
+    // Until the run begins, which counts what these lines came to.
+    partial.steps = stepsOfEpochs(epochs, examples, { ...defaultConfiguration, ...partial } as TrainConfiguration);
   }
   return {
     configuration: resolve(partial as Partial<TrainConfiguration>, method.path),

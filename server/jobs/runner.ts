@@ -270,6 +270,7 @@ export class JobRunner {
       data: { file: files.path(files.get(job.trainingFile, 'training_file')) },
       configuration: job.configuration,
       out: run,
+      ...(job.epochs === null ? {} : { epochs: job.epochs }),
     };
     if (job.validationFile) request.validation = { file: files.path(files.get(job.validationFile, 'validation_file')) };
     yield* engine.train(request, signal);
@@ -280,13 +281,15 @@ export class JobRunner {
     const { metrics } = this.#options;
     switch (event.type) {
       case 'start':
-        this.#announce(
-          job,
+        this.#save(
+          // Epochs are counted in what the file's lines came to.
+          { ...job, configuration: { ...job.configuration, steps: event.steps } },
           'info',
           event.step > 0
             ? `Training resumed after step ${event.step} of ${event.steps}`
             : `Training started: ${event.examples} examples, ${event.steps} steps`,
           { step: event.step, total_steps: event.steps, examples: event.examples, plan: event.plan },
+          'message',
         );
         return;
       case 'step':
@@ -323,12 +326,16 @@ export class JobRunner {
           step: event.step,
           valid_loss: event.loss,
           ...(event.accuracy === null ? {} : { valid_accuracy: event.accuracy }),
+          ...(event.f1 === null ? {} : { valid_f1: event.f1 }),
+          ...(event.exactMatch === null ? {} : { valid_exact_match: event.exactMatch }),
         };
-        const accuracy = event.accuracy === null ? '' : `, accuracy=${event.accuracy.toFixed(4)}`;
+        const { accuracy, f1 } = event;
+        const score =
+          accuracy !== null ? `, accuracy=${accuracy.toFixed(4)}` : f1 !== null ? `, F1=${f1.toFixed(4)}` : '';
         this.#save(
           job,
           'info',
-          `Step ${event.step}: validation loss=${event.loss.toFixed(4)}${accuracy}`,
+          `Step ${event.step}: validation loss=${event.loss.toFixed(4)}${score}`,
           { ...values, examples: event.examples, seconds: event.seconds },
           'metrics',
         );

@@ -6,7 +6,7 @@
 
 import { createRoute } from '@hono/zod-openapi';
 import type { BenchResult } from '../../src/engine/types.ts';
-import { EventQueue } from '../../src/generate/queue.ts';
+import { EventQueue } from '../../src/event-queue.ts';
 import { ApiError, clientClosedRequest, toApiError } from '../errors.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { type BenchAnswer, benchRequest, benchResult } from '../schemas/bench.ts';

@@ -108,8 +108,9 @@ export const runStepRoutes: Routes = (application, { runs, engine, stopping }) =
     const signal = seqId === undefined ? context.req.raw.signal : undefined;
     const answer = await sequence.once(seqId, 'forward', data, async () => {
       const step = records.length;
-      const { loss, accuracy, examples, tokens } = await engine.forwardRun(id, data, signal);
-      return { object: 'zo.run.forward' as const, step, loss, accuracy, examples, tokens };
+      const { loss, accuracy, f1, exactMatch, examples, tokens } = await engine.forwardRun(id, data, signal);
+      const scores = { loss, accuracy, f1, exact_match: exactMatch };
+      return { object: 'zo.run.forward' as const, step, ...scores, examples, tokens };
     });
     return context.json(answer, 200);
   });

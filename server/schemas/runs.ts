@@ -118,6 +118,8 @@ export const forwardResult = z
     step: z.int(),
     loss: z.number(),
     accuracy: z.number().nullable(),
+    f1: z.number().nullable().openapi({ description: 'Of generated answers, where the data has right ones' }),
+    exact_match: z.number().nullable(),
     examples: z.int(),
     tokens: z.int(),
   })

@@ -8,6 +8,7 @@ import type { TrainEvent } from '../engine/types.ts';
 import { formatBytes, formatCount, formatDuration, plural, shellWord } from '../format.ts';
 import type { Host } from './host.ts';
 import { createProgress } from './progress.ts';
+import { scoresText } from './scores-text.ts';
 
 export interface TrainReport {
   event(event: TrainEvent): void;
@@ -26,7 +27,8 @@ export function createTrainReport(
   { quiet, json, results = true }: { quiet: boolean; json: boolean; results?: boolean },
 ): TrainReport {
   const progress = createProgress(host, quiet || json);
-  let accuracy: number | null = null;
+  /** Accuracy or F1 of the last evaluation. */
+  let score: number | null = null;
   const inform = (text: string) => {
     if (!quiet && !json) progress.line(text);
   };
@@ -47,13 +49,13 @@ export function createTrainReport(
           break;
         }
         case 'step':
-          progress.update(stepLine(event, accuracy));
+          progress.update(stepLine(event, score));
           break;
         case 'evaluation':
-          accuracy = event.accuracy;
+          score = event.accuracy ?? event.f1;
           inform(
-            `step ${event.step}: validation ${event.accuracy === null ? '' : `accuracy ${event.accuracy.toFixed(4)}, `}` +
-              `loss ${event.loss.toFixed(4)} (${plural(event.examples, 'example')}, ${event.seconds.toFixed(1)} s)`,
+            `step ${event.step}: validation ${scoresText(event)}loss ${event.loss.toFixed(4)} ` +
+              `(${plural(event.examples, 'example')}, ${event.seconds.toFixed(1)} s)`,
           );
           break;
         case 'message':
@@ -70,12 +72,12 @@ export function createTrainReport(
   };
 }
 
-function stepLine(event: Extract<TrainEvent, { type: 'step' }>, accuracy: number | null): string {
+function stepLine(event: Extract<TrainEvent, { type: 'step' }>, score: number | null): string {
   return [
     `step ${event.step}/${event.steps}`,
     `loss ${event.loss.toFixed(4)}`,
     `ρ ${event.projectedGradient < 0 ? '' : '+'}${event.projectedGradient.toPrecision(3)}`,
-    ...(accuracy === null ? [] : [`validation ${accuracy.toFixed(3)}`]),
+    ...(score === null ? [] : [`validation ${score.toFixed(3)}`]),
     `${formatCount(event.tokensPerSecond)} tokens/s`,
     `ETA ${formatDuration(event.etaSeconds)}`,
   ].join('  ');

@@ -4,6 +4,9 @@
  * @module
  */
 
+/** Most tokens of an answer in the MeZO protocol. */
+export const answerTokens = 50;
+
 /** Lower case, without ASCII punctuation, without articles, with single spaces. */
 export function normalizeAnswer(text: string): string {
   return text
@@ -36,4 +39,10 @@ export function tokenF1(answer: string, reference: string): number {
 /** The best {@link tokenF1} over all answers that count as right. */
 export function bestTokenF1(answer: string, references: readonly string[]): number {
   return Math.max(0, ...references.map((reference) => tokenF1(answer, reference)));
+}
+
+/** Whether an answer is one of those that count as right, after {@link normalizeAnswer}. */
+export function isExactMatch(answer: string, references: readonly string[]): boolean {
+  const given = normalizeAnswer(answer);
+  return references.some((reference) => normalizeAnswer(reference) === given);
 }

@@ -51,6 +51,8 @@ export interface TokenizedExample {
   label: number;
   /** All indices that count as right, if there are several. */
   correct?: number[];
+  /** Where an answer is generated: the ids of the prompt alone, BOS included, and all answers that count as right. */
+  generation?: { prompt: number[]; references: readonly string[] };
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-export { bestTokenF1, normalizeAnswer, tokenF1 } from './answer-score.ts';
+export { bestTokenF1, isExactMatch, normalizeAnswer, tokenF1 } from './answer-score.ts';
 export { type Continuation, type Example, joinAnswer, type TokenizedExample } from './example.ts';
 export { type Dataset, loadDataset } from './load.ts';
 export { BatchSampler, type Sampling, sampleBatch, samplePermutation } from './sampling.ts';

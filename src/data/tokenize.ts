@@ -8,6 +8,7 @@
 import { SubzeroError } from '../errors.ts';
 import { checkTokenIds } from '../tokenizer/token-ids.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { answerTokens } from './answer-score.ts';
 import type { Example, TokenizedExample } from './example.ts';
 
 /** What tokenisation needs of a tokenizer. */
@@ -78,7 +79,8 @@ export function tokenizeExample(
   }
   // With SentencePiece and GPT-2 vocabularies alike, a space belongs to the token after it: to the answer.
   const addsBosToken = tokenizer.addsBosToken && !example.isRendered;
-  const promptLength = encode(tokenizer, prompt.replace(/ +$/, ''), addsBosToken).length;
+  const promptIds = encode(tokenizer, prompt.replace(/ +$/, ''), addsBosToken);
+  const promptLength = promptIds.length;
   const sequences = answers.map((answer) => {
     if (answer === '') throw failure(example, 'the answer is empty');
     const ids = encode(tokenizer, prompt + answer, addsBosToken);
@@ -113,6 +115,9 @@ export function tokenizeExample(
       continuations: sequences.map(({ ids, start }) => ({ ids: ids.slice(shared), scored: ids.length - start })),
       label,
       ...(example.correct === undefined ? {} : { correct: example.correct }),
+      ...(example.references === undefined
+        ? {}
+        : { generation: { prompt: withRoom(promptIds, kept, contextLength), references: example.references } }),
     },
   };
 }
@@ -181,6 +186,16 @@ function tokenizeText(tokenizer: Encoder, example: Example, contextLength: numbe
     });
   }
   return pieces;
+}
+
+/**
+ * A prompt that leaves room for an answer: it loses tokens from the left, but for the first `kept`. A context that is
+ * not much longer than an answer is shared by halves.
+ */
+function withRoom(prompt: readonly number[], kept: number, contextLength: number): number[] {
+  const most = Math.max(kept + 1, contextLength - Math.min(answerTokens, Math.floor(contextLength / 2)));
+  const dropped = Math.max(0, prompt.length - most);
+  return [...prompt.slice(0, kept), ...prompt.slice(kept + dropped)];
 }
 
 /** Ids with BOS in front if it is to be added, and without the tokens that some put at the end. */

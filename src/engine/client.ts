@@ -5,38 +5,20 @@
  */
 
 import { type ErrorRecord, fromErrorRecord, SubzeroError } from '../errors.ts';
-import { EventQueue } from '../generate/queue.ts';
+import { EventQueue } from '../event-queue.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Bell } from '../gpu/pace.ts';
 import { startWorker, type Worker } from '../platform/index.ts';
-import type { ClientMessage, EngineThreadData, WorkerMessage } from './protocol.ts';
-import type {
-  BenchRequest,
-  BenchResult,
-  ChatMessage,
-  DataRow,
-  EmbedRequest,
-  EmbedResult,
-  Engine,
-  EngineInfo,
-  EvaluateRequest,
-  EvaluationResult,
-  FindEvent,
-  FindLearningRateRequest,
-  GenerateEvent,
-  GenerateRequest,
-  LoadModelRequest,
-  ModelInfo,
-  StepProbe,
-  StepRecord,
-  StepRunInfo,
-  StepRunRequest,
-  StepUpdate,
-  TokenizeChatOptions,
-  TokenizerInfo,
-  TrainEvent,
-  TrainRequest,
-} from './types.ts';
+import {
+  type ClientMessage,
+  type EngineMethods,
+  type EngineThreadData,
+  methods,
+  type SplitArguments,
+  splitArguments,
+  type WorkerMessage,
+} from './protocol.ts';
+import type { Engine } from './types.ts';
 
 interface PendingCall {
   resolve(value: unknown): void;
@@ -44,7 +26,8 @@ interface PendingCall {
   event?(event: unknown): void;
 }
 
-class WorkerEngine implements Engine {
+/** The thread, as whoever calls its methods sees it. */
+class EngineThread {
   readonly #worker: Worker;
   readonly #bell: Bell;
   readonly #calls = new Map<number, PendingCall>();
@@ -60,111 +43,6 @@ class WorkerEngine implements Engine {
     worker.on('exit', () => this.#fail(new SubzeroError('device_lost', 'the engine thread has ended')));
   }
 
-  info(): Promise<EngineInfo> {
-    return this.#call('info', []) as Promise<EngineInfo>;
-  }
-
-  loadModel(request: LoadModelRequest): Promise<ModelInfo> {
-    return this.#call('loadModel', [request]) as Promise<ModelInfo>;
-  }
-
-  async unloadModel(id: string): Promise<void> {
-    await this.#call('unloadModel', [id]);
-  }
-
-  models(): Promise<ModelInfo[]> {
-    return this.#call('models', []) as Promise<ModelInfo[]>;
-  }
-
-  tokenizerInfo(model: string): Promise<TokenizerInfo> {
-    return this.#call('tokenizerInfo', [model]) as Promise<TokenizerInfo>;
-  }
-
-  tokenize(model: string, text: string, addSpecialTokens = true): Promise<number[]> {
-    return this.#call('tokenize', [model, text, addSpecialTokens]) as Promise<number[]>;
-  }
-
-  tokenizeChat(model: string, messages: ChatMessage[], options: TokenizeChatOptions = {}): Promise<number[]> {
-    return this.#call('tokenizeChat', [model, messages, options]) as Promise<number[]>;
-  }
-
-  tokenStrings(model: string, tokens: number[]): Promise<string[]> {
-    return this.#call('tokenStrings', [model, tokens]) as Promise<string[]>;
-  }
-
-  detokenize(model: string, tokens: number[]): ReturnType<Engine['detokenize']> {
-    return this.#call('detokenize', [model, tokens]) as ReturnType<Engine['detokenize']>;
-  }
-
-  embed(request: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult> {
-    return this.#call('embed', [request], undefined, signal) as Promise<EmbedResult>;
-  }
-
-  generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent> {
-    return this.#stream('generate', request, signal);
-  }
-
-  train(request: TrainRequest, signal?: AbortSignal): AsyncIterable<TrainEvent> {
-    return this.#stream('train', request, signal);
-  }
-
-  findLearningRate(request: FindLearningRateRequest, signal?: AbortSignal): AsyncIterable<FindEvent> {
-    return this.#stream('findLearningRate', request, signal);
-  }
-
-  evaluate(
-    request: EvaluateRequest,
-    onProgress?: (done: number, total: number) => void,
-    signal?: AbortSignal,
-  ): Promise<EvaluationResult> {
-    const report = (event: unknown): void => {
-      const [done, total] = event as [number, number];
-      onProgress?.(done, total);
-    };
-    return this.#call('evaluate', [request], report, signal) as Promise<EvaluationResult>;
-  }
-
-  createRun(request: StepRunRequest): Promise<StepRunInfo> {
-    return this.#call('createRun', [request]) as Promise<StepRunInfo>;
-  }
-
-  forwardRun(run: string, data: DataRow[], signal?: AbortSignal): Promise<EvaluationResult> {
-    return this.#call('forwardRun', [run, data], undefined, signal) as Promise<EvaluationResult>;
-  }
-
-  probeRun(run: string, data: DataRow[], step?: number): Promise<StepProbe> {
-    return this.#call('probeRun', [run, data, step]) as Promise<StepProbe>;
-  }
-
-  applyRun(run: string, update: StepUpdate): Promise<StepRecord> {
-    return this.#call('applyRun', [run, update]) as Promise<StepRecord>;
-  }
-
-  stepRun(
-    run: string,
-    data: DataRow[],
-    options: { step?: number; learningRate?: number } = {},
-  ): Promise<{ probe: StepProbe; record: StepRecord }> {
-    return this.#call('stepRun', [run, data, options]) as Promise<{ probe: StepProbe; record: StepRecord }>;
-  }
-
-  replayRun(run: string, records: StepRecord[]): Promise<StepRunInfo> {
-    return this.#call('replayRun', [run, records]) as Promise<StepRunInfo>;
-  }
-
-  exportRun(request: Parameters<Engine['exportRun']>[0]): Promise<string[]> {
-    return this.#call('exportRun', [request]) as Promise<string[]>;
-  }
-
-  benchKernels(
-    request: BenchRequest,
-    onProgress?: (name: string, done: number, total: number) => void,
-    signal?: AbortSignal,
-  ): Promise<BenchResult> {
-    const report = (event: unknown): void => onProgress?.(...(event as [string, number, number]));
-    return this.#call('benchKernels', [request], report, signal) as Promise<BenchResult>;
-  }
-
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -172,7 +50,7 @@ class WorkerEngine implements Engine {
 
   async #close(): Promise<void> {
     if (this.#closed) return;
-    const ended = this.#call('close', []);
+    const ended = this.#ask((id) => ({ kind: 'close', id }));
     this.#closed = new SubzeroError('conflict', 'the engine is closed');
     await ended;
     await this.#worker.terminate();
@@ -183,16 +61,40 @@ class WorkerEngine implements Engine {
     this.#bell.ring();
   }
 
-  async #call(
-    method: string,
-    parameters: unknown[],
+  /** A call with one answer. @param event told each item of a stream */
+  async call(method: keyof EngineMethods, values: SplitArguments, event?: (event: unknown) => void): Promise<unknown> {
+    const { data, progress, signal } = values;
+    const report = progress && ((of: unknown): void => progress(...(of as unknown[])));
+    return await this.#ask((id) => ({ kind: 'call', id, method, data }), event ?? report, signal);
+  }
+
+  /** A call that is answered by a stream. */
+  async *stream(method: keyof EngineMethods, values: SplitArguments): AsyncGenerator<unknown> {
+    const queue = new EventQueue<unknown>();
+    // A consumer that leaves early (break, return) stops the work as an abort does.
+    const left = new AbortController();
+    const signal = values.signal ? AbortSignal.any([values.signal, left.signal]) : left.signal;
+    const call = this.call(method, { ...values, signal }, (event) => queue.push(event)).then(
+      () => queue.end(),
+      (error) => queue.end(error),
+    );
+    try {
+      yield* queue.drain();
+    } finally {
+      left.abort();
+      await call;
+    }
+  }
+
+  async #ask(
+    message: (id: number) => ClientMessage,
     event?: (event: unknown) => void,
     signal?: AbortSignal,
   ): Promise<unknown> {
     if (this.#closed) throw this.#closed;
     const id = this.#nextId++;
     const abort = (): void => this.#send({ kind: 'abort', id });
-    this.#send({ kind: 'call', id, method, arguments: parameters });
+    this.#send(message(id));
     const result = new Promise<unknown>((resolve, reject) => {
       this.#calls.set(id, { resolve, reject, ...(event ? { event } : {}) });
     });
@@ -202,23 +104,6 @@ class WorkerEngine implements Engine {
       return await result;
     } finally {
       signal?.removeEventListener('abort', abort);
-    }
-  }
-
-  async *#stream<T>(method: string, request: unknown, signal: AbortSignal | undefined): AsyncGenerator<T> {
-    const queue = new EventQueue<T>();
-    // A consumer that leaves early (break, return) stops the work as an abort does.
-    const left = new AbortController();
-    const both = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
-    const call = this.#call(method, [request], (event) => queue.push(event as T), both).then(
-      () => queue.end(),
-      (error) => queue.end(error),
-    );
-    try {
-      yield* queue.drain();
-    } finally {
-      left.abort();
-      await call;
     }
   }
 
@@ -242,6 +127,20 @@ class WorkerEngine implements Engine {
   }
 }
 
+/** The engine of a thread: each method as the table has it. */
+function engineOf(thread: EngineThread): Engine {
+  const names = Object.keys(methods) as (keyof EngineMethods)[];
+  const calls = names.map((name) => {
+    const [answer, ...kinds] = methods[name];
+    const call = (...values: unknown[]) => {
+      const split = splitArguments(kinds, values);
+      return answer === 'stream' ? thread.stream(name, split) : thread.call(name, split);
+    };
+    return [name, call] as const;
+  });
+  return { ...(Object.fromEntries(calls) as unknown as EngineMethods), close: () => thread.close() };
+}
+
 /**
  * Opens the GPU in a worker thread.
  *
@@ -263,5 +162,5 @@ export async function openEngine(options: OpenDeviceOptions = {}): Promise<Engin
     worker.once('error', reject);
     worker.once('exit', () => reject(new SubzeroError('gpu', 'the engine thread ended before the GPU was open')));
   });
-  return new WorkerEngine(worker, bell);
+  return engineOf(new EngineThread(worker, bell));
 }

@@ -7,6 +7,7 @@
 
 import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
+import { generateAnswer } from '../generate/answer.ts';
 import { Generator } from '../generate/generator.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
@@ -22,6 +23,7 @@ import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { checkTokenIds } from '../tokenizer/token-ids.ts';
 import { checkToolHistory } from '../tokenizer/tool-history.ts';
 import { resolveStep, type StepChoice } from '../train/best.ts';
+import { wantsAnswers } from '../train/evaluate.ts';
 import { isRunFolder } from '../train/run-folder.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
@@ -190,6 +192,7 @@ export class LocalEngine implements Engine {
   ): ModelInfo {
     const { model, tokenizer, optimizer } = parts;
     const probes = (): Probes => optimizer?.current ?? model.plainProbes;
+    this.#gpu.turns.expect();
     const information: LoadedModel['information'] = {
       ...known,
       architecture: model.decoder.architecture,
@@ -335,7 +338,7 @@ export class LocalEngine implements Engine {
     if ('resume' in request) {
       const { resume, ...changes } = request;
       await checkDirectory(resume);
-      const { resumeRun } = await import('../train/loop.ts');
+      const { resumeRun } = await import('../train/resume.ts');
       yield* resumeRun(this.#gpu, { folder: resume, changes }, signal);
       return;
     }
@@ -349,7 +352,7 @@ export class LocalEngine implements Engine {
     }
     const { data, validation, ...rest } = request;
     const modelDirectory = await this.#baseDirectory(rest.model);
-    const { startRun } = await import('../train/loop.ts');
+    const { startRun } = await import('../train/start.ts');
     yield* startRun(
       this.#gpu,
       { ...rest, modelDirectory, sources: { data, ...(validation ? { validation } : {}) } },
@@ -462,12 +465,12 @@ export class LocalEngine implements Engine {
   }
 
   async #evaluate(
-    { model, probes }: LoadedModel,
+    { model, probes, generator }: LoadedModel,
     request: EvaluateRequest,
     onProgress: ((done: number, total: number) => void) | undefined,
     signal: AbortSignal,
   ): Promise<EvaluationResult> {
-    const { loadTokenized } = await import('../train/loop.ts');
+    const { loadTokenized } = await import('../train/examples.ts');
     const { evaluate } = await import('../train/evaluate.ts');
     const { Scorer } = await import('../train/score.ts');
     const { examples, truncated } = await loadTokenized(model.directory, request.data, {
@@ -479,7 +482,11 @@ export class LocalEngine implements Engine {
     const scorer = new Scorer(model, evaluationRows);
     try {
       const shown = withLeading(examples, leadingTokens(model, probes()));
-      const result = await evaluate(scorer, shown, probes(), { ...(onProgress ? { onProgress } : {}), signal });
+      const result = await evaluate(scorer, shown, probes(), {
+        ...(onProgress ? { onProgress } : {}),
+        ...(wantsAnswers(shown) ? { answer: (prompt) => generateAnswer(generator, prompt, signal) } : {}),
+        signal,
+      });
       return truncated === 0 ? result : { ...result, truncated };
     } finally {
       scorer.destroy();

@@ -8,74 +8,31 @@ import { toErrorRecord } from '../errors.ts';
 import { Bell, sleepBy } from '../gpu/pace.ts';
 import { parentPort, workerData } from '../platform/index.ts';
 import { LocalEngine } from './local.ts';
-import type { ClientMessage, EngineThreadData, WorkerMessage } from './protocol.ts';
-import type {
-  BenchRequest,
-  DataRow,
-  EmbedRequest,
-  EvaluateRequest,
-  FindLearningRateRequest,
-  GenerateRequest,
-  TrainRequest,
-} from './types.ts';
+import {
+  type ClientMessage,
+  type EngineThreadData,
+  joinArguments,
+  type MethodName,
+  methods,
+  type WorkerMessage,
+} from './protocol.ts';
 
 const port = parentPort!;
 const send = (message: WorkerMessage): void => port.postMessage(message);
 const aborts = new Map<number, AbortController>();
 const calls = new Set<Promise<void>>();
 
-async function handle(engine: LocalEngine, id: number, method: string, parameters: unknown[]): Promise<unknown> {
+async function perform(engine: LocalEngine, id: number, name: MethodName, data: unknown[]): Promise<unknown> {
+  const [answer, ...kinds] = methods[name];
   const controller = new AbortController();
   aborts.set(id, controller);
-  const { signal } = controller;
-  const forward = async (stream: AsyncIterable<unknown>): Promise<void> => {
-    for await (const event of stream) send({ kind: 'event', id, event });
-  };
+  const tell = (event: unknown): void => send({ kind: 'event', id, event });
+  const values = joinArguments(kinds, { data, progress: (...progress) => tell(progress), signal: controller.signal });
   try {
-    switch (method) {
-      case 'embed':
-        return await engine.embed(parameters[0] as EmbedRequest, signal);
-      case 'generate':
-        return await forward(engine.generate(parameters[0] as GenerateRequest, signal));
-      case 'train':
-        return await forward(engine.train(parameters[0] as TrainRequest, signal));
-      case 'findLearningRate':
-        return await forward(engine.findLearningRate(parameters[0] as FindLearningRateRequest, signal));
-      case 'evaluate':
-        return await engine.evaluate(
-          parameters[0] as EvaluateRequest,
-          (done, total) => send({ kind: 'event', id, event: [done, total] }),
-          signal,
-        );
-      case 'benchKernels':
-        return await engine.benchKernels(
-          parameters[0] as BenchRequest,
-          (...progress) => send({ kind: 'event', id, event: progress }),
-          signal,
-        );
-      case 'forwardRun':
-        return await engine.forwardRun(parameters[0] as string, parameters[1] as DataRow[], signal);
-      case 'info':
-      case 'loadModel':
-      case 'unloadModel':
-      case 'models':
-      case 'tokenizerInfo':
-      case 'tokenize':
-      case 'tokenizeChat':
-      case 'tokenStrings':
-      case 'detokenize':
-      case 'createRun':
-      case 'probeRun':
-      case 'applyRun':
-      case 'stepRun':
-      case 'replayRun':
-      case 'exportRun': {
-        const call = engine[method] as (...values: unknown[]) => Promise<unknown>;
-        return await call.apply(engine, parameters);
-      }
-      default:
-        throw new Error(`the engine has no method "${method}"`);
-    }
+    const result: unknown = Reflect.apply(engine[name], engine, values);
+    if (answer === 'once') return await result;
+    for await (const event of result as AsyncIterable<unknown>) tell(event);
+    return undefined;
   } finally {
     aborts.delete(id);
   }
@@ -93,19 +50,19 @@ try {
   sleepBy(new Bell(bell));
   const engine = await LocalEngine.open(options);
   port.on('message', (message: ClientMessage) => {
+    const { id } = message;
     if (message.kind === 'abort') {
-      aborts.get(message.id)?.abort();
+      aborts.get(id)?.abort();
       return;
     }
-    const { id, method } = message;
-    const work = method === 'close' ? close(engine) : handle(engine, id, method, message.arguments);
+    const work = message.kind === 'close' ? close(engine) : perform(engine, id, message.method, message.data);
     const call = work
       .then(
         (value) => send({ kind: 'result', id, value }),
         (error) => send({ kind: 'error', id, error: toErrorRecord(error) }),
       )
       .finally(() => calls.delete(call));
-    if (method !== 'close') calls.add(call);
+    if (message.kind === 'call') calls.add(call);
   });
   send({ kind: 'ready' });
 } catch (error) {

@@ -6,6 +6,7 @@
 
 import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
+import { EventQueue } from '../event-queue.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { KeyValueCache } from '../model/cache.ts';
 import { attentions, keyAxis, windowOf } from '../model/decoder.ts';
@@ -23,7 +24,6 @@ import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
 import type { Tokenizer, TokenStream } from '../tokenizer/index.ts';
 import { checkTokenIds } from '../tokenizer/token-ids.ts';
-import { EventQueue } from './queue.ts';
 import {
   drawParameters,
   type Sampled,
@@ -125,7 +125,6 @@ export class Generator {
     this.#workspace = new Workspace(model.gpu);
     this.#buffers = new NamedBuffers(model.gpu);
     this.#scoring = new NamedBuffers(model.gpu);
-    model.gpu.turns.expect();
   }
 
   /**
@@ -135,7 +134,7 @@ export class Generator {
    * @throws SubzeroError `invalid_argument` when the prompt leaves no room for a token
    */
   async *generate(
-    request: GenerateRequest,
+    request: Omit<GenerateRequest, 'model'>,
     prompt: readonly number[],
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent> {

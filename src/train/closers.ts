@@ -34,3 +34,7 @@ export class Closers {
     return error;
   }
 }
+
+/** How to give back what is closed, and what is destroyed. */
+export const close = (resource: { close(): Promise<void> }): Promise<void> => resource.close();
+export const destroy = (resource: { destroy(): void }): void => resource.destroy();

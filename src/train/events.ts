@@ -13,6 +13,10 @@ export interface EvaluationResult {
   loss: number;
   /** Share of examples whose best option is the label; `null` for data without options. */
   accuracy: number | null;
+  /** SQuAD's token F1 of generated answers, mean over the examples; `null` for data that declares none. */
+  f1: number | null;
+  /** Share of generated answers that are one of the right ones, up to case, punctuation and articles; `null` as F1. */
+  exactMatch: number | null;
   tokens: number;
   seconds: number;
   /** Examples that were too long for the model and lost the start of their prompt; absent if there are none. */

@@ -14,10 +14,12 @@ import { parameter, words } from '../words.ts';
 import { createJournal, type Journal, type JournalHeader, openJournal, type StepRecord } from '../zo/journal.ts';
 import { resolveStep, type StepChoice } from './best.ts';
 import { readChanges } from './changes.ts';
+import { checkValidation } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
+import { absoluteSources, fingerprintOf, loadExamples } from './examples.ts';
 import { metricsOf } from './history.ts';
-import { absoluteSources, checkValidation, fingerprintOf, loadExamples, resumeRun } from './loop.ts';
 import { openMetrics } from './metrics.ts';
+import { resumeRun } from './resume.ts';
 import type { RunSources } from './run.ts';
 import { createRunFolder, journalFile, runFiles } from './run-folder.ts';
 

@@ -8,7 +8,7 @@
 import { SubzeroError } from '../errors.ts';
 import type { StepRecord } from '../zo/journal.ts';
 import { mean } from './look.ts';
-import { type MetricsRecord, type MetricsWriter, readMetrics, truncateMetrics } from './metrics.ts';
+import { type MetricsRecord, openMetrics, readMetrics, truncateMetrics } from './metrics.ts';
 
 /** Cuts a metrics file to the steps of the journal. @returns and throws as {@link metricsOf} */
 export async function takeUpMetrics(file: string, lastStep: number): Promise<MetricsRecord[]> {
@@ -32,32 +32,38 @@ export async function metricsOf(file: string): Promise<MetricsRecord[]> {
 /**
  * Appends the lines of steps that the journal holds and the metrics lack. They say what the journal knows; accuracy and times are `null`.
  *
+ * @param file of the metrics
  * @param lines the metrics as they are
  * @param records the journal's
  * @param rowsOf rows of a step's batch, which `trainedTokens` counts. @see TrainEvent
  */
 export async function restoreLines(
-  writer: MetricsWriter,
+  file: string,
   lines: readonly MetricsRecord[],
   records: readonly StepRecord[],
   { steps, rowsOf }: { steps: number; rowsOf: (step: number) => number },
 ): Promise<void> {
   const last = lines.findLast(({ type }) => type === 'step');
   let trainedTokens = Number(last?.trainedTokens ?? 0);
-  for (const { step, loss, learningRate, projectedGradients } of records.slice(last?.step ?? 0)) {
-    trainedTokens += rowsOf(step - 1);
-    await writer.append({
-      type: 'step',
-      step,
-      steps,
-      loss,
-      accuracy: null,
-      projectedGradient: mean(projectedGradients),
-      learningRate,
-      tokensPerSecond: null,
-      elapsedSeconds: null,
-      etaSeconds: null,
-      trainedTokens,
-    });
+  const writer = await openMetrics(file);
+  try {
+    for (const { step, loss, learningRate, projectedGradients } of records.slice(last?.step ?? 0)) {
+      trainedTokens += rowsOf(step - 1);
+      await writer.append({
+        type: 'step',
+        step,
+        steps,
+        loss,
+        accuracy: null,
+        projectedGradient: mean(projectedGradients),
+        learningRate,
+        tokensPerSecond: null,
+        elapsedSeconds: null,
+        etaSeconds: null,
+        trainedTokens,
+      });
+    }
+  } finally {
+    await writer.close();
   }
 }

@@ -6,8 +6,9 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { batchLoss, type ExampleScore } from '../objectives/loss.ts';
 import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
-import { batchLoss, type ExampleScore, type RecordedPass, type Scorer } from './score.ts';
+import type { RecordedPass, Scorer } from './score.ts';
 
 export interface Look {
   /** By probe. */

@@ -9,16 +9,12 @@ import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { loadModel } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
-import { join, writeFile } from '../platform/index.ts';
-import { diskError } from '../safetensors/disk.ts';
 import { writesWeights } from '../settings/configuration.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
 import { type Journal, type JournalHeader, openJournal } from '../zo/journal.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { resolveStep, type StepChoice } from './best.ts';
-import { curvePoints, lossCurveSvg } from './curve.ts';
-import { readMetrics } from './metrics.ts';
-import { journalFile, runFiles } from './run-folder.ts';
+import { journalFile } from './run-folder.ts';
 import { plansOfRun } from './run-plans.ts';
 
 /** Where the rows of a run come from; kept in the journal's header. */
@@ -114,15 +110,4 @@ async function loadBase(gpu: Gpu, folder: string, header: JournalHeader): Promis
     );
   }
   return model;
-}
-
-/** Draws the loss curve of a run from its metrics. @throws SubzeroError `io`, or as `readMetrics` */
-export async function writeCurve(folder: string, title: string): Promise<void> {
-  const points = curvePoints(await readMetrics(join(folder, runFiles.metrics)));
-  const file = join(folder, runFiles.curve);
-  try {
-    await writeFile(file, lossCurveSvg(points, { title }));
-  } catch (error) {
-    throw diskError(error, file, 'write');
-  }
 }

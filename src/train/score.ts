@@ -1,5 +1,5 @@
 /**
- * Scoring examples: one packed forward pass for all probes, log-probabilities read back, losses in f64 on the CPU.
+ * Scoring examples: one packed forward pass for all probes, log-probabilities read back and summed in f64 on the CPU.
  *
  * @module
  */
@@ -15,20 +15,13 @@ import { scoreTargets, scoreTargetsScratch } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
 import { uploadBatch } from '../model/upload-batch.ts';
 import { ropeRowsBytes } from '../model/upload-positions.ts';
+import type { ExampleScore } from '../objectives/loss.ts';
 import type { OperationContext } from '../ops/context.ts';
 import type { Probes } from '../ops/probes.ts';
 import { EmptyBuffers, NamedBuffers, namedBufferBytes } from '../tensor/named-buffers.ts';
 import { SizingWorkspace } from '../tensor/sizing-workspace.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
-
-/** What one probe says about one example. */
-export interface ExampleScore {
-  /** Σ log p over the scored tokens, per continuation. */
-  logprobs: number[];
-  /** Scored tokens per continuation. */
-  counts: number[];
-}
 
 /** A pass before its end. */
 export interface RecordedPass {
@@ -290,49 +283,4 @@ function scoreOf(example: ExampleTargets, logprob: (target: number) => number): 
     return sum;
   });
   return { logprobs, counts: example.continuations.map(({ count }) => count) };
-}
-
-/** The mean of the losses of a batch and what it was made of; parts of a batch add up. */
-export interface BatchLoss {
-  loss: number;
-  /** Share of the examples with options whose best one is right; null where none has options. */
-  accuracy: number | null;
-  /** Scored tokens. */
-  tokens: number;
-}
-
-/**
- * The loss of docs/method.md, "Loss". Options: cross-entropy over the options' mean token log-probabilities, mean over the examples.
- * Completions: mean over all scored tokens of the batch. Where a batch has both, each mean counts by its number of examples, and the
- * accuracy is that of the options.
- */
-export function batchLoss(examples: readonly TokenizedExample[], scores: readonly ExampleScore[]): BatchLoss {
-  let optionLoss = 0;
-  let optionExamples = 0;
-  let correct = 0;
-  let completionLoss = 0;
-  let completionTokens = 0;
-  let completionExamples = 0;
-  let tokens = 0;
-  for (const [index, example] of examples.entries()) {
-    const { logprobs, counts } = scores[index]!;
-    tokens += counts.reduce((sum, count) => sum + count, 0);
-    if (example.kind === 'completion') {
-      completionLoss -= logprobs[0]!;
-      completionTokens += counts[0]!;
-      completionExamples++;
-      continue;
-    }
-    const means = logprobs.map((logprob, option) => logprob / counts[option]!);
-    const highest = Math.max(...means);
-    const logSum = highest + Math.log(means.reduce((sum, mean) => sum + Math.exp(mean - highest), 0));
-    optionLoss += logSum - means[example.label]!;
-    optionExamples++;
-    const best = means.indexOf(highest);
-    if (example.correct ? example.correct.includes(best) : best === example.label) correct++;
-  }
-  const completionMean = completionExamples === 0 ? 0 : completionLoss / completionTokens;
-  if (optionExamples === 0) return { loss: completionMean, accuracy: null, tokens };
-  const loss = (optionLoss + completionMean * completionExamples) / examples.length;
-  return { loss, accuracy: correct / optionExamples, tokens };
 }

@@ -50,7 +50,7 @@ interface State {
 }
 
 /**
- * The loss of a model to which all tokens, and so all options, are equally likely. Its parts count as in `batchLoss`.
+ * The loss of a model to which all tokens, and so all options, are equally likely. Its parts count as in `meanOf`.
  * @param vocabularySize rows of the model's head
  * @returns in nats: ln(options) for an example with options, ln(vocabulary) for a completion, their mean for many
  */

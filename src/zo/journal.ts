@@ -9,6 +9,7 @@
 import { SubzeroError } from '../errors.ts';
 import { type FileHandle, open, rm } from '../platform/index.ts';
 import { diskError, readFully, syncDirectoryOf, writeFully } from '../safetensors/disk.ts';
+import { Followers } from './followers.ts';
 import {
   decodeHeader,
   decodeRecords,
@@ -22,6 +23,7 @@ import {
 } from './journal-format.ts';
 import { acquireLock, type Lock } from './journal-lock.ts';
 import { valuesPerQuery } from './probe-points.ts';
+import type { RunLog } from './run-log.ts';
 
 export type { JournalHeader, StepRecord } from './journal-format.ts';
 
@@ -123,7 +125,7 @@ interface End {
 }
 
 /** Appends to a journal; made by {@link createJournal} and {@link resumeJournal}. */
-export class JournalWriter {
+export class JournalWriter implements RunLog {
   readonly file: string;
   readonly header: JournalHeader;
   readonly #handle: FileHandle;
@@ -135,6 +137,7 @@ export class JournalWriter {
   #busy = false;
   #failure: SubzeroError | undefined;
   #closed = false;
+  readonly #followers = new Followers();
 
   constructor(file: string, header: JournalHeader, handle: FileHandle, lock: Lock, end: End, options: JournalOptions) {
     this.file = file;
@@ -178,6 +181,17 @@ export class JournalWriter {
     this.#end.step = record.step;
     this.#end.position += bytes.length;
     this.#end.checksum = checksum;
+    this.#followers.tell({ ...record, loss: Math.fround(record.loss) });
+  }
+
+  /** @throws SubzeroError as {@link openJournal} */
+  read(): Promise<Journal> {
+    return openJournal(this.file);
+  }
+
+  /** @throws SubzeroError as {@link openJournal} */
+  follow({ after = 0, signal }: { after?: number; signal?: AbortSignal } = {}): AsyncGenerator<StepRecord> {
+    return this.#followers.follow(async () => (await this.read()).records, after, signal);
   }
 
   /**
@@ -187,6 +201,7 @@ export class JournalWriter {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#followers.end();
     try {
       if (this.#failure === undefined) await this.#flush();
     } finally {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { InPlaceMezo } from '../../bench/rivals/in-place-mezo.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
-import { batchLoss } from '../../src/train/score.ts';
+import { batchLoss } from '../../src/objectives/loss.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { goldenExamples, readGolden } from '../support/zo/golden.ts';
 import { liveStep } from '../support/zo/live.ts';

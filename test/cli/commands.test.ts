@@ -67,7 +67,10 @@ const trainEvents: TrainEvent[] = [
       ...{ totalBytes: 6 * 1024 ** 2 + 1174, rows: 16 },
     },
   },
-  { type: 'evaluation', step: 0, examples: 872, loss: 0.7, accuracy: 0.669, tokens: 1, seconds: 3 },
+  {
+    ...{ type: 'evaluation', step: 0, examples: 872, loss: 0.7, accuracy: 0.669, f1: null, exactMatch: null },
+    ...{ tokens: 1, seconds: 3 },
+  },
   stepEvent(1),
   stepEvent(2),
   {
@@ -274,7 +277,8 @@ describe('diff', () => {
 });
 
 describe('eval', () => {
-  const result = { examples: 872, loss: 0.5, accuracy: 0.75, tokens: 100, seconds: 2 };
+  const scores = { accuracy: 0.75, f1: null, exactMatch: null };
+  const result = { examples: 872, loss: 0.5, ...scores, tokens: 100, seconds: 2 };
   const evaluation = () =>
     recordingEngine({
       async evaluate(request, onProgress) {
@@ -290,6 +294,14 @@ describe('eval', () => {
     expect(await runProgram(words, host)).toBe(0);
     expect(host.out.text).toBe('accuracy 0.7500, loss 0.5000 on 872 examples (2.0 s)\n');
     expect(host.error.text).toBe('evaluated 5 of 10 examples\n');
+  });
+  it('prints F1 and exact match of tasks that are scored so', async () => {
+    const { engine } = recordingEngine({
+      evaluate: async () => ({ ...result, accuracy: null, f1: 0.5, exactMatch: 0.25 }),
+    });
+    const host = fakeHost({ engine });
+    expect(await runProgram(words, host)).toBe(0);
+    expect(host.out.text).toBe('F1 0.5000, exact match 0.2500, loss 0.5000 on 872 examples (2.0 s)\n');
   });
   it('loads the model with the storage type that was asked for', async () => {
     const { engine, calls } = recordingEngine({ evaluate: async () => result });

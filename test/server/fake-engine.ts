@@ -37,6 +37,7 @@ import type {
 } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { resolveConfiguration } from '../../src/settings/configuration.ts';
+import { stepsOfEpochs } from '../../src/settings/epochs.ts';
 
 const vocabularySize = 256;
 const contextLength = 512;
@@ -283,10 +284,14 @@ export class FakeEngine implements Engine {
       if (existsSync(run)) throw new SubzeroError('conflict', `${run} exists`);
       const configuration = resolveConfiguration(request.configuration);
       this.#model(request.model);
-      const { steps, evaluateEvery } = configuration;
+      const { evaluateEvery } = configuration;
       const data = 'file' in request.data ? request.data.file : request.data.directory;
-      header = { model: request.model, data, steps, evaluateEvery };
       const examples = readFileSync(data, 'utf8');
+      // As if lines with such a text were longer than the context.
+      const count = examples.trim().split('\n').length + examples.split('several examples').length - 1;
+      const steps =
+        request.epochs === undefined ? configuration.steps : stepsOfEpochs(request.epochs, count, configuration);
+      header = { model: request.model, data, steps, evaluateEvery };
       if (examples.includes('refused by the engine')) {
         throw new SubzeroError('invalid_data', `${data} line 1: refused by the engine`, { parameter: 'training_file' });
       }
@@ -303,6 +308,8 @@ export class FakeEngine implements Engine {
       examples,
       loss: 1 / (step + 1),
       accuracy: 0.5,
+      f1: null,
+      exactMatch: null,
       tokens: 10,
       seconds: 0.1,
     });
@@ -346,7 +353,7 @@ export class FakeEngine implements Engine {
   }
 
   async evaluate(): Promise<EvaluationResult> {
-    return { examples: 1, loss: 1, accuracy: null, tokens: 1, seconds: 0 };
+    return { examples: 1, loss: 1, accuracy: null, f1: null, exactMatch: null, tokens: 1, seconds: 0 };
   }
 
   /** Two cases; stops between them when the signal is aborted. */
@@ -386,7 +393,7 @@ export class FakeEngine implements Engine {
   async forwardRun(run: string, data: DataRow[]): Promise<EvaluationResult> {
     await pause(this.stepMilliseconds, undefined);
     const loss = data.length / (this.#run(run).step + 1);
-    return { examples: data.length, loss, accuracy: null, tokens: 10, seconds: 0 };
+    return { examples: data.length, loss, accuracy: null, f1: null, exactMatch: null, tokens: 10, seconds: 0 };
   }
 
   async probeRun(run: string, data: DataRow[], step?: number): Promise<StepProbe> {

@@ -226,6 +226,18 @@ describe('the life of a job', () => {
   });
 });
 
+test('epochs are those of the run, which counts what the lines of the file came to', async () => {
+  const server = await startServer();
+  const training_file = await uploadExamples(server, [{ text: 'several examples' }, { text: 'b' }]);
+  const hyperparameters = { n_epochs: 3, batch_size: 1 };
+  const method = { type: 'supervised' as const, supervised: { hyperparameters } };
+  const { id } = await server.client.fineTuning.jobs.create({ model: 'base', training_file, method });
+  await jobWithStatus(server, id, 'succeeded');
+  expect(server.engine.trainRequests[0]).toMatchObject({ epochs: 3 });
+  const job = (await server.client.fineTuning.jobs.retrieve(id)) as unknown as JobBody;
+  expect(job.progress).toMatchObject({ step: 9, total_steps: 9 });
+});
+
 test('a scheme brings its defaults; lists arrive as they were sent', async () => {
   const server = await startServer();
   const hyperparameters = { scheme: 'lora', lora_targets: ['q_proj', 'fc1'], lora_rank: 4, steps: 2, n_epochs: null };

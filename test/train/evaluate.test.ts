@@ -2,9 +2,21 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bestTokenF1 } from '../../src/data/answer-score.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { SubzeroError } from '../../src/errors.ts';
-import { completionRows, optionRows, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
+import { openJournal } from '../../src/zo/journal.ts';
+import {
+  collect,
+  completionRows,
+  ofType,
+  optionRows,
+  quick,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  writeRows,
+} from './tiny.ts';
 
 let engine: LocalEngine;
 
@@ -59,11 +71,84 @@ describe('evaluation', () => {
 
   test('of completions: loss per token, no accuracy', async () => {
     const result = await engine.evaluate({ model: 'tiny', data: { file: writeRows(completionRows(10)) } });
-    expect(result.accuracy).toBeNull();
+    expect(result).toMatchObject({ accuracy: null, f1: null, exactMatch: null });
     // " yes, 0." has eight characters, a token each.
     expect(result).toMatchObject({ examples: 10, tokens: 80 });
     expect(result.loss).toBeGreaterThan(Math.log(160) - 1.5);
     expect(result.loss).toBeLessThan(Math.log(160) + 1.5);
+  });
+
+  describe('of a task that is scored by F1', () => {
+    const document = (contexts: string[], answers: string[]) =>
+      JSON.stringify({
+        data: [
+          {
+            title: 'T',
+            paragraphs: contexts.map((context, index) => ({
+              context,
+              qas: [{ id: `q${index}`, question: 'What?', answers: answers.map((text) => ({ text })) }],
+            })),
+          },
+        ],
+      });
+    const squad = (contexts: string[], answers: string[]) => {
+      const directory = writeRows(document(contexts, answers), temporaryFolder(), 'dev.json');
+      return { task: 'squad', directory };
+    };
+    const path = fileURLToPath(new URL('../../examples/reviews-3m', import.meta.url));
+    const contexts = ['a warm , funny film .', 'flat and joyless , it was too long . '.repeat(40)];
+    const promptOf = (context: string) => `Title: T\nContext: ${context}\nQuestion: What?\nAnswer:`;
+    /** Of 256 tokens of context 50 are left to the answer. */
+    const mostPrompt = 256 - 50;
+
+    const answerTo = async (context: string): Promise<string> => {
+      const lead = await engine.tokenize('reviews', '');
+      const ids = await engine.tokenize('reviews', promptOf(context));
+      const tokens = ids.length > mostPrompt ? [...lead, ...ids.slice(lead.length + ids.length - mostPrompt)] : ids;
+      let text = '';
+      const request = { model: 'reviews', tokens, temperature: 0, maxTokens: 50, stop: ['\n'] };
+      for await (const event of engine.generate(request)) if (event.type === 'done') ({ text } = event);
+      return text.trim();
+    };
+
+    beforeAll(() => engine.loadModel({ id: 'reviews', path }));
+    afterAll(() => engine.unloadModel('reviews'));
+
+    test('answers are generated and compared with all references', async () => {
+      const answers = await Promise.all(contexts.map(answerTo));
+      expect(answers.every((answer) => answer.length > 0)).toBe(true);
+      expect(answers[0]).not.toBe(answers[1]);
+      const right = await engine.evaluate({ model: 'reviews', data: squad(contexts, ['nothing', ...answers]) });
+      expect(right).toMatchObject({ examples: 2, accuracy: null, f1: 1, exactMatch: 1, truncated: 1 });
+      const half = await engine.evaluate({ model: 'reviews', data: squad(contexts, [answers[1]!]) });
+      expect(half).toMatchObject({ exactMatch: 0.5, f1: (bestTokenF1(answers[0]!, [answers[1]!]) + 1) / 2 });
+      const wrong = await engine.evaluate({ model: 'reviews', data: squad(contexts, ['no such answer']) });
+      expect(wrong).toMatchObject({ f1: 0, exactMatch: 0 });
+    });
+
+    test('a run tells them at its evaluations, of the model as it then is', async () => {
+      const data = squad(contexts, await Promise.all(contexts.map(answerTo)));
+      const run = join(temporaryFolder(), 'run');
+      const configuration = { ...quick, steps: 2, evaluateEvery: 1, learningRate: 1e-4 };
+      const request = { model: path, data: { file: writeRows(completionRows()) }, validation: data, out: run };
+      const told = ofType(await collect(engine.train({ ...request, configuration })), 'evaluation');
+      expect(told.map(({ step }) => step)).toEqual([1, 2]);
+      for (const { step, loss, f1, exactMatch } of told) {
+        await engine.loadModel({ id: `at ${step}`, path: run, step });
+        const evaluated = await engine.evaluate({ model: `at ${step}`, data });
+        expect({ loss, f1, exactMatch }).toEqual({
+          loss: evaluated.loss,
+          f1: evaluated.f1,
+          exactMatch: evaluated.exactMatch,
+        });
+        await engine.unloadModel(`at ${step}`);
+      }
+      // What is generated between steps changes none of them.
+      const { validation: _, ...alone } = { ...request, out: join(temporaryFolder(), 'run'), configuration };
+      await collect(engine.train(alone));
+      const recordsOf = async (folder: string) => (await openJournal(join(folder, 'journal.subzero'))).records;
+      expect(await recordsOf(run)).toEqual(await recordsOf(alone.out));
+    });
   });
 
   test('of the first rows only', async () => {

@@ -333,6 +333,15 @@ describe('batches', () => {
     expect(a.records[0]!.loss).not.toBe(b.records[0]!.loss);
   });
 
+  test('epochs count what a text that is longer than the context came to', async () => {
+    const rows = ['a '.repeat(300), 'b b', 'c c'].map((text) => JSON.stringify({ text })).join('\n');
+    const { steps: _, ...settings } = quick;
+    const { events } = await train({}, { data: { file: writeRows(rows) }, configuration: settings, epochs: 2 });
+    const [start] = ofType(events, 'start');
+    // 128 tokens of context, of which the first is not scored: 600 tokens are five examples.
+    expect(start).toMatchObject({ examples: 7, steps: Math.ceil((2 * 7) / quick.batchSize) });
+  });
+
   test('no epochs are refused', async () => {
     const request = { model, data: { file }, configuration: {}, out: join(temporaryFolder(), 'run') };
     expect(await failure(collect(engine.train({ ...request, epochs: 0 })))).toMatchObject({ parameter: 'epochs' });

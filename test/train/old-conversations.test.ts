@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { resumeRun } from '../../src/train/loop.ts';
+import { resumeRun } from '../../src/train/resume.ts';
 import {
   decodeHeader,
   encodeHeader,

@@ -7,12 +7,14 @@ import { Gpu } from '../../src/gpu/gpu.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import type { Model } from '../../src/model/model.ts';
-import { batchLoss, type ExampleScore, passShape, Scorer } from '../../src/train/score.ts';
+import { add, batchLoss, type ExampleScore, meanOf, noLoss, sumLosses } from '../../src/objectives/loss.ts';
+import { passShape, Scorer } from '../../src/train/score.ts';
 import { Random, testSeed, withSeed } from '../support/random.ts';
 import { tinyModels } from '../support/tiny-models.ts';
 import { norm, relativeError } from '../support/zo/compare.ts';
 import { continuationLogprobs, logprob64 } from '../support/zo/float64-decoder.ts';
 import { modelDirectory, optionsExample, readFixture } from '../support/zo/golden.ts';
+import { randomNumbers } from './killing.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -281,6 +283,38 @@ describe('batchLoss', () => {
       ],
     );
     expect(result).toEqual({ loss: 7 / 4, accuracy: null, tokens: 4 });
+  });
+
+  test('parts in order add up to the whole', () => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const random = randomNumbers(seed);
+    const examples: TokenizedExample[] = [];
+    const scores: ExampleScore[] = [];
+    for (let index = 0; index < 300; index++) {
+      const kind = random() < 0.5 ? ('options' as const) : ('completion' as const);
+      examples.push({ ...options(random() < 0.5 ? 0 : 1), kind });
+      const counts = [1 + Math.floor(20 * random()), 1 + Math.floor(20 * random())];
+      scores.push({ logprobs: counts.map((count) => -10 * count * random()), counts });
+    }
+    const whole = sumLosses(examples, scores);
+    const cuts = [0, 1, 64, 65, 200, 300];
+    const parts = cuts
+      .slice(1)
+      .map((end, index) => sumLosses(examples.slice(cuts[index], end), scores.slice(cuts[index], end)));
+    const added = parts.reduce(add, noLoss);
+    for (const name of ['optionExamples', 'correct', 'completionTokens', 'completionExamples', 'tokens'] as const) {
+      expect(added[name], `seed ${seed}`).toBe(whole[name]);
+    }
+    expect(Math.abs(meanOf(added).loss / meanOf(whole).loss - 1), `seed ${seed}`).toBeLessThan(1e-14);
+    // One after the other they are the whole, bit for bit.
+    const inTurn = cuts
+      .slice(1)
+      .reduce(
+        (sums, end, index) => sumLosses(examples.slice(cuts[index], end), scores.slice(cuts[index], end), sums),
+        noLoss,
+      );
+    expect(inTurn, `seed ${seed}`).toEqual(whole);
+    expect(meanOf(noLoss)).toEqual({ loss: 0, accuracy: null, tokens: 0 });
   });
 
   test('both in a batch: the mean of each kind, by its number of examples', () => {

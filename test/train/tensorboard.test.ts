@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
-import { type BoardEvent, crc32c, frame, openEventFile } from '../../src/train/tensorboard.ts';
+import type { KeptEvent } from '../../src/train/sinks/sink.ts';
+import { crc32c, frame, openEventFile } from '../../src/train/sinks/tensorboard.ts';
 import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'subzero-board-'));
@@ -88,17 +89,19 @@ test('steps and evaluations become scalars; a file is never written over', async
   const one = await openEventFile(folder, 0, () => 2e9);
   const other = await openEventFile(folder, 299, () => 2e9);
   expect(other.file).not.toBe(one.file);
-  const step: BoardEvent = {
+  const step: KeptEvent = {
     ...{ type: 'step', step: 300, steps: 400, loss: 0.5, accuracy: null, projectedGradient: -2 },
     ...{ learningRate: 0.25, tokensPerSecond: 8, elapsedSeconds: 1, etaSeconds: 1, trainedTokens: 1 },
   };
-  await other.append(step);
-  await other.append({
+  await other.take(step);
+  await other.take({
     type: 'evaluation',
     step: 70_000,
     examples: 1,
     loss: 0.125,
-    accuracy: 0.75,
+    accuracy: null,
+    f1: 0.75,
+    exactMatch: 0.5,
     tokens: 1,
     seconds: 1,
   });
@@ -116,7 +119,7 @@ test('steps and evaluations become scalars; a file is never written over', async
         ...{ 'train/projected_gradient': -2, 'train/tokens_per_second': 8 },
       },
     },
-    { step: 70_000, values: { 'validation/loss': 0.125, 'validation/accuracy': 0.75 } },
+    { step: 70_000, values: { 'validation/loss': 0.125, 'validation/f1': 0.75, 'validation/exact_match': 0.5 } },
   ]);
 });
 

@@ -5,8 +5,8 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { batchLoss } from '../../src/objectives/loss.ts';
 import { gaussian, purposes, tensorId } from '../../src/random/philox.ts';
-import { batchLoss } from '../../src/train/score.ts';
 import { probePoints } from '../../src/zo/probe-points.ts';
 import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';

@@ -370,6 +370,60 @@ describe('files', () => {
   );
 });
 
+describe('following', () => {
+  /** The steps that a follower sees, until it has seen some. */
+  async function take(records: AsyncIterable<StepRecord>, count = Number.POSITIVE_INFINITY): Promise<StepRecord[]> {
+    const seen: StepRecord[] = [];
+    for await (const record of records) if (seen.push(record) >= count) break;
+    return seen;
+  }
+
+  test('shows the steps that are there, then each that is appended, once, as the file has it', async () => {
+    const file = await journalOf(3);
+    const { writer } = await resumeJournal(file);
+    const all = take(writer.follow());
+    const late = take(writer.follow({ after: 4 }));
+    // While the file is being read, and after.
+    await writer.append(recordOf(4));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await writer.append(recordOf(5));
+    expect(await take(writer.follow(), 2)).toEqual((await openJournal(file)).records.slice(0, 2));
+    await writer.append(recordOf(6));
+    await writer.close();
+    const { records } = await writer.read();
+    expect(records.length).toBe(6);
+    expect(await all).toEqual(records);
+    expect(await late).toEqual(records.slice(4));
+    // Of a closed one, what it holds.
+    expect(await take(writer.follow({ after: 2 }))).toEqual(records.slice(2));
+  });
+
+  test('ends when the signal is aborted, and a slow follower holds nobody up', async () => {
+    const { writer } = await resumeJournal(await journalOf(1));
+    const abort = new AbortController();
+    const seen: number[] = [];
+    let entered = (): void => {};
+    const first = new Promise<void>((resolve) => {
+      entered = resolve;
+    });
+    const following = (async () => {
+      for await (const { step } of writer.follow({ signal: abort.signal })) {
+        seen.push(step);
+        entered();
+        await new Promise((resolve) => setTimeout(resolve, 30));
+      }
+    })();
+    await first;
+    for (let step = 2; step <= 5; step++) await writer.append(recordOf(step));
+    abort.abort();
+    await following;
+    expect(seen[0]).toBe(1);
+    expect(seen.length).toBeLessThan(5);
+    expect(await take(writer.follow({ signal: AbortSignal.abort() }))).toEqual([]);
+    await writer.close();
+  });
+});
+
 describe('lock', () => {
   const lockOf = (fields: object) =>
     JSON.stringify({ pid: process.pid, host: hostname(), started: null, token: 'x', ...fields });

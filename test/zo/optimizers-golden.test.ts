@@ -5,7 +5,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
-import { batchLoss } from '../../src/train/score.ts';
+import { batchLoss } from '../../src/objectives/loss.ts';
 import type { Measurement } from '../../src/zo/optimizer.ts';
 import { SubZero } from '../../src/zo/subzero.ts';
 import { relativeError } from '../support/zo/compare.ts';

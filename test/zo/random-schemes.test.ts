@@ -6,9 +6,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { leadingTokens, withLeading } from '../../src/model/virtual-tokens.ts';
+import { batchLoss } from '../../src/objectives/loss.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import type { SchemeName } from '../../src/settings/schemes.ts';
-import { batchLoss } from '../../src/train/score.ts';
 import type { AppliedStep } from '../../src/zo/optimizer.ts';
 import { withSeed } from '../support/random.ts';
 import { optionsExample } from '../support/zo/golden.ts';

@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { leadingTokens, withLeading } from '../../src/model/virtual-tokens.ts';
-import { batchLoss } from '../../src/train/score.ts';
+import { batchLoss } from '../../src/objectives/loss.ts';
 import type { AppliedStep, Measurement } from '../../src/zo/optimizer.ts';
 import { norm, relativeError } from '../support/zo/compare.ts';
 import { type GoldenSummary, optionsExample, readFixture } from '../support/zo/golden.ts';

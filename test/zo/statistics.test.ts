@@ -7,8 +7,8 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { batchLoss } from '../../src/objectives/loss.ts';
 import { gaussian, purposes, tensorId } from '../../src/random/philox.ts';
-import { batchLoss } from '../../src/train/score.ts';
 import { measure } from '../../src/zo/probe-points.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64, type Parameters64 } from '../support/zo/float64-decoder.ts';

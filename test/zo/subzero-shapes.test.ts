@@ -5,8 +5,8 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { batchLoss } from '../../src/objectives/loss.ts';
 import { shapeOf } from '../../src/tensor/weight.ts';
-import { batchLoss } from '../../src/train/score.ts';
 import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';

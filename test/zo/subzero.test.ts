@@ -4,8 +4,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { batchLoss, type ExampleScore } from '../../src/objectives/loss.ts';
 import { gaussian, purposes, tensorId } from '../../src/random/philox.ts';
-import { batchLoss, type ExampleScore, Scorer } from '../../src/train/score.ts';
+import { Scorer } from '../../src/train/score.ts';
 import type { AppliedStep } from '../../src/zo/optimizer.ts';
 import { measure } from '../../src/zo/probe-points.ts';
 import { relativeError } from '../support/zo/compare.ts';
@@ -23,7 +24,8 @@ afterAll(() => gpu.close());
 const examples = goldenExamples(readGolden('llama-central'));
 const settings = { rank: 4, refresh: 3, seed: 2 ** 40 + 5, learningRate: 1e-3, epsilon: 1e-3 };
 
-const gradientsOf = (...of: Parameters<typeof measure>) => measure(...of).projectedGradients;
+const gradientsOf = (losses: readonly number[], of: Omit<Parameters<typeof measure>[1], 'optimizer'>) =>
+  measure(losses, { optimizer: 'subzero', ...of }).projectedGradients;
 
 /** A batch that differs from step to step. */
 const batchOf = (step: number) => [0, 1, 2].map((offset) => examples[(3 * step + offset) % examples.length]!);

@@ -8,11 +8,12 @@ import { interruptible } from '../interrupt.ts';
 import { loadOnlyModel, modelOption, stepOption, storageOption } from '../model-option.ts';
 import { createProgress } from '../progress.ts';
 import { requireOption } from '../require-option.ts';
+import { scoresText } from '../scores-text.ts';
 import { withEngine } from '../with-engine.ts';
 
 export const evalCommand = defineCommand({
   name: 'eval',
-  summary: 'Measure loss and accuracy of a model on a task or a data file',
+  summary: 'Measure loss and accuracy, or F1, of a model on a task or a data file',
   usage: ['eval --model DIR|RUN (--task NAME --data DIR | --data FILE) [options]'],
   options: [
     modelOption,
@@ -88,7 +89,7 @@ export const evalCommand = defineCommand({
   },
 });
 
-function describe({ accuracy, loss, examples, seconds }: EvaluationResult): string {
-  const score = accuracy === null ? '' : `accuracy ${accuracy.toFixed(4)}, `;
-  return `${score}loss ${loss.toFixed(4)} on ${plural(examples, 'example')} (${seconds.toFixed(1)} s)`;
+function describe(result: EvaluationResult): string {
+  const { loss, examples, seconds } = result;
+  return `${scoresText(result)}loss ${loss.toFixed(4)} on ${plural(examples, 'example')} (${seconds.toFixed(1)} s)`;
 }

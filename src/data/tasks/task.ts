@@ -20,7 +20,7 @@ export interface Task {
    * cross-entropy of the right answer alone.
    */
   trainsOn: 'options' | 'answer';
-  /** Share of right options, or SQuAD's token F1 over at most 50 generated tokens up to a line end. */
+  /** Share of right options, or SQuAD's token F1 of generated answers, for which examples have `references`. */
   metric: 'accuracy' | 'f1';
   /** Names of the files to look for in the task's directory, best first. */
   files: Readonly<Record<Split, readonly string[]>>;

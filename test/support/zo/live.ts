@@ -5,8 +5,9 @@
  */
 
 import type { TokenizedExample } from '../../../src/data/example.ts';
+import { batchLoss } from '../../../src/objectives/loss.ts';
 import type { TrainConfiguration } from '../../../src/settings/configuration.ts';
-import { batchLoss, type Scorer } from '../../../src/train/score.ts';
+import type { Scorer } from '../../../src/train/score.ts';
 import type { AppliedStep, Measurement, ZerothOrderOptimizer } from '../../../src/zo/optimizer.ts';
 
 export interface LiveRun {

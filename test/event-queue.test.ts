@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { EventQueue } from '../../src/generate/queue.ts';
+import { EventQueue } from '../src/event-queue.ts';
 
 async function all<T>(queue: EventQueue<T>): Promise<T[]> {
   const items: T[] = [];

@@ -7,18 +7,17 @@
  * @module
  */
 
-import { type FileHandle, join, open } from '../platform/index.ts';
-import { diskError, writeFully } from '../safetensors/disk.ts';
-import type { TrainEvent } from './events.ts';
+import { type FileHandle, join, open } from '../../platform/index.ts';
+import { diskError, writeFully } from '../../safetensors/disk.ts';
+import type { KeptEvent, RunSink, SinkRun } from './sink.ts';
 
-/** What a step or an evaluation shows. */
-export type BoardEvent = Extract<TrainEvent, { type: 'step' | 'evaluation' }>;
-
-export interface EventFile {
+export interface EventFile extends RunSink {
   readonly file: string;
-  /** @throws SubzeroError `io` if it cannot be written */
-  append(event: BoardEvent): Promise<void>;
-  close(): Promise<void>;
+}
+
+/** An event file, for a run that wants one. @throws SubzeroError as {@link openEventFile} */
+export async function openBoardSink({ folder, configuration, step }: SinkRun): Promise<EventFile | undefined> {
+  return configuration.tensorboard ? openEventFile(folder, step) : undefined;
 }
 
 /**
@@ -42,23 +41,37 @@ export async function openEventFile(
     await handle.close();
     throw error;
   }
+  let closed = false;
   return {
     file,
-    async append(event) {
+    async take(event) {
+      if (event.type === 'message') return;
       const summary = Object.entries(scalarsOf(event)).flatMap(([tag, value]) =>
         value === null ? [] : message(1, [...text(1, tag), ...float(2, value)]),
       );
       await write([...double(1, now()), ...whole(2, event.step), ...message(5, summary)]);
     },
-    close: () => handle.close(),
+    finish: async () => {},
+    async close() {
+      if (closed) return;
+      closed = true;
+      await handle.close();
+    },
   };
 }
 
 /** SessionLog.SessionStatus.START. */
 const sessionStart = 1;
 
-function scalarsOf(event: BoardEvent): Record<string, number | null> {
-  if (event.type === 'evaluation') return { 'validation/loss': event.loss, 'validation/accuracy': event.accuracy };
+function scalarsOf(event: Exclude<KeptEvent, { type: 'message' }>): Record<string, number | null> {
+  if (event.type === 'evaluation') {
+    return {
+      'validation/loss': event.loss,
+      'validation/accuracy': event.accuracy,
+      'validation/f1': event.f1,
+      'validation/exact_match': event.exactMatch,
+    };
+  }
   return {
     'train/loss': event.loss,
     'train/accuracy': event.accuracy,

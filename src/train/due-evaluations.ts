@@ -1,0 +1,99 @@
+/**
+ * The evaluations of a run: when one is due, and when they say that it shall end.
+ *
+ * @module
+ */
+
+import type { TokenizedExample } from '../data/example.ts';
+import { SubzeroError } from '../errors.ts';
+import { plural } from '../format.ts';
+import type { Model } from '../model/model.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
+import { parameter, words } from '../words.ts';
+import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import { withAnswers } from './answering.ts';
+import type { EvaluationHistory } from './best.ts';
+import { type EvaluateOptions, evaluate, wantsAnswers } from './evaluate.ts';
+import type { EvaluationResult, TrainEvent } from './events.ts';
+import type { Scorer } from './score.ts';
+
+/** What is evaluated, and on what. */
+export interface EvaluatedRun {
+  model: Model;
+  optimizer: ZerothOrderOptimizer;
+  scorer: Scorer;
+  configuration: TrainConfiguration;
+  validation: readonly TokenizedExample[];
+  /** The evaluations so far. */
+  history: EvaluationHistory;
+}
+
+export class DueEvaluations {
+  readonly #run: EvaluatedRun;
+
+  constructor(run: EvaluatedRun) {
+    this.#run = run;
+  }
+
+  /** Every so many steps, and behind the last one. @param step steps done */
+  isDue(step: number): boolean {
+    const { configuration, validation, history } = this.#run;
+    const { evaluateEvery, steps } = configuration;
+    const due = step >= steps || (step > 0 && evaluateEvery > 0 && step % evaluateEvery === 0);
+    return due && validation.length > 0 && history.lastStep < step;
+  }
+
+  /**
+   * Evaluates, if it is time to. The signal ends it without a result: what is due is done when the run is resumed.
+   * @param step steps done
+   */
+  async make(
+    step: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Extract<TrainEvent, { type: 'evaluation' }> | undefined> {
+    if (!this.isDue(step) || signal?.aborted) return undefined;
+    let result: EvaluationResult;
+    try {
+      result = await this.#evaluate(signal);
+    } catch (error) {
+      if (error instanceof SubzeroError && error.code === 'cancelled') return undefined;
+      throw error;
+    }
+    this.#run.history.observe(step, result.loss);
+    return { type: 'evaluation', step, ...result };
+  }
+
+  async #evaluate(signal: AbortSignal | undefined): Promise<EvaluationResult> {
+    const { model, optimizer, scorer, validation } = this.#run;
+    const options: EvaluateOptions = { maxRows: scorer.maxRows, ...(signal ? { signal } : {}) };
+    if (!wantsAnswers(validation)) return evaluate(scorer, validation, optimizer.current, options);
+    return withAnswers(
+      model,
+      () => optimizer.current,
+      signal,
+      (answer) => evaluate(scorer, validation, optimizer.current, { ...options, answer }),
+    );
+  }
+
+  /** Why the run shall end before its last step; `undefined` if it shall not. */
+  get earlyStop(): string | undefined {
+    const {
+      configuration: { earlyStopping },
+      history: { best, sinceBest },
+    } = this.#run;
+    if (earlyStopping === 0 || sinceBest < earlyStopping) return undefined;
+    const lowest = best ? `; the lowest was ${best.loss.toFixed(4)} at step ${best.step}` : '';
+    return `early stopping: no lower validation loss in the last ${plural(sinceBest, 'evaluation')}${lowest}`;
+  }
+}
+
+/** @throws SubzeroError `invalid_argument` if the run is to be ended by evaluations that it cannot make */
+export function checkValidation({ earlyStopping }: TrainConfiguration, validation: readonly TokenizedExample[]): void {
+  if (earlyStopping === 0 || validation.length > 0) return;
+  const stopping = parameter('earlyStopping');
+  throw new SubzeroError(
+    'invalid_argument',
+    words`${stopping} needs validation data, which this run does not have; name some, or leave ${stopping} out`,
+    { parameter: 'earlyStopping' },
+  );
+}

@@ -1,0 +1,99 @@
+/**
+ * Going on with a run.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import { formatBytes } from '../format.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { batchRows } from '../model/batch.ts';
+import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
+import { join, resolve } from '../platform/index.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { resumeJournal } from '../zo/journal.ts';
+import { EvaluationHistory } from './best.ts';
+import { type RunChanges, readChanges } from './changes.ts';
+import { Closers, close, destroy } from './closers.ts';
+import type { TrainEvent } from './events.ts';
+import { loadAsBegun, samplerOf } from './examples.ts';
+import { restoreLines, takeUpMetrics } from './history.ts';
+import { trainFrom } from './loop.ts';
+import { type RunSources, restoreRun } from './run.ts';
+import { journalFile, runFiles } from './run-folder.ts';
+
+/**
+ * Continues a run where its journal ends. An evaluation that was due and did not get done is done first.
+ * @param options.changes a new number of steps in all, another memory budget; kept for later resumptions
+ */
+export async function* resumeRun(
+  gpu: Gpu,
+  options: { folder: string; changes?: RunChanges },
+  signal?: AbortSignal,
+): AsyncGenerator<TrainEvent> {
+  const folder = resolve(options.folder);
+  const { journal, writer } = await resumeJournal(await journalFile(folder));
+  const closers = new Closers();
+  closers.own(writer, close);
+  try {
+    const { records, torn } = journal;
+    const changed = await readChanges(folder);
+    const before = { ...journal.header.configuration, ...changed };
+    const configuration = resolveConfiguration({ ...before, ...options.changes });
+    const header = { ...journal.header, configuration };
+    if (records.length > configuration.steps) {
+      throw new SubzeroError(
+        'invalid_argument',
+        `${folder} already has ${records.length} steps; it cannot be continued to step ${configuration.steps}. ` +
+          'Name a higher number of steps.',
+        { parameter: 'steps' },
+      );
+    }
+    const sources = header.extra.sources as RunSources;
+    const data = await loadAsBegun(header, sources);
+    if (!data) {
+      throw new SubzeroError(
+        'conflict',
+        `the training data of ${folder} has changed since the run began; it cannot be continued on it`,
+      );
+    }
+    const { model, optimizer, step } = await restoreRun(gpu, folder, { journal: { ...journal, header } });
+    closers.own(model, destroy);
+    closers.own(optimizer, destroy);
+    const { examples } = data.train;
+    const seen = withLeading(examples, leadingTokens(model, optimizer.current));
+    const lines = await takeUpMetrics(join(folder, runFiles.metrics), step);
+    const sampler = samplerOf(configuration, examples);
+    await restoreLines(join(folder, runFiles.metrics), lines, records, {
+      steps: configuration.steps,
+      rowsOf: (index) => batchRows(sampler.batch(index).map((example) => seen[example]!)),
+    });
+    const notes = [...data.notes];
+    if (torn)
+      notes.push(`the journal ended in the middle of a record; ${torn.bytes} bytes of an unfinished step were cut off`);
+    if (configuration.memory !== before.memory) notes.push(otherMemory(before, configuration));
+    const { validation } = data;
+    const fork = header.extra.fork as { step: number } | undefined;
+    const evaluations = EvaluationHistory.of(lines, fork?.step);
+    yield* trainFrom(
+      gpu,
+      {
+        ...{ folder, model, optimizer, configuration, log: writer, examples, validation, notes },
+        ...{ step, evaluations, records: records.slice(fork?.step ?? 0), changes: { ...changed, ...options.changes } },
+      },
+      signal,
+    );
+  } catch (error) {
+    throw await closers.fail(error);
+  } finally {
+    await closers.close();
+  }
+}
+
+function otherMemory({ memory: before }: TrainConfiguration, { memory }: TrainConfiguration): string {
+  const named = (bytes: number): string => (bytes === 0 ? 'without a limit' : formatBytes(bytes));
+  return (
+    `the memory of the run is now ${named(memory)}; it was ${named(before)}. Steps from here on may be cut into other passes: ` +
+    'the estimates are the same, their last bits may not be those of the run as it was set up'
+  );
+}

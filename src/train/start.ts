@@ -1,0 +1,90 @@
+/**
+ * The beginning of a run.
+ *
+ * @module
+ */
+
+import type { Gpu } from '../gpu/gpu.ts';
+import { loadModel } from '../model/load.ts';
+import { join, resolve } from '../platform/index.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { stepsOfEpochs } from '../settings/epochs.ts';
+import { packageVersion } from '../version.ts';
+import { createOptimizer } from '../zo/create-optimizer.ts';
+import { createJournal } from '../zo/journal.ts';
+import { EvaluationHistory } from './best.ts';
+import { Closers, close, destroy } from './closers.ts';
+import { checkValidation } from './due-evaluations.ts';
+import type { TrainEvent } from './events.ts';
+import { absoluteSources, fingerprintOf, loadExamples } from './examples.ts';
+import { trainFrom } from './loop.ts';
+import type { RunSources } from './run.ts';
+import { createRunFolder, removeRun, runFiles } from './run-folder.ts';
+import { adapterName, planRecord } from './run-plans.ts';
+
+export interface StartOptions {
+  modelDirectory: string;
+  sources: RunSources;
+  configuration: Partial<TrainConfiguration>;
+  /** Instead of a number of steps: how often each example is seen, on average. */
+  epochs?: number;
+  out: string;
+}
+
+/**
+ * Starts a run in a new folder and trains, as {@link trainFrom} does. A run that could not begin leaves nothing behind.
+ * @throws SubzeroError `conflict` if the folder holds a run, `invalid_argument` for settings that fit neither model nor
+ * data
+ */
+export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
+  const wanted = resolveConfiguration(options.configuration);
+  const folder = resolve(options.out);
+  const made = { folder: await createRunFolder(folder), files: false };
+  const closers = new Closers();
+  let begun = false;
+  try {
+    const data = await loadExamples(options.modelDirectory, options.sources, wanted);
+    checkValidation(wanted, data.validation);
+    const model = closers.own(await loadModel(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
+    // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
+    const configuration: TrainConfiguration = {
+      ...wanted,
+      ...(options.epochs === undefined ? {} : { steps: stepsFor(options.epochs, wanted, data.train.examples.length) }),
+      storage: model.storage,
+    };
+    const optimizer = closers.own(await createOptimizer(model, configuration), destroy);
+    optimizer.beginStep(0);
+    await gpu.checkAllocations();
+    const journal = await createJournal(join(folder, runFiles.journal), {
+      packageVersion: packageVersion(),
+      basePath: resolve(options.modelDirectory),
+      baseFingerprint: model.fingerprint,
+      dataFingerprint: fingerprintOf(data.train.examples),
+      configuration,
+      adapter: adapterName(gpu),
+      extra: { sources: absoluteSources(options.sources), ...planRecord(model.plans) },
+    });
+    made.files = true;
+    const log = closers.own(journal, close);
+    const { validation, notes } = data;
+    const { examples } = data.train;
+    const run = { folder, model, optimizer, configuration, log, examples, validation, notes };
+    const start = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
+    for await (const event of trainFrom(gpu, start, signal)) {
+      begun = true;
+      yield event;
+    }
+  } catch (error) {
+    await closers.fail(error);
+    // A run that could not begin would be in the way of the next attempt, with what was wrong put right.
+    if (!begun) await removeRun(folder, made);
+    throw error;
+  } finally {
+    await closers.close();
+  }
+}
+
+/** @throws SubzeroError `invalid_argument` if there is no such number of steps */
+function stepsFor(epochs: number, configuration: TrainConfiguration, examples: number): number {
+  return resolveConfiguration({ ...configuration, steps: stepsOfEpochs(epochs, examples, configuration) }).steps;
+}
