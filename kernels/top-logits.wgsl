@@ -2,7 +2,7 @@
 // part of the vocabulary that contains the token of a draw from the whole vocabulary.
 //
 // logits: [rows, columns]. One workgroup per row. Each lane finds the largest of its elements. At least KEPT elements,
-// and hardly more, are as large as the KEPT-th largest of these maxima. So a second walk collects all elements that
+// and hardly more, are no smaller than the KEPT-th largest of these maxima. So a second walk collects all elements that
 // reach it: the top of the row, complete but unordered.
 // The elements of a lane (every LANES-th) form a class of the draw. The second walk sums the weights of each class. The
 // kernel reports the class that contains the row's uniform number, with its borders and its logits; the host verifies
