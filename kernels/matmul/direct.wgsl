@@ -56,8 +56,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     side = rank_one(side, q_block[3], u_block[3]);
   }
 
-  // The bounds are not constants, so that compilers do not unroll the epilogue sixteen times; that took most of the
-  // compile time.
+  // The bounds are not constants, so that compilers do not unroll the epilogue sixteen times, which would take most of
+  // the compile time.
   let row_count = min(4u, last_row + 1u - row);
   let column_count = min(4u, parameters.columns - column);
   for (var i = 0u; i < row_count; i++) {

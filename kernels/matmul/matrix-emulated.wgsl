@@ -7,8 +7,8 @@ alias Result = array<f32, FRAGMENT_SIZE / SUBGROUP>;
 
 var<private> fragment_lane: u32;
 
-// Returns a bound that compilers do not know, so that they do not unroll loops; that takes minutes on a software
-// adapter here.
+// Returns a bound that compilers do not know, so that they do not unroll loops; unrolling these takes minutes on a
+// software adapter.
 fn unknown(bound: u32) -> u32 {
   return min(bound, 1024u * parameters.rows);
 }
