@@ -1,4 +1,4 @@
-// ACTIVATION, as a function of one element. Included by the kernels that end with it.
+// The activation function ACTIVATION of one element. Kernels that apply it to their result include this file.
 
 const ACTIVATION_RELU: u32 = 1u;
 const ACTIVATION_GELU: u32 = 2u;

@@ -1,9 +1,10 @@
 // Embedding: y[i] = weight_scale · W[id_i] + scale · (U[id_i] · S_p) · Vᵀ, for row i of probe p = i / rows_per_probe.
 //
-// W: one part of the table, [part_rows, 4·width_quads] in STORAGE, holding ids row_start … row_start + part_rows − 1; rows with other ids are
-// left to the other parts' launches. U: [·, 4·rank_quads]; V stored transposed: [rank, 4·width_quads], from quad v_start on; S_p as in zo/rotate.wgsl;
-// rank = 0 leaves the low-rank term out. ids[i mod rows_per_probe]. ACCUMULATE adds to y (position embeddings).
-// One workgroup a row: first the coefficients U·S (kept in workgroup memory), then the row itself, a quad an invocation.
+// W: one part of the table, [part_rows, 4·width_quads] in STORAGE, which holds the ids row_start … row_start +
+// part_rows − 1. Rows with other ids are left to the launches of the other parts. U: [·, 4·rank_quads]; V, stored
+// transposed: [rank, 4·width_quads], from quad v_start on; S_p as in zo/rotate.wgsl. rank = 0 leaves out the low-rank
+// term. The id of row i is ids[i mod rows_per_probe]. ACCUMULATE adds to y (position embeddings). One workgroup per
+// row: it first computes the coefficients U·S in workgroup memory, then the row itself, one quad per invocation.
 
 struct Parameters {
   rows: u32,

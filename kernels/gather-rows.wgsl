@@ -1,4 +1,4 @@
-// Copies rows by index: y[p · count + i] = x[p · source_stride + indices[i]], each row `width` f32.
+// Copies rows by index: y[p · count + i] = x[p · source_stride + indices[i]], each row being `width` f32.
 
 struct Parameters {
   count: u32,

@@ -1,8 +1,9 @@
-// Log-softmax at chosen tokens, without ever holding all logits: folds one chunk of the vocabulary into running results.
+// Log-softmax at chosen tokens, without storing all logits: adds one chunk of the vocabulary to running results.
 //
-// logits: [rows, columns] for tokens column_start … column_start + columns − 1. running[row] = (maximum, Σ exp(logit − maximum)) so far;
-// FIRST starts it. targets[t mod target_count] = (row within its probe, token); picked[t] becomes the logit of target t once its chunk comes by,
-// t running over all probes. One workgroup a row; the caller finishes with log p = picked − maximum − log(sum).
+// logits: [rows, columns] for the tokens column_start … column_start + columns − 1. running[row] = (maximum, Σ
+// exp(logit − maximum)) of the chunks so far; FIRST initialises it. targets[t mod target_count] = (row within its
+// probe, token). picked[t] receives the logit of target t when its chunk is processed; t counts over all probes. One
+// workgroup per row. The caller computes log p = picked − maximum − log(sum).
 
 struct Parameters {
   rows: u32,
@@ -21,7 +22,7 @@ struct Parameters {
 
 var<workgroup> partial: array<vec2<f32>, 64>;
 
-// Joins two (maximum, sum) pairs.
+// Combines two (maximum, sum) pairs.
 fn join(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
   let highest = max(a.x, b.x);
   return vec2<f32>(highest, a.y * exp(a.x - highest) + b.y * exp(b.x - highest));

@@ -1,9 +1,9 @@
 // RMSNorm and LayerNorm over rows: y = (x − mean) / sqrt(variance + ε) · gain (+ shift); RMS leaves the mean out.
 //
-// x, y: rows of `width` f32 that begin `stride` apart, two buffers; what lies between the rows becomes 0 in y. gain and
-// shift lie, in buffers of their own, at gain_offset + probe · gain_stride (and alike), the probe being
-// row / rows_per_probe; a stride is 0 where all probes share the vector. One workgroup a row; two passes over x, the
-// second for the centred squares, because E[x²] − E[x]² cancels in f32.
+// x, y: rows of `width` f32 that begin `stride` apart, in two buffers; the gaps between the rows become 0 in y. gain
+// and shift are in buffers of their own, at gain_offset + probe · gain_stride (and alike), where probe = row /
+// rows_per_probe; a stride is 0 if all probes share the vector. One workgroup per row. It reads x twice, the second
+// time for the centred squares, because E[x²] − E[x]² cancels in f32.
 
 struct Parameters {
   rows: u32,
@@ -25,7 +25,7 @@ struct Parameters {
 
 var<workgroup> partial: array<f32, 64>;
 
-// The sum over the workgroup, the same bits in every run: a fixed tree.
+// The sum over the workgroup. It is added in a fixed tree, so its bits are the same in every run.
 fn workgroup_sum(value: f32, lane: u32) -> f32 {
   workgroupBarrier();
   partial[lane] = value;
@@ -41,7 +41,7 @@ fn workgroup_sum(value: f32, lane: u32) -> f32 {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let row = min(group.y * groups.x + group.x, parameters.rows - 1u); // spare workgroups repeat the last row
+  let row = min(group.y * groups.x + group.x, parameters.rows - 1u); // surplus workgroups repeat the last row
   let start = row * parameters.stride;
   var mean = 0.0;
   if (CENTRE) {

@@ -1,8 +1,8 @@
-// Copies of a matrix with zeros behind its rows and columns, or behind each group of them (src/tensor/axis.ts).
+// Copies a matrix and adds zeros after its rows and columns, or after each group of them (src/tensor/axis.ts).
 //
-// source: copy c without pads, rows of plain_columns elements, at from_offset + c · from_stride. padded: the copies one
-// after the other from to_offset on, each [rows, columns], of which the first row_width of every row_stride rows, and the
-// first column_width of every column_stride columns, are those of source. One invocation an element, count in all.
+// source: copy c without padding, rows of plain_columns elements, at from_offset + c · from_stride. padded: the copies
+// one after the other from to_offset on, each [rows, columns]. The first row_width of every row_stride rows, and the
+// first column_width of every column_stride columns, come from source. One invocation per element, `count` in all.
 
 struct Parameters {
   count: u32,

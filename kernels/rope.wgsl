@@ -1,9 +1,10 @@
-// Rotary position embedding of queries and keys, in place: each pair (a, b) of a head's first rotary_width elements is turned by its position's
-// angle.
+// Rotary position embedding of queries and keys, in place: each pair (a, b) of a head's first rotary_width elements is
+// rotated by the angle of its position.
 //
-// query: [rows, heads · head_stride] f32, the heads one after the other; key: [rows, key_heads · head_stride].
-// table: [positions, rotary_width] with cos then sin of every pair, made on the CPU in f64 so that every scaling rule (linear, dynamic, llama3, yarn) is only another table.
-// positions[i mod rows_per_probe]. INTERLEAVED pairs (2i, 2i+1); otherwise the pair is (i, i + rotary_width/2), as in Hugging Face's Llama.
+// query: [rows, heads · head_stride] f32, the heads one after the other; key: [rows, key_heads · head_stride]. table:
+// [positions, rotary_width] with cos, then sin, of every pair. The CPU computes it in f64, so that every scaling rule
+// (linear, dynamic, llama3, yarn) is only another table. The position of row i is positions[i mod rows_per_probe].
+// INTERLEAVED pairs are (2i, 2i+1); otherwise a pair is (i, i + rotary_width/2), as in Hugging Face's Llama.
 
 struct Parameters {
   rows: u32,

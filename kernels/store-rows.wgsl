@@ -1,4 +1,4 @@
-// Writes new keys and values into their places in the cache: row i of both becomes row slots[i], each row `width` f32.
+// Writes new keys and values into the cache: row i of both becomes row slots[i], each row being `width` f32.
 
 struct Parameters {
   count: u32,

@@ -1,13 +1,17 @@
-// What sampling wants to know of rows of logits, so that little of them is read back: the most likely tokens, and the part of the vocabulary that a draw
-// from all of it falls into.
+// Finds what sampling needs in rows of logits, so that little of them is read back: the most likely tokens, and the
+// part of the vocabulary that contains the token of a draw from the whole vocabulary.
 //
-// logits: [rows, columns]. A workgroup takes a row. Each lane looks for the largest of its elements; at least KEPT elements are no smaller than the
-// KEPT-th largest of these maxima, and hardly more, so a second walk collects all that reach it: the top of the row, complete but in no order.
-// The elements of a lane, every LANES-th, are a class of the draw. The second walk adds up what each class weighs; the class that the row's uniform number
-// falls into is reported with its borders and its logits: the host makes sure of the class and draws a token of it in f64.
-// results, per row: HEADER words (how many are in the top, more than CAPACITY: too many ties to list, DAMAGED: NaN or infinity among the logits; the bits
-// of the highest logit, of Σ exp(logit − highest), of Σ exp((logit − highest) / temperature); the class; the bits of the last sum over the classes before
-// it, and including it), then CAPACITY times (token, bits of its logit), then the bits of the class's logits.
+// logits: [rows, columns]. One workgroup per row. Each lane finds the largest of its elements. At least KEPT elements,
+// and hardly more, are no smaller than the KEPT-th largest of these maxima. So a second walk collects all elements that
+// reach it: the top of the row, complete but unordered.
+// The elements of a lane (every LANES-th) form a class of the draw. The second walk sums the weights of each class. The
+// kernel reports the class that contains the row's uniform number, with its borders and its logits; the host verifies
+// the class and draws a token from it in f64.
+// results, per row, has three parts. The first is HEADER words: the number of tokens in the top (more than CAPACITY:
+// too many ties to list; DAMAGED: NaN or infinity among the logits); the bits of the highest logit, of Σ exp(logit −
+// highest) and of Σ exp((logit − highest) / temperature); the class; the bits of the running sum over the classes
+// before it, and including it. The second is CAPACITY times (token, bits of its logit). The third is the bits of the
+// class's logits.
 
 struct Parameters {
   rows: u32,
@@ -20,7 +24,7 @@ struct Parameters {
 @group(0) @binding(3) var<uniform> parameters: Parameters;
 
 const HEADER: u32 = 7u;
-// Elements that a lane adds up by themselves: sums of short sums are closer to the truth.
+// Number of elements that a lane sums separately: a sum of short sums has a smaller rounding error.
 const RUN: u32 = 32u;
 const DAMAGED: u32 = 0xffffffffu;
 
@@ -32,7 +36,7 @@ var<workgroup> damaged: atomic<u32>;
 var<workgroup> classes_before: atomic<u32>;
 var<workgroup> sums: array<vec2<f32>, LANES>;
 
-// Numbers in the order of their values; both zeros are one.
+// Maps numbers to integers in the same order; both zeros map to the same integer.
 fn key_of(value: f32) -> u32 {
   let bits = select(bitcast<u32>(value), 0u, value == 0.0);
   return select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
@@ -54,7 +58,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   for (var c = lane; c < parameters.columns; c += LANES) {
     let value = logits[start + c];
     let bits = bitcast<u32>(value);
-    // Told by the bits, since compilers may assume that there are none; minus infinity is an impossible token, and fine.
+    // The test uses bits, because compilers may assume that there are no such values. Minus infinity is valid: an
+    // impossible token.
     if ((bits & 0x7f800000u) == 0x7f800000u && bits != 0xff800000u) {
       broken = 1u;
     }

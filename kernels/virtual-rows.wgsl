@@ -1,8 +1,8 @@
-// Rows of virtual tokens (embeddings, keys or values), from a trained tensor: y[i] = trained_p[id_i − vocabulary], for row i of probe
-// p = i / rows_per_probe, where id_i is behind the vocabulary; rows of real tokens are left as they are.
+// Rows of virtual tokens (embeddings, keys or values) from a trained tensor: y[i] = trained_p[id_i − vocabulary] for
+// row i of probe p = i / rows_per_probe, if id_i is after the vocabulary. Rows of real tokens are left as they are.
 //
-// ids[i mod rows_per_probe]; trained_p: rows of 4·width_quads f32 at quad first_quad + p · stride_quads; y: [rows, 4·width_quads]. One invocation
-// a quad.
+// The id of row i is ids[i mod rows_per_probe]. trained_p: rows of 4·width_quads f32 at quad first_quad + p ·
+// stride_quads; y: [rows, 4·width_quads]. One invocation per quad.
 
 struct Parameters {
   rows: u32,

@@ -10,7 +10,7 @@ export class EventQueue<T> {
   #ended = false;
   #error: unknown;
 
-  /** Whether {@link end} was called: nobody waits for more. */
+  /** Whether {@link end} was called, so that no more items are wanted. */
   get ended(): boolean {
     return this.#ended;
   }
@@ -20,7 +20,10 @@ export class EventQueue<T> {
     this.#wake?.();
   }
 
-  /** No more items; the consumer finishes, or fails with the error, after it has seen all items. The first call counts. */
+  /**
+   * Ends the queue. The consumer first receives all items, then finishes or fails with the error. Only the first call
+   * has an effect.
+   */
   end(error?: unknown): void {
     if (this.#ended) return;
     this.#ended = true;

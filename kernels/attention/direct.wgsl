@@ -1,10 +1,12 @@
-// Attention, direct: one invocation per (row, head) walks its keys once with an online softmax in f32, the sums in registers.
+// Attention, direct: one invocation per (row, head) walks its keys once, with an online softmax in f32 and the sums in
+// registers.
 //
 //   y[i, h] = Σ_j softmax_j(scale · q[i, h]·k[j, h / group]) · v[j, h / group]
 //
-// q, y: [rows, heads · 4·HEAD_QUADS]; k, v: [key rows, key_heads · 4·HEAD_QUADS], f32. Which keys a row sees is data: ranges[i mod rows_per_probe]
-// = (a₀, a₁, b₀, b₁) stands for key rows [a₀, a₁) and [b₀, b₁), shifted by probe · key_stride. Causal and bidirectional segments, sliding
-// windows, options that share a prompt, prefix tokens and a key-value cache are all such pairs of ranges. A row that sees no key gives zeros.
+// q, y: [rows, heads · 4·HEAD_QUADS]; k, v: [key rows, key_heads · 4·HEAD_QUADS], f32. Data decides which keys a row
+// sees: ranges[i mod rows_per_probe] = (a₀, a₁, b₀, b₁) stands for the key rows [a₀, a₁) and [b₀, b₁), shifted by probe
+// · key_stride. Causal and bidirectional segments, sliding windows, options that share a prompt, prefix tokens and a
+// key-value cache are all such pairs of ranges. A row that sees no key yields zeros.
 
 struct Parameters {
   rows: u32,
@@ -45,7 +47,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let key_row = shift + select(range.z + j - first_count, range.x + j, j < first_count);
     let key = (key_row * parameters.key_heads + key_head) * HEAD_QUADS;
     var products = vec4<f32>();
-    // A bound that is no constant keeps compilers from unrolling this loop, which takes a software adapter seconds and wins nothing.
+    // The bound is not a constant, so that compilers do not unroll the loop; unrolling takes seconds on a software
+    // adapter and gains nothing.
     for (var d = 0u; d < parameters.head_quads; d++) {
       products = fma(q[index * HEAD_QUADS + d], k[key + d], products);
     }
@@ -65,6 +68,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
   }
   for (var d = 0u; d < HEAD_QUADS; d++) {
-    y[index * HEAD_QUADS + d] = sum[d] / max(total, 1.0e-30); // at least 1 but for a row without keys
+    y[index * HEAD_QUADS + d] = sum[d] / max(total, 1.0e-30); // total is at least 1, except for a row without keys
   }
 }

@@ -1,6 +1,6 @@
-// Attention, merge: puts the slices of attention/workgroup.wgsl (SLICED) together, always in the same order. Each has the sums of its keys' values
-// relative to its own highest score; they are brought to the highest of all, added, and divided by the total share. One invocation per
-// element of the result [rows · heads, width].
+// Attention, merge: combines the slices of attention/workgroup.wgsl (SLICED), always in the same order. Each slice
+// holds the sums of its keys' values relative to its own highest score. They are rescaled to the highest score of all
+// slices, added, and divided by the total weight. One invocation per element of the result [rows · heads, width].
 
 struct Parameters {
   count: u32, // rows · heads

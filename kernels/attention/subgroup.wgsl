@@ -1,13 +1,13 @@
-// Attention, subgroup: for software adapters with subgroups of 8, where what a lane loads decides. A subgroup takes 8
-// neighbouring rows of one probe and head, a row a lane, and walks the keys that any of them sees. For every 8 quads
-// of a head each lane loads one of the key and one of its value, which the subgroup shares by broadcasts; in
-// attention/direct.wgsl each lane loads all of them, and its query again for each key.
+// Attention, subgroup: for software adapters with subgroups of 8, where the number of loads per lane decides the speed.
+// A subgroup takes 8 neighbouring rows of one probe and head, one row per lane, and walks the keys that any of them
+// sees. For every 8 quads of a head, each lane loads one quad of the key and one of its value, and the subgroup shares
+// them by broadcasts. In attention/direct.wgsl each lane loads all of them, and its query again for each key.
 //
-// What is computed and how it is bound: see attention/direct.wgsl. A row takes its keys in the same order as there and
-// adds up in the same order, so the bits are the same (but see leastSharedWidth in src/ops/attention.ts).
+// attention/direct.wgsl says what is computed and how it is bound. A row takes its keys and adds up in the same order
+// as there, so the bits are the same (for exceptions see leastSharedWidth in src/ops/attention.ts).
 
 enable subgroups;
-// All lanes leave a loop together: its condition is what subgroupMin gives all of them.
+// All lanes leave a loop together, because subgroupMin gives all of them the same loop condition.
 diagnostic(off, subgroup_uniformity);
 
 struct Parameters {
@@ -30,10 +30,10 @@ struct Parameters {
 const LANES: u32 = 8u;
 const NO_KEY: u32 = 0xffffffffu;
 
-// A head's quads, and some more to whole eights that nothing reads.
+// The quads of a head, rounded up to a multiple of eight; nothing reads the additional ones.
 alias Head = array<vec4<f32>, (HEAD_QUADS + LANES - 1u) / LANES * LANES>;
 
-// A quad a lane becomes eight quads for every lane.
+// Shares eight quads, one loaded by each lane, with all lanes.
 fn share(own: vec4<f32>) -> array<vec4<f32>, LANES> {
   return array<vec4<f32>, LANES>(
     subgroupBroadcast(own, 0u),
@@ -58,18 +58,18 @@ fn main(
   let head = index % parameters.heads;
   let probe = index / parameters.heads / blocks;
   if (probe * parameters.rows_per_probe >= parameters.rows) {
-    return; // a spare workgroup
+    return; // a surplus workgroup
   }
   let shift = probe * parameters.key_stride;
   let key_head = head / (parameters.heads / parameters.key_heads);
-  // The row of this lane; behind the last one it sees no key, but loads for the others.
+  // The row of this lane. A lane after the last row sees no key, but loads for the others.
   let row = (index / parameters.heads % blocks) * LANES + lane;
   let here = row < parameters.rows_per_probe;
   let row_inside = min(row, parameters.rows_per_probe - 1u);
   let range = select(vec4<u32>(), ranges[row_inside], here);
   let position = ((probe * parameters.rows_per_probe + row_inside) * parameters.heads + head) * HEAD_QUADS;
 
-  // Indices that are no constants keep query and sums in memory rather than in registers, of which there are too few.
+  // Indices that are not constants keep query and sums in memory, because there are too few registers for them.
   var query: Head;
   for (var d = 0u; d < parameters.head_quads; d++) {
     query[d] = q[position + d];
@@ -118,6 +118,6 @@ fn main(
     return;
   }
   for (var d = 0u; d < parameters.head_quads; d++) {
-    y[position + d] = sum[d] / max(total, 1.0e-30); // at least 1 but for a row without keys
+    y[position + d] = sum[d] / max(total, 1.0e-30); // total is at least 1, except for a row without keys
   }
 }

@@ -1,9 +1,11 @@
-// Attention, tiled: the variant for GPUs and many rows (prompts, training batches). A workgroup takes ROWS neighbouring rows of one probe and head and
-// walks the keys that any of them sees, KEYS at a time: a tile of K passes through workgroup memory and serves all rows, then the tile of V that
-// belongs to it takes its place. Each row keeps an online softmax of its own and leaves out the keys that it does not see.
+// Attention, tiled: the variant for GPUs and many rows (prompts, training batches). A workgroup takes ROWS neighbouring
+// rows of one probe and head and walks the keys that any of them sees, KEYS at a time. A tile of K is loaded into
+// workgroup memory and serves all rows; then the matching tile of V replaces it. Each row has its own online softmax
+// and leaves out the keys that it does not see.
 //
-// What is computed and how it is bound: see attention/direct.wgsl. The two ranges of keys are walked one after the other, each tile beginning at the
-// next key that any row sees, so that gaps between the rows' ranges (other segments, other sequences' runs of a cache) cost nothing.
+// attention/direct.wgsl says what is computed and how it is bound. The two ranges of keys are walked one after the
+// other. Each tile begins at the next key that any row sees, so gaps between the ranges of the rows (other segments,
+// other sequences in a cache) cost nothing.
 
 struct Parameters {
   rows: u32,
@@ -23,12 +25,12 @@ struct Parameters {
 @group(0) @binding(5) var<uniform> parameters: Parameters;
 
 const LANES: u32 = 128u;
-// Lanes that share a row, and the quads of the head that each of them adds up.
+// The number of lanes that share a row, and the number of the head's quads that each of them sums.
 const PARTS: u32 = LANES / ROWS;
 const QUADS: u32 = (HEAD_QUADS + PARTS - 1u) / PARTS;
-// K lies transposed, [quad][key]; padded against bank conflicts.
+// K lies transposed, [quad][key], and is padded against bank conflicts.
 const KEY_STRIDE: u32 = KEYS + 1u;
-// Of a tile, for one invocation, or no more than that.
+// Elements of a tile per invocation, rounded up.
 const TILE_QUADS: u32 = (KEYS * HEAD_QUADS + LANES - 1u) / LANES;
 const NO_KEY: u32 = 0xffffffffu;
 
@@ -36,7 +38,7 @@ var<workgroup> query: array<vec4<f32>, ROWS * HEAD_QUADS>;
 var<workgroup> tile: array<vec4<f32>, HEAD_QUADS * KEY_STRIDE>;
 var<workgroup> scores: array<f32, ROWS * KEYS>;
 var<workgroup> seen: array<vec4<u32>, ROWS>;
-// The first key of the next tile, and where the rows' keys end.
+// The first key of the next tile, and the end of the rows' keys.
 var<workgroup> next: vec2<u32>;
 
 fn range_of(row: u32, side: u32) -> vec2<u32> {
@@ -53,11 +55,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let probe = index / parameters.heads / blocks;
   let first_row = block * ROWS; // within the probe
   if (probe * parameters.rows_per_probe >= parameters.rows) {
-    return; // a spare workgroup
+    return; // a surplus workgroup
   }
   let shift = probe * parameters.key_stride;
   let key_head = head / (parameters.heads / parameters.key_heads);
-  // The row of this lane, and its share of the head.
+  // The row of this lane, and its part of the head.
   let row = lane / PARTS;
   let part = lane % PARTS;
   let here = first_row + row < parameters.rows_per_probe;
@@ -106,7 +108,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       let count = min(KEYS, bounds.y - start);
       next_key = start + count;
 
-      // All loads come before the first use, those of the values as well, so that they are in flight together.
+      // All loads, also those of the values, come before the first use, so that they are in flight together.
       var keys: array<vec4<f32>, TILE_QUADS>;
       var values: array<vec4<f32>, TILE_QUADS>;
       for (var i = 0u; i < TILE_QUADS; i++) {
@@ -152,7 +154,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       let correction = exp(highest - next_highest);
       highest = next_highest;
       workgroupBarrier();
-      // The lanes of a row turn its scores into shares together.
+      // The lanes of a row together turn its scores into softmax weights.
       let range = range_of(row, side);
       for (var key = part; key < count; key += PARTS) {
         let visible = start + key >= range.x && start + key < range.y;
@@ -173,14 +175,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
           }
         }
       }
-      // The uniform load of the next turn is a barrier as well: nothing is overwritten before all lanes are through.
+      // The uniform load of the next iteration is a barrier as well: nothing is overwritten before all lanes are done.
     }
   }
   if (here) {
     for (var i = 0u; i < QUADS; i++) {
       let d = part + i * PARTS;
       if (d < HEAD_QUADS) {
-        y[position + d] = sums[i] / max(total, 1.0e-30); // at least 1 but for a row without keys
+        y[position + d] = sums[i] / max(total, 1.0e-30); // total is at least 1, except for a row without keys
       }
     }
   }

@@ -1,12 +1,13 @@
-// Attention, workgroup: the variant for GPUs. A workgroup takes one (row, head) and walks its keys 64 at a time: each lane scores one
-// key, the 64 scores are turned into shares of an online softmax, then the lanes take the elements of the head and add up the values.
+// Attention, workgroup: a variant for GPUs. A workgroup takes one (row, head) and walks its keys 64 at a time. Each
+// lane computes the score of one key, and the 64 scores become weights of an online softmax. Then the lanes take the
+// elements of the head and sum the values.
 //
-// What is computed and how it is bound: see attention/direct.wgsl. Against that variant, keys are read by many lanes at once and
-// the sums of a wide head are spread over the lanes instead of filling one lane's registers.
+// attention/direct.wgsl says what is computed and how it is bound. Compared with that variant, many lanes read the keys
+// together, and the sums of a wide head are spread over the lanes instead of filling the registers of one lane.
 //
-// SLICED: a few rows over many keys would leave a GPU idle, so `slices` workgroups share the keys of each (row, head), in runs of whole blocks of 64;
-// each writes its sums, unscaled, with the highest score and the total share behind them: y is scratch memory [rows · heads, slices,
-// 4·HEAD_QUADS + 2] then, and attention/merge.wgsl puts the slices together.
+// SLICED: a few rows over many keys would leave a GPU idle, so `slices` workgroups share the keys of each (row, head),
+// in runs of whole blocks of 64. Each writes its unscaled sums, followed by the highest score and the total weight. y
+// is then scratch memory [rows · heads, slices, 4·HEAD_QUADS + 2], and attention/merge.wgsl combines the slices.
 
 struct Parameters {
   rows: u32,
@@ -27,7 +28,7 @@ struct Parameters {
 
 const LANES: u32 = 64u;
 const WIDTH: u32 = 4u * HEAD_QUADS;
-// Elements of the head that a lane adds up.
+// Elements of the head that a lane sums.
 const ELEMENTS: u32 = (WIDTH + LANES - 1u) / LANES;
 
 var<workgroup> query: array<vec4<f32>, HEAD_QUADS>;
@@ -40,7 +41,7 @@ var<workgroup> key_count: u32;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let last = parameters.rows * parameters.heads - 1u;
   let item = group.y * groups.x + group.x;
-  let index = min(item / parameters.slices, last); // spare workgroups repeat the last one
+  let index = min(item / parameters.slices, last); // surplus workgroups repeat the last one
   let slice = item % parameters.slices;
   let row = index / parameters.heads;
   let head = index % parameters.heads;
@@ -57,13 +58,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if (lane == 0u) {
     key_count = total_keys;
   }
-  // Barriers may only stand in uniform control flow, which a number read from storage is not known to be.
+  // Barriers must be in uniform control flow, and compilers do not treat a number read from storage as uniform.
   let count = workgroupUniformLoad(&key_count);
 
   var sums: array<f32, ELEMENTS>;
   var highest = -3.0e38;
   var total = 0.0;
-  // Whole blocks for every slice.
+  // Each slice takes whole blocks.
   let slice_keys = (count + LANES * parameters.slices - 1u) / (LANES * parameters.slices) * LANES;
   let slice_end = min(count, (slice + 1u) * slice_keys);
   for (var start = slice * slice_keys; start < slice_end; start += LANES) {
@@ -115,7 +116,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   for (var e = 0u; e < ELEMENTS; e++) {
     let element = lane + e * LANES;
     if (element < WIDTH) {
-      // The total is at least 1 but for a row without keys, which gives zeros.
+      // The total is at least 1, except for a row without keys, which yields zeros.
       y[place + element] = select(sums[e] / max(total, 1.0e-30), sums[e], SLICED);
     }
   }

@@ -1,6 +1,7 @@
 // The first half of LoRA: t[i, j] = scale · Σ_k x[i, k] · A_p[j, k], for row i of probe p = i / rows_per_probe.
 //
-// x: [rows, 4·inner_quads]; A_p: [rank, 4·inner_quads] at quad a_quads + p · a_stride_quads; t: [rows, rank]. One invocation an element.
+// x: [rows, 4·inner_quads]; A_p: [rank, 4·inner_quads] at quad a_quads + p · a_stride_quads; t: [rows, rank]. One
+// invocation per element.
 
 struct Parameters {
   rows: u32,

@@ -1,7 +1,7 @@
-// The second half of LoRA, added to the layer's own output: y[i, c] ← activation(y[i, c] + Σ_j t[i, j] · B_p[c, j]), for row i of probe
-// p = i / rows_per_probe.
+// The second half of LoRA, added to the layer's own output: y[i, c] ← activation(y[i, c] + Σ_j t[i, j] · B_p[c, j]),
+// for row i of probe p = i / rows_per_probe.
 //
-// t: [rows, rank]; B_p: [columns, rank] at b_offset + p · b_stride; y: [rows, columns]. One invocation an element.
+// t: [rows, rank]; B_p: [columns, rank] at b_offset + p · b_stride; y: [rows, columns]. One invocation per element.
 
 struct Parameters {
   rows: u32,

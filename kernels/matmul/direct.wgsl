@@ -1,7 +1,7 @@
-// matmul, direct: each invocation holds a 4 × 4 block of y in registers and reads x and W straight from memory, a quad at a time.
-// No workgroup memory and no barriers: on software adapters, where a barrier splits the shader and memory is a CPU cache anyway,
-// this beats the tiled variants; it is also the fall-back for shapes too small to fill a tile. Neighbouring lanes take
-// neighbouring columns, so that they share the rows of x.
+// matmul, direct: each invocation holds a 4 × 4 block of y in registers and reads x and W directly from memory, one
+// quad at a time. It uses no workgroup memory and no barriers. On software adapters a barrier splits the shader and
+// memory is a CPU cache anyway, so this variant beats the tiled ones. It is also the fallback for shapes too small to
+// fill a tile. Neighbouring lanes take neighbouring columns, so that they share the rows of x.
 
 fn rank_one(block: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(
@@ -56,7 +56,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     side = rank_one(side, q_block[3], u_block[3]);
   }
 
-  // Bounds that are not constant keep compilers from unrolling the epilogue sixteen times, which took most of the compile time.
+  // The bounds are not constants, so that compilers do not unroll the epilogue sixteen times, which would take most of
+  // the compile time.
   let row_count = min(4u, last_row + 1u - row);
   let column_count = min(4u, parameters.columns - column);
   for (var i = 0u; i < row_count; i++) {

@@ -1,6 +1,7 @@
-// matmul, few-rows: the variant for GPUs and up to ROWS rows, 1 or 4 (token by token generation), where reading W is all the time there is. A
-// workgroup takes 4 columns and 32 lanes walk along each one's row of W together, so that neighbouring lanes read neighbouring
-// words, four of them in flight; every word read serves all rows. The lanes' sums are added in a fixed tree in workgroup memory.
+// matmul, few-rows: the variant for GPUs and up to ROWS rows, 1 or 4 (token-by-token generation), where reading W takes
+// all of the time. A workgroup takes 4 columns. For each column, 32 lanes walk along its row of W together, so that
+// neighbouring lanes read neighbouring words, with four in flight; every word read serves all rows. A fixed tree in
+// workgroup memory adds the lanes' sums.
 
 const LANES: u32 = 32u;
 const COLUMNS: u32 = 4u;
@@ -22,7 +23,7 @@ fn main(
   let column = (index % column_blocks) * COLUMNS + local.y;
   let last_row = parameters.rows - 1u;
   let safe_column = min(column, parameters.columns - 1u);
-  // The numbers of this workgroup's rows in x; spare ones repeat the last row and are not written.
+  // The indices of this workgroup's rows in x; surplus ones repeat the last row and are not written.
   var rows: array<u32, ROWS>;
   for (var i = 0u; i < ROWS; i++) {
     rows[i] = parameters.row_start + min(row_start + i, last_row);
@@ -69,7 +70,7 @@ fn main(
     workgroupBarrier();
   }
   if (local.x < ROWS && column < parameters.columns && row_start + local.x <= last_row) {
-    // Already scaled.
+    // The sum is already scaled.
     finish(0.0, partial[local.y * LANES][local.x], parameters.row_start + row_start + local.x, column, group.z);
   }
 }

@@ -1,16 +1,20 @@
-// What every matmul variant computes and how it is bound. The variants (naive, direct, subgroup, tile, …) only differ in how the work is cut.
+// What every matmul variant computes and how it is bound. The variants (naive, direct, subgroup, tile, …) differ only
+// in how they divide the work.
 //
 //   y[i, c] = weight_scale · Σ_k x[i, k] · W[c, k]  +  Σ_j q[i, j] · U[c, j]  +  bias[c]        (then ACTIVATION)
 //
-// x: [all rows, 4·inner_quads] f32, of which this launch takes `rows` from row_start on. W: rows of 4·inner_quads stored elements (weights/*.wgsl); a weight may span several buffers, and one launch
-// takes `columns` of its rows: from row `weight_row` of the bound buffer, which is row `output_row` of the whole, to columns
-// column_start … of y. q and U: the low-rank side product, [all rows, 4·rank_quads], from quad q_start of the bound buffer on, and
-// [all outputs, 4·rank_quads], f32; rank_quads = 0 leaves it out. bias: one vector per probe at bias_offset + probe · bias_stride, the probe being row / rows_per_probe.
-// y: [rows, y_stride] f32; ACCUMULATE adds to what is there (the residual stream).
+// x: [all rows, 4·inner_quads] f32. This launch takes `rows` of its rows, from row_start on.
+// W: rows of 4·inner_quads stored elements (weights/*.wgsl). A weight may span several buffers. One launch takes
+// `columns` rows of W, from row `weight_row` of the bound buffer on, which is row `output_row` of the whole weight;
+// they yield the columns of y from column_start on.
+// q, U: the low-rank side product, f32: q is [all rows, 4·rank_quads], from quad q_start of the bound buffer on, and U
+// is [all outputs, 4·rank_quads]. rank_quads = 0 leaves it out.
+// bias: one vector per probe at bias_offset + probe · bias_stride, where probe = row / rows_per_probe.
+// y: [rows, y_stride] f32. ACCUMULATE adds to the contents of y (the residual stream).
 //
-// SLICED: for results too small to fill a GPU the launch has a third dimension, which cuts the inner dimension into slices of slice_quads; y is
-// then scratch memory [slices, rows, columns] for the slices' sums (the first slice has the side product as well), and matmul/reduce.wgsl
-// adds them up in order and does the rest.
+// SLICED: for results too small to fill a GPU, the third dimension of the launch cuts the inner dimension into slices
+// of slice_quads. y is then scratch memory [slices, rows, columns] for the sums of the slices (the first slice includes
+// the side product); matmul/reduce.wgsl adds them in order and does the rest.
 
 struct Parameters {
   row_start: u32,
@@ -38,7 +42,7 @@ struct Parameters {
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<uniform> parameters: Parameters;
 
-// The quads of the inner dimension that a slice takes, and how many of the rank's.
+// The quads of the inner dimension that a slice takes, and the number of quads of the rank.
 fn inner_start(slice: u32) -> u32 {
   if (SLICED) {
     return min(slice * parameters.slice_quads, parameters.inner_quads);
@@ -60,8 +64,9 @@ fn rank_end(slice: u32) -> u32 {
   return parameters.rank_quads;
 }
 
-// A quad of the left operand, x or for the side product q: of a row of this launch, at k of `depth` quads. Zeros behind the last row and from `end`
-// on, without a branch, so that many such loads are in flight together.
+// Loads a quad of the left operand, x or for the side product q: that of a row of this launch at k of `depth` quads.
+// Returns zeros after the last row and from `end` on. It does so without a branch, so that many such loads are in
+// flight together.
 fn left_quad(is_side: bool, row: u32, k: u32, end: u32, depth: u32) -> vec4<f32> {
   let position = (parameters.row_start + min(row, parameters.rows - 1u)) * depth + min(k, end - 1u);
   var value: vec4<f32>;
@@ -73,7 +78,7 @@ fn left_quad(is_side: bool, row: u32, k: u32, end: u32, depth: u32) -> vec4<f32>
   return select(vec4<f32>(), value, row < parameters.rows && k < end);
 }
 
-// The same of the right operand, W or for the side product U, of a column of this launch.
+// Loads a quad of the right operand, W or for the side product U, of a column of this launch.
 fn right_quad(is_side: bool, column: u32, k: u32, end: u32, depth: u32) -> vec4<f32> {
   let position = min(column, parameters.columns - 1u) * depth + min(k, end - 1u);
   var value: vec4<f32>;
@@ -85,12 +90,13 @@ fn right_quad(is_side: bool, column: u32, k: u32, end: u32, depth: u32) -> vec4<
   return select(vec4<f32>(), value, column < parameters.columns && k < end);
 }
 
-// Epilogue for one element: the sums of both products, the row of x and y, the column of this launch, and the slice.
+// Epilogue of one element, given the sums of both products, the row of x and y, the column of this launch, and the
+// slice.
 fn finish(base: f32, side: f32, row: u32, column: u32, slice: u32) {
   write(parameters.weight_scale * base + side, row, column, slice);
 }
 
-// The same of an element whose sums have been put together.
+// Epilogue of one element, given its complete sum.
 fn write(sum: f32, row: u32, column: u32, slice: u32) {
   var value = sum;
   if (SLICED) {

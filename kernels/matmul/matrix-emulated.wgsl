@@ -1,12 +1,14 @@
-// Fragments of matmul/matrix.wgsl without matrix units, so that its arithmetic of offsets can be tested on every adapter: an operand is a place in
-// workgroup memory, a result is spread over the lanes of what stands for a subgroup, element e of the fragment on lane e mod SUBGROUP.
+// Fragments of matmul/matrix.wgsl without matrix units, so that its offsets can be tested on every adapter. An operand
+// is a place in workgroup memory. A result is spread over the lanes of an emulated subgroup: element e of the fragment
+// is on lane e mod SUBGROUP.
 
 alias HalfQuad = vec4<f32>;
 alias Result = array<f32, FRAGMENT_SIZE / SUBGROUP>;
 
 var<private> fragment_lane: u32;
 
-// A bound that compilers do not know: it keeps them from unrolling loops, which takes a software adapter minutes here.
+// Returns a bound that compilers do not know, so that they do not unroll loops; unrolling these takes minutes on a
+// software adapter.
 fn unknown(bound: u32) -> u32 {
   return min(bound, 1024u * parameters.rows);
 }
@@ -15,7 +17,7 @@ fn fragment_depth() -> u32 {
   return unknown(FRAGMENT_K);
 }
 
-// f32 numbers that f16 can hold.
+// Rounds to f32 numbers that f16 can represent.
 fn to_half(value: vec4<f32>) -> vec4<f32> {
   return vec4<f32>(unpack2x16float(pack2x16float(value.xy)), unpack2x16float(pack2x16float(value.zw)));
 }

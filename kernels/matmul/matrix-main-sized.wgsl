@@ -1,4 +1,5 @@
-// `main` of matmul/matrix-units.wgsl for adapters with subgroups of several sizes: it asks for those of SUBGROUP invocations.
+// `main` of matmul/matrix-units.wgsl for adapters with subgroups of several sizes: it requests subgroups of SUBGROUP
+// invocations.
 
 enable subgroup_size_control;
 

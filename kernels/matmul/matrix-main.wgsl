@@ -1,4 +1,5 @@
-// `main` of matmul/matrix-units.wgsl for adapters whose subgroups always have SUBGROUP invocations: a workgroup is four of them.
+// `main` of matmul/matrix-units.wgsl for adapters whose subgroups always have SUBGROUP invocations. A workgroup is four
+// subgroups.
 
 @compute @workgroup_size(LANES)
 fn main(

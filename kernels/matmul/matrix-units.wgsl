@@ -1,5 +1,6 @@
-// Fragments of matmul/matrix.wgsl on matrix units: Dawn's subgroup matrices, f16 operands and f32 sums. The template arguments are (element,
-// columns, rows). `main` comes from matmul/matrix-main.wgsl or matmul/matrix-main-sized.wgsl.
+// Fragments of matmul/matrix.wgsl on matrix units: Dawn's subgroup matrices with f16 operands and f32 sums. The
+// template arguments are (element, columns, rows). `main` comes from matmul/matrix-main.wgsl or
+// matmul/matrix-main-sized.wgsl.
 
 enable f16;
 enable subgroups;
@@ -14,7 +15,8 @@ fn fragment_depth() -> u32 {
   return FRAGMENT_K;
 }
 
-// By its bits: of vec4<f16>(value) and back a compiler may think that nothing was lost (Mesa's does), and low would be zero.
+// The conversion uses bits: a compiler may assume that vec4<f16>(value) and back loses nothing (Mesa's does), which
+// would make low zero.
 fn to_half(value: vec4<f32>) -> vec4<f16> {
   return bitcast<vec4<f16>>(vec2<u32>(pack2x16float(value.xy), pack2x16float(value.zw)));
 }
@@ -35,8 +37,9 @@ fn store(offset: u32, sum: Result) {
   subgroupMatrixStore<row_major>(&results, offset, sum, FRAGMENT_N);
 }
 
-// The fragments of a subgroup in one row of its block, or in one column: FRAGMENTS of them, c and d are for four. Each has a name: what is in an
-// array whose index is not a constant to the compiler lies in memory, not in registers (RADV did that to 4 × 4 sums in loops).
+// The fragments of a subgroup in one row, or in one column, of its block. There are FRAGMENTS of them; c and d are used
+// with four. Each has a name, because a compiler keeps an array in memory rather than in registers if its index is not
+// a constant to it (RADV did that to 4 × 4 sums in loops).
 struct Sums {
   a: Result,
   b: Result,
@@ -80,7 +83,7 @@ fn multiply_row(left: Left, columns: Columns, sums: Sums) -> Sums {
   return result;
 }
 
-// low and high of the rows at a place in x_tile, one after the other.
+// Loads low and high of the rows at a place in x_tile, one after the other.
 fn multiply_both(place: u32, columns: Columns, sums: Sums) -> Sums {
   var result = sums;
   if (SPLIT) {

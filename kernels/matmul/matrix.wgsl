@@ -1,28 +1,31 @@
-// matmul, matrix: the variant for GPUs with matrix units. Four subgroups make a tile of y together, 2 × 2, each of them FRAGMENTS × FRAGMENTS
-// fragments of FRAGMENT_M × FRAGMENT_N in f32. x and W pass through workgroup memory in f16, DEPTH elements deep at a time.
+// matmul, matrix: the variant for GPUs with matrix units. Four subgroups, 2 × 2, compute a tile of y together. Each of
+// them holds FRAGMENTS × FRAGMENTS fragments of FRAGMENT_M × FRAGMENT_N in f32. x and W pass through workgroup memory
+// in f16, DEPTH elements of the inner dimension at a time.
 //
-// SPLIT: nothing is lost to f16: x = high + low, both f16, and both are multiplied, which keeps 22 bits of x for two multiplications instead of one.
-// f32 weights (unless WEIGHT_IS_HALF) and U are split as well and low · low left out. Otherwise all that is multiplied is rounded to f16, once.
-// Sums are f32 from the first to the last.
-// f16 has steps of 2^-24 at the least, which for low are far too coarse where weights are of the usual size, 0.02, and it ends at 65504. So W and U
-// are scaled by 64: their steps are 2^-30, and they may be up to 1023; and x by 1/8: steps of 2^-21, up to half a million. Beyond, the result is
-// infinite rather than wrong. f16 weights stay exact, and bf16 ones that are no smaller than 2^-22.
+// SPLIT: rounding to f16 loses nothing that matters: x = high + low, both f16, and both are multiplied. This keeps 22
+// bits of x at the cost of two multiplications instead of one. f32 weights (unless WEIGHT_IS_HALF) and U are split as
+// well; low · low is left out. Without SPLIT every operand is rounded to f16 once. Sums are always f32.
+// The smallest step of f16 is 2^-24, which is far too coarse for the low part of weights of the usual size, 0.02; its
+// largest number is 65504. So W and U are scaled by 64: their smallest step becomes 2^-30, and their largest magnitude
+// 1023. x is scaled by 1/8: its smallest step becomes 2^-21, and its largest magnitude half a million. Beyond these the
+// result is infinite rather than wrong. f16 weights stay exact, and so do bf16 weights that are not smaller than 2^-22.
 //
-// Layout in workgroup memory: x_tile[row · STRIDE + k / 4] is high, LOW_X further is low; weight_tile[column · STRIDE + k / 4] likewise. So the left
-// operand [M × K] is row-major with stride STRIDE; the right operand [K × N] has k running fastest, so it is column-major with the same stride.
-// What a fragment is, a Block of them, and how those are multiplied comes from another file: matmul/matrix-units.wgsl, or in its place for tests
-// an emulation, matmul/matrix-emulated.wgsl.
+// Layout in workgroup memory: x_tile[row · STRIDE + k / 4] is high, and low is LOW_X further on; the same holds for
+// weight_tile[column · STRIDE + k / 4]. So the left operand [M × K] is row-major with stride STRIDE. In the right
+// operand [K × N] k runs fastest, so it is column-major with the same stride.
+// Another file defines fragments, a Block of them, and their multiplication: matmul/matrix-units.wgsl, or in tests its
+// emulation matmul/matrix-emulated.wgsl.
 
 const DEPTH: u32 = select(32u, 16u, SPLIT);
 const PARTS: u32 = select(1u, 2u, SPLIT);
 const QUADS: u32 = DEPTH / 4u;
-const STRIDE: u32 = QUADS + 2u; // in quads, as all places: padded against bank conflicts; rows stay aligned to 16 bytes
+const STRIDE: u32 = QUADS + 2u; // in quads, as all offsets; padded against bank conflicts; rows stay 16-byte aligned
 const LANES: u32 = 4u * SUBGROUP;
 const SPAN_ROWS: u32 = FRAGMENTS * FRAGMENT_M; // of one subgroup
 const SPAN_COLUMNS: u32 = FRAGMENTS * FRAGMENT_N;
 const TILE_ROWS: u32 = 2u * SPAN_ROWS;
 const TILE_COLUMNS: u32 = 2u * SPAN_COLUMNS;
-// Of an invocation, or no more than that.
+// Per invocation, rounded up.
 const LEFT_QUADS: u32 = (TILE_ROWS * QUADS + LANES - 1u) / LANES;
 const RIGHT_QUADS: u32 = (TILE_COLUMNS * QUADS + LANES - 1u) / LANES;
 const LOW_X: u32 = TILE_ROWS * STRIDE;
@@ -42,7 +45,7 @@ fn clamp_to_half(value: vec4<f32>) -> vec4<f32> {
   return clamp(value, vec4<f32>(-LARGEST_HALF), vec4<f32>(LARGEST_HALF));
 }
 
-// What is the same for all of a subgroup; WGSL wants that to be plain where matrices are stored.
+// Values that are the same for a whole subgroup. WGSL requires stores of matrices to be visibly uniform.
 struct Place {
   row_start: u32,
   column_start: u32,
@@ -50,8 +53,9 @@ struct Place {
   slice: u32,
 }
 
-// Adds x Wᵀ, or the side product q Uᵀ, to the sums: from quad `start` of the inner dimension, which has `depth` of them, to quad `end`. One after
-// the other and not in one loop, where what only one of them does would be a branch around all sums in each turn.
+// Adds x Wᵀ, or the side product q Uᵀ, to the sums: from quad `start` of the inner dimension, which has `depth` quads,
+// to quad `end`. The two products run one after the other rather than in one loop, where the code of only one of them
+// would be a branch around all sums in each iteration.
 fn add_product(is_side: bool, start: u32, end: u32, depth: u32, place: Place, lane: u32, sums: Block) -> Block {
   let span_row = (place.subgroup / 2u) * SPAN_ROWS;
   let span_column = (place.subgroup % 2u) * SPAN_COLUMNS;
@@ -74,7 +78,7 @@ fn add_product(is_side: bool, start: u32, end: u32, depth: u32, place: Place, la
       let item = lane + i * LANES;
       let slot = (item / QUADS) * STRIDE + item % QUADS;
       let value = left_quads[i];
-      // Only what has a low is clamped: it shows there what is not finite.
+      // Only operands with a low part are clamped: their low part shows which values are not finite.
       let high = to_half(select(value, clamp_to_half(value), SPLIT));
       if (item < TILE_ROWS * QUADS) {
         x_tile[slot] = high;
@@ -117,7 +121,8 @@ fn multiply_tile(group: vec3<u32>, group_index: u32, lane: u32, subgroup: u32) {
   finish_block(block, place, lane);
 }
 
-// Fragment (i, j) of all four subgroups, through workgroup memory, since which invocation has which element is not known.
+// Writes fragment (i, j) of all four subgroups. It goes through workgroup memory, because it is not known which
+// invocation holds which element.
 fn finish_fragment(sum: Result, i: u32, j: u32, place: Place, lane: u32) {
   store(place.subgroup * FRAGMENT_SIZE, sum);
   workgroupBarrier();
@@ -127,7 +132,7 @@ fn finish_fragment(sum: Result, i: u32, j: u32, place: Place, lane: u32) {
     let row = place.row_start + (owner / 2u) * SPAN_ROWS + i * FRAGMENT_M + element / FRAGMENT_N;
     let column = place.column_start + (owner % 2u) * SPAN_COLUMNS + j * FRAGMENT_N + element % FRAGMENT_N;
     if (row < parameters.rows && column < parameters.columns) {
-      // Already scaled by weight_scale.
+      // The sum is already scaled by weight_scale.
       finish(0.0, results[item] / (X_SCALE * WEIGHT_SCALE), parameters.row_start + row, column, place.slice);
     }
   }

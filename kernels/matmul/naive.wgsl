@@ -1,4 +1,4 @@
-// matmul, naive: one invocation per element of y. The reference on the GPU that the other variants are read against.
+// matmul, naive: one invocation per element of y. It is the reference on the GPU for the other variants.
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -1,5 +1,6 @@
-// matmul, reduce: the second half of a sliced product (see SLICED in matmul/interface.wgsl). Adds up the slices' sums of one element, always in
-// the same order, and does the epilogue. x is the scratch memory [slices, rows, columns]; inner_quads says how many slices there are.
+// matmul, reduce: the second half of a sliced product (see SLICED in matmul/interface.wgsl). It adds the slices' sums
+// of one element, always in the same order, and does the epilogue. x is the scratch memory [slices, rows, columns];
+// inner_quads is the number of slices.
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

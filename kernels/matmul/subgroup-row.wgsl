@@ -1,6 +1,6 @@
-// matmul, subgroup-row: matmul/subgroup.wgsl for single rows (token by token generation). The 8 lanes load 8 quads of the row of x at
-// once and share them by broadcasts; a lane makes one column, for which it loads W once. Sums are added in the same order
-// as in matmul/direct.wgsl, so the bits are the same.
+// matmul, subgroup-row: matmul/subgroup.wgsl for single rows (token-by-token generation). The 8 lanes load 8 quads of
+// the row of x at once and share them by broadcasts. A lane computes one column, for which it loads W once. Sums are
+// added in the same order as in matmul/direct.wgsl, so the bits are the same.
 
 enable subgroups;
 
@@ -24,7 +24,7 @@ fn main(
     return;
   }
 
-  // The side product is a quad or two long: lanes load all of it for themselves, which compiles faster.
+  // The side product is only a quad or two long, so each lane loads all of it, which compiles faster.
   var side = 0.0;
   let rank_quads = parameters.rank_quads;
   for (var j = 0u; j < rank_quads; j++) {
@@ -37,7 +37,7 @@ fn main(
   var sum = 0.0;
   let depth = parameters.inner_quads;
   for (var k = 0u; k < depth; k += LANES) {
-    // Behind the last quad both operands are 0.
+    // After the last quad both operands are 0.
     let left = left_quad(false, row, k + lane, depth, depth);
     sum = add_quad(sum, subgroupBroadcast(left, 0u), right_quad(false, column, k, depth, depth));
     sum = add_quad(sum, subgroupBroadcast(left, 1u), right_quad(false, column, k + 1u, depth, depth));

@@ -1,23 +1,23 @@
 // matmul, subgroup: for software adapters with subgroups of 8, where each component that a lane loads costs as much as
-// some twenty multiplications. A subgroup makes 8 · BLOCKS rows × 32 columns of y and loads nothing twice: each lane
-// loads one row of x for every block, which the subgroup shares by broadcasts, and 4 rows of W for itself. That is
-// BLOCKS + 4 quads loaded for 128 · BLOCKS multiplications a lane, where matmul/direct.wgsl loads 8 for 64. Sums are
-// added in the same order, so the bits are the same.
+// some twenty multiplications. A subgroup computes 8 · BLOCKS rows × 32 columns of y and loads nothing twice. Each lane
+// loads one row of x per block, which the subgroup shares by broadcasts, and 4 rows of W for itself. That is BLOCKS + 4
+// quads for 128 · BLOCKS multiplications per lane; matmul/direct.wgsl loads 8 quads for 64. Sums are added in the same
+// order as there, so the bits are the same.
 //
-// Compilers unroll each load and each store eight times, once for each lane, into some hundred basic blocks for a
-// quad. Sums in registers, live across all of them, would take seconds to compile, and there are too many to fit: the
-// index of the epilogue, which is no constant, keeps them in memory.
+// Compilers unroll each load and each store eight times, once per lane, into some hundred basic blocks per quad. Sums
+// in registers, live across all of these blocks, would take seconds to compile, and there are too many of them to fit.
+// The index in the epilogue, which is not a constant, keeps the sums in memory.
 
 enable subgroups;
 
 const LANES: u32 = 8u;
 const LANE_COLUMNS: u32 = 4u;
 
-// For each row of the result a lane's own four columns of it.
+// For each row of the result, the four columns of this lane.
 alias Sums = array<vec4<f32>, 8u * BLOCKS>;
 
-// One more quad of the inner dimension: left[b] is the quad of this lane's row of block b, right[i] that of its column
-// i.
+// Adds one more quad of the inner dimension: left[b] is the quad of this lane's row of block b, right[i] that of its
+// column i.
 fn add_quads(sums: ptr<function, Sums>, left: mat4x4<f32>, right: mat4x4<f32>) {
   let elements = transpose(right);
   add_block(sums, 0u, left[0], elements);
@@ -28,7 +28,7 @@ fn add_quads(sums: ptr<function, Sums>, left: mat4x4<f32>, right: mat4x4<f32>) {
   }
 }
 
-// Eight rows from `first` on, one per lane that loaded a row of x.
+// Adds eight rows from `first` on, one per lane that loaded a row of x.
 fn add_block(sums: ptr<function, Sums>, first: u32, left: vec4<f32>, right: mat4x4<f32>) {
   (*sums)[first] = add_row((*sums)[first], subgroupBroadcast(left, 0u), right);
   (*sums)[first + 1u] = add_row((*sums)[first + 1u], subgroupBroadcast(left, 1u), right);
@@ -44,7 +44,7 @@ fn add_row(sum: vec4<f32>, left: vec4<f32>, right: mat4x4<f32>) -> vec4<f32> {
   return fma(left.wwww, right[3], fma(left.zzzz, right[2], fma(left.yyyy, right[1], fma(left.xxxx, right[0], sum))));
 }
 
-// The quads of this lane's rows of x (or of q below); only the first of them where there is one block.
+// Loads the quads of this lane's rows of x (or of q below); with one block only the first of them.
 fn left_quads(places: vec4<u32>) -> mat4x4<f32> {
   if (BLOCKS > 1u) {
     return mat4x4<f32>(x[places.x], x[places.y], x[places.z], x[places.w]);
@@ -72,7 +72,7 @@ fn main(
   if (first_row >= parameters.rows) {
     return;
   }
-  // The rows of x and W that this lane loads; those behind the last one are loaded from it and not written.
+  // The rows of x and W that this lane loads. Rows after the last one are replaced by the last one and not written.
   let row = vec4<u32>(first_row + lane) + vec4<u32>(0u, 8u, 16u, 24u);
   let rows = parameters.row_start + min(row, vec4<u32>(parameters.rows - 1u));
   let place = vec4<u32>(column) + LANES * vec4<u32>(0u, 1u, 2u, 3u);
@@ -95,8 +95,8 @@ fn main(
     );
   }
 
-  // Bounds without a constant in sight, from which no compiler can tell how often a loop runs at most, keep each loop
-  // one.
+  // Bounds that depend on no constant keep each loop a loop, because no compiler can tell its largest number of
+  // iterations.
   let end_row = min(first_row + 8u * BLOCKS, parameters.rows);
   let end_column = min(column + LANE_COLUMNS * LANES, parameters.columns);
   for (var i = first_row; i < end_row; i++) {

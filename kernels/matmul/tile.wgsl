@@ -1,20 +1,22 @@
-// matmul, tile: the variant for GPUs and more than a few rows. A workgroup of 16 × 16 invocations makes a tile of y of
-// 16·THREAD_ROWS rows × 16·THREAD_COLUMNS columns; x and W pass through workgroup memory, four quads deep at a time, and each
-// invocation keeps THREAD_ROWS × THREAD_COLUMNS sums in registers (8 × 8 for large shapes: 64 fma per 16 reads of workgroup memory).
+// matmul, tile: the variant for GPUs and more than a few rows. A workgroup of 16 × 16 invocations computes a tile of y
+// of 16·THREAD_ROWS rows × 16·THREAD_COLUMNS columns. x and W pass through workgroup memory, four quads deep at a time.
+// Each invocation keeps THREAD_ROWS × THREAD_COLUMNS sums in registers (8 × 8 for large shapes: 64 fma per 16 reads of
+// workgroup memory).
 //
-// An invocation's rows and columns lie 16 apart, so that neighbouring lanes read neighbouring words of workgroup memory and
-// write neighbouring elements of y. The low-rank side product runs through the same loop as more columns of x: [x | q]·[W | U]ᵀ.
+// An invocation's rows and columns are 16 apart, so that neighbouring lanes read neighbouring words of workgroup memory
+// and write neighbouring elements of y. The low-rank side product uses the same loop, as additional columns of x: [x |
+// q]·[W | U]ᵀ.
 
 const SIDE: u32 = 16u;
 const DEPTH: u32 = 4u; // quads of the inner dimension at a time
 const TILE_ROWS: u32 = SIDE * THREAD_ROWS;
 const TILE_COLUMNS: u32 = SIDE * THREAD_COLUMNS;
 const LANES: u32 = SIDE * SIDE;
-// Of an invocation, or no more than that.
+// Per invocation, rounded up.
 const LEFT_QUADS: u32 = (DEPTH * TILE_ROWS + LANES - 1u) / LANES;
 const RIGHT_QUADS: u32 = (DEPTH * TILE_COLUMNS + LANES - 1u) / LANES;
 
-// [DEPTH][rows or columns]; 8 × 8 sums per invocation make it just the 16 KiB that every WebGPU adapter has.
+// [DEPTH][rows or columns]. With 8 × 8 sums per invocation this is exactly the 16 KiB that every WebGPU adapter has.
 var<workgroup> x_tile: array<vec4<f32>, DEPTH * TILE_ROWS>;
 var<workgroup> weight_tile: array<vec4<f32>, DEPTH * TILE_COLUMNS>;
 
@@ -27,7 +29,7 @@ fn main(
 ) {
   let column_tiles = (parameters.columns + TILE_COLUMNS - 1u) / TILE_COLUMNS;
   let index = group.y * groups.x + group.x;
-  // Rows of this launch; a spare workgroup works on nothing, but passes the barriers.
+  // Rows of this launch. A surplus workgroup computes nothing, but passes the barriers.
   let row_start = (index / column_tiles) * TILE_ROWS;
   let column_start = (index % column_tiles) * TILE_COLUMNS;
 

@@ -1,5 +1,6 @@
-// Fills a matrix with independent standard normal numbers, element (i, j) of a rows × columns matrix from counter element i · columns + j,
-// whatever the layout: stored at matrix_start + i · row_stride + j · column_stride, so that U can lie row by row and V transposed.
+// Fills a rows × columns matrix with independent standard normal numbers. Element (i, j) uses the counter element i ·
+// columns + j for every layout. It is stored at matrix_start + i · row_stride + j · column_stride, so that U can be
+// stored row by row and V transposed.
 
 struct Parameters {
   seed_low: u32,

@@ -1,13 +1,13 @@
-// The noise of a stored weight with pads (src/tensor/axis.ts), as in random/quads.wgsl: an element draws the number that
-// it would draw in the weight without pads, and a pad draws 0.
+// The noise of a stored weight with padding (src/tensor/axis.ts), as in random/quads.wgsl. An element draws the same
+// number as in the weight without padding; a padding element draws 0.
 //
 // Constants: the first ROW_WIDTH of every ROW_STRIDE rows, and the first COLUMN_WIDTH of every COLUMN_STRIDE columns,
-// are no pads; ROW_QUADS: quads of a stored row.
+// are not padding. ROW_QUADS is the number of quads of a stored row.
 
 struct Place {
-  // The first element of a quad, counted without pads.
+  // The first element of a quad, counted without padding.
   element: u32,
-  // How many elements of the quad are no pads.
+  // The number of elements of the quad that are not padding.
   count: u32,
 }
 

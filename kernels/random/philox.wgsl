@@ -1,14 +1,16 @@
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) and standard normal numbers from it.
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), and standard normal numbers
+// made from it.
 //
-// A counter-based generator: the numbers are a pure function of (key, counter), so a direction never has to be stored, sent or
-// drawn in any order. key = run seed. counter = (element / 4, tensor id, step or period, purpose · 2^24 + query).
+// Philox is a counter-based generator: its numbers are a pure function of (key, counter), so a direction never has to
+// be stored, sent or drawn in order. key = seed of the run. counter = (element / 4, tensor id, step or period, purpose
+// · 2^24 + query).
 
 const PURPOSE_NOISE: u32 = 0u;
 const PURPOSE_LEFT: u32 = 1u;
 const PURPOSE_RIGHT: u32 = 2u;
 const PURPOSE_ROUNDING: u32 = 4u;
 
-// The 64-bit product of two u32 as (high, low); WGSL has no wide multiplication.
+// The 64-bit product of two u32 as (high, low), because WGSL has no wide multiplication.
 fn multiply_wide(a: u32, b: u32) -> vec2<u32> {
   let a_low = a & 0xffffu;
   let a_high = a >> 16u;
@@ -32,8 +34,8 @@ fn philox(start: vec4<u32>, start_key: vec2<u32>) -> vec4<u32> {
   return counter;
 }
 
-// cos and sin of a full turn times x · 2^-32. WGSL only promises 2^-11 for its own; these are good to f32 rounding: the nearest
-// quarter turn is taken off exactly, in integers, and Taylor polynomials do the rest.
+// cos and sin of a full turn times x · 2^-32. WGSL guarantees only 2^-11 for its own functions; these are accurate to
+// f32 rounding. The nearest quarter turn is subtracted exactly, in integers, and Taylor polynomials compute the rest.
 fn turn(x: u32) -> vec2<f32> {
   let nearest = (x + 0x20000000u) >> 30u; // nearest quarter turn, 0 … 3 (wraps)
   let rest = bitcast<i32>(x - (nearest << 30u)); // within ± an eighth turn
@@ -50,8 +52,8 @@ fn turn(x: u32) -> vec2<f32> {
 }
 
 fn radius(x: u32) -> f32 {
-  // The half step keeps the argument above zero. The largest words round to 1, where log may be off by 2^-21 to either side (WGSL,
-  // §15.7.4.1): a root of less than zero would be NaN.
+  // The half step keeps the argument above zero. The largest words round to 1, where log may be off by 2^-21 in either
+  // direction (WGSL, §15.7.4.1); the root of a negative number would be NaN.
   return sqrt(max(0.0, -2.0 * log(f32(x) * 2.3283064365386963e-10 + 1.1641532182693481e-10)));
 }
 
@@ -69,8 +71,8 @@ struct TwoQuads {
   second: vec4<f32>,
 }
 
-// The numbers of two counters that differ in their element. Each block is one long chain of multiplications; two side by side take much less
-// than twice the time of one.
+// The numbers of two counters that differ only in their element. Each block is one long chain of multiplications; two
+// chains side by side take much less than twice the time of one.
 fn gaussian_quads(counter: vec4<u32>, second_element: u32, start_key: vec2<u32>) -> TwoQuads {
   var one = counter;
   var two = vec4<u32>(second_element, counter.yzw);

@@ -1,5 +1,5 @@
-// Stored weights, bf16: a quad (four consecutive elements of a row) is two u32, the first element in the low half. WGSL has no
-// bf16, but its bits are the upper half of an f32, so widening is a shift and exact.
+// Stored weights, bf16: a quad (four consecutive elements of a row) is two u32, with the first element in the low half.
+// WGSL has no bf16, but bf16 bits are the upper half of an f32, so widening is a shift and is exact.
 
 alias WeightWord = vec2<u32>;
 
@@ -16,8 +16,8 @@ fn weight_quad(index: u32) -> vec4<f32> {
   return widen(weight[index]);
 }
 
-// Stochastic rounding: add 16 random bits below the mantissa that stays, then cut. The mean is exact. Infinity and NaN have nothing
-// to round, and the sum could wrap a NaN around to zero.
+// Stochastic rounding adds 16 random bits below the mantissa that stays, then truncates. The mean is exact. Infinity
+// and NaN are returned unchanged: they have nothing to round, and the sum could wrap a NaN around to zero.
 fn narrow_one(value: f32, random: u32) -> u32 {
   let bits = bitcast<u32>(value);
   let finite = (bits & 0x7f800000u) != 0x7f800000u;

@@ -1,4 +1,5 @@
-// Stored weights, f16: a quad (four consecutive elements of a row) is two u32, the first element in the low half. Needs no `shader-f16`.
+// Stored weights, f16: a quad (four consecutive elements of a row) is two u32, with the first element in the low half.
+// This does not need `shader-f16`.
 
 alias WeightWord = vec2<u32>;
 
@@ -10,9 +11,10 @@ fn weight_quad(index: u32) -> vec4<f32> {
   return widen(weight[index]);
 }
 
-// Stochastic rounding: the 13 mantissa bits that f16 lacks are compared with random ones, so that the mean is exact. Below the
-// normal range (2^-14) f16 has a fixed spacing of 2^-24 and the value is rounded on that grid instead. NaN stays NaN (told by its
-// bits, since compilers may assume that there is none): a weight that broke must not look like a large one.
+// Stochastic rounding compares the 13 mantissa bits that f16 lacks with random ones, so that the mean is exact. Below
+// the normal range (2^-14) f16 has a fixed spacing of 2^-24, and the value is rounded on that grid. NaN stays NaN: a
+// broken weight must not look like a large one. It is detected by its bits, because compilers may assume that there is
+// no NaN.
 fn narrow_one(value: f32, random: u32) -> f32 {
   if ((bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u) {
     return value;

@@ -1,10 +1,11 @@
-// The update of the trainable state by Adam or by momentum: g = Σ_k coefficient_k · z_k; m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²;
-// state ← decay · state − learning_rate · unit · heading(m, v), see zo/moments.wgsl.
+// The update of the trainable state by Adam or by momentum: g = Σ_k coefficient_k · z_k; m ← β₁m + (1 − β₁)g; v ← β₂v +
+// (1 − β₂)g²; state ← decay · state − learning_rate · unit · heading(m, v), see zo/moments.wgsl.
 //
-// Layout of state and blocks as in zo/perturb.wgsl; coefficients[coefficient_offset + k] = ρ_k / K. moments: m and, if ADAPTIVE, v after it, each
-// laid out as the state.
-// shape[b].x: the unit of block b, 1/μ for an S matrix, so that a step has the same length in W whatever μ is; 1 for a 1-D parameter.
-// The corrections are 1 / (1 − β^t), of S matrices (whose moments start anew with each subspace) and of 1-D parameters apart.
+// The layout of state and blocks is that of zo/perturb.wgsl; coefficients[coefficient_offset + k] = ρ_k / K. moments: m
+// and, if ADAPTIVE, v after it, each with the layout of the state. shape[b].x is the unit of block b: 1/μ for an S
+// matrix, so that a step has the same length in W whatever μ is, and 1 for a 1-D parameter. The corrections are 1 / (1
+// − β^t). S matrices and 1-D parameters have separate ones, because the moments of S matrices restart with each
+// subspace.
 
 struct Parameters {
   seed_low: u32,

@@ -1,8 +1,9 @@
-// Second step of Cholesky QR, in one workgroup: sums the partial Gram matrices to G, factors G = RᵀR (R upper triangular with positive
-// diagonal) and inverts R.
+// Second step of Cholesky QR, in one workgroup: sums the partial Gram matrices to G, factors G = RᵀR (R is upper
+// triangular with a positive diagonal) and inverts R.
 //
-// partial: [chunks, columns, columns]; work: [2, columns, columns], the first matrix becomes R (upper triangle), the second R⁻¹ (upper
-// triangle, zeros below). columns ≤ 256. The caller sees to it that G is well-conditioned (a tall Gaussian matrix is).
+// partial: [chunks, columns, columns]. work: [2, columns, columns]; the first matrix becomes R (upper triangle), the
+// second R⁻¹ (upper triangle, zeros below). columns ≤ 256. The caller ensures that G is well-conditioned (that of a
+// tall Gaussian matrix is).
 
 struct Parameters {
   columns: u32,

@@ -1,7 +1,9 @@
-// HiZOO's running curvature of a 1-D parameter (zo/after-curvature.wgsl); that of a weight is in its update.
+// HiZOO's running curvature of a 1-D parameter (zo/after-curvature.wgsl). The curvature of a weight is part of its
+// update.
 //
-// log_curvature: quads of elements, of which the launch takes `quads` from quad_start on; the first is quad first_element of the tensor.
-// coefficients[coefficient_offset + k] = c_k / K, with c_k = |ℓ₊ + ℓ₋ − 2ℓ₀| / 2ε² of query k.
+// log_curvature: quads of elements. The launch takes `quads` of them from quad_start on; the first is quad
+// first_element of the tensor. coefficients[coefficient_offset + k] = c_k / K, with c_k = |ℓ₊ + ℓ₋ − 2ℓ₀| / 2ε² of
+// query k.
 
 struct Parameters {
   quads: u32,

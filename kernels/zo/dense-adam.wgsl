@@ -1,10 +1,12 @@
-// Updates of a densely perturbed weight by Adam or by momentum, in place, of `steps` consecutive steps from `step` on: g = Σ_k c_k · z_k;
-// m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; W ← W − decay · W − learning rate · heading(m, v), see zo/moments.wgsl.
+// Updates a densely perturbed weight by Adam or by momentum, in place, for `steps` consecutive steps from `step` on: g
+// = Σ_k c_k · z_k; m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; W ← W − decay · W − learning rate · heading(m, v), see
+// zo/moments.wgsl.
 //
-// weight: stored elements (weights/*.wgsl); the launch takes `quads` of them from weight_start on, which begin at quad element_start of the whole
-// tensor. mean, square: m and v of the same elements, f32, from moment_start on; square is unused unless ADAPTIVE. coefficients: of each step, from
-// coefficient_offset on and `coefficient_stride` apart, c_k = ρ_k / K, then the decay rate, the learning rate and both corrections. 16-bit storage is
-// rounded as in zo/dense-update.wgsl.
+// weight: stored elements (weights/*.wgsl). The launch takes `quads` quads of them from weight_start on, which begin at
+// quad element_start of the whole tensor. mean, square: m and v of the same elements, f32, from moment_start on; square
+// is unused unless ADAPTIVE. coefficients: for each step, from coefficient_offset on and `coefficient_stride` apart,
+// c_k = ρ_k / K, then the decay rate, the learning rate and both corrections. 16-bit storage is rounded as in
+// zo/dense-update.wgsl.
 
 struct Parameters {
   quads: u32,
@@ -44,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if (ADAPTIVE) {
     moments.square = square[moment];
   }
-  // Known when this is compiled, one query costs no inner loop, which makes a software adapter twice as quick.
+  // With one query, a constant at compile time, there is no inner loop, which makes a software adapter twice as fast.
   let queries = select(parameters.queries, 1u, ONE_QUERY);
   for (var index_of_step = 0u; index_of_step < parameters.steps; index_of_step++) {
     let step = parameters.step + index_of_step;

@@ -1,9 +1,10 @@
-// Embedding of densely perturbed weights: y[i] = W[id_i] + scale_p · d[id_i], for row i of probe p = i / rows_per_probe; d is the direction
-// (zo/direction.wgsl), made for the rows that are looked up only.
+// Embedding of densely perturbed weights: y[i] = W[id_i] + scale_p · d[id_i], for row i of probe p = i /
+// rows_per_probe. The direction d (zo/direction.wgsl) is computed only for the rows that are looked up.
 //
-// W: one part of the table, as in embed.wgsl; this launch takes the ids row_start … row_start + rows_here − 1, which begin at row weight_row of
-// the bound buffer. log_curvature: as in zo/dense-weight.wgsl. probes[first_probe + p]: (scale as f32 bits, query).
-// ids[i mod rows_per_probe]. ACCUMULATE adds to y (position embeddings). One workgroup a row, a quad an invocation.
+// W: one part of the table, as in embed.wgsl. This launch takes the ids row_start … row_start + rows_here − 1, which
+// begin at row weight_row of the bound buffer. log_curvature: as in zo/dense-weight.wgsl. probes[first_probe + p]:
+// (scale as f32 bits, query). The id of row i is ids[i mod rows_per_probe]. ACCUMULATE adds to y (position embeddings).
+// One workgroup per row, one quad per invocation.
 
 struct Parameters {
   rows: u32,

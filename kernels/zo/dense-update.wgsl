@@ -1,10 +1,12 @@
-// Updates of a densely perturbed weight, in place, of `steps` consecutive steps from `step` on: W ← W − decay · W − Σ_k c_k · d_k, d being the
-// direction (zo/direction.wgsl) at the W before the step. Weights that a mask leaves out do not decay either. Of a curved direction, ln H follows.
+// Updates a densely perturbed weight, in place, for `steps` consecutive steps from `step` on: W ← W − decay · W − Σ_k
+// c_k · d_k. The direction d (zo/direction.wgsl) is that of the W before the step. Weights that a mask leaves out do
+// not decay either. With a curved direction, ln H is updated after W.
 //
-// Rows and log_curvature as in zo/dense-weight.wgsl. coefficients: of each step, from coefficient_offset on and `coefficient_stride` apart, c_k =
-// learning rate · ρ_k / K; of a curved direction then the curvature terms / K (zo/after-curvature.wgsl); last the decay rate. f32 arithmetic; 16-bit
-// storage is rounded stochastically after each step, its random bits from (seed, tensor, step, element). So many steps in one launch, which a replay
-// takes, give the bits of one launch a step.
+// Rows and log_curvature as in zo/dense-weight.wgsl. coefficients: for each step, from coefficient_offset on and
+// `coefficient_stride` apart, c_k = learning rate · ρ_k / K; with a curved direction then the curvature terms / K
+// (zo/after-curvature.wgsl); last the decay rate. Arithmetic is f32. 16-bit storage is rounded stochastically after
+// each step, with random bits from (seed, tensor, step, element). A replay takes many steps in one launch, which gives
+// the same bits as one launch per step.
 
 struct Parameters {
   width_quads: u32,
@@ -29,11 +31,11 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> coefficients: array<f32>;
 @group(0) @binding(3) var<uniform> parameters: Parameters;
 
-// Four elements on their way through the steps.
+// Four elements while they go through the steps.
 struct Quad {
   word: WeightWord,
   curvature: vec4<f32>,
-  // Of the step under way: the weight before it, the weight with what has been added, mean_k(c_k z_k²).
+  // For the current step: the weight before it, the weight with what has been added, and mean_k(c_k z_k²).
   before: vec4<f32>,
   value: vec4<f32>,
   seen: vec4<f32>,
@@ -69,7 +71,7 @@ fn add(quad: ptr<function, Quad>, z: vec4<f32>, coefficient: f32, curvature: f32
 fn end(quad: ptr<function, Quad>, element: u32, rounding: vec4<u32>) {
   quad.word = narrow(quad.value, rounding);
   if (DIRECTION == DIRECTION_CURVED) {
-    // Pads see no noise: their curvature would fall without end.
+    // Padding sees no noise, so its curvature would fall without end.
     let after = after_curvature(quad.curvature, quad.seen, parameters.smoothing);
     quad.curvature = select(quad.curvature, after, has_noise(element));
   }
@@ -94,7 +96,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let first_element = parameters.output_row * parameters.width_quads + first_index;
   let second_element = first_element + 64u;
   let key = vec2<u32>(parameters.seed_low, parameters.seed_high);
-  // Known when this is compiled, one query costs no inner loop, which makes a software adapter twice as quick.
+  // With one query, a constant at compile time, there is no inner loop, which makes a software adapter twice as fast.
   let queries = select(parameters.queries, 1u, ONE_QUERY);
   var first = load(first_index);
   var second = load(second_index);

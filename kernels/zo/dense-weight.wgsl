@@ -1,10 +1,10 @@
-// Rows of a stored weight as one or two probes of a query see them, in f32: out[c] = W + scale_c · d, d being the direction
-// (zo/direction.wgsl). W itself is only read.
+// Computes rows of a stored weight, in f32, as one or two probes of a query see them: out[c] = W + scale_c · d, where d
+// is the direction (zo/direction.wgsl). W itself is only read.
 //
-// weight: rows of 4·width_quads stored elements (weights/*.wgsl); the launch takes `rows` of them from row weight_row of the bound buffer
-// on, which is row output_row of the whole. log_curvature: ln H of the same rows, f32, from row curvature_row of its buffer on; unused
-// unless the direction is curved. out: copies × [rows, 4·width_quads]; the second copy is that of scale_second. z is drawn once for both.
-// A scale of 0 gives the weight as it is.
+// weight: rows of 4·width_quads stored elements (weights/*.wgsl). The launch takes `rows` of them from row weight_row
+// of the bound buffer on, which is row output_row of the whole weight. log_curvature: ln H of the same rows, f32, from
+// row curvature_row of its buffer on; unused unless the direction is curved. out: copies × [rows, 4·width_quads]; the
+// second copy uses scale_second. z is drawn once for both. A scale of 0 gives the weight as it is.
 
 struct Parameters {
   width_quads: u32,

@@ -1,7 +1,9 @@
-// The direction that a step looks in, at four elements: the noise z as it is, masked or scaled. Included by the kernels that need it.
+// The perturbation direction of a step at four elements: the noise z as it is, masked or scaled. Kernels that need it
+// include this file.
 //
-// DIRECTION_MASKED (Sparse MeZO): z where |value| ≤ threshold, 0 elsewhere, value being the parameter as it stands.
-// DIRECTION_CURVED (HiZOO): z / √H. H is kept as its logarithm: near 1 an f32 H would lose changes below 6e-8, as one step's are.
+// DIRECTION_MASKED (Sparse MeZO): z where |value| ≤ threshold, 0 elsewhere; value is the current parameter.
+// DIRECTION_CURVED (HiZOO): z / √H. H is stored as its logarithm: near 1 an f32 H would lose changes below 6e-8, and
+// the change of one step is that small.
 
 const DIRECTION_MASKED: u32 = 1u;
 const DIRECTION_CURVED: u32 = 2u;

@@ -1,8 +1,8 @@
 // Folds the low-rank change into a stored weight: W[i] ← weight_scale · W[i] + scale · (U[i] · S) · Vᵀ, f32 arithmetic.
 //
-// One part of W: [part_rows, 4·width_quads] in STORAGE, its first row being row `row_start` of the whole; U, V, S as in embed.wgsl.
-// A workgroup takes ROWS rows, which all use what it reads of V.
-// 16-bit storage is rounded stochastically, its random bits from (seed, tensor, period, element), so that a replay folds to the same bits.
+// W: one part, [part_rows, 4·width_quads] in STORAGE, whose first row is row `row_start` of the whole weight; U, V, S
+// as in embed.wgsl. A workgroup takes ROWS rows, which share what it reads of V. 16-bit storage is rounded
+// stochastically, with random bits from (seed, tensor, period, element), so that a replay folds to the same bits.
 
 struct Parameters {
   width_quads: u32,
@@ -26,7 +26,7 @@ struct Parameters {
 @group(0) @binding(3) var<storage, read_write> weight: array<WeightWord>;
 @group(0) @binding(4) var<uniform> parameters: Parameters;
 
-// scale · U S, of which row i is at 256 · i: no rank is higher.
+// scale · U S; row i is at 256 · i, because no rank is higher than 256.
 var<workgroup> coefficients: array<f32, 256u * ROWS>;
 
 @compute @workgroup_size(64)
@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   for (var quad = lane; quad < parameters.width_quads; quad += 64u) {
     var values: array<vec4<f32>, ROWS>;
     for (var i = 0u; i < ROWS; i++) {
-      // Spare rows repeat the last one and are not written.
+      // Surplus rows repeat the last one and are not written.
       let row = min(first + i, parameters.part_rows - 1u);
       values[i] = parameters.weight_scale * weight_quad(row * parameters.width_quads + quad);
     }

@@ -1,7 +1,8 @@
-// Partial Gram matrices of a tall matrix, first step of Cholesky QR: partial[c, i, j] = Σ_k A[k, i] · A[k, j] over the rows k of chunk c.
+// First step of Cholesky QR: partial Gram matrices of a tall matrix, partial[c, i, j] = Σ_k A[k, i] · A[k, j] over the
+// rows k of chunk c.
 //
-// matrix: rows × columns, element (k, i) at matrix_start + k · row_stride + i · column_stride. One invocation per (c, i, j); chunks keep each sum short,
-// which keeps its rounding error small, and give the GPU something to spread.
+// matrix: rows × columns, element (k, i) at matrix_start + k · row_stride + i · column_stride. One invocation per (c,
+// i, j). Chunks keep each sum short, which keeps its rounding error small, and give the GPU parallel work.
 
 struct Parameters {
   rows: u32,

@@ -1,7 +1,8 @@
-// Counts the magnitudes of a stored weight by 16 of their 32 bits, for an exact percentile in two launches: f32 bits of a magnitude have
-// the order of the magnitude.
+// Counts the magnitudes of a stored weight by 16 of their 32 bits, to find an exact percentile in two launches. This
+// works because the f32 bits of magnitudes have the same order as the magnitudes.
 //
-// LOW_HALF false: bin = upper half of the bits. LOW_HALF true: only magnitudes whose upper half is `upper`, bin = lower half.
+// LOW_HALF false: bin = upper half of the bits. LOW_HALF true: only magnitudes with the upper half `upper` count; bin =
+// lower half.
 // weight: `quads` quads of stored elements. counts: 65536 bins, added to.
 
 struct Parameters {

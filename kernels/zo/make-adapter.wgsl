@@ -1,7 +1,9 @@
-// An adapter tensor as each probe sees it: made_p = base_scale · T + scale · (U · S_p) · Vᵀ, the tensor seen as rows × columns.
+// Computes an adapter tensor as each probe sees it: made_p = base_scale · T + scale · (U · S_p) · Vᵀ, with the tensor
+// seen as rows × columns.
 //
-// U: [rows, u_stride]; V stored transposed: [rank, columns], from element v_start on; S_p [rank, rank] at state_offset + p · state_stride. base and made hold the tensor, row-major,
-// at `offset`, made once per probe. One workgroup a row and probe: first the coefficients U·S of the row, then its elements.
+// U: [rows, u_stride]; V, stored transposed: [rank, columns], from element v_start on; S_p: [rank, rank] at
+// state_offset + p · state_stride. base and made hold the tensor, row-major, at `offset`; made holds it once per probe.
+// One workgroup per row and probe: it first computes the coefficients U·S of the row, then its elements.
 
 struct Parameters {
   rows: u32,
@@ -28,7 +30,7 @@ var<workgroup> coefficients: array<f32, 256>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let row = min(group.y * groups.x + group.x, parameters.rows - 1u); // spare workgroups repeat the last row
+  let row = min(group.y * groups.x + group.x, parameters.rows - 1u); // surplus workgroups repeat the last row
   let s = parameters.state_offset + group.z * parameters.state_stride;
   for (var b = lane; b < parameters.rank; b += 64u) {
     var sum = 0.0;

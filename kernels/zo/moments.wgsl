@@ -1,5 +1,6 @@
-// Running means of a gradient (m) and of its square (v), and where they point: m̂ alone (momentum), or m̂ / (√v̂ + 1e-8) if ADAPTIVE (Adam). The
-// corrections are 1 / (1 − β^t): means that start at zero are too small by that.
+// The running means of a gradient (m) and of its square (v), and the direction that they give: m̂ (momentum), or m̂ /
+// (√v̂ + 1e-8) if ADAPTIVE (Adam). The corrections are 1 / (1 − β^t), because means that start at zero are too small by
+// that factor.
 
 struct Moments {
   mean: vec4<f32>,

@@ -1,6 +1,7 @@
 // Third step of Cholesky QR, in place: A ← A · R⁻¹, row by row.
 //
-// matrix as in zo/gram.wgsl; work as zo/cholesky-inverse.wgsl left it. One workgroup a row, which is first copied to workgroup memory.
+// matrix as in zo/gram.wgsl; work as zo/cholesky-inverse.wgsl left it. One workgroup per row, which it first copies to
+// workgroup memory.
 
 struct Parameters {
   rows: u32,

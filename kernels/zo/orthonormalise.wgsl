@@ -1,9 +1,11 @@
-// Thin QR of a tall matrix, in place: the columns become the Q factor (positive diagonal of R), by Gram–Schmidt in one workgroup.
+// Thin QR of a tall matrix, in place: the columns become the Q factor (R has a positive diagonal), by Gram–Schmidt in
+// one workgroup.
 //
-// matrix: rows × columns (columns ≤ rows), element (i, j) at matrix_start + i · row_stride + j · column_stride. Each column is
-// projected off all earlier ones three times: "twice is enough" (Giraud, Langou, Rozložník 2005) unless the matrix is numerically singular, which the last column of a
-// square Gaussian matrix can come close to; the third pass is the safe path for that. Column norms are taken between the passes,
-// so that nothing under- or overflows.
+// matrix: rows × columns (columns ≤ rows), element (i, j) at matrix_start + i · row_stride + j · column_stride. The
+// projections onto all earlier columns are subtracted from each column three times. "Twice is enough" (Giraud, Langou,
+// Rozložník 2005) unless the matrix is numerically singular, and a square Gaussian matrix can come close to that in its
+// last column; the third pass covers this case. Column norms are computed between the passes, so that nothing under- or
+// overflows.
 
 struct Parameters {
   rows: u32,
@@ -37,7 +39,7 @@ fn workgroup_sum(value: f32, lane: u32) -> f32 {
 fn main(@builtin(local_invocation_index) lane: u32) {
   for (var j = 0u; j < parameters.columns; j++) {
     for (var pass_index = 0u; pass_index < 3u; pass_index++) {
-      // Coefficients against the earlier columns: each lane takes whole columns, so no reduction is needed.
+      // Coefficients for the earlier columns: each lane takes whole columns, so no reduction is needed.
       for (var c = lane; c < j; c += LANES) {
         var dot_product = 0.0;
         for (var i = 0u; i < parameters.rows; i++) {

@@ -1,11 +1,12 @@
-// The trainable state as each probe sees it: out[p, e] = state[e] + scale_p · d_{query_p}[e], d being the direction (zo/direction.wgsl).
+// Computes the trainable state as each probe sees it: out[p, e] = state[e] + scale_p · d_{query_p}[e], where d is the
+// direction (zo/direction.wgsl).
 //
-// state holds, f32, every S (r × r) and every 1-D parameter, each starting at a multiple of 256 elements. blocks[b] describes
-// the 256 elements of block b: (tensor id, first element of the block within its tensor, elements in use, flags: 1 = it trains,
-// 2 = it is an S matrix, 4 = it decays). shape: of a masked direction, one vector per block with the threshold in x; of a curved one, ln H laid out as
-// the state; else unused.
-// probes[p]: (scale as f32 bits, query); this launch writes those from first_probe on. One invocation writes four elements; z is
-// drawn on the spot, see random/philox.wgsl.
+// state holds, in f32, every S (r × r) and every 1-D parameter; each starts at a multiple of 256 elements. blocks[b]
+// describes the 256 elements of block b: (tensor id, first element of the block within its tensor, elements in use,
+// flags: 1 = it trains, 2 = it is an S matrix, 4 = it decays). shape: with a masked direction, one vector per block
+// with the threshold in x; with a curved one, ln H in the layout of the state; otherwise unused. probes[p]: (scale as
+// f32 bits, query); this launch writes those from first_probe on. One invocation writes four elements; z is drawn on
+// the spot, see random/philox.wgsl.
 
 struct Parameters {
   seed_low: u32,

@@ -1,4 +1,4 @@
-// zo/rotate.wgsl with t as it is: an invocation for each column of each block.
+// zo/rotate.wgsl that reads t as it is: one invocation per column of each block.
 
 fn t_at(place: u32) -> vec4<f32> {
   return t[place];

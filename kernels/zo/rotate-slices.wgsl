@@ -1,7 +1,8 @@
-// zo/rotate.wgsl with t as the sums of a product's slices [slices, rows, Σ padded ranks] (SLICED in matmul/interface.wgsl): a workgroup for each block
-// adds them up, in their order, and has its rows of t in workgroup memory.
+// zo/rotate.wgsl that reads t as the slices of a product [slices, rows, Σ padded ranks] (SLICED in
+// matmul/interface.wgsl). One workgroup per block adds the slices in their order and keeps its rows of t in workgroup
+// memory.
 
-// Three weights of rank 256.
+// Room for three weights of rank 256.
 const MOST_QUADS: u32 = 192u;
 
 var<workgroup> rows: array<vec4<f32>, 4u * MOST_QUADS>;

@@ -1,11 +1,12 @@
-// The middle of the low-rank side product: q[i, a] = scale · Σ_b t[i, b] · S_p[a, b], for row i of probe p = i / rows_per_probe, for up to three
-// weights that are multiplied with the same x; a rank of 0 stands for none.
+// The middle of the low-rank side product: q[i, a] = scale · Σ_b t[i, b] · S_p[a, b], for row i of probe p = i /
+// rows_per_probe. One launch serves up to three weights that are multiplied by the same x; a rank of 0 stands for none.
 //
-// t = x Vᵀ… is [rows, Σ padded ranks] from a matmul with the stored Vᵀ, the weights side by side; q is [rows, padded rank] of the first weight,
-// then of the second, and so on. S_p is rank × rank, row-major, at state_offset + p · state_stride of the (perturbed) state. scale is μ of
-// docs/method.md. Columns from rank to the padded width are zeros in t, and are written as zeros.
-// An invocation takes one column of four rows of a probe, so that what it reads of S serves four rows. `main`, and where it has t from, comes from
-// another file: zo/rotate-plain.wgsl, or where the matmul left sums of slices, zo/rotate-slices.wgsl.
+// t = x Vᵀ… is [rows, Σ padded ranks] from a matmul with the stored Vᵀ, the weights side by side. q is [rows, padded
+// rank] of the first weight, then of the second, and so on. S_p is rank × rank, row-major, at state_offset + p ·
+// state_stride of the (perturbed) state. scale is μ of docs/method.md. Columns from the rank to the padded width are
+// zeros in t and are written as zeros. An invocation takes one column of four rows of a probe, so that what it reads of
+// S serves four rows. Another file defines `main` and the source of t: zo/rotate-plain.wgsl, or zo/rotate-slices.wgsl
+// if the matmul left the sums of slices.
 
 struct Parameters {
   rows: u32,
@@ -30,7 +31,7 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read_write> q: array<f32>;
 @group(0) @binding(3) var<uniform> parameters: Parameters;
 
-// Quads of a row of t up to each weight's end.
+// Quads of a row of t up to the end of each weight.
 fn quad_ends() -> vec3<u32> {
   let quads = (vec3<u32>(parameters.rank_0, parameters.rank_1, parameters.rank_2) + 3u) / 4u;
   return vec3<u32>(quads.x, quads.x + quads.y, quads.x + quads.y + quads.z);
@@ -49,12 +50,12 @@ fn block_at(index: u32) -> Block {
   return Block(probe, first, min(first + 3u, (probe + 1u) * parameters.rows_per_probe - 1u));
 }
 
-// The rows of a block; the last one again where there are fewer.
+// The rows of a block; if there are fewer than four, the last one is repeated.
 fn rows_of(block: Block) -> vec4<u32> {
   return min(vec4<u32>(block.first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(block.last));
 }
 
-// Writes a column of a block, among those of all weights. starts: where its rows begin for t_at.
+// Writes one column, counted over all weights, of a block. starts: where its rows begin for t_at.
 fn rotate(block: Block, column: u32, starts_of_rows: vec4<u32>) {
   let ends = quad_ends();
   let weight = u32(column / 4u >= ends.x) + u32(column / 4u >= ends.y);
@@ -73,7 +74,7 @@ fn rotate(block: Block, column: u32, starts_of_rows: vec4<u32>) {
       let three = t_at(starts.z + quad);
       let four = t_at(starts.w + quad);
       let b = quad * 4u;
-      // Behind the last column lies another row of S, or another tensor.
+      // After the last column lies another row of S, or another tensor.
       let end = rank - 1u;
       sum = fma(vec4<f32>(one.x, two.x, three.x, four.x), vec4<f32>(state[s + b]), sum);
       sum = fma(vec4<f32>(one.y, two.y, three.y, four.y), vec4<f32>(state[s + min(b + 1u, end)]), sum);

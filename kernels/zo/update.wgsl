@@ -1,8 +1,10 @@
-// The update of the trainable state: state[e] ← decay_e · state[e] − Σ_k coefficient_k · d_k[e], d being the direction (zo/direction.wgsl).
+// The update of the trainable state: state[e] ← decay_e · state[e] − Σ_k coefficient_k · d_k[e], where d is the
+// direction (zo/direction.wgsl).
 //
-// Layout of state, blocks and shape as in zo/perturb.wgsl. coefficients[coefficient_offset + k] = learning rate · ρ_k / K, made on the CPU in
-// f64 and rounded once. All directions are those of the state before the update.
-// decay is the decoupled weight decay of this step, 1 for none; it acts where blocks[b].w has 4, and on no element that a mask leaves out.
+// The layout of state, blocks and shape is that of zo/perturb.wgsl. coefficients[coefficient_offset + k] = learning
+// rate · ρ_k / K, computed on the CPU in f64 and rounded once. All directions are those of the state before the update.
+// decay is the decoupled weight decay of this step, 1 for none; it acts on elements whose blocks[b].w has the flag 4,
+// but on no element that a mask leaves out.
 
 struct Parameters {
   seed_low: u32,

@@ -1,5 +1,5 @@
 /**
- * What one case of a kernel test stands on: buffers with random inputs, outputs poisoned with NaN, probes.
+ * The setting of one kernel case: buffers with random inputs, outputs poisoned with NaN, and probes.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import { rowBytes } from '../weights/index.ts';
 import type { Random } from './random.ts';
 import type { StoredMatrix } from './storage.ts';
 
-/** Rows past the end of every activation, which nothing may write. */
+/** Rows after the end of every activation, which nothing may write. */
 const guardRows = 3;
 
-/** A quiet NaN with a payload, so that a NaN that a kernel made can be told from one that it left. */
+/** A quiet NaN with a payload, which tells a NaN that a kernel made from one that a kernel left untouched. */
 export const poisonBits = 0x7fc0_dead;
 
-/** A workspace whose buffers hold NaN at every take. */
+/** A workspace whose buffers are filled with NaN at every take. */
 class PoisonedWorkspace extends Workspace {
   readonly #poison: (buffer: GpuBuffer) => void;
 
@@ -36,7 +36,7 @@ class PoisonedWorkspace extends Workspace {
   }
 }
 
-/** The low-rank change of a weight as the reference sees it; all row-major. */
+/** The low-rank change of a weight as the reference sees it; all matrices are row-major. */
 export interface ReferenceFactors {
   rank: number;
   scale: number;
@@ -48,7 +48,7 @@ export interface ReferenceFactors {
   s: Float32Array[];
 }
 
-/** What the probes of a case are made from. */
+/** The probes of a case before their upload. */
 export interface ProbePlan {
   count: number;
   /** 1-D parameters: one array per probe. */
@@ -66,7 +66,9 @@ export class Bed {
   readonly #buffers: GpuBuffer[] = [];
   #poisonSource: GpuBuffer | undefined;
 
-  /** Whether activations hold NaN when they are taken; a benchmark turns it off once the case is checked. */
+  /**
+   * Whether activations are filled with NaN when they are taken; a benchmark turns this off once the case is checked.
+   */
   poisoning = true;
 
   constructor(gpu: Gpu, random: Random) {
@@ -77,21 +79,21 @@ export class Bed {
     });
   }
 
-  /** A buffer of this case. */
+  /** Allocates a buffer of this case. */
   allocate(bytes: number, label: string): GpuBuffer {
     const buffer = this.gpu.allocate(bytes, 'scratch', label);
     this.#buffers.push(buffer);
     return buffer;
   }
 
-  /** A buffer with this content. */
+  /** Allocates a buffer with this content. */
   upload(data: ArrayBufferView, label = 'input'): GpuBuffer {
     const buffer = this.allocate(data.byteLength, label);
     write(buffer, data);
     return buffer;
   }
 
-  /** A matrix of f32 as an activation. */
+  /** Uploads an f32 matrix as an activation. */
   activation(data: Float32Array, rows: number, columns: number): Activation {
     return { buffer: this.upload(data), rows, columns };
   }
@@ -104,12 +106,12 @@ export class Bed {
     this.gpu.recorder.copy(this.#poisonSource, 0, buffer, 0, buffer.size);
   }
 
-  /** Room for activations of at most so many rows. */
+  /** Reserves room for activations of at most `rows` rows. */
   reserve(rows: number): void {
     this.workspace.reserve(rows + guardRows);
   }
 
-  /** A stored matrix as a weight of `parts` buffers; left out, as many as the device's bindings ask for. */
+  /** Uploads a stored matrix as a weight of `parts` buffers; by default as many as the device's bindings require. */
   weight(name: string, matrix: StoredMatrix, parts?: number): Weight {
     const { rows, columns, storage, bits } = matrix;
     let weight: Weight;
@@ -142,11 +144,11 @@ export class Bed {
     };
   }
 
-  /** Context with the probes of a plan; what lies between the parameters in the state is NaN. */
+  /** Makes a context with the probes of a plan. The gaps between parameters in the state are NaN. */
   context(plan: ProbePlan): OperationContext {
     const pieces: { offset: number; data: readonly Float32Array[] }[] = [];
     let length = 0;
-    // Odd gaps: nothing may rely on where a parameter starts.
+    // The gaps are odd, because nothing may rely on where a parameter starts.
     const place = (data: readonly Float32Array[], unit = 1): number => {
       const offset = Math.ceil((length + this.random.integer(0, 5)) / unit) * unit;
       pieces.push({ offset, data });
@@ -182,7 +184,10 @@ export class Bed {
     return { gpu: this.gpu, workspace: this.workspace, probes };
   }
 
-  /** Vᵀ of weights with equally many columns lie one below the other, as where they read the same input; what lies above is NaN. */
+  /**
+   * Stacks the Vᵀ of weights with the same number of columns, as for weights that read the same input; the rows above
+   * are NaN.
+   */
   #uploadV(
     factors: Readonly<Record<string, ReferenceFactors>>,
   ): Map<string, Pick<LowRankFactors, 'vTransposed' | 'vRow'>> {
@@ -213,7 +218,7 @@ export class Bed {
   }
 }
 
-/** Uploads any array; 16-bit ones of odd length are padded to whole words. */
+/** Uploads any array; a 16-bit array of odd length is padded to whole words. */
 export function write(buffer: GpuBuffer, data: ArrayBufferView): void {
   if (data.byteLength % 4 === 0) {
     buffer.write(data);

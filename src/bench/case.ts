@@ -1,5 +1,6 @@
 /**
- * One case of one operation. The same lists drive the correctness tests and the benchmark: a case is checked before it is timed.
+ * One case of one operation. The same lists of cases drive the correctness tests and the benchmark, which checks a case
+ * before it times it.
  *
  * @module
  */
@@ -10,27 +11,27 @@ import { equalBytes } from '../platform/index.ts';
 import { Bed, poisonBits } from './bed.ts';
 import type { Random } from './random.ts';
 
-/** A result on the GPU and what it should be. */
+/** A result on the GPU with its reference. */
 export interface Output {
   name: string;
   buffer: GpuBuffer;
   rows: number;
   columns: number;
-  /** Row `row` in float64, from the inputs as they are stored. */
+  /** Row `row` in float64, computed from the inputs as they are stored. */
   reference(row: number): ArrayLike<number>;
-  /** How the buffer holds the values; f32 if left out. */
+  /** Decodes the values of the buffer; without it they are f32. */
   decode?(data: ArrayBuffer): ArrayLike<number>;
-  /** Bytes that the result takes in the buffer; rows × columns × 4 if left out. */
+  /** Bytes of the result in the buffer; by default rows × columns × 4. */
   bytes?: number;
-  /** How far one element may be off, in units of the root mean square; see {@link largestError}. */
+  /** Largest allowed error of one element, in units of the root mean square; see {@link largestError}. */
   largestError?: number;
-  /** What follows the result in its buffer must still be the poison. */
+  /** Whether the buffer after the result must still hold the poison. */
   guarded?: boolean;
 }
 
 /** A case set up on a device. */
 export interface PreparedCase {
-  /** Uploads again what the operation changes in place. */
+  /** Uploads again the inputs that the operation changes in place. */
   reset?(): void;
   /** Records the operation. Activations that it returns may be given back once the outputs are read. */
   record(): Output[];
@@ -39,27 +40,34 @@ export interface PreparedCase {
 export interface KernelCase {
   operation: string;
   name: string;
-  /** Largest normalised mean squared error. */
+  /** Largest allowed normalised mean squared error. */
   tolerance: number;
-  /** Arithmetic operations and bytes that must move, for the benchmark. */
+  /** Arithmetic operations, and bytes that must move, for the benchmark. */
   flops: number;
   bytes: number;
   prepare(bed: Bed): PreparedCase;
 }
 
 /**
- * Normalised mean squared error of what is computed in f32, whatever the weights are stored as: the reference has them as stored. Here it is 1e-13 or
- * less; a GPU's exponentials may be coarser. A result of operands that were rounded to f16 by mistake is off by 1e-8.
+ * Largest allowed normalised mean squared error of f32 arithmetic. It applies to every storage of weights, because the
+ * reference uses the stored values. On a software adapter the error is 1e-13 or less; exponentials on a GPU may be
+ * coarser. A result whose operands were wrongly rounded to f16 has an error of 1e-8.
  */
 export const exactTolerance = 1e-10;
 
-/** Most elements of a result that are compared; of a larger one, the first, the last and random rows between. */
+/**
+ * Most elements of a result to compare. Of a larger result, the first row, the last row and random rows between are
+ * compared.
+ */
 const comparedElements = 1 << 17;
 
-/** How far one element may be off, in units of the result's root mean square: a single wrong element hides in a mean. */
+/**
+ * Largest allowed error of one element, in units of the result's root mean square, because a mean hides a single wrong
+ * element.
+ */
 export const largestError = 4e-3;
 
-/** Rows to compare. */
+/** The rows to compare. */
 function chosenRows(output: Output, random: Random, most: number): number[] {
   const count = Math.max(2, Math.floor(most / Math.max(1, output.columns)));
   if (count >= output.rows) return Array.from({ length: output.rows }, (_, row) => row);
@@ -68,7 +76,7 @@ function chosenRows(output: Output, random: Random, most: number): number[] {
   return [...rows].sort((a, b) => a - b);
 }
 
-/** Mean squared error over mean square of the reference; NaN as soon as one value is. */
+/** Mean squared error divided by the mean square of the reference; NaN if any value is NaN. */
 export function normalisedError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   let error = 0;
   let square = 0;
@@ -79,7 +87,7 @@ export function normalisedError(actual: ArrayLike<number>, expected: ArrayLike<n
   return error === 0 ? 0 : error / square;
 }
 
-/** Compares one result; throws with the place of the worst element. @returns the normalised mean squared error */
+/** Compares one result, and throws with the place of the worst element. @returns the normalised mean squared error */
 export function compare(
   output: Output,
   data: ArrayBuffer,
@@ -99,7 +107,7 @@ export function compare(
     for (let column = 0; column < output.columns; column++) {
       const expected = reference[column]!;
       const actual = values[row * output.columns + column]!;
-      // Written so that NaN on either side is the worst of all.
+      // The comparison is negated so that NaN on either side counts as the worst error.
       const difference = Math.abs(actual - expected);
       if (!(difference <= worst.difference)) {
         worst = { difference, row, column, actual, expected };
@@ -124,7 +132,7 @@ export function compare(
   return normalised;
 }
 
-/** Nothing may be written past the end of a result. */
+/** Checks that nothing was written after the end of a result. */
 function checkGuard(output: Output, data: ArrayBuffer): void {
   const words = new Uint32Array(data);
   for (let index = output.rows * output.columns; index < words.length; index++) {
@@ -150,7 +158,8 @@ async function readOutputs(gpu: Gpu, outputs: readonly Output[]): Promise<ArrayB
 }
 
 /**
- * Runs a case that is set up on poisoned memory, compares it with its reference, then runs it again and wants the same bits.
+ * Runs a prepared case on poisoned memory and compares it with its reference. Then runs it again and requires the same
+ * bits.
  *
  * @param most elements to compare at most
  * @returns the largest normalised mean squared error of its results
@@ -173,7 +182,7 @@ export async function checkPrepared(
   prepared.reset?.();
   const second = await readOutputs(gpu, prepared.record());
   for (const [index, data] of second.entries()) {
-    // What lies behind is as long as the buffer, which may be another one.
+    // The memory after the result has the length of the buffer, which may be another buffer in the second run.
     const bytes = bytesOf(outputs[index]!);
     if (!equalBytes(new Uint8Array(data, 0, bytes), new Uint8Array(first[index]!, 0, bytes))) {
       throw new Error(`${outputs[index]!.name}: the same inputs gave other bits the second time`);
@@ -182,7 +191,7 @@ export async function checkPrepared(
   return worst;
 }
 
-/** Sets a case up, checks it (see {@link checkPrepared}) and takes it down. */
+/** Sets a case up, checks it (see {@link checkPrepared}) and frees it. */
 export async function checkCase(gpu: Gpu, kernelCase: KernelCase, random: Random): Promise<number> {
   const bed = new Bed(gpu, random);
   try {

@@ -1,5 +1,6 @@
 /**
- * Every kernel checked against its float64 reference, then timed over realistic shapes and held against what this adapter can do at best.
+ * Checks every kernel against its float64 reference, times it over realistic shapes, and compares its speed with the
+ * best that this adapter can do.
  *
  * @module
  */
@@ -12,13 +13,13 @@ import { benchCases } from './shapes.ts';
 import type { Suite } from './suites.ts';
 
 export interface KernelBenchOptions {
-  /** By default `quick` on a software adapter, `full` on a GPU. */
+  /** Default: `quick` on a software adapter, `full` on a GPU. */
   suite?: Suite;
-  /** Only cases whose operation or name contains it, in any case of letters. */
+  /** Only cases whose operation or name contains this text, in any case of letters. */
   filter?: string;
-  /** How long to repeat each case for each of the two clocks. */
+  /** How long to repeat each case with each of the two clocks. */
   seconds: number;
-  /** Of the inputs. */
+  /** Seed of the inputs. */
   seed: number;
 }
 
@@ -28,15 +29,15 @@ export interface KernelBenchReport {
   seed: number;
   roofline: Roofline;
   cases: Measurement[];
-  /** Cases whose result was wrong: they have no time. */
+  /** Cases with a wrong result; they are not timed. */
   wrong: { case: string; message: string }[];
 }
 
 /**
  * Runs the benchmark on a device that nobody else uses.
  *
- * @param onCase told each case before it runs
- * @throws SubzeroError `invalid_argument` when no case is left, `cancelled` when the signal is aborted
+ * @param onCase called with each case before it runs
+ * @throws SubzeroError `invalid_argument` if no case is left, `cancelled` if the signal is aborted
  */
 export async function benchKernels(
   gpu: Gpu,

@@ -1,5 +1,5 @@
 /**
- * One case: checked against its reference, then timed.
+ * Checks one case against its reference, then times it.
  *
  * @module
  */
@@ -11,28 +11,28 @@ import { checkPrepared, type KernelCase } from './case.ts';
 import { Random } from './random.ts';
 import type { Roofline } from './roofline.ts';
 
-/** What is known of a case after it ran; times in milliseconds. */
+/** Measurements of a case; times are in milliseconds. */
 export interface Measurement {
   operation: string;
   name: string;
   /** Normalised mean squared error against the float64 reference. */
   error: number;
-  /** Median time of the kernels by GPU timestamps; absent where the adapter has none. */
+  /** Median time of the kernels by GPU timestamps; absent if the adapter has none. */
   gpuMilliseconds?: number;
-  /** Time per run of many in a row, recording and submission included. */
+  /** Time per run in a long series of runs, including recording and submission. */
   wallMilliseconds: number;
   gigaflopsPerSecond: number;
   gigabytesPerSecond: number;
-  /** Time that the roofline allows over the time it took. */
+  /** Time that the roofline allows, divided by the time taken. */
   rooflineShare: number;
 }
 
-/** Elements of a result that are compared before it is timed. */
+/** Elements of a result to compare before it is timed. */
 const comparedElements = 1 << 12;
 
 const warmUpRuns = 2;
 
-/** How many runs fill a time, given how long one takes. */
+/** Number of runs that fill a time, given the time of one run. */
 function runsFor(seconds: number, milliseconds: number): number {
   return Math.min(200, Math.max(3, Math.ceil((seconds * 1000) / Math.max(milliseconds, 1e-3))));
 }
@@ -46,8 +46,8 @@ function median(values: readonly number[]): number {
 /**
  * Checks and times a case.
  *
- * @param seconds how long to repeat it for each of the two clocks
- * @throws Error when the case is wrong: a wrong kernel has no speed
+ * @param seconds how long to repeat it with each of the two clocks
+ * @throws Error if the result is wrong: the speed of a wrong kernel means nothing
  */
 export async function measureCase(
   gpu: Gpu,
@@ -89,7 +89,7 @@ export async function measureCase(
       }
       gpuMilliseconds = median(times);
     }
-    // A clock too coarse for the kernel says 0.
+    // A clock too coarse for the kernel reads 0.
     const milliseconds = gpuMilliseconds || wallMilliseconds;
     const ideal = Math.max(kernelCase.flops / roofline.flopsPerSecond, kernelCase.bytes / roofline.bytesPerSecond);
     return {

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** A small fast generator (sfc32), on purpose not the one under test. */
+/** A small fast generator (sfc32). It is deliberately not the generator under test. */
 export class Random {
   #a: number;
   #b: number;
@@ -12,7 +12,7 @@ export class Random {
   #counter = 1;
   #spare: number | undefined;
 
-  /** @param name keeps the draws of one case the same whichever other cases run */
+  /** @param name name of the case, which makes its numbers independent of the other cases that run */
   constructor(seed: number, name = '') {
     let hash = 0x811c9dc5;
     for (let index = 0; index < name.length; index++) hash = Math.imul(hash ^ name.charCodeAt(index), 0x01000193);
@@ -64,8 +64,8 @@ export class Random {
   }
 
   /**
-   * `count` normal numbers of the given mean and standard deviation, as f32. Beyond a few millions pieces of a pool are repeated
-   * from random places: drawing them all takes longer than what they are for.
+   * Returns `count` normal numbers of the given mean and standard deviation, as f32. Beyond a few million, random
+   * pieces of a pool are repeated, because drawing all numbers would take longer than the case itself.
    */
   normals(count: number, deviation = 1, mean = 0): Float32Array<ArrayBuffer> {
     const values = new Float32Array(count);

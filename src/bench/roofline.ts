@@ -1,25 +1,25 @@
 /**
- * What this adapter can do at best, measured: bytes a second through memory and f32 operations a second. Every kernel is held
- * against the longer of the two times that these allow it.
+ * Measures the limits of this adapter: bytes per second through memory, and f32 operations per second. Every kernel is
+ * compared with the longer of the two times that these limits allow it.
  *
  * @module
  */
 
 import type { Gpu } from '../gpu/gpu.ts';
 
-/** The two roofs. */
+/** The two limits. */
 export interface Roofline {
-  /** Bytes read plus bytes written a second by the best copy. */
+  /** Bytes read plus bytes written per second by the fastest copy. */
   bytesPerSecond: number;
-  /** Operations a second, a fused multiply-add counted as two. */
+  /** Operations per second; a fused multiply-add counts as two. */
   flopsPerSecond: number;
 }
 
-/** Independent chains of vec4 an invocation works on: few starve the pipeline, many spill registers. */
+/** Independent chains of vec4 per invocation: too few starve the pipeline, too many spill registers. */
 const chainCounts = [2, 4, 8, 16];
 const fmaSteps = 256;
 
-/** A kernel that only multiplies and adds, with the result kept alive by one write. */
+/** A kernel that only multiplies and adds; one write keeps the result alive. */
 function fmaSource(chains: number): string {
   const each = (line: (chain: number) => string) =>
     Array.from({ length: chains }, (_, chain) => line(chain)).join('\n');
@@ -46,7 +46,7 @@ const copySource = `
     if (index < arrayLength(&source_words)) { target_words[index] = source_words[index]; }
   }`;
 
-/** Seconds of the fastest of several submissions, by the wall clock; `repeats` hides the cost of one submission. */
+/** Wall-clock seconds of the fastest of several submissions; `repeats` hides the cost of a submission. */
 async function fastest(gpu: Gpu, record: (encoder: GPUCommandEncoder) => void, repeats: number): Promise<number> {
   const { queue } = gpu.device;
   let best = Number.POSITIVE_INFINITY;
@@ -66,10 +66,10 @@ function pipelineOf(gpu: Gpu, code: string): GPUComputePipeline {
   return gpu.device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } });
 }
 
-/** Measures both roofs; takes a second or two. */
+/** Measures both limits; takes a second or two. */
 export async function measureRoofline(gpu: Gpu): Promise<Roofline> {
   const { device } = gpu;
-  // Far beyond any cache, yet bindable on every adapter.
+  // The buffers are far larger than any cache, yet can be bound on every adapter.
   const bytes = Math.min(gpu.bindingLimit, gpu.adapter.software ? 2 ** 26 : 2 ** 29);
   const [target, source] = [gpu.allocate(bytes, 'scratch', 'copy'), gpu.allocate(bytes, 'scratch', 'copy')];
   const run = (pipeline: GPUComputePipeline, buffers: GPUBuffer[], x: number, y = 1) => {

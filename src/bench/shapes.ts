@@ -1,6 +1,6 @@
 /**
- * Realistic shapes: the layers of models that people tune, over batches from one row (decoding) to many (training). The cases
- * themselves are those of the tests, ./cases.
+ * Cases with realistic shapes: the layers of models that people tune, for batches from one row (decoding) to many
+ * (training). The cases themselves are those of the tests, in ./cases.
  *
  * @module
  */
@@ -56,11 +56,14 @@ const models: readonly ModelShape[] = [
 interface SuitePlan {
   models: readonly string[];
   rows: readonly number[];
-  /** The models' own storage, or f32 as well. */
+  /** Whether weights have the models' own storage only, or f32 as well. */
   storages: 'own' | 'all';
-  /** Bytes of the largest embedding or output head; of larger ones a part is taken, as where a binding cannot hold them. */
+  /**
+   * Largest bytes of an embedding or output head. Of a larger one only a part is used, as for a binding that cannot
+   * hold it.
+   */
   largestTable: number;
-  /** Side of the square products that show what the adapter can do at best; none by default. */
+  /** Side of the square products that show the best speed of the adapter; none by default. */
   square?: number;
 }
 
@@ -78,12 +81,15 @@ const plan: Readonly<Record<Suite, SuitePlan>> = {
 /** The rank at which the side product is timed. */
 const rank = 64;
 
-/** A case under a name that says which layer of which model it is. */
+/** Renames a case after the layer and the model that it stands for. */
 function named(kernelCase: KernelCase, model: ModelShape, what: string): KernelCase {
   return { ...kernelCase, name: `${model.name} ${what}` };
 }
 
-/** Products of one layer, the output head (as many of its rows as fit `largestTable` bytes) and what surrounds them, for `rows` rows. */
+/**
+ * Matrix products of one layer for `rows` rows, and the output head (as many of its rows as fit into `largestTable`
+ * bytes).
+ */
 function layerCases(model: ModelShape, rows: number, storage: Storage, largestTable: number): KernelCase[] {
   const { hidden, intermediate, heads, headWidth } = model;
   const headRows = Math.min(model.vocabulary, Math.floor(largestTable / rowBytes(storage, hidden)));
@@ -102,7 +108,7 @@ function layerCases(model: ModelShape, rows: number, storage: Storage, largestTa
   });
 }
 
-/** What does not depend on the storage of weights. */
+/** Cases that do not depend on the storage of weights. */
 function otherCases(model: ModelShape, rows: number): KernelCase[] {
   const { hidden, heads, keyHeads, headWidth, norm } = model;
   const width = heads * headWidth;
@@ -119,7 +125,7 @@ function otherCases(model: ModelShape, rows: number): KernelCase[] {
       named(gateCase({ rows, columns: model.intermediate }), model, `gate ${rows}×${model.intermediate}`),
     );
   }
-  // Training packs short sequences; a single row decodes against a long cache.
+  // Training packs short sequences; decoding reads a long cache for a single row.
   const segment = Math.min(rows, 64);
   const decoding = rows === 1;
   const keys = decoding ? 1024 : rows;
@@ -157,7 +163,10 @@ function trainingCases(model: ModelShape, storage: Storage, largestTable: number
   ];
 }
 
-/** A large square product by each variant that is made for such: f32 by tiles in registers, f16 by matrix units, with split operands and rounded ones. */
+/**
+ * A large square product with each variant made for it: f32 by tiles in registers; f16 by matrix units, with split
+ * operands and with rounded ones.
+ */
 export function squareCases(gpu: Gpu, side: number): KernelCase[] {
   if (4 * side * side > gpu.bindingLimit) return [];
   const fragment = matrixFragment(gpu, 4);
@@ -171,7 +180,7 @@ export function squareCases(gpu: Gpu, side: number): KernelCase[] {
   );
 }
 
-/** All cases of a suite, those of one kernel next to each other. */
+/** All cases of a suite; the cases of one kernel are adjacent. */
 export function benchCases(suite: Suite, gpu: Gpu): KernelCase[] {
   const { models: names, rows, storages } = plan[suite];
   const largestTable = Math.min(plan[suite].largestTable, gpu.bindingLimit);

@@ -1,5 +1,6 @@
 /**
- * Text generation with continuous batching: every pass carries the next token of each running sequence and the prompts of new ones.
+ * Text generation with continuous batching: every pass carries the next token of each running sequence and the prompts
+ * of new sequences.
  *
  * @module
  */
@@ -37,31 +38,37 @@ import { StopFilter } from './stop.ts';
 import { characterCount, promptOffsets } from './text-offsets.ts';
 import type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from './types.ts';
 
-/** Most rows of a pass: bounds memory. */
+/** Most rows of a pass; bounds memory. */
 const passRows = 1024;
 
-/** The same for a pass with the next tokens of running sequences, unless these are more than half of it: bounds how long they wait for a new prompt. */
+/**
+ * Most rows of a pass that also generates, unless generating sequences make up more than half of it; bounds their wait
+ * for a new prompt.
+ */
 const sharedPassRows = 256;
 
-/** A scored row counts for so many in a shared pass: the output head is at most about as much work as all layers. */
+/**
+ * Rows that a scored row counts as in a shared pass: for one row, the output head is at most about as much work as all
+ * layers.
+ */
 const scoredRowCost = 2;
 
-/** Most bytes of keys and values of all layers, unless one sequence of full length needs more. */
+/** Most bytes of keys and values over all layers, unless one sequence of full length needs more. */
 const cacheBytes = 256 * 1024 * 1024;
 
-/** Tokens generated when a request names no limit. */
+/** Tokens to generate if a request sets no limit. */
 export const defaultMaxTokens = 256;
 
 interface Sequence {
   tokens: number[];
   promptLength: number;
-  /** Virtual tokens before the prompt. */
+  /** Number of virtual tokens before the prompt. */
   leading: number;
-  /** Tokens whose keys and values are in the cache. */
+  /** Number of tokens whose keys and values are in the cache. */
   done: number;
-  /** Length at which it must end. */
+  /** Number of tokens at which the sequence must end. */
   limit: number;
-  /** Where the tokens of a prompt that is to be scored begin. */
+  /** Offset at which each token of the prompt begins; present if the prompt is to be scored. */
   promptOffsets: number[] | undefined;
   run: { start: number; length: number };
   sampling: SamplingOptions;
@@ -70,27 +77,27 @@ interface Sequence {
   stream: TokenStream;
   stop: StopFilter;
   text: string;
-  /** Characters of all tokens so far, those not shown yet included. */
+  /** Number of characters of all tokens so far, including those not shown yet. */
   characters: number;
-  /** Ended from outside when nobody wants the text any more. */
+  /** Ended by the consumer when nobody wants the text any more. */
   events: EventQueue<GenerateEvent>;
   endTokens: ReadonlySet<number>;
 }
 
 type Waiting = Omit<Sequence, 'run'>;
 
-/** Which of its own tokens a sequence samples next. */
+/** Index of the next token to sample among the generated tokens. */
 function positionOf({ tokens, leading, promptLength }: Sequence): number {
   return tokens.length - leading - promptLength;
 }
 
-/** What the end of a text brings to it: what its bytes leave open. */
+/** The text that ends a sequence: what its last bytes left open. */
 function endOf(stream: TokenStream): { text: string; before: number } {
   const text = stream.flush();
   return { text, before: characterCount(text) };
 }
 
-/** How many tokens a pass has to read next. Nobody asks what follows the last one. */
+/** Number of tokens that a pass has to read next. The last token is never read, because nothing follows it. */
 function unread({ tokens, limit, done }: Sequence): number {
   return Math.min(tokens.length, limit - 1) - done;
 }
@@ -98,7 +105,7 @@ function unread({ tokens, limit, done }: Sequence): number {
 /** A token of a prompt that a row of a pass predicts. */
 interface Predicted {
   sequence: Sequence;
-  /** Among all tokens of the sequence. */
+  /** Index among all tokens of the sequence. */
   position: number;
 }
 
@@ -108,16 +115,16 @@ export class Generator {
   readonly #tokenizer: Tokenizer;
   readonly #workspace: Workspace;
   readonly #buffers: NamedBuffers;
-  /** Scratch of scoring. */
+  /** Scratch memory of scoring. */
   readonly #scoring: NamedBuffers;
   #cache: KeyValueCache | undefined;
   #waiting: Waiting[] = [];
   #running: Sequence[] = [];
   #looping: Promise<void> | undefined;
-  /** Set once the model is unloaded: what every request gets to hear from then on. */
+  /** The error for every later request; set once the model is unloaded. */
   #unloaded: SubzeroError | undefined;
 
-  /** @param probes the state of the model to generate with: plain weights, or a run's change */
+  /** @param probes returns the state of the model to generate with: plain weights, or a run's change */
   constructor(model: Model, tokenizer: Tokenizer, probes: () => Probes) {
     this.#model = model;
     this.#tokenizer = tokenizer;
@@ -128,10 +135,10 @@ export class Generator {
   }
 
   /**
-   * Generates one text. Ends early and quietly when the signal is aborted.
+   * Generates one text. Ends early, without an error, when the signal is aborted.
    *
-   * @param prompt token ids, BOS included where the model wants it
-   * @throws SubzeroError `invalid_argument` when the prompt leaves no room for a token
+   * @param prompt token ids, including BOS if the model expects it
+   * @throws SubzeroError `invalid_argument` if the prompt leaves no room for a token
    */
   async *generate(
     request: Omit<GenerateRequest, 'model'>,
@@ -154,7 +161,7 @@ export class Generator {
     checkTokenIds(prompt, { vocabularySize, tokenString, parameter: request.messages ? 'messages' : 'prompt' });
     checkTokenIds(Object.keys(request.logitBias ?? {}).map(Number), { vocabularySize, parameter: 'logitBias' });
     const seed = request.seed ?? Math.floor(Math.random() * 2 ** 32);
-    // A seed that is none fails its own request here, and not the pass of all.
+    // An invalid seed fails its own request here rather than the pass of all sequences.
     keyOfSeed(seed);
     const maxTokens = Math.min(request.maxTokens ?? defaultMaxTokens, contextLength - prompt.length);
     const events = new EventQueue<GenerateEvent>();
@@ -170,7 +177,7 @@ export class Generator {
       yield { type: 'done', finishReason: 'length', text: '', promptTokens: prompt.length, completionTokens: 0 };
       return;
     }
-    // The loop would only now see an abort that came before; its event has passed.
+    // An abort before this point has already fired its event, so the listener below would miss it.
     if (signal?.aborted) return;
     if (this.#unloaded) throw this.#unloaded;
     this.#waiting.push({
@@ -199,13 +206,13 @@ export class Generator {
       endTokens: new Set(this.#tokenizer.eosTokenIds),
     });
     this.#looping ??= Promise.resolve().then(() => this.#loop());
-    // The loop sees the end at its next pass; the consumer need not wait for it.
+    // The loop notices the end at its next pass; the consumer need not wait for that.
     const onAbort = (): void => events.end();
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       yield* events.drain();
     } finally {
-      // A consumer that leaves early wants no more of it either.
+      // A consumer that leaves early does not want the rest either.
       events.end();
       signal?.removeEventListener('abort', onAbort);
     }
@@ -220,7 +227,7 @@ export class Generator {
         if (this.#running.length > 0) await this.#pass();
       }
     } catch (error) {
-      // A pass that failed half-way has taken activations that nobody gives back; nothing is kept of it.
+      // A failed pass does not give its activations back, so all buffers are dropped.
       this.#model.gpu.recorder.submit();
       this.#workspace.destroy();
       this.#buffers.destroy();
@@ -229,7 +236,8 @@ export class Generator {
       for (const sequence of this.#waiting) sequence.events.end(error);
       this.#waiting = [];
     } finally {
-      // In the same turn in which nothing was left to do: a request that comes in the next one must find no loop.
+      // This runs in the same turn of the event loop that found nothing left to do: a request in the next turn must
+      // start a new loop.
       this.#looping = undefined;
       leave();
     }
@@ -240,7 +248,7 @@ export class Generator {
     for (const sequence of this.#running.filter(({ events }) => events.ended)) this.#finish(sequence);
   }
 
-  /** Moves waiting requests to the running ones, first come first served, as long as the cache has room. */
+  /** Starts waiting requests in order of arrival, as long as the cache has room. */
   #admit(): void {
     this.#cache ??= this.#makeCache();
     while (this.#waiting.length > 0) {
@@ -286,7 +294,7 @@ export class Generator {
     const answering = this.#running.filter((sequence) => positionOf(sequence) > 0).length;
     const most = answering > 0 ? Math.min(budget, Math.max(sharedPassRows, 2 * answering)) : budget;
     let left = most;
-    // Running sequences first, one row each; prompts share the rest, in pieces if need be.
+    // Generating sequences come first, with one row each. Prompts share the rest, in pieces if necessary.
     for (const sequence of [...this.#running].sort((a, b) => unread(a) - unread(b))) {
       const { start } = sequence.run;
       const promptStart = sequence.leading;
@@ -304,7 +312,7 @@ export class Generator {
         }
         ids.push(sequence.tokens[position]!);
         positions.push(position);
-        // The prompt is read as one text; each token of the answer ends a text that is one token longer.
+        // The prompt is read as one text. Each token of the answer ends a text that is one token longer.
         const length = Math.max(promptEnd, position + 1);
         lengths.push(length, length);
         slots.push(start + position);
@@ -318,7 +326,7 @@ export class Generator {
         sampled.push(sequence);
       }
     }
-    // A piece of a prompt without its end still needs the pass; its label is not read.
+    // A pass with only a piece of a prompt still needs a label row, which is not read.
     if (sampledRows.length + predictedRows.length === 0) sampledRows.push(ids.length - 1);
     const labelRows = [...sampledRows, ...predictedRows];
 
@@ -345,7 +353,7 @@ export class Generator {
     }));
     const scores = await scoreRows(model, context, hidden, sampledRows.length, targets, this.#scoring);
     this.#workspace.give(hidden);
-    // Unloading may have ended all meanwhile.
+    // The model may have been unloaded in the meantime.
     if (this.#unloaded) return;
     this.#report(predicted, scores);
     for (const [index, sequence] of sampled.entries()) {
@@ -359,9 +367,10 @@ export class Generator {
   }
 
   /**
-   * Samples the next token of each sequence, from what the GPU finds in the logits where that is enough, from all of them elsewhere.
-   * @param hidden a row for each sequence; one at least
-   * @returns functions, since one that fails must fail for its own sequence
+   * Samples the next token of each sequence. The search of the logits on the GPU decides most tokens; the others are
+   * sampled from whole rows of logits.
+   * @param hidden one row per sequence, at least one
+   * @returns one function per sequence, so that an error fails only its own sequence
    */
   async #sample(
     sequences: readonly Sequence[],
@@ -385,7 +394,7 @@ export class Generator {
       topLogits(gpu, logits, { rows, columns }, this.#buffers.upload('draws', new Float32Array(draws)), results);
       top.push({ buffer: results, bytes: rows * topLogitsBytes(columns) });
     }
-    // Where no sequence is at its end yet, one word tells that the pass is done.
+    // If no sequence has a token to sample, reading one word tells that the pass is done.
     const wanted = sequences.length > 0 ? [...top, ...whole.map(rowOf)] : [{ buffer: logits, bytes: 4 }];
     const data = await gpu.recorder.read(wanted);
     const found = top.length > 0 ? data.shift()! : undefined;
@@ -405,7 +414,7 @@ export class Generator {
     });
   }
 
-  /** Tells what a pass says of the tokens of prompts, and ends the sequences that ask for nothing else. */
+  /** Reports the scores of prompt tokens that a pass predicted, and ends the sequences that ask for nothing else. */
   #report(predicted: readonly Predicted[], scores: readonly (() => Sampled)[]): void {
     const reports = new Map<Sequence, PlacedToken[]>();
     for (const [index, { sequence, position }] of predicted.entries()) {
@@ -428,7 +437,7 @@ export class Generator {
     }
   }
 
-  /** @param stream where the token is, or would be, the next one; without one it is shown as inside a text */
+  /** @param stream the stream in which the token comes next; without one the token is shown as inside a text */
   #show(id: number, stream?: TokenStream) {
     const bytes = stream?.bytesOf(id) ?? this.#tokenizer.tokenBytes(id);
     return { id, text: this.#tokenizer.tokenText(id), bytes: [...bytes] };
@@ -439,7 +448,7 @@ export class Generator {
     return { ...this.#show(id, stream), logprob, topLogprobs, textOffset };
   }
 
-  /** Appends the next token of a sequence and ends it where it must end. */
+  /** Appends the next token of a sequence and ends the sequence if it must end. */
   #extend(sequence: Sequence, sampled: Sampled): void {
     const { id } = sampled;
     const ended = sequence.endTokens.has(id);
@@ -447,7 +456,8 @@ export class Generator {
     sequence.counts.set(id, (sequence.counts.get(id) ?? 0) + 1);
     const { stream } = sequence;
     const placed = this.#place(sampled, sequence.characters, stream);
-    // What ends the text stands behind all of it, and a token behind bytes that turn out to be no character.
+    // The offset of an end token is after all text, and that of a token is after bytes that turn out to be no
+    // character.
     const decoded = ended ? endOf(stream) : stream.take(id);
     placed.textOffset += decoded.before;
     const text = sequence.stop.push(decoded.text);
@@ -474,7 +484,7 @@ export class Generator {
     sequence.events.end(error);
   }
 
-  /** Ends every text with an error and frees the memory once the pass in progress is over. */
+  /** Ends every text with an error, and frees the memory once the pass in progress is over. */
   async destroy(): Promise<void> {
     const error = new SubzeroError('cancelled', 'the model was unloaded');
     this.#unloaded = error;

@@ -11,35 +11,35 @@ import { keyOfSeed, philox4x32, purposes } from '../random/philox.ts';
 export interface SamplingOptions {
   /** 0 = take the most likely token. */
   temperature: number;
-  /** Keep only so many of the most likely tokens; 0 = all. */
+  /** Keep only this many of the most likely tokens; 0 = all. */
   topK: number;
-  /** Keep the most likely tokens up to this share of probability; 1 = all. */
+  /** Keep only the most likely tokens that make up this share of the probability; 1 = all. */
   topP: number;
   seed: number;
-  /** Token id → added to its logit. */
+  /** Token id → number added to its logit. */
   logitBias: Readonly<Record<number, number>>;
-  /** Subtracted once from tokens that occurred in the generated text. */
+  /** Subtracted once from the logit of each token that occurs in the generated text. */
   presencePenalty: number;
-  /** Subtracted per occurrence. */
+  /** Subtracted from a token's logit once per occurrence. */
   frequencyPenalty: number;
 }
 
 export interface Sampled {
   id: number;
-  /** ln p of the chosen token, before temperature and cuts. */
+  /** ln p of the chosen token, before temperature, top-k and top-p. */
   logprob: number;
   /** The most likely tokens, best first. */
   top: { id: number; logprob: number }[];
 }
 
 /**
- * Samples one token; a pure function of its arguments.
+ * Samples one token. This is a pure function of its arguments.
  *
- * @param logits one per vocabulary entry; changed in place by biases and penalties
- * @param position which generated token this is, so that the same seed gives the same text however requests are batched
+ * @param logits one per vocabulary entry; biases and penalties change them in place
+ * @param position index of the generated token; it makes a seed give the same text however requests are batched
  * @param counts how often each token was generated so far
  * @param topLogprobs how many alternatives to report
- * @throws SubzeroError `invalid_data` where the logits are no numbers
+ * @throws SubzeroError `invalid_data` if the logits are not numbers
  */
 export function sampleToken(
   logits: Float32Array,
@@ -60,11 +60,11 @@ export function sampleToken(
 }
 
 /**
- * The log-probability of a token that is given instead of sampled.
+ * Returns the log-probability of a given token.
  *
  * @param logits one per vocabulary entry
  * @param topLogprobs how many alternatives to report
- * @throws SubzeroError `invalid_data` where the logits are no numbers
+ * @throws SubzeroError `invalid_data` if the logits are not numbers
  */
 export function scoreToken(logits: Float32Array, id: number, topLogprobs: number): Sampled {
   return scored(logits, id, summarise(logits).logTotal, topLogprobs);
@@ -122,7 +122,7 @@ function draw(logits: Float32Array, highest: number, options: SamplingOptions, p
     const ids = mostLikely(logits, topK);
     return ids[drawFrom(ids.map((id) => logits[id]!))]!;
   }
-  // Without their tokens, logits are sorted ten times as fast; equal ones belong to tokens in the order of their numbers.
+  // Sorting logits without their tokens is ten times as fast. Equal logits belong to their tokens in order of token id.
   const best = logits.slice().sort().reverse().subarray(0, topK);
   const index = drawFrom(best);
   const logit = best[index]!;
@@ -132,8 +132,9 @@ function draw(logits: Float32Array, highest: number, options: SamplingOptions, p
 }
 
 /**
- * Draws from the whole vocabulary: first the class of the token, then the token. With a uniform number for each, f32 is enough to know the class but
- * near the few borders between classes; a single number would have to tell unlikely tokens apart by sums over all of the vocabulary.
+ * Draws from the whole vocabulary: first the class of the token, then the token within it, with one uniform number
+ * each. So f32 sums determine the class except near the few borders between classes. A single uniform number would have
+ * to separate unlikely tokens by sums over the whole vocabulary.
  */
 function drawFromAll(weights: Float64Array, [classUniform, tokenUniform]: readonly [number, number]): number {
   const sums = new Float64Array(drawClasses);
@@ -145,15 +146,15 @@ function drawFromAll(weights: Float64Array, [classUniform, tokenUniform]: readon
 }
 
 /**
- * Draws from the weights of the most likely tokens, best first, after the cut of top-p.
- * @param total of the weights that top-p is a share of, those of less likely tokens included
- * @param slack how far the total may be off, relatively
- * @returns an index, or −1 where the slack leaves the cut in doubt or the weights end before it
+ * Draws from the weights of the most likely tokens, best first, after the top-p cut.
+ * @param total sum of the weights of all tokens, including less likely ones; top-p is a share of it
+ * @param slack largest relative error of the total
+ * @returns an index, or −1 if the slack leaves the cut uncertain or the weights end before it
  */
 function drawBest(weights: Float64Array, topP: number, uniform: number, total = sumOf(weights), slack = 0): number {
   let [sum, end] = [total, weights.length];
   if (topP < 1) {
-    // The smallest set of most likely tokens that reaches the share.
+    // The cut keeps the smallest set of most likely tokens that reaches the share.
     sum = 0;
     for (end = 0; end < weights.length && (end === 0 || sum < topP * total); end++) {
       if (end > 0 && Math.abs(sum - topP * total) < slack * total) return -1;
@@ -168,7 +169,10 @@ function sumOf(weights: Float64Array): number {
   return weights.reduce((sum, weight) => sum + weight, 0);
 }
 
-/** Picks an index with the probability of its weight: where the running sum exceeds this part of the sum. One without weight is never picked. */
+/**
+ * Draws an index with a probability proportional to its weight: the first at which the running sum exceeds this share
+ * of the sum. An index of weight 0 is never drawn.
+ */
 function pick(weights: Float64Array, uniform: number, sum = sumOf(weights)): number {
   let left = uniform * sum;
   let last = 0;
@@ -182,13 +186,16 @@ function pick(weights: Float64Array, uniform: number, sum = sumOf(weights)): num
 }
 
 /**
- * How far sums of the GPU may be off, as a part of the total, with a factor of two to spare. The exponential of x may be off by 3 + 2 |x| units of 2^-23,
- * the three roundings of x cost 1.5 |x| more, and |x|, averaged over the weights, is at most the logarithm of the vocabulary's size: about 13. A sum goes
- * through less than 80 additions, each of half a unit.
+ * Largest relative error of sums on the GPU, with a safety factor of two. The exponential of x may be off by 3 + 2 |x|
+ * units of 2^-23. The three roundings of x add 1.5 |x|. The mean of |x| over the weights is at most the logarithm of
+ * the vocabulary's size, about 13. A sum goes through fewer than 80 additions, each with an error of half a unit.
  */
 const totalSlack = 2e-5;
 
-/** Whether {@link sampleFromTop} can do with what the GPU finds in a row of logits, which saves reading all of it. */
+/**
+ * Whether {@link sampleFromTop} can work with what the GPU finds in a row of logits, which avoids reading the whole
+ * row.
+ */
 export function topSuffices(options: SamplingOptions, topLogprobs: number): boolean {
   const { topK, temperature, logitBias, presencePenalty, frequencyPenalty } = options;
   if (topLogprobs > topKept || presencePenalty !== 0 || frequencyPenalty !== 0) return false;
@@ -196,16 +203,17 @@ export function topSuffices(options: SamplingOptions, topLogprobs: number): bool
   return temperature === 0 || topK <= topKept;
 }
 
-/** What the GPU needs to know of a draw: 1 / temperature and the number that chooses the class. */
+/** What the GPU needs for a draw: 1 / temperature, and the uniform number that chooses the class. */
 export function drawParameters({ temperature, seed }: SamplingOptions, position: number): [number, number] {
   return [1 / (temperature || 1), uniforms(seed, position)[0]];
 }
 
 /**
- * Samples one token from what the GPU found in a row of logits: the same one as {@link sampleToken} from all of it, its log-probability but for f32
- * rounding. For options that pass {@link topSuffices}.
+ * Samples one token from what the GPU found in a row of logits. The token is the one that {@link sampleToken} samples
+ * from the whole row; its log-probability differs only by f32 rounding. The options must pass {@link topSuffices}.
  *
- * @returns undefined where that does not decide it: a top-p that goes beyond the top, more equals than are listed, or a draw too close to call
+ * @returns undefined if that does not determine the token: top-p extends beyond the top, more equal logits exist than
+ * are listed, or the draw is too close to a border
  */
 export function sampleFromTop(
   found: TopLogits,
@@ -221,10 +229,10 @@ export function sampleFromTop(
 }
 
 /**
- * The log-probability of a token, like {@link scoreToken}, from what the GPU found in its row of logits.
+ * Returns the log-probability of a token, like {@link scoreToken}, from what the GPU found in its row of logits.
  *
  * @param topLogprobs at most {@link topKept}
- * @returns undefined where more equals than are listed hide the alternatives
+ * @returns undefined if the alternatives are unknown, because more equal logits exist than are listed
  */
 export function scoreFromTop(found: TopLogits, chosen: Choice, topLogprobs: number): Sampled | undefined {
   const { ids, logits, highest, total } = found;
@@ -250,7 +258,7 @@ function chooseFromClass(
 ): Choice | undefined {
   const [classUniform, tokenUniform] = uniforms(seed, position);
   const target = classUniform * temperedTotal;
-  // NaN is in doubt, too.
+  // The comparison is negated so that NaN counts as uncertain, too.
   if (!(Math.min(target - drawn.before, drawn.end - target) > totalSlack * temperedTotal)) return undefined;
   const index = pick(tempered(drawn.logits, highest, temperature), tokenUniform);
   return { id: drawn.first + drawClasses * index, logit: drawn.logits[index]! };
@@ -271,7 +279,7 @@ function chooseFromTop(
   return { id: ids[index]!, logit: logits[index]! };
 }
 
-/** What each token weighs at a temperature; 1 for the most likely one. */
+/** The weight of each token at a temperature, 1 for the most likely token. */
 function tempered(logits: ArrayLike<number>, highest: number, temperature: number): Float64Array {
   const weights = new Float64Array(logits.length);
   for (let index = 0; index < weights.length; index++)

@@ -1,5 +1,5 @@
 /**
- * Log-probabilities of tokens that are there already, a prompt's: from the hidden states of the pass that reads it.
+ * Log-probabilities of the tokens of a prompt, from the hidden states of the pass that reads the prompt.
  *
  * @module
  */
@@ -14,10 +14,12 @@ import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { type Choice, type Sampled, scoreFromTop, scoreToken } from './sample.ts';
 
-/** Most bytes of logits at a time: enough rows that reading the head's weight is worth it, far less than all rows of a pass have. */
+/**
+ * Most bytes of logits at a time: enough rows to make reading the head's weight worthwhile, far fewer than a pass has.
+ */
 const logitBytes = 64 * 1024 * 1024;
 
-/** What is to be known of the token that follows a row. */
+/** What to report about the token that follows a row. */
 export interface ScoredRow {
   target: number;
   /** How many alternatives to report. */
@@ -25,12 +27,13 @@ export interface ScoredRow {
 }
 
 /**
- * Scores the tokens that follow rows of hidden states, some rows after the others, so that the logits of all never exist at a time.
+ * Scores the tokens that follow rows of hidden states. It processes some rows at a time, so that the logits of all rows
+ * never exist together.
  *
  * @param hidden final hidden states of one probe
- * @param first the row of the first of them
- * @param scratch that nothing else uses meanwhile
- * @returns functions, one for each row, since one that fails must fail for its own sequence: like {@link scoreToken}
+ * @param first index of the first row to score
+ * @param scratch buffers that nothing else uses meanwhile
+ * @returns one function per row, like {@link scoreToken}, so that an error fails only its own sequence
  */
 export async function scoreRows(
   model: Model,
@@ -55,7 +58,7 @@ export async function scoreRows(
   return scores;
 }
 
-/** Reads of the logits what the GPU finds in them, and whole rows where that does not tell everything. */
+/** Reads what the GPU finds in the logits, and whole rows where that is not enough. */
 async function scoreLogits(
   model: Model,
   context: OperationContext,
@@ -96,7 +99,7 @@ async function search(
   );
   const results = scratch.ensure('top logits', count * topLogitsBytes(columns));
   topLogits(gpu, logits, { rows: count, columns }, draws, results);
-  // The targets' logits are rows of one number.
+  // The targets' logits are gathered as rows of one number.
   const places = Uint32Array.from(rows, ({ target }, row) => row * columns + target);
   const elements = { buffer: logits, rows: count * columns, columns: 1 };
   const targets = gatherRows(context, elements, scratch.upload('places', places), count);

@@ -4,11 +4,11 @@
  * @module
  */
 
-/** Lets text through until a stop string is complete; holds back what may still become one. */
+/** Passes text on until a stop string is complete. Holds back text that may still become a stop string. */
 export class StopFilter {
   readonly #stops: readonly string[];
   #held = '';
-  /** A stop string was found; everything from it on is dropped. */
+  /** Whether a stop string was found; all text from it on is dropped. */
   stopped = false;
 
   constructor(stops: readonly string[]) {
@@ -19,7 +19,7 @@ export class StopFilter {
   push(text: string): string {
     if (this.stopped) return '';
     this.#held += text;
-    // The one that is complete first counts, so that it does not matter in which pieces the text came.
+    // The stop string that is complete first counts, so that the pieces in which the text came make no difference.
     let found: { start: number; end: number } | undefined;
     for (const stop of this.#stops) {
       const start = this.#held.indexOf(stop);
@@ -39,14 +39,14 @@ export class StopFilter {
     return shown;
   }
 
-  /** @returns what was held back, once no more text comes */
+  /** @returns the text that was held back; called when no more text comes */
   flush(): string {
     const rest = this.stopped ? '' : this.#held;
     this.#held = '';
     return rest;
   }
 
-  /** Length of the longest end of the held text that begins a stop string. */
+  /** Length of the longest suffix of the held text that is the beginning of a stop string. */
   #pendingLength(): number {
     let longest = 0;
     for (const stop of this.#stops) {

@@ -1,5 +1,5 @@
 /**
- * Where tokens begin in the text that they were made of.
+ * Where tokens begin in the text that they were made from.
  *
  * @module
  */
@@ -14,9 +14,10 @@ export function characterCount(text: string): number {
 }
 
 /**
- * Where each token of a prompt begins, in Unicode characters. Tokens that share a character begin at it.
+ * Returns the offset at which each token of a prompt begins, in Unicode characters. Tokens that share a character have
+ * the same offset.
  *
- * @param text the prompt; a special token that does not occur in it was added by the tokenizer and takes no place
+ * @param text the prompt; a special token that does not occur in it was added by the tokenizer and has no length
  */
 export function promptOffsets(tokenizer: Tokenizer, tokens: readonly number[], text: string): number[] {
   const stream = tokenizer.createTokenStream();

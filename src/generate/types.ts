@@ -1,5 +1,5 @@
 /**
- * What is asked of a generation, and what it tells.
+ * Requests and events of text generation.
  *
  * @module
  */
@@ -12,9 +12,9 @@ export interface GenerateRequest {
   prompt?: string;
   tokens?: number[];
   messages?: ChatMessage[];
-  /** More variables of the chat template. */
+  /** Additional variables of the chat template. */
   templateVariables?: Record<string, unknown>;
-  /** 0 generates nothing; the prompt may fill the context then. */
+  /** 0 generates nothing; the prompt may then fill the whole context. */
   maxTokens?: number;
   /** 0 = greedy. Default 1. */
   temperature?: number;
@@ -22,11 +22,11 @@ export interface GenerateRequest {
   topP?: number;
   seed?: number;
   stop?: string[];
-  /** How many of the most likely alternatives to report per token (0 = only the chosen token's log-probability). */
+  /** How many of the most likely alternatives to report per token; 0 = only the log-probability of the chosen token. */
   topLogprobs?: number;
-  /** Report the prompt's tokens in the same way; with `maxTokens` 0 nothing else. */
+  /** Report the prompt's tokens in the same way; with `maxTokens` 0 report nothing else. */
   scorePrompt?: boolean;
-  /** Token id → additive logit bias. */
+  /** Token id → number added to its logit. */
   logitBias?: Record<number, number>;
   presencePenalty?: number;
   frequencyPenalty?: number;
@@ -35,27 +35,33 @@ export interface GenerateRequest {
 /** The log-probability of one token. */
 export interface TokenLogprob {
   id: number;
-  /** Its name, which no other token has: the text it stands for, or `bytes:\xf0` for a part of a character. */
+  /** Its unique name: the text that it stands for, or `bytes:\xf0` for a part of a character. */
   text: string;
-  /** What it adds to the text, or would have added: a special token nothing. */
+  /** The bytes that it adds, or would have added, to the text; a special token adds none. */
   bytes: number[];
   logprob: number;
 }
 
-/** A token at its place. */
+/** A token with its offset. */
 export interface PlacedToken extends Omit<TokenLogprob, 'logprob'> {
   /** `null` for the first token of a prompt, which nothing predicts. */
   logprob: number | null;
   topLogprobs: TokenLogprob[];
-  /** Where it begins in the text of the prompt, or in the generated text: a count of Unicode characters. Tokens that share a character begin at it. */
+  /**
+   * Where it begins in the text of the prompt or in the generated text, in Unicode characters. Tokens that share a
+   * character have the same offset.
+   */
   textOffset: number;
 }
 
 export type GenerateEvent =
   | { type: 'start'; promptTokens: number }
-  /** The next tokens of a prompt that is to be scored; all come before the first that is generated. */
+  /** The next tokens of a prompt that is to be scored. All of them come before the first generated token. */
   | { type: 'prompt'; tokens: PlacedToken[] }
-  /** `text` is what is ready to be shown: nothing while a multi-byte character or a possible stop string is incomplete. */
+  /**
+   * `text` is what can be shown already: it is empty while a multi-byte character or a possible stop string is
+   * incomplete.
+   */
   | ({ type: 'token'; text: string; tokenText: string; logprob: number } & Omit<PlacedToken, 'text' | 'logprob'>)
   | {
       type: 'done';
@@ -63,6 +69,6 @@ export type GenerateEvent =
       text: string;
       promptTokens: number;
       completionTokens: number;
-      /** The token that ended the text, which is no part of it, unless a stop string or the length did. */
+      /** The token that ended the text and is not part of it; absent if a stop string or the length ended the text. */
       endToken?: PlacedToken;
     };

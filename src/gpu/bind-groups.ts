@@ -1,5 +1,6 @@
 /**
- * Bind groups by kernel and buffers, so that steady-state steps create none. Looked up for every dispatch: by numbers, not by text.
+ * Bind groups, cached by kernel and buffers, so that steady-state steps create none. The key is a number rather than a
+ * text, because every dispatch looks one up.
  *
  * @module
  */
@@ -23,7 +24,7 @@ export class BindGroups {
     this.#device = device;
   }
 
-  /** @param uniforms where the kernel's parameters are */
+  /** @param uniforms the buffer that holds the kernel's parameters */
   get(kernel: Kernel, buffers: readonly GpuBuffer[], uniforms: GpuBuffer): GPUBindGroup {
     let hash = kernel.id;
     for (let index = 0; index < buffers.length; index++) {

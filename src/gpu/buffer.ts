@@ -1,5 +1,5 @@
 /**
- * GPU buffers with an owner. Dropped buffers are not freed promptly by Dawn, so each one is destroyed by whoever made it.
+ * GPU buffers with an owner. Dawn does not free dropped buffers promptly, so the owner destroys each one explicitly.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export class GpuBuffer {
    * @param byteOffset where to write, a multiple of 4
    */
   write(data: ArrayBufferView, byteOffset = 0): void {
-    // A plain byte view: Float16Array and DataView crash some runtimes, SharedArrayBuffer views all of them.
+    // The view is of plain bytes: Float16Array and DataView crash some runtimes, SharedArrayBuffer views crash all.
     const bytes =
       data.buffer instanceof ArrayBuffer
         ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)

@@ -1,5 +1,5 @@
 /**
- * Where things are kept that can be made again.
+ * The folder for files that can be recreated.
  *
  * @module
  */
@@ -7,7 +7,8 @@
 import { environmentVariables, homedir, join, operatingSystem } from '../platform/index.ts';
 
 /**
- * SUBZERO_CACHE_DIR if set; otherwise `subzero` in the user's cache folder: %LOCALAPPDATA% on Windows, XDG_CACHE_HOME or ~/.cache elsewhere.
+ * SUBZERO_CACHE_DIR if it is set; otherwise `subzero` in the user's cache folder, which is %LOCALAPPDATA% on Windows
+ * and XDG_CACHE_HOME or ~/.cache elsewhere.
  */
 export function cacheDirectory(
   environment: Readonly<Record<string, string | undefined>> = environmentVariables,

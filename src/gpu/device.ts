@@ -9,18 +9,20 @@
 import { SubzeroError } from '../errors.ts';
 import { environmentVariables } from '../platform/index.ts';
 
-/** What is known of an opened adapter. */
+/** Properties of an opened adapter. */
 export interface AdapterDescription {
   vendor: string;
   architecture: string;
   device: string;
   description: string;
-  /** A software rasteriser (lavapipe, SwiftShader, WARP): correct, but tuned for with other kernel variants. */
+  /**
+   * Whether it is a software rasteriser (lavapipe, SwiftShader, WARP): correct, but fast with other kernel variants.
+   */
   software: boolean;
-  /** Which library speaks to the driver: npm `webgpu` (Dawn) or the runtime's own WebGPU. */
+  /** The library that speaks to the driver: npm `webgpu` (Dawn) or the runtime's own WebGPU. */
   implementation: 'dawn' | 'built-in';
   subgroupMatrixConfigs: SubgroupMatrixConfig[];
-  /** The fewest and the most invocations of a subgroup: which of them a kernel gets is the driver's choice where they differ. */
+  /** The smallest and the largest subgroup size. Where they differ, the driver chooses one for each kernel. */
   subgroupSizes: readonly [least: number, most: number];
 }
 
@@ -34,24 +36,24 @@ export interface SubgroupMatrixConfig {
 }
 
 /**
- * What matrix units multiply: operands that keep 22 bits, in two multiplications, or operands rounded to f16, in one. Sums are f32 either way.
- * Without matrix units all is f32.
+ * How matrix units multiply. `exact`: operands keep 22 bits and take two multiplications. `half`: operands are rounded
+ * to f16 and take one. Sums are f32 in both. Without matrix units everything is f32.
  */
 export type Arithmetic = 'exact' | 'half';
 
-/** Which family of kernel variants: tiles in workgroup memory, or none. */
+/** Family of kernel variants: with tiles in workgroup memory (hardware), or without (software). */
 export type KernelStyle = 'hardware' | 'software';
 
 export interface OpenDeviceOptions {
-  /** Part of the adapter's name (any case), or its index in Dawn's order; the most powerful one by default. */
+  /** Part of the adapter's name (in any case), or its index in Dawn's order. Default: the most powerful adapter. */
   adapter?: string | number;
   /** Dawn's back end, for tests: `null` compiles kernels without any hardware. */
   backend?: 'vulkan' | 'metal' | 'd3d12' | 'null';
-  /** Use the kernel variants meant for GPUs, or those for software adapters; by default those of the adapter's kind. */
+  /** Kernel variants to use: those for GPUs or those for software adapters. Default: those of the adapter's kind. */
   kernelStyle?: KernelStyle;
-  /** `exact` by default. */
+  /** Default: `exact`. */
   arithmetic?: Arithmetic;
-  /** Lower the storage-binding limit, to test the splitting of large tensors. */
+  /** A lower storage-binding limit, to test the splitting of large tensors. */
   maxStorageBufferBindingSize?: number;
 }
 
@@ -60,11 +62,11 @@ export interface OpenedDevice {
   device: GPUDevice;
   adapter: AdapterDescription;
   features: ReadonlySet<string>;
-  /** Bytes that one storage binding may have: the adapter's limit, or a lower one that was asked for. */
+  /** Largest size of a storage binding in bytes: the adapter's limit, or a lower one that was requested. */
   bindingLimit: number;
   /**
-   * The object that `create()` returned. Neither adapter nor device keeps it alive, and once it is collected the process
-   * crashes some thousand dispatches later; so it travels with the device and {@link keptAlive} holds it as well.
+   * The object that `create()` returned. Neither adapter nor device keeps it alive, and the process crashes some
+   * thousand dispatches after it is collected. So it travels with the device, and {@link keptAlive} holds it as well.
    */
   instance: GPU;
 }
@@ -80,13 +82,15 @@ const wantedFeatures = [
   'subgroup-size-control',
 ] as const;
 
-/** @param extra of Dawn's toggles, with commas between: to try what a driver makes of them, such as `disable_robustness` */
+/**
+ * @param extra additional Dawn toggles, separated by commas, such as `disable_robustness`: for measuring their effect
+ */
 function dawnToggles(extra = ''): string[] {
-  // NVIDIA on Vulkan hides f16, and with it the f16 subgroup matrices, behind the second toggle.
+  // NVIDIA on Vulkan hides f16, and with it the f16 subgroup matrices, unless the second toggle is enabled.
   const enabled = ['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia', ...extra.split(',').filter(Boolean)];
   return [
     `enable-dawn-features=${enabled.join(',')}`,
-    // Otherwise timestamps are rounded to 65.5 µs, longer than most kernels.
+    // Without this, timestamps are rounded to 65.5 µs, which is longer than most kernels take.
     'disable-dawn-features=timestamp_quantization',
   ];
 }
@@ -115,8 +119,8 @@ async function createInstance(
 }
 
 /**
- * The names of the adapters on this machine, in Dawn's order. npm `webgpu` has no call for that; it names them when it is asked
- * for one that does not exist.
+ * The names of the adapters on this machine, in Dawn's order. npm `webgpu` has no call for that, but its error names
+ * them when a request asks for an adapter that does not exist.
  */
 export async function listAdapters(): Promise<string[]> {
   const { instance } = await createInstance({ adapter: 'no adapter has this name' });
@@ -128,7 +132,7 @@ export async function listAdapters(): Promise<string[]> {
   }
 }
 
-/** Dawn rejects where nothing matches the flags, and names the adapters that there are. */
+/** The adapter names in the error with which Dawn rejects a request that no adapter matches. */
 function namesIn(error: unknown): string[] {
   return [...String(error).matchAll(/name: '(.*)'/g)].map((match) => match[1]!);
 }
@@ -153,7 +157,7 @@ function notAmong(wanted: string, names: readonly string[]): SubzeroError {
   });
 }
 
-/** Turns an index into the adapter's name. */
+/** The name of the adapter with this index. */
 async function adapterByIndex(index: number): Promise<string> {
   const names = await listAdapters();
   const name = names[index];
@@ -164,10 +168,10 @@ async function adapterByIndex(index: number): Promise<string> {
 /**
  * Opens a device with every useful feature and the largest limits that the adapter offers.
  *
- * @throws SubzeroError `no_adapter` when no adapter opens, with what to do about it.
+ * @throws SubzeroError `no_adapter` if no adapter opens; the message says what to do
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<OpenedDevice> {
-  // The command line and the environment only have text.
+  // The command line and the environment provide text only, so an index arrives as text.
   const index = /^\d+$/.test(String(options.adapter)) ? Number(options.adapter) : undefined;
   const chosen = index === undefined ? options : { ...options, adapter: await adapterByIndex(index) };
   const { instance, implementation } = await createInstance(chosen);
@@ -197,7 +201,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Opene
     device,
     instance,
     features: new Set<string>(features),
-    // Not a device limit: WebGPU raises whatever is asked below its default (128 MiB) back to it.
+    // This cannot be a device limit: WebGPU raises any requested value below its default (128 MiB) to that default.
     bindingLimit: Math.min(
       device.limits.maxStorageBufferBindingSize,
       options.maxStorageBufferBindingSize ?? Number.POSITIVE_INFINITY,

@@ -1,5 +1,5 @@
 /**
- * The opened GPU: device, kernels, buffers and their accounting, recording of work.
+ * The opened GPU: the device, its kernels, its buffers and their accounting, and the recorder of work.
  *
  * @module
  */
@@ -26,24 +26,26 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly adapter: AdapterDescription;
   readonly features: ReadonlySet<string>;
-  /** Which kernel variants operations choose. */
+  /** The family of kernel variants that operations use. */
   readonly kernelStyle: KernelStyle;
   readonly arithmetic: Arithmetic;
-  /** Bytes that one storage binding may have; larger tensors are split. */
+  /** Largest size of a storage binding in bytes; larger tensors are split. */
   readonly bindingLimit: number;
   readonly memory = new MemoryAccount();
-  /** Who submits when, where urgent work and work in bulk share this device. */
+  /** Decides when urgent work and bulk work may submit to this device. */
   readonly turns = new Turns();
-  /** Bound where a kernel has a storage binding that this call does not use. */
+  /** Placeholder for a storage binding that a launch does not use. */
   readonly unused: GpuBuffer;
-  /** Held so that Dawn's instance lives as long as the device (see device.ts). */
+  /** Keeps Dawn's instance alive as long as the device (see device.ts). */
   readonly instance: GPU;
   readonly #kernels = new Map<string, Kernel>();
-  /** The same kernels by the definitions that operations keep, which saves spelling the key for every launch. */
+  /**
+   * The same kernels by the definition objects that operations keep, which avoids building the key for every launch.
+   */
   readonly #kernelOf = new WeakMap<KernelDefinition, Kernel>();
   readonly #bindGroups: BindGroups;
   #failure: SubzeroError | undefined;
-  /** What Dawn has not answered yet; the promises never reject, so none goes unhandled. */
+  /** Checks that Dawn has not answered yet. The promises never reject, so none goes unhandled. */
   readonly #allocations = new Set<Promise<SubzeroError | undefined>>();
   readonly #compilations = new Set<Promise<SubzeroError | undefined>>();
   #closed = false;
@@ -71,7 +73,7 @@ export class Gpu {
     this.unused = this.allocate(256, 'scratch', 'unused');
     device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
-      // It is thrown to whoever waits for the work; without this it is also printed.
+      // The error is thrown to whoever waits for the work; without this call it would also be printed.
       event.preventDefault();
       this.#failure ??= new SubzeroError('gpu', `the GPU reported an error: ${error.message}`);
     });
@@ -85,8 +87,8 @@ export class Gpu {
   }
 
   /**
-   * Throws the first error that the device reported since the last call, if any. The loss of the device is thrown every time;
-   * other errors once, so that one failed job does not fail the next.
+   * Throws the first error that the device reported since the last call, if any. The loss of the device is thrown at
+   * every call. Other errors are thrown once, so that one failed job does not fail the next.
    */
   throwIfFailed(): void {
     const failure = this.#failure;
@@ -127,7 +129,7 @@ export class Gpu {
             { cause: error },
           );
         },
-        // Scopes of a lost device cannot be popped; the loss is reported by itself.
+        // Error scopes of a lost device cannot be popped; the loss is reported separately.
         () => undefined,
       ),
     );
@@ -154,25 +156,25 @@ export class Gpu {
     if (checks.size === 0) return;
     const pending = [...checks];
     const errors = (await paced(Promise.all(pending))).filter((error) => error !== undefined);
-    // Only now, so that whoever waits at the same time hears of a failure too.
+    // Checks are removed only after they have settled, so that concurrent waiters see a failure too.
     for (const check of pending) checks.delete(check);
     if (errors.length === 0) return;
-    // What was recorded with the missing buffer or kernel failed as well: those errors only repeat this one.
+    // Work recorded with the missing buffer or kernel failed as well; its errors only repeat this one.
     await this.device.queue.onSubmittedWorkDone().catch(() => undefined);
     if (this.#failure?.code === 'device_lost') throw this.#failure;
     this.#failure = undefined;
     throw errors[0];
   }
 
-  /** Called by a buffer that is being destroyed: forgets its bytes and the bind groups that mention it. */
+  /** Removes a buffer that is being destroyed from the memory account and from the cache of bind groups. */
   released(buffer: GpuBuffer): void {
     this.memory.remove(buffer.category, buffer.size);
     this.#bindGroups.release(buffer);
   }
 
   /**
-   * The kernel of a definition. The first call starts to compile it, in a thread of its own; what is recorded with it meanwhile is
-   * submitted once it is there.
+   * Returns the kernel of a definition. The first call starts to compile it in another thread. Work recorded with it in
+   * the meantime is submitted once it is compiled.
    */
   kernel(definition: KernelDefinition): Kernel {
     const known = this.#kernelOf.get(definition);
@@ -182,7 +184,7 @@ export class Gpu {
     if (!kernel) {
       this.device.pushErrorScope('validation');
       const compiling = compileKernel(this.device, definition);
-      // What is wrong with its text makes the compilation fail as well, which is where it is reported.
+      // An error in the source also makes the compilation fail, and is reported there.
       this.device.popErrorScope().catch(() => undefined);
       this.#compilations.add(
         compiling.compiled.then(
@@ -205,14 +207,14 @@ export class Gpu {
     return kernel;
   }
 
-  /** A bind group for these buffers, cached: steady-state steps create none. */
+  /** Returns a bind group for these buffers. Groups are cached, so steady-state steps create none. */
   bindGroup(kernel: Kernel, buffers: readonly GpuBuffer[], uniforms: GpuBuffer): GPUBindGroup {
     return this.#bindGroups.get(kernel, buffers, uniforms);
   }
 
   #recorder: Recorder | undefined;
 
-  /** The recorder of this device; work recorded into it runs in order. */
+  /** The recorder of this device. Work recorded into it runs in order. */
   get recorder(): Recorder {
     this.#recorder ??= new Recorder(this);
     return this.#recorder;
@@ -225,7 +227,7 @@ export class Gpu {
     this.throwIfFailed();
   }
 
-  /** Destroys the device and with it every buffer; reads that are under way fail. Another device can be opened afterwards. */
+  /** Destroys the device and all its buffers; pending reads fail. Another device can be opened afterwards. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -1,8 +1,9 @@
 /**
  * Kernels: hand-written WGSL files plus constants, compiled once per distinct key.
  *
- * A kernel file declares `struct Parameters` with scalar fields (its uniform), storage bindings in group 0, and the constants
- * it expects are put in front as `const NAME = value;`. Bind-group layouts are read off the source, so nothing is said twice.
+ * A kernel file declares `struct Parameters` with scalar fields (its uniform) and storage bindings in group 0. The
+ * constants that it expects are prepended as `const NAME = value;`. Bind-group layouts are derived from the source, so
+ * each binding is declared only once.
  *
  * @module
  */
@@ -10,7 +11,7 @@
 import { SubzeroError } from '../errors.ts';
 import { readPackageFile } from '../platform/index.ts';
 
-/** A constant put in front of the source: whole numbers become `u32`, booleans `bool`, `{ f32 }` a float. */
+/** A constant prepended to the source: a whole number becomes `u32`, a boolean `bool`, `{ f32 }` a float. */
 export type KernelConstant = number | boolean | { f32: number };
 
 export interface KernelDefinition {
@@ -30,14 +31,14 @@ export interface Kernel {
   id: number;
   /** File and constants, for errors and profiles. */
   label: string;
-  /** Absent while it compiles, and for good if that fails. */
+  /** Undefined while the kernel compiles, and for good if that fails. */
   pipeline: GPUComputePipeline | undefined;
-  /** Settles once it is known whether the kernel compiles. */
+  /** Settles when the kernel has compiled or has failed to. */
   compiled: Promise<void>;
   descriptor: GPUComputePipelineDescriptor;
   layout: GPUBindGroupLayout;
   module: GPUShaderModule;
-  /** Storage bindings in order of their number. */
+  /** Storage bindings by their number. */
   storage: { name: string; access: 'read' | 'read_write' }[];
   parameters: ParameterField[];
   parameterBytes: number;
@@ -45,7 +46,7 @@ export interface Kernel {
 
 let nextId = 1;
 
-/** WGSL wants these before anything else. */
+/** Directives, which WGSL requires before anything else. */
 const directivePattern = /^(?:enable|requires|diagnostic)\b[^;]*;/gm;
 
 const sources = new Map<string, string>();
@@ -82,8 +83,9 @@ export function addKernelSource(file: string, text: string): void {
 }
 
 /**
- * The key under which a kernel is cached, and its label in errors and profiles: the file with `main`, then what else it is made of. No two
- * kernels share one. `matmul/tile (weights/bf16, matmul/interface, THREAD_ROWS=4, HAS_BIAS)`; a boolean that is not named is false.
+ * Returns the cache key of a kernel, which is also its label in errors and profiles: the file with `main`, then the
+ * other files and the constants. Different kernels have different keys. An example is
+ * `matmul/tile (weights/bf16, matmul/interface, THREAD_ROWS=4, HAS_BIAS)`; a boolean that is not named is false.
  */
 export function kernelKey(definition: KernelDefinition): string {
   const names = definition.files.map((file) => file.replace(/\.wgsl$/, ''));
@@ -101,7 +103,7 @@ function constantLine(name: string, value: KernelConstant): string {
   return `const ${name}: f32 = ${Number.isInteger(value.f32) ? value.f32.toFixed(1) : value.f32};`;
 }
 
-/** The lines that precede the files in the assembled text. */
+/** The lines before the files in the assembled text. */
 function preamble(definition: KernelDefinition): string[] {
   const directives = new Set<string>();
   for (const file of definition.files) {
@@ -111,13 +113,13 @@ function preamble(definition: KernelDefinition): string[] {
   return [...directives, ...constants];
 }
 
-/** The full WGSL text of a kernel: directives first (WGSL wants them there), then constants, then the files. */
+/** The full WGSL text of a kernel: directives (WGSL requires them first), then constants, then the files. */
 export function assembleSource(definition: KernelDefinition): string {
   const bodies = definition.files.map((file) => kernelSource(file).replace(directivePattern, ''));
   return [...preamble(definition), ...bodies].join('\n');
 }
 
-/** The file and line in `kernels/` that a line of the assembled text (from 1) comes from. */
+/** The file and line in `kernels/` of a line of the assembled text (counted from 1). */
 export function locateLine(definition: KernelDefinition, line: number): { file: string; line: number } | undefined {
   let rest = line - preamble(definition).length;
   if (rest < 1) return undefined;
@@ -129,7 +131,7 @@ export function locateLine(definition: KernelDefinition, line: number): { file: 
   return undefined;
 }
 
-/** The first compilation error of a kernel with its file and line, or undefined if its text is valid. */
+/** The first compilation error of a kernel with its file and line, or undefined if the source is valid. */
 export async function compilationError(kernel: Kernel, definition: KernelDefinition): Promise<string | undefined> {
   const { messages } = await kernel.module.getCompilationInfo();
   const error = messages.find(({ type }) => type === 'error');
@@ -138,7 +140,7 @@ export async function compilationError(kernel: Kernel, definition: KernelDefinit
   return place ? `${place.file}:${place.line}:${error.linePos}: ${error.message}` : `constants: ${error.message}`;
 }
 
-/** Bindings and uniform fields as the WGSL text declares them. */
+/** Parses the bindings and the uniform fields that WGSL text declares. */
 export function reflect(source: string): Pick<Kernel, 'storage' | 'parameters'> & { uniformBinding: number } {
   const code = source.replace(/\/\/.*$/gm, '');
   const storage: Kernel['storage'] = [];
@@ -155,8 +157,9 @@ export function reflect(source: string): Pick<Kernel, 'storage' | 'parameters'> 
 }
 
 /**
- * Starts to compile a kernel on a device: by another thread, so that many compile side by side and while data is uploaded.
- * `compiled` rejects where it does not compile; errors of its text also surface in the caller's error scope, labelled.
+ * Starts to compile a kernel on a device. Another thread compiles it, so many kernels compile concurrently and while
+ * data is uploaded. `compiled` rejects if the compilation fails. Errors in the source also reach the caller's error
+ * scope, with the kernel's label.
  */
 export function compileKernel(device: GPUDevice, definition: KernelDefinition): Kernel {
   const label = kernelKey(definition);
@@ -167,7 +170,7 @@ export function compileKernel(device: GPUDevice, definition: KernelDefinition): 
     visibility: GPUShaderStage.COMPUTE,
     buffer: { type: binding.access === 'read' ? 'read-only-storage' : 'storage' },
   }));
-  // Padded to the 16 bytes that uniform structs are rounded up to.
+  // Uniform structs are padded to a multiple of 16 bytes.
   const parameterBytes = Math.ceil((parameters.length * 4) / 16) * 16;
   if (uniformBinding >= 0) {
     entries.push({

@@ -1,13 +1,13 @@
 /**
- * Accounting of GPU memory: who holds how many bytes now, and how many at most so far.
+ * Accounting of GPU memory: the bytes held now, in all and by category, and their peak.
  *
  * @module
  */
 
-/** What a buffer is for. */
+/** Purpose of a buffer. */
 export type MemoryCategory = 'weights' | 'factors' | 'state' | 'activations' | 'cache' | 'staging' | 'scratch';
 
-/** Live and peak bytes, in all and by category. */
+/** Live bytes in all and by category, and peak bytes in all. */
 export interface MemoryReport {
   liveBytes: number;
   peakBytes: number;
@@ -30,7 +30,7 @@ export class MemoryAccount {
     this.#byCategory.set(category, (this.#byCategory.get(category) ?? 0) - bytes);
   }
 
-  /** Forgets the peak so far, to measure the peak of what follows. */
+  /** Sets the peak to the bytes held now, to measure the peak of what follows. */
   resetPeak(): void {
     this.#peak = this.#live;
   }

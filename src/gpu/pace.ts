@@ -1,35 +1,39 @@
 /**
  * Waiting for the GPU without burning a core.
  *
- * Dawn's bindings wait by polling: each turn of the event loop asks whether the work is done and schedules the next turn at once, so
- * the waiting thread spins. On a software adapter that takes a whole core from the very threads that do the work, and on a GPU it
- * heats the machine for nothing. Each turn also leaves a function with a finalizer behind, of which garbage collection gets rid only slowly: thousands of turns a
- * second made for pauses of 50 ms. So each turn sleeps: long where the end is known to be far, little where it may come at any time.
+ * Dawn's bindings wait by polling: each turn of the event loop asks whether the work is done and schedules the next
+ * turn at once, so the waiting thread spins. On a software adapter that takes a whole core away from the threads that
+ * do the work; on a GPU it wastes energy. Each turn also leaves a function with a finalizer behind, which garbage
+ * collection frees only slowly: thousands of turns per second cause pauses of 50 ms. So each turn sleeps: long if the
+ * end is known to be far away, briefly if it may come at any time.
  *
  * @module
  */
 
 import { afterEvents, blockWhile } from '../platform/index.ts';
 
-/** How long to spin where no longer wait is expected; most reads on a GPU are done by then. */
+/** Milliseconds to spin if no longer wait is expected; most reads on a GPU are done by then. */
 const spinMilliseconds = 0.3;
 
-/** The shortest and the longest sleep: what may be added to the end of the work, and to messages for a thread without a {@link Bell}. */
+/**
+ * Shortest and longest sleep. A sleep delays the end of the work, and messages to a thread without a {@link Bell}, by
+ * at most its length.
+ */
 const sleepMilliseconds = { least: 0.2, most: 2 };
 
-/** What is known of a wait; milliseconds. */
+/** What is known about a wait; in milliseconds. */
 export interface Expectation {
-  /** How long it should take in all; 0 if unknown. */
+  /** Expected length of the whole wait; 0 if unknown. */
   expected?: number;
-  /** How much later than its end it may be noticed. */
+  /** Acceptable delay until the end of the wait is noticed. */
   slack?: number;
 }
 
-/** Share of the time waited so far that a sleep may add to it. */
+/** Longest sleep as a share of the time waited so far. */
 const sleepShare = 1 / 32;
 
 /**
- * How long to sleep before looking again.
+ * Returns the milliseconds to sleep before the next poll.
  * @param waited milliseconds since the wait began
  */
 export function sleepLength(waited: number, { expected = 0, slack = 0 }: Expectation = {}): number {
@@ -39,13 +43,13 @@ export function sleepLength(waited: number, { expected = 0, slack = 0 }: Expecta
   return Math.min(most, Math.max(least, slack, wanted));
 }
 
-/** Wakes a sleeping thread when there is something else for it to do, such as a message. Works across threads. */
+/** Wakes a sleeping thread when it has something else to do, such as a message to read. Works across threads. */
 export class Bell {
   readonly memory: SharedArrayBuffer;
   readonly #rings: Int32Array<SharedArrayBuffer>;
   #heard = 0;
 
-  /** @param memory that of the same bell in another thread */
+  /** @param memory the memory of the same bell in another thread */
   constructor(memory = new SharedArrayBuffer(4)) {
     this.memory = memory;
     this.#rings = new Int32Array(memory);
@@ -56,7 +60,7 @@ export class Bell {
     Atomics.notify(this.#rings, 0);
   }
 
-  /** Sleeps until the bell rings; not at all if it has rung since the last sleep. */
+  /** Sleeps until the bell rings or the time is over; does not sleep if the bell has rung since the last sleep. */
   sleep(milliseconds: number): void {
     blockWhile(this.#rings, this.#heard, milliseconds);
     this.#heard = Atomics.load(this.#rings, 0);
@@ -65,7 +69,7 @@ export class Bell {
 
 let bell = new Bell();
 
-/** Has this thread woken by a bell that others ring. */
+/** Sets the bell with which other threads wake this thread. */
 export function sleepBy(other: Bell): void {
   bell = other;
 }
@@ -88,7 +92,7 @@ function turn(): void {
   afterEvents(turn);
 }
 
-/** Passes a promise of the GPU on, while the thread mostly sleeps. */
+/** Awaits a promise of the GPU while the thread mostly sleeps. */
 export async function paced<T>(work: Promise<T>, expectation: Expectation = {}): Promise<T> {
   const wait = { begun: performance.now(), expectation };
   waits.add(wait);

@@ -1,25 +1,29 @@
 /**
- * How long kernels take on this adapter, learned from the work itself: what decides where work that shares the GPU is cut.
+ * Estimates of how long kernels take on this adapter, learned from the work itself. They decide where work that shares
+ * the GPU is cut into pieces.
  *
  * @module
  */
 
 import type { Kernel } from './kernel.ts';
 
-/** Kernels of a submission and how much work each does, in any unit that its time is proportional to. */
+/** The kernels of a submission with the work of each, in any unit that its time is proportional to. */
 export type KernelWork = Map<Kernel, number>;
 
-/** Most by which one observation moves an estimate. */
+/** Largest factor by which one observation may correct an estimate. */
 const largestCorrection = 8;
 
-/** Share of an observation that counts once a kernel is known well: adapters that others use too change their speed. */
+/**
+ * Weight of an observation of a well-known kernel. It is not zero, because an adapter with other users changes its
+ * speed.
+ */
 const steadyGain = 0.1;
 
 export class PieceTimes {
   readonly #known = new WeakMap<Kernel, { millisecondsPerUnit: number; observations: number }>();
   readonly #initial: number;
 
-  /** @param initial milliseconds that one unit of work of an unknown kernel is taken for */
+  /** @param initial assumed milliseconds per unit of work of an unknown kernel */
   constructor(initial: number) {
     this.#initial = initial;
   }
@@ -33,12 +37,12 @@ export class PieceTimes {
     return entry;
   }
 
-  /** Milliseconds that some work of a kernel takes, about. */
+  /** Estimated milliseconds for some work of a kernel. */
   estimate(kernel: Kernel, work: number): number {
     return this.#entry(kernel).millisecondsPerUnit * work;
   }
 
-  /** Corrects the estimates of the kernels of a submission by the time that it took, each by its share. */
+  /** Corrects the estimates of a submission's kernels by the time that it took, each in proportion to its share. */
   observe(work: KernelWork, milliseconds: number): void {
     let expected = 0;
     for (const [kernel, units] of work) expected += this.estimate(kernel, units);

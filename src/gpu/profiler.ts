@@ -1,5 +1,5 @@
 /**
- * GPU time per kernel through timestamp queries. While a profiler is set on the recorder each dispatch gets a pass of its own.
+ * GPU time per kernel, from timestamp queries. While the recorder has a profiler, each dispatch gets a pass of its own.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from './buffer.ts';
 import type { Gpu } from './gpu.ts';
 
-/** One timed dispatch; times in nanoseconds since the first one. */
+/** One timed dispatch; times are in nanoseconds since the first one. */
 export interface KernelTiming {
   label: string;
   start: number;
@@ -40,7 +40,7 @@ export class Profiler {
     );
   }
 
-  /** The timestamp writes of the next dispatch, or undefined when the profiler is full. */
+  /** Returns the timestamp writes of the next dispatch, or undefined if the profiler is full. */
   begin(label: string): GPUComputePassTimestampWrites | undefined {
     const index = this.#labels.length * 2;
     if (index + 2 > capacity) return undefined;
@@ -48,7 +48,7 @@ export class Profiler {
     return { querySet: this.#queries, beginningOfPassWriteIndex: index, endOfPassWriteIndex: index + 1 };
   }
 
-  /** Reads the timings so far and starts over. */
+  /** Returns the timings so far and starts over. */
   async collect(): Promise<KernelTiming[]> {
     this.#gpu.recorder.submit();
     const labels = this.#labels;
@@ -73,7 +73,7 @@ export class Profiler {
   }
 }
 
-/** Timings in the Trace Event format that chrome://tracing and Perfetto open. */
+/** Converts timings to the Trace Event format, which chrome://tracing and Perfetto open. */
 export function chromeTrace(timings: readonly KernelTiming[]): string {
   return JSON.stringify({
     traceEvents: timings.map(({ label, start, end }) => ({
@@ -87,7 +87,7 @@ export function chromeTrace(timings: readonly KernelTiming[]): string {
   });
 }
 
-/** Total time by kernel, the longest first; times in milliseconds. */
+/** Sums the time of each kernel, in milliseconds, the longest first. */
 export function summarise(timings: readonly KernelTiming[]): { label: string; count: number; milliseconds: number }[] {
   const totals = new Map<string, { count: number; milliseconds: number }>();
   for (const { label, start, end } of timings) {

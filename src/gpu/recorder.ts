@@ -15,32 +15,32 @@ import type { Profiler } from './profiler.ts';
 /** Parameter slots in the arena; a step of a 40-layer model records about 800 dispatches. */
 const arenaSlots = 2048;
 
-/** First guess of the milliseconds of a workgroup that does little, by the style of the adapter. */
+/** Initial estimate of the milliseconds of a workgroup with little work, by the style of the adapter. */
 const workgroupMilliseconds = { software: 2e-3, hardware: 2e-5 };
 
-/** Recorded work that goes to the GPU at once. */
+/** Recorded work that is submitted to the GPU at once. */
 interface Piece {
   commands: Command[];
-  /** The first of the commands, so many, where they are encoded already: to be submitted one after the other. */
+  /** The first `count` commands, already encoded; the buffers are submitted one after the other. */
   encoded?: { count: number; buffers: GPUCommandBuffer[] };
-  /** The used part of the arena. */
+  /** The used part of the parameter arena. */
   parameters: Uint8Array<ArrayBuffer>;
-  /** How long it takes, about. */
+  /** Estimated time on the GPU. */
   milliseconds: number;
 }
 
-/** Work that was recorded ahead of its time, with {@link Recorder.ahead}. */
+/** Work recorded before its time, with {@link Recorder.ahead}. */
 export interface AheadWork {
   readonly pieces: readonly Piece[];
 }
 
-/** So many of its commands are submitted by themselves, so that the GPU is at them while it gets the rest. */
+/** Commands in the first buffer of work recorded ahead. The GPU starts on this buffer while it receives the rest. */
 const firstCommands = 64;
 
-/** How late the end of a piece may be noticed that is not the only one in flight, in milliseconds. */
+/** How late, in milliseconds, the end of a piece may be noticed while another piece is in flight. */
 const pieceSlack = 1;
 
-/** One recorded dispatch, or a copy or clearing between dispatches. */
+/** One recorded dispatch, or a copy or a clear between dispatches. */
 type Command =
   | {
       kernel: Kernel;
@@ -59,14 +59,14 @@ function workOf(commands: readonly Command[]): KernelWork {
   return sums;
 }
 
-/** A part of a buffer to be read back; offset and length in bytes. */
+/** A part of a buffer to be read back; offset and length are in bytes. */
 export interface ReadRequest {
   buffer: GpuBuffer;
   offset?: number;
   bytes: number;
 }
 
-/** Bytes of a staging buffer for reads of so many. */
+/** Size of the staging buffer for reads of this many bytes. */
 function stagingBytes(bytes: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(4096, bytes)));
 }
@@ -80,35 +80,35 @@ export class Recorder {
   readonly #i32: Int32Array;
   readonly #f32: Float32Array;
   #used = 0;
-  /** In order; kept until submission, since kernels may still be compiling. */
+  /** Recorded commands in order. They are kept until submission, because kernels may still be compiling. */
   #commands: Command[] = [];
   #rehearsing = false;
-  /** Whether a kernel was submitted without waiting for the outcome of its compilation. */
+  /** Whether a kernel was submitted before the outcome of its compilation was known. */
   #unchecked = false;
   #staging: { buffer: GpuBuffer; free: boolean }[] = [];
   readonly #times: PieceTimes;
-  /** Of the recorded commands; see {@link Piece}. */
+  /** Estimated time of the recorded commands; see {@link Piece}. */
   #milliseconds = 0;
-  /** Present while work is being divided: what is finished and not submitted. */
+  /** Finished pieces that are not submitted yet; present while work is being divided. */
   #pieces: Piece[] | undefined;
-  /** How long a piece of what is being divided should take. */
+  /** Target time of a piece while work is being divided. */
   #pieceMilliseconds = 0;
-  /** The ends of pieces that the GPU has. */
+  /** One promise for the end of each piece in flight. */
   #inFlight: Promise<void>[] = [];
   #lastEnd = 0;
-  /** How long the last read behind so many commands took, in milliseconds: passes of the same kind, as a rule. */
+  /** Milliseconds of the last read by the number of commands before it, which usually identifies the kind of pass. */
   readonly #readTimes = new Map<number, number>();
-  /** When the last piece in flight should end. */
+  /** Time at which the last piece in flight is expected to end. */
   #expectedEnd = 0;
-  /** Set to time each dispatch on the GPU. */
+  /** If set, each dispatch is timed on the GPU. */
   profiler: Profiler | undefined;
-  /** Dispatches recorded since the device was opened. */
+  /** Number of dispatches recorded since the device was opened. */
   dispatches = 0;
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
     this.#times = new PieceTimes(workgroupMilliseconds[gpu.kernelStyle]);
-    // 64 bytes hold 16 scalars, more than any kernel has; the adapter may ask for coarser slots.
+    // 64 bytes hold 16 scalars, more than any kernel has; the adapter may require larger slots.
     this.#slotBytes = Math.max(64, gpu.device.limits.minUniformBufferOffsetAlignment);
     this.#data = new ArrayBuffer(arenaSlots * this.#slotBytes);
     this.#u32 = new Uint32Array(this.#data);
@@ -127,7 +127,8 @@ export class Recorder {
    * @param buffers one per storage binding of the kernel, in order
    * @param parameters one value per field of the kernel's `Parameters`
    * @param workgroups counts in x, y, z
-   * @param work what its time is proportional to; the number of workgroups where each does the same whatever the shape
+   * @param work a number that the kernel's time is proportional to. By default it is the number of workgroups, which is
+   * right if each does the same work for every shape
    */
   dispatch(
     kernel: Kernel,
@@ -158,8 +159,8 @@ export class Recorder {
   }
 
   /**
-   * Starts to compile the kernels that some work records, and does none of it.
-   * @param record records with `gpu.unused` where no buffer exists yet; waits for nothing
+   * Starts to compile the kernels that `record` uses, without recording any work.
+   * @param record records with `gpu.unused` in place of buffers that do not exist yet; awaits nothing
    */
   rehearse(record: () => void): void {
     this.#rehearsing = true;
@@ -170,7 +171,7 @@ export class Recorder {
     }
   }
 
-  /** Whether what is recorded now leaves no trace. */
+  /** Whether a rehearsal is in progress, in which recording has no effect. */
   get rehearsing(): boolean {
     return this.#rehearsing;
   }
@@ -179,19 +180,20 @@ export class Recorder {
     if (!this.#rehearsing) this.#commands.push({ encode });
   }
 
-  /** Records a copy between two buffers; offsets and size are in bytes, multiples of 4. */
+  /** Records a copy between two buffers; offsets and size are in bytes and multiples of 4. */
   copy(source: GpuBuffer, sourceOffset: number, target: GpuBuffer, targetOffset: number, bytes: number): void {
     this.#push((encoder) => encoder.copyBufferToBuffer(source.raw, sourceOffset, target.raw, targetOffset, bytes));
   }
 
-  /** Records zeroing of a buffer or a part of it. */
+  /** Records the zeroing of a buffer or of a part of it. */
   clear(buffer: GpuBuffer, byteOffset = 0, bytes = buffer.size - byteOffset): void {
     this.#push((encoder) => encoder.clearBuffer(buffer.raw, byteOffset, bytes));
   }
 
   /**
-   * From here on work is divided into pieces of a few milliseconds, until the next {@link flush}, {@link readInTurns} or {@link submit}, and nothing may
-   * wait in between. What was recorded before is submitted: it may be other work, which is waited for.
+   * Divides the work recorded from here on into pieces of a few milliseconds, until the next {@link flush}, {@link
+   * readInTurns} or {@link submit}. Nothing may be awaited in between. Work recorded before is submitted first, because
+   * it may be other work that somebody waits for.
    */
   divide(): void {
     if (this.#pieces || this.#rehearsing) return;
@@ -200,17 +202,17 @@ export class Recorder {
     this.#pieceMilliseconds = this.#gpu.turns.pieceMilliseconds;
   }
 
-  /** Into how many launches some work should be cut so that each makes a piece; 1 unless work is being divided. */
+  /** Number of launches to cut some work into so that each makes a piece; 1 unless work is being divided. */
   launches(kernel: Kernel, work: number): number {
     return this.#pieces ? Math.max(1, Math.ceil(this.#times.estimate(kernel, work) / this.#pieceMilliseconds)) : 1;
   }
 
-  /** Ends the piece that is being recorded. What is not being divided goes to the GPU. */
+  /** Ends the piece that is being recorded. It goes to the GPU unless work is being divided. */
   #finish(): void {
     if (this.#commands.length === 0) return;
     const last = this.#pieces?.at(-1);
     if (last && this.#used === 0) {
-      // Copies alone are no piece of work.
+      // Copies alone do not make a piece.
       last.commands.push(...this.#commands);
       this.#commands = [];
       return;
@@ -227,17 +229,17 @@ export class Recorder {
     else this.#send(piece);
   }
 
-  /** Encodes what is not yet, and submits. */
+  /** Encodes the commands that are not encoded yet, and submits all. */
   #send({ commands, encoded, parameters }: Piece): void {
     const { queue } = this.#gpu.device;
-    // Queued behind the previous submission, so all pieces can use the same arena without waiting.
+    // The write is queued behind the previous submission, so all pieces can use the same arena without waiting.
     if (parameters.byteLength > 0) queue.writeBuffer(this.#arena.raw, 0, parameters);
     for (const buffer of encoded?.buffers ?? []) queue.submit([buffer]);
     const rest = commands.slice(encoded?.count ?? 0);
     if (rest.length > 0) queue.submit([this.#encode(rest)]);
   }
 
-  /** Compiles here and now what other threads have not compiled yet. */
+  /** Encodes commands. A kernel that another thread has not compiled yet is compiled here, synchronously. */
   #encode(commands: readonly Command[]): GPUCommandBuffer {
     const { device } = this.#gpu;
     const encoder = device.createCommandEncoder();
@@ -276,9 +278,10 @@ export class Recorder {
   }
 
   /**
-   * Records divided work that is to be sent later, with {@link resume}, and encodes it: the host does its share while the GPU is busy. Uploads
-   * are made at once, so everything that reads what they overwrite must have been submitted. Work that is not resumed is forgotten.
-   * @param record waits for nothing and submits nothing
+   * Records divided work that {@link resume} sends later, and encodes it, so that the host does its share while the GPU
+   * is busy. Uploads are made at once, so everything that reads what they overwrite must have been submitted. Work that
+   * is not resumed is dropped.
+   * @param record awaits nothing and submits nothing
    */
   ahead(record: () => void): AheadWork {
     this.submit();
@@ -290,7 +293,7 @@ export class Recorder {
       for (const [index, piece] of pieces.entries()) {
         const { commands } = piece;
         const compiled = commands.every(({ kernel }) => !kernel || kernel.pipeline);
-        // The profiler counts launches in the order in which they are encoded.
+        // The profiler counts launches in the order of encoding, so they must not be encoded ahead.
         if (!compiled || this.profiler) continue;
         const first = index === 0 ? firstCommands : commands.length;
         const parts = [commands.slice(0, first), commands.slice(first)].filter(({ length }) => length > 0);
@@ -305,7 +308,7 @@ export class Recorder {
     }
   }
 
-  /** Has work of {@link ahead} as if it had just been recorded, divided. */
+  /** Adds work of {@link ahead} as if it had just been recorded as divided work. */
   resume({ pieces }: AheadWork): void {
     this.submit();
     this.divide();
@@ -321,8 +324,9 @@ export class Recorder {
   }
 
   /**
-   * Sends everything recorded so far to the GPU, piece by piece, each when it is its turn (src/gpu/turns.ts). Other work may be recorded and
-   * submitted meanwhile, but must not write what this work reads. The last pieces may still run when the promise resolves.
+   * Sends everything recorded so far to the GPU, one piece after the other, each when it is its turn
+   * (src/gpu/turns.ts). Other work may be recorded and submitted in the meantime, but it must not write what this work
+   * reads. The last pieces may still be running when the promise resolves.
    * @throws SubzeroError `gpu` for a kernel that does not compile
    */
   async flush(): Promise<void> {
@@ -340,7 +344,10 @@ export class Recorder {
     });
   }
 
-  /** Sends pieces once their kernels are compiled, within this turn when they are, and waits until it is known whether they could be. */
+  /**
+   * Sends pieces once their kernels are compiled, synchronously if they already are, and then waits for the outcome of
+   * all compilations.
+   */
   async #compiled(pieces: readonly Pick<Piece, 'commands'>[], send: () => Promise<void> | void): Promise<void> {
     const compiling = pieces.flatMap(({ commands }) =>
       commands.flatMap(({ kernel }) => (kernel && !kernel.pipeline ? [kernel.compiled] : [])),
@@ -352,7 +359,7 @@ export class Recorder {
     await this.#gpu.checkKernels();
   }
 
-  /** Sends a piece and takes the time until it is done. */
+  /** Sends a piece and measures the time until it is done. */
   #launch(piece: Piece): void {
     const { device, turns } = this.#gpu;
     const alone = !turns.urgent;
@@ -360,20 +367,20 @@ export class Recorder {
     const begun = performance.now();
     this.#send(piece);
     turns.ran(piece.milliseconds);
-    // Those before it first.
+    // The pieces before this one end first.
     this.#expectedEnd = Math.max(begun, this.#expectedEnd) + piece.milliseconds;
-    // While the GPU has another piece nothing is lost when the end of this one is noticed late.
+    // While the GPU has another piece, noticing the end of this one late costs nothing.
     const expectation = { expected: this.#expectedEnd - begun, slack: this.#inFlight.length > 0 ? pieceSlack : 0 };
     const ended = paced(device.queue.onSubmittedWorkDone(), expectation).then(
       () => {
         const now = performance.now();
-        // Only what had the GPU to itself says how long it takes.
+        // Only a piece that had the GPU to itself tells how long its kernels take.
         if (alone && turns.entries === entries)
           this.#times.observe(workOf(piece.commands), now - Math.max(begun, this.#lastEnd));
         this.#lastEnd = now;
         if (this.#inFlight.length === 1) this.#expectedEnd = now;
       },
-      // The loss of the device is reported to whoever reads.
+      // Reads report the loss of the device.
       () => undefined,
     );
     const entry = ended.then(() => {
@@ -383,13 +390,14 @@ export class Recorder {
   }
 
   /**
-   * Submits what is recorded and reads back parts of buffers after it.
+   * Submits the recorded work and reads back parts of buffers after it.
    * @returns one fresh ArrayBuffer per request
-   * @throws SubzeroError `out_of_memory`, `gpu` or `device_lost`, whichever came up since the last read
+   * @throws SubzeroError `out_of_memory`, `gpu` or `device_lost`, whichever occurred since the last read
    */
   read(requests: readonly ReadRequest[]): Promise<ArrayBuffer[]> {
     const like = this.#commands.length;
-    // What is recorded stays so while kernels are compiled, so that others who submit meanwhile keep the order.
+    // The commands stay recorded while kernels compile, so that work submitted by others in the meantime keeps the
+    // order.
     return this.#read(
       requests,
       () => this.#compiled([...(this.#pieces ?? []), { commands: this.#commands }], () => this.submit()),
@@ -402,8 +410,8 @@ export class Recorder {
   }
 
   /**
-   * {@link read} after a {@link flush} instead of a {@link submit}: for work that others may get ahead of.
-   * @param meanwhile called when the GPU has all of the work, before its end is awaited
+   * {@link read} with a {@link flush} instead of a {@link submit}: for work that other work may overtake.
+   * @param meanwhile called when all of the work is submitted, before its end is awaited
    */
   readInTurns(requests: readonly ReadRequest[], meanwhile?: () => void): Promise<ArrayBuffer[]> {
     return this.#read(
@@ -430,12 +438,12 @@ export class Recorder {
       position += padded;
     }
     try {
-      // Within this turn when everything is compiled: what the caller writes next must not overtake the work.
+      // If everything is compiled, this submits synchronously: what the caller writes next must not overtake the work.
       await send();
       await this.#gpu.checkAllocations();
       await wait(staging.buffer.raw.mapAsync(GPUMapMode.READ, 0, Math.max(4, total)));
     } catch (error) {
-      // The device knows better what went wrong than the mapping that failed with it.
+      // The device's own error explains more than that of the mapping, which failed as a result.
       if (!(error instanceof SubzeroError)) this.#gpu.throwIfFailed();
       throw error;
     } finally {
@@ -451,17 +459,20 @@ export class Recorder {
         return copy;
       });
     } finally {
-      // Nothing can take the buffer before this, since nothing above waits.
+      // No other read can take the buffer before this, because nothing above awaits.
       staging.buffer.raw.unmap();
     }
   }
 
-  /** Bytes that this recorder will hold: for reads of up to so many bytes, one at a time, or larger ones before; and for kernel parameters. */
+  /**
+   * Bytes that this recorder will hold: for kernel parameters, and for reads of up to `bytes` bytes, one at a time, or
+   * for larger reads that came before.
+   */
   bytesToRead(bytes: number): number {
     return this.#arena.size + Math.max(stagingBytes(bytes), ...this.#staging.map(({ buffer }) => buffer.size));
   }
 
-  /** Staging buffers are kept and grow in powers of two, so that steady-state reads allocate nothing. */
+  /** Returns a free staging buffer. They are kept and grow in powers of two, so steady-state reads allocate nothing. */
   #takeStaging(bytes: number): { buffer: GpuBuffer; free: boolean } {
     const found = this.#staging.find((entry) => entry.free && entry.buffer.size >= bytes);
     if (found) {

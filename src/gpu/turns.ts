@@ -1,39 +1,47 @@
 /**
- * How urgent work (text that somebody waits for) and bulk work (training, evaluation, embeddings) take turns on one GPU.
+ * How urgent work (text generation that somebody waits for) and bulk work (training, evaluation, embeddings) share one
+ * GPU.
  *
- * A submission cannot be interrupted, so bulk work comes in pieces of a few milliseconds, of which the GPU has only a few at a time. While urgent
- * work is going on bulk work is held back, as long as it has patience: time that it had the GPU to itself, or that its own pieces took. A
- * request at a quiet time then waits for the pieces in flight alone, and bulk work keeps about half of its speed however much is asked for.
+ * A submission cannot be interrupted, so bulk work is cut into pieces of a few milliseconds, and the GPU has only a few
+ * of them at a time. Urgent work holds bulk work back as long as bulk work has patience. Patience is time that bulk
+ * work had the GPU to itself or that its own pieces took; time during urgent work uses it up. So a request at a quiet
+ * time waits only for the pieces in flight, and bulk work keeps about half of its speed however many requests come.
  *
  * @module
  */
 
-/** Most milliseconds of patience, and of debt where urgent work has taken more than its share. */
+/**
+ * Largest patience in milliseconds, and largest debt (negative patience), which grows while urgent work takes more than
+ * its share.
+ */
 const mostPatience = 1000;
 
-/** How long a piece of bulk work should take: short where requests may come, endless where none can. */
+/** Target time of a piece of bulk work: short where requests may come, unlimited where none can. */
 const pieceMilliseconds = { shared: 5, alone: Number.POSITIVE_INFINITY };
 
-/** Pieces that the GPU has at a time, so that it need not wait for the host between two; and with the most debt. */
+/**
+ * Pieces that the GPU has at a time, so that it does not wait for the host between two: usually, and with the largest
+ * debt.
+ */
 const piecesInFlight = { usual: 2, most: 8 };
 
 export class Turns {
   #shared = false;
   #urgent = 0;
   #patience = mostPatience;
-  /** When the patience was counted last. */
+  /** Time of the last update of the patience. */
   #counted = performance.now();
-  /** Resolves, and is replaced, when urgent work ends. */
+  /** Resolves when urgent work ends, and is then replaced. */
   #quiet: { promise: Promise<void>; resolve: () => void } | undefined;
-  /** How often urgent work has begun. */
+  /** How many times urgent work has begun. */
   entries = 0;
 
-  /** Whether urgent work is going on. */
+  /** Whether urgent work is in progress. */
   get urgent(): boolean {
     return this.#urgent > 0;
   }
 
-  /** How many milliseconds a piece of bulk work should take. Short ones cost a little speed, long ones each request a little time. */
+  /** Target milliseconds of a piece of bulk work. Short pieces cost a little speed; long pieces delay each request. */
   get pieceMilliseconds(): number {
     return this.#shared ? pieceMilliseconds.shared : pieceMilliseconds.alone;
   }
@@ -50,7 +58,7 @@ export class Turns {
     return usual + Math.round((most - usual) * debt);
   }
 
-  /** Announces urgent work. @returns to be called once at its end */
+  /** Announces urgent work. @returns a function to call once at its end */
   enter(): () => void {
     this.#count();
     this.#urgent++;
@@ -63,12 +71,12 @@ export class Turns {
     };
   }
 
-  /** Whether bulk work must not submit anything now. */
+  /** Whether bulk work must not submit anything at the moment. */
   get held(): boolean {
     return this.urgent && this.#count() > 0;
   }
 
-  /** Waits until urgent work or the patience has ended. */
+  /** Waits until urgent work ends or patience is used up. */
   async wait(): Promise<void> {
     if (!this.held) return;
     this.#quiet ??= deferred();
@@ -80,13 +88,13 @@ export class Turns {
     clearTimeout(timer);
   }
 
-  /** Counts a piece of bulk work that has been submitted. @param milliseconds how long the GPU takes for it, about */
+  /** Counts a submitted piece of bulk work. @param milliseconds estimated time of the piece on the GPU */
   ran(milliseconds: number): void {
-    // Its own time counts as patience, and makes up for the same time of the clock, which goes on meanwhile.
+    // The time of the piece counts twice: once as patience, and once to offset the clock, which runs meanwhile.
     if (this.urgent) this.#add(2 * milliseconds);
   }
 
-  /** Patience as it stands now: time passes for bulk work without urgent work, and against it otherwise. */
+  /** Updates and returns the patience: it grows with time without urgent work and shrinks with time during it. */
   #count(): number {
     const now = performance.now();
     const passed = now - this.#counted;

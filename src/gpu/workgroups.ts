@@ -1,5 +1,5 @@
 /**
- * How many workgroups a launch has.
+ * The number of workgroups of a launch.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 /** Workgroups per dimension that every WebGPU adapter allows. */
 const maxWorkgroups = 65_535;
 
-/** Spreads a one-dimensional count of workgroups over x and y; kernels rebuild the index from both. */
+/** Spreads a one-dimensional number of workgroups over x and y; kernels compute the index from both. */
 export function spread(count: number): [number, number] {
   if (count <= maxWorkgroups) return [Math.max(1, count), 1];
   const y = Math.ceil(count / maxWorkgroups);
@@ -17,7 +17,7 @@ export function spread(count: number): [number, number] {
 /** Invocations per workgroup of the element-wise kernels. */
 const lanes = 64;
 
-/** Workgroups for one invocation per element. */
+/** Number of workgroups for one invocation per element. */
 export function perElement(count: number): [number, number] {
   return spread(Math.ceil(count / lanes));
 }
