@@ -1,5 +1,6 @@
 /**
- * `bench all`: what one wants to know of a new adapter, each benchmark in a process of its own, figures and output in one folder.
+ * `bench all`: what one wants to know of a new adapter, each benchmark in a process of its own, figures and output in
+ * one folder.
  *
  * @module
  */

@@ -1,10 +1,11 @@
 /**
- * `bench fidelity`: how well an estimate of the gradient from two losses fits the true gradient, against what theory says, for SubZero with
- * and without norm alignment and for MeZO. The true gradient of one batch is that of test/reference/fidelity.py.
+ * `bench fidelity`: how well an estimate of the gradient from two losses fits the true gradient, against what theory
+ * says, for SubZero with and without norm alignment and for MeZO. The true gradient of one batch is that of
+ * test/reference/fidelity.py.
  *
- * Notation (docs/method.md): ĝ = ρ·Az, z the Gaussian coefficients of a draw, A = bdiag(μᵢ Vᵢ ⊗ Uᵢ, I) over all tensors, a = Aᵀ∇f. MeZO has A = I.
- * For the derivative along a direction, E[ρz] = a, hence E[ĝ] = Aa, E‖ĝ‖² = 2‖Aa‖² + tr(AᵀA)‖a‖², and cos²(ρz, a) is 1/q on average, q being
- * the number of coefficients.
+ * Notation (docs/method.md): ĝ = ρ·Az, z the Gaussian coefficients of a draw, A = bdiag(μᵢ Vᵢ ⊗ Uᵢ, I) over all
+ * tensors, a = Aᵀ∇f. MeZO has A = I. For the derivative along a direction, E[ρz] = a, hence E[ĝ] = Aa, E‖ĝ‖² = 2‖Aa‖² +
+ * tr(AᵀA)‖a‖², and cos²(ρz, a) is 1/q on average, q being the number of coefficients.
  *
  * @module
  */

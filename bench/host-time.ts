@@ -1,6 +1,7 @@
 /**
- * What a training step costs the thread that records and submits it, and for how much of that the GPU has nothing to do; on a model so narrow
- * that its arithmetic is over soon: on a software adapter the threads that do it take the same cores.
+ * What a training step costs the thread that records and submits it, and for how much of that the GPU has nothing to
+ * do; on a model so narrow that its arithmetic is over soon: on a software adapter the threads that do it take the same
+ * cores.
  *
  * @module
  */
@@ -63,7 +64,8 @@ class TimedScorer extends Scorer {
 
 /**
  * Times packing, uploading, recording and submitting of SubZero steps.
- * @param makeBatch a batch of tokens of a vocabulary of this size; small, since what a large one takes is the arithmetic's
+ * @param makeBatch a batch of tokens of a vocabulary of this size; small, since what a large one takes is the
+ *   arithmetic's
  */
 export async function measureHostTime(
   gpu: Gpu,

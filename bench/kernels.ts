@@ -1,6 +1,6 @@
 /**
- * `bench kernels`: every kernel checked against its float64 reference, then timed over realistic shapes and held against what this
- * adapter can do at best.
+ * `bench kernels`: every kernel checked against its float64 reference, then timed over realistic shapes and held
+ * against what this adapter can do at best.
  *
  * @module
  */

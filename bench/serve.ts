@@ -1,6 +1,7 @@
 /**
- * `bench serve`: how long requests wait for their first token and how much text comes out, with the GPU idle and while a job trains; how much of
- * its speed the training keeps; and whether the HTTP thread stays responsive. The real server runs in a process of its own.
+ * `bench serve`: how long requests wait for their first token and how much text comes out, with the GPU idle and while
+ * a job trains; how much of its speed the training keeps; and whether the HTTP thread stays responsive. The real server
+ * runs in a process of its own.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * `bench sst2`: optimisers on the example model and data over several seeds, in one table; SubZero is held against the PyTorch reference run.
+ * `bench sst2`: optimisers on the example model and data over several seeds, in one table; SubZero is held against the
+ * PyTorch reference run.
  *
  * @module
  */
@@ -34,7 +35,9 @@ Exit code 1 when SubZero's mean is below the reference's by more than both stand
 
 type Settings = Partial<TrainConfiguration>;
 
-/** Dev accuracy of SubZero after 300 steps with these settings in PyTorch, three seeds (its random numbers are others). */
+/**
+ * Dev accuracy of SubZero after 300 steps with these settings in PyTorch, three seeds (its random numbers are others).
+ */
 const reference = summary([0.767, 0.744, 0.745]);
 
 const commonSettings: Settings = {
@@ -47,7 +50,9 @@ const commonSettings: Settings = {
   learningRate: 5e-5,
 };
 
-/** Where the common ones do not fit a method. SubZero+ takes as many losses in all: 100 steps of 6 instead of 300 of 2. */
+/**
+ * Where the common ones do not fit a method. SubZero+ takes as many losses in all: 100 steps of 6 instead of 300 of 2.
+ */
 const ownSettings: Partial<Record<OptimizerName, Settings>> = {
   'subzero-plus': { steps: 100, queries: 5, sides: 1, refresh: 50, learningRate: 1e-3 },
 };

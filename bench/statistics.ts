@@ -29,7 +29,9 @@ export function studentPoint(degreesOfFreedom: number): number {
   return studentPoints[degreesOfFreedom - 1] ?? 1.96 + 2.4 / degreesOfFreedom;
 }
 
-/** A mean with its standard error and the half-width of its 95 % interval by Student's t; both NaN of a single value. */
+/**
+ * A mean with its standard error and the half-width of its 95 % interval by Student's t; both NaN of a single value.
+ */
 export interface Summary {
   mean: number;
   standardError: number;

@@ -1,6 +1,6 @@
 /**
- * `bench step`: a SubZero step against the two plain forward passes that it needs, and against a step of MeZO, ours and the usual one
- * that moves the weights in place; on a model of a named shape with random weights, or on any model.
+ * `bench step`: a SubZero step against the two plain forward passes that it needs, and against a step of MeZO, ours and
+ * the usual one that moves the weights in place; on a model of a named shape with random weights, or on any model.
  *
  * @module
  */

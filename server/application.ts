@@ -54,8 +54,8 @@ const resources: Routes[] = [
 ];
 
 /**
- * Open without a key: a supervisor watches /health, the dashboard has to load before it can ask for the key, and a browser that opens /docs has no
- * way to send one. The description is the same for every server of this version.
+ * Open without a key: a supervisor watches /health, the dashboard has to load before it can ask for the key, and a
+ * browser that opens /docs has no way to send one. The description is the same for every server of this version.
  */
 const openPaths = new Set(['/health', '/docs', '/openapi.json', ...dashboardFiles.keys()]);
 

@@ -1,5 +1,6 @@
 /**
- * Everything about the service that its operator can choose. Bounds of single request fields are in `schemas/limits.ts`.
+ * Everything about the service that its operator can choose. Bounds of single request fields are in
+ * `schemas/limits.ts`.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
  * Failures as OpenAI's clients expect them: a status and `{"error": {message, type, param, code}}` with all four keys.
  *
- * OpenAI's client repeats 408, 409, 429 and ≥ 500 by itself, hence the choice of statuses: a state that will not change by
- * waiting ("job already finished") is 400, and `x-should-retry` says no where repeating a 5xx cannot help.
+ * OpenAI's client repeats 408, 409, 429 and ≥ 500 by itself, hence the choice of statuses: a state that will not change
+ * by waiting ("job already finished") is 400, and `x-should-retry` says no where repeating a 5xx cannot help.
  *
  * @module
  */
@@ -71,7 +71,10 @@ const statusOfCode: Record<ErrorCode, { status: ContentfulStatusCode; retry?: bo
   io: { status: 500, retry: false },
 };
 
-/** Turns anything that was thrown into the answer for the client. A defect of ours keeps its message and stack to the log. */
+/**
+ * Turns anything that was thrown into the answer for the client. A defect of ours keeps its message and stack to the
+ * log.
+ */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof SubzeroError) {
@@ -84,7 +87,8 @@ export function toApiError(error: unknown): ApiError {
     return new ApiError(status, wording(error.words, wireName), { code, param, headers });
   }
   if (error instanceof HTTPException) {
-    // From Hono's validators, about a body of another type than the route takes, or none: all others have been parsed by then.
+    // From Hono's validators, about a body of another type than the route takes, or none: all others have been parsed
+    // by then.
     if (error.status === 400) return invalid('The body is empty; expected a JSON object.', null, 'invalid_json');
     const code = error.status === 415 ? 'unsupported_content_type' : null;
     return new ApiError(error.status as ContentfulStatusCode, error.message || `HTTP ${error.status}`, { code });

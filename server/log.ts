@@ -1,5 +1,6 @@
 /**
- * Structured logs: one JSON object a line on standard error, so that standard output stays free for the program's result.
+ * Structured logs: one JSON object a line on standard error, so that standard output stays free for the program's
+ * result.
  *
  * @module
  */

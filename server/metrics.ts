@@ -23,7 +23,9 @@ function render(name: string, labels: Labels): string {
   return pairs.length ? `${name}{${pairs.join(',')}}` : name;
 }
 
-/** The series of one service. Label values come from small fixed sets, never from clients, so that memory stays bounded. */
+/**
+ * The series of one service. Label values come from small fixed sets, never from clients, so that memory stays bounded.
+ */
 export class Metrics {
   readonly #families = new Map<string, Family>();
 

@@ -14,7 +14,10 @@ export interface ServeOptions extends ServiceOptions {
 
 export interface RunningServer {
   url: string;
-  /** Stops in order: no new work, running answers and the running step end, everything is on disk. The engine stays open. */
+  /**
+   * Stops in order: no new work, running answers and the running step end, everything is on disk. The engine stays
+   * open.
+   */
   close(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Server-sent events from an asynchronous generator. The reader sets the pace: nothing is produced that nobody takes, and
- * a reader who leaves ends the generator.
+ * Server-sent events from an asynchronous generator. The reader sets the pace: nothing is produced that nobody takes,
+ * and a reader who leaves ends the generator.
  *
  * @module
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html

@@ -2,8 +2,8 @@
  * What the service remembers between two starts: files, jobs, their events and checkpoints, tuned models, and answers
  * kept for `Idempotency-Key`. A narrow interface, so that nothing else knows the database.
  *
- * SQLite through `node:sqlite`, which Node, Bun and Deno have. Write-ahead log with `synchronous = NORMAL`: whatever was
- * written survives the death of the process. The exclusive lock keeps a second server away from the same directory.
+ * SQLite through `node:sqlite`, which Node, Bun and Deno have. Write-ahead log with `synchronous = NORMAL`: whatever
+ * was written survives the death of the process. The exclusive lock keeps a second server away from the same directory.
  *
  * @module
  */
@@ -170,7 +170,8 @@ type Row = Record<string, null | number | bigint | string | Uint8Array>;
 /**
  * Opens the database, creating it if need be.
  * @param path a file, or `:memory:`
- * @throws SubzeroError `conflict` if another process holds it, `unsupported` if a newer version wrote it, `io` otherwise
+ * @throws SubzeroError `conflict` if another process holds it, `unsupported` if a newer version wrote it, `io`
+ *   otherwise
  */
 export function openStore(path: string): Store {
   const database = openDatabase(path);

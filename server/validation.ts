@@ -1,5 +1,6 @@
 /**
- * The answer to a request that does not fit its schema: the first problem, with the field, what was expected and what came.
+ * The answer to a request that does not fit its schema: the first problem, with the field, what was expected and what
+ * came.
  *
  * @module
  */
@@ -33,7 +34,9 @@ export function validationError(error: ZodError, input: unknown): ApiError {
 
 const boundWords = { too_big: ['less than', 'at most'], too_small: ['more than', 'at least'] } as const;
 
-/** A number beyond its bounds may break several of them (of its type and its own); the tightest is the one to keep to. */
+/**
+ * A number beyond its bounds may break several of them (of its type and its own); the tightest is the one to keep to.
+ */
 function bound(error: ZodError, issue: Issue): string | undefined {
   const { code } = issue;
   if ((code !== 'too_big' && code !== 'too_small') || (issue.origin !== 'number' && issue.origin !== 'int'))
@@ -47,7 +50,9 @@ function bound(error: ZodError, issue: Issue): string | undefined {
   return `must be ${boundWords[code][issue.inclusive ? 1 : 0]} ${tightest}`;
 }
 
-/** Inside a union, the branch that came furthest tells more than "invalid input", unless the union has words of its own. */
+/**
+ * Inside a union, the branch that came furthest tells more than "invalid input", unless the union has words of its own.
+ */
 function deepest(issue: Issue): Issue {
   if (issue.code !== 'invalid_union' || issue.message !== 'Invalid input') return issue;
   const inner = issue.errors.flat().sort((a, b) => b.path.length - a.path.length)[0];

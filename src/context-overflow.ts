@@ -7,9 +7,9 @@
 import { SubzeroError } from './errors.ts';
 
 /**
- * The same words wherever a text is too long, because clients that cut the text, or turn to another model, look for them:
- * LangChain (Python) and Anthropic's clients for "prompt is too long", LiteLLM and LangChain (JavaScript) for "this model's
- * maximum context length is".
+ * The same words wherever a text is too long, because clients that cut the text, or turn to another model, look for
+ * them: LangChain (Python) and Anthropic's clients for "prompt is too long", LiteLLM and LangChain (JavaScript) for
+ * "this model's maximum context length is".
  *
  * @param what how long it is, as in "it has 300 tokens"
  * @param contextLength most tokens of a text

@@ -6,7 +6,10 @@
 
 type Key = string | number | boolean | undefined;
 
-/** A map over tuples: one level for each key, so that looking up what is there builds no text and no number that could collide. */
+/**
+ * A map over tuples: one level for each key, so that looking up what is there builds no text and no number that could
+ * collide.
+ */
 export class Memo<Value> {
   readonly #root = new Map<Key, unknown>();
 

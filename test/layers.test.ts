@@ -19,12 +19,15 @@ const floors = [
   ...['src/generate', 'src/objectives', 'src/train', 'src/bench', 'src/engine', 'server', 'src/cli'],
 ];
 
-/** Floors that launch kernels: what lies above asks these to. The benchmarks of the kernels launch what they measure. */
+/**
+ * Floors that launch kernels: what lies above asks these to. The benchmarks of the kernels launch what they measure.
+ */
 const launching = new Set(['src/gpu', 'src/ops', 'src/bench']);
 
 /**
  * Where Node's own modules are used, which Bun and Deno have too: the platform, the command line, and what the server
- * needs of them: its listeners, streams of uploads, SQLite, comparison in constant time, addresses, comparison in depth.
+ * needs of them: its listeners, streams of uploads, SQLite, comparison in constant time, addresses, comparison in
+ * depth.
  */
 const runtimeBound = [
   ...['src/platform/', 'src/cli/', 'server/adapters/', 'server/files/', 'server/store.ts'],

@@ -1,6 +1,6 @@
 /**
- * A process with one library in it, so that each has a GPU device, and crashes, of its own. Started by bench/peers.ts; answers each
- * message with one.
+ * A process with one library in it, so that each has a GPU device, and crashes, of its own. Started by bench/peers.ts;
+ * answers each message with one.
  *
  * @module
  */

@@ -1,8 +1,10 @@
 /**
- * MeZO as its authors run it (arXiv 2305.17333, algorithm 1): four passes over the weights in place, W += εz, W −= 2εz, W += εz and
- * W −= ηρz, each with the noise drawn anew from its seed, and two forward passes in between. For comparison only.
+ * MeZO as its authors run it (arXiv 2305.17333, algorithm 1): four passes over the weights in place, W += εz, W −= 2εz,
+ * W += εz and W −= ηρz, each with the noise drawn anew from its seed, and two forward passes in between. For comparison
+ * only.
  *
- * The passes are our own update kernel, one launch a tensor, four elements an invocation: each reads and writes every weight once.
+ * The passes are our own update kernel, one launch a tensor, four elements an invocation: each reads and writes every
+ * weight once.
  *
  * @module
  */

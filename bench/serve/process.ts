@@ -1,6 +1,6 @@
 /**
- * The server that `bench serve` measures, in a process of its own: sends its address, and on every message the delays of its event loop
- * since the last one.
+ * The server that `bench serve` measures, in a process of its own: sends its address, and on every message the delays
+ * of its event loop since the last one.
  *
  * @module
  */

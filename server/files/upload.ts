@@ -1,6 +1,6 @@
 /**
- * Reads a multipart upload as a stream: bytes are counted, checked line by line and written to a temporary file, so that
- * memory does not grow with the file. Works with and without Content-Length.
+ * Reads a multipart upload as a stream: bytes are counted, checked line by line and written to a temporary file, so
+ * that memory does not grow with the file. Works with and without Content-Length.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Runs the completions of one request: n for each prompt, at the same time, as one stream of events with the index of the
- * choice they belong to. Both endpoints, streaming or not, are readers of this stream.
+ * Runs the completions of one request: n for each prompt, at the same time, as one stream of events with the index of
+ * the choice they belong to. Both endpoints, streaming or not, are readers of this stream.
  *
  * @module
  */

@@ -11,7 +11,8 @@ import { type MetricsRecord, readMetrics } from '../../src/train/metrics.ts';
 export type MetricsEvent = Extract<TrainEvent, { type: 'step' | 'evaluation' | 'message' }> & { step: number };
 
 /**
- * The events of a run's metrics file beyond what was announced, in order. Their `trainedTokens` count from the last announced step on.
+ * The events of a run's metrics file beyond what was announced, in order. Their `trainedTokens` count from the last
+ * announced step on.
  *
  * @param announced the last announced step
  * @param last the step at which the run goes on

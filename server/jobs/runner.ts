@@ -1,6 +1,7 @@
 /**
- * The queue of fine-tuning jobs. One trains at a time; the others wait in the order they came. Everything that happens is
- * an event in the store, and the run folder's journal holds the training itself, so a killed server goes on where it was.
+ * The queue of fine-tuning jobs. One trains at a time; the others wait in the order they came. Everything that happens
+ * is an event in the store, and the run folder's journal holds the training itself, so a killed server goes on where it
+ * was.
  *
  * @module
  */
@@ -226,7 +227,10 @@ export class JobRunner {
     throw new Error('the training stream ended without its last event');
   }
 
-  /** Announces the steps that a killed server had made and not announced. @param step the one at which the run goes on */
+  /**
+   * Announces the steps that a killed server had made and not announced.
+   * @param step the one at which the run goes on
+   */
   async #catchUp(id: string, step: number): Promise<void> {
     const job = this.get(id);
     const { runsDirectory, models } = this.#options;
@@ -239,8 +243,8 @@ export class JobRunner {
   }
 
   /**
-   * Goes on with the run folder if there is one. A folder without a usable journal is only given up when no step was ever
-   * announced: each step is in the journal before it is announced, so nothing can be lost by starting over.
+   * Goes on with the run folder if there is one. A folder without a usable journal is only given up when no step was
+   * ever announced: each step is in the journal before it is announced, so nothing can be lost by starting over.
    */
   async *#events(job: JobRecord, signal: AbortSignal): AsyncGenerator<TrainEvent> {
     const { engine, files, runsDirectory } = this.#options;

@@ -1,5 +1,6 @@
 /**
- * Wakes those who wait for news of a job. It carries no data: whoever wakes reads the store, so a slow reader costs no memory.
+ * Wakes those who wait for news of a job. It carries no data: whoever wakes reads the store, so a slow reader costs no
+ * memory.
  *
  * @module
  */
@@ -15,8 +16,8 @@ export class JobSignals {
   }
 
   /**
-   * `news` resolves with `true` at the next {@link notify}, with `false` after `milliseconds`, when the signal aborts, or
-   * on `cancel`, which must be called. Call it before reading the store, await it after: then nothing falls between.
+   * `news` resolves with `true` at the next {@link notify}, with `false` after `milliseconds`, when the signal aborts,
+   * or on `cancel`, which must be called. Call it before reading the store, await it after: then nothing falls between.
    */
   next(jobId: string, milliseconds: number, signal: AbortSignal): { news: Promise<boolean>; cancel(): void } {
     let resolve: (came: boolean) => void;

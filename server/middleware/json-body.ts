@@ -1,6 +1,6 @@
 /**
- * Reads JSON bodies with a limit that counts what arrives, whatever Content-Length says or does not say. Fields that are null
- * count as absent from here on.
+ * Reads JSON bodies with a limit that counts what arrives, whatever Content-Length says or does not say. Fields that
+ * are null count as absent from here on.
  *
  * @module
  */

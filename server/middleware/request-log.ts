@@ -1,5 +1,6 @@
 /**
- * Gives each request an id, logs its end as one line, and counts it. The label is the pattern of the route, not the path.
+ * Gives each request an id, logs its end as one line, and counts it. The label is the pattern of the route, not the
+ * path.
  *
  * @module
  */

@@ -43,7 +43,8 @@ export class RunRegistry {
 
   /**
    * Begins a run.
-   * @throws ApiError 400 `too_many_runs`, or for a trajectory that could become too long; the engine's error if loading fails
+   * @throws ApiError 400 `too_many_runs`, or for a trajectory that could become too long; the engine's error if loading
+   *   fails
    */
   async create(model: string, configuration: TrainConfiguration): Promise<LiveRun> {
     const { steps, queries } = configuration;

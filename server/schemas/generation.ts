@@ -1,8 +1,8 @@
 /**
  * Requests and answers of /v1/completions and /v1/chat/completions.
  *
- * Three kinds of fields: those that are honoured; those that change nothing for a local server, and those that would be a
- * lie to accept (both in known-fields.ts). Anything else is an unknown field.
+ * Three kinds of fields: those that are honoured; those that change nothing for a local server, and those that would be
+ * a lie to accept (both in known-fields.ts). Anything else is an unknown field.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Fine-tuning jobs, their events and checkpoints. The hyperparameters of zeroth-order training are those of the training
- * configuration (their bounds and choices are checked there, in one place).
+ * Fine-tuning jobs, their events and checkpoints. The hyperparameters of zeroth-order training are those of the
+ * training configuration (their bounds and choices are checked there, in one place).
  *
  * @module
  */

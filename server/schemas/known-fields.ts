@@ -1,6 +1,7 @@
 /**
- * Fields of OpenAI's requests that this server knows and does not honour: those that change nothing of an answer made here are
- * accepted, the others are refused by name unless their value asks for nothing. Any other field is an unknown one.
+ * Fields of OpenAI's requests that this server knows and does not honour: those that change nothing of an answer made
+ * here are accepted, the others are refused by name unless their value asks for nothing. Any other field is an unknown
+ * one.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * `null` in a request means that the field is absent, at every depth: clients of typed languages write all fields they know.
+ * `null` in a request means that the field is absent, at every depth: clients of typed languages write all fields they
+ * know.
  *
  * @module
  */

@@ -19,7 +19,8 @@ export function processHost(): Host {
     if (readerIsGone) return;
     if (error.code !== 'EPIPE') throw error;
     readerIsGone = true;
-    // The reader of a pipe may go away early (`subzero … | head`); that is no error of ours, but nobody waits for the rest.
+    // The reader of a pipe may go away early (`subzero … | head`); that is no error of ours, but nobody waits for the
+    // rest.
     if (interruptHandlers.size === 0) process.exit(0);
     for (const handler of interruptHandlers) handler('SIGTERM');
   };
@@ -46,7 +47,8 @@ export function processHost(): Host {
       };
     },
     dieOf(signal) {
-      // As if nobody had listened. `process.exit` would let Dawn abort the process, with a core dump, where GPU work is pending.
+      // As if nobody had listened. `process.exit` would let Dawn abort the process, with a core dump, where GPU work is
+      // pending.
       process.removeAllListeners(signal);
       process.kill(process.pid, signal);
     },

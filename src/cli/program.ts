@@ -16,7 +16,10 @@ import { camelCase } from './option.ts';
 import { parseOptions } from './parse.ts';
 import { UsageError } from './usage-error.ts';
 
-/** Exit codes: 0 = done, 1 = failed (`diff`: not the same; 2 = failed), 2 = the command line is wrong, 128 + n = ended by signal n. */
+/**
+ * Exit codes: 0 = done, 1 = failed (`diff`: not the same; 2 = failed), 2 = the command line is wrong, 128 + n = ended
+ * by signal n.
+ */
 export const exitCode = { done: 0, failure: 1, usage: 2, cancelled: 130 } as const;
 
 /**
@@ -88,7 +91,10 @@ function unknownCommand(word: string, commands: readonly Command[]): UsageError 
   });
 }
 
-/** Says what went wrong in one line and what to do in the next; a stack trace only on request. @returns the exit code */
+/**
+ * Says what went wrong in one line and what to do in the next; a stack trace only on request.
+ * @returns the exit code
+ */
 function reportError(error: unknown, host: Host, command: Command | undefined): number {
   const known = error instanceof SubzeroError;
   const message = error instanceof Error ? error.message : String(error);

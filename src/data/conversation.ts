@@ -1,9 +1,9 @@
 /**
  * Conversations as rows have them, from their messages to a text with the parts of it that are learnt.
  *
- * Learnt are the assistant's turns (OpenAI, TRL): all of them whose `weight` is not 0, or with `last` the last turn alone.
- * A turn is what the chat template writes between the opening of the assistant's turn (the generation prompt, which is
- * not learnt) and the end of the message (the token that ends the turn is learnt).
+ * Learnt are the assistant's turns (OpenAI, TRL): all of them whose `weight` is not 0, or with `last` the last turn
+ * alone. A turn is what the chat template writes between the opening of the assistant's turn (the generation prompt,
+ * which is not learnt) and the end of the message (the token that ends the turn is learnt).
  *
  * @module
  */

@@ -145,8 +145,8 @@ const alpacaPreamble = {
 };
 
 /**
- * An Alpaca row. `history` holds earlier pairs of instruction and response, which are learnt as turns of a conversation are;
- * `system` stands in place of the preamble.
+ * An Alpaca row. `history` holds earlier pairs of instruction and response, which are learnt as turns of a conversation
+ * are; `system` stands in place of the preamble.
  */
 function readAlpaca(row: Row, { learn }: Reading): Example {
   const instruction = textField(row, 'instruction');

@@ -55,8 +55,9 @@ function permutation(seed: number, size: number, stream: number, epoch: number):
 export type Sampling = 'with-replacement' | 'shuffle';
 
 /**
- * The batches of a run. With `shuffle` each epoch is a seeded order of all examples (2 in the counter's second word, the epoch in its third)
- * and the batches are cut from these orders, one after the other; the last batch of an epoch goes on into the next.
+ * The batches of a run. With `shuffle` each epoch is a seeded order of all examples (2 in the counter's second word,
+ * the epoch in its third) and the batches are cut from these orders, one after the other; the last batch of an epoch
+ * goes on into the next.
  */
 export class BatchSampler {
   readonly #seed: number;

@@ -123,9 +123,9 @@ export function tokenizeExample(
 }
 
 /**
- * A completion of which some parts are learnt. The tokens of a part are those beyond what the text before it makes alone and
- * within what the text up to its end makes: one across the beginning counts, one across the end does not. A sequence that is
- * too long loses tokens from the left, learnt ones too, but none of the last part.
+ * A completion of which some parts are learnt. The tokens of a part are those beyond what the text before it makes
+ * alone and within what the text up to its end makes: one across the beginning counts, one across the end does not. A
+ * sequence that is too long loses tokens from the left, learnt ones too, but none of the last part.
  */
 function tokenizeSpans(
   tokenizer: Encoder,

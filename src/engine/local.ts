@@ -134,7 +134,8 @@ export class LocalEngine implements Engine {
     }
     const loading = this.#loading.get(request.id);
     if (loading) {
-      // Wait for the other request, then judge this one by what is loaded; if the other failed, this one has its own try.
+      // Wait for the other request, then judge this one by what is loaded; if the other failed, this one has its own
+      // try.
       await loading.catch(() => {});
       return this.loadModel(request);
     }

@@ -23,7 +23,9 @@ export type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '
 export type { ChatMessage, ToolCall } from '../tokenizer/chat-messages.ts';
 export type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
 
-/** Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter. */
+/**
+ * Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter.
+ */
 export type WeightStorage = Storage | 'auto';
 
 /** Facts about the opened adapter and the memory in use. */
@@ -105,7 +107,10 @@ export interface EmbedResult {
   tokens: number;
 }
 
-/** Start a run in `out`, with the steps of the run `fork` if there is one, or continue the run at `resume` where its journal ends. */
+/**
+ * Start a run in `out`, with the steps of the run `fork` if there is one, or continue the run at `resume` where its
+ * journal ends.
+ */
 export type TrainRequest =
   | {
       /** The id of a loaded model, or a model directory. */
@@ -169,7 +174,9 @@ export interface BenchResult extends KernelBenchReport {
 
 /** A run that its caller makes step by step: a base model of its own, an optimiser over it, and no data or file. */
 export interface StepRunRequest {
-  /** The name of the run, from now on also that of its model for {@link Engine.generate} and {@link Engine.unloadModel}. */
+  /**
+   * The name of the run, from now on also that of its model for {@link Engine.generate} and {@link Engine.unloadModel}.
+   */
   id: string;
   /** The id of a loaded base model, or a model directory. */
   model: string;
@@ -184,7 +191,9 @@ export interface StepRunInfo extends ModelInfo {
   configuration: TrainConfiguration;
 }
 
-/** A row of training data in any format of a JSON Lines file: prompt and completion, prompt with options and label, … */
+/**
+ * A row of training data in any format of a JSON Lines file: prompt and completion, prompt with options and label, …
+ */
 export type DataRow = Record<string, unknown>;
 
 /** What a run's next step sees of some data. */
@@ -245,9 +254,14 @@ export interface Engine {
   tokenize(model: string, text: string, addSpecialTokens?: boolean): Promise<number[]>;
   /** What a model reads of a conversation, as {@link Engine.generate} does unless the options say otherwise. */
   tokenizeChat(model: string, messages: ChatMessage[], options?: TokenizeChatOptions): Promise<number[]>;
-  /** The vocabulary's entries of some ids, as they are written there; empty for one that the tokenizer does not know. */
+  /**
+   * The vocabulary's entries of some ids, as they are written there; empty for one that the tokenizer does not know.
+   */
   tokenStrings(model: string, tokens: number[]): Promise<string[]>;
-  /** @returns `text`, the whole characters, and `rest`, what a character that the tokens leave open becomes if no more follow */
+  /**
+   * @returns `text`, the whole characters, and `rest`, what a character that the tokens leave open becomes if no more
+   * follow
+   */
   detokenize(model: string, tokens: number[]): Promise<{ text: string; rest: string }>;
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult>;
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;

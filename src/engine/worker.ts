@@ -1,5 +1,6 @@
 /**
- * The engine's thread. Waiting on Dawn spins the thread that waits, so it happens here and the main thread stays responsive.
+ * The engine's thread. Waiting on Dawn spins the thread that waits, so it happens here and the main thread stays
+ * responsive.
  *
  * @module
  */

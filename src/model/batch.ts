@@ -10,7 +10,10 @@ import type { TokenizedExample } from '../data/example.ts';
 export interface PackedBatch {
   ids: Uint32Array;
   positions: Uint32Array;
-  /** Two per row: tokens of the shortest and the longest sequence that it belongs to; a shared prompt belongs to several. */
+  /**
+   * Two per row: tokens of the shortest and the longest sequence that it belongs to; a shared prompt belongs to
+   * several.
+   */
   lengths: Uint32Array;
   /** Four per row: the two ranges of rows that it attends to. */
   ranges: Uint32Array;
@@ -42,10 +45,11 @@ export function batchRows(examples: readonly TokenizedExample[]): number {
 }
 
 /**
- * Packs examples. The options of an example share the rows of its prompt; each option's own rows see the prompt and themselves.
+ * Packs examples. The options of an example share the rows of its prompt; each option's own rows see the prompt and
+ * themselves.
  *
- * A token is predicted from the row before it, so the last token of a continuation needs no row, and options of one token
- * need no row at all.
+ * A token is predicted from the row before it, so the last token of a continuation needs no row, and options of one
+ * token need no row at all.
  *
  * @param unread tokens at the end of every continuation that are no part of the text
  */

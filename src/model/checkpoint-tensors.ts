@@ -51,10 +51,11 @@ export interface MatchedCheckpoint {
 /**
  * Matches the tensors of a checkpoint with the parameters of its decoder.
  *
- * A tied model whose file holds an output head other than its embedding keeps both, with a warning, as in transformers 5.24.
+ * A tied model whose file holds an output head other than its embedding keeps both, with a warning, as in transformers
+ * 5.24.
  *
- * @throws SubzeroError `invalid_data` for tensors that lack, have another shape, or belong to nothing; `unsupported` for
- * an element type
+ * @throws SubzeroError `invalid_data` for tensors that lack, have another shape, or belong to nothing; `unsupported`
+ *   for an element type
  */
 export async function matchTensors(
   directory: string,
@@ -90,8 +91,8 @@ export async function matchTensors(
 }
 
 /**
- * The keys of a checkpoint that may hold a parameter, best first. Some OPT files leave the `model.` prefix out, and some
- * tied models store the shared matrix as the output head, alone or once more.
+ * The keys of a checkpoint that may hold a parameter, best first. Some OPT files leave the `model.` prefix out, and
+ * some tied models store the shared matrix as the output head, alone or once more.
  */
 function storedNames(name: ParameterShape['name'], decoder: Decoder, source: TensorSource): string[] {
   const candidates = [name, name.replace(/^model\./, '')];

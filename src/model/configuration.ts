@@ -1,6 +1,6 @@
 /**
- * From a checkpoint's config.json to the description of a decoder. Configuration is data: an architecture that is not in
- * the table of families is refused, whatever code it comes with.
+ * From a checkpoint's config.json to the description of a decoder. Configuration is data: an architecture that is not
+ * in the table of families is refused, whatever code it comes with.
  *
  * @module
  */

@@ -79,7 +79,9 @@ export interface FeedForwardSublayer extends SublayerNorms {
 
 export type Sublayer = AttentionSublayer | FeedForwardSublayer;
 
-/** Where a token's position enters: by turning queries and keys, or by a table whose rows are added to the embedding. */
+/**
+ * Where a token's position enters: by turning queries and keys, or by a table whose rows are added to the embedding.
+ */
 export type Position = RopePosition | { kind: 'learned'; table: Matrix; offset: number };
 
 export interface Decoder {

@@ -15,7 +15,9 @@ import type { Model } from './model.ts';
 import { uploadBatch } from './upload-batch.ts';
 import { leadingTokens } from './virtual-tokens.ts';
 
-/** `mean` = over all tokens; `last` = the last token, which is the only one that a causal model shows the whole text. */
+/**
+ * `mean` = over all tokens; `last` = the last token, which is the only one that a causal model shows the whole text.
+ */
 export type Pooling = 'mean' | 'last';
 
 /** Most rows of a pass. */

@@ -19,8 +19,8 @@ import { recordFeedForward } from './sublayers/feed-forward.ts';
 /**
  * Records a forward pass.
  *
- * @returns final hidden states of the label rows [probes · labelCount, embedding width], ready for the output head; the caller
- * gives it back to the workspace
+ * @returns final hidden states of the label rows [probes · labelCount, embedding width], ready for the output head; the
+ *   caller gives it back to the workspace
  */
 export function forward(model: Model, context: OperationContext, input: ForwardInput): Activation {
   const { embedding, position, projectIn, blocks, finalNorm, projectOut } = model.decoder;
@@ -31,7 +31,8 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   if (prompt) pass.fillIn(hidden, prompt, embedding.columns);
   if (projectIn) hidden = pass.replace(hidden, pass.linear(hidden, projectIn));
   if (position.kind === 'learned') embed(context, input.positions, rows, model.weight(position.table.weight), hidden);
-  // Memory of the widest activations serves narrower ones until it is wanted: before the first of those it must be there.
+  // Memory of the widest activations serves narrower ones until it is wanted: before the first of those it must be
+  // there.
   let widest = widestOf(blocks[0] ?? []);
   for (const sublayer of blocks.flat()) {
     const { before, ofSum } = sublayer;

@@ -43,7 +43,8 @@ function chunkEntries(rows: number): number {
 }
 
 /**
- * The most bytes that {@link scoreTargets} writes under each name of its scratch, for up to so many rows and targets of all probes.
+ * The most bytes that {@link scoreTargets} writes under each name of its scratch, for up to so many rows and targets of
+ * all probes.
  */
 export function scoreTargetsScratch(model: Model, rows: number, targets: number): [string, number][] {
   const entries = Math.max(...headWeight(model).parts.map(({ rowCount }) => rowCount));

@@ -29,7 +29,10 @@ const readBytes = 16 * 1024 * 1024;
 const maxPositions = 131_072;
 
 export interface LoadModelOptions {
-  /** `auto`: as in the file on a GPU, f32 where its matrices differ; f32 on a software adapter, where widening at every read costs more than memory. */
+  /**
+   * `auto`: as in the file on a GPU, f32 where its matrices differ; f32 on a software adapter, where widening at every
+   * read costs more than memory.
+   */
   storage?: Storage | 'auto';
   /** Plans of matrix products that a run began with; those that are the fastest on this adapter by default. */
   plans?: MatmulPlans;
@@ -40,7 +43,8 @@ export interface LoadModelOptions {
 /**
  * Loads a Hugging Face style directory: config.json and model.safetensors (or its shards).
  *
- * @throws SubzeroError `not_found`, `invalid_data` or `unsupported` naming file and tensor, `out_of_memory` from the GPU
+ * @throws SubzeroError `not_found`, `invalid_data` or `unsupported` naming file and tensor, `out_of_memory` from the
+ *   GPU
  */
 export async function loadModel(gpu: Gpu, directory: string, options: LoadModelOptions = {}): Promise<Model> {
   const given = await readConfigurationFile(directory);

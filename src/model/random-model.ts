@@ -13,8 +13,9 @@ import { Model } from './model.ts';
 import { parameterShapes } from './parameters.ts';
 
 /**
- * A model of a given shape with random weights, for benchmarks and tests that must not need a download. The same 4 MiB of normal
- * numbers (deviation 0.02) fill every matrix again and again; 1-D gains are 1, biases 0. All widths must be multiples of 4.
+ * A model of a given shape with random weights, for benchmarks and tests that must not need a download. The same 4 MiB
+ * of normal numbers (deviation 0.02) fill every matrix again and again; 1-D gains are 1, biases 0. All widths must be
+ * multiples of 4.
  */
 export async function randomModel(
   gpu: Gpu,

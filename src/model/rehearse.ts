@@ -1,5 +1,6 @@
 /**
- * Compiling a model's kernels before they are needed: a forward pass that only asks for them, while the weights are still on their way.
+ * Compiling a model's kernels before they are needed: a forward pass that only asks for them, while the weights are
+ * still on their way.
  *
  * @module
  */
@@ -13,7 +14,10 @@ import { forward } from './forward.ts';
 import { logitsOf, scoreTargets } from './head.ts';
 import type { Model } from './model.ts';
 
-/** A token by token pass at the beginning and after a while, one of a few sequences at once, and one of a long prompt or a training batch. */
+/**
+ * A token by token pass at the beginning and after a while, one of a few sequences at once, and one of a long prompt or
+ * a training batch.
+ */
 const rehearsedPasses = [
   { rows: 1, longest: 1 },
   { rows: 1, longest: 4096 },
@@ -31,8 +35,8 @@ class EmptyWorkspace extends Workspace {
 }
 
 /**
- * Starts to compile the kernels of plain inference and of scoring; those of an optimiser are few and come at its first step. The weights'
- * buffers must exist, their content is not looked at.
+ * Starts to compile the kernels of plain inference and of scoring; those of an optimiser are few and come at its first
+ * step. The weights' buffers must exist, their content is not looked at.
  */
 export function rehearse(model: Model): void {
   const { gpu, decoder } = model;

@@ -1,6 +1,7 @@
 /**
- * Virtual tokens: rows in front of a text whose embedding (prompt tuning), or keys and values (prefix tuning), are trained. They go through the
- * model as tokens do, with ids just behind the vocabulary, so packing, attention ranges, sliding windows and the cache need not know of them.
+ * Virtual tokens: rows in front of a text whose embedding (prompt tuning), or keys and values (prefix tuning), are
+ * trained. They go through the model as tokens do, with ids just behind the vocabulary, so packing, attention ranges,
+ * sliding windows and the cache need not know of them.
  *
  * @module
  */

@@ -41,8 +41,8 @@ export interface AttentionOptions {
 const tiledRows = 32;
 
 /**
- * Width of a head from which subgroups share keys on software adapters, with the bits of `direct`. Mesa compiles that one to other
- * roundings for heads of two quads.
+ * Width of a head from which subgroups share keys on software adapters, with the bits of `direct`. Mesa compiles that
+ * one to other roundings for heads of two quads.
  */
 export const leastSharedWidth = 12;
 
@@ -51,7 +51,10 @@ const slicedKeys = 256;
 const enoughWorkgroups = 256;
 const mostSlices = 16;
 
-/** The rows and keys of the tiles of attention/tiled.wgsl: as many as fit into the workgroup memory. @param limit bytes */
+/**
+ * The rows and keys of the tiles of attention/tiled.wgsl: as many as fit into the workgroup memory.
+ * @param limit bytes
+ */
 export function attentionTile(headWidth: number, limit: number): { ROWS: number; KEYS: number } {
   for (const ROWS of [16, 8, 4]) {
     for (const KEYS of [32, 16, 8]) {

@@ -1,5 +1,6 @@
 /**
- * What operations check before they record: a wrong shape would be read past its end, and give numbers that only look right.
+ * What operations check before they record: a wrong shape would be read past its end, and give numbers that only look
+ * right.
  *
  * @module
  */

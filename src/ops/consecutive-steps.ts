@@ -19,7 +19,10 @@ export interface ConsecutiveSteps {
   stride: number;
 }
 
-/** Cuts steps into launches that take no longer than a piece of divided work should. @param work of one step, as `Recorder.dispatch` has it */
+/**
+ * Cuts steps into launches that take no longer than a piece of divided work should.
+ * @param work of one step, as `Recorder.dispatch` has it
+ */
 export function* inLaunches(
   { recorder }: Gpu,
   kernel: Kernel,

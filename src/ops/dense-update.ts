@@ -1,5 +1,6 @@
 /**
- * Updates of whole weights along dense directions, drawn anew where they are needed; of their curvature and of their moments.
+ * Updates of whole weights along dense directions, drawn anew where they are needed; of their curvature and of their
+ * moments.
  *
  * @module
  */
@@ -31,7 +32,8 @@ export function denseUpdateKernel(weight: NoisyWeight, kind: DirectionKind, quer
 }
 
 /**
- * Records some steps of a weight: W ← (1 − decay) · W − Σ coefficient · direction, and of curved directions ln H after it.
+ * Records some steps of a weight: W ← (1 − decay) · W − Σ coefficient · direction, and of curved directions ln H after
+ * it.
  *
  * @param smoothing s of HiZOO
  */

@@ -1,6 +1,6 @@
 /**
- * Dense noise on 2-D weights without ever writing it into them: a bounded number of rows of W + scale · direction is made in a scratch
- * buffer, used by the rows that belong to the probe, and overwritten by the next.
+ * Dense noise on 2-D weights without ever writing it into them: a bounded number of rows of W + scale · direction is
+ * made in a scratch buffer, used by the rows that belong to the probe, and overwritten by the next.
  *
  * @module
  */
@@ -36,7 +36,10 @@ export function noisyKernel(
   };
 }
 
-/** Consecutive rows of a weight within one buffer each of the weight and of what lies beside it, its curvature or moments. */
+/**
+ * Consecutive rows of a weight within one buffer each of the weight and of what lies beside it, its curvature or
+ * moments.
+ */
 export interface RowSlice {
   /** First row, counted over the whole weight. */
   row: number;
@@ -98,10 +101,11 @@ export interface PerturbedPiece {
 }
 
 /**
- * Records, piece by piece, the rows of a weight as each probe sees them. Each piece must be used before the next is asked for.
+ * Records, piece by piece, the rows of a weight as each probe sees them. Each piece must be used before the next is
+ * asked for.
  *
- * All probes go through f32 copies, the unperturbed one of one-sided differences too, so that their losses differ by the perturbation only
- * and not by another kernel's rounding.
+ * All probes go through f32 copies, the unperturbed one of one-sided differences too, so that their losses differ by
+ * the perturbation only and not by another kernel's rounding.
  *
  * @param launch the rows of the weight (from `outputRow` on, `columns` of them) and where their products go
  */

@@ -15,7 +15,8 @@ import { noisyKernel, rowSlices } from './dense.ts';
 import { type DenseNoise, directionNumber, paddedRank, weightScaleOf } from './probes.ts';
 
 /**
- * @param ids one u32 per row of a probe; all probes look up the same ids. Rows of ids behind the table are left as they are.
+ * @param ids one u32 per row of a probe; all probes look up the same ids. Rows of ids behind the table are left as they
+ *   are.
  * @param rows rows in all, probes × rows per probe
  * @param addTo add to this activation instead of making a new one (position embeddings)
  * @returns [rows, weight columns]

@@ -1,5 +1,6 @@
 /**
- * y = x Wᵀ + b with the low-rank change of each probe inside the same kernel: one of the three places where a delta is seen.
+ * y = x Wᵀ + b with the low-rank change of each probe inside the same kernel: one of the three places where a delta is
+ * seen.
  *
  * @module
  */
@@ -42,7 +43,9 @@ const matmulDefinitions = new Memo<KernelDefinition>();
 const fragmentDefinitions = new Memo<KernelDefinition>();
 const reduceDefinitions = new Memo<KernelDefinition>();
 
-/** The kernel of a plan; of a sliced one, the kernel that makes the slices' sums, to which the flags do not apply yet. */
+/**
+ * The kernel of a plan; of a sliced one, the kernel that makes the slices' sums, to which the flags do not apply yet.
+ */
 export function matmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
   const sliced = plan.slices > 1;
   const { activation, hasBias, accumulate } = sliced ? noEpilogue : flags;
@@ -109,7 +112,10 @@ export interface MatmulLaunch {
   columnStart: number;
   rowsPerProbe: number;
   weightScale: number;
-  /** Instead of the kernel that adds a sliced product's sums [slices, rows, columns] up to y; not called where the plan has no slices. */
+  /**
+   * Instead of the kernel that adds a sliced product's sums [slices, rows, columns] up to y; not called where the plan
+   * has no slices.
+   */
   addUp?: (sums: GpuBuffer, slices: number) => void;
 }
 
@@ -225,8 +231,8 @@ export interface Projection {
 export const mostProjected = 3;
 
 /**
- * Records q = μ · (x V) S_pᵀ [rows, padded rank] for weights that are multiplied with the same x: in two launches for all of them where
- * their V lie one below the other.
+ * Records q = μ · (x V) S_pᵀ [rows, padded rank] for weights that are multiplied with the same x: in two launches for
+ * all of them where their V lie one below the other.
  * @param spare memory that may be written meanwhile
  */
 export function project(
@@ -342,7 +348,10 @@ export function linear(
   return linears(context, x, [{ ...options, weight }])[0]!;
 }
 
-/** {@link linear} for several layers that read the same x, which share what they can. @returns one activation for each */
+/**
+ * {@link linear} for several layers that read the same x, which share what they can.
+ * @returns one activation for each
+ */
 export function linears(context: OperationContext, x: Activation, layers: readonly LinearLayer[]): Activation[] {
   const { workspace, probes } = context;
   const results = layers.map(({ weight, addTo }) => addTo ?? workspace.take(x.rows, weight.rows));

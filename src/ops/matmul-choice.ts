@@ -87,7 +87,10 @@ export function sharesBySubgroup({ adapter, features }: Pick<Gpu, 'adapter' | 'f
   return features.has('subgroups') && adapter.subgroupSizes.every((size) => size === sharedLanes);
 }
 
-/** Software adapters have no use for workgroup memory. Their variants add in the same order, so all of them give the same bits. */
+/**
+ * Software adapters have no use for workgroup memory. Their variants add in the same order, so all of them give the
+ * same bits.
+ */
 function softwareVariant(gpu: Gpu, { rows }: MatmulShape): MatmulVariant {
   if (!sharesBySubgroup(gpu)) return 'direct';
   if (rows === 1) return 'subgroup-1';

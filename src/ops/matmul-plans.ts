@@ -1,6 +1,7 @@
 /**
- * Matmul plans that were timed: which kernel was the fastest for a shape on this adapter. A model keeps the ones that it was loaded with, so that its
- * results have the same bits for as long as it lives; a run keeps them in its journal and continues with them.
+ * Matmul plans that were timed: which kernel was the fastest for a shape on this adapter. A model keeps the ones that
+ * it was loaded with, so that its results have the same bits for as long as it lives; a run keeps them in its journal
+ * and continues with them.
  *
  * @module
  */
@@ -35,7 +36,10 @@ export function planKey({ rows, columns, innerQuads, storage }: PlannedProduct):
 /** Plans as JSON keeps them. */
 export type PlanRecord = Record<string, MatmulPlan>;
 
-/** Reads plans that were written as JSON. @returns undefined unless every one of them is a plan that this version has */
+/**
+ * Reads plans that were written as JSON.
+ * @returns undefined unless every one of them is a plan that this version has
+ */
 export function readPlans(value: unknown): MatmulPlans | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   const plans = new Map<string, MatmulPlan>();

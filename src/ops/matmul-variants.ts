@@ -126,7 +126,10 @@ export const defaultSubgroup = 32;
 /** Subgroups that make a tile together; see kernels/matmul/matrix.wgsl. */
 export const subgroupsOfTile = 4;
 
-/** Invocations of the subgroups that the variants `subgroup-…` are written for: those of software adapters with 256-bit vectors. */
+/**
+ * Invocations of the subgroups that the variants `subgroup-…` are written for: those of software adapters with 256-bit
+ * vectors.
+ */
 export const sharedLanes = 8;
 
 export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescription>> = {

@@ -20,8 +20,8 @@ export interface NormOptions {
   gain?: string;
   shift?: string;
   /**
-   * Normalise each group of so many columns by itself (a head, say) instead of whole rows. Where 4 does not divide it, pads lie
-   * behind each group, which become 0.
+   * Normalise each group of so many columns by itself (a head, say) instead of whole rows. Where 4 does not divide it,
+   * pads lie behind each group, which become 0.
    */
   groupWidth?: number;
 }

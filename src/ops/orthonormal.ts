@@ -34,9 +34,9 @@ const mostChunks = 64;
 const leastChunkRows = 256;
 
 /**
- * Records the orthonormalisation of a matrix in place. Tall matrices take Cholesky QR twice (the second pass removes the rounding of the
- * first); near-square and small ones take Gram–Schmidt with repeated projection, which has no condition to fear. The choice depends on
- * the shape alone, so a replay makes the same bits.
+ * Records the orthonormalisation of a matrix in place. Tall matrices take Cholesky QR twice (the second pass removes
+ * the rounding of the first); near-square and small ones take Gram–Schmidt with repeated projection, which has no
+ * condition to fear. The choice depends on the shape alone, so a replay makes the same bits.
  */
 export function orthonormalise(gpu: Gpu, matrix: StridedMatrix, scratch: NamedBuffers): void {
   const { recorder } = gpu;

@@ -46,7 +46,8 @@ export function pad(
 }
 
 /**
- * A 1-D parameter or an adapter tensor of every probe as kernels read it: what it is, or a copy with pads where its layout has some.
+ * A 1-D parameter or an adapter tensor of every probe as kernels read it: what it is, or a copy with pads where its
+ * layout has some.
  * @returns `memory` to be given back after use
  */
 export function padded(

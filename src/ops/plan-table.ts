@@ -1,6 +1,6 @@
 /**
- * The table of timed plans on disk, one file for each adapter. It only saves time: a table that is damaged or of another version counts as empty, and
- * one that cannot be written is not kept.
+ * The table of timed plans on disk, one file for each adapter. It only saves time: a table that is damaged or of
+ * another version counts as empty, and one that cannot be written is not kept.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Probes: the ways in which one forward pass looks at the weights. The rows of a pass are split evenly among its probes, and each
- * probe sees the shared base weights plus its own small state (S matrices and 1-D parameters).
+ * Probes: the ways in which one forward pass looks at the weights. The rows of a pass are split evenly among its
+ * probes, and each probe sees the shared base weights plus its own small state (S matrices and 1-D parameters).
  *
  * @module
  */
@@ -77,7 +77,10 @@ export interface LoraPair {
   b: string;
 }
 
-/** What the forward pass does with the tensors that a scheme adds to the model; they are found by name as 1-D parameters are. */
+/**
+ * What the forward pass does with the tensors that a scheme adds to the model; they are found by name as 1-D parameters
+ * are.
+ */
 export interface AdapterShape {
   /** By weight name. */
   lora?: ReadonlyMap<string, LoraPair>;

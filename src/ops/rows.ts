@@ -62,7 +62,8 @@ export function storeRows(
 }
 
 /**
- * Fills in the rows of virtual tokens, whose ids lie behind the vocabulary (model/virtual-tokens.ts), from a tensor of a scheme.
+ * Fills in the rows of virtual tokens, whose ids lie behind the vocabulary (model/virtual-tokens.ts), from a tensor of
+ * a scheme.
  *
  * @param y [probes · rows, columns]
  * @param ids one u32 per row of a probe

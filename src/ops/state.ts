@@ -1,5 +1,6 @@
 /**
- * Launches over the trained state: its perturbation for some probes, and its updates. A workgroup takes one block of it.
+ * Launches over the trained state: its perturbation for some probes, and its updates. A workgroup takes one block of
+ * it.
  *
  * @module
  */

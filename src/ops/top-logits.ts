@@ -1,5 +1,6 @@
 /**
- * What sampling needs of rows of logits, found on the GPU: the most likely tokens, and the part of the vocabulary that a draw falls into.
+ * What sampling needs of rows of logits, found on the GPU: the most likely tokens, and the part of the vocabulary that
+ * a draw falls into.
  *
  * @module
  */
@@ -15,7 +16,10 @@ export const topKept = 64;
 /** So many are listed at most. */
 const topCapacity = 256;
 
-/** A draw from the whole vocabulary first takes a class of tokens, those whose numbers are equal modulo this; they are the lanes of the kernel. */
+/**
+ * A draw from the whole vocabulary first takes a class of tokens, those whose numbers are equal modulo this; they are
+ * the lanes of the kernel.
+ */
 export const drawClasses = 256;
 
 /** Below this many logits a row is as fast read as searched; the kernel needs one for each of its lanes. */
@@ -41,7 +45,10 @@ export const topLogitsKernel: KernelDefinition = {
 
 /** What is known of one row. */
 export interface TopLogits {
-  /** All tokens whose logit is at least that of the last one, best first, of equals the one with the lower number; none where too many are equal. */
+  /**
+   * All tokens whose logit is at least that of the last one, best first, of equals the one with the lower number; none
+   * where too many are equal.
+   */
   ids: number[];
   /** Their logits. */
   logits: number[];

@@ -51,8 +51,8 @@ export function f16ToF32(source: Uint16Array, target: Float32Array = new Float32
 }
 
 /**
- * Rounds f32 to binary16 bits: to nearest, ties to even, with subnormals. From 65 520 on values become infinite; NaN stays
- * NaN (quiet).
+ * Rounds f32 to binary16 bits: to nearest, ties to even, with subnormals. From 65 520 on values become infinite; NaN
+ * stays NaN (quiet).
  * @param target receives the bits; a new array by default. It must be at least as long as `source`.
  */
 export function f32ToF16(source: Float32Array, target: Uint16Array = new Uint16Array(source.length)): Uint16Array {
@@ -90,7 +90,9 @@ export function bytesToF32(dtype: string, bytes: Uint8Array): Float32Array {
   throw new SubzeroError('unsupported', `expected a tensor of F64, F32, F16 or BF16, got ${dtype}`);
 }
 
-/** The inverse of {@link bytesToF32}, rounding to nearest, ties to even. For F32 the result shares the values' memory. */
+/**
+ * The inverse of {@link bytesToF32}, rounding to nearest, ties to even. For F32 the result shares the values' memory.
+ */
 export function f32ToBytes(dtype: FloatDtype, values: Float32Array): Uint8Array {
   const stored = dtype === 'F32' ? values : dtype === 'BF16' ? f32ToBf16(values) : f32ToF16(values);
   return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);

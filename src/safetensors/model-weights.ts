@@ -24,9 +24,9 @@ export interface ModelWeights extends TensorSource {
 }
 
 /**
- * Opens the weights of a model directory. Where both forms are there, `model.safetensors` is taken, as other loaders do.
- * Of shards, all tensors are shown, also those that the index leaves out; every one that it names must be in the shard
- * that it says, and in no other.
+ * Opens the weights of a model directory. Where both forms are there, `model.safetensors` is taken, as other loaders
+ * do. Of shards, all tensors are shown, also those that the index leaves out; every one that it names must be in the
+ * shard that it says, and in no other.
  * @throws SubzeroError `not_found` (no weights, or a shard is missing), `invalid_data`, `unsupported`, `io`.
  */
 export async function openModelWeights(directory: string): Promise<ModelWeights> {
@@ -156,7 +156,9 @@ async function readIndex(index: string): Promise<Map<string, string>> {
   return shardNameOf;
 }
 
-/** A name that cannot lead out of the directory on any system: no separators, drives, dots alone or control characters. */
+/**
+ * A name that cannot lead out of the directory on any system: no separators, drives, dots alone or control characters.
+ */
 function isPlainFileName(name: unknown): name is string {
   return typeof name === 'string' && /^[^/\\:\p{Cc}]+\.safetensors$/u.test(name);
 }

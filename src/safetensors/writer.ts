@@ -30,9 +30,9 @@ export interface TensorToWrite {
  * Tensors of wider elements come first (else in the order given), as the reference writer does it, so that every tensor
  * begins at a multiple of its element's size.
  *
- * @throws SubzeroError `invalid_argument` for a bad name, shape or dtype, `invalid_data` if a tensor's pieces do not have
- * the length that its shape says, `not_found` if the directory does not exist, `io` if the disk is full or read-only.
- * An error thrown by `data` is passed on.
+ * @throws SubzeroError `invalid_argument` for a bad name, shape or dtype, `invalid_data` if a tensor's pieces do not
+ *   have the length that its shape says, `not_found` if the directory does not exist, `io` if the disk is full or
+ *   read-only. An error thrown by `data` is passed on.
  */
 export async function writeSafetensors(
   file: string,

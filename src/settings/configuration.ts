@@ -24,8 +24,8 @@ export const defaultConfiguration = Object.fromEntries(
 ) as unknown as TrainConfiguration;
 
 /**
- * The settings of an optimiser and a scheme where none are given. Unknown names have those of SubZero and of full tuning;
- * {@link resolveConfiguration} refuses them.
+ * The settings of an optimiser and a scheme where none are given. Unknown names have those of SubZero and of full
+ * tuning; {@link resolveConfiguration} refuses them.
  */
 export function defaultsOf(
   optimizer: OptimizerName = defaultConfiguration.optimizer,

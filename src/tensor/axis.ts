@@ -1,6 +1,6 @@
 /**
- * Sides of a tensor that are stored longer than they are. Kernels read four elements at a time, so that a side which 4 does not divide
- * has zeros behind it, and one that is made of heads has them behind each head.
+ * Sides of a tensor that are stored longer than they are. Kernels read four elements at a time, so that a side which 4
+ * does not divide has zeros behind it, and one that is made of heads has them behind each head.
  *
  * @module
  */
@@ -58,7 +58,9 @@ export function elementsBefore({ width, stride }: Axis, stored: number): number 
   return Math.floor(stored / stride) * width + Math.min(stored % stride, width);
 }
 
-/** Runs of elements of the stored rows `start` to `end`, counted from the first of these, without pads and with them. */
+/**
+ * Runs of elements of the stored rows `start` to `end`, counted from the first of these, without pads and with them.
+ */
 function* runs({ rows, columns }: Layout, start: number, end: number): Generator<{ plain: number; stored: number }> {
   let plain = 0;
   for (let row = start; row < end; row++) {

@@ -1,5 +1,6 @@
 /**
- * Small input and scratch buffers that are kept by name and only ever grow, so that steady-state passes allocate nothing.
+ * Small input and scratch buffers that are kept by name and only ever grow, so that steady-state passes allocate
+ * nothing.
  *
  * @module
  */
@@ -31,8 +32,8 @@ export class NamedBuffers {
   }
 
   /**
-   * Uploads data under a name. Kernels that read an earlier upload under the same name must have been submitted, because uploads
-   * overtake what is only recorded.
+   * Uploads data under a name. Kernels that read an earlier upload under the same name must have been submitted,
+   * because uploads overtake what is only recorded.
    */
   upload(name: string, data: Uint32Array | Float32Array): GpuBuffer {
     const buffer = this.ensure(name, data.byteLength);

@@ -1,5 +1,6 @@
 /**
- * A workspace without memory, which finds out how much of it passes take: record them under `Recorder.rehearse` with this one.
+ * A workspace without memory, which finds out how much of it passes take: record them under `Recorder.rehearse` with
+ * this one.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The small, exact part of a model: all 1-D parameters and, while training, every S matrix, in one f32 buffer. One launch perturbs
- * or updates all of it.
+ * The small, exact part of a model: all 1-D parameters and, while training, every S matrix, in one f32 buffer. One
+ * launch perturbs or updates all of it.
  *
  * @module
  */

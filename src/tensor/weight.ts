@@ -19,7 +19,8 @@ export interface WeightPart {
 }
 
 /**
- * A weight matrix [rows = out features, columns = in features] as it is stored, row-major; only read while training within a period.
+ * A weight matrix [rows = out features, columns = in features] as it is stored, row-major; only read while training
+ * within a period.
  */
 export interface Weight {
   /** The name in the checkpoint. */

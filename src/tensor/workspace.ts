@@ -1,6 +1,6 @@
 /**
- * Memory for activations. A forward pass takes and gives back the same sequence of sizes each time, so after the first pass
- * nothing is allocated any more.
+ * Memory for activations. A forward pass takes and gives back the same sequence of sizes each time, so after the first
+ * pass nothing is allocated any more.
  *
  * @module
  */
@@ -26,8 +26,8 @@ export class Workspace {
   }
 
   /**
-   * Announces the most rows that the coming passes use. Buffers are made for that many, so that passes of different length share
-   * them. Must not be called while activations are taken.
+   * Announces the most rows that the coming passes use. Buffers are made for that many, so that passes of different
+   * length share them. Must not be called while activations are taken.
    */
   reserve(rows: number): void {
     if (rows <= this.#capacity) return;

@@ -21,7 +21,9 @@ const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** Gives every id a name that no other id has. */
 export class TokenNames {
   readonly #vocabulary: NamedVocabulary;
-  /** Tokens that are not called by their text. Made at the first name, since it takes a look at the whole vocabulary. */
+  /**
+   * Tokens that are not called by their text. Made at the first name, since it takes a look at the whole vocabulary.
+   */
   #others: Map<number, string> | undefined;
 
   constructor(vocabulary: NamedVocabulary) {

@@ -21,7 +21,9 @@ export interface TokenStream {
 export interface TakenToken {
   /** The text that it completes: empty while a character is incomplete. */
   text: string;
-  /** Characters of `text` that stand before the token's own: 1 where the bytes before it turn out to be no character. */
+  /**
+   * Characters of `text` that stand before the token's own: 1 where the bytes before it turn out to be no character.
+   */
   before: number;
 }
 

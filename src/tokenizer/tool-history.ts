@@ -1,6 +1,6 @@
 /**
- * Whether a chat template writes the calls of tools that a conversation tells of: templates that know of none leave them out
- * and say nothing.
+ * Whether a chat template writes the calls of tools that a conversation tells of: templates that know of none leave
+ * them out and say nothing.
  *
  * @module
  */
@@ -9,8 +9,8 @@ import { SubzeroError } from '../errors.ts';
 import type { ChatMessage, ToolCall } from './chat-messages.ts';
 
 /**
- * Renders the conversation once more, with a mark in place of every called name and every answer of a tool, and looks for the
- * marks. Does nothing for a conversation without either, or where the template refuses the marks.
+ * Renders the conversation once more, with a mark in place of every called name and every answer of a tool, and looks
+ * for the marks. Does nothing for a conversation without either, or where the template refuses the marks.
  * @throws SubzeroError `unsupported` that names the first message of which something is left out
  */
 export async function checkToolHistory(

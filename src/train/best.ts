@@ -1,5 +1,6 @@
 /**
- * The best step of a run: the one with the lowest validation loss. A checkpoint is a run and a step, so there is nothing else to keep.
+ * The best step of a run: the one with the lowest validation loss. A checkpoint is a run and a step, so there is
+ * nothing else to keep.
  *
  * @module
  */
@@ -26,7 +27,8 @@ export class EvaluationHistory {
 
   /**
    * The history that a run's metrics tell.
-   * @param patientFrom of a fork the step that it began at: what came before may hold the best, and does not try the fork's patience
+   * @param patientFrom of a fork the step that it began at: what came before may hold the best, and does not try the
+   *   fork's patience
    */
   static of(lines: readonly MetricsRecord[], patientFrom = 0): EvaluationHistory {
     const history = new EvaluationHistory();

@@ -55,7 +55,10 @@ function parseChanges(text: string): RunChanges | undefined {
   return entries.length > 0 && entries.every(known) ? (value as RunChanges) : undefined;
 }
 
-/** Replaces the changes of a run, if there are any; a crash leaves the old ones or the new ones. @throws SubzeroError `io` */
+/**
+ * Replaces the changes of a run, if there are any; a crash leaves the old ones or the new ones.
+ * @throws SubzeroError `io`
+ */
 export async function writeChanges(folder: string, changes: RunChanges): Promise<void> {
   if (Object.keys(changes).length === 0) return;
   const file = fileOf(folder);

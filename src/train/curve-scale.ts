@@ -86,8 +86,8 @@ export function withoutOutliers(values: readonly number[]): readonly number[] {
 }
 
 /**
- * Exponential moving average: the weight of a value falls to 1/e over `span` points. It starts from the mean of the first
- * `span` values, for a start from the first alone would show the noise of one batch as a spike.
+ * Exponential moving average: the weight of a value falls to 1/e over `span` points. It starts from the mean of the
+ * first `span` values, for a start from the first alone would show the noise of one batch as a spike.
  */
 export function smooth(points: readonly Point[], span: number): Point[] {
   const keep = Math.exp(-1 / span);
@@ -100,8 +100,8 @@ export function smooth(points: readonly Point[], span: number): Point[] {
 }
 
 /**
- * Thins a line to at most two points for each of `columns` columns, its lowest and highest, so that a line of any length
- * looks the same and stays small.
+ * Thins a line to at most two points for each of `columns` columns, its lowest and highest, so that a line of any
+ * length looks the same and stays small.
  */
 export function thin(points: readonly Point[], [low, high]: Range, columns: number): Point[] {
   if (points.length <= 2 * columns) return [...points];

@@ -52,8 +52,8 @@ export function curvePoints(records: Iterable<MetricsRecord>): CurvePoint[] {
 }
 
 /**
- * Draws training loss (thin), its moving average (bold) and evaluation loss (marks), and below them, if there is one, the
- * accuracy.
+ * Draws training loss (thin), its moving average (bold) and evaluation loss (marks), and below them, if there is one,
+ * the accuracy.
  * @param points in any order of kinds, steps ascending
  * @returns a complete SVG document
  */

@@ -56,8 +56,8 @@ export type TrainEvent =
       run: string;
       step: number;
       /**
-       * `finished` = all steps done, or ended by early stopping; `stopped` = cancelled or paused, can be resumed; `stuck` = it can no longer
-       * learn, and was given up or had done all of its steps so.
+       * `finished` = all steps done, or ended by early stopping; `stopped` = cancelled or paused, can be resumed;
+       * `stuck` = it can no longer learn, and was given up or had done all of its steps so.
        */
       outcome: 'finished' | 'stopped' | 'stuck';
       /** Why a run finished before its last step, or is stuck, in words; `null` otherwise. */

@@ -1,11 +1,11 @@
 /**
  * The change of one SubZero period as a PEFT adapter directory.
  *
- * ΔW = μ U S Vᵀ is a LoRA with A = Vᵀ, B = μ U S and scaling 1. PEFT stores embeddings the other way round (ΔWᵀ = B A): there A = Uᵀ and
- * B = μ V Sᵀ. A tied output head gets its own pair with the same product, because PEFT looks at the two modules apart; it must
- * not be merged there (`merge_and_unload` would add both pairs to the one matrix), the safetensors export is the merged model.
- * Learned position embeddings, which PEFT cannot wrap where rows are read at an offset, and norms go in as whole modules
- * (`modules_to_save`), the other 1-D parameters as biases (`bias: all`).
+ * ΔW = μ U S Vᵀ is a LoRA with A = Vᵀ, B = μ U S and scaling 1. PEFT stores embeddings the other way round (ΔWᵀ = B A):
+ * there A = Uᵀ and B = μ V Sᵀ. A tied output head gets its own pair with the same product, because PEFT looks at the
+ * two modules apart; it must not be merged there (`merge_and_unload` would add both pairs to the one matrix), the
+ * safetensors export is the merged model. Learned position embeddings, which PEFT cannot wrap where rows are read at an
+ * offset, and norms go in as whole modules (`modules_to_save`), the other 1-D parameters as biases (`bias: all`).
  *
  * @module
  */

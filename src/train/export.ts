@@ -29,11 +29,13 @@ const torchDtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const
 /**
  * Exports a run at a step.
  *
- * `safetensors`: the model with the change, or the LoRA, folded in, in the storage type that it was trained in, with config and tokenizer files.
- * `peft`: a LoRA, prompt or prefix run as it is; of full tuning the change alone as a LoRA adapter, only within the first period, while nothing has been folded.
+ * `safetensors`: the model with the change, or the LoRA, folded in, in the storage type that it was trained in, with
+ * config and tokenizer files. `peft`: a LoRA, prompt or prefix run as it is; of full tuning the change alone as a LoRA
+ * adapter, only within the first period, while nothing has been folded.
  *
  * @returns the files written
- * @throws SubzeroError `conflict` if the folder has a model already, `unsupported` where the format cannot hold the run: an adapter after a fold, weights of virtual tokens
+ * @throws SubzeroError `conflict` if the folder has a model already, `unsupported` where the format cannot hold the
+ *   run: an adapter after a fold, weights of virtual tokens
  */
 export async function exportRun(
   gpu: Gpu,
@@ -101,7 +103,10 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
   return file;
 }
 
-/** Files of a model beside its weights, by the names that transformers gives them; what else lies there does not belong to the new model. */
+/**
+ * Files of a model beside its weights, by the names that transformers gives them; what else lies there does not belong
+ * to the new model.
+ */
 const companions = [
   /^(config|generation_config|preprocessor_config|processor_config)\.json$/,
   /^(tokenizer.*|special_tokens_map|added_tokens|vocab)\.json$/,
@@ -111,7 +116,10 @@ const companions = [
   /^chat_template.*\.(json|jinja)$/,
 ];
 
-/** Copies what lies beside the base model's weights: tokenizer and configuration, which names the storage type of the new weights. */
+/**
+ * Copies what lies beside the base model's weights: tokenizer and configuration, which names the storage type of the
+ * new weights.
+ */
 async function copyCompanions({ directory, storage, decoder }: Model, out: string): Promise<string[]> {
   const written: string[] = [];
   for (const name of await readdir(directory)) {

@@ -27,11 +27,17 @@ import { isUniform, SlopeWatch, uniformLoss } from './slope.ts';
 /** Powers of ten around the default learning rate; Adam's step has a length of its own, so its rates vary less. */
 const decades = { plain: { from: -1, to: 3 }, adam: { from: -2, to: 1 } } as const;
 
-/** Examples on which trials are compared, and the share of the training data that stands in where there is no validation data. */
+/**
+ * Examples on which trials are compared, and the share of the training data that stands in where there is no validation
+ * data.
+ */
 const mostExamples = 256;
 const heldOutShare = 0.1;
 
-/** A loss of a step above this many times the loss before training will not come back; below a small loss the ratio says nothing. */
+/**
+ * A loss of a step above this many times the loss before training will not come back; below a small loss the ratio says
+ * nothing.
+ */
 const divergedFactor = 2;
 const smallLoss = 0.1;
 
@@ -61,8 +67,8 @@ export function learningRateGrid({
 }
 
 /**
- * Tries each learning rate for some steps, from the same weights, along the same directions, on the same batches; ends with the first that
- * diverges or after which nothing more can be learnt, as higher ones will. Writes nothing.
+ * Tries each learning rate for some steps, from the same weights, along the same directions, on the same batches; ends
+ * with the first that diverges or after which nothing more can be learnt, as higher ones will. Writes nothing.
  *
  * @throws SubzeroError as `startRun`
  */
@@ -154,7 +160,10 @@ async function* trials(
 const uniformReason =
   'the run can no longer learn: the loss is that of a guess among equals. The learning rate is too high';
 
-/** @returns the steps done, fewer than wanted if the loss left all bounds, there is no slope left, or the signal was aborted */
+/**
+ * @returns the steps done, fewer than wanted if the loss left all bounds, there is no slope left, or the signal was
+ * aborted
+ */
 async function trial(
   run: Parameters<typeof lookAt>[0],
   examples: readonly TokenizedExample[],

@@ -37,9 +37,11 @@ export interface ForkOptions {
 }
 
 /**
- * Starts a run with the steps of another, and trains to its last step. The new run needs the base model only, not the run that it came from.
+ * Starts a run with the steps of another, and trains to its last step. The new run needs the base model only, not the
+ * run that it came from.
  *
- * @throws SubzeroError `invalid_argument` for settings that cannot change inside a run or a step that it does not have; as `resumeRun`
+ * @throws SubzeroError `invalid_argument` for settings that cannot change inside a run or a step that it does not have;
+ *   as `resumeRun`
  */
 export async function* forkRun(gpu: Gpu, options: ForkOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
   const folder = resolve(options.out);

@@ -1,6 +1,6 @@
 /**
- * What a run has to show of its steps so far: the metrics of the steps that its journal holds, made whole where the process ended
- * between a step's record and its line.
+ * What a run has to show of its steps so far: the metrics of the steps that its journal holds, made whole where the
+ * process ended between a step's record and its line.
  *
  * @module
  */
@@ -30,7 +30,8 @@ export async function metricsOf(file: string): Promise<MetricsRecord[]> {
 }
 
 /**
- * Appends the lines of steps that the journal holds and the metrics lack. They say what the journal knows; accuracy and times are `null`.
+ * Appends the lines of steps that the journal holds and the metrics lack. They say what the journal knows; accuracy and
+ * times are `null`.
  *
  * @param file of the metrics
  * @param lines the metrics as they are

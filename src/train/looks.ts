@@ -1,6 +1,6 @@
 /**
- * The looks of a run, one step after the other, each ready when the losses of the one before it arrive: while the GPU works on those, the update
- * that they decide and the next look are recorded and encoded, all but a few numbers.
+ * The looks of a run, one step after the other, each ready when the losses of the one before it arrive: while the GPU
+ * works on those, the update that they decide and the next look are recorded and encoded, all but a few numbers.
  *
  * @module
  */
@@ -20,7 +20,10 @@ export interface StepBatch {
 export interface Course {
   batchOf(step: number): StepBatch;
   learningRateOf(step: number): number;
-  /** Whether a step follows on the one before it with nothing in between. What is true may become false only with the end of the run. */
+  /**
+   * Whether a step follows on the one before it with nothing in between. What is true may become false only with the
+   * end of the run.
+   */
   follows(step: number): boolean;
 }
 
@@ -50,8 +53,8 @@ export class Looks {
   }
 
   /**
-   * Moves the weights by the numbers of the step that was looked at last. If the next one follows on it, the GPU begins with that; where the run
-   * ends they may stay where they are.
+   * Moves the weights by the numbers of the step that was looked at last. If the next one follows on it, the GPU begins
+   * with that; where the run ends they may stay where they are.
    */
   async apply(applied: AppliedStep): Promise<void> {
     const { optimizer, gpu } = this.#run;

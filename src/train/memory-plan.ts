@@ -19,14 +19,20 @@ export interface MemoryPlan {
   /** What the optimiser holds: U, V, S, 1-D parameters, their perturbed copies, moments. */
   factorBytes: number;
   activationBytes: number;
-  /** Inputs, logits of label rows, results on their way back, kernel parameters, the optimiser's pieces of perturbed weights. */
+  /**
+   * Inputs, logits of label rows, results on their way back, kernel parameters, the optimiser's pieces of perturbed
+   * weights.
+   */
   scratchBytes: number;
   totalBytes: number;
   /** Rows of a pass at most, all probes counted. */
   rows: number;
 }
 
-/** Share of the memory beside weights and factors that the perturbed states of several probes may have; the rest is for rows. */
+/**
+ * Share of the memory beside weights and factors that the perturbed states of several probes may have; the rest is for
+ * rows.
+ */
 const statesShare = 1 / 4;
 
 /** Share of the same that dense methods may have for their pieces of perturbed weights. */
@@ -36,13 +42,14 @@ const scratchShare = 1 / 8;
 const evaluationRows = 1024;
 
 /**
- * Decides how many probes and rows a pass has and how large the pieces of perturbed weights are, and reserves them in optimiser and scorer.
- * Passes of any size give the same estimate.
+ * Decides how many probes and rows a pass has and how large the pieces of perturbed weights are, and reserves them in
+ * optimiser and scorer. Passes of any size give the same estimate.
  *
- * A pass is as large as a batch of the longest examples under all probes where the budget (`configuration.memory`) allows it; what is
- * accumulated comes in further passes.
+ * A pass is as large as a batch of the longest examples under all probes where the budget (`configuration.memory`)
+ * allows it; what is accumulated comes in further passes.
  *
- * @throws SubzeroError `out_of_memory` if not even one probe of the largest example fits, naming the smallest budget that would do
+ * @throws SubzeroError `out_of_memory` if not even one probe of the largest example fits, naming the smallest budget
+ *   that would do
  */
 export function planMemory(run: {
   model: Model;

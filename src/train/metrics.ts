@@ -1,6 +1,6 @@
 /**
- * metrics.jsonl: one JSON object a line for everything that a run reports. It is for people and plots; what a run needs to
- * go on is in its journal, so here a line may be lost and nothing is flushed step by step.
+ * metrics.jsonl: one JSON object a line for everything that a run reports. It is for people and plots; what a run needs
+ * to go on is in its journal, so here a line may be lost and nothing is flushed step by step.
  *
  * @module
  */
@@ -19,7 +19,8 @@ export interface MetricsRecord {
 export interface MetricsWriter {
   readonly file: string;
   /**
-   * Appends one line; numbers that JSON does not have (NaN, infinities) become `null`. Calls may overlap and keep their order.
+   * Appends one line; numbers that JSON does not have (NaN, infinities) become `null`. Calls may overlap and keep their
+   * order.
    * @throws SubzeroError `io` if it cannot be written, for instance on a full disk.
    */
   append(record: MetricsRecord): Promise<void>;
@@ -75,8 +76,8 @@ export async function readMetrics(file: string): Promise<MetricsRecord[]> {
 }
 
 /**
- * Prepares a metrics file for a run that goes on behind `lastStep`: removes the lines of later steps, which the journal does
- * not hold, and a last line that was cut off. A missing file is left missing.
+ * Prepares a metrics file for a run that goes on behind `lastStep`: removes the lines of later steps, which the journal
+ * does not hold, and a last line that was cut off. A missing file is left missing.
  * @returns how many lines stay and how many were removed
  * @throws SubzeroError `io`, or `invalid_data` that names the line.
  */

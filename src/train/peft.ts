@@ -13,7 +13,10 @@ export interface PeftAdapter {
   config: Record<string, unknown>;
 }
 
-/** A tensor of a layer that an adapter wraps. @param name in the model, as `model.layers.0.self_attn.q_proj.lora_A.weight` */
+/**
+ * A tensor of a layer that an adapter wraps.
+ * @param name in the model, as `model.layers.0.self_attn.q_proj.lora_A.weight`
+ */
 export function peftTensor(name: string, shape: number[], values: Float32Array): TensorToWrite {
   return plainTensor(`base_model.model.${name}`, shape, values);
 }

@@ -60,7 +60,8 @@ export async function removeRun(folder: string, made: { files: boolean; folder: 
 }
 
 /**
- * Makes a folder and its parents. Node's own `recursive` never returns where a parent refuses children with ENOENT, as /proc does.
+ * Makes a folder and its parents. Node's own `recursive` never returns where a parent refuses children with ENOENT, as
+ * /proc does.
  * @param mode permissions of those that are made
  */
 export async function makeFolders(folder: string, mode = 0o777): Promise<void> {

@@ -1,5 +1,6 @@
 /**
- * The kernels that a run began with, in its journal's header: a run that goes on must get the same bits although plans were timed again since.
+ * The kernels that a run began with, in its journal's header: a run that goes on must get the same bits although plans
+ * were timed again since.
  *
  * @module
  */
@@ -20,7 +21,8 @@ export function planRecord(plans: MatmulPlans): { matmulPlans?: PlanRecord } {
 }
 
 /**
- * The plans that a run goes on with: those it began with; on another adapter, where its bits cannot be had anyway, that adapter's own.
+ * The plans that a run goes on with: those it began with; on another adapter, where its bits cannot be had anyway, that
+ * adapter's own.
  * @throws SubzeroError `invalid_data` for plans that this version does not have
  */
 export function plansOfRun(

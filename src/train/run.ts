@@ -43,7 +43,8 @@ export function appliedSteps(journal: Journal, count: number): AppliedStep[] {
  * Rebuilds a run: loads the base model, checks that it is the one that the run began with, and replays the journal.
  *
  * @param options.step how many steps to replay, `best` for those up to the lowest validation loss; all by default
- * @param options.shared finds the base model among those in memory, for a run that does not write its weights; a user more of it
+ * @param options.shared finds the base model among those in memory, for a run that does not write its weights; a user
+ *   more of it
  * @throws SubzeroError `conflict` for another base model, `invalid_argument` for a step that the journal does not have
  */
 export async function restoreRun(
@@ -75,7 +76,8 @@ export async function restoreRun(
     optimizer = await createOptimizer(model, header.configuration);
     await gpu.checkAllocations();
     await optimizer.replay(appliedSteps(journal, step), (done) => options.onProgress?.(done, step));
-    // A run that has not begun still needs factors to be looked at. One at the end of a period is left as the live run was: unfolded.
+    // A run that has not begun still needs factors to be looked at. One at the end of a period is left as the live run
+    // was: unfolded.
     if (step === 0) optimizer.beginStep(0);
     return { journal, model, optimizer, step, asLoaded };
   } catch (error) {

@@ -7,7 +7,8 @@
 import type { TrainConfiguration } from '../settings/configuration.ts';
 
 /**
- * η of a step: linear warm-up from 0, then constant, or falling to 0 at the last step (linearly, or along half a cosine).
+ * η of a step: linear warm-up from 0, then constant, or falling to 0 at the last step (linearly, or along half a
+ * cosine).
  *
  * @param step zero-based
  * @returns exactly an f32, as the journal keeps it

@@ -94,8 +94,8 @@ export class Scorer {
   }
 
   /**
-   * Bytes of activations that passes take where so many rows are reserved. Kernels that share out a small result want memory of their own
-   * besides, so passes of several sizes are rehearsed.
+   * Bytes of activations that passes take where so many rows are reserved. Kernels that share out a small result want
+   * memory of their own besides, so passes of several sizes are rehearsed.
    * @param probes those that passes will have
    */
   activationBytesFor(rows: number, probes: () => Probes[]): number {
@@ -153,7 +153,8 @@ export class Scorer {
   }
 
   /**
-   * Scores examples under every probe. Splits into several passes where the rows exceed {@link maxRows}; the result is the same.
+   * Scores examples under every probe. Splits into several passes where the rows exceed {@link maxRows}; the result is
+   * the same.
    *
    * @param maxRows a lower limit on the rows of a pass than the scorer's own
    * @returns one list per probe, in the order of the examples
@@ -188,7 +189,8 @@ export class Scorer {
   }
 
   /**
-   * Scores examples under all probes of a step. As many probes as fit share a pass; the rest follow in further passes with the same result.
+   * Scores examples under all probes of a step. As many probes as fit share a pass; the rest follow in further passes
+   * with the same result.
    *
    * @returns one list per probe, in the order of the examples
    * @throws SubzeroError `out_of_memory` when a single example under a single probe does not fit

@@ -36,8 +36,8 @@ export function adapterBytes(tensors: readonly AdapterTensor[]): number {
 }
 
 /**
- * The most-square pair of factors a · b = count, a ≤ b: the matrix as which SubZero sees an adapter tensor (docs/method.md, "Schemes").
- * A long thin tensor such as 8 × 2048 would leave a subspace of 8 × r; 128 × 128 does not.
+ * The most-square pair of factors a · b = count, a ≤ b: the matrix as which SubZero sees an adapter tensor
+ * (docs/method.md, "Schemes"). A long thin tensor such as 8 × 2048 would leave a subspace of 8 × r; 128 × 128 does not.
  */
 export function mostSquare(count: number): [number, number] {
   for (let a = Math.floor(Math.sqrt(count)); a > 1; a--) if (count % a === 0) return [a, count / a];
@@ -45,8 +45,9 @@ export function mostSquare(count: number): [number, number] {
 }
 
 /**
- * `count` numbers uniform in (0, 1), in f64. Element `i` is word `i & 3` of the Philox block (i >> 2, tensor, 0, 5 << 24) of the seed,
- * (word + 1/2) / 2^32: a pure function of its arguments, so that a resumed run starts from the same values.
+ * `count` numbers uniform in (0, 1), in f64. Element `i` is word `i & 3` of the Philox block (i >> 2, tensor, 0, 5 <<
+ * 24) of the seed, (word + 1/2) / 2^32: a pure function of its arguments, so that a resumed run starts from the same
+ * values.
  */
 export function uniforms(seed: number, name: string, count: number): Float64Array {
   const key = keyOfSeed(seed);

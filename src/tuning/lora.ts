@@ -15,8 +15,8 @@ import { parameter, words } from '../words.ts';
 import { type Adapter, type AdapterTensor, uniforms } from './adapter.ts';
 
 /**
- * Pairs for the layers that a configuration names: A [rank, in] uniform within ±1/√in (Kaiming's rule with a = √5, as PEFT starts it), B
- * [out, rank] zero. Names are those of PEFT without its prefix.
+ * Pairs for the layers that a configuration names: A [rank, in] uniform within ±1/√in (Kaiming's rule with a = √5, as
+ * PEFT starts it), B [out, rank] zero. Names are those of PEFT without its prefix.
  *
  * @throws SubzeroError `invalid_argument` for a target that no layer has
  */
@@ -49,7 +49,10 @@ export function loraAdapter(
   return { tensors, lora };
 }
 
-/** The linear layers that targets name, by their whole names or by the ends of them; queries and values if there is no target. */
+/**
+ * The linear layers that targets name, by their whole names or by the ends of them; queries and values if there is no
+ * target.
+ */
 function targetModules({ decoder }: Model, targets: readonly string[]): string[] {
   if (targets.length === 0) return attentions(decoder).flatMap(({ query, value }) => [query.name, value.name]);
   const modules = linearsOf(decoder).map(({ name }) => name);

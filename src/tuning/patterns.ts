@@ -11,8 +11,8 @@ import { parameter, words } from '../words.ts';
 const namesShown = 6;
 
 /**
- * The names that patterns choose. The last pattern that fits a name decides; a name that none fits is chosen if the first pattern leaves
- * out, or if there is no pattern.
+ * The names that patterns choose. The last pattern that fits a name decides; a name that none fits is chosen if the
+ * first pattern leaves out, or if there is no pattern.
  *
  * @param names of the model's parameters, as in the checkpoint
  * @param patterns such as `*.self_attn.*` or `!*.bias`

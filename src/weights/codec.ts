@@ -1,5 +1,6 @@
 /**
- * What a storage type of weights is. A type is one file here, one of the same name under kernels/weights/, and an entry in index.ts.
+ * What a storage type of weights is. A type is one file here, one of the same name under kernels/weights/, and an entry
+ * in index.ts.
  *
  * @module
  */
@@ -7,9 +8,9 @@
 import type { FloatDtype } from '../safetensors/convert.ts';
 
 /**
- * How the elements of a weight matrix lie in memory. Its WGSL file declares `WeightWord`, the element of the array `weight` that kernels
- * bind, and `weight_quad(index)`, four consecutive elements of a row in f32, counted over the bound rows. One that can be written
- * declares `widen(word)` and `narrow(value, random)` besides.
+ * How the elements of a weight matrix lie in memory. Its WGSL file declares `WeightWord`, the element of the array
+ * `weight` that kernels bind, and `weight_quad(index)`, four consecutive elements of a row in f32, counted over the
+ * bound rows. One that can be written declares `widen(word)` and `narrow(value, random)` besides.
  */
 export interface WeightCodec {
   /** As `--storage` calls it; the names of its files. */

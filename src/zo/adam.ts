@@ -1,9 +1,10 @@
 /**
- * Adam on the trained state: SubZero+ (arXiv 2608.15665) runs it in the r × r space of each matrix. MeZO's momentum and Adam move the 1-D
- * parameters by it.
+ * Adam on the trained state: SubZero+ (arXiv 2608.15665) runs it in the r × r space of each matrix. MeZO's momentum and
+ * Adam move the 1-D parameters by it.
  *
- * The step of an S matrix is measured in W: Adam's unit step along a coefficient of the orthonormal U·Vᵀ, thus 1/μ of it along the same
- * coefficient of μ U S Vᵀ. So one learning rate means the same with and without norm alignment, and the published ones hold.
+ * The step of an S matrix is measured in W: Adam's unit step along a coefficient of the orthonormal U·Vᵀ, thus 1/μ of
+ * it along the same coefficient of μ U S Vᵀ. So one learning rate means the same with and without norm alignment, and
+ * the published ones hold.
  *
  * @module
  */
@@ -15,7 +16,9 @@ import type { TrainedState } from './trained-state.ts';
 
 type Decays = Pick<TrainConfiguration, 'adamBeta1' | 'adamBeta2'>;
 
-/** β₁ and β₂ as the kernels have them, and what corrects means that started at zero after so many steps: 1 / (1 − βᵗ). */
+/**
+ * β₁ and β₂ as the kernels have them, and what corrects means that started at zero after so many steps: 1 / (1 − βᵗ).
+ */
 export function decays(
   { adamBeta1, adamBeta2 }: Decays,
   steps: number,

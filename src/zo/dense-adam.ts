@@ -1,6 +1,7 @@
 /**
- * MeZO with momentum or Adam (arXiv 2305.17333, appendix on these): running means of the estimated gradient of every parameter. The paper
- * recomputes them from the journal's numbers at each step; here they are kept, f32, one copy of the parameters for momentum and two for Adam.
+ * MeZO with momentum or Adam (arXiv 2305.17333, appendix on these): running means of the estimated gradient of every
+ * parameter. The paper recomputes them from the journal's numbers at each step; here they are kept, f32, one copy of
+ * the parameters for momentum and two for Adam.
  *
  * @module
  */

@@ -12,7 +12,10 @@ import type { Weight } from '../tensor/weight.ts';
 /** Most bytes; beyond them larger pieces save no time. */
 const mostBytes = 64 * 1024 * 1024;
 
-/** Rows of the widest matrix that it has room for at least: with fewer a GPU would have next to nothing to do in a launch. */
+/**
+ * Rows of the widest matrix that it has room for at least: with fewer a GPU would have next to nothing to do in a
+ * launch.
+ */
 const leastRows = 64;
 
 export class DenseScratch {

@@ -15,8 +15,9 @@
  * |        | 4     | f32, mean loss |
  * |        | 4     | CRC-32 of the record, continued from the CRC-32 before it |
  *
- * K and the optimiser are those of the header's configuration. With K = 1 a record has 20 bytes, of HiZOO 24. The checksums form a chain: a record that is edited, or comes from another
- * journal, does not fit between its neighbours even if its own checksum was made anew.
+ * K and the optimiser are those of the header's configuration. With K = 1 a record has 20 bytes, of HiZOO 24. The
+ * checksums form a chain: a record that is edited, or comes from another journal, does not fit between its neighbours
+ * even if its own checksum was made anew.
  *
  * @module
  */

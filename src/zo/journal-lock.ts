@@ -107,8 +107,8 @@ async function isStale(file: string, text: string): Promise<boolean> {
 }
 
 /**
- * Removes exactly the stale lock that was looked at. Only the holder of a second file, made exclusively, may do so, and it looks once
- * more: another process may have put its own lock in the place by now.
+ * Removes exactly the stale lock that was looked at. Only the holder of a second file, made exclusively, may do so, and
+ * it looks once more: another process may have put its own lock in the place by now.
  */
 async function removeStale(file: string, text: string): Promise<void> {
   const guard = `${file}.takeover`;

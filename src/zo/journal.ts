@@ -1,7 +1,7 @@
 /**
- * The journal of a run: append-only, one small record per step, on the disk before the step is announced. Base model and
- * journal together rebuild the weights of every step, so it is the only thing that resume, replay, export and fork need.
- * Its bytes are described in journal-format.ts.
+ * The journal of a run: append-only, one small record per step, on the disk before the step is announced. Base model
+ * and journal together rebuild the weights of every step, so it is the only thing that resume, replay, export and fork
+ * need. Its bytes are described in journal-format.ts.
  *
  * @module
  */
@@ -33,7 +33,10 @@ export interface Journal {
   readonly header: JournalHeader;
   /** Steps 1, 2, … in order. */
   readonly records: readonly StepRecord[];
-  /** The rest of an interrupted write at the end of the file, or `null`. Of a run in progress it may be a step in the making. */
+  /**
+   * The rest of an interrupted write at the end of the file, or `null`. Of a run in progress it may be a step in the
+   * making.
+   */
   readonly torn: { readonly atByte: number; readonly bytes: number } | null;
   /** Bytes of one record. */
   readonly recordBytes: number;
@@ -42,8 +45,8 @@ export interface Journal {
 export interface JournalOptions {
   /**
    * `always` (the default): each record is flushed to the device before `append` returns, so that a step that was
-   * announced survives a power failure. `interval`: flushed once a second at most; every record still survives the end of
-   * the process, and a power failure costs the last second.
+   * announced survives a power failure. `interval`: flushed once a second at most; every record still survives the end
+   * of the process, and a power failure costs the last second.
    */
   sync?: 'always' | 'interval';
 }
@@ -52,8 +55,8 @@ const syncIntervalMilliseconds = 1000;
 
 /**
  * Starts the journal of a new run. The caller owns the run until it closes the writer.
- * @throws SubzeroError `conflict` if the file exists or another process holds its lock, `not_found` if the directory does
- * not exist, `io` if it cannot be written.
+ * @throws SubzeroError `conflict` if the file exists or another process holds its lock, `not_found` if the directory
+ *   does not exist, `io` if it cannot be written.
  */
 export async function createJournal(
   file: string,
@@ -156,12 +159,13 @@ export class JournalWriter implements RunLog {
   /**
    * Appends the next step and, with `sync: 'always'`, returns when it is on the device. Await it before the next call.
    *
-   * Learning rate, projected gradients and curvatures must be f32 values (`Math.fround`), the very ones that the update uses:
-   * anything else would be rounded here, and a replay would compute other weights than the run did. The loss is rounded.
+   * Learning rate, projected gradients and curvatures must be f32 values (`Math.fround`), the very ones that the update
+   * uses: anything else would be rounded here, and a replay would compute other weights than the run did. The loss is
+   * rounded.
    *
-   * @throws SubzeroError `invalid_argument` if the step is not the one after the last, a value is no f32 or the number of
-   * gradients is not that of the queries; `io` if it cannot be written. After an `io` error this writer takes no more
-   * records: close it and resume, which repairs the end of the file.
+   * @throws SubzeroError `invalid_argument` if the step is not the one after the last, a value is no f32 or the number
+   *   of gradients is not that of the queries; `io` if it cannot be written. After an `io` error this writer takes no
+   *   more records: close it and resume, which repairs the end of the file.
    */
   async append(record: StepRecord): Promise<void> {
     this.#check(record);

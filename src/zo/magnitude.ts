@@ -23,16 +23,16 @@ export function vectorThreshold(values: Float32Array, sparsity: number): number 
 }
 
 /**
- * The same of a tensor that a scheme adds. One that starts at zero, as LoRA's B does, has no large values to leave alone: all of it trains;
- * the usual threshold of 0 would let no element take a second step.
+ * The same of a tensor that a scheme adds. One that starts at zero, as LoRA's B does, has no large values to leave
+ * alone: all of it trains; the usual threshold of 0 would let no element take a second step.
  */
 export function adapterThreshold(values: Float32Array, sparsity: number): number {
   return vectorThreshold(values, sparsity) || largestSingle;
 }
 
 /**
- * The same of stored weights, in their order. Two histograms on the GPU, of the upper and the lower half of the magnitudes' f32 bits, give
- * the exact value without the weights being read back.
+ * The same of stored weights, in their order. Two histograms on the GPU, of the upper and the lower half of the
+ * magnitudes' f32 bits, give the exact value without the weights being read back.
  */
 export async function weightThresholds(gpu: Gpu, weights: readonly Weight[], sparsity: number): Promise<number[]> {
   const counts = gpu.allocate(magnitudeBins * 4, 'scratch', 'magnitude histogram');

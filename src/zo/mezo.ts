@@ -1,8 +1,10 @@
 /**
- * MeZO (arXiv 2305.17333) and two methods that shape its noise: Sparse MeZO (2402.15751) and HiZOO (2402.15173); docs/method.md.
+ * MeZO (arXiv 2305.17333) and two methods that shape its noise: Sparse MeZO (2402.15751) and HiZOO (2402.15173);
+ * docs/method.md.
  *
- * The noise covers every trainable parameter and is never stored: kernels draw it anew wherever it is needed. An evaluation at W ± ε·direction
- * makes bounded pieces of the perturbed weights beside the stored ones, so that W stays as it is, bit for bit; only an update writes it.
+ * The noise covers every trainable parameter and is never stored: kernels draw it anew wherever it is needed. An
+ * evaluation at W ± ε·direction makes bounded pieces of the perturbed weights beside the stored ones, so that W stays
+ * as it is, bit for bit; only an update writes it.
  *
  * @module
  */
@@ -213,7 +215,10 @@ export class Mezo implements ZerothOrderOptimizer {
     await this.#coefficients.replay(this.#applier, steps, onProgress);
   }
 
-  /** η ρ_k / K (ρ_k / K for moments), HiZOO's curvature terms / K, then the rates of a step; in f64, rounded to f32 once. */
+  /**
+   * η ρ_k / K (ρ_k / K for moments), HiZOO's curvature terms / K, then the rates of a step; in f64, rounded to f32
+   * once.
+   */
   #coefficientsOf({ step, learningRate, projectedGradients, curvatures = [] }: AppliedStep): number[] {
     const { queries, weightDecay } = this.#configuration;
     const factor = this.#moments ? 1 : learningRate;

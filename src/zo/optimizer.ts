@@ -24,7 +24,10 @@ export interface PlannedStep {
 /** The step of a run as the journal has it; everything that decides the update. */
 export interface AppliedStep extends PlannedStep, Measurement {}
 
-/** Looks at the loss around the current parameters and moves them. Work is recorded; nothing is read back but by the promises. */
+/**
+ * Looks at the loss around the current parameters and moves them. Work is recorded; nothing is read back but by the
+ * promises.
+ */
 export interface ZerothOrderOptimizer {
   /** Points that a step looks at. */
   readonly probeCount: number;
@@ -38,9 +41,15 @@ export interface ZerothOrderOptimizer {
   readonly scratchBytes: number;
   /** The model as it stands. */
   readonly current: Probes;
-  /** Changes {@link probesAtOnce}: to so many, or as many as there are or fit. With a budget (`memory`) it begins at one. */
+  /**
+   * Changes {@link probesAtOnce}: to so many, or as many as there are or fit. With a budget (`memory`) it begins at
+   * one.
+   */
   reserveProbes(count: number): void;
-  /** Changes what dense methods have for pieces of perturbed weights, to so many bytes as far as they can use them. With a budget it begins small. */
+  /**
+   * Changes what dense methods have for pieces of perturbed weights, to so many bytes as far as they can use them. With
+   * a budget it begins small.
+   */
   reserveScratch(bytes: number): void;
   /** Records what must happen before a step. @param step zero-based */
   beginStep(step: number): void;

@@ -19,8 +19,8 @@ export interface StepApplier {
   /** The coefficients of a step, as its kernels read them; as many for every step. */
   coefficientsOf(applied: AppliedStep): ArrayLike<number>;
   /**
-   * Records the updates of some steps and what must happen before each. The coefficients of the first start at an element of
-   * {@link Coefficients.buffer}, those of the others follow.
+   * Records the updates of some steps and what must happen before each. The coefficients of the first start at an
+   * element of {@link Coefficients.buffer}, those of the others follow.
    */
   record(steps: readonly PlannedStep[], coefficientOffset: number): void;
 }

@@ -43,8 +43,8 @@ export interface MatrixShape {
 }
 
 /**
- * Reserves the V of matrices that are multiplied with the same input, one below the other in one buffer, so that a pass multiplies with all
- * of them at once.
+ * Reserves the V of matrices that are multiplied with the same input, one below the other in one buffer, so that a pass
+ * multiplies with all of them at once.
  *
  * @param matrices in the order in which passes have them
  * @param mostColumns what the product with a buffer may have at most

@@ -1,8 +1,9 @@
 /**
  * SubZero in its factored form (arXiv 2410.08989), and SubZero+ (2608.15665), its update by Adam; docs/method.md.
  *
- * Within a period of F steps every 2-D weight is W + μ U S Vᵀ with W, U and V fixed. A probe moves S by ±εZ, an update moves S by −ηρZ, and
- * the base weight is only read. 1-D parameters carry dense noise. At the end of a period the change is folded into W once.
+ * Within a period of F steps every 2-D weight is W + μ U S Vᵀ with W, U and V fixed. A probe moves S by ±εZ, an update
+ * moves S by −ηρZ, and the base weight is only read. 1-D parameters carry dense noise. At the end of a period the
+ * change is folded into W once.
  *
  * @module
  */
@@ -59,15 +60,16 @@ export class SubZero implements ZerothOrderOptimizer {
   /** The adapter tensors of {@link current}, made anew after a change. */
   #made: Probes['made'];
   /**
-   * Decoupled weight decay on the base weights since the last fold. Kept in f64: near 1 an f32 step is 6e-8, as large as the decay of
-   * one step at the learning rates of this method.
+   * Decoupled weight decay on the base weights since the last fold. Kept in f64: near 1 an f32 step is 6e-8, as large
+   * as the decay of one step at the learning rates of this method.
    */
   #weightScale = 1;
   /** The period whose factors are on the GPU; −1 before the first. */
   #period = -1;
 
   /**
-   * Reserves factors and state for the 2-D weights and 1-D parameters that train. Those weights of the model change at each fold.
+   * Reserves factors and state for the 2-D weights and 1-D parameters that train. Those weights of the model change at
+   * each fold.
    */
   constructor(model: Model, configuration: TrainConfiguration, tuning: Tuning = wholeModel(model)) {
     const gpu = model.gpu;
@@ -205,7 +207,9 @@ export class SubZero implements ZerothOrderOptimizer {
     return measure(losses, this.#configuration);
   }
 
-  /** Records the update of one step: S and 1-D parameters ← decay − (η/K) Σ ρ_k z_k, or Adam's step along that gradient. */
+  /**
+   * Records the update of one step: S and 1-D parameters ← decay − (η/K) Σ ρ_k z_k, or Adam's step along that gradient.
+   */
   update(applied: AppliedStep): void {
     this.#coefficients.update(this.#applier, applied);
   }
@@ -302,7 +306,10 @@ export class SubZero implements ZerothOrderOptimizer {
     this.#weightScale = 1;
   }
 
-  /** Folds what is open, so that the model's base weights and {@link vectorValues} are the trained model. The run cannot go on. */
+  /**
+   * Folds what is open, so that the model's base weights and {@link vectorValues} are the trained model. The run cannot
+   * go on.
+   */
   foldAll(): void {
     if (this.#period >= 0) this.#fold();
   }

@@ -1,6 +1,6 @@
 /**
- * The exact part of what trains: the 1-D parameters, and for factored optimisers every S matrix, in one f32 buffer, with the noise of a
- * step's probes on it.
+ * The exact part of what trains: the 1-D parameters, and for factored optimisers every S matrix, in one f32 buffer,
+ * with the noise of a step's probes on it.
  *
  * @module
  */

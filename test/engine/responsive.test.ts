@@ -22,7 +22,10 @@ interface Delays {
   lost: number;
 }
 
-/** Measures this thread's event loop for a while. Plain JavaScript inside: it is also run in a process that does nothing else. */
+/**
+ * Measures this thread's event loop for a while. Plain JavaScript inside: it is also run in a process that does nothing
+ * else.
+ */
 async function measure(monitor: typeof monitorEventLoopDelay, milliseconds: number, interval: number): Promise<Delays> {
   const delay = monitor({ resolution: interval });
   delay.enable();

@@ -28,7 +28,9 @@ afterAll(async () => {
 });
 beforeEach(() => cutWork(0.05));
 
-/** Tiny work would hardly be cut by its time; in these tests a few launches are a piece, and matrix products several. */
+/**
+ * Tiny work would hardly be cut by its time; in these tests a few launches are a piece, and matrix products several.
+ */
 function cutWork(milliseconds: number): void {
   Object.defineProperty(gpu.turns, 'pieceMilliseconds', { get: () => milliseconds, configurable: true });
 }

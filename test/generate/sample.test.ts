@@ -110,7 +110,8 @@ describe.each(cases)('sampling with $what', ({ options: given, counts = noCounts
         terms++;
       }
     }
-    // χ² exceeds its mean by four of its standard deviations with a probability of about 1e-4; the draws are the same each time.
+    // χ² exceeds its mean by four of its standard deviations with a probability of about 1e-4; the draws are the same
+    // each time.
     expect(chiSquared).toBeLessThan(terms + 4 * Math.sqrt(2 * terms));
   });
 

@@ -1,4 +1,7 @@
-/** Log-probabilities of a prompt's tokens: against transformers, against logits of whole sequences, and against generation. */
+/**
+ * Log-probabilities of a prompt's tokens: against transformers, against logits of whole sequences, and against
+ * generation.
+ */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -127,7 +130,10 @@ function logSoftmax(logits: Float32Array): Float64Array {
   return Float64Array.from(logits, (value) => value - highest - Math.log(total));
 }
 
-/** Compares with logits of the whole sequence at once: the tokens' own log-probabilities, and those of the most likely ones. */
+/**
+ * Compares with logits of the whole sequence at once: the tokens' own log-probabilities, and those of the most likely
+ * ones.
+ */
 function expectScores(tokens: readonly PlacedToken[], ids: readonly number[], logits: readonly Float32Array[]): void {
   expect(tokens.map(({ id }) => id)).toEqual(ids);
   expect(tokens[0]).toMatchObject({ logprob: null, topLogprobs: [], textOffset: 0 });

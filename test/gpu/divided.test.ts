@@ -37,7 +37,10 @@ function copyRows(indices: GpuBuffer, source: GpuBuffer, target: GpuBuffer, coun
   );
 }
 
-/** A chain that must run in order, each step with its own parameters: value i is written to the first (last − i) elements. */
+/**
+ * A chain that must run in order, each step with its own parameters: value i is written to the first (last − i)
+ * elements.
+ */
 function chain(length: number) {
   const indices = upload(Uint32Array.from({ length }, (_, index) => index));
   const target = upload(new Float32Array(length));

@@ -2,7 +2,10 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { Bell, paced, sleepLength } from '../../src/gpu/pace.ts';
 
-/** A promise that resolves after so many milliseconds, and how many turns of the event loop passed until `paced` gave it on. */
+/**
+ * A promise that resolves after so many milliseconds, and how many turns of the event loop passed until `paced` gave it
+ * on.
+ */
 async function turnsOf(milliseconds: number, expected = 0): Promise<number> {
   let turns = 0;
   let done = false;

@@ -1,6 +1,6 @@
 /**
- * Every kernel with every combination of constants in use, compiled by Dawn without any hardware: an adapter that this machine
- * does not have is no excuse for a kernel that does not compile.
+ * Every kernel with every combination of constants in use, compiled by Dawn without any hardware: an adapter that this
+ * machine does not have is no excuse for a kernel that does not compile.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';

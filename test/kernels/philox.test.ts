@@ -1,4 +1,7 @@
-/** The generator on the GPU against the published vectors, the golden draws, the float64 form and the normal distribution. */
+/**
+ * The generator on the GPU against the published vectors, the golden draws, the float64 form and the normal
+ * distribution.
+ */
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -133,7 +136,8 @@ describe('the Gaussians', () => {
     }));
 
   test('are finite at both ends of every word', async () => {
-    // Counters cannot be aimed at words, so a million of them are drawn: the extreme words among them lie within 1e-6 of both ends.
+    // Counters cannot be aimed at words, so a million of them are drawn: the extreme words among them lie within 1e-6
+    // of both ends.
     const values = await sample(1 << 20, new Random(testSeed, 'finite'));
     expect(values.every(Number.isFinite)).toBe(true);
     expect(values.reduce((highest, value) => Math.max(highest, Math.abs(value)), 0)).toBeLessThan(

@@ -1,5 +1,6 @@
 /**
- * A headless Chromium over its debugging protocol: enough to open a page, run expressions in it, type, and take pictures.
+ * A headless Chromium over its debugging protocol: enough to open a page, run expressions in it, type, and take
+ * pictures.
  *
  * @module
  * @see https://chromedevtools.github.io/devtools-protocol/

@@ -1,6 +1,6 @@
 /**
- * The dashboard in a real browser, from the key to the comparison of models, by keyboard where a person would. Pictures of
- * it are left in `runs/screenshots`.
+ * The dashboard in a real browser, from the key to the comparison of models, by keyboard where a person would. Pictures
+ * of it are left in `runs/screenshots`.
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';

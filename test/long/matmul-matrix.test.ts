@@ -1,4 +1,7 @@
-/** The kernel for matrix units over an emulation of them: fragments of all shapes, f32 weights, slices. Each compiles for many seconds. */
+/**
+ * The kernel for matrix units over an emulation of them: fragments of all shapes, f32 weights, slices. Each compiles
+ * for many seconds.
+ */
 
 import { describe } from 'vitest';
 import { deepShapes, matmulCase, otherFragments } from '../../src/bench/cases/linear.ts';

@@ -6,7 +6,8 @@ import { Gpu } from '../../src/gpu/gpu.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 
-// The kernel variants that a GPU would get, on whatever adapter runs the tests; of half arithmetic there is something to see where it has matrix units.
+// The kernel variants that a GPU would get, on whatever adapter runs the tests; of half arithmetic there is something
+// to see where it has matrix units.
 const gpus = new Map<Arithmetic, Gpu>();
 beforeAll(async () => {
   for (const arithmetic of ['exact', 'half'] as const)

@@ -52,7 +52,8 @@ describe.each(tinyModels)('%s', (name) => {
   const reference = JSON.parse(readFileSync(`${fixtures}${name}/logits.json`, 'utf8')) as Reference;
 
   test.each(['auto', 'f32', 'f16', 'bf16'] as const)('logits agree with transformers (storage %s)', async (storage) => {
-    // Narrowing the stored type changes the weights themselves: only storage that holds them exactly is compared closely.
+    // Narrowing the stored type changes the weights themselves: only storage that holds them exactly is compared
+    // closely.
     const config = JSON.parse(readFileSync(`${fixtures}${name}/config.json`, 'utf8')) as Record<string, unknown>;
     const stored = { float16: 'f16', bfloat16: 'bf16', float32: 'f32' }[String(config.torch_dtype ?? config.dtype)];
     const exact = storage === 'auto' || storage === 'f32' || storage === stored;

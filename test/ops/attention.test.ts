@@ -44,7 +44,8 @@ describe('attention subgroup', () => {
   );
 });
 
-// Compiles slowly on a software adapter: all shapes run with one width, whose quads are no multiple of the lanes; test/long has the others.
+// Compiles slowly on a software adapter: all shapes run with one width, whose quads are no multiple of the lanes;
+// test/long has the others.
 describe('attention tiled', () => {
   testCases(
     gpu,

@@ -39,7 +39,8 @@ describe('linear, random shapes', () => {
   );
 });
 
-// As queries, keys and values: of different sizes and ranks, with some that do not train, and more of them than share a launch.
+// As queries, keys and values: of different sizes and ranks, with some that do not train, and more of them than share a
+// launch.
 describe('linears', () => {
   testCases(gpu, [
     linearsCase({ rows: 9, inner: 36, probes: 2 }, [
@@ -116,8 +117,8 @@ test('layers together have the bits of each alone, in fewer launches', async () 
   bed.destroy();
 });
 
-// Storage, bias and activation are the same code in every variant and compile slowly on a software adapter: the tiled variants
-// run all shapes with one combination that has everything.
+// Storage, bias and activation are the same code in every variant and compile slowly on a software adapter: the tiled
+// variants run all shapes with one combination that has everything.
 const everything = { storage: 'bf16', bias: true, activation: 'silu', accumulate: true } as const;
 
 describe.each([...matmulVariants, ...subgroupVariants])('matmul %s', (variant) => {
@@ -147,7 +148,8 @@ describe.each([...matmulVariants, ...subgroupVariants])('matmul %s', (variant) =
   );
 });
 
-// Journals of software adapters name no plans, so that a run must go on with the same bits whichever of these makes its products.
+// Journals of software adapters name no plans, so that a run must go on with the same bits whichever of these makes its
+// products.
 test('variants of software adapters have the same bits', async (context) => {
   context.skip(!sharesBySubgroup(gpu()), 'this adapter has no subgroups of 8');
   for (const shape of [

@@ -1,4 +1,7 @@
-/** The kernel for matrix units on the units of this adapter, where it has some; test/long has the same over an emulation of them. */
+/**
+ * The kernel for matrix units on the units of this adapter, where it has some; test/long has the same over an emulation
+ * of them.
+ */
 
 import { afterAll, describe, expect, test } from 'vitest';
 import { deepShapes, linearShapes, matmulCase, tileShapes } from '../../src/bench/cases/linear.ts';

@@ -1,6 +1,6 @@
 /**
- * The checkpoints of parity.json as folders. Values of weights follow from their names, by the rule that make_parity.py has
- * as well, and F16 and BF16 hold them exactly.
+ * The checkpoints of parity.json as folders. Values of weights follow from their names, by the rule that make_parity.py
+ * has as well, and F16 and BF16 hold them exactly.
  *
  * @module
  */

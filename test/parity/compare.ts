@@ -1,5 +1,6 @@
 /**
- * One checkpoint of the parity suite in our hands: the largest differences from what transformers computed, or the refusal.
+ * One checkpoint of the parity suite in our hands: the largest differences from what transformers computed, or the
+ * refusal.
  *
  * @module
  */
@@ -23,7 +24,10 @@ export interface Verdict {
   note: string;
 }
 
-/** Makes the checkpoint in `directory`, and reads it through passes over whole sequences, scores of prompts and generation. */
+/**
+ * Makes the checkpoint in `directory`, and reads it through passes over whole sequences, scores of prompts and
+ * generation.
+ */
 export async function compareCase(
   gpu: Gpu,
   engine: LocalEngine,

@@ -1,5 +1,6 @@
 /**
- * What is written about the HTTP service is true: the README's curl lines run as they stand, and the document names every endpoint and setting.
+ * What is written about the HTTP service is true: the README's curl lines run as they stand, and the document names
+ * every endpoint and setting.
  */
 
 import { spawn } from 'node:child_process';
@@ -33,7 +34,8 @@ afterAll(async () => {
 
 /** Runs a script as a person's shell would, except that it stops at the first failure. */
 async function bash(script: string): Promise<string> {
-  // bash reads the machine's start-up files where its standard input is a socket, as a parent without a terminal may give it.
+  // bash reads the machine's start-up files where its standard input is a socket, as a parent without a terminal may
+  // give it.
   const child = spawn('bash', ['--norc', '-euo', 'pipefail', '-c', script], {
     cwd: directory,
     stdio: ['ignore', 'pipe', 'pipe'],

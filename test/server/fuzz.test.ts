@@ -1,5 +1,6 @@
 /**
- * Requests made of /openapi.json and then spoilt, by a seeded generator: whatever comes, the answer is of the caller's making.
+ * Requests made of /openapi.json and then spoilt, by a seeded generator: whatever comes, the answer is of the caller's
+ * making.
  */
 
 import { expect, test } from 'vitest';

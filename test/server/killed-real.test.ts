@@ -1,5 +1,6 @@
 /**
- * SIGKILL in the middle of a job of the real engine: the next server goes on, and the job ends as an undisturbed one does.
+ * SIGKILL in the middle of a job of the real engine: the next server goes on, and the job ends as an undisturbed one
+ * does.
  */
 
 import { spawn } from 'node:child_process';

@@ -138,7 +138,8 @@ describe('inference', () => {
     const contexts = sst2_dev_first8.flatMap(({ prompt_ids, option_ids, option_token_logprobs }) =>
       option_ids.map((option, index) => ({ prompt_ids, option, expected: option_token_logprobs[index]! })),
     );
-    // Its most likely continuation is the end of the text, which must be told, too, since harnesses leave out the last token.
+    // Its most likely continuation is the end of the text, which must be told, too, since harnesses leave out the last
+    // token.
     contexts.push({ prompt_ids: reference.ids.slice(0, -1), option: reference.ids.slice(-1), expected: [] });
     const prompt = contexts.map(({ prompt_ids, option }) => [...prompt_ids, ...option]);
     const answer = await completion({ prompt, max_tokens: 1, logprobs: 1, echo: true, temperature: 0, seed: 1234 });

@@ -1,6 +1,6 @@
 /**
- * The bytes of event streams, compared with recorded ones: what a client's parser sees must not change unnoticed. `SUBZERO_RECORD=1` records
- * them anew.
+ * The bytes of event streams, compared with recorded ones: what a client's parser sees must not change unnoticed.
+ * `SUBZERO_RECORD=1` records them anew.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';

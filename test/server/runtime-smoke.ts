@@ -1,5 +1,6 @@
 /**
- * The same life of a server on Node, Bun and Deno: run by `runtimes.test.ts`, prints what went wrong, exits with 0 or 1.
+ * The same life of a server on Node, Bun and Deno: run by `runtimes.test.ts`, prints what went wrong, exits with 0 or
+ * 1.
  *
  * @module
  */

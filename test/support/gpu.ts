@@ -1,6 +1,6 @@
 /**
- * The device of a test file, which also notes the kernels that the file compiles: each must be among the definitions that
- * test/kernels/compile.test.ts compiles for every feature set.
+ * The device of a test file, which also notes the kernels that the file compiles: each must be among the definitions
+ * that test/kernels/compile.test.ts compiles for every feature set.
  *
  * @module
  */
@@ -13,7 +13,9 @@ import { kernelKey } from '../../src/gpu/kernel.ts';
 import { definitions } from './definitions.ts';
 import { withSeed } from './random.ts';
 
-/** Which of the many kinds of matrix units a kernel is for does not matter here: one of them is compiled with all flags. */
+/**
+ * Which of the many kinds of matrix units a kernel is for does not matter here: one of them is compiled with all flags.
+ */
 function withoutFragment(key: string): string {
   return key.replace('matrix-main-sized', 'matrix-main').replaceAll(/(FRAGMENT_[MNK]|SUBGROUP)=\d+/g, '$1');
 }

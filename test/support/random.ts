@@ -1,5 +1,6 @@
 /**
- * Seeded inputs for tests. Every run draws fresh ones; the seed is named in the failure and `SUBZERO_TEST_SEED` brings it back.
+ * Seeded inputs for tests. Every run draws fresh ones; the seed is named in the failure and `SUBZERO_TEST_SEED` brings
+ * it back.
  *
  * @module
  */

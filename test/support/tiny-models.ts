@@ -1,4 +1,7 @@
-/** The models of test/fixtures/models that transformers has computed logits of: every architecture, sharded, in 16 bits and with odd widths as well. */
+/**
+ * The models of test/fixtures/models that transformers has computed logits of: every architecture, sharded, in 16 bits
+ * and with odd widths as well.
+ */
 export const tinyModels = [
   'llama-tiny',
   'llama-tiny-f16',

@@ -39,7 +39,10 @@ afterAll(async () => {
   removeTemporary();
 });
 
-/** From now on files take so many bytes in all; the last write is cut short, as the system does it, and the next ones fail. */
+/**
+ * From now on files take so many bytes in all; the last write is cut short, as the system does it, and the next ones
+ * fail.
+ */
 function limitDisk(bytes: number): void {
   let left = bytes;
   prototype.write = async function (

@@ -95,7 +95,8 @@ export async function trainThroughKills(
   const random = randomNumbers(seed);
   const journal = join(run, 'journal.subzero');
   const ordeal: Ordeal = { kills: 0, steps: [] };
-  // On average a quarter of what each process may do, because between the order to kill and the end there are more steps.
+  // On average a quarter of what each process may do, because between the order to kill and the end there are more
+  // steps.
   const most = Math.max(1, Math.floor(steps / atLeast / 2));
   for (;;) {
     const begun = existsSync(journal);

@@ -1,4 +1,7 @@
-/** Looks that are recorded ahead: the bits of those that are not, for every optimiser, with evaluations and other work in between. */
+/**
+ * Looks that are recorded ahead: the bits of those that are not, for every optimiser, with evaluations and other work
+ * in between.
+ */
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Random } from '../../src/bench/random.ts';

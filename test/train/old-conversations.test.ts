@@ -1,6 +1,6 @@
 /**
- * A run on conversations that version 0.1.0 of November 2026 began: it learnt the last turn alone, and had BOS in front of what the
- * chat template writes. The fixture has its header (without paths) and its four records.
+ * A run on conversations that version 0.1.0 of November 2026 began: it learnt the last turn alone, and had BOS in front
+ * of what the chat template writes. The fixture has its header (without paths) and its four records.
  */
 
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

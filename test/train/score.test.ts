@@ -1,4 +1,7 @@
-/** Scoring: log-probabilities of packed examples against float64 and against reference values, losses by their definition. */
+/**
+ * Scoring: log-probabilities of packed examples against float64 and against reference values, losses by their
+ * definition.
+ */
 
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,5 +1,6 @@
 /**
- * Models and data that train in milliseconds: the fixtures' tiny weights with a tokenizer of single characters beside them.
+ * Models and data that train in milliseconds: the fixtures' tiny weights with a tokenizer of single characters beside
+ * them.
  *
  * @module
  */

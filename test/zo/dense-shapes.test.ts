@@ -1,6 +1,7 @@
 /**
- * MeZO and its relatives on models of random shapes and storage types against full perturbed matrices in float64: odd vocabularies, grouped heads,
- * tied and untied heads, biases, sliding windows; every other model trains a random part of its parameters.
+ * MeZO and its relatives on models of random shapes and storage types against full perturbed matrices in float64: odd
+ * vocabularies, grouped heads, tied and untied heads, biases, sliding windows; every other model trains a random part
+ * of its parameters.
  */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';

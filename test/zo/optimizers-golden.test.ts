@@ -1,6 +1,6 @@
 /**
- * MeZO, Sparse MeZO, HiZOO and SubZero+ against float64 trajectories of 50 steps that form every perturbed parameter in full
- * (test/reference/zo.py); SubZero+ crosses two refreshes.
+ * MeZO, Sparse MeZO, HiZOO and SubZero+ against float64 trajectories of 50 steps that form every perturbed parameter in
+ * full (test/reference/zo.py); SubZero+ crosses two refreshes.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -53,12 +53,13 @@ const forcedOf = ({ rho, curvatures }: GoldenStep): Measurement => ({
   ...(curvatures ? { curvatures } : {}),
 });
 
-// Measured on lavapipe on the recorded ρ: losses 9e-7, S 2e-7, weights 3e-7, H 8e-7. Another adapter may round differently.
+// Measured on lavapipe on the recorded ρ: losses 9e-7, S 2e-7, weights 3e-7, H 8e-7. Another adapter may round
+// differently.
 const tolerance = { loss: 4e-6, state: 5e-6, weights: 5e-6, curvature: 5e-6 };
 
 describe.each([
-  // `rho`: the noise of f32 losses over ε; `curvature`: over ε². `free`: how far the losses and the final weights of a run on its own ρ may
-  // stray. Measured: a half or less of each.
+  // `rho`: the noise of f32 losses over ε; `curvature`: over ε². `free`: how far the losses and the final weights of a
+  // run on its own ρ may stray. Measured: a half or less of each.
   { name: 'mezo-llama', rho: 1e-3, curvature: 0, free: 5e-6 },
   { name: 'mezo-opt-k3', rho: 2.5e-3, curvature: 0, free: 5e-6 },
   { name: 'mezo-momentum-llama', rho: 1e-3, curvature: 0, free: 5e-6 },

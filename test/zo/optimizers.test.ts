@@ -1,6 +1,6 @@
 /**
- * What every optimiser promises beyond being right: the same bits again, weights that an evaluation leaves alone, the same numbers however the
- * work is cut. SubZero's own tests are in subzero.test.ts.
+ * What every optimiser promises beyond being right: the same bits again, weights that an evaluation leaves alone, the
+ * same numbers however the work is cut. SubZero's own tests are in subzero.test.ts.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -262,7 +262,8 @@ describe('MeZO', () => {
         const name = 'model.embed_tokens.weight';
         const weight = model.weights.get(name)!;
         const before = await weightValues(model, weight);
-        // A hundred steps of about 3e-6 a weight: rounding to nearest would leave all but the smallest weights where they are.
+        // A hundred steps of about 3e-6 a weight: rounding to nearest would leave all but the smallest weights where
+        // they are.
         const journal = Array.from({ length: 100 }, (_, step) => {
           return { step, learningRate: Math.fround(3e-6), projectedGradients: [1] };
         });
@@ -282,7 +283,8 @@ describe('MeZO', () => {
           size += wanted[i]! ** 2;
           noise += ((moved - wanted[i]!) * wanted[i]!) ** 2;
         }
-        // The mean is exact: within 4 standard deviations of independent errors (the seed is fixed), which are far from the whole.
+        // The mean is exact: within 4 standard deviations of independent errors (the seed is fixed), which are far from
+        // the whole.
         expect(Math.abs(along - size)).toBeLessThan(4 * Math.sqrt(noise));
         expect(4 * Math.sqrt(noise)).toBeLessThan(size);
       },

@@ -1,6 +1,7 @@
 /**
- * What every optimiser promises, on models of random shapes, with random settings and a random choice of parameters that train: a replay in
- * any pieces makes the bits of the live run, what is frozen keeps its bits, and freezing some changes nothing for the others.
+ * What every optimiser promises, on models of random shapes, with random settings and a random choice of parameters
+ * that train: a replay in any pieces makes the bits of the live run, what is frozen keeps its bits, and freezing some
+ * changes nothing for the others.
  */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,6 +1,7 @@
 /**
- * What every scheme promises under every optimiser, on models of random shapes with random settings (ranks above the sides of a tensor, odd
- * numbers of virtual tokens): probes in one pass = one by one, a replay in any pieces makes the bits of the live run, the model keeps its bits.
+ * What every scheme promises under every optimiser, on models of random shapes with random settings (ranks above the
+ * sides of a tensor, odd numbers of virtual tokens): probes in one pass = one by one, a replay in any pieces makes the
+ * bits of the live run, the model keeps its bits.
  */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * LoRA, prompt and prefix tuning under every optimiser against float64 trajectories of 50 steps with renewals before steps 20 and 40
- * (test/reference/schemes.py).
+ * LoRA, prompt and prefix tuning under every optimiser against float64 trajectories of 50 steps with renewals before
+ * steps 20 and 40 (test/reference/schemes.py).
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

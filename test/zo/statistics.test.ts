@@ -1,7 +1,7 @@
 /**
- * What a correct estimator must show in the mean (docs/method.md, "Statistics"). Seeds are fixed, so a test either always passes or always
- * fails; `sigmas` says how unlikely a correct estimator would have been to fail when the seed was chosen: |mean − theory| ≤ 4.5 standard
- * errors, about 7 in a million per comparison.
+ * What a correct estimator must show in the mean (docs/method.md, "Statistics"). Seeds are fixed, so a test either
+ * always passes or always fails; `sigmas` says how unlikely a correct estimator would have been to fail when the seed
+ * was chosen: |mean − theory| ≤ 4.5 standard errors, about 7 in a million per comparison.
  */
 
 import { fileURLToPath } from 'node:url';

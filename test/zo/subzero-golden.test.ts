@@ -1,6 +1,6 @@
 /**
- * SubZero against its reference: float64 trajectories of 50 steps across two refreshes, which form every perturbed matrix in full
- * (test/reference/subzero.py). The factored form is the same method, not an approximation of it.
+ * SubZero against its reference: float64 trajectories of 50 steps across two refreshes, which form every perturbed
+ * matrix in full (test/reference/subzero.py). The factored form is the same method, not an approximation of it.
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -54,12 +54,13 @@ async function factorsOf(
   return found;
 }
 
-// Measured on lavapipe: losses 6e-7, U and V 2e-7, S 2e-7, weights 3e-7 on the recorded ρ. Another adapter may round differently.
+// Measured on lavapipe: losses 6e-7, U and V 2e-7, S 2e-7, weights 3e-7 on the recorded ρ. Another adapter may round
+// differently.
 const tolerance = { loss: 4e-6, factors: 5e-6, state: 5e-6, weights: 5e-6 };
 
 describe.each([
-  // How far ρ may be off, which is the noise of an f32 loss over ε (of two losses over 2ε in central differences); how far a run on
-  // its own ρ then strays in its losses and its final weights. Measured: a third or less of each.
+  // How far ρ may be off, which is the noise of an f32 loss over ε (of two losses over 2ε in central differences); how
+  // far a run on its own ρ then strays in its losses and its final weights. Measured: a third or less of each.
   { name: 'llama-central', rho: 1e-3, freeLoss: 4e-6, freeWeights: 4e-6 },
   { name: 'llama-forward-k3', rho: 2.5e-3, freeLoss: 1.5e-5, freeWeights: 8e-6 },
   { name: 'opt-central', rho: 1e-3, freeLoss: 6e-5, freeWeights: 1.5e-4 },

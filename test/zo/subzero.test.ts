@@ -172,8 +172,9 @@ describe('an evaluation leaves no trace', () => {
 });
 
 /**
- * Cutting the work otherwise may only change rounding. With kernels that treat every row alike (as on the software adapter) the bits
- * are the same; one that cuts its sums by the number of rows may differ by this much in a log-probability.
+ * Cutting the work otherwise may only change rounding. With kernels that treat every row alike (as on the software
+ * adapter) the bits are the same; one that cuts its sums by the number of rows may differ by this much in a
+ * log-probability.
  */
 const cutTolerance = 2e-6;
 

@@ -45,7 +45,10 @@ export interface LinearShape {
   weightScale?: number;
   /** Matmul alone: the first row that is multiplied and how many are; all by default. */
   range?: readonly [start: number, count: number];
-  /** Matmul alone: whether y holds the result and nothing else, and W the weight, for times; no by default, so that every offset counts. */
+  /**
+   * Matmul alone: whether y holds the result and nothing else, and W the weight, for times; no by default, so that
+   * every offset counts.
+   */
   alone?: boolean;
 }
 
@@ -214,8 +217,8 @@ export function linearsCase(
 }
 
 /**
- * A case of one matmul variant alone: a launch over some rows of a weight, into some columns of a wider y, so that every offset
- * counts.
+ * A case of one matmul variant alone: a launch over some rows of a weight, into some columns of a wider y, so that
+ * every offset counts.
  */
 export function matmulCase(plan: MatmulPlan, shape: LinearShape): KernelCase {
   const { rows, columns, inner, probes = 1, storage = 'f32', rank = 0, activation = 'none' } = shape;
@@ -330,7 +333,10 @@ export const linearShapes: readonly LinearShape[] = [
   { rows: 1, columns: 16, inner: 8192, rank: 24, storage: 'f16' },
 ];
 
-/** Deep enough to be cut into slices, to lengths that are no multiple of one; some give fewer slices than were asked for. */
+/**
+ * Deep enough to be cut into slices, to lengths that are no multiple of one; some give fewer slices than were asked
+ * for.
+ */
 export const deepShapes: readonly LinearShape[] = [
   { rows: 3, columns: 19, inner: 1028, rank: 3, probes: 2 },
   { rows: 1, columns: 7, inner: 100 },

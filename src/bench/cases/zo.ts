@@ -371,7 +371,8 @@ export function orthonormaliseCase(shape: FactorShape): KernelCase {
   return {
     operation: 'orthonormalise',
     name: `${rows}×${rank}${transposed ? ', transposed' : ''}`,
-    // Q of a nearly singular matrix depends on the last bits of the input: the error allowed grows with the condition (see decode).
+    // Q of a nearly singular matrix depends on the last bits of the input: the error allowed grows with the condition
+    // (see decode).
     tolerance: exactTolerance,
     flops: 2 * rows * rank * rank,
     bytes: 8 * rows * rank,

@@ -6,7 +6,10 @@ import { biasedLayers, llamaFields, llamaLike } from './llama.ts';
 
 const { mlp_bias: _, ...fields } = llamaFields;
 
-/** OLMo 2: a Llama with norms of what the sublayers give, and of all queries and all keys together. Defaults of `Olmo2Config`. */
+/**
+ * OLMo 2: a Llama with norms of what the sublayers give, and of all queries and all keys together. Defaults of
+ * `Olmo2Config`.
+ */
 export const olmo2 = family(
   { ...fields, vocab_size: whole(50_304), rms_norm_eps: real(1e-5, { zero: true }) },
   (values, type) =>

@@ -27,7 +27,10 @@ const epsilon = 1e-5;
 /** The first two rows of the position table are unused: position p reads row p + 2. */
 const unusedPositions = 2;
 
-/** OPT: learned positions, LayerNorms, plain feed-forward layers; norms after the sums and a narrow embedding in OPT-350m. */
+/**
+ * OPT: learned positions, LayerNorms, plain feed-forward layers; norms after the sums and a narrow embedding in
+ * OPT-350m.
+ */
 export const opt = family(
   fields,
   (values) => {

@@ -4,7 +4,10 @@ import { noWindows } from '../config-windows.ts';
 import { family } from './family.ts';
 import { llamaFields, llamaLike } from './llama.ts';
 
-/** Seed-OSS: a Llama with biases of queries, keys and values, and of the output by a key of its own. Defaults of `SeedOssConfig`. */
+/**
+ * Seed-OSS: a Llama with biases of queries, keys and values, and of the output by a key of its own. Defaults of
+ * `SeedOssConfig`.
+ */
 export const seedOss = family(
   {
     ...llamaFields,

@@ -5,7 +5,10 @@ import { windowsOf } from '../config-windows.ts';
 import { family } from './family.ts';
 import { biasedLayers, llamaFields, llamaLike } from './llama.ts';
 
-/** SmolLM 3: a Llama, every fourth layer of which does not turn queries and keys by their positions. Defaults of `SmolLM3Config`. */
+/**
+ * SmolLM 3: a Llama, every fourth layer of which does not turn queries and keys by their positions. Defaults of
+ * `SmolLM3Config`.
+ */
 export const smollm3 = family(
   {
     ...llamaFields,

@@ -1,8 +1,9 @@
 /**
  * Event files for TensorBoard: TFRecord frames around hand-made Event messages.
  *
- * A frame is the length of its data (u64), the masked CRC-32C of the length, the data, and the masked CRC-32C of the data, little-endian. Of
- * the Event message (tensorflow/core/util/event.proto) this writes wall_time = 1, step = 2, file_version = 3, summary = 5 and session_log = 7.
+ * A frame is the length of its data (u64), the masked CRC-32C of the length, the data, and the masked CRC-32C of the
+ * data, little-endian. Of the Event message (tensorflow/core/util/event.proto) this writes wall_time = 1, step = 2,
+ * file_version = 3, summary = 5 and session_log = 7.
  *
  * @module
  */
@@ -21,7 +22,8 @@ export async function openBoardSink({ folder, configuration, step }: SinkRun): P
 }
 
 /**
- * Starts an event file. Each process that goes on with a run has one of its own; TensorBoard reads them in the order of their names.
+ * Starts an event file. Each process that goes on with a run has one of its own; TensorBoard reads them in the order of
+ * their names.
  *
  * @param lastStep steps done so far; what earlier files hold of later ones is taken back
  * @param now seconds since 1970

@@ -1,6 +1,7 @@
 /**
- * A Llama-family decoder in float64 on the CPU: the reference for losses and gradients of small models. It computes one sequence at a
- * time from full weight matrices and shares nothing with the forward pass under test but the reading of config.json.
+ * A Llama-family decoder in float64 on the CPU: the reference for losses and gradients of small models. It computes one
+ * sequence at a time from full weight matrices and shares nothing with the forward pass under test but the reading of
+ * config.json.
  *
  * @module
  */
@@ -92,7 +93,10 @@ function plus(a: Float64Array, b: Float64Array): Float64Array {
   return a.map((value, index) => value + b[index]!);
 }
 
-/** Logits [tokens, vocabulary] of one sequence. Default rotary angles only; biases and head norms where the parameters have them. */
+/**
+ * Logits [tokens, vocabulary] of one sequence. Default rotary angles only; biases and head norms where the parameters
+ * have them.
+ */
 export function logits64(decoder: Decoder, parameters: Parameters64, ids: readonly number[]): Float64Array {
   const { position, embedding, head, finalNorm } = decoder;
   if (position.kind !== 'rope' || position.scaling.type !== 'default') {
@@ -166,7 +170,10 @@ export function continuationLogprobs(
   });
 }
 
-/** The loss of a batch of examples with options: cross-entropy over the options' mean log-probabilities, mean over the examples. */
+/**
+ * The loss of a batch of examples with options: cross-entropy over the options' mean log-probabilities, mean over the
+ * examples.
+ */
 export function optionLoss64(
   decoder: Decoder,
   parameters: Parameters64,

@@ -1,6 +1,6 @@
 /**
- * A small quadratic loss and the subspace of SubZero in float64, with the draws of src/random/philox.ts: what the estimator's moments are
- * measured on.
+ * A small quadratic loss and the subspace of SubZero in float64, with the draws of src/random/philox.ts: what the
+ * estimator's moments are measured on.
  *
  * @module
  */

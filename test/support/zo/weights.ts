@@ -27,7 +27,10 @@ export async function storedBytes(model: Model, weight: Weight): Promise<Uint8Ar
   return Buffer.concat(parts.map((part) => new Uint8Array(part)));
 }
 
-/** The bytes of every parameter as the model itself holds it, 1-D ones too: what a run does not train stays as it is here. */
+/**
+ * The bytes of every parameter as the model itself holds it, 1-D ones too: what a run does not train stays as it is
+ * here.
+ */
 export async function modelBytes(model: Model): Promise<Map<string, Uint8Array>> {
   const result = new Map<string, Uint8Array>();
   for (const weight of model.weights.values()) result.set(weight.name, await storedBytes(model, weight));
@@ -119,8 +122,8 @@ export async function curvatures(optimizer: ZerothOrderOptimizer): Promise<Map<s
 }
 
 /**
- * Digests of everything that a run has changed: stored weights, U, S and V or ln H where there are any, and 1-D parameters, by name.
- * Equal digests, equal bits.
+ * Digests of everything that a run has changed: stored weights, U, S and V or ln H where there are any, and 1-D
+ * parameters, by name. Equal digests, equal bits.
  */
 export async function snapshot(model: Model, optimizer: ZerothOrderOptimizer): Promise<Record<string, string>> {
   const result: Record<string, string> = {};
