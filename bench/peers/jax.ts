@@ -24,8 +24,7 @@ export async function open(): Promise<Peer> {
       const input = np.array(x, { shape: [rows, width] });
       const matrices = weights.map((weight) => np.array(weight, { shape: [width, width] }));
       // Arrays are consumed by their use unless `.ref` is taken first.
-      // biome-ignore lint/suspicious/noExplicitAny: the library is not installed with the project, so it has no types
-      // here
+      // biome-ignore lint/suspicious/noExplicitAny: the library is not installed with the project, so it has no types here
       const compute = jit((from: any, matrixList: any[]) => {
         const linear = (value: unknown, index: number) => np.matmul(value, np.transpose(matrixList[index]));
         let last = from;
