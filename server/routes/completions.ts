@@ -128,7 +128,9 @@ interface Echo {
 }
 
 async function echoOf({ engine }: Services, model: string, { prompt, tokens }: Prompt): Promise<Echo> {
-  return prompt === undefined ? engine.detokenize(model, tokens!) : { text: prompt, rest: '' };
+  if (prompt === undefined) return engine.detokenize(model, tokens!);
+  // JSON can hold half a surrogate pair, UTF-8 cannot: it is what its token says, U+FFFD.
+  return { text: prompt.replace(/\p{Surrogate}/gu, '\ufffd'), rest: '' };
 }
 
 /** One completion as it grows. */

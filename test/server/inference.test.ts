@@ -92,6 +92,13 @@ describe('completions', () => {
     expect(engine.generateRequests.every(({ scorePrompt }) => scorePrompt)).toBe(true);
   });
 
+  test('half a surrogate pair comes back as U+FFFD, whole pairs as they are', async () => {
+    const server = await startServer();
+    const body = { model: 'base', prompt: '😀a\ud83d', max_tokens: 0, echo: true };
+    const answer = await (await post(server, '/v1/completions', body)).json();
+    expect(answer.choices[0].text).toBe('😀a\ufffd');
+  });
+
   test('a prompt alone is scored with max_tokens 0, also in a stream', async () => {
     const server = await startServer();
     const body = { model: 'base', prompt: 'Hié', max_tokens: 0, echo: true };
