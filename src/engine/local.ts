@@ -288,7 +288,7 @@ export class LocalEngine implements Engine {
       });
       return tokens;
     });
-    // Vectors of a model that changes on the way would be nobody's.
+    // A model that changes meanwhile would give vectors that belong to no step of its run.
     const release = await stepRun?.hold();
     try {
       const vectors = await this.#over(loaded, signal, (both) =>
@@ -326,7 +326,7 @@ export class LocalEngine implements Engine {
     prompt ??= encodeText(tokenizer, request.prompt ?? '', { contextLength });
     // A model without BOS cannot begin from nothing; its end-of-text token stands in, as in pre-training.
     if (prompt.length === 0 && tokenizer.eosTokenIds.length > 0) prompt = [tokenizer.eosTokenIds[0]!];
-    // A text of a model that changes on the way would be nobody's.
+    // A model that changes meanwhile would give a text that belongs to no step of its run.
     const release = await stepRun?.hold();
     try {
       yield* generator.generate(request, prompt, signal);

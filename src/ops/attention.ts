@@ -41,8 +41,8 @@ export interface AttentionOptions {
 const tiledRows = 32;
 
 /**
- * Width of a head from which subgroups share keys on software adapters, with the bits of `direct`. Mesa compiles that
- * one to other roundings for heads of two quads.
+ * Width of a head from which subgroups share keys on software adapters. Runs may go on with either kernel, since both
+ * give the same bits from this width on; for heads of two quads the last bits differ on Mesa's adapter.
  */
 export const leastSharedWidth = 12;
 

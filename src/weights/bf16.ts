@@ -1,6 +1,7 @@
 import { bytesToF32, f32ToBytes } from '../safetensors/convert.ts';
 import type { WeightCodec } from './codec.ts';
 
+/** Weights as bfloat16, the upper half of an f32, rounded as f16 is. */
 export const bf16 = {
   name: 'bf16',
   block: { elements: 1, bytes: 2 },

@@ -1,6 +1,7 @@
 import { bytesToF32, f32ToBytes } from '../safetensors/convert.ts';
 import type { WeightCodec } from './codec.ts';
 
+/** Weights as IEEE binary16, rounded to the nearest when packed and at random when written by training. */
 export const f16 = {
   name: 'f16',
   block: { elements: 1, bytes: 2 },

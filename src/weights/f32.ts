@@ -1,6 +1,7 @@
 import { bytesToF32, f32ToBytes } from '../safetensors/convert.ts';
 import type { WeightCodec } from './codec.ts';
 
+/** Weights as f32. */
 export const f32 = {
   name: 'f32',
   block: { elements: 1, bytes: 4 },
