@@ -20,7 +20,7 @@ export interface PyTorchRequest {
 
 /** What it says before the first step. */
 export interface PyTorchStart {
-  /** Of the rows before any step. */
+  /** The loss of the rows before any step. */
   loss: number;
   torch: string;
   transformers: string;

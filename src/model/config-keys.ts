@@ -139,7 +139,7 @@ export const offElsewhere = {
   use_sliding_window: only([false], 'this architecture does not switch its window with it'),
 };
 
-/** Of architectures that do not choose windows by layer. */
+/** Keys without a meaning in architectures that do not choose windows by layer. */
 export const noWindowLayers: Readonly<Record<string, string>> = {
   max_window_layers: 'the first layer with a window, in architectures that choose windows by layer',
 };

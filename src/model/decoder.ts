@@ -40,11 +40,11 @@ export interface Norm {
 
 /** The norms around a sublayer, whose result is added to what it came from. */
 interface SublayerNorms {
-  /** Of what the sublayer reads. */
+  /** The norm of what the sublayer reads. */
   before?: Norm;
-  /** Of what the sublayer gives, before it is added. */
+  /** The norm of what the sublayer gives, before it is added. */
   after?: Norm;
-  /** Of the sum that the next sublayer reads. */
+  /** The norm of the sum that the next sublayer reads. */
   ofSum?: Norm;
 }
 
@@ -55,7 +55,7 @@ export interface AttentionSublayer extends SublayerNorms {
   key: Linear;
   value: Linear;
   output: Linear;
-  /** Of the queries and keys, before they are turned by their positions. */
+  /** The norms of queries and keys, before they are turned by their positions. */
   queryNorm?: Norm;
   keyNorm?: Norm;
   heads: number;
@@ -73,7 +73,7 @@ export interface FeedForwardSublayer extends SublayerNorms {
   gate?: Linear;
   up: Linear;
   down: Linear;
-  /** Of the gate where there is one. */
+  /** The activation of the gate where there is one, of `up` otherwise. */
   activation: MatmulActivation;
 }
 

@@ -10,7 +10,7 @@
 
 /** What is known of a file or a folder. */
 export interface FileStatus {
-  /** In bytes. */
+  /** The size in bytes. */
   readonly size: number;
   /** When it was last written, in milliseconds since 1970. */
   readonly mtimeMs: number;

@@ -52,8 +52,8 @@ export function examplesPerStep({
 }
 
 /**
- * Whether the first steps of a run, so many, write the base model's weights: from the first fold on, or with every
- * step.
+ * Whether a run has written the base model's weights after its first `steps` steps: it does so from the first fold on,
+ * or with every step.
  */
 export function writesWeights({ optimizer, scheme, refresh }: TrainConfiguration, steps: number): boolean {
   if (schemes[scheme].adds !== undefined || steps === 0) return false;

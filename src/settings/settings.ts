@@ -411,7 +411,7 @@ export const settings = {
 
 export type SettingName = keyof typeof settings;
 
-/** In the order of the table. */
+/** The names in the order of the table. */
 export const settingNames = Object.keys(settings) as SettingName[];
 
 /** A row. Its type says less than that of the table, whose rows are as they stand. */
