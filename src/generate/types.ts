@@ -22,7 +22,7 @@ export interface GenerateRequest {
   topP?: number;
   seed?: number;
   stop?: string[];
-  /** How many of the most likely alternatives to report per token; 0 = only the log-probability of the chosen token. */
+  /** The number of most likely alternatives to report per token; 0 = only the log-probability of the chosen token. */
   topLogprobs?: number;
   /** Report the prompt's tokens in the same way; with `maxTokens` 0 report nothing else. */
   scorePrompt?: boolean;

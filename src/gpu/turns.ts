@@ -33,7 +33,7 @@ export class Turns {
   #counted = performance.now();
   /** Resolves when urgent work ends, and is then replaced. */
   #quiet: { promise: Promise<void>; resolve: () => void } | undefined;
-  /** How many times urgent work has begun. */
+  /** The number of times that urgent work has begun. */
   entries = 0;
 
   /** Whether urgent work is in progress. */

@@ -7,11 +7,11 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import type { KernelDefinition } from '../gpu/kernel.ts';
+import type { Kernel, KernelDefinition } from '../gpu/kernel.ts';
 import { perElement } from '../gpu/workgroups.ts';
 import { partOf, type Weight } from '../tensor/weight.ts';
 import { type ConsecutiveSteps, inLaunches } from './consecutive-steps.ts';
-import { noisyKernel, rowSlices } from './dense.ts';
+import { noisyKernel, type RowSlice, rowSlices } from './dense.ts';
 import { type DenseTensor, type DirectionKind, directionNumber } from './probes.ts';
 
 /** Which noise: the Philox key, and the number of queries of a step. */
@@ -41,25 +41,55 @@ export function recordDenseUpdate(
   gpu: Gpu,
   weight: Weight,
   { tensor, threshold, logCurvature }: DenseTensor,
-  { seed, queries }: DenseNoiseOfRun,
+  noise: DenseNoiseOfRun,
   kind: DirectionKind,
   smoothing: number,
   of: ConsecutiveSteps,
 ): void {
-  const kernel = gpu.kernel(denseUpdateKernel(weight, kind, queries));
-  for (const slice of rowSlices(weight, logCurvature)) {
-    const workgroups = perElement((slice.count * weight.columns) / 8);
+  const kernel = gpu.kernel(denseUpdateKernel(weight, kind, noise.queries));
+  recordSlices(gpu, kernel, weight, logCurvature, { tensor, noise, of, elements: 8 }, (slice) => ({
+    buffers: [slice.weight, slice.beside ?? gpu.unused],
+    parameters: {
+      width_quads: weight.columns / 4,
+      rows: slice.count,
+      weight_row: slice.weightRow,
+      curvature_row: slice.besideRow,
+      output_row: slice.row,
+      threshold,
+      smoothing,
+    },
+  }));
+}
+
+/**
+ * Records a kernel over a weight and what lies beside it, slice by slice and in launches of bounded length.
+ *
+ * @param elements elements that an invocation takes
+ * @param ofSlice buffers before the coefficients, and the parameters besides noise, steps and coefficients
+ */
+function recordSlices(
+  gpu: Gpu,
+  kernel: Kernel,
+  weight: Weight,
+  companion: Weight | undefined,
+  {
+    tensor,
+    noise: { seed, queries },
+    of,
+    elements,
+  }: { tensor: number; noise: DenseNoiseOfRun; of: ConsecutiveSteps; elements: number },
+  ofSlice: (slice: RowSlice) => { buffers: GpuBuffer[]; parameters: Record<string, number> },
+): void {
+  for (const slice of rowSlices(weight, companion)) {
+    const workgroups = perElement((slice.count * weight.columns) / elements);
     const workOfStep = workgroups[0] * workgroups[1] * queries;
+    const { buffers, parameters } = ofSlice(slice);
     for (const { step, steps, offset, work } of inLaunches(gpu, kernel, of, workOfStep)) {
       gpu.recorder.dispatch(
         kernel,
-        [slice.weight, slice.beside ?? gpu.unused, of.coefficients],
+        [...buffers, of.coefficients],
         {
-          width_quads: weight.columns / 4,
-          rows: slice.count,
-          weight_row: slice.weightRow,
-          curvature_row: slice.besideRow,
-          output_row: slice.row,
+          ...parameters,
           seed_low: seed[0],
           seed_high: seed[1],
           tensor,
@@ -68,8 +98,6 @@ export function recordDenseUpdate(
           queries,
           coefficient_offset: offset,
           coefficient_stride: of.stride,
-          threshold,
-          smoothing,
         },
         workgroups,
         work,
@@ -137,40 +165,21 @@ export function recordDenseAdam(
   weight: Weight,
   tensor: number,
   { mean, square }: DenseMoments,
-  { seed, queries }: DenseNoiseOfRun,
+  noise: DenseNoiseOfRun,
   { beta1, beta2 }: { beta1: number; beta2: number },
   of: ConsecutiveSteps,
 ): void {
-  const kernel = gpu.kernel(denseAdamKernel(weight, square !== undefined, queries));
+  const kernel = gpu.kernel(denseAdamKernel(weight, square !== undefined, noise.queries));
   const widthQuads = weight.columns / 4;
-  for (const slice of rowSlices(weight, mean)) {
-    const quads = slice.count * widthQuads;
-    const workgroups = perElement(quads);
-    const squareBuffer = square ? partOf(square, slice.row).buffer : gpu.unused;
-    const workOfStep = workgroups[0] * workgroups[1] * queries;
-    for (const { step, steps, offset, work } of inLaunches(gpu, kernel, of, workOfStep)) {
-      gpu.recorder.dispatch(
-        kernel,
-        [slice.weight, slice.beside!, squareBuffer, of.coefficients],
-        {
-          quads,
-          weight_start: slice.weightRow * widthQuads,
-          moment_start: slice.besideRow * widthQuads,
-          element_start: slice.row * widthQuads,
-          seed_low: seed[0],
-          seed_high: seed[1],
-          tensor,
-          step,
-          steps,
-          queries,
-          coefficient_offset: offset,
-          coefficient_stride: of.stride,
-          beta1,
-          beta2,
-        },
-        workgroups,
-        work,
-      );
-    }
-  }
+  recordSlices(gpu, kernel, weight, mean, { tensor, noise, of, elements: 4 }, (slice) => ({
+    buffers: [slice.weight, slice.beside!, square ? partOf(square, slice.row).buffer : gpu.unused],
+    parameters: {
+      quads: slice.count * widthQuads,
+      weight_start: slice.weightRow * widthQuads,
+      moment_start: slice.besideRow * widthQuads,
+      element_start: slice.row * widthQuads,
+      beta1,
+      beta2,
+    },
+  }));
 }

@@ -53,7 +53,7 @@ export function storedIndex({ width, stride }: Axis, index: number): number {
   return Math.floor(index / width) * stride + (index % width);
 }
 
-/** How many elements lie before a place in memory: the number of the first one at or behind it. */
+/** The number of elements before a place in memory, which is the index of the first one at or behind it. */
 export function elementsBefore({ width, stride }: Axis, stored: number): number {
   return Math.floor(stored / stride) * width + Math.min(stored % stride, width);
 }

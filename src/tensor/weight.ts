@@ -7,7 +7,6 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { MemoryCategory } from '../gpu/memory.ts';
-
 import { rowBytes, type Storage } from '../weights/index.ts';
 import { axisLength, isPadded, type Layout, plainAxis, storedLength } from './axis.ts';
 

@@ -38,7 +38,7 @@ export interface MatrixShape {
   name: string;
   rows: number;
   columns: number;
-  /** Of a matrix with pads, which `rows` and `columns` count. */
+  /** The layout of a matrix with pads, which `rows` and `columns` count. */
   layout?: Layout;
 }
 

@@ -11,12 +11,12 @@ import {
   orthonormaliseCase,
   orthonormaliseShapes,
   perturbCase,
-  plainNoise,
   stateShapes,
   updateCase,
 } from '../../src/bench/cases/zo.ts';
 import { fromBrain, fromHalf, neighbours, widenAll } from '../../src/bench/storage.ts';
 import { spread } from '../../src/gpu/workgroups.ts';
+import { stateKernel } from '../../src/ops/state.ts';
 import { keyOfSeed } from '../../src/random/philox.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { withSeed } from '../support/random.ts';
@@ -45,13 +45,13 @@ describe('update', () => {
       const { recorder } = gpu();
       const common = { seed_low: seedLow, seed_high: seedHigh, step, block_count: blockCount };
       recorder.dispatch(
-        gpu().kernel(plainNoise('perturb')),
+        gpu().kernel(stateKernel('perturb', 'plain')),
         [stateBuffer, blockBuffer, bed.upload(new Float32Array([scale, 0])), gpu().unused, perturbed],
         { ...common, first_probe: 0 },
         spread(blockCount),
       );
       recorder.dispatch(
-        gpu().kernel(plainNoise('update')),
+        gpu().kernel(stateKernel('update', 'plain')),
         [stateBuffer, blockBuffer, bed.upload(new Float32Array([-scale])), gpu().unused],
         { ...common, queries: 1, coefficient_offset: 0, decay: 1 },
         spread(blockCount),

@@ -18,7 +18,7 @@ import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
 import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
 import { quadAxis } from '../../src/tensor/axis.ts';
-import { type Storage, storages } from '../../src/weights/index.ts';
+import { codecFile, type Storage, storages } from '../../src/weights/index.ts';
 
 /** All choices of one value per constant. */
 function combinations(
@@ -91,7 +91,7 @@ function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
 export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> = {
   matmul: (Object.keys(matmulDescriptions) as MatmulVariant[]).flatMap((variant) => matmulKernels(variant)),
   matmulReduce: matmulFlags.map((flags) => matmulReduceKernel(flags)),
-  embed: storages.flatMap((storage) => combinations([`weights/${storage}.wgsl`, 'embed.wgsl'], { ACCUMULATE: both })),
+  embed: storages.flatMap((storage) => combinations([codecFile(storage), 'embed.wgsl'], { ACCUMULATE: both })),
   lora: [
     ...combinations(['lora/down.wgsl']),
     ...combinations(['activation.wgsl', 'lora/up.wgsl'], {
@@ -122,7 +122,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   adam: both.map(stateAdamKernel),
   curvature: combinations(['random/philox.wgsl', 'zo/after-curvature.wgsl', 'zo/curvature.wgsl']),
   magnitudes: storages.flatMap((storage) =>
-    combinations([`weights/${storage}.wgsl`, 'zo/magnitude-histogram.wgsl'], { LOW_HALF: both }),
+    combinations([codecFile(storage), 'zo/magnitude-histogram.wgsl'], { LOW_HALF: both }),
   ),
   dense: storages.flatMap((storage) => [
     ...denseKernels(storage, 'dense-weight'),

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { spread } from '../../gpu/workgroups.ts';
 import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
+import { recordLabelLoss } from '../../ops/label-loss.ts';
 import { add, gate, gatherRows, storeRows } from '../../ops/rows.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
@@ -275,18 +275,17 @@ export function labelLossCase(shape: LabelLossShape): KernelCase {
         },
         record() {
           for (const [index, { start, columns }] of chunks.entries()) {
-            gpu.recorder.dispatch(
-              gpu.kernel({ files: ['label-loss.wgsl'] }),
-              [chunkBuffers[index]!, targetBuffer, running, picked],
+            recordLabelLoss(
+              gpu,
+              { logits: chunkBuffers[index]!, targets: targetBuffer, running, picked },
               {
                 rows: all,
                 columns,
-                column_start: start,
-                rows_per_probe: rows,
-                target_count: targets,
-                first: index === 0 ? 1 : 0,
+                columnStart: start,
+                rowsPerProbe: rows,
+                targetCount: targets,
+                first: index === 0,
               },
-              spread(all),
             );
           }
           return [

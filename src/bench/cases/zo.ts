@@ -4,11 +4,12 @@
  * @module
  */
 
-import type { KernelDefinition } from '../../gpu/kernel.ts';
-import { perElement, spread } from '../../gpu/workgroups.ts';
+import { spread } from '../../gpu/workgroups.ts';
 import { recordFold } from '../../ops/fold.ts';
+import { recordGaussianMatrix } from '../../ops/gaussian-matrix.ts';
 import { orthonormalise } from '../../ops/orthonormal.ts';
-import { directionNumber, paddedRank } from '../../ops/probes.ts';
+import { paddedRank } from '../../ops/probes.ts';
+import { stateKernel } from '../../ops/state.ts';
 import { gaussian, keyOfSeed } from '../../random/philox.ts';
 import { NamedBuffers } from '../../tensor/named-buffers.ts';
 import { rowBytes, type Storage } from '../../weights/index.ts';
@@ -19,14 +20,6 @@ import { store, widenAll } from '../storage.ts';
 
 /** Elements of the state that one workgroup takes. */
 const blockElements = 256;
-
-/** The kernels of the state with the noise as the direction. */
-export function plainNoise(name: 'perturb' | 'update'): KernelDefinition {
-  return {
-    files: ['random/philox.wgsl', 'zo/direction.wgsl', `zo/${name}.wgsl`],
-    constants: { DIRECTION: directionNumber.plain },
-  };
-}
 
 export interface StateTensor {
   elements: number;
@@ -130,7 +123,7 @@ export function perturbCase(shape: StateShape): KernelCase {
         record() {
           const [seedLow, seedHigh] = keyOfSeed(seed);
           gpu.recorder.dispatch(
-            gpu.kernel(plainNoise('perturb')),
+            gpu.kernel(stateKernel('perturb', 'plain')),
             [...buffers, gpu.unused, perturbed],
             { seed_low: seedLow, seed_high: seedHigh, step, block_count: blockCount, first_probe: 0 },
             [...spread(blockCount), shape.count],
@@ -182,7 +175,7 @@ export function updateCase(shape: StateShape): KernelCase {
         record() {
           const [seedLow, seedHigh] = keyOfSeed(seed);
           gpu.recorder.dispatch(
-            gpu.kernel(plainNoise('update')),
+            gpu.kernel(stateKernel('update', 'plain')),
             [stateBuffer, blockBuffer, coefficientBuffer, gpu.unused],
             {
               seed_low: seedLow,
@@ -275,15 +268,10 @@ export function gaussianMatrixCase(shape: FactorShape): KernelCase {
         // Zeros, as the padding of factors must stay.
         reset: () => matrix.write(new Float32Array(elements)),
         record() {
-          const [seedLow, seedHigh] = keyOfSeed(seed);
-          gpu.recorder.dispatch(
-            gpu.kernel({ files: ['random/philox.wgsl', 'random/gaussian-matrix.wgsl'] }),
-            [matrix],
-            {
-              ...{ seed_low: seedLow, seed_high: seedHigh, tensor, period, purpose },
-              ...{ rows, columns: rank, row_stride: rowStride, column_stride: columnStride, matrix_start: start },
-            },
-            perElement(Math.ceil((rows * rank) / 4)),
+          recordGaussianMatrix(
+            gpu,
+            { buffer: matrix, rows, columns: rank, rowStride, columnStride, start },
+            { seed: keyOfSeed(seed), tensor, period, purpose },
           );
           return [
             {

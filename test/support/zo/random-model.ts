@@ -24,7 +24,7 @@ export interface RandomModel {
 /** @param overrides fields of config.json that are not left to chance */
 export async function writeRandomModel(random: Random, overrides: Record<string, unknown> = {}): Promise<RandomModel> {
   const keyHeads = random.integer(1, 2);
-  // Of every other model all widths are multiples of 4, as kernels read them; the others are stored with pads.
+  // Half of the models have widths that are multiples of 4, as kernels read them; the others are stored with pads.
   const unit = random.uniform() < 0.5 ? 4 : 1;
   const width = (low: number, high: number) => unit * random.integer((4 / unit) * low, (4 / unit) * high);
   const config: Record<string, unknown> = {
