@@ -9,7 +9,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
-import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import { type FloatDtype, f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { methods } from '../settings/methods.ts';
 import { schemes } from '../settings/schemes.ts';
 import { shapeOf } from '../tensor/weight.ts';
@@ -76,13 +76,18 @@ function refuseVirtualTokens({ journal }: RestoredRun): void {
   );
 }
 
+/** The type in which exports write vectors, which config.json names: that of the embedding. */
+function mainDtype(model: Model): FloatDtype {
+  return codecs[model.weight(model.decoder.embedding.weight).storage].dtype;
+}
+
 /** Folds the run and writes all tensors into one file, whose path it returns. */
 async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: string): Promise<string> {
   const lora = optimizer.current.adapter?.lora;
   const adapterValues = await optimizer.adapterValues();
   const vectors = new Map([...model.vectors, ...(await optimizer.vectorValues())]);
   optimizer.foldAll();
-  const dtype = codecs[model.storage].dtype;
+  const dtype = mainDtype(model);
   const tensors: TensorToWrite[] = [];
   for (const weight of model.weights.values()) {
     tensors.push({
@@ -120,14 +125,15 @@ const companions = [
  * Copies what lies beside the base model's weights: tokenizer and configuration, which names the storage type of the
  * new weights.
  */
-async function copyCompanions({ directory, storage, decoder }: Model, out: string): Promise<string[]> {
+async function copyCompanions(model: Model, out: string): Promise<string[]> {
+  const { directory, decoder } = model;
   const written: string[] = [];
   for (const name of await readdir(directory)) {
     if (!companions.some((pattern) => pattern.test(name))) continue;
     const target = join(out, name);
     if (name === 'config.json') {
       const config = JSON.parse(await readFile(join(directory, name), 'utf8')) as Record<string, unknown>;
-      config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[codecs[storage].dtype];
+      config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[mainDtype(model)];
       // A file may hold a head of its own though its config.json says that it has none.
       if (!decoder.head.tied) config.tie_word_embeddings = false;
       await writeFile(target, `${JSON.stringify(config, null, 2)}\n`);
