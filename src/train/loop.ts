@@ -139,6 +139,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
         projectedGradient: mean(measured.projectedGradients),
         learningRate,
         ...clock.stepped(batchRows(batch), steps - done),
+        ...optimizer.bankLoss,
       };
       await sinks.take(event);
       yield event;
@@ -153,6 +154,8 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
 
     const reason = done < steps ? evaluations.earlyStop : undefined;
     if (reason !== undefined) yield { type: 'message', level: 'info', message: reason };
+    const { droppedShare = 0 } = optimizer.bankLoss ?? {};
+    if (droppedShare > 0) yield { type: 'message', level: 'info', message: droppedMessage(droppedShare) };
     const ended = slope.hopeless || (done >= steps && !evaluations.isDue(done)) || reason !== undefined;
     const stuck = ended ? slope.reason : undefined;
     await looks.settle();
@@ -174,6 +177,13 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
   } finally {
     await closers.close();
   }
+}
+
+function droppedMessage(share: number): string {
+  return (
+    `${share.toPrecision(2)} of the change has been dropped to keep it within the rank of the bank ` +
+    '(‖dropped‖ / ‖kept‖); a higher rank drops less'
+  );
 }
 
 function diverged(step: number, rows: readonly number[], loss: number): SubzeroError {
