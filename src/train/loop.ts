@@ -127,6 +127,8 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     );
     while (done < steps && evaluations.earlyStop === undefined && !slope.hopeless && !signal?.aborted) {
       const { rows, batch, loss, accuracy, measured, finite } = await looks.at(done);
+      // The next look may end a period before this step is announced.
+      const { bankLoss } = optimizer;
       if (!finite) throw diverged(done, rows, loss);
       const learningRate = learningRateAt(done, configuration);
       // First of all, so that the GPU waits neither for the disk nor for whoever reads the events.
@@ -139,7 +141,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
         projectedGradient: mean(measured.projectedGradients),
         learningRate,
         ...clock.stepped(batchRows(batch), steps - done),
-        ...optimizer.bankLoss,
+        ...bankLoss,
       };
       await sinks.take(event);
       yield event;
