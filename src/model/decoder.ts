@@ -61,8 +61,8 @@ export interface AttentionSublayer extends SublayerNorms {
   heads: number;
   keyHeads: number;
   headWidth: number;
-  /** Whether queries and keys are turned by their positions, in models that have such positions. */
-  rotates: boolean;
+  /** How queries and keys are turned by their positions; absent where they are not. Layers share the object. */
+  rotation?: RopePosition;
   /** Keys that it sees, counted back from the token itself; all if absent. */
   window?: number;
 }
@@ -79,10 +79,12 @@ export interface FeedForwardSublayer extends SublayerNorms {
 
 export type Sublayer = AttentionSublayer | FeedForwardSublayer;
 
-/**
- * Where a token's position enters: by turning queries and keys, or by a table whose rows are added to the embedding.
- */
-export type Position = RopePosition | { kind: 'learned'; table: Matrix; offset: number };
+/** A table whose row of a token's position, so many rows further on, is added to its embedding. */
+export interface LearnedPosition {
+  kind: 'learned';
+  table: Matrix;
+  offset: number;
+}
 
 export interface Decoder {
   /** The model type. */
@@ -90,7 +92,8 @@ export interface Decoder {
   vocabularySize: number;
   /** Most tokens of a sequence. */
   contextLength: number;
-  position: Position;
+  /** Positions that enter at the embedding; others enter by {@link AttentionSublayer.rotation}. */
+  position?: LearnedPosition;
   embedding: Matrix;
   /** From the embedding's width to that of the layers, and back. */
   projectIn?: Linear;
@@ -129,6 +132,11 @@ export function headMatrix({ head, embedding }: Pick<Decoder, 'head' | 'embeddin
 /** The attention sublayers in their order, which is that of the key-value cache. */
 export function attentions({ blocks }: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
   return blocks.flat().filter((sublayer) => sublayer.kind === 'attention');
+}
+
+/** The distinct rotations of the layers, each of which has a table, in the order of their first use. */
+export function rotationsOf(decoder: Pick<Decoder, 'blocks'>): RopePosition[] {
+  return [...new Set(attentions(decoder).flatMap(({ rotation }) => (rotation ? [rotation] : [])))];
 }
 
 /** Keys, or values, of a token: a run for each head. */

@@ -30,7 +30,7 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   const prompt = context.probes.adapter?.prompt;
   if (prompt) pass.fillIn(hidden, prompt, embedding.columns);
   if (projectIn) hidden = pass.replace(hidden, pass.linear(hidden, projectIn));
-  if (position.kind === 'learned') embed(context, input.positions, rows, model.weight(position.table.weight), hidden);
+  if (position) embed(context, input.positions, rows, model.weight(position.table.weight), hidden);
   // Memory of the widest activations serves narrower ones until it is wanted: before the first of those it must be
   // there.
   let widest = widestOf(blocks[0] ?? []);

@@ -71,7 +71,7 @@ function* ofNorm({ kind, width, gain, shift }: Norm): Generator<ParameterShape> 
 function* walk(decoder: Decoder): Generator<ParameterShape> {
   const { embedding, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
   yield ofMatrix(embedding);
-  if (position.kind === 'learned') yield ofMatrix(position.table);
+  if (position) yield ofMatrix(position.table);
   if (projectIn) yield* ofLinear(projectIn);
   for (const sublayer of blocks.flat()) {
     for (const norm of outerNorms(sublayer)) yield* ofNorm(norm);

@@ -15,13 +15,14 @@ import type { Activation } from '../tensor/workspace.ts';
 import type { KeyValueCache } from './cache.ts';
 import type { Linear, Norm } from './decoder.ts';
 import type { Model } from './model.ts';
+import type { RopePosition } from './rope-table.ts';
 
 /** The input of a pass on the GPU; arrays hold one entry per row of a probe. */
 export interface ForwardInput {
   ids: GpuBuffer;
   positions: GpuBuffer;
-  /** The rotary table that `positions` are rows of, where it is not the model's own. */
-  ropeTable?: RopeTable;
+  /** The rotary tables that `positions` are rows of, where they are not the model's own. */
+  ropeTables?: ReadonlyMap<RopePosition, RopeTable>;
   /** Key ranges of layers that see everything, and of layers with a sliding window. */
   ranges: GpuBuffer;
   windowRanges?: GpuBuffer;
@@ -49,8 +50,11 @@ export class Pass {
     this.input = input;
   }
 
-  get ropeTable(): RopeTable | undefined {
-    return this.input.ropeTable ?? this.model.ropeTable;
+  /** The table of a layer's rotation. */
+  ropeTable(rotation: RopePosition): RopeTable {
+    const table = (this.input.ropeTables ?? this.model.ropeTables).get(rotation);
+    if (!table) throw new Error('the pass has no table of this rotation');
+    return table;
   }
 
   /** A normalised copy. */

@@ -6,20 +6,21 @@
 
 import { type RopeScaling, ropeFrequencies } from './rope-rules.ts';
 
-/** Heads that are turned by their position. */
+/** How heads are turned by their positions. */
 export interface RopePosition {
-  kind: 'rope';
   theta: number;
-  /** Elements of a head that rotate. */
+  /** Elements of a head that rotate, its first ones. */
   rotaryWidth: number;
   scaling: RopeScaling;
+  /** Pairs are neighbouring elements instead of elements half the width apart. */
+  interleaved?: boolean;
 }
 
 /** The table that kernels/rope.wgsl reads: per position the cosines of all pairs, then their sines. */
-export function ropeTable(positions: number, width: number, theta: number, scaling: RopeScaling): Float32Array {
-  const angles = ropeFrequencies(width, theta, scaling);
-  const table = new Float32Array(positions * width);
-  for (let position = 0; position < positions; position++) writeRow(table, position, position, width, angles);
+export function ropeTable(positions: number, { rotaryWidth, theta, scaling }: RopePosition): Float32Array {
+  const angles = ropeFrequencies(rotaryWidth, theta, scaling);
+  const table = new Float32Array(positions * rotaryWidth);
+  for (let position = 0; position < positions; position++) writeRow(table, position, position, rotaryWidth, angles);
   return table;
 }
 

@@ -81,8 +81,8 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
       `heads of ${headWidth} elements cannot be normalised together; their width must be a multiple of 4`,
     );
   }
-  const { theta, scaling } = readRope(values, headWidth, values.max_position_embeddings);
-  const contextLength = contextWith(scaling, values.max_position_embeddings);
+  const rotation = { ...readRope(values, headWidth, values.max_position_embeddings), rotaryWidth: headWidth };
+  const contextLength = contextWith(rotation.scaling, values.max_position_embeddings);
   const windows = own.windows(contextLength);
   const hidden = quadAxis(width);
   const inner = quadAxis(values.intermediate_size);
@@ -95,7 +95,6 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
     architecture: type,
     vocabularySize: vocabulary,
     contextLength,
-    position: { kind: 'rope', theta, rotaryWidth: headWidth, scaling },
     embedding: matrix('model.embed_tokens', ...embeddingAxes(vocabulary, width)),
     blocks: windows.map((window, layer) => {
       const prefix = `model.layers.${layer}`;
@@ -119,7 +118,7 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
           heads,
           keyHeads,
           headWidth,
-          rotates: !own.unrotated?.(layer),
+          ...(own.unrotated?.(layer) ? {} : { rotation }),
           ...(window === undefined ? {} : { window }),
         },
         {

@@ -24,9 +24,9 @@ export function recordAttention(
   done: () => void,
   hidden: Activation,
 ): void {
-  const { input, ropeTable } = pass;
+  const { input } = pass;
   const { workspace, probes } = pass.context;
-  const { heads, keyHeads, headWidth, queryNorm, keyNorm } = sublayer;
+  const { heads, keyHeads, headWidth, queryNorm, keyNorm, rotation } = sublayer;
   const layer = pass.attentionCount++;
   let [query, key, value] = pass.linears(read, sublayer.query, sublayer.key, sublayer.value) as [
     Activation,
@@ -36,7 +36,7 @@ export function recordAttention(
   done();
   if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
   if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
-  if (ropeTable && sublayer.rotates) rope(pass.context, query, key, input.positions, ropeTable, headWidth);
+  if (rotation) rope(pass.context, query, key, input.positions, pass.ropeTable(rotation), headWidth);
   // The keys and values of a prefix are trained; what else the rows of its tokens hold is never read.
   const prefix = probes.adapter?.prefix?.[layer];
   if (prefix) {
