@@ -17,6 +17,7 @@ import {
   collect,
   ofType,
   optionRows,
+  quick,
   removeTemporary,
   temporaryFolder,
   tinyModel,
@@ -84,6 +85,26 @@ test('runs and their base share one copy of the weights, whatever their steps', 
   expect(loaded.sharesWeightsWith).toEqual(['base']);
   await engine.unloadModel('run');
   await engine.unloadModel('base');
+});
+
+test('a run made step by step begins its periods alike, and replays to the same loss', async () => {
+  const data = optionRows(4)
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const configuration = { ...quick, ...settings };
+  await engine.createRun({ id: 'live', model: request.model, configuration });
+  const records = [];
+  for (let step = 0; step < 10; step++) records.push((await engine.stepRun('live', data)).record);
+  const { loss } = await engine.forwardRun('live', data);
+  // With given numbers one by one, and all at once.
+  await engine.createRun({ id: 'applied', model: request.model, configuration });
+  for (const record of records) await engine.applyRun('applied', record);
+  expect((await engine.forwardRun('applied', data)).loss).toBe(loss);
+  await engine.createRun({ id: 'replayed', model: request.model, configuration });
+  await engine.replayRun('replayed', records);
+  expect((await engine.forwardRun('replayed', data)).loss).toBe(loss);
+  for (const id of ['live', 'applied', 'replayed']) await engine.unloadModel(id);
 });
 
 test('exports are the run: merged in 16 bits, and as an adapter of the rank of bank and period', async () => {
