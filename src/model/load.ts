@@ -153,8 +153,7 @@ function chooseStorage(
 }
 
 function unfitWarning(count: number, all: number, storage: StorageWish): string {
-  const which = count === 1 ? '1 matrix has' : `${count} matrices have`;
-  return `${which} rows that are no whole blocks of ${storage} and keep 16 or 32 bits a weight, of ${all} in all`;
+  return `${count} of ${all} matrices have rows that are no whole blocks of ${storage}; they keep 16 or 32 bits a weight`;
 }
 
 /** Fills a weight, whose pads become zeros. */
