@@ -231,8 +231,8 @@ export interface Projection {
 export const mostProjected = 3;
 
 /**
- * Records q = μ · (x V) S_pᵀ [rows, padded rank], and behind it x V of a bank, for weights that are multiplied with the same x: in two launches for
- * all of them where their V lie one below the other.
+ * Records q = μ · (x V) S_pᵀ [rows, padded rank], and behind it x V of a bank, for weights that are multiplied with the
+ * same x: in two launches for all of them where their V lie one below the other.
  * @param spare memory that may be written meanwhile
  */
 export function project(

@@ -2,10 +2,11 @@
  * The change of a SubZero run as a PEFT adapter directory: that of one period, and what a bank has of those before.
  *
  * ΔW = μ U S Vᵀ is a LoRA with A = Vᵀ, B = μ U S and scaling 1, and the terms of a bank stand beside these. PEFT stores
- * embeddings the other way round (ΔWᵀ = B A): there A = (μ U S)ᵀ and B = V. A tied output head gets its own pair with the same product, because PEFT looks at the
- * two modules apart; it must not be merged there (`merge_and_unload` would add both pairs to the one matrix), the
- * safetensors export is the merged model. Learned position embeddings, which PEFT cannot wrap where rows are read at an
- * offset, and norms go in as whole modules (`modules_to_save`), the other 1-D parameters as biases (`bias: all`).
+ * embeddings the other way round (ΔWᵀ = B A): there A = (μ U S)ᵀ and B = V. A tied output head gets its own pair with
+ * the same product, because PEFT looks at the two modules apart; it must not be merged there (`merge_and_unload` would
+ * add both pairs to the one matrix), the safetensors export is the merged model. Learned position embeddings, which
+ * PEFT cannot wrap where rows are read at an offset, and norms go in as whole modules (`modules_to_save`), the other
+ * 1-D parameters as biases (`bias: all`).
  *
  * @module
  */

@@ -43,7 +43,7 @@ function grouped(
   };
 }
 
-/** Reads blocks of 32 elements, each with `halves` f16 numbers in front: a scale and, where there are two, a minimum. */
+/** Reads blocks of 32 elements with `halves` f16 numbers in front: a scale and, where there are two, a minimum. */
 function blocksOf32(
   bytes: number,
   halves: 1 | 2,

@@ -6,7 +6,7 @@ const elements = 256;
 const width = 16;
 const groups = elements / width;
 
-/** An f32, which is an f16 in files, so that its products are exact; then the scale of each group, a byte each; then codes. */
+/** An f32, an f16 in files, so that its products are exact; then the scale of each group, a byte each; then codes. */
 const headBytes = 4 + groups;
 export const q6kBytes = headBytes + elements;
 

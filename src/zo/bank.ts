@@ -1,6 +1,6 @@
 /**
- * The changes of past periods beside weights that stay as they are: ΔW = A B of a limited rank. A lies in the columns of
- * a weight's U behind those of the period, B in the rows of its V below, so that the forward pass reads them in the
+ * The changes of past periods beside weights that stay as they are: ΔW = A B of a limited rank. A lies in the columns
+ * of a weight's U behind those of the period, B in the rows of its V below, so that the forward pass reads them in the
  * launches that it has.
  *
  * @module
