@@ -26,7 +26,7 @@ const lists = [
 export const experimentCommand = defineCommand({
   name: 'experiment',
   summary: 'Answer a question about the methods on a model of your own, with seeds and intervals',
-  usage: ['experiment NAME --model DIR (--task NAME --data DIR | --data FILE) --out DIR [options]'],
+  usage: ['experiment NAME --model DIR [--task NAME] --data PATH --out DIR [options]'],
   details: [
     ...Object.entries(experiments).map(([name, { title, question }]) => `${name}: ${title} ${question}`),
     'The folder gets raw figures (cells.jsonl), a report (report.md) and plots. Ctrl-C ends it after the current ' +
@@ -85,7 +85,8 @@ export const experimentCommand = defineCommand({
     {
       text: 'how long should a subspace be kept?',
       command:
-        'subzero experiment refresh --model examples/reviews-3m --task sst2 --data examples/sst2 \\\n  --out experiments/refresh',
+        'subzero experiment refresh --model examples/reviews-3m --task sst2 --data examples/sst2 \\\n' +
+        '  --out experiments/refresh',
     },
   ],
   async run(context) {
