@@ -257,6 +257,7 @@ class RunCopy {
 
   async score({ step, shard, shards, digest }: Task) {
     const begun = performance.now();
+    if (this.#optimizer.waits(step)) await this.#optimizer.renew(step);
     this.#optimizer.beginStep(step);
     const name = digest ? await digestOf(this.#gpu, this.#optimizer) : undefined;
     const examples = shardsOf(this.#batchOf(step), shards)[shard];

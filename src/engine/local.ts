@@ -183,7 +183,7 @@ export class LocalEngine implements Engine {
         asLoaded &&
         resolve(model.directory) === resolve(basePath) &&
         model.fingerprint === baseFingerprint &&
-        [...model.weights.values()].every(({ storage }) => storage === configuration.storage),
+        model.storage === configuration.storage,
     );
     return found?.model.share();
   }
@@ -408,7 +408,8 @@ export class LocalEngine implements Engine {
     let optimizer: ZerothOrderOptimizer | undefined;
     try {
       const tokenizer = await loadTokenizer(directory);
-      const exact: TrainConfiguration = { ...configuration, storage: model.storage };
+      const { exactConfiguration } = await import('../zo/change.ts');
+      const exact = exactConfiguration(configuration, model);
       const { createOptimizer } = await import('../zo/create-optimizer.ts');
       const { StepRun } = await import('./step-run.ts');
       optimizer = await createOptimizer(model, exact);

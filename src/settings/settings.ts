@@ -7,7 +7,7 @@
  */
 
 import { learnChoices } from '../data/example.ts';
-import { storages } from '../weights/index.ts';
+import { packableStorages } from '../weights/index.ts';
 import { parameter, words } from '../words.ts';
 import { methods, optimizerNames, optimizersThat } from './methods.ts';
 import { schemeNames, schemes, schemesThat } from './schemes.ts';
@@ -252,6 +252,30 @@ export const settings = {
     group: 'method',
     appliesTo: factored,
   },
+  /** Where the change of a period goes; `auto` = see zo/change.ts. */
+  change: {
+    type: 'choice',
+    default: 'auto',
+    choices: ['auto', 'fold', 'bank'],
+    placeholder: 'KIND',
+    help:
+      'where the change of a period goes: fold into the weights, or bank beside them; ' +
+      'auto folds unless the storage cannot be written',
+    title: 'Keep the change',
+    group: 'method',
+    appliesTo: factored,
+  },
+  /** Terms of a bank, from which on it is compressed. */
+  bankRank: {
+    type: 'integer',
+    default: 64,
+    minimum: 1,
+    maximum: 256,
+    help: 'rank of the change that is kept beside the weights; what goes beyond it is dropped, the least first',
+    title: 'Rank of the bank',
+    group: 'method',
+    appliesTo: factored,
+  },
   /** K, directions averaged per step. */
   queries: {
     type: 'integer',
@@ -356,9 +380,11 @@ export const settings = {
   storage: {
     type: 'choice',
     default: 'auto',
-    choices: ['auto', ...storages],
+    choices: ['auto', ...packableStorages],
     placeholder: 'TYPE',
-    help: 'type of the weights on the GPU; auto keeps that of the file, or f32 on a software adapter',
+    help:
+      'type of the weights on the GPU; auto keeps that of the file, or f32 on a software adapter; ' +
+      'q8 and q4 round to 8.5 and 4.5 bits a weight',
     group: 'method',
   },
   /** Evaluate on the validation data every so many steps; 0 = only at the end. */

@@ -9,15 +9,15 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
-import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import { type FloatDtype, f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { methods } from '../settings/methods.ts';
 import { schemes } from '../settings/schemes.ts';
 import { shapeOf } from '../tensor/weight.ts';
 import { codecs } from '../weights/index.ts';
 import { SubZero } from '../zo/subzero.ts';
 import type { StepChoice } from './best.ts';
-import { loraPeft, mergedBytes } from './export-lora.ts';
-import { periodPeft } from './export-peft.ts';
+import { bankedBytes, loraPeft, mergedBytes, pairTerms } from './export-lora.ts';
+import { factoredPeft } from './export-peft.ts';
 import { prefixPeft, promptPeft } from './export-virtual.ts';
 import { type PeftAdapter, writePeft } from './peft.ts';
 import { type RestoredRun, restoreRun } from './run.ts';
@@ -31,7 +31,7 @@ const torchDtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const
  *
  * `safetensors`: the model with the change, or the LoRA, folded in, in the storage type that it was trained in, with
  * config and tokenizer files. `peft`: a LoRA, prompt or prefix run as it is; of full tuning the change alone as a LoRA
- * adapter, only within the first period, while nothing has been folded.
+ * adapter: within the first period, while nothing has been folded, or with a bank at any step.
  *
  * @returns the files written
  * @throws SubzeroError `conflict` if the folder has a model already, `unsupported` where the format cannot hold the
@@ -76,13 +76,19 @@ function refuseVirtualTokens({ journal }: RestoredRun): void {
   );
 }
 
+/** The type in which exports write vectors, which config.json names: that of the embedding. */
+function mainDtype(model: Model): FloatDtype {
+  return codecs[model.weight(model.decoder.embedding.weight).storage].dtype;
+}
+
 /** Folds the run and writes all tensors into one file, whose path it returns. */
 async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: string): Promise<string> {
   const lora = optimizer.current.adapter?.lora;
   const adapterValues = await optimizer.adapterValues();
   const vectors = new Map([...model.vectors, ...(await optimizer.vectorValues())]);
   optimizer.foldAll();
-  const dtype = codecs[model.storage].dtype;
+  const banked = optimizer instanceof SubZero && optimizer.hasBank ? optimizer : undefined;
+  const dtype = mainDtype(model);
   const tensors: TensorToWrite[] = [];
   for (const weight of model.weights.values()) {
     tensors.push({
@@ -91,7 +97,8 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
       shape: shapeOf(weight),
       data: () => {
         const pair = lora?.get(weight.name);
-        return pair ? mergedBytes(gpu, weight, pair, adapterValues) : weightBytes(gpu, weight);
+        if (pair) return mergedBytes(gpu, weight, pairTerms(pair, adapterValues, shapeOf(weight)), pair.scale);
+        return banked ? bankedBytes(gpu, weight, banked) : weightBytes(gpu, weight);
       },
     });
   }
@@ -120,14 +127,15 @@ const companions = [
  * Copies what lies beside the base model's weights: tokenizer and configuration, which names the storage type of the
  * new weights.
  */
-async function copyCompanions({ directory, storage, decoder }: Model, out: string): Promise<string[]> {
+async function copyCompanions(model: Model, out: string): Promise<string[]> {
+  const { directory, decoder } = model;
   const written: string[] = [];
   for (const name of await readdir(directory)) {
     if (!companions.some((pattern) => pattern.test(name))) continue;
     const target = join(out, name);
     if (name === 'config.json') {
       const config = JSON.parse(await readFile(join(directory, name), 'utf8')) as Record<string, unknown>;
-      config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[codecs[storage].dtype];
+      config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[mainDtype(model)];
       // A file may hold a head of its own though its config.json says that it has none.
       if (!decoder.head.tied) config.tie_word_embeddings = false;
       await writeFile(target, `${JSON.stringify(config, null, 2)}\n`);
@@ -154,7 +162,7 @@ async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
       { parameter: 'format' },
     );
   }
-  if (step > refresh) {
+  if (step > refresh && !optimizer.hasBank) {
     throw new SubzeroError(
       'unsupported',
       `an adapter holds the change of one period only; step ${step} is beyond the first fold at step ${refresh}. ` +
@@ -169,7 +177,7 @@ async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
       { parameter: 'format' },
     );
   }
-  return await periodPeft(run, optimizer);
+  return await factoredPeft(run, optimizer);
 }
 
 /** Whether the file system threw it, as opposed to us or the GPU. */

@@ -9,7 +9,7 @@ import { linears, matmul } from '../../ops/linear.ts';
 import type { MatmulPlan, MatrixFragment } from '../../ops/matmul-variants.ts';
 import { paddedRank } from '../../ops/probes.ts';
 import type { Activation } from '../../tensor/workspace.ts';
-import { rowBytes, type Storage } from '../../weights/index.ts';
+import { codecs, isPlain, rowBytes, type Storage, storages } from '../../weights/index.ts';
 import type { Bed, ReferenceFactors } from '../bed.ts';
 import { exactTolerance, type KernelCase, type PreparedCase } from '../case.ts';
 import { erf } from '../erf.ts';
@@ -38,6 +38,8 @@ export interface LinearShape {
   storage?: Storage;
   /** Rank of the change; none by default. */
   rank?: number;
+  /** Rank of the bank beside it, a multiple of 4; none by default. */
+  bank?: number;
   bias?: boolean;
   activation?: MatmulActivation;
   accumulate?: boolean;
@@ -140,7 +142,7 @@ function prepareLinears(bed: Bed, shapes: readonly LinearShape[]): PreparedCase 
     parts: shape.parts,
     activation: shape.activation ?? 'none',
     matrix: store(random.normals(columns * inner, 1 / Math.sqrt(inner)), columns, inner, storage),
-    factors: rank > 0 ? bed.referenceFactors(columns, inner, rank, probes) : undefined,
+    factors: rank > 0 ? bed.referenceFactors(columns, inner, rank, probes, shape.bank) : undefined,
     bias: bias ? Array.from({ length: probes }, () => random.normals(columns, 0.5)) : undefined,
     before: accumulate ? random.normals(all * columns) : undefined,
   }));
@@ -178,11 +180,16 @@ function prepareLinears(bed: Bed, shapes: readonly LinearShape[]): PreparedCase 
           reference(row: number) {
             const probe = Math.floor(row / rows);
             const q = factors && sideCoordinates(xData, row * inner, factors, probe);
+            const banked = factors?.bank;
+            const ofBank =
+              banked &&
+              Float64Array.from({ length: banked.rank }, (_, j) => dot(xData, row * inner, banked.b, j * inner, inner));
             return Float64Array.from({ length: columns }, (_, column) => {
               // A weight without factors does not train, nor decay.
               const baseScale = factors ? weightScale : 1;
               let value = baseScale * dot(xData, row * inner, matrix.values, column * inner, inner);
               if (q && factors) value += dot(q, 0, factors.u, column * rank, rank);
+              if (ofBank) value += dot(ofBank, 0, banked.a, column * banked.rank, banked.rank);
               if (bias) value += bias[probe]![column]!;
               value = activate(value, activation);
               return before ? value + before[row * columns + column]! : value;
@@ -332,6 +339,14 @@ export const linearShapes: readonly LinearShape[] = [
   { rows: 2, columns: 32_003, inner: 16, rank: 8, storage: 'bf16', parts: 2, probes: 2 },
   { rows: 1, columns: 16, inner: 8192, rank: 24, storage: 'f16' },
 ];
+
+/** A product with every type of blocks: rows of several blocks, and of an odd number of them. */
+export const quantisedShapes: readonly LinearShape[] = storages
+  .filter((storage) => !isPlain(storage))
+  .flatMap((storage) => [
+    { rows: 5, columns: 37, inner: 3 * codecs[storage].block.elements, storage },
+    { rows: 1, columns: 9, inner: 512, storage },
+  ]);
 
 /**
  * Deep enough to be cut into slices, to lengths that are no multiple of one; some give fewer slices than were asked

@@ -6,15 +6,12 @@
 
 import { createHash } from 'node:crypto';
 import type { Model } from '../../../src/model/model.ts';
-import { bytesToF32 } from '../../../src/safetensors/index.ts';
 import { axisLength, storedIndex } from '../../../src/tensor/axis.ts';
 import { layoutOf, shapeOf, type Weight } from '../../../src/tensor/weight.ts';
-import { rowBytes } from '../../../src/weights/index.ts';
+import { codecs, rowBytes } from '../../../src/weights/index.ts';
 import { Mezo } from '../../../src/zo/mezo.ts';
 import type { ZerothOrderOptimizer } from '../../../src/zo/optimizer.ts';
 import { SubZero } from '../../../src/zo/subzero.ts';
-
-const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 
 /** The stored bytes of a weight, all parts one after the other. */
 export async function storedBytes(model: Model, weight: Weight): Promise<Uint8Array> {
@@ -48,7 +45,7 @@ export async function modelBytes(model: Model): Promise<Map<string, Uint8Array>>
  * @throws Error where a pad is not zero
  */
 export async function weightValues(model: Model, weight: Weight): Promise<Float32Array> {
-  const stored = bytesToF32(dtypes[weight.storage], await storedBytes(model, weight));
+  const stored = codecs[weight.storage].unpack(await storedBytes(model, weight));
   const { rows, columns } = layoutOf(weight);
   const [, width] = shapeOf(weight);
   const values = Float32Array.from({ length: axisLength(rows) * width }, (_, index) => {
@@ -84,6 +81,21 @@ export function withChange(
   return result;
 }
 
+/** W and the change that a bank keeps, the open period's with it, in float64; `undefined` without a bank. */
+export async function withBank(
+  subzero: SubZero,
+  weight: Weight,
+  base: ArrayLike<number>,
+): Promise<Float64Array | undefined> {
+  const change = await subzero.bankedChange(weight.name);
+  if (!change) return undefined;
+  const [, columns] = shapeOf(weight);
+  return Float64Array.from(base, (value, index) => {
+    const [row, column] = [Math.floor(index / columns), index % columns];
+    return change.left.reduce((sum, left, k) => sum + left[row]! * change.right[k]![column]!, value);
+  });
+}
+
 /** Every parameter as the run stands: W + μ U S Vᵀ, and the 1-D ones. */
 export async function effectiveParameters(model: Model, subzero: SubZero): Promise<Map<string, Float64Array>> {
   const { weightScale } = subzero.current;
@@ -91,7 +103,8 @@ export async function effectiveParameters(model: Model, subzero: SubZero): Promi
   for await (const factors of subzero.factors()) {
     const { weight } = factors;
     const base = await weightValues(model, weight);
-    result.set(weight.name, withChange(base, factors, shapeOf(weight), weightScale));
+    const changed = withChange(base, factors, shapeOf(weight), weightScale);
+    result.set(weight.name, (await withBank(subzero, weight, base)) ?? changed);
   }
   for (const [name, values] of await subzero.vectorValues()) result.set(name, Float64Array.from(values));
   return result;
@@ -137,6 +150,11 @@ export async function snapshot(model: Model, optimizer: ZerothOrderOptimizer): P
       result[`${weight.name} U`] = digest(u);
       result[`${weight.name} S`] = digest(s);
       result[`${weight.name} V`] = digest(v);
+      const banked = await optimizer.bankedChange(weight.name);
+      if (banked)
+        result[`${weight.name} bank`] = digest(
+          Float32Array.from([banked.left, banked.right].flat(2).flatMap((vector) => [...vector])),
+        );
     }
   }
   if (optimizer instanceof Mezo) {
