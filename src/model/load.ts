@@ -5,6 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { isGgufPath, openGgufConfiguration, openGgufWeights } from '../gguf/index.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { parseJsonFile } from '../model-file.ts';
 import type { MatmulPlans } from '../ops/matmul-plans.ts';
@@ -41,7 +42,7 @@ export interface LoadModelOptions {
 }
 
 /**
- * Loads a Hugging Face style directory: config.json and model.safetensors (or its shards).
+ * Loads a Hugging Face style directory, with config.json and model.safetensors (or its shards), or a GGUF file.
  *
  * @throws SubzeroError `not_found`, `invalid_data` or `unsupported` naming file and tensor, `out_of_memory` from the
  *   GPU
@@ -49,8 +50,7 @@ export interface LoadModelOptions {
 export async function loadModel(gpu: Gpu, directory: string, options: LoadModelOptions = {}): Promise<Model> {
   const given = await readConfigurationFile(directory);
   if (given.position.kind === 'rope') given.contextLength = Math.min(given.contextLength, maxPositions);
-  await refuseAdapterFiles(directory);
-  const source = await openModelWeights(directory);
+  const source = await openWeights(directory);
   const weights = new Map<string, Weight>();
   const vectors = new Map<string, Float32Array>();
   let model: Model | undefined;
@@ -96,8 +96,16 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
   }
 }
 
-/** Reads and checks config.json of a model directory. */
+/** Opens the weights of a model, which no adapter may change. */
+async function openWeights(directory: string): Promise<TensorSource> {
+  if (isGgufPath(directory)) return await openGgufWeights(directory);
+  await refuseAdapterFiles(directory);
+  return await openModelWeights(directory);
+}
+
+/** Reads and checks config.json of a model directory, or what stands for it in a GGUF file. */
 export async function readConfigurationFile(directory: string): Promise<Decoder> {
+  if (isGgufPath(directory)) return readConfiguration(await openGgufConfiguration(directory), directory);
   const file = join(directory, 'config.json');
   let bytes: Uint8Array;
   try {

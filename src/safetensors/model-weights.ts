@@ -181,13 +181,16 @@ async function noWeights(directory: string): Promise<SubzeroError> {
   } catch (error) {
     return diskError(error, directory, 'open the model directory');
   }
-  const pickled = names.find((name) => /\.(bin|pt|pth|gguf)$/.test(name));
+  const gguf = names.find((name) => /\.gguf$/i.test(name));
+  const pickled = names.find((name) => /\.(bin|pt|pth)$/.test(name));
   return new SubzeroError(
     'not_found',
     `${directory}: expected ${singleName} or ${indexName}, got neither` +
-      (pickled === undefined
-        ? '; is it a model directory?'
-        : ` but ${quote(pickled)}; convert it to safetensors first`),
+      (gguf !== undefined
+        ? ` but ${quote(gguf)}; give that file itself as the model`
+        : pickled === undefined
+          ? '; is it a model directory?'
+          : ` but ${quote(pickled)}; convert it to safetensors first`),
     { parameter: directory },
   );
 }
