@@ -18,6 +18,7 @@ import { batchLoss } from '../src/objectives/loss.ts';
 import type { Probes } from '../src/ops/probes.ts';
 import { resolveConfiguration } from '../src/settings/configuration.ts';
 import { passShape, Scorer } from '../src/train/score.ts';
+import type { PackableStorage } from '../src/weights/index.ts';
 import { createOptimizer } from '../src/zo/create-optimizer.ts';
 import type { ZerothOrderOptimizer } from '../src/zo/optimizer.ts';
 import { SubZero } from '../src/zo/subzero.ts';
@@ -32,7 +33,7 @@ export const usage = `node bench/main.ts step [options]
   --shape NAME         ${Object.keys(modelShapes).join(', ')} (default opt-1024x4)
   --layers N           fewer layers than the shape has
   --model DIRECTORY    this model instead of a shape
-  --storage TYPE       f32, f16, bf16 (default f32 on a software adapter, f16 otherwise)
+  --storage TYPE       f32, f16, bf16, q8, q4 (default f32 on a software adapter, f16 otherwise)
   --batch-size B       sequences (default 16)
   --tokens T           tokens per sequence (default 32)
   --rank R             default 64
@@ -76,7 +77,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   );
   const gpu = await Gpu.open(deviceOf(values));
   const host = await measureHostTime(gpu, (vocabulary) => randomBatch(1, 8, vocabulary));
-  const storage = (values.storage ?? (gpu.adapter.software ? 'f32' : 'f16')) as 'f32' | 'f16' | 'bf16';
+  const storage = (values.storage ?? (gpu.adapter.software ? 'f32' : 'f16')) as PackableStorage;
   const config = { ...shape, ...(values.layers ? { num_hidden_layers: Number(values.layers) } : {}) };
   const model =
     values.model === undefined

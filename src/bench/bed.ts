@@ -114,6 +114,8 @@ export class Bed {
   /** Uploads a stored matrix as a weight of `parts` buffers; by default as many as the device's bindings require. */
   weight(name: string, matrix: StoredMatrix, parts?: number): Weight {
     const { rows, columns, storage, bits } = matrix;
+    const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
+    const width = rowBytes(storage, columns);
     let weight: Weight;
     if (parts === undefined) {
       weight = allocateWeight(this.gpu, name, rows, columns, storage);
@@ -128,7 +130,7 @@ export class Bed {
       }
     }
     for (const { buffer, rowStart, rowCount } of weight.parts) {
-      write(buffer, bits.subarray(rowStart * columns, (rowStart + rowCount) * columns));
+      write(buffer, bytes.subarray(rowStart * width, (rowStart + rowCount) * width));
     }
     return weight;
   }

@@ -8,7 +8,7 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import { matrixFragment } from '../ops/matmul-choice.ts';
 import type { MatmulPlan } from '../ops/matmul-variants.ts';
-import { rowBytes, type Storage } from '../weights/index.ts';
+import { rowBytes, type Storage, type WritableStorage } from '../weights/index.ts';
 import type { KernelCase } from './case.ts';
 import { attentionCase, causalRanges } from './cases/attention.ts';
 import { embedCase } from './cases/embed.ts';
@@ -31,7 +31,7 @@ interface ModelShape {
   layers: number;
   norm: 'rms' | 'layer';
   gated: boolean;
-  storage: Storage;
+  storage: WritableStorage;
 }
 
 const opt = (name: string, hidden: number, heads: number, layers: number): ModelShape => ({
@@ -145,7 +145,7 @@ function otherCases(model: ModelShape, rows: number): KernelCase[] {
 }
 
 /** Kernels of a training step and of a refresh, once per model. */
-function trainingCases(model: ModelShape, storage: Storage, largestTable: number): KernelCase[] {
+function trainingCases(model: ModelShape, storage: WritableStorage, largestTable: number): KernelCase[] {
   const { hidden, layers } = model;
   const vocabulary = Math.min(model.vocabulary, Math.floor(largestTable / rowBytes(storage, hidden)));
   const matrices = Array.from({ length: 6 * layers }, () => ({ elements: rank * rank, trains: true, matrix: true }));

@@ -52,11 +52,11 @@ export interface StoredMatrix {
   rows: number;
   columns: number;
   storage: Storage;
-  bits: Uint16Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
+  bits: Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
   values: Float32Array<ArrayBuffer>;
 }
 
-/** Stores f32 values by truncating them to the storage type. */
+/** Stores f32 values by truncating them to the storage type. @param columns whole blocks of the type */
 export function store(
   values: Float32Array<ArrayBuffer>,
   rows: number,
@@ -64,6 +64,7 @@ export function store(
   storage: Storage,
 ): StoredMatrix {
   if (storage === 'f32') return { rows, columns, storage, bits: values, values };
+  if (storage !== 'f16' && storage !== 'bf16') return { rows, columns, storage, ...storeBlocks(values, storage) };
   const narrow = storage === 'f16' ? halfBelow : brainBelow;
   // A loop is needed: `Uint16Array.from` makes an ordinary array first, which is too large for the heap at a model's
   // size.
@@ -78,4 +79,116 @@ export function widenAll(bits: Uint16Array, storage: 'f16' | 'bf16'): Float32Arr
   const values = new Float32Array(bits.length);
   for (let index = 0; index < bits.length; index++) values[index] = widen(bits[index]!);
   return values;
+}
+
+/** A storage type of blocks. */
+type BlockStorage = Exclude<Storage, 'f32' | 'f16' | 'bf16'>;
+
+/** Writes one block and tells the values that it has. */
+type StoreBlock = (values: Float32Array, block: DataView) => number[];
+
+const extremes = (values: Float32Array): [number, number] => [Math.min(...values), Math.max(...values)];
+
+const within = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, Math.trunc(value)));
+
+/** Puts a code of 4 bits behind those before it, in a block that is zero. */
+function putNibble(block: DataView, start: number, index: number, code: number): void {
+  const at = start + (index >> 1);
+  block.setUint8(at, block.getUint8(at) | (code << (4 * (index & 1))));
+}
+
+/** 64 values with an f16 scale for each half. */
+const halfScales =
+  (bits: 4 | 8): StoreBlock =>
+  (values, block) => {
+    const reach = bits === 8 ? 127 : 7;
+    return Array.from({ length: 2 }, (_, half) => {
+      const own = values.subarray(32 * half, 32 * (half + 1));
+      const [low, high] = extremes(own);
+      const scale = halfBelow(Math.max(-low, high) / reach);
+      block.setUint16(2 * half, scale, true);
+      return Array.from(own, (value, index) => {
+        const code = within(value / fromHalf(scale), -reach - 1, reach);
+        if (bits === 8) block.setInt8(4 + 32 * half + index, code);
+        else putNibble(block, 4, 32 * half + index, code + 8);
+        return fromHalf(scale) * code;
+      });
+    }).flat();
+  };
+
+/** 32 values with an f32 scale and an f32 minimum. */
+const scaledMinima =
+  (bits: 4 | 8): StoreBlock =>
+  (values, block) => {
+    const [low, high] = extremes(values);
+    const lowest = bits === 8 ? -128 : 0;
+    const scale = Math.fround((high - low) / (2 ** bits - 1));
+    const minimum = Math.fround(low - lowest * scale);
+    block.setFloat32(0, scale, true);
+    block.setFloat32(4, minimum, true);
+    return Array.from(values, (value, index) => {
+      const code = within((value - minimum) / scale, lowest, lowest + 2 ** bits - 1);
+      if (bits === 8) block.setInt8(8 + index, code);
+      else putNibble(block, 8, index, code);
+      return scale * code + minimum;
+    });
+  };
+
+/** 256 values in eight groups: f16 factors of the groups' scales and minima, which are bytes. */
+const q4kBlock: StoreBlock = (values, block) => {
+  const groups = Array.from({ length: 8 }, (_, group) => values.subarray(32 * group, 32 * (group + 1)));
+  const ranges = groups.map(extremes);
+  const d = halfBelow(Math.max(...ranges.map(([low, high]) => (high - low) / 15)) / 200);
+  const dmin = halfBelow(Math.max(...ranges.map(([low]) => Math.abs(low))) / 200);
+  block.setUint16(0, d, true);
+  block.setUint16(2, dmin, true);
+  return groups.flatMap((own, group) => {
+    const [low, high] = ranges[group]!;
+    const scale = within((high - low) / 15 / fromHalf(d), 1, 255);
+    const minimum = within(-low / fromHalf(dmin), 0, 255);
+    block.setUint8(4 + 2 * group, scale);
+    block.setUint8(5 + 2 * group, minimum);
+    const offset = fromHalf(dmin) * minimum;
+    return Array.from(own, (value, index) => {
+      const code = within((value + offset) / (fromHalf(d) * scale), 0, 15);
+      putNibble(block, 20, 32 * group + index, code);
+      return fromHalf(d) * scale * code - offset;
+    });
+  });
+};
+
+/** 256 values in sixteen groups: an f32 factor, which is an f16, of the groups' scales, which are signed bytes. */
+const q6kBlock: StoreBlock = (values, block) => {
+  const d = fromHalf(halfBelow(Math.max(...values.map(Math.abs)) / 31 / 120));
+  block.setFloat32(0, d, true);
+  return Array.from({ length: 16 }, (_, group) => {
+    const own = values.subarray(16 * group, 16 * (group + 1));
+    const scale = within(Math.max(...own.map(Math.abs)) / 31 / d, 1, 127) * (group % 3 === 0 ? -1 : 1);
+    block.setInt8(4 + group, scale);
+    return Array.from(own, (value, index) => {
+      const code = within(value / (d * scale), -32, 31);
+      block.setInt8(20 + 16 * group + index, code);
+      return d * scale * code;
+    });
+  }).flat();
+};
+
+const blockStorages: Readonly<Record<BlockStorage, { elements: number; bytes: number; storeBlock: StoreBlock }>> = {
+  q8: { elements: 64, bytes: 68, storeBlock: halfScales(8) },
+  q4: { elements: 64, bytes: 36, storeBlock: halfScales(4) },
+  q8m: { elements: 32, bytes: 40, storeBlock: scaledMinima(8) },
+  q4m: { elements: 32, bytes: 24, storeBlock: scaledMinima(4) },
+  q4k: { elements: 256, bytes: 148, storeBlock: q4kBlock },
+  q6k: { elements: 256, bytes: 276, storeBlock: q6kBlock },
+};
+
+function storeBlocks(source: Float32Array, storage: BlockStorage): Pick<StoredMatrix, 'bits' | 'values'> {
+  const { elements, bytes, storeBlock } = blockStorages[storage];
+  const bits = new Uint8Array((source.length / elements) * bytes);
+  const values = new Float32Array(source.length);
+  for (let block = 0; block < source.length / elements; block++) {
+    const view = new DataView(bits.buffer, block * bytes, bytes);
+    values.set(storeBlock(source.subarray(block * elements, (block + 1) * elements), view), block * elements);
+  }
+  return { bits, values };
 }

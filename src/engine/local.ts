@@ -183,7 +183,7 @@ export class LocalEngine implements Engine {
         asLoaded &&
         resolve(model.directory) === resolve(basePath) &&
         model.fingerprint === baseFingerprint &&
-        [...model.weights.values()].every(({ storage }) => storage === configuration.storage),
+        model.storage === configuration.storage,
     );
     return found?.model.share();
   }

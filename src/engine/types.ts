@@ -16,7 +16,7 @@ import type { ChatMessage } from '../tokenizer/chat-messages.ts';
 import type { StepChoice } from '../train/best.ts';
 import type { RunChanges } from '../train/changes.ts';
 import type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
-import type { Storage } from '../weights/index.ts';
+import type { StorageWish } from '../weights/index.ts';
 
 export type { DataSource } from '../data/source.ts';
 export type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../generate/types.ts';
@@ -26,7 +26,7 @@ export type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts
 /**
  * Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter.
  */
-export type WeightStorage = Storage | 'auto';
+export type WeightStorage = StorageWish;
 
 /** Facts about the opened adapter and the memory in use. */
 export interface EngineInfo {

@@ -6,31 +6,29 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { isSafetensorsDtype, type SafetensorsDtype } from '../safetensors/dtype.ts';
+import { isSafetensorsDtype } from '../safetensors/dtype.ts';
 import { fingerprintFiles } from '../safetensors/fingerprint.ts';
-import type { ModelWeights, TensorEntry } from '../safetensors/index.ts';
 import { quote } from '../safetensors/json.ts';
+import type { StoredTensor, TensorSource } from '../tensor-source.ts';
+import { blockFormat, blockFormats } from '../weights/block-formats.ts';
 import { type Architecture, outerTensors } from './architectures.ts';
-import { blockValues } from './blocks.ts';
 import { isConfigurationKey, type KnownGguf, readGgufConfiguration } from './configuration.ts';
 import { GgufModel } from './file.ts';
 import type { GgufTensor } from './header.ts';
 import { ropeTensors } from './rope.ts';
 
 /** A tensor under its name in transformers. */
-interface Source extends TensorEntry {
+interface Source extends StoredTensor {
   readonly stored: GgufTensor;
-  /** Bytes of one value in `dtype`. */
-  readonly unit: number;
   /** Rows of a head whose halves are interleaved in the file. */
   readonly interleaved?: number;
 }
 
 /**
- * Opens the weights of a GGUF file. Values in blocks are shown as the F32 values that they stand for.
+ * Opens the weights of a GGUF file. Types of blocks are called as ggml calls them.
  * @throws SubzeroError `not_found`, `io`, `invalid_data`, `unsupported`; the message names the file and the tensor
  */
-export async function openGgufWeights(path: string): Promise<ModelWeights> {
+export async function openGgufWeights(path: string): Promise<TensorSource> {
   const model = await GgufModel.open(path, isConfigurationKey);
   try {
     return new GgufWeights(model, await readGgufConfiguration(model));
@@ -50,8 +48,7 @@ export async function openGgufConfiguration(path: string): Promise<Record<string
   }
 }
 
-class GgufWeights implements ModelWeights {
-  readonly files: readonly string[];
+class GgufWeights implements TensorSource {
   readonly tensors: ReadonlyMap<string, Source>;
   readonly metadata = {};
   readonly #model: GgufModel;
@@ -59,7 +56,6 @@ class GgufWeights implements ModelWeights {
 
   constructor(model: GgufModel, known: KnownGguf) {
     this.#model = model;
-    this.files = model.files.map(({ file }) => file);
     const tensors = new Map<string, Source>();
     for (const stored of model.tensors.values()) {
       if ((ropeTensors as readonly string[]).includes(stored.name)) continue;
@@ -97,21 +93,8 @@ class GgufWeights implements ModelWeights {
       );
     }
     return source.interleaved === undefined
-      ? await this.#values(source, byteOffset, length)
+      ? await this.#model.read(source.stored.name, byteOffset, length)
       : await this.#rows(source, source.interleaved, byteOffset, length);
-  }
-
-  /** A range of a tensor in the order of the file. */
-  async #values({ stored, unit }: Source, byteOffset: number, byteLength: number): Promise<Uint8Array<ArrayBuffer>> {
-    const { name, values, bytes } = stored.type;
-    const decode = blockValues[name];
-    if (decode === undefined) return await this.#model.read(stored.name, byteOffset, byteLength);
-    const first = Math.floor(byteOffset / (values * unit));
-    const last = Math.ceil((byteOffset + byteLength) / (values * unit));
-    const blocks = await this.#model.read(stored.name, first * bytes, (last - first) * bytes);
-    const start = byteOffset - first * values * unit;
-    const decoded = new Uint8Array(decode(blocks).buffer);
-    return start === 0 && decoded.byteLength === byteLength ? decoded : decoded.slice(start, start + byteLength);
   }
 
   /** A range of a tensor whose heads are interleaved: reads the heads that it touches and puts their rows in order. */
@@ -119,7 +102,11 @@ class GgufWeights implements ModelWeights {
     const width = source.byteLength / source.shape[0]!;
     const firstHead = Math.floor(byteOffset / (width * head));
     const endHead = Math.ceil((byteOffset + byteLength) / (width * head));
-    const heads = await this.#values(source, firstHead * head * width, (endHead - firstHead) * head * width);
+    const heads = await this.#model.read(
+      source.stored.name,
+      firstHead * head * width,
+      (endHead - firstHead) * head * width,
+    );
     const ordered = new Uint8Array(heads.byteLength);
     for (let row = 0; row * width < heads.byteLength; row++) {
       const place = row % head;
@@ -151,20 +138,16 @@ function nameOf(name: string, { layer }: Architecture): string {
 }
 
 function sourceOf(path: string, name: string, stored: GgufTensor, { architecture, heads }: KnownGguf): Source {
-  const { type, shape } = stored;
-  const isPlain = isSafetensorsDtype(type.name);
-  if (!isPlain && !Object.hasOwn(blockValues, type.name)) {
+  const { type, shape, byteLength } = stored;
+  if (!isSafetensorsDtype(type.name) && !blockFormat(type.name)) {
     throw new SubzeroError(
       'unsupported',
       `${path}: tensor ${quote(stored.name)} is stored as ${type.name}; supported are F32, F16, BF16, ` +
-        `${Object.keys(blockValues).join(', ')}. Quantize the model to one of them`,
+        `${Object.keys(blockFormats).join(', ')}. Quantize the model to one of them`,
       { parameter: path },
     );
   }
-  const dtype: SafetensorsDtype = isPlain ? (type.name as SafetensorsDtype) : 'F32';
-  const unit = isPlain ? type.bytes : 4;
-  const byteLength = shape.reduce((product, size) => product * size, unit);
-  const entry = { name, dtype, shape, byteLength, stored, unit };
+  const entry = { name, dtype: type.name, shape, byteLength, stored };
   const count = architecture.permuted && headsOf(name, heads);
   if (!count) return entry;
   const rows = shape[0] ?? 0;

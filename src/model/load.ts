@@ -11,11 +11,22 @@ import { parseJsonFile } from '../model-file.ts';
 import type { MatmulPlans } from '../ops/matmul-plans.ts';
 import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import { join, readFile } from '../platform/index.ts';
-import { bytesToF32, dtypeBytes, openModelWeights, type TensorEntry, type TensorSource } from '../safetensors/index.ts';
-import { elementsBefore, withPads } from '../tensor/axis.ts';
+import { bytesToF32, openModelWeights } from '../safetensors/index.ts';
+import { elementsBefore, isPadded, type Layout, storedLength, withPads } from '../tensor/axis.ts';
 import { allocateMatrix, destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';
+import type { StoredTensor, TensorSource } from '../tensor-source.ts';
 import { warn } from '../warn.ts';
-import { repack, rowBytes, type Storage, storageOfDtype } from '../weights/index.ts';
+import { blockFormat } from '../weights/block-formats.ts';
+import {
+  fileBytes,
+  fitsRows,
+  isPlain,
+  repack,
+  rowBytes,
+  type Storage,
+  type StorageWish,
+  storageOfDtype,
+} from '../weights/index.ts';
 import { refuseAdapterFiles } from './adapter-files.ts';
 import { matchTensors } from './checkpoint-tensors.ts';
 import { readConfiguration } from './configuration.ts';
@@ -32,9 +43,9 @@ const maxPositions = 131_072;
 export interface LoadModelOptions {
   /**
    * `auto`: as in the file on a GPU, f32 where its matrices differ; f32 on a software adapter, where widening at every
-   * read costs more than memory.
+   * read costs more than memory. Matrices that a quantised type does not fit are stored as by `auto`.
    */
-  storage?: Storage | 'auto';
+  storage?: StorageWish;
   /** Plans of matrix products that a run began with; those that are the fastest on this adapter by default. */
   plans?: MatmulPlans;
   /** Told how far loading has come, in bytes of the files. */
@@ -60,17 +71,22 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     const total = parameters.reduce((sum, { stored }) => sum + stored.byteLength, 0);
     let done = 0;
     const matrixTypes = parameters.filter(({ shape }) => shape.length > 1).map(({ stored }) => stored.dtype);
-    const storage = storageFor(options.storage ?? 'auto', gpu, matrixTypes);
+    const { storage, storageOf } = chooseStorage(options.storage ?? 'auto', gpu, matrixTypes);
+    let unfit = 0;
     for (const { name, axes, stored } of parameters) {
       const [rows, columns] = axes;
       if (!columns) {
-        vectors.set(name, bytesToF32(stored.dtype, await source.read(stored.name)));
+        vectors.set(name, valuesOf(stored.dtype, await source.read(stored.name)));
       } else {
-        weights.set(name, allocateMatrix(gpu, name, { rows: rows!, columns }, storage));
+        const layout = { rows: rows!, columns };
+        const own = storageOf(layout, stored.dtype);
+        if (storage !== 'auto' && own !== storage) unfit++;
+        weights.set(name, allocateMatrix(gpu, name, layout, own));
       }
     }
+    if (unfit > 0) warn(unfitWarning(unfit, weights.size, storage));
     const fingerprint = await source.fingerprint();
-    model = new Model(gpu, { directory, decoder, weights, vectors, fingerprint });
+    model = new Model(gpu, { directory, decoder, weights, vectors, fingerprint, storage });
     // Compiles in other threads while the weights are read.
     model.plans = options.plans ?? (await knownPlans(gpu));
     rehearse(model);
@@ -123,17 +139,43 @@ export async function readConfigurationFile(directory: string): Promise<Decoder>
   return readConfiguration(config as Record<string, unknown>, file);
 }
 
-/** One type for all matrices: the files' own, or f32 where they differ, so that none loses bits. */
-function storageFor(wish: Storage | 'auto', gpu: Gpu, dtypes: readonly string[]): Storage {
-  if (wish !== 'auto') return wish;
-  const [first, ...others] = new Set(dtypes);
-  return gpu.adapter.software || others.length > 0 ? 'f32' : (storageOfDtype(first!) ?? 'f32');
+/**
+ * Finds the types of all matrices. Quantised ones of a file stay what they are; the others have one type: the files'
+ * own, or f32 where they differ, so that none loses bits.
+ * @returns the choice that gives the same again, and the type of a matrix
+ */
+function chooseStorage(
+  wish: StorageWish,
+  gpu: Gpu,
+  dtypes: readonly string[],
+): { storage: StorageWish; storageOf: (layout: Layout, dtype: string) => Storage } {
+  const own = new Map(dtypes.map((dtype) => [dtype, storageOfDtype(dtype)]));
+  const [first, ...others] = [...own.values()].filter((storage) => storage === undefined || isPlain(storage));
+  const plain = gpu.adapter.software || others.length > 0 || !first ? 'f32' : first;
+  const quantised = [...own.values()].some((storage) => storage && !isPlain(storage));
+  const storageOf = (layout: Layout, dtype: string): Storage => {
+    const wanted = wish === 'auto' ? (own.get(dtype) ?? plain) : wish;
+    if (isPlain(wanted)) return wish === 'auto' ? plain : wanted;
+    const whole = !isPadded(layout.rows) && !isPadded(layout.columns);
+    return whole && fitsRows(wanted, storedLength(layout.columns)) ? wanted : plain;
+  };
+  return { storage: wish === 'auto' && !quantised ? (plain as StorageWish) : wish, storageOf };
+}
+
+function unfitWarning(count: number, all: number, storage: StorageWish): string {
+  const which = count === 1 ? '1 matrix has' : `${count} matrices have`;
+  return `${which} rows that are no whole blocks of ${storage} and keep 16 or 32 bits a weight, of ${all} in all`;
+}
+
+/** The values of a whole tensor. */
+function valuesOf(dtype: string, bytes: Uint8Array): Float32Array {
+  return blockFormat(dtype)?.toF32(bytes) ?? bytesToF32(dtype, bytes);
 }
 
 /** Fills a weight, whose pads become zeros. */
-async function upload(source: TensorSource, { name, dtype }: TensorEntry, weight: Weight): Promise<void> {
+async function upload(source: TensorSource, { name, dtype }: StoredTensor, weight: Weight): Promise<void> {
   const { layout } = weight;
-  const fileRowBytes = shapeOf(weight)[1] * dtypeBytes[dtype];
+  const fileRowBytes = fileBytes(dtype, shapeOf(weight)[1]);
   const rowsAtOnce = Math.max(1, Math.floor(readBytes / fileRowBytes));
   for (const part of weight.parts) {
     for (let row = 0; row < part.rowCount; row += rowsAtOnce) {

@@ -12,7 +12,7 @@ import type { RopeTable } from '../ops/rope.ts';
 import { tensorId } from '../random/philox.ts';
 import { allocateState, layOutState, type StateLayout } from '../tensor/state.ts';
 import { destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';
-import type { Storage } from '../weights/index.ts';
+import type { StorageWish } from '../weights/index.ts';
 import type { Decoder } from './decoder.ts';
 import { fixedUpTo } from './rope-rules.ts';
 import { ropeTable } from './rope-table.ts';
@@ -28,6 +28,8 @@ export interface ModelParts {
   vectors: ReadonlyMap<string, Float32Array>;
   /** Identifies the checkpoint's content. */
   fingerprint: string;
+  /** The choice of a storage type that gives these weights, on any adapter where it is not `auto`. */
+  storage: StorageWish;
   /** Plans of matrix products. */
   plans?: MatmulPlans;
 }
@@ -40,6 +42,7 @@ export class Model {
   readonly vectors: ReadonlyMap<string, Float32Array>;
   readonly ropeTable: RopeTable | undefined;
   readonly fingerprint: string;
+  readonly storage: StorageWish;
   readonly parameterCount: number;
   /** Plans of matrix products: set by who loads the model, and the same from then on. */
   plans: MatmulPlans;
@@ -48,13 +51,14 @@ export class Model {
   #users = 1;
 
   /** Takes over the weights, which are destroyed with the model. */
-  constructor(gpu: Gpu, { directory, decoder, weights, vectors, fingerprint, plans = new Map() }: ModelParts) {
+  constructor(gpu: Gpu, { directory, decoder, weights, vectors, fingerprint, storage, plans = new Map() }: ModelParts) {
     this.gpu = gpu;
     this.directory = directory;
     this.decoder = decoder;
     this.weights = weights;
     this.vectors = vectors;
     this.fingerprint = fingerprint;
+    this.storage = storage;
     this.plans = plans;
     let parameters = 0;
     for (const weight of weights.values()) {
@@ -102,11 +106,6 @@ export class Model {
       weightScale: 1,
       vectors: new Map(this.#layout.entries.map((entry) => [entry.name, entry.offset])),
     };
-  }
-
-  /** Type of the stored weights; all have the same. */
-  get storage(): Storage {
-    return this.weights.values().next().value!.storage;
   }
 
   /** Bytes of all weights on the GPU. */

@@ -7,7 +7,7 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import { gaussian } from '../random/philox.ts';
 import { allocateMatrix, destroyWeight, type Weight } from '../tensor/weight.ts';
-import { codecs, type Storage } from '../weights/index.ts';
+import { codecs, fitsRows, type PackableStorage } from '../weights/index.ts';
 import { readConfiguration } from './configuration.ts';
 import { Model } from './model.ts';
 import { parameterShapes } from './parameters.ts';
@@ -15,12 +15,12 @@ import { parameterShapes } from './parameters.ts';
 /**
  * A model of a given shape with random weights, for benchmarks and tests that must not need a download. The same 4 MiB
  * of normal numbers (deviation 0.02) fill every matrix again and again; 1-D gains are 1, biases 0. All widths must be
- * multiples of 4.
+ * multiples of 4 and whole blocks of the storage type.
  */
 export async function randomModel(
   gpu: Gpu,
   config: Record<string, unknown>,
-  storage: Storage,
+  storage: PackableStorage,
   seed = 0,
 ): Promise<Model> {
   const decoder = readConfiguration(config, 'the given configuration');
@@ -43,6 +43,8 @@ export async function randomModel(
       }
       const weight = allocateMatrix(gpu, name, { rows: rows!, columns }, storage);
       weights.set(name, weight);
+      if (!fitsRows(storage, weight.columns))
+        throw new Error(`${name} [${shape.join(', ')}] cannot be stored in ${storage}`);
       if (weight.layout) throw new Error(`${name} [${shape.join(', ')}] would need zeros as pads`);
       for (const { buffer } of weight.parts) {
         for (let offset = 0; offset < buffer.size; offset += bytes.byteLength) {
@@ -52,7 +54,7 @@ export async function randomModel(
       await gpu.idle();
     }
     await gpu.checkAllocations();
-    return new Model(gpu, { directory: 'random', decoder, weights, vectors, fingerprint: `random ${seed}` });
+    return new Model(gpu, { directory: 'random', decoder, weights, vectors, fingerprint: `random ${seed}`, storage });
   } catch (error) {
     for (const weight of weights.values()) destroyWeight(weight);
     throw error;

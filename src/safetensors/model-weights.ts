@@ -8,17 +8,18 @@
 import { SubzeroError } from '../errors.ts';
 import { parseJsonFile } from '../model-file.ts';
 import { join, readdir, readFile, stat } from '../platform/index.ts';
+import type { TensorSource } from '../tensor-source.ts';
 import { diskError } from './disk.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { maxHeaderBytes, type TensorEntry } from './header.ts';
 import { parseJsonWithUniqueKeys, quote } from './json.ts';
-import { OpenedSafetensors, type TensorSource } from './reader.ts';
+import { OpenedSafetensors } from './reader.ts';
 
 const singleName = 'model.safetensors';
 const indexName = 'model.safetensors.index.json';
 
 /** All tensors of a model directory. */
-export interface ModelWeights extends TensorSource {
+export interface ModelWeights extends TensorSource<TensorEntry> {
   /** The weight files by path, sorted by name. */
   readonly files: readonly string[];
 }

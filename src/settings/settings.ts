@@ -7,7 +7,7 @@
  */
 
 import { learnChoices } from '../data/example.ts';
-import { storages } from '../weights/index.ts';
+import { packableStorages } from '../weights/index.ts';
 import { parameter, words } from '../words.ts';
 import { methods, optimizerNames, optimizersThat } from './methods.ts';
 import { schemeNames, schemes, schemesThat } from './schemes.ts';
@@ -344,9 +344,11 @@ export const settings = {
   storage: {
     type: 'choice',
     default: 'auto',
-    choices: ['auto', ...storages],
+    choices: ['auto', ...packableStorages],
     placeholder: 'TYPE',
-    help: 'type of the weights on the GPU; auto keeps that of the file, or f32 on a software adapter',
+    help:
+      'type of the weights on the GPU; auto keeps that of the file, or f32 on a software adapter; ' +
+      'q8 and q4 round to 8.5 and 4.5 bits a weight',
     group: 'method',
   },
   /** Evaluate on the validation data every so many steps; 0 = only at the end. */

@@ -6,11 +6,11 @@
 
 import type { Gpu } from '../gpu/gpu.ts';
 import type { LoraPair } from '../ops/probes.ts';
-import { bytesToF32, f32ToBytes } from '../safetensors/index.ts';
+import { f32ToBytes } from '../safetensors/index.ts';
 import { shapeOf, type Weight } from '../tensor/weight.ts';
 import { codecs } from '../weights/index.ts';
 import { type PeftAdapter, peftTensor } from './peft.ts';
-import { weightBytes } from './weight-bytes.ts';
+import { weightValues } from './weight-bytes.ts';
 
 /** Values of adapter tensors by name. */
 type Values = ReadonlyMap<string, Float32Array>;
@@ -43,19 +43,19 @@ export function loraPeft(
   };
 }
 
-/** The bytes of W + scale · B A in the storage type of W, sums in f64, piece by piece. */
+/** The bytes of W + scale · B A as exports have W, sums in f64, piece by piece. */
 export async function* mergedBytes(
   gpu: Gpu,
   weight: Weight,
   { rank, scale, a: nameOfA, b: nameOfB }: LoraPair,
-  values: Values,
+  adapter: Values,
 ): AsyncGenerator<Uint8Array> {
   const [, columns] = shapeOf(weight);
-  const [a, b] = [values.get(nameOfA)!, values.get(nameOfB)!];
+  const [a, b] = [adapter.get(nameOfA)!, adapter.get(nameOfB)!];
   const dtype = codecs[weight.storage].dtype;
   let element = 0;
-  for await (const bytes of weightBytes(gpu, weight)) {
-    const merged = bytesToF32(dtype, bytes).map((value, index) => {
+  for await (const values of weightValues(gpu, weight)) {
+    const merged = values.map((value, index) => {
       const row = Math.floor((element + index) / columns);
       const column = (element + index) % columns;
       let sum = 0;

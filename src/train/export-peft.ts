@@ -14,11 +14,10 @@ import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import type { TensorToWrite } from '../safetensors/index.ts';
 import { shapeOf, type Weight } from '../tensor/weight.ts';
-import { codecs } from '../weights/index.ts';
 import type { SubZero } from '../zo/subzero.ts';
 import { type PeftAdapter, peftTensor } from './peft.ts';
 import type { RestoredRun } from './run.ts';
-import { weightBytes } from './weight-bytes.ts';
+import { weightValues } from './weight-bytes.ts';
 
 /** The adapter that stands for the change of a run's first period. */
 export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Promise<PeftAdapter> {
@@ -101,8 +100,7 @@ async function addedTo(
   const [rows, columns] = shapeOf(weight);
   const result = new Float32Array(rows * columns);
   let filled = 0;
-  for await (const bytes of weightBytes(model.gpu, weight)) {
-    const values = codecs[weight.storage].unpack(bytes);
+  for await (const values of weightValues(model.gpu, weight)) {
     result.set(values, filled);
     filled += values.length;
   }

@@ -6,9 +6,10 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { Model } from '../model/model.ts';
 import { join, readdir } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
-import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import { type FloatDtype, f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { methods } from '../settings/methods.ts';
 import { schemes } from '../settings/schemes.ts';
 import { shapeOf } from '../tensor/weight.ts';
@@ -55,7 +56,10 @@ export async function exportRun(
     }
     refuseVirtualTokens(restored);
     await makeFolders(request.out);
-    return [await writeWeights(gpu, restored, request.out), ...(await writeCompanions(restored.model, request.out))];
+    return [
+      await writeWeights(gpu, restored, request.out),
+      ...(await writeCompanions(restored.model, mainDtype(restored.model), request.out)),
+    ];
   } catch (error) {
     throw isFileError(error) ? diskError(error, request.out, 'write to') : error;
   } finally {
@@ -74,13 +78,18 @@ function refuseVirtualTokens({ journal }: RestoredRun): void {
   );
 }
 
+/** The type in which exports write vectors, which config.json names: that of the embedding. */
+function mainDtype(model: Model): FloatDtype {
+  return codecs[model.weight(model.decoder.embedding.weight).storage].dtype;
+}
+
 /** Folds the run and writes all tensors into one file, whose path it returns. */
 async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: string): Promise<string> {
   const lora = optimizer.current.adapter?.lora;
   const adapterValues = await optimizer.adapterValues();
   const vectors = new Map([...model.vectors, ...(await optimizer.vectorValues())]);
   optimizer.foldAll();
-  const dtype = codecs[model.storage].dtype;
+  const dtype = mainDtype(model);
   const tensors: TensorToWrite[] = [];
   for (const weight of model.weights.values()) {
     tensors.push({

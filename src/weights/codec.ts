@@ -15,16 +15,22 @@ import type { FloatDtype } from '../safetensors/convert.ts';
 export interface WeightCodec {
   /** As `--storage` calls it; the names of its files. */
   name: string;
-  /** The least that is stored by itself: whole blocks make a row. */
+  /**
+   * The least that is stored by itself: whole blocks make a row. Where it has one element, that lies as in weight files
+   * of `dtype`.
+   */
   block: { elements: number; bytes: number };
-  /** What safetensors files call elements that lie so, and what exports write. */
+  /** What exports write its values as. */
   dtype: FloatDtype;
   /** Whether matrix units read an element as one f16 number; they split others in two. */
   halfExact: boolean;
   /** How a changed value is written back: as it is, rounded at random with the right mean, or not at all. */
   writing: 'exact' | 'stochastic' | 'never';
-  /** Stores values, rounded to the nearest. @param values whole rows */
-  pack(values: Float32Array): Uint8Array;
-  /** The values of stored rows, exactly. */
+  /**
+   * Stores values, rounded to the nearest; absent where values come only from files that hold them so.
+   * @param values whole rows
+   */
+  pack?(values: Float32Array): Uint8Array;
+  /** The values of stored rows, exact up to one rounding to f32. */
   unpack(bytes: Uint8Array): Float32Array;
 }

@@ -5,22 +5,60 @@
  */
 
 import { bytesToF32 } from '../safetensors/convert.ts';
-import type { SafetensorsDtype } from '../safetensors/dtype.ts';
+import { dtypeBytes, isSafetensorsDtype } from '../safetensors/dtype.ts';
 import { bf16 } from './bf16.ts';
+import { blockFormat } from './block-formats.ts';
 import type { WeightCodec } from './codec.ts';
 import { f16 } from './f16.ts';
 import { f32 } from './f32.ts';
+import { q4 } from './q4.ts';
+import { q4k } from './q4k.ts';
+import { q4m } from './q4m.ts';
+import { q6k } from './q6k.ts';
+import { q8 } from './q8.ts';
+import { q8m } from './q8m.ts';
 
-const table = { f32, f16, bf16 } as const;
+const table = { f32, f16, bf16, q8, q4, q8m, q4m, q6k, q4k } as const;
 
 /** The name of a storage type. */
 export type Storage = keyof typeof table;
 
+/** The name of a storage type that values of any file can be brought into. */
+export type PackableStorage = {
+  [S in Storage]: (typeof table)[S] extends { pack: unknown } ? S : never;
+}[Storage];
+
+/** The name of a storage type that can be changed where it lies. */
+export type WritableStorage = {
+  [S in Storage]: (typeof table)[S]['writing'] extends 'never' ? never : S;
+}[Storage];
+
+/** A choice of storage types: one for all weights where it fits them, or what suits files and adapter. */
+export type StorageWish = PackableStorage | 'auto';
+
 /** The codecs by their names. */
-export const codecs: Readonly<Record<Storage, WeightCodec>> = table;
+export const codecs: Readonly<Record<Storage, WeightCodec> & Record<PackableStorage, Required<WeightCodec>>> = table;
 
 /** All names. */
 export const storages = Object.keys(table) as Storage[];
+
+/** The names of those that values of any file can be brought into. */
+export const packableStorages = storages.filter((storage): storage is PackableStorage => 'pack' in table[storage]);
+
+/** Whether an element is stored by itself, as weight files have it. */
+export function isPlain(storage: Storage): boolean {
+  return codecs[storage].block.elements === 1;
+}
+
+/** Whether a weight of this type can be changed where it lies. */
+export function isWritable(storage: Storage): storage is WritableStorage {
+  return codecs[storage].writing !== 'never';
+}
+
+/** Whether rows of so many elements are whole blocks. */
+export function fitsRows(storage: Storage, columns: number): boolean {
+  return columns % codecs[storage].block.elements === 0;
+}
 
 /** Bytes of a row of so many elements. */
 export function rowBytes(storage: Storage, columns: number): number {
@@ -28,15 +66,31 @@ export function rowBytes(storage: Storage, columns: number): number {
   return (columns / elements) * bytes;
 }
 
-/** The storage type that keeps the elements of a file as they are, if there is one. */
+/** The storage type that keeps the values of a file as they are, if there is one. @param dtype or a type of blocks */
 export function storageOfDtype(dtype: string): Storage | undefined {
-  return storages.find((storage) => codecs[storage].dtype === dtype);
+  return blockFormat(dtype)?.layout ?? storages.find((name) => isPlain(name) && codecs[name].dtype === dtype);
 }
 
-/** Bytes of a file as they are stored. @param bytes whole rows */
-export function repack(storage: Storage, dtype: SafetensorsDtype, bytes: Uint8Array): Uint8Array {
+/** Bytes of so many elements of a row in a file. @param dtype or a type of blocks */
+export function fileBytes(dtype: string, elements: number): number {
+  const format = blockFormat(dtype);
+  if (format) return (elements / format.elements) * format.bytes;
+  if (!isSafetensorsDtype(dtype)) throw new Error(`${dtype} is no type of elements`);
+  return elements * dtypeBytes[dtype];
+}
+
+/**
+ * Bytes of a file as they are stored.
+ * @param dtype or a type of blocks
+ * @param bytes whole rows
+ */
+export function repack(storage: Storage, dtype: string, bytes: Uint8Array): Uint8Array {
   const codec = codecs[storage];
-  return codec.dtype === dtype ? bytes : codec.pack(bytesToF32(dtype, bytes));
+  const format = blockFormat(dtype);
+  if (format?.layout === storage) return format.toLayout(bytes);
+  if (isPlain(storage) && codec.dtype === dtype) return bytes;
+  if (!codec.pack) throw new Error(`${storage} holds values of its own formats only, not of ${dtype}`);
+  return codec.pack(format ? format.toF32(bytes) : bytesToF32(dtype, bytes));
 }
 
 /** The kernel file of a storage type. */

@@ -6,6 +6,7 @@ import {
   linearShapes,
   linearsCase,
   matmulCase,
+  quantisedShapes,
   randomLinearShape,
 } from '../../src/bench/cases/linear.ts';
 import { store } from '../../src/bench/storage.ts';
@@ -130,6 +131,11 @@ describe.each([...matmulVariants, ...subgroupVariants])('matmul %s', (variant) =
   testCases(
     gpu,
     shapes.map((shape) => matmulCase({ variant, slices: 1 }, shape)),
+  );
+
+  testCases(
+    gpu,
+    quantisedShapes.map((shape) => matmulCase({ variant, slices: 1 }, shape)),
   );
 
   // Some of the rows, as a pass with weights of its own for each probe needs them: before, within and after odd blocks.

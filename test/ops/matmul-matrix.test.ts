@@ -4,7 +4,7 @@
  */
 
 import { afterAll, describe, expect, test } from 'vitest';
-import { deepShapes, linearShapes, matmulCase, tileShapes } from '../../src/bench/cases/linear.ts';
+import { deepShapes, linearShapes, matmulCase, quantisedShapes, tileShapes } from '../../src/bench/cases/linear.ts';
 import { squareCases } from '../../src/bench/shapes.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { matrixFragment } from '../../src/ops/matmul-choice.ts';
@@ -37,6 +37,7 @@ describe.runIf(fragments.get(2))('matrix units', () => {
     const fragment = fragments.get(variant.endsWith('4x4') ? 4 : 2);
     if (!fragment) continue;
     testCases(gpu, [
+      ...quantisedShapes.map((shape) => matmulCase({ variant, slices: 1, fragment }, shape)),
       ...[...small, ...tileShapes].map((shape) =>
         matmulCase({ variant, slices: 1, fragment }, { ...shape, ...everything }),
       ),

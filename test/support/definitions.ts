@@ -18,7 +18,7 @@ import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
 import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
 import { quadAxis } from '../../src/tensor/axis.ts';
-import { codecFile, type Storage, storages } from '../../src/weights/index.ts';
+import { codecFile, isPlain, isWritable, type Storage, storages } from '../../src/weights/index.ts';
 
 /** All choices of one value per constant. */
 function combinations(
@@ -79,9 +79,11 @@ const fewMatmulFlags = [
 function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
   const { sliceable, fragments } = matmulDescriptions[variant];
   return storages.flatMap((storage) => [
-    ...matmulFlags.map((flags) => matmulKernel({ variant, slices: 1 }, { storage, ...flags })),
+    ...(isPlain(storage) ? matmulFlags : fewMatmulFlags).map((flags) =>
+      matmulKernel({ variant, slices: 1 }, { storage, ...flags }),
+    ),
     ...(sliceable ? [matmulKernel({ variant, slices: 2 }, { storage, ...fewMatmulFlags[0] })] : []),
-    ...(fragments === undefined ? [] : otherFragments).flatMap((fragment) => [
+    ...(fragments === undefined || !isPlain(storage) ? [] : otherFragments).flatMap((fragment) => [
       ...fewMatmulFlags.map((flags) => matmulKernel({ variant, slices: 1, fragment }, { storage, ...flags })),
       matmulKernel({ variant, slices: 2, fragment }, { storage, ...fewMatmulFlags[0] }),
     ]),
@@ -121,19 +123,21 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   update: directionKinds.map((kind) => stateKernel('update', kind)),
   adam: both.map(stateAdamKernel),
   curvature: combinations(['random/philox.wgsl', 'zo/after-curvature.wgsl', 'zo/curvature.wgsl']),
-  magnitudes: storages.flatMap((storage) =>
-    combinations([codecFile(storage), 'zo/magnitude-histogram.wgsl'], { LOW_HALF: both }),
-  ),
-  dense: storages.flatMap((storage) => [
-    ...denseKernels(storage, 'dense-weight'),
-    ...directionKinds.flatMap((kind) =>
-      paddedWeights(storage).flatMap((weight) => [1, 2].map((queries) => denseUpdateKernel(weight, kind, queries))),
-    ),
-    ...denseKernels(storage, 'dense-embed', { ACCUMULATE: both }),
-    ...paddedWeights(storage).flatMap((weight) =>
-      both.flatMap((adaptive) => [1, 2].map((queries) => denseAdamKernel(weight, adaptive, queries))),
-    ),
-  ]),
+  magnitudes: storages
+    .filter(isWritable)
+    .flatMap((storage) => combinations([codecFile(storage), 'zo/magnitude-histogram.wgsl'], { LOW_HALF: both })),
+  dense: storages
+    .filter(isWritable)
+    .flatMap((storage) => [
+      ...denseKernels(storage, 'dense-weight'),
+      ...directionKinds.flatMap((kind) =>
+        paddedWeights(storage).flatMap((weight) => [1, 2].map((queries) => denseUpdateKernel(weight, kind, queries))),
+      ),
+      ...denseKernels(storage, 'dense-embed', { ACCUMULATE: both }),
+      ...paddedWeights(storage).flatMap((weight) =>
+        both.flatMap((adaptive) => [1, 2].map((queries) => denseAdamKernel(weight, adaptive, queries))),
+      ),
+    ]),
   gaussianMatrix: combinations(['random/philox.wgsl', 'random/gaussian-matrix.wgsl']),
   orthonormalise: [
     ...combinations(['zo/orthonormalise.wgsl']),
@@ -142,5 +146,5 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ...combinations(['zo/multiply-inverse.wgsl']),
   ],
   makeAdapter: combinations(['zo/make-adapter.wgsl']),
-  fold: storages.map(foldKernel),
+  fold: storages.filter(isWritable).map(foldKernel),
 };

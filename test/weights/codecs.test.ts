@@ -2,9 +2,20 @@
 
 import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { fromBrain, fromHalf } from '../../src/bench/storage.ts';
+import { fromBrain, fromHalf, store } from '../../src/bench/storage.ts';
 import { Memo } from '../../src/memo.ts';
-import { codecFile, codecs, repack, rowBytes, storageOfDtype, storages } from '../../src/weights/index.ts';
+import {
+  codecFile,
+  codecs,
+  isPlain,
+  packableStorages,
+  repack,
+  rowBytes,
+  storageOfDtype,
+  storages,
+  type WritableStorage,
+} from '../../src/weights/index.ts';
+import { withSeed } from '../support/random.ts';
 
 describe.each(storages)('%s', (storage) => {
   const codec = codecs[storage];
@@ -12,7 +23,23 @@ describe.each(storages)('%s', (storage) => {
   test('has its name, its kernel file and whole blocks in a row', () => {
     expect(codec.name).toBe(storage);
     expect(existsSync(`kernels/${codecFile(storage)}`)).toBe(true);
-    expect(rowBytes(storage, 12)).toBe((12 / codec.block.elements) * codec.block.bytes);
+    expect(rowBytes(storage, 3 * codec.block.elements)).toBe(3 * codec.block.bytes);
+  });
+
+  test('has the values that the reference gives its bits', async () => {
+    await withSeed(`codec ${storage}`, async (random) => {
+      const columns = 3 * codec.block.elements;
+      const { bits, values } = store(random.normals(2 * columns, 0.05), 2, columns, storage);
+      const stored = codec.unpack(new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength));
+      expect(Array.from(stored, (value) => value + 0)).toEqual(Array.from(values, (value) => value + 0));
+    });
+  });
+});
+
+describe.each(storages.filter(isPlain) as WritableStorage[])('plain %s', (storage) => {
+  const codec = codecs[storage];
+
+  test('is the type of its files', () => {
     expect(storageOfDtype(codec.dtype)).toBe(storage);
   });
 
@@ -28,6 +55,43 @@ describe.each(storages)('%s', (storage) => {
     const own = codec.pack(values);
     expect(repack(storage, codec.dtype, own)).toBe(own);
     expect([...repack(storage, 'F32', codecs.f32.pack(values))]).toEqual([...own]);
+  });
+});
+
+describe.each(packableStorages.filter((storage) => !isPlain(storage)))('quantised %s', (storage) => {
+  const { pack, unpack, block } = codecs[storage];
+
+  test('is within half a step of what it stores', async () => {
+    await withSeed(`quantise ${storage}`, async (random) => {
+      const values = random.normals(8 * block.elements, 0.05);
+      const stored = unpack(pack(values));
+      for (let group = 0; group < values.length; group += 32) {
+        const own = values.subarray(group, group + 32);
+        const largest = Math.max(...own.map(Math.abs));
+        // q4 reaches 8 steps to the side of the largest value, and 7 to the other.
+        const [half, edge] = storage === 'q8' ? [largest / 127 / 2, 0.07] : [largest / 8 / 2, 1];
+        for (const [index, value] of own.entries()) {
+          const error = Math.abs(value - stored[group + index]!);
+          const clamped = Math.abs(value) > largest * (storage === 'q8' ? 0.99 : 0.93);
+          expect(error).toBeLessThanOrEqual(half * (1.002 + (clamped ? 2 * edge : 0)));
+        }
+      }
+    });
+  });
+
+  test('keeps what it can hold, zeros, and the sign of a broken weight', () => {
+    const values = Float32Array.from({ length: 2 * block.elements }, (_, index) =>
+      index < block.elements ? (index % 16) - 8 : 0,
+    );
+    // The scale of every group is a power of two.
+    if (storage === 'q8') for (let group = 0; group < block.elements; group += 32) values[group] = -127;
+    expect([...unpack(pack(values))].map((value) => value + 0)).toEqual([...values]);
+    values[3] = Number.NaN;
+    values[40] = Number.POSITIVE_INFINITY;
+    const broken = unpack(pack(values));
+    expect(broken.subarray(0, 32).some(Number.isNaN)).toBe(true);
+    expect(broken.subarray(32, 64).every(Number.isFinite)).toBe(false);
+    expect([...broken.subarray(64)].map((value) => value + 0)).toEqual([...values.subarray(64)]);
   });
 });
 

@@ -6,7 +6,7 @@
 
 import { embed } from '../../ops/embedding.ts';
 import type { Activation } from '../../tensor/workspace.ts';
-import { rowBytes, type Storage } from '../../weights/index.ts';
+import { isPlain, rowBytes, type Storage, storages } from '../../weights/index.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 import { store } from '../storage.ts';
 
@@ -104,4 +104,7 @@ export const embedShapes: readonly EmbedShape[] = [
   { rows: 3, vocabulary: 97, columns: 64, rank: 64, accumulate: true, storage: 'f16', parts: 3 },
   { rows: 2, vocabulary: 300, columns: 12, rank: 256, probes: 2, storage: 'f32' },
   { rows: 4, vocabulary: 151_936, columns: 8, rank: 3, storage: 'bf16', parts: 2 },
+  ...storages
+    .filter((storage) => !isPlain(storage))
+    .map((storage) => ({ rows: 6, vocabulary: 45, columns: 768, rank: 3, probes: 2, storage, parts: 2 })),
 ];

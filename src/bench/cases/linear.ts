@@ -9,7 +9,7 @@ import { linears, matmul } from '../../ops/linear.ts';
 import type { MatmulPlan, MatrixFragment } from '../../ops/matmul-variants.ts';
 import { paddedRank } from '../../ops/probes.ts';
 import type { Activation } from '../../tensor/workspace.ts';
-import { rowBytes, type Storage } from '../../weights/index.ts';
+import { codecs, isPlain, rowBytes, type Storage, storages } from '../../weights/index.ts';
 import type { Bed, ReferenceFactors } from '../bed.ts';
 import { exactTolerance, type KernelCase, type PreparedCase } from '../case.ts';
 import { erf } from '../erf.ts';
@@ -332,6 +332,14 @@ export const linearShapes: readonly LinearShape[] = [
   { rows: 2, columns: 32_003, inner: 16, rank: 8, storage: 'bf16', parts: 2, probes: 2 },
   { rows: 1, columns: 16, inner: 8192, rank: 24, storage: 'f16' },
 ];
+
+/** A product with every type of blocks: rows of several blocks, and of an odd number of them. */
+export const quantisedShapes: readonly LinearShape[] = storages
+  .filter((storage) => !isPlain(storage))
+  .flatMap((storage) => [
+    { rows: 5, columns: 37, inner: 3 * codecs[storage].block.elements, storage },
+    { rows: 1, columns: 9, inner: 512, storage },
+  ]);
 
 /**
  * Deep enough to be cut into slices, to lengths that are no multiple of one; some give fewer slices than were asked

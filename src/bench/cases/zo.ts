@@ -12,7 +12,7 @@ import { paddedRank } from '../../ops/probes.ts';
 import { stateKernel } from '../../ops/state.ts';
 import { gaussian, keyOfSeed } from '../../random/philox.ts';
 import { NamedBuffers } from '../../tensor/named-buffers.ts';
-import { rowBytes, type Storage } from '../../weights/index.ts';
+import { rowBytes, type WritableStorage } from '../../weights/index.ts';
 import type { Bed } from '../bed.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 import type { Random } from '../random.ts';
@@ -443,7 +443,7 @@ export interface FoldShape {
   rows: number;
   columns: number;
   rank: number;
-  storage: Storage;
+  storage: WritableStorage;
   parts?: number;
   weightScale?: number;
 }
@@ -484,8 +484,8 @@ export function foldWeight(
 }
 
 /** Stochastic rounding has a variance of up to a quarter of the spacing squared. */
-const foldTolerance: Readonly<Record<Storage, number>> = { f32: exactTolerance, f16: 1e-6, bf16: 3e-5 };
-const foldLargest: Readonly<Record<Storage, number>> = { f32: 4e-3, f16: 8e-3, bf16: 6e-2 };
+const foldTolerance: Readonly<Record<WritableStorage, number>> = { f32: exactTolerance, f16: 1e-6, bf16: 3e-5 };
+const foldLargest: Readonly<Record<WritableStorage, number>> = { f32: 4e-3, f16: 8e-3, bf16: 6e-2 };
 
 export function foldCase(shape: FoldShape): KernelCase {
   const { rows, columns, rank, storage, parts, weightScale = 1 } = shape;

@@ -9,7 +9,7 @@ import { loadModel } from '../../../src/model/load.ts';
 import type { Model } from '../../../src/model/model.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../../../src/settings/configuration.ts';
 import { Scorer } from '../../../src/train/score.ts';
-import type { Storage } from '../../../src/weights/index.ts';
+import type { StorageWish } from '../../../src/weights/index.ts';
 import { createOptimizer } from '../../../src/zo/create-optimizer.ts';
 import type { SubZero } from '../../../src/zo/subzero.ts';
 import { modelDirectory } from './golden.ts';
@@ -20,7 +20,7 @@ export interface Session extends LiveRun {
 }
 
 /** What a session is made of. @property model directory name of a fixture, or an absolute path */
-export type SessionSettings = Partial<TrainConfiguration> & { model: string; storage?: Storage };
+export type SessionSettings = Partial<TrainConfiguration> & { model: string; storage?: StorageWish };
 
 export interface SubZeroSession extends Session {
   subzero: SubZero;

@@ -6,15 +6,12 @@
 
 import { createHash } from 'node:crypto';
 import type { Model } from '../../../src/model/model.ts';
-import { bytesToF32 } from '../../../src/safetensors/index.ts';
 import { axisLength, storedIndex } from '../../../src/tensor/axis.ts';
 import { layoutOf, shapeOf, type Weight } from '../../../src/tensor/weight.ts';
-import { rowBytes } from '../../../src/weights/index.ts';
+import { codecs, rowBytes } from '../../../src/weights/index.ts';
 import { Mezo } from '../../../src/zo/mezo.ts';
 import type { ZerothOrderOptimizer } from '../../../src/zo/optimizer.ts';
 import { SubZero } from '../../../src/zo/subzero.ts';
-
-const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 
 /** The stored bytes of a weight, all parts one after the other. */
 export async function storedBytes(model: Model, weight: Weight): Promise<Uint8Array> {
@@ -48,7 +45,7 @@ export async function modelBytes(model: Model): Promise<Map<string, Uint8Array>>
  * @throws Error where a pad is not zero
  */
 export async function weightValues(model: Model, weight: Weight): Promise<Float32Array> {
-  const stored = bytesToF32(dtypes[weight.storage], await storedBytes(model, weight));
+  const stored = codecs[weight.storage].unpack(await storedBytes(model, weight));
   const { rows, columns } = layoutOf(weight);
   const [, width] = shapeOf(weight);
   const values = Float32Array.from({ length: axisLength(rows) * width }, (_, index) => {

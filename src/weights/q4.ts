@@ -1,0 +1,21 @@
+import type { WeightCodec } from './codec.ts';
+import { type CodeGroups, groupValues, packNibbles, unpackNibbles } from './groups.ts';
+import { halfScaleElements, layOutHalfScales, quantise, readHalfScales } from './half-scales.ts';
+
+const blockBytes = 4 + halfScaleElements / 2;
+
+/** Lays out codes from −8 to 7 with an f16 scale for 32 of them. */
+export function layOutQ4(groups: Pick<CodeGroups, 'codes' | 'scales'>): Uint8Array {
+  return layOutHalfScales(groups, blockBytes, (codes, target) => packNibbles(codes, 8, target));
+}
+
+/** Weights as 4-bit codes with an f16 scale for 32 of them: 4.5 bits an element. */
+export const q4 = {
+  name: 'q4',
+  block: { elements: halfScaleElements, bytes: blockBytes },
+  dtype: 'F16',
+  halfExact: false,
+  writing: 'never',
+  pack: (values) => layOutQ4(quantise(values, -8)),
+  unpack: (bytes) => groupValues(readHalfScales(bytes, blockBytes, (source, codes) => unpackNibbles(source, 8, codes))),
+} as const satisfies WeightCodec;

@@ -1,0 +1,21 @@
+import type { WeightCodec } from './codec.ts';
+import { bytesOf, type CodeGroups, groupValues } from './groups.ts';
+import { halfScaleElements, layOutHalfScales, quantise, readHalfScales } from './half-scales.ts';
+
+const blockBytes = 4 + halfScaleElements;
+
+/** Lays out codes from −128 to 127 with an f16 scale for 32 of them. */
+export function layOutQ8(groups: Pick<CodeGroups, 'codes' | 'scales'>): Uint8Array {
+  return layOutHalfScales(groups, blockBytes, (codes, target) => target.set(bytesOf(codes)));
+}
+
+/** Weights as 8-bit codes with an f16 scale for 32 of them: 8.5 bits an element. */
+export const q8 = {
+  name: 'q8',
+  block: { elements: halfScaleElements, bytes: blockBytes },
+  dtype: 'F16',
+  halfExact: false,
+  writing: 'never',
+  pack: (values) => layOutQ8(quantise(values, 127)),
+  unpack: (bytes) => groupValues(readHalfScales(bytes, blockBytes, (source, codes) => bytesOf(codes).set(source))),
+} as const satisfies WeightCodec;
