@@ -116,7 +116,12 @@ export const architectures: Readonly<Record<string, Architecture>> = {
   seed_oss: {
     type: () => 'seed_oss',
     className: { seed_oss: 'SeedOssForCausalLM' },
-    layer: { ...llamaLayer, post_attention_norm: 'post_attention_layernorm' },
+    layer: {
+      ...attention,
+      ...feedForward,
+      attn_norm: 'input_layernorm',
+      post_attention_norm: 'post_attention_layernorm',
+    },
     own: (keys, tensors) => ({
       ...noWindow(keys),
       attention_bias: tensors.has('blk.0.attn_q.bias'),
