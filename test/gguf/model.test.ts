@@ -15,9 +15,9 @@ import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { bytesToF32, f32ToF16, openModelWeights } from '../../src/safetensors/index.ts';
 import { loadTokenizer } from '../../src/tokenizer/index.ts';
-import { blockFormat } from '../../src/weights/block-formats.ts';
+import { blockFormat, blockFormats } from '../../src/weights/block-formats.ts';
 import { expectFailure, seededIntegers, temporaryDirectory } from '../safetensors/helpers.ts';
-import { f32, layOutGguf, text, u32 } from './build.ts';
+import { f32, layOutGguf, type TensorToLayOut, text, u32 } from './build.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url));
 const file = `${fixtures}gguf/tinystories-656k-q8_0.gguf`;
@@ -187,6 +187,77 @@ describe('the same weights in f16', () => {
     await expectFailure(loadModel(gpu, path), 'unsupported', '"llama.attention.clamp_kqv"', '8');
     await expectFailure(loadTokenizer(path), 'not_found', 'no tokenizer');
   });
+});
+
+test('blocks of all types lie on the GPU as they are, and give what their values give', async () => {
+  const random = seededIntegers(17);
+  const noise = (bytes: number): Uint8Array => Uint8Array.from({ length: bytes }, () => random(256));
+  /** Random blocks whose scales are f16 numbers of about 0.01. */
+  const blocks = (type: string, count: number): Uint8Array => {
+    const { bytes, elements } = blockFormats[type as keyof typeof blockFormats];
+    const result = noise((count / elements) * bytes);
+    const halves = { Q4_1: [0, 2], Q5_1: [0, 2], Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208] }[type] ?? [0];
+    for (let at = 0; at < result.length; at += bytes) {
+      for (const half of halves) {
+        if (type === 'MXFP4') result[at] = 118 + random(3);
+        else result.set(/_K$/.test(type) ? [random(256), 0x05] : [random(256), 0x1c], at + half);
+      }
+    }
+    return result;
+  };
+  const width = 256;
+  const shapes: Record<string, [number, number]> = {
+    token_embd: [64, width],
+    'blk.0.attn_q': [width, width],
+    'blk.0.attn_k': [128, width],
+    'blk.0.attn_v': [128, width],
+    'blk.0.attn_output': [width, width],
+    'blk.0.ffn_gate': [width, width],
+    'blk.0.ffn_up': [width, width],
+    'blk.0.ffn_down': [width, width],
+    output: [64, width],
+  };
+  const types = ['Q6_K', 'Q4_K', 'Q5_K', 'Q8_0', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'MXFP4'];
+  const numbers = { Q4_0: 2, Q4_1: 3, Q5_0: 6, Q5_1: 7, Q8_0: 8, Q4_K: 12, Q5_K: 13, Q6_K: 14, MXFP4: 39 };
+  const norms = ['blk.0.attn_norm', 'blk.0.ffn_norm', 'output_norm'].map((name) => ({
+    ...{ name: `${name}.weight`, dimensions: [width], type: 0 },
+    data: new Uint8Array(Float32Array.from({ length: width }, () => 0.5 + random(100) / 100).buffer),
+  }));
+  const keys = Object.entries({
+    ...{ 'general.architecture': text('llama'), 'llama.block_count': u32(1), 'llama.context_length': u32(64) },
+    ...{ 'llama.embedding_length': u32(width), 'llama.feed_forward_length': u32(width) },
+    ...{ 'llama.attention.head_count': u32(8), 'llama.attention.head_count_kv': u32(4) },
+    'llama.attention.layer_norm_rms_epsilon': f32(1e-5),
+  });
+  const quantised = Object.entries(shapes).map(([name, [rows, columns]], index) => ({
+    ...{ name: `${name}.weight`, dimensions: [columns, rows], kind: types[index]! },
+    data: blocks(types[index]!, rows * columns),
+  }));
+  const write = async (name: string, tensors: TensorToLayOut[]): Promise<string> => {
+    await writeFile(join(directory, name), layOutGguf({ keys, tensors: [...tensors, ...norms] }));
+    return join(directory, name);
+  };
+  const inBlocks = await write(
+    'blocks.gguf',
+    quantised.map(({ kind, ...tensor }) => ({ ...tensor, type: numbers[kind as keyof typeof numbers] })),
+  );
+  const inF32 = await write(
+    'values.gguf',
+    quantised.map(({ kind, data, ...tensor }) => {
+      const values = blockFormat(kind)!.toF32(data);
+      return { ...tensor, type: 0, data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
+    }),
+  );
+  const ids = Array.from({ length: 20 }, () => random(64));
+  const [model, expected] = [await loadModel(gpu, inBlocks), await loadModel(gpu, inF32)];
+  const storages = new Set([...model.weights.values()].map(({ storage }) => storage));
+  expect([...storages].sort()).toEqual(['q4', 'q4k', 'q4m', 'q6k', 'q8', 'q8m']);
+  const [logits, right] = [await sequenceLogits(model, ids), await sequenceLogits(expected, ids)];
+  const size = Math.max(...right.map((row) => Math.max(...row.map(Math.abs))));
+  expect(size).toBeGreaterThan(0.1);
+  for (const [index, row] of right.entries()) expect(largest(logits[index]!, row)).toBeLessThan(2e-5 * size);
+  model.destroy();
+  expected.destroy();
 });
 
 test('stands for this config.json', async () => {

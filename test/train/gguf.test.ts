@@ -59,7 +59,7 @@ test.each<[string, Partial<TrainConfiguration>]>([
   const { run, events } = await trainUpTo(engine, { model, file }, { ...configuration, steps: 8 });
   expect(ofType(events, 'step')).toHaveLength(8);
   const cut = await trainUpTo(engine, { model, file }, { ...configuration, steps: 8 }, 3);
-  await collect(engine.resume({ run: cut.run }));
+  await collect(engine.train({ resume: cut.run }));
   expect(readFileSync(join(cut.run, 'journal.subzero'))).toEqual(readFileSync(join(run, 'journal.subzero')));
   const tuned = await logitsOfRun(run);
   expect(largest(tuned, await logitsOf(model))).toBeGreaterThan(1e-3);
