@@ -70,14 +70,15 @@ export async function readGgufConfiguration(model: GgufModel): Promise<KnownGguf
     head_dim: width,
     hidden_act: 'silu',
     max_position_embeddings: context,
-    rms_norm_eps: keys.real('attention.layer_norm_rms_epsilon'),
+    rms_norm_eps: architecture.epsilon ? architecture.epsilon(keys) : keys.real('attention.layer_norm_rms_epsilon'),
     tie_word_embeddings: !tensors.has('output.weight'),
     ...(await readRope(keys, { width, context }, read)),
     ...architecture.own?.(keys, tensors),
     ...tokenIds(model),
   };
   keys.done();
-  return { architecture, heads: { count, keyCount }, config };
+  const given = Object.entries(config).filter(([, value]) => value !== undefined);
+  return { architecture, heads: { count, keyCount }, config: Object.fromEntries(given) };
 }
 
 /** Refuses what is no language model, or would be read otherwise. */

@@ -22,6 +22,8 @@ interface Source extends StoredTensor {
   readonly stored: GgufTensor;
   /** Rows of a head whose halves are interleaved in the file. */
   readonly interleaved?: number;
+  /** Whether 1 was added to its values in the file. */
+  readonly shifted?: boolean;
 }
 
 /**
@@ -92,9 +94,9 @@ class GgufWeights implements TensorSource {
         { parameter: name },
       );
     }
-    return source.interleaved === undefined
-      ? await this.#model.read(source.stored.name, byteOffset, length)
-      : await this.#rows(source, source.interleaved, byteOffset, length);
+    if (source.interleaved !== undefined) return await this.#rows(source, source.interleaved, byteOffset, length);
+    if (source.shifted) return await this.#shifted(source, byteOffset, length);
+    return await this.#model.read(source.stored.name, byteOffset, length);
   }
 
   /** A range of a tensor whose heads are interleaved: reads the heads that it touches and puts their rows in order. */
@@ -117,6 +119,15 @@ class GgufWeights implements TensorSource {
     }
     const start = byteOffset - firstHead * head * width;
     return ordered.slice(start, start + byteLength);
+  }
+
+  /** A range of f32 values from which 1 is taken. */
+  async #shifted({ stored }: Source, byteOffset: number, byteLength: number): Promise<Uint8Array<ArrayBuffer>> {
+    const first = Math.floor(byteOffset / 4) * 4;
+    const last = Math.ceil((byteOffset + byteLength) / 4) * 4;
+    const values = new Float32Array((await this.#model.read(stored.name, first, last - first)).buffer);
+    const bytes = new Uint8Array(values.map((value) => value - 1).buffer);
+    return bytes.slice(byteOffset - first, byteOffset - first + byteLength);
   }
 
   fingerprint(): Promise<string> {
@@ -148,6 +159,14 @@ function sourceOf(path: string, name: string, stored: GgufTensor, { architecture
     );
   }
   const entry = { name, dtype: type.name, shape, byteLength, stored };
+  if (architecture.gainsFromZero && name.endsWith('norm.weight')) {
+    if (type.name === 'F32') return { ...entry, shifted: true };
+    throw new SubzeroError(
+      'unsupported',
+      `${path}: tensor ${quote(stored.name)}: expected gains of norms in F32, got ${type.name}`,
+      { parameter: path },
+    );
+  }
   const count = architecture.permuted && headsOf(name, heads);
   if (!count) return entry;
   const rows = shape[0] ?? 0;

@@ -116,7 +116,7 @@ function storedNames(name: ParameterShape['name'], decoder: Decoder, source: Ten
 }
 
 /** Tensors of a checkpoint's other parts than its decoder. */
-export function leftOutTensors({ stored }: Pick<Decoder, 'stored'>, source: TensorSource): TensorEntry[] {
+export function leftOutTensors({ stored }: Pick<Decoder, 'stored'>, source: TensorSource): StoredTensor[] {
   return [...source.tensors.values()].filter(({ name }) => stored?.leftOut.test(name));
 }
 

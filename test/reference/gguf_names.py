@@ -7,7 +7,10 @@ import json
 
 import gguf
 
-ARCHITECTURES = ["LLAMA", "QWEN2", "QWEN3", "SMOLLM3", "OLMO2", "SEED_OSS"]
+ARCHITECTURES = [
+    *("LLAMA", "QWEN2", "QWEN3", "SMOLLM3", "OLMO2", "SEED_OSS", "OLMO"),
+    *("GEMMA", "GEMMA2", "GEMMA3", "GRANITE", "ARCEE", "EXAONE4", "ERNIE4_5"),
+]
 LAYER = [
     *(f"self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj", "o_proj")),
     *(f"mlp.{name}" for name in ("gate_proj", "up_proj", "down_proj")),
