@@ -49,10 +49,11 @@ async function logitsOfRun(run: string): Promise<Float32Array[]> {
 const largest = (a: readonly Float32Array[], b: readonly Float32Array[]): number =>
   Math.max(...a.map((row, i) => Math.max(...row.map((value, j) => Math.abs(value - b[i]![j]!)))));
 
-test.each<[string, Partial<TrainConfiguration>]>([
-  ['all parameters in f32', { storage: 'f32' }],
-  ['LoRA beside blocks of 8 bits', { scheme: 'lora', learningRate: 1e-2 }],
-])('%s: trains, goes on, and is exported', async (_, configuration) => {
+test.each<[string, Partial<TrainConfiguration>, number]>([
+  ['all parameters in f32', { storage: 'f32' }, 1e-3],
+  // Exports write the values of blocks in 16 bits.
+  ['LoRA beside blocks of 8 bits', { scheme: 'lora', learningRate: 1e-2 }, 2e-2],
+])('%s: trains, goes on, and is exported', async (_, configuration, tolerance) => {
   const model = join(temporaryFolder(), 'story.gguf');
   copyFileSync(fixture, model);
   const file = writeRows(optionRows());
@@ -69,7 +70,7 @@ test.each<[string, Partial<TrainConfiguration>]>([
   expect(files.map((path) => path.slice(out.length + 1)).sort()).toEqual([
     ...['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'],
   ]);
-  expect(largest(await logitsOf(out), tuned)).toBeLessThan(1e-3);
+  expect(largest(await logitsOf(out), tuned)).toBeLessThan(tolerance);
   const [before, after] = [await loadTokenizer(model), await loadTokenizer(out)];
   const text = '  Once upon a time,\n<|start_story|> there was é and 😀.<|end_story|>';
   expect(after.encode(text)).toEqual(before.encode(text));
