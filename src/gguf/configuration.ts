@@ -56,6 +56,10 @@ export async function readGgufConfiguration(model: GgufModel): Promise<KnownGguf
     throw keys.error('unsupported', 'attention.value_length', `is ${valueWidth}, and keys have ${width} elements`);
   }
   const context = keys.whole('context_length');
+  const layers = keys.whole('block_count');
+  if (layers > tensors.size) {
+    throw keys.error('invalid_data', 'block_count', `is ${layers}, and the file has ${tensors.size} tensors in all`);
+  }
   const type = architecture.type(keys);
   const read: ReadDivisors = async (tensor) => await readVector(model, tensor);
   const config = {
@@ -64,7 +68,7 @@ export async function readGgufConfiguration(model: GgufModel): Promise<KnownGguf
     vocab_size: keys.whole('vocab_size', tensors.get('token_embd.weight')?.shape[0] ?? 0),
     hidden_size: hidden,
     intermediate_size: keys.whole('feed_forward_length'),
-    num_hidden_layers: keys.whole('block_count'),
+    num_hidden_layers: layers,
     num_attention_heads: count,
     num_key_value_heads: keyCount,
     head_dim: width,

@@ -11,6 +11,7 @@
 import { SubzeroError } from '../errors.ts';
 import { elementCount } from '../safetensors/dtype.ts';
 import { quote } from '../safetensors/json.ts';
+import { shortText } from './short-text.ts';
 import { type TensorType, tensorTypes } from './tensor-types.ts';
 
 /** A value of the metadata. Integers that a number cannot hold exactly are a bigint. */
@@ -67,19 +68,19 @@ const leastTensorBytes = 8 + 4 + 4 + 8;
 
 /** Kinds of values by their numbers: the least bytes that one takes, and how it is read. */
 const kinds: readonly { least: number; read: (cursor: Cursor, nesting: number) => MetadataValue }[] = [
-  { least: 1, read: (cursor) => cursor.view(1).getUint8(0) },
-  { least: 1, read: (cursor) => cursor.view(1).getInt8(0) },
-  { least: 2, read: (cursor) => cursor.view(2).getUint16(0, true) },
-  { least: 2, read: (cursor) => cursor.view(2).getInt16(0, true) },
-  { least: 4, read: (cursor) => cursor.view(4).getUint32(0, true) },
-  { least: 4, read: (cursor) => cursor.view(4).getInt32(0, true) },
-  { least: 4, read: (cursor) => cursor.view(4).getFloat32(0, true) },
+  { least: 1, read: (cursor) => cursor.view.getUint8(cursor.take(1)) },
+  { least: 1, read: (cursor) => cursor.view.getInt8(cursor.take(1)) },
+  { least: 2, read: (cursor) => cursor.view.getUint16(cursor.take(2), true) },
+  { least: 2, read: (cursor) => cursor.view.getInt16(cursor.take(2), true) },
+  { least: 4, read: (cursor) => cursor.view.getUint32(cursor.take(4), true) },
+  { least: 4, read: (cursor) => cursor.view.getInt32(cursor.take(4), true) },
+  { least: 4, read: (cursor) => cursor.view.getFloat32(cursor.take(4), true) },
   { least: 1, read: readFlag },
   { least: 8, read: (cursor) => cursor.text('a text') },
   { least: 12, read: readArray },
-  { least: 8, read: (cursor) => exact(cursor.view(8).getBigUint64(0, true)) },
-  { least: 8, read: (cursor) => exact(cursor.view(8).getBigInt64(0, true)) },
-  { least: 8, read: (cursor) => cursor.view(8).getFloat64(0, true) },
+  { least: 8, read: (cursor) => exact(cursor.view.getBigUint64(cursor.take(8), true)) },
+  { least: 8, read: (cursor) => exact(cursor.view.getBigInt64(cursor.take(8), true)) },
+  { least: 8, read: (cursor) => cursor.view.getFloat64(cursor.take(8), true) },
 ];
 
 /**
@@ -110,7 +111,7 @@ export function parseHeader(
     if (seen.has(key)) throw cursor.invalid('expected each key once, got it twice');
     seen.add(key);
     cursor.discards = key !== 'general.alignment' && !keep(key);
-    const value = readValue(cursor, cursor.view(4).getUint32(0, true), 0);
+    const value = readValue(cursor, cursor.view.getUint32(cursor.take(4), true), 0);
     if (!cursor.discards) metadata.set(key, value);
     cursor.discards = false;
   }
@@ -143,14 +144,14 @@ class Cursor {
   where = 'the beginning';
   /** Values are passed over: texts are not decoded, and lists stay empty. */
   discards = false;
+  readonly view: DataView;
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   readonly #fileBytes: number;
   readonly #file: string;
 
   constructor(bytes: Uint8Array, fileBytes: number, file: string) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#fileBytes = fileBytes;
     this.#file = file;
   }
@@ -160,7 +161,7 @@ class Cursor {
   }
 
   /** Takes so many bytes and returns where they begin. */
-  take(bytes: number, what: string): number {
+  take(bytes: number, what = 'a value'): number {
     const end = this.position + bytes;
     if (end > this.#fileBytes) {
       throw this.invalid(
@@ -175,14 +176,9 @@ class Cursor {
     return start;
   }
 
-  view(bytes: number): DataView {
-    const start = this.take(bytes, 'a value');
-    return new DataView(this.#view.buffer, this.#view.byteOffset + start, bytes);
-  }
-
   /** A number of things, each of which takes at least so many bytes of what is left of the file. */
   count(what: string, leastBytes: number): number {
-    const count = this.view(8).getBigUint64(0, true);
+    const count = this.view.getBigUint64(this.take(8), true);
     const room = Math.floor((this.#fileBytes - this.position) / leastBytes);
     if (count > BigInt(room)) {
       throw this.invalid(`expected ${what} to fit into the file's ${this.#fileBytes} bytes, got ${count}`);
@@ -191,12 +187,18 @@ class Cursor {
   }
 
   text(what: string, mostBytes = maxHeaderBytes): string {
-    const length = this.view(8).getBigUint64(0, true);
-    if (length > BigInt(mostBytes)) throw this.invalid(`expected ${what} of at most ${mostBytes} bytes, got ${length}`);
-    const start = this.take(Number(length), what);
+    const at = this.take(8);
+    // Two halves, of which the upper one is 0 but in damaged files, are much faster than a bigint.
+    const length = this.view.getUint32(at, true) + this.view.getUint32(at + 4, true) * 2 ** 32;
+    if (length > mostBytes) {
+      const given = this.view.getBigUint64(at, true);
+      throw this.invalid(`expected ${what} of at most ${mostBytes} bytes, got ${given}`);
+    }
+    const start = this.take(length, what);
     if (this.discards) return '';
     try {
-      return decoder.decode(this.#bytes.subarray(start, start + Number(length)));
+      const end = start + length;
+      return shortText(this.#bytes, start, end) ?? decoder.decode(this.#bytes.subarray(start, end));
     } catch {
       throw this.invalid(`${what} is not UTF-8`);
     }
@@ -206,12 +208,12 @@ class Cursor {
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function checkBeginning(cursor: Cursor, file: string): void {
-  const magic = cursor.view(4);
-  if (magic.getUint32(0) !== 0x47475546) throw cursor.invalid('expected a GGUF file, which begins with "GGUF"');
-  const version = cursor.view(4);
-  const number = version.getUint32(0, true);
+  if (cursor.view.getUint32(cursor.take(4)) !== 0x47475546)
+    throw cursor.invalid('expected a GGUF file, which begins with "GGUF"');
+  const at = cursor.take(4);
+  const number = cursor.view.getUint32(at, true);
   if (number === 2 || number === 3) return;
-  const isBigEndian = [2, 3].includes(version.getUint32(0));
+  const isBigEndian = [2, 3].includes(cursor.view.getUint32(at));
   throw new SubzeroError(
     'unsupported',
     `${file}: expected version 2 or 3 of GGUF, got ` +
@@ -227,14 +229,14 @@ function readValue(cursor: Cursor, kind: number, nesting: number): MetadataValue
 }
 
 function readFlag(cursor: Cursor): boolean {
-  const value = cursor.view(1).getUint8(0);
+  const value = cursor.view.getUint8(cursor.take(1));
   if (value > 1) throw cursor.invalid(`expected 0 or 1 as a truth value, got ${value}`);
   return value === 1;
 }
 
 function readArray(cursor: Cursor, nesting: number): MetadataValue {
   if (nesting === maxNesting) throw cursor.invalid(`expected lists to be nested at most ${maxNesting} deep`);
-  const kind = cursor.view(4).getUint32(0, true);
+  const kind = cursor.view.getUint32(cursor.take(4), true);
   // An unknown kind is refused here even where the list is empty.
   const known = kinds[kind];
   if (known === undefined) throw cursor.invalid(`expected a type of value from 0 to ${kinds.length - 1}, got ${kind}`);
@@ -256,13 +258,13 @@ function exact(value: bigint): number | bigint {
 function readTensor(cursor: Cursor): TensorInfo {
   const name = cursor.text('a name', maxKeyBytes);
   cursor.where = `tensor ${quote(name)}`;
-  const dimensions = cursor.view(4).getUint32(0, true);
+  const dimensions = cursor.view.getUint32(cursor.take(4), true);
   if (dimensions > maxDimensions) {
     throw cursor.invalid(`expected at most ${maxDimensions} dimensions, got ${dimensions}`);
   }
-  const stored = Array.from({ length: dimensions }, () => cursor.view(8).getBigUint64(0, true));
-  const id = cursor.view(4).getUint32(0, true);
-  const offset = cursor.view(8).getBigUint64(0, true);
+  const stored = Array.from({ length: dimensions }, () => cursor.view.getBigUint64(cursor.take(8), true));
+  const id = cursor.view.getUint32(cursor.take(4), true);
+  const offset = cursor.view.getBigUint64(cursor.take(8), true);
   const type = tensorTypes.get(id);
   if (type === undefined) throw cursor.invalid(`the type of its data has the number ${id}, which is not known`);
   const shape = stored.map(Number).reverse();

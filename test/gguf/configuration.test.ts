@@ -33,6 +33,8 @@ const embedding: TensorToLayOut = {
   data: new Uint8Array(2560),
 };
 
+const norm: TensorToLayOut = { name: 'output_norm.weight', dimensions: [64], type: 0, data: new Uint8Array(256) };
+
 function vector(name: string, values: readonly number[]): TensorToLayOut {
   const data = new Uint8Array(Float32Array.from(values).buffer);
   return { name, dimensions: [values.length], type: 0, data };
@@ -44,7 +46,7 @@ async function write(architecture: string, own: Keys = {}, tensors: readonly Ten
     (entry): entry is [string, Value] => entry[1] !== undefined,
   );
   const file = join(directory, `${counter++}.gguf`);
-  await writeFile(file, layOutGguf({ keys, tensors: [embedding, ...tensors] }));
+  await writeFile(file, layOutGguf({ keys, tensors: [embedding, norm, ...tensors] }));
   return file;
 }
 
@@ -140,6 +142,7 @@ describe('hyper-parameters', () => {
     ['half a layer', { 'llama.block_count': f32(1.5) }, ['llama.block_count', '1.5']],
     ['no heads', { 'llama.attention.head_count': u32(0) }, ['attention.head_count', '0']],
     ['five heads', { 'llama.attention.head_count': u32(5) }, ['attention.head_count', '5']],
+    ['more layers than tensors', { 'llama.block_count': u32(1_000_000_000) }, ['llama.block_count', '1000000000']],
     ['a count beyond 2^53', { 'llama.block_count': { kind: 'u64', value: 2n ** 60n } }, ['llama.block_count']],
   ])('%s is refused', async (_, own, parts) => {
     await expectFailure(read('llama', own), 'invalid_data', directory, ...parts);
@@ -235,7 +238,7 @@ describe('rotation', () => {
       },
     });
     const source = await openGgufWeights(await write('llama', own, [divisors]));
-    expect([...source.tensors.keys()]).toEqual(['model.embed_tokens.weight']);
+    expect([...source.tensors.keys()]).toEqual(['model.embed_tokens.weight', 'model.norm.weight']);
     await source.close();
   });
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
 import { GgufModel } from '../../src/gguf/index.ts';
+import { shortText } from '../../src/gguf/short-text.ts';
 import { expectFailure, seededIntegers, temporaryDirectory } from '../safetensors/helpers.ts';
 import { type FileToLayOut, flag, kind, layOutGguf, list, text, u32, type Value } from './build.ts';
 
@@ -91,6 +92,27 @@ describe('a valid file', () => {
     expect(await without.read('a', 0, 24)).toEqual(data);
     await without.close();
   });
+});
+
+test('texts are UTF-8, of whatever characters', () => {
+  const random = seededIntegers(9);
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  const outcomes = { decoded: 0, left: 0 };
+  const check = (bytes: Uint8Array): void => {
+    const own = shortText(bytes, 0, bytes.length);
+    outcomes[own === undefined ? 'left' : 'decoded']++;
+    if (own !== undefined) expect(own).toBe(decoder.decode(bytes));
+  };
+  for (let round = 0; round < 20_000; round++) {
+    check(
+      Uint8Array.from({ length: random(6) }, () => [random(256), 0x80 + random(64), 0xc0 + random(48), 65][random(4)]!),
+    );
+  }
+  for (let unit = 0; unit < 0x10000; unit++) {
+    if (unit < 0xd800 || unit > 0xdfff) check(new TextEncoder().encode(`a${String.fromCharCode(unit)}`));
+  }
+  expect(outcomes.decoded).toBeGreaterThan(50_000);
+  expect(outcomes.left).toBeGreaterThan(1000);
 });
 
 /** A file whose only value has this kind and these bytes. */
