@@ -3,7 +3,8 @@
 // W: one part of the table, [part_rows, 4·width_quads] in STORAGE, which holds the ids row_start … row_start +
 // part_rows − 1. Rows with other ids are left to the launches of the other parts. U: [·, 4·rank_quads]; V, stored
 // transposed: [rank, 4·width_quads], from quad v_start on; S_p as in zo/rotate.wgsl. rank = 0 leaves out the low-rank
-// term. The id of row i is ids[i mod rows_per_probe]. ACCUMULATE adds to y (position embeddings). One workgroup per
+// term. Columns of U from the next whole quad on and the rows of V below it are a bank (src/ops/probes.ts), whose product
+// is added. The id of row i is ids[i mod rows_per_probe]. ACCUMULATE adds to y (position embeddings). One workgroup per
 // row: it first computes the coefficients U·S in workgroup memory, then the row itself, one quad per invocation.
 
 struct Parameters {
@@ -29,7 +30,7 @@ struct Parameters {
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(6) var<uniform> parameters: Parameters;
 
-var<workgroup> coefficients: array<f32, 256>;
+var<workgroup> coefficients: array<f32, 512>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -38,14 +39,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let id = ids[select(0u, row % parameters.rows_per_probe, inside)];
   let local_id = id - parameters.row_start;
   let mine = inside && id >= parameters.row_start && local_id < parameters.part_rows;
+  let width = parameters.rank_quads * 4u;
+  let bank_start = (parameters.rank + 3u) / 4u * 4u;
   if (mine) {
     let s = parameters.state_offset + (row / parameters.rows_per_probe) * parameters.state_stride;
     for (var b = lane; b < parameters.rank; b += 64u) {
       var sum = 0.0;
       for (var a = 0u; a < parameters.rank; a++) {
-        sum = fma(u[id * parameters.rank_quads * 4u + a], state[s + a * parameters.rank + b], sum);
+        sum = fma(u[id * width + a], state[s + a * parameters.rank + b], sum);
       }
       coefficients[b] = parameters.scale * sum;
+    }
+    for (var b = bank_start + lane; b < width; b += 64u) {
+      coefficients[b] = u[id * width + b];
     }
   }
   workgroupBarrier();
@@ -55,6 +61,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   for (var quad = lane; quad < parameters.width_quads; quad += 64u) {
     var value = parameters.weight_scale * weight_quad(local_id * parameters.width_quads + quad);
     for (var b = 0u; b < parameters.rank; b++) {
+      value = fma(vec4<f32>(coefficients[b]), v[parameters.v_start + b * parameters.width_quads + quad], value);
+    }
+    for (var b = bank_start; b < width; b++) {
       value = fma(vec4<f32>(coefficients[b]), v[parameters.v_start + b * parameters.width_quads + quad], value);
     }
     let index = row * parameters.width_quads + quad;

@@ -2,7 +2,8 @@
 // matmul/interface.wgsl). One workgroup per block adds the slices in their order and keeps its rows of t in workgroup
 // memory.
 
-// Room for three weights of rank 256.
+// Room for three weights of rank 256, or for one of that rank with a bank of as many columns (mostWidth in
+// src/zo/subspace.ts).
 const MOST_QUADS: u32 = 192u;
 
 var<workgroup> rows: array<vec4<f32>, 4u * MOST_QUADS>;

@@ -4,7 +4,8 @@
 // t = x Vᵀ… is [rows, Σ padded ranks] from a matmul with the stored Vᵀ, the weights side by side. q is [rows, padded
 // rank] of the first weight, then of the second, and so on. S_p is rank × rank, row-major, at state_offset + p ·
 // state_stride of the (perturbed) state. scale is μ of docs/method.md. Columns from the rank to the padded width are
-// zeros in t and are written as zeros. An invocation takes one column of four rows of a probe, so that what it reads of
+// zeros in t and are written as zeros. Behind them every weight has 4·bank_quads columns of a bank (LowRankFactors in
+// src/ops/probes.ts), which q gets as they are. An invocation takes one column of four rows of a probe, so that what it reads of
 // S serves four rows. Another file defines `main` and the source of t: zo/rotate-plain.wgsl, or zo/rotate-slices.wgsl
 // if the matmul left the sums of slices.
 
@@ -15,6 +16,7 @@ struct Parameters {
   blocks: u32,
   state_stride: u32,
   slices: u32,
+  bank_quads: u32,
   rank_0: u32,
   rank_1: u32,
   rank_2: u32,
@@ -33,7 +35,8 @@ struct Parameters {
 
 // Quads of a row of t up to the end of each weight.
 fn quad_ends() -> vec3<u32> {
-  let quads = (vec3<u32>(parameters.rank_0, parameters.rank_1, parameters.rank_2) + 3u) / 4u;
+  let ranks = vec3<u32>(parameters.rank_0, parameters.rank_1, parameters.rank_2);
+  let quads = (ranks + 3u) / 4u + select(vec3<u32>(0u), vec3<u32>(parameters.bank_quads), ranks > vec3<u32>(0u));
   return vec3<u32>(quads.x, quads.x + quads.y, quads.x + quads.y + quads.z);
 }
 
@@ -61,7 +64,8 @@ fn rotate(block: Block, column: u32, starts_of_rows: vec4<u32>) {
   let weight = u32(column / 4u >= ends.x) + u32(column / 4u >= ends.y);
   let rank = vec3<u32>(parameters.rank_0, parameters.rank_1, parameters.rank_2)[weight];
   let rank_quads = (rank + 3u) / 4u;
-  let first_quad = ends[weight] - rank_quads;
+  let width_quads = rank_quads + parameters.bank_quads;
+  let first_quad = ends[weight] - width_quads;
   let a = column - 4u * first_quad;
   var sum = vec4<f32>(0.0);
   if (a < rank) {
@@ -83,10 +87,14 @@ fn rotate(block: Block, column: u32, starts_of_rows: vec4<u32>) {
     }
   }
   sum *= vec3<f32>(parameters.scale_0, parameters.scale_1, parameters.scale_2)[weight];
+  if (a >= 4u * rank_quads) {
+    let starts = starts_of_rows + first_quad + a / 4u;
+    sum = vec4<f32>(t_at(starts.x)[a % 4u], t_at(starts.y)[a % 4u], t_at(starts.z)[a % 4u], t_at(starts.w)[a % 4u]);
+  }
   let q_start = parameters.rows * 4u * first_quad;
   for (var i = 0u; i < 4u; i++) {
     if (block.first + i <= block.last) {
-      q[q_start + (block.first + i) * 4u * rank_quads + a] = sum[i];
+      q[q_start + (block.first + i) * 4u * width_quads + a] = sum[i];
     }
   }
 }

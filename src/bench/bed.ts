@@ -7,7 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { OperationContext } from '../ops/context.ts';
-import { type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
+import { factorWidth, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
 import { allocateWeight, type Weight } from '../tensor/weight.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
 import { rowBytes } from '../weights/index.ts';
@@ -46,6 +46,8 @@ export interface ReferenceFactors {
   vTransposed: Float32Array;
   /** S [rank, rank] of each probe. */
   s: Float32Array[];
+  /** A [weight rows, rank] and B [rank, weight columns] of a bank, whose rank is a multiple of 4. */
+  bank?: { rank: number; a: Float32Array; b: Float32Array };
 }
 
 /** The probes of a case before their upload. */
@@ -136,8 +138,11 @@ export class Bed {
   }
 
   /** Random factors for the change of a weight of this shape. */
-  referenceFactors(rows: number, columns: number, rank: number, probes: number): ReferenceFactors {
+  referenceFactors(rows: number, columns: number, rank: number, probes: number, bank = 0): ReferenceFactors {
+    const a = this.random.normals(rows * bank, 1 / Math.sqrt(Math.max(1, bank)));
+    const b = this.random.normals(bank * columns, 1 / Math.sqrt(columns));
     return {
+      ...(bank > 0 ? { bank: { rank: bank, a, b } } : {}),
       rank,
       scale: 0.5 + this.random.uniform(),
       u: this.random.normals(rows * rank, 1 / Math.sqrt(rank)),
@@ -162,12 +167,17 @@ export class Bed {
     for (const [name, data] of Object.entries(plan.aligned ?? {})) vectors.set(name, place(data, 4));
     const factors = new Map<string, LowRankFactors>();
     const v = this.#uploadV(plan.factors ?? {});
-    for (const [name, { rank, scale, u, s }] of Object.entries(plan.factors ?? {})) {
-      const width = paddedRank(rank);
+    for (const [name, { rank, scale, u, s, bank }] of Object.entries(plan.factors ?? {})) {
+      const banked = bank ? { bank: bank.rank } : {};
+      const width = factorWidth({ rank, ...banked });
       const rows = u.length / rank;
       const paddedU = new Float32Array(rows * width);
-      for (let row = 0; row < rows; row++) paddedU.set(u.subarray(row * rank, (row + 1) * rank), row * width);
-      factors.set(name, { rank, scale, u: this.upload(paddedU, 'U'), ...v.get(name)!, stateOffset: place(s) });
+      for (let row = 0; row < rows; row++) {
+        paddedU.set(u.subarray(row * rank, (row + 1) * rank), row * width);
+        if (bank) paddedU.set(bank.a.subarray(row * bank.rank, (row + 1) * bank.rank), row * width + paddedRank(rank));
+      }
+      const places = { u: this.upload(paddedU, 'U'), ...v.get(name)!, stateOffset: place(s) };
+      factors.set(name, { rank, scale, ...banked, ...places });
     }
     const slack = length + this.random.integer(0, 7);
     const stateStride = plan.aligned ? Math.ceil(slack / 4) * 4 : slack;
@@ -193,19 +203,25 @@ export class Bed {
   #uploadV(
     factors: Readonly<Record<string, ReferenceFactors>>,
   ): Map<string, Pick<LowRankFactors, 'vTransposed' | 'vRow'>> {
-    const stacks = new Map<number, { name: string; row: number; data: Float32Array }[]>();
+    const stacks = new Map<
+      number,
+      { name: string; row: number; data: Float32Array; bank: Float32Array | undefined }[]
+    >();
     const ends = new Map<number, number>();
-    for (const [name, { rank, vTransposed: data }] of Object.entries(factors)) {
+    for (const [name, { rank, vTransposed: data, bank }] of Object.entries(factors)) {
       const columns = data.length / rank;
       const row = ends.get(columns) ?? 4 * this.random.integer(0, 2);
-      stacks.set(columns, [...(stacks.get(columns) ?? []), { name, row, data }]);
-      ends.set(columns, row + paddedRank(rank));
+      stacks.set(columns, [...(stacks.get(columns) ?? []), { name, row, data, bank: bank?.b }]);
+      ends.set(columns, row + factorWidth({ rank, bank: bank?.rank ?? 0 }));
     }
     const places = new Map<string, Pick<LowRankFactors, 'vTransposed' | 'vRow'>>();
     for (const [columns, members] of stacks) {
       const all = new Float32Array(ends.get(columns)! * columns);
       all.fill(Number.NaN, 0, members[0]!.row * columns);
-      for (const { row, data } of members) all.set(data, row * columns);
+      for (const { row, data, bank } of members) {
+        all.set(data, row * columns);
+        if (bank) all.set(bank, (row + paddedRank(data.length / columns)) * columns);
+      }
       const vTransposed = this.upload(all, 'V');
       for (const { name, row } of members) places.set(name, { vTransposed, vRow: row });
     }

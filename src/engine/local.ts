@@ -409,7 +409,8 @@ export class LocalEngine implements Engine {
     let optimizer: ZerothOrderOptimizer | undefined;
     try {
       const tokenizer = await loadTokenizer(directory);
-      const exact: TrainConfiguration = { ...configuration, storage: model.storage };
+      const { exactConfiguration } = await import('../zo/change.ts');
+      const exact = exactConfiguration(configuration, model);
       const { createOptimizer } = await import('../zo/create-optimizer.ts');
       const { StepRun } = await import('./step-run.ts');
       optimizer = await createOptimizer(model, exact);

@@ -154,6 +154,7 @@ export class StepRun {
   async #apply(update: StepUpdate): Promise<StepRecord> {
     const applied = this.#checked(update, this.stepsDone);
     const { recorder } = this.#model.gpu;
+    if (this.#optimizer.waits(applied.step)) await this.#optimizer.renew(applied.step);
     recorder.divide();
     this.#optimizer.beginStep(applied.step);
     this.#optimizer.update(applied);

@@ -12,7 +12,7 @@ import { codecFile } from '../weights/index.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { noisyKernel, rowSlices } from './dense.ts';
-import { type DenseNoise, directionNumber, paddedRank, weightScaleOf } from './probes.ts';
+import { type DenseNoise, directionNumber, factorWidth, weightScaleOf } from './probes.ts';
 
 /**
  * @param ids one u32 per row of a probe; all probes look up the same ids. Rows of ids behind the table are left as they
@@ -58,7 +58,7 @@ export function embed(
         row_start: part.rowStart,
         part_rows: part.rowCount,
         rank: factors?.rank ?? 0,
-        rank_quads: factors ? paddedRank(factors.rank) / 4 : 0,
+        rank_quads: factors ? factorWidth(factors) / 4 : 0,
         v_start: factors ? (factors.vRow * weight.columns) / 4 : 0,
         rows_per_probe: rows / probes.count,
         state_offset: factors?.stateOffset ?? 0,

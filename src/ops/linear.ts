@@ -29,7 +29,7 @@ import {
   sliceQuads,
 } from './matmul-variants.ts';
 import { padded } from './pad.ts';
-import { type LowRankFactors, paddedRank, type VectorPlace, vectorOf, weightScaleOf } from './probes.ts';
+import { factorWidth, type LowRankFactors, paddedRank, type VectorPlace, vectorOf, weightScaleOf } from './probes.ts';
 
 export interface MatmulFlags {
   storage: Storage;
@@ -87,7 +87,7 @@ function epilogue({ activation, hasBias, accumulate }: Omit<MatmulFlags, 'storag
 
 /** The low-rank side product of a launch. */
 export interface SideProduct {
-  /** Holds q [all rows, padded rank] from element `start` on. */
+  /** Holds q [all rows, rank padded to quads] from element `start` on. */
   q: GpuBuffer;
   start: number;
   u: GpuBuffer;
@@ -231,7 +231,7 @@ export interface Projection {
 export const mostProjected = 3;
 
 /**
- * Records q = μ · (x V) S_pᵀ [rows, padded rank] for weights that are multiplied with the same x: in two launches for
+ * Records q = μ · (x V) S_pᵀ [rows, padded rank], and behind it x V of a bank, for weights that are multiplied with the same x: in two launches for
  * all of them where their V lie one below the other.
  * @param spare memory that may be written meanwhile
  */
@@ -250,9 +250,9 @@ export function project(
     projection.memory.push(q);
     let place = 0;
     for (const member of members) {
-      const { u, rank } = member;
-      projection.sides.set(member, { q: q.buffer, start: place, u, rank });
-      place += x.rows * paddedRank(rank);
+      const width = factorWidth(member);
+      projection.sides.set(member, { q: q.buffer, start: place, u: member.u, rank: width });
+      place += x.rows * width;
     }
     start = end;
   }
@@ -261,7 +261,11 @@ export function project(
 
 /** Whether the V of `next` lies right below that of `factors`. */
 function follows(factors: LowRankFactors, next: LowRankFactors): boolean {
-  return next.vTransposed === factors.vTransposed && next.vRow === factors.vRow + paddedRank(factors.rank);
+  return (
+    next.vTransposed === factors.vTransposed &&
+    next.vRow === factors.vRow + factorWidth(factors) &&
+    next.bank === factors.bank
+  );
 }
 
 /** The q of each of the members, one after the other. */
@@ -273,7 +277,7 @@ function projectTogether(
 ): Activation {
   const { gpu, workspace, probes } = context;
   const [first, second, third] = members;
-  const width = members.reduce((sum, { rank }) => sum + paddedRank(rank), 0);
+  const width = members.reduce((sum, member) => sum + factorWidth(member), 0);
   const q = workspace.take(x.rows, width);
   const rotate = (t: GpuBuffer, slices: number): void => {
     const rowsPerProbe = x.rows / probes.count;
@@ -289,6 +293,7 @@ function projectTogether(
         blocks,
         state_stride: probes.stateStride,
         slices,
+        bank_quads: (first!.bank ?? 0) / 4,
         rank_0: first!.rank,
         rank_1: second?.rank ?? 0,
         rank_2: third?.rank ?? 0,

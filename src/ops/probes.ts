@@ -11,9 +11,14 @@ import type { Weight } from '../tensor/weight.ts';
 /** The low-rank change of one weight, ΔW = scale · U S Vᵀ (docs/method.md, "The factored form"). */
 export interface LowRankFactors {
   rank: number;
-  /** U [rows, padded rank] f32, padding zero. */
+  /**
+   * Columns of U and rows of V behind those of the padded rank, a multiple of 4, that are a change of their own, U_bank
+   * V_bank: what earlier periods have left. None if absent.
+   */
+  bank?: number;
+  /** U [rows, {@link factorWidth}] f32, padding zero. */
   u: GpuBuffer;
-  /** V transposed, [padded rank, columns] f32, padding rows zero: the rows of this buffer from `vRow` on. */
+  /** V transposed, [{@link factorWidth}, columns] f32, padding rows zero: the rows of this buffer from `vRow` on. */
   vTransposed: GpuBuffer;
   /** Other than 0 where weights that read the same input have their V in one buffer, one below the other. */
   vRow: number;
@@ -26,6 +31,11 @@ export interface LowRankFactors {
 /** The rank as kernels store it: a whole number of quads. */
 export function paddedRank(rank: number): number {
   return Math.ceil(rank / 4) * 4;
+}
+
+/** Columns of U and rows of V as kernels have them. */
+export function factorWidth({ rank, bank = 0 }: Pick<LowRankFactors, 'rank' | 'bank'>): number {
+  return paddedRank(rank) + bank;
 }
 
 /** How noise becomes the direction of a step; see kernels/zo/direction.wgsl. */

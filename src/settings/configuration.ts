@@ -53,11 +53,11 @@ export function examplesPerStep({
 
 /**
  * Whether a run has written the base model's weights after its first `steps` steps: it does so from the first fold on,
- * or with every step.
+ * or with every step, and never where a bank keeps the change.
  */
-export function writesWeights({ optimizer, scheme, refresh }: TrainConfiguration, steps: number): boolean {
+export function writesWeights({ optimizer, scheme, refresh, change }: TrainConfiguration, steps: number): boolean {
   if (schemes[scheme].adds !== undefined || steps === 0) return false;
-  return methods[optimizer].family === 'dense' || steps > refresh;
+  return methods[optimizer].family === 'dense' || (change !== 'bank' && steps > refresh);
 }
 
 /** What a value of a setting must be, where it is not that: "between 1 and 256". */

@@ -252,6 +252,30 @@ export const settings = {
     group: 'method',
     appliesTo: factored,
   },
+  /** Where the change of a period goes; `auto` = see zo/change.ts. */
+  change: {
+    type: 'choice',
+    default: 'auto',
+    choices: ['auto', 'fold', 'bank'],
+    placeholder: 'KIND',
+    help:
+      'where the change of a period goes: fold into the weights, or bank beside them; ' +
+      'auto folds unless the storage cannot be written',
+    title: 'Keep the change',
+    group: 'method',
+    appliesTo: factored,
+  },
+  /** Terms of a bank, from which on it is compressed. */
+  bankRank: {
+    type: 'integer',
+    default: 64,
+    minimum: 1,
+    maximum: 256,
+    help: 'rank of the change that is kept beside the weights; what goes beyond it is dropped, the least first',
+    title: 'Rank of the bank',
+    group: 'method',
+    appliesTo: factored,
+  },
   /** K, directions averaged per step. */
   queries: {
     type: 'integer',

@@ -47,6 +47,8 @@ export type TrainEvent =
       elapsedSeconds: number;
       etaSeconds: number;
       trainedTokens: number;
+      /** ‖dropped‖ / ‖kept‖ of the change that a bank keeps, from its first period's end on; absent without one. */
+      droppedShare?: number;
     }
   | ({ type: 'evaluation'; step: number } & EvaluationResult)
   /** A step belongs to what was noticed at it, a code to what a program may want to act upon. */

@@ -1,5 +1,5 @@
 /**
- * A LoRA run as files: a PEFT adapter, or merged into its matrices.
+ * A LoRA run as files: a PEFT adapter, or merged into its matrices. What a bank keeps is merged alike.
  *
  * @module
  */
@@ -9,8 +9,10 @@ import type { LoraPair } from '../ops/probes.ts';
 import { f32ToBytes } from '../safetensors/index.ts';
 import { shapeOf, type Weight } from '../tensor/weight.ts';
 import { codecs } from '../weights/index.ts';
+import type { LowRank } from '../zo/low-rank.ts';
+import type { SubZero } from '../zo/subzero.ts';
 import { type PeftAdapter, peftTensor } from './peft.ts';
-import { weightValues } from './weight-bytes.ts';
+import { weightBytes, weightValues } from './weight-bytes.ts';
 
 /** Values of adapter tensors by name. */
 type Values = ReadonlyMap<string, Float32Array>;
@@ -43,23 +45,41 @@ export function loraPeft(
   };
 }
 
-/** The bytes of W + scale · B A as exports have W, sums in f64, piece by piece. */
+/** B A of a pair of a weight [rows, columns] term by term. @param values those of adapter tensors */
+export function pairTerms(
+  { rank, a: nameOfA, b: nameOfB }: LoraPair,
+  values: Values,
+  [rows, columns]: readonly [number, number],
+): LowRank {
+  const [a, b] = [values.get(nameOfA)!, values.get(nameOfB)!];
+  return {
+    left: Array.from({ length: rank }, (_, j) => Float64Array.from({ length: rows }, (__, row) => b[row * rank + j]!)),
+    right: Array.from({ length: rank }, (_, j) => Float64Array.from(a.subarray(j * columns, (j + 1) * columns))),
+  };
+}
+
+/** The bytes of a weight and the change that a run keeps beside it, as {@link mergedBytes}. */
+export async function* bankedBytes(gpu: Gpu, weight: Weight, run: SubZero): AsyncGenerator<Uint8Array> {
+  const change = await run.bankedChange(weight.name);
+  yield* change ? mergedBytes(gpu, weight, change) : weightBytes(gpu, weight);
+}
+
+/** The bytes of W + scale · change as exports have W, sums in f64, piece by piece. */
 export async function* mergedBytes(
   gpu: Gpu,
   weight: Weight,
-  { rank, scale, a: nameOfA, b: nameOfB }: LoraPair,
-  adapter: Values,
+  { left, right }: LowRank,
+  scale = 1,
 ): AsyncGenerator<Uint8Array> {
   const [, columns] = shapeOf(weight);
-  const [a, b] = [adapter.get(nameOfA)!, adapter.get(nameOfB)!];
-  const dtype = codecs[weight.storage].dtype;
+  const { dtype } = codecs[weight.storage];
   let element = 0;
   for await (const values of weightValues(gpu, weight)) {
     const merged = values.map((value, index) => {
       const row = Math.floor((element + index) / columns);
       const column = (element + index) % columns;
       let sum = 0;
-      for (let j = 0; j < rank; j++) sum += b[row * rank + j]! * a[j * columns + column]!;
+      for (let j = 0; j < left.length; j++) sum += left[j]![row]! * right[j]![column]!;
       return value + scale * sum;
     });
     element += merged.length;

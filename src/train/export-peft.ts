@@ -1,8 +1,8 @@
 /**
- * The change of one SubZero period as a PEFT adapter directory.
+ * The change of a SubZero run as a PEFT adapter directory: that of one period, and what a bank has of those before.
  *
- * ΔW = μ U S Vᵀ is a LoRA with A = Vᵀ, B = μ U S and scaling 1. PEFT stores embeddings the other way round (ΔWᵀ = B A):
- * there A = Uᵀ and B = μ V Sᵀ. A tied output head gets its own pair with the same product, because PEFT looks at the
+ * ΔW = μ U S Vᵀ is a LoRA with A = Vᵀ, B = μ U S and scaling 1, and the terms of a bank stand beside these. PEFT stores
+ * embeddings the other way round (ΔWᵀ = B A): there A = (μ U S)ᵀ and B = V. A tied output head gets its own pair with the same product, because PEFT looks at the
  * two modules apart; it must not be merged there (`merge_and_unload` would add both pairs to the one matrix), the
  * safetensors export is the merged model. Learned position embeddings, which PEFT cannot wrap where rows are read at an
  * offset, and norms go in as whole modules (`modules_to_save`), the other 1-D parameters as biases (`bias: all`).
@@ -19,8 +19,8 @@ import { type PeftAdapter, peftTensor } from './peft.ts';
 import type { RestoredRun } from './run.ts';
 import { weightValues } from './weight-bytes.ts';
 
-/** The adapter that stands for the change of a run's first period. */
-export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Promise<PeftAdapter> {
+/** The adapter that stands for the change of a run since its weights were written last. */
+export async function factoredPeft({ model }: RestoredRun, optimizer: SubZero): Promise<PeftAdapter> {
   const { position, embedding, head } = model.decoder;
   const positions = position?.table.name;
   const tensors: TensorToWrite[] = [];
@@ -29,10 +29,13 @@ export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Pr
   const add = (name: string, shape: number[], values: Float32Array): void => {
     tensors.push(peftTensor(name, shape, values));
   };
-  for await (const { weight, rank, scale, u, s, v } of optimizer.factors()) {
+  for await (const { weight, rank: ownRank, scale, u, s, v: ownV } of optimizer.factors()) {
     const module = weight.name.replace(/\.weight$/, '');
     const [rows, columns] = shapeOf(weight);
-    const b = multiply(u, rows, s, rank, false, scale);
+    const banked = await optimizer.bankedChange(weight.name);
+    const rank = banked?.left.length ?? ownRank;
+    const b = banked ? sideBySide(banked.left, rows) : multiply(u, rows, s, rank, scale);
+    const v = banked ? sideBySide(banked.right, columns) : ownV;
     if (module === positions) {
       saved.add(module);
       add(`${module}.weight`, [rows, columns], await addedTo(model, weight, b, v, rank));
@@ -40,8 +43,8 @@ export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Pr
     }
     ranks.set(module, rank);
     if (module === embedding.name) {
-      add(`${module}.lora_embedding_A`, [rank, rows], transpose(u, rows, rank));
-      add(`${module}.lora_embedding_B`, [columns, rank], multiply(v, columns, s, rank, true, scale));
+      add(`${module}.lora_embedding_A`, [rank, rows], transpose(b, rows, rank));
+      add(`${module}.lora_embedding_B`, [columns, rank], v);
       if (!head.tied) continue;
       ranks.set(head.name, rank);
       add(`${head.name}.lora_A.weight`, [rank, columns], transpose(v, columns, rank));
@@ -114,20 +117,19 @@ async function addedTo(
   return result;
 }
 
-/** scale · M S (or M Sᵀ) with M [rows, rank], sums in f64. */
-function multiply(
-  m: Float32Array,
-  rows: number,
-  s: Float32Array,
-  rank: number,
-  transposed: boolean,
-  scale: number,
-): Float32Array {
+/** Vectors as the columns of a matrix [rows, vectors]. */
+function sideBySide(vectors: readonly Float64Array[], rows: number): Float32Array {
+  const width = vectors.length;
+  return Float32Array.from({ length: rows * width }, (_, i) => vectors[i % width]![Math.floor(i / width)]!);
+}
+
+/** scale · M S with M [rows, rank], sums in f64. */
+function multiply(m: Float32Array, rows: number, s: Float32Array, rank: number, scale: number): Float32Array {
   const result = new Float32Array(rows * rank);
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < rank; j++) {
       let sum = 0;
-      for (let k = 0; k < rank; k++) sum += m[i * rank + k]! * (transposed ? s[j * rank + k]! : s[k * rank + j]!);
+      for (let k = 0; k < rank; k++) sum += m[i * rank + k]! * s[k * rank + j]!;
       result[i * rank + j] = scale * sum;
     }
   }

@@ -17,8 +17,8 @@ import { codecs } from '../weights/index.ts';
 import { SubZero } from '../zo/subzero.ts';
 import type { StepChoice } from './best.ts';
 import { writeCompanions } from './export-companions.ts';
-import { loraPeft, mergedBytes } from './export-lora.ts';
-import { periodPeft } from './export-peft.ts';
+import { bankedBytes, loraPeft, mergedBytes, pairTerms } from './export-lora.ts';
+import { factoredPeft } from './export-peft.ts';
 import { prefixPeft, promptPeft } from './export-virtual.ts';
 import { type PeftAdapter, writePeft } from './peft.ts';
 import { type RestoredRun, restoreRun } from './run.ts';
@@ -30,7 +30,7 @@ import { weightBytes } from './weight-bytes.ts';
  *
  * `safetensors`: the model with the change, or the LoRA, folded in, in the storage type that it was trained in, with
  * config and tokenizer files. `peft`: a LoRA, prompt or prefix run as it is; of full tuning the change alone as a LoRA
- * adapter, only within the first period, while nothing has been folded.
+ * adapter: within the first period, while nothing has been folded, or with a bank at any step.
  *
  * @returns the files written
  * @throws SubzeroError `conflict` if the folder has a model already, `unsupported` where the format cannot hold the
@@ -89,6 +89,7 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
   const adapterValues = await optimizer.adapterValues();
   const vectors = new Map([...model.vectors, ...(await optimizer.vectorValues())]);
   optimizer.foldAll();
+  const banked = optimizer instanceof SubZero && optimizer.hasBank ? optimizer : undefined;
   const dtype = mainDtype(model);
   const tensors: TensorToWrite[] = [];
   for (const weight of model.weights.values()) {
@@ -98,7 +99,8 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
       shape: shapeOf(weight),
       data: () => {
         const pair = lora?.get(weight.name);
-        return pair ? mergedBytes(gpu, weight, pair, adapterValues) : weightBytes(gpu, weight);
+        if (pair) return mergedBytes(gpu, weight, pairTerms(pair, adapterValues, shapeOf(weight)), pair.scale);
+        return banked ? bankedBytes(gpu, weight, banked) : weightBytes(gpu, weight);
       },
     });
   }
@@ -125,7 +127,7 @@ async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
       { parameter: 'format' },
     );
   }
-  if (step > refresh) {
+  if (step > refresh && !optimizer.hasBank) {
     throw new SubzeroError(
       'unsupported',
       `an adapter holds the change of one period only; step ${step} is beyond the first fold at step ${refresh}. ` +
@@ -140,7 +142,7 @@ async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
       { parameter: 'format' },
     );
   }
-  return await periodPeft(run, optimizer);
+  return await factoredPeft(run, optimizer);
 }
 
 /** Whether the file system threw it, as opposed to us or the GPU. */

@@ -47,6 +47,7 @@ export async function lookAt(
   meanwhile?: () => void,
 ): Promise<Look> {
   const { gpu, optimizer, scorer, shards = 1, scoreStep } = run;
+  if (optimizer.waits(step)) await optimizer.renew(step);
   // A step is long; text that is being generated meanwhile goes first.
   gpu.recorder.divide();
   optimizer.beginStep(step);
@@ -71,15 +72,16 @@ export interface LookAhead {
  * Records the update of a step and the look of the next one, while the GPU has all work of that step and is not done
  * with it. The optimiser takes both as done: this or nothing follows.
  * @param batch that of the next step
- * @returns `undefined`, with nothing recorded, where the look is more than one pass
+ * @returns `undefined`, with nothing recorded, where the look is more than one pass or its step waits
  */
 export function lookAhead(
   { gpu, optimizer, scorer, shards = 1, scoreStep }: LookingRun,
   batch: readonly TokenizedExample[],
   update: PlannedStep,
 ): LookAhead | undefined {
-  if (scoreStep || shards > 1 || !scorer.fitsOnePass(batch, optimizer)) return undefined;
   const { step } = update;
+  const isOnePass = !scoreStep && shards === 1 && scorer.fitsOnePass(batch, optimizer);
+  if (!isOnePass || optimizer.waits(step + 1)) return undefined;
   let pass: RecordedPass;
   const work = gpu.recorder.ahead(() => {
     optimizer.updateAhead(update);

@@ -136,6 +136,8 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     );
     while (done < steps && evaluations.earlyStop === undefined && !slope.hopeless && !signal?.aborted) {
       const { rows, batch, loss, accuracy, measured, finite } = await looks.at(done);
+      // The next look may end a period before this step is announced.
+      const { bankLoss } = optimizer;
       if (!finite) throw diverged(done, rows, loss);
       const learningRate = learningRateAt(done, configuration);
       // First of all, so that the GPU waits neither for the disk nor for whoever reads the events.
@@ -148,6 +150,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
         projectedGradient: mean(measured.projectedGradients),
         learningRate,
         ...clock.stepped(batchRows(batch), steps - done),
+        ...bankLoss,
       };
       await sinks.take(event);
       yield event;
@@ -163,6 +166,8 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
 
     const reason = done < steps ? evaluations.earlyStop : undefined;
     if (reason !== undefined) yield { type: 'message', level: 'info', message: reason };
+    const { droppedShare = 0 } = optimizer.bankLoss ?? {};
+    if (droppedShare > 0) yield { type: 'message', level: 'info', message: droppedMessage(droppedShare) };
     const ended = slope.hopeless || (done >= steps && !evaluations.isDue(done)) || reason !== undefined;
     const stuck = ended ? slope.reason : undefined;
     await looks.settle();
@@ -186,6 +191,13 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
   } finally {
     await closers.close();
   }
+}
+
+function droppedMessage(share: number): string {
+  return (
+    `${share.toPrecision(2)} of the change has been dropped to keep it within the rank of the bank ` +
+    '(‖dropped‖ / ‖kept‖); a higher rank drops less'
+  );
 }
 
 function diverged(step: number, rows: readonly number[], loss: number): SubzeroError {

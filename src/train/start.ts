@@ -10,6 +10,7 @@ import { join, resolve } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import { stepsOfEpochs } from '../settings/epochs.ts';
 import { packageVersion } from '../version.ts';
+import { exactConfiguration } from '../zo/change.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
 import { createJournal } from '../zo/journal.ts';
 import { EvaluationHistory } from './best.ts';
@@ -50,9 +51,8 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     const model = closers.own(await loadModel(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
     // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
     const configuration: TrainConfiguration = {
-      ...wanted,
+      ...exactConfiguration(wanted, model),
       ...(options.epochs === undefined ? {} : { steps: stepsFor(options.epochs, wanted, data.train.examples.length) }),
-      storage: model.storage,
     };
     const optimizer = closers.own(await createOptimizer(model, configuration), destroy);
     optimizer.beginStep(0);

@@ -8,6 +8,7 @@ import type { Model } from '../model/model.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { OptimizerName } from '../settings/methods.ts';
 import { prepareTuning, type Tuning } from '../tuning/tuning.ts';
+import { checkWritten } from './change.ts';
 import { Mezo } from './mezo.ts';
 import type { ZerothOrderOptimizer } from './optimizer.ts';
 import { SubZero } from './subzero.ts';
@@ -29,5 +30,7 @@ const makers: Readonly<Record<OptimizerName, Maker>> = {
  * @throws SubzeroError `invalid_argument` where the configuration does not fit the model
  */
 export async function createOptimizer(model: Model, configuration: TrainConfiguration): Promise<ZerothOrderOptimizer> {
-  return await makers[configuration.optimizer](model, configuration, await prepareTuning(model, configuration));
+  const tuning = await prepareTuning(model, configuration);
+  checkWritten(configuration, tuning.weights.values());
+  return await makers[configuration.optimizer](model, configuration, tuning);
 }

@@ -123,6 +123,8 @@ export class Mezo implements ZerothOrderOptimizer {
     this.#coefficients = new Coefficients(gpu, this.#perStep);
     this.#applier = {
       coefficientsOf: (applied) => this.#coefficientsOf(applied),
+      renewsAt: () => false,
+      renew: (step) => this.renew(step),
       record: (steps, offset) => this.#record(steps, offset),
     };
   }
@@ -163,6 +165,14 @@ export class Mezo implements ZerothOrderOptimizer {
   get current(): Probes {
     return { count: 1, state: this.#state.buffer, stateStride: 0, ...this.#plain };
   }
+
+  readonly bankLoss = undefined;
+
+  waits(_step: number): boolean {
+    return false;
+  }
+
+  async renew(_step: number): Promise<void> {}
 
   beginStep(_step: number): void {
     // Nothing lasts for more than a step.

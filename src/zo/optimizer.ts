@@ -6,6 +6,7 @@
 
 import type { Probes } from '../ops/probes.ts';
 import type { RecordField } from '../settings/methods.ts';
+import type { BankLoss } from './bank.ts';
 
 /** What the losses of a step's probes say; the journal keeps it. All values are f32 (`Math.fround`). */
 export interface Measurement extends Partial<Readonly<Record<RecordField, readonly number[]>>> {
@@ -51,7 +52,16 @@ export interface ZerothOrderOptimizer {
    * a budget it begins small.
    */
   reserveScratch(bytes: number): void;
-  /** Records what must happen before a step. @param step zero-based */
+  /**
+   * What a limited rank has cost so far, for runs that keep their change beside the weights; `undefined` where nothing
+   * can be lost, and before the first period has ended.
+   */
+  readonly bankLoss: BankLoss | undefined;
+  /** Whether {@link renew} must come before {@link beginStep} of a step, and before work ahead of it is recorded. */
+  waits(step: number): boolean;
+  /** Does what a step needs that cannot be recorded, after all work that was; nothing where it does not wait. */
+  renew(step: number): Promise<void>;
+  /** Records what must happen before a step that does not wait. @param step zero-based */
   beginStep(step: number): void;
   /**
    * Records what some probes of a step see; valid until the next call. The weights are not written.

@@ -23,6 +23,10 @@ export interface StepApplier {
    * element of {@link Coefficients.buffer}, those of the others follow.
    */
   record(steps: readonly PlannedStep[], coefficientOffset: number): void;
+  /** Does what a step needs that cannot be recorded, after all work that was. */
+  renew(step: number): Promise<void>;
+  /** Whether {@link renew} may have something to do before a step. */
+  renewsAt(step: number): boolean;
 }
 
 export class Coefficients {
@@ -66,9 +70,13 @@ export class Coefficients {
         coefficients.set(applier.coefficientsOf(applied), index * this.#perStep);
       }
       this.buffer.write(coefficients);
-      for (let first = 0; first < chunk.length; first += stepsAtOnce) {
+      for (let first = 0, end = 0; first < chunk.length; first = end) {
+        const { step } = chunk[first]!;
+        if (applier.renewsAt(step)) await applier.renew(step);
+        const most = Math.min(first + stepsAtOnce, chunk.length);
+        for (end = first + 1; end < most && !applier.renewsAt(chunk[end]!.step); ) end++;
         recorder.divide();
-        applier.record(chunk.slice(first, first + stepsAtOnce), first * this.#perStep);
+        applier.record(chunk.slice(first, end), first * this.#perStep);
         await recorder.flush();
       }
       await this.#gpu.idle();

@@ -7,7 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { mostProjected } from '../ops/linear.ts';
-import { type LowRankFactors, paddedRank } from '../ops/probes.ts';
+import { factorWidth, type LowRankFactors } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { Layout } from '../tensor/axis.ts';
 import { shapeOf } from '../tensor/weight.ts';
@@ -26,6 +26,9 @@ export interface Subspace {
 export function rankOf(configuration: Pick<TrainConfiguration, 'rank'>, rows: number, columns: number): number {
   return Math.min(configuration.rank, rows, columns);
 }
+
+/** Most columns of the factors that share a buffer; kernels/zo/rotate-slices.wgsl has room for so many. */
+const mostWidth = 768;
 
 /** Where V of a matrix lies, transposed: from this row of the buffer on. */
 interface FactorPlace {
@@ -48,6 +51,7 @@ export interface MatrixShape {
  *
  * @param matrices in the order in which passes have them
  * @param mostColumns what the product with a buffer may have at most
+ * @param bank columns of each matrix's bank
  * @returns places by name; a matrix that shares with none has none
  */
 export function placeTogether(
@@ -55,11 +59,13 @@ export function placeTogether(
   configuration: Pick<TrainConfiguration, 'rank'>,
   matrices: readonly MatrixShape[],
   mostColumns: number,
+  bank = 0,
 ): Map<string, FactorPlace> {
   const places = new Map<string, FactorPlace>();
-  const widthOf = (matrix: MatrixShape): number => paddedRank(rankOf(configuration, ...shapeOf(matrix)));
+  const widthOf = (matrix: MatrixShape): number =>
+    factorWidth({ rank: rankOf(configuration, ...shapeOf(matrix)), bank });
   const columns = matrices[0]?.columns ?? 0;
-  const most = Math.min(mostColumns, Math.floor(gpu.bindingLimit / 4 / columns));
+  const most = Math.min(mostColumns, mostWidth, Math.floor(gpu.bindingLimit / 4 / columns));
   for (let start = 0; start < matrices.length; ) {
     let width = widthOf(matrices[start]!);
     let end = start + 1;
@@ -83,6 +89,7 @@ export function placeTogether(
  * Reserves U and V, which are drawn later.
  * @param entry where S lies in the state, and the identity
  * @param place of V where it is not in a buffer of its own
+ * @param bank columns of the matrix's bank
  */
 export function allocateSubspace(
   gpu: Gpu,
@@ -90,12 +97,14 @@ export function allocateSubspace(
   entry: { name: string; tensor: number; offset: number },
   matrix: Omit<MatrixShape, 'name'>,
   place?: FactorPlace,
+  bank = 0,
 ): Subspace {
   const [rows, columns] = shapeOf(matrix);
   const rank = rankOf(configuration, rows, columns);
-  const width = paddedRank(rank);
+  const width = factorWidth({ rank, bank });
   const factors: LowRankFactors = {
     rank,
+    ...(bank > 0 ? { bank } : {}),
     u: gpu.allocate(matrix.rows * width * 4, 'factors', `U of ${entry.name}`),
     vTransposed: place?.buffer ?? gpu.allocate(matrix.columns * width * 4, 'factors', `V of ${entry.name}`),
     vRow: place?.row ?? 0,

@@ -3,7 +3,7 @@
  *
  * Within a period of F steps every 2-D weight is W + μ U S Vᵀ with W, U and V fixed. A probe moves S by ±εZ, an update
  * moves S by −ηρZ, and the base weight is only read. 1-D parameters carry dense noise. At the end of a period the
- * change is folded into W once.
+ * change is folded into W once, or kept beside it in a bank (bank.ts).
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { recordFold } from '../ops/fold.ts';
 import { recordGaussianMatrix } from '../ops/gaussian-matrix.ts';
 import { orthonormalise, type StridedMatrix } from '../ops/orthonormal.ts';
 import { pad } from '../ops/pad.ts';
-import { type AdapterShape, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
+import { type AdapterShape, factorWidth, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
 import { keyOfSeed, purposes } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { meansOf } from '../settings/methods.ts';
@@ -27,8 +27,11 @@ import { layoutOf, shapeOf, type Weight } from '../tensor/weight.ts';
 import { adapterBytes, mostSquare } from '../tuning/adapter.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { Adam } from './adam.ts';
+import { Bank, type BankLoss } from './bank.ts';
 import { checkFactors } from './binding-limits.ts';
+import { changeOf } from './change.ts';
 import { FactoredAdapters } from './factored-adapters.ts';
+import type { LowRank } from './low-rank.ts';
 import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from './optimizer.ts';
 import { measure, probePoints } from './probe-points.ts';
 import { Coefficients, type StepApplier } from './replay.ts';
@@ -57,6 +60,9 @@ export class SubZero implements ZerothOrderOptimizer {
   readonly #frozen: Probes['frozen'];
   readonly #adapter: AdapterShape | undefined;
   readonly #adapters: FactoredAdapters | undefined;
+  readonly #bank: Bank | undefined;
+  /** Whether the bank has the change of the last period already. */
+  #renewed = false;
   /** The adapter tensors of {@link current}, made anew after a change. */
   #made: Probes['made'];
   /**
@@ -69,7 +75,8 @@ export class SubZero implements ZerothOrderOptimizer {
 
   /**
    * Reserves factors and state for the 2-D weights and 1-D parameters that train. Those weights of the model change at
-   * each fold.
+   * each fold, unless a bank keeps the change.
+   * @throws SubzeroError as `changeOf` and `checkFactors`
    */
   constructor(model: Model, configuration: TrainConfiguration, tuning: Tuning = wholeModel(model)) {
     const gpu = model.gpu;
@@ -89,7 +96,8 @@ export class SubZero implements ZerothOrderOptimizer {
         return [name, { rows, columns }] as const;
       }),
     ]);
-    for (const weight of weights.values()) checkFactors(gpu, configuration.rank, weight);
+    const bankRank = changeOf(configuration, weights.values()) === 'bank' ? paddedRank(configuration.bankRank) : 0;
+    for (const weight of weights.values()) checkFactors(gpu, configuration.rank, weight, bankRank);
     this.#state = new TrainedState(gpu, {
       vectors,
       factors: [...matrices].map(([name, matrix]) => ({
@@ -105,20 +113,23 @@ export class SubZero implements ZerothOrderOptimizer {
     const places = new Map(
       sharedInputs(model.decoder).flatMap((linears) => {
         const trained = linears.flatMap(({ weight }) => weights.get(weight) ?? []);
-        return [...placeTogether(gpu, configuration, trained, widestActivation(model))];
+        return [...placeTogether(gpu, configuration, trained, widestActivation(model), bankRank)];
       }),
     );
     const subspaces = new Map<string, Subspace>();
     for (const entry of this.#state.entries) {
       if (entry.kind !== 'factor') continue;
       const place = places.get(entry.name);
-      subspaces.set(entry.name, allocateSubspace(gpu, configuration, entry, matrices.get(entry.name)!, place));
+      const matrix = matrices.get(entry.name)!;
+      const bank = weights.has(entry.name) ? bankRank : 0;
+      subspaces.set(entry.name, allocateSubspace(gpu, configuration, entry, matrix, place, bank));
     }
     for (const weight of weights.values()) {
       const subspace = subspaces.get(weight.name)!;
       this.#factored.push({ weight, ...subspace });
       this.#factorMap.set(weight.name, subspace.factors);
     }
+    if (bankRank > 0) this.#bank = new Bank(gpu, configuration.bankRank, this.#factored);
     if (tensors.length > 0) {
       const { probesAtOnce } = this.#state;
       const placed = tensors.map((tensor) => ({ ...tensor, subspace: subspaces.get(tensor.name)! }));
@@ -134,6 +145,8 @@ export class SubZero implements ZerothOrderOptimizer {
     this.#coefficients = new Coefficients(gpu, configuration.queries);
     this.#applier = {
       coefficientsOf: (applied) => this.#coefficientsOf(applied),
+      renewsAt: (step) => this.#bank !== undefined && step % configuration.refresh === 0,
+      renew: (step) => this.renew(step),
       record: (steps, offset) => {
         for (const [index, applied] of steps.entries()) {
           this.beginStep(applied.step);
@@ -182,14 +195,41 @@ export class SubZero implements ZerothOrderOptimizer {
     return this.#probesOver(this.#state.buffer, 1, 0, made);
   }
 
+  /** Whether its change lies in a bank, so that it never writes the weights. */
+  get hasBank(): boolean {
+    return this.#bank !== undefined;
+  }
+
+  get bankLoss(): BankLoss | undefined {
+    return this.#bank?.loss;
+  }
+
+  /** The first step of a period does, where the bank must take the one before. */
+  waits(step: number): boolean {
+    return this.#bank !== undefined && !this.#renewed && this.#period >= 0 && this.#periodOf(step) !== this.#period;
+  }
+
+  async renew(step: number): Promise<void> {
+    if (!this.waits(step)) return;
+    await this.#bank!.take(this.#state.buffer);
+    this.#state.clearFactors();
+    this.#renewed = true;
+  }
+
+  #periodOf(step: number): number {
+    return Math.floor(step / this.#configuration.refresh);
+  }
+
   /**
    * Records what must happen before a step: at a multiple of F, fold the last period and draw the factors of the next.
    * @param step zero-based
    */
   beginStep(step: number): void {
-    const period = Math.floor(step / this.#configuration.refresh);
+    const period = this.#periodOf(step);
     if (period === this.#period) return;
-    if (this.#period >= 0) this.#fold();
+    if (this.waits(step)) throw new Error(`step ${step} begins a period; renew must come before`);
+    if (this.#period >= 0 && !this.#bank) this.#fold();
+    this.#renewed = false;
     this.#period = period;
     this.#drawFactors();
     // Moments belong to the coordinates of the old subspace.
@@ -271,7 +311,12 @@ export class SubZero implements ZerothOrderOptimizer {
       const ofV = { rows: columns, columns: rank, rowStride: 1, columnStride: columns };
       if (!layout) {
         const start = vRow * columns;
-        this.#drawOrthonormal(tensor, purposes.omegaU, { ...ofU, buffer: u, rowStride: paddedRank(rank), start: 0 });
+        this.#drawOrthonormal(tensor, purposes.omegaU, {
+          ...ofU,
+          buffer: u,
+          rowStride: factorWidth(factors),
+          start: 0,
+        });
         this.#drawOrthonormal(tensor, purposes.omegaV, { ...ofV, buffer: vTransposed, start });
         continue;
       }
@@ -306,12 +351,18 @@ export class SubZero implements ZerothOrderOptimizer {
     this.#weightScale = 1;
   }
 
-  /**
-   * Folds what is open, so that the model's base weights and {@link vectorValues} are the trained model. The run cannot
-   * go on.
-   */
+  /** With a bank the base weights stay as they are; {@link bankedChange} is what to add to them. */
   foldAll(): void {
-    if (this.#period >= 0) this.#fold();
+    if (this.#period >= 0 && !this.#bank) this.#fold();
+  }
+
+  /**
+   * The change of a weight beside what is stored; `undefined` without a bank, or for a weight that does not train.
+   * @param name of the weight
+   */
+  async bankedChange(name: string): Promise<LowRank | undefined> {
+    const banked = this.#factored.find(({ weight }) => weight.name === name);
+    return banked && this.#bank?.change(banked, this.#state.buffer);
   }
 
   vectorValues(): Promise<Map<string, Float32Array>> {
@@ -333,7 +384,7 @@ export class SubZero implements ZerothOrderOptimizer {
   }> {
     for (const { weight, factors } of this.#factored) {
       const { rank, scale } = factors;
-      const width = paddedRank(rank);
+      const width = factorWidth(factors);
       const [rows, columns] = shapeOf(weight);
       const layout = layoutOf(weight);
       const [u, s, vTransposed] = await this.#gpu.recorder.read([

@@ -18,6 +18,8 @@ export interface EmbedShape {
   probes?: number;
   storage?: Storage;
   rank?: number;
+  /** Rank of a bank, a multiple of 4. */
+  bank?: number;
   accumulate?: boolean;
   parts?: number;
   weightScale?: number;
@@ -36,7 +38,7 @@ export function embedCase(shape: EmbedShape): KernelCase {
     prepare(bed) {
       const { random } = bed;
       const matrix = store(random.normals(vocabulary * columns), vocabulary, columns, storage);
-      const factors = rank > 0 ? bed.referenceFactors(vocabulary, columns, rank, probes) : undefined;
+      const factors = rank > 0 ? bed.referenceFactors(vocabulary, columns, rank, probes, shape.bank) : undefined;
       const ids = Uint32Array.from({ length: rows }, () => random.integer(0, vocabulary - 1));
       // The ends of the table, where the parts begin and end.
       ids[0] = vocabulary - 1;
@@ -82,6 +84,12 @@ export function embedCase(shape: EmbedShape): KernelCase {
                     }
                   }
                 }
+                const { rank: terms = 0, a, b } = factors?.bank ?? {};
+                for (let j = 0; j < terms; j++) {
+                  for (let column = 0; column < columns; column++) {
+                    result[column]! += a![id * terms + j]! * b![j * columns + column]!;
+                  }
+                }
                 if (before) {
                   for (let column = 0; column < columns; column++) result[column]! += before[row * columns + column]!;
                 }
@@ -104,6 +112,8 @@ export const embedShapes: readonly EmbedShape[] = [
   { rows: 3, vocabulary: 97, columns: 64, rank: 64, accumulate: true, storage: 'f16', parts: 3 },
   { rows: 2, vocabulary: 300, columns: 12, rank: 256, probes: 2, storage: 'f32' },
   { rows: 4, vocabulary: 151_936, columns: 8, rank: 3, storage: 'bf16', parts: 2 },
+  { rows: 5, vocabulary: 70, columns: 40, rank: 6, bank: 12, probes: 2, parts: 2 },
+  { rows: 3, vocabulary: 20, columns: 24, rank: 256, bank: 256, probes: 2 },
   ...storages
     .filter((storage) => !isPlain(storage))
     .map((storage) => ({ rows: 6, vocabulary: 45, columns: 768, rank: 3, probes: 2, storage, parts: 2 })),

@@ -38,6 +38,8 @@ export interface LinearShape {
   storage?: Storage;
   /** Rank of the change; none by default. */
   rank?: number;
+  /** Rank of the bank beside it, a multiple of 4; none by default. */
+  bank?: number;
   bias?: boolean;
   activation?: MatmulActivation;
   accumulate?: boolean;
@@ -140,7 +142,7 @@ function prepareLinears(bed: Bed, shapes: readonly LinearShape[]): PreparedCase 
     parts: shape.parts,
     activation: shape.activation ?? 'none',
     matrix: store(random.normals(columns * inner, 1 / Math.sqrt(inner)), columns, inner, storage),
-    factors: rank > 0 ? bed.referenceFactors(columns, inner, rank, probes) : undefined,
+    factors: rank > 0 ? bed.referenceFactors(columns, inner, rank, probes, shape.bank) : undefined,
     bias: bias ? Array.from({ length: probes }, () => random.normals(columns, 0.5)) : undefined,
     before: accumulate ? random.normals(all * columns) : undefined,
   }));
@@ -178,11 +180,16 @@ function prepareLinears(bed: Bed, shapes: readonly LinearShape[]): PreparedCase 
           reference(row: number) {
             const probe = Math.floor(row / rows);
             const q = factors && sideCoordinates(xData, row * inner, factors, probe);
+            const banked = factors?.bank;
+            const ofBank =
+              banked &&
+              Float64Array.from({ length: banked.rank }, (_, j) => dot(xData, row * inner, banked.b, j * inner, inner));
             return Float64Array.from({ length: columns }, (_, column) => {
               // A weight without factors does not train, nor decay.
               const baseScale = factors ? weightScale : 1;
               let value = baseScale * dot(xData, row * inner, matrix.values, column * inner, inner);
               if (q && factors) value += dot(q, 0, factors.u, column * rank, rank);
+              if (ofBank) value += dot(ofBank, 0, banked.a, column * banked.rank, banked.rank);
               if (bias) value += bias[probe]![column]!;
               value = activate(value, activation);
               return before ? value + before[row * columns + column]! : value;

@@ -22,6 +22,7 @@ export async function probe(
   examples: readonly TokenizedExample[],
   step: number,
 ): Promise<number[]> {
+  if (optimizer.waits(step)) await optimizer.renew(step);
   optimizer.beginStep(step);
   const scores = await scorer.scoreStep(examples, optimizer, step);
   return scores.map((list) => batchLoss(examples, list).loss);

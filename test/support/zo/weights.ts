@@ -81,6 +81,21 @@ export function withChange(
   return result;
 }
 
+/** W and the change that a bank keeps, the open period's with it, in float64; `undefined` without a bank. */
+export async function withBank(
+  subzero: SubZero,
+  weight: Weight,
+  base: ArrayLike<number>,
+): Promise<Float64Array | undefined> {
+  const change = await subzero.bankedChange(weight.name);
+  if (!change) return undefined;
+  const [, columns] = shapeOf(weight);
+  return Float64Array.from(base, (value, index) => {
+    const [row, column] = [Math.floor(index / columns), index % columns];
+    return change.left.reduce((sum, left, k) => sum + left[row]! * change.right[k]![column]!, value);
+  });
+}
+
 /** Every parameter as the run stands: W + μ U S Vᵀ, and the 1-D ones. */
 export async function effectiveParameters(model: Model, subzero: SubZero): Promise<Map<string, Float64Array>> {
   const { weightScale } = subzero.current;
@@ -88,7 +103,8 @@ export async function effectiveParameters(model: Model, subzero: SubZero): Promi
   for await (const factors of subzero.factors()) {
     const { weight } = factors;
     const base = await weightValues(model, weight);
-    result.set(weight.name, withChange(base, factors, shapeOf(weight), weightScale));
+    const changed = withChange(base, factors, shapeOf(weight), weightScale);
+    result.set(weight.name, (await withBank(subzero, weight, base)) ?? changed);
   }
   for (const [name, values] of await subzero.vectorValues()) result.set(name, Float64Array.from(values));
   return result;
@@ -134,6 +150,11 @@ export async function snapshot(model: Model, optimizer: ZerothOrderOptimizer): P
       result[`${weight.name} U`] = digest(u);
       result[`${weight.name} S`] = digest(s);
       result[`${weight.name} V`] = digest(v);
+      const banked = await optimizer.bankedChange(weight.name);
+      if (banked)
+        result[`${weight.name} bank`] = digest(
+          Float32Array.from([banked.left, banked.right].flat(2).flatMap((vector) => [...vector])),
+        );
     }
   }
   if (optimizer instanceof Mezo) {
