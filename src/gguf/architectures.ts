@@ -74,28 +74,22 @@ function windowOf(keys: Keys): number {
   return keys.whole('attention.sliding_window', 0);
 }
 
-/** The types of the layers, where a list says which of them have a window. */
-function layerTypes(keys: Keys): string[] | undefined {
-  const pattern = keys.raw('attention.sliding_window_pattern');
-  if (pattern === undefined) return undefined;
-  if (!Array.isArray(pattern) || !pattern.every((entry) => typeof entry === 'boolean')) {
-    throw keys.wrong('attention.sliding_window_pattern', 'a truth value for each layer', pattern);
-  }
-  return pattern.map((slides) => (slides ? 'sliding_attention' : 'full_attention'));
-}
-
-/** A window in every layer but each n-th, or as a list says, or in none. */
-function windowsByPattern(keys: Keys, interval: number): Record<string, unknown> {
+/** A window in every layer but each n-th, or as a list says, or in none. @param usual the n where the file has none */
+function windowsByPattern(keys: Keys, usual: number): Record<string, unknown> {
+  const key = 'attention.sliding_window_pattern';
   const window = windowOf(keys);
-  const types = layerTypes(keys);
-  const slides = (layer: number): boolean => window > 0 && (layer + 1) % interval !== 0;
+  const layers = keys.whole('block_count');
+  const pattern = keys.raw(key) ?? usual;
+  const slides = (layer: number): boolean =>
+    Array.isArray(pattern) ? pattern[layer] === true : (layer + 1) % (pattern as number) !== 0;
+  const isList = Array.isArray(pattern) && pattern.length === layers && pattern.every((it) => typeof it === 'boolean');
+  if (!isList && !(typeof pattern === 'number' && Number.isInteger(pattern) && pattern > 0)) {
+    throw keys.wrong(key, `a whole number, or a truth value for each of ${layers} layers`, pattern);
+  }
+  const typeOf = (layer: number): string => (window > 0 && slides(layer) ? 'sliding_attention' : 'full_attention');
   return {
     sliding_window: window > 0 ? window : null,
-    layer_types:
-      types ??
-      Array.from({ length: keys.whole('block_count') }, (_, layer) =>
-        slides(layer) ? 'sliding_attention' : 'full_attention',
-      ),
+    layer_types: Array.from({ length: layers }, (_, layer) => typeOf(layer)),
   };
 }
 

@@ -60,6 +60,9 @@ const maxDimensions = 4;
 /** Arrays of arrays are part of the format; no deeper ones are in use. */
 const maxNesting = 4;
 
+/** Entries of all lists together: what they take in memory is far more than in the file. A vocabulary has under 2^20. */
+const maxEntries = 2 ** 24;
+
 const defaultAlignment = 32;
 
 /** Bytes of the least that a key and a tensor can take, by which counts are checked before anything is made. */
@@ -144,6 +147,8 @@ class Cursor {
   where = 'the beginning';
   /** Values are passed over: texts are not decoded, and lists stay empty. */
   discards = false;
+  /** Entries of lists so far. */
+  entries = 0;
   readonly view: DataView;
   readonly #bytes: Uint8Array;
   readonly #fileBytes: number;
@@ -241,6 +246,10 @@ function readArray(cursor: Cursor, nesting: number): MetadataValue {
   const known = kinds[kind];
   if (known === undefined) throw cursor.invalid(`expected a type of value from 0 to ${kinds.length - 1}, got ${kind}`);
   const count = cursor.count('the length of a list', known.least);
+  if (!cursor.discards) cursor.entries += count;
+  if (cursor.entries > maxEntries) {
+    throw cursor.invalid(`expected lists of ${maxEntries} entries together at most, got ${cursor.entries}`);
+  }
   const values: MetadataValue[] = [];
   for (let index = 0; index < count; index++) {
     const value = known.read(cursor, nesting + 1);

@@ -170,6 +170,22 @@ describe('hyper-parameters', () => {
     });
   });
 
+  test('windows by an interval, by a list, or none', async () => {
+    const [window, pattern] = ['gemma3.attention.sliding_window', 'gemma3.attention.sliding_window_pattern'];
+    const [slides, full] = ['sliding_attention', 'full_attention'];
+    expect(await read('gemma3', { [window]: u32(8) })).toMatchObject({
+      sliding_window: 8,
+      layer_types: [slides, slides],
+    });
+    const everySecond = { [window]: u32(8), [pattern]: u32(2) };
+    expect(await read('gemma3', everySecond)).toMatchObject({ layer_types: [slides, full] });
+    const listed = { [window]: u32(8), [pattern]: list('flag', [false, true]) };
+    expect(await read('gemma3', listed)).toMatchObject({ layer_types: [full, slides] });
+    expect(await read('gemma3')).toMatchObject({ sliding_window: null, layer_types: [full, full] });
+    const short = { [window]: u32(8), [pattern]: list('flag', [true]) };
+    await expectFailure(read('gemma3', short), 'invalid_data', pattern, 'each of 2 layers');
+  });
+
   test('numbers stored as f32 are the decimals that were written', () => {
     for (const value of [1e-6, 1e-5, 0.1, 500_000, 1e7, 1.1920929e-7, 8, 0.25]) {
       expect(shortestDecimal(Math.fround(value))).toBe(value);

@@ -232,6 +232,17 @@ test('a file cut at any byte is refused', async () => {
   }
 });
 
+test('lists that would not fit into memory are refused before they are made', async () => {
+  const bytes = new Uint8Array(24 + 8 + 1 + 4 + 4 + 8 + 2 ** 24 + 1);
+  bytes.set(layOutGguf({ keys: [['k', { kind: 'list', of: 'u8', values: [] }]] }));
+  new DataView(bytes.buffer).setBigUint64(24 + 8 + 1 + 4 + 4, 2n ** 24n + 1n, true);
+  const file = await fileOf(bytes);
+  await expectFailure(GgufModel.open(file), 'invalid_data', '"k"', '16777216 entries');
+  const passedOver = await GgufModel.open(file, () => false);
+  expect(passedOver.metadata.size).toBe(0);
+  await passedOver.close();
+});
+
 test('a hostile message stays short', async () => {
   const name = 'x'.repeat(60_000);
   const error = await openFile({ tensors: [{ ...tensor, name, type: 99 }] }).catch((caught: SubzeroError) => caught);
