@@ -109,7 +109,8 @@ function tokenIds({ metadata }: GgufModel): Record<string, number> {
     ['pad_token_id', 'padding_token_id'],
   ] as const) {
     const id = metadata.get(`tokenizer.ggml.${key}`);
-    if (typeof id === 'number') ids[name] = id;
+    // 2³² − 1 stands for no token.
+    if (typeof id === 'number' && id !== 0xffffffff) ids[name] = id;
   }
   return ids;
 }
@@ -121,9 +122,7 @@ async function readVector(model: GgufModel, name: (typeof ropeTensors)[number]):
     throw new SubzeroError(
       'unsupported',
       `${model.path}: tensor "${name}": expected a list of F32, got ${tensor.type.name}`,
-      {
-        parameter: model.path,
-      },
+      { parameter: model.path },
     );
   }
   return new Float32Array((await model.read(name, 0, tensor.byteLength)).buffer);

@@ -34,13 +34,11 @@ export async function readRope(
   const divisors = await read('rope_freqs.weight');
   const [long, short] = [await read('rope_factors_long.weight'), await read('rope_factors_short.weight')];
   const scaled = (scaling: Record<string, unknown> | null) => ({ rope_theta: theta, ...share, rope_scaling: scaling });
-  const only = (given: unknown, what: string): void => {
-    if (given !== undefined && given !== null)
-      throw keys.error('unsupported', 'rope.scaling.type', `is "${type}", which has no ${what}`);
-  };
-  if (long && short) {
-    only(divisors, 'rope_freqs.weight');
-    if (type !== 'longrope' && type !== 'none') only(long, 'rope_factors_long.weight');
+  const wrong = (what: string): SubzeroError =>
+    keys.error('unsupported', 'rope.scaling.type', `is "${type}"; supported are none, linear, yarn, longrope: ${what}`);
+  if (long || short) {
+    if (!long || !short) throw wrong('one of the tensors rope_factors_long and rope_factors_short is missing');
+    if (divisors || !['longrope', 'none'].includes(type)) throw wrong('it has rope_factors_long.weight beside it');
     return scaled({
       rope_type: 'longrope',
       short_factor: [...short].map(shortestDecimal),
@@ -49,47 +47,49 @@ export async function readRope(
       ...(attention === null ? {} : { attention_factor: attention }),
     });
   }
+  if (type !== 'yarn' && attention !== null && attention !== 1) throw wrong(`it has the attention factor ${attention}`);
   if (divisors) {
-    if (type !== 'none') only(divisors, 'rope_freqs.weight beside it');
+    if (type !== 'none') throw wrong('it has rope_freqs.weight beside it');
     return scaled(ofDivisors(divisors, { theta, width: turned, context }, keys.file));
   }
   switch (type) {
     case 'none':
-      only(attention, 'attention factor');
       return scaled(null);
     case 'linear':
-      only(attention, 'attention factor');
       return scaled(factor === 1 ? null : { rope_type: 'linear', factor });
     case 'yarn':
       return scaled({
         rope_type: 'yarn',
         factor,
         ...(original === null ? {} : { original_max_position_embeddings: original }),
-        ...yarnFactors(keys, factor, attention),
+        ...yarnFactors(keys, factor, attention ?? 1),
       });
+    case 'longrope':
+      throw wrong('its tensors rope_factors_long and rope_factors_short are missing');
     default:
-      throw keys.error('unsupported', 'rope.scaling.type', `is "${type}"; supported are none, linear, yarn, longrope`);
+      throw wrong('another rule');
   }
 }
 
-function yarnFactors(keys: Keys, factor: number, attention: number | null): Record<string, number> {
+function yarnFactors(keys: Keys, factor: number, attention: number): Record<string, number> {
   const fast = keys.real('rope.scaling.yarn_beta_fast', 32);
   const slow = keys.real('rope.scaling.yarn_beta_slow', 1);
   const multiplier = keys.real('rope.scaling.yarn_log_multiplier', 0);
   if (multiplier !== 0) {
     throw keys.error('unsupported', 'rope.scaling.yarn_log_multiplier', `is ${multiplier}; supported is 0`);
   }
-  const own = keys.real('rope.scaling.yarn_attn_factor', attention ?? 1);
+  const own = keys.real('rope.scaling.yarn_attn_factor', 1) * attention;
   return {
     beta_fast: fast,
     beta_slow: slow,
-    // The file's factor multiplies what the rule infers.
+    // The factors of the file multiply what the rule infers.
     ...(own === 1 ? {} : { attention_factor: own * (factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1) }),
   };
 }
 
-/** The settings of Llama 3's rule in the published models, which alone writes divisors. */
+/** The settings of Llama 3's rule in the published models, for which the converter writes divisors. */
 const llama3Settings = { low_freq_factor: 1, high_freq_factor: 4 };
+/** Original contexts; the first is that of the published models, and the one that the converter assumes. */
 const llama3Contexts = [8192, 4096, 16_384, 32_768];
 
 /** Divisors of the frequencies as settings: those of Llama 3's rule where they are its, the divisors themselves else. */

@@ -78,9 +78,9 @@ class Reader {
     const tokens = this.#tokens();
     const types = this.#numbers('ggml.token_type', tokens.length) ?? tokens.map(() => kinds.normal);
     const ids = this.#ids(tokens);
-    const named = this.#named(tokens, model === 'llama');
-    const isText = model === 'llama';
-    const built = isText ? this.#sentencePiece(tokens, types, ids, named) : this.#byteLevel(model, ids);
+    const isSentencePiece = model === 'llama';
+    const named = this.#named(tokens, isSentencePiece);
+    const built = isSentencePiece ? this.#sentencePiece(tokens, types, ids, named) : this.#byteLevel(model, ids);
     const addsBos = this.#flag('ggml.add_bos_token', built.addsBos);
     const addsEos = this.#flag('ggml.add_eos_token', false);
     const special = (name: 'bos_token' | 'eos_token', key: string) => {

@@ -258,6 +258,28 @@ describe('rotation', () => {
     await source.close();
   });
 
+  test('longrope', async () => {
+    const [long, short] = [
+      [1, 2, 3, 4, 5, 6, 7, 8],
+      [1, 1, 1, 1, 1, 1.5, 1.5, 2],
+    ];
+    const tensors = [vector('rope_factors_long.weight', long), vector('rope_factors_short.weight', short)];
+    const own = { ...key('original_context_length', u32(1024)), ...key('attn_factor', f32(1.19)) };
+    expect(await read('llama', own, tensors)).toMatchObject({
+      rope_scaling: {
+        ...{ rope_type: 'longrope', long_factor: long, short_factor: short },
+        ...{ original_max_position_embeddings: 1024, attention_factor: 1.19 },
+      },
+    });
+    await expectFailure(read('llama', own, tensors.slice(1)), 'unsupported', 'rope_factors_long', 'missing');
+    await expectFailure(read('llama', key('type', text('longrope'))), 'unsupported', 'rope_factors_long', 'missing');
+    await expectFailure(read('llama', own), 'unsupported', 'attention factor 1.19');
+    const yarn = { ...key('type', text('yarn')), ...key('factor', f32(4)), ...key('yarn_attn_factor', f32(0.5)) };
+    expect(await read('llama', yarn)).toMatchObject({
+      rope_scaling: { rope_type: 'yarn', attention_factor: 0.5 * (0.1 * Math.log(4) + 1) },
+    });
+  });
+
   test('other divisors divide', async () => {
     const list = [1, 1.5, 2, 2, 3, 4, 4, 8];
     const config = await read('llama', {}, [vector('rope_freqs.weight', list)]);
