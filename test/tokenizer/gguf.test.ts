@@ -124,7 +124,14 @@ describe('byte-level', () => {
       [['tokenizer.ggml.token_type', list('i32', [1])]],
       ['token_type', 'a number for each of'],
     ],
-    ['a token twice', [['tokenizer.ggml.tokens', list('text', ['a', 'a'])], ['tokenizer.ggml.token_type', undefined]], ['tokenizer.ggml.tokens', '"a" twice']],
+    [
+      'a token twice',
+      [
+        ['tokenizer.ggml.tokens', list('text', ['a', 'a'])],
+        ['tokenizer.ggml.token_type', undefined],
+      ],
+      ['tokenizer.ggml.tokens', '"a" twice'],
+    ],
     ['an id beyond', [['tokenizer.ggml.bos_token_id', u32(1_000_000)]], ['bos_token_id', '1000000']],
     ['BOS that is not named', [['tokenizer.ggml.add_bos_token', flag(true)]], ['add_bos_token']],
     ['a truth value as a number', [['tokenizer.ggml.add_eos_token', u32(1)]], ['add_eos_token', 'true or false']],
