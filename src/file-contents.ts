@@ -34,7 +34,11 @@ const beginnings: readonly { pattern: RegExp; what: string; todo: string }[] = [
 const signatures: readonly { bytes: readonly number[]; what: string; todo: string }[] = [
   { bytes: [0x50, 0x4b, 3, 4], what: 'a ZIP archive, as PyTorch saves weights', todo: 'convert it to safetensors' },
   { bytes: [0x80, 2, 0x8a, 0x0a], what: 'weights pickled by PyTorch', todo: 'convert it to safetensors' },
-  { bytes: [0x47, 0x47, 0x55, 0x46], what: 'a GGUF file', todo: 'take the model in the safetensors format' },
+  {
+    bytes: [0x47, 0x47, 0x55, 0x46],
+    what: 'a GGUF file',
+    todo: 'give it as the model itself, under a name that ends in .gguf',
+  },
   { bytes: [0x1f, 0x8b], what: 'compressed with gzip', todo: 'unpack it' },
 ];
 

@@ -7,7 +7,7 @@ export const modelOption = {
   name: 'model',
   type: 'text',
   placeholder: 'DIR|RUN',
-  description: 'model directory, or run folder of a fine-tuned model',
+  description: 'model directory, GGUF file, or run folder of a fine-tuned model',
   group: 'Model and data',
 } as const satisfies TextOption;
 

@@ -10,6 +10,7 @@ import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
 import { generateAnswer } from '../generate/answer.ts';
 import { Generator } from '../generate/generator.ts';
+import { isGgufPath } from '../gguf/index.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
 import { embedSequences } from '../model/embed.ts';
@@ -596,9 +597,10 @@ function encodeText(
 
 async function checkDirectory(path: string): Promise<void> {
   const status = await stat(path).catch(() => undefined);
-  if (!status?.isDirectory()) {
-    throw new SubzeroError('not_found', `there is no folder ${path}; expected a model directory or a run folder`, {
-      parameter: 'model',
-    });
-  }
+  if (status?.isDirectory() || (status?.isFile() && isGgufPath(path))) return;
+  throw new SubzeroError(
+    'not_found',
+    `there is no folder ${path}; expected a model directory, a GGUF file (.gguf) or a run folder`,
+    { parameter: 'model' },
+  );
 }

@@ -50,7 +50,7 @@ export interface EngineInfo {
 export interface LoadModelRequest {
   /** The name that requests use from now on. */
   id: string;
-  /** A model directory (config.json, *.safetensors, tokenizer.json) or a run directory (journal). */
+  /** A model directory (config.json, *.safetensors, tokenizer.json), a GGUF file or a run directory (journal). */
   path: string;
   /** For a run: the step to rebuild, or `best` = the one with the lowest validation loss; the last one by default. */
   step?: StepChoice;

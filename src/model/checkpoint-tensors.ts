@@ -7,7 +7,9 @@
 
 import { SubzeroError } from '../errors.ts';
 import { equalBytes } from '../platform/index.ts';
-import { bytesToF32, type TensorEntry, type TensorSource } from '../safetensors/index.ts';
+import { bytesToF32 } from '../safetensors/index.ts';
+import type { StoredTensor, TensorSource } from '../tensor-source.ts';
+import { blockFormat } from '../weights/block-formats.ts';
 import type { Decoder } from './decoder.ts';
 import { type ParameterShape, parameterShapes, parametersLeftOut } from './parameters.ts';
 
@@ -35,7 +37,7 @@ const ignorable: readonly { pattern: RegExp; why: string }[] = [
 
 /** A parameter and the tensor that it loads from. */
 export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes'> {
-  stored: TensorEntry;
+  stored: StoredTensor;
 }
 
 /** What a checkpoint holds for a decoder. */
@@ -114,7 +116,7 @@ function storedNames(name: ParameterShape['name'], decoder: Decoder, source: Ten
 }
 
 /** Tensors of a checkpoint's other parts than its decoder. */
-export function leftOutTensors({ stored }: Pick<Decoder, 'stored'>, source: TensorSource): TensorEntry[] {
+export function leftOutTensors({ stored }: Pick<Decoder, 'stored'>, source: TensorSource): StoredTensor[] {
   return [...source.tensors.values()].filter(({ name }) => stored?.leftOut.test(name));
 }
 
@@ -134,7 +136,7 @@ function checkEntry(directory: string, { shape, stored }: MatchedTensor): void {
       `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${shape.join(', ')}]`,
     );
   }
-  if (!loadable.includes(stored.dtype)) {
+  if (!loadable.includes(stored.dtype) && !blockFormat(stored.dtype)) {
     throw new SubzeroError(
       'unsupported',
       `${directory}: "${stored.name}" is stored as ${stored.dtype}; supported are F32, F16, BF16 and F64. ` +
@@ -199,11 +201,11 @@ async function sameValues(source: TensorSource, first: string, second: string): 
   if (a.shape.join() !== b.shape.join()) return false;
   if (a.dtype !== b.dtype && !(loadable.includes(a.dtype) && loadable.includes(b.dtype))) return false;
   const elements = a.shape.reduce((product, size) => product * size, 1);
-  const widthOf = ({ byteLength }: TensorEntry): number => (elements === 0 ? 0 : byteLength / elements);
+  const widthOf = ({ byteLength }: StoredTensor): number => (elements === 0 ? 0 : byteLength / elements);
   const atOnce = compareBytes / 8;
   for (let at = 0; at < elements; at += atOnce) {
     const count = Math.min(atOnce, elements - at);
-    const piece = (entry: TensorEntry): Promise<Uint8Array> =>
+    const piece = (entry: StoredTensor): Promise<Uint8Array> =>
       source.read(entry.name, at * widthOf(entry), count * widthOf(entry));
     const [left, right] = [await piece(a), await piece(b)];
     if (a.dtype === b.dtype) {

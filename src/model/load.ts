@@ -5,15 +5,18 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { isGgufPath, openGgufConfiguration, openGgufWeights } from '../gguf/index.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { parseJsonFile } from '../model-file.ts';
 import type { MatmulPlans } from '../ops/matmul-plans.ts';
 import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import { join, readFile } from '../platform/index.ts';
-import { bytesToF32, openModelWeights, type TensorEntry, type TensorSource } from '../safetensors/index.ts';
+import { bytesToF32, openModelWeights } from '../safetensors/index.ts';
 import { elementsBefore, isPadded, type Layout, storedLength, withPads } from '../tensor/axis.ts';
 import { allocateMatrix, destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';
+import type { StoredTensor, TensorSource } from '../tensor-source.ts';
 import { warn } from '../warn.ts';
+import { blockFormat } from '../weights/block-formats.ts';
 import {
   fileBytes,
   fitsRows,
@@ -50,7 +53,7 @@ export interface LoadModelOptions {
 }
 
 /**
- * Loads a Hugging Face style directory: config.json and model.safetensors (or its shards).
+ * Loads a Hugging Face style directory, with config.json and model.safetensors (or its shards), or a GGUF file.
  *
  * @throws SubzeroError `not_found`, `invalid_data` or `unsupported` naming file and tensor, `out_of_memory` from the
  *   GPU
@@ -58,8 +61,7 @@ export interface LoadModelOptions {
 export async function loadModel(gpu: Gpu, directory: string, options: LoadModelOptions = {}): Promise<Model> {
   const given = await readConfigurationFile(directory);
   if (rotationsOf(given).length > 0) given.contextLength = Math.min(given.contextLength, maxPositions);
-  await refuseAdapterFiles(directory);
-  const source = await openModelWeights(directory);
+  const source = await openWeights(directory);
   const weights = new Map<string, Weight>();
   const vectors = new Map<string, Float32Array>();
   let model: Model | undefined;
@@ -74,7 +76,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     for (const { name, axes, stored } of parameters) {
       const [rows, columns] = axes;
       if (!columns) {
-        vectors.set(name, bytesToF32(stored.dtype, await source.read(stored.name)));
+        vectors.set(name, valuesOf(stored.dtype, await source.read(stored.name)));
       } else {
         const layout = { rows: rows!, columns };
         const own = storageOf(layout, stored.dtype);
@@ -110,8 +112,16 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
   }
 }
 
-/** Reads and checks config.json of a model directory. */
+/** Opens the weights of a model, which no adapter may change. */
+async function openWeights(directory: string): Promise<TensorSource> {
+  if (isGgufPath(directory)) return await openGgufWeights(directory);
+  await refuseAdapterFiles(directory);
+  return await openModelWeights(directory);
+}
+
+/** Reads and checks config.json of a model directory, or what stands for it in a GGUF file. */
 export async function readConfigurationFile(directory: string): Promise<Decoder> {
+  if (isGgufPath(directory)) return readConfiguration(await openGgufConfiguration(directory), directory);
   const file = join(directory, 'config.json');
   let bytes: Uint8Array;
   try {
@@ -156,8 +166,13 @@ function unfitWarning(count: number, all: number, storage: StorageWish): string 
   return `${count} of ${all} matrices have rows that are no whole blocks of ${storage}; they keep 16 or 32 bits a weight`;
 }
 
+/** The values of a whole tensor. */
+function valuesOf(dtype: string, bytes: Uint8Array): Float32Array {
+  return blockFormat(dtype)?.toF32(bytes) ?? bytesToF32(dtype, bytes);
+}
+
 /** Fills a weight, whose pads become zeros. */
-async function upload(source: TensorSource, { name, dtype }: TensorEntry, weight: Weight): Promise<void> {
+async function upload(source: TensorSource, { name, dtype }: StoredTensor, weight: Weight): Promise<void> {
   const { layout } = weight;
   const fileRowBytes = fileBytes(dtype, shapeOf(weight)[1]);
   const rowsAtOnce = Math.max(1, Math.floor(readBytes / fileRowBytes));

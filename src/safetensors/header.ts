@@ -8,6 +8,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import type { StoredTensor } from '../tensor-source.ts';
 import {
   dtypeBytes,
   elementCount,
@@ -25,12 +26,8 @@ export const lengthFieldBytes = 8;
 export const maxHeaderBytes = 100_000_000;
 
 /** One tensor of a file. */
-export interface TensorEntry {
-  readonly name: string;
+export interface TensorEntry extends StoredTensor {
   readonly dtype: SafetensorsDtype;
-  /** Dimensions, outermost first; `[]` for a scalar. */
-  readonly shape: readonly number[];
-  readonly byteLength: number;
 }
 
 /** A tensor and the place of its first byte, counted from the end of the header. */

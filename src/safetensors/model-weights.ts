@@ -8,17 +8,18 @@
 import { SubzeroError } from '../errors.ts';
 import { parseJsonFile } from '../model-file.ts';
 import { join, readdir, readFile, stat } from '../platform/index.ts';
+import type { TensorSource } from '../tensor-source.ts';
 import { diskError } from './disk.ts';
 import { fingerprintFiles } from './fingerprint.ts';
 import { maxHeaderBytes, type TensorEntry } from './header.ts';
 import { parseJsonWithUniqueKeys, quote } from './json.ts';
-import { OpenedSafetensors, type TensorSource } from './reader.ts';
+import { OpenedSafetensors } from './reader.ts';
 
 const singleName = 'model.safetensors';
 const indexName = 'model.safetensors.index.json';
 
 /** All tensors of a model directory. */
-export interface ModelWeights extends TensorSource {
+export interface ModelWeights extends TensorSource<TensorEntry> {
   /** The weight files by path, sorted by name. */
   readonly files: readonly string[];
 }
@@ -181,13 +182,16 @@ async function noWeights(directory: string): Promise<SubzeroError> {
   } catch (error) {
     return diskError(error, directory, 'open the model directory');
   }
-  const pickled = names.find((name) => /\.(bin|pt|pth|gguf)$/.test(name));
+  const gguf = names.find((name) => /\.gguf$/i.test(name));
+  const pickled = names.find((name) => /\.(bin|pt|pth)$/.test(name));
   return new SubzeroError(
     'not_found',
     `${directory}: expected ${singleName} or ${indexName}, got neither` +
-      (pickled === undefined
-        ? '; is it a model directory?'
-        : ` but ${quote(pickled)}; convert it to safetensors first`),
+      (gguf !== undefined
+        ? ` but ${quote(gguf)}; give that file itself as the model`
+        : pickled === undefined
+          ? '; is it a model directory?'
+          : ` but ${quote(pickled)}; convert it to safetensors first`),
     { parameter: directory },
   );
 }

@@ -8,37 +8,14 @@ import { SubzeroError } from '../errors.ts';
 import { tellingBytes } from '../file-contents.ts';
 import { refuseForeignFile } from '../model-file.ts';
 import { type FileHandle, open, stat } from '../platform/index.ts';
+import type { TensorSource } from '../tensor-source.ts';
 import { diskError, readFully } from './disk.ts';
 import { fingerprintFiles, type OpenFile } from './fingerprint.ts';
 import { lengthFieldBytes, type PlacedTensor, parseHeader, parseHeaderLength, type TensorEntry } from './header.ts';
 import { quote } from './json.ts';
 
-/** Tensors on disk: one file, or all shards of a model. */
-export interface TensorSource {
-  /** By name, in the order of the data. */
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
-  /** The strings of `__metadata__`; `{}` if there are none. */
-  readonly metadata: Readonly<Record<string, string>>;
-  /**
-   * Reads a range of one tensor's bytes (little-endian, row-major) from the file.
-   * @param byteOffset first byte, counted from the start of the tensor; 0 by default
-   * @param byteLength number of bytes; the rest of the tensor by default
-   * @returns a fresh copy whose buffer holds these bytes and nothing else, so typed arrays can be laid over it
-   * @throws SubzeroError `not_found` for an unknown tensor, `invalid_argument` for a range outside of it,
-   * `invalid_data` if the file has shrunk, `io` if it cannot be read, `conflict` after `close`.
-   */
-  read(name: string, byteOffset?: number, byteLength?: number): Promise<Uint8Array<ArrayBuffer>>;
-  /**
-   * A hexadecimal SHA-256 that identifies the weights, see {@link fingerprintFiles}. Computed once.
-   * @throws SubzeroError `io`, `invalid_data`, `conflict` as {@link TensorSource.read}.
-   */
-  fingerprint(): Promise<string>;
-  /** Closes the file. Calling it again does nothing. */
-  close(): Promise<void>;
-}
-
 /** One opened file. */
-export interface SafetensorsFile extends TensorSource {
+export interface SafetensorsFile extends TensorSource<TensorEntry> {
   /** The path as it was given. */
   readonly file: string;
 }

@@ -21,10 +21,10 @@ export type ChatTemplates = Readonly<Record<string, string>>;
 export async function readChatTemplates(directory: string, configured: unknown): Promise<ChatTemplates> {
   const files = await readTemplateFiles(directory);
   if (Object.keys(files).length > 0) return files;
-  const named = parse(configured, join(directory, 'tokenizer_config.json'));
+  const named = parseChatTemplates(configured, join(directory, 'tokenizer_config.json'));
   if (Object.keys(named).length > 0) return named;
   const file = join(directory, 'chat_template.json');
-  return parse((await readOptionalJson(file))?.chat_template, file);
+  return parseChatTemplates((await readOptionalJson(file))?.chat_template, file);
 }
 
 async function readTemplateFiles(directory: string): Promise<ChatTemplates> {
@@ -41,7 +41,8 @@ async function readTemplateFiles(directory: string): Promise<ChatTemplates> {
   return templates;
 }
 
-function parse(value: unknown, file: string): ChatTemplates {
+/** The templates that a value of `chat_template` holds. @throws SubzeroError `invalid_data` if it is none */
+export function parseChatTemplates(value: unknown, file: string): ChatTemplates {
   if (value === undefined || value === null) return {};
   if (typeof value === 'string') return { default: value };
   const entries: [unknown, unknown][] = Array.isArray(value)

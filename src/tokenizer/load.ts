@@ -5,10 +5,12 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { isGgufPath } from '../gguf/index.ts';
 import { join, stat } from '../platform/index.ts';
-import { readChatTemplates } from './chat-template-files.ts';
+import { parseChatTemplates, readChatTemplates } from './chat-template-files.ts';
 import { readOptionalJson, readOptionalText } from './files.ts';
 import { checkGenerationConfig } from './generation-config.ts';
+import { readGgufTokenizer } from './gguf.ts';
 import { Tokenizer } from './tokenizer.ts';
 import { resolveTokenizer } from './tokenizer-config.ts';
 import { readMerges } from './vocabulary-files.ts';
@@ -23,14 +25,15 @@ const byteLevelModelTypes = ['gpt2', 'opt', 'qwen2', 'qwen3', 'gpt_neo', 'gpt_ne
 const optConfig = { bos_token: '</s>', eos_token: '</s>', unk_token: '</s>', pad_token: '<pad>', add_bos_token: true };
 
 /**
- * Loads the tokenizer of a Hugging Face style model directory: tokenizer.json, or vocab.json + merges.txt of a
- * byte-level BPE; with what tokenizer_config.json, special_tokens_map.json, added_tokens.json, generation_config.json,
+ * Loads the tokenizer of a model: that of a GGUF file, or of a Hugging Face style directory with tokenizer.json, or with
+ * vocab.json + merges.txt of a byte-level BPE; with what tokenizer_config.json, special_tokens_map.json, added_tokens.json, generation_config.json,
  * config.json and the files of chat templates say about special tokens and chats.
  *
  * @throws SubzeroError `not_found` if the files are missing, `invalid_data` if one is malformed, `unsupported` for what
  *   would change ids or text and is not known; the message names the file, the field and the value
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer> {
+  if (isGgufPath(directory)) return await loadGgufTokenizer(directory);
   const path = (name: string) => join(directory, name);
   const [tokenizerJson, tokenizerConfig, specialTokensMap, addedTokens, modelConfig, generationConfig] =
     await Promise.all([
@@ -73,6 +76,18 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     chatTemplates,
     file: path(tokenizerJson === undefined ? 'vocab.json' : 'tokenizer.json'),
   });
+}
+
+/** The tokenizer of a GGUF file, whose metadata is read as the files of a directory. */
+async function loadGgufTokenizer(file: string): Promise<Tokenizer> {
+  const { tokenizer, tokenizerConfig, ...ids } = await readGgufTokenizer(file);
+  const resolved = resolveTokenizer({
+    ...{ tokenizer, tokenizerConfig, isComplete: true },
+    ...{ specialTokensMap: {}, addedTokens: {}, modelConfig: {} },
+    path: () => file,
+  });
+  const chatTemplates = parseChatTemplates(tokenizerConfig.chat_template, file);
+  return new Tokenizer({ ...resolved, ...ids, chatTemplates, file });
 }
 
 async function readVocabularyFiles(directory: string): Promise<{ vocab: Json; merges: string[] }> {

@@ -18,7 +18,7 @@ export interface ClassOptions {
 }
 
 /** The word splitting of Qwen2: as GPT-4's, with one digit at a time. */
-const qwen2Split =
+export const qwen2Split =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 /** GPT-2's and Qwen2's byte-level BPE. */

@@ -7,7 +7,7 @@
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
-import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
+import { join, readdir } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { type FloatDtype, f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { methods } from '../settings/methods.ts';
@@ -16,6 +16,7 @@ import { shapeOf } from '../tensor/weight.ts';
 import { codecs } from '../weights/index.ts';
 import { SubZero } from '../zo/subzero.ts';
 import type { StepChoice } from './best.ts';
+import { writeCompanions } from './export-companions.ts';
 import { bankedBytes, loraPeft, mergedBytes, pairTerms } from './export-lora.ts';
 import { factoredPeft } from './export-peft.ts';
 import { prefixPeft, promptPeft } from './export-virtual.ts';
@@ -23,8 +24,6 @@ import { type PeftAdapter, writePeft } from './peft.ts';
 import { type RestoredRun, restoreRun } from './run.ts';
 import { makeFolders } from './run-folder.ts';
 import { weightBytes } from './weight-bytes.ts';
-
-const torchDtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
 
 /**
  * Exports a run at a step.
@@ -57,7 +56,10 @@ export async function exportRun(
     }
     refuseVirtualTokens(restored);
     await makeFolders(request.out);
-    return [await writeWeights(gpu, restored, request.out), ...(await copyCompanions(restored.model, request.out))];
+    return [
+      await writeWeights(gpu, restored, request.out),
+      ...(await writeCompanions(restored.model, mainDtype(restored.model), request.out)),
+    ];
   } catch (error) {
     throw isFileError(error) ? diskError(error, request.out, 'write to') : error;
   } finally {
@@ -108,43 +110,6 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
   const file = join(out, 'model.safetensors');
   await writeSafetensors(file, tensors, { format: 'pt' });
   return file;
-}
-
-/**
- * Files of a model beside its weights, by the names that transformers gives them; what else lies there does not belong
- * to the new model.
- */
-const companions = [
-  /^(config|generation_config|preprocessor_config|processor_config)\.json$/,
-  /^(tokenizer.*|special_tokens_map|added_tokens|vocab)\.json$/,
-  /^(vocab|merges)\.txt$/,
-  // SentencePiece: tokenizer.model, spiece.model, …
-  /\.model$/,
-  /^chat_template.*\.(json|jinja)$/,
-];
-
-/**
- * Copies what lies beside the base model's weights: tokenizer and configuration, which names the storage type of the
- * new weights.
- */
-async function copyCompanions(model: Model, out: string): Promise<string[]> {
-  const { directory, decoder } = model;
-  const written: string[] = [];
-  for (const name of await readdir(directory)) {
-    if (!companions.some((pattern) => pattern.test(name))) continue;
-    const target = join(out, name);
-    if (name === 'config.json') {
-      const config = JSON.parse(await readFile(join(directory, name), 'utf8')) as Record<string, unknown>;
-      config['dtype' in config ? 'dtype' : 'torch_dtype'] = torchDtype[mainDtype(model)];
-      // A file may hold a head of its own though its config.json says that it has none.
-      if (!decoder.head.tied) config.tie_word_embeddings = false;
-      await writeFile(target, `${JSON.stringify(config, null, 2)}\n`);
-    } else {
-      await copyFile(join(directory, name), target);
-    }
-    written.push(target);
-  }
-  return written;
 }
 
 /** The run as an adapter. @throws SubzeroError `unsupported` where none can hold it */

@@ -490,6 +490,10 @@ describe('serve', () => {
       { id: 'e', path: 'd/e/' },
       { id: 'f', path: 'org/f' },
     ]);
+    expect(namedModels(['models/story-q8_0.gguf', 'big-00001-of-00003.gguf']).map(({ id }) => id)).toEqual([
+      'story-q8_0',
+      'big',
+    ]);
     expect(() => namedModels(['x='])).toThrow('names no folder');
     expect(() => namedModels(['@best'])).toThrow('names no folder');
     expect(namedModels(['x=runs/a@best', 'runs/b@100', 'mail@host'])).toEqual([

@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path';
 import { defaultServerConfiguration, type ServedModel } from '../../../server/configuration.ts';
 import type { LogLevel } from '../../../server/log.ts';
+import { ggufModelName, isGgufPath } from '../../gguf/index.ts';
 import { clusterAddress, clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions } from '../common-options.ts';
@@ -21,7 +22,7 @@ export const serveCommand = defineCommand({
       type: 'list',
       placeholder: '[ID=]DIR|RUN[@STEP]',
       description:
-        'model directory or run folder; ID is its name in requests, by default the name of the folder; a run is served as it was ' +
+        'model directory, GGUF file or run folder; ID is its name in requests, by default that of the folder or file; a run is served as it was ' +
         'after STEP, a number or best, by default the last one',
       group: 'Server',
     },
@@ -203,6 +204,11 @@ export const serveCommand = defineCommand({
   },
 });
 
+/** What a model is called by default: the name of its folder or of its GGUF file. */
+function nameOfModel(path: string): string {
+  return isGgufPath(path) ? ggufModelName(path) : basename(resolve(path));
+}
+
 /**
  * `ID=PATH`, `PATH`, `PATH@STEP` → id, path and step.
  * @throws UsageError when there is no model or a name comes twice
@@ -216,8 +222,8 @@ export function namedModels(words: readonly string[]): ServedModel[] {
     // A path may hold "=" itself: what stands before it is a name only if it looks like one.
     const named = separator > 0 && /^[A-Za-z0-9][\w.:-]*$/.test(word.slice(0, separator));
     const [, path = '', step] = /^(.*?)(?:@(\d+|best))?$/.exec(named ? word.slice(separator + 1) : word) ?? [];
-    if (path === '') throw new UsageError(`--model ${word} names no folder`, { parameter: 'model' });
-    const id = named ? word.slice(0, separator) : basename(resolve(path));
+    if (path === '') throw new UsageError(`--model ${word} names no folder and no file`, { parameter: 'model' });
+    const id = named ? word.slice(0, separator) : nameOfModel(path);
     return { id, path, ...(step === undefined ? {} : { step: step === 'best' ? 'best' : Number(step) }) };
   });
   const twice = models.find((model, index) => models.some((other, at) => at < index && other.id === model.id));

@@ -37,7 +37,7 @@ const options = [
     name: 'model',
     type: 'text',
     placeholder: 'DIR',
-    description: 'model directory with config.json, *.safetensors and tokenizer.json',
+    description: 'GGUF file, or model directory with config.json, *.safetensors and tokenizer.json',
     group: model,
   },
   taskOption,

@@ -1,0 +1,129 @@
+/**
+ * The config.json that a GGUF file stands for: its hyper-parameters under the names of Hugging Face transformers.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import { type Architecture, architectures } from './architectures.ts';
+import type { GgufModel } from './file.ts';
+import { type MetadataValue, quoteValue } from './header.ts';
+import { Keys } from './keys.ts';
+import { type ReadDivisors, readRope, type ropeTensors } from './rope.ts';
+
+/** A GGUF model whose architecture is known. */
+export interface KnownGguf {
+  architecture: Architecture;
+  heads: { count: number; keyCount: number };
+  /** As config.json would have it. */
+  config: Record<string, unknown>;
+}
+
+/** The keys of a file that its configuration is made from. */
+export function isConfigurationKey(key: string): boolean {
+  return !key.startsWith('tokenizer.') || key.endsWith('_token_id');
+}
+
+/**
+ * Reads the hyper-parameters of a file.
+ *
+ * @throws SubzeroError `unsupported` for an architecture or a key that is not known, `invalid_data` for values that are
+ *   missing or wrong; the message names the key
+ */
+export async function readGgufConfiguration(model: GgufModel): Promise<KnownGguf> {
+  const { metadata, tensors, path } = model;
+  checkGeneral(model);
+  const name = metadata.get('general.architecture');
+  const architecture = typeof name === 'string' && Object.hasOwn(architectures, name) ? architectures[name] : undefined;
+  if (!architecture) {
+    throw new SubzeroError(
+      'unsupported',
+      `${path}: the architecture ${quoteValue(name)} is not supported in GGUF; supported are ` +
+        Object.keys(architectures).join(', '),
+      { parameter: path },
+    );
+  }
+  const keys = new Keys(metadata, name as string, path);
+  const hidden = keys.whole('embedding_length');
+  const count = keys.whole('attention.head_count');
+  const keyCount = keys.whole('attention.head_count_kv', count);
+  const width = keys.whole('attention.key_length', hidden / count);
+  if (count === 0 || keyCount === 0 || !Number.isInteger(width)) {
+    throw keys.error('invalid_data', 'attention.head_count', `is ${count}, which does not divide ${hidden} evenly`);
+  }
+  const valueWidth = keys.whole('attention.value_length', width);
+  if (valueWidth !== width) {
+    throw keys.error('unsupported', 'attention.value_length', `is ${valueWidth}, and keys have ${width} elements`);
+  }
+  const context = keys.whole('context_length');
+  const layers = keys.whole('block_count');
+  if (layers > tensors.size) {
+    throw keys.error('invalid_data', 'block_count', `is ${layers}, and the file has ${tensors.size} tensors in all`);
+  }
+  const type = architecture.type(keys);
+  const read: ReadDivisors = async (tensor) => await readVector(model, tensor);
+  const config = {
+    architectures: [architecture.className[type]],
+    model_type: type,
+    vocab_size: keys.whole('vocab_size', tensors.get('token_embd.weight')?.shape[0] ?? 0),
+    hidden_size: hidden,
+    intermediate_size: keys.whole('feed_forward_length'),
+    num_hidden_layers: layers,
+    num_attention_heads: count,
+    num_key_value_heads: keyCount,
+    head_dim: width,
+    hidden_act: 'silu',
+    max_position_embeddings: context,
+    rms_norm_eps: architecture.epsilon ? architecture.epsilon(keys) : keys.real('attention.layer_norm_rms_epsilon'),
+    tie_word_embeddings: !tensors.has('output.weight'),
+    ...(await readRope(keys, { width, context }, read)),
+    ...architecture.own?.(keys, tensors),
+    ...tokenIds(model),
+  };
+  keys.done();
+  const given = Object.entries(config).filter(([, value]) => value !== undefined);
+  return { architecture, heads: { count, keyCount }, config: Object.fromEntries(given) };
+}
+
+/** Refuses what is no language model, or would be read otherwise. */
+function checkGeneral({ metadata, tensors, path }: GgufModel): void {
+  const refuse = (key: string, expected: string, value: MetadataValue | undefined): SubzeroError =>
+    new SubzeroError('unsupported', `${path}: "${key}" is ${quoteValue(value)}; expected ${expected}`, {
+      parameter: path,
+    });
+  const type = metadata.get('general.type') ?? 'model';
+  if (type !== 'model') throw refuse('general.type', '"model": a file of another kind adds to a model', type);
+  const isQuantized = [...tensors.values()].some(({ type: { values } }) => values > 1);
+  const version = metadata.get('general.quantization_version') ?? 2;
+  if (isQuantized && version !== 2) {
+    throw refuse('general.quantization_version', '2, whose blocks are known; quantize the model anew', version);
+  }
+}
+
+/** Ids of BOS, EOS and padding. */
+function tokenIds({ metadata }: GgufModel): Record<string, number> {
+  const ids: Record<string, number> = {};
+  for (const [name, key] of [
+    ['bos_token_id', 'bos_token_id'],
+    ['eos_token_id', 'eos_token_id'],
+    ['pad_token_id', 'padding_token_id'],
+  ] as const) {
+    const id = metadata.get(`tokenizer.ggml.${key}`);
+    // 2³² − 1 stands for no token.
+    if (typeof id === 'number' && id !== 0xffffffff) ids[name] = id;
+  }
+  return ids;
+}
+
+async function readVector(model: GgufModel, name: (typeof ropeTensors)[number]): Promise<Float32Array | undefined> {
+  const tensor = model.tensors.get(name);
+  if (tensor === undefined) return undefined;
+  if (tensor.type.name !== 'F32' || tensor.shape.length !== 1) {
+    throw new SubzeroError(
+      'unsupported',
+      `${model.path}: tensor "${name}": expected a list of F32, got ${tensor.type.name}`,
+      { parameter: model.path },
+    );
+  }
+  return new Float32Array((await model.read(name, 0, tensor.byteLength)).buffer);
+}

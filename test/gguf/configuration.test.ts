@@ -1,0 +1,308 @@
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { architectures, outerTensors } from '../../src/gguf/architectures.ts';
+import { openGgufConfiguration, openGgufWeights } from '../../src/gguf/index.ts';
+import { shortestDecimal } from '../../src/gguf/keys.ts';
+import { readConfiguration } from '../../src/model/configuration.ts';
+import { expectFailure, temporaryDirectory } from '../safetensors/helpers.ts';
+import { f32, flag, layOutGguf, list, type TensorToLayOut, text, u32, type Value } from './build.ts';
+
+const directory = await temporaryDirectory();
+let counter = 0;
+
+type Keys = Record<string, Value | undefined>;
+
+const basic = (architecture: string): Keys => ({
+  'general.architecture': text(architecture),
+  [`${architecture}.block_count`]: u32(2),
+  [`${architecture}.context_length`]: u32(4096),
+  [`${architecture}.embedding_length`]: u32(64),
+  [`${architecture}.feed_forward_length`]: u32(96),
+  [`${architecture}.attention.head_count`]: u32(4),
+  [`${architecture}.attention.head_count_kv`]: u32(2),
+  [`${architecture}.attention.layer_norm_rms_epsilon`]: f32(1e-5),
+});
+
+const embedding: TensorToLayOut = {
+  name: 'token_embd.weight',
+  dimensions: [64, 10],
+  type: 0,
+  data: new Uint8Array(2560),
+};
+
+const norm: TensorToLayOut = { name: 'output_norm.weight', dimensions: [64], type: 0, data: new Uint8Array(256) };
+
+function vector(name: string, values: readonly number[]): TensorToLayOut {
+  const data = new Uint8Array(Float32Array.from(values).buffer);
+  return { name, dimensions: [values.length], type: 0, data };
+}
+
+/** The path of a file of an architecture with other keys and more tensors. */
+async function write(architecture: string, own: Keys = {}, tensors: readonly TensorToLayOut[] = []): Promise<string> {
+  const keys = Object.entries({ ...basic(architecture), ...own }).filter(
+    (entry): entry is [string, Value] => entry[1] !== undefined,
+  );
+  const file = join(directory, `${counter++}.gguf`);
+  await writeFile(file, layOutGguf({ keys, tensors: [embedding, norm, ...tensors] }));
+  return file;
+}
+
+async function read(...given: Parameters<typeof write>): Promise<Record<string, unknown>> {
+  const file = await write(...given);
+  const config = await openGgufConfiguration(file);
+  // Whatever is made is read as any config.json is.
+  readConfiguration(config, file);
+  return config;
+}
+
+describe('every architecture', () => {
+  const names = JSON.parse(
+    readFileSync(fileURLToPath(new URL('../fixtures/gguf/tensor-names.json', import.meta.url)), 'utf8'),
+  ) as Record<string, Record<string, string>>;
+
+  test('has the names of the gguf package', () => {
+    const own = Object.entries(architectures).map(([architecture, { layer }]) => [
+      architecture,
+      Object.fromEntries([
+        ...Object.entries(outerTensors).map(([there, here]) => [here, there]),
+        ...Object.entries(layer).map(([there, here]) => [`model.layers.N.${here}`, `blk.N.${there}`]),
+      ]),
+    ]);
+    for (const [architecture, found] of own) {
+      // What a family has not, its files have not: heads of their own in tied Gemmas, norms without parameters.
+      expect(found).toMatchObject(names[architecture as string]!);
+    }
+    expect(Object.keys(names).sort()).toEqual(Object.keys(architectures).sort());
+  });
+
+  test.each(Object.keys(architectures))('%s makes a configuration that is read', async (architecture) => {
+    const theta = architecture === 'gemma3' ? 1_000_000 : 10_000;
+    const own = architecture === 'olmo' ? { 'olmo.attention.layer_norm_rms_epsilon': undefined } : {};
+    const config = await read(architecture, own);
+    expect(config).toMatchObject({
+      ...{ vocab_size: 10, hidden_size: 64, intermediate_size: 96, num_hidden_layers: 2, num_attention_heads: 4 },
+      ...{ num_key_value_heads: 2, head_dim: 16, rope_theta: theta, tie_word_embeddings: true },
+    });
+  });
+});
+
+describe('hyper-parameters', () => {
+  test('absent ones have the values that llama.cpp gives them', async () => {
+    expect(await read('llama', { 'llama.attention.head_count_kv': undefined })).toMatchObject({
+      ...{ num_key_value_heads: 4, rope_theta: 10_000, rope_scaling: null },
+    });
+  });
+
+  test('lists of equal numbers are one number; others are refused by name', async () => {
+    const of = (values: number[]): Keys => ({ 'llama.attention.head_count_kv': list('u32', values) });
+    expect(await read('llama', of([2, 2]))).toMatchObject({ num_key_value_heads: 2 });
+    await expectFailure(read('llama', of([2, 4])), 'unsupported', 'llama.attention.head_count_kv', '[2,4]');
+  });
+
+  test('heads of their own width, an untied head, biases, a window', async () => {
+    const config = await read(
+      'llama',
+      {
+        'llama.attention.key_length': u32(32),
+        'llama.attention.value_length': u32(32),
+        'llama.attention.sliding_window': u32(128),
+      },
+      [{ ...embedding, name: 'output.weight' }],
+    );
+    expect(config).toMatchObject({
+      model_type: 'mistral',
+      head_dim: 32,
+      sliding_window: 128,
+      tie_word_embeddings: false,
+    });
+    expect(await read('llama', {}, [vector('blk.0.attn_q.bias', Array(64).fill(0))])).toMatchObject({
+      attention_bias: true,
+    });
+  });
+
+  test.each<[string, Keys, string[]]>([
+    ['another architecture', { 'general.architecture': text('bloom') }, ['"bloom"', 'llama, qwen2']],
+    ['no architecture', { 'general.architecture': undefined }, ['null']],
+    ['an adapter', { 'general.type': text('adapter') }, ['general.type', '"adapter"']],
+    ['experts', { 'llama.expert_count': u32(8) }, ['llama.expert_count', '8']],
+    ['a key that nobody knows', { 'llama.attention.wormhole': text('on') }, ['llama.attention.wormhole', '"on"']],
+    ['tokens that see those after them', { 'llama.attention.causal': flag(false) }, ['attention.causal']],
+    ['values of another width', { 'llama.attention.value_length': u32(8) }, ['attention.value_length', '8']],
+    ['an unknown rotation', { 'llama.rope.scaling.type': text('spiral') }, ['rope.scaling.type', '"spiral"']],
+  ])('%s is refused', async (_, own, parts) => {
+    await expectFailure(read('llama', own), 'unsupported', directory, ...parts);
+  });
+
+  test.each<[string, Keys, string[]]>([
+    ['no width', { 'llama.embedding_length': undefined }, ['llama.embedding_length', 'missing']],
+    ['a width as a text', { 'llama.embedding_length': text('64') }, ['llama.embedding_length', '"64"']],
+    ['half a layer', { 'llama.block_count': f32(1.5) }, ['llama.block_count', '1.5']],
+    ['no heads', { 'llama.attention.head_count': u32(0) }, ['attention.head_count', '0']],
+    ['five heads', { 'llama.attention.head_count': u32(5) }, ['attention.head_count', '5']],
+    ['more layers than tensors', { 'llama.block_count': u32(1_000_000_000) }, ['llama.block_count', '1000000000']],
+    ['a count beyond 2^53', { 'llama.block_count': { kind: 'u64', value: 2n ** 60n } }, ['llama.block_count']],
+  ])('%s is refused', async (_, own, parts) => {
+    await expectFailure(read('llama', own), 'invalid_data', directory, ...parts);
+  });
+
+  test('what changes nothing is passed over', async () => {
+    const config = await read('llama', {
+      'llama.expert_count': u32(0),
+      'llama.expert_used_count': u32(0),
+      'llama.attention.causal': flag(true),
+      'llama.rope.scaling.finetuned': flag(true),
+      'llama.tensor_data_layout': text('Meta AI original pth'),
+      'general.name': text('anything'),
+      'quantize.imatrix.file': text('x.dat'),
+      'someone.note': list('text', ['a']),
+    });
+    expect(config.model_type).toBe('llama');
+  });
+
+  test('a window below the context is refused where the family has none', async () => {
+    const file = write('qwen3', { 'qwen3.attention.sliding_window': u32(128) });
+    await expectFailure(openGgufConfiguration(await file), 'unsupported', 'qwen3.attention.sliding_window', '128');
+    expect(await read('qwen3', { 'qwen3.attention.sliding_window': u32(4096) })).toMatchObject({
+      use_sliding_window: false,
+    });
+  });
+
+  test('windows by an interval, by a list, or none', async () => {
+    const [window, pattern] = ['gemma3.attention.sliding_window', 'gemma3.attention.sliding_window_pattern'];
+    const [slides, full] = ['sliding_attention', 'full_attention'];
+    expect(await read('gemma3', { [window]: u32(8) })).toMatchObject({
+      sliding_window: 8,
+      layer_types: [slides, slides],
+    });
+    const everySecond = { [window]: u32(8), [pattern]: u32(2) };
+    expect(await read('gemma3', everySecond)).toMatchObject({ layer_types: [slides, full] });
+    const listed = { [window]: u32(8), [pattern]: list('flag', [false, true]) };
+    expect(await read('gemma3', listed)).toMatchObject({ layer_types: [full, slides] });
+    expect(await read('gemma3')).toMatchObject({ sliding_window: null, layer_types: [full, full] });
+    const short = { [window]: u32(8), [pattern]: list('flag', [true]) };
+    await expectFailure(read('gemma3', short), 'invalid_data', pattern, 'each of 2 layers');
+  });
+
+  test('numbers stored as f32 are the decimals that were written', () => {
+    for (const value of [1e-6, 1e-5, 0.1, 500_000, 1e7, 1.1920929e-7, 8, 0.25]) {
+      expect(shortestDecimal(Math.fround(value))).toBe(value);
+    }
+    expect(shortestDecimal(Math.PI)).toBe(Math.PI);
+  });
+});
+
+describe('rotation', () => {
+  const key = (name: string, value: Value): Keys => ({ [`llama.rope.scaling.${name}`]: value });
+
+  test('linear, yarn', async () => {
+    expect(await read('llama', { ...key('type', text('linear')), ...key('factor', f32(4)) })).toMatchObject({
+      rope_scaling: { rope_type: 'linear', factor: 4 },
+    });
+    expect(
+      await read('llama', {
+        ...key('type', text('yarn')),
+        ...key('factor', f32(4)),
+        ...key('original_context_length', u32(1024)),
+      }),
+    ).toMatchObject({
+      rope_scaling: {
+        rope_type: 'yarn',
+        factor: 4,
+        original_max_position_embeddings: 1024,
+        beta_fast: 32,
+        beta_slow: 1,
+      },
+    });
+    expect(await read('llama', { ...key('type', text('none')), ...key('factor', f32(1)) })).toMatchObject({
+      rope_scaling: null,
+    });
+    expect(await read('llama', { 'llama.rope.scale_linear': f32(2) })).toMatchObject({ rope_scaling: { factor: 2 } });
+  });
+
+  /** What llama.cpp's converter writes for Llama 3's rule, in f32. */
+  function llama3Divisors(theta: number, width: number, factor: number, original: number): number[] {
+    const [low, high] = [1, 4];
+    return Array.from({ length: width / 2 }, (_, pair) => {
+      const wavelength = (2 * Math.PI) / Math.fround(1 / Math.fround(theta ** ((2 * pair) / width)));
+      if (wavelength < original / high) return 1;
+      if (wavelength > original / low) return factor;
+      const smooth = (original / wavelength - low) / (high - low);
+      return 1 / ((1 - smooth) / factor + smooth);
+    });
+  }
+
+  test.each([8, 32])("divisors of Llama 3's rule are its settings (factor %s)", async (factor) => {
+    const own = {
+      'llama.attention.key_length': u32(64),
+      'llama.attention.value_length': u32(64),
+      'llama.rope.freq_base': f32(500_000),
+    };
+    const divisors = vector('rope_freqs.weight', llama3Divisors(500_000, 64, factor, 8192));
+    expect(await read('llama', own, [divisors])).toMatchObject({
+      rope_theta: 500_000,
+      rope_scaling: {
+        ...{
+          rope_type: 'llama3',
+          factor,
+          low_freq_factor: 1,
+          high_freq_factor: 4,
+          original_max_position_embeddings: 8192,
+        },
+      },
+    });
+    const source = await openGgufWeights(await write('llama', own, [divisors]));
+    expect([...source.tensors.keys()]).toEqual(['model.embed_tokens.weight', 'model.norm.weight']);
+    await source.close();
+  });
+
+  test('longrope', async () => {
+    const [long, short] = [
+      [1, 2, 3, 4, 5, 6, 7, 8],
+      [1, 1, 1, 1, 1, 1.5, 1.5, 2],
+    ];
+    const tensors = [vector('rope_factors_long.weight', long), vector('rope_factors_short.weight', short)];
+    const own = { ...key('original_context_length', u32(1024)), ...key('attn_factor', f32(1.19)) };
+    expect(await read('llama', own, tensors)).toMatchObject({
+      rope_scaling: {
+        ...{ rope_type: 'longrope', long_factor: long, short_factor: short },
+        ...{ original_max_position_embeddings: 1024, attention_factor: 1.19 },
+      },
+    });
+    await expectFailure(read('llama', own, tensors.slice(1)), 'unsupported', 'rope_factors_long', 'missing');
+    await expectFailure(read('llama', key('type', text('longrope'))), 'unsupported', 'rope_factors_long', 'missing');
+    await expectFailure(read('llama', own), 'unsupported', 'attention factor 1.19');
+    const yarn = { ...key('type', text('yarn')), ...key('factor', f32(4)), ...key('yarn_attn_factor', f32(0.5)) };
+    expect(await read('llama', yarn)).toMatchObject({
+      rope_scaling: { rope_type: 'yarn', attention_factor: 0.5 * (0.1 * Math.log(4) + 1) },
+    });
+  });
+
+  test('other divisors divide', async () => {
+    const list = [1, 1.5, 2, 2, 3, 4, 4, 8];
+    const config = await read('llama', {}, [vector('rope_freqs.weight', list)]);
+    expect(config.rope_scaling).toMatchObject({
+      rope_type: 'longrope',
+      short_factor: list,
+      long_factor: list,
+      factor: 1,
+      attention_factor: 1,
+    });
+    expect(await read('llama', {}, [vector('rope_freqs.weight', Array(8).fill(1))])).toMatchObject({
+      rope_scaling: null,
+    });
+    await expectFailure(
+      read('llama', {}, [vector('rope_freqs.weight', [1, 2])]),
+      'invalid_data',
+      'rope_freqs.weight',
+      '8',
+    );
+    await expectFailure(
+      read('llama', {}, [vector('rope_freqs.weight', [0, 1, 1, 1, 1, 1, 1, 1])]),
+      'invalid_data',
+      'positive',
+    );
+  });
+});

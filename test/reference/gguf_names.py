@@ -1,0 +1,28 @@
+"""The names of tensors in GGUF files, as the gguf package has them: architecture → name in transformers → name there.
+
+    python gguf_names.py > ../fixtures/gguf/tensor-names.json
+"""
+
+import json
+
+import gguf
+
+ARCHITECTURES = [
+    *("LLAMA", "QWEN2", "QWEN3", "SMOLLM3", "OLMO2", "SEED_OSS", "OLMO"),
+    *("GEMMA", "GEMMA2", "GEMMA3", "GRANITE", "ARCEE", "EXAONE4", "ERNIE4_5"),
+]
+LAYER = [
+    *(f"self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj", "o_proj")),
+    *(f"mlp.{name}" for name in ("gate_proj", "up_proj", "down_proj")),
+    *("input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm"),
+    *("post_feedforward_layernorm", "pre_feedforward_layernorm"),
+]
+
+names = {}
+for architecture in ARCHITECTURES:
+    number = getattr(gguf.MODEL_ARCH, architecture)
+    table = gguf.get_tensor_name_map(number, 2)
+    asked = ["model.embed_tokens", "model.norm", "lm_head", *(f"model.layers.1.{name}" for name in LAYER)]
+    found = {name.replace(".1.", ".N."): table.get_name(name) for name in asked}
+    names[gguf.MODEL_ARCH_NAMES[number]] = {key: value.replace(".1.", ".N.") for key, value in found.items() if value}
+print(json.dumps(names, indent=1))
