@@ -7,7 +7,7 @@ export const modelOption = {
   name: 'model',
   type: 'text',
   placeholder: 'DIR|RUN',
-  description: 'model directory, or run folder of a fine-tuned model',
+  description: 'model directory, run folder of a fine-tuned model, or ORG/NAME[@REVISION] on the Hugging Face Hub',
   group: 'Model and data',
 } as const satisfies TextOption;
 

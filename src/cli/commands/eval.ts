@@ -4,6 +4,7 @@ import { plural } from '../../format.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
 import { loadOnlyModel, modelOption, stepOption, storageOption } from '../model-option.ts';
 import { createProgress } from '../progress.ts';
@@ -19,6 +20,7 @@ export const evalCommand = defineCommand({
     modelOption,
     { ...stepOption, group: 'Model and data' },
     storageOption,
+    offlineOption,
     taskOption,
     dataOption,
     {
@@ -53,8 +55,9 @@ export const evalCommand = defineCommand({
   ],
   async run(context) {
     const { options } = context;
-    const path = requireOption(options.model, 'eval', 'model DIR|RUN');
+    const given = requireOption(options.model, 'eval', 'model DIR|RUN');
     const data = dataSource(options.task, options.data);
+    const path = await localPath(context, given);
     return withEngine(context, async (engine) => {
       const model = await loadOnlyModel(engine, path, options);
       const progress = createProgress(context, options.quiet || options.json);

@@ -1,6 +1,7 @@
 import type { GenerateEvent, GenerateRequest } from '../../engine/types.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
+import { localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
 import { loadOnlyModel, modelOption, stepOption, storageOption } from '../model-option.ts';
 import { createProgress } from '../progress.ts';
@@ -17,6 +18,7 @@ export const generateCommand = defineCommand({
     modelOption,
     { ...stepOption, group: 'Model and data' },
     storageOption,
+    offlineOption,
     {
       name: 'prompt',
       type: 'text',
@@ -89,9 +91,10 @@ export const generateCommand = defineCommand({
   ],
   async run(context) {
     const { options } = context;
-    const path = requireOption(options.model, 'generate', 'model DIR|RUN');
+    const givenModel = requireOption(options.model, 'generate', 'model DIR|RUN');
     const given = requireOption(options.prompt, 'generate', 'prompt TEXT');
     const prompt = given === '-' ? await context.readStandardInput() : given;
+    const path = await localPath(context, givenModel);
     return withEngine(context, async (engine) => {
       const request: GenerateRequest = {
         model: await loadOnlyModel(engine, path, options),

@@ -6,6 +6,7 @@ import { evalCommand } from './eval.ts';
 import { exportCommand } from './export.ts';
 import { forkCommand } from './fork.ts';
 import { generateCommand } from './generate.ts';
+import { pullCommand } from './pull.ts';
 import { replayCommand } from './replay.ts';
 import { serveCommand } from './serve.ts';
 import { trainCommand } from './train.ts';
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   evalCommand,
   generateCommand,
   serveCommand,
+  pullCommand,
   exportCommand,
   replayCommand,
   diffCommand,

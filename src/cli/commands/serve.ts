@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { defaultServerConfiguration, type ServedModel } from '../../../server/configuration.ts';
 import type { LogLevel } from '../../../server/log.ts';
+import { parseRepositoryName } from '../../hub/repository.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions } from '../common-options.ts';
+import { localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
 import { storageOption } from '../model-option.ts';
 import { UsageError } from '../usage-error.ts';
@@ -20,8 +23,8 @@ export const serveCommand = defineCommand({
       type: 'list',
       placeholder: '[ID=]DIR|RUN[@STEP]',
       description:
-        'model directory or run folder; ID is its name in requests, by default the name of the folder; a run is served as it was ' +
-        'after STEP, a number or best, by default the last one',
+        'model directory, run folder, or ORG/NAME[@REVISION] on the Hugging Face Hub; ID is its name in requests, by default ' +
+        'the name of the folder; a run is served as it was after STEP, a number or best, by default the last one',
       group: 'Server',
     },
     {
@@ -74,6 +77,7 @@ export const serveCommand = defineCommand({
       group: 'Server',
     },
     { ...storageOption, group: 'Server' },
+    { ...offlineOption, group: 'Server' },
     {
       name: 'log-level',
       type: 'text',
@@ -158,7 +162,10 @@ export const serveCommand = defineCommand({
   ],
   async run(context) {
     const { options } = context;
-    const models = namedModels(options.model).map((model) => ({ ...model, storage: options.storage }));
+    const models: ServedModel[] = [];
+    for (const model of namedModels(options.model)) {
+      models.push({ ...(await localModel(context, model)), storage: options.storage });
+    }
     return withEngine(context, async (engine) => {
       const shuttingDown = () => {
         if (!options.quiet) context.standardError.write('shutting down; press Ctrl-C again to end at once\n');
@@ -213,7 +220,7 @@ export function namedModels(words: readonly string[]): ServedModel[] {
     const named = separator > 0 && /^[A-Za-z0-9][\w.:-]*$/.test(word.slice(0, separator));
     const [, path = '', step] = /^(.*?)(?:@(\d+|best))?$/.exec(named ? word.slice(separator + 1) : word) ?? [];
     if (path === '') throw new UsageError(`--model ${word} names no folder`, { parameter: 'model' });
-    const id = named ? word.slice(0, separator) : basename(resolve(path));
+    const id = named ? word.slice(0, separator) : basename(resolve(parseRepositoryName(path)?.id ?? path));
     return { id, path, ...(step === undefined ? {} : { step: step === 'best' ? 'best' : Number(step) }) };
   });
   const twice = models.find((model, index) => models.some((other, at) => at < index && other.id === model.id));
@@ -224,6 +231,15 @@ export function namedModels(words: readonly string[]): ServedModel[] {
     });
   }
   return models;
+}
+
+/** A model with the path of its folder; what looks like the step of a run may be a revision. */
+async function localModel(context: Parameters<typeof localPath>[0], model: ServedModel): Promise<ServedModel> {
+  const { step, path, ...rest } = model;
+  if (step === undefined || existsSync(path)) return { ...model, path: await localPath(context, path) };
+  const at = `${path}@${step}`;
+  const found = await localPath(context, at);
+  return found === at ? model : { ...rest, path: found };
 }
 
 /** Browsers send scheme, host and port, and no more; anything else would never be equal to that. */

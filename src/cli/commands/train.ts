@@ -9,6 +9,7 @@ import { dataOption, dataSource, taskOption } from '../data-options.ts';
 import { reportFind } from '../find-report.ts';
 import { optionForm } from '../help.ts';
 import type { Host } from '../host.ts';
+import { localPath, offlineOption } from '../hub-option.ts';
 import { idleSettings } from '../idle-settings.ts';
 import { interruptible } from '../interrupt.ts';
 import { camelCase, kebabCase, type OptionSpecification, type OptionValues } from '../option.ts';
@@ -36,9 +37,11 @@ const options = [
     name: 'model',
     type: 'text',
     placeholder: 'DIR',
-    description: 'model directory with config.json, *.safetensors and tokenizer.json',
+    description:
+      'model directory with config.json, *.safetensors and tokenizer.json, or ORG/NAME[@REVISION] on the Hugging Face Hub',
     group: model,
   },
+  offlineOption,
   taskOption,
   dataOption,
   {
@@ -123,8 +126,8 @@ export const trainCommand = defineCommand({
     },
     { text: 'go on after an interruption', command: 'subzero train --resume runs/mine' },
   ],
-  run: (context) =>
-    context.options.findLr ? findLearningRate(context) : trainWithReport(context, trainRequest(context)),
+  run: async (context) =>
+    context.options.findLr ? findLearningRate(context) : trainWithReport(context, await trainRequest(context)),
 });
 
 /** Trains and shows how it goes. @returns the exit code */
@@ -155,7 +158,7 @@ export async function trainWithReport(
  * The engine's request for these options.
  * @throws UsageError when they contradict each other or something is missing
  */
-function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
+async function trainRequest(context: CommandContext<TrainOptions>): Promise<TrainRequest> {
   const { options: values, sources } = context;
   const explicit = (key: string) => sources[key] === 'flag' || sources[key] === 'configuration file';
   if (values.resume !== undefined) {
@@ -180,7 +183,8 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
   for (const warning of idleSettings(configuration)) {
     context.standardError.write(`warning: ${wording(warning, (name) => `--${kebabCase(name)}`)}\n`);
   }
-  return { ...sourced, out, ...(values.epochs === undefined ? {} : { epochs: values.epochs }), configuration };
+  const model = await localPath(context, sourced.model);
+  return { ...sourced, model, out, ...(values.epochs === undefined ? {} : { epochs: values.epochs }), configuration };
 }
 
 /** What is trained, and on what. @throws UsageError when it is not there */
@@ -201,8 +205,9 @@ async function findLearningRate(context: CommandContext<TrainOptions>): Promise<
       parameter: name,
     });
   }
+  const sourced = modelAndData(values);
   const request = {
-    ...modelAndData(values),
+    ...{ ...sourced, model: await localPath(context, sourced.model) },
     configuration: givenSettings(context),
     trialSteps: values.trialSteps,
   };
