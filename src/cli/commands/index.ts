@@ -6,6 +6,7 @@ import { evalCommand } from './eval.ts';
 import { exportCommand } from './export.ts';
 import { forkCommand } from './fork.ts';
 import { generateCommand } from './generate.ts';
+import { inspectCommand } from './inspect.ts';
 import { pullCommand } from './pull.ts';
 import { replayCommand } from './replay.ts';
 import { serveCommand } from './serve.ts';
@@ -20,6 +21,7 @@ export const commands: readonly Command[] = [
   generateCommand,
   serveCommand,
   pullCommand,
+  inspectCommand,
   exportCommand,
   replayCommand,
   diffCommand,
