@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { SubzeroError } from '../errors.ts';
 import { formatBytes, formatDuration, plural } from '../format.ts';
-import { type FileChoice, modelFiles, theseFiles } from '../hub/choice.ts';
+import { adapterFiles, type FileChoice, modelFiles, theseFiles } from '../hub/choice.ts';
 import { parseRepositoryName } from '../hub/repository.ts';
 import type { PullProgress, ResolvedRepository } from '../hub/resolve.ts';
 import { join } from '../platform/index.ts';
@@ -45,6 +45,11 @@ export async function localPath(context: Context, given: string, files: FileChoi
       cause: error,
     });
   }
+}
+
+/** The folder of a LoRA, if one was given. */
+export async function localAdapter(context: Context, given: string | undefined): Promise<string | undefined> {
+  return given === undefined ? undefined : await localPath(context, given, adapterFiles);
 }
 
 /** Gets a repository, with its progress on standard error. @param given as {@link parseRepositoryName} reads it */

@@ -53,6 +53,8 @@ export interface LoadModelRequest {
   /** For a run: the step to rebuild, or `best` = the one with the lowest validation loss; the last one by default. */
   step?: StepChoice;
   storage?: WeightStorage;
+  /** For a model directory: the folder of a PEFT LoRA that is applied to it; models with others share its weights. */
+  lora?: string;
 }
 
 /** A loaded model. */
@@ -67,6 +69,8 @@ export interface ModelInfo {
   kind: 'base' | 'run';
   /** For a run: the step it stands at; absent for a base model. */
   step?: number;
+  /** The folder of the LoRA that is applied to a base model, if one is. */
+  lora?: string;
   /** Bytes of the weights that it reads, its own or shared. */
   weightBytes: number;
   /** Loaded models that read the same copy of the weights. */

@@ -60,7 +60,9 @@ export class Gpu {
 
   /** One without memory, which only counts what is made on it; see {@link sizingDevice}. */
   static forSizing(limits: SizingLimits = {}): Gpu {
-    return new Gpu(sizingDevice(limits), limits.software ? 'software' : 'hardware', 'exact');
+    const gpu = new Gpu(sizingDevice(limits), limits.software ? 'software' : 'hardware', 'exact');
+    gpu.#recorder = new Recorder(gpu, true);
+    return gpu;
   }
 
   private constructor(

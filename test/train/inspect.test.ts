@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Gpu } from '../../src/gpu/gpu.ts';
 import { matchTensors } from '../../src/model/checkpoint-tensors.ts';
 import { loadModel, readConfigurationFile } from '../../src/model/load.ts';
 import { leadingTokens, withLeading } from '../../src/model/virtual-tokens.ts';

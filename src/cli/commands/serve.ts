@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { defaultServerConfiguration, type ServedModel } from '../../../server/configuration.ts';
 import type { LogLevel } from '../../../server/log.ts';
+import { adapterFiles } from '../../hub/choice.ts';
 import { parseRepositoryName } from '../../hub/repository.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions } from '../common-options.ts';
@@ -74,6 +75,15 @@ export const serveCommand = defineCommand({
       placeholder: 'ORIGIN',
       description: 'web pages of this origin, such as https://app.example, may call the server; * = all',
       check: checkOrigin,
+      group: 'Server',
+    },
+    {
+      name: 'lora',
+      type: 'list',
+      placeholder: '[BASE+]NAME=DIR',
+      description:
+        'PEFT LoRA adapter, a folder or ORG/NAME, served under NAME beside the model BASE, whose weights it shares; BASE ' +
+        'can be left out where there is one model',
       group: 'Server',
     },
     { ...storageOption, group: 'Server' },
@@ -166,6 +176,9 @@ export const serveCommand = defineCommand({
     for (const model of namedModels(options.model)) {
       models.push({ ...(await localModel(context, model)), storage: options.storage });
     }
+    for (const { lora, ...model } of namedAdapters(options.lora, models)) {
+      models.push({ ...model, lora: await localPath(context, lora, adapterFiles) });
+    }
     return withEngine(context, async (engine) => {
       const shuttingDown = () => {
         if (!options.quiet) context.standardError.write('shutting down; press Ctrl-C again to end at once\n');
@@ -192,7 +205,7 @@ export const serveCommand = defineCommand({
           },
         });
         if (!options.quiet) {
-          const names = models.map((model) => `  ${model.id}  (${model.path})`);
+          const names = models.map(({ id, path, base, lora }) => `  ${id}  (${lora ? `${base} with ${lora}` : path})`);
           context.standardError.write(
             `${['models:', ...names, `dashboard: ${server.url}/`, `try: curl ${server.url}/v1/models`].join('\n')}\n`,
           );
@@ -231,6 +244,31 @@ export function namedModels(words: readonly string[]): ServedModel[] {
     });
   }
   return models;
+}
+
+/**
+ * `NAME=DIR`, `BASE+NAME=DIR` → a base model once more, with an adapter.
+ * @throws UsageError for a form that is none of these, an unknown base and a name that comes twice
+ */
+export function namedAdapters(
+  words: readonly string[],
+  models: readonly ServedModel[],
+): (ServedModel & { base: string; lora: string })[] {
+  const refuse = (message: string): UsageError => new UsageError(message, { parameter: 'lora' });
+  const names = new Set(models.map(({ id }) => id));
+  return words.map((word) => {
+    const [, baseName, id, lora] = /^(?:([^+=]+)\+)?([A-Za-z0-9][\w.:-]*)=(.+)$/.exec(word) ?? [];
+    if (id === undefined || lora === undefined) throw refuse(`--lora must be NAME=DIR or BASE+NAME=DIR; got "${word}"`);
+    const known = models.map((model) => model.id).join(', ');
+    const base =
+      baseName === undefined && models.length === 1 ? models[0] : models.find((model) => model.id === baseName);
+    if (!base && baseName === undefined)
+      throw refuse(`--lora ${word}: name the base model, BASE+${word}, one of ${known}`);
+    if (!base) throw refuse(`--lora ${word}: there is no model "${baseName}"; there are ${known}`);
+    if (names.has(id)) throw refuse(`--lora ${word}: another model is called "${id}"`);
+    names.add(id);
+    return { ...base, id, base: base.id, lora };
+  });
 }
 
 /** A model with the path of its folder; what looks like the step of a run may be a revision. */
