@@ -125,6 +125,8 @@ export type TrainRequest =
       /** Instead of a number of steps: how often each example is seen, on average. */
       epochs?: number;
       out: string;
+      /** The folder of a PEFT LoRA that a run with scheme `lora` begins with. */
+      lora?: string;
     }
   | {
       /** A run whose steps up to `step`, by default all, the new run begins with. */
@@ -149,6 +151,8 @@ export interface FindLearningRateRequest {
   configuration: Partial<TrainConfiguration>;
   /** Steps of a trial. */
   trialSteps: number;
+  /** The folder of a PEFT LoRA that runs with scheme `lora` begin with. */
+  lora?: string;
   /** Those to try, ascending; by default some around the default of the optimiser and the scheme. */
   learningRates?: readonly number[];
 }

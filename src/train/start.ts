@@ -21,6 +21,7 @@ import { trainFrom } from './loop.ts';
 import type { RunSources } from './run.ts';
 import { createRunFolder, removeRun, runFiles } from './run-folder.ts';
 import { adapterName, planRecord } from './run-plans.ts';
+import { startAdapter } from './start-adapter.ts';
 
 export interface StartOptions {
   modelDirectory: string;
@@ -29,6 +30,8 @@ export interface StartOptions {
   /** Instead of a number of steps: how often each example is seen, on average. */
   epochs?: number;
   out: string;
+  /** The folder of a PEFT LoRA that a run with scheme `lora` begins with. */
+  lora?: string;
 }
 
 /**
@@ -52,7 +55,8 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
       ...(options.epochs === undefined ? {} : { steps: stepsFor(options.epochs, wanted, data.train.examples.length) }),
       storage: model.storage,
     };
-    const optimizer = closers.own(await createOptimizer(model, configuration), destroy);
+    const start = await startAdapter(options.lora, model.decoder, configuration);
+    const optimizer = closers.own(await createOptimizer(model, configuration, start.adapter), destroy);
     optimizer.beginStep(0);
     await gpu.checkAllocations();
     const journal = await createJournal(join(folder, runFiles.journal), {
@@ -62,15 +66,15 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
       dataFingerprint: fingerprintOf(data.train.examples),
       configuration,
       adapter: adapterName(gpu),
-      extra: { sources: absoluteSources(options.sources), ...planRecord(model.plans) },
+      extra: { sources: absoluteSources(options.sources), ...planRecord(model.plans), ...start.record },
     });
     made.files = true;
     const log = closers.own(journal, close);
     const { validation, notes } = data;
     const { examples } = data.train;
     const run = { folder, model, optimizer, configuration, log, examples, validation, notes };
-    const start = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
-    for await (const event of trainFrom(gpu, start, signal)) {
+    const opened = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
+    for await (const event of trainFrom(gpu, opened, signal)) {
       begun = true;
       yield event;
     }

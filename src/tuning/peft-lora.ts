@@ -9,7 +9,7 @@ import type { Decoder, Linear } from '../model/decoder.ts';
 import { linearsOf } from '../model/parameters.ts';
 import { parseJsonFile } from '../model-file.ts';
 import type { LoraPair } from '../ops/probes.ts';
-import { join, readdir, readFile } from '../platform/index.ts';
+import { createHash, join, readdir, readFile, readStream } from '../platform/index.ts';
 import { bytesToF32, openSafetensors, type TensorSource } from '../safetensors/index.ts';
 import { axisLength } from '../tensor/axis.ts';
 import type { Adapter, AdapterTensor } from './adapter.ts';
@@ -70,6 +70,13 @@ export async function readPeftLora(directory: string, decoder: Decoder): Promise
   } finally {
     await source.close();
   }
+}
+
+/** A short name for the content of an adapter's files. */
+export async function fingerprintPeft(directory: string): Promise<string> {
+  const hash = createHash('sha256').update(await readFile(join(directory, configName)));
+  for await (const piece of readStream(join(directory, weightsName), { gzip: false })) hash.update(piece);
+  return hash.digest('hex');
 }
 
 /** The linear layers that can have a pair. */

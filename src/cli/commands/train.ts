@@ -9,9 +9,10 @@ import { dataOption, dataSource, taskOption } from '../data-options.ts';
 import { reportFind } from '../find-report.ts';
 import { optionForm } from '../help.ts';
 import type { Host } from '../host.ts';
-import { localPath, offlineOption } from '../hub-option.ts';
+import { localAdapter, localPath, offlineOption } from '../hub-option.ts';
 import { idleSettings } from '../idle-settings.ts';
 import { interruptible } from '../interrupt.ts';
+import { loraOption } from '../model-option.ts';
 import { camelCase, kebabCase, type OptionSpecification, type OptionValues } from '../option.ts';
 import { requireOption } from '../require-option.ts';
 import { givenSettings, settingOption } from '../setting-options.ts';
@@ -40,6 +41,11 @@ const options = [
     description:
       'model directory with config.json, *.safetensors and tokenizer.json, or ORG/NAME[@REVISION] on the Hugging Face Hub',
     group: model,
+  },
+  {
+    ...loraOption,
+    description:
+      'with --scheme lora: folder, or ORG/NAME, of a PEFT LoRA adapter to go on from; it decides rank, α and targets',
   },
   offlineOption,
   taskOption,
@@ -163,7 +169,7 @@ async function trainRequest(context: CommandContext<TrainOptions>): Promise<Trai
   const explicit = (key: string) => sources[key] === 'flag' || sources[key] === 'configuration file';
   if (values.resume !== undefined) {
     const settings = settingNames.filter((name) => !resumable.includes(name)).map(kebabCase);
-    const names = ['model', 'task', 'data', 'validation', 'out', 'epochs', ...settings];
+    const names = ['model', 'lora', 'task', 'data', 'validation', 'out', 'epochs', ...settings];
     const clash = names.find((name) => explicit(camelCase(name)));
     if (clash) {
       throw new UsageError(`--resume continues a run as it was set up; --${clash} cannot change it`, {
@@ -183,8 +189,14 @@ async function trainRequest(context: CommandContext<TrainOptions>): Promise<Trai
   for (const warning of idleSettings(configuration)) {
     context.standardError.write(`warning: ${wording(warning, (name) => `--${kebabCase(name)}`)}\n`);
   }
-  const model = await localPath(context, sourced.model);
-  return { ...sourced, model, out, ...(values.epochs === undefined ? {} : { epochs: values.epochs }), configuration };
+  const start = await localStart(context, sourced.model);
+  return {
+    ...sourced,
+    ...start,
+    out,
+    ...(values.epochs === undefined ? {} : { epochs: values.epochs }),
+    configuration,
+  };
 }
 
 /** What is trained, and on what. @throws UsageError when it is not there */
@@ -193,6 +205,24 @@ function modelAndData({ model: given, task, data: path, validation: other }: Tra
   const data = dataSource(task, path);
   const validation = other === undefined ? undefined : dataSource(task, other, 'validation');
   return { model: directory, data, ...(validation ? { validation } : {}) };
+}
+
+/** The folders of the model and of the adapter to go on from. @throws UsageError for settings that the adapter decides */
+async function localStart(
+  context: CommandContext<TrainOptions>,
+  model: string,
+): Promise<{ model: string; lora?: string }> {
+  const { lora } = context.options;
+  if (lora === undefined) return { model: await localPath(context, model) };
+  const given = givenSettings(context);
+  const decided = (['loraRank', 'loraAlpha', 'loraTargets'] as const).find((name) => given[name] !== undefined);
+  if (given.scheme !== 'lora' || decided) {
+    const problem = decided
+      ? `goes on from an adapter, which decides --${kebabCase(decided)}; leave that out`
+      : 'goes on from an adapter, which needs --scheme lora';
+    throw new UsageError(`--lora ${problem}`, { parameter: decided ? kebabCase(decided) : 'scheme' });
+  }
+  return { model: await localPath(context, model), lora: (await localAdapter(context, lora))! };
 }
 
 /** Shows how learning rates do. @returns the exit code */
@@ -207,7 +237,7 @@ async function findLearningRate(context: CommandContext<TrainOptions>): Promise<
   }
   const sourced = modelAndData(values);
   const request = {
-    ...{ ...sourced, model: await localPath(context, sourced.model) },
+    ...{ ...sourced, ...(await localStart(context, sourced.model)) },
     configuration: givenSettings(context),
     trialSteps: values.trialSteps,
   };
