@@ -85,10 +85,11 @@ function* ofSublayer(sublayer: Sublayer): Generator<Placed> {
 }
 
 function* walk(decoder: Decoder): Generator<Placed> {
-  const { embedding, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
+  const { embedding, embeddingNorm, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
   yield* placed('embedding', [ofMatrix(embedding)]);
-  if (position.kind === 'learned') yield* placed('embedding', [ofMatrix(position.table)]);
+  if (position) yield* placed('embedding', [ofMatrix(position.table)]);
   if (projectIn) yield* placed('projections', ofLinear(projectIn));
+  if (embeddingNorm) yield* placed('norms', ofNorm(embeddingNorm));
   for (const sublayer of blocks.flat()) yield* ofSublayer(sublayer);
   if (finalNorm) yield* placed('norms', ofNorm(finalNorm));
   if (projectOut) yield* placed('projections', ofLinear(projectOut));
@@ -110,12 +111,12 @@ export function parameterKinds(decoder: Decoder): Map<string, ParameterKind> {
  * parameters of norms. A checkpoint that holds them anyway contradicts its config.json.
  */
 export function parametersLeftOut(decoder: Decoder): string[] {
-  const { blocks, finalNorm, projectIn, projectOut, head } = decoder;
+  const { blocks, embeddingNorm, finalNorm, projectIn, projectOut, head } = decoder;
   const used = new Set(parameterShapes(decoder).map(({ name }) => name));
   const modules = [
     ...linearsOf({ blocks }),
     ...blocks.flat().flatMap((sublayer) => [...outerNorms(sublayer), ...innerNorms(sublayer)]),
-    ...[finalNorm, projectIn, projectOut, head].filter((module) => module !== undefined),
+    ...[embeddingNorm, finalNorm, projectIn, projectOut, head].filter((module) => module !== undefined),
   ];
   return modules
     .flatMap(({ name }) => [`${name}.weight`, `${name}.bias`])

@@ -21,6 +21,7 @@ import { trainFrom } from './loop.ts';
 import type { RunSources } from './run.ts';
 import { createRunFolder, removeRun, runFiles } from './run-folder.ts';
 import { adapterName, planRecord } from './run-plans.ts';
+import type { ShareRun } from './sharing.ts';
 import { startAdapter } from './start-adapter.ts';
 
 export interface StartOptions {
@@ -32,6 +33,7 @@ export interface StartOptions {
   out: string;
   /** The folder of a PEFT LoRA that a run with scheme `lora` begins with. */
   lora?: string;
+  share?: ShareRun | undefined;
 }
 
 /**
@@ -72,7 +74,8 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     const log = closers.own(journal, close);
     const { validation, notes } = data;
     const { examples } = data.train;
-    const run = { folder, model, optimizer, configuration, log, examples, validation, notes };
+    const { share } = options;
+    const run = { folder, model, optimizer, configuration, log, examples, validation, notes, share };
     const opened = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
     for await (const event of trainFrom(gpu, opened, signal)) {
       begun = true;

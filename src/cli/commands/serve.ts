@@ -4,6 +4,7 @@ import { defaultServerConfiguration, type ServedModel } from '../../../server/co
 import type { LogLevel } from '../../../server/log.ts';
 import { adapterFiles } from '../../hub/choice.ts';
 import { parseRepositoryName } from '../../hub/repository.ts';
+import { clusterAddress, clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions } from '../common-options.ts';
 import { localPath, offlineOption } from '../hub-option.ts';
@@ -159,6 +160,7 @@ export const serveCommand = defineCommand({
       default: limits.stepRuns,
       group: 'Limits',
     },
+    ...clusterOptions,
     ...engineOptions,
   ],
   examples: [
@@ -179,6 +181,7 @@ export const serveCommand = defineCommand({
     for (const { lora, ...model } of namedAdapters(options.lora, models)) {
       models.push({ ...model, lora: await localPath(context, lora, adapterFiles) });
     }
+    const cluster = clusterAddress(options);
     return withEngine(context, async (engine) => {
       const shuttingDown = () => {
         if (!options.quiet) context.standardError.write('shutting down; press Ctrl-C again to end at once\n');
@@ -203,6 +206,7 @@ export const serveCommand = defineCommand({
             loadedTunedModels: options.maxTunedModels,
             stepRuns: options.maxStepRuns,
           },
+          ...(cluster ? { cluster } : {}),
         });
         if (!options.quiet) {
           const names = models.map(({ id, path, base, lora }) => `  ${id}  (${lora ? `${base} with ${lora}` : path})`);
