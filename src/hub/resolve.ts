@@ -11,7 +11,13 @@ import type { FileChoice } from './choice.ts';
 import { HubClient, type Listing, PassingError, type RepositoryFile } from './client.ts';
 import { type DownloadTimes, download, downloadTimes } from './download.ts';
 import { hubSettings } from './environment.ts';
-import { defaultRevision, describeRepository, parseRepositoryName, type Repository, type RepositoryType } from './repository.ts';
+import {
+  defaultRevision,
+  describeRepository,
+  parseRepositoryName,
+  type Repository,
+  type RepositoryType,
+} from './repository.ts';
 
 /** Files that come at the same time. */
 const atOnce = 4;

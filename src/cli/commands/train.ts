@@ -40,7 +40,8 @@ const options = [
     type: 'text',
     placeholder: 'DIR',
     description:
-      'model directory with config.json, *.safetensors and tokenizer.json, or ORG/NAME[@REVISION] on the Hugging Face Hub',
+      'model directory with config.json, *.safetensors and tokenizer.json, or ORG/NAME[@REVISION] on the Hugging ' +
+      'Face Hub',
     group: model,
   },
   {
@@ -229,7 +230,10 @@ function modelAndData({ model: given, task, data: path, validation: other }: Tra
   return { model: directory, data, ...(validation ? { validation } : {}) };
 }
 
-/** The folders of the model and of the adapter to go on from. @throws UsageError for settings that the adapter decides */
+/**
+ * The folders of the model and of the adapter to go on from.
+ * @throws UsageError for settings that the adapter decides
+ */
 async function localStart(
   context: CommandContext<TrainOptions>,
   model: string,
