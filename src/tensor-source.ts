@@ -37,3 +37,9 @@ export interface TensorSource<Entry extends StoredTensor = StoredTensor> {
   /** Closes the file. Calling it again does nothing. */
   close(): Promise<void>;
 }
+
+/** All files of a model. */
+export interface ModelSource extends TensorSource {
+  /** Their paths, sorted by name. */
+  readonly files: readonly string[];
+}

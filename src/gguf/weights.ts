@@ -9,7 +9,7 @@ import { SubzeroError } from '../errors.ts';
 import { isSafetensorsDtype } from '../safetensors/dtype.ts';
 import { fingerprintFiles } from '../safetensors/fingerprint.ts';
 import { quote } from '../safetensors/json.ts';
-import type { StoredTensor, TensorSource } from '../tensor-source.ts';
+import type { ModelSource, StoredTensor } from '../tensor-source.ts';
 import { blockFormat, blockFormats } from '../weights/block-formats.ts';
 import { type Architecture, outerTensors } from './architectures.ts';
 import { isConfigurationKey, type KnownGguf, readGgufConfiguration } from './configuration.ts';
@@ -30,7 +30,7 @@ interface Source extends StoredTensor {
  * Opens the weights of a GGUF file. Types of blocks are called as ggml calls them.
  * @throws SubzeroError `not_found`, `io`, `invalid_data`, `unsupported`; the message names the file and the tensor
  */
-export async function openGgufWeights(path: string): Promise<TensorSource> {
+export async function openGgufWeights(path: string): Promise<ModelSource> {
   const model = await GgufModel.open(path, isConfigurationKey);
   try {
     return new GgufWeights(model, await readGgufConfiguration(model));
@@ -50,14 +50,16 @@ export async function openGgufConfiguration(path: string): Promise<Record<string
   }
 }
 
-class GgufWeights implements TensorSource {
+class GgufWeights implements ModelSource {
   readonly tensors: ReadonlyMap<string, Source>;
   readonly metadata = {};
+  readonly files: readonly string[];
   readonly #model: GgufModel;
   #fingerprint: Promise<string> | undefined;
 
   constructor(model: GgufModel, known: KnownGguf) {
     this.#model = model;
+    this.files = model.files.map(({ file }) => file);
     const tensors = new Map<string, Source>();
     for (const stored of model.tensors.values()) {
       if ((ropeTensors as readonly string[]).includes(stored.name)) continue;

@@ -14,7 +14,7 @@ import { join, readFile } from '../platform/index.ts';
 import { bytesToF32, openModelWeights } from '../safetensors/index.ts';
 import { elementsBefore, isPadded, type Layout, storedLength, withPads } from '../tensor/axis.ts';
 import { allocateMatrix, destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';
-import type { StoredTensor, TensorSource } from '../tensor-source.ts';
+import type { ModelSource, StoredTensor, TensorSource } from '../tensor-source.ts';
 import { warn } from '../warn.ts';
 import { blockFormat } from '../weights/block-formats.ts';
 import {
@@ -71,7 +71,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     const total = parameters.reduce((sum, { stored }) => sum + stored.byteLength, 0);
     let done = 0;
     const matrixTypes = parameters.filter(({ shape }) => shape.length > 1).map(({ stored }) => stored.dtype);
-    const { storage, storageOf } = chooseStorage(options.storage ?? 'auto', gpu, matrixTypes);
+    const { storage, storageOf } = chooseStorage(options.storage ?? 'auto', gpu.adapter, matrixTypes);
     let unfit = 0;
     for (const { name, axes, stored } of parameters) {
       const [rows, columns] = axes;
@@ -113,10 +113,18 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
 }
 
 /** Opens the weights of a model, which no adapter may change. */
-async function openWeights(directory: string): Promise<TensorSource> {
+export async function openWeights(directory: string): Promise<ModelSource> {
   if (isGgufPath(directory)) return await openGgufWeights(directory);
   await refuseAdapterFiles(directory);
   return await openModelWeights(directory);
+}
+
+/** The storage types of a model's matrices. */
+export interface StorageChoice {
+  /** The choice that gives the same again. */
+  storage: StorageWish;
+  /** The type of a matrix that has such elements in its file. */
+  storageOf: (layout: Layout, dtype: string) => Storage;
 }
 
 /** Reads and checks config.json of a model directory, or what stands for it in a GGUF file. */
@@ -142,16 +150,15 @@ export async function readConfigurationFile(directory: string): Promise<Decoder>
 /**
  * Finds the types of all matrices. Quantised ones of a file stay what they are; the others have one type: the files'
  * own, or f32 where they differ, so that none loses bits.
- * @returns the choice that gives the same again, and the type of a matrix
  */
-function chooseStorage(
+export function chooseStorage(
   wish: StorageWish,
-  gpu: Gpu,
+  { software }: { software: boolean },
   dtypes: readonly string[],
-): { storage: StorageWish; storageOf: (layout: Layout, dtype: string) => Storage } {
+): StorageChoice {
   const own = new Map(dtypes.map((dtype) => [dtype, storageOfDtype(dtype)]));
   const [first, ...others] = [...own.values()].filter((storage) => storage === undefined || isPlain(storage));
-  const plain = gpu.adapter.software || others.length > 0 || !first ? 'f32' : first;
+  const plain = software || others.length > 0 || !first ? 'f32' : first;
   const quantised = [...own.values()].some((storage) => storage && !isPlain(storage));
   const storageOf = (layout: Layout, dtype: string): Storage => {
     const wanted = wish === 'auto' ? (own.get(dtype) ?? plain) : wish;

@@ -7,7 +7,19 @@
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync } from 'node:fs';
-import { copyFile, mkdir, open, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { homedir, hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -32,7 +44,7 @@ function readStream(path: string, { gzip }: { gzip: boolean }): AsyncIterable<Ui
 
 export const platform: Platform = {
   ...{ join, resolve, dirname, basename },
-  ...{ readFile, writeFile, open, readStream, stat, readdir, mkdir, rename, copyFile, rm, rmdir },
+  ...{ readFile, writeFile, open, readStream, stat, readdir, mkdir, rename, copyFile, symlink, rm, rmdir },
   readPackageFile(path) {
     const root = roots.find((folder) => existsSync(new URL('kernels/', folder)));
     if (!root) throw new Error(`the package is incomplete: there are no kernels near ${import.meta.url}`);

@@ -4,8 +4,9 @@ import { plural } from '../../format.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { localAdapter, localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
-import { loadOnlyModel, modelOption, stepOption, storageOption } from '../model-option.ts';
+import { loadOnlyModel, loraOption, modelOption, stepOption, storageOption } from '../model-option.ts';
 import { createProgress } from '../progress.ts';
 import { requireOption } from '../require-option.ts';
 import { scoresText } from '../scores-text.ts';
@@ -18,7 +19,9 @@ export const evalCommand = defineCommand({
   options: [
     modelOption,
     { ...stepOption, group: 'Model and data' },
+    loraOption,
     storageOption,
+    offlineOption,
     taskOption,
     dataOption,
     {
@@ -53,10 +56,12 @@ export const evalCommand = defineCommand({
   ],
   async run(context) {
     const { options } = context;
-    const path = requireOption(options.model, 'eval', 'model DIR|RUN');
+    const given = requireOption(options.model, 'eval', 'model DIR|RUN');
     const data = dataSource(options.task, options.data);
+    const path = await localPath(context, given);
+    const lora = await localAdapter(context, options.lora);
     return withEngine(context, async (engine) => {
-      const model = await loadOnlyModel(engine, path, options);
+      const model = await loadOnlyModel(engine, path, { ...options, lora });
       const progress = createProgress(context, options.quiet || options.json);
       const notice = () => progress.line('stopping');
       const learn = options.learn as Learn;

@@ -10,8 +10,10 @@ import { dataOption, dataSource, taskOption } from '../data-options.ts';
 import { reportFind } from '../find-report.ts';
 import { optionForm } from '../help.ts';
 import type { Host } from '../host.ts';
+import { localAdapter, localPath, offlineOption } from '../hub-option.ts';
 import { idleSettings } from '../idle-settings.ts';
 import { interruptible } from '../interrupt.ts';
+import { loraOption } from '../model-option.ts';
 import { camelCase, kebabCase, type OptionSpecification, type OptionValues } from '../option.ts';
 import { requireOption } from '../require-option.ts';
 import { givenSettings, settingOption } from '../setting-options.ts';
@@ -37,9 +39,17 @@ const options = [
     name: 'model',
     type: 'text',
     placeholder: 'DIR',
-    description: 'GGUF file, or model directory with config.json, *.safetensors and tokenizer.json',
+    description:
+      'GGUF file, model directory with config.json, *.safetensors and tokenizer.json, or ORG/NAME[@REVISION] on the ' +
+      'Hugging Face Hub',
     group: model,
   },
+  {
+    ...loraOption,
+    description:
+      'with --scheme lora: folder, or ORG/NAME, of a PEFT LoRA adapter to go on from; it decides rank, α and targets',
+  },
+  offlineOption,
   taskOption,
   dataOption,
   {
@@ -144,8 +154,8 @@ export const trainCommand = defineCommand({
       command: 'subzero train --model DIR --data train.jsonl --out runs/mine --cluster nats://10.0.0.1:4222 --shards 4',
     },
   ],
-  run: (context) =>
-    context.options.findLr ? findLearningRate(context) : trainWithReport(context, trainRequest(context)),
+  run: async (context) =>
+    context.options.findLr ? findLearningRate(context) : trainWithReport(context, await trainRequest(context)),
 });
 
 /** Trains and shows how it goes. @returns the exit code */
@@ -176,12 +186,12 @@ export async function trainWithReport(
  * The engine's request for these options.
  * @throws UsageError when they contradict each other or something is missing
  */
-function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
+async function trainRequest(context: CommandContext<TrainOptions>): Promise<TrainRequest> {
   const { options: values, sources } = context;
   const explicit = (key: string) => sources[key] === 'flag' || sources[key] === 'configuration file';
   if (values.resume !== undefined) {
     const settings = settingNames.filter((name) => !resumable.includes(name)).map(kebabCase);
-    const names = ['model', 'task', 'data', 'validation', 'out', 'epochs', ...settings];
+    const names = ['model', 'lora', 'task', 'data', 'validation', 'out', 'epochs', ...settings];
     const clash = names.find((name) => explicit(camelCase(name)));
     if (clash) {
       throw new UsageError(`--resume continues a run as it was set up; --${clash} cannot change it`, {
@@ -202,8 +212,9 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
   for (const warning of idleSettings(configuration)) {
     context.standardError.write(`warning: ${wording(warning, (name) => `--${kebabCase(name)}`)}\n`);
   }
+  const start = await localStart(context, sourced.model);
   const epochs = values.epochs === undefined ? {} : { epochs: values.epochs };
-  return { ...sourced, out, ...epochs, configuration, ...clusterOf(values) };
+  return { ...sourced, ...start, out, ...epochs, configuration, ...clusterOf(values) };
 }
 
 function clusterOf(values: TrainOptions): Pick<TrainRequest, 'cluster'> {
@@ -219,6 +230,27 @@ function modelAndData({ model: given, task, data: path, validation: other }: Tra
   return { model: directory, data, ...(validation ? { validation } : {}) };
 }
 
+/**
+ * The folders of the model and of the adapter to go on from.
+ * @throws UsageError for settings that the adapter decides
+ */
+async function localStart(
+  context: CommandContext<TrainOptions>,
+  model: string,
+): Promise<{ model: string; lora?: string }> {
+  const { lora } = context.options;
+  if (lora === undefined) return { model: await localPath(context, model) };
+  const given = givenSettings(context);
+  const decided = (['loraRank', 'loraAlpha', 'loraTargets'] as const).find((name) => given[name] !== undefined);
+  if (given.scheme !== 'lora' || decided) {
+    const problem = decided
+      ? `goes on from an adapter, which decides --${kebabCase(decided)}; leave that out`
+      : 'goes on from an adapter, which needs --scheme lora';
+    throw new UsageError(`--lora ${problem}`, { parameter: decided ? kebabCase(decided) : 'scheme' });
+  }
+  return { model: await localPath(context, model), lora: (await localAdapter(context, lora))! };
+}
+
 /** Shows how learning rates do. @returns the exit code */
 async function findLearningRate(context: CommandContext<TrainOptions>): Promise<number> {
   const { options: values, sources } = context;
@@ -229,8 +261,9 @@ async function findLearningRate(context: CommandContext<TrainOptions>): Promise<
       parameter: name,
     });
   }
+  const sourced = modelAndData(values);
   const request = {
-    ...modelAndData(values),
+    ...{ ...sourced, ...(await localStart(context, sourced.model)) },
     configuration: givenSettings(context),
     trialSteps: values.trialSteps,
   };
