@@ -5,6 +5,7 @@
  */
 
 import type { TokenizedExample } from '../data/example.ts';
+import type { DataSummary } from '../data/summary.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { batchRows } from '../model/batch.ts';
@@ -41,6 +42,8 @@ export interface OpenRun {
   log: RunLog;
   examples: TokenizedExample[];
   validation: TokenizedExample[];
+  /** What the training data came to. */
+  summary: DataSummary;
   /** Steps done. */
   step: number;
   /** The evaluations so far. */
@@ -95,7 +98,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     const title = `${methods[configuration.optimizer].title} on ${basename(model.directory)}`;
     const sinks = closers.own(await openSinks({ folder, configuration, step: done, title }), close);
     await writeChanges(folder, run.changes);
-    yield { type: 'start', run: folder, step: done, steps, examples: examples.length, plan };
+    yield { type: 'start', run: folder, step: done, steps, examples: examples.length, plan, data: run.summary };
     for (const message of run.notes) yield { type: 'message', level: 'info', message };
     const idle = idleLearningRateWarning(configuration);
     if (idle) yield { type: 'message', level: 'warn', ...idle };

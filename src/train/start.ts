@@ -66,9 +66,9 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     });
     made.files = true;
     const log = closers.own(journal, close);
-    const { validation, notes } = data;
+    const { validation, notes, summary } = data;
     const { examples } = data.train;
-    const run = { folder, model, optimizer, configuration, log, examples, validation, notes };
+    const run = { folder, model, optimizer, configuration, log, examples, validation, notes, summary };
     const start = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
     for await (const event of trainFrom(gpu, start, signal)) {
       begun = true;

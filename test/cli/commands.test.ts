@@ -66,6 +66,10 @@ const trainEvents: TrainEvent[] = [
       ...{ weightBytes: 6 * 1024 ** 2, factorBytes: 1024, activationBytes: 100, scratchBytes: 50 },
       ...{ totalBytes: 6 * 1024 ** 2 + 1174, rows: 16 },
     },
+    data: {
+      ...{ format: 'completion', rows: 1000, examples: 1000, truncated: 3, dropped: 0, split: 0 },
+      ...{ tokens: { minimum: 3, median: 5, p95: 9, maximum: 12 }, first: 'It was⟦ good⟧' },
+    },
   },
   {
     ...{ type: 'evaluation', step: 0, examples: 872, loss: 0.7, accuracy: 0.669, f1: null, exactMatch: null },

@@ -5,7 +5,7 @@ import type { RunChanges } from '../../train/changes.ts';
 import { wording } from '../../words.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { type DeviceChoice, engineOptions, jsonOption } from '../common-options.ts';
-import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { chosenTask, dataOption, dataSource, taskFileOption, taskOption } from '../data-options.ts';
 import { reportFind } from '../find-report.ts';
 import { optionForm } from '../help.ts';
 import type { Host } from '../host.ts';
@@ -40,13 +40,14 @@ const options = [
     group: model,
   },
   taskOption,
+  taskFileOption,
   dataOption,
   {
     name: 'validation',
     type: 'text',
     placeholder: 'PATH',
-    description: 'JSONL file, or with --task a folder, to evaluate on',
-    defaultText: "the task's own, or none",
+    description: 'file or folder to evaluate on, or a share of the training rows to hold out: 5%',
+    defaultText: 'that in the folder of the data, or none',
     group: model,
   },
   // Their values are for givenSettings alone.
@@ -96,9 +97,9 @@ export const trainCommand = defineCommand({
   name: 'train',
   summary: 'Fine-tune a model by zeroth-order optimisation; a run folder keeps every step',
   usage: [
-    'train --model DIR (--task NAME --data DIR | --data FILE) --out RUN [options]',
+    'train --model DIR (--task NAME --data DIR | --data FILE|DIR) --out RUN [options]',
     `train --resume RUN ${resumable.map((name) => `[${optionForm(settingOption(name))}]`).join(' ')}`,
-    'train --find-lr --model DIR (--task NAME --data DIR | --data FILE) [options]',
+    'train --find-lr --model DIR (--task NAME --data DIR | --data FILE|DIR) [options]',
   ],
   details: [
     'Ctrl-C ends the run after the current step with everything saved; --resume continues it, bit for bit as if it had not stopped.',
@@ -160,7 +161,7 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
   const explicit = (key: string) => sources[key] === 'flag' || sources[key] === 'configuration file';
   if (values.resume !== undefined) {
     const settings = settingNames.filter((name) => !resumable.includes(name)).map(kebabCase);
-    const names = ['model', 'task', 'data', 'validation', 'out', 'epochs', ...settings];
+    const names = ['model', 'task', 'task-file', 'data', 'validation', 'out', 'epochs', ...settings];
     const clash = names.find((name) => explicit(camelCase(name)));
     if (clash) {
       throw new UsageError(`--resume continues a run as it was set up; --${clash} cannot change it`, {
@@ -171,12 +172,12 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
     const given = Object.entries(givenSettings(context)).filter(([name]) => resumable.some((other) => other === name));
     return { resume: values.resume, ...(Object.fromEntries(given) as RunChanges) };
   }
-  const sourced = modelAndData(values);
+  const { heldOut, ...sourced } = modelAndData(values, explicit('validationSplit'));
   const out = requireOption(values.out, 'train', 'out RUN');
   if (values.epochs !== undefined && explicit('steps')) {
     throw new UsageError('--epochs and --steps both say how long to train; give one of them', { parameter: 'epochs' });
   }
-  const configuration = givenSettings(context);
+  const configuration = { ...givenSettings(context), ...heldOut };
   for (const warning of idleSettings(configuration)) {
     context.standardError.write(`warning: ${wording(warning, (name) => `--${kebabCase(name)}`)}\n`);
   }
@@ -184,11 +185,20 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
 }
 
 /** What is trained, and on what. @throws UsageError when it is not there */
-function modelAndData({ model: given, task, data: path, validation: other }: TrainOptions) {
+function modelAndData(values: TrainOptions, isSplitGiven: boolean) {
+  const { model: given, data: path, validation: other } = values;
   const directory = requireOption(given, 'train', 'model DIR');
+  const task = chosenTask(values.task, values.taskFile);
   const data = dataSource(task, path);
-  const validation = other === undefined ? undefined : dataSource(task, other, 'validation');
-  return { model: directory, data, ...(validation ? { validation } : {}) };
+  if (other !== undefined && isSplitGiven) {
+    throw new UsageError('--validation and --validation-split both say what to evaluate on; give one of them', {
+      parameter: 'validation',
+    });
+  }
+  const share = /^(\d+(?:\.\d+)?)\s*%$/.exec(other ?? '')?.[1];
+  const heldOut = share === undefined ? {} : { validationSplit: Number(share) / 100 };
+  const validation = other === undefined || share !== undefined ? undefined : dataSource(task, other, 'validation');
+  return { model: directory, data, ...(validation ? { validation } : {}), heldOut };
 }
 
 /** Shows how learning rates do. @returns the exit code */
@@ -201,9 +211,10 @@ async function findLearningRate(context: CommandContext<TrainOptions>): Promise<
       parameter: name,
     });
   }
+  const { heldOut, ...sourced } = modelAndData(values, sources.validationSplit !== 'default');
   const request = {
-    ...modelAndData(values),
-    configuration: givenSettings(context),
+    ...sourced,
+    configuration: { ...givenSettings(context), ...heldOut },
     trialSteps: values.trialSteps,
   };
   return withEngine(context, async (engine) => {
