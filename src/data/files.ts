@@ -10,7 +10,7 @@ import { containerEnds, knownContainer } from './containers/index.ts';
 import { asReadError, withoutPacking } from './packing.ts';
 import type { Split, Task } from './tasks/index.ts';
 
-/** Words that files of a split have in their names; those with none of them are for training. */
+/** Words that files of a split have in their names, best first. */
 const splitWords: Readonly<Record<Split, readonly string[]>> = {
   train: ['train', 'training'],
   validation: ['validation', 'valid', 'val', 'dev'],
@@ -32,8 +32,8 @@ export async function isFolder(path: string): Promise<boolean> {
 /**
  * The files of one split of a folder, in the order of their names; without a folder, the file itself.
  *
- * A file belongs to the split whose word its name has (`train-00000-of-00002.parquet`, `dev.csv`), or to training.
- * Where there is nothing to be evaluated on finally, what validation has is taken, and the other way round. A folder
+ * A file belongs to the split whose word its name has (`train-00000-of-00002.parquet`, `dev.csv`); those with the best
+ * word are taken. Without any for training, files without a word are for that. Where there is nothing to be evaluated on finally, what validation has is taken, and the other way round. A folder
  * without a file of data, but with a folder `data`, stands for that.
  *
  * @throws SubzeroError `not_found` with what was looked for and what is there
@@ -43,25 +43,26 @@ export async function filesOf(path: string, split: Split): Promise<string[]> {
   const names = (await readdir(path)).sort();
   const files = names.filter((name) => !name.startsWith('.') && knownContainer(name));
   if (files.length === 0 && names.includes('data')) return filesOf(join(path, 'data'), split);
-  const splitOf = (name: string): Split => {
-    const parts = stemOf(name)
+  const hasWord = (name: string, words: readonly string[]): boolean =>
+    stemOf(name)
       .toLowerCase()
-      .split(/[^a-z]+/);
-    const named = (['validation', 'evaluation'] as const).find((each) =>
-      parts.some((part) => splitWords[each].includes(part)),
-    );
-    return named !== undefined && !parts.some((part) => splitWords.train.includes(part)) ? named : 'train';
-  };
+      .split(/[^a-z]+/)
+      .some((part) => words.includes(part));
+  const others = [...splitWords.validation, ...splitWords.evaluation];
   const wanted: readonly Split[] =
     split === 'train'
       ? ['train']
       : split === 'validation'
         ? ['validation', 'evaluation']
         : ['evaluation', 'validation'];
-  for (const each of wanted) {
-    const found = files.filter((name) => splitOf(name) === each);
+  for (const word of wanted.flatMap((each) => splitWords[each])) {
+    const found = files.filter(
+      (name) => hasWord(name, [word]) && (split === 'train' || !hasWord(name, splitWords.train)),
+    );
     if (found.length > 0) return found.map((name) => join(path, name));
   }
+  const nameless = files.filter((name) => !hasWord(name, others));
+  if (split === 'train' && nameless.length > 0) return nameless.map((name) => join(path, name));
   const what =
     files.length === 0
       ? `no data file (${containerEnds.join(', ')})`

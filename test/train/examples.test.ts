@@ -79,7 +79,7 @@ test('the summary and the notes', async () => {
   const { summary, notes } = await load(words);
   expect(summary).toMatchObject({ format: 'options', rows: 40, examples: 40, truncated: 0, dropped: 0, split: 0 });
   expect(summary.tokens.minimum).toBeGreaterThan(3);
-  expect(summary.first).toBe('film number 0 It was⟦ terrible⟧ | great');
+  expect(summary.first).toBe('<|endoftext|>film number 0 It was⟦ terrible⟧ | great');
   expect(notes).toEqual([]);
   const long = join(directory, 'long.jsonl');
   const rows = ['x ', 'a long text '.repeat(400)].map((prompt) => JSON.stringify({ prompt, completion: 'yes', id: 3 }));
