@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import { type Packing, readStream } from '../platform/index.ts';
+import { checkZstdIsWhole } from './zstd-frames.ts';
 
 const packings: Readonly<Record<string, Packing>> = { '.gz': 'gzip', '.zst': 'zstd' };
 
@@ -22,8 +23,10 @@ export function withoutPacking(path: string): string {
  * The bytes of a file piece by piece, unpacked on the way where its name ends in `.gz` or `.zst`. Errors are those of
  * {@link asReadError} once they have gone through it.
  */
-export function readUnpacked(path: string): AsyncIterable<Uint8Array> {
-  return readStream(path, { packing: packings[path.slice(withoutPacking(path).length)] });
+export async function* readUnpacked(path: string): AsyncGenerator<Uint8Array> {
+  const packing = packings[path.slice(withoutPacking(path).length)];
+  yield* readStream(path, { packing });
+  if (packing === 'zstd') await checkZstdIsWhole(path);
 }
 
 /** The error of a read as one of ours. */
@@ -34,7 +37,8 @@ export function asReadError(path: string, error: unknown): Error {
   if (code === 'ENOENT') return new SubzeroError('not_found', `${path} does not exist`, options);
   if (code === 'EISDIR') return new SubzeroError('invalid_argument', `${path} is a directory, not a file`, options);
   if (code === 'ENOSYS') return new SubzeroError('unsupported', `cannot read ${path}: ${message}`, options);
-  if (code?.startsWith('ZSTD_') || (code?.startsWith('Z_') && path.endsWith('.zst')))
+  // Deno's errors of unpacking have no code, those of files have one on all runtimes.
+  if (path.endsWith('.zst') && !/^E[A-Z]+$/.test(code ?? ''))
     return new SubzeroError('invalid_data', `${path} is not a valid zstd file`, options);
   if (code?.startsWith('Z_')) return new SubzeroError('invalid_data', `${path} is not a valid gzip file`, options);
   return new SubzeroError('io', `cannot read ${path}: ${message}`, options);

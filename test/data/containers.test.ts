@@ -10,6 +10,7 @@ import { readRows } from '../../src/data/containers/index.ts';
 import { describeParquet } from '../../src/data/containers/parquet.ts';
 import { loadDataset } from '../../src/data/index.ts';
 import type { Row } from '../../src/data/row.ts';
+import { checkZstdIsWhole } from '../../src/data/zstd-frames.ts';
 
 const directory = await mkdtemp(join(tmpdir(), 'subzero-test-'));
 afterAll(() => rm(directory, { recursive: true }));
@@ -170,6 +171,24 @@ describe('what cannot be read is named', () => {
       name: 'SubzeroError',
       message: expect.stringMatching(message),
     });
+  });
+
+  test('frames of zstd are walked to the end, cut off anywhere', async () => {
+    const pack = (text: string, options = {}) => zlib.zstdCompressSync(Buffer.from(text), options);
+    const random = Buffer.from(Uint8Array.from({ length: 400_000 }, (_, index) => (index * 7919) >> 3)).toString(
+      'latin1',
+    );
+    const checksum = { params: { [zlib.constants.ZSTD_c_checksumFlag]: 1 } };
+    const skippable = Buffer.from([0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
+    const frames = [pack(''), pack('{"text": "a"}\n'), pack('a'.repeat(300_000), checksum), pack(random), skippable];
+    for (const bytes of [...frames, Buffer.concat(frames), Buffer.alloc(0)]) {
+      await checkZstdIsWhole(await write('whole.zst', bytes));
+      for (const cut of [1, 2, 3, 4, 5, 8]) {
+        if (cut >= bytes.length) continue;
+        const path = await write('cut.zst', bytes.subarray(0, bytes.length - cut));
+        await expect(checkZstdIsWhole(path), `${bytes.length} bytes without ${cut}`).rejects.toThrow(/cut off/);
+      }
+    }
   });
 
   test('zstd that ends early', async () => {
