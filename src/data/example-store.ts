@@ -70,6 +70,11 @@ class StoredExample implements TokenizedExample {
   get continuations(): Continuation[] {
     return this.#file.at(this.#place).continuations;
   }
+
+  /** What is read belongs to the example wherever it is copied to. */
+  toJSON(): TokenizedExample {
+    return { ...this, ...this.#file.at(this.#place) };
+  }
 }
 
 type StoredTokens = Pick<TokenizedExample, 'prompt' | 'continuations'>;

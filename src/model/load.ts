@@ -18,14 +18,14 @@ import { repack, rowBytes, type Storage, storageOfDtype } from '../weights/index
 import { refuseAdapterFiles } from './adapter-files.ts';
 import { matchTensors } from './checkpoint-tensors.ts';
 import { readConfiguration } from './configuration.ts';
-import type { Decoder } from './decoder.ts';
+import { type Decoder, rotationsOf } from './decoder.ts';
 import { Model } from './model.ts';
 import { rehearse } from './rehearse.ts';
 
 /** Bytes read from a weight file at a time; loading holds two or three such pieces, never a file. */
 const readBytes = 16 * 1024 * 1024;
 
-/** Longest rotary table made at load; longer contexts are cut to it (contextLength says so). */
+/** Longest rotary tables made at load; longer contexts are cut to it (contextLength says so). */
 const maxPositions = 131_072;
 
 export interface LoadModelOptions {
@@ -48,7 +48,7 @@ export interface LoadModelOptions {
  */
 export async function loadModel(gpu: Gpu, directory: string, options: LoadModelOptions = {}): Promise<Model> {
   const given = await readConfigurationFile(directory);
-  if (given.position.kind === 'rope') given.contextLength = Math.min(given.contextLength, maxPositions);
+  if (rotationsOf(given).length > 0) given.contextLength = Math.min(given.contextLength, maxPositions);
   await refuseAdapterFiles(directory);
   const source = await openModelWeights(directory);
   const weights = new Map<string, Weight>();

@@ -13,9 +13,9 @@ import { tensorId } from '../random/philox.ts';
 import { allocateState, layOutState, type StateLayout } from '../tensor/state.ts';
 import { destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';
 import type { Storage } from '../weights/index.ts';
-import type { Decoder } from './decoder.ts';
+import { type Decoder, rotationsOf } from './decoder.ts';
 import { fixedUpTo } from './rope-rules.ts';
-import { ropeTable } from './rope-table.ts';
+import { type RopePosition, ropeTable } from './rope-table.ts';
 
 /** What a model is made of. */
 export interface ModelParts {
@@ -38,7 +38,7 @@ export class Model {
   readonly decoder: Decoder;
   readonly weights: ReadonlyMap<string, Weight>;
   readonly vectors: ReadonlyMap<string, Float32Array>;
-  readonly ropeTable: RopeTable | undefined;
+  readonly ropeTables: ReadonlyMap<RopePosition, RopeTable>;
   readonly fingerprint: string;
   readonly parameterCount: number;
   /** Plans of matrix products: set by who loads the model, and the same from then on. */
@@ -74,15 +74,17 @@ export class Model {
     );
     this.#state = allocateState(gpu, this.#layout, 'vectors');
     for (const entry of this.#layout.entries) this.#state.write(vectors.get(entry.name)!, entry.offset * 4);
-    const { position, contextLength } = decoder;
-    if (position.kind === 'rope') {
-      // Longer sequences than these come with tables of their own, see uploadPositions.
-      const positions = Math.ceil(Math.min(contextLength, fixedUpTo(position.scaling)));
-      const table = ropeTable(positions, position.rotaryWidth, position.theta, position.scaling);
-      const buffer = gpu.allocate(table.byteLength, 'weights', 'rotary table');
-      buffer.write(table);
-      this.ropeTable = { buffer, rotaryWidth: position.rotaryWidth, interleaved: false };
-    }
+    this.ropeTables = new Map(rotationsOf(decoder).map((rotation) => [rotation, this.#uploadTable(rotation)]));
+  }
+
+  #uploadTable(rotation: RopePosition): RopeTable {
+    const { rotaryWidth, interleaved = false } = rotation;
+    // Longer sequences than these come with tables of their own, see uploadPositions.
+    const positions = Math.ceil(Math.min(this.decoder.contextLength, fixedUpTo(rotation.scaling)));
+    const table = ropeTable(positions, rotation);
+    const buffer = this.gpu.allocate(table.byteLength, 'weights', 'rotary table');
+    buffer.write(table);
+    return { buffer, rotaryWidth, interleaved };
   }
 
   /** A weight by its tensor's name. */
@@ -111,7 +113,8 @@ export class Model {
 
   /** Bytes of all weights on the GPU. */
   get weightBytes(): number {
-    let sum = this.#state.size + (this.ropeTable?.buffer.size ?? 0);
+    let sum = this.#state.size;
+    for (const { buffer } of this.ropeTables.values()) sum += buffer.size;
     for (const weight of this.weights.values()) for (const part of weight.parts) sum += part.buffer.size;
     return sum;
   }
@@ -126,7 +129,7 @@ export class Model {
   destroy(): void {
     if (--this.#users > 0) return;
     for (const weight of this.weights.values()) destroyWeight(weight);
-    this.ropeTable?.buffer.destroy();
+    for (const { buffer } of this.ropeTables.values()) buffer.destroy();
     this.#state.destroy();
   }
 }

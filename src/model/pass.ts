@@ -13,15 +13,16 @@ import { add, virtualRows } from '../ops/rows.ts';
 import type { Axis } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { KeyValueCache } from './cache.ts';
-import type { Linear, Norm } from './decoder.ts';
+import type { Linear, Norm, Sublayer } from './decoder.ts';
 import type { Model } from './model.ts';
+import type { RopePosition } from './rope-table.ts';
 
 /** The input of a pass on the GPU; arrays hold one entry per row of a probe. */
 export interface ForwardInput {
   ids: GpuBuffer;
   positions: GpuBuffer;
-  /** The rotary table that `positions` are rows of, where it is not the model's own. */
-  ropeTable?: RopeTable;
+  /** The rotary tables that `positions` are rows of, where they are not the model's own. */
+  ropeTables?: ReadonlyMap<RopePosition, RopeTable>;
   /** Key ranges of layers that see everything, and of layers with a sliding window. */
   ranges: GpuBuffer;
   windowRanges?: GpuBuffer;
@@ -49,16 +50,20 @@ export class Pass {
     this.input = input;
   }
 
-  get ropeTable(): RopeTable | undefined {
-    return this.input.ropeTable ?? this.model.ropeTable;
+  /** The table of a layer's rotation. */
+  ropeTable(rotation: RopePosition): RopeTable {
+    const table = (this.input.ropeTables ?? this.model.ropeTables).get(rotation);
+    if (!table) throw new Error('the pass has no table of this rotation');
+    return table;
   }
 
   /** A normalised copy. */
-  norm(x: Activation, { kind, epsilon, width, gain, shift }: Norm): Activation {
+  norm(x: Activation, { kind, epsilon, width, gain, shift, gainOffset = 0 }: Norm): Activation {
     return norm(this.context, x, {
       kind,
       epsilon,
       groupWidth: width,
+      gainOffset,
       ...(gain ? { gain } : {}),
       ...(shift ? { shift } : {}),
     });
@@ -68,16 +73,21 @@ export class Pass {
     return linear(this.context, x, this.model.weight(weight), { ...(bias ? { bias } : {}), ...options });
   }
 
-  /** Adds the last layer of a sublayer to the sum, by way of a norm where the sublayer has one. */
-  addTo(sum: Activation, x: Activation, layer: Linear, after: Norm | undefined): void {
-    if (!after) {
+  /** Adds the last layer of a sublayer to the sum, by way of the norm and with the factor that the sublayer has. */
+  addTo(
+    sum: Activation,
+    x: Activation,
+    layer: Linear,
+    { after, residualScale }: Pick<Sublayer, 'after' | 'residualScale'>,
+  ): void {
+    if (!after && residualScale === undefined) {
       this.linear(x, layer, { addTo: sum });
       return;
     }
-    const given = this.linear(x, layer);
-    const normed = this.replace(given, this.norm(given, after));
-    add(this.context, sum, normed);
-    this.context.workspace.give(normed);
+    let given = this.linear(x, layer);
+    if (after) given = this.replace(given, this.norm(given, after));
+    add(this.context, sum, given, residualScale);
+    this.context.workspace.give(given);
   }
 
   /** Several layers over the same x, one activation for each. */

@@ -6,20 +6,26 @@
 
 import { type RopeScaling, ropeFrequencies } from './rope-rules.ts';
 
-/** Heads that are turned by their position. */
+/** How heads are turned by their positions. */
 export interface RopePosition {
-  kind: 'rope';
   theta: number;
-  /** Elements of a head that rotate. */
+  /** Elements of a head that rotate, its first ones. */
   rotaryWidth: number;
   scaling: RopeScaling;
+  /** Pairs are neighbouring elements instead of elements half the width apart. */
+  interleaved?: boolean;
+  /** Heads turn the other way round. */
+  reversed?: boolean;
+  /** A factor that grows with the position p, 1 + beta·log(1 + ⌊p / context⌋), as queries of Llama 4 have it. */
+  growth?: { beta: number; context: number };
 }
 
 /** The table that kernels/rope.wgsl reads: per position the cosines of all pairs, then their sines. */
-export function ropeTable(positions: number, width: number, theta: number, scaling: RopeScaling): Float32Array {
-  const angles = ropeFrequencies(width, theta, scaling);
-  const table = new Float32Array(positions * width);
-  for (let position = 0; position < positions; position++) writeRow(table, position, position, width, angles);
+export function ropeTable(positions: number, rotation: RopePosition): Float32Array {
+  const { rotaryWidth, theta, scaling } = rotation;
+  const angles = ropeFrequencies(rotaryWidth, theta, scaling);
+  const table = new Float32Array(positions * rotaryWidth);
+  for (let position = 0; position < positions; position++) writeRow(table, position, position, rotation, angles);
   return table;
 }
 
@@ -29,11 +35,8 @@ export function ropeTable(positions: number, width: number, theta: number, scali
  * @param positions of the tokens
  * @param lengths of the sequences that the tokens belong to, one per token
  */
-export function ropeRows(
-  positions: Uint32Array,
-  lengths: Uint32Array,
-  { rotaryWidth, theta, scaling }: RopePosition,
-): Float32Array {
+export function ropeRows(positions: Uint32Array, lengths: Uint32Array, rotation: RopePosition): Float32Array {
+  const { rotaryWidth, theta, scaling } = rotation;
   const anglesOf = new Map<number, ReturnType<typeof ropeFrequencies>>();
   const table = new Float32Array(positions.length * rotaryWidth);
   for (const [row, position] of positions.entries()) {
@@ -43,7 +46,7 @@ export function ropeRows(
       angles = ropeFrequencies(rotaryWidth, theta, scaling, length);
       anglesOf.set(length, angles);
     }
-    writeRow(table, row, position, rotaryWidth, angles);
+    writeRow(table, row, position, rotation, angles);
   }
   return table;
 }
@@ -52,12 +55,13 @@ function writeRow(
   table: Float32Array,
   row: number,
   position: number,
-  width: number,
+  { rotaryWidth: width, reversed, growth }: RopePosition,
   { frequencies, attentionFactor }: ReturnType<typeof ropeFrequencies>,
 ): void {
+  const factor = attentionFactor * (growth ? 1 + growth.beta * Math.log1p(Math.floor(position / growth.context)) : 1);
   for (let pair = 0; pair < width / 2; pair++) {
     const angle = position * frequencies[pair]!;
-    table[row * width + pair] = Math.cos(angle) * attentionFactor;
-    table[row * width + width / 2 + pair] = Math.sin(angle) * attentionFactor;
+    table[row * width + pair] = Math.cos(angle) * factor;
+    table[row * width + width / 2 + pair] = Math.sin(angle) * (reversed ? -factor : factor);
   }
 }

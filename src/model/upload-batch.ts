@@ -23,7 +23,7 @@ export function uploadBatch(
   batch: PackedBatch,
   probes: Pick<Probes, 'adapter'>,
   buffers: NamedBuffers,
-): Pick<ForwardInput, 'ids' | 'positions' | 'ropeTable' | 'ranges' | 'windowRanges' | 'rows'> {
+): Pick<ForwardInput, 'ids' | 'positions' | 'ropeTables' | 'ranges' | 'windowRanges' | 'rows'> {
   checkBatchIds(batch, model.decoder.vocabularySize, probes);
   const window = windowOf(model.decoder);
   return {

@@ -5,62 +5,57 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { RopeTable } from '../ops/rope.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
+import { rotationsOf } from './decoder.ts';
 import type { Model } from './model.ts';
 import type { ForwardInput } from './pass.ts';
 import { fixedUpTo, type RopeScaling } from './rope-rules.ts';
-import { ropeRows } from './rope-table.ts';
+import { type RopePosition, ropeRows } from './rope-table.ts';
 
 /**
- * Uploads positions: as rows of the model's own table, learned or rotary, or, where a sequence is so long that its
- * length decides its angles, as rows of a table that is made for the pass.
+ * Uploads positions: as rows of the model's own tables, learned or rotary, or, where a sequence is so long that its
+ * length decides its angles, as rows of tables that are made for the pass, one for each rotation.
  *
  * @param positions one per row
  * @param lengths tokens of the shortest and the longest sequence that a row belongs to: two per row
  * @throws SubzeroError `unsupported` where a row belongs to sequences that would turn it by different angles
  */
 export function uploadPositions(
-  model: Pick<Model, 'decoder'>,
+  { decoder }: Pick<Model, 'decoder'>,
   positions: Uint32Array,
   lengths: Uint32Array,
   buffers: NamedBuffers,
-): Pick<ForwardInput, 'positions' | 'ropeTable'> {
-  const { position } = model.decoder;
-  if (position.kind === 'learned') {
-    return {
-      positions: buffers.upload(
-        'positions',
-        positions.map((value) => value + position.offset),
-      ),
-    };
+): Pick<ForwardInput, 'positions' | 'ropeTables'> {
+  const upload = (values: Uint32Array): GpuBuffer => buffers.upload('positions', values);
+  const offset = decoder.position?.offset ?? 0;
+  const rotations = rotationsOf(decoder);
+  if (!rotations.some(({ scaling }) => lengths.some((length) => length > fixedUpTo(scaling)))) {
+    return { positions: upload(positions.map((value) => value + offset)) };
   }
-  const limit = fixedUpTo(position.scaling);
-  if (!lengths.some((length) => length > limit)) return { positions: buffers.upload('positions', positions) };
-  const deciding = decidingLengths(position.scaling, lengths, limit);
-  return {
-    positions: buffers.upload(
-      'positions',
-      positions.map((_, row) => row),
-    ),
-    ropeTable: {
-      buffer: buffers.upload(ropeRowsName, ropeRows(positions, deciding, position)),
-      rotaryWidth: position.rotaryWidth,
-      interleaved: false,
-    },
-  };
+  const tables = rotations.map((rotation, index): [RopePosition, RopeTable] => {
+    const rows = ropeRows(positions, decidingLengths(rotation.scaling, lengths), rotation);
+    const { rotaryWidth, interleaved = false } = rotation;
+    return [rotation, { buffer: buffers.upload(ropeRowsName(index), rows), rotaryWidth, interleaved }];
+  });
+  return { positions: upload(positions.map((_, row) => row)), ropeTables: new Map(tables) };
 }
 
-/** The name of the buffer for tables of passes. */
-const ropeRowsName = 'rotary rows';
+/** The names of the buffers for tables of passes. */
+const ropeRowsName = (index: number): string => `rotary rows ${index}`;
 
-/** The buffer that {@link uploadPositions} may need besides that of positions, as name and bytes. */
-export function ropeRowsBytes({ decoder: { position } }: Pick<Model, 'decoder'>, rows: number): [string, number][] {
-  if (position.kind !== 'rope' || fixedUpTo(position.scaling) === Number.POSITIVE_INFINITY) return [];
-  return [[ropeRowsName, rows * position.rotaryWidth * 4]];
+/** The buffers that {@link uploadPositions} may need besides that of positions, as names and bytes. */
+export function ropeRowsBytes({ decoder }: Pick<Model, 'decoder'>, rows: number): [string, number][] {
+  const rotations = rotationsOf(decoder);
+  if (rotations.every(({ scaling }) => fixedUpTo(scaling) === Number.POSITIVE_INFINITY)) return [];
+  return rotations.map(({ rotaryWidth }, index) => [ropeRowsName(index), rows * rotaryWidth * 4]);
 }
 
 /** One length per row, the same for lengths of the same angles. */
-function decidingLengths({ type }: RopeScaling, lengths: Uint32Array, limit: number): Uint32Array {
+function decidingLengths(scaling: RopeScaling, lengths: Uint32Array): Uint32Array {
+  const { type } = scaling;
+  const limit = fixedUpTo(scaling);
   const deciding = (length: number): number =>
     length <= limit ? 0 : type === 'longrope' ? Math.ceil(limit) + 1 : length;
   return Uint32Array.from({ length: lengths.length / 2 }, (_, row) => {

@@ -23,7 +23,7 @@ import { weightBytes } from './weight-bytes.ts';
 /** The adapter that stands for the change of a run's first period. */
 export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Promise<PeftAdapter> {
   const { position, embedding, head } = model.decoder;
-  const positions = position.kind === 'learned' ? position.table.name : undefined;
+  const positions = position?.table.name;
   const tensors: TensorToWrite[] = [];
   const ranks = new Map<string, number>();
   const saved = new Set<string>();

@@ -113,6 +113,7 @@ test('examples that lie in a file are what they were', () =>
     expect(kept.filter((example, index) => example === examples[index]).length).toBeLessThan(40);
     for (let look = 0; look < 2000; look++) {
       const index = look === 0 ? 1000 : integer(0, examples.length - 1);
+      if (look < 20) expect(JSON.parse(JSON.stringify(kept[index]))).toEqual(examples[index]);
       const { kind, label, prompt, continuations, correct } = kept[index]!;
       expect({ kind, label, prompt, continuations, ...(correct ? { correct } : {}) }, `example ${index}`).toEqual(
         examples[index],

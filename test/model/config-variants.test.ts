@@ -9,7 +9,6 @@ import { readConfiguration } from '../../src/model/configuration.ts';
 import type { Decoder } from '../../src/model/decoder.ts';
 import { parameterShapes } from '../../src/model/parameters.ts';
 import { ropeFrequencies } from '../../src/model/rope-rules.ts';
-import type { RopePosition } from '../../src/model/rope-table.ts';
 import { summaryOf } from '../support/decoder.ts';
 
 interface Variant {
@@ -106,7 +105,7 @@ describe('as transformers reads them', () => {
     );
     expect(c.tied).toBe(variant.tied);
     expect(c.headWidth).toBe(variant.head_width);
-    if (c.position.kind === 'learned') {
+    if (!c.rotation) {
       expect(c.finalNorm !== undefined).toBe(variant.final_norm);
       expect(c.projectIn !== undefined).toBe(variant.projections);
       return;
@@ -114,7 +113,7 @@ describe('as transformers reads them', () => {
     expect(c.keyHeadCount).toBe(variant.key_heads);
     expect(c.normEpsilon).toBe(variant.epsilon);
     expect(c.windows).toEqual(variant.windows!.map((width) => width ?? undefined));
-    const { theta, rotaryWidth, scaling }: RopePosition = c.position;
+    const { theta, rotaryWidth, scaling } = c.rotation;
     expect(theta).toBe(variant.theta);
     const { frequencies, attentionFactor } = ropeFrequencies(rotaryWidth, theta, scaling);
     expectClose(frequencies, variant.frequencies!);

@@ -131,7 +131,7 @@ describe('the Llama family', () => {
       normEpsilon: 1e-6,
       normFirst: true,
       activation: 'silu',
-      position: { kind: 'rope', theta: 10_000, rotaryWidth: 16, scaling: { type: 'default' } },
+      rotation: { theta: 10_000, rotaryWidth: 16, scaling: { type: 'default' } },
       tied: false,
       windows: [undefined, undefined, undefined],
     });
@@ -152,7 +152,7 @@ describe('the Llama family', () => {
       headWidth: 32,
       keyHeadCount: 2,
       tied: true,
-      position: { theta: 5e5, rotaryWidth: 32 },
+      rotation: { theta: 5e5, rotaryWidth: 32 },
     });
     const shapes = new Map(parameterShapes(c).map(({ name, shape }) => [name, shape]));
     expect(shapes.get('model.layers.0.self_attn.q_proj.weight')).toEqual([128, 64]);
@@ -177,13 +177,13 @@ describe('the Llama family', () => {
       { ...llama, rope_theta: 1, rope_parameters: { rope_theta: 7e4, rope_type: 'linear', factor: 2 } },
       'config.json',
     );
-    expect(c.position).toMatchObject({ theta: 7e4, scaling: { type: 'linear', factor: 2 } });
+    expect(summaryOf(c).rotation).toMatchObject({ theta: 7e4, scaling: { type: 'linear', factor: 2 } });
   });
 
   test('YaRN without an original context stretches the whole context', () => {
     const scaling = { rope_type: 'yarn', factor: 4 };
     const c = readConfiguration({ ...llama, max_position_embeddings: 512, rope_scaling: scaling }, 'config.json');
-    expect(c.position).toMatchObject({ scaling: { type: 'yarn', originalContext: 512 } });
+    expect(summaryOf(c).rotation).toMatchObject({ scaling: { type: 'yarn', originalContext: 512 } });
   });
 
   test('only Qwen 3 has norms of queries and keys', () => {

@@ -2,26 +2,27 @@
 
 import { describe, expect, test } from 'vitest';
 import { packExamples, packSequences } from '../../src/model/batch.ts';
-import { matrix, type Position } from '../../src/model/decoder.ts';
+import { type LearnedPosition, matrix } from '../../src/model/decoder.ts';
 import { type RopePosition, ropeTable } from '../../src/model/rope-table.ts';
 import { ropeRowsBytes, uploadPositions } from '../../src/model/upload-positions.ts';
 import { plainAxis } from '../../src/tensor/axis.ts';
 
 const width = 8;
-const rope = (scaling: RopePosition['scaling']): Position => ({
-  kind: 'rope',
-  theta: 100,
-  rotaryWidth: width,
-  scaling,
-});
+const rope = (scaling: RopePosition['scaling']): RopePosition => ({ theta: 100, rotaryWidth: width, scaling });
 const dynamic = rope({ type: 'dynamic', factor: 2, trainedContext: 4 });
 const longrope = rope({
   ...{ type: 'longrope', shortFactors: [1, 1, 1, 1], longFactors: [2, 3, 4, 5], originalContext: 4 },
   ...{ factor: 2, attentionFactor: 1.5 },
 });
 
-/** What is uploaded, by name. */
-function upload(position: Position, batch: { positions: Uint32Array; lengths: Uint32Array }) {
+interface Batch {
+  positions: Uint32Array;
+  lengths: Uint32Array;
+}
+
+/** What is uploaded, by name, for a decoder whose layers have these rotations. */
+function upload(rotations: RopePosition | RopePosition[], batch: Batch, position?: LearnedPosition) {
+  const blocks = [rotations].flat().map((rotation) => [{ kind: 'attention', rotation }]);
   const uploaded: Record<string, Uint32Array | Float32Array> = {};
   const buffers = {
     upload(name: string, data: Uint32Array | Float32Array) {
@@ -29,7 +30,7 @@ function upload(position: Position, batch: { positions: Uint32Array; lengths: Ui
       return name;
     },
   };
-  const model = { decoder: { position } } as unknown as Parameters<typeof uploadPositions>[0];
+  const model = { decoder: { blocks, position } } as unknown as Parameters<typeof uploadPositions>[0];
   const input = uploadPositions(model, batch.positions, batch.lengths, buffers as never);
   return { input, uploaded, bytes: ropeRowsBytes(model, batch.positions.length) };
 }
@@ -40,12 +41,10 @@ describe('rows of the own table', () => {
   const { batch } = packSequences([tokens(4), tokens(3)]);
 
   test('OPT reads its table two rows further on', () => {
-    const { uploaded, input } = upload(
-      { kind: 'learned', table: matrix('positions', plainAxis(10), plainAxis(4)), offset: 2 },
-      batch,
-    );
+    const table = matrix('positions', plainAxis(10), plainAxis(4));
+    const { uploaded, input } = upload([], batch, { kind: 'learned', table, offset: 2 });
     expect([...uploaded.positions!]).toEqual([2, 3, 4, 2, 3]);
-    expect(input.ropeTable).toBeUndefined();
+    expect(input.ropeTables).toBeUndefined();
   });
 
   test.each([rope({ type: 'default' }), dynamic, longrope])(
@@ -53,7 +52,7 @@ describe('rows of the own table', () => {
     (position) => {
       const { uploaded, input } = upload(position, batch);
       expect([...uploaded.positions!]).toEqual([0, 1, 2, 0, 1]);
-      expect(input.ropeTable).toBeUndefined();
+      expect(input.ropeTables).toBeUndefined();
     },
   );
 });
@@ -63,15 +62,15 @@ describe('rows of a table of the pass', () => {
     const { batch } = packSequences([tokens(3), tokens(6), tokens(7)]);
     const { uploaded, input, bytes } = upload(dynamic, batch);
     expect([...uploaded.positions!]).toEqual(tokens(2 + 5 + 6));
-    expect(input.ropeTable).toMatchObject({ rotaryWidth: width, interleaved: false });
-    const table = uploaded['rotary rows'] as Float32Array;
-    expect(bytes).toEqual([['rotary rows', table.byteLength]]);
+    expect(input.ropeTables!.get(dynamic)).toMatchObject({ rotaryWidth: width, interleaved: false });
+    const table = uploaded['rotary rows 0'] as Float32Array;
+    expect(bytes).toEqual([['rotary rows 0', table.byteLength]]);
     // The same table as that of a model whose base is the one for the length.
     const theta = (length: number) => 100 * ((2 * length) / 4 - 1) ** (width / (width - 2));
     const expected = [
-      ...ropeTable(2, width, 100, { type: 'default' }),
-      ...ropeTable(5, width, theta(6), { type: 'default' }),
-      ...ropeTable(6, width, theta(7), { type: 'default' }),
+      ...ropeTable(2, rope({ type: 'default' })),
+      ...ropeTable(5, { ...rope({ type: 'default' }), theta: theta(6) }),
+      ...ropeTable(6, { ...rope({ type: 'default' }), theta: theta(7) }),
     ];
     expect(table.length).toBe(expected.length);
     for (const [index, value] of expected.entries()) expect(table[index]).toBeCloseTo(value, 6);
@@ -79,17 +78,29 @@ describe('rows of a table of the pass', () => {
 
   test('longrope: long divisors for all tokens of a sequence beyond', () => {
     const { batch } = packSequences([tokens(5), tokens(4)]);
-    const table = upload(longrope, batch).uploaded['rotary rows'] as Float32Array;
+    const table = upload(longrope, batch).uploaded['rotary rows 0'] as Float32Array;
     const row = (index: number) => table.subarray(index * width, (index + 1) * width);
     expect(row(1)[0]).toBeCloseTo(1.5 * Math.cos(1 / 2), 6);
     expect(row(1)[width / 2]).toBeCloseTo(1.5 * Math.sin(1 / 2), 6);
     expect(row(4 + 1)[0]).toBeCloseTo(1.5 * Math.cos(1), 6);
   });
 
+  test('layers of several rotations: a table of the pass for each, once one of them needs it', () => {
+    const fixed = { ...rope({ type: 'default' }), theta: 7, interleaved: true };
+    const { batch } = packSequences([tokens(6)]);
+    const { uploaded, input, bytes } = upload([fixed, dynamic, fixed], batch);
+    expect([...input.ropeTables!.keys()]).toEqual([fixed, dynamic]);
+    expect(input.ropeTables!.get(fixed)).toMatchObject({ buffer: 'rotary rows 0', interleaved: true });
+    expect(input.ropeTables!.get(dynamic)).toMatchObject({ buffer: 'rotary rows 1', interleaved: false });
+    expect(uploaded['rotary rows 0']).toEqual(ropeTable(5, fixed));
+    expect(uploaded['rotary rows 1']).not.toEqual(ropeTable(5, dynamic));
+    expect(bytes).toEqual([0, 1].map((index) => [`rotary rows ${index}`, 5 * width * 4]));
+  });
+
   test('a token that only gives the last one its row is no part of the length', () => {
     expect([...packSequences([tokens(5)], 1).batch.lengths]).toEqual(Array(8).fill(4));
-    expect(upload(longrope, packSequences([tokens(5)], 1).batch).input.ropeTable).toBeUndefined();
-    expect(upload(longrope, packSequences([tokens(5)]).batch).input.ropeTable).toBeDefined();
+    expect(upload(longrope, packSequences([tokens(5)], 1).batch).input.ropeTables).toBeUndefined();
+    expect(upload(longrope, packSequences([tokens(5)]).batch).input.ropeTables).toBeDefined();
   });
 });
 
@@ -100,9 +111,9 @@ describe('options that share a prompt', () => {
   };
 
   test('of one length, or all within the original context', () => {
-    expect(upload(dynamic, example(2, 2)).input.ropeTable).toBeDefined();
-    expect(upload(dynamic, example(1, 1)).input.ropeTable).toBeUndefined();
-    expect(upload(longrope, example(2, 4)).input.ropeTable).toBeDefined();
+    expect(upload(dynamic, example(2, 2)).input.ropeTables).toBeDefined();
+    expect(upload(dynamic, example(1, 1)).input.ropeTables).toBeUndefined();
+    expect(upload(longrope, example(2, 4)).input.ropeTables).toBeDefined();
   });
 
   test('of lengths that turn the prompt differently are refused', () => {

@@ -31,6 +31,7 @@ export function summaryOf(decoder: Decoder) {
     tied: decoder.head.tied,
     contextLength: decoder.contextLength,
     position: decoder.position,
+    rotation: attention.rotation,
     finalNorm: decoder.finalNorm?.name,
     projectIn: decoder.projectIn?.name,
   };

@@ -4,10 +4,25 @@
  * @module
  */
 
+import { arcee } from './arcee.ts';
+import { cwm } from './cwm.ts';
+import { ernie45 } from './ernie4-5.ts';
+import { exaone4 } from './exaone4.ts';
 import type { Family } from './family.ts';
+import { gemma } from './gemma.ts';
+import { gemma2, vaultgemma } from './gemma2.ts';
+import { gemma3, gemma3Text } from './gemma3.ts';
+import { granite } from './granite.ts';
+import { helium } from './helium.ts';
+import { hunyuanV1Dense } from './hunyuan.ts';
+import { hyperclovax } from './hyperclovax.ts';
 import { llama } from './llama.ts';
+import { ministral3, mistral3 } from './ministral3.ts';
 import { mistral } from './mistral.ts';
+import { nanochat } from './nanochat.ts';
+import { olmo } from './olmo.ts';
 import { olmo2 } from './olmo2.ts';
+import { olmo3 } from './olmo3.ts';
 import { opt } from './opt.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
@@ -23,4 +38,23 @@ export const families: Readonly<Record<string, Family>> = {
   olmo2,
   seed_oss: seedOss,
   opt,
+  gemma3_text: gemma3Text,
+  gemma3,
+  gemma2,
+  gemma,
+  granite,
+  olmo3,
+  ministral3,
+  mistral3,
+  ministral: mistral,
+  exaone4,
+  hunyuan_v1_dense: hunyuanV1Dense,
+  arcee,
+  nanochat,
+  cwm,
+  olmo,
+  helium,
+  ernie4_5: ernie45,
+  hyperclovax,
+  vaultgemma,
 };

@@ -74,7 +74,6 @@ export const opt = family(
             heads,
             keyHeads: heads,
             headWidth,
-            rotates: false,
           },
           {
             kind: 'feed-forward',

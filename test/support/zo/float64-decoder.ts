@@ -7,7 +7,13 @@
  */
 
 import type { TokenizedExample } from '../../../src/data/example.ts';
-import type { AttentionSublayer, Decoder, Linear, Norm } from '../../../src/model/decoder.ts';
+import {
+  type AttentionSublayer,
+  type Decoder,
+  type Linear,
+  type Norm,
+  rotationsOf,
+} from '../../../src/model/decoder.ts';
 
 export type Parameters64 = ReadonlyMap<string, Float64Array>;
 
@@ -99,10 +105,9 @@ function plus(a: Float64Array, b: Float64Array): Float64Array {
  */
 export function logits64(decoder: Decoder, parameters: Parameters64, ids: readonly number[]): Float64Array {
   const { position, embedding, head, finalNorm } = decoder;
-  if (position.kind !== 'rope' || position.scaling.type !== 'default') {
+  if (position || rotationsOf(decoder).some(({ scaling }) => scaling.type !== 'default')) {
     throw new Error('the float64 decoder knows unscaled rotary angles only');
   }
-  const { theta } = position;
   const get = (name: string): Float64Array => {
     const values = parameters.get(name);
     if (!values) throw new Error(`no parameter ${name}`);
@@ -131,9 +136,9 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       let k = linear(x, sublayer.key);
       if (sublayer.queryNorm) q = normOf(q, sublayer.queryNorm);
       if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
-      if (sublayer.rotates) {
-        rotate(q, sublayer.heads, sublayer.headWidth, theta);
-        rotate(k, sublayer.keyHeads, sublayer.headWidth, theta);
+      if (sublayer.rotation) {
+        rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation.theta);
+        rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation.theta);
       }
       result = linear(attend(q, k, linear(x, sublayer.value), sublayer), sublayer.output);
     } else {
