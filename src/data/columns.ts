@@ -84,7 +84,7 @@ export function createRowMapping(choice: ColumnChoice): ((row: Row) => Row) | un
       value.label = labelField({ value: { ...row.value, ...value }, source: row.source }, options.table);
       if (!('prompt' in value) && 'text' in value) {
         value.prompt = value.text;
-        delete value.text;
+        chosen.add('prompt').delete('text');
       }
       value.options = options.words;
       chosen.add('options').add('label');
