@@ -18,12 +18,12 @@ const floors = [
   ...['src/tokenizer', 'src/data', 'src/settings', 'src/model', 'src/tuning', 'src/zo'],
   ...[
     'src/generate',
-    'src/graders',
     'src/objectives',
     'src/train',
     'src/cluster',
     'src/bench',
     'src/engine',
+    'src/experiments',
     'server',
     'src/cli',
   ],
