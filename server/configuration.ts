@@ -17,6 +17,10 @@ export interface ServedModel {
   /** Of a run: the state after this step; the last one by default. */
   step?: StepChoice;
   storage?: WeightStorage;
+  /** The folder of a PEFT LoRA that is applied to it. */
+  lora?: string;
+  /** Of a model with a LoRA: the name of the same model without it, which is served too. */
+  base?: string;
 }
 
 export interface ServerLimits {

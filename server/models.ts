@@ -45,6 +45,8 @@ export class ModelRegistry {
   readonly #runsDirectory: string;
   readonly #maxTuned: number;
   readonly #base = new Map<string, ModelInfo>();
+  /** Of models that are others with an adapter: those others. */
+  readonly #adapted = new Map<string, string>();
   readonly #loaded = new Map<string, Loaded>();
   readonly #loading = new Map<string, Promise<Loaded>>();
   #clock = 0;
@@ -60,8 +62,10 @@ export class ModelRegistry {
   /** Loads the models served from the start, in order. Rejects with the engine's error for the first that fails. */
   async loadBase(models: ServedModel[]): Promise<void> {
     for (const model of models) {
-      const info = await this.#engine.loadModel(model);
+      const { base, ...request } = model;
+      const info = await this.#engine.loadModel(request);
       this.#base.set(model.id, info);
+      if (base !== undefined) this.#adapted.set(model.id, base);
       this.#loaded.set(model.id, { info, leases: 0, lastUsed: 0, tuned: false, doomed: false });
       this.#log.info('model loaded', { model: model.id, parameters: info.parameterCount });
     }
@@ -75,7 +79,10 @@ export class ModelRegistry {
 
   find(id: string): ModelEntry | undefined {
     const base = this.#base.get(id);
-    if (base) return { id, createdAt: base.createdAt, base: null, jobId: null, step: null, info: base };
+    if (base) {
+      const { createdAt } = base;
+      return { id, createdAt, base: this.#adapted.get(id) ?? null, jobId: null, step: null, info: base };
+    }
     const record = this.#store.tunedModel(id);
     if (!record) return undefined;
     const { createdAt, base: from, jobId, step } = record;
@@ -95,7 +102,7 @@ export class ModelRegistry {
         'model_not_found',
       );
     }
-    if (entry.base !== null || entry.info?.kind === 'run') {
+    if (entry.base !== null || entry.info?.kind === 'run' || entry.info?.lora !== undefined) {
       throw notTrainable(entry);
     }
     return entry;
@@ -209,7 +216,12 @@ export class ModelRegistry {
 }
 
 /** A tuned model as the start of training: says where its run lies, and what goes on from that. */
-function notTrainable({ id, base, jobId, step }: ModelEntry): ApiError {
+function notTrainable({ id, base, jobId, step, info }: ModelEntry): ApiError {
+  if (info?.lora !== undefined) {
+    const start = base === null ? 'its base model' : `its base model "${base}"`;
+    const message = `"${id}" is a model with an adapter; training starts from ${start}.`;
+    return invalid(message, 'model', 'unsupported');
+  }
   const start = base === null ? '' : `, here "${base}"`;
   const run = jobId === null ? 'RUN' : `DATA/runs/${jobId}${step === null ? '' : ` --step ${step}`}`;
   return invalid(

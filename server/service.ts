@@ -6,8 +6,8 @@
 
 import type { Engine } from '../src/engine/types.ts';
 import { SubzeroError } from '../src/errors.ts';
+import { makeFolders } from '../src/make-folders.ts';
 import { join, resolve } from '../src/platform/index.ts';
-import { makeFolders } from '../src/train/run-folder.ts';
 import { parameter, words } from '../src/words.ts';
 import { applicationOf } from './application.ts';
 import {

@@ -5,8 +5,8 @@
  */
 
 import type { Engine } from '../src/engine/types.ts';
+import { makeFolders } from '../src/make-folders.ts';
 import { join } from '../src/platform/index.ts';
-import { makeFolders } from '../src/train/run-folder.ts';
 import type { ServedModel, ServerConfiguration } from './configuration.ts';
 import { FileLibrary } from './files/library.ts';
 import { JobRunner } from './jobs/runner.ts';

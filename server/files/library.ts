@@ -8,7 +8,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { makeFolders } from '../../src/train/run-folder.ts';
+import { makeFolders } from '../../src/make-folders.ts';
 import type { ServerLimits } from '../configuration.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';

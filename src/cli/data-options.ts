@@ -25,7 +25,9 @@ export const dataOption = {
   name: 'data',
   type: 'text',
   placeholder: 'PATH',
-  description: `folder of the task, or without a task a file or a folder of several: ${containerNames}`,
+  description:
+    'folder of the task, or without a task a file or a folder of several, here or, as ORG/NAME, on the Hugging Face Hub: ' +
+    containerNames,
   group,
 } as const satisfies TextOption;
 

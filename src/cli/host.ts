@@ -9,6 +9,7 @@ import type { LogLevel } from '../../server/log.ts';
 import type { CoordinatorOptions } from '../cluster/coordinator.ts';
 import type { Engine } from '../engine/types.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
+import type { ResolvedRepository, ResolveRequest } from '../hub/resolve.ts';
 
 /** A stream of text for people or programs. */
 export interface Output {
@@ -64,4 +65,6 @@ export interface Host {
   /** Opens the GPU and starts the engine. */
   openEngine(options?: Pick<OpenDeviceOptions, 'adapter' | 'arithmetic'>): Promise<Engine>;
   startServer(request: ServeRequest): Promise<RunningServer>;
+  /** Finds a repository of the Hugging Face Hub in its cache, or downloads it. */
+  resolveRepository(request: ResolveRequest): Promise<ResolvedRepository>;
 }

@@ -7,7 +7,7 @@ export const modelOption = {
   name: 'model',
   type: 'text',
   placeholder: 'DIR|RUN',
-  description: 'model directory, or run folder of a fine-tuned model',
+  description: 'model directory, run folder of a fine-tuned model, or ORG/NAME[@REVISION] on the Hugging Face Hub',
   group: 'Model and data',
 } as const satisfies TextOption;
 
@@ -32,16 +32,25 @@ export const storageOption = {
   group: 'Model and data',
 } as const satisfies TextOption;
 
+export const loraOption = {
+  name: 'lora',
+  type: 'text',
+  placeholder: 'DIR',
+  description: 'folder, or ORG/NAME, of a PEFT LoRA adapter that is applied to the model directory',
+  group: 'Model and data',
+} as const satisfies TextOption;
+
 /** Loads the one model of a command; its path is its name from then on, which is how error messages know it. */
 export async function loadOnlyModel(
   engine: Engine,
   path: string,
-  { step, storage }: { step: StepChoice | undefined; storage?: WeightStorage },
+  { step, storage, lora }: { step: StepChoice | undefined; storage?: WeightStorage; lora?: string | undefined },
 ): Promise<string> {
   const model = await engine.loadModel({
     ...{ id: path, path },
     ...(step === undefined ? {} : { step }),
     ...(storage === undefined ? {} : { storage }),
+    ...(lora === undefined ? {} : { lora }),
   });
   return model.id;
 }

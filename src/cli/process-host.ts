@@ -57,6 +57,10 @@ export function processHost(): Host {
       const { openEngine } = await import('../engine/client.ts');
       return openEngine(options);
     },
+    async resolveRepository(request) {
+      const { resolveRepository } = await import('../hub/resolve.ts');
+      return resolveRepository(request);
+    },
     async startServer(request) {
       const { serve } = await import('../../server/serve.ts');
       const { models, apiKey, ...rest } = request;

@@ -16,6 +16,7 @@ import { fingerprintOf, samplerOf } from '../train/examples.ts';
 import { adapterName, plansOfRun } from '../train/run-plans.ts';
 import { passShape, Scorer } from '../train/score.ts';
 import { scoreShard, shardsOf } from '../train/shards.ts';
+import { startAdapterOfRun } from '../train/start-adapter.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
 import { decodeHeader, decodeRecord, type JournalHeader, type StepRecord } from '../zo/journal-format.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
@@ -214,7 +215,8 @@ class RunCopy {
       if (model.fingerprint !== header.baseFingerprint) {
         throw new SubzeroError('conflict', `${directory} has changed; it is not the base of "${run}"`);
       }
-      optimizer = await createOptimizer(model, configuration);
+      const start = await startAdapterOfRun(run, header, model.decoder);
+      optimizer = await createOptimizer(model, configuration, start);
       optimizer.reserveProbes(probesAtOnce);
       const scorer = new Scorer(model, configuration.maxRows);
       scorer.reserve(rows, passShape(examples));

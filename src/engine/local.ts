@@ -26,6 +26,7 @@ import { checkToolHistory } from '../tokenizer/tool-history.ts';
 import { resolveStep, type StepChoice } from '../train/best.ts';
 import { wantsAnswers } from '../train/evaluate.ts';
 import { isRunFolder } from '../train/run-folder.ts';
+import type { AppliedAdapter } from '../tuning/applied-adapter.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { StepRun } from './step-run.ts';
@@ -68,6 +69,8 @@ interface LoadedModel {
   model: Model;
   /** Present for a run. */
   optimizer?: ZerothOrderOptimizer;
+  /** Present for a base model with an adapter. */
+  adapter?: AppliedAdapter;
   tokenizer: Tokenizer;
   generator: Generator;
   probes: () => Probes;
@@ -123,6 +126,7 @@ export class LocalEngine implements Engine {
       const { information } = loaded;
       if (
         information.path === path &&
+        information.lora === (request.lora === undefined ? undefined : resolve(request.lora)) &&
         (request.step === undefined || information.step === (await resolveStep(path, request.step)))
       ) {
         return this.#describe(loaded);
@@ -154,26 +158,64 @@ export class LocalEngine implements Engine {
         parameter: 'step',
       });
     }
+    if (isRun && request.lora !== undefined) {
+      throw new SubzeroError(
+        'unsupported',
+        `${path} is a run; an adapter is applied to a model directory. Export the run as safetensors first`,
+        { parameter: 'lora' },
+      );
+    }
     const restored = isRun
       ? await (await import('../train/run.ts')).restoreRun(gpu, path, {
           ...(request.step === undefined ? {} : { step: request.step }),
           shared: (header) => this.#sharedBase(header),
         })
       : undefined;
-    const model = restored?.model ?? (await loadModel(gpu, path, request.storage ? { storage: request.storage } : {}));
+    const { storage } = request;
+    const shared = request.lora === undefined ? undefined : this.#sharedModel(path, storage);
+    const model = restored?.model ?? shared ?? (await loadModel(gpu, path, storage ? { storage } : {}));
     const optimizer = restored?.optimizer;
+    let adapter: AppliedAdapter | undefined;
     try {
+      if (request.lora !== undefined) adapter = await this.#applyLora(model, request.lora);
       const tokenizer = await loadTokenizer(model.directory);
-      const kind = isRun ? 'run' : 'base';
       return this.#add(
-        { id: request.id, path, kind, ...(restored ? { step: restored.step } : {}) },
-        { model, tokenizer, ...(optimizer ? { optimizer } : {}), asLoaded: restored?.asLoaded ?? true },
+        {
+          ...{ id: request.id, path, kind: isRun ? 'run' : 'base' },
+          ...(restored ? { step: restored.step } : {}),
+          ...(request.lora === undefined ? {} : { lora: resolve(request.lora) }),
+        },
+        {
+          ...{ model, tokenizer, asLoaded: restored?.asLoaded ?? true },
+          ...(optimizer ? { optimizer } : {}),
+          ...(adapter ? { adapter } : {}),
+        },
       );
     } catch (error) {
+      adapter?.destroy();
       optimizer?.destroy();
       model.destroy();
       throw error;
     }
+  }
+
+  async #applyLora(model: Model, directory: string): Promise<AppliedAdapter> {
+    const { readPeftLora } = await import('../tuning/peft-lora.ts');
+    const { AppliedAdapter } = await import('../tuning/applied-adapter.ts');
+    const adapter = new AppliedAdapter(model, await readPeftLora(directory, model.decoder));
+    await this.#gpu.checkAllocations();
+    return adapter;
+  }
+
+  /** A loaded model of a folder whose weights nobody writes, with one more user. */
+  #sharedModel(path: string, storage: LoadModelRequest['storage']): Model | undefined {
+    const found = [...this.#models.values()].find(
+      ({ model, asLoaded }) =>
+        asLoaded &&
+        resolve(model.directory) === path &&
+        (storage === undefined || storage === 'auto' || model.storage === storage),
+    );
+    return found?.model.share();
   }
 
   /** The base model of a run among the loaded ones whose weights nobody writes, with the run as one more user. */
@@ -189,11 +231,11 @@ export class LocalEngine implements Engine {
   }
 
   #add(
-    known: Pick<ModelInfo, 'id' | 'path' | 'kind' | 'step'>,
-    parts: Pick<LoadedModel, 'model' | 'tokenizer' | 'optimizer' | 'stepRun' | 'asLoaded'>,
+    known: Pick<ModelInfo, 'id' | 'path' | 'kind' | 'step' | 'lora'>,
+    parts: Pick<LoadedModel, 'model' | 'tokenizer' | 'optimizer' | 'adapter' | 'stepRun' | 'asLoaded'>,
   ): ModelInfo {
-    const { model, tokenizer, optimizer } = parts;
-    const probes = (): Probes => optimizer?.current ?? model.plainProbes;
+    const { model, tokenizer, optimizer, adapter } = parts;
+    const probes = (): Probes => optimizer?.current ?? adapter?.probes ?? model.plainProbes;
     this.#gpu.turns.expect();
     const information: LoadedModel['information'] = {
       ...known,
@@ -229,6 +271,7 @@ export class LocalEngine implements Engine {
     await Promise.allSettled(loaded.works);
     await loaded.stepRun?.close();
     loaded.optimizer?.destroy();
+    loaded.adapter?.destroy();
     loaded.model.destroy();
   }
 
@@ -378,7 +421,15 @@ export class LocalEngine implements Engine {
 
   /** The directory of a base model, by the id of a loaded one or by its path. */
   async #baseDirectory(model: string): Promise<string> {
-    const directory = this.#models.get(model)?.information.path ?? resolve(model);
+    const loaded = this.#models.get(model)?.information;
+    if (loaded?.lora !== undefined) {
+      throw new SubzeroError(
+        'unsupported',
+        `"${model}" is a model with the adapter ${loaded.lora}; train on its base model, or merge the adapter into it first`,
+        { parameter: 'model' },
+      );
+    }
+    const directory = loaded?.path ?? resolve(model);
     await checkDirectory(directory);
     if (await isRunFolder(directory)) {
       throw new SubzeroError(

@@ -57,6 +57,8 @@ export interface LoadModelRequest {
   /** For a run: the step to rebuild, or `best` = the one with the lowest validation loss; the last one by default. */
   step?: StepChoice;
   storage?: WeightStorage;
+  /** For a model directory: the folder of a PEFT LoRA that is applied to it; models with others share its weights. */
+  lora?: string;
 }
 
 /** A loaded model. */
@@ -71,6 +73,8 @@ export interface ModelInfo {
   kind: 'base' | 'run';
   /** For a run: the step it stands at; absent for a base model. */
   step?: number;
+  /** The folder of the LoRA that is applied to a base model, if one is. */
+  lora?: string;
   /** Bytes of the weights that it reads, its own or shared. */
   weightBytes: number;
   /** Loaded models that read the same copy of the weights. */
@@ -125,6 +129,8 @@ export type TrainRequest = { cluster?: CoordinatorOptions } & (
       /** Instead of a number of steps: how often each example is seen, on average. */
       epochs?: number;
       out: string;
+      /** The folder of a PEFT LoRA that a run with scheme `lora` begins with. */
+      lora?: string;
     }
   | {
       /** A run whose steps up to `step`, by default all, the new run begins with. */
@@ -150,6 +156,8 @@ export interface FindLearningRateRequest {
   configuration: Partial<TrainConfiguration>;
   /** Steps of a trial. */
   trialSteps: number;
+  /** The folder of a PEFT LoRA that runs with scheme `lora` begin with. */
+  lora?: string;
   /** Those to try, ascending; by default some around the default of the optimiser and the scheme. */
   learningRates?: readonly number[];
 }

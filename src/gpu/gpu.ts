@@ -20,6 +20,7 @@ import { compilationError, compileKernel, type Kernel, type KernelDefinition, ke
 import { MemoryAccount, type MemoryCategory } from './memory.ts';
 import { paced } from './pace.ts';
 import { Recorder } from './recorder.ts';
+import { type SizingLimits, sizingDevice } from './sizing-device.ts';
 import { Turns } from './turns.ts';
 
 export class Gpu {
@@ -55,6 +56,13 @@ export class Gpu {
     const opened = await openDevice(options);
     const { kernelStyle = opened.adapter.software ? 'software' : 'hardware', arithmetic = 'exact' } = options;
     return new Gpu(opened, kernelStyle, arithmetic);
+  }
+
+  /** One without memory, which only counts what is made on it; see {@link sizingDevice}. */
+  static forSizing(limits: SizingLimits = {}): Gpu {
+    const gpu = new Gpu(sizingDevice(limits), limits.software ? 'software' : 'hardware', 'exact');
+    gpu.#recorder = new Recorder(gpu, true);
+    return gpu;
   }
 
   private constructor(

@@ -82,7 +82,7 @@ export class Recorder {
   #used = 0;
   /** Recorded commands in order. They are kept until submission, because kernels may still be compiling. */
   #commands: Command[] = [];
-  #rehearsing = false;
+  #rehearsing: boolean;
   /** Whether a kernel was submitted before the outcome of its compilation was known. */
   #unchecked = false;
   #staging: { buffer: GpuBuffer; free: boolean }[] = [];
@@ -105,8 +105,10 @@ export class Recorder {
   /** Number of dispatches recorded since the device was opened. */
   dispatches = 0;
 
-  constructor(gpu: Gpu) {
+  /** @param rehearses whether all recording is a rehearsal */
+  constructor(gpu: Gpu, rehearses = false) {
     this.#gpu = gpu;
+    this.#rehearsing = rehearses;
     this.#times = new PieceTimes(workgroupMilliseconds[gpu.kernelStyle]);
     // 64 bytes hold 16 scalars, more than any kernel has; the adapter may require larger slots.
     this.#slotBytes = Math.max(64, gpu.device.limits.minUniformBufferOffsetAlignment);
@@ -163,11 +165,12 @@ export class Recorder {
    * @param record records with `gpu.unused` in place of buffers that do not exist yet; awaits nothing
    */
   rehearse(record: () => void): void {
+    const before = this.#rehearsing;
     this.#rehearsing = true;
     try {
       record();
     } finally {
-      this.#rehearsing = false;
+      this.#rehearsing = before;
     }
   }
 

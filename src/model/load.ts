@@ -60,7 +60,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     const total = parameters.reduce((sum, { stored }) => sum + stored.byteLength, 0);
     let done = 0;
     const matrixTypes = parameters.filter(({ shape }) => shape.length > 1).map(({ stored }) => stored.dtype);
-    const storage = storageFor(options.storage ?? 'auto', gpu, matrixTypes);
+    const storage = storageFor(options.storage ?? 'auto', gpu.adapter, matrixTypes);
     for (const { name, axes, stored } of parameters) {
       const [rows, columns] = axes;
       if (!columns) {
@@ -116,10 +116,14 @@ export async function readConfigurationFile(directory: string): Promise<Decoder>
 }
 
 /** One type for all matrices: the files' own, or f32 where they differ, so that none loses bits. */
-function storageFor(wish: Storage | 'auto', gpu: Gpu, dtypes: readonly string[]): Storage {
+export function storageFor(
+  wish: Storage | 'auto',
+  { software }: { software: boolean },
+  dtypes: readonly string[],
+): Storage {
   if (wish !== 'auto') return wish;
   const [first, ...others] = new Set(dtypes);
-  return gpu.adapter.software || others.length > 0 ? 'f32' : (storageOfDtype(first!) ?? 'f32');
+  return software || others.length > 0 ? 'f32' : (storageOfDtype(first!) ?? 'f32');
 }
 
 /** Fills a weight, whose pads become zeros. */

@@ -68,25 +68,42 @@ function* ofNorm({ kind, width, gain, shift }: Norm): Generator<ParameterShape> 
   if (shift) yield ofVector(shift, axis, true);
 }
 
-function* walk(decoder: Decoder): Generator<ParameterShape> {
+/** What a parameter belongs to. */
+export type ParameterKind = 'embedding' | Sublayer['kind'] | 'norms' | 'projections' | 'head';
+
+/** A parameter and what it belongs to. */
+type Placed = [kind: ParameterKind, parameter: ParameterShape];
+
+function* placed(kind: ParameterKind, parameters: Iterable<ParameterShape>): Generator<Placed> {
+  for (const parameter of parameters) yield [kind, parameter];
+}
+
+function* ofSublayer(sublayer: Sublayer): Generator<Placed> {
+  for (const norm of outerNorms(sublayer)) yield* placed('norms', ofNorm(norm));
+  for (const linear of sublayerLinears(sublayer).flat()) yield* placed(sublayer.kind, ofLinear(linear));
+  for (const norm of innerNorms(sublayer)) yield* placed('norms', ofNorm(norm));
+}
+
+function* walk(decoder: Decoder): Generator<Placed> {
   const { embedding, embeddingNorm, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
-  yield ofMatrix(embedding);
-  if (position) yield ofMatrix(position.table);
-  if (projectIn) yield* ofLinear(projectIn);
-  if (embeddingNorm) yield* ofNorm(embeddingNorm);
-  for (const sublayer of blocks.flat()) {
-    for (const norm of outerNorms(sublayer)) yield* ofNorm(norm);
-    for (const linear of sublayerLinears(sublayer).flat()) yield* ofLinear(linear);
-    for (const norm of innerNorms(sublayer)) yield* ofNorm(norm);
-  }
-  if (finalNorm) yield* ofNorm(finalNorm);
-  if (projectOut) yield* ofLinear(projectOut);
-  if (!head.tied) yield ofMatrix(head);
+  yield* placed('embedding', [ofMatrix(embedding)]);
+  if (position) yield* placed('embedding', [ofMatrix(position.table)]);
+  if (projectIn) yield* placed('projections', ofLinear(projectIn));
+  if (embeddingNorm) yield* placed('norms', ofNorm(embeddingNorm));
+  for (const sublayer of blocks.flat()) yield* ofSublayer(sublayer);
+  if (finalNorm) yield* placed('norms', ofNorm(finalNorm));
+  if (projectOut) yield* placed('projections', ofLinear(projectOut));
+  if (!head.tied) yield* placed('head', [ofMatrix(head)]);
 }
 
 /** Every parameter of a decoder with its shape, in a fixed order. */
 export function parameterShapes(decoder: Decoder): ParameterShape[] {
-  return [...walk(decoder)];
+  return [...walk(decoder)].map(([, parameter]) => parameter);
+}
+
+/** What each parameter belongs to, by its name. */
+export function parameterKinds(decoder: Decoder): Map<string, ParameterKind> {
+  return new Map([...walk(decoder)].map(([kind, { name }]) => [name, kind]));
 }
 
 /**

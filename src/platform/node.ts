@@ -16,7 +16,19 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { copyFile, mkdir, open, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { homedir, hostname, tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -79,7 +91,21 @@ function openScratchFile(): ScratchFile {
 
 export const platform: Platform = {
   ...{ join, resolve, dirname, basename },
-  ...{ readFile, writeFile, open, readStream, openScratchFile, stat, readdir, mkdir, rename, copyFile, rm, rmdir },
+  ...{
+    readFile,
+    writeFile,
+    open,
+    readStream,
+    openScratchFile,
+    stat,
+    readdir,
+    mkdir,
+    rename,
+    copyFile,
+    symlink,
+    rm,
+    rmdir,
+  },
   readPackageFile(path) {
     const root = roots.find((folder) => existsSync(new URL('kernels/', folder)));
     if (!root) throw new Error(`the package is incomplete: there are no kernels near ${import.meta.url}`);

@@ -49,7 +49,7 @@ export interface ScratchFile {
   close(): void;
 }
 
-/** An incremental SHA-256. */
+/** An incremental hash. */
 export interface Hash {
   update(data: string | Uint8Array): Hash;
   digest(encoding: 'hex' | 'base64url'): string;
@@ -115,13 +115,16 @@ export interface Platform {
   mkdir(path: string, options?: { recursive?: boolean; mode?: number }): Promise<unknown>;
   rename(from: string, to: string): Promise<void>;
   copyFile(from: string, to: string): Promise<void>;
+  /** Makes `path` a link to `target`, which is looked up from the link's folder. */
+  symlink(target: string, path: string): Promise<void>;
   rm(path: string, options: { force: boolean; recursive?: boolean }): Promise<void>;
   rmdir(path: string): Promise<void>;
   /** A file of this package, such as `kernels/rope.wgsl`, at once. @param path from the package's root, with `/` */
   readPackageFile(path: string): Uint8Array<ArrayBuffer>;
 
   // Bytes.
-  createHash(algorithm: 'sha256'): Hash;
+  /** SHA-1 only to compare with names that others have given. */
+  createHash(algorithm: 'sha256' | 'sha1'): Hash;
   /** CRC-32 as in gzip. @param value that of the bytes before; 0 by default */
   crc32(data: Uint8Array, value?: number): number;
   equalBytes(first: Uint8Array, second: Uint8Array): boolean;

@@ -33,6 +33,12 @@ export function compileModel(value: unknown, file: string): Model {
   return model;
 }
 
+/** The type that the section names, or that its fields tell. */
+export function modelTypeOf(value: unknown, file: string): string {
+  const section = new Section(value, 'model', file);
+  return String(section.raw('type') ?? typeOfFields(section));
+}
+
 function compileType(section: Section): Model {
   const type = section.raw('type') ?? typeOfFields(section);
   switch (type) {

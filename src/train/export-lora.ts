@@ -26,21 +26,37 @@ export function loraPeft(
     return [peftTensor(a, [rank, columns], values.get(a)!), peftTensor(b, [rows, rank], values.get(b)!)];
   });
   const { rank, scale } = [...lora.values()][0]!;
+  const alpha = scale * rank;
+  const others = (differs: (pair: LoraPair) => boolean, of: (pair: LoraPair) => number): Record<string, number> =>
+    Object.fromEntries([...lora].filter(([, pair]) => differs(pair)).map(([name, pair]) => [moduleOf(name), of(pair)]));
+  const alphaOf = (pair: LoraPair): number => pair.scale * pair.rank;
+  const rankPattern = others(
+    (pair) => pair.rank !== rank,
+    (pair) => pair.rank,
+  );
+  const alphaPattern = others((pair) => alphaOf(pair) !== alpha, alphaOf);
   return {
     tensors,
     config: {
       peft_type: 'LORA',
       r: rank,
-      lora_alpha: scale * rank,
+      lora_alpha: alpha,
+      ...(Object.keys(rankPattern).length > 0 ? { rank_pattern: rankPattern } : {}),
+      ...(Object.keys(alphaPattern).length > 0 ? { alpha_pattern: alphaPattern } : {}),
       lora_dropout: 0,
       bias: 'none',
       fan_in_fan_out: false,
       init_lora_weights: true,
-      target_modules: [...lora.keys()].map((name) => name.replace(/\.weight$/, '')),
+      target_modules: [...lora.keys()].map(moduleOf),
       use_rslora: false,
       use_dora: false,
     },
   };
+}
+
+/** The module of a weight. */
+function moduleOf(weight: string): string {
+  return weight.replace(/\.weight$/, '');
 }
 
 /** The bytes of W + scale · B A in the storage type of W, sums in f64, piece by piece. */

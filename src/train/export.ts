@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { makeFolders } from '../make-folders.ts';
 import type { Model } from '../model/model.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
@@ -21,7 +22,6 @@ import { periodPeft } from './export-peft.ts';
 import { prefixPeft, promptPeft } from './export-virtual.ts';
 import { type PeftAdapter, writePeft } from './peft.ts';
 import { type RestoredRun, restoreRun } from './run.ts';
-import { makeFolders } from './run-folder.ts';
 import { weightBytes } from './weight-bytes.ts';
 
 const torchDtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;

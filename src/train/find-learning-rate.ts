@@ -23,6 +23,7 @@ import { planMemory } from './memory-plan.ts';
 import type { RunSources } from './run.ts';
 import { Scorer } from './score.ts';
 import { isUniform, SlopeWatch, uniformLoss } from './slope.ts';
+import { startAdapter } from './start-adapter.ts';
 
 /** Powers of ten around the default learning rate; Adam's step has a length of its own, so its rates vary less. */
 const decades = { plain: { from: -1, to: 3 }, adam: { from: -2, to: 1 } } as const;
@@ -50,6 +51,8 @@ export interface FindOptions {
   trialSteps: number;
   /** Ascending; {@link learningRateGrid} by default. */
   learningRates?: readonly number[];
+  /** The folder of a PEFT LoRA that the trials begin with. */
+  lora?: string;
 }
 
 /** The grid: half decades around the default of the optimiser and scheme, ascending. */
@@ -116,7 +119,8 @@ async function* trials(
     try {
       const model = closers.own(await load(), (it) => it.destroy());
       const configuration = { ...settings, learningRate };
-      const optimizer = closers.own(await createOptimizer(model, configuration), (it) => it.destroy());
+      const start = await startAdapter(options.lora, model.decoder, configuration);
+      const optimizer = closers.own(await createOptimizer(model, configuration, start.adapter), (it) => it.destroy());
       optimizer.beginStep(0);
       const leading = leadingTokens(model, optimizer.current);
       const [training, dev] = [withLeading(split.training, leading), withLeading(split.dev, leading)];

@@ -6,7 +6,8 @@
 
 import { SubzeroError } from '../errors.ts';
 import { shellWord } from '../format.ts';
-import { dirname, join, mkdir, readdir, rm, rmdir, stat } from '../platform/index.ts';
+import { makeFolders } from '../make-folders.ts';
+import { join, readdir, rm, rmdir, stat } from '../platform/index.ts';
 
 /** The files of a run folder. */
 export const runFiles = { journal: 'journal.subzero', metrics: 'metrics.jsonl', curve: 'loss-curve.svg' } as const;
@@ -57,21 +58,4 @@ export async function removeRun(folder: string, made: { files: boolean; folder: 
   for (const name of names) await rm(join(folder, name), { force: true }).catch(() => {});
   // Fails where something else has come to lie there, which is not ours to remove.
   if (made.folder) await rmdir(folder).catch(() => {});
-}
-
-/**
- * Makes a folder and its parents. Node's own `recursive` never returns where a parent refuses children with ENOENT, as
- * /proc does.
- * @param mode permissions of those that are made
- */
-export async function makeFolders(folder: string, mode = 0o777): Promise<void> {
-  try {
-    await mkdir(folder, { mode });
-  } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === 'EEXIST' && (await stat(folder)).isDirectory()) return;
-    if (code !== 'ENOENT' || (await stat(dirname(folder)).catch(() => undefined)) !== undefined) throw error;
-    await makeFolders(dirname(folder), mode);
-    await mkdir(folder, { mode });
-  }
 }

@@ -16,6 +16,7 @@ import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { resolveStep, type StepChoice } from './best.ts';
 import { journalFile } from './run-folder.ts';
 import { plansOfRun } from './run-plans.ts';
+import { startAdapterOfRun } from './start-adapter.ts';
 
 /** Where the rows of a run come from; kept in the journal's header. */
 export interface RunSources {
@@ -73,7 +74,8 @@ export async function restoreRun(
   const model = (asLoaded && options.shared?.(header)) || (await loadBase(gpu, folder, header));
   let optimizer: ZerothOrderOptimizer | undefined;
   try {
-    optimizer = await createOptimizer(model, header.configuration);
+    const start = await startAdapterOfRun(folder, header, model.decoder);
+    optimizer = await createOptimizer(model, header.configuration, start);
     await gpu.checkAllocations();
     await optimizer.replay(appliedSteps(journal, step), (done) => options.onProgress?.(done, step));
     // A run that has not begun still needs factors to be looked at. One at the end of a period is left as the live run

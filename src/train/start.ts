@@ -22,6 +22,7 @@ import type { RunSources } from './run.ts';
 import { createRunFolder, removeRun, runFiles } from './run-folder.ts';
 import { adapterName, planRecord } from './run-plans.ts';
 import type { ShareRun } from './sharing.ts';
+import { startAdapter } from './start-adapter.ts';
 
 export interface StartOptions {
   modelDirectory: string;
@@ -30,6 +31,8 @@ export interface StartOptions {
   /** Instead of a number of steps: how often each example is seen, on average. */
   epochs?: number;
   out: string;
+  /** The folder of a PEFT LoRA that a run with scheme `lora` begins with. */
+  lora?: string;
   share?: ShareRun | undefined;
 }
 
@@ -54,7 +57,8 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
       ...(options.epochs === undefined ? {} : { steps: stepsFor(options.epochs, wanted, data.train.examples.length) }),
       storage: model.storage,
     };
-    const optimizer = closers.own(await createOptimizer(model, configuration), destroy);
+    const start = await startAdapter(options.lora, model.decoder, configuration);
+    const optimizer = closers.own(await createOptimizer(model, configuration, start.adapter), destroy);
     optimizer.beginStep(0);
     await gpu.checkAllocations();
     const journal = await createJournal(join(folder, runFiles.journal), {
@@ -64,7 +68,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
       dataFingerprint: fingerprintOf(data.train.examples),
       configuration,
       adapter: adapterName(gpu),
-      extra: { sources: absoluteSources(options.sources), ...planRecord(model.plans) },
+      extra: { sources: absoluteSources(options.sources), ...planRecord(model.plans), ...start.record },
     });
     made.files = true;
     const log = closers.own(journal, close);
@@ -72,8 +76,8 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     const { examples } = data.train;
     const { share } = options;
     const run = { folder, model, optimizer, configuration, log, examples, validation, notes, summary, share };
-    const start = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
-    for await (const event of trainFrom(gpu, start, signal)) {
+    const opened = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
+    for await (const event of trainFrom(gpu, opened, signal)) {
       begun = true;
       yield event;
     }

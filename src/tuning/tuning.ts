@@ -40,10 +40,13 @@ export function wholeModel({ weights, vectors }: Model): Tuning {
 
 /**
  * Finds what a configuration trains of a model, or adds to it.
+ *
+ * @param start what a scheme of pairs adds, where that is not its own choice
  * @throws SubzeroError `invalid_argument` that names the setting, where it does not fit the model
  */
-export async function prepareTuning(model: Model, configuration: TrainConfiguration): Promise<Tuning> {
+export async function prepareTuning(model: Model, configuration: TrainConfiguration, start?: Adapter): Promise<Tuning> {
   roomForText(model.decoder, configuration);
+  if (start) return beside(start);
   return await makers[configuration.scheme](model, configuration);
 }
 

@@ -7,6 +7,7 @@
 import type { Model } from '../model/model.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { OptimizerName } from '../settings/methods.ts';
+import type { Adapter } from '../tuning/adapter.ts';
 import { prepareTuning, type Tuning } from '../tuning/tuning.ts';
 import { Mezo } from './mezo.ts';
 import type { ZerothOrderOptimizer } from './optimizer.ts';
@@ -26,8 +27,14 @@ const makers: Readonly<Record<OptimizerName, Maker>> = {
 
 /**
  * The optimiser of a configuration over a freshly loaded model, whose weights it will change.
+ *
+ * @param start what a scheme of pairs adds at the beginning, where that is not its own choice
  * @throws SubzeroError `invalid_argument` where the configuration does not fit the model
  */
-export async function createOptimizer(model: Model, configuration: TrainConfiguration): Promise<ZerothOrderOptimizer> {
-  return await makers[configuration.optimizer](model, configuration, await prepareTuning(model, configuration));
+export async function createOptimizer(
+  model: Model,
+  configuration: TrainConfiguration,
+  start?: Adapter,
+): Promise<ZerothOrderOptimizer> {
+  return await makers[configuration.optimizer](model, configuration, await prepareTuning(model, configuration, start));
 }

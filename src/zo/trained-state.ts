@@ -194,8 +194,8 @@ export class TrainedState {
     const values = new Float32Array(this.blockCount * 4);
     for (const entry of this.entries) {
       const end = entry.offset + Math.ceil(entry.length / stateBlock) * stateBlock;
-      for (let block = entry.offset / stateBlock; block < end / stateBlock; block++)
-        values[block * 4] = numberOf(entry);
+      const number = numberOf(entry);
+      for (let block = entry.offset / stateBlock; block < end / stateBlock; block++) values[block * 4] = number;
     }
     const buffer = this.#gpu.allocate(values.byteLength, 'state', label);
     buffer.write(values);

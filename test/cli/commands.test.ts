@@ -245,6 +245,29 @@ describe('train', () => {
   });
 });
 
+describe('data sets of the hub', () => {
+  it.each([
+    [['--data', 'org/films'], ['dataset org/films'], { file: 'org/films' }],
+    [['--data', 'org/films@v2:dev.csv'], ['dataset org/films@v2'], { file: 'org/films/dev.csv' }],
+    [['--data', 'org/films', '--task', 'sst2'], ['dataset org/films'], { task: 'sst2', directory: 'org/films' }],
+    // Names of files that are not there, and files that are.
+    [['--data', 'data/films.jsonl'], [], { file: 'data/films.jsonl' }],
+    [['--data', 'examples/sst2'], [], { file: 'examples/sst2' }],
+  ])('%j', async (given, pulled, data) => {
+    const requests: TrainRequest[] = [];
+    const { engine } = recordingEngine({
+      train(request) {
+        requests.push(request);
+        return streamOf(trainEvents);
+      },
+    });
+    const host = fakeHost({ engine });
+    await runProgram(['train', '--model', 'examples/reviews-3m', ...given, '--out', 'r'], host);
+    expect(host.pulled).toEqual(pulled);
+    expect(requests).toMatchObject([{ data }]);
+  });
+});
+
 describe('fork', () => {
   it('hands over the changes and nothing else', async () => {
     const requests: TrainRequest[] = [];
@@ -432,6 +455,39 @@ describe('export and replay', () => {
   });
 });
 
+describe('models of the hub', () => {
+  const pulled = async (words: string, environment: Record<string, string> = {}) => {
+    const { engine, calls } = recordingEngine();
+    const host = fakeHost({ engine, environment });
+    const code = await runProgram(words.split(' '), host);
+    const loaded = calls
+      .filter(({ name }) => name === 'loadModel')
+      .map(({ request }) => (request as { path: string }).path);
+    return { code, pulled: host.pulled, loaded, out: host.out.text, error: host.error.text };
+  };
+
+  it('are got where a command takes a model, and only where there is no folder', async () => {
+    const words = 'generate --prompt x --model';
+    expect(await pulled(`${words} org/m@v1`)).toMatchObject({ pulled: ['org/m@v1'], loaded: ['org/m'] });
+    expect(await pulled(`${words} org/m:a.gguf`)).toMatchObject({ pulled: ['org/m'], loaded: ['org/m/a.gguf'] });
+    for (const path of ['examples/reviews-3m', './org/m', 'm', 'a/b/c']) {
+      expect(await pulled(`${words} ${path}`)).toMatchObject({ pulled: [], loaded: [path] });
+    }
+    const { pulled: names } = await pulled('eval --model org/m --data package.json');
+    expect(names).toEqual(['org/m']);
+  });
+
+  it('are pulled by name, which prints where they lie', async () => {
+    expect(await pulled('pull org/m@v1')).toMatchObject({ code: 0, pulled: ['org/m@v1'], out: 'org/m\n' });
+    expect(await pulled('pull m')).toMatchObject({ code: 2, pulled: [] });
+    expect((await pulled('pull m')).error).toContain('pull takes ORG/NAME[@REVISION][:FILE]');
+    expect(JSON.parse((await pulled('pull org/m --json')).out)).toMatchObject({
+      directory: 'org/m',
+      downloadedBytes: 0,
+    });
+  });
+});
+
 describe('serve', () => {
   it('starts the server, waits for Ctrl-C and shuts down', async () => {
     const { engine, calls } = recordingEngine();
@@ -496,6 +552,10 @@ describe('serve', () => {
     ]);
     expect(() => namedModels(['x='])).toThrow('names no folder');
     expect(() => namedModels(['@best'])).toThrow('names no folder');
+    expect(namedModels(['org/f@refs/pr/1', 'g=org/f@v1'])).toEqual([
+      { id: 'f', path: 'org/f@refs/pr/1' },
+      { id: 'g', path: 'org/f@v1' },
+    ]);
     expect(namedModels(['x=runs/a@best', 'runs/b@100', 'mail@host'])).toEqual([
       { id: 'x', path: 'runs/a', step: 'best' },
       { id: 'b', path: 'runs/b', step: 100 },

@@ -8,6 +8,8 @@ export interface FakeHost extends Host {
   readonly deaths: InterruptSignal[];
   readonly served: ServeRequest[];
   readonly opened: unknown[];
+  /** Repositories that were asked for. */
+  readonly pulled: string[];
   /** Milliseconds that `now` returns. */
   time: number;
   interrupt(signal?: InterruptSignal): void;
@@ -40,6 +42,7 @@ export function fakeHost(
     deaths: [],
     served: [],
     opened: [],
+    pulled: [],
     get time() {
       return state.time;
     },
@@ -68,6 +71,10 @@ export function fakeHost(
       if (!setting.engine) throw new Error('this test opens no engine');
       host.opened.push(options);
       return setting.engine as Engine;
+    },
+    async resolveRepository({ type, id, revision }) {
+      host.pulled.push(`${type === 'model' ? '' : `${type} `}${id}${revision === undefined ? '' : `@${revision}`}`);
+      return { directory: id, commit: '0'.repeat(40), files: ['config.json'], downloadedBytes: 0 };
     },
     async startServer(request) {
       host.served.push(request);

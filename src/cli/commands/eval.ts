@@ -3,9 +3,10 @@ import { plural } from '../../format.ts';
 import { readingSettings } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
-import { chosenTask, dataOption, dataSource, taskFileOption, taskOption } from '../data-options.ts';
+import { chosenTask, dataOption, taskFileOption, taskOption } from '../data-options.ts';
+import { localAdapter, localData, localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
-import { loadOnlyModel, modelOption, stepOption, storageOption } from '../model-option.ts';
+import { loadOnlyModel, loraOption, modelOption, stepOption, storageOption } from '../model-option.ts';
 import type { OptionSpecification } from '../option.ts';
 import { createProgress } from '../progress.ts';
 import { requireOption } from '../require-option.ts';
@@ -26,7 +27,9 @@ export const evalCommand = defineCommand({
   options: [
     modelOption,
     { ...stepOption, group: 'Model and data' },
+    loraOption,
     storageOption,
+    offlineOption,
     taskOption,
     taskFileOption,
     dataOption,
@@ -55,10 +58,12 @@ export const evalCommand = defineCommand({
   ],
   async run(context) {
     const { options } = context;
-    const path = requireOption(options.model, 'eval', 'model DIR|RUN');
-    const data = dataSource(chosenTask(options.task, options.taskFile), options.data);
+    const given = requireOption(options.model, 'eval', 'model DIR|RUN');
+    const data = await localData(context, chosenTask(options.task, options.taskFile), options.data);
+    const path = await localPath(context, given);
+    const lora = await localAdapter(context, options.lora);
     return withEngine(context, async (engine) => {
-      const model = await loadOnlyModel(engine, path, options);
+      const model = await loadOnlyModel(engine, path, { ...options, lora });
       const progress = createProgress(context, options.quiet || options.json);
       const notice = () => progress.line('stopping');
       const request = {

@@ -1,8 +1,9 @@
 import type { GenerateEvent, GenerateRequest } from '../../engine/types.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
+import { localAdapter, localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
-import { loadOnlyModel, modelOption, stepOption, storageOption } from '../model-option.ts';
+import { loadOnlyModel, loraOption, modelOption, stepOption, storageOption } from '../model-option.ts';
 import { createProgress } from '../progress.ts';
 import { requireOption } from '../require-option.ts';
 import { withEngine } from '../with-engine.ts';
@@ -16,7 +17,9 @@ export const generateCommand = defineCommand({
   options: [
     modelOption,
     { ...stepOption, group: 'Model and data' },
+    loraOption,
     storageOption,
+    offlineOption,
     {
       name: 'prompt',
       type: 'text',
@@ -89,12 +92,14 @@ export const generateCommand = defineCommand({
   ],
   async run(context) {
     const { options } = context;
-    const path = requireOption(options.model, 'generate', 'model DIR|RUN');
+    const givenModel = requireOption(options.model, 'generate', 'model DIR|RUN');
     const given = requireOption(options.prompt, 'generate', 'prompt TEXT');
     const prompt = given === '-' ? await context.readStandardInput() : given;
+    const path = await localPath(context, givenModel);
+    const lora = await localAdapter(context, options.lora);
     return withEngine(context, async (engine) => {
       const request: GenerateRequest = {
-        model: await loadOnlyModel(engine, path, options),
+        model: await loadOnlyModel(engine, path, { ...options, lora }),
         prompt,
         maxTokens: options.maxTokens,
         temperature: options.temperature,

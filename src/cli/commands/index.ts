@@ -8,6 +8,8 @@ import { experimentCommand } from './experiment.ts';
 import { exportCommand } from './export.ts';
 import { forkCommand } from './fork.ts';
 import { generateCommand } from './generate.ts';
+import { inspectCommand } from './inspect.ts';
+import { pullCommand } from './pull.ts';
 import { replayCommand } from './replay.ts';
 import { serveCommand } from './serve.ts';
 import { trainCommand } from './train.ts';
@@ -23,6 +25,8 @@ export const commands: readonly Command[] = [
   evalCommand,
   generateCommand,
   serveCommand,
+  pullCommand,
+  inspectCommand,
   exportCommand,
   replayCommand,
   diffCommand,

@@ -1,9 +1,13 @@
+import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { defaultServerConfiguration, type ServedModel } from '../../../server/configuration.ts';
 import type { LogLevel } from '../../../server/log.ts';
+import { adapterFiles } from '../../hub/choice.ts';
+import { parseRepositoryName } from '../../hub/repository.ts';
 import { clusterAddress, clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions } from '../common-options.ts';
+import { localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
 import { storageOption } from '../model-option.ts';
 import { UsageError } from '../usage-error.ts';
@@ -21,8 +25,8 @@ export const serveCommand = defineCommand({
       type: 'list',
       placeholder: '[ID=]DIR|RUN[@STEP]',
       description:
-        'model directory or run folder; ID is its name in requests, by default the name of the folder; a run is served as it was ' +
-        'after STEP, a number or best, by default the last one',
+        'model directory, run folder, or ORG/NAME[@REVISION] on the Hugging Face Hub; ID is its name in requests, by default ' +
+        'the name of the folder; a run is served as it was after STEP, a number or best, by default the last one',
       group: 'Server',
     },
     {
@@ -74,7 +78,17 @@ export const serveCommand = defineCommand({
       check: checkOrigin,
       group: 'Server',
     },
+    {
+      name: 'lora',
+      type: 'list',
+      placeholder: '[BASE+]NAME=DIR',
+      description:
+        'PEFT LoRA adapter, a folder or ORG/NAME, served under NAME beside the model BASE, whose weights it shares; BASE ' +
+        'can be left out where there is one model',
+      group: 'Server',
+    },
     { ...storageOption, group: 'Server' },
+    { ...offlineOption, group: 'Server' },
     {
       name: 'log-level',
       type: 'text',
@@ -160,7 +174,13 @@ export const serveCommand = defineCommand({
   ],
   async run(context) {
     const { options } = context;
-    const models = namedModels(options.model).map((model) => ({ ...model, storage: options.storage }));
+    const models: ServedModel[] = [];
+    for (const model of namedModels(options.model)) {
+      models.push({ ...(await localModel(context, model)), storage: options.storage });
+    }
+    for (const { lora, ...model } of namedAdapters(options.lora, models)) {
+      models.push({ ...model, lora: await localPath(context, lora, adapterFiles) });
+    }
     const cluster = clusterAddress(options);
     return withEngine(context, async (engine) => {
       const shuttingDown = () => {
@@ -189,7 +209,7 @@ export const serveCommand = defineCommand({
           ...(cluster ? { cluster } : {}),
         });
         if (!options.quiet) {
-          const names = models.map((model) => `  ${model.id}  (${model.path})`);
+          const names = models.map(({ id, path, base, lora }) => `  ${id}  (${lora ? `${base} with ${lora}` : path})`);
           context.standardError.write(
             `${['models:', ...names, `dashboard: ${server.url}/`, `try: curl ${server.url}/v1/models`].join('\n')}\n`,
           );
@@ -217,7 +237,7 @@ export function namedModels(words: readonly string[]): ServedModel[] {
     const named = separator > 0 && /^[A-Za-z0-9][\w.:-]*$/.test(word.slice(0, separator));
     const [, path = '', step] = /^(.*?)(?:@(\d+|best))?$/.exec(named ? word.slice(separator + 1) : word) ?? [];
     if (path === '') throw new UsageError(`--model ${word} names no folder`, { parameter: 'model' });
-    const id = named ? word.slice(0, separator) : basename(resolve(path));
+    const id = named ? word.slice(0, separator) : basename(resolve(parseRepositoryName(path)?.id ?? path));
     return { id, path, ...(step === undefined ? {} : { step: step === 'best' ? 'best' : Number(step) }) };
   });
   const twice = models.find((model, index) => models.some((other, at) => at < index && other.id === model.id));
@@ -228,6 +248,40 @@ export function namedModels(words: readonly string[]): ServedModel[] {
     });
   }
   return models;
+}
+
+/**
+ * `NAME=DIR`, `BASE+NAME=DIR` → a base model once more, with an adapter.
+ * @throws UsageError for a form that is none of these, an unknown base and a name that comes twice
+ */
+export function namedAdapters(
+  words: readonly string[],
+  models: readonly ServedModel[],
+): (ServedModel & { base: string; lora: string })[] {
+  const refuse = (message: string): UsageError => new UsageError(message, { parameter: 'lora' });
+  const names = new Set(models.map(({ id }) => id));
+  return words.map((word) => {
+    const [, baseName, id, lora] = /^(?:([^+=]+)\+)?([A-Za-z0-9][\w.:-]*)=(.+)$/.exec(word) ?? [];
+    if (id === undefined || lora === undefined) throw refuse(`--lora must be NAME=DIR or BASE+NAME=DIR; got "${word}"`);
+    const known = models.map((model) => model.id).join(', ');
+    const base =
+      baseName === undefined && models.length === 1 ? models[0] : models.find((model) => model.id === baseName);
+    if (!base && baseName === undefined)
+      throw refuse(`--lora ${word}: name the base model, BASE+${word}, one of ${known}`);
+    if (!base) throw refuse(`--lora ${word}: there is no model "${baseName}"; there are ${known}`);
+    if (names.has(id)) throw refuse(`--lora ${word}: another model is called "${id}"`);
+    names.add(id);
+    return { ...base, id, base: base.id, lora };
+  });
+}
+
+/** A model with the path of its folder; what looks like the step of a run may be a revision. */
+async function localModel(context: Parameters<typeof localPath>[0], model: ServedModel): Promise<ServedModel> {
+  const { step, path, ...rest } = model;
+  if (step === undefined || existsSync(path)) return { ...model, path: await localPath(context, path) };
+  const at = `${path}@${step}`;
+  const found = await localPath(context, at);
+  return found === at ? model : { ...rest, path: found };
 }
 
 /** Browsers send scheme, host and port, and no more; anything else would never be equal to that. */

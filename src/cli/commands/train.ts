@@ -6,12 +6,14 @@ import { wording } from '../../words.ts';
 import { clusterAddress, clusterGroup, clusterOptions } from '../cluster-options.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { type DeviceChoice, engineOptions, jsonOption } from '../common-options.ts';
-import { chosenTask, dataOption, dataSource, taskFileOption, taskOption } from '../data-options.ts';
+import { chosenTask, dataOption, taskFileOption, taskOption } from '../data-options.ts';
 import { reportFind } from '../find-report.ts';
 import { optionForm } from '../help.ts';
 import type { Host } from '../host.ts';
+import { localAdapter, localData, localPath, offlineOption } from '../hub-option.ts';
 import { idleSettings } from '../idle-settings.ts';
 import { interruptible } from '../interrupt.ts';
+import { loraOption } from '../model-option.ts';
 import { camelCase, kebabCase, type OptionSpecification, type OptionValues } from '../option.ts';
 import { requireOption } from '../require-option.ts';
 import { givenSettings, settingOption } from '../setting-options.ts';
@@ -37,9 +39,16 @@ const options = [
     name: 'model',
     type: 'text',
     placeholder: 'DIR',
-    description: 'model directory with config.json, *.safetensors and tokenizer.json',
+    description:
+      'model directory with config.json, *.safetensors and tokenizer.json, or ORG/NAME[@REVISION] on the Hugging Face Hub',
     group: model,
   },
+  {
+    ...loraOption,
+    description:
+      'with --scheme lora: folder, or ORG/NAME, of a PEFT LoRA adapter to go on from; it decides rank, α and targets',
+  },
+  offlineOption,
   taskOption,
   taskFileOption,
   dataOption,
@@ -145,8 +154,8 @@ export const trainCommand = defineCommand({
       command: 'subzero train --model DIR --data train.jsonl --out runs/mine --cluster nats://10.0.0.1:4222 --shards 4',
     },
   ],
-  run: (context) =>
-    context.options.findLr ? findLearningRate(context) : trainWithReport(context, trainRequest(context)),
+  run: async (context) =>
+    context.options.findLr ? findLearningRate(context) : trainWithReport(context, await trainRequest(context)),
 });
 
 /** Trains and shows how it goes. @returns the exit code */
@@ -177,12 +186,12 @@ export async function trainWithReport(
  * The engine's request for these options.
  * @throws UsageError when they contradict each other or something is missing
  */
-function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
+async function trainRequest(context: CommandContext<TrainOptions>): Promise<TrainRequest> {
   const { options: values, sources } = context;
   const explicit = (key: string) => sources[key] === 'flag' || sources[key] === 'configuration file';
   if (values.resume !== undefined) {
     const settings = settingNames.filter((name) => !resumable.includes(name)).map(kebabCase);
-    const names = ['model', 'task', 'task-file', 'data', 'validation', 'out', 'epochs', ...settings];
+    const names = ['model', 'lora', 'task', 'task-file', 'data', 'validation', 'out', 'epochs', ...settings];
     const clash = names.find((name) => explicit(camelCase(name)));
     if (clash) {
       throw new UsageError(`--resume continues a run as it was set up; --${clash} cannot change it`, {
@@ -194,7 +203,7 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
     const given = Object.entries(givenSettings(context)).filter(([name]) => resumable.some((other) => other === name));
     return { resume: values.resume, ...(Object.fromEntries(given) as RunChanges), ...cluster };
   }
-  const { heldOut, ...sourced } = modelAndData(values, explicit('validationSplit'));
+  const { heldOut, ...sourced } = await modelAndData(context, explicit('validationSplit'));
   const out = requireOption(values.out, 'train', 'out RUN');
   if (values.epochs !== undefined && explicit('steps')) {
     throw new UsageError('--epochs and --steps both say how long to train; give one of them', { parameter: 'epochs' });
@@ -203,8 +212,9 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
   for (const warning of idleSettings(configuration)) {
     context.standardError.write(`warning: ${wording(warning, (name) => `--${kebabCase(name)}`)}\n`);
   }
+  const start = await localStart(context, sourced.model);
   const epochs = values.epochs === undefined ? {} : { epochs: values.epochs };
-  return { ...sourced, out, ...epochs, configuration, ...clusterOf(values) };
+  return { ...sourced, ...start, out, ...epochs, configuration, ...clusterOf(values) };
 }
 
 function clusterOf(values: TrainOptions): Pick<TrainRequest, 'cluster'> {
@@ -213,11 +223,12 @@ function clusterOf(values: TrainOptions): Pick<TrainRequest, 'cluster'> {
 }
 
 /** What is trained, and on what. @throws UsageError when it is not there */
-function modelAndData(values: TrainOptions, isSplitGiven: boolean) {
+async function modelAndData(context: CommandContext<TrainOptions>, isSplitGiven: boolean) {
+  const { options: values } = context;
   const { model: given, data: path, validation: other } = values;
   const directory = requireOption(given, 'train', 'model DIR');
   const task = chosenTask(values.task, values.taskFile);
-  const data = dataSource(task, path);
+  const data = await localData(context, task, path);
   if (other !== undefined && isSplitGiven) {
     throw new UsageError('--validation and --validation-split both say what to evaluate on; give one of them', {
       parameter: 'validation',
@@ -225,8 +236,27 @@ function modelAndData(values: TrainOptions, isSplitGiven: boolean) {
   }
   const share = /^(\d+(?:\.\d+)?)\s*%$/.exec(other ?? '')?.[1];
   const heldOut = share === undefined ? {} : { validationSplit: Number(share) / 100 };
-  const validation = other === undefined || share !== undefined ? undefined : dataSource(task, other, 'validation');
+  const validation =
+    other === undefined || share !== undefined ? undefined : await localData(context, task, other, 'validation');
   return { model: directory, data, ...(validation ? { validation } : {}), heldOut };
+}
+
+/** The folders of the model and of the adapter to go on from. @throws UsageError for settings that the adapter decides */
+async function localStart(
+  context: CommandContext<TrainOptions>,
+  model: string,
+): Promise<{ model: string; lora?: string }> {
+  const { lora } = context.options;
+  if (lora === undefined) return { model: await localPath(context, model) };
+  const given = givenSettings(context);
+  const decided = (['loraRank', 'loraAlpha', 'loraTargets'] as const).find((name) => given[name] !== undefined);
+  if (given.scheme !== 'lora' || decided) {
+    const problem = decided
+      ? `goes on from an adapter, which decides --${kebabCase(decided)}; leave that out`
+      : 'goes on from an adapter, which needs --scheme lora';
+    throw new UsageError(`--lora ${problem}`, { parameter: decided ? kebabCase(decided) : 'scheme' });
+  }
+  return { model: await localPath(context, model), lora: (await localAdapter(context, lora))! };
 }
 
 /** Shows how learning rates do. @returns the exit code */
@@ -239,9 +269,9 @@ async function findLearningRate(context: CommandContext<TrainOptions>): Promise<
       parameter: name,
     });
   }
-  const { heldOut, ...sourced } = modelAndData(values, sources.validationSplit !== 'default');
+  const { heldOut, ...sourced } = await modelAndData(context, sources.validationSplit !== 'default');
   const request = {
-    ...sourced,
+    ...{ ...sourced, ...(await localStart(context, sourced.model)) },
     configuration: { ...givenSettings(context), ...heldOut },
     trialSteps: values.trialSteps,
   };

@@ -1,0 +1,144 @@
+/**
+ * What a model is and what it would take, from its files' headers alone.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import type { SizingLimits } from '../gpu/sizing-device.ts';
+import { matchTensors } from '../model/checkpoint-tensors.ts';
+import { attentions, windowOf } from '../model/decoder.ts';
+import { readConfigurationFile, storageFor } from '../model/load.ts';
+import { parameterKinds } from '../model/parameters.ts';
+import { join } from '../platform/index.ts';
+import { openModelWeights } from '../safetensors/index.ts';
+import { type OptimizerName, optimizerNames } from '../settings/methods.ts';
+import { type SchemeName, schemeNames } from '../settings/schemes.ts';
+import { axisLength } from '../tensor/axis.ts';
+import { readOptionalJson } from '../tokenizer/files.ts';
+import { loadTokenizer } from '../tokenizer/index.ts';
+import { modelTypeOf } from '../tokenizer/model.ts';
+import type { Storage } from '../weights/index.ts';
+import { openJournal } from '../zo/journal.ts';
+import { type InferenceEstimate, MemoryEstimator, type TrainingEstimate } from './estimate.ts';
+import { isRunFolder, journalFile } from './run-folder.ts';
+
+export interface Inspection {
+  /** The model's folder; of a run that of its base model. */
+  directory: string;
+  run?: { steps: number; optimizer: OptimizerName; scheme: SchemeName };
+  architecture: string;
+  contextLength: number;
+  /** Keys that layers with a window see. */
+  window?: number;
+  embeddingWidth: number;
+  /** How many sublayers of each kind there are. */
+  layers: Record<string, number>;
+  attention: { heads: number; keyHeads: number; headWidth: number };
+  parameters: { total: number; byKind: Record<string, number>; tiedHead: boolean };
+  stored: { bytes: number; files: number; tensors: number; bytesByDtype: Record<string, number> };
+  tokenizer:
+    | { kind: string; vocabularySize: number; addsBosToken: boolean; specialTokens: Record<string, string> }
+    | { problem: string };
+  chatTemplate: boolean;
+  memory: {
+    storage: Storage;
+    inference: InferenceEstimate;
+    /** Of a batch of the default size, with the default settings of each optimiser and scheme. */
+    training: { tokens: number; estimates: TrainingEstimate[] };
+  };
+  warnings: string[];
+}
+
+export interface InspectOptions {
+  storage?: Storage | 'auto';
+  /** Tokens of an example that is trained on. */
+  tokens?: number;
+  /** Limits of a device; usual ones by default. */
+  limits?: SizingLimits;
+}
+
+/**
+ * Inspects a model directory, or a run's folder.
+ * @throws SubzeroError as loading it does, but for what only weights and tokenizers decide
+ */
+export async function inspectModel(path: string, options: InspectOptions = {}): Promise<Inspection> {
+  const run = (await isRunFolder(path)) ? await openJournal(await journalFile(path)) : undefined;
+  const directory = run?.header.basePath ?? path;
+  const given = await readConfigurationFile(directory);
+  const source = await openModelWeights(directory);
+  try {
+    const checkpoint = await matchTensors(directory, given, source);
+    const { decoder, parameters, warnings } = checkpoint;
+    const kinds = parameterKinds(decoder);
+    const byKind: Record<string, number> = {};
+    const bytesByDtype: Record<string, number> = {};
+    for (const { name, shape, stored } of parameters) {
+      const count = shape.reduce((product, size) => product * size, 1);
+      const kind = kinds.get(name)!;
+      byKind[kind] = (byKind[kind] ?? 0) + count;
+      bytesByDtype[stored.dtype] = (bytesByDtype[stored.dtype] ?? 0) + stored.byteLength;
+    }
+    const sum = (values: Record<string, number>): number =>
+      Object.values(values).reduce((all, value) => all + value, 0);
+    const layers: Record<string, number> = {};
+    for (const { kind } of decoder.blocks.flat()) layers[kind] = (layers[kind] ?? 0) + 1;
+    const { limits = {} } = options;
+    const tokens = Math.min(options.tokens ?? 128, decoder.contextLength);
+    const matrixTypes = parameters.filter(({ shape }) => shape.length > 1).map(({ stored }) => stored.dtype);
+    const wish = run?.header.configuration.storage ?? options.storage ?? 'auto';
+    const storage = storageFor(wish, { software: limits.software ?? false }, matrixTypes);
+    const window = windowOf(decoder);
+    const first = attentions(decoder)[0];
+    return {
+      directory,
+      ...(run ? { run: describeRun(run) } : {}),
+      architecture: decoder.architecture,
+      contextLength: decoder.contextLength,
+      ...(window === undefined ? {} : { window }),
+      embeddingWidth: axisLength(decoder.embedding.columns),
+      layers: { blocks: decoder.blocks.length, ...layers },
+      attention: { heads: first?.heads ?? 0, keyHeads: first?.keyHeads ?? 0, headWidth: first?.headWidth ?? 0 },
+      parameters: { total: sum(byKind), byKind, tiedHead: decoder.head.tied },
+      stored: { bytes: sum(bytesByDtype), files: source.files.length, tensors: source.tensors.size, bytesByDtype },
+      ...(await describeTokenizer(directory)),
+      memory: { storage, ...(await estimateAll(new MemoryEstimator(checkpoint, storage, limits), tokens)) },
+      warnings,
+    };
+  } finally {
+    await source.close();
+  }
+}
+
+function describeRun({ header, records }: Awaited<ReturnType<typeof openJournal>>): NonNullable<Inspection['run']> {
+  const { optimizer, scheme } = header.configuration;
+  return { steps: records.length, optimizer, scheme };
+}
+
+async function describeTokenizer(directory: string): Promise<Pick<Inspection, 'tokenizer' | 'chatTemplate'>> {
+  try {
+    const { vocabularySize, addsBosToken, specialTokens, hasChatTemplate } = await loadTokenizer(directory);
+    const file = join(directory, 'tokenizer.json');
+    const json = await readOptionalJson(file);
+    const kind = json ? modelTypeOf(json.model, file) : 'BPE (vocab.json, merges.txt)';
+    return {
+      tokenizer: { kind, vocabularySize, addsBosToken, specialTokens: { ...specialTokens } },
+      chatTemplate: hasChatTemplate,
+    };
+  } catch (error) {
+    if (!(error instanceof SubzeroError)) throw error;
+    return { tokenizer: { problem: error.message }, chatTemplate: false };
+  }
+}
+
+async function estimateAll(estimator: MemoryEstimator, tokens: number) {
+  try {
+    const estimates: TrainingEstimate[] = [];
+    for (const scheme of schemeNames) {
+      for (const optimizer of optimizerNames) estimates.push(await estimator.training({ optimizer, scheme }, tokens));
+    }
+    return { inference: estimator.inference(), training: { tokens, estimates } };
+  } finally {
+    estimator.close();
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The adapter that a LoRA run begins with, instead of pairs that change nothing; its journal's header says which.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import type { Decoder } from '../model/decoder.ts';
+import { resolve } from '../platform/index.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
+import type { Adapter } from '../tuning/adapter.ts';
+import { fingerprintPeft, readPeftLora } from '../tuning/peft-lora.ts';
+import { parameter, words } from '../words.ts';
+import type { JournalHeader } from '../zo/journal.ts';
+
+/** What the header's `extra` says of it. */
+export interface StartRecord {
+  startAdapter?: { path: string; fingerprint: string };
+}
+
+/**
+ * Reads the adapter of a run that begins.
+ * @throws SubzeroError `invalid_argument` for another scheme than LoRA
+ */
+export async function startAdapter(
+  directory: string | undefined,
+  decoder: Decoder,
+  { scheme }: Pick<TrainConfiguration, 'scheme'>,
+): Promise<{ adapter?: Adapter; record: StartRecord }> {
+  if (directory === undefined) return { record: {} };
+  if (scheme !== 'lora') {
+    const problem = `an adapter is the start of a run with`;
+    throw new SubzeroError(
+      'invalid_argument',
+      words`${parameter('lora')}: ${problem} ${parameter('scheme')} lora; got ${scheme}`,
+      {
+        parameter: 'lora',
+      },
+    );
+  }
+  const path = resolve(directory);
+  const adapter = await readPeftLora(path, decoder);
+  return { adapter, record: { startAdapter: { path, fingerprint: await fingerprintPeft(path) } } };
+}
+
+/**
+ * The adapter that a run began with, if it began with one.
+ * @throws SubzeroError `conflict` where it is not the same any more
+ */
+export async function startAdapterOfRun(
+  folder: string,
+  { extra }: Pick<JournalHeader, 'extra'>,
+  decoder: Decoder,
+): Promise<Adapter | undefined> {
+  const { startAdapter: record } = extra as StartRecord;
+  if (!record) return undefined;
+  const adapter = await readPeftLora(record.path, decoder);
+  if ((await fingerprintPeft(record.path)) === record.fingerprint) return adapter;
+  throw new SubzeroError(
+    'conflict',
+    `the adapter ${record.path}, with which ${folder} began, has changed since; put the old one back`,
+    { parameter: 'lora' },
+  );
+}
