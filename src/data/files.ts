@@ -33,8 +33,9 @@ export async function isFolder(path: string): Promise<boolean> {
  * The files of one split of a folder, in the order of their names; without a folder, the file itself.
  *
  * A file belongs to the split whose word its name has (`train-00000-of-00002.parquet`, `dev.csv`); those with the best
- * word are taken. Without any for training, files without a word are for that. Where there is nothing to be evaluated on finally, what validation has is taken, and the other way round. A folder
- * without a file of data, but with a folder `data`, stands for that.
+ * word are taken. Without any for training, files without a word are for that. Where there is nothing for the final
+ * score, what validation has is taken, but never the other way round: what a checkpoint is chosen by is not what it is
+ * judged by. A folder without a file of data, but with a folder `data`, stands for that.
  *
  * @throws SubzeroError `not_found` with what was looked for and what is there
  */
@@ -49,12 +50,7 @@ export async function filesOf(path: string, split: Split): Promise<string[]> {
       .split(/[^a-z]+/)
       .some((part) => words.includes(part));
   const others = [...splitWords.validation, ...splitWords.evaluation];
-  const wanted: readonly Split[] =
-    split === 'train'
-      ? ['train']
-      : split === 'validation'
-        ? ['validation', 'evaluation']
-        : ['evaluation', 'validation'];
+  const wanted: readonly Split[] = split === 'evaluation' ? ['evaluation', 'validation'] : [split];
   for (const word of wanted.flatMap((each) => splitWords[each])) {
     const found = files.filter(
       (name) => hasWord(name, [word]) && (split === 'train' || !hasWord(name, splitWords.train)),

@@ -7,7 +7,6 @@
 import type { Continuation, TokenizedExample } from './example.ts';
 import type { DatasetFacts } from './load.ts';
 import type { TokenizedDataset } from './tokenize.ts';
-import { sequenceLength } from './truncation.ts';
 
 /** Most characters of the prompt and of an answer in the picture of an example. */
 const shownCharacters = 160;
@@ -31,12 +30,12 @@ export interface DataSummary {
 
 /** @param decode the text of some ids */
 export function summarize(
-  { examples, rows, truncated, dropped, split }: TokenizedDataset,
+  { examples, rows, lengths, truncated, dropped, split }: TokenizedDataset,
   { name }: Pick<DatasetFacts, 'name'>,
   decode: (ids: number[]) => string,
 ): DataSummary {
-  const lengths = Uint32Array.from(examples, sequenceLength).sort();
-  const at = (share: number): number => lengths[Math.min(lengths.length - 1, Math.floor(share * lengths.length))] ?? 0;
+  const sorted = Uint32Array.from(lengths).sort();
+  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
   return {
     format: name,
     rows: new Set(rows).size + dropped,

@@ -28,6 +28,8 @@ export interface TokenizedDataset {
   dropped: number;
   /** For each example the number of the row that it is from. */
   rows: number[];
+  /** For each example the tokens of its longest sequence. */
+  lengths: number[];
 }
 
 export interface TokenizeOptions {
@@ -63,7 +65,7 @@ export class TokenizingCollector {
   #row = -1;
 
   /** What has come so far. */
-  readonly dataset: TokenizedDataset = { examples: [], truncated: 0, split: 0, dropped: 0, rows: [] };
+  readonly dataset: TokenizedDataset = { examples: [], truncated: 0, split: 0, dropped: 0, rows: [], lengths: [] };
 
   constructor(tokenizer: Encoder, options: TokenizeOptions) {
     this.#tokenizer = tokenizer;
@@ -123,6 +125,7 @@ export class TokenizingCollector {
     checkExampleIds(this.#tokenizer, tokenized, this.#options.vocabularySize, source);
     this.dataset.examples.push(this.#store.keep(tokenized));
     this.dataset.rows.push(this.#row);
+    this.dataset.lengths.push(sequenceLength(tokenized));
   }
 }
 

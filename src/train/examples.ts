@@ -183,13 +183,8 @@ function holdOut(
       .slice(0, count)
       .map((index) => there[index]!),
   );
-  const isHeld = (_: TokenizedExample, index: number): boolean => held.has(rows[index]!);
-  return {
-    train: {
-      examples: examples.filter((example, index) => !isHeld(example, index)).map(withoutGeneration),
-    },
-    heldOut: examples.filter(isHeld),
-  };
+  const part = (isHeld: boolean) => examples.filter((_, index) => held.has(rows[index]!) === isHeld);
+  return { train: { examples: part(false).map(withoutGeneration) }, heldOut: part(true) };
 }
 
 /** Training generates nothing. */

@@ -131,6 +131,9 @@ describe('folders', () => {
     await writeFile(join(folder, 'test.jsonl'), line('final'));
     expect(await texts('evaluation')).toEqual(['final']);
     expect(await texts('validation')).toEqual(['dev']);
+    // What is for the final score is not looked at before.
+    await rm(join(folder, 'validation.jsonl'));
+    await expect(texts('validation')).rejects.toThrow(/has no file for validation by its name; there are README\.md/);
   });
 
   test('without a file of data, the names that are there are told', async () => {
