@@ -16,7 +16,10 @@ export const model = z
     object: z.literal('model'),
     created: z.int(),
     owned_by: z.string(),
-    parent: z.string().nullable().openapi({ description: 'The model it was fine-tuned from' }),
+    parent: z
+      .string()
+      .nullable()
+      .openapi({ description: 'The model it was fine-tuned from, or that its adapter is applied to' }),
     loaded: z.boolean().openapi({ description: 'A tuned model loads on its first use' }),
     context_length: z.int().nullable(),
     parameter_count: z.int().nullable(),

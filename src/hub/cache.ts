@@ -7,7 +7,6 @@
  * @module
  */
 
-import { SubzeroError } from '../errors.ts';
 import { makeFolders } from '../make-folders.ts';
 import {
   copyFile,
@@ -119,8 +118,12 @@ export class Snapshot {
   /** Notes that the commit does not have a file. */
   async note(missing: string): Promise<void> {
     const marker = this.#marker(missing);
-    await makeFolders(dirname(marker));
-    await writeFile(marker, '');
+    try {
+      await makeFolders(dirname(marker));
+      await writeFile(marker, '');
+    } catch (error) {
+      throw diskError(error, marker, 'write');
+    }
   }
 
   /** All files, from the folder's root. */
@@ -153,7 +156,6 @@ export class Snapshot {
       await rename(partial, target);
     } catch (error) {
       await rm(partial, { force: true }).catch(() => {});
-      if (error instanceof SubzeroError) throw error;
       throw diskError(error, target, 'create');
     }
   }

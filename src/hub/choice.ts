@@ -135,8 +135,8 @@ function formOf(paths: readonly string[]): string {
   const pickled = like(/\.(bin|pth|pt|ckpt)$/);
   if (pickled.length > 0) {
     return (
-      `, but ${some(pickled)}, which hold Python objects and are not read. Load it with transformers and write it anew ` +
-      'with save_pretrained(), or take a repository or a revision (such as refs/pr/1) that has safetensors'
+      `, but ${some(pickled)}, which hold Python objects and are not read. Load it with transformers and write it ` +
+      'anew with save_pretrained(), or take a repository or a revision (such as refs/pr/1) that has safetensors'
     );
   }
   return paths.length > 0 ? `, but ${some(paths)}; is it a model for transformers?` : '; it is empty';

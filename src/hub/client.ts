@@ -178,7 +178,8 @@ export class HubClient {
 
   #strange(what: string, cause?: unknown): SubzeroError {
     const why = cause === undefined ? '' : `: ${reasonOf(cause)}`;
-    const message = `${this.#settings.endpoint} does not answer as the Hugging Face Hub does (${what}${why}); check HF_ENDPOINT`;
+    const { endpoint } = this.#settings;
+    const message = `${endpoint} does not answer as the Hugging Face Hub does (${what}${why}); check HF_ENDPOINT`;
     return new SubzeroError('invalid_data', message, { cause });
   }
 }

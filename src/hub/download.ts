@@ -2,8 +2,8 @@
  * Downloading a file into the cache: checked against its checksum, continued where it was cut, and seen under its name
  * only when it is whole.
  *
- * Until then it is BLOB.OWNER.TOKEN.incomplete beside the blob. The owner is a process of a machine, or `free` once that
- * has given up. A part is taken over by renaming it, which one process alone can do: two never write to one file.
+ * Until then it is BLOB.OWNER.TOKEN.incomplete beside the blob. The owner is a process of a machine, or `free` once
+ * that has given up. A part is taken over by renaming it, which one process alone can do: two never write to one file.
  *
  * @module
  */
@@ -78,12 +78,12 @@ const underWay = new Map<string, Promise<void>>();
 
 /**
  * Makes a blob.
- * @throws SubzeroError `io` if the connection fails again and again or the disk is full, `invalid_data` if what comes is
- *   not what it should be, and as HubClient
+ * @throws SubzeroError `io` if the connection fails again and again or the disk is full, `invalid_data` if what comes
+ *   is not what it should be, and as HubClient
  */
 export async function download(request: DownloadRequest): Promise<void> {
-  const other = underWay.get(request.blob);
-  if (other) return await other;
+  // Another wish's failure, such as its abort, is not this one's.
+  for (let other = underWay.get(request.blob); other; other = underWay.get(request.blob)) await other.catch(() => {});
   const work = downloadOnce(request).finally(() => underWay.delete(request.blob));
   underWay.set(request.blob, work);
   await work;

@@ -11,7 +11,13 @@ import type { FileChoice } from './choice.ts';
 import { HubClient, type Listing, PassingError, type RepositoryFile } from './client.ts';
 import { type DownloadTimes, download, downloadTimes } from './download.ts';
 import { hubSettings } from './environment.ts';
-import { defaultRevision, describeRepository, type Repository, type RepositoryType } from './repository.ts';
+import {
+  defaultRevision,
+  describeRepository,
+  parseRepositoryName,
+  type Repository,
+  type RepositoryType,
+} from './repository.ts';
 
 /** Files that come at the same time. */
 const atOnce = 4;
@@ -63,11 +69,16 @@ export interface ResolvedRepository {
  * Finds the wanted files of a repository in the cache, or downloads them into it. The cache is used without asking the
  * hub where it has all of them, and with a note where it has enough and the hub cannot be reached.
  *
- * @throws SubzeroError `not_found`, `conflict` where access is refused, `unsupported` for a repository without the files,
- *   `io` for network and disk, `invalid_data` for what comes damaged
+ * @throws SubzeroError `not_found`, `conflict` where access is refused, `unsupported` for a repository without the
+ *   files, `io` for network and disk, `invalid_data` for what comes damaged
  */
 export async function resolveRepository(request: ResolveRequest): Promise<ResolvedRepository> {
   const { type, id, revision = defaultRevision, files, refresh = false } = request;
+  const parameter = type === 'model' ? 'model' : 'data';
+  if (parseRepositoryName(`${id}@${revision}`)?.id !== id) {
+    const message = `a repository is named owner/name, and a revision as in Git; got "${id}" at "${revision}"`;
+    throw new SubzeroError('invalid_argument', message, { parameter });
+  }
   const settings = await hubSettings(request.environment);
   const offline = request.offline || settings.offline;
   const repository: Repository = { type, id, revision };
@@ -79,11 +90,12 @@ export async function resolveRepository(request: ResolveRequest): Promise<Resolv
   };
   if (offline) {
     if (snapshot && (await files.isUsable(snapshot))) return await fromCache();
+    const whole = snapshot ? ' with all its files' : '';
     throw new SubzeroError(
       'not_found',
-      `${describeRepository(repository)} is not in the cache ${settings.cacheDirectory}${snapshot ? ' with all its files' : ''}, ` +
-        'and offline nothing is downloaded; leave out --offline and HF_HUB_OFFLINE to download it',
-      { parameter: type === 'model' ? 'model' : 'data' },
+      `${describeRepository(repository)} is not in the cache ${settings.cacheDirectory}${whole}, and offline nothing ` +
+        'is downloaded; leave out --offline and HF_HUB_OFFLINE to download it',
+      { parameter },
     );
   }
   if (!refresh && snapshot && (await files.isComplete?.(snapshot))) return await fromCache();

@@ -24,7 +24,7 @@ export class AppliedAdapter {
     if (bytes > gpu.bindingLimit) {
       throw new SubzeroError(
         'unsupported',
-        `the adapter takes ${formatBytes(bytes)}; one storage binding of this adapter of the GPU holds at most ` +
+        `the LoRA takes ${formatBytes(bytes)}; one storage binding of this GPU holds at most ` +
           `${formatBytes(gpu.bindingLimit)}. Merge it into the model with PEFT's merge_and_unload()`,
         { parameter: 'lora' },
       );
@@ -39,11 +39,6 @@ export class AppliedAdapter {
       ...{ state: this.#state, vectors, frozen: { state: plain.state, vectors: plain.vectors } },
       adapter,
     };
-  }
-
-  /** Bytes on the GPU. */
-  get bytes(): number {
-    return this.#state.size;
   }
 
   destroy(): void {

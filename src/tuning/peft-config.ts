@@ -76,15 +76,16 @@ export function readPeftConfig(config: Json, file: string): PeftLoraConfig {
     throw unsupported(`"bias" is ${JSON.stringify(bias)}: biases of the model that were trained are not applied`);
   if (!plainStarts.includes(start)) {
     throw unsupported(
-      `"init_lora_weights" is ${JSON.stringify(start)}, which changes the model's weights too; convert the adapter to plain LoRA ` +
-        'with PEFT (path_initial_model_for_weight_conversion)',
+      `"init_lora_weights" is ${JSON.stringify(start)}, which changes the model's weights too; convert the adapter to ` +
+        'plain LoRA with PEFT (path_initial_model_for_weight_conversion)',
     );
   }
   for (const [key, value] of Object.entries(config)) {
     if (ignored.has(key) || read.has(key) || isEmpty(value)) continue;
     const what = asked[key] ? `asks for ${asked[key]}` : 'is a key whose effect is not known here';
     throw unsupported(
-      `"${key}" ${what}; it is not supported. Merge the adapter with PEFT's merge_and_unload(), or remove the key if the adapter does not depend on it`,
+      `"${key}" ${what}; it is not supported. Merge the adapter with PEFT's merge_and_unload(), or remove the key if ` +
+        'the adapter does not depend on it',
     );
   }
   const expression = (source: string, key: string): RegExp => {

@@ -37,8 +37,8 @@ const otherParts: readonly { end: RegExp; what: string }[] = [
 /**
  * Reads an adapter for a model.
  *
- * @throws SubzeroError `not_found` for a folder without an adapter, `unsupported` for what is not a plain LoRA of linear
- *   layers, `invalid_data` for one that belongs to another model
+ * @throws SubzeroError `not_found` for a folder without an adapter, `unsupported` for what is not a plain LoRA of
+ *   linear layers, `invalid_data` for one that belongs to another model
  */
 export async function readPeftLora(directory: string, decoder: Decoder): Promise<Adapter> {
   const config = await readConfig(directory);
@@ -113,7 +113,8 @@ async function openWeights(directory: string, file: string): Promise<TensorSourc
     if (!(error instanceof SubzeroError) || error.code !== 'not_found' || others.length === 0) throw error;
     throw new SubzeroError(
       'unsupported',
-      `${directory} holds ${others.join(', ')} and no ${weightsName}; load the adapter with PEFT and save it anew with save_pretrained()`,
+      `${directory} holds ${others.join(', ')} and no ${weightsName}; load the adapter with PEFT and save it ` +
+        'anew with save_pretrained()',
       { parameter: 'lora' },
     );
   }

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { namedModels } from '../../src/cli/commands/serve.ts';
+import { namedAdapters, namedModels } from '../../src/cli/commands/serve.ts';
 import { trainCommand } from '../../src/cli/commands/train.ts';
 import { camelCase } from '../../src/cli/option.ts';
 import { runProgram } from '../../src/cli/program.ts';
@@ -485,6 +485,66 @@ describe('models of the hub', () => {
       directory: 'org/m',
       downloadedBytes: 0,
     });
+  });
+});
+
+describe('adapters', () => {
+  const run = async (...words: string[]) => {
+    const { engine, calls } = recordingEngine();
+    const requests: TrainRequest[] = [];
+    engine.train = (request) => {
+      requests.push(request);
+      return streamOf(trainEvents);
+    };
+    const host = fakeHost({ engine });
+    const code = await runProgram(words, host);
+    return { code, calls, requests, pulled: host.pulled, error: host.error.text };
+  };
+  const data = ['--data', 'x.jsonl', '--out', 'o'];
+
+  it('are applied to a model, from a folder or the hub', async () => {
+    const { calls } = await run('eval', '--model', 'm', '--lora', 'a', '--data', 'package.json');
+    expect(calls[0]).toMatchObject({ name: 'loadModel', request: { id: 'm', path: 'm', lora: 'a' } });
+    const { pulled } = await run('eval', '--model', 'm', '--lora', 'org/a', '--data', 'package.json');
+    expect(pulled).toEqual(['org/a']);
+  });
+
+  it('are the start of LoRA training, whose shape they decide', async () => {
+    const good = await run('train', '--model', 'm', '--scheme', 'lora', '--lora', 'a', ...data);
+    expect(good.requests).toMatchObject([{ model: 'm', lora: 'a', configuration: { scheme: 'lora' } }]);
+    for (const [words, message] of [
+      [[], '--lora goes on from an adapter, which needs --scheme lora'],
+      [['--scheme', 'prompt'], '--lora goes on from an adapter, which needs --scheme lora'],
+      [
+        ['--scheme', 'lora', '--lora-rank', '4'],
+        '--lora goes on from an adapter, which decides --lora-rank; leave that out',
+      ],
+    ] as const) {
+      const { code, error } = await run('train', '--model', 'm', '--lora', 'a', ...data, ...words);
+      expect(code).toBe(2);
+      expect(error).toContain(message);
+    }
+  });
+
+  it('are served under names of their own', () => {
+    const [first, second] = [
+      { id: 'x', path: 'p' },
+      { id: 'y', path: 'q', storage: 'f16' as const },
+    ];
+    expect(namedAdapters(['a=d', 'x+b=e=f'], [first])).toEqual([
+      { id: 'a', path: 'p', base: 'x', lora: 'd' },
+      { id: 'b', path: 'p', base: 'x', lora: 'e=f' },
+    ]);
+    expect(namedAdapters(['y+a=d'], [first, second])).toEqual([{ ...second, id: 'a', base: 'y', lora: 'd' }]);
+    for (const [words, message] of [
+      [['d'], '--lora must be NAME=DIR or BASE+NAME=DIR; got "d"'],
+      [['a=d'], 'name the base model, BASE+a=d, one of x, y'],
+      [['z+a=d'], 'there is no model "z"; there are x, y'],
+      [['x+y=d'], 'another model is called "y"'],
+      [['x+a=d', 'y+a=e'], 'another model is called "a"'],
+    ] as const) {
+      expect(() => namedAdapters(words, [first, second])).toThrow(message);
+    }
   });
 });
 

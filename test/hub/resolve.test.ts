@@ -201,6 +201,13 @@ describe('access', () => {
     );
   });
 
+  test('names that are none are refused before anything is asked', async () => {
+    for (const wrong of [{ id: '../x' }, { id: 'x' }, { id: 'a/b/c' }, { revision: '../main' }, { revision: 'a b' }]) {
+      expect(await messageOf(resolve(wrong))).toMatch(/^invalid_argument: a repository is named owner\/name/);
+    }
+    expect(hub.requests).toEqual([]);
+  });
+
   test('without a network, and with something else at the address', async () => {
     await resolve();
     const gone = environment({ HF_ENDPOINT: 'http://127.0.0.1:9' });

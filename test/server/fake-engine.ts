@@ -127,6 +127,7 @@ export class FakeEngine implements Engine {
       ...(kind === 'run'
         ? { step: typeof request.step === 'number' ? request.step : this.#journal(request.path).steps }
         : {}),
+      ...(request.lora === undefined ? {} : { lora: request.lora }),
       createdAt: 1_700_000_000,
       weightBytes: 900,
       sharesWeightsWith: [],

@@ -5,6 +5,7 @@ import { formatDuration } from '../../format.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
 import { camelCase, kebabCase } from '../option.ts';
 import { createProgress } from '../progress.ts';
@@ -42,7 +43,14 @@ export const experimentCommand = defineCommand({
       description: 'which experiment; the name of the option can be left out',
       group,
     },
-    { name: 'model', type: 'text', placeholder: 'DIR', description: 'model directory', group },
+    {
+      name: 'model',
+      type: 'text',
+      placeholder: 'DIR',
+      description: 'model directory, or ORG/NAME[@REVISION] on the Hugging Face Hub',
+      group,
+    },
+    { ...offlineOption, group },
     taskOption,
     dataOption,
     {
@@ -112,7 +120,7 @@ export const experimentCommand = defineCommand({
       }),
     ) as Partial<ExperimentRequest>;
     const request: ExperimentRequest = {
-      model,
+      model: await localPath(context, model),
       data: dataSource(options.task, options.data),
       ...(options.validation === undefined
         ? {}

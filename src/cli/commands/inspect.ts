@@ -99,7 +99,8 @@ function describe(found: Inspection): string[] {
   const dtypes = Object.entries(stored.bytesByDtype).map(([dtype, bytes]) => `${dtype} ${formatBytes(bytes)}`);
   const byKind = Object.entries(parameters.byKind).map(([kind, count]) => [kind, formatCount(count), share(count)]);
   const tied = parameters.tiedHead ? [['head', 'the embedding', '']] : [];
-  const context = `${formatCount(found.contextLength)} tokens${window === undefined ? '' : `, window ${formatCount(window)}`}`;
+  const windowed = window === undefined ? '' : `, window ${formatCount(window)}`;
+  const context = `${formatCount(found.contextLength)} tokens${windowed}`;
   return [
     ...lines([
       ['model', found.directory],

@@ -12,9 +12,11 @@ export const pullCommand = defineCommand({
   summary: 'Download a model or an adapter from the Hugging Face Hub, or bring it up to date',
   usage: ['pull ORG/NAME[@REVISION][:FILE] [options]'],
   details: [
-    'It lies in the cache that Python programs use too (HF_HOME, HF_HUB_CACHE). Only what is read comes: configuration, tokenizer, chat templates, safetensors. ' +
+    'It lies in the cache that Python programs use too (HF_HOME, HF_HUB_CACHE). Only what is read comes: ' +
+      'configuration, tokenizer, chat templates, safetensors. ' +
       'A download that was cut goes on where it ended, and every file is checked against its checksum.',
-    'Other commands take ORG/NAME in place of a folder and download it by themselves. HF_TOKEN opens private and gated models, HF_ENDPOINT names another hub.',
+    'Other commands take ORG/NAME in place of a folder and download it by themselves. HF_TOKEN opens private and ' +
+      'gated models, HF_ENDPOINT names another hub.',
   ],
   operands: ['model'],
   options: [

@@ -25,8 +25,8 @@ export const serveCommand = defineCommand({
       type: 'list',
       placeholder: '[ID=]DIR|RUN[@STEP]',
       description:
-        'model directory, run folder, or ORG/NAME[@REVISION] on the Hugging Face Hub; ID is its name in requests, by default ' +
-        'the name of the folder; a run is served as it was after STEP, a number or best, by default the last one',
+        'model directory, run folder, or ORG/NAME[@REVISION] on the Hugging Face Hub; ID is its name in requests, ' +
+        'by default the name of the folder; a run is served as it was after STEP, a number or best, by default the last one',
       group: 'Server',
     },
     {

@@ -40,7 +40,8 @@ const options = [
     type: 'text',
     placeholder: 'DIR',
     description:
-      'model directory with config.json, *.safetensors and tokenizer.json, or ORG/NAME[@REVISION] on the Hugging Face Hub',
+      'model directory with config.json, *.safetensors and tokenizer.json, or ORG/NAME[@REVISION] on the Hugging ' +
+      'Face Hub',
     group: model,
   },
   {
@@ -241,7 +242,10 @@ async function modelAndData(context: CommandContext<TrainOptions>, isSplitGiven:
   return { model: directory, data, ...(validation ? { validation } : {}), heldOut };
 }
 
-/** The folders of the model and of the adapter to go on from. @throws UsageError for settings that the adapter decides */
+/**
+ * The folders of the model and of the adapter to go on from.
+ * @throws UsageError for settings that the adapter decides
+ */
 async function localStart(
   context: CommandContext<TrainOptions>,
   model: string,

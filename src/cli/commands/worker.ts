@@ -2,6 +2,7 @@ import { formatDuration } from '../../format.ts';
 import { clusterAddress, clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
+import { localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
 import { createProgress } from '../progress.ts';
 import { requireOption } from '../require-option.ts';
@@ -17,7 +18,13 @@ export const workerCommand = defineCommand({
       'cluster, writes nothing, and loads no model but those that --model names. Ctrl-C ends it after the current part.',
   ],
   options: [
-    { name: 'model', type: 'list', placeholder: 'DIR', description: 'a base model that it may load; repeatable' },
+    {
+      name: 'model',
+      type: 'list',
+      placeholder: 'DIR',
+      description: 'a base model that it may load, a folder or ORG/NAME[@REVISION]; repeatable',
+    },
+    offlineOption,
     {
       name: 'idle-seconds',
       type: 'number',
@@ -43,9 +50,11 @@ export const workerCommand = defineCommand({
         parameter: 'model',
       });
     }
+    const models: string[] = [];
+    for (const model of options.model) models.push(await localPath(context, model));
     const request = {
       ...clusterAddress(options)!,
-      models: [...options.model],
+      models,
       ...(options.idleSeconds === undefined ? {} : { idleSeconds: options.idleSeconds }),
     };
     return withEngine(context, async (engine) => {
