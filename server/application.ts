@@ -27,6 +27,7 @@ import { dashboardFiles, dashboardRoutes } from './routes/dashboard.ts';
 import { documentationRoutes } from './routes/documentation.ts';
 import { embeddingRoutes } from './routes/embeddings.ts';
 import { fileRoutes } from './routes/files.ts';
+import { graderRoutes } from './routes/graders.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { modelRoutes } from './routes/models.ts';
 import { operationRoutes } from './routes/operations.ts';
@@ -46,6 +47,7 @@ const resources: Routes[] = [
   tokenRoutes,
   fileRoutes,
   jobRoutes,
+  graderRoutes,
   runRoutes,
   runStepRoutes,
   benchRoutes,

@@ -45,7 +45,8 @@ function field(name: SettingName, value?: string): string {
     const choices = choicesOf(name, setting);
     if (choices)
       return `<select ${attributes}>${optionsOf(choices, defaults.length > 1 ? undefined : defaults[0])}</select>`;
-    const mode = { integer: 'numeric', number: 'decimal', list: 'text' }[setting.type as 'integer' | 'number' | 'list'];
+    const modes = { integer: 'numeric', number: 'decimal', list: 'text', text: 'text' };
+    const mode = modes[setting.type as keyof typeof modes];
     const start = value === undefined ? '' : ` value="${escaped(value)}"`;
     return `<input ${attributes} inputmode="${mode}"${start} placeholder="${escaped(shown)}">`;
   }

@@ -19,6 +19,7 @@ const floors = [
   ...['src/tokenizer', 'src/data', 'src/settings', 'src/model', 'src/tuning', 'src/zo'],
   ...[
     'src/generate',
+    'src/graders',
     'src/objectives',
     'src/train',
     'src/cluster',

@@ -115,6 +115,7 @@ async function upload(input) {
  */
 function typed(text, type) {
   if (type === 'list') return text.split(/[\s,]+/).filter((item) => item !== '');
+  if (type === 'text') return text;
   if (type === 'boolean') return text === 'true';
   return Number.isNaN(Number(text)) ? text : Number(text);
 }

@@ -6,7 +6,7 @@
 
 import type { ChatRenderer } from '../../src/data/conversation.ts';
 import { detectFormat, type Format } from '../../src/data/formats.ts';
-import { isRecord, makeRow, rowError, show } from '../../src/data/row.ts';
+import { isRecord, makeRow, type Row, rowError, show } from '../../src/data/row.ts';
 
 /**
  * Stands in for a model's chat template, which only training knows: an upload belongs to no model yet. It writes
@@ -33,7 +33,11 @@ export function checkExample(text: string, source: string): Format | Promise<For
     throw rowError({ source }, `the line is not valid JSON: ${(error as Error).message}`);
   }
   if (!isRecord(value)) throw rowError({ source }, `expected a JSON object on each line; got ${show(value)}`);
-  const row = makeRow(value, source);
+  return checkRow(makeRow(value, source));
+}
+
+/** The same for a row that is read already. */
+export function checkRow(row: Row): Format | Promise<Format> {
   const format = detectFormat(row);
   const example = format.read(row, { chat: plainChat, learn: 'all' });
   return example instanceof Promise ? example.then(() => format) : format;

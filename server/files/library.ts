@@ -14,6 +14,7 @@ import { ApiError, invalid, notFound } from '../errors.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
 import { refuseUnsupported } from '../schemas/known-fields.ts';
 import type { FileRecord, Store } from '../store.ts';
+import { uploadedContainer } from './table-check.ts';
 import { receiveUpload } from './upload.ts';
 
 /** The purpose of files to train on, the only one that can be uploaded. */
@@ -39,14 +40,20 @@ export class FileLibrary {
     await rm(this.#incoming, { recursive: true, force: true });
     await makeFolders(this.#incoming);
     for (const name of await readdir(this.#directory)) {
-      const id = /^(file-[A-Za-z0-9]+)\.(?:jsonl|csv)$/.exec(name)?.[1];
-      if (id && !this.#store.file(id)) await rm(join(this.#directory, name), { force: true });
+      const id = /^(file-[A-Za-z0-9]+)\.[a-z]+$/.exec(name)?.[1];
+      if (!id) continue;
+      const file = this.#store.file(id);
+      const path = join(this.#directory, name);
+      if (!file) await rm(path, { force: true });
+      // Older versions kept all training files under one end.
+      else if (path !== this.path(file)) await rename(path, this.path(file));
     }
   }
 
   /** Where the bytes of a file lie. The name comes from a record, never from a request. */
   path(file: FileRecord): string {
-    return join(this.#directory, `${file.id}.${file.purpose === trainingPurpose ? 'jsonl' : 'csv'}`);
+    const container = file.purpose === trainingPurpose ? uploadedContainer(file.filename) : undefined;
+    return join(this.#directory, `${file.id}${container?.ends[0] ?? '.csv'}`);
   }
 
   /** @throws ApiError 404 */

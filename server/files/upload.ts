@@ -11,8 +11,10 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
 import { Busboy, type BusboyFileStream, type BusboyHeaders } from '@fastify/busboy';
+import { withoutPacking } from '../../src/data/packing.ts';
 import { ApiError, invalid } from '../errors.ts';
 import { LineChecker } from './line-checker.ts';
+import { countRows, uploadedContainer } from './table-check.ts';
 
 export interface UploadLimits {
   fileBytes: number;
@@ -127,7 +129,15 @@ async function writeFile(
   limits: UploadLimits,
   signal: AbortSignal,
 ): Promise<Omit<Upload, 'fields'>> {
-  const checker = new LineChecker(filename, limits.lineBytes);
+  if (filename !== withoutPacking(filename)) {
+    throw invalid(
+      `${filename} is packed; send it unpacked (Parquet packs its own pages).`,
+      'file',
+      'invalid_training_file',
+    );
+  }
+  const container = uploadedContainer(filename);
+  const checker = container.name === 'JSON Lines' ? new LineChecker(filename, limits.lineBytes) : undefined;
   let bytes = 0;
   const meter = new Transform({
     transform(chunk: Buffer, _encoding, done) {
@@ -141,6 +151,10 @@ async function writeFile(
         );
         return;
       }
+      if (!checker) {
+        done(null, chunk);
+        return;
+      }
       checker.write(chunk).then(
         () => done(checker.hopeless ? invalidFile(checker) : null, chunk),
         (error) => done(error),
@@ -148,6 +162,7 @@ async function writeFile(
     },
   });
   await pipeline(stream, meter, createWriteStream(path, { mode: 0o600 }), { signal });
+  if (!checker) return { filename, bytes, lines: await countRows(container, path, filename) };
   await checker.finish();
   if (checker.problems.length > 0) throw invalidFile(checker);
   return { filename, bytes, lines: checker.lines };

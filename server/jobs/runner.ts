@@ -295,7 +295,7 @@ export class JobRunner {
           event.step > 0
             ? `Training resumed after step ${event.step} of ${event.steps}`
             : `Training started: ${event.examples} examples, ${event.steps} steps`,
-          { step: event.step, total_steps: event.steps, examples: event.examples, plan: event.plan },
+          { step: event.step, total_steps: event.steps, examples: event.examples, plan: event.plan, data: event.data },
           'message',
         );
         return;

@@ -5,6 +5,7 @@
  */
 
 import { createRoute, z } from '@hono/zod-openapi';
+import { containers } from '../../src/data/containers/index.ts';
 import { formats } from '../../src/data/formats.ts';
 import { notFound } from '../errors.ts';
 import { stoppingError } from '../generation/generate.ts';
@@ -23,7 +24,8 @@ const createFileRoute = createRoute({
   summary: 'Upload a training file',
   description:
     `JSON Lines, one example a line, all of one format: ${formats.map(({ shape }) => shape).join('; ')}. ` +
-    'Every line is checked before the file is accepted.',
+    'Every line is checked before the file is accepted. By the end of its name a file is another kind of table ' +
+    `(${containers.flatMap(({ ends }) => ends).join(', ')}), whose columns the job says the meaning of (columns, template, labels).`,
   responses: jsonResponse(file, 'The file'),
 });
 

@@ -6,7 +6,7 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import { longestItem, mostItems, type Setting } from '../../src/settings/setting.ts';
+import { longestItem, longestText, mostItems, type Setting } from '../../src/settings/setting.ts';
 import { type SettingName, settingNames, settingOf, settings } from '../../src/settings/settings.ts';
 import { wording } from '../../src/words.ts';
 import { wireName } from '../setting-names.ts';
@@ -51,6 +51,8 @@ function kindOf(setting: Setting): { kind: z.ZodType<string | number | boolean |
     }
     case 'boolean':
       return { kind: z.boolean(), words: 'boolean' };
+    case 'text':
+      return { kind: z.string().max(longestText), words: 'string' };
     case 'list':
       return { kind: z.array(z.string().min(1).max(longestItem)).max(mostItems), words: 'list of strings' };
   }

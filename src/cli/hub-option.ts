@@ -5,12 +5,15 @@
  */
 
 import { existsSync } from 'node:fs';
+import { containerEnds, knownContainer } from '../data/containers/index.ts';
+import type { DataSource, TaskDescription } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import { formatBytes, formatDuration, plural } from '../format.ts';
-import { adapterFiles, type FileChoice, modelFiles, theseFiles } from '../hub/choice.ts';
-import { parseRepositoryName } from '../hub/repository.ts';
+import { adapterFiles, type FileChoice, filesLike, modelFiles, theseFiles } from '../hub/choice.ts';
+import { parseRepositoryName, type RepositoryType } from '../hub/repository.ts';
 import type { PullProgress, ResolvedRepository } from '../hub/resolve.ts';
 import { join } from '../platform/index.ts';
+import { dataSource } from './data-options.ts';
 import type { Host } from './host.ts';
 import type { FlagOption } from './option.ts';
 import { createProgress } from './progress.ts';
@@ -30,13 +33,18 @@ type Context = Host & { readonly options: { readonly quiet: boolean; readonly of
  *
  * @param files what is wanted of a repository; a model by default
  */
-export async function localPath(context: Context, given: string, files: FileChoice = modelFiles): Promise<string> {
+export async function localPath(
+  context: Context,
+  given: string,
+  files: FileChoice = modelFiles,
+  type: RepositoryType = 'model',
+): Promise<string> {
   if (existsSync(given)) return given;
   const name = parseRepositoryName(given);
   if (!name) return given;
   const choice = name.file === undefined ? files : theseFiles(name.file);
   try {
-    const { directory } = await pull(context, given, choice, { refresh: false });
+    const { directory } = await pull(context, given, choice, { refresh: false, type });
     return name.file === undefined ? directory : join(directory, name.file);
   } catch (error) {
     if (!(error instanceof SubzeroError)) throw error;
@@ -46,6 +54,28 @@ export async function localPath(context: Context, given: string, files: FileChoi
     });
   }
 }
+
+/**
+ * The data that options name, see `dataSource`; where there is nothing at a path, it may be `org/name[@revision]` of a
+ * data set, all of whose data files are meant, or `org/name:file`.
+ */
+export async function localData(
+  context: Context,
+  task: string | TaskDescription | undefined,
+  given: string | undefined,
+  option?: string,
+): Promise<DataSource> {
+  const source = dataSource(task, given, option);
+  const path = 'task' in source ? source.directory : source.file;
+  // What is named like a file of data is one, wherever it may be.
+  const name = parseRepositoryName(path);
+  if (!name || (name.file === undefined && knownContainer(path))) return source;
+  const local = await localPath(context, path, dataFiles, 'dataset');
+  return 'task' in source ? { ...source, directory: local } : { file: local };
+}
+
+/** The files that hold rows. */
+const dataFiles = filesLike(new RegExp(`(${containerEnds.join('|').replaceAll('.', '\\.')})(\\.gz|\\.zst)?$`));
 
 /** The folder of a LoRA, if one was given. */
 export async function localAdapter(context: Context, given: string | undefined): Promise<string | undefined> {
@@ -57,7 +87,7 @@ export async function pull(
   context: Context,
   given: string,
   files: FileChoice,
-  { refresh }: { refresh: boolean },
+  { refresh, type = 'model' }: { refresh: boolean; type?: RepositoryType },
 ): Promise<ResolvedRepository> {
   const { id, revision } = parseRepositoryName(given)!;
   const progress = createProgress(context, context.options.quiet);
@@ -67,7 +97,7 @@ export async function pull(
   };
   try {
     return await context.resolveRepository({
-      ...{ type: 'model', id, files, refresh, environment: context.environment },
+      ...{ type, id, files, refresh, environment: context.environment },
       ...(revision === undefined ? {} : { revision }),
       offline: context.options.offline,
       onProgress: show,

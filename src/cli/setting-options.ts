@@ -10,7 +10,7 @@ import type { CommandContext } from './command.ts';
 import { kebabCase, type OptionSpecification } from './option.ts';
 import { UsageError } from './usage-error.ts';
 
-const groups = { method: 'Method', run: 'Run' } as const;
+const groups = { data: 'Model and data', method: 'Method', run: 'Run' } as const;
 
 /** The option of a setting: its name in kebab case, its default and what else its row says. */
 export function settingOption(name: SettingName): OptionSpecification {
@@ -35,6 +35,8 @@ export function settingOption(name: SettingName): OptionSpecification {
         : { ...common, type: 'text', choices: setting.choices as readonly string[], default: setting.default };
     case 'boolean':
       return { ...common, type: 'flag', default: setting.default };
+    case 'text':
+      return { ...common, type: 'text', default: setting.default, check: boundsOf(name) };
     case 'list':
       return { ...common, type: 'list' };
   }
@@ -51,7 +53,7 @@ export function givenSettings({
 }
 
 function boundsOf(name: SettingName) {
-  return (value: number, label: string) => {
+  return (value: number | string, label: string) => {
     const expected = expectedOf(name, value);
     if (expected !== undefined) {
       throw new UsageError(`${label} must be ${expected}; got ${value}`, { parameter: name });

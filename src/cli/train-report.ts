@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TrainEvent } from '../engine/types.ts';
+import type { DataSummary, TrainEvent } from '../engine/types.ts';
 import { formatBytes, formatCount, formatDuration, plural, shellWord } from '../format.ts';
 import type { Host } from './host.ts';
 import { createProgress } from './progress.ts';
@@ -46,6 +46,7 @@ export function createTrainReport(
               `GPU memory: ${formatBytes(totalBytes)} (weights ${formatBytes(weightBytes)}, factors ${formatBytes(factorBytes)}, ` +
               `activations ${formatBytes(activationBytes)}, scratch ${formatBytes(scratchBytes)})`,
           );
+          if (event.step === 0) for (const line of dataLines(event.data)) inform(line);
           break;
         }
         case 'step':
@@ -70,6 +71,21 @@ export function createTrainReport(
       }
     },
   };
+}
+
+/** What the training data came to, and its first example. */
+function dataLines({ format, rows, tokens, truncated, dropped, split, first }: DataSummary): string[] {
+  const counts = [
+    ...(truncated > 0 ? [`${truncated} cut`] : []),
+    ...(dropped > 0 ? [`${dropped} left out`] : []),
+    ...(split > 0 ? [`${split} split`] : []),
+  ];
+  const { minimum, median, p95, maximum } = tokens;
+  return [
+    `data: ${format}, ${plural(rows, 'row')}; tokens ${minimum} to ${maximum}, median ${median}, 95 % within ${p95}` +
+      `${counts.length > 0 ? `; ${counts.join(', ')}` : ''}`,
+    `first example, ⟦learnt⟧: ${first}`,
+  ];
 }
 
 function stepLine(event: Extract<TrainEvent, { type: 'step' }>, score: number | null): string {

@@ -6,7 +6,7 @@
 
 import { type ChatRenderer, readConversation, readMessage, readSpeakers, readTools } from './conversation.ts';
 import { type Example, joinAnswer, type Learn } from './example.ts';
-import { type Row, recordsField, rowError, show, stringField, textField } from './row.ts';
+import { parsedList, type Row, recordsField, rowError, show, stringField, textField } from './row.ts';
 
 export interface Format {
   name: string;
@@ -88,7 +88,7 @@ export function unreadColumns(row: Row, { fields, others = [] }: Format): string
 }
 
 /** Pairs of fields that say two different things about what is to be learnt. */
-const contradictions: readonly (readonly [string, string])[] = [
+export const contradictions: readonly (readonly [string, string])[] = [
   ['options', 'completion'],
   ['completion', 'label'],
   ['text', 'label'],
@@ -112,19 +112,27 @@ export function detectFormat(row: Row): Format {
   }
   const format = formats.find(({ fields }) => fields.every((field) => field in row.value));
   if (format !== undefined) return format;
-  throw rowError(row, `unknown row with fields ${show(Object.keys(row.value))}; expected one of ${expectedShapes}`);
+  throw rowError(
+    row,
+    `unknown row with fields ${show(Object.keys(row.value))}; expected one of ${expectedShapes}; ` +
+      'or say which columns are which (columns, template, labels)',
+  );
 }
 
 function readOptions(row: Row): Example {
   const prompt = stringField(row, 'prompt');
-  const { options, label } = row.value;
+  const { label } = row.value;
+  const options = parsedList(row.value.options);
   const isList = Array.isArray(options) && options.every((option) => typeof option === 'string' && option !== '');
   if (!isList || options.length < 2 || new Set(options).size !== options.length) {
     throw rowError(row, `"options" must be a list of at least two different texts; got ${show(options)}`);
   }
   // The option's text goes first: with options "0" and "1", the label "1" means the text.
   const named = options.indexOf(label as string);
-  const index = named !== -1 ? named : Number.isInteger(label) && options[label as number] !== undefined ? label : -1;
+  // Tables of text have numbers as texts.
+  const number = typeof label === 'string' && /^\d+$/.test(label) ? Number(label) : label;
+  const isIndex = Number.isInteger(number) && options[number as number] !== undefined;
+  const index = named !== -1 ? named : isIndex ? number : -1;
   if (index === -1) {
     throw rowError(
       row,
@@ -179,7 +187,7 @@ function readAlpaca(row: Row, { learn }: Reading): Example {
 }
 
 function readHistory(row: Row): [asked: string, answered: string][] {
-  const { history = [] } = row.value;
+  const history = row.value.history === '' ? [] : parsedList(row.value.history ?? []);
   const isPair = (pair: unknown): pair is [string, string] =>
     Array.isArray(pair) && pair.length === 2 && pair.every((text) => typeof text === 'string' && text !== '');
   if (!Array.isArray(history) || !history.every(isPair)) {

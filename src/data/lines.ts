@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { readStream } from '../platform/index.ts';
+import { asReadError, readUnpacked } from './packing.ts';
 import { isRecord, makeRow, type Row, rowError, show } from './row.ts';
 
 /** Longest line, in bytes: far above any example that fits a model's context. */
@@ -19,7 +19,7 @@ export interface Line {
 
 /**
  * The lines of a UTF-8 file that are not blank. A byte order mark, CRLF line ends and a missing last line end are
- * understood; a name that ends in `.gz` is unpacked on the way.
+ * understood; a name that ends in `.gz` or `.zst` is unpacked on the way.
  *
  * @throws SubzeroError `not_found`, `io`, or `invalid_data` for a line that is too long or not UTF-8
  */
@@ -78,7 +78,7 @@ async function* splitLines(path: string, limit: number, currentLine: () => numbe
     return line;
   };
   try {
-    for await (const chunk of readStream(path, { gzip: path.endsWith('.gz') })) {
+    for await (const chunk of readUnpacked(path)) {
       let start = 0;
       for (let end = chunk.indexOf(lineFeed); end !== -1; end = chunk.indexOf(lineFeed, start)) {
         take(chunk.subarray(start, end));
@@ -102,15 +102,4 @@ function concatenate(parts: readonly Uint8Array[], length: number): Uint8Array {
     end += part.length;
   }
   return whole;
-}
-
-/** The error of a read as one of ours. */
-export function asReadError(path: string, error: unknown): Error {
-  if (error instanceof SubzeroError) return error;
-  const { code, message } = error as Error & { code?: string };
-  const options = { parameter: path, cause: error };
-  if (code === 'ENOENT') return new SubzeroError('not_found', `${path} does not exist`, options);
-  if (code === 'EISDIR') return new SubzeroError('invalid_argument', `${path} is a directory, not a file`, options);
-  if (code?.startsWith('Z_')) return new SubzeroError('invalid_data', `${path} is not a valid gzip file`, options);
-  return new SubzeroError('io', `cannot read ${path}: ${message}`, options);
 }

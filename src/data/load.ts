@@ -1,177 +1,175 @@
 /**
- * Data sets from files: a named task over a directory in the layout it is published in, or one JSON Lines file.
+ * Data sets from files: a task over the files that it is published in, or files whose rows say what is learnt.
  *
  * @module
  */
 
 import { SubzeroError } from '../errors.ts';
-import { join, readdir, readFile, stat } from '../platform/index.ts';
+import { type ColumnChoice, createRowMapping } from './columns.ts';
+import { knownContainer, readRows } from './containers/index.ts';
+import { readJsonDocument } from './containers/json.ts';
 import type { ChatRenderer } from './conversation.ts';
 import type { Example, Learn } from './example.ts';
+import { fileOfTask, filesOf } from './files.ts';
 import { detectFormat, type Format, unreadColumns } from './formats.ts';
-import { asReadError, readJsonLines, readLines } from './lines.ts';
 import { isRecord, makeRow, type Row, rowError } from './row.ts';
 import type { DataSource } from './source.ts';
-import { type Split, type Task, taskByName } from './tasks/index.ts';
+import { type Split, type Task, taskOf } from './tasks/index.ts';
 
-export interface Dataset {
-  /** The task's name, or the name of the file's row format. */
+/** What is known of a data set beside its examples. */
+export interface DatasetFacts {
+  /** The task's name, or the name of the rows' format. */
   name: string;
   /** `options`: an example has options and a label; `completion`: it has a completion. */
   kind: 'options' | 'completion';
   /** How a model is scored on it; the loss alone for files without options. */
   metric: 'accuracy' | 'f1' | 'loss';
-  /** The file that was read. */
+  /** What was read: a file, or the folder of several. */
   file: string;
-  /** At least one. */
-  examples: Example[];
-  /** Columns of the file's rows that its format knows nothing of. */
+  /** Columns of the rows that nothing is read from. */
   unread: string[];
 }
 
-/** Most bytes of a file that is one JSON document; SQuAD's and DROP's have 30 to 100 MB. */
-const maxDocumentBytes = 512 * 1024 * 1024;
+export interface Dataset extends DatasetFacts {
+  /** At least one. */
+  examples: Example[];
+}
+
+export interface LoadOptions extends Partial<ColumnChoice> {
+  /** Which part of a folder; default `train`. */
+  split?: Split;
+  /** Renders conversations; needed for rows with `messages` or `conversations`. */
+  chat?: ChatRenderer;
+  /** Which assistant turns of a conversation are learnt; all by default. */
+  learn?: Learn;
+  /** Read only the first so many examples, at least one. */
+  limit?: number;
+}
+
+/** A data set that is read example by example, in the memory of a few rows. */
+export interface OpenDataset {
+  /** Once, in the order of the files. */
+  examples: AsyncIterable<Example>;
+  /** What is known so far; all of it when the examples have been read. */
+  facts(): DatasetFacts;
+}
 
 /**
- * Loads one split of a data set.
- *
- * @param source a task with its directory (or one file of it), or a JSON Lines file, which has no splits
- * @param options.split which file of the task's directory; default `train`
- * @param options.chat renders conversations; needed for files with `messages` or `conversations`
- * @param options.learn which assistant turns of a conversation are learnt; all by default
- * @param options.limit read only the first so many examples, at least one
+ * Loads one split of a data set into memory.
  * @throws SubzeroError `not_found` with the names that were looked for; `invalid_data` with file, line and field
  */
-export async function loadDataset(
-  source: DataSource,
-  options: { split?: Split; chat?: ChatRenderer; learn?: Learn; limit?: number } = {},
-): Promise<Dataset> {
-  const limit = options.limit ?? Number.POSITIVE_INFINITY;
+export async function loadDataset(source: DataSource, options: LoadOptions = {}): Promise<Dataset> {
+  const dataset = await openDataset(source, options);
+  const examples: Example[] = [];
+  for await (const example of dataset.examples) examples.push(example);
+  return { ...dataset.facts(), examples };
+}
+
+/**
+ * Opens one split of a data set. Reading it throws as {@link loadDataset} does, also where there is no example.
+ * @throws SubzeroError `not_found` for a path that is not there; `invalid_argument` for columns that a task has itself
+ */
+export async function openDataset(source: DataSource, options: LoadOptions = {}): Promise<OpenDataset> {
+  const { split = 'train', limit = Number.POSITIVE_INFINITY } = options;
+  const choice: ColumnChoice = {
+    columns: options.columns ?? [],
+    template: options.template ?? '',
+    labels: options.labels ?? [],
+  };
+  const map = createRowMapping(choice);
+  if ('task' in source && map) {
+    throw new SubzeroError('invalid_argument', 'a task has its own columns, template and labels; give none', {
+      parameter: 'task',
+    });
+  }
   const dataset =
     'task' in source
-      ? await loadTask(taskByName(source.task), source.directory, options.split ?? 'train', limit)
-      : await loadFile(source.file, { chat: options.chat, learn: options.learn ?? 'all' }, limit);
-  if (dataset.examples.length === 0) {
-    throw new SubzeroError('invalid_data', `${dataset.file} holds no examples`, { parameter: dataset.file });
+      ? await openTask(taskOf(source.task), source.directory, split)
+      : await openFiles(source.file, await filesOf(source.file, split), map, {
+          chat: options.chat,
+          learn: options.learn ?? 'all',
+        });
+  return { facts: dataset.facts, examples: checked() };
+
+  async function* checked(): AsyncGenerator<Example> {
+    let count = 0;
+    for await (const example of dataset.examples) {
+      yield example;
+      if (++count >= limit) return;
+    }
+    if (count > 0) return;
+    const { file } = dataset.facts();
+    throw new SubzeroError('invalid_data', `${file} holds no examples`, { parameter: file });
   }
-  return dataset;
 }
 
-async function loadFile(
-  file: string,
+async function openFiles(
+  path: string,
+  files: readonly string[],
+  map: ((row: Row) => Row) | undefined,
   reading: { chat: ChatRenderer | undefined; learn: Learn },
-  limit: number,
-): Promise<Dataset> {
-  const examples: Example[] = [];
+): Promise<OpenDataset> {
   const unread = new Set<string>();
   let first: { format: Format; source: string } | undefined;
-  for await (const row of readJsonLines(file)) {
-    const format = detectFormat(row);
-    first ??= { format, source: row.source };
-    if (format !== first.format) {
-      throw rowError(
-        row,
-        `this row is ${format.shape}, but ${first.source} is ${first.format.shape}; a file must hold one format`,
-      );
+  async function* examples(): AsyncGenerator<Example> {
+    for (const file of files) {
+      for await (const given of readRows(file)) {
+        const row = map ? map(given) : given;
+        const format = detectFormat(row);
+        first ??= { format, source: row.source };
+        if (format !== first.format) {
+          throw rowError(
+            row,
+            `this row is ${format.shape}, but ${first.source} is ${first.format.shape}; a data set must hold one format`,
+          );
+        }
+        const example = { ...(await format.read(row, reading)), source: row.source };
+        for (const column of unreadColumns(row, format)) unread.add(column);
+        yield example;
+      }
     }
-    examples.push({ ...(await format.read(row, reading)), source: row.source });
-    for (const column of unreadColumns(row, format)) unread.add(column);
-    if (examples.length >= limit) break;
   }
-  const kind = first?.format.kind ?? 'completion';
   return {
-    name: first?.format.name ?? 'text',
-    kind,
-    metric: kind === 'options' ? 'accuracy' : 'loss',
-    file,
-    examples,
-    unread: [...unread],
+    examples: examples(),
+    facts() {
+      const kind = first?.format.kind ?? 'completion';
+      return {
+        name: first?.format.name ?? 'text',
+        kind,
+        metric: kind === 'options' ? 'accuracy' : 'loss',
+        file: path,
+        unread: [...unread],
+      };
+    },
   };
 }
 
-async function loadTask(task: Task, directory: string, split: Split, limit: number): Promise<Dataset> {
-  const file = await findFile(task, directory, split);
-  const examples: Example[] = [];
+async function openTask(task: Task, directory: string, split: Split): Promise<OpenDataset> {
+  const file = await fileOfTask(task, directory, split);
   // COPA and ReCoRD learn the right answer as a text, but are scored by choosing among the options.
   const learnsAnswer = split === 'train' && task.trainsOn === 'answer' && task.kind === 'options';
-  for await (const row of readTaskRows(task, file)) {
-    for (const example of task.read(row)) {
-      if (examples.length >= limit) break;
-      examples.push({ ...(learnsAnswer ? answerOf(example) : example), source: row.source });
+  async function* examples(): AsyncGenerator<Example> {
+    for await (const row of readTaskRows(task, file)) {
+      for (const example of task.read(row)) {
+        yield { ...(learnsAnswer ? answerOf(example) : example), source: row.source };
+      }
     }
-    if (examples.length >= limit) break;
   }
-  return {
-    name: task.name,
-    kind: learnsAnswer ? 'completion' : task.kind,
-    metric: task.metric,
-    file,
-    examples,
-    unread: [],
-  };
+  const kind = learnsAnswer ? 'completion' : task.kind;
+  return { examples: examples(), facts: () => ({ name: task.name, kind, metric: task.metric, file, unread: [] }) };
 }
 
 function answerOf(example: Example): Example {
   return { prompt: example.prompt, completion: example.options![example.label!]! };
 }
 
-async function findFile(task: Task, directory: string, split: Split): Promise<string> {
-  const status = await stat(directory).catch((error) => {
-    throw asReadError(directory, error);
-  });
-  if (status.isFile()) return directory;
-  const names = new Set(await readdir(directory));
-  const found = task.files[split].find((name) => names.has(name));
-  if (found !== undefined) return join(directory, found);
-  const there = [...names].sort().slice(0, 10).join(', ');
-  throw new SubzeroError(
-    'not_found',
-    `${directory} has no ${split} file of task ${task.name}: looked for ${task.files[split].join(', ')}; ` +
-      (names.size === 0 ? 'the directory is empty' : `there are ${there}`),
-    { parameter: directory },
-  );
-}
-
 function readTaskRows(task: Task, file: string): AsyncIterable<Row> {
-  if (file.endsWith('.tsv')) return readTsv(task, file);
-  if (file.endsWith('.json') && task.rowsOfDocument) return readDocument(task.rowsOfDocument, file);
-  return readJsonLines(file);
-}
-
-async function* readTsv(task: Task, file: string): AsyncGenerator<Row> {
-  if (task.columns === undefined) {
-    throw new SubzeroError('unsupported', `task ${task.name} has no TSV layout; expected JSON Lines`, {
-      parameter: file,
-    });
-  }
-  let columns: readonly string[] | undefined;
-  for await (const { text, number } of readLines(file)) {
-    const cells = text.split('\t');
-    if (columns === undefined) {
-      const isHeader = cells.some((cell) => task.columns!.includes(cell));
-      columns = isHeader ? cells : task.columns;
-      if (isHeader) continue;
-    }
-    const source = `${file}:${number}`;
-    if (cells.length !== columns.length) {
-      throw rowError({ source }, `expected ${columns.length} columns (${columns.join(', ')}); got ${cells.length}`);
-    }
-    yield { value: Object.fromEntries(columns.map((column, index) => [column, cells[index]])), source };
-  }
+  if (task.rowsOfDocument && knownContainer(file)?.name === 'JSON') return readDocument(task.rowsOfDocument, file);
+  return readRows(file, task.columns);
 }
 
 async function* readDocument(rowsOf: (document: Row) => Row[], file: string): AsyncGenerator<Row> {
-  let value: unknown;
-  try {
-    const { size } = await stat(file);
-    if (size > maxDocumentBytes) {
-      throw rowError({ source: file }, `the file has ${size} bytes; at most ${maxDocumentBytes} are read`);
-    }
-    value = JSON.parse(await readFile(file, 'utf8'));
-  } catch (error) {
-    if (error instanceof SyntaxError) throw rowError({ source: file }, `not valid JSON: ${error.message}`);
-    throw asReadError(file, error);
-  }
+  const value = await readJsonDocument(file);
   if (!isRecord(value)) throw rowError({ source: file }, 'expected a JSON object');
   yield* rowsOf(makeRow(value, file));
 }

@@ -9,7 +9,7 @@ import { SubzeroError } from '../errors.ts';
 /** A parsed row and where it stands. */
 export interface Row {
   value: Record<string, unknown>;
-  /** `file:line`. */
+  /** `file:line`, or `file (row 3)` where a file has no lines. */
   source: string;
 }
 
@@ -54,9 +54,19 @@ export function recordField(row: Row, name: string): Row {
   return makeRow(value, row.source);
 }
 
+/** A list as such, or as the JSON text that a table of text has instead. */
+export function parsedList(value: unknown): unknown {
+  if (typeof value !== 'string' || !value.trimStart().startsWith('[')) return value;
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value;
+  }
+}
+
 /** A field that must be a list of objects; each as a row of its own with the same place. */
 export function recordsField(row: Row, name: string): Row[] {
-  const value = row.value[name];
+  const value = parsedList(row.value[name]);
   if (!Array.isArray(value)) throw rowError(row, `expected a list in "${name}"; got ${show(value)}`);
   return value.map((each) => {
     if (!isRecord(each)) throw rowError(row, `expected objects in "${name}"; got ${show(each)}`);

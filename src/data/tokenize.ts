@@ -10,6 +10,8 @@ import { checkTokenIds } from '../tokenizer/token-ids.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { answerTokens } from './answer-score.ts';
 import type { Example, TokenizedExample } from './example.ts';
+import { ExampleStore } from './example-store.ts';
+import { sequenceLength, type Truncate, tooLong, withoutEnd } from './truncation.ts';
 
 /** What tokenisation needs of a tokenizer. */
 export type Encoder = Pick<Tokenizer, 'encode' | 'addsBosToken' | 'bosTokenId'> &
@@ -18,46 +20,113 @@ export type Encoder = Pick<Tokenizer, 'encode' | 'addsBosToken' | 'bosTokenId'> 
 /** A tokenised data set and what had to be cut to make it fit. */
 export interface TokenizedDataset {
   examples: TokenizedExample[];
-  /** How many examples lost the beginning of their prompt. */
+  /** How many examples lost the beginning of their prompt, or with `right` their end. */
   truncated: number;
   /** How many plain texts were longer than the context and became several examples. */
   split: number;
+  /** How many examples were left out because they were too long. */
+  dropped: number;
+  /** For each example the number of the row that it is from. */
+  rows: number[];
+  /** For each example the tokens of its longest sequence. */
+  lengths: number[];
+}
+
+export interface TokenizeOptions {
+  /** Most tokens of a sequence, BOS included. */
+  contextLength: number;
+  /** Rows of the model's embedding; no limit by default. */
+  vocabularySize?: number;
+  /** What becomes of examples that are longer; `left` by default. */
+  truncate?: Truncate;
 }
 
 /**
  * Tokenises all examples. A completion without a prompt (plain text) that is longer than the context becomes several
- * examples of at most the context's length; everything else is cut by {@link tokenizeExample}.
- *
- * @param options.contextLength most tokens of a sequence, BOS included
- * @param options.vocabularySize rows of the model's embedding; no limit by default
+ * examples of at most the context's length; everything else is cut by {@link tokenizeExample}; other choices of
+ * `truncate` do otherwise, see truncation.ts.
  */
 export function tokenizeExamples(
   tokenizer: Encoder,
   examples: readonly Example[],
-  options: { contextLength: number; vocabularySize?: number },
+  options: TokenizeOptions,
 ): TokenizedDataset {
-  const result: TokenizedDataset = { examples: [], truncated: 0, split: 0 };
-  const check = (tokenized: TokenizedExample, { source }: Example): void =>
-    checkExampleIds(tokenizer, tokenized, options.vocabularySize, source);
-  for (const example of examples) {
-    if (example.spans !== undefined) {
-      const { tokenized, dropped } = tokenizeSpans(tokenizer, example, example.spans, options.contextLength);
-      check(tokenized, example);
-      result.examples.push(tokenized);
-      if (dropped > 0) result.truncated++;
-    } else if (example.prompt === '' && example.completion !== undefined) {
-      const pieces = tokenizeText(tokenizer, example, options.contextLength);
-      for (const piece of pieces) check(piece, example);
-      result.examples.push(...pieces);
-      if (pieces.length > 1) result.split++;
-    } else {
-      const { tokenized, dropped } = tokenizeExample(tokenizer, example, options.contextLength);
-      check(tokenized, example);
-      result.examples.push(tokenized);
-      if (dropped > 0) result.truncated++;
-    }
+  const collector = new TokenizingCollector(tokenizer, options);
+  for (const example of examples) collector.add(example);
+  return collector.dataset;
+}
+
+/** Tokenises examples as they come, so that their texts need not be kept. */
+export class TokenizingCollector {
+  readonly #tokenizer: Encoder;
+  readonly #options: TokenizeOptions;
+  readonly #store = new ExampleStore();
+  #source: string | undefined;
+  #row = -1;
+
+  /** What has come so far. */
+  readonly dataset: TokenizedDataset = { examples: [], truncated: 0, split: 0, dropped: 0, rows: [], lengths: [] };
+
+  constructor(tokenizer: Encoder, options: TokenizeOptions) {
+    this.#tokenizer = tokenizer;
+    this.#options = options;
   }
-  return result;
+
+  /** @throws SubzeroError `invalid_data` with the place of the example's row */
+  add(example: Example): void {
+    // A row can be several examples, which follow each other.
+    if (example.source === undefined || example.source !== this.#source) this.#row++;
+    this.#source = example.source;
+    const { contextLength, truncate = 'left' } = this.#options;
+    if (truncate === 'left') {
+      const pieces = this.#tokenize(example, contextLength);
+      for (const piece of pieces) this.#push(piece, example);
+      return;
+    }
+    const [whole] = this.#tokenize(example, Number.POSITIVE_INFINITY) as [TokenizedExample];
+    const fitting = this.#fitted(whole, example);
+    if (fitting === undefined) this.dataset.dropped++;
+    else this.#push(this.#withRoomForAnswer(fitting), example);
+  }
+
+  #fitted(example: TokenizedExample, { source }: Example): TokenizedExample | undefined {
+    const { contextLength, truncate } = this.#options;
+    const tokens = sequenceLength(example);
+    if (tokens <= contextLength) return example;
+    if (truncate === 'drop') return undefined;
+    if (truncate === 'error') throw tooLong(source, tokens, contextLength);
+    this.dataset.truncated++;
+    return withoutEnd(example, contextLength, source);
+  }
+
+  #tokenize(example: Example, contextLength: number): TokenizedExample[] {
+    if (example.spans === undefined && example.prompt === '' && example.completion !== undefined) {
+      const pieces = tokenizeText(this.#tokenizer, example, contextLength);
+      if (pieces.length > 1) this.dataset.split++;
+      return pieces;
+    }
+    const { tokenized, dropped } =
+      example.spans === undefined
+        ? tokenizeExample(this.#tokenizer, example, contextLength)
+        : tokenizeSpans(this.#tokenizer, example, example.spans, contextLength);
+    if (dropped > 0) this.dataset.truncated++;
+    return [tokenized];
+  }
+
+  #withRoomForAnswer(example: TokenizedExample): TokenizedExample {
+    const { generation } = example;
+    if (generation === undefined) return example;
+    const kept = this.#tokenizer.addsBosToken && generation.prompt[0] === this.#tokenizer.bosTokenId ? 1 : 0;
+    const prompt = withRoom(generation.prompt, kept, this.#options.contextLength);
+    return { ...example, generation: { ...generation, prompt } };
+  }
+
+  #push(tokenized: TokenizedExample, { source }: Example): void {
+    checkExampleIds(this.#tokenizer, tokenized, this.#options.vocabularySize, source);
+    this.dataset.examples.push(this.#store.keep(tokenized));
+    this.dataset.rows.push(this.#row);
+    this.dataset.lengths.push(sequenceLength(tokenized));
+  }
 }
 
 /**

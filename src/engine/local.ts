@@ -537,8 +537,8 @@ export class LocalEngine implements Engine {
     const { examples, truncated } = await loadTokenized(model.directory, request.data, {
       split: 'evaluation',
       contextLength: contextLengthOf(model, probes()),
+      reading: request,
       ...(request.limit === undefined ? {} : { limit: request.limit }),
-      ...(request.learn === undefined ? {} : { learn: request.learn }),
     });
     const scorer = new Scorer(model, evaluationRows);
     try {

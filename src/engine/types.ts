@@ -9,11 +9,11 @@ import type { KernelBenchReport } from '../bench/kernels.ts';
 import type { Suite } from '../bench/suites.ts';
 import type { CoordinatorOptions } from '../cluster/coordinator.ts';
 import type { WorkerEvent, WorkerOptions } from '../cluster/worker.ts';
-import type { Learn } from '../data/example.ts';
 import type { DataSource } from '../data/source.ts';
 import type { GenerateEvent, GenerateRequest } from '../generate/types.ts';
 import type { AdapterDescription, Arithmetic } from '../gpu/device.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import type { ReadingSettings } from '../settings/settings.ts';
 import type { ChatMessage } from '../tokenizer/chat-messages.ts';
 import type { StepChoice } from '../train/best.ts';
 import type { RunChanges } from '../train/changes.ts';
@@ -21,6 +21,8 @@ import type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts
 import type { StorageWish } from '../weights/index.ts';
 
 export type { DataSource } from '../data/source.ts';
+export type { DataSummary } from '../data/summary.ts';
+export type { TaskDescription } from '../data/tasks/described.ts';
 export type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../generate/types.ts';
 export type { ChatMessage, ToolCall } from '../tokenizer/chat-messages.ts';
 export type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
@@ -160,13 +162,12 @@ export interface FindLearningRateRequest {
   learningRates?: readonly number[];
 }
 
-export interface EvaluateRequest {
+/** How rows are read is the settings' default where it is not given. */
+export interface EvaluateRequest extends Partial<ReadingSettings> {
   model: string;
   data: DataSource;
   /** Use only the first so many examples. */
   limit?: number;
-  /** Which assistant turns of a conversation count; all by default. */
-  learn?: Learn;
 }
 
 /** The benchmark of the kernels. */

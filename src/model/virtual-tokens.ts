@@ -24,5 +24,14 @@ export function contextLengthOf(model: Pick<Model, 'decoder'>, { adapter }: Pick
 /** The examples with tokens in front of their prompts. */
 export function withLeading(examples: readonly TokenizedExample[], leading: readonly number[]): TokenizedExample[] {
   if (leading.length === 0) return [...examples];
-  return examples.map((example) => ({ ...example, prompt: [...leading, ...example.prompt] }));
+  // Examples may read their tokens from a file when they are asked for them, so nothing is copied here.
+  return examples.map((example) => ({
+    ...example,
+    get prompt() {
+      return [...leading, ...example.prompt];
+    },
+    get continuations() {
+      return example.continuations;
+    },
+  }));
 }

@@ -12,7 +12,7 @@ export type * from './platform.ts';
 export const { join, resolve, dirname, basename } = platform;
 export const { readFile, writeFile, open, readStream, stat, readdir, mkdir, rename, copyFile, symlink } = platform;
 export const { rm, rmdir } = platform;
-export const { readPackageFile, requirePackage } = platform;
+export const { openScratchFile, readPackageFile, requirePackage } = platform;
 export const { createHash, crc32, equalBytes, decodeBase64 } = platform;
 export const { environmentVariables, operatingSystem, processId, isProcessAlive, hostname, homedir } = platform;
 export const { writeStandardError } = platform;

@@ -5,8 +5,17 @@
  */
 
 import { Buffer } from 'node:buffer';
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  openSync,
+  readFileSync,
+  readSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import {
   copyFile,
   mkdir,
@@ -21,30 +30,82 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { homedir, hostname } from 'node:os';
+import { homedir, hostname, tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import process from 'node:process';
 import { setImmediate } from 'node:timers';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
-import { crc32, createGunzip } from 'node:zlib';
-import type { ParentPort, Platform } from './platform.ts';
+// As a whole, because older versions of Node have no Zstandard to name.
+import * as zlib from 'node:zlib';
+import type { Packing, ParentPort, Platform, ScratchFile } from './platform.ts';
 
 /** This folder lies two below the root of the package in the sources, and three below it compiled. */
 const roots = ['../../', '../../../'].map((path) => new URL(path, import.meta.url));
 
-function readStream(path: string, { gzip }: { gzip: boolean }): AsyncIterable<Uint8Array> {
+function readStream(path: string, { packing }: { packing?: Packing | undefined } = {}): AsyncIterable<Uint8Array> {
+  if (packing === undefined) return createReadStream(path);
+  const unpacked = unpacking(packing);
   const file = createReadStream(path);
-  if (!gzip) return file;
-  const unpacked = createGunzip();
   file.on('error', (error) => unpacked.destroy(error));
   // A reader that stops early closes only what it reads from.
   unpacked.on('close', () => file.destroy());
   return file.pipe(unpacked);
 }
 
+function unpacking(packing: Packing) {
+  if (packing === 'gzip') return zlib.createGunzip();
+  if (typeof zlib.createZstdDecompress === 'function') return zlib.createZstdDecompress();
+  throw Object.assign(new Error('this runtime cannot unpack Zstandard; Node can from version 22.15 on'), {
+    code: 'ENOSYS',
+  });
+}
+
+function openScratchFile(): ScratchFile {
+  const path = join(tmpdir(), `subzero-${randomUUID()}`);
+  const file = openSync(path, 'wx+', 0o600);
+  let isNamed = true;
+  try {
+    unlinkSync(path);
+    isNamed = false;
+  } catch {
+    // Windows keeps the name of an open file.
+  }
+  return {
+    write(source, position) {
+      for (let done = 0; done < source.length; )
+        done += writeSync(file, source, done, source.length - done, position + done);
+    },
+    read(target, position) {
+      for (let done = 0; done < target.length; ) {
+        const count = readSync(file, target, done, target.length - done, position + done);
+        if (count === 0) throw new Error(`a temporary file ends at byte ${position + done}, before what was written`);
+        done += count;
+      }
+    },
+    close() {
+      closeSync(file);
+      if (isNamed) unlinkSync(path);
+    },
+  };
+}
+
 export const platform: Platform = {
   ...{ join, resolve, dirname, basename },
-  ...{ readFile, writeFile, open, readStream, stat, readdir, mkdir, rename, copyFile, symlink, rm, rmdir },
+  ...{
+    readFile,
+    writeFile,
+    open,
+    readStream,
+    openScratchFile,
+    stat,
+    readdir,
+    mkdir,
+    rename,
+    copyFile,
+    symlink,
+    rm,
+    rmdir,
+  },
   readPackageFile(path) {
     const root = roots.find((folder) => existsSync(new URL('kernels/', folder)));
     if (!root) throw new Error(`the package is incomplete: there are no kernels near ${import.meta.url}`);
@@ -53,7 +114,8 @@ export const platform: Platform = {
 
   requirePackage: createRequire(import.meta.url),
 
-  ...{ createHash, crc32 },
+  createHash,
+  crc32: zlib.crc32,
   equalBytes: (first, second) => Buffer.compare(first, second) === 0,
   decodeBase64: (text) => Buffer.from(text, 'base64'),
 

@@ -36,6 +36,19 @@ export interface FileHandle {
   close(): Promise<void>;
 }
 
+/** How the bytes of a file may be packed. */
+export type Packing = 'gzip' | 'zstd';
+
+/** A temporary file without a name, written and read at once, as its readers cannot wait. */
+export interface ScratchFile {
+  /** Writes all of the bytes from a position on. */
+  write(source: Uint8Array, position: number): void;
+  /** Reads as many bytes as the target has; they must have been written before. */
+  read(target: Uint8Array, position: number): void;
+  /** Gives the space back. */
+  close(): void;
+}
+
 /** An incremental hash. */
 export interface Hash {
   update(data: string | Uint8Array): Hash;
@@ -89,8 +102,13 @@ export interface Platform {
   readFile(path: string, encoding: 'utf8'): Promise<string>;
   writeFile(path: string, content: string | Uint8Array): Promise<void>;
   open(path: string, flags: OpenFlags): Promise<FileHandle>;
-  /** The content of a file piece by piece, unpacked if `gzip`; broken packing is an error with a code `Z_…`. */
-  readStream(path: string, options: { gzip: boolean }): AsyncIterable<Uint8Array>;
+  /**
+   * The content of a file piece by piece, unpacked if it is packed; broken packing is an error with a code `Z_…` or
+   * `ZSTD_…`, a packing that the system has not one with the code `ENOSYS`.
+   */
+  readStream(path: string, options?: { packing?: Packing | undefined }): AsyncIterable<Uint8Array>;
+  /** Makes a file that only this process can see, and that is gone at the latest when the process is. */
+  openScratchFile(): ScratchFile;
   stat(path: string): Promise<FileStatus>;
   /** The names in a folder, in no particular order. */
   readdir(path: string): Promise<string[]>;

@@ -9,7 +9,7 @@ import { SubzeroError } from '../errors.ts';
 import { parameter, words } from '../words.ts';
 import { methods, type OptimizerName } from './methods.ts';
 import { type SchemeName, schemes } from './schemes.ts';
-import { longestItem, mostItems, type ValueOf } from './setting.ts';
+import { longestItem, longestText, mostItems, type ValueOf } from './setting.ts';
 import { isSetting, type SettingName, settingNames, settingOf, type settings } from './settings.ts';
 
 /** The value of every setting, see settings.ts. */
@@ -76,6 +76,10 @@ export function expectedOf(name: SettingName, value: unknown): string | undefine
       return `one of ${setting.choices.map((choice) => JSON.stringify(choice)).join(', ')}`;
     case 'boolean':
       return typeof value === 'boolean' ? undefined : 'true or false';
+    case 'text':
+      return typeof value === 'string' && value.length <= longestText
+        ? undefined
+        : `a text of at most ${longestText} characters`;
     case 'list': {
       const fits = (item: unknown) => typeof item === 'string' && item.length > 0 && item.length <= longestItem;
       if (Array.isArray(value) && value.length <= mostItems && value.every(fits)) return undefined;

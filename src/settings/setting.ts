@@ -12,8 +12,8 @@ import type { SchemeName } from './schemes.ts';
 interface SettingBase {
   /** What it does, for the command line's help and the description of the API; no full stop at the end. */
   help: string;
-  /** Heading that it stands under in the help: what is computed, or how a run is conducted. */
-  group: 'method' | 'run';
+  /** Heading that it stands under in the help: how data is read, what is computed, or how a run is conducted. */
+  group: 'data' | 'method' | 'run';
   /** Label of its field in a form, where that is not just the name in words. */
   title?: string;
   /** Stands for the value in the help. */
@@ -53,6 +53,12 @@ interface BooleanSetting extends SettingBase {
   default: boolean;
 }
 
+/** At most {@link longestText} characters; empty for none. */
+interface TextSetting extends SettingBase {
+  type: 'text';
+  default: string;
+}
+
 /** Names or patterns; at most {@link mostItems} of at most {@link longestItem} characters. */
 interface ListSetting extends SettingBase {
   type: 'list';
@@ -61,8 +67,9 @@ interface ListSetting extends SettingBase {
 
 export const mostItems = 64;
 export const longestItem = 256;
+export const longestText = 4096;
 
-export type Setting = NumberSetting | ChoiceSetting | BooleanSetting | ListSetting;
+export type Setting = NumberSetting | ChoiceSetting | BooleanSetting | ListSetting | TextSetting;
 
 /** The values of a row. */
 export type ValueOf<Row> = Row extends { type: 'choice'; choices: readonly (infer Choice)[] }
@@ -71,7 +78,9 @@ export type ValueOf<Row> = Row extends { type: 'choice'; choices: readonly (infe
     ? boolean
     : Row extends { type: 'list' }
       ? readonly string[]
-      : number;
+      : Row extends { type: 'text' }
+        ? string
+        : number;
 
 export interface Applies {
   holds: (configuration: TrainConfiguration) => boolean;

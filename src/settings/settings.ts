@@ -6,12 +6,17 @@
  * @module
  */
 
+import { createRowMapping, pairsOf } from '../data/columns.ts';
 import { learnChoices } from '../data/example.ts';
+import { parseTextTemplate } from '../data/text-template.ts';
+import { truncateChoices } from '../data/truncation.ts';
+import { SubzeroError } from '../errors.ts';
 import { packableStorages } from '../weights/index.ts';
 import { parameter, words } from '../words.ts';
+import type { TrainConfiguration } from './configuration.ts';
 import { methods, optimizerNames, optimizersThat } from './methods.ts';
 import { schemeNames, schemes, schemesThat } from './schemes.ts';
-import { type Rule, type Setting, withMeans, withOptimizers, withSchemes } from './setting.ts';
+import { type Rule, type Setting, type ValueOf, withMeans, withOptimizers, withSchemes } from './setting.ts';
 
 const factored = withOptimizers(optimizersThat(({ family }) => family !== 'dense'));
 const own = withSchemes(schemesThat(({ adds }) => adds === undefined));
@@ -35,6 +40,23 @@ const evaluatesToStop: Rule = ({ evaluateEvery, earlyStopping }) => {
   const [every, stopping] = [parameter('evaluateEvery'), parameter('earlyStopping')];
   return words`${every} must be at least 1 with ${stopping}, which counts evaluations; got 0`;
 };
+
+/** What is wrong with a value by itself, where reading it says so. */
+function refusedBy(read: (configuration: TrainConfiguration) => unknown): Rule {
+  return (configuration) => {
+    try {
+      read(configuration);
+    } catch (error) {
+      if (error instanceof SubzeroError) return error.words;
+      throw error;
+    }
+    return undefined;
+  };
+}
+
+const columnsThatAre: Rule = refusedBy(({ columns }) => createRowMapping({ columns, template: '', labels: [] }));
+const readableTemplate: Rule = refusedBy(({ template }) => template === '' || parseTextTemplate(template));
+const pairsOfLabels: Rule = refusedBy(({ labels }) => pairsOf(labels, 'labels'));
 
 export const settings = {
   /** See methods.ts. */
@@ -188,6 +210,61 @@ export const settings = {
     help: 'which answers of a conversation are learnt: all whose weight is not 0, or the last one',
     title: 'Answers learnt',
     group: 'method',
+  },
+  /** Which columns of a data file are which fields of a format, see data/columns.ts. */
+  columns: {
+    type: 'list',
+    default: [],
+    placeholder: 'FIELD=COLUMN',
+    help: 'columns with other names than the fields of a format: prompt=question,completion=answer',
+    group: 'data',
+    rule: columnsThatAre,
+    loop: true,
+  },
+  /** The prompt made of columns, see data/text-template.ts. */
+  template: {
+    type: 'text',
+    default: '',
+    help: 'the prompt made of columns: "{sentence} It was"; {column?} may be empty, {column|trim} loses its white space',
+    title: 'Prompt template',
+    group: 'data',
+    rule: readableTemplate,
+    loop: true,
+  },
+  /** The words that labels mean: the options of each row. */
+  labels: {
+    type: 'list',
+    default: [],
+    placeholder: 'LABEL=WORD',
+    help: 'words to choose from for what the column "label" holds: 0=terrible,1=great; without a template after "text"',
+    title: 'Words of labels',
+    group: 'data',
+    rule: pairsOfLabels,
+    loop: true,
+  },
+  /** What becomes of examples that are longer than the context, see data/truncation.ts. */
+  truncate: {
+    type: 'choice',
+    default: 'left',
+    choices: truncateChoices,
+    placeholder: 'POLICY',
+    help:
+      'examples longer than the context: lose their beginning (plain texts become several), lose their end, ' +
+      'are left out, or end the run',
+    title: 'Too long examples',
+    group: 'data',
+    loop: true,
+  },
+  /** The share of the training rows that is held out, drawn by the seed, and evaluated on. */
+  validationSplit: {
+    type: 'number',
+    default: 0,
+    minimum: 0,
+    maximum: 0.9,
+    help: 'share of the training rows to hold out for validation, drawn by the seed',
+    title: 'Held out for validation',
+    group: 'data',
+    loop: true,
   },
   /** η; of SubZero+ that of Adam. */
   learningRate: {
@@ -460,6 +537,16 @@ export function settingOf(name: SettingName): Setting {
 export function isSetting(name: string): name is SettingName {
   return Object.hasOwn(settings, name);
 }
+
+/** What decides how a row becomes an example. */
+export const readingSettings = [
+  'learn',
+  'columns',
+  'template',
+  'labels',
+  'truncate',
+] as const satisfies readonly SettingName[];
+export type ReadingSettings = { [S in (typeof readingSettings)[number]]: ValueOf<(typeof settings)[S]> };
 
 /** The settings whose rows have a mark. */
 type Marked<Mark> = { [S in SettingName]: (typeof settings)[S] extends Mark ? S : never }[SettingName];

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { DataSummary } from '../data/summary.ts';
 import type { BestEvaluation } from './best.ts';
 import type { MemoryPlan } from './memory-plan.ts';
 import type { WarningCode } from './watchdog.ts';
@@ -31,6 +32,8 @@ export type TrainEvent =
       steps: number;
       examples: number;
       plan: MemoryPlan;
+      /** What the training data came to. */
+      data: DataSummary;
     }
   | {
       type: 'step';

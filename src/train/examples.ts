@@ -4,18 +4,22 @@
  * @module
  */
 
-import type { Learn, TokenizedExample } from '../data/example.ts';
-import { type Dataset, loadDataset } from '../data/load.ts';
-import { BatchSampler } from '../data/sampling.ts';
+import type { TokenizedExample } from '../data/example.ts';
+import { isFolder } from '../data/files.ts';
+import { type DatasetFacts, openDataset } from '../data/load.ts';
+import { BatchSampler, samplePermutation } from '../data/sampling.ts';
 import type { DataSource } from '../data/source.ts';
-import type { Split } from '../data/tasks/index.ts';
-import { type TokenizedDataset, tokenizeExamples } from '../data/tokenize.ts';
-import { SubzeroError } from '../errors.ts';
+import { type DataSummary, summarize } from '../data/summary.ts';
+import { type Split, taskOf } from '../data/tasks/index.ts';
+import { type TokenizedDataset, TokenizingCollector } from '../data/tokenize.ts';
+import { type ErrorCode, SubzeroError } from '../errors.ts';
 import { readConfigurationFile } from '../model/load.ts';
 import { createHash, resolve } from '../platform/index.ts';
 import { examplesPerStep, type TrainConfiguration } from '../settings/configuration.ts';
+import { type ReadingSettings, readingSettings } from '../settings/settings.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 import { roomForText } from '../tuning/tuning.ts';
+import { parameter, words } from '../words.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
 import type { RunSources } from './run.ts';
 
@@ -41,38 +45,65 @@ export async function loadAsBegun(header: JournalHeader, sources: RunSources): P
 }
 
 /**
- * Loads and tokenises a data source for a model directory.
+ * Loads and tokenises a data source for a model directory, row by row: of the texts, a few are in memory at once.
+ * @param options.reading how rows become examples
  * @param options.bosBeforeChats put BOS in front of what a chat template writes, as other texts have it
  */
 export async function loadTokenized(
   modelDirectory: string,
   source: DataSource,
-  options: { split: Split; contextLength: number; learn?: Learn; limit?: number; bosBeforeChats?: boolean },
-): Promise<TokenizedDataset & Pick<Dataset, 'unread'>> {
+  options: {
+    split: Split;
+    contextLength: number;
+    reading?: Partial<ReadingSettings>;
+    limit?: number;
+    bosBeforeChats?: boolean;
+    /** Keep the answers that evaluations generate against, in training data too. */
+    keepReferences?: boolean;
+  },
+): Promise<TokenizedDataset & { facts: DatasetFacts; summary: DataSummary }> {
   const tokenizer = await loadTokenizer(modelDirectory);
-  const dataset = await loadDataset(source, {
+  const given = { ...options.reading };
+  const reading = Object.fromEntries(
+    readingSettings.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
+  ) as Partial<ReadingSettings>;
+  const dataset = await openDataset(source, {
+    ...reading,
     split: options.split,
     chat: tokenizer,
-    ...(options.learn === undefined ? {} : { learn: options.learn }),
     ...(options.limit === undefined ? {} : { limit: options.limit }),
   });
   const { vocabularySize } = await readConfigurationFile(modelDirectory);
-  const { contextLength } = options;
-  const examples = dataset.examples.map(({ isRendered, references, ...example }) => ({
-    ...example,
-    ...(isRendered && !options.bosBeforeChats ? { isRendered } : {}),
-    // Answers are generated in evaluations alone.
-    ...(references && options.split !== 'train' ? { references } : {}),
-  }));
-  const tokenized = tokenizeExamples(tokenizer, examples, { contextLength, vocabularySize });
-  return { ...tokenized, unread: dataset.unread };
+  const { contextLength, split, keepReferences = split !== 'train' } = options;
+  const truncate = reading.truncate ?? 'left';
+  const collector = new TokenizingCollector(tokenizer, { contextLength, vocabularySize, truncate });
+  for await (const { isRendered, references, ...example } of dataset.examples) {
+    collector.add({
+      ...example,
+      ...(isRendered && !options.bosBeforeChats ? { isRendered } : {}),
+      // Answers are generated in evaluations alone.
+      ...(references && keepReferences ? { references } : {}),
+    });
+  }
+  const tokenized = collector.dataset;
+  const facts = dataset.facts();
+  if (tokenized.examples.length === 0) {
+    throw new SubzeroError(
+      'invalid_data',
+      words`${facts.file}: all ${tokenized.dropped} examples are longer than the context of ${contextLength} tokens and were dropped; ${parameter('truncate')} has other choices`,
+      { parameter: facts.file },
+    );
+  }
+  return { ...tokenized, facts, summary: summarize(tokenized, facts, (ids) => tokenizer.decode(ids)) };
 }
 
 /** What {@link loadExamples} makes. */
 interface LoadedExamples {
-  train: TokenizedDataset;
+  train: Pick<TokenizedDataset, 'examples'>;
   validation: TokenizedExample[];
   notes: string[];
+  /** Of the training data, rows held out included. */
+  summary: DataSummary;
 }
 
 /** The examples of a run, and things to tell about them. */
@@ -83,33 +114,83 @@ export async function loadExamples(
   options: { bosBeforeChats?: boolean } = {},
 ): Promise<LoadedExamples> {
   const contextLength = roomForText(await readConfigurationFile(modelDirectory), configuration);
-  const { learn } = configuration;
-  const train = await loadTokenized(modelDirectory, sources.data, { ...options, split: 'train', contextLength, learn });
+  const holdsOut = configuration.validationSplit > 0;
+  const reading = { ...options, contextLength, reading: configuration };
+  const { facts, summary, ...all } = await loadTokenized(modelDirectory, sources.data, {
+    ...reading,
+    ...{ split: 'train', keepReferences: holdsOut },
+  });
   const notes: string[] = [];
-  if (train.unread.length > 0) {
-    notes.push(`columns of the training data that nothing is read from: ${train.unread.join(', ')}`);
+  if (facts.unread.length > 0) {
+    notes.push(`columns of the training data that nothing is read from: ${facts.unread.join(', ')}`);
   }
-  if (train.truncated > 0) {
+  if (all.truncated > 0) {
     notes.push(
-      `${train.truncated} of ${train.examples.length} examples were longer than ${contextLength} tokens and lost their beginning`,
+      `${all.truncated} of ${all.examples.length} examples were longer than ${contextLength} tokens and lost their ${configuration.truncate === 'right' ? 'end' : 'beginning'}`,
     );
   }
-  const validationSource = sources.validation ?? ('task' in sources.data ? sources.data : undefined);
+  if (all.dropped > 0) {
+    notes.push(
+      `${all.dropped} of ${all.dropped + all.examples.length} examples were longer than ${contextLength} tokens and are left out`,
+    );
+  }
+  const { train, heldOut } = holdsOut ? holdOut(all, sources.data, configuration) : { train: all, heldOut: [] };
+  if (sources.validation === undefined && holdsOut) return { train, validation: heldOut, notes, summary };
+  const validationSource = sources.validation ?? (await ownValidation(sources.data));
   let validation: TokenizedExample[] = [];
   if (validationSource) {
     try {
-      validation = (
-        await loadTokenized(modelDirectory, validationSource, { split: 'validation', contextLength, learn })
-      ).examples;
+      const options = { ...reading, split: 'validation' } as const;
+      validation = (await loadTokenized(modelDirectory, validationSource, options)).examples;
     } catch (error) {
-      // A task's folder may hold the training rows only; asked for by name, validation data must be there.
+      // A folder may hold the training rows only; asked for by name, validation data must be there.
       if (sources.validation || !(error instanceof SubzeroError) || error.code !== 'not_found') throw error;
       notes.push(`no validation data: ${error.message}`);
     }
   } else if (configuration.evaluateEvery > 0) {
     notes.push('nothing is evaluated: this run has no validation data');
   }
-  return { train, validation, notes };
+  return { train, validation, notes, summary };
+}
+
+/** Where the validation data of a training source are, if it has any: in the same folder. */
+async function ownValidation(data: DataSource): Promise<DataSource | undefined> {
+  return 'task' in data || (await isFolder(data.file)) ? data : undefined;
+}
+
+/**
+ * Holds out rows, drawn by the seed: at least one, and never all. What was one row stays together.
+ * @throws SubzeroError `invalid_argument` for a task that is learnt otherwise than it is scored; `invalid_data` for a
+ * single row
+ */
+function holdOut(
+  { examples, rows }: TokenizedDataset,
+  source: DataSource,
+  { seed, validationSplit }: TrainConfiguration,
+): { train: { examples: TokenizedExample[] }; heldOut: TokenizedExample[] } {
+  const refuse = (code: ErrorCode, what: string): SubzeroError =>
+    new SubzeroError(code, words`${parameter('validationSplit')} ${what}`, { parameter: 'validationSplit' });
+  if ('task' in source) {
+    const { name, kind, trainsOn } = taskOf(source.task);
+    if (kind === 'options' && trainsOn === 'answer')
+      throw refuse('invalid_argument', `cannot hold out rows of task ${name}, whose training rows are not scored`);
+  }
+  const there = [...new Set(rows)];
+  if (there.length < 2) throw refuse('invalid_data', 'needs at least two rows; the training data has one');
+  const count = Math.min(there.length - 1, Math.max(1, Math.round(validationSplit * there.length)));
+  const held = new Set(
+    samplePermutation(seed, there.length)
+      .slice(0, count)
+      .map((index) => there[index]!),
+  );
+  const part = (isHeld: boolean) => examples.filter((_, index) => held.has(rows[index]!) === isHeld);
+  return { train: { examples: part(false).map(withoutGeneration) }, heldOut: part(true) };
+}
+
+/** Training generates nothing. */
+function withoutGeneration(example: TokenizedExample): TokenizedExample {
+  delete example.generation;
+  return example;
 }
 
 /** With paths that mean the same wherever they are read. */

@@ -5,6 +5,7 @@
  */
 
 import type { TokenizedExample } from '../data/example.ts';
+import type { DataSummary } from '../data/summary.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { batchRows } from '../model/batch.ts';
@@ -42,6 +43,8 @@ export interface OpenRun {
   log: RunLog;
   examples: TokenizedExample[];
   validation: TokenizedExample[];
+  /** What the training data came to. */
+  summary: DataSummary;
   /** Steps done. */
   step: number;
   /** The evaluations so far. */
@@ -103,7 +106,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     if (shared) closers.own(shared, close);
     const { log } = shared ?? run;
     const notices = (): TrainEvent[] => (shared?.notices() ?? []).map((notice) => ({ type: 'message', ...notice }));
-    yield { type: 'start', run: folder, step: done, steps, examples: examples.length, plan };
+    yield { type: 'start', run: folder, step: done, steps, examples: examples.length, plan, data: run.summary };
     for (const message of run.notes) yield { type: 'message', level: 'info', message };
     yield* notices();
     const idle = idleLearningRateWarning(configuration);

@@ -73,13 +73,13 @@ export async function* resumeRun(
     if (torn)
       notes.push(`the journal ended in the middle of a record; ${torn.bytes} bytes of an unfinished step were cut off`);
     if (configuration.memory !== before.memory) notes.push(otherMemory(before, configuration));
-    const { validation } = data;
+    const { validation, summary } = data;
     const fork = header.extra.fork as { step: number } | undefined;
     const evaluations = EvaluationHistory.of(lines, fork?.step);
     yield* trainFrom(
       gpu,
       {
-        ...{ folder, model, optimizer, configuration, log: writer, examples, validation, notes },
+        ...{ folder, model, optimizer, configuration, log: writer, examples, validation, notes, summary },
         share: options.share,
         ...{ step, evaluations, records: records.slice(fork?.step ?? 0), changes: { ...changed, ...options.changes } },
       },

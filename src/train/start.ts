@@ -72,10 +72,10 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     });
     made.files = true;
     const log = closers.own(journal, close);
-    const { validation, notes } = data;
+    const { validation, notes, summary } = data;
     const { examples } = data.train;
     const { share } = options;
-    const run = { folder, model, optimizer, configuration, log, examples, validation, notes, share };
+    const run = { folder, model, optimizer, configuration, log, examples, validation, notes, summary, share };
     const opened = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
     for await (const event of trainFrom(gpu, opened, signal)) {
       begun = true;

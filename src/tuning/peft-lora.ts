@@ -75,7 +75,7 @@ export async function readPeftLora(directory: string, decoder: Decoder): Promise
 /** A short name for the content of an adapter's files. */
 export async function fingerprintPeft(directory: string): Promise<string> {
   const hash = createHash('sha256').update(await readFile(join(directory, configName)));
-  for await (const piece of readStream(join(directory, weightsName), { gzip: false })) hash.update(piece);
+  for await (const piece of readStream(join(directory, weightsName))) hash.update(piece);
   return hash.digest('hex');
 }
 

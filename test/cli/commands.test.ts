@@ -66,6 +66,10 @@ const trainEvents: TrainEvent[] = [
       ...{ weightBytes: 6 * 1024 ** 2, factorBytes: 1024, activationBytes: 100, scratchBytes: 50 },
       ...{ totalBytes: 6 * 1024 ** 2 + 1174, rows: 16 },
     },
+    data: {
+      ...{ format: 'completion', rows: 1000, examples: 1000, truncated: 3, dropped: 0, split: 0 },
+      ...{ tokens: { minimum: 3, median: 5, p95: 9, maximum: 12 }, first: 'It was⟦ good⟧' },
+    },
   },
   {
     ...{ type: 'evaluation', step: 0, examples: 872, loss: 0.7, accuracy: 0.669, f1: null, exactMatch: null },
@@ -238,6 +242,29 @@ describe('train', () => {
           expect(resolveConfiguration({ [key]: choice })).toMatchObject({ [key]: choice });
       }
     }
+  });
+});
+
+describe('data sets of the hub', () => {
+  it.each([
+    [['--data', 'org/films'], ['dataset org/films'], { file: 'org/films' }],
+    [['--data', 'org/films@v2:dev.csv'], ['dataset org/films@v2'], { file: 'org/films/dev.csv' }],
+    [['--data', 'org/films', '--task', 'sst2'], ['dataset org/films'], { task: 'sst2', directory: 'org/films' }],
+    // Names of files that are not there, and files that are.
+    [['--data', 'data/films.jsonl'], [], { file: 'data/films.jsonl' }],
+    [['--data', 'examples/sst2'], [], { file: 'examples/sst2' }],
+  ])('%j', async (given, pulled, data) => {
+    const requests: TrainRequest[] = [];
+    const { engine } = recordingEngine({
+      train(request) {
+        requests.push(request);
+        return streamOf(trainEvents);
+      },
+    });
+    const host = fakeHost({ engine });
+    await runProgram(['train', '--model', 'examples/reviews-3m', ...given, '--out', 'r'], host);
+    expect(host.pulled).toEqual(pulled);
+    expect(requests).toMatchObject([{ data }]);
   });
 });
 

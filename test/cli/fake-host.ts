@@ -72,8 +72,8 @@ export function fakeHost(
       host.opened.push(options);
       return setting.engine as Engine;
     },
-    async resolveRepository({ id, revision }) {
-      host.pulled.push(revision === undefined ? id : `${id}@${revision}`);
+    async resolveRepository({ type, id, revision }) {
+      host.pulled.push(`${type === 'model' ? '' : `${type} `}${id}${revision === undefined ? '' : `@${revision}`}`);
       return { directory: id, commit: '0'.repeat(40), files: ['config.json'], downloadedBytes: 0 };
     },
     async startServer(request) {

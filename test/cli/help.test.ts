@@ -21,7 +21,7 @@ describe.each(commands)('help of $name', (command) => {
       expect(text).toMatch(new RegExp(`^  --(\\[no-\\])?${option.name}( |$)`, 'm'));
       expect(flat).toContain(option.description.replace(/\s+/g, ' '));
       expect(flat).toContain(`${environmentName(option.name)})`);
-      if (option.type === 'text' && option.default !== undefined) expect(flat).toContain(`default ${option.default};`);
+      if (option.type === 'text' && option.default) expect(flat).toContain(`default ${option.default};`);
       if (option.type === 'integer' && option.default !== undefined) {
         expect(flat).toContain(`default ${option.default};`);
       }

@@ -89,7 +89,11 @@ describe('runProgram', () => {
     [['train'], 'train needs --model DIR'],
     [['train', '--model', 'm'], 'there is no data'],
     [['train', '--model', 'm', '--task', 'sst2'], '--task sst2 needs --data DIR'],
-    [['train', '--model', 'm', '--data', 'examples'], '--data examples is a folder'],
+    [['train', '--model', 'm', '--task', 'sst2', '--task-file', 'f'], '--task and --task-file both name a task'],
+    [
+      ['train', '--model', 'm', '--data', 'x', '--validation', '5%', '--validation-split', '0.1'],
+      '--validation and --validation-split both say what to evaluate on',
+    ],
     [['train', '--model', 'm', '--data', 'x.jsonl'], 'train needs --out RUN'],
     [['train', '--resume', 'r', '--rank', '4'], '--rank cannot change it'],
     [['train', '--resume', 'r', '--out', 'o'], '--out cannot change it'],

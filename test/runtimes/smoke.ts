@@ -7,14 +7,19 @@
  * @module
  */
 
+import { Buffer } from 'node:buffer';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { readRows } from '../../src/data/containers/index.ts';
+import { ExampleStore } from '../../src/data/example-store.ts';
 import { openEngine } from '../../src/engine/client.ts';
 import type { TrainEvent, TrainRequest } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
+import { grade, parseGrader } from '../../src/graders/index.ts';
 import { Pipeline } from '../../src/tokenizer/pipeline.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 import { digest, mixedTexts, sweepTexts, type Variants } from '../tokenizer/reference-texts.ts';
@@ -134,6 +139,35 @@ try {
     one.records.length === 3 && JSON.stringify(one.records) === JSON.stringify(other.records),
     JSON.stringify([one.records, other.records]),
   );
+
+  const read = async (name: string): Promise<string> => {
+    const texts: string[] = [];
+    for await (const { value } of readRows(name)) texts.push(Object.values(value).join());
+    return texts.join(';');
+  };
+  const csv = Buffer.from('a,b\n"x ""y""\nz",2\n');
+  const files = { 'rows.csv': csv, 'rows.csv.gz': gzipSync(csv), 'rows.csv.zst': zstdCompressSync(csv) };
+  for (const [name, bytes] of Object.entries(files)) {
+    writeFileSync(join(temporary, name), bytes);
+    const seen = await read(join(temporary, name));
+    check(`the rows of ${name}`, seen === 'x "y"\nz,2', seen);
+  }
+  for (const packing of ['snappy', 'gzip', 'zstd']) {
+    const seen = await read(fileURLToPath(new URL(`../fixtures/data/parquet/${packing}.parquet`, import.meta.url)));
+    check(`the rows of Parquet packed with ${packing}`, seen.endsWith('Two and 4 make,6.,1099511627780,1'), seen);
+  }
+  writeFileSync(join(temporary, 'cut.jsonl.zst'), files['rows.csv.zst'].subarray(0, -2));
+  const cut = await read(join(temporary, 'cut.jsonl.zst')).catch((error) => error);
+  check('a zstd file that was cut off is refused', cut instanceof SubzeroError && cut.code === 'invalid_data', cut);
+  const grader = await parseGrader({
+    type: 'javascript',
+    name: 'length',
+    source: 'const grade = (s) => s.output_text.length;',
+  });
+  const { reward } = await grade(grader, { item: {}, outputText: 'four' });
+  check('a program grades', reward === 4, reward);
+  const stored = new ExampleStore(0).keep({ kind: 'completion', label: 0, prompt: [5, 6], continuations: [] });
+  check('an example in a file is read', stored.prompt.join() === '5,6', stored.prompt);
 
   const refusal = await engine.loadModel({ id: 'none', path: join(temporary, 'none') }).catch((error) => error);
   check('errors keep their code across the worker', refusal instanceof SubzeroError && refusal.code === 'not_found');

@@ -302,7 +302,11 @@ export class FakeEngine implements Engine {
     const examples = readFileSync(header.data, 'utf8').trim().split('\n').length;
     const first = step;
     const plan = { weightBytes: 1, factorBytes: 2, activationBytes: 3, scratchBytes: 4, totalBytes: 10, rows: 5 };
-    yield { type: 'start', run, step, steps: header.steps, examples, plan };
+    const data = {
+      ...{ format: 'completion', rows: examples, examples, truncated: 0, dropped: 0, split: 0 },
+      ...{ tokens: { minimum: 3, median: 5, p95: 9, maximum: 12 }, first: 'It was⟦ good⟧' },
+    };
+    yield { type: 'start', run, step, steps: header.steps, examples, plan, data };
     const evaluation = (): TrainEvent => ({
       type: 'evaluation',
       step,

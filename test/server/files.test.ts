@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { toFile } from 'openai';
 import { describe, expect, test } from 'vitest';
 import {
   expectError,
+  jobBody,
   jsonLines,
   startServer,
   type TestServer,
+  temporaryDirectory,
   trainingLines,
   until,
   uploadExamples,
@@ -244,4 +246,76 @@ test('a repeated upload with the same Idempotency-Key is one file', async () => 
   const [first, second] = await Promise.all([send(), send()]);
   expect(second).toEqual(first);
   expect((await client.files.list()).data).toHaveLength(1);
+});
+
+describe('other kinds of files', () => {
+  const send = (server: TestServer, name: string, content: string | Uint8Array) =>
+    toFile(content instanceof Uint8Array ? content : Buffer.from(content), name).then((file) =>
+      server.client.files.create({ file, purpose: 'fine-tune' }),
+    );
+  const parquet = readFileSync(new URL('../fixtures/data/parquet/zstd.parquet', import.meta.url));
+
+  test('tables are kept under their kind, and a job says what their columns are', async () => {
+    const server = await startServer();
+    const table = await send(server, 'films.CSV', 'text,label\nfine,1\ndull,0\n"so,\nso",0\n');
+    expect(table).toMatchObject({ filename: 'films.CSV', lines: 3 });
+    expect(await send(server, 'rows.parquet', parquet)).toMatchObject({ lines: 5, bytes: parquet.length });
+    expect(await send(server, 'rows.json', JSON.stringify(trainingLines))).toMatchObject({ lines: 2 });
+    expect(
+      storedFiles(server)
+        .map((name) => name.replace(/.*\./, ''))
+        .sort(),
+    ).toEqual(['csv', 'json', 'parquet']);
+    const download = await server.client.files.content(table.id);
+    expect(await download.text()).toContain('"so,\nso",0');
+    const settings = {
+      columns: ['prompt=text'],
+      labels: ['0=bad', '1=good'],
+      template: '{text} It was',
+      truncate: 'drop',
+    };
+    const job = await server.client.fineTuning.jobs.create(jobBody(table.id, { ...settings, validation_split: 0.5 }));
+    await until(
+      () => server.engine.trainRequests.length,
+      (count) => count === 1,
+    );
+    expect(server.engine.trainRequests[0]).toMatchObject({
+      data: { file: expect.stringMatching(/\.csv$/) },
+      configuration: { ...settings, validationSplit: 0.5 },
+    });
+    expect(job.status).toBeDefined();
+  });
+
+  test.each([
+    ['bad.csv', 'a,b\n1,2\n3\n', 'bad.csv:3: expected 2 columns (a, b); got 1.'],
+    ['bad.tsv', 'a\tb\n', 'bad.tsv holds no examples.'],
+    ['bad.parquet', 'hello, no table', /^bad\.parquet: not a Parquet file/],
+    [
+      'bad.json',
+      '[{"prompt": "a", "completion": "b"}, {"x": 1}]',
+      /^bad\.json \(row 2\): unknown row with fields \["x"\]/,
+    ],
+    ['rows.jsonl.gz', 'x', /^rows\.jsonl\.gz is packed; send it unpacked/],
+  ])('%s is refused', async (name, content, message) => {
+    const server = await startServer();
+    const form = new FormData();
+    form.set('purpose', 'fine-tune');
+    form.set('file', new Blob([content]), name);
+    const answer = await fetch(`${server.url}/v1/files`, { method: 'POST', body: form });
+    const { message: told, code } = await expectError(answer, 400);
+    expect(code).toBe('invalid_training_file');
+    if (typeof message === 'string') expect(told).toBe(message);
+    else expect(told).toMatch(message);
+    expect(storedFiles(server)).toEqual([]);
+  });
+
+  test('files of older versions, all under one end, are found', async () => {
+    const dataDirectory = temporaryDirectory();
+    const server = await startServer({ dataDirectory });
+    const { id } = await send(server, 'rows.json', jsonLines(trainingLines));
+    await server.close();
+    renameSync(join(dataDirectory, 'files', `${id}.json`), join(dataDirectory, 'files', `${id}.jsonl`));
+    const next = await startServer({ dataDirectory });
+    expect(await (await next.client.files.content(id)).text()).toBe(jsonLines(trainingLines));
+  });
 });

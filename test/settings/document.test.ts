@@ -51,7 +51,7 @@ function rowOf(name: SettingName): string[] {
   return [
     ...shown,
     valuesOf(setting),
-    `${help.replaceAll('*', '\\*')}${unit === 'bytes' ? '; in bytes' : ''}${effect}`,
+    `${help.replaceAll(/[*|]/g, '\\$&')}${unit === 'bytes' ? '; in bytes' : ''}${effect}`,
   ];
 }
 
@@ -61,6 +61,8 @@ function valuesOf(setting: Setting): string {
       return setting.choices.map(shownValue).join(', ');
     case 'boolean':
       return 'true, false';
+    case 'text':
+      return 'text';
     case 'list':
       return 'texts';
     default:
@@ -92,6 +94,7 @@ function namesWith(holds: (setting: Setting) => boolean): string {
 }
 
 function shownValue(value: string | number | boolean | readonly string[]): string {
+  if (value === '') return 'none';
   if (typeof value === 'string') return `\`${value}\``;
   if (typeof value === 'number' && value > 0 && value < 0.01) return value.toExponential();
   return typeof value === 'object' ? 'none' : String(value);

@@ -1,21 +1,29 @@
-import { type Learn, learnChoices } from '../../data/example.ts';
 import type { EvaluationResult } from '../../engine/types.ts';
 import { plural } from '../../format.ts';
+import { readingSettings } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
-import { dataOption, dataSource, taskOption } from '../data-options.ts';
-import { localAdapter, localPath, offlineOption } from '../hub-option.ts';
+import { chosenTask, dataOption, taskFileOption, taskOption } from '../data-options.ts';
+import { localAdapter, localData, localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
 import { loadOnlyModel, loraOption, modelOption, stepOption, storageOption } from '../model-option.ts';
+import type { OptionSpecification } from '../option.ts';
 import { createProgress } from '../progress.ts';
 import { requireOption } from '../require-option.ts';
 import { scoresText } from '../scores-text.ts';
+import { givenSettings, settingOption } from '../setting-options.ts';
 import { withEngine } from '../with-engine.ts';
+
+/** How rows are read; what they are to a run they are to an evaluation. */
+const readingOptions: readonly OptionSpecification[] = readingSettings.map((name) => ({
+  ...settingOption(name),
+  group: 'Model and data',
+}));
 
 export const evalCommand = defineCommand({
   name: 'eval',
   summary: 'Measure loss and accuracy, or F1, of a model on a task or a data file',
-  usage: ['eval --model DIR|RUN (--task NAME --data DIR | --data FILE) [options]'],
+  usage: ['eval --model DIR|RUN (--task NAME --data DIR | --data FILE|DIR) [options]'],
   options: [
     modelOption,
     { ...stepOption, group: 'Model and data' },
@@ -23,6 +31,7 @@ export const evalCommand = defineCommand({
     storageOption,
     offlineOption,
     taskOption,
+    taskFileOption,
     dataOption,
     {
       name: 'limit',
@@ -32,15 +41,8 @@ export const evalCommand = defineCommand({
       defaultText: 'all',
       group: 'Model and data',
     },
-    {
-      name: 'learn',
-      type: 'text',
-      placeholder: 'TURNS',
-      choices: learnChoices,
-      description: 'which answers of a conversation count: all whose weight is not 0, or the last one',
-      default: 'all',
-      group: 'Model and data',
-    },
+    // Their values are for givenSettings alone.
+    ...(readingOptions as readonly []),
     jsonOption,
     ...engineOptions,
   ],
@@ -57,18 +59,19 @@ export const evalCommand = defineCommand({
   async run(context) {
     const { options } = context;
     const given = requireOption(options.model, 'eval', 'model DIR|RUN');
-    const data = dataSource(options.task, options.data);
+    const data = await localData(context, chosenTask(options.task, options.taskFile), options.data);
     const path = await localPath(context, given);
     const lora = await localAdapter(context, options.lora);
     return withEngine(context, async (engine) => {
       const model = await loadOnlyModel(engine, path, { ...options, lora });
       const progress = createProgress(context, options.quiet || options.json);
       const notice = () => progress.line('stopping');
-      const learn = options.learn as Learn;
       const request = {
         model,
         data,
-        ...(learn === 'all' ? {} : { learn }),
+        ...Object.fromEntries(
+          Object.entries(givenSettings(context)).filter(([name]) => readingSettings.some((other) => other === name)),
+        ),
         ...(options.limit === undefined ? {} : { limit: options.limit }),
       };
       const { result, exitCode } = await interruptible(context, notice, async (signal) => {

@@ -6,11 +6,11 @@ import { wording } from '../../words.ts';
 import { clusterAddress, clusterGroup, clusterOptions } from '../cluster-options.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { type DeviceChoice, engineOptions, jsonOption } from '../common-options.ts';
-import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { chosenTask, dataOption, taskFileOption, taskOption } from '../data-options.ts';
 import { reportFind } from '../find-report.ts';
 import { optionForm } from '../help.ts';
 import type { Host } from '../host.ts';
-import { localAdapter, localPath, offlineOption } from '../hub-option.ts';
+import { localAdapter, localData, localPath, offlineOption } from '../hub-option.ts';
 import { idleSettings } from '../idle-settings.ts';
 import { interruptible } from '../interrupt.ts';
 import { loraOption } from '../model-option.ts';
@@ -51,13 +51,14 @@ const options = [
   },
   offlineOption,
   taskOption,
+  taskFileOption,
   dataOption,
   {
     name: 'validation',
     type: 'text',
     placeholder: 'PATH',
-    description: 'JSONL file, or with --task a folder, to evaluate on',
-    defaultText: "the task's own, or none",
+    description: 'file or folder to evaluate on, or a share of the training rows to hold out: 5%',
+    defaultText: 'that in the folder of the data, or none',
     group: model,
   },
   // Their values are for givenSettings alone.
@@ -123,9 +124,9 @@ export const trainCommand = defineCommand({
   name: 'train',
   summary: 'Fine-tune a model by zeroth-order optimisation; a run folder keeps every step',
   usage: [
-    'train --model DIR (--task NAME --data DIR | --data FILE) --out RUN [options]',
+    'train --model DIR (--task NAME --data DIR | --data FILE|DIR) --out RUN [options]',
     `train --resume RUN ${resumable.map((name) => `[${optionForm(settingOption(name))}]`).join(' ')}`,
-    'train --find-lr --model DIR (--task NAME --data DIR | --data FILE) [options]',
+    'train --find-lr --model DIR (--task NAME --data DIR | --data FILE|DIR) [options]',
   ],
   details: [
     'Ctrl-C ends the run after the current step with everything saved; --resume continues it, bit for bit as if it had not stopped.',
@@ -191,7 +192,7 @@ async function trainRequest(context: CommandContext<TrainOptions>): Promise<Trai
   const explicit = (key: string) => sources[key] === 'flag' || sources[key] === 'configuration file';
   if (values.resume !== undefined) {
     const settings = settingNames.filter((name) => !resumable.includes(name)).map(kebabCase);
-    const names = ['model', 'lora', 'task', 'data', 'validation', 'out', 'epochs', ...settings];
+    const names = ['model', 'lora', 'task', 'task-file', 'data', 'validation', 'out', 'epochs', ...settings];
     const clash = names.find((name) => explicit(camelCase(name)));
     if (clash) {
       throw new UsageError(`--resume continues a run as it was set up; --${clash} cannot change it`, {
@@ -203,12 +204,12 @@ async function trainRequest(context: CommandContext<TrainOptions>): Promise<Trai
     const given = Object.entries(givenSettings(context)).filter(([name]) => resumable.some((other) => other === name));
     return { resume: values.resume, ...(Object.fromEntries(given) as RunChanges), ...cluster };
   }
-  const sourced = modelAndData(values);
+  const { heldOut, ...sourced } = await modelAndData(context, explicit('validationSplit'));
   const out = requireOption(values.out, 'train', 'out RUN');
   if (values.epochs !== undefined && explicit('steps')) {
     throw new UsageError('--epochs and --steps both say how long to train; give one of them', { parameter: 'epochs' });
   }
-  const configuration = givenSettings(context);
+  const configuration = { ...givenSettings(context), ...heldOut };
   for (const warning of idleSettings(configuration)) {
     context.standardError.write(`warning: ${wording(warning, (name) => `--${kebabCase(name)}`)}\n`);
   }
@@ -223,11 +224,22 @@ function clusterOf(values: TrainOptions): Pick<TrainRequest, 'cluster'> {
 }
 
 /** What is trained, and on what. @throws UsageError when it is not there */
-function modelAndData({ model: given, task, data: path, validation: other }: TrainOptions) {
+async function modelAndData(context: CommandContext<TrainOptions>, isSplitGiven: boolean) {
+  const { options: values } = context;
+  const { model: given, data: path, validation: other } = values;
   const directory = requireOption(given, 'train', 'model DIR');
-  const data = dataSource(task, path);
-  const validation = other === undefined ? undefined : dataSource(task, other, 'validation');
-  return { model: directory, data, ...(validation ? { validation } : {}) };
+  const task = chosenTask(values.task, values.taskFile);
+  const data = await localData(context, task, path);
+  if (other !== undefined && isSplitGiven) {
+    throw new UsageError('--validation and --validation-split both say what to evaluate on; give one of them', {
+      parameter: 'validation',
+    });
+  }
+  const share = /^(\d+(?:\.\d+)?)\s*%$/.exec(other ?? '')?.[1];
+  const heldOut = share === undefined ? {} : { validationSplit: Number(share) / 100 };
+  const validation =
+    other === undefined || share !== undefined ? undefined : await localData(context, task, other, 'validation');
+  return { model: directory, data, ...(validation ? { validation } : {}), heldOut };
 }
 
 /**
@@ -261,10 +273,10 @@ async function findLearningRate(context: CommandContext<TrainOptions>): Promise<
       parameter: name,
     });
   }
-  const sourced = modelAndData(values);
+  const { heldOut, ...sourced } = await modelAndData(context, sources.validationSplit !== 'default');
   const request = {
     ...{ ...sourced, ...(await localStart(context, sourced.model)) },
-    configuration: givenSettings(context),
+    configuration: { ...givenSettings(context), ...heldOut },
     trialSteps: values.trialSteps,
   };
   return withEngine(context, async (engine) => {

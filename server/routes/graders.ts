@@ -1,0 +1,163 @@
+/**
+ * /v1/fine_tuning/alpha/graders: graders checked and tried out.
+ *
+ * @module
+ */
+
+import { createRoute } from '@hono/zod-openapi';
+import { SubzeroError } from '../../src/errors.ts';
+import { type Grade, type Grader, type GraderServices, grade, parseGrader } from '../../src/graders/index.ts';
+import { startGeneration, stoppingError } from '../generation/generate.ts';
+import { chatMessages, completionPrompts } from '../generation/prompts.ts';
+import { jsonBody, jsonResponse } from '../schemas/common.ts';
+import {
+  type GraderRun,
+  graderRun,
+  graderRunRequest,
+  graderValidateRequest,
+  graderValidation,
+} from '../schemas/graders.ts';
+import type { Services } from '../services.ts';
+import type { Routes } from './routes.ts';
+
+const tags = ['Graders'];
+
+/** Tokens of a judging model's answer, unless the grader says how many. */
+const judgeTokens = 256;
+
+const validateRoute = createRoute({
+  method: 'post',
+  path: '/v1/fine_tuning/alpha/graders/validate',
+  tags,
+  summary: 'Check a grader',
+  request: { body: jsonBody(graderValidateRequest) },
+  responses: jsonResponse(graderValidation, 'The grader with its defaults'),
+});
+
+const runRoute = createRoute({
+  method: 'post',
+  path: '/v1/fine_tuning/alpha/graders/run',
+  tags,
+  summary: 'Grade a sample',
+  request: { body: jsonBody(graderRunRequest) },
+  responses: jsonResponse(graderRun, 'The reward, or what went wrong'),
+});
+
+export const graderRoutes: Routes = (application, services) => {
+  application.openapi(validateRoute, async (context) =>
+    context.json({ grader: { ...(await readGrader(context.req.valid('json').grader)) } }, 200),
+  );
+
+  application.openapi(runRoute, async (context) => {
+    if (services.stopping.aborted) throw stoppingError();
+    const { grader: description, model_sample: outputText, item } = context.req.valid('json');
+    const grader = await readGrader(description);
+    const usage: Record<string, number> = {};
+    const started = performance.now();
+    const result = await grade(
+      grader,
+      { outputText, item: item ?? {} },
+      models(services, usage, context.req.raw.signal),
+    );
+    return context.json(toRun(grader, result, usage, (performance.now() - started) / 1000), 200);
+  });
+};
+
+/** @throws SubzeroError whose parameter is the field as the request has it */
+async function readGrader(description: Record<string, unknown>): Promise<Grader> {
+  try {
+    return await parseGrader(description);
+  } catch (error) {
+    if (!(error instanceof SubzeroError)) throw error;
+    throw new SubzeroError(error.code, `grader.${error.message}`, { parameter: `grader.${error.parameter}` });
+  }
+}
+
+/** The served models as judges. @param usage tokens by model, to be added to */
+function models(services: Services, usage: Record<string, number>, client: AbortSignal): GraderServices {
+  const { promptCharacters } = services.configuration.limits;
+  const use = (model: string, tokens: number): void => {
+    usage[model] = (usage[model] ?? 0) + tokens;
+  };
+  return {
+    async complete({ model, messages, maxTokens = judgeTokens, temperature, topP, seed }) {
+      const lease = await services.models.acquire(model);
+      let prompts: Parameters<typeof startGeneration>[2]['prompts'];
+      try {
+        prompts = [
+          { messages: chatMessages(messages as Parameters<typeof chatMessages>[0], lease.info, promptCharacters) },
+        ];
+      } catch (error) {
+        lease.release();
+        throw error;
+      }
+      const sampling = { model, temperature, top_p: topP, seed };
+      const options = { prompts, sampling, maxTokens, topLogprobs: undefined };
+      const generation = await startGeneration(services, lease, options, client);
+      let text = '';
+      try {
+        for await (const event of generation.events) text += event.text;
+      } finally {
+        generation.close();
+      }
+      use(model, generation.usage.total_tokens);
+      return text;
+    },
+    async embed(model, texts) {
+      const lease = await services.models.acquire(model);
+      try {
+        const prompts = completionPrompts([...texts], lease.info, promptCharacters, 'input');
+        const inputs = prompts.map(({ prompt }) => prompt!);
+        const { vectors, tokens } = await services.engine.embed(
+          { model: lease.info.id, inputs, pooling: 'mean' },
+          client,
+        );
+        use(model, tokens);
+        return vectors;
+      } finally {
+        lease.release();
+      }
+    },
+  };
+}
+
+function toRun(
+  grader: Grader,
+  { reward, subRewards, failures }: Grade,
+  usage: Record<string, number>,
+  seconds: number,
+): GraderRun {
+  const of = (kind: (typeof failures)[number]['kind']) => failures.find((failure) => failure.kind === kind);
+  const isThere = (kind: (typeof failures)[number]['kind']): boolean => of(kind) !== undefined;
+  const total = Object.values(usage).reduce((sum, tokens) => sum + tokens, 0);
+  return {
+    reward,
+    sub_rewards: subRewards,
+    model_grader_token_usage_per_model: usage,
+    metadata: {
+      name: grader.name,
+      type: grader.type,
+      execution_time: seconds,
+      scores: grader.type === 'multi' ? subRewards : failures.length > 0 ? {} : { [grader.name]: reward },
+      sampled_model_name: 'model' in grader && grader.model !== undefined ? grader.model : null,
+      token_usage: total === 0 ? null : total,
+      errors: {
+        formula_parse_error: isThere('formula_parse_error'),
+        invalid_variable_error: isThere('invalid_variable_error'),
+        model_grader_parse_error: isThere('model_grader_parse_error'),
+        model_grader_refusal_error: false,
+        model_grader_server_error: isThere('model_grader_server_error'),
+        model_grader_server_error_details: of('model_grader_server_error')?.message ?? null,
+        other_error: isThere('other_error'),
+        python_grader_runtime_error: isThere('script_error'),
+        python_grader_runtime_error_details: of('script_error')?.message ?? null,
+        python_grader_server_error: false,
+        python_grader_server_error_type: null,
+        sample_parse_error: isThere('sample_parse_error'),
+        truncated_observation_error: false,
+        unresponsive_reward_error: false,
+        messages: failures.map(({ message }) => message),
+      },
+    },
+  };
+}

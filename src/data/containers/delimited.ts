@@ -1,0 +1,113 @@
+/**
+ * Tables as text. CSV is as RFC 4180 has it: cells may be quoted, and have commas, line ends and doubled quotes then.
+ * TSV is as IANA has it: tabs and line ends part cells and rows, and a quote is a character like others (GLUE's files
+ * are full of them). The first row names the columns. All cells are texts.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../../errors.ts';
+import { maxLineBytes } from '../lines.ts';
+import { asReadError, readUnpacked } from '../packing.ts';
+import { type Row, rowError, show } from '../row.ts';
+
+/** What the parser says of a record: the last line that it takes up. */
+interface ParsedRecord {
+  record: string[];
+  info: { lines: number };
+}
+
+/**
+ * The rows of a table.
+ * @param names of the columns where the first row does not have them; a first row with one of these is a header
+ * @throws SubzeroError `invalid_data` with file and line for broken quoting or another number of cells than the header
+ */
+export async function* readDelimited(
+  path: string,
+  kind: 'csv' | 'tsv',
+  names?: readonly string[],
+): AsyncGenerator<Row> {
+  let columns: readonly string[] | undefined;
+  for await (const { record, info } of parse(path, kind)) {
+    const source = `${path}:${info.lines - lineEnds(record)}`;
+    if (columns === undefined) {
+      const isHeader = names === undefined || record.some((cell) => names.includes(cell));
+      columns = isHeader ? checkHeader(record, source) : names;
+      if (isHeader) continue;
+    }
+    if (record.length !== columns.length) {
+      throw rowError({ source }, `expected ${columns.length} columns (${columns.join(', ')}); got ${record.length}`);
+    }
+    yield { value: Object.fromEntries(columns.map((column, index) => [column, record[index]])), source };
+  }
+}
+
+function checkHeader(record: readonly string[], source: string): readonly string[] {
+  const twice = record.find((name, index) => record.indexOf(name) !== index);
+  if (twice !== undefined) throw rowError({ source }, `two columns have the name ${show(twice)}`);
+  return record;
+}
+
+function lineEnds(record: readonly string[]): number {
+  return record.reduce((count, cell) => count + (cell.includes('\n') ? cell.split('\n').length - 1 : 0), 0);
+}
+
+async function* parse(path: string, kind: 'csv' | 'tsv'): AsyncGenerator<ParsedRecord> {
+  const { parse: createParser } = await import('csv-parse');
+  const parser = createParser({
+    ...(kind === 'csv' ? { delimiter: ',' } : { delimiter: '\t', quote: false, escape: false }),
+    record_delimiter: ['\r\n', '\n'],
+    relax_column_count: true,
+    skip_empty_lines: true,
+    info: true,
+    max_record_size: maxLineBytes,
+  });
+  const fed = feed(path, (text) => {
+    if (parser.destroyed || parser.write(text)) return undefined;
+    return new Promise<void>((resolve) => {
+      parser.once('drain', resolve);
+      parser.once('close', resolve);
+    });
+  }).then(
+    () => parser.end(),
+    (error) => parser.destroy(error),
+  );
+  try {
+    for await (const record of parser) yield record as ParsedRecord;
+  } catch (error) {
+    throw asTableError(path, error);
+  } finally {
+    // A reader that stops early ends the parser, and that the reading of the file.
+    await fed;
+  }
+
+  async function feed(file: string, write: (text: string) => Promise<void> | undefined): Promise<void> {
+    const decoder = new TextDecoder('utf-8', { fatal: true });
+    try {
+      for await (const chunk of readUnpacked(file)) {
+        await write(decoder.decode(chunk, { stream: true }));
+        if (parser.destroyed) return;
+      }
+      await write(decoder.decode());
+    } catch (error) {
+      throw error instanceof TypeError ? rowError({ source: file }, 'the file is not valid UTF-8') : error;
+    }
+  }
+}
+
+/** What is wrong with the text of a table, by the parser's codes. */
+const problems: Readonly<Record<string, string>> = {
+  CSV_QUOTE_NOT_CLOSED: 'a quote is opened and not closed before the end of the file',
+  INVALID_OPENING_QUOTE: 'a quote stands within a cell that does not begin with one; double it and quote the cell',
+  CSV_INVALID_CLOSING_QUOTE: 'something follows the closing quote of a cell; quotes within a cell are doubled',
+  CSV_MAX_RECORD_SIZE: `the row is longer than ${maxLineBytes} bytes; is a quote not closed?`,
+};
+
+function asTableError(path: string, error: unknown): Error {
+  if (error instanceof SubzeroError) return error;
+  const { code = '', lines, column } = error as { code?: string; lines?: number; column?: number | string };
+  const problem = problems[code];
+  if (problem === undefined) return asReadError(path, error);
+  const cell = typeof column === 'number' ? ` (cell ${column + 1})` : '';
+  return rowError({ source: lines === undefined ? path : `${path}:${lines}` }, `${problem}${cell}`);
+}

@@ -1,0 +1,52 @@
+/**
+ * The kinds of files that hold rows, by the ends of their names.
+ *
+ * @module
+ */
+
+import { readJsonLines } from '../lines.ts';
+import { packedEnds, withoutPacking } from '../packing.ts';
+import type { Row } from '../row.ts';
+import { readDelimited } from './delimited.ts';
+import { readJson } from './json.ts';
+import { readParquet } from './parquet.ts';
+
+export interface Container {
+  name: string;
+  /** What the names of its files end in, before the end of a packing. */
+  ends: readonly string[];
+  /** Whether it can be unpacked on the way; Parquet packs its own pages, and is read at places within the file. */
+  packs: boolean;
+  /**
+   * The rows one after the other, each with its place.
+   * @param columns the names of the columns of a file whose first row does not name them
+   */
+  rows(path: string, columns?: readonly string[]): AsyncIterable<Row>;
+}
+
+/** The first is what a file with an unknown name is taken for. */
+export const containers: readonly Container[] = [
+  { name: 'JSON Lines', ends: ['.jsonl', '.ndjson'], packs: true, rows: (path) => readJsonLines(path) },
+  { name: 'JSON', ends: ['.json'], packs: true, rows: readJson },
+  { name: 'CSV', ends: ['.csv'], packs: true, rows: (path, columns) => readDelimited(path, 'csv', columns) },
+  { name: 'TSV', ends: ['.tsv'], packs: true, rows: (path, columns) => readDelimited(path, 'tsv', columns) },
+  { name: 'Parquet', ends: ['.parquet'], packs: false, rows: readParquet },
+];
+
+/** All ends of names, without packings. */
+export const containerEnds: readonly string[] = containers.flatMap(({ ends }) => ends);
+
+/** In words, for help and errors. */
+export const containerNames = `${containers.map(({ name }) => name).join(', ')}; all but Parquet also with ${packedEnds.join(' or ')}`;
+
+/** What a file is by its name, if that says it. */
+export function knownContainer(path: string): Container | undefined {
+  const plain = withoutPacking(path).toLowerCase();
+  const found = containers.find(({ ends }) => ends.some((end) => plain.endsWith(end)));
+  return found && (found.packs || plain.length === path.length) ? found : undefined;
+}
+
+/** The rows of a file, which is JSON Lines unless its name says otherwise. */
+export function readRows(path: string, columns?: readonly string[]): AsyncIterable<Row> {
+  return (knownContainer(path) ?? containers[0]!).rows(path, columns);
+}

@@ -1,0 +1,72 @@
+/**
+ * JSON documents: a list of rows, or an object with such a list in `data`. Files of JSON Lines are often named `.json`
+ * too; they are told by their first line and read as what they are.
+ *
+ * @module
+ */
+
+import { readJsonLines, readLines } from '../lines.ts';
+import { asReadError, readUnpacked } from '../packing.ts';
+import { isRecord, makeRow, type Row, rowError, show } from '../row.ts';
+
+/** Most bytes of a file that is one JSON document, since the whole of it is in memory; SQuAD's have 30 to 100 MB. */
+const maxDocumentBytes = 512 * 1024 * 1024;
+
+export async function* readJson(path: string): AsyncGenerator<Row> {
+  if (await isJsonLines(path)) {
+    yield* readJsonLines(path);
+    return;
+  }
+  const document = await readJsonDocument(path);
+  const rows = isRecord(document) ? document.data : document;
+  if (!Array.isArray(rows)) {
+    throw rowError({ source: path }, `expected a list of rows or {"data": [...]}; got ${show(document)}`);
+  }
+  for (const [index, value] of rows.entries()) {
+    const source = `${path} (row ${index + 1})`;
+    if (!isRecord(value)) throw rowError({ source }, `expected an object; got ${show(value)}`);
+    yield makeRow(value, source);
+  }
+}
+
+/** Whether the first line that is not blank is an object by itself, and no document with rows in `data`. */
+async function isJsonLines(path: string): Promise<boolean> {
+  for await (const { text } of readLines(path, maxDocumentBytes)) {
+    if (!text.trimStart().startsWith('{')) return false;
+    try {
+      return !Array.isArray(JSON.parse(text).data);
+    } catch {
+      return false;
+    }
+  }
+  return false;
+}
+
+/** The value of a file that is one JSON document. @throws SubzeroError `invalid_data` */
+export async function readJsonDocument(path: string): Promise<unknown> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const parts: string[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of readUnpacked(path)) {
+      bytes += chunk.length;
+      if (bytes > maxDocumentBytes) {
+        throw rowError(
+          { source: path },
+          `a JSON document of more than ${maxDocumentBytes} bytes is not read, for all of it would be in memory; ` +
+            'write JSON Lines, one row a line',
+        );
+      }
+      parts.push(decoder.decode(chunk, { stream: true }));
+    }
+    parts.push(decoder.decode());
+  } catch (error) {
+    if (error instanceof TypeError) throw rowError({ source: path }, 'the file is not valid UTF-8');
+    throw asReadError(path, error);
+  }
+  try {
+    return JSON.parse(parts.join(''));
+  } catch (error) {
+    throw rowError({ source: path }, `not valid JSON: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Packed files: the ends of their names, and their content as it was before.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import { type Packing, readStream } from '../platform/index.ts';
+import { checkZstdIsWhole } from './zstd-frames.ts';
+
+const packings: Readonly<Record<string, Packing>> = { '.gz': 'gzip', '.zst': 'zstd' };
+
+/** The ends of the names of packed files. */
+export const packedEnds = Object.keys(packings);
+
+/** A file's name without the end that says how it is packed. */
+export function withoutPacking(path: string): string {
+  const end = packedEnds.find((each) => path.endsWith(each));
+  return end === undefined ? path : path.slice(0, -end.length);
+}
+
+/**
+ * The bytes of a file piece by piece, unpacked on the way where its name ends in `.gz` or `.zst`. Errors are those of
+ * {@link asReadError} once they have gone through it.
+ */
+export async function* readUnpacked(path: string): AsyncGenerator<Uint8Array> {
+  const packing = packings[path.slice(withoutPacking(path).length)];
+  yield* readStream(path, { packing });
+  if (packing === 'zstd') await checkZstdIsWhole(path);
+}
+
+/** The error of a read as one of ours. */
+export function asReadError(path: string, error: unknown): Error {
+  if (error instanceof SubzeroError) return error;
+  const { code, message } = error as Error & { code?: string };
+  const options = { parameter: path, cause: error };
+  if (code === 'ENOENT') return new SubzeroError('not_found', `${path} does not exist`, options);
+  if (code === 'EISDIR') return new SubzeroError('invalid_argument', `${path} is a directory, not a file`, options);
+  if (code === 'ENOSYS') return new SubzeroError('unsupported', `cannot read ${path}: ${message}`, options);
+  // Deno's errors of unpacking have no code, those of files have one on all runtimes.
+  if (path.endsWith('.zst') && !/^E[A-Z]+$/.test(code ?? ''))
+    return new SubzeroError('invalid_data', `${path} is not a valid zstd file`, options);
+  if (code?.startsWith('Z_')) return new SubzeroError('invalid_data', `${path} is not a valid gzip file`, options);
+  return new SubzeroError('io', `cannot read ${path}: ${message}`, options);
+}

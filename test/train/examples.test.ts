@@ -1,0 +1,103 @@
+/** The examples of a run from files of several kinds: what is held out, what is told. */
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, test } from 'vitest';
+import { resolveConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
+import { fingerprintOf, loadExamples } from '../../src/train/examples.ts';
+
+const model = fileURLToPath(new URL('../../examples/reviews-3m', import.meta.url));
+const sst2 = fileURLToPath(new URL('../../examples/sst2', import.meta.url));
+const directory = await mkdtemp(join(tmpdir(), 'subzero-test-'));
+afterAll(() => rm(directory, { recursive: true }));
+
+const file = join(directory, 'films.csv');
+await writeFile(file, `text,label\n${Array.from({ length: 40 }, (_, n) => `film number ${n} ,${n % 2}\n`).join('')}`);
+const words = { template: '{text|trim} It was', labels: ['0=terrible,1=great'] };
+const load = (
+  configuration: Partial<TrainConfiguration>,
+  data: Parameters<typeof loadExamples>[1]['data'] = { file },
+) => loadExamples(model, { data }, resolveConfiguration(configuration));
+
+test('rows are held out by the seed: the same ones each time, each either here or there', async () => {
+  const whole = await load(words);
+  const parts = await load({ ...words, validationSplit: 0.1, seed: 5 });
+  const again = await load({ ...words, validationSplit: 0.1, seed: 5 });
+  const other = await load({ ...words, validationSplit: 0.1, seed: 6 });
+  expect(whole.validation).toEqual([]);
+  expect([parts.train.examples.length, parts.validation.length]).toEqual([36, 4]);
+  expect(again).toEqual(parts);
+  expect(other.validation).not.toEqual(parts.validation);
+  const sorted = (examples: readonly object[]) => examples.map((example) => JSON.stringify(example)).sort();
+  expect(sorted([...parts.train.examples, ...parts.validation])).toEqual(sorted(whole.train.examples));
+});
+
+test('at least one row is held out, and one stays', async () => {
+  for (const validationSplit of [1e-6, 0.9]) {
+    const { train, validation } = await load({ ...words, validationSplit });
+    expect(train.examples.length).toBeGreaterThan(0);
+    expect(validation.length).toBeGreaterThan(0);
+  }
+  const one = join(directory, 'one.jsonl');
+  await writeFile(one, '{"text": "a single row"}');
+  await expect(load({ validationSplit: 0.5 }, { file: one })).rejects.toThrow(
+    'validationSplit needs at least two rows; the training data has one',
+  );
+});
+
+test('pieces of one text are held out together', async () => {
+  const path = join(directory, 'texts.jsonl');
+  const texts = Array.from({ length: 12 }, (_, n) => JSON.stringify({ text: `${n} is a number. `.repeat(200) }));
+  await writeFile(path, texts.join('\n'));
+  const { train, validation, summary } = await load({ validationSplit: 0.25 }, { file: path });
+  expect(summary).toMatchObject({ rows: 12, split: 12 });
+  const pieces = summary.examples / 12;
+  expect(pieces).toBeGreaterThan(1);
+  expect([train.examples.length, validation.length]).toEqual([9 * pieces, 3 * pieces]);
+});
+
+test('a task that is learnt otherwise than it is scored cannot be held out from', async () => {
+  const copa = fileURLToPath(new URL('../fixtures/data/copa', import.meta.url));
+  await expect(load({ validationSplit: 0.5 }, { task: 'copa', directory: copa })).rejects.toThrow(
+    'validationSplit cannot hold out rows of task copa',
+  );
+});
+
+test('answers are generated for what is held out, not for what is trained on', async () => {
+  const rows = ['When?', 'Where?', 'Who?'].map((question) => ({ question, answer: `${question.length} of them` }));
+  const path = join(directory, 'questions.jsonl');
+  await writeFile(path, rows.map((row) => JSON.stringify(row)).join('\n'));
+  const task = { template: '{question}\nAnswer:', completion: '{answer}' };
+  const { train, validation } = await load({ validationSplit: 0.3 }, { task, directory: path });
+  expect(train.examples.map(({ generation }) => generation)).toEqual([undefined, undefined]);
+  expect(validation.map(({ generation }) => generation?.references.length)).toEqual([1]);
+});
+
+test('the summary and the notes', async () => {
+  const { summary, notes } = await load(words);
+  expect(summary).toMatchObject({ format: 'options', rows: 40, examples: 40, truncated: 0, dropped: 0, split: 0 });
+  expect(summary.tokens.minimum).toBeGreaterThan(3);
+  expect(summary.first).toBe('<|endoftext|>film number 0 It was⟦ terrible⟧ | great');
+  expect(notes).toEqual([]);
+  const long = join(directory, 'long.jsonl');
+  const rows = ['x ', 'a long text '.repeat(400)].map((prompt) => JSON.stringify({ prompt, completion: 'yes', id: 3 }));
+  await writeFile(long, rows.join('\n'));
+  expect((await load({ truncate: 'drop' }, { file: long })).notes).toEqual([
+    'columns of the training data that nothing is read from: id',
+    expect.stringMatching(/^1 of 2 examples were longer than \d+ tokens and are left out$/),
+  ]);
+  await writeFile(long, rows[1]!);
+  await expect(load({ truncate: 'drop' }, { file: long })).rejects.toThrow(
+    /all 1 examples are longer than the context/,
+  );
+  await expect(load({ truncate: 'error' }, { file: long })).rejects.toThrow(/long\.jsonl:1: the example has/);
+});
+
+test('the built-in task and its columns are the same run', async () => {
+  const task = await load({}, { task: 'sst2', directory: sst2 });
+  const own = await load({ template: '{sentence|trim} It was', labels: ['0=terrible', '1=great'] }, { file: sst2 });
+  expect(fingerprintOf(own.train.examples)).toBe(fingerprintOf(task.train.examples));
+  expect(own.validation).toEqual(task.validation);
+});
