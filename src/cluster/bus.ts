@@ -360,13 +360,25 @@ export class Bus {
     return this.#persist(undefined, async () => (await this.#files.info(name)) !== null);
   }
 
-  async putFile(name: string, data: Uint8Array): Promise<void> {
-    await this.#persist(undefined, () => this.#files.putBlob({ name }, data));
+  /** @param pieces begins the file anew at each call, as the server may be away in the middle of one */
+  async putFile(name: string, pieces: () => Iterator<Uint8Array>): Promise<void> {
+    await this.#persist(undefined, () => this.#files.put({ name }, streamOf(pieces())));
   }
 
-  /** @returns nothing for a file that is not there */
-  getFile(name: string): Promise<Uint8Array | undefined> {
-    return this.#persist(undefined, async () => (await this.#files.getBlob(name)) ?? undefined);
+  /**
+   * Reads a file.
+   * @param read called anew where the server was away in the middle of it
+   * @returns nothing for a file that is not there
+   */
+  getFile<T>(name: string, read: (pieces: AsyncIterable<Uint8Array>) => Promise<T>): Promise<T | undefined> {
+    return this.#persist(undefined, async () => {
+      const found = await this.#files.get(name);
+      if (!found) return undefined;
+      const value = await read(piecesOf(found.data));
+      const error = await found.error;
+      if (error) throw error;
+      return value;
+    });
   }
 
   /** Bytes that this process has sent and received. */
@@ -389,6 +401,29 @@ export class Bus {
         await sleep(retryMilliseconds);
       }
     }
+  }
+}
+
+function streamOf(pieces: Iterator<Uint8Array>): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    pull(controller) {
+      const { done, value } = pieces.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+  });
+}
+
+async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel();
   }
 }
 

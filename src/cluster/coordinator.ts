@@ -25,6 +25,7 @@ import type { Journal } from '../zo/journal.ts';
 import { encodeHeader, encodeRecord, type StepRecord } from '../zo/journal-format.ts';
 import { Bus, type ClusterAddress, sleep } from './bus.ts';
 import { digestOf, stepsBetweenDigests } from './digest.ts';
+import { encodeExamples, examplesFile } from './examples-file.ts';
 import { type Announcement, type Answer, decode, encode, type Reply, type Task } from './protocol.ts';
 
 export interface CoordinatorOptions extends ClusterAddress {
@@ -123,7 +124,7 @@ class Coordinator implements SharedRun {
       const announcement = { ...draft, epoch: await bus.nextEpoch(name) };
       const file = examplesFile(announcement.dataFingerprint);
       if (!(await bus.hasFile(file))) {
-        await bus.putFile(file, new TextEncoder().encode(JSON.stringify(run.examples)));
+        await bus.putFile(file, () => encodeExamples(run.examples));
       }
       const sequence = await copyJournal(bus, name, journal);
       await bus.openQueue(name, announcement.deadline);
@@ -369,11 +370,6 @@ function wrongIn({ sums }: Answer, examples: readonly TokenizedExample[], probes
     if (each.correct > options) return `${each.correct} right answers of ${options}`;
   }
   return undefined;
-}
-
-/** The file of the store with the examples of a run. */
-export function examplesFile(fingerprint: string): string {
-  return `examples-${fingerprint}`;
 }
 
 /** The name of a run in clusters, made when it is first shared. */

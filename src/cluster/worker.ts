@@ -7,11 +7,10 @@
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { loadModel } from '../model/load.ts';
+import { loadModel, openWeights } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import { hostname, processId, resolve } from '../platform/index.ts';
-import { openModelWeights } from '../safetensors/index.ts';
 import { fingerprintOf, samplerOf } from '../train/examples.ts';
 import { adapterName, plansOfRun } from '../train/run-plans.ts';
 import { passShape, Scorer } from '../train/score.ts';
@@ -21,8 +20,9 @@ import { createOptimizer } from '../zo/create-optimizer.ts';
 import { decodeHeader, decodeRecord, type JournalHeader, type StepRecord } from '../zo/journal-format.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { Bus, type ClusterAddress, sleep, type TakenTask } from './bus.ts';
-import { examplesFile, stepOf } from './coordinator.ts';
+import { stepOf } from './coordinator.ts';
 import { digestOf } from './digest.ts';
+import { decodeExamples, examplesFile } from './examples-file.ts';
 import { type Announcement, decode, encode, type Task, type WorkerIdentity } from './protocol.ts';
 
 export interface WorkerOptions extends ClusterAddress {
@@ -76,7 +76,7 @@ export async function* work(gpu: Gpu, options: WorkerOptions, signal: AbortSigna
 }
 
 async function fingerprintOfModel(directory: string): Promise<string> {
-  const source = await openModelWeights(directory);
+  const source = await openWeights(directory);
   try {
     return await source.fingerprint();
   } finally {
@@ -204,8 +204,7 @@ class RunCopy {
     let model: Model | undefined;
     let optimizer: ZerothOrderOptimizer | undefined;
     try {
-      const data = await bus.getFile(examplesFile(dataFingerprint));
-      const examples = data ? (JSON.parse(new TextDecoder().decode(data)) as TokenizedExample[]) : [];
+      const examples = (await bus.getFile(examplesFile(dataFingerprint), decodeExamples)) ?? [];
       if (fingerprintOf(examples) !== dataFingerprint) {
         throw new SubzeroError('invalid_data', `the cluster's examples of "${run}" are not those of its journal`);
       }

@@ -1,0 +1,57 @@
+/**
+ * The examples of a run as a file of the cluster: JSON, one on each line, of which few are in memory at once.
+ *
+ * @module
+ */
+
+import type { TokenizedExample } from '../data/example.ts';
+import { ExampleStore } from '../data/example-store.ts';
+import { SubzeroError } from '../errors.ts';
+
+/** Characters that are sent at once. */
+const pieceLength = 64 * 1024;
+
+/** The name of the file in the store. */
+export function examplesFile(fingerprint: string): string {
+  return `examples-${fingerprint}.jsonl`;
+}
+
+/** The pieces of the file. */
+export function* encodeExamples(examples: Iterable<TokenizedExample>): Generator<Uint8Array> {
+  const encoder = new TextEncoder();
+  let text = '';
+  for (const example of examples) {
+    text += `${JSON.stringify(example)}\n`;
+    if (text.length < pieceLength) continue;
+    yield encoder.encode(text);
+    text = '';
+  }
+  if (text !== '') yield encoder.encode(text);
+}
+
+/**
+ * The examples of a file, wherever its pieces are cut; those that do not fit memory read themselves from a file.
+ * @throws SubzeroError `invalid_data` for anything but lines of JSON
+ */
+export async function decodeExamples(pieces: AsyncIterable<Uint8Array>): Promise<TokenizedExample[]> {
+  const store = new ExampleStore();
+  const examples: TokenizedExample[] = [];
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const piece of pieces) {
+    const lines = (rest + decoder.decode(piece, { stream: true })).split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) examples.push(store.keep(parse(line)));
+  }
+  if (rest !== '')
+    throw new SubzeroError('invalid_data', "the cluster's file of examples ends in the middle of a line");
+  return examples;
+}
+
+function parse(line: string): TokenizedExample {
+  try {
+    return JSON.parse(line) as TokenizedExample;
+  } catch (error) {
+    throw new SubzeroError('invalid_data', "a line of the cluster's file of examples is not JSON", { cause: error });
+  }
+}
