@@ -107,20 +107,20 @@ async function values(source: TensorSource, name: string): Promise<Float32Array>
 }
 
 describe('a model directory', () => {
-  test.each(['llama-tiny', 'opt-tiny', 'qwen2-tiny', 'qwen3-tiny', 'qwen3-odd-tiny', 'opt-odd-tiny'])(
-    '%s has the logits of the run',
-    async (name) => {
-      // Seven steps: two of them behind a fold.
-      const { run, base } = await train(name, { steps: 7, storage: 'f32' });
-      const { out } = await exportTo(run, 'safetensors');
-      const exported = await logitsOfModel(out);
-      // The same weights; only the order of sums may differ between kernels with and without a side product.
-      expect(difference(await logitsOfRun(run, true), exported)).toBeLessThan(1e-6);
-      // Folding rounds W + ΔW to f32 once; the factored form never does.
-      expect(difference(await logitsOfRun(run, false), exported)).toBeLessThan(1e-5);
-      expect(difference(await logitsOfModel(base), exported)).toBeGreaterThan(1e-3);
-    },
-  );
+  test.each([
+    ...['llama-tiny', 'opt-tiny', 'qwen2-tiny', 'qwen3-tiny', 'qwen3-odd-tiny', 'opt-odd-tiny'],
+    ...['gemma3-tiny', 'granite-tiny'],
+  ])('%s has the logits of the run', async (name) => {
+    // Seven steps: two of them behind a fold.
+    const { run, base } = await train(name, { steps: 7, storage: 'f32' });
+    const { out } = await exportTo(run, 'safetensors');
+    const exported = await logitsOfModel(out);
+    // The same weights; only the order of sums may differ between kernels with and without a side product.
+    expect(difference(await logitsOfRun(run, true), exported)).toBeLessThan(1e-6);
+    // Folding rounds W + ΔW to f32 once; the factored form never does.
+    expect(difference(await logitsOfRun(run, false), exported)).toBeLessThan(1e-5);
+    expect(difference(await logitsOfModel(base), exported)).toBeGreaterThan(1e-3);
+  });
 
   test.each([
     { name: 'qwen3-odd-tiny', storage: 'bf16' },
