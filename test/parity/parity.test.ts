@@ -58,7 +58,7 @@ test.each([
   ['opt: activation gelu', { activation_function: 'gelu_new' }],
   ['gemma3_text: bases of both kinds of layers', { rope_local_base_freq: 70.5 }],
   ['gemma3_text: linear in layers without a window', { rope_scaling: { rope_type: 'linear', factor: 8.1 } }],
-  ['gemma3_text: cap of logits', { final_logit_softcapping: 1.501 }],
+  ['gemma3_text: cap of logits', { final_logit_softcapping: 9.01 }],
   ['gemma3_text: scale of scores', { query_pre_attn_scalar: 40.1 }],
   ['gemma3_text: every sixth layer without a window', { sliding_window_pattern: 5 }],
   ['gemma2: cap of scores', { attn_logit_softcapping: 0.501 }],

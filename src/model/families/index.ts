@@ -20,6 +20,7 @@ import { llama } from './llama.ts';
 import { ministral3, mistral3 } from './ministral3.ts';
 import { mistral } from './mistral.ts';
 import { nanochat } from './nanochat.ts';
+import { nemotron } from './nemotron.ts';
 import { olmo } from './olmo.ts';
 import { olmo2 } from './olmo2.ts';
 import { olmo3 } from './olmo3.ts';
@@ -57,4 +58,5 @@ export const families: Readonly<Record<string, Family>> = {
   ernie4_5: ernie45,
   hyperclovax,
   vaultgemma,
+  nemotron,
 };
