@@ -264,6 +264,8 @@ case("growth, mscale", "ministral3", rope_parameters=dict(type="yarn", rope_thet
 case("growth, llama3", "ministral3", rope_parameters=dict(rope_type="llama3", rope_theta=500.0, low_freq_factor=1.0, high_freq_factor=4.0,
                                                           llama_4_scaling_beta=0.7, factor=4.0, original_max_position_embeddings=16))
 case("original context outside", "ministral3", original_max_position_embeddings=10)
+case("theta 100", "ministral", rope_theta=100.0)
+case("window 1", "ministral", sliding_window=1)
 case("every second layer without a window", "exaone4", sliding_window_pattern=2)
 case("letters beside layer types", "exaone4", sliding_window_pattern="LGL", layer_types=["sliding_attention", "full_attention", "sliding_attention"])
 case("no window", "exaone4", sliding_window=None, sliding_window_pattern=None, layer_types=["full_attention"] * 3)
