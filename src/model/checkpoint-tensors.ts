@@ -31,10 +31,14 @@ const ignorable: readonly { pattern: RegExp; why: string }[] = [
     why: 'the rotary table itself, which early files of Llama and Mistral hold; computed from config.json',
   },
   { pattern: /(^|\.)decoder\.version$/, why: "number of fairseq's file format, left by the conversion of OPT" },
+  {
+    pattern: /(^|\.)(h|layers)\.\d+\.(attn|attention|attn\.attention)\.(masked_)?bias$/,
+    why: 'the causal mask and what it writes, which early files of GPT-2, GPT-J, GPT-Neo and GPT-NeoX hold',
+  },
 ];
 
 /** A parameter and the tensor that it loads from. */
-export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes'> {
+export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes' | 'transposed'> {
   stored: TensorEntry;
 }
 
@@ -74,10 +78,10 @@ export async function matchTensors(
         ];
   const parameters: MatchedTensor[] = [];
   const missing: string[] = [];
-  for (const { name, shape, axes, optional } of parameterShapes(decoder)) {
-    const [stored] = storedNames(name, decoder, source);
-    if (stored !== undefined) parameters.push({ name, shape, axes, stored: source.tensors.get(stored)! });
-    else if (!optional) missing.push(name);
+  for (const { optional, ...parameter } of parameterShapes(decoder)) {
+    const [stored] = storedNames(parameter.name, decoder, source);
+    if (stored !== undefined) parameters.push({ ...parameter, stored: source.tensors.get(stored)! });
+    else if (!optional) missing.push(parameter.name);
   }
   if (missing.length > 0) {
     throw new SubzeroError(
@@ -91,11 +95,13 @@ export async function matchTensors(
 }
 
 /**
- * The keys of a checkpoint that may hold a parameter, best first. Some OPT files leave the `model.` prefix out, and
- * some tied models store the shared matrix as the output head, alone or once more.
+ * The keys of a checkpoint that may hold a parameter, best first. Files of a model without its head leave the prefix
+ * out (OPT, GPT-2, Pythia), older ones of GPT-NeoX call the head `embed_out`, and some tied models store the shared
+ * matrix as the output head, alone or once more.
  */
 function storedNames(name: ParameterShape['name'], decoder: Decoder, source: TensorSource): string[] {
-  const candidates = [name, name.replace(/^model\./, '')];
+  const candidates = [name, name.replace(/^(model|transformer|gpt_neox)\./, '')];
+  if (decoder.architecture === 'gpt_neox') candidates.push(name.replace(/^lm_head\./, 'embed_out.'));
   if (decoder.head.tied && name === decoder.embedding.weight) {
     candidates.push(decoder.head.weight);
   }
@@ -111,11 +117,12 @@ async function withOwnHead(decoder: Decoder, source: TensorSource): Promise<Deco
   return (await sameValues(source, embedding, head)) ? decoder : { ...decoder, head: { ...decoder.head, tied: false } };
 }
 
-function checkEntry(directory: string, { shape, stored }: MatchedTensor): void {
-  if (stored.shape.join() !== shape.join()) {
+function checkEntry(directory: string, { shape, transposed, stored }: MatchedTensor): void {
+  const expected = transposed ? shape.toReversed() : shape;
+  if (stored.shape.join() !== expected.join()) {
     throw new SubzeroError(
       'invalid_data',
-      `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${shape.join(', ')}]`,
+      `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${expected.join(', ')}]`,
     );
   }
   if (!loadable.includes(stored.dtype)) {

@@ -31,8 +31,19 @@ const sizes = { vocab_size: 100, hidden_size: 64, num_attention_heads: 4, num_hi
 const base = (type: string): Record<string, unknown> => ({
   model_type: type,
   ...sizes,
-  ...(type === 'opt' ? { ffn_dim: 128 } : { intermediate_size: 128, num_key_value_heads: 2, head_dim: 16 }),
+  ...(sizesOf[type] ?? { intermediate_size: 128, num_key_value_heads: 2, head_dim: 16 }),
 });
+/** The sizes of families that lack some of the usual keys; null for those that they call otherwise. */
+const otherNames = { hidden_size: null, num_attention_heads: null, num_hidden_layers: null };
+const sizesOf: Record<string, Record<string, unknown>> = {
+  opt: { ffn_dim: 128 },
+  phi3: { intermediate_size: 128, num_key_value_heads: 2 },
+  phi: { intermediate_size: 128, num_key_value_heads: 2 },
+  gpt_neox: { intermediate_size: 128 },
+  gpt2: { ...otherNames, n_embd: 64, n_head: 4, n_layer: 3, n_inner: 128 },
+};
+/** Families without rotation. */
+const unrotated = ['opt', 'gpt2'];
 const read = (config: Record<string, unknown>) => readConfiguration(config, 'config.json');
 
 describe.each(supportedArchitectures)('%s', (type) => {
@@ -46,7 +57,7 @@ describe.each(supportedArchitectures)('%s', (type) => {
     // Rotation is for those that have it.
     const rotary = /^(rope_|partial_rotary)/;
     const names = [...Object.keys(classes.types[type]!), ...Object.keys(classes.base), ...classes.popped].filter(
-      (name) => type !== 'opt' || !rotary.test(name),
+      (name) => !unrotated.includes(type) || !rotary.test(name),
     );
     expect(names.length).toBeGreaterThan(60);
     expect(names.filter((name) => !known(name))).toEqual([]);
@@ -127,7 +138,8 @@ describe.each(supportedArchitectures)('%s', (type) => {
   });
 
   test('refuses null where its class does', () => {
-    for (const key of ['vocab_size', 'num_hidden_layers', 'tie_word_embeddings', 'max_position_embeddings']) {
+    const names = ['vocab_size', 'tie_word_embeddings', 'num_hidden_layers', 'max_position_embeddings'];
+    for (const key of [...names, 'n_layer', 'n_positions'].filter((name) => keysRead(type).has(name))) {
       expect(() => read({ ...base(type), [key]: null })).toThrow(new RegExp(`"${key}" must be .*; got null`));
     }
   });

@@ -12,7 +12,7 @@ import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
 import { optionsExample } from '../support/zo/golden.ts';
-import { writeRandomModel } from '../support/zo/random-model.ts';
+import { otherBones, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withSession } from '../support/zo/session.ts';
 import { effectiveParameters, weightValues, withChange } from '../support/zo/weights.ts';
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 18 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
     const overrides = [
       {},
@@ -32,7 +32,7 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
         : { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
       { model_type: 'mistral', sliding_window: random.integer(1, 9) },
     ][index % 3]!;
-    const model = await writeRandomModel(random, overrides);
+    const model = await writeRandomModel(random, index < 12 ? overrides : otherBones(random));
     const settings = {
       model: model.directory,
       parameters: index % 2 === 0 ? [] : randomSubset(random, model.parameters.keys()),
