@@ -39,6 +39,8 @@ export interface Norm {
   /** Names of the elementwise parameters; a LayerNorm may lack either, an RMSNorm has no shift. */
   gain?: string;
   shift?: string;
+  /** What is added to the gain as the checkpoint has it: 1 where that is the gain's distance from 1. */
+  gainOffset?: number;
 }
 
 /** The norms around a sublayer, whose result is added to what it came from. */
@@ -49,6 +51,8 @@ interface SublayerNorms {
   after?: Norm;
   /** The norm of the sum that the next sublayer reads. */
   ofSum?: Norm;
+  /** The factor of what the sublayer gives, after its norm, before it is added. */
+  scale?: number;
 }
 
 /** Queries, keys and values by a linear layer each. */
@@ -67,14 +71,21 @@ interface PackedProjections {
 interface AttentionParts extends SublayerNorms {
   kind: 'attention';
   output: Linear;
-  /** The norms of queries and keys, before they are turned by their positions. */
+  /** The norms of queries and keys, before they are turned by their positions, or after it. */
   queryNorm?: Norm;
   keyNorm?: Norm;
+  normsRotated?: boolean;
   heads: number;
   keyHeads: number;
   headWidth: number;
   /** How queries and keys are turned by their positions; absent where they are not. Layers share the object. */
   rotation?: RopePosition;
+  /** How queries are turned, where it is not as keys are. */
+  queryRotation?: RopePosition;
+  /** The factor of the scores; 1/√headWidth if absent. */
+  scoreScale?: number;
+  /** The bound c of the scores s, which become c·tanh(s/c); none if absent. */
+  softCap?: number;
   /** Keys that it sees, counted back from the token itself; all if absent. */
   window?: number;
 }
@@ -96,7 +107,7 @@ interface FeedForwardParts extends SublayerNorms {
 export type FeedForwardSublayer = FeedForwardParts & ({ gate?: Linear; up: Linear } | { packed: Linear });
 
 /** A sublayer that adds what it makes of one text to the sum. */
-export type MemberSublayer = AttentionSublayer | FeedForwardSublayer;
+export type Sublayer = AttentionSublayer | FeedForwardSublayer;
 
 /**
  * Sublayers that read the same sum, to which all of them are added: through one norm for all, or through a norm of each.
@@ -104,10 +115,8 @@ export type MemberSublayer = AttentionSublayer | FeedForwardSublayer;
 export interface ParallelSublayer {
   kind: 'parallel';
   before?: Norm;
-  members: readonly MemberSublayer[];
+  members: readonly Sublayer[];
 }
-
-export type Sublayer = MemberSublayer | ParallelSublayer;
 
 /** A table whose row of a token's position, so many rows further on, is added to its embedding. */
 export interface LearnedPosition {
@@ -125,13 +134,19 @@ export interface Decoder {
   /** Positions that enter at the embedding; others enter by {@link AttentionSublayer.rotation}. */
   position?: LearnedPosition;
   embedding: Matrix;
+  /** The factor of the table's rows, virtual tokens apart. */
+  embeddingScale?: number;
+  /** The factor of all that the layers begin with, virtual tokens included. */
+  inputScale?: number;
   /** From the embedding's width to that of the layers, and back. */
   projectIn?: Linear;
   projectOut?: Linear;
-  blocks: readonly (readonly Sublayer[])[];
+  blocks: readonly (readonly (Sublayer | ParallelSublayer)[])[];
   finalNorm?: Norm;
   /** The output head; where it is tied the embedding takes its place, and a file may hold it under this name. */
   head: Linear & { tied: boolean };
+  /** What becomes of the head's products x before they are logits: c·tanh(scale·x/c) with the bound c, or scale·x. */
+  logits?: { scale?: number; softCap?: number };
 }
 
 /** A matrix by its module's name. */
@@ -169,7 +184,7 @@ export function headMatrix({ head, embedding }: Pick<Decoder, 'head' | 'embeddin
 }
 
 /** The sublayers in the order in which they are recorded, members of parallel ones by themselves. */
-export function sublayersOf({ blocks }: Pick<Decoder, 'blocks'>): MemberSublayer[] {
+export function sublayersOf({ blocks }: Pick<Decoder, 'blocks'>): Sublayer[] {
   return blocks.flat().flatMap((sublayer) => (sublayer.kind === 'parallel' ? sublayer.members : [sublayer]));
 }
 
@@ -180,7 +195,9 @@ export function attentions(decoder: Pick<Decoder, 'blocks'>): AttentionSublayer[
 
 /** The distinct rotations of the layers, each of which has a table, in the order of their first use. */
 export function rotationsOf(decoder: Pick<Decoder, 'blocks'>): RopePosition[] {
-  return [...new Set(attentions(decoder).flatMap(({ rotation }) => (rotation ? [rotation] : [])))];
+  return [...new Set(attentions(decoder).flatMap((attention) => [attention.rotation, attention.queryRotation]))].filter(
+    (rotation) => rotation !== undefined,
+  );
 }
 
 /** Keys, or values, of a token: a run for each head. */

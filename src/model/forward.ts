@@ -7,9 +7,10 @@
 import type { OperationContext } from '../ops/context.ts';
 import { embed } from '../ops/embedding.ts';
 import { gatherRows } from '../ops/rows.ts';
+import { scaleActivation } from '../ops/scale.ts';
 import { storedLength } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
-import { type MemberSublayer, type ParallelSublayer, type Sublayer, sublayersOf } from './decoder.ts';
+import { type Decoder, type ParallelSublayer, type Sublayer, sublayersOf } from './decoder.ts';
 import type { Model } from './model.ts';
 import { linearsOf, sublayerLinears } from './parameters.ts';
 import { type ForwardInput, Pass } from './pass.ts';
@@ -23,14 +24,16 @@ import { recordFeedForward } from './sublayers/feed-forward.ts';
  *   caller gives it back to the workspace
  */
 export function forward(model: Model, context: OperationContext, input: ForwardInput): Activation {
-  const { embedding, position, projectIn, blocks, finalNorm, projectOut } = model.decoder;
+  const { embedding, embeddingScale, inputScale, position, projectIn, blocks, finalNorm, projectOut } = model.decoder;
   const pass = new Pass(model, context, input);
   const rows = input.rows * context.probes.count;
   let hidden = embed(context, input.ids, rows, model.weight(embedding.weight));
+  if (embeddingScale !== undefined) scaleActivation(context, hidden, embeddingScale);
   const prompt = context.probes.adapter?.prompt;
   if (prompt) pass.fillIn(hidden, prompt, embedding.columns);
   if (projectIn) hidden = pass.replace(hidden, pass.linear(hidden, projectIn));
   if (position) embed(context, input.positions, rows, model.weight(position.table.weight), hidden);
+  if (inputScale !== undefined) scaleActivation(context, hidden, inputScale);
   // Memory of the widest activations serves narrower ones until it is wanted: before the first of those it must be
   // there.
   let widest = widestOf(blocks[0] ?? []);
@@ -77,7 +80,7 @@ function recordMembers(
 }
 
 /** @param done called when nothing reads `read` any more */
-function record(pass: Pass, sublayer: MemberSublayer, read: Activation, done: () => void, hidden: Activation): void {
+function record(pass: Pass, sublayer: Sublayer, read: Activation, done: () => void, hidden: Activation): void {
   switch (sublayer.kind) {
     case 'attention':
       recordAttention(pass, sublayer, read, done, hidden);
@@ -89,7 +92,7 @@ function record(pass: Pass, sublayer: MemberSublayer, read: Activation, done: ()
 }
 
 /** Columns of the activations inside of a block's feed-forward layers, which are there at the same time. */
-function widestOf(block: readonly Sublayer[]): number[] {
+function widestOf(block: Decoder['blocks'][number]): number[] {
   const sublayer = sublayersOf({ blocks: [block] }).find(({ kind }) => kind === 'feed-forward');
   if (!sublayer) return [];
   const made = sublayerLinears(sublayer)[0]!.map(({ rows }) => rows);

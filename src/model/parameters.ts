@@ -5,7 +5,7 @@
  */
 
 import { type Axis, axisLength, quadAxis } from '../tensor/axis.ts';
-import { type Decoder, type Linear, type Matrix, type MemberSublayer, type Norm, sublayersOf } from './decoder.ts';
+import { type Decoder, type Linear, type Matrix, type Norm, type Sublayer, sublayersOf } from './decoder.ts';
 
 /** A parameter that the checkpoint must (or may) hold. */
 export interface ParameterShape {
@@ -20,7 +20,7 @@ export interface ParameterShape {
 }
 
 /** The linear layers of a sublayer in the order of their parameters; those of one list read the same input. */
-export function sublayerLinears(sublayer: MemberSublayer): Linear[][] {
+export function sublayerLinears(sublayer: Sublayer): Linear[][] {
   const last = sublayer.kind === 'attention' ? sublayer.output : sublayer.down;
   if ('packed' in sublayer) return [[sublayer.packed], [last]];
   switch (sublayer.kind) {
@@ -52,7 +52,7 @@ function outerNorms({ before, after, ofSum }: { before?: Norm; after?: Norm; ofS
 }
 
 /** The norms inside of a sublayer. */
-function innerNorms(sublayer: MemberSublayer): Norm[] {
+function innerNorms(sublayer: Sublayer): Norm[] {
   if (sublayer.kind !== 'attention') return [];
   return [sublayer.queryNorm, sublayer.keyNorm].filter((norm) => norm !== undefined);
 }
@@ -99,7 +99,7 @@ function* walk(decoder: Decoder): Generator<ParameterShape> {
   if (head.bias) yield ofVector(head.bias, head.rows, true);
 }
 
-function* inside(sublayer: MemberSublayer): Generator<ParameterShape> {
+function* inside(sublayer: Sublayer): Generator<ParameterShape> {
   for (const linear of sublayerLinears(sublayer).flat()) yield* ofLinear(linear);
   for (const norm of innerNorms(sublayer)) yield* ofNorm(norm);
 }

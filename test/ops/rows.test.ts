@@ -9,6 +9,8 @@ import {
   gatherShapes,
   labelLossCase,
   labelLossShapes,
+  scaleCase,
+  scaleShapes,
   splitCase,
   splitShapes,
   storeCase,
@@ -29,6 +31,7 @@ describe('gate', () => {
   testCases(gpu, gateShapes.map(gateCase));
   testCases(gpu, gateShapes.map(gatePackedCase));
   testCases(gpu, addShapes.map(addCase));
+  testCases(gpu, scaleShapes.map(scaleCase));
 });
 
 describe('split', () => {

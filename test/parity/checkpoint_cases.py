@@ -236,8 +236,9 @@ case("norm epsilon 0.01", "gpt2", layer_norm_epsilon=0.01)
 case("masks in the file", "gpt2", stored=dict(extra={"transformer.h.0.attn.bias": [1, 1, 128, 128], "transformer.h.1.attn.masked_bias": [1]}))
 for activation in ("gelu", "relu", "swish", "gelu_pytorch_tanh"):
     case(f"activation {activation}", "gpt2", activation_function=activation)
-case("scores by layer", "gpt2", scale_attn_by_inverse_layer_idx=True, stored=dict(expect='"scale_attn_by_inverse_layer_idx" must be false'))
-case("scores not scaled", "gpt2", scale_attn_weights=False, stored=dict(expect='"scale_attn_weights" must be true'))
+case("scores by layer", "gpt2", scale_attn_by_inverse_layer_idx=True)
+case("scores not scaled", "gpt2", scale_attn_weights=False)
+case("scores by layer, not scaled", "gpt2", scale_attn_by_inverse_layer_idx=True, scale_attn_weights=False)
 
 common("gpt_neox", odd=dict(rotary_pct=1.0))
 turning("gpt_neox", "rotary_pct", [0.5, 0.75, 1.0], theta="rotary_emb_base")

@@ -14,7 +14,10 @@ import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.t
 import { foldKernel } from '../../src/ops/fold.ts';
 import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
+import { normKernel } from '../../src/ops/norm.ts';
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
+import { addKernel } from '../../src/ops/rows.ts';
+import { scaleKernel } from '../../src/ops/scale.ts';
 import { packedOrders, splitKernel } from '../../src/ops/split.ts';
 import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
@@ -101,19 +104,25 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   ],
   virtualRows: combinations(['virtual-rows.wgsl']),
   pad: combinations(['pad.wgsl']),
-  norm: combinations(['norm.wgsl'], { CENTRE: both, HAS_GAIN: both, HAS_SHIFT: both }),
+  norm: both.flatMap((centre) =>
+    both.flatMap((gain) => both.flatMap((shift) => [0, 1].map((offset) => normKernel(centre, gain, shift, offset)))),
+  ),
   rope: combinations(['rope.wgsl'], { INTERLEAVED: both }),
   attention: [
     ...attentionVariants.flatMap((variant) =>
       headQuads.flatMap((quads) =>
         // The tiles of adapters with more and less workgroup memory.
-        [16_384, 32_768, 49_152].map((limit) => attentionKernel(variant, 4 * quads, limit)),
+        [16_384, 32_768, 49_152].flatMap((limit) =>
+          // Without a cap, with those of the tests, and that of Gemma 2.
+          [0, 2.5, 5, 50].map((softCap) => attentionKernel(variant, 4 * quads, limit, softCap)),
+        ),
       ),
     ),
     ...combinations(['attention/merge.wgsl']),
   ],
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
-  add: combinations(['add.wgsl']),
+  add: both.map(addKernel),
+  scale: [0, 2, 15, 30].map(scaleKernel),
   gate: ['gate', 'gate-packed'].flatMap((name) =>
     combinations(['activation.wgsl', `${name}.wgsl`], { ACTIVATION: Object.values(activationNumber) }),
   ),

@@ -13,9 +13,9 @@ import {
   type Linear,
   layerNorm,
   linearLayer,
-  type MemberSublayer,
   matrix,
   type Norm,
+  type Sublayer,
 } from '../decoder.ts';
 import type { RopePosition } from '../rope-table.ts';
 
@@ -63,6 +63,8 @@ export interface GptLike {
   rotation?: RopePosition;
   /** Keys that a layer sees. */
   windowOf?: (layer: number) => number | undefined;
+  /** The factor of a layer's scores, if not one by the root of the width of a head. */
+  scoreScaleOf?: (layer: number) => number | undefined;
 }
 
 /** @param type the model type */
@@ -71,7 +73,7 @@ export function gptLike(type: string, plan: GptLike): Decoder {
   const [hidden, inner] = [quadAxis(width), quadAxis(plan.inner)];
   const [queries, keys] = [quadAxis(headWidth, heads), quadAxis(headWidth, keyHeads)];
   const normOf = (name: string, of = width): Norm => layerNorm(name, of, plan.epsilon);
-  const blockOf = (layer: number): MemberSublayer[] => {
+  const blockOf = (layer: number): Sublayer[] => {
     const own = (name: string): string => `${names.layers}.${layer}.${name}`;
     const linear = (name: string, rows: Axis, columns: Axis, hasBias: boolean): Linear => ({
       ...linearLayer(own(name), rows, columns, hasBias),
@@ -80,7 +82,7 @@ export function gptLike(type: string, plan: GptLike): Decoder {
     const [first, key, value] = names.projections;
     const projection = (name: string, rows: Axis): Linear => linear(name, rows, hidden, biased.projections);
     const [attentionNorm, feedForwardNorm] = names.norms;
-    const window = plan.windowOf?.(layer);
+    const [window, scoreScale] = [plan.windowOf?.(layer), plan.scoreScaleOf?.(layer)];
     return [
       {
         kind: 'attention',
@@ -101,6 +103,7 @@ export function gptLike(type: string, plan: GptLike): Decoder {
         ...{ heads, keyHeads, headWidth },
         ...(plan.rotation ? { rotation: plan.rotation } : {}),
         ...(window === undefined ? {} : { window }),
+        ...(scoreScale === undefined ? {} : { scoreScale }),
       },
       {
         kind: 'feed-forward',

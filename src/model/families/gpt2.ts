@@ -1,5 +1,4 @@
-import { flag, orNull, real, text, whole } from '../config-fields.ts';
-import { only } from '../config-keys.ts';
+import { flag, orNull, real, text, type Values, whole } from '../config-fields.ts';
 import { activationNamed, evenHeadWidth, family } from './family.ts';
 import { gptLike } from './gpt-like.ts';
 
@@ -14,6 +13,7 @@ export const gpt2Fields = {
   activation_function: text('gelu_new'),
   layer_norm_epsilon: real(1e-5, { zero: true }),
   tie_word_embeddings: flag(true),
+  scale_attn_weights: flag(true),
 };
 
 /** Keys of GPT-2 and its relatives without effect. */
@@ -28,9 +28,17 @@ export const gpt2Ignored: Readonly<Record<string, string>> = {
   ),
 };
 
+/** The factor of the scores of a layer where it is not one by the root of the width of a head. */
+function scoreScales(values: Values<typeof gpt2Fields> & { scale_attn_by_inverse_layer_idx: boolean }) {
+  const { scale_attn_weights: scaled, scale_attn_by_inverse_layer_idx: byLayer } = values;
+  if (scaled && !byLayer) return () => undefined;
+  const common = scaled ? Math.sqrt(values.n_head / values.n_embd) : 1;
+  return (layer: number): number => (byLayer ? common / (layer + 1) : common);
+}
+
 /** GPT-2: learned positions, one matrix for queries, keys and values, and matrices stored as [in, out]. */
 export const gpt2 = family(
-  gpt2Fields,
+  { ...gpt2Fields, scale_attn_by_inverse_layer_idx: flag(false) },
   (values, type) =>
     gptLike(type, {
       names: {
@@ -56,12 +64,7 @@ export const gpt2 = family(
       tied: values.tie_word_embeddings,
       biased: { projections: true, output: true, feedForward: true },
       transposed: true,
+      scoreScaleOf: scoreScales(values),
     }),
-  {
-    ignored: gpt2Ignored,
-    neutral: {
-      scale_attn_weights: only([true], 'scores would not be divided by the root of the width of a head'),
-      scale_attn_by_inverse_layer_idx: only([false], 'scores would be divided by the number of the layer'),
-    },
-  },
+  { ignored: gpt2Ignored },
 );

@@ -4,9 +4,14 @@
  * @module
  */
 
+import { cohere, cohere2 } from './cohere.ts';
+import { falcon } from './falcon.ts';
 import type { Family } from './family.ts';
+import { glm, glm4 } from './glm.ts';
+import { gptBigcode } from './gpt-bigcode.ts';
 import { gptNeox } from './gpt-neox.ts';
 import { gpt2 } from './gpt2.ts';
+import { gptj } from './gptj.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
 import { olmo2 } from './olmo2.ts';
@@ -17,6 +22,7 @@ import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
 import { seedOss } from './seed-oss.ts';
 import { smollm3 } from './smollm3.ts';
+import { stablelm } from './stablelm.ts';
 import { starcoder2 } from './starcoder2.ts';
 
 export const families: Readonly<Record<string, Family>> = {
@@ -33,4 +39,12 @@ export const families: Readonly<Record<string, Family>> = {
   gpt_neox: gptNeox,
   starcoder2,
   phi,
+  stablelm,
+  cohere,
+  cohere2,
+  glm,
+  glm4,
+  falcon,
+  gpt_bigcode: gptBigcode,
+  gptj,
 };

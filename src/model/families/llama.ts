@@ -10,10 +10,10 @@ import { flag, orNull, real, text, texts, type Values, whole } from '../config-f
 import { noWindowLayers, offElsewhere, only } from '../config-keys.ts';
 import { noWindows } from '../config-windows.ts';
 import {
+  type AttentionSublayer,
   type Decoder,
   embeddingAxes,
   linearLayer,
-  type MemberSublayer,
   matrix,
   type Norm,
   rmsNorm,
@@ -21,6 +21,7 @@ import {
 } from '../decoder.ts';
 import { readRope, ropeFields } from '../rope-parameters.ts';
 import { contextWith } from '../rope-rules.ts';
+import type { RopePosition } from '../rope-table.ts';
 import { activationNamed, evenHeadWidth, family } from './family.ts';
 
 /** Keys with the defaults of `LlamaConfig`. */
@@ -59,31 +60,60 @@ export function biasedLayers(attention: boolean, feedForward = false): LinearNam
   ];
 }
 
+/** The modules of a layer's norms, of what its sublayers read and of what they give. */
+interface LayerNorms {
+  attention: { before?: string; after?: string };
+  feedForward: { before?: string; after?: string };
+}
+
+/** Norms of what the sublayers read, as Llama has them; of what they give; and of both. */
+export const layerNorms = {
+  before: { attention: { before: 'input_layernorm' }, feedForward: { before: 'post_attention_layernorm' } },
+  after: { attention: { after: 'post_attention_layernorm' }, feedForward: { after: 'post_feedforward_layernorm' } },
+  around: {
+    attention: { before: 'input_layernorm', after: 'post_attention_layernorm' },
+    feedForward: { before: 'pre_feedforward_layernorm', after: 'post_feedforward_layernorm' },
+  },
+} as const satisfies Record<string, LayerNorms>;
+
+/** The modules of the feed-forward layer of Llama. */
+const gatedLayers = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
+
 /** Where a relative differs. */
 export interface LlamaLike {
   /** The linear layers that have a bias. */
   biased?: readonly LinearName[];
   /** Keys that each layer sees, of a context of so many tokens. */
   windows: (contextLength: number) => readonly (number | undefined)[];
-  /** RMSNorms of queries and keys: of every head by itself, or of all heads together. */
+  /** RMSNorms of queries and keys: of every head by itself, or of all heads together, and their modules. */
   queryKeyNorms?: 'head' | 'whole';
+  queryKeyNames?: readonly [string, string];
+  /** How the queries and keys of each layer are turned, of heads of so many elements; as the rotary keys say. */
+  rotation?: (layer: number, headWidth: number) => RopePosition | undefined;
   /** Layers whose queries and keys are not turned by their positions. */
   unrotated?: (layer: number) => boolean;
-  /** Norms of what the sublayers give instead of what they read. */
-  normsAfter?: boolean;
+  norms?: LayerNorms;
+  /** A norm of another kind than RMSNorm with a gain. */
+  norm?: (name: string, width: number) => Norm;
+  /** The feed-forward layer's modules; without a gate the activation is that of `up`. */
+  feedForward?: { gate?: string; up: string; down: string };
   /** Sublayers whose projections are one matrix: `qkv_proj`, `gate_up_proj`. */
   packed?: readonly Sublayer['kind'][];
-  /** Both sublayers of a layer read the same sum through one norm. */
+  /** Both sublayers of a layer read the same sum through the norm of attention. */
   parallel?: boolean;
-  /** The norms of layers and of the end, RMSNorms by default. */
-  norm?: (name: string, width: number) => Norm;
-  /** How heads turn, if not whole in halves. */
-  rotary?: { partial?: boolean; interleaved?: boolean };
+  /** The factor of what sublayers add. */
+  residualScale?: number;
+  /** What holds for the attention of every layer besides. */
+  attention?: Pick<AttentionSublayer, 'scoreScale' | 'softCap' | 'normsRotated' | 'queryRotation'>;
+  /** What holds for the decoder besides. */
+  decoder?: Pick<Decoder, 'embeddingScale' | 'inputScale' | 'logits'>;
 }
 
 /** A Llama-like decoder. */
 export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, own: LlamaLike): Decoder {
   const { hidden_size: width, num_attention_heads: heads, rms_norm_eps: epsilon, vocab_size: vocabulary } = values;
+  const { num_hidden_layers: layers, max_position_embeddings: trained } = values;
+  const { norms = layerNorms.before, feedForward: modules = gatedLayers, residualScale: scale } = own;
   const headWidth = values.head_dim ?? evenHeadWidth(width, heads);
   const keyHeads = values.num_key_value_heads ?? heads;
   if (headWidth % 2 !== 0) {
@@ -98,21 +128,20 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
       `heads of ${headWidth} elements cannot be normalised together; their width must be a multiple of 4`,
     );
   }
-  const rotation = {
-    ...readRope(values, headWidth, values.max_position_embeddings, own.rotary?.partial),
-    ...(own.rotary?.interleaved ? { interleaved: true } : {}),
-  };
-  const contextLength = contextWith(rotation.scaling, values.max_position_embeddings);
+  const rotationOf = own.rotation ?? sameRotation(readRope(values, headWidth, trained));
+  const rotations = Array.from({ length: layers }, (_, layer) => rotationOf(layer, headWidth));
+  const contextLength = Math.max(...rotations.map((each) => (each ? contextWith(each.scaling, trained) : trained)));
   const windows = own.windows(contextLength);
   const hidden = quadAxis(width);
-  const { intermediate_size: intermediate } = values;
-  const inner = quadAxis(intermediate);
+  const inner = quadAxis(values.intermediate_size);
   const [queries, keys] = [quadAxis(headWidth, heads), quadAxis(headWidth, keyHeads)];
   const packedHeads = quadAxis(headWidth, heads + 2 * keyHeads);
+  const gateAndUp = quadAxis(values.intermediate_size, 2);
   const hasBias = (name: LinearName): boolean => own.biased?.includes(name) ?? false;
+  const normOf = own.norm ?? ((name, size) => rmsNorm(name, size, epsilon));
   const queryKeyNorm = (name: string, count: number): Norm =>
-    rmsNorm(name, own.queryKeyNorms === 'whole' ? count * headWidth : headWidth, epsilon);
-  const normOf = (name: string): Norm => (own.norm ? own.norm(name, width) : rmsNorm(name, width, epsilon));
+    normOf(name, own.queryKeyNorms === 'whole' ? count * headWidth : headWidth);
+  const [queryName, keyName] = own.queryKeyNames ?? ['q_norm', 'k_norm'];
   return {
     architecture: type,
     vocabularySize: vocabulary,
@@ -121,19 +150,19 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
     blocks: windows.map((window, layer) => {
       const prefix = `model.layers.${layer}`;
       const [attention, feedForward] = [`${prefix}.self_attn`, `${prefix}.mlp`];
-      const norms = own.normsAfter
-        ? {
-            attention: { after: normOf(`${prefix}.post_attention_layernorm`) },
-            feedForward: { after: normOf(`${prefix}.post_feedforward_layernorm`) },
-          }
-        : {
-            attention: { before: normOf(`${prefix}.input_layernorm`) },
-            feedForward: { before: normOf(`${prefix}.post_attention_layernorm`) },
-          };
-      const members: MemberSublayer[] = [
+      const rotation = own.unrotated?.(layer) ? undefined : rotations[layer];
+      const around = ({ before, after }: LayerNorms['attention']): Pick<Sublayer, 'before' | 'after' | 'scale'> => ({
+        ...(before ? { before: normOf(`${prefix}.${before}`, width) } : {}),
+        ...(after ? { after: normOf(`${prefix}.${after}`, width) } : {}),
+        ...(scale === undefined ? {} : { scale }),
+      });
+      const { before, ...others } = around(norms.attention);
+      const shared = before ? { before } : {};
+      const members: Sublayer[] = [
         {
           kind: 'attention',
-          ...(own.parallel ? {} : norms.attention),
+          ...others,
+          ...(own.parallel ? {} : shared),
           ...(own.packed?.includes('attention')
             ? {
                 packed: linearLayer(`${attention}.qkv_proj`, packedHeads, hidden, hasBias('query')),
@@ -147,34 +176,43 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
           output: linearLayer(`${attention}.o_proj`, hidden, queries, hasBias('output')),
           ...(own.queryKeyNorms
             ? {
-                queryNorm: queryKeyNorm(`${attention}.q_norm`, heads),
-                keyNorm: queryKeyNorm(`${attention}.k_norm`, keyHeads),
+                queryNorm: queryKeyNorm(`${attention}.${queryName}`, heads),
+                keyNorm: queryKeyNorm(`${attention}.${keyName}`, keyHeads),
               }
             : {}),
           heads,
           keyHeads,
           headWidth,
-          ...(own.unrotated?.(layer) ? {} : { rotation }),
+          ...(rotation ? { rotation } : {}),
+          ...own.attention,
           ...(window === undefined ? {} : { window }),
         },
         {
           kind: 'feed-forward',
-          ...(own.parallel ? {} : norms.feedForward),
+          ...around(own.parallel ? {} : norms.feedForward),
           ...(own.packed?.includes('feed-forward')
-            ? { packed: linearLayer(`${feedForward}.gate_up_proj`, quadAxis(intermediate, 2), hidden, hasBias('gate')) }
+            ? { packed: linearLayer(`${feedForward}.gate_up_proj`, gateAndUp, hidden, hasBias('gate')) }
             : {
-                gate: linearLayer(`${feedForward}.gate_proj`, inner, hidden, hasBias('gate')),
-                up: linearLayer(`${feedForward}.up_proj`, inner, hidden, hasBias('up')),
+                ...(modules.gate
+                  ? { gate: linearLayer(`${feedForward}.${modules.gate}`, inner, hidden, hasBias('gate')) }
+                  : {}),
+                up: linearLayer(`${feedForward}.${modules.up}`, inner, hidden, hasBias('up')),
               }),
-          down: linearLayer(`${feedForward}.down_proj`, hidden, inner, hasBias('down')),
+          down: linearLayer(`${feedForward}.${modules.down}`, hidden, inner, hasBias('down')),
           activation: activationNamed('hidden_act', values.hidden_act),
         },
       ];
-      return own.parallel ? [{ kind: 'parallel', ...norms.attention, members }] : members;
+      return own.parallel ? [{ kind: 'parallel', ...shared, members }] : members;
     }),
-    finalNorm: normOf('model.norm'),
+    finalNorm: normOf('model.norm', width),
     head: { ...matrix('lm_head', ...embeddingAxes(vocabulary, width)), tied: values.tie_word_embeddings },
+    ...own.decoder,
   };
+}
+
+/** One rotation in all layers. */
+function sameRotation(rotation: RopePosition): () => RopePosition {
+  return () => rotation;
 }
 
 export const llama = family(

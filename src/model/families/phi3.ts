@@ -2,7 +2,8 @@ import { SubzeroError } from '../../errors.ts';
 import { brief, type Config, real, whole } from '../config-fields.ts';
 import { offElsewhere, only } from '../config-keys.ts';
 import { uniformWindows } from '../config-windows.ts';
-import { family } from './family.ts';
+import { readRope } from '../rope-parameters.ts';
+import { evenHeadWidth, family } from './family.ts';
 import { llamaLike, llamaLikeFields } from './llama.ts';
 
 const { head_dim: _width, layer_types: _types, ...fields } = llamaLikeFields;
@@ -34,21 +35,21 @@ export const phi3 = family(
     rms_norm_eps: real(1e-5, { zero: true }),
     partial_rotary_factor: real(1),
   },
-  (values, type) =>
-    llamaLike(
-      type,
-      {
-        ...values,
-        ...{ head_dim: null, layer_types: null },
-        rope_scaling: namedAnew(values.rope_scaling),
-        rope_parameters: namedAnew(values.rope_parameters),
-      },
-      {
-        windows: () => uniformWindows({ ...values, layer_types: null }),
-        packed: ['attention', 'feed-forward'],
-        rotary: { partial: true },
-      },
-    ),
+  (read, type) => {
+    const values = {
+      ...read,
+      ...{ head_dim: null, layer_types: null },
+      rope_scaling: namedAnew(read.rope_scaling),
+      rope_parameters: namedAnew(read.rope_parameters),
+    };
+    const headWidth = evenHeadWidth(values.hidden_size, values.num_attention_heads);
+    const rotation = readRope(values, headWidth, values.max_position_embeddings, true);
+    return llamaLike(type, values, {
+      windows: () => uniformWindows(values),
+      packed: ['attention', 'feed-forward'],
+      rotation: () => rotation,
+    });
+  },
   {
     neutral: {
       ...offElsewhere,

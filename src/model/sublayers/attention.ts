@@ -27,13 +27,22 @@ export function recordAttention(
 ): void {
   const { input } = pass;
   const { workspace, probes } = pass.context;
-  const { heads, keyHeads, headWidth, queryNorm, keyNorm, rotation } = sublayer;
+  const { heads, keyHeads, headWidth, queryNorm, keyNorm, normsRotated, rotation, queryRotation } = sublayer;
   const layer = pass.attentionCount++;
   let [query, key, value] = project(pass, sublayer, read);
   done();
-  if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
-  if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
-  if (rotation) rope(pass.context, query, key, input.positions, pass.ropeTable(rotation), headWidth);
+  const norms = (): void => {
+    if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
+    if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
+  };
+  if (!normsRotated) norms();
+  if (queryRotation && rotation) {
+    rope(pass.context, [query], input.positions, pass.ropeTable(queryRotation), headWidth);
+    rope(pass.context, [key], input.positions, pass.ropeTable(rotation), headWidth);
+  } else if (rotation) {
+    rope(pass.context, [query, key], input.positions, pass.ropeTable(rotation), headWidth);
+  }
+  if (normsRotated) norms();
   // The keys and values of a prefix are trained; what else the rows of its tokens hold is never read.
   const prefix = probes.adapter?.prefix?.[layer];
   if (prefix) {
@@ -55,9 +64,11 @@ export function recordAttention(
     ranges: sublayer.window === undefined ? input.ranges : input.windowRanges!,
     keyStride: input.cache ? 0 : input.rows,
     ...(input.longest === undefined ? {} : { longest: input.longest }),
+    ...(sublayer.scoreScale === undefined ? {} : { scale: sublayer.scoreScale }),
+    ...(sublayer.softCap === undefined ? {} : { softCap: sublayer.softCap }),
   });
   workspace.give(query, key, value);
-  pass.addTo(hidden, mixed, sublayer.output, sublayer.after);
+  pass.addTo(hidden, mixed, sublayer.output, sublayer);
   workspace.give(mixed);
 }
 

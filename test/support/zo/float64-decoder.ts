@@ -14,9 +14,9 @@ import {
   type FeedForwardSublayer,
   headMatrix,
   type Linear,
-  type MemberSublayer,
   type Norm,
   rotationsOf,
+  type Sublayer,
 } from '../../../src/model/decoder.ts';
 import type { RopePosition } from '../../../src/model/rope-table.ts';
 
@@ -201,7 +201,7 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       : up.map((value) => activate(value, activation));
     return linear(made, down);
   };
-  const member = (hidden: Float64Array, sublayer: MemberSublayer): Float64Array => {
+  const member = (hidden: Float64Array, sublayer: Sublayer): Float64Array => {
     const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
     const result = sublayer.kind === 'attention' ? attentionOf(x, sublayer) : feedForwardOf(x, sublayer);
     return sublayer.after ? normOf(result, sublayer.after) : result;
