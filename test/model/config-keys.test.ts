@@ -35,15 +35,20 @@ const base = (type: string): Record<string, unknown> => ({
 });
 /** The sizes of families that lack some of the usual keys; null for those that they call otherwise. */
 const otherNames = { hidden_size: null, num_attention_heads: null, num_hidden_layers: null };
+const gptSizes = { ...otherNames, n_embd: 64, n_head: 4, n_layer: 3, n_inner: 128 };
 const sizesOf: Record<string, Record<string, unknown>> = {
   opt: { ffn_dim: 128 },
   phi3: { intermediate_size: 128, num_key_value_heads: 2 },
   phi: { intermediate_size: 128, num_key_value_heads: 2 },
+  stablelm: { intermediate_size: 128, num_key_value_heads: 2 },
   gpt_neox: { intermediate_size: 128 },
-  gpt2: { ...otherNames, n_embd: 64, n_head: 4, n_layer: 3, n_inner: 128 },
+  falcon: { ffn_hidden_size: 128 },
+  gpt2: gptSizes,
+  gpt_bigcode: gptSizes,
+  gptj: { ...gptSizes, rotary_dim: 8 },
 };
-/** Families without rotation. */
-const unrotated = ['opt', 'gpt2'];
+/** Families without the usual keys of rotation. */
+const unrotated = ['opt', 'gpt2', 'gpt_bigcode', 'gptj'];
 const read = (config: Record<string, unknown>) => readConfiguration(config, 'config.json');
 
 describe.each(supportedArchitectures)('%s', (type) => {
@@ -121,15 +126,15 @@ describe.each(supportedArchitectures)('%s', (type) => {
   });
 
   test.each([true, 0, 1, 0.5, 'on', [0], { a: 1 }])('refuses an unknown key with the value %j', (value) => {
-    expect(() => read({ ...base(type), logit_scale: value })).toThrow(
-      `config.json: the key "logit_scale" (${JSON.stringify(value)}) is not known for "${type}"`,
+    expect(() => read({ ...base(type), unheard_of: value })).toThrow(
+      `config.json: the key "unheard_of" (${JSON.stringify(value)}) is not known for "${type}"`,
     );
   });
 
   test.each([null, false, '', [], {}].map((value) => ({ value })))(
     'takes an unknown key without content, $value',
     ({ value }) => {
-      expect(read({ ...base(type), logit_scale: value })).toEqual(plain);
+      expect(read({ ...base(type), unheard_of: value })).toEqual(plain);
     },
   );
 

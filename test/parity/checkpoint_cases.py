@@ -5,6 +5,8 @@ A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `extra` ({
 what is missing; the test demands that it does, so that the mark goes with the fault.
 """
 
+import json
+
 SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=128)
 OPT_SIZES = dict(vocab_size=48, hidden_size=32, ffn_dim=40, num_hidden_layers=3, num_attention_heads=4,
@@ -14,17 +16,21 @@ CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qw
                smollm3="SmolLM3ForCausalLM", olmo2="Olmo2ForCausalLM", seed_oss="SeedOssForCausalLM", opt="OPTForCausalLM")
 GPT_SIZES = dict(vocab_size=48, n_embd=32, n_inner=40, n_layer=3, n_head=4, n_positions=128)
 CLASSES |= dict(phi3="Phi3ForCausalLM", gpt2="GPT2LMHeadModel", gpt_neox="GPTNeoXForCausalLM", starcoder2="Starcoder2ForCausalLM",
-                phi="PhiForCausalLM")
+                phi="PhiForCausalLM", stablelm="StableLmForCausalLM", cohere="CohereForCausalLM", cohere2="Cohere2ForCausalLM",
+                glm="GlmForCausalLM", glm4="Glm4ForCausalLM", falcon="FalconForCausalLM", gpt_bigcode="GPTBigCodeForCausalLM",
+                gptj="GPTJForCausalLM")
+UNGROUPED = {key: size for key, size in SIZES.items() if key != "num_key_value_heads"}
 # Sizes of types that lack some of the usual keys, or have other names for them.
-OWN_SIZES = dict(opt=OPT_SIZES, gpt2=GPT_SIZES, gpt_neox={key: size for key, size in SIZES.items() if key != "num_key_value_heads"})
+OWN_SIZES = dict(opt=OPT_SIZES, gpt2=GPT_SIZES, gpt_bigcode=GPT_SIZES, gptj=GPT_SIZES | dict(rotary_dim=4), gpt_neox=UNGROUPED,
+                 falcon={"ffn_hidden_size" if key == "intermediate_size" else key: size for key, size in UNGROUPED.items()})
 CASES = {}
 
 
 def case(name, model_type, drop=(), stored=None, **keys):
     sizes = OWN_SIZES.get(model_type, SIZES)
-    own = {"head_dim": 8} if model_type in ("qwen3", "seed_oss") else {}
+    own = {"head_dim": 8} if model_type in ("qwen3", "seed_oss", "glm", "glm4") else {}
     # Their padding token is outside of a small vocabulary, which transformers refuses.
-    own |= {"pad_token_id": 0} if model_type in ("smollm3", "phi3") else {}
+    own |= {"pad_token_id": 0} if model_type in ("smollm3", "phi3", "glm", "glm4") else {}
     config = {"architectures": [CLASSES[model_type]], "model_type": model_type} | sizes | own | keys
     CASES[f"{model_type}: {name}"] = {"config": {key: value for key, value in config.items() if key not in drop}, **(stored or {})}
 
@@ -266,3 +272,70 @@ case("norms of queries and keys", "phi", qk_layernorm=True)
 case("key heads absent", "phi", drop=["num_key_value_heads"])
 case("norm epsilon 0.01", "phi", layer_norm_eps=0.01)
 case("activation gelu", "phi", hidden_act="gelu")
+
+common("stablelm", odd=dict(partial_rotary_factor=1.0))
+turning("stablelm", "partial_rotary_factor", [0.5, 0.75, 1.0])
+case("parallel sublayers", "stablelm", use_parallel_residual=True)
+case("biases", "stablelm", use_qkv_bias=True)
+case("norm epsilon 0.01", "stablelm", layer_norm_eps=0.01)
+case("activation gelu", "stablelm", hidden_act="gelu")
+case("norms of each head", "stablelm", qk_layernorm=True, stored=dict(expect='"qk_layernorm" must be false'))
+
+for each in ("cohere", "cohere2"):
+    common(each)
+    case("theta 500", each, rope_theta=500.0)
+    case("linear rotation", each, rope_scaling=dict(type="linear", factor=3.0))
+    case("yarn", each, rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32))
+    case("head_dim 16", each, head_dim=16)
+    case("key heads absent", each, drop=["num_key_value_heads"])
+    case("biases of attention", each, attention_bias=True)
+    case("logits times 0.25", each, logit_scale=0.25)
+    case("norm epsilon 0.01", each, layer_norm_eps=0.01)
+    case("activation gelu", each, hidden_act="gelu")
+case("norms of each head", "cohere", use_qk_norm=True, stored=dict(expect='"use_qk_norm" must be false'))
+case("window 16 but in the last layer", "cohere2", sliding_window=16, num_hidden_layers=4)
+case("window 16, every second layer", "cohere2", sliding_window=16, sliding_window_pattern=2)
+case("window 7 by layer types", "cohere2", sliding_window=7, layer_types=LAYERS)
+case("window null", "cohere2", sliding_window=None, stored=dict(expect='"sliding_window" must be a number'))
+
+for each in ("glm", "glm4"):
+    common(each, odd=dict(partial_rotary_factor=1.0, head_dim=10))
+    turning(each, "partial_rotary_factor", [0.25, 0.75, 1.0])
+    case("head_dim 16", each, head_dim=16)
+    case("no biases of attention", each, attention_bias=False)
+    case("norm epsilon 0.01", each, rms_norm_eps=0.01)
+    case("activation gelu", each, hidden_act="gelu")
+case("key heads null", "glm4", num_key_value_heads=None, stored=dict(expect='"num_key_value_heads" must be a whole number'))
+
+common("falcon", inner="ffn_hidden_size")
+for keys in (dict(), dict(num_kv_heads=2), dict(num_kv_heads=1), dict(num_kv_heads=2, num_ln_in_parallel_attn=1), dict(num_kv_heads=2, num_ln_in_parallel_attn=2),
+             dict(num_kv_heads=4, bias=True, parallel_attn=True)):
+    case(f"new architecture, {json.dumps(keys)}", "falcon", new_decoder_architecture=True, **keys)
+case("a key head for each head", "falcon", multi_query=False)
+case("one sublayer after the other", "falcon", parallel_attn=False)
+case("one sublayer after the other, a key head for each head, biases", "falcon", parallel_attn=False, multi_query=False, bias=True)
+case("nulls", "falcon", new_decoder_architecture=None, multi_query=None, parallel_attn=None, bias=None, alibi=None)
+case("inner width absent", "falcon", drop=["ffn_hidden_size"])
+case("theta 500", "falcon", rope_theta=500.0)
+case("linear rotation", "falcon", rope_scaling=dict(type="linear", factor=3.0))
+case("norm epsilon 0.01", "falcon", layer_norm_epsilon=0.01)
+case("activation relu", "falcon", activation="relu")
+case("ALiBi", "falcon", alibi=True, stored=dict(expect='"alibi" must be false'))
+case("two norms of the old architecture", "falcon", num_ln_in_parallel_attn=2, stored=dict(expect="make no model"))
+
+common("gpt_bigcode", hidden="n_embd", heads="n_head", inner="n_inner")
+case("a key head for each head", "gpt_bigcode", multi_query=False)
+case("scores not scaled", "gpt_bigcode", scale_attn_weights=False)
+case("inner width absent", "gpt_bigcode", drop=["n_inner"])
+case("norm epsilon 0.01", "gpt_bigcode", layer_norm_epsilon=0.01)
+for activation in ("gelu", "relu", "swish"):
+    case(f"activation {activation}", "gpt_bigcode", activation_function=activation)
+
+common("gptj", odd=dict(rotary_dim=6), hidden="n_embd", heads="n_head", inner="n_inner")
+for width in (2, 6, 8):
+    case(f"{width} elements of a head turn", "gptj", rotary_dim=width)
+case("inner width absent", "gptj", drop=["n_inner"])
+case("norm epsilon 0.01", "gptj", layer_norm_epsilon=0.01)
+for activation in ("gelu", "relu"):
+    case(f"activation {activation}", "gptj", activation_function=activation)
+case("more than a head turns", "gptj", rotary_dim=10, stored=dict(expect='"rotary_dim" must be an even part'))

@@ -107,7 +107,10 @@ async function values(source: TensorSource, name: string): Promise<Float32Array>
 }
 
 describe('a model directory', () => {
-  test.each(['llama-tiny', 'opt-tiny', 'qwen2-tiny', 'qwen3-tiny', 'qwen3-odd-tiny', 'opt-odd-tiny'])(
+  test.each([
+    ...['llama-tiny', 'opt-tiny', 'qwen2-tiny', 'qwen3-tiny', 'qwen3-odd-tiny', 'opt-odd-tiny'],
+    ...['phi3-tiny', 'gpt2-tiny', 'gpt-neox-tiny'],
+  ])(
     '%s has the logits of the run',
     async (name) => {
       // Seven steps: two of them behind a fold.
@@ -125,6 +128,9 @@ describe('a model directory', () => {
   test.each([
     { name: 'qwen3-odd-tiny', storage: 'bf16' },
     { name: 'opt-odd-tiny', storage: 'f16' },
+    { name: 'phi3-tiny', storage: 'bf16' },
+    { name: 'gpt2-tiny', storage: 'f16' },
+    { name: 'gpt-neox-tiny', storage: 'f32' },
   ] as const)('$name has the bytes of its base before the first step', async ({ name, storage }) => {
     const { run, base } = await train(name, { steps: 1, storage });
     const { out } = await exportTo(run, 'safetensors', 0);
@@ -261,6 +267,7 @@ interface AdapterConfig {
   alpha_pattern: Record<string, number>;
   target_modules: string[];
   modules_to_save: string[] | null;
+  fan_in_fan_out: boolean;
   bias: string;
 }
 
@@ -344,6 +351,9 @@ describe('a PEFT adapter', () => {
     'mistral-tiny',
     'qwen3-odd-tiny',
     'opt-odd-tiny',
+    'phi3-tiny',
+    'gpt2-tiny',
+    'gpt-neox-tiny',
   ])('%s: base and adapter make the merged weights', async (name) => {
     const { run, base } = await train(name, { steps: 5, rank: 6, storage: 'f32' });
     const adapter = await exportTo(run, 'peft');
@@ -365,7 +375,12 @@ describe('a PEFT adapter', () => {
       if (shape.length === 2 && has(`${module}.lora_A.weight`)) {
         const b = await values(source, `${at}${module}.lora_B.weight`);
         const change = product(b, await values(source, `${at}${module}.lora_A.weight`), rank, scale);
-        actual = start.map((value, i) => value + change[i]!);
+        // Matrices of GPT-2 lie the other way round, which PEFT is told.
+        const transposed = name === 'gpt2-tiny' && tensor.includes('.h.');
+        expect(config.fan_in_fan_out).toBe(name === 'gpt2-tiny');
+        const [rows, columns] = shape as [number, number];
+        const placeOf = (i: number) => (transposed ? (i % columns) * rows + Math.floor(i / columns) : i);
+        actual = start.map((value, i) => value + change[placeOf(i)]!);
       } else if (has(`${module}.lora_embedding_A`)) {
         const b = await values(source, `${at}${module}.lora_embedding_B`);
         const a = await values(source, `${at}${module}.lora_embedding_A`);

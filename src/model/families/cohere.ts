@@ -8,7 +8,6 @@ import { evenHeadWidth, family } from './family.ts';
 import { biasedLayers, llamaFields, llamaLike } from './llama.ts';
 
 const {
-  head_dim: _width,
   layer_types: types,
   sliding_window: _window,
   mlp_bias: _bias,
@@ -28,7 +27,6 @@ const fields = {
   layer_norm_eps: real(1e-5, { zero: true }),
   logit_scale: real(0.0625),
   tie_word_embeddings: flag(true),
-  rope_theta: real(500_000),
 };
 
 const neutral = {
@@ -51,12 +49,10 @@ function cohereLike(
   windows: readonly (number | undefined)[],
   unrotated: (layer: number) => boolean,
 ): Decoder {
-  const { layer_norm_eps: epsilon, hidden_size: width, num_attention_heads: heads } = values;
-  const rotation = {
-    ...readRope(values, evenHeadWidth(width, heads), values.max_position_embeddings),
-    interleaved: true,
-  };
-  const plain = { head_dim: null, layer_types: null, sliding_window: null, rms_norm_eps: epsilon };
+  const { layer_norm_eps: epsilon } = values;
+  const headWidth = values.head_dim ?? evenHeadWidth(values.hidden_size, values.num_attention_heads);
+  const rotation = { ...readRope(values, headWidth, values.max_position_embeddings), interleaved: true };
+  const plain = { layer_types: null, sliding_window: null, rms_norm_eps: epsilon };
   return llamaLike(
     type,
     { ...values, ...plain },
@@ -77,7 +73,7 @@ function cohereLike(
  * elements of heads as pairs and scales logits. Defaults of `CohereConfig`.
  */
 export const cohere = family(
-  fields,
+  { ...fields, rope_theta: real(500_000) },
   (values, type) => cohereLike(type, values, Array(values.num_hidden_layers).fill(undefined), () => false),
   {
     ignored: noWindowLayers,
