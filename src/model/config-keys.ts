@@ -153,6 +153,8 @@ export interface KeysOfType {
   neutral?: Readonly<Record<string, NeutralKey>>;
   /** Python code that `auto_map` may name as the model's, because the type's class was made of it. */
   code?: string;
+  /** The classes of its language model, where their names are not made from the type's. */
+  classes?: readonly string[];
 }
 
 /**
@@ -166,7 +168,7 @@ export function checkKeys(
   config: Config,
   type: string,
   read: ReadonlySet<string>,
-  { ignored = {}, neutral = {}, code }: KeysOfType,
+  { ignored = {}, neutral = {}, classes, code }: KeysOfType,
 ): void {
   for (const [key, value] of Object.entries(config)) {
     if (read.has(key) || Object.hasOwn(ignoredKeys, key) || Object.hasOwn(ignored, key)) continue;
@@ -196,15 +198,21 @@ export function checkKeys(
         'remove it from config.json if the model was trained without it',
     );
   }
-  checkClass(config, type, code);
+  checkClass(config, type, { classes, code });
 }
 
 /** Refuses files that name another class than the language model of their type, or code of their own for it. */
-function checkClass(config: Config, type: string, known: string | undefined): void {
+function checkClass(
+  config: Config,
+  type: string,
+  { classes: known, code: knownCode }: Pick<KeysOfType, 'classes' | 'code'>,
+): void {
   const { architectures, auto_map: own } = config;
   const classes = Array.isArray(architectures) ? architectures : [];
-  const expected = new RegExp(`^${type.replaceAll('_', '')}(forcausallm|lmheadmodel|model)$`, 'i');
-  if (classes.length > 0 && !classes.some((name) => expected.test(String(name)))) {
+  const ofType = new RegExp(`^${type.replaceAll('_', '')}(forcausallm|lmheadmodel|model)$`, 'i');
+  const isOwn = (name: unknown): boolean =>
+    known ? known.includes(String(name)) : ofType.test(String(name).replaceAll('_', ''));
+  if (classes.length > 0 && !classes.some(isOwn)) {
     throw new SubzeroError(
       'unsupported',
       `"architectures" must name the language model of "${type}"; got ${brief(architectures)}, which is another function`,
@@ -212,7 +220,7 @@ function checkClass(config: Config, type: string, known: string | undefined): vo
   }
   const code = typeof own === 'object' && own !== null ? Object.entries(own) : [];
   // A file that was copied names the repository of the code in front of it.
-  const isKnown = (value: unknown): boolean => typeof value === 'string' && value.replace(/^.*--/, '') === known;
+  const isKnown = (value: unknown): boolean => typeof value === 'string' && value.replace(/^.*--/, '') === knownCode;
   const [model] = code.find(([name, value]) => /^AutoModel(ForCausalLM)?$/.test(name) && !isKnown(value)) ?? [];
   if (model) {
     throw new SubzeroError(

@@ -52,7 +52,7 @@ interface SublayerNorms {
   /** The norm of the sum that the next sublayer reads. */
   ofSum?: Norm;
   /** The factor of what the sublayer gives, after its norm, before it is added. */
-  scale?: number;
+  residualScale?: number;
 }
 
 /** Queries, keys and values by a linear layer each. */
@@ -83,7 +83,7 @@ interface AttentionParts extends SublayerNorms {
   /** How queries are turned, where it is not as keys are. */
   queryRotation?: RopePosition;
   /** The factor of the scores; 1/√headWidth if absent. */
-  scoreScale?: number;
+  scale?: number;
   /** The bound c of the scores s, which become c·tanh(s/c); none if absent. */
   softCap?: number;
   /** Keys that it sees, counted back from the token itself; all if absent. */
@@ -136,6 +136,8 @@ export interface Decoder {
   embedding: Matrix;
   /** The factor of the table's rows, virtual tokens apart. */
   embeddingScale?: number;
+  /** The norm of the embedding. */
+  embeddingNorm?: Norm;
   /** The factor of all that the layers begin with, virtual tokens included. */
   inputScale?: number;
   /** From the embedding's width to that of the layers, and back. */
@@ -147,6 +149,18 @@ export interface Decoder {
   head: Linear & { tied: boolean };
   /** What becomes of the head's products x before they are logits: c·tanh(scale·x/c) with the bound c, or scale·x. */
   logits?: { scale?: number; softCap?: number };
+  /** What a checkpoint's files hold besides, and otherwise. */
+  stored?: StoredNames;
+}
+
+/** Where a checkpoint's files differ from a description's names. */
+export interface StoredNames {
+  /** Beginnings of names, and what older files have in their place. */
+  prefixes: readonly { name: string; older: string }[];
+  /** Names of tensors that belong to other parts than the decoder. */
+  leftOut?: RegExp;
+  /** Exports have the older names, as those of transformers do. */
+  exported?: boolean;
 }
 
 /** A matrix by its module's name. */

@@ -79,10 +79,11 @@ function* ofNorm({ kind, width, gain, shift }: Norm): Generator<ParameterShape> 
 }
 
 function* walk(decoder: Decoder): Generator<ParameterShape> {
-  const { embedding, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
+  const { embedding, embeddingNorm, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
   yield ofMatrix(embedding);
   if (position) yield ofMatrix(position.table);
   if (projectIn) yield* ofLinear(projectIn);
+  if (embeddingNorm) yield* ofNorm(embeddingNorm);
   for (const sublayer of blocks.flat()) {
     for (const norm of outerNorms(sublayer)) yield* ofNorm(norm);
     if (sublayer.kind !== 'parallel') yield* inside(sublayer);
@@ -114,13 +115,13 @@ export function parameterShapes(decoder: Decoder): ParameterShape[] {
  * parameters of norms. A checkpoint that holds them anyway contradicts its config.json.
  */
 export function parametersLeftOut(decoder: Decoder): string[] {
-  const { blocks, finalNorm, projectIn, projectOut, head } = decoder;
+  const { blocks, embeddingNorm, finalNorm, projectIn, projectOut, head } = decoder;
   const used = new Set(parameterShapes(decoder).map(({ name }) => name));
   const modules = [
     ...linearsOf({ blocks }),
     ...blocks.flat().flatMap(outerNorms),
     ...sublayersOf({ blocks }).flatMap((sublayer) => [...outerNorms(sublayer), ...innerNorms(sublayer)]),
-    ...[finalNorm, projectIn, projectOut, head].filter((module) => module !== undefined),
+    ...[embeddingNorm, finalNorm, projectIn, projectOut, head].filter((module) => module !== undefined),
   ];
   return modules
     .flatMap(({ name }) => [`${name}.weight`, `${name}.bias`])

@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { exportedName } from '../model/checkpoint-tensors.ts';
 import type { Model } from '../model/model.ts';
 import { transposedWeights } from '../model/parameters.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
@@ -93,7 +94,7 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
       return pair ? mergedBytes(gpu, weight, pair, adapterValues) : weightBytes(gpu, weight);
     };
     tensors.push({
-      name: weight.name,
+      name: exportedName(model.decoder, weight.name),
       dtype: codecs[weight.storage].dtype,
       ...(transposed.has(weight.name)
         ? { shape: shape.toReversed(), data: () => transposedBytes(inOrder(), shape, rowBytes(weight.storage, 1)) }

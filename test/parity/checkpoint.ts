@@ -11,7 +11,7 @@ import { type FloatDtype, f32ToBytes, writeSafetensors } from '../../src/safeten
 
 export interface ParityCase {
   name: string;
-  config: Record<string, unknown> & { vocab_size: number };
+  config: Record<string, unknown> & { vocab_size: number; text_config?: object };
   dtype: FloatDtype | 'F64';
   shards: number;
   /** `NAME ROWSxCOLUMNS`, with a star for the numbers of layers. */
@@ -30,6 +30,17 @@ export interface ParityCase {
   /** Largest difference of a log-probability between transformers in float32 and in float64. */
   float32_off?: number;
   warnings: string[];
+}
+
+/** The configuration of a case's language model, which may lie inside of another. */
+export function textConfig({ config }: Pick<ParityCase, 'config'>): Record<string, unknown> & { vocab_size: number } {
+  return (config.text_config as ReturnType<typeof textConfig> | undefined) ?? config;
+}
+
+/** The number of layers, by whatever name. */
+function layersOf(parity: Pick<ParityCase, 'config'>): number {
+  const { num_hidden_layers: layers, n_layer: older } = textConfig(parity);
+  return (layers ?? older) as number;
 }
 
 export interface Parity {
@@ -79,11 +90,11 @@ export function promptOf(length: number, vocabulary: number): number[] {
   return Array.from(mixed(`prompt of ${length}`, length), (word) => word % vocabulary);
 }
 
-function shapesOf({ tensors, extra = {}, config }: ParityCase): [string, number[]][] {
+function shapesOf({ tensors, extra = {}, ...parity }: ParityCase): [string, number[]][] {
   const own = tensors.flatMap((line): [string, number[]][] => {
     const [name = '', sizes = ''] = line.split(' ');
     const shape = sizes.split('x').map(Number);
-    const layers = name.includes('*') ? ((config.num_hidden_layers ?? config.n_layer) as number) : 1;
+    const layers = name.includes('*') ? layersOf(parity) : 1;
     return Array.from({ length: layers }, (_, layer) => [name.replace('*', String(layer)), shape]);
   });
   return [...own, ...Object.entries(extra)];
@@ -102,7 +113,7 @@ export async function writeCheckpoint(directory: string, parity: ParityCase): Pr
   mkdirSync(directory, { recursive: true });
   const write = (file: string, value: unknown): void => writeFileSync(join(directory, file), JSON.stringify(value));
   write('config.json', config);
-  write('tokenizer.json', plainTokenizer(config.vocab_size));
+  write('tokenizer.json', plainTokenizer(textConfig(parity).vocab_size));
   write('tokenizer_config.json', { tokenizer_class: 'PreTrainedTokenizerFast' });
   const shapes = shapesOf(parity);
   const fileOf = (shard: number): string => {

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from checkpoint_cases import CASES
 
@@ -59,10 +59,16 @@ def prompt(length, vocabulary):
     return [int(word) for word in mixed(f"prompt of {length}", length) % vocabulary]
 
 
+def auto_class(config):
+    """The class that loads a language model, or one inside of a model that sees."""
+    return AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
+
+
 def shapes_of(directory):
     """{name: shape} of the tensors that files of the model hold."""
+    config = AutoConfig.from_pretrained(directory)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(directory))
+        model = auto_class(config.to_dict()).from_config(config)
     names = {name: list(value.shape) for name, value in model.state_dict().items()}
     if model.config.tie_word_embeddings:
         names.pop("lm_head.weight", None)
@@ -87,6 +93,14 @@ def grouped(shapes):
     return list(dict.fromkeys(lines))
 
 
+def renamed(name, case):
+    """The name that files of older versions have, in cases of such."""
+    for new, old in case.get("renamed", {}).items():
+        if name.startswith(new):
+            return old + name[len(new):]
+    return name
+
+
 class Warned(logging.Handler):
     def __init__(self):
         super().__init__(logging.WARNING)
@@ -104,9 +118,10 @@ def forward(model, ids):
         return model(torch.tensor([ids]), use_cache=False).logits[0].double().log_softmax(-1)
 
 
-def reference(directory, vocabulary):
+def reference(directory, config):
     """Log-probabilities of the tokens that follow and a projection of all, per prompt; and greedy tokens."""
-    models = [AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, attn_implementation="eager").eval()
+    vocabulary = config.get("text_config", config)["vocab_size"]
+    models = [auto_class(config).from_pretrained(directory, dtype=dtype, attn_implementation="eager").eval()
               for dtype in (torch.float32, torch.float64)]
     weights = projection(vocabulary)
     facts, off = {"prompts": []}, 0.0
@@ -154,12 +169,12 @@ def run(name, case):
                 (directory / "config.json").write_text(json.dumps(plain))
                 shapes = shapes_of(directory)
                 (directory / "config.json").write_text(json.dumps(case["config"], indent=2))
-            shapes |= case.get("extra", {})
+            shapes = {renamed(name, case): shape for name, shape in shapes.items()} | case.get("extra", {})
             result["tensors"] = grouped({name: shape for name, shape in shapes.items() if name not in case.get("extra", {})})
             result["extra"] = case.get("extra", {})
             write_weights(directory, shapes, dtype, shards)
             warned.lines.clear()
-            facts = reference(directory, case["config"]["vocab_size"])
+            facts = reference(directory, case["config"])
         if "expect" in case:
             result["transformers"] = "computes something"
         else:

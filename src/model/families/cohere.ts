@@ -7,13 +7,7 @@ import { readRope } from '../rope-parameters.ts';
 import { evenHeadWidth, family } from './family.ts';
 import { biasedLayers, llamaFields, llamaLike } from './llama.ts';
 
-const {
-  layer_types: types,
-  sliding_window: _window,
-  mlp_bias: _bias,
-  rms_norm_eps: _epsilon,
-  ...shared
-} = llamaFields;
+const { layer_types: types, sliding_window: _window, mlp_bias: _bias, rms_norm_eps: _epsilon, ...shared } = llamaFields;
 
 /** Keys of both with the defaults of their classes. */
 const fields = {
@@ -52,10 +46,9 @@ function cohereLike(
   const { layer_norm_eps: epsilon } = values;
   const headWidth = values.head_dim ?? evenHeadWidth(values.hidden_size, values.num_attention_heads);
   const rotation = { ...readRope(values, headWidth, values.max_position_embeddings), interleaved: true };
-  const plain = { layer_types: null, sliding_window: null, rms_norm_eps: epsilon };
   return llamaLike(
     type,
-    { ...values, ...plain },
+    { ...values, rms_norm_eps: epsilon },
     {
       biased: biasedLayers(values.attention_bias),
       windows: () => windows,

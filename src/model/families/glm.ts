@@ -23,18 +23,17 @@ const fields = {
 
 function glmLike(type: string, values: Values<typeof fields>, norms?: LlamaLike['norms']): Decoder {
   const headWidth = values.head_dim ?? evenHeadWidth(values.hidden_size, values.num_attention_heads);
-  const rotation = { ...readRope(values, headWidth, values.max_position_embeddings, true), interleaved: true };
-  return llamaLike(
-    type,
-    { ...values, layer_types: null, sliding_window: null },
-    {
-      biased: values.attention_bias ? ['query', 'key', 'value'] : [],
-      windows: () => Array(values.num_hidden_layers).fill(undefined),
-      packed: ['feed-forward'],
-      rotation: () => rotation,
-      ...(norms ? { norms } : {}),
-    },
-  );
+  const rotation = {
+    ...readRope(values, headWidth, values.max_position_embeddings, { partial: true }),
+    interleaved: true,
+  };
+  return llamaLike(type, values, {
+    biased: values.attention_bias ? ['query', 'key', 'value'] : [],
+    windows: () => Array(values.num_hidden_layers).fill(undefined),
+    packed: ['feed-forward'],
+    rotation: () => rotation,
+    ...(norms ? { norms } : {}),
+  });
 }
 
 const keys = {

@@ -82,7 +82,7 @@ export function gptLike(type: string, plan: GptLike): Decoder {
     const [first, key, value] = names.projections;
     const projection = (name: string, rows: Axis): Linear => linear(name, rows, hidden, biased.projections);
     const [attentionNorm, feedForwardNorm] = names.norms;
-    const [window, scoreScale] = [plan.windowOf?.(layer), plan.scoreScaleOf?.(layer)];
+    const [window, scale] = [plan.windowOf?.(layer), plan.scoreScaleOf?.(layer)];
     return [
       {
         kind: 'attention',
@@ -103,7 +103,7 @@ export function gptLike(type: string, plan: GptLike): Decoder {
         ...{ heads, keyHeads, headWidth },
         ...(plan.rotation ? { rotation: plan.rotation } : {}),
         ...(window === undefined ? {} : { window }),
-        ...(scoreScale === undefined ? {} : { scoreScale }),
+        ...(scale === undefined ? {} : { scale }),
       },
       {
         kind: 'feed-forward',

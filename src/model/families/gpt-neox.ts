@@ -43,8 +43,10 @@ export const gptNeox = family(fields, (values, type) => {
   refuseOther('rope_theta', values.rope_theta, 'rotary_emb_base', theta);
   refuseOther('partial_rotary_factor', values.partial_rotary_factor, 'rotary_pct', share);
   const headWidth = evenHeadWidth(width, heads);
-  const rotation = readRope({ ...values, rope_theta: theta, partial_rotary_factor: share }, headWidth, context, true);
-  return gptLike(type, {
+  const rotation = readRope({ ...values, rope_theta: theta, partial_rotary_factor: share }, headWidth, context, {
+    partial: true,
+  });
+  const decoder = gptLike(type, {
     names: {
       embedding: 'gpt_neox.embed_in',
       layers: 'gpt_neox.layers',
@@ -67,4 +69,5 @@ export const gptNeox = family(fields, (values, type) => {
     order: 'groups',
     parallel: values.use_parallel_residual,
   });
+  return { ...decoder, stored: { prefixes: [{ name: 'lm_head.', older: 'embed_out.' }], exported: true } };
 });

@@ -4,17 +4,32 @@
  * @module
  */
 
+import { arcee } from './arcee.ts';
 import { cohere, cohere2 } from './cohere.ts';
+import { cwm } from './cwm.ts';
+import { ernie45 } from './ernie4-5.ts';
+import { exaone4 } from './exaone4.ts';
 import { falcon } from './falcon.ts';
 import type { Family } from './family.ts';
+import { gemma } from './gemma.ts';
+import { gemma2, vaultgemma } from './gemma2.ts';
+import { gemma3, gemma3Text } from './gemma3.ts';
 import { glm, glm4 } from './glm.ts';
 import { gptBigcode } from './gpt-bigcode.ts';
 import { gptNeox } from './gpt-neox.ts';
 import { gpt2 } from './gpt2.ts';
 import { gptj } from './gptj.ts';
+import { granite } from './granite.ts';
+import { helium } from './helium.ts';
+import { hunyuanV1Dense } from './hunyuan.ts';
+import { hyperclovax } from './hyperclovax.ts';
 import { llama } from './llama.ts';
+import { ministral3, mistral3 } from './ministral3.ts';
 import { mistral } from './mistral.ts';
+import { nanochat } from './nanochat.ts';
+import { olmo } from './olmo.ts';
 import { olmo2 } from './olmo2.ts';
+import { olmo3 } from './olmo3.ts';
 import { opt } from './opt.ts';
 import { phi } from './phi.ts';
 import { phi3 } from './phi3.ts';
@@ -47,4 +62,23 @@ export const families: Readonly<Record<string, Family>> = {
   falcon,
   gpt_bigcode: gptBigcode,
   gptj,
+  gemma3_text: gemma3Text,
+  gemma3,
+  gemma2,
+  gemma,
+  granite,
+  olmo3,
+  ministral3,
+  mistral3,
+  ministral: mistral,
+  exaone4,
+  hunyuan_v1_dense: hunyuanV1Dense,
+  arcee,
+  nanochat,
+  cwm,
+  olmo,
+  helium,
+  ernie4_5: ernie45,
+  hyperclovax,
+  vaultgemma,
 };

@@ -27,7 +27,7 @@ export const phi = family(
   (values, type) => {
     const { hidden_size: width, num_attention_heads: heads, max_position_embeddings: context } = values;
     const headWidth = evenHeadWidth(width, heads);
-    const rotation = readRope(values, headWidth, context, true);
+    const rotation = readRope(values, headWidth, context, { partial: true });
     return gptLike(type, {
       names: {
         embedding: 'model.embed_tokens',

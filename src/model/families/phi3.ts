@@ -43,7 +43,7 @@ export const phi3 = family(
       rope_parameters: namedAnew(read.rope_parameters),
     };
     const headWidth = evenHeadWidth(values.hidden_size, values.num_attention_heads);
-    const rotation = readRope(values, headWidth, values.max_position_embeddings, true);
+    const rotation = readRope(values, headWidth, values.max_position_embeddings, { partial: true });
     return llamaLike(type, values, {
       windows: () => uniformWindows(values),
       packed: ['attention', 'feed-forward'],

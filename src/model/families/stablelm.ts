@@ -29,11 +29,10 @@ export const stablelm = family(
   },
   (values, type) => {
     const { layer_norm_eps: epsilon, hidden_size: width, num_attention_heads: heads } = values;
-    const rotation = readRope(values, evenHeadWidth(width, heads), values.max_position_embeddings, true);
-    const plain = { head_dim: null, layer_types: null, sliding_window: null, rms_norm_eps: epsilon };
+    const rotation = readRope(values, evenHeadWidth(width, heads), values.max_position_embeddings, { partial: true });
     return llamaLike(
       type,
-      { ...values, ...plain },
+      { ...values, head_dim: null, rms_norm_eps: epsilon },
       {
         biased: values.use_qkv_bias ? ['query', 'key', 'value'] : [],
         windows: () => Array(values.num_hidden_layers).fill(undefined),

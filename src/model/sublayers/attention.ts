@@ -64,7 +64,7 @@ export function recordAttention(
     ranges: sublayer.window === undefined ? input.ranges : input.windowRanges!,
     keyStride: input.cache ? 0 : input.rows,
     ...(input.longest === undefined ? {} : { longest: input.longest }),
-    ...(sublayer.scoreScale === undefined ? {} : { scale: sublayer.scoreScale }),
+    ...(sublayer.scale === undefined ? {} : { scale: sublayer.scale }),
     ...(sublayer.softCap === undefined ? {} : { softCap: sublayer.softCap }),
   });
   workspace.give(query, key, value);
