@@ -13,4 +13,7 @@ export const tinyModels = [
   'opt-postln-tiny',
   'qwen3-odd-tiny',
   'opt-odd-tiny',
+  'phi3-tiny',
+  'gpt2-tiny',
+  'gpt-neox-tiny',
 ] as const;
