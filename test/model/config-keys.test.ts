@@ -46,9 +46,13 @@ const sizesOf: Record<string, Record<string, unknown>> = {
   gpt2: gptSizes,
   gpt_bigcode: gptSizes,
   gptj: { ...gptSizes, rotary_dim: 8 },
+  gpt_neo: {
+    ...{ num_attention_heads: null, num_hidden_layers: null, num_heads: 4, num_layers: 3, intermediate_size: 128 },
+    attention_types: [[['global', 'local', 'global'], 1]],
+  },
 };
 /** Families without the usual keys of rotation. */
-const unrotated = ['opt', 'gpt2', 'gpt_bigcode', 'gptj'];
+const unrotated = ['opt', 'gpt2', 'gpt_bigcode', 'gptj', 'gpt_neo'];
 const read = (config: Record<string, unknown>) => readConfiguration(config, 'config.json');
 
 describe.each(supportedArchitectures)('%s', (type) => {

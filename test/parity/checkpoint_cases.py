@@ -35,10 +35,12 @@ GPT_SIZES = dict(vocab_size=48, n_embd=32, n_inner=40, n_layer=3, n_head=4, n_po
 CLASSES |= dict(phi3="Phi3ForCausalLM", gpt2="GPT2LMHeadModel", gpt_neox="GPTNeoXForCausalLM", starcoder2="Starcoder2ForCausalLM",
                 phi="PhiForCausalLM", stablelm="StableLmForCausalLM", cohere="CohereForCausalLM", cohere2="Cohere2ForCausalLM",
                 glm="GlmForCausalLM", glm4="Glm4ForCausalLM", falcon="FalconForCausalLM", gpt_bigcode="GPTBigCodeForCausalLM",
-                gptj="GPTJForCausalLM")
+                gptj="GPTJForCausalLM", gpt_neo="GPTNeoForCausalLM")
 UNGROUPED = {key: size for key, size in SIZES.items() if key != "num_key_value_heads"}
 # Sizes of types that lack some of the usual keys, or have other names for them.
 OWN_SIZES = dict(opt=OPT_SIZES, gpt2=GPT_SIZES, gpt_bigcode=GPT_SIZES, gptj=GPT_SIZES | dict(rotary_dim=4), gpt_neox=UNGROUPED,
+                 gpt_neo=dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_layers=3, num_heads=4, max_position_embeddings=128,
+                              attention_types=[[["global", "local"], 1], [["global"], 1]], window_size=16),
                  falcon={"ffn_hidden_size" if key == "intermediate_size" else key: size for key, size in UNGROUPED.items()})
 CASES = {}
 
@@ -495,3 +497,13 @@ for name, (kind, keys, words) in {
     "window null": ("gemma2", dict(sliding_window=None), '"sliding_window" must be a whole number'),
 }.items():
     case(name, kind, stored=dict(expect=words), **keys)
+
+common("gpt_neo", heads="num_heads")
+case("window 7 in all layers", "gpt_neo", attention_types=[[["local"], 3]], window_size=7)
+case("no windows, layers listed", "gpt_neo", attention_types=[[["global"], 3]], attention_layers=["global"] * 3)
+case("inner width null", "gpt_neo", intermediate_size=None)
+case("norm epsilon 0.01", "gpt_neo", layer_norm_epsilon=0.01)
+for activation in ("gelu", "relu"):
+    case(f"activation {activation}", "gpt_neo", activation_function=activation)
+case("other layers listed", "gpt_neo", attention_layers=["local"] * 3, stored=dict(expect='"attention_layers" must be'))
+case("kinds of too few layers", "gpt_neo", attention_types=[[["local"], 2]], stored=dict(expect='"attention_types" tells 2 layers of 3'))

@@ -16,6 +16,7 @@ import { gemma2, vaultgemma } from './gemma2.ts';
 import { gemma3, gemma3Text } from './gemma3.ts';
 import { glm, glm4 } from './glm.ts';
 import { gptBigcode } from './gpt-bigcode.ts';
+import { gptNeo } from './gpt-neo.ts';
 import { gptNeox } from './gpt-neox.ts';
 import { gpt2 } from './gpt2.ts';
 import { gptj } from './gptj.ts';
@@ -62,6 +63,7 @@ export const families: Readonly<Record<string, Family>> = {
   falcon,
   gpt_bigcode: gptBigcode,
   gptj,
+  gpt_neo: gptNeo,
   gemma3_text: gemma3Text,
   gemma3,
   gemma2,
