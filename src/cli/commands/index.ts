@@ -1,25 +1,31 @@
 import type { Command } from '../command.ts';
+import { clusterCommand } from './cluster.ts';
 import { demoCommand } from './demo.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
+import { experimentCommand } from './experiment.ts';
 import { exportCommand } from './export.ts';
 import { forkCommand } from './fork.ts';
 import { generateCommand } from './generate.ts';
 import { replayCommand } from './replay.ts';
 import { serveCommand } from './serve.ts';
 import { trainCommand } from './train.ts';
+import { workerCommand } from './worker.ts';
 
 /** All commands, in the order of the help. */
 export const commands: readonly Command[] = [
   demoCommand,
   trainCommand,
   forkCommand,
+  workerCommand,
+  clusterCommand,
   evalCommand,
   generateCommand,
   serveCommand,
   exportCommand,
   replayCommand,
   diffCommand,
+  experimentCommand,
   doctorCommand,
 ];
