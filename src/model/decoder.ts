@@ -106,7 +106,6 @@ interface FeedForwardParts extends SublayerNorms {
  */
 export type FeedForwardSublayer = FeedForwardParts & ({ gate?: Linear; up: Linear } | { packed: Linear });
 
-/** A sublayer that adds what it makes of one text to the sum. */
 export type Sublayer = AttentionSublayer | FeedForwardSublayer;
 
 /**

@@ -5,7 +5,15 @@
  */
 
 import { type Axis, axisLength, quadAxis } from '../tensor/axis.ts';
-import { type Decoder, type Linear, type Matrix, type Norm, type Sublayer, sublayersOf } from './decoder.ts';
+import {
+  type Decoder,
+  type Linear,
+  type Matrix,
+  type Norm,
+  type ParallelSublayer,
+  type Sublayer,
+  sublayersOf,
+} from './decoder.ts';
 
 /** A parameter that the checkpoint must (or may) hold. */
 export interface ParameterShape {
@@ -84,23 +92,19 @@ function* walk(decoder: Decoder): Generator<ParameterShape> {
   if (position) yield ofMatrix(position.table);
   if (projectIn) yield* ofLinear(projectIn);
   if (embeddingNorm) yield* ofNorm(embeddingNorm);
-  for (const sublayer of blocks.flat()) {
-    for (const norm of outerNorms(sublayer)) yield* ofNorm(norm);
-    if (sublayer.kind !== 'parallel') yield* inside(sublayer);
-    else {
-      for (const member of sublayer.members) {
-        for (const norm of outerNorms(member)) yield* ofNorm(norm);
-        yield* inside(member);
-      }
-    }
-  }
+  for (const sublayer of blocks.flat()) yield* ofSublayer(sublayer);
   if (finalNorm) yield* ofNorm(finalNorm);
   if (projectOut) yield* ofLinear(projectOut);
   if (!head.tied) yield ofMatrix(head);
   if (head.bias) yield ofVector(head.bias, head.rows, true);
 }
 
-function* inside(sublayer: Sublayer): Generator<ParameterShape> {
+function* ofSublayer(sublayer: Sublayer | ParallelSublayer): Generator<ParameterShape> {
+  for (const norm of outerNorms(sublayer)) yield* ofNorm(norm);
+  if (sublayer.kind === 'parallel') {
+    for (const member of sublayer.members) yield* ofSublayer(member);
+    return;
+  }
   for (const linear of sublayerLinears(sublayer).flat()) yield* ofLinear(linear);
   for (const norm of innerNorms(sublayer)) yield* ofNorm(norm);
 }
