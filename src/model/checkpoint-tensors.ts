@@ -31,10 +31,14 @@ const ignorable: readonly { pattern: RegExp; why: string }[] = [
     why: 'the rotary table itself, which early files of Llama and Mistral hold; computed from config.json',
   },
   { pattern: /(^|\.)decoder\.version$/, why: "number of fairseq's file format, left by the conversion of OPT" },
+  {
+    pattern: /(^|\.)(h|layers)\.\d+\.(attn|attention|attn\.attention)\.(masked_)?bias$/,
+    why: 'the causal mask and what it writes, which early files of GPT-2, GPT-J, GPT-Neo and GPT-NeoX hold',
+  },
 ];
 
 /** A parameter and the tensor that it loads from. */
-export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes'> {
+export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes' | 'transposed'> {
   stored: TensorEntry;
 }
 
@@ -74,10 +78,10 @@ export async function matchTensors(
         ];
   const parameters: MatchedTensor[] = [];
   const missing: string[] = [];
-  for (const { name, shape, axes, optional } of parameterShapes(decoder)) {
-    const [stored] = storedNames(name, decoder, source);
-    if (stored !== undefined) parameters.push({ name, shape, axes, stored: source.tensors.get(stored)! });
-    else if (!optional) missing.push(name);
+  for (const { optional, ...parameter } of parameterShapes(decoder)) {
+    const [stored] = storedNames(parameter.name, decoder, source);
+    if (stored !== undefined) parameters.push({ ...parameter, stored: source.tensors.get(stored)! });
+    else if (!optional) missing.push(parameter.name);
   }
   if (missing.length > 0) {
     throw new SubzeroError(
@@ -98,24 +102,30 @@ export async function matchTensors(
 }
 
 /**
- * The keys of a checkpoint that may hold a parameter, best first. Some OPT files leave the `model.` prefix out, and
- * some tied models store the shared matrix as the output head, alone or once more.
+ * The keys of a checkpoint that may hold a parameter, best first. Files of a model without its head leave the prefix
+ * out (OPT, GPT-2), and some tied models store the shared matrix as the output head, alone or once more.
  */
 function storedNames(name: ParameterShape['name'], decoder: Decoder, source: TensorSource): string[] {
   const older = (decoder.stored?.prefixes ?? []).filter((prefix) => name.startsWith(prefix.name));
   const candidates = [
     name,
     ...older.map((prefix) => prefix.older + name.slice(prefix.name.length)),
-    name.replace(/^model\./, ''),
+    name.replace(/^(model|transformer|gpt_neox)\./, ''),
   ];
   const found = [...new Set(candidates)].filter((candidate) => source.tensors.has(candidate));
   const shared = decoder.head.tied && name === decoder.embedding.weight;
   return shared ? [...found, ...storedNames(decoder.head.weight, decoder, source)] : found;
 }
 
+/** The name of a parameter in the files of an export. */
+export function exportedName({ stored }: Pick<Decoder, 'stored'>, name: string): string {
+  const prefix = stored?.exported ? stored.prefixes.find((each) => name.startsWith(each.name)) : undefined;
+  return prefix ? prefix.older + name.slice(prefix.name.length) : name;
+}
+
 /** Tensors of a checkpoint's other parts than its decoder. */
 export function leftOutTensors({ stored }: Pick<Decoder, 'stored'>, source: TensorSource): TensorEntry[] {
-  return [...source.tensors.values()].filter(({ name }) => stored?.leftOut.test(name));
+  return [...source.tensors.values()].filter(({ name }) => stored?.leftOut?.test(name));
 }
 
 /** The decoder, not tied where the file holds both matrices with different values. */
@@ -127,11 +137,12 @@ async function withOwnHead(decoder: Decoder, source: TensorSource): Promise<Deco
   return (await sameValues(source, embedding, head)) ? decoder : { ...decoder, head: { ...decoder.head, tied: false } };
 }
 
-function checkEntry(directory: string, { shape, stored }: MatchedTensor): void {
-  if (stored.shape.join() !== shape.join()) {
+function checkEntry(directory: string, { shape, transposed, stored }: MatchedTensor): void {
+  const expected = transposed ? shape.toReversed() : shape;
+  if (stored.shape.join() !== expected.join()) {
     throw new SubzeroError(
       'invalid_data',
-      `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${shape.join(', ')}]`,
+      `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${expected.join(', ')}]`,
     );
   }
   if (!loadable.includes(stored.dtype)) {
@@ -172,7 +183,7 @@ async function refuseUnread(
   const unread: string[] = [];
   for (const name of source.tensors.keys()) {
     if (used.has(name) || ignorable.some(({ pattern }) => pattern.test(name))) continue;
-    if (decoder.stored?.leftOut.test(name)) continue;
+    if (decoder.stored?.leftOut?.test(name)) continue;
     const original = copies.get(name);
     if (original === undefined) {
       unread.push(name);

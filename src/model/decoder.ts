@@ -6,6 +6,7 @@
  */
 
 import type { MatmulActivation } from '../ops/activation.ts';
+import type { PackedOrder } from '../ops/split.ts';
 import { type Axis, plainAxis, quadAxis } from '../tensor/axis.ts';
 import type { RopePosition } from './rope-table.ts';
 
@@ -18,6 +19,8 @@ export interface Matrix {
   /** How its sides are stored: out features and in features, or entries of a table and their elements. */
   rows: Axis;
   columns: Axis;
+  /** The checkpoint has the matrix the other way round, [in features, out features]. */
+  transposed?: true;
 }
 
 /** A linear layer. */
@@ -33,7 +36,7 @@ export interface Norm {
   epsilon: number;
   /** Elements of a group. */
   width: number;
-  /** Names of the elementwise parameters; a LayerNorm may lack both, an RMSNorm has no shift. */
+  /** Names of the elementwise parameters; a LayerNorm may lack either, an RMSNorm has no shift. */
   gain?: string;
   shift?: string;
   /** What is added to the gain as the checkpoint has it: 1 where that is the gain's distance from 1. */
@@ -52,12 +55,21 @@ interface SublayerNorms {
   residualScale?: number;
 }
 
-/** Every token's mean of the values of those that it sees. */
-export interface AttentionSublayer extends SublayerNorms {
-  kind: 'attention';
+/** Queries, keys and values by a linear layer each. */
+interface SeparateProjections {
   query: Linear;
   key: Linear;
   value: Linear;
+}
+
+/** Queries, keys and values by one linear layer, whose rows are heads in a certain order. */
+interface PackedProjections {
+  packed: Linear;
+  order: PackedOrder;
+}
+
+interface AttentionParts extends SublayerNorms {
+  kind: 'attention';
   output: Linear;
   /** The norms of queries and keys, before they are turned by their positions, or after it. */
   queryNorm?: Norm;
@@ -78,17 +90,32 @@ export interface AttentionSublayer extends SublayerNorms {
   window?: number;
 }
 
-/** Two linear layers with an activation between them, or one of them gated by a third. */
-export interface FeedForwardSublayer extends SublayerNorms {
+/** Every token's mean of the values of those that it sees. */
+export type AttentionSublayer = AttentionParts & (SeparateProjections | PackedProjections);
+
+interface FeedForwardParts extends SublayerNorms {
   kind: 'feed-forward';
-  gate?: Linear;
-  up: Linear;
   down: Linear;
   /** The activation of the gate where there is one, of `up` otherwise. */
   activation: MatmulActivation;
 }
 
+/**
+ * Two linear layers with an activation between them, or one of them gated by a third; `packed` is the gate's rows, then
+ * those of `up`.
+ */
+export type FeedForwardSublayer = FeedForwardParts & ({ gate?: Linear; up: Linear } | { packed: Linear });
+
 export type Sublayer = AttentionSublayer | FeedForwardSublayer;
+
+/**
+ * Sublayers that read the same sum, to which all of them are added: through one norm for all, or through a norm of each.
+ */
+export interface ParallelSublayer {
+  kind: 'parallel';
+  before?: Norm;
+  members: readonly Sublayer[];
+}
 
 /** A table whose row of a token's position, so many rows further on, is added to its embedding. */
 export interface LearnedPosition {
@@ -115,10 +142,10 @@ export interface Decoder {
   /** From the embedding's width to that of the layers, and back. */
   projectIn?: Linear;
   projectOut?: Linear;
-  blocks: readonly (readonly Sublayer[])[];
+  blocks: readonly (readonly (Sublayer | ParallelSublayer)[])[];
   finalNorm?: Norm;
   /** The output head; where it is tied the embedding takes its place, and a file may hold it under this name. */
-  head: Matrix & { tied: boolean };
+  head: Linear & { tied: boolean };
   /** What becomes of the head's products x before they are logits: c·tanh(scale·x/c) with the bound c, or scale·x. */
   logits?: { scale?: number; softCap?: number };
   /** What a checkpoint's files hold besides, and otherwise. */
@@ -130,7 +157,9 @@ export interface StoredNames {
   /** Beginnings of names, and what older files have in their place. */
   prefixes: readonly { name: string; older: string }[];
   /** Names of tensors that belong to other parts than the decoder. */
-  leftOut: RegExp;
+  leftOut?: RegExp;
+  /** Exports have the older names, as those of transformers do. */
+  exported?: boolean;
 }
 
 /** A matrix by its module's name. */
@@ -148,9 +177,18 @@ export function rmsNorm(name: string, width: number, epsilon: number): Norm {
   return { name, kind: 'rms', epsilon, width, gain: `${name}.weight` };
 }
 
-/** A LayerNorm. @param affine with gain and shift */
-export function layerNorm(name: string, width: number, epsilon: number, affine: boolean): Norm {
-  return { name, kind: 'layer', epsilon, width, ...(affine ? { gain: `${name}.weight`, shift: `${name}.bias` } : {}) };
+/** A LayerNorm. @param elementwise which parameters it has */
+export function layerNorm(
+  name: string,
+  width: number,
+  epsilon: number,
+  elementwise: { gain: boolean; shift: boolean } = { gain: true, shift: true },
+): Norm {
+  return {
+    ...{ name, kind: 'layer', epsilon, width },
+    ...(elementwise.gain ? { gain: `${name}.weight` } : {}),
+    ...(elementwise.shift ? { shift: `${name}.bias` } : {}),
+  };
 }
 
 /** The matrix that makes logits. */
@@ -158,9 +196,14 @@ export function headMatrix({ head, embedding }: Pick<Decoder, 'head' | 'embeddin
   return head.tied ? embedding : head;
 }
 
+/** The sublayers in the order in which they are recorded, members of parallel ones by themselves. */
+export function sublayersOf({ blocks }: Pick<Decoder, 'blocks'>): Sublayer[] {
+  return blocks.flat().flatMap((sublayer) => (sublayer.kind === 'parallel' ? sublayer.members : [sublayer]));
+}
+
 /** The attention sublayers in their order, which is that of the key-value cache. */
-export function attentions({ blocks }: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
-  return blocks.flat().filter((sublayer) => sublayer.kind === 'attention');
+export function attentions(decoder: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
+  return sublayersOf(decoder).filter((sublayer) => sublayer.kind === 'attention');
 }
 
 /** The distinct rotations of the layers, each of which has a table, in the order of their first use. */

@@ -8,7 +8,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { OperationContext } from '../ops/context.ts';
 import { recordLabelLoss } from '../ops/label-loss.ts';
 import { type Projection, product, project } from '../ops/linear.ts';
-import { weightScaleOf } from '../ops/probes.ts';
+import { vectorOf, weightScaleOf } from '../ops/probes.ts';
 import { scaleBuffer } from '../ops/scale.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
@@ -62,6 +62,7 @@ export function headWeight(model: Model): Weight {
 }
 
 function recordLogits(
+  { decoder }: Model,
   context: OperationContext,
   hidden: Activation,
   weight: Weight,
@@ -72,10 +73,11 @@ function recordLogits(
 ): void {
   const factors = context.probes.factors.get(weight.name);
   const side = factors && sides.get(factors);
+  const bias = vectorOf(context.probes, decoder.head.bias);
   product(
     context,
     weight,
-    { storage: weight.storage, activation: 'none', hasBias: false, accumulate: false },
+    { storage: weight.storage, activation: 'none', hasBias: bias !== undefined, accumulate: false },
     {
       x: hidden,
       weight: chunk.part,
@@ -83,6 +85,7 @@ function recordLogits(
       outputRow: chunk.start,
       columns: chunk.count,
       ...(side ? { side } : {}),
+      ...(bias ? { bias } : {}),
       y,
       yStride: layout.stride,
       columnStart: layout.column,
@@ -116,7 +119,7 @@ export function scoreTargets(
   const chunks = [...vocabularyChunks(weight, hidden.rows)];
   const logits = scratch.ensure(names.logits, hidden.rows * Math.max(...chunks.map(({ count }) => count)) * 4);
   for (const [index, chunk] of chunks.entries()) {
-    recordLogits(context, hidden, weight, chunk, sides, logits, { stride: chunk.count, column: 0 });
+    recordLogits(model, context, hidden, weight, chunk, sides, logits, { stride: chunk.count, column: 0 });
     if (shape) scaleBuffer(gpu, logits, hidden.rows * chunk.count, shape);
     recordLabelLoss(
       gpu,
@@ -152,7 +155,7 @@ export function logitsOf(
   const { memory, sides } = project(context, hidden, factors ? [factors] : []);
   const logits = scratch.ensure(names.logits, hidden.rows * weight.rows * 4);
   for (const chunk of vocabularyChunks(weight, hidden.rows)) {
-    recordLogits(context, hidden, weight, chunk, sides, logits, {
+    recordLogits(model, context, hidden, weight, chunk, sides, logits, {
       stride: weight.rows,
       column: chunk.start,
     });

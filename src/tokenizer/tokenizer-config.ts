@@ -184,15 +184,27 @@ function checkKeys(section: Section, config: Json): void {
 /** Classes of transformers that take tokenizer.json as it is. */
 const asIs = ['PreTrainedTokenizer', 'PreTrainedTokenizerFast', 'PythonBackend', 'TokenizersBackend'];
 
+/** The class that the reference has for a model type, where it has one. */
+const classOfType: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries({
+    Qwen2Tokenizer: 'qwen2 qwen3',
+    GPT2Tokenizer: 'opt gpt2 gptj gpt_neo phi starcoder2',
+    GPTNeoXTokenizer: 'gpt_neox olmo',
+    CohereTokenizer: 'cohere cohere2',
+    TokenizersBackend:
+      'mistral ministral ministral3 mistral3 olmo2 olmo3 granite ernie4_5 hyperclovax phi3 stablelm glm glm4 gpt_bigcode',
+  }).flatMap(([name, types]) => types.split(' ').map((type) => [type, name])),
+);
+
 /** The class that the reference chooses; `undefined` where tokenizer.json is taken as it is. */
 function classOf({ modelConfig, tokenizer, isComplete }: TokenizerFiles, section: Section): string | undefined {
   const modelType = modelConfig.model_type;
   const named = section.raw('tokenizer_class') ?? modelConfig.tokenizer_class;
   if (named != null && typeof named !== 'string') throw section.wrong('tokenizer_class', 'the name of a class', named);
-  const own = ({ qwen2: 'Qwen2Tokenizer', qwen3: 'Qwen2Tokenizer', opt: 'GPT2Tokenizer' } as Json)[String(modelType)];
-  // For this type, the reference does not believe the file.
-  if (modelType === 'qwen2') return 'Qwen2Tokenizer';
-  if (modelType === 'mistral' && isComplete) return undefined;
+  const own = Object.hasOwn(classOfType, String(modelType)) ? classOfType[String(modelType)] : undefined;
+  // For these types, the reference does not believe the file.
+  if (modelType === 'qwen2') return own;
+  if (own === 'TokenizersBackend' && isComplete) return undefined;
   const name = (named ?? own)?.toString().replace(/Fast$/, '');
   if (name === undefined || asIs.includes(name)) return undefined;
   if (name === 'LlamaTokenizer' && isByteLevel(tokenizer)) return undefined;
@@ -215,6 +227,15 @@ const defaultsOfClass: Readonly<Record<string, Defaults>> = {
   LlamaTokenizer: { unk_token: '<unk>', bos_token: '<s>', eos_token: '</s>' },
   Qwen2Tokenizer: { unk_token: '<|endoftext|>', eos_token: '<|endoftext|>', pad_token: '<|endoftext|>' },
   GPT2Tokenizer: { unk_token: '<|endoftext|>', bos_token: '<|endoftext|>', eos_token: '<|endoftext|>' },
+  CodeGenTokenizer: { unk_token: '<|endoftext|>', bos_token: '<|endoftext|>', eos_token: '<|endoftext|>' },
+  GPTNeoXTokenizer: {
+    ...{ unk_token: '<|endoftext|>', bos_token: '<|endoftext|>', eos_token: '<|endoftext|>' },
+    pad_token: '<|padding|>',
+  },
+  CohereTokenizer: {
+    ...{ unk_token: '<UNK>', bos_token: '<BOS_TOKEN>', eos_token: '<|END_OF_TURN_TOKEN|>', pad_token: '<PAD>' },
+    ...{ cls_token: '<CLS>', sep_token: '<SEP>', mask_token: '<MASK_TOKEN>' },
+  },
 };
 
 /** tokenizer.json as it is, or what the class makes of its vocabulary. */

@@ -38,8 +38,28 @@ const base = (type: string): Record<string, unknown> =>
 const plainBase = (type: string): Record<string, unknown> => ({
   model_type: type,
   ...sizes,
-  ...(type === 'opt' ? { ffn_dim: 128 } : { intermediate_size: 128, num_key_value_heads: 2, head_dim: 16 }),
+  ...(sizesOf[type] ?? { intermediate_size: 128, num_key_value_heads: 2, head_dim: 16 }),
 });
+/** The sizes of families that lack some of the usual keys; null for those that they call otherwise. */
+const otherNames = { hidden_size: null, num_attention_heads: null, num_hidden_layers: null };
+const gptSizes = { ...otherNames, n_embd: 64, n_head: 4, n_layer: 3, n_inner: 128 };
+const sizesOf: Record<string, Record<string, unknown>> = {
+  opt: { ffn_dim: 128 },
+  phi3: { intermediate_size: 128, num_key_value_heads: 2 },
+  phi: { intermediate_size: 128, num_key_value_heads: 2 },
+  stablelm: { intermediate_size: 128, num_key_value_heads: 2 },
+  gpt_neox: { intermediate_size: 128 },
+  falcon: { ffn_hidden_size: 128 },
+  gpt2: gptSizes,
+  gpt_bigcode: gptSizes,
+  gptj: { ...gptSizes, rotary_dim: 8 },
+  gpt_neo: {
+    ...{ num_attention_heads: null, num_hidden_layers: null, num_heads: 4, num_layers: 3, intermediate_size: 128 },
+    attention_types: [[['global', 'local', 'global'], 1]],
+  },
+};
+/** Families without the usual keys of rotation. */
+const unrotated = ['opt', 'gpt2', 'gpt_bigcode', 'gptj', 'gpt_neo'];
 const read = (config: Record<string, unknown>) => readConfiguration(config, 'config.json');
 
 describe.each(supportedArchitectures)('%s', (type) => {
@@ -53,7 +73,7 @@ describe.each(supportedArchitectures)('%s', (type) => {
     // Rotation is for those that have it.
     const rotary = /^(rope_|partial_rotary)/;
     const names = [...Object.keys(classes.types[type]!), ...Object.keys(classes.base), ...classes.popped].filter(
-      (name) => (type !== 'opt' && !isWrapper(type)) || !rotary.test(name),
+      (name) => (!unrotated.includes(type) && !isWrapper(type)) || !rotary.test(name),
     );
     expect(names.length).toBeGreaterThan(60);
     expect(names.filter((name) => !known(name))).toEqual([]);
@@ -118,15 +138,15 @@ describe.each(supportedArchitectures)('%s', (type) => {
   });
 
   test.each([true, 0, 1, 0.5, 'on', [0], { a: 1 }])('refuses an unknown key with the value %j', (value) => {
-    expect(() => read({ ...base(type), logit_scale: value })).toThrow(
-      `config.json: the key "logit_scale" (${JSON.stringify(value)}) is not known for "${type}"`,
+    expect(() => read({ ...base(type), unheard_of: value })).toThrow(
+      `config.json: the key "unheard_of" (${JSON.stringify(value)}) is not known for "${type}"`,
     );
   });
 
   test.each([null, false, '', [], {}].map((value) => ({ value })))(
     'takes an unknown key without content, $value',
     ({ value }) => {
-      expect(read({ ...base(type), logit_scale: value })).toEqual(plain);
+      expect(read({ ...base(type), unheard_of: value })).toEqual(plain);
     },
   );
 
@@ -141,7 +161,8 @@ describe.each(supportedArchitectures)('%s', (type) => {
       expect(() => read({ ...base(type), tie_word_embeddings: null })).toThrow('"tie_word_embeddings" must be');
       return;
     }
-    for (const key of ['vocab_size', 'num_hidden_layers', 'tie_word_embeddings', 'max_position_embeddings']) {
+    const names = ['vocab_size', 'tie_word_embeddings', 'num_hidden_layers', 'max_position_embeddings'];
+    for (const key of [...names, 'n_layer', 'n_positions'].filter((name) => keysRead(type).has(name))) {
       expect(() => read({ ...base(type), [key]: null })).toThrow(new RegExp(`"${key}" must be .*; got null`));
     }
   });

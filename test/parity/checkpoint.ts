@@ -11,7 +11,7 @@ import { type FloatDtype, f32ToBytes, writeSafetensors } from '../../src/safeten
 
 export interface ParityCase {
   name: string;
-  config: Record<string, unknown> & { vocab_size: number; num_hidden_layers: number; text_config?: object };
+  config: Record<string, unknown> & { vocab_size: number; text_config?: object };
   dtype: FloatDtype | 'F64';
   shards: number;
   /** `NAME ROWSxCOLUMNS`, with a star for the numbers of layers. */
@@ -33,8 +33,14 @@ export interface ParityCase {
 }
 
 /** The configuration of a case's language model, which may lie inside of another. */
-export function textConfig({ config }: Pick<ParityCase, 'config'>): { vocab_size: number; num_hidden_layers: number } {
+export function textConfig({ config }: Pick<ParityCase, 'config'>): Record<string, unknown> & { vocab_size: number } {
   return (config.text_config as ReturnType<typeof textConfig> | undefined) ?? config;
+}
+
+/** The number of layers, by whatever name. */
+function layersOf(parity: Pick<ParityCase, 'config'>): number {
+  const { num_hidden_layers: layers, n_layer: older, num_layers: neo } = textConfig(parity);
+  return (layers ?? older ?? neo) as number;
 }
 
 export interface Parity {
@@ -64,7 +70,7 @@ function valuesOf(name: string, shape: readonly number[]): Float32Array {
     shape.reduce((product, size) => product * size, 1),
   );
   const gain = shape.length === 1 && name.endsWith('.weight');
-  const unit = name.includes('embed_tokens') ? 128 : 512;
+  const unit = /embed_tokens|\.wte\.|embed_in/.test(name) ? 128 : 512;
   return Float32Array.from(words, (word) => {
     const whole = (word >>> 24) - 128;
     return gain ? 1 + (whole >> 2) / 64 : whole / unit;
@@ -88,7 +94,7 @@ function shapesOf({ tensors, extra = {}, ...parity }: ParityCase): [string, numb
   const own = tensors.flatMap((line): [string, number[]][] => {
     const [name = '', sizes = ''] = line.split(' ');
     const shape = sizes.split('x').map(Number);
-    const layers = name.includes('*') ? textConfig(parity).num_hidden_layers : 1;
+    const layers = name.includes('*') ? layersOf(parity) : 1;
     return Array.from({ length: layers }, (_, layer) => [name.replace('*', String(layer)), shape]);
   });
   return [...own, ...Object.entries(extra)];

@@ -5,6 +5,8 @@ A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `extra` ({
 what is missing; the test demands that it does, so that the mark goes with the fault.
 """
 
+import json
+
 FAR = dict(factor=4.0, original_max_position_embeddings=32)
 SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=128)
@@ -26,13 +28,25 @@ OWN["gemma3_text"] |= {"sliding_window_pattern": 3}
 OWN["exaone4"] = {"sliding_window": 16, "sliding_window_pattern": 3}
 OWN["olmo3"] = {"sliding_window": 16, "num_hidden_layers": 4}
 OWN["ministral3"] = {"head_dim": 8, "rope_parameters": dict(rope_type="yarn", rope_theta=1e6, llama_4_scaling_beta=0.5, **FAR)}
-# SmolLM3's padding token is outside of a small vocabulary, which transformers refuses.
-OWN["smollm3"] = {"pad_token_id": 0}
+# Their padding token is outside of a small vocabulary, which transformers refuses.
+OWN |= {each: {"pad_token_id": 0} for each in ("smollm3", "phi3")}
+OWN |= {each: {"pad_token_id": 0, "head_dim": 8} for each in ("glm", "glm4")}
+GPT_SIZES = dict(vocab_size=48, n_embd=32, n_inner=40, n_layer=3, n_head=4, n_positions=128)
+CLASSES |= dict(phi3="Phi3ForCausalLM", gpt2="GPT2LMHeadModel", gpt_neox="GPTNeoXForCausalLM", starcoder2="Starcoder2ForCausalLM",
+                phi="PhiForCausalLM", stablelm="StableLmForCausalLM", cohere="CohereForCausalLM", cohere2="Cohere2ForCausalLM",
+                glm="GlmForCausalLM", glm4="Glm4ForCausalLM", falcon="FalconForCausalLM", gpt_bigcode="GPTBigCodeForCausalLM",
+                gptj="GPTJForCausalLM", gpt_neo="GPTNeoForCausalLM")
+UNGROUPED = {key: size for key, size in SIZES.items() if key != "num_key_value_heads"}
+# Sizes of types that lack some of the usual keys, or have other names for them.
+OWN_SIZES = dict(opt=OPT_SIZES, gpt2=GPT_SIZES, gpt_bigcode=GPT_SIZES, gptj=GPT_SIZES | dict(rotary_dim=4), gpt_neox=UNGROUPED,
+                 gpt_neo=dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_layers=3, num_heads=4, max_position_embeddings=128,
+                              attention_types=[[["global", "local"], 1], [["global"], 1]], window_size=16),
+                 falcon={"ffn_hidden_size" if key == "intermediate_size" else key: size for key, size in UNGROUPED.items()})
 CASES = {}
 
 
 def case(name, model_type, drop=(), stored=None, **keys):
-    sizes = OPT_SIZES if model_type == "opt" else SIZES
+    sizes = OWN_SIZES.get(model_type, SIZES)
     config = {"architectures": [CLASSES[model_type]], "model_type": model_type} | sizes | OWN.get(model_type, {}) | keys
     CASES[f"{model_type}: {name}"] = {"config": {key: value for key, value in config.items() if key not in drop}, **(stored or {})}
 
@@ -192,6 +206,154 @@ case("heads of 5, norms last, wide embedding, BF16", "opt", hidden_size=15, num_
      word_embed_proj_dim=18, do_layer_norm_before=False, tie_word_embeddings=False, stored=dict(dtype="BF16"))
 case("F64", "llama", stored=dict(dtype="F64"))
 
+# Packed projections, parallel residuals, transposed matrices, learned positions, plain feed-forward layers.
+def common(kind, odd={}, **renamed):
+    """What every type must get right. @param odd keys besides with odd widths @param renamed the names of sizes: hidden, heads, inner"""
+    names = dict(hidden="hidden_size", heads="num_attention_heads", inner="intermediate_size") | renamed
+    width = lambda hidden, heads, inner, **more: {names["hidden"]: hidden, names["heads"]: heads, names["inner"]: inner} | more
+    grouped = dict(num_key_value_heads=1) if "num_key_value_heads" in OWN_SIZES.get(kind, SIZES) else {}
+    case("nothing but sizes", kind)
+    case("tied, BF16, shards", kind, tie_word_embeddings=True, stored=dict(dtype="BF16", shards=3))
+    case("untied, F16, odd vocabulary", kind, tie_word_embeddings=False, vocab_size=51, stored=dict(dtype="F16"))
+    case("one head", kind, **width(16, 1, 24, **grouped))
+    case("widths that 4 does not divide", kind, **width(30, 3, 42, **grouped, **odd))
+    case("heads of 14, odd widths, BF16", kind, **width(42, 3, 41, **grouped, **odd), stored=dict(dtype="BF16", shards=2))
+
+
+def turning(kind, key, shares, theta="rope_theta"):
+    """What types with a rotation of a part of each head must get right."""
+    for share in shares:
+        case(f"{share} of a head turns", kind, **{key: share})
+    case("theta 500", kind, **{theta: 500.0})
+    case("settings in rope_parameters", kind, rope_parameters=dict(rope_type="default", rope_theta=300.0, partial_rotary_factor=shares[0]))
+    if kind != "phi3":
+        case("linear rotation", kind, rope_scaling=dict(type="linear", factor=3.0))
+        case("dynamic rotation beyond 64", kind, rope_scaling=dict(rope_type="dynamic", factor=2.0), max_position_embeddings=64, **{key: 1.0})
+        case("yarn", kind, rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32), **{key: 1.0})
+
+
+common("phi3")
+turning("phi3", "partial_rotary_factor", [0.75, 0.5, 0.25])
+case("key heads absent", "phi3", drop=["num_key_value_heads"])
+case("one key head", "phi3", num_key_value_heads=1)
+case("window 16", "phi3", sliding_window=16)
+case("norm epsilon 0.01", "phi3", rms_norm_eps=0.01)
+case("activation gelu", "phi3", hidden_act="gelu")
+for name, kind, keys in (("longrope", "longrope", {}), ("longrope as su", "su", dict(original_max_position_embeddings=64)),
+                         ("longrope as yarn", "yarn", {}),
+                         ("longrope, attention factor", "longrope", dict(attention_factor=1.3)), ("longrope, factor", "longrope", dict(factor=3.0))):
+    case(name, "phi3", original_max_position_embeddings=64, rope_scaling=dict(type=kind, **ROPE_LONG, **keys))
+case("longrope, original context by default", "phi3", rope_scaling=dict(type="longrope", **ROPE_LONG))
+case("longrope, a part of a head", "phi3", original_max_position_embeddings=64, partial_rotary_factor=0.5,
+     rope_scaling=dict(type="longrope", short_factor=[1.0, 1.5], long_factor=[2.0, 5.0]))
+case("Python code of its own class", "phi3", auto_map={"AutoConfig": "configuration_phi3.Phi3Config", "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"})
+case("linear rotation", "phi3", rope_scaling=dict(type="linear", factor=2.0), stored=dict(expect='rope scaling "linear" is not known'))
+case("no width of a head of its own", "phi3", head_dim=16, stored=dict(expect='the key "head_dim"'))
+
+common("gpt2", hidden="n_embd", heads="n_head", inner="n_inner")
+case("inner width absent", "gpt2", drop=["n_inner"])
+case("inner width null", "gpt2", n_inner=None)
+case("norm epsilon 0.01", "gpt2", layer_norm_epsilon=0.01)
+case("masks in the file", "gpt2", stored=dict(extra={"transformer.h.0.attn.bias": [1, 1, 128, 128], "transformer.h.1.attn.masked_bias": [1]}))
+for activation in ("gelu", "relu", "swish", "gelu_pytorch_tanh"):
+    case(f"activation {activation}", "gpt2", activation_function=activation)
+case("scores by layer", "gpt2", scale_attn_by_inverse_layer_idx=True)
+case("scores not scaled", "gpt2", scale_attn_weights=False)
+case("scores by layer, not scaled", "gpt2", scale_attn_by_inverse_layer_idx=True, scale_attn_weights=False)
+
+common("gpt_neox", odd=dict(rotary_pct=1.0))
+turning("gpt_neox", "rotary_pct", [0.5, 0.75, 1.0], theta="rotary_emb_base")
+case("one sublayer after the other", "gpt_neox", use_parallel_residual=False)
+case("no biases of attention", "gpt_neox", attention_bias=False)
+case("norm epsilon 0.01", "gpt_neox", layer_norm_eps=0.01)
+case("activation gelu_new", "gpt_neox", hidden_act="gelu_new")
+case("both names of the rotation", "gpt_neox", rotary_pct=0.5, partial_rotary_factor=0.5, rope_theta=500.0, rotary_emb_base=500.0)
+case("another name of theta alone", "gpt_neox", rope_theta=500.0, stored=dict(expect='"rope_theta" must be that of "rotary_emb_base"'))
+
+common("starcoder2")
+case("theta 500", "starcoder2", rope_theta=500.0)
+case("yarn", "starcoder2", rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32))
+case("window 16", "starcoder2", sliding_window=16)
+case("no biases", "starcoder2", use_bias=False)
+case("key heads absent", "starcoder2", drop=["num_key_value_heads"])
+case("head_dim 16", "starcoder2", head_dim=16)
+case("norm epsilon 0.01", "starcoder2", norm_epsilon=0.01)
+case("activation relu", "starcoder2", hidden_act="relu")
+
+common("phi", odd=dict(partial_rotary_factor=1.0))
+turning("phi", "partial_rotary_factor", [0.25, 0.75, 1.0])
+case("an odd part of a head", "phi", hidden_size=40, stored=dict(expect="must make an even part of a head of 10 elements"))
+case("norms of queries and keys", "phi", qk_layernorm=True)
+case("key heads absent", "phi", drop=["num_key_value_heads"])
+case("norm epsilon 0.01", "phi", layer_norm_eps=0.01)
+case("activation gelu", "phi", hidden_act="gelu")
+
+common("stablelm", odd=dict(partial_rotary_factor=1.0))
+turning("stablelm", "partial_rotary_factor", [0.5, 0.75, 1.0])
+case("parallel sublayers", "stablelm", use_parallel_residual=True)
+case("biases", "stablelm", use_qkv_bias=True)
+case("norm epsilon 0.01", "stablelm", layer_norm_eps=0.01)
+case("activation gelu", "stablelm", hidden_act="gelu")
+case("norms of each head", "stablelm", qk_layernorm=True, stored=dict(expect='"qk_layernorm" must be false'))
+
+for each in ("cohere", "cohere2"):
+    common(each)
+    case("theta 500", each, rope_theta=500.0)
+    case("linear rotation", each, rope_scaling=dict(type="linear", factor=3.0))
+    case("yarn", each, rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32))
+    case("head_dim 16", each, head_dim=16)
+    case("key heads absent", each, drop=["num_key_value_heads"])
+    case("biases of attention", each, attention_bias=True)
+    case("logits times 0.25", each, logit_scale=0.25)
+    case("norm epsilon 0.01", each, layer_norm_eps=0.01)
+    case("activation gelu", each, hidden_act="gelu")
+case("norms of each head", "cohere", use_qk_norm=True, stored=dict(expect='"use_qk_norm" must be false'))
+case("window 16 but in the last layer", "cohere2", sliding_window=16, num_hidden_layers=4)
+case("window 16, every second layer", "cohere2", sliding_window=16, sliding_window_pattern=2)
+case("window 7 by layer types", "cohere2", sliding_window=7, layer_types=LAYERS)
+case("window null", "cohere2", sliding_window=None, stored=dict(expect='"sliding_window" must be a number'))
+
+for each in ("glm", "glm4"):
+    common(each, odd=dict(partial_rotary_factor=1.0, head_dim=10))
+    turning(each, "partial_rotary_factor", [0.25, 0.75, 1.0])
+    case("head_dim 16", each, head_dim=16)
+    case("no biases of attention", each, attention_bias=False)
+    case("norm epsilon 0.01", each, rms_norm_eps=0.01)
+    case("activation gelu", each, hidden_act="gelu")
+case("key heads null", "glm4", num_key_value_heads=None, stored=dict(expect='"num_key_value_heads" must be a whole number'))
+
+common("falcon", inner="ffn_hidden_size")
+for keys in (dict(), dict(num_kv_heads=2), dict(num_kv_heads=1), dict(num_kv_heads=2, num_ln_in_parallel_attn=1), dict(num_kv_heads=2, num_ln_in_parallel_attn=2),
+             dict(num_kv_heads=4, bias=True, parallel_attn=True)):
+    case(f"new architecture, {json.dumps(keys)}", "falcon", new_decoder_architecture=True, **keys)
+case("a key head for each head", "falcon", multi_query=False)
+case("one sublayer after the other", "falcon", parallel_attn=False)
+case("one sublayer after the other, a key head for each head, biases", "falcon", parallel_attn=False, multi_query=False, bias=True)
+case("nulls", "falcon", new_decoder_architecture=None, multi_query=None, parallel_attn=None, bias=None, alibi=None)
+case("inner width absent", "falcon", drop=["ffn_hidden_size"])
+case("theta 500", "falcon", rope_theta=500.0)
+case("linear rotation", "falcon", rope_scaling=dict(type="linear", factor=3.0))
+case("norm epsilon 0.01", "falcon", layer_norm_epsilon=0.01)
+case("activation relu", "falcon", activation="relu")
+case("ALiBi", "falcon", alibi=True, stored=dict(expect='"alibi" must be false'))
+case("two norms of the old architecture", "falcon", num_ln_in_parallel_attn=2, stored=dict(expect="make no model"))
+
+common("gpt_bigcode", hidden="n_embd", heads="n_head", inner="n_inner")
+case("a key head for each head", "gpt_bigcode", multi_query=False)
+case("scores not scaled", "gpt_bigcode", scale_attn_weights=False)
+case("inner width absent", "gpt_bigcode", drop=["n_inner"])
+case("norm epsilon 0.01", "gpt_bigcode", layer_norm_epsilon=0.01)
+for activation in ("gelu", "relu", "swish"):
+    case(f"activation {activation}", "gpt_bigcode", activation_function=activation)
+
+common("gptj", odd=dict(rotary_dim=6), hidden="n_embd", heads="n_head", inner="n_inner")
+for width in (2, 6, 8):
+    case(f"{width} elements of a head turn", "gptj", rotary_dim=width)
+case("inner width absent", "gptj", drop=["n_inner"])
+case("norm epsilon 0.01", "gptj", layer_norm_epsilon=0.01)
+for activation in ("gelu", "relu"):
+    case(f"activation {activation}", "gptj", activation_function=activation)
+case("more than a head turns", "gptj", rotary_dim=10, stored=dict(expect='"rotary_dim" must be an even part'))
 
 # Relatives with other norms, factors and rotations.
 RELATIVES = ("gemma", "gemma2", "gemma3_text", "granite", "olmo3", "ministral3", "ministral", "exaone4", "hunyuan_v1_dense", "arcee",
@@ -340,3 +502,13 @@ for name, (kind, keys, words) in {
     "window null": ("gemma2", dict(sliding_window=None), '"sliding_window" must be a whole number'),
 }.items():
     case(name, kind, stored=dict(expect=words), **keys)
+
+common("gpt_neo", heads="num_heads")
+case("window 7 in all layers", "gpt_neo", attention_types=[[["local"], 3]], window_size=7)
+case("no windows, layers listed", "gpt_neo", attention_types=[[["global"], 3]], attention_layers=["global"] * 3)
+case("inner width null", "gpt_neo", intermediate_size=None)
+case("norm epsilon 0.01", "gpt_neo", layer_norm_epsilon=0.01)
+for activation in ("gelu", "relu"):
+    case(f"activation {activation}", "gpt_neo", activation_function=activation)
+case("other layers listed", "gpt_neo", attention_layers=["local"] * 3, stored=dict(expect='"attention_layers" must be'))
+case("kinds of too few layers", "gpt_neo", attention_types=[[["local"], 2]], stored=dict(expect='"attention_types" tells 2 layers of 3'))

@@ -107,6 +107,24 @@ def cases():
                 if model_type:
                     files["config.json"] = {"model_type": model_type}
                 yield f"{base} {model_type} {name}", base, {}, files
+    for model_type, names in {
+        "phi3": (None, "LlamaTokenizer", "GPT2TokenizerFast"),
+        "phi": (None, "CodeGenTokenizer"),
+        "gpt2": (None, "GPT2Tokenizer", "PreTrainedTokenizerFast"),
+        "gptj": (None, "GPT2Tokenizer"),
+        "gpt_neox": (None, "GPTNeoXTokenizer", "PreTrainedTokenizerFast"),
+        "cohere": (None, "CohereTokenizerFast"),
+        "cohere2": (None, "PreTrainedTokenizerFast"),
+        "stablelm": (None, "GPTNeoXTokenizerFast"),
+        "glm4": (None, "PreTrainedTokenizer"),
+        "falcon": (None, "PreTrainedTokenizerFast"),
+        "gpt_bigcode": (None, "GPT2TokenizerFast"),
+        "olmo2": (None, "GPT2Tokenizer"),
+    }.items():
+        for name in names:
+            for base in BASES:
+                files = {"tokenizer_config.json": {"tokenizer_class": name, "add_prefix_space": False} if name else {}}
+                yield f"{base} {model_type} {name}", base, {}, {**files, "config.json": {"model_type": model_type}}
     yield "class of config.json", "llama", {}, {
         "config.json": {"model_type": "llama", "tokenizer_class": "LlamaTokenizer"}
     }

@@ -77,6 +77,21 @@ test.each([
   ['cwm: rotary base in a file without rules', { rope_parameters: { rope_type: 'default' } }],
   ['helium: theta 100', { rope_theta: 101 }],
   ['ernie4_5: theta 100', { rope_theta: 101 }],
+  ['phi3: 0.5 of a head turns', { partial_rotary_factor: 0.75 }],
+  ['phi3: longrope', { original_max_position_embeddings: 63 }],
+  ['phi3: window 16', { sliding_window: 15 }],
+  ['gpt2: scores by layer', { scale_attn_by_inverse_layer_idx: false }],
+  ['gpt_neox: 0.5 of a head turns', { rotary_pct: 1 }],
+  ['gpt_neox: one sublayer after the other', { use_parallel_residual: true }],
+  ['starcoder2: window 16', { sliding_window: 17 }],
+  ['phi: norm epsilon 0.01', { layer_norm_eps: 0.011 }],
+  ['stablelm: parallel sublayers', { partial_rotary_factor: 0.5 }],
+  ['cohere: logits times 0.25', { logit_scale: 0.26 }],
+  ['cohere2: window 16, every second layer', { sliding_window_pattern: 3 }],
+  ['glm4: 0.25 of a head turns', { partial_rotary_factor: 0.5 }],
+  ['falcon: theta 500', { rope_theta: 501 }],
+  ['gpt_bigcode: scores not scaled', { scale_attn_weights: true }],
+  ['gptj: 6 elements of a head turn', { rotary_dim: 4 }],
 ])('%s: another %o is seen', async (name, change) => {
   const parity = cases.find((each) => each.name === name)!;
   const altered = { ...parity, config: { ...parity.config, ...change } };

@@ -21,6 +21,12 @@ CASES = {
     "prompt-granite": ("granite-tiny", PromptTuningConfig(num_virtual_tokens=3, task_type=TaskType.CAUSAL_LM)),
     "prefix-llama": ("llama-tiny", PrefixTuningConfig(num_virtual_tokens=4, task_type=TaskType.CAUSAL_LM)),
     "prefix-opt": ("opt-tiny-f32", PrefixTuningConfig(num_virtual_tokens=3, task_type=TaskType.CAUSAL_LM)),
+    "lora-phi3": ("phi3-tiny", LoraConfig(r=3, lora_alpha=6, target_modules=["qkv_proj", "gate_up_proj", "down_proj"])),
+    "lora-gpt2": ("gpt2-tiny", LoraConfig(r=2, lora_alpha=6, target_modules=["c_attn", "c_proj", "c_fc"], fan_in_fan_out=True)),
+    "lora-gpt-neox": ("gpt-neox-tiny", LoraConfig(r=2, lora_alpha=6, target_modules=["query_key_value", "dense"])),
+    "prompt-phi3": ("phi3-tiny", PromptTuningConfig(num_virtual_tokens=3, task_type=TaskType.CAUSAL_LM)),
+    "prefix-gpt2": ("gpt2-tiny", PrefixTuningConfig(num_virtual_tokens=3, task_type=TaskType.CAUSAL_LM)),
+    "prefix-gpt-neox": ("gpt-neox-tiny", PrefixTuningConfig(num_virtual_tokens=2, task_type=TaskType.CAUSAL_LM)),
     "prefix-qwen2": ("qwen2-tiny", PrefixTuningConfig(num_virtual_tokens=2, task_type=TaskType.CAUSAL_LM)),
 }
 

@@ -18,6 +18,7 @@ import { normKernel } from '../../src/ops/norm.ts';
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
 import { addKernel } from '../../src/ops/rows.ts';
 import { scaleKernel } from '../../src/ops/scale.ts';
+import { packedOrders, splitKernel } from '../../src/ops/split.ts';
 import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
 import { quadAxis } from '../../src/tensor/axis.ts';
@@ -122,7 +123,10 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
   add: both.map(addKernel),
   scale: [0, 2, 15, 30].map(scaleKernel),
-  gate: combinations(['activation.wgsl', 'gate.wgsl'], { ACTIVATION: Object.values(activationNumber) }),
+  gate: ['gate', 'gate-packed'].flatMap((name) =>
+    combinations(['activation.wgsl', `${name}.wgsl`], { ACTIVATION: Object.values(activationNumber) }),
+  ),
+  split: packedOrders.map(splitKernel),
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],
   rotate: [rotateKernels.plain, rotateKernels.slices],

@@ -15,4 +15,7 @@ export const tinyModels = [
   'opt-odd-tiny',
   'gemma3-tiny',
   'granite-tiny',
+  'phi3-tiny',
+  'gpt2-tiny',
+  'gpt-neox-tiny',
 ] as const;

@@ -147,6 +147,7 @@ describe('a model directory', () => {
   test.each([
     ...['llama-tiny', 'opt-tiny', 'qwen2-tiny', 'qwen3-tiny', 'qwen3-odd-tiny', 'opt-odd-tiny'],
     ...['gemma3-tiny', 'granite-tiny'],
+    ...['phi3-tiny', 'gpt2-tiny', 'gpt-neox-tiny'],
   ])('%s has the logits of the run', async (name) => {
     // Seven steps: two of them behind a fold.
     const { run, base } = await train(name, { steps: 7, storage: 'f32' });
@@ -162,6 +163,9 @@ describe('a model directory', () => {
   test.each([
     { name: 'qwen3-odd-tiny', storage: 'bf16' },
     { name: 'opt-odd-tiny', storage: 'f16' },
+    { name: 'phi3-tiny', storage: 'bf16' },
+    { name: 'gpt2-tiny', storage: 'f16' },
+    { name: 'gpt-neox-tiny', storage: 'f32' },
   ] as const)('$name has the bytes of its base before the first step', async ({ name, storage }) => {
     const { run, base } = await train(name, { steps: 1, storage });
     const { out } = await exportTo(run, 'safetensors', 0);
@@ -298,6 +302,7 @@ interface AdapterConfig {
   alpha_pattern: Record<string, number>;
   target_modules: string[];
   modules_to_save: string[] | null;
+  fan_in_fan_out: boolean;
   bias: string;
 }
 
@@ -381,6 +386,9 @@ describe('a PEFT adapter', () => {
     'mistral-tiny',
     'qwen3-odd-tiny',
     'opt-odd-tiny',
+    'phi3-tiny',
+    'gpt2-tiny',
+    'gpt-neox-tiny',
   ])('%s: base and adapter make the merged weights', async (name) => {
     const { run, base } = await train(name, { steps: 5, rank: 6, storage: 'f32' });
     const adapter = await exportTo(run, 'peft');
@@ -393,7 +401,9 @@ describe('a PEFT adapter', () => {
     const at = 'base_model.model.';
     const has = (key: string) => source.tensors.has(at + key);
     for (const [tensor, { shape }] of merged.tensors) {
-      const module = tensor.replace(/\.(weight|bias)$/, '');
+      // Files of GPT-NeoX have an older name of the head than PEFT, which goes by modules.
+      const parameter = tensor.replace('embed_out.', 'lm_head.');
+      const module = parameter.replace(/\.(weight|bias)$/, '');
       const expected = await values(merged, tensor);
       const start = await values(weights, tensor);
       const rank = config.rank_pattern[module] ?? config.r;
@@ -402,7 +412,12 @@ describe('a PEFT adapter', () => {
       if (shape.length === 2 && has(`${module}.lora_A.weight`)) {
         const b = await values(source, `${at}${module}.lora_B.weight`);
         const change = product(b, await values(source, `${at}${module}.lora_A.weight`), rank, scale);
-        actual = start.map((value, i) => value + change[i]!);
+        // Matrices of GPT-2 lie the other way round, which PEFT is told.
+        const transposed = name === 'gpt2-tiny' && tensor.includes('.h.');
+        expect(config.fan_in_fan_out).toBe(name === 'gpt2-tiny');
+        const [rows, columns] = shape as [number, number];
+        const placeOf = (i: number) => (transposed ? (i % columns) * rows + Math.floor(i / columns) : i);
+        actual = start.map((value, i) => value + change[placeOf(i)]!);
       } else if (has(`${module}.lora_embedding_A`)) {
         const b = await values(source, `${at}${module}.lora_embedding_B`);
         const a = await values(source, `${at}${module}.lora_embedding_A`);
@@ -411,7 +426,7 @@ describe('a PEFT adapter', () => {
         const [rows, columns] = shape as [number, number];
         actual = start.map((value, i) => value + change[(i % columns) * rows + Math.floor(i / columns)]!);
         // A tied head must say the same change again; one of its own is looked at on its own.
-        if (!merged.tensors.has('lm_head.weight')) {
+        if (!merged.tensors.has('lm_head.weight') && !merged.tensors.has('embed_out.weight')) {
           const headB = await values(source, `${at}lm_head.lora_B.weight`);
           const head = product(headB, await values(source, `${at}lm_head.lora_A.weight`), rank, scale);
           expect(Math.max(...head.map((value, i) => Math.abs(start[i]! + value - expected[i]!)))).toBeLessThan(1e-6);
@@ -421,7 +436,7 @@ describe('a PEFT adapter', () => {
         actual = await values(source, `${at}${module}.base_layer.bias`);
       } else {
         expect(config.modules_to_save).toContain(module);
-        actual = await values(source, at + tensor);
+        actual = await values(source, at + parameter);
       }
       const error = Math.max(...Array.from(expected, (value, i) => Math.abs(value - actual[i]!)));
       expect(error, tensor).toBeLessThan(1e-6);

@@ -14,7 +14,7 @@ import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
 import { optionsExample } from '../support/zo/golden.ts';
 import { probe } from '../support/zo/live.ts';
-import { writeRandomModel } from '../support/zo/random-model.ts';
+import { otherBones, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withOptimizer } from '../support/zo/session.ts';
 import { currentParameters, curvatures, weightValues } from '../support/zo/weights.ts';
@@ -28,7 +28,7 @@ afterAll(() => gpu.close());
 const optimizers = ['mezo', 'sparse-mezo', 'hizoo'] as const;
 const storages = ['f32', 'f16', 'bf16'] as const;
 
-test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 18 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`dense shapes ${index}`, async (random) => {
     const optimizer = optimizers[index % 3]!;
     const overrides = [
@@ -49,8 +49,8 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
         ...{ model_type: 'granite', embedding_multiplier: 3, residual_multiplier: 0.4 },
         ...{ attention_multiplier: 0.3, logits_scaling: 2 },
       },
-    ][index < 9 ? index % 4 : index - 5]!;
-    const written = await writeRandomModel(random, overrides);
+    ][index < 9 ? index % 4 : index < 12 ? index - 5 : 0]!;
+    const written = await writeRandomModel(random, index < 12 ? overrides : otherBones(random));
     const settings = {
       model: written.directory,
       optimizer,

@@ -12,7 +12,7 @@ import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
 import { optionsExample } from '../support/zo/golden.ts';
-import { writeRandomModel } from '../support/zo/random-model.ts';
+import { otherBones, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withSession } from '../support/zo/session.ts';
 import { effectiveParameters, weightValues, withChange } from '../support/zo/weights.ts';
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-test.each(Array.from({ length: 15 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 21 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
     const overrides = [
       {},
@@ -43,8 +43,8 @@ test.each(Array.from({ length: 15 }, (_, index) => index))('random model %i', as
         ...{ model_type: 'granite', embedding_multiplier: 3, residual_multiplier: 0.4 },
         ...{ attention_multiplier: 0.3, logits_scaling: 2 },
       },
-    ][index < 12 ? index % 3 : index - 9]!;
-    const model = await writeRandomModel(random, overrides);
+    ][index < 12 ? index % 3 : index < 15 ? index - 9 : 0]!;
+    const model = await writeRandomModel(random, index < 15 ? overrides : otherBones(random));
     const settings = {
       model: model.directory,
       parameters: index % 2 === 0 ? [] : randomSubset(random, model.parameters.keys()),

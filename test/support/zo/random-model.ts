@@ -1,5 +1,5 @@
 /**
- * Small Llama-family models of any shape with random weights, written as a model directory.
+ * Small models of any shape with random weights, written as a model directory.
  *
  * @module
  */
@@ -44,10 +44,11 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
   // Biases of all linear layers are a Llama's.
   const ofLlama = { attention_bias: biased, mlp_bias: biased };
   Object.assign(config, (overrides.model_type ?? 'llama') === 'llama' ? ofLlama : {}, overrides);
+  inKeysOf(config);
   const configuration = readConfiguration(config, 'config.json');
   const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
   const parameters = new Map<string, Float64Array>();
-  const tensors = parameterShapes(configuration).map(({ name, shape }) => {
+  const tensors = parameterShapes(configuration).map(({ name, shape, transposed }) => {
     const count = shape.reduce((product, size) => product * size, 1);
     // Gains near 1, biases small, matrices that keep the size of their input.
     const values =
@@ -55,9 +56,51 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
         ? random.normals(count, 1 / Math.sqrt(shape[1]!))
         : random.normals(count, 0.2, name.endsWith('.bias') ? 0 : 1);
     parameters.set(name, Float64Array.from(values));
-    return { name, dtype: 'F32' as const, shape, data: () => [f32ToBytes('F32', values)] };
+    const [rows, columns] = shape as [number, number];
+    const stored = transposed
+      ? values.map((_, index) => values[(index % rows) * columns + Math.floor(index / rows)]!)
+      : values;
+    const storedShape = transposed ? shape.toReversed() : shape;
+    return { name, dtype: 'F32' as const, shape: storedShape, data: () => [f32ToBytes('F32', stored)] };
   });
   await writeFile(join(directory, 'config.json'), JSON.stringify(config));
   await writeSafetensors(join(directory, 'model.safetensors'), tensors);
   return { directory, config, parameters, remove: () => rm(directory, { recursive: true, force: true }) };
+}
+
+/** Says sizes of heads and layers as families do that have no `head_dim`, or other names for all of them. */
+function inKeysOf(config: Record<string, unknown>): void {
+  const { model_type: type, num_attention_heads: heads, head_dim: headWidth } = config;
+  if (!['phi3', 'gpt2', 'gpt_neox', 'phi'].includes(String(type))) return;
+  const take = (name: string): unknown => {
+    const value = config[name];
+    delete config[name];
+    return value;
+  };
+  config.hidden_size = (heads as number) * (headWidth as number);
+  take('head_dim');
+  if (type === 'phi3') return;
+  take('rms_norm_eps');
+  if (type !== 'phi') take('num_key_value_heads');
+  if (type !== 'gpt2') return;
+  for (const [name, own] of [
+    ['hidden_size', 'n_embd'],
+    ['intermediate_size', 'n_inner'],
+    ['num_hidden_layers', 'n_layer'],
+    ['num_attention_heads', 'n_head'],
+    ['max_position_embeddings', 'n_positions'],
+  ] as const) {
+    config[own] = take(name);
+  }
+}
+
+/** Models with packed projections, transposed matrices, learned positions or parallel sublayers. */
+export function otherBones(random: Random): Record<string, unknown> {
+  return random.pick([
+    { model_type: 'phi3', sliding_window: random.integer(2, 40) },
+    { model_type: 'gpt2' },
+    { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 0.5 },
+    { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 1, use_parallel_residual: false },
+    { model_type: 'phi', head_dim: 4 * random.integer(1, 3), qk_layernorm: random.uniform() < 0.5 },
+  ]);
 }
