@@ -4,15 +4,15 @@
  * @module
  */
 
-import { type Axis, axisLength, quadAxis } from '../tensor/axis.ts';
-import type { Decoder, Linear, Matrix, Norm, Sublayer } from './decoder.ts';
+import { type Axis, axisLength, plainAxis, quadAxis } from '../tensor/axis.ts';
+import type { Convolution, Decoder, Linear, Matrix, Norm, Sublayer } from './decoder.ts';
 
 /** A parameter that the checkpoint must (or may) hold. */
 export interface ParameterShape {
   /** With its suffix, as the checkpoint has it. */
   name: string;
   shape: number[];
-  /** How each side is stored. */
+  /** How each side of a matrix is stored, or the elements of any other tensor, one behind the other. */
   axes: Axis[];
   optional: boolean;
 }
@@ -24,6 +24,10 @@ export function sublayerLinears(sublayer: Sublayer): Linear[][] {
       return [[sublayer.query, sublayer.key, sublayer.value], [sublayer.output]];
     case 'feed-forward':
       return [[...(sublayer.gate ? [sublayer.gate] : []), sublayer.up], [sublayer.down]];
+    case 'short-convolution':
+      return [[sublayer.input], [sublayer.output]];
+    case 'delta-rule':
+      return [[sublayer.mixed, sublayer.gate, sublayer.learning, sublayer.forgetting], [sublayer.output]];
   }
 }
 
@@ -44,6 +48,7 @@ function outerNorms({ before, after, ofSum }: Sublayer): Norm[] {
 
 /** The norms inside of a sublayer. */
 function innerNorms(sublayer: Sublayer): Norm[] {
+  if (sublayer.kind === 'delta-rule') return [sublayer.norm];
   if (sublayer.kind !== 'attention') return [];
   return [sublayer.queryNorm, sublayer.keyNorm].filter((norm) => norm !== undefined);
 }
@@ -68,6 +73,20 @@ function* ofNorm({ kind, width, gain, shift }: Norm): Generator<ParameterShape> 
   if (shift) yield ofVector(shift, axis, true);
 }
 
+function* ofConvolution({ weight, bias, channels, taps }: Convolution): Generator<ParameterShape> {
+  yield { name: weight, shape: [channels, 1, taps], axes: [plainAxis(channels * taps)], optional: false };
+  if (bias) yield ofVector(bias, plainAxis(channels), true);
+}
+
+/** The parameters of a recurrent sublayer that are neither linear layers nor norms. */
+function* ofRecurrence(sublayer: Sublayer): Generator<ParameterShape> {
+  if (!('convolution' in sublayer)) return;
+  yield* ofConvolution(sublayer.convolution);
+  if (sublayer.kind !== 'delta-rule') return;
+  const heads = plainAxis(sublayer.heads);
+  for (const name of [sublayer.forgettingRate, sublayer.forgettingBias]) yield ofVector(name, heads, false);
+}
+
 function* walk(decoder: Decoder): Generator<ParameterShape> {
   const { embedding, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
   yield ofMatrix(embedding);
@@ -76,6 +95,7 @@ function* walk(decoder: Decoder): Generator<ParameterShape> {
   for (const sublayer of blocks.flat()) {
     for (const norm of outerNorms(sublayer)) yield* ofNorm(norm);
     for (const linear of sublayerLinears(sublayer).flat()) yield* ofLinear(linear);
+    yield* ofRecurrence(sublayer);
     for (const norm of innerNorms(sublayer)) yield* ofNorm(norm);
   }
   if (finalNorm) yield* ofNorm(finalNorm);
@@ -98,6 +118,7 @@ export function parametersLeftOut(decoder: Decoder): string[] {
   const modules = [
     ...linearsOf({ blocks }),
     ...blocks.flat().flatMap((sublayer) => [...outerNorms(sublayer), ...innerNorms(sublayer)]),
+    ...blocks.flat().flatMap((sublayer) => ('convolution' in sublayer ? [sublayer.convolution] : [])),
     ...[finalNorm, projectIn, projectOut, head].filter((module) => module !== undefined),
   ];
   return modules

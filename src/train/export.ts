@@ -7,6 +7,7 @@
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
+import { parameterShapes } from '../model/parameters.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
@@ -95,8 +96,9 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
       },
     });
   }
+  const shapes = new Map(parameterShapes(model.decoder).map(({ name, shape }) => [name, shape]));
   for (const [name, values] of vectors) {
-    tensors.push({ name, dtype, shape: [values.length], data: () => [f32ToBytes(dtype, values)] });
+    tensors.push({ name, dtype, shape: shapes.get(name)!, data: () => [f32ToBytes(dtype, values)] });
   }
   const file = join(out, 'model.safetensors');
   await writeSafetensors(file, tensors, { format: 'pt' });

@@ -11,7 +11,7 @@ OPT_SIZES = dict(vocab_size=48, hidden_size=32, ffn_dim=40, num_hidden_layers=3,
                  max_position_embeddings=128)
 FAMILY = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss")
 CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qwen2ForCausalLM", qwen3="Qwen3ForCausalLM",
-               smollm3="SmolLM3ForCausalLM", olmo2="Olmo2ForCausalLM", seed_oss="SeedOssForCausalLM", opt="OPTForCausalLM")
+               smollm3="SmolLM3ForCausalLM", olmo2="Olmo2ForCausalLM", seed_oss="SeedOssForCausalLM", opt="OPTForCausalLM", lfm2="Lfm2ForCausalLM")
 CASES = {}
 
 
@@ -179,3 +179,21 @@ case("heads of 7, odd widths, narrow embedding, F16", "opt", hidden_size=21, num
 case("heads of 5, norms last, wide embedding, BF16", "opt", hidden_size=15, num_attention_heads=3, ffn_dim=38,
      word_embed_proj_dim=18, do_layer_norm_before=False, tie_word_embeddings=False, stored=dict(dtype="BF16"))
 case("F64", "llama", stored=dict(dtype="F64"))
+
+# Layers with short convolutions beside those with attention. The prompts of 108 tokens are longer than any of them.
+CONVOLUTIONS = dict(full_attn_idxs=[1], block_auto_adjust_ff_dim=False)
+case("one layer with attention", "lfm2", **CONVOLUTIONS)
+case("attention first, by layer types", "lfm2", layer_types=["full_attention", "conv", "conv"], block_auto_adjust_ff_dim=False)
+case("attention in all layers", "lfm2", block_auto_adjust_ff_dim=False)
+case("adjusted width of the feed-forward layer", "lfm2", full_attn_idxs=[0], block_multiple_of=16, block_ffn_dim_multiplier=1.3)
+case("older names of keys", "lfm2", block_ff_dim=44, tie_embedding=False, theta=10.0, num_heads=8, **CONVOLUTIONS)
+case("biases of the convolution", "lfm2", conv_bias=True, **CONVOLUTIONS)
+case("four taps", "lfm2", conv_L_cache=4, **CONVOLUTIONS)
+case("one tap", "lfm2", conv_L_cache=1, **CONVOLUTIONS)
+case("untied, BF16, shards", "lfm2", tie_word_embeddings=False, stored=dict(dtype="BF16", shards=2), **CONVOLUTIONS)
+case("F16, odd vocabulary, one key head", "lfm2", vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"), **CONVOLUTIONS)
+case("yarn", "lfm2", rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR), **CONVOLUTIONS)
+case("heads of 6, odd width of the feed-forward layer", "lfm2", head_dim=6, full_attn_idxs=[2], block_auto_adjust_ff_dim=False, intermediate_size=41)
+case("norm epsilon 0.01", "lfm2", norm_eps=0.01, **CONVOLUTIONS)
+case("a hidden size that 4 does not divide", "lfm2", hidden_size=30, num_attention_heads=3, num_key_value_heads=1,
+     stored=dict(expect='"hidden_size" must be a multiple of 4'), **CONVOLUTIONS)

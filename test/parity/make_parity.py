@@ -6,6 +6,7 @@ checkpoint.ts has too, and `AutoModelForCausalLM.from_pretrained` of that folder
     python make_parity.py [FILE]
 """
 
+import collections
 import json
 import logging
 import math
@@ -81,9 +82,15 @@ def write_weights(directory, shapes, dtype, shards):
 
 
 def grouped(shapes):
-    """Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`."""
-    lines = [f"{re.sub(r'[.]layers[.][0-9]+[.]', '.layers.*.', name)} {'x'.join(map(str, shape))}" for name, shape in shapes.items()]
-    return list(dict.fromkeys(lines))
+    """
+    Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`. Tensors that not
+    every layer has keep their numbers.
+    """
+    starred = {name: re.sub(r"[.]layers[.][0-9]+[.]", ".layers.*.", name) for name in shapes}
+    counts = collections.Counter(starred.values())
+    layers = max(counts.values())
+    names = {name: star if counts[star] == layers else name for name, star in starred.items()}
+    return list(dict.fromkeys(f"{names[name]} {'x'.join(map(str, shape))}" for name, shape in shapes.items()))
 
 
 class Warned(logging.Handler):

@@ -11,6 +11,8 @@ import { activationNumber } from '../../src/ops/activation.ts';
 import { attentionKernel, attentionVariants } from '../../src/ops/attention.ts';
 import { noisyKernel } from '../../src/ops/dense.ts';
 import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
+import { convolveKernel, keepInputsKernel } from '../../src/ops/convolution.ts';
+import { coefficientsKernel, scanKernel } from '../../src/ops/delta-rule.ts';
 import { foldKernel } from '../../src/ops/fold.ts';
 import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
@@ -39,6 +41,12 @@ const headQuads = [1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 64];
 
 const directionKinds = Object.keys(directionNumber) as DirectionKind[];
 const directions = Object.values(directionNumber);
+
+/** Widths of keys in the delta rule, of tests and of the models that we know. */
+const keyWidths = [4, 8, 12, 64, 128];
+
+/** Taps of convolutions over tokens. */
+const tapCounts = [1, 2, 3, 4, 7];
 
 /** A weight without pads and one with pads. */
 const paddedWeights = (storage: Storage) => [
@@ -111,6 +119,19 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ),
     ...combinations(['attention/merge.wgsl']),
   ],
+  convolve: tapCounts.flatMap((taps) =>
+    both.flatMap((gated) => [
+      keepInputsKernel(taps, gated),
+      ...both.flatMap((hasBias) =>
+        (['none', 'silu'] as const).map((activation) => convolveKernel(taps, gated, hasBias, activation)),
+      ),
+    ]),
+  ),
+  deltaRule: keyWidths.flatMap((width) => [
+    coefficientsKernel(width),
+    ...([1, 4] as const).flatMap((columns) => both.map((keeps) => scanKernel(width, columns, keeps))),
+  ]),
+  splitHeads: combinations(['split-heads.wgsl']),
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
   add: combinations(['add.wgsl']),
   gate: combinations(['activation.wgsl', 'gate.wgsl'], { ACTIVATION: Object.values(activationNumber) }),

@@ -5,6 +5,7 @@
  */
 
 import type { Family } from './family.ts';
+import { lfm2 } from './lfm2.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
 import { olmo2 } from './olmo2.ts';
@@ -23,4 +24,5 @@ export const families: Readonly<Record<string, Family>> = {
   olmo2,
   seed_oss: seedOss,
   opt,
+  lfm2,
 };

@@ -6,7 +6,7 @@
 
 import { attention } from '../../ops/attention.ts';
 import { rope } from '../../ops/rope.ts';
-import { storeRows } from '../../ops/rows.ts';
+import { gate, splitHeads, storeRows } from '../../ops/rows.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { type AttentionSublayer, keyAxis } from '../decoder.ts';
 import type { Pass } from '../pass.ts';
@@ -34,6 +34,12 @@ export function recordAttention(
     Activation,
   ];
   done();
+  let gates: Activation | undefined;
+  if (sublayer.gated) {
+    const both = query;
+    [query, gates] = splitHeads(pass.context, both, keyAxis(sublayer).stride);
+    workspace.give(both);
+  }
   if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
   if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
   if (rotation) rope(pass.context, query, key, input.positions, pass.ropeTable(rotation), headWidth);
@@ -51,7 +57,7 @@ export function recordAttention(
     values = cache.values[layer]!;
     storeRows(pass.context, key, value, slots, { keys, values });
   }
-  const mixed = attention(pass.context, query, keys, values, {
+  let mixed = attention(pass.context, query, keys, values, {
     heads,
     keyHeads,
     headWidth,
@@ -60,6 +66,10 @@ export function recordAttention(
     ...(input.longest === undefined ? {} : { longest: input.longest }),
   });
   workspace.give(query, key, value);
+  if (gates) {
+    gate(pass.context, gates, mixed, 'sigmoid');
+    mixed = pass.replace(mixed, gates);
+  }
   pass.addTo(hidden, mixed, sublayer.output, sublayer.after);
   workspace.give(mixed);
 }

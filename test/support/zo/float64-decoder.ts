@@ -14,6 +14,7 @@ import {
   type Norm,
   rotationsOf,
 } from '../../../src/model/decoder.ts';
+import { deltaRuleSublayer64, shortConvolution64 } from './float64-recurrent.ts';
 
 export type Parameters64 = ReadonlyMap<string, Float64Array>;
 
@@ -141,6 +142,10 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
         rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation.theta);
       }
       result = linear(attend(q, k, linear(x, sublayer.value), sublayer), sublayer.output);
+    } else if (sublayer.kind === 'short-convolution') {
+      result = shortConvolution64(x, sublayer, { get, linear });
+    } else if (sublayer.kind === 'delta-rule') {
+      result = deltaRuleSublayer64(x, sublayer, { get, linear });
     } else {
       const up = linear(x, sublayer.up);
       const gated = linear(x, sublayer.gate!).map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
