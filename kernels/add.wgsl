@@ -1,7 +1,8 @@
-// The sum of two activations, in place: sum[i] ← sum[i] + x[i].
+// The sum of two activations, in place: sum[i] ← sum[i] + x[i], or with SCALED sum[i] + scale · x[i].
 
 struct Parameters {
   quads: u32,
+  scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -12,6 +13,6 @@ struct Parameters {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   if (index < parameters.quads) {
-    sum[index] = sum[index] + x[index];
+    sum[index] = sum[index] + select(x[index], parameters.scale * x[index], SCALED);
   }
 }

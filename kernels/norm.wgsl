@@ -2,8 +2,8 @@
 //
 // x, y: rows of `width` f32 that begin `stride` apart, in two buffers; the gaps between the rows become 0 in y. gain
 // and shift are in buffers of their own, at gain_offset + probe · gain_stride (and alike), where probe = row /
-// rows_per_probe; a stride is 0 if all probes share the vector. One workgroup per row. It reads x twice, the second
-// time for the centred squares, because E[x²] − E[x]² cancels in f32.
+// rows_per_probe; a stride is 0 if all probes share the vector. GAIN_OFFSET is added to the gain. One workgroup per row.
+// It reads x twice, the second time for the centred squares, because E[x²] − E[x]² cancels in f32.
 
 struct Parameters {
   rows: u32,
@@ -63,7 +63,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   for (var i = lane; i < parameters.width; i += 64u) {
     var value = (x[start + i] - mean) * scale;
     if (HAS_GAIN) {
-      value *= gain[gain_start + i];
+      let stored = gain[gain_start + i];
+      value *= select(stored, GAIN_OFFSET + stored, GAIN_OFFSET != 0.0);
     }
     if (HAS_SHIFT) {
       value += shift[shift_start + i];

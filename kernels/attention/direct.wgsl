@@ -1,7 +1,7 @@
 // Attention, direct: one invocation per (row, head) walks its keys once, with an online softmax in f32 and the sums in
 // registers.
 //
-//   y[i, h] = Σ_j softmax_j(scale · q[i, h]·k[j, h / group]) · v[j, h / group]
+//   y[i, h] = Σ_j softmax_j(soft_cap(scale · q[i, h]·k[j, h / group])) · v[j, h / group]
 //
 // q, y: [rows, heads · 4·HEAD_QUADS]; k, v: [key rows, key_heads · 4·HEAD_QUADS], f32. Data decides which keys a row
 // sees: ranges[i mod rows_per_probe] = (a₀, a₁, b₀, b₁) stands for the key rows [a₀, a₁) and [b₀, b₁), shifted by probe
@@ -52,7 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     for (var d = 0u; d < parameters.head_quads; d++) {
       products = fma(q[index * HEAD_QUADS + d], k[key + d], products);
     }
-    let score = parameters.scale * (products.x + products.y + products.z + products.w);
+    let score = soft_cap(parameters.scale * (products.x + products.y + products.z + products.w));
     if (score > highest) {
       let correction = exp(highest - score);
       highest = score;

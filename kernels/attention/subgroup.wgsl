@@ -97,7 +97,7 @@ fn main(
           }
         }
       }
-      let score = parameters.scale * (products.x + products.y + products.z + products.w);
+      let score = soft_cap(parameters.scale * (products.x + products.y + products.z + products.w));
       let is_highest = seen && score > highest;
       let correction = select(1.0, exp(highest - score), is_highest);
       highest = select(highest, score, is_highest);

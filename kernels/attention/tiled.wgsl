@@ -135,7 +135,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
           for (var d = 0u; d < parameters.head_quads; d++) {
             products = fma(query[r * HEAD_QUADS + d], tile[d * KEY_STRIDE + key], products);
           }
-          score = products.x + products.y + products.z + products.w;
+          score = soft_cap(products.x + products.y + products.z + products.w);
         }
         scores[item] = score;
       }

@@ -77,7 +77,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       for (var d = 0u; d < HEAD_QUADS; d++) {
         products = fma(query[d], k[key + d], products);
       }
-      score = products.x + products.y + products.z + products.w;
+      score = soft_cap(products.x + products.y + products.z + products.w);
       key_rows[lane] = key_row;
     }
     reduced[lane] = score;

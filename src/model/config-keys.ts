@@ -150,6 +150,8 @@ export interface KeysOfType {
   ignored?: Readonly<Record<string, string>>;
   /** Keys that may have certain values only. */
   neutral?: Readonly<Record<string, NeutralKey>>;
+  /** The classes of its language model, where their names are not made from the type's. */
+  classes?: readonly string[];
 }
 
 /**
@@ -163,7 +165,7 @@ export function checkKeys(
   config: Config,
   type: string,
   read: ReadonlySet<string>,
-  { ignored = {}, neutral = {} }: KeysOfType,
+  { ignored = {}, neutral = {}, classes }: KeysOfType,
 ): void {
   for (const [key, value] of Object.entries(config)) {
     if (read.has(key) || Object.hasOwn(ignoredKeys, key) || Object.hasOwn(ignored, key)) continue;
@@ -193,15 +195,17 @@ export function checkKeys(
         'remove it from config.json if the model was trained without it',
     );
   }
-  checkClass(config, type);
+  checkClass(config, type, classes);
 }
 
 /** Refuses files that name another class than the language model of their type, or code of their own for it. */
-function checkClass(config: Config, type: string): void {
+function checkClass(config: Config, type: string, known: readonly string[] | undefined): void {
   const { architectures, auto_map: own } = config;
   const classes = Array.isArray(architectures) ? architectures : [];
-  const expected = new RegExp(`^${type.replaceAll('_', '')}(forcausallm|model)$`, 'i');
-  if (classes.length > 0 && !classes.some((name) => expected.test(String(name)))) {
+  const ofType = new RegExp(`^${type.replaceAll('_', '')}(forcausallm|model)$`, 'i');
+  const isOwn = (name: unknown): boolean =>
+    known ? known.includes(String(name)) : ofType.test(String(name).replaceAll('_', ''));
+  if (classes.length > 0 && !classes.some(isOwn)) {
     throw new SubzeroError(
       'unsupported',
       `"architectures" must name the language model of "${type}"; got ${brief(architectures)}, which is another function`,

@@ -36,6 +36,8 @@ export interface Norm {
   /** Names of the elementwise parameters; a LayerNorm may lack both, an RMSNorm has no shift. */
   gain?: string;
   shift?: string;
+  /** What is added to the gain as the checkpoint has it: 1 where that is the gain's distance from 1. */
+  gainOffset?: number;
 }
 
 /** The norms around a sublayer, whose result is added to what it came from. */
@@ -46,6 +48,8 @@ interface SublayerNorms {
   after?: Norm;
   /** The norm of the sum that the next sublayer reads. */
   ofSum?: Norm;
+  /** The factor of what the sublayer gives, after its norm, before it is added. */
+  scale?: number;
 }
 
 /** Every token's mean of the values of those that it sees. */
@@ -55,14 +59,21 @@ export interface AttentionSublayer extends SublayerNorms {
   key: Linear;
   value: Linear;
   output: Linear;
-  /** The norms of queries and keys, before they are turned by their positions. */
+  /** The norms of queries and keys, before they are turned by their positions, or after it. */
   queryNorm?: Norm;
   keyNorm?: Norm;
+  normsRotated?: boolean;
   heads: number;
   keyHeads: number;
   headWidth: number;
   /** How queries and keys are turned by their positions; absent where they are not. Layers share the object. */
   rotation?: RopePosition;
+  /** How queries are turned, where it is not as keys are. */
+  queryRotation?: RopePosition;
+  /** The factor of the scores; 1/√headWidth if absent. */
+  scale?: number;
+  /** The bound c of the scores s, which become c·tanh(s/c); none if absent. */
+  softCap?: number;
   /** Keys that it sees, counted back from the token itself; all if absent. */
   window?: number;
   /** Whether `query` makes, behind the queries of each head, a gate of its result, of which the sigmoid is taken. */
@@ -147,6 +158,10 @@ export interface Decoder {
   /** Positions that enter at the embedding; others enter by {@link AttentionSublayer.rotation}. */
   position?: LearnedPosition;
   embedding: Matrix;
+  /** The factor of the table's rows, virtual tokens apart. */
+  embeddingScale?: number;
+  /** The factor of all that the layers begin with, virtual tokens included. */
+  inputScale?: number;
   /** From the embedding's width to that of the layers, and back. */
   projectIn?: Linear;
   projectOut?: Linear;
@@ -154,6 +169,8 @@ export interface Decoder {
   finalNorm?: Norm;
   /** The output head; where it is tied the embedding takes its place, and a file may hold it under this name. */
   head: Matrix & { tied: boolean };
+  /** What becomes of the head's products x before they are logits: c·tanh(scale·x/c) with the bound c, or scale·x. */
+  logits?: { scale?: number; softCap?: number };
 }
 
 /** A matrix by its module's name. */
@@ -205,7 +222,9 @@ export function stateSizes(sublayer: RecurrentSublayer): { inputs: number; matri
 
 /** The distinct rotations of the layers, each of which has a table, in the order of their first use. */
 export function rotationsOf(decoder: Pick<Decoder, 'blocks'>): RopePosition[] {
-  return [...new Set(attentions(decoder).flatMap(({ rotation }) => (rotation ? [rotation] : [])))];
+  return [...new Set(attentions(decoder).flatMap((attention) => [attention.rotation, attention.queryRotation]))].filter(
+    (rotation) => rotation !== undefined,
+  );
 }
 
 /** Keys, or values, of a token: a run for each head. */

@@ -7,6 +7,7 @@
 import type { OperationContext } from '../ops/context.ts';
 import { embed } from '../ops/embedding.ts';
 import { gatherRows } from '../ops/rows.ts';
+import { scaleActivation } from '../ops/scale.ts';
 import { storedLength } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { Sublayer } from './decoder.ts';
@@ -25,14 +26,16 @@ import { recordShortConvolution } from './sublayers/short-convolution.ts';
  *   caller gives it back to the workspace
  */
 export function forward(model: Model, context: OperationContext, input: ForwardInput): Activation {
-  const { embedding, position, projectIn, blocks, finalNorm, projectOut } = model.decoder;
+  const { embedding, embeddingScale, inputScale, position, projectIn, blocks, finalNorm, projectOut } = model.decoder;
   const pass = new Pass(model, context, input);
   const rows = input.rows * context.probes.count;
   let hidden = embed(context, input.ids, rows, model.weight(embedding.weight));
+  if (embeddingScale !== undefined) scaleActivation(context, hidden, embeddingScale);
   const prompt = context.probes.adapter?.prompt;
   if (prompt) pass.fillIn(hidden, prompt, embedding.columns);
   if (projectIn) hidden = pass.replace(hidden, pass.linear(hidden, projectIn));
   if (position) embed(context, input.positions, rows, model.weight(position.table.weight), hidden);
+  if (inputScale !== undefined) scaleActivation(context, hidden, inputScale);
   // Memory of the widest activations serves narrower ones until it is wanted: before the first of those it must be
   // there.
   let widest = widestOf(blocks[0] ?? []);

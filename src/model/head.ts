@@ -9,6 +9,7 @@ import type { OperationContext } from '../ops/context.ts';
 import { recordLabelLoss } from '../ops/label-loss.ts';
 import { type Projection, product, project } from '../ops/linear.ts';
 import { weightScaleOf } from '../ops/probes.ts';
+import { scaleBuffer } from '../ops/scale.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
@@ -106,6 +107,7 @@ export function scoreTargets(
   scratch: NamedBuffers,
 ): { running: GpuBuffer; picked: GpuBuffer } {
   const { gpu, workspace, probes } = context;
+  const { logits: shape } = model.decoder;
   const weight = headWeight(model);
   const factors = probes.factors.get(weight.name);
   const { memory, sides } = project(context, hidden, factors ? [factors] : []);
@@ -115,6 +117,7 @@ export function scoreTargets(
   const logits = scratch.ensure(names.logits, hidden.rows * Math.max(...chunks.map(({ count }) => count)) * 4);
   for (const [index, chunk] of chunks.entries()) {
     recordLogits(context, hidden, weight, chunk, sides, logits, { stride: chunk.count, column: 0 });
+    if (shape) scaleBuffer(gpu, logits, hidden.rows * chunk.count, shape);
     recordLabelLoss(
       gpu,
       { logits, targets: targets.buffer, running, picked },
@@ -154,6 +157,8 @@ export function logitsOf(
       column: chunk.start,
     });
   }
+  const { logits: shape } = model.decoder;
+  if (shape) scaleBuffer(context.gpu, logits, hidden.rows * weight.rows, shape);
   context.workspace.give(...memory);
   return logits;
 }

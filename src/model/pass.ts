@@ -14,7 +14,7 @@ import type { Runs } from '../ops/runs.ts';
 import type { Axis } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { KeyValueCache, RecurrentState } from './cache.ts';
-import type { Linear, Norm } from './decoder.ts';
+import type { Linear, Norm, Sublayer } from './decoder.ts';
 import type { Model } from './model.ts';
 import type { RopePosition } from './rope-table.ts';
 
@@ -71,11 +71,12 @@ export class Pass {
   }
 
   /** A normalised copy. */
-  norm(x: Activation, { kind, epsilon, width, gain, shift }: Norm): Activation {
+  norm(x: Activation, { kind, epsilon, width, gain, shift, gainOffset = 0 }: Norm): Activation {
     return norm(this.context, x, {
       kind,
       epsilon,
       groupWidth: width,
+      gainOffset,
       ...(gain ? { gain } : {}),
       ...(shift ? { shift } : {}),
     });
@@ -85,16 +86,16 @@ export class Pass {
     return linear(this.context, x, this.model.weight(weight), { ...(bias ? { bias } : {}), ...options });
   }
 
-  /** Adds the last layer of a sublayer to the sum, by way of a norm where the sublayer has one. */
-  addTo(sum: Activation, x: Activation, layer: Linear, after: Norm | undefined): void {
-    if (!after) {
+  /** Adds the last layer of a sublayer to the sum, by way of the norm and with the factor that the sublayer has. */
+  addTo(sum: Activation, x: Activation, layer: Linear, { after, scale }: Pick<Sublayer, 'after' | 'scale'>): void {
+    if (!after && scale === undefined) {
       this.linear(x, layer, { addTo: sum });
       return;
     }
-    const given = this.linear(x, layer);
-    const normed = this.replace(given, this.norm(given, after));
-    add(this.context, sum, normed);
-    this.context.workspace.give(normed);
+    let given = this.linear(x, layer);
+    if (after) given = this.replace(given, this.norm(given, after));
+    add(this.context, sum, given, scale);
+    this.context.workspace.give(given);
   }
 
   /** Several layers over the same x, one activation for each. */

@@ -31,6 +31,10 @@ export interface AttentionOptions {
   ranges: GpuBuffer;
   /** Key rows from one probe's keys to the next; 0 when all probes read the same keys (a cache). */
   keyStride: number;
+  /** The factor of the scores; 1/√headWidth if absent. */
+  scale?: number;
+  /** The bound c of the scores s, which become c·tanh(s/c). */
+  softCap?: number;
   /** Most keys that a row sees, as far as the caller knows. */
   longest?: number;
   /** For tests and benchmarks; chosen by the adapter otherwise. */
@@ -68,22 +72,40 @@ export function attentionTile(headWidth: number, limit: number): { ROWS: number;
 const definitions = new Memo<KernelDefinition>();
 const mergeKernel: KernelDefinition = { files: ['attention/merge.wgsl'] };
 
-/** @param limit bytes of workgroup memory */
-export function attentionKernel(variant: AttentionVariant, headWidth: number, limit: number): KernelDefinition {
-  return definitions.get([variant, headWidth, limit], () => makeAttentionKernel(variant, headWidth, limit));
+/**
+ * @param limit bytes of workgroup memory
+ * @param softCap the bound of the scores, 0 for none
+ */
+export function attentionKernel(
+  variant: AttentionVariant,
+  headWidth: number,
+  limit: number,
+  softCap = 0,
+): KernelDefinition {
+  return definitions.get([variant, headWidth, limit, softCap], () => ({
+    files: ['soft-cap.wgsl', `attention/${variant === 'sliced' ? 'workgroup' : variant}.wgsl`],
+    constants: {
+      HEAD_QUADS: headWidth / 4,
+      SOFT_CAP: { f32: softCap },
+      ...variantConstants(variant, headWidth, limit),
+    },
+  }));
 }
 
-function makeAttentionKernel(variant: AttentionVariant, headWidth: number, limit: number): KernelDefinition {
-  const HEAD_QUADS = headWidth / 4;
+function variantConstants(
+  variant: AttentionVariant,
+  headWidth: number,
+  limit: number,
+): NonNullable<KernelDefinition['constants']> {
   switch (variant) {
     case 'direct':
     case 'subgroup':
-      return { files: [`attention/${variant}.wgsl`], constants: { HEAD_QUADS } };
+      return {};
     case 'workgroup':
     case 'sliced':
-      return { files: ['attention/workgroup.wgsl'], constants: { HEAD_QUADS, SLICED: variant === 'sliced' } };
+      return { SLICED: variant === 'sliced' };
     case 'tiled':
-      return { files: ['attention/tiled.wgsl'], constants: { HEAD_QUADS, ...attentionTile(headWidth, limit) } };
+      return attentionTile(headWidth, limit);
   }
 }
 
@@ -125,7 +147,7 @@ export function attention(
     options.variant ??
     chooseAttention(gpu, { rows, rowsPerProbe, heads, headWidth, ...(longest === undefined ? {} : { longest }) });
   const limit = gpu.device.limits.maxComputeWorkgroupStorageSize;
-  const kernel = gpu.kernel(attentionKernel(variant, headWidth, limit));
+  const kernel = gpu.kernel(attentionKernel(variant, headWidth, limit, options.softCap));
   const slices = variant === 'sliced' ? Math.min(mostSlices, Math.ceil(enoughWorkgroups / (rows * heads))) : 1;
   const parameters = {
     rows,
@@ -135,7 +157,7 @@ export function attention(
     key_stride: keyStride,
     head_quads: headWidth / 4,
     slices,
-    scale: 1 / Math.sqrt(options.headWidth),
+    scale: options.scale ?? 1 / Math.sqrt(options.headWidth),
   };
   if (variant === 'sliced') {
     const count = rows * heads;

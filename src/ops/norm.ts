@@ -24,14 +24,22 @@ export interface NormOptions {
    * pads lie behind each group, which become 0.
    */
   groupWidth?: number;
+  /** What is added to every element of the gain. */
+  gainOffset?: number;
 }
 
 const definitions = new Memo<KernelDefinition>();
 
-function normKernel(CENTRE: boolean, HAS_GAIN: boolean, HAS_SHIFT: boolean): KernelDefinition {
-  return definitions.get([CENTRE, HAS_GAIN, HAS_SHIFT], () => ({
+/** @param gainOffset what is added to the gain */
+export function normKernel(
+  CENTRE: boolean,
+  HAS_GAIN: boolean,
+  HAS_SHIFT: boolean,
+  gainOffset: number,
+): KernelDefinition {
+  return definitions.get([CENTRE, HAS_GAIN, HAS_SHIFT, gainOffset], () => ({
     files: ['norm.wgsl'],
-    constants: { CENTRE, HAS_GAIN, HAS_SHIFT },
+    constants: { CENTRE, HAS_GAIN, HAS_SHIFT, GAIN_OFFSET: { f32: gainOffset } },
   }));
 }
 
@@ -50,7 +58,7 @@ export function norm(context: OperationContext, x: Activation, options: NormOpti
   const shift = vectorOf(probes, options.shift);
   const y = workspace.take(x.rows, x.columns);
   gpu.recorder.dispatch(
-    gpu.kernel(normKernel(options.kind === 'layer', gain !== undefined, shift !== undefined)),
+    gpu.kernel(normKernel(options.kind === 'layer', gain !== undefined, shift !== undefined, options.gainOffset ?? 0)),
     [x.buffer, gain?.buffer ?? gpu.unused, shift?.buffer ?? gpu.unused, y.buffer],
     {
       rows,

@@ -24,16 +24,14 @@ const interleavedKernel: KernelDefinition = { files: ['rope.wgsl'], constants: {
 const halvesKernel: KernelDefinition = { files: ['rope.wgsl'], constants: { INTERLEAVED: false } };
 
 /**
- * Turns the heads of queries and keys in place. Heads lie whole quads apart.
+ * Turns the heads of queries and keys, or of either alone, in place. Heads lie whole quads apart.
  *
- * @param query [rows, heads · headWidth]
- * @param key [rows, key heads · headWidth]
+ * @param turned [rows, heads · headWidth], one or two of them
  * @param positions one u32 per row of a probe
  */
 export function rope(
   context: OperationContext,
-  query: Activation,
-  key: Activation,
+  [query, key]: readonly [Activation, Activation?],
   positions: GpuBuffer,
   table: RopeTable,
   headWidth: number,
@@ -42,18 +40,20 @@ export function rope(
   const { rows } = query;
   const stride = wholeQuads(headWidth);
   checkMultiple('rope', 'the columns of the queries', query.columns, stride, 'the width of a head');
-  checkMultiple('rope', 'the columns of the keys', key.columns, stride, 'the width of a head');
-  checkShape('rope', 'the keys', key, rows, key.columns);
+  if (key) {
+    checkMultiple('rope', 'the columns of the keys', key.columns, stride, 'the width of a head');
+    checkShape('rope', 'the keys', key, rows, key.columns);
+  }
   checkMultiple('rope', 'rows', rows, probes.count, 'the number of probes');
   checkMultiple('rope', 'the part of a head that is turned', table.rotaryWidth, 2, 'a pair of elements');
   if (table.rotaryWidth > headWidth) {
     throw new Error(`rope: ${table.rotaryWidth} elements of a head should be turned; it has ${headWidth}`);
   }
   const heads = query.columns / stride;
-  const keyHeads = key.columns / stride;
+  const keyHeads = (key?.columns ?? 0) / stride;
   gpu.recorder.dispatch(
     gpu.kernel(table.interleaved ? interleavedKernel : halvesKernel),
-    [positions, table.buffer, query.buffer, key.buffer],
+    [positions, table.buffer, query.buffer, key?.buffer ?? gpu.unused],
     {
       rows,
       heads,

@@ -143,10 +143,18 @@ export function gate(
   );
 }
 
-/** sum ← sum + x. */
-export function add({ gpu }: OperationContext, sum: Activation, x: Activation): void {
+/** The kernel of {@link add}, with a factor or without. */
+export const addKernel = (SCALED: boolean): KernelDefinition => ({ files: ['add.wgsl'], constants: { SCALED } });
+
+/** sum ← sum + scale · x. */
+export function add({ gpu }: OperationContext, sum: Activation, x: Activation, scale?: number): void {
   checkShape('add', 'what is added', x, sum.rows, sum.columns);
   checkMultiple('add', 'the columns', sum.columns, 4, 'what kernels read at once');
   const quads = (sum.rows * sum.columns) / 4;
-  gpu.recorder.dispatch(gpu.kernel({ files: ['add.wgsl'] }), [x.buffer, sum.buffer], { quads }, perElement(quads));
+  gpu.recorder.dispatch(
+    gpu.kernel(addKernel(scale !== undefined)),
+    [x.buffer, sum.buffer],
+    { quads, scale: scale ?? 1 },
+    perElement(quads),
+  );
 }

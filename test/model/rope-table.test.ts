@@ -40,6 +40,32 @@ describe('ropeTable', () => {
   });
 });
 
+describe('what a rotation adds to its rule', () => {
+  const plain = { theta, rotaryWidth: 8, scaling: { type: 'default' } } as const;
+  const table = ropeTable(40, plain);
+
+  test('reversed: the other way round', () => {
+    const reversed = ropeTable(40, { ...plain, reversed: true });
+    for (let index = 0; index < table.length; index++) {
+      expect(reversed[index]).toBe(index % 8 < 4 ? table[index] : -table[index]!);
+    }
+  });
+
+  test('growth: a factor by how many contexts lie before a position', () => {
+    const grown = ropeTable(40, { ...plain, growth: { beta: 0.5, context: 16 } });
+    for (const [position, factor] of [
+      [0, 1],
+      [15, 1],
+      [16, 1 + 0.5 * Math.log(2)],
+      [39, 1 + 0.5 * Math.log(3)],
+    ] as const) {
+      for (let index = position * 8; index < position * 8 + 8; index++) {
+        expect(grown[index]! / factor).toBeCloseTo(table[index]!, 6);
+      }
+    }
+  });
+});
+
 describe('ropeRows', () => {
   test('a row per token, by its position and the length of its sequence', () => {
     const scaling = { type: 'dynamic', factor: 2, trainedContext: 10 } as const;

@@ -8,6 +8,8 @@ import {
   gatherShapes,
   labelLossCase,
   labelLossShapes,
+  scaleCase,
+  scaleShapes,
   storeCase,
 } from '../../src/bench/cases/rows.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
@@ -25,6 +27,7 @@ describe('storeRows', () => {
 describe('gate', () => {
   testCases(gpu, gateShapes.map(gateCase));
   testCases(gpu, addShapes.map(addCase));
+  testCases(gpu, scaleShapes.map(scaleCase));
 });
 
 describe('label loss', () => {

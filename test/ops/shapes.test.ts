@@ -88,22 +88,22 @@ test.each<[string, RegExp, () => unknown]>([
   [
     'rope, heads',
     /^rope: the columns of the queries should be a multiple of 8/,
-    () => rope(context, of(4, 12), of(4, 8), gpu().unused, table(4), 8),
+    () => rope(context, [of(4, 12), of(4, 8)], gpu().unused, table(4), 8),
   ],
   [
     'rope, key heads',
     /^rope: the columns of the keys should be a multiple of 8/,
-    () => rope(context, of(4, 8), of(4, 12), gpu().unused, table(4), 8),
+    () => rope(context, [of(4, 8), of(4, 12)], gpu().unused, table(4), 8),
   ],
   [
     'rope, rows',
     /^rope: the keys should be \[4, 8\]; it is \[3, 8\]$/,
-    () => rope(context, of(4, 8), of(3, 8), gpu().unused, table(4), 8),
+    () => rope(context, [of(4, 8), of(3, 8)], gpu().unused, table(4), 8),
   ],
   [
     'rope, width',
     /^rope: 16 elements of a head should be turned; it has 8$/,
-    () => rope(context, of(4, 16), of(4, 8), gpu().unused, table(16), 8),
+    () => rope(context, [of(4, 16), of(4, 8)], gpu().unused, table(16), 8),
   ],
   ['gatherRows', /^gatherRows: rows should be a multiple of 2/, () => gatherRows(context, of(3, 8), gpu().unused, 1)],
   ['gate', /^gate: what is gated should be \[4, 8\]; it is \[4, 12\]$/, () => gate(context, of(4, 8), of(4, 12))],

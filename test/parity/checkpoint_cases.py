@@ -1,8 +1,9 @@
 """The tiny checkpoints of the parity suite: config.json as people's files have it, and how the weights are stored.
 
-A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `extra` ({name: shape} of tensors that the class does not have) and
-`expect`: what our program says instead of numbers, as a regular expression. `pending` marks a case that is known to disagree, with
-what is missing; the test demands that it does, so that the mark goes with the fault.
+A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `gains`, about what gains lie where it is not 1, `extra` ({name:
+shape} of tensors that the class does not have) and `expect`: what our program says instead of numbers, as a regular expression.
+`pending` marks a case that is known to disagree, with what is missing; the test demands that it does, so that the mark goes with the
+fault.
 """
 
 SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
@@ -11,7 +12,10 @@ OPT_SIZES = dict(vocab_size=48, hidden_size=32, ffn_dim=40, num_hidden_layers=3,
                  max_position_embeddings=128)
 FAMILY = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss")
 CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qwen2ForCausalLM", qwen3="Qwen3ForCausalLM",
-               smollm3="SmolLM3ForCausalLM", olmo2="Olmo2ForCausalLM", seed_oss="SeedOssForCausalLM", opt="OPTForCausalLM", lfm2="Lfm2ForCausalLM")
+               smollm3="SmolLM3ForCausalLM", olmo2="Olmo2ForCausalLM", seed_oss="SeedOssForCausalLM", opt="OPTForCausalLM", lfm2="Lfm2ForCausalLM",
+               qwen3_5_text="Qwen3_5ForCausalLM")
+DELTA_RULE = dict(num_hidden_layers=4, head_dim=16, linear_key_head_dim=8, linear_value_head_dim=12, linear_num_key_heads=2,
+                  linear_num_value_heads=4, rms_norm_eps=1e-3)
 CASES = {}
 
 
@@ -20,8 +24,10 @@ def case(name, model_type, drop=(), stored=None, **keys):
     own = {"head_dim": 8} if model_type in ("qwen3", "seed_oss") else {}
     # SmolLM3's padding token is outside of a small vocabulary, which transformers refuses.
     own |= {"pad_token_id": 0} if model_type == "smollm3" else {}
+    own |= DELTA_RULE if model_type == "qwen3_5_text" else {}
     config = {"architectures": [CLASSES[model_type]], "model_type": model_type} | sizes | own | keys
-    CASES[f"{model_type}: {name}"] = {"config": {key: value for key, value in config.items() if key not in drop}, **(stored or {})}
+    gains = {"gains": 0} if model_type == "qwen3_5_text" else {}
+    CASES[f"{model_type}: {name}"] = {"config": {key: value for key, value in config.items() if key not in drop}, **gains, **(stored or {})}
 
 
 for each in FAMILY:
@@ -197,3 +203,25 @@ case("heads of 6, odd width of the feed-forward layer", "lfm2", head_dim=6, full
 case("norm epsilon 0.01", "lfm2", norm_eps=0.01, **CONVOLUTIONS)
 case("a hidden size that 4 does not divide", "lfm2", hidden_size=30, num_attention_heads=3, num_key_value_heads=1,
      stored=dict(expect='"hidden_size" must be a multiple of 4'), **CONVOLUTIONS)
+
+# The gated delta rule in three layers of four. Epsilon is large, so that results of a few first tokens that happen to be small are
+# not made large, with what rounding left of them. Gains lie about 0, as norms hold them less 1. The prompts of 108 tokens are longer than a chunk of 64 of transformers.
+case("nothing but sizes", "qwen3_5_text")
+case("tied, BF16, shards", "qwen3_5_text", tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
+case("F16, odd vocabulary, one key head", "qwen3_5_text", vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"))
+case("every second layer with attention", "qwen3_5_text", full_attention_interval=2)
+case("layer types", "qwen3_5_text", num_hidden_layers=3, layer_types=["linear_attention", "full_attention", "linear_attention"])
+case("attention alone, biases", "qwen3_5_text", num_hidden_layers=2, attention_bias=True, layer_types=["full_attention"] * 2)
+case("heads of values as of keys", "qwen3_5_text", linear_num_key_heads=4, linear_key_head_dim=12, linear_value_head_dim=8)
+case("three heads of values, one of keys", "qwen3_5_text", linear_num_key_heads=1, linear_num_value_heads=3)
+case("two taps", "qwen3_5_text", linear_conv_kernel_dim=2)
+case("half of a head turned", "qwen3_5_text", partial_rotary_factor=0.5)
+case("rotation with axes", "qwen3_5_text", rope_parameters=dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5,
+     mrope_section=[2, 1, 1], mrope_interleaved=True))
+case("yarn", "qwen3_5_text", rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR))
+case("norm epsilon 0.01", "qwen3_5_text", rms_norm_eps=0.01)
+case("widths that 4 does not divide", "qwen3_5_text", hidden_size=30, intermediate_size=41, vocab_size=47)
+case("keys that 4 does not divide", "qwen3_5_text", linear_key_head_dim=6,
+     stored=dict(expect='"linear_key_head_dim" must be a multiple of 4'))
+case("sliding layers", "qwen3_5_text", layer_types=["full_attention"] * 3 + ["sliding_attention"],
+     stored=dict(expect='layers of the type "sliding_attention" are not supported'))

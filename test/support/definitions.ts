@@ -9,14 +9,17 @@ import { activations, otherFragments } from '../../src/bench/cases/linear.ts';
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { activationNumber } from '../../src/ops/activation.ts';
 import { attentionKernel, attentionVariants } from '../../src/ops/attention.ts';
-import { noisyKernel } from '../../src/ops/dense.ts';
-import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
 import { convolveKernel, keepInputsKernel } from '../../src/ops/convolution.ts';
 import { coefficientsKernel, scanKernel } from '../../src/ops/delta-rule.ts';
+import { noisyKernel } from '../../src/ops/dense.ts';
+import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
 import { foldKernel } from '../../src/ops/fold.ts';
 import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
+import { normKernel } from '../../src/ops/norm.ts';
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
+import { addKernel } from '../../src/ops/rows.ts';
+import { scaleKernel } from '../../src/ops/scale.ts';
 import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
 import { quadAxis } from '../../src/tensor/axis.ts';
@@ -108,13 +111,18 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   ],
   virtualRows: combinations(['virtual-rows.wgsl']),
   pad: combinations(['pad.wgsl']),
-  norm: combinations(['norm.wgsl'], { CENTRE: both, HAS_GAIN: both, HAS_SHIFT: both }),
+  norm: both.flatMap((centre) =>
+    both.flatMap((gain) => both.flatMap((shift) => [0, 1].map((offset) => normKernel(centre, gain, shift, offset)))),
+  ),
   rope: combinations(['rope.wgsl'], { INTERLEAVED: both }),
   attention: [
     ...attentionVariants.flatMap((variant) =>
       headQuads.flatMap((quads) =>
         // The tiles of adapters with more and less workgroup memory.
-        [16_384, 32_768, 49_152].map((limit) => attentionKernel(variant, 4 * quads, limit)),
+        [16_384, 32_768, 49_152].flatMap((limit) =>
+          // Without a cap, with those of the tests, and that of Gemma 2.
+          [0, 2.5, 5, 50].map((softCap) => attentionKernel(variant, 4 * quads, limit, softCap)),
+        ),
       ),
     ),
     ...combinations(['attention/merge.wgsl']),
@@ -133,7 +141,8 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   ]),
   splitHeads: combinations(['split-heads.wgsl']),
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
-  add: combinations(['add.wgsl']),
+  add: both.map(addKernel),
+  scale: [0, 2, 15, 30].map(scaleKernel),
   gate: combinations(['activation.wgsl', 'gate.wgsl'], { ACTIVATION: Object.values(activationNumber) }),
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],

@@ -27,13 +27,17 @@ export interface AttentionShape {
   keys: number;
   /** Deviation of the queries: large ones make one key dominate. */
   sharpness?: number;
+  /** Factor and bound of the scores. */
+  scale?: number;
+  softCap?: number;
   /** Compared figures for the benchmark: pairs of query and key rows. */
   pairs?: number;
 }
 
 /** @param variant the adapter's own by default */
 export function attentionCase(shape: AttentionShape, variant?: AttentionVariant): KernelCase {
-  const { heads, keyHeads, headWidth, probes = 1, keyStride, keys, sharpness = 1 } = shape;
+  const { heads, keyHeads, headWidth, probes = 1, keyStride, keys, sharpness = 1, softCap } = shape;
+  const { scale = 1 / Math.sqrt(headWidth) } = shape;
   const stride = wholeQuads(headWidth);
   const columns = heads * stride;
   const keyColumns = keyHeads * stride;
@@ -70,6 +74,8 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
             ranges: rangeBuffer,
             keyStride,
             ...(variant ? { variant } : {}),
+            ...(shape.scale === undefined ? {} : { scale: shape.scale }),
+            ...(softCap === undefined ? {} : { softCap }),
           });
           return [
             {
@@ -93,7 +99,8 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
                       sum +=
                         qData[row * columns + head * stride + d]! * kData[key * keyColumns + keyHead * stride + d]!;
                     }
-                    return sum / Math.sqrt(headWidth);
+                    const score = scale * sum;
+                    return softCap === undefined ? score : softCap * Math.tanh(score / softCap);
                   });
                   const highest = Math.max(...scores);
                   const shares = scores.map((score) => Math.exp(score - highest));
@@ -286,5 +293,28 @@ export const attentionShapes: readonly AttentionShape[] = [
     keyStride: 40,
     keys: 40,
     sharpness: 40,
+  },
+  {
+    name: 'scaled and capped scores',
+    heads: 4,
+    keyHeads: 2,
+    headWidth: 16,
+    probes: 2,
+    ranges: () => causalRanges([29, 8], 12),
+    keyStride: 37,
+    keys: 74,
+    scale: 0.6,
+    softCap: 2.5,
+  },
+  {
+    name: 'scores far beyond their cap',
+    heads: 2,
+    keyHeads: 2,
+    headWidth: 32,
+    ranges: () => causalRanges([40]),
+    keyStride: 40,
+    keys: 40,
+    sharpness: 4000,
+    softCap: 5,
   },
 ];

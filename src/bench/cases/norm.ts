@@ -18,20 +18,32 @@ export interface NormShape {
   gain?: boolean;
   shift?: boolean;
   groupWidth?: number;
+  /** What is added to the gain. */
+  gainOffset?: number;
   /** Mean of the inputs in units of their deviation; a large one makes E[x²] − E[x]² cancel. */
   mean?: number;
   epsilon?: number;
 }
 
 export function normCase(shape: NormShape): KernelCase {
-  const { kind, rows, columns, probes = 1, gain = false, shift = false, mean = 0, epsilon = 1e-5 } = shape;
+  const {
+    kind,
+    rows,
+    columns,
+    probes = 1,
+    gain = false,
+    shift = false,
+    mean = 0,
+    epsilon = 1e-5,
+    gainOffset = 0,
+  } = shape;
   const width = shape.groupWidth ?? columns;
   // Groups begin whole quads apart.
   const stride = shape.groupWidth ? wholeQuads(width) : columns;
   const all = rows * probes;
   return {
     operation: 'norm',
-    name: `${kind} ${probes}×${rows}×${columns}${width === columns ? '' : ` in ${width}s`}${gain ? ', gain' : ''}${shift ? ', shift' : ''}${mean ? `, mean ${mean}` : ''}`,
+    name: `${kind} ${probes}×${rows}×${columns}${width === columns ? '' : ` in ${width}s`}${gain ? `, gain${gainOffset ? ` + ${gainOffset}` : ''}` : ''}${shift ? ', shift' : ''}${mean ? `, mean ${mean}` : ''}`,
     tolerance: exactTolerance,
     flops: 5 * all * columns,
     bytes: 8 * all * columns,
@@ -57,6 +69,7 @@ export function normCase(shape: NormShape): KernelCase {
             // A name that the probes do not have is left out.
             gain: 'gain',
             shift: 'shift',
+            gainOffset,
             ...(shape.groupWidth ? { groupWidth: width } : {}),
           });
           return [
@@ -75,7 +88,8 @@ export function normCase(shape: NormShape): KernelCase {
                   const variance = values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / width;
                   for (let index = 0; index < width; index++) {
                     const normal = (values[index]! - centre) / Math.sqrt(variance + epsilon);
-                    result[start + index] = normal * (gains?.[probe]?.[index] ?? 1) + (shifts?.[probe]?.[index] ?? 0);
+                    const factor = gains ? gains[probe]![index]! + gainOffset : 1;
+                    result[start + index] = normal * factor + (shifts?.[probe]?.[index] ?? 0);
                   }
                 }
                 return result;
@@ -100,4 +114,7 @@ export const normShapes: readonly NormShape[] = [
   { kind: 'layer', rows: 3, columns: 1028, gain: true, shift: true, mean: 30 },
   { kind: 'layer', rows: 65, columns: 72, probes: 2 },
   { kind: 'rms', rows: 4, columns: 5120, gain: true, mean: 3 },
+  { kind: 'rms', rows: 9, columns: 48, gain: true, gainOffset: 1, groupWidth: 12, probes: 3 },
+  { kind: 'layer', rows: 7, columns: 72, gain: true, shift: true, gainOffset: 1, probes: 2 },
+  { kind: 'rms', rows: 2, columns: 16, gainOffset: 1 },
 ];

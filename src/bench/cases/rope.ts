@@ -18,15 +18,17 @@ export interface RopeShape {
   rotaryWidth?: number;
   interleaved?: boolean;
   positions?: number;
+  /** Queries and keys are turned by a launch each. */
+  apart?: boolean;
 }
 
 export function ropeCase(shape: RopeShape): KernelCase {
   const { rows, heads, keyHeads = heads, headWidth, probes = 1 } = shape;
-  const { rotaryWidth = headWidth, interleaved = false, positions = 50 } = shape;
+  const { rotaryWidth = headWidth, interleaved = false, positions = 50, apart = false } = shape;
   const all = rows * probes;
   return {
     operation: 'rope',
-    name: `${probes}×${rows}, ${heads} + ${keyHeads} heads of ${headWidth}${rotaryWidth < headWidth ? `, ${rotaryWidth} turned` : ''}${interleaved ? ', interleaved' : ''}`,
+    name: `${probes}×${rows}, ${heads} + ${keyHeads} heads of ${headWidth}${rotaryWidth < headWidth ? `, ${rotaryWidth} turned` : ''}${interleaved ? ', interleaved' : ''}${apart ? ', apart' : ''}`,
     tolerance: exactTolerance,
     flops: 3 * all * (heads + keyHeads) * rotaryWidth,
     bytes: 8 * all * (heads + keyHeads) * rotaryWidth,
@@ -80,7 +82,9 @@ export function ropeCase(shape: RopeShape): KernelCase {
           key.reset();
         },
         record() {
-          rope(context, query.x, key.x, positionBuffer, { buffer: tableBuffer, rotaryWidth, interleaved }, headWidth);
+          const rotary = { buffer: tableBuffer, rotaryWidth, interleaved };
+          const launches = apart ? ([[query.x], [key.x]] as const) : ([[query.x, key.x]] as const);
+          for (const turned of launches) rope(context, turned, positionBuffer, rotary, headWidth);
           return [query.output, key.output];
         },
       };
@@ -97,4 +101,5 @@ export const ropeShapes: readonly RopeShape[] = [
   { rows: 5, heads: 3, keyHeads: 1, headWidth: 10, probes: 2 },
   { rows: 4, heads: 2, headWidth: 14, rotaryWidth: 6, interleaved: true },
   { rows: 33, heads: 8, headWidth: 64, positions: 4096 },
+  { rows: 6, heads: 4, keyHeads: 2, headWidth: 10, probes: 2, apart: true },
 ];

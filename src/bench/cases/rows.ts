@@ -7,6 +7,7 @@
 import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
 import { recordLabelLoss } from '../../ops/label-loss.ts';
 import { add, gate, gatherRows, splitHeads, storeRows } from '../../ops/rows.ts';
+import { scaleBuffer } from '../../ops/scale.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 import { activate } from './linear.ts';
@@ -218,12 +219,14 @@ export const gateShapes: readonly GateShape[] = [
 export interface AddShape {
   rows: number;
   columns: number;
+  /** The factor of what is added. */
+  scale?: number;
 }
 
-export function addCase({ rows, columns }: AddShape): KernelCase {
+export function addCase({ rows, columns, scale }: AddShape): KernelCase {
   return {
     operation: 'add',
-    name: `${rows}×${columns}`,
+    name: `${rows}×${columns}${scale === undefined ? '' : `, scale ${scale}`}`,
     tolerance: exactTolerance,
     flops: rows * columns,
     bytes: 12 * rows * columns,
@@ -236,7 +239,7 @@ export function addCase({ rows, columns }: AddShape): KernelCase {
       return {
         reset: () => sum.buffer.write(before),
         record() {
-          add(context, sum, x);
+          add(context, sum, x, scale);
           return [
             {
               name: 'sum',
@@ -245,7 +248,7 @@ export function addCase({ rows, columns }: AddShape): KernelCase {
               columns,
               reference: (row) =>
                 Float64Array.from({ length: columns }, (_, column) => {
-                  return before[row * columns + column]! + added[row * columns + column]!;
+                  return before[row * columns + column]! + (scale ?? 1) * added[row * columns + column]!;
                 }),
             },
           ];
@@ -259,6 +262,52 @@ export const addShapes: readonly AddShape[] = [
   { rows: 1, columns: 4 },
   { rows: 33, columns: 100 },
   { rows: 7, columns: 2052 },
+  { rows: 9, columns: 68, scale: 0.22 },
+];
+
+export interface ScaleShape {
+  /** Elements. */
+  count: number;
+  scale?: number;
+  softCap?: number;
+  /** Deviation of the inputs; large ones reach where exp overflows. */
+  deviation?: number;
+}
+
+export function scaleCase({ count, scale, softCap, deviation = 1 }: ScaleShape): KernelCase {
+  return {
+    operation: 'scale',
+    name: `${count} elements of deviation ${deviation}, scale ${scale}, cap ${softCap}`,
+    tolerance: exactTolerance,
+    flops: count,
+    bytes: 8 * count,
+    prepare(bed) {
+      const data = bed.random.normals(count, deviation);
+      const x = bed.upload(data);
+      return {
+        reset: () => x.write(data),
+        record() {
+          const shape = { ...(scale === undefined ? {} : { scale }), ...(softCap === undefined ? {} : { softCap }) };
+          scaleBuffer(bed.gpu, x, count, shape);
+          const reference = (): Float64Array =>
+            Float64Array.from(data, (value) => {
+              const scaled = (scale ?? 1) * value;
+              return softCap === undefined ? scaled : softCap * Math.tanh(scaled / softCap);
+            });
+          return [{ name: 'x', buffer: x, rows: 1, columns: count, reference }];
+        },
+      };
+    },
+  };
+}
+
+export const scaleShapes: readonly ScaleShape[] = [
+  { count: 1, scale: 3 },
+  { count: 1027, scale: 0.125 },
+  { count: 333, softCap: 30, deviation: 0.01 },
+  { count: 1027, softCap: 30, deviation: 40 },
+  { count: 4099, scale: 0.5, softCap: 15, deviation: 30 },
+  { count: 501, softCap: 2, deviation: 1e6 },
 ];
 
 export interface LabelLossShape {

@@ -12,6 +12,7 @@ import { olmo2 } from './olmo2.ts';
 import { opt } from './opt.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
+import { qwen35Text } from './qwen3-5.ts';
 import { seedOss } from './seed-oss.ts';
 import { smollm3 } from './smollm3.ts';
 
@@ -25,4 +26,5 @@ export const families: Readonly<Record<string, Family>> = {
   seed_oss: seedOss,
   opt,
   lfm2,
+  qwen3_5_text: qwen35Text,
 };

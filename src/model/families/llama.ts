@@ -9,9 +9,19 @@ import { quadAxis } from '../../tensor/axis.ts';
 import { flag, orNull, real, text, texts, type Values, whole } from '../config-fields.ts';
 import { noWindowLayers, offElsewhere, only } from '../config-keys.ts';
 import { noWindows } from '../config-windows.ts';
-import { type Decoder, embeddingAxes, linearLayer, matrix, type Norm, rmsNorm } from '../decoder.ts';
+import {
+  type AttentionSublayer,
+  type Decoder,
+  embeddingAxes,
+  linearLayer,
+  matrix,
+  type Norm,
+  rmsNorm,
+  type Sublayer,
+} from '../decoder.ts';
 import { readRope, ropeFields } from '../rope-parameters.ts';
 import { contextWith } from '../rope-rules.ts';
+import type { RopePosition } from '../rope-table.ts';
 import { activationNamed, evenHeadWidth, family } from './family.ts';
 
 /** Keys with the defaults of `LlamaConfig`. */
@@ -50,23 +60,56 @@ export function biasedLayers(attention: boolean, feedForward = false): LinearNam
   ];
 }
 
+/** The modules of a layer's norms, of what its sublayers read and of what they give. */
+interface LayerNorms {
+  attention: { before?: string; after?: string };
+  feedForward: { before?: string; after?: string };
+}
+
+/** Norms of what the sublayers read, as Llama has them; of what they give; and of both. */
+export const layerNorms = {
+  before: { attention: { before: 'input_layernorm' }, feedForward: { before: 'post_attention_layernorm' } },
+  after: { attention: { after: 'post_attention_layernorm' }, feedForward: { after: 'post_feedforward_layernorm' } },
+  around: {
+    attention: { before: 'input_layernorm', after: 'post_attention_layernorm' },
+    feedForward: { before: 'pre_feedforward_layernorm', after: 'post_feedforward_layernorm' },
+  },
+} as const satisfies Record<string, LayerNorms>;
+
+/** The modules of the feed-forward layer of Llama. */
+const gatedLayers = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
+
 /** Where a relative differs. */
 export interface LlamaLike {
   /** The linear layers that have a bias. */
   biased?: readonly LinearName[];
   /** Keys that each layer sees, of a context of so many tokens. */
   windows: (contextLength: number) => readonly (number | undefined)[];
-  /** RMSNorms of queries and keys: of every head by itself, or of all heads together. */
+  /** RMSNorms of queries and keys: of every head by itself, or of all heads together, and their modules. */
   queryKeyNorms?: 'head' | 'whole';
+  queryKeyNames?: readonly [string, string];
+  /** How the queries and keys of each layer are turned, of heads of so many elements; as the rotary keys say. */
+  rotation?: (layer: number, headWidth: number) => RopePosition | undefined;
   /** Layers whose queries and keys are not turned by their positions. */
   unrotated?: (layer: number) => boolean;
-  /** Norms of what the sublayers give instead of what they read. */
-  normsAfter?: boolean;
+  norms?: LayerNorms;
+  /** A norm of another kind than RMSNorm with a gain. */
+  norm?: (name: string, width: number) => Norm;
+  /** The feed-forward layer's modules; without a gate the activation is that of `up`. */
+  feedForward?: { gate?: string; up: string; down: string };
+  /** The factor of what sublayers add. */
+  residualScale?: number;
+  /** What holds for the attention of every layer besides. */
+  attention?: Pick<AttentionSublayer, 'scale' | 'softCap' | 'normsRotated' | 'queryRotation'>;
+  /** What holds for the decoder besides. */
+  decoder?: Pick<Decoder, 'embeddingScale' | 'inputScale' | 'logits'>;
 }
 
 /** A Llama-like decoder. */
 export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, own: LlamaLike): Decoder {
   const { hidden_size: width, num_attention_heads: heads, rms_norm_eps: epsilon, vocab_size: vocabulary } = values;
+  const { num_hidden_layers: layers, max_position_embeddings: trained } = values;
+  const { norms = layerNorms.before, feedForward: modules = gatedLayers, residualScale: scale } = own;
   const headWidth = values.head_dim ?? evenHeadWidth(width, heads);
   const keyHeads = values.num_key_value_heads ?? heads;
   if (headWidth % 2 !== 0) {
@@ -81,16 +124,18 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
       `heads of ${headWidth} elements cannot be normalised together; their width must be a multiple of 4`,
     );
   }
-  const rotation = { ...readRope(values, headWidth, values.max_position_embeddings), rotaryWidth: headWidth };
-  const contextLength = contextWith(rotation.scaling, values.max_position_embeddings);
+  const rotationOf = own.rotation ?? sameRotation({ ...readRope(values, headWidth, trained), rotaryWidth: headWidth });
+  const rotations = Array.from({ length: layers }, (_, layer) => rotationOf(layer, headWidth));
+  const contextLength = Math.max(...rotations.map((each) => (each ? contextWith(each.scaling, trained) : trained)));
   const windows = own.windows(contextLength);
   const hidden = quadAxis(width);
   const inner = quadAxis(values.intermediate_size);
   const [queries, keys] = [quadAxis(headWidth, heads), quadAxis(headWidth, keyHeads)];
   const hasBias = (name: LinearName): boolean => own.biased?.includes(name) ?? false;
+  const normOf = own.norm ?? ((name, size) => rmsNorm(name, size, epsilon));
   const queryKeyNorm = (name: string, count: number): Norm =>
-    rmsNorm(name, own.queryKeyNorms === 'whole' ? count * headWidth : headWidth, epsilon);
-  const normOf = (name: string): Norm => rmsNorm(name, width, epsilon);
+    normOf(name, own.queryKeyNorms === 'whole' ? count * headWidth : headWidth);
+  const [queryName, keyName] = own.queryKeyNames ?? ['q_norm', 'k_norm'];
   return {
     architecture: type,
     vocabularySize: vocabulary,
@@ -99,43 +144,54 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
     blocks: windows.map((window, layer) => {
       const prefix = `model.layers.${layer}`;
       const [attention, feedForward] = [`${prefix}.self_attn`, `${prefix}.mlp`];
+      const rotation = own.unrotated?.(layer) ? undefined : rotations[layer];
+      const around = ({ before, after }: LayerNorms['attention']): Pick<Sublayer, 'before' | 'after' | 'scale'> => ({
+        ...(before ? { before: normOf(`${prefix}.${before}`, width) } : {}),
+        ...(after ? { after: normOf(`${prefix}.${after}`, width) } : {}),
+        ...(scale === undefined ? {} : { scale }),
+      });
       return [
         {
           kind: 'attention',
-          ...(own.normsAfter
-            ? { after: normOf(`${prefix}.post_attention_layernorm`) }
-            : { before: normOf(`${prefix}.input_layernorm`) }),
+          ...around(norms.attention),
           query: linearLayer(`${attention}.q_proj`, queries, hidden, hasBias('query')),
           key: linearLayer(`${attention}.k_proj`, keys, hidden, hasBias('key')),
           value: linearLayer(`${attention}.v_proj`, keys, hidden, hasBias('value')),
           output: linearLayer(`${attention}.o_proj`, hidden, queries, hasBias('output')),
           ...(own.queryKeyNorms
             ? {
-                queryNorm: queryKeyNorm(`${attention}.q_norm`, heads),
-                keyNorm: queryKeyNorm(`${attention}.k_norm`, keyHeads),
+                queryNorm: queryKeyNorm(`${attention}.${queryName}`, heads),
+                keyNorm: queryKeyNorm(`${attention}.${keyName}`, keyHeads),
               }
             : {}),
           heads,
           keyHeads,
           headWidth,
-          ...(own.unrotated?.(layer) ? {} : { rotation }),
+          ...(rotation ? { rotation } : {}),
+          ...own.attention,
           ...(window === undefined ? {} : { window }),
         },
         {
           kind: 'feed-forward',
-          ...(own.normsAfter
-            ? { after: normOf(`${prefix}.post_feedforward_layernorm`) }
-            : { before: normOf(`${prefix}.post_attention_layernorm`) }),
-          gate: linearLayer(`${feedForward}.gate_proj`, inner, hidden, hasBias('gate')),
-          up: linearLayer(`${feedForward}.up_proj`, inner, hidden, hasBias('up')),
-          down: linearLayer(`${feedForward}.down_proj`, hidden, inner, hasBias('down')),
+          ...around(norms.feedForward),
+          ...(modules.gate
+            ? { gate: linearLayer(`${feedForward}.${modules.gate}`, inner, hidden, hasBias('gate')) }
+            : {}),
+          up: linearLayer(`${feedForward}.${modules.up}`, inner, hidden, hasBias('up')),
+          down: linearLayer(`${feedForward}.${modules.down}`, hidden, inner, hasBias('down')),
           activation: activationNamed('hidden_act', values.hidden_act),
         },
       ];
     }),
-    finalNorm: normOf('model.norm'),
+    finalNorm: normOf('model.norm', width),
     head: { ...matrix('lm_head', ...embeddingAxes(vocabulary, width)), tied: values.tie_word_embeddings },
+    ...own.decoder,
   };
+}
+
+/** One rotation in all layers. */
+function sameRotation(rotation: RopePosition): () => RopePosition {
+  return () => rotation;
 }
 
 export const llama = family(

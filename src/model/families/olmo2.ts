@@ -2,7 +2,7 @@ import { real, whole } from '../config-fields.ts';
 import { noWindowLayers, offElsewhere } from '../config-keys.ts';
 import { noWindows } from '../config-windows.ts';
 import { family } from './family.ts';
-import { biasedLayers, llamaFields, llamaLike } from './llama.ts';
+import { biasedLayers, layerNorms, llamaFields, llamaLike } from './llama.ts';
 
 const { mlp_bias: _, ...fields } = llamaFields;
 
@@ -17,7 +17,7 @@ export const olmo2 = family(
       biased: biasedLayers(values.attention_bias),
       windows: (context) => noWindows(values, context),
       queryKeyNorms: 'whole',
-      normsAfter: true,
+      norms: layerNorms.after,
     }),
   {
     ignored: noWindowLayers,

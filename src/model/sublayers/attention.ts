@@ -26,7 +26,7 @@ export function recordAttention(
 ): void {
   const { input } = pass;
   const { workspace, probes } = pass.context;
-  const { heads, keyHeads, headWidth, queryNorm, keyNorm, rotation } = sublayer;
+  const { heads, keyHeads, headWidth, queryNorm, keyNorm, normsRotated, rotation, queryRotation } = sublayer;
   const layer = pass.attentionCount++;
   let [query, key, value] = pass.linears(read, sublayer.query, sublayer.key, sublayer.value) as [
     Activation,
@@ -40,9 +40,18 @@ export function recordAttention(
     [query, gates] = splitHeads(pass.context, both, keyAxis(sublayer).stride);
     workspace.give(both);
   }
-  if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
-  if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
-  if (rotation) rope(pass.context, query, key, input.positions, pass.ropeTable(rotation), headWidth);
+  const norms = (): void => {
+    if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
+    if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
+  };
+  if (!normsRotated) norms();
+  if (queryRotation && rotation) {
+    rope(pass.context, [query], input.positions, pass.ropeTable(queryRotation), headWidth);
+    rope(pass.context, [key], input.positions, pass.ropeTable(rotation), headWidth);
+  } else if (rotation) {
+    rope(pass.context, [query, key], input.positions, pass.ropeTable(rotation), headWidth);
+  }
+  if (normsRotated) norms();
   // The keys and values of a prefix are trained; what else the rows of its tokens hold is never read.
   const prefix = probes.adapter?.prefix?.[layer];
   if (prefix) {
@@ -64,12 +73,14 @@ export function recordAttention(
     ranges: sublayer.window === undefined ? input.ranges : input.windowRanges!,
     keyStride: input.cache ? 0 : input.rows,
     ...(input.longest === undefined ? {} : { longest: input.longest }),
+    ...(sublayer.scale === undefined ? {} : { scale: sublayer.scale }),
+    ...(sublayer.softCap === undefined ? {} : { softCap: sublayer.softCap }),
   });
   workspace.give(query, key, value);
   if (gates) {
     gate(pass.context, gates, mixed, 'sigmoid');
     mixed = pass.replace(mixed, gates);
   }
-  pass.addTo(hidden, mixed, sublayer.output, sublayer.after);
+  pass.addTo(hidden, mixed, sublayer.output, sublayer);
   workspace.give(mixed);
 }

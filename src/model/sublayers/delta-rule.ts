@@ -48,6 +48,6 @@ export function recordDeltaRule(
   const normed = pass.replace(found, pass.norm(found, sublayer.norm));
   gate(context, gates, normed, 'silu');
   workspace.give(normed);
-  pass.addTo(hidden, gates, sublayer.output, sublayer.after);
+  pass.addTo(hidden, gates, sublayer.output, sublayer);
   workspace.give(gates);
 }

@@ -34,6 +34,6 @@ export function recordFeedForward(
     inner = pass.linear(read, sublayer.up, { activation });
   }
   done();
-  pass.addTo(hidden, inner, sublayer.down, sublayer.after);
+  pass.addTo(hidden, inner, sublayer.down, sublayer);
   workspace.give(inner);
 }

@@ -17,16 +17,17 @@ import type { Pass } from '../pass.ts';
  */
 export function recordShortConvolution(
   pass: Pass,
-  { input, convolution, output, after }: ShortConvolutionSublayer,
+  sublayer: ShortConvolutionSublayer,
   read: Activation,
   done: () => void,
   hidden: Activation,
 ): void {
+  const { convolution } = sublayer;
   const { runs, state } = pass.nextRecurrence();
-  const inner = pass.linear(read, input);
+  const inner = pass.linear(read, sublayer.input);
   done();
   const options = { ...convolution, gated: true, runs, ...(state ? { state: state.inputs } : {}) };
   const convolved = pass.replace(inner, convolve(pass.context, inner, options));
-  pass.addTo(hidden, convolved, output, after);
+  pass.addTo(hidden, convolved, sublayer.output, sublayer);
   pass.context.workspace.give(convolved);
 }
