@@ -14,8 +14,7 @@ export const attentionType = 'full_attention';
  *
  * @param other the kind of those that are no attention layers
  * @param attends whether a layer is one where `layer_types` is absent
- * @throws SubzeroError `unsupported` for kinds that are not known and where no layer is an attention layer,
- *   `invalid_data` for a list of another length
+ * @throws SubzeroError `unsupported` for kinds that are not known, `invalid_data` for a list of another length
  */
 export function kindsOfLayers<Other extends string>(
   { num_hidden_layers: count, layer_types: listed }: { num_hidden_layers: number; layer_types: string[] | null },
@@ -25,7 +24,7 @@ export function kindsOfLayers<Other extends string>(
   if (listed && listed.length !== count) {
     throw new SubzeroError('invalid_data', `"layer_types" has ${listed.length} entries for ${count} layers`);
   }
-  const kinds = Array.from({ length: count }, (_, layer): typeof attentionType | Other => {
+  return Array.from({ length: count }, (_, layer): typeof attentionType | Other => {
     const kind = listed ? listed[layer] : attends(layer) ? attentionType : other;
     if (kind === attentionType || kind === other) return kind as typeof attentionType | Other;
     throw new SubzeroError(
@@ -33,8 +32,6 @@ export function kindsOfLayers<Other extends string>(
       `"layer_types": layers of the type "${kind}" are not supported; supported are ${attentionType}, ${other}`,
     );
   });
-  if (kinds.includes(attentionType)) return kinds;
-  throw new SubzeroError('unsupported', `a model without any layer of the type "${attentionType}" is not supported`);
 }
 
 /** @throws SubzeroError `unsupported` for a width with which rows would need pads, which recurrent layers do not know */

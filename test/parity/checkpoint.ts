@@ -115,7 +115,12 @@ export async function writeCheckpoint(directory: string, parity: ParityCase): Pr
     const part = shapes.filter((_, index) => index % shards === shard);
     await writeSafetensors(
       join(directory, fileOf(shard)),
-      part.map(([name, shape]) => ({ name, dtype, shape, data: () => [bytesOf(dtype, valuesOf(name, shape, parity.gains))] })),
+      part.map(([name, shape]) => ({
+        name,
+        dtype,
+        shape,
+        data: () => [bytesOf(dtype, valuesOf(name, shape, parity.gains))],
+      })),
       { format: 'pt' },
     );
   }

@@ -14,7 +14,7 @@ import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
 import { optionsExample } from '../support/zo/golden.ts';
 import { probe } from '../support/zo/live.ts';
-import { writeRandomModel } from '../support/zo/random-model.ts';
+import { recurrentOverrides, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withOptimizer } from '../support/zo/session.ts';
 import { currentParameters, curvatures, weightValues } from '../support/zo/weights.ts';
@@ -35,7 +35,7 @@ test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', asy
       {},
       // Norms of what sublayers give, and of all heads together, which needs heads of whole quads.
       { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
-      {},
+      recurrentOverrides(random),
       { model_type: 'mistral', sliding_window: random.integer(1, 9) },
     ][index % 4]!;
     const written = await writeRandomModel(random, overrides);

@@ -1,6 +1,6 @@
 /**
  * The factored forward pass on models of random shapes against full matrices in float64: ranks above and below every
- * side, odd vocabularies, grouped heads, tied and untied heads, sliding windows; every other model trains a random part
+ * side, odd vocabularies, grouped heads, tied and untied heads, sliding windows, recurrent layers; some train a random part
  * of its parameters.
  */
 
@@ -12,7 +12,7 @@ import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
 import { optionsExample } from '../support/zo/golden.ts';
-import { writeRandomModel } from '../support/zo/random-model.ts';
+import { recurrentOverrides, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withSession } from '../support/zo/session.ts';
 import { effectiveParameters, weightValues, withChange } from '../support/zo/weights.ts';
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 16 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
     const overrides = [
       {},
@@ -31,11 +31,12 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
         ? { model_type: 'smollm3', no_rope_layer_interval: 2 }
         : { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
       { model_type: 'mistral', sliding_window: random.integer(1, 9) },
-    ][index % 3]!;
+      recurrentOverrides(random),
+    ][index % 4]!;
     const model = await writeRandomModel(random, overrides);
     const settings = {
       model: model.directory,
-      parameters: index % 2 === 0 ? [] : randomSubset(random, model.parameters.keys()),
+      parameters: index % 8 < 4 ? [] : randomSubset(random, model.parameters.keys()),
       rank: random.integer(1, 20),
       refresh: 2,
       queries: random.integer(1, 3),

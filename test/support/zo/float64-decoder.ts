@@ -14,6 +14,7 @@ import {
   type Norm,
   rotationsOf,
 } from '../../../src/model/decoder.ts';
+import type { RopePosition } from '../../../src/model/rope-table.ts';
 import { deltaRuleSublayer64, shortConvolution64 } from './float64-recurrent.ts';
 
 export type Parameters64 = ReadonlyMap<string, Float64Array>;
@@ -33,26 +34,26 @@ function product(x: Float64Array, weight: Float64Array, inner: number): Float64A
   return y;
 }
 
-function rmsNorm(x: Float64Array, gain: Float64Array, epsilon: number): Float64Array {
+function rmsNorm(x: Float64Array, gain: Float64Array, epsilon: number, gainOffset = 0): Float64Array {
   const width = gain.length;
   const y = new Float64Array(x.length);
   for (let start = 0; start < x.length; start += width) {
     let squares = 0;
     for (let i = 0; i < width; i++) squares += x[start + i]! ** 2;
     const factor = 1 / Math.sqrt(squares / width + epsilon);
-    for (let i = 0; i < width; i++) y[start + i] = x[start + i]! * factor * gain[i]!;
+    for (let i = 0; i < width; i++) y[start + i] = x[start + i]! * factor * (gain[i]! + gainOffset);
   }
   return y;
 }
 
-/** Rotates the halves of every head (the Llama layout). */
-function rotate(x: Float64Array, heads: number, width: number, theta: number): void {
-  const half = width / 2;
+/** Rotates the halves of the first part of every head (the Llama layout). */
+function rotate(x: Float64Array, heads: number, width: number, { theta, rotaryWidth }: RopePosition): void {
+  const half = rotaryWidth / 2;
   for (let row = 0; row < x.length / (heads * width); row++) {
     for (let head = 0; head < heads; head++) {
       const start = (row * heads + head) * width;
       for (let pair = 0; pair < half; pair++) {
-        const angle = row * theta ** (-(2 * pair) / width);
+        const angle = row * theta ** (-(2 * pair) / rotaryWidth);
         const a = x[start + pair]!;
         const b = x[start + half + pair]!;
         x[start + pair] = a * Math.cos(angle) - b * Math.sin(angle);
@@ -114,9 +115,9 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
     if (!values) throw new Error(`no parameter ${name}`);
     return values;
   };
-  const normOf = (x: Float64Array, { kind, gain, epsilon }: Norm) => {
+  const normOf = (x: Float64Array, { kind, gain, epsilon, gainOffset }: Norm) => {
     if (kind !== 'rms') throw new Error('the float64 decoder knows RMSNorm only');
-    return rmsNorm(x, get(gain!), epsilon);
+    return rmsNorm(x, get(gain!), epsilon, gainOffset);
   };
   const linear = (x: Float64Array, { weight, bias: biasName, columns }: Linear): Float64Array => {
     const y = product(x, get(weight), columns.groups * columns.width);
@@ -135,13 +136,26 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
     if (sublayer.kind === 'attention') {
       let q = linear(x, sublayer.query);
       let k = linear(x, sublayer.key);
+      const { headWidth } = sublayer;
+      // Behind the queries of each head lies its gate.
+      const both = q;
+      const part = (second: number): Float64Array =>
+        Float64Array.from({ length: both.length / 2 }, (_, index) => {
+          return both[(2 * Math.floor(index / headWidth) + second) * headWidth + (index % headWidth)]!;
+        });
+      if (sublayer.gated) q = part(0);
       if (sublayer.queryNorm) q = normOf(q, sublayer.queryNorm);
       if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
       if (sublayer.rotation) {
-        rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation.theta);
-        rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation.theta);
+        rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation);
+        rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation);
       }
-      result = linear(attend(q, k, linear(x, sublayer.value), sublayer), sublayer.output);
+      let mixed = attend(q, k, linear(x, sublayer.value), sublayer);
+      if (sublayer.gated) {
+        const gates = part(1);
+        mixed = mixed.map((value, index) => value / (1 + Math.exp(-gates[index]!)));
+      }
+      result = linear(mixed, sublayer.output);
     } else if (sublayer.kind === 'short-convolution') {
       result = shortConvolution64(x, sublayer, { get, linear });
     } else if (sublayer.kind === 'delta-rule') {
