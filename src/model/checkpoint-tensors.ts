@@ -87,6 +87,13 @@ export async function matchTensors(
   }
   for (const parameter of parameters) checkEntry(directory, parameter);
   await refuseUnread(directory, decoder, parameters, source);
+  const others = leftOutTensors(decoder, source);
+  if (others.length > 0) {
+    warnings.push(
+      `${directory}: ${others.length} tensors of other parts than the language model are left out, ` +
+        `as ${others[0]!.name}; it reads text only`,
+    );
+  }
   return { decoder, parameters, warnings };
 }
 
@@ -95,19 +102,28 @@ export async function matchTensors(
  * some tied models store the shared matrix as the output head, alone or once more.
  */
 function storedNames(name: ParameterShape['name'], decoder: Decoder, source: TensorSource): string[] {
-  const candidates = [name, name.replace(/^model\./, '')];
-  if (decoder.head.tied && name === decoder.embedding.weight) {
-    candidates.push(decoder.head.weight);
-  }
-  return [...new Set(candidates)].filter((candidate) => source.tensors.has(candidate));
+  const older = (decoder.stored?.prefixes ?? []).filter((prefix) => name.startsWith(prefix.name));
+  const candidates = [
+    name,
+    ...older.map((prefix) => prefix.older + name.slice(prefix.name.length)),
+    name.replace(/^model\./, ''),
+  ];
+  const found = [...new Set(candidates)].filter((candidate) => source.tensors.has(candidate));
+  const shared = decoder.head.tied && name === decoder.embedding.weight;
+  return shared ? [...found, ...storedNames(decoder.head.weight, decoder, source)] : found;
+}
+
+/** Tensors of a checkpoint's other parts than its decoder. */
+export function leftOutTensors({ stored }: Pick<Decoder, 'stored'>, source: TensorSource): TensorEntry[] {
+  return [...source.tensors.values()].filter(({ name }) => stored?.leftOut.test(name));
 }
 
 /** The decoder, not tied where the file holds both matrices with different values. */
 async function withOwnHead(decoder: Decoder, source: TensorSource): Promise<Decoder> {
   if (!decoder.head.tied) return decoder;
-  const head = decoder.head.weight;
+  const [head] = storedNames(decoder.head.weight, decoder, source);
   const [embedding] = storedNames(decoder.embedding.weight, decoder, source);
-  if (!source.tensors.has(head) || embedding === undefined || embedding === head) return decoder;
+  if (head === undefined || embedding === undefined || embedding === head) return decoder;
   return (await sameValues(source, embedding, head)) ? decoder : { ...decoder, head: { ...decoder.head, tied: false } };
 }
 
@@ -156,6 +172,7 @@ async function refuseUnread(
   const unread: string[] = [];
   for (const name of source.tensors.keys()) {
     if (used.has(name) || ignorable.some(({ pattern }) => pattern.test(name))) continue;
+    if (decoder.stored?.leftOut.test(name)) continue;
     const original = copies.get(name);
     if (original === undefined) {
       unread.push(name);

@@ -45,6 +45,19 @@ export function windowsByLayer(
   return windowsOf(values, window, (layer) => layer >= values.max_window_layers);
 }
 
+/** The layers that `layer_types` names, or else those of a pattern, have the window, which must be there for them. */
+export function windowsByPattern(values: WindowValues, slides: (layer: number) => boolean): Windows {
+  const { sliding_window: window, num_hidden_layers: layers, layer_types: types } = values;
+  if (window === null && !types && Array.from({ length: layers }, (_, layer) => layer).some(slides)) {
+    throw new SubzeroError(
+      'invalid_data',
+      '"sliding_window" must be a whole number where layers have a window; got null. ' +
+        'Say in "layer_types" that they have none',
+    );
+  }
+  return windowsOf(values, window ?? undefined, slides);
+}
+
 /** The window in the layers that `layer_types` names, or else in those that slide by default. */
 export function windowsOf(
   values: WindowValues,

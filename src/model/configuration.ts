@@ -9,17 +9,15 @@ import { SubzeroError } from '../errors.ts';
 import { type Config, readFields } from './config-fields.ts';
 import { checkKeys } from './config-keys.ts';
 import { attentions, type Decoder } from './decoder.ts';
+import { keysOf } from './families/family.ts';
 import { families } from './families/index.ts';
-
-/** Keys that are read for every architecture: its name, the class that must be its own, and code that must not. */
-const commonKeys = ['model_type', 'architectures', 'auto_map'];
 
 /** The model types that can be loaded. */
 export const supportedArchitectures: readonly string[] = Object.keys(families);
 
 /** The keys of config.json that an architecture reads. */
 export function keysRead(type: string): Set<string> {
-  return new Set([...commonKeys, ...Object.keys(families[type]!.fields)]);
+  return keysOf(families[type]!);
 }
 
 /**
@@ -37,7 +35,7 @@ export function readConfiguration(config: Config, file: string): Decoder {
     );
   }
   try {
-    checkKeys(config, type as string, keysRead(type as string), known);
+    checkKeys(config, type as string, keysOf(known), known);
     const decoder = known.read(readFields(config, known.fields), type as string);
     for (const { heads, keyHeads } of attentions(decoder)) {
       if (heads % keyHeads !== 0) {

@@ -49,7 +49,7 @@ interface SublayerNorms {
   /** The norm of the sum that the next sublayer reads. */
   ofSum?: Norm;
   /** The factor of what the sublayer gives, after its norm, before it is added. */
-  scale?: number;
+  residualScale?: number;
 }
 
 /** Every token's mean of the values of those that it sees. */
@@ -160,6 +160,8 @@ export interface Decoder {
   embedding: Matrix;
   /** The factor of the table's rows, virtual tokens apart. */
   embeddingScale?: number;
+  /** The norm of the embedding. */
+  embeddingNorm?: Norm;
   /** The factor of all that the layers begin with, virtual tokens included. */
   inputScale?: number;
   /** From the embedding's width to that of the layers, and back. */
@@ -171,6 +173,16 @@ export interface Decoder {
   head: Matrix & { tied: boolean };
   /** What becomes of the head's products x before they are logits: c·tanh(scale·x/c) with the bound c, or scale·x. */
   logits?: { scale?: number; softCap?: number };
+  /** What a checkpoint's files hold besides, and otherwise. */
+  stored?: StoredNames;
+}
+
+/** Where a checkpoint's files differ from a description's names. */
+export interface StoredNames {
+  /** Beginnings of names, and what older files have in their place. */
+  prefixes: readonly { name: string; older: string }[];
+  /** Names of tensors that belong to other parts than the decoder. */
+  leftOut: RegExp;
 }
 
 /** A matrix by its module's name. */

@@ -88,10 +88,11 @@ function* ofRecurrence(sublayer: Sublayer): Generator<ParameterShape> {
 }
 
 function* walk(decoder: Decoder): Generator<ParameterShape> {
-  const { embedding, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
+  const { embedding, embeddingNorm, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
   yield ofMatrix(embedding);
   if (position) yield ofMatrix(position.table);
   if (projectIn) yield* ofLinear(projectIn);
+  if (embeddingNorm) yield* ofNorm(embeddingNorm);
   for (const sublayer of blocks.flat()) {
     for (const norm of outerNorms(sublayer)) yield* ofNorm(norm);
     for (const linear of sublayerLinears(sublayer).flat()) yield* ofLinear(linear);
@@ -113,13 +114,13 @@ export function parameterShapes(decoder: Decoder): ParameterShape[] {
  * parameters of norms. A checkpoint that holds them anyway contradicts its config.json.
  */
 export function parametersLeftOut(decoder: Decoder): string[] {
-  const { blocks, finalNorm, projectIn, projectOut, head } = decoder;
+  const { blocks, embeddingNorm, finalNorm, projectIn, projectOut, head } = decoder;
   const used = new Set(parameterShapes(decoder).map(({ name }) => name));
   const modules = [
     ...linearsOf({ blocks }),
     ...blocks.flat().flatMap((sublayer) => [...outerNorms(sublayer), ...innerNorms(sublayer)]),
     ...blocks.flat().flatMap((sublayer) => ('convolution' in sublayer ? [sublayer.convolution] : [])),
-    ...[finalNorm, projectIn, projectOut, head].filter((module) => module !== undefined),
+    ...[embeddingNorm, finalNorm, projectIn, projectOut, head].filter((module) => module !== undefined),
   ];
   return modules
     .flatMap(({ name }) => [`${name}.weight`, `${name}.bias`])

@@ -87,14 +87,19 @@ export class Pass {
   }
 
   /** Adds the last layer of a sublayer to the sum, by way of the norm and with the factor that the sublayer has. */
-  addTo(sum: Activation, x: Activation, layer: Linear, { after, scale }: Pick<Sublayer, 'after' | 'scale'>): void {
-    if (!after && scale === undefined) {
+  addTo(
+    sum: Activation,
+    x: Activation,
+    layer: Linear,
+    { after, residualScale }: Pick<Sublayer, 'after' | 'residualScale'>,
+  ): void {
+    if (!after && residualScale === undefined) {
       this.linear(x, layer, { addTo: sum });
       return;
     }
     let given = this.linear(x, layer);
     if (after) given = this.replace(given, this.norm(given, after));
-    add(this.context, sum, given, scale);
+    add(this.context, sum, given, residualScale);
     this.context.workspace.give(given);
   }
 

@@ -8,6 +8,7 @@
 import { SubzeroError } from '../errors.ts';
 import { brief, type Config, object, orNull, readFields, real, type Values } from './config-fields.ts';
 import { type RopeScaling, readRopeScaling, ropeTypes } from './rope-rules.ts';
+import type { RopePosition } from './rope-table.ts';
 
 /** The keys of config.json about rotation. */
 export const ropeFields = {
@@ -27,11 +28,25 @@ const settingKeys = new Set([
   'finetuned',
 ]);
 
+/** What a rotation is read from. */
+interface RopeSource {
+  values: Config;
+  /** The key of config.json, for errors. */
+  source: string;
+  /** What counts where the settings have none. */
+  theta: number;
+  share: number | null;
+  outerOriginalContext: number | null;
+  /** Keys of this architecture besides. */
+  own?: readonly string[];
+}
+
 /**
  * The rotation of a decoder's heads.
  *
  * @param width elements of a head
  * @param context `max_position_embeddings`
+ * @param own keys of the settings that this architecture reads besides
  * @throws SubzeroError `unsupported` for rules that are not known and settings per layer type, `invalid_data` for
  *   wrong numbers
  */
@@ -39,13 +54,76 @@ export function readRope(
   keys: Values<typeof ropeFields>,
   width: number,
   context: number,
-): { theta: number; scaling: RopeScaling } {
-  const { rope_scaling: older, rope_parameters: newer } = keys;
+  own: readonly string[] = [],
+): RopePosition {
+  const { values, source } = ropeSettings(keys);
+  return readSettings(
+    {
+      ...{ values, source, own },
+      theta: keys.rope_theta,
+      share: keys.partial_rotary_factor,
+      outerOriginalContext: keys.original_max_position_embeddings,
+    },
+    width,
+    context,
+  );
+}
+
+/** The settings that count, and the key that holds them. */
+export function ropeSettings({
+  rope_scaling: older,
+  rope_parameters: newer,
+}: Pick<Values<typeof ropeFields>, 'rope_scaling' | 'rope_parameters'>): { values: Config; source: string } {
   // An empty object counts as none, as in Python.
   const values: Config = older && Object.keys(older).length > 0 ? older : (newer ?? {});
-  const source = values === older ? 'rope_scaling' : 'rope_parameters';
+  return { values, source: values === older ? 'rope_scaling' : 'rope_parameters' };
+}
+
+/** The types of layers that may have rotations of their own. */
+const layerTypes = ['full_attention', 'sliding_attention'] as const;
+
+type LayerType = (typeof layerTypes)[number];
+
+/**
+ * The rotations of layers that see everything and of layers with a window: an object for each in `rope_parameters`, or
+ * `rope_scaling` for the former alone.
+ *
+ * @param thetas the bases where the settings have none
+ * @throws SubzeroError as {@link readRope}
+ */
+export function readRopeOfTypes(
+  keys: Pick<Values<typeof ropeFields>, 'rope_scaling' | 'rope_parameters' | 'partial_rotary_factor'>,
+  width: number,
+  context: number,
+  thetas: Record<LayerType, number>,
+): Record<LayerType, RopePosition> {
+  const given = keys.rope_parameters ?? {};
+  const other = Object.keys(given).find((key) => !layerTypes.includes(key as LayerType) && given[key] !== null);
+  if (other !== undefined) {
+    throw new SubzeroError(
+      'unsupported',
+      `"rope_parameters" must have an object for each of ${layerTypes.join(', ')} in this architecture; ` +
+        `got the key "${other}"`,
+    );
+  }
+  const read = (type: LayerType): RopePosition => {
+    const { [type]: own } = readFields({ [type]: given[type] }, { [type]: object });
+    const values = { ...own, ...(type === 'full_attention' ? keys.rope_scaling : {}) };
+    // transformers looks for it beside the layer types, where it finds none.
+    if (values.truncate === false) {
+      throw new SubzeroError('unsupported', `"truncate" must be true in the settings of a layer type; got false`);
+    }
+    const share = keys.partial_rotary_factor;
+    const source = `rope_parameters.${type}`;
+    return readSettings({ values, source, theta: thetas[type], share, outerOriginalContext: null }, width, context);
+  };
+  return { full_attention: read('full_attention'), sliding_attention: read('sliding_attention') };
+}
+
+function readSettings(given: RopeSource, width: number, context: number): RopePosition {
+  const { values, source, own = [], outerOriginalContext } = given;
   for (const [key, value] of Object.entries(values)) {
-    if (settingKeys.has(key) || value === null) continue;
+    if (settingKeys.has(key) || own.includes(key) || value === null) continue;
     const nested = typeof value === 'object' && !Array.isArray(value);
     throw new SubzeroError(
       'unsupported',
@@ -62,8 +140,8 @@ export function readRope(
       `rope scaling ${JSON.stringify(type)} is not supported; supported are ${ropeTypes.join(', ')}`,
     );
   }
-  const { rope_theta: theta } = readFields({ rope_theta: values.rope_theta ?? keys.rope_theta }, ropeFields);
-  const share = values.partial_rotary_factor ?? keys.partial_rotary_factor ?? 1;
+  const { rope_theta: theta } = readFields({ rope_theta: values.rope_theta ?? given.theta }, ropeFields);
+  const share = values.partial_rotary_factor ?? given.share ?? 1;
   if (type !== 'proportional' && share !== 1) {
     throw new SubzeroError(
       'unsupported',
@@ -74,7 +152,7 @@ export function readRope(
     values: { ...values, ...(type === 'proportional' ? { partial_rotary_factor: share } : {}) },
     width,
     context,
-    outerOriginalContext: keys.original_max_position_embeddings,
+    outerOriginalContext,
   });
-  return { theta, scaling };
+  return { theta, rotaryWidth: width, scaling };
 }

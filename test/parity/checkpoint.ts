@@ -11,7 +11,7 @@ import { type FloatDtype, f32ToBytes, writeSafetensors } from '../../src/safeten
 
 export interface ParityCase {
   name: string;
-  config: Record<string, unknown> & { vocab_size: number; num_hidden_layers: number };
+  config: Record<string, unknown> & { vocab_size: number; num_hidden_layers: number; text_config?: object };
   dtype: FloatDtype | 'F64';
   shards: number;
   /** `NAME ROWSxCOLUMNS`, with a star for the numbers of layers. */
@@ -32,6 +32,11 @@ export interface ParityCase {
   /** Largest difference of a log-probability between transformers in float32 and in float64. */
   float32_off?: number;
   warnings: string[];
+}
+
+/** The configuration of a case's language model, which may lie inside of another. */
+export function textConfig({ config }: Pick<ParityCase, 'config'>): { vocab_size: number; num_hidden_layers: number } {
+  return (config.text_config as ReturnType<typeof textConfig> | undefined) ?? config;
 }
 
 export interface Parity {
@@ -81,11 +86,11 @@ export function promptOf(length: number, vocabulary: number): number[] {
   return Array.from(mixed(`prompt of ${length}`, length), (word) => word % vocabulary);
 }
 
-function shapesOf({ tensors, extra = {}, config }: ParityCase): [string, number[]][] {
+function shapesOf({ tensors, extra = {}, ...parity }: ParityCase): [string, number[]][] {
   const own = tensors.flatMap((line): [string, number[]][] => {
     const [name = '', sizes = ''] = line.split(' ');
     const shape = sizes.split('x').map(Number);
-    const layers = name.includes('*') ? config.num_hidden_layers : 1;
+    const layers = name.includes('*') ? textConfig(parity).num_hidden_layers : 1;
     return Array.from({ length: layers }, (_, layer) => [name.replace('*', String(layer)), shape]);
   });
   return [...own, ...Object.entries(extra)];
@@ -104,7 +109,7 @@ export async function writeCheckpoint(directory: string, parity: ParityCase): Pr
   mkdirSync(directory, { recursive: true });
   const write = (file: string, value: unknown): void => writeFileSync(join(directory, file), JSON.stringify(value));
   write('config.json', config);
-  write('tokenizer.json', plainTokenizer(config.vocab_size));
+  write('tokenizer.json', plainTokenizer(textConfig(parity).vocab_size));
   write('tokenizer_config.json', { tokenizer_class: 'PreTrainedTokenizerFast' });
   const shapes = shapesOf(parity);
   const fileOf = (shard: number): string => {

@@ -10,7 +10,14 @@ import { SubzeroError } from '../../src/errors.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
-import { type ParityCase, projectionWeights, promptLengths, promptOf, writeCheckpoint } from './checkpoint.ts';
+import {
+  type ParityCase,
+  projectionWeights,
+  promptLengths,
+  promptOf,
+  textConfig,
+  writeCheckpoint,
+} from './checkpoint.ts';
 
 /** Most that a log-probability may differ, for up to 110 tokens. */
 export const tolerance = 3e-5;
@@ -71,7 +78,7 @@ export async function compareLong(
   const difference = await ofPasses(gpu, directory, parity, [lengths.scored]);
   await engine.loadModel({ id: 'parity', path: directory });
   try {
-    const tokens = promptOf(lengths.continued, parity.config.vocab_size);
+    const tokens = promptOf(lengths.continued, textConfig(parity).vocab_size);
     const ids: number[] = [];
     const request = { model: 'parity', tokens, maxTokens: parity.greedy!.length, temperature: 0 };
     for await (const event of engine.generate(request)) if (event.type === 'token') ids.push(event.id);
@@ -90,15 +97,16 @@ function largest(actual: readonly number[], expected: readonly number[]): number
 async function ofPasses(
   gpu: Gpu,
   directory: string,
-  { config, prompts = [] }: ParityCase,
+  { prompts = [], ...parity }: ParityCase,
   lengths: readonly number[] = promptLengths,
 ): Promise<number> {
-  const weights = projectionWeights(config.vocab_size);
+  const { vocab_size: vocabulary } = textConfig(parity);
+  const weights = projectionWeights(vocabulary);
   const model = await loadModel(gpu, directory);
   try {
     const differences = [0];
     for (const [index, { logprobs, projections }] of prompts.entries()) {
-      const ids = promptOf(lengths[index]!, config.vocab_size);
+      const ids = promptOf(lengths[index]!, vocabulary);
       const rows = (await sequenceLogits(model, ids)).map(logSoftmax);
       differences.push(
         largest(
@@ -127,14 +135,14 @@ function logSoftmax(logits: Float32Array): Float64Array {
 async function ofGeneration(
   engine: LocalEngine,
   path: string,
-  { config, prompts = [], greedy = [] }: ParityCase,
+  { prompts = [], greedy = [], ...parity }: ParityCase,
 ): Promise<{ difference: number; ids: number[] }> {
   await engine.loadModel({ id: 'parity', path });
   try {
     const differences = [0];
     const ids: number[] = [];
     for (const [index, { logprobs }] of prompts.entries()) {
-      const tokens = promptOf(promptLengths[index]!, config.vocab_size);
+      const tokens = promptOf(promptLengths[index]!, textConfig(parity).vocab_size);
       const scored: (number | null)[] = [];
       const maxTokens = index === 0 ? greedy.length : 0;
       for await (const event of engine.generate({

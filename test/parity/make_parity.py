@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from checkpoint_cases import CASES
 
@@ -63,10 +63,16 @@ def prompt(length, vocabulary):
     return [int(word) for word in mixed(f"prompt of {length}", length) % vocabulary]
 
 
+def auto_class(config):
+    """The class that loads a language model, or one inside of a model that sees."""
+    return AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
+
+
 def shapes_of(directory):
     """{name: shape} of the tensors that files of the model hold."""
+    config = AutoConfig.from_pretrained(directory)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(directory))
+        model = auto_class(config.to_dict()).from_config(config)
     names = {name: list(value.shape) for name, value in model.state_dict().items()}
     if model.config.tie_word_embeddings:
         names.pop("lm_head.weight", None)
@@ -96,6 +102,14 @@ def grouped(shapes):
     return list(dict.fromkeys(f"{names[name]} {'x'.join(map(str, shape))}" for name, shape in shapes.items()))
 
 
+def renamed(name, case):
+    """The name that files of older versions have, in cases of such."""
+    for new, old in case.get("renamed", {}).items():
+        if name.startswith(new):
+            return old + name[len(new):]
+    return name
+
+
 class Warned(logging.Handler):
     def __init__(self):
         super().__init__(logging.WARNING)
@@ -103,6 +117,9 @@ class Warned(logging.Handler):
 
     def emit(self, record):
         text = re.sub(r"\x1b\[[0-9;]*m", "", record.getMessage())
+        # Which optional packages are there changes no number.
+        if "falling back to its reference PyTorch implementation" in text:
+            return
         # Of a report on loading count the names of tensors, and not the folder.
         report = re.findall(r"^(\S+) +\| (\w+) +\|", text, re.M)
         self.lines.append(", ".join(f"{name} {status}" for name, status in report[1:]) if "LOAD REPORT" in text else text.strip()[:200])
@@ -113,9 +130,10 @@ def forward(model, ids):
         return model(torch.tensor([ids]), use_cache=False).logits[0].double().log_softmax(-1)
 
 
-def reference(directory, vocabulary):
+def reference(directory, config):
     """Log-probabilities of the tokens that follow and a projection of all, per prompt; and greedy tokens."""
-    models = [AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, attn_implementation="eager").eval()
+    vocabulary = config.get("text_config", config)["vocab_size"]
+    models = [auto_class(config).from_pretrained(directory, dtype=dtype, attn_implementation="eager").eval()
               for dtype in (torch.float32, torch.float64)]
     weights = projection(vocabulary)
     facts, off = {"prompts": []}, 0.0
@@ -163,12 +181,12 @@ def run(name, case):
                 (directory / "config.json").write_text(json.dumps(plain))
                 shapes = shapes_of(directory)
                 (directory / "config.json").write_text(json.dumps(case["config"], indent=2))
-            shapes |= case.get("extra", {})
+            shapes = {renamed(name, case): shape for name, shape in shapes.items()} | case.get("extra", {})
             result["tensors"] = grouped({name: shape for name, shape in shapes.items() if name not in case.get("extra", {})})
             result["extra"] = case.get("extra", {})
             write_weights(directory, shapes, dtype, shards, case.get("gains", 1))
             warned.lines.clear()
-            facts = reference(directory, case["config"]["vocab_size"])
+            facts = reference(directory, case["config"])
         if "expect" in case:
             result["transformers"] = "computes something"
         else:

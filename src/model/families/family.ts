@@ -27,6 +27,14 @@ export function family<F extends Fields>(fields: F, read: Family<F>['read'], own
   return { fields, read: read as Family['read'], ...own };
 }
 
+/** Keys that are read for every family: its name, the class that must be its own, and code that must not. */
+const commonKeys = ['model_type', 'architectures', 'auto_map'];
+
+/** The keys of config.json that a family reads. */
+export function keysOf({ fields }: Family): Set<string> {
+  return new Set([...commonKeys, ...Object.keys(fields)]);
+}
+
 /** Elements of a head where the hidden size is split evenly among the heads. */
 export function evenHeadWidth(hiddenSize: number, headCount: number): number {
   if (hiddenSize % headCount !== 0) {

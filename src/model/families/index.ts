@@ -4,15 +4,30 @@
  * @module
  */
 
+import { arcee } from './arcee.ts';
+import { cwm } from './cwm.ts';
+import { ernie45 } from './ernie4-5.ts';
+import { exaone4 } from './exaone4.ts';
 import type { Family } from './family.ts';
+import { gemma } from './gemma.ts';
+import { gemma2, vaultgemma } from './gemma2.ts';
+import { gemma3, gemma3Text } from './gemma3.ts';
+import { granite } from './granite.ts';
+import { helium } from './helium.ts';
+import { hunyuanV1Dense } from './hunyuan.ts';
+import { hyperclovax } from './hyperclovax.ts';
 import { lfm2 } from './lfm2.ts';
 import { llama } from './llama.ts';
+import { ministral3, mistral3 } from './ministral3.ts';
 import { mistral } from './mistral.ts';
+import { nanochat } from './nanochat.ts';
+import { olmo } from './olmo.ts';
 import { olmo2 } from './olmo2.ts';
+import { olmo3 } from './olmo3.ts';
 import { opt } from './opt.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
-import { qwen35Text } from './qwen3-5.ts';
+import { qwen35, qwen35Text } from './qwen3-5.ts';
 import { seedOss } from './seed-oss.ts';
 import { smollm3 } from './smollm3.ts';
 
@@ -25,6 +40,26 @@ export const families: Readonly<Record<string, Family>> = {
   olmo2,
   seed_oss: seedOss,
   opt,
+  gemma3_text: gemma3Text,
+  gemma3,
+  gemma2,
+  gemma,
+  granite,
+  olmo3,
+  ministral3,
+  mistral3,
+  ministral: mistral,
+  exaone4,
+  hunyuan_v1_dense: hunyuanV1Dense,
+  arcee,
+  nanochat,
+  cwm,
+  olmo,
+  helium,
+  ernie4_5: ernie45,
+  hyperclovax,
+  vaultgemma,
   lfm2,
   qwen3_5_text: qwen35Text,
+  qwen3_5: qwen35,
 };

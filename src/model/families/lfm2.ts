@@ -64,7 +64,7 @@ function lfm2Decoder(values: Lfm2Values, type: string): Decoder {
     throw new SubzeroError('invalid_data', `heads of ${headWidth} elements cannot be turned in pairs`);
   }
   wholeQuadsOnly({ hidden_size: width });
-  const rotation = { ...readRope(values, headWidth, values.max_position_embeddings), rotaryWidth: headWidth };
+  const rotation = readRope(values, headWidth, values.max_position_embeddings);
   const kinds = kindsOfLayers(values, 'conv', (layer) => values.full_attn_idxs?.includes(layer) ?? true);
   const hidden = quadAxis(width);
   const [queries, keys] = [quadAxis(headWidth, heads), quadAxis(headWidth, keyHeads)];

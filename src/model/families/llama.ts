@@ -88,8 +88,10 @@ export interface LlamaLike {
   /** RMSNorms of queries and keys: of every head by itself, or of all heads together, and their modules. */
   queryKeyNorms?: 'head' | 'whole';
   queryKeyNames?: readonly [string, string];
-  /** How the queries and keys of each layer are turned, of heads of so many elements; as the rotary keys say. */
-  rotation?: (layer: number, headWidth: number) => RopePosition | undefined;
+  /** How the queries and keys of each layer are turned, where it is not as the rotary keys say for all of them. */
+  rotation?: (layer: number) => RopePosition;
+  /** Whether neighbouring elements of heads are turned as pairs. */
+  interleaved?: boolean;
   /** Layers whose queries and keys are not turned by their positions. */
   unrotated?: (layer: number) => boolean;
   norms?: LayerNorms;
@@ -102,14 +104,17 @@ export interface LlamaLike {
   /** What holds for the attention of every layer besides. */
   attention?: Pick<AttentionSublayer, 'scale' | 'softCap' | 'normsRotated' | 'queryRotation'>;
   /** What holds for the decoder besides. */
-  decoder?: Pick<Decoder, 'embeddingScale' | 'inputScale' | 'logits'>;
+  decoder?: Pick<Decoder, 'embeddingScale' | 'inputScale' | 'embeddingNorm' | 'logits'>;
 }
 
+/** What a Llama-like decoder is made of; windows are read by whoever knows what their keys mean. */
+type LlamaValues = Omit<Values<typeof llamaLikeFields>, 'sliding_window' | 'layer_types'>;
+
 /** A Llama-like decoder. */
-export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, own: LlamaLike): Decoder {
+export function llamaLike(type: string, values: LlamaValues, own: LlamaLike): Decoder {
   const { hidden_size: width, num_attention_heads: heads, rms_norm_eps: epsilon, vocab_size: vocabulary } = values;
   const { num_hidden_layers: layers, max_position_embeddings: trained } = values;
-  const { norms = layerNorms.before, feedForward: modules = gatedLayers, residualScale: scale } = own;
+  const { norms = layerNorms.before, feedForward: modules = gatedLayers, residualScale } = own;
   const headWidth = values.head_dim ?? evenHeadWidth(width, heads);
   const keyHeads = values.num_key_value_heads ?? heads;
   if (headWidth % 2 !== 0) {
@@ -124,9 +129,9 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
       `heads of ${headWidth} elements cannot be normalised together; their width must be a multiple of 4`,
     );
   }
-  const rotationOf = own.rotation ?? sameRotation({ ...readRope(values, headWidth, trained), rotaryWidth: headWidth });
-  const rotations = Array.from({ length: layers }, (_, layer) => rotationOf(layer, headWidth));
-  const contextLength = Math.max(...rotations.map((each) => (each ? contextWith(each.scaling, trained) : trained)));
+  const { rotation: rotationOf = sameRotation(values, headWidth, own.interleaved) } = own;
+  const rotations = Array.from({ length: layers }, (_, layer) => rotationOf(layer));
+  const contextLength = Math.max(...rotations.map(({ scaling }) => contextWith(scaling, trained)));
   const windows = own.windows(contextLength);
   const hidden = quadAxis(width);
   const inner = quadAxis(values.intermediate_size);
@@ -145,10 +150,13 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
       const prefix = `model.layers.${layer}`;
       const [attention, feedForward] = [`${prefix}.self_attn`, `${prefix}.mlp`];
       const rotation = own.unrotated?.(layer) ? undefined : rotations[layer];
-      const around = ({ before, after }: LayerNorms['attention']): Pick<Sublayer, 'before' | 'after' | 'scale'> => ({
+      const around = ({
+        before,
+        after,
+      }: LayerNorms['attention']): Pick<Sublayer, 'before' | 'after' | 'residualScale'> => ({
         ...(before ? { before: normOf(`${prefix}.${before}`, width) } : {}),
         ...(after ? { after: normOf(`${prefix}.${after}`, width) } : {}),
-        ...(scale === undefined ? {} : { scale }),
+        ...(residualScale === undefined ? {} : { residualScale }),
       });
       return [
         {
@@ -189,8 +197,10 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
   };
 }
 
-/** One rotation in all layers. */
-function sameRotation(rotation: RopePosition): () => RopePosition {
+/** The rotation of all layers that the rotary keys say. */
+function sameRotation(values: LlamaValues, headWidth: number, interleaved: boolean | undefined): () => RopePosition {
+  const read = readRope(values, headWidth, values.max_position_embeddings);
+  const rotation = interleaved ? { ...read, interleaved } : read;
   return () => rotation;
 }
 

@@ -17,6 +17,10 @@ import { readRope, ropeFields } from '../rope-parameters.ts';
 import { contextWith } from '../rope-rules.ts';
 import type { RopePosition } from '../rope-table.ts';
 import { activationNamed, family } from './family.ts';
+import { wrapper } from './wrapper.ts';
+
+/** Tensors of layers that guess further tokens, and of what sees. */
+const leftOut = /^mtp\.|^model\.visual\./;
 
 /** Keys with the defaults of `Qwen3_5TextConfig`. */
 const qwen35Fields = {
@@ -57,6 +61,14 @@ export const qwen35Text = family(qwen35Fields, qwen35Decoder, {
     mtp_use_dedicated_embeddings: 'the embedding of layers that guess further tokens, which are left out',
   },
   neutral: { mlp_bias: offElsewhere.mlp_bias, use_sliding_window: offElsewhere.use_sliding_window },
+});
+
+/** Qwen 3.5 with eyes, whose language model is read. */
+export const qwen35 = wrapper({ qwen3_5_text: qwen35Text }, 'qwen3_5_text', {
+  classes: ['Qwen3_5ForConditionalGeneration'],
+  ignored: ['image_token_id', 'video_token_id', 'vision_start_token_id', 'vision_end_token_id'],
+  tied: false,
+  leftOut,
 });
 
 function qwen35Decoder(values: Qwen35Values, type: string): Decoder {
@@ -134,6 +146,7 @@ function qwen35Decoder(values: Qwen35Values, type: string): Decoder {
     }),
     finalNorm: normOf('model.norm', width),
     head: { ...matrix('lm_head', ...embeddingAxes(vocabulary, width)), tied: values.tie_word_embeddings },
+    stored: { prefixes: [], leftOut },
   };
 }
 
@@ -158,5 +171,5 @@ function partialRotation(values: Qwen35Values, headWidth: number, context: numbe
   }
   const whole: Config = rest;
   const settings = { ...values, rope_scaling: null, rope_parameters: whole, partial_rotary_factor: null };
-  return { ...readRope(settings, rotaryWidth, context), rotaryWidth };
+  return readRope(settings, rotaryWidth, context);
 }
