@@ -42,3 +42,9 @@ export function summary(values: readonly number[]): Summary {
   const error = standardError(values);
   return { mean: mean(values), standardError: error, halfWidth95: studentPoint(values.length - 1) * error };
 }
+
+/** The median with the least and the most. */
+export function spread(values: readonly number[], digits = 1): string {
+  const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)];
+  return `${middle.toFixed(digits)} (${least.toFixed(digits)}–${most.toFixed(digits)})`;
+}

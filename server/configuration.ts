@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { CoordinatorOptions } from '../src/cluster/coordinator.ts';
 import type { WeightStorage } from '../src/engine/types.ts';
 import type { StepChoice } from '../src/train/best.ts';
 import type { LogLevel } from './log.ts';
@@ -57,6 +58,8 @@ export interface ServerConfiguration {
   /** Seconds that a stopping server waits for running generations. */
   graceSeconds: number;
   logLevel: LogLevel;
+  /** A cluster whose workers take part in jobs; this process trains alone by default. */
+  cluster?: CoordinatorOptions;
 }
 
 const MiB = 1024 * 1024;

@@ -49,7 +49,7 @@ export function createServices(options: {
   log?: Logger;
 }): Services {
   const { engine, store, configuration } = options;
-  const { dataDirectory, limits } = configuration;
+  const { dataDirectory, limits, cluster } = configuration;
   const log = options.log ?? createLogger(configuration.logLevel);
   const runsDirectory = join(dataDirectory, 'runs');
   const metrics = new Metrics();
@@ -57,7 +57,18 @@ export function createServices(options: {
   const models = new ModelRegistry({ engine, store, log, runsDirectory, maxTuned: limits.loadedTunedModels });
   const files = new FileLibrary({ store, directory: join(dataDirectory, 'files'), limits });
   const maxQueued = limits.queuedJobs;
-  const jobs = new JobRunner({ engine, store, files, models, signals, log, metrics, runsDirectory, maxQueued });
+  const jobs = new JobRunner({
+    engine,
+    store,
+    files,
+    models,
+    signals,
+    log,
+    metrics,
+    runsDirectory,
+    maxQueued,
+    cluster,
+  });
   const runs = new RunRegistry({ engine, log, maxRuns: limits.stepRuns });
   const stopping = new AbortController();
   const stopped = new AbortController();

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { CoordinatorOptions } from '../../src/cluster/coordinator.ts';
 import type { Engine, TrainEvent, TrainRequest } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { join, rm, stat } from '../../src/platform/index.ts';
@@ -50,6 +51,7 @@ export interface JobRunnerOptions {
   metrics: Metrics;
   runsDirectory: string;
   maxQueued: number;
+  cluster: CoordinatorOptions | undefined;
 }
 
 export class JobRunner {
@@ -247,7 +249,8 @@ export class JobRunner {
    * ever announced: each step is in the journal before it is announced, so nothing can be lost by starting over.
    */
   async *#events(job: JobRecord, signal: AbortSignal): AsyncGenerator<TrainEvent> {
-    const { engine, files, runsDirectory } = this.#options;
+    const { engine, files, runsDirectory, cluster } = this.#options;
+    const shared = cluster ? { cluster } : {};
     const run = join(runsDirectory, job.id);
     const exists = await stat(run).then(
       () => true,
@@ -256,7 +259,7 @@ export class JobRunner {
     if (exists) {
       let begun = false;
       try {
-        for await (const event of engine.train({ resume: run }, signal)) {
+        for await (const event of engine.train({ resume: run, ...shared }, signal)) {
           begun = true;
           yield event;
         }
@@ -277,7 +280,7 @@ export class JobRunner {
       ...(job.epochs === null ? {} : { epochs: job.epochs }),
     };
     if (job.validationFile) request.validation = { file: files.path(files.get(job.validationFile, 'validation_file')) };
-    yield* engine.train(request, signal);
+    yield* engine.train({ ...request, ...shared }, signal);
   }
 
   #record(id: string, event: Exclude<TrainEvent, { type: 'done' }>): void {

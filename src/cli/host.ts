@@ -6,6 +6,7 @@
 
 import type { ServedModel, ServerLimits } from '../../server/configuration.ts';
 import type { LogLevel } from '../../server/log.ts';
+import type { CoordinatorOptions } from '../cluster/coordinator.ts';
 import type { Engine } from '../engine/types.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 
@@ -38,6 +39,8 @@ export interface ServeRequest {
   /** Seconds that a stopping server waits for running generations. */
   graceSeconds?: number;
   limits?: Partial<ServerLimits>;
+  /** A cluster whose workers take part in jobs. */
+  cluster?: CoordinatorOptions;
 }
 
 export interface RunningServer {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { WorkerEvent, WorkerOptions } from '../cluster/worker.ts';
 import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
 import { generateAnswer } from '../generate/answer.ts';
@@ -335,12 +336,13 @@ export class LocalEngine implements Engine {
     }
   }
 
-  async *train(request: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
+  async *train({ cluster, ...request }: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
+    const share = cluster && (await import('../cluster/coordinator.ts')).sharing(cluster);
     if ('resume' in request) {
       const { resume, ...changes } = request;
       await checkDirectory(resume);
       const { resumeRun } = await import('../train/resume.ts');
-      yield* resumeRun(this.#gpu, { folder: resume, changes }, signal);
+      yield* resumeRun(this.#gpu, { folder: resume, changes, share }, signal);
       return;
     }
     if ('fork' in request) {
@@ -348,7 +350,7 @@ export class LocalEngine implements Engine {
       await checkDirectory(fork);
       const sources = { ...(data ? { data } : {}), ...(validation ? { validation } : {}) };
       const { forkRun } = await import('../train/fork.ts');
-      yield* forkRun(this.#gpu, { ...rest, run: fork, sources }, signal);
+      yield* forkRun(this.#gpu, { ...rest, run: fork, sources, share }, signal);
       return;
     }
     const { data, validation, ...rest } = request;
@@ -356,9 +358,14 @@ export class LocalEngine implements Engine {
     const { startRun } = await import('../train/start.ts');
     yield* startRun(
       this.#gpu,
-      { ...rest, modelDirectory, sources: { data, ...(validation ? { validation } : {}) } },
+      { ...rest, modelDirectory, sources: { data, ...(validation ? { validation } : {}) }, share },
       signal,
     );
+  }
+
+  async *work(options: WorkerOptions, signal = new AbortController().signal): AsyncGenerator<WorkerEvent> {
+    const { work } = await import('../cluster/worker.ts');
+    yield* work(this.#gpu, options, signal);
   }
 
   async *findLearningRate(request: FindLearningRateRequest, signal?: AbortSignal): AsyncGenerator<FindEvent> {

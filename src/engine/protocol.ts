@@ -51,6 +51,7 @@ export const methods: { readonly [Name in MethodName]: Shape<Engine[Name]> } = {
   embed: ['once', 'data', 'signal'],
   generate: ['stream', 'data', 'signal'],
   train: ['stream', 'data', 'signal'],
+  work: ['stream', 'data', 'signal'],
   findLearningRate: ['stream', 'data', 'signal'],
   evaluate: ['once', 'data', 'progress', 'signal'],
   createRun: ['once', 'data'],

@@ -7,6 +7,8 @@
 
 import type { KernelBenchReport } from '../bench/kernels.ts';
 import type { Suite } from '../bench/suites.ts';
+import type { CoordinatorOptions } from '../cluster/coordinator.ts';
+import type { WorkerEvent, WorkerOptions } from '../cluster/worker.ts';
 import type { Learn } from '../data/example.ts';
 import type { DataSource } from '../data/source.ts';
 import type { GenerateEvent, GenerateRequest } from '../generate/types.ts';
@@ -109,9 +111,9 @@ export interface EmbedResult {
 
 /**
  * Start a run in `out`, with the steps of the run `fork` if there is one, or continue the run at `resume` where its
- * journal ends.
+ * journal ends. With `cluster`, its workers take part.
  */
-export type TrainRequest =
+export type TrainRequest = { cluster?: CoordinatorOptions } & (
   | {
       /** The id of a loaded model, or a model directory. */
       model: string;
@@ -133,7 +135,8 @@ export type TrainRequest =
       out: string;
     }
   /** With changes, which are kept for later resumptions. */
-  | ({ resume: string } & RunChanges);
+  | ({ resume: string } & RunChanges)
+);
 
 /** Short trials of several learning rates on a model; nothing is written. */
 export interface FindLearningRateRequest {
@@ -266,6 +269,8 @@ export interface Engine {
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<EmbedResult>;
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent>;
   train(request: TrainRequest, signal?: AbortSignal): AsyncIterable<TrainEvent>;
+  /** Takes part in the runs of a cluster, one after the other, until the signal is aborted. */
+  work(options: WorkerOptions, signal?: AbortSignal): AsyncIterable<WorkerEvent>;
   /** Tries learning rates for a few steps each, ascending, until one diverges. */
   findLearningRate(request: FindLearningRateRequest, signal?: AbortSignal): AsyncIterable<FindEvent>;
   evaluate(

@@ -145,6 +145,18 @@ export const settings = {
     changes: 'fork',
     loop: true,
   },
+  /** Parts of a batch that are scored one by one, on one machine or on those of a cluster: the bits are the same. */
+  shards: {
+    type: 'integer',
+    default: 1,
+    minimum: 1,
+    maximum: 1024,
+    help: "parts of a step's examples that are scored one by one, which the machines of a cluster share out",
+    title: 'Parts of a step',
+    group: 'method',
+    changes: 'fork',
+    loop: true,
+  },
   /** Independent draws, or each example once an epoch in a new order. */
   sampling: {
     type: 'choice',

@@ -22,6 +22,7 @@ import { openMetrics } from './metrics.ts';
 import { resumeRun } from './resume.ts';
 import type { RunSources } from './run.ts';
 import { createRunFolder, journalFile, runFiles } from './run-folder.ts';
+import type { ShareRun } from './sharing.ts';
 
 export interface ForkOptions {
   /** The run to fork. */
@@ -34,6 +35,7 @@ export interface ForkOptions {
   sources?: Partial<RunSources>;
   /** The new run's folder. */
   out: string;
+  share?: ShareRun | undefined;
 }
 
 /**
@@ -46,7 +48,7 @@ export interface ForkOptions {
 export async function* forkRun(gpu: Gpu, options: ForkOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
   const folder = resolve(options.out);
   await makeFork(options, folder);
-  yield* resumeRun(gpu, { folder }, signal);
+  yield* resumeRun(gpu, { folder, share: options.share }, signal);
 }
 
 async function makeFork(options: ForkOptions, folder: string): Promise<void> {

@@ -6,9 +6,10 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { batchLoss, type ExampleScore } from '../objectives/loss.ts';
+import { type LossSums, meanOf, sumLosses } from '../objectives/loss.ts';
 import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { RecordedPass, Scorer } from './score.ts';
+import { type ScoreStep, scoreShards } from './shards.ts';
 
 export interface Look {
   /** By probe. */
@@ -29,6 +30,10 @@ export interface LookingRun {
   gpu: Gpu;
   optimizer: ZerothOrderOptimizer;
   scorer: Scorer;
+  /** Parts of a batch that are scored one by one; 1 by default. */
+  shards?: number;
+  /** Who else scores the parts; this process by itself by default. */
+  scoreStep?: ScoreStep;
 }
 
 /**
@@ -36,18 +41,24 @@ export interface LookingRun {
  * @param meanwhile called when the GPU has all of the work, if that is one pass
  */
 export async function lookAt(
-  { gpu, optimizer, scorer }: LookingRun,
+  run: LookingRun,
   batch: readonly TokenizedExample[],
   step: number,
   meanwhile?: () => void,
 ): Promise<Look> {
+  const { gpu, optimizer, scorer, shards = 1, scoreStep } = run;
   // A step is long; text that is being generated meanwhile goes first.
   gpu.recorder.divide();
   optimizer.beginStep(step);
+  if (scoreStep) return lookOf(optimizer, await scoreStep(step, batch));
+  if (shards > 1) return lookOf(optimizer, await scoreShards(run, batch, shards, step));
   const scores = scorer.fitsOnePass(batch, optimizer)
     ? await scorer.read(scorer.record(batch, optimizer.perturb(step)), meanwhile)
     : await scorer.scoreStep(batch, optimizer, step);
-  return lookOf(optimizer, batch, scores);
+  return lookOf(
+    optimizer,
+    scores.map((list) => sumLosses(batch, list)),
+  );
 }
 
 /** A look that is recorded, with the update before it, whose numbers are not known yet. */
@@ -63,11 +74,11 @@ export interface LookAhead {
  * @returns `undefined`, with nothing recorded, where the look is more than one pass
  */
 export function lookAhead(
-  { gpu, optimizer, scorer }: LookingRun,
+  { gpu, optimizer, scorer, shards = 1, scoreStep }: LookingRun,
   batch: readonly TokenizedExample[],
   update: PlannedStep,
 ): LookAhead | undefined {
-  if (!scorer.fitsOnePass(batch, optimizer)) return undefined;
+  if (scoreStep || shards > 1 || !scorer.fitsOnePass(batch, optimizer)) return undefined;
   const { step } = update;
   let pass: RecordedPass;
   const work = gpu.recorder.ahead(() => {
@@ -79,17 +90,18 @@ export function lookAhead(
     async send(applied, meanwhile) {
       optimizer.supply(applied);
       gpu.recorder.resume(work);
-      return lookOf(optimizer, batch, await scorer.read(pass, meanwhile));
+      const scores = await scorer.read(pass, meanwhile);
+      return lookOf(
+        optimizer,
+        scores.map((list) => sumLosses(batch, list)),
+      );
     },
   };
 }
 
-function lookOf(
-  optimizer: ZerothOrderOptimizer,
-  batch: readonly TokenizedExample[],
-  scores: readonly ExampleScore[][],
-): Look {
-  const probes = scores.map((list) => batchLoss(batch, list));
+/** @param sums by probe */
+function lookOf(optimizer: ZerothOrderOptimizer, sums: readonly LossSums[]): Look {
+  const probes = sums.map(meanOf);
   const losses = probes.map(({ loss }) => loss);
   const measured = optimizer.measure(losses);
   const loss = mean(losses);

@@ -27,6 +27,7 @@ import { Looks, type StepBatch } from './looks.ts';
 import { planMemory } from './memory-plan.ts';
 import { learningRateAt } from './schedule.ts';
 import { Scorer } from './score.ts';
+import type { ShareRun } from './sharing.ts';
 import { openSinks } from './sinks/sinks.ts';
 import { uniformLoss } from './slope.ts';
 import { StepClock } from './step-clock.ts';
@@ -51,6 +52,8 @@ export interface OpenRun {
   notes: string[];
   /** What differs from the journal's header, to be kept once it is known that the run fits. */
   changes: RunChanges;
+  /** Lets others take part; this process trains alone by default. */
+  share?: ShareRun | undefined;
 }
 
 /**
@@ -61,7 +64,7 @@ export interface OpenRun {
  * bits, when the run is resumed.
  */
 export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
-  const { configuration, optimizer, model, folder, log } = run;
+  const { configuration, optimizer, model, folder } = run;
   const { steps } = configuration;
   const leading = leadingTokens(model, optimizer.current);
   const examples = withLeading(run.examples, leading);
@@ -95,8 +98,14 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     const title = `${methods[configuration.optimizer].title} on ${basename(model.directory)}`;
     const sinks = closers.own(await openSinks({ folder, configuration, step: done, title }), close);
     await writeChanges(folder, run.changes);
+    const toShare = { gpu, folder, configuration, optimizer, scorer, log: run.log, rows: plan.rows };
+    const shared = await run.share?.({ ...toShare, examples: run.examples });
+    if (shared) closers.own(shared, close);
+    const { log } = shared ?? run;
+    const notices = (): TrainEvent[] => (shared?.notices() ?? []).map((notice) => ({ type: 'message', ...notice }));
     yield { type: 'start', run: folder, step: done, steps, examples: examples.length, plan };
     for (const message of run.notes) yield { type: 'message', level: 'info', message };
+    yield* notices();
     const idle = idleLearningRateWarning(configuration);
     if (idle) yield { type: 'message', level: 'warn', ...idle };
     if (slope.reason !== undefined)
@@ -115,7 +124,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
 
     const looks = closers.own(
       new Looks(
-        { gpu, optimizer, scorer },
+        { gpu, optimizer, scorer, shards: configuration.shards, ...(shared ? { scoreStep: shared.scoreStep } : {}) },
         {
           batchOf,
           learningRateOf: (step) => learningRateAt(step, configuration),
@@ -142,6 +151,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
       };
       await sinks.take(event);
       yield event;
+      yield* notices();
       const warning = watch(record);
       if (warning) {
         const message = { type: 'message' as const, step: done, level: 'warn' as const, ...warning };
@@ -158,6 +168,8 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     await looks.settle();
     gpu.recorder.submit();
     await gpu.idle();
+    await shared?.close();
+    yield* notices();
     await sinks.finish();
     yield {
       type: 'done',

@@ -21,6 +21,7 @@ import { restoreLines, takeUpMetrics } from './history.ts';
 import { trainFrom } from './loop.ts';
 import { type RunSources, restoreRun } from './run.ts';
 import { journalFile, runFiles } from './run-folder.ts';
+import type { ShareRun } from './sharing.ts';
 
 /**
  * Continues a run where its journal ends. An evaluation that was due and did not get done is done first.
@@ -28,7 +29,7 @@ import { journalFile, runFiles } from './run-folder.ts';
  */
 export async function* resumeRun(
   gpu: Gpu,
-  options: { folder: string; changes?: RunChanges },
+  options: { folder: string; changes?: RunChanges; share?: ShareRun | undefined },
   signal?: AbortSignal,
 ): AsyncGenerator<TrainEvent> {
   const folder = resolve(options.folder);
@@ -79,6 +80,7 @@ export async function* resumeRun(
       gpu,
       {
         ...{ folder, model, optimizer, configuration, log: writer, examples, validation, notes },
+        share: options.share,
         ...{ step, evaluations, records: records.slice(fork?.step ?? 0), changes: { ...changed, ...options.changes } },
       },
       signal,

@@ -21,6 +21,7 @@ import { trainFrom } from './loop.ts';
 import type { RunSources } from './run.ts';
 import { createRunFolder, removeRun, runFiles } from './run-folder.ts';
 import { adapterName, planRecord } from './run-plans.ts';
+import type { ShareRun } from './sharing.ts';
 
 export interface StartOptions {
   modelDirectory: string;
@@ -29,6 +30,7 @@ export interface StartOptions {
   /** Instead of a number of steps: how often each example is seen, on average. */
   epochs?: number;
   out: string;
+  share?: ShareRun | undefined;
 }
 
 /**
@@ -68,7 +70,8 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     const log = closers.own(journal, close);
     const { validation, notes } = data;
     const { examples } = data.train;
-    const run = { folder, model, optimizer, configuration, log, examples, validation, notes };
+    const { share } = options;
+    const run = { folder, model, optimizer, configuration, log, examples, validation, notes, share };
     const start = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
     for await (const event of trainFrom(gpu, start, signal)) {
       begun = true;

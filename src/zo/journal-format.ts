@@ -181,6 +181,34 @@ export function encodeRecord(record: StepRecord, previousChecksum: number): { by
   return { bytes, checksum };
 }
 
+/**
+ * Reads one record.
+ * @param bytes {@link recordBytes} of them
+ * @returns nothing where they do not match their checksum
+ */
+export function decodeRecord(
+  bytes: Uint8Array,
+  shape: RecordShape,
+  previousChecksum: number,
+): { record: StepRecord; checksum: number } | undefined {
+  const { queries } = shape;
+  const { records: fields = [] } = methods[shape.optimizer];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const end = bytes.length - checksumBytes;
+  const checksum = view.getUint32(end, true);
+  if (crc32(bytes.subarray(0, end), previousChecksum) !== checksum) return undefined;
+  const values = (first: number): number[] =>
+    Array.from({ length: queries }, (_, query) => view.getFloat32(8 + 4 * (first + query), true));
+  const record: StepRecord = {
+    step: view.getUint32(0, true),
+    learningRate: view.getFloat32(4, true),
+    projectedGradients: values(0),
+    ...Object.fromEntries(fields.map((field, index) => [field, values((index + 1) * queries)])),
+    loss: view.getFloat32(end - 4, true),
+  };
+  return { record, checksum };
+}
+
 /** What {@link decodeRecords} found. */
 export interface DecodedRecords {
   records: StepRecord[];
@@ -203,18 +231,13 @@ export function decodeRecords(
   file: string,
 ): DecodedRecords {
   const size = recordBytes(shape);
-  const { queries } = shape;
-  const { records: fields = [] } = methods[shape.optimizer];
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const records: StepRecord[] = [];
   let checksum = headerChecksum;
   let at = 0;
   for (; at + size <= bytes.length; at += size) {
-    const end = at + size - checksumBytes;
-    const stored = view.getUint32(end, true);
-    const step = view.getUint32(at, true);
     const expected = records.length + 1;
-    if (crc32(bytes.subarray(at, end), checksum) !== stored) {
+    const decoded = decodeRecord(bytes.subarray(at, at + size), shape, checksum);
+    if (!decoded) {
       if (bytes.subarray(at + size).some((byte) => byte !== 0)) {
         throw invalid(
           file,
@@ -224,17 +247,10 @@ export function decodeRecords(
       }
       break;
     }
+    const { step } = decoded.record;
     if (step !== expected) throw invalid(file, `expected the record of step ${expected}, got step ${step}`);
-    const values = (first: number): number[] =>
-      Array.from({ length: queries }, (_, query) => view.getFloat32(at + 8 + 4 * (first + query), true));
-    records.push({
-      step,
-      learningRate: view.getFloat32(at + 4, true),
-      projectedGradients: values(0),
-      ...Object.fromEntries(fields.map((field, index) => [field, values((index + 1) * queries)])),
-      loss: view.getFloat32(end - 4, true),
-    });
-    checksum = stored;
+    records.push(decoded.record);
+    checksum = decoded.checksum;
   }
   return { records, checksum, tornBytes: bytes.length - at };
 }

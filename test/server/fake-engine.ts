@@ -348,6 +348,11 @@ export class FakeEngine implements Engine {
   }
 
   // biome-ignore lint/correctness/useYield: the server has no request that asks for it
+  // biome-ignore lint/correctness/useYield: a server never works for a cluster
+  async *work(): AsyncGenerator<never> {
+    throw new Error('not used');
+  }
+
   async *findLearningRate(): AsyncGenerator<never> {
     throw new Error('jobs look for no learning rate');
   }

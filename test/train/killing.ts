@@ -83,14 +83,14 @@ export interface Ordeal {
 /**
  * Trains to the end through kills at random moments.
  *
- * @param start the parameters that begin the run in folder `run`
+ * @param start the parameters that begin the run in folder `run`; `resume`, those that go on with it besides
  * @param atLeast kills that must happen: each process gets so few steps before it is killed
  * @throws Error if a process fails by itself, or a step that was announced is missing from the journal
  */
 export async function trainThroughKills(
   start: readonly string[],
   run: string,
-  { steps, atLeast, seed }: { steps: number; atLeast: number; seed: number },
+  { steps, atLeast, seed, resume = [] }: { steps: number; atLeast: number; seed: number; resume?: readonly string[] },
 ): Promise<Ordeal> {
   const random = randomNumbers(seed);
   const journal = join(run, 'journal.subzero');
@@ -102,7 +102,10 @@ export async function trainThroughKills(
     const begun = existsSync(journal);
     const afterSteps = Math.floor(random() * (most + 1));
     const moment: Moment = { afterSteps, milliseconds: random() * (afterSteps === 0 ? 600 : 15) };
-    const ending = await trainAndKill(begun ? ['--resume', run] : start, ordeal.kills < atLeast ? moment : undefined);
+    const ending = await trainAndKill(
+      begun ? ['--resume', run, ...resume] : start,
+      ordeal.kills < atLeast ? moment : undefined,
+    );
     if (!ending.killed) {
       if (ending.code === 0) return ordeal;
       throw new Error(`the process ended with ${ending.code}: ${ending.errors}`);

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { clusterCommand } from './cluster.ts';
 import { demoCommand } from './demo.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
@@ -9,12 +10,15 @@ import { generateCommand } from './generate.ts';
 import { replayCommand } from './replay.ts';
 import { serveCommand } from './serve.ts';
 import { trainCommand } from './train.ts';
+import { workerCommand } from './worker.ts';
 
 /** All commands, in the order of the help. */
 export const commands: readonly Command[] = [
   demoCommand,
   trainCommand,
   forkCommand,
+  workerCommand,
+  clusterCommand,
   evalCommand,
   generateCommand,
   serveCommand,

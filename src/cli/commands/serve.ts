@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path';
 import { defaultServerConfiguration, type ServedModel } from '../../../server/configuration.ts';
 import type { LogLevel } from '../../../server/log.ts';
+import { clusterAddress, clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions } from '../common-options.ts';
 import { interruptible } from '../interrupt.ts';
@@ -145,6 +146,7 @@ export const serveCommand = defineCommand({
       default: limits.stepRuns,
       group: 'Limits',
     },
+    ...clusterOptions,
     ...engineOptions,
   ],
   examples: [
@@ -159,6 +161,7 @@ export const serveCommand = defineCommand({
   async run(context) {
     const { options } = context;
     const models = namedModels(options.model).map((model) => ({ ...model, storage: options.storage }));
+    const cluster = clusterAddress(options);
     return withEngine(context, async (engine) => {
       const shuttingDown = () => {
         if (!options.quiet) context.standardError.write('shutting down; press Ctrl-C again to end at once\n');
@@ -183,6 +186,7 @@ export const serveCommand = defineCommand({
             loadedTunedModels: options.maxTunedModels,
             stepRuns: options.maxStepRuns,
           },
+          ...(cluster ? { cluster } : {}),
         });
         if (!options.quiet) {
           const names = models.map((model) => `  ${model.id}  (${model.path})`);

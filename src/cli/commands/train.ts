@@ -3,6 +3,7 @@ import { shellWord } from '../../format.ts';
 import { settingNames, settingOf } from '../../settings/settings.ts';
 import type { RunChanges } from '../../train/changes.ts';
 import { wording } from '../../words.ts';
+import { clusterAddress, clusterGroup, clusterOptions } from '../cluster-options.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { type DeviceChoice, engineOptions, jsonOption } from '../common-options.ts';
 import { dataOption, dataSource, taskOption } from '../data-options.ts';
@@ -86,6 +87,22 @@ const options = [
     default: 50,
     group: run,
   },
+  ...clusterOptions,
+  {
+    name: 'deadline',
+    type: 'number',
+    minimum: 1,
+    maximum: 86_400,
+    description: 'with --cluster: seconds after which a shard goes to another worker',
+    default: 30,
+    group: clusterGroup,
+  },
+  {
+    name: 'strict',
+    type: 'flag',
+    description: 'with --cluster: end the run where a worker computes other bits than this process',
+    group: clusterGroup,
+  },
   ...engineOptions,
   { ...jsonOption, description: 'print every event (start, step, evaluation, done) as a JSON line' },
 ] as const;
@@ -122,6 +139,10 @@ export const trainCommand = defineCommand({
       command: 'subzero train --find-lr --model examples/reviews-3m --task sst2 --data examples/sst2 --rank 8',
     },
     { text: 'go on after an interruption', command: 'subzero train --resume runs/mine' },
+    {
+      text: 'several machines: start "subzero worker" on the others',
+      command: 'subzero train --model DIR --data train.jsonl --out runs/mine --cluster nats://10.0.0.1:4222 --shards 4',
+    },
   ],
   run: (context) =>
     context.options.findLr ? findLearningRate(context) : trainWithReport(context, trainRequest(context)),
@@ -168,8 +189,9 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
         hint: `leave it out, or start a new run from this one: subzero fork --run ${shellWord(values.resume)} --out NEW`,
       });
     }
+    const cluster = clusterOf(values);
     const given = Object.entries(givenSettings(context)).filter(([name]) => resumable.some((other) => other === name));
-    return { resume: values.resume, ...(Object.fromEntries(given) as RunChanges) };
+    return { resume: values.resume, ...(Object.fromEntries(given) as RunChanges), ...cluster };
   }
   const sourced = modelAndData(values);
   const out = requireOption(values.out, 'train', 'out RUN');
@@ -180,7 +202,13 @@ function trainRequest(context: CommandContext<TrainOptions>): TrainRequest {
   for (const warning of idleSettings(configuration)) {
     context.standardError.write(`warning: ${wording(warning, (name) => `--${kebabCase(name)}`)}\n`);
   }
-  return { ...sourced, out, ...(values.epochs === undefined ? {} : { epochs: values.epochs }), configuration };
+  const epochs = values.epochs === undefined ? {} : { epochs: values.epochs };
+  return { ...sourced, out, ...epochs, configuration, ...clusterOf(values) };
+}
+
+function clusterOf(values: TrainOptions): Pick<TrainRequest, 'cluster'> {
+  const address = clusterAddress(values);
+  return address ? { cluster: { ...address, deadline: values.deadline, strict: values.strict } } : {};
 }
 
 /** What is trained, and on what. @throws UsageError when it is not there */

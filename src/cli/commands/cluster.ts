@@ -1,0 +1,75 @@
+import { clusterRuns, fetchRun } from '../../cluster/runs.ts';
+import { plural, shellWord } from '../../format.ts';
+import { clusterAddress, clusterOptions } from '../cluster-options.ts';
+import { defineCommand } from '../command.ts';
+import { jsonOption } from '../common-options.ts';
+import { runNatsServer } from '../nats-server.ts';
+import { requireOption } from '../require-option.ts';
+
+export const clusterCommand = defineCommand({
+  name: 'cluster',
+  summary: 'Start a NATS server for a cluster, list its runs, or fetch one to go on with it here',
+  usage: [
+    'cluster up [--port N] [--data DIR] [--host ADDRESS]',
+    'cluster runs --cluster URL',
+    'cluster fetch --cluster URL --run NAME --out RUN',
+  ],
+  operands: ['action'],
+  options: [
+    {
+      name: 'action',
+      type: 'text',
+      choices: ['up', 'runs', 'fetch'],
+      description: 'what to do; the name of the option can be left out',
+    },
+    { name: 'run', type: 'text', placeholder: 'NAME', description: 'fetch: a run, as "subzero cluster runs" calls it' },
+    { name: 'out', type: 'text', placeholder: 'RUN', description: 'fetch: the new run folder' },
+    { name: 'port', type: 'integer', minimum: 0, maximum: 65_535, default: 4222, description: 'up: where it listens' },
+    {
+      name: 'host',
+      type: 'text',
+      default: '127.0.0.1',
+      description: 'up: the address it listens on; 0.0.0.0 lets other machines in, without a password',
+    },
+    { name: 'data', type: 'text', placeholder: 'DIR', default: 'nats', description: 'up: folder for its files' },
+    ...clusterOptions,
+    jsonOption,
+  ],
+  examples: [
+    { text: 'a server for trying it on one machine', command: 'subzero cluster up' },
+    {
+      text: 'take a run over from a machine that is gone',
+      command:
+        'subzero cluster fetch --cluster nats://10.0.0.1:4222 --run mine-1a2b3c4d --out runs/mine\n' +
+        'subzero train --resume runs/mine --cluster nats://10.0.0.1:4222',
+    },
+  ],
+  async run(context) {
+    const { options, standardOutput } = context;
+    const action = requireOption(options.action, 'cluster', 'action up|runs|fetch');
+    if (action === 'up') return await runNatsServer(context, options);
+    requireOption(options.cluster, 'cluster', 'cluster URL');
+    const address = clusterAddress(options)!;
+    if (action === 'fetch') {
+      const run = requireOption(options.run, 'cluster', 'run NAME');
+      const out = requireOption(options.out, 'cluster', 'out RUN');
+      const steps = await fetchRun(address, run, out);
+      const next = `go on with: subzero train --resume ${shellWord(out)} --cluster ${options.cluster}`;
+      standardOutput.write(
+        options.json ? `${JSON.stringify({ run, out, steps })}\n` : `${out}: ${plural(steps, 'step')}; ${next}\n`,
+      );
+      return 0;
+    }
+    const runs = await clusterRuns(address);
+    if (options.json) {
+      standardOutput.write(`${JSON.stringify(runs)}\n`);
+    } else if (runs.length === 0) {
+      standardOutput.write('no runs\n');
+    } else {
+      for (const { run, step, owner } of runs) {
+        standardOutput.write(`${run}  ${plural(step, 'step')}${owner === null ? '' : `, trained by ${owner}`}\n`);
+      }
+    }
+    return 0;
+  },
+});

@@ -1,0 +1,422 @@
+/**
+ * The NATS JetStream server as a cluster uses it: journals, tasks, answers, leases and files.
+ *
+ * @module
+ */
+
+import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
+import type { KV } from '@nats-io/kv';
+import type { NatsConnection } from '@nats-io/nats-core';
+import type { ObjectStore } from '@nats-io/obj';
+import { SubzeroError } from '../errors.ts';
+import { equalBytes, readFile } from '../platform/index.ts';
+
+/** How the server is reached. */
+export interface ClusterAddress {
+  /** `nats://[user:password@]host:port` or `tls://…`; several servers of one cluster with commas between them. */
+  url: string;
+  /** A NATS credentials file. */
+  credentials?: string;
+  /** What subjects and streams begin with; letters, digits, `-` and `_`. */
+  prefix?: string;
+}
+
+/** A message of a run's journal. */
+export interface JournalEntry {
+  /** That of the stream. */
+  sequence: number;
+  data: Uint8Array;
+}
+
+/** A task as it was taken from the queue. */
+export interface TakenTask {
+  data: Uint8Array;
+  done(): Promise<void>;
+  /** Gives it back at once. */
+  giveBack(): void;
+}
+
+const nanoseconds = 1e9;
+
+/** Wait between attempts while the server is away. */
+const retryMilliseconds = 250;
+
+/** Longest wait for the server at the beginning. */
+const patienceMilliseconds = 5000;
+
+/** Journal entries that a late worker has in flight. */
+const replayWindow = 2000;
+
+async function packages() {
+  const [transport, core, jetstream, kv, obj] = await Promise.all([
+    import('@nats-io/transport-node'),
+    import('@nats-io/nats-core'),
+    import('@nats-io/jetstream'),
+    import('@nats-io/kv'),
+    import('@nats-io/obj'),
+  ]);
+  return { transport, core, jetstream, kv, obj };
+}
+
+export class Bus {
+  readonly #connection: NatsConnection;
+  readonly #js: JetStreamClient;
+  readonly #jsm: JetStreamManager;
+  readonly #lease: KV;
+  readonly #epochs: KV;
+  readonly #files: ObjectStore;
+  readonly #prefix: string;
+
+  private constructor(
+    connection: NatsConnection,
+    parts: { js: JetStreamClient; jsm: JetStreamManager; lease: KV; epochs: KV; files: ObjectStore; prefix: string },
+  ) {
+    this.#connection = connection;
+    this.#js = parts.js;
+    this.#jsm = parts.jsm;
+    this.#lease = parts.lease;
+    this.#epochs = parts.epochs;
+    this.#files = parts.files;
+    this.#prefix = parts.prefix;
+  }
+
+  /**
+   * Connects, and makes the streams and buckets that are not there yet.
+   * @param name of this process, as the server's monitoring shows it
+   * @param leaseSeconds after which a run whose coordinator is gone may be taken up
+   * @throws SubzeroError `io` where there is no server, or one without JetStream
+   */
+  static async connect(address: ClusterAddress, name: string, leaseSeconds = 15): Promise<Bus> {
+    const { prefix = 'subzero' } = address;
+    if (!/^[A-Za-z0-9_-]{1,40}$/.test(prefix)) {
+      throw new SubzeroError(
+        'invalid_argument',
+        `the prefix of a cluster may have letters, digits, "-" and "_"; got "${prefix}"`,
+        { parameter: 'clusterPrefix' },
+      );
+    }
+    // A server that is being restarted is back in a moment.
+    const until = performance.now() + patienceMilliseconds;
+    for (;;) {
+      try {
+        return await Bus.#open(address, { prefix, name, leaseSeconds });
+      } catch (error) {
+        if (!(error instanceof SubzeroError) || performance.now() > until) throw error;
+        await sleep(retryMilliseconds);
+      }
+    }
+  }
+
+  static async #open(
+    { url, credentials }: ClusterAddress,
+    { prefix, name, leaseSeconds }: { prefix: string; name: string; leaseSeconds: number },
+  ): Promise<Bus> {
+    const { transport, core, jetstream, kv, obj } = await packages();
+    const authenticator = credentials === undefined ? undefined : core.credsAuthenticator(await readFile(credentials));
+    let connection: NatsConnection;
+    try {
+      connection = await transport.connect({
+        servers: serversOf(url),
+        name,
+        timeout: patienceMilliseconds,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: retryMilliseconds,
+        ...loginOf(url),
+        ...(authenticator ? { authenticator } : {}),
+      });
+    } catch (error) {
+      throw new SubzeroError(
+        'io',
+        `no NATS server answers at ${withoutPassword(url)}: ${(error as Error).message}; ` +
+          'start one ("subzero cluster up"), or name another with --cluster',
+        { parameter: 'cluster', cause: error },
+      );
+    }
+    try {
+      const jsm = await jetstream.jetstreamManager(connection);
+      const js = jetstream.jetstream(connection);
+      await ensure(jsm, {
+        name: `${prefix}_journals`,
+        subjects: [`${prefix}.journal.*`],
+        storage: jetstream.StorageType.File,
+        retention: jetstream.RetentionPolicy.Limits,
+        duplicate_window: 120 * nanoseconds,
+        allow_direct: true,
+      });
+      await ensure(jsm, {
+        name: `${prefix}_tasks`,
+        subjects: [`${prefix}.task.*`],
+        storage: jetstream.StorageType.File,
+        retention: jetstream.RetentionPolicy.Workqueue,
+        duplicate_window: 1 * nanoseconds,
+      });
+      const kvm = new kv.Kvm(js);
+      const lease = await kvm.create(`${prefix}_leases`, { ttl: leaseSeconds * 1000 });
+      const epochs = await kvm.create(`${prefix}_epochs`);
+      const files = await new obj.Objm(js).create(`${prefix}_files`);
+      return new Bus(connection, { js, jsm, lease, epochs, files, prefix });
+    } catch (error) {
+      await connection.close();
+      throw new SubzeroError(
+        'io',
+        `the NATS server at ${withoutPassword(url)} gives no JetStream: ${(error as Error).message}; ` +
+          'start it with JetStream (nats-server -js), and give the user leave to use it',
+        { parameter: 'cluster', cause: error },
+      );
+    }
+  }
+
+  // The journal of a run.
+
+  /**
+   * Appends to a run's journal, behind the entry that the writer knows as the last; tries again while the server is away.
+   * @param id unique within the run, so that an entry which arrived and was not confirmed is not there twice
+   * @returns the entry's sequence
+   * @throws SubzeroError `conflict` if somebody else has appended
+   */
+  async append(
+    run: string,
+    data: Uint8Array,
+    options: { id: string; after: number; signal?: AbortSignal },
+  ): Promise<number> {
+    const { jetstream } = await packages();
+    const subject = `${this.#prefix}.journal.${run}`;
+    return await this.#persist(options.signal, async () => {
+      try {
+        const ack = await this.#js.publish(subject, data, {
+          msgID: `${run}:${options.id}`,
+          expect: { lastSubjectSequence: options.after },
+        });
+        return ack.seq;
+      } catch (error) {
+        if (
+          !(error instanceof jetstream.JetStreamApiError) ||
+          error.code !== jetstream.JetStreamApiCodes.StreamWrongLastSequence
+        ) {
+          throw error;
+        }
+        // Its own entry, confirmed to nobody, may be the one in the way.
+        const last = await this.lastEntry(run);
+        if (last && equalBytes(last.data, data)) return last.sequence;
+        throw new SubzeroError('conflict', `another coordinator goes on with the run "${run}"; this one stops`);
+      }
+    });
+  }
+
+  /** The last entry of a run's journal. */
+  async lastEntry(run: string): Promise<JournalEntry | undefined> {
+    const message = await this.#persist(undefined, () =>
+      this.#jsm.streams.getMessage(`${this.#prefix}_journals`, { last_by_subj: `${this.#prefix}.journal.${run}` }),
+    );
+    return message ? { sequence: message.seq, data: message.data } : undefined;
+  }
+
+  /** Every entry of a run's journal, and each new one, in order, until the signal is aborted. */
+  async *follow(run: string, signal: AbortSignal): AsyncGenerator<JournalEntry> {
+    const { jetstream } = await packages();
+    const consumer = await this.#persist(signal, () =>
+      this.#js.consumers.get(`${this.#prefix}_journals`, {
+        filter_subjects: `${this.#prefix}.journal.${run}`,
+        deliver_policy: jetstream.DeliverPolicy.All,
+      }),
+    );
+    const messages = await consumer.consume({ max_messages: replayWindow });
+    const stop = (): void => messages.stop();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    try {
+      for await (const message of messages) yield { sequence: message.seq, data: message.data };
+    } finally {
+      signal.removeEventListener('abort', stop);
+      messages.stop();
+      await consumer.delete().catch(() => {});
+    }
+  }
+
+  /** The names of all runs that have a journal here. */
+  async runs(): Promise<string[]> {
+    const info = await this.#jsm.streams.info(`${this.#prefix}_journals`, { subjects_filter: '>' });
+    const start = `${this.#prefix}.journal.`.length;
+    return Object.keys(info.state.subjects ?? {}).map((subject) => subject.slice(start));
+  }
+
+  // Tasks.
+
+  /** Makes the queue of a run. @param seconds after which a task that was taken goes to somebody else */
+  async openQueue(run: string, seconds: number): Promise<void> {
+    const { jetstream } = await packages();
+    const stream = `${this.#prefix}_tasks`;
+    const subject = `${this.#prefix}.task.${run}`;
+    await this.#persist(undefined, async () => {
+      await this.#jsm.streams.purge(stream, { filter: subject });
+      await this.#jsm.consumers.add(stream, {
+        durable_name: run,
+        filter_subject: subject,
+        ack_policy: jetstream.AckPolicy.Explicit,
+        ack_wait: seconds * nanoseconds,
+        max_ack_pending: 10_000,
+      });
+    });
+  }
+
+  /** Throws away what is left of a run's tasks. */
+  async closeQueue(run: string): Promise<void> {
+    await this.#jsm.streams.purge(`${this.#prefix}_tasks`, { filter: `${this.#prefix}.task.${run}` }).catch(() => {});
+    await this.#jsm.consumers.delete(`${this.#prefix}_tasks`, run).catch(() => {});
+  }
+
+  async offer(run: string, data: Uint8Array, signal?: AbortSignal): Promise<void> {
+    await this.#persist(signal, () => this.#js.publish(`${this.#prefix}.task.${run}`, data));
+  }
+
+  /** The next task of a run, or nothing if none comes in time or the server is away. */
+  async take(run: string, milliseconds: number): Promise<TakenTask | undefined> {
+    try {
+      const consumer = await this.#js.consumers.get(`${this.#prefix}_tasks`, run);
+      const message = await consumer.next({ expires: Math.max(1000, milliseconds) });
+      if (!message) return undefined;
+      return {
+        data: message.data,
+        done: async () => void (await message.ackAck().catch(() => false)),
+        giveBack: () => message.nak(),
+      };
+    } catch {
+      await sleep(retryMilliseconds);
+      return undefined;
+    }
+  }
+
+  // Answers.
+
+  /** Takes answers for a run. @returns ends it */
+  onAnswer(run: string, take: (data: Uint8Array) => Uint8Array): () => void {
+    const subscription = this.#connection.subscribe(`${this.#prefix}.answer.${run}`, {
+      callback: (error, message) => {
+        if (!error) message.respond(take(message.data));
+      },
+    });
+    return () => subscription.unsubscribe();
+  }
+
+  /** Sends an answer. @returns what the coordinator says, or nothing if it does not */
+  async answer(run: string, data: Uint8Array): Promise<Uint8Array | undefined> {
+    try {
+      return (await this.#connection.request(`${this.#prefix}.answer.${run}`, data, { timeout: 5000 })).data;
+    } catch {
+      return undefined;
+    }
+  }
+
+  // Who owns a run.
+
+  /** The next epoch of a run. */
+  nextEpoch(run: string): Promise<number> {
+    // What fails because somebody else was faster works the next time.
+    return this.#persist(undefined, async () => {
+      const entry = await this.#epochs.get(run);
+      const epoch = (entry ? entry.json<number>() : 0) + 1;
+      if (entry) await this.#epochs.update(run, JSON.stringify(epoch), entry.revision);
+      else await this.#epochs.create(run, JSON.stringify(epoch));
+      return epoch;
+    });
+  }
+
+  /** Takes the lease of a run. @returns its revision, or nothing while another process holds it */
+  async takeLease(run: string, data: Uint8Array): Promise<number | undefined> {
+    return await this.#lease.create(run, data).catch(() => undefined);
+  }
+
+  /** @returns the new revision, or nothing if the lease is lost */
+  async renewLease(run: string, data: Uint8Array, revision: number): Promise<number | undefined> {
+    return await this.#lease.update(run, data, revision).catch(() => undefined);
+  }
+
+  async giveUpLease(run: string): Promise<void> {
+    await this.#lease.purge(run).catch(() => {});
+  }
+
+  /** What the lease of a run says; `given up` where its owner is done with it, nothing where it ran out. */
+  async leaseOf(run: string): Promise<Uint8Array | 'given up' | undefined> {
+    const entry = await this.#lease.get(run).catch(() => null);
+    if (!entry) return undefined;
+    return entry.operation === 'PUT' ? entry.value : 'given up';
+  }
+
+  /** What the leases of all runs say. */
+  async leases(): Promise<Uint8Array[]> {
+    try {
+      const keys: string[] = [];
+      for await (const key of await this.#lease.keys()) keys.push(key);
+      const values = await Promise.all(keys.map((key) => this.leaseOf(key)));
+      return values.filter((value) => value instanceof Uint8Array);
+    } catch {
+      return [];
+    }
+  }
+
+  // Files.
+
+  hasFile(name: string): Promise<boolean> {
+    return this.#persist(undefined, async () => (await this.#files.info(name)) !== null);
+  }
+
+  async putFile(name: string, data: Uint8Array): Promise<void> {
+    await this.#persist(undefined, () => this.#files.putBlob({ name }, data));
+  }
+
+  /** @returns nothing for a file that is not there */
+  getFile(name: string): Promise<Uint8Array | undefined> {
+    return this.#persist(undefined, async () => (await this.#files.getBlob(name)) ?? undefined);
+  }
+
+  /** Bytes that this process has sent and received. */
+  get traffic(): { sent: number; received: number } {
+    const { outBytes, inBytes } = this.#connection.stats();
+    return { sent: outBytes, received: inBytes };
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+
+  /** Does something until it works, as the server may be away; what is wrong with us ends it. */
+  async #persist<T>(signal: AbortSignal | undefined, action: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await action();
+      } catch (error) {
+        if (error instanceof SubzeroError || signal?.aborted || this.#connection.isClosed()) throw error;
+        await sleep(retryMilliseconds);
+      }
+    }
+  }
+}
+
+/** Adds a stream, or leaves the one of this name as it is. */
+async function ensure(jsm: JetStreamManager, stream: Parameters<JetStreamManager['streams']['add']>[0]): Promise<void> {
+  try {
+    await jsm.streams.info(stream.name!);
+  } catch {
+    await jsm.streams.add(stream);
+  }
+}
+
+function serversOf(url: string): string[] {
+  return url.split(',').map((each) => each.trim().replace(/\/\/[^@/]*@/, '//'));
+}
+
+/** User and password, or the token, of a URL. */
+function loginOf(url: string): { user?: string; pass?: string; token?: string } {
+  const login = /\/\/([^@/]*)@/.exec(url)?.[1];
+  if (login === undefined) return {};
+  const [user, password] = login.split(':').map(decodeURIComponent);
+  return password === undefined ? { token: user! } : { user: user!, pass: password };
+}
+
+function withoutPassword(url: string): string {
+  return url.replaceAll(/\/\/[^@/]*@/g, '//');
+}
+
+export function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

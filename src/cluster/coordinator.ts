@@ -1,0 +1,444 @@
+/**
+ * The owner of a run that several machines train: it alone writes the journal, cuts each step into shards, and adds what
+ * comes back in their order. It scores shards too, so that a run goes on where nobody helps.
+ *
+ * @module
+ */
+
+import type { TokenizedExample } from '../data/example.ts';
+import { SubzeroError } from '../errors.ts';
+import type { LossSums } from '../objectives/loss.ts';
+import {
+  basename,
+  createHash,
+  hostname,
+  isProcessAlive,
+  join,
+  processId,
+  readFile,
+  writeFile,
+} from '../platform/index.ts';
+import { fingerprintOf } from '../train/examples.ts';
+import { addShards, scoreShard, shardsOf } from '../train/shards.ts';
+import type { RunToShare, SharedRun, ShareRun } from '../train/sharing.ts';
+import type { Journal } from '../zo/journal.ts';
+import { encodeHeader, encodeRecord, type StepRecord } from '../zo/journal-format.ts';
+import { Bus, type ClusterAddress, sleep } from './bus.ts';
+import { digestOf, stepsBetweenDigests } from './digest.ts';
+import { type Announcement, type Answer, decode, encode, type Reply, type Task } from './protocol.ts';
+
+export interface CoordinatorOptions extends ClusterAddress {
+  /** Seconds after which a shard goes to another worker; 30 by default. */
+  deadline?: number;
+  /** Ends the run where the state of a worker differs from this one's in any bit. */
+  strict?: boolean;
+}
+
+/** Seconds after which the run of a coordinator that is gone may be taken up. */
+const leaseSeconds = 15;
+
+/** The file of a run folder with its name in the cluster. */
+export const clusterFile = 'cluster.json';
+
+/** Lets a run be trained by a cluster. */
+export function sharing(options: CoordinatorOptions): ShareRun {
+  return (run) => Coordinator.open(run, options);
+}
+
+/** A shard that is not scored yet. */
+interface Pending {
+  examples: readonly TokenizedExample[];
+  resolve(sums: LossSums[]): void;
+}
+
+/** What is known of a worker. */
+interface Known {
+  adapter: string;
+  shards: number;
+  milliseconds: number;
+  /** Whether its state was told to differ. */
+  differs: boolean;
+  refused: number;
+}
+
+class Coordinator implements SharedRun {
+  readonly log: SharedRun['log'];
+  readonly #run: RunToShare;
+  readonly #bus: Bus;
+  readonly #options: CoordinatorOptions;
+  readonly #announcement: Announcement;
+  readonly #name: string;
+  #revision: number;
+  #renewal: ReturnType<typeof setInterval>;
+  #lost: SubzeroError | undefined;
+  #sequence = 0;
+  readonly #stop = new AbortController();
+  readonly #unsubscribe: () => void;
+  readonly #own: Promise<void>;
+  #step = -1;
+  #digest: string | undefined;
+  readonly #pending = new Map<number, Pending>();
+  /** A shard that this process is at. */
+  #scoring: Promise<void> | undefined;
+  #fail: ((error: unknown) => void) | undefined;
+  #notices: { level: 'info' | 'warn'; message: string }[] = [];
+  readonly #workers = new Map<string, Known>();
+  #steps = 0;
+  #closing: Promise<void> | undefined;
+  #ownShards = 0;
+  readonly #trafficBefore: { sent: number; received: number };
+
+  private constructor(
+    run: RunToShare,
+    bus: Bus,
+    options: CoordinatorOptions,
+    { announcement, revision }: { announcement: Announcement; revision: number },
+  ) {
+    this.#run = run;
+    this.#bus = bus;
+    this.#options = options;
+    this.#announcement = announcement;
+    this.#name = announcement.run;
+    this.#revision = revision;
+    this.#trafficBefore = bus.traffic;
+    this.log = { append: (record) => this.#append(record) };
+    this.#renewal = setInterval(() => void this.#renew(), (leaseSeconds / 3) * 1000);
+    this.#unsubscribe = bus.onAnswer(this.#name, (data) => encode('reply', this.#take(data)));
+    this.#own = this.#help();
+  }
+
+  static async open(run: RunToShare, options: CoordinatorOptions): Promise<Coordinator> {
+    const owner = `${hostname()}:${processId}`;
+    const bus = await Bus.connect(options, `subzero train ${basename(run.folder)}`, leaseSeconds);
+    try {
+      const journal = await run.log.read();
+      const name = await nameOf(run.folder);
+      const { configuration } = run;
+      const draft = {
+        ...{ run: name, owner, epoch: 1, deadline: options.deadline ?? 30 },
+        ...{ baseFingerprint: journal.header.baseFingerprint, dataFingerprint: fingerprintOf(run.examples) },
+        ...{ rows: run.rows, probesAtOnce: run.optimizer.probesAtOnce },
+      };
+      let revision = await takeLease(bus, draft);
+      const announcement = { ...draft, epoch: await bus.nextEpoch(name) };
+      const file = examplesFile(announcement.dataFingerprint);
+      if (!(await bus.hasFile(file))) {
+        await bus.putFile(file, new TextEncoder().encode(JSON.stringify(run.examples)));
+      }
+      const sequence = await copyJournal(bus, name, journal);
+      await bus.openQueue(name, announcement.deadline);
+      // Workers come from here on.
+      revision = (await bus.renewLease(name, encode('announcement', announcement), revision)) ?? revision;
+      const coordinator = new Coordinator(run, bus, options, { announcement, revision });
+      coordinator.#sequence = sequence;
+      const url = options.url.replaceAll(/\/\/[^@/]*@/g, '//');
+      coordinator.#tell(
+        'info',
+        `the cluster at ${url} trains this as "${name}", in ${configuration.shards} shards a step; ` +
+          `workers join with: subzero worker --cluster ${url} --model DIR`,
+      );
+      return coordinator;
+    } catch (error) {
+      await bus.close();
+      throw error;
+    }
+  }
+
+  #tell(level: 'info' | 'warn', message: string): void {
+    this.#notices.push({ level, message });
+  }
+
+  notices(): { level: 'info' | 'warn'; message: string }[] {
+    return this.#notices.splice(0);
+  }
+
+  async #append(record: StepRecord): Promise<void> {
+    if (this.#lost) throw this.#lost;
+    // The file is the truth; the copy is made good when the run is taken up again.
+    await this.#run.log.append(record);
+    this.#sequence = await this.#bus.append(this.#name, encodeRecord(record, 0).bytes, {
+      id: String(record.step),
+      after: this.#sequence,
+    });
+  }
+
+  async #renew(): Promise<void> {
+    const data = encode('announcement', this.#announcement);
+    const revision = await this.#bus.renewLease(this.#name, data, this.#revision);
+    if (revision !== undefined) {
+      this.#revision = revision;
+      return;
+    }
+    // The server was away for longer than the lease, or somebody else has the run.
+    const taken = await this.#bus.takeLease(this.#name, data);
+    if (taken !== undefined) {
+      this.#revision = taken;
+      return;
+    }
+    const holder = await this.#bus.leaseOf(this.#name);
+    if (!(holder instanceof Uint8Array)) return;
+    const { epoch, owner } = decode('announcement', holder);
+    if (epoch <= this.#announcement.epoch) return;
+    this.#lost = new SubzeroError('conflict', `${owner} goes on with the run "${this.#name}"; this process stops`);
+    this.#fail?.(this.#lost);
+  }
+
+  /** @see ScoreStep */
+  readonly scoreStep = async (step: number, batch: readonly TokenizedExample[]): Promise<LossSums[]> => {
+    if (this.#lost) throw this.#lost;
+    const { gpu, optimizer, configuration } = this.#run;
+    const shards = shardsOf(batch, configuration.shards);
+    const digest = step % stepsBetweenDigests === 0;
+    this.#digest = digest ? await digestOf(gpu, optimizer) : undefined;
+    this.#step = step;
+    this.#steps++;
+    const parts = shards.map(
+      (examples, shard) =>
+        new Promise<LossSums[]>((resolve) => {
+          this.#pending.set(shard, { examples, resolve });
+        }),
+    );
+    const failed = new Promise<never>((_, reject) => {
+      this.#fail = reject;
+    });
+    // A task whose worker says that it is done, and sends no answer, would never come again by itself.
+    const again = setInterval(() => void this.#offer(step, shards.length, digest), 2000 * this.#announcement.deadline);
+    try {
+      await this.#offer(step, shards.length, digest);
+      const sums = await Promise.race([Promise.all(parts), failed]);
+      return addShards(sums);
+    } finally {
+      clearInterval(again);
+      this.#fail = undefined;
+      this.#pending.clear();
+      // The weights must not move under a shard that somebody else was faster with.
+      await this.#scoring;
+    }
+  };
+
+  async #offer(step: number, shards: number, digest: boolean): Promise<void> {
+    const { epoch } = this.#announcement;
+    const tasks = [...this.#pending.keys()].map((shard): Task => ({ epoch, step, shard, shards, digest }));
+    await Promise.all(tasks.map((task) => this.#bus.offer(this.#name, encode('task', task), this.#stop.signal)));
+  }
+
+  /** Scores shards in this process, one at a time, as a worker does. */
+  async #help(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const taken = await this.#bus.take(this.#name, 1000);
+      if (!taken) continue;
+      const task = decode('task', taken.data);
+      if (task.epoch === this.#announcement.epoch && task.step === this.#step) {
+        this.#scoreInstead(task.shard);
+        await this.#scoring;
+      }
+      await taken.done();
+    }
+  }
+
+  async #scoreHere(shard: number): Promise<void> {
+    const pending = this.#pending.get(shard);
+    if (!pending) return;
+    try {
+      const sums = await scoreShard(this.#run, pending.examples, this.#step);
+      if (this.#pending.delete(shard)) {
+        this.#ownShards++;
+        pending.resolve(sums);
+      }
+    } catch (error) {
+      this.#fail?.(error);
+    }
+  }
+
+  /** Scores a shard in this process, after what it is at. */
+  #scoreInstead(shard: number): void {
+    this.#scoring = (this.#scoring ?? Promise.resolve()).then(() => this.#scoreHere(shard));
+  }
+
+  /** Takes an answer, or says why not. */
+  #take(data: Uint8Array): Reply {
+    let answer: Answer;
+    try {
+      answer = decode('answer', data);
+    } catch (error) {
+      this.#tell('warn', `a worker sent what is no answer: ${(error as Error).message}`);
+      return { verdict: 'refused', reason: (error as Error).message };
+    }
+    const { worker, epoch, step, shard } = answer;
+    const known = this.#knownAs(worker);
+    if (epoch !== this.#announcement.epoch || step !== this.#step) return { verdict: 'late' };
+    const pending = this.#pending.get(shard);
+    if (!pending) return { verdict: 'late' };
+    const wrong = wrongIn(answer, pending.examples, this.#run.optimizer.probeCount);
+    if (wrong !== undefined) {
+      this.#scoreInstead(shard);
+      return this.#refuse(worker.name, known, wrong);
+    }
+    if (answer.digest !== undefined && this.#digest !== undefined && answer.digest !== this.#digest && !known.differs) {
+      known.differs = true;
+      const problem =
+        `the state of worker ${worker.name} (${known.adapter}) differs from this one's at step ${step}: ` +
+        'another adapter or driver rounds otherwise';
+      if (this.#options.strict) {
+        this.#fail?.(new SubzeroError('conflict', `${problem}; --strict ends the run here`));
+        return { verdict: 'refused', reason: problem };
+      }
+      this.#tell('warn', `${problem}; its losses are used as they are`);
+    }
+    const sums = answer.sums as LossSums[];
+    if (
+      !sums.every((each) => Number.isFinite(each.optionLoss) && Number.isFinite(each.completionLoss) && isNumber(each))
+    ) {
+      // Whether the run diverges or the worker is broken is seen by scoring the shard here.
+      this.#tell(
+        'warn',
+        `worker ${worker.name} sent a loss that is no number at step ${step}; it is scored here instead`,
+      );
+      this.#scoreInstead(shard);
+      return { verdict: 'taken' };
+    }
+    this.#pending.delete(shard);
+    known.shards++;
+    known.milliseconds += answer.milliseconds;
+    pending.resolve(sums);
+    return { verdict: 'taken' };
+  }
+
+  #knownAs({ name, adapter, software }: Answer['worker']): Known {
+    let known = this.#workers.get(name);
+    if (!known) {
+      known = { adapter, shards: 0, milliseconds: 0, differs: false, refused: 0 };
+      this.#workers.set(name, known);
+      this.#tell('info', `worker ${name} takes part (${adapter}${software ? ', software' : ''})`);
+    }
+    return known;
+  }
+
+  #refuse(name: string, known: Known, reason: string): Reply {
+    known.refused++;
+    if (known.refused === 1) this.#tell('warn', `an answer of worker ${name} is refused: ${reason}`);
+    return { verdict: 'refused', reason };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#stop.abort();
+    clearInterval(this.#renewal);
+    this.#unsubscribe();
+    await this.#own;
+    const { sent, received } = this.#bus.traffic;
+    const bytes = sent + received - this.#trafficBefore.sent - this.#trafficBefore.received;
+    if (this.#steps > 0) {
+      const helpers = [...this.#workers].map(
+        ([name, { shards, milliseconds }]) =>
+          `${name} ${shards} (${Math.round(milliseconds / Math.max(1, shards))} ms each)`,
+      );
+      this.#tell(
+        'info',
+        `shards scored: here ${this.#ownShards}${helpers.length > 0 ? `, ${helpers.join(', ')}` : ''}; ` +
+          `${Math.round(bytes / this.#steps)} bytes a step over the wire`,
+      );
+    }
+    if (!this.#lost) {
+      await this.#bus.closeQueue(this.#name);
+      await this.#bus.giveUpLease(this.#name);
+    }
+    await this.#bus.close();
+  }
+}
+
+function isNumber({ optionLoss, completionLoss }: Pick<LossSums, 'optionLoss' | 'completionLoss'>): boolean {
+  return typeof optionLoss === 'number' && typeof completionLoss === 'number';
+}
+
+/** What in an answer cannot be true of these examples. */
+function wrongIn({ sums }: Answer, examples: readonly TokenizedExample[], probes: number): string | undefined {
+  if (sums.length !== probes) return `sums of ${sums.length} probes; the step has ${probes}`;
+  const scored = examples.flatMap(({ continuations }) => continuations.map((each) => each.scored));
+  const tokens = scored.reduce((sum, count) => sum + count, 0);
+  const options = examples.filter(({ kind }) => kind === 'options').length;
+  for (const each of sums) {
+    if (each.optionExamples !== options || each.completionExamples !== examples.length - options) {
+      return `sums of ${each.optionExamples + each.completionExamples} examples; the shard has ${examples.length}`;
+    }
+    if (each.tokens !== tokens) return `sums of ${each.tokens} scored tokens; the shard has ${tokens}`;
+    if (each.correct > options) return `${each.correct} right answers of ${options}`;
+  }
+  return undefined;
+}
+
+/** The file of the store with the examples of a run. */
+export function examplesFile(fingerprint: string): string {
+  return `examples-${fingerprint}`;
+}
+
+/** The name of a run in clusters, made when it is first shared. */
+async function nameOf(folder: string): Promise<string> {
+  const file = join(folder, clusterFile);
+  try {
+    return (JSON.parse(await readFile(file, 'utf8')) as { run: string }).run;
+  } catch {
+    const random = createHash('sha256')
+      .update(`${hostname()} ${processId} ${folder} ${Date.now()} ${Math.random()}`)
+      .digest('hex')
+      .slice(0, 8);
+    const run = `${basename(folder)
+      .replaceAll(/[^A-Za-z0-9_-]/g, '-')
+      .slice(0, 60)}-${random}`;
+    await writeFile(file, `${JSON.stringify({ run })}\n`);
+    return run;
+  }
+}
+
+/** Takes the lease of a run, waiting until that of a coordinator which is gone has run out. */
+async function takeLease(bus: Bus, announcement: Announcement): Promise<number> {
+  const { run } = announcement;
+  const until = Date.now() + 2 * leaseSeconds * 1000;
+  for (;;) {
+    const revision = await bus.takeLease(run, encode('announcement', announcement));
+    if (revision !== undefined) return revision;
+    const holder = await bus.leaseOf(run);
+    if (!(holder instanceof Uint8Array)) continue;
+    const { owner } = decode('announcement', holder);
+    const [host, process] = owner.split(/:(?=\d+$)/);
+    if (host === hostname() && !isProcessAlive(Number(process))) {
+      await bus.giveUpLease(run);
+      continue;
+    }
+    if (Date.now() > until) {
+      throw new SubzeroError('conflict', `${owner} trains the run "${run}"; stop it there, or wait until it is done`);
+    }
+    await sleep(500);
+  }
+}
+
+/** Brings the copy of a journal to where the file is. @returns the sequence of its last entry */
+async function copyJournal(bus: Bus, run: string, { header, records, file }: Journal): Promise<number> {
+  const last = await bus.lastEntry(run);
+  let sequence = last?.sequence ?? 0;
+  let steps = 0;
+  if (!last) sequence = await bus.append(run, encodeHeader(header), { id: 'header', after: 0 });
+  else steps = stepOf(last.data);
+  if (steps > records.length) {
+    throw new SubzeroError(
+      'conflict',
+      `the cluster has ${steps} steps of the run "${run}", ${file} has ${records.length}; ` +
+        `fetch them: subzero cluster fetch --run ${run} --out NEW`,
+    );
+  }
+  for (const record of records.slice(steps)) {
+    sequence = await bus.append(run, encodeRecord(record, 0).bytes, { id: String(record.step), after: sequence });
+  }
+  return sequence;
+}
+
+/** The step of a journal's entry; 0 of its header. */
+export function stepOf(entry: Uint8Array): number {
+  // A header begins with "subzero-journal", which no number of a step does.
+  const header = entry.length > 16 && new TextDecoder().decode(entry.subarray(0, 15)) === 'subzero-journal';
+  return header ? 0 : new DataView(entry.buffer, entry.byteOffset).getUint32(0, true);
+}

@@ -1,0 +1,86 @@
+/**
+ * The runs whose journals a cluster has.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import { join, resolve, writeFile } from '../platform/index.ts';
+import { createRunFolder, removeRun, runFiles } from '../train/run-folder.ts';
+import { createJournal } from '../zo/journal.ts';
+import { decodeHeader, decodeRecord, type JournalHeader } from '../zo/journal-format.ts';
+import { Bus, type ClusterAddress } from './bus.ts';
+import { clusterFile, stepOf } from './coordinator.ts';
+import { decode } from './protocol.ts';
+
+export interface ClusterRun {
+  run: string;
+  /** Steps that the cluster has. */
+  step: number;
+  /** The process that trains it, if one does. */
+  owner: string | null;
+}
+
+/** All runs with their steps. */
+export async function clusterRuns(address: ClusterAddress): Promise<ClusterRun[]> {
+  const bus = await Bus.connect(address, 'subzero cluster runs');
+  try {
+    return await Promise.all(
+      (await bus.runs()).map(async (run) => {
+        const [last, lease] = await Promise.all([bus.lastEntry(run), bus.leaseOf(run)]);
+        const owner = lease instanceof Uint8Array ? decode('announcement', lease).owner : null;
+        return { run, step: last ? stepOf(last.data) : 0, owner };
+      }),
+    );
+  } finally {
+    await bus.close();
+  }
+}
+
+/**
+ * Makes a run folder from the cluster's journal, to be resumed on this machine: the base model and the data must lie
+ * where the journal's header says.
+ * @returns the number of steps
+ * @throws SubzeroError `not_found` for an unknown run, `conflict` where the folder holds a run
+ */
+export async function fetchRun(address: ClusterAddress, run: string, out: string): Promise<number> {
+  const bus = await Bus.connect(address, `subzero cluster fetch ${run}`);
+  const folder = resolve(out);
+  try {
+    const last = await bus.lastEntry(run);
+    if (!last) {
+      const known = await bus.runs();
+      const list = known.length === 0 ? 'it has none' : `it has ${known.join(', ')}`;
+      throw new SubzeroError('not_found', `the cluster has no run "${run}"; ${list}`);
+    }
+    const steps = stepOf(last.data);
+    const made = { folder: await createRunFolder(folder), files: true };
+    const stop = new AbortController();
+    let writer: Awaited<ReturnType<typeof createJournal>> | undefined;
+    let header: JournalHeader | undefined;
+    try {
+      for await (const { sequence, data } of bus.follow(run, stop.signal)) {
+        if (!header) {
+          header = decodeHeader(data, `the cluster's journal of "${run}"`).header;
+          writer = await createJournal(join(folder, runFiles.journal), header, { sync: 'interval' });
+        } else {
+          const decoded = decodeRecord(data, header.configuration, 0);
+          if (!decoded) throw new SubzeroError('invalid_data', `a step of "${run}" does not match its checksum`);
+          await writer!.append(decoded.record);
+        }
+        if (sequence >= last.sequence) break;
+      }
+      await writer?.close();
+      await writeFile(join(folder, clusterFile), `${JSON.stringify({ run })}\n`);
+      return steps;
+    } catch (error) {
+      await writer?.close();
+      await removeRun(folder, made);
+      throw error;
+    } finally {
+      stop.abort();
+    }
+  } finally {
+    await bus.close();
+  }
+}
