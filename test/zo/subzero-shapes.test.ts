@@ -104,3 +104,29 @@ test.each(Array.from({ length: 16 }, (_, index) => index))('random model %i', as
     }
   });
 });
+
+test('factors of a matrix that is larger than those before it', async () => {
+  await withSeed('growing factors', async (random) => {
+    const sizes = { vocab_size: 1024, hidden_size: 16, intermediate_size: 2048, num_hidden_layers: 1, head_dim: 4 };
+    const model = await writeRandomModel(random, sizes);
+    try {
+      await withSession(gpu, { model: model.directory, rank: 16, seed: 5 }, async ({ subzero }) => {
+        subzero.beginStep(0);
+        await gpu.idle();
+        for await (const { weight, rank, u } of subzero.factors()) {
+          const [rows] = shapeOf(weight);
+          for (const [a, b] of [
+            [0, 0],
+            [0, rank - 1],
+          ] as const) {
+            let sum = 0;
+            for (let row = 0; row < rows; row++) sum += u[row * rank + a]! * u[row * rank + b]!;
+            expect(sum, weight.name).toBeCloseTo(a === b ? 1 : 0, 5);
+          }
+        }
+      });
+    } finally {
+      await model.remove();
+    }
+  });
+});
