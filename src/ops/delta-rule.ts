@@ -8,16 +8,20 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
-import { perElement } from '../gpu/workgroups.ts';
+import { perElement, spread } from '../gpu/workgroups.ts';
 import { Memo } from '../memo.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
+import { sharesBySubgroup } from './matmul-choice.ts';
 import { vectorOf } from './probes.ts';
 import type { Runs } from './runs.ts';
 
-/** Columns of values that an invocation has. */
-export type ColumnsAtOnce = 1 | 4;
+/** How the work is cut; see the heads of kernels/delta-rule/*.wgsl. */
+export type DeltaRuleVariant = 'one-column' | 'four-columns' | 'shared';
+
+/** All of them, for tests. */
+export const deltaRuleVariants: readonly DeltaRuleVariant[] = ['one-column', 'four-columns', 'shared'];
 
 export interface DeltaRuleOptions {
   heads: number;
@@ -32,7 +36,7 @@ export interface DeltaRuleOptions {
   /** The matrices of each sequence [states, heads, key width, value width], which are continued and kept. */
   state?: GpuBuffer;
   /** For tests and benchmarks; by the adapter otherwise. */
-  columnsAtOnce?: ColumnsAtOnce;
+  variant?: DeltaRuleVariant;
 }
 
 /** What is added to the squared length of queries and keys, as in transformers and flash-linear-attention. */
@@ -44,16 +48,17 @@ export function coefficientsKernel(KEY_WIDTH: number): KernelDefinition {
   return { files: ['delta-rule/coefficients.wgsl'], constants: { KEY_WIDTH } };
 }
 
-export function scanKernel(KEY_WIDTH: number, columnsAtOnce: ColumnsAtOnce, KEEPS: boolean): KernelDefinition {
-  return scanDefinitions.get([KEY_WIDTH, columnsAtOnce, KEEPS], () => ({
-    files: [`delta-rule/${columnsAtOnce === 1 ? 'one-column' : 'four-columns'}.wgsl`, 'delta-rule/scan.wgsl'],
+export function scanKernel(KEY_WIDTH: number, variant: DeltaRuleVariant, KEEPS: boolean): KernelDefinition {
+  return scanDefinitions.get([KEY_WIDTH, variant, KEEPS], () => ({
+    files: [`delta-rule/${variant}.wgsl`, ...(variant === 'shared' ? [] : ['delta-rule/scan.wgsl'])],
     constants: { KEY_WIDTH, KEEPS },
   }));
 }
 
 /** Loads cost the most on a software adapter; a GPU wants many invocations, whose matrices fit into registers. */
-function columnsFor(gpu: Pick<Gpu, 'kernelStyle'>): ColumnsAtOnce {
-  return gpu.kernelStyle === 'software' ? 4 : 1;
+function variantFor(gpu: Gpu): DeltaRuleVariant {
+  if (gpu.kernelStyle !== 'software') return 'one-column';
+  return sharesBySubgroup(gpu) ? 'shared' : 'four-columns';
 }
 
 /**
@@ -102,12 +107,13 @@ export function deltaRule(
     },
     perElement(rows * heads),
   );
-  const columnsAtOnce = options.columnsAtOnce ?? columnsFor(gpu);
+  const variant = options.variant ?? variantFor(gpu);
+  const columnsAtOnce = variant === 'one-column' ? 1 : 4;
   const y = workspace.take(rows, heads * valueWidth);
   const columns = valueWidth / columnsAtOnce;
   const count = runs.count * heads * columns;
   gpu.recorder.dispatch(
-    gpu.kernel(scanKernel(keyWidth, columnsAtOnce, state !== undefined)),
+    gpu.kernel(scanKernel(keyWidth, variant, state !== undefined)),
     [x.buffer, x.buffer, coefficients.buffer, runs.table, state ?? gpu.unused, y.buffer],
     {
       count,
@@ -121,7 +127,7 @@ export function deltaRule(
       rows_per_probe: rowsPerProbe,
       key_width: keyWidth,
     },
-    perElement(count * probes.count),
+    variant === 'shared' ? spread(count * probes.count) : perElement(count * probes.count),
   );
   workspace.give(coefficients);
   return y;

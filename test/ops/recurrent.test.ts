@@ -1,6 +1,8 @@
-import { describe } from 'vitest';
+import { beforeEach, describe } from 'vitest';
 import { convolutionCase, convolutionShapes, deltaRuleCase, deltaRuleShapes } from '../../src/bench/cases/recurrent.ts';
 import { splitCase, splitShapes } from '../../src/bench/cases/rows.ts';
+import { deltaRuleVariants } from '../../src/ops/delta-rule.ts';
+import { sharesBySubgroup } from '../../src/ops/matmul-choice.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();
@@ -9,8 +11,14 @@ describe('convolve', () => {
   testCases(gpu, convolutionShapes.map(convolutionCase));
 });
 
-describe('deltaRule', () => {
-  testCases(gpu, deltaRuleShapes.map(deltaRuleCase));
+describe.each(deltaRuleVariants)('deltaRule, %s', (variant) => {
+  if (variant === 'shared') {
+    beforeEach((context) => context.skip(!sharesBySubgroup(gpu()), 'this adapter has no subgroups of 8'));
+  }
+  testCases(
+    gpu,
+    deltaRuleShapes.map((shape) => deltaRuleCase({ ...shape, variant })),
+  );
 });
 
 describe('splitHeads', () => {

@@ -10,7 +10,7 @@ import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { activationNumber } from '../../src/ops/activation.ts';
 import { attentionKernel, attentionVariants } from '../../src/ops/attention.ts';
 import { convolveKernel, keepInputsKernel } from '../../src/ops/convolution.ts';
-import { coefficientsKernel, scanKernel } from '../../src/ops/delta-rule.ts';
+import { coefficientsKernel, deltaRuleVariants, scanKernel } from '../../src/ops/delta-rule.ts';
 import { noisyKernel } from '../../src/ops/dense.ts';
 import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
 import { foldKernel } from '../../src/ops/fold.ts';
@@ -137,7 +137,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   ),
   deltaRule: keyWidths.flatMap((width) => [
     coefficientsKernel(width),
-    ...([1, 4] as const).flatMap((columns) => both.map((keeps) => scanKernel(width, columns, keeps))),
+    ...deltaRuleVariants.flatMap((variant) => both.map((keeps) => scanKernel(width, variant, keeps))),
   ]),
   splitHeads: combinations(['split-heads.wgsl']),
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],

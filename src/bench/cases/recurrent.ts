@@ -8,7 +8,7 @@
 import { packRuns, type RowRun } from '../../model/runs.ts';
 import type { MatmulActivation } from '../../ops/activation.ts';
 import { convolve } from '../../ops/convolution.ts';
-import { type ColumnsAtOnce, deltaRule } from '../../ops/delta-rule.ts';
+import { type DeltaRuleVariant, deltaRule } from '../../ops/delta-rule.ts';
 import type { Runs } from '../../ops/runs.ts';
 import { wholeQuads } from '../../tensor/axis.ts';
 import type { Activation } from '../../tensor/workspace.ts';
@@ -164,11 +164,11 @@ export interface DeltaRuleShape extends RunShape {
   keyHeads: number;
   keyWidth: number;
   valueWidth: number;
-  columnsAtOnce?: ColumnsAtOnce;
+  variant?: DeltaRuleVariant;
 }
 
 export function deltaRuleCase(shape: DeltaRuleShape): KernelCase {
-  const { heads, keyHeads, keyWidth, valueWidth, probes = 1, continues, columnsAtOnce } = shape;
+  const { heads, keyHeads, keyWidth, valueWidth, probes = 1, continues, variant } = shape;
   const { runs, rows } = rowRuns(shape);
   const all = rows * probes;
   const keys = keyHeads * keyWidth;
@@ -176,10 +176,10 @@ export function deltaRuleCase(shape: DeltaRuleShape): KernelCase {
   const width = 2 * keys + columns;
   const gateWidth = wholeQuads(heads);
   const size = columns * keyWidth;
-  const alone = columnsAtOnce ? `, ${columnsAtOnce} at once` : '';
+  const way = variant ? `, ${variant}` : '';
   return {
     operation: 'delta rule',
-    name: `${nameOf(shape)}, ${heads} of ${keyHeads} heads, ${keyWidth}×${valueWidth}${alone}`,
+    name: `${nameOf(shape)}, ${heads} of ${keyHeads} heads, ${keyWidth}×${valueWidth}${way}`,
     tolerance: exactTolerance,
     flops: 7 * all * size,
     bytes: 4 * all * (width + 2 * gateWidth + columns),
@@ -242,7 +242,7 @@ export function deltaRuleCase(shape: DeltaRuleShape): KernelCase {
           last = deltaRule(context, x, learns, forgets, {
             ...{ heads, keyHeads, keyWidth, valueWidth, rate: 'rate', bias: 'bias', runs: table },
             ...(states ? { state: states.buffer } : {}),
-            ...(columnsAtOnce ? { columnsAtOnce } : {}),
+            ...(variant ? { variant } : {}),
           });
           const y = { name: 'y', buffer: last.buffer, rows: all, columns, guarded: true };
           return [
@@ -255,14 +255,13 @@ export function deltaRuleCase(shape: DeltaRuleShape): KernelCase {
   };
 }
 
-export const deltaRuleShapes: readonly DeltaRuleShape[] = (
-  [
-    { lengths: [1], heads: 1, keyHeads: 1, keyWidth: 4, valueWidth: 4 },
-    { lengths: [3, 1, 5], heads: 4, keyHeads: 2, keyWidth: 8, valueWidth: 12, probes: 2 },
-    { lengths: [6, -2, -3, 2], heads: 3, keyHeads: 1, keyWidth: 12, valueWidth: 8, probes: 3 },
-    { lengths: [150], heads: 2, keyHeads: 2, keyWidth: 8, valueWidth: 20 },
-    { lengths: [1, 4, 1], heads: 2, keyHeads: 1, keyWidth: 8, valueWidth: 8, continues: [true, false, true] },
-    { lengths: [70, 2], heads: 2, keyHeads: 2, keyWidth: 4, valueWidth: 4, continues: [false, true] },
-    { lengths: [33], heads: 2, keyHeads: 1, keyWidth: 64, valueWidth: 64 },
-  ] satisfies DeltaRuleShape[]
-).flatMap((shape) => ([1, 4] as const).map((columnsAtOnce) => ({ ...shape, columnsAtOnce })));
+export const deltaRuleShapes: readonly DeltaRuleShape[] = [
+  { lengths: [1], heads: 1, keyHeads: 1, keyWidth: 4, valueWidth: 4 },
+  { lengths: [3, 1, 5], heads: 4, keyHeads: 2, keyWidth: 8, valueWidth: 12, probes: 2 },
+  { lengths: [6, -2, -3, 2], heads: 3, keyHeads: 1, keyWidth: 12, valueWidth: 8, probes: 3 },
+  { lengths: [150], heads: 2, keyHeads: 2, keyWidth: 8, valueWidth: 20 },
+  { lengths: [1, 4, 1], heads: 2, keyHeads: 1, keyWidth: 8, valueWidth: 8, continues: [true, false, true] },
+  { lengths: [70, 2], heads: 2, keyHeads: 2, keyWidth: 4, valueWidth: 4, continues: [false, true] },
+  { lengths: [2, 3], heads: 1, keyHeads: 1, keyWidth: 12, valueWidth: 4, continues: [true, true] },
+  { lengths: [33], heads: 2, keyHeads: 1, keyWidth: 64, valueWidth: 64 },
+];
