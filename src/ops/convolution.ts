@@ -30,6 +30,9 @@ export interface ConvolutionOptions {
   state?: GpuBuffer;
 }
 
+/** Rows of a probe that an invocation takes. */
+const rowsAtOnce = 8;
+
 const convolveDefinitions = new Memo<KernelDefinition>();
 const keepDefinitions = new Memo<KernelDefinition>();
 
@@ -42,7 +45,7 @@ export function convolveKernel(
 ): KernelDefinition {
   return convolveDefinitions.get([TAPS, GATED, HAS_BIAS, activation], () => ({
     files: ['activation.wgsl', 'convolution/interface.wgsl', 'convolution/convolve.wgsl'],
-    constants: { TAPS, GATED, HAS_BIAS, ACTIVATION: activationNumber[activation] },
+    constants: { TAPS, ROWS: rowsAtOnce, GATED, HAS_BIAS, ACTIVATION: activationNumber[activation] },
   }));
 }
 
@@ -63,31 +66,35 @@ export function convolve(context: OperationContext, x: Activation, options: Conv
   const { channels, taps, gated = false, activation = 'none', runs, state } = options;
   const { rows } = x;
   checkShape('convolve', 'x', x, rows, gated ? 3 * channels : channels);
+  checkMultiple('convolve', 'the channels', channels, 4, 'what kernels read at once');
   checkMultiple('convolve', 'rows', rows, probes.count, 'the number of probes');
   const weight = vectorOf(probes, options.weight);
   if (!weight) throw new Error(`convolve: the probes have no "${options.weight}"`);
   const bias = vectorOf(probes, options.bias);
+  const rowsPerProbe = rows / probes.count;
+  const blocks = Math.ceil(rowsPerProbe / rowsAtOnce);
   const y = workspace.take(rows, channels);
   gpu.recorder.dispatch(
     gpu.kernel(convolveKernel(taps, gated, bias !== undefined, activation)),
     [...[x.buffer, weight.buffer, bias?.buffer ?? gpu.unused, runs.table, runs.ofRows, state ?? gpu.unused], y.buffer],
     {
-      rows,
-      channels,
-      rows_per_probe: rows / probes.count,
+      probes: probes.count,
+      quads: channels / 4,
+      blocks,
+      rows_per_probe: rowsPerProbe,
       weight_offset: weight.offset,
       weight_stride: weight.stride,
       bias_offset: bias?.offset ?? 0,
       bias_stride: bias?.stride ?? 0,
     },
-    perElement(rows * channels),
+    perElement((probes.count * blocks * channels) / 4),
   );
   if (state && taps > 1) {
     gpu.recorder.dispatch(
       gpu.kernel(keepInputsKernel(taps, gated)),
       [x.buffer, runs.table, state],
-      { runs: runs.count, channels },
-      perElement(runs.count * channels),
+      { runs: runs.count, quads: channels / 4 },
+      perElement((runs.count * channels) / 4),
     );
   }
   return y;
