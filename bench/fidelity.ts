@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { TokenizedExample } from '../src/data/example.ts';
 import { SubzeroError } from '../src/errors.ts';
+import { short, table } from '../src/experiments/table.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
 import { loadModel } from '../src/model/load.ts';
 import { batchLoss } from '../src/objectives/loss.ts';
@@ -24,7 +25,6 @@ import { Scorer } from '../src/train/score.ts';
 import { createOptimizer } from '../src/zo/create-optimizer.ts';
 import { Mean } from '../test/support/zo/mean.ts';
 import { deviceOf } from './device.ts';
-import { short, table } from './table.ts';
 
 export const usage = `node bench/main.ts fidelity [options]
   --draws N            directions per method (default 192; MeZO at most as many as the reference has)

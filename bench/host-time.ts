@@ -7,6 +7,7 @@
  */
 
 import type { TokenizedExample } from '../src/data/example.ts';
+import { median } from '../src/experiments/statistics.ts';
 import type { Gpu } from '../src/gpu/gpu.ts';
 import { randomModel } from '../src/model/random-model.ts';
 import { batchLoss, type ExampleScore } from '../src/objectives/loss.ts';
@@ -15,7 +16,6 @@ import { Looks } from '../src/train/looks.ts';
 import { passShape, type RecordedPass, Scorer } from '../src/train/score.ts';
 import { SubZero } from '../src/zo/subzero.ts';
 import { modelShapes } from './shapes.ts';
-import { median } from './statistics.ts';
 
 const width = 64;
 

@@ -9,11 +9,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { SubzeroError } from '../src/errors.ts';
+import { median } from '../src/experiments/statistics.ts';
+import { short, table } from '../src/experiments/table.ts';
 import { listAdapters } from '../src/gpu/device.ts';
 import type { Answer, Request } from './peers/child.ts';
 import { operationsOf, tasks } from './peers/tasks.ts';
-import { median } from './statistics.ts';
-import { short, table } from './table.ts';
 
 /** Modules in bench/peers, ours first. */
 const peers = ['subzero', 'onnxruntime', 'tensorflow', 'jax'] as const;

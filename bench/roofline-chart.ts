@@ -5,8 +5,8 @@
  */
 
 import type { KernelBenchReport } from '../src/bench/kernels.ts';
+import { short } from '../src/experiments/table.ts';
 import { escapeXml } from '../src/train/curve.ts';
-import { short } from './table.ts';
 
 const [width, nameWidth, valueWidth, line] = [1000, 430, 130, 20];
 const top = 74;

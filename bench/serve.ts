@@ -15,10 +15,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { SubzeroError } from '../src/errors.ts';
+import { mean } from '../src/experiments/statistics.ts';
+import { short, table } from '../src/experiments/table.ts';
 import { type Timing, TrainingJob, timedCompletion } from './serve/client.ts';
 import type { EventLoopDelay } from './serve/process.ts';
-import { mean } from './statistics.ts';
-import { short, table } from './table.ts';
 
 export const usage = `node bench/main.ts serve [options]
   --model DIR          model to serve and train (default examples/reviews-3m)

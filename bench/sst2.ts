@@ -14,12 +14,12 @@ import { kebabCase } from '../src/cli/option.ts';
 import { LocalEngine } from '../src/engine/local.ts';
 import type { DataSource } from '../src/engine/types.ts';
 import { SubzeroError } from '../src/errors.ts';
+import { interval, mean, type Summary, summary } from '../src/experiments/statistics.ts';
+import { markdownTable, table } from '../src/experiments/table.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../src/settings/configuration.ts';
 import { methods, type OptimizerName, optimizerNames } from '../src/settings/methods.ts';
 import { settingNames, settingOf } from '../src/settings/settings.ts';
 import { probePoints } from '../src/zo/probe-points.ts';
-import { mean, type Summary, summary } from './statistics.ts';
-import { markdownTable, table } from './table.ts';
 
 export const usage = `node bench/main.ts sst2 [options]
   --optimizers LIST    names with a comma between them, or all (default subzero); a name may have settings of its own behind
@@ -212,7 +212,3 @@ function row({ settings, losses, runs, accuracy, loss }: Result): string[] {
 }
 
 const referenceRow = ['SubZero in PyTorch, 3 seeds', '300', '600', '0.00005', interval(reference), '', ''];
-
-function interval({ mean, halfWidth95 }: Summary): string {
-  return Number.isNaN(halfWidth95) ? mean.toFixed(4) : `${mean.toFixed(4)} ± ${halfWidth95.toFixed(4)}`;
-}

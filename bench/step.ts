@@ -9,6 +9,8 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { TokenizedExample } from '../src/data/example.ts';
 import { SubzeroError } from '../src/errors.ts';
+import { median } from '../src/experiments/statistics.ts';
+import { table } from '../src/experiments/table.ts';
 import { formatBytes } from '../src/format.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
 import { chromeTrace, type KernelTiming, Profiler, summarise } from '../src/gpu/profiler.ts';
@@ -25,8 +27,6 @@ import { deviceOf } from './device.ts';
 import { type Milliseconds, measureHostTime } from './host-time.ts';
 import { InPlaceMezo } from './rivals/in-place-mezo.ts';
 import { modelShapes } from './shapes.ts';
-import { median } from './statistics.ts';
-import { table } from './table.ts';
 
 export const usage = `node bench/main.ts step [options]
   --shape NAME         ${Object.keys(modelShapes).join(', ')} (default opt-1024x4)

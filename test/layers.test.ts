@@ -16,7 +16,17 @@ const floors = [
   'src',
   ...['src/random', 'src/gpu', 'src/safetensors', 'src/weights', 'src/tensor', 'src/ops'],
   ...['src/tokenizer', 'src/data', 'src/settings', 'src/model', 'src/tuning', 'src/zo'],
-  ...['src/generate', 'src/objectives', 'src/train', 'src/cluster', 'src/bench', 'src/engine', 'server', 'src/cli'],
+  ...[
+    'src/generate',
+    'src/objectives',
+    'src/train',
+    'src/cluster',
+    'src/bench',
+    'src/engine',
+    'src/experiments',
+    'server',
+    'src/cli',
+  ],
 ];
 
 /**

@@ -5,10 +5,10 @@
  */
 
 import { LocalEngine } from '../../src/engine/local.ts';
+import { spread } from '../../src/experiments/statistics.ts';
+import { markdownTable } from '../../src/experiments/table.ts';
 import type { deviceOf } from '../device.ts';
 import { machine } from '../machine.ts';
-import { spread } from '../statistics.ts';
-import { markdownTable } from '../table.ts';
 import { type LlamaAnswer, LlamaProcess, missingLlama } from './llama.ts';
 
 export interface GenerationOptions {

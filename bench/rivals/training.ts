@@ -10,6 +10,8 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TokenizedExample } from '../../src/data/example.ts';
+import { spread } from '../../src/experiments/statistics.ts';
+import { markdownTable } from '../../src/experiments/table.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { batchLoss } from '../../src/objectives/loss.ts';
@@ -19,8 +21,6 @@ import { passShape, Scorer } from '../../src/train/score.ts';
 import { SubZero } from '../../src/zo/subzero.ts';
 import type { deviceOf } from '../device.ts';
 import { machine } from '../machine.ts';
-import { spread } from '../statistics.ts';
-import { markdownTable } from '../table.ts';
 import { missingPyTorch, PyTorch, type StepTime } from './pytorch.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

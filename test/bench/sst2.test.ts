@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { readOptimizers } from '../../bench/sst2.ts';
-import { studentPoint, summary } from '../../bench/statistics.ts';
+import { studentPoint, summary } from '../../src/experiments/statistics.ts';
 import { optimizerNames } from '../../src/settings/methods.ts';
 import { probePoints } from '../../src/zo/probe-points.ts';
 

@@ -4,6 +4,7 @@ import { demoCommand } from './demo.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
 import { evalCommand } from './eval.ts';
+import { experimentCommand } from './experiment.ts';
 import { exportCommand } from './export.ts';
 import { forkCommand } from './fork.ts';
 import { generateCommand } from './generate.ts';
@@ -25,5 +26,6 @@ export const commands: readonly Command[] = [
   exportCommand,
   replayCommand,
   diffCommand,
+  experimentCommand,
   doctorCommand,
 ];

@@ -48,3 +48,17 @@ export function spread(values: readonly number[], digits = 1): string {
   const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)];
   return `${middle.toFixed(digits)} (${least.toFixed(digits)}–${most.toFixed(digits)})`;
 }
+
+/** A mean with the half-width of its 95 % interval; the mean alone of a single value. */
+export function interval({ mean, halfWidth95 }: Summary, digits = 4): string {
+  return Number.isNaN(halfWidth95) ? mean.toFixed(digits) : `${mean.toFixed(digits)} ± ${halfWidth95.toFixed(digits)}`;
+}
+
+/**
+ * The mean of the differences of pairs, with its 95 % interval by Student's t. Values that are not finite are left out
+ * with their partners.
+ */
+export function pairedDifference(a: readonly number[], b: readonly number[]): Summary {
+  const pairs = a.map((value, index) => value - b[index]!).filter(Number.isFinite);
+  return summary(pairs);
+}

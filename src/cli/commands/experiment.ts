@@ -1,0 +1,172 @@
+import { conduct } from '../../experiments/conduct.ts';
+import type { ExperimentRequest } from '../../experiments/experiment.ts';
+import { experiments } from '../../experiments/index.ts';
+import { formatDuration } from '../../format.ts';
+import { defineCommand } from '../command.ts';
+import { engineOptions, jsonOption } from '../common-options.ts';
+import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { interruptible } from '../interrupt.ts';
+import { camelCase, kebabCase } from '../option.ts';
+import { createProgress } from '../progress.ts';
+import { requireOption } from '../require-option.ts';
+import { UsageError } from '../usage-error.ts';
+import { withEngine } from '../with-engine.ts';
+
+const group = 'What is measured';
+
+/** Options with a list of values, and what they read. */
+const lists = [
+  { name: 'ranks', what: 'a rank r', numeric: true },
+  { name: 'refreshes', what: 'a period F', numeric: true },
+  { name: 'learning-rates', what: 'a learning rate η', numeric: true },
+  { name: 'optimizers', what: 'an optimiser', numeric: false },
+  { name: 'schemes', what: 'a scheme', numeric: false },
+] as const;
+
+export const experimentCommand = defineCommand({
+  name: 'experiment',
+  summary: 'Answer a question about the methods on a model of your own, with seeds and intervals',
+  usage: ['experiment NAME --model DIR [--task NAME] --data PATH --out DIR [options]'],
+  details: [
+    ...Object.entries(experiments).map(([name, { title, question }]) => `${name}: ${title} ${question}`),
+    'The folder gets raw figures (cells.jsonl), a report (report.md) and plots. Ctrl-C ends it after the current ' +
+      'measurement is given up; the same command goes on with what is missing.',
+  ],
+  operands: ['name'],
+  options: [
+    {
+      name: 'name',
+      type: 'text',
+      choices: Object.keys(experiments),
+      placeholder: 'NAME',
+      description: 'which experiment; the name of the option can be left out',
+      group,
+    },
+    { name: 'model', type: 'text', placeholder: 'DIR', description: 'model directory', group },
+    taskOption,
+    dataOption,
+    {
+      name: 'validation',
+      type: 'text',
+      placeholder: 'PATH',
+      description: 'data to evaluate on',
+      defaultText: "the task's own",
+      group,
+    },
+    { name: 'out', type: 'text', placeholder: 'DIR', description: 'folder for figures and report', group },
+    { name: 'seeds', type: 'integer', minimum: 1, maximum: 100, default: 5, description: 'how many seeds', group },
+    { name: 'first-seed', type: 'integer', minimum: 0, default: 0, description: 'the first of them', group },
+    {
+      name: 'steps',
+      type: 'integer',
+      minimum: 1,
+      description: 'steps of a run, or directions of an estimate',
+      defaultText: 'those of the experiment',
+      group,
+    },
+    {
+      name: 'limit',
+      type: 'integer',
+      minimum: 1,
+      description: 'evaluate on so many examples',
+      defaultText: 'all',
+      group,
+    },
+    ...lists.map(({ name, what }) => ({
+      name,
+      type: 'list' as const,
+      description: `${what}; repeatable, or with commas between them`,
+      group,
+    })),
+    ...engineOptions,
+    { ...jsonOption, description: 'print every event as a JSON line' },
+  ],
+  examples: [
+    {
+      text: 'how long should a subspace be kept?',
+      command:
+        'subzero experiment refresh --model examples/reviews-3m --task sst2 --data examples/sst2 \\\n' +
+        '  --out experiments/refresh',
+    },
+  ],
+  async run(context) {
+    const { options } = context;
+    const name = requireOption(options.name, 'experiment', 'name NAME');
+    const experiment = experiments[name]!;
+    const model = requireOption(options.model, 'experiment', 'model DIR');
+    const out = requireOption(options.out, 'experiment', 'out DIR');
+    const varied = Object.fromEntries(
+      lists.flatMap(({ name: list, numeric }): [string, readonly (string | number)[]][] => {
+        const key = camelCase(list);
+        const given = (options as unknown as Record<string, readonly string[]>)[key]!;
+        const values = given.flatMap((value) => value.split(',')).filter((value) => value !== '');
+        if (values.length === 0) return [];
+        if (!experiment.reads.some((each) => each === key)) {
+          const read = experiment.reads.map((each) => `--${kebabCase(each)}`).join(', ');
+          throw new UsageError(`the experiment ${name} does not read --${list}; it reads ${read}`, { parameter: list });
+        }
+        if (!numeric) return [[key, values]];
+        const numbers = values.map(Number);
+        if (numbers.every((number) => number > 0)) return [[key, numbers]];
+        throw new UsageError(`--${list} takes numbers above 0; got ${values.join(', ')}`, { parameter: list });
+      }),
+    ) as Partial<ExperimentRequest>;
+    const request: ExperimentRequest = {
+      model,
+      data: dataSource(options.task, options.data),
+      ...(options.validation === undefined
+        ? {}
+        : { validation: dataSource(options.task, options.validation, 'validation') }),
+      seeds: Array.from({ length: options.seeds }, (_, index) => options.firstSeed + index),
+      ...(options.steps === undefined ? {} : { steps: options.steps }),
+      ...(options.limit === undefined ? {} : { limit: options.limit }),
+      ...varied,
+    };
+    return withEngine(context, async (engine) => {
+      const progress = createProgress(context, options.quiet || options.json);
+      const notice = () => progress.line('giving up the current measurement; the same command goes on with it');
+      const { result: complete, exitCode } = await interruptible(context, notice, async (signal) => {
+        let whole = false;
+        for await (const event of conduct(engine, { name, experiment, request, out }, signal)) {
+          if (options.json) context.standardOutput.write(`${JSON.stringify(event)}\n`);
+          if (event.type === 'done') whole = event.complete;
+          if (options.json) continue;
+          switch (event.type) {
+            case 'start':
+              progress.line(`${event.out}: ${event.finished} of ${event.cells} cells are measured`);
+              break;
+            case 'cell':
+              progress.update(`cell ${event.number} of ${event.cells}: ${cellText(event.cell)}`);
+              break;
+            case 'finished':
+              progress.line(
+                `${event.done}/${event.cells}  ${cellText(event.cell)}  ${resultText(event.result)}  ` +
+                  `${formatDuration(event.seconds)}, ETA ${formatDuration(event.etaSeconds)}`,
+              );
+              break;
+            case 'done':
+              progress.end();
+              context.standardOutput.write(`${event.lead}\n${event.report}\n`);
+          }
+        }
+        return whole;
+      });
+      return exitCode || (complete ? 0 : 1);
+    });
+  },
+});
+
+function cellText(cell: Readonly<Record<string, unknown>>): string {
+  return Object.entries(cell)
+    .map(([name, value]) => `${name} ${String(value)}`)
+    .join(', ');
+}
+
+/** The numbers of a result, shortly. */
+function resultText(result: unknown): string {
+  return Object.entries(result as Record<string, unknown>)
+    .filter(([, value]) => typeof value === 'number')
+    .slice(0, 2)
+    .map(([name, value]) => `${name} ${Number((value as number).toPrecision(4))}`)
+    .join(', ');
+}

@@ -1,0 +1,176 @@
+/**
+ * Conducts an experiment: measures the cells that are not in its folder yet, and writes the report.
+ *
+ * The folder holds experiment.json (the request), cells.jsonl (a line for each finished cell, on the disk before the next
+ * one begins), report.md and its plots. A cell that was interrupted leaves nothing.
+ *
+ * @module
+ */
+
+import type { Engine } from '../engine/types.ts';
+import { SubzeroError } from '../errors.ts';
+import { formatDuration, plural } from '../format.ts';
+import { join, mkdir, open, readFile, resolve, rm, writeFile } from '../platform/index.ts';
+import { packageVersion } from '../version.ts';
+import { acquireLock } from '../zo/journal-lock.ts';
+import type { Cell, Experiment, ExperimentRequest, Finished, Report, Section } from './experiment.ts';
+import { markdownTable } from './table.ts';
+
+export type ExperimentEvent =
+  | { type: 'start'; out: string; finished: number; cells: number }
+  | { type: 'cell'; cell: Cell; number: number; cells: number }
+  | { type: 'finished'; cell: Cell; result: unknown; seconds: number; done: number; cells: number; etaSeconds: number }
+  | { type: 'done'; report: string; lead: string; complete: boolean };
+
+interface Identity {
+  experiment: string;
+  request: ExperimentRequest;
+}
+
+/** The name of a cell that no other one has. */
+function nameOf(cell: Cell): string {
+  return JSON.stringify(Object.entries(cell).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/**
+ * Conducts an experiment in a folder, or goes on with it there.
+ * @throws SubzeroError `conflict` where the folder holds another experiment, or another process is at this one
+ */
+export async function* conduct(
+  engine: Engine,
+  { name, experiment, request, out }: { name: string; experiment: Experiment; request: ExperimentRequest; out: string },
+  signal: AbortSignal,
+): AsyncGenerator<ExperimentEvent> {
+  const folder = resolve(out);
+  await mkdir(folder, { recursive: true });
+  const lock = await acquireLock(join(folder, 'experiment.lock'));
+  try {
+    await claim(folder, { experiment: name, request });
+    const finished = await readCells(join(folder, 'cells.jsonl'));
+    const names = new Set(finished.map(({ cell }) => nameOf(cell)));
+    let cells = await experiment.cells(request, finished);
+    yield { type: 'start', out: folder, finished: finished.length, cells: cells.length };
+    let spent = 0;
+    let measured = 0;
+    for (;;) {
+      const index = cells.findIndex((cell) => !names.has(nameOf(cell)));
+      const cell = cells[index];
+      if (!cell || signal.aborted) break;
+      yield { type: 'cell', cell, number: index + 1, cells: cells.length };
+      const started = performance.now();
+      const work = join(folder, 'work');
+      await rm(work, { recursive: true, force: true });
+      await mkdir(work);
+      const result = await experiment.measure({ engine, request, folder: work, signal }, cell);
+      await rm(work, { recursive: true, force: true });
+      if (signal.aborted) break;
+      const seconds = (performance.now() - started) / 1000;
+      const line = { cell, result, seconds };
+      await append(join(folder, 'cells.jsonl'), line);
+      finished.push(line);
+      names.add(nameOf(cell));
+      spent += seconds;
+      measured++;
+      cells = await experiment.cells(request, finished);
+      const left = cells.filter((each) => !names.has(nameOf(each))).length;
+      const etaSeconds = (spent / measured) * left;
+      yield { type: 'finished', cell, result, seconds, done: cells.length - left, cells: cells.length, etaSeconds };
+    }
+    await rm(join(folder, 'work'), { recursive: true, force: true });
+    const complete = cells.every((cell) => names.has(nameOf(cell)));
+    if (finished.length === 0) return;
+    const report = await experiment.report(request, finished);
+    const { adapter } = await engine.info();
+    await writeReport(
+      folder,
+      { name, experiment, request, finished, report, complete },
+      adapter.description || adapter.device,
+    );
+    yield { type: 'done', report: join(folder, 'report.md'), lead: report.lead, complete };
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Makes the folder this experiment's. @throws SubzeroError `conflict` if it is another one's */
+async function claim(folder: string, identity: Identity): Promise<void> {
+  const file = join(folder, 'experiment.json');
+  const text = `${JSON.stringify(identity, null, 2)}\n`;
+  const before = await readFile(file, 'utf8').catch(() => undefined);
+  if (before === undefined) {
+    await writeFile(file, text);
+  } else if (before !== text) {
+    const { experiment } = JSON.parse(before) as Identity;
+    throw new SubzeroError(
+      'conflict',
+      `${folder} holds the experiment "${experiment}" with ${experiment === identity.experiment ? 'other settings' : 'cells of its own'}; ` +
+        'choose another folder with --out, or give the settings of its experiment.json',
+      { parameter: 'out' },
+    );
+  }
+}
+
+async function readCells(file: string): Promise<Finished[]> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  // A last line without its end was being written when the process ended.
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  if (whole !== text) await writeFile(file, whole);
+  return whole
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Finished);
+}
+
+async function append(file: string, line: Finished): Promise<void> {
+  const handle = await open(file, 'a');
+  try {
+    const bytes = new TextEncoder().encode(`${JSON.stringify(line)}\n`);
+    await handle.write(bytes, 0, bytes.length, 0);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function writeReport(
+  folder: string,
+  made: {
+    name: string;
+    experiment: Experiment;
+    request: ExperimentRequest;
+    finished: readonly Finished[];
+    report: Report;
+    complete: boolean;
+  },
+  adapter: string,
+): Promise<void> {
+  const { name, experiment, request, finished, report, complete } = made;
+  for (const { plot } of report.sections) if (plot) await writeFile(join(folder, plot.name), plot.svg);
+  const seconds = finished.reduce((sum, cell) => sum + cell.seconds, 0);
+  const source = 'task' in request.data ? `the task ${request.data.task}` : request.data.file;
+  const text = [
+    `# ${experiment.title}`,
+    report.lead,
+    ...(complete ? [] : ['**Not all cells are measured yet; the same command goes on with them.**']),
+    `*${experiment.question}*`,
+    experiment.method,
+    ...report.sections.map(sectionText),
+    '## Circumstances',
+    [
+      `- model: ${request.model}; data: ${source}; seeds ${request.seeds.join(', ')}`,
+      `- adapter: ${adapter}; version ${packageVersion()}`,
+      `- ${plural(finished.length, 'cell')} in ${formatDuration(seconds)}; raw figures: cells.jsonl`,
+      `- command: subzero experiment ${name}, with the settings of experiment.json`,
+    ].join('\n'),
+  ];
+  await writeFile(join(folder, 'report.md'), `${text.join('\n\n')}\n`);
+}
+
+function sectionText({ title, text, table, plot }: Section): string {
+  return [
+    `## ${title}`,
+    ...(text === undefined ? [] : [text]),
+    ...(plot ? [`![${plot.describes}](${plot.name})`] : []),
+    ...(table ? [markdownTable(table.header, table.rows)] : []),
+  ].join('\n\n');
+}

@@ -1,0 +1,148 @@
+import { SubzeroError } from '../errors.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { type OptimizerName, optimizerNames } from '../settings/methods.ts';
+import { type SchemeName, schemeNames } from '../settings/schemes.ts';
+import { probePoints } from '../zo/probe-points.ts';
+import { type Cell, defineExperiment, type ExperimentRequest, type Finished } from './experiment.ts';
+import { grouped, scores, scoresOfSeeds } from './refresh.ts';
+import { interval, mean, pairedDifference, summary } from './statistics.ts';
+import { score, scoreName, type TrainedCell, trainCell } from './train-cell.ts';
+
+/** Passes over a batch that every method gets: 300 steps of two points. */
+const passes = 600;
+
+/** What a method's own learning rate is multiplied with, on the first seed, before the others are run. */
+const grid = [1 / 4, 1, 4];
+
+/** The settings that differ from the defaults, which are those of large models and long runs. */
+const common: Partial<TrainConfiguration> = { rank: 8, refresh: 100 };
+
+/** Learning rates around which the grid lies, for a model of some million parameters and a few hundred steps. */
+const centres: Readonly<Record<OptimizerName, number>> = {
+  subzero: 5e-5,
+  'subzero-plus': 5e-3,
+  mezo: 5e-5,
+  'sparse-mezo': 1e-4,
+  hizoo: 5e-5,
+};
+
+function configurationOf({ optimizer, scheme, learningRate, seed }: Cell, request: ExperimentRequest) {
+  const settings = { ...common, optimizer, scheme, learningRate, seed } as Partial<TrainConfiguration>;
+  const points = probePoints(resolveConfiguration(settings)).length;
+  const all = request.steps === undefined ? passes : 2 * request.steps;
+  return { ...settings, steps: Math.max(1, Math.floor(all / points)) };
+}
+
+/** Optimisers and schemes on one task, with the same passes and the same search for the learning rate for each. */
+export const methodsExperiment = defineExperiment<TrainedCell>({
+  title: 'Methods on one task',
+  question: 'Which optimiser and scheme reaches most with the same number of passes over a batch?',
+  method:
+    `Every method gets the same number of passes (2 × --steps, ${passes} by default): one that looks at three points a ` +
+    'step makes two thirds of the steps. Its learning rate is searched for alike: the first seed runs with 1/4, 1 and 4 ' +
+    'times a value that is declared for the method, all seeds with the best of them by the validation data. The first ' +
+    'seed is thus chosen a little in favour of every method. Intervals are 95 % by Student’s t over the seeds; ' +
+    'differences from SubZero are paired by seed.',
+  reads: ['steps', 'optimizers', 'schemes', 'limit'],
+  cells(request, finished) {
+    const { seeds, optimizers = optimizerNames, schemes = ['full'] } = request;
+    checkNames('optimizers', optimizers, optimizerNames);
+    checkNames('schemes', schemes, schemeNames);
+    return schemes.flatMap((scheme) =>
+      optimizers.flatMap((name) => {
+        const optimizer = name as OptimizerName;
+        const centre =
+          scheme === 'full'
+            ? centres[optimizer]
+            : resolveConfiguration({ optimizer, scheme: scheme as SchemeName }).learningRate;
+        const cellOf = (learningRate: number, seed: number): Cell => ({ optimizer, scheme, learningRate, seed });
+        const searched = grid.map((factor) => cellOf(centre * factor, seeds[0]!));
+        const results = searched.map((cell) => find(finished, cell));
+        if (results.some((result) => result === undefined)) return searched;
+        const best = searched[bestOf(results as TrainedCell[])]!;
+        return [...searched, ...seeds.slice(1).map((seed) => cellOf(Number(best.learningRate), seed))];
+      }),
+    );
+  },
+  measure: (laboratory, cell) => trainCell(laboratory, configurationOf(cell, laboratory.request)),
+  report(request, finished) {
+    const name = scoreName(finished.map(({ result }) => result));
+    const groups = [...grouped(finished, ({ optimizer, scheme }) => `${optimizer}, ${scheme}`)].map(
+      ([title, cells]) => {
+        const searched = cells.filter(({ cell }) => cell.seed === request.seeds[0]);
+        const chosen = searched[bestOf(searched.map(({ result }) => result))]!.cell.learningRate;
+        return { title, searched, chosen, own: cells.filter(({ cell }) => cell.learningRate === chosen) };
+      },
+    );
+    const base = groups.find(({ title }) => title === 'subzero, full') ?? groups[0]!;
+    const rows = groups.map(({ title, chosen, own }) => [
+      title,
+      String(chosen),
+      String(own[0]!.result.steps),
+      String(own.length),
+      interval(summary(scores(own))),
+      title === base.title ? '' : interval(pairedDifference(scores(own), scoresOfSeeds(base.own, own))),
+      mean(own.map(({ result }) => result.trainSeconds)).toFixed(0),
+    ]);
+    const best = groups.reduce((a, b) => (summary(scores(b.own)).mean > summary(scores(a.own)).mean ? b : a));
+    const lead = pairedDifference(scores(best.own), scoresOfSeeds(base.own, best.own));
+    return {
+      lead:
+        best === base
+          ? `${best.title} reaches the highest mean ${name}, ${interval(summary(scores(best.own)))}.`
+          : `${best.title} reaches the highest mean ${name}, ${interval(summary(scores(best.own)))}, ` +
+            `${interval(lead)} above ${base.title}` +
+            (lead.mean - lead.halfWidth95 > 0 ? '.' : ': within its 95 % interval, so not shown to be better.'),
+      sections: [
+        {
+          title: 'All methods',
+          table: {
+            header: ['method', 'η', 'steps', 'seeds', name, `against ${base.title}`, 'seconds of training'],
+            rows,
+          },
+        },
+        {
+          title: 'The search for the learning rate (first seed)',
+          table: {
+            header: ['method', ...grid.map((factor) => `${factor} × η`)],
+            rows: groups.map(({ title, searched }) => [
+              title,
+              ...searched.map(({ cell, result }) => `${score(result).toFixed(4)} (${cell.learningRate})`),
+            ]),
+          },
+        },
+      ],
+    };
+  },
+});
+
+/** Second-order information at the same price: HiZOO against SubZero and MeZO. */
+export const secondOrder = defineExperiment<TrainedCell>({
+  ...(methodsExperiment as unknown as Parameters<typeof defineExperiment<TrainedCell>>[0]),
+  title: 'Does curvature pay?',
+  question:
+    'Does HiZOO, whose steps take three passes, reach more than SubZero and MeZO with the same number of passes?',
+  reads: ['steps', 'limit'],
+  cells: (request, finished) =>
+    methodsExperiment.cells({ ...request, optimizers: ['subzero', 'mezo', 'hizoo'] }, finished as Finished[]),
+});
+
+function find(finished: readonly Finished<TrainedCell>[], cell: Cell): TrainedCell | undefined {
+  const keys = Object.keys(cell);
+  return finished.find((each) => keys.every((key) => each.cell[key] === cell[key]))?.result;
+}
+
+/** The number of the best result; runs that failed are the worst. */
+function bestOf(results: readonly TrainedCell[]): number {
+  const values = results.map((result) => {
+    const value = score(result);
+    return Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value;
+  });
+  return values.indexOf(Math.max(...values));
+}
+
+function checkNames(parameter: string, given: readonly string[], known: readonly string[]): void {
+  const wrong = given.find((name) => !known.includes(name));
+  if (wrong === undefined) return;
+  throw new SubzeroError('invalid_argument', `"${wrong}" is none of ${known.join(', ')}`, { parameter });
+}

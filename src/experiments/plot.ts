@@ -1,0 +1,150 @@
+/**
+ * Lines over a quantity, with intervals, as one SVG file, light or dark as the viewer likes it.
+ *
+ * @module
+ */
+
+import { escapeXml } from '../train/curve.ts';
+import { formatTicks, niceTicks, paddedRange, type Range } from '../train/curve-scale.ts';
+
+export interface PlotPoint {
+  x: number;
+  y: number;
+  /** Half of an interval around y. */
+  error?: number;
+}
+
+export interface Plot {
+  title: string;
+  xTitle: string;
+  yTitle: string;
+  /** Logarithmic axes take positive values only. */
+  xLogarithmic?: boolean;
+  yLogarithmic?: boolean;
+  series: readonly { name: string; points: readonly PlotPoint[] }[];
+  /** Horizontal lines with a name. */
+  marks?: readonly { y: number; name: string }[];
+}
+
+const [width, height] = [820, 460];
+const [left, right, bottom] = [78, 28, 58];
+const legendLine = 20;
+
+/** Draws a plot. @returns a complete SVG document */
+export function plotSvg(plot: Plot): string {
+  const { series, marks = [] } = plot;
+  const points = series.flatMap((each) => each.points);
+  const xs = points.map(({ x }) => x);
+  const ys = [...points.flatMap(({ y, error = 0 }) => [y - error, y + error]), ...marks.map(({ y }) => y)];
+  const top = 52 + legendLine * Math.ceil(series.length / 3);
+  const x = axis(xs, [left + 12, width - right - 12], plot.xLogarithmic ?? false, 8);
+  const y = axis(ys, [height - bottom, top], plot.yLogarithmic ?? false, 6);
+  const grid = [
+    ...x.ticks.map(({ at, text }) => [
+      `<line class="grid" x1="${at}" x2="${at}" y1="${top}" y2="${height - bottom}"/>`,
+      `<text x="${at}" y="${height - bottom + 18}" text-anchor="middle">${text}</text>`,
+    ]),
+    ...y.ticks.map(({ at, text }) => [
+      `<line class="grid" x1="${left}" x2="${width - right}" y1="${at}" y2="${at}"/>`,
+      `<text x="${left - 8}" y="${Number(at) + 4}" text-anchor="end">${text}</text>`,
+    ]),
+  ].flat();
+  const lines = series.flatMap(({ name, points: own }, index) => {
+    const color = `c${index % 6}`;
+    const placed = own.map((point) => ({ px: x.place(point.x), py: y.place(point.y), ...point }));
+    const [column, row] = [index % 3, Math.floor(index / 3)];
+    const legendX = left + (column * (width - left - right)) / 3;
+    const legendY = 50 + row * legendLine;
+    return [
+      `<polyline class="line ${color}" points="${placed.map(({ px, py }) => `${px},${py}`).join(' ')}"/>`,
+      ...placed.flatMap(({ px, y: value, error }) =>
+        error === undefined || !Number.isFinite(error)
+          ? []
+          : [
+              `<line class="bar ${color}" x1="${px}" x2="${px}" y1="${y.place(value - error)}" y2="${y.place(value + error)}"/>`,
+            ],
+      ),
+      ...placed.map(({ px, py }) => `<circle class="dot ${color}" cx="${px}" cy="${py}" r="4"/>`),
+      `<circle class="dot ${color}" cx="${legendX + 6}" cy="${legendY}" r="4"/>`,
+      `<text x="${legendX + 16}" y="${legendY + 4}">${escapeXml(name)}</text>`,
+    ];
+  });
+  const named = marks.flatMap(({ y: value, name }) => [
+    `<line class="mark" x1="${left}" x2="${width - right}" y1="${y.place(value)}" y2="${y.place(value)}"/>`,
+    `<text class="small" x="${width - right - 4}" y="${Number(y.place(value)) - 5}" text-anchor="end">${escapeXml(name)}</text>`,
+  ]);
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" class="subzero-plot" role="img" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
+    `<title>${escapeXml(plot.title)}</title>`,
+    `<style>${style}</style>`,
+    `<rect class="paper" width="${width}" height="${height}" rx="8"/>`,
+    `<text class="title" x="${left}" y="28">${escapeXml(plot.title)}</text>`,
+    ...grid,
+    ...named,
+    ...lines,
+    `<text x="${(left + width - right) / 2}" y="${height - 16}" text-anchor="middle">${escapeXml(plot.xTitle)}</text>`,
+    `<text transform="translate(18 ${(top + height - bottom) / 2}) rotate(-90)" text-anchor="middle">${escapeXml(plot.yTitle)}</text>`,
+    '</svg>',
+    '',
+  ].join('\n');
+}
+
+/** Places values on the screen, and marks some. */
+function axis(values: readonly number[], [from, to]: Range, logarithmic: boolean, count: number) {
+  const usable = values.filter((value) => Number.isFinite(value) && (!logarithmic || value > 0));
+  const of = logarithmic ? Math.log10 : (value: number): number => value;
+  const range = paddedRange(usable.map(of), 0.05);
+  const place = (value: number): string =>
+    (from + ((of(value) - range[0]) / (range[1] - range[0])) * (to - from)).toFixed(1);
+  const marked = logarithmic ? powers(range) : niceTicks(range, count);
+  const texts = logarithmic ? marked.map((value) => String(Number(value.toPrecision(3)))) : formatTicks(marked);
+  return { place, ticks: marked.map((value, index) => ({ at: place(value), text: texts[index]! })) };
+}
+
+/** Powers of ten inside of a range of exponents, with 2 and 5 times these where they are few. */
+function powers([low, high]: Range): number[] {
+  const factors = high - low > 3 ? [1] : [1, 2, 5];
+  const marks: number[] = [];
+  for (let exponent = Math.floor(low); exponent <= high; exponent++) {
+    for (const factor of factors) {
+      const value = factor * 10 ** exponent;
+      if (Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9) marks.push(value);
+    }
+  }
+  return marks;
+}
+
+const colors = [
+  ['#0969da', '#58a6ff'],
+  ['#bc4c00', '#f0883e'],
+  ['#1a7f37', '#3fb950'],
+  ['#8250df', '#bc8cff'],
+  ['#bf3989', '#f778ba'],
+  ['#57606a', '#9da7b3'],
+];
+
+const colorRules = (theme: 0 | 1): string =>
+  colors
+    .map((pair, index) => `.c${index} { stroke: ${pair[theme]}; } .dot.c${index} { fill: ${pair[theme]}; }`)
+    .join('\n');
+
+const style = `
+.subzero-plot text { fill: #57606a; font: 12px system-ui, sans-serif; }
+.subzero-plot .small { font-size: 11px; }
+.subzero-plot .title { fill: #1f2328; font-size: 16px; font-weight: 600; }
+.subzero-plot .paper { fill: #ffffff; }
+.subzero-plot .grid { stroke: #d0d7de; stroke-width: 1; }
+.subzero-plot .mark { stroke: #57606a; stroke-dasharray: 5 4; }
+.subzero-plot .line { fill: none; stroke-width: 2; }
+.subzero-plot .bar { stroke-width: 1.5; }
+.subzero-plot .dot { stroke: none; }
+${colorRules(0)}
+@media (prefers-color-scheme: dark) {
+.subzero-plot text { fill: #9da7b3; }
+.subzero-plot .title { fill: #f0f3f6; }
+.subzero-plot .paper { fill: #0d1117; }
+.subzero-plot .grid { stroke: #30363d; }
+.subzero-plot .mark { stroke: #9da7b3; }
+${colorRules(1)}
+}
+`;

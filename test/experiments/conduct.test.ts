@@ -1,0 +1,124 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import type { Engine } from '../../src/engine/types.ts';
+import { conduct, type ExperimentEvent } from '../../src/experiments/conduct.ts';
+import { type Cell, defineExperiment, type ExperimentRequest } from '../../src/experiments/experiment.ts';
+
+const folders: string[] = [];
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'subzero-experiment-'));
+  folders.push(made);
+  return made;
+}
+afterAll(() => {
+  for (const made of folders) rmSync(made, { recursive: true, force: true });
+});
+
+const engine = { info: async () => ({ adapter: { description: 'a card', device: '' } }) } as unknown as Engine;
+const request: ExperimentRequest = { model: 'm', data: { file: 'd' }, seeds: [1, 2, 3] };
+
+/** Squares of seeds, and one cell more when these are known. Counts what it measures. */
+function squares(measured: Cell[], failAt = -1) {
+  return defineExperiment<number>({
+    title: 'Squares',
+    question: 'What is the square?',
+    method: 'By multiplication.',
+    reads: [],
+    cells: ({ seeds }, finished) => [
+      ...seeds.map((seed) => ({ seed, kind: 'square' })),
+      ...(finished.length >= seeds.length
+        ? [{ kind: 'sum', of: finished.slice(0, 3).reduce((sum, { result }) => sum + result, 0) }]
+        : []),
+    ],
+    async measure({ signal }, cell) {
+      measured.push(cell);
+      if (cell.seed === failAt) throw new Error('the power failed');
+      expect(signal.aborted).toBe(false);
+      return cell.kind === 'sum' ? Number(cell.of) : Number(cell.seed) ** 2;
+    },
+    report: (_, finished) => ({
+      lead: `The sum is ${finished.at(-1)!.result}.`,
+      sections: [
+        {
+          title: 'All',
+          table: { header: ['cell', 'value'], rows: finished.map(({ result }, i) => [String(i), String(result)]) },
+        },
+        { title: 'A plot', plot: { name: 'plot.svg', svg: '<svg/>', describes: 'nothing' } },
+      ],
+    }),
+  });
+}
+
+async function run(
+  out: string,
+  experiment: ReturnType<typeof squares>,
+  own: Partial<ExperimentRequest> = {},
+  stopAfter = 99,
+) {
+  const stop = new AbortController();
+  const events: ExperimentEvent[] = [];
+  const made = { name: 'squares', experiment, request: { ...request, ...own }, out };
+  for await (const event of conduct(engine, made, stop.signal)) {
+    events.push(event);
+    if (event.type === 'finished' && event.done >= stopAfter) stop.abort();
+  }
+  return events;
+}
+
+test('measures every cell once, those too that follow from others, and writes the report', async () => {
+  const out = folder();
+  const measured: Cell[] = [];
+  const events = await run(out, squares(measured));
+  expect(measured).toEqual([
+    { seed: 1, kind: 'square' },
+    { seed: 2, kind: 'square' },
+    { seed: 3, kind: 'square' },
+    { kind: 'sum', of: 14 },
+  ]);
+  expect(events.at(-1)).toMatchObject({ type: 'done', lead: 'The sum is 14.', complete: true });
+  const report = readFileSync(join(out, 'report.md'), 'utf8');
+  expect(report).toMatch(/^# Squares\n\nThe sum is 14\.\n/);
+  expect(report).toContain('| cell | value |');
+  expect(report).toContain('![nothing](plot.svg)');
+  expect(report).toContain('adapter: a card');
+  expect(readFileSync(join(out, 'plot.svg'), 'utf8')).toBe('<svg/>');
+  expect(readFileSync(join(out, 'cells.jsonl'), 'utf8').split('\n')).toHaveLength(5);
+});
+
+test('goes on after an interruption, a failure and a half-written line, without measuring anything twice', async () => {
+  const out = folder();
+  const measured: Cell[] = [];
+  expect((await run(out, squares(measured), {}, 1)).at(-1)).toMatchObject({ type: 'done', complete: false });
+  expect(readFileSync(join(out, 'report.md'), 'utf8')).toContain('Not all cells are measured yet');
+  await expect(run(out, squares(measured, 3))).rejects.toThrow('the power failed');
+  expect(measured.map(({ seed }) => seed)).toEqual([1, 2, 3]);
+  const file = join(out, 'cells.jsonl');
+  writeFileSync(file, `${readFileSync(file, 'utf8')}{"cell":{"seed":3`);
+  const again: Cell[] = [];
+  const events = await run(out, squares(again));
+  expect(again.map(({ seed }) => seed)).toEqual([3, undefined]);
+  expect(events[0]).toMatchObject({ type: 'start', finished: 2, cells: 3 });
+  expect(events.at(-1)).toMatchObject({ complete: true });
+  const nothing: Cell[] = [];
+  await run(out, squares(nothing));
+  expect(nothing).toEqual([]);
+});
+
+test('a folder belongs to one experiment with its settings, and to one process at a time', async () => {
+  const out = folder();
+  await run(out, squares([]));
+  await expect(run(out, squares([]), { seeds: [1] })).rejects.toThrow(
+    /holds the experiment "squares" with other settings/,
+  );
+  const other = folder();
+  const first = conduct(
+    engine,
+    { name: 'squares', experiment: squares([]), request, out: other },
+    new AbortController().signal,
+  );
+  await first.next();
+  await expect(run(other, squares([]))).rejects.toMatchObject({ code: 'conflict' });
+  await first.return(undefined);
+});
