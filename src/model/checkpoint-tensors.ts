@@ -90,8 +90,8 @@ export async function matchTensors(
   const others = leftOutTensors(decoder, source);
   if (others.length > 0) {
     warnings.push(
-      `${directory}: ${others.length} tensors of other parts than the language model are left out, ` +
-        `as ${others[0]!.name}; it reads text only`,
+      `${directory}: the tensors of other parts than the language model are left out (${others.length}, as ` +
+        `${others[0]!.name}); it reads text only`,
     );
   }
   return { decoder, parameters, warnings };

@@ -6,11 +6,18 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { leftOutTensors } from '../model/checkpoint-tensors.ts';
 import type { Model } from '../model/model.ts';
 import { parameterShapes } from '../model/parameters.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
-import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import {
+  f32ToBytes,
+  openModelWeights,
+  type TensorSource,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../safetensors/index.ts';
 import { methods } from '../settings/methods.ts';
 import { schemes } from '../settings/schemes.ts';
 import { shapeOf } from '../tensor/weight.ts';
@@ -101,8 +108,27 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
     tensors.push({ name, dtype, shape: shapes.get(name)!, data: () => [f32ToBytes(dtype, values)] });
   }
   const file = join(out, 'model.safetensors');
-  await writeSafetensors(file, tensors, { format: 'pt' });
+  const source = await openModelWeights(model.directory);
+  try {
+    // The parts that are not read come along as they are.
+    for (const { name, dtype: type, shape } of leftOutTensors(model.decoder, source)) {
+      tensors.push({ name, dtype: type, shape, data: () => tensorBytes(source, name) });
+    }
+    await writeSafetensors(file, tensors, { format: 'pt' });
+  } finally {
+    await source.close();
+  }
   return file;
+}
+
+/** Bytes of a tensor that are copied at a time. */
+const copyBytes = 16 * 1024 * 1024;
+
+async function* tensorBytes(source: TensorSource, name: string): AsyncGenerator<Uint8Array> {
+  const { byteLength } = source.tensors.get(name)!;
+  for (let at = 0; at < byteLength; at += copyBytes) {
+    yield await source.read(name, at, Math.min(copyBytes, byteLength - at));
+  }
 }
 
 /**

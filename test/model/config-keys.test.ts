@@ -7,7 +7,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ignoredKeys, neutralKeys } from '../../src/model/config-keys.ts';
 import { keysRead, readConfiguration, supportedArchitectures } from '../../src/model/configuration.ts';
+import { rotationsOf } from '../../src/model/decoder.ts';
 import { families } from '../../src/model/families/index.ts';
+import { parameterShapes } from '../../src/model/parameters.ts';
 import { ropeTypes } from '../../src/model/rope-rules.ts';
 import { activationNames } from '../../src/ops/activation.ts';
 import { summaryOf } from '../support/decoder.ts';
@@ -28,7 +30,12 @@ const seen = readJson('config-keys.json') as {
 };
 
 const sizes = { vocab_size: 100, hidden_size: 64, num_attention_heads: 4, num_hidden_layers: 3 };
-const base = (type: string): Record<string, unknown> => ({
+/** The language models inside of those that see, and the models around them. */
+const inner: Readonly<Record<string, string>> = { gemma3: 'gemma3_text', mistral3: 'mistral', qwen3_5: 'qwen3_5_text' };
+const isWrapper = (type: string): boolean => type in inner;
+const base = (type: string): Record<string, unknown> =>
+  isWrapper(type) ? { model_type: type, text_config: plainBase(inner[type]!) } : plainBase(type);
+const plainBase = (type: string): Record<string, unknown> => ({
   model_type: type,
   ...sizes,
   ...(type === 'opt' ? { ffn_dim: 128 } : { intermediate_size: 128, num_key_value_heads: 2, head_dim: 16 }),
@@ -46,13 +53,13 @@ describe.each(supportedArchitectures)('%s', (type) => {
     // Rotation is for those that have it.
     const rotary = /^(rope_|partial_rotary)/;
     const names = [...Object.keys(classes.types[type]!), ...Object.keys(classes.base), ...classes.popped].filter(
-      (name) => type !== 'opt' || !rotary.test(name),
+      (name) => (type !== 'opt' && !isWrapper(type)) || !rotary.test(name),
     );
     expect(names.length).toBeGreaterThan(60);
     expect(names.filter((name) => !known(name))).toEqual([]);
   });
 
-  test('has the defaults of its class for the keys that it reads', () => {
+  test.skipIf(isWrapper(type))('has the defaults of its class for the keys that it reads', () => {
     const { fields } = families[type]!;
     const shared = Object.entries(classes.types[type]!).filter(([key]) => key in fields);
     expect(shared.length).toBeGreaterThanOrEqual(10);
@@ -61,8 +68,9 @@ describe.each(supportedArchitectures)('%s', (type) => {
 
   test('means the same with the defaults of its class written out', () => {
     const { [type]: own } = classes.types;
-    const written = read({ model_type: type, ...own, ...classes.base });
-    expect(written).toEqual(read({ model_type: type }));
+    const needed = isWrapper(type) ? { text_config: { model_type: inner[type] } } : {};
+    const written = read({ model_type: type, ...own, ...classes.base, ...needed });
+    expect(written).toEqual(read({ model_type: type, ...needed }));
   });
 
   const ignored = { ...seen.every_type, ...seen.by_type[type] };
@@ -127,6 +135,12 @@ describe.each(supportedArchitectures)('%s', (type) => {
   });
 
   test('refuses null where its class does', () => {
+    if (isWrapper(type)) {
+      const text = { ...plainBase(inner[type]!), vocab_size: null };
+      expect(() => read({ ...base(type), text_config: text })).toThrow(/"vocab_size" must be .*; got null/);
+      expect(() => read({ ...base(type), tie_word_embeddings: null })).toThrow('"tie_word_embeddings" must be');
+      return;
+    }
     for (const key of ['vocab_size', 'num_hidden_layers', 'tie_word_embeddings', 'max_position_embeddings']) {
       expect(() => read({ ...base(type), [key]: null })).toThrow(new RegExp(`"${key}" must be .*; got null`));
     }
@@ -158,6 +172,16 @@ describe('the class that a file names', () => {
   });
 
   test.each([
+    ['gemma3_text', ['Gemma3ForCausalLM']],
+    ['gemma3', ['Gemma3ForConditionalGeneration']],
+    ['ernie4_5', ['Ernie4_5ForCausalLM']],
+    ['hunyuan_v1_dense', ['HunYuanDenseV1ForCausalLM']],
+  ])('%s: %j has a name of its own', (type, names) => {
+    expect(read({ ...base(type), architectures: names })).toEqual(read(base(type)));
+    expect(() => read({ ...base(type), architectures: ['LlamaForCausalLM'] })).toThrow('"architectures" must name');
+  });
+
+  test.each([
     ['llama', ['LlamaForSequenceClassification']],
     ['llama', ['LlamaForCausalLMEagle3']],
     ['qwen3', ['DFlashDraftModel']],
@@ -173,6 +197,30 @@ describe('the class that a file names', () => {
     expect(read({ ...base('llama'), auto_map: own })).toEqual(read(base('llama')));
     const config = { ...base('llama'), auto_map: { ...own, AutoModelForCausalLM: 'modeling_own.OwnForCausalLM' } };
     expect(() => read(config)).toThrow('"auto_map" names Python code');
+  });
+});
+
+describe('a language model inside of another', () => {
+  test.each([
+    [null, 'got null'],
+    [{ model_type: 'llama' }, 'got "llama"'],
+    [{ model_type: 'gemma3_text', logit_scale: 2 }, 'the key "logit_scale" (2) is not known for "gemma3_text"'],
+    [{ model_type: 'gemma3_text', attention_chunk_size: 8 }, '"attention_chunk_size" must be'],
+  ])('%j is refused', (text, message) => {
+    expect(() => read({ model_type: 'gemma3', text_config: text })).toThrow(message);
+  });
+
+  test('of the type that its class has by default', () => {
+    expect(read({ model_type: 'mistral3', text_config: {} }).architecture).toBe('mistral');
+  });
+
+  test('its tensors lie below language_model, and layers share their rotations', () => {
+    const decoder = read({ ...base('gemma3'), tie_word_embeddings: false });
+    expect(decoder.embedding.weight).toBe('model.language_model.embed_tokens.weight');
+    expect(decoder.head).toMatchObject({ weight: 'lm_head.weight', tied: false });
+    expect(rotationsOf(decoder)).toHaveLength(1);
+    const names = parameterShapes(decoder).map(({ name }) => name);
+    expect(names.filter((name) => !/^(model\.language_model|lm_head)\./.test(name))).toEqual([]);
   });
 });
 

@@ -18,7 +18,7 @@ CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qw
                olmo3="Olmo3ForCausalLM", ministral3="Ministral3ForCausalLM", ministral="MinistralForCausalLM", exaone4="Exaone4ForCausalLM",
                hunyuan_v1_dense="HunYuanDenseV1ForCausalLM", arcee="ArceeForCausalLM", nanochat="NanoChatForCausalLM",
                cwm="CwmForCausalLM", olmo="OlmoForCausalLM", helium="HeliumForCausalLM", ernie4_5="Ernie4_5ForCausalLM",
-               hyperclovax="HyperCLOVAXForCausalLM", vaultgemma="VaultGemmaForCausalLM",
+               hyperclovax="HyperCLOVAXForCausalLM", vaultgemma="VaultGemmaForCausalLM", nemotron="NemotronForCausalLM",
                gemma3="Gemma3ForConditionalGeneration", mistral3="Mistral3ForConditionalGeneration",
                lfm2="Lfm2ForCausalLM", qwen3_5_text="Qwen3_5ForCausalLM", qwen3_5="Qwen3_5ForConditionalGeneration")
 # What the classes of these have by default is too large for the sizes of the cases, or hides what it is for.
@@ -202,7 +202,7 @@ case("F64", "llama", stored=dict(dtype="F64"))
 
 # Relatives with other norms, factors and rotations.
 RELATIVES = ("gemma", "gemma2", "gemma3_text", "granite", "olmo3", "ministral3", "ministral", "exaone4", "hunyuan_v1_dense", "arcee",
-             "nanochat", "cwm", "olmo", "helium", "ernie4_5", "hyperclovax", "vaultgemma")
+             "nanochat", "cwm", "olmo", "helium", "ernie4_5", "hyperclovax", "vaultgemma", "nemotron")
 for each in RELATIVES:
     tied = each in ("gemma", "gemma2", "gemma3_text", "ernie4_5", "vaultgemma")
     case("nothing but sizes", each)
@@ -213,11 +213,11 @@ for each in RELATIVES:
     if each != "ministral3":
         case("yarn", each, rope_scaling=dict(rope_type="yarn", **FAR), rope_theta=1e6)
     if each != "olmo":
-        case("norm epsilon 0.01", each, rms_norm_eps=0.01)
+        case("norm epsilon 0.01", each, **{"norm_eps" if each == "nemotron" else "rms_norm_eps": 0.01})
 for each in ("gemma", "gemma2", "gemma3_text", "granite", "olmo3", "hunyuan_v1_dense", "arcee", "nanochat", "olmo", "helium", "hyperclovax",
-             "vaultgemma"):
+             "vaultgemma", "nemotron"):
     case("biases of attention", each, attention_bias=True)
-for each in ("granite", "arcee", "cwm", "helium", "hyperclovax"):
+for each in ("granite", "arcee", "cwm", "helium", "hyperclovax", "nemotron"):
     case("biases of feed-forward", each, mlp_bias=True)
 for each in ("gemma2", "gemma3_text", "vaultgemma", "olmo3", "ministral", "exaone4", "cwm"):
     case("window 7", each, sliding_window=7)
@@ -227,7 +227,7 @@ for each in ("gemma2", "gemma3_text", "vaultgemma", "olmo3", "ministral", "exaon
 for each in ("gemma2", "vaultgemma"):
     case("no caps", each, attn_logit_softcapping=None, final_logit_softcapping=None)
     case("cap of scores", each, attn_logit_softcapping=0.5, final_logit_softcapping=None, query_pre_attn_scalar=1)
-    case("cap of logits", each, attn_logit_softcapping=None, final_logit_softcapping=1.5)
+    case("cap of logits", each, attn_logit_softcapping=None, final_logit_softcapping=9.0)
 for each in ("gemma2", "gemma3_text", "vaultgemma"):
     case("scale of scores", each, query_pre_attn_scalar=40)
     case("activation silu", each, hidden_activation="silu")
@@ -246,7 +246,7 @@ case("rotation of layers with a window only", "gemma3_text", rope_parameters=dic
 case("every second layer without a window", "gemma3_text", sliding_window_pattern=2)
 case("every sixth layer without a window", "gemma3_text", drop=["sliding_window_pattern"], num_hidden_layers=7)
 case("no layer with a window", "gemma3_text", sliding_window_pattern=1)
-case("cap of logits", "gemma3_text", final_logit_softcapping=1.5)
+case("cap of logits", "gemma3_text", final_logit_softcapping=9.0)
 case("dynamic beyond 64", "gemma3_text", rope_scaling=dict(rope_type="dynamic", factor=2.0), max_position_embeddings=64)
 case("factors", "granite", embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.4, logits_scaling=8.0)
 for key in ("embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling"):
@@ -279,6 +279,9 @@ ALPHA = dict(alpha=50.0, beta_fast=32, beta_slow=1, factor=1.0, mscale=1.0, msca
 case("alpha", "hunyuan_v1_dense", rope_scaling=dict(type="dynamic", **ALPHA))
 case("alpha in rope_parameters", "hunyuan_v1_dense", rope_parameters=dict(rope_type="dynamic", rope_theta=500.0, **ALPHA))
 case("alpha 0, dynamic beyond 64", "hunyuan_v1_dense", rope_scaling=dict(type="dynamic", alpha=0, factor=2.0), max_position_embeddings=64)
+case("whole heads turned", "nemotron", partial_rotary_factor=1.0)
+case("a part of heads turned, inside", "nemotron", head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=100.0, partial_rotary_factor=0.25))
+case("linear", "nemotron", rope_scaling=dict(rope_type="linear", factor=2.0), rope_theta=100.0, head_dim=12)
 case("activation gelu", "arcee", hidden_act="gelu")
 case("odd width of the feed-forward layer", "arcee", intermediate_size=37)
 case("no cap", "nanochat", final_logit_softcapping=None)

@@ -45,6 +45,8 @@ test('every architecture has cases with numbers, and none of them is without gre
   }
 });
 
+const yarn = { rope_type: 'yarn', rope_theta: 1e4, factor: 4, original_max_position_embeddings: 32 };
+
 // The suite must see what it is for: a setting that is read a little otherwise.
 test.each([
   ['llama: rope theta 500', { rope_theta: 501 }],
@@ -54,6 +56,27 @@ test.each([
   ['qwen2: window from layer 1 on', { max_window_layers: 0 }],
   ['llama: activation gelu', { hidden_act: 'gelu_new' }],
   ['opt: activation gelu', { activation_function: 'gelu_new' }],
+  ['gemma3_text: bases of both kinds of layers', { rope_local_base_freq: 70.5 }],
+  ['gemma3_text: linear in layers without a window', { rope_scaling: { rope_type: 'linear', factor: 8.1 } }],
+  ['gemma3_text: cap of logits', { final_logit_softcapping: 9.01 }],
+  ['gemma3_text: scale of scores', { query_pre_attn_scalar: 40.1 }],
+  ['gemma3_text: every sixth layer without a window', { sliding_window_pattern: 5 }],
+  ['gemma2: cap of scores', { attn_logit_softcapping: 0.501 }],
+  ['gemma2: window 7', { sliding_window: 8 }],
+  ['granite: factors', { embedding_multiplier: 12.2 }],
+  ['granite: factors', { residual_multiplier: 0.225 }],
+  ['granite: factors', { attention_multiplier: 0.41 }],
+  ['granite: factors', { logits_scaling: 8.1 }],
+  ['hyperclovax: logits_scaling', { logits_scaling: 1.701 }],
+  ['hyperclovax: nothing but sizes', { attention_multiplier: 0.355 }],
+  ['olmo3: base of layers without a window', { rope_theta: 501 }],
+  ['ministral3: growth 2.5', { rope_parameters: { ...yarn, llama_4_scaling_beta: 2.51 } }],
+  ['exaone4: every second layer without a window', { sliding_window_pattern: 3 }],
+  ['hunyuan_v1_dense: alpha', { rope_scaling: { type: 'dynamic', factor: 1, alpha: 51 } }],
+  ['nanochat: cap of logits 2', { final_logit_softcapping: 2.001 }],
+  ['cwm: rotary base in a file without rules', { rope_parameters: { rope_type: 'default' } }],
+  ['helium: theta 100', { rope_theta: 101 }],
+  ['ernie4_5: theta 100', { rope_theta: 101 }],
 ])('%s: another %o is seen', async (name, change) => {
   const parity = cases.find((each) => each.name === name)!;
   const altered = { ...parity, config: { ...parity.config, ...change } };

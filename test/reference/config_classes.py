@@ -17,7 +17,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 
 TYPES = ["llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss", "opt", "gemma3_text", "gemma3", "gemma2", "gemma", "granite",
          "olmo3", "ministral3", "mistral3", "ministral", "exaone4", "hunyuan_v1_dense", "arcee", "nanochat", "cwm", "olmo", "helium",
-         "ernie4_5", "hyperclovax", "vaultgemma", "lfm2", "qwen3_5_text", "qwen3_5"]
+         "ernie4_5", "hyperclovax", "vaultgemma", "nemotron", "lfm2", "qwen3_5_text", "qwen3_5"]
 OUT = pathlib.Path(__file__).parent.parent / "fixtures" / "golden" / "config-classes.json"
 
 

@@ -8,6 +8,7 @@ that features such as a sliding window or RoPE scaling change the logits.
 import copy
 import json
 import shutil
+import sys
 
 import torch
 import transformers
@@ -88,6 +89,19 @@ CASES = {
     "opt-odd-tiny": (
         "OPTForCausalLM", "opt", "float16",
         dict(OPT, hidden_size=33, num_attention_heads=3, ffn_dim=41, word_embed_proj_dim=30, do_layer_norm_before=True), None,
+    ),
+    "gemma3-tiny": (
+        "Gemma3ForCausalLM", "gemma3_text", "float32",
+        dict({key: value for key, value in ROTARY.items() if key != "hidden_act"}, num_key_value_heads=2, head_dim=12,
+             hidden_activation="gelu_pytorch_tanh", rope_theta=900.0, rope_local_base_freq=30.0, sliding_window=8,
+             sliding_window_pattern=2, query_pre_attn_scalar=40, final_logit_softcapping=20.0, bos_token_id=0, eos_token_id=0),
+        {"rope_local_base_freq": 10000.0},
+    ),
+    "granite-tiny": (
+        "GraniteForCausalLM", "granite", "float32",
+        dict(ROTARY, num_key_value_heads=2, rope_theta=10000.0, tie_word_embeddings=True, embedding_multiplier=6.0,
+             residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=0.5, bos_token_id=0, eos_token_id=0),
+        {"residual_multiplier": 1.0},
     ),
 }
 
@@ -174,8 +188,10 @@ def make(name, seed):
 
 
 def main():
+    wanted = sys.argv[1:] or CASES
     for seed, name in enumerate(CASES):
-        make(name, 1000 + seed)
+        if name in wanted:
+            make(name, 1000 + seed)
 
 
 if __name__ == "__main__":

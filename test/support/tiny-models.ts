@@ -13,4 +13,6 @@ export const tinyModels = [
   'opt-postln-tiny',
   'qwen3-odd-tiny',
   'opt-odd-tiny',
+  'gemma3-tiny',
+  'granite-tiny',
 ] as const;

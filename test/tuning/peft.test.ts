@@ -63,6 +63,7 @@ const valuesOf: Record<string, (tensor: AdapterTensor, stored: ReadonlyMap<strin
 
 test.each([
   ...['lora-llama', 'lora-opt', 'prompt-llama', 'prompt-opt'],
+  ...['lora-gemma3', 'prompt-gemma3', 'lora-granite', 'prompt-granite'],
   ...['prefix-llama', 'prefix-opt', 'prefix-qwen2'],
 ])('%s', async (name) => {
   const { base, settings, ids, last_logits: expected } = readFixture<Fixture>(`peft/${name}/logits.json`);

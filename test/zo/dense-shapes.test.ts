@@ -28,7 +28,7 @@ afterAll(() => gpu.close());
 const optimizers = ['mezo', 'sparse-mezo', 'hizoo'] as const;
 const storages = ['f32', 'f16', 'bf16'] as const;
 
-test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`dense shapes ${index}`, async (random) => {
     const optimizer = optimizers[index % 3]!;
     const overrides = [
@@ -37,7 +37,19 @@ test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', asy
       { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
       recurrentOverrides(random),
       { model_type: 'mistral', sliding_window: random.integer(1, 9) },
-    ][index % 4]!;
+      {
+        ...{ model_type: 'gemma3_text', sliding_window: random.integer(1, 9), sliding_window_pattern: 2 },
+        ...{ hidden_activation: 'silu', rope_theta: 900, rope_local_base_freq: 20, final_logit_softcapping: 4 },
+      },
+      {
+        ...{ model_type: 'gemma2', sliding_window: random.integer(1, 9), hidden_activation: 'silu' },
+        ...{ query_pre_attn_scalar: 3, attn_logit_softcapping: 1.5, final_logit_softcapping: 5 },
+      },
+      {
+        ...{ model_type: 'granite', embedding_multiplier: 3, residual_multiplier: 0.4 },
+        ...{ attention_multiplier: 0.3, logits_scaling: 2 },
+      },
+    ][index < 9 ? index % 4 : index - 5]!;
     const written = await writeRandomModel(random, overrides);
     const settings = {
       model: written.directory,

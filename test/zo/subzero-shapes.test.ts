@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-test.each(Array.from({ length: 16 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 19 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
     const overrides = [
       {},
@@ -31,8 +31,20 @@ test.each(Array.from({ length: 16 }, (_, index) => index))('random model %i', as
         ? { model_type: 'smollm3', no_rope_layer_interval: 2 }
         : { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
       { model_type: 'mistral', sliding_window: random.integer(1, 9) },
+      {
+        ...{ model_type: 'gemma3_text', sliding_window: random.integer(1, 9), sliding_window_pattern: 2 },
+        ...{ hidden_activation: 'silu', rope_theta: 900, rope_local_base_freq: 20, final_logit_softcapping: 4 },
+      },
+      {
+        ...{ model_type: 'gemma2', sliding_window: random.integer(1, 9), hidden_activation: 'silu' },
+        ...{ query_pre_attn_scalar: 3, attn_logit_softcapping: 1.5, final_logit_softcapping: 5 },
+      },
+      {
+        ...{ model_type: 'granite', embedding_multiplier: 3, residual_multiplier: 0.4 },
+        ...{ attention_multiplier: 0.3, logits_scaling: 2 },
+      },
       recurrentOverrides(random),
-    ][index % 4]!;
+    ][index < 12 ? index % 3 : Math.min(index - 9, 6)]!;
     const model = await writeRandomModel(random, overrides);
     const settings = {
       model: model.directory,

@@ -21,6 +21,7 @@ import { llama } from './llama.ts';
 import { ministral3, mistral3 } from './ministral3.ts';
 import { mistral } from './mistral.ts';
 import { nanochat } from './nanochat.ts';
+import { nemotron } from './nemotron.ts';
 import { olmo } from './olmo.ts';
 import { olmo2 } from './olmo2.ts';
 import { olmo3 } from './olmo3.ts';
@@ -59,6 +60,7 @@ export const families: Readonly<Record<string, Family>> = {
   ernie4_5: ernie45,
   hyperclovax,
   vaultgemma,
+  nemotron,
   lfm2,
   qwen3_5_text: qwen35Text,
   qwen3_5: qwen35,

@@ -34,14 +34,14 @@ function product(x: Float64Array, weight: Float64Array, inner: number): Float64A
   return y;
 }
 
-function rmsNorm(x: Float64Array, gain: Float64Array, epsilon: number, gainOffset = 0): Float64Array {
+function rmsNorm(x: Float64Array, gain: Float64Array, epsilon: number, offset = 0): Float64Array {
   const width = gain.length;
   const y = new Float64Array(x.length);
   for (let start = 0; start < x.length; start += width) {
     let squares = 0;
     for (let i = 0; i < width; i++) squares += x[start + i]! ** 2;
     const factor = 1 / Math.sqrt(squares / width + epsilon);
-    for (let i = 0; i < width; i++) y[start + i] = x[start + i]! * factor * (gain[i]! + gainOffset);
+    for (let i = 0; i < width; i++) y[start + i] = x[start + i]! * factor * (offset + gain[i]!);
   }
   return y;
 }
@@ -67,7 +67,7 @@ function attend(
   q: Float64Array,
   k: Float64Array,
   v: Float64Array,
-  { heads: headCount, keyHeads: keyHeadCount, headWidth, window }: AttentionSublayer,
+  { heads: headCount, keyHeads: keyHeadCount, headWidth, window, scale, softCap }: AttentionSublayer,
 ): Float64Array {
   const rows = q.length / (headCount * headWidth);
   const y = new Float64Array(q.length);
@@ -81,7 +81,7 @@ function attend(
         for (let d = 0; d < headWidth; d++) {
           score += q[(row * headCount + head) * headWidth + d]! * k[(key * keyHeadCount + keyHead) * headWidth + d]!;
         }
-        scores.push(score / Math.sqrt(headWidth));
+        scores.push(capped(scale === undefined ? score / Math.sqrt(headWidth) : scale * score, softCap));
       }
       const highest = Math.max(...scores);
       const shares = scores.map((score) => Math.exp(score - highest));
@@ -95,6 +95,10 @@ function attend(
     }
   }
   return y;
+}
+
+function capped(value: number, softCap: number | undefined): number {
+  return softCap === undefined ? value : softCap * Math.tanh(value / softCap);
 }
 
 function plus(a: Float64Array, b: Float64Array): Float64Array {
@@ -130,6 +134,8 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
   for (const [row, id] of ids.entries()) {
     hidden.set(table.subarray(id * hiddenSize, (id + 1) * hiddenSize), row * hiddenSize);
   }
+  const inputFactor = (decoder.embeddingScale ?? 1) * (decoder.inputScale ?? 1);
+  hidden = hidden.map((value) => inputFactor * value);
   for (const sublayer of decoder.blocks.flat()) {
     const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
     let result: Float64Array;
@@ -166,9 +172,15 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       result = linear(gated, sublayer.down);
     }
     if (sublayer.after) result = normOf(result, sublayer.after);
-    hidden = plus(hidden, result) as typeof hidden;
+    const { residualScale = 1 } = sublayer;
+    hidden = plus(
+      hidden,
+      result.map((value) => residualScale * value),
+    ) as typeof hidden;
   }
-  return product(normOf(hidden, finalNorm!), get(head.tied ? embedding.weight : head.weight), hiddenSize);
+  const products = product(normOf(hidden, finalNorm!), get(head.tied ? embedding.weight : head.weight), hiddenSize);
+  const { scale = 1, softCap } = decoder.logits ?? {};
+  return products.map((value) => capped(scale * value, softCap));
 }
 
 /** log p of `token` by the softmax of one row of logits, in float64. */
