@@ -169,7 +169,6 @@ function partialRotation(values: Qwen35Values, headWidth: number, context: numbe
       `${rotaryWidth} elements of a head of ${headWidth} cannot be turned in pairs`,
     );
   }
-  const whole: Config = rest;
-  const settings = { ...values, rope_scaling: null, rope_parameters: whole, partial_rotary_factor: null };
+  const settings = { ...values, rope_scaling: null, rope_parameters: rest, partial_rotary_factor: null };
   return readRope(settings, rotaryWidth, context);
 }
