@@ -1,6 +1,6 @@
 import { SubzeroError } from '../../errors.ts';
 import { quadAxis } from '../../tensor/axis.ts';
-import { type Config, flag, orNull, readFields, real, text, texts, type Values, whole } from '../config-fields.ts';
+import { flag, orNull, readFields, real, text, texts, type Values, whole } from '../config-fields.ts';
 import { offElsewhere } from '../config-keys.ts';
 import { attentionType, kindsOfLayers, wholeQuadsOnly } from '../config-layers.ts';
 import {
