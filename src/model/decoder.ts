@@ -88,6 +88,8 @@ interface AttentionParts extends SublayerNorms {
   softCap?: number;
   /** Keys that it sees, counted back from the token itself; all if absent. */
   window?: number;
+  /** Whether `query` makes, behind the queries of each head, a gate of its result, of which the sigmoid is taken. */
+  gated?: boolean;
 }
 
 /** Every token's mean of the values of those that it sees. */
@@ -106,7 +108,57 @@ interface FeedForwardParts extends SublayerNorms {
  */
 export type FeedForwardSublayer = FeedForwardParts & ({ gate?: Linear; up: Linear } | { packed: Linear });
 
-export type Sublayer = AttentionSublayer | FeedForwardSublayer;
+/** A causal convolution over the tokens, of every channel by itself. */
+export interface Convolution {
+  /** The module's name. */
+  name: string;
+  /** The kernel [channels, 1, taps], whose last tap is for the token itself. */
+  weight: string;
+  bias?: string;
+  channels: number;
+  /** Tokens that enter a result, the token itself included. */
+  taps: number;
+}
+
+/** A short convolution between two gates: output(C · convolution(B · x)). */
+export interface ShortConvolutionSublayer extends SublayerNorms {
+  kind: 'short-convolution';
+  /** Makes B, C and x, a run of channels each. */
+  input: Linear;
+  convolution: Convolution;
+  output: Linear;
+}
+
+/** The gated delta rule: every head keeps a matrix, which forgets and learns a value for a key with every token. */
+export interface DeltaRuleSublayer extends SublayerNorms {
+  kind: 'delta-rule';
+  /** Makes queries, keys and values, one behind the other. */
+  mixed: Linear;
+  /** Makes what the result is gated by. */
+  gate: Linear;
+  /** Make, for each head, how much of a value is learnt, and how much of the matrix is forgotten. */
+  learning: Linear;
+  forgetting: Linear;
+  /** Names of ln A and of what is added in front of softplus, one number for each head. */
+  forgettingRate: string;
+  forgettingBias: string;
+  /** The convolution of queries, keys and values, and what follows it. */
+  convolution: Convolution;
+  activation: MatmulActivation;
+  /** The norm of each head's result, before it is gated. */
+  norm: Norm;
+  output: Linear;
+  /** Heads of values, and of queries and keys, which neighbouring heads share. */
+  heads: number;
+  keyHeads: number;
+  keyWidth: number;
+  valueWidth: number;
+}
+
+/** Sublayers that carry a state from token to token. */
+export type RecurrentSublayer = ShortConvolutionSublayer | DeltaRuleSublayer;
+
+export type Sublayer = AttentionSublayer | FeedForwardSublayer | RecurrentSublayer;
 
 /**
  * Sublayers that read the same sum, to which all of them are added: through one norm for all, or through a norm of each.
@@ -191,6 +243,11 @@ export function layerNorm(
   };
 }
 
+/** A convolution by its module's name. */
+export function convolutionOf(name: string, channels: number, taps: number, hasBias: boolean): Convolution {
+  return { name, weight: `${name}.weight`, channels, taps, ...(hasBias ? { bias: `${name}.bias` } : {}) };
+}
+
 /** The matrix that makes logits. */
 export function headMatrix({ head, embedding }: Pick<Decoder, 'head' | 'embedding'>): Matrix {
   return head.tied ? embedding : head;
@@ -204,6 +261,18 @@ export function sublayersOf({ blocks }: Pick<Decoder, 'blocks'>): Sublayer[] {
 /** The attention sublayers in their order, which is that of the key-value cache. */
 export function attentions(decoder: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
   return sublayersOf(decoder).filter((sublayer) => sublayer.kind === 'attention');
+}
+
+/** The sublayers with a state in their order, which is that of the states in the cache. */
+export function recurrents({ blocks }: Pick<Decoder, 'blocks'>): RecurrentSublayer[] {
+  return blocks.flat().filter((sublayer) => sublayer.kind === 'short-convolution' || sublayer.kind === 'delta-rule');
+}
+
+/** Elements of a sequence's state: the last inputs of the convolution [taps − 1, channels], and the matrices. */
+export function stateSizes(sublayer: RecurrentSublayer): { inputs: number; matrices: number } {
+  const { channels, taps } = sublayer.convolution;
+  const matrices = sublayer.kind === 'delta-rule' ? sublayer.heads * sublayer.keyWidth * sublayer.valueWidth : 0;
+  return { inputs: (taps - 1) * channels, matrices };
 }
 
 /** The distinct rotations of the layers, each of which has a table, in the order of their first use. */

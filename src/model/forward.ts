@@ -15,7 +15,9 @@ import type { Model } from './model.ts';
 import { linearsOf, sublayerLinears } from './parameters.ts';
 import { type ForwardInput, Pass } from './pass.ts';
 import { recordAttention } from './sublayers/attention.ts';
+import { recordDeltaRule } from './sublayers/delta-rule.ts';
 import { recordFeedForward } from './sublayers/feed-forward.ts';
+import { recordShortConvolution } from './sublayers/short-convolution.ts';
 
 /**
  * Records a forward pass.
@@ -89,6 +91,12 @@ function record(pass: Pass, sublayer: Sublayer, read: Activation, done: () => vo
       break;
     case 'feed-forward':
       recordFeedForward(pass, sublayer, read, done, hidden);
+      break;
+    case 'short-convolution':
+      recordShortConvolution(pass, sublayer, read, done, hidden);
+      break;
+    case 'delta-rule':
+      recordDeltaRule(pass, sublayer, read, done, hidden);
       break;
   }
 }

@@ -60,7 +60,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     for (const warning of warnings) warn(warning);
     const total = parameters.reduce((sum, { stored }) => sum + stored.byteLength, 0);
     let done = 0;
-    const matrixTypes = parameters.filter(({ shape }) => shape.length > 1).map(({ stored }) => stored.dtype);
+    const matrixTypes = parameters.filter(({ axes }) => axes.length > 1).map(({ stored }) => stored.dtype);
     const storage = storageFor(options.storage ?? 'auto', gpu, matrixTypes);
     for (const { name, axes, stored } of parameters) {
       const [rows, columns] = axes;

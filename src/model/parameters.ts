@@ -4,8 +4,9 @@
  * @module
  */
 
-import { type Axis, axisLength, quadAxis } from '../tensor/axis.ts';
+import { type Axis, axisLength, plainAxis, quadAxis } from '../tensor/axis.ts';
 import {
+  type Convolution,
   type Decoder,
   type Linear,
   type Matrix,
@@ -22,20 +23,28 @@ export interface ParameterShape {
   shape: number[];
   /** The checkpoint has the sides of the matrix the other way round. */
   transposed?: true;
-  /** How each side is stored. */
+  /** How each side of a matrix is stored, or the elements of any other tensor, one behind the other. */
   axes: Axis[];
   optional: boolean;
 }
 
 /** The linear layers of a sublayer in the order of their parameters; those of one list read the same input. */
 export function sublayerLinears(sublayer: Sublayer): Linear[][] {
-  const last = sublayer.kind === 'attention' ? sublayer.output : sublayer.down;
-  if ('packed' in sublayer) return [[sublayer.packed], [last]];
   switch (sublayer.kind) {
     case 'attention':
-      return [[sublayer.query, sublayer.key, sublayer.value], [last]];
+      return [
+        'packed' in sublayer ? [sublayer.packed] : [sublayer.query, sublayer.key, sublayer.value],
+        [sublayer.output],
+      ];
     case 'feed-forward':
-      return [[...(sublayer.gate ? [sublayer.gate] : []), sublayer.up], [last]];
+      return [
+        'packed' in sublayer ? [sublayer.packed] : [...(sublayer.gate ? [sublayer.gate] : []), sublayer.up],
+        [sublayer.down],
+      ];
+    case 'short-convolution':
+      return [[sublayer.input], [sublayer.output]];
+    case 'delta-rule':
+      return [[sublayer.mixed, sublayer.gate, sublayer.learning, sublayer.forgetting], [sublayer.output]];
   }
 }
 
@@ -61,6 +70,7 @@ function outerNorms({ before, after, ofSum }: { before?: Norm; after?: Norm; ofS
 
 /** The norms inside of a sublayer. */
 function innerNorms(sublayer: Sublayer): Norm[] {
+  if (sublayer.kind === 'delta-rule') return [sublayer.norm];
   if (sublayer.kind !== 'attention') return [];
   return [sublayer.queryNorm, sublayer.keyNorm].filter((norm) => norm !== undefined);
 }
@@ -86,6 +96,20 @@ function* ofNorm({ kind, width, gain, shift }: Norm): Generator<ParameterShape> 
   if (shift) yield ofVector(shift, axis, true);
 }
 
+function* ofConvolution({ weight, bias, channels, taps }: Convolution): Generator<ParameterShape> {
+  yield { name: weight, shape: [channels, 1, taps], axes: [plainAxis(channels * taps)], optional: false };
+  if (bias) yield ofVector(bias, plainAxis(channels), true);
+}
+
+/** The parameters of a recurrent sublayer that are neither linear layers nor norms. */
+function* ofRecurrence(sublayer: Sublayer): Generator<ParameterShape> {
+  if (!('convolution' in sublayer)) return;
+  yield* ofConvolution(sublayer.convolution);
+  if (sublayer.kind !== 'delta-rule') return;
+  const heads = plainAxis(sublayer.heads);
+  for (const name of [sublayer.forgettingRate, sublayer.forgettingBias]) yield ofVector(name, heads, false);
+}
+
 function* walk(decoder: Decoder): Generator<ParameterShape> {
   const { embedding, embeddingNorm, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
   yield ofMatrix(embedding);
@@ -106,6 +130,7 @@ function* ofSublayer(sublayer: Sublayer | ParallelSublayer): Generator<Parameter
     return;
   }
   for (const linear of sublayerLinears(sublayer).flat()) yield* ofLinear(linear);
+  yield* ofRecurrence(sublayer);
   for (const norm of innerNorms(sublayer)) yield* ofNorm(norm);
 }
 
@@ -125,6 +150,7 @@ export function parametersLeftOut(decoder: Decoder): string[] {
     ...linearsOf({ blocks }),
     ...blocks.flat().flatMap(outerNorms),
     ...sublayersOf({ blocks }).flatMap((sublayer) => [...outerNorms(sublayer), ...innerNorms(sublayer)]),
+    ...sublayersOf({ blocks }).flatMap((sublayer) => ('convolution' in sublayer ? [sublayer.convolution] : [])),
     ...[embeddingNorm, finalNorm, projectIn, projectOut, head].filter((module) => module !== undefined),
   ];
   return modules

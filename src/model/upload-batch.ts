@@ -8,9 +8,10 @@ import type { Probes } from '../ops/probes.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type PackedBatch, slideRanges } from './batch.ts';
 import { checkBatchIds } from './batch-ids.ts';
-import { windowOf } from './decoder.ts';
+import { recurrents, windowOf } from './decoder.ts';
 import type { Model } from './model.ts';
 import type { ForwardInput } from './pass.ts';
+import { runsOf, uploadRuns } from './runs.ts';
 import { uploadPositions } from './upload-positions.ts';
 
 /**
@@ -23,7 +24,7 @@ export function uploadBatch(
   batch: PackedBatch,
   probes: Pick<Probes, 'adapter'>,
   buffers: NamedBuffers,
-): Pick<ForwardInput, 'ids' | 'positions' | 'ropeTables' | 'ranges' | 'windowRanges' | 'rows'> {
+): Pick<ForwardInput, 'ids' | 'positions' | 'ropeTables' | 'ranges' | 'windowRanges' | 'runs' | 'rows'> {
   checkBatchIds(batch, model.decoder.vocabularySize, probes);
   const window = windowOf(model.decoder);
   return {
@@ -31,6 +32,7 @@ export function uploadBatch(
     ...uploadPositions(model, batch.positions, batch.lengths, buffers),
     ranges: buffers.upload('ranges', batch.ranges),
     ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
+    ...(recurrents(model.decoder).length > 0 ? { runs: uploadRuns(runsOf(batch), batch.ids.length, buffers) } : {}),
     rows: batch.ids.length,
   };
 }

@@ -99,6 +99,31 @@ export function virtualRows(
   workspace.give(...memory);
 }
 
+/**
+ * Takes apart what lies in turns, a run of `width` columns each.
+ *
+ * @param x [rows, heads · 2 · width]
+ * @returns the first runs of all heads and the second ones, [rows, heads · width] each
+ */
+export function splitHeads(
+  { gpu, workspace }: OperationContext,
+  x: Activation,
+  width: number,
+): [Activation, Activation] {
+  checkMultiple('splitHeads', 'the columns of x', x.columns, 2 * width, 'two runs of each head');
+  checkMultiple('splitHeads', 'the width of a run', width, 4, 'what kernels read at once');
+  const first = workspace.take(x.rows, x.columns / 2);
+  const second = workspace.take(x.rows, x.columns / 2);
+  const count = (x.rows * x.columns) / 8;
+  gpu.recorder.dispatch(
+    gpu.kernel({ files: ['split-heads.wgsl'] }),
+    [x.buffer, first.buffer, second.buffer],
+    { count, width_quads: width / 4 },
+    perElement(count),
+  );
+  return [first, second];
+}
+
 /** gate ← activation(gate) · up, in place. */
 export function gate(
   context: OperationContext,

@@ -8,7 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { exportedName, leftOutTensors } from '../model/checkpoint-tensors.ts';
 import type { Model } from '../model/model.ts';
-import { transposedWeights } from '../model/parameters.ts';
+import { parameterShapes, transposedWeights } from '../model/parameters.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
 import {
@@ -107,8 +107,9 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
         : { shape, data: inOrder }),
     });
   }
+  const shapes = new Map(parameterShapes(model.decoder).map(({ name, shape }) => [name, shape]));
   for (const [name, values] of vectors) {
-    tensors.push({ name, dtype, shape: [values.length], data: () => [f32ToBytes(dtype, values)] });
+    tensors.push({ name, dtype, shape: shapes.get(name)!, data: () => [f32ToBytes(dtype, values)] });
   }
   const file = join(out, 'model.safetensors');
   const source = await openModelWeights(model.directory);

@@ -9,10 +9,11 @@ import { SubzeroError } from '../errors.ts';
 import type { ReadRequest } from '../gpu/recorder.ts';
 import { batchRows, type ExampleTargets, exampleRows, packExamples } from '../model/batch.ts';
 import { checkTargetIds } from '../model/batch-ids.ts';
-import { windowOf } from '../model/decoder.ts';
+import { recurrents, windowOf } from '../model/decoder.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { scoreTargets, scoreTargetsScratch } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
+import { runsBytes } from '../model/runs.ts';
 import { uploadBatch } from '../model/upload-batch.ts';
 import { ropeRowsBytes } from '../model/upload-positions.ts';
 import type { ExampleScore } from '../objectives/loss.ts';
@@ -108,7 +109,7 @@ export class Scorer {
           const context: OperationContext = { gpu, workspace, probes: each, plans };
           const hidden = forward(this.#model, context, {
             ...{ ids: unused, positions: unused, ranges: unused, windowRanges: unused, rows: count },
-            ...{ labelRows: unused, labelCount: count },
+            ...{ labelRows: unused, labelCount: count, runs: { table: unused, ofRows: unused, count: 1 } },
           });
           scoreTargets(this.#model, context, hidden, { buffer: unused, count: 1 }, new EmptyBuffers(gpu));
           workspace.give(hidden);
@@ -146,6 +147,7 @@ export class Scorer {
       ...ropeRowsBytes(this.#model, rows),
       ['ranges', rows * 16],
       ...(windows ? [['window ranges', rows * 16] satisfies [string, number]] : []),
+      ...(recurrents(this.#model.decoder).length > 0 ? runsBytes(rows) : []),
       ['label rows', labels * 4],
       ['targets', targets * 8],
       ...scoreTargetsScratch(this.#model, labels, targets),

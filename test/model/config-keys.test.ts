@@ -31,7 +31,7 @@ const seen = readJson('config-keys.json') as {
 
 const sizes = { vocab_size: 100, hidden_size: 64, num_attention_heads: 4, num_hidden_layers: 3 };
 /** The language models inside of those that see, and the models around them. */
-const inner: Readonly<Record<string, string>> = { gemma3: 'gemma3_text', mistral3: 'mistral' };
+const inner: Readonly<Record<string, string>> = { gemma3: 'gemma3_text', mistral3: 'mistral', qwen3_5: 'qwen3_5_text' };
 const isWrapper = (type: string): boolean => type in inner;
 const base = (type: string): Record<string, unknown> =>
   isWrapper(type) ? { model_type: type, text_config: plainBase(inner[type]!) } : plainBase(type);

@@ -16,6 +16,8 @@ export interface ParityCase {
   shards: number;
   /** `NAME ROWSxCOLUMNS`, with a star for the numbers of layers. */
   tensors: string[];
+  /** About what gains lie; 1 by default. */
+  gains?: number;
   /** Tensors that the class does not have. */
   extra?: Record<string, number[]>;
   /** Of a case that is refused: what the refusal says, as a regular expression. */
@@ -64,16 +66,16 @@ function mixed(text: string, count: number): Uint32Array {
   });
 }
 
-function valuesOf(name: string, shape: readonly number[]): Float32Array {
+function valuesOf(name: string, shape: readonly number[], gains = 1): Float32Array {
   const words = mixed(
     name,
     shape.reduce((product, size) => product * size, 1),
   );
   const gain = shape.length === 1 && name.endsWith('.weight');
-  const unit = /embed_tokens|\.wte\.|embed_in/.test(name) ? 128 : 512;
+  const unit = /embed_tokens|conv1d|\.wte\.|embed_in/.test(name) ? 128 : 512;
   return Float32Array.from(words, (word) => {
     const whole = (word >>> 24) - 128;
-    return gain ? 1 + (whole >> 2) / 64 : whole / unit;
+    return gain ? gains + (whole >> 2) / 64 : whole / unit;
   });
 }
 
@@ -124,7 +126,12 @@ export async function writeCheckpoint(directory: string, parity: ParityCase): Pr
     const part = shapes.filter((_, index) => index % shards === shard);
     await writeSafetensors(
       join(directory, fileOf(shard)),
-      part.map(([name, shape]) => ({ name, dtype, shape, data: () => [bytesOf(dtype, valuesOf(name, shape))] })),
+      part.map(([name, shape]) => ({
+        name,
+        dtype,
+        shape,
+        data: () => [bytesOf(dtype, valuesOf(name, shape, parity.gains))],
+      })),
       { format: 'pt' },
     );
   }

@@ -1,8 +1,9 @@
 """The tiny checkpoints of the parity suite: config.json as people's files have it, and how the weights are stored.
 
-A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `extra` ({name: shape} of tensors that the class does not have) and
-`expect`: what our program says instead of numbers, as a regular expression. `pending` marks a case that is known to disagree, with
-what is missing; the test demands that it does, so that the mark goes with the fault.
+A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `gains`, about what gains lie where it is not 1, `extra` ({name:
+shape} of tensors that the class does not have) and `expect`: what our program says instead of numbers, as a regular expression.
+`pending` marks a case that is known to disagree, with what is missing; the test demands that it does, so that the mark goes with the
+fault.
 """
 
 import json
@@ -20,7 +21,8 @@ CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qw
                hunyuan_v1_dense="HunYuanDenseV1ForCausalLM", arcee="ArceeForCausalLM", nanochat="NanoChatForCausalLM",
                cwm="CwmForCausalLM", olmo="OlmoForCausalLM", helium="HeliumForCausalLM", ernie4_5="Ernie4_5ForCausalLM",
                hyperclovax="HyperCLOVAXForCausalLM", vaultgemma="VaultGemmaForCausalLM", nemotron="NemotronForCausalLM",
-               gemma3="Gemma3ForConditionalGeneration", mistral3="Mistral3ForConditionalGeneration")
+               gemma3="Gemma3ForConditionalGeneration", mistral3="Mistral3ForConditionalGeneration",
+               lfm2="Lfm2ForCausalLM", qwen3_5_text="Qwen3_5ForCausalLM", qwen3_5="Qwen3_5ForConditionalGeneration")
 # What the classes of these have by default is too large for the sizes of the cases, or hides what it is for.
 OWN = dict.fromkeys(("qwen3", "seed_oss", "gemma", "helium", "ernie4_5", "hunyuan_v1_dense"), {"head_dim": 8})
 OWN |= {each: {"head_dim": 8, "sliding_window": 16} for each in ("gemma2", "gemma3_text", "vaultgemma", "cwm", "ministral")}
@@ -42,13 +44,18 @@ OWN_SIZES = dict(opt=OPT_SIZES, gpt2=GPT_SIZES, gpt_bigcode=GPT_SIZES, gptj=GPT_
                  gpt_neo=dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_layers=3, num_heads=4, max_position_embeddings=128,
                               attention_types=[[["global", "local"], 1], [["global"], 1]], window_size=16),
                  falcon={"ffn_hidden_size" if key == "intermediate_size" else key: size for key, size in UNGROUPED.items()})
+OWN["qwen3_5_text"] = dict(num_hidden_layers=4, head_dim=16, linear_key_head_dim=8, linear_value_head_dim=12, linear_num_key_heads=2,
+                           linear_num_value_heads=4, rms_norm_eps=1e-3)
+# Norms of these hold their gain less 1.
+GAINS = {each: {"gains": 0} for each in ("qwen3_5_text", "qwen3_5")}
 CASES = {}
 
 
 def case(name, model_type, drop=(), stored=None, **keys):
     sizes = OWN_SIZES.get(model_type, SIZES)
     config = {"architectures": [CLASSES[model_type]], "model_type": model_type} | sizes | OWN.get(model_type, {}) | keys
-    CASES[f"{model_type}: {name}"] = {"config": {key: value for key, value in config.items() if key not in drop}, **(stored or {})}
+    config = {key: value for key, value in config.items() if key not in drop}
+    CASES[f"{model_type}: {name}"] = {"config": config, **GAINS.get(model_type, {}), **(stored or {})}
 
 
 for each in FAMILY:
@@ -464,9 +471,12 @@ case("linear", "ernie4_5", rope_parameters=dict(rope_type="linear", factor=3.0, 
 VISION = dict(gemma3=dict(model_type="siglip_vision_model", hidden_size=8, intermediate_size=8, num_hidden_layers=3, num_attention_heads=1,
                           image_size=16, patch_size=4),
               mistral3=dict(model_type="pixtral", hidden_size=8, intermediate_size=8, num_hidden_layers=3, num_attention_heads=1, head_dim=8,
-                            image_size=16, patch_size=4))
+                            image_size=16, patch_size=4),
+              qwen3_5=dict(model_type="qwen3_5_vision", depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=32,
+                           patch_size=4, num_position_embeddings=16))
 OUTER = dict(gemma3=dict(mm_tokens_per_image=4, image_token_index=47, boi_token_index=45, eoi_token_index=46),
-             mistral3=dict(image_token_index=47, spatial_merge_size=2, vision_feature_layer=-1))
+             mistral3=dict(image_token_index=47, spatial_merge_size=2, vision_feature_layer=-1),
+             qwen3_5=dict(image_token_id=47, video_token_id=46, vision_start_token_id=45, vision_end_token_id=44))
 OLDER = {"model.language_model.": "language_model.model.", "lm_head.": "language_model.lm_head.", "model.vision_tower.": "vision_tower.",
          "model.multi_modal_projector.": "multi_modal_projector."}
 
@@ -474,7 +484,7 @@ OLDER = {"model.language_model.": "language_model.model.", "lm_head.": "language
 def wrapped(name, wrapper, model_type, outer=None, stored=None, **keys):
     text = {"model_type": model_type} | SIZES | OWN.get(model_type, {}) | keys
     config = {"architectures": [CLASSES[wrapper]], "model_type": wrapper, "text_config": text, "vision_config": VISION[wrapper]}
-    CASES[f"{wrapper}: {name}"] = {"config": config | OUTER[wrapper] | (outer or {}), **(stored or {})}
+    CASES[f"{wrapper}: {name}"] = {"config": config | OUTER[wrapper] | (outer or {}), **GAINS.get(wrapper, {}), **(stored or {})}
 
 
 for wrapper, member in (("gemma3", "gemma3_text"), ("mistral3", "mistral"), ("mistral3", "ministral3")):
@@ -512,3 +522,57 @@ for activation in ("gelu", "relu"):
     case(f"activation {activation}", "gpt_neo", activation_function=activation)
 case("other layers listed", "gpt_neo", attention_layers=["local"] * 3, stored=dict(expect='"attention_layers" must be'))
 case("kinds of too few layers", "gpt_neo", attention_types=[[["local"], 2]], stored=dict(expect='"attention_types" tells 2 layers of 3'))
+# Layers with short convolutions beside those with attention. The prompts of 108 tokens are longer than any of them.
+CONVOLUTIONS = dict(full_attn_idxs=[1], block_auto_adjust_ff_dim=False)
+case("one layer with attention", "lfm2", **CONVOLUTIONS)
+case("attention first, by layer types", "lfm2", layer_types=["full_attention", "conv", "conv"], block_auto_adjust_ff_dim=False)
+case("attention in all layers", "lfm2", block_auto_adjust_ff_dim=False)
+case("adjusted width of the feed-forward layer", "lfm2", full_attn_idxs=[0], block_multiple_of=16, block_ffn_dim_multiplier=1.3)
+case("older names of keys", "lfm2", block_ff_dim=44, tie_embedding=False, theta=10.0, num_heads=8, **CONVOLUTIONS)
+case("biases of the convolution", "lfm2", conv_bias=True, **CONVOLUTIONS)
+case("four taps", "lfm2", conv_L_cache=4, **CONVOLUTIONS)
+case("one tap", "lfm2", conv_L_cache=1, **CONVOLUTIONS)
+case("untied, BF16, shards", "lfm2", tie_word_embeddings=False, stored=dict(dtype="BF16", shards=2), **CONVOLUTIONS)
+case("F16, odd vocabulary, one key head", "lfm2", vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"), **CONVOLUTIONS)
+case("yarn", "lfm2", rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR), **CONVOLUTIONS)
+case("heads of 6, odd width of the feed-forward layer", "lfm2", head_dim=6, full_attn_idxs=[2], block_auto_adjust_ff_dim=False,
+     intermediate_size=41)
+case("norm epsilon 0.01", "lfm2", norm_eps=0.01, **CONVOLUTIONS)
+case("a hidden size that 4 does not divide", "lfm2", hidden_size=30, num_attention_heads=3, num_key_value_heads=1,
+     stored=dict(expect='"hidden_size" must be a multiple of 4'), **CONVOLUTIONS)
+
+# The gated delta rule in three layers of four. Epsilon is large, so that results of a few first tokens that happen to be small are
+# not made large, with what rounding left of them. The prompts of 108 tokens are longer than a chunk of 64 of transformers.
+case("nothing but sizes", "qwen3_5_text")
+case("tied, BF16, shards", "qwen3_5_text", tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
+case("F16, odd vocabulary, one key head", "qwen3_5_text", vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"))
+case("every second layer with attention", "qwen3_5_text", full_attention_interval=2)
+case("layer types", "qwen3_5_text", num_hidden_layers=3, layer_types=["linear_attention", "full_attention", "linear_attention"])
+case("attention alone, biases", "qwen3_5_text", num_hidden_layers=2, attention_bias=True, layer_types=["full_attention"] * 2)
+case("heads of values as of keys", "qwen3_5_text", linear_num_key_heads=4, linear_key_head_dim=12, linear_value_head_dim=8)
+case("three heads of values, one of keys", "qwen3_5_text", linear_num_key_heads=1, linear_num_value_heads=3)
+case("two taps", "qwen3_5_text", linear_conv_kernel_dim=2)
+case("half of a head turned", "qwen3_5_text", partial_rotary_factor=0.5)
+case("rotation with axes", "qwen3_5_text", rope_parameters=dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5,
+     mrope_section=[2, 1, 1], mrope_interleaved=True))
+case("yarn", "qwen3_5_text", rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR))
+case("norm epsilon 0.01", "qwen3_5_text", rms_norm_eps=0.01)
+case("widths that 4 does not divide", "qwen3_5_text", hidden_size=30, intermediate_size=41, vocab_size=47)
+case("keys that 4 does not divide", "qwen3_5_text", linear_key_head_dim=6,
+     stored=dict(expect='"linear_key_head_dim" must be a multiple of 4'))
+case("sliding layers", "qwen3_5_text", layer_types=["full_attention"] * 3 + ["sliding_attention"],
+     stored=dict(expect='layers of the type "sliding_attention" are not supported'))
+
+wrapped("nothing but sizes", "qwen3_5", "qwen3_5_text")
+wrapped("tied", "qwen3_5", "qwen3_5_text", outer=dict(tie_word_embeddings=True))
+wrapped("tied in the text configuration only", "qwen3_5", "qwen3_5_text", tie_word_embeddings=True)
+wrapped("layers that guess further tokens, BF16", "qwen3_5", "qwen3_5_text", stored=dict(dtype="BF16", shards=2, extra={
+    "mtp.layers.0.input_layernorm.weight": [32], "mtp.fc.weight": [32, 64]}))
+case("layers that guess further tokens", "qwen3_5_text", mtp_num_hidden_layers=1, stored=dict(extra={"mtp.fc.weight": [32, 64]}))
+for name, keys in {
+    "one key head": dict(num_key_value_heads=1), "every second layer with attention": dict(full_attention_interval=2),
+    "three heads of values, one of keys": dict(linear_num_key_heads=1, linear_num_value_heads=3), "two taps": dict(linear_conv_kernel_dim=2),
+    "half of a head turned": dict(partial_rotary_factor=0.5), "norm epsilon 0.01": dict(rms_norm_eps=0.01),
+    "yarn": dict(rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR)), "odd vocabulary": dict(vocab_size=51),
+}.items():
+    wrapped(name, "qwen3_5", "qwen3_5_text", **keys)

@@ -6,6 +6,7 @@ checkpoint.ts has too, and `AutoModelForCausalLM.from_pretrained` of that folder
     python make_parity.py [FILE]
 """
 
+import collections
 import json
 import logging
 import math
@@ -40,13 +41,16 @@ def mixed(text, count):
     return x ^ x >> 16
 
 
-def tensor(name, shape):
-    """Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings), gains 1 ± 1/2."""
+def tensor(name, shape, gains=1):
+    """
+    Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings and
+    convolutions of the delta rule), gains 1 ± 1/2, or about another number.
+    """
     words = (mixed(name, math.prod(shape)) >> 24).astype(np.int64) - 128
     if len(shape) == 1 and name.endswith(".weight"):
-        values = 1 + (words >> 2) / 64
+        values = gains + (words >> 2) / 64
     else:
-        values = words / (128 if re.search(r"embed_tokens|[.]wte[.]|embed_in", name) else 512)
+        values = words / (128 if re.search(r"embed_tokens|conv1d|[.]wte[.]|embed_in", name) else 512)
     return torch.tensor(values.reshape(shape), dtype=torch.float32)
 
 
@@ -75,22 +79,27 @@ def shapes_of(directory):
     return names
 
 
-def write_weights(directory, shapes, dtype, shards):
+def write_weights(directory, shapes, dtype, shards, gains):
     names = sorted(shapes)
     parts = [names[index::shards] for index in range(shards)]
     file_of = lambda index: f"model-{index + 1:05}-of-{shards:05}.safetensors" if shards > 1 else "model.safetensors"
     for index, part in enumerate(parts):
-        save_file({name: tensor(name, shapes[name]).to(TYPES[dtype]) for name in part}, directory / file_of(index), {"format": "pt"})
+        save_file({name: tensor(name, shapes[name], gains).to(TYPES[dtype]) for name in part}, directory / file_of(index), {"format": "pt"})
     if shards > 1:
         where = {name: file_of(index) for index, part in enumerate(parts) for name in part}
         (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
 
 
 def grouped(shapes):
-    """Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`."""
-    starred = lambda name: re.sub(r"[.](layers|h)[.][0-9]+[.]", r".\1.*.", name)
-    lines = [f"{starred(name)} {'x'.join(map(str, shape))}" for name, shape in shapes.items()]
-    return list(dict.fromkeys(lines))
+    """
+    Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`. Tensors that not
+    every layer has keep their numbers.
+    """
+    starred = {name: re.sub(r"[.](layers|h)[.][0-9]+[.]", r".\1.*.", name) for name in shapes}
+    counts = collections.Counter(starred.values())
+    layers = max(counts.values())
+    names = {name: star if counts[star] == layers else name for name, star in starred.items()}
+    return list(dict.fromkeys(f"{names[name]} {'x'.join(map(str, shape))}" for name, shape in shapes.items()))
 
 
 def renamed(name, case):
@@ -108,6 +117,9 @@ class Warned(logging.Handler):
 
     def emit(self, record):
         text = re.sub(r"\x1b\[[0-9;]*m", "", record.getMessage())
+        # Which optional packages are there changes no number.
+        if "falling back to its reference PyTorch implementation" in text:
+            return
         # Of a report on loading count the names of tensors, and not the folder.
         report = re.findall(r"^(\S+) +\| (\w+) +\|", text, re.M)
         self.lines.append(", ".join(f"{name} {status}" for name, status in report[1:]) if "LOAD REPORT" in text else text.strip()[:200])
@@ -154,7 +166,7 @@ def run(name, case):
     logger.addHandler(warned)
     dtype, shards = case.get("dtype", "F32"), case.get("shards", 1)
     result = {"name": name, "config": case["config"], "dtype": dtype, "shards": shards, "tensors": []}
-    result |= {key: case[key] for key in ("expect", "pending") if key in case}
+    result |= {key: case[key] for key in ("expect", "pending", "gains") if key in case}
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -172,7 +184,7 @@ def run(name, case):
             shapes = {renamed(name, case): shape for name, shape in shapes.items()} | case.get("extra", {})
             result["tensors"] = grouped({name: shape for name, shape in shapes.items() if name not in case.get("extra", {})})
             result["extra"] = case.get("extra", {})
-            write_weights(directory, shapes, dtype, shards)
+            write_weights(directory, shapes, dtype, shards, case.get("gains", 1))
             warned.lines.clear()
             facts = reference(directory, case["config"])
         if "expect" in case:

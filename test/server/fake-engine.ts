@@ -347,12 +347,12 @@ export class FakeEngine implements Engine {
     };
   }
 
-  // biome-ignore lint/correctness/useYield: the server has no request that asks for it
   // biome-ignore lint/correctness/useYield: a server never works for a cluster
   async *work(): AsyncGenerator<never> {
     throw new Error('not used');
   }
 
+  // biome-ignore lint/correctness/useYield: the server has no request that asks for it
   async *findLearningRate(): AsyncGenerator<never> {
     throw new Error('jobs look for no learning rate');
   }

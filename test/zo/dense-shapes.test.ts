@@ -14,7 +14,7 @@ import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
 import { optionsExample } from '../support/zo/golden.ts';
 import { probe } from '../support/zo/live.ts';
-import { otherBones, writeRandomModel } from '../support/zo/random-model.ts';
+import { otherBones, recurrentOverrides, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withOptimizer } from '../support/zo/session.ts';
 import { currentParameters, curvatures, weightValues } from '../support/zo/weights.ts';
@@ -35,7 +35,7 @@ test.each(Array.from({ length: 18 }, (_, index) => index))('random model %i', as
       {},
       // Norms of what sublayers give, and of all heads together, which needs heads of whole quads.
       { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
-      {},
+      recurrentOverrides(random),
       { model_type: 'mistral', sliding_window: random.integer(1, 9) },
       {
         ...{ model_type: 'gemma3_text', sliding_window: random.integer(1, 9), sliding_window_pattern: 2 },

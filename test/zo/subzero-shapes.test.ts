@@ -1,6 +1,6 @@
 /**
  * The factored forward pass on models of random shapes against full matrices in float64: ranks above and below every
- * side, odd vocabularies, grouped heads, tied and untied heads, sliding windows; every other model trains a random part
+ * side, odd vocabularies, grouped heads, tied and untied heads, sliding windows, recurrent layers; some train a random part
  * of its parameters.
  */
 
@@ -12,7 +12,7 @@ import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
 import { optionsExample } from '../support/zo/golden.ts';
-import { otherBones, writeRandomModel } from '../support/zo/random-model.ts';
+import { otherBones, recurrentOverrides, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withSession } from '../support/zo/session.ts';
 import { effectiveParameters, weightValues, withChange } from '../support/zo/weights.ts';
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-test.each(Array.from({ length: 21 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 25 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
     const overrides = [
       {},
@@ -43,11 +43,12 @@ test.each(Array.from({ length: 21 }, (_, index) => index))('random model %i', as
         ...{ model_type: 'granite', embedding_multiplier: 3, residual_multiplier: 0.4 },
         ...{ attention_multiplier: 0.3, logits_scaling: 2 },
       },
-    ][index < 12 ? index % 3 : index < 15 ? index - 9 : 0]!;
-    const model = await writeRandomModel(random, index < 15 ? overrides : otherBones(random));
+      recurrentOverrides(random),
+    ][index < 12 ? index % 3 : Math.min(index - 9, 6)]!;
+    const model = await writeRandomModel(random, index < 19 ? overrides : otherBones(random));
     const settings = {
       model: model.directory,
-      parameters: index % 2 === 0 ? [] : randomSubset(random, model.parameters.keys()),
+      parameters: index % 8 < 4 ? [] : randomSubset(random, model.parameters.keys()),
       rank: random.integer(1, 20),
       refresh: 2,
       queries: random.integer(1, 3),
@@ -110,6 +111,32 @@ test.each(Array.from({ length: 21 }, (_, index) => index))('random model %i', as
     } catch (error) {
       if (error instanceof Error) error.message += `\n${JSON.stringify({ ...settings, model: model.config })}`;
       throw error;
+    } finally {
+      await model.remove();
+    }
+  });
+});
+
+test('factors of a matrix that is larger than those before it', async () => {
+  await withSeed('growing factors', async (random) => {
+    const sizes = { vocab_size: 1024, hidden_size: 16, intermediate_size: 2048, num_hidden_layers: 1, head_dim: 4 };
+    const model = await writeRandomModel(random, sizes);
+    try {
+      await withSession(gpu, { model: model.directory, rank: 16, seed: 5 }, async ({ subzero }) => {
+        subzero.beginStep(0);
+        await gpu.idle();
+        for await (const { weight, rank, u } of subzero.factors()) {
+          const [rows] = shapeOf(weight);
+          for (const [a, b] of [
+            [0, 0],
+            [0, rank - 1],
+          ] as const) {
+            let sum = 0;
+            for (let row = 0; row < rows; row++) sum += u[row * rank + a]! * u[row * rank + b]!;
+            expect(sum, weight.name).toBeCloseTo(a === b ? 1 : 0, 5);
+          }
+        }
+      });
     } finally {
       await model.remove();
     }

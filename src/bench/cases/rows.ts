@@ -6,7 +6,7 @@
 
 import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
 import { recordLabelLoss } from '../../ops/label-loss.ts';
-import { add, gate, gatePacked, gatherRows, storeRows } from '../../ops/rows.ts';
+import { add, gate, gatePacked, gatherRows, splitHeads, storeRows } from '../../ops/rows.ts';
 import { scaleBuffer } from '../../ops/scale.ts';
 import { type PackedOrder, packedOrders, split } from '../../ops/split.ts';
 import type { Activation } from '../../tensor/workspace.ts';
@@ -115,6 +115,49 @@ export const gatherShapes: readonly GatherShape[] = [
   { rows: 9, count: 4, columns: 33, probes: 3 },
   { rows: 70, count: 70, columns: 64, probes: 2 },
   { rows: 500, count: 3, columns: 100 },
+];
+
+export interface HeadSplitShape {
+  rows: number;
+  heads: number;
+  width: number;
+}
+
+export function headSplitCase({ rows, heads, width }: HeadSplitShape): KernelCase {
+  const columns = heads * width;
+  return {
+    operation: 'head split',
+    name: `${rows}×${heads}×2×${width}`,
+    tolerance: 0,
+    flops: 0,
+    bytes: 16 * rows * columns,
+    prepare(bed) {
+      const data = bed.random.normals(2 * rows * columns);
+      bed.reserve(rows);
+      const context = bed.context({ count: 1 });
+      const x = bed.activation(data, rows, 2 * columns);
+      let last: Activation[] = [];
+      return {
+        record() {
+          bed.workspace.give(...last);
+          last = splitHeads(context, x, width);
+          return last.map(({ buffer }, which) => ({
+            ...{ name: `part ${which}`, buffer, rows, columns, guarded: true },
+            reference: (row) =>
+              Float64Array.from({ length: columns }, (_, column) => {
+                const head = row * heads + Math.floor(column / width);
+                return data[(2 * head + which) * width + (column % width)]!;
+              }),
+          }));
+        },
+      };
+    },
+  };
+}
+
+export const headSplitShapes: readonly HeadSplitShape[] = [
+  { rows: 1, heads: 1, width: 4 },
+  { rows: 7, heads: 3, width: 20 },
 ];
 
 export interface GateShape {

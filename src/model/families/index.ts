@@ -24,6 +24,7 @@ import { granite } from './granite.ts';
 import { helium } from './helium.ts';
 import { hunyuanV1Dense } from './hunyuan.ts';
 import { hyperclovax } from './hyperclovax.ts';
+import { lfm2 } from './lfm2.ts';
 import { llama } from './llama.ts';
 import { ministral3, mistral3 } from './ministral3.ts';
 import { mistral } from './mistral.ts';
@@ -37,6 +38,7 @@ import { phi } from './phi.ts';
 import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
+import { qwen35, qwen35Text } from './qwen3-5.ts';
 import { seedOss } from './seed-oss.ts';
 import { smollm3 } from './smollm3.ts';
 import { stablelm } from './stablelm.ts';
@@ -85,4 +87,7 @@ export const families: Readonly<Record<string, Family>> = {
   hyperclovax,
   vaultgemma,
   nemotron,
+  lfm2,
+  qwen3_5_text: qwen35Text,
+  qwen3_5: qwen35,
 };

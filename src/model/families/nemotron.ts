@@ -1,9 +1,8 @@
-import { SubzeroError } from '../../errors.ts';
-import { brief, real, text, whole } from '../config-fields.ts';
+import { real, text, whole } from '../config-fields.ts';
 import { noWindowLayers, offElsewhere } from '../config-keys.ts';
 import { noWindows } from '../config-windows.ts';
 import { layerNorm } from '../decoder.ts';
-import { readRope, ropeSettings } from '../rope-parameters.ts';
+import { readRope } from '../rope-parameters.ts';
 import { evenHeadWidth, family } from './family.ts';
 import { biasedLayers, llamaFields, llamaLike } from './llama.ts';
 
@@ -27,19 +26,8 @@ export const nemotron = family(
   },
   (values, type) => {
     const { norm_eps: epsilon, max_position_embeddings: context } = values;
-    const settings = ropeSettings(values).values;
-    const share = settings.partial_rotary_factor ?? values.partial_rotary_factor;
     const headWidth = values.head_dim ?? evenHeadWidth(values.hidden_size, values.num_attention_heads);
-    const turned = typeof share === 'number' ? Math.floor(share * headWidth) : Number.NaN;
-    if (!(turned >= 2 && turned <= headWidth && turned % 2 === 0)) {
-      throw new SubzeroError(
-        'invalid_data',
-        `"partial_rotary_factor" must turn an even part of heads of ${headWidth} elements; got ${brief(share)}`,
-      );
-    }
-    // The rule sees heads of the part that turns.
-    const whole = { rope_scaling: null, rope_parameters: { ...settings, partial_rotary_factor: 1 } };
-    const rotation = readRope({ ...values, ...whole }, turned, context);
+    const rotation = readRope(values, headWidth, context, { partial: true });
     return llamaLike(
       type,
       { ...values, rms_norm_eps: epsilon },
@@ -47,7 +35,7 @@ export const nemotron = family(
         biased: biasedLayers(values.attention_bias, values.mlp_bias),
         windows: (length) => noWindows(values, length),
         rotation: () => rotation,
-        norm: (name, width) => ({ ...layerNorm(name, width, epsilon, true), gainOffset: 1 }),
+        norm: (name, width) => ({ ...layerNorm(name, width, epsilon, { gain: true, shift: true }), gainOffset: 1 }),
         feedForward: { up: 'up_proj', down: 'down_proj' },
       },
     );

@@ -6,7 +6,7 @@
 
 import { attention } from '../../ops/attention.ts';
 import { rope } from '../../ops/rope.ts';
-import { storeRows } from '../../ops/rows.ts';
+import { gate, splitHeads, storeRows } from '../../ops/rows.ts';
 import { split } from '../../ops/split.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { type AttentionSublayer, keyAxis } from '../decoder.ts';
@@ -31,6 +31,12 @@ export function recordAttention(
   const layer = pass.attentionCount++;
   let [query, key, value] = project(pass, sublayer, read);
   done();
+  let gates: Activation | undefined;
+  if (sublayer.gated) {
+    const both = query;
+    [query, gates] = splitHeads(pass.context, both, keyAxis(sublayer).stride);
+    workspace.give(both);
+  }
   const norms = (): void => {
     if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
     if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
@@ -57,7 +63,7 @@ export function recordAttention(
     values = cache.values[layer]!;
     storeRows(pass.context, key, value, slots, { keys, values });
   }
-  const mixed = attention(pass.context, query, keys, values, {
+  let mixed = attention(pass.context, query, keys, values, {
     heads,
     keyHeads,
     headWidth,
@@ -68,6 +74,10 @@ export function recordAttention(
     ...(sublayer.softCap === undefined ? {} : { softCap: sublayer.softCap }),
   });
   workspace.give(query, key, value);
+  if (gates) {
+    gate(pass.context, gates, mixed, 'sigmoid');
+    mixed = pass.replace(mixed, gates);
+  }
   pass.addTo(hidden, mixed, sublayer.output, sublayer);
   workspace.give(mixed);
 }

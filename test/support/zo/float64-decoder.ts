@@ -19,6 +19,7 @@ import {
   type Sublayer,
 } from '../../../src/model/decoder.ts';
 import type { RopePosition } from '../../../src/model/rope-table.ts';
+import { deltaRuleSublayer64, shortConvolution64 } from './float64-recurrent.ts';
 
 export type Parameters64 = ReadonlyMap<string, Float64Array>;
 
@@ -182,13 +183,26 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       'packed' in sublayer
         ? unpacked(linear(x, sublayer.packed), sublayer)
         : ([linear(x, sublayer.query), linear(x, sublayer.key), linear(x, sublayer.value)] as const);
+    const { headWidth } = sublayer;
+    // Behind the queries of each head lies its gate.
+    const both = q;
+    const part = (second: number): Float64Array =>
+      Float64Array.from({ length: both.length / 2 }, (_, index) => {
+        return both[(2 * Math.floor(index / headWidth) + second) * headWidth + (index % headWidth)]!;
+      });
+    if (sublayer.gated) q = part(0);
     if (sublayer.queryNorm) q = normOf(q, sublayer.queryNorm);
     if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
     if (sublayer.rotation) {
       rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation);
       rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation);
     }
-    return linear(attend(q, k, v, sublayer), sublayer.output);
+    let mixed = attend(q, k, v, sublayer);
+    if (sublayer.gated) {
+      const gates = part(1);
+      mixed = mixed.map((value, index) => value / (1 + Math.exp(-gates[index]!)));
+    }
+    return linear(mixed, sublayer.output);
   };
   const feedForwardOf = (x: Float64Array, sublayer: FeedForwardSublayer): Float64Array => {
     const { activation, down } = sublayer;
@@ -208,9 +222,21 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       : up.map((value) => activate(value, activation));
     return linear(made, down);
   };
+  const resultOf = (x: Float64Array, sublayer: Sublayer): Float64Array => {
+    switch (sublayer.kind) {
+      case 'attention':
+        return attentionOf(x, sublayer);
+      case 'feed-forward':
+        return feedForwardOf(x, sublayer);
+      case 'short-convolution':
+        return shortConvolution64(x, sublayer, { get, linear });
+      case 'delta-rule':
+        return deltaRuleSublayer64(x, sublayer, { get, linear });
+    }
+  };
   const member = (hidden: Float64Array, sublayer: Sublayer): Float64Array => {
     const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
-    const result = sublayer.kind === 'attention' ? attentionOf(x, sublayer) : feedForwardOf(x, sublayer);
+    const result = resultOf(x, sublayer);
     const given = sublayer.after ? normOf(result, sublayer.after) : result;
     const { residualScale = 1 } = sublayer;
     return given.map((value) => residualScale * value);

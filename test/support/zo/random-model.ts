@@ -21,6 +21,30 @@ export interface RandomModel {
   remove(): Promise<void>;
 }
 
+/** Fields of a model with a recurrent layer and one with attention, in either order. */
+export function recurrentOverrides(random: Random): Record<string, unknown> {
+  const attention = random.integer(0, 1);
+  const both = { num_hidden_layers: 2, head_dim: 4 * random.integer(1, 3) };
+  if (random.uniform() < 0.5) {
+    return {
+      ...{ model_type: 'lfm2', ...both, full_attn_idxs: [attention], block_auto_adjust_ff_dim: false },
+      ...{
+        hidden_size: 4 * random.integer(2, 9),
+        conv_L_cache: random.integer(1, 4),
+        conv_bias: random.uniform() < 0.5,
+      },
+    };
+  }
+  const keyHeads = random.integer(1, 2);
+  const kinds = ['linear_attention', 'full_attention'];
+  return {
+    ...{ model_type: 'qwen3_5_text', ...both, layer_types: attention === 1 ? kinds : kinds.reverse() },
+    ...{ partial_rotary_factor: 0.5, linear_conv_kernel_dim: random.integer(2, 4), rms_norm_eps: 1e-3 },
+    ...{ linear_num_key_heads: keyHeads, linear_num_value_heads: keyHeads * random.integer(1, 3) },
+    ...{ linear_key_head_dim: 4 * random.integer(1, 2), linear_value_head_dim: 4 * random.integer(1, 3) },
+  };
+}
+
 /** @param overrides fields of config.json that are not left to chance */
 export async function writeRandomModel(random: Random, overrides: Record<string, unknown> = {}): Promise<RandomModel> {
   const keyHeads = random.integer(1, 2);
@@ -43,7 +67,13 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
   const biased = random.uniform() < 0.5;
   // Biases of all linear layers are a Llama's.
   const ofLlama = { attention_bias: biased, mlp_bias: biased };
-  Object.assign(config, (overrides.model_type ?? 'llama') === 'llama' ? ofLlama : {}, overrides);
+  const { model_type: type = 'llama' } = overrides;
+  Object.assign(config, type === 'llama' ? ofLlama : {}, overrides);
+  // Keys of another name, and those that other architectures do not have.
+  if (type === 'lfm2') {
+    config.norm_eps = config.rms_norm_eps;
+    delete config.rms_norm_eps;
+  }
   inKeysOf(config);
   const configuration = readConfiguration(config, 'config.json');
   const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
@@ -54,7 +84,7 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
     const values =
       shape.length === 2
         ? random.normals(count, 1 / Math.sqrt(shape[1]!))
-        : random.normals(count, 0.2, name.endsWith('.bias') ? 0 : 1);
+        : random.normals(count, 0.2, /bias$|A_log$/.test(name) ? 0 : 1);
     parameters.set(name, Float64Array.from(values));
     const [rows, columns] = shape as [number, number];
     const stored = transposed
