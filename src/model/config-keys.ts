@@ -146,6 +146,8 @@ export const noWindowLayers: Readonly<Record<string, string>> = {
 
 /** What holds for one architecture besides. */
 export interface KeysOfType {
+  /** The classes of the language model by what follows the type's name in them. */
+  classes?: readonly string[];
   /** Known to change nothing: key → reason. */
   ignored?: Readonly<Record<string, string>>;
   /** Keys that may have certain values only. */
@@ -163,15 +165,13 @@ export function checkKeys(
   config: Config,
   type: string,
   read: ReadonlySet<string>,
-  { ignored = {}, neutral = {} }: KeysOfType,
+  { classes, ignored = {}, neutral = {} }: KeysOfType,
 ): void {
   for (const [key, value] of Object.entries(config)) {
-    if (read.has(key) || Object.hasOwn(ignoredKeys, key) || Object.hasOwn(ignored, key)) continue;
-    const rule = Object.hasOwn(neutral, key)
-      ? neutral[key]
-      : Object.hasOwn(neutralKeys, key)
-        ? neutralKeys[key]
-        : undefined;
+    if (read.has(key)) continue;
+    const ownRule = Object.hasOwn(neutral, key) ? neutral[key] : undefined;
+    if (!ownRule && (Object.hasOwn(ignoredKeys, key) || Object.hasOwn(ignored, key))) continue;
+    const rule = ownRule ?? (Object.hasOwn(neutralKeys, key) ? neutralKeys[key] : undefined);
     if (rule ? rule.accepts(value) : value === false || value === '' || isEmpty(value)) continue;
     if (rule === quantized) {
       const method = (value as Config | null)?.quant_method;
@@ -193,22 +193,22 @@ export function checkKeys(
         'remove it from config.json if the model was trained without it',
     );
   }
-  checkClass(config, type);
+  checkClass(config, type, classes);
 }
 
 /** Refuses files that name another class than the language model of their type, or code of their own for it. */
-function checkClass(config: Config, type: string): void {
-  const { architectures, auto_map: own } = config;
+function checkClass(config: Config, type: string, own: readonly string[] = ['ForCausalLM', 'Model']): void {
+  const { architectures, auto_map: map } = config;
   const classes = Array.isArray(architectures) ? architectures : [];
-  const expected = new RegExp(`^${type.replaceAll('_', '')}(forcausallm|model)$`, 'i');
+  const expected = new RegExp(`^${type.replaceAll(/[_-]/g, '')}(${own.join('|')})$`, 'i');
   if (classes.length > 0 && !classes.some((name) => expected.test(String(name)))) {
     throw new SubzeroError(
       'unsupported',
       `"architectures" must name the language model of "${type}"; got ${brief(architectures)}, which is another function`,
     );
   }
-  const code = typeof own === 'object' && own !== null ? Object.keys(own) : [];
-  const model = code.find((name) => /^AutoModel(ForCausalLM)?$/.test(name));
+  const code = typeof map === 'object' && map !== null ? Object.keys(map) : [];
+  const model = code.find((name) => name === 'AutoModel' || name === `AutoModel${own[0]}`);
   if (model) {
     throw new SubzeroError(
       'unsupported',

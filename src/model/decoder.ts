@@ -63,7 +63,7 @@ export interface AttentionSublayer extends SublayerNorms {
   headWidth: number;
   /** How queries and keys are turned by their positions; absent where they are not. Layers share the object. */
   rotation?: RopePosition;
-  /** Keys that it sees, counted back from the token itself; all if absent. */
+  /** Keys that it sees, counted from the token itself in each direction that it looks in; all if absent. */
   window?: number;
 }
 
@@ -84,6 +84,30 @@ export interface LearnedPosition {
   kind: 'learned';
   table: Matrix;
   offset: number;
+  /** The id of the padding token, where such tokens have no position of their own and cannot be part of a text. */
+  padding?: number;
+}
+
+/**
+ * Which tokens a token sees: itself and those before it, or all tokens of its sequence, as in masked language models,
+ * which predict a token at its own place and cannot generate a text.
+ */
+export type AttentionMask = 'causal' | 'bidirectional';
+
+/** What becomes of a hidden state before the logits are made of it. */
+export interface HeadTransform {
+  dense: Linear;
+  activation: MatmulActivation;
+  norm: Norm;
+}
+
+/** The output head. */
+export interface Head extends Matrix {
+  /** Where it is tied the embedding takes its place, and a file may hold it under the head's name. */
+  tied: boolean;
+  /** Name of the bias of the logits, one number for each entry of the vocabulary. */
+  bias?: string;
+  transform?: HeadTransform;
 }
 
 export interface Decoder {
@@ -92,16 +116,21 @@ export interface Decoder {
   vocabularySize: number;
   /** Most tokens of a sequence. */
   contextLength: number;
+  /** `causal` if absent. */
+  mask?: AttentionMask;
   /** Positions that enter at the embedding; others enter by {@link AttentionSublayer.rotation}. */
   position?: LearnedPosition;
   embedding: Matrix;
+  /** A table whose first row is added to every token's embedding: a text has one segment. */
+  tokenTypes?: Matrix;
+  /** The norm of the embedding with all that is added to it. */
+  embeddingNorm?: Norm;
   /** From the embedding's width to that of the layers, and back. */
   projectIn?: Linear;
   projectOut?: Linear;
   blocks: readonly (readonly Sublayer[])[];
   finalNorm?: Norm;
-  /** The output head; where it is tied the embedding takes its place, and a file may hold it under this name. */
-  head: Matrix & { tied: boolean };
+  head: Head;
 }
 
 /** A matrix by its module's name. */
@@ -127,6 +156,11 @@ export function layerNorm(name: string, width: number, epsilon: number, affine: 
 /** The matrix that makes logits. */
 export function headMatrix({ head, embedding }: Pick<Decoder, 'head' | 'embedding'>): Matrix {
   return head.tied ? embedding : head;
+}
+
+/** Whether a model goes on with a text token by token; a masked language model fills in places of it. */
+export function generates({ mask }: Pick<Decoder, 'mask'>): boolean {
+  return mask !== 'bidirectional';
 }
 
 /** The attention sublayers in their order, which is that of the key-value cache. */

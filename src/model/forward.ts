@@ -23,7 +23,7 @@ import { recordFeedForward } from './sublayers/feed-forward.ts';
  *   caller gives it back to the workspace
  */
 export function forward(model: Model, context: OperationContext, input: ForwardInput): Activation {
-  const { embedding, position, projectIn, blocks, finalNorm, projectOut } = model.decoder;
+  const { embedding, position, tokenTypes, embeddingNorm, projectIn, blocks, finalNorm, projectOut } = model.decoder;
   const pass = new Pass(model, context, input);
   const rows = input.rows * context.probes.count;
   let hidden = embed(context, input.ids, rows, model.weight(embedding.weight));
@@ -31,6 +31,8 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   if (prompt) pass.fillIn(hidden, prompt, embedding.columns);
   if (projectIn) hidden = pass.replace(hidden, pass.linear(hidden, projectIn));
   if (position) embed(context, input.positions, rows, model.weight(position.table.weight), hidden);
+  if (tokenTypes) embed(context, input.tokenTypes!, rows, model.weight(tokenTypes.weight), hidden);
+  if (embeddingNorm) hidden = pass.replace(hidden, pass.norm(hidden, embeddingNorm));
   // Memory of the widest activations serves narrower ones until it is wanted: before the first of those it must be
   // there.
   let widest = widestOf(blocks[0] ?? []);

@@ -7,8 +7,9 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { OperationContext } from '../ops/context.ts';
 import { recordLabelLoss } from '../ops/label-loss.ts';
-import { type Projection, product, project } from '../ops/linear.ts';
-import { weightScaleOf } from '../ops/probes.ts';
+import { linear, type Projection, product, project } from '../ops/linear.ts';
+import { norm } from '../ops/norm.ts';
+import { vectorOf, weightScaleOf } from '../ops/probes.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
@@ -60,7 +61,25 @@ export function headWeight(model: Model): Weight {
   return model.weight(headMatrix(model.decoder).weight);
 }
 
+/** What the logits are made of: hidden states, or what the head makes of them first. */
+function transformed(model: Model, context: OperationContext, hidden: Activation): Activation {
+  const { transform } = model.decoder.head;
+  if (!transform) return hidden;
+  const { dense, activation } = transform;
+  const { kind, epsilon, width, gain, shift } = transform.norm;
+  const options = { activation, ...(dense.bias ? { bias: dense.bias } : {}) };
+  const inner = linear(context, hidden, model.weight(dense.weight), options);
+  const result = norm(context, inner, {
+    ...{ kind, epsilon, groupWidth: width },
+    ...(gain ? { gain } : {}),
+    ...(shift ? { shift } : {}),
+  });
+  context.workspace.give(inner);
+  return result;
+}
+
 function recordLogits(
+  model: Model,
   context: OperationContext,
   hidden: Activation,
   weight: Weight,
@@ -71,10 +90,11 @@ function recordLogits(
 ): void {
   const factors = context.probes.factors.get(weight.name);
   const side = factors && sides.get(factors);
+  const bias = vectorOf(context.probes, model.decoder.head.bias);
   product(
     context,
     weight,
-    { storage: weight.storage, activation: 'none', hasBias: false, accumulate: false },
+    { storage: weight.storage, activation: 'none', hasBias: bias !== undefined, accumulate: false },
     {
       x: hidden,
       weight: chunk.part,
@@ -82,6 +102,7 @@ function recordLogits(
       outputRow: chunk.start,
       columns: chunk.count,
       ...(side ? { side } : {}),
+      ...(bias ? { bias } : {}),
       y,
       yStride: layout.stride,
       columnStart: layout.column,
@@ -108,13 +129,14 @@ export function scoreTargets(
   const { gpu, workspace, probes } = context;
   const weight = headWeight(model);
   const factors = probes.factors.get(weight.name);
-  const { memory, sides } = project(context, hidden, factors ? [factors] : []);
+  const states = transformed(model, context, hidden);
+  const { memory, sides } = project(context, states, factors ? [factors] : []);
   const running = scratch.ensure(names.running, hidden.rows * 8);
   const picked = scratch.ensure(names.picked, probes.count * targets.count * 4);
   const chunks = [...vocabularyChunks(weight, hidden.rows)];
   const logits = scratch.ensure(names.logits, hidden.rows * Math.max(...chunks.map(({ count }) => count)) * 4);
   for (const [index, chunk] of chunks.entries()) {
-    recordLogits(context, hidden, weight, chunk, sides, logits, { stride: chunk.count, column: 0 });
+    recordLogits(model, context, states, weight, chunk, sides, logits, { stride: chunk.count, column: 0 });
     recordLabelLoss(
       gpu,
       { logits, targets: targets.buffer, running, picked },
@@ -128,7 +150,7 @@ export function scoreTargets(
       },
     );
   }
-  workspace.give(...memory);
+  workspace.give(...memory, ...(states === hidden ? [] : [states]));
   return { running, picked };
 }
 
@@ -146,14 +168,15 @@ export function logitsOf(
 ): GpuBuffer {
   const weight = headWeight(model);
   const factors = context.probes.factors.get(weight.name);
-  const { memory, sides } = project(context, hidden, factors ? [factors] : []);
+  const states = transformed(model, context, hidden);
+  const { memory, sides } = project(context, states, factors ? [factors] : []);
   const logits = scratch.ensure(names.logits, hidden.rows * weight.rows * 4);
   for (const chunk of vocabularyChunks(weight, hidden.rows)) {
-    recordLogits(context, hidden, weight, chunk, sides, logits, {
+    recordLogits(model, context, states, weight, chunk, sides, logits, {
       stride: weight.rows,
       column: chunk.start,
     });
   }
-  context.workspace.give(...memory);
+  context.workspace.give(...memory, ...(states === hidden ? [] : [states]));
   return logits;
 }

@@ -69,10 +69,12 @@ function* ofNorm({ kind, width, gain, shift }: Norm): Generator<ParameterShape> 
 }
 
 function* walk(decoder: Decoder): Generator<ParameterShape> {
-  const { embedding, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
+  const { embedding, position, tokenTypes, embeddingNorm, projectIn, blocks, finalNorm, projectOut, head } = decoder;
   yield ofMatrix(embedding);
   if (position) yield ofMatrix(position.table);
+  if (tokenTypes) yield ofMatrix(tokenTypes);
   if (projectIn) yield* ofLinear(projectIn);
+  if (embeddingNorm) yield* ofNorm(embeddingNorm);
   for (const sublayer of blocks.flat()) {
     for (const norm of outerNorms(sublayer)) yield* ofNorm(norm);
     for (const linear of sublayerLinears(sublayer).flat()) yield* ofLinear(linear);
@@ -80,7 +82,12 @@ function* walk(decoder: Decoder): Generator<ParameterShape> {
   }
   if (finalNorm) yield* ofNorm(finalNorm);
   if (projectOut) yield* ofLinear(projectOut);
+  if (head.transform) {
+    yield* ofLinear(head.transform.dense);
+    yield* ofNorm(head.transform.norm);
+  }
   if (!head.tied) yield ofMatrix(head);
+  if (head.bias) yield ofVector(head.bias, head.rows, false);
 }
 
 /** Every parameter of a decoder with its shape, in a fixed order. */
@@ -93,12 +100,14 @@ export function parameterShapes(decoder: Decoder): ParameterShape[] {
  * parameters of norms. A checkpoint that holds them anyway contradicts its config.json.
  */
 export function parametersLeftOut(decoder: Decoder): string[] {
-  const { blocks, finalNorm, projectIn, projectOut, head } = decoder;
+  const { blocks, embeddingNorm, finalNorm, projectIn, projectOut, head } = decoder;
   const used = new Set(parameterShapes(decoder).map(({ name }) => name));
   const modules = [
     ...linearsOf({ blocks }),
     ...blocks.flat().flatMap((sublayer) => [...outerNorms(sublayer), ...innerNorms(sublayer)]),
-    ...[finalNorm, projectIn, projectOut, head].filter((module) => module !== undefined),
+    ...[embeddingNorm, finalNorm, projectIn, projectOut].filter((module) => module !== undefined),
+    ...(head.transform ? [head.transform.dense, head.transform.norm] : []),
+    ...(head.bias ? [] : [head]),
   ];
   return modules
     .flatMap(({ name }) => [`${name}.weight`, `${name}.bias`])

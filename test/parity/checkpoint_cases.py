@@ -1,7 +1,7 @@
 """The tiny checkpoints of the parity suite: config.json as people's files have it, and how the weights are stored.
 
-A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `extra` ({name: shape} of tensors that the class does not have) and
-`expect`: what our program says instead of numbers, as a regular expression. `pending` marks a case that is known to disagree, with
+A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `renamed` ({part of a name: what the file has instead}), `extra`
+({name: shape} of tensors that the class does not have) and `expect`: what our program says instead of numbers, as a regular expression. `pending` marks a case that is known to disagree, with
 what is missing; the test demands that it does, so that the mark goes with the fault.
 """
 
@@ -9,18 +9,21 @@ SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_lay
              num_key_value_heads=2, max_position_embeddings=128)
 OPT_SIZES = dict(vocab_size=48, hidden_size=32, ffn_dim=40, num_hidden_layers=3, num_attention_heads=4,
                  max_position_embeddings=128)
+MASKED_SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
+                    max_position_embeddings=128)
 FAMILY = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss")
 CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qwen2ForCausalLM", qwen3="Qwen3ForCausalLM",
                smollm3="SmolLM3ForCausalLM", olmo2="Olmo2ForCausalLM", seed_oss="SeedOssForCausalLM", opt="OPTForCausalLM")
+MASKED = dict(roberta="RobertaForMaskedLM", bert="BertForMaskedLM") | {"xlm-roberta": "XLMRobertaForMaskedLM"}
 CASES = {}
 
 
 def case(name, model_type, drop=(), stored=None, **keys):
-    sizes = OPT_SIZES if model_type == "opt" else SIZES
+    sizes = OPT_SIZES if model_type == "opt" else MASKED_SIZES if model_type in MASKED else SIZES
     own = {"head_dim": 8} if model_type in ("qwen3", "seed_oss") else {}
     # SmolLM3's padding token is outside of a small vocabulary, which transformers refuses.
     own |= {"pad_token_id": 0} if model_type == "smollm3" else {}
-    config = {"architectures": [CLASSES[model_type]], "model_type": model_type} | sizes | own | keys
+    config = {"architectures": [(CLASSES | MASKED)[model_type]], "model_type": model_type} | sizes | own | keys
     CASES[f"{model_type}: {name}"] = {"config": {key: value for key, value in config.items() if key not in drop}, **(stored or {})}
 
 
@@ -179,3 +182,32 @@ case("heads of 7, odd widths, narrow embedding, F16", "opt", hidden_size=21, num
 case("heads of 5, norms last, wide embedding, BF16", "opt", hidden_size=15, num_attention_heads=3, ffn_dim=38,
      word_embed_proj_dim=18, do_layer_norm_before=False, tie_word_embeddings=False, stored=dict(dtype="BF16"))
 case("F64", "llama", stored=dict(dtype="F64"))
+
+# Masked language models: log-probabilities are those of the tokens at their own places.
+LEGACY = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+for each in MASKED:
+    prefix, head = ("bert", "cls.predictions") if each == "bert" else ("roberta", "lm_head")
+    pooler = {f"{prefix}.pooler.dense.weight": [32, 32], f"{prefix}.pooler.dense.bias": [32]}
+    case("nothing but sizes", each)
+    case("as published", each, layer_norm_eps=1e-5, type_vocab_size=1, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1,
+         position_embedding_type="absolute", gradient_checkpointing=False, use_cache=True, bos_token_id=0, eos_token_id=2,
+         initializer_range=0.02, hidden_act="gelu", transformers_version="4.6.0", stored=dict(extra=pooler))
+    case("norm epsilon 0.01", each, layer_norm_eps=0.01)
+    for activation in ("gelu_new", "relu"):
+        case(f"activation {activation}", each, hidden_act=activation)
+    case("untied", each, tie_word_embeddings=False)
+    case("BF16, shards, four types of tokens", each, type_vocab_size=4, stored=dict(dtype="BF16", shards=3))
+    case("F16, odd vocabulary", each, vocab_size=53, stored=dict(dtype="F16"))
+    case("older names of norms", each, stored=dict(renamed=LEGACY))
+    case("widths that 4 does not divide", each, hidden_size=30, num_attention_heads=3, intermediate_size=42)
+    case("another padding token", each, pad_token_id=7, max_position_embeddings=116)
+    case("numbers of positions in the file", each, stored=dict(extra={f"{prefix}.embeddings.position_ids": [1, 128]}))
+    case("another head in the file", each, stored=dict(extra={f"{head}.decoder.weight": [48, 32]}))
+    case("no bias of the head", each, stored=dict(renamed={f"{head}.bias": "elsewhere.bias"}, expect="lack 1 tensors"))
+    case("another bias of the head", each, stored=dict(extra={f"{head}.decoder.bias": [48]}, expect="name the same parameter"))
+    case("relative positions", each, position_embedding_type="relative_key", stored=dict(expect='"position_embedding_type" must be'))
+    case("causal", each, is_decoder=True, stored=dict(expect='"is_decoder" must be'))
+    case("classifier", each, architectures=[MASKED[each].replace("MaskedLM", "SequenceClassification")],
+         stored=dict(expect="which is another function"))
+case("head of the next sentence", "bert", architectures=["BertForPreTraining"],
+     stored=dict(extra={"cls.seq_relationship.weight": [2, 32], "cls.seq_relationship.bias": [2]}))

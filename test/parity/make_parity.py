@@ -1,7 +1,8 @@
 """What transformers makes of the parity suite's checkpoints; writes parity.json (or the file given as the argument).
 
 Every case is a folder as people have them: config.json is written as text, weights are made by a rule (see `tensor`) that
-checkpoint.ts has too, and `AutoModelForCausalLM.from_pretrained` of that folder is the reference, once in float32 and once in float64.
+checkpoint.ts has too, and `AutoModelForCausalLM.from_pretrained` of that folder (`AutoModelForMaskedLM` of masked language models) is the
+reference, once in float32 and once in float64.
 
     python make_parity.py [FILE]
 """
@@ -19,9 +20,9 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
-from checkpoint_cases import CASES
+from checkpoint_cases import CASES, MASKED
 
 PROMPTS = (20, 108)
 GREEDY = 8
@@ -41,12 +42,12 @@ def mixed(text, count):
 
 
 def tensor(name, shape):
-    """Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings), gains 1 ± 1/2."""
+    """Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings of tokens), gains 1 ± 1/2."""
     words = (mixed(name, math.prod(shape)) >> 24).astype(np.int64) - 128
-    if len(shape) == 1 and name.endswith(".weight"):
+    if len(shape) == 1 and name.endswith((".weight", ".gamma")):
         values = 1 + (words >> 2) / 64
     else:
-        values = words / (128 if "embed_tokens" in name else 512)
+        values = words / (128 if re.search("embed_tokens|word_embeddings|tok_embeddings", name) else 512)
     return torch.tensor(values.reshape(shape), dtype=torch.float32)
 
 
@@ -55,17 +56,28 @@ def projection(size):
     return torch.tensor((mixed("projection", size).astype(np.float64) / 2**31 - 1) / math.sqrt(size))
 
 
-def prompt(length, vocabulary):
-    return [int(word) for word in mixed(f"prompt of {length}", length) % vocabulary]
+def prompt(length, vocabulary, padding=None):
+    """Ids, without the padding token where it has no place in a text."""
+    ids = [int(word) for word in mixed(f"prompt of {length}", length) % vocabulary]
+    return [padding + 1 if id == padding else id for id in ids]
 
 
-def shapes_of(directory):
+def padding_of(config):
+    return config.get("pad_token_id", 1) if "roberta" in config["model_type"] else None
+
+
+def class_of(config):
+    return AutoModelForMaskedLM if config["model_type"] in MASKED else AutoModelForCausalLM
+
+
+def shapes_of(directory, cls=AutoModelForCausalLM):
     """{name: shape} of the tensors that files of the model hold."""
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(directory))
+        model = cls.from_config(AutoConfig.from_pretrained(directory))
     names = {name: list(value.shape) for name, value in model.state_dict().items()}
     if model.config.tie_word_embeddings:
-        names.pop("lm_head.weight", None)
+        for name in ("lm_head.weight", *(f"{head}decoder.{kind}" for head in ("lm_head.", "cls.predictions.") for kind in ("weight", "bias"))):
+            names.pop(name, None)
     return names
 
 
@@ -82,7 +94,8 @@ def write_weights(directory, shapes, dtype, shards):
 
 def grouped(shapes):
     """Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`."""
-    lines = [f"{re.sub(r'[.]layers[.][0-9]+[.]', '.layers.*.', name)} {'x'.join(map(str, shape))}" for name, shape in shapes.items()]
+    starred = {re.sub(r"[.](layers?)[.][0-9]+[.]", r".\1.*.", name): shape for name, shape in shapes.items()}
+    lines = [f"{name} {'x'.join(map(str, shape))}" for name, shape in starred.items()]
     return list(dict.fromkeys(lines))
 
 
@@ -99,28 +112,31 @@ class Warned(logging.Handler):
 
 
 def forward(model, ids):
+    cache = {} if model.config.model_type in MASKED else {"use_cache": False}
     with torch.no_grad():
-        return model(torch.tensor([ids]), use_cache=False).logits[0].double().log_softmax(-1)
+        return model(torch.tensor([ids]), **cache).logits[0].double().log_softmax(-1)
 
 
-def reference(directory, vocabulary):
-    """Log-probabilities of the tokens that follow and a projection of all, per prompt; and greedy tokens."""
-    models = [AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, attn_implementation="eager").eval()
+def reference(directory, config):
+    """Log-probabilities and a projection of all, per prompt: of the tokens that follow, and greedy tokens; of masked language models
+    those of the tokens themselves."""
+    vocabulary, masked = config["vocab_size"], config["model_type"] in MASKED
+    models = [class_of(config).from_pretrained(directory, dtype=dtype, attn_implementation="eager").eval()
               for dtype in (torch.float32, torch.float64)]
     weights = projection(vocabulary)
     facts, off = {"prompts": []}, 0.0
     for length in PROMPTS:
-        ids = prompt(length, vocabulary)
+        ids = prompt(length, vocabulary, padding_of(config))
         single, double = (forward(model, ids) for model in models)
         off = max(off, float((single - double).abs().max()))
         if not torch.isfinite(double).all():
             raise ValueError("the log-probabilities are not finite")
         facts["prompts"].append({
-            "logprobs": [round(float(double[row, ids[row + 1]]), 6) for row in range(length - 1)],
+            "logprobs": [round(float(double[row, id]), 6) for row, id in enumerate(ids if masked else ids[1:])],
             "projections": [round(float(value), 6) for value in double @ weights],
         })
     ids, facts["greedy"], gaps = prompt(PROMPTS[0], vocabulary), [], []
-    for _ in range(GREEDY):
+    for _ in range(0 if masked else GREEDY):
         first, second = forward(models[1], ids)[-1].topk(2)[0].tolist()
         if first - second < 1e-3:
             break
@@ -146,19 +162,21 @@ def run(name, case):
             (directory / "config.json").write_text(json.dumps(case["config"], indent=2))
             # The shapes of a refused case are those of the same model without what is refused.
             try:
-                shapes = shapes_of(directory)
+                shapes = shapes_of(directory, class_of(case["config"]))
             except Exception:
                 unshaped = ("rope_scaling", "hidden_act", "layer_types", "quantization_config", "num_key_value_heads")
                 plain = {key: value for key, value in case["config"].items() if key not in unshaped}
                 (directory / "config.json").write_text(json.dumps(plain))
-                shapes = shapes_of(directory)
+                shapes = shapes_of(directory, class_of(case["config"]))
                 (directory / "config.json").write_text(json.dumps(case["config"], indent=2))
+            for found, written in case.get("renamed", {}).items():
+                shapes = {name.replace(found, written): shape for name, shape in shapes.items()}
             shapes |= case.get("extra", {})
             result["tensors"] = grouped({name: shape for name, shape in shapes.items() if name not in case.get("extra", {})})
             result["extra"] = case.get("extra", {})
             write_weights(directory, shapes, dtype, shards)
             warned.lines.clear()
-            facts = reference(directory, case["config"]["vocab_size"])
+            facts = reference(directory, case["config"])
         if "expect" in case:
             result["transformers"] = "computes something"
         else:

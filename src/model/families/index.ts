@@ -4,6 +4,7 @@
  * @module
  */
 
+import { bert } from './bert.ts';
 import type { Family } from './family.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
@@ -11,6 +12,7 @@ import { olmo2 } from './olmo2.ts';
 import { opt } from './opt.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
+import { roberta, xlmRoberta } from './roberta.ts';
 import { seedOss } from './seed-oss.ts';
 import { smollm3 } from './smollm3.ts';
 
@@ -23,4 +25,7 @@ export const families: Readonly<Record<string, Family>> = {
   olmo2,
   seed_oss: seedOss,
   opt,
+  roberta,
+  'xlm-roberta': xlmRoberta,
+  bert,
 };
