@@ -1,7 +1,7 @@
 /**
  * MeZO and its relatives on models of random shapes and storage types against full perturbed matrices in float64: odd
- * vocabularies, grouped heads, tied and untied heads, biases, sliding windows; every other model trains a random part
- * of its parameters.
+ * vocabularies, grouped heads, tied and untied heads, biases, sliding windows, masked language models; every other one trains
+ * a random part of its parameters.
  */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ import { probePoints } from '../../src/zo/probe-points.ts';
 import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
-import { optionsExample } from '../support/zo/golden.ts';
+import { maskedExample, optionsExample } from '../support/zo/golden.ts';
 import { probe } from '../support/zo/live.ts';
 import { writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
@@ -28,7 +28,7 @@ afterAll(() => gpu.close());
 const optimizers = ['mezo', 'sparse-mezo', 'hizoo'] as const;
 const storages = ['f32', 'f16', 'bf16'] as const;
 
-test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`dense shapes ${index}`, async (random) => {
     const optimizer = optimizers[index % 3]!;
     const overrides = [
@@ -37,7 +37,8 @@ test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', asy
       { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
       {},
       { model_type: 'mistral', sliding_window: random.integer(1, 9) },
-    ][index % 4]!;
+      { model_type: random.pick(['roberta', 'bert']) },
+    ][index < 9 ? index % 4 : 4]!;
     const written = await writeRandomModel(random, overrides);
     const settings = {
       model: written.directory,
@@ -55,7 +56,15 @@ test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', asy
     const vocabulary = written.config.vocab_size as number;
     const draw = (low: number, high: number) =>
       Array.from({ length: random.integer(low, high) }, () => random.integer(0, vocabulary - 1));
-    const examples = Array.from({ length: 3 }, () => optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1));
+    const masked = /bert/.test(String(written.config.model_type));
+    const maskedOne = () => {
+      // RoBERTa's padding token, which has no position, is no part of a text.
+      const prompt = draw(1, 12).map((id) => (id === 1 ? 2 : id));
+      return maskedExample(prompt, random.integer(0, prompt.length - 1), [3, 5, 4], random.integer(0, 2));
+    };
+    const examples = Array.from({ length: 3 }, () =>
+      masked ? maskedOne() : optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1),
+    );
     try {
       await withOptimizer(gpu, settings, async (session) => {
         const { model, optimizer: running, configuration } = session;

@@ -1,7 +1,7 @@
 /**
  * The factored forward pass on models of random shapes against full matrices in float64: ranks above and below every
- * side, odd vocabularies, grouped heads, tied and untied heads, sliding windows; every other model trains a random part
- * of its parameters.
+ * side, odd vocabularies, grouped heads, tied and untied heads, sliding windows, masked language models; every
+ * other one trains a random part of its parameters.
  */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { shapeOf } from '../../src/tensor/weight.ts';
 import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
-import { optionsExample } from '../support/zo/golden.ts';
+import { maskedExample, optionsExample } from '../support/zo/golden.ts';
 import { writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withSession } from '../support/zo/session.ts';
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 16 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
     const overrides = [
       {},
@@ -31,11 +31,12 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
         ? { model_type: 'smollm3', no_rope_layer_interval: 2 }
         : { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
       { model_type: 'mistral', sliding_window: random.integer(1, 9) },
-    ][index % 3]!;
+      { model_type: random.pick(['roberta', 'bert']) },
+    ][index % 4]!;
     const model = await writeRandomModel(random, overrides);
     const settings = {
       model: model.directory,
-      parameters: index % 2 === 0 ? [] : randomSubset(random, model.parameters.keys()),
+      parameters: Math.floor(index / 4) % 2 === 0 ? [] : randomSubset(random, model.parameters.keys()),
       rank: random.integer(1, 20),
       refresh: 2,
       queries: random.integer(1, 3),
@@ -48,7 +49,15 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
     const vocabulary = model.config.vocab_size as number;
     const draw = (low: number, high: number) =>
       Array.from({ length: random.integer(low, high) }, () => random.integer(0, vocabulary - 1));
-    const examples = Array.from({ length: 3 }, () => optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1));
+    const masked = /bert/.test(String(model.config.model_type));
+    const maskedOne = () => {
+      // RoBERTa's padding token, which has no position, is no part of a text.
+      const prompt = draw(1, 12).map((id) => (id === 1 ? 2 : id));
+      return maskedExample(prompt, random.integer(0, prompt.length - 1), [3, 5, 4], random.integer(0, 2));
+    };
+    const examples = Array.from({ length: 3 }, () =>
+      masked ? maskedOne() : optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1),
+    );
     try {
       await withSession(gpu, settings, async ({ model: loaded, subzero, scorer, configuration }) => {
         // Three steps, so one fold and one step of the next period; the second query's ρ differs from the first's.

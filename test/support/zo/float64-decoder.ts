@@ -1,13 +1,15 @@
 /**
- * A Llama-family decoder in float64 on the CPU: the reference for losses and gradients of small models. It computes one
- * sequence at a time from full weight matrices and shares nothing with the forward pass under test but the reading of
- * config.json.
+ * Llama-like and BERT-like models in float64 on the CPU: the reference for losses and gradients of small models. They
+ * compute one sequence at a time from full weight matrices and share nothing with the forward pass under test but the
+ * reading of config.json.
  *
  * @module
  */
 
+import { erf } from '../../../src/bench/erf.ts';
 import type { TokenizedExample } from '../../../src/data/example.ts';
 import {
+  type AttentionMask,
   type AttentionSublayer,
   type Decoder,
   type Linear,
@@ -44,6 +46,25 @@ function rmsNorm(x: Float64Array, gain: Float64Array, epsilon: number): Float64A
   return y;
 }
 
+function layerNorm(x: Float64Array, gain: Float64Array, shift: Float64Array, epsilon: number): Float64Array {
+  const width = gain.length;
+  const y = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += width) {
+    const row = x.subarray(start, start + width);
+    const mean = row.reduce((sum, value) => sum + value, 0) / width;
+    const variance = row.reduce((sum, value) => sum + (value - mean) ** 2, 0) / width;
+    for (let i = 0; i < width; i++) {
+      y[start + i] = ((row[i]! - mean) / Math.sqrt(variance + epsilon)) * gain[i]! + shift[i]!;
+    }
+  }
+  return y;
+}
+
+const activations: Readonly<Record<string, (value: number) => number>> = {
+  silu: (value) => value / (1 + Math.exp(-value)),
+  gelu: (value) => (value / 2) * (1 + erf(value / Math.SQRT2)),
+};
+
 /** Rotates the halves of every head (the Llama layout). */
 function rotate(x: Float64Array, heads: number, width: number, theta: number): void {
   const half = width / 2;
@@ -65,16 +86,18 @@ function attend(
   q: Float64Array,
   k: Float64Array,
   v: Float64Array,
-  { heads: headCount, keyHeads: keyHeadCount, headWidth, window }: AttentionSublayer,
+  { heads: headCount, keyHeads: keyHeadCount, headWidth, window = Number.POSITIVE_INFINITY }: AttentionSublayer,
+  mask: AttentionMask = 'causal',
 ): Float64Array {
   const rows = q.length / (headCount * headWidth);
   const y = new Float64Array(q.length);
   for (let row = 0; row < rows; row++) {
-    const first = window === undefined ? 0 : Math.max(0, row - window + 1);
+    const first = Math.max(0, row - window + 1);
+    const last = mask === 'causal' ? row : Math.min(rows - 1, row + window - 1);
     for (let head = 0; head < headCount; head++) {
       const keyHead = Math.floor((head * keyHeadCount) / headCount);
       const scores: number[] = [];
-      for (let key = first; key <= row; key++) {
+      for (let key = first; key <= last; key++) {
         let score = 0;
         for (let d = 0; d < headWidth; d++) {
           score += q[(row * headCount + head) * headWidth + d]! * k[(key * keyHeadCount + keyHead) * headWidth + d]!;
@@ -100,23 +123,21 @@ function plus(a: Float64Array, b: Float64Array): Float64Array {
 }
 
 /**
- * Logits [tokens, vocabulary] of one sequence. Default rotary angles only; biases and head norms where the parameters
- * have them.
+ * Logits [tokens, vocabulary] of one sequence. Positions are learned or default rotary angles; biases and head norms
+ * where the parameters have them.
  */
 export function logits64(decoder: Decoder, parameters: Parameters64, ids: readonly number[]): Float64Array {
-  const { position, embedding, head, finalNorm } = decoder;
-  if (position || rotationsOf(decoder).some(({ scaling }) => scaling.type !== 'default')) {
-    throw new Error('the float64 decoder knows unscaled rotary angles only');
+  const { position, embedding, tokenTypes, embeddingNorm, head, finalNorm } = decoder;
+  if (rotationsOf(decoder).some(({ scaling }) => scaling.type !== 'default')) {
+    throw new Error('the float64 decoder knows no scaled rotary angles');
   }
   const get = (name: string): Float64Array => {
     const values = parameters.get(name);
     if (!values) throw new Error(`no parameter ${name}`);
     return values;
   };
-  const normOf = (x: Float64Array, { kind, gain, epsilon }: Norm) => {
-    if (kind !== 'rms') throw new Error('the float64 decoder knows RMSNorm only');
-    return rmsNorm(x, get(gain!), epsilon);
-  };
+  const normOf = (x: Float64Array, { kind, gain, shift, epsilon }: Norm) =>
+    kind === 'rms' ? rmsNorm(x, get(gain!), epsilon) : layerNorm(x, get(gain!), get(shift!), epsilon);
   const linear = (x: Float64Array, { weight, bias: biasName, columns }: Linear): Float64Array => {
     const y = product(x, get(weight), columns.groups * columns.width);
     const bias = biasName === undefined ? undefined : parameters.get(biasName);
@@ -128,6 +149,13 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
   for (const [row, id] of ids.entries()) {
     hidden.set(table.subarray(id * hiddenSize, (id + 1) * hiddenSize), row * hiddenSize);
   }
+  const addRows = (name: string, rowOf: (row: number) => number): void => {
+    const rows = get(name);
+    hidden = hidden.map((value, i) => value + rows[rowOf(Math.floor(i / hiddenSize)) * hiddenSize + (i % hiddenSize)]!);
+  };
+  if (position) addRows(position.table.weight, (row) => row + position.offset);
+  if (tokenTypes) addRows(tokenTypes.weight, () => 0);
+  if (embeddingNorm) hidden = normOf(hidden, embeddingNorm) as typeof hidden;
   for (const sublayer of decoder.blocks.flat()) {
     const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
     let result: Float64Array;
@@ -140,16 +168,26 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
         rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation.theta);
         rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation.theta);
       }
-      result = linear(attend(q, k, linear(x, sublayer.value), sublayer), sublayer.output);
+      result = linear(attend(q, k, linear(x, sublayer.value), sublayer, decoder.mask), sublayer.output);
     } else {
       const up = linear(x, sublayer.up);
-      const gated = linear(x, sublayer.gate!).map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
-      result = linear(gated, sublayer.down);
+      const activate = activations[sublayer.activation]!;
+      const { gate } = sublayer;
+      const inner = gate ? linear(x, gate).map((value, i) => activate(value) * up[i]!) : up.map(activate);
+      result = linear(inner, sublayer.down);
     }
     if (sublayer.after) result = normOf(result, sublayer.after);
     hidden = plus(hidden, result) as typeof hidden;
+    if (sublayer.ofSum) hidden = normOf(hidden, sublayer.ofSum) as typeof hidden;
   }
-  return product(normOf(hidden, finalNorm!), get(head.tied ? embedding.weight : head.weight), hiddenSize);
+  let states: Float64Array = finalNorm ? normOf(hidden, finalNorm) : hidden;
+  if (head.transform) {
+    const { dense, activation, norm } = head.transform;
+    states = normOf(linear(states, dense).map(activations[activation]!), norm);
+  }
+  const logits = product(states, get(head.tied ? embedding.weight : head.weight), hiddenSize);
+  const bias = head.bias && get(head.bias);
+  return bias ? logits.map((value, i) => value + bias[i % bias.length]!) : logits;
 }
 
 /** log p of `token` by the softmax of one row of logits, in float64. */
@@ -166,6 +204,11 @@ export function continuationLogprobs(
   example: TokenizedExample,
   rowsOf: (ids: readonly number[]) => readonly ArrayLike<number>[],
 ): number[] {
+  const { answerRow } = example;
+  if (answerRow !== undefined) {
+    const row = rowsOf(example.prompt)[answerRow]!;
+    return example.continuations.map(({ ids }) => logprob64(row, ids[0]!));
+  }
   return example.continuations.map(({ ids, scored }) => {
     const sequence = [...example.prompt, ...ids];
     const rows = rowsOf(sequence);

@@ -1,5 +1,5 @@
 /**
- * Small Llama-family models of any shape with random weights, written as a model directory.
+ * Small models of any shape with random weights, written as a model directory.
  *
  * @module
  */
@@ -27,12 +27,25 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
   // Half of the models have widths that are multiples of 4, as kernels read them; the others are stored with pads.
   const unit = random.uniform() < 0.5 ? 4 : 1;
   const width = (low: number, high: number) => unit * random.integer((4 / unit) * low, (4 / unit) * high);
-  const config: Record<string, unknown> = {
-    model_type: 'llama',
+  const shared = {
     vocab_size: random.integer(7, 90),
-    hidden_size: width(2, 11),
     intermediate_size: width(1, 15),
     num_hidden_layers: random.integer(1, 2),
+  };
+  const heads = random.integer(1, 3);
+  const masked: Record<string, unknown> = {
+    ...shared,
+    hidden_size: heads * width(1, 4),
+    num_attention_heads: heads,
+    max_position_embeddings: 64,
+    type_vocab_size: random.integer(1, 3),
+    layer_norm_eps: 1e-5,
+    tie_word_embeddings: random.uniform() < 0.5,
+  };
+  const causal: Record<string, unknown> = {
+    ...shared,
+    model_type: 'llama',
+    hidden_size: width(2, 11),
     num_attention_heads: keyHeads * random.integer(1, 3),
     num_key_value_heads: keyHeads,
     head_dim: unit === 4 ? 4 * random.integer(1, 3) : 2 * random.integer(1, 7),
@@ -40,6 +53,7 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
     rms_norm_eps: 1e-5,
     tie_word_embeddings: random.uniform() < 0.5,
   };
+  const config = /bert/.test(String(overrides.model_type)) ? masked : causal;
   const biased = random.uniform() < 0.5;
   // Biases of all linear layers are a Llama's.
   const ofLlama = { attention_bias: biased, mlp_bias: biased };
