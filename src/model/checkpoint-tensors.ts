@@ -45,10 +45,14 @@ const ignorable: readonly { pattern: RegExp; why: string; types?: readonly strin
     why: 'a parameter that the class of an untied model has and does not add; tied, it is the bias itself',
     types: bertTypes,
   },
+  {
+    pattern: /(^|\.)(h|layers)\.\d+\.(attn|attention|attn\.attention)\.(masked_)?bias$/,
+    why: 'the causal mask and what it writes, which early files of GPT-2, GPT-J, GPT-Neo and GPT-NeoX hold',
+  },
 ];
 
 /** A parameter and the tensor that it loads from. */
-export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes'> {
+export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes' | 'transposed'> {
   stored: TensorEntry;
 }
 
@@ -88,10 +92,10 @@ export async function matchTensors(
         ];
   const parameters: MatchedTensor[] = [];
   const missing: string[] = [];
-  for (const { name, shape, axes, optional } of parameterShapes(decoder)) {
-    const [stored] = storedNames(name, decoder, source);
-    if (stored !== undefined) parameters.push({ name, shape, axes, stored: source.tensors.get(stored)! });
-    else if (!optional) missing.push(name);
+  for (const { optional, ...parameter } of parameterShapes(decoder)) {
+    const [stored] = storedNames(parameter.name, decoder, source);
+    if (stored !== undefined) parameters.push({ ...parameter, stored: source.tensors.get(stored)! });
+    else if (!optional) missing.push(parameter.name);
   }
   if (missing.length > 0) {
     throw new SubzeroError(
@@ -105,13 +109,14 @@ export async function matchTensors(
 }
 
 /**
- * The keys of a checkpoint that may hold a parameter, best first. Some OPT files leave the `model.` prefix out, those of
- * BERT have older names of norms, and some tied models store the shared matrix, or the head's bias, as the output head,
- * alone or once more.
+ * The keys of a checkpoint that may hold a parameter, best first. Files of a model without its head leave the prefix
+ * out (OPT, GPT-2, Pythia), older ones of GPT-NeoX call the head `embed_out`, those of BERT have older names of norms,
+ * and some tied models store the shared matrix, or the head's bias, as the output head, alone or once more.
  */
 function storedNames(name: ParameterShape['name'], decoder: Decoder, source: TensorSource): string[] {
   const older = name.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta');
-  const candidates = [name, name.replace(/^model\./, ''), older];
+  const candidates = [name, name.replace(/^(model|transformer|gpt_neox)\./, ''), older];
+  if (decoder.architecture === 'gpt_neox') candidates.push(name.replace(/^lm_head\./, 'embed_out.'));
   if (decoder.head.tied && name === decoder.embedding.weight) {
     candidates.push(decoder.head.weight);
   }
@@ -128,11 +133,12 @@ async function withOwnHead(decoder: Decoder, source: TensorSource): Promise<Deco
   return (await sameValues(source, embedding, head)) ? decoder : { ...decoder, head: { ...decoder.head, tied: false } };
 }
 
-function checkEntry(directory: string, { shape, stored }: MatchedTensor): void {
-  if (stored.shape.join() !== shape.join()) {
+function checkEntry(directory: string, { shape, transposed, stored }: MatchedTensor): void {
+  const expected = transposed ? shape.toReversed() : shape;
+  if (stored.shape.join() !== expected.join()) {
     throw new SubzeroError(
       'invalid_data',
-      `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${shape.join(', ')}]`,
+      `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${expected.join(', ')}]`,
     );
   }
   if (!loadable.includes(stored.dtype)) {

@@ -42,6 +42,7 @@ export const ignoredKeys: Readonly<Record<string, string>> = Object.fromEntries(
   ...keys(initial, 'initializer_range init_std initializer_factor init_device init_method'),
   ...keys(dropout, 'attention_dropout dropout activation_dropout layerdrop hidden_dropout hidden_dropout_prob'),
   ...keys(dropout, 'attention_probs_dropout_prob attn_pdrop embd_pdrop resid_pdrop resid_dropout residual_dropout'),
+  ...keys(dropout, 'embedding_dropout embed_dropout'),
   ...keys(
     training,
     'gradient_checkpointing use_gradient_checkpointing pretraining_tp chunk_size_feed_forward task_specific_params',
@@ -152,6 +153,8 @@ export interface KeysOfType {
   ignored?: Readonly<Record<string, string>>;
   /** Keys that may have certain values only. */
   neutral?: Readonly<Record<string, NeutralKey>>;
+  /** Python code that `auto_map` may name as the model's, because the type's class was made of it. */
+  code?: string;
 }
 
 /**
@@ -165,7 +168,7 @@ export function checkKeys(
   config: Config,
   type: string,
   read: ReadonlySet<string>,
-  { classes, ignored = {}, neutral = {} }: KeysOfType,
+  { classes, ignored = {}, neutral = {}, code }: KeysOfType,
 ): void {
   for (const [key, value] of Object.entries(config)) {
     if (read.has(key)) continue;
@@ -193,22 +196,30 @@ export function checkKeys(
         'remove it from config.json if the model was trained without it',
     );
   }
-  checkClass(config, type, classes);
+  checkClass(config, type, classes, code);
 }
 
 /** Refuses files that name another class than the language model of their type, or code of their own for it. */
-function checkClass(config: Config, type: string, own: readonly string[] = ['ForCausalLM', 'Model']): void {
-  const { architectures, auto_map: map } = config;
+function checkClass(
+  config: Config,
+  type: string,
+  endings: readonly string[] = ['ForCausalLM', 'LMHeadModel', 'Model'],
+  known: string | undefined,
+): void {
+  const { architectures, auto_map: own } = config;
   const classes = Array.isArray(architectures) ? architectures : [];
-  const expected = new RegExp(`^${type.replaceAll(/[_-]/g, '')}(${own.join('|')})$`, 'i');
+  const expected = new RegExp(`^${type.replaceAll(/[_-]/g, '')}(${endings.join('|')})$`, 'i');
   if (classes.length > 0 && !classes.some((name) => expected.test(String(name)))) {
     throw new SubzeroError(
       'unsupported',
       `"architectures" must name the language model of "${type}"; got ${brief(architectures)}, which is another function`,
     );
   }
-  const code = typeof map === 'object' && map !== null ? Object.keys(map) : [];
-  const model = code.find((name) => name === 'AutoModel' || name === `AutoModel${own[0]}`);
+  const code = typeof own === 'object' && own !== null ? Object.entries(own) : [];
+  // A file that was copied names the repository of the code in front of it.
+  const isKnown = (value: unknown): boolean => typeof value === 'string' && value.replace(/^.*--/, '') === known;
+  const isModel = (name: string): boolean => name === 'AutoModel' || name === `AutoModel${endings[0]}`;
+  const [model] = code.find(([name, value]) => isModel(name) && !isKnown(value)) ?? [];
   if (model) {
     throw new SubzeroError(
       'unsupported',

@@ -6,6 +6,7 @@
  */
 
 import type { MatmulActivation } from '../ops/activation.ts';
+import type { PackedOrder } from '../ops/split.ts';
 import { type Axis, plainAxis, quadAxis } from '../tensor/axis.ts';
 import type { RopePosition } from './rope-table.ts';
 
@@ -18,6 +19,8 @@ export interface Matrix {
   /** How its sides are stored: out features and in features, or entries of a table and their elements. */
   rows: Axis;
   columns: Axis;
+  /** The checkpoint has the matrix the other way round, [in features, out features]. */
+  transposed?: true;
 }
 
 /** A linear layer. */
@@ -33,7 +36,7 @@ export interface Norm {
   epsilon: number;
   /** Elements of a group. */
   width: number;
-  /** Names of the elementwise parameters; a LayerNorm may lack both, an RMSNorm has no shift. */
+  /** Names of the elementwise parameters; a LayerNorm may lack either, an RMSNorm has no shift. */
   gain?: string;
   shift?: string;
 }
@@ -48,12 +51,21 @@ interface SublayerNorms {
   ofSum?: Norm;
 }
 
-/** Every token's mean of the values of those that it sees. */
-export interface AttentionSublayer extends SublayerNorms {
-  kind: 'attention';
+/** Queries, keys and values by a linear layer each. */
+interface SeparateProjections {
   query: Linear;
   key: Linear;
   value: Linear;
+}
+
+/** Queries, keys and values by one linear layer, whose rows are heads in a certain order. */
+interface PackedProjections {
+  packed: Linear;
+  order: PackedOrder;
+}
+
+interface AttentionParts extends SublayerNorms {
+  kind: 'attention';
   output: Linear;
   /** The norms of queries and keys, before they are turned by their positions. */
   queryNorm?: Norm;
@@ -67,17 +79,35 @@ export interface AttentionSublayer extends SublayerNorms {
   window?: number;
 }
 
-/** Two linear layers with an activation between them, or one of them gated by a third. */
-export interface FeedForwardSublayer extends SublayerNorms {
+/** Every token's mean of the values of those that it sees. */
+export type AttentionSublayer = AttentionParts & (SeparateProjections | PackedProjections);
+
+interface FeedForwardParts extends SublayerNorms {
   kind: 'feed-forward';
-  gate?: Linear;
-  up: Linear;
   down: Linear;
   /** The activation of the gate where there is one, of `up` otherwise. */
   activation: MatmulActivation;
 }
 
-export type Sublayer = AttentionSublayer | FeedForwardSublayer;
+/**
+ * Two linear layers with an activation between them, or one of them gated by a third; `packed` is the gate's rows, then
+ * those of `up`.
+ */
+export type FeedForwardSublayer = FeedForwardParts & ({ gate?: Linear; up: Linear } | { packed: Linear });
+
+/** A sublayer that adds what it makes of one text to the sum. */
+export type MemberSublayer = AttentionSublayer | FeedForwardSublayer;
+
+/**
+ * Sublayers that read the same sum, to which all of them are added: through one norm for all, or through a norm of each.
+ */
+export interface ParallelSublayer {
+  kind: 'parallel';
+  before?: Norm;
+  members: readonly MemberSublayer[];
+}
+
+export type Sublayer = MemberSublayer | ParallelSublayer;
 
 /** A table whose row of a token's position, so many rows further on, is added to its embedding. */
 export interface LearnedPosition {
@@ -102,11 +132,9 @@ export interface HeadTransform {
 }
 
 /** The output head. */
-export interface Head extends Matrix {
+export interface Head extends Linear {
   /** Where it is tied the embedding takes its place, and a file may hold it under the head's name. */
   tied: boolean;
-  /** Name of the bias of the logits, one number for each entry of the vocabulary. */
-  bias?: string;
   transform?: HeadTransform;
 }
 
@@ -148,9 +176,18 @@ export function rmsNorm(name: string, width: number, epsilon: number): Norm {
   return { name, kind: 'rms', epsilon, width, gain: `${name}.weight` };
 }
 
-/** A LayerNorm. @param affine with gain and shift */
-export function layerNorm(name: string, width: number, epsilon: number, affine: boolean): Norm {
-  return { name, kind: 'layer', epsilon, width, ...(affine ? { gain: `${name}.weight`, shift: `${name}.bias` } : {}) };
+/** A LayerNorm. @param elementwise which parameters it has */
+export function layerNorm(
+  name: string,
+  width: number,
+  epsilon: number,
+  elementwise: { gain: boolean; shift: boolean } = { gain: true, shift: true },
+): Norm {
+  return {
+    ...{ name, kind: 'layer', epsilon, width },
+    ...(elementwise.gain ? { gain: `${name}.weight` } : {}),
+    ...(elementwise.shift ? { shift: `${name}.bias` } : {}),
+  };
 }
 
 /** The matrix that makes logits. */
@@ -163,9 +200,14 @@ export function generates({ mask }: Pick<Decoder, 'mask'>): boolean {
   return mask !== 'bidirectional';
 }
 
+/** The sublayers in the order in which they are recorded, members of parallel ones by themselves. */
+export function sublayersOf({ blocks }: Pick<Decoder, 'blocks'>): MemberSublayer[] {
+  return blocks.flat().flatMap((sublayer) => (sublayer.kind === 'parallel' ? sublayer.members : [sublayer]));
+}
+
 /** The attention sublayers in their order, which is that of the key-value cache. */
-export function attentions({ blocks }: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
-  return blocks.flat().filter((sublayer) => sublayer.kind === 'attention');
+export function attentions(decoder: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
+  return sublayersOf(decoder).filter((sublayer) => sublayer.kind === 'attention');
 }
 
 /** The distinct rotations of the layers, each of which has a table, in the order of their first use. */

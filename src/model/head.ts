@@ -79,7 +79,7 @@ function transformed(model: Model, context: OperationContext, hidden: Activation
 }
 
 function recordLogits(
-  model: Model,
+  { decoder }: Model,
   context: OperationContext,
   hidden: Activation,
   weight: Weight,
@@ -90,7 +90,7 @@ function recordLogits(
 ): void {
   const factors = context.probes.factors.get(weight.name);
   const side = factors && sides.get(factors);
-  const bias = vectorOf(context.probes, model.decoder.head.bias);
+  const bias = vectorOf(context.probes, decoder.head.bias);
   product(
     context,
     weight,

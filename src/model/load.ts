@@ -12,6 +12,7 @@ import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import { join, readFile } from '../platform/index.ts';
 import { bytesToF32, dtypeBytes, openModelWeights, type TensorEntry, type TensorSource } from '../safetensors/index.ts';
 import { elementsBefore, withPads } from '../tensor/axis.ts';
+import { transpose } from '../tensor/transpose.ts';
 import { allocateMatrix, destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';
 import { warn } from '../warn.ts';
 import { repack, rowBytes, type Storage, storageOfDtype } from '../weights/index.ts';
@@ -74,9 +75,9 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     // Compiles in other threads while the weights are read.
     model.plans = options.plans ?? (await knownPlans(gpu));
     rehearse(model);
-    for (const { name, stored } of parameters) {
+    for (const { name, stored, transposed } of parameters) {
       const weight = weights.get(name);
-      if (weight) await upload(source, stored, weight);
+      if (weight) await upload(transposed ? await transposedTensor(source, stored) : source, stored, weight);
       done += stored.byteLength;
       options.onProgress?.(done, total);
     }
@@ -122,8 +123,17 @@ function storageFor(wish: Storage | 'auto', gpu: Gpu, dtypes: readonly string[])
   return gpu.adapter.software || others.length > 0 ? 'f32' : (storageOfDtype(first!) ?? 'f32');
 }
 
+/** A matrix with its sides exchanged, which takes the whole of it. */
+async function transposedTensor(
+  source: TensorSource,
+  { name, dtype, shape }: TensorEntry,
+): Promise<Pick<TensorSource, 'read'>> {
+  const bytes = transpose(await source.read(name), shape as [number, number], dtypeBytes[dtype]);
+  return { read: async (_, offset = 0, length = bytes.byteLength) => bytes.slice(offset, offset + length) };
+}
+
 /** Fills a weight, whose pads become zeros. */
-async function upload(source: TensorSource, { name, dtype }: TensorEntry, weight: Weight): Promise<void> {
+async function upload(source: Pick<TensorSource, 'read'>, { name, dtype }: TensorEntry, weight: Weight): Promise<void> {
   const { layout } = weight;
   const fileRowBytes = shapeOf(weight)[1] * dtypeBytes[dtype];
   const rowsAtOnce = Math.max(1, Math.floor(readBytes / fileRowBytes));

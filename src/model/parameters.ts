@@ -5,51 +5,61 @@
  */
 
 import { type Axis, axisLength, quadAxis } from '../tensor/axis.ts';
-import type { Decoder, Linear, Matrix, Norm, Sublayer } from './decoder.ts';
+import { type Decoder, type Linear, type Matrix, type MemberSublayer, type Norm, sublayersOf } from './decoder.ts';
 
 /** A parameter that the checkpoint must (or may) hold. */
 export interface ParameterShape {
   /** With its suffix, as the checkpoint has it. */
   name: string;
   shape: number[];
+  /** The checkpoint has the sides of the matrix the other way round. */
+  transposed?: true;
   /** How each side is stored. */
   axes: Axis[];
   optional: boolean;
 }
 
 /** The linear layers of a sublayer in the order of their parameters; those of one list read the same input. */
-export function sublayerLinears(sublayer: Sublayer): Linear[][] {
+export function sublayerLinears(sublayer: MemberSublayer): Linear[][] {
+  const last = sublayer.kind === 'attention' ? sublayer.output : sublayer.down;
+  if ('packed' in sublayer) return [[sublayer.packed], [last]];
   switch (sublayer.kind) {
     case 'attention':
-      return [[sublayer.query, sublayer.key, sublayer.value], [sublayer.output]];
+      return [[sublayer.query, sublayer.key, sublayer.value], [last]];
     case 'feed-forward':
-      return [[...(sublayer.gate ? [sublayer.gate] : []), sublayer.up], [sublayer.down]];
+      return [[...(sublayer.gate ? [sublayer.gate] : []), sublayer.up], [last]];
   }
 }
 
 /** All linear layers of the blocks, in order. */
-export function linearsOf({ blocks }: Pick<Decoder, 'blocks'>): Linear[] {
-  return blocks.flat().flatMap((sublayer) => sublayerLinears(sublayer).flat());
+export function linearsOf(decoder: Pick<Decoder, 'blocks'>): Linear[] {
+  return sublayersOf(decoder).flatMap((sublayer) => sublayerLinears(sublayer).flat());
+}
+
+/** Names of the matrices that the checkpoint has the other way round. */
+export function transposedWeights(decoder: Decoder): ReadonlySet<string> {
+  return new Set(parameterShapes(decoder).flatMap(({ name, transposed }) => (transposed ? [name] : [])));
 }
 
 /** Linear layers that read the same input, where there are several, in the order in which they are multiplied. */
-export function sharedInputs({ blocks }: Pick<Decoder, 'blocks'>): Linear[][] {
-  return blocks.flat().flatMap((sublayer) => sublayerLinears(sublayer).filter(({ length }) => length > 1));
+export function sharedInputs(decoder: Pick<Decoder, 'blocks'>): Linear[][] {
+  return sublayersOf(decoder).flatMap((sublayer) => sublayerLinears(sublayer).filter(({ length }) => length > 1));
 }
 
 /** The norms around a sublayer. */
-function outerNorms({ before, after, ofSum }: Sublayer): Norm[] {
+function outerNorms({ before, after, ofSum }: { before?: Norm; after?: Norm; ofSum?: Norm }): Norm[] {
   return [before, after, ofSum].filter((norm) => norm !== undefined);
 }
 
 /** The norms inside of a sublayer. */
-function innerNorms(sublayer: Sublayer): Norm[] {
+function innerNorms(sublayer: MemberSublayer): Norm[] {
   if (sublayer.kind !== 'attention') return [];
   return [sublayer.queryNorm, sublayer.keyNorm].filter((norm) => norm !== undefined);
 }
 
-function ofMatrix({ weight, rows, columns }: Matrix): ParameterShape {
-  return { name: weight, shape: [axisLength(rows), axisLength(columns)], axes: [rows, columns], optional: false };
+function ofMatrix({ weight, rows, columns, transposed }: Matrix): ParameterShape {
+  const shape = [axisLength(rows), axisLength(columns)];
+  return { name: weight, shape, axes: [rows, columns], optional: false, ...(transposed ? { transposed } : {}) };
 }
 
 function ofVector(name: string, axis: Axis, optional: boolean): ParameterShape {
@@ -77,8 +87,13 @@ function* walk(decoder: Decoder): Generator<ParameterShape> {
   if (embeddingNorm) yield* ofNorm(embeddingNorm);
   for (const sublayer of blocks.flat()) {
     for (const norm of outerNorms(sublayer)) yield* ofNorm(norm);
-    for (const linear of sublayerLinears(sublayer).flat()) yield* ofLinear(linear);
-    for (const norm of innerNorms(sublayer)) yield* ofNorm(norm);
+    if (sublayer.kind !== 'parallel') yield* inside(sublayer);
+    else {
+      for (const member of sublayer.members) {
+        for (const norm of outerNorms(member)) yield* ofNorm(norm);
+        yield* inside(member);
+      }
+    }
   }
   if (finalNorm) yield* ofNorm(finalNorm);
   if (projectOut) yield* ofLinear(projectOut);
@@ -87,7 +102,13 @@ function* walk(decoder: Decoder): Generator<ParameterShape> {
     yield* ofNorm(head.transform.norm);
   }
   if (!head.tied) yield ofMatrix(head);
-  if (head.bias) yield ofVector(head.bias, head.rows, false);
+  // transformers takes a bias that a checkpoint lacks as 0, but for a head that transforms, whose file would be damaged.
+  if (head.bias) yield ofVector(head.bias, head.rows, head.transform === undefined);
+}
+
+function* inside(sublayer: MemberSublayer): Generator<ParameterShape> {
+  for (const linear of sublayerLinears(sublayer).flat()) yield* ofLinear(linear);
+  for (const norm of innerNorms(sublayer)) yield* ofNorm(norm);
 }
 
 /** Every parameter of a decoder with its shape, in a fixed order. */
@@ -104,7 +125,8 @@ export function parametersLeftOut(decoder: Decoder): string[] {
   const used = new Set(parameterShapes(decoder).map(({ name }) => name));
   const modules = [
     ...linearsOf({ blocks }),
-    ...blocks.flat().flatMap((sublayer) => [...outerNorms(sublayer), ...innerNorms(sublayer)]),
+    ...blocks.flat().flatMap(outerNorms),
+    ...sublayersOf({ blocks }).flatMap((sublayer) => [...outerNorms(sublayer), ...innerNorms(sublayer)]),
     ...[embeddingNorm, finalNorm, projectIn, projectOut].filter((module) => module !== undefined),
     ...(head.transform ? [head.transform.dense, head.transform.norm] : []),
     ...(head.bias ? [] : [head]),

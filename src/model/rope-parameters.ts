@@ -8,6 +8,7 @@
 import { SubzeroError } from '../errors.ts';
 import { brief, type Config, object, orNull, readFields, real, type Values } from './config-fields.ts';
 import { type RopeScaling, readRopeScaling, ropeTypes } from './rope-rules.ts';
+import type { RopePosition } from './rope-table.ts';
 
 /** The keys of config.json about rotation. */
 export const ropeFields = {
@@ -32,6 +33,7 @@ const settingKeys = new Set([
  *
  * @param width elements of a head
  * @param context `max_position_embeddings`
+ * @param partial whether a part of each head may turn, as `partial_rotary_factor` says
  * @throws SubzeroError `unsupported` for rules that are not known and settings per layer type, `invalid_data` for
  *   wrong numbers
  */
@@ -39,7 +41,8 @@ export function readRope(
   keys: Values<typeof ropeFields>,
   width: number,
   context: number,
-): { theta: number; scaling: RopeScaling } {
+  partial = false,
+): RopePosition {
   const { rope_scaling: older, rope_parameters: newer } = keys;
   // An empty object counts as none, as in Python.
   const values: Config = older && Object.keys(older).length > 0 ? older : (newer ?? {});
@@ -64,17 +67,28 @@ export function readRope(
   }
   const { rope_theta: theta } = readFields({ rope_theta: values.rope_theta ?? keys.rope_theta }, ropeFields);
   const share = values.partial_rotary_factor ?? keys.partial_rotary_factor ?? 1;
-  if (type !== 'proportional' && share !== 1) {
+  if ((type === 'proportional') === partial && share !== 1) {
     throw new SubzeroError(
       'unsupported',
       `"partial_rotary_factor" must be 1 in this architecture with rope scaling "${String(type)}"; got ${brief(share)}`,
     );
   }
+  const rotaryWidth = partial ? turnedWidth(width, share) : width;
   const scaling = readRopeScaling(type as RopeScaling['type'], {
     values: { ...values, ...(type === 'proportional' ? { partial_rotary_factor: share } : {}) },
-    width,
+    width: rotaryWidth,
     context,
     outerOriginalContext: keys.original_max_position_embeddings,
   });
-  return { theta, scaling };
+  return { theta, rotaryWidth, scaling };
+}
+
+/** Elements of a head that turn. */
+function turnedWidth(width: number, share: unknown): number {
+  const turned = typeof share === 'number' ? Math.floor(width * share) : Number.NaN;
+  if (turned >= 2 && turned <= width && turned % 2 === 0) return turned;
+  throw new SubzeroError(
+    'invalid_data',
+    `"partial_rotary_factor" must make an even part of a head of ${width} elements turn; got ${brief(share)}`,
+  );
 }

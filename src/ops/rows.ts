@@ -118,6 +118,32 @@ export function gate(
   );
 }
 
+/**
+ * activation(gate) · up of rows that hold the gate, then up.
+ * @param packed [rows, 2 · columns]
+ * @returns [rows, columns]
+ */
+export function gatePacked(
+  context: OperationContext,
+  packed: Activation,
+  activation: MatmulActivation = 'silu',
+): Activation {
+  const { gpu, workspace } = context;
+  checkMultiple('gatePacked', 'the columns', packed.columns, 8, 'what kernels read at once, twice');
+  const y = workspace.take(packed.rows, packed.columns / 2);
+  const widthQuads = y.columns / 4;
+  gpu.recorder.dispatch(
+    gpu.kernel({
+      files: ['activation.wgsl', 'gate-packed.wgsl'],
+      constants: { ACTIVATION: activationNumber[activation] },
+    }),
+    [packed.buffer, y.buffer],
+    { quads: y.rows * widthQuads, width_quads: widthQuads },
+    perElement(y.rows * widthQuads),
+  );
+  return y;
+}
+
 /** sum ← sum + x. */
 export function add({ gpu }: OperationContext, sum: Activation, x: Activation): void {
   checkShape('add', 'what is added', x, sum.rows, sum.columns);

@@ -5,13 +5,15 @@
  * there A = Uᵀ and B = μ V Sᵀ. A tied output head gets its own pair with the same product, because PEFT looks at the
  * two modules apart; it must not be merged there (`merge_and_unload` would add both pairs to the one matrix), the
  * safetensors export is the merged model. Learned position embeddings, which PEFT cannot wrap where rows are read at an
- * offset, and norms go in as whole modules (`modules_to_save`), the other 1-D parameters as biases (`bias: all`).
+ * offset, and norms go in as whole modules (`modules_to_save`), the other 1-D parameters as biases (`bias: all`). A
+ * matrix that the checkpoint has the other way round has the same pair; `fan_in_fan_out` tells PEFT which way to merge.
  *
  * @module
  */
 
 import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
+import { transposedWeights } from '../model/parameters.ts';
 import type { TensorToWrite } from '../safetensors/index.ts';
 import { shapeOf, type Weight } from '../tensor/weight.ts';
 import { codecs } from '../weights/index.ts';
@@ -80,7 +82,7 @@ export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Pr
     alpha_pattern: Object.fromEntries([...ranks].filter(([, own]) => own !== rank)),
     lora_dropout: 0,
     bias: biases ? 'all' : 'none',
-    fan_in_fan_out: false,
+    fan_in_fan_out: transposedWeights(model.decoder).size > 0,
     init_lora_weights: true,
     target_modules: [...ranks.keys()],
     modules_to_save: saved.size > 0 ? [...saved] : null,

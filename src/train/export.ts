@@ -7,13 +7,14 @@
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Model } from '../model/model.ts';
+import { transposedWeights } from '../model/parameters.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { methods } from '../settings/methods.ts';
 import { schemes } from '../settings/schemes.ts';
 import { shapeOf } from '../tensor/weight.ts';
-import { codecs } from '../weights/index.ts';
+import { codecs, rowBytes } from '../weights/index.ts';
 import { SubZero } from '../zo/subzero.ts';
 import type { StepChoice } from './best.ts';
 import { loraPeft, mergedBytes } from './export-lora.ts';
@@ -22,7 +23,7 @@ import { prefixPeft, promptPeft } from './export-virtual.ts';
 import { type PeftAdapter, writePeft } from './peft.ts';
 import { type RestoredRun, restoreRun } from './run.ts';
 import { makeFolders } from './run-folder.ts';
-import { weightBytes } from './weight-bytes.ts';
+import { transposedBytes, weightBytes } from './weight-bytes.ts';
 
 const torchDtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
 
@@ -83,16 +84,20 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
   const vectors = new Map([...model.vectors, ...(await optimizer.vectorValues())]);
   optimizer.foldAll();
   const dtype = codecs[model.storage].dtype;
+  const transposed = transposedWeights(model.decoder);
   const tensors: TensorToWrite[] = [];
   for (const weight of model.weights.values()) {
+    const shape = shapeOf(weight);
+    const inOrder = (): AsyncGenerator<Uint8Array> => {
+      const pair = lora?.get(weight.name);
+      return pair ? mergedBytes(gpu, weight, pair, adapterValues) : weightBytes(gpu, weight);
+    };
     tensors.push({
       name: weight.name,
       dtype: codecs[weight.storage].dtype,
-      shape: shapeOf(weight),
-      data: () => {
-        const pair = lora?.get(weight.name);
-        return pair ? mergedBytes(gpu, weight, pair, adapterValues) : weightBytes(gpu, weight);
-      },
+      ...(transposed.has(weight.name)
+        ? { shape: shape.toReversed(), data: () => transposedBytes(inOrder(), shape, rowBytes(weight.storage, 1)) }
+        : { shape, data: inOrder }),
     });
   }
   for (const [name, values] of vectors) {
@@ -144,7 +149,7 @@ async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
   const { model, optimizer, journal, step } = run;
   const { optimizer: name, refresh, weightDecay } = journal.header.configuration;
   const { adapter } = optimizer.current;
-  if (adapter?.lora) return loraPeft(adapter.lora, model.weights, await optimizer.adapterValues());
+  if (adapter?.lora) return loraPeft(adapter.lora, model, await optimizer.adapterValues());
   if (adapter?.prompt) return promptPeft(model.decoder, adapter.prompt, await optimizer.adapterValues());
   if (adapter?.prefix) return prefixPeft(model.decoder, adapter.prefix, await optimizer.adapterValues());
   if (!(optimizer instanceof SubZero)) {

@@ -50,11 +50,15 @@ export function loraAdapter(
 }
 
 /**
- * The linear layers that targets name, by their whole names or by the ends of them; queries and values if there is no
- * target.
+ * The linear layers that targets name, by their whole names or by the ends of them; queries and values, or the layer
+ * that makes both, if there is no target.
  */
 function targetModules({ decoder }: Model, targets: readonly string[]): string[] {
-  if (targets.length === 0) return attentions(decoder).flatMap(({ query, value }) => [query.name, value.name]);
+  if (targets.length === 0) {
+    return attentions(decoder).flatMap((attention) =>
+      'packed' in attention ? [attention.packed.name] : [attention.query.name, attention.value.name],
+    );
+  }
   const modules = linearsOf(decoder).map(({ name }) => name);
   const fits = (module: string, target: string) => module === target || module.endsWith(`.${target}`);
   const strange = targets.find((target) => !modules.some((module) => fits(module, target)));

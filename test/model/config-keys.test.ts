@@ -31,9 +31,18 @@ const sizes = { vocab_size: 100, hidden_size: 64, num_attention_heads: 4, num_hi
 const base = (type: string): Record<string, unknown> => ({
   model_type: type,
   ...sizes,
-  ...(type === 'opt' ? { ffn_dim: 128 } : { intermediate_size: 128 }),
-  ...(keysRead(type).has('num_key_value_heads') ? { num_key_value_heads: 2, head_dim: 16 } : {}),
+  ...(sizesOf[type] ?? { intermediate_size: 128, num_key_value_heads: 2, head_dim: 16 }),
 });
+/** The sizes of families that lack some of the usual keys; null for those that they call otherwise. */
+const otherNames = { hidden_size: null, num_attention_heads: null, num_hidden_layers: null };
+const sizesOf: Record<string, Record<string, unknown>> = {
+  opt: { ffn_dim: 128 },
+  ...Object.fromEntries(['roberta', 'xlm-roberta', 'bert'].map((type) => [type, { intermediate_size: 128 }])),
+  phi3: { intermediate_size: 128, num_key_value_heads: 2 },
+  phi: { intermediate_size: 128, num_key_value_heads: 2 },
+  gpt_neox: { intermediate_size: 128 },
+  gpt2: { ...otherNames, n_embd: 64, n_head: 4, n_layer: 3, n_inner: 128 },
+};
 const read = (config: Record<string, unknown>) => readConfiguration(config, 'config.json');
 
 describe.each(supportedArchitectures)('%s', (type) => {
@@ -132,7 +141,8 @@ describe.each(supportedArchitectures)('%s', (type) => {
   });
 
   test('refuses null where its class does', () => {
-    for (const key of ['vocab_size', 'num_hidden_layers', 'tie_word_embeddings', 'max_position_embeddings']) {
+    const names = ['vocab_size', 'tie_word_embeddings', 'num_hidden_layers', 'max_position_embeddings'];
+    for (const key of [...names, 'n_layer', 'n_positions'].filter((name) => keysRead(type).has(name))) {
       expect(() => read({ ...base(type), [key]: null })).toThrow(new RegExp(`"${key}" must be .*; got null`));
     }
   });

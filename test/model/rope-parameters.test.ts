@@ -18,7 +18,7 @@ describe('readRope', () => {
       { rope_parameters: {} },
       { rope_scaling: {}, rope_theta: 10_000 },
     ]) {
-      expect(read(config)).toEqual({ theta: 10_000, scaling: { type: 'default' } });
+      expect(read(config)).toEqual({ theta: 10_000, rotaryWidth: 8, scaling: { type: 'default' } });
     }
   });
 

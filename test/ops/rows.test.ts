@@ -3,11 +3,14 @@ import {
   addCase,
   addShapes,
   gateCase,
+  gatePackedCase,
   gateShapes,
   gatherCase,
   gatherShapes,
   labelLossCase,
   labelLossShapes,
+  splitCase,
+  splitShapes,
   storeCase,
 } from '../../src/bench/cases/rows.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
@@ -24,7 +27,12 @@ describe('storeRows', () => {
 
 describe('gate', () => {
   testCases(gpu, gateShapes.map(gateCase));
+  testCases(gpu, gateShapes.map(gatePackedCase));
   testCases(gpu, addShapes.map(addCase));
+});
+
+describe('split', () => {
+  testCases(gpu, splitShapes.map(splitCase));
 });
 
 describe('label loss', () => {

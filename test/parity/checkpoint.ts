@@ -11,7 +11,7 @@ import { type FloatDtype, f32ToBytes, writeSafetensors } from '../../src/safeten
 
 export interface ParityCase {
   name: string;
-  config: Record<string, unknown> & { vocab_size: number; num_hidden_layers: number };
+  config: Record<string, unknown> & { vocab_size: number };
   dtype: FloatDtype | 'F64';
   shards: number;
   /** `NAME ROWSxCOLUMNS`, with a star for the numbers of layers. */
@@ -64,7 +64,7 @@ function valuesOf(name: string, shape: readonly number[]): Float32Array {
     shape.reduce((product, size) => product * size, 1),
   );
   const gain = shape.length === 1 && /\.(weight|gamma)$/.test(name);
-  const unit = /embed_tokens|word_embeddings|tok_embeddings/.test(name) ? 128 : 512;
+  const unit = /embed_tokens|word_embeddings|tok_embeddings|\.wte\.|embed_in/.test(name) ? 128 : 512;
   return Float32Array.from(words, (word) => {
     const whole = (word >>> 24) - 128;
     return gain ? 1 + (whole >> 2) / 64 : whole / unit;
@@ -91,7 +91,7 @@ function shapesOf({ tensors, extra = {}, config }: ParityCase): [string, number[
   const own = tensors.flatMap((line): [string, number[]][] => {
     const [name = '', sizes = ''] = line.split(' ');
     const shape = sizes.split('x').map(Number);
-    const layers = name.includes('*') ? config.num_hidden_layers : 1;
+    const layers = name.includes('*') ? ((config.num_hidden_layers ?? config.n_layer) as number) : 1;
     return Array.from({ length: layers }, (_, layer) => [name.replace('*', String(layer)), shape]);
   });
   return [...own, ...Object.entries(extra)];

@@ -15,14 +15,19 @@ FAMILY = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss")
 CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qwen2ForCausalLM", qwen3="Qwen3ForCausalLM",
                smollm3="SmolLM3ForCausalLM", olmo2="Olmo2ForCausalLM", seed_oss="SeedOssForCausalLM", opt="OPTForCausalLM")
 MASKED = dict(roberta="RobertaForMaskedLM", bert="BertForMaskedLM") | {"xlm-roberta": "XLMRobertaForMaskedLM"}
+GPT_SIZES = dict(vocab_size=48, n_embd=32, n_inner=40, n_layer=3, n_head=4, n_positions=128)
+CLASSES |= dict(phi3="Phi3ForCausalLM", gpt2="GPT2LMHeadModel", gpt_neox="GPTNeoXForCausalLM", starcoder2="Starcoder2ForCausalLM",
+                phi="PhiForCausalLM")
+# Sizes of types that lack some of the usual keys, or have other names for them.
+OWN_SIZES = dict(opt=OPT_SIZES, gpt2=GPT_SIZES, gpt_neox={key: size for key, size in SIZES.items() if key != "num_key_value_heads"})
 CASES = {}
 
 
 def case(name, model_type, drop=(), stored=None, **keys):
-    sizes = OPT_SIZES if model_type == "opt" else MASKED_SIZES if model_type in MASKED else SIZES
+    sizes = OWN_SIZES.get(model_type, MASKED_SIZES if model_type in MASKED else SIZES)
     own = {"head_dim": 8} if model_type in ("qwen3", "seed_oss") else {}
-    # SmolLM3's padding token is outside of a small vocabulary, which transformers refuses.
-    own |= {"pad_token_id": 0} if model_type == "smollm3" else {}
+    # Their padding token is outside of a small vocabulary, which transformers refuses.
+    own |= {"pad_token_id": 0} if model_type in ("smollm3", "phi3") else {}
     config = {"architectures": [(CLASSES | MASKED)[model_type]], "model_type": model_type} | sizes | own | keys
     CASES[f"{model_type}: {name}"] = {"config": {key: value for key, value in config.items() if key not in drop}, **(stored or {})}
 
@@ -182,6 +187,87 @@ case("heads of 7, odd widths, narrow embedding, F16", "opt", hidden_size=21, num
 case("heads of 5, norms last, wide embedding, BF16", "opt", hidden_size=15, num_attention_heads=3, ffn_dim=38,
      word_embed_proj_dim=18, do_layer_norm_before=False, tie_word_embeddings=False, stored=dict(dtype="BF16"))
 case("F64", "llama", stored=dict(dtype="F64"))
+
+# Packed projections, parallel residuals, transposed matrices, learned positions, plain feed-forward layers.
+def common(kind, odd={}, **renamed):
+    """What every type must get right. @param odd keys besides with odd widths @param renamed the names of sizes: hidden, heads, inner"""
+    names = dict(hidden="hidden_size", heads="num_attention_heads", inner="intermediate_size") | renamed
+    width = lambda hidden, heads, inner, **more: {names["hidden"]: hidden, names["heads"]: heads, names["inner"]: inner} | more
+    grouped = dict(num_key_value_heads=1) if "num_key_value_heads" in OWN_SIZES.get(kind, SIZES) else {}
+    case("nothing but sizes", kind)
+    case("tied, BF16, shards", kind, tie_word_embeddings=True, stored=dict(dtype="BF16", shards=3))
+    case("untied, F16, odd vocabulary", kind, tie_word_embeddings=False, vocab_size=51, stored=dict(dtype="F16"))
+    case("one head", kind, **width(16, 1, 24, **grouped))
+    case("widths that 4 does not divide", kind, **width(30, 3, 42, **grouped, **odd))
+    case("heads of 14, odd widths, BF16", kind, **width(42, 3, 41, **grouped, **odd), stored=dict(dtype="BF16", shards=2))
+
+
+def turning(kind, key, shares, theta="rope_theta"):
+    """What types with a rotation of a part of each head must get right."""
+    for share in shares:
+        case(f"{share} of a head turns", kind, **{key: share})
+    case("theta 500", kind, **{theta: 500.0})
+    case("settings in rope_parameters", kind, rope_parameters=dict(rope_type="default", rope_theta=300.0, partial_rotary_factor=shares[0]))
+    if kind != "phi3":
+        case("linear rotation", kind, rope_scaling=dict(type="linear", factor=3.0))
+        case("dynamic rotation beyond 64", kind, rope_scaling=dict(rope_type="dynamic", factor=2.0), max_position_embeddings=64, **{key: 1.0})
+        case("yarn", kind, rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32), **{key: 1.0})
+
+
+common("phi3")
+turning("phi3", "partial_rotary_factor", [0.75, 0.5, 0.25])
+case("key heads absent", "phi3", drop=["num_key_value_heads"])
+case("one key head", "phi3", num_key_value_heads=1)
+case("window 16", "phi3", sliding_window=16)
+case("norm epsilon 0.01", "phi3", rms_norm_eps=0.01)
+case("activation gelu", "phi3", hidden_act="gelu")
+for name, kind, keys in (("longrope", "longrope", {}), ("longrope as su", "su", dict(original_max_position_embeddings=64)),
+                         ("longrope as yarn", "yarn", {}),
+                         ("longrope, attention factor", "longrope", dict(attention_factor=1.3)), ("longrope, factor", "longrope", dict(factor=3.0))):
+    case(name, "phi3", original_max_position_embeddings=64, rope_scaling=dict(type=kind, **ROPE_LONG, **keys))
+case("longrope, original context by default", "phi3", rope_scaling=dict(type="longrope", **ROPE_LONG))
+case("longrope, a part of a head", "phi3", original_max_position_embeddings=64, partial_rotary_factor=0.5,
+     rope_scaling=dict(type="longrope", short_factor=[1.0, 1.5], long_factor=[2.0, 5.0]))
+case("Python code of its own class", "phi3", auto_map={"AutoConfig": "configuration_phi3.Phi3Config", "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"})
+case("linear rotation", "phi3", rope_scaling=dict(type="linear", factor=2.0), stored=dict(expect='rope scaling "linear" is not known'))
+case("no width of a head of its own", "phi3", head_dim=16, stored=dict(expect='the key "head_dim"'))
+
+common("gpt2", hidden="n_embd", heads="n_head", inner="n_inner")
+case("inner width absent", "gpt2", drop=["n_inner"])
+case("inner width null", "gpt2", n_inner=None)
+case("norm epsilon 0.01", "gpt2", layer_norm_epsilon=0.01)
+case("masks in the file", "gpt2", stored=dict(extra={"transformer.h.0.attn.bias": [1, 1, 128, 128], "transformer.h.1.attn.masked_bias": [1]}))
+for activation in ("gelu", "relu", "swish", "gelu_pytorch_tanh"):
+    case(f"activation {activation}", "gpt2", activation_function=activation)
+case("scores by layer", "gpt2", scale_attn_by_inverse_layer_idx=True, stored=dict(expect='"scale_attn_by_inverse_layer_idx" must be false'))
+case("scores not scaled", "gpt2", scale_attn_weights=False, stored=dict(expect='"scale_attn_weights" must be true'))
+
+common("gpt_neox", odd=dict(rotary_pct=1.0))
+turning("gpt_neox", "rotary_pct", [0.5, 0.75, 1.0], theta="rotary_emb_base")
+case("one sublayer after the other", "gpt_neox", use_parallel_residual=False)
+case("no biases of attention", "gpt_neox", attention_bias=False)
+case("norm epsilon 0.01", "gpt_neox", layer_norm_eps=0.01)
+case("activation gelu_new", "gpt_neox", hidden_act="gelu_new")
+case("both names of the rotation", "gpt_neox", rotary_pct=0.5, partial_rotary_factor=0.5, rope_theta=500.0, rotary_emb_base=500.0)
+case("another name of theta alone", "gpt_neox", rope_theta=500.0, stored=dict(expect='"rope_theta" must be that of "rotary_emb_base"'))
+
+common("starcoder2")
+case("theta 500", "starcoder2", rope_theta=500.0)
+case("yarn", "starcoder2", rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32))
+case("window 16", "starcoder2", sliding_window=16)
+case("no biases", "starcoder2", use_bias=False)
+case("key heads absent", "starcoder2", drop=["num_key_value_heads"])
+case("head_dim 16", "starcoder2", head_dim=16)
+case("norm epsilon 0.01", "starcoder2", norm_epsilon=0.01)
+case("activation relu", "starcoder2", hidden_act="relu")
+
+common("phi", odd=dict(partial_rotary_factor=1.0))
+turning("phi", "partial_rotary_factor", [0.25, 0.75, 1.0])
+case("an odd part of a head", "phi", hidden_size=40, stored=dict(expect="must make an even part of a head of 10 elements"))
+case("norms of queries and keys", "phi", qk_layernorm=True)
+case("key heads absent", "phi", drop=["num_key_value_heads"])
+case("norm epsilon 0.01", "phi", layer_norm_eps=0.01)
+case("activation gelu", "phi", hidden_act="gelu")
 
 # Masked language models: log-probabilities are those of the tokens at their own places.
 LEGACY = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}

@@ -47,7 +47,7 @@ def tensor(name, shape):
     if len(shape) == 1 and name.endswith((".weight", ".gamma")):
         values = 1 + (words >> 2) / 64
     else:
-        values = words / (128 if re.search("embed_tokens|word_embeddings|tok_embeddings", name) else 512)
+        values = words / (128 if re.search(r"embed_tokens|[.]wte[.]|embed_in|word_embeddings|tok_embeddings", name) else 512)
     return torch.tensor(values.reshape(shape), dtype=torch.float32)
 
 
@@ -94,8 +94,8 @@ def write_weights(directory, shapes, dtype, shards):
 
 def grouped(shapes):
     """Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`."""
-    starred = {re.sub(r"[.](layers?)[.][0-9]+[.]", r".\1.*.", name): shape for name, shape in shapes.items()}
-    lines = [f"{name} {'x'.join(map(str, shape))}" for name, shape in starred.items()]
+    starred = lambda name: re.sub(r"[.](layers?|h)[.][0-9]+[.]", r".\1.*.", name)
+    lines = [f"{starred(name)} {'x'.join(map(str, shape))}" for name, shape in shapes.items()]
     return list(dict.fromkeys(lines))
 
 

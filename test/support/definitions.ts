@@ -15,6 +15,7 @@ import { foldKernel } from '../../src/ops/fold.ts';
 import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
+import { packedOrders, splitKernel } from '../../src/ops/split.ts';
 import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
 import { quadAxis } from '../../src/tensor/axis.ts';
@@ -113,7 +114,10 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   ],
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
   add: combinations(['add.wgsl']),
-  gate: combinations(['activation.wgsl', 'gate.wgsl'], { ACTIVATION: Object.values(activationNumber) }),
+  gate: ['gate', 'gate-packed'].flatMap((name) =>
+    combinations(['activation.wgsl', `${name}.wgsl`], { ACTIVATION: Object.values(activationNumber) }),
+  ),
+  split: packedOrders.map(splitKernel),
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],
   rotate: [rotateKernels.plain, rotateKernels.slices],

@@ -1,7 +1,7 @@
 /**
  * MeZO and its relatives on models of random shapes and storage types against full perturbed matrices in float64: odd
- * vocabularies, grouped heads, tied and untied heads, biases, sliding windows, masked language models; every other one trains
- * a random part of its parameters.
+ * vocabularies, grouped heads, tied and untied heads, biases, sliding windows; every other model trains a random part
+ * of its parameters.
  */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
 import { maskedExample, optionsExample } from '../support/zo/golden.ts';
 import { probe } from '../support/zo/live.ts';
-import { writeRandomModel } from '../support/zo/random-model.ts';
+import { maskedBones, otherBones, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withOptimizer } from '../support/zo/session.ts';
 import { currentParameters, curvatures, weightValues } from '../support/zo/weights.ts';
@@ -28,7 +28,7 @@ afterAll(() => gpu.close());
 const optimizers = ['mezo', 'sparse-mezo', 'hizoo'] as const;
 const storages = ['f32', 'f16', 'bf16'] as const;
 
-test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 18 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`dense shapes ${index}`, async (random) => {
     const optimizer = optimizers[index % 3]!;
     const overrides = [
@@ -37,9 +37,11 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
       { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
       {},
       { model_type: 'mistral', sliding_window: random.integer(1, 9) },
-      { model_type: random.pick(['roberta', 'bert']) },
-    ][index < 9 ? index % 4 : 4]!;
-    const written = await writeRandomModel(random, overrides);
+    ][index % 4]!;
+    const written = await writeRandomModel(
+      random,
+      index < 9 ? overrides : index < 15 ? otherBones(random) : maskedBones(random),
+    );
     const settings = {
       model: written.directory,
       optimizer,

@@ -72,7 +72,7 @@ export function bertLike(type: string, values: Values<typeof bertFields>, own: B
   const [hidden, inner] = [quadAxis(width), quadAxis(values.intermediate_size)];
   const headWidth = evenHeadWidth(width, heads);
   const ofHeads = quadAxis(headWidth, heads);
-  const normOf = (name: string): Norm => layerNorm(name, width, values.layer_norm_eps, true);
+  const normOf = (name: string): Norm => layerNorm(name, width, values.layer_norm_eps);
   const embeddings = `${prefix}.embeddings`;
   const head = own.head({ normOf });
   return {

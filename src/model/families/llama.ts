@@ -9,7 +9,16 @@ import { quadAxis } from '../../tensor/axis.ts';
 import { flag, orNull, real, text, texts, type Values, whole } from '../config-fields.ts';
 import { noWindowLayers, offElsewhere, only } from '../config-keys.ts';
 import { noWindows } from '../config-windows.ts';
-import { type Decoder, embeddingAxes, linearLayer, matrix, type Norm, rmsNorm } from '../decoder.ts';
+import {
+  type Decoder,
+  embeddingAxes,
+  linearLayer,
+  type MemberSublayer,
+  matrix,
+  type Norm,
+  rmsNorm,
+  type Sublayer,
+} from '../decoder.ts';
 import { readRope, ropeFields } from '../rope-parameters.ts';
 import { contextWith } from '../rope-rules.ts';
 import { activationNamed, evenHeadWidth, family } from './family.ts';
@@ -62,6 +71,14 @@ export interface LlamaLike {
   unrotated?: (layer: number) => boolean;
   /** Norms of what the sublayers give instead of what they read. */
   normsAfter?: boolean;
+  /** Sublayers whose projections are one matrix: `qkv_proj`, `gate_up_proj`. */
+  packed?: readonly Sublayer['kind'][];
+  /** Both sublayers of a layer read the same sum through one norm. */
+  parallel?: boolean;
+  /** The norms of layers and of the end, RMSNorms by default. */
+  norm?: (name: string, width: number) => Norm;
+  /** How heads turn, if not whole in halves. */
+  rotary?: { partial?: boolean; interleaved?: boolean };
 }
 
 /** A Llama-like decoder. */
@@ -81,16 +98,21 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
       `heads of ${headWidth} elements cannot be normalised together; their width must be a multiple of 4`,
     );
   }
-  const rotation = { ...readRope(values, headWidth, values.max_position_embeddings), rotaryWidth: headWidth };
+  const rotation = {
+    ...readRope(values, headWidth, values.max_position_embeddings, own.rotary?.partial),
+    ...(own.rotary?.interleaved ? { interleaved: true } : {}),
+  };
   const contextLength = contextWith(rotation.scaling, values.max_position_embeddings);
   const windows = own.windows(contextLength);
   const hidden = quadAxis(width);
-  const inner = quadAxis(values.intermediate_size);
+  const { intermediate_size: intermediate } = values;
+  const inner = quadAxis(intermediate);
   const [queries, keys] = [quadAxis(headWidth, heads), quadAxis(headWidth, keyHeads)];
+  const packedHeads = quadAxis(headWidth, heads + 2 * keyHeads);
   const hasBias = (name: LinearName): boolean => own.biased?.includes(name) ?? false;
   const queryKeyNorm = (name: string, count: number): Norm =>
     rmsNorm(name, own.queryKeyNorms === 'whole' ? count * headWidth : headWidth, epsilon);
-  const normOf = (name: string): Norm => rmsNorm(name, width, epsilon);
+  const normOf = (name: string): Norm => (own.norm ? own.norm(name, width) : rmsNorm(name, width, epsilon));
   return {
     architecture: type,
     vocabularySize: vocabulary,
@@ -99,15 +121,29 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
     blocks: windows.map((window, layer) => {
       const prefix = `model.layers.${layer}`;
       const [attention, feedForward] = [`${prefix}.self_attn`, `${prefix}.mlp`];
-      return [
+      const norms = own.normsAfter
+        ? {
+            attention: { after: normOf(`${prefix}.post_attention_layernorm`) },
+            feedForward: { after: normOf(`${prefix}.post_feedforward_layernorm`) },
+          }
+        : {
+            attention: { before: normOf(`${prefix}.input_layernorm`) },
+            feedForward: { before: normOf(`${prefix}.post_attention_layernorm`) },
+          };
+      const members: MemberSublayer[] = [
         {
           kind: 'attention',
-          ...(own.normsAfter
-            ? { after: normOf(`${prefix}.post_attention_layernorm`) }
-            : { before: normOf(`${prefix}.input_layernorm`) }),
-          query: linearLayer(`${attention}.q_proj`, queries, hidden, hasBias('query')),
-          key: linearLayer(`${attention}.k_proj`, keys, hidden, hasBias('key')),
-          value: linearLayer(`${attention}.v_proj`, keys, hidden, hasBias('value')),
+          ...(own.parallel ? {} : norms.attention),
+          ...(own.packed?.includes('attention')
+            ? {
+                packed: linearLayer(`${attention}.qkv_proj`, packedHeads, hidden, hasBias('query')),
+                order: 'blocks' as const,
+              }
+            : {
+                query: linearLayer(`${attention}.q_proj`, queries, hidden, hasBias('query')),
+                key: linearLayer(`${attention}.k_proj`, keys, hidden, hasBias('key')),
+                value: linearLayer(`${attention}.v_proj`, keys, hidden, hasBias('value')),
+              }),
           output: linearLayer(`${attention}.o_proj`, hidden, queries, hasBias('output')),
           ...(own.queryKeyNorms
             ? {
@@ -123,15 +159,18 @@ export function llamaLike(type: string, values: Values<typeof llamaLikeFields>, 
         },
         {
           kind: 'feed-forward',
-          ...(own.normsAfter
-            ? { after: normOf(`${prefix}.post_feedforward_layernorm`) }
-            : { before: normOf(`${prefix}.post_attention_layernorm`) }),
-          gate: linearLayer(`${feedForward}.gate_proj`, inner, hidden, hasBias('gate')),
-          up: linearLayer(`${feedForward}.up_proj`, inner, hidden, hasBias('up')),
+          ...(own.parallel ? {} : norms.feedForward),
+          ...(own.packed?.includes('feed-forward')
+            ? { packed: linearLayer(`${feedForward}.gate_up_proj`, quadAxis(intermediate, 2), hidden, hasBias('gate')) }
+            : {
+                gate: linearLayer(`${feedForward}.gate_proj`, inner, hidden, hasBias('gate')),
+                up: linearLayer(`${feedForward}.up_proj`, inner, hidden, hasBias('up')),
+              }),
           down: linearLayer(`${feedForward}.down_proj`, hidden, inner, hasBias('down')),
           activation: activationNamed('hidden_act', values.hidden_act),
         },
       ];
+      return own.parallel ? [{ kind: 'parallel', ...norms.attention, members }] : members;
     }),
     finalNorm: normOf('model.norm'),
     head: { ...matrix('lm_head', ...embeddingAxes(vocabulary, width)), tied: values.tie_word_embeddings },

@@ -1,7 +1,15 @@
 import { plainAxis, quadAxis } from '../../tensor/axis.ts';
 import { flag, orNull, text, whole } from '../config-fields.ts';
 import { only } from '../config-keys.ts';
-import { embeddingAxes, layerNorm, linearLayer, matrix, type Norm, type Sublayer } from '../decoder.ts';
+import {
+  embeddingAxes,
+  layerNorm,
+  linearLayer,
+  type MemberSublayer,
+  matrix,
+  type Norm,
+  type Sublayer,
+} from '../decoder.ts';
 import { activationNamed, evenHeadWidth, family } from './family.ts';
 
 /** Keys with the defaults of `OPTConfig`. */
@@ -41,8 +49,9 @@ export const opt = family(
     const [hidden, inner, embedding] = [quadAxis(width), quadAxis(values.ffn_dim), quadAxis(embeddingWidth)];
     const headWidth = evenHeadWidth(width, heads);
     const ofHeads = quadAxis(headWidth, heads);
-    const normOf = (name: string): Norm => layerNorm(name, width, epsilon, values.layer_norm_elementwise_affine);
-    const around = (name: string): Pick<Sublayer, 'before' | 'ofSum'> =>
+    const affine = values.layer_norm_elementwise_affine;
+    const normOf = (name: string): Norm => layerNorm(name, width, epsilon, { gain: affine, shift: affine });
+    const around = (name: string): Pick<MemberSublayer, 'before' | 'ofSum'> =>
       values.do_layer_norm_before ? { before: normOf(name) } : { ofSum: normOf(name) };
     return {
       architecture: 'opt',

@@ -7,6 +7,7 @@
 import { attention } from '../../ops/attention.ts';
 import { rope } from '../../ops/rope.ts';
 import { storeRows } from '../../ops/rows.ts';
+import { split } from '../../ops/split.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { type AttentionSublayer, keyAxis } from '../decoder.ts';
 import type { Pass } from '../pass.ts';
@@ -28,11 +29,7 @@ export function recordAttention(
   const { workspace, probes } = pass.context;
   const { heads, keyHeads, headWidth, queryNorm, keyNorm, rotation } = sublayer;
   const layer = pass.attentionCount++;
-  let [query, key, value] = pass.linears(read, sublayer.query, sublayer.key, sublayer.value) as [
-    Activation,
-    Activation,
-    Activation,
-  ];
+  let [query, key, value] = project(pass, sublayer, read);
   done();
   if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
   if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
@@ -62,4 +59,15 @@ export function recordAttention(
   workspace.give(query, key, value);
   pass.addTo(hidden, mixed, sublayer.output, sublayer.after);
   workspace.give(mixed);
+}
+
+/** Queries, keys and values. */
+function project(pass: Pass, sublayer: AttentionSublayer, read: Activation): [Activation, Activation, Activation] {
+  if (!('packed' in sublayer)) {
+    return pass.linears(read, sublayer.query, sublayer.key, sublayer.value) as [Activation, Activation, Activation];
+  }
+  const packed = pass.linear(read, sublayer.packed);
+  const parts = split(pass.context, packed, sublayer);
+  pass.context.workspace.give(packed);
+  return parts;
 }

@@ -1,21 +1,25 @@
 /**
- * Llama-like and BERT-like models in float64 on the CPU: the reference for losses and gradients of small models. They
- * compute one sequence at a time from full weight matrices and share nothing with the forward pass under test but the
- * reading of config.json.
+ * A decoder in float64 on the CPU: the reference for losses and gradients of small models. It computes one
+ * sequence at a time from full weight matrices and shares nothing with the forward pass under test but the reading of
+ * config.json.
  *
  * @module
  */
 
-import { erf } from '../../../src/bench/erf.ts';
+import { activate } from '../../../src/bench/cases/linear.ts';
 import type { TokenizedExample } from '../../../src/data/example.ts';
 import {
   type AttentionMask,
   type AttentionSublayer,
   type Decoder,
+  type FeedForwardSublayer,
+  headMatrix,
   type Linear,
+  type MemberSublayer,
   type Norm,
   rotationsOf,
 } from '../../../src/model/decoder.ts';
+import type { RopePosition } from '../../../src/model/rope-table.ts';
 
 export type Parameters64 = ReadonlyMap<string, Float64Array>;
 
@@ -34,52 +38,78 @@ function product(x: Float64Array, weight: Float64Array, inner: number): Float64A
   return y;
 }
 
-function rmsNorm(x: Float64Array, gain: Float64Array, epsilon: number): Float64Array {
-  const width = gain.length;
-  const y = new Float64Array(x.length);
-  for (let start = 0; start < x.length; start += width) {
-    let squares = 0;
-    for (let i = 0; i < width; i++) squares += x[start + i]! ** 2;
-    const factor = 1 / Math.sqrt(squares / width + epsilon);
-    for (let i = 0; i < width; i++) y[start + i] = x[start + i]! * factor * gain[i]!;
-  }
-  return y;
-}
-
-function layerNorm(x: Float64Array, gain: Float64Array, shift: Float64Array, epsilon: number): Float64Array {
-  const width = gain.length;
+function normalised(
+  x: Float64Array,
+  { kind, width, epsilon }: Norm,
+  gain: Float64Array | undefined,
+  shift: Float64Array | undefined,
+): Float64Array {
   const y = new Float64Array(x.length);
   for (let start = 0; start < x.length; start += width) {
     const row = x.subarray(start, start + width);
-    const mean = row.reduce((sum, value) => sum + value, 0) / width;
-    const variance = row.reduce((sum, value) => sum + (value - mean) ** 2, 0) / width;
-    for (let i = 0; i < width; i++) {
-      y[start + i] = ((row[i]! - mean) / Math.sqrt(variance + epsilon)) * gain[i]! + shift[i]!;
-    }
+    const mean = kind === 'layer' ? row.reduce((sum, value) => sum + value, 0) / width : 0;
+    const squares = row.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+    const factor = 1 / Math.sqrt(squares / width + epsilon);
+    for (let i = 0; i < width; i++) y[start + i] = (row[i]! - mean) * factor * (gain?.[i] ?? 1) + (shift?.[i] ?? 0);
   }
   return y;
 }
 
-const activations: Readonly<Record<string, (value: number) => number>> = {
-  silu: (value) => value / (1 + Math.exp(-value)),
-  gelu: (value) => (value / 2) * (1 + erf(value / Math.SQRT2)),
-};
-
-/** Rotates the halves of every head (the Llama layout). */
-function rotate(x: Float64Array, heads: number, width: number, theta: number): void {
-  const half = width / 2;
+/** Rotates the first elements of every head, in halves (the Llama layout) or in neighbours. */
+function rotate(
+  x: Float64Array,
+  heads: number,
+  width: number,
+  { theta, rotaryWidth, interleaved = false }: RopePosition,
+): void {
+  const half = rotaryWidth / 2;
   for (let row = 0; row < x.length / (heads * width); row++) {
     for (let head = 0; head < heads; head++) {
       const start = (row * heads + head) * width;
       for (let pair = 0; pair < half; pair++) {
-        const angle = row * theta ** (-(2 * pair) / width);
-        const a = x[start + pair]!;
-        const b = x[start + half + pair]!;
-        x[start + pair] = a * Math.cos(angle) - b * Math.sin(angle);
-        x[start + half + pair] = b * Math.cos(angle) + a * Math.sin(angle);
+        const angle = row * theta ** (-pair / half);
+        const first = start + (interleaved ? 2 * pair : pair);
+        const second = interleaved ? first + 1 : first + half;
+        const [a, b] = [x[first]!, x[second]!];
+        x[first] = a * Math.cos(angle) - b * Math.sin(angle);
+        x[second] = b * Math.cos(angle) + a * Math.sin(angle);
       }
     }
   }
+}
+
+/** Some columns of a matrix whose rows have so many. */
+function columnsOf(x: Float64Array, width: number, from: number, count: number): Float64Array {
+  return Float64Array.from({ length: (x.length / width) * count }, (_, index) => {
+    return x[Math.floor(index / count) * width + from + (index % count)]!;
+  });
+}
+
+/** Matrices beside each other: their rows one after the other. */
+function beside(parts: readonly { x: Float64Array; width: number }[]): Float64Array {
+  const rows = parts[0]!.x.length / parts[0]!.width;
+  return Float64Array.from(
+    Array.from({ length: rows }, (_, row) =>
+      parts.flatMap(({ x, width }) => [...x.subarray(row * width, (row + 1) * width)]),
+    ).flat(),
+  );
+}
+
+/** Queries, keys and values out of a packed projection. */
+function unpacked(
+  x: Float64Array,
+  { heads, keyHeads, headWidth, order }: Extract<AttentionSublayer, { packed: Linear }>,
+): [Float64Array, Float64Array, Float64Array] {
+  const total = (heads + 2 * keyHeads) * headWidth;
+  const take = (head: number, count: number) => ({
+    x: columnsOf(x, total, head * headWidth, count * headWidth),
+    width: count * headWidth,
+  });
+  if (order === 'blocks') return [take(0, heads).x, take(heads, keyHeads).x, take(heads + keyHeads, keyHeads).x];
+  const queries = heads / keyHeads;
+  const every = (offset: number, count: number) =>
+    beside(Array.from({ length: keyHeads }, (_, group) => take(group * (queries + 2) + offset, count)));
+  return [every(0, queries), every(queries, 1), every(queries + 1, 1)];
 }
 
 function attend(
@@ -123,71 +153,92 @@ function plus(a: Float64Array, b: Float64Array): Float64Array {
 }
 
 /**
- * Logits [tokens, vocabulary] of one sequence. Positions are learned or default rotary angles; biases and head norms
+ * Logits [tokens, vocabulary] of one sequence. Default rotary angles only; biases and elementwise parameters of norms
  * where the parameters have them.
  */
 export function logits64(decoder: Decoder, parameters: Parameters64, ids: readonly number[]): Float64Array {
   const { position, embedding, tokenTypes, embeddingNorm, head, finalNorm } = decoder;
   if (rotationsOf(decoder).some(({ scaling }) => scaling.type !== 'default')) {
-    throw new Error('the float64 decoder knows no scaled rotary angles');
+    throw new Error('the float64 decoder knows unscaled rotary angles only');
   }
   const get = (name: string): Float64Array => {
     const values = parameters.get(name);
     if (!values) throw new Error(`no parameter ${name}`);
     return values;
   };
-  const normOf = (x: Float64Array, { kind, gain, shift, epsilon }: Norm) =>
-    kind === 'rms' ? rmsNorm(x, get(gain!), epsilon) : layerNorm(x, get(gain!), get(shift!), epsilon);
-  const linear = (x: Float64Array, { weight, bias: biasName, columns }: Linear): Float64Array => {
+  const maybe = (name: string | undefined) => (name === undefined ? undefined : parameters.get(name));
+  const normOf = (x: Float64Array, norm: Norm) => normalised(x, norm, maybe(norm.gain), maybe(norm.shift));
+  const linear = (x: Float64Array, { weight, bias: biasName, columns }: Omit<Linear, 'rows'>): Float64Array => {
     const y = product(x, get(weight), columns.groups * columns.width);
-    const bias = biasName === undefined ? undefined : parameters.get(biasName);
+    const bias = maybe(biasName);
     return bias ? y.map((value, index) => value + bias[index % bias.length]!) : y;
   };
+  const attentionOf = (x: Float64Array, sublayer: AttentionSublayer): Float64Array => {
+    let [q, k, v] =
+      'packed' in sublayer
+        ? unpacked(linear(x, sublayer.packed), sublayer)
+        : ([linear(x, sublayer.query), linear(x, sublayer.key), linear(x, sublayer.value)] as const);
+    if (sublayer.queryNorm) q = normOf(q, sublayer.queryNorm);
+    if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
+    if (sublayer.rotation) {
+      rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation);
+      rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation);
+    }
+    return linear(attend(q, k, v, sublayer, decoder.mask), sublayer.output);
+  };
+  const feedForwardOf = (x: Float64Array, sublayer: FeedForwardSublayer): Float64Array => {
+    const { activation, down } = sublayer;
+    const inner = down.columns.width;
+    let gate: Float64Array | undefined;
+    let up: Float64Array;
+    if ('packed' in sublayer) {
+      const packed = linear(x, sublayer.packed);
+      gate = columnsOf(packed, 2 * inner, 0, inner);
+      up = columnsOf(packed, 2 * inner, inner, inner);
+    } else {
+      gate = sublayer.gate && linear(x, sublayer.gate);
+      up = linear(x, sublayer.up);
+    }
+    const made = gate
+      ? gate.map((value, i) => activate(value, activation) * up[i]!)
+      : up.map((value) => activate(value, activation));
+    return linear(made, down);
+  };
+  const member = (hidden: Float64Array, sublayer: MemberSublayer): Float64Array => {
+    const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
+    const result = sublayer.kind === 'attention' ? attentionOf(x, sublayer) : feedForwardOf(x, sublayer);
+    return sublayer.after ? normOf(result, sublayer.after) : result;
+  };
   const hiddenSize = embedding.columns.width;
-  const table = get(embedding.weight);
+  const rowOf = (table: string, row: number) => get(table).subarray(row * hiddenSize, (row + 1) * hiddenSize);
   let hidden = new Float64Array(ids.length * hiddenSize);
   for (const [row, id] of ids.entries()) {
-    hidden.set(table.subarray(id * hiddenSize, (id + 1) * hiddenSize), row * hiddenSize);
+    const token = rowOf(embedding.weight, id);
+    const place = position && rowOf(position.table.weight, row + position.offset);
+    const type = tokenTypes && rowOf(tokenTypes.weight, 0);
+    const parts = [token, place, type].filter((part) => part !== undefined) as Float64Array[];
+    hidden.set(parts.reduce(plus), row * hiddenSize);
   }
-  const addRows = (name: string, rowOf: (row: number) => number): void => {
-    const rows = get(name);
-    hidden = hidden.map((value, i) => value + rows[rowOf(Math.floor(i / hiddenSize)) * hiddenSize + (i % hiddenSize)]!);
-  };
-  if (position) addRows(position.table.weight, (row) => row + position.offset);
-  if (tokenTypes) addRows(tokenTypes.weight, () => 0);
   if (embeddingNorm) hidden = normOf(hidden, embeddingNorm) as typeof hidden;
   for (const sublayer of decoder.blocks.flat()) {
-    const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
-    let result: Float64Array;
-    if (sublayer.kind === 'attention') {
-      let q = linear(x, sublayer.query);
-      let k = linear(x, sublayer.key);
-      if (sublayer.queryNorm) q = normOf(q, sublayer.queryNorm);
-      if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
-      if (sublayer.rotation) {
-        rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation.theta);
-        rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation.theta);
-      }
-      result = linear(attend(q, k, linear(x, sublayer.value), sublayer, decoder.mask), sublayer.output);
+    if (sublayer.kind === 'parallel') {
+      const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
+      hidden = sublayer.members.map((each) => member(x, each)).reduce(plus, hidden) as typeof hidden;
     } else {
-      const up = linear(x, sublayer.up);
-      const activate = activations[sublayer.activation]!;
-      const { gate } = sublayer;
-      const inner = gate ? linear(x, gate).map((value, i) => activate(value) * up[i]!) : up.map(activate);
-      result = linear(inner, sublayer.down);
+      hidden = plus(hidden, member(hidden, sublayer)) as typeof hidden;
+      if (sublayer.ofSum) hidden = normOf(hidden, sublayer.ofSum) as typeof hidden;
     }
-    if (sublayer.after) result = normOf(result, sublayer.after);
-    hidden = plus(hidden, result) as typeof hidden;
-    if (sublayer.ofSum) hidden = normOf(hidden, sublayer.ofSum) as typeof hidden;
   }
+  const matrix = { ...headMatrix({ head, embedding }), ...(head.bias ? { bias: head.bias } : {}) };
   let states: Float64Array = finalNorm ? normOf(hidden, finalNorm) : hidden;
   if (head.transform) {
     const { dense, activation, norm } = head.transform;
-    states = normOf(linear(states, dense).map(activations[activation]!), norm);
+    states = normOf(
+      linear(states, dense).map((value) => activate(value, activation)),
+      norm,
+    );
   }
-  const logits = product(states, get(head.tied ? embedding.weight : head.weight), hiddenSize);
-  const bias = head.bias && get(head.bias);
-  return bias ? logits.map((value, i) => value + bias[i % bias.length]!) : logits;
+  return linear(states, matrix);
 }
 
 /** log p of `token` by the softmax of one row of logits, in float64. */

@@ -27,25 +27,12 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
   // Half of the models have widths that are multiples of 4, as kernels read them; the others are stored with pads.
   const unit = random.uniform() < 0.5 ? 4 : 1;
   const width = (low: number, high: number) => unit * random.integer((4 / unit) * low, (4 / unit) * high);
-  const shared = {
+  const config: Record<string, unknown> = {
+    model_type: 'llama',
     vocab_size: random.integer(7, 90),
+    hidden_size: width(2, 11),
     intermediate_size: width(1, 15),
     num_hidden_layers: random.integer(1, 2),
-  };
-  const heads = random.integer(1, 3);
-  const masked: Record<string, unknown> = {
-    ...shared,
-    hidden_size: heads * width(1, 4),
-    num_attention_heads: heads,
-    max_position_embeddings: 64,
-    type_vocab_size: random.integer(1, 3),
-    layer_norm_eps: 1e-5,
-    tie_word_embeddings: random.uniform() < 0.5,
-  };
-  const causal: Record<string, unknown> = {
-    ...shared,
-    model_type: 'llama',
-    hidden_size: width(2, 11),
     num_attention_heads: keyHeads * random.integer(1, 3),
     num_key_value_heads: keyHeads,
     head_dim: unit === 4 ? 4 * random.integer(1, 3) : 2 * random.integer(1, 7),
@@ -53,15 +40,15 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
     rms_norm_eps: 1e-5,
     tie_word_embeddings: random.uniform() < 0.5,
   };
-  const config = /bert/.test(String(overrides.model_type)) ? masked : causal;
   const biased = random.uniform() < 0.5;
   // Biases of all linear layers are a Llama's.
   const ofLlama = { attention_bias: biased, mlp_bias: biased };
   Object.assign(config, (overrides.model_type ?? 'llama') === 'llama' ? ofLlama : {}, overrides);
+  inKeysOf(config);
   const configuration = readConfiguration(config, 'config.json');
   const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
   const parameters = new Map<string, Float64Array>();
-  const tensors = parameterShapes(configuration).map(({ name, shape }) => {
+  const tensors = parameterShapes(configuration).map(({ name, shape, transposed }) => {
     const count = shape.reduce((product, size) => product * size, 1);
     // Gains near 1, biases small, matrices that keep the size of their input.
     const values =
@@ -69,9 +56,56 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
         ? random.normals(count, 1 / Math.sqrt(shape[1]!))
         : random.normals(count, 0.2, name.endsWith('.bias') ? 0 : 1);
     parameters.set(name, Float64Array.from(values));
-    return { name, dtype: 'F32' as const, shape, data: () => [f32ToBytes('F32', values)] };
+    const [rows, columns] = shape as [number, number];
+    const stored = transposed
+      ? values.map((_, index) => values[(index % rows) * columns + Math.floor(index / rows)]!)
+      : values;
+    const storedShape = transposed ? shape.toReversed() : shape;
+    return { name, dtype: 'F32' as const, shape: storedShape, data: () => [f32ToBytes('F32', stored)] };
   });
   await writeFile(join(directory, 'config.json'), JSON.stringify(config));
   await writeSafetensors(join(directory, 'model.safetensors'), tensors);
   return { directory, config, parameters, remove: () => rm(directory, { recursive: true, force: true }) };
+}
+
+/** Says sizes of heads and layers as families do that have no `head_dim`, or other names for all of them. */
+function inKeysOf(config: Record<string, unknown>): void {
+  const { model_type: type, num_attention_heads: heads, head_dim: headWidth } = config;
+  if (!['phi3', 'gpt2', 'gpt_neox', 'phi', 'roberta', 'xlm-roberta', 'bert'].includes(String(type))) return;
+  const take = (name: string): unknown => {
+    const value = config[name];
+    delete config[name];
+    return value;
+  };
+  config.hidden_size = (heads as number) * (headWidth as number);
+  take('head_dim');
+  if (type === 'phi3') return;
+  take('rms_norm_eps');
+  if (type !== 'phi') take('num_key_value_heads');
+  if (type !== 'gpt2') return;
+  for (const [name, own] of [
+    ['hidden_size', 'n_embd'],
+    ['intermediate_size', 'n_inner'],
+    ['num_hidden_layers', 'n_layer'],
+    ['num_attention_heads', 'n_head'],
+    ['max_position_embeddings', 'n_positions'],
+  ] as const) {
+    config[own] = take(name);
+  }
+}
+
+/** Models with packed projections, transposed matrices, learned positions or parallel sublayers. */
+export function otherBones(random: Random): Record<string, unknown> {
+  return random.pick([
+    { model_type: 'phi3', sliding_window: random.integer(2, 40) },
+    { model_type: 'gpt2' },
+    { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 0.5 },
+    { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 1, use_parallel_residual: false },
+    { model_type: 'phi', head_dim: 4 * random.integer(1, 3), qk_layernorm: random.uniform() < 0.5 },
+  ]);
+}
+
+/** Masked language models. */
+export function maskedBones(random: Random): Record<string, unknown> {
+  return { model_type: random.pick(['roberta', 'xlm-roberta', 'bert']), type_vocab_size: random.integer(1, 3) };
 }
