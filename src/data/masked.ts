@@ -81,6 +81,7 @@ function wordTokens(tokenizer: Encoder, example: Example, answers: readonly stri
   const seen = new Map<number, string>();
   return answers.map((answer) => {
     const word = answer.trim();
+    if (word === '') throw failure(example, 'the answer is empty');
     // Words of punctuation have no space in front, as in LM-BFF.
     const ids = tokenizer.encode(/^[<[.,]/.test(word) ? word : ` ${word}`, { addSpecialTokens: false });
     const [id] = ids;

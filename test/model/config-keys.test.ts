@@ -37,7 +37,9 @@ const base = (type: string): Record<string, unknown> => ({
 const otherNames = { hidden_size: null, num_attention_heads: null, num_hidden_layers: null };
 const sizesOf: Record<string, Record<string, unknown>> = {
   opt: { ffn_dim: 128 },
-  ...Object.fromEntries(['roberta', 'xlm-roberta', 'bert'].map((type) => [type, { intermediate_size: 128 }])),
+  ...Object.fromEntries(
+    ['roberta', 'xlm-roberta', 'bert', 'modernbert'].map((type) => [type, { intermediate_size: 128 }]),
+  ),
   phi3: { intermediate_size: 128, num_key_value_heads: 2 },
   phi: { intermediate_size: 128, num_key_value_heads: 2 },
   gpt_neox: { intermediate_size: 128 },

@@ -14,7 +14,7 @@ MASKED_SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hid
 FAMILY = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss")
 CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qwen2ForCausalLM", qwen3="Qwen3ForCausalLM",
                smollm3="SmolLM3ForCausalLM", olmo2="Olmo2ForCausalLM", seed_oss="SeedOssForCausalLM", opt="OPTForCausalLM")
-MASKED = dict(roberta="RobertaForMaskedLM", bert="BertForMaskedLM") | {"xlm-roberta": "XLMRobertaForMaskedLM"}
+MASKED = dict(roberta="RobertaForMaskedLM", bert="BertForMaskedLM") | {"xlm-roberta": "XLMRobertaForMaskedLM", "modernbert": "ModernBertForMaskedLM"}
 GPT_SIZES = dict(vocab_size=48, n_embd=32, n_inner=40, n_layer=3, n_head=4, n_positions=128)
 CLASSES |= dict(phi3="Phi3ForCausalLM", gpt2="GPT2LMHeadModel", gpt_neox="GPTNeoXForCausalLM", starcoder2="Starcoder2ForCausalLM",
                 phi="PhiForCausalLM")
@@ -27,7 +27,7 @@ def case(name, model_type, drop=(), stored=None, **keys):
     sizes = OWN_SIZES.get(model_type, MASKED_SIZES if model_type in MASKED else SIZES)
     own = {"head_dim": 8} if model_type in ("qwen3", "seed_oss") else {}
     # Their padding token is outside of a small vocabulary, which transformers refuses.
-    own |= {"pad_token_id": 0} if model_type in ("smollm3", "phi3") else {}
+    own |= {"pad_token_id": 0} if model_type in ("smollm3", "phi3", "modernbert") else {}
     config = {"architectures": [(CLASSES | MASKED)[model_type]], "model_type": model_type} | sizes | own | keys
     CASES[f"{model_type}: {name}"] = {"config": {key: value for key, value in config.items() if key not in drop}, **(stored or {})}
 
@@ -271,7 +271,7 @@ case("activation gelu", "phi", hidden_act="gelu")
 
 # Masked language models: log-probabilities are those of the tokens at their own places.
 LEGACY = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
-for each in MASKED:
+for each in ("roberta", "bert", "xlm-roberta"):
     prefix, head = ("bert", "cls.predictions") if each == "bert" else ("roberta", "lm_head")
     pooler = {f"{prefix}.pooler.dense.weight": [32, 32], f"{prefix}.pooler.dense.bias": [32]}
     case("nothing but sizes", each)
@@ -297,3 +297,24 @@ for each in MASKED:
          stored=dict(expect="which is another function"))
 case("head of the next sentence", "bert", architectures=["BertForPreTraining"],
      stored=dict(extra={"cls.seq_relationship.weight": [2, 32], "cls.seq_relationship.bias": [2]}))
+
+case("nothing but sizes", "modernbert")
+case("windows of 8 to each side", "modernbert", local_attention=17)
+case("every second layer whole", "modernbert", global_attn_every_n_layers=2, local_attention=6)
+case("windows, listed", "modernbert", layer_types=["sliding_attention", "full_attention", "sliding_attention"], local_attention=24)
+case("thetas", "modernbert", global_rope_theta=500.0, local_rope_theta=50.0, local_attention=16)
+case("thetas in rope_parameters", "modernbert", local_attention=16, rope_parameters=dict(
+    full_attention=dict(rope_type="default", rope_theta=700.0), sliding_attention=dict(rope_type="default", rope_theta=70.0)))
+case("all biases", "modernbert", norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True)
+case("no bias of the head", "modernbert", decoder_bias=False)
+case("activations", "modernbert", hidden_activation="silu", classifier_activation="relu")
+case("norm epsilon 0.01", "modernbert", norm_eps=0.01)
+case("untied", "modernbert", tie_word_embeddings=False)
+case("BF16, shards", "modernbert", stored=dict(dtype="BF16", shards=3))
+case("F16, odd vocabulary", "modernbert", vocab_size=53, stored=dict(dtype="F16"))
+case("widths that 4 does not divide", "modernbert", hidden_size=30, num_attention_heads=3, intermediate_size=42)
+case("as published", "modernbert", local_attention=128, classifier_pooling="mean", position_embedding_type="absolute",
+     reference_compile=False, repad_logits_with_grad=False, sparse_prediction=False, sparse_pred_ignore_index=-100, layer_norm_eps=1e-5,
+     deterministic_flash_attn=False, embedding_dropout=0.0, mlp_dropout=0.0, initializer_cutoff_factor=2.0, gradient_checkpointing=False)
+case("scaled rotation", "modernbert", rope_scaling=dict(type="linear", factor=2.0), stored=dict(expect='"rope_scaling" must be null'))
+case("classifier", "modernbert", architectures=["ModernBertForSequenceClassification"], stored=dict(expect="which is another function"))

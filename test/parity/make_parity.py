@@ -15,6 +15,7 @@ import re
 import sys
 import tempfile
 import warnings
+from collections import Counter
 
 import numpy as np
 import torch
@@ -76,8 +77,9 @@ def shapes_of(directory, cls=AutoModelForCausalLM):
         model = cls.from_config(AutoConfig.from_pretrained(directory))
     names = {name: list(value.shape) for name, value in model.state_dict().items()}
     if model.config.tie_word_embeddings:
-        for name in ("lm_head.weight", *(f"{head}decoder.{kind}" for head in ("lm_head.", "cls.predictions.") for kind in ("weight", "bias"))):
-            names.pop(name, None)
+        for name in ("lm_head.weight", *(f"{head}decoder.{kind}" for head in ("lm_head.", "cls.predictions.", "") for kind in ("weight", "bias"))):
+            if name != "decoder.bias":
+                names.pop(name, None)
     return names
 
 
@@ -93,10 +95,12 @@ def write_weights(directory, shapes, dtype, shards):
 
 
 def grouped(shapes):
-    """Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`."""
-    starred = lambda name: re.sub(r"[.](layers?|h)[.][0-9]+[.]", r".\1.*.", name)
-    lines = [f"{starred(name)} {'x'.join(map(str, shape))}" for name, shape in shapes.items()]
-    return list(dict.fromkeys(lines))
+    """Names of layers with a star in place of the number where all layers have them, in a text: `model.layers.*.mlp.up_proj.weight 40x32`."""
+    starred = {name: re.sub(r"[.](layers?|h)[.][0-9]+[.]", r".\1.*.", name) for name in shapes}
+    counts = Counter(starred.values())
+    most = max(counts.values())
+    names = {name: star if counts[star] == most else name for name, star in starred.items()}
+    return list(dict.fromkeys(f"{names[name]} {'x'.join(map(str, shape))}" for name, shape in shapes.items()))
 
 
 class Warned(logging.Handler):

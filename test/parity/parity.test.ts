@@ -56,6 +56,8 @@ test.each([
   ['opt: activation gelu', { activation_function: 'gelu_new' }],
   ['bert: norm epsilon 0.01', { layer_norm_eps: 0.0099 }],
   ['roberta: another padding token', { pad_token_id: 6 }],
+  ['modernbert: windows of 8 to each side', { local_attention: 18 }],
+  ['modernbert: thetas', { local_rope_theta: 49 }],
 ])('%s: another %o is seen', async (name, change) => {
   const parity = cases.find((each) => each.name === name)!;
   const altered = { ...parity, config: { ...parity.config, ...change } };

@@ -16,7 +16,7 @@ from transformers.activations import ACT2CLS
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 
 TYPES = ["llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss", "opt",
-         "phi3", "gpt2", "gpt_neox", "starcoder2", "phi", "roberta", "xlm-roberta", "bert"]
+         "phi3", "gpt2", "gpt_neox", "starcoder2", "phi", "roberta", "xlm-roberta", "bert", "modernbert"]
 OUT = pathlib.Path(__file__).parent.parent / "fixtures" / "golden" / "config-classes.json"
 
 

@@ -10,6 +10,7 @@ import { gptNeox } from './gpt-neox.ts';
 import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
+import { modernbert } from './modernbert.ts';
 import { olmo2 } from './olmo2.ts';
 import { opt } from './opt.ts';
 import { phi } from './phi.ts';
@@ -38,4 +39,5 @@ export const families: Readonly<Record<string, Family>> = {
   roberta,
   'xlm-roberta': xlmRoberta,
   bert,
+  modernbert,
 };
