@@ -8,11 +8,11 @@ import { SubzeroError } from '../errors.ts';
 import { join, readdir, readFile, stat } from '../platform/index.ts';
 import type { ChatRenderer } from './conversation.ts';
 import type { Example, Learn } from './example.ts';
-import { detectFormat, type Format, unreadColumns } from './formats.ts';
+import { checkMasked, detectFormat, type Format, unreadColumns } from './formats.ts';
 import { asReadError, readJsonLines, readLines } from './lines.ts';
 import { isRecord, makeRow, type Row, rowError } from './row.ts';
 import type { DataSource } from './source.ts';
-import { type Split, type Task, taskByName } from './tasks/index.ts';
+import { readerOf, type Split, type Task, taskByName } from './tasks/index.ts';
 
 export interface Dataset {
   /** The task's name, or the name of the file's row format. */
@@ -40,17 +40,18 @@ const maxDocumentBytes = 512 * 1024 * 1024;
  * @param options.chat renders conversations; needed for files with `messages` or `conversations`
  * @param options.learn which assistant turns of a conversation are learnt; all by default
  * @param options.limit read only the first so many examples, at least one
+ * @param options.masked for a masked language model: a task's prompts with masks, rows that can have one
  * @throws SubzeroError `not_found` with the names that were looked for; `invalid_data` with file, line and field
  */
 export async function loadDataset(
   source: DataSource,
-  options: { split?: Split; chat?: ChatRenderer; learn?: Learn; limit?: number } = {},
+  options: { split?: Split; chat?: ChatRenderer; learn?: Learn; limit?: number; masked?: boolean } = {},
 ): Promise<Dataset> {
-  const limit = options.limit ?? Number.POSITIVE_INFINITY;
+  const { limit = Number.POSITIVE_INFINITY, masked = false } = options;
   const dataset =
     'task' in source
-      ? await loadTask(taskByName(source.task), source.directory, options.split ?? 'train', limit)
-      : await loadFile(source.file, { chat: options.chat, learn: options.learn ?? 'all' }, limit);
+      ? await loadTask(taskByName(source.task), source.directory, options.split ?? 'train', limit, masked)
+      : await loadFile(source.file, { chat: options.chat, learn: options.learn ?? 'all' }, limit, masked);
   if (dataset.examples.length === 0) {
     throw new SubzeroError('invalid_data', `${dataset.file} holds no examples`, { parameter: dataset.file });
   }
@@ -61,12 +62,14 @@ async function loadFile(
   file: string,
   reading: { chat: ChatRenderer | undefined; learn: Learn },
   limit: number,
+  masked: boolean,
 ): Promise<Dataset> {
   const examples: Example[] = [];
   const unread = new Set<string>();
   let first: { format: Format; source: string } | undefined;
   for await (const row of readJsonLines(file)) {
     const format = detectFormat(row);
+    if (masked) checkMasked(row, format);
     first ??= { format, source: row.source };
     if (format !== first.format) {
       throw rowError(
@@ -89,13 +92,14 @@ async function loadFile(
   };
 }
 
-async function loadTask(task: Task, directory: string, split: Split, limit: number): Promise<Dataset> {
+async function loadTask(task: Task, directory: string, split: Split, limit: number, masked: boolean): Promise<Dataset> {
+  const read = readerOf(task, masked);
   const file = await findFile(task, directory, split);
   const examples: Example[] = [];
   // COPA and ReCoRD learn the right answer as a text, but are scored by choosing among the options.
-  const learnsAnswer = split === 'train' && task.trainsOn === 'answer' && task.kind === 'options';
+  const learnsAnswer = !masked && split === 'train' && task.trainsOn === 'answer' && task.kind === 'options';
   for await (const row of readTaskRows(task, file)) {
-    for (const example of task.read(row)) {
+    for (const example of read(row)) {
       if (examples.length >= limit) break;
       examples.push({ ...(learnsAnswer ? answerOf(example) : example), source: row.source });
     }

@@ -5,15 +5,10 @@
  * @module
  */
 
-import { SubzeroError } from '../errors.ts';
-import { checkTokenIds } from '../tokenizer/token-ids.ts';
-import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { answerTokens } from './answer-score.ts';
+import { checkExampleIds, type Encoder, failure } from './encoder.ts';
 import type { Example, TokenizedExample } from './example.ts';
-
-/** What tokenisation needs of a tokenizer. */
-export type Encoder = Pick<Tokenizer, 'encode' | 'addsBosToken' | 'bosTokenId'> &
-  Partial<Pick<Tokenizer, 'tokenString'>>;
+import { tokenizeMasked } from './masked.ts';
 
 /** A tokenised data set and what had to be cut to make it fit. */
 export interface TokenizedDataset {
@@ -30,17 +25,23 @@ export interface TokenizedDataset {
  *
  * @param options.contextLength most tokens of a sequence, BOS included
  * @param options.vocabularySize rows of the model's embedding; no limit by default
+ * @param options.masked for a masked language model, see {@link tokenizeMasked}
  */
 export function tokenizeExamples(
   tokenizer: Encoder,
   examples: readonly Example[],
-  options: { contextLength: number; vocabularySize?: number },
+  options: { contextLength: number; vocabularySize?: number; masked?: boolean },
 ): TokenizedDataset {
   const result: TokenizedDataset = { examples: [], truncated: 0, split: 0 };
   const check = (tokenized: TokenizedExample, { source }: Example): void =>
     checkExampleIds(tokenizer, tokenized, options.vocabularySize, source);
   for (const example of examples) {
-    if (example.spans !== undefined) {
+    if (options.masked) {
+      const { tokenized, dropped } = tokenizeMasked(tokenizer, example, options.contextLength);
+      check(tokenized, example);
+      result.examples.push(tokenized);
+      if (dropped > 0) result.truncated++;
+    } else if (example.spans !== undefined) {
       const { tokenized, dropped } = tokenizeSpans(tokenizer, example, example.spans, options.contextLength);
       check(tokenized, example);
       result.examples.push(tokenized);
@@ -204,27 +205,9 @@ function encode(tokenizer: Encoder, text: string, addsBosToken: boolean): number
   return addsBosToken && ids[0] !== tokenizer.bosTokenId ? [tokenizer.bosTokenId!, ...ids] : ids;
 }
 
-/** Checks prompt and answers, labels included. */
-function checkExampleIds(
-  tokenizer: Encoder,
-  { prompt, continuations }: TokenizedExample,
-  vocabularySize: number | undefined,
-  source: string | undefined,
-): void {
-  if (vocabularySize === undefined) return;
-  const tokenString = (id: number): string => tokenizer.tokenString?.(id) ?? '';
-  for (const ids of [prompt, ...continuations.map((each) => each.ids)]) {
-    checkTokenIds(ids, { vocabularySize, tokenString, source });
-  }
-}
-
 function commonPrefixLength(sequences: readonly number[][], limit: number): number {
   const [first, ...others] = sequences;
   let length = 0;
   while (length < limit && others.every((ids) => ids[length] === first![length])) length++;
   return length;
-}
-
-function failure(example: Example, what: string): SubzeroError {
-  return new SubzeroError('invalid_data', example.source === undefined ? what : `${example.source}: ${what}`);
 }

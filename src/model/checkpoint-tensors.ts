@@ -20,17 +20,31 @@ const compareBytes = 16 * 1024 * 1024;
 /** Most names in an error. */
 const namesShown = 4;
 
+const bertTypes = ['bert', 'roberta', 'xlm-roberta'];
+
 /**
  * Tensors that checkpoints of the supported architectures hold beside their parameters and that change nothing.
- * `transformers` 5.24 leaves the first out as well; the others are never looked up by any of its classes.
+ * `transformers` 5.24 leaves the first out as well; the others are never looked up by any of its language models.
  */
-const ignorable: readonly { pattern: RegExp; why: string }[] = [
+const ignorable: readonly { pattern: RegExp; why: string; types?: readonly string[] }[] = [
   { pattern: /(^|\.)rotary_emb\.inv_freq$/, why: 'frequencies of the rotary embedding, computed from config.json' },
   {
     pattern: /(^|\.)rotary_emb\.(cos|sin)_cached$/,
     why: 'the rotary table itself, which early files of Llama and Mistral hold; computed from config.json',
   },
   { pattern: /(^|\.)decoder\.version$/, why: "number of fairseq's file format, left by the conversion of OPT" },
+  { pattern: /(^|\.)embeddings\.position_ids$/, why: 'the numbers of positions, counted anew', types: bertTypes },
+  {
+    pattern: /^(bert|roberta)\.pooler\.dense\.(weight|bias)$/,
+    why: 'the pooler of classifiers, which a masked language model does not have',
+    types: bertTypes,
+  },
+  { pattern: /^cls\.seq_relationship\.(weight|bias)$/, why: 'the head for the next sentence', types: ['bert'] },
+  {
+    pattern: /^(lm_head|cls\.predictions)\.bias$/,
+    why: 'a parameter that the class of an untied model has and does not add; tied, it is the bias itself',
+    types: bertTypes,
+  },
   {
     pattern: /(^|\.)(h|layers)\.\d+\.(attn|attention|attn\.attention)\.(masked_)?bias$/,
     why: 'the causal mask and what it writes, which early files of GPT-2, GPT-J, GPT-Neo and GPT-NeoX hold',
@@ -103,7 +117,8 @@ export async function matchTensors(
 
 /**
  * The keys of a checkpoint that may hold a parameter, best first. Files of a model without its head leave the prefix
- * out (OPT, GPT-2), and some tied models store the shared matrix as the output head, alone or once more.
+ * out (OPT, GPT-2), those of BERT have older names of norms, and some tied models store the shared matrix, or the
+ * head's bias, as the output head, alone or once more.
  */
 function storedNames(name: ParameterShape['name'], decoder: Decoder, source: TensorSource): string[] {
   const older = (decoder.stored?.prefixes ?? []).filter((prefix) => name.startsWith(prefix.name));
@@ -111,6 +126,8 @@ function storedNames(name: ParameterShape['name'], decoder: Decoder, source: Ten
     name,
     ...older.map((prefix) => prefix.older + name.slice(prefix.name.length)),
     name.replace(/^(model|transformer|gpt_neox)\./, ''),
+    name.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta'),
+    ...(name === decoder.head.bias ? [`${decoder.head.name}.bias`] : []),
   ];
   const found = [...new Set(candidates)].filter((candidate) => source.tensors.has(candidate));
   const shared = decoder.head.tied && name === decoder.embedding.weight;
@@ -182,10 +199,10 @@ async function refuseUnread(
   }
   const unread: string[] = [];
   for (const name of source.tensors.keys()) {
-    if (used.has(name) || ignorable.some(({ pattern }) => pattern.test(name))) continue;
-    if (decoder.stored?.leftOut?.test(name)) continue;
+    if (used.has(name) || decoder.stored?.leftOut?.test(name)) continue;
     const original = copies.get(name);
     if (original === undefined) {
+      if (isIgnorable(name, decoder)) continue;
       unread.push(name);
     } else if (!(await sameValues(source, original, name))) {
       throw new SubzeroError(
@@ -202,6 +219,10 @@ async function refuseUnread(
       `config.json does not use: ${some(unread)}. Without them it would be another model: check that config.json ` +
       'belongs to these weights ("num_hidden_layers", "architectures"), or take them out of the file',
   );
+}
+
+function isIgnorable(name: string, { architecture }: Decoder): boolean {
+  return ignorable.some(({ pattern, types }) => pattern.test(name) && (types?.includes(architecture) ?? true));
 }
 
 /** Whether two tensors hold the same numbers, whatever types they are stored as. Reads a piece of each at a time. */

@@ -153,7 +153,7 @@ export interface KeysOfType {
   neutral?: Readonly<Record<string, NeutralKey>>;
   /** Python code that `auto_map` may name as the model's, because the type's class was made of it. */
   code?: string;
-  /** The classes of its language model, where their names are not made from the type's. */
+  /** The classes of its language model, or what follows the type's name in theirs, where these are not the usual ones. */
   classes?: readonly string[];
 }
 
@@ -171,12 +171,10 @@ export function checkKeys(
   { ignored = {}, neutral = {}, classes, code }: KeysOfType,
 ): void {
   for (const [key, value] of Object.entries(config)) {
-    if (read.has(key) || Object.hasOwn(ignoredKeys, key) || Object.hasOwn(ignored, key)) continue;
-    const rule = Object.hasOwn(neutral, key)
-      ? neutral[key]
-      : Object.hasOwn(neutralKeys, key)
-        ? neutralKeys[key]
-        : undefined;
+    if (read.has(key)) continue;
+    const ownRule = Object.hasOwn(neutral, key) ? neutral[key] : undefined;
+    if (!ownRule && (Object.hasOwn(ignoredKeys, key) || Object.hasOwn(ignored, key))) continue;
+    const rule = ownRule ?? (Object.hasOwn(neutralKeys, key) ? neutralKeys[key] : undefined);
     if (rule ? rule.accepts(value) : value === false || value === '' || isEmpty(value)) continue;
     if (rule === quantized) {
       const method = (value as Config | null)?.quant_method;
@@ -209,10 +207,9 @@ function checkClass(
 ): void {
   const { architectures, auto_map: own } = config;
   const classes = Array.isArray(architectures) ? architectures : [];
-  const ofType = new RegExp(`^${type.replaceAll('_', '')}(forcausallm|lmheadmodel|model)$`, 'i');
-  const isOwn = (name: unknown): boolean =>
-    known ? known.includes(String(name)) : ofType.test(String(name).replaceAll('_', ''));
-  if (classes.length > 0 && !classes.some(isOwn)) {
+  const plain = (name: unknown): string => String(name).replaceAll(/[_-]/g, '').toLowerCase();
+  const expected = (known ?? ['ForCausalLM', 'LMHeadModel', 'Model']).flatMap((name) => [name, type + name]).map(plain);
+  if (classes.length > 0 && !classes.some((name) => expected.includes(plain(name)))) {
     throw new SubzeroError(
       'unsupported',
       `"architectures" must name the language model of "${type}"; got ${brief(architectures)}, which is another function`,
@@ -221,7 +218,8 @@ function checkClass(
   const code = typeof own === 'object' && own !== null ? Object.entries(own) : [];
   // A file that was copied names the repository of the code in front of it.
   const isKnown = (value: unknown): boolean => typeof value === 'string' && value.replace(/^.*--/, '') === knownCode;
-  const [model] = code.find(([name, value]) => /^AutoModel(ForCausalLM)?$/.test(name) && !isKnown(value)) ?? [];
+  const isModel = (name: string): boolean => /^AutoModel(ForCausalLM|ForMaskedLM)?$/.test(name);
+  const [model] = code.find(([name, value]) => isModel(name) && !isKnown(value)) ?? [];
   if (model) {
     throw new SubzeroError(
       'unsupported',

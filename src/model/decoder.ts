@@ -86,7 +86,7 @@ interface AttentionParts extends SublayerNorms {
   scale?: number;
   /** The bound c of the scores s, which become c·tanh(s/c); none if absent. */
   softCap?: number;
-  /** Keys that it sees, counted back from the token itself; all if absent. */
+  /** Keys that it sees, counted from the token itself in each direction that it looks in; all if absent. */
   window?: number;
   /** Whether `query` makes, behind the queries of each head, a gate of its result, of which the sigmoid is taken. */
   gated?: boolean;
@@ -174,6 +174,28 @@ export interface LearnedPosition {
   kind: 'learned';
   table: Matrix;
   offset: number;
+  /** The id of the padding token, where such tokens have no position of their own and cannot be part of a text. */
+  padding?: number;
+}
+
+/**
+ * Which tokens a token sees: itself and those before it, or all tokens of its sequence, as in masked language models,
+ * which predict a token at its own place and cannot generate a text.
+ */
+export type AttentionMask = 'causal' | 'bidirectional';
+
+/** What becomes of a hidden state before the logits are made of it. */
+export interface HeadTransform {
+  dense: Linear;
+  activation: MatmulActivation;
+  norm: Norm;
+}
+
+/** The output head. */
+export interface Head extends Linear {
+  /** Where it is tied the embedding takes its place, and a file may hold it under the head's name. */
+  tied: boolean;
+  transform?: HeadTransform;
 }
 
 export interface Decoder {
@@ -182,12 +204,16 @@ export interface Decoder {
   vocabularySize: number;
   /** Most tokens of a sequence. */
   contextLength: number;
+  /** `causal` if absent. */
+  mask?: AttentionMask;
   /** Positions that enter at the embedding; others enter by {@link AttentionSublayer.rotation}. */
   position?: LearnedPosition;
   embedding: Matrix;
   /** The factor of the table's rows, virtual tokens apart. */
   embeddingScale?: number;
-  /** The norm of the embedding. */
+  /** A table whose first row is added to every token's embedding: a text has one segment. */
+  tokenTypes?: Matrix;
+  /** The norm of the embedding with all that is added to it. */
   embeddingNorm?: Norm;
   /** The factor of all that the layers begin with, virtual tokens included. */
   inputScale?: number;
@@ -196,8 +222,7 @@ export interface Decoder {
   projectOut?: Linear;
   blocks: readonly (readonly (Sublayer | ParallelSublayer)[])[];
   finalNorm?: Norm;
-  /** The output head; where it is tied the embedding takes its place, and a file may hold it under this name. */
-  head: Linear & { tied: boolean };
+  head: Head;
   /** What becomes of the head's products x before they are logits: c·tanh(scale·x/c) with the bound c, or scale·x. */
   logits?: { scale?: number; softCap?: number };
   /** What a checkpoint's files hold besides, and otherwise. */
@@ -251,6 +276,11 @@ export function convolutionOf(name: string, channels: number, taps: number, hasB
 /** The matrix that makes logits. */
 export function headMatrix({ head, embedding }: Pick<Decoder, 'head' | 'embedding'>): Matrix {
   return head.tied ? embedding : head;
+}
+
+/** Whether a model goes on with a text token by token; a masked language model fills in places of it. */
+export function generates({ mask }: Pick<Decoder, 'mask'>): boolean {
+  return mask !== 'bidirectional';
 }
 
 /** The sublayers in the order in which they are recorded, members of parallel ones by themselves. */

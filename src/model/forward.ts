@@ -26,7 +26,7 @@ import { recordShortConvolution } from './sublayers/short-convolution.ts';
  *   caller gives it back to the workspace
  */
 export function forward(model: Model, context: OperationContext, input: ForwardInput): Activation {
-  const { embedding, embeddingScale, embeddingNorm, inputScale, position, projectIn } = model.decoder;
+  const { embedding, embeddingScale, embeddingNorm, inputScale, position, tokenTypes, projectIn } = model.decoder;
   const { blocks, finalNorm, projectOut } = model.decoder;
   const pass = new Pass(model, context, input);
   const rows = input.rows * context.probes.count;
@@ -36,6 +36,7 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   if (prompt) pass.fillIn(hidden, prompt, embedding.columns);
   if (projectIn) hidden = pass.replace(hidden, pass.linear(hidden, projectIn));
   if (position) embed(context, input.positions, rows, model.weight(position.table.weight), hidden);
+  if (tokenTypes) embed(context, input.tokenTypes!, rows, model.weight(tokenTypes.weight), hidden);
   if (embeddingNorm) hidden = pass.replace(hidden, pass.norm(hidden, embeddingNorm));
   if (inputScale !== undefined) scaleActivation(context, hidden, inputScale);
   // Memory of the widest activations serves narrower ones until it is wanted: before the first of those it must be

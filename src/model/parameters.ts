@@ -111,16 +111,22 @@ function* ofRecurrence(sublayer: Sublayer): Generator<ParameterShape> {
 }
 
 function* walk(decoder: Decoder): Generator<ParameterShape> {
-  const { embedding, embeddingNorm, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
+  const { embedding, position, tokenTypes, embeddingNorm, projectIn, blocks, finalNorm, projectOut, head } = decoder;
   yield ofMatrix(embedding);
   if (position) yield ofMatrix(position.table);
+  if (tokenTypes) yield ofMatrix(tokenTypes);
   if (projectIn) yield* ofLinear(projectIn);
   if (embeddingNorm) yield* ofNorm(embeddingNorm);
   for (const sublayer of blocks.flat()) yield* ofSublayer(sublayer);
   if (finalNorm) yield* ofNorm(finalNorm);
   if (projectOut) yield* ofLinear(projectOut);
+  if (head.transform) {
+    yield* ofLinear(head.transform.dense);
+    yield* ofNorm(head.transform.norm);
+  }
   if (!head.tied) yield ofMatrix(head);
-  if (head.bias) yield ofVector(head.bias, head.rows, true);
+  // transformers takes a bias that a checkpoint lacks as 0, but for a head that transforms, whose file would be damaged.
+  if (head.bias) yield ofVector(head.bias, head.rows, head.transform === undefined);
 }
 
 function* ofSublayer(sublayer: Sublayer | ParallelSublayer): Generator<ParameterShape> {
@@ -151,7 +157,9 @@ export function parametersLeftOut(decoder: Decoder): string[] {
     ...blocks.flat().flatMap(outerNorms),
     ...sublayersOf({ blocks }).flatMap((sublayer) => [...outerNorms(sublayer), ...innerNorms(sublayer)]),
     ...sublayersOf({ blocks }).flatMap((sublayer) => ('convolution' in sublayer ? [sublayer.convolution] : [])),
-    ...[embeddingNorm, finalNorm, projectIn, projectOut, head].filter((module) => module !== undefined),
+    ...[embeddingNorm, finalNorm, projectIn, projectOut].filter((module) => module !== undefined),
+    ...(head.transform ? [head.transform.dense, head.transform.norm] : []),
+    ...(head.bias ? [] : [head]),
   ];
   return modules
     .flatMap(({ name }) => [`${name}.weight`, `${name}.bias`])

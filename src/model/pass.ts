@@ -22,6 +22,8 @@ import type { RopePosition } from './rope-table.ts';
 export interface ForwardInput {
   ids: GpuBuffer;
   positions: GpuBuffer;
+  /** Rows of the table of token types, in models that have one. */
+  tokenTypes?: GpuBuffer;
   /** The rotary tables that `positions` are rows of, where they are not the model's own. */
   ropeTables?: ReadonlyMap<RopePosition, RopeTable>;
   /** Key ranges of layers that see everything, and of layers with a sliding window. */

@@ -24,15 +24,19 @@ export function uploadBatch(
   batch: PackedBatch,
   probes: Pick<Probes, 'adapter'>,
   buffers: NamedBuffers,
-): Pick<ForwardInput, 'ids' | 'positions' | 'ropeTables' | 'ranges' | 'windowRanges' | 'runs' | 'rows'> {
-  checkBatchIds(batch, model.decoder.vocabularySize, probes);
-  const window = windowOf(model.decoder);
+): Pick<ForwardInput, 'ids' | 'positions' | 'tokenTypes' | 'ropeTables' | 'ranges' | 'windowRanges' | 'runs' | 'rows'> {
+  const { decoder } = model;
+  checkBatchIds(batch, decoder, probes);
+  const window = windowOf(decoder);
   return {
     ids: buffers.upload('ids', batch.ids),
     ...uploadPositions(model, batch.positions, batch.lengths, buffers),
+    ...(decoder.tokenTypes ? { tokenTypes: buffers.upload('token types', new Uint32Array(batch.ids.length)) } : {}),
     ranges: buffers.upload('ranges', batch.ranges),
-    ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
-    ...(recurrents(model.decoder).length > 0 ? { runs: uploadRuns(runsOf(batch), batch.ids.length, buffers) } : {}),
+    ...(window === undefined
+      ? {}
+      : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window, decoder.mask)) }),
+    ...(recurrents(decoder).length > 0 ? { runs: uploadRuns(runsOf(batch), batch.ids.length, buffers) } : {}),
     rows: batch.ids.length,
   };
 }

@@ -24,5 +24,9 @@ export function contextLengthOf(model: Pick<Model, 'decoder'>, { adapter }: Pick
 /** The examples with tokens in front of their prompts. */
 export function withLeading(examples: readonly TokenizedExample[], leading: readonly number[]): TokenizedExample[] {
   if (leading.length === 0) return [...examples];
-  return examples.map((example) => ({ ...example, prompt: [...leading, ...example.prompt] }));
+  return examples.map(({ prompt, answerRow, ...example }) => ({
+    ...example,
+    prompt: [...leading, ...prompt],
+    ...(answerRow === undefined ? {} : { answerRow: leading.length + answerRow }),
+  }));
 }

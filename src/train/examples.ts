@@ -11,6 +11,7 @@ import type { DataSource } from '../data/source.ts';
 import type { Split } from '../data/tasks/index.ts';
 import { type TokenizedDataset, tokenizeExamples } from '../data/tokenize.ts';
 import { SubzeroError } from '../errors.ts';
+import { generates } from '../model/decoder.ts';
 import { readConfigurationFile } from '../model/load.ts';
 import { createHash, resolve } from '../platform/index.ts';
 import { examplesPerStep, type TrainConfiguration } from '../settings/configuration.ts';
@@ -50,13 +51,16 @@ export async function loadTokenized(
   options: { split: Split; contextLength: number; learn?: Learn; limit?: number; bosBeforeChats?: boolean },
 ): Promise<TokenizedDataset & Pick<Dataset, 'unread'>> {
   const tokenizer = await loadTokenizer(modelDirectory);
+  const decoder = await readConfigurationFile(modelDirectory);
+  const masked = !generates(decoder);
   const dataset = await loadDataset(source, {
     split: options.split,
     chat: tokenizer,
+    masked,
     ...(options.learn === undefined ? {} : { learn: options.learn }),
     ...(options.limit === undefined ? {} : { limit: options.limit }),
   });
-  const { vocabularySize } = await readConfigurationFile(modelDirectory);
+  const { vocabularySize } = decoder;
   const { contextLength } = options;
   const examples = dataset.examples.map(({ isRendered, references, ...example }) => ({
     ...example,
@@ -64,7 +68,7 @@ export async function loadTokenized(
     // Answers are generated in evaluations alone.
     ...(references && options.split !== 'train' ? { references } : {}),
   }));
-  const tokenized = tokenizeExamples(tokenizer, examples, { contextLength, vocabularySize });
+  const tokenized = tokenizeExamples(tokenizer, examples, { contextLength, vocabularySize, masked });
   return { ...tokenized, unread: dataset.unread };
 }
 

@@ -5,7 +5,8 @@
  * there A = Uᵀ and B = μ V Sᵀ. A tied output head gets its own pair with the same product, because PEFT looks at the
  * two modules apart; it must not be merged there (`merge_and_unload` would add both pairs to the one matrix), the
  * safetensors export is the merged model. Learned position embeddings, which PEFT cannot wrap where rows are read at an
- * offset, and norms go in as whole modules (`modules_to_save`), the other 1-D parameters as biases (`bias: all`). A
+ * offset, embeddings of token types and norms go in as whole modules (`modules_to_save`), the other 1-D parameters as
+ * biases (`bias: all`). A
  * matrix that the checkpoint has the other way round has the same pair; `fan_in_fan_out` tells PEFT which way to merge.
  *
  * @module
@@ -24,8 +25,8 @@ import { weightBytes } from './weight-bytes.ts';
 
 /** The adapter that stands for the change of a run's first period. */
 export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Promise<PeftAdapter> {
-  const { position, embedding, head } = model.decoder;
-  const positions = position?.table.name;
+  const { position, tokenTypes, embedding, head } = model.decoder;
+  const wholeTables = [position?.table.name, tokenTypes?.name];
   const tensors: TensorToWrite[] = [];
   const ranks = new Map<string, number>();
   const saved = new Set<string>();
@@ -36,7 +37,7 @@ export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Pr
     const module = weight.name.replace(/\.weight$/, '');
     const [rows, columns] = shapeOf(weight);
     const b = multiply(u, rows, s, rank, false, scale);
-    if (module === positions) {
+    if (wholeTables.includes(module)) {
       saved.add(module);
       add(`${module}.weight`, [rows, columns], await addedTo(model, weight, b, v, rank));
       continue;
@@ -60,6 +61,10 @@ export async function periodPeft({ model }: RestoredRun, optimizer: SubZero): Pr
     if (ranks.has(module)) {
       biases = true;
       add(`${module}.base_layer.bias`, [values.length], values);
+    } else if (name === head.bias) {
+      // It may belong to a module that holds the head.
+      biases = true;
+      add(name, [values.length], values);
     } else {
       saved.add(module);
       add(name, [values.length], values);

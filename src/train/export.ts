@@ -7,6 +7,7 @@
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { exportedName, leftOutTensors } from '../model/checkpoint-tensors.ts';
+import { generates } from '../model/decoder.ts';
 import type { Model } from '../model/model.ts';
 import { parameterShapes, transposedWeights } from '../model/parameters.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
@@ -61,7 +62,7 @@ export async function exportRun(
     if (request.format === 'peft') {
       const adapter = await peftOf(restored);
       await makeFolders(request.out);
-      return await writePeft(adapter, restored.journal.header.basePath, request.out);
+      return await writePeft(adapter, restored.journal.header.basePath, request.out, taskOf(restored));
     }
     refuseVirtualTokens(restored);
     await makeFolders(request.out);
@@ -72,6 +73,15 @@ export async function exportRun(
     restored.optimizer.destroy();
     restored.model.destroy();
   }
+}
+
+/**
+ * What PEFT calls the task of a model. It has no name for masked language models: none makes it wrap the model as it
+ * is, and where virtual tokens are put in front of texts, the wrapper for features does that and no more.
+ */
+function taskOf({ model, journal }: RestoredRun): string | null {
+  if (generates(model.decoder)) return 'CAUSAL_LM';
+  return schemes[journal.header.configuration.scheme].adds === 'tokens' ? 'FEATURE_EXTRACTION' : null;
 }
 
 function refuseVirtualTokens({ journal }: RestoredRun): void {

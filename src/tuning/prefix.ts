@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { packSequences } from '../model/batch.ts';
+import { packTexts } from '../model/batch.ts';
 import { KeyValueCache } from '../model/cache.ts';
 import { attentions, keyAxis, recurrents } from '../model/decoder.ts';
 import { forward } from '../model/forward.ts';
@@ -56,8 +56,7 @@ async function keysAndValues(
   const cache = new KeyValueCache(gpu, model, rows);
   try {
     workspace.reserve(rows);
-    // One more token, so that the last given one gets a row of its own.
-    const { batch } = packSequences([[...tokens, 0]], 1);
+    const batch = packTexts([tokens], decoder.mask);
     const slots = buffers.upload(
       'slots',
       Uint32Array.from(tokens, (_, row) => row),

@@ -51,6 +51,11 @@ export interface Parity {
   cases: ParityCase[];
 }
 
+/** Whether a case is about a masked language model, whose tokens are predicted at their own places. */
+export function isMasked({ config }: ParityCase): boolean {
+  return /bert/.test(String(config.model_type));
+}
+
 /** Tokens of the prompts. */
 export const promptLengths = [20, 108] as const;
 
@@ -71,8 +76,8 @@ function valuesOf(name: string, shape: readonly number[], gains = 1): Float32Arr
     name,
     shape.reduce((product, size) => product * size, 1),
   );
-  const gain = shape.length === 1 && name.endsWith('.weight');
-  const unit = /embed_tokens|conv1d|\.wte\.|embed_in/.test(name) ? 128 : 512;
+  const gain = shape.length === 1 && /\.(weight|gamma)$/.test(name);
+  const unit = /embed_tokens|conv1d|word_embeddings|tok_embeddings|\.wte\.|embed_in/.test(name) ? 128 : 512;
   return Float32Array.from(words, (word) => {
     const whole = (word >>> 24) - 128;
     return gain ? gains + (whole >> 2) / 64 : whole / unit;
@@ -88,8 +93,11 @@ export function projectionWeights(size: number): Float64Array {
   return Float64Array.from(mixed('projection', size), (word) => (word / 2 ** 31 - 1) / Math.sqrt(size));
 }
 
-export function promptOf(length: number, vocabulary: number): number[] {
-  return Array.from(mixed(`prompt of ${length}`, length), (word) => word % vocabulary);
+/** Ids, without the padding token where it has no place in a text. */
+export function promptOf(length: number, config: ParityCase['config']): number[] {
+  const padding = /roberta/.test(String(config.model_type)) ? Number(config.pad_token_id ?? 1) : undefined;
+  const ids = Array.from(mixed(`prompt of ${length}`, length), (word) => word % config.vocab_size);
+  return ids.map((id) => (id === padding ? id + 1 : id));
 }
 
 function shapesOf({ tensors, extra = {}, ...parity }: ParityCase): [string, number[]][] {

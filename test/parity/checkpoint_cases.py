@@ -1,9 +1,9 @@
 """The tiny checkpoints of the parity suite: config.json as people's files have it, and how the weights are stored.
 
-A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `gains`, about what gains lie where it is not 1, `extra` ({name:
-shape} of tensors that the class does not have) and `expect`: what our program says instead of numbers, as a regular expression.
-`pending` marks a case that is known to disagree, with what is missing; the test demands that it does, so that the mark goes with the
-fault.
+A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `gains`, about what gains lie where it is not 1, `renamed` ({part
+of a name: what the file has instead}), `extra` ({name: shape} of tensors that the class does not have) and `expect`: what our program
+says instead of numbers, as a regular expression. `pending` marks a case that is known to disagree, with what is missing; the test
+demands that it does, so that the mark goes with the fault.
 """
 
 import json
@@ -13,6 +13,8 @@ SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_lay
              num_key_value_heads=2, max_position_embeddings=128)
 OPT_SIZES = dict(vocab_size=48, hidden_size=32, ffn_dim=40, num_hidden_layers=3, num_attention_heads=4,
                  max_position_embeddings=128)
+MASKED_SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
+                    max_position_embeddings=128)
 FAMILY = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss")
 CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qwen2ForCausalLM", qwen3="Qwen3ForCausalLM",
                smollm3="SmolLM3ForCausalLM", olmo2="Olmo2ForCausalLM", seed_oss="SeedOssForCausalLM", opt="OPTForCausalLM",
@@ -31,8 +33,9 @@ OWN["exaone4"] = {"sliding_window": 16, "sliding_window_pattern": 3}
 OWN["olmo3"] = {"sliding_window": 16, "num_hidden_layers": 4}
 OWN["ministral3"] = {"head_dim": 8, "rope_parameters": dict(rope_type="yarn", rope_theta=1e6, llama_4_scaling_beta=0.5, **FAR)}
 # Their padding token is outside of a small vocabulary, which transformers refuses.
-OWN |= {each: {"pad_token_id": 0} for each in ("smollm3", "phi3")}
+OWN |= {each: {"pad_token_id": 0} for each in ("smollm3", "phi3", "modernbert")}
 OWN |= {each: {"pad_token_id": 0, "head_dim": 8} for each in ("glm", "glm4")}
+MASKED = dict(roberta="RobertaForMaskedLM", bert="BertForMaskedLM") | {"xlm-roberta": "XLMRobertaForMaskedLM", "modernbert": "ModernBertForMaskedLM"}
 GPT_SIZES = dict(vocab_size=48, n_embd=32, n_inner=40, n_layer=3, n_head=4, n_positions=128)
 CLASSES |= dict(phi3="Phi3ForCausalLM", gpt2="GPT2LMHeadModel", gpt_neox="GPTNeoXForCausalLM", starcoder2="Starcoder2ForCausalLM",
                 phi="PhiForCausalLM", stablelm="StableLmForCausalLM", cohere="CohereForCausalLM", cohere2="Cohere2ForCausalLM",
@@ -52,8 +55,8 @@ CASES = {}
 
 
 def case(name, model_type, drop=(), stored=None, **keys):
-    sizes = OWN_SIZES.get(model_type, SIZES)
-    config = {"architectures": [CLASSES[model_type]], "model_type": model_type} | sizes | OWN.get(model_type, {}) | keys
+    sizes = OWN_SIZES.get(model_type, MASKED_SIZES if model_type in MASKED else SIZES)
+    config = {"architectures": [(CLASSES | MASKED)[model_type]], "model_type": model_type} | sizes | OWN.get(model_type, {}) | keys
     config = {key: value for key, value in config.items() if key not in drop}
     CASES[f"{model_type}: {name}"] = {"config": config, **GAINS.get(model_type, {}), **(stored or {})}
 
@@ -576,3 +579,52 @@ for name, keys in {
     "yarn": dict(rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR)), "odd vocabulary": dict(vocab_size=51),
 }.items():
     wrapped(name, "qwen3_5", "qwen3_5_text", **keys)
+# Masked language models: log-probabilities are those of the tokens at their own places.
+LEGACY = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+for each in ("roberta", "bert", "xlm-roberta"):
+    prefix, head = ("bert", "cls.predictions") if each == "bert" else ("roberta", "lm_head")
+    pooler = {f"{prefix}.pooler.dense.weight": [32, 32], f"{prefix}.pooler.dense.bias": [32]}
+    case("nothing but sizes", each)
+    case("as published", each, layer_norm_eps=1e-5, type_vocab_size=1, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1,
+         position_embedding_type="absolute", gradient_checkpointing=False, use_cache=True, bos_token_id=0, eos_token_id=2,
+         initializer_range=0.02, hidden_act="gelu", transformers_version="4.6.0", stored=dict(extra=pooler))
+    case("norm epsilon 0.01", each, layer_norm_eps=0.01)
+    for activation in ("gelu_new", "relu"):
+        case(f"activation {activation}", each, hidden_act=activation)
+    case("untied", each, tie_word_embeddings=False)
+    case("BF16, shards, four types of tokens", each, type_vocab_size=4, stored=dict(dtype="BF16", shards=3))
+    case("F16, odd vocabulary", each, vocab_size=53, stored=dict(dtype="F16"))
+    case("older names of norms", each, stored=dict(renamed=LEGACY))
+    case("widths that 4 does not divide", each, hidden_size=30, num_attention_heads=3, intermediate_size=42)
+    case("another padding token", each, pad_token_id=7, max_position_embeddings=116)
+    case("numbers of positions in the file", each, stored=dict(extra={f"{prefix}.embeddings.position_ids": [1, 128]}))
+    case("another head in the file", each, stored=dict(extra={f"{head}.decoder.weight": [48, 32]}))
+    case("no bias of the head", each, stored=dict(renamed={f"{head}.bias": "elsewhere.bias"}, expect="lack 1 tensors"))
+    case("another bias of the head", each, stored=dict(extra={f"{head}.decoder.bias": [48]}, expect="name the same parameter"))
+    case("relative positions", each, position_embedding_type="relative_key", stored=dict(expect='"position_embedding_type" must be'))
+    case("causal", each, is_decoder=True, stored=dict(expect='"is_decoder" must be'))
+    case("classifier", each, architectures=[MASKED[each].replace("MaskedLM", "SequenceClassification")],
+         stored=dict(expect="which is another function"))
+case("head of the next sentence", "bert", architectures=["BertForPreTraining"],
+     stored=dict(extra={"cls.seq_relationship.weight": [2, 32], "cls.seq_relationship.bias": [2]}))
+
+case("nothing but sizes", "modernbert")
+case("windows of 8 to each side", "modernbert", local_attention=17)
+case("every second layer whole", "modernbert", global_attn_every_n_layers=2, local_attention=6)
+case("windows, listed", "modernbert", layer_types=["sliding_attention", "full_attention", "sliding_attention"], local_attention=24)
+case("thetas", "modernbert", global_rope_theta=500.0, local_rope_theta=50.0, local_attention=16)
+case("thetas in rope_parameters", "modernbert", local_attention=16, rope_parameters=dict(
+    full_attention=dict(rope_type="default", rope_theta=700.0), sliding_attention=dict(rope_type="default", rope_theta=70.0)))
+case("all biases", "modernbert", norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True)
+case("no bias of the head", "modernbert", decoder_bias=False)
+case("activations", "modernbert", hidden_activation="silu", classifier_activation="relu")
+case("norm epsilon 0.01", "modernbert", norm_eps=0.01)
+case("untied", "modernbert", tie_word_embeddings=False)
+case("BF16, shards", "modernbert", stored=dict(dtype="BF16", shards=3))
+case("F16, odd vocabulary", "modernbert", vocab_size=53, stored=dict(dtype="F16"))
+case("widths that 4 does not divide", "modernbert", hidden_size=30, num_attention_heads=3, intermediate_size=42)
+case("as published", "modernbert", local_attention=128, classifier_pooling="mean", position_embedding_type="absolute",
+     reference_compile=False, repad_logits_with_grad=False, sparse_prediction=False, sparse_pred_ignore_index=-100, layer_norm_eps=1e-5,
+     deterministic_flash_attn=False, embedding_dropout=0.0, mlp_dropout=0.0, initializer_cutoff_factor=2.0, gradient_checkpointing=False)
+case("scaled rotation", "modernbert", rope_scaling=dict(type="linear", factor=2.0), stored=dict(expect='"rope_scaling" must be null'))
+case("classifier", "modernbert", architectures=["ModernBertForSequenceClassification"], stored=dict(expect="which is another function"))

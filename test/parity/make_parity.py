@@ -1,7 +1,8 @@
 """What transformers makes of the parity suite's checkpoints; writes parity.json (or the file given as the argument).
 
 Every case is a folder as people have them: config.json is written as text, weights are made by a rule (see `tensor`) that
-checkpoint.ts has too, and `AutoModelForCausalLM.from_pretrained` of that folder is the reference, once in float32 and once in float64.
+checkpoint.ts has too, and `AutoModelForCausalLM.from_pretrained` of that folder (`AutoModelForMaskedLM` of masked language models) is the
+reference, once in float32 and once in float64.
 
     python make_parity.py [FILE]
 """
@@ -20,9 +21,9 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMaskedLM
 
-from checkpoint_cases import CASES
+from checkpoint_cases import CASES, MASKED
 
 PROMPTS = (20, 108)
 GREEDY = 8
@@ -43,14 +44,15 @@ def mixed(text, count):
 
 def tensor(name, shape, gains=1):
     """
-    Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings and
+    Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings of tokens and
     convolutions of the delta rule), gains 1 ± 1/2, or about another number.
     """
     words = (mixed(name, math.prod(shape)) >> 24).astype(np.int64) - 128
-    if len(shape) == 1 and name.endswith(".weight"):
+    if len(shape) == 1 and name.endswith((".weight", ".gamma")):
         values = gains + (words >> 2) / 64
     else:
-        values = words / (128 if re.search(r"embed_tokens|conv1d|[.]wte[.]|embed_in", name) else 512)
+        large = r"embed_tokens|conv1d|[.]wte[.]|embed_in|word_embeddings|tok_embeddings"
+        values = words / (128 if re.search(large, name) else 512)
     return torch.tensor(values.reshape(shape), dtype=torch.float32)
 
 
@@ -59,13 +61,21 @@ def projection(size):
     return torch.tensor((mixed("projection", size).astype(np.float64) / 2**31 - 1) / math.sqrt(size))
 
 
-def prompt(length, vocabulary):
-    return [int(word) for word in mixed(f"prompt of {length}", length) % vocabulary]
+def prompt(length, vocabulary, padding=None):
+    """Ids, without the padding token where it has no place in a text."""
+    ids = [int(word) for word in mixed(f"prompt of {length}", length) % vocabulary]
+    return [padding + 1 if id == padding else id for id in ids]
+
+
+def padding_of(config):
+    return config.get("pad_token_id", 1) if "roberta" in config["model_type"] else None
 
 
 def auto_class(config):
-    """The class that loads a language model, or one inside of a model that sees."""
-    return AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
+    """The class that loads a language model, a masked one, or one inside of a model that sees."""
+    if "text_config" in config:
+        return AutoModelForImageTextToText
+    return AutoModelForMaskedLM if config["model_type"] in MASKED else AutoModelForCausalLM
 
 
 def shapes_of(directory):
@@ -75,7 +85,9 @@ def shapes_of(directory):
         model = auto_class(config.to_dict()).from_config(config)
     names = {name: list(value.shape) for name, value in model.state_dict().items()}
     if model.config.tie_word_embeddings:
-        names.pop("lm_head.weight", None)
+        for name in ("lm_head.weight", *(f"{head}decoder.{kind}" for head in ("lm_head.", "cls.predictions.", "") for kind in ("weight", "bias"))):
+            if name != "decoder.bias":
+                names.pop(name, None)
     return names
 
 
@@ -95,7 +107,7 @@ def grouped(shapes):
     Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`. Tensors that not
     every layer has keep their numbers.
     """
-    starred = {name: re.sub(r"[.](layers|h)[.][0-9]+[.]", r".\1.*.", name) for name in shapes}
+    starred = {name: re.sub(r"[.](layers?|h)[.][0-9]+[.]", r".\1.*.", name) for name in shapes}
     counts = collections.Counter(starred.values())
     layers = max(counts.values())
     names = {name: star if counts[star] == layers else name for name, star in starred.items()}
@@ -105,8 +117,7 @@ def grouped(shapes):
 def renamed(name, case):
     """The name that files of older versions have, in cases of such."""
     for new, old in case.get("renamed", {}).items():
-        if name.startswith(new):
-            return old + name[len(new):]
+        name = name.replace(new, old)
     return name
 
 
@@ -126,29 +137,31 @@ class Warned(logging.Handler):
 
 
 def forward(model, ids):
+    cache = {} if model.config.model_type in MASKED else {"use_cache": False}
     with torch.no_grad():
-        return model(torch.tensor([ids]), use_cache=False).logits[0].double().log_softmax(-1)
+        return model(torch.tensor([ids]), **cache).logits[0].double().log_softmax(-1)
 
 
 def reference(directory, config):
-    """Log-probabilities of the tokens that follow and a projection of all, per prompt; and greedy tokens."""
-    vocabulary = config.get("text_config", config)["vocab_size"]
+    """Log-probabilities and a projection of all, per prompt: of the tokens that follow, and greedy tokens; of masked language models
+    those of the tokens themselves."""
+    vocabulary, masked = config.get("text_config", config)["vocab_size"], config["model_type"] in MASKED
     models = [auto_class(config).from_pretrained(directory, dtype=dtype, attn_implementation="eager").eval()
               for dtype in (torch.float32, torch.float64)]
     weights = projection(vocabulary)
     facts, off = {"prompts": []}, 0.0
     for length in PROMPTS:
-        ids = prompt(length, vocabulary)
+        ids = prompt(length, vocabulary, padding_of(config))
         single, double = (forward(model, ids) for model in models)
         off = max(off, float((single - double).abs().max()))
         if not torch.isfinite(double).all():
             raise ValueError("the log-probabilities are not finite")
         facts["prompts"].append({
-            "logprobs": [round(float(double[row, ids[row + 1]]), 6) for row in range(length - 1)],
+            "logprobs": [round(float(double[row, id]), 6) for row, id in enumerate(ids if masked else ids[1:])],
             "projections": [round(float(value), 6) for value in double @ weights],
         })
     ids, facts["greedy"], gaps = prompt(PROMPTS[0], vocabulary), [], []
-    for _ in range(GREEDY):
+    for _ in range(0 if masked else GREEDY):
         first, second = forward(models[1], ids)[-1].topk(2)[0].tolist()
         if first - second < 1e-3:
             break

@@ -43,7 +43,7 @@ afterAll(async () => {
 
 /** A text of random tokens, one character each. */
 const textOf = (count: number, seed: number): string =>
-  promptOf(count + seed, 48)
+  promptOf(count + seed, { vocab_size: 48 })
     .slice(seed)
     .map((id) => String.fromCodePoint(0x4e00 + id))
     .join('');
@@ -60,7 +60,7 @@ async function train(model: ModelName, configuration: Partial<TrainConfiguration
   return (await trainUpTo(engine, { model: folders[model], file }, configuration, stopAfter)).run;
 }
 
-const tokens = promptOf(12, 48);
+const tokens = promptOf(12, { vocab_size: 48 });
 
 async function logitsOfRun(run: string): Promise<Float32Array[]> {
   const { model, optimizer } = await restoreRun(gpu, run);

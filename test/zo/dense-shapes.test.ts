@@ -12,9 +12,9 @@ import { probePoints } from '../../src/zo/probe-points.ts';
 import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
-import { optionsExample } from '../support/zo/golden.ts';
+import { maskedExample, optionsExample } from '../support/zo/golden.ts';
 import { probe } from '../support/zo/live.ts';
-import { otherBones, recurrentOverrides, writeRandomModel } from '../support/zo/random-model.ts';
+import { maskedBones, otherBones, recurrentOverrides, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withOptimizer } from '../support/zo/session.ts';
 import { currentParameters, curvatures, weightValues } from '../support/zo/weights.ts';
@@ -28,7 +28,7 @@ afterAll(() => gpu.close());
 const optimizers = ['mezo', 'sparse-mezo', 'hizoo'] as const;
 const storages = ['f32', 'f16', 'bf16'] as const;
 
-test.each(Array.from({ length: 18 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 21 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`dense shapes ${index}`, async (random) => {
     const optimizer = optimizers[index % 3]!;
     const overrides = [
@@ -50,7 +50,10 @@ test.each(Array.from({ length: 18 }, (_, index) => index))('random model %i', as
         ...{ attention_multiplier: 0.3, logits_scaling: 2 },
       },
     ][index < 9 ? index % 4 : index < 12 ? index - 5 : 0]!;
-    const written = await writeRandomModel(random, index < 12 ? overrides : otherBones(random));
+    const written = await writeRandomModel(
+      random,
+      index < 12 ? overrides : index < 18 ? otherBones(random) : maskedBones(random),
+    );
     const settings = {
       model: written.directory,
       optimizer,
@@ -67,7 +70,15 @@ test.each(Array.from({ length: 18 }, (_, index) => index))('random model %i', as
     const vocabulary = written.config.vocab_size as number;
     const draw = (low: number, high: number) =>
       Array.from({ length: random.integer(low, high) }, () => random.integer(0, vocabulary - 1));
-    const examples = Array.from({ length: 3 }, () => optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1));
+    const masked = /bert/.test(String(written.config.model_type));
+    const maskedOne = () => {
+      // RoBERTa's padding token, which has no position, is no part of a text.
+      const prompt = draw(1, 12).map((id) => (id === 1 ? 2 : id));
+      return maskedExample(prompt, random.integer(0, prompt.length - 1), [3, 5, 4], random.integer(0, 2));
+    };
+    const examples = Array.from({ length: 3 }, () =>
+      masked ? maskedOne() : optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1),
+    );
     try {
       await withOptimizer(gpu, settings, async (session) => {
         const { model, optimizer: running, configuration } = session;

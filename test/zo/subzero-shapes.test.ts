@@ -11,8 +11,8 @@ import { shapeOf } from '../../src/tensor/weight.ts';
 import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
-import { optionsExample } from '../support/zo/golden.ts';
-import { otherBones, recurrentOverrides, writeRandomModel } from '../support/zo/random-model.ts';
+import { maskedExample, optionsExample } from '../support/zo/golden.ts';
+import { maskedBones, otherBones, recurrentOverrides, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withSession } from '../support/zo/session.ts';
 import { effectiveParameters, weightValues, withChange } from '../support/zo/weights.ts';
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-test.each(Array.from({ length: 25 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 29 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
     const overrides = [
       {},
@@ -45,7 +45,10 @@ test.each(Array.from({ length: 25 }, (_, index) => index))('random model %i', as
       },
       recurrentOverrides(random),
     ][index < 12 ? index % 3 : Math.min(index - 9, 6)]!;
-    const model = await writeRandomModel(random, index < 19 ? overrides : otherBones(random));
+    const model = await writeRandomModel(
+      random,
+      index < 19 ? overrides : index < 25 ? otherBones(random) : maskedBones(random),
+    );
     const settings = {
       model: model.directory,
       parameters: index % 8 < 4 ? [] : randomSubset(random, model.parameters.keys()),
@@ -61,7 +64,15 @@ test.each(Array.from({ length: 25 }, (_, index) => index))('random model %i', as
     const vocabulary = model.config.vocab_size as number;
     const draw = (low: number, high: number) =>
       Array.from({ length: random.integer(low, high) }, () => random.integer(0, vocabulary - 1));
-    const examples = Array.from({ length: 3 }, () => optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1));
+    const masked = /bert/.test(String(model.config.model_type));
+    const maskedOne = () => {
+      // RoBERTa's padding token, which has no position, is no part of a text.
+      const prompt = draw(1, 12).map((id) => (id === 1 ? 2 : id));
+      return maskedExample(prompt, random.integer(0, prompt.length - 1), [3, 5, 4], random.integer(0, 2));
+    };
+    const examples = Array.from({ length: 3 }, () =>
+      masked ? maskedOne() : optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1),
+    );
     try {
       await withSession(gpu, settings, async ({ model: loaded, subzero, scorer, configuration }) => {
         // Three steps, so one fold and one step of the next period; the second query's ρ differs from the first's.

@@ -1,4 +1,5 @@
 import { labelField, textField } from '../row.ts';
+import { judged } from './masked-template.ts';
 import { classification, type Task } from './task.ts';
 
 /** SST-2 (Socher et al. 2013), as JSON Lines or in GLUE's TSV layout. */
@@ -16,6 +17,13 @@ export const sst2: Task = {
     {
       prompt: `${textField(row, 'sentence').trim()} It was`,
       options: [' terrible', ' great'],
+      label: labelField(row, { 0: 0, 1: 1 }),
+    },
+  ],
+  readMasked: (row) => [
+    {
+      prompt: judged(textField(row, 'sentence')),
+      options: ['terrible', 'great'],
       label: labelField(row, { 0: 0, 1: 1 }),
     },
   ],

@@ -5,6 +5,7 @@
  */
 
 import { arcee } from './arcee.ts';
+import { bert } from './bert.ts';
 import { cohere, cohere2 } from './cohere.ts';
 import { cwm } from './cwm.ts';
 import { ernie45 } from './ernie4-5.ts';
@@ -28,6 +29,7 @@ import { lfm2 } from './lfm2.ts';
 import { llama } from './llama.ts';
 import { ministral3, mistral3 } from './ministral3.ts';
 import { mistral } from './mistral.ts';
+import { modernbert } from './modernbert.ts';
 import { nanochat } from './nanochat.ts';
 import { nemotron } from './nemotron.ts';
 import { olmo } from './olmo.ts';
@@ -39,6 +41,7 @@ import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
 import { qwen35, qwen35Text } from './qwen3-5.ts';
+import { roberta, xlmRoberta } from './roberta.ts';
 import { seedOss } from './seed-oss.ts';
 import { smollm3 } from './smollm3.ts';
 import { stablelm } from './stablelm.ts';
@@ -90,4 +93,8 @@ export const families: Readonly<Record<string, Family>> = {
   lfm2,
   qwen3_5_text: qwen35Text,
   qwen3_5: qwen35,
+  roberta,
+  'xlm-roberta': xlmRoberta,
+  bert,
+  modernbert,
 };

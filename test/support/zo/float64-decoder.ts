@@ -9,6 +9,7 @@
 import { activate } from '../../../src/bench/cases/linear.ts';
 import type { TokenizedExample } from '../../../src/data/example.ts';
 import {
+  type AttentionMask,
   type AttentionSublayer,
   type Decoder,
   type FeedForwardSublayer,
@@ -119,16 +120,25 @@ function attend(
   q: Float64Array,
   k: Float64Array,
   v: Float64Array,
-  { heads: headCount, keyHeads: keyHeadCount, headWidth, window, scale, softCap }: AttentionSublayer,
+  {
+    heads: headCount,
+    keyHeads: keyHeadCount,
+    headWidth,
+    window = Number.POSITIVE_INFINITY,
+    scale,
+    softCap,
+  }: AttentionSublayer,
+  mask: AttentionMask = 'causal',
 ): Float64Array {
   const rows = q.length / (headCount * headWidth);
   const y = new Float64Array(q.length);
   for (let row = 0; row < rows; row++) {
-    const first = window === undefined ? 0 : Math.max(0, row - window + 1);
+    const first = Math.max(0, row - window + 1);
+    const last = mask === 'causal' ? row : Math.min(rows - 1, row + window - 1);
     for (let head = 0; head < headCount; head++) {
       const keyHead = Math.floor((head * keyHeadCount) / headCount);
       const scores: number[] = [];
-      for (let key = first; key <= row; key++) {
+      for (let key = first; key <= last; key++) {
         let score = 0;
         for (let d = 0; d < headWidth; d++) {
           score += q[(row * headCount + head) * headWidth + d]! * k[(key * keyHeadCount + keyHead) * headWidth + d]!;
@@ -162,7 +172,7 @@ function plus(a: Float64Array, b: Float64Array): Float64Array {
  * where the parameters have them.
  */
 export function logits64(decoder: Decoder, parameters: Parameters64, ids: readonly number[]): Float64Array {
-  const { position, embedding, head, finalNorm } = decoder;
+  const { position, embedding, tokenTypes, embeddingNorm, head, finalNorm } = decoder;
   if (rotationsOf(decoder).some(({ scaling }) => scaling.type !== 'default')) {
     throw new Error('the float64 decoder knows unscaled rotary angles only');
   }
@@ -197,7 +207,7 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation);
       rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation);
     }
-    let mixed = attend(q, k, v, sublayer);
+    let mixed = attend(q, k, v, sublayer, decoder.mask);
     if (sublayer.gated) {
       const gates = part(1);
       mixed = mixed.map((value, index) => value / (1 + Math.exp(-gates[index]!)));
@@ -247,8 +257,11 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
   for (const [row, id] of ids.entries()) {
     const token = rowOf(embedding.weight, id);
     const place = position && rowOf(position.table.weight, row + position.offset);
-    hidden.set(place ? plus(token as Float64Array, place as Float64Array) : token, row * hiddenSize);
+    const type = tokenTypes && rowOf(tokenTypes.weight, 0);
+    const parts = [token, place, type].filter((part) => part !== undefined) as Float64Array[];
+    hidden.set(parts.reduce(plus), row * hiddenSize);
   }
+  if (embeddingNorm) hidden = normOf(hidden, embeddingNorm) as typeof hidden;
   const inputFactor = (decoder.embeddingScale ?? 1) * (decoder.inputScale ?? 1);
   hidden = hidden.map((value) => inputFactor * value);
   for (const sublayer of decoder.blocks.flat()) {
@@ -257,11 +270,20 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       hidden = sublayer.members.map((each) => member(x, each)).reduce(plus, hidden) as typeof hidden;
     } else {
       hidden = plus(hidden, member(hidden, sublayer)) as typeof hidden;
+      if (sublayer.ofSum) hidden = normOf(hidden, sublayer.ofSum) as typeof hidden;
     }
   }
   const matrix = { ...headMatrix({ head, embedding }), ...(head.bias ? { bias: head.bias } : {}) };
   const { scale = 1, softCap } = decoder.logits ?? {};
-  return linear(normOf(hidden, finalNorm!), matrix).map((value) => capped(scale * value, softCap));
+  let states: Float64Array = finalNorm ? normOf(hidden, finalNorm) : hidden;
+  if (head.transform) {
+    const { dense, activation, norm } = head.transform;
+    states = normOf(
+      linear(states, dense).map((value) => activate(value, activation)),
+      norm,
+    );
+  }
+  return linear(states, matrix).map((value) => capped(scale * value, softCap));
 }
 
 /** log p of `token` by the softmax of one row of logits, in float64. */
@@ -278,6 +300,11 @@ export function continuationLogprobs(
   example: TokenizedExample,
   rowsOf: (ids: readonly number[]) => readonly ArrayLike<number>[],
 ): number[] {
+  const { answerRow } = example;
+  if (answerRow !== undefined) {
+    const row = rowsOf(example.prompt)[answerRow]!;
+    return example.continuations.map(({ ids }) => logprob64(row, ids[0]!));
+  }
   return example.continuations.map(({ ids, scored }) => {
     const sequence = [...example.prompt, ...ids];
     const rows = rowsOf(sequence);

@@ -101,7 +101,7 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
 /** Says sizes of heads and layers as families do that have no `head_dim`, or other names for all of them. */
 function inKeysOf(config: Record<string, unknown>): void {
   const { model_type: type, num_attention_heads: heads, head_dim: headWidth } = config;
-  if (!['phi3', 'gpt2', 'gpt_neox', 'phi'].includes(String(type))) return;
+  if (!['phi3', 'gpt2', 'gpt_neox', 'phi', 'roberta', 'xlm-roberta', 'bert'].includes(String(type))) return;
   const take = (name: string): unknown => {
     const value = config[name];
     delete config[name];
@@ -133,4 +133,9 @@ export function otherBones(random: Random): Record<string, unknown> {
     { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 1, use_parallel_residual: false },
     { model_type: 'phi', head_dim: 4 * random.integer(1, 3), qk_layernorm: random.uniform() < 0.5 },
   ]);
+}
+
+/** Masked language models. */
+export function maskedBones(random: Random): Record<string, unknown> {
+  return { model_type: random.pick(['roberta', 'xlm-roberta', 'bert']), type_vocab_size: random.integer(1, 3) };
 }
