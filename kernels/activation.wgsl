@@ -6,6 +6,7 @@ const ACTIVATION_GELU_TANH: u32 = 3u;
 const ACTIVATION_SILU: u32 = 4u;
 const ACTIVATION_RELU_SQUARED: u32 = 5u;
 const ACTIVATION_GELU_SIGMOID: u32 = 6u;
+const ACTIVATION_SIGMOID: u32 = 7u;
 
 // The complementary error function in Chebyshev form (Numerical Recipes §6.2), |relative error| < 1.2e-7.
 fn erf(value: f32) -> f32 {
@@ -36,6 +37,9 @@ fn activate(value: f32) -> f32 {
   }
   if (ACTIVATION == ACTIVATION_GELU_SIGMOID) {
     return value / (1.0 + exp(-1.702 * value));
+  }
+  if (ACTIVATION == ACTIVATION_SIGMOID) {
+    return 1.0 / (1.0 + exp(-value));
   }
   return value;
 }

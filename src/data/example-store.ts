@@ -50,14 +50,16 @@ class StoredExample implements TokenizedExample {
   readonly kind: TokenizedExample['kind'];
   readonly label: number;
   readonly correct?: number[];
+  readonly answerRow?: number;
   generation?: NonNullable<TokenizedExample['generation']>;
   readonly #file: ExampleFile;
   readonly #place: number;
 
-  constructor(file: ExampleFile, place: number, { kind, label, correct, generation }: TokenizedExample) {
+  constructor(file: ExampleFile, place: number, { kind, label, correct, answerRow, generation }: TokenizedExample) {
     this.kind = kind;
     this.label = label;
     if (correct) this.correct = correct;
+    if (answerRow !== undefined) this.answerRow = answerRow;
     if (generation) this.generation = generation;
     this.#file = file;
     this.#place = place;

@@ -47,6 +47,8 @@ export interface TokenizedExample {
   prompt: number[];
   /** One per option, or the completion alone. */
   continuations: Continuation[];
+  /** The place in the prompt whose row predicts the first token of every continuation; its last one if absent. */
+  answerRow?: number;
   /** Index of the right option; 0 for a completion. */
   label: number;
   /** All indices that count as right, if there are several. */

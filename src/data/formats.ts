@@ -6,6 +6,7 @@
 
 import { type ChatRenderer, readConversation, readMessage, readSpeakers, readTools } from './conversation.ts';
 import { type Example, joinAnswer, type Learn } from './example.ts';
+import { maskedShapes } from './masked.ts';
 import { parsedList, type Row, recordsField, rowError, show, stringField, textField } from './row.ts';
 
 export interface Format {
@@ -117,6 +118,15 @@ export function detectFormat(row: Row): Format {
     `unknown row with fields ${show(Object.keys(row.value))}; expected one of ${expectedShapes}; ` +
       'or say which columns are which (columns, template, labels)',
   );
+}
+
+/**
+ * Checks that a masked language model can learn from rows of a format.
+ * @throws SubzeroError `invalid_data` that says what it learns from
+ */
+export function checkMasked(row: Row, { name, shape }: Format): void {
+  if (name === 'options' || name === 'completion') return;
+  throw rowError(row, `${maskedShapes}; this row is ${shape}`);
 }
 
 function readOptions(row: Row): Example {

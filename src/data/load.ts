@@ -11,10 +11,10 @@ import { readJsonDocument } from './containers/json.ts';
 import type { ChatRenderer } from './conversation.ts';
 import type { Example, Learn } from './example.ts';
 import { fileOfTask, filesOf } from './files.ts';
-import { detectFormat, type Format, unreadColumns } from './formats.ts';
+import { checkMasked, detectFormat, type Format, unreadColumns } from './formats.ts';
 import { isRecord, makeRow, type Row, rowError } from './row.ts';
 import type { DataSource } from './source.ts';
-import { type Split, type Task, taskOf } from './tasks/index.ts';
+import { readerOf, type Split, type Task, taskOf } from './tasks/index.ts';
 
 /** What is known of a data set beside its examples. */
 export interface DatasetFacts {
@@ -44,6 +44,8 @@ export interface LoadOptions extends Partial<ColumnChoice> {
   learn?: Learn;
   /** Read only the first so many examples, at least one. */
   limit?: number;
+  /** For a masked language model: a task's prompts with masks, and rows that can have one. */
+  masked?: boolean;
 }
 
 /** A data set that is read example by example, in the memory of a few rows. */
@@ -70,7 +72,7 @@ export async function loadDataset(source: DataSource, options: LoadOptions = {})
  * @throws SubzeroError `not_found` for a path that is not there; `invalid_argument` for columns that a task has itself
  */
 export async function openDataset(source: DataSource, options: LoadOptions = {}): Promise<OpenDataset> {
-  const { split = 'train', limit = Number.POSITIVE_INFINITY } = options;
+  const { split = 'train', limit = Number.POSITIVE_INFINITY, masked = false } = options;
   const choice: ColumnChoice = {
     columns: options.columns ?? [],
     template: options.template ?? '',
@@ -84,10 +86,11 @@ export async function openDataset(source: DataSource, options: LoadOptions = {})
   }
   const dataset =
     'task' in source
-      ? await openTask(taskOf(source.task), source.directory, split)
+      ? await openTask(taskOf(source.task), source.directory, split, masked)
       : await openFiles(source.file, await filesOf(source.file, split), map, {
           chat: options.chat,
           learn: options.learn ?? 'all',
+          masked,
         });
   return { facts: dataset.facts, examples: checked() };
 
@@ -107,7 +110,7 @@ async function openFiles(
   path: string,
   files: readonly string[],
   map: ((row: Row) => Row) | undefined,
-  reading: { chat: ChatRenderer | undefined; learn: Learn },
+  { masked, ...reading }: { chat: ChatRenderer | undefined; learn: Learn; masked: boolean },
 ): Promise<OpenDataset> {
   const unread = new Set<string>();
   let first: { format: Format; source: string } | undefined;
@@ -116,6 +119,7 @@ async function openFiles(
       for await (const given of readRows(file)) {
         const row = map ? map(given) : given;
         const format = detectFormat(row);
+        if (masked) checkMasked(row, format);
         first ??= { format, source: row.source };
         if (format !== first.format) {
           throw rowError(
@@ -144,13 +148,14 @@ async function openFiles(
   };
 }
 
-async function openTask(task: Task, directory: string, split: Split): Promise<OpenDataset> {
+async function openTask(task: Task, directory: string, split: Split, masked: boolean): Promise<OpenDataset> {
+  const read = readerOf(task, masked);
   const file = await fileOfTask(task, directory, split);
   // COPA and ReCoRD learn the right answer as a text, but are scored by choosing among the options.
-  const learnsAnswer = split === 'train' && task.trainsOn === 'answer' && task.kind === 'options';
+  const learnsAnswer = !masked && split === 'train' && task.trainsOn === 'answer' && task.kind === 'options';
   async function* examples(): AsyncGenerator<Example> {
     for await (const row of readTaskRows(task, file)) {
-      for (const example of task.read(row)) {
+      for (const example of read(row)) {
         yield { ...(learnsAnswer ? answerOf(example) : example), source: row.source };
       }
     }

@@ -46,15 +46,19 @@ export function summarize(
   };
 }
 
-function picture({ kind, prompt, continuations, label }: TokenizedExample, decode: (ids: number[]) => string): string {
-  const before = shortened(decode(prompt), 'end');
-  if (kind === 'completion') return before + learnt(continuations[0]!, decode);
+function picture(
+  { kind, prompt, continuations, label, answerRow }: TokenizedExample,
+  decode: (ids: number[]) => string,
+): string {
+  const before = shortened(decode(prompt.slice(0, answerRow)), 'end');
+  const after = answerRow === undefined ? '' : shortened(decode(prompt.slice(answerRow + 1)), 'start');
+  if (kind === 'completion') return before + learnt(continuations[0]!, decode) + after;
   const shown = continuations.slice(0, shownOptions).map((option, index) => {
     const text = shortened(decode(option.ids), 'start');
     return index === label ? `⟦${text}⟧` : text;
   });
   const others = continuations.length - shown.length;
-  return `${before}${shown.join(' |')}${others > 0 ? ` | … ${others} more` : ''}`;
+  return `${before}${shown.join(' |')}${others > 0 ? ` | … ${others} more` : ''}${after}`;
 }
 
 /** The text of a continuation with marks around its runs of tokens that count. */

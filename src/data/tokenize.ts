@@ -5,17 +5,12 @@
  * @module
  */
 
-import { SubzeroError } from '../errors.ts';
-import { checkTokenIds } from '../tokenizer/token-ids.ts';
-import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { answerTokens } from './answer-score.ts';
+import { checkExampleIds, type Encoder, failure } from './encoder.ts';
 import type { Example, TokenizedExample } from './example.ts';
 import { ExampleStore } from './example-store.ts';
+import { tokenizeMasked } from './masked.ts';
 import { sequenceLength, type Truncate, tooLong, withoutEnd } from './truncation.ts';
-
-/** What tokenisation needs of a tokenizer. */
-export type Encoder = Pick<Tokenizer, 'encode' | 'addsBosToken' | 'bosTokenId'> &
-  Partial<Pick<Tokenizer, 'tokenString'>>;
 
 /** A tokenised data set and what had to be cut to make it fit. */
 export interface TokenizedDataset {
@@ -37,6 +32,8 @@ export interface TokenizeOptions {
   contextLength: number;
   /** Rows of the model's embedding; no limit by default. */
   vocabularySize?: number;
+  /** For a masked language model, see {@link tokenizeMasked}. */
+  masked?: boolean;
   /** What becomes of examples that are longer; `left` by default. */
   truncate?: Truncate;
 }
@@ -100,6 +97,11 @@ export class TokenizingCollector {
   }
 
   #tokenize(example: Example, contextLength: number): TokenizedExample[] {
+    if (this.#options.masked) {
+      const { tokenized, dropped } = tokenizeMasked(this.#tokenizer, example, contextLength);
+      if (dropped > 0) this.dataset.truncated++;
+      return [tokenized];
+    }
     if (example.spans === undefined && example.prompt === '' && example.completion !== undefined) {
       const pieces = tokenizeText(this.#tokenizer, example, contextLength);
       if (pieces.length > 1) this.dataset.split++;
@@ -273,27 +275,9 @@ function encode(tokenizer: Encoder, text: string, addsBosToken: boolean): number
   return addsBosToken && ids[0] !== tokenizer.bosTokenId ? [tokenizer.bosTokenId!, ...ids] : ids;
 }
 
-/** Checks prompt and answers, labels included. */
-function checkExampleIds(
-  tokenizer: Encoder,
-  { prompt, continuations }: TokenizedExample,
-  vocabularySize: number | undefined,
-  source: string | undefined,
-): void {
-  if (vocabularySize === undefined) return;
-  const tokenString = (id: number): string => tokenizer.tokenString?.(id) ?? '';
-  for (const ids of [prompt, ...continuations.map((each) => each.ids)]) {
-    checkTokenIds(ids, { vocabularySize, tokenString, source });
-  }
-}
-
 function commonPrefixLength(sequences: readonly number[][], limit: number): number {
   const [first, ...others] = sequences;
   let length = 0;
   while (length < limit && others.every((ids) => ids[length] === first![length])) length++;
   return length;
-}
-
-function failure(example: Example, what: string): SubzeroError {
-  return new SubzeroError('invalid_data', example.source === undefined ? what : `${example.source}: ${what}`);
 }

@@ -15,8 +15,9 @@ import type { Continuation, TokenizedExample } from './example.ts';
 export const truncateChoices = ['left', 'right', 'drop', 'error'] as const;
 export type Truncate = (typeof truncateChoices)[number];
 
-/** Tokens of the longest sequence of an example: its prompt with one continuation. */
-export function sequenceLength({ prompt, continuations }: TokenizedExample): number {
+/** Tokens of the longest sequence of an example: its prompt with one continuation, which may stand in for a mask. */
+export function sequenceLength({ prompt, continuations, answerRow }: TokenizedExample): number {
+  if (answerRow !== undefined) return prompt.length;
   return prompt.length + continuations.reduce((most, { ids }) => Math.max(most, ids.length), 0);
 }
 
@@ -44,6 +45,7 @@ export function withoutEnd(
     return new SubzeroError('invalid_data', words`${source === undefined ? '' : `${source}: `}${what}${advice}`);
   };
   if (example.kind === 'options') throw refuse('options cannot lose their end, which tells them apart');
+  if (example.answerRow !== undefined) throw refuse('a prompt with a mask cannot lose its end alone');
   const room = contextLength - example.prompt.length;
   const [whole] = example.continuations as [Continuation];
   const positions = whole.positions?.filter((place) => place < room);

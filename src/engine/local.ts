@@ -13,6 +13,7 @@ import { Generator } from '../generate/generator.ts';
 import { isGgufPath } from '../gguf/index.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
+import { type Decoder, generates } from '../model/decoder.ts';
 import { embedSequences } from '../model/embed.ts';
 import { loadModel } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
@@ -361,7 +362,8 @@ export class LocalEngine implements Engine {
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {
-    const { tokenizer, generator, stepRun, information } = this.#find(request.model);
+    const { tokenizer, generator, stepRun, information, model } = this.#find(request.model);
+    refuseMasked(information, model.decoder);
     const { contextLength } = information;
     let prompt = request.tokens;
     if (request.messages) {
@@ -611,6 +613,17 @@ export class LocalEngine implements Engine {
       { parameter: 'model' },
     );
   }
+}
+
+/** @throws SubzeroError `unsupported` for a model that does not go on with texts */
+function refuseMasked({ id, architecture }: Pick<ModelInfo, 'id' | 'architecture'>, decoder: Decoder): void {
+  if (generates(decoder)) return;
+  throw new SubzeroError(
+    'unsupported',
+    `"${id}" is a masked language model (${architecture}): it fills in masks and cannot go on with a text; ` +
+      'it can be trained, evaluated and asked for embeddings',
+    { parameter: 'model' },
+  );
 }
 
 /** The token ids that a model reads of a conversation. */

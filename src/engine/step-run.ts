@@ -5,11 +5,12 @@
  */
 
 import type { TokenizedExample } from '../data/example.ts';
-import { detectFormat } from '../data/formats.ts';
+import { checkMasked, detectFormat } from '../data/formats.ts';
 import { makeRow, rowError } from '../data/row.ts';
 import { tokenizeExamples } from '../data/tokenize.ts';
 import { SubzeroError } from '../errors.ts';
 import { exampleRows } from '../model/batch.ts';
+import { generates } from '../model/decoder.ts';
 import type { Model } from '../model/model.ts';
 import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import { expectedOf, type TrainConfiguration } from '../settings/configuration.ts';
@@ -217,6 +218,8 @@ export class StepRun {
     if (data.length === 0) throw new SubzeroError('invalid_data', 'data holds no example', { parameter: 'data' });
     const rows = data.map((value, index) => makeRow(value, `data.${index}`));
     const kinds = rows.map((row) => detectFormat(row));
+    const masked = !generates(this.#model.decoder);
+    if (masked) for (const [index, row] of rows.entries()) checkMasked(row, kinds[index]!);
     const other = kinds.findIndex(({ kind }) => kind !== kinds[0]!.kind);
     if (other >= 0) {
       throw rowError(
@@ -233,7 +236,7 @@ export class StepRun {
     const { current } = this.#optimizer;
     const contextLength = contextLengthOf(this.#model, current);
     const { vocabularySize } = this.#model.decoder;
-    const tokenized = tokenizeExamples(this.#tokenizer, texts, { contextLength, vocabularySize });
+    const tokenized = tokenizeExamples(this.#tokenizer, texts, { contextLength, vocabularySize, masked });
     const examples = withLeading(tokenized.examples, leadingTokens(this.#model, current));
     const largest = Math.max(...examples.map(exampleRows));
     const { maxRows } = this.#scorer;

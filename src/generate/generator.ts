@@ -9,11 +9,12 @@ import { contextOverflow } from '../context-overflow.ts';
 import { SubzeroError } from '../errors.ts';
 import { EventQueue } from '../event-queue.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { KeyValueCache } from '../model/cache.ts';
-import { attentions, keyAxis, windowOf } from '../model/decoder.ts';
+import { type CacheRun, KeyValueCache } from '../model/cache.ts';
+import { attentions, keyAxis, recurrents, windowOf } from '../model/decoder.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
+import { type RowRun, uploadRuns } from '../model/runs.ts';
 import { uploadPositions } from '../model/upload-positions.ts';
 import { contextLengthOf, leadingTokens } from '../model/virtual-tokens.ts';
 import type { OperationContext } from '../ops/context.ts';
@@ -70,7 +71,7 @@ interface Sequence {
   limit: number;
   /** Offset at which each token of the prompt begins; present if the prompt is to be scored. */
   promptOffsets: number[] | undefined;
-  run: { start: number; length: number };
+  run: CacheRun;
   sampling: SamplingOptions;
   topLogprobs: number;
   counts: Map<number, number>;
@@ -253,7 +254,7 @@ export class Generator {
     this.#cache ??= this.#makeCache();
     while (this.#waiting.length > 0) {
       const next = this.#waiting[0]!;
-      let run: { start: number; length: number } | undefined;
+      let run: CacheRun | undefined;
       try {
         run = this.#cache.reserve(next.limit);
       } catch (error) {
@@ -272,7 +273,7 @@ export class Generator {
     const { contextLength } = decoder;
     const keys = attentions(decoder).reduce((sum, attention) => sum + storedLength(keyAxis(attention)), 0);
     const rowBytes = keys * 4 * 2;
-    const rows = Math.max(contextLength, Math.min(contextLength * 64, Math.floor(cacheBytes / rowBytes)));
+    const rows = Math.max(contextLength, Math.min(contextLength * 64, Math.floor(cacheBytes / Math.max(1, rowBytes))));
     return new KeyValueCache(this.#model.gpu, this.#model, rows);
   }
 
@@ -286,6 +287,7 @@ export class Generator {
     const slots: number[] = [];
     const ranges: number[] = [];
     const windowRanges: number[] = [];
+    const runs: RowRun[] = [];
     const sampledRows: number[] = [];
     const sampled: Sequence[] = [];
     const predictedRows: number[] = [];
@@ -304,6 +306,12 @@ export class Generator {
       const count = Math.min(unread(sequence), Math.floor(left / cost));
       if (count <= 0) continue;
       left -= count * cost;
+      runs.push({
+        start: ids.length,
+        end: ids.length + count,
+        state: sequence.run.state,
+        continues: sequence.done > 0,
+      });
       for (let i = 0; i < count; i++) {
         const position = sequence.done + i;
         if (scored && position >= promptStart && position + 1 < promptEnd) {
@@ -339,6 +347,7 @@ export class Generator {
       ...uploadPositions(model, new Uint32Array(positions), new Uint32Array(lengths), buffers),
       ranges: upload('ranges', ranges),
       ...(window === undefined ? {} : { windowRanges: upload('window ranges', windowRanges) }),
+      ...(recurrents(decoder).length > 0 ? { runs: uploadRuns(runs, ids.length, buffers) } : {}),
       rows: ids.length,
       longest: positions.reduce((most, position) => Math.max(most, position), 0) + 1,
       labelRows: upload('label rows', labelRows),

@@ -5,6 +5,7 @@
  */
 
 import type { TokenizedExample } from '../data/example.ts';
+import type { AttentionMask } from './decoder.ts';
 
 /** One row group's worth of input: what all probes of a pass see. */
 export interface PackedBatch {
@@ -49,13 +50,15 @@ export function batchRows(examples: readonly TokenizedExample[]): number {
  * themselves.
  *
  * A token is predicted from the row before it, so the last token of a continuation needs no row, and options of one
- * token need no row at all.
+ * token need no row at all. Where the example says at which row the answers stand, they are predicted from that one.
  *
  * @param unread tokens at the end of every continuation that are no part of the text
+ * @param mask of a bidirectional model, every row sees the whole prompt, and continuations have one token
  */
 export function packExamples(
   examples: readonly TokenizedExample[],
   unread = 0,
+  mask: AttentionMask = 'causal',
 ): { batch: PackedBatch; targets: ExampleTargets[] } {
   const ids: number[] = [];
   const positions: number[] = [];
@@ -76,13 +79,15 @@ export function packExamples(
       ids.push(example.prompt[i]!);
       positions.push(i);
       lengths.push(shortest, longest);
-      ranges.push(0, 0, promptStart, promptStart + i + 1);
+      ranges.push(0, 0, promptStart, promptStart + (mask === 'bidirectional' ? promptLength : i + 1));
       rangePositions.push(0, 0);
     }
     const continuations: { first: number; count: number }[] = [];
     for (const continuation of example.continuations) {
       const start = ids.length;
       const length = continuation.ids.length;
+      if (mask === 'bidirectional' && length > 1)
+        throw new Error('an answer of several tokens in a bidirectional model');
       for (let i = 0; i < length - 1; i++) {
         ids.push(continuation.ids[i]!);
         positions.push(promptLength + i);
@@ -93,7 +98,7 @@ export function packExamples(
       const first = targets.length / 2;
       for (let target = 0; target < continuation.scored; target++) {
         const i = continuation.positions?.[target] ?? length - continuation.scored + target;
-        const row = i === 0 ? promptStart + promptLength - 1 : start + i - 1;
+        const row = i === 0 ? promptStart + (example.answerRow ?? promptLength - 1) : start + i - 1;
         let label = labelIndex.get(row);
         if (label === undefined) {
           label = labelRows.length;
@@ -148,10 +153,30 @@ export function packSequences(
   );
 }
 
-/** Ranges of a layer that sees only the last `window` positions, the token itself included. */
-export function slideRanges(batch: PackedBatch, window: number): Uint32Array {
+/**
+ * Texts whose hidden states are wanted at every token: so many rows each as it has tokens, one after the other.
+ */
+export function packTexts(texts: readonly (readonly number[])[], mask: AttentionMask = 'causal'): PackedBatch {
+  if (mask === 'causal') {
+    // One more token each, so that the last given one gets a row of its own.
+    return packSequences(
+      texts.map((ids) => [...ids, 0]),
+      1,
+    ).batch;
+  }
+  const examples = texts.map((ids) => ({ kind: 'completion' as const, prompt: [...ids], continuations: [], label: 0 }));
+  return packExamples(examples, 0, mask).batch;
+}
+
+/**
+ * Ranges of a layer that sees only the last `window` positions, the token itself included; in a bidirectional model as
+ * many of those after it.
+ */
+export function slideRanges(batch: PackedBatch, window: number, mask: AttentionMask = 'causal'): Uint32Array {
   const slid = new Uint32Array(batch.ranges);
   for (let row = 0; row < batch.positions.length; row++) {
+    // The rows of a text are its keys there, and one after the other.
+    if (mask === 'bidirectional') slid[row * 4 + 3] = Math.min(slid[row * 4 + 3]!, row + window);
     // The first position still seen, then both ranges cut to it.
     const first = Math.max(0, batch.positions[row]! - window + 1);
     for (const side of [0, 1]) {

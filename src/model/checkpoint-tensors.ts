@@ -22,21 +22,39 @@ const compareBytes = 16 * 1024 * 1024;
 /** Most names in an error. */
 const namesShown = 4;
 
+const bertTypes = ['bert', 'roberta', 'xlm-roberta'];
+
 /**
  * Tensors that checkpoints of the supported architectures hold beside their parameters and that change nothing.
- * `transformers` 5.24 leaves the first out as well; the others are never looked up by any of its classes.
+ * `transformers` 5.24 leaves the first out as well; the others are never looked up by any of its language models.
  */
-const ignorable: readonly { pattern: RegExp; why: string }[] = [
+const ignorable: readonly { pattern: RegExp; why: string; types?: readonly string[] }[] = [
   { pattern: /(^|\.)rotary_emb\.inv_freq$/, why: 'frequencies of the rotary embedding, computed from config.json' },
   {
     pattern: /(^|\.)rotary_emb\.(cos|sin)_cached$/,
     why: 'the rotary table itself, which early files of Llama and Mistral hold; computed from config.json',
   },
   { pattern: /(^|\.)decoder\.version$/, why: "number of fairseq's file format, left by the conversion of OPT" },
+  { pattern: /(^|\.)embeddings\.position_ids$/, why: 'the numbers of positions, counted anew', types: bertTypes },
+  {
+    pattern: /^(bert|roberta)\.pooler\.dense\.(weight|bias)$/,
+    why: 'the pooler of classifiers, which a masked language model does not have',
+    types: bertTypes,
+  },
+  { pattern: /^cls\.seq_relationship\.(weight|bias)$/, why: 'the head for the next sentence', types: ['bert'] },
+  {
+    pattern: /^(lm_head|cls\.predictions)\.bias$/,
+    why: 'a parameter that the class of an untied model has and does not add; tied, it is the bias itself',
+    types: bertTypes,
+  },
+  {
+    pattern: /(^|\.)(h|layers)\.\d+\.(attn|attention|attn\.attention)\.(masked_)?bias$/,
+    why: 'the causal mask and what it writes, which early files of GPT-2, GPT-J, GPT-Neo and GPT-NeoX hold',
+  },
 ];
 
 /** A parameter and the tensor that it loads from. */
-export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes'> {
+export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes' | 'transposed'> {
   stored: StoredTensor;
 }
 
@@ -76,10 +94,10 @@ export async function matchTensors(
         ];
   const parameters: MatchedTensor[] = [];
   const missing: string[] = [];
-  for (const { name, shape, axes, optional } of parameterShapes(decoder)) {
-    const [stored] = storedNames(name, decoder, source);
-    if (stored !== undefined) parameters.push({ name, shape, axes, stored: source.tensors.get(stored)! });
-    else if (!optional) missing.push(name);
+  for (const { optional, ...parameter } of parameterShapes(decoder)) {
+    const [stored] = storedNames(parameter.name, decoder, source);
+    if (stored !== undefined) parameters.push({ ...parameter, stored: source.tensors.get(stored)! });
+    else if (!optional) missing.push(parameter.name);
   }
   if (missing.length > 0) {
     throw new SubzeroError(
@@ -92,32 +110,41 @@ export async function matchTensors(
   const others = leftOutTensors(decoder, source);
   if (others.length > 0) {
     warnings.push(
-      `${directory}: ${others.length} tensors of other parts than the language model are left out, ` +
-        `as ${others[0]!.name}; it reads text only`,
+      `${directory}: the tensors of other parts than the language model are left out (${others.length}, as ` +
+        `${others[0]!.name}); it reads text only`,
     );
   }
   return { decoder, parameters, warnings };
 }
 
 /**
- * The keys of a checkpoint that may hold a parameter, best first. Some OPT files leave the `model.` prefix out, and
- * some tied models store the shared matrix as the output head, alone or once more.
+ * The keys of a checkpoint that may hold a parameter, best first. Files of a model without its head leave the prefix
+ * out (OPT, GPT-2), those of BERT have older names of norms, and some tied models store the shared matrix, or the
+ * head's bias, as the output head, alone or once more.
  */
 function storedNames(name: ParameterShape['name'], decoder: Decoder, source: TensorSource): string[] {
   const older = (decoder.stored?.prefixes ?? []).filter((prefix) => name.startsWith(prefix.name));
   const candidates = [
     name,
     ...older.map((prefix) => prefix.older + name.slice(prefix.name.length)),
-    name.replace(/^model\./, ''),
+    name.replace(/^(model|transformer|gpt_neox)\./, ''),
+    name.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta'),
+    ...(name === decoder.head.bias ? [`${decoder.head.name}.bias`] : []),
   ];
   const found = [...new Set(candidates)].filter((candidate) => source.tensors.has(candidate));
   const shared = decoder.head.tied && name === decoder.embedding.weight;
   return shared ? [...found, ...storedNames(decoder.head.weight, decoder, source)] : found;
 }
 
+/** The name of a parameter in the files of an export. */
+export function exportedName({ stored }: Pick<Decoder, 'stored'>, name: string): string {
+  const prefix = stored?.exported ? stored.prefixes.find((each) => name.startsWith(each.name)) : undefined;
+  return prefix ? prefix.older + name.slice(prefix.name.length) : name;
+}
+
 /** Tensors of a checkpoint's other parts than its decoder. */
 export function leftOutTensors({ stored }: Pick<Decoder, 'stored'>, source: TensorSource): StoredTensor[] {
-  return [...source.tensors.values()].filter(({ name }) => stored?.leftOut.test(name));
+  return [...source.tensors.values()].filter(({ name }) => stored?.leftOut?.test(name));
 }
 
 /** The decoder, not tied where the file holds both matrices with different values. */
@@ -129,11 +156,12 @@ async function withOwnHead(decoder: Decoder, source: TensorSource): Promise<Deco
   return (await sameValues(source, embedding, head)) ? decoder : { ...decoder, head: { ...decoder.head, tied: false } };
 }
 
-function checkEntry(directory: string, { shape, stored }: MatchedTensor): void {
-  if (stored.shape.join() !== shape.join()) {
+function checkEntry(directory: string, { shape, transposed, stored }: MatchedTensor): void {
+  const expected = transposed ? shape.toReversed() : shape;
+  if (stored.shape.join() !== expected.join()) {
     throw new SubzeroError(
       'invalid_data',
-      `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${shape.join(', ')}]`,
+      `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${expected.join(', ')}]`,
     );
   }
   if (!loadable.includes(stored.dtype) && !blockFormat(stored.dtype)) {
@@ -173,10 +201,10 @@ async function refuseUnread(
   }
   const unread: string[] = [];
   for (const name of source.tensors.keys()) {
-    if (used.has(name) || ignorable.some(({ pattern }) => pattern.test(name))) continue;
-    if (decoder.stored?.leftOut.test(name)) continue;
+    if (used.has(name) || decoder.stored?.leftOut?.test(name)) continue;
     const original = copies.get(name);
     if (original === undefined) {
+      if (isIgnorable(name, decoder)) continue;
       unread.push(name);
     } else if (!(await sameValues(source, original, name))) {
       throw new SubzeroError(
@@ -193,6 +221,10 @@ async function refuseUnread(
       `config.json does not use: ${some(unread)}. Without them it would be another model: check that config.json ` +
       'belongs to these weights ("num_hidden_layers", "architectures"), or take them out of the file',
   );
+}
+
+function isIgnorable(name: string, { architecture }: Decoder): boolean {
+  return ignorable.some(({ pattern, types }) => pattern.test(name) && (types?.includes(architecture) ?? true));
 }
 
 /** Whether two tensors hold the same numbers, whatever types they are stored as. Reads a piece of each at a time. */

@@ -42,6 +42,7 @@ export const ignoredKeys: Readonly<Record<string, string>> = Object.fromEntries(
   ...keys(initial, 'initializer_range init_std initializer_factor init_device init_method'),
   ...keys(dropout, 'attention_dropout dropout activation_dropout layerdrop hidden_dropout hidden_dropout_prob'),
   ...keys(dropout, 'attention_probs_dropout_prob attn_pdrop embd_pdrop resid_pdrop resid_dropout residual_dropout'),
+  ...keys(dropout, 'embedding_dropout embed_dropout'),
   ...keys(
     training,
     'gradient_checkpointing use_gradient_checkpointing pretraining_tp chunk_size_feed_forward task_specific_params',
@@ -150,7 +151,9 @@ export interface KeysOfType {
   ignored?: Readonly<Record<string, string>>;
   /** Keys that may have certain values only. */
   neutral?: Readonly<Record<string, NeutralKey>>;
-  /** The classes of its language model, where their names are not made from the type's. */
+  /** Python code that `auto_map` may name as the model's, because the type's class was made of it. */
+  code?: string;
+  /** The classes of its language model, or what follows the type's name in theirs, where these are not the usual ones. */
   classes?: readonly string[];
 }
 
@@ -165,15 +168,13 @@ export function checkKeys(
   config: Config,
   type: string,
   read: ReadonlySet<string>,
-  { ignored = {}, neutral = {}, classes }: KeysOfType,
+  { ignored = {}, neutral = {}, classes, code }: KeysOfType,
 ): void {
   for (const [key, value] of Object.entries(config)) {
-    if (read.has(key) || Object.hasOwn(ignoredKeys, key) || Object.hasOwn(ignored, key)) continue;
-    const rule = Object.hasOwn(neutral, key)
-      ? neutral[key]
-      : Object.hasOwn(neutralKeys, key)
-        ? neutralKeys[key]
-        : undefined;
+    if (read.has(key)) continue;
+    const ownRule = Object.hasOwn(neutral, key) ? neutral[key] : undefined;
+    if (!ownRule && (Object.hasOwn(ignoredKeys, key) || Object.hasOwn(ignored, key))) continue;
+    const rule = ownRule ?? (Object.hasOwn(neutralKeys, key) ? neutralKeys[key] : undefined);
     if (rule ? rule.accepts(value) : value === false || value === '' || isEmpty(value)) continue;
     if (rule === quantized) {
       const method = (value as Config | null)?.quant_method;
@@ -195,24 +196,30 @@ export function checkKeys(
         'remove it from config.json if the model was trained without it',
     );
   }
-  checkClass(config, type, classes);
+  checkClass(config, type, { classes, code });
 }
 
 /** Refuses files that name another class than the language model of their type, or code of their own for it. */
-function checkClass(config: Config, type: string, known: readonly string[] | undefined): void {
+function checkClass(
+  config: Config,
+  type: string,
+  { classes: known, code: knownCode }: Pick<KeysOfType, 'classes' | 'code'>,
+): void {
   const { architectures, auto_map: own } = config;
   const classes = Array.isArray(architectures) ? architectures : [];
-  const ofType = new RegExp(`^${type.replaceAll('_', '')}(forcausallm|model)$`, 'i');
-  const isOwn = (name: unknown): boolean =>
-    known ? known.includes(String(name)) : ofType.test(String(name).replaceAll('_', ''));
-  if (classes.length > 0 && !classes.some(isOwn)) {
+  const plain = (name: unknown): string => String(name).replaceAll(/[_-]/g, '').toLowerCase();
+  const expected = (known ?? ['ForCausalLM', 'LMHeadModel', 'Model']).flatMap((name) => [name, type + name]).map(plain);
+  if (classes.length > 0 && !classes.some((name) => expected.includes(plain(name)))) {
     throw new SubzeroError(
       'unsupported',
       `"architectures" must name the language model of "${type}"; got ${brief(architectures)}, which is another function`,
     );
   }
-  const code = typeof own === 'object' && own !== null ? Object.keys(own) : [];
-  const model = code.find((name) => /^AutoModel(ForCausalLM)?$/.test(name));
+  const code = typeof own === 'object' && own !== null ? Object.entries(own) : [];
+  // A file that was copied names the repository of the code in front of it.
+  const isKnown = (value: unknown): boolean => typeof value === 'string' && value.replace(/^.*--/, '') === knownCode;
+  const isModel = (name: string): boolean => /^AutoModel(ForCausalLM|ForMaskedLM)?$/.test(name);
+  const [model] = code.find(([name, value]) => isModel(name) && !isKnown(value)) ?? [];
   if (model) {
     throw new SubzeroError(
       'unsupported',

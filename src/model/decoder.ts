@@ -6,6 +6,7 @@
  */
 
 import type { MatmulActivation } from '../ops/activation.ts';
+import type { PackedOrder } from '../ops/split.ts';
 import { type Axis, plainAxis, quadAxis } from '../tensor/axis.ts';
 import type { RopePosition } from './rope-table.ts';
 
@@ -18,6 +19,8 @@ export interface Matrix {
   /** How its sides are stored: out features and in features, or entries of a table and their elements. */
   rows: Axis;
   columns: Axis;
+  /** The checkpoint has the matrix the other way round, [in features, out features]. */
+  transposed?: true;
 }
 
 /** A linear layer. */
@@ -33,7 +36,7 @@ export interface Norm {
   epsilon: number;
   /** Elements of a group. */
   width: number;
-  /** Names of the elementwise parameters; a LayerNorm may lack both, an RMSNorm has no shift. */
+  /** Names of the elementwise parameters; a LayerNorm may lack either, an RMSNorm has no shift. */
   gain?: string;
   shift?: string;
   /** What is added to the gain as the checkpoint has it: 1 where that is the gain's distance from 1. */
@@ -52,12 +55,21 @@ interface SublayerNorms {
   residualScale?: number;
 }
 
-/** Every token's mean of the values of those that it sees. */
-export interface AttentionSublayer extends SublayerNorms {
-  kind: 'attention';
+/** Queries, keys and values by a linear layer each. */
+interface SeparateProjections {
   query: Linear;
   key: Linear;
   value: Linear;
+}
+
+/** Queries, keys and values by one linear layer, whose rows are heads in a certain order. */
+interface PackedProjections {
+  packed: Linear;
+  order: PackedOrder;
+}
+
+interface AttentionParts extends SublayerNorms {
+  kind: 'attention';
   output: Linear;
   /** The norms of queries and keys, before they are turned by their positions, or after it. */
   queryNorm?: Norm;
@@ -74,27 +86,116 @@ export interface AttentionSublayer extends SublayerNorms {
   scale?: number;
   /** The bound c of the scores s, which become c·tanh(s/c); none if absent. */
   softCap?: number;
-  /** Keys that it sees, counted back from the token itself; all if absent. */
+  /** Keys that it sees, counted from the token itself in each direction that it looks in; all if absent. */
   window?: number;
+  /** Whether `query` makes, behind the queries of each head, a gate of its result, of which the sigmoid is taken. */
+  gated?: boolean;
 }
 
-/** Two linear layers with an activation between them, or one of them gated by a third. */
-export interface FeedForwardSublayer extends SublayerNorms {
+/** Every token's mean of the values of those that it sees. */
+export type AttentionSublayer = AttentionParts & (SeparateProjections | PackedProjections);
+
+interface FeedForwardParts extends SublayerNorms {
   kind: 'feed-forward';
-  gate?: Linear;
-  up: Linear;
   down: Linear;
   /** The activation of the gate where there is one, of `up` otherwise. */
   activation: MatmulActivation;
 }
 
-export type Sublayer = AttentionSublayer | FeedForwardSublayer;
+/**
+ * Two linear layers with an activation between them, or one of them gated by a third; `packed` is the gate's rows, then
+ * those of `up`.
+ */
+export type FeedForwardSublayer = FeedForwardParts & ({ gate?: Linear; up: Linear } | { packed: Linear });
+
+/** A causal convolution over the tokens, of every channel by itself. */
+export interface Convolution {
+  /** The module's name. */
+  name: string;
+  /** The kernel [channels, 1, taps], whose last tap is for the token itself. */
+  weight: string;
+  bias?: string;
+  channels: number;
+  /** Tokens that enter a result, the token itself included. */
+  taps: number;
+}
+
+/** A short convolution between two gates: output(C · convolution(B · x)). */
+export interface ShortConvolutionSublayer extends SublayerNorms {
+  kind: 'short-convolution';
+  /** Makes B, C and x, a run of channels each. */
+  input: Linear;
+  convolution: Convolution;
+  output: Linear;
+}
+
+/** The gated delta rule: every head keeps a matrix, which forgets and learns a value for a key with every token. */
+export interface DeltaRuleSublayer extends SublayerNorms {
+  kind: 'delta-rule';
+  /** Makes queries, keys and values, one behind the other. */
+  mixed: Linear;
+  /** Makes what the result is gated by. */
+  gate: Linear;
+  /** Make, for each head, how much of a value is learnt, and how much of the matrix is forgotten. */
+  learning: Linear;
+  forgetting: Linear;
+  /** Names of ln A and of what is added in front of softplus, one number for each head. */
+  forgettingRate: string;
+  forgettingBias: string;
+  /** The convolution of queries, keys and values, and what follows it. */
+  convolution: Convolution;
+  activation: MatmulActivation;
+  /** The norm of each head's result, before it is gated. */
+  norm: Norm;
+  output: Linear;
+  /** Heads of values, and of queries and keys, which neighbouring heads share. */
+  heads: number;
+  keyHeads: number;
+  keyWidth: number;
+  valueWidth: number;
+}
+
+/** Sublayers that carry a state from token to token. */
+export type RecurrentSublayer = ShortConvolutionSublayer | DeltaRuleSublayer;
+
+export type Sublayer = AttentionSublayer | FeedForwardSublayer | RecurrentSublayer;
+
+/**
+ * Sublayers that read the same sum, to which all of them are added: through one norm for all, or through a norm of each.
+ */
+export interface ParallelSublayer {
+  kind: 'parallel';
+  before?: Norm;
+  members: readonly Sublayer[];
+}
 
 /** A table whose row of a token's position, so many rows further on, is added to its embedding. */
 export interface LearnedPosition {
   kind: 'learned';
   table: Matrix;
   offset: number;
+  /** The id of the padding token, where such tokens have no position of their own and cannot be part of a text. */
+  padding?: number;
+}
+
+/**
+ * Which tokens a token sees: itself and those before it, or all tokens of its sequence, as in masked language models,
+ * which predict a token at its own place and cannot generate a text.
+ */
+export type AttentionMask = 'causal' | 'bidirectional';
+
+/** What becomes of a hidden state before the logits are made of it. */
+export interface HeadTransform {
+  dense: Linear;
+  activation: MatmulActivation;
+  norm: Norm;
+}
+
+/** The output head. */
+export interface Head extends Linear {
+  /** Where it is tied the embedding takes its place, and a file may hold it under the head's name. */
+  tied: boolean;
+  transform?: HeadTransform;
 }
 
 export interface Decoder {
@@ -103,22 +204,25 @@ export interface Decoder {
   vocabularySize: number;
   /** Most tokens of a sequence. */
   contextLength: number;
+  /** `causal` if absent. */
+  mask?: AttentionMask;
   /** Positions that enter at the embedding; others enter by {@link AttentionSublayer.rotation}. */
   position?: LearnedPosition;
   embedding: Matrix;
   /** The factor of the table's rows, virtual tokens apart. */
   embeddingScale?: number;
-  /** The norm of the embedding. */
+  /** A table whose first row is added to every token's embedding: a text has one segment. */
+  tokenTypes?: Matrix;
+  /** The norm of the embedding with all that is added to it. */
   embeddingNorm?: Norm;
   /** The factor of all that the layers begin with, virtual tokens included. */
   inputScale?: number;
   /** From the embedding's width to that of the layers, and back. */
   projectIn?: Linear;
   projectOut?: Linear;
-  blocks: readonly (readonly Sublayer[])[];
+  blocks: readonly (readonly (Sublayer | ParallelSublayer)[])[];
   finalNorm?: Norm;
-  /** The output head; where it is tied the embedding takes its place, and a file may hold it under this name. */
-  head: Matrix & { tied: boolean };
+  head: Head;
   /** What becomes of the head's products x before they are logits: c·tanh(scale·x/c) with the bound c, or scale·x. */
   logits?: { scale?: number; softCap?: number };
   /** What a checkpoint's files hold besides, and otherwise. */
@@ -130,7 +234,9 @@ export interface StoredNames {
   /** Beginnings of names, and what older files have in their place. */
   prefixes: readonly { name: string; older: string }[];
   /** Names of tensors that belong to other parts than the decoder. */
-  leftOut: RegExp;
+  leftOut?: RegExp;
+  /** Exports have the older names, as those of transformers do. */
+  exported?: boolean;
 }
 
 /** A matrix by its module's name. */
@@ -148,9 +254,23 @@ export function rmsNorm(name: string, width: number, epsilon: number): Norm {
   return { name, kind: 'rms', epsilon, width, gain: `${name}.weight` };
 }
 
-/** A LayerNorm. @param affine with gain and shift */
-export function layerNorm(name: string, width: number, epsilon: number, affine: boolean): Norm {
-  return { name, kind: 'layer', epsilon, width, ...(affine ? { gain: `${name}.weight`, shift: `${name}.bias` } : {}) };
+/** A LayerNorm. @param elementwise which parameters it has */
+export function layerNorm(
+  name: string,
+  width: number,
+  epsilon: number,
+  elementwise: { gain: boolean; shift: boolean } = { gain: true, shift: true },
+): Norm {
+  return {
+    ...{ name, kind: 'layer', epsilon, width },
+    ...(elementwise.gain ? { gain: `${name}.weight` } : {}),
+    ...(elementwise.shift ? { shift: `${name}.bias` } : {}),
+  };
+}
+
+/** A convolution by its module's name. */
+export function convolutionOf(name: string, channels: number, taps: number, hasBias: boolean): Convolution {
+  return { name, weight: `${name}.weight`, channels, taps, ...(hasBias ? { bias: `${name}.bias` } : {}) };
 }
 
 /** The matrix that makes logits. */
@@ -158,9 +278,31 @@ export function headMatrix({ head, embedding }: Pick<Decoder, 'head' | 'embeddin
   return head.tied ? embedding : head;
 }
 
+/** Whether a model goes on with a text token by token; a masked language model fills in places of it. */
+export function generates({ mask }: Pick<Decoder, 'mask'>): boolean {
+  return mask !== 'bidirectional';
+}
+
+/** The sublayers in the order in which they are recorded, members of parallel ones by themselves. */
+export function sublayersOf({ blocks }: Pick<Decoder, 'blocks'>): Sublayer[] {
+  return blocks.flat().flatMap((sublayer) => (sublayer.kind === 'parallel' ? sublayer.members : [sublayer]));
+}
+
 /** The attention sublayers in their order, which is that of the key-value cache. */
-export function attentions({ blocks }: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
-  return blocks.flat().filter((sublayer) => sublayer.kind === 'attention');
+export function attentions(decoder: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
+  return sublayersOf(decoder).filter((sublayer) => sublayer.kind === 'attention');
+}
+
+/** The sublayers with a state in their order, which is that of the states in the cache. */
+export function recurrents({ blocks }: Pick<Decoder, 'blocks'>): RecurrentSublayer[] {
+  return blocks.flat().filter((sublayer) => sublayer.kind === 'short-convolution' || sublayer.kind === 'delta-rule');
+}
+
+/** Elements of a sequence's state: the last inputs of the convolution [taps − 1, channels], and the matrices. */
+export function stateSizes(sublayer: RecurrentSublayer): { inputs: number; matrices: number } {
+  const { channels, taps } = sublayer.convolution;
+  const matrices = sublayer.kind === 'delta-rule' ? sublayer.heads * sublayer.keyWidth * sublayer.valueWidth : 0;
+  return { inputs: (taps - 1) * channels, matrices };
 }
 
 /** The distinct rotations of the layers, each of which has a table, in the order of their first use. */

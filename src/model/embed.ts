@@ -9,7 +9,7 @@ import type { Probes } from '../ops/probes.ts';
 import { axisLength } from '../tensor/axis.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
-import { packSequences } from './batch.ts';
+import { packTexts } from './batch.ts';
 import { forward, widestActivation } from './forward.ts';
 import type { Model } from './model.ts';
 import { uploadBatch } from './upload-batch.ts';
@@ -80,10 +80,9 @@ async function embedPass(
   buffers: NamedBuffers,
 ): Promise<Float32Array<ArrayBuffer>[]> {
   const { gpu } = model;
-  // One more token each, so that the last given one gets a row of its own.
-  const { batch } = packSequences(
-    sequences.map((tokens) => [...leading, ...tokens, 0]),
-    1,
+  const batch = packTexts(
+    sequences.map((tokens) => [...leading, ...tokens]),
+    model.decoder.mask,
   );
   const rows = batch.ids.length;
   const labels: number[] = [];

@@ -10,12 +10,14 @@ import { gatherRows } from '../ops/rows.ts';
 import { scaleActivation } from '../ops/scale.ts';
 import { storedLength } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
-import type { Sublayer } from './decoder.ts';
+import { type Decoder, type ParallelSublayer, type Sublayer, sublayersOf } from './decoder.ts';
 import type { Model } from './model.ts';
-import { sublayerLinears } from './parameters.ts';
+import { linearsOf, sublayerLinears } from './parameters.ts';
 import { type ForwardInput, Pass } from './pass.ts';
 import { recordAttention } from './sublayers/attention.ts';
+import { recordDeltaRule } from './sublayers/delta-rule.ts';
 import { recordFeedForward } from './sublayers/feed-forward.ts';
+import { recordShortConvolution } from './sublayers/short-convolution.ts';
 
 /**
  * Records a forward pass.
@@ -24,7 +26,7 @@ import { recordFeedForward } from './sublayers/feed-forward.ts';
  *   caller gives it back to the workspace
  */
 export function forward(model: Model, context: OperationContext, input: ForwardInput): Activation {
-  const { embedding, embeddingScale, embeddingNorm, inputScale, position, projectIn } = model.decoder;
+  const { embedding, embeddingScale, embeddingNorm, inputScale, position, tokenTypes, projectIn } = model.decoder;
   const { blocks, finalNorm, projectOut } = model.decoder;
   const pass = new Pass(model, context, input);
   const rows = input.rows * context.probes.count;
@@ -34,13 +36,14 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   if (prompt) pass.fillIn(hidden, prompt, embedding.columns);
   if (projectIn) hidden = pass.replace(hidden, pass.linear(hidden, projectIn));
   if (position) embed(context, input.positions, rows, model.weight(position.table.weight), hidden);
+  if (tokenTypes) embed(context, input.tokenTypes!, rows, model.weight(tokenTypes.weight), hidden);
   if (embeddingNorm) hidden = pass.replace(hidden, pass.norm(hidden, embeddingNorm));
   if (inputScale !== undefined) scaleActivation(context, hidden, inputScale);
   // Memory of the widest activations serves narrower ones until it is wanted: before the first of those it must be
   // there.
   let widest = widestOf(blocks[0] ?? []);
   for (const sublayer of blocks.flat()) {
-    const { before, ofSum } = sublayer;
+    const { before } = sublayer;
     const read = before ? pass.norm(hidden, before) : hidden;
     context.workspace.give(...widest.map((columns) => context.workspace.take(rows, columns)));
     widest = [];
@@ -48,13 +51,37 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
     const done = (): void => {
       if (read !== sum) context.workspace.give(read);
     };
+    if (sublayer.kind === 'parallel') {
+      recordMembers(pass, sublayer, read, done, sum);
+      continue;
+    }
     record(pass, sublayer, read, done, sum);
-    if (ofSum) hidden = pass.replace(hidden, pass.norm(hidden, ofSum));
+    if (sublayer.ofSum) hidden = pass.replace(hidden, pass.norm(hidden, sublayer.ofSum));
   }
   let labels = pass.replace(hidden, gatherRows(context, hidden, input.labelRows, input.labelCount));
   if (finalNorm) labels = pass.replace(labels, pass.norm(labels, finalNorm));
   if (projectOut) labels = pass.replace(labels, pass.linear(labels, projectOut));
   return labels;
+}
+
+/**
+ * Records members that read the same sum. What each of them reads is made before the first one is added.
+ * @param done called when nothing reads `read` any more
+ */
+function recordMembers(
+  pass: Pass,
+  { members }: ParallelSublayer,
+  read: Activation,
+  done: () => void,
+  hidden: Activation,
+): void {
+  const reads = members.map(({ before }) => (before ? pass.norm(read, before) : read));
+  if (reads.includes(hidden)) throw new Error('a member of a parallel sublayer reads the sum that others are added to');
+  for (const [index, member] of members.entries()) {
+    const own = reads[index]!;
+    record(pass, member, own, () => own !== read && pass.context.workspace.give(own), hidden);
+  }
+  done();
 }
 
 /** @param done called when nothing reads `read` any more */
@@ -66,22 +93,27 @@ function record(pass: Pass, sublayer: Sublayer, read: Activation, done: () => vo
     case 'feed-forward':
       recordFeedForward(pass, sublayer, read, done, hidden);
       break;
+    case 'short-convolution':
+      recordShortConvolution(pass, sublayer, read, done, hidden);
+      break;
+    case 'delta-rule':
+      recordDeltaRule(pass, sublayer, read, done, hidden);
+      break;
   }
 }
 
 /** Columns of the activations inside of a block's feed-forward layers, which are there at the same time. */
-function widestOf(block: readonly Sublayer[]): number[] {
-  for (const sublayer of block) {
-    if (sublayer.kind !== 'feed-forward') continue;
-    return sublayerLinears(sublayer)[0]!.map(({ rows }) => storedLength(rows));
-  }
-  return [];
+function widestOf(block: Decoder['blocks'][number]): number[] {
+  const sublayer = sublayersOf({ blocks: [block] }).find(({ kind }) => kind === 'feed-forward');
+  if (!sublayer) return [];
+  const made = sublayerLinears(sublayer)[0]!.map(({ rows }) => rows);
+  if ('packed' in sublayer) made.push(sublayerLinears(sublayer)[1]![0]!.columns);
+  return made.map(storedLength);
 }
 
 /** The widest activation of a pass, in elements per row: decides how many rows fit into one binding. */
 export function widestActivation(model: Model): number {
   const { embedding, blocks } = model.decoder;
-  const linears = blocks.flat().flatMap((sublayer) => sublayerLinears(sublayer).flat());
-  const sides = linears.flatMap(({ rows, columns }) => [rows, columns]);
+  const sides = linearsOf({ blocks }).flatMap(({ rows, columns }) => [rows, columns]);
   return Math.max(...[embedding.columns, ...sides].map(storedLength));
 }

@@ -7,8 +7,9 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { OperationContext } from '../ops/context.ts';
 import { recordLabelLoss } from '../ops/label-loss.ts';
-import { type Projection, product, project } from '../ops/linear.ts';
-import { weightScaleOf } from '../ops/probes.ts';
+import { linear, type Projection, product, project } from '../ops/linear.ts';
+import { norm } from '../ops/norm.ts';
+import { vectorOf, weightScaleOf } from '../ops/probes.ts';
 import { scaleBuffer } from '../ops/scale.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import type { Weight } from '../tensor/weight.ts';
@@ -61,7 +62,25 @@ export function headWeight(model: Model): Weight {
   return model.weight(headMatrix(model.decoder).weight);
 }
 
+/** What the logits are made of: hidden states, or what the head makes of them first. */
+function transformed(model: Model, context: OperationContext, hidden: Activation): Activation {
+  const { transform } = model.decoder.head;
+  if (!transform) return hidden;
+  const { dense, activation } = transform;
+  const { kind, epsilon, width, gain, shift } = transform.norm;
+  const options = { activation, ...(dense.bias ? { bias: dense.bias } : {}) };
+  const inner = linear(context, hidden, model.weight(dense.weight), options);
+  const result = norm(context, inner, {
+    ...{ kind, epsilon, groupWidth: width },
+    ...(gain ? { gain } : {}),
+    ...(shift ? { shift } : {}),
+  });
+  context.workspace.give(inner);
+  return result;
+}
+
 function recordLogits(
+  { decoder }: Model,
   context: OperationContext,
   hidden: Activation,
   weight: Weight,
@@ -72,10 +91,11 @@ function recordLogits(
 ): void {
   const factors = context.probes.factors.get(weight.name);
   const side = factors && sides.get(factors);
+  const bias = vectorOf(context.probes, decoder.head.bias);
   product(
     context,
     weight,
-    { storage: weight.storage, activation: 'none', hasBias: false, accumulate: false },
+    { storage: weight.storage, activation: 'none', hasBias: bias !== undefined, accumulate: false },
     {
       x: hidden,
       weight: chunk.part,
@@ -83,6 +103,7 @@ function recordLogits(
       outputRow: chunk.start,
       columns: chunk.count,
       ...(side ? { side } : {}),
+      ...(bias ? { bias } : {}),
       y,
       yStride: layout.stride,
       columnStart: layout.column,
@@ -110,13 +131,14 @@ export function scoreTargets(
   const { logits: shape } = model.decoder;
   const weight = headWeight(model);
   const factors = probes.factors.get(weight.name);
-  const { memory, sides } = project(context, hidden, factors ? [factors] : []);
+  const states = transformed(model, context, hidden);
+  const { memory, sides } = project(context, states, factors ? [factors] : []);
   const running = scratch.ensure(names.running, hidden.rows * 8);
   const picked = scratch.ensure(names.picked, probes.count * targets.count * 4);
   const chunks = [...vocabularyChunks(weight, hidden.rows)];
   const logits = scratch.ensure(names.logits, hidden.rows * Math.max(...chunks.map(({ count }) => count)) * 4);
   for (const [index, chunk] of chunks.entries()) {
-    recordLogits(context, hidden, weight, chunk, sides, logits, { stride: chunk.count, column: 0 });
+    recordLogits(model, context, states, weight, chunk, sides, logits, { stride: chunk.count, column: 0 });
     if (shape) scaleBuffer(gpu, logits, hidden.rows * chunk.count, shape);
     recordLabelLoss(
       gpu,
@@ -131,7 +153,7 @@ export function scoreTargets(
       },
     );
   }
-  workspace.give(...memory);
+  workspace.give(...memory, ...(states === hidden ? [] : [states]));
   return { running, picked };
 }
 
@@ -149,16 +171,17 @@ export function logitsOf(
 ): GpuBuffer {
   const weight = headWeight(model);
   const factors = context.probes.factors.get(weight.name);
-  const { memory, sides } = project(context, hidden, factors ? [factors] : []);
+  const states = transformed(model, context, hidden);
+  const { memory, sides } = project(context, states, factors ? [factors] : []);
   const logits = scratch.ensure(names.logits, hidden.rows * weight.rows * 4);
   for (const chunk of vocabularyChunks(weight, hidden.rows)) {
-    recordLogits(context, hidden, weight, chunk, sides, logits, {
+    recordLogits(model, context, states, weight, chunk, sides, logits, {
       stride: weight.rows,
       column: chunk.start,
     });
   }
   const { logits: shape } = model.decoder;
   if (shape) scaleBuffer(context.gpu, logits, hidden.rows * weight.rows, shape);
-  context.workspace.give(...memory);
+  context.workspace.give(...memory, ...(states === hidden ? [] : [states]));
   return logits;
 }

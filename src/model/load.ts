@@ -13,6 +13,7 @@ import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import { join, readFile } from '../platform/index.ts';
 import { bytesToF32, openModelWeights } from '../safetensors/index.ts';
 import { elementsBefore, isPadded, type Layout, storedLength, withPads } from '../tensor/axis.ts';
+import { transpose } from '../tensor/transpose.ts';
 import { allocateMatrix, destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';
 import type { ModelSource, StoredTensor, TensorSource } from '../tensor-source.ts';
 import { warn } from '../warn.ts';
@@ -70,7 +71,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     for (const warning of warnings) warn(warning);
     const total = parameters.reduce((sum, { stored }) => sum + stored.byteLength, 0);
     let done = 0;
-    const matrixTypes = parameters.filter(({ shape }) => shape.length > 1).map(({ stored }) => stored.dtype);
+    const matrixTypes = parameters.filter(({ axes }) => axes.length > 1).map(({ stored }) => stored.dtype);
     const { storage, storageOf } = chooseStorage(options.storage ?? 'auto', gpu.adapter, matrixTypes);
     let unfit = 0;
     for (const { name, axes, stored } of parameters) {
@@ -90,9 +91,9 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     // Compiles in other threads while the weights are read.
     model.plans = options.plans ?? (await knownPlans(gpu));
     rehearse(model);
-    for (const { name, stored } of parameters) {
+    for (const { name, stored, transposed } of parameters) {
       const weight = weights.get(name);
-      if (weight) await upload(source, stored, weight);
+      if (weight) await upload(transposed ? await transposedTensor(source, stored) : source, stored, weight);
       done += stored.byteLength;
       options.onProgress?.(done, total);
     }
@@ -178,8 +179,21 @@ function valuesOf(dtype: string, bytes: Uint8Array): Float32Array {
   return blockFormat(dtype)?.toF32(bytes) ?? bytesToF32(dtype, bytes);
 }
 
+/** A matrix with its sides exchanged, which takes the whole of it. */
+async function transposedTensor(
+  source: TensorSource,
+  { name, dtype, shape }: StoredTensor,
+): Promise<Pick<TensorSource, 'read'>> {
+  const bytes = transpose(await source.read(name), shape as [number, number], fileBytes(dtype, 1));
+  return { read: async (_, offset = 0, length = bytes.byteLength) => bytes.slice(offset, offset + length) };
+}
+
 /** Fills a weight, whose pads become zeros. */
-async function upload(source: TensorSource, { name, dtype }: StoredTensor, weight: Weight): Promise<void> {
+async function upload(
+  source: Pick<TensorSource, 'read'>,
+  { name, dtype }: StoredTensor,
+  weight: Weight,
+): Promise<void> {
   const { layout } = weight;
   const fileRowBytes = fileBytes(dtype, shapeOf(weight)[1]);
   const rowsAtOnce = Math.max(1, Math.floor(readBytes / fileRowBytes));

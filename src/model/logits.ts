@@ -8,7 +8,7 @@ import { contextOverflow } from '../context-overflow.ts';
 import type { Probes } from '../ops/probes.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
-import { packSequences } from './batch.ts';
+import { packTexts } from './batch.ts';
 import { forward } from './forward.ts';
 import { logitsOf } from './head.ts';
 import type { Model } from './model.ts';
@@ -16,7 +16,7 @@ import { uploadBatch } from './upload-batch.ts';
 import { contextLengthOf, leadingTokens } from './virtual-tokens.ts';
 
 /**
- * The logits after every token of one sequence.
+ * The logits after every token of one sequence; of a masked language model, those at its place.
  *
  * @returns one [vocabulary] row per token
  * @throws SubzeroError `context_length_exceeded` for more tokens than the context has
@@ -29,9 +29,8 @@ export async function sequenceLogits(
   const { gpu, decoder } = model;
   const contextLength = contextLengthOf(model, probes);
   if (tokens.length > contextLength) throw contextOverflow(`it has ${tokens.length} tokens`, contextLength, 'tokens');
-  // One more token, so that the last given one gets a row of its own.
   const leading = leadingTokens(model, probes);
-  const { batch } = packSequences([[...leading, ...tokens, 0]], 1);
+  const batch = packTexts([[...leading, ...tokens]], decoder.mask);
   const rows = batch.ids.length;
   const workspace = new Workspace(gpu);
   const buffers = new NamedBuffers(gpu);

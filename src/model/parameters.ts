@@ -4,15 +4,26 @@
  * @module
  */
 
-import { type Axis, axisLength, quadAxis } from '../tensor/axis.ts';
-import type { Decoder, Linear, Matrix, Norm, Sublayer } from './decoder.ts';
+import { type Axis, axisLength, plainAxis, quadAxis } from '../tensor/axis.ts';
+import {
+  type Convolution,
+  type Decoder,
+  type Linear,
+  type Matrix,
+  type Norm,
+  type ParallelSublayer,
+  type Sublayer,
+  sublayersOf,
+} from './decoder.ts';
 
 /** A parameter that the checkpoint must (or may) hold. */
 export interface ParameterShape {
   /** With its suffix, as the checkpoint has it. */
   name: string;
   shape: number[];
-  /** How each side is stored. */
+  /** The checkpoint has the sides of the matrix the other way round. */
+  transposed?: true;
+  /** How each side of a matrix is stored, or the elements of any other tensor, one behind the other. */
   axes: Axis[];
   optional: boolean;
 }
@@ -21,35 +32,52 @@ export interface ParameterShape {
 export function sublayerLinears(sublayer: Sublayer): Linear[][] {
   switch (sublayer.kind) {
     case 'attention':
-      return [[sublayer.query, sublayer.key, sublayer.value], [sublayer.output]];
+      return [
+        'packed' in sublayer ? [sublayer.packed] : [sublayer.query, sublayer.key, sublayer.value],
+        [sublayer.output],
+      ];
     case 'feed-forward':
-      return [[...(sublayer.gate ? [sublayer.gate] : []), sublayer.up], [sublayer.down]];
+      return [
+        'packed' in sublayer ? [sublayer.packed] : [...(sublayer.gate ? [sublayer.gate] : []), sublayer.up],
+        [sublayer.down],
+      ];
+    case 'short-convolution':
+      return [[sublayer.input], [sublayer.output]];
+    case 'delta-rule':
+      return [[sublayer.mixed, sublayer.gate, sublayer.learning, sublayer.forgetting], [sublayer.output]];
   }
 }
 
 /** All linear layers of the blocks, in order. */
-export function linearsOf({ blocks }: Pick<Decoder, 'blocks'>): Linear[] {
-  return blocks.flat().flatMap((sublayer) => sublayerLinears(sublayer).flat());
+export function linearsOf(decoder: Pick<Decoder, 'blocks'>): Linear[] {
+  return sublayersOf(decoder).flatMap((sublayer) => sublayerLinears(sublayer).flat());
+}
+
+/** Names of the matrices that the checkpoint has the other way round. */
+export function transposedWeights(decoder: Decoder): ReadonlySet<string> {
+  return new Set(parameterShapes(decoder).flatMap(({ name, transposed }) => (transposed ? [name] : [])));
 }
 
 /** Linear layers that read the same input, where there are several, in the order in which they are multiplied. */
-export function sharedInputs({ blocks }: Pick<Decoder, 'blocks'>): Linear[][] {
-  return blocks.flat().flatMap((sublayer) => sublayerLinears(sublayer).filter(({ length }) => length > 1));
+export function sharedInputs(decoder: Pick<Decoder, 'blocks'>): Linear[][] {
+  return sublayersOf(decoder).flatMap((sublayer) => sublayerLinears(sublayer).filter(({ length }) => length > 1));
 }
 
 /** The norms around a sublayer. */
-function outerNorms({ before, after, ofSum }: Sublayer): Norm[] {
+function outerNorms({ before, after, ofSum }: { before?: Norm; after?: Norm; ofSum?: Norm }): Norm[] {
   return [before, after, ofSum].filter((norm) => norm !== undefined);
 }
 
 /** The norms inside of a sublayer. */
 function innerNorms(sublayer: Sublayer): Norm[] {
+  if (sublayer.kind === 'delta-rule') return [sublayer.norm];
   if (sublayer.kind !== 'attention') return [];
   return [sublayer.queryNorm, sublayer.keyNorm].filter((norm) => norm !== undefined);
 }
 
-function ofMatrix({ weight, rows, columns }: Matrix): ParameterShape {
-  return { name: weight, shape: [axisLength(rows), axisLength(columns)], axes: [rows, columns], optional: false };
+function ofMatrix({ weight, rows, columns, transposed }: Matrix): ParameterShape {
+  const shape = [axisLength(rows), axisLength(columns)];
+  return { name: weight, shape, axes: [rows, columns], optional: false, ...(transposed ? { transposed } : {}) };
 }
 
 function ofVector(name: string, axis: Axis, optional: boolean): ParameterShape {
@@ -78,22 +106,48 @@ function* placed(kind: ParameterKind, parameters: Iterable<ParameterShape>): Gen
   for (const parameter of parameters) yield [kind, parameter];
 }
 
-function* ofSublayer(sublayer: Sublayer): Generator<Placed> {
+function* ofConvolution({ weight, bias, channels, taps }: Convolution): Generator<ParameterShape> {
+  yield { name: weight, shape: [channels, 1, taps], axes: [plainAxis(channels * taps)], optional: false };
+  if (bias) yield ofVector(bias, plainAxis(channels), true);
+}
+
+/** The parameters of a recurrent sublayer that are neither linear layers nor norms. */
+function* ofRecurrence(sublayer: Sublayer): Generator<ParameterShape> {
+  if (!('convolution' in sublayer)) return;
+  yield* ofConvolution(sublayer.convolution);
+  if (sublayer.kind !== 'delta-rule') return;
+  const heads = plainAxis(sublayer.heads);
+  for (const name of [sublayer.forgettingRate, sublayer.forgettingBias]) yield ofVector(name, heads, false);
+}
+
+function* ofSublayer(sublayer: Sublayer | ParallelSublayer): Generator<Placed> {
   for (const norm of outerNorms(sublayer)) yield* placed('norms', ofNorm(norm));
+  if (sublayer.kind === 'parallel') {
+    for (const member of sublayer.members) yield* ofSublayer(member);
+    return;
+  }
   for (const linear of sublayerLinears(sublayer).flat()) yield* placed(sublayer.kind, ofLinear(linear));
+  yield* placed(sublayer.kind, ofRecurrence(sublayer));
   for (const norm of innerNorms(sublayer)) yield* placed('norms', ofNorm(norm));
 }
 
 function* walk(decoder: Decoder): Generator<Placed> {
-  const { embedding, embeddingNorm, position, projectIn, blocks, finalNorm, projectOut, head } = decoder;
+  const { embedding, position, tokenTypes, embeddingNorm, projectIn, blocks, finalNorm, projectOut, head } = decoder;
   yield* placed('embedding', [ofMatrix(embedding)]);
   if (position) yield* placed('embedding', [ofMatrix(position.table)]);
+  if (tokenTypes) yield* placed('embedding', [ofMatrix(tokenTypes)]);
   if (projectIn) yield* placed('projections', ofLinear(projectIn));
   if (embeddingNorm) yield* placed('norms', ofNorm(embeddingNorm));
   for (const sublayer of blocks.flat()) yield* ofSublayer(sublayer);
   if (finalNorm) yield* placed('norms', ofNorm(finalNorm));
   if (projectOut) yield* placed('projections', ofLinear(projectOut));
+  if (head.transform) {
+    yield* placed('head', ofLinear(head.transform.dense));
+    yield* placed('norms', ofNorm(head.transform.norm));
+  }
   if (!head.tied) yield* placed('head', [ofMatrix(head)]);
+  // transformers takes a bias that a checkpoint lacks as 0, but for a head that transforms, whose file would be damaged.
+  if (head.bias) yield* placed('head', [ofVector(head.bias, head.rows, head.transform === undefined)]);
 }
 
 /** Every parameter of a decoder with its shape, in a fixed order. */
@@ -115,8 +169,12 @@ export function parametersLeftOut(decoder: Decoder): string[] {
   const used = new Set(parameterShapes(decoder).map(({ name }) => name));
   const modules = [
     ...linearsOf({ blocks }),
-    ...blocks.flat().flatMap((sublayer) => [...outerNorms(sublayer), ...innerNorms(sublayer)]),
-    ...[embeddingNorm, finalNorm, projectIn, projectOut, head].filter((module) => module !== undefined),
+    ...blocks.flat().flatMap(outerNorms),
+    ...sublayersOf({ blocks }).flatMap((sublayer) => [...outerNorms(sublayer), ...innerNorms(sublayer)]),
+    ...sublayersOf({ blocks }).flatMap((sublayer) => ('convolution' in sublayer ? [sublayer.convolution] : [])),
+    ...[embeddingNorm, finalNorm, projectIn, projectOut].filter((module) => module !== undefined),
+    ...(head.transform ? [head.transform.dense, head.transform.norm] : []),
+    ...(head.bias ? [] : [head]),
   ];
   return modules
     .flatMap(({ name }) => [`${name}.weight`, `${name}.bias`])

@@ -10,9 +10,10 @@ import { type LinearOptions, linear, linears } from '../ops/linear.ts';
 import { norm } from '../ops/norm.ts';
 import type { RopeTable } from '../ops/rope.ts';
 import { add, virtualRows } from '../ops/rows.ts';
+import type { Runs } from '../ops/runs.ts';
 import type { Axis } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
-import type { KeyValueCache } from './cache.ts';
+import type { KeyValueCache, RecurrentState } from './cache.ts';
 import type { Linear, Norm, Sublayer } from './decoder.ts';
 import type { Model } from './model.ts';
 import type { RopePosition } from './rope-table.ts';
@@ -21,6 +22,8 @@ import type { RopePosition } from './rope-table.ts';
 export interface ForwardInput {
   ids: GpuBuffer;
   positions: GpuBuffer;
+  /** Rows of the table of token types, in models that have one. */
+  tokenTypes?: GpuBuffer;
   /** The rotary tables that `positions` are rows of, where they are not the model's own. */
   ropeTables?: ReadonlyMap<RopePosition, RopeTable>;
   /** Key ranges of layers that see everything, and of layers with a sliding window. */
@@ -33,8 +36,10 @@ export interface ForwardInput {
   /** Rows per probe whose hidden state is wanted, and their numbers. */
   labelRows: GpuBuffer;
   labelCount: number;
-  /** Keys and values of earlier tokens; new ones are written to the rows that `slots` names. */
-  cache?: { cache: Pick<KeyValueCache, 'keys' | 'values'>; slots: GpuBuffer };
+  /** The rows of each sequence, for layers that carry a state from token to token. */
+  runs?: Runs;
+  /** Keys, values and states of earlier tokens; new keys and values are written to the rows that `slots` names. */
+  cache?: { cache: Pick<KeyValueCache, 'keys' | 'values' | 'states'>; slots: GpuBuffer };
 }
 
 export class Pass {
@@ -43,6 +48,8 @@ export class Pass {
   readonly input: ForwardInput;
   /** Attention sublayers recorded so far: the number of the next one, in the cache and in a prefix. */
   attentionCount = 0;
+  /** Recurrent sublayers recorded so far: the number of the next one in the cache. */
+  #recurrentCount = 0;
 
   constructor(model: Model, context: OperationContext, input: ForwardInput) {
     this.model = model;
@@ -55,6 +62,14 @@ export class Pass {
     const table = (this.input.ropeTables ?? this.model.ropeTables).get(rotation);
     if (!table) throw new Error('the pass has no table of this rotation');
     return table;
+  }
+
+  /** The rows of each sequence, and the state of the next recurrent sublayer where the pass has a cache. */
+  nextRecurrence(): { runs: Runs; state?: RecurrentState } {
+    const { runs, cache } = this.input;
+    if (!runs) throw new Error('the pass has no runs, which layers with a state need');
+    const state = cache?.cache.states[this.#recurrentCount++];
+    return { runs, ...(state ? { state } : {}) };
   }
 
   /** A normalised copy. */

@@ -6,6 +6,7 @@
 
 import type { Gpu } from '../gpu/gpu.ts';
 import { gaussian } from '../random/philox.ts';
+import { axisLength } from '../tensor/axis.ts';
 import { allocateMatrix, destroyWeight, type Weight } from '../tensor/weight.ts';
 import { codecs, fitsRows, type PackableStorage } from '../weights/index.ts';
 import { readConfiguration } from './configuration.ts';
@@ -38,7 +39,7 @@ export async function randomModel(
         const isBias = name.endsWith('.bias');
         // Biases of 0 are none; only models with LayerNorms are timed with them.
         if (isBias && decoder.finalNorm?.kind === 'rms') continue;
-        vectors.set(name, new Float32Array(shape[0]!).fill(isBias ? 0 : 1));
+        vectors.set(name, new Float32Array(axisLength(rows!)).fill(isBias ? 0 : 1));
         continue;
       }
       const weight = allocateMatrix(gpu, name, { rows: rows!, columns }, storage);

@@ -9,7 +9,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import { topLogits } from '../ops/top-logits.ts';
 import { EmptyBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
-import { attentions } from './decoder.ts';
+import { attentions, generates, recurrents } from './decoder.ts';
 import { forward } from './forward.ts';
 import { logitsOf, scoreTargets } from './head.ts';
 import type { Model } from './model.ts';
@@ -43,16 +43,19 @@ export function rehearse(model: Model): void {
   const context = { gpu, workspace: new EmptyWorkspace(gpu), probes: model.plainProbes, plans: model.plans };
   const scratch = new EmptyBuffers(gpu);
   const nothing = Array<GpuBuffer>(attentions(decoder).length).fill(gpu.unused);
-  const cache = { cache: { keys: nothing, values: nothing }, slots: gpu.unused };
+  const states = recurrents(decoder).map(() => ({ inputs: gpu.unused, matrices: gpu.unused }));
+  const isGenerator = generates(decoder);
+  const cache = isGenerator ? { cache: { cache: { keys: nothing, values: nothing, states }, slots: gpu.unused } } : {};
+  const runs = { table: gpu.unused, ofRows: gpu.unused, count: 1 };
   gpu.recorder.rehearse(() => {
     for (const { rows, longest } of rehearsedPasses) {
       const hidden = forward(model, context, {
         longest,
-        ...{ ids: gpu.unused, positions: gpu.unused, ranges: gpu.unused, windowRanges: gpu.unused, rows, cache },
-        ...{ labelRows: gpu.unused, labelCount: rows },
+        ...{ ids: gpu.unused, positions: gpu.unused, tokenTypes: gpu.unused, ranges: gpu.unused },
+        ...{ windowRanges: gpu.unused, rows, ...cache, labelRows: gpu.unused, labelCount: rows, runs },
       });
       logitsOf(model, context, hidden, scratch);
-      topLogits(gpu, gpu.unused, { rows, columns: decoder.vocabularySize }, gpu.unused, gpu.unused);
+      if (isGenerator) topLogits(gpu, gpu.unused, { rows, columns: decoder.vocabularySize }, gpu.unused, gpu.unused);
       scoreTargets(model, context, hidden, { buffer: gpu.unused, count: 1 }, scratch);
     }
   });

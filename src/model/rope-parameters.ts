@@ -39,6 +39,8 @@ interface RopeSource {
   outerOriginalContext: number | null;
   /** Keys of this architecture besides. */
   own?: readonly string[];
+  /** Whether a part of each head may turn. */
+  partial?: boolean;
 }
 
 /**
@@ -46,7 +48,8 @@ interface RopeSource {
  *
  * @param width elements of a head
  * @param context `max_position_embeddings`
- * @param own keys of the settings that this architecture reads besides
+ * @param own keys of the settings that this architecture reads besides, and whether a part of each head may turn, as
+ *   `partial_rotary_factor` says
  * @throws SubzeroError `unsupported` for rules that are not known and settings per layer type, `invalid_data` for
  *   wrong numbers
  */
@@ -54,12 +57,12 @@ export function readRope(
   keys: Values<typeof ropeFields>,
   width: number,
   context: number,
-  own: readonly string[] = [],
+  { own = [], partial = false }: Pick<RopeSource, 'own' | 'partial'> = {},
 ): RopePosition {
   const { values, source } = ropeSettings(keys);
   return readSettings(
     {
-      ...{ values, source, own },
+      ...{ values, source, own, partial },
       theta: keys.rope_theta,
       share: keys.partial_rotary_factor,
       outerOriginalContext: keys.original_max_position_embeddings,
@@ -121,7 +124,7 @@ export function readRopeOfTypes(
 }
 
 function readSettings(given: RopeSource, width: number, context: number): RopePosition {
-  const { values, source, own = [], outerOriginalContext } = given;
+  const { values, source, own = [], partial = false, outerOriginalContext } = given;
   for (const [key, value] of Object.entries(values)) {
     if (settingKeys.has(key) || own.includes(key) || value === null) continue;
     const nested = typeof value === 'object' && !Array.isArray(value);
@@ -142,17 +145,28 @@ function readSettings(given: RopeSource, width: number, context: number): RopePo
   }
   const { rope_theta: theta } = readFields({ rope_theta: values.rope_theta ?? given.theta }, ropeFields);
   const share = values.partial_rotary_factor ?? given.share ?? 1;
-  if (type !== 'proportional' && share !== 1) {
+  if ((type === 'proportional') === partial && share !== 1) {
     throw new SubzeroError(
       'unsupported',
       `"partial_rotary_factor" must be 1 in this architecture with rope scaling "${String(type)}"; got ${brief(share)}`,
     );
   }
+  const rotaryWidth = partial ? turnedWidth(width, share) : width;
   const scaling = readRopeScaling(type as RopeScaling['type'], {
     values: { ...values, ...(type === 'proportional' ? { partial_rotary_factor: share } : {}) },
-    width,
+    width: rotaryWidth,
     context,
     outerOriginalContext,
   });
-  return { theta, rotaryWidth: width, scaling };
+  return { theta, rotaryWidth, scaling };
+}
+
+/** Elements of a head that turn. */
+function turnedWidth(width: number, share: unknown): number {
+  const turned = typeof share === 'number' ? Math.floor(width * share) : Number.NaN;
+  if (turned >= 2 && turned <= width && turned % 2 === 0) return turned;
+  throw new SubzeroError(
+    'invalid_data',
+    `"partial_rotary_factor" must make an even part of a head of ${width} elements turn; got ${brief(share)}`,
+  );
 }

@@ -32,6 +32,8 @@ export function sizingModel(
         return [name, allocateMatrix(gpu, name, layout, storageOf(layout, stored.dtype))];
       }),
     ),
-    vectors: new Map(vectors.map(({ name, shape }) => [name, new Float32Array(shape[0]!)])),
+    vectors: new Map(
+      vectors.map(({ name, shape }) => [name, new Float32Array(shape.reduce((product, size) => product * size, 1))]),
+    ),
   });
 }

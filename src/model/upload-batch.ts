@@ -8,9 +8,10 @@ import type { Probes } from '../ops/probes.ts';
 import type { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type PackedBatch, slideRanges } from './batch.ts';
 import { checkBatchIds } from './batch-ids.ts';
-import { windowOf } from './decoder.ts';
+import { recurrents, windowOf } from './decoder.ts';
 import type { Model } from './model.ts';
 import type { ForwardInput } from './pass.ts';
+import { runsOf, uploadRuns } from './runs.ts';
 import { uploadPositions } from './upload-positions.ts';
 
 /**
@@ -23,14 +24,19 @@ export function uploadBatch(
   batch: PackedBatch,
   probes: Pick<Probes, 'adapter'>,
   buffers: NamedBuffers,
-): Pick<ForwardInput, 'ids' | 'positions' | 'ropeTables' | 'ranges' | 'windowRanges' | 'rows'> {
-  checkBatchIds(batch, model.decoder.vocabularySize, probes);
-  const window = windowOf(model.decoder);
+): Pick<ForwardInput, 'ids' | 'positions' | 'tokenTypes' | 'ropeTables' | 'ranges' | 'windowRanges' | 'runs' | 'rows'> {
+  const { decoder } = model;
+  checkBatchIds(batch, decoder, probes);
+  const window = windowOf(decoder);
   return {
     ids: buffers.upload('ids', batch.ids),
     ...uploadPositions(model, batch.positions, batch.lengths, buffers),
+    ...(decoder.tokenTypes ? { tokenTypes: buffers.upload('token types', new Uint32Array(batch.ids.length)) } : {}),
     ranges: buffers.upload('ranges', batch.ranges),
-    ...(window === undefined ? {} : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window)) }),
+    ...(window === undefined
+      ? {}
+      : { windowRanges: buffers.upload('window ranges', slideRanges(batch, window, decoder.mask)) }),
+    ...(recurrents(decoder).length > 0 ? { runs: uploadRuns(runsOf(batch), batch.ids.length, buffers) } : {}),
     rows: batch.ids.length,
   };
 }

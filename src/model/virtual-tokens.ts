@@ -27,6 +27,7 @@ export function withLeading(examples: readonly TokenizedExample[], leading: read
   // Examples may read their tokens from a file when they are asked for them, so nothing is copied here.
   return examples.map((example) => ({
     ...example,
+    ...(example.answerRow === undefined ? {} : { answerRow: leading.length + example.answerRow }),
     get prompt() {
       return [...leading, ...example.prompt];
     },

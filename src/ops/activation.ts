@@ -5,7 +5,15 @@
  */
 
 /** What follows the product, fused into its last step, or the gate of a gated feed-forward layer. */
-export type MatmulActivation = 'none' | 'relu' | 'gelu' | 'gelu-tanh' | 'silu' | 'relu-squared' | 'gelu-sigmoid';
+export type MatmulActivation =
+  | 'none'
+  | 'relu'
+  | 'gelu'
+  | 'gelu-tanh'
+  | 'silu'
+  | 'relu-squared'
+  | 'gelu-sigmoid'
+  | 'sigmoid';
 
 /** The number of an activation as kernels have it. */
 export const activationNumber: Readonly<Record<MatmulActivation, number>> = {
@@ -16,6 +24,7 @@ export const activationNumber: Readonly<Record<MatmulActivation, number>> = {
   silu: 4,
   'relu-squared': 5,
   'gelu-sigmoid': 6,
+  sigmoid: 7,
 };
 
 /** Names in configurations of Hugging Face checkpoints (transformers' `ACT2FN`); several name one function. */

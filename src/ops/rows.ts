@@ -99,6 +99,31 @@ export function virtualRows(
   workspace.give(...memory);
 }
 
+/**
+ * Takes apart what lies in turns, a run of `width` columns each.
+ *
+ * @param x [rows, heads · 2 · width]
+ * @returns the first runs of all heads and the second ones, [rows, heads · width] each
+ */
+export function splitHeads(
+  { gpu, workspace }: OperationContext,
+  x: Activation,
+  width: number,
+): [Activation, Activation] {
+  checkMultiple('splitHeads', 'the columns of x', x.columns, 2 * width, 'two runs of each head');
+  checkMultiple('splitHeads', 'the width of a run', width, 4, 'what kernels read at once');
+  const first = workspace.take(x.rows, x.columns / 2);
+  const second = workspace.take(x.rows, x.columns / 2);
+  const count = (x.rows * x.columns) / 8;
+  gpu.recorder.dispatch(
+    gpu.kernel({ files: ['split-heads.wgsl'] }),
+    [x.buffer, first.buffer, second.buffer],
+    { count, width_quads: width / 4 },
+    perElement(count),
+  );
+  return [first, second];
+}
+
 /** gate ← activation(gate) · up, in place. */
 export function gate(
   context: OperationContext,
@@ -116,6 +141,32 @@ export function gate(
     { quads },
     perElement(quads),
   );
+}
+
+/**
+ * activation(gate) · up of rows that hold the gate, then up.
+ * @param packed [rows, 2 · columns]
+ * @returns [rows, columns]
+ */
+export function gatePacked(
+  context: OperationContext,
+  packed: Activation,
+  activation: MatmulActivation = 'silu',
+): Activation {
+  const { gpu, workspace } = context;
+  checkMultiple('gatePacked', 'the columns', packed.columns, 8, 'what kernels read at once, twice');
+  const y = workspace.take(packed.rows, packed.columns / 2);
+  const widthQuads = y.columns / 4;
+  gpu.recorder.dispatch(
+    gpu.kernel({
+      files: ['activation.wgsl', 'gate-packed.wgsl'],
+      constants: { ACTIVATION: activationNumber[activation] },
+    }),
+    [packed.buffer, y.buffer],
+    { quads: y.rows * widthQuads, width_quads: widthQuads },
+    perElement(y.rows * widthQuads),
+  );
+  return y;
 }
 
 /** The kernel of {@link add}, with a factor or without. */

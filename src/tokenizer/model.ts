@@ -55,7 +55,8 @@ function compileType(section: Section): Model {
   }
 }
 
-function typeOfFields(section: Section): string | undefined {
+/** The type of a model whose section does not say it. */
+export function typeOfFields(section: Section): string {
   if (section.raw('merges') !== undefined) return 'BPE';
   if (Array.isArray(section.raw('vocab'))) return 'Unigram';
   return section.raw('continuing_subword_prefix') === undefined ? 'WordLevel' : 'WordPiece';

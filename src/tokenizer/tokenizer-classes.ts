@@ -9,7 +9,12 @@ import { isRecord } from './files.ts';
 
 type Json = Record<string, unknown>;
 
-export type ByteLevelClass = 'GPT2Tokenizer' | 'Qwen2Tokenizer';
+export type ByteLevelClass =
+  | 'GPT2Tokenizer'
+  | 'Qwen2Tokenizer'
+  | 'CodeGenTokenizer'
+  | 'GPTNeoXTokenizer'
+  | 'CohereTokenizer';
 
 /** What tokenizer_config.json says to these classes. */
 export interface ClassOptions {
@@ -21,17 +26,29 @@ export interface ClassOptions {
 export const qwen2Split =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-/** GPT-2's and Qwen2's byte-level BPE. */
+/** What comes before GPT-2's byte-level word splitting, or in its place. */
+const firstSplits: Readonly<Partial<Record<ByteLevelClass, Json>>> = {
+  Qwen2Tokenizer: { type: 'Split', pattern: { Regex: qwen2Split }, behavior: 'Isolated', invert: false },
+  CohereTokenizer: { type: 'Digits', individual_digits: true },
+};
+
+/** Classes without a normaliser. */
+const plainClasses: readonly ByteLevelClass[] = ['GPT2Tokenizer', 'CodeGenTokenizer'];
+
+/** The byte-level BPE of GPT-2 and its relatives. */
 export function buildByteLevel(tokenizer: Json, className: ByteLevelClass, options: ClassOptions): Json {
-  const isQwen2 = className === 'Qwen2Tokenizer';
-  const byteLevel = { type: 'ByteLevel', add_prefix_space: options.addPrefixSpace === true };
-  const split = { type: 'Split', pattern: { Regex: qwen2Split }, behavior: 'Isolated', invert: false };
+  const byteLevel = {
+    type: 'ByteLevel',
+    add_prefix_space: options.addPrefixSpace === true,
+    use_regex: className !== 'Qwen2Tokenizer',
+  };
+  const first = firstSplits[className];
   return {
     ...frame(tokenizer),
-    normalizer: isQwen2 ? { type: 'NFC' } : null,
-    pre_tokenizer: isQwen2
-      ? { type: 'Sequence', pretokenizers: [split, { ...byteLevel, use_regex: false }] }
-      : { ...byteLevel, use_regex: true },
+    normalizer: plainClasses.includes(className) ? null : { type: 'NFC' },
+    // The class drops the file's frame of special tokens, with or without the switches for them.
+    ...(className === 'GPTNeoXTokenizer' ? { post_processor: null } : {}),
+    pre_tokenizer: first ? { type: 'Sequence', pretokenizers: [first, byteLevel] } : byteLevel,
     decoder: { type: 'ByteLevel' },
     model: { type: 'BPE', ...vocabularyOf(tokenizer) },
   };

@@ -8,6 +8,8 @@
 
 import { type NewToken, readAddedToken } from './added-tokens.ts';
 import { isRecord } from './files.ts';
+import { maskedClasses } from './masked-classes.ts';
+import { typeOfFields } from './model.ts';
 import { brief, Section } from './section.ts';
 import { type ByteLevelClass, buildByteLevel, buildLlama } from './tokenizer-classes.ts';
 import { checkTokenId } from './vocabulary.ts';
@@ -44,7 +46,7 @@ export const neutralKeys: Readonly<Record<string, string>> = {
   clean_up_tokenization_spaces: 'text is that of the tokens; the reference, too, ignores it for BPE and in streams',
   spaces_between_special_tokens: 'read by slow tokenizers only',
   use_default_system_prompt: 'not read by the reference; a chat has the system message that is sent',
-  do_lower_case: 'read by classes that are refused; tokenizer.json has its own normalizer',
+  do_lower_case: 'read for BertTokenizer alone; for others, tokenizer.json has its own normalizer',
   do_basic_tokenize: 'as do_lower_case',
   never_split: 'as do_lower_case',
   strip_accents: 'as do_lower_case',
@@ -141,12 +143,12 @@ export function resolveTokenizer(files: TokenizerFiles): ResolvedTokenizer {
   const section = new Section(config, '', path('tokenizer_config.json'));
   checkKeys(section, config);
   const className = classOf(files, section);
-  const { tokenizer, defaults } = build(files, className, section);
 
   // The reference reads the older files only where tokenizer_config.json has no added_tokens_decoder.
   const isOld = !isRecord(config.added_tokens_decoder);
   if (isOld) checkKeys(new Section(specialTokensMap, '', path('special_tokens_map.json')), specialTokensMap);
   const merged: Json = isOld ? { ...config, ...specialTokensMap } : config;
+  const { tokenizer, defaults } = build(files, className, section, merged);
   const listed = isOld ? tokensOfOldFiles(files, merged) : tokensOfConfig(files);
   const special = specialTokens(merged, defaults, listed, (key) =>
     path(isOld && Object.hasOwn(specialTokensMap, key) ? 'special_tokens_map.json' : 'tokenizer_config.json'),
@@ -184,15 +186,30 @@ function checkKeys(section: Section, config: Json): void {
 /** Classes of transformers that take tokenizer.json as it is. */
 const asIs = ['PreTrainedTokenizer', 'PreTrainedTokenizerFast', 'PythonBackend', 'TokenizersBackend'];
 
+/** The class that the reference has for a model type, where it has one. */
+const classOfType: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries({
+    Qwen2Tokenizer: 'qwen2 qwen3',
+    GPT2Tokenizer: 'opt gpt2 gptj gpt_neo phi starcoder2',
+    GPTNeoXTokenizer: 'gpt_neox olmo',
+    CohereTokenizer: 'cohere cohere2',
+    RobertaTokenizer: 'roberta',
+    XLMRobertaTokenizer: 'xlm-roberta',
+    BertTokenizer: 'bert',
+    TokenizersBackend:
+      'mistral ministral ministral3 mistral3 olmo2 olmo3 granite ernie4_5 hyperclovax phi3 stablelm glm glm4 gpt_bigcode',
+  }).flatMap(([name, types]) => types.split(' ').map((type) => [type, name])),
+);
+
 /** The class that the reference chooses; `undefined` where tokenizer.json is taken as it is. */
 function classOf({ modelConfig, tokenizer, isComplete }: TokenizerFiles, section: Section): string | undefined {
   const modelType = modelConfig.model_type;
   const named = section.raw('tokenizer_class') ?? modelConfig.tokenizer_class;
   if (named != null && typeof named !== 'string') throw section.wrong('tokenizer_class', 'the name of a class', named);
-  const own = ({ qwen2: 'Qwen2Tokenizer', qwen3: 'Qwen2Tokenizer', opt: 'GPT2Tokenizer' } as Json)[String(modelType)];
-  // For this type, the reference does not believe the file.
-  if (modelType === 'qwen2') return 'Qwen2Tokenizer';
-  if (modelType === 'mistral' && isComplete) return undefined;
+  const own = Object.hasOwn(classOfType, String(modelType)) ? classOfType[String(modelType)] : undefined;
+  // For these types, the reference does not believe the file.
+  if (modelType === 'qwen2') return own;
+  if (own === 'TokenizersBackend' && isComplete) return undefined;
   const name = (named ?? own)?.toString().replace(/Fast$/, '');
   if (name === undefined || asIs.includes(name)) return undefined;
   if (name === 'LlamaTokenizer' && isByteLevel(tokenizer)) return undefined;
@@ -211,17 +228,40 @@ function isByteLevel(tokenizer: Json): boolean {
 /** The special tokens that a class has where the files name none. */
 type Defaults = Readonly<Partial<Record<(typeof namedTokenKeys)[number], string>>>;
 
+const fairseqDefaults: Defaults = {
+  ...{ bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>', sep_token: '</s>', pad_token: '<pad>' },
+  ...{ cls_token: '<s>', mask_token: '<mask>' },
+};
+
 const defaultsOfClass: Readonly<Record<string, Defaults>> = {
   LlamaTokenizer: { unk_token: '<unk>', bos_token: '<s>', eos_token: '</s>' },
   Qwen2Tokenizer: { unk_token: '<|endoftext|>', eos_token: '<|endoftext|>', pad_token: '<|endoftext|>' },
   GPT2Tokenizer: { unk_token: '<|endoftext|>', bos_token: '<|endoftext|>', eos_token: '<|endoftext|>' },
+  CodeGenTokenizer: { unk_token: '<|endoftext|>', bos_token: '<|endoftext|>', eos_token: '<|endoftext|>' },
+  GPTNeoXTokenizer: {
+    ...{ unk_token: '<|endoftext|>', bos_token: '<|endoftext|>', eos_token: '<|endoftext|>' },
+    pad_token: '<|padding|>',
+  },
+  CohereTokenizer: {
+    ...{ unk_token: '<UNK>', bos_token: '<BOS_TOKEN>', eos_token: '<|END_OF_TURN_TOKEN|>', pad_token: '<PAD>' },
+    ...{ cls_token: '<CLS>', sep_token: '<SEP>', mask_token: '<MASK_TOKEN>' },
+  },
+  RobertaTokenizer: fairseqDefaults,
+  XLMRobertaTokenizer: fairseqDefaults,
+  BertTokenizer: {
+    ...{ unk_token: '[UNK]', sep_token: '[SEP]', pad_token: '[PAD]', cls_token: '[CLS]', mask_token: '[MASK]' },
+  },
 };
 
-/** tokenizer.json as it is, or what the class makes of its vocabulary. */
+/**
+ * tokenizer.json as it is, or what the class makes of its vocabulary.
+ * @param merged what the files say of special tokens
+ */
 function build(
   files: TokenizerFiles,
   className: string | undefined,
   section: Section,
+  merged: Json,
 ): { tokenizer: Json; defaults: Defaults } {
   const { tokenizer, isComplete, path } = files;
   if (className === undefined) return { tokenizer, defaults: {} };
@@ -234,13 +274,24 @@ function build(
     );
   }
   const model = new Section(tokenizer, '', path(isComplete ? 'tokenizer.json' : 'vocab.json')).section('model');
-  const type = model.raw('type') ?? (model.raw('merges') === undefined ? 'without merges' : 'BPE');
-  if (type !== 'BPE') {
+  const masked = maskedClasses[className];
+  const expected = masked?.type ?? 'BPE';
+  const type = model.raw('type') ?? typeOfFields(model);
+  if (type !== expected) {
     throw model.error(
       'unsupported',
-      `"type" is ${brief(type)}, but ${className} (by tokenizer_class or model_type) builds a BPE model; ` +
+      `"type" is ${brief(type)}, but ${className} (by tokenizer_class or model_type) builds a ${expected} model; ` +
         'set tokenizer_class to PreTrainedTokenizerFast for tokenizer.json as it is',
     );
+  }
+  if (masked) {
+    const special = (name: string): string => {
+      const value = merged[name] ?? defaults[name as keyof Defaults];
+      const content = isRecord(value) ? value.content : value;
+      if (typeof content !== 'string') throw section.wrong(name, 'the text of a token', value);
+      return content;
+    };
+    return { tokenizer: masked.build({ tokenizer, model, config: section, special }), defaults };
   }
   const options = {
     addPrefixSpace: section.raw('add_prefix_space') == null ? undefined : section.flag('add_prefix_space'),

@@ -13,6 +13,7 @@ import { type DataSummary, summarize } from '../data/summary.ts';
 import { type Split, taskOf } from '../data/tasks/index.ts';
 import { type TokenizedDataset, TokenizingCollector } from '../data/tokenize.ts';
 import { type ErrorCode, SubzeroError } from '../errors.ts';
+import { generates } from '../model/decoder.ts';
 import { readConfigurationFile } from '../model/load.ts';
 import { createHash, resolve } from '../platform/index.ts';
 import { examplesPerStep, type TrainConfiguration } from '../settings/configuration.ts';
@@ -67,16 +68,19 @@ export async function loadTokenized(
   const reading = Object.fromEntries(
     readingSettings.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
   ) as Partial<ReadingSettings>;
+  const decoder = await readConfigurationFile(modelDirectory);
+  const masked = !generates(decoder);
   const dataset = await openDataset(source, {
     ...reading,
     split: options.split,
     chat: tokenizer,
+    masked,
     ...(options.limit === undefined ? {} : { limit: options.limit }),
   });
-  const { vocabularySize } = await readConfigurationFile(modelDirectory);
+  const { vocabularySize } = decoder;
   const { contextLength, split, keepReferences = split !== 'train' } = options;
   const truncate = reading.truncate ?? 'left';
-  const collector = new TokenizingCollector(tokenizer, { contextLength, vocabularySize, truncate });
+  const collector = new TokenizingCollector(tokenizer, { contextLength, vocabularySize, truncate, masked });
   for await (const { isRendered, references, ...example } of dataset.examples) {
     collector.add({
       ...example,

@@ -5,6 +5,8 @@
  */
 
 import type { Gpu } from '../gpu/gpu.ts';
+import type { Model } from '../model/model.ts';
+import { transposedWeights } from '../model/parameters.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import { f32ToBytes } from '../safetensors/index.ts';
 import { shapeOf, type Weight } from '../tensor/weight.ts';
@@ -20,9 +22,10 @@ type Values = ReadonlyMap<string, Float32Array>;
 /** The pairs as they are: PEFT's LoRA is the same. @param lora by weight name */
 export function loraPeft(
   lora: ReadonlyMap<string, LoraPair>,
-  weights: ReadonlyMap<string, Weight>,
+  { weights, decoder }: Pick<Model, 'weights' | 'decoder'>,
   values: Values,
 ): PeftAdapter {
+  const transposed = transposedWeights(decoder);
   const tensors = [...lora].flatMap(([name, { rank, a, b }]) => {
     const [rows, columns] = shapeOf(weights.get(name)!);
     return [peftTensor(a, [rank, columns], values.get(a)!), peftTensor(b, [rows, rank], values.get(b)!)];
@@ -47,7 +50,7 @@ export function loraPeft(
       ...(Object.keys(alphaPattern).length > 0 ? { alpha_pattern: alphaPattern } : {}),
       lora_dropout: 0,
       bias: 'none',
-      fan_in_fan_out: false,
+      fan_in_fan_out: [...lora.keys()].some((name) => transposed.has(name)),
       init_lora_weights: true,
       target_modules: [...lora.keys()].map(moduleOf),
       use_rslora: false,

@@ -5,14 +5,16 @@
  * embeddings the other way round (ΔWᵀ = B A): there A = (μ U S)ᵀ and B = V. A tied output head gets its own pair with
  * the same product, because PEFT looks at the two modules apart; it must not be merged there (`merge_and_unload` would
  * add both pairs to the one matrix), the safetensors export is the merged model. Learned position embeddings, which
- * PEFT cannot wrap where rows are read at an offset, and norms go in as whole modules (`modules_to_save`), the other
- * 1-D parameters as biases (`bias: all`).
+ * PEFT cannot wrap where rows are read at an offset, embeddings of token types and norms go in as whole modules
+ * (`modules_to_save`), the other 1-D parameters as biases (`bias: all`). A matrix that the checkpoint has the other way
+ * round has the same pair; `fan_in_fan_out` tells PEFT which way to merge.
  *
  * @module
  */
 
 import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
+import { transposedWeights } from '../model/parameters.ts';
 import type { TensorToWrite } from '../safetensors/index.ts';
 import { shapeOf, type Weight } from '../tensor/weight.ts';
 import type { SubZero } from '../zo/subzero.ts';
@@ -22,8 +24,8 @@ import { weightValues } from './weight-bytes.ts';
 
 /** The adapter that stands for the change of a run since its weights were written last. */
 export async function factoredPeft({ model }: RestoredRun, optimizer: SubZero): Promise<PeftAdapter> {
-  const { position, embedding, head } = model.decoder;
-  const positions = position?.table.name;
+  const { position, tokenTypes, embedding, head } = model.decoder;
+  const wholeTables = [position?.table.name, tokenTypes?.name];
   const tensors: TensorToWrite[] = [];
   const ranks = new Map<string, number>();
   const saved = new Set<string>();
@@ -37,7 +39,7 @@ export async function factoredPeft({ model }: RestoredRun, optimizer: SubZero): 
     const rank = banked?.left.length ?? ownRank;
     const b = banked ? sideBySide(banked.left, rows) : multiply(u, rows, s, rank, scale);
     const v = banked ? sideBySide(banked.right, columns) : ownV;
-    if (module === positions) {
+    if (wholeTables.includes(module)) {
       saved.add(module);
       add(`${module}.weight`, [rows, columns], await addedTo(model, weight, b, v, rank));
       continue;
@@ -61,6 +63,10 @@ export async function factoredPeft({ model }: RestoredRun, optimizer: SubZero): 
     if (ranks.has(module)) {
       biases = true;
       add(`${module}.base_layer.bias`, [values.length], values);
+    } else if (name === head.bias) {
+      // It may belong to a module that holds the head.
+      biases = true;
+      add(name, [values.length], values);
     } else {
       saved.add(module);
       add(name, [values.length], values);
@@ -83,7 +89,7 @@ export async function factoredPeft({ model }: RestoredRun, optimizer: SubZero): 
     alpha_pattern: Object.fromEntries([...ranks].filter(([, own]) => own !== rank)),
     lora_dropout: 0,
     bias: biases ? 'all' : 'none',
-    fan_in_fan_out: false,
+    fan_in_fan_out: transposedWeights(model.decoder).size > 0,
     init_lora_weights: true,
     target_modules: [...ranks.keys()],
     modules_to_save: saved.size > 0 ? [...saved] : null,

@@ -15,7 +15,8 @@ type Values = ReadonlyMap<string, Float32Array>;
 /** @param prompt name of the embeddings [tokens, embedding width] */
 export function promptPeft(decoder: Decoder, prompt: string, values: Values): PeftAdapter {
   const embeddingWidth = axisLength(decoder.embedding.columns);
-  const { heads } = attentions(decoder)[0]!;
+  // PEFT writes the number of heads into every such adapter and does not read it from one of this kind.
+  const heads = attentions(decoder)[0]?.heads ?? 1;
   const config = { token_dim: embeddingWidth, num_attention_heads: heads, prompt_tuning_init: 'RANDOM' };
   return virtualPeft('PROMPT_TUNING', decoder, values.get(prompt)!, embeddingWidth, config);
 }

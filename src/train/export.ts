@@ -5,12 +5,24 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { isGgufPath } from '../gguf/index.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { makeFolders } from '../make-folders.ts';
+import { exportedName, leftOutTensors } from '../model/checkpoint-tensors.ts';
+import { generates } from '../model/decoder.ts';
 import type { Model } from '../model/model.ts';
+import { parameterShapes, transposedWeights } from '../model/parameters.ts';
 import { join, readdir } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
-import { type FloatDtype, f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
+import {
+  dtypeBytes,
+  type FloatDtype,
+  f32ToBytes,
+  openModelWeights,
+  type TensorSource,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../safetensors/index.ts';
 import { methods } from '../settings/methods.ts';
 import { schemes } from '../settings/schemes.ts';
 import { shapeOf } from '../tensor/weight.ts';
@@ -23,7 +35,7 @@ import { factoredPeft } from './export-peft.ts';
 import { prefixPeft, promptPeft } from './export-virtual.ts';
 import { type PeftAdapter, writePeft } from './peft.ts';
 import { type RestoredRun, restoreRun } from './run.ts';
-import { weightBytes } from './weight-bytes.ts';
+import { transposedBytes, weightBytes } from './weight-bytes.ts';
 
 /**
  * Exports a run at a step.
@@ -52,7 +64,7 @@ export async function exportRun(
     if (request.format === 'peft') {
       const adapter = await peftOf(restored);
       await makeFolders(request.out);
-      return await writePeft(adapter, restored.journal.header.basePath, request.out);
+      return await writePeft(adapter, restored.journal.header.basePath, request.out, taskOf(restored));
     }
     refuseVirtualTokens(restored);
     await makeFolders(request.out);
@@ -66,6 +78,15 @@ export async function exportRun(
     restored.optimizer.destroy();
     restored.model.destroy();
   }
+}
+
+/**
+ * What PEFT calls the task of a model. It has no name for masked language models: none makes it wrap the model as it
+ * is, and where virtual tokens are put in front of texts, the wrapper for features does that and no more.
+ */
+function taskOf({ model, journal }: RestoredRun): string | null {
+  if (generates(model.decoder)) return 'CAUSAL_LM';
+  return schemes[journal.header.configuration.scheme].adds === 'tokens' ? 'FEATURE_EXTRACTION' : null;
 }
 
 function refuseVirtualTokens({ journal }: RestoredRun): void {
@@ -91,25 +112,56 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
   optimizer.foldAll();
   const banked = optimizer instanceof SubZero && optimizer.hasBank ? optimizer : undefined;
   const dtype = mainDtype(model);
+  const transposed = transposedWeights(model.decoder);
   const tensors: TensorToWrite[] = [];
   for (const weight of model.weights.values()) {
+    const shape = shapeOf(weight);
+    const inOrder = (): AsyncGenerator<Uint8Array> => {
+      const pair = lora?.get(weight.name);
+      if (pair) return mergedBytes(gpu, weight, pairTerms(pair, adapterValues, shape), pair.scale);
+      return banked ? bankedBytes(gpu, weight, banked) : weightBytes(gpu, weight);
+    };
     tensors.push({
-      name: weight.name,
+      name: exportedName(model.decoder, weight.name),
       dtype: codecs[weight.storage].dtype,
-      shape: shapeOf(weight),
-      data: () => {
-        const pair = lora?.get(weight.name);
-        if (pair) return mergedBytes(gpu, weight, pairTerms(pair, adapterValues, shapeOf(weight)), pair.scale);
-        return banked ? bankedBytes(gpu, weight, banked) : weightBytes(gpu, weight);
-      },
+      ...(transposed.has(weight.name)
+        ? {
+            shape: shape.toReversed(),
+            data: () => transposedBytes(inOrder(), shape, dtypeBytes[codecs[weight.storage].dtype]),
+          }
+        : { shape, data: inOrder }),
     });
   }
+  const shapes = new Map(parameterShapes(model.decoder).map(({ name, shape }) => [name, shape]));
   for (const [name, values] of vectors) {
-    tensors.push({ name, dtype, shape: [values.length], data: () => [f32ToBytes(dtype, values)] });
+    tensors.push({ name, dtype, shape: shapes.get(name)!, data: () => [f32ToBytes(dtype, values)] });
   }
   const file = join(out, 'model.safetensors');
-  await writeSafetensors(file, tensors, { format: 'pt' });
+  // A GGUF file holds no parts that are not read.
+  const source = isGgufPath(model.directory) ? undefined : await openModelWeights(model.directory);
+  try {
+    if (source) {
+      // The parts that are not read come along as they are.
+      for (const { name } of leftOutTensors(model.decoder, source)) {
+        const { dtype: type, shape } = source.tensors.get(name)!;
+        tensors.push({ name, dtype: type, shape, data: () => tensorBytes(source, name) });
+      }
+    }
+    await writeSafetensors(file, tensors, { format: 'pt' });
+  } finally {
+    await source?.close();
+  }
   return file;
+}
+
+/** Bytes of a tensor that are copied at a time. */
+const copyBytes = 16 * 1024 * 1024;
+
+async function* tensorBytes(source: TensorSource, name: string): AsyncGenerator<Uint8Array> {
+  const { byteLength } = source.tensors.get(name)!;
+  for (let at = 0; at < byteLength; at += copyBytes) {
+    yield await source.read(name, at, Math.min(copyBytes, byteLength - at));
+  }
 }
 
 /** The run as an adapter. @throws SubzeroError `unsupported` where none can hold it */
@@ -117,7 +169,7 @@ async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
   const { model, optimizer, journal, step } = run;
   const { optimizer: name, refresh, weightDecay } = journal.header.configuration;
   const { adapter } = optimizer.current;
-  if (adapter?.lora) return loraPeft(adapter.lora, model.weights, await optimizer.adapterValues());
+  if (adapter?.lora) return loraPeft(adapter.lora, model, await optimizer.adapterValues());
   if (adapter?.prompt) return promptPeft(model.decoder, adapter.prompt, await optimizer.adapterValues());
   if (adapter?.prefix) return prefixPeft(model.decoder, adapter.prefix, await optimizer.adapterValues());
   if (!(optimizer instanceof SubZero)) {

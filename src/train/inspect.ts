@@ -8,7 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import { isGgufPath } from '../gguf/index.ts';
 import type { SizingLimits } from '../gpu/sizing-device.ts';
 import { matchTensors } from '../model/checkpoint-tensors.ts';
-import { attentions, windowOf } from '../model/decoder.ts';
+import { attentions, sublayersOf, windowOf } from '../model/decoder.ts';
 import { chooseStorage, openWeights, readConfigurationFile } from '../model/load.ts';
 import { parameterKinds } from '../model/parameters.ts';
 import { join } from '../platform/index.ts';
@@ -84,10 +84,10 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
     const sum = (values: Record<string, number>): number =>
       Object.values(values).reduce((all, value) => all + value, 0);
     const layers: Record<string, number> = {};
-    for (const { kind } of decoder.blocks.flat()) layers[kind] = (layers[kind] ?? 0) + 1;
+    for (const { kind } of sublayersOf(decoder)) layers[kind] = (layers[kind] ?? 0) + 1;
     const { limits = {} } = options;
     const tokens = Math.min(options.tokens ?? 128, decoder.contextLength);
-    const matrixTypes = parameters.filter(({ shape }) => shape.length > 1).map(({ stored }) => stored.dtype);
+    const matrixTypes = parameters.filter(({ axes }) => axes.length > 1).map(({ stored }) => stored.dtype);
     const wish = run?.header.configuration.storage ?? options.storage ?? 'auto';
     const choice = chooseStorage(wish, { software: limits.software ?? false }, matrixTypes);
     const window = windowOf(decoder);

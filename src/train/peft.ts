@@ -27,11 +27,19 @@ export function plainTensor(name: string, shape: number[], values: Float32Array)
   return { name, dtype: 'F32', shape, data: () => [bytes] };
 }
 
-/** @returns the files written: adapter_model.safetensors and adapter_config.json */
-export async function writePeft({ tensors, config }: PeftAdapter, basePath: string, out: string): Promise<string[]> {
+/**
+ * @param task what PEFT calls the model's task
+ * @returns the files written: adapter_model.safetensors and adapter_config.json
+ */
+export async function writePeft(
+  { tensors, config }: PeftAdapter,
+  basePath: string,
+  out: string,
+  task: string | null,
+): Promise<string[]> {
   const files = [join(out, 'adapter_model.safetensors'), join(out, 'adapter_config.json')];
   await writeSafetensors(files[0]!, tensors, { format: 'pt' });
-  const common = { task_type: 'CAUSAL_LM', base_model_name_or_path: basePath, inference_mode: true };
+  const common = { task_type: task, base_model_name_or_path: basePath, inference_mode: true };
   await writeFile(files[1]!, `${JSON.stringify({ ...common, ...config }, null, 2)}\n`);
   return files;
 }

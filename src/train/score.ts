@@ -9,10 +9,11 @@ import { SubzeroError } from '../errors.ts';
 import type { ReadRequest } from '../gpu/recorder.ts';
 import { batchRows, type ExampleTargets, exampleRows, packExamples } from '../model/batch.ts';
 import { checkTargetIds } from '../model/batch-ids.ts';
-import { windowOf } from '../model/decoder.ts';
+import { recurrents, windowOf } from '../model/decoder.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { scoreTargets, scoreTargetsScratch } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
+import { runsBytes } from '../model/runs.ts';
 import { uploadBatch } from '../model/upload-batch.ts';
 import { ropeRowsBytes } from '../model/upload-positions.ts';
 import type { ExampleScore } from '../objectives/loss.ts';
@@ -107,8 +108,8 @@ export class Scorer {
         for (const count of [rows, ...smallerPasses.filter((size) => size < rows)]) {
           const context: OperationContext = { gpu, workspace, probes: each, plans };
           const hidden = forward(this.#model, context, {
-            ...{ ids: unused, positions: unused, ranges: unused, windowRanges: unused, rows: count },
-            ...{ labelRows: unused, labelCount: count },
+            ...{ ids: unused, positions: unused, tokenTypes: unused, ranges: unused, windowRanges: unused },
+            ...{ rows: count, labelRows: unused, labelCount: count, runs: { table: unused, ofRows: unused, count: 1 } },
           });
           scoreTargets(this.#model, context, hidden, { buffer: unused, count: 1 }, new EmptyBuffers(gpu));
           workspace.give(hidden);
@@ -139,13 +140,16 @@ export class Scorer {
   #inputs(rows: number, { labelsPerRow, targetsPerRow }: PassShape): [string, number][] {
     const labels = Math.ceil(rows * labelsPerRow);
     const targets = Math.ceil(rows * targetsPerRow);
-    const windows = windowOf(this.#model.decoder) !== undefined;
+    const { decoder } = this.#model;
+    const windows = windowOf(decoder) !== undefined;
     return [
       ['ids', rows * 4],
       ['positions', rows * 4],
+      ...(decoder.tokenTypes ? [['token types', rows * 4] satisfies [string, number]] : []),
       ...ropeRowsBytes(this.#model, rows),
       ['ranges', rows * 16],
       ...(windows ? [['window ranges', rows * 16] satisfies [string, number]] : []),
+      ...(recurrents(this.#model.decoder).length > 0 ? runsBytes(rows) : []),
       ['label rows', labels * 4],
       ['targets', targets * 8],
       ...scoreTargetsScratch(this.#model, labels, targets),
@@ -217,7 +221,7 @@ export class Scorer {
   /** Uploads examples and records one pass over them. @param examples that fit one */
   record(examples: readonly TokenizedExample[], probes: Probes): RecordedPass {
     const { gpu } = this.#model;
-    const { batch, targets } = packExamples(examples);
+    const { batch, targets } = packExamples(examples, 0, this.#model.decoder.mask);
     checkTargetIds(batch, this.#model.decoder.vocabularySize);
     const rows = batch.ids.length;
     const labels = batch.labelRows.length;

@@ -7,6 +7,7 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import { f32ToBytes } from '../safetensors/index.ts';
 import { type Layout, withoutPads } from '../tensor/axis.ts';
+import { transpose } from '../tensor/transpose.ts';
 import type { Weight, WeightPart } from '../tensor/weight.ts';
 import { codecs, isPlain, rowBytes } from '../weights/index.ts';
 
@@ -53,4 +54,24 @@ async function* paddedBytes(gpu: Gpu, weight: Weight, layout: Layout, part: Weig
     const start = part.rowStart + row;
     yield withoutPads(layout, new Uint8Array(data!), unit, start, start + rows);
   }
+}
+
+/**
+ * A matrix with its sides exchanged, which takes the whole of it.
+ * @param pieces its bytes in order
+ * @param shape its rows and columns
+ * @param unit bytes of an element
+ */
+export async function* transposedBytes(
+  pieces: AsyncIterable<Uint8Array>,
+  shape: [number, number],
+  unit: number,
+): AsyncGenerator<Uint8Array> {
+  const whole = new Uint8Array(shape[0] * shape[1] * unit);
+  let filled = 0;
+  for await (const piece of pieces) {
+    whole.set(piece, filled);
+    filled += piece.byteLength;
+  }
+  yield transpose(whole, shape, unit);
 }

@@ -50,12 +50,22 @@ export function loraAdapter(
 }
 
 /**
- * The linear layers that targets name, by their whole names or by the ends of them; queries and values if there is no
- * target.
+ * The linear layers that targets name, by their whole names or by the ends of them; queries and values, or the layer
+ * that makes both, if there is no target.
  */
 function targetModules({ decoder }: Model, targets: readonly string[]): string[] {
-  if (targets.length === 0) return attentions(decoder).flatMap(({ query, value }) => [query.name, value.name]);
   const modules = linearsOf(decoder).map(({ name }) => name);
+  if (targets.length === 0) {
+    const queriesAndValues = attentions(decoder).flatMap((attention) =>
+      'packed' in attention ? [attention.packed.name] : [attention.query.name, attention.value.name],
+    );
+    if (queriesAndValues.length > 0) return queriesAndValues;
+    throw new SubzeroError(
+      'invalid_argument',
+      words`${parameter('loraTargets')}: the model has no queries and values, which are the default; name layers such as ${modules[0]!}`,
+      { parameter: 'loraTargets' },
+    );
+  }
   const fits = (module: string, target: string) => module === target || module.endsWith(`.${target}`);
   const strange = targets.find((target) => !modules.some((module) => fits(module, target)));
   if (strange !== undefined) {

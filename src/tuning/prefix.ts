@@ -4,9 +4,10 @@
  * @module
  */
 
-import { packSequences } from '../model/batch.ts';
+import { SubzeroError } from '../errors.ts';
+import { packTexts } from '../model/batch.ts';
 import { KeyValueCache } from '../model/cache.ts';
-import { attentions, keyAxis } from '../model/decoder.ts';
+import { attentions, keyAxis, recurrents } from '../model/decoder.ts';
 import { forward } from '../model/forward.ts';
 import type { Model } from '../model/model.ts';
 import { uploadBatch } from '../model/upload-batch.ts';
@@ -14,6 +15,7 @@ import type { TrainConfiguration } from '../settings/configuration.ts';
 import { axisLength, plainAxis, storedLength, withoutPads } from '../tensor/axis.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { Workspace } from '../tensor/workspace.ts';
+import { parameter, words } from '../words.ts';
 import { type Adapter, type AdapterTensor, startTokens } from './adapter.ts';
 
 /** Virtual tokens that start with the keys and values of a text of tokens which the seed chooses. */
@@ -21,6 +23,13 @@ export async function prefixAdapter(
   model: Model,
   configuration: Pick<TrainConfiguration, 'virtualTokens' | 'seed'>,
 ): Promise<Adapter> {
+  if (recurrents(model.decoder).length > 0) {
+    throw new SubzeroError(
+      'invalid_argument',
+      words`${parameter('scheme')}: "prefix" trains keys and values of every layer, and some layers of this model have none; choose another`,
+      { parameter: 'scheme' },
+    );
+  }
   const tokens = startTokens(model.decoder, configuration);
   const activations = await keysAndValues(model, tokens);
   const prefix = activations.map((_, layer) => ({ keys: `prefix.${layer}.keys`, values: `prefix.${layer}.values` }));
@@ -47,8 +56,7 @@ async function keysAndValues(
   const cache = new KeyValueCache(gpu, model, rows);
   try {
     workspace.reserve(rows);
-    // One more token, so that the last given one gets a row of its own.
-    const { batch } = packSequences([[...tokens, 0]], 1);
+    const batch = packTexts([tokens], decoder.mask);
     const slots = buffers.upload(
       'slots',
       Uint32Array.from(tokens, (_, row) => row),

@@ -22,8 +22,13 @@ export async function promptAdapter(
   const embedding = model.weight(model.decoder.embedding.weight);
   const [, columns] = shapeOf(embedding);
   const values = new Float32Array(tokens.length * columns);
+  // Virtual tokens go past the factor of the table's rows, as in PEFT.
+  const { embeddingScale = 1 } = model.decoder;
   for (const [index, row] of (await weightRows(model, embedding, tokens)).entries()) {
-    values.set(row.subarray(0, columns), index * columns);
+    values.set(
+      row.subarray(0, columns).map((value) => embeddingScale * value),
+      index * columns,
+    );
   }
   return {
     tensors: [{ name, shape: [tokens.length, columns], values }],

@@ -15,7 +15,7 @@ import type { Model } from '../model/model.ts';
 import { sharedInputs } from '../model/parameters.ts';
 import { recordFold } from '../ops/fold.ts';
 import { recordGaussianMatrix } from '../ops/gaussian-matrix.ts';
-import { orthonormalise, type StridedMatrix } from '../ops/orthonormal.ts';
+import { orthonormalise, reserveOrthonormal, type StridedMatrix } from '../ops/orthonormal.ts';
 import { pad } from '../ops/pad.ts';
 import { type AdapterShape, factorWidth, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
 import { keyOfSeed, purposes } from '../random/philox.ts';
@@ -304,6 +304,11 @@ export class SubZero implements ZerothOrderOptimizer {
     const plainBytes = Math.max(
       ...this.#subspaces.map(({ rows, columns, factors: { rank } }) => Math.max(rows, columns) * rank * 4),
     );
+    const sizes = this.#subspaces.flatMap(({ rows, columns, factors: { rank } }) => [
+      { rows, columns: rank },
+      { rows: columns, columns: rank },
+    ]);
+    reserveOrthonormal(sizes, this.#scratch);
     for (const subspace of this.#subspaces) {
       const { tensor, rows, columns, layout, factors } = subspace;
       const { rank, u, vTransposed, vRow } = factors;

@@ -7,7 +7,9 @@ import { fingerprintOf } from '../../src/train/examples.ts';
 const examples = Array.from({ length: 3000 }, (_, index): TokenizedExample => {
   const ids = Array.from({ length: 1 + (index % 17) }, (__, at) => index * 7 + at);
   const positions = index % 3 === 0 ? { positions: [0] } : {};
-  return { kind: 'completion', label: index % 2, prompt: [index], continuations: [{ ids, scored: 1, ...positions }] };
+  const mask = index % 5 === 0 ? { answerRow: 0 } : {};
+  const continuations = [{ ids, scored: 1, ...positions }];
+  return { kind: 'completion', label: index % 2, prompt: [index], continuations, ...mask };
 });
 
 /** Cuts pieces anew, so that lines and characters end anywhere. */

@@ -30,6 +30,10 @@ test('all tasks of the protocol are there', () => {
     'record',
     'squad',
     'drop',
+    'sst5',
+    'snli',
+    'mnli',
+    'trec',
   ]);
   for (const [name, task] of Object.entries(tasks)) expect(task.name).toBe(name);
 });
@@ -249,7 +253,7 @@ describe('errors', () => {
     ['an unlabelled hub row', 'sst2', { sentence: 's', label: -1 }, /must be one of 0, 1; got -1/],
   ];
   test.each(rows)('%s', (_name, task, value, message) => {
-    const read = () => tasks[task]!.read({ value: value as Record<string, unknown>, source: 'x:1' });
+    const read = () => tasks[task]!.read!({ value: value as Record<string, unknown>, source: 'x:1' });
     expect(read).toThrow(message);
     expect(read).toThrow(/^x:1: /);
   });

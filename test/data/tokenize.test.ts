@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import type { Encoder } from '../../src/data/encoder.ts';
 import { type Example, tokenizeExample, tokenizeExamples } from '../../src/data/index.ts';
-import type { Encoder } from '../../src/data/tokenize.ts';
 import { loadTokenizer } from '../../src/tokenizer/index.ts';
 
 /** One token per character, but `ab` and ` a` merge; id 1 is BOS where there is one. */

@@ -1,10 +1,11 @@
 /** What becomes of examples that are too long, and examples that lie in a file. */
 
 import { expect, test } from 'vitest';
+import type { Encoder } from '../../src/data/encoder.ts';
 import { ExampleStore } from '../../src/data/example-store.ts';
 import type { Example, TokenizedExample } from '../../src/data/index.ts';
 import { summarize } from '../../src/data/summary.ts';
-import { type Encoder, tokenizeExamples } from '../../src/data/tokenize.ts';
+import { tokenizeExamples } from '../../src/data/tokenize.ts';
 import type { Truncate } from '../../src/data/truncation.ts';
 import { withSeed } from '../support/random.ts';
 

@@ -147,10 +147,14 @@ describe('without a tokenizer in between', () => {
   test('virtual tokens pass at their own positions only', () => {
     const { batch } = packSequences([[160, 161, 5, 6]]);
     const two = { adapter: { virtualTokens: 2 } } as never;
-    expect(() => checkBatchIds(batch, 160, two)).not.toThrow();
-    expect(() => checkBatchIds(batch, 160, {})).toThrow('token 160 is not');
-    expect(() => checkBatchIds(packSequences([[160, 161, 161, 6]]).batch, 160, two)).toThrow('token 161 is not');
-    expect(() => checkBatchIds(packSequences([[160, 161, 162, 6]]).batch, 160, two)).toThrow('token 162 is not');
+    expect(() => checkBatchIds(batch, { vocabularySize: 160 }, two)).not.toThrow();
+    expect(() => checkBatchIds(batch, { vocabularySize: 160 }, {})).toThrow('token 160 is not');
+    expect(() => checkBatchIds(packSequences([[160, 161, 161, 6]]).batch, { vocabularySize: 160 }, two)).toThrow(
+      'token 161 is not',
+    );
+    expect(() => checkBatchIds(packSequences([[160, 161, 162, 6]]).batch, { vocabularySize: 160 }, two)).toThrow(
+      'token 162 is not',
+    );
     expect(() => checkTargetIds(packExamples([completion([1], [160])]).batch, 160)).toThrow('token 160 is not');
   });
 

@@ -7,7 +7,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ignoredKeys, neutralKeys } from '../../src/model/config-keys.ts';
 import { keysRead, readConfiguration, supportedArchitectures } from '../../src/model/configuration.ts';
+import { rotationsOf } from '../../src/model/decoder.ts';
 import { families } from '../../src/model/families/index.ts';
+import { parameterShapes } from '../../src/model/parameters.ts';
 import { ropeTypes } from '../../src/model/rope-rules.ts';
 import { activationNames } from '../../src/ops/activation.ts';
 import { summaryOf } from '../support/decoder.ts';
@@ -28,11 +30,37 @@ const seen = readJson('config-keys.json') as {
 };
 
 const sizes = { vocab_size: 100, hidden_size: 64, num_attention_heads: 4, num_hidden_layers: 3 };
-const base = (type: string): Record<string, unknown> => ({
+/** The language models inside of those that see, and the models around them. */
+const inner: Readonly<Record<string, string>> = { gemma3: 'gemma3_text', mistral3: 'mistral', qwen3_5: 'qwen3_5_text' };
+const isWrapper = (type: string): boolean => type in inner;
+const base = (type: string): Record<string, unknown> =>
+  isWrapper(type) ? { model_type: type, text_config: plainBase(inner[type]!) } : plainBase(type);
+const plainBase = (type: string): Record<string, unknown> => ({
   model_type: type,
   ...sizes,
-  ...(type === 'opt' ? { ffn_dim: 128 } : { intermediate_size: 128, num_key_value_heads: 2, head_dim: 16 }),
+  ...(sizesOf[type] ?? { intermediate_size: 128, num_key_value_heads: 2, head_dim: 16 }),
 });
+/** The sizes of families that lack some of the usual keys; null for those that they call otherwise. */
+const otherNames = { hidden_size: null, num_attention_heads: null, num_hidden_layers: null };
+const gptSizes = { ...otherNames, n_embd: 64, n_head: 4, n_layer: 3, n_inner: 128 };
+const sizesOf: Record<string, Record<string, unknown>> = {
+  opt: { ffn_dim: 128 },
+  ...Object.fromEntries(
+    ['roberta', 'xlm-roberta', 'bert', 'modernbert'].map((type) => [type, { intermediate_size: 128 }]),
+  ),
+  phi3: { intermediate_size: 128, num_key_value_heads: 2 },
+  phi: { intermediate_size: 128, num_key_value_heads: 2 },
+  stablelm: { intermediate_size: 128, num_key_value_heads: 2 },
+  gpt_neox: { intermediate_size: 128 },
+  falcon: { ffn_hidden_size: 128 },
+  gpt2: gptSizes,
+  gpt_bigcode: gptSizes,
+  gptj: { ...gptSizes, rotary_dim: 8 },
+  gpt_neo: {
+    ...{ num_attention_heads: null, num_hidden_layers: null, num_heads: 4, num_layers: 3, intermediate_size: 128 },
+    attention_types: [[['global', 'local', 'global'], 1]],
+  },
+};
 const read = (config: Record<string, unknown>) => readConfiguration(config, 'config.json');
 
 describe.each(supportedArchitectures)('%s', (type) => {
@@ -46,13 +74,13 @@ describe.each(supportedArchitectures)('%s', (type) => {
     // Rotation is for those that have it.
     const rotary = /^(rope_|partial_rotary)/;
     const names = [...Object.keys(classes.types[type]!), ...Object.keys(classes.base), ...classes.popped].filter(
-      (name) => type !== 'opt' || !rotary.test(name),
+      (name) => (keysRead(type).has('rope_scaling') && !isWrapper(type)) || !rotary.test(name),
     );
     expect(names.length).toBeGreaterThan(60);
     expect(names.filter((name) => !known(name))).toEqual([]);
   });
 
-  test('has the defaults of its class for the keys that it reads', () => {
+  test.skipIf(isWrapper(type))('has the defaults of its class for the keys that it reads', () => {
     const { fields } = families[type]!;
     const shared = Object.entries(classes.types[type]!).filter(([key]) => key in fields);
     expect(shared.length).toBeGreaterThanOrEqual(10);
@@ -61,17 +89,22 @@ describe.each(supportedArchitectures)('%s', (type) => {
 
   test('means the same with the defaults of its class written out', () => {
     const { [type]: own } = classes.types;
-    const written = read({ model_type: type, ...own, ...classes.base });
-    expect(written).toEqual(read({ model_type: type }));
+    const needed = isWrapper(type) ? { text_config: { model_type: inner[type] } } : {};
+    const written = read({ model_type: type, ...own, ...classes.base, ...needed });
+    expect(written).toEqual(read({ model_type: type, ...needed }));
   });
 
-  const ignored = { ...seen.every_type, ...seen.by_type[type] };
+  // What is read, or has one value only, in this type is not ignored there.
+  const isIgnored = (key: string): boolean => !keysRead(type).has(key) && !Object.hasOwn(own.neutral, key);
+  const ignored = Object.fromEntries(
+    Object.entries({ ...seen.every_type, ...seen.by_type[type] }).filter(([key]) => isIgnored(key)),
+  );
   test.each(Object.entries(ignored))('is not changed by "%s"', (key, value) => {
     expect(read({ ...base(type), [key]: value })).toEqual(plain);
   });
 
   test('ignores no key besides', () => {
-    const listed = [...Object.keys(ignoredKeys), ...Object.keys(own.ignored)];
+    const listed = [...Object.keys(ignoredKeys).filter(isIgnored), ...Object.keys(own.ignored)];
     expect(listed.filter((key) => !Object.hasOwn(ignored, key))).toEqual([]);
     // A key that is read is not ignored too.
     expect(listed.filter((key) => keysRead(type).has(key))).toEqual([]);
@@ -82,7 +115,7 @@ describe.each(supportedArchitectures)('%s', (type) => {
 
   test('needs every entry of the list: without any one of them its key is refused', () => {
     for (const table of [ignoredKeys, own.ignored] as Record<string, string>[]) {
-      for (const [key, reason] of Object.entries(table)) {
+      for (const [key, reason] of Object.entries(table).filter(([key]) => isIgnored(key))) {
         delete table[key];
         try {
           expect(() => read({ ...base(type), [key]: ignored[key] }), key).toThrow(`the key "${key}"`);
@@ -110,15 +143,15 @@ describe.each(supportedArchitectures)('%s', (type) => {
   });
 
   test.each([true, 0, 1, 0.5, 'on', [0], { a: 1 }])('refuses an unknown key with the value %j', (value) => {
-    expect(() => read({ ...base(type), logit_scale: value })).toThrow(
-      `config.json: the key "logit_scale" (${JSON.stringify(value)}) is not known for "${type}"`,
+    expect(() => read({ ...base(type), unheard_of: value })).toThrow(
+      `config.json: the key "unheard_of" (${JSON.stringify(value)}) is not known for "${type}"`,
     );
   });
 
   test.each([null, false, '', [], {}].map((value) => ({ value })))(
     'takes an unknown key without content, $value',
     ({ value }) => {
-      expect(read({ ...base(type), logit_scale: value })).toEqual(plain);
+      expect(read({ ...base(type), unheard_of: value })).toEqual(plain);
     },
   );
 
@@ -127,7 +160,14 @@ describe.each(supportedArchitectures)('%s', (type) => {
   });
 
   test('refuses null where its class does', () => {
-    for (const key of ['vocab_size', 'num_hidden_layers', 'tie_word_embeddings', 'max_position_embeddings']) {
+    if (isWrapper(type)) {
+      const text = { ...plainBase(inner[type]!), vocab_size: null };
+      expect(() => read({ ...base(type), text_config: text })).toThrow(/"vocab_size" must be .*; got null/);
+      expect(() => read({ ...base(type), tie_word_embeddings: null })).toThrow('"tie_word_embeddings" must be');
+      return;
+    }
+    const names = ['vocab_size', 'tie_word_embeddings', 'num_hidden_layers', 'max_position_embeddings'];
+    for (const key of [...names, 'n_layer', 'n_positions'].filter((name) => keysRead(type).has(name))) {
       expect(() => read({ ...base(type), [key]: null })).toThrow(new RegExp(`"${key}" must be .*; got null`));
     }
   });
@@ -153,8 +193,21 @@ describe('the class that a file names', () => {
     ['mistral', ['MistralModel']],
     ['opt', ['OPTForCausalLM']],
     ['qwen2', []],
+    ['roberta', ['RobertaForMaskedLM']],
+    ['xlm-roberta', ['XLMRobertaForMaskedLM']],
+    ['bert', ['BertForPreTraining']],
   ])('%s: %j', (type, names) => {
     expect(read({ ...base(type), architectures: names })).toEqual(read(base(type)));
+  });
+
+  test.each([
+    ['gemma3_text', ['Gemma3ForCausalLM']],
+    ['gemma3', ['Gemma3ForConditionalGeneration']],
+    ['ernie4_5', ['Ernie4_5ForCausalLM']],
+    ['hunyuan_v1_dense', ['HunYuanDenseV1ForCausalLM']],
+  ])('%s: %j has a name of its own', (type, names) => {
+    expect(read({ ...base(type), architectures: names })).toEqual(read(base(type)));
+    expect(() => read({ ...base(type), architectures: ['LlamaForCausalLM'] })).toThrow('"architectures" must name');
   });
 
   test.each([
@@ -162,6 +215,9 @@ describe('the class that a file names', () => {
     ['llama', ['LlamaForCausalLMEagle3']],
     ['qwen3', ['DFlashDraftModel']],
     ['mistral', ['LlamaForCausalLM']],
+    ['roberta', ['RobertaForSequenceClassification']],
+    ['bert', ['BertLMHeadModel']],
+    ['xlm-roberta', ['RobertaForMaskedLM']],
   ])('%s: %j is another function', (type, names) => {
     expect(() => read({ ...base(type), architectures: names })).toThrow(
       `"architectures" must name the language model of "${type}"; got ${JSON.stringify(names)}`,
@@ -173,6 +229,30 @@ describe('the class that a file names', () => {
     expect(read({ ...base('llama'), auto_map: own })).toEqual(read(base('llama')));
     const config = { ...base('llama'), auto_map: { ...own, AutoModelForCausalLM: 'modeling_own.OwnForCausalLM' } };
     expect(() => read(config)).toThrow('"auto_map" names Python code');
+  });
+});
+
+describe('a language model inside of another', () => {
+  test.each([
+    [null, 'got null'],
+    [{ model_type: 'llama' }, 'got "llama"'],
+    [{ model_type: 'gemma3_text', logit_scale: 2 }, 'the key "logit_scale" (2) is not known for "gemma3_text"'],
+    [{ model_type: 'gemma3_text', attention_chunk_size: 8 }, '"attention_chunk_size" must be'],
+  ])('%j is refused', (text, message) => {
+    expect(() => read({ model_type: 'gemma3', text_config: text })).toThrow(message);
+  });
+
+  test('of the type that its class has by default', () => {
+    expect(read({ model_type: 'mistral3', text_config: {} }).architecture).toBe('mistral');
+  });
+
+  test('its tensors lie below language_model, and layers share their rotations', () => {
+    const decoder = read({ ...base('gemma3'), tie_word_embeddings: false });
+    expect(decoder.embedding.weight).toBe('model.language_model.embed_tokens.weight');
+    expect(decoder.head).toMatchObject({ weight: 'lm_head.weight', tied: false });
+    expect(rotationsOf(decoder)).toHaveLength(1);
+    const names = parameterShapes(decoder).map(({ name }) => name);
+    expect(names.filter((name) => !/^(model\.language_model|lm_head)\./.test(name))).toEqual([]);
   });
 });
 

@@ -36,7 +36,7 @@ function refused(config: Record<string, unknown>): SubzeroError {
 
 describe('refusals name the file and what to do', () => {
   test('unknown architectures, among them names of Object.prototype', () => {
-    for (const type of ['gpt_bigcode', 'constructor', 'toString', '__proto__', '', null, undefined, 7, ['llama']]) {
+    for (const type of ['gpt_sw4', 'constructor', 'toString', '__proto__', '', null, undefined, 7, ['llama']]) {
       const error = refused({ ...llama, model_type: type });
       expect(error.code).toBe('unsupported');
       expect(error.message).toContain(

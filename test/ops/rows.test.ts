@@ -3,6 +3,7 @@ import {
   addCase,
   addShapes,
   gateCase,
+  gatePackedCase,
   gateShapes,
   gatherCase,
   gatherShapes,
@@ -10,6 +11,8 @@ import {
   labelLossShapes,
   scaleCase,
   scaleShapes,
+  splitCase,
+  splitShapes,
   storeCase,
 } from '../../src/bench/cases/rows.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
@@ -26,8 +29,13 @@ describe('storeRows', () => {
 
 describe('gate', () => {
   testCases(gpu, gateShapes.map(gateCase));
+  testCases(gpu, gateShapes.map(gatePackedCase));
   testCases(gpu, addShapes.map(addCase));
   testCases(gpu, scaleShapes.map(scaleCase));
+});
+
+describe('split', () => {
+  testCases(gpu, splitShapes.map(splitCase));
 });
 
 describe('label loss', () => {

@@ -11,11 +11,13 @@ import { type FloatDtype, f32ToBytes, writeSafetensors } from '../../src/safeten
 
 export interface ParityCase {
   name: string;
-  config: Record<string, unknown> & { vocab_size: number; num_hidden_layers: number; text_config?: object };
+  config: Record<string, unknown> & { vocab_size: number; text_config?: object };
   dtype: FloatDtype | 'F64';
   shards: number;
   /** `NAME ROWSxCOLUMNS`, with a star for the numbers of layers. */
   tensors: string[];
+  /** About what gains lie; 1 by default. */
+  gains?: number;
   /** Tensors that the class does not have. */
   extra?: Record<string, number[]>;
   /** Of a case that is refused: what the refusal says, as a regular expression. */
@@ -33,14 +35,25 @@ export interface ParityCase {
 }
 
 /** The configuration of a case's language model, which may lie inside of another. */
-export function textConfig({ config }: Pick<ParityCase, 'config'>): { vocab_size: number; num_hidden_layers: number } {
+export function textConfig({ config }: Pick<ParityCase, 'config'>): Record<string, unknown> & { vocab_size: number } {
   return (config.text_config as ReturnType<typeof textConfig> | undefined) ?? config;
+}
+
+/** The number of layers, by whatever name. */
+function layersOf(parity: Pick<ParityCase, 'config'>): number {
+  const { num_hidden_layers: layers, n_layer: older, num_layers: neo } = textConfig(parity);
+  return (layers ?? older ?? neo) as number;
 }
 
 export interface Parity {
   transformers: string;
   torch: string;
   cases: ParityCase[];
+}
+
+/** Whether a case is about a masked language model, whose tokens are predicted at their own places. */
+export function isMasked({ config }: ParityCase): boolean {
+  return /bert/.test(String(config.model_type));
 }
 
 /** Tokens of the prompts. */
@@ -58,16 +71,16 @@ function mixed(text: string, count: number): Uint32Array {
   });
 }
 
-function valuesOf(name: string, shape: readonly number[]): Float32Array {
+function valuesOf(name: string, shape: readonly number[], gains = 1): Float32Array {
   const words = mixed(
     name,
     shape.reduce((product, size) => product * size, 1),
   );
-  const gain = shape.length === 1 && name.endsWith('.weight');
-  const unit = name.includes('embed_tokens') ? 128 : 512;
+  const gain = shape.length === 1 && /\.(weight|gamma)$/.test(name);
+  const unit = /embed_tokens|conv1d|word_embeddings|tok_embeddings|\.wte\.|embed_in/.test(name) ? 128 : 512;
   return Float32Array.from(words, (word) => {
     const whole = (word >>> 24) - 128;
-    return gain ? 1 + (whole >> 2) / 64 : whole / unit;
+    return gain ? gains + (whole >> 2) / 64 : whole / unit;
   });
 }
 
@@ -80,15 +93,18 @@ export function projectionWeights(size: number): Float64Array {
   return Float64Array.from(mixed('projection', size), (word) => (word / 2 ** 31 - 1) / Math.sqrt(size));
 }
 
-export function promptOf(length: number, vocabulary: number): number[] {
-  return Array.from(mixed(`prompt of ${length}`, length), (word) => word % vocabulary);
+/** Ids, without the padding token where it has no place in a text. */
+export function promptOf(length: number, config: ParityCase['config']): number[] {
+  const padding = /roberta/.test(String(config.model_type)) ? Number(config.pad_token_id ?? 1) : undefined;
+  const ids = Array.from(mixed(`prompt of ${length}`, length), (word) => word % config.vocab_size);
+  return ids.map((id) => (id === padding ? id + 1 : id));
 }
 
 function shapesOf({ tensors, extra = {}, ...parity }: ParityCase): [string, number[]][] {
   const own = tensors.flatMap((line): [string, number[]][] => {
     const [name = '', sizes = ''] = line.split(' ');
     const shape = sizes.split('x').map(Number);
-    const layers = name.includes('*') ? textConfig(parity).num_hidden_layers : 1;
+    const layers = name.includes('*') ? layersOf(parity) : 1;
     return Array.from({ length: layers }, (_, layer) => [name.replace('*', String(layer)), shape]);
   });
   return [...own, ...Object.entries(extra)];
@@ -118,7 +134,12 @@ export async function writeCheckpoint(directory: string, parity: ParityCase): Pr
     const part = shapes.filter((_, index) => index % shards === shard);
     await writeSafetensors(
       join(directory, fileOf(shard)),
-      part.map(([name, shape]) => ({ name, dtype, shape, data: () => [bytesOf(dtype, valuesOf(name, shape))] })),
+      part.map(([name, shape]) => ({
+        name,
+        dtype,
+        shape,
+        data: () => [bytesOf(dtype, valuesOf(name, shape, parity.gains))],
+      })),
       { format: 'pt' },
     );
   }

@@ -1,15 +1,20 @@
 """The tiny checkpoints of the parity suite: config.json as people's files have it, and how the weights are stored.
 
-A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `extra` ({name: shape} of tensors that the class does not have) and
-`expect`: what our program says instead of numbers, as a regular expression. `pending` marks a case that is known to disagree, with
-what is missing; the test demands that it does, so that the mark goes with the fault.
+A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `gains`, about what gains lie where it is not 1, `renamed` ({part
+of a name: what the file has instead}), `extra` ({name: shape} of tensors that the class does not have) and `expect`: what our program
+says instead of numbers, as a regular expression. `pending` marks a case that is known to disagree, with what is missing; the test
+demands that it does, so that the mark goes with the fault.
 """
+
+import json
 
 FAR = dict(factor=4.0, original_max_position_embeddings=32)
 SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=128)
 OPT_SIZES = dict(vocab_size=48, hidden_size=32, ffn_dim=40, num_hidden_layers=3, num_attention_heads=4,
                  max_position_embeddings=128)
+MASKED_SIZES = dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
+                    max_position_embeddings=128)
 FAMILY = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss")
 CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qwen2ForCausalLM", qwen3="Qwen3ForCausalLM",
                smollm3="SmolLM3ForCausalLM", olmo2="Olmo2ForCausalLM", seed_oss="SeedOssForCausalLM", opt="OPTForCausalLM",
@@ -17,8 +22,9 @@ CLASSES = dict(llama="LlamaForCausalLM", mistral="MistralForCausalLM", qwen2="Qw
                olmo3="Olmo3ForCausalLM", ministral3="Ministral3ForCausalLM", ministral="MinistralForCausalLM", exaone4="Exaone4ForCausalLM",
                hunyuan_v1_dense="HunYuanDenseV1ForCausalLM", arcee="ArceeForCausalLM", nanochat="NanoChatForCausalLM",
                cwm="CwmForCausalLM", olmo="OlmoForCausalLM", helium="HeliumForCausalLM", ernie4_5="Ernie4_5ForCausalLM",
-               hyperclovax="HyperCLOVAXForCausalLM", vaultgemma="VaultGemmaForCausalLM",
-               gemma3="Gemma3ForConditionalGeneration", mistral3="Mistral3ForConditionalGeneration")
+               hyperclovax="HyperCLOVAXForCausalLM", vaultgemma="VaultGemmaForCausalLM", nemotron="NemotronForCausalLM",
+               gemma3="Gemma3ForConditionalGeneration", mistral3="Mistral3ForConditionalGeneration",
+               lfm2="Lfm2ForCausalLM", qwen3_5_text="Qwen3_5ForCausalLM", qwen3_5="Qwen3_5ForConditionalGeneration")
 # What the classes of these have by default is too large for the sizes of the cases, or hides what it is for.
 OWN = dict.fromkeys(("qwen3", "seed_oss", "gemma", "helium", "ernie4_5", "hunyuan_v1_dense"), {"head_dim": 8})
 OWN |= {each: {"head_dim": 8, "sliding_window": 16} for each in ("gemma2", "gemma3_text", "vaultgemma", "cwm", "ministral")}
@@ -26,15 +32,33 @@ OWN["gemma3_text"] |= {"sliding_window_pattern": 3}
 OWN["exaone4"] = {"sliding_window": 16, "sliding_window_pattern": 3}
 OWN["olmo3"] = {"sliding_window": 16, "num_hidden_layers": 4}
 OWN["ministral3"] = {"head_dim": 8, "rope_parameters": dict(rope_type="yarn", rope_theta=1e6, llama_4_scaling_beta=0.5, **FAR)}
-# SmolLM3's padding token is outside of a small vocabulary, which transformers refuses.
-OWN["smollm3"] = {"pad_token_id": 0}
+# Their padding token is outside of a small vocabulary, which transformers refuses.
+OWN |= {each: {"pad_token_id": 0} for each in ("smollm3", "phi3", "modernbert")}
+OWN |= {each: {"pad_token_id": 0, "head_dim": 8} for each in ("glm", "glm4")}
+MASKED = dict(roberta="RobertaForMaskedLM", bert="BertForMaskedLM") | {"xlm-roberta": "XLMRobertaForMaskedLM", "modernbert": "ModernBertForMaskedLM"}
+GPT_SIZES = dict(vocab_size=48, n_embd=32, n_inner=40, n_layer=3, n_head=4, n_positions=128)
+CLASSES |= dict(phi3="Phi3ForCausalLM", gpt2="GPT2LMHeadModel", gpt_neox="GPTNeoXForCausalLM", starcoder2="Starcoder2ForCausalLM",
+                phi="PhiForCausalLM", stablelm="StableLmForCausalLM", cohere="CohereForCausalLM", cohere2="Cohere2ForCausalLM",
+                glm="GlmForCausalLM", glm4="Glm4ForCausalLM", falcon="FalconForCausalLM", gpt_bigcode="GPTBigCodeForCausalLM",
+                gptj="GPTJForCausalLM", gpt_neo="GPTNeoForCausalLM")
+UNGROUPED = {key: size for key, size in SIZES.items() if key != "num_key_value_heads"}
+# Sizes of types that lack some of the usual keys, or have other names for them.
+OWN_SIZES = dict(opt=OPT_SIZES, gpt2=GPT_SIZES, gpt_bigcode=GPT_SIZES, gptj=GPT_SIZES | dict(rotary_dim=4), gpt_neox=UNGROUPED,
+                 gpt_neo=dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_layers=3, num_heads=4, max_position_embeddings=128,
+                              attention_types=[[["global", "local"], 1], [["global"], 1]], window_size=16),
+                 falcon={"ffn_hidden_size" if key == "intermediate_size" else key: size for key, size in UNGROUPED.items()})
+OWN["qwen3_5_text"] = dict(num_hidden_layers=4, head_dim=16, linear_key_head_dim=8, linear_value_head_dim=12, linear_num_key_heads=2,
+                           linear_num_value_heads=4, rms_norm_eps=1e-3)
+# Norms of these hold their gain less 1.
+GAINS = {each: {"gains": 0} for each in ("qwen3_5_text", "qwen3_5")}
 CASES = {}
 
 
 def case(name, model_type, drop=(), stored=None, **keys):
-    sizes = OPT_SIZES if model_type == "opt" else SIZES
-    config = {"architectures": [CLASSES[model_type]], "model_type": model_type} | sizes | OWN.get(model_type, {}) | keys
-    CASES[f"{model_type}: {name}"] = {"config": {key: value for key, value in config.items() if key not in drop}, **(stored or {})}
+    sizes = OWN_SIZES.get(model_type, MASKED_SIZES if model_type in MASKED else SIZES)
+    config = {"architectures": [(CLASSES | MASKED)[model_type]], "model_type": model_type} | sizes | OWN.get(model_type, {}) | keys
+    config = {key: value for key, value in config.items() if key not in drop}
+    CASES[f"{model_type}: {name}"] = {"config": config, **GAINS.get(model_type, {}), **(stored or {})}
 
 
 for each in FAMILY:
@@ -192,10 +216,158 @@ case("heads of 5, norms last, wide embedding, BF16", "opt", hidden_size=15, num_
      word_embed_proj_dim=18, do_layer_norm_before=False, tie_word_embeddings=False, stored=dict(dtype="BF16"))
 case("F64", "llama", stored=dict(dtype="F64"))
 
+# Packed projections, parallel residuals, transposed matrices, learned positions, plain feed-forward layers.
+def common(kind, odd={}, **renamed):
+    """What every type must get right. @param odd keys besides with odd widths @param renamed the names of sizes: hidden, heads, inner"""
+    names = dict(hidden="hidden_size", heads="num_attention_heads", inner="intermediate_size") | renamed
+    width = lambda hidden, heads, inner, **more: {names["hidden"]: hidden, names["heads"]: heads, names["inner"]: inner} | more
+    grouped = dict(num_key_value_heads=1) if "num_key_value_heads" in OWN_SIZES.get(kind, SIZES) else {}
+    case("nothing but sizes", kind)
+    case("tied, BF16, shards", kind, tie_word_embeddings=True, stored=dict(dtype="BF16", shards=3))
+    case("untied, F16, odd vocabulary", kind, tie_word_embeddings=False, vocab_size=51, stored=dict(dtype="F16"))
+    case("one head", kind, **width(16, 1, 24, **grouped))
+    case("widths that 4 does not divide", kind, **width(30, 3, 42, **grouped, **odd))
+    case("heads of 14, odd widths, BF16", kind, **width(42, 3, 41, **grouped, **odd), stored=dict(dtype="BF16", shards=2))
+
+
+def turning(kind, key, shares, theta="rope_theta"):
+    """What types with a rotation of a part of each head must get right."""
+    for share in shares:
+        case(f"{share} of a head turns", kind, **{key: share})
+    case("theta 500", kind, **{theta: 500.0})
+    case("settings in rope_parameters", kind, rope_parameters=dict(rope_type="default", rope_theta=300.0, partial_rotary_factor=shares[0]))
+    if kind != "phi3":
+        case("linear rotation", kind, rope_scaling=dict(type="linear", factor=3.0))
+        case("dynamic rotation beyond 64", kind, rope_scaling=dict(rope_type="dynamic", factor=2.0), max_position_embeddings=64, **{key: 1.0})
+        case("yarn", kind, rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32), **{key: 1.0})
+
+
+common("phi3")
+turning("phi3", "partial_rotary_factor", [0.75, 0.5, 0.25])
+case("key heads absent", "phi3", drop=["num_key_value_heads"])
+case("one key head", "phi3", num_key_value_heads=1)
+case("window 16", "phi3", sliding_window=16)
+case("norm epsilon 0.01", "phi3", rms_norm_eps=0.01)
+case("activation gelu", "phi3", hidden_act="gelu")
+for name, kind, keys in (("longrope", "longrope", {}), ("longrope as su", "su", dict(original_max_position_embeddings=64)),
+                         ("longrope as yarn", "yarn", {}),
+                         ("longrope, attention factor", "longrope", dict(attention_factor=1.3)), ("longrope, factor", "longrope", dict(factor=3.0))):
+    case(name, "phi3", original_max_position_embeddings=64, rope_scaling=dict(type=kind, **ROPE_LONG, **keys))
+case("longrope, original context by default", "phi3", rope_scaling=dict(type="longrope", **ROPE_LONG))
+case("longrope, a part of a head", "phi3", original_max_position_embeddings=64, partial_rotary_factor=0.5,
+     rope_scaling=dict(type="longrope", short_factor=[1.0, 1.5], long_factor=[2.0, 5.0]))
+case("Python code of its own class", "phi3", auto_map={"AutoConfig": "configuration_phi3.Phi3Config", "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"})
+case("linear rotation", "phi3", rope_scaling=dict(type="linear", factor=2.0), stored=dict(expect='rope scaling "linear" is not known'))
+case("no width of a head of its own", "phi3", head_dim=16, stored=dict(expect='the key "head_dim"'))
+
+common("gpt2", hidden="n_embd", heads="n_head", inner="n_inner")
+case("inner width absent", "gpt2", drop=["n_inner"])
+case("inner width null", "gpt2", n_inner=None)
+case("norm epsilon 0.01", "gpt2", layer_norm_epsilon=0.01)
+case("masks in the file", "gpt2", stored=dict(extra={"transformer.h.0.attn.bias": [1, 1, 128, 128], "transformer.h.1.attn.masked_bias": [1]}))
+for activation in ("gelu", "relu", "swish", "gelu_pytorch_tanh"):
+    case(f"activation {activation}", "gpt2", activation_function=activation)
+case("scores by layer", "gpt2", scale_attn_by_inverse_layer_idx=True)
+case("scores not scaled", "gpt2", scale_attn_weights=False)
+case("scores by layer, not scaled", "gpt2", scale_attn_by_inverse_layer_idx=True, scale_attn_weights=False)
+
+common("gpt_neox", odd=dict(rotary_pct=1.0))
+turning("gpt_neox", "rotary_pct", [0.5, 0.75, 1.0], theta="rotary_emb_base")
+case("one sublayer after the other", "gpt_neox", use_parallel_residual=False)
+case("no biases of attention", "gpt_neox", attention_bias=False)
+case("norm epsilon 0.01", "gpt_neox", layer_norm_eps=0.01)
+case("activation gelu_new", "gpt_neox", hidden_act="gelu_new")
+case("both names of the rotation", "gpt_neox", rotary_pct=0.5, partial_rotary_factor=0.5, rope_theta=500.0, rotary_emb_base=500.0)
+case("another name of theta alone", "gpt_neox", rope_theta=500.0, stored=dict(expect='"rope_theta" must be that of "rotary_emb_base"'))
+
+common("starcoder2")
+case("theta 500", "starcoder2", rope_theta=500.0)
+case("yarn", "starcoder2", rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32))
+case("window 16", "starcoder2", sliding_window=16)
+case("no biases", "starcoder2", use_bias=False)
+case("key heads absent", "starcoder2", drop=["num_key_value_heads"])
+case("head_dim 16", "starcoder2", head_dim=16)
+case("norm epsilon 0.01", "starcoder2", norm_epsilon=0.01)
+case("activation relu", "starcoder2", hidden_act="relu")
+
+common("phi", odd=dict(partial_rotary_factor=1.0))
+turning("phi", "partial_rotary_factor", [0.25, 0.75, 1.0])
+case("an odd part of a head", "phi", hidden_size=40, stored=dict(expect="must make an even part of a head of 10 elements"))
+case("norms of queries and keys", "phi", qk_layernorm=True)
+case("key heads absent", "phi", drop=["num_key_value_heads"])
+case("norm epsilon 0.01", "phi", layer_norm_eps=0.01)
+case("activation gelu", "phi", hidden_act="gelu")
+
+common("stablelm", odd=dict(partial_rotary_factor=1.0))
+turning("stablelm", "partial_rotary_factor", [0.5, 0.75, 1.0])
+case("parallel sublayers", "stablelm", use_parallel_residual=True)
+case("biases", "stablelm", use_qkv_bias=True)
+case("norm epsilon 0.01", "stablelm", layer_norm_eps=0.01)
+case("activation gelu", "stablelm", hidden_act="gelu")
+case("norms of each head", "stablelm", qk_layernorm=True, stored=dict(expect='"qk_layernorm" must be false'))
+
+for each in ("cohere", "cohere2"):
+    common(each)
+    case("theta 500", each, rope_theta=500.0)
+    case("linear rotation", each, rope_scaling=dict(type="linear", factor=3.0))
+    case("yarn", each, rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32))
+    case("head_dim 16", each, head_dim=16)
+    case("key heads absent", each, drop=["num_key_value_heads"])
+    case("biases of attention", each, attention_bias=True)
+    case("logits times 0.25", each, logit_scale=0.25)
+    case("norm epsilon 0.01", each, layer_norm_eps=0.01)
+    case("activation gelu", each, hidden_act="gelu")
+case("norms of each head", "cohere", use_qk_norm=True, stored=dict(expect='"use_qk_norm" must be false'))
+case("window 16 but in the last layer", "cohere2", sliding_window=16, num_hidden_layers=4)
+case("window 16, every second layer", "cohere2", sliding_window=16, sliding_window_pattern=2)
+case("window 7 by layer types", "cohere2", sliding_window=7, layer_types=LAYERS)
+case("window null", "cohere2", sliding_window=None, stored=dict(expect='"sliding_window" must be a number'))
+
+for each in ("glm", "glm4"):
+    common(each, odd=dict(partial_rotary_factor=1.0, head_dim=10))
+    turning(each, "partial_rotary_factor", [0.25, 0.75, 1.0])
+    case("head_dim 16", each, head_dim=16)
+    case("no biases of attention", each, attention_bias=False)
+    case("norm epsilon 0.01", each, rms_norm_eps=0.01)
+    case("activation gelu", each, hidden_act="gelu")
+case("key heads null", "glm4", num_key_value_heads=None, stored=dict(expect='"num_key_value_heads" must be a whole number'))
+
+common("falcon", inner="ffn_hidden_size")
+for keys in (dict(), dict(num_kv_heads=2), dict(num_kv_heads=1), dict(num_kv_heads=2, num_ln_in_parallel_attn=1), dict(num_kv_heads=2, num_ln_in_parallel_attn=2),
+             dict(num_kv_heads=4, bias=True, parallel_attn=True)):
+    case(f"new architecture, {json.dumps(keys)}", "falcon", new_decoder_architecture=True, **keys)
+case("a key head for each head", "falcon", multi_query=False)
+case("one sublayer after the other", "falcon", parallel_attn=False)
+case("one sublayer after the other, a key head for each head, biases", "falcon", parallel_attn=False, multi_query=False, bias=True)
+case("nulls", "falcon", new_decoder_architecture=None, multi_query=None, parallel_attn=None, bias=None, alibi=None)
+case("inner width absent", "falcon", drop=["ffn_hidden_size"])
+case("theta 500", "falcon", rope_theta=500.0)
+case("linear rotation", "falcon", rope_scaling=dict(type="linear", factor=3.0))
+case("norm epsilon 0.01", "falcon", layer_norm_epsilon=0.01)
+case("activation relu", "falcon", activation="relu")
+case("ALiBi", "falcon", alibi=True, stored=dict(expect='"alibi" must be false'))
+case("two norms of the old architecture", "falcon", num_ln_in_parallel_attn=2, stored=dict(expect="make no model"))
+
+common("gpt_bigcode", hidden="n_embd", heads="n_head", inner="n_inner")
+case("a key head for each head", "gpt_bigcode", multi_query=False)
+case("scores not scaled", "gpt_bigcode", scale_attn_weights=False)
+case("inner width absent", "gpt_bigcode", drop=["n_inner"])
+case("norm epsilon 0.01", "gpt_bigcode", layer_norm_epsilon=0.01)
+for activation in ("gelu", "relu", "swish"):
+    case(f"activation {activation}", "gpt_bigcode", activation_function=activation)
+
+common("gptj", odd=dict(rotary_dim=6), hidden="n_embd", heads="n_head", inner="n_inner")
+for width in (2, 6, 8):
+    case(f"{width} elements of a head turn", "gptj", rotary_dim=width)
+case("inner width absent", "gptj", drop=["n_inner"])
+case("norm epsilon 0.01", "gptj", layer_norm_epsilon=0.01)
+for activation in ("gelu", "relu"):
+    case(f"activation {activation}", "gptj", activation_function=activation)
+case("more than a head turns", "gptj", rotary_dim=10, stored=dict(expect='"rotary_dim" must be an even part'))
 
 # Relatives with other norms, factors and rotations.
 RELATIVES = ("gemma", "gemma2", "gemma3_text", "granite", "olmo3", "ministral3", "ministral", "exaone4", "hunyuan_v1_dense", "arcee",
-             "nanochat", "cwm", "olmo", "helium", "ernie4_5", "hyperclovax", "vaultgemma")
+             "nanochat", "cwm", "olmo", "helium", "ernie4_5", "hyperclovax", "vaultgemma", "nemotron")
 for each in RELATIVES:
     tied = each in ("gemma", "gemma2", "gemma3_text", "ernie4_5", "vaultgemma")
     case("nothing but sizes", each)
@@ -206,11 +378,11 @@ for each in RELATIVES:
     if each != "ministral3":
         case("yarn", each, rope_scaling=dict(rope_type="yarn", **FAR), rope_theta=1e6)
     if each != "olmo":
-        case("norm epsilon 0.01", each, rms_norm_eps=0.01)
+        case("norm epsilon 0.01", each, **{"norm_eps" if each == "nemotron" else "rms_norm_eps": 0.01})
 for each in ("gemma", "gemma2", "gemma3_text", "granite", "olmo3", "hunyuan_v1_dense", "arcee", "nanochat", "olmo", "helium", "hyperclovax",
-             "vaultgemma"):
+             "vaultgemma", "nemotron"):
     case("biases of attention", each, attention_bias=True)
-for each in ("granite", "arcee", "cwm", "helium", "hyperclovax"):
+for each in ("granite", "arcee", "cwm", "helium", "hyperclovax", "nemotron"):
     case("biases of feed-forward", each, mlp_bias=True)
 for each in ("gemma2", "gemma3_text", "vaultgemma", "olmo3", "ministral", "exaone4", "cwm"):
     case("window 7", each, sliding_window=7)
@@ -220,7 +392,7 @@ for each in ("gemma2", "gemma3_text", "vaultgemma", "olmo3", "ministral", "exaon
 for each in ("gemma2", "vaultgemma"):
     case("no caps", each, attn_logit_softcapping=None, final_logit_softcapping=None)
     case("cap of scores", each, attn_logit_softcapping=0.5, final_logit_softcapping=None, query_pre_attn_scalar=1)
-    case("cap of logits", each, attn_logit_softcapping=None, final_logit_softcapping=1.5)
+    case("cap of logits", each, attn_logit_softcapping=None, final_logit_softcapping=9.0)
 for each in ("gemma2", "gemma3_text", "vaultgemma"):
     case("scale of scores", each, query_pre_attn_scalar=40)
     case("activation silu", each, hidden_activation="silu")
@@ -239,7 +411,7 @@ case("rotation of layers with a window only", "gemma3_text", rope_parameters=dic
 case("every second layer without a window", "gemma3_text", sliding_window_pattern=2)
 case("every sixth layer without a window", "gemma3_text", drop=["sliding_window_pattern"], num_hidden_layers=7)
 case("no layer with a window", "gemma3_text", sliding_window_pattern=1)
-case("cap of logits", "gemma3_text", final_logit_softcapping=1.5)
+case("cap of logits", "gemma3_text", final_logit_softcapping=9.0)
 case("dynamic beyond 64", "gemma3_text", rope_scaling=dict(rope_type="dynamic", factor=2.0), max_position_embeddings=64)
 case("factors", "granite", embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.4, logits_scaling=8.0)
 for key in ("embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling"):
@@ -264,6 +436,8 @@ case("growth, mscale", "ministral3", rope_parameters=dict(type="yarn", rope_thet
 case("growth, llama3", "ministral3", rope_parameters=dict(rope_type="llama3", rope_theta=500.0, low_freq_factor=1.0, high_freq_factor=4.0,
                                                           llama_4_scaling_beta=0.7, factor=4.0, original_max_position_embeddings=16))
 case("original context outside", "ministral3", original_max_position_embeddings=10)
+case("theta 100", "ministral", rope_theta=100.0)
+case("window 1", "ministral", sliding_window=1)
 case("every second layer without a window", "exaone4", sliding_window_pattern=2)
 case("letters beside layer types", "exaone4", sliding_window_pattern="LGL", layer_types=["sliding_attention", "full_attention", "sliding_attention"])
 case("no window", "exaone4", sliding_window=None, sliding_window_pattern=None, layer_types=["full_attention"] * 3)
@@ -272,6 +446,9 @@ ALPHA = dict(alpha=50.0, beta_fast=32, beta_slow=1, factor=1.0, mscale=1.0, msca
 case("alpha", "hunyuan_v1_dense", rope_scaling=dict(type="dynamic", **ALPHA))
 case("alpha in rope_parameters", "hunyuan_v1_dense", rope_parameters=dict(rope_type="dynamic", rope_theta=500.0, **ALPHA))
 case("alpha 0, dynamic beyond 64", "hunyuan_v1_dense", rope_scaling=dict(type="dynamic", alpha=0, factor=2.0), max_position_embeddings=64)
+case("whole heads turned", "nemotron", partial_rotary_factor=1.0)
+case("a part of heads turned, inside", "nemotron", head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=100.0, partial_rotary_factor=0.25))
+case("linear", "nemotron", rope_scaling=dict(rope_type="linear", factor=2.0), rope_theta=100.0, head_dim=12)
 case("activation gelu", "arcee", hidden_act="gelu")
 case("odd width of the feed-forward layer", "arcee", intermediate_size=37)
 case("no cap", "nanochat", final_logit_softcapping=None)
@@ -297,9 +474,12 @@ case("linear", "ernie4_5", rope_parameters=dict(rope_type="linear", factor=3.0, 
 VISION = dict(gemma3=dict(model_type="siglip_vision_model", hidden_size=8, intermediate_size=8, num_hidden_layers=3, num_attention_heads=1,
                           image_size=16, patch_size=4),
               mistral3=dict(model_type="pixtral", hidden_size=8, intermediate_size=8, num_hidden_layers=3, num_attention_heads=1, head_dim=8,
-                            image_size=16, patch_size=4))
+                            image_size=16, patch_size=4),
+              qwen3_5=dict(model_type="qwen3_5_vision", depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=32,
+                           patch_size=4, num_position_embeddings=16))
 OUTER = dict(gemma3=dict(mm_tokens_per_image=4, image_token_index=47, boi_token_index=45, eoi_token_index=46),
-             mistral3=dict(image_token_index=47, spatial_merge_size=2, vision_feature_layer=-1))
+             mistral3=dict(image_token_index=47, spatial_merge_size=2, vision_feature_layer=-1),
+             qwen3_5=dict(image_token_id=47, video_token_id=46, vision_start_token_id=45, vision_end_token_id=44))
 OLDER = {"model.language_model.": "language_model.model.", "lm_head.": "language_model.lm_head.", "model.vision_tower.": "vision_tower.",
          "model.multi_modal_projector.": "multi_modal_projector."}
 
@@ -307,7 +487,7 @@ OLDER = {"model.language_model.": "language_model.model.", "lm_head.": "language
 def wrapped(name, wrapper, model_type, outer=None, stored=None, **keys):
     text = {"model_type": model_type} | SIZES | OWN.get(model_type, {}) | keys
     config = {"architectures": [CLASSES[wrapper]], "model_type": wrapper, "text_config": text, "vision_config": VISION[wrapper]}
-    CASES[f"{wrapper}: {name}"] = {"config": config | OUTER[wrapper] | (outer or {}), **(stored or {})}
+    CASES[f"{wrapper}: {name}"] = {"config": config | OUTER[wrapper] | (outer or {}), **GAINS.get(wrapper, {}), **(stored or {})}
 
 
 for wrapper, member in (("gemma3", "gemma3_text"), ("mistral3", "mistral"), ("mistral3", "ministral3")):
@@ -335,3 +515,116 @@ for name, (kind, keys, words) in {
     "window null": ("gemma2", dict(sliding_window=None), '"sliding_window" must be a whole number'),
 }.items():
     case(name, kind, stored=dict(expect=words), **keys)
+
+common("gpt_neo", heads="num_heads")
+case("window 7 in all layers", "gpt_neo", attention_types=[[["local"], 3]], window_size=7)
+case("no windows, layers listed", "gpt_neo", attention_types=[[["global"], 3]], attention_layers=["global"] * 3)
+case("inner width null", "gpt_neo", intermediate_size=None)
+case("norm epsilon 0.01", "gpt_neo", layer_norm_epsilon=0.01)
+for activation in ("gelu", "relu"):
+    case(f"activation {activation}", "gpt_neo", activation_function=activation)
+case("other layers listed", "gpt_neo", attention_layers=["local"] * 3, stored=dict(expect='"attention_layers" must be'))
+case("kinds of too few layers", "gpt_neo", attention_types=[[["local"], 2]], stored=dict(expect='"attention_types" tells 2 layers of 3'))
+# Layers with short convolutions beside those with attention. The prompts of 108 tokens are longer than any of them.
+CONVOLUTIONS = dict(full_attn_idxs=[1], block_auto_adjust_ff_dim=False)
+case("one layer with attention", "lfm2", **CONVOLUTIONS)
+case("attention first, by layer types", "lfm2", layer_types=["full_attention", "conv", "conv"], block_auto_adjust_ff_dim=False)
+case("attention in all layers", "lfm2", block_auto_adjust_ff_dim=False)
+case("adjusted width of the feed-forward layer", "lfm2", full_attn_idxs=[0], block_multiple_of=16, block_ffn_dim_multiplier=1.3)
+case("older names of keys", "lfm2", block_ff_dim=44, tie_embedding=False, theta=10.0, num_heads=8, **CONVOLUTIONS)
+case("biases of the convolution", "lfm2", conv_bias=True, **CONVOLUTIONS)
+case("four taps", "lfm2", conv_L_cache=4, **CONVOLUTIONS)
+case("one tap", "lfm2", conv_L_cache=1, **CONVOLUTIONS)
+case("untied, BF16, shards", "lfm2", tie_word_embeddings=False, stored=dict(dtype="BF16", shards=2), **CONVOLUTIONS)
+case("F16, odd vocabulary, one key head", "lfm2", vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"), **CONVOLUTIONS)
+case("yarn", "lfm2", rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR), **CONVOLUTIONS)
+case("heads of 6, odd width of the feed-forward layer", "lfm2", head_dim=6, full_attn_idxs=[2], block_auto_adjust_ff_dim=False,
+     intermediate_size=41)
+case("norm epsilon 0.01", "lfm2", norm_eps=0.01, **CONVOLUTIONS)
+case("a hidden size that 4 does not divide", "lfm2", hidden_size=30, num_attention_heads=3, num_key_value_heads=1,
+     stored=dict(expect='"hidden_size" must be a multiple of 4'), **CONVOLUTIONS)
+
+# The gated delta rule in three layers of four. Epsilon is large, so that results of a few first tokens that happen to be small are
+# not made large, with what rounding left of them. The prompts of 108 tokens are longer than a chunk of 64 of transformers.
+case("nothing but sizes", "qwen3_5_text")
+case("tied, BF16, shards", "qwen3_5_text", tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
+case("F16, odd vocabulary, one key head", "qwen3_5_text", vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"))
+case("every second layer with attention", "qwen3_5_text", full_attention_interval=2)
+case("layer types", "qwen3_5_text", num_hidden_layers=3, layer_types=["linear_attention", "full_attention", "linear_attention"])
+case("attention alone, biases", "qwen3_5_text", num_hidden_layers=2, attention_bias=True, layer_types=["full_attention"] * 2)
+case("heads of values as of keys", "qwen3_5_text", linear_num_key_heads=4, linear_key_head_dim=12, linear_value_head_dim=8)
+case("three heads of values, one of keys", "qwen3_5_text", linear_num_key_heads=1, linear_num_value_heads=3)
+case("two taps", "qwen3_5_text", linear_conv_kernel_dim=2)
+case("half of a head turned", "qwen3_5_text", partial_rotary_factor=0.5)
+case("rotation with axes", "qwen3_5_text", rope_parameters=dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.5,
+     mrope_section=[2, 1, 1], mrope_interleaved=True))
+case("yarn", "qwen3_5_text", rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR))
+case("norm epsilon 0.01", "qwen3_5_text", rms_norm_eps=0.01)
+case("widths that 4 does not divide", "qwen3_5_text", hidden_size=30, intermediate_size=41, vocab_size=47)
+case("keys that 4 does not divide", "qwen3_5_text", linear_key_head_dim=6,
+     stored=dict(expect='"linear_key_head_dim" must be a multiple of 4'))
+case("sliding layers", "qwen3_5_text", layer_types=["full_attention"] * 3 + ["sliding_attention"],
+     stored=dict(expect='layers of the type "sliding_attention" are not supported'))
+
+wrapped("nothing but sizes", "qwen3_5", "qwen3_5_text")
+wrapped("tied", "qwen3_5", "qwen3_5_text", outer=dict(tie_word_embeddings=True))
+wrapped("tied in the text configuration only", "qwen3_5", "qwen3_5_text", tie_word_embeddings=True)
+wrapped("layers that guess further tokens, BF16", "qwen3_5", "qwen3_5_text", stored=dict(dtype="BF16", shards=2, extra={
+    "mtp.layers.0.input_layernorm.weight": [32], "mtp.fc.weight": [32, 64]}))
+case("layers that guess further tokens", "qwen3_5_text", mtp_num_hidden_layers=1, stored=dict(extra={"mtp.fc.weight": [32, 64]}))
+for name, keys in {
+    "one key head": dict(num_key_value_heads=1), "every second layer with attention": dict(full_attention_interval=2),
+    "three heads of values, one of keys": dict(linear_num_key_heads=1, linear_num_value_heads=3), "two taps": dict(linear_conv_kernel_dim=2),
+    "half of a head turned": dict(partial_rotary_factor=0.5), "norm epsilon 0.01": dict(rms_norm_eps=0.01),
+    "yarn": dict(rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR)), "odd vocabulary": dict(vocab_size=51),
+}.items():
+    wrapped(name, "qwen3_5", "qwen3_5_text", **keys)
+# Masked language models: log-probabilities are those of the tokens at their own places.
+LEGACY = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+for each in ("roberta", "bert", "xlm-roberta"):
+    prefix, head = ("bert", "cls.predictions") if each == "bert" else ("roberta", "lm_head")
+    pooler = {f"{prefix}.pooler.dense.weight": [32, 32], f"{prefix}.pooler.dense.bias": [32]}
+    case("nothing but sizes", each)
+    case("as published", each, layer_norm_eps=1e-5, type_vocab_size=1, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1,
+         position_embedding_type="absolute", gradient_checkpointing=False, use_cache=True, bos_token_id=0, eos_token_id=2,
+         initializer_range=0.02, hidden_act="gelu", transformers_version="4.6.0", stored=dict(extra=pooler))
+    case("norm epsilon 0.01", each, layer_norm_eps=0.01)
+    for activation in ("gelu_new", "relu"):
+        case(f"activation {activation}", each, hidden_act=activation)
+    case("untied", each, tie_word_embeddings=False)
+    case("BF16, shards, four types of tokens", each, type_vocab_size=4, stored=dict(dtype="BF16", shards=3))
+    case("F16, odd vocabulary", each, vocab_size=53, stored=dict(dtype="F16"))
+    case("older names of norms", each, stored=dict(renamed=LEGACY))
+    case("widths that 4 does not divide", each, hidden_size=30, num_attention_heads=3, intermediate_size=42)
+    case("another padding token", each, pad_token_id=7, max_position_embeddings=116)
+    case("numbers of positions in the file", each, stored=dict(extra={f"{prefix}.embeddings.position_ids": [1, 128]}))
+    case("another head in the file", each, stored=dict(extra={f"{head}.decoder.weight": [48, 32]}))
+    case("no bias of the head", each, stored=dict(renamed={f"{head}.bias": "elsewhere.bias"}, expect="lack 1 tensors"))
+    case("another bias of the head", each, stored=dict(extra={f"{head}.decoder.bias": [48]}, expect="name the same parameter"))
+    case("relative positions", each, position_embedding_type="relative_key", stored=dict(expect='"position_embedding_type" must be'))
+    case("causal", each, is_decoder=True, stored=dict(expect='"is_decoder" must be'))
+    case("classifier", each, architectures=[MASKED[each].replace("MaskedLM", "SequenceClassification")],
+         stored=dict(expect="which is another function"))
+case("head of the next sentence", "bert", architectures=["BertForPreTraining"],
+     stored=dict(extra={"cls.seq_relationship.weight": [2, 32], "cls.seq_relationship.bias": [2]}))
+
+case("nothing but sizes", "modernbert")
+case("windows of 8 to each side", "modernbert", local_attention=17)
+case("every second layer whole", "modernbert", global_attn_every_n_layers=2, local_attention=6)
+case("windows, listed", "modernbert", layer_types=["sliding_attention", "full_attention", "sliding_attention"], local_attention=24)
+case("thetas", "modernbert", global_rope_theta=500.0, local_rope_theta=50.0, local_attention=16)
+case("thetas in rope_parameters", "modernbert", local_attention=16, rope_parameters=dict(
+    full_attention=dict(rope_type="default", rope_theta=700.0), sliding_attention=dict(rope_type="default", rope_theta=70.0)))
+case("all biases", "modernbert", norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True)
+case("no bias of the head", "modernbert", decoder_bias=False)
+case("activations", "modernbert", hidden_activation="silu", classifier_activation="relu")
+case("norm epsilon 0.01", "modernbert", norm_eps=0.01)
+case("untied", "modernbert", tie_word_embeddings=False)
+case("BF16, shards", "modernbert", stored=dict(dtype="BF16", shards=3))
+case("F16, odd vocabulary", "modernbert", vocab_size=53, stored=dict(dtype="F16"))
+case("widths that 4 does not divide", "modernbert", hidden_size=30, num_attention_heads=3, intermediate_size=42)
+case("as published", "modernbert", local_attention=128, classifier_pooling="mean", position_embedding_type="absolute",
+     reference_compile=False, repad_logits_with_grad=False, sparse_prediction=False, sparse_pred_ignore_index=-100, layer_norm_eps=1e-5,
+     deterministic_flash_attn=False, embedding_dropout=0.0, mlp_dropout=0.0, initializer_cutoff_factor=2.0, gradient_checkpointing=False)
+case("scaled rotation", "modernbert", rope_scaling=dict(type="linear", factor=2.0), stored=dict(expect='"rope_scaling" must be null'))
+case("classifier", "modernbert", architectures=["ModernBertForSequenceClassification"], stored=dict(expect="which is another function"))

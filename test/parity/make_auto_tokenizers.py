@@ -26,6 +26,7 @@ TEXTS = [
     "it's 1234 İ",
     "▁the",
     "a<|endoftext|>  the",
+    "The <mask>, cat [MASK] [MASK]. É e <mask>  東the",
 ]
 
 
@@ -85,7 +86,56 @@ def gpt2():
     }
 
 
-BASES = {"llama": llama(), "gpt2": gpt2()}
+def roberta():
+    model = byte_level_model()
+    special_tokens = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+    tokens = [*special_tokens[:4], *model["vocab"], "<mask>"]
+    own = {**model, "vocab": {t: i for i, t in enumerate(tokens)}}
+    added_tokens = [special(own["vocab"][t], t, lstrip=t == "<mask>", normalized=t != "<mask>") for t in special_tokens]
+    processor = {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": True, "add_prefix_space": False}
+    return {**gpt2(), "added_tokens": added_tokens, "post_processor": processor, "model": own}
+
+
+def bert():
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "The", "fun", "##ny", "a", "##e", "it", "'", "s", "12", "##34"]
+    model = {"unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+             "vocab": {t: i for i, t in enumerate(tokens)}}
+    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [special(i, t) for i, t in enumerate(tokens[:5])],
+        "normalizer": normalizer,
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": template(["[CLS]", "$A", "[SEP]"], {"[CLS]": [2], "[SEP]": [3]}),
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": model,
+    }
+
+
+def xlm_roberta():
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁the", "▁cat", "▁", "t", "h", "e", "f", "u", "n", "▁fun", "ny", "a", "▁a", "s", "'", "1", "<mask>"]
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [special(i, pieces[i], lstrip=pieces[i] == "<mask>") for i in (0, 1, 2, 3, len(pieces) - 1)],
+        "normalizer": None,
+        "pre_tokenizer": sequence("pretokenizers", {"type": "WhitespaceSplit"}, metaspace),
+        "post_processor": template(["<s>", "$A", "</s>"], {"<s>": [0], "</s>": [2]}),
+        "decoder": metaspace,
+        "model": {"type": "Unigram", "unk_id": 3, "byte_fallback": False, "vocab": [[p, -0.5 * i] for i, p in enumerate(pieces)]},
+    }
+
+
+MASKED = {
+    "bert": ("BertTokenizer", bert()),
+    "roberta": ("RobertaTokenizer", roberta()),
+    "xlm-roberta": ("XLMRobertaTokenizer", xlm_roberta()),
+}
+BASES = {"llama": llama(), "gpt2": gpt2(), **{name: base for name, (_, base) in MASKED.items()}}
 SIZE = len(gpt2()["model"]["vocab"])
 DECODER = {str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in llama()["added_tokens"]}
 
@@ -102,11 +152,29 @@ def cases():
             "PreTrainedTokenizerFast",
             "TokenizersBackend",
         ):
-            for base in BASES:
+            for base in ("llama", "gpt2"):
                 files = {"tokenizer_config.json": {"tokenizer_class": name} if name else {}}
                 if model_type:
                     files["config.json"] = {"model_type": model_type}
                 yield f"{base} {model_type} {name}", base, {}, files
+    for model_type, names in {
+        "phi3": (None, "LlamaTokenizer", "GPT2TokenizerFast"),
+        "phi": (None, "CodeGenTokenizer"),
+        "gpt2": (None, "GPT2Tokenizer", "PreTrainedTokenizerFast"),
+        "gptj": (None, "GPT2Tokenizer"),
+        "gpt_neox": (None, "GPTNeoXTokenizer", "PreTrainedTokenizerFast"),
+        "cohere": (None, "CohereTokenizerFast"),
+        "cohere2": (None, "PreTrainedTokenizerFast"),
+        "stablelm": (None, "GPTNeoXTokenizerFast"),
+        "glm4": (None, "PreTrainedTokenizer"),
+        "falcon": (None, "PreTrainedTokenizerFast"),
+        "gpt_bigcode": (None, "GPT2TokenizerFast"),
+        "olmo2": (None, "GPT2Tokenizer"),
+    }.items():
+        for name in names:
+            for base in ("llama", "gpt2"):
+                files = {"tokenizer_config.json": {"tokenizer_class": name, "add_prefix_space": False} if name else {}}
+                yield f"{base} {model_type} {name}", base, {}, {**files, "config.json": {"model_type": model_type}}
     yield "class of config.json", "llama", {}, {
         "config.json": {"model_type": "llama", "tokenizer_class": "LlamaTokenizer"}
     }
@@ -296,6 +364,22 @@ def cases():
                 files={"added_tokens.json": {"<x>": size, "fun": size + 1}},
                 **decoder,
             )
+    for model_type, (own, whole) in MASKED.items():
+        model = {"config.json": {"model_type": model_type}}
+        lists = {str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in whole["added_tokens"]}
+        odd = {"normalizer": {"type": "NFD"}, "pre_tokenizer": {"type": "Whitespace"}, "decoder": None, "post_processor": None}
+        for name in (None, own, f"{own}Fast", "PreTrainedTokenizerFast"):
+            named = {"tokenizer_class": name} if name else {}
+            for kind, changes in (("", {}), (", other stages", odd)):
+                yield config(f"{model_type} {name}{kind}", model_type, changes, model, **named)
+            yield config(f"{model_type} {name}, listed", model_type, {}, model, added_tokens_decoder=lists, **named)
+            for key in ("add_prefix_space", "do_lower_case", "strip_accents", "tokenize_chinese_chars"):
+                for value in (True, False):
+                    yield config(f"{model_type} {name} {key} {value}", model_type, {}, model, **{key: value}, **named)
+        names = {"mask_token": {**lists[max(lists, key=int)], "lstrip": True, "__type": "AddedToken"}}
+        yield config(f"{model_type} mask with flags", model_type, {}, model, **names)
+        yield config(f"{model_type} other tokens around", model_type, {}, model, cls_token="[MASK]" if model_type == "bert" else "<pad>",
+                     sep_token="[PAD]" if model_type == "bert" else "<unk>")
     yield config(
         "added_tokens.json of vocabulary files",
         "gpt2",

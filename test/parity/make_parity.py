@@ -1,11 +1,13 @@
 """What transformers makes of the parity suite's checkpoints; writes parity.json (or the file given as the argument).
 
 Every case is a folder as people have them: config.json is written as text, weights are made by a rule (see `tensor`) that
-checkpoint.ts has too, and `AutoModelForCausalLM.from_pretrained` of that folder is the reference, once in float32 and once in float64.
+checkpoint.ts has too, and `AutoModelForCausalLM.from_pretrained` of that folder (`AutoModelForMaskedLM` of masked language models) is the
+reference, once in float32 and once in float64.
 
     python make_parity.py [FILE]
 """
 
+import collections
 import json
 import logging
 import math
@@ -19,9 +21,9 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMaskedLM
 
-from checkpoint_cases import CASES
+from checkpoint_cases import CASES, MASKED
 
 PROMPTS = (20, 108)
 GREEDY = 8
@@ -40,13 +42,17 @@ def mixed(text, count):
     return x ^ x >> 16
 
 
-def tensor(name, shape):
-    """Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings), gains 1 ± 1/2."""
+def tensor(name, shape, gains=1):
+    """
+    Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings of tokens and
+    convolutions of the delta rule), gains 1 ± 1/2, or about another number.
+    """
     words = (mixed(name, math.prod(shape)) >> 24).astype(np.int64) - 128
-    if len(shape) == 1 and name.endswith(".weight"):
-        values = 1 + (words >> 2) / 64
+    if len(shape) == 1 and name.endswith((".weight", ".gamma")):
+        values = gains + (words >> 2) / 64
     else:
-        values = words / (128 if "embed_tokens" in name else 512)
+        large = r"embed_tokens|conv1d|[.]wte[.]|embed_in|word_embeddings|tok_embeddings"
+        values = words / (128 if re.search(large, name) else 512)
     return torch.tensor(values.reshape(shape), dtype=torch.float32)
 
 
@@ -55,13 +61,21 @@ def projection(size):
     return torch.tensor((mixed("projection", size).astype(np.float64) / 2**31 - 1) / math.sqrt(size))
 
 
-def prompt(length, vocabulary):
-    return [int(word) for word in mixed(f"prompt of {length}", length) % vocabulary]
+def prompt(length, vocabulary, padding=None):
+    """Ids, without the padding token where it has no place in a text."""
+    ids = [int(word) for word in mixed(f"prompt of {length}", length) % vocabulary]
+    return [padding + 1 if id == padding else id for id in ids]
+
+
+def padding_of(config):
+    return config.get("pad_token_id", 1) if "roberta" in config["model_type"] else None
 
 
 def auto_class(config):
-    """The class that loads a language model, or one inside of a model that sees."""
-    return AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
+    """The class that loads a language model, a masked one, or one inside of a model that sees."""
+    if "text_config" in config:
+        return AutoModelForImageTextToText
+    return AutoModelForMaskedLM if config["model_type"] in MASKED else AutoModelForCausalLM
 
 
 def shapes_of(directory):
@@ -71,32 +85,39 @@ def shapes_of(directory):
         model = auto_class(config.to_dict()).from_config(config)
     names = {name: list(value.shape) for name, value in model.state_dict().items()}
     if model.config.tie_word_embeddings:
-        names.pop("lm_head.weight", None)
+        for name in ("lm_head.weight", *(f"{head}decoder.{kind}" for head in ("lm_head.", "cls.predictions.", "") for kind in ("weight", "bias"))):
+            if name != "decoder.bias":
+                names.pop(name, None)
     return names
 
 
-def write_weights(directory, shapes, dtype, shards):
+def write_weights(directory, shapes, dtype, shards, gains):
     names = sorted(shapes)
     parts = [names[index::shards] for index in range(shards)]
     file_of = lambda index: f"model-{index + 1:05}-of-{shards:05}.safetensors" if shards > 1 else "model.safetensors"
     for index, part in enumerate(parts):
-        save_file({name: tensor(name, shapes[name]).to(TYPES[dtype]) for name in part}, directory / file_of(index), {"format": "pt"})
+        save_file({name: tensor(name, shapes[name], gains).to(TYPES[dtype]) for name in part}, directory / file_of(index), {"format": "pt"})
     if shards > 1:
         where = {name: file_of(index) for index, part in enumerate(parts) for name in part}
         (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
 
 
 def grouped(shapes):
-    """Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`."""
-    lines = [f"{re.sub(r'[.]layers[.][0-9]+[.]', '.layers.*.', name)} {'x'.join(map(str, shape))}" for name, shape in shapes.items()]
-    return list(dict.fromkeys(lines))
+    """
+    Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`. Tensors that not
+    every layer has keep their numbers.
+    """
+    starred = {name: re.sub(r"[.](layers?|h)[.][0-9]+[.]", r".\1.*.", name) for name in shapes}
+    counts = collections.Counter(starred.values())
+    layers = max(counts.values())
+    names = {name: star if counts[star] == layers else name for name, star in starred.items()}
+    return list(dict.fromkeys(f"{names[name]} {'x'.join(map(str, shape))}" for name, shape in shapes.items()))
 
 
 def renamed(name, case):
     """The name that files of older versions have, in cases of such."""
     for new, old in case.get("renamed", {}).items():
-        if name.startswith(new):
-            return old + name[len(new):]
+        name = name.replace(new, old)
     return name
 
 
@@ -107,35 +128,40 @@ class Warned(logging.Handler):
 
     def emit(self, record):
         text = re.sub(r"\x1b\[[0-9;]*m", "", record.getMessage())
+        # Which optional packages are there changes no number.
+        if "falling back to its reference PyTorch implementation" in text:
+            return
         # Of a report on loading count the names of tensors, and not the folder.
         report = re.findall(r"^(\S+) +\| (\w+) +\|", text, re.M)
         self.lines.append(", ".join(f"{name} {status}" for name, status in report[1:]) if "LOAD REPORT" in text else text.strip()[:200])
 
 
 def forward(model, ids):
+    cache = {} if model.config.model_type in MASKED else {"use_cache": False}
     with torch.no_grad():
-        return model(torch.tensor([ids]), use_cache=False).logits[0].double().log_softmax(-1)
+        return model(torch.tensor([ids]), **cache).logits[0].double().log_softmax(-1)
 
 
 def reference(directory, config):
-    """Log-probabilities of the tokens that follow and a projection of all, per prompt; and greedy tokens."""
-    vocabulary = config.get("text_config", config)["vocab_size"]
+    """Log-probabilities and a projection of all, per prompt: of the tokens that follow, and greedy tokens; of masked language models
+    those of the tokens themselves."""
+    vocabulary, masked = config.get("text_config", config)["vocab_size"], config["model_type"] in MASKED
     models = [auto_class(config).from_pretrained(directory, dtype=dtype, attn_implementation="eager").eval()
               for dtype in (torch.float32, torch.float64)]
     weights = projection(vocabulary)
     facts, off = {"prompts": []}, 0.0
     for length in PROMPTS:
-        ids = prompt(length, vocabulary)
+        ids = prompt(length, vocabulary, padding_of(config))
         single, double = (forward(model, ids) for model in models)
         off = max(off, float((single - double).abs().max()))
         if not torch.isfinite(double).all():
             raise ValueError("the log-probabilities are not finite")
         facts["prompts"].append({
-            "logprobs": [round(float(double[row, ids[row + 1]]), 6) for row in range(length - 1)],
+            "logprobs": [round(float(double[row, id]), 6) for row, id in enumerate(ids if masked else ids[1:])],
             "projections": [round(float(value), 6) for value in double @ weights],
         })
     ids, facts["greedy"], gaps = prompt(PROMPTS[0], vocabulary), [], []
-    for _ in range(GREEDY):
+    for _ in range(0 if masked else GREEDY):
         first, second = forward(models[1], ids)[-1].topk(2)[0].tolist()
         if first - second < 1e-3:
             break
@@ -153,7 +179,7 @@ def run(name, case):
     logger.addHandler(warned)
     dtype, shards = case.get("dtype", "F32"), case.get("shards", 1)
     result = {"name": name, "config": case["config"], "dtype": dtype, "shards": shards, "tensors": []}
-    result |= {key: case[key] for key in ("expect", "pending") if key in case}
+    result |= {key: case[key] for key in ("expect", "pending", "gains") if key in case}
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -171,7 +197,7 @@ def run(name, case):
             shapes = {renamed(name, case): shape for name, shape in shapes.items()} | case.get("extra", {})
             result["tensors"] = grouped({name: shape for name, shape in shapes.items() if name not in case.get("extra", {})})
             result["extra"] = case.get("extra", {})
-            write_weights(directory, shapes, dtype, shards)
+            write_weights(directory, shapes, dtype, shards, case.get("gains", 1))
             warned.lines.clear()
             facts = reference(directory, case["config"])
         if "expect" in case:

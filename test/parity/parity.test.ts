@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { supportedArchitectures } from '../../src/model/configuration.ts';
-import type { Parity } from './checkpoint.ts';
+import { isMasked, type Parity } from './checkpoint.ts';
 import { compareCase, table, tolerance, type Verdict } from './compare.ts';
 
 const { cases } = JSON.parse(readFileSync(new URL('parity.json', import.meta.url), 'utf8')) as Parity;
@@ -41,9 +41,11 @@ test('every architecture has cases with numbers, and none of them is without gre
   for (const type of supportedArchitectures) {
     const own = cases.filter(({ config, prompts }) => config.model_type === type && prompts);
     expect(own.length, type).toBeGreaterThan(10);
-    for (const { name, greedy } of own) expect(greedy!.length, name).toBeGreaterThan(0);
+    for (const each of own.filter((each) => !isMasked(each))) expect(each.greedy!.length, each.name).toBeGreaterThan(0);
   }
 });
+
+const yarn = { rope_type: 'yarn', rope_theta: 1e4, factor: 4, original_max_position_embeddings: 32 };
 
 // The suite must see what it is for: a setting that is read a little otherwise.
 test.each([
@@ -54,6 +56,46 @@ test.each([
   ['qwen2: window from layer 1 on', { max_window_layers: 0 }],
   ['llama: activation gelu', { hidden_act: 'gelu_new' }],
   ['opt: activation gelu', { activation_function: 'gelu_new' }],
+  ['gemma3_text: bases of both kinds of layers', { rope_local_base_freq: 70.5 }],
+  ['gemma3_text: linear in layers without a window', { rope_scaling: { rope_type: 'linear', factor: 8.1 } }],
+  ['gemma3_text: cap of logits', { final_logit_softcapping: 9.01 }],
+  ['gemma3_text: scale of scores', { query_pre_attn_scalar: 40.1 }],
+  ['gemma3_text: every sixth layer without a window', { sliding_window_pattern: 5 }],
+  ['gemma2: cap of scores', { attn_logit_softcapping: 0.501 }],
+  ['gemma2: window 7', { sliding_window: 8 }],
+  ['granite: factors', { embedding_multiplier: 12.2 }],
+  ['granite: factors', { residual_multiplier: 0.225 }],
+  ['granite: factors', { attention_multiplier: 0.41 }],
+  ['granite: factors', { logits_scaling: 8.1 }],
+  ['hyperclovax: logits_scaling', { logits_scaling: 1.701 }],
+  ['hyperclovax: nothing but sizes', { attention_multiplier: 0.355 }],
+  ['olmo3: base of layers without a window', { rope_theta: 501 }],
+  ['ministral3: growth 2.5', { rope_parameters: { ...yarn, llama_4_scaling_beta: 2.51 } }],
+  ['exaone4: every second layer without a window', { sliding_window_pattern: 3 }],
+  ['hunyuan_v1_dense: alpha', { rope_scaling: { type: 'dynamic', factor: 1, alpha: 51 } }],
+  ['nanochat: cap of logits 2', { final_logit_softcapping: 2.001 }],
+  ['cwm: rotary base in a file without rules', { rope_parameters: { rope_type: 'default' } }],
+  ['helium: theta 100', { rope_theta: 101 }],
+  ['ernie4_5: theta 100', { rope_theta: 101 }],
+  ['phi3: 0.5 of a head turns', { partial_rotary_factor: 0.75 }],
+  ['phi3: longrope', { original_max_position_embeddings: 63 }],
+  ['phi3: window 16', { sliding_window: 15 }],
+  ['gpt2: scores by layer', { scale_attn_by_inverse_layer_idx: false }],
+  ['gpt_neox: 0.5 of a head turns', { rotary_pct: 1 }],
+  ['gpt_neox: one sublayer after the other', { use_parallel_residual: true }],
+  ['starcoder2: window 16', { sliding_window: 17 }],
+  ['phi: norm epsilon 0.01', { layer_norm_eps: 0.011 }],
+  ['stablelm: parallel sublayers', { partial_rotary_factor: 0.5 }],
+  ['cohere: logits times 0.25', { logit_scale: 0.26 }],
+  ['cohere2: window 16, every second layer', { sliding_window_pattern: 3 }],
+  ['glm4: 0.25 of a head turns', { partial_rotary_factor: 0.5 }],
+  ['falcon: theta 500', { rope_theta: 501 }],
+  ['gpt_bigcode: scores not scaled', { scale_attn_weights: true }],
+  ['gptj: 6 elements of a head turn', { rotary_dim: 4 }],
+  ['bert: norm epsilon 0.01', { layer_norm_eps: 0.0099 }],
+  ['roberta: another padding token', { pad_token_id: 6 }],
+  ['modernbert: windows of 8 to each side', { local_attention: 18 }],
+  ['modernbert: thetas', { local_rope_theta: 49 }],
 ])('%s: another %o is seen', async (name, change) => {
   const parity = cases.find((each) => each.name === name)!;
   const altered = { ...parity, config: { ...parity.config, ...change } };

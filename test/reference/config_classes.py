@@ -17,7 +17,9 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 
 TYPES = ["llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss", "opt", "gemma3_text", "gemma3", "gemma2", "gemma", "granite",
          "olmo3", "ministral3", "mistral3", "ministral", "exaone4", "hunyuan_v1_dense", "arcee", "nanochat", "cwm", "olmo", "helium",
-         "ernie4_5", "hyperclovax", "vaultgemma"]
+         "ernie4_5", "hyperclovax", "vaultgemma", "nemotron",
+         "phi3", "gpt2", "gpt_neox", "starcoder2", "phi", "stablelm", "cohere", "cohere2", "glm", "glm4", "falcon", "gpt_bigcode",
+         "gptj", "gpt_neo", "lfm2", "qwen3_5_text", "qwen3_5", "roberta", "xlm-roberta", "bert", "modernbert"]
 OUT = pathlib.Path(__file__).parent.parent / "fixtures" / "golden" / "config-classes.json"
 
 

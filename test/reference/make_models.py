@@ -8,6 +8,7 @@ that features such as a sliding window or RoPE scaling change the logits.
 import copy
 import json
 import shutil
+import sys
 
 import torch
 import transformers
@@ -89,6 +90,37 @@ CASES = {
         "OPTForCausalLM", "opt", "float16",
         dict(OPT, hidden_size=33, num_attention_heads=3, ffn_dim=41, word_embed_proj_dim=30, do_layer_norm_before=True), None,
     ),
+    "gemma3-tiny": (
+        "Gemma3ForCausalLM", "gemma3_text", "float32",
+        dict({key: value for key, value in ROTARY.items() if key != "hidden_act"}, num_key_value_heads=2, head_dim=12,
+             hidden_activation="gelu_pytorch_tanh", rope_theta=900.0, rope_local_base_freq=30.0, sliding_window=8,
+             sliding_window_pattern=2, query_pre_attn_scalar=40, final_logit_softcapping=20.0, bos_token_id=0, eos_token_id=0),
+        {"rope_local_base_freq": 10000.0},
+    ),
+    "granite-tiny": (
+        "GraniteForCausalLM", "granite", "float32",
+        dict(ROTARY, num_key_value_heads=2, rope_theta=10000.0, tie_word_embeddings=True, embedding_multiplier=6.0,
+             residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=0.5, bos_token_id=0, eos_token_id=0),
+        {"residual_multiplier": 1.0},
+    ),
+    # Packed projections: as blocks, as blocks of a transposed matrix, and head by head beside a parallel feed-forward layer.
+    "phi3-tiny": (
+        "Phi3ForCausalLM", "phi3", "bfloat16",
+        dict(ROTARY, num_key_value_heads=2, rope_theta=200.0, partial_rotary_factor=0.5, sliding_window=8,
+             tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=2),
+        {"sliding_window": None},
+    ),
+    "gpt2-tiny": (
+        "GPT2LMHeadModel", "gpt2", "float16",
+        dict(vocab_size=VOCABULARY, n_positions=64, n_embd=30, n_layer=2, n_head=3, n_inner=42, bos_token_id=0, eos_token_id=0),
+        {"scale_attn_weights": False},
+    ),
+    "gpt-neox-tiny": (
+        "GPTNeoXForCausalLM", "gpt_neox", "float32",
+        dict(SHAPE, intermediate_size=64, max_position_embeddings=64, rotary_pct=0.5, rotary_emb_base=200, bos_token_id=0,
+             eos_token_id=0, tie_word_embeddings=False),
+        {"use_parallel_residual": False},
+    ),
 }
 
 
@@ -101,7 +133,7 @@ def randomise(model, generator):
         seen.add(parameter.data_ptr())
         noise = torch.randn(parameter.shape, generator=generator)
         if parameter.dim() == 1:
-            is_gain = name.endswith("norm.weight")
+            is_gain = name.endswith(("norm.weight", "ln_1.weight", "ln_2.weight", "ln_f.weight"))
             parameter.data.copy_(1 + 0.2 * noise if is_gain else 0.1 * noise)
         elif "q_proj" in name or "k_proj" in name:
             parameter.data.copy_(0.2 * noise)  # attention that is far from uniform
@@ -174,8 +206,10 @@ def make(name, seed):
 
 
 def main():
+    wanted = sys.argv[1:] or CASES
     for seed, name in enumerate(CASES):
-        make(name, 1000 + seed)
+        if name in wanted:
+            make(name, 1000 + seed)
 
 
 if __name__ == "__main__":

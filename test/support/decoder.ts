@@ -5,6 +5,7 @@
  */
 
 import { attentions, type Decoder, type FeedForwardSublayer } from '../../src/model/decoder.ts';
+import { sublayerLinears } from '../../src/model/parameters.ts';
 import { axisLength } from '../../src/tensor/axis.ts';
 
 /** What the first layer is, and the window of each. */
@@ -14,7 +15,7 @@ export function summaryOf(decoder: Decoder) {
   return {
     architecture: decoder.architecture,
     layerCount: decoder.blocks.length,
-    hiddenSize: axisLength(attention.query.columns),
+    hiddenSize: axisLength(sublayerLinears(attention)[0]![0]!.columns),
     headCount: attention.heads,
     keyHeadCount: attention.keyHeads,
     headWidth: attention.headWidth,

@@ -9,6 +9,8 @@ import { activations, otherFragments } from '../../src/bench/cases/linear.ts';
 import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { activationNumber } from '../../src/ops/activation.ts';
 import { attentionKernel, attentionVariants } from '../../src/ops/attention.ts';
+import { convolveKernel, keepInputsKernel } from '../../src/ops/convolution.ts';
+import { coefficientsKernel, deltaRuleVariants, scanKernel } from '../../src/ops/delta-rule.ts';
 import { noisyKernel } from '../../src/ops/dense.ts';
 import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
 import { foldKernel } from '../../src/ops/fold.ts';
@@ -18,6 +20,7 @@ import { normKernel } from '../../src/ops/norm.ts';
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
 import { addKernel } from '../../src/ops/rows.ts';
 import { scaleKernel } from '../../src/ops/scale.ts';
+import { packedOrders, splitKernel } from '../../src/ops/split.ts';
 import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
 import { quadAxis } from '../../src/tensor/axis.ts';
@@ -42,6 +45,12 @@ const headQuads = [1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 64];
 
 const directionKinds = Object.keys(directionNumber) as DirectionKind[];
 const directions = Object.values(directionNumber);
+
+/** Widths of keys in the delta rule, of tests and of the models that we know. */
+const keyWidths = [4, 8, 12, 64, 128];
+
+/** Taps of convolutions over tokens. */
+const tapCounts = [1, 2, 3, 4, 7];
 
 /** A weight without pads and one with pads. */
 const paddedWeights = (storage: Storage) => [
@@ -121,10 +130,26 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ),
     ...combinations(['attention/merge.wgsl']),
   ],
+  convolve: tapCounts.flatMap((taps) =>
+    both.flatMap((gated) => [
+      keepInputsKernel(taps, gated),
+      ...both.flatMap((hasBias) =>
+        (['none', 'silu'] as const).map((activation) => convolveKernel(taps, gated, hasBias, activation)),
+      ),
+    ]),
+  ),
+  deltaRule: keyWidths.flatMap((width) => [
+    coefficientsKernel(width),
+    ...deltaRuleVariants.flatMap((variant) => both.map((keeps) => scanKernel(width, variant, keeps))),
+  ]),
+  splitHeads: combinations(['split-heads.wgsl']),
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
   add: both.map(addKernel),
   scale: [0, 2, 15, 30].map(scaleKernel),
-  gate: combinations(['activation.wgsl', 'gate.wgsl'], { ACTIVATION: Object.values(activationNumber) }),
+  gate: ['gate', 'gate-packed'].flatMap((name) =>
+    combinations(['activation.wgsl', `${name}.wgsl`], { ACTIVATION: Object.values(activationNumber) }),
+  ),
+  split: packedOrders.map(splitKernel),
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],
   rotate: [rotateKernels.plain, rotateKernels.slices],

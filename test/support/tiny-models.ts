@@ -13,4 +13,9 @@ export const tinyModels = [
   'opt-postln-tiny',
   'qwen3-odd-tiny',
   'opt-odd-tiny',
+  'gemma3-tiny',
+  'granite-tiny',
+  'phi3-tiny',
+  'gpt2-tiny',
+  'gpt-neox-tiny',
 ] as const;

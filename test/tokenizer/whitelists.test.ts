@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as generation from '../../src/tokenizer/generation-config.ts';
 import { loadTokenizer } from '../../src/tokenizer/index.ts';
+import { maskedClasses } from '../../src/tokenizer/masked-classes.ts';
 import * as config from '../../src/tokenizer/tokenizer-config.ts';
 import { sentencePiece, withFiles } from './definitions.ts';
 
@@ -109,11 +110,18 @@ describe('tokenizer_config.json', async () => {
   });
 
   test('a class is taken as it is, built as transformers builds it, or refused', async () => {
+    const built = ['LlamaTokenizer', 'Qwen2Tokenizer', 'GPT2Tokenizer'];
+    built.push('CodeGenTokenizer', 'GPTNeoXTokenizer', 'CohereTokenizer');
     for (const [name, kind] of Object.entries(reference.tokenizer_classes)) {
       const ids = idsWith({ tokenizer_class: name });
-      if (['LlamaTokenizer', 'Qwen2Tokenizer', 'GPT2Tokenizer'].includes(name)) {
+      if (built.includes(name)) {
         expect(kind).toBe('rebuilds');
         await ids;
+      } else if (Object.hasOwn(maskedClasses, name)) {
+        // They are built, from a vocabulary of their own kind.
+        expect(kind).toBe('rebuilds');
+        if (maskedClasses[name]!.type !== 'BPE')
+          await expect(ids).rejects.toThrow(/builds a (WordPiece|Unigram) model/);
       } else await expect(ids).rejects.toThrow(new RegExp(`"tokenizer_class" is ${name}, .*PreTrainedTokenizerFast`));
     }
   });

@@ -63,7 +63,9 @@ const valuesOf: Record<string, (tensor: AdapterTensor, stored: ReadonlyMap<strin
 
 test.each([
   ...['lora-llama', 'lora-opt', 'prompt-llama', 'prompt-opt'],
+  ...['lora-gemma3', 'prompt-gemma3', 'lora-granite', 'prompt-granite'],
   ...['prefix-llama', 'prefix-opt', 'prefix-qwen2'],
+  ...['lora-phi3', 'lora-gpt2', 'lora-gpt-neox', 'prompt-phi3', 'prefix-gpt2', 'prefix-gpt-neox'],
 ])('%s', async (name) => {
   const { base, settings, ids, last_logits: expected } = readFixture<Fixture>(`peft/${name}/logits.json`);
   const stored = await storedTensors(name);

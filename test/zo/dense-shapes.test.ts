@@ -12,9 +12,9 @@ import { probePoints } from '../../src/zo/probe-points.ts';
 import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
-import { optionsExample } from '../support/zo/golden.ts';
+import { maskedExample, optionsExample } from '../support/zo/golden.ts';
 import { probe } from '../support/zo/live.ts';
-import { writeRandomModel } from '../support/zo/random-model.ts';
+import { maskedBones, otherBones, recurrentOverrides, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withOptimizer } from '../support/zo/session.ts';
 import { currentParameters, curvatures, weightValues } from '../support/zo/weights.ts';
@@ -28,17 +28,32 @@ afterAll(() => gpu.close());
 const optimizers = ['mezo', 'sparse-mezo', 'hizoo'] as const;
 const storages = ['f32', 'f16', 'bf16'] as const;
 
-test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 21 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`dense shapes ${index}`, async (random) => {
     const optimizer = optimizers[index % 3]!;
     const overrides = [
       {},
       // Norms of what sublayers give, and of all heads together, which needs heads of whole quads.
       { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
-      {},
+      recurrentOverrides(random),
       { model_type: 'mistral', sliding_window: random.integer(1, 9) },
-    ][index % 4]!;
-    const written = await writeRandomModel(random, overrides);
+      {
+        ...{ model_type: 'gemma3_text', sliding_window: random.integer(1, 9), sliding_window_pattern: 2 },
+        ...{ hidden_activation: 'silu', rope_theta: 900, rope_local_base_freq: 20, final_logit_softcapping: 4 },
+      },
+      {
+        ...{ model_type: 'gemma2', sliding_window: random.integer(1, 9), hidden_activation: 'silu' },
+        ...{ query_pre_attn_scalar: 3, attn_logit_softcapping: 1.5, final_logit_softcapping: 5 },
+      },
+      {
+        ...{ model_type: 'granite', embedding_multiplier: 3, residual_multiplier: 0.4 },
+        ...{ attention_multiplier: 0.3, logits_scaling: 2 },
+      },
+    ][index < 9 ? index % 4 : index < 12 ? index - 5 : 0]!;
+    const written = await writeRandomModel(
+      random,
+      index < 12 ? overrides : index < 18 ? otherBones(random) : maskedBones(random),
+    );
     const settings = {
       model: written.directory,
       optimizer,
@@ -55,7 +70,15 @@ test.each(Array.from({ length: 9 }, (_, index) => index))('random model %i', asy
     const vocabulary = written.config.vocab_size as number;
     const draw = (low: number, high: number) =>
       Array.from({ length: random.integer(low, high) }, () => random.integer(0, vocabulary - 1));
-    const examples = Array.from({ length: 3 }, () => optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1));
+    const masked = /bert/.test(String(written.config.model_type));
+    const maskedOne = () => {
+      // RoBERTa's padding token, which has no position, is no part of a text.
+      const prompt = draw(1, 12).map((id) => (id === 1 ? 2 : id));
+      return maskedExample(prompt, random.integer(0, prompt.length - 1), [3, 5, 4], random.integer(0, 2));
+    };
+    const examples = Array.from({ length: 3 }, () =>
+      masked ? maskedOne() : optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1),
+    );
     try {
       await withOptimizer(gpu, settings, async (session) => {
         const { model, optimizer: running, configuration } = session;

@@ -14,7 +14,7 @@ import type { AppliedStep } from '../../src/zo/optimizer.ts';
 import { withSeed } from '../support/random.ts';
 import { optionsExample } from '../support/zo/golden.ts';
 import { liveStep } from '../support/zo/live.ts';
-import { writeRandomModel } from '../support/zo/random-model.ts';
+import { otherBones, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSettings } from '../support/zo/random-settings.ts';
 import { withOptimizer } from '../support/zo/session.ts';
 import { storedBytes } from '../support/zo/weights.ts';
@@ -33,6 +33,17 @@ const methods: Partial<TrainConfiguration>[] = [
   { optimizer: 'sparse-mezo' },
   { optimizer: 'hizoo' },
 ];
+/** Layers to put a pair beside, by model type. */
+const targets: Record<string, string[][]> = {
+  llama: [
+    ['gate_proj', 'o_proj'],
+    ['down_proj', 'k_proj', 'up_proj'],
+  ],
+  phi3: [['gate_up_proj', 'qkv_proj'], ['down_proj']],
+  gpt2: [['c_attn', 'c_fc'], ['c_proj']],
+  gpt_neox: [['query_key_value', 'dense_h_to_4h'], ['dense']],
+  phi: [['fc1', 'dense'], ['q_proj']],
+};
 const schemes = ['lora', 'prompt', 'prefix'] satisfies SchemeName[];
 const steps = 5;
 
@@ -40,14 +51,15 @@ test.each(
   schemes.flatMap((scheme) => methods.map((method) => ({ scheme, method, name: Object.values(method).join(' ') }))),
 )('$scheme, $name', async ({ scheme, method, name }) => {
   await withSeed(`random schemes ${scheme} ${name}`, async (random) => {
-    const overrides = random.uniform() < 0.3 ? { model_type: 'mistral', sliding_window: random.integer(2, 9) } : {};
+    const windowed = { model_type: 'mistral', sliding_window: random.integer(2, 9) };
+    const overrides: Record<string, unknown> = random.pick([{}, {}, windowed, otherBones(random), otherBones(random)]);
     const written = await writeRandomModel(random, overrides);
     const settings = {
       ...randomSettings(random, method, { rank: 40, queries: 40 }),
       scheme,
       model: written.directory,
       loraRank: random.integer(1, 9),
-      loraTargets: random.pick([[], ['gate_proj', 'o_proj'], ['down_proj', 'k_proj', 'up_proj']]),
+      loraTargets: random.pick([[], ...(targets[String(written.config.model_type)] ?? targets.llama!)]),
       virtualTokens: random.integer(1, 9),
     };
     const vocabulary = written.config.vocab_size as number;

@@ -1,6 +1,6 @@
 /**
  * The factored forward pass on models of random shapes against full matrices in float64: ranks above and below every
- * side, odd vocabularies, grouped heads, tied and untied heads, sliding windows; every other model trains a random part
+ * side, odd vocabularies, grouped heads, tied and untied heads, sliding windows, recurrent layers; some train a random part
  * of its parameters.
  */
 
@@ -11,8 +11,8 @@ import { shapeOf } from '../../src/tensor/weight.ts';
 import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
-import { optionsExample } from '../support/zo/golden.ts';
-import { writeRandomModel } from '../support/zo/random-model.ts';
+import { maskedExample, optionsExample } from '../support/zo/golden.ts';
+import { maskedBones, otherBones, recurrentOverrides, writeRandomModel } from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withSession } from '../support/zo/session.ts';
 import { effectiveParameters, weightValues, withChange } from '../support/zo/weights.ts';
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 29 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
     const overrides = [
       {},
@@ -31,11 +31,27 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
         ? { model_type: 'smollm3', no_rope_layer_interval: 2 }
         : { model_type: 'olmo2', head_dim: 4 * random.integer(1, 3) },
       { model_type: 'mistral', sliding_window: random.integer(1, 9) },
-    ][index % 3]!;
-    const model = await writeRandomModel(random, overrides);
+      {
+        ...{ model_type: 'gemma3_text', sliding_window: random.integer(1, 9), sliding_window_pattern: 2 },
+        ...{ hidden_activation: 'silu', rope_theta: 900, rope_local_base_freq: 20, final_logit_softcapping: 4 },
+      },
+      {
+        ...{ model_type: 'gemma2', sliding_window: random.integer(1, 9), hidden_activation: 'silu' },
+        ...{ query_pre_attn_scalar: 3, attn_logit_softcapping: 1.5, final_logit_softcapping: 5 },
+      },
+      {
+        ...{ model_type: 'granite', embedding_multiplier: 3, residual_multiplier: 0.4 },
+        ...{ attention_multiplier: 0.3, logits_scaling: 2 },
+      },
+      recurrentOverrides(random),
+    ][index < 12 ? index % 3 : Math.min(index - 9, 6)]!;
+    const model = await writeRandomModel(
+      random,
+      index < 19 ? overrides : index < 25 ? otherBones(random) : maskedBones(random),
+    );
     const settings = {
       model: model.directory,
-      parameters: index % 2 === 0 ? [] : randomSubset(random, model.parameters.keys()),
+      parameters: index % 8 < 4 ? [] : randomSubset(random, model.parameters.keys()),
       rank: random.integer(1, 20),
       refresh: 2,
       queries: random.integer(1, 3),
@@ -48,7 +64,15 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
     const vocabulary = model.config.vocab_size as number;
     const draw = (low: number, high: number) =>
       Array.from({ length: random.integer(low, high) }, () => random.integer(0, vocabulary - 1));
-    const examples = Array.from({ length: 3 }, () => optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1));
+    const masked = /bert/.test(String(model.config.model_type));
+    const maskedOne = () => {
+      // RoBERTa's padding token, which has no position, is no part of a text.
+      const prompt = draw(1, 12).map((id) => (id === 1 ? 2 : id));
+      return maskedExample(prompt, random.integer(0, prompt.length - 1), [3, 5, 4], random.integer(0, 2));
+    };
+    const examples = Array.from({ length: 3 }, () =>
+      masked ? maskedOne() : optionsExample(draw(1, 12), [draw(1, 4), draw(1, 4)], 1),
+    );
     try {
       await withSession(gpu, settings, async ({ model: loaded, subzero, scorer, configuration }) => {
         // Three steps, so one fold and one step of the next period; the second query's ρ differs from the first's.
@@ -98,6 +122,32 @@ test.each(Array.from({ length: 12 }, (_, index) => index))('random model %i', as
     } catch (error) {
       if (error instanceof Error) error.message += `\n${JSON.stringify({ ...settings, model: model.config })}`;
       throw error;
+    } finally {
+      await model.remove();
+    }
+  });
+});
+
+test('factors of a matrix that is larger than those before it', async () => {
+  await withSeed('growing factors', async (random) => {
+    const sizes = { vocab_size: 1024, hidden_size: 16, intermediate_size: 2048, num_hidden_layers: 1, head_dim: 4 };
+    const model = await writeRandomModel(random, sizes);
+    try {
+      await withSession(gpu, { model: model.directory, rank: 16, seed: 5 }, async ({ subzero }) => {
+        subzero.beginStep(0);
+        await gpu.idle();
+        for await (const { weight, rank, u } of subzero.factors()) {
+          const [rows] = shapeOf(weight);
+          for (const [a, b] of [
+            [0, 0],
+            [0, rank - 1],
+          ] as const) {
+            let sum = 0;
+            for (let row = 0; row < rows; row++) sum += u[row * rank + a]! * u[row * rank + b]!;
+            expect(sum, weight.name).toBeCloseTo(a === b ? 1 : 0, 5);
+          }
+        }
+      });
     } finally {
       await model.remove();
     }

@@ -70,6 +70,8 @@ export function activate(value: number, activation: MatmulActivation): number {
       return Math.max(value, 0) ** 2;
     case 'gelu-sigmoid':
       return value / (1 + Math.exp(-1.702 * value));
+    case 'sigmoid':
+      return 1 / (1 + Math.exp(-value));
   }
 }
 

@@ -6,8 +6,9 @@
 
 import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
 import { recordLabelLoss } from '../../ops/label-loss.ts';
-import { add, gate, gatherRows, storeRows } from '../../ops/rows.ts';
+import { add, gate, gatePacked, gatherRows, splitHeads, storeRows } from '../../ops/rows.ts';
 import { scaleBuffer } from '../../ops/scale.ts';
+import { type PackedOrder, packedOrders, split } from '../../ops/split.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 import { activate } from './linear.ts';
@@ -116,6 +117,49 @@ export const gatherShapes: readonly GatherShape[] = [
   { rows: 500, count: 3, columns: 100 },
 ];
 
+export interface HeadSplitShape {
+  rows: number;
+  heads: number;
+  width: number;
+}
+
+export function headSplitCase({ rows, heads, width }: HeadSplitShape): KernelCase {
+  const columns = heads * width;
+  return {
+    operation: 'head split',
+    name: `${rows}×${heads}×2×${width}`,
+    tolerance: 0,
+    flops: 0,
+    bytes: 16 * rows * columns,
+    prepare(bed) {
+      const data = bed.random.normals(2 * rows * columns);
+      bed.reserve(rows);
+      const context = bed.context({ count: 1 });
+      const x = bed.activation(data, rows, 2 * columns);
+      let last: Activation[] = [];
+      return {
+        record() {
+          bed.workspace.give(...last);
+          last = splitHeads(context, x, width);
+          return last.map(({ buffer }, which) => ({
+            ...{ name: `part ${which}`, buffer, rows, columns, guarded: true },
+            reference: (row) =>
+              Float64Array.from({ length: columns }, (_, column) => {
+                const head = row * heads + Math.floor(column / width);
+                return data[(2 * head + which) * width + (column % width)]!;
+              }),
+          }));
+        },
+      };
+    },
+  };
+}
+
+export const headSplitShapes: readonly HeadSplitShape[] = [
+  { rows: 1, heads: 1, width: 4 },
+  { rows: 7, heads: 3, width: 20 },
+];
+
 export interface GateShape {
   rows: number;
   columns: number;
@@ -160,6 +204,109 @@ export function gateCase({ rows, columns, deviation = 1, activation = 'silu' }: 
     },
   };
 }
+
+/** The same with the gate and up in one activation. */
+export function gatePackedCase({ rows, columns, deviation = 1, activation = 'silu' }: GateShape): KernelCase {
+  return {
+    operation: 'gate',
+    name: `packed ${rows}×${columns}, deviation ${deviation}, ${activation}`,
+    tolerance: exactTolerance,
+    flops: 5 * rows * columns,
+    bytes: 12 * rows * columns,
+    prepare(bed) {
+      const { random } = bed;
+      const scales = [deviation, 1];
+      const data = Float32Array.from(random.normals(2 * rows * columns), (value, index) => {
+        return value * scales[Math.floor((index % (2 * columns)) / columns)]!;
+      });
+      const context = bed.context({ count: 1 });
+      bed.reserve(rows);
+      const packed = bed.activation(data, rows, 2 * columns);
+      let last: Activation | undefined;
+      return {
+        record() {
+          if (last) bed.workspace.give(last);
+          last = gatePacked(context, packed, activation);
+          return [
+            {
+              name: 'y',
+              buffer: last.buffer,
+              rows,
+              columns,
+              guarded: true,
+              reference: (row) =>
+                Float64Array.from({ length: columns }, (_, column) => {
+                  const at = 2 * row * columns + column;
+                  return activate(data[at]!, activation) * data[at + columns]!;
+                }),
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export interface SplitShape {
+  rows: number;
+  heads: number;
+  keyHeads: number;
+  headWidth: number;
+  order: PackedOrder;
+}
+
+export function splitCase({ rows, heads, keyHeads, headWidth, order }: SplitShape): KernelCase {
+  const total = (heads + 2 * keyHeads) * headWidth;
+  return {
+    operation: 'split',
+    name: `${rows} rows, ${heads}/${keyHeads} heads of ${headWidth}, ${order}`,
+    tolerance: 0,
+    flops: 0,
+    bytes: 8 * rows * total,
+    prepare(bed) {
+      const data = bed.random.normals(rows * total);
+      const context = bed.context({ count: 1 });
+      bed.reserve(rows);
+      const packed = bed.activation(data, rows, total);
+      const group = heads / keyHeads;
+      // The place of a head in a packed row.
+      const places: Record<PackedOrder, [query: (head: number) => number, ...((head: number) => number)[]]> = {
+        blocks: [(head) => head, (head) => heads + head, (head) => heads + keyHeads + head],
+        groups: [
+          (head) => Math.floor(head / group) * (group + 2) + (head % group),
+          (head) => head * (group + 2) + group,
+          (head) => head * (group + 2) + group + 1,
+        ],
+      };
+      let last: Activation[] = [];
+      return {
+        record() {
+          bed.workspace.give(...last);
+          last = split(context, packed, { heads, keyHeads, headWidth, order });
+          return last.map(({ buffer, columns }, part) => ({
+            name: ['query', 'key', 'value'][part]!,
+            buffer,
+            rows,
+            columns,
+            guarded: true,
+            reference: (row) =>
+              Float32Array.from({ length: columns }, (_, column) => {
+                const place = places[order][part]!(Math.floor(column / headWidth));
+                return data[row * total + place * headWidth + (column % headWidth)]!;
+              }),
+          }));
+        },
+      };
+    },
+  };
+}
+
+export const splitShapes: readonly SplitShape[] = packedOrders.flatMap((order) => [
+  { rows: 1, heads: 1, keyHeads: 1, headWidth: 4, order },
+  { rows: 5, heads: 3, keyHeads: 3, headWidth: 12, order },
+  { rows: 33, heads: 8, keyHeads: 2, headWidth: 16, order },
+  { rows: 7, heads: 71, keyHeads: 1, headWidth: 64, order },
+]);
 
 export const gateShapes: readonly GateShape[] = [
   { rows: 1, columns: 4 },

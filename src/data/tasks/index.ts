@@ -9,12 +9,15 @@ import { boolq } from './boolq.ts';
 import { copa } from './copa.ts';
 import { describedTask, type TaskDescription } from './described.ts';
 import { drop } from './drop.ts';
+import { mnli, snli } from './inference.ts';
 import { multirc } from './multirc.ts';
 import { record } from './record.ts';
 import { squad } from './squad.ts';
 import { sst2 } from './sst2.ts';
+import { sst5 } from './sst5.ts';
 import { cb, rte, wic, wsc } from './superglue.ts';
 import type { Task } from './task.ts';
+import { trec } from './trec.ts';
 
 export type { Split, Task } from './task.ts';
 
@@ -31,6 +34,10 @@ export const tasks: Readonly<Record<string, Task>> = {
   record,
   squad,
   drop,
+  sst5,
+  snli,
+  mnli,
+  trec,
 };
 
 /**
@@ -44,4 +51,21 @@ export function taskOf(name: string | TaskDescription): Task {
   throw new SubzeroError('invalid_argument', `unknown task "${name}"; there are ${Object.keys(tasks).join(', ')}`, {
     parameter: 'task',
   });
+}
+
+/**
+ * How the rows of a task are read for a kind of model.
+ * @throws SubzeroError `invalid_argument` that lists the tasks of the kind
+ */
+export function readerOf(task: Task, masked: boolean): NonNullable<Task['read']> {
+  const readerFor = (each: Task) => (masked ? each.readMasked : each.read);
+  const reader = readerFor(task);
+  if (reader) return reader;
+  const others = Object.values(tasks).filter(readerFor);
+  throw new SubzeroError(
+    'invalid_argument',
+    `task ${task.name} has no prompts for ${masked ? 'masked' : 'causal'} language models; those that have are ` +
+      others.map(({ name }) => name).join(', '),
+    { parameter: 'task' },
+  );
 }

@@ -4,19 +4,30 @@
  * @module
  */
 
+import { labelField, textField } from '../row.ts';
 import { describedTask } from './described.ts';
-import { superglueFiles } from './task.ts';
+import { related } from './masked-template.ts';
+import { superglueFiles, type Task } from './task.ts';
 
 const splits = superglueFiles as { [Split in keyof typeof superglueFiles]: string[] };
 
 /** RTE of SuperGLUE. */
-export const rte = describedTask({
-  name: 'rte',
-  title: 'Recognizing Textual Entailment',
-  template: '{premise}\nDoes this mean that "{hypothesis}" is true? Yes or No?\n',
-  labels: { entailment: 'Yes', not_entailment: 'No' },
-  splits,
-});
+export const rte: Task = {
+  ...describedTask({
+    name: 'rte',
+    title: 'Recognizing Textual Entailment',
+    template: '{premise}\nDoes this mean that "{hypothesis}" is true? Yes or No?\n',
+    labels: { entailment: 'Yes', not_entailment: 'No' },
+    splits,
+  }),
+  readMasked: (row) => [
+    {
+      prompt: related(textField(row, 'premise'), textField(row, 'hypothesis')),
+      options: ['Yes', 'No'],
+      label: labelField(row, { entailment: 0, not_entailment: 1 }),
+    },
+  ],
+};
 
 /** CommitmentBank of SuperGLUE. */
 export const cb = describedTask({

@@ -24,8 +24,10 @@ export interface Task {
   metric: 'accuracy' | 'f1';
   /** Names of the files to look for in the task's directory, best first. */
   files: Readonly<Record<Split, readonly string[]>>;
-  /** The examples of one row of a JSON Lines or TSV file. */
-  read(row: Row): Example[];
+  /** The examples of one row of a JSON Lines or TSV file; absent where the protocol has none for causal models. */
+  read?(row: Row): Example[];
+  /** The same for masked language models, whose answers stand in the place of a mask. */
+  readMasked?(row: Row): Example[];
   /** The rows of a file that is one JSON document, for tasks that are published so. */
   rowsOfDocument?(document: Row): Row[];
   /** Column names of a TSV file without a header line. */

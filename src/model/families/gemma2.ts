@@ -1,6 +1,7 @@
 import { orNull, real, text, whole } from '../config-fields.ts';
 import { noWindowLayers, offElsewhere, only } from '../config-keys.ts';
 import { windowsByPattern } from '../config-windows.ts';
+import type { Decoder } from '../decoder.ts';
 import { type Family, family } from './family.ts';
 import { causalOnly, gemmaEmbeddingScale, gemmaFields, gemmaNorm } from './gemma.ts';
 import { biasedLayers, type LlamaLike, layerNorms, llamaLike } from './llama.ts';
@@ -33,9 +34,9 @@ export const gemma2Keys = {
   },
 };
 
-/** A bound as the description has it. */
-export function capOf(softCap: number | null): { softCap?: number } {
-  return softCap === null ? {} : { softCap };
+/** The bound of logits as the description has it. */
+export function logitCap(softCap: number | null): Pick<Decoder, 'logits'> {
+  return softCap === null ? {} : { logits: { softCap } };
 }
 
 /** A relative of Gemma 2, by its norms. */
@@ -51,10 +52,13 @@ function gemma2With(norms: LlamaLike['norms'] & {}): Family {
           windows: () => windowsByPattern(values, (layer) => layer % 2 === 0),
           norms,
           norm: gemmaNorm(values.rms_norm_eps),
-          attention: { scale: values.query_pre_attn_scalar ** -0.5, ...capOf(values.attn_logit_softcapping) },
+          attention: {
+            scale: values.query_pre_attn_scalar ** -0.5,
+            ...(values.attn_logit_softcapping === null ? {} : { softCap: values.attn_logit_softcapping }),
+          },
           decoder: {
             embeddingScale: gemmaEmbeddingScale(values.hidden_size),
-            logits: capOf(values.final_logit_softcapping),
+            ...logitCap(values.final_logit_softcapping),
           },
         },
       ),

@@ -3,7 +3,7 @@ import { windowsByPattern } from '../config-windows.ts';
 import { readRopeOfTypes } from '../rope-parameters.ts';
 import { family } from './family.ts';
 import { gemmaEmbeddingScale, gemmaNorm } from './gemma.ts';
-import { capOf, gemma2Fields, gemma2Keys } from './gemma2.ts';
+import { gemma2Fields, gemma2Keys, logitCap } from './gemma2.ts';
 import { biasedLayers, layerNorms, llamaLike } from './llama.ts';
 import { wrapper } from './wrapper.ts';
 
@@ -41,7 +41,7 @@ export const gemma3Text = family(
         attention: { scale: values.query_pre_attn_scalar ** -0.5 },
         decoder: {
           embeddingScale: gemmaEmbeddingScale(values.hidden_size),
-          ...(values.final_logit_softcapping === null ? {} : { logits: capOf(values.final_logit_softcapping) }),
+          ...logitCap(values.final_logit_softcapping),
         },
       },
     );

@@ -16,7 +16,7 @@ export const hunyuanV1Dense = family(
   { ...fields, vocab_size: whole(290_943), rms_norm_eps: real(1e-5, { zero: true }) },
   (values, type) => {
     const headWidth = values.head_dim ?? evenHeadWidth(values.hidden_size, values.num_attention_heads);
-    const read = readRope(values, headWidth, values.max_position_embeddings, ['alpha']);
+    const read = readRope(values, headWidth, values.max_position_embeddings, { own: ['alpha'] });
     const { alpha } = ropeSettings(values).values;
     const rotation: RopePosition =
       read.scaling.type === 'dynamic' && typeof alpha === 'number' && alpha > 0

@@ -5,29 +5,47 @@
  */
 
 import { arcee } from './arcee.ts';
+import { bert } from './bert.ts';
+import { cohere, cohere2 } from './cohere.ts';
 import { cwm } from './cwm.ts';
 import { ernie45 } from './ernie4-5.ts';
 import { exaone4 } from './exaone4.ts';
+import { falcon } from './falcon.ts';
 import type { Family } from './family.ts';
 import { gemma } from './gemma.ts';
 import { gemma2, vaultgemma } from './gemma2.ts';
 import { gemma3, gemma3Text } from './gemma3.ts';
+import { glm, glm4 } from './glm.ts';
+import { gptBigcode } from './gpt-bigcode.ts';
+import { gptNeo } from './gpt-neo.ts';
+import { gptNeox } from './gpt-neox.ts';
+import { gpt2 } from './gpt2.ts';
+import { gptj } from './gptj.ts';
 import { granite } from './granite.ts';
 import { helium } from './helium.ts';
 import { hunyuanV1Dense } from './hunyuan.ts';
 import { hyperclovax } from './hyperclovax.ts';
+import { lfm2 } from './lfm2.ts';
 import { llama } from './llama.ts';
 import { ministral3, mistral3 } from './ministral3.ts';
 import { mistral } from './mistral.ts';
+import { modernbert } from './modernbert.ts';
 import { nanochat } from './nanochat.ts';
+import { nemotron } from './nemotron.ts';
 import { olmo } from './olmo.ts';
 import { olmo2 } from './olmo2.ts';
 import { olmo3 } from './olmo3.ts';
 import { opt } from './opt.ts';
+import { phi } from './phi.ts';
+import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
+import { qwen35, qwen35Text } from './qwen3-5.ts';
+import { roberta, xlmRoberta } from './roberta.ts';
 import { seedOss } from './seed-oss.ts';
 import { smollm3 } from './smollm3.ts';
+import { stablelm } from './stablelm.ts';
+import { starcoder2 } from './starcoder2.ts';
 
 export const families: Readonly<Record<string, Family>> = {
   llama,
@@ -38,6 +56,20 @@ export const families: Readonly<Record<string, Family>> = {
   olmo2,
   seed_oss: seedOss,
   opt,
+  phi3,
+  gpt2,
+  gpt_neox: gptNeox,
+  starcoder2,
+  phi,
+  stablelm,
+  cohere,
+  cohere2,
+  glm,
+  glm4,
+  falcon,
+  gpt_bigcode: gptBigcode,
+  gptj,
+  gpt_neo: gptNeo,
   gemma3_text: gemma3Text,
   gemma3,
   gemma2,
@@ -57,4 +89,12 @@ export const families: Readonly<Record<string, Family>> = {
   ernie4_5: ernie45,
   hyperclovax,
   vaultgemma,
+  nemotron,
+  lfm2,
+  qwen3_5_text: qwen35Text,
+  qwen3_5: qwen35,
+  roberta,
+  'xlm-roberta': xlmRoberta,
+  bert,
+  modernbert,
 };

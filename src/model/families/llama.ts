@@ -99,6 +99,10 @@ export interface LlamaLike {
   norm?: (name: string, width: number) => Norm;
   /** The feed-forward layer's modules; without a gate the activation is that of `up`. */
   feedForward?: { gate?: string; up: string; down: string };
+  /** Sublayers whose projections are one matrix: `qkv_proj`, `gate_up_proj`. */
+  packed?: readonly Sublayer['kind'][];
+  /** Both sublayers of a layer read the same sum through the norm of attention. */
+  parallel?: boolean;
   /** The factor of what sublayers add. */
   residualScale?: number;
   /** What holds for the attention of every layer besides. */
@@ -136,6 +140,8 @@ export function llamaLike(type: string, values: LlamaValues, own: LlamaLike): De
   const hidden = quadAxis(width);
   const inner = quadAxis(values.intermediate_size);
   const [queries, keys] = [quadAxis(headWidth, heads), quadAxis(headWidth, keyHeads)];
+  const packedHeads = quadAxis(headWidth, heads + 2 * keyHeads);
+  const gateAndUp = quadAxis(values.intermediate_size, 2);
   const hasBias = (name: LinearName): boolean => own.biased?.includes(name) ?? false;
   const normOf = own.norm ?? ((name, size) => rmsNorm(name, size, epsilon));
   const queryKeyNorm = (name: string, count: number): Norm =>
@@ -158,13 +164,23 @@ export function llamaLike(type: string, values: LlamaValues, own: LlamaLike): De
         ...(after ? { after: normOf(`${prefix}.${after}`, width) } : {}),
         ...(residualScale === undefined ? {} : { residualScale }),
       });
-      return [
+      const { before, ...others } = around(norms.attention);
+      const shared = before ? { before } : {};
+      const members: Sublayer[] = [
         {
           kind: 'attention',
-          ...around(norms.attention),
-          query: linearLayer(`${attention}.q_proj`, queries, hidden, hasBias('query')),
-          key: linearLayer(`${attention}.k_proj`, keys, hidden, hasBias('key')),
-          value: linearLayer(`${attention}.v_proj`, keys, hidden, hasBias('value')),
+          ...others,
+          ...(own.parallel ? {} : shared),
+          ...(own.packed?.includes('attention')
+            ? {
+                packed: linearLayer(`${attention}.qkv_proj`, packedHeads, hidden, hasBias('query')),
+                order: 'blocks' as const,
+              }
+            : {
+                query: linearLayer(`${attention}.q_proj`, queries, hidden, hasBias('query')),
+                key: linearLayer(`${attention}.k_proj`, keys, hidden, hasBias('key')),
+                value: linearLayer(`${attention}.v_proj`, keys, hidden, hasBias('value')),
+              }),
           output: linearLayer(`${attention}.o_proj`, hidden, queries, hasBias('output')),
           ...(own.queryKeyNorms
             ? {
@@ -181,15 +197,20 @@ export function llamaLike(type: string, values: LlamaValues, own: LlamaLike): De
         },
         {
           kind: 'feed-forward',
-          ...around(norms.feedForward),
-          ...(modules.gate
-            ? { gate: linearLayer(`${feedForward}.${modules.gate}`, inner, hidden, hasBias('gate')) }
-            : {}),
-          up: linearLayer(`${feedForward}.${modules.up}`, inner, hidden, hasBias('up')),
+          ...around(own.parallel ? {} : norms.feedForward),
+          ...(own.packed?.includes('feed-forward')
+            ? { packed: linearLayer(`${feedForward}.gate_up_proj`, gateAndUp, hidden, hasBias('gate')) }
+            : {
+                ...(modules.gate
+                  ? { gate: linearLayer(`${feedForward}.${modules.gate}`, inner, hidden, hasBias('gate')) }
+                  : {}),
+                up: linearLayer(`${feedForward}.${modules.up}`, inner, hidden, hasBias('up')),
+              }),
           down: linearLayer(`${feedForward}.${modules.down}`, hidden, inner, hasBias('down')),
           activation: activationNamed('hidden_act', values.hidden_act),
         },
       ];
+      return own.parallel ? [{ kind: 'parallel', ...shared, members }] : members;
     }),
     finalNorm: normOf('model.norm', width),
     head: { ...matrix('lm_head', ...embeddingAxes(vocabulary, width)), tied: values.tie_word_embeddings },

@@ -32,7 +32,9 @@ export const ministral3 = family(
     const values = { ...given, rope_parameters: rope_parameters ?? defaultRope };
     const { max_position_embeddings: context } = values;
     const headWidth = values.head_dim ?? evenHeadWidth(values.hidden_size, values.num_attention_heads);
-    const rotation = readRope(values, headWidth, context, ['llama_4_scaling_beta', 'max_position_embeddings']);
+    const rotation = readRope(values, headWidth, context, {
+      own: ['llama_4_scaling_beta', 'max_position_embeddings'],
+    });
     const { llama_4_scaling_beta: beta } = ropeSettings(values).values;
     if (typeof beta !== 'number' || !('originalContext' in rotation.scaling)) {
       throw new SubzeroError(

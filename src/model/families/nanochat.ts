@@ -4,7 +4,7 @@ import { noWindows } from '../config-windows.ts';
 import type { Norm } from '../decoder.ts';
 import { readRope } from '../rope-parameters.ts';
 import { evenHeadWidth, family } from './family.ts';
-import { capOf } from './gemma2.ts';
+import { logitCap } from './gemma2.ts';
 import { biasedLayers, llamaFields, llamaLike } from './llama.ts';
 
 const { mlp_bias: _, ...fields } = llamaFields;
@@ -41,7 +41,7 @@ export const nanochat = family(
       attention: { normsRotated: true },
       decoder: {
         embeddingNorm: norm('model.norm', values.hidden_size),
-        ...(values.final_logit_softcapping === null ? {} : { logits: capOf(values.final_logit_softcapping) }),
+        ...logitCap(values.final_logit_softcapping),
       },
     });
   },

@@ -20,7 +20,7 @@ export const olmo = family(
       {
         biased: biasedLayers(values.attention_bias),
         windows: (context) => noWindows(values, context),
-        norm: (name, width) => layerNorm(name, width, epsilon, false),
+        norm: (name, width) => layerNorm(name, width, epsilon, { gain: false, shift: false }),
       },
     ),
   {

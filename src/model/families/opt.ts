@@ -41,7 +41,8 @@ export const opt = family(
     const [hidden, inner, embedding] = [quadAxis(width), quadAxis(values.ffn_dim), quadAxis(embeddingWidth)];
     const headWidth = evenHeadWidth(width, heads);
     const ofHeads = quadAxis(headWidth, heads);
-    const normOf = (name: string): Norm => layerNorm(name, width, epsilon, values.layer_norm_elementwise_affine);
+    const affine = values.layer_norm_elementwise_affine;
+    const normOf = (name: string): Norm => layerNorm(name, width, epsilon, { gain: affine, shift: affine });
     const around = (name: string): Pick<Sublayer, 'before' | 'ofSum'> =>
       values.do_layer_norm_before ? { before: normOf(name) } : { ofSum: normOf(name) };
     return {

@@ -17,8 +17,8 @@ const prefixes = [
   { name: 'lm_head.', older: 'language_model.lm_head.' },
 ];
 
-/** Tensors of the parts that are left out. */
-const leftOut = /^(model\.)?(vision_tower|multi_modal_projector)\./;
+/** Tensors of the parts that are left out, of most. */
+const parts = /^(model\.)?(vision_tower|multi_modal_projector)\./;
 
 /**
  * A family whose language model is one of others.
@@ -29,11 +29,18 @@ const leftOut = /^(model\.)?(vision_tower|multi_modal_projector)\./;
 export function wrapper(
   members: Readonly<Record<string, Family>>,
   fallback: string,
-  own: { classes: readonly string[]; ignored: readonly string[] },
+  own: {
+    classes: readonly string[];
+    ignored: readonly string[];
+    /** Whether the output head is tied where no key says so; it is, in most. */
+    tied?: boolean;
+    /** Tensors of the parts that are left out. */
+    leftOut?: RegExp;
+  },
 ): Family {
   const reason = 'is about images, which are not read; the language model is the same without them';
   return family(
-    { text_config: object, tie_word_embeddings: flag(true) },
+    { text_config: object, tie_word_embeddings: flag(own.tied ?? true) },
     ({ text_config: config, tie_word_embeddings: tied }) => {
       const type = config?.model_type ?? fallback;
       const member = typeof type === 'string' && Object.hasOwn(members, type) ? members[type] : undefined;
@@ -46,7 +53,7 @@ export function wrapper(
       checkKeys(config, type as string, keysOf(member), member);
       const decoder = member.read(readFields(config, member.fields), type as string);
       const named = renamed(decoder, (name) => name.replace(/^model\./, prefixes[0]!.name));
-      return { ...named, head: { ...named.head, tied }, stored: { prefixes, leftOut } };
+      return { ...named, head: { ...named.head, tied }, stored: { prefixes, leftOut: own.leftOut ?? parts } };
     },
     {
       classes: own.classes,

@@ -6,7 +6,8 @@
 
 import { attention } from '../../ops/attention.ts';
 import { rope } from '../../ops/rope.ts';
-import { storeRows } from '../../ops/rows.ts';
+import { gate, splitHeads, storeRows } from '../../ops/rows.ts';
+import { split } from '../../ops/split.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { type AttentionSublayer, keyAxis } from '../decoder.ts';
 import type { Pass } from '../pass.ts';
@@ -28,12 +29,14 @@ export function recordAttention(
   const { workspace, probes } = pass.context;
   const { heads, keyHeads, headWidth, queryNorm, keyNorm, normsRotated, rotation, queryRotation } = sublayer;
   const layer = pass.attentionCount++;
-  let [query, key, value] = pass.linears(read, sublayer.query, sublayer.key, sublayer.value) as [
-    Activation,
-    Activation,
-    Activation,
-  ];
+  let [query, key, value] = project(pass, sublayer, read);
   done();
+  let gates: Activation | undefined;
+  if (sublayer.gated) {
+    const both = query;
+    [query, gates] = splitHeads(pass.context, both, keyAxis(sublayer).stride);
+    workspace.give(both);
+  }
   const norms = (): void => {
     if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
     if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
@@ -60,7 +63,7 @@ export function recordAttention(
     values = cache.values[layer]!;
     storeRows(pass.context, key, value, slots, { keys, values });
   }
-  const mixed = attention(pass.context, query, keys, values, {
+  let mixed = attention(pass.context, query, keys, values, {
     heads,
     keyHeads,
     headWidth,
@@ -71,6 +74,21 @@ export function recordAttention(
     ...(sublayer.softCap === undefined ? {} : { softCap: sublayer.softCap }),
   });
   workspace.give(query, key, value);
+  if (gates) {
+    gate(pass.context, gates, mixed, 'sigmoid');
+    mixed = pass.replace(mixed, gates);
+  }
   pass.addTo(hidden, mixed, sublayer.output, sublayer);
   workspace.give(mixed);
+}
+
+/** Queries, keys and values. */
+function project(pass: Pass, sublayer: AttentionSublayer, read: Activation): [Activation, Activation, Activation] {
+  if (!('packed' in sublayer)) {
+    return pass.linears(read, sublayer.query, sublayer.key, sublayer.value) as [Activation, Activation, Activation];
+  }
+  const packed = pass.linear(read, sublayer.packed);
+  const parts = split(pass.context, packed, sublayer);
+  pass.context.workspace.give(packed);
+  return parts;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { gate } from '../../ops/rows.ts';
+import { gate, gatePacked } from '../../ops/rows.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import type { FeedForwardSublayer } from '../decoder.ts';
 import type { Pass } from '../pass.ts';
@@ -25,7 +25,10 @@ export function recordFeedForward(
   const { workspace } = pass.context;
   const { activation } = sublayer;
   let inner: Activation;
-  if (sublayer.gate) {
+  if ('packed' in sublayer) {
+    const packed = pass.linear(read, sublayer.packed);
+    inner = pass.replace(packed, gatePacked(pass.context, packed, activation));
+  } else if (sublayer.gate) {
     const [gated, up] = pass.linears(read, sublayer.gate, sublayer.up) as [Activation, Activation];
     gate(pass.context, gated, up, activation);
     workspace.give(up);

@@ -1,19 +1,26 @@
 /**
- * A Llama-family decoder in float64 on the CPU: the reference for losses and gradients of small models. It computes one
+ * A decoder in float64 on the CPU: the reference for losses and gradients of small models. It computes one
  * sequence at a time from full weight matrices and shares nothing with the forward pass under test but the reading of
  * config.json.
  *
  * @module
  */
 
+import { activate } from '../../../src/bench/cases/linear.ts';
 import type { TokenizedExample } from '../../../src/data/example.ts';
 import {
+  type AttentionMask,
   type AttentionSublayer,
   type Decoder,
+  type FeedForwardSublayer,
+  headMatrix,
   type Linear,
   type Norm,
   rotationsOf,
+  type Sublayer,
 } from '../../../src/model/decoder.ts';
+import type { RopePosition } from '../../../src/model/rope-table.ts';
+import { deltaRuleSublayer64, shortConvolution64 } from './float64-recurrent.ts';
 
 export type Parameters64 = ReadonlyMap<string, Float64Array>;
 
@@ -32,54 +39,111 @@ function product(x: Float64Array, weight: Float64Array, inner: number): Float64A
   return y;
 }
 
-function rmsNorm(x: Float64Array, gain: Float64Array, epsilon: number): Float64Array {
-  const width = gain.length;
+function normalised(
+  x: Float64Array,
+  { kind, width, epsilon, gainOffset = 0 }: Norm,
+  gain: Float64Array | undefined,
+  shift: Float64Array | undefined,
+): Float64Array {
   const y = new Float64Array(x.length);
   for (let start = 0; start < x.length; start += width) {
-    let squares = 0;
-    for (let i = 0; i < width; i++) squares += x[start + i]! ** 2;
+    const row = x.subarray(start, start + width);
+    const mean = kind === 'layer' ? row.reduce((sum, value) => sum + value, 0) / width : 0;
+    const squares = row.reduce((sum, value) => sum + (value - mean) ** 2, 0);
     const factor = 1 / Math.sqrt(squares / width + epsilon);
-    for (let i = 0; i < width; i++) y[start + i] = x[start + i]! * factor * gain[i]!;
+    for (let i = 0; i < width; i++) {
+      const factorOf = gain ? gainOffset + gain[i]! : 1;
+      y[start + i] = (row[i]! - mean) * factor * factorOf + (shift?.[i] ?? 0);
+    }
   }
   return y;
 }
 
-/** Rotates the halves of every head (the Llama layout). */
-function rotate(x: Float64Array, heads: number, width: number, theta: number): void {
-  const half = width / 2;
+/** Rotates the first elements of every head, in halves (the Llama layout) or in neighbours. */
+function rotate(
+  x: Float64Array,
+  heads: number,
+  width: number,
+  { theta, rotaryWidth, interleaved = false }: RopePosition,
+): void {
+  const half = rotaryWidth / 2;
   for (let row = 0; row < x.length / (heads * width); row++) {
     for (let head = 0; head < heads; head++) {
       const start = (row * heads + head) * width;
       for (let pair = 0; pair < half; pair++) {
-        const angle = row * theta ** (-(2 * pair) / width);
-        const a = x[start + pair]!;
-        const b = x[start + half + pair]!;
-        x[start + pair] = a * Math.cos(angle) - b * Math.sin(angle);
-        x[start + half + pair] = b * Math.cos(angle) + a * Math.sin(angle);
+        const angle = row * theta ** (-pair / half);
+        const first = start + (interleaved ? 2 * pair : pair);
+        const second = interleaved ? first + 1 : first + half;
+        const [a, b] = [x[first]!, x[second]!];
+        x[first] = a * Math.cos(angle) - b * Math.sin(angle);
+        x[second] = b * Math.cos(angle) + a * Math.sin(angle);
       }
     }
   }
+}
+
+/** Some columns of a matrix whose rows have so many. */
+function columnsOf(x: Float64Array, width: number, from: number, count: number): Float64Array {
+  return Float64Array.from({ length: (x.length / width) * count }, (_, index) => {
+    return x[Math.floor(index / count) * width + from + (index % count)]!;
+  });
+}
+
+/** Matrices beside each other: their rows one after the other. */
+function beside(parts: readonly { x: Float64Array; width: number }[]): Float64Array {
+  const rows = parts[0]!.x.length / parts[0]!.width;
+  return Float64Array.from(
+    Array.from({ length: rows }, (_, row) =>
+      parts.flatMap(({ x, width }) => [...x.subarray(row * width, (row + 1) * width)]),
+    ).flat(),
+  );
+}
+
+/** Queries, keys and values out of a packed projection. */
+function unpacked(
+  x: Float64Array,
+  { heads, keyHeads, headWidth, order }: Extract<AttentionSublayer, { packed: Linear }>,
+): [Float64Array, Float64Array, Float64Array] {
+  const total = (heads + 2 * keyHeads) * headWidth;
+  const take = (head: number, count: number) => ({
+    x: columnsOf(x, total, head * headWidth, count * headWidth),
+    width: count * headWidth,
+  });
+  if (order === 'blocks') return [take(0, heads).x, take(heads, keyHeads).x, take(heads + keyHeads, keyHeads).x];
+  const queries = heads / keyHeads;
+  const every = (offset: number, count: number) =>
+    beside(Array.from({ length: keyHeads }, (_, group) => take(group * (queries + 2) + offset, count)));
+  return [every(0, queries), every(queries, 1), every(queries + 1, 1)];
 }
 
 function attend(
   q: Float64Array,
   k: Float64Array,
   v: Float64Array,
-  { heads: headCount, keyHeads: keyHeadCount, headWidth, window }: AttentionSublayer,
+  {
+    heads: headCount,
+    keyHeads: keyHeadCount,
+    headWidth,
+    window = Number.POSITIVE_INFINITY,
+    scale,
+    softCap,
+  }: AttentionSublayer,
+  mask: AttentionMask = 'causal',
 ): Float64Array {
   const rows = q.length / (headCount * headWidth);
   const y = new Float64Array(q.length);
   for (let row = 0; row < rows; row++) {
-    const first = window === undefined ? 0 : Math.max(0, row - window + 1);
+    const first = Math.max(0, row - window + 1);
+    const last = mask === 'causal' ? row : Math.min(rows - 1, row + window - 1);
     for (let head = 0; head < headCount; head++) {
       const keyHead = Math.floor((head * keyHeadCount) / headCount);
       const scores: number[] = [];
-      for (let key = first; key <= row; key++) {
+      for (let key = first; key <= last; key++) {
         let score = 0;
         for (let d = 0; d < headWidth; d++) {
           score += q[(row * headCount + head) * headWidth + d]! * k[(key * keyHeadCount + keyHead) * headWidth + d]!;
         }
-        scores.push(score / Math.sqrt(headWidth));
+        scores.push(capped(scale === undefined ? score / Math.sqrt(headWidth) : scale * score, softCap));
       }
       const highest = Math.max(...scores);
       const shares = scores.map((score) => Math.exp(score - highest));
@@ -95,17 +159,21 @@ function attend(
   return y;
 }
 
+function capped(value: number, softCap: number | undefined): number {
+  return softCap === undefined ? value : softCap * Math.tanh(value / softCap);
+}
+
 function plus(a: Float64Array, b: Float64Array): Float64Array {
   return a.map((value, index) => value + b[index]!);
 }
 
 /**
- * Logits [tokens, vocabulary] of one sequence. Default rotary angles only; biases and head norms where the parameters
- * have them.
+ * Logits [tokens, vocabulary] of one sequence. Default rotary angles only; biases and elementwise parameters of norms
+ * where the parameters have them.
  */
 export function logits64(decoder: Decoder, parameters: Parameters64, ids: readonly number[]): Float64Array {
-  const { position, embedding, head, finalNorm } = decoder;
-  if (position || rotationsOf(decoder).some(({ scaling }) => scaling.type !== 'default')) {
+  const { position, embedding, tokenTypes, embeddingNorm, head, finalNorm } = decoder;
+  if (rotationsOf(decoder).some(({ scaling }) => scaling.type !== 'default')) {
     throw new Error('the float64 decoder knows unscaled rotary angles only');
   }
   const get = (name: string): Float64Array => {
@@ -113,43 +181,109 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
     if (!values) throw new Error(`no parameter ${name}`);
     return values;
   };
-  const normOf = (x: Float64Array, { kind, gain, epsilon }: Norm) => {
-    if (kind !== 'rms') throw new Error('the float64 decoder knows RMSNorm only');
-    return rmsNorm(x, get(gain!), epsilon);
-  };
-  const linear = (x: Float64Array, { weight, bias: biasName, columns }: Linear): Float64Array => {
+  const maybe = (name: string | undefined) => (name === undefined ? undefined : parameters.get(name));
+  const normOf = (x: Float64Array, norm: Norm) => normalised(x, norm, maybe(norm.gain), maybe(norm.shift));
+  const linear = (x: Float64Array, { weight, bias: biasName, columns }: Omit<Linear, 'rows'>): Float64Array => {
     const y = product(x, get(weight), columns.groups * columns.width);
-    const bias = biasName === undefined ? undefined : parameters.get(biasName);
+    const bias = maybe(biasName);
     return bias ? y.map((value, index) => value + bias[index % bias.length]!) : y;
   };
+  const attentionOf = (x: Float64Array, sublayer: AttentionSublayer): Float64Array => {
+    let [q, k, v] =
+      'packed' in sublayer
+        ? unpacked(linear(x, sublayer.packed), sublayer)
+        : ([linear(x, sublayer.query), linear(x, sublayer.key), linear(x, sublayer.value)] as const);
+    const { headWidth } = sublayer;
+    // Behind the queries of each head lies its gate.
+    const both = q;
+    const part = (second: number): Float64Array =>
+      Float64Array.from({ length: both.length / 2 }, (_, index) => {
+        return both[(2 * Math.floor(index / headWidth) + second) * headWidth + (index % headWidth)]!;
+      });
+    if (sublayer.gated) q = part(0);
+    if (sublayer.queryNorm) q = normOf(q, sublayer.queryNorm);
+    if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
+    if (sublayer.rotation) {
+      rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation);
+      rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation);
+    }
+    let mixed = attend(q, k, v, sublayer, decoder.mask);
+    if (sublayer.gated) {
+      const gates = part(1);
+      mixed = mixed.map((value, index) => value / (1 + Math.exp(-gates[index]!)));
+    }
+    return linear(mixed, sublayer.output);
+  };
+  const feedForwardOf = (x: Float64Array, sublayer: FeedForwardSublayer): Float64Array => {
+    const { activation, down } = sublayer;
+    const inner = down.columns.width;
+    let gate: Float64Array | undefined;
+    let up: Float64Array;
+    if ('packed' in sublayer) {
+      const packed = linear(x, sublayer.packed);
+      gate = columnsOf(packed, 2 * inner, 0, inner);
+      up = columnsOf(packed, 2 * inner, inner, inner);
+    } else {
+      gate = sublayer.gate && linear(x, sublayer.gate);
+      up = linear(x, sublayer.up);
+    }
+    const made = gate
+      ? gate.map((value, i) => activate(value, activation) * up[i]!)
+      : up.map((value) => activate(value, activation));
+    return linear(made, down);
+  };
+  const resultOf = (x: Float64Array, sublayer: Sublayer): Float64Array => {
+    switch (sublayer.kind) {
+      case 'attention':
+        return attentionOf(x, sublayer);
+      case 'feed-forward':
+        return feedForwardOf(x, sublayer);
+      case 'short-convolution':
+        return shortConvolution64(x, sublayer, { get, linear });
+      case 'delta-rule':
+        return deltaRuleSublayer64(x, sublayer, { get, linear });
+    }
+  };
+  const member = (hidden: Float64Array, sublayer: Sublayer): Float64Array => {
+    const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
+    const result = resultOf(x, sublayer);
+    const given = sublayer.after ? normOf(result, sublayer.after) : result;
+    const { residualScale = 1 } = sublayer;
+    return given.map((value) => residualScale * value);
+  };
   const hiddenSize = embedding.columns.width;
-  const table = get(embedding.weight);
+  const rowOf = (table: string, row: number) => get(table).subarray(row * hiddenSize, (row + 1) * hiddenSize);
   let hidden = new Float64Array(ids.length * hiddenSize);
   for (const [row, id] of ids.entries()) {
-    hidden.set(table.subarray(id * hiddenSize, (id + 1) * hiddenSize), row * hiddenSize);
+    const token = rowOf(embedding.weight, id);
+    const place = position && rowOf(position.table.weight, row + position.offset);
+    const type = tokenTypes && rowOf(tokenTypes.weight, 0);
+    const parts = [token, place, type].filter((part) => part !== undefined) as Float64Array[];
+    hidden.set(parts.reduce(plus), row * hiddenSize);
   }
+  if (embeddingNorm) hidden = normOf(hidden, embeddingNorm) as typeof hidden;
+  const inputFactor = (decoder.embeddingScale ?? 1) * (decoder.inputScale ?? 1);
+  hidden = hidden.map((value) => inputFactor * value);
   for (const sublayer of decoder.blocks.flat()) {
-    const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
-    let result: Float64Array;
-    if (sublayer.kind === 'attention') {
-      let q = linear(x, sublayer.query);
-      let k = linear(x, sublayer.key);
-      if (sublayer.queryNorm) q = normOf(q, sublayer.queryNorm);
-      if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
-      if (sublayer.rotation) {
-        rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation.theta);
-        rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation.theta);
-      }
-      result = linear(attend(q, k, linear(x, sublayer.value), sublayer), sublayer.output);
+    if (sublayer.kind === 'parallel') {
+      const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
+      hidden = sublayer.members.map((each) => member(x, each)).reduce(plus, hidden) as typeof hidden;
     } else {
-      const up = linear(x, sublayer.up);
-      const gated = linear(x, sublayer.gate!).map((value, i) => (value / (1 + Math.exp(-value))) * up[i]!);
-      result = linear(gated, sublayer.down);
+      hidden = plus(hidden, member(hidden, sublayer)) as typeof hidden;
+      if (sublayer.ofSum) hidden = normOf(hidden, sublayer.ofSum) as typeof hidden;
     }
-    if (sublayer.after) result = normOf(result, sublayer.after);
-    hidden = plus(hidden, result) as typeof hidden;
   }
-  return product(normOf(hidden, finalNorm!), get(head.tied ? embedding.weight : head.weight), hiddenSize);
+  const matrix = { ...headMatrix({ head, embedding }), ...(head.bias ? { bias: head.bias } : {}) };
+  const { scale = 1, softCap } = decoder.logits ?? {};
+  let states: Float64Array = finalNorm ? normOf(hidden, finalNorm) : hidden;
+  if (head.transform) {
+    const { dense, activation, norm } = head.transform;
+    states = normOf(
+      linear(states, dense).map((value) => activate(value, activation)),
+      norm,
+    );
+  }
+  return linear(states, matrix).map((value) => capped(scale * value, softCap));
 }
 
 /** log p of `token` by the softmax of one row of logits, in float64. */
@@ -166,6 +300,11 @@ export function continuationLogprobs(
   example: TokenizedExample,
   rowsOf: (ids: readonly number[]) => readonly ArrayLike<number>[],
 ): number[] {
+  const { answerRow } = example;
+  if (answerRow !== undefined) {
+    const row = rowsOf(example.prompt)[answerRow]!;
+    return example.continuations.map(({ ids }) => logprob64(row, ids[0]!));
+  }
   return example.continuations.map(({ ids, scored }) => {
     const sequence = [...example.prompt, ...ids];
     const rows = rowsOf(sequence);

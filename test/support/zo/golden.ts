@@ -97,6 +97,18 @@ export function optionsExample(prompt: number[], options: number[][], label: num
   return { kind: 'options', prompt, continuations: options.map((ids) => ({ ids, scored: ids.length })), label };
 }
 
+/** Options of one token each in the place of a token of the prompt. */
+export function maskedExample(prompt: number[], answerRow: number, words: number[], label: number): TokenizedExample {
+  return {
+    ...optionsExample(
+      prompt,
+      words.map((word) => [word]),
+      label,
+    ),
+    answerRow,
+  };
+}
+
 export function goldenExamples({ examples }: Golden): TokenizedExample[] {
   return examples.map(({ prompt, options, label }) => optionsExample(prompt, options, label));
 }

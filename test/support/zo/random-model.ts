@@ -1,5 +1,5 @@
 /**
- * Small Llama-family models of any shape with random weights, written as a model directory.
+ * Small models of any shape with random weights, written as a model directory.
  *
  * @module
  */
@@ -19,6 +19,30 @@ export interface RandomModel {
   /** All weights in float64, exactly as stored. */
   parameters: Map<string, Float64Array>;
   remove(): Promise<void>;
+}
+
+/** Fields of a model with a recurrent layer and one with attention, in either order. */
+export function recurrentOverrides(random: Random): Record<string, unknown> {
+  const attention = random.integer(0, 1);
+  const both = { num_hidden_layers: 2, head_dim: 4 * random.integer(1, 3) };
+  if (random.uniform() < 0.5) {
+    return {
+      ...{ model_type: 'lfm2', ...both, full_attn_idxs: [attention], block_auto_adjust_ff_dim: false },
+      ...{
+        hidden_size: 4 * random.integer(2, 9),
+        conv_L_cache: random.integer(1, 4),
+        conv_bias: random.uniform() < 0.5,
+      },
+    };
+  }
+  const keyHeads = random.integer(1, 2);
+  const kinds = ['linear_attention', 'full_attention'];
+  return {
+    ...{ model_type: 'qwen3_5_text', ...both, layer_types: attention === 1 ? kinds : kinds.reverse() },
+    ...{ partial_rotary_factor: 0.5, linear_conv_kernel_dim: random.integer(2, 4), rms_norm_eps: 1e-3 },
+    ...{ linear_num_key_heads: keyHeads, linear_num_value_heads: keyHeads * random.integer(1, 3) },
+    ...{ linear_key_head_dim: 4 * random.integer(1, 2), linear_value_head_dim: 4 * random.integer(1, 3) },
+  };
 }
 
 /** @param overrides fields of config.json that are not left to chance */
@@ -43,21 +67,75 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
   const biased = random.uniform() < 0.5;
   // Biases of all linear layers are a Llama's.
   const ofLlama = { attention_bias: biased, mlp_bias: biased };
-  Object.assign(config, (overrides.model_type ?? 'llama') === 'llama' ? ofLlama : {}, overrides);
+  const { model_type: type = 'llama' } = overrides;
+  Object.assign(config, type === 'llama' ? ofLlama : {}, overrides);
+  // Keys of another name, and those that other architectures do not have.
+  if (type === 'lfm2') {
+    config.norm_eps = config.rms_norm_eps;
+    delete config.rms_norm_eps;
+  }
+  inKeysOf(config);
   const configuration = readConfiguration(config, 'config.json');
   const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
   const parameters = new Map<string, Float64Array>();
-  const tensors = parameterShapes(configuration).map(({ name, shape }) => {
+  const tensors = parameterShapes(configuration).map(({ name, shape, transposed }) => {
     const count = shape.reduce((product, size) => product * size, 1);
     // Gains near 1, biases small, matrices that keep the size of their input.
     const values =
       shape.length === 2
         ? random.normals(count, 1 / Math.sqrt(shape[1]!))
-        : random.normals(count, 0.2, name.endsWith('.bias') ? 0 : 1);
+        : random.normals(count, 0.2, /bias$|A_log$/.test(name) ? 0 : 1);
     parameters.set(name, Float64Array.from(values));
-    return { name, dtype: 'F32' as const, shape, data: () => [f32ToBytes('F32', values)] };
+    const [rows, columns] = shape as [number, number];
+    const stored = transposed
+      ? values.map((_, index) => values[(index % rows) * columns + Math.floor(index / rows)]!)
+      : values;
+    const storedShape = transposed ? shape.toReversed() : shape;
+    return { name, dtype: 'F32' as const, shape: storedShape, data: () => [f32ToBytes('F32', stored)] };
   });
   await writeFile(join(directory, 'config.json'), JSON.stringify(config));
   await writeSafetensors(join(directory, 'model.safetensors'), tensors);
   return { directory, config, parameters, remove: () => rm(directory, { recursive: true, force: true }) };
+}
+
+/** Says sizes of heads and layers as families do that have no `head_dim`, or other names for all of them. */
+function inKeysOf(config: Record<string, unknown>): void {
+  const { model_type: type, num_attention_heads: heads, head_dim: headWidth } = config;
+  if (!['phi3', 'gpt2', 'gpt_neox', 'phi', 'roberta', 'xlm-roberta', 'bert'].includes(String(type))) return;
+  const take = (name: string): unknown => {
+    const value = config[name];
+    delete config[name];
+    return value;
+  };
+  config.hidden_size = (heads as number) * (headWidth as number);
+  take('head_dim');
+  if (type === 'phi3') return;
+  take('rms_norm_eps');
+  if (type !== 'phi') take('num_key_value_heads');
+  if (type !== 'gpt2') return;
+  for (const [name, own] of [
+    ['hidden_size', 'n_embd'],
+    ['intermediate_size', 'n_inner'],
+    ['num_hidden_layers', 'n_layer'],
+    ['num_attention_heads', 'n_head'],
+    ['max_position_embeddings', 'n_positions'],
+  ] as const) {
+    config[own] = take(name);
+  }
+}
+
+/** Models with packed projections, transposed matrices, learned positions or parallel sublayers. */
+export function otherBones(random: Random): Record<string, unknown> {
+  return random.pick([
+    { model_type: 'phi3', sliding_window: random.integer(2, 40) },
+    { model_type: 'gpt2' },
+    { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 0.5 },
+    { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 1, use_parallel_residual: false },
+    { model_type: 'phi', head_dim: 4 * random.integer(1, 3), qk_layernorm: random.uniform() < 0.5 },
+  ]);
+}
+
+/** Masked language models. */
+export function maskedBones(random: Random): Record<string, unknown> {
+  return { model_type: random.pick(['roberta', 'xlm-roberta', 'bert']), type_vocab_size: random.integer(1, 3) };
 }

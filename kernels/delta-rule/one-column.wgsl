@@ -1,0 +1,3 @@
+// An invocation has one column of values: the most invocations.
+
+alias Columns = f32;

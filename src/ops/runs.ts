@@ -1,0 +1,16 @@
+/**
+ * Which rows of a pass belong to which sequence, for operations that carry something from token to token.
+ *
+ * @module
+ */
+
+import type { GpuBuffer } from '../gpu/buffer.ts';
+
+/** Runs of rows on the GPU, the same for every probe. */
+export interface Runs {
+  /** Six u32 for each run, see kernels/convolution/interface.wgsl. */
+  table: GpuBuffer;
+  /** The run of each row of a probe. */
+  ofRows: GpuBuffer;
+  count: number;
+}
