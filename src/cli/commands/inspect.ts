@@ -98,7 +98,9 @@ function describe(found: Inspection): string[] {
   const heads = `${attention.heads} heads of ${attention.headWidth}, ${attention.keyHeads} of keys and values`;
   const dtypes = Object.entries(stored.bytesByDtype).map(([dtype, bytes]) => `${dtype} ${formatBytes(bytes)}`);
   const byKind = Object.entries(parameters.byKind).map(([kind, count]) => [kind, formatCount(count), share(count)]);
-  const tied = parameters.tiedHead ? [['head', 'the embedding', '']] : [];
+  // A tied head may still have parameters beside its matrix, as masked language models do.
+  const tiedPart = parameters.byKind.head === undefined ? 'head' : 'head matrix';
+  const tied = parameters.tiedHead ? [[tiedPart, 'the embedding', '']] : [];
   const windowed = window === undefined ? '' : `, window ${formatCount(window)}`;
   const context = `${formatCount(found.contextLength)} tokens${windowed}`;
   return [
