@@ -12,8 +12,8 @@ import type { Gpu } from '../src/gpu/gpu.ts';
 import { randomModel } from '../src/model/random-model.ts';
 import { batchLoss, type ExampleScore } from '../src/objectives/loss.ts';
 import { resolveConfiguration } from '../src/settings/configuration.ts';
-import { Looks } from '../src/train/looks.ts';
 import { passShape, type RecordedPass, Scorer } from '../src/train/score.ts';
+import { StepPipeline } from '../src/train/step-pipeline.ts';
 import { SubZero } from '../src/zo/subzero.ts';
 import { modelShapes } from './shapes.ts';
 
@@ -116,7 +116,7 @@ async function measureExposed(
   }: { optimizer: SubZero; scorer: TimedScorer; batch: readonly TokenizedExample[]; learningRate: number },
 ): Promise<HostTime['exposed']> {
   const isAhead = (step: number): boolean => step % 2 === 1;
-  const looks = new Looks(
+  const looks = new StepPipeline(
     { gpu, optimizer, scorer },
     { batchOf: () => ({ rows: [], batch }), learningRateOf: () => learningRate, follows: isAhead },
   );

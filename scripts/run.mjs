@@ -25,7 +25,8 @@ const commands = {
   demo: (node, environment, rest) =>
     runProgram([node, join(root, 'src', 'cli', 'main.ts'), 'demo', ...rest], environment),
   bench: (node, environment, rest) => runProgram([node, join(root, 'bench', 'main.ts'), ...rest], environment),
-  parity: (node, environment) => runProgram([node, join(root, 'test', 'parity', 'main.ts')], environment),
+  parity: (node, environment, rest) =>
+    runProgram([node, join(root, 'test', 'parity', 'main.ts'), ...rest], environment),
   test: (node, environment, rest) => runTests(testPhases, node, environment, rest),
   'test:long': (node, environment, rest) => runTests(longTestPhases, node, environment, rest),
 };

@@ -66,10 +66,12 @@ export class Bus {
   readonly #epochs: KV;
   readonly #files: ObjectStore;
   readonly #prefix: string;
+  readonly #abandoned: AbortSignal | undefined;
 
   private constructor(
     connection: NatsConnection,
     parts: { js: JetStreamClient; jsm: JetStreamManager; lease: KV; epochs: KV; files: ObjectStore; prefix: string },
+    abandoned: AbortSignal | undefined,
   ) {
     this.#connection = connection;
     this.#js = parts.js;
@@ -78,15 +80,22 @@ export class Bus {
     this.#epochs = parts.epochs;
     this.#files = parts.files;
     this.#prefix = parts.prefix;
+    this.#abandoned = abandoned;
   }
 
   /**
    * Connects, and makes the streams and buckets that are not there yet.
    * @param name of this process, as the server's monitoring shows it
-   * @param leaseSeconds after which a run whose coordinator is gone may be taken up
+   * @param options.leaseSeconds after which a run whose coordinator is gone may be taken up; 15 by default
+   * @param options.abandoned ends every wait for a server that is away
    * @throws SubzeroError `io` where there is no server, or one without JetStream
    */
-  static async connect(address: ClusterAddress, name: string, leaseSeconds = 15): Promise<Bus> {
+  static async connect(
+    address: ClusterAddress,
+    name: string,
+    options: { leaseSeconds?: number; abandoned?: AbortSignal } = {},
+  ): Promise<Bus> {
+    const { leaseSeconds = 15, abandoned } = options;
     const { prefix = 'subzero' } = address;
     if (!/^[A-Za-z0-9_-]{1,40}$/.test(prefix)) {
       throw new SubzeroError(
@@ -99,7 +108,7 @@ export class Bus {
     const until = performance.now() + patienceMilliseconds;
     for (;;) {
       try {
-        return await Bus.#open(address, { prefix, name, leaseSeconds });
+        return await Bus.#open(address, { prefix, name, leaseSeconds, abandoned });
       } catch (error) {
         if (!(error instanceof SubzeroError) || performance.now() > until) throw error;
         await sleep(retryMilliseconds);
@@ -109,8 +118,9 @@ export class Bus {
 
   static async #open(
     { url, credentials }: ClusterAddress,
-    { prefix, name, leaseSeconds }: { prefix: string; name: string; leaseSeconds: number },
+    options: { prefix: string; name: string; leaseSeconds: number; abandoned: AbortSignal | undefined },
   ): Promise<Bus> {
+    const { prefix, name, leaseSeconds, abandoned } = options;
     const { transport, core, jetstream, kv, obj } = await packages();
     const authenticator = credentials === undefined ? undefined : core.credsAuthenticator(await readFile(credentials));
     let connection: NatsConnection;
@@ -154,7 +164,7 @@ export class Bus {
       const lease = await kvm.create(`${prefix}_leases`, { ttl: leaseSeconds * 1000 });
       const epochs = await kvm.create(`${prefix}_epochs`);
       const files = await new obj.Objm(js).create(`${prefix}_files`);
-      return new Bus(connection, { js, jsm, lease, epochs, files, prefix });
+      return new Bus(connection, { js, jsm, lease, epochs, files, prefix }, abandoned);
     } catch (error) {
       await connection.close();
       throw new SubzeroError(
@@ -397,7 +407,8 @@ export class Bus {
       try {
         return await action();
       } catch (error) {
-        if (error instanceof SubzeroError || signal?.aborted || this.#connection.isClosed()) throw error;
+        const given = signal?.aborted || this.#abandoned?.aborted || this.#connection.isClosed();
+        if (error instanceof SubzeroError || given) throw error;
         await sleep(retryMilliseconds);
       }
     }

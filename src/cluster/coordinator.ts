@@ -110,7 +110,7 @@ class Coordinator implements SharedRun {
 
   static async open(run: RunToShare, options: CoordinatorOptions): Promise<Coordinator> {
     const owner = `${hostname()}:${processId}`;
-    const bus = await Bus.connect(options, `subzero train ${basename(run.folder)}`, leaseSeconds);
+    const bus = await Bus.connect(options, `subzero train ${basename(run.folder)}`, { leaseSeconds });
     try {
       const journal = await run.log.read();
       const name = await nameOf(run.folder);

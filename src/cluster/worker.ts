@@ -52,7 +52,7 @@ export async function* work(gpu: Gpu, options: WorkerOptions, signal: AbortSigna
   const models = new Map<string, string>();
   for (const path of options.models) models.set(await fingerprintOfModel(path), resolve(path));
   const name = `${hostname()}:${processId}`;
-  const bus = await Bus.connect(options, `subzero worker ${name}`);
+  const bus = await Bus.connect(options, `subzero worker ${name}`, { abandoned: signal });
   const worker: WorkerIdentity = { name, adapter: adapterName(gpu), software: gpu.adapter.software };
   try {
     yield { type: 'waiting', models: [...models.values()] };
@@ -70,6 +70,9 @@ export async function* work(gpu: Gpu, options: WorkerOptions, signal: AbortSigna
       yield* takePart({ gpu, bus, worker, model: models.get(announcement.baseFingerprint)! }, announcement, signal);
       idleSince = performance.now();
     }
+  } catch (error) {
+    // A wait for the server that was given up is no failure.
+    if (!signal.aborted || error instanceof SubzeroError) throw error;
   } finally {
     await bus.close();
   }

@@ -7,7 +7,7 @@
 import { type ErrorRecord, fromErrorRecord, SubzeroError } from '../errors.ts';
 import { EventQueue } from '../event-queue.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
-import { Bell } from '../gpu/pace.ts';
+import { WakeSignal } from '../gpu/pace.ts';
 import { startWorker, type Worker } from '../platform/index.ts';
 import {
   type ClientMessage,
@@ -29,15 +29,15 @@ interface PendingCall {
 /** The thread, as whoever calls its methods sees it. */
 class EngineThread {
   readonly #worker: Worker;
-  readonly #bell: Bell;
+  readonly #wakeSignal: WakeSignal;
   readonly #calls = new Map<number, PendingCall>();
   #nextId = 1;
   #closed: Error | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(worker: Worker, bell: Bell) {
+  constructor(worker: Worker, wakeSignal: WakeSignal) {
     this.#worker = worker;
-    this.#bell = bell;
+    this.#wakeSignal = wakeSignal;
     worker.on('message', (message: WorkerMessage) => this.#receive(message));
     worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     worker.on('exit', () => this.#fail(new SubzeroError('device_lost', 'the engine thread has ended')));
@@ -58,7 +58,7 @@ class EngineThread {
 
   #send(message: ClientMessage): void {
     this.#worker.postMessage(message);
-    this.#bell.ring();
+    this.#wakeSignal.wake();
   }
 
   /** A call with one answer. @param event told each item of a stream */
@@ -147,8 +147,8 @@ function engineOf(thread: EngineThread): Engine {
  * @throws SubzeroError `no_adapter` when there is none
  */
 export async function openEngine(options: OpenDeviceOptions = {}): Promise<Engine> {
-  const bell = new Bell();
-  const data: EngineThreadData = { options, bell: bell.memory };
+  const wakeSignal = new WakeSignal();
+  const data: EngineThreadData = { options, wakeSignal: wakeSignal.memory };
   const worker = startWorker('./worker.ts', import.meta.url, { data });
   await new Promise<void>((resolve, reject) => {
     const refuse = (record: ErrorRecord): void => {
@@ -162,5 +162,5 @@ export async function openEngine(options: OpenDeviceOptions = {}): Promise<Engin
     worker.once('error', reject);
     worker.once('exit', () => reject(new SubzeroError('gpu', 'the engine thread ended before the GPU was open')));
   });
-  return engineOf(new EngineThread(worker, bell));
+  return engineOf(new EngineThread(worker, wakeSignal));
 }

@@ -12,8 +12,8 @@ import type { Engine } from './types.ts';
 /** What the engine's thread is started with. */
 export interface EngineThreadData {
   options: OpenDeviceOptions;
-  /** The memory of the bell that wakes it for a message. */
-  bell: SharedArrayBuffer;
+  /** The memory of the signal that wakes it for a message. */
+  wakeSignal: SharedArrayBuffer;
 }
 
 /** The methods that cross one by one; `close` ends the thread with them. */

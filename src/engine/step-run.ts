@@ -17,10 +17,10 @@ import { expectedOf, type TrainConfiguration } from '../settings/configuration.t
 import { type Method, methods, optimizersThat } from '../settings/methods.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { evaluate } from '../train/evaluate.ts';
-import { lookAt } from '../train/look.ts';
 import { learningRateAt } from '../train/schedule.ts';
 import { Scorer } from '../train/score.ts';
 import { SlopeWatch, uniformLoss } from '../train/slope.ts';
+import { evaluateStep } from '../train/step-evaluation.ts';
 import { parameter, words } from '../words.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { probePoints } from '../zo/probe-points.ts';
@@ -129,7 +129,7 @@ export class StepRun {
     this.#checkStep(wanted, step);
     const batch = await this.#tokenize(data);
     const run = { gpu: this.#model.gpu, optimizer: this.#optimizer, scorer: this.#scorer };
-    const { losses, loss, accuracy, tokens, measured } = await lookAt(run, batch, step);
+    const { losses, loss, accuracy, tokens, measured } = await evaluateStep(run, batch, step);
     const { projectedGradients, curvatures } = measured;
     checkFinite([...losses, ...projectedGradients, ...(curvatures ?? [])], 'loss of a probe');
     const learningRate = learningRateAt(step, this.configuration);

@@ -6,7 +6,7 @@
  */
 
 import { toErrorRecord } from '../errors.ts';
-import { Bell, sleepBy } from '../gpu/pace.ts';
+import { sleepBy, WakeSignal } from '../gpu/pace.ts';
 import { parentPort, workerData } from '../platform/index.ts';
 import { LocalEngine } from './local.ts';
 import {
@@ -47,8 +47,8 @@ async function close(engine: LocalEngine): Promise<void> {
 }
 
 try {
-  const { options, bell } = workerData as EngineThreadData;
-  sleepBy(new Bell(bell));
+  const { options, wakeSignal } = workerData as EngineThreadData;
+  sleepBy(new WakeSignal(wakeSignal));
   const engine = await LocalEngine.open(options);
   port.on('message', (message: ClientMessage) => {
     const { id } = message;

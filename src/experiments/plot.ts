@@ -50,7 +50,7 @@ export function plotSvg(plot: Plot): string {
     ]),
   ].flat();
   const lines = series.flatMap(({ name, points: own }, index) => {
-    const color = `c${index % 6}`;
+    const color = `c${index % colors.length}`;
     const placed = own.map((point) => ({ px: x.place(point.x), py: y.place(point.y), ...point }));
     const [column, row] = [index % 3, Math.floor(index / 3)];
     const legendX = left + (column * (width - left - right)) / 3;
@@ -89,6 +89,9 @@ export function plotSvg(plot: Plot): string {
   ].join('\n');
 }
 
+/** Values of a logarithmic axis that are all marked. */
+const fewValues = 8;
+
 /** Places values on the screen, and marks some. */
 function axis(values: readonly number[], [from, to]: Range, logarithmic: boolean, count: number) {
   const usable = values.filter((value) => Number.isFinite(value) && (!logarithmic || value > 0));
@@ -96,7 +99,10 @@ function axis(values: readonly number[], [from, to]: Range, logarithmic: boolean
   const range = paddedRange(usable.map(of), 0.05);
   const place = (value: number): string =>
     (from + ((of(value) - range[0]) / (range[1] - range[0])) * (to - from)).toFixed(1);
-  const marked = logarithmic ? powers(range) : niceTicks(range, count);
+  const distinct = [...new Set(usable)];
+  // A few values, such as ranks, say more than powers of ten between them.
+  const few = logarithmic && distinct.length <= fewValues ? distinct : undefined;
+  const marked = few ?? (logarithmic ? powers(range) : niceTicks(range, count));
   const texts = logarithmic ? marked.map((value) => String(Number(value.toPrecision(3)))) : formatTicks(marked);
   return { place, ticks: marked.map((value, index) => ({ at: place(value), text: texts[index]! })) };
 }
@@ -121,6 +127,8 @@ const colors = [
   ['#8250df', '#bc8cff'],
   ['#bf3989', '#f778ba'],
   ['#57606a', '#9da7b3'],
+  ['#9a6700', '#d29922'],
+  ['#0a7ea4', '#39c5cf'],
 ];
 
 const colorRules = (theme: 0 | 1): string =>

@@ -16,7 +16,7 @@ import { afterEvents, blockWhile } from '../platform/index.ts';
 const spinMilliseconds = 0.3;
 
 /**
- * Shortest and longest sleep. A sleep delays the end of the work, and messages to a thread without a {@link Bell}, by
+ * Shortest and longest sleep. A sleep delays the end of the work, and messages to a thread without a {@link WakeSignal}, by
  * at most its length.
  */
 const sleepMilliseconds = { least: 0.2, most: 2 };
@@ -44,34 +44,34 @@ export function sleepLength(waited: number, { expected = 0, slack = 0 }: Expecta
 }
 
 /** Wakes a sleeping thread when it has something else to do, such as a message to read. Works across threads. */
-export class Bell {
+export class WakeSignal {
   readonly memory: SharedArrayBuffer;
-  readonly #rings: Int32Array<SharedArrayBuffer>;
-  #heard = 0;
+  readonly #wakes: Int32Array<SharedArrayBuffer>;
+  #seen = 0;
 
-  /** @param memory the memory of the same bell in another thread */
+  /** @param memory the memory of the same signal in another thread */
   constructor(memory = new SharedArrayBuffer(4)) {
     this.memory = memory;
-    this.#rings = new Int32Array(memory);
+    this.#wakes = new Int32Array(memory);
   }
 
-  ring(): void {
-    Atomics.add(this.#rings, 0, 1);
-    Atomics.notify(this.#rings, 0);
+  wake(): void {
+    Atomics.add(this.#wakes, 0, 1);
+    Atomics.notify(this.#wakes, 0);
   }
 
-  /** Sleeps until the bell rings or the time is over; does not sleep if the bell has rung since the last sleep. */
+  /** Sleeps until the signal comes or the time is over; does not sleep if it has come since the last sleep. */
   sleep(milliseconds: number): void {
-    blockWhile(this.#rings, this.#heard, milliseconds);
-    this.#heard = Atomics.load(this.#rings, 0);
+    blockWhile(this.#wakes, this.#seen, milliseconds);
+    this.#seen = Atomics.load(this.#wakes, 0);
   }
 }
 
-let bell = new Bell();
+let wakeSignal = new WakeSignal();
 
-/** Sets the bell with which other threads wake this thread. */
-export function sleepBy(other: Bell): void {
-  bell = other;
+/** Sets the signal with which other threads wake this thread. */
+export function sleepBy(other: WakeSignal): void {
+  wakeSignal = other;
 }
 
 interface Wait {
@@ -88,7 +88,7 @@ function turn(): void {
   const now = performance.now();
   let length = Number.POSITIVE_INFINITY;
   for (const { begun, expectation } of waits) length = Math.min(length, sleepLength(now - begun, expectation));
-  if (length > 0) bell.sleep(length);
+  if (length > 0) wakeSignal.sleep(length);
   afterEvents(turn);
 }
 

@@ -18,8 +18,8 @@ import { resolveConfiguration, type TrainConfiguration } from '../settings/confi
 import type { OptimizerName } from '../settings/methods.ts';
 import type { SchemeName } from '../settings/schemes.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
-import { Closers, destroy } from './closers.ts';
 import { type MemoryPlan, planMemory } from './memory-plan.ts';
+import { destroy, ResourceStack } from './resource-stack.ts';
 import { Scorer } from './score.ts';
 
 /** What a model takes without training. */
@@ -73,12 +73,12 @@ export class MemoryEstimator {
     tokens: number,
   ): Promise<TrainingEstimate> {
     const { optimizer: name, scheme } = settings;
-    const closers = new Closers();
+    const resources = new ResourceStack();
     try {
       const configuration = resolveConfiguration(settings);
-      const optimizer = closers.own(await createOptimizer(this.#model, configuration), destroy);
+      const optimizer = resources.own(await createOptimizer(this.#model, configuration), destroy);
       optimizer.beginStep(0);
-      const scorer = closers.own(new Scorer(this.#model, configuration.maxRows), destroy);
+      const scorer = resources.own(new Scorer(this.#model, configuration.maxRows), destroy);
       const examples = withLeading([exampleOf(tokens)], leadingTokens(this.#model, optimizer.current));
       const run = { model: this.#model, optimizer, scorer, configuration, examples, validation: [], step: 0 };
       return { optimizer: name, scheme, plan: planMemory(run) };
@@ -86,7 +86,7 @@ export class MemoryEstimator {
       if (!(error instanceof SubzeroError)) throw error;
       return { optimizer: name, scheme, problem: error.message };
     } finally {
-      await closers.close();
+      await resources.close();
     }
   }
 

@@ -14,16 +14,16 @@ import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import { defaultsOf, resolveConfiguration, type TrainConfiguration, writesWeights } from '../settings/configuration.ts';
 import { meansOf } from '../settings/methods.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
-import { Closers } from './closers.ts';
 import { evaluate } from './evaluate.ts';
 import type { FindEvent } from './events.ts';
 import { loadExamples, samplerOf } from './examples.ts';
-import { lookAt } from './look.ts';
 import { planMemory } from './memory-plan.ts';
+import { ResourceStack } from './resource-stack.ts';
 import type { RunSources } from './run.ts';
 import { Scorer } from './score.ts';
 import { isUniform, SlopeWatch, uniformLoss } from './slope.ts';
 import { startAdapter } from './start-adapter.ts';
+import { evaluateStep } from './step-evaluation.ts';
 
 /** Powers of ten around the default learning rate; Adam's step has a length of its own, so its rates vary less. */
 const decades = { plain: { from: -1, to: 3 }, adam: { from: -2, to: 1 } } as const;
@@ -115,16 +115,16 @@ async function* trials(
   let best: { learningRate: number; loss: number } | undefined;
   for (const learningRate of learningRates) {
     const started = performance.now();
-    const closers = new Closers();
+    const resources = new ResourceStack();
     try {
-      const model = closers.own(await load(), (it) => it.destroy());
+      const model = resources.own(await load(), (it) => it.destroy());
       const configuration = { ...settings, learningRate };
       const start = await startAdapter(options.lora, model.decoder, configuration);
-      const optimizer = closers.own(await createOptimizer(model, configuration, start.adapter), (it) => it.destroy());
+      const optimizer = resources.own(await createOptimizer(model, configuration, start.adapter), (it) => it.destroy());
       optimizer.beginStep(0);
       const leading = leadingTokens(model, optimizer.current);
       const [training, dev] = [withLeading(split.training, leading), withLeading(split.dev, leading)];
-      const scorer = closers.own(new Scorer(model, configuration.maxRows), (it) => it.destroy());
+      const scorer = resources.own(new Scorer(model, configuration.maxRows), (it) => it.destroy());
       planMemory({ model, optimizer, scorer, configuration, step: 0, examples: training, validation: dev });
       await gpu.checkAllocations();
       const devLoss = async (): Promise<number> => {
@@ -152,9 +152,9 @@ async function* trials(
       if (diverged || stuck) break;
       if (loss < (best?.loss ?? before)) best = { learningRate, loss };
     } catch (error) {
-      throw await closers.fail(error);
+      throw await resources.fail(error);
     } finally {
-      await closers.close();
+      await resources.close();
     }
   }
   yield { type: 'suggestion', learningRate: best?.learningRate ?? null, loss: best?.loss ?? null };
@@ -169,7 +169,7 @@ const uniformReason =
  * aborted
  */
 async function trial(
-  run: Parameters<typeof lookAt>[0],
+  run: Parameters<typeof evaluateStep>[0],
   examples: readonly TokenizedExample[],
   sampler: BatchSampler,
   options: {
@@ -185,7 +185,7 @@ async function trial(
   for (let step = 0; step < trialSteps; step++) {
     if (signal?.aborted) return step;
     const batch = sampler.batch(step).map((index) => examples[index]!);
-    const { loss, measured, finite } = await lookAt(run, batch, step);
+    const { loss, measured, finite } = await evaluateStep(run, batch, step);
     const { projectedGradients } = measured;
     slope.observe({ step: step + 1, loss, projectedGradients, learningRate }, () => uniformLoss(batch, vocabularySize));
     if (!finite || loss > highest || slope.reason !== undefined) return step;

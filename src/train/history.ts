@@ -7,8 +7,8 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { StepRecord } from '../zo/journal.ts';
-import { mean } from './look.ts';
 import { type MetricsRecord, openMetrics, readMetrics, truncateMetrics } from './metrics.ts';
+import { mean } from './step-evaluation.ts';
 
 /** Cuts a metrics file to the steps of the journal. @returns and throws as {@link metricsOf} */
 export async function takeUpMetrics(file: string, lastStep: number): Promise<MetricsRecord[]> {

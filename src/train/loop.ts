@@ -1,5 +1,5 @@
 /**
- * The training loop: draw a batch, look at it from all probes, journal the result, move the weights.
+ * The training loop: draw a batch, evaluate it under all probes, journal the result, move the weights.
  *
  * @module
  */
@@ -19,19 +19,19 @@ import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { RunLog } from '../zo/run-log.ts';
 import type { EvaluationHistory } from './best.ts';
 import { type RunChanges, writeChanges } from './changes.ts';
-import { Closers, close, destroy } from './closers.ts';
 import { DueEvaluations } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
 import { samplerOf } from './examples.ts';
-import { mean } from './look.ts';
-import { Looks, type StepBatch } from './looks.ts';
 import { planMemory } from './memory-plan.ts';
+import { close, destroy, ResourceStack } from './resource-stack.ts';
 import { learningRateAt } from './schedule.ts';
 import { Scorer } from './score.ts';
 import type { ShareRun } from './sharing.ts';
 import { openSinks } from './sinks/sinks.ts';
 import { uniformLoss } from './slope.ts';
 import { StepClock } from './step-clock.ts';
+import { mean } from './step-evaluation.ts';
+import { type StepBatch, StepPipeline } from './step-pipeline.ts';
 import { idleLearningRateWarning, LossWatchdog, type Warning } from './watchdog.ts';
 
 /** A run that is ready to make its next step. */
@@ -62,7 +62,7 @@ export interface OpenRun {
 /**
  * Trains to the last step of a run, or until it has no use to go on, or the signal is aborted.
  *
- * Each step is in the log, then in the sinks, before it is announced. The weights on the GPU move, and the next look
+ * Each step is in the log, then in the sinks, before it is announced. The weights on the GPU move, and the next evaluation
  * begins, while it is being written: what a process that ends in between has computed is computed again, to the same
  * bits, when the run is resumed.
  */
@@ -72,9 +72,9 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
   const leading = leadingTokens(model, optimizer.current);
   const examples = withLeading(run.examples, leading);
   const validation = withLeading(run.validation, leading);
-  const closers = new Closers();
+  const resources = new ResourceStack();
   try {
-    const scorer = closers.own(new Scorer(model, configuration.maxRows), destroy);
+    const scorer = resources.own(new Scorer(model, configuration.maxRows), destroy);
     const sampler = samplerOf(configuration, examples);
     const batchOf = (step: number): StepBatch => {
       const rows = sampler.batch(step);
@@ -99,11 +99,11 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     const plan = planMemory({ ...run, examples, validation, scorer });
     await gpu.checkAllocations();
     const title = `${methods[configuration.optimizer].title} on ${basename(model.directory)}`;
-    const sinks = closers.own(await openSinks({ folder, configuration, step: done, title }), close);
+    const sinks = resources.own(await openSinks({ folder, configuration, step: done, title }), close);
     await writeChanges(folder, run.changes);
     const toShare = { gpu, folder, configuration, optimizer, scorer, log: run.log, rows: plan.rows };
     const shared = await run.share?.({ ...toShare, examples: run.examples });
-    if (shared) closers.own(shared, close);
+    if (shared) resources.own(shared, close);
     const { log } = shared ?? run;
     const notices = (): TrainEvent[] => (shared?.notices() ?? []).map((notice) => ({ type: 'message', ...notice }));
     yield { type: 'start', run: folder, step: done, steps, examples: examples.length, plan, data: run.summary };
@@ -125,8 +125,8 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     // The process may have ended between a step and the evaluation that follows it.
     yield* evaluateIfDue();
 
-    const looks = closers.own(
-      new Looks(
+    const pipeline = resources.own(
+      new StepPipeline(
         { gpu, optimizer, scorer, shards: configuration.shards, ...(shared ? { scoreStep: shared.scoreStep } : {}) },
         {
           batchOf,
@@ -138,13 +138,13 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
       (it) => it.settle(),
     );
     while (done < steps && evaluations.earlyStop === undefined && !slope.hopeless && !signal?.aborted) {
-      const { rows, batch, loss, accuracy, measured, finite } = await looks.at(done);
-      // The next look may end a period before this step is announced.
+      const { rows, batch, loss, accuracy, measured, finite } = await pipeline.at(done);
+      // The next evaluation may end a period before this step is announced.
       const { bankLoss } = optimizer;
       if (!finite) throw diverged(done, rows, loss);
       const learningRate = learningRateAt(done, configuration);
       // First of all, so that the GPU waits neither for the disk nor for whoever reads the events.
-      await looks.apply({ step: done, learningRate, ...measured });
+      await pipeline.apply({ step: done, learningRate, ...measured });
       done++;
       const record = { step: done, learningRate, ...measured, loss };
       await log.append(record);
@@ -173,7 +173,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     if (droppedShare > 0) yield { type: 'message', level: 'info', message: droppedMessage(droppedShare) };
     const ended = slope.hopeless || (done >= steps && !evaluations.isDue(done)) || reason !== undefined;
     const stuck = ended ? slope.reason : undefined;
-    await looks.settle();
+    await pipeline.settle();
     gpu.recorder.submit();
     await gpu.idle();
     await shared?.close();
@@ -190,9 +190,9 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
       seconds: clock.seconds,
     };
   } catch (error) {
-    throw await closers.fail(error);
+    throw await resources.fail(error);
   } finally {
-    await closers.close();
+    await resources.close();
   }
 }
 

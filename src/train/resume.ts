@@ -14,11 +14,11 @@ import { resolveConfiguration, type TrainConfiguration } from '../settings/confi
 import { resumeJournal } from '../zo/journal.ts';
 import { EvaluationHistory } from './best.ts';
 import { type RunChanges, readChanges } from './changes.ts';
-import { Closers, close, destroy } from './closers.ts';
 import type { TrainEvent } from './events.ts';
 import { loadAsBegun, samplerOf } from './examples.ts';
 import { restoreLines, takeUpMetrics } from './history.ts';
 import { trainFrom } from './loop.ts';
+import { close, destroy, ResourceStack } from './resource-stack.ts';
 import { type RunSources, restoreRun } from './run.ts';
 import { journalFile, runFiles } from './run-folder.ts';
 import type { ShareRun } from './sharing.ts';
@@ -34,8 +34,8 @@ export async function* resumeRun(
 ): AsyncGenerator<TrainEvent> {
   const folder = resolve(options.folder);
   const { journal, writer } = await resumeJournal(await journalFile(folder));
-  const closers = new Closers();
-  closers.own(writer, close);
+  const resources = new ResourceStack();
+  resources.own(writer, close);
   try {
     const { records, torn } = journal;
     const changed = await readChanges(folder);
@@ -59,8 +59,8 @@ export async function* resumeRun(
       );
     }
     const { model, optimizer, step } = await restoreRun(gpu, folder, { journal: { ...journal, header } });
-    closers.own(model, destroy);
-    closers.own(optimizer, destroy);
+    resources.own(model, destroy);
+    resources.own(optimizer, destroy);
     const { examples } = data.train;
     const seen = withLeading(examples, leadingTokens(model, optimizer.current));
     const lines = await takeUpMetrics(join(folder, runFiles.metrics), step);
@@ -86,9 +86,9 @@ export async function* resumeRun(
       signal,
     );
   } catch (error) {
-    throw await closers.fail(error);
+    throw await resources.fail(error);
   } finally {
-    await closers.close();
+    await resources.close();
   }
 }
 

@@ -14,11 +14,11 @@ import { exactConfiguration } from '../zo/change.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
 import { createJournal } from '../zo/journal.ts';
 import { EvaluationHistory } from './best.ts';
-import { Closers, close, destroy } from './closers.ts';
 import { checkValidation } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
 import { absoluteSources, fingerprintOf, loadExamples } from './examples.ts';
 import { trainFrom } from './loop.ts';
+import { close, destroy, ResourceStack } from './resource-stack.ts';
 import type { RunSources } from './run.ts';
 import { createRunFolder, removeRun, runFiles } from './run-folder.ts';
 import { adapterName, planRecord } from './run-plans.ts';
@@ -46,19 +46,19 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
   const wanted = resolveConfiguration(options.configuration);
   const folder = resolve(options.out);
   const made = { folder: await createRunFolder(folder), files: false };
-  const closers = new Closers();
+  const resources = new ResourceStack();
   let begun = false;
   try {
     const data = await loadExamples(options.modelDirectory, options.sources, wanted);
     checkValidation(wanted, data.validation);
-    const model = closers.own(await loadModel(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
+    const model = resources.own(await loadModel(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
     // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
     const configuration: TrainConfiguration = {
       ...exactConfiguration(wanted, model),
       ...(options.epochs === undefined ? {} : { steps: stepsFor(options.epochs, wanted, data.train.examples.length) }),
     };
     const start = await startAdapter(options.lora, model.decoder, configuration);
-    const optimizer = closers.own(await createOptimizer(model, configuration, start.adapter), destroy);
+    const optimizer = resources.own(await createOptimizer(model, configuration, start.adapter), destroy);
     optimizer.beginStep(0);
     await gpu.checkAllocations();
     const journal = await createJournal(join(folder, runFiles.journal), {
@@ -71,7 +71,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
       extra: { sources: absoluteSources(options.sources), ...planRecord(model.plans), ...start.record },
     });
     made.files = true;
-    const log = closers.own(journal, close);
+    const log = resources.own(journal, close);
     const { validation, notes, summary } = data;
     const { examples } = data.train;
     const { share } = options;
@@ -82,12 +82,12 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
       yield event;
     }
   } catch (error) {
-    await closers.fail(error);
+    await resources.fail(error);
     // A run that could not begin would be in the way of the next attempt, with what was wrong put right.
     if (!begun) await removeRun(folder, made);
     throw error;
   } finally {
-    await closers.close();
+    await resources.close();
   }
 }
 

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { Bell, paced, sleepLength } from '../../src/gpu/pace.ts';
+import { paced, sleepLength, WakeSignal } from '../../src/gpu/pace.ts';
 
 /**
  * A promise that resolves after so many milliseconds, and how many turns of the event loop passed until `paced` gave it
@@ -72,33 +72,33 @@ describe('waiting for the GPU', () => {
   });
 });
 
-describe('a bell', () => {
+describe('a wake signal', () => {
   it('wakes a sleeper in another thread', async () => {
-    const bell = new Bell();
+    const signal = new WakeSignal();
     const ringer = new Worker(
       `const { workerData } = require('node:worker_threads');
        const rings = new Int32Array(workerData);
        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
        Atomics.add(rings, 0, 1);
        Atomics.notify(rings, 0);`,
-      { eval: true, workerData: bell.memory },
+      { eval: true, workerData: signal.memory },
     );
     await new Promise((resolve) => ringer.once('online', resolve));
     const started = performance.now();
-    bell.sleep(10_000);
+    signal.sleep(10_000);
     expect(performance.now() - started).toBeLessThan(5000);
     await ringer.terminate();
   });
 
   it('that rang before the sleep keeps from sleeping, once', () => {
-    const bell = new Bell();
-    const rung = new Bell(bell.memory);
-    rung.ring();
+    const signal = new WakeSignal();
+    const rung = new WakeSignal(signal.memory);
+    rung.wake();
     let started = performance.now();
-    bell.sleep(10_000);
+    signal.sleep(10_000);
     expect(performance.now() - started).toBeLessThan(5000);
     started = performance.now();
-    bell.sleep(20);
+    signal.sleep(20);
     expect(performance.now() - started).toBeGreaterThan(15);
   });
 });

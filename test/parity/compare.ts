@@ -187,3 +187,27 @@ export function table(verdicts: readonly Verdict[], cases: readonly ParityCase[]
     ),
   ].join('\n');
 }
+
+/** A line per model type in Markdown: cases that agree, refusals, and the largest differences. */
+export function typeTable(verdicts: readonly Verdict[], cases: readonly ParityCase[]): string {
+  const offs = new Map(cases.map((each) => [each.name, each.float32_off ?? 0]));
+  const typeOf = ({ name }: Verdict): string => name.slice(0, name.indexOf(':'));
+  const types = new Map(
+    verdicts.map((verdict) => [typeOf(verdict), verdicts.filter((other) => typeOf(other) === typeOf(verdict))]),
+  );
+  const most = (values: readonly number[]): string => (values.length === 0 ? '' : Math.max(...values).toExponential(1));
+  const rows = [...types].map(([type, own]) => {
+    const computed = own.filter(({ difference }) => difference !== undefined);
+    return [
+      `\`${type}\``,
+      String(computed.filter(({ agrees }) => agrees).length),
+      String(own.length - computed.length),
+      most(computed.map(({ difference }) => difference!)),
+      most(computed.map(({ name }) => offs.get(name)!)),
+    ];
+  });
+  const header = ['model type', 'agree', 'refused by name', 'ours − float64', 'transformers in float32 − float64'];
+  return [header, ['---', '---:', '---:', '---:', '---:'], ...rows]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n');
+}

@@ -1,7 +1,9 @@
 /**
  * `npm run parity`: makes the reference of the parity suite anew with the transformers that is installed, and compares.
  *
- * PYTHON names the interpreter; exits with 1 on a disagreement, with 2 where the reference cannot be made.
+ * PYTHON names the interpreter; exits with 1 on a disagreement, with 2 where the reference cannot be made. With
+ * `--stored` the reference is parity.json as it lies there, which needs no Python; with `--types` the table has a line a
+ * model type, as docs/models.md has it.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -12,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import type { Parity } from './checkpoint.ts';
-import { compareCase, table, type Verdict } from './compare.ts';
+import { compareCase, table, typeTable, type Verdict } from './compare.ts';
 
 const python = process.env.PYTHON || 'python3';
 const packages = ['torch', 'transformers', 'safetensors', 'numpy'];
@@ -20,6 +22,15 @@ const packages = ['torch', 'transformers', 'safetensors', 'numpy'];
 process.exitCode = await main();
 
 async function main(): Promise<number> {
+  if (process.argv.includes('--stored')) {
+    const folder = mkdtempSync(join(tmpdir(), 'subzero-parity-'));
+    try {
+      const stored = readFileSync(new URL('parity.json', import.meta.url), 'utf8');
+      return await compare(folder, JSON.parse(stored) as Parity);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
   const check = spawnSync(python, ['-c', `import ${packages.join(', ')}`], { encoding: 'utf8' });
   if (check.status !== 0) {
     const reason = check.error?.message ?? check.stderr.trim().split('\n').at(-1);
@@ -54,7 +65,8 @@ async function compare(folder: string, { cases, transformers, torch }: Parity): 
     verdicts.push(await compareCase(gpu, engine, join(folder, String(index)), parity));
   }
   await engine.close();
-  process.stdout.write(`${table(verdicts, cases)}\n`);
+  const form = process.argv.includes('--types') ? typeTable : table;
+  process.stdout.write(`${form(verdicts, cases)}\n`);
   const unlike = verdicts.flatMap(({ agrees }, index) => (agrees ? [] : [cases[index]!]));
   const known = unlike.filter(({ pending }) => pending !== undefined).length;
   const wrong = unlike.length - known;

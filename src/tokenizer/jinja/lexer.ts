@@ -43,7 +43,7 @@ const namePattern = /[\p{L}\p{N}\p{M}\p{Pc}]+/uy;
 const identifier = /^[\p{XID_Start}_]\p{XID_Continue}*$/u;
 const stringPattern = /'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*"/sy;
 const operatorPattern = /\*\*|\/\/|==|!=|>=|<=|[-+/*%~[\](){}><=.:|,;]/y;
-const closers: Readonly<Record<string, string>> = { '{': '}', '(': ')', '[': ']' };
+const resources: Readonly<Record<string, string>> = { '{': '}', '(': ')', '[': ']' };
 
 /** @throws TemplateSyntaxError */
 export function tokenize(template: string): Token[] {
@@ -157,7 +157,7 @@ export function tokenize(template: string): Token[] {
       if (token === undefined) {
         throw new TemplateSyntaxError(`unexpected character ${JSON.stringify(source[position])}`, line);
       }
-      if (token.value in closers) open.push(closers[token.value]!);
+      if (token.value in resources) open.push(resources[token.value]!);
       else if (')]}'.includes(token.value)) {
         const expected = open.pop();
         if (expected !== token.value) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Closers } from '../closers.ts';
+import { ResourceStack } from '../resource-stack.ts';
 import { openCurveSink } from './curve.ts';
 import { openMetricsSink } from './metrics.ts';
 import type { RunSink, SinkRun } from './sink.ts';
@@ -19,15 +19,15 @@ const openers: readonly ((run: SinkRun) => Promise<RunSink | undefined>)[] = [
 
 /** Opens the sinks that a run wants. @throws SubzeroError `io` or `not_found` if one cannot be made */
 export async function openSinks(run: SinkRun): Promise<RunSink> {
-  const closers = new Closers();
+  const resources = new ResourceStack();
   const sinks: RunSink[] = [];
   try {
     for (const open of openers) {
       const sink = await open(run);
-      if (sink) sinks.push(closers.own(sink, (it) => it.close()));
+      if (sink) sinks.push(resources.own(sink, (it) => it.close()));
     }
   } catch (error) {
-    throw await closers.fail(error);
+    throw await resources.fail(error);
   }
   return {
     async take(event) {
@@ -36,6 +36,6 @@ export async function openSinks(run: SinkRun): Promise<RunSink> {
     async finish() {
       for (const sink of sinks) await sink.finish();
     },
-    close: () => closers.close(),
+    close: () => resources.close(),
   };
 }

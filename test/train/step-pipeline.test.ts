@@ -1,5 +1,5 @@
 /**
- * Looks that are recorded ahead: the bits of those that are not, for every optimiser, with evaluations and other work
+ * Evaluations that are recorded ahead: the bits of those that are not, for every optimiser, with evaluations and other work
  * in between.
  */
 
@@ -10,8 +10,8 @@ import { Gpu } from '../../src/gpu/gpu.ts';
 import { leadingTokens, withLeading } from '../../src/model/virtual-tokens.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { evaluate } from '../../src/train/evaluate.ts';
-import { Looks } from '../../src/train/looks.ts';
 import { learningRateAt } from '../../src/train/schedule.ts';
+import { StepPipeline } from '../../src/train/step-pipeline.ts';
 import type { AppliedStep } from '../../src/zo/optimizer.ts';
 import { withSeed } from '../support/random.ts';
 import { optionsExample } from '../support/zo/golden.ts';
@@ -58,7 +58,7 @@ async function train(
   const resumed = vi.spyOn(gpu.recorder, 'resume');
   const shown = (examples: readonly TokenizedExample[]) =>
     withLeading(examples, leadingTokens(model, optimizer.current));
-  const looks = new Looks(
+  const pipeline = new StepPipeline(
     { gpu, optimizer, scorer },
     {
       batchOf: (step) => ({ rows: [step], batch: shown(batches[step]!) }),
@@ -69,19 +69,19 @@ async function train(
   const journal: AppliedStep[] = [];
   const losses: number[] = [];
   for (let step = 0; step < steps; step++) {
-    const look = await looks.at(step);
-    expect(look.rows).toEqual([step]);
-    expect(look.finite).toBe(true);
-    losses.push(...look.losses);
-    const applied = { step, learningRate: learningRateAt(step, configuration), ...look.measured };
+    const evaluation = await pipeline.at(step);
+    expect(evaluation.rows).toEqual([step]);
+    expect(evaluation.finite).toBe(true);
+    losses.push(...evaluation.losses);
+    const applied = { step, learningRate: learningRateAt(step, configuration), ...evaluation.measured };
     journal.push(applied);
-    await looks.apply(applied);
+    await pipeline.apply(applied);
     between();
     if ((step + 1) % evaluateEvery === 0) {
       losses.push((await evaluate(scorer, shown(validation), optimizer.current)).loss);
     }
   }
-  await looks.settle();
+  await pipeline.settle();
   const adapters = await optimizer.adapterValues();
   const state = await snapshot(model, optimizer);
   const count = resumed.mock.calls.length;

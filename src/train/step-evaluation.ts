@@ -1,5 +1,5 @@
 /**
- * One look at a batch from all probes of a step: the part of a step before anything moves.
+ * The evaluation of a batch under all probes of a step: the part of a step before anything moves.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from
 import type { RecordedPass, Scorer } from './score.ts';
 import { type ScoreStep, scoreShards } from './shards.ts';
 
-export interface Look {
+export interface StepEvaluation {
   /** By probe. */
   losses: number[];
   /** Mean over all probes. */
@@ -25,8 +25,8 @@ export interface Look {
   finite: boolean;
 }
 
-/** Who looks at what. */
-export interface LookingRun {
+/** What evaluates a step. */
+export interface EvaluatedRun {
   gpu: Gpu;
   optimizer: ZerothOrderOptimizer;
   scorer: Scorer;
@@ -40,12 +40,12 @@ export interface LookingRun {
  * @param step zero-based; its factors are drawn if they are not yet
  * @param meanwhile called when the GPU has all of the work, if that is one pass
  */
-export async function lookAt(
-  run: LookingRun,
+export async function evaluateStep(
+  run: EvaluatedRun,
   batch: readonly TokenizedExample[],
   step: number,
   meanwhile?: () => void,
-): Promise<Look> {
+): Promise<StepEvaluation> {
   const { gpu, optimizer, scorer, shards = 1, scoreStep } = run;
   if (optimizer.waits(step)) await optimizer.renew(step);
   // A step is long; text that is being generated meanwhile goes first.
@@ -62,23 +62,23 @@ export async function lookAt(
   );
 }
 
-/** A look that is recorded, with the update before it, whose numbers are not known yet. */
-export interface LookAhead {
-  /** Has both done. @param applied the update @param meanwhile as {@link lookAt} has it */
-  send(applied: AppliedStep, meanwhile?: () => void): Promise<Look>;
+/** An evaluation that is recorded, with the update before it, whose numbers are not known yet. */
+export interface EvaluationAhead {
+  /** Has both done. @param applied the update @param meanwhile as {@link evaluateStep} has it */
+  send(applied: AppliedStep, meanwhile?: () => void): Promise<StepEvaluation>;
 }
 
 /**
- * Records the update of a step and the look of the next one, while the GPU has all work of that step and is not done
+ * Records the update of a step and the evaluation of the next one, while the GPU has all work of that step and is not done
  * with it. The optimiser takes both as done: this or nothing follows.
  * @param batch that of the next step
- * @returns `undefined`, with nothing recorded, where the look is more than one pass or its step waits
+ * @returns `undefined`, with nothing recorded, where the evaluation is more than one pass or its step waits
  */
-export function lookAhead(
-  { gpu, optimizer, scorer, shards = 1, scoreStep }: LookingRun,
+export function evaluateAhead(
+  { gpu, optimizer, scorer, shards = 1, scoreStep }: EvaluatedRun,
   batch: readonly TokenizedExample[],
   update: PlannedStep,
-): LookAhead | undefined {
+): EvaluationAhead | undefined {
   const { step } = update;
   if (optimizer.waits(step + 1)) return undefined;
   if (scoreStep || shards > 1 || !scorer.fitsOnePass(batch, optimizer)) return undefined;
@@ -102,7 +102,7 @@ export function lookAhead(
 }
 
 /** @param sums by probe */
-function lookOf(optimizer: ZerothOrderOptimizer, sums: readonly LossSums[]): Look {
+function lookOf(optimizer: ZerothOrderOptimizer, sums: readonly LossSums[]): StepEvaluation {
   const probes = sums.map(meanOf);
   const losses = probes.map(({ loss }) => loss);
   const measured = optimizer.measure(losses);

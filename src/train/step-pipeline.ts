@@ -1,15 +1,21 @@
 /**
- * The looks of a run, one step after the other, each ready when the losses of the one before it arrive: while the GPU
- * works on those, the update that they decide and the next look are recorded and encoded, all but a few numbers.
+ * The evaluations of a run, one step after the other, each ready when the losses of the one before it arrive: while the GPU
+ * works on those, the update that they decide and the next evaluation are recorded and encoded, all but a few numbers.
  *
  * @module
  */
 
 import type { TokenizedExample } from '../data/example.ts';
 import type { AppliedStep } from '../zo/optimizer.ts';
-import { type Look, type LookAhead, type LookingRun, lookAhead, lookAt } from './look.ts';
+import {
+  type EvaluatedRun,
+  type EvaluationAhead,
+  evaluateAhead,
+  evaluateStep,
+  type StepEvaluation,
+} from './step-evaluation.ts';
 
-/** What a step looks at. */
+/** What a step evaluates. */
 export interface StepBatch {
   /** The examples by their numbers. */
   rows: readonly number[];
@@ -27,29 +33,29 @@ export interface Course {
   follows(step: number): boolean;
 }
 
-/** A step that the GPU looks at. */
+/** A step that the GPU evaluates. */
 interface BegunStep {
   of: StepBatch;
-  looking: Promise<Look>;
+  evaluating: Promise<StepEvaluation>;
 }
 
-export class Looks {
-  readonly #run: LookingRun;
+export class StepPipeline {
+  readonly #run: EvaluatedRun;
   readonly #course: Course;
   #begun: BegunStep | undefined;
-  /** The look after the one that the GPU is at. */
-  #next: { of: StepBatch; ahead: LookAhead } | undefined;
+  /** The evaluation after the one that the GPU is at. */
+  #next: { of: StepBatch; ahead: EvaluationAhead } | undefined;
 
-  constructor(run: LookingRun, course: Course) {
+  constructor(run: EvaluatedRun, course: Course) {
     this.#run = run;
     this.#course = course;
   }
 
   /** What the GPU sees of a step; it may be at it already. */
-  async at(step: number): Promise<StepBatch & Look> {
-    this.#begun ??= this.#lookAt(step);
-    const { of, looking } = this.#begun;
-    return { ...of, ...(await looking) };
+  async at(step: number): Promise<StepBatch & StepEvaluation> {
+    this.#begun ??= this.#evaluateStep(step);
+    const { of, evaluating } = this.#begun;
+    return { ...of, ...(await evaluating) };
   }
 
   /**
@@ -67,32 +73,32 @@ export class Looks {
       return;
     }
     optimizer.update(applied);
-    if (follows) this.#begun = this.#lookAt(step);
+    if (follows) this.#begun = this.#evaluateStep(step);
     else await gpu.recorder.flush();
   }
 
-  /** Waits until the GPU is done with a look that nobody wants any more. */
+  /** Waits until the GPU is done with an evaluation that nobody wants any more. */
   async settle(): Promise<void> {
-    await Promise.allSettled([this.#begun?.looking]);
+    await Promise.allSettled([this.#begun?.evaluating]);
   }
 
-  #lookAt(step: number): BegunStep {
+  #evaluateStep(step: number): BegunStep {
     const of = this.#course.batchOf(step);
-    return this.#begin(step, of, (meanwhile) => lookAt(this.#run, of.batch, step, meanwhile));
+    return this.#begin(step, of, (meanwhile) => evaluateStep(this.#run, of.batch, step, meanwhile));
   }
 
-  #begin(step: number, of: StepBatch, look: (meanwhile: () => void) => Promise<Look>): BegunStep {
-    const looking = look(() => this.#prepare(step));
+  #begin(step: number, of: StepBatch, evaluate: (meanwhile: () => void) => Promise<StepEvaluation>): BegunStep {
+    const evaluating = evaluate(() => this.#prepare(step));
     // A failure is that of the step whose turn comes later, if at all.
-    looking.catch(() => {});
-    return { of, looking };
+    evaluating.catch(() => {});
+    return { of, evaluating };
   }
 
   /** Records what follows on a step. */
   #prepare(step: number): void {
     if (!this.#course.follows(step + 1)) return;
     const of = this.#course.batchOf(step + 1);
-    const ahead = lookAhead(this.#run, of.batch, { step, learningRate: this.#course.learningRateOf(step) });
+    const ahead = evaluateAhead(this.#run, of.batch, { step, learningRate: this.#course.learningRateOf(step) });
     this.#next = ahead && { of, ahead };
   }
 }

@@ -4,21 +4,21 @@
  * @module
  */
 
-export class Closers {
-  #closers: (() => void | Promise<void>)[] = [];
+export class ResourceStack {
+  #resources: (() => void | Promise<void>)[] = [];
 
   /** Takes charge of a resource. @returns the resource */
   own<T>(resource: T, close: (resource: T) => void | Promise<void>): T {
-    this.#closers.push(() => close(resource));
+    this.#resources.push(() => close(resource));
     return resource;
   }
 
   /** Gives everything back. Calling it again does nothing. @throws the first failure, after all have had their turn */
   async close(): Promise<void> {
-    const closers = this.#closers.reverse();
-    this.#closers = [];
+    const resources = this.#resources.reverse();
+    this.#resources = [];
     const failures: unknown[] = [];
-    for (const close of closers) {
+    for (const close of resources) {
       try {
         await close();
       } catch (error) {
