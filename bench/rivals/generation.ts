@@ -22,7 +22,7 @@ export interface GenerationOptions {
   device: ReturnType<typeof deviceOf>;
 }
 
-type Side = 'ours' | 'vulkan' | 'processor';
+type Side = 'ours' | 'llama';
 
 /** Measures, and prints a table. @returns the figures; undefined where llama.cpp is missing */
 export async function compareGeneration(command: string, options: GenerationOptions): Promise<object | undefined> {
@@ -52,26 +52,23 @@ export async function compareGeneration(command: string, options: GenerationOpti
       processorSeconds: (user + system) / 1e6,
     };
   };
-  const [vulkan, processor] = [
-    await LlamaProcess.start({ file, prompt, tokens, gpu: true }),
-    await LlamaProcess.start({ file, prompt, tokens, gpu: false }),
-  ];
+  const ids = await engine.tokenize('model', prompt);
+  const llama = await LlamaProcess.start({ file, ids, tokens });
   const rounds: Record<Side, LlamaAnswer>[] = [];
   // The first texts compile kernels and fill caches.
   for (let round = -2; round < repeat; round++) {
-    const answers = { ours: await ours(), vulkan: await vulkan.generate(), processor: await processor.generate() };
+    const answers = { ours: await ours(), llama: await llama.generate() };
     if (round >= 0) rounds.push(answers);
   }
-  vulkan.close();
-  processor.close();
+  llama.close();
   await engine.close();
 
   const first = rounds[0]!;
   console.log(
     `\`${command}\`: one client, greedy, up to ${tokens} tokens after ${JSON.stringify(prompt)}, ${repeat} texts of ` +
-      `each in turns; ${machine(name)}; llama.cpp's Vulkan on ${first.vulkan.adapter}. Tokens of a text: ours ` +
-      `${first.ours.count}, Vulkan ${first.vulkan.count}, processor ${first.processor.count}; the texts are ` +
-      `${first.ours.text.trim() === first.vulkan.text.trim() ? 'equal' : 'different'}.\n`,
+      `each in turns; ${machine(name)}; llama.cpp's Vulkan on ${first.llama.adapter}. Tokens of a text: ours ` +
+      `${first.ours.count}, its ${first.llama.count}; the texts are ` +
+      `${first.ours.text.trim() === first.llama.text.trim() ? 'equal' : 'different'}.\n`,
   );
   const rates = (side: Side): number[] => rounds.map((round) => round[side].count / round[side].seconds);
   const row = (title: string, side: Side): string[] => [
@@ -85,7 +82,7 @@ export async function compareGeneration(command: string, options: GenerationOpti
   console.log(
     markdownTable(
       ['median (least–most)', 'tokens/s', 'ours / it'],
-      [row('ours', 'ours'), row('llama.cpp, Vulkan', 'vulkan'), row('llama.cpp, processor', 'processor')],
+      [row('ours', 'ours'), row('llama.cpp, Vulkan', 'llama')],
     ),
   );
   return { command, machine: machine(name), prompt, tokens, rounds };

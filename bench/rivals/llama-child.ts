@@ -14,25 +14,22 @@ interface Sequence {
   evaluate(tokens: number[], options: { temperature: number }): AsyncIterable<number>;
 }
 interface LlamaModel {
-  tokenize(text: string): number[];
   detokenize(tokens: number[]): string;
   createContext(options: object): Promise<{ getSequence(): Sequence }>;
 }
 interface Llama {
-  gpu: string | false;
   getGpuDeviceNames(): Promise<string[]>;
   loadModel(options: object): Promise<LlamaModel>;
 }
 
-const { file, prompt, tokens, gpu } = JSON.parse(process.argv[2]!) as LlamaRequest;
+const { file, ids, tokens } = JSON.parse(process.argv[2]!) as LlamaRequest;
 const packageName = 'node-llama-cpp';
 const { getLlama } = (await import(packageName)) as { getLlama(options: object): Promise<Llama> };
-const llama = await getLlama({ gpu: gpu ? 'vulkan' : false, build: 'never', logLevel: 'error' });
-const model = await llama.loadModel({ modelPath: file, gpuLayers: gpu ? 'max' : 0 });
-const ids = model.tokenize(prompt);
+const llama = await getLlama({ gpu: 'vulkan', build: 'never', logLevel: 'error' });
+const model = await llama.loadModel({ modelPath: file, gpuLayers: 'max' });
 const context = await model.createContext({ contextSize: ids.length + tokens + 8, sequences: 1 });
 const sequence = context.getSequence();
-const adapter = llama.gpu ? (await llama.getGpuDeviceNames()).join(', ') : 'processor';
+const adapter = (await llama.getGpuDeviceNames()).join(', ');
 
 process.on('message', async () => {
   await sequence.clearHistory();

@@ -12,11 +12,10 @@ import { fileURLToPath } from 'node:url';
 export interface LlamaRequest {
   /** A GGUF file. */
   file: string;
-  prompt: string;
+  /** Ids of the prompt's tokens. */
+  ids: number[];
   /** Most tokens to generate. */
   tokens: number;
-  /** Whether it runs on Vulkan, or else on the processor. */
-  gpu: boolean;
 }
 
 /** A generated text. */
@@ -37,9 +36,15 @@ export function missingLlama(): string | undefined {
 
 export class LlamaProcess {
   readonly #child: ChildProcess;
+  readonly #ended: Promise<never>;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
+    this.#ended = once(child, 'exit').then(() => {
+      throw new Error('the process of llama.cpp ended; its messages are above');
+    });
+    // Its end is no failure when nobody waits for an answer.
+    this.#ended.catch(() => {});
   }
 
   /** Loads the model. */
@@ -59,10 +64,7 @@ export class LlamaProcess {
   }
 
   async #answer(): Promise<unknown> {
-    const ended = once(this.#child, 'exit').then(() => {
-      throw new Error('the process of llama.cpp ended; its messages are above');
-    });
-    const [answer] = await Promise.race([once(this.#child, 'message'), ended]);
+    const [answer] = await Promise.race([once(this.#child, 'message'), this.#ended]);
     return answer;
   }
 

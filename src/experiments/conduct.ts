@@ -61,8 +61,14 @@ export async function* conduct(
       const work = join(folder, 'work');
       await rm(work, { recursive: true, force: true });
       await mkdir(work);
-      const result = await experiment.measure({ engine, request, folder: work, signal }, cell);
-      await rm(work, { recursive: true, force: true });
+      let result: unknown;
+      try {
+        result = await experiment.measure({ engine, request, folder: work, signal }, cell);
+      } finally {
+        await rm(work, { recursive: true, force: true });
+        // Settings that could not be measured at all would be in the way of the next attempt.
+        if (result === undefined && finished.length === 0) await rm(join(folder, 'experiment.json'), { force: true });
+      }
       if (signal.aborted) break;
       const seconds = (performance.now() - started) / 1000;
       const line = { cell, result, seconds };

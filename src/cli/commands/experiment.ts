@@ -138,7 +138,7 @@ export const experimentCommand = defineCommand({
         for await (const event of conduct(engine, { name, experiment, request, out }, signal)) {
           if (options.json) context.standardOutput.write(`${JSON.stringify(event)}\n`);
           if (event.type === 'done') whole = event.complete;
-          if (options.json) continue;
+          if (options.json || (options.quiet && event.type !== 'done')) continue;
           switch (event.type) {
             case 'start':
               progress.line(`${event.out}: ${event.finished} of ${event.cells} cells are measured`);
