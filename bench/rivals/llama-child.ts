@@ -1,7 +1,8 @@
 /**
  * llama.cpp in a process of its own, which generates a text whenever it is told to.
  *
- * Started by llama.ts with a {@link LlamaRequest} as its only argument; answers each message with a {@link LlamaAnswer}.
+ * Started by llama.ts with a {@link LlamaRequest} as its only argument; answers each message with a {@link
+ * LlamaAnswer}.
  *
  * @module
  */

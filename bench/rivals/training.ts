@@ -1,6 +1,6 @@
 /**
- * Our SubZero step beside the same step in PyTorch's eager loop on the processor, in turns, on the same rows of the same
- * model.
+ * Our SubZero step beside the same step in PyTorch's eager loop on the processor, in turns, on the same rows of the
+ * same model.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 // Keeps the last inputs of each run as its state, for the tokens that come after them in another pass. One invocation
-// for each run and four channels moves what stays of the old inputs before it adds the new ones. No rows lie before runs with
-// a state. See convolution/interface.wgsl.
+// for each run and four channels moves what stays of the old inputs before it adds the new ones. No rows lie before
+// runs with a state. See convolution/interface.wgsl.
 
 struct Parameters {
   runs: u32,

@@ -3,7 +3,8 @@
 //   (exp(-exp(rate) · softplus(forgetting + bias)), sigmoid(learning), 1 / ‖key‖, 1 / (‖query‖ √KEY_WIDTH))
 //
 // with √(Σx² + ε) as the norms. x: [rows, width] f32 with queries and keys of key_heads heads in front; forgetting,
-// learning: [rows, gate_stride]; rate and bias: [heads] at rate_offset + probe · rate_stride and alike. y: [rows, heads].
+// learning: [rows, gate_stride]; rate and bias: [heads] at rate_offset + probe · rate_stride and alike. y: [rows,
+// heads].
 
 struct Parameters {
   rows: u32,

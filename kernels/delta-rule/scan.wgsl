@@ -3,11 +3,12 @@
 //
 //   M ← decay · M;   M ← M + k̂ (beta · (v − Mᵀ k̂))ᵀ;   y = Mᵀ q̂ / √KEY_WIDTH
 //
-// with k̂ and q̂ of length 1. The columns of M do not depend on each other: an invocation has some of them (`Columns`) of
-// a head in registers and walks over the tokens of a run. x: [rows, width] f32, queries, keys and values one behind the
-// other; values: the same buffer. coefficients: [rows, heads], see delta-rule/coefficients.wgsl. y: [rows, heads · value
-// width]. runs: as in convolution/interface.wgsl; the rows before a run are walked without writing their results, which
-// another run does. state: [states, heads, KEY_WIDTH, value width], KEEPS: read where a run continues it, and written.
+// with k̂ and q̂ of length 1. The columns of M do not depend on each other: an invocation has some of them (`Columns`)
+// of a head in registers and walks over the tokens of a run. x: [rows, width] f32, queries, keys and values one behind
+// the other; values: the same buffer. coefficients: [rows, heads], see delta-rule/coefficients.wgsl. y: [rows, heads ·
+// value width]. runs: as in convolution/interface.wgsl; the rows before a run are walked without writing their results,
+// which another run does. state: [states, heads, KEY_WIDTH, value width], KEEPS: read where a run continues it, and
+// written.
 
 struct Parameters {
   count: u32, // invocations of one probe

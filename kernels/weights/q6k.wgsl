@@ -1,5 +1,6 @@
-// Stored weights, q6k: a block is 256 elements of a row in 69 u32. First comes d as f32, then a signed scale of one byte
-// for every 16 elements, then signed codes, four in a word with the first one in the low byte. x = d · scale · code.
+// Stored weights, q6k: a block is 256 elements of a row in 69 u32. First comes d as f32, then a signed scale of one
+// byte for every 16 elements, then signed codes, four in a word with the first one in the low byte. x = d · scale ·
+// code.
 
 alias WeightWord = u32;
 

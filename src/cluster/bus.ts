@@ -179,7 +179,8 @@ export class Bus {
   // The journal of a run.
 
   /**
-   * Appends to a run's journal, behind the entry that the writer knows as the last; tries again while the server is away.
+   * Appends to a run's journal, behind the entry that the writer knows as the last; tries again while the server is
+   * away.
    * @param id unique within the run, so that an entry which arrived and was not confirmed is not there twice
    * @returns the entry's sequence
    * @throws SubzeroError `conflict` if somebody else has appended

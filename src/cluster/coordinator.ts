@@ -1,6 +1,6 @@
 /**
- * The owner of a run that several machines train: it alone writes the journal, cuts each step into shards, and adds what
- * comes back in their order. It scores shards too, so that a run goes on where nobody helps.
+ * The owner of a run that several machines train: it alone writes the journal, cuts each step into shards, and adds
+ * what comes back in their order. It scores shards too, so that a run goes on where nobody helps.
  *
  * @module
  */

@@ -1,12 +1,12 @@
 /**
  * What a coordinator and its workers say to each other.
  *
- * A coordinator holds a lease of its run and raises the run's epoch whenever it takes the run up, so that what was meant
- * for its predecessor is told apart. It publishes the run's journal (the header, then a record a step, each numbered by
- * its step), and a task for each shard of the next step. A worker brings its copy of the model to the task's step with
- * the records, scores the shard, and sends the sums, which the coordinator confirms; only then the task is done. A task
- * that is not done in time goes to somebody else: what it asks for is a function of the run, the step and the shard, so
- * it may be answered twice.
+ * A coordinator holds a lease of its run and raises the run's epoch whenever it takes the run up, so that what was
+ * meant for its predecessor is told apart. It publishes the run's journal (the header, then a record a step, each
+ * numbered by its step), and a task for each shard of the next step. A worker brings its copy of the model to the
+ * task's step with the records, scores the shard, and sends the sums, which the coordinator confirms; only then the
+ * task is done. A task that is not done in time goes to somebody else: what it asks for is a function of the run, the
+ * step and the shard, so it may be answered twice.
  *
  * @module
  */

@@ -45,8 +45,8 @@ const patienceSeconds = 120;
 
 /**
  * Takes part in runs, one after the other, until the signal is aborted.
- * @throws SubzeroError for models that cannot be read, a cluster that cannot be reached, and where a coordinator refuses
- *   this worker's answers
+ * @throws SubzeroError for models that cannot be read, a cluster that cannot be reached, and where a coordinator
+ *   refuses this worker's answers
  */
 export async function* work(gpu: Gpu, options: WorkerOptions, signal: AbortSignal): AsyncGenerator<WorkerEvent> {
   const models = new Map<string, string>();

@@ -1,8 +1,8 @@
 /**
  * Conducts an experiment: measures the cells that are not in its folder yet, and writes the report.
  *
- * The folder holds experiment.json (the request), cells.jsonl (a line for each finished cell, on the disk before the next
- * one begins), report.md and its plots. A cell that was interrupted leaves nothing.
+ * The folder holds experiment.json (the request), cells.jsonl (a line for each finished cell, on the disk before the
+ * next one begins), report.md and its plots. A cell that was interrupted leaves nothing.
  *
  * @module
  */

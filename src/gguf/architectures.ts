@@ -59,7 +59,9 @@ function biases(tensors: TensorNames): Record<string, unknown> {
   };
 }
 
-/** A window of keys that is as long as the context changes nothing; shorter ones are for the families that have them. */
+/**
+ * A window of keys that is as long as the context changes nothing; shorter ones are for the families that have them.
+ */
 function noWindow(keys: Keys): Record<string, unknown> {
   const window = keys.whole('attention.sliding_window', 0);
   const context = keys.whole('context_length');
@@ -96,8 +98,8 @@ function windowsByPattern(keys: Keys, usual: number): Record<string, unknown> {
 const gemmaActivation = { hidden_act: 'gelu_pytorch_tanh', hidden_activation: 'gelu_pytorch_tanh' };
 
 /**
- * The number whose root divides scores. A file does not have it: it is the width of a head but in the largest model of a
- * generation, which is known by its number of layers, as in llama.cpp.
+ * The number whose root divides scores. A file does not have it: it is the width of a head but in the largest model of
+ * a generation, which is known by its number of layers, as in llama.cpp.
  */
 function gemmaScale(keys: Keys, layersOfLargest: number): Record<string, unknown> {
   const perHead = keys.whole('embedding_length') / keys.whole('attention.head_count');

@@ -60,7 +60,9 @@ const maxDimensions = 4;
 /** Arrays of arrays are part of the format; no deeper ones are in use. */
 const maxNesting = 4;
 
-/** Entries of all lists together: what they take in memory is far more than in the file. A vocabulary has under 2^20. */
+/**
+ * Entries of all lists together: what they take in memory is far more than in the file. A vocabulary has under 2^20.
+ */
 const maxEntries = 2 ** 24;
 
 const defaultAlignment = 32;
@@ -140,7 +142,9 @@ interface TensorInfo extends Pick<GgufTensor, 'name' | 'type' | 'shape' | 'byteL
   offset: bigint;
 }
 
-/** Reads one value after the other. What lies beyond the file is an error, what lies beyond `bytes` needs more of it. */
+/**
+ * Reads one value after the other. What lies beyond the file is an error, what lies beyond `bytes` needs more of it.
+ */
 class Cursor {
   position = 0;
   /** What is read, for errors. */

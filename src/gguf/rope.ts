@@ -92,7 +92,9 @@ const llama3Settings = { low_freq_factor: 1, high_freq_factor: 4 };
 /** Original contexts; the first is that of the published models, and the one that the converter assumes. */
 const llama3Contexts = [8192, 4096, 16_384, 32_768];
 
-/** Divisors of the frequencies as settings: those of Llama 3's rule where they are its, the divisors themselves else. */
+/**
+ * Divisors of the frequencies as settings: those of Llama 3's rule where they are its, the divisors themselves else.
+ */
 function ofDivisors(
   divisors: Float32Array,
   { theta, width, context }: { theta: number; width: number; context: number },

@@ -16,8 +16,8 @@ import { afterEvents, blockWhile } from '../platform/index.ts';
 const spinMilliseconds = 0.3;
 
 /**
- * Shortest and longest sleep. A sleep delays the end of the work, and messages to a thread without a {@link WakeSignal}, by
- * at most its length.
+ * Shortest and longest sleep. A sleep delays the end of the work, and messages to a thread without a {@link
+ * WakeSignal}, by at most its length.
  */
 const sleepMilliseconds = { least: 0.2, most: 2 };
 

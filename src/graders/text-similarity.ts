@@ -51,7 +51,9 @@ export function sentenceBleu(text: string, reference: string): number {
   return Math.exp(mean + brevity);
 }
 
-/** NLTK's `sentence_gleu` over words between white space: n-grams of 1 to 4 in common over the larger number of them. */
+/**
+ * NLTK's `sentence_gleu` over words between white space: n-grams of 1 to 4 in common over the larger number of them.
+ */
 export function sentenceGleu(text: string, reference: string): number {
   const [given, wanted] = [wordsOf(text), wordsOf(reference)];
   let [common, largest, other] = [0, 0, 0];

@@ -153,7 +153,9 @@ export interface KeysOfType {
   neutral?: Readonly<Record<string, NeutralKey>>;
   /** Python code that `auto_map` may name as the model's, because the type's class was made of it. */
   code?: string;
-  /** The classes of its language model, or what follows the type's name in theirs, where these are not the usual ones. */
+  /**
+   * The classes of its language model, or what follows the type's name in theirs, where these are not the usual ones.
+   */
   classes?: readonly string[];
 }
 

@@ -34,7 +34,9 @@ export function kindsOfLayers<Other extends string>(
   });
 }
 
-/** @throws SubzeroError `unsupported` for a width with which rows would need pads, which recurrent layers do not know */
+/**
+ * @throws SubzeroError `unsupported` for a width with which rows would need pads, which recurrent layers do not know
+ */
 export function wholeQuadsOnly(widths: Readonly<Record<string, number>>): void {
   for (const [key, width] of Object.entries(widths)) {
     if (width % 4 === 0) continue;

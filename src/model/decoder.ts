@@ -161,7 +161,8 @@ export type RecurrentSublayer = ShortConvolutionSublayer | DeltaRuleSublayer;
 export type Sublayer = AttentionSublayer | FeedForwardSublayer | RecurrentSublayer;
 
 /**
- * Sublayers that read the same sum, to which all of them are added: through one norm for all, or through a norm of each.
+ * Sublayers that read the same sum, to which all of them are added: through one norm for all, or through a norm of
+ * each.
  */
 export interface ParallelSublayer {
   kind: 'parallel';

@@ -146,7 +146,8 @@ function* walk(decoder: Decoder): Generator<Placed> {
     yield* placed('norms', ofNorm(head.transform.norm));
   }
   if (!head.tied) yield* placed('head', [ofMatrix(head)]);
-  // transformers takes a bias that a checkpoint lacks as 0, but for a head that transforms, whose file would be damaged.
+  // transformers takes a bias that a checkpoint lacks as 0, but for a head that transforms, whose file would be
+  // damaged.
   if (head.bias) yield* placed('head', [ofVector(head.bias, head.rows, head.transform === undefined)]);
 }
 

@@ -29,7 +29,8 @@ export function splitKernel(order: PackedOrder): KernelDefinition {
  * Copies heads out of a packed projection. Heads lie whole quads apart.
  *
  * @param packed [rows, (heads + 2 · key heads) · head width with its pads]
- * @returns queries [rows, heads · head width with its pads], keys and values [rows, key heads · head width with its pads]
+ * @returns queries [rows, heads · head width with its pads], keys and values [rows, key heads · head width with its
+ *   pads]
  */
 export function split(
   context: OperationContext,

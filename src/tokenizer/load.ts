@@ -25,9 +25,10 @@ const byteLevelModelTypes = ['gpt2', 'opt', 'qwen2', 'qwen3', 'gpt_neo', 'gpt_ne
 const optConfig = { bos_token: '</s>', eos_token: '</s>', unk_token: '</s>', pad_token: '<pad>', add_bos_token: true };
 
 /**
- * Loads the tokenizer of a model: that of a GGUF file, or of a Hugging Face style directory with tokenizer.json, or with
- * vocab.json + merges.txt of a byte-level BPE; with what tokenizer_config.json, special_tokens_map.json, added_tokens.json, generation_config.json,
- * config.json and the files of chat templates say about special tokens and chats.
+ * Loads the tokenizer of a model: that of a GGUF file, or of a Hugging Face style directory with tokenizer.json, or
+ * with vocab.json + merges.txt of a byte-level BPE; with what tokenizer_config.json, special_tokens_map.json,
+ * added_tokens.json, generation_config.json, config.json and the files of chat templates say about special tokens and
+ * chats.
  *
  * @throws SubzeroError `not_found` if the files are missing, `invalid_data` if one is malformed, `unsupported` for what
  *   would change ids or text and is not known; the message names the file, the field and the value

@@ -62,9 +62,9 @@ export interface OpenRun {
 /**
  * Trains to the last step of a run, or until it has no use to go on, or the signal is aborted.
  *
- * Each step is in the log, then in the sinks, before it is announced. The weights on the GPU move, and the next evaluation
- * begins, while it is being written: what a process that ends in between has computed is computed again, to the same
- * bits, when the run is resumed.
+ * Each step is in the log, then in the sinks, before it is announced. The weights on the GPU move, and the next
+ * evaluation begins, while it is being written: what a process that ends in between has computed is computed again, to
+ * the same bits, when the run is resumed.
  */
 export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
   const { configuration, optimizer, model, folder } = run;

@@ -1,6 +1,6 @@
 /**
- * Parts of a step's batch that are scored one by one. What a part adds to the losses is a function of the step, the part
- * and the weights alone, so any machine that has these may score it; the parts' sums are added in their order.
+ * Parts of a step's batch that are scored one by one. What a part adds to the losses is a function of the step, the
+ * part and the weights alone, so any machine that has these may score it; the parts' sums are added in their order.
  *
  * @module
  */

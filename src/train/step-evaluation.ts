@@ -69,8 +69,8 @@ export interface EvaluationAhead {
 }
 
 /**
- * Records the update of a step and the evaluation of the next one, while the GPU has all work of that step and is not done
- * with it. The optimiser takes both as done: this or nothing follows.
+ * Records the update of a step and the evaluation of the next one, while the GPU has all work of that step and is not
+ * done with it. The optimiser takes both as done: this or nothing follows.
  * @param batch that of the next step
  * @returns `undefined`, with nothing recorded, where the evaluation is more than one pass or its step waits
  */

@@ -1,6 +1,7 @@
 /**
- * The evaluations of a run, one step after the other, each ready when the losses of the one before it arrive: while the GPU
- * works on those, the update that they decide and the next evaluation are recorded and encoded, all but a few numbers.
+ * The evaluations of a run, one step after the other, each ready when the losses of the one before it arrive: while the
+ * GPU works on those, the update that they decide and the next evaluation are recorded and encoded, all but a few
+ * numbers.
  *
  * @module
  */

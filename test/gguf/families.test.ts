@@ -1,6 +1,6 @@
 /**
- * Every architecture as a GGUF file, with what llama.cpp's converter does to keys and tensors, against the folder that it
- * was made from: the same function.
+ * Every architecture as a GGUF file, with what llama.cpp's converter does to keys and tensors, against the folder that
+ * it was made from: the same function.
  */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

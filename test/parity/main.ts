@@ -2,8 +2,8 @@
  * `npm run parity`: makes the reference of the parity suite anew with the transformers that is installed, and compares.
  *
  * PYTHON names the interpreter; exits with 1 on a disagreement, with 2 where the reference cannot be made. With
- * `--stored` the reference is parity.json as it lies there, which needs no Python; with `--types` the table has a line a
- * model type, as docs/models.md has it.
+ * `--stored` the reference is parity.json as it lies there, which needs no Python; with `--types` the table has a line
+ * a model type, as docs/models.md has it.
  */
 
 import { spawnSync } from 'node:child_process';

@@ -166,7 +166,9 @@ describe('byte-level', () => {
   });
 });
 
-/** Published tokenizers, which are too large to lie here: SUBZERO_TOKENIZERS names a directory with NAME/tokenizer.json. */
+/**
+ * Published tokenizers, which are too large to lie here: SUBZERO_TOKENIZERS names a directory with NAME/tokenizer.json.
+ */
 describe('published tokenizers', () => {
   const folder = process.env.SUBZERO_TOKENIZERS ?? '';
   test.each([

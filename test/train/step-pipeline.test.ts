@@ -1,6 +1,6 @@
 /**
- * Evaluations that are recorded ahead: the bits of those that are not, for every optimiser, with evaluations and other work
- * in between.
+ * Evaluations that are recorded ahead: the bits of those that are not, for every optimiser, with evaluations and other
+ * work in between.
  */
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';

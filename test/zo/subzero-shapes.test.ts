@@ -1,7 +1,7 @@
 /**
  * The factored forward pass on models of random shapes against full matrices in float64: ranks above and below every
- * side, odd vocabularies, grouped heads, tied and untied heads, sliding windows, recurrent layers; some train a random part
- * of its parameters.
+ * side, odd vocabularies, grouped heads, tied and untied heads, sliding windows, recurrent layers; some train a random
+ * part of its parameters.
  */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * Convolutions over tokens and the gated delta rule: runs of rows that begin, go on from rows before them, or continue a
- * state.
+ * Convolutions over tokens and the gated delta rule: runs of rows that begin, go on from rows before them, or continue
+ * a state.
  *
  * @module
  */

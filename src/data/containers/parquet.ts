@@ -12,7 +12,9 @@ import { makeRow, type Row, rowError } from '../row.ts';
 /** Most bytes of a row group, unpacked; writers make far smaller ones. */
 const maxGroupBytes = 2 ** 30;
 
-/** What a file says of itself, without reading a row. @throws SubzeroError `invalid_data` for what is no Parquet file */
+/**
+ * What a file says of itself, without reading a row. @throws SubzeroError `invalid_data` for what is no Parquet file
+ */
 export async function describeParquet(path: string): Promise<{ rows: number; columns: string[] }> {
   return withParquet(path, async ({ metadata, library }) => ({
     rows: Number(metadata.num_rows),

@@ -36,7 +36,9 @@ const lfm2Fields = {
 
 type Lfm2Values = Values<typeof lfm2Fields>;
 
-/** LFM2: short convolutions between two gates in most layers, attention with norms of queries and keys in the others. */
+/**
+ * LFM2: short convolutions between two gates in most layers, attention with norms of queries and keys in the others.
+ */
 export const lfm2 = family(lfm2Fields, lfm2Decoder, {
   ignored: {
     block_dim: 'the hidden size once more, which transformers does not read',

@@ -49,8 +49,8 @@ const qwen35Fields = {
 type Qwen35Values = Values<typeof qwen35Fields>;
 
 /**
- * Qwen 3.5: layers of the gated delta rule, and every fourth one of attention with a gate, of which a part of every head
- * is turned. Norms hold their gain less 1 but for that of the delta rule's results.
+ * Qwen 3.5: layers of the gated delta rule, and every fourth one of attention with a gate, of which a part of every
+ * head is turned. Norms hold their gain less 1 but for that of the delta rule's results.
  */
 export const qwen35Text = family(qwen35Fields, qwen35Decoder, {
   classes: ['Qwen3_5ForCausalLM', 'Qwen3_5TextModel'],

@@ -5,7 +5,9 @@ import { contextWith } from '../rope-rules.ts';
 import { activationNamed, evenHeadWidth, family } from './family.ts';
 import { gptLike } from './gpt-like.ts';
 
-/** StarCoder 2: a GPT with the rotation, the grouped heads and the window of a Mistral. Defaults of `Starcoder2Config`. */
+/**
+ * StarCoder 2: a GPT with the rotation, the grouped heads and the window of a Mistral. Defaults of `Starcoder2Config`.
+ */
 export const starcoder2 = family(
   {
     vocab_size: whole(49_152),
