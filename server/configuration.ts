@@ -19,7 +19,7 @@ export interface ServedModel {
   storage?: WeightStorage;
   /** The folder of a PEFT LoRA that is applied to it. */
   lora?: string;
-  /** Of a model with a LoRA: the name of the same model without it, which is served too. */
+  /** The name of the same model without its LoRA, which is served too; absent where it has none. */
   base?: string;
 }
 

@@ -45,7 +45,7 @@ export class ModelRegistry {
   readonly #runsDirectory: string;
   readonly #maxTuned: number;
   readonly #base = new Map<string, ModelInfo>();
-  /** Of models that are others with an adapter: those others. */
+  /** The models that others are with an adapter, by the names of these. */
   readonly #adapted = new Map<string, string>();
   readonly #loaded = new Map<string, Loaded>();
   readonly #loading = new Map<string, Promise<Loaded>>();

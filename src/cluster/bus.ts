@@ -460,7 +460,8 @@ function loginOf(url: string): { user?: string; pass?: string; token?: string } 
   return password === undefined ? { token: user! } : { user: user!, pass: password };
 }
 
-function withoutPassword(url: string): string {
+/** A URL as it may be shown. */
+export function withoutPassword(url: string): string {
   return url.replaceAll(/\/\/[^@/]*@/g, '//');
 }
 

@@ -23,7 +23,7 @@ import { addShards, scoreShard, shardsOf } from '../train/shards.ts';
 import type { RunToShare, SharedRun, ShareRun } from '../train/sharing.ts';
 import type { Journal } from '../zo/journal.ts';
 import { encodeHeader, encodeRecord, type StepRecord } from '../zo/journal-format.ts';
-import { Bus, type ClusterAddress, sleep } from './bus.ts';
+import { Bus, type ClusterAddress, sleep, withoutPassword } from './bus.ts';
 import { digestOf, stepsBetweenDigests } from './digest.ts';
 import { encodeExamples, examplesFile } from './examples-file.ts';
 import { type Announcement, type Answer, decode, encode, type Reply, type Task } from './protocol.ts';
@@ -132,7 +132,7 @@ class Coordinator implements SharedRun {
       revision = (await bus.renewLease(name, encode('announcement', announcement), revision)) ?? revision;
       const coordinator = new Coordinator(run, bus, options, { announcement, revision });
       coordinator.#sequence = sequence;
-      const url = options.url.replaceAll(/\/\/[^@/]*@/g, '//');
+      const url = withoutPassword(options.url);
       coordinator.#tell(
         'info',
         `the cluster at ${url} trains this as "${name}", in ${configuration.shards} shards a step; ` +
@@ -287,9 +287,7 @@ class Coordinator implements SharedRun {
       this.#tell('warn', `${problem}; its losses are used as they are`);
     }
     const sums = answer.sums as LossSums[];
-    if (
-      !sums.every((each) => Number.isFinite(each.optionLoss) && Number.isFinite(each.completionLoss) && isNumber(each))
-    ) {
+    if (!sums.every((each) => Number.isFinite(each.optionLoss) && Number.isFinite(each.completionLoss))) {
       // Whether the run diverges or the worker is broken is seen by scoring the shard here.
       this.#tell(
         'warn',
@@ -350,10 +348,6 @@ class Coordinator implements SharedRun {
     }
     await this.#bus.close();
   }
-}
-
-function isNumber({ optionLoss, completionLoss }: Pick<LossSums, 'optionLoss' | 'completionLoss'>): boolean {
-  return typeof optionLoss === 'number' && typeof completionLoss === 'number';
 }
 
 /** What in an answer cannot be true of these examples. */

@@ -11,6 +11,7 @@ import type { Engine } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import { formatDuration, plural } from '../format.ts';
 import { join, mkdir, open, readFile, resolve, rm, writeFile } from '../platform/index.ts';
+import { writeFully } from '../safetensors/disk.ts';
 import { packageVersion } from '../version.ts';
 import { acquireLock } from '../zo/journal-lock.ts';
 import type { Cell, Experiment, ExperimentRequest, Finished, Report, Section } from './experiment.ts';
@@ -131,7 +132,7 @@ async function append(file: string, line: Finished): Promise<void> {
   const handle = await open(file, 'a');
   try {
     const bytes = new TextEncoder().encode(`${JSON.stringify(line)}\n`);
-    await handle.write(bytes, 0, bytes.length, 0);
+    await writeFully(handle, file, 0, bytes);
     await handle.sync();
   } finally {
     await handle.close();

@@ -80,5 +80,5 @@ export interface Experiment<Result = unknown> {
 /** An experiment whose report sees results of the type that its cells give. */
 export function defineExperiment<Result>(experiment: Experiment<Result>): Experiment {
   // Results pass through a file in between, from which they come back as they were.
-  return experiment as Experiment as Experiment;
+  return experiment as Experiment;
 }

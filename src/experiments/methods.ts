@@ -3,8 +3,8 @@ import { resolveConfiguration, type TrainConfiguration } from '../settings/confi
 import { type OptimizerName, optimizerNames } from '../settings/methods.ts';
 import { type SchemeName, schemeNames } from '../settings/schemes.ts';
 import { probePoints } from '../zo/probe-points.ts';
-import { type Cell, defineExperiment, type ExperimentRequest, type Finished } from './experiment.ts';
-import { grouped, scores, scoresOfSeeds } from './refresh.ts';
+import { type Cell, defineExperiment, type Experiment, type ExperimentRequest, type Finished } from './experiment.ts';
+import { grouped, scores, scoresOfSeeds } from './groups.ts';
 import { interval, mean, pairedDifference, summary } from './statistics.ts';
 import { score, scoreName, type TrainedCell, trainCell } from './train-cell.ts';
 
@@ -117,15 +117,15 @@ export const methodsExperiment = defineExperiment<TrainedCell>({
 });
 
 /** Second-order information at the same price: HiZOO against SubZero and MeZO. */
-export const secondOrder = defineExperiment<TrainedCell>({
-  ...(methodsExperiment as unknown as Parameters<typeof defineExperiment<TrainedCell>>[0]),
+export const secondOrder: Experiment = {
+  ...methodsExperiment,
   title: 'Does curvature pay?',
   question:
     'Does HiZOO, whose steps take three passes, reach more than SubZero and MeZO with the same number of passes?',
   reads: ['steps', 'limit'],
   cells: (request, finished) =>
-    methodsExperiment.cells({ ...request, optimizers: ['subzero', 'mezo', 'hizoo'] }, finished as Finished[]),
-});
+    methodsExperiment.cells({ ...request, optimizers: ['subzero', 'mezo', 'hizoo'] }, finished),
+};
 
 function find(finished: readonly Finished<TrainedCell>[], cell: Cell): TrainedCell | undefined {
   const keys = Object.keys(cell);

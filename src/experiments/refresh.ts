@@ -1,7 +1,8 @@
 import { defineExperiment, type Finished } from './experiment.ts';
+import { grouped, scores, scoresOfSeeds } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { interval, pairedDifference, summary } from './statistics.ts';
-import { score, scoreName, type TrainedCell, trainCell } from './train-cell.ts';
+import { scoreName, type TrainedCell, trainCell } from './train-cell.ts';
 
 const steps = 300;
 
@@ -87,32 +88,6 @@ export const refresh = defineExperiment<TrainedCell>({
   },
 });
 
-/** Cells by a name that is made of each. */
-export function grouped<R>(
-  finished: readonly Finished<R>[],
-  nameOf: (cell: Finished<R>['cell']) => string,
-): Map<string, Finished<R>[]> {
-  const groups = new Map<string, Finished<R>[]>();
-  for (const each of finished) {
-    const name = nameOf(each.cell);
-    groups.set(name, [...(groups.get(name) ?? []), each]);
-  }
-  return groups;
-}
-
-/** What cells reached. */
-export function scores(finished: readonly Finished<TrainedCell>[]): number[] {
-  return finished.map(({ result }) => score(result));
-}
-
 function meanScore(finished: readonly Finished<TrainedCell>[]): number {
   return summary(scores(finished)).mean;
-}
-
-/** What `of` reached with the seeds of `like`, in the order of these; NaN where it lacks one. */
-export function scoresOfSeeds(of: readonly Finished<TrainedCell>[], like: readonly Finished<TrainedCell>[]): number[] {
-  return like.map(({ cell }) => {
-    const partner = of.find((other) => other.cell.seed === cell.seed);
-    return partner ? score(partner.result) : Number.NaN;
-  });
 }

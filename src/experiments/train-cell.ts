@@ -12,9 +12,9 @@ import { probePoints } from '../zo/probe-points.ts';
 import type { ExperimentRequest, Laboratory } from './experiment.ts';
 
 export interface TrainedCell {
-  /** Of the validation data after the last step; null of a run that failed. */
+  /** The loss of the validation data after the last step; null where the run failed. */
   loss: number | null;
-  /** Null for data without options, too. */
+  /** The accuracy on the same data; null also for data without options. */
   accuracy: number | null;
   steps: number;
   /** Passes over a batch: steps × points of a step. */

@@ -5,8 +5,8 @@ import { join } from '../platform/index.ts';
 import { resolveConfiguration } from '../settings/configuration.ts';
 import { openJournal } from '../zo/journal.ts';
 import { defineExperiment } from './experiment.ts';
+import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
-import { grouped } from './refresh.ts';
 import { interval, mean, type Summary, summary } from './statistics.ts';
 
 /** Directions of a cell. */

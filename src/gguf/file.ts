@@ -7,8 +7,8 @@
 import { SubzeroError } from '../errors.ts';
 import { tellingBytes } from '../file-contents.ts';
 import { refuseForeignFile } from '../model-file.ts';
-import { basename, dirname, type FileHandle, join, open, stat } from '../platform/index.ts';
-import { diskError, readFully } from '../safetensors/disk.ts';
+import { basename, dirname, type FileHandle, join } from '../platform/index.ts';
+import { diskError, openRegularFile, readFully } from '../safetensors/disk.ts';
 import type { OpenFile } from '../safetensors/fingerprint.ts';
 import { quote } from '../safetensors/json.ts';
 import {
@@ -53,18 +53,7 @@ class GgufFile {
   }
 
   static async open(file: string, keep?: (key: string) => boolean): Promise<GgufFile> {
-    let handle: FileHandle;
-    try {
-      // Before opening: opening a named pipe would wait for a writer.
-      if (!(await stat(file)).isFile()) {
-        throw new SubzeroError('invalid_data', `${file}: expected a GGUF file, got a directory or a device`, {
-          parameter: file,
-        });
-      }
-      handle = await open(file, 'r');
-    } catch (error) {
-      throw diskError(error, file, 'open');
-    }
+    const handle = await openRegularFile(file, 'a GGUF file');
     try {
       const fileBytes = (await handle.stat()).size;
       for (let wanted = firstBytes; ; ) {

@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { dirname, type FileHandle, open } from '../platform/index.ts';
+import { dirname, type FileHandle, open, stat } from '../platform/index.ts';
 
 /** One system call moves at most this much: Linux cuts a single read or write off at 2 GiB − 4 KiB. */
 const largestTransfer = 256 * 1024 * 1024;
@@ -68,6 +68,25 @@ export async function readFully(handle: FileHandle, file: string, position: numb
       );
     }
     done += bytesRead;
+  }
+}
+
+/**
+ * Opens a file for reading.
+ * @param what it should be, for the error: "a GGUF file"
+ * @throws SubzeroError `invalid_data` for anything but a regular file, `not_found` or `io` as {@link diskError}
+ */
+export async function openRegularFile(file: string, what: string): Promise<FileHandle> {
+  try {
+    // Before opening: opening a named pipe would wait for a writer.
+    if (!(await stat(file)).isFile()) {
+      throw new SubzeroError('invalid_data', `${file}: expected ${what}, got a directory or a device`, {
+        parameter: file,
+      });
+    }
+    return await open(file, 'r');
+  } catch (error) {
+    throw diskError(error, file, 'open');
   }
 }
 

@@ -7,9 +7,9 @@
 import { SubzeroError } from '../errors.ts';
 import { tellingBytes } from '../file-contents.ts';
 import { refuseForeignFile } from '../model-file.ts';
-import { type FileHandle, open, stat } from '../platform/index.ts';
+import type { FileHandle } from '../platform/index.ts';
 import type { TensorSource } from '../tensor-source.ts';
-import { diskError, readFully } from './disk.ts';
+import { diskError, openRegularFile, readFully } from './disk.ts';
 import { fingerprintFiles, type OpenFile } from './fingerprint.ts';
 import { lengthFieldBytes, type PlacedTensor, parseHeader, parseHeaderLength, type TensorEntry } from './header.ts';
 import { quote } from './json.ts';
@@ -57,18 +57,7 @@ export class OpenedSafetensors implements SafetensorsFile {
   }
 
   static async open(file: string): Promise<OpenedSafetensors> {
-    let handle: FileHandle;
-    try {
-      // Before opening: opening a named pipe would wait for a writer.
-      if (!(await stat(file)).isFile()) {
-        throw new SubzeroError('invalid_data', `${file}: expected a safetensors file, got a directory or a device`, {
-          parameter: file,
-        });
-      }
-      handle = await open(file, 'r');
-    } catch (error) {
-      throw diskError(error, file, 'open');
-    }
+    const handle = await openRegularFile(file, 'a safetensors file');
     try {
       const fileBytes = (await handle.stat()).size;
       const beginning = new Uint8Array(Math.min(tellingBytes, fileBytes));

@@ -1,6 +1,6 @@
 import { flag, orNull, real, text, type Values, whole } from '../config-fields.ts';
 import { activationNamed, evenHeadWidth, family } from './family.ts';
-import { gptLike } from './gpt-like.ts';
+import { type GptLike, gptLike } from './gpt-like.ts';
 
 /** Keys with the defaults of `GPT2Config`. */
 export const gpt2Fields = {
@@ -36,35 +36,37 @@ function scoreScales(values: Values<typeof gpt2Fields> & { scale_attn_by_inverse
   return (layer: number): number => (byLayer ? common / (layer + 1) : common);
 }
 
+/** What GPT-2 and its relatives share: the names of their modules, sizes and biases. */
+export function gpt2Parts(values: Values<typeof gpt2Fields>) {
+  return {
+    names: {
+      embedding: 'transformer.wte',
+      positions: 'transformer.wpe',
+      layers: 'transformer.h',
+      finalNorm: 'transformer.ln_f',
+      norms: ['ln_1', 'ln_2'],
+      projections: ['attn.c_attn'],
+      output: 'attn.c_proj',
+      up: 'mlp.c_fc',
+      down: 'mlp.c_proj',
+    },
+    vocabulary: values.vocab_size,
+    width: values.n_embd,
+    inner: values.n_inner ?? 4 * values.n_embd,
+    layers: values.n_layer,
+    heads: values.n_head,
+    headWidth: evenHeadWidth(values.n_embd, values.n_head),
+    contextLength: values.n_positions,
+    epsilon: values.layer_norm_epsilon,
+    activation: activationNamed('activation_function', values.activation_function),
+    tied: values.tie_word_embeddings,
+    biased: { projections: true, output: true, feedForward: true },
+  } as const satisfies GptLike;
+}
+
 /** GPT-2: learned positions, one matrix for queries, keys and values, and matrices stored as [in, out]. */
 export const gpt2 = family(
   { ...gpt2Fields, scale_attn_by_inverse_layer_idx: flag(false) },
-  (values, type) =>
-    gptLike(type, {
-      names: {
-        embedding: 'transformer.wte',
-        positions: 'transformer.wpe',
-        layers: 'transformer.h',
-        finalNorm: 'transformer.ln_f',
-        norms: ['ln_1', 'ln_2'],
-        projections: ['attn.c_attn'],
-        output: 'attn.c_proj',
-        up: 'mlp.c_fc',
-        down: 'mlp.c_proj',
-      },
-      vocabulary: values.vocab_size,
-      width: values.n_embd,
-      inner: values.n_inner ?? 4 * values.n_embd,
-      layers: values.n_layer,
-      heads: values.n_head,
-      headWidth: evenHeadWidth(values.n_embd, values.n_head),
-      contextLength: values.n_positions,
-      epsilon: values.layer_norm_epsilon,
-      activation: activationNamed('activation_function', values.activation_function),
-      tied: values.tie_word_embeddings,
-      biased: { projections: true, output: true, feedForward: true },
-      transposed: true,
-      scoreScaleOf: scoreScales(values),
-    }),
+  (values, type) => gptLike(type, { ...gpt2Parts(values), transposed: true, scoreScaleOf: scoreScales(values) }),
   { ignored: gpt2Ignored },
 );

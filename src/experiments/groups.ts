@@ -1,0 +1,34 @@
+/**
+ * Finished cells together: by what they have in common, and by their seeds.
+ *
+ * @module
+ */
+
+import type { Finished } from './experiment.ts';
+import { score, type TrainedCell } from './train-cell.ts';
+
+/** Cells by a name that is made of each. */
+export function grouped<R>(
+  finished: readonly Finished<R>[],
+  nameOf: (cell: Finished<R>['cell']) => string,
+): Map<string, Finished<R>[]> {
+  const groups = new Map<string, Finished<R>[]>();
+  for (const each of finished) {
+    const name = nameOf(each.cell);
+    groups.set(name, [...(groups.get(name) ?? []), each]);
+  }
+  return groups;
+}
+
+/** What cells reached. */
+export function scores(finished: readonly Finished<TrainedCell>[]): number[] {
+  return finished.map(({ result }) => score(result));
+}
+
+/** What `of` reached with the seeds of `like`, in the order of these; NaN where it lacks one. */
+export function scoresOfSeeds(of: readonly Finished<TrainedCell>[], like: readonly Finished<TrainedCell>[]): number[] {
+  return like.map(({ cell }) => {
+    const partner = of.find((other) => other.cell.seed === cell.seed);
+    return partner ? score(partner.result) : Number.NaN;
+  });
+}
