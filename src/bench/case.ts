@@ -25,6 +25,11 @@ export interface Output {
   bytes?: number;
   /** Largest allowed error of one element, in units of the root mean square; see {@link largestError}. */
   largestError?: number;
+  /**
+   * Least root mean square by which errors are measured, below what results of this kind have on average. A result of
+   * few random elements may lie near zero by chance, where float32 has the same absolute error as elsewhere.
+   */
+  leastScale?: number;
   /** Whether the buffer after the result must still hold the poison. */
   guarded?: boolean;
 }
@@ -120,8 +125,9 @@ export function compare(
       count++;
     }
   }
-  const normalised = error === 0 ? 0 : error / square;
-  const rootMeanSquare = Math.sqrt(square / count);
+  const meanSquare = Math.max(square / count, (output.leastScale ?? 0) ** 2);
+  const normalised = error === 0 ? 0 : error / count / meanSquare;
+  const rootMeanSquare = Math.sqrt(meanSquare);
   const place = `worst at [${worst.row}, ${worst.column}]: ${worst.actual}, expected ${worst.expected}`;
   if (!(normalised <= tolerance)) {
     throw new Error(`${output.name}: normalised mean squared error ${normalised} > ${tolerance}; ${place}`);

@@ -299,6 +299,7 @@ export function matmulCase(plan: MatmulPlan, shape: LinearShape): KernelCase {
               buffer: buffers.y,
               rows: all,
               columns: yStride,
+              leastScale: 0.3,
               reference(row) {
                 const result = Float64Array.from(before.subarray(row * yStride, (row + 1) * yStride));
                 if (row < rangeStart || row >= rangeStart + rangeRows) return result;

@@ -61,6 +61,7 @@ export function loraCase(shape: LoraShape): KernelCase {
               buffer: last.buffer,
               rows: all,
               columns,
+              leastScale: 0.3,
               reference(row) {
                 const probe = Math.floor(row / rows);
                 const x64 = xData.subarray(row * inner, (row + 1) * inner);

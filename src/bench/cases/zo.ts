@@ -79,10 +79,19 @@ function describeState({ tensors, count, deviation }: StateShape): string {
   return `${tensors.map(({ elements, trains }) => `${elements}${trains ? '' : ' frozen'}`).join(' + ')}, ${count}, deviation ${deviation}`;
 }
 
-function stateCost({ tensors, count }: StateShape, reads: number): Pick<KernelCase, 'flops' | 'bytes' | 'tolerance'> {
-  const elements = tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
+function elementsOf({ tensors }: StateShape): number {
+  return tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
+}
+
+function stateCost(shape: StateShape, reads: number): Pick<KernelCase, 'flops' | 'bytes' | 'tolerance'> {
+  const [elements, count] = [elementsOf(shape), shape.count];
   // About 25 operations an element: ten Philox rounds and Box–Muller over four elements.
   return { flops: 25 * elements * count, bytes: 4 * elements * reads, tolerance: exactTolerance };
+}
+
+/** A third of the deviation of `elements` normal values that lie among `places` zeros. */
+function leastScale(deviation: number, elements: number, places: number): number {
+  return (deviation / 3) * Math.sqrt(elements / places);
 }
 
 /** Only elements in use count; the tails of blocks are compared as zero. */
@@ -134,6 +143,7 @@ export function perturbCase(shape: StateShape): KernelCase {
               buffer: perturbed,
               rows: shape.count,
               columns: state.length,
+              leastScale: leastScale(shape.deviation || 1, elementsOf(shape), state.length),
               decode: (data) => inUse(laidOut, data),
               reference(probe) {
                 const { scale, query } = probes[probe]!;
@@ -194,6 +204,7 @@ export function updateCase(shape: StateShape): KernelCase {
               buffer: stateBuffer,
               rows: 1,
               columns: state.length,
+              leastScale: leastScale(shape.deviation || 0.1, elementsOf(shape), state.length),
               decode: (data) => inUse(laidOut, data),
               reference() {
                 const result = Float64Array.from(state);
@@ -279,6 +290,7 @@ export function gaussianMatrixCase(shape: FactorShape): KernelCase {
               buffer: matrix,
               rows: transposed ? rowsAbove + paddedRank(rank) : rows,
               columns: transposed ? rows : paddedRank(rank),
+              leastScale: leastScale(1, rows * rank, elements),
               reference(storedRow) {
                 noise ??= gaussian(seed, { tensor, step: period, purpose, query: 0 }, rows * rank);
                 const result = new Float64Array(transposed ? rows : paddedRank(rank));
