@@ -11,7 +11,7 @@
 // is [all outputs, 4·rank_quads]. rank_quads = 0 leaves it out.
 // bias: one vector per probe at bias_offset + probe · bias_stride, where probe = row / rows_per_probe.
 // y: [rows, y_stride] f32. With ACCUMULATE and accumulate ≠ 0, the contents of y are added (the residual stream).
-// Variants for software adapters always have ACCUMULATE, since a kernel takes up to a second to compile there.
+// Variants of few rows for software adapters always have ACCUMULATE, since a kernel takes a second to compile there.
 //
 // SLICED: for results too small to fill a GPU, the third dimension of the launch cuts the inner dimension into slices
 // of slice_quads. y is then scratch memory [slices, rows, columns] for the sums of the slices (the first slice includes
