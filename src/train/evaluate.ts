@@ -8,7 +8,7 @@ import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import { exampleRows } from '../model/batch.ts';
 import { addAnswers, answerScore, meanOfAnswers, noAnswers } from '../objectives/answers.ts';
-import { meanOf, noLoss, sumLosses } from '../objectives/loss.ts';
+import { type ExampleLoss, meanOf, noLoss, sumLosses } from '../objectives/loss.ts';
 import type { Probes } from '../ops/probes.ts';
 import type { EvaluationResult } from './events.ts';
 import type { Scorer } from './score.ts';
@@ -24,6 +24,8 @@ export interface EvaluateOptions {
   signal?: AbortSignal;
   /** Rows of a pass; training passes the rows that it has reserved, so that nothing is allocated. */
   maxRows?: number;
+  /** What an example adds to the loss; that of its data by default. */
+  lossOf?: ExampleLoss;
   /** Generates the answer to a prompt of token ids under the same probe; without it F1 and exact match are `null`. */
   answer?: (prompt: readonly number[]) => Promise<string>;
 }
@@ -48,13 +50,16 @@ export async function evaluate(
     if (options.signal?.aborted) throw new SubzeroError('cancelled', 'the evaluation was cancelled');
     const part = examples.slice(start, start + examplesAtOnce);
     const [scores] = await scorer.score(part, probes, maxRows);
-    losses = sumLosses(part, scores!, losses);
+    losses = sumLosses(part, scores!, losses, options.lossOf);
     if (options.answer) answers = (await scoreAnswers(part, options.answer)).reduce(addAnswers, answers);
     options.onProgress?.(start + part.length, examples.length);
   }
-  const { loss, accuracy, tokens } = meanOf(losses);
+  const { loss, accuracy, tokens, measures } = meanOf(losses);
   const seconds = (performance.now() - started) / 1000;
-  return { examples: examples.length, loss, accuracy, ...meanOfAnswers(answers), tokens, seconds };
+  return {
+    ...{ examples: examples.length, loss, accuracy, ...meanOfAnswers(answers), tokens, seconds },
+    ...(measures ? { measures } : {}),
+  };
 }
 
 /** Whether there is something to generate for an evaluation of these examples. */
