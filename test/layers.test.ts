@@ -21,6 +21,7 @@ const floors = [
     'src/generate',
     'src/graders',
     'src/objectives',
+    'src/evaluation',
     'src/train',
     'src/cluster',
     'src/bench',

@@ -210,6 +210,7 @@ export const settings = {
     help: 'which answers of a conversation are learnt: all whose weight is not 0, or the last one',
     title: 'Answers learnt',
     group: 'method',
+    changes: 'fork',
   },
   /** Which columns of a data file are which fields of a format, see data/columns.ts. */
   columns: {
@@ -220,6 +221,7 @@ export const settings = {
     group: 'data',
     rule: columnsThatAre,
     loop: true,
+    changes: 'fork',
   },
   /** The prompt made of columns, see data/text-template.ts. */
   template: {
@@ -230,6 +232,7 @@ export const settings = {
     group: 'data',
     rule: readableTemplate,
     loop: true,
+    changes: 'fork',
   },
   /** The words that labels mean: the options of each row. */
   labels: {
@@ -241,6 +244,7 @@ export const settings = {
     group: 'data',
     rule: pairsOfLabels,
     loop: true,
+    changes: 'fork',
   },
   /** What becomes of examples that are longer than the context, see data/truncation.ts. */
   truncate: {
@@ -254,6 +258,7 @@ export const settings = {
     title: 'Too long examples',
     group: 'data',
     loop: true,
+    changes: 'fork',
   },
   /** The share of the training rows that is held out, drawn by the seed, and evaluated on. */
   validationSplit: {
