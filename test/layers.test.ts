@@ -27,6 +27,7 @@ const floors = [
     'src/bench',
     'src/engine',
     'src/experiments',
+    'src/recording',
     'server',
     'src/cli',
   ],
