@@ -49,6 +49,7 @@ export const variance = defineExperiment<Projections>({
     const out = join(folder, 'run');
     const count = request.steps ?? draws;
     const configuration = resolveConfiguration({
+      ...request.reading,
       ...{ optimizer: optimizer as 'mezo' | 'subzero', seed: Number(seed), learningRate: 0, steps: count, batchSize },
       ...(rank === 0 ? {} : { rank: Number(rank), refresh: 10, normAlignment: false }),
       parameters: [String(kind)],
