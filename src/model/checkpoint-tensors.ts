@@ -54,7 +54,7 @@ const ignorable: readonly { pattern: RegExp; why: string; types?: readonly strin
 ];
 
 /** A parameter and the tensor that it loads from. */
-export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes' | 'transposed'> {
+export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes' | 'transposed' | 'stack'> {
   stored: StoredTensor;
 }
 

@@ -108,6 +108,44 @@ interface FeedForwardParts extends SublayerNorms {
  */
 export type FeedForwardSublayer = FeedForwardParts & ({ gate?: Linear; up: Linear } | { packed: Linear });
 
+/** How tokens are given to experts. */
+export interface Routing {
+  /** Experts of the layer, and how many of them each token goes to: those with the highest scores. */
+  experts: number;
+  chosen: number;
+  /** How scores are made of the router's logits, of all experts. */
+  score: 'softmax' | 'sigmoid';
+  /** Whether the scores of the chosen experts are divided by their sum. */
+  normalised: boolean;
+  /** Name of numbers that are added to the scores when experts are chosen, and not to what they count for. */
+  correction?: string;
+  /** The factor of what the experts give together. */
+  scale?: number;
+}
+
+/** One linear layer of every expert. */
+export interface ExpertLinears {
+  /** Of each expert, in order; all have one shape. */
+  matrices: readonly Matrix[];
+}
+
+/**
+ * Feed-forward layers with a gate, of which every token goes through a few and gets the sum of what they give, weighted
+ * by the router's scores.
+ */
+export interface ExpertsSublayer extends SublayerNorms {
+  kind: 'experts';
+  router: Linear;
+  routing: Routing;
+  gate: ExpertLinears;
+  up: ExpertLinears;
+  down: ExpertLinears;
+  /** The activation of the gates. */
+  activation: MatmulActivation;
+  /** A feed-forward layer that every token goes through besides; its result is multiplied by the sigmoid of `scale`. */
+  shared?: { gate: Linear; up: Linear; down: Linear; scale?: Linear };
+}
+
 /** A causal convolution over the tokens, of every channel by itself. */
 export interface Convolution {
   /** The module's name. */
@@ -158,7 +196,7 @@ export interface DeltaRuleSublayer extends SublayerNorms {
 /** Sublayers that carry a state from token to token. */
 export type RecurrentSublayer = ShortConvolutionSublayer | DeltaRuleSublayer;
 
-export type Sublayer = AttentionSublayer | FeedForwardSublayer | RecurrentSublayer;
+export type Sublayer = AttentionSublayer | FeedForwardSublayer | ExpertsSublayer | RecurrentSublayer;
 
 /**
  * Sublayers that read the same sum, to which all of them are added: through one norm for all, or through a norm of

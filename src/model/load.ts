@@ -14,7 +14,7 @@ import { join, readFile } from '../platform/index.ts';
 import { bytesToF32, openModelWeights } from '../safetensors/index.ts';
 import { elementsBefore, isPadded, type Layout, storedLength, withPads } from '../tensor/axis.ts';
 import { transpose } from '../tensor/transpose.ts';
-import { allocateMatrix, destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';
+import { allocateMatrices, destroyWeight, type MatrixToAllocate, shapeOf, type Weight } from '../tensor/weight.ts';
 import type { ModelSource, StoredTensor, TensorSource } from '../tensor-source.ts';
 import { warn } from '../warn.ts';
 import { blockFormat } from '../weights/block-formats.ts';
@@ -74,7 +74,8 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     const matrixTypes = parameters.filter(({ axes }) => axes.length > 1).map(({ stored }) => stored.dtype);
     const { storage, storageOf } = chooseStorage(options.storage ?? 'auto', gpu.adapter, matrixTypes);
     let unfit = 0;
-    for (const { name, axes, stored } of parameters) {
+    const matrices: MatrixToAllocate[] = [];
+    for (const { name, axes, stored, stack } of parameters) {
       const [rows, columns] = axes;
       if (!columns) {
         vectors.set(name, valuesOf(stored.dtype, await source.read(stored.name)));
@@ -82,9 +83,10 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
         const layout = { rows: rows!, columns };
         const own = storageOf(layout, stored.dtype);
         if (storage !== 'auto' && own !== storage) unfit++;
-        weights.set(name, allocateMatrix(gpu, name, layout, own));
+        matrices.push({ name, layout, storage: own, ...(stack ? { stack } : {}) });
       }
     }
+    for (const [name, weight] of allocateMatrices(gpu, matrices)) weights.set(name, weight);
     if (unfit > 0) warn(unfitWarning(unfit, weights.size, storage));
     const fingerprint = await source.fingerprint();
     model = new Model(gpu, { directory, decoder, weights, vectors, fingerprint, storage });

@@ -26,9 +26,14 @@ export interface ParameterShape {
   /** How each side of a matrix is stored, or the elements of any other tensor, one behind the other. */
   axes: Axis[];
   optional: boolean;
+  /** Name of the stack that the matrix lies in, that of its first matrix. */
+  stack?: string;
 }
 
-/** The linear layers of a sublayer in the order of their parameters; those of one list read the same input. */
+/**
+ * The linear layers of a sublayer that all tokens go through, in the order of their parameters; those of one list read
+ * the same input.
+ */
 export function sublayerLinears(sublayer: Sublayer): Linear[][] {
   switch (sublayer.kind) {
     case 'attention':
@@ -41,6 +46,11 @@ export function sublayerLinears(sublayer: Sublayer): Linear[][] {
         'packed' in sublayer ? [sublayer.packed] : [...(sublayer.gate ? [sublayer.gate] : []), sublayer.up],
         [sublayer.down],
       ];
+    case 'experts': {
+      const { router, shared } = sublayer;
+      if (!shared) return [[router]];
+      return [[router], [...(shared.scale ? [shared.scale] : []), shared.gate, shared.up], [shared.down]];
+    }
     case 'short-convolution':
       return [[sublayer.input], [sublayer.output]];
     case 'delta-rule':
@@ -111,6 +121,21 @@ function* ofConvolution({ weight, bias, channels, taps }: Convolution): Generato
   if (bias) yield ofVector(bias, plainAxis(channels), true);
 }
 
+/** The matrices of experts, each stack of them by itself. */
+export function stacksOf(sublayer: Sublayer): Matrix[][] {
+  if (sublayer.kind !== 'experts') return [];
+  return [sublayer.gate, sublayer.up, sublayer.down].map(({ matrices }) => [...matrices]);
+}
+
+function* ofExperts(sublayer: Sublayer): Generator<ParameterShape> {
+  if (sublayer.kind !== 'experts') return;
+  const { routing } = sublayer;
+  if (routing.correction) yield ofVector(routing.correction, plainAxis(routing.experts), false);
+  for (const stack of stacksOf(sublayer)) {
+    for (const matrix of stack) yield { ...ofMatrix(matrix), stack: stack[0]!.weight };
+  }
+}
+
 /** The parameters of a recurrent sublayer that are neither linear layers nor norms. */
 function* ofRecurrence(sublayer: Sublayer): Generator<ParameterShape> {
   if (!('convolution' in sublayer)) return;
@@ -127,6 +152,7 @@ function* ofSublayer(sublayer: Sublayer | ParallelSublayer): Generator<Placed> {
     return;
   }
   for (const linear of sublayerLinears(sublayer).flat()) yield* placed(sublayer.kind, ofLinear(linear));
+  yield* placed(sublayer.kind, ofExperts(sublayer));
   yield* placed(sublayer.kind, ofRecurrence(sublayer));
   for (const norm of innerNorms(sublayer)) yield* placed('norms', ofNorm(norm));
 }

@@ -93,13 +93,22 @@ export class Pass {
     sum: Activation,
     x: Activation,
     layer: Linear,
-    { after, residualScale }: Pick<Sublayer, 'after' | 'residualScale'>,
+    sublayer: Pick<Sublayer, 'after' | 'residualScale'>,
   ): void {
-    if (!after && residualScale === undefined) {
+    if (!sublayer.after && sublayer.residualScale === undefined) {
       this.linear(x, layer, { addTo: sum });
       return;
     }
-    let given = this.linear(x, layer);
+    this.addResult(sum, this.linear(x, layer), sublayer);
+  }
+
+  /** Adds what a sublayer gives to the sum, by way of the norm and with the factor that it has, and gives it back. */
+  addResult(
+    sum: Activation,
+    result: Activation,
+    { after, residualScale }: Pick<Sublayer, 'after' | 'residualScale'>,
+  ): void {
+    let given = result;
     if (after) given = this.replace(given, this.norm(given, after));
     add(this.context, sum, given, residualScale);
     this.context.workspace.give(given);
