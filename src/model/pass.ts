@@ -89,12 +89,7 @@ export class Pass {
   }
 
   /** Adds the last layer of a sublayer to the sum, by way of the norm and with the factor that the sublayer has. */
-  addTo(
-    sum: Activation,
-    x: Activation,
-    layer: Linear,
-    sublayer: Pick<Sublayer, 'after' | 'residualScale'>,
-  ): void {
+  addTo(sum: Activation, x: Activation, layer: Linear, sublayer: Pick<Sublayer, 'after' | 'residualScale'>): void {
     if (!sublayer.after && sublayer.residualScale === undefined) {
       this.linear(x, layer, { addTo: sum });
       return;

@@ -25,7 +25,9 @@ const definitions = new Memo<KernelDefinition>();
 /** The kernel of a plan, which has no slices. */
 export function groupedKernel(plan: MatmulPlan, storage: Storage): KernelDefinition {
   const { M = 0, N = 0, K = 0, subgroup = 0, sized = false } = plan.fragment ?? {};
-  return definitions.get([plan.variant, storage, M, N, K, subgroup, sized], () => matmulParts(plan, storage, 'grouped'));
+  return definitions.get([plan.variant, storage, M, N, K, subgroup, sized], () =>
+    matmulParts(plan, storage, 'grouped'),
+  );
 }
 
 /** One launch: some groups, and some rows of the matrices that they are multiplied with. */
@@ -65,7 +67,15 @@ function record(context: OperationContext, groups: RowGroups, launch: GroupedLau
     const size = workgroups(Math.min(atOnce, blocks - first) * blockRows, columns, plan.fragment);
     gpu.recorder.dispatch(
       kernel,
-      [x.buffer, launch.weight, side?.q ?? gpu.unused, side?.factors.u ?? gpu.unused, gpu.unused, y.buffer, groups.starts],
+      [
+        x.buffer,
+        launch.weight,
+        side?.q ?? gpu.unused,
+        side?.factors.u ?? gpu.unused,
+        gpu.unused,
+        y.buffer,
+        groups.starts,
+      ],
       {
         columns,
         inner_quads: x.columns / 4,

@@ -12,7 +12,13 @@ import { withSeed } from '../support/random.ts';
 import { relativeError } from '../support/zo/compare.ts';
 import { optionLoss64 } from '../support/zo/float64-decoder.ts';
 import { maskedExample, optionsExample } from '../support/zo/golden.ts';
-import { maskedBones, otherBones, recurrentOverrides, writeRandomModel } from '../support/zo/random-model.ts';
+import {
+  expertBones,
+  maskedBones,
+  otherBones,
+  recurrentOverrides,
+  writeRandomModel,
+} from '../support/zo/random-model.ts';
 import { randomSubset } from '../support/zo/random-settings.ts';
 import { withSession } from '../support/zo/session.ts';
 import { effectiveParameters, weightValues, withChange } from '../support/zo/weights.ts';
@@ -23,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-test.each(Array.from({ length: 29 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 35 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
     const overrides = [
       {},
@@ -47,7 +53,7 @@ test.each(Array.from({ length: 29 }, (_, index) => index))('random model %i', as
     ][index < 12 ? index % 3 : Math.min(index - 9, 6)]!;
     const model = await writeRandomModel(
       random,
-      index < 19 ? overrides : index < 25 ? otherBones(random) : maskedBones(random),
+      index < 19 ? overrides : index < 25 ? otherBones(random) : index < 29 ? maskedBones(random) : expertBones(random),
     );
     const settings = {
       model: model.directory,

@@ -20,6 +20,7 @@ import {
   type Sublayer,
 } from '../../../src/model/decoder.ts';
 import type { RopePosition } from '../../../src/model/rope-table.ts';
+import { experts64 } from './float64-experts.ts';
 import { deltaRuleSublayer64, shortConvolution64 } from './float64-recurrent.ts';
 
 export type Parameters64 = ReadonlyMap<string, Float64Array>;
@@ -238,6 +239,8 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
         return attentionOf(x, sublayer);
       case 'feed-forward':
         return feedForwardOf(x, sublayer);
+      case 'experts':
+        return experts64(x, sublayer, { get, linear, feedForward: feedForwardOf });
       case 'short-convolution':
         return shortConvolution64(x, sublayer, { get, linear });
       case 'delta-rule':

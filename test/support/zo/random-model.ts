@@ -135,6 +135,21 @@ export function otherBones(random: Random): Record<string, unknown> {
   ]);
 }
 
+/** Models with experts, some of which no token may go to. */
+export function expertBones(random: Random): Record<string, unknown> {
+  const experts = random.integer(2, 6);
+  const chosen = random.integer(1, experts);
+  const headWidth = 4 * random.integer(1, 3);
+  return random.pick([
+    {
+      ...{ model_type: 'qwen3_moe', num_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+      ...{ moe_intermediate_size: random.integer(3, 17), norm_topk_prob: random.uniform() < 0.5 },
+    },
+    { model_type: 'mixtral', num_local_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+    { model_type: 'olmoe', num_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+  ]);
+}
+
 /** Masked language models. */
 export function maskedBones(random: Random): Record<string, unknown> {
   return { model_type: random.pick(['roberta', 'xlm-roberta', 'bert']), type_vocab_size: random.integer(1, 3) };

@@ -1,0 +1,49 @@
+/**
+ * Layers of experts in float64, a token at a time.
+ *
+ * @module
+ */
+
+import { activate } from '../../../src/bench/cases/linear.ts';
+import type { ExpertsSublayer, FeedForwardSublayer, Linear } from '../../../src/model/decoder.ts';
+
+interface Layers64 {
+  get: (name: string) => Float64Array;
+  linear: (x: Float64Array, layer: Omit<Linear, 'rows'>) => Float64Array;
+  feedForward: (x: Float64Array, layer: FeedForwardSublayer) => Float64Array;
+}
+
+/** @param x [tokens, width] */
+export function experts64(
+  x: Float64Array,
+  { router, routing, gate, up, down, activation, shared }: ExpertsSublayer,
+  { get, linear, feedForward }: Layers64,
+): Float64Array {
+  const { width } = router.columns;
+  const { experts, chosen, score, normalised, correction, scale = 1 } = routing;
+  const y = shared
+    ? feedForward(x, { kind: 'feed-forward', gate: shared.gate, up: shared.up, down: shared.down, activation })
+    : new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += width) {
+    const token = x.subarray(start, start + width);
+    const sum = y.subarray(start, start + width);
+    if (shared?.scale) {
+      const [logit] = linear(token, shared.scale);
+      for (let i = 0; i < width; i++) sum[i]! /= 1 + Math.exp(-logit!);
+    }
+    const logits = linear(token, router);
+    const total = logits.reduce((all, logit) => all + Math.exp(logit), 0);
+    const shares = logits.map((logit) => (score === 'sigmoid' ? 1 / (1 + Math.exp(-logit)) : Math.exp(logit) / total));
+    const ranks = correction ? shares.map((share, expert) => share + get(correction)[expert]!) : logits;
+    const order = Array.from({ length: experts }, (_, expert) => expert).sort((a, b) => ranks[b]! - ranks[a]! || a - b);
+    const members = order.slice(0, chosen);
+    const divisor = normalised ? members.reduce((all, expert) => all + shares[expert]!, 0) : 1;
+    for (const expert of members) {
+      const gated = linear(token, gate.matrices[expert]!);
+      const inner = linear(token, up.matrices[expert]!).map((value, i) => value * activate(gated[i]!, activation));
+      const made = linear(inner, down.matrices[expert]!);
+      for (let i = 0; i < width; i++) sum[i]! += (scale * shares[expert]! * made[i]!) / divisor;
+    }
+  }
+  return y;
+}
