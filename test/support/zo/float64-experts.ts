@@ -13,6 +13,15 @@ interface Layers64 {
   feedForward: (x: Float64Array, layer: FeedForwardSublayer) => Float64Array;
 }
 
+/**
+ * The smallest distance so far between a chosen expert and one that is not. Where it is of the size of rounding errors,
+ * a pass may well choose the other.
+ */
+export const choices64 = { smallestGap: Number.POSITIVE_INFINITY };
+
+/** Distances that rounding does not bridge. */
+export const safeGap = 1e-5;
+
 /** @param x [tokens, width] */
 export function experts64(
   x: Float64Array,
@@ -37,6 +46,10 @@ export function experts64(
     const ranks = correction ? shares.map((share, expert) => share + get(correction)[expert]!) : logits;
     const order = Array.from({ length: experts }, (_, expert) => expert).sort((a, b) => ranks[b]! - ranks[a]! || a - b);
     const members = order.slice(0, chosen);
+    if (chosen < experts) {
+      const gap = ranks[order[chosen - 1]!]! - ranks[order[chosen]!]!;
+      choices64.smallestGap = Math.min(choices64.smallestGap, gap);
+    }
     const divisor = normalised ? members.reduce((all, expert) => all + shares[expert]!, 0) : 1;
     for (const expert of members) {
       const gated = linear(token, gate.matrices[expert]!);
