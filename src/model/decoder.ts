@@ -21,6 +21,8 @@ export interface Matrix {
   columns: Axis;
   /** The checkpoint has the matrix the other way round, [in features, out features]. */
   transposed?: true;
+  /** The tensor of the checkpoint that holds this matrix as one of several, along its first dimension. */
+  within?: { tensor: string; index: number; count: number };
 }
 
 /** A linear layer. */
@@ -88,6 +90,8 @@ interface AttentionParts extends SublayerNorms {
   softCap?: number;
   /** Keys that it sees, counted from the token itself in each direction that it looks in; all if absent. */
   window?: number;
+  /** Name of a score for each head that takes part in every softmax and has no value. */
+  sinks?: string;
   /** Whether `query` makes, behind the queries of each head, a gate of its result, of which the sigmoid is taken. */
   gated?: boolean;
 }
@@ -127,18 +131,38 @@ export interface Routing {
 export interface ExpertLinears {
   /** Of each expert, in order; all have one shape. */
   matrices: readonly Matrix[];
+  /** Name of the biases [experts, out features]. */
+  bias?: string;
+}
+
+/** The gates g of experts whose other half is u: (u + 1) · g · sigmoid(gain · g), both limited before. */
+export interface ClampedGate {
+  limit: number;
+  gain: number;
 }
 
 /**
  * Feed-forward layers with a gate, of which every token goes through a few and gets the sum of what they give, weighted
  * by the router's scores.
  */
-export interface ExpertsSublayer extends SublayerNorms {
+export type ExpertsSublayer = ExpertsCommon & (SeparateGates | PackedGates);
+
+interface SeparateGates {
+  gate: ExpertLinears;
+  up: ExpertLinears;
+}
+
+/** Gate and up by one linear layer: the gate's rows before those of `up`, or in turns with them. */
+interface PackedGates {
+  packed: ExpertLinears;
+  interleaved: boolean;
+  clamped?: ClampedGate;
+}
+
+interface ExpertsCommon extends SublayerNorms {
   kind: 'experts';
   router: Linear;
   routing: Routing;
-  gate: ExpertLinears;
-  up: ExpertLinears;
   down: ExpertLinears;
   /** The activation of the gates. */
   activation: MatmulActivation;

@@ -117,9 +117,10 @@ function widestOf(block: Decoder['blocks'][number]): number[] {
 }
 
 /** Columns of what a layer of experts reads and makes, for all that a token goes to. */
-function widthsOfExperts({ routing, up }: ExpertsSublayer): number[] {
-  const { rows, columns } = up.matrices[0]!;
-  return [columns, rows, rows].map((axis) => routing.chosen * storedLength(axis));
+function widthsOfExperts(sublayer: ExpertsSublayer): number[] {
+  const { rows, columns } = sublayer.down.matrices[0]!;
+  const made = 'packed' in sublayer ? sublayer.packed.matrices[0]!.rows : columns;
+  return [rows, made, columns].map((axis) => sublayer.routing.chosen * storedLength(axis));
 }
 
 /** The widest activation of a pass, in elements per row: decides how many rows fit into one binding. */

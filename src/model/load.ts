@@ -29,7 +29,7 @@ import {
   storageOfDtype,
 } from '../weights/index.ts';
 import { refuseAdapterFiles } from './adapter-files.ts';
-import { matchTensors } from './checkpoint-tensors.ts';
+import { type MatchedTensor, matchTensors } from './checkpoint-tensors.ts';
 import { readConfiguration } from './configuration.ts';
 import { type Decoder, rotationsOf } from './decoder.ts';
 import { Model } from './model.ts';
@@ -69,7 +69,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
   try {
     const { decoder, parameters, warnings } = await matchTensors(directory, given, source);
     for (const warning of warnings) warn(warning);
-    const total = parameters.reduce((sum, { stored }) => sum + stored.byteLength, 0);
+    const total = parameters.reduce((sum, { stored, within }) => sum + stored.byteLength / (within?.count ?? 1), 0);
     let done = 0;
     const matrixTypes = parameters.filter(({ axes }) => axes.length > 1).map(({ stored }) => stored.dtype);
     const { storage, storageOf } = chooseStorage(options.storage ?? 'auto', gpu.adapter, matrixTypes);
@@ -93,10 +93,14 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     // Compiles in other threads while the weights are read.
     model.plans = options.plans ?? (await knownPlans(gpu));
     rehearse(model);
-    for (const { name, stored, transposed } of parameters) {
+    for (const { name, stored, transposed, within } of parameters) {
       const weight = weights.get(name);
-      if (weight) await upload(transposed ? await transposedTensor(source, stored) : source, stored, weight);
-      done += stored.byteLength;
+      const matrix = within ? memberOf(source, stored, within) : { source, stored };
+      if (weight) {
+        const ordered = transposed ? await transposedTensor(matrix.source, matrix.stored) : matrix.source;
+        await upload(ordered, matrix.stored, weight);
+      }
+      done += matrix.stored.byteLength;
       options.onProgress?.(done, total);
     }
     await gpu.checkAllocations();
@@ -181,9 +185,22 @@ function valuesOf(dtype: string, bytes: Uint8Array): Float32Array {
   return blockFormat(dtype)?.toF32(bytes) ?? bytesToF32(dtype, bytes);
 }
 
+/** One of several matrices in a tensor, as a tensor. */
+function memberOf(
+  source: TensorSource,
+  { name, dtype, shape, byteLength }: StoredTensor,
+  { index, count }: NonNullable<MatchedTensor['within']>,
+): { source: Pick<TensorSource, 'read'>; stored: StoredTensor } {
+  const bytes = byteLength / count;
+  return {
+    stored: { name, dtype, shape: shape.slice(1), byteLength: bytes },
+    source: { read: (_, offset = 0, length = bytes - offset) => source.read(name, index * bytes + offset, length) },
+  };
+}
+
 /** A matrix with its sides exchanged, which takes the whole of it. */
 async function transposedTensor(
-  source: TensorSource,
+  source: Pick<TensorSource, 'read'>,
   { name, dtype, shape }: StoredTensor,
 ): Promise<Pick<TensorSource, 'read'>> {
   const bytes = transpose(await source.read(name), shape as [number, number], fileBytes(dtype, 1));

@@ -8,6 +8,8 @@ import { type Axis, axisLength, plainAxis, quadAxis } from '../tensor/axis.ts';
 import {
   type Convolution,
   type Decoder,
+  type ExpertLinears,
+  type ExpertsSublayer,
   type Linear,
   type Matrix,
   type Norm,
@@ -23,6 +25,8 @@ export interface ParameterShape {
   shape: number[];
   /** The checkpoint has the sides of the matrix the other way round. */
   transposed?: true;
+  /** The tensor that holds the matrix, along its first dimension. */
+  within?: Matrix['within'];
   /** How each side of a matrix is stored, or the elements of any other tensor, one behind the other. */
   axes: Axis[];
   optional: boolean;
@@ -85,9 +89,16 @@ function innerNorms(sublayer: Sublayer): Norm[] {
   return [sublayer.queryNorm, sublayer.keyNorm].filter((norm) => norm !== undefined);
 }
 
-function ofMatrix({ weight, rows, columns, transposed }: Matrix): ParameterShape {
+function ofMatrix({ weight, rows, columns, transposed, within }: Matrix): ParameterShape {
   const shape = [axisLength(rows), axisLength(columns)];
-  return { name: weight, shape, axes: [rows, columns], optional: false, ...(transposed ? { transposed } : {}) };
+  return {
+    name: weight,
+    shape,
+    axes: [rows, columns],
+    optional: false,
+    ...(transposed ? { transposed } : {}),
+    ...(within ? { within } : {}),
+  };
 }
 
 function ofVector(name: string, axis: Axis, optional: boolean): ParameterShape {
@@ -124,15 +135,22 @@ function* ofConvolution({ weight, bias, channels, taps }: Convolution): Generato
 /** The matrices of experts, each stack of them by itself. */
 export function stacksOf(sublayer: Sublayer): Matrix[][] {
   if (sublayer.kind !== 'experts') return [];
-  return [sublayer.gate, sublayer.up, sublayer.down].map(({ matrices }) => [...matrices]);
+  return expertLinears(sublayer).map(({ matrices }) => [...matrices]);
+}
+
+function expertLinears(sublayer: ExpertsSublayer): ExpertLinears[] {
+  return [...('packed' in sublayer ? [sublayer.packed] : [sublayer.gate, sublayer.up]), sublayer.down];
 }
 
 function* ofExperts(sublayer: Sublayer): Generator<ParameterShape> {
   if (sublayer.kind !== 'experts') return;
   const { routing } = sublayer;
   if (routing.correction) yield ofVector(routing.correction, plainAxis(routing.experts), false);
-  for (const stack of stacksOf(sublayer)) {
-    for (const matrix of stack) yield { ...ofMatrix(matrix), stack: stack[0]!.weight };
+  for (const { matrices, bias } of expertLinears(sublayer)) {
+    const [first] = matrices as [Matrix];
+    for (const matrix of matrices) yield { ...ofMatrix(matrix), stack: first.weight };
+    const shape = [routing.experts, axisLength(first.rows)];
+    if (bias) yield { name: bias, shape, axes: [plainAxis(shape[0]! * shape[1]!)], optional: false };
   }
 }
 
@@ -152,6 +170,9 @@ function* ofSublayer(sublayer: Sublayer | ParallelSublayer): Generator<Placed> {
     return;
   }
   for (const linear of sublayerLinears(sublayer).flat()) yield* placed(sublayer.kind, ofLinear(linear));
+  if (sublayer.kind === 'attention' && sublayer.sinks) {
+    yield* placed(sublayer.kind, [ofVector(sublayer.sinks, plainAxis(sublayer.heads), false)]);
+  }
   yield* placed(sublayer.kind, ofExperts(sublayer));
   yield* placed(sublayer.kind, ofRecurrence(sublayer));
   for (const norm of innerNorms(sublayer)) yield* placed('norms', ofNorm(norm));

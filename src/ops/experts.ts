@@ -8,7 +8,9 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement } from '../gpu/workgroups.ts';
+import { type Axis, wholeQuads } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
+import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { chooseGrouped } from './matmul-choice.ts';
@@ -145,30 +147,85 @@ export function gatherPairs({ gpu, workspace }: OperationContext, x: Activation,
   return y;
 }
 
+/** The kernel of {@link gatePairs}. */
+export function gatePairsKernel(
+  activation: MatmulActivation,
+  flags: { INTERLEAVED: boolean; HAS_BIAS: boolean; CLAMPED: boolean },
+): KernelDefinition {
+  return {
+    files: ['activation.wgsl', 'experts/gate.wgsl'],
+    constants: { ACTIVATION: activationNumber[activation], ...flags },
+  };
+}
+
+/**
+ * The gated activation of experts whose gate and up are one projection.
+ * @param packed [rows · count, gate and up], with pads behind each of them, or behind both if interleaved
+ * @param options.inner the elements of y
+ * @param options.bias name of the biases [experts, gate and up]
+ * @returns [rows · count, inner with pads]
+ */
+export function gatePairs(
+  { gpu, workspace, probes }: OperationContext,
+  packed: Activation,
+  { rows, count, rowsPerProbe, order, chosen }: RowGroups,
+  options: {
+    inner: Axis;
+    interleaved: boolean;
+    activation: MatmulActivation;
+    bias?: string;
+    clamped?: { limit: number; gain: number };
+  },
+): Activation {
+  const { inner, interleaved, activation, clamped } = options;
+  const { width, stride } = inner;
+  checkShape('gatePairs', 'gate and up', packed, rows * count, interleaved ? wholeQuads(2 * width) : 2 * stride);
+  const y = workspace.takeTimes(rows, count, stride);
+  const bias = vectorOf(probes, options.bias);
+  const flags = { INTERLEAVED: interleaved, HAS_BIAS: bias !== undefined, CLAMPED: clamped !== undefined };
+  gpu.recorder.dispatch(
+    gpu.kernel(gatePairsKernel(activation, flags)),
+    [order, chosen, packed.buffer, bias?.buffer ?? gpu.unused, y.buffer],
+    {
+      ...{ elements: y.rows * stride, width, y_stride: stride, packed_stride: packed.columns, up_start: stride, count },
+      ...{ rows_per_probe: rowsPerProbe, bias_offset: bias?.offset ?? 0, bias_stride: bias?.stride ?? 0 },
+      ...{ limit: clamped?.limit ?? 0, gain: clamped?.gain ?? 0 },
+    },
+    perElement(y.rows * stride),
+  );
+  return y;
+}
+
 /** The kernel of {@link combine}. */
-export const combineKernel = (NORMALISED: boolean): KernelDefinition => ({
+export const combineKernel = (NORMALISED: boolean, HAS_BIAS: boolean): KernelDefinition => ({
   files: ['experts/combine.wgsl'],
-  constants: { NORMALISED },
+  constants: { NORMALISED, HAS_BIAS },
 });
 
 /**
  * What the experts of each row give together.
  * @param x [rows · count, columns], one row for each pair
+ * @param options.bias name of the biases [experts, width], one row of which is added to each pair's
  * @returns [rows, columns]
  */
 export function combine(
-  { gpu, workspace }: OperationContext,
+  { gpu, workspace, probes }: OperationContext,
   x: Activation,
-  { rows, count, shares, places }: RowGroups,
-  { normalised, scale = 1 }: { normalised: boolean; scale?: number },
+  { rows, count, rowsPerProbe, chosen, shares, places }: RowGroups,
+  options: { normalised: boolean; scale?: number; bias?: { name: string; width: number } },
 ): Activation {
+  const { normalised, scale = 1 } = options;
+  const bias = vectorOf(probes, options.bias?.name);
   checkShape('combine', 'x', x, rows * count, x.columns);
   const y = workspace.take(rows, x.columns);
   const quads = (rows * x.columns) / 4;
   gpu.recorder.dispatch(
-    gpu.kernel(combineKernel(normalised)),
-    [shares, places, x.buffer, y.buffer],
-    { quads, width_quads: x.columns / 4, count, scale },
+    gpu.kernel(combineKernel(normalised, bias !== undefined)),
+    [shares, places, x.buffer, chosen, bias?.buffer ?? gpu.unused, y.buffer],
+    {
+      ...{ quads, width_quads: x.columns / 4, count, scale, width: options.bias?.width ?? 0 },
+      ...{ rows_per_probe: rowsPerProbe, bias_offset: bias?.offset ?? 0, bias_stride: bias?.stride ?? 0 },
+    },
     perElement(quads),
   );
   return y;

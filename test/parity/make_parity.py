@@ -95,6 +95,10 @@ def separate_experts(names, model_type):
     """Files have a matrix of each expert where the class has one for all: [experts, gate and up, hidden], [experts, hidden, inner]."""
     module, experts, (gate, up, down) = EXPERTS.get(model_type, ("", "", ("gate_proj", "up_proj", "down_proj")))
     result = {}
+    if model_type == "granitemoe":
+        for new, old in ("experts.gate_up_proj", "input_linear.weight"), ("experts.down_proj", "output_linear.weight"), ("router.", "router.layer."):
+            names = {name.replace(f"moe.{new}", f"moe.{old}"): shape for name, shape in names.items()}
+        return names
     for name, shape in names.items():
         if not re.search(r"mlp[.]experts[.](gate_up|down)_proj$", name) or model_type == "gpt_oss":
             result[name.replace(".mlp.", module) if module else name] = shape

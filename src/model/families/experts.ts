@@ -7,10 +7,20 @@
 import { SubzeroError } from '../../errors.ts';
 import { type Axis, plainAxis, quadAxis } from '../../tensor/axis.ts';
 import { flag, whole } from '../config-fields.ts';
-import { type ExpertLinears, type ExpertsSublayer, linearLayer, matrix, type Routing } from '../decoder.ts';
+import {
+  type ClampedGate,
+  type ExpertLinears,
+  type ExpertsSublayer,
+  linearLayer,
+  matrix,
+  type Routing,
+} from '../decoder.ts';
 
 /** A layer of experts without the norms around it. */
-export type ExpertsParts = Omit<ExpertsSublayer, 'before' | 'after' | 'ofSum' | 'residualScale' | 'activation'>;
+export type ExpertsParts = Without<ExpertsSublayer, 'before' | 'after' | 'ofSum' | 'residualScale' | 'activation'>;
+
+/** Omits keys of every member of a union. */
+type Without<T, Keys extends PropertyKey> = T extends unknown ? Omit<T, Keys> : never;
 
 /** The usual keys of routing, with the defaults of a family. */
 export const routingFields = (experts: number, chosen: number) => ({
@@ -33,6 +43,14 @@ export interface ExpertsOptions {
   shared?: ExpertsParts['shared'];
 }
 
+function checkChosen({ chosen, experts }: Routing): void {
+  if (chosen <= experts) return;
+  throw new SubzeroError(
+    'invalid_data',
+    `every token would go to ${chosen} experts of ${experts}; it can go to each once`,
+  );
+}
+
 /** The modules of Llama's feed-forward layer. */
 const llamaNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
 
@@ -42,12 +60,7 @@ const llamaNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
  */
 export function expertsLayer(options: ExpertsOptions): ExpertsParts {
   const { router, experts, names = llamaNames, width, inner, routing, shared } = options;
-  if (routing.chosen > routing.experts) {
-    throw new SubzeroError(
-      'invalid_data',
-      `every token would go to ${routing.chosen} experts of ${routing.experts}; it can go to each once`,
-    );
-  }
+  checkChosen(routing);
   const [outside, inside] = [quadAxis(width), quadAxis(inner)];
   const each = (name: string, rows: Axis, columns: Axis): ExpertLinears => ({
     matrices: Array.from({ length: routing.experts }, (_, expert) =>
@@ -62,6 +75,43 @@ export function expertsLayer(options: ExpertsOptions): ExpertsParts {
     up: each(names.up, inside, outside),
     down: each(names.down, outside, inside),
     ...(shared ? { shared } : {}),
+  };
+}
+
+/** What a family says of a layer of experts whose matrices lie in a tensor for all of them. */
+export interface PackedOptions extends Pick<ExpertsOptions, 'router' | 'width' | 'inner' | 'routing'> {
+  /** Names of the tensors. */
+  tensors: { packed: string; down: string };
+  /** Tensors are [experts, in features, out features]. */
+  transposed?: true;
+  /** Names of the biases, and whether the router has one. */
+  biases?: { packed: string; down: string };
+  interleaved: boolean;
+  clamped?: ClampedGate;
+}
+
+/** A layer whose experts lie in one tensor for gate and up, and one for down. */
+export function packedExpertsLayer(options: PackedOptions): ExpertsParts {
+  const { router, width, inner, routing, tensors, transposed, biases, interleaved, clamped } = options;
+  checkChosen(routing);
+  const [outside, inside] = [quadAxis(width), quadAxis(inner)];
+  const each = (tensor: string, rows: Axis, columns: Axis, bias?: string): ExpertLinears => ({
+    matrices: Array.from({ length: routing.experts }, (_, index) => {
+      const name = `${tensor}.${index}`;
+      const within = { tensor, index, count: routing.experts };
+      return { name, weight: name, rows, columns, within, ...(transposed ? { transposed } : {}) };
+    }),
+    ...(bias ? { bias } : {}),
+  });
+  const both = interleaved ? quadAxis(2 * inner) : quadAxis(inner, 2);
+  return {
+    kind: 'experts',
+    router: linearLayer(router, quadAxis(routing.experts), outside, biases !== undefined),
+    routing,
+    packed: each(tensors.packed, both, outside, biases?.packed),
+    down: each(tensors.down, outside, inside, biases?.down),
+    interleaved,
+    ...(clamped ? { clamped } : {}),
   };
 }
 

@@ -19,9 +19,11 @@ import { glm, glm4 } from './glm.ts';
 import { gptBigcode } from './gpt-bigcode.ts';
 import { gptNeo } from './gpt-neo.ts';
 import { gptNeox } from './gpt-neox.ts';
+import { gptOss } from './gpt-oss.ts';
 import { gpt2 } from './gpt2.ts';
 import { gptj } from './gptj.ts';
 import { granite } from './granite.ts';
+import { graniteMoe } from './granitemoe.ts';
 import { helium } from './helium.ts';
 import { hunyuanV1Dense } from './hunyuan.ts';
 import { hyperclovax } from './hyperclovax.ts';
@@ -41,6 +43,7 @@ import { opt } from './opt.ts';
 import { phi } from './phi.ts';
 import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
+import { qwen2Moe } from './qwen2-moe.ts';
 import { qwen3 } from './qwen3.ts';
 import { qwen35, qwen35Text } from './qwen3-5.ts';
 import { qwen3Moe } from './qwen3-moe.ts';
@@ -99,6 +102,9 @@ export const families: Readonly<Record<string, Family>> = {
   qwen3_moe: qwen3Moe,
   mixtral,
   olmoe,
+  qwen2_moe: qwen2Moe,
+  gpt_oss: gptOss,
+  granitemoe: graniteMoe,
   roberta,
   'xlm-roberta': xlmRoberta,
   bert,

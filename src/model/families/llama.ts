@@ -102,6 +102,8 @@ export interface LlamaLike {
   feedForward?: { gate?: string; up: string; down: string };
   /** Sublayers whose projections are one matrix: `qkv_proj`, `gate_up_proj`. */
   packed?: readonly Sublayer['kind'][];
+  /** Module of scores, one for each head, that take part in every softmax. */
+  sinks?: string;
   /** Experts in place of a layer's feed-forward layer, if it has any. @param prefix the layer's name */
   experts?: (layer: number, prefix: string) => ExpertsParts | undefined;
   /** Both sublayers of a layer read the same sum through the norm of attention. */
@@ -198,6 +200,7 @@ export function llamaLike(type: string, values: LlamaValues, own: LlamaLike): De
           headWidth,
           ...(rotation ? { rotation } : {}),
           ...own.attention,
+          ...(own.sinks ? { sinks: `${attention}.${own.sinks}` } : {}),
           ...(window === undefined ? {} : { window }),
         },
         experts

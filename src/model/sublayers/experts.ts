@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addShared, combine, gatherPairs, groupRows } from '../../ops/experts.ts';
+import { addShared, combine, gatePairs, gatherPairs, groupRows, type RowGroups } from '../../ops/experts.ts';
 import { groupedLinear } from '../../ops/grouped.ts';
 import { add, gate } from '../../ops/rows.ts';
 import type { WeightStack } from '../../tensor/weight.ts';
@@ -27,21 +27,21 @@ export function recordExperts(
 ): void {
   const { context } = pass;
   const { workspace } = context;
-  const { routing, activation } = sublayer;
+  const { routing } = sublayer;
   const logits = pass.linear(read, sublayer.router);
   const groups = groupRows(context, logits, routing);
   workspace.give(logits);
-  const shared = sublayer.shared && recordShared(pass, sublayer.shared, activation, read);
+  const shared = sublayer.shared && recordShared(pass, sublayer.shared, sublayer.activation, read);
   const x = gatherPairs(context, read, groups);
   done();
-  const gated = groupedLinear(context, x, stackOf(pass, sublayer.gate), groups);
-  const up = groupedLinear(context, x, stackOf(pass, sublayer.up), groups);
-  workspace.give(x);
-  gate(context, gated, up, activation);
-  workspace.give(up);
+  const gated = recordGates(pass, sublayer, x, groups);
   const made = groupedLinear(context, gated, stackOf(pass, sublayer.down), groups);
   workspace.give(gated);
-  const result = combine(context, made, groups, routing);
+  const { bias } = sublayer.down;
+  const result = combine(context, made, groups, {
+    ...routing,
+    ...(bias ? { bias: { name: bias, width: sublayer.down.matrices[0]!.rows.width } } : {}),
+  });
   workspace.give(made, ...groups.memory);
   if (shared) {
     if (shared.gates) addShared(context, result, shared.result, shared.gates);
@@ -49,6 +49,27 @@ export function recordExperts(
     workspace.give(shared.result, ...(shared.gates ? [shared.gates] : []));
   }
   pass.addResult(hidden, result, sublayer);
+}
+
+/** What is inside of the experts, of x, which is given back. */
+function recordGates(pass: Pass, sublayer: ExpertsSublayer, x: Activation, groups: RowGroups): Activation {
+  const { context } = pass;
+  const { workspace } = context;
+  const { activation } = sublayer;
+  if ('packed' in sublayer) {
+    const packed = pass.replace(x, groupedLinear(context, x, stackOf(pass, sublayer.packed), groups));
+    const { interleaved, clamped } = sublayer;
+    const { bias } = sublayer.packed;
+    const inner = sublayer.down.matrices[0]!.columns;
+    const options = { inner, interleaved, activation, ...(bias ? { bias } : {}), ...(clamped ? { clamped } : {}) };
+    return pass.replace(packed, gatePairs(context, packed, groups, options));
+  }
+  const gated = groupedLinear(context, x, stackOf(pass, sublayer.gate), groups);
+  const up = groupedLinear(context, x, stackOf(pass, sublayer.up), groups);
+  workspace.give(x);
+  gate(context, gated, up, activation);
+  workspace.give(up);
+  return gated;
 }
 
 /** What the feed-forward layer for all tokens gives, and the logits of what it is multiplied by. */

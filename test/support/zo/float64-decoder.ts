@@ -130,6 +130,7 @@ function attend(
     softCap,
   }: AttentionSublayer,
   mask: AttentionMask = 'causal',
+  sinks?: Float64Array,
 ): Float64Array {
   const rows = q.length / (headCount * headWidth);
   const y = new Float64Array(q.length);
@@ -148,7 +149,8 @@ function attend(
       }
       const highest = Math.max(...scores);
       const shares = scores.map((score) => Math.exp(score - highest));
-      const total = shares.reduce((sum, share) => sum + share, 0);
+      const sink = sinks ? Math.exp(sinks[head]! - highest) : 0;
+      const total = shares.reduce((sum, share) => sum + share, sink);
       for (const [index, share] of shares.entries()) {
         for (let d = 0; d < headWidth; d++) {
           y[(row * headCount + head) * headWidth + d]! +=
@@ -208,7 +210,7 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation);
       rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation);
     }
-    let mixed = attend(q, k, v, sublayer, decoder.mask);
+    let mixed = attend(q, k, v, sublayer, decoder.mask, maybe(sublayer.sinks));
     if (sublayer.gated) {
       const gates = part(1);
       mixed = mixed.map((value, index) => value / (1 + Math.exp(-gates[index]!)));

@@ -5,7 +5,7 @@
  */
 
 import { activate } from '../../../src/bench/cases/linear.ts';
-import type { ExpertsSublayer, FeedForwardSublayer, Linear } from '../../../src/model/decoder.ts';
+import type { ExpertLinears, ExpertsSublayer, FeedForwardSublayer, Linear } from '../../../src/model/decoder.ts';
 
 interface Layers64 {
   get: (name: string) => Float64Array;
@@ -25,11 +25,32 @@ export const safeGap = 1e-5;
 /** @param x [tokens, width] */
 export function experts64(
   x: Float64Array,
-  { router, routing, gate, up, down, activation, shared }: ExpertsSublayer,
+  sublayer: ExpertsSublayer,
   { get, linear, feedForward }: Layers64,
 ): Float64Array {
+  const { router, routing, down, activation, shared } = sublayer;
   const { width } = router.columns;
   const { experts, chosen, score, normalised, correction, scale = 1 } = routing;
+  const layer = (input: Float64Array, { matrices, bias }: ExpertLinears, expert: number): Float64Array => {
+    const result = linear(input, matrices[expert]!);
+    return bias ? result.map((value, i) => value + get(bias)[expert * result.length + i]!) : result;
+  };
+  const inside = (token: Float64Array, expert: number): Float64Array => {
+    if (!('packed' in sublayer)) {
+      const gated = layer(token, sublayer.gate, expert);
+      return layer(token, sublayer.up, expert).map((value, i) => value * activate(gated[i]!, activation));
+    }
+    const both = layer(token, sublayer.packed, expert);
+    const { interleaved, clamped } = sublayer;
+    const count = both.length / 2;
+    return Float64Array.from({ length: count }, (_, i) => {
+      const [gate, up] = interleaved ? [both[2 * i]!, both[2 * i + 1]!] : [both[i]!, both[count + i]!];
+      if (!clamped) return up * activate(gate, activation);
+      const { limit, gain } = clamped;
+      const low = Math.min(gate, limit);
+      return (Math.max(-limit, Math.min(up, limit)) + 1) * (low / (1 + Math.exp(-gain * low)));
+    });
+  };
   const y = shared
     ? feedForward(x, { kind: 'feed-forward', gate: shared.gate, up: shared.up, down: shared.down, activation })
     : new Float64Array(x.length);
@@ -52,9 +73,7 @@ export function experts64(
     }
     const divisor = normalised ? members.reduce((all, expert) => all + shares[expert]!, 0) : 1;
     for (const expert of members) {
-      const gated = linear(token, gate.matrices[expert]!);
-      const inner = linear(token, up.matrices[expert]!).map((value, i) => value * activate(gated[i]!, activation));
-      const made = linear(inner, down.matrices[expert]!);
+      const made = layer(inside(token, expert), down, expert);
       for (let i = 0; i < width; i++) sum[i]! += (scale * shares[expert]! * made[i]!) / divisor;
     }
   }
