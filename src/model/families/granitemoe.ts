@@ -36,5 +36,8 @@ export const graniteMoe = family(
           interleaved: false,
         }),
     }),
-  { ignored: noWindowLayers, neutral: offElsewhere },
+  {
+    ignored: noWindowLayers,
+    neutral: { mlp_bias: offElsewhere.mlp_bias, use_sliding_window: offElsewhere.use_sliding_window },
+  },
 );

@@ -54,5 +54,5 @@ export const qwen2Moe = family(
             })
           : undefined,
     }),
-  { neutral: offElsewhere },
+  { neutral: { attention_bias: offElsewhere.attention_bias, mlp_bias: offElsewhere.mlp_bias } },
 );
