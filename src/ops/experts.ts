@@ -54,10 +54,17 @@ export interface RowGroups {
 /** Rows whose pairs one invocation counts. */
 const chunkRows = 64;
 
+/** The kernel of the experts' scores. */
+export const scoresKernel = (score: RouteOptions['score']): KernelDefinition => ({
+  files: ['experts/scores.wgsl'],
+  constants: { SIGMOID: score === 'sigmoid' },
+});
+
 /** The kernel that chooses experts. */
-export function routeKernel(score: RouteOptions['score'], isCorrected: boolean): KernelDefinition {
-  return { files: ['experts/route.wgsl'], constants: { SIGMOID: score === 'sigmoid', CORRECTED: isCorrected } };
-}
+export const routeKernel = (CORRECTED: boolean): KernelDefinition => ({
+  files: ['experts/route.wgsl'],
+  constants: { CORRECTED },
+});
 
 /** The kernels that group rows. */
 export const groupKernels = {
@@ -91,11 +98,21 @@ export function groupRows(
   const counts = take(experts * chunks);
   const starts = take(2 * (groups + 1));
   const place = vectorOf(probes, correction);
+  const scores = take(rows * experts);
   gpu.recorder.dispatch(
-    gpu.kernel(routeKernel(score, place !== undefined)),
-    [logits.buffer, place?.buffer ?? gpu.unused, chosen!.buffer, shares!.buffer],
+    gpu.kernel(scoresKernel(score)),
+    [logits.buffer, scores.buffer],
+    { rows, experts, stride: logits.columns },
+    perElement(rows),
+  );
+  // Without a correction the logits have the order of the scores, and no two of them are equal by rounding.
+  const ranks = place ? scores : logits;
+  const stride = place ? experts : logits.columns;
+  gpu.recorder.dispatch(
+    gpu.kernel(routeKernel(place !== undefined)),
+    [scores.buffer, ranks.buffer, place?.buffer ?? gpu.unused, chosen!.buffer, shares!.buffer],
     {
-      ...{ rows, experts, count, stride: logits.columns, rows_per_probe: rowsPerProbe },
+      ...{ rows, experts, count, stride, rows_per_probe: rowsPerProbe },
       ...{ correction_offset: place?.offset ?? 0, correction_stride: place?.stride ?? 0 },
     },
     perElement(rows * experts),
@@ -122,7 +139,7 @@ export function groupRows(
     parameters,
     perElement(chunks * experts),
   );
-  workspace.give(counts);
+  workspace.give(counts, scores);
   return {
     ...{ experts, count, rowsPerProbe, rows, groupsPerExpert, plan },
     ...{ chosen: chosen!.buffer, shares: shares!.buffer, order: order!.buffer, places: places!.buffer },
