@@ -45,6 +45,11 @@ export class GpuBuffer {
     this.offset = slice?.offset ?? 0;
   }
 
+  /** The buffer that this is a slice of, or itself: what takes memory. */
+  get whole(): GpuBuffer {
+    return this.#owner ?? this;
+  }
+
   /**
    * A part of this buffer as a buffer, which kernels can bind by itself. The memory is freed when the last slice is
    * destroyed.

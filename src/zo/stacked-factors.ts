@@ -57,7 +57,7 @@ export function placeStacks(
     for (const [index, weight] of stack.weights.entries()) {
       if (!weights.has(weight.name)) continue;
       const slice = u.slice(index * stack.stride * width * 4, weight.rows * width * 4, `U of ${weight.name}`);
-      places.set(weight.name, { buffer: v, row: index * width, u: slice, whole: u });
+      places.set(weight.name, { buffer: v, row: index * width, u: slice });
     }
   }
   return places;
@@ -67,17 +67,16 @@ export function placeStacks(
 export function stackedFactors(
   gpu: Gpu,
   weights: ReadonlyMap<string, Weight>,
-  places: ReadonlyMap<string, FactorPlace>,
   factors: ReadonlyMap<string, LowRankFactors>,
 ): Map<string, StackedFactors> {
   const result = new Map<string, StackedFactors>();
   for (const stack of stacksOf(weights.values())) {
     const { name } = stack.weights.find((weight) => weights.has(weight.name))!;
-    const { rank, bank, scale, vTransposed } = factors.get(name)!;
+    const { rank, bank, scale, u, vTransposed } = factors.get(name)!;
     const offsets = Uint32Array.from(stack.weights, (weight) => factors.get(weight.name)?.stateOffset ?? none);
     const stateOffsets: GpuBuffer = gpu.allocate(offsets.byteLength, 'factors', `places of S of ${name}`);
     stateOffsets.write(offsets);
-    const shared = { rank, scale, vTransposed, stateOffsets, u: places.get(name)!.whole! };
+    const shared = { rank, scale, vTransposed, stateOffsets, u: u.whole };
     result.set(stack.weights[0]!.name, { ...shared, ...(bank === undefined ? {} : { bank }) });
   }
   return result;

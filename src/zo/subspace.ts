@@ -34,9 +34,8 @@ const mostWidth = 768;
 export interface FactorPlace {
   buffer: GpuBuffer;
   row: number;
-  /** Where U lies, where it is not in a buffer of its own, and the whole that this is a slice of. */
+  /** Where U lies, where it is not in a buffer of its own. */
   u?: GpuBuffer;
-  whole?: GpuBuffer;
 }
 
 /** What {@link placeTogether} needs to know of a matrix. */

@@ -140,7 +140,7 @@ export class SubZero implements ZerothOrderOptimizer {
       this.#factored.push({ weight, ...subspace });
       this.#factorMap.set(weight.name, subspace.factors);
     }
-    this.#stacks = stackedFactors(gpu, weights, stacked, this.#factorMap);
+    this.#stacks = stackedFactors(gpu, weights, this.#factorMap);
     if (bankRank > 0) this.#bank = new Bank(gpu, configuration.bankRank, this.#factored);
     if (tensors.length > 0) {
       const { probesAtOnce } = this.#state;
@@ -199,7 +199,8 @@ export class SubZero implements ZerothOrderOptimizer {
 
   /** Bytes of U, V, the state and, of SubZero+, Adam's moments: what training holds beyond inference. */
   get factorBytes(): number {
-    const factors = [...this.#buffers].reduce((sum, { size }) => sum + size, 0);
+    const wholes = new Set([...this.#buffers].map(({ whole }) => whole));
+    const factors = [...wholes].reduce((sum, { size }) => sum + size, 0);
     return factors + this.#state.bytes + (this.#adapters?.bytes ?? 0) + (this.#adam?.bytes ?? 0);
   }
 
