@@ -14,6 +14,7 @@ import { openTestGpu } from '../support/gpu.ts';
 import { type Random, withSeed } from '../support/random.ts';
 
 const gpu = openTestGpu();
+const narrow = openTestGpu({ maxStorageBufferBindingSize: 4096 });
 
 interface Shape {
   rows: number;
@@ -45,14 +46,15 @@ async function run(
   random: Random,
   shape: Shape,
   variant?: MatmulVariant,
+  device = gpu(),
 ): Promise<{ bits: Float32Array; off: number }> {
   const { rows, probes, experts, chosen, columns, inner, rank, storage, score, corrected, normalised, idle } = shape;
-  const bed = new Bed(gpu(), random);
+  const bed = new Bed(device, random);
   const all = rows * probes;
   bed.reserve(all);
   const layout = { rows: plainAxis(columns), columns: quadAxis(inner) };
   const names = Array.from({ length: experts }, (_, index) => `expert ${index}`);
-  const weights = allocateStack(gpu(), names, layout, storage);
+  const weights = allocateStack(device, names, layout, storage);
   const width = Math.ceil(rank / 4) * 4;
   const correction = Array.from({ length: probes }, () => random.normals(experts, 0.3));
   // The last expert has no change of its own.
@@ -64,7 +66,7 @@ async function run(
   });
   const stored = weights.map(() => whole(random, columns * inner));
   for (const [index, weight] of weights.entries()) weight.parts[0]!.buffer.write(codecs[storage].pack(stored[index]!));
-  const [{ stack }] = weights as [{ stack: NonNullable<(typeof weights)[0]['stack']> }];
+  const stack = weights[0]!.stack!;
   const u = Array.from({ length: changed }, () => whole(random, columns * rank));
   const v = Array.from({ length: changed }, () => whole(random, rank * inner));
   if (rank > 0) {
@@ -89,11 +91,11 @@ async function run(
   }
   const logits = bed.activation(logitData, all, experts);
   const options = { experts, chosen, score, ...(corrected ? { correction: 'correction' } : {}) };
-  const plan = variant ? { variant, slices: 1 } : chooseGrouped(gpu(), (all * chosen) / experts);
+  const plan = variant ? { variant, slices: 1 } : chooseGrouped(device, (all * chosen) / experts);
   const groups = groupRows(context, logits, options, plan);
   const y = groupedLinear(context, gatherPairs(context, x, groups), stack, groups);
   const sum = combine(context, y, groups, { normalised, scale: 0.5 });
-  const [data] = await gpu().recorder.read([{ buffer: sum.buffer, bytes: all * columns * 4 }]);
+  const [data] = await device.recorder.read([{ buffer: sum.buffer, bytes: all * columns * 4 }]);
   const bits = new Float32Array(data!);
   let off = 0;
   for (let row = 0; row < all; row++) {
@@ -166,4 +168,18 @@ test('what a row gets has the same bits by every variant of software adapters', 
     await withSeed('experts alike', async (random) => bits.push((await run(random, shape, variant)).bits));
   }
   for (const other of bits.slice(1)) expect(other).toEqual(bits[0]);
+});
+
+test('experts that no single binding can hold', async () => {
+  const shape = { ...plainShape, rows: 8, probes: 2, rank: 3 };
+  const names = Array.from({ length: 5 }, (_, index) => `expert ${index}`);
+  const weights = allocateStack(narrow(), names, { rows: plainAxis(12), columns: plainAxis(20) }, 'f32');
+  expect(weights[0]!.stack!.parts.map(({ first, count }) => [first, count])).toEqual([
+    [0, 3],
+    [3, 2],
+  ]);
+  for (const weight of weights) destroyWeight(weight);
+  await withSeed('experts in parts', async (random) => {
+    expect((await run(random, shape, undefined, narrow())).off).toBeLessThan(2e-6);
+  });
 });
