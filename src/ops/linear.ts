@@ -57,17 +57,29 @@ export function matmulKernel(plan: MatmulPlan, given: MatmulFlags): KernelDefini
 }
 
 function makeMatmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
-  const { constants, fragments } = matmulDescriptions[plan.variant];
   const sliced = plan.slices > 1;
+  const { files, constants } = matmulParts(plan, flags.storage, 'whole');
+  return { files, constants: { ...constants, SLICED: sliced, ...epilogue(sliced ? noEpilogue : flags) } };
+}
+
+/** The kernel of a plan without slices and epilogue. @param rows which rows of W a row of x is multiplied with */
+export function matmulParts(plan: MatmulPlan, storage: Storage, rows: 'whole' | 'grouped'): KernelDefinition {
+  const { constants, fragments } = matmulDescriptions[plan.variant];
   const { M, N, K, subgroup = defaultSubgroup } = plan.fragment ?? defaultFragment;
   const fragment = { FRAGMENT_M: M, FRAGMENT_N: N, FRAGMENT_K: K, SUBGROUP: subgroup };
   return {
-    files: [codecFile(flags.storage), 'activation.wgsl', 'matmul/interface.wgsl', ...matmulFiles(plan)],
+    files: [
+      codecFile(storage),
+      'activation.wgsl',
+      'matmul/interface.wgsl',
+      `matmul/${rows}.wgsl`,
+      ...matmulFiles(plan),
+    ],
     constants: {
       ...constants,
-      ...(fragments === undefined ? {} : { ...fragment, WEIGHT_IS_HALF: codecs[flags.storage].halfExact }),
-      SLICED: sliced,
-      ...epilogue(sliced ? noEpilogue : flags),
+      ...(fragments === undefined ? {} : { ...fragment, WEIGHT_IS_HALF: codecs[storage].halfExact }),
+      SLICED: false,
+      ...epilogue(noEpilogue),
     },
   };
 }
@@ -75,7 +87,7 @@ function makeMatmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinitio
 /** The kernel that adds the slices' sums up. */
 export function matmulReduceKernel(flags: Omit<MatmulFlags, 'storage'>): KernelDefinition {
   return reduceDefinitions.get([flags.activation, flags.hasBias, flags.accumulate], () => ({
-    files: ['weights/f32.wgsl', 'activation.wgsl', 'matmul/interface.wgsl', 'matmul/reduce.wgsl'],
+    files: ['weights/f32.wgsl', 'activation.wgsl', 'matmul/interface.wgsl', 'matmul/whole.wgsl', 'matmul/reduce.wgsl'],
     constants: { SLICED: false, ...epilogue(flags) },
   }));
 }

@@ -28,6 +28,15 @@ export interface LowRankFactors {
   stateOffset: number;
 }
 
+/**
+ * The factors of a stack of weights, which lie as those do: U of each `stride` rows behind that of the one before, V
+ * {@link factorWidth} rows.
+ */
+export interface StackedFactors extends Omit<LowRankFactors, 'vRow' | 'stateOffset'> {
+  /** Where the S of each weight starts in the state, u32; 2³² − 1 for a weight without a change. */
+  stateOffsets: GpuBuffer;
+}
+
 /** The rank as kernels store it: a whole number of quads. */
 export function paddedRank(rank: number): number {
   return Math.ceil(rank / 4) * 4;
@@ -111,6 +120,8 @@ export interface Probes {
   stateStride: number;
   /** Factors by weight name; a weight without an entry has no low-rank change. */
   factors: ReadonlyMap<string, LowRankFactors>;
+  /** Those of stacks by the name of their first weight, besides. */
+  stacks?: ReadonlyMap<string, StackedFactors>;
   /** Dense noise on the weights, besides the factors. */
   dense?: DenseNoise;
   /** Factor on every base weight that has factors (decoupled weight decay since the last fold); 1 otherwise. */

@@ -6,13 +6,13 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Decoder, Linear } from '../model/decoder.ts';
-import { linearsOf } from '../model/parameters.ts';
 import { parseJsonFile } from '../model-file.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import { createHash, join, readdir, readFile, readStream } from '../platform/index.ts';
 import { bytesToF32, openSafetensors, type TensorSource } from '../safetensors/index.ts';
 import { axisLength } from '../tensor/axis.ts';
 import type { Adapter, AdapterTensor } from './adapter.ts';
+import { loraLayers } from './lora.ts';
 import { type PeftLoraConfig, readPeftConfig } from './peft-config.ts';
 
 const [configName, weightsName] = ['adapter_config.json', 'adapter_model.safetensors'];
@@ -31,6 +31,7 @@ const otherParts: readonly { end: RegExp; what: string }[] = [
   { end: /\.lora_embedding_[AB]$/, what: 'a pair beside an embedding' },
   { end: /\.lora_magnitude_vector(\.weight)?$/, what: 'a DoRA' },
   { end: /\.lora_B\.bias$/, what: 'a bias of a pair' },
+  { end: /\.experts\.(\w+\.)*lora_[AB](\.weight)?$/, what: 'a pair beside experts' },
   { end: /\.base_layer\./, what: 'a part of the base model' },
 ];
 
@@ -82,7 +83,7 @@ export async function fingerprintPeft(directory: string): Promise<string> {
 /** The linear layers that can have a pair. */
 function layersOf(decoder: Decoder): Linear[] {
   const { projectIn, projectOut } = decoder;
-  return [...linearsOf(decoder), ...[projectIn, projectOut].filter((layer) => layer !== undefined)];
+  return [...loraLayers(decoder), ...[projectIn, projectOut].filter((layer) => layer !== undefined)];
 }
 
 async function readConfig(directory: string): Promise<PeftLoraConfig> {
