@@ -23,7 +23,7 @@ import type { StorageWish } from '../weights/index.ts';
 export type { DataSource } from '../data/source.ts';
 export type { DataSummary } from '../data/summary.ts';
 export type { TaskDescription } from '../data/tasks/described.ts';
-export type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../generate/types.ts';
+export type { AdapterChoice, GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../generate/types.ts';
 export type { ChatMessage, ToolCall } from '../tokenizer/chat-messages.ts';
 export type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
 

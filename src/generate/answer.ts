@@ -7,6 +7,7 @@
 import { answerTokens } from '../data/answer-score.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Generator } from './generator.ts';
+import type { TextModel } from './row-adapters.ts';
 
 /**
  * Generates the answer to a prompt; several may be asked for at once.
@@ -17,9 +18,10 @@ export async function generateAnswer(
   generator: Generator,
   prompt: readonly number[],
   signal?: AbortSignal,
+  model?: TextModel,
 ): Promise<string> {
   const request = { maxTokens: answerTokens, temperature: 0, stop: ['\n'] };
-  for await (const event of generator.generate(request, prompt, signal)) {
+  for await (const event of generator.generate(request, prompt, signal, model)) {
     if (event.type === 'done') return event.text.trim();
   }
   throw new SubzeroError('cancelled', 'the answer was cancelled');
