@@ -9,6 +9,14 @@ import { SubzeroError } from '../errors.ts';
 import type { Generator } from './generator.ts';
 import type { TextModel } from './row-adapters.ts';
 
+/** How answers are generated. */
+export interface AnswerOptions {
+  /** 50 by default. */
+  maxTokens?: number;
+  /** Texts that an answer ends before; the end of the line by default. */
+  stop?: readonly string[];
+}
+
 /**
  * Generates the answer to a prompt; several may be asked for at once.
  * @param prompt token ids, BOS included where the model wants it
@@ -18,9 +26,10 @@ export async function generateAnswer(
   generator: Generator,
   prompt: readonly number[],
   signal?: AbortSignal,
+  { maxTokens = answerTokens, stop = ['\n'] }: AnswerOptions = {},
   model?: TextModel,
 ): Promise<string> {
-  const request = { maxTokens: answerTokens, temperature: 0, stop: ['\n'] };
+  const request = { maxTokens, temperature: 0, stop: [...stop] };
   for await (const event of generator.generate(request, prompt, signal, model)) {
     if (event.type === 'done') return event.text.trim();
   }
