@@ -61,8 +61,16 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   }
   let labels = pass.replace(hidden, gatherRows(context, hidden, input.labelRows, input.labelCount));
   if (finalNorm) labels = pass.replace(labels, pass.norm(labels, finalNorm));
-  if (projectOut) labels = pass.replace(labels, pass.linear(labels, projectOut));
+  if (projectOut) labels = pass.replace(labels, new Pass(model, ofLabels(context), input).linear(labels, projectOut));
   return labels;
+}
+
+/** The context of what has the label rows alone. */
+function ofLabels(context: OperationContext): OperationContext {
+  const { rowAdapters } = context.probes;
+  if (!rowAdapters) return context;
+  const labels = { ...rowAdapters, factors: rowAdapters.labelFactors };
+  return { ...context, probes: { ...context.probes, rowAdapters: labels } };
 }
 
 /**

@@ -94,6 +94,21 @@ export interface LoraPair {
   /** Names of A [rank, columns] and B [rows, rank]. */
   a: string;
   b: string;
+  /**
+   * DoRA: the name of the gains [rows], factors on x Wᵀ and on the pair's product, once they have been made of the
+   * magnitudes (lora-gain.ts).
+   */
+  gain?: string;
+}
+
+/** Adapters of which each row of a pass has its own; the pass has one probe. */
+export interface RowAdapters {
+  /** The adapters, each as the probes of a pass that is all its own. */
+  adapters: readonly Probes[];
+  /** [adapters, rows] f32: the factor on each adapter's change for each row; 0 where the row is without it. */
+  factors: GpuBuffer;
+  /** The same for the rows that the pass ends with, its label rows. */
+  labelFactors: GpuBuffer;
 }
 
 /**
@@ -132,6 +147,8 @@ export interface Probes {
   frozen?: { state: GpuBuffer; vectors: ReadonlyMap<string, number> };
   /** What a scheme adds to the model. */
   adapter?: AdapterShape;
+  /** Adapters of single rows, in the place of `adapter`. */
+  rowAdapters?: RowAdapters;
   /** Its tensors, where the state holds only their S: made for each probe, `stride` elements apart. */
   made?: { buffer: GpuBuffer; stride: number; offsets: ReadonlyMap<string, number> };
 }

@@ -132,10 +132,14 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   matmulReduce: matmulFlags.map((flags) => matmulReduceKernel(flags)),
   embed: storages.flatMap((storage) => combinations([codecFile(storage), 'embed.wgsl'], { ACCUMULATE: both })),
   lora: [
-    ...combinations(['lora/down.wgsl']),
+    ...combinations(['lora/down.wgsl'], { BY_ROW: both }),
     ...combinations(['activation.wgsl', 'lora/up.wgsl'], {
       ACTIVATION: activations.map((name) => activationNumber[name]),
+      BY_ROW: both,
+      HAS_GAIN: both,
+      HAS_BIAS: both,
     }),
+    ...storages.flatMap((storage) => combinations([codecFile(storage), 'lora/gain.wgsl'])),
   ],
   virtualRows: combinations(['virtual-rows.wgsl']),
   pad: combinations(['pad.wgsl']),
