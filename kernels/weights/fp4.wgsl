@@ -1,5 +1,5 @@
-// Stored weights, fp4: a block is 64 elements of a row in 9 u32, first the scale as f32, then codes, eight in a word with
-// the first one in the lowest bits. x = scale · table[code].
+// Stored weights, fp4: a block is 64 elements of a row in 9 u32, first the scale as f32, then codes, eight in a word
+// with the first one in the lowest bits. x = scale · table[code].
 
 alias WeightWord = u32;
 
