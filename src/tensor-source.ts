@@ -42,4 +42,8 @@ export interface TensorSource<Entry extends StoredTensor = StoredTensor> {
 export interface ModelSource extends TensorSource {
   /** Their paths, sorted by name. */
   readonly files: readonly string[];
+  /** How its weights are quantised, where config.json says it: method, bits, groups. */
+  readonly quantization?: string;
+  /** What whoever runs the process should know of them. */
+  readonly notes?: readonly string[];
 }

@@ -14,7 +14,7 @@ const floors = [
   'src/platform',
   // Files directly under src/: errors, texts and small things that belong to nothing else.
   'src',
-  ...['src/random', 'src/gpu', 'src/safetensors', 'src/hub', 'src/weights', 'src/gguf'],
+  ...['src/random', 'src/gpu', 'src/safetensors', 'src/hub', 'src/weights', 'src/gguf', 'src/quantized'],
   ...['src/tensor', 'src/ops'],
   ...['src/tokenizer', 'src/data', 'src/settings', 'src/model', 'src/tuning', 'src/zo'],
   ...[

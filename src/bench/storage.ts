@@ -173,6 +173,63 @@ const q6kBlock: StoreBlock = (values, block) => {
   }).flat();
 };
 
+/** 128 values with an f32 scale and a code of zero. */
+const scaledZeros =
+  (bits: 4 | 8): StoreBlock =>
+  (values, block) => {
+    const [low, high] = extremes(values);
+    const lowest = bits === 8 ? -128 : 0;
+    const scale = Math.fround((high - low) / (2 ** bits - 1));
+    const zero = within(lowest - low / scale, lowest - 1, lowest + 2 ** bits);
+    block.setFloat32(0, scale, true);
+    block.setFloat32(4, zero, true);
+    return Array.from(values, (value, index) => {
+      const code = within(value / scale + zero, lowest, lowest + 2 ** bits - 1);
+      if (bits === 8) block.setInt8(8 + index, code);
+      else putNibble(block, 8, index, code);
+      return scale * (code - zero);
+    });
+  };
+
+/** 64 values with an f32 scale; a code is the place of the nearest value in a table of 16, or of an 8-bit float. */
+const tabled =
+  (bits: 4 | 8, table: readonly number[]): StoreBlock =>
+  (values, block) => {
+    const scale = Math.fround(
+      Math.max(...values.map(Math.abs)) / Math.max(...table.filter((each) => !Number.isNaN(each))),
+    );
+    block.setFloat32(0, scale, true);
+    return Array.from(values, (value, index) => {
+      const wanted = value / scale;
+      const code = table.reduce(
+        (best, each, at) => (Math.abs(each - wanted) < Math.abs(table[best]! - wanted) ? at : best),
+        0,
+      );
+      if (bits === 8) block.setUint8(4 + index, code);
+      else putNibble(block, 4, index, code);
+      return scale * table[code]!;
+    });
+  };
+
+/** QLoRA's NormalFloat: 8 quantiles above 0, 7 below, and 0. */
+const normalFloats = [
+  ...[-1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334],
+  ...[-0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224],
+  ...[0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1],
+];
+
+/** A sign and the values 0, 1/192, 2/3, 1, 1/3, 1/2, 1/6, 1/4. */
+const smallFloats = [1, -1].flatMap((sign) =>
+  [0, 1 / 192, 2 / 3, 1, 1 / 3, 1 / 2, 1 / 6, 1 / 4].map((value) => sign * Math.fround(value)),
+);
+
+/** E4M3 without NaN, by counting up: eight steps of each size, from 2^-9 on, twice as long from the second eight on. */
+const eightBitFloats = [1, -1].flatMap((sign) => {
+  const values = [0];
+  for (let code = 1; code < 127; code++) values.push(values.at(-1)! + 2 ** (Math.max(1, (code - 1) >> 3) - 10));
+  return [...values.map((value) => sign * value), Number.NaN];
+});
+
 const blockStorages: Readonly<Record<BlockStorage, { elements: number; bytes: number; storeBlock: StoreBlock }>> = {
   q8: { elements: 64, bytes: 68, storeBlock: halfScales(8) },
   q4: { elements: 64, bytes: 36, storeBlock: halfScales(4) },
@@ -180,6 +237,11 @@ const blockStorages: Readonly<Record<BlockStorage, { elements: number; bytes: nu
   q4m: { elements: 32, bytes: 24, storeBlock: scaledMinima(4) },
   q4k: { elements: 256, bytes: 148, storeBlock: q4kBlock },
   q6k: { elements: 256, bytes: 276, storeBlock: q6kBlock },
+  q8z: { elements: 128, bytes: 136, storeBlock: scaledZeros(8) },
+  q4z: { elements: 128, bytes: 72, storeBlock: scaledZeros(4) },
+  nf4: { elements: 64, bytes: 36, storeBlock: tabled(4, normalFloats) },
+  fp4: { elements: 64, bytes: 36, storeBlock: tabled(4, smallFloats) },
+  fp8: { elements: 64, bytes: 68, storeBlock: tabled(8, eightBitFloats) },
 };
 
 function storeBlocks(source: Float32Array, storage: BlockStorage): Pick<StoredMatrix, 'bits' | 'values'> {

@@ -9,7 +9,7 @@ import { SubzeroError } from '../errors.ts';
 import { equalBytes } from '../platform/index.ts';
 import { bytesToF32 } from '../safetensors/index.ts';
 import type { StoredTensor, TensorSource } from '../tensor-source.ts';
-import { blockFormat } from '../weights/block-formats.ts';
+import { isBlocks } from '../weights/index.ts';
 import type { Decoder } from './decoder.ts';
 import { type ParameterShape, parameterShapes, parametersLeftOut } from './parameters.ts';
 
@@ -166,7 +166,14 @@ function checkEntry(directory: string, { shape, transposed, within, stored }: Ma
       `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${expected.join(', ')}]`,
     );
   }
-  if (!loadable.includes(stored.dtype) && !blockFormat(stored.dtype)) {
+  if (transposed && isBlocks(stored.dtype)) {
+    throw new SubzeroError(
+      'unsupported',
+      `${directory}: "${stored.name}" is quantised, and this architecture has its matrices as [in, out]; ` +
+        'give the model in F32, F16 or BF16',
+    );
+  }
+  if (!loadable.includes(stored.dtype) && !isBlocks(stored.dtype)) {
     throw new SubzeroError(
       'unsupported',
       `${directory}: "${stored.name}" is stored as ${stored.dtype}; supported are F32, F16, BF16 and F64. ` +

@@ -11,22 +11,24 @@ import { parseJsonFile } from '../model-file.ts';
 import type { MatmulPlans } from '../ops/matmul-plans.ts';
 import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import { join, readFile } from '../platform/index.ts';
-import { bytesToF32, openModelWeights } from '../safetensors/index.ts';
+import { openQuantizedWeights, quantizationKey, quantizedFormat } from '../quantized/index.ts';
+import { openModelWeights } from '../safetensors/index.ts';
 import { elementsBefore, isPadded, type Layout, storedLength, withPads } from '../tensor/axis.ts';
 import { transpose } from '../tensor/transpose.ts';
 import { allocateMatrices, destroyWeight, type MatrixToAllocate, shapeOf, type Weight } from '../tensor/weight.ts';
 import type { ModelSource, StoredTensor, TensorSource } from '../tensor-source.ts';
 import { warn } from '../warn.ts';
-import { blockFormat } from '../weights/block-formats.ts';
 import {
   fileBytes,
   fitsRows,
+  isBlocks,
   isPlain,
   repack,
   rowBytes,
   type Storage,
   type StorageWish,
   storageOfDtype,
+  valuesOfBytes,
 } from '../weights/index.ts';
 import { refuseAdapterFiles } from './adapter-files.ts';
 import { type MatchedTensor, matchTensors } from './checkpoint-tensors.ts';
@@ -68,7 +70,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
   let model: Model | undefined;
   try {
     const { decoder, parameters, warnings } = await matchTensors(directory, given, source);
-    for (const warning of warnings) warn(warning);
+    for (const warning of [...warnings, ...(source.notes ?? [])]) warn(warning);
     const total = parameters.reduce((sum, { stored, within }) => sum + stored.byteLength / (within?.count ?? 1), 0);
     let done = 0;
     const matrixTypes = parameters.filter(({ axes }) => axes.length > 1).map(({ stored }) => stored.dtype);
@@ -78,7 +80,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     for (const { name, axes, stored, stack } of parameters) {
       const [rows, columns] = axes;
       if (!columns) {
-        vectors.set(name, valuesOf(stored.dtype, await source.read(stored.name)));
+        vectors.set(name, valuesOfBytes(stored.dtype, await source.read(stored.name)));
       } else {
         const layout = { rows: rows!, columns };
         const own = storageOf(layout, stored.dtype);
@@ -119,11 +121,18 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
   }
 }
 
-/** Opens the weights of a model, which no adapter may change. */
+/** Opens the weights of a model, which no adapter may change. Quantised ones are shown as blocks of storage types. */
 export async function openWeights(directory: string): Promise<ModelSource> {
   if (isGgufPath(directory)) return await openGgufWeights(directory);
   await refuseAdapterFiles(directory);
-  return await openModelWeights(directory);
+  const source = await openModelWeights(directory);
+  try {
+    const format = quantizedFormat(await readConfigJson(directory), join(directory, 'config.json'));
+    return format ? await openQuantizedWeights(source, format, directory) : source;
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
 }
 
 /** The storage types of a model's matrices. */
@@ -137,6 +146,13 @@ export interface StorageChoice {
 /** Reads and checks config.json of a model directory, or what stands for it in a GGUF file. */
 export async function readConfigurationFile(directory: string): Promise<Decoder> {
   if (isGgufPath(directory)) return readConfiguration(await openGgufConfiguration(directory), directory);
+  const { [quantizationKey]: quantization, ...config } = await readConfigJson(directory);
+  const file = join(directory, 'config.json');
+  quantizedFormat({ [quantizationKey]: quantization }, file);
+  return readConfiguration(config, file);
+}
+
+async function readConfigJson(directory: string): Promise<Record<string, unknown>> {
   const file = join(directory, 'config.json');
   let bytes: Uint8Array;
   try {
@@ -151,7 +167,7 @@ export async function readConfigurationFile(directory: string): Promise<Decoder>
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     throw new SubzeroError('invalid_data', `${file} must hold a JSON object`);
   }
-  return readConfiguration(config as Record<string, unknown>, file);
+  return config as Record<string, unknown>;
 }
 
 /**
@@ -171,18 +187,15 @@ export function chooseStorage(
     const wanted = wish === 'auto' ? (own.get(dtype) ?? plain) : wish;
     if (isPlain(wanted)) return wish === 'auto' ? plain : wanted;
     const whole = !isPadded(layout.rows) && !isPadded(layout.columns);
-    return whole && fitsRows(wanted, storedLength(layout.columns)) ? wanted : plain;
+    if (whole && fitsRows(wanted, storedLength(layout.columns))) return wanted;
+    // Values of blocks are products of f32, which 16 bits would round.
+    return isBlocks(dtype) && wish === 'auto' ? 'f32' : plain;
   };
   return { storage: wish === 'auto' && !quantised ? (plain as StorageWish) : wish, storageOf };
 }
 
 function unfitWarning(count: number, all: number, storage: StorageWish): string {
   return `${count} of ${all} matrices have rows that are no whole blocks of ${storage}; they keep 16 or 32 bits a weight`;
-}
-
-/** The values of a whole tensor. */
-function valuesOf(dtype: string, bytes: Uint8Array): Float32Array {
-  return blockFormat(dtype)?.toF32(bytes) ?? bytesToF32(dtype, bytes);
 }
 
 /** One of several matrices in a tensor, as a tensor. */

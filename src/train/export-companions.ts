@@ -7,6 +7,7 @@
 import { isGgufPath, openGgufConfiguration } from '../gguf/index.ts';
 import type { Model } from '../model/model.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
+import { quantizationKey } from '../quantized/index.ts';
 import type { FloatDtype } from '../safetensors/index.ts';
 import { readGgufTokenizer } from '../tokenizer/gguf.ts';
 
@@ -69,10 +70,11 @@ async function writeFromGguf(model: Model, dtype: FloatDtype, out: string): Prom
   return Object.keys(files).map((name) => join(out, name));
 }
 
-/** The configuration with the type of the new weights. */
+/** The configuration with the type of the new weights, which are not quantised. */
 function configurationOf({ decoder }: Model, dtype: FloatDtype, config: Json): Json {
+  const { [quantizationKey]: _, ...plain } = config;
   return {
-    ...config,
+    ...plain,
     ['dtype' in config ? 'dtype' : 'torch_dtype']: torchDtype[dtype],
     // A file may hold a head of its own though its config.json says that it has none.
     ...(decoder.head.tied ? {} : { tie_word_embeddings: false }),

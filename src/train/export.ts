@@ -10,15 +10,16 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { makeFolders } from '../make-folders.ts';
 import { exportedName, leftOutTensors } from '../model/checkpoint-tensors.ts';
 import { generates } from '../model/decoder.ts';
+import { openWeights } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
 import { parameterShapes, transposedWeights } from '../model/parameters.ts';
 import { join, readdir } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
+import { isSafetensorsDtype } from '../safetensors/dtype.ts';
 import {
   dtypeBytes,
   type FloatDtype,
   f32ToBytes,
-  openModelWeights,
   type TensorSource,
   type TensorToWrite,
   writeSafetensors,
@@ -146,12 +147,19 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
   }
   const file = join(out, 'model.safetensors');
   // A GGUF file holds no parts that are not read.
-  const source = isGgufPath(model.directory) ? undefined : await openModelWeights(model.directory);
+  const source = isGgufPath(model.directory) ? undefined : await openWeights(model.directory);
   try {
     if (source) {
       // The parts that are not read come along as they are.
       for (const { name } of leftOutTensors(model.decoder, source)) {
         const { dtype: type, shape } = source.tensors.get(name)!;
+        if (!isSafetensorsDtype(type)) {
+          throw new SubzeroError(
+            'unsupported',
+            `${model.directory}: tensor "${name}" of a part that is not read is quantised, and exports are not; export as peft`,
+            { parameter: 'format' },
+          );
+        }
         tensors.push({ name, dtype: type, shape, data: () => tensorBytes(source, name) });
       }
     }

@@ -37,7 +37,14 @@ export interface Inspection {
   layers: Record<string, number>;
   attention: { heads: number; keyHeads: number; headWidth: number };
   parameters: { total: number; byKind: Record<string, number>; tiedHead: boolean };
-  stored: { bytes: number; files: number; tensors: number; bytesByDtype: Record<string, number> };
+  stored: {
+    bytes: number;
+    files: number;
+    tensors: number;
+    bytesByDtype: Record<string, number>;
+    /** How config.json says that they are quantised. */
+    quantization?: string;
+  };
   tokenizer:
     | { kind: string; vocabularySize: number; addsBosToken: boolean; specialTokens: Record<string, string> }
     | { problem: string };
@@ -102,13 +109,19 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
       layers: { blocks: decoder.blocks.length, ...layers },
       attention: { heads: first?.heads ?? 0, keyHeads: first?.keyHeads ?? 0, headWidth: first?.headWidth ?? 0 },
       parameters: { total: sum(byKind), byKind, tiedHead: decoder.head.tied },
-      stored: { bytes: sum(bytesByDtype), files: source.files.length, tensors: source.tensors.size, bytesByDtype },
+      stored: {
+        bytes: sum(bytesByDtype),
+        files: source.files.length,
+        tensors: source.tensors.size,
+        bytesByDtype,
+        ...(source.quantization === undefined ? {} : { quantization: source.quantization }),
+      },
       ...(await describeTokenizer(directory)),
       memory: {
         storage: choice.storage,
         ...(await estimateAll(new MemoryEstimator(checkpoint, choice, limits), tokens)),
       },
-      warnings,
+      warnings: [...warnings, ...(source.notes ?? [])],
     };
   } finally {
     await source.close();

@@ -11,14 +11,19 @@ import { blockFormat } from './block-formats.ts';
 import type { WeightCodec } from './codec.ts';
 import { f16 } from './f16.ts';
 import { f32 } from './f32.ts';
+import { fp4 } from './fp4.ts';
+import { fp8 } from './fp8.ts';
+import { nf4 } from './nf4.ts';
 import { q4 } from './q4.ts';
 import { q4k } from './q4k.ts';
 import { q4m } from './q4m.ts';
+import { q4z } from './q4z.ts';
 import { q6k } from './q6k.ts';
 import { q8 } from './q8.ts';
 import { q8m } from './q8m.ts';
+import { q8z } from './q8z.ts';
 
-const table = { f32, f16, bf16, q8, q4, q8m, q4m, q6k, q4k } as const;
+const table = { f32, f16, bf16, q8, q4, q8m, q4m, q6k, q4k, q4z, q8z, nf4, fp4, fp8 } as const;
 
 /** The name of a storage type. */
 export type Storage = keyof typeof table;
@@ -66,15 +71,34 @@ export function rowBytes(storage: Storage, columns: number): number {
   return (columns / elements) * bytes;
 }
 
+/**
+ * Whether tensors of this type consist of blocks: of a file format, or as a storage type itself lays them out, which
+ * readers of some formats do.
+ */
+export function isBlocks(dtype: string): boolean {
+  return blockFormat(dtype) !== undefined || laidOut(dtype) !== undefined;
+}
+
+/** The storage type whose own blocks a tensor of this type has. */
+function laidOut(dtype: string): Storage | undefined {
+  return storages.find((name) => name === dtype && !isPlain(name));
+}
+
 /** The storage type that keeps the values of a file as they are, if there is one. @param dtype or a type of blocks */
 export function storageOfDtype(dtype: string): Storage | undefined {
-  return blockFormat(dtype)?.layout ?? storages.find((name) => isPlain(name) && codecs[name].dtype === dtype);
+  return (
+    blockFormat(dtype)?.layout ??
+    laidOut(dtype) ??
+    storages.find((name) => isPlain(name) && codecs[name].dtype === dtype)
+  );
 }
 
 /** Bytes of so many elements of a row in a file. @param dtype or a type of blocks */
 export function fileBytes(dtype: string, elements: number): number {
   const format = blockFormat(dtype);
   if (format) return (elements / format.elements) * format.bytes;
+  const own = laidOut(dtype);
+  if (own) return rowBytes(own, elements);
   if (!isSafetensorsDtype(dtype)) throw new Error(`${dtype} is no type of elements`);
   return elements * dtypeBytes[dtype];
 }
@@ -89,8 +113,16 @@ export function repack(storage: Storage, dtype: string, bytes: Uint8Array): Uint
   const format = blockFormat(dtype);
   if (format?.layout === storage) return format.toLayout(bytes);
   if (isPlain(storage) && codec.dtype === dtype) return bytes;
+  const own = laidOut(dtype);
+  if (own === storage) return bytes;
   if (!codec.pack) throw new Error(`${storage} holds values of its own formats only, not of ${dtype}`);
-  return codec.pack(format ? format.toF32(bytes) : bytesToF32(dtype, bytes));
+  return codec.pack(valuesOfBytes(dtype, bytes));
+}
+
+/** The values of whole rows of a file. @param dtype or a type of blocks */
+export function valuesOfBytes(dtype: string, bytes: Uint8Array): Float32Array {
+  const own = laidOut(dtype);
+  return own ? codecs[own].unpack(bytes) : (blockFormat(dtype)?.toF32(bytes) ?? bytesToF32(dtype, bytes));
 }
 
 /** The kernel file of a storage type. */

@@ -5,7 +5,7 @@ import { layOutScaledMinima, readScaledMinima, scaledMinimaElements } from './sc
 const blockBytes = 8 + scaledMinimaElements / 2;
 
 /** Lays out codes from 0 to 15 with a scale and a minimum for 32 of them. */
-export function layOutQ4m(groups: CodeGroups): Uint8Array {
+export function layOutQ4m(groups: CodeGroups): Uint8Array<ArrayBuffer> {
   return layOutScaledMinima(groups, blockBytes, (codes, target) => packNibbles(codes, 0, target));
 }
 

@@ -5,7 +5,7 @@ import { layOutScaledMinima, readScaledMinima, scaledMinimaElements } from './sc
 const blockBytes = 8 + scaledMinimaElements;
 
 /** Lays out codes from −128 to 127 with a scale and a minimum for 32 of them. */
-export function layOutQ8m(groups: CodeGroups): Uint8Array {
+export function layOutQ8m(groups: CodeGroups): Uint8Array<ArrayBuffer> {
   return layOutScaledMinima(groups, blockBytes, (codes, target) => target.set(bytesOf(codes)));
 }
 

@@ -21,7 +21,7 @@ export function layOutScaledMinima(
   { codes, scales, minima }: CodeGroups,
   blockBytes: number,
   pack: (codes: Int8Array, target: Uint8Array) => void,
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(scales.length * blockBytes);
   const view = new DataView(bytes.buffer);
   for (const [group, scale] of scales.entries()) {

@@ -113,6 +113,7 @@ function describe(found: Inspection): string[] {
       ['context', context],
       ['layers', `${blocks} blocks: ${kinds.join(', ')}; width ${found.embeddingWidth}, ${heads}`],
       ['files', `${plural(stored.files, 'file')}, ${plural(stored.tensors, 'tensor')}: ${dtypes.join(', ')}`],
+      ...(stored.quantization === undefined ? [] : [['quantised', stored.quantization] as const]),
       ...('problem' in tokenizer
         ? ([['tokenizer', tokenizer.problem]] as const)
         : ([

@@ -1,0 +1,17 @@
+// Stored weights, fp4: a block is 64 elements of a row in 9 u32, first the scale as f32, then codes, eight in a word
+// with the first one in the lowest bits. x = scale · table[code].
+
+alias WeightWord = u32;
+
+const code_values = array<f32, 16>(
+  0.0, 0.0052083334885537624, 0.6666666865348816, 1.0, 0.3333333432674408, 0.5, 0.1666666716337204, 0.25, -0.0,
+  -0.0052083334885537624, -0.6666666865348816, -1.0, -0.3333333432674408, -0.5, -0.1666666716337204, -0.25,
+);
+
+fn weight_quad(index: u32) -> vec4<f32> {
+  let block = 9u * (index >> 4u);
+  let word = weight[block + 1u + ((index & 15u) >> 1u)] >> (16u * (index & 1u));
+  let codes = (vec4<u32>(word) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
+  let values = vec4<f32>(code_values[codes.x], code_values[codes.y], code_values[codes.z], code_values[codes.w]);
+  return bitcast<f32>(weight[block]) * values;
+}
