@@ -33,6 +33,8 @@ export interface Example {
   references?: string[];
   /** `file:line`, for error texts. */
   source?: string;
+  /** The row that it was made of, where somebody wants to see it. */
+  item?: Readonly<Record<string, unknown>>;
 }
 
 /** Which of the assistant's turns of a conversation are learnt: all whose weight is not 0, or the last one. */

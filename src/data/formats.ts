@@ -20,6 +20,8 @@ export interface Format {
   /** Fields that it reads besides, or that say nothing of what is learnt. */
   others?: readonly string[];
   read(row: Row, reading: Reading): Example | Promise<Example>;
+  /** The answer that a generated text is compared with, where rows have one. */
+  answer?(row: Row): string;
 }
 
 /** How rows are read. */
@@ -48,6 +50,7 @@ export const formats: readonly Format[] = [
       const prompt = stringField(row, 'prompt');
       return { prompt, completion: joinAnswer(prompt, textField(row, 'completion')) };
     },
+    answer: (row) => stringField(row, 'completion'),
   },
   {
     name: 'preference',
@@ -72,6 +75,7 @@ export const formats: readonly Format[] = [
     others: ['tools', 'functions', 'parallel_tool_calls'],
     read: (row, reading) =>
       readConversation(row, recordsField(row, 'messages').map(readMessage), { ...reading, tools: readTools(row) }),
+    answer: (row) => recordsField(row, 'messages').map(readMessage).at(-1)!.message.content,
   },
   {
     name: 'sharegpt',
@@ -80,6 +84,7 @@ export const formats: readonly Format[] = [
     fields: ['conversations'],
     others: ['system', 'tools', 'functions'],
     read: (row, reading) => readConversation(row, readSpeakers(row), { ...reading, tools: readTools(row) }),
+    answer: (row) => readSpeakers(row).at(-1)!.message.content,
   },
   {
     name: 'alpaca',
@@ -89,6 +94,7 @@ export const formats: readonly Format[] = [
     // Some tables hold the whole text once more.
     others: ['input', 'system', 'history', 'text'],
     read: readAlpaca,
+    answer: (row) => stringField(row, 'output'),
   },
   {
     name: 'text',

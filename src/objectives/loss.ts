@@ -77,13 +77,23 @@ export function lossOf(example: TokenizedExample, { logprobs, counts }: ExampleS
   const means = logprobs.map((logprob, option) => logprob / counts[option]!);
   const highest = Math.max(...means);
   const logSum = highest + Math.log(means.reduce((sum, mean) => sum + Math.exp(mean - highest), 0));
-  const best = means.indexOf(highest);
-  const right = example.correct ? example.correct.includes(best) : best === example.label;
+  const right = correctOptions(example).includes(means.indexOf(highest));
   return {
     ...noLoss,
     ...{ optionLoss: logSum - means[example.label]!, optionExamples: 1, correct: right ? 1 : 0 },
     tokens,
   };
+}
+
+/** The option that a model chooses: the first of those with the highest mean log-probability of a token. */
+export function chosenOption({ logprobs, counts }: ExampleScore): number {
+  const means = logprobs.map((logprob, option) => logprob / counts[option]!);
+  return means.indexOf(Math.max(...means));
+}
+
+/** The options that count as right. */
+export function correctOptions({ correct, label }: TokenizedExample): readonly number[] {
+  return correct ?? [label];
 }
 
 /** The sums of two parts together. */

@@ -220,6 +220,7 @@ export const settings = {
     help: 'which answers of a conversation are learnt: all whose weight is not 0, or the last one',
     title: 'Answers learnt',
     group: 'method',
+    changes: 'fork',
   },
   /** What a run minimises, see objectives.ts; `auto` = by the data. */
   objective: {
@@ -279,6 +280,7 @@ export const settings = {
     group: 'data',
     rule: columnsThatAre,
     loop: true,
+    changes: 'fork',
   },
   /** The prompt made of columns, see data/text-template.ts. */
   template: {
@@ -289,6 +291,7 @@ export const settings = {
     group: 'data',
     rule: readableTemplate,
     loop: true,
+    changes: 'fork',
   },
   /** The words that labels mean: the options of each row. */
   labels: {
@@ -300,6 +303,7 @@ export const settings = {
     group: 'data',
     rule: pairsOfLabels,
     loop: true,
+    changes: 'fork',
   },
   /** What becomes of examples that are longer than the context, see data/truncation.ts. */
   truncate: {
@@ -313,6 +317,7 @@ export const settings = {
     title: 'Too long examples',
     group: 'data',
     loop: true,
+    changes: 'fork',
   },
   /** The share of the training rows that is held out, drawn by the seed, and evaluated on. */
   validationSplit: {

@@ -8,7 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { join, readFile, resolve, rm, writeFile } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
-import { settingNames, settingOf } from '../settings/settings.ts';
+import { readingSettings, settingNames, settingOf } from '../settings/settings.ts';
 import { packageVersion } from '../version.ts';
 import { parameter, words } from '../words.ts';
 import { createJournal, type Journal, type JournalHeader, openJournal, type StepRecord } from '../zo/journal.ts';
@@ -66,7 +66,10 @@ async function makeFork(options: ForkOptions, folder: string): Promise<void> {
   try {
     await copyRecords(files[0], header, journal.records.slice(0, step));
     await copyBaseScores(from, files[2]);
-    await copyMetrics(from, files[1], step, options.sources?.validation === undefined);
+    const { configuration } = journal.header;
+    const isSameValidation =
+      options.sources?.validation === undefined && !isReadOtherwise(configuration, header.configuration);
+    await copyMetrics(from, files[1], step, isSameValidation);
   } catch (error) {
     // Half of the steps would look like a run of its own.
     for (const file of files) await rm(file, { force: true });
@@ -113,9 +116,15 @@ async function forkedHeader(
     packageVersion: packageVersion(),
     configuration: after,
     // Data that changed by themselves are refused when the run goes on.
-    dataFingerprint: sources?.data ? fingerprintOf(train.examples) : header.dataFingerprint,
+    dataFingerprint:
+      sources?.data || isReadOtherwise(before, after) ? fingerprintOf(train.examples) : header.dataFingerprint,
     extra: { ...header.extra, sources: absoluteSources(all), fork: { run: from, step } },
   };
+}
+
+/** Whether the rows of a file become other examples. */
+function isReadOtherwise(before: TrainConfiguration, after: TrainConfiguration): boolean {
+  return readingSettings.some((name) => String(after[name]) !== String(before[name]));
 }
 
 async function copyRecords(file: string, header: JournalHeader, records: readonly StepRecord[]): Promise<void> {
