@@ -44,7 +44,10 @@ export function withoutEnd(
     const advice = words`; use another choice of ${parameter('truncate')}, such as drop`;
     return new SubzeroError('invalid_data', words`${source === undefined ? '' : `${source}: `}${what}${advice}`);
   };
-  if (example.kind !== 'completion') throw refuse('answers to tell apart cannot lose their end');
+  if (example.kind !== 'completion') {
+    const answers = example.kind === 'options' ? 'options' : 'answers to compare';
+    throw refuse(`${answers} cannot lose their end, which tells them apart`);
+  }
   if (example.answerRow !== undefined) throw refuse('a prompt with a mask cannot lose its end alone');
   const room = contextLength - example.prompt.length;
   const [whole] = example.continuations as [Continuation];

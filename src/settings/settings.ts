@@ -231,7 +231,6 @@ export const settings = {
     help: 'what is minimised: auto is the loss of options and completions, and dpo for preferences',
     group: 'method',
     changes: 'fork',
-    loop: true,
   },
   /** β of DPO and IPO; λ of ORPO, which TRL calls β too. */
   dpoBeta: {
@@ -244,7 +243,6 @@ export const settings = {
     group: 'method',
     appliesTo: preferences,
     changes: 'fork',
-    loop: true,
   },
   /** DPO: the share of rows whose answers are believed to be the wrong way round. */
   dpoLabelSmoothing: {
@@ -257,7 +255,6 @@ export const settings = {
     group: 'method',
     appliesTo: withObjectives(['dpo']),
     changes: 'fork',
-    loop: true,
   },
   /** Weight of what the model has drifted from the base on the label tokens, see objectives/anchor.ts. */
   anchor: {
@@ -269,7 +266,6 @@ export const settings = {
     title: 'Anchor to the base',
     group: 'method',
     changes: 'fork',
-    loop: true,
   },
   /** Which columns of a data file are which fields of a format, see data/columns.ts. */
   columns: {

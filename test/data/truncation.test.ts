@@ -53,6 +53,8 @@ test('right: they lose their end', () => {
     /^f:5: the prompt alone fills the context of 8 tokens; use another choice of truncate, such as drop$/,
   );
   const options: Example = { prompt: 'abcdef', options: ['ghi', 'jkl'], label: 0, source: 'f:6' };
+  const pair: Example = { ...options, label: 0, preference: true };
+  expect(() => tokenize('right', [pair])).toThrow('answers to compare cannot lose their end');
   expect(() => tokenize('right', [options])).toThrow(/^f:6: options cannot lose their end/);
 });
 
