@@ -80,7 +80,7 @@ const supervisedHyperparameters = z.strictObject({
   learning_rate_multiplier: multiplier,
 });
 
-const metadata = z
+export const metadata = z
   .record(z.string().min(1).max(maxMetadataKey), z.string().max(maxMetadataValue))
   .refine((pairs) => Object.keys(pairs).length <= maxMetadataPairs, `at most ${maxMetadataPairs} pairs`);
 
