@@ -9,7 +9,7 @@ import { type ColumnChoice, createRowMapping } from './columns.ts';
 import { knownContainer, readRows } from './containers/index.ts';
 import { readJsonDocument } from './containers/json.ts';
 import type { ChatRenderer } from './conversation.ts';
-import type { Example, Learn } from './example.ts';
+import type { Example, ExampleKind, Learn } from './example.ts';
 import { fileOfTask, filesOf } from './files.ts';
 import { checkMasked, detectFormat, type Format, unreadColumns } from './formats.ts';
 import { isRecord, makeRow, type Row, rowError } from './row.ts';
@@ -20,9 +20,9 @@ import { readerOf, type Split, type Task, taskOf } from './tasks/index.ts';
 export interface DatasetFacts {
   /** The task's name, or the name of the rows' format. */
   name: string;
-  /** `options`: an example has options and a label; `completion`: it has a completion. */
-  kind: 'options' | 'completion';
-  /** How a model is scored on it; the loss alone for files without options. */
+  /** `options`: an example has options and a label; `completion`: it has one; `preference`: it has two answers. */
+  kind: ExampleKind;
+  /** How a model is scored on it; the loss alone for files of completions. */
   metric: 'accuracy' | 'f1' | 'loss';
   /** What was read: a file, or the folder of several. */
   file: string;
@@ -158,7 +158,7 @@ async function openFiles(
       return {
         name: first?.format.name ?? 'text',
         kind,
-        metric: kind === 'options' ? 'accuracy' : 'loss',
+        metric: kind === 'completion' ? 'loss' : 'accuracy',
         file: path,
         unread: [...unread],
       };

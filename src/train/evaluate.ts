@@ -8,7 +8,7 @@ import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import { exampleRows } from '../model/batch.ts';
 import { type AnswerSums, addAnswers, answerScore, meanOfAnswers, noAnswers } from '../objectives/answers.ts';
-import { type ExampleScore, meanOf, noLoss, sumLosses } from '../objectives/loss.ts';
+import { type ExampleLoss, type ExampleScore, meanOf, noLoss, sumLosses } from '../objectives/loss.ts';
 import type { Probes } from '../ops/probes.ts';
 import type { EvaluationResult } from './events.ts';
 import type { Scorer } from './score.ts';
@@ -27,6 +27,8 @@ export interface EvaluateOptions {
   signal?: AbortSignal;
   /** Rows of a pass; training passes the rows that it has reserved, so that nothing is allocated. */
   maxRows?: number;
+  /** What an example adds to the loss; that of its data by default. */
+  lossOf?: ExampleLoss;
   /**
    * Generates the answer to the prompt of an example, as token ids, under the same probe; without it F1 and exact match
    * are `null`. May be asked for as many answers at once as {@link answersAtOnce}.
@@ -63,7 +65,7 @@ export async function evaluate(
       if (options.signal?.aborted) throw new SubzeroError('cancelled', 'the evaluation was cancelled');
       const part = examples.slice(start, start + examplesAtOnce);
       const [scores] = await scorer.score(part, probes, maxRows);
-      losses = sumLosses(part, scores!, losses);
+      losses = sumLosses(part, scores!, losses, options.lossOf);
       if (options.onScore) for (const [index, score] of scores!.entries()) options.onScore(start + index, score);
       for (const [index, example] of part.entries()) answering.ask(example, start + index);
       const scored = start + part.length;
@@ -74,9 +76,12 @@ export async function evaluate(
     await answering.settled();
   }
   const answers = answering.sums();
-  const { loss, accuracy, tokens } = meanOf(losses);
+  const { loss, accuracy, tokens, measures } = meanOf(losses);
   const seconds = (performance.now() - started) / 1000;
-  return { examples: examples.length, loss, accuracy, ...meanOfAnswers(answers), tokens, seconds };
+  return {
+    ...{ examples: examples.length, loss, accuracy, ...meanOfAnswers(answers), tokens, seconds },
+    ...(measures ? { measures } : {}),
+  };
 }
 
 /** Whether there is something to generate for an evaluation of these examples. */

@@ -111,7 +111,7 @@ export async function loadTokenized(
 }
 
 /** What {@link loadExamples} makes. */
-interface LoadedExamples {
+export interface LoadedExamples {
   train: Pick<TokenizedDataset, 'examples'>;
   validation: TokenizedExample[];
   notes: string[];
