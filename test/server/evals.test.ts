@@ -130,7 +130,7 @@ describe('a run', () => {
   test('goes on after a restart with the items that are left', async () => {
     const dataDirectory = temporaryDirectory();
     const slow = new FakeEngine();
-    slow.tokenMilliseconds = 20;
+    slow.tokenMilliseconds = 30;
     const first = await startServer({ engine: slow, dataDirectory });
     const { id } = await created(first, [same]);
     const content = Array.from({ length: 48 }, (_, index) => ({ item: { question: `q${index}`, answer: 'a' } }));
@@ -144,15 +144,39 @@ describe('a run', () => {
       () => first.client.evals.runs.retrieve(runId, { eval_id: id }),
       ({ result_counts }) => result_counts.passed >= 16,
     );
+    // What begins from here on does not end.
+    slow.tokenMilliseconds = 60_000;
     await first.close();
     const second = await startServer({ dataDirectory });
     expect(await ended(second, id, runId)).toMatchObject({
-      status: 'completed',
-      result_counts: { total: 48, passed: 48 },
+      ...{ status: 'completed', result_counts: { total: 48, passed: 48 } },
     });
+    expect(second.engine.generateRequests.length).toBeGreaterThan(0);
     expect(second.engine.generateRequests.length).toBeLessThanOrEqual(32);
     const indices = (await itemsOf(second, id, runId)).map(({ datasource_item_id }) => datasource_item_id);
     expect(indices.toSorted((a, b) => a - b)).toEqual([...content.keys()]);
+  });
+
+  test('whose judge is stopped by the end of the server has no verdict of it', async () => {
+    const dataDirectory = temporaryDirectory();
+    const slow = new FakeEngine();
+    slow.tokenMilliseconds = 60_000;
+    const first = await startServer({ engine: slow, dataDirectory });
+    const input = [{ role: 'user', content: 'Is {{sample.output_text}} right?' }];
+    const { id } = await created(first, [{ type: 'score_model', name: 'judge', model: 'base', input }]);
+    const content = [{ item: {}, sample: { output_text: 'it' } }];
+    const data_source = { type: 'jsonl' as const, source: { type: 'file_content' as const, content } };
+    const { id: runId } = await first.client.evals.runs.create(id, { data_source });
+    await until(
+      () => slow.generating,
+      (count) => count === 1,
+    );
+    await first.close();
+    const second = await startServer({ dataDirectory });
+    await ended(second, id, runId);
+    // The engine of these tests recites the alphabet.
+    const [item] = await itemsOf(second, id, runId);
+    expect(item!.results[0]!.error).toContain('expected a score from 0 to 1');
   });
 
   test('can be cancelled and deleted', async () => {
