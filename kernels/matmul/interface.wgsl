@@ -10,7 +10,8 @@
 // q, U: the low-rank side product, f32: q is [all rows, 4·rank_quads], from quad q_start of the bound buffer on, and U
 // is [all outputs, 4·rank_quads]. rank_quads = 0 leaves it out.
 // bias: one vector per probe at bias_offset + probe · bias_stride, where probe = row / rows_per_probe.
-// y: [rows, y_stride] f32. ACCUMULATE adds to the contents of y (the residual stream).
+// y: [rows, y_stride] f32. With ACCUMULATE and accumulate ≠ 0, the contents of y are added (the residual stream).
+// Variants of few rows for software adapters always have ACCUMULATE, since a kernel takes a second to compile there.
 //
 // SLICED: for results too small to fill a GPU, the third dimension of the launch cuts the inner dimension into slices
 // of slice_quads. y is then scratch memory [slices, rows, columns] for the sums of the slices (the first slice includes
@@ -32,6 +33,7 @@ struct Parameters {
   bias_stride: u32,
   slice_quads: u32,
   weight_scale: f32,
+  accumulate: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -109,7 +111,7 @@ fn write(sum: f32, row: u32, column: u32, slice: u32) {
   }
   value = activate(value);
   let index = row * parameters.y_stride + parameters.column_start + column;
-  if (ACCUMULATE) {
+  if (ACCUMULATE && parameters.accumulate != 0u) {
     value += y[index];
   }
   y[index] = value;

@@ -46,8 +46,9 @@ const reduceDefinitions = new Memo<KernelDefinition>();
 /**
  * The kernel of a plan; of a sliced one, the kernel that makes the slices' sums, to which the flags do not apply yet.
  */
-export function matmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
+export function matmulKernel(plan: MatmulPlan, given: MatmulFlags): KernelDefinition {
   const sliced = plan.slices > 1;
+  const flags = matmulDescriptions[plan.variant].accumulatesByParameter ? { ...given, accumulate: true } : given;
   const { activation, hasBias, accumulate } = sliced ? noEpilogue : flags;
   const keys = [plan.variant, flags.storage, sliced, activation, hasBias, accumulate];
   if (!plan.fragment) return matmulDefinitions.get(keys, () => makeMatmulKernel(plan, flags));
@@ -157,6 +158,7 @@ export function matmul(
     bias_stride: bias?.stride ?? 0,
     slice_quads: quads,
     weight_scale: launch.weightScale,
+    accumulate: flags.accumulate ? 1 : 0,
   });
   const workOf = ([wide, high]: [number, number]): number => (wide * high * (x.columns + (side?.rank ?? 0))) / 64;
   const record = (start: number, rows: number, y: GpuBuffer): void => {

@@ -114,8 +114,12 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   ],
   virtualRows: combinations(['virtual-rows.wgsl']),
   pad: combinations(['pad.wgsl']),
-  norm: both.flatMap((centre) =>
-    both.flatMap((gain) => both.flatMap((shift) => [0, 1].map((offset) => normKernel(centre, gain, shift, offset)))),
+  norm: (['workgroup', 'subgroup'] as const).flatMap((variant) =>
+    both.flatMap((centre) =>
+      both.flatMap((gain) =>
+        both.flatMap((shift) => [0, 1].map((offset) => normKernel(variant, centre, gain, shift, offset))),
+      ),
+    ),
   ),
   rope: combinations(['rope.wgsl'], { INTERLEAVED: both }),
   attention: [
