@@ -31,6 +31,7 @@ import { evalRoutes } from './routes/evals.ts';
 import { fileRoutes } from './routes/files.ts';
 import { graderRoutes } from './routes/graders.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { loraAdapterRoutes } from './routes/lora-adapters.ts';
 import { modelRoutes } from './routes/models.ts';
 import { operationRoutes } from './routes/operations.ts';
 import type { Application, Routes } from './routes/routes.ts';
@@ -43,6 +44,7 @@ import { validationError } from './validation.ts';
 const resources: Routes[] = [
   operationRoutes,
   modelRoutes,
+  loraAdapterRoutes,
   completionRoutes,
   chatRoutes,
   embeddingRoutes,

@@ -175,6 +175,12 @@ export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescripti
   'emulated-half-2x2': matrix(2, false, 'emulated'),
 };
 
+/** Rows of the blocks that a plan's kernel takes by themselves. */
+export function blockRowsOf({ variant, fragment = defaultFragment }: MatmulPlan): number {
+  const { blockRows, fragments } = matmulDescriptions[variant];
+  return fragments === undefined ? blockRows : 2 * fragments * fragment.M;
+}
+
 /** Whether only adapters with matrix units can run it. */
 export function needsUnits(variant: MatmulVariant): boolean {
   const { fragments } = matmulDescriptions[variant];
