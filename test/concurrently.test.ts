@@ -18,8 +18,8 @@ test('works on some items at a time, in their order', async () => {
 test('begins nothing after a failure, and waits for what is under way', async () => {
   const ended: number[] = [];
   const work = concurrently([1, 2, 3, 4], 2, async (item) => {
+    await new Promise((resolve) => setTimeout(resolve, item === 1 ? 1 : 30));
     if (item === 1) throw new Error('one');
-    await new Promise((resolve) => setTimeout(resolve, 5));
     ended.push(item);
   });
   await expect(work).rejects.toThrow('one');
