@@ -4,7 +4,9 @@
 // query: [rows, heads · head_stride] f32, the heads one after the other; key: [rows, key_heads · head_stride]. table:
 // [positions, rotary_width] with cos, then sin, of every pair. The CPU computes it in f64, so that every scaling rule
 // (linear, dynamic, llama3, yarn) is only another table. The position of row i is positions[i mod rows_per_probe].
-// INTERLEAVED pairs are (2i, 2i+1); otherwise a pair is (i, i + rotary_width/2), as in Hugging Face's Llama.
+// INTERLEAVED pairs are (2i, 2i+1); otherwise a pair is (i, i + rotary_width/2), as in Hugging Face's Llama. An
+// invocation turns one pair of heads_at_once heads of a row (queries first, then keys), for which it loads the angle
+// once.
 
 struct Parameters {
   rows: u32,
@@ -13,6 +15,7 @@ struct Parameters {
   head_stride: u32,
   rotary_width: u32,
   rows_per_probe: u32,
+  heads_at_once: u32,
 }
 
 @group(0) @binding(0) var<storage, read> positions: array<u32>;
@@ -31,30 +34,32 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let index = (group.y * groups.x + group.x) * 64u + lane;
   let pair = index % pairs;
   let heads = parameters.heads + parameters.key_heads;
-  let head = (index / pairs) % heads;
-  let row = index / (pairs * heads);
+  let blocks = (heads + parameters.heads_at_once - 1u) / parameters.heads_at_once;
+  let row = index / pairs / blocks;
   if (row >= parameters.rows) {
     return;
   }
+  let first_head = (index / pairs % blocks) * parameters.heads_at_once;
+  let end_head = min(first_head + parameters.heads_at_once, heads);
   let entry = positions[row % parameters.rows_per_probe] * parameters.rotary_width;
   let cosine = table[entry + pair];
   let sine = table[entry + pairs + pair];
-  let of_key = head >= parameters.heads;
-  let head_in_row = select(row * parameters.heads + head, row * parameters.key_heads + head - parameters.heads, of_key);
-  let start = head_in_row * parameters.head_stride;
-  var first = start + pair;
-  var second = first + pairs;
+  var first = pair;
+  var second = pair + pairs;
   if (INTERLEAVED) {
-    first = start + 2u * pair;
+    first = 2u * pair;
     second = first + 1u;
   }
-  if (of_key) {
-    let turned = turn(key[first], key[second], cosine, sine);
-    key[first] = turned.x;
-    key[second] = turned.y;
-  } else {
-    let turned = turn(query[first], query[second], cosine, sine);
-    query[first] = turned.x;
-    query[second] = turned.y;
+  for (var head = first_head; head < min(end_head, parameters.heads); head++) {
+    let start = (row * parameters.heads + head) * parameters.head_stride;
+    let turned = turn(query[start + first], query[start + second], cosine, sine);
+    query[start + first] = turned.x;
+    query[start + second] = turned.y;
+  }
+  for (var head = max(first_head, parameters.heads) - parameters.heads; head + parameters.heads < end_head; head++) {
+    let start = (row * parameters.key_heads + head) * parameters.head_stride;
+    let turned = turn(key[start + first], key[start + second], cosine, sine);
+    key[start + first] = turned.x;
+    key[start + second] = turned.y;
   }
 }

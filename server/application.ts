@@ -29,6 +29,7 @@ import { embeddingRoutes } from './routes/embeddings.ts';
 import { fileRoutes } from './routes/files.ts';
 import { graderRoutes } from './routes/graders.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { loraAdapterRoutes } from './routes/lora-adapters.ts';
 import { modelRoutes } from './routes/models.ts';
 import { operationRoutes } from './routes/operations.ts';
 import type { Application, Routes } from './routes/routes.ts';
@@ -41,6 +42,7 @@ import { validationError } from './validation.ts';
 const resources: Routes[] = [
   operationRoutes,
   modelRoutes,
+  loraAdapterRoutes,
   completionRoutes,
   chatRoutes,
   embeddingRoutes,

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Engine, ModelInfo } from '../src/engine/types.ts';
+import type { AdapterChoice, Engine, ModelInfo } from '../src/engine/types.ts';
 import { join } from '../src/platform/index.ts';
 import type { ServedModel } from './configuration.ts';
 import { ApiError, invalid } from './errors.ts';
@@ -29,6 +29,14 @@ export interface ModelEntry {
   info: ModelInfo | undefined;
 }
 
+/** An adapter beside a base model that is served too. */
+export interface ServedAdapter {
+  id: number;
+  name: string;
+  base: string;
+  scale: number;
+}
+
 interface Loaded {
   info: ModelInfo;
   leases: number;
@@ -47,6 +55,8 @@ export class ModelRegistry {
   readonly #base = new Map<string, ModelInfo>();
   /** The models that others are with an adapter, by the names of these. */
   readonly #adapted = new Map<string, string>();
+  /** Scales of adapters, by their names, in requests to their base models that say nothing of adapters. */
+  #scales: ReadonlyMap<string, number> = new Map();
   readonly #loaded = new Map<string, Loaded>();
   readonly #loading = new Map<string, Promise<Loaded>>();
   #clock = 0;
@@ -87,6 +97,35 @@ export class ModelRegistry {
     if (!record) return undefined;
     const { createdAt, base: from, jobId, step } = record;
     return { id, createdAt, base: from, jobId, step, info: this.#loaded.get(id)?.info };
+  }
+
+  /** The adapters of models that are served without them too; their numbers are places in this list. */
+  adapters(): ServedAdapter[] {
+    return [...this.#adapted].map(([name, base], id) => ({ id, name, base, scale: this.#scales.get(name) ?? 0 }));
+  }
+
+  /**
+   * Sets the scales of adapters; others get 0.
+   * @throws ApiError 400 for a number that is none, or comes twice
+   */
+  setScales(scales: readonly { id: number; scale: number }[]): void {
+    const known = this.adapters();
+    const next = new Map<string, number>();
+    for (const [index, { id, scale }] of scales.entries()) {
+      const name = known[id]?.name;
+      if (name === undefined || next.has(name)) {
+        const problem = name === undefined ? `there is no adapter ${id}` : `the adapter ${id} is named twice`;
+        throw invalid(`"${index}.id": ${problem}. GET /lora-adapters lists them.`, `${index}.id`);
+      }
+      next.set(name, scale);
+    }
+    this.#scales = next;
+  }
+
+  /** The adapters that a base model is used with where a request names none; `undefined` for the model alone. */
+  scaled(id: string): AdapterChoice[] | undefined {
+    const used = this.adapters().filter(({ base, scale }) => base === id && scale !== 0);
+    return used.length === 0 ? undefined : used.map(({ name, scale: weight }) => ({ name, weight }));
   }
 
   /**

@@ -16,6 +16,8 @@ struct Parameters {
   key_stride: u32,
   head_quads: u32, // HEAD_QUADS again, see below
   scale: f32,
+  sink_offset: u32,
+  sink_stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
@@ -23,7 +25,7 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(5) var<uniform> parameters: Parameters;
+@group(0) @binding(6) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -39,8 +41,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let key_head = head / (parameters.heads / parameters.key_heads);
 
   var sum: array<vec4<f32>, HEAD_QUADS>;
-  var highest = -3.0e38;
-  var total = 0.0;
+  var highest = sink_of(probe, head);
+  var total = SINK_WEIGHT;
   let first_count = range.y - range.x;
   let count = first_count + range.w - range.z;
   for (var j = 0u; j < count; j++) {

@@ -18,6 +18,8 @@ struct Parameters {
   key_stride: u32,
   head_quads: u32, // HEAD_QUADS again, see attention/direct.wgsl
   scale: f32,
+  sink_offset: u32,
+  sink_stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
@@ -25,7 +27,7 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(5) var<uniform> parameters: Parameters;
+@group(0) @binding(6) var<uniform> parameters: Parameters;
 
 const LANES: u32 = 8u;
 const NO_KEY: u32 = 0xffffffffu;
@@ -75,8 +77,8 @@ fn main(
     query[d] = q[position + d];
   }
   var sum: Head;
-  var highest = -3.0e38;
-  var total = 0.0;
+  var highest = sink_of(probe, head);
+  var total = SINK_WEIGHT;
   for (var side = 0u; side < 2u; side++) {
     var next = select(range.z, range.x, side == 0u);
     let end = select(range.w, range.y, side == 0u);

@@ -15,6 +15,8 @@ struct Parameters {
   key_stride: u32,
   head_quads: u32, // HEAD_QUADS again, see attention/direct.wgsl
   scale: f32,
+  sink_offset: u32,
+  sink_stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
@@ -22,7 +24,7 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(5) var<uniform> parameters: Parameters;
+@group(0) @binding(6) var<uniform> parameters: Parameters;
 
 const LANES: u32 = 128u;
 // The number of lanes that share a row, and the number of the head's quads that each of them sums.
@@ -82,8 +84,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   workgroupBarrier();
 
   var sums: array<vec4<f32>, QUADS>;
-  var highest = -3.0e38;
-  var total = 0.0;
+  var highest = sink_of(probe, head);
+  var total = SINK_WEIGHT;
   for (var side = 0u; side < 2u; side++) {
     var next_key = 0u;
     loop {

@@ -17,6 +17,8 @@ struct Parameters {
   key_stride: u32,
   slices: u32,
   scale: f32,
+  sink_offset: u32,
+  sink_stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
@@ -24,7 +26,7 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> v: array<f32>;
 @group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(5) var<uniform> parameters: Parameters;
+@group(0) @binding(6) var<uniform> parameters: Parameters;
 
 const LANES: u32 = 64u;
 const WIDTH: u32 = 4u * HEAD_QUADS;
@@ -62,8 +64,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let count = workgroupUniformLoad(&key_count);
 
   var sums: array<f32, ELEMENTS>;
-  var highest = -3.0e38;
-  var total = 0.0;
+  // The sink counts once, in the first slice.
+  var highest = select(-3.0e38, sink_of(row / parameters.rows_per_probe, head), slice == 0u);
+  var total = select(0.0, SINK_WEIGHT, slice == 0u);
   // Each slice takes whole blocks.
   let slice_keys = (count + LANES * parameters.slices - 1u) / (LANES * parameters.slices) * LANES;
   let slice_end = min(count, (slice + 1u) * slice_keys);

@@ -16,10 +16,11 @@ fn rank_one(block: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let column_blocks = (parameters.columns + 3u) / 4u;
   let index = (group.y * groups.x + group.x) * 64u + lane;
-  let row = parameters.row_start + (index / column_blocks) * 4u;
+  let span = span_of(index / column_blocks, 4u);
+  let row = span.first + span.block * 4u;
   let column = (index % column_blocks) * 4u;
-  let last_row = parameters.row_start + parameters.rows - 1u;
-  if (row > last_row) {
+  let last_row = span.first + span.rows - 1u;
+  if (row >= span.first + span.rows) {
     return;
   }
   let last_column = parameters.columns - 1u;
@@ -29,7 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   // base[i] holds row i of the block.
   var base = mat4x4<f32>();
   let x_start = rows * parameters.inner_quads;
-  let weight_start = (vec4<u32>(parameters.weight_row) + columns) * parameters.inner_quads;
+  let weight_start = (vec4<u32>(span.weight_row) + columns) * parameters.inner_quads;
   for (var k = 0u; k < parameters.inner_quads; k++) {
     let x_block = transpose(mat4x4<f32>(x[x_start.x + k], x[x_start.y + k], x[x_start.z + k], x[x_start.w + k]));
     let weight_block = transpose(mat4x4<f32>(
@@ -46,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 
   var side = mat4x4<f32>();
   let q_start = vec4<u32>(parameters.q_start) + rows * parameters.rank_quads;
-  let u_start = (vec4<u32>(parameters.output_row) + columns) * parameters.rank_quads;
+  let u_start = (vec4<u32>(span.output_row) + columns) * parameters.rank_quads;
   for (var j = 0u; j < parameters.rank_quads; j++) {
     let q_block = transpose(mat4x4<f32>(q[q_start.x + j], q[q_start.y + j], q[q_start.z + j], q[q_start.w + j]));
     let u_block = transpose(mat4x4<f32>(u[u_start.x + j], u[u_start.y + j], u[u_start.z + j], u[u_start.w + j]));

@@ -19,19 +19,21 @@ fn main(
 ) {
   let column_blocks = (parameters.columns + COLUMNS - 1u) / COLUMNS;
   let index = group.y * groups.x + group.x;
-  let row_start = (index / column_blocks) * ROWS;
+  let span = span_of(index / column_blocks, ROWS);
+  let row_start = span.block * ROWS;
   let column = (index % column_blocks) * COLUMNS + local.y;
-  let last_row = parameters.rows - 1u;
+  let last_row = max(span.rows, 1u) - 1u;
   let safe_column = min(column, parameters.columns - 1u);
   // The indices of this workgroup's rows in x; surplus ones repeat the last row and are not written.
   var rows: array<u32, ROWS>;
   for (var i = 0u; i < ROWS; i++) {
-    rows[i] = parameters.row_start + min(row_start + i, last_row);
+    rows[i] = span.first + min(row_start + i, last_row);
   }
 
   var sums: Sums;
-  let weight_start = (parameters.weight_row + safe_column) * parameters.inner_quads;
-  let inner = inner_end(group.z);
+  let weight_start = (span.weight_row + safe_column) * parameters.inner_quads;
+  // A span without rows passes the barriers and does nothing else.
+  let inner = select(0u, inner_end(group.z), span.rows > 0u);
   var k = inner_start(group.z) + local.x;
   for (; k + 3u * LANES < inner; k += 4u * LANES) {
     let place = weight_start + k;
@@ -50,8 +52,8 @@ fn main(
       sums[i] += dot(x[rows[i] * parameters.inner_quads + k], w);
     }
   }
-  let u_start = (parameters.output_row + safe_column) * parameters.rank_quads;
-  let rank = rank_end(group.z);
+  let u_start = (span.output_row + safe_column) * parameters.rank_quads;
+  let rank = select(0u, rank_end(group.z), span.rows > 0u);
   for (var i = 0u; i < ROWS; i++) {
     sums[i] *= parameters.weight_scale;
     let q_start = parameters.q_start + rows[i] * parameters.rank_quads;
@@ -69,8 +71,8 @@ fn main(
     }
     workgroupBarrier();
   }
-  if (local.x < ROWS && column < parameters.columns && row_start + local.x <= last_row) {
+  if (local.x < ROWS && column < parameters.columns && row_start + local.x < span.rows) {
     // The sum is already scaled.
-    finish(0.0, partial[local.y * LANES][local.x], parameters.row_start + row_start + local.x, column, group.z);
+    finish(0.0, partial[local.y * LANES][local.x], span.first + row_start + local.x, column, group.z);
   }
 }

@@ -10,7 +10,7 @@ var<private> fragment_lane: u32;
 // Returns a bound that compilers do not know, so that they do not unroll loops; unrolling these takes minutes on a
 // software adapter.
 fn unknown(bound: u32) -> u32 {
-  return min(bound, 1024u * parameters.rows);
+  return min(bound, 1024u * parameters.columns);
 }
 
 fn fragment_depth() -> u32 {

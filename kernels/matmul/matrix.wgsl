@@ -47,6 +47,7 @@ fn clamp_to_half(value: vec4<f32>) -> vec4<f32> {
 
 // Values that are the same for a whole subgroup. WGSL requires stores of matrices to be visibly uniform.
 struct Place {
+  span: Span,
   row_start: u32,
   column_start: u32,
   subgroup: u32,
@@ -67,12 +68,12 @@ fn add_product(is_side: bool, start: u32, end: u32, depth: u32, place: Place, la
     var left_quads: array<vec4<f32>, LEFT_QUADS>;
     for (var i = 0u; i < LEFT_QUADS; i++) {
       let item = lane + i * LANES;
-      left_quads[i] = left_scale * left_quad(is_side, place.row_start + item / QUADS, quad + item % QUADS, end, depth);
+      left_quads[i] = left_scale * left_quad(place.span, is_side, place.row_start + item / QUADS, quad + item % QUADS, end, depth);
     }
     var right_quads: array<vec4<f32>, RIGHT_QUADS>;
     for (var i = 0u; i < RIGHT_QUADS; i++) {
       let item = lane + i * LANES;
-      right_quads[i] = WEIGHT_SCALE * right_quad(is_side, place.column_start + item / QUADS, quad + item % QUADS, end, depth);
+      right_quads[i] = WEIGHT_SCALE * right_quad(place.span, is_side, place.column_start + item / QUADS, quad + item % QUADS, end, depth);
     }
     for (var i = 0u; i < LEFT_QUADS; i++) {
       let item = lane + i * LANES;
@@ -112,12 +113,15 @@ fn add_product(is_side: bool, start: u32, end: u32, depth: u32, place: Place, la
 
 fn multiply_tile(group: vec3<u32>, group_index: u32, lane: u32, subgroup: u32) {
   let column_tiles = (parameters.columns + TILE_COLUMNS - 1u) / TILE_COLUMNS;
-  let row_start = (group_index / column_tiles) * TILE_ROWS;
+  let span = span_of(group_index / column_tiles, TILE_ROWS);
+  let row_start = span.block * TILE_ROWS;
   let column_start = (group_index % column_tiles) * TILE_COLUMNS;
-  let place = Place(row_start, column_start, subgroup, group.z);
+  let place = Place(span, row_start, column_start, subgroup, group.z);
   var block: Block;
-  block = add_product(false, inner_start(group.z), inner_end(group.z), parameters.inner_quads, place, lane, block);
-  block = add_product(true, 0u, rank_end(group.z), parameters.rank_quads, place, lane, block);
+  let inner = select(0u, inner_end(group.z), span.rows > 0u);
+  let rank = select(0u, rank_end(group.z), span.rows > 0u);
+  block = add_product(false, inner_start(group.z), inner, parameters.inner_quads, place, lane, block);
+  block = add_product(true, 0u, rank, parameters.rank_quads, place, lane, block);
   finish_block(block, place, lane);
 }
 
@@ -131,9 +135,9 @@ fn finish_fragment(sum: Result, i: u32, j: u32, place: Place, lane: u32) {
     let element = item % FRAGMENT_SIZE;
     let row = place.row_start + (owner / 2u) * SPAN_ROWS + i * FRAGMENT_M + element / FRAGMENT_N;
     let column = place.column_start + (owner % 2u) * SPAN_COLUMNS + j * FRAGMENT_N + element % FRAGMENT_N;
-    if (row < parameters.rows && column < parameters.columns) {
+    if (row < place.span.rows && column < parameters.columns) {
       // The sum is already scaled by weight_scale.
-      finish(0.0, results[item] / (X_SCALE * WEIGHT_SCALE), parameters.row_start + row, column, place.slice);
+      finish(0.0, results[item] / (X_SCALE * WEIGHT_SCALE), place.span.first + row, column, place.slice);
     }
   }
   workgroupBarrier();

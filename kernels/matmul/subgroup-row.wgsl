@@ -18,9 +18,10 @@ fn main(
 ) {
   let column_blocks = (parameters.columns + LANES - 1u) / LANES;
   let index = group.y * groups.x + group.x;
-  let row = index / column_blocks;
+  let span = span_of(index / column_blocks, 1u);
+  let row = span.block;
   let column = (index % column_blocks) * LANES + lane;
-  if (row >= parameters.rows) {
+  if (row >= span.rows) {
     return;
   }
 
@@ -30,25 +31,25 @@ fn main(
   for (var j = 0u; j < rank_quads; j++) {
     side = add_quad(
       side,
-      left_quad(true, row, j, rank_quads, rank_quads),
-      right_quad(true, column, j, rank_quads, rank_quads),
+      left_quad(span, true, row, j, rank_quads, rank_quads),
+      right_quad(span, true, column, j, rank_quads, rank_quads),
     );
   }
   var sum = 0.0;
   let depth = parameters.inner_quads;
   for (var k = 0u; k < depth; k += LANES) {
     // After the last quad both operands are 0.
-    let left = left_quad(false, row, k + lane, depth, depth);
-    sum = add_quad(sum, subgroupBroadcast(left, 0u), right_quad(false, column, k, depth, depth));
-    sum = add_quad(sum, subgroupBroadcast(left, 1u), right_quad(false, column, k + 1u, depth, depth));
-    sum = add_quad(sum, subgroupBroadcast(left, 2u), right_quad(false, column, k + 2u, depth, depth));
-    sum = add_quad(sum, subgroupBroadcast(left, 3u), right_quad(false, column, k + 3u, depth, depth));
-    sum = add_quad(sum, subgroupBroadcast(left, 4u), right_quad(false, column, k + 4u, depth, depth));
-    sum = add_quad(sum, subgroupBroadcast(left, 5u), right_quad(false, column, k + 5u, depth, depth));
-    sum = add_quad(sum, subgroupBroadcast(left, 6u), right_quad(false, column, k + 6u, depth, depth));
-    sum = add_quad(sum, subgroupBroadcast(left, 7u), right_quad(false, column, k + 7u, depth, depth));
+    let left = left_quad(span, false, row, k + lane, depth, depth);
+    sum = add_quad(sum, subgroupBroadcast(left, 0u), right_quad(span, false, column, k, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 1u), right_quad(span, false, column, k + 1u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 2u), right_quad(span, false, column, k + 2u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 3u), right_quad(span, false, column, k + 3u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 4u), right_quad(span, false, column, k + 4u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 5u), right_quad(span, false, column, k + 5u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 6u), right_quad(span, false, column, k + 6u, depth, depth));
+    sum = add_quad(sum, subgroupBroadcast(left, 7u), right_quad(span, false, column, k + 7u, depth, depth));
   }
   if (column < parameters.columns) {
-    finish(sum, side, parameters.row_start + row, column, 0u);
+    finish(sum, side, span.first + row, column, 0u);
   }
 }

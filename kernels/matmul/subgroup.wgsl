@@ -67,26 +67,27 @@ fn main(
 ) {
   let column_blocks = (parameters.columns + LANE_COLUMNS * LANES - 1u) / (LANE_COLUMNS * LANES);
   let index = group.y * groups.x + group.x;
-  let first_row = (index / column_blocks) * (8u * BLOCKS);
+  let span = span_of(index / column_blocks, 8u * BLOCKS);
+  let first_row = span.block * (8u * BLOCKS);
   let column = (index % column_blocks) * (LANE_COLUMNS * LANES) + lane;
-  if (first_row >= parameters.rows) {
+  if (first_row >= span.rows) {
     return;
   }
   // The rows of x and W that this lane loads. Rows after the last one are replaced by the last one and not written.
   let row = vec4<u32>(first_row + lane) + vec4<u32>(0u, 8u, 16u, 24u);
-  let rows = parameters.row_start + min(row, vec4<u32>(parameters.rows - 1u));
+  let rows = span.first + min(row, vec4<u32>(span.rows - 1u));
   let place = vec4<u32>(column) + LANES * vec4<u32>(0u, 1u, 2u, 3u);
   let columns = min(place, vec4<u32>(parameters.columns - 1u));
 
   var side: Sums;
   for (var j = 0u; j < parameters.rank_quads; j++) {
-    let own = (parameters.output_row + columns) * parameters.rank_quads + j;
+    let own = (span.output_row + columns) * parameters.rank_quads + j;
     let left = side_left_quads(parameters.q_start + rows * parameters.rank_quads + j);
     add_quads(&side, left, mat4x4<f32>(u[own.x], u[own.y], u[own.z], u[own.w]));
   }
   var base: Sums;
   for (var k = 0u; k < parameters.inner_quads; k++) {
-    let own = (parameters.weight_row + columns) * parameters.inner_quads + k;
+    let own = (span.weight_row + columns) * parameters.inner_quads + k;
     let left = left_quads(rows * parameters.inner_quads + k);
     add_quads(
       &base,
@@ -97,12 +98,12 @@ fn main(
 
   // Bounds that depend on no constant keep each loop a loop, because no compiler can tell its largest number of
   // iterations.
-  let end_row = min(first_row + 8u * BLOCKS, parameters.rows);
+  let end_row = min(first_row + 8u * BLOCKS, span.rows);
   let end_column = min(column + LANE_COLUMNS * LANES, parameters.columns);
   for (var i = first_row; i < end_row; i++) {
     let values = parameters.weight_scale * base[i - first_row] + side[i - first_row];
     for (var c = column; c < end_column; c += LANES) {
-      write(values[(c - column) / LANES], parameters.row_start + i, c, 0u);
+      write(values[(c - column) / LANES], span.first + i, c, 0u);
     }
   }
 }

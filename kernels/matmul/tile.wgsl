@@ -29,25 +29,26 @@ fn main(
 ) {
   let column_tiles = (parameters.columns + TILE_COLUMNS - 1u) / TILE_COLUMNS;
   let index = group.y * groups.x + group.x;
-  // Rows of this launch. A surplus workgroup computes nothing, but passes the barriers.
-  let row_start = (index / column_tiles) * TILE_ROWS;
+  // Rows of the span. A surplus workgroup computes nothing, but passes the barriers.
+  let span = span_of(index / column_tiles, TILE_ROWS);
+  let row_start = span.block * TILE_ROWS;
   let column_start = (index % column_tiles) * TILE_COLUMNS;
 
   var sums: array<array<f32, THREAD_COLUMNS>, THREAD_ROWS>;
   for (var side = 0u; side < 2u; side++) {
     let depth = select(parameters.rank_quads, parameters.inner_quads, side == 0u);
-    let end = select(rank_end(group.z), inner_end(group.z), side == 0u);
+    let end = select(0u, select(rank_end(group.z), inner_end(group.z), side == 0u), span.rows > 0u);
     for (var start = select(0u, inner_start(group.z), side == 0u); start < end; start += DEPTH) {
       // All loads come before the first use, so that they are in flight together.
       var left_quads: array<vec4<f32>, LEFT_QUADS>;
       for (var i = 0u; i < LEFT_QUADS; i++) {
         let item = lane + i * LANES;
-        left_quads[i] = left_quad(side == 1u, row_start + item / DEPTH, start + item % DEPTH, end, depth);
+        left_quads[i] = left_quad(span, side == 1u, row_start + item / DEPTH, start + item % DEPTH, end, depth);
       }
       var right_quads: array<vec4<f32>, RIGHT_QUADS>;
       for (var i = 0u; i < RIGHT_QUADS; i++) {
         let item = lane + i * LANES;
-        right_quads[i] = right_quad(side == 1u, column_start + item / DEPTH, start + item % DEPTH, end, depth);
+        right_quads[i] = right_quad(span, side == 1u, column_start + item / DEPTH, start + item % DEPTH, end, depth);
       }
       for (var i = 0u; i < LEFT_QUADS; i++) {
         let item = lane + i * LANES;
@@ -89,8 +90,8 @@ fn main(
     let row = row_start + local.y + i * SIDE;
     for (var j = 0u; j < THREAD_COLUMNS; j++) {
       let column = column_start + local.x + j * SIDE;
-      if (row < parameters.rows && column < parameters.columns) {
-        finish(0.0, sums[i][j], parameters.row_start + row, column, group.z); // already scaled
+      if (row < span.rows && column < parameters.columns) {
+        finish(0.0, sums[i][j], span.first + row, column, group.z); // already scaled
       }
     }
   }

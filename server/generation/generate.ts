@@ -12,6 +12,7 @@ import type { ModelLease } from '../models.ts';
 import type { Sampling, Usage } from '../schemas/generation.ts';
 import { maxCompletionsPerRequest } from '../schemas/limits.ts';
 import type { Services } from '../services.ts';
+import { adapterChoices } from './adapters.ts';
 import { mergeStreams } from './merge.ts';
 import type { Prompt } from './prompts.ts';
 
@@ -79,7 +80,7 @@ export async function startGeneration(
     metrics.count('subzero_completion_tokens_total', 'Tokens generated.', {}, usage.completion_tokens);
   };
   try {
-    const requests = buildRequests(lease, options);
+    const requests = buildRequests(services, lease, options);
     const n = sampling.n ?? 1;
     const streams = requests.map((request, choice) =>
       readChoice(services, request, choice, signal, usage, choice % n === 0),
@@ -114,7 +115,7 @@ export function stoppingError(): ApiError {
   return new ApiError(503, 'The server is stopping.', { code: 'stopping', headers: { 'retry-after': '5' } });
 }
 
-function buildRequests(lease: ModelLease, options: GenerationOptions) {
+function buildRequests({ models }: Services, lease: ModelLease, options: GenerationOptions) {
   const { prompts, sampling, maxTokens, topLogprobs, scorePrompt = false } = options;
   const { info } = lease;
   const n = sampling.n ?? 1;
@@ -128,6 +129,7 @@ function buildRequests(lease: ModelLease, options: GenerationOptions) {
     );
   }
   const stop = sampling.stop ?? [];
+  const adapters = adapterChoices(models, info.id, sampling);
   const shared: Omit<GenerateRequest, 'model'> = {
     // More than the context cannot come anyway; `finish_reason` tells the truth about it.
     maxTokens: Math.min(maxTokens ?? info.contextLength, info.contextLength),
@@ -136,6 +138,7 @@ function buildRequests(lease: ModelLease, options: GenerationOptions) {
     ...(topLogprobs === undefined ? {} : { topLogprobs }),
     ...(scorePrompt ? { scorePrompt } : {}),
     ...(logitBias ? { logitBias } : {}),
+    ...(adapters ? { adapters } : {}),
     presencePenalty: sampling.presence_penalty ?? 0,
     frequencyPenalty: sampling.frequency_penalty ?? 0,
     ...(sampling.top_k ? { topK: sampling.top_k } : {}),

@@ -8,6 +8,7 @@
  */
 
 import { z } from '@hono/zod-openapi';
+import { adapterFields } from './adapters.ts';
 import { modelName, seed } from './common.ts';
 import { ignored, refused } from './known-fields.ts';
 import {
@@ -36,6 +37,7 @@ const maxTokens = z.number().int().min(1).max(maxTokensBound).nullish();
 /** Sampling and shape of the answer, common to both. */
 const sampling = {
   model: modelName,
+  ...adapterFields,
   n: z.number().int().min(1).max(maxChoices).nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),

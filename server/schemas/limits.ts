@@ -12,6 +12,9 @@ export const maxCompletionsPerRequest = 64;
 export const maxPrompts = 64;
 /** Texts of one POST /v1/embeddings. */
 export const maxEmbeddingInputs = 2048;
+/** Adapters of one request. */
+export const maxAdapters = 64;
+export const maxAdapterWeight = 1000;
 export const maxMessages = 1024;
 export const maxContentParts = 256;
 /** Limits of one message. */

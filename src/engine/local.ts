@@ -12,6 +12,8 @@ import { SubzeroError } from '../errors.ts';
 import type { Outcome } from '../evaluation/outcome.ts';
 import { type AnswerOptions, generateAnswer } from '../generate/answer.ts';
 import { Generator } from '../generate/generator.ts';
+import type { TextModel } from '../generate/row-adapters.ts';
+import type { AdapterChoice } from '../generate/types.ts';
 import { isGgufPath } from '../gguf/index.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
@@ -76,6 +78,7 @@ interface LoadedModel {
   /** Present for a base model with an adapter. */
   adapter?: AppliedAdapter;
   tokenizer: Tokenizer;
+  /** Shared by a base model and its adapters, whose texts go through the same passes. */
   generator: Generator;
   probes: () => Probes;
   /** Aborted when the model is unloaded, and what has to end before its memory is freed. */
@@ -211,6 +214,49 @@ export class LocalEngine implements Engine {
     return adapter;
   }
 
+  /** Loaded models that are these weights as they are, alone or with an adapter. */
+  #onPlainWeights(model: Model): LoadedModel[] {
+    return [...this.#models.values()].filter((other) => other.model === model && !other.optimizer);
+  }
+
+  /**
+   * What a text is made with.
+   * @throws SubzeroError `invalid_argument` that names the adapter which cannot be had
+   */
+  #textModel(loaded: LoadedModel, choices?: readonly AdapterChoice[]): TextModel {
+    const own = loaded.adapter ? [{ adapter: loaded.adapter, weight: 1 }] : [];
+    if (!choices) return { adapters: own, users: [loaded.unloading.signal] };
+    const { information, model, optimizer } = loaded;
+    const refuse = (problem: string): SubzeroError =>
+      new SubzeroError('invalid_argument', problem, { parameter: 'adapters' });
+    if (optimizer && choices.length > 0) {
+      throw refuse(`"${information.id}" is a run, which has no adapters beside its own change`);
+    }
+    const names = choices.map(({ name }) => name);
+    const twice = names.find((name, index) => names.indexOf(name) < index);
+    if (twice !== undefined) throw refuse(`the adapter "${twice}" is named twice`);
+    const found = choices.map(({ name, weight = 1 }) => {
+      const other = this.#models.get(name);
+      if (!Number.isFinite(weight)) throw refuse(`the weight of the adapter "${name}" must be a number; got ${weight}`);
+      if (!other?.adapter) {
+        const why = other ? 'is a model without an adapter of PEFT' : 'is not loaded';
+        const known = this.#onPlainWeights(model).flatMap(({ adapter, information: { id } }) => (adapter ? [id] : []));
+        const list = known.length > 0 ? `those of "${information.id}" are ${known.join(', ')}` : 'there are none here';
+        throw refuse(`the adapter "${name}" ${why}; ${list}`);
+      }
+      if (other.model !== model) {
+        throw refuse(`the adapter "${name}" belongs to another base model than "${information.id}"`);
+      }
+      return { adapter: other.adapter, weight, name, signal: other.unloading.signal };
+    });
+    const used = found.filter(({ weight }) => weight !== 0);
+    const whole = used.find(({ adapter, weight }) => adapter.hasGains && (used.length > 1 || weight !== 1));
+    if (whole) {
+      throw refuse(`the adapter "${whole.name}" is a DoRA, which can only be used alone and with the weight 1`);
+    }
+    return { adapters: used, users: [loaded.unloading.signal, ...used.map(({ signal }) => signal)] };
+  }
+
   /** A loaded model of a folder whose weights nobody writes, with one more user. */
   #sharedModel(path: string, storage: LoadModelRequest['storage']): Model | undefined {
     const found = [...this.#models.values()].find(
@@ -240,6 +286,7 @@ export class LocalEngine implements Engine {
   ): ModelInfo {
     const { model, tokenizer, optimizer, adapter } = parts;
     const probes = (): Probes => optimizer?.current ?? adapter?.probes ?? model.plainProbes;
+    const relative = optimizer ? undefined : this.#onPlainWeights(model)[0];
     this.#gpu.turns.expect();
     const information: LoadedModel['information'] = {
       ...known,
@@ -253,7 +300,9 @@ export class LocalEngine implements Engine {
     this.#models.set(known.id, {
       ...parts,
       information,
-      generator: new Generator(model, tokenizer, probes),
+      generator:
+        relative?.generator ??
+        new Generator(model, tokenizer, optimizer ? () => optimizer.current : () => model.plainProbes),
       probes,
       unloading: new AbortController(),
       works: new Set(),
@@ -271,7 +320,8 @@ export class LocalEngine implements Engine {
     const loaded = this.#find(id);
     this.#models.delete(id);
     loaded.unloading.abort();
-    await loaded.generator.destroy();
+    const shared = [...this.#models.values()].some(({ generator }) => generator === loaded.generator);
+    await (shared ? loaded.generator.release() : loaded.generator.destroy());
     await Promise.allSettled(loaded.works);
     await loaded.stepRun?.close();
     loaded.optimizer?.destroy();
@@ -364,8 +414,10 @@ export class LocalEngine implements Engine {
   }
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {
-    const { tokenizer, generator, stepRun, information, model } = this.#find(request.model);
+    const loaded = this.#find(request.model);
+    const { tokenizer, generator, stepRun, information, model } = loaded;
     refuseMasked(information, model.decoder);
+    const textModel = this.#textModel(loaded, request.adapters);
     const { contextLength } = information;
     let prompt = request.tokens;
     if (request.messages) {
@@ -378,7 +430,7 @@ export class LocalEngine implements Engine {
     // A model that changes meanwhile would give a text that belongs to no step of its run.
     const release = await stepRun?.hold();
     try {
-      yield* generator.generate(request, prompt, signal);
+      yield* generator.generate(request, prompt, signal, textModel);
     } finally {
       release?.();
     }
@@ -530,11 +582,12 @@ export class LocalEngine implements Engine {
   }
 
   async #evaluate(
-    { model, probes, generator }: LoadedModel,
+    loaded: LoadedModel,
     request: EvaluateRequest,
     onProgress: ((done: number, total: number) => void) | undefined,
     signal: AbortSignal,
   ): Promise<EvaluationResult & { outcomes?: Outcome[] }> {
+    const { model, probes, generator } = loaded;
     const { loadTokenized } = await import('../train/examples.ts');
     const { evaluate } = await import('../train/evaluate.ts');
     const { Scorer } = await import('../train/score.ts');
@@ -559,10 +612,11 @@ export class LocalEngine implements Engine {
     });
     const scorer = new Scorer(model, evaluationRows);
     try {
+      const textModel = this.#textModel(loaded);
       const shown = withLeading(examples, leadingTokens(model, probes()));
       const answering = { ...(isLine ? {} : freeAnswers), ...generate };
       const answer = async (prompt: readonly number[], index: number): Promise<string> => {
-        const text = await generateAnswer(generator, prompt, signal, answering);
+        const text = await generateAnswer(generator, prompt, signal, answering, textModel);
         collector?.answer(index, text);
         return text;
       };

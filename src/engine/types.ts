@@ -27,7 +27,7 @@ export type { DataSummary } from '../data/summary.ts';
 export type { TaskDescription } from '../data/tasks/described.ts';
 export type { Outcome } from '../evaluation/outcome.ts';
 export type { AnswerOptions } from '../generate/answer.ts';
-export type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../generate/types.ts';
+export type { AdapterChoice, GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../generate/types.ts';
 export type { ChatMessage, ToolCall } from '../tokenizer/chat-messages.ts';
 export type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
 

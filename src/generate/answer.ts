@@ -7,6 +7,7 @@
 import { answerTokens } from '../data/answer-score.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Generator } from './generator.ts';
+import type { TextModel } from './row-adapters.ts';
 
 /** How answers are generated. */
 export interface AnswerOptions {
@@ -26,9 +27,10 @@ export async function generateAnswer(
   prompt: readonly number[],
   signal?: AbortSignal,
   { maxTokens = answerTokens, stop = ['\n'] }: AnswerOptions = {},
+  model?: TextModel,
 ): Promise<string> {
   const request = { maxTokens, temperature: 0, stop: [...stop] };
-  for await (const event of generator.generate(request, prompt, signal)) {
+  for await (const event of generator.generate(request, prompt, signal, model)) {
     if (event.type === 'done') return event.text.trim();
   }
   throw new SubzeroError('cancelled', 'the answer was cancelled');

@@ -26,6 +26,7 @@ import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
 import type { Tokenizer, TokenStream } from '../tokenizer/index.ts';
 import { checkTokenIds } from '../tokenizer/token-ids.ts';
+import { rowAdapters, type TextModel } from './row-adapters.ts';
 import {
   drawParameters,
   type Sampled,
@@ -83,6 +84,7 @@ interface Sequence {
   /** Ended by the consumer when nobody wants the text any more. */
   events: EventQueue<GenerateEvent>;
   endTokens: ReadonlySet<number>;
+  model: TextModel;
 }
 
 type Waiting = Omit<Sequence, 'run'>;
@@ -101,6 +103,14 @@ function endOf(stream: TokenStream): { text: string; before: number } {
 /** Number of tokens that a pass has to read next. The last token is never read, because nothing follows it. */
 function unread({ tokens, limit, done }: Sequence): number {
   return Math.min(tokens.length, limit - 1) - done;
+}
+
+function unloadedError(): SubzeroError {
+  return new SubzeroError('cancelled', 'the model was unloaded');
+}
+
+function isUnloaded({ users }: TextModel): boolean {
+  return users.some(({ aborted }) => aborted);
 }
 
 /** A token of a prompt that a row of a pass predicts. */
@@ -122,10 +132,12 @@ export class Generator {
   #waiting: Waiting[] = [];
   #running: Sequence[] = [];
   #looping: Promise<void> | undefined;
+  /** The pass under way, or the last one. */
+  #passing: Promise<void> | undefined;
   /** The error for every later request; set once the model is unloaded. */
   #unloaded: SubzeroError | undefined;
 
-  /** @param probes returns the state of the model to generate with: plain weights, or a run's change */
+  /** @param probes returns the state of the model to generate with: plain weights, or a run's or an adapter's change */
   constructor(model: Model, tokenizer: Tokenizer, probes: () => Probes) {
     this.#model = model;
     this.#tokenizer = tokenizer;
@@ -139,12 +151,15 @@ export class Generator {
    * Generates one text. Ends early, without an error, when the signal is aborted.
    *
    * @param prompt token ids, including BOS if the model expects it
+   * @param model the adapters of this text, on plain weights; texts with others share its passes, and change none of
+   *   its bits
    * @throws SubzeroError `invalid_argument` if the prompt leaves no room for a token
    */
   async *generate(
     request: Omit<GenerateRequest, 'model'>,
     prompt: readonly number[],
     signal?: AbortSignal,
+    model: TextModel = { adapters: [], users: [] },
   ): AsyncGenerator<GenerateEvent> {
     const { vocabularySize } = this.#model.decoder;
     const probes = this.#probes();
@@ -181,6 +196,7 @@ export class Generator {
     // An abort before this point has already fired its event, so the listener below would miss it.
     if (signal?.aborted) return;
     if (this.#unloaded) throw this.#unloaded;
+    if (isUnloaded(model)) throw unloadedError();
     this.#waiting.push({
       tokens: [...leading, ...prompt],
       promptLength: prompt.length,
@@ -205,6 +221,7 @@ export class Generator {
       characters: 0,
       events,
       endTokens: new Set(this.#tokenizer.eosTokenIds),
+      model,
     });
     this.#looping ??= Promise.resolve().then(() => this.#loop());
     // The loop notices the end at its next pass; the consumer need not wait for that.
@@ -225,7 +242,9 @@ export class Generator {
       while (this.#waiting.length + this.#running.length > 0) {
         this.#dropEnded();
         this.#admit();
-        if (this.#running.length > 0) await this.#pass();
+        if (this.#running.length === 0) continue;
+        this.#passing = this.#pass();
+        await this.#passing;
       }
     } catch (error) {
       // A failed pass does not give its activations back, so all buffers are dropped.
@@ -288,6 +307,7 @@ export class Generator {
     const ranges: number[] = [];
     const windowRanges: number[] = [];
     const runs: RowRun[] = [];
+    const models: TextModel[] = [];
     const sampledRows: number[] = [];
     const sampled: Sequence[] = [];
     const predictedRows: number[] = [];
@@ -319,6 +339,7 @@ export class Generator {
           predicted.push({ sequence, position: position + 1 });
         }
         ids.push(sequence.tokens[position]!);
+        models.push(sequence.model);
         positions.push(position);
         // The prompt is read as one text. Each token of the answer ends a text that is one token longer.
         const length = Math.max(promptEnd, position + 1);
@@ -341,7 +362,8 @@ export class Generator {
     this.#workspace.reserve(Math.max(ids.length, 16));
     const buffers = this.#buffers;
     const upload = (name: string, values: number[]) => buffers.upload(name, new Uint32Array(values));
-    const context = { gpu, workspace: this.#workspace, probes: this.#probes(), plans: model.plans };
+    const probes = { ...this.#probes(), ...rowAdapters(models, labelRows, buffers) };
+    const context = { gpu, workspace: this.#workspace, probes, plans: model.plans };
     const hidden = forward(model, context, {
       ids: upload('ids', ids),
       ...uploadPositions(model, new Uint32Array(positions), new Uint32Array(lengths), buffers),
@@ -493,9 +515,20 @@ export class Generator {
     sequence.events.end(error);
   }
 
+  /** Ends the texts of models that are unloaded with an error; resolves once no pass reads their memory any more. */
+  async release(): Promise<void> {
+    const error = unloadedError();
+    for (const sequence of this.#running.filter(({ model }) => isUnloaded(model))) this.#finish(sequence, error);
+    const [gone, left] = [true, false].map((is) => this.#waiting.filter(({ model }) => isUnloaded(model) === is));
+    for (const { events } of gone!) events.end(error);
+    this.#waiting = left!;
+    // A pass that fails tells those whose texts it makes.
+    await this.#passing?.catch(() => {});
+  }
+
   /** Ends every text with an error, and frees the memory once the pass in progress is over. */
   async destroy(): Promise<void> {
-    const error = new SubzeroError('cancelled', 'the model was unloaded');
+    const error = unloadedError();
     this.#unloaded = error;
     for (const sequence of [...this.#running]) this.#finish(sequence, error);
     for (const { events } of this.#waiting) events.end(error);

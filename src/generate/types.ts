@@ -6,9 +6,21 @@
 
 import type { ChatMessage } from '../tokenizer/chat-messages.ts';
 
+/** An adapter of a text by the name that it is loaded under. */
+export interface AdapterChoice {
+  name: string;
+  /** The factor on its change of the base model, 1 by default. */
+  weight?: number;
+}
+
 /** One text generation. Exactly one of `prompt`, `tokens`, `messages` is given. */
 export interface GenerateRequest {
   model: string;
+  /**
+   * Adapters in the place of the one that `model` names, if it names one: the sum of their changes, each with its
+   * weight. They are loaded models with a LoRA on the same base; none is the base alone.
+   */
+  adapters?: AdapterChoice[];
   prompt?: string;
   tokens?: number[];
   messages?: ChatMessage[];

@@ -52,7 +52,7 @@ export class BindGroups {
   #create(kernel: Kernel, buffers: readonly GpuBuffer[], uniforms: GpuBuffer): GPUBindGroup {
     const entries: GPUBindGroupEntry[] = buffers.map((buffer, binding) => ({
       binding,
-      resource: { buffer: buffer.raw },
+      resource: { buffer: buffer.raw, offset: buffer.offset, size: buffer.size },
     }));
     if (kernel.parameters.length > 0) {
       entries.push({ binding: buffers.length, resource: { buffer: uniforms.raw, size: kernel.parameterBytes } });

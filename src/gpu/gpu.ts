@@ -180,6 +180,11 @@ export class Gpu {
     this.#bindGroups.release(buffer);
   }
 
+  /** A slice of a buffer is gone, whose memory is not. */
+  sliceReleased(buffer: GpuBuffer): void {
+    this.#bindGroups.release(buffer);
+  }
+
   /**
    * Returns the kernel of a definition. The first call starts to compile it in another thread. Work recorded with it in
    * the meantime is submitted once it is compiled.

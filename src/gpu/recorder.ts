@@ -185,12 +185,13 @@ export class Recorder {
 
   /** Records a copy between two buffers; offsets and size are in bytes and multiples of 4. */
   copy(source: GpuBuffer, sourceOffset: number, target: GpuBuffer, targetOffset: number, bytes: number): void {
-    this.#push((encoder) => encoder.copyBufferToBuffer(source.raw, sourceOffset, target.raw, targetOffset, bytes));
+    const [from, to] = [source.offset + sourceOffset, target.offset + targetOffset];
+    this.#push((encoder) => encoder.copyBufferToBuffer(source.raw, from, target.raw, to, bytes));
   }
 
   /** Records the zeroing of a buffer or of a part of it. */
   clear(buffer: GpuBuffer, byteOffset = 0, bytes = buffer.size - byteOffset): void {
-    this.#push((encoder) => encoder.clearBuffer(buffer.raw, byteOffset, bytes));
+    this.#push((encoder) => encoder.clearBuffer(buffer.raw, buffer.offset + byteOffset, bytes));
   }
 
   /**

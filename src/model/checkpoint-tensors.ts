@@ -54,7 +54,8 @@ const ignorable: readonly { pattern: RegExp; why: string; types?: readonly strin
 ];
 
 /** A parameter and the tensor that it loads from. */
-export interface MatchedTensor extends Pick<ParameterShape, 'name' | 'shape' | 'axes' | 'transposed'> {
+export interface MatchedTensor
+  extends Pick<ParameterShape, 'name' | 'shape' | 'axes' | 'transposed' | 'stack' | 'within'> {
   stored: StoredTensor;
 }
 
@@ -95,14 +96,15 @@ export async function matchTensors(
   const parameters: MatchedTensor[] = [];
   const missing: string[] = [];
   for (const { optional, ...parameter } of parameterShapes(decoder)) {
-    const [stored] = storedNames(parameter.name, decoder, source);
+    const [stored] = storedNames(parameter.within?.tensor ?? parameter.name, decoder, source);
     if (stored !== undefined) parameters.push({ ...parameter, stored: source.tensors.get(stored)! });
-    else if (!optional) missing.push(parameter.name);
+    else if (!optional) missing.push(parameter.within?.tensor ?? parameter.name);
   }
   if (missing.length > 0) {
+    const names = [...new Set(missing)];
     throw new SubzeroError(
       'invalid_data',
-      `${directory}: the weights lack ${missing.length} tensors of a ${decoder.architecture} model: ${some(missing)}`,
+      `${directory}: the weights lack ${names.length} tensors of a ${decoder.architecture} model: ${some(names)}`,
     );
   }
   for (const parameter of parameters) checkEntry(directory, parameter);
@@ -156,8 +158,8 @@ async function withOwnHead(decoder: Decoder, source: TensorSource): Promise<Deco
   return (await sameValues(source, embedding, head)) ? decoder : { ...decoder, head: { ...decoder.head, tied: false } };
 }
 
-function checkEntry(directory: string, { shape, transposed, stored }: MatchedTensor): void {
-  const expected = transposed ? shape.toReversed() : shape;
+function checkEntry(directory: string, { shape, transposed, within, stored }: MatchedTensor): void {
+  const expected = [...(within ? [within.count] : []), ...(transposed ? shape.toReversed() : shape)];
   if (stored.shape.join() !== expected.join()) {
     throw new SubzeroError(
       'invalid_data',

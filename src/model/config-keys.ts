@@ -47,7 +47,7 @@ export const ignoredKeys: Readonly<Record<string, string>> = Object.fromEntries(
     training,
     'gradient_checkpointing use_gradient_checkpointing pretraining_tp chunk_size_feed_forward task_specific_params',
   ),
-  ...keys(training, 'neftune_noise_alpha'),
+  ...keys(training, 'neftune_noise_alpha router_aux_loss_coef router_jitter_noise'),
   ...keys(kernel, 'use_cache _attn_implementation _attn_implementation_internal attn_implementation'),
   ...keys(kernel, '_attn_implementation_autoset _experts_implementation_internal experts_implementation'),
   ...keys(kernel, '_flash_attn_2_enabled use_flash_attn use_flash_attention use_flash_attention_2 flash_attention'),

@@ -21,6 +21,8 @@ export interface Matrix {
   columns: Axis;
   /** The checkpoint has the matrix the other way round, [in features, out features]. */
   transposed?: true;
+  /** The tensor of the checkpoint that holds this matrix as one of several, along its first dimension. */
+  within?: { tensor: string; index: number; count: number };
 }
 
 /** A linear layer. */
@@ -88,6 +90,8 @@ interface AttentionParts extends SublayerNorms {
   softCap?: number;
   /** Keys that it sees, counted from the token itself in each direction that it looks in; all if absent. */
   window?: number;
+  /** Name of a score for each head that takes part in every softmax and has no value. */
+  sinks?: string;
   /** Whether `query` makes, behind the queries of each head, a gate of its result, of which the sigmoid is taken. */
   gated?: boolean;
 }
@@ -107,6 +111,64 @@ interface FeedForwardParts extends SublayerNorms {
  * those of `up`.
  */
 export type FeedForwardSublayer = FeedForwardParts & ({ gate?: Linear; up: Linear } | { packed: Linear });
+
+/** How tokens are given to experts. */
+export interface Routing {
+  /** Experts of the layer, and how many of them each token goes to: those with the highest scores. */
+  experts: number;
+  chosen: number;
+  /** How scores are made of the router's logits, of all experts. */
+  score: 'softmax' | 'sigmoid';
+  /** Whether the scores of the chosen experts are divided by their sum. */
+  normalised: boolean;
+  /** Name of numbers that are added to the scores when experts are chosen, and not to what they count for. */
+  correction?: string;
+  /** The factor of what the experts give together. */
+  scale?: number;
+}
+
+/** One linear layer of every expert. */
+export interface ExpertLinears {
+  /** Of each expert, in order; all have one shape. */
+  matrices: readonly Matrix[];
+  /** Name of the biases [experts, out features]. */
+  bias?: string;
+}
+
+/** The gates g of experts whose other half is u: (u + 1) · g · sigmoid(gain · g), both limited before. */
+export interface ClampedGate {
+  limit: number;
+  gain: number;
+}
+
+/**
+ * Feed-forward layers with a gate, of which every token goes through a few and gets the sum of what they give, weighted
+ * by the router's scores.
+ */
+export type ExpertsSublayer = ExpertsCommon & (SeparateGates | PackedGates);
+
+interface SeparateGates {
+  gate: ExpertLinears;
+  up: ExpertLinears;
+}
+
+/** Gate and up by one linear layer: the gate's rows before those of `up`, or in turns with them. */
+interface PackedGates {
+  packed: ExpertLinears;
+  interleaved: boolean;
+  clamped?: ClampedGate;
+}
+
+interface ExpertsCommon extends SublayerNorms {
+  kind: 'experts';
+  router: Linear;
+  routing: Routing;
+  down: ExpertLinears;
+  /** The activation of the gates. */
+  activation: MatmulActivation;
+  /** A feed-forward layer that every token goes through besides; its result is multiplied by the sigmoid of `scale`. */
+  shared?: { gate: Linear; up: Linear; down: Linear; scale?: Linear };
+}
 
 /** A causal convolution over the tokens, of every channel by itself. */
 export interface Convolution {
@@ -158,7 +220,7 @@ export interface DeltaRuleSublayer extends SublayerNorms {
 /** Sublayers that carry a state from token to token. */
 export type RecurrentSublayer = ShortConvolutionSublayer | DeltaRuleSublayer;
 
-export type Sublayer = AttentionSublayer | FeedForwardSublayer | RecurrentSublayer;
+export type Sublayer = AttentionSublayer | FeedForwardSublayer | ExpertsSublayer | RecurrentSublayer;
 
 /**
  * Sublayers that read the same sum, to which all of them are added: through one norm for all, or through a norm of

@@ -10,12 +10,13 @@ import { gatherRows } from '../ops/rows.ts';
 import { scaleActivation } from '../ops/scale.ts';
 import { storedLength } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
-import { type Decoder, type ParallelSublayer, type Sublayer, sublayersOf } from './decoder.ts';
+import { type Decoder, type ExpertsSublayer, type ParallelSublayer, type Sublayer, sublayersOf } from './decoder.ts';
 import type { Model } from './model.ts';
 import { linearsOf, sublayerLinears } from './parameters.ts';
 import { type ForwardInput, Pass } from './pass.ts';
 import { recordAttention } from './sublayers/attention.ts';
 import { recordDeltaRule } from './sublayers/delta-rule.ts';
+import { recordExperts } from './sublayers/experts.ts';
 import { recordFeedForward } from './sublayers/feed-forward.ts';
 import { recordShortConvolution } from './sublayers/short-convolution.ts';
 
@@ -60,8 +61,16 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   }
   let labels = pass.replace(hidden, gatherRows(context, hidden, input.labelRows, input.labelCount));
   if (finalNorm) labels = pass.replace(labels, pass.norm(labels, finalNorm));
-  if (projectOut) labels = pass.replace(labels, pass.linear(labels, projectOut));
+  if (projectOut) labels = pass.replace(labels, new Pass(model, ofLabels(context), input).linear(labels, projectOut));
   return labels;
+}
+
+/** The context of what has the label rows alone. */
+function ofLabels(context: OperationContext): OperationContext {
+  const { rowAdapters } = context.probes;
+  if (!rowAdapters) return context;
+  const labels = { ...rowAdapters, factors: rowAdapters.labelFactors };
+  return { ...context, probes: { ...context.probes, rowAdapters: labels } };
 }
 
 /**
@@ -93,6 +102,9 @@ function record(pass: Pass, sublayer: Sublayer, read: Activation, done: () => vo
     case 'feed-forward':
       recordFeedForward(pass, sublayer, read, done, hidden);
       break;
+    case 'experts':
+      recordExperts(pass, sublayer, read, done, hidden);
+      break;
     case 'short-convolution':
       recordShortConvolution(pass, sublayer, read, done, hidden);
       break;
@@ -104,16 +116,27 @@ function record(pass: Pass, sublayer: Sublayer, read: Activation, done: () => vo
 
 /** Columns of the activations inside of a block's feed-forward layers, which are there at the same time. */
 function widestOf(block: Decoder['blocks'][number]): number[] {
-  const sublayer = sublayersOf({ blocks: [block] }).find(({ kind }) => kind === 'feed-forward');
+  const sublayer = sublayersOf({ blocks: [block] }).find(({ kind }) => kind === 'feed-forward' || kind === 'experts');
   if (!sublayer) return [];
+  if (sublayer.kind === 'experts') return widthsOfExperts(sublayer);
   const made = sublayerLinears(sublayer)[0]!.map(({ rows }) => rows);
   if ('packed' in sublayer) made.push(sublayerLinears(sublayer)[1]![0]!.columns);
   return made.map(storedLength);
+}
+
+/** Columns of what a layer of experts reads and makes, for all that a token goes to. */
+function widthsOfExperts(sublayer: ExpertsSublayer): number[] {
+  const { rows, columns } = sublayer.down.matrices[0]!;
+  const made = 'packed' in sublayer ? sublayer.packed.matrices[0]!.rows : columns;
+  return [rows, made, columns].map((axis) => sublayer.routing.chosen * storedLength(axis));
 }
 
 /** The widest activation of a pass, in elements per row: decides how many rows fit into one binding. */
 export function widestActivation(model: Model): number {
   const { embedding, blocks } = model.decoder;
   const sides = linearsOf({ blocks }).flatMap(({ rows, columns }) => [rows, columns]);
-  return Math.max(...[embedding.columns, ...sides].map(storedLength));
+  const ofExperts = sublayersOf({ blocks }).flatMap((sublayer) =>
+    sublayer.kind === 'experts' ? widthsOfExperts(sublayer) : [],
+  );
+  return Math.max(...[embedding.columns, ...sides].map(storedLength), ...ofExperts);
 }

@@ -14,7 +14,7 @@ import { join, readFile } from '../platform/index.ts';
 import { bytesToF32, openModelWeights } from '../safetensors/index.ts';
 import { elementsBefore, isPadded, type Layout, storedLength, withPads } from '../tensor/axis.ts';
 import { transpose } from '../tensor/transpose.ts';
-import { allocateMatrix, destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';
+import { allocateMatrices, destroyWeight, type MatrixToAllocate, shapeOf, type Weight } from '../tensor/weight.ts';
 import type { ModelSource, StoredTensor, TensorSource } from '../tensor-source.ts';
 import { warn } from '../warn.ts';
 import { blockFormat } from '../weights/block-formats.ts';
@@ -29,7 +29,7 @@ import {
   storageOfDtype,
 } from '../weights/index.ts';
 import { refuseAdapterFiles } from './adapter-files.ts';
-import { matchTensors } from './checkpoint-tensors.ts';
+import { type MatchedTensor, matchTensors } from './checkpoint-tensors.ts';
 import { readConfiguration } from './configuration.ts';
 import { type Decoder, rotationsOf } from './decoder.ts';
 import { Model } from './model.ts';
@@ -69,12 +69,13 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
   try {
     const { decoder, parameters, warnings } = await matchTensors(directory, given, source);
     for (const warning of warnings) warn(warning);
-    const total = parameters.reduce((sum, { stored }) => sum + stored.byteLength, 0);
+    const total = parameters.reduce((sum, { stored, within }) => sum + stored.byteLength / (within?.count ?? 1), 0);
     let done = 0;
     const matrixTypes = parameters.filter(({ axes }) => axes.length > 1).map(({ stored }) => stored.dtype);
     const { storage, storageOf } = chooseStorage(options.storage ?? 'auto', gpu.adapter, matrixTypes);
     let unfit = 0;
-    for (const { name, axes, stored } of parameters) {
+    const matrices: MatrixToAllocate[] = [];
+    for (const { name, axes, stored, stack } of parameters) {
       const [rows, columns] = axes;
       if (!columns) {
         vectors.set(name, valuesOf(stored.dtype, await source.read(stored.name)));
@@ -82,19 +83,24 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
         const layout = { rows: rows!, columns };
         const own = storageOf(layout, stored.dtype);
         if (storage !== 'auto' && own !== storage) unfit++;
-        weights.set(name, allocateMatrix(gpu, name, layout, own));
+        matrices.push({ name, layout, storage: own, ...(stack ? { stack } : {}) });
       }
     }
+    for (const [name, weight] of allocateMatrices(gpu, matrices)) weights.set(name, weight);
     if (unfit > 0) warn(unfitWarning(unfit, weights.size, storage));
     const fingerprint = await source.fingerprint();
     model = new Model(gpu, { directory, decoder, weights, vectors, fingerprint, storage });
     // Compiles in other threads while the weights are read.
     model.plans = options.plans ?? (await knownPlans(gpu));
     rehearse(model);
-    for (const { name, stored, transposed } of parameters) {
+    for (const { name, stored, transposed, within } of parameters) {
       const weight = weights.get(name);
-      if (weight) await upload(transposed ? await transposedTensor(source, stored) : source, stored, weight);
-      done += stored.byteLength;
+      const matrix = within ? memberOf(source, stored, within) : { source, stored };
+      if (weight) {
+        const ordered = transposed ? await transposedTensor(matrix.source, matrix.stored) : matrix.source;
+        await upload(ordered, matrix.stored, weight);
+      }
+      done += matrix.stored.byteLength;
       options.onProgress?.(done, total);
     }
     await gpu.checkAllocations();
@@ -179,9 +185,22 @@ function valuesOf(dtype: string, bytes: Uint8Array): Float32Array {
   return blockFormat(dtype)?.toF32(bytes) ?? bytesToF32(dtype, bytes);
 }
 
+/** One of several matrices in a tensor, as a tensor. */
+function memberOf(
+  source: TensorSource,
+  { name, dtype, shape, byteLength }: StoredTensor,
+  { index, count }: NonNullable<MatchedTensor['within']>,
+): { source: Pick<TensorSource, 'read'>; stored: StoredTensor } {
+  const bytes = byteLength / count;
+  return {
+    stored: { name, dtype, shape: shape.slice(1), byteLength: bytes },
+    source: { read: (_, offset = 0, length = bytes - offset) => source.read(name, index * bytes + offset, length) },
+  };
+}
+
 /** A matrix with its sides exchanged, which takes the whole of it. */
 async function transposedTensor(
-  source: TensorSource,
+  source: Pick<TensorSource, 'read'>,
   { name, dtype, shape }: StoredTensor,
 ): Promise<Pick<TensorSource, 'read'>> {
   const bytes = transpose(await source.read(name), shape as [number, number], fileBytes(dtype, 1));

@@ -114,7 +114,8 @@ export class Model {
   get weightBytes(): number {
     let sum = this.#state.size;
     for (const { buffer } of this.ropeTables.values()) sum += buffer.size;
-    for (const weight of this.weights.values()) for (const part of weight.parts) sum += part.buffer.size;
+    const parts = [...this.weights.values()].flatMap((weight) => weight.parts);
+    for (const { size } of new Set(parts.map(({ buffer }) => buffer.whole))) sum += size;
     return sum;
   }
 

@@ -8,6 +8,8 @@ import { type Axis, axisLength, plainAxis, quadAxis } from '../tensor/axis.ts';
 import {
   type Convolution,
   type Decoder,
+  type ExpertLinears,
+  type ExpertsSublayer,
   type Linear,
   type Matrix,
   type Norm,
@@ -23,12 +25,19 @@ export interface ParameterShape {
   shape: number[];
   /** The checkpoint has the sides of the matrix the other way round. */
   transposed?: true;
+  /** The tensor that holds the matrix, along its first dimension. */
+  within?: Matrix['within'];
   /** How each side of a matrix is stored, or the elements of any other tensor, one behind the other. */
   axes: Axis[];
   optional: boolean;
+  /** Name of the stack that the matrix lies in, that of its first matrix. */
+  stack?: string;
 }
 
-/** The linear layers of a sublayer in the order of their parameters; those of one list read the same input. */
+/**
+ * The linear layers of a sublayer that all tokens go through, in the order of their parameters; those of one list read
+ * the same input.
+ */
 export function sublayerLinears(sublayer: Sublayer): Linear[][] {
   switch (sublayer.kind) {
     case 'attention':
@@ -41,6 +50,11 @@ export function sublayerLinears(sublayer: Sublayer): Linear[][] {
         'packed' in sublayer ? [sublayer.packed] : [...(sublayer.gate ? [sublayer.gate] : []), sublayer.up],
         [sublayer.down],
       ];
+    case 'experts': {
+      const { router, shared } = sublayer;
+      if (!shared) return [[router]];
+      return [[router], [...(shared.scale ? [shared.scale] : []), shared.gate, shared.up], [shared.down]];
+    }
     case 'short-convolution':
       return [[sublayer.input], [sublayer.output]];
     case 'delta-rule':
@@ -75,9 +89,16 @@ function innerNorms(sublayer: Sublayer): Norm[] {
   return [sublayer.queryNorm, sublayer.keyNorm].filter((norm) => norm !== undefined);
 }
 
-function ofMatrix({ weight, rows, columns, transposed }: Matrix): ParameterShape {
+function ofMatrix({ weight, rows, columns, transposed, within }: Matrix): ParameterShape {
   const shape = [axisLength(rows), axisLength(columns)];
-  return { name: weight, shape, axes: [rows, columns], optional: false, ...(transposed ? { transposed } : {}) };
+  return {
+    name: weight,
+    shape,
+    axes: [rows, columns],
+    optional: false,
+    ...(transposed ? { transposed } : {}),
+    ...(within ? { within } : {}),
+  };
 }
 
 function ofVector(name: string, axis: Axis, optional: boolean): ParameterShape {
@@ -111,6 +132,28 @@ function* ofConvolution({ weight, bias, channels, taps }: Convolution): Generato
   if (bias) yield ofVector(bias, plainAxis(channels), true);
 }
 
+/** The matrices of experts, each stack of them by itself. */
+export function stacksOf(sublayer: Sublayer): Matrix[][] {
+  if (sublayer.kind !== 'experts') return [];
+  return expertLinears(sublayer).map(({ matrices }) => [...matrices]);
+}
+
+function expertLinears(sublayer: ExpertsSublayer): ExpertLinears[] {
+  return [...('packed' in sublayer ? [sublayer.packed] : [sublayer.gate, sublayer.up]), sublayer.down];
+}
+
+function* ofExperts(sublayer: Sublayer): Generator<ParameterShape> {
+  if (sublayer.kind !== 'experts') return;
+  const { routing } = sublayer;
+  if (routing.correction) yield ofVector(routing.correction, plainAxis(routing.experts), false);
+  for (const { matrices, bias } of expertLinears(sublayer)) {
+    const [first] = matrices as [Matrix];
+    for (const matrix of matrices) yield { ...ofMatrix(matrix), stack: first.weight };
+    const shape = [routing.experts, axisLength(first.rows)];
+    if (bias) yield { name: bias, shape, axes: [plainAxis(shape[0]! * shape[1]!)], optional: false };
+  }
+}
+
 /** The parameters of a recurrent sublayer that are neither linear layers nor norms. */
 function* ofRecurrence(sublayer: Sublayer): Generator<ParameterShape> {
   if (!('convolution' in sublayer)) return;
@@ -127,6 +170,10 @@ function* ofSublayer(sublayer: Sublayer | ParallelSublayer): Generator<Placed> {
     return;
   }
   for (const linear of sublayerLinears(sublayer).flat()) yield* placed(sublayer.kind, ofLinear(linear));
+  if (sublayer.kind === 'attention' && sublayer.sinks) {
+    yield* placed(sublayer.kind, [ofVector(sublayer.sinks, plainAxis(sublayer.heads), false)]);
+  }
+  yield* placed(sublayer.kind, ofExperts(sublayer));
   yield* placed(sublayer.kind, ofRecurrence(sublayer));
   for (const norm of innerNorms(sublayer)) yield* placed('norms', ofNorm(norm));
 }

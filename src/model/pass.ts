@@ -89,17 +89,21 @@ export class Pass {
   }
 
   /** Adds the last layer of a sublayer to the sum, by way of the norm and with the factor that the sublayer has. */
-  addTo(
-    sum: Activation,
-    x: Activation,
-    layer: Linear,
-    { after, residualScale }: Pick<Sublayer, 'after' | 'residualScale'>,
-  ): void {
-    if (!after && residualScale === undefined) {
+  addTo(sum: Activation, x: Activation, layer: Linear, sublayer: Pick<Sublayer, 'after' | 'residualScale'>): void {
+    if (!sublayer.after && sublayer.residualScale === undefined) {
       this.linear(x, layer, { addTo: sum });
       return;
     }
-    let given = this.linear(x, layer);
+    this.addResult(sum, this.linear(x, layer), sublayer);
+  }
+
+  /** Adds what a sublayer gives to the sum, by way of the norm and with the factor that it has, and gives it back. */
+  addResult(
+    sum: Activation,
+    result: Activation,
+    { after, residualScale }: Pick<Sublayer, 'after' | 'residualScale'>,
+  ): void {
+    let given = result;
     if (after) given = this.replace(given, this.norm(given, after));
     add(this.context, sum, given, residualScale);
     this.context.workspace.give(given);

@@ -7,7 +7,7 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import { gaussian } from '../random/philox.ts';
 import { axisLength } from '../tensor/axis.ts';
-import { allocateMatrix, destroyWeight, type Weight } from '../tensor/weight.ts';
+import { allocateMatrices, destroyWeight, type Weight } from '../tensor/weight.ts';
 import { codecs, fitsRows, type PackableStorage } from '../weights/index.ts';
 import { readConfiguration } from './configuration.ts';
 import { Model } from './model.ts';
@@ -33,7 +33,12 @@ export async function randomModel(
   const weights = new Map<string, Weight>();
   const vectors = new Map<string, Float32Array>();
   try {
-    for (const { name, shape, axes } of parameterShapes(decoder)) {
+    const parameters = parameterShapes(decoder);
+    const matrices = parameters.flatMap(({ name, axes: [rows, columns], stack }) =>
+      columns ? [{ name, layout: { rows: rows!, columns }, storage, ...(stack ? { stack } : {}) }] : [],
+    );
+    for (const [name, weight] of allocateMatrices(gpu, matrices)) weights.set(name, weight);
+    for (const { name, shape, axes } of parameters) {
       const [rows, columns] = axes;
       if (!columns) {
         const isBias = name.endsWith('.bias');
@@ -42,8 +47,7 @@ export async function randomModel(
         vectors.set(name, new Float32Array(axisLength(rows!)).fill(isBias ? 0 : 1));
         continue;
       }
-      const weight = allocateMatrix(gpu, name, { rows: rows!, columns }, storage);
-      weights.set(name, weight);
+      const weight = weights.get(name)!;
       if (!fitsRows(storage, weight.columns))
         throw new Error(`${name} [${shape.join(', ')}] cannot be stored in ${storage}`);
       if (weight.layout) throw new Error(`${name} [${shape.join(', ')}] would need zeros as pads`);

@@ -5,7 +5,7 @@
  */
 
 import type { Gpu } from '../gpu/gpu.ts';
-import { allocateMatrix } from '../tensor/weight.ts';
+import { allocateMatrices } from '../tensor/weight.ts';
 import type { MatchedTensor } from './checkpoint-tensors.ts';
 import type { Decoder } from './decoder.ts';
 import type { StorageChoice } from './load.ts';
@@ -26,10 +26,11 @@ export function sizingModel(
   const vectors = parameters.filter(({ axes }) => axes.length === 1);
   return new Model(gpu, {
     ...{ directory: '', decoder, fingerprint: '', storage },
-    weights: new Map(
-      matrices.map(({ name, axes: [rows, columns], stored }) => {
+    weights: allocateMatrices(
+      gpu,
+      matrices.map(({ name, axes: [rows, columns], stored, stack }) => {
         const layout = { rows: rows!, columns: columns! };
-        return [name, allocateMatrix(gpu, name, layout, storageOf(layout, stored.dtype))];
+        return { name, layout, storage: storageOf(layout, stored.dtype), ...(stack ? { stack } : {}) };
       }),
     ),
     vectors: new Map(

@@ -15,6 +15,7 @@ import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { sharesBySubgroup } from './matmul-choice.ts';
 import { sharedLanes } from './matmul-variants.ts';
+import { vectorOf } from './probes.ts';
 
 /** How the work is cut; see the heads of kernels/attention/*.wgsl. */
 export type AttentionVariant = 'direct' | 'subgroup' | 'workgroup' | 'sliced' | 'tiled';
@@ -35,6 +36,8 @@ export interface AttentionOptions {
   scale?: number;
   /** The bound c of the scores s, which become c·tanh(s/c). */
   softCap?: number;
+  /** Name of the scores [heads] that take part in every softmax without a value. */
+  sinks?: string;
   /** Most keys that a row sees, as far as the caller knows. */
   longest?: number;
   /** For tests and benchmarks; chosen by the adapter otherwise. */
@@ -81,12 +84,14 @@ export function attentionKernel(
   headWidth: number,
   limit: number,
   softCap = 0,
+  hasSinks = false,
 ): KernelDefinition {
-  return definitions.get([variant, headWidth, limit, softCap], () => ({
-    files: ['soft-cap.wgsl', `attention/${variant === 'sliced' ? 'workgroup' : variant}.wgsl`],
+  return definitions.get([variant, headWidth, limit, softCap, hasSinks], () => ({
+    files: ['soft-cap.wgsl', 'attention/sink.wgsl', `attention/${variant === 'sliced' ? 'workgroup' : variant}.wgsl`],
     constants: {
       HEAD_QUADS: headWidth / 4,
       SOFT_CAP: { f32: softCap },
+      SINKS: hasSinks,
       ...variantConstants(variant, headWidth, limit),
     },
   }));
@@ -146,8 +151,10 @@ export function attention(
   const variant =
     options.variant ??
     chooseAttention(gpu, { rows, rowsPerProbe, heads, headWidth, ...(longest === undefined ? {} : { longest }) });
+  const sinks = vectorOf(probes, options.sinks);
+  const sinkBuffer = sinks?.buffer ?? gpu.unused;
   const limit = gpu.device.limits.maxComputeWorkgroupStorageSize;
-  const kernel = gpu.kernel(attentionKernel(variant, headWidth, limit, options.softCap));
+  const kernel = gpu.kernel(attentionKernel(variant, headWidth, limit, options.softCap, sinks !== undefined));
   const slices = variant === 'sliced' ? Math.min(mostSlices, Math.ceil(enoughWorkgroups / (rows * heads))) : 1;
   const parameters = {
     rows,
@@ -158,11 +165,18 @@ export function attention(
     head_quads: headWidth / 4,
     slices,
     scale: options.scale ?? 1 / Math.sqrt(options.headWidth),
+    sink_offset: sinks?.offset ?? 0,
+    sink_stride: sinks?.stride ?? 0,
   };
   if (variant === 'sliced') {
     const count = rows * heads;
     const parts = workspace.takeElements(count * slices * (headWidth + 2));
-    gpu.recorder.dispatch(kernel, [q.buffer, k, v, ranges, parts.buffer], parameters, spread(count * slices));
+    gpu.recorder.dispatch(
+      kernel,
+      [q.buffer, k, v, ranges, parts.buffer, sinkBuffer],
+      parameters,
+      spread(count * slices),
+    );
     gpu.recorder.dispatch(
       gpu.kernel(mergeKernel),
       [parts.buffer, y.buffer],
@@ -176,7 +190,7 @@ export function attention(
     variant === 'tiled' ? attentionTile(headWidth, limit).ROWS : variant === 'subgroup' ? sharedLanes : 1;
   gpu.recorder.dispatch(
     kernel,
-    [q.buffer, k, v, ranges, y.buffer],
+    [q.buffer, k, v, ranges, y.buffer, sinkBuffer],
     parameters,
     variant === 'direct'
       ? perElement(rows * heads)

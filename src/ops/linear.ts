@@ -17,7 +17,7 @@ import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { perturbedWeight } from './dense.ts';
-import { addLora } from './lora.ts';
+import { addLoras, lorasOf } from './lora.ts';
 import { chooseMatmul } from './matmul-choice.ts';
 import { planKey } from './matmul-plans.ts';
 import {
@@ -30,6 +30,7 @@ import {
 } from './matmul-variants.ts';
 import { padded } from './pad.ts';
 import { factorWidth, type LowRankFactors, paddedRank, type VectorPlace, vectorOf, weightScaleOf } from './probes.ts';
+import { add } from './rows.ts';
 
 export interface MatmulFlags {
   storage: Storage;
@@ -46,8 +47,9 @@ const reduceDefinitions = new Memo<KernelDefinition>();
 /**
  * The kernel of a plan; of a sliced one, the kernel that makes the slices' sums, to which the flags do not apply yet.
  */
-export function matmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
+export function matmulKernel(plan: MatmulPlan, given: MatmulFlags): KernelDefinition {
   const sliced = plan.slices > 1;
+  const flags = matmulDescriptions[plan.variant].accumulatesByParameter ? { ...given, accumulate: true } : given;
   const { activation, hasBias, accumulate } = sliced ? noEpilogue : flags;
   const keys = [plan.variant, flags.storage, sliced, activation, hasBias, accumulate];
   if (!plan.fragment) return matmulDefinitions.get(keys, () => makeMatmulKernel(plan, flags));
@@ -56,17 +58,29 @@ export function matmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefini
 }
 
 function makeMatmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
-  const { constants, fragments } = matmulDescriptions[plan.variant];
   const sliced = plan.slices > 1;
+  const { files, constants } = matmulParts(plan, flags.storage, 'whole');
+  return { files, constants: { ...constants, SLICED: sliced, ...epilogue(sliced ? noEpilogue : flags) } };
+}
+
+/** The kernel of a plan without slices and epilogue. @param rows which rows of W a row of x is multiplied with */
+export function matmulParts(plan: MatmulPlan, storage: Storage, rows: 'whole' | 'grouped'): KernelDefinition {
+  const { constants, fragments } = matmulDescriptions[plan.variant];
   const { M, N, K, subgroup = defaultSubgroup } = plan.fragment ?? defaultFragment;
   const fragment = { FRAGMENT_M: M, FRAGMENT_N: N, FRAGMENT_K: K, SUBGROUP: subgroup };
   return {
-    files: [codecFile(flags.storage), 'activation.wgsl', 'matmul/interface.wgsl', ...matmulFiles(plan)],
+    files: [
+      codecFile(storage),
+      'activation.wgsl',
+      'matmul/interface.wgsl',
+      `matmul/${rows}.wgsl`,
+      ...matmulFiles(plan),
+    ],
     constants: {
       ...constants,
-      ...(fragments === undefined ? {} : { ...fragment, WEIGHT_IS_HALF: codecs[flags.storage].halfExact }),
-      SLICED: sliced,
-      ...epilogue(sliced ? noEpilogue : flags),
+      ...(fragments === undefined ? {} : { ...fragment, WEIGHT_IS_HALF: codecs[storage].halfExact }),
+      SLICED: false,
+      ...epilogue(noEpilogue),
     },
   };
 }
@@ -74,7 +88,7 @@ function makeMatmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinitio
 /** The kernel that adds the slices' sums up. */
 export function matmulReduceKernel(flags: Omit<MatmulFlags, 'storage'>): KernelDefinition {
   return reduceDefinitions.get([flags.activation, flags.hasBias, flags.accumulate], () => ({
-    files: ['weights/f32.wgsl', 'activation.wgsl', 'matmul/interface.wgsl', 'matmul/reduce.wgsl'],
+    files: ['weights/f32.wgsl', 'activation.wgsl', 'matmul/interface.wgsl', 'matmul/whole.wgsl', 'matmul/reduce.wgsl'],
     constants: { SLICED: false, ...epilogue(flags) },
   }));
 }
@@ -157,6 +171,7 @@ export function matmul(
     bias_stride: bias?.stride ?? 0,
     slice_quads: quads,
     weight_scale: launch.weightScale,
+    accumulate: flags.accumulate ? 1 : 0,
   });
   const workOf = ([wide, high]: [number, number]): number => (wide * high * (x.columns + (side?.rank ?? 0))) / 64;
   const record = (start: number, rows: number, y: GpuBuffer): void => {
@@ -385,18 +400,28 @@ function recordLayer(
     plain && weight.layout
       ? padded(context, plain, { rows: plainAxis(1), columns: weight.layout.rows })
       : { place: plain, memory: [] };
-  const lora = probes.adapter?.lora?.get(weight.name);
+  const loras = lorasOf(probes, weight.name);
+  const hasPair = loras.length > 0;
   checkShape('linear', `x for ${weight.name}`, x, x.rows, weight.columns);
   checkMultiple('linear', 'rows', x.rows, probes.count, 'the number of probes');
   if (addTo) checkShape('linear', `the sum of ${weight.name}`, addTo, x.rows, weight.rows);
-  if (lora && addTo && activation !== 'none') throw new Error('LoRA inside a sum behind an activation');
+  if (hasPair && addTo && activation !== 'none') throw new Error('LoRA inside a sum behind an activation');
+  // What has gains is made by itself, as they are no factors on the sum.
+  if (addTo && loras.some(({ pair }) => pair.gain !== undefined)) {
+    const given = context.workspace.take(x.rows, weight.rows);
+    const { addTo: _, ...own } = layer;
+    recordLayer(context, x, own, given, sides);
+    add(context, y, given);
+    context.workspace.give(given, ...memory);
+    return;
+  }
   for (const part of weight.parts) {
     product(
       context,
       weight,
       {
         storage: weight.storage,
-        activation: lora ? 'none' : activation,
+        activation: hasPair ? 'none' : activation,
         hasBias: bias !== undefined,
         accumulate: addTo !== undefined,
       },
@@ -416,6 +441,6 @@ function recordLayer(
       },
     );
   }
+  addLoras(context, x, loras, y, { activation, layout: weight.layout, bias });
   context.workspace.give(...memory);
-  if (lora) addLora(context, x, lora, y, activation, weight.layout);
 }

@@ -121,6 +121,23 @@ export function chooseMatmul(gpu: Gpu, shape: MatmulShape): MatmulPlan {
   return sliced(count('tile-8x8') >= enoughWorkgroups ? 'tile-8x8' : 'tile-4x4');
 }
 
+/**
+ * The plan for products of rows in groups, each with a matrix of its own.
+ * @param rows of a group, on average
+ */
+export function chooseGrouped(gpu: Gpu, rows: number): MatmulPlan {
+  const plan = (variant: MatmulVariant): MatmulPlan => ({ variant, slices: 1 });
+  if (gpu.kernelStyle === 'software') {
+    if (!sharesBySubgroup(gpu)) return plan('direct');
+    return plan(rows >= leastRowsOfLargeBlocks ? 'subgroup-32' : rows > 1 ? 'subgroup-8' : 'subgroup-1');
+  }
+  if (rows <= 1) return plan('one-row');
+  if (rows <= 4) return plan('few-rows');
+  if (rows <= 16) return plan('tile-1x4');
+  const small = matrixFragment(gpu, 2);
+  return small ? { ...plan(matrixVariant(2, gpu.arithmetic === 'half')), fragment: small } : plan('tile-4x4');
+}
+
 /** As many slices, a power of two, as it takes to give every multiprocessor something to do. */
 export function chooseSlices(workgroups: number, innerQuads: number): number {
   let slices = 1;

@@ -56,6 +56,8 @@ interface VariantDescription {
   blockRows: number;
   /** Fragments per row and column of a subgroup; of the variants that want a {@link MatrixFragment}. */
   fragments?: number;
+  /** Whether one kernel serves products that are added to y and those that are not. */
+  accumulatesByParameter?: boolean;
   /** Whether it is written for subgroups of {@link sharedLanes}. */
   subgroup?: boolean;
   /** Workgroups for a [rows, columns] result. */
@@ -84,6 +86,8 @@ function subgroup(rows: 8 | 32): VariantDescription {
     files: ['matmul/subgroup.wgsl'],
     sliceable: false,
     constants: { BLOCKS: rows / 8 },
+    // Large products are a tenth slower where the kernel reads y at all.
+    accumulatesByParameter: rows === 8,
     subgroup: true,
     blockRows: rows,
     workgroups: blocks(rows, 4 * sharedLanes),
@@ -151,6 +155,7 @@ export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescripti
     files: ['matmul/subgroup-row.wgsl'],
     sliceable: false,
     constants: {},
+    accumulatesByParameter: true,
     subgroup: true,
     blockRows: 1,
     workgroups: blocks(1, sharedLanes),
@@ -169,6 +174,12 @@ export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescripti
   'emulated-2x2': matrix(2, true, 'emulated'),
   'emulated-half-2x2': matrix(2, false, 'emulated'),
 };
+
+/** Rows of the blocks that a plan's kernel takes by themselves. */
+export function blockRowsOf({ variant, fragment = defaultFragment }: MatmulPlan): number {
+  const { blockRows, fragments } = matmulDescriptions[variant];
+  return fragments === undefined ? blockRows : 2 * fragments * fragment.M;
+}
 
 /** Whether only adapters with matrix units can run it. */
 export function needsUnits(variant: MatmulVariant): boolean {

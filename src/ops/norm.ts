@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { spread } from '../gpu/workgroups.ts';
 import { Memo } from '../memo.ts';
@@ -11,6 +12,7 @@ import { wholeQuads } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
+import { sharesBySubgroup } from './matmul-choice.ts';
 import { vectorOf } from './probes.ts';
 
 export interface NormOptions {
@@ -26,21 +28,32 @@ export interface NormOptions {
   groupWidth?: number;
   /** What is added to every element of the gain. */
   gainOffset?: number;
+  /** For tests; chosen by the adapter otherwise. */
+  variant?: NormVariant;
 }
 
 const definitions = new Memo<KernelDefinition>();
 
+/** How the work is cut; see the heads of kernels/norm.wgsl and kernels/norm-subgroup.wgsl. They give the same bits. */
+export type NormVariant = 'workgroup' | 'subgroup';
+
 /** @param gainOffset what is added to the gain */
 export function normKernel(
+  variant: NormVariant,
   CENTRE: boolean,
   HAS_GAIN: boolean,
   HAS_SHIFT: boolean,
   gainOffset: number,
 ): KernelDefinition {
-  return definitions.get([CENTRE, HAS_GAIN, HAS_SHIFT, gainOffset], () => ({
-    files: ['norm.wgsl'],
+  return definitions.get([variant, CENTRE, HAS_GAIN, HAS_SHIFT, gainOffset], () => ({
+    files: [variant === 'subgroup' ? 'norm-subgroup.wgsl' : 'norm.wgsl'],
     constants: { CENTRE, HAS_GAIN, HAS_SHIFT, GAIN_OFFSET: { f32: gainOffset } },
   }));
+}
+
+/** The variant for this adapter. */
+export function chooseNorm(gpu: Pick<Gpu, 'kernelStyle' | 'adapter' | 'features'>): NormVariant {
+  return gpu.kernelStyle === 'software' && sharesBySubgroup(gpu) ? 'subgroup' : 'workgroup';
 }
 
 /**
@@ -57,8 +70,10 @@ export function norm(context: OperationContext, x: Activation, options: NormOpti
   const gain = vectorOf(probes, options.gain);
   const shift = vectorOf(probes, options.shift);
   const y = workspace.take(x.rows, x.columns);
+  const variant = options.variant ?? chooseNorm(gpu);
+  const hasBoth = [gain !== undefined, shift !== undefined] as const;
   gpu.recorder.dispatch(
-    gpu.kernel(normKernel(options.kind === 'layer', gain !== undefined, shift !== undefined, options.gainOffset ?? 0)),
+    gpu.kernel(normKernel(variant, options.kind === 'layer', ...hasBoth, options.gainOffset ?? 0)),
     [x.buffer, gain?.buffer ?? gpu.unused, shift?.buffer ?? gpu.unused, y.buffer],
     {
       rows,

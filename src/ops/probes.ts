@@ -28,6 +28,15 @@ export interface LowRankFactors {
   stateOffset: number;
 }
 
+/**
+ * The factors of a stack of weights, which lie as those do: U of each `stride` rows behind that of the one before, V
+ * {@link factorWidth} rows.
+ */
+export interface StackedFactors extends Omit<LowRankFactors, 'vRow' | 'stateOffset'> {
+  /** Where the S of each weight starts in the state, u32; 2³² − 1 for a weight without a change. */
+  stateOffsets: GpuBuffer;
+}
+
 /** The rank as kernels store it: a whole number of quads. */
 export function paddedRank(rank: number): number {
   return Math.ceil(rank / 4) * 4;
@@ -85,6 +94,21 @@ export interface LoraPair {
   /** Names of A [rank, columns] and B [rows, rank]. */
   a: string;
   b: string;
+  /**
+   * DoRA: the name of the gains [rows], factors on x Wᵀ and on the pair's product, once they have been made of the
+   * magnitudes (lora-gain.ts).
+   */
+  gain?: string;
+}
+
+/** Adapters of which each row of a pass has its own; the pass has one probe. */
+export interface RowAdapters {
+  /** The adapters, each as the probes of a pass that is all its own. */
+  adapters: readonly Probes[];
+  /** [adapters, rows] f32: the factor on each adapter's change for each row; 0 where the row is without it. */
+  factors: GpuBuffer;
+  /** The same for the rows that the pass ends with, its label rows. */
+  labelFactors: GpuBuffer;
 }
 
 /**
@@ -111,6 +135,8 @@ export interface Probes {
   stateStride: number;
   /** Factors by weight name; a weight without an entry has no low-rank change. */
   factors: ReadonlyMap<string, LowRankFactors>;
+  /** Those of stacks by the name of their first weight, besides. */
+  stacks?: ReadonlyMap<string, StackedFactors>;
   /** Dense noise on the weights, besides the factors. */
   dense?: DenseNoise;
   /** Factor on every base weight that has factors (decoupled weight decay since the last fold); 1 otherwise. */
@@ -121,6 +147,8 @@ export interface Probes {
   frozen?: { state: GpuBuffer; vectors: ReadonlyMap<string, number> };
   /** What a scheme adds to the model. */
   adapter?: AdapterShape;
+  /** Adapters of single rows, in the place of `adapter`. */
+  rowAdapters?: RowAdapters;
   /** Its tensors, where the state holds only their S: made for each probe, `stride` elements apart. */
   made?: { buffer: GpuBuffer; stride: number; offsets: ReadonlyMap<string, number> };
 }

@@ -28,6 +28,7 @@ const halvesKernel: KernelDefinition = { files: ['rope.wgsl'], constants: { INTE
  *
  * @param turned [rows, heads · headWidth], one or two of them
  * @param positions one u32 per row of a probe
+ * @param headsAtOnce heads that an invocation turns, for tests; chosen by the adapter otherwise
  */
 export function rope(
   context: OperationContext,
@@ -35,6 +36,7 @@ export function rope(
   positions: GpuBuffer,
   table: RopeTable,
   headWidth: number,
+  headsAtOnce?: number,
 ): void {
   const { gpu, probes } = context;
   const { rows } = query;
@@ -51,6 +53,8 @@ export function rope(
   }
   const heads = query.columns / stride;
   const keyHeads = (key?.columns ?? 0) / stride;
+  // Loads decide on software adapters, and the number of invocations on GPUs.
+  const together = headsAtOnce ?? (gpu.kernelStyle === 'software' ? heads + keyHeads : 1);
   gpu.recorder.dispatch(
     gpu.kernel(table.interleaved ? interleavedKernel : halvesKernel),
     [positions, table.buffer, query.buffer, key?.buffer ?? gpu.unused],
@@ -61,7 +65,8 @@ export function rope(
       head_stride: stride,
       rotary_width: table.rotaryWidth,
       rows_per_probe: rows / probes.count,
+      heads_at_once: together,
     },
-    perElement((rows * (heads + keyHeads) * table.rotaryWidth) / 2),
+    perElement((rows * Math.ceil((heads + keyHeads) / together) * table.rotaryWidth) / 2),
   );
 }

@@ -4,7 +4,9 @@
  * @module
  */
 
-import type { GpuBuffer } from '../gpu/buffer.ts';
+import { SubzeroError } from '../errors.ts';
+import { formatBytes } from '../format.ts';
+import { type GpuBuffer, sliceAlignment } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { MemoryCategory } from '../gpu/memory.ts';
 import { rowBytes, type Storage } from '../weights/index.ts';
@@ -30,6 +32,103 @@ export interface Weight {
   parts: WeightPart[];
   /** Which of its rows and columns are zeros that only pad it; absent where none are. */
   layout?: Layout;
+  /** The stack that it is a matrix of. */
+  stack?: WeightStack;
+}
+
+/**
+ * Weights of one shape that lie one behind the other, so that a kernel sees all of them (those of experts). Each is a
+ * weight of its own besides, whose one part is a slice of the stack.
+ */
+export interface WeightStack {
+  /** In order. */
+  weights: Weight[];
+  rows: number;
+  columns: number;
+  storage: Storage;
+  layout?: Layout;
+  /** Rows from one weight to the next, some of which may be unused: a binding begins at whole multiples of bytes. */
+  stride: number;
+  /** Consecutive weights in one buffer. */
+  parts: { buffer: GpuBuffer; first: number; count: number }[];
+}
+
+/** Rows from one matrix of a stack to the next: U, of any width, and a weight with rows of so many bytes fit both. */
+function stackStride(rows: number, bytes: number): number {
+  const least = sliceAlignment / 16;
+  let unit = least;
+  while ((unit * bytes) % sliceAlignment !== 0) unit += least;
+  return Math.ceil(rows / unit) * unit;
+}
+
+/**
+ * Reserves the weights of a stack.
+ * @throws SubzeroError `unsupported` where a single one is larger than a binding
+ */
+export function allocateStack(gpu: Gpu, names: readonly string[], layout: Layout, storage: Storage): Weight[] {
+  const [rows, columns] = [storedLength(layout.rows), storedLength(layout.columns)];
+  const bytes = rowBytes(storage, columns);
+  const stride = stackStride(rows, bytes);
+  const most = Math.floor(Math.min(gpu.bindingLimit, gpu.device.limits.maxBufferSize) / (stride * bytes));
+  if (most === 0) {
+    throw new SubzeroError(
+      'unsupported',
+      `${names[0]} takes ${formatBytes(stride * bytes)}; one storage binding of this adapter holds at most ${formatBytes(gpu.bindingLimit)}`,
+    );
+  }
+  const padded = isPadded(layout.rows) || isPadded(layout.columns);
+  const shape = { rows, columns, storage, ...(padded ? { layout } : {}) };
+  const stack: WeightStack = { weights: [], ...shape, stride, parts: [] };
+  for (let first = 0; first < names.length; first += most) {
+    const count = Math.min(most, names.length - first);
+    const buffer = gpu.allocate(count * stride * bytes, 'weights', `${names[first]} and those behind it`);
+    stack.parts.push({ buffer, first, count });
+    for (const [index, name] of names.slice(first, first + count).entries()) {
+      const slice = buffer.slice(index * stride * bytes, rows * bytes, name);
+      stack.weights.push({ name, ...shape, parts: [{ buffer: slice, rowStart: 0, rowCount: rows }], stack });
+    }
+  }
+  return stack.weights;
+}
+
+/** A matrix of a model to reserve memory for. */
+export interface MatrixToAllocate {
+  name: string;
+  layout: Layout;
+  storage: Storage;
+  /** The matrices that it lies with; those of a stack have one type. */
+  stack?: string;
+}
+
+/**
+ * Reserves the matrices of a model, by name and in their order.
+ * @throws SubzeroError `unsupported` for a stack whose matrices are stored as several types
+ */
+export function allocateMatrices(gpu: Gpu, matrices: readonly MatrixToAllocate[]): Map<string, Weight> {
+  const weights = new Map<string, Weight>();
+  const stacks = new Map<string, MatrixToAllocate[]>();
+  for (const matrix of matrices) {
+    if (matrix.stack === undefined) {
+      weights.set(matrix.name, allocateMatrix(gpu, matrix.name, matrix.layout, matrix.storage));
+      continue;
+    }
+    const members = stacks.get(matrix.stack);
+    if (members) members.push(matrix);
+    else stacks.set(matrix.stack, [matrix]);
+  }
+  for (const members of stacks.values()) {
+    const [{ layout, storage, name }] = members as [MatrixToAllocate];
+    const other = members.find((member) => member.storage !== storage);
+    if (other) {
+      throw new SubzeroError(
+        'unsupported',
+        `${name} is stored as ${storage} and ${other.name} as ${other.storage}; experts of a layer must have one type`,
+      );
+    }
+    const names = members.map((member) => member.name);
+    for (const weight of allocateStack(gpu, names, layout, storage)) weights.set(weight.name, weight);
+  }
+  return new Map(matrices.map(({ name: each }) => [each, weights.get(each)!]));
 }
 
 /** How a weight is stored, padded or not. */

@@ -58,6 +58,12 @@ export class Workspace {
     return this.take(rows, Math.ceil(count / rows));
   }
 
+  /** Takes a matrix of so many times as many rows as may be taken otherwise. */
+  takeTimes(rows: number, times: number, columns: number): Activation {
+    const taken = this.take(rows, times * columns);
+    return Object.assign(taken, { rows: times * rows, columns });
+  }
+
   /** Gives matrices back; kernels already recorded still see their content. */
   give(...activations: Activation[]): void {
     for (const { buffer } of activations) this.#free.push(buffer);

@@ -113,16 +113,20 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
   const banked = optimizer instanceof SubZero && optimizer.hasBank ? optimizer : undefined;
   const dtype = mainDtype(model);
   const transposed = transposedWeights(model.decoder);
+  const parameters = new Map(parameterShapes(model.decoder).map((parameter) => [parameter.name, parameter]));
   const tensors: TensorToWrite[] = [];
+  /** What is written of the tensors that hold several matrices, by name. */
+  const whole = new Map<string, TensorToWrite[]>();
   for (const weight of model.weights.values()) {
+    const { within } = parameters.get(weight.name)!;
     const shape = shapeOf(weight);
     const inOrder = (): AsyncGenerator<Uint8Array> => {
       const pair = lora?.get(weight.name);
       if (pair) return mergedBytes(gpu, weight, pairTerms(pair, adapterValues, shape), pair.scale);
       return banked ? bankedBytes(gpu, weight, banked) : weightBytes(gpu, weight);
     };
-    tensors.push({
-      name: exportedName(model.decoder, weight.name),
+    const tensor: TensorToWrite = {
+      name: exportedName(model.decoder, within?.tensor ?? weight.name),
       dtype: codecs[weight.storage].dtype,
       ...(transposed.has(weight.name)
         ? {
@@ -130,11 +134,15 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
             data: () => transposedBytes(inOrder(), shape, dtypeBytes[codecs[weight.storage].dtype]),
           }
         : { shape, data: inOrder }),
-    });
+    };
+    const members = whole.get(tensor.name);
+    if (!within) tensors.push(tensor);
+    else if (members) members.push(tensor);
+    else whole.set(tensor.name, [tensor]);
   }
-  const shapes = new Map(parameterShapes(model.decoder).map(({ name, shape }) => [name, shape]));
+  for (const members of whole.values()) tensors.push(oneBehindTheOther(members));
   for (const [name, values] of vectors) {
-    tensors.push({ name, dtype, shape: shapes.get(name)!, data: () => [f32ToBytes(dtype, values)] });
+    tensors.push({ name, dtype, shape: parameters.get(name)!.shape, data: () => [f32ToBytes(dtype, values)] });
   }
   const file = join(out, 'model.safetensors');
   // A GGUF file holds no parts that are not read.
@@ -152,6 +160,17 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
     await source?.close();
   }
   return file;
+}
+
+/** Tensors of one shape as one of another dimension. */
+function oneBehindTheOther(members: readonly TensorToWrite[]): TensorToWrite {
+  const [{ name, dtype, shape }] = members as [TensorToWrite];
+  return {
+    ...{ name, dtype, shape: [members.length, ...shape] },
+    data: async function* () {
+      for (const { data } of members) yield* data();
+    },
+  };
 }
 
 /** Bytes of a tensor that are copied at a time. */

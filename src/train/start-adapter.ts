@@ -40,6 +40,10 @@ export async function startAdapter(
   }
   const path = resolve(directory);
   const adapter = await readPeftLora(path, decoder);
+  if ([...adapter.lora!.values()].some(({ gain }) => gain !== undefined)) {
+    const problem = `${path} is a DoRA, whose magnitudes cannot be trained here; it can be applied`;
+    throw new SubzeroError('unsupported', words`${parameter('lora')}: ${problem}`, { parameter: 'lora' });
+  }
   return { adapter, record: { startAdapter: { path, fingerprint: await fingerprintPeft(path) } } };
 }
 

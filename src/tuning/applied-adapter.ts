@@ -8,11 +8,19 @@ import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Model } from '../model/model.ts';
+import { recordGains } from '../ops/lora-gain.ts';
 import type { Probes } from '../ops/probes.ts';
 import { allocateState, layOutState } from '../tensor/state.ts';
 import { type Adapter, adapterBytes, adapterEntries } from './adapter.ts';
 
+/** How many have been made. */
+let made = 0;
+
 export class AppliedAdapter {
+  /** Ascending in the order in which adapters were made, which is that in which those of a text are added. */
+  readonly number = made++;
+  /** Whether it is a DoRA, which is no sum of the base and a change, and cannot be mixed with others. */
+  readonly hasGains: boolean;
   /** The model with the adapter. */
   readonly probes: Probes;
   readonly #state: GpuBuffer;
@@ -39,6 +47,10 @@ export class AppliedAdapter {
       ...{ state: this.#state, vectors, frozen: { state: plain.state, vectors: plain.vectors } },
       adapter,
     };
+    const pairs = [...(adapter.lora ?? [])];
+    this.hasGains = pairs.some(([, pair]) => pair.gain !== undefined);
+    for (const [weight, pair] of pairs) if (pair.gain) recordGains(gpu, model.weight(weight), pair, this.probes);
+    if (this.hasGains) gpu.recorder.submit();
   }
 
   destroy(): void {

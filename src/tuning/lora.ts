@@ -5,9 +5,9 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { attentions } from '../model/decoder.ts';
+import { attentions, type Decoder, type Linear, sublayersOf } from '../model/decoder.ts';
 import type { Model } from '../model/model.ts';
-import { linearsOf } from '../model/parameters.ts';
+import { linearsOf, stacksOf } from '../model/parameters.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { shapeOf } from '../tensor/weight.ts';
@@ -50,11 +50,37 @@ export function loraAdapter(
 }
 
 /**
+ * The layers that a pair can stand beside: all but routers and experts, which are no linear layers of their own in
+ * transformers, so that PEFT does not find them by their names.
+ */
+export function loraLayers(decoder: Decoder): Linear[] {
+  const routers = new Set(
+    sublayersOf(decoder).flatMap((sublayer) => (sublayer.kind === 'experts' ? sublayer.router : [])),
+  );
+  return linearsOf(decoder).filter((linear) => !routers.has(linear));
+}
+
+/** @throws SubzeroError where the target is a router or a part of experts */
+function refuseExperts(decoder: Decoder, target: string, fits: (module: string, target: string) => boolean): void {
+  for (const sublayer of sublayersOf(decoder)) {
+    if (sublayer.kind !== 'experts') continue;
+    const parts = [sublayer.router, ...stacksOf(sublayer).flat()];
+    const found = parts.find(({ name }) => fits(name, target));
+    if (!found) continue;
+    throw new SubzeroError(
+      'unsupported',
+      words`${parameter('loraTargets')}: "${target}" is ${found === sublayer.router ? 'a router' : 'a part of experts'} (${found.name}), beside which no pair can stand: PEFT does not find it by this name, since it is no linear layer of its own in transformers. Name other layers, or train without pairs (${parameter('scheme')} full), by ${parameter('parameters')} if only some shall change`,
+      { parameter: 'loraTargets' },
+    );
+  }
+}
+
+/**
  * The linear layers that targets name, by their whole names or by the ends of them; queries and values, or the layer
  * that makes both, if there is no target.
  */
 function targetModules({ decoder }: Model, targets: readonly string[]): string[] {
-  const modules = linearsOf(decoder).map(({ name }) => name);
+  const modules = loraLayers(decoder).map(({ name }) => name);
   if (targets.length === 0) {
     const queriesAndValues = attentions(decoder).flatMap((attention) =>
       'packed' in attention ? [attention.packed.name] : [attention.query.name, attention.value.name],
@@ -69,6 +95,7 @@ function targetModules({ decoder }: Model, targets: readonly string[]): string[]
   const fits = (module: string, target: string) => module === target || module.endsWith(`.${target}`);
   const strange = targets.find((target) => !modules.some((module) => fits(module, target)));
   if (strange !== undefined) {
+    refuseExperts(decoder, strange, fits);
     const ends = new Set(modules.map((module) => module.slice(module.lastIndexOf('.') + 1)));
     const others = `there are ${[...ends].join(', ')}, or whole names such as ${modules[0]}`;
     throw new SubzeroError(

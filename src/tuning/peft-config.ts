@@ -22,6 +22,8 @@ export interface PeftLoraConfig {
   rankOf(name: string): number;
   /** The factor on the product of a layer's pair. */
   scaleOf(name: string): number;
+  /** DoRA: whether each pair has a magnitude for each output of its layer. */
+  hasGains: boolean;
 }
 
 type Json = Record<string, unknown>;
@@ -38,12 +40,11 @@ const ignored = new Set([
 /** Keys that are read below. */
 const read = new Set([
   ...['peft_type', 'task_type', 'r', 'lora_alpha', 'use_rslora', 'target_modules', 'exclude_modules', 'rank_pattern'],
-  ...['alpha_pattern', 'layers_to_transform', 'layers_pattern', 'bias', 'init_lora_weights'],
+  ...['alpha_pattern', 'layers_to_transform', 'layers_pattern', 'bias', 'init_lora_weights', 'use_dora'],
 ]);
 
 /** What other keys ask for, where that is known. */
 const asked: Readonly<Record<string, string>> = {
-  use_dora: 'DoRA, which scales the columns of the weights',
   lora_bias: 'biases beside the pairs',
   modules_to_save: 'whole modules in the place of those of the model',
   trainable_token_indices: 'embeddings of its own for some tokens',
@@ -140,6 +141,7 @@ export function readPeftConfig(config: Json, file: string): PeftLoraConfig {
       return targets.includes(name) || (fits(name, targets) && layers(name));
     },
     rankOf,
+    hasGains: config.use_dora === true,
     scaleOf(name) {
       const alpha = alphaPattern(name) ?? commonAlpha;
       return alpha / (config.use_rslora === true ? Math.sqrt(rankOf(name)) : rankOf(name));

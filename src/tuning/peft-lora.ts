@@ -6,13 +6,13 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Decoder, Linear } from '../model/decoder.ts';
-import { linearsOf } from '../model/parameters.ts';
 import { parseJsonFile } from '../model-file.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import { createHash, join, readdir, readFile, readStream } from '../platform/index.ts';
 import { bytesToF32, openSafetensors, type TensorSource } from '../safetensors/index.ts';
 import { axisLength } from '../tensor/axis.ts';
 import type { Adapter, AdapterTensor } from './adapter.ts';
+import { loraLayers } from './lora.ts';
 import { type PeftLoraConfig, readPeftConfig } from './peft-config.ts';
 
 const [configName, weightsName] = ['adapter_config.json', 'adapter_model.safetensors'];
@@ -29,8 +29,8 @@ const namesShown = 3;
 /** Ends of tensors that are not those of a pair, and what they are. */
 const otherParts: readonly { end: RegExp; what: string }[] = [
   { end: /\.lora_embedding_[AB]$/, what: 'a pair beside an embedding' },
-  { end: /\.lora_magnitude_vector(\.weight)?$/, what: 'a DoRA' },
   { end: /\.lora_B\.bias$/, what: 'a bias of a pair' },
+  { end: /\.experts\.(\w+\.)*lora_[AB](\.weight)?$/, what: 'a pair beside experts' },
   { end: /\.base_layer\./, what: 'a part of the base model' },
 ];
 
@@ -61,9 +61,14 @@ export async function readPeftLora(directory: string, decoder: Decoder): Promise
       }
       const rank = config.rankOf(layer.name);
       const [rows, columns] = [axisLength(layer.rows), axisLength(layer.columns)];
+      const gain = `${layer.name}.lora_magnitude_vector`;
       tensors.push(await readTensor(source, file, config, a, [rank, columns]));
       tensors.push(await readTensor(source, file, config, b, [rows, rank]));
-      lora.set(layer.weight, { rank, scale: config.scaleOf(layer.name), a, b });
+      if (config.hasGains) tensors.push(await readTensor(source, file, config, gain, [rows]));
+      lora.set(layer.weight, {
+        ...{ rank, scale: config.scaleOf(layer.name), a, b },
+        ...(config.hasGains ? { gain } : {}),
+      });
     }
     if (lora.size === 0) throw anotherModel(file, config, 'it has a pair for none of its layers');
     return { tensors, lora };
@@ -82,7 +87,7 @@ export async function fingerprintPeft(directory: string): Promise<string> {
 /** The linear layers that can have a pair. */
 function layersOf(decoder: Decoder): Linear[] {
   const { projectIn, projectOut } = decoder;
-  return [...linearsOf(decoder), ...[projectIn, projectOut].filter((layer) => layer !== undefined)];
+  return [...loraLayers(decoder), ...[projectIn, projectOut].filter((layer) => layer !== undefined)];
 }
 
 async function readConfig(directory: string): Promise<PeftLoraConfig> {
@@ -130,8 +135,15 @@ function refuseOthers(
 ): void {
   const strange: string[] = [];
   for (const name of source.tensors.keys()) {
-    const [, module] = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/.exec(name) ?? [];
-    if (module !== undefined && layers.has(module)) continue;
+    const [, module, part] = /^base_model\.model\.(.+)\.(lora_[AB]\.weight|lora_magnitude_vector)$/.exec(name) ?? [];
+    if (module !== undefined && layers.has(module)) {
+      if (part !== 'lora_magnitude_vector' || config.hasGains) continue;
+      throw new SubzeroError(
+        'invalid_data',
+        `${file}: "${name}" is a magnitude of DoRA, and "use_dora" of its ${configName} is not true`,
+        { parameter: 'lora' },
+      );
+    }
     const outer = [head.name, embedding.name].find((other) => name.startsWith(`${prefix}${other}.`));
     const what = outer ? `a part of ${outer}` : otherParts.find(({ end }) => end.test(name))?.what;
     if (what) {
@@ -162,9 +174,10 @@ async function readTensor(
   file: string,
   config: PeftLoraConfig,
   name: string,
-  shape: readonly [number, number],
+  shape: readonly [number, number] | readonly [number],
 ): Promise<AdapterTensor> {
-  const stored = source.tensors.get(prefix + name)!;
+  const stored = source.tensors.get(prefix + name);
+  if (!stored) throw anotherModel(file, config, `it has no ${name}, which its ${configName} names`);
   if (stored.shape.join() !== shape.join()) {
     throw anotherModel(file, config, `${name} has shape [${stored.shape.join(', ')}], expected [${shape.join(', ')}]`);
   }
@@ -177,5 +190,6 @@ async function readTensor(
       },
     );
   }
-  return { name, shape, values: bytesToF32(stored.dtype, await source.read(stored.name)) };
+  const [rows, columns = 1] = shape;
+  return { name, shape: [rows, columns], values: bytesToF32(stored.dtype, await source.read(stored.name)) };
 }

@@ -31,9 +31,11 @@ export function rankOf(configuration: Pick<TrainConfiguration, 'rank'>, rows: nu
 const mostWidth = 768;
 
 /** Where V of a matrix lies, transposed: from this row of the buffer on. */
-interface FactorPlace {
+export interface FactorPlace {
   buffer: GpuBuffer;
   row: number;
+  /** Where U lies, where it is not in a buffer of its own. */
+  u?: GpuBuffer;
 }
 
 /** What {@link placeTogether} needs to know of a matrix. */
@@ -88,7 +90,7 @@ export function placeTogether(
 /**
  * Reserves U and V, which are drawn later.
  * @param entry where S lies in the state, and the identity
- * @param place of V where it is not in a buffer of its own
+ * @param place of V, and perhaps U, where it is not in a buffer of its own
  * @param bank columns of the matrix's bank
  */
 export function allocateSubspace(
@@ -105,7 +107,7 @@ export function allocateSubspace(
   const factors: LowRankFactors = {
     rank,
     ...(bank > 0 ? { bank } : {}),
-    u: gpu.allocate(matrix.rows * width * 4, 'factors', `U of ${entry.name}`),
+    u: place?.u ?? gpu.allocate(matrix.rows * width * 4, 'factors', `U of ${entry.name}`),
     vTransposed: place?.buffer ?? gpu.allocate(matrix.columns * width * 4, 'factors', `V of ${entry.name}`),
     vRow: place?.row ?? 0,
     scale: configuration.normAlignment ? Math.sqrt(rows * columns) / rank : 1,

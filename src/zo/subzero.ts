@@ -17,7 +17,14 @@ import { recordFold } from '../ops/fold.ts';
 import { recordGaussianMatrix } from '../ops/gaussian-matrix.ts';
 import { orthonormalise, reserveOrthonormal, type StridedMatrix } from '../ops/orthonormal.ts';
 import { pad } from '../ops/pad.ts';
-import { type AdapterShape, factorWidth, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
+import {
+  type AdapterShape,
+  factorWidth,
+  type LowRankFactors,
+  type Probes,
+  paddedRank,
+  type StackedFactors,
+} from '../ops/probes.ts';
 import { keyOfSeed, purposes } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { meansOf } from '../settings/methods.ts';
@@ -35,6 +42,7 @@ import type { LowRank } from './low-rank.ts';
 import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from './optimizer.ts';
 import { measure, probePoints } from './probe-points.ts';
 import { Coefficients, type StepApplier } from './replay.ts';
+import { placeStacks, stackedFactors } from './stacked-factors.ts';
 import { allocateSubspace, type MatrixShape, placeTogether, rankOf, type Subspace } from './subspace.ts';
 import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
 
@@ -49,7 +57,7 @@ export class SubZero implements ZerothOrderOptimizer {
   readonly #factored: FactoredWeight[] = [];
   /** Of weights and of adapter tensors. */
   readonly #subspaces: readonly Subspace[];
-  /** All U and V; some V share a buffer. */
+  /** All U and V, of which some share a buffer, and where the S of stacks lie. */
   readonly #buffers: ReadonlySet<GpuBuffer>;
   readonly #state: TrainedState;
   readonly #adam: Adam | undefined;
@@ -57,6 +65,7 @@ export class SubZero implements ZerothOrderOptimizer {
   readonly #applier: StepApplier;
   readonly #scratch: NamedBuffers;
   readonly #factorMap = new Map<string, LowRankFactors>();
+  readonly #stacks: ReadonlyMap<string, StackedFactors>;
   readonly #frozen: Probes['frozen'];
   readonly #adapter: AdapterShape | undefined;
   readonly #adapters: FactoredAdapters | undefined;
@@ -110,12 +119,14 @@ export class SubZero implements ZerothOrderOptimizer {
       direction: 'plain',
       lean: configuration.memory > 0,
     });
-    const places = new Map(
-      sharedInputs(model.decoder).flatMap((linears) => {
+    const stacked = placeStacks(gpu, configuration, weights, bankRank);
+    const places = new Map([
+      ...stacked,
+      ...sharedInputs(model.decoder).flatMap((linears) => {
         const trained = linears.flatMap(({ weight }) => weights.get(weight) ?? []);
         return [...placeTogether(gpu, configuration, trained, widestActivation(model), bankRank)];
       }),
-    );
+    ]);
     const subspaces = new Map<string, Subspace>();
     for (const entry of this.#state.entries) {
       if (entry.kind !== 'factor') continue;
@@ -129,6 +140,7 @@ export class SubZero implements ZerothOrderOptimizer {
       this.#factored.push({ weight, ...subspace });
       this.#factorMap.set(weight.name, subspace.factors);
     }
+    this.#stacks = stackedFactors(gpu, weights, this.#factorMap);
     if (bankRank > 0) this.#bank = new Bank(gpu, configuration.bankRank, this.#factored);
     if (tensors.length > 0) {
       const { probesAtOnce } = this.#state;
@@ -136,7 +148,10 @@ export class SubZero implements ZerothOrderOptimizer {
       this.#adapters = new FactoredAdapters(gpu, placed, probesAtOnce);
     }
     this.#subspaces = [...subspaces.values()];
-    this.#buffers = new Set(this.#subspaces.flatMap(({ factors: { u, vTransposed } }) => [u, vTransposed]));
+    this.#buffers = new Set([
+      ...this.#subspaces.flatMap(({ factors: { u, vTransposed } }) => [u, vTransposed]),
+      ...[...this.#stacks.values()].map(({ stateOffsets }) => stateOffsets),
+    ]);
     if (meansOf(configuration) === 'adam') {
       this.#adam = new Adam(gpu, this.#state, configuration, {
         unitOf: (name) => 1 / subspaces.get(name)!.factors.scale,
@@ -184,7 +199,8 @@ export class SubZero implements ZerothOrderOptimizer {
 
   /** Bytes of U, V, the state and, of SubZero+, Adam's moments: what training holds beyond inference. */
   get factorBytes(): number {
-    const factors = [...this.#buffers].reduce((sum, { size }) => sum + size, 0);
+    const wholes = new Set([...this.#buffers].map(({ whole }) => whole));
+    const factors = [...wholes].reduce((sum, { size }) => sum + size, 0);
     return factors + this.#state.bytes + (this.#adapters?.bytes ?? 0) + (this.#adam?.bytes ?? 0);
   }
 
@@ -291,6 +307,7 @@ export class SubZero implements ZerothOrderOptimizer {
       state,
       stateStride: stride,
       factors: this.#factorMap,
+      stacks: this.#stacks,
       weightScale: this.#weightScale,
       vectors: this.#state.vectors,
       ...(this.#frozen ? { frozen: this.#frozen } : {}),

@@ -6,4 +6,9 @@ const gpu = openTestGpu();
 
 describe('rope', () => {
   testCases(gpu, ropeShapes.map(ropeCase));
+  // Whichever of them this adapter has: a head, some of queries and keys, and all of them.
+  testCases(
+    gpu,
+    [1, 3, 100].flatMap((headsAtOnce) => ropeShapes.map((shape) => ropeCase({ ...shape, headsAtOnce }))),
+  );
 });

@@ -6,7 +6,7 @@ import { attention } from '../../src/ops/attention.ts';
 import type { OperationContext } from '../../src/ops/context.ts';
 import { embed } from '../../src/ops/embedding.ts';
 import { linear, matmul } from '../../src/ops/linear.ts';
-import { addLora } from '../../src/ops/lora.ts';
+import { addLoras } from '../../src/ops/lora.ts';
 import { norm } from '../../src/ops/norm.ts';
 import { rope } from '../../src/ops/rope.ts';
 import { gate, gatherRows } from '../../src/ops/rows.ts';
@@ -40,7 +40,7 @@ const attend = (q: Activation, heads: number, keyHeads: number, headWidth: numbe
   return attention(context, q, unused, unused, { heads, keyHeads, headWidth, ranges: unused, keyStride: 1 });
 };
 const table = (rotaryWidth: number) => ({ buffer: gpu().unused, rotaryWidth, interleaved: false });
-const lora = { a: 'a', b: 'b', rank: 4, scale: 1 } as never;
+const lora = { pair: { a: 'a', b: 'b', rank: 4, scale: 1 }, probes: {} } as never;
 
 test.each<[string, RegExp, () => unknown]>([
   [
@@ -113,7 +113,7 @@ test.each<[string, RegExp, () => unknown]>([
     /^embed: the sum of w should be \[4, 8\]; it is \[4, 16\]$/,
     () => embed(context, gpu().unused, 4, weight(4, 8), of(4, 16)),
   ],
-  ['LoRA', /^LoRA: y should be \[4, 8\]; it is \[6, 8\]$/, () => addLora(context, of(4, 8), lora, of(6, 8), 'none')],
+  ['LoRA', /^LoRA: y should be \[4, 8\]; it is \[6, 8\]$/, () => addLoras(context, of(4, 8), [lora], of(6, 8))],
 ])('%s', (_, message, operation) => {
   const before = gpu().recorder.dispatches;
   expect(operation).toThrow(message);

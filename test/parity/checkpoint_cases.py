@@ -37,6 +37,16 @@ OWN |= {each: {"pad_token_id": 0} for each in ("smollm3", "phi3", "modernbert")}
 OWN |= {each: {"pad_token_id": 0, "head_dim": 8} for each in ("glm", "glm4")}
 MASKED = dict(roberta="RobertaForMaskedLM", bert="BertForMaskedLM") | {"xlm-roberta": "XLMRobertaForMaskedLM", "modernbert": "ModernBertForMaskedLM"}
 MASKED["eurobert"] = "EuroBertForMaskedLM"
+MIXTURES = ("qwen3_moe", "mixtral", "olmoe", "qwen2_moe", "gpt_oss", "granitemoe")
+# Where the names of files differ from those of the class: the module, and those of an expert.
+EXPERTS = dict(mixtral=(".block_sparse_moe.", "", ("w1", "w3", "w2")))
+CLASSES |= dict(qwen2_moe="Qwen2MoeForCausalLM", gpt_oss="GptOssForCausalLM", granitemoe="GraniteMoeForCausalLM")
+OWN |= dict(qwen2_moe=dict(num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24, shared_expert_intermediate_size=28),
+            gpt_oss=dict(num_local_experts=4, num_experts_per_tok=2, head_dim=8, sliding_window=16),
+            granitemoe=dict(num_local_experts=5, num_experts_per_tok=2))
+CLASSES |= dict(qwen3_moe="Qwen3MoeForCausalLM", mixtral="MixtralForCausalLM", olmoe="OlmoeForCausalLM")
+OWN |= dict(qwen3_moe=dict(num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24),
+            mixtral=dict(num_local_experts=4, num_experts_per_tok=2), olmoe=dict(num_experts=5, num_experts_per_tok=3))
 GPT_SIZES = dict(vocab_size=48, n_embd=32, n_inner=40, n_layer=3, n_head=4, n_positions=128)
 CLASSES |= dict(phi3="Phi3ForCausalLM", gpt2="GPT2LMHeadModel", gpt_neox="GPTNeoXForCausalLM", starcoder2="Starcoder2ForCausalLM",
                 phi="PhiForCausalLM", stablelm="StableLmForCausalLM", cohere="CohereForCausalLM", cohere2="Cohere2ForCausalLM",
@@ -583,6 +593,39 @@ for name, keys in {
     "yarn": dict(rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR)), "odd vocabulary": dict(vocab_size=51),
 }.items():
     wrapped(name, "qwen3_5", "qwen3_5_text", **keys)
+# Experts. Logits of routers are far apart, so that rounding decides none of them.
+for each in MIXTURES:
+    experts = "num_local_experts" if each in ("mixtral", "gpt_oss", "granitemoe") else "num_experts"
+    case("nothing but sizes", each)
+    case("tied, BF16, shards", each, tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
+    case("F16, odd vocabulary, one key head", each, vocab_size=53, num_key_value_heads=1, stored=dict(dtype="F16"))
+    case("norm epsilon 0.01", each, rms_norm_eps=0.01)
+    case("activation gelu", each, hidden_act="gelu")
+    case("one expert of seven", each, num_experts_per_tok=1, **{experts: 7})
+    case("all experts", each, num_experts_per_tok=3, **{experts: 3})
+    case("widths that 4 does not divide", each, hidden_size=36, intermediate_size=41, num_attention_heads=3, num_key_value_heads=1,
+         **({"moe_intermediate_size": 23} if each.startswith("qwen") else {}))
+    case("more experts for a token than there are", each, num_experts_per_tok=9, stored=dict(expect="go to 9 experts"))
+    case("yarn", each, rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR), **({"head_dim": 8} if each == "mixtral" else {}))
+for each in ("qwen3_moe", "olmoe", "qwen2_moe"):
+    case("shares that add up to 1, biases", each, norm_topk_prob=True, **({} if each == "qwen2_moe" else {"attention_bias": True}))
+case("no biases", "qwen2_moe", qkv_bias=False)
+case("windows", "qwen2_moe", use_sliding_window=True, sliding_window=7, max_window_layers=2)
+case("windows, listed", "qwen2_moe", use_sliding_window=True, sliding_window=7, layer_types=["full_attention", "sliding_attention", "full_attention"])
+case("experts in every second layer", "qwen2_moe", decoder_sparse_step=2, mlp_only_layers=[])
+case("factors", "granitemoe", embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.4, logits_scaling=8.0)
+case("biases", "granitemoe", attention_bias=True)
+case("a tight limit, another gain", "gpt_oss", swiglu_limit=0.05, swiglu_alpha=1.1)
+case("no biases of attention", "gpt_oss", attention_bias=False)
+case("windows, listed", "gpt_oss", layer_types=["full_attention", "sliding_attention", "sliding_attention"], sliding_window=5)
+case("as published", "gpt_oss", experts_per_token=2, initial_context_length=4096, rope_theta=150000, swiglu_limit=7.0, hidden_act="silu",
+     rope_scaling=dict(beta_fast=32.0, beta_slow=1.0, factor=32.0, original_max_position_embeddings=4096, rope_type="yarn", truncate=False),
+     router_aux_loss_coef=0.9, output_router_logits=False, use_cache=True, stored=dict(dtype="BF16"))
+case("windows", "qwen3_moe", use_sliding_window=True, sliding_window=7, max_window_layers=2)
+case("experts in every second layer", "qwen3_moe", decoder_sparse_step=2, head_dim=16)
+case("some layers without experts", "qwen3_moe", mlp_only_layers=[0, 2])
+case("windows", "mixtral", sliding_window=7, router_jitter_noise=0.1, router_aux_loss_coef=0.02, output_router_logits=False)
+case("clipped queries", "olmoe", clip_qkv=0.5, stored=dict(expect='"clip_qkv" must be null'))
 # Masked language models: log-probabilities are those of the tokens at their own places.
 LEGACY = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 for each in ("roberta", "bert", "xlm-roberta"):

@@ -23,7 +23,7 @@ import transformers
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMaskedLM
 
-from checkpoint_cases import CASES, MASKED
+from checkpoint_cases import CASES, EXPERTS, MASKED, MIXTURES
 
 PROMPTS = (20, 108)
 GREEDY = 8
@@ -88,7 +88,29 @@ def shapes_of(directory):
         for name in ("lm_head.weight", *(f"{head}decoder.{kind}" for head in ("lm_head.", "cls.predictions.", "") for kind in ("weight", "bias"))):
             if name != "decoder.bias":
                 names.pop(name, None)
-    return names
+    return separate_experts(names, config.model_type)
+
+
+def separate_experts(names, model_type):
+    """Files have a matrix of each expert where the class has one for all: [experts, gate and up, hidden], [experts, hidden, inner]."""
+    module, experts, (gate, up, down) = EXPERTS.get(model_type, ("", "", ("gate_proj", "up_proj", "down_proj")))
+    result = {}
+    if model_type == "granitemoe":
+        for new, old in ("experts.gate_up_proj", "input_linear.weight"), ("experts.down_proj", "output_linear.weight"), ("router.", "router.layer."):
+            names = {name.replace(f"moe.{new}", f"moe.{old}"): shape for name, shape in names.items()}
+        return names
+    for name, shape in names.items():
+        if not re.search(r"mlp[.]experts[.](gate_up|down)_proj$", name) or model_type == "gpt_oss":
+            result[name.replace(".mlp.", module) if module else name] = shape
+            continue
+        stem = name[: name.rindex(".")].replace(".mlp.", module or ".mlp.")
+        for expert in range(shape[0]):
+            if name.endswith("down_proj"):
+                result[f"{stem}.{expert}.{down}.weight"] = shape[1:]
+            else:
+                for part in (gate, up):
+                    result[f"{stem}.{expert}.{part}.weight"] = [shape[1] // 2, shape[2]]
+    return result
 
 
 def write_weights(directory, shapes, dtype, shards, gains):
@@ -146,8 +168,9 @@ def reference(directory, config):
     """Log-probabilities and a projection of all, per prompt: of the tokens that follow, and greedy tokens; of masked language models
     those of the tokens themselves."""
     vocabulary, masked = config.get("text_config", config)["vocab_size"], config["model_type"] in MASKED
-    models = [auto_class(config).from_pretrained(directory, dtype=dtype, attn_implementation="eager").eval()
-              for dtype in (torch.float32, torch.float64)]
+    # The default for experts, grouped_mm, has no float64.
+    eager = {"attn_implementation": "eager"} | ({"experts_implementation": "eager"} if config["model_type"] in MIXTURES else {})
+    models = [auto_class(config).from_pretrained(directory, dtype=dtype, **eager).eval() for dtype in (torch.float32, torch.float64)]
     weights = projection(vocabulary)
     facts, off = {"prompts": []}, 0.0
     for length in PROMPTS:

@@ -13,7 +13,9 @@ import { convolveKernel, keepInputsKernel } from '../../src/ops/convolution.ts';
 import { coefficientsKernel, deltaRuleVariants, scanKernel } from '../../src/ops/delta-rule.ts';
 import { noisyKernel } from '../../src/ops/dense.ts';
 import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
+import { combineKernel, gatePairsKernel, groupKernels, routeKernel, scoresKernel } from '../../src/ops/experts.ts';
 import { foldKernel } from '../../src/ops/fold.ts';
+import { groupedKernel } from '../../src/ops/grouped.ts';
 import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
 import { normKernel } from '../../src/ops/norm.ts';
@@ -104,18 +106,49 @@ function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
 
 export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> = {
   matmul: (Object.keys(matmulDescriptions) as MatmulVariant[]).flatMap((variant) => matmulKernels(variant)),
+  grouped: (Object.keys(matmulDescriptions) as MatmulVariant[]).flatMap((variant) => {
+    const { fragments } = matmulDescriptions[variant];
+    return storages.flatMap((storage) => [
+      groupedKernel({ variant, slices: 1 }, storage),
+      ...(fragments === undefined || !isPlain(storage) ? [] : otherFragments).map((fragment) =>
+        groupedKernel({ variant, slices: 1, fragment }, storage),
+      ),
+    ]);
+  }),
+  experts: [
+    ...(['softmax', 'sigmoid'] as const).map(scoresKernel),
+    ...both.map(routeKernel),
+    ...Object.values(groupKernels),
+    ...both.flatMap((normalised) => both.map((hasBias) => combineKernel(normalised, hasBias))),
+    ...both.flatMap((INTERLEAVED) =>
+      both.flatMap((HAS_BIAS) =>
+        both.flatMap((CLAMPED) =>
+          activations.map((activation) => gatePairsKernel(activation, { INTERLEAVED, HAS_BIAS, CLAMPED })),
+        ),
+      ),
+    ),
+    ...['gather', 'rotate', 'add-shared'].flatMap((name) => combinations([`experts/${name}.wgsl`])),
+  ],
   matmulReduce: matmulFlags.map((flags) => matmulReduceKernel(flags)),
   embed: storages.flatMap((storage) => combinations([codecFile(storage), 'embed.wgsl'], { ACCUMULATE: both })),
   lora: [
-    ...combinations(['lora/down.wgsl']),
+    ...combinations(['lora/down.wgsl'], { BY_ROW: both }),
     ...combinations(['activation.wgsl', 'lora/up.wgsl'], {
       ACTIVATION: activations.map((name) => activationNumber[name]),
+      BY_ROW: both,
+      HAS_GAIN: both,
+      HAS_BIAS: both,
     }),
+    ...storages.flatMap((storage) => combinations([codecFile(storage), 'lora/gain.wgsl'])),
   ],
   virtualRows: combinations(['virtual-rows.wgsl']),
   pad: combinations(['pad.wgsl']),
-  norm: both.flatMap((centre) =>
-    both.flatMap((gain) => both.flatMap((shift) => [0, 1].map((offset) => normKernel(centre, gain, shift, offset)))),
+  norm: (['workgroup', 'subgroup'] as const).flatMap((variant) =>
+    both.flatMap((centre) =>
+      both.flatMap((gain) =>
+        both.flatMap((shift) => [0, 1].map((offset) => normKernel(variant, centre, gain, shift, offset))),
+      ),
+    ),
   ),
   rope: combinations(['rope.wgsl'], { INTERLEAVED: both }),
   attention: [
@@ -124,7 +157,11 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
         // The tiles of adapters with more and less workgroup memory.
         [16_384, 32_768, 49_152].flatMap((limit) =>
           // Without a cap, with those of the tests, and that of Gemma 2.
-          [0, 2.5, 5, 50].map((softCap) => attentionKernel(variant, 4 * quads, limit, softCap)),
+          [0, 2.5, 5, 50].flatMap((softCap) =>
+            (softCap === 0 ? both : [false]).map((hasSinks) =>
+              attentionKernel(variant, 4 * quads, limit, softCap, hasSinks),
+            ),
+          ),
         ),
       ),
     ),

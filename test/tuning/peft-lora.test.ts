@@ -23,7 +23,9 @@ interface Fixture {
 }
 
 const adapters = fileURLToPath(new URL('../fixtures/peft-adapters', import.meta.url));
-const names = readdirSync(adapters).sort();
+const names = readdirSync(adapters, { withFileTypes: true })
+  .flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
+  .sort();
 const temporary = mkdtempSync(join(tmpdir(), 'subzero-peft-'));
 
 let gpu: Gpu;
@@ -58,7 +60,6 @@ describe('is refused by name', () => {
     ['refused-embedding', 'llama-tiny', /embed_tokens.* is a part of model\.embed_tokens; only pairs/],
     ['refused-head', 'qwen3-odd-tiny', /lm_head.* is a part of lm_head; only pairs/],
     ['refused-modules', 'llama-tiny', /"modules_to_save" asks for whole modules in the place of those of the model/],
-    ['refused-dora', 'llama-tiny', /"use_dora" asks for DoRA/],
     ['refused-bias', 'opt-tiny-f32', /"lora_bias" asks for biases beside the pairs/],
   ])('%s', async (name, base, message) => {
     await expect(readFor(join(adapters, name), base)).rejects.toThrow(message);
@@ -96,6 +97,7 @@ describe('is refused by name', () => {
     [{ target_parameters: ['experts.w'] }, /"target_parameters" asks for pairs beside parameters/],
     [{ use_something_new: true }, /"use_something_new" is a key whose effect is not known/],
     [{ target_modules: '(' }, /"target_modules" has an expression that JavaScript does not read/],
+    [{ use_dora: true }, /it has no .*\.lora_magnitude_vector, which its adapter_config\.json names/],
     [{ r: 0 }, /"r" must be a whole number above 0; got 0/],
     [{ r: 3 }, /lora_A\.weight has shape \[4, \d+\], expected \[3, \d+\]/],
     [
@@ -105,6 +107,12 @@ describe('is refused by name', () => {
     [{ target_modules: [] }, /"target_modules" names no layer/],
   ])('%j', async (change, message) => {
     await expect(readFor(changed(change), 'llama-tiny')).rejects.toThrow(message);
+  });
+
+  test('magnitudes of a DoRA that is none', async () => {
+    await expect(readFor(changed({ use_dora: false }, 'dora-llama'), 'llama-tiny')).rejects.toThrow(
+      /lora_magnitude_vector" is a magnitude of DoRA, and "use_dora"/,
+    );
   });
 
   test('tensors that its configuration promises and the file lacks', async () => {

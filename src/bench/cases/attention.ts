@@ -30,6 +30,8 @@ export interface AttentionShape {
   /** Factor and bound of the scores. */
   scale?: number;
   softCap?: number;
+  /** Whether every head has a sink, of each probe its own. */
+  sinks?: boolean;
   /** Compared figures for the benchmark: pairs of query and key rows. */
   pairs?: number;
 }
@@ -59,7 +61,8 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
       const kData = normals(keys * keyColumns);
       const vData = normals(keys * keyColumns);
       bed.reserve(all);
-      const context = bed.context({ count: probes });
+      const sinks = shape.sinks ? Array.from({ length: probes }, () => bed.random.normals(heads, 2)) : undefined;
+      const context = bed.context({ count: probes, ...(sinks ? { vectors: { sinks } } : {}) });
       const q = bed.activation(qData, all, columns);
       const [k, v] = [bed.upload(kData), bed.upload(vData)];
       const rangeBuffer = bed.upload(Uint32Array.from(ranges.flat()));
@@ -76,6 +79,7 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
             ...(variant ? { variant } : {}),
             ...(shape.scale === undefined ? {} : { scale: shape.scale }),
             ...(softCap === undefined ? {} : { softCap }),
+            ...(sinks ? { sinks: 'sinks' } : {}),
           });
           return [
             {
@@ -102,9 +106,11 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
                     const score = scale * sum;
                     return softCap === undefined ? score : softCap * Math.tanh(score / softCap);
                   });
-                  const highest = Math.max(...scores);
+                  const sink = sinks ? sinks[Math.floor(row / rows)]![head]! : undefined;
+                  const highest = Math.max(...scores, sink ?? Number.NEGATIVE_INFINITY);
                   const shares = scores.map((score) => Math.exp(score - highest));
-                  const total = shares.reduce((sum, share) => sum + share, 0);
+                  const ofSink = sink === undefined ? 0 : Math.exp(sink - highest);
+                  const total = shares.reduce((sum, share) => sum + share, ofSink);
                   for (const [index, key] of seen.entries()) {
                     const share = shares[index]! / total;
                     for (let d = 0; d < headWidth; d++) {
@@ -293,6 +299,17 @@ export const attentionShapes: readonly AttentionShape[] = [
     keyStride: 40,
     keys: 40,
     sharpness: 40,
+  },
+  {
+    name: 'sinks',
+    heads: 6,
+    keyHeads: 2,
+    headWidth: 24,
+    probes: 2,
+    ranges: () => causalRanges([150, 8]),
+    keyStride: 158,
+    keys: 316,
+    sinks: true,
   },
   {
     name: 'scaled and capped scores',

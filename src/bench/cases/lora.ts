@@ -20,13 +20,20 @@ export interface LoraShape {
   activation?: MatmulActivation;
   /** Add to what is there, as the residual stream does. */
   accumulate?: boolean;
+  /** Instead of probes: this many adapters, of which every third row has none and others have some, by factors. */
+  adapters?: number;
+  /** With gains, as DoRA has them. */
+  gains?: boolean;
 }
 
 export function loraCase(shape: LoraShape): KernelCase {
   const { rows, columns, inner, rank, probes = 1, activation = 'none', accumulate = false } = shape;
+  const { adapters, gains = false } = shape;
   const all = rows * probes;
   const words = [`${probes > 1 ? `${probes} × ` : ''}${rows}×${inner} → ${columns}`, `rank ${rank}`, activation];
   if (accumulate) words.push('accumulate');
+  if (adapters !== undefined) words.push(`${adapters} adapters by row`);
+  if (gains) words.push('gains');
   return {
     operation: 'linear with LoRA',
     name: words.join(', '),
@@ -39,13 +46,42 @@ export function loraCase(shape: LoraShape): KernelCase {
       const matrix = store(random.normals(columns * inner, 1 / Math.sqrt(inner)), columns, inner, 'f32');
       const xData = random.normals(all * inner);
       const before = random.normals(all * columns);
+      const copies = adapters ?? probes;
       const tensor = (count: number, deviation: number) =>
-        Array.from({ length: probes }, () => random.normals(count, deviation));
+        Array.from({ length: copies }, () => random.normals(count, deviation));
       const a = tensor(rank * inner, 1 / Math.sqrt(inner));
       const b = tensor(columns * rank, 1 / Math.sqrt(rank));
+      const gain = tensor(columns, 1);
+      const bias = random.normals(columns);
       bed.reserve(all);
-      const context = bed.context({ count: probes, aligned: { a, b } });
-      context.probes.adapter = { lora: new Map([['w', { rank, scale, a: 'a', b: 'b' }]]) };
+      const adapter = {
+        lora: new Map([['w', { rank, scale, a: 'a', b: 'b', ...(gains ? { gain: 'gain' } : {}) }]]),
+      };
+      const aligned = (place: number) => ({ a: [a[place]!], b: [b[place]!], gain: [gain[place]!] });
+      const context = bed.context({
+        count: probes,
+        ...(adapters === undefined ? { aligned: { a, b, ...(gains ? { gain } : {}) } } : {}),
+        ...(gains ? { vectors: { bias: Array.from({ length: probes }, () => bias) } } : {}),
+      });
+      // Of a row with gains one adapter alone; of others sums.
+      const factors = Float32Array.from({ length: copies * all }, (_, index) => {
+        const [place, row] = [Math.floor(index / all), index % all];
+        if (adapters === undefined) return 1;
+        if (row % 3 === 0) return 0;
+        return gains ? Number(row % adapters === place) : random.normals(1)[0]!;
+      });
+      if (adapters === undefined) context.probes.adapter = adapter;
+      else {
+        const table = bed.upload(factors);
+        context.probes.rowAdapters = {
+          adapters: Array.from({ length: adapters }, (_, place) => ({
+            ...bed.context({ count: 1, aligned: aligned(place) }).probes,
+            adapter,
+          })),
+          factors: table,
+          labelFactors: table,
+        };
+      }
       const weight = bed.weight('w', matrix);
       const x = bed.activation(xData, all, inner);
       const target = accumulate ? bed.activation(before, all, columns) : undefined;
@@ -54,7 +90,11 @@ export function loraCase(shape: LoraShape): KernelCase {
         reset: () => target?.buffer.write(before),
         record() {
           if (last && last !== target) bed.workspace.give(last);
-          last = linear(context, x, weight, { activation, ...(target ? { addTo: target } : {}) });
+          last = linear(context, x, weight, {
+            activation,
+            ...(gains ? { bias: 'bias' } : {}),
+            ...(target ? { addTo: target } : {}),
+          });
           return [
             {
               name: 'y',
@@ -63,14 +103,23 @@ export function loraCase(shape: LoraShape): KernelCase {
               columns,
               leastScale: 0.3,
               reference(row) {
-                const probe = Math.floor(row / rows);
+                const own = Array.from({ length: copies }, (_, place) => place).filter((place) =>
+                  adapters === undefined ? place === Math.floor(row / rows) : factors[place * all + row] !== 0,
+                );
                 const x64 = xData.subarray(row * inner, (row + 1) * inner);
                 const product = (m: ArrayLike<number>, start: number) =>
                   x64.reduce((sum, value, k) => sum + value * m[start + k]!, 0);
-                const t = Array.from({ length: rank }, (_, j) => scale * product(a[probe]!, j * inner));
+                const t = own.map((place) => {
+                  const factor = adapters === undefined ? 1 : factors[place * all + row]!;
+                  return Array.from({ length: rank }, (_, j) => factor * scale * product(a[place]!, j * inner));
+                });
                 return Float64Array.from({ length: columns }, (_, column) => {
                   let value = product(matrix.values, column * inner);
-                  for (let j = 0; j < rank; j++) value += t[j]! * b[probe]![column * rank + j]!;
+                  for (const [index, place] of own.entries()) {
+                    for (let j = 0; j < rank; j++) value += t[index]![j]! * b[place]![column * rank + j]!;
+                    if (gains) value *= gain[place]![column]!;
+                  }
+                  if (gains) value += bias[column]!;
                   return activate(value, activation) + (accumulate ? before[row * columns + column]! : 0);
                 });
               },
@@ -90,6 +139,10 @@ export const loraShapes: readonly LoraShape[] = [
   { rows: 3, columns: 21, inner: 40, rank: 5, activation: 'gelu' },
   { rows: 3, columns: 21, inner: 40, rank: 5, activation: 'gelu-tanh' },
   { rows: 3, columns: 21, inner: 40, rank: 5, activation: 'silu' },
+  { rows: 11, columns: 21, inner: 40, rank: 5, activation: 'gelu', adapters: 3 },
+  { rows: 70, columns: 36, inner: 24, rank: 2, accumulate: true, adapters: 2 },
+  { rows: 7, columns: 20, inner: 16, rank: 3, activation: 'silu', gains: true },
+  { rows: 12, columns: 36, inner: 32, rank: 4, accumulate: true, adapters: 2, gains: true },
   // Wider than the layer itself.
   { rows: 2, columns: 7, inner: 12, rank: 30, probes: 128 },
 ];

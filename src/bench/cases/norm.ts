@@ -4,7 +4,7 @@
  * @module
  */
 
-import { norm } from '../../ops/norm.ts';
+import { type NormVariant, norm } from '../../ops/norm.ts';
 import { wholeQuads } from '../../tensor/axis.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
@@ -25,7 +25,8 @@ export interface NormShape {
   epsilon?: number;
 }
 
-export function normCase(shape: NormShape): KernelCase {
+/** @param variant the adapter's own by default */
+export function normCase(shape: NormShape, variant?: NormVariant): KernelCase {
   const {
     kind,
     rows,
@@ -71,6 +72,7 @@ export function normCase(shape: NormShape): KernelCase {
             shift: 'shift',
             gainOffset,
             ...(shape.groupWidth ? { groupWidth: width } : {}),
+            ...(variant ? { variant } : {}),
           });
           return [
             {

@@ -20,15 +20,17 @@ export interface RopeShape {
   positions?: number;
   /** Queries and keys are turned by a launch each. */
   apart?: boolean;
+  /** Heads that an invocation turns; chosen by the adapter otherwise. */
+  headsAtOnce?: number;
 }
 
 export function ropeCase(shape: RopeShape): KernelCase {
   const { rows, heads, keyHeads = heads, headWidth, probes = 1 } = shape;
-  const { rotaryWidth = headWidth, interleaved = false, positions = 50, apart = false } = shape;
+  const { rotaryWidth = headWidth, interleaved = false, positions = 50, apart = false, headsAtOnce } = shape;
   const all = rows * probes;
   return {
     operation: 'rope',
-    name: `${probes}×${rows}, ${heads} + ${keyHeads} heads of ${headWidth}${rotaryWidth < headWidth ? `, ${rotaryWidth} turned` : ''}${interleaved ? ', interleaved' : ''}${apart ? ', apart' : ''}`,
+    name: `${probes}×${rows}, ${heads} + ${keyHeads} heads of ${headWidth}${rotaryWidth < headWidth ? `, ${rotaryWidth} turned` : ''}${interleaved ? ', interleaved' : ''}${apart ? ', apart' : ''}${headsAtOnce ? `, ${headsAtOnce} at once` : ''}`,
     tolerance: exactTolerance,
     flops: 3 * all * (heads + keyHeads) * rotaryWidth,
     bytes: 8 * all * (heads + keyHeads) * rotaryWidth,
@@ -84,7 +86,7 @@ export function ropeCase(shape: RopeShape): KernelCase {
         record() {
           const rotary = { buffer: tableBuffer, rotaryWidth, interleaved };
           const launches = apart ? ([[query.x], [key.x]] as const) : ([[query.x, key.x]] as const);
-          for (const turned of launches) rope(context, turned, positionBuffer, rotary, headWidth);
+          for (const turned of launches) rope(context, turned, positionBuffer, rotary, headWidth, headsAtOnce);
           return [query.output, key.output];
         },
       };

@@ -21,9 +21,11 @@ import { glm, glm4 } from './glm.ts';
 import { gptBigcode } from './gpt-bigcode.ts';
 import { gptNeo } from './gpt-neo.ts';
 import { gptNeox } from './gpt-neox.ts';
+import { gptOss } from './gpt-oss.ts';
 import { gpt2 } from './gpt2.ts';
 import { gptj } from './gptj.ts';
 import { granite } from './granite.ts';
+import { graniteMoe } from './granitemoe.ts';
 import { helium } from './helium.ts';
 import { hunyuanV1Dense } from './hunyuan.ts';
 import { hyperclovax } from './hyperclovax.ts';
@@ -33,18 +35,22 @@ import { lfm2 } from './lfm2.ts';
 import { llama } from './llama.ts';
 import { ministral3, mistral3 } from './ministral3.ts';
 import { mistral } from './mistral.ts';
+import { mixtral } from './mixtral.ts';
 import { modernbert } from './modernbert.ts';
 import { nanochat } from './nanochat.ts';
 import { nemotron } from './nemotron.ts';
 import { olmo } from './olmo.ts';
 import { olmo2 } from './olmo2.ts';
 import { olmo3 } from './olmo3.ts';
+import { olmoe } from './olmoe.ts';
 import { opt } from './opt.ts';
 import { phi } from './phi.ts';
 import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
+import { qwen2Moe } from './qwen2-moe.ts';
 import { qwen3 } from './qwen3.ts';
 import { qwen35, qwen35Text } from './qwen3-5.ts';
+import { qwen3Moe } from './qwen3-moe.ts';
 import { roberta, xlmRoberta } from './roberta.ts';
 import { seedOss } from './seed-oss.ts';
 import { smollm3 } from './smollm3.ts';
@@ -97,6 +103,12 @@ export const families: Readonly<Record<string, Family>> = {
   lfm2,
   qwen3_5_text: qwen35Text,
   qwen3_5: qwen35,
+  qwen3_moe: qwen3Moe,
+  mixtral,
+  olmoe,
+  qwen2_moe: qwen2Moe,
+  gpt_oss: gptOss,
+  granitemoe: graniteMoe,
   roberta,
   'xlm-roberta': xlmRoberta,
   bert,

@@ -22,6 +22,7 @@ import {
 import { readRope, ropeFields } from '../rope-parameters.ts';
 import { contextWith } from '../rope-rules.ts';
 import type { RopePosition } from '../rope-table.ts';
+import type { ExpertsParts } from './experts.ts';
 import { activationNamed, evenHeadWidth, family } from './family.ts';
 
 /** Keys with the defaults of `LlamaConfig`. */
@@ -101,6 +102,10 @@ export interface LlamaLike {
   feedForward?: { gate?: string; up: string; down: string };
   /** Sublayers whose projections are one matrix: `qkv_proj`, `gate_up_proj`. */
   packed?: readonly Sublayer['kind'][];
+  /** Module of scores, one for each head, that take part in every softmax. */
+  sinks?: string;
+  /** Experts in place of a layer's feed-forward layer, if it has any. @param prefix the layer's name */
+  experts?: (layer: number, prefix: string) => ExpertsParts | undefined;
   /** Both sublayers of a layer read the same sum through the norm of attention. */
   parallel?: boolean;
   /** The factor of what sublayers add. */
@@ -166,6 +171,8 @@ export function llamaLike(type: string, values: LlamaValues, own: LlamaLike): De
       });
       const { before, ...others } = around(norms.attention);
       const shared = before ? { before } : {};
+      const activation = activationNamed('hidden_act', values.hidden_act);
+      const experts = own.experts?.(layer, prefix);
       const members: Sublayer[] = [
         {
           kind: 'attention',
@@ -193,22 +200,25 @@ export function llamaLike(type: string, values: LlamaValues, own: LlamaLike): De
           headWidth,
           ...(rotation ? { rotation } : {}),
           ...own.attention,
+          ...(own.sinks ? { sinks: `${attention}.${own.sinks}` } : {}),
           ...(window === undefined ? {} : { window }),
         },
-        {
-          kind: 'feed-forward',
-          ...around(own.parallel ? {} : norms.feedForward),
-          ...(own.packed?.includes('feed-forward')
-            ? { packed: linearLayer(`${feedForward}.gate_up_proj`, gateAndUp, hidden, hasBias('gate')) }
-            : {
-                ...(modules.gate
-                  ? { gate: linearLayer(`${feedForward}.${modules.gate}`, inner, hidden, hasBias('gate')) }
-                  : {}),
-                up: linearLayer(`${feedForward}.${modules.up}`, inner, hidden, hasBias('up')),
-              }),
-          down: linearLayer(`${feedForward}.${modules.down}`, hidden, inner, hasBias('down')),
-          activation: activationNamed('hidden_act', values.hidden_act),
-        },
+        experts
+          ? { ...around(own.parallel ? {} : norms.feedForward), ...experts, activation }
+          : {
+              kind: 'feed-forward',
+              ...around(own.parallel ? {} : norms.feedForward),
+              ...(own.packed?.includes('feed-forward')
+                ? { packed: linearLayer(`${feedForward}.gate_up_proj`, gateAndUp, hidden, hasBias('gate')) }
+                : {
+                    ...(modules.gate
+                      ? { gate: linearLayer(`${feedForward}.${modules.gate}`, inner, hidden, hasBias('gate')) }
+                      : {}),
+                    up: linearLayer(`${feedForward}.${modules.up}`, inner, hidden, hasBias('up')),
+                  }),
+              down: linearLayer(`${feedForward}.${modules.down}`, hidden, inner, hasBias('down')),
+              activation,
+            },
       ];
       return own.parallel ? [{ kind: 'parallel', ...shared, members }] : members;
     }),

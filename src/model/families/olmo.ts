@@ -1,11 +1,18 @@
 import { whole } from '../config-fields.ts';
-import { noWindowLayers, offElsewhere } from '../config-keys.ts';
+import { type NeutralKey, noWindowLayers, offElsewhere } from '../config-keys.ts';
 import { noWindows } from '../config-windows.ts';
 import { layerNorm } from '../decoder.ts';
 import { family } from './family.ts';
 import { biasedLayers, llamaFields, llamaLike } from './llama.ts';
 
 const { mlp_bias: _bias, rms_norm_eps: _epsilon, ...fields } = llamaFields;
+
+/** Only null says that nothing is clipped: at 0 everything would be. */
+export const unclipped: NeutralKey = {
+  accepts: (value) => value === null,
+  expected: 'null',
+  otherwise: 'queries, keys and values would be clipped',
+};
 
 /** Fixed in the architecture, not in its config. */
 const epsilon = 1e-5;
@@ -28,11 +35,7 @@ export const olmo = family(
     neutral: {
       mlp_bias: offElsewhere.mlp_bias,
       use_sliding_window: offElsewhere.use_sliding_window,
-      clip_qkv: {
-        accepts: (value) => value === null,
-        expected: 'null',
-        otherwise: 'queries, keys and values would be clipped',
-      },
+      clip_qkv: unclipped,
     },
   },
 );

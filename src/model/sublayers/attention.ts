@@ -72,6 +72,7 @@ export function recordAttention(
     ...(input.longest === undefined ? {} : { longest: input.longest }),
     ...(sublayer.scale === undefined ? {} : { scale: sublayer.scale }),
     ...(sublayer.softCap === undefined ? {} : { softCap: sublayer.softCap }),
+    ...(sublayer.sinks === undefined ? {} : { sinks: sublayer.sinks }),
   });
   workspace.give(query, key, value);
   if (gates) {

@@ -20,6 +20,7 @@ import {
   type Sublayer,
 } from '../../../src/model/decoder.ts';
 import type { RopePosition } from '../../../src/model/rope-table.ts';
+import { experts64 } from './float64-experts.ts';
 import { deltaRuleSublayer64, shortConvolution64 } from './float64-recurrent.ts';
 
 export type Parameters64 = ReadonlyMap<string, Float64Array>;
@@ -129,6 +130,7 @@ function attend(
     softCap,
   }: AttentionSublayer,
   mask: AttentionMask = 'causal',
+  sinks?: Float64Array,
 ): Float64Array {
   const rows = q.length / (headCount * headWidth);
   const y = new Float64Array(q.length);
@@ -147,7 +149,8 @@ function attend(
       }
       const highest = Math.max(...scores);
       const shares = scores.map((score) => Math.exp(score - highest));
-      const total = shares.reduce((sum, share) => sum + share, 0);
+      const sink = sinks ? Math.exp(sinks[head]! - highest) : 0;
+      const total = shares.reduce((sum, share) => sum + share, sink);
       for (const [index, share] of shares.entries()) {
         for (let d = 0; d < headWidth; d++) {
           y[(row * headCount + head) * headWidth + d]! +=
@@ -207,7 +210,7 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation);
       rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation);
     }
-    let mixed = attend(q, k, v, sublayer, decoder.mask);
+    let mixed = attend(q, k, v, sublayer, decoder.mask, maybe(sublayer.sinks));
     if (sublayer.gated) {
       const gates = part(1);
       mixed = mixed.map((value, index) => value / (1 + Math.exp(-gates[index]!)));
@@ -238,6 +241,8 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
         return attentionOf(x, sublayer);
       case 'feed-forward':
         return feedForwardOf(x, sublayer);
+      case 'experts':
+        return experts64(x, sublayer, { get, linear, feedForward: feedForwardOf });
       case 'short-convolution':
         return shortConvolution64(x, sublayer, { get, linear });
       case 'delta-rule':

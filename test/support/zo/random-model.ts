@@ -8,6 +8,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfiguration } from '../../../src/model/configuration.ts';
+import type { Matrix } from '../../../src/model/decoder.ts';
 import { parameterShapes } from '../../../src/model/parameters.ts';
 import { f32ToBytes, writeSafetensors } from '../../../src/safetensors/index.ts';
 import type { Random } from '../random.ts';
@@ -78,24 +79,39 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
   const configuration = readConfiguration(config, 'config.json');
   const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
   const parameters = new Map<string, Float64Array>();
-  const tensors = parameterShapes(configuration).map(({ name, shape, transposed }) => {
+  const tensors = parameterShapes(configuration).map(({ name, shape, transposed, within }) => {
     const count = shape.reduce((product, size) => product * size, 1);
     // Gains near 1, biases small, matrices that keep the size of their input.
     const values =
       shape.length === 2
         ? random.normals(count, 1 / Math.sqrt(shape[1]!))
-        : random.normals(count, 0.2, /bias$|A_log$/.test(name) ? 0 : 1);
+        : random.normals(count, 0.2, /bias$|A_log$|sinks$/.test(name) ? 0 : 1);
     parameters.set(name, Float64Array.from(values));
     const [rows, columns] = shape as [number, number];
     const stored = transposed
       ? values.map((_, index) => values[(index % rows) * columns + Math.floor(index / rows)]!)
       : values;
     const storedShape = transposed ? shape.toReversed() : shape;
-    return { name, dtype: 'F32' as const, shape: storedShape, data: () => [f32ToBytes('F32', stored)] };
+    const bytes = f32ToBytes('F32', stored);
+    return { name, within, dtype: 'F32' as const, shape: storedShape, data: () => [bytes] };
   });
   await writeFile(join(directory, 'config.json'), JSON.stringify(config));
-  await writeSafetensors(join(directory, 'model.safetensors'), tensors);
+  await writeSafetensors(join(directory, 'model.safetensors'), joined(tensors));
   return { directory, config, parameters, remove: () => rm(directory, { recursive: true, force: true }) };
+}
+
+/** Tensors with those that hold several matrices in one piece. */
+function joined<T extends { name: string; within: Matrix['within']; shape: number[]; data: () => Uint8Array[] }>(
+  tensors: readonly T[],
+): T[] {
+  return tensors.flatMap((tensor) => {
+    const { within } = tensor;
+    if (!within) return [tensor];
+    const members = tensors.filter((other) => other.within?.tensor === within.tensor);
+    if (members[0] !== tensor) return [];
+    const shape = [members.length, ...tensor.shape];
+    return [{ ...tensor, name: within.tensor, shape, data: () => members.flatMap(({ data }) => data()) }];
+  });
 }
 
 /** Says sizes of heads and layers as families do that have no `head_dim`, or other names for all of them. */
@@ -132,6 +148,31 @@ export function otherBones(random: Random): Record<string, unknown> {
     { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 0.5 },
     { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 1, use_parallel_residual: false },
     { model_type: 'phi', head_dim: 4 * random.integer(1, 3), qk_layernorm: random.uniform() < 0.5 },
+  ]);
+}
+
+/** Models with experts, some of which no token may go to. */
+export function expertBones(random: Random): Record<string, unknown> {
+  const experts = random.integer(2, 6);
+  const chosen = random.integer(1, experts);
+  const headWidth = 4 * random.integer(1, 3);
+  return random.pick([
+    {
+      ...{ model_type: 'qwen3_moe', num_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+      ...{ moe_intermediate_size: random.integer(3, 17), norm_topk_prob: random.uniform() < 0.5 },
+    },
+    { model_type: 'mixtral', num_local_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+    { model_type: 'olmoe', num_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+    {
+      ...{ model_type: 'qwen2_moe', num_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+      ...{ moe_intermediate_size: random.integer(3, 17), shared_expert_intermediate_size: random.integer(3, 17) },
+    },
+    {
+      ...{ model_type: 'gpt_oss', num_local_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+      ...{ rope_parameters: { rope_type: 'default', rope_theta: 10_000 }, sliding_window: random.integer(2, 9) },
+      swiglu_limit: random.pick([0.5, 7]),
+    },
+    { model_type: 'granitemoe', num_local_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
   ]);
 }
 

@@ -1,0 +1,94 @@
+/**
+ * Mixtures of experts.
+ *
+ * @module
+ */
+
+import { addShared, combine, gatePairs, gatherPairs, groupRows, type RowGroups } from '../../ops/experts.ts';
+import { groupedLinear } from '../../ops/grouped.ts';
+import { add, gate } from '../../ops/rows.ts';
+import type { WeightStack } from '../../tensor/weight.ts';
+import type { Activation } from '../../tensor/workspace.ts';
+import type { ExpertLinears, ExpertsSublayer } from '../decoder.ts';
+import type { Pass } from '../pass.ts';
+
+/**
+ * Records the router, the experts over the rows that come to them, and the weighted sum.
+ *
+ * @param read what the sublayer reads; `done` is called when nothing reads it any more
+ * @param hidden receives the sum
+ */
+export function recordExperts(
+  pass: Pass,
+  sublayer: ExpertsSublayer,
+  read: Activation,
+  done: () => void,
+  hidden: Activation,
+): void {
+  const { context } = pass;
+  const { workspace } = context;
+  const { routing } = sublayer;
+  const logits = pass.linear(read, sublayer.router);
+  const groups = groupRows(context, logits, routing);
+  workspace.give(logits);
+  const shared = sublayer.shared && recordShared(pass, sublayer.shared, sublayer.activation, read);
+  const x = gatherPairs(context, read, groups);
+  done();
+  const gated = recordGates(pass, sublayer, x, groups);
+  const made = groupedLinear(context, gated, stackOf(pass, sublayer.down), groups);
+  workspace.give(gated);
+  const { bias } = sublayer.down;
+  const result = combine(context, made, groups, {
+    ...routing,
+    ...(bias ? { bias: { name: bias, width: sublayer.down.matrices[0]!.rows.width } } : {}),
+  });
+  workspace.give(made, ...groups.memory);
+  if (shared) {
+    if (shared.gates) addShared(context, result, shared.result, shared.gates);
+    else add(context, result, shared.result);
+    workspace.give(shared.result, ...(shared.gates ? [shared.gates] : []));
+  }
+  pass.addResult(hidden, result, sublayer);
+}
+
+/** What is inside of the experts, of x, which is given back. */
+function recordGates(pass: Pass, sublayer: ExpertsSublayer, x: Activation, groups: RowGroups): Activation {
+  const { context } = pass;
+  const { workspace } = context;
+  const { activation } = sublayer;
+  if ('packed' in sublayer) {
+    const packed = pass.replace(x, groupedLinear(context, x, stackOf(pass, sublayer.packed), groups));
+    const { interleaved, clamped } = sublayer;
+    const { bias } = sublayer.packed;
+    const inner = sublayer.down.matrices[0]!.columns;
+    const options = { inner, interleaved, activation, ...(bias ? { bias } : {}), ...(clamped ? { clamped } : {}) };
+    return pass.replace(packed, gatePairs(context, packed, groups, options));
+  }
+  const gated = groupedLinear(context, x, stackOf(pass, sublayer.gate), groups);
+  const up = groupedLinear(context, x, stackOf(pass, sublayer.up), groups);
+  workspace.give(x);
+  gate(context, gated, up, activation);
+  workspace.give(up);
+  return gated;
+}
+
+/** What the feed-forward layer for all tokens gives, and the logits of what it is multiplied by. */
+function recordShared(
+  pass: Pass,
+  shared: NonNullable<ExpertsSublayer['shared']>,
+  activation: ExpertsSublayer['activation'],
+  read: Activation,
+): { result: Activation; gates?: Activation } {
+  const { workspace } = pass.context;
+  const layers = [...(shared.scale ? [shared.scale] : []), shared.gate, shared.up];
+  const [up, gated, gates] = pass.linears(read, ...layers).reverse() as [Activation, Activation, Activation?];
+  gate(pass.context, gated, up, activation);
+  workspace.give(up);
+  const result = pass.linear(gated, shared.down);
+  workspace.give(gated);
+  return { result, ...(gates ? { gates } : {}) };
+}
+
+function stackOf({ model }: Pass, { matrices }: ExpertLinears): WeightStack {
+  return model.weight(matrices[0]!.weight).stack!;
+}

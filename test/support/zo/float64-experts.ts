@@ -1,0 +1,81 @@
+/**
+ * Layers of experts in float64, a token at a time.
+ *
+ * @module
+ */
+
+import { activate } from '../../../src/bench/cases/linear.ts';
+import type { ExpertLinears, ExpertsSublayer, FeedForwardSublayer, Linear } from '../../../src/model/decoder.ts';
+
+interface Layers64 {
+  get: (name: string) => Float64Array;
+  linear: (x: Float64Array, layer: Omit<Linear, 'rows'>) => Float64Array;
+  feedForward: (x: Float64Array, layer: FeedForwardSublayer) => Float64Array;
+}
+
+/**
+ * The smallest distance so far between a chosen expert and one that is not. Where it is of the size of rounding errors,
+ * a pass may well choose the other.
+ */
+export const choices64 = { smallestGap: Number.POSITIVE_INFINITY };
+
+/** Distances that rounding does not bridge. */
+export const safeGap = 1e-5;
+
+/** @param x [tokens, width] */
+export function experts64(
+  x: Float64Array,
+  sublayer: ExpertsSublayer,
+  { get, linear, feedForward }: Layers64,
+): Float64Array {
+  const { router, routing, down, activation, shared } = sublayer;
+  const { width } = router.columns;
+  const { experts, chosen, score, normalised, correction, scale = 1 } = routing;
+  const layer = (input: Float64Array, { matrices, bias }: ExpertLinears, expert: number): Float64Array => {
+    const result = linear(input, matrices[expert]!);
+    return bias ? result.map((value, i) => value + get(bias)[expert * result.length + i]!) : result;
+  };
+  const inside = (token: Float64Array, expert: number): Float64Array => {
+    if (!('packed' in sublayer)) {
+      const gated = layer(token, sublayer.gate, expert);
+      return layer(token, sublayer.up, expert).map((value, i) => value * activate(gated[i]!, activation));
+    }
+    const both = layer(token, sublayer.packed, expert);
+    const { interleaved, clamped } = sublayer;
+    const count = both.length / 2;
+    return Float64Array.from({ length: count }, (_, i) => {
+      const [gate, up] = interleaved ? [both[2 * i]!, both[2 * i + 1]!] : [both[i]!, both[count + i]!];
+      if (!clamped) return up * activate(gate, activation);
+      const { limit, gain } = clamped;
+      const low = Math.min(gate, limit);
+      return (Math.max(-limit, Math.min(up, limit)) + 1) * (low / (1 + Math.exp(-gain * low)));
+    });
+  };
+  const y = shared
+    ? feedForward(x, { kind: 'feed-forward', gate: shared.gate, up: shared.up, down: shared.down, activation })
+    : new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += width) {
+    const token = x.subarray(start, start + width);
+    const sum = y.subarray(start, start + width);
+    if (shared?.scale) {
+      const [logit] = linear(token, shared.scale);
+      for (let i = 0; i < width; i++) sum[i]! /= 1 + Math.exp(-logit!);
+    }
+    const logits = linear(token, router);
+    const total = logits.reduce((all, logit) => all + Math.exp(logit), 0);
+    const shares = logits.map((logit) => (score === 'sigmoid' ? 1 / (1 + Math.exp(-logit)) : Math.exp(logit) / total));
+    const ranks = correction ? shares.map((share, expert) => share + get(correction)[expert]!) : logits;
+    const order = Array.from({ length: experts }, (_, expert) => expert).sort((a, b) => ranks[b]! - ranks[a]! || a - b);
+    const members = order.slice(0, chosen);
+    if (chosen < experts) {
+      const gap = ranks[order[chosen - 1]!]! - ranks[order[chosen]!]!;
+      choices64.smallestGap = Math.min(choices64.smallestGap, gap);
+    }
+    const divisor = normalised ? members.reduce((all, expert) => all + shares[expert]!, 0) : 1;
+    for (const expert of members) {
+      const made = layer(inside(token, expert), down, expert);
+      for (let i = 0; i < width; i++) sum[i]! += (scale * shares[expert]! * made[i]!) / divisor;
+    }
+  }
+  return y;
+}
