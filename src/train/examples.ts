@@ -92,13 +92,15 @@ export async function loadTokenized(
   const truncate = reading.truncate ?? 'left';
   const collector = new TokenizingCollector(tokenizer, { contextLength, vocabularySize, truncate, masked });
   for await (const whole of dataset.examples) {
-    const { isRendered, references, item: _, ...example } = whole;
+    const { isRendered, references, item, ...example } = whole;
     const before = collector.dataset.examples.length;
     collector.add({
       ...example,
       ...(isRendered && !options.bosBeforeChats ? { isRendered } : {}),
       // Answers are generated in evaluations alone.
       ...(references && keepReferences ? { references } : {}),
+      // Graders see the row of a prompt.
+      ...(item && options.prompts ? { item } : {}),
     });
     for (let made = before; made < collector.dataset.examples.length; made++) options.onText?.(whole);
   }
@@ -205,9 +207,9 @@ function holdOut(
   return { train: { examples: part(false).map(withoutGeneration) }, heldOut: part(true) };
 }
 
-/** Training generates nothing. */
+/** Training generates nothing, but answers to prompts alone. */
 function withoutGeneration(example: TokenizedExample): TokenizedExample {
-  delete example.generation;
+  if (example.kind !== 'prompt') delete example.generation;
   return example;
 }
 
