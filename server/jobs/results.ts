@@ -17,7 +17,8 @@ const columns = [
   'valid_accuracy',
 ] as const;
 
-const measureName = /^(train|valid)_(reward_margin|drift)$/;
+/** What an objective measures has the names of its group, as losses have, which are columns already. */
+const measureName = /^(train|valid)_(?!loss$|accuracy$|f1$|exact_match$)/;
 
 const pageSize = 1000;
 

@@ -6,6 +6,7 @@
 
 import { createRoute } from '@hono/zod-openapi';
 import type { StepProbe, StepRecord } from '../../src/engine/types.ts';
+import { snakeCase } from '../../src/format.ts';
 import { stoppingError } from '../generation/generate.ts';
 import type { LiveRun } from '../runs/registry.ts';
 import { jsonBody, jsonResponse } from '../schemas/common.ts';
@@ -70,7 +71,15 @@ function probeFields(probe: StepProbe) {
     projected_gradients: probe.projectedGradients,
     curvatures: probe.curvatures,
     tokens: probe.tokens,
+    ...measured(probe.measures),
     stuck: probe.stuck,
+  };
+}
+
+function measured(measures: Readonly<Record<string, number>> | undefined) {
+  if (!measures) return {};
+  return {
+    measures: Object.fromEntries(Object.entries(measures).map(([name, value]) => [snakeCase(name), value])),
   };
 }
 
@@ -108,9 +117,9 @@ export const runStepRoutes: Routes = (application, { runs, engine, stopping }) =
     const signal = seqId === undefined ? context.req.raw.signal : undefined;
     const answer = await sequence.once(seqId, 'forward', data, async () => {
       const step = records.length;
-      const { loss, accuracy, f1, exactMatch, examples, tokens } = await engine.forwardRun(id, data, signal);
+      const { loss, accuracy, f1, exactMatch, examples, tokens, measures } = await engine.forwardRun(id, data, signal);
       const scores = { loss, accuracy, f1, exact_match: exactMatch };
-      return { object: 'zo.run.forward' as const, step, ...scores, examples, tokens };
+      return { object: 'zo.run.forward' as const, step, ...scores, examples, tokens, ...measured(measures) };
     });
     return context.json(answer, 200);
   });

@@ -112,6 +112,10 @@ export const runList = listOf(run);
 
 export const runDeletion = z.object({ id: z.string(), object: z.literal('zo.run'), deleted: z.literal(true) });
 
+const measures = z
+  .record(z.string(), z.number())
+  .openapi({ description: 'What the objective measures beside the loss: reward_margin, drift; absent without' });
+
 export const forwardResult = z
   .object({
     object: z.literal('zo.run.forward'),
@@ -122,6 +126,7 @@ export const forwardResult = z
     exact_match: z.number().nullable(),
     examples: z.int(),
     tokens: z.int(),
+    measures: measures.optional(),
   })
   .openapi('StepRunForward');
 
@@ -135,6 +140,7 @@ const probeFields = {
   projected_gradients: z.array(z.number()).openapi({ description: 'ρ for each query' }),
   curvatures: z.array(z.number()).nullable(),
   tokens: z.int(),
+  measures: measures.optional(),
   stuck: z.string().nullable().openapi({
     description: 'Why the run cannot learn any more, where this step and those before it say so; null otherwise',
   }),

@@ -13,10 +13,14 @@ import { exampleRows } from '../model/batch.ts';
 import { generates } from '../model/decoder.ts';
 import type { Model } from '../model/model.ts';
 import { contextLengthOf, leadingTokens, withLeading } from '../model/virtual-tokens.ts';
-import { expectedOf, type TrainConfiguration } from '../settings/configuration.ts';
+import type { ExampleLoss } from '../objectives/loss.ts';
+import { comparesWithBase, expectedOf, type TrainConfiguration, writesWeights } from '../settings/configuration.ts';
 import { type Method, methods, optimizersThat } from '../settings/methods.ts';
+import type { ObjectiveName } from '../settings/objectives.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
+import { BaseScores } from '../train/base-scores.ts';
 import { evaluate } from '../train/evaluate.ts';
+import { lossOfRun, meantObjective, objectiveFor } from '../train/goal.ts';
 import { learningRateAt } from '../train/schedule.ts';
 import { Scorer } from '../train/score.ts';
 import { SlopeWatch, uniformLoss } from '../train/slope.ts';
@@ -84,8 +88,10 @@ export class StepRun {
   /** The loss of data under the run as it stands. @throws SubzeroError `cancelled` when the signal is aborted */
   forward(data: readonly DataRow[], signal?: AbortSignal): Promise<EvaluationResult> {
     return this.#exclusively(async () => {
-      const examples = await this.#tokenize(data);
-      const options = { maxRows: this.#scorer.maxRows, ...(signal ? { signal } : {}) };
+      const { examples, own } = await this.#tokenize(data);
+      const objective = meantObjective(this.configuration, own);
+      const lossOf = await this.#lossOf(objective, own, examples);
+      const options = { maxRows: this.#scorer.maxRows, lossOf, ...(signal ? { signal } : {}) };
       const result = await evaluate(this.#scorer, examples, this.#optimizer.current, options);
       checkFinite([result.loss], 'loss');
       return result;
@@ -127,9 +133,10 @@ export class StepRun {
   async #probe(data: readonly DataRow[], wanted: number | undefined): Promise<StepProbe> {
     const step = this.stepsDone;
     this.#checkStep(wanted, step);
-    const batch = await this.#tokenize(data);
-    const run = { gpu: this.#model.gpu, optimizer: this.#optimizer, scorer: this.#scorer };
-    const { losses, loss, accuracy, tokens, measured } = await evaluateStep(run, batch, step);
+    const { examples: batch, own } = await this.#tokenize(data);
+    const lossOf = await this.#lossOf(objectiveFor(this.configuration, own), own, batch);
+    const run = { gpu: this.#model.gpu, optimizer: this.#optimizer, scorer: this.#scorer, lossOf };
+    const { losses, loss, accuracy, tokens, measures, measured } = await evaluateStep(run, batch, step);
     const { projectedGradients, curvatures } = measured;
     checkFinite([...losses, ...projectedGradients, ...(curvatures ?? [])], 'loss of a probe');
     const learningRate = learningRateAt(step, this.configuration);
@@ -143,6 +150,7 @@ export class StepRun {
       loss,
       accuracy,
       tokens,
+      ...(measures ? { measures } : {}),
       lossCentre: lossesOf(0)[0] ?? null,
       lossPlus: lossesOf(1),
       lossMinus: this.configuration.sides === 2 ? lossesOf(-1) : null,
@@ -214,24 +222,44 @@ export class StepRun {
     );
   }
 
-  async #tokenize(data: readonly DataRow[]): Promise<TokenizedExample[]> {
+  /**
+   * What the data add to the loss. The base is asked about them where the objective compares with it: with the weights
+   * in memory, as long as they are the base's.
+   * @param own the examples without virtual tokens, which the base does not see
+   */
+  async #lossOf(
+    objective: ObjectiveName,
+    own: readonly TokenizedExample[],
+    examples: readonly TokenizedExample[],
+  ): Promise<ExampleLoss> {
+    const configuration = { ...this.configuration, objective };
+    if (!comparesWithBase(configuration)) return lossOfRun(configuration, undefined);
+    const named = configuration.anchor > 0 ? 'anchor' : 'objective';
+    // What comes next may fold what is behind it.
+    if (this.stepsDone > 0 && writesWeights(configuration, this.stepsDone + 1)) {
+      const problem = words`${parameter(named)} ${String(configuration[named])} compares with the base, whose weights this run has written`;
+      const advice = words`begin one that leaves them as they are: ${parameter('scheme')} lora, or ${parameter('change')} bank`;
+      throw new SubzeroError('conflict', words`${problem}; ${advice}`, { parameter: named });
+    }
+    const { fingerprint } = this.#model;
+    const base = new BaseScores({ fingerprint, storage: configuration.storage });
+    for await (const _ of base.ask({ model: this.#model, scorer: this.#scorer }, own));
+    base.show(own, examples);
+    return lossOfRun(configuration, base);
+  }
+
+  /** @returns the examples as the run sees them, and without its virtual tokens */
+  async #tokenize(data: readonly DataRow[]): Promise<{ examples: TokenizedExample[]; own: TokenizedExample[] }> {
     if (data.length === 0) throw new SubzeroError('invalid_data', 'data holds no example', { parameter: 'data' });
     const rows = data.map((value, index) => makeRow(value, `data.${index}`));
     const kinds = rows.map((row) => detectFormat(row));
     const masked = !generates(this.#model.decoder);
     if (masked) for (const [index, row] of rows.entries()) checkMasked(row, kinds[index]!);
-    const pair = kinds.findIndex(({ kind }) => kind === 'preference');
-    if (pair >= 0) {
-      throw rowError(
-        rows[pair]!,
-        'preferences are compared with the base, which a run that is made step by step does not keep; train a job on them',
-      );
-    }
     const other = kinds.findIndex(({ kind }) => kind !== kinds[0]!.kind);
     if (other >= 0) {
       throw rowError(
         rows[other]!,
-        `rows with options and rows with a completion have different losses; data.0 is of format "${kinds[0]!.name}", this one of "${kinds[other]!.name}"`,
+        `rows with options, with a completion and of preferences have different losses; data.0 is of format "${kinds[0]!.name}", this one of "${kinds[other]!.name}"`,
       );
     }
     const texts = await Promise.all(
@@ -254,7 +282,7 @@ export class StepRun {
         { parameter: 'data' },
       );
     }
-    return examples;
+    return { examples, own: tokenized.examples };
   }
 
   /** Waits for the operation under way; those after it are refused. */

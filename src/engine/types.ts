@@ -231,6 +231,8 @@ export interface StepProbe {
   accuracy: number | null;
   /** Scored tokens under one point. */
   tokens: number;
+  /** Means over all points of what the objective measures beside the loss, by name; absent if nothing is. */
+  measures?: Record<string, number>;
   /** The unperturbed loss, where the method looks at it. */
   lossCentre: number | null;
   /** Losses at +ε, by query. */

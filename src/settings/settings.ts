@@ -243,7 +243,6 @@ export const settings = {
       'wrong options; reward minus what a grader gives for generated answers',
     group: 'method',
     changes: 'fork',
-    loop: true,
   },
   /** β of DPO and IPO; λ of ORPO, which TRL calls β too. */
   dpoBeta: {
@@ -256,7 +255,6 @@ export const settings = {
     group: 'method',
     appliesTo: preferences,
     changes: 'fork',
-    loop: true,
   },
   /** DPO: the share of rows whose answers are believed to be the wrong way round. */
   dpoLabelSmoothing: {
@@ -269,7 +267,6 @@ export const settings = {
     group: 'method',
     appliesTo: withObjectives(['dpo']),
     changes: 'fork',
-    loop: true,
   },
   /** Reward: most tokens of an answer. */
   rewardTokens: {
@@ -334,7 +331,6 @@ export const settings = {
     rule: notOfRewards('anchor', 0),
     group: 'method',
     changes: 'fork',
-    loop: true,
   },
   /** Which columns of a data file are which fields of a format, see data/columns.ts. */
   columns: {

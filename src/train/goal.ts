@@ -15,15 +15,23 @@ import { type ObjectiveName, objectives, preferenceObjective } from '../settings
 import { parameter, words } from '../words.ts';
 import type { BaseScores } from './base-scores.ts';
 
+/** The objective that settings mean with these examples. */
+export function meantObjective(
+  { objective }: Pick<TrainConfiguration, 'objective'>,
+  examples: readonly TokenizedExample[],
+): ObjectiveName {
+  return objective === 'auto' && examples[0]?.kind === 'preference' ? preferenceObjective : objective;
+}
+
 /**
  * The objective that settings mean with these training examples.
  * @throws SubzeroError `invalid_argument` for examples that it does not learn from
  */
 export function objectiveFor(
-  { objective }: Pick<TrainConfiguration, 'objective'>,
+  settings: Pick<TrainConfiguration, 'objective'>,
   examples: readonly TokenizedExample[],
 ): ObjectiveName {
-  const meant = objective === 'auto' && examples[0]?.kind === 'preference' ? preferenceObjective : objective;
+  const meant = meantObjective(settings, examples);
   const { learnsFrom } = objectives[meant];
   const other = examples.find(({ kind }) => !learnsFrom.includes(kind));
   if (other === undefined) return meant;

@@ -61,6 +61,8 @@ export class FakeEngine implements Engine {
   /** Milliseconds for a token and for a training step. */
   tokenMilliseconds = 0;
   stepMilliseconds = 0;
+  /** What steps and evaluations measure beside the loss. */
+  measures: Record<string, number> | undefined;
   /** Thrown by `generate` after so many tokens. */
   generationFailure: { after: number; error: Error } | undefined;
   /** Thrown by `train` before this step. */
@@ -317,6 +319,7 @@ export class FakeEngine implements Engine {
       exactMatch: null,
       tokens: 10,
       seconds: 0.1,
+      ...(this.measures ? { measures: this.measures } : {}),
     });
     while (step < header.steps && !signal?.aborted) {
       await pause(this.stepMilliseconds, signal);
@@ -336,6 +339,7 @@ export class FakeEngine implements Engine {
         elapsedSeconds: step,
         etaSeconds: header.steps - step,
         trainedTokens: (step - first) * 10,
+        ...(this.measures ? { measures: this.measures } : {}),
       };
       if (header.evaluateEvery > 0 && step % header.evaluateEvery === 0) yield evaluation();
     }

@@ -226,6 +226,87 @@ describe('the life of a job', () => {
   });
 });
 
+describe('method "dpo"', () => {
+  const row = (answer: string) => ({
+    input: { messages: [{ role: 'user', content: 'a' }], tools: [], parallel_tool_calls: true },
+    preferred_output: [{ role: 'assistant', content: answer }],
+    non_preferred_output: [{ role: 'assistant', content: 'no' }],
+  });
+
+  test('takes the hyperparameters of OpenAI and tells margins', async () => {
+    const server = await startServer();
+    server.engine.measures = { rewardMargin: 0.25, drift: 0.125 };
+    const { client } = server;
+    const training_file = await uploadExamples(server, [row('b'), row('c'), row('d'), row('e')]);
+    const job = await client.fineTuning.jobs.create({
+      ...{ model: 'base', training_file, validation_file: training_file },
+      method: {
+        type: 'dpo',
+        dpo: { hyperparameters: { beta: 0.5, n_epochs: 3, batch_size: 2, learning_rate_multiplier: 2 } },
+      },
+    });
+    const hyperparameters = { beta: 0.5, n_epochs: 3, batch_size: 2, learning_rate_multiplier: 2 };
+    expect(job.method).toEqual({ type: 'dpo', dpo: { hyperparameters } });
+    await jobWithStatus(server, job.id, 'succeeded');
+    expect(server.engine.trainRequests[0]).toMatchObject({
+      configuration: {
+        ...defaultConfiguration,
+        ...{ objective: 'dpo', dpoBeta: 0.5, steps: 6, batchSize: 2 },
+        learningRate: defaultConfiguration.learningRate * 2,
+      },
+      epochs: 3,
+    });
+    const { data } = await client.fineTuning.jobs.listEvents(job.id, { limit: 100 });
+    const metrics = data.filter(({ type }) => type === 'metrics').map((event) => event.data);
+    expect(metrics).toContainEqual(expect.objectContaining({ step: 6, train_reward_margin: 0.25, train_drift: 0.125 }));
+  });
+
+  test('"auto" is the default; what has no meaning is refused by name', async () => {
+    const server = await startServer();
+    const training_file = await uploadExamples(server, [row('b')]);
+    const start = (hyperparameters: object, more: object = {}) =>
+      post(server, jobsPath, {
+        model: 'base',
+        training_file,
+        method: { type: 'dpo', dpo: { hyperparameters } },
+        ...more,
+      });
+    const job = (await (await start({ beta: 'auto', n_epochs: 'auto' })).json()) as JobBody;
+    expect(job.method).toMatchObject({ dpo: { hyperparameters: { beta: 0.1, n_epochs: 'auto' } } });
+    for (const [given, param] of [
+      [{ beta: 0 }, 'beta'],
+      [{ beta: 1e-9 }, 'beta'],
+      [{ objective: 'ipo' }, 'objective'],
+    ] as const) {
+      const error = await expectError(await start(given), 400);
+      expect(error.param).toBe(`method.dpo.hyperparameters.${param}`);
+    }
+    await expectError(await start({}, { hyperparameters: { n_epochs: 1 } }), 400);
+  });
+
+  test('equal answers are refused with the line', async () => {
+    const server = await startServer();
+    const upload = uploadExamples(server, [row('b'), row('no')]);
+    await expect(upload).rejects.toThrow(/2: the chosen and the rejected answer/);
+  });
+});
+
+test('"zeroth_order" takes any objective; what it measures is in events, checkpoints and results', async () => {
+  const server = await startServer();
+  server.engine.measures = { rewardMargin: 0.25, drift: 0.125 };
+  const { client } = server;
+  const id = await startJob(server, { objective: 'orpo', dpo_beta: 0.2, anchor: 0.5, steps: 2, evaluate_every: 2 });
+  await jobWithStatus(server, id, 'succeeded');
+  const configuration = { objective: 'orpo', dpoBeta: 0.2, anchor: 0.5 };
+  expect(server.engine.trainRequests[0]).toMatchObject({ configuration });
+  const checkpoints = await client.fineTuning.jobs.checkpoints.list(id);
+  expect(checkpoints.data[0]!.metrics).toMatchObject({ valid_reward_margin: 0.25, valid_drift: 0.125 });
+  const { result_files } = await client.fineTuning.jobs.retrieve(id);
+  const [head, , last] = (await (await client.files.content(result_files[0]!)).text()).split('\n');
+  expect(head).toMatch(/valid_accuracy,train_reward_margin,train_drift,valid_reward_margin,valid_drift$/);
+  expect(last).toMatch(/,0\.5,0\.25,0\.125,0\.25,0\.125$/);
+});
+
 test('epochs are those of the run, which counts what the lines of the file came to', async () => {
   const server = await startServer();
   const training_file = await uploadExamples(server, [{ text: 'several examples' }, { text: 'b' }]);
@@ -606,7 +687,7 @@ describe('what is refused', () => {
       [{ suffix: '../up' }, 'suffix'],
       [{ suffix: 'x'.repeat(65) }, 'suffix'],
       [{ integrations: [{ type: 'wandb' }] }, 'integrations'],
-      [{ method: { type: 'dpo' } }, 'method.type'],
+      [{ method: { type: 'reinforcement' } }, 'method.type'],
       [{ hyperparameters: { n_epochs: 1 } }, 'hyperparameters'],
       [{ metadata: Object.fromEntries(Array.from({ length: 17 }, (_, index) => [`k${index}`, 'v'])) }, 'metadata'],
       [{ wobble: 1 }, 'wobble'],

@@ -236,9 +236,16 @@ describe('fine-tuning', () => {
     const integrations = [{ type: 'wandb', wandb: { project: 'x' } }];
     const refused = await post(server, '/v1/fine_tuning/jobs', { ...base, integrations });
     expect(await expectError(refused, 400)).toMatchObject({ param: 'integrations', code: 'unsupported' });
-    for (const type of ['dpo', 'reinforcement']) {
-      const response = await post(server, '/v1/fine_tuning/jobs', { ...base, method: { type, [type]: {} } });
-      expect((await expectError(response, 400)).param).toBe('method.type');
+    const method = { type: 'reinforcement', reinforcement: {} };
+    const response = await post(server, '/v1/fine_tuning/jobs', { ...base, method });
+    expect((await expectError(response, 400)).param).toBe('method.type');
+    const { hyperparameters: _, ...alone } = base;
+    const own = fieldsOf('fine-tuning/methods.d.ts', 'DpoHyperparameters');
+    expect(own).toContain('beta');
+    for (const value of [null, 'auto']) {
+      const hyperparameters = Object.fromEntries(own.map((field) => [field, value]));
+      const dpo = { ...alone, method: { type: 'dpo', dpo: { hyperparameters } } };
+      expect([value, (await post(server, '/v1/fine_tuning/jobs', dpo)).status]).toEqual([value, 200]);
     }
   });
 

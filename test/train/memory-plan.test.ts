@@ -163,6 +163,19 @@ describe('a budget', () => {
     expect(roomy.plan.scratchBytes).toBe(free.plan.scratchBytes);
   });
 
+  test.each(['subzero', 'mezo'] as const)(
+    'is kept by %s where the base is asked about the examples',
+    async (optimizer) => {
+      const settings = { optimizer, anchor: 0.1, batchSize: 8 };
+      const error = await refused(train({ ...settings, memory: 1000 }));
+      const smallest = Number(/The smallest that would do is (\d+)/.exec(error.message)![1]);
+      const { peak, plan, events } = await train({ ...settings, memory: smallest });
+      expect(peak).toBeLessThanOrEqual(smallest);
+      expect(plan.totalBytes).toBeLessThanOrEqual(smallest);
+      expect(ofType(events, 'step')[0]!.measures!.drift).toBeGreaterThan(0);
+    },
+  );
+
   test('splits completions and long validation rows too', async () => {
     const rows = completionRows(20);
     const free = await train({ batchSize: 16 }, { rows });
