@@ -20,12 +20,14 @@ import { hostCheck } from './middleware/host-check.ts';
 import { idempotency } from './middleware/idempotency.ts';
 import { jsonBody } from './middleware/json-body.ts';
 import { requestLog } from './middleware/request-log.ts';
+import { batchRoutes } from './routes/batches.ts';
 import { benchRoutes } from './routes/bench.ts';
 import { chatRoutes } from './routes/chat.ts';
 import { completionRoutes } from './routes/completions.ts';
 import { dashboardFiles, dashboardRoutes } from './routes/dashboard.ts';
 import { documentationRoutes } from './routes/documentation.ts';
 import { embeddingRoutes } from './routes/embeddings.ts';
+import { evalRoutes } from './routes/evals.ts';
 import { fileRoutes } from './routes/files.ts';
 import { graderRoutes } from './routes/graders.ts';
 import { jobRoutes } from './routes/jobs.ts';
@@ -48,6 +50,8 @@ const resources: Routes[] = [
   fileRoutes,
   jobRoutes,
   graderRoutes,
+  batchRoutes,
+  evalRoutes,
   runRoutes,
   runStepRoutes,
   benchRoutes,
@@ -108,9 +112,12 @@ export function applicationOf(services: Services): Application {
   application.use(jsonBody(configuration.limits.bodyBytes, streamedPaths, linesPaths));
   application.use('/v1/files/*', idempotency(store));
   application.use('/v1/fine_tuning/*', idempotency(store));
+  application.use('/v1/batches', idempotency(store));
+  application.use('/v1/evals/*', idempotency(store));
   application.use('/v1/zo/runs', idempotency(store));
 
   for (const add of resources) add(application, services);
+  services.loopback.connect(application);
   return application;
 }
 

@@ -38,6 +38,8 @@ export async function serve({ engine, ...options }: ServeOptions): Promise<Runni
     const maxBodyBytes = configuration.limits.fileBytes + multipartOverhead;
     const listener = await listen(application, { host, port, maxBodyBytes });
     jobs.start();
+    services.batches.start();
+    services.evals.start();
     log.info('listening', { url: listener.url, models: options.models.map(({ id }) => id) });
     return { url: listener.url, close: () => close((graceSeconds) => listener.close(graceSeconds)) };
   } catch (error) {

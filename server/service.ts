@@ -30,7 +30,7 @@ export interface ServiceOptions extends Partial<Omit<ServerConfiguration, 'limit
   writeLog?: (line: string) => void;
 }
 
-/** Jobs of an earlier service go on with `services.jobs.start()`. */
+/** Jobs of an earlier service go on with `services.jobs.start()`, as do `batches` and `evals`. */
 export interface Service {
   application: Application;
   services: Services;
@@ -78,7 +78,12 @@ async function close(services: Services, closeListener?: (graceSeconds: number) 
   services.beginStop();
   const graceOver = setTimeout(() => services.endGenerations(), configuration.graceSeconds * 1000);
   // One second more than the generations have, so that their streams can still say why they end.
-  await Promise.all([closeListener?.(configuration.graceSeconds + 1), jobs.close()]);
+  await Promise.all([
+    closeListener?.(configuration.graceSeconds + 1),
+    jobs.close(),
+    services.batches.close(),
+    services.evals.close(),
+  ]);
   clearTimeout(graceOver);
   services.endGenerations();
   await services.runs.close();

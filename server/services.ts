@@ -7,11 +7,15 @@
 import type { Engine } from '../src/engine/types.ts';
 import { makeFolders } from '../src/make-folders.ts';
 import { join } from '../src/platform/index.ts';
+import { BatchRunner } from './batches/runner.ts';
 import type { ServedModel, ServerConfiguration } from './configuration.ts';
+import { EvalRunner } from './evals/runner.ts';
 import { FileLibrary } from './files/library.ts';
+import { judges } from './generation/judges.ts';
 import { JobRunner } from './jobs/runner.ts';
 import { JobSignals } from './jobs/signals.ts';
 import { createLogger, type Logger } from './log.ts';
+import { Loopback } from './loopback.ts';
 import { Metrics } from './metrics.ts';
 import { ModelRegistry } from './models.ts';
 import { RunRegistry } from './runs/registry.ts';
@@ -26,6 +30,10 @@ export interface Services {
   models: ModelRegistry;
   files: FileLibrary;
   jobs: JobRunner;
+  batches: BatchRunner;
+  evals: EvalRunner;
+  /** Requests of the service to itself. */
+  loopback: Loopback;
   signals: JobSignals;
   runs: RunRegistry;
   /** Aborts when the server begins to stop: event streams end, new work is refused. */
@@ -72,7 +80,10 @@ export function createServices(options: {
   const runs = new RunRegistry({ engine, log, maxRuns: limits.stepRuns });
   const stopping = new AbortController();
   const stopped = new AbortController();
-  return {
+  const loopback = new Loopback(configuration.apiKey);
+  const batches = new BatchRunner({ store, files, log, loopback, directory: join(dataDirectory, 'batches') });
+  const evals = new EvalRunner({ store, files, log, loopback });
+  const services: Services = {
     engine,
     store,
     configuration,
@@ -81,6 +92,9 @@ export function createServices(options: {
     models,
     files,
     jobs,
+    batches,
+    evals,
+    loopback,
     signals,
     runs,
     stopping: stopping.signal,
@@ -89,9 +103,12 @@ export function createServices(options: {
     async start(served) {
       await makeFolders(runsDirectory);
       await files.open();
+      await batches.prepare();
       await models.loadBase(served);
     },
     beginStop: () => stopping.abort(),
     endGenerations: () => stopped.abort(),
   };
+  evals.judges = (usage, signal) => judges(services, usage, signal);
+  return services;
 }

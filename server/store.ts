@@ -1,6 +1,6 @@
 /**
- * What the service remembers between two starts: files, jobs, their events and checkpoints, tuned models, and answers
- * kept for `Idempotency-Key`. A narrow interface, so that nothing else knows the database.
+ * What the service remembers between two starts: files, jobs, their events and checkpoints, tuned models, collections of
+ * other objects, and answers kept for `Idempotency-Key`. A narrow interface, so that nothing else knows the database.
  *
  * SQLite through `node:sqlite`, which Node, Bun and Deno have. Write-ahead log with `synchronous = NORMAL`: whatever
  * was written survives the death of the process. The exclusive lock keeps a second server away from the same directory.
@@ -102,8 +102,23 @@ export interface Page<T> {
   hasMore: boolean;
 }
 
+/** Objects of one kind, each perhaps a part of another one. */
+export interface Collection<T extends { id: string }> {
+  /** @param parent the id of the object that it is a part of, if it is one */
+  insert(object: T, parent?: string): void;
+  update(object: T): void;
+  get(id: string): T | undefined;
+  /** @returns `undefined` if `after` names none */
+  page(request: { after?: string; limit: number; order: 'asc' | 'desc'; parent?: string }): Page<T> | undefined;
+  /** All of them, oldest first. */
+  all(parent?: string): T[];
+  delete(id: string): void;
+}
+
 /** All calls are synchronous: each takes some ten microseconds. */
 export interface Store {
+  collection<T extends { id: string }>(kind: string): Collection<T>;
+
   insertFile(file: FileRecord): void;
   file(id: string): FileRecord | undefined;
   /** @returns `undefined` if `after` names no file */
@@ -158,6 +173,10 @@ CREATE TABLE IF NOT EXISTS checkpoints (
 CREATE INDEX IF NOT EXISTS checkpoints_by_job ON checkpoints (job, sequence);
 CREATE TABLE IF NOT EXISTS tuned_models (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS objects (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, parent TEXT NOT NULL,
+  document TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS objects_by_parent ON objects (kind, parent, sequence);
 CREATE TABLE IF NOT EXISTS answers (
   key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
   created_at INTEGER NOT NULL);
@@ -222,6 +241,35 @@ export function openStore(path: string): Store {
   };
 
   return {
+    collection: <T extends { id: string }>(kind: string): Collection<T> => ({
+      insert(object, parent = '') {
+        const values = [object.id, kind, parent, JSON.stringify(object)] as const;
+        run('INSERT INTO objects (id, kind, parent, document) VALUES (?, ?, ?, ?)', ...values);
+      },
+      update(object) {
+        run('UPDATE objects SET document = ? WHERE id = ? AND kind = ?', JSON.stringify(object), object.id, kind);
+      },
+      get: (id) => document(one('SELECT document FROM objects WHERE id = ? AND kind = ?', id, kind)),
+      page({ after, limit, order, parent = '' }) {
+        const last = after === undefined ? undefined : sequenceOf('objects', after);
+        if (after !== undefined && last === undefined) return undefined;
+        const [sign, direction] = order === 'asc' ? ['>', 'ASC'] : ['<', 'DESC'];
+        const rows = all(
+          `SELECT document FROM objects WHERE kind = ? AND parent = ? ${last === undefined ? '' : `AND sequence ${sign} ?`}
+           ORDER BY sequence ${direction} LIMIT ?`,
+          ...[kind, parent, ...(last === undefined ? [] : [last]), limit + 1],
+        );
+        return { data: rows.slice(0, limit).map((row) => document<T>(row)!), hasMore: rows.length > limit };
+      },
+      all: (parent = '') =>
+        all('SELECT document FROM objects WHERE kind = ? AND parent = ? ORDER BY sequence', kind, parent).map(
+          (row) => document<T>(row)!,
+        ),
+      delete(id) {
+        run('DELETE FROM objects WHERE id = ? AND kind = ?', id, kind);
+      },
+    }),
+
     insertFile(file) {
       run(
         'INSERT INTO files (id, purpose, bytes, document) VALUES (?, ?, ?, ?)',

@@ -5,7 +5,7 @@
  */
 
 import { createReadStream } from 'node:fs';
-import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { makeFolders } from '../../src/make-folders.ts';
@@ -17,8 +17,13 @@ import type { FileRecord, Store } from '../store.ts';
 import { uploadedContainer } from './table-check.ts';
 import { receiveUpload } from './upload.ts';
 
-/** The purpose of files to train on, the only one that can be uploaded. */
-export const trainingPurpose = 'fine-tune';
+/** The purposes of files that can be uploaded: to train on, requests of a batch, items of an evaluation. */
+export const uploadPurposes = ['fine-tune', 'batch', 'evals'] as const;
+export type UploadPurpose = (typeof uploadPurposes)[number];
+/** The purpose of files to train on. */
+export const trainingPurpose: UploadPurpose = 'fine-tune';
+/** The purpose of what batches produce. */
+export const batchOutputPurpose = 'batch_output';
 /** The purpose of files that jobs produce. */
 export const resultsPurpose = 'fine-tune-results';
 
@@ -27,6 +32,7 @@ export class FileLibrary {
   readonly #directory: string;
   readonly #incoming: string;
   readonly #limits: ServerLimits;
+  readonly #users: ((id: string) => string | undefined)[] = [];
 
   constructor(options: { store: Store; directory: string; limits: ServerLimits }) {
     this.#store = options.store;
@@ -52,8 +58,7 @@ export class FileLibrary {
 
   /** Where the bytes of a file lie. The name comes from a record, never from a request. */
   path(file: FileRecord): string {
-    const container = file.purpose === trainingPurpose ? uploadedContainer(file.filename) : undefined;
-    return join(this.#directory, `${file.id}${container?.ends[0] ?? '.csv'}`);
+    return join(this.#directory, `${file.id}${endOf(file)}`);
   }
 
   /** @throws ApiError 404 */
@@ -79,10 +84,11 @@ export class FileLibrary {
     const id = createIdentifier('file-');
     const temporary = join(this.#incoming, id);
     const limits = { fileBytes: Math.min(this.#limits.fileBytes, free), lineBytes: this.#limits.lineBytes };
-    const { fields, ...facts } = await receiveUpload(body, contentType, temporary, limits);
+    const { fields, content, ...facts } = await receiveUpload(body, contentType, temporary, limits);
     try {
-      checkFields(fields);
-      const file: FileRecord = { id, createdAt: unixTime(), purpose: trainingPurpose, ...facts };
+      const purpose = checkFields(fields);
+      checkContent(purpose, content, facts.filename);
+      const file: FileRecord = { id, createdAt: unixTime(), purpose, ...facts };
       await rename(temporary, this.path(file));
       this.#store.insertFile(file);
       return file;
@@ -111,6 +117,18 @@ export class FileLibrary {
     return file;
   }
 
+  /** Adds a copy of a file of the disk. */
+  async addCopy(path: string, facts: Pick<FileRecord, 'filename' | 'purpose' | 'lines'>): Promise<FileRecord> {
+    const id = createIdentifier('file-');
+    const temporary = join(this.#incoming, id);
+    await copyFile(path, temporary);
+    const { size } = await stat(temporary);
+    const file: FileRecord = { id, createdAt: unixTime(), bytes: size, ...facts };
+    await rename(temporary, this.path(file));
+    this.#store.insertFile(file);
+    return file;
+  }
+
   /** The bytes as a stream. @throws ApiError 404 if the file has vanished from the disk */
   async content(file: FileRecord): Promise<ReadableStream<Uint8Array>> {
     const path = this.path(file);
@@ -120,9 +138,18 @@ export class FileLibrary {
     return Readable.toWeb(createReadStream(path)) as unknown as ReadableStream<Uint8Array>;
   }
 
-  /** @throws ApiError 404; 400 while a job that is not finished needs the file */
+  /** Says who needs files besides jobs. @param find the id of something unfinished that needs the file */
+  addUsers(find: (id: string) => string | undefined): void {
+    this.#users.push(find);
+  }
+
+  /** @throws ApiError 404; 400 while something that is not finished needs the file */
   async delete(id: string): Promise<void> {
     const file = this.get(id);
+    const other = this.#users.map((find) => find(id)).find((found) => found !== undefined);
+    if (other !== undefined) {
+      throw invalid(`The file "${id}" is in use by "${other}"; cancel it first.`, 'file_id', 'file_in_use');
+    }
     const user = this.#store
       .jobsWithStatus('validating_files', 'queued', 'running', 'paused')
       .find((job) => job.trainingFile === id || job.validationFile === id);
@@ -133,13 +160,39 @@ export class FileLibrary {
   }
 }
 
-function checkFields(fields: Map<string, string>): void {
+/** What the names of files end in by what they are for. */
+function endOf({ purpose, filename }: FileRecord): string {
+  if (purpose === resultsPurpose) return '.csv';
+  return purpose === trainingPurpose ? uploadedContainer(filename).ends[0]! : '.jsonl';
+}
+
+/** What the lines of each purpose are, in words. */
+const contents: Record<UploadPurpose, string> = {
+  'fine-tune': 'examples to train on',
+  batch: '{"custom_id", "method", "url", "body"}',
+  evals: '{"item": {...}}',
+};
+
+/** @throws ApiError 400 where lines are of another purpose */
+function checkContent(purpose: UploadPurpose, content: UploadPurpose, filename: string): void {
+  if (purpose === content) return;
+  throw invalid(
+    `The lines of ${filename} are ${contents[content]}, which have the purpose "${content}"; ` +
+      `those of the purpose "${purpose}" are ${contents[purpose]}, as JSON Lines.`,
+    'purpose',
+    'invalid_file',
+  );
+}
+
+function checkFields(fields: Map<string, string>): UploadPurpose {
   const purpose = fields.get('purpose');
-  if (purpose !== trainingPurpose) {
+  const known = uploadPurposes.find((each) => each === purpose);
+  if (known === undefined) {
+    const expected = uploadPurposes.map((each) => `"${each}"`).join(', ');
     throw invalid(
       purpose === undefined
-        ? `The field "purpose" is missing; expected "${trainingPurpose}".`
-        : `This server keeps files with purpose "${trainingPurpose}" only; got "${purpose.slice(0, 64)}".`,
+        ? `The field "purpose" is missing; expected one of ${expected}.`
+        : `This server keeps files with the purposes ${expected} only; got "${purpose.slice(0, 64)}".`,
       'purpose',
     );
   }
@@ -148,4 +201,5 @@ function checkFields(fields: Map<string, string>): void {
   const unknown = [...fields.keys()].find((name) => name !== 'purpose');
   if (unknown !== undefined)
     throw invalid(`Unknown field "${unknown.slice(0, 64)}".`, unknown.slice(0, 64), 'unknown_field');
+  return known;
 }

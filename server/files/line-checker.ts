@@ -1,13 +1,15 @@
 /**
- * Checks a training file line by line while its bytes arrive, in the memory of one line.
+ * Checks an uploaded file line by line while its bytes arrive, in the memory of one line. Rows to train on are checked
+ * whole; requests and items are checked by the batch or the evaluation that reads them.
  *
  * @module
  */
 
 import type { Format } from '../../src/data/formats.ts';
-import { rowError } from '../../src/data/row.ts';
+import { isRecord, rowError } from '../../src/data/row.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { checkExample } from './examples.ts';
+import type { UploadPurpose } from './library.ts';
 
 const lineFeed = 0x0a;
 
@@ -22,6 +24,8 @@ export class LineChecker {
   #number = 0;
   #first: { format: Format; source: string } | undefined;
 
+  /** What the lines are, by the first of them: a file may come before the field that says what it is for. */
+  content: UploadPurpose = 'fine-tune';
   /** Lines that are not blank, so far. */
   lines = 0;
   /** Sentences that name the file and the line, at most {@link reportedProblems}. */
@@ -71,7 +75,11 @@ export class LineChecker {
       if (tooLong) throw rowError({ source }, `the line is longer than ${this.#lineBytes} bytes`);
       const text = decode(bytes, source);
       if (text.trim() === '') return;
-      this.lines++;
+      if (this.lines++ === 0) this.content = contentOf(text);
+      if (this.content !== 'fine-tune') {
+        if (parsedRecord(text) === undefined) throw rowError({ source }, 'the line is not a JSON object');
+        return;
+      }
       const checked = checkExample(text, source);
       // Not every line costs a turn of the event loop: most formats are checked at once.
       this.#compare(checked instanceof Promise ? await checked : checked, source);
@@ -89,6 +97,24 @@ export class LineChecker {
       { source },
       `this row is ${format.shape}, but ${first} is ${expected.shape}; a file must hold one format`,
     );
+  }
+}
+
+/** What a line is for: a request of a batch has all of its fields, and an item of an evaluation no others. */
+function contentOf(text: string): UploadPurpose {
+  const record = parsedRecord(text);
+  if (record === undefined) return 'fine-tune';
+  if (['custom_id', 'method', 'url', 'body'].every((name) => name in record)) return 'batch';
+  const names = Object.keys(record);
+  return isRecord(record.item) && names.every((name) => name === 'item' || name === 'sample') ? 'evals' : 'fine-tune';
+}
+
+function parsedRecord(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
   }
 }
 

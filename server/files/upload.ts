@@ -13,6 +13,7 @@ import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
 import { Busboy, type BusboyFileStream, type BusboyHeaders } from '@fastify/busboy';
 import { withoutPacking } from '../../src/data/packing.ts';
 import { ApiError, invalid } from '../errors.ts';
+import type { UploadPurpose } from './library.ts';
 import { LineChecker } from './line-checker.ts';
 import { countRows, uploadedContainer } from './table-check.ts';
 
@@ -25,6 +26,8 @@ export interface Upload {
   filename: string;
   bytes: number;
   lines: number;
+  /** What its lines are, by the first of them. */
+  content: UploadPurpose;
   fields: Map<string, string>;
 }
 
@@ -162,10 +165,10 @@ async function writeFile(
     },
   });
   await pipeline(stream, meter, createWriteStream(path, { mode: 0o600 }), { signal });
-  if (!checker) return { filename, bytes, lines: await countRows(container, path, filename) };
+  if (!checker) return { filename, bytes, lines: await countRows(container, path, filename), content: 'fine-tune' };
   await checker.finish();
   if (checker.problems.length > 0) throw invalidFile(checker);
-  return { filename, bytes, lines: checker.lines };
+  return { filename, bytes, lines: checker.lines, content: checker.content };
 }
 
 function invalidFile(checker: LineChecker): ApiError {

@@ -8,6 +8,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { containers } from '../../src/data/containers/index.ts';
 import { formats } from '../../src/data/formats.ts';
 import { notFound } from '../errors.ts';
+import { uploadPurposes } from '../files/library.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { errorResponse, jsonResponse, resourceId, toList } from '../schemas/common.ts';
 import { type File, file, fileDeleted, fileList, fileQuery } from '../schemas/files.ts';
@@ -21,8 +22,9 @@ const createFileRoute = createRoute({
   method: 'post',
   path: '/v1/files',
   tags,
-  summary: 'Upload a training file',
+  summary: 'Upload a file to train on, of requests for a batch, or of items for an evaluation',
   description:
+    'To train on (purpose "fine-tune"): ' +
     `JSON Lines, one example a line, all of one format: ${formats.map(({ shape }) => shape).join('; ')}. ` +
     'Every line is checked before the file is accepted. By the end of its name a file is another kind of table ' +
     `(${containers.flatMap(({ ends }) => ends).join(', ')}), whose columns the job says the meaning of (columns, template, labels).`,
@@ -39,7 +41,7 @@ const uploadDescription = {
         'multipart/form-data': {
           schema: z.object({
             file: z.string().openapi({ type: 'string', format: 'binary' }),
-            purpose: z.literal('fine-tune'),
+            purpose: z.enum(uploadPurposes),
           }),
         },
       },

@@ -6,9 +6,9 @@
 
 import { createRoute } from '@hono/zod-openapi';
 import { SubzeroError } from '../../src/errors.ts';
-import { type Grade, type Grader, type GraderServices, grade, parseGrader } from '../../src/graders/index.ts';
-import { startGeneration, stoppingError } from '../generation/generate.ts';
-import { chatMessages, completionPrompts } from '../generation/prompts.ts';
+import { type Grade, type Grader, grade, parseGrader } from '../../src/graders/index.ts';
+import { stoppingError } from '../generation/generate.ts';
+import { judges } from '../generation/judges.ts';
 import { jsonBody, jsonResponse } from '../schemas/common.ts';
 import {
   type GraderRun,
@@ -17,13 +17,9 @@ import {
   graderValidateRequest,
   graderValidation,
 } from '../schemas/graders.ts';
-import type { Services } from '../services.ts';
 import type { Routes } from './routes.ts';
 
 const tags = ['Graders'];
-
-/** Tokens of a judging model's answer, unless the grader says how many. */
-const judgeTokens = 256;
 
 const validateRoute = createRoute({
   method: 'post',
@@ -57,7 +53,7 @@ export const graderRoutes: Routes = (application, services) => {
     const result = await grade(
       grader,
       { outputText, item: item ?? {} },
-      models(services, usage, context.req.raw.signal),
+      judges(services, usage, context.req.raw.signal),
     );
     return context.json(toRun(grader, result, usage, (performance.now() - started) / 1000), 200);
   });
@@ -71,54 +67,6 @@ async function readGrader(description: Record<string, unknown>): Promise<Grader>
     if (!(error instanceof SubzeroError)) throw error;
     throw new SubzeroError(error.code, `grader.${error.message}`, { parameter: `grader.${error.parameter}` });
   }
-}
-
-/** The served models as judges. @param usage tokens by model, to be added to */
-function models(services: Services, usage: Record<string, number>, client: AbortSignal): GraderServices {
-  const { promptCharacters } = services.configuration.limits;
-  const use = (model: string, tokens: number): void => {
-    usage[model] = (usage[model] ?? 0) + tokens;
-  };
-  return {
-    async complete({ model, messages, maxTokens = judgeTokens, temperature, topP, seed }) {
-      const lease = await services.models.acquire(model);
-      let prompts: Parameters<typeof startGeneration>[2]['prompts'];
-      try {
-        prompts = [
-          { messages: chatMessages(messages as Parameters<typeof chatMessages>[0], lease.info, promptCharacters) },
-        ];
-      } catch (error) {
-        lease.release();
-        throw error;
-      }
-      const sampling = { model, temperature, top_p: topP, seed };
-      const options = { prompts, sampling, maxTokens, topLogprobs: undefined };
-      const generation = await startGeneration(services, lease, options, client);
-      let text = '';
-      try {
-        for await (const event of generation.events) text += event.text;
-      } finally {
-        generation.close();
-      }
-      use(model, generation.usage.total_tokens);
-      return text;
-    },
-    async embed(model, texts) {
-      const lease = await services.models.acquire(model);
-      try {
-        const prompts = completionPrompts([...texts], lease.info, promptCharacters, 'input');
-        const inputs = prompts.map(({ prompt }) => prompt!);
-        const { vectors, tokens } = await services.engine.embed(
-          { model: lease.info.id, inputs, pooling: 'mean' },
-          client,
-        );
-        use(model, tokens);
-        return vectors;
-      } finally {
-        lease.release();
-      }
-    },
-  };
 }
 
 function toRun(

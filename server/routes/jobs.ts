@@ -6,7 +6,7 @@
 
 import { createRoute, z } from '@hono/zod-openapi';
 import { invalid, notFound } from '../errors.ts';
-import { resultsPurpose } from '../files/library.ts';
+import { trainingPurpose } from '../files/library.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { jobEventStream, parseEventId, toEvent } from '../jobs/event-stream.ts';
 import { type MethodRequest, ownNames, resolveMethod, toWire } from '../jobs/hyperparameters.ts';
@@ -201,8 +201,8 @@ export const jobRoutes: Routes = (application, services) => {
   const trainingData = (id: string, param: string) => {
     const file = store.file(id);
     if (!file) throw invalid(`There is no file "${id}"; upload it with POST /v1/files.`, param, 'file_not_found');
-    if (file.purpose === resultsPurpose)
-      throw invalid(`"${id}" is a result file of a job, not a training file.`, param);
+    if (file.purpose !== trainingPurpose)
+      throw invalid(`"${id}" has the purpose "${file.purpose}"; it is not a training file.`, param);
     return file;
   };
 

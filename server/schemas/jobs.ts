@@ -84,7 +84,7 @@ const dpoHyperparameters = supervisedHyperparameters.extend({
   beta: z.union([auto, z.number().gt(0).max(settings.dpoBeta.maximum)]).nullish(),
 });
 
-const metadata = z
+export const metadata = z
   .record(z.string().min(1).max(maxMetadataKey), z.string().max(maxMetadataValue))
   .refine((pairs) => Object.keys(pairs).length <= maxMetadataPairs, `at most ${maxMetadataPairs} pairs`);
 

@@ -93,6 +93,9 @@ export const refusedFields = {
   files: {
     expires_after: { why: 'files stay until they are deleted', neutral: [] },
   },
+  batches: {
+    output_expires_after: { why: 'files stay until they are deleted', neutral: [] },
+  },
   messages: {
     audio: { why: 'messages are text', neutral: [] },
     function_call: { why: 'write it as "tool_calls"', neutral: [] },

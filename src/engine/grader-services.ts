@@ -15,6 +15,8 @@ export class EngineGraders implements Required<GraderServices> {
   readonly #engine: Engine;
   readonly #signal: AbortSignal | undefined;
   readonly #loading = new Map<string, Promise<string>>();
+  /** Those that were not there before. */
+  readonly #own: string[] = [];
 
   constructor(engine: Engine, signal?: AbortSignal) {
     this.#engine = engine;
@@ -44,14 +46,16 @@ export class EngineGraders implements Required<GraderServices> {
 
   async #load(model: string): Promise<string> {
     const there = (await this.#engine.models()).some(({ id }) => id === model);
-    return there ? model : (await this.#engine.loadModel({ id: model, path: model })).id;
+    if (there) return model;
+    const { id } = await this.#engine.loadModel({ id: model, path: model });
+    this.#own.push(id);
+    return id;
   }
 
   /** Frees the models that were loaded for it. */
   async close(): Promise<void> {
-    for (const loading of this.#loading.values()) {
-      await loading.then((id) => this.#engine.unloadModel(id)).catch(() => {});
-    }
+    await Promise.allSettled(this.#loading.values());
+    for (const id of this.#own.splice(0)) await this.#engine.unloadModel(id);
     this.#loading.clear();
   }
 }

@@ -156,7 +156,7 @@ function changedSections(model: Evaluated, baseline: Evaluated): string[] {
   const changes = after.scores.map((score, index) => score - before.scores[index]!);
   const section = (title: string, sign: 1 | -1): string[] => {
     const found = largest(changes.map((change) => sign * change));
-    if (found.length === 0) return [`## ${title}: none`];
+    if (found.length === 0) return [`## ${title} by ${after.name}: none`];
     const shown = found
       .slice(0, examplesShown)
       .map((index) =>
@@ -165,7 +165,7 @@ function changedSections(model: Evaluated, baseline: Evaluated): string[] {
           `after: ${answerText(model.outcomes[index]!)} (${after.name} ${after.scores[index]!.toFixed(3)})`,
         ]),
       );
-    return [`## ${title}: ${found.length}${more(found.length)}`, ...shown];
+    return [`## ${title} by ${after.name}: ${found.length}${more(found.length)}`, ...shown];
   };
   return [...section('Examples that became better', 1), ...section('Examples that became worse', -1)];
 }

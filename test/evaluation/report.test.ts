@@ -31,8 +31,8 @@ test('a comparison shows the examples that changed, and no others', () => {
   expect(text).toContain('| exact McNemar | 1 / 1 |');
   expect(text).toContain('2 answers of `tuned` could not be graded and count as 0; the first: rows.jsonl:1: no number');
   expect(text).toContain('1 examples did not fit the context of `base`');
-  const [better, worse] = text.split('## Examples that became worse: 1');
-  expect(better).toContain('## Examples that became better: 1');
+  const [better, worse] = text.split('## Examples that became worse by token F1: 1');
+  expect(better).toContain('## Examples that became better by token F1: 1');
   expect(better).toContain('### rows.jsonl:1\n\n- prompt: `` question 1⏎with a `tick` ``\n- right: `yes`');
   expect(better).toContain('- before: `no` (token F1 0.000)\n- after: `yes` (token F1 1.000)');
   expect(worse).toContain('### rows.jsonl:2');

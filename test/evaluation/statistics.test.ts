@@ -57,6 +57,18 @@ test('draws of a mean scatter around it as its standard error says', () =>
     expect(Math.abs(spread / error - 1)).toBeLessThan(6 / Math.sqrt(4000));
   }));
 
+test('every example is drawn as often as any other', () => {
+  const counts = Array<number>(7).fill(0);
+  bootstrap(7, [
+    (examples) => {
+      for (const index of Array.from(examples)) counts[index]!++;
+      return examples.length;
+    },
+  ]);
+  // 14 000 draws of seven: 2000 each, give or take six standard deviations.
+  for (const count of counts) expect(Math.abs(count - 2000)).toBeLessThan(6 * Math.sqrt((14_000 * 6) / 49));
+});
+
 test('a difference that no draw sees the other way is as rare as the draws can tell', () => {
   expect(pairedProbability(Array(1999).fill(1))).toBe(2 / 2000);
   expect(pairedProbability(Array(1999).fill(0))).toBe(1);
