@@ -7,9 +7,30 @@
 import type { ChatRenderer } from './conversation.ts';
 import { readMessage, readTools } from './conversation.ts';
 import type { Example } from './example.ts';
-import { detectFormat } from './formats.ts';
+import { detectFormat, type Format } from './formats.ts';
 import type { Row } from './row.ts';
-import { recordsField, rowError, textField } from './row.ts';
+import { isRecord, recordsField, rowError, textField } from './row.ts';
+
+/** The format of rows whose answer is generated. */
+export const promptFormat: Format = {
+  ...{ name: 'prompt', kind: 'prompt', fields: ['prompt'] },
+  shape: '{"prompt"} or {"messages": [..., {"role": "user", "content"}]}, and what a grader asks for',
+  read: (row, { chat }) => readPrompt(row, chat),
+};
+
+/** Whether a row holds a prompt and nothing that could be learnt as its answer. */
+export function isPromptRow({ value }: Row): boolean {
+  const { messages } = value;
+  if (Array.isArray(messages)) {
+    const last: unknown = messages.at(-1);
+    const turns = isRecord(last) && last.role !== 'assistant';
+    return turns && !('chosen' in value) && !('rejected' in value);
+  }
+  return (
+    'prompt' in value &&
+    !['options', 'completion', 'chosen', 'rejected', 'label', 'text'].some((field) => field in value)
+  );
+}
 
 /** What a row must have, for error texts. */
 export const promptShapes = 'a "prompt", "messages" that end before the answer, or a row of another format';
