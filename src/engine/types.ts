@@ -14,6 +14,7 @@ import type { Outcome } from '../evaluation/outcome.ts';
 import type { AnswerOptions } from '../generate/answer.ts';
 import type { GenerateEvent, GenerateRequest } from '../generate/types.ts';
 import type { AdapterDescription, Arithmetic } from '../gpu/device.ts';
+import type { GraderDescription } from '../graders/index.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { ReadingSettings } from '../settings/settings.ts';
 import type { ChatMessage } from '../tokenizer/chat-messages.ts';
@@ -129,6 +130,8 @@ export type TrainRequest = { cluster?: CoordinatorOptions } & (
       model: string;
       data: DataSource;
       validation?: DataSource;
+      /** What generated answers are worth, for the objective `reward`. */
+      grader?: GraderDescription;
       configuration: Partial<TrainConfiguration>;
       /** Instead of a number of steps: how often each example is seen, on average. */
       epochs?: number;
