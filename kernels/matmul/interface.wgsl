@@ -7,8 +7,8 @@
 // W: rows of 4·inner_quads stored elements (weights/*.wgsl). A weight may span several buffers. One launch takes
 // `columns` rows of W, from row `weight_row` of the bound buffer on, which is row `output_row` of the whole weight;
 // they yield the columns of y from column_start on.
-// q, U: the low-rank side product, f32: q is [all rows, 4·rank_quads], from quad q_start of the bound buffer on, and U
-// is [all outputs, 4·rank_quads]. rank_quads = 0 leaves it out.
+// q, U: the low-rank side product: q is [all rows, 4·rank_quads] in f32, from quad q_start of the bound buffer on, and
+// U is [all outputs, 4·rank_quads] as factors are stored (zo/factors-*.wgsl). rank_quads = 0 leaves it out.
 // bias: one vector per probe at bias_offset + probe · bias_stride, where probe = row / rows_per_probe.
 // y: [rows, y_stride] f32. ACCUMULATE adds to the contents of y (the residual stream).
 //
@@ -37,10 +37,14 @@ struct Parameters {
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weight: array<WeightWord>;
 @group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> u: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> u: array<FactorWord>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<uniform> parameters: Parameters;
+
+fn u_quad(index: u32) -> vec4<f32> {
+  return factor_quad(u[index]);
+}
 
 // The quads of the inner dimension that a slice takes, and the number of quads of the rank.
 fn inner_start(slice: u32) -> u32 {
@@ -83,7 +87,7 @@ fn right_quad(is_side: bool, column: u32, k: u32, end: u32, depth: u32) -> vec4<
   let position = min(column, parameters.columns - 1u) * depth + min(k, end - 1u);
   var value: vec4<f32>;
   if (is_side) {
-    value = u[parameters.output_row * depth + position];
+    value = u_quad(parameters.output_row * depth + position);
   } else {
     value = weight_quad(parameters.weight_row * depth + position);
   }

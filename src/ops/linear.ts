@@ -17,6 +17,7 @@ import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { perturbedWeight } from './dense.ts';
+import { type FactorStorage, factorFile } from './factors.ts';
 import { addLora } from './lora.ts';
 import { chooseMatmul } from './matmul-choice.ts';
 import { planKey } from './matmul-plans.ts';
@@ -33,6 +34,8 @@ import { factorWidth, type LowRankFactors, paddedRank, type VectorPlace, vectorO
 
 export interface MatmulFlags {
   storage: Storage;
+  /** How U of a side product is stored; f32 if absent. */
+  factors?: FactorStorage;
   activation: MatmulActivation;
   hasBias: boolean;
   accumulate: boolean;
@@ -49,7 +52,7 @@ const reduceDefinitions = new Memo<KernelDefinition>();
 export function matmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
   const sliced = plan.slices > 1;
   const { activation, hasBias, accumulate } = sliced ? noEpilogue : flags;
-  const keys = [plan.variant, flags.storage, sliced, activation, hasBias, accumulate];
+  const keys = [plan.variant, flags.storage, flags.factors ?? 'f32', sliced, activation, hasBias, accumulate];
   if (!plan.fragment) return matmulDefinitions.get(keys, () => makeMatmulKernel(plan, flags));
   const { M, N, K, subgroup, sized } = plan.fragment;
   return fragmentDefinitions.get([...keys, M, N, K, subgroup, sized], () => makeMatmulKernel(plan, flags));
@@ -61,7 +64,10 @@ function makeMatmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinitio
   const { M, N, K, subgroup = defaultSubgroup } = plan.fragment ?? defaultFragment;
   const fragment = { FRAGMENT_M: M, FRAGMENT_N: N, FRAGMENT_K: K, SUBGROUP: subgroup };
   return {
-    files: [codecFile(flags.storage), 'activation.wgsl', 'matmul/interface.wgsl', ...matmulFiles(plan)],
+    files: [
+      ...[codecFile(flags.storage), factorFile[flags.factors ?? 'f32'], 'activation.wgsl', 'matmul/interface.wgsl'],
+      ...matmulFiles(plan),
+    ],
     constants: {
       ...constants,
       ...(fragments === undefined ? {} : { ...fragment, WEIGHT_IS_HALF: codecs[flags.storage].halfExact }),
@@ -72,16 +78,16 @@ function makeMatmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinitio
 }
 
 /** The kernel that adds the slices' sums up. */
-export function matmulReduceKernel(flags: Omit<MatmulFlags, 'storage'>): KernelDefinition {
+export function matmulReduceKernel(flags: Omit<MatmulFlags, 'storage' | 'factors'>): KernelDefinition {
   return reduceDefinitions.get([flags.activation, flags.hasBias, flags.accumulate], () => ({
-    files: ['weights/f32.wgsl', 'activation.wgsl', 'matmul/interface.wgsl', 'matmul/reduce.wgsl'],
+    files: ['weights/f32.wgsl', factorFile.f32, 'activation.wgsl', 'matmul/interface.wgsl', 'matmul/reduce.wgsl'],
     constants: { SLICED: false, ...epilogue(flags) },
   }));
 }
 
 const noEpilogue = { activation: 'none', hasBias: false, accumulate: false } as const;
 
-function epilogue({ activation, hasBias, accumulate }: Omit<MatmulFlags, 'storage'>) {
+function epilogue({ activation, hasBias, accumulate }: Omit<MatmulFlags, 'storage' | 'factors'>) {
   return { ACTIVATION: activationNumber[activation], HAS_BIAS: hasBias, ACCUMULATE: accumulate };
 }
 
@@ -91,6 +97,8 @@ export interface SideProduct {
   q: GpuBuffer;
   start: number;
   u: GpuBuffer;
+  /** How U is stored; f32 if absent. */
+  storage?: FactorStorage;
   rank: number;
 }
 
@@ -139,7 +147,7 @@ export function matmul(
   const innerQuads = x.columns / 4;
   const quads = sliceQuads(innerQuads, plan.slices);
   const slices = Math.ceil(innerQuads / quads);
-  const kernel = gpu.kernel(matmulKernel(plan, flags));
+  const kernel = gpu.kernel(matmulKernel(plan, side?.storage ? { ...flags, factors: side.storage } : flags));
   const biasBuffer = bias?.buffer ?? gpu.unused;
   const parameters = (start: number, rows: number) => ({
     row_start: start,
@@ -251,7 +259,8 @@ export function project(
     let place = 0;
     for (const member of members) {
       const width = factorWidth(member);
-      projection.sides.set(member, { q: q.buffer, start: place, u: member.u, rank: width });
+      const storage = member.storage ? { storage: member.storage } : {};
+      projection.sides.set(member, { q: q.buffer, start: place, u: member.u, ...storage, rank: width });
       place += x.rows * width;
     }
     start = end;
@@ -294,6 +303,7 @@ function projectTogether(
         state_stride: probes.stateStride,
         slices,
         bank_quads: (first!.bank ?? 0) / 4,
+        bank_scale: probes.bankScale ?? 1,
         rank_0: first!.rank,
         rank_1: second?.rank ?? 0,
         rank_2: third?.rank ?? 0,
@@ -307,7 +317,8 @@ function projectTogether(
       slices > 1 ? spread(blocks) : perElement(blocks * width),
     );
   };
-  const flags = { storage: 'f32', activation: 'none', hasBias: false, accumulate: false } as const;
+  const { storage = 'f32' } = first!;
+  const flags = { storage, activation: 'none', hasBias: false, accumulate: false } as const;
   const product = { x, weight: { buffer: first!.vTransposed }, weightRow: first!.vRow, outputRow: 0, columns: width };
   const plan = planOf(context, flags, product);
   const launch = { ...product, yStride: width, columnStart: 0, rowsPerProbe: x.rows, weightScale: 1 };

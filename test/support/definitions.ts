@@ -13,6 +13,7 @@ import { convolveKernel, keepInputsKernel } from '../../src/ops/convolution.ts';
 import { coefficientsKernel, deltaRuleVariants, scanKernel } from '../../src/ops/delta-rule.ts';
 import { noisyKernel } from '../../src/ops/dense.ts';
 import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
+import { factorFile, placeKernels } from '../../src/ops/factors.ts';
 import { foldKernel } from '../../src/ops/fold.ts';
 import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
@@ -95,6 +96,7 @@ function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
       matmulKernel({ variant, slices: 1 }, { storage, ...flags }),
     ),
     ...(sliceable ? [matmulKernel({ variant, slices: 2 }, { storage, ...fewMatmulFlags[0] })] : []),
+    matmulKernel({ variant, slices: 1 }, { storage, factors: 'f16', ...fewMatmulFlags[1] }),
     ...(fragments === undefined || !isPlain(storage) ? [] : otherFragments).flatMap((fragment) => [
       ...fewMatmulFlags.map((flags) => matmulKernel({ variant, slices: 1, fragment }, { storage, ...flags })),
       matmulKernel({ variant, slices: 2, fragment }, { storage, ...fewMatmulFlags[0] }),
@@ -105,7 +107,12 @@ function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
 export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> = {
   matmul: (Object.keys(matmulDescriptions) as MatmulVariant[]).flatMap((variant) => matmulKernels(variant)),
   matmulReduce: matmulFlags.map((flags) => matmulReduceKernel(flags)),
-  embed: storages.flatMap((storage) => combinations([codecFile(storage), 'embed.wgsl'], { ACCUMULATE: both })),
+  embed: storages.flatMap((storage) =>
+    Object.values(factorFile).flatMap((factors) =>
+      combinations([codecFile(storage), factors, 'embed.wgsl'], { ACCUMULATE: both }),
+    ),
+  ),
+  placeFactor: Object.values(placeKernels),
   lora: [
     ...combinations(['lora/down.wgsl']),
     ...combinations(['activation.wgsl', 'lora/up.wgsl'], {
