@@ -28,6 +28,7 @@ import {
   type StorageWish,
   storageOfDtype,
 } from '../weights/index.ts';
+import { withOwnBlocks, withoutOwnQuantization } from '../weights/own-blocks.ts';
 import { refuseAdapterFiles } from './adapter-files.ts';
 import { matchTensors } from './checkpoint-tensors.ts';
 import { readConfiguration } from './configuration.ts';
@@ -117,7 +118,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
 export async function openWeights(directory: string): Promise<ModelSource> {
   if (isGgufPath(directory)) return await openGgufWeights(directory);
   await refuseAdapterFiles(directory);
-  return await openModelWeights(directory);
+  return withOwnBlocks(await openModelWeights(directory));
 }
 
 /** The storage types of a model's matrices. */
@@ -145,7 +146,7 @@ export async function readConfigurationFile(directory: string): Promise<Decoder>
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     throw new SubzeroError('invalid_data', `${file} must hold a JSON object`);
   }
-  return readConfiguration(config as Record<string, unknown>, file);
+  return readConfiguration(withoutOwnQuantization(config as Record<string, unknown>, file), file);
 }
 
 /**

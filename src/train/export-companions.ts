@@ -9,8 +9,11 @@ import type { Model } from '../model/model.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
 import type { FloatDtype } from '../safetensors/index.ts';
 import { readGgufTokenizer } from '../tokenizer/gguf.ts';
+import { withoutOwnQuantization } from '../weights/own-blocks.ts';
 
 type Json = Record<string, unknown>;
+
+type Described = Pick<Model, 'directory' | 'decoder'>;
 
 const torchDtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
 
@@ -33,11 +36,11 @@ const companions = [
  * @param dtype the type of the new weights, which config.json names
  * @returns the files written
  */
-export async function writeCompanions(model: Model, dtype: FloatDtype, out: string): Promise<string[]> {
+export async function writeCompanions(model: Described, dtype: FloatDtype, out: string): Promise<string[]> {
   return isGgufPath(model.directory) ? await writeFromGguf(model, dtype, out) : await copyFiles(model, dtype, out);
 }
 
-async function copyFiles(model: Model, dtype: FloatDtype, out: string): Promise<string[]> {
+async function copyFiles(model: Described, dtype: FloatDtype, out: string): Promise<string[]> {
   const written: string[] = [];
   for (const name of await readdir(model.directory)) {
     if (!companions.some((pattern) => pattern.test(name))) continue;
@@ -53,7 +56,7 @@ async function copyFiles(model: Model, dtype: FloatDtype, out: string): Promise<
   return written;
 }
 
-async function writeFromGguf(model: Model, dtype: FloatDtype, out: string): Promise<string[]> {
+async function writeFromGguf(model: Described, dtype: FloatDtype, out: string): Promise<string[]> {
   const config = await openGgufConfiguration(model.directory);
   const { tokenizer, tokenizerConfig, bosTokenId, eosTokenIds } = await readGgufTokenizer(model.directory);
   const files: Readonly<Record<string, Json>> = {
@@ -70,9 +73,9 @@ async function writeFromGguf(model: Model, dtype: FloatDtype, out: string): Prom
 }
 
 /** The configuration with the type of the new weights. */
-function configurationOf({ decoder }: Model, dtype: FloatDtype, config: Json): Json {
+function configurationOf({ decoder, directory }: Described, dtype: FloatDtype, config: Json): Json {
   return {
-    ...config,
+    ...withoutOwnQuantization(config, directory),
     ['dtype' in config ? 'dtype' : 'torch_dtype']: torchDtype[dtype],
     // A file may hold a head of its own though its config.json says that it has none.
     ...(decoder.head.tied ? {} : { tie_word_embeddings: false }),

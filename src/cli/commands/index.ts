@@ -10,6 +10,7 @@ import { forkCommand } from './fork.ts';
 import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
 import { pullCommand } from './pull.ts';
+import { quantizeCommand } from './quantize.ts';
 import { replayCommand } from './replay.ts';
 import { serveCommand } from './serve.ts';
 import { trainCommand } from './train.ts';
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   pullCommand,
   inspectCommand,
   exportCommand,
+  quantizeCommand,
   replayCommand,
   diffCommand,
   experimentCommand,
