@@ -48,6 +48,8 @@ export interface LoadModelOptions {
    * read costs more than memory. Matrices that a quantised type does not fit are stored as by `auto`.
    */
   storage?: StorageWish;
+  /** Whether a run on these weights has begun, where it was said what does not fit a quantised type. */
+  begun?: boolean;
   /** Plans of matrix products that a run began with; those that are the fastest on this adapter by default. */
   plans?: MatmulPlans;
   /** Told how far loading has come, in bytes of the files. */
@@ -86,7 +88,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
         weights.set(name, allocateMatrix(gpu, name, layout, own));
       }
     }
-    if (unfit > 0) warn(unfitWarning(unfit, weights.size, storage));
+    if (unfit > 0 && !options.begun) warn(unfitWarning(unfit, weights.size, storage));
     const fingerprint = await source.fingerprint();
     model = new Model(gpu, { directory, decoder, weights, vectors, fingerprint, storage });
     // Compiles in other threads while the weights are read.
@@ -118,7 +120,13 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
 export async function openWeights(directory: string): Promise<ModelSource> {
   if (isGgufPath(directory)) return await openGgufWeights(directory);
   await refuseAdapterFiles(directory);
-  return withOwnBlocks(await openModelWeights(directory));
+  const source = await openModelWeights(directory);
+  try {
+    return withOwnBlocks(source);
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
 }
 
 /** The storage types of a model's matrices. */
@@ -171,7 +179,8 @@ export function chooseStorage(
   return { storage: wish === 'auto' && !quantised ? (plain as StorageWish) : wish, storageOf };
 }
 
-function unfitWarning(count: number, all: number, storage: StorageWish): string {
+/** What is said where rows do not fit the type that was asked for. */
+export function unfitWarning(count: number, all: number, storage: StorageWish): string {
   return `${count} of ${all} matrices have rows that are no whole blocks of ${storage}; they keep 16 or 32 bits a weight`;
 }
 

@@ -94,6 +94,7 @@ async function loadBase(gpu: Gpu, folder: string, header: JournalHeader): Promis
   try {
     model = await loadModel(gpu, header.basePath, {
       storage: header.configuration.storage,
+      begun: true,
       ...plansOfRun(gpu, folder, header),
     });
   } catch (error) {
