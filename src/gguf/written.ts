@@ -43,11 +43,25 @@ type Keys = Record<string, TypedValue | undefined>;
 const windowOf = ({ sliding_window: window, use_sliding_window: uses }: Config): Keys =>
   typeof window === 'number' && uses !== false ? { 'attention.sliding_window': u32(window) } : {};
 
+/** A window with the layers that have it. */
+function windowsOf(config: Config): Keys {
+  const { layer_types: types, sliding_window_pattern: period, num_hidden_layers: layers } = config;
+  const slides = Array.isArray(types)
+    ? types.map((type) => type === 'sliding_attention')
+    : typeof period === 'number'
+      ? Array.from({ length: Number(layers) }, (_, layer) => (layer + 1) % period !== 0)
+      : undefined;
+  return {
+    ...windowOf(config),
+    ...(slides ? { 'attention.sliding_window_pattern': { kind: 'flags', value: slides } } : {}),
+  };
+}
+
 /** Keys of a model type beside those of all. */
 const ownKeys: Readonly<Record<string, (config: Config) => Keys>> = {
   mistral: windowOf,
-  olmo3: windowOf,
-  exaone4: windowOf,
+  olmo3: windowsOf,
+  exaone4: windowsOf,
   gemma2: (config) => ({
     ...windowOf(config),
     attn_logit_softcapping: f32(config.attn_logit_softcapping ?? 50),

@@ -46,7 +46,7 @@ export async function ggufTokenizerKeys(directory: string, vocabulary: number): 
   if (json.model.type !== 'BPE') throw refused(file, `its model is ${String(json.model.type)}; supported is BPE`);
   const tokens = tokensOf(json, vocabulary, file);
   const keys = json.model.byte_fallback === true ? sentencePiece(json, tokens) : byteLevel(json, tokens, file);
-  for (const [name, value] of specialKeys(tokenizer, file)) keys.set(name, value);
+  for (const [name, value] of specialKeys(tokenizer, vocabulary, file)) keys.set(name, value);
   checkIds(keys, tokenizer, file);
   return keys;
 }
@@ -167,13 +167,15 @@ const namedTokens = {
   mask_token: 'mask_token_id',
 } as const;
 
-function specialKeys(tokenizer: Tokenizer, file: string): Keys {
+/** Special tokens; those that the embedding has no row for are left out. */
+function specialKeys(tokenizer: Tokenizer, vocabulary: number, file: string): Keys {
   const keys: Keys = new Map();
-  const { bosTokenId, eosTokenIds, specialTokens, chatTemplate } = tokenizer;
+  const { bosTokenId, specialTokens, chatTemplate } = tokenizer;
+  const eosTokenIds = tokenizer.eosTokenIds.filter((id) => id < vocabulary);
   const ends = ['eos', 'eot', 'eom'];
   if (eosTokenIds.length > ends.length) throw refused(file, `${eosTokenIds.length} tokens end a text; at most 3 can`);
   const set = (name: string, id: number | undefined): void => {
-    if (id !== undefined) keys.set(`tokenizer.ggml.${name}`, { kind: 'u32', value: id });
+    if (id !== undefined && id < vocabulary) keys.set(`tokenizer.ggml.${name}`, { kind: 'u32', value: id });
   };
   set('bos_token_id', bosTokenId);
   for (const [index, id] of eosTokenIds.entries()) set(`${ends[index]}_token_id`, id);

@@ -14,6 +14,7 @@ import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { parameterShapes } from '../../src/model/parameters.ts';
 import { writeSafetensors } from '../../src/safetensors/index.ts';
+import { quantizeModel } from '../../src/train/quantize.ts';
 import { expectFailure, seededIntegers, temporaryDirectory } from '../safetensors/helpers.ts';
 import { f32, flag, layOutGguf, list, type TensorToLayOut, text, u32, type Value } from './build.ts';
 
@@ -265,6 +266,44 @@ describe('a GGUF file is the model that it was made from', () => {
         for (const [row, values] of right.entries()) {
           const worst = Math.max(...values.map((value, id) => Math.abs(value - logits[row]![id]!)));
           // Only the divisors of Llama 3's rule are rounded on the way, and are found again.
+          expect(worst).toBeLessThanOrEqual(1e-6 * size);
+        }
+      } finally {
+        expected.destroy();
+        model.destroy();
+      }
+    },
+  );
+});
+
+/** A tokenizer of 48 tokens, which a file cannot do without. */
+const tokenizer = {
+  version: '1.0',
+  ...{ truncation: null, padding: null, added_tokens: [], normalizer: null, post_processor: null },
+  pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+  decoder: { type: 'ByteLevel' },
+  model: {
+    type: 'BPE',
+    vocab: Object.fromEntries(Array.from({ length: 48 }, (_, id) => [String.fromCharCode(65 + id), id])),
+    merges: [],
+  },
+};
+
+describe('a file of our own writing is the model that it was made from', () => {
+  test.each(cases.map((each, index) => ({ ...each, index: 200 + index, type: each.config.model_type as string })))(
+    '$architecture ($type, case $index)',
+    async ({ index, ...given }) => {
+      const { folder } = await writeBoth(index, given);
+      writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
+      const out = join(directory, `${index}-written.gguf`);
+      await quantizeModel({ model: folder, out, format: 'gguf', storage: 'f32' });
+      const ids = Array.from({ length: 24 }, () => random(48));
+      const [expected, model] = [await loadModel(gpu, folder), await loadModel(gpu, out)];
+      try {
+        const [right, logits] = [await sequenceLogits(expected, ids), await sequenceLogits(model, ids)];
+        const size = Math.max(...right.map((row) => Math.max(...row.map(Math.abs))));
+        for (const [row, values] of right.entries()) {
+          const worst = Math.max(...values.map((value, id) => Math.abs(value - logits[row]![id]!)));
           expect(worst).toBeLessThanOrEqual(1e-6 * size);
         }
       } finally {
