@@ -14,6 +14,7 @@ import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { parameterShapes } from '../../src/model/parameters.ts';
 import { writeSafetensors } from '../../src/safetensors/index.ts';
+import { wordSplittings } from '../../src/tokenizer/gguf-splits.ts';
 import { quantizeModel } from '../../src/train/quantize.ts';
 import { expectFailure, seededIntegers, temporaryDirectory } from '../safetensors/helpers.ts';
 import { f32, flag, layOutGguf, list, type TensorToLayOut, text, u32, type Value } from './build.ts';
@@ -289,12 +290,24 @@ const tokenizer = {
   },
 };
 
+/** Qwen 2 has sections of its own whatever its tokenizer.json says. */
+function sectionsOf(type: unknown) {
+  const { normalizer, preTokenizer } = wordSplittings.qwen2!;
+  return type === 'qwen2' ? { normalizer, pre_tokenizer: preTokenizer } : {};
+}
+
 describe('a file of our own writing is the model that it was made from', () => {
   test.each(cases.map((each, index) => ({ ...each, index: 200 + index, type: each.config.model_type as string })))(
     '$architecture ($type, case $index)',
     async ({ index, ...given }) => {
       const { folder } = await writeBoth(index, given);
-      writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer));
+      writeFileSync(
+        join(folder, 'tokenizer.json'),
+        JSON.stringify({ ...tokenizer, ...sectionsOf(given.config.model_type) }),
+      );
+      // No class that would put sections of its own in their place.
+      const fast = { tokenizer_class: 'PreTrainedTokenizerFast' };
+      writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(fast));
       const out = join(directory, `${index}-written.gguf`);
       await quantizeModel({ model: folder, out, format: 'gguf', storage: 'f32' });
       const ids = Array.from({ length: 24 }, () => random(48));
