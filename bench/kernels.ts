@@ -11,8 +11,8 @@ import { type KernelBenchReport, benchKernels as run } from '../src/bench/kernel
 import type { Measurement } from '../src/bench/measure.ts';
 import { type Suite, suites } from '../src/bench/suites.ts';
 import { SubzeroError } from '../src/errors.ts';
-import { short, table } from '../src/experiments/table.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
+import { short, table } from '../src/table.ts';
 import { testSeed } from '../test/support/random.ts';
 import { deviceOf } from './device.ts';
 import { rooflineChart } from './roofline-chart.ts';

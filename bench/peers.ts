@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { SubzeroError } from '../src/errors.ts';
 import { median } from '../src/experiments/statistics.ts';
-import { short, table } from '../src/experiments/table.ts';
 import { listAdapters } from '../src/gpu/device.ts';
+import { short, table } from '../src/table.ts';
 import type { Answer, Request } from './peers/child.ts';
 import { operationsOf, tasks } from './peers/tasks.ts';
 

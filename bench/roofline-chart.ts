@@ -5,7 +5,7 @@
  */
 
 import type { KernelBenchReport } from '../src/bench/kernels.ts';
-import { short } from '../src/experiments/table.ts';
+import { short } from '../src/table.ts';
 import { escapeXml } from '../src/train/curve.ts';
 
 const [width, nameWidth, valueWidth, line] = [1000, 430, 130, 20];

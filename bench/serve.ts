@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { SubzeroError } from '../src/errors.ts';
 import { mean } from '../src/experiments/statistics.ts';
-import { short, table } from '../src/experiments/table.ts';
+import { short, table } from '../src/table.ts';
 import { type Timing, TrainingJob, timedCompletion } from './serve/client.ts';
 import type { EventLoopDelay } from './serve/process.ts';
 

@@ -15,10 +15,10 @@ import { LocalEngine } from '../src/engine/local.ts';
 import type { DataSource } from '../src/engine/types.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { interval, mean, type Summary, summary } from '../src/experiments/statistics.ts';
-import { markdownTable, table } from '../src/experiments/table.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../src/settings/configuration.ts';
 import { methods, type OptimizerName, optimizerNames } from '../src/settings/methods.ts';
 import { settingNames, settingOf } from '../src/settings/settings.ts';
+import { markdownTable, table } from '../src/table.ts';
 import { probePoints } from '../src/zo/probe-points.ts';
 
 export const usage = `node bench/main.ts sst2 [options]

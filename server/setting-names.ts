@@ -4,10 +4,11 @@
  * @module
  */
 
+import { snakeCase } from '../src/format.ts';
 import { isSetting, settingOf } from '../src/settings/settings.ts';
 
 /** `evaluateEvery` → `evaluate_every`. Names of other parameters are in snake case, too. */
 export function wireName(name: string): string {
   const own = isSetting(name) ? settingOf(name).requestName : undefined;
-  return own ?? name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return own ?? snakeCase(name);
 }

@@ -11,6 +11,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { SubzeroError } from '../src/errors.ts';
 import type { TrainConfiguration } from '../src/settings/configuration.ts';
+import type { MethodType } from './jobs/hyperparameters.ts';
 
 export interface FileRecord {
   id: string;
@@ -35,7 +36,7 @@ export interface JobRecord {
   suffix: string | null;
   metadata: Record<string, string> | null;
   /** `method.type` of the request. */
-  method: 'zeroth_order' | 'supervised';
+  method: MethodType;
   /** Epochs asked for, if the number of steps was derived from them. */
   epochs: number | null;
   /** Factor on the default learning rate, if one was asked for. */

@@ -5,8 +5,8 @@
  */
 
 import { median } from '../../src/experiments/statistics.ts';
-import { markdownTable } from '../../src/experiments/table.ts';
 import { formatBytes } from '../../src/format.ts';
+import { markdownTable } from '../../src/table.ts';
 
 /** What a figure is: seconds of all processors, seconds by the clock, bytes, a number of launches. */
 export type Kind = 'processor' | 'wall' | 'bytes' | 'dispatches';

@@ -6,7 +6,7 @@
 
 import { LocalEngine } from '../../src/engine/local.ts';
 import { spread } from '../../src/experiments/statistics.ts';
-import { markdownTable } from '../../src/experiments/table.ts';
+import { markdownTable } from '../../src/table.ts';
 import type { deviceOf } from '../device.ts';
 import { machine } from '../machine.ts';
 import { type LlamaAnswer, LlamaProcess, missingLlama } from './llama.ts';

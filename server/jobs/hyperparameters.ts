@@ -16,7 +16,7 @@ import {
 import { stepsOfEpochs } from '../../src/settings/epochs.ts';
 import type { OptimizerName } from '../../src/settings/methods.ts';
 import type { SchemeName } from '../../src/settings/schemes.ts';
-import { isSetting, settingNames } from '../../src/settings/settings.ts';
+import { isSetting, type SettingName, settingNames } from '../../src/settings/settings.ts';
 import { wording } from '../../src/words.ts';
 import { ApiError, invalid } from '../errors.ts';
 import { maxEpochs } from '../schemas/limits.ts';
@@ -29,8 +29,25 @@ export function toWire(configuration: TrainConfiguration): Record<string, Settin
 
 export type HyperparameterValue = string | number | boolean | readonly string[] | null | undefined;
 
+/** The methods of jobs: one of our own, and those of OpenAI. */
+export const methodTypes = ['zeroth_order', 'supervised', 'dpo'] as const;
+export type MethodType = (typeof methodTypes)[number];
+
+/** Hyperparameters of OpenAI's that settings have other names for, by method. */
+const otherNames: Partial<Record<MethodType, Readonly<Record<string, SettingName>>>> = { dpo: { beta: 'dpoBeta' } };
+
+/** Settings that a method decides. */
+const decided: Partial<Record<MethodType, Partial<TrainConfiguration>>> = { dpo: { objective: 'dpo' } };
+
+/** A configuration under the names that a method of OpenAI's has beside epochs, batch size and learning rate. */
+export function ownNames(type: MethodType, configuration: TrainConfiguration): Record<string, SettingValue> {
+  return Object.fromEntries(
+    Object.entries(otherNames[type] ?? {}).map(([name, setting]) => [name, configuration[setting]]),
+  );
+}
+
 export interface MethodRequest {
-  type: 'zeroth_order' | 'supervised';
+  type: MethodType;
   hyperparameters: Record<string, HyperparameterValue>;
   /** Where the hyperparameters stand in the request, for messages. */
   path: string;
@@ -61,7 +78,12 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
   const epochs = take('n_epochs') ?? null;
   const learningRateMultiplier = take('learning_rate_multiplier') ?? null;
 
-  const partial: Record<string, HyperparameterValue> = {};
+  const partial: Record<string, HyperparameterValue> = { ...decided[method.type] };
+  const named = otherNames[method.type] ?? {};
+  for (const [name, setting] of Object.entries(named)) {
+    if (given.has(name)) partial[setting] = given.get(name);
+    given.delete(name);
+  }
   for (const setting of settingNames) {
     const value = given.get(wireName(setting));
     if (value !== undefined) partial[setting] = value;
@@ -104,19 +126,25 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
     partial.steps = stepsOfEpochs(epochs, examples, { ...defaultConfiguration, ...partial } as TrainConfiguration);
   }
   return {
-    configuration: resolve(partial as Partial<TrainConfiguration>, method.path),
+    configuration: resolve(partial as Partial<TrainConfiguration>, method.path, named),
     epochs,
     learningRateMultiplier,
   };
 }
 
-function resolve(partial: Partial<TrainConfiguration>, path: string): TrainConfiguration {
+function resolve(
+  partial: Partial<TrainConfiguration>,
+  path: string,
+  named: Readonly<Record<string, SettingName>>,
+): TrainConfiguration {
+  const nameOf = (setting: string): string =>
+    Object.keys(named).find((name) => named[name] === setting) ?? wireName(setting);
   try {
     return resolveConfiguration(partial);
   } catch (error) {
     if (!(error instanceof SubzeroError) || !isSetting(error.parameter ?? '')) throw error;
-    throw new ApiError(400, `${wording(error.words, wireName)}.`, {
-      param: `${path}.${wireName(error.parameter!)}`,
+    throw new ApiError(400, `${wording(error.words, nameOf)}.`, {
+      param: `${path}.${nameOf(error.parameter!)}`,
       code: error.code,
     });
   }

@@ -6,6 +6,7 @@
 
 import type { Store } from '../store.ts';
 
+/** Those of every job; what its objective measures follows, under the names that its events have. */
 const columns = [
   'step',
   'train_loss',
@@ -15,6 +16,8 @@ const columns = [
   'valid_loss',
   'valid_accuracy',
 ] as const;
+
+const measureName = /^(train|valid)_(reward_margin|drift)$/;
 
 const pageSize = 1000;
 
@@ -32,8 +35,11 @@ export function metricsCsv(store: Store, jobId: string): string {
     }
     more = page.hasMore;
   }
-  const lines = [...rows.values()]
+  const values = [...rows.values()];
+  const measures = [...new Set(values.flatMap((row) => Object.keys(row)))].filter((name) => measureName.test(name));
+  const names = [...columns, ...measures];
+  const lines = values
     .sort((a, b) => Number(a.step) - Number(b.step))
-    .map((row) => columns.map((column) => row[column] ?? '').join(','));
-  return `${[columns.join(','), ...lines].join('\n')}\n`;
+    .map((row) => names.map((name) => row[name] ?? '').join(','));
+  return `${[names.join(','), ...lines].join('\n')}\n`;
 }

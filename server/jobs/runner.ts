@@ -9,6 +9,7 @@
 import type { CoordinatorOptions } from '../../src/cluster/coordinator.ts';
 import type { Engine, TrainEvent, TrainRequest } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
+import { snakeCase } from '../../src/format.ts';
 import { join, rm, stat } from '../../src/platform/index.ts';
 import { ApiError, invalid, notFound, toApiError } from '../errors.ts';
 import type { FileLibrary } from '../files/library.ts';
@@ -319,6 +320,7 @@ export class JobRunner {
             total_steps: event.steps,
             train_loss: event.loss,
             ...(event.accuracy === null ? {} : { train_accuracy: event.accuracy }),
+            ...measured('train', event.measures),
             projected_gradient: event.projectedGradient,
             learning_rate: event.learningRate,
             tokens_per_second: event.tokensPerSecond,
@@ -335,6 +337,7 @@ export class JobRunner {
           ...(event.accuracy === null ? {} : { valid_accuracy: event.accuracy }),
           ...(event.f1 === null ? {} : { valid_f1: event.f1 }),
           ...(event.exactMatch === null ? {} : { valid_exact_match: event.exactMatch }),
+          ...measured('valid', event.measures),
         };
         const { accuracy, f1 } = event;
         const score =
@@ -467,6 +470,11 @@ export class JobRunner {
     signals.notify(job.id);
     return job;
   }
+}
+
+/** What an objective measures beside the loss, under its names on the wire. */
+function measured(group: 'train' | 'valid', measures: Readonly<Record<string, number>> = {}): Record<string, number> {
+  return Object.fromEntries(Object.entries(measures).map(([name, value]) => [`${group}_${snakeCase(name)}`, value]));
 }
 
 /** A fresh record in the state `queued`. */

@@ -9,7 +9,7 @@ import { invalid, notFound } from '../errors.ts';
 import { resultsPurpose } from '../files/library.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { jobEventStream, parseEventId, toEvent } from '../jobs/event-stream.ts';
-import { type MethodRequest, resolveMethod, toWire } from '../jobs/hyperparameters.ts';
+import { type MethodRequest, ownNames, resolveMethod, toWire } from '../jobs/hyperparameters.ts';
 import { isFinished, newJob } from '../jobs/runner.ts';
 import { errorResponse, jsonBody, jsonResponse, pageQuery, resourceId, toList } from '../schemas/common.ts';
 import {
@@ -39,8 +39,8 @@ const createJobRoute = createRoute({
   tags,
   summary: 'Start a fine-tuning job',
   description:
-    'Method "zeroth_order" exposes every setting of the training; "supervised" is accepted and trains with the defaults ' +
-    'of SubZero. Jobs run one after another. An Idempotency-Key header makes a repeated request return the same job.',
+    'Method "zeroth_order" exposes every setting of the training; "supervised" and "dpo" are accepted and train with ' +
+    'the defaults of SubZero. Jobs run one after another. An Idempotency-Key header makes a repeated request return the same job.',
   request: { body: jsonBody(jobRequest) },
   responses: jsonResponse(job, 'The job'),
 });
@@ -128,9 +128,12 @@ function toJob(record: JobRecord): Job {
     result_files: record.resultFiles,
     hyperparameters,
     method:
-      record.method === 'supervised'
-        ? { type: 'supervised', supervised: { hyperparameters } }
-        : { type: 'zeroth_order', zeroth_order: { hyperparameters: toWire(configuration) } },
+      record.method === 'zeroth_order'
+        ? { type: 'zeroth_order', zeroth_order: { hyperparameters: toWire(configuration) } }
+        : {
+            type: record.method,
+            [record.method]: { hyperparameters: { ...hyperparameters, ...ownNames(record.method, configuration) } },
+          },
     seed: configuration.seed,
     trained_tokens: record.trainedTokens,
     estimated_finish: record.estimatedFinish,
@@ -180,6 +183,10 @@ function methodOf(request: JobRequest): MethodRequest {
       hyperparameters: method.zeroth_order?.hyperparameters ?? {},
       path: 'method.zeroth_order.hyperparameters',
     };
+  }
+  if (method?.type === 'dpo') {
+    if (hyperparameters) throw invalid('Give the hyperparameters in method.dpo.hyperparameters.', 'hyperparameters');
+    return { type: 'dpo', hyperparameters: method.dpo?.hyperparameters ?? {}, path: 'method.dpo.hyperparameters' };
   }
   const own = method?.supervised?.hyperparameters;
   return own

@@ -80,6 +80,10 @@ const supervisedHyperparameters = z.strictObject({
   learning_rate_multiplier: multiplier,
 });
 
+const dpoHyperparameters = supervisedHyperparameters.extend({
+  beta: z.union([auto, z.number().gt(0).max(settings.dpoBeta.maximum)]).nullish(),
+});
+
 const metadata = z
   .record(z.string().min(1).max(maxMetadataKey), z.string().max(maxMetadataValue))
   .refine((pairs) => Object.keys(pairs).length <= maxMetadataPairs, `at most ${maxMetadataPairs} pairs`);
@@ -110,6 +114,10 @@ export const jobRequest = z
           type: z.literal('supervised'),
           supervised: z.strictObject({ hyperparameters: supervisedHyperparameters.nullish() }).nullish(),
         }),
+        z.strictObject({
+          type: z.literal('dpo'),
+          dpo: z.strictObject({ hyperparameters: dpoHyperparameters.nullish() }).nullish(),
+        }),
       ])
       .nullish(),
     ...refused('fine-tuning jobs'),
@@ -133,9 +141,10 @@ export const job = z
     result_files: z.array(z.string()),
     hyperparameters: z.record(z.string(), hyperparameterValue),
     method: z.object({
-      type: z.enum(['zeroth_order', 'supervised']),
+      type: z.enum(['zeroth_order', 'supervised', 'dpo']),
       zeroth_order: z.object({ hyperparameters: z.record(z.string(), hyperparameterValue) }).optional(),
       supervised: z.object({ hyperparameters: z.record(z.string(), hyperparameterValue) }).optional(),
+      dpo: z.object({ hyperparameters: z.record(z.string(), hyperparameterValue) }).optional(),
     }),
     seed: z.int(),
     trained_tokens: z.int().nullable(),

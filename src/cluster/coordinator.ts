@@ -18,9 +18,11 @@ import {
   readFile,
   writeFile,
 } from '../platform/index.ts';
+import { comparesWithBase } from '../settings/configuration.ts';
 import { fingerprintOf } from '../train/examples.ts';
 import { addShards, scoreShard, shardsOf } from '../train/shards.ts';
 import type { RunToShare, SharedRun, ShareRun } from '../train/sharing.ts';
+import { parameter, words } from '../words.ts';
 import type { Journal } from '../zo/journal.ts';
 import { encodeHeader, encodeRecord, type StepRecord } from '../zo/journal-format.ts';
 import { Bus, type ClusterAddress, sleep, withoutPassword } from './bus.ts';
@@ -109,6 +111,13 @@ class Coordinator implements SharedRun {
   }
 
   static async open(run: RunToShare, options: CoordinatorOptions): Promise<Coordinator> {
+    if (comparesWithBase(run.configuration)) {
+      const needs = words`needs what the base says of the examples, which workers do not have; train without a cluster`;
+      const named = run.configuration.anchor > 0 ? 'anchor' : 'objective';
+      throw new SubzeroError('unsupported', words`${parameter(named)} ${String(run.configuration[named])} ${needs}`, {
+        parameter: named,
+      });
+    }
     const owner = `${hostname()}:${processId}`;
     const bus = await Bus.connect(options, `subzero train ${basename(run.folder)}`, { leaseSeconds });
     try {
@@ -355,7 +364,7 @@ function wrongIn({ sums }: Answer, examples: readonly TokenizedExample[], probes
   if (sums.length !== probes) return `sums of ${sums.length} probes; the step has ${probes}`;
   const scored = examples.flatMap(({ continuations }) => continuations.map((each) => each.scored));
   const tokens = scored.reduce((sum, count) => sum + count, 0);
-  const options = examples.filter(({ kind }) => kind === 'options').length;
+  const options = examples.filter(({ kind }) => kind !== 'completion').length;
   for (const each of sums) {
     if (each.optionExamples !== options || each.completionExamples !== examples.length - options) {
       return `sums of ${each.optionExamples + each.completionExamples} examples; the shard has ${examples.length}`;

@@ -42,6 +42,7 @@ const sums = z.strictObject({
   completionTokens: z.int().min(0),
   completionExamples: z.int().min(0),
   tokens: z.int().min(0),
+  measures: z.record(name, z.strictObject({ sum: z.number(), count: z.int().min(0) })).optional(),
 });
 
 const workerSchema = z.strictObject({ name, adapter: name, software: z.boolean() });

@@ -10,8 +10,10 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { loadModel, openWeights } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
+import type { ExampleLoss } from '../objectives/loss.ts';
 import { hostname, processId, resolve } from '../platform/index.ts';
 import { fingerprintOf, samplerOf } from '../train/examples.ts';
+import { lossOfRun } from '../train/goal.ts';
 import { adapterName, plansOfRun } from '../train/run-plans.ts';
 import { passShape, Scorer } from '../train/score.ts';
 import { scoreShard, shardsOf } from '../train/shards.ts';
@@ -176,6 +178,7 @@ class RunCopy {
   readonly #model: Model;
   readonly #optimizer: ZerothOrderOptimizer;
   readonly #scorer: Scorer;
+  readonly #lossOf: ExampleLoss;
   readonly #batchOf: (step: number) => TokenizedExample[];
   readonly #journal: JournalReader;
 
@@ -195,6 +198,8 @@ class RunCopy {
     this.#model = parts.model;
     this.#optimizer = parts.optimizer;
     this.#scorer = parts.scorer;
+    // A run that compares with its base is not shared.
+    this.#lossOf = lossOfRun(parts.header.configuration, undefined);
     this.#journal = parts.journal;
     const sampler = samplerOf(parts.header.configuration, parts.examples);
     const examples = withLeading(parts.examples, leadingTokens(parts.model, parts.optimizer.current));
@@ -266,7 +271,8 @@ class RunCopy {
     const name = digest ? await digestOf(this.#gpu, this.#optimizer) : undefined;
     const examples = shardsOf(this.#batchOf(step), shards)[shard];
     if (!examples) throw new SubzeroError('invalid_data', `a task for shard ${shard} of ${shards}, which is not there`);
-    const sums = await scoreShard({ optimizer: this.#optimizer, scorer: this.#scorer }, examples, step);
+    const run = { optimizer: this.#optimizer, scorer: this.#scorer, lossOf: this.#lossOf };
+    const sums = await scoreShard(run, examples, step);
     return { sums, milliseconds: performance.now() - begun, ...(name === undefined ? {} : { digest: name }) };
   }
 

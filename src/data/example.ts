@@ -5,6 +5,12 @@
  */
 
 /**
+ * What an example asks of a model: the right one of several answers, an answer, or to rate the first of two answers
+ * higher.
+ */
+export type ExampleKind = 'options' | 'completion' | 'preference';
+
+/**
  * One example as text: either `options` with the `label` of the right one, or a `completion` to learn.
  * Options and completion are appended to the prompt **exactly** as they are; loaders put the space between with
  * {@link joinAnswer}.
@@ -15,6 +21,8 @@ export interface Example {
   /** Index of the right option. */
   label?: number;
   completion?: string;
+  /** The options are an answer that somebody chose and one that was rejected, in this order. */
+  preference?: true;
   /** Parts of the completion that are learnt, in UTF-16 units and in order, where that is not all of it. */
   spans?: readonly (readonly [start: number, end: number])[];
   /** All options that count as right, if there are several. */
@@ -25,6 +33,8 @@ export interface Example {
   references?: string[];
   /** `file:line`, for error texts. */
   source?: string;
+  /** The row that it was made of, where somebody wants to see it. */
+  item?: Readonly<Record<string, unknown>>;
 }
 
 /** Which of the assistant's turns of a conversation are learnt: all whose weight is not 0, or the last one. */
@@ -42,14 +52,14 @@ export interface Continuation {
 
 /** One example as ids. At least one token (BOS or prompt) stands before the first scored one. */
 export interface TokenizedExample {
-  kind: 'options' | 'completion';
+  kind: ExampleKind;
   /** What the sequences of all options begin with, BOS included. */
   prompt: number[];
-  /** One per option, or the completion alone. */
+  /** One per option, the completion alone, or the answers chosen and rejected. */
   continuations: Continuation[];
   /** The place in the prompt whose row predicts the first token of every continuation; its last one if absent. */
   answerRow?: number;
-  /** Index of the right option; 0 for a completion. */
+  /** Index of the right option; 0 for a completion and a preference. */
   label: number;
   /** All indices that count as right, if there are several. */
   correct?: number[];

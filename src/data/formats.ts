@@ -5,13 +5,14 @@
  */
 
 import { type ChatRenderer, readConversation, readMessage, readSpeakers, readTools } from './conversation.ts';
-import { type Example, joinAnswer, type Learn } from './example.ts';
+import { type Example, type ExampleKind, joinAnswer, type Learn } from './example.ts';
 import { maskedShapes } from './masked.ts';
+import { readOpenAiPreference, readPreference } from './preference.ts';
 import { parsedList, type Row, recordsField, rowError, show, stringField, textField } from './row.ts';
 
 export interface Format {
   name: string;
-  kind: 'options' | 'completion';
+  kind: ExampleKind;
   /** What a row looks like, for error texts. */
   shape: string;
   /** Fields that a row must have to be of this format. */
@@ -19,6 +20,8 @@ export interface Format {
   /** Fields that it reads besides, or that say nothing of what is learnt. */
   others?: readonly string[];
   read(row: Row, reading: Reading): Example | Promise<Example>;
+  /** The answer that a generated text is compared with, where rows have one. */
+  answer?(row: Row): string;
 }
 
 /** How rows are read. */
@@ -47,6 +50,22 @@ export const formats: readonly Format[] = [
       const prompt = stringField(row, 'prompt');
       return { prompt, completion: joinAnswer(prompt, textField(row, 'completion')) };
     },
+    answer: (row) => stringField(row, 'completion'),
+  },
+  {
+    name: 'preference',
+    kind: 'preference',
+    shape: '{"prompt" or "messages", "chosen", "rejected"}',
+    fields: ['chosen', 'rejected'],
+    others: ['prompt', 'messages', 'tools', 'functions'],
+    read: readPreference,
+  },
+  {
+    name: 'openai-preference',
+    kind: 'preference',
+    shape: '{"input": {"messages"}, "preferred_output", "non_preferred_output"}',
+    fields: ['input', 'preferred_output', 'non_preferred_output'],
+    read: readOpenAiPreference,
   },
   {
     name: 'messages',
@@ -56,6 +75,7 @@ export const formats: readonly Format[] = [
     others: ['tools', 'functions', 'parallel_tool_calls'],
     read: (row, reading) =>
       readConversation(row, recordsField(row, 'messages').map(readMessage), { ...reading, tools: readTools(row) }),
+    answer: (row) => recordsField(row, 'messages').map(readMessage).at(-1)!.message.content,
   },
   {
     name: 'sharegpt',
@@ -64,6 +84,7 @@ export const formats: readonly Format[] = [
     fields: ['conversations'],
     others: ['system', 'tools', 'functions'],
     read: (row, reading) => readConversation(row, readSpeakers(row), { ...reading, tools: readTools(row) }),
+    answer: (row) => readSpeakers(row).at(-1)!.message.content,
   },
   {
     name: 'alpaca',
@@ -73,6 +94,7 @@ export const formats: readonly Format[] = [
     // Some tables hold the whole text once more.
     others: ['input', 'system', 'history', 'text'],
     read: readAlpaca,
+    answer: (row) => stringField(row, 'output'),
   },
   {
     name: 'text',
@@ -97,6 +119,9 @@ export const contradictions: readonly (readonly [string, string])[] = [
   ['text', 'completion'],
   ['messages', 'prompt'],
   ['messages', 'conversations'],
+  ['chosen', 'options'],
+  ['chosen', 'completion'],
+  ['chosen', 'text'],
 ];
 
 const expectedShapes = formats.map((format) => format.shape).join('; ');
@@ -106,12 +131,14 @@ const expectedShapes = formats.map((format) => format.shape).join('; ');
  * @throws SubzeroError `invalid_data` that lists the formats if the row has none, or contradicts itself
  */
 export function detectFormat(row: Row): Format {
+  const format = formats.find(({ fields }) => fields.every((field) => field in row.value));
   for (const [one, other] of contradictions) {
+    // Tables of preferences hold a prompt, and the whole conversation once more.
+    if (format?.others?.includes(one) && format.others.includes(other)) continue;
     if (one in row.value && other in row.value) {
       throw rowError(row, `a row cannot have both "${one}" and "${other}"; expected one of ${expectedShapes}`);
     }
   }
-  const format = formats.find(({ fields }) => fields.every((field) => field in row.value));
   if (format !== undefined) return format;
   throw rowError(
     row,

@@ -9,7 +9,7 @@ import { type ColumnChoice, createRowMapping } from './columns.ts';
 import { knownContainer, readRows } from './containers/index.ts';
 import { readJsonDocument } from './containers/json.ts';
 import type { ChatRenderer } from './conversation.ts';
-import type { Example, Learn } from './example.ts';
+import type { Example, ExampleKind, Learn } from './example.ts';
 import { fileOfTask, filesOf } from './files.ts';
 import { checkMasked, detectFormat, type Format, unreadColumns } from './formats.ts';
 import { isRecord, makeRow, type Row, rowError } from './row.ts';
@@ -20,9 +20,9 @@ import { readerOf, type Split, type Task, taskOf } from './tasks/index.ts';
 export interface DatasetFacts {
   /** The task's name, or the name of the rows' format. */
   name: string;
-  /** `options`: an example has options and a label; `completion`: it has a completion. */
-  kind: 'options' | 'completion';
-  /** How a model is scored on it; the loss alone for files without options. */
+  /** `options`: an example has options and a label; `completion`: it has one; `preference`: it has two answers. */
+  kind: ExampleKind;
+  /** How a model is scored on it; the loss alone for files of completions. */
   metric: 'accuracy' | 'f1' | 'loss';
   /** What was read: a file, or the folder of several. */
   file: string;
@@ -46,6 +46,13 @@ export interface LoadOptions extends Partial<ColumnChoice> {
   limit?: number;
   /** For a masked language model: a task's prompts with masks, and rows that can have one. */
   masked?: boolean;
+  /** Every example keeps its row. */
+  withItems?: boolean;
+  /**
+   * Every example that has an answer has `references`, the answers that a generated text is compared with. Of a
+   * conversation that is the last turn, so the last one alone is learnt.
+   */
+  withReferences?: boolean;
 }
 
 /** A data set that is read example by example, in the memory of a few rows. */
@@ -73,6 +80,7 @@ export async function loadDataset(source: DataSource, options: LoadOptions = {})
  */
 export async function openDataset(source: DataSource, options: LoadOptions = {}): Promise<OpenDataset> {
   const { split = 'train', limit = Number.POSITIVE_INFINITY, masked = false } = options;
+  const { withItems = false, withReferences = false } = options;
   const choice: ColumnChoice = {
     columns: options.columns ?? [],
     template: options.template ?? '',
@@ -86,11 +94,11 @@ export async function openDataset(source: DataSource, options: LoadOptions = {})
   }
   const dataset =
     'task' in source
-      ? await openTask(taskOf(source.task), source.directory, split, masked)
+      ? await openTask(taskOf(source.task), source.directory, { split, masked, withItems })
       : await openFiles(source.file, await filesOf(source.file, split), map, {
           chat: options.chat,
-          learn: options.learn ?? 'all',
-          masked,
+          learn: withReferences ? 'last' : (options.learn ?? 'all'),
+          ...{ masked, withItems, withReferences },
         });
   return { facts: dataset.facts, examples: checked() };
 
@@ -110,7 +118,12 @@ async function openFiles(
   path: string,
   files: readonly string[],
   map: ((row: Row) => Row) | undefined,
-  { masked, ...reading }: { chat: ChatRenderer | undefined; learn: Learn; masked: boolean },
+  {
+    masked,
+    withItems,
+    withReferences,
+    ...reading
+  }: { chat: ChatRenderer | undefined; learn: Learn; masked: boolean; withItems: boolean; withReferences: boolean },
 ): Promise<OpenDataset> {
   const unread = new Set<string>();
   let first: { format: Format; source: string } | undefined;
@@ -127,7 +140,12 @@ async function openFiles(
             `this row is ${format.shape}, but ${first.source} is ${first.format.shape}; a data set must hold one format`,
           );
         }
-        const example = { ...(await format.read(row, reading)), source: row.source };
+        const example = {
+          ...(await format.read(row, reading)),
+          ...(withReferences && format.answer ? { references: [format.answer(row).trim()] } : {}),
+          ...(withItems ? { item: given.value } : {}),
+          source: row.source,
+        };
         for (const column of unreadColumns(row, format)) unread.add(column);
         yield example;
       }
@@ -140,7 +158,7 @@ async function openFiles(
       return {
         name: first?.format.name ?? 'text',
         kind,
-        metric: kind === 'options' ? 'accuracy' : 'loss',
+        metric: kind === 'completion' ? 'loss' : 'accuracy',
         file: path,
         unread: [...unread],
       };
@@ -148,7 +166,11 @@ async function openFiles(
   };
 }
 
-async function openTask(task: Task, directory: string, split: Split, masked: boolean): Promise<OpenDataset> {
+async function openTask(
+  task: Task,
+  directory: string,
+  { split, masked, withItems }: { split: Split; masked: boolean; withItems: boolean },
+): Promise<OpenDataset> {
   const read = readerOf(task, masked);
   const file = await fileOfTask(task, directory, split);
   // COPA and ReCoRD learn the right answer as a text, but are scored by choosing among the options.
@@ -156,7 +178,8 @@ async function openTask(task: Task, directory: string, split: Split, masked: boo
   async function* examples(): AsyncGenerator<Example> {
     for await (const row of readTaskRows(task, file)) {
       for (const example of read(row)) {
-        yield { ...(learnsAnswer ? answerOf(example) : example), source: row.source };
+        const item = withItems ? { item: row.value } : {};
+        yield { ...(learnsAnswer ? answerOf(example) : example), ...item, source: row.source };
       }
     }
   }

@@ -166,6 +166,10 @@ export function tokenizeExample(
     Math.min(...sequences.map(({ start }) => start)),
   );
 
+  if (example.preference && sequences.every(({ ids }) => sameIds(ids, sequences[0]!.ids))) {
+    throw failure(example, 'the chosen and the rejected answer are the same tokens: there is nothing to prefer');
+  }
+
   const kept = tokenizer.addsBosToken && sequences[0]!.ids[0] === tokenizer.bosTokenId ? 1 : 0;
   const longest = Math.max(...sequences.map(({ ids }) => ids.length));
   const dropped = Math.max(0, longest - contextLength);
@@ -181,7 +185,7 @@ export function tokenizeExample(
   return {
     dropped,
     tokenized: {
-      kind: options === undefined ? 'completion' : 'options',
+      kind: options === undefined ? 'completion' : example.preference ? 'preference' : 'options',
       prompt: [...first.slice(0, Math.min(kept, shared)), ...first.slice(kept + dropped, shared)],
       continuations: sequences.map(({ ids, start }) => ({ ids: ids.slice(shared), scored: ids.length - start })),
       label,
@@ -273,6 +277,10 @@ function withRoom(prompt: readonly number[], kept: number, contextLength: number
 function encode(tokenizer: Encoder, text: string, addsBosToken: boolean): number[] {
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   return addsBosToken && ids[0] !== tokenizer.bosTokenId ? [tokenizer.bosTokenId!, ...ids] : ids;
+}
+
+function sameIds(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one.every((id, index) => id === other[index]);
 }
 
 function commonPrefixLength(sequences: readonly number[][], limit: number): number {

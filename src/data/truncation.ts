@@ -44,7 +44,7 @@ export function withoutEnd(
     const advice = words`; use another choice of ${parameter('truncate')}, such as drop`;
     return new SubzeroError('invalid_data', words`${source === undefined ? '' : `${source}: `}${what}${advice}`);
   };
-  if (example.kind === 'options') throw refuse('options cannot lose their end, which tells them apart');
+  if (example.kind !== 'completion') throw refuse('answers to tell apart cannot lose their end');
   if (example.answerRow !== undefined) throw refuse('a prompt with a mask cannot lose its end alone');
   const room = contextLength - example.prompt.length;
   const [whole] = example.continuations as [Continuation];

@@ -7,8 +7,10 @@
 
 import type { WorkerEvent, WorkerOptions } from '../cluster/worker.ts';
 import { contextOverflow } from '../context-overflow.ts';
+import type { Example } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
-import { generateAnswer } from '../generate/answer.ts';
+import type { Outcome } from '../evaluation/outcome.ts';
+import { type AnswerOptions, generateAnswer } from '../generate/answer.ts';
 import { Generator } from '../generate/generator.ts';
 import { isGgufPath } from '../gguf/index.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
@@ -523,7 +525,7 @@ export class LocalEngine implements Engine {
     request: EvaluateRequest,
     onProgress?: (done: number, total: number) => void,
     signal?: AbortSignal,
-  ): Promise<EvaluationResult> {
+  ): Promise<EvaluationResult & { outcomes?: Outcome[] }> {
     const loaded = this.#find(request.model);
     return this.#over(loaded, signal, (both) => this.#evaluate(loaded, request, onProgress, both));
   }
@@ -533,25 +535,49 @@ export class LocalEngine implements Engine {
     request: EvaluateRequest,
     onProgress: ((done: number, total: number) => void) | undefined,
     signal: AbortSignal,
-  ): Promise<EvaluationResult> {
+  ): Promise<EvaluationResult & { outcomes?: Outcome[] }> {
     const { loadTokenized } = await import('../train/examples.ts');
     const { evaluate } = await import('../train/evaluate.ts');
     const { Scorer } = await import('../train/score.ts');
+    const { OutcomeCollector } = await import('../train/outcomes.ts');
+    const { outcomes: wanted, generate } = request;
+    const collector = wanted && new OutcomeCollector(wanted === 'texts');
+    let isLine = true;
     const { examples, truncated } = await loadTokenized(model.directory, request.data, {
       split: 'evaluation',
       contextLength: contextLengthOf(model, probes()),
       reading: request,
       ...(request.limit === undefined ? {} : { limit: request.limit }),
+      ...(generate === undefined ? {} : { withReferences: true }),
+      ...(collector || generate
+        ? {
+            onText: (example: Example) => {
+              collector?.addText(example);
+              isLine &&= isAnsweredByLine(example);
+            },
+          }
+        : {}),
     });
     const scorer = new Scorer(model, evaluationRows);
     try {
       const shown = withLeading(examples, leadingTokens(model, probes()));
+      const answering = { ...(isLine ? {} : freeAnswers), ...generate };
+      const answer = async (prompt: readonly number[], index: number): Promise<string> => {
+        const text = await generateAnswer(generator, prompt, signal, answering);
+        collector?.answer(index, text);
+        return text;
+      };
       const result = await evaluate(scorer, shown, probes(), {
         ...(onProgress ? { onProgress } : {}),
-        ...(wantsAnswers(shown) ? { answer: (prompt) => generateAnswer(generator, prompt, signal) } : {}),
+        ...(wantsAnswers(shown) ? { answer } : {}),
+        ...(collector ? { onScore: (index, score) => collector.score(index, shown[index]!, score) } : {}),
         signal,
       });
-      return truncated === 0 ? result : { ...result, truncated };
+      return {
+        ...result,
+        ...(truncated === 0 ? {} : { truncated }),
+        ...(collector ? { outcomes: collector.outcomes } : {}),
+      };
     } finally {
       scorer.destroy();
     }
@@ -609,6 +635,14 @@ export class LocalEngine implements Engine {
       { parameter: 'model' },
     );
   }
+}
+
+/** How answers are generated that are not a line each. */
+const freeAnswers: AnswerOptions = { maxTokens: 256, stop: [] };
+
+/** Whether the answers to an example end with their line, as those of tasks do. */
+function isAnsweredByLine({ isRendered, references = [] }: Example): boolean {
+  return !isRendered && !references.some((reference) => reference.includes('\n'));
 }
 
 /** @throws SubzeroError `unsupported` for a model that does not go on with texts */

@@ -220,6 +220,13 @@ export class StepRun {
     const kinds = rows.map((row) => detectFormat(row));
     const masked = !generates(this.#model.decoder);
     if (masked) for (const [index, row] of rows.entries()) checkMasked(row, kinds[index]!);
+    const pair = kinds.findIndex(({ kind }) => kind === 'preference');
+    if (pair >= 0) {
+      throw rowError(
+        rows[pair]!,
+        'preferences are compared with the base, which a run that is made step by step does not keep; train a job on them',
+      );
+    }
     const other = kinds.findIndex(({ kind }) => kind !== kinds[0]!.kind);
     if (other >= 0) {
       throw rowError(

@@ -10,6 +10,8 @@ import type { Suite } from '../bench/suites.ts';
 import type { CoordinatorOptions } from '../cluster/coordinator.ts';
 import type { WorkerEvent, WorkerOptions } from '../cluster/worker.ts';
 import type { DataSource } from '../data/source.ts';
+import type { Outcome } from '../evaluation/outcome.ts';
+import type { AnswerOptions } from '../generate/answer.ts';
 import type { GenerateEvent, GenerateRequest } from '../generate/types.ts';
 import type { AdapterDescription, Arithmetic } from '../gpu/device.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
@@ -24,6 +26,8 @@ import type { StorageWish } from '../weights/index.ts';
 export type { DataSource } from '../data/source.ts';
 export type { DataSummary } from '../data/summary.ts';
 export type { TaskDescription } from '../data/tasks/described.ts';
+export type { Outcome } from '../evaluation/outcome.ts';
+export type { AnswerOptions } from '../generate/answer.ts';
 export type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../generate/types.ts';
 export type { ChatMessage, ToolCall } from '../tokenizer/chat-messages.ts';
 export type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
@@ -169,6 +173,13 @@ export interface EvaluateRequest extends Partial<ReadingSettings> {
   data: DataSource;
   /** Use only the first so many examples. */
   limit?: number;
+  /** Also say what became of every example: its scores, or its prompt and row besides. */
+  outcomes?: 'scores' | 'texts';
+  /**
+   * Generate answers to rows of prompt and completion and to the last turns of conversations, too, not only to tasks
+   * that are scored so. An answer ends with its line where no right one has several, else where the model ends it.
+   */
+  generate?: AnswerOptions;
 }
 
 /** The benchmark of the kernels. */
@@ -287,7 +298,7 @@ export interface Engine {
     request: EvaluateRequest,
     onProgress?: (done: number, total: number) => void,
     signal?: AbortSignal,
-  ): Promise<EvaluationResult>;
+  ): Promise<EvaluationResult & { outcomes?: Outcome[] }>;
   /**
    * Begins a run whose steps the caller makes. It is a loaded model too, and goes with {@link Engine.unloadModel}.
    * The operations on a run happen one after another, in the order of the calls.

@@ -7,15 +7,16 @@
  * @module
  */
 
+import { taskOf } from '../data/tasks/index.ts';
 import type { Engine } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
 import { formatDuration, plural } from '../format.ts';
 import { join, mkdir, open, readFile, resolve, rm, writeFile } from '../platform/index.ts';
 import { writeFully } from '../safetensors/disk.ts';
+import { markdownTable } from '../table.ts';
 import { packageVersion } from '../version.ts';
 import { acquireLock } from '../zo/journal-lock.ts';
 import type { Cell, Experiment, ExperimentRequest, Finished, Report, Section } from './experiment.ts';
-import { markdownTable } from './table.ts';
 
 export type ExperimentEvent =
   | { type: 'start'; out: string; finished: number; cells: number }
@@ -154,7 +155,7 @@ async function writeReport(
   const { name, experiment, request, finished, report, complete } = made;
   for (const { plot } of report.sections) if (plot) await writeFile(join(folder, plot.name), plot.svg);
   const seconds = finished.reduce((sum, cell) => sum + cell.seconds, 0);
-  const source = 'task' in request.data ? `the task ${request.data.task}` : request.data.file;
+  const source = 'task' in request.data ? `the task ${taskOf(request.data.task).name}` : request.data.file;
   const text = [
     `# ${experiment.title}`,
     report.lead,

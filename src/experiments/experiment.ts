@@ -6,6 +6,7 @@
 
 import type { DataSource } from '../data/source.ts';
 import type { Engine } from '../engine/types.ts';
+import type { ReadingSettings } from '../settings/settings.ts';
 
 /** What somebody wants to know. Lists are in the order in which they are measured. */
 export interface ExperimentRequest {
@@ -13,6 +14,8 @@ export interface ExperimentRequest {
   model: string;
   data: DataSource;
   validation?: DataSource;
+  /** How rows are read; as the settings say by default. */
+  reading?: Partial<ReadingSettings>;
   seeds: readonly number[];
   /** Steps of a training run; an experiment's own default otherwise. */
   steps?: number;

@@ -5,13 +5,19 @@
  */
 
 import type { Experiment } from './experiment.ts';
+import { memory } from './memory.ts';
 import { methodsExperiment, secondOrder } from './methods.ts';
+import { rankSpectrum } from './rank-spectrum.ts';
 import { refresh } from './refresh.ts';
+import { scale } from './scale.ts';
 import { variance } from './variance.ts';
 
 export const experiments: Readonly<Record<string, Experiment>> = {
   variance,
+  memory,
+  'rank-spectrum': rankSpectrum,
   refresh,
   'second-order': secondOrder,
   methods: methodsExperiment,
+  scale,
 };

@@ -36,7 +36,7 @@ export async function trainCell(
   settings: Partial<TrainConfiguration>,
 ): Promise<TrainedCell> {
   const run = join(folder, 'run');
-  const configuration = resolveConfiguration(settings);
+  const configuration = resolveConfiguration({ ...request.reading, ...settings });
   const passes = configuration.steps * probePoints(configuration).length;
   const { model, data } = request;
   let trainSeconds = 0;
@@ -60,7 +60,7 @@ export async function trainCell(
   try {
     const limit = request.limit === undefined ? {} : { limit: request.limit };
     const { loss, accuracy } = await engine.evaluate(
-      { model: id, data: evaluated(request), ...limit },
+      { ...request.reading, model: id, data: evaluated(request), ...limit },
       undefined,
       signal,
     );

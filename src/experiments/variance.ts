@@ -1,11 +1,9 @@
-import { SubzeroError } from '../errors.ts';
-import { readConfigurationFile } from '../model/load.ts';
-import { parameterShapes } from '../model/parameters.ts';
 import { join } from '../platform/index.ts';
 import { resolveConfiguration } from '../settings/configuration.ts';
 import { openJournal } from '../zo/journal.ts';
 import { defineExperiment } from './experiment.ts';
 import { grouped } from './groups.ts';
+import { matrixKinds, shortName } from './matrices.ts';
 import { plotSvg } from './plot.ts';
 import { interval, mean, type Summary, summary } from './statistics.ts';
 
@@ -49,6 +47,7 @@ export const variance = defineExperiment<Projections>({
     const out = join(folder, 'run');
     const count = request.steps ?? draws;
     const configuration = resolveConfiguration({
+      ...request.reading,
       ...{ optimizer: optimizer as 'mezo' | 'subzero', seed: Number(seed), learningRate: 0, steps: count, batchSize },
       ...(rank === 0 ? {} : { rank: Number(rank), refresh: 10, normAlignment: false }),
       parameters: [String(kind)],
@@ -73,10 +72,10 @@ export const variance = defineExperiment<Projections>({
         (cell) => String(cell.rank),
       )) {
         const shares = own.map(({ cell, result }) => result.meanSquare / (whole.get(cell.seed) ?? Number.NaN));
-        const [m, n] = shapes.get(kind)!;
+        const [m, n] = shapes.get(kind)!.shape;
         const expected = Number(rank) ** 2 / (m * n);
         const gain = summary(shares.map((share) => share / expected));
-        const short = kind.replace(/^model\./, '').replace(/\.weight$/, '');
+        const short = shortName(kind);
         rows.push([short, `${m} × ${n}`, rank, percent(mean(shares)), percent(expected), interval(gain, 2)]);
         gains.push(gain);
         const error = Number.isNaN(gain.halfWidth95) ? {} : { error: gain.halfWidth95 };
@@ -116,19 +115,6 @@ export const variance = defineExperiment<Projections>({
     };
   },
 });
-
-/** Kinds of matrices, as patterns over the names of the parameters, with the shape that all of a kind have. */
-async function matrixKinds(model: string): Promise<Map<string, [number, number]>> {
-  const decoder = await readConfigurationFile(model);
-  const kinds = new Map<string, [number, number]>();
-  for (const { name, shape } of parameterShapes(decoder)) {
-    const [m, n] = shape;
-    if (n === undefined || !/\.\d+\./.test(name)) continue;
-    kinds.set(name.replace(/\.\d+\./, '.*.'), [m!, n]);
-  }
-  if (kinds.size === 0) throw new SubzeroError('invalid_data', `${model} has no matrices in numbered layers`);
-  return kinds;
-}
 
 function percent(share: number): string {
   return `${(100 * share).toPrecision(3)} %`;

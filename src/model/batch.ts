@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TokenizedExample } from '../data/example.ts';
+import type { ExampleKind, TokenizedExample } from '../data/example.ts';
 import type { AttentionMask } from './decoder.ts';
 
 /** One row group's worth of input: what all probes of a pass see. */
@@ -32,7 +32,7 @@ export interface ExampleTargets {
   continuations: { first: number; count: number }[];
   label: number;
   correct?: number[];
-  kind: 'options' | 'completion';
+  kind: ExampleKind;
 }
 
 /** Rows that an example needs: the shared prompt once, and each continuation but for its last token. */

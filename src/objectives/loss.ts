@@ -12,15 +12,26 @@ export interface ExampleScore {
   logprobs: number[];
   /** Scored tokens per continuation. */
   counts: number[];
+  /** log p of each scored token, per continuation. */
+  tokens: readonly (readonly number[])[];
+}
+
+/** What an objective measures beside the loss: a sum, and of how many it is. */
+export interface MeasureSum {
+  sum: number;
+  count: number;
 }
 
 /** What some examples add to a loss. The sums of parts add up to those of the whole: {@link add}. */
 export interface LossSums {
-  /** Σ cross-entropy over the options' mean token log-probabilities, in nats. */
+  /**
+   * Σ of the numbers of examples that count one each: cross-entropy over the options' mean token log-probabilities, in
+   * nats, or what an objective makes of an example.
+   */
   optionLoss: number;
-  /** Examples with options. */
+  /** Examples that count so. */
   optionExamples: number;
-  /** Those of them whose best option is right. */
+  /** Those of them whose best option is right, or whose chosen answer has the higher reward. */
   correct: number;
   /** Σ −log p over the scored tokens of completions, in nats. */
   completionLoss: number;
@@ -28,6 +39,8 @@ export interface LossSums {
   completionExamples: number;
   /** Scored tokens of all continuations. */
   tokens: number;
+  /** What is measured beside the loss, by name; absent where nothing is. */
+  measures?: Readonly<Record<string, MeasureSum>>;
 }
 
 /** The sums of no examples. */
@@ -44,9 +57,14 @@ export interface MeanLoss {
   accuracy: number | null;
   /** Scored tokens. */
   tokens: number;
+  /** Means of what is measured beside the loss, by name; absent where nothing is. */
+  measures?: Record<string, number>;
 }
 
-/** The sums of one example. */
+/** What an example adds, by what a probe says of it. */
+export type ExampleLoss = (example: TokenizedExample, score: ExampleScore) => LossSums;
+
+/** The sums of one example by the loss of its data. Of a preference they are those of options. */
 export function lossOf(example: TokenizedExample, { logprobs, counts }: ExampleScore): LossSums {
   const tokens = counts.reduce((sum, count) => sum + count, 0);
   if (example.kind === 'completion') {
@@ -59,13 +77,23 @@ export function lossOf(example: TokenizedExample, { logprobs, counts }: ExampleS
   const means = logprobs.map((logprob, option) => logprob / counts[option]!);
   const highest = Math.max(...means);
   const logSum = highest + Math.log(means.reduce((sum, mean) => sum + Math.exp(mean - highest), 0));
-  const best = means.indexOf(highest);
-  const right = example.correct ? example.correct.includes(best) : best === example.label;
+  const right = correctOptions(example).includes(means.indexOf(highest));
   return {
     ...noLoss,
     ...{ optionLoss: logSum - means[example.label]!, optionExamples: 1, correct: right ? 1 : 0 },
     tokens,
   };
+}
+
+/** The option that a model chooses: the first of those with the highest mean log-probability of a token. */
+export function chosenOption({ logprobs, counts }: ExampleScore): number {
+  const means = logprobs.map((logprob, option) => logprob / counts[option]!);
+  return means.indexOf(Math.max(...means));
+}
+
+/** The options that count as right. */
+export function correctOptions({ correct, label }: TokenizedExample): readonly number[] {
+  return correct ?? [label];
 }
 
 /** The sums of two parts together. */
@@ -78,20 +106,35 @@ export function add(a: LossSums, b: LossSums): LossSums {
     completionTokens: a.completionTokens + b.completionTokens,
     completionExamples: a.completionExamples + b.completionExamples,
     tokens: a.tokens + b.tokens,
+    ...(a.measures || b.measures ? { measures: addMeasures(a.measures, b.measures) } : {}),
   };
+}
+
+function addMeasures(
+  a: Readonly<Record<string, MeasureSum>> = {},
+  b: Readonly<Record<string, MeasureSum>> = {},
+): Record<string, MeasureSum> {
+  const sums = { ...a };
+  for (const [name, { sum, count }] of Object.entries(b)) {
+    const before = sums[name];
+    sums[name] = before ? { sum: before.sum + sum, count: before.count + count } : { sum, count };
+  }
+  return sums;
 }
 
 /**
  * The sums of examples, added one after the other.
  * @param before the sums of the examples before them: a data set that is scored part by part has the bits of one that
  * is not
+ * @param loss of each example; that of its data by default
  */
 export function sumLosses(
   examples: readonly TokenizedExample[],
   scores: readonly ExampleScore[],
   before: LossSums = noLoss,
+  loss: ExampleLoss = lossOf,
 ): LossSums {
-  return examples.reduce((sums, example, index) => add(sums, lossOf(example, scores[index]!)), before);
+  return examples.reduce((sums, example, index) => add(sums, loss(example, scores[index]!)), before);
 }
 
 /**
@@ -102,9 +145,14 @@ export function sumLosses(
 export function meanOf(sums: LossSums): MeanLoss {
   const { optionLoss, optionExamples, correct, completionLoss, completionTokens, completionExamples, tokens } = sums;
   const completionMean = completionExamples === 0 ? 0 : completionLoss / completionTokens;
-  if (optionExamples === 0) return { loss: completionMean, accuracy: null, tokens };
+  const measures = sums.measures ? { measures: meansOf(sums.measures) } : {};
+  if (optionExamples === 0) return { loss: completionMean, accuracy: null, tokens, ...measures };
   const loss = (optionLoss + completionMean * completionExamples) / (optionExamples + completionExamples);
-  return { loss, accuracy: correct / optionExamples, tokens };
+  return { loss, accuracy: correct / optionExamples, tokens, ...measures };
+}
+
+function meansOf(measures: Readonly<Record<string, MeasureSum>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(measures).map(([name, { sum, count }]) => [name, sum / count]));
 }
 
 /** The loss of a batch under one probe. */

@@ -8,6 +8,7 @@
 import { SubzeroError } from '../errors.ts';
 import { parameter, words } from '../words.ts';
 import { methods, type OptimizerName } from './methods.ts';
+import { objectives } from './objectives.ts';
 import { type SchemeName, schemes } from './schemes.ts';
 import { longestItem, longestText, mostItems, type ValueOf } from './setting.ts';
 import { isSetting, type SettingName, settingNames, settingOf, type settings } from './settings.ts';
@@ -49,6 +50,11 @@ export function examplesPerStep({
   accumulate,
 }: Pick<TrainConfiguration, 'batchSize' | 'accumulate'>): number {
   return batchSize * accumulate;
+}
+
+/** Whether a run needs the log-probabilities that its base gives to the label tokens. */
+export function comparesWithBase({ objective, anchor }: Pick<TrainConfiguration, 'objective' | 'anchor'>): boolean {
+  return anchor > 0 || objectives[objective].base === true;
 }
 
 /**

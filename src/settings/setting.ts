@@ -7,6 +7,7 @@
 import { parameter, type Words, words } from '../words.ts';
 import type { TrainConfiguration } from './configuration.ts';
 import { meansOf, type OptimizerName, optimizersThat } from './methods.ts';
+import { type ObjectiveName, preferenceObjective } from './objectives.ts';
 import type { SchemeName } from './schemes.ts';
 
 interface SettingBase {
@@ -101,6 +102,14 @@ export function withSchemes(names: readonly SchemeName[]): Applies {
   return {
     holds: ({ scheme }) => names.includes(scheme),
     without: words`${parameter('scheme')} ${names.join(' or ')}`,
+  };
+}
+
+/** @param names of objectives for preferences, which `auto` may stand for */
+export function withObjectives(names: readonly ObjectiveName[]): Applies {
+  return {
+    holds: ({ objective }) => names.includes(objective === 'auto' ? preferenceObjective : objective),
+    without: words`${parameter('objective')} ${names.join(' or ')}`,
   };
 }
 

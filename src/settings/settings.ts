@@ -15,12 +15,22 @@ import { packableStorages } from '../weights/index.ts';
 import { parameter, words } from '../words.ts';
 import type { TrainConfiguration } from './configuration.ts';
 import { methods, optimizerNames, optimizersThat } from './methods.ts';
+import { objectiveNames, objectivesThat } from './objectives.ts';
 import { schemeNames, schemes, schemesThat } from './schemes.ts';
-import { type Rule, type Setting, type ValueOf, withMeans, withOptimizers, withSchemes } from './setting.ts';
+import {
+  type Rule,
+  type Setting,
+  type ValueOf,
+  withMeans,
+  withObjectives,
+  withOptimizers,
+  withSchemes,
+} from './setting.ts';
 
 const factored = withOptimizers(optimizersThat(({ family }) => family !== 'dense'));
 const own = withSchemes(schemesThat(({ adds }) => adds === undefined));
 const pairs = withSchemes(schemesThat(({ adds }) => adds === 'pairs'));
+const preferences = withObjectives(objectivesThat(({ learnsFrom }) => learnsFrom.includes('preference')));
 const tokens = withSchemes(schemesThat(({ adds }) => adds === 'tokens'));
 
 const chooseOfModel: Rule = ({ scheme, parameters }) => {
@@ -210,6 +220,56 @@ export const settings = {
     help: 'which answers of a conversation are learnt: all whose weight is not 0, or the last one',
     title: 'Answers learnt',
     group: 'method',
+    changes: 'fork',
+  },
+  /** What a run minimises, see objectives.ts; `auto` = by the data. */
+  objective: {
+    type: 'choice',
+    default: 'auto',
+    choices: objectiveNames,
+    placeholder: 'NAME',
+    help: 'what is minimised: auto is the loss of options and completions, and dpo for preferences',
+    group: 'method',
+    changes: 'fork',
+    loop: true,
+  },
+  /** β of DPO and IPO; λ of ORPO, which TRL calls β too. */
+  dpoBeta: {
+    type: 'number',
+    default: 0.1,
+    minimum: 1e-6,
+    maximum: 1000,
+    help: 'dpo and ipo: β, how strongly the model is held to the base; orpo: λ, the weight of the odds ratio',
+    title: 'Preference β',
+    group: 'method',
+    appliesTo: preferences,
+    changes: 'fork',
+    loop: true,
+  },
+  /** DPO: the share of rows whose answers are believed to be the wrong way round. */
+  dpoLabelSmoothing: {
+    type: 'number',
+    default: 0,
+    minimum: 0,
+    maximum: 0.5,
+    help: 'dpo: the share of preferences that are believed to be the wrong way round',
+    title: 'Preference label smoothing',
+    group: 'method',
+    appliesTo: withObjectives(['dpo']),
+    changes: 'fork',
+    loop: true,
+  },
+  /** Weight of what the model has drifted from the base on the label tokens, see objectives/anchor.ts. */
+  anchor: {
+    type: 'number',
+    default: 0,
+    minimum: 0,
+    maximum: 1e6,
+    help: 'weight of the drift from the base on the learnt tokens (about a KL divergence), added to any objective',
+    title: 'Anchor to the base',
+    group: 'method',
+    changes: 'fork',
+    loop: true,
   },
   /** Which columns of a data file are which fields of a format, see data/columns.ts. */
   columns: {
@@ -220,6 +280,7 @@ export const settings = {
     group: 'data',
     rule: columnsThatAre,
     loop: true,
+    changes: 'fork',
   },
   /** The prompt made of columns, see data/text-template.ts. */
   template: {
@@ -230,6 +291,7 @@ export const settings = {
     group: 'data',
     rule: readableTemplate,
     loop: true,
+    changes: 'fork',
   },
   /** The words that labels mean: the options of each row. */
   labels: {
@@ -241,6 +303,7 @@ export const settings = {
     group: 'data',
     rule: pairsOfLabels,
     loop: true,
+    changes: 'fork',
   },
   /** What becomes of examples that are longer than the context, see data/truncation.ts. */
   truncate: {
@@ -254,6 +317,7 @@ export const settings = {
     title: 'Too long examples',
     group: 'data',
     loop: true,
+    changes: 'fork',
   },
   /** The share of the training rows that is held out, drawn by the seed, and evaluated on. */
   validationSplit: {

@@ -8,6 +8,7 @@ import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import { plural } from '../format.ts';
 import type { Model } from '../model/model.ts';
+import type { ExampleLoss } from '../objectives/loss.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { parameter, words } from '../words.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
@@ -24,6 +25,7 @@ export interface EvaluatedRun {
   scorer: Scorer;
   configuration: TrainConfiguration;
   validation: readonly TokenizedExample[];
+  lossOf: ExampleLoss;
   /** The evaluations so far. */
   history: EvaluationHistory;
 }
@@ -64,8 +66,8 @@ export class DueEvaluations {
   }
 
   async #evaluate(signal: AbortSignal | undefined): Promise<EvaluationResult> {
-    const { model, optimizer, scorer, validation } = this.#run;
-    const options: EvaluateOptions = { maxRows: scorer.maxRows, ...(signal ? { signal } : {}) };
+    const { model, optimizer, scorer, validation, lossOf } = this.#run;
+    const options: EvaluateOptions = { maxRows: scorer.maxRows, lossOf, ...(signal ? { signal } : {}) };
     if (!wantsAnswers(validation)) return evaluate(scorer, validation, optimizer.current, options);
     return withAnswers(
       model,

@@ -12,7 +12,10 @@ import type { WarningCode } from './watchdog.ts';
 export interface EvaluationResult {
   examples: number;
   loss: number;
-  /** Share of examples whose best option is the label; `null` for data without options. */
+  /**
+   * Share of examples whose best option is the label, or whose chosen answer has the higher reward; `null` for
+   * completions.
+   */
   accuracy: number | null;
   /** SQuAD's token F1 of generated answers, mean over the examples; `null` for data that declares none. */
   f1: number | null;
@@ -22,6 +25,8 @@ export interface EvaluationResult {
   seconds: number;
   /** Examples that were too long for the model and lost the start of their prompt; absent if there are none. */
   truncated?: number;
+  /** Means of what the objective measures beside the loss, by name (`rewardMargin`, `drift`); absent if nothing is. */
+  measures?: Record<string, number>;
 }
 
 export type TrainEvent =
@@ -41,8 +46,10 @@ export type TrainEvent =
       steps: number;
       /** Mean over the step's perturbed passes. */
       loss: number;
-      /** Share of the batch's examples answered rightly; null for data without options. */
+      /** Share of the batch's examples answered rightly; null for completions. */
       accuracy: number | null;
+      /** Means of what the objective measures beside the loss, by name; absent if nothing is. */
+      measures?: Record<string, number>;
       /** ρ, the mean over the queries. */
       projectedGradient: number;
       learningRate: number;

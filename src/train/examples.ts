@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TokenizedExample } from '../data/example.ts';
+import type { Example, TokenizedExample } from '../data/example.ts';
 import { isFolder } from '../data/files.ts';
 import { type DatasetFacts, openDataset } from '../data/load.ts';
 import { BatchSampler, samplePermutation } from '../data/sampling.ts';
@@ -61,6 +61,10 @@ export async function loadTokenized(
     bosBeforeChats?: boolean;
     /** Keep the answers that evaluations generate against, in training data too. */
     keepReferences?: boolean;
+    /** Told each example as a text as often as it was tokenised to one, rows included. */
+    onText?: (example: Example) => void;
+    /** As `openDataset` has it. */
+    withReferences?: boolean;
   },
 ): Promise<TokenizedDataset & { facts: DatasetFacts; summary: DataSummary }> {
   const tokenizer = await loadTokenizer(modelDirectory);
@@ -75,19 +79,24 @@ export async function loadTokenized(
     split: options.split,
     chat: tokenizer,
     masked,
+    withItems: options.onText !== undefined,
+    withReferences: options.withReferences ?? false,
     ...(options.limit === undefined ? {} : { limit: options.limit }),
   });
   const { vocabularySize } = decoder;
   const { contextLength, split, keepReferences = split !== 'train' } = options;
   const truncate = reading.truncate ?? 'left';
   const collector = new TokenizingCollector(tokenizer, { contextLength, vocabularySize, truncate, masked });
-  for await (const { isRendered, references, ...example } of dataset.examples) {
+  for await (const whole of dataset.examples) {
+    const { isRendered, references, item: _, ...example } = whole;
+    const before = collector.dataset.examples.length;
     collector.add({
       ...example,
       ...(isRendered && !options.bosBeforeChats ? { isRendered } : {}),
       // Answers are generated in evaluations alone.
       ...(references && keepReferences ? { references } : {}),
     });
+    for (let made = before; made < collector.dataset.examples.length; made++) options.onText?.(whole);
   }
   const tokenized = collector.dataset;
   const facts = dataset.facts();
@@ -102,7 +111,7 @@ export async function loadTokenized(
 }
 
 /** What {@link loadExamples} makes. */
-interface LoadedExamples {
+export interface LoadedExamples {
   train: Pick<TokenizedDataset, 'examples'>;
   validation: TokenizedExample[];
   notes: string[];

@@ -11,12 +11,20 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { loadModel } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
-import { defaultsOf, resolveConfiguration, type TrainConfiguration, writesWeights } from '../settings/configuration.ts';
+import {
+  comparesWithBase,
+  defaultsOf,
+  resolveConfiguration,
+  type TrainConfiguration,
+  writesWeights,
+} from '../settings/configuration.ts';
 import { meansOf } from '../settings/methods.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
+import { BaseScores } from './base-scores.ts';
 import { evaluate } from './evaluate.ts';
 import type { FindEvent } from './events.ts';
-import { loadExamples, samplerOf } from './examples.ts';
+import { type LoadedExamples, loadExamples, samplerOf } from './examples.ts';
+import { drawnExamples, lossOfRun, objectiveFor } from './goal.ts';
 import { planMemory } from './memory-plan.ts';
 import { ResourceStack } from './resource-stack.ts';
 import type { RunSources } from './run.ts';
@@ -81,7 +89,9 @@ export async function* findLearningRate(
   signal?: AbortSignal,
 ): AsyncGenerator<FindEvent> {
   const { modelDirectory, configuration: partial, trialSteps } = options;
-  const settings = resolveConfiguration({ ...partial, steps: trialSteps, schedule: 'constant', warmupSteps: 0 });
+  const resolved = resolveConfiguration({ ...partial, steps: trialSteps, schedule: 'constant', warmupSteps: 0 });
+  const data = await loadExamples(modelDirectory, options.sources, resolved);
+  const settings = { ...resolved, objective: objectiveFor(resolved, data.train.examples) };
   // Trials that do not write the weights all start from those in memory.
   const asLoaded = !writesWeights(settings, trialSteps);
   let kept: Model | undefined;
@@ -92,7 +102,7 @@ export async function* findLearningRate(
     return model;
   };
   try {
-    yield* trials(gpu, options, settings, load, signal);
+    yield* trials(gpu, options, { settings, data, load }, signal);
   } finally {
     kept?.destroy();
   }
@@ -101,15 +111,15 @@ export async function* findLearningRate(
 async function* trials(
   gpu: Gpu,
   options: FindOptions,
-  settings: TrainConfiguration,
-  load: () => Promise<Model>,
+  { settings, data, load }: { settings: TrainConfiguration; data: LoadedExamples; load: () => Promise<Model> },
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FindEvent> {
-  const { modelDirectory, sources, trialSteps } = options;
-  const data = await loadExamples(modelDirectory, sources, settings);
+  const { trialSteps } = options;
   const split = splitOf(data.train.examples, data.validation, settings.seed);
   const sampler = samplerOf(settings, split.training);
   const learningRates = [...(options.learningRates ?? learningRateGrid(settings))];
+  const drawn = drawnExamples(split.training, sampler, { from: 0, to: trialSteps });
+  let base: BaseScores | undefined;
   let before: number | undefined;
   let highest = Number.POSITIVE_INFINITY;
   let best: { learningRate: number; loss: number } | undefined;
@@ -127,8 +137,15 @@ async function* trials(
       const scorer = resources.own(new Scorer(model, configuration.maxRows), (it) => it.destroy());
       planMemory({ model, optimizer, scorer, configuration, step: 0, examples: training, validation: dev });
       await gpu.checkAllocations();
+      const { fingerprint } = model;
+      if (comparesWithBase(settings)) base ??= new BaseScores({ fingerprint, storage: settings.storage });
+      for await (const _ of base?.ask({ model, scorer }, [...drawn, ...split.dev], signal) ?? []);
+      if (signal?.aborted) return;
+      base?.show(split.training, training);
+      base?.show(split.dev, dev);
+      const lossOf = lossOfRun(settings, base);
       const devLoss = async (): Promise<number> => {
-        const options = { maxRows: scorer.maxRows, ...(signal ? { signal } : {}) };
+        const options = { maxRows: scorer.maxRows, lossOf, ...(signal ? { signal } : {}) };
         return (await evaluate(scorer, dev, optimizer.current, options)).loss;
       };
       if (before === undefined) {
@@ -139,7 +156,7 @@ async function* trials(
       }
       const slope = new SlopeWatch(configuration);
       const { vocabularySize } = model.decoder;
-      const steps = await trial({ gpu, optimizer, scorer }, training, sampler, {
+      const steps = await trial({ gpu, optimizer, scorer, lossOf }, training, sampler, {
         ...{ learningRate: Math.fround(learningRate), trialSteps, highest, slope, vocabularySize, signal },
       });
       if (signal?.aborted) return;

@@ -6,9 +6,9 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { join, resolve, rm } from '../platform/index.ts';
+import { join, readFile, resolve, rm, writeFile } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
-import { settingNames, settingOf } from '../settings/settings.ts';
+import { readingSettings, settingNames, settingOf } from '../settings/settings.ts';
 import { packageVersion } from '../version.ts';
 import { parameter, words } from '../words.ts';
 import { createJournal, type Journal, type JournalHeader, openJournal, type StepRecord } from '../zo/journal.ts';
@@ -17,6 +17,7 @@ import { readChanges } from './changes.ts';
 import { checkValidation } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
 import { absoluteSources, fingerprintOf, loadExamples } from './examples.ts';
+import { objectiveFor } from './goal.ts';
 import { metricsOf } from './history.ts';
 import { openMetrics } from './metrics.ts';
 import { resumeRun } from './resume.ts';
@@ -57,10 +58,18 @@ async function makeFork(options: ForkOptions, folder: string): Promise<void> {
   const step = (await resolveStep(from, options.step)) ?? journal.records.length;
   const header = await forkedHeader(options, journal, step, from);
   await createRunFolder(folder);
-  const files = [join(folder, runFiles.journal), join(folder, runFiles.metrics)] as const;
+  const files = (['journal', 'metrics', 'baseScores'] as const).map((name) => join(folder, runFiles[name])) as [
+    string,
+    string,
+    string,
+  ];
   try {
     await copyRecords(files[0], header, journal.records.slice(0, step));
-    await copyMetrics(from, files[1], step, options.sources?.validation === undefined);
+    await copyBaseScores(from, files[2]);
+    const { configuration } = journal.header;
+    const isSameValidation =
+      options.sources?.validation === undefined && !isReadOtherwise(configuration, header.configuration);
+    await copyMetrics(from, files[1], step, isSameValidation);
   } catch (error) {
     // Half of the steps would look like a run of its own.
     for (const file of files) await rm(file, { force: true });
@@ -101,14 +110,21 @@ async function forkedHeader(
   const all = { ...(header.extra.sources as RunSources), ...sources };
   const { train, validation } = await loadExamples(header.basePath, all, after);
   checkValidation(after, validation);
+  after.objective = objectiveFor(after, train.examples);
   return {
     ...header,
     packageVersion: packageVersion(),
     configuration: after,
     // Data that changed by themselves are refused when the run goes on.
-    dataFingerprint: sources?.data ? fingerprintOf(train.examples) : header.dataFingerprint,
+    dataFingerprint:
+      sources?.data || isReadOtherwise(before, after) ? fingerprintOf(train.examples) : header.dataFingerprint,
     extra: { ...header.extra, sources: absoluteSources(all), fork: { run: from, step } },
   };
+}
+
+/** Whether the rows of a file become other examples. */
+function isReadOtherwise(before: TrainConfiguration, after: TrainConfiguration): boolean {
+  return readingSettings.some((name) => String(after[name]) !== String(before[name]));
 }
 
 async function copyRecords(file: string, header: JournalHeader, records: readonly StepRecord[]): Promise<void> {
@@ -118,6 +134,12 @@ async function copyRecords(file: string, header: JournalHeader, records: readonl
   } finally {
     await writer.close();
   }
+}
+
+/** What the base said of examples, so that it is not asked again. */
+async function copyBaseScores(from: string, file: string): Promise<void> {
+  const content = await readFile(join(from, runFiles.baseScores)).catch(() => undefined);
+  if (content) await writeFile(file, content);
 }
 
 /** @param evaluations whether they are on the new run's data too */

@@ -17,11 +17,13 @@ import { methods } from '../settings/methods.ts';
 import type { StepRecord } from '../zo/journal-format.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { RunLog } from '../zo/run-log.ts';
+import type { BaseScores } from './base-scores.ts';
 import type { EvaluationHistory } from './best.ts';
 import { type RunChanges, writeChanges } from './changes.ts';
 import { DueEvaluations } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
 import { samplerOf } from './examples.ts';
+import { drawnExamples, lossOfRun } from './goal.ts';
 import { planMemory } from './memory-plan.ts';
 import { close, destroy, ResourceStack } from './resource-stack.ts';
 import { learningRateAt } from './schedule.ts';
@@ -43,6 +45,8 @@ export interface OpenRun {
   log: RunLog;
   examples: TokenizedExample[];
   validation: TokenizedExample[];
+  /** What the base says of the examples, where the run compares with it. */
+  base: BaseScores | undefined;
   /** What the training data came to. */
   summary: DataSummary;
   /** Steps done. */
@@ -67,11 +71,14 @@ export interface OpenRun {
  * the same bits, when the run is resumed.
  */
 export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent> {
-  const { configuration, optimizer, model, folder } = run;
+  const { configuration, optimizer, model, folder, base } = run;
   const { steps } = configuration;
   const leading = leadingTokens(model, optimizer.current);
   const examples = withLeading(run.examples, leading);
   const validation = withLeading(run.validation, leading);
+  base?.show(run.examples, examples);
+  base?.show(run.validation, validation);
+  const lossOf = lossOfRun(configuration, base);
   const resources = new ResourceStack();
   try {
     const scorer = resources.own(new Scorer(model, configuration.maxRows), destroy);
@@ -81,7 +88,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
       return { rows, batch: rows.map((row) => examples[row]!) };
     };
     const evaluations = new DueEvaluations({
-      ...{ model, optimizer, scorer, configuration, validation },
+      ...{ model, optimizer, scorer, configuration, validation, lossOf },
       history: run.evaluations,
     });
     const watchdog = new LossWatchdog(configuration);
@@ -101,7 +108,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     const title = `${methods[configuration.optimizer].title} on ${basename(model.directory)}`;
     const sinks = resources.own(await openSinks({ folder, configuration, step: done, title }), close);
     await writeChanges(folder, run.changes);
-    const toShare = { gpu, folder, configuration, optimizer, scorer, log: run.log, rows: plan.rows };
+    const toShare = { gpu, folder, configuration, optimizer, scorer, lossOf, log: run.log, rows: plan.rows };
     const shared = await run.share?.({ ...toShare, examples: run.examples });
     if (shared) resources.own(shared, close);
     const { log } = shared ?? run;
@@ -113,6 +120,12 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     if (idle) yield { type: 'message', level: 'warn', ...idle };
     if (slope.reason !== undefined)
       yield { type: 'message', level: 'warn', code: 'no_slope', message: `step ${done}: ${slope.reason}` };
+
+    // No step has moved the weights of a run that begins; one that goes on has asked before.
+    if (base && done === 0) {
+      const drawn = drawnExamples(run.examples, sampler, { from: done, to: steps });
+      yield* base.ask({ model, scorer }, [...drawn, ...run.validation], signal);
+    }
 
     async function* evaluateIfDue(): AsyncGenerator<TrainEvent> {
       const event = await evaluations.make(done, signal);
@@ -127,7 +140,14 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
 
     const pipeline = resources.own(
       new StepPipeline(
-        { gpu, optimizer, scorer, shards: configuration.shards, ...(shared ? { scoreStep: shared.scoreStep } : {}) },
+        {
+          gpu,
+          optimizer,
+          scorer,
+          lossOf,
+          shards: configuration.shards,
+          ...(shared ? { scoreStep: shared.scoreStep } : {}),
+        },
         {
           batchOf,
           learningRateOf: (step) => learningRateAt(step, configuration),
@@ -138,7 +158,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
       (it) => it.settle(),
     );
     while (done < steps && evaluations.earlyStop === undefined && !slope.hopeless && !signal?.aborted) {
-      const { rows, batch, loss, accuracy, measured, finite } = await pipeline.at(done);
+      const { rows, batch, loss, accuracy, measures, measured, finite } = await pipeline.at(done);
       // The next evaluation may end a period before this step is announced.
       const { bankLoss } = optimizer;
       if (!finite) throw diverged(done, rows, loss);
@@ -154,6 +174,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
         learningRate,
         ...clock.stepped(batchRows(batch), steps - done),
         ...bankLoss,
+        ...(measures ? { measures } : {}),
       };
       await sinks.take(event);
       yield event;

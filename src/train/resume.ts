@@ -4,23 +4,27 @@
  * @module
  */
 
+import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { batchRows } from '../model/batch.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import { join, resolve } from '../platform/index.ts';
-import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
-import { resumeJournal } from '../zo/journal.ts';
+import { comparesWithBase, resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { type JournalHeader, resumeJournal } from '../zo/journal.ts';
+import { BaseScores } from './base-scores.ts';
 import { EvaluationHistory } from './best.ts';
 import { type RunChanges, readChanges } from './changes.ts';
 import type { TrainEvent } from './events.ts';
 import { loadAsBegun, samplerOf } from './examples.ts';
+import { drawnExamples } from './goal.ts';
 import { restoreLines, takeUpMetrics } from './history.ts';
 import { trainFrom } from './loop.ts';
 import { close, destroy, ResourceStack } from './resource-stack.ts';
-import { type RunSources, restoreRun } from './run.ts';
+import { loadBase, type RunSources, restoreRun } from './run.ts';
 import { journalFile, runFiles } from './run-folder.ts';
+import { Scorer } from './score.ts';
 import type { ShareRun } from './sharing.ts';
 
 /**
@@ -58,10 +62,17 @@ export async function* resumeRun(
         `the training data of ${folder} has changed since the run began; it cannot be continued on it`,
       );
     }
+    const { examples } = data.train;
+    const base = await openBase(folder, header);
+    // What the base is to be asked about in more steps than the run was to have, or where its answers were lost.
+    if (base && records.length > 0) {
+      const range = { from: records.length, to: configuration.steps };
+      const wanted = [...drawnExamples(examples, samplerOf(configuration, examples), range), ...data.validation];
+      if (base.missing(wanted).length > 0) yield* askBase(gpu, folder, header, { base, wanted, signal });
+    }
     const { model, optimizer, step } = await restoreRun(gpu, folder, { journal: { ...journal, header } });
     resources.own(model, destroy);
     resources.own(optimizer, destroy);
-    const { examples } = data.train;
     const seen = withLeading(examples, leadingTokens(model, optimizer.current));
     const lines = await takeUpMetrics(join(folder, runFiles.metrics), step);
     const sampler = samplerOf(configuration, examples);
@@ -79,12 +90,37 @@ export async function* resumeRun(
     yield* trainFrom(
       gpu,
       {
-        ...{ folder, model, optimizer, configuration, log: writer, examples, validation, notes, summary },
+        ...{ folder, model, optimizer, configuration, log: writer, examples, validation, base, notes, summary },
         share: options.share,
         ...{ step, evaluations, records: records.slice(fork?.step ?? 0), changes: { ...changed, ...options.changes } },
       },
       signal,
     );
+  } catch (error) {
+    throw await resources.fail(error);
+  } finally {
+    await resources.close();
+  }
+}
+
+async function openBase(folder: string, header: JournalHeader): Promise<BaseScores | undefined> {
+  const { configuration, baseFingerprint: fingerprint } = header;
+  if (!comparesWithBase(configuration)) return undefined;
+  return BaseScores.open(folder, { fingerprint, storage: configuration.storage });
+}
+
+/** Asks a base model that is loaded for this alone: the run's own may have moved. */
+async function* askBase(
+  gpu: Gpu,
+  folder: string,
+  header: JournalHeader,
+  { base, wanted, signal }: { base: BaseScores; wanted: TokenizedExample[]; signal: AbortSignal | undefined },
+): AsyncGenerator<TrainEvent> {
+  const resources = new ResourceStack();
+  try {
+    const model = resources.own(await loadBase(gpu, folder, header), destroy);
+    const scorer = resources.own(new Scorer(model, header.configuration.maxRows), destroy);
+    yield* base.ask({ model, scorer }, wanted, signal);
   } catch (error) {
     throw await resources.fail(error);
   } finally {

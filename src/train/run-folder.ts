@@ -10,7 +10,12 @@ import { makeFolders } from '../make-folders.ts';
 import { join, readdir, rm, rmdir, stat } from '../platform/index.ts';
 
 /** The files of a run folder. */
-export const runFiles = { journal: 'journal.subzero', metrics: 'metrics.jsonl', curve: 'loss-curve.svg' } as const;
+export const runFiles = {
+  journal: 'journal.subzero',
+  metrics: 'metrics.jsonl',
+  curve: 'loss-curve.svg',
+  baseScores: 'base-scores.jsonl',
+} as const;
 
 /** Whether a folder is a run: it holds a journal. */
 export async function isRunFolder(folder: string): Promise<boolean> {

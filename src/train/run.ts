@@ -89,7 +89,8 @@ export async function restoreRun(
   }
 }
 
-async function loadBase(gpu: Gpu, folder: string, header: JournalHeader): Promise<Model> {
+/** Loads the base model of a run. @throws SubzeroError `not_found`; `conflict` for another model */
+export async function loadBase(gpu: Gpu, folder: string, header: JournalHeader): Promise<Model> {
   let model: Model;
   try {
     model = await loadModel(gpu, header.basePath, {

@@ -283,10 +283,12 @@ export class Scorer {
 }
 
 function scoreOf(example: ExampleTargets, logprob: (target: number) => number): ExampleScore {
-  const logprobs = example.continuations.map(({ first, count }) => {
-    let sum = 0;
-    for (let target = first; target < first + count; target++) sum += logprob(target);
-    return sum;
-  });
-  return { logprobs, counts: example.continuations.map(({ count }) => count) };
+  const tokens = example.continuations.map(({ first, count }) =>
+    Array.from({ length: count }, (_, index) => logprob(first + index)),
+  );
+  return {
+    logprobs: tokens.map((values) => values.reduce((sum, value) => sum + value, 0)),
+    counts: example.continuations.map(({ count }) => count),
+    tokens,
+  };
 }

@@ -6,7 +6,7 @@
  */
 
 import type { TokenizedExample } from '../data/example.ts';
-import { add, type LossSums, sumLosses } from '../objectives/loss.ts';
+import { add, type ExampleLoss, type LossSums, noLoss, sumLosses } from '../objectives/loss.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { Scorer } from './score.ts';
 
@@ -20,6 +20,8 @@ export type ScoreStep = (step: number, batch: readonly TokenizedExample[]) => Pr
 export interface ShardScorer {
   optimizer: Pick<ZerothOrderOptimizer, 'probeCount' | 'probesAtOnce' | 'perturb'>;
   scorer: Pick<Scorer, 'scoreStep'>;
+  /** What an example adds; the loss of its data by default. */
+  lossOf?: ExampleLoss;
 }
 
 /** Cuts a batch into runs of examples, of as equal a length as can be and in order; none is empty. */
@@ -31,12 +33,12 @@ export function shardsOf<T>(batch: readonly T[], count: number): T[][] {
 
 /** The sums of one part, by probe. @param step zero-based; the weights are those before it */
 export async function scoreShard(
-  { optimizer, scorer }: ShardScorer,
+  { optimizer, scorer, lossOf }: ShardScorer,
   shard: readonly TokenizedExample[],
   step: number,
 ): Promise<LossSums[]> {
   const scores = await scorer.scoreStep(shard, optimizer, step);
-  return scores.map((list) => sumLosses(shard, list));
+  return scores.map((list) => sumLosses(shard, list, noLoss, lossOf));
 }
 
 /** The sums of all parts, by probe. @param parts of each part by probe, in the order of the parts */

@@ -6,6 +6,7 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { ExampleLoss } from '../objectives/loss.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { RunLog } from '../zo/run-log.ts';
@@ -20,6 +21,7 @@ export interface RunToShare {
   log: RunLog;
   optimizer: ZerothOrderOptimizer;
   scorer: Scorer;
+  lossOf: ExampleLoss;
   /** As they were read, without virtual tokens. */
   examples: readonly TokenizedExample[];
   /** Rows of a pass at most. */

@@ -52,11 +52,12 @@ interface State {
 /**
  * The loss of a model to which all tokens, and so all options, are equally likely. Its parts count as in `meanOf`.
  * @param vocabularySize rows of the model's head
- * @returns in nats: ln(options) for an example with options, ln(vocabulary) for a completion, their mean for many
+ * @returns in nats: ln(options) for an example with options, ln(vocabulary) for a completion, their mean for many; NaN
+ * where there is no such loss, as of preferences, which begin with that of a guess
  */
 export function uniformLoss(examples: readonly TokenizedExample[], vocabularySize: number): number {
   const choices = ({ kind, continuations }: TokenizedExample): number =>
-    kind === 'completion' ? vocabularySize : continuations.length;
+    kind === 'preference' ? Number.NaN : kind === 'completion' ? vocabularySize : continuations.length;
   return examples.reduce((sum, example) => sum + Math.log(choices(example)), 0) / examples.length;
 }
 

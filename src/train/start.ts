@@ -7,16 +7,18 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import { loadModel } from '../model/load.ts';
 import { join, resolve } from '../platform/index.ts';
-import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { comparesWithBase, resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import { stepsOfEpochs } from '../settings/epochs.ts';
 import { packageVersion } from '../version.ts';
 import { exactConfiguration } from '../zo/change.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
 import { createJournal } from '../zo/journal.ts';
+import { BaseScores } from './base-scores.ts';
 import { EvaluationHistory } from './best.ts';
 import { checkValidation } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
 import { absoluteSources, fingerprintOf, loadExamples } from './examples.ts';
+import { objectiveFor } from './goal.ts';
 import { trainFrom } from './loop.ts';
 import { close, destroy, ResourceStack } from './resource-stack.ts';
 import type { RunSources } from './run.ts';
@@ -55,6 +57,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.
     const configuration: TrainConfiguration = {
       ...exactConfiguration(wanted, model),
+      objective: objectiveFor(wanted, data.train.examples),
       ...(options.epochs === undefined ? {} : { steps: stepsFor(options.epochs, wanted, data.train.examples.length) }),
     };
     const start = await startAdapter(options.lora, model.decoder, configuration);
@@ -76,7 +79,10 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     const { examples } = data.train;
     const { share } = options;
     const run = { folder, model, optimizer, configuration, log, examples, validation, notes, summary, share };
-    const opened = { ...run, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
+    const base = comparesWithBase(configuration)
+      ? await BaseScores.open(folder, { fingerprint: model.fingerprint, storage: configuration.storage })
+      : undefined;
+    const opened = { ...run, base, step: 0, evaluations: new EvaluationHistory(), records: [], changes: {} };
     for await (const event of trainFrom(gpu, opened, signal)) {
       begun = true;
       yield event;

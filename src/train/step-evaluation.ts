@@ -6,7 +6,7 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { type LossSums, meanOf, sumLosses } from '../objectives/loss.ts';
+import { type ExampleLoss, type LossSums, meanOf, noLoss, sumLosses } from '../objectives/loss.ts';
 import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { RecordedPass, Scorer } from './score.ts';
 import { type ScoreStep, scoreShards } from './shards.ts';
@@ -20,6 +20,8 @@ export interface StepEvaluation {
   accuracy: number | null;
   /** Scored tokens under one probe. */
   tokens: number;
+  /** Of what is measured beside the loss, the means over all probes, by name; absent where nothing is. */
+  measures?: Record<string, number>;
   measured: Measurement;
   /** Whether all of it is: the weights must not move along anything else. */
   finite: boolean;
@@ -30,6 +32,8 @@ export interface EvaluatedRun {
   gpu: Gpu;
   optimizer: ZerothOrderOptimizer;
   scorer: Scorer;
+  /** What an example adds; the loss of its data by default. */
+  lossOf?: ExampleLoss;
   /** Parts of a batch that are scored one by one; 1 by default. */
   shards?: number;
   /** Who else scores the parts; this process by itself by default. */
@@ -46,7 +50,7 @@ export async function evaluateStep(
   step: number,
   meanwhile?: () => void,
 ): Promise<StepEvaluation> {
-  const { gpu, optimizer, scorer, shards = 1, scoreStep } = run;
+  const { gpu, optimizer, scorer, lossOf, shards = 1, scoreStep } = run;
   if (optimizer.waits(step)) await optimizer.renew(step);
   // A step is long; text that is being generated meanwhile goes first.
   gpu.recorder.divide();
@@ -58,7 +62,7 @@ export async function evaluateStep(
     : await scorer.scoreStep(batch, optimizer, step);
   return lookOf(
     optimizer,
-    scores.map((list) => sumLosses(batch, list)),
+    scores.map((list) => sumLosses(batch, list, noLoss, lossOf)),
   );
 }
 
@@ -75,7 +79,7 @@ export interface EvaluationAhead {
  * @returns `undefined`, with nothing recorded, where the evaluation is more than one pass or its step waits
  */
 export function evaluateAhead(
-  { gpu, optimizer, scorer, shards = 1, scoreStep }: EvaluatedRun,
+  { gpu, optimizer, scorer, lossOf, shards = 1, scoreStep }: EvaluatedRun,
   batch: readonly TokenizedExample[],
   update: PlannedStep,
 ): EvaluationAhead | undefined {
@@ -95,7 +99,7 @@ export function evaluateAhead(
       const scores = await scorer.read(pass, meanwhile);
       return lookOf(
         optimizer,
-        scores.map((list) => sumLosses(batch, list)),
+        scores.map((list) => sumLosses(batch, list, noLoss, lossOf)),
       );
     },
   };
@@ -113,9 +117,15 @@ function lookOf(optimizer: ZerothOrderOptimizer, sums: readonly LossSums[]): Ste
     loss,
     accuracy: accuracies.length === 0 ? null : mean(accuracies),
     tokens: probes[0]!.tokens,
+    ...(probes[0]!.measures ? { measures: meansOver(probes.map(({ measures }) => measures!)) } : {}),
     measured,
     finite: [loss, ...measured.projectedGradients, ...(measured.curvatures ?? [])].every(Number.isFinite),
   };
+}
+
+/** The mean of each measure over probes, which have the same ones. */
+function meansOver(measures: readonly Record<string, number>[]): Record<string, number> {
+  return Object.fromEntries(Object.keys(measures[0]!).map((name) => [name, mean(measures.map((each) => each[name]!))]));
 }
 
 export function mean(values: readonly number[]): number {

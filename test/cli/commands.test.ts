@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -6,7 +6,14 @@ import { namedAdapters, namedModels } from '../../src/cli/commands/serve.ts';
 import { trainCommand } from '../../src/cli/commands/train.ts';
 import { camelCase } from '../../src/cli/option.ts';
 import { runProgram } from '../../src/cli/program.ts';
-import type { Engine, GenerateRequest, LoadModelRequest, TrainEvent, TrainRequest } from '../../src/engine/types.ts';
+import type {
+  Engine,
+  EvaluateRequest,
+  GenerateRequest,
+  LoadModelRequest,
+  TrainEvent,
+  TrainRequest,
+} from '../../src/engine/types.ts';
 import { defaultConfiguration, resolveConfiguration } from '../../src/settings/configuration.ts';
 import { type FakeHost, fakeHost, streamOf } from './fake-host.ts';
 
@@ -18,6 +25,7 @@ function recordingEngine(more: Partial<Engine> = {}) {
       calls.push({ name: 'loadModel', request });
       return modelInfo(request.id, typeof request.step === 'number' ? request.step : undefined);
     },
+    async unloadModel() {},
     async close() {
       calls.push({ name: 'close', request: undefined });
     },
@@ -284,6 +292,14 @@ describe('fork', () => {
       { fork: 'r', step: 'best', out: 'n', configuration: { learningRate: 1e-7, steps: 9 } },
       { fork: 'r', out: 'n', configuration: {}, data: { file: 'x.jsonl' } },
     ]);
+    const columns = ['fork', '--run', 'r', '--out', 'n', '--data', 'x.csv', '--columns', 'prompt=q,completion=a'];
+    expect(await runProgram(columns, fakeHost({ engine }))).toBe(0);
+    expect(requests.at(-1)).toMatchObject({ configuration: { columns: ['prompt=q,completion=a'] } });
+    const task = join(mkdtempSync(join(tmpdir(), 'subzero-fork-')), 'task.json');
+    writeFileSync(task, JSON.stringify({ template: '{q}', completion: '{a}' }));
+    const described = ['fork', '--run', 'r', '--out', 'n', '--data', 'd', '--task-file', task];
+    expect(await runProgram(described, fakeHost({ engine }))).toBe(0);
+    expect(requests.at(-1)).toMatchObject({ data: { task: { template: '{q}', completion: '{a}' }, directory: 'd' } });
     const host = fakeHost({ engine });
     expect(await runProgram(['fork', '--run', 'r', '--out', 'n', '--rank', '9'], host)).toBe(2);
     expect(host.error.text).toContain('unknown option --rank');
@@ -303,13 +319,56 @@ describe('diff', () => {
   });
 });
 
+describe('experiment', () => {
+  it('trains and evaluates on rows that are read as was asked for', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'subzero-experiment-'));
+    const task = join(folder, 'task.json');
+    writeFileSync(task, JSON.stringify({ template: '{q}', completion: '{a}' }));
+    const [trained, evaluated]: [TrainRequest[], EvaluateRequest[]] = [[], []];
+    const { engine } = recordingEngine({
+      train(request) {
+        trained.push(request);
+        return streamOf(trainEvents);
+      },
+      async evaluate(request) {
+        evaluated.push(request);
+        return { examples: 1, loss: 1, accuracy: 0.5, f1: null, exactMatch: null, tokens: 1, seconds: 1 };
+      },
+      info: async () => ({ adapter: { description: 'a card' } }) as never,
+    });
+    const words = [
+      'experiment',
+      'refresh',
+      '--model',
+      'package.json',
+      '--seeds',
+      '1',
+      '--refreshes',
+      '5',
+      '--ranks',
+      '2',
+    ];
+    const columns = ['--data', 'x.csv', '--columns', 'prompt=q', '--out', join(folder, 'a')];
+    expect(await runProgram([...words, '--learning-rates', '1e-3', ...columns], fakeHost({ engine }))).toBe(0);
+    expect(trained[0]).toMatchObject({ data: { file: 'x.csv' }, configuration: { columns: ['prompt=q'], rank: 2 } });
+    expect(evaluated[0]).toMatchObject({ data: { file: 'x.csv' }, columns: ['prompt=q'] });
+    const described = ['--data', 'd', '--task-file', task, '--out', join(folder, 'b')];
+    expect(await runProgram([...words, '--learning-rates', '1e-3', ...described], fakeHost({ engine }))).toBe(0);
+    expect(trained[1]).toMatchObject({ data: { task: { template: '{q}' }, directory: 'd' } });
+    expect(readFileSync(join(folder, 'b', 'report.md'), 'utf8')).toContain('data: the task task;');
+  });
+});
+
 describe('eval', () => {
   const scores = { accuracy: 0.75, f1: null, exactMatch: null };
-  const result = { examples: 872, loss: 0.5, ...scores, tokens: 100, seconds: 2 };
+  const choice = { options: [' bad', ' good'], loss: 0.5, weight: 1, correct: [1] };
+  const outcomes = [1, 1, 1, 0].map((chosen) => ({ ...choice, chosen, answer: ['bad', 'good'][chosen]! }));
+  const result = { examples: 872, loss: 0.5, ...scores, tokens: 100, seconds: 2, outcomes };
   const evaluation = () =>
     recordingEngine({
       async evaluate(request, onProgress) {
-        expect(request).toEqual({ model: 'm', data: { task: 'sst2', directory: 'd' }, limit: 10 });
+        const asked = { model: 'm', data: { task: 'sst2', directory: 'd' }, limit: 10, outcomes: 'scores' };
+        expect(request).toEqual(asked);
         onProgress?.(5, 10);
         return result;
       },
@@ -319,7 +378,13 @@ describe('eval', () => {
   it('prints one line, progress aside', async () => {
     const host = fakeHost({ engine: evaluation() });
     expect(await runProgram(words, host)).toBe(0);
-    expect(host.out.text).toBe('accuracy 0.7500, loss 0.5000 on 872 examples (2.0 s)\n');
+    expect(host.out.text.split('\n')).toEqual([
+      'accuracy 0.7500, loss 0.5000 on 872 examples (2.0 s)',
+      '  accuracy: 0.7500 [0.2500, 1.0000]',
+      expect.stringMatching(/^ {2}macro-F1: 0\.4286 \[/),
+      '  loss (nats): 0.5000 [0.5000, 0.5000]',
+      '',
+    ]);
     expect(host.error.text).toBe('evaluated 5 of 10 examples\n');
   });
   it('prints F1 and exact match of tasks that are scored so', async () => {
@@ -328,7 +393,7 @@ describe('eval', () => {
     });
     const host = fakeHost({ engine });
     expect(await runProgram(words, host)).toBe(0);
-    expect(host.out.text).toBe('F1 0.5000, exact match 0.2500, loss 0.5000 on 872 examples (2.0 s)\n');
+    expect(host.out.text).toContain('F1 0.5000, exact match 0.2500, loss 0.5000 on 872 examples (2.0 s)\n');
   });
   it('loads the model with the storage type that was asked for', async () => {
     const { engine, calls } = recordingEngine({ evaluate: async () => result });
@@ -339,13 +404,68 @@ describe('eval', () => {
     const { engine } = recordingEngine({ evaluate: async () => ({ ...result, truncated: 3 }) });
     const host = fakeHost({ engine });
     expect(await runProgram(words, host)).toBe(0);
-    expect(host.error.text).toContain('warning: 3 of 872 examples');
+    expect(host.error.text).toContain('warning: 3 of 4 examples');
   });
   it('prints JSON on request', async () => {
     const host = fakeHost({ engine: evaluation() });
     await runProgram([...words, '--json'], host);
-    expect(JSON.parse(host.out.text)).toEqual(result);
+    const { outcomes: _, ...figures } = result;
+    const { metrics, ...printed } = JSON.parse(host.out.text);
+    expect(printed).toEqual(figures);
+    expect(metrics[0]).toEqual({ metric: 'accuracy', value: 0.75, interval: [0.25, 1] });
     expect(host.error.text).toBe('');
+  });
+  it('compares two models on the same rows and writes reports', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'subzero-eval-'));
+    const requests: EvaluateRequest[] = [];
+    const { engine, calls } = recordingEngine({
+      async evaluate(request) {
+        requests.push(request);
+        return request.model === 'base' ? { ...result, outcomes: outcomes.toReversed() } : result;
+      },
+    });
+    const host = fakeHost({ engine });
+    const files = ['report.md', 'report.json'].map((name) => join(folder, name));
+    const compare = ['eval', '--compare', 'base', 'runs/a', '--step', 'best', '--data', 'package.json', '--metric'];
+    expect(await runProgram([...compare, 'accuracy', ...files.flatMap((file) => ['--report', file])], host)).toBe(0);
+    const loads = calls.filter(({ name }) => name === 'loadModel').map(({ request }) => request);
+    expect(loads).toEqual([
+      { id: 'base', path: 'base', storage: 'auto' },
+      { id: 'runs/a', path: 'runs/a', step: 'best', storage: 'auto' },
+    ]);
+    expect(requests[0]).toMatchObject({ model: 'base', outcomes: 'texts' });
+    expect(requests[0]).not.toHaveProperty('generate');
+    expect(host.out.text).toContain('accuracy: 0.7500 → 0.7500, difference +0.0000');
+    expect(readFileSync(files[0]!, 'utf8')).toContain('Model: `runs/a at step best`\n- Compared with: `base`');
+    expect(JSON.parse(readFileSync(files[1]!, 'utf8')).comparison[0]).toMatchObject({ gained: 1, lost: 1 });
+  });
+  it('has answers generated for metrics of texts and graders', async () => {
+    const requests: EvaluateRequest[] = [];
+    const { engine } = recordingEngine({
+      async evaluate(request) {
+        requests.push(request);
+        return { ...result, outcomes: [{ loss: 1, weight: 1, answer: 'a', references: ['a'], item: { a: 'a' } }] };
+      },
+    });
+    const grader = join(mkdtempSync(join(tmpdir(), 'subzero-eval-')), 'grader.json');
+    const check = { type: 'string_check', name: 'same', operation: 'eq', reference: '{{item.a}}' };
+    writeFileSync(grader, JSON.stringify({ ...check, input: '{{sample.output_text}}' }));
+    const host = fakeHost({ engine });
+    const more = ['--grader', grader, '--metric', 'rouge-l', '--max-tokens', '9', '--stop', ';'];
+    expect(await runProgram([...words, ...more], host)).toBe(0);
+    expect(requests[0]).toMatchObject({ outcomes: 'texts', generate: { maxTokens: 9, stop: [';'] } });
+    expect(host.out.text).toContain('  reward: 1.0000 [1.0000, 1.0000]\n  ROUGE-L: 1.0000');
+  });
+  it.each([
+    { more: ['--metric', 'rouge'], what: 'there is no metric "rouge"; there are loss, accuracy' },
+    { more: ['--metric', 'reward'], what: '--metric reward needs --grader FILE' },
+    { more: ['--report', 'a.txt'], what: 'must end in .md or .json' },
+    { more: ['--compare-step', '3'], what: '--compare-step needs --compare RUN' },
+    { more: ['--grader', 'no/file'], what: '--grader no/file cannot be read' },
+  ])('refuses $more', async ({ more, what }) => {
+    const host = fakeHost();
+    expect(await runProgram([...words, ...more], host)).toBe(2);
+    expect(host.error.text).toContain(what);
   });
 });
 

@@ -201,3 +201,40 @@ describe('evaluation', () => {
     expect((error as Error).message).toContain(path);
   });
 });
+
+describe('outcomes', () => {
+  test('add up to the result, whatever order answers come in', async () => {
+    const file = writeRows(completionRows(150));
+    const request = { model: 'tiny', data: { file }, generate: { maxTokens: 6 } } as const;
+    const { outcomes, ...result } = await engine.evaluate({ ...request, outcomes: 'texts' });
+    expect(outcomes).toHaveLength(150);
+    const sum = (of: (outcome: NonNullable<typeof outcomes>[number]) => number): number =>
+      outcomes!.reduce((total, outcome) => total + of(outcome), 0);
+    expect(sum(({ loss }) => loss) / sum(({ weight }) => weight)).toBeCloseTo(result.loss, 12);
+    expect(sum(({ weight }) => weight)).toBe(result.tokens);
+    expect(sum(({ answer, references }) => bestTokenF1(answer!, references!)) / 150).toBeCloseTo(result.f1!, 12);
+    expect(outcomes![7]).toMatchObject({
+      source: `${file}:8`,
+      prompt: 'say slow 7:',
+      references: ['yes, 0.'],
+      item: { prompt: 'say slow 7:', completion: ' yes, 0.' },
+    });
+    // Alone, an answer is what it is among others.
+    const alone = writeRows(completionRows(8).trim().split('\n')[7]!);
+    const single = await engine.evaluate({ ...request, data: { file: alone }, outcomes: 'scores' });
+    expect(single.outcomes![0]!.answer).toBe(outcomes![7]!.answer);
+    expect(single.outcomes![0]).not.toHaveProperty('prompt');
+    // Without being asked for, nothing is generated of such rows.
+    expect(await engine.evaluate({ model: 'tiny', data: { file: alone } })).toMatchObject({ f1: null });
+  });
+
+  test('of options say what was chosen', async () => {
+    const { outcomes, accuracy } = await engine.evaluate({
+      ...{ model: 'tiny', data: { file: writeRows(optionRows(12)) }, outcomes: 'texts' },
+    });
+    const right = outcomes!.filter(({ chosen, correct }) => correct!.includes(chosen!));
+    expect(right.length / 12).toBe(accuracy);
+    expect(outcomes![1]).toMatchObject({ options: [' bad', ' great'], correct: [1], references: ['great'], weight: 1 });
+    expect(outcomes!.every(({ chosen, answer }) => answer === ['bad', 'great'][chosen!])).toBe(true);
+  });
+});

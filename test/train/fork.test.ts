@@ -114,6 +114,20 @@ describe('a fork', () => {
     expect(evaluated).toEqual([8, 12]);
   });
 
+  test('on rows whose columns have other names, and on the same rows read otherwise', async () => {
+    const rows = optionRows(30).replaceAll('"prompt"', '"text"');
+    const data = { file: writeRows(rows) };
+    const { run } = await fork({ step: 6, data, validation: data, configuration: { columns: ['prompt=text'] } });
+    const { header } = await journalOf(run);
+    expect(header.configuration.columns).toEqual(['prompt=text']);
+    const again = await fork({ fork: run, step: 9, configuration: { template: 'Well: {text}' } });
+    expect(again.events.at(-1)).toMatchObject({ step: 12, outcome: 'finished' });
+    expect((await journalOf(again.run)).header.dataFingerprint).not.toBe(header.dataFingerprint);
+    // The evaluation of step 8 was of other prompts.
+    const evaluated = (await linesOf(again.run)).filter(([type]) => type === 'evaluation').map(([, step]) => step);
+    expect(evaluated).toEqual([12]);
+  });
+
   test('of a run that stopped early has all its patience again', async () => {
     // Without a learning rate no evaluation is better than the first.
     const settings = { learningRate: 0, evaluateEvery: 1, earlyStopping: 2 };

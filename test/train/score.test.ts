@@ -237,7 +237,7 @@ describe('batchLoss', () => {
     ...optionsExample([1], [[2], [3, 4]], label),
     ...(correct ? { correct } : {}),
   });
-  const score = (...logprobs: number[]): ExampleScore => ({ logprobs, counts: [1, 2] });
+  const score = (...logprobs: number[]): ExampleScore => ({ logprobs, counts: [1, 2], tokens: [] });
 
   test('options: cross-entropy over mean token log-probabilities', () => {
     // Means −1 and −1.5: the longer option is not at a disadvantage for its length.
@@ -260,9 +260,9 @@ describe('batchLoss', () => {
   });
 
   test('very unlikely options neither overflow nor underflow', () => {
-    const { loss } = batchLoss([options(1)], [{ logprobs: [-1, -4000], counts: [1, 2] }]);
+    const { loss } = batchLoss([options(1)], [{ logprobs: [-1, -4000], counts: [1, 2], tokens: [] }]);
     expect(loss).toBeCloseTo(1999, 10);
-    expect(batchLoss([options(0)], [{ logprobs: [-1, -4000], counts: [1, 2] }]).loss).toBe(0);
+    expect(batchLoss([options(0)], [{ logprobs: [-1, -4000], counts: [1, 2], tokens: [] }]).loss).toBe(0);
   });
 
   test('completions: the mean over the tokens of the batch, not over its examples', () => {
@@ -281,8 +281,8 @@ describe('batchLoss', () => {
     const result = batchLoss(
       [one, three],
       [
-        { logprobs: [-4], counts: [1] },
-        { logprobs: [-3], counts: [3] },
+        { logprobs: [-4], counts: [1], tokens: [] },
+        { logprobs: [-3], counts: [3], tokens: [] },
       ],
     );
     expect(result).toEqual({ loss: 7 / 4, accuracy: null, tokens: 4 });
@@ -297,7 +297,7 @@ describe('batchLoss', () => {
       const kind = random() < 0.5 ? ('options' as const) : ('completion' as const);
       examples.push({ ...options(random() < 0.5 ? 0 : 1), kind });
       const counts = [1 + Math.floor(20 * random()), 1 + Math.floor(20 * random())];
-      scores.push({ logprobs: counts.map((count) => -10 * count * random()), counts });
+      scores.push({ logprobs: counts.map((count) => -10 * count * random()), counts, tokens: [] });
     }
     const whole = sumLosses(examples, scores);
     const cuts = [0, 1, 64, 65, 200, 300];
@@ -322,7 +322,11 @@ describe('batchLoss', () => {
 
   test('both in a batch: the mean of each kind, by its number of examples', () => {
     const completion: TokenizedExample = { ...options(0), kind: 'completion' };
-    const scores = [score(-1, -3), { logprobs: [-4], counts: [2] }, { logprobs: [-3], counts: [1] }];
+    const scores = [
+      score(-1, -3),
+      { logprobs: [-4], counts: [2], tokens: [] },
+      { logprobs: [-3], counts: [1], tokens: [] },
+    ];
     const batch = [options(1), completion, completion];
     const { loss, accuracy, tokens } = batchLoss(batch, scores);
     const alone = batchLoss(batch.slice(0, 1), scores);

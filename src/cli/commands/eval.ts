@@ -1,51 +1,117 @@
 import type { EvaluationResult } from '../../engine/types.ts';
+import { metricNames } from '../../evaluation/metrics.ts';
+import { type EvaluationReport, reportLines } from '../../evaluation/report.ts';
 import { plural } from '../../format.ts';
-import { readingSettings } from '../../settings/settings.ts';
-import { defineCommand } from '../command.ts';
+import { type CommandContext, defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { chosenTask, dataOption, taskFileOption, taskOption } from '../data-options.ts';
+import {
+  checkReports,
+  chosenMetrics,
+  type EvaluationPlan,
+  evaluateByPlan,
+  evaluationWarnings,
+  readGrader,
+  writeReports,
+} from '../evaluation.ts';
 import { localAdapter, localData, localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
-import { loadOnlyModel, loraOption, modelOption, stepOption, storageOption } from '../model-option.ts';
-import type { OptionSpecification } from '../option.ts';
+import { loraOption, modelOption, stepOption, storageOption } from '../model-option.ts';
+import type { OptionValues } from '../option.ts';
 import { createProgress } from '../progress.ts';
+import { givenReading, readingOptions } from '../reading-options.ts';
 import { requireOption } from '../require-option.ts';
 import { scoresText } from '../scores-text.ts';
-import { givenSettings, settingOption } from '../setting-options.ts';
+import { UsageError } from '../usage-error.ts';
 import { withEngine } from '../with-engine.ts';
 
-/** How rows are read; what they are to a run they are to an evaluation. */
-const readingOptions: readonly OptionSpecification[] = readingSettings.map((name) => ({
-  ...settingOption(name),
-  group: 'Model and data',
-}));
+const measuring = 'What is measured';
+
+const options = [
+  modelOption,
+  { ...stepOption, group: 'Model and data' },
+  loraOption,
+  storageOption,
+  offlineOption,
+  taskOption,
+  taskFileOption,
+  dataOption,
+  {
+    name: 'limit',
+    type: 'integer',
+    minimum: 1,
+    description: 'use only the first N examples',
+    defaultText: 'all',
+    group: 'Model and data',
+  },
+  // Their values are for givenReading alone.
+  ...(readingOptions as readonly []),
+  {
+    name: 'metric',
+    type: 'list',
+    placeholder: 'NAME',
+    description: `repeatable, or with commas between them: ${metricNames.join(', ')}; those of texts have answers generated`,
+    group: measuring,
+  },
+  {
+    name: 'grader',
+    type: 'text',
+    placeholder: 'FILE',
+    description:
+      "a grader in a JSON file, in the shape of OpenAI's; reward is the mean of what it gives (docs/evaluation.md)",
+    group: measuring,
+  },
+  {
+    name: 'compare',
+    type: 'text',
+    placeholder: 'DIR|RUN',
+    description: 'another model, or the same run with --compare-step, to compare with on the same examples',
+    group: measuring,
+  },
+  {
+    ...stepOption,
+    name: 'compare-step',
+    description: 'with --compare RUN: the state of that run after this step',
+    group: measuring,
+  },
+  {
+    name: 'max-tokens',
+    type: 'integer',
+    minimum: 1,
+    maximum: 1_000_000,
+    description: 'most tokens of a generated answer',
+    defaultText: '50 for answers of one line, 256 for others',
+    group: measuring,
+  },
+  {
+    name: 'stop',
+    type: 'list',
+    placeholder: 'TEXT',
+    description: 'end generated answers before this text',
+    group: measuring,
+  },
+  {
+    name: 'report',
+    type: 'list',
+    placeholder: 'FILE',
+    description: 'write a report: in Markdown to a name that ends in .md, with every example to one that ends in .json',
+    group: measuring,
+  },
+  jsonOption,
+  ...engineOptions,
+] as const;
+
+type EvalContext = CommandContext<OptionValues<typeof options>>;
 
 export const evalCommand = defineCommand({
   name: 'eval',
-  summary: 'Measure loss and accuracy, or F1, of a model on a task or a data file',
-  usage: ['eval --model DIR|RUN (--task NAME --data DIR | --data FILE|DIR) [options]'],
-  options: [
-    modelOption,
-    { ...stepOption, group: 'Model and data' },
-    loraOption,
-    storageOption,
-    offlineOption,
-    taskOption,
-    taskFileOption,
-    dataOption,
-    {
-      name: 'limit',
-      type: 'integer',
-      minimum: 1,
-      description: 'use only the first N examples',
-      defaultText: 'all',
-      group: 'Model and data',
-    },
-    // Their values are for givenSettings alone.
-    ...(readingOptions as readonly []),
-    jsonOption,
-    ...engineOptions,
+  summary: 'Measure how well a model does on a task or a data file, alone or against another',
+  usage: [
+    'eval --model DIR|RUN (--task NAME --data DIR | --data FILE|DIR) [options]',
+    'eval --compare DIR|RUN DIR|RUN (--task NAME --data DIR | --data FILE|DIR) [options]',
   ],
+  operands: ['model'],
+  options,
   examples: [
     {
       text: 'accuracy of the example model before any training',
@@ -55,49 +121,87 @@ export const evalCommand = defineCommand({
       text: 'the same for a run, as JSON',
       command: 'subzero eval --model runs/sst2 --task sst2 --data examples/sst2 --json',
     },
+    {
+      text: 'has training helped?',
+      command: 'subzero eval --compare examples/reviews-3m runs/sst2 --task sst2 --data examples/sst2 --report sst2.md',
+    },
+    {
+      text: 'generated answers, by ROUGE and by a grader of your own',
+      command: 'subzero eval --model runs/mine --data test.jsonl --metric rouge-l,exact-match --grader grader.json',
+    },
   ],
   async run(context) {
-    const { options } = context;
-    const given = requireOption(options.model, 'eval', 'model DIR|RUN');
-    const data = await localData(context, chosenTask(options.task, options.taskFile), options.data);
-    const path = await localPath(context, given);
-    const lora = await localAdapter(context, options.lora);
+    const plan = await planOf(context);
+    const { quiet, json, report: files } = context.options;
     return withEngine(context, async (engine) => {
-      const model = await loadOnlyModel(engine, path, { ...options, lora });
-      const progress = createProgress(context, options.quiet || options.json);
-      const notice = () => progress.line('stopping');
-      const request = {
-        model,
-        data,
-        ...Object.fromEntries(
-          Object.entries(givenSettings(context)).filter(([name]) => readingSettings.some((other) => other === name)),
-        ),
-        ...(options.limit === undefined ? {} : { limit: options.limit }),
-      };
-      const { result, exitCode } = await interruptible(context, notice, async (signal) => {
-        try {
-          return await engine.evaluate(
-            request,
-            (done, total) => progress.update(`evaluated ${done} of ${plural(total, 'example')}`),
-            signal,
-          );
-        } finally {
-          progress.end();
-        }
-      });
+      const progress = createProgress(context, quiet || json);
+      const show = (name: string, done: number, total: number): void =>
+        progress.update(`${plan.baseline ? `${name}: ` : ''}evaluated ${done} of ${plural(total, 'example')}`);
+      const { result: evaluated, exitCode } = await interruptible(
+        context,
+        () => progress.line('stopping'),
+        async (signal) => {
+          try {
+            return await evaluateByPlan(engine, plan, show, signal);
+          } finally {
+            progress.end();
+          }
+        },
+      );
       if (exitCode !== 0) return exitCode;
-      if (result.truncated !== undefined) {
-        progress.line(
-          `warning: ${result.truncated} of ${plural(result.examples, 'example')} did not fit the model's context and lost the start of their prompt`,
-        );
-      }
-      context.standardOutput.write(`${options.json ? JSON.stringify(result) : describe(result)}\n`);
+      const { report, result } = evaluated;
+      for (const warning of evaluationWarnings(report)) progress.line(`warning: ${warning}`);
+      writeReports(report, files);
+      context.standardOutput.write(
+        `${json ? JSON.stringify({ ...result, ...figures(report) }) : describe(evaluated)}\n`,
+      );
       return 0;
     });
   },
 });
 
-function describe(result: EvaluationResult): string {
+async function planOf(context: EvalContext): Promise<EvaluationPlan> {
+  const { options: values } = context;
+  const given = requireOption(values.model, 'eval', 'model DIR|RUN');
+  if (values.compareStep !== undefined && values.compare === undefined) {
+    throw new UsageError('--compare-step needs --compare RUN', { parameter: 'compare-step' });
+  }
+  checkReports(values.report);
+  const grader = values.grader === undefined ? undefined : await readGrader(values.grader);
+  const names = chosenMetrics(values.metric, grader !== undefined);
+  const data = await localData(context, chosenTask(values.task, values.taskFile), values.data);
+  const { storage, maxTokens, stop, limit } = values;
+  const lora = await localAdapter(context, values.lora);
+  const baseline =
+    values.compare === undefined
+      ? {}
+      : { baseline: { path: await localPath(context, values.compare), step: values.compareStep, storage } };
+  return {
+    title: values.compare === undefined ? 'Evaluation' : 'Comparison of two models',
+    model: { path: await localPath(context, given), step: values.step, storage, lora },
+    ...baseline,
+    request: { data, ...givenReading(context), ...(limit === undefined ? {} : { limit }) },
+    metricNames: names,
+    ...(grader ? { grader } : {}),
+    answers: {
+      ...(maxTokens === undefined ? {} : { maxTokens }),
+      ...(stop.length === 0 ? {} : { stop: [...stop] }),
+    },
+    withTexts: grader !== undefined || values.report.length > 0,
+  };
+}
+
+/** What a report has beside its examples, for one line of JSON. */
+function figures({ measured, compared, model, baseline }: EvaluationReport): object {
+  return {
+    metrics: measured,
+    ...(model.failures ? { failures: model.failures } : {}),
+    ...(compared ? { baseline: baseline!.name, comparison: compared } : {}),
+  };
+}
+
+function describe({ report, result }: { report: EvaluationReport; result: EvaluationResult }): string {
   const { loss, examples, seconds } = result;
-  return `${scoresText(result)}loss ${loss.toFixed(4)} on ${plural(examples, 'example')} (${seconds.toFixed(1)} s)`;
+  const line = `${scoresText(result)}loss ${loss.toFixed(4)} on ${plural(examples, 'example')} (${seconds.toFixed(1)} s)`;
+  return [line, ...reportLines(report).map((each) => `  ${each}`)].join('\n');
 }

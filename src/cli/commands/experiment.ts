@@ -4,11 +4,12 @@ import { experiments } from '../../experiments/index.ts';
 import { formatDuration } from '../../format.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
-import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { chosenTask, dataOption, dataSource, taskFileOption, taskOption } from '../data-options.ts';
 import { localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
 import { camelCase, kebabCase } from '../option.ts';
 import { createProgress } from '../progress.ts';
+import { givenReading, readingOptions } from '../reading-options.ts';
 import { requireOption } from '../require-option.ts';
 import { UsageError } from '../usage-error.ts';
 import { withEngine } from '../with-engine.ts';
@@ -52,6 +53,7 @@ export const experimentCommand = defineCommand({
     },
     { ...offlineOption, group },
     taskOption,
+    taskFileOption,
     dataOption,
     {
       name: 'validation',
@@ -80,6 +82,8 @@ export const experimentCommand = defineCommand({
       defaultText: 'all',
       group,
     },
+    // Their values are for givenReading alone.
+    ...(readingOptions as readonly []),
     ...lists.map(({ name, what }) => ({
       name,
       type: 'list' as const,
@@ -119,12 +123,13 @@ export const experimentCommand = defineCommand({
         throw new UsageError(`--${list} takes numbers above 0; got ${values.join(', ')}`, { parameter: list });
       }),
     ) as Partial<ExperimentRequest>;
+    const task = chosenTask(options.task, options.taskFile);
+    const reading = givenReading(context);
     const request: ExperimentRequest = {
       model: await localPath(context, model),
-      data: dataSource(options.task, options.data),
-      ...(options.validation === undefined
-        ? {}
-        : { validation: dataSource(options.task, options.validation, 'validation') }),
+      data: dataSource(task, options.data),
+      ...(options.validation === undefined ? {} : { validation: dataSource(task, options.validation, 'validation') }),
+      ...(Object.keys(reading).length === 0 ? {} : { reading }),
       seeds: Array.from({ length: options.seeds }, (_, index) => options.firstSeed + index),
       ...(options.steps === undefined ? {} : { steps: options.steps }),
       ...(options.limit === undefined ? {} : { limit: options.limit }),

@@ -1,7 +1,7 @@
 import { settingNames, settingOf } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
-import { dataOption, dataSource, taskOption } from '../data-options.ts';
+import { chosenTask, dataOption, dataSource, taskFileOption, taskOption } from '../data-options.ts';
 import { stepOption } from '../model-option.ts';
 import type { OptionSpecification } from '../option.ts';
 import { requireOption } from '../require-option.ts';
@@ -44,12 +44,17 @@ export const forkCommand = defineCommand({
     // Their values are for givenSettings alone.
     ...(changeable as readonly []),
     { ...taskOption, ...changes },
+    { ...taskFileOption, ...changes },
     { ...dataOption, ...changes },
     validationOption,
     { ...jsonOption, description: 'print every event (start, step, evaluation, done) as a JSON line' },
     ...engineOptions,
   ],
   examples: [
+    {
+      text: 'go on with other data, whose columns have other names',
+      command: 'subzero fork --run runs/a --data more.csv --columns prompt=question,completion=answer --out runs/b',
+    },
     {
       text: 'go on from the best step with a tenth of the learning rate',
       command: 'subzero fork --run runs/sst2 --step best --learning-rate 5e-6 --steps 600 --out runs/sst2-slow',
@@ -59,7 +64,8 @@ export const forkCommand = defineCommand({
     const { options } = context;
     const fork = requireOption(options.run, 'fork', 'run RUN');
     const out = requireOption(options.out, 'fork', 'out NEW');
-    const { step, task, data, validation } = options;
+    const { step, data, validation } = options;
+    const task = chosenTask(options.task, options.taskFile);
     return trainWithReport(context, {
       ...{ fork, out, configuration: givenSettings(context) },
       ...(step === undefined ? {} : { step }),

@@ -9,8 +9,10 @@ import { exportCommand } from './export.ts';
 import { forkCommand } from './fork.ts';
 import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
+import { migrateCommand } from './migrate.ts';
 import { pullCommand } from './pull.ts';
 import { quantizeCommand } from './quantize.ts';
+import { recordCommand } from './record.ts';
 import { replayCommand } from './replay.ts';
 import { serveCommand } from './serve.ts';
 import { trainCommand } from './train.ts';
@@ -24,6 +26,8 @@ export const commands: readonly Command[] = [
   workerCommand,
   clusterCommand,
   evalCommand,
+  recordCommand,
+  migrateCommand,
   generateCommand,
   serveCommand,
   pullCommand,

@@ -1,4 +1,4 @@
-import type { TrainEvent, TrainRequest } from '../../engine/types.ts';
+import type { Engine, TrainEvent, TrainRequest } from '../../engine/types.ts';
 import { shellWord } from '../../format.ts';
 import { settingNames, settingOf } from '../../settings/settings.ts';
 import type { RunChanges } from '../../train/changes.ts';
@@ -164,23 +164,31 @@ export async function trainWithReport(
   context: Host & { readonly options: DeviceChoice & { quiet: boolean; json: boolean } },
   request: TrainRequest,
 ): Promise<number> {
-  return withEngine(context, async (engine) => {
-    const report = createTrainReport(context, context.options);
-    const notice = () => report.notice('stopping after this step; press Ctrl-C again to end at once');
-    const { result: last, exitCode } = await interruptible(context, notice, async (signal) => {
-      let done: Extract<TrainEvent, { type: 'done' }> | undefined;
-      try {
-        for await (const event of engine.train(request, signal)) {
-          report.event(event);
-          if (event.type === 'done') done = event;
-        }
-      } finally {
-        report.end();
+  return withEngine(context, (engine) => trainByEngine(context, engine, request, context.options));
+}
+
+/** The same with an engine that is open. @param shown what is shown, and how */
+export async function trainByEngine(
+  context: Host,
+  engine: Engine,
+  request: TrainRequest,
+  shown: Parameters<typeof createTrainReport>[1],
+): Promise<number> {
+  const report = createTrainReport(context, shown);
+  const notice = () => report.notice('stopping after this step; press Ctrl-C again to end at once');
+  const { result: last, exitCode } = await interruptible(context, notice, async (signal) => {
+    let done: Extract<TrainEvent, { type: 'done' }> | undefined;
+    try {
+      for await (const event of engine.train(request, signal)) {
+        report.event(event);
+        if (event.type === 'done') done = event;
       }
-      return done;
-    });
-    return last?.outcome === 'finished' ? 0 : exitCode || 1;
+    } finally {
+      report.end();
+    }
+    return done;
   });
+  return last?.outcome === 'finished' ? 0 : exitCode || 1;
 }
 
 /**

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { snakeCase } from '../../format.ts';
 import { type FileHandle, join, open } from '../../platform/index.ts';
 import { diskError, writeFully } from '../../safetensors/disk.ts';
 import type { KeptEvent, RunSink, SinkRun } from './sink.ts';
@@ -72,6 +73,7 @@ function scalarsOf(event: Exclude<KeptEvent, { type: 'message' }>): Record<strin
       'validation/accuracy': event.accuracy,
       'validation/f1': event.f1,
       'validation/exact_match': event.exactMatch,
+      ...tagged('validation', event.measures),
     };
   }
   return {
@@ -80,7 +82,12 @@ function scalarsOf(event: Exclude<KeptEvent, { type: 'message' }>): Record<strin
     'train/learning_rate': event.learningRate,
     'train/projected_gradient': event.projectedGradient,
     'train/tokens_per_second': event.tokensPerSecond,
+    ...tagged('train', event.measures),
   };
+}
+
+function tagged(group: string, measures: Readonly<Record<string, number>> = {}): Record<string, number> {
+  return Object.fromEntries(Object.entries(measures).map(([name, value]) => [`${group}/${snakeCase(name)}`, value]));
 }
 
 /** A file that was not there before: two processes may begin in the same second. */

@@ -1,0 +1,184 @@
+/**
+ * Evaluations of the command line: of one model, or of two on the same data, with the report that is made of them.
+ *
+ * @module
+ */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { taskOf } from '../data/tasks/index.ts';
+import { EngineGraders } from '../engine/grader-services.ts';
+import type { AnswerOptions, Engine, EvaluateRequest, EvaluationResult, Outcome } from '../engine/types.ts';
+import { gradeOutcomes } from '../evaluation/grading.ts';
+import { compare, measure } from '../evaluation/measure.ts';
+import { metricNames, metrics, usualMetrics } from '../evaluation/metrics.ts';
+import { type Evaluated, type EvaluationReport, reportData, reportMarkdown } from '../evaluation/report.ts';
+import { plural } from '../format.ts';
+import { type Grader, parseGrader } from '../graders/index.ts';
+import type { StepChoice } from '../train/best.ts';
+import { loadOnlyModel } from './model-option.ts';
+import { UsageError } from './usage-error.ts';
+
+/** A model to be evaluated. */
+export interface EvaluatedModel {
+  path: string;
+  step: StepChoice | undefined;
+  storage?: EvaluationStorage;
+  lora?: string | undefined;
+}
+type EvaluationStorage = NonNullable<Parameters<typeof loadOnlyModel>[2]['storage']>;
+
+export interface EvaluationPlan {
+  model: EvaluatedModel;
+  baseline?: EvaluatedModel;
+  request: Omit<EvaluateRequest, 'model' | 'outcomes' | 'generate'>;
+  /** Those that the data allows by default. */
+  metricNames: readonly string[];
+  grader?: { file: string; grader: Grader };
+  answers: AnswerOptions;
+  title: string;
+  /** Whether prompts and rows are wanted beside scores. */
+  withTexts: boolean;
+}
+
+/** Reads a grader. @throws UsageError for a file that holds none; SubzeroError as `parseGrader` */
+export async function readGrader(file: string): Promise<{ file: string; grader: Grader }> {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new UsageError(`--grader ${file} cannot be read: ${(error as Error).message}`, { parameter: 'grader' });
+  }
+  return { file, grader: await parseGrader(value) };
+}
+
+/** Names of metrics as they were given, with commas or one by one. @throws UsageError for one that there is not */
+export function chosenMetrics(given: readonly string[], hasGrader: boolean): string[] {
+  const names = [...new Set(given.flatMap((each) => each.split(',')).filter((name) => name !== ''))];
+  const unknown = names.find((name) => !metricNames.includes(name));
+  if (unknown !== undefined) {
+    throw new UsageError(`--metric: there is no metric "${unknown}"; there are ${metricNames.join(', ')}`, {
+      parameter: 'metric',
+    });
+  }
+  if (names.includes('reward') && !hasGrader) {
+    throw new UsageError('--metric reward needs --grader FILE', { parameter: 'metric' });
+  }
+  return hasGrader && names.length > 0 && !names.includes('reward') ? ['reward', ...names] : names;
+}
+
+/** Where reports go. @throws UsageError for an ending that says no format */
+export function checkReports(files: readonly string[]): void {
+  const other = files.find((file) => !/\.(md|json)$/i.test(file));
+  if (other === undefined) return;
+  throw new UsageError(`--report ${other}: the name of a report must end in .md or .json`, { parameter: 'report' });
+}
+
+/** Writes a report into files, in the format that their endings say. */
+export function writeReports(report: EvaluationReport, files: readonly string[]): void {
+  for (const file of files) {
+    const isMarkdown = /\.md$/i.test(file);
+    writeFileSync(file, isMarkdown ? reportMarkdown(report) : `${JSON.stringify(reportData(report), undefined, 2)}\n`);
+  }
+}
+
+/** A model with what it came to. */
+interface Examined extends Evaluated {
+  result: EvaluationResult;
+  outcomes: Outcome[];
+}
+
+/**
+ * Evaluates one model after the other: never are both in memory.
+ * @param onProgress told the model's name, too
+ */
+export async function evaluateByPlan(
+  engine: Engine,
+  plan: EvaluationPlan,
+  onProgress: (name: string, done: number, total: number) => void,
+  signal: AbortSignal,
+): Promise<{ report: EvaluationReport; result: EvaluationResult }> {
+  const baseline = plan.baseline && (await examine(engine, plan, plan.baseline, onProgress, signal));
+  const model = await examine(engine, plan, plan.model, onProgress, signal);
+  const names = plan.metricNames.length > 0 ? plan.metricNames : usualMetrics(model.outcomes);
+  const compared = baseline && compare(baseline.outcomes, model.outcomes, names);
+  const measured = compared ? compared.map(({ after }) => after) : measure(model.outcomes, names);
+  const { result, ...evaluated } = model;
+  const report: EvaluationReport = {
+    ...{ title: plan.title, data: dataText(plan.request.data), notes: notesOf(plan, model) },
+    ...{ model: evaluated, measured },
+    ...(baseline && compared ? { baseline: withoutResult(baseline), compared } : {}),
+  };
+  return { report, result };
+}
+
+/** What is amiss with the models' evaluations, for people. */
+export function evaluationWarnings({ model, baseline }: EvaluationReport): string[] {
+  return [model, baseline].flatMap((each) => {
+    if (!each) return [];
+    const { name, outcomes, truncated, failures } = each;
+    const of = baseline ? ` (${name})` : '';
+    return [
+      ...(truncated === undefined
+        ? []
+        : [
+            `${truncated} of ${plural(outcomes.length, 'example')} did not fit the model's context and lost the start of their prompt${of}`,
+          ]),
+      ...(failures && failures.count > 0
+        ? [`${plural(failures.count, 'answer')} could not be graded and count as 0${of}; the first: ${failures.first}`]
+        : []),
+    ];
+  });
+}
+
+function withoutResult({ result: _, ...evaluated }: Examined): Evaluated {
+  return evaluated;
+}
+
+async function examine(
+  engine: Engine,
+  { request, grader, metricNames: names, answers, withTexts }: EvaluationPlan,
+  { path, ...choice }: EvaluatedModel,
+  onProgress: (name: string, done: number, total: number) => void,
+  signal: AbortSignal,
+): Promise<Examined> {
+  const id = await loadOnlyModel(engine, path, choice);
+  const name = nameOf(path, choice);
+  const generates = grader !== undefined || names.some((each) => metrics[each]!.generates);
+  try {
+    const { outcomes = [], ...result } = await engine.evaluate(
+      { ...request, model: id, outcomes: withTexts ? 'texts' : 'scores', ...(generates ? { generate: answers } : {}) },
+      (done, total) => onProgress(name, done, total),
+      signal,
+    );
+    const examined = { name, outcomes, result, ...(result.truncated ? { truncated: result.truncated } : {}) };
+    if (!grader) return examined;
+    const judges = new EngineGraders(engine, signal);
+    try {
+      return { ...examined, failures: await gradeOutcomes(grader.grader, outcomes, judges, signal) };
+    } finally {
+      await judges.close();
+    }
+  } finally {
+    await engine.unloadModel(id);
+  }
+}
+
+function nameOf(path: string, { step, lora }: Omit<EvaluatedModel, 'path'>): string {
+  return `${path}${step === undefined ? '' : ` at step ${step}`}${lora === undefined ? '' : ` with ${lora}`}`;
+}
+
+function dataText(data: EvaluateRequest['data']): string {
+  if (!('task' in data)) return `\`${data.file}\``;
+  return `task ${taskOf(data.task).name} in \`${data.directory}\``;
+}
+
+function notesOf({ grader }: EvaluationPlan, { outcomes }: Examined): string[] {
+  const generated = outcomes.some(({ answer, chosen }) => answer !== undefined && chosen === undefined);
+  return [
+    ...(grader ? [`Reward: ${grader.grader.type} "${grader.grader.name}" (\`${grader.file}\`)`] : []),
+    ...(generated ? ['Answers are generated greedily'] : []),
+    ...(outcomes.some(({ chosen }) => chosen !== undefined)
+      ? ['The answer to a row with options is the option with the highest mean log-probability of a token']
+      : []),
+  ];
+}

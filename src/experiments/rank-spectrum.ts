@@ -1,0 +1,199 @@
+import { loadDataset } from '../data/load.ts';
+import { sampleBatch } from '../data/sampling.ts';
+import type { DataRow } from '../engine/types.ts';
+import { gaussian, purposes, tensorId } from '../random/philox.ts';
+import { resolveConfiguration } from '../settings/configuration.ts';
+import { nearestOfRank } from '../zo/low-rank.ts';
+import { defineExperiment, type ExperimentRequest } from './experiment.ts';
+import { grouped } from './groups.ts';
+import { leastSquares, product } from './least-squares.ts';
+import { matrixKinds, shortName } from './matrices.ts';
+import { plotSvg } from './plot.ts';
+import { interval, mean, summary } from './statistics.ts';
+
+/** Examples of the batch whose gradient is measured. */
+const batchSize = 8;
+
+/** Directions beyond those of the fit, to see how well it foretells. */
+const heldOut = 32;
+
+/** Directions of a step; the run's largest number. */
+const queries = 128;
+
+/** Examples among which the batch is drawn. */
+const pool = 1024;
+
+interface Spectrum {
+  /** Of Uᵀ∇f V, descending. */
+  singularValues: number[];
+  /** Share of the variance of ρ along directions outside of the fit that it explains. */
+  explained: number;
+  directions: number;
+}
+
+/** How low-rank gradients are during tuning, which SubZero's paper (arXiv 2410.08989) assumes. */
+export const rankSpectrum = defineExperiment<Spectrum>({
+  title: 'How low-rank are the gradients?',
+  question:
+    'How is the squared gradient of a matrix spread over its singular values, seen in a random subspace, and is it less ' +
+    'spread than without structure?',
+  method:
+    'U and V of a rank r are drawn once, and ρ = ⟨Z, Uᵀ∇f V⟩ is measured along 3/2 r² Gaussian directions Z (--steps ' +
+    `sets another number) by central differences, all on the same ${batchSize} examples. Least squares give the r × r ` +
+    `matrix Uᵀ∇f V, of which the singular values are taken; ${heldOut} more directions say how much of ρ it foretells. ` +
+    'Each cell is one matrix: of the first or the last layer. Nothing is back-propagated. A random subspace keeps what ' +
+    'stands out: a gradient of rank k has k singular values there, and one without structure those of a Gaussian ' +
+    'matrix, which are drawn beside it. Intervals are 95 % by Student’s t over the seeds.',
+  reads: ['ranks', 'steps'],
+  async cells({ model, seeds, ranks = [16] }) {
+    const kinds = [...(await matrixKinds(model)).values()];
+    const matrices = kinds.flatMap(({ names, shape }) => {
+      const chosen = new Set([names[0]!, names.at(-1)!]);
+      return [...chosen].map((matrix) => ({ matrix, most: Math.min(...shape) }));
+    });
+    return ranks.flatMap((rank) =>
+      seeds.flatMap((seed) => matrices.map(({ matrix, most }) => ({ seed, matrix, rank: Math.min(rank, most) }))),
+    );
+  },
+  async measure({ engine, request, signal }, { seed, matrix, rank }) {
+    const [name, r] = [String(matrix), Number(rank)];
+    const configuration = resolveConfiguration({
+      ...{ optimizer: 'subzero', seed: Number(seed), rank: r, normAlignment: false, parameters: [name], queries },
+      // Only the seed decides where the subspace lies, and nothing ends its period.
+      ...{ refresh: 1_000_000, steps: 1_000_000, epsilon: 1e-2 },
+    });
+    const rows = await batchOf(request, Number(seed));
+    const wanted = (request.steps ?? Math.ceil(1.5 * r * r)) + heldOut;
+    const id = 'rank-spectrum';
+    const directions: Float64Array[] = [];
+    const values: number[] = [];
+    await engine.createRun({ id, model: request.model, configuration });
+    try {
+      for (let step = 0; values.length < wanted && !signal.aborted; step++) {
+        const { projectedGradients } = await engine.probeRun(id, rows);
+        for (const [query, value] of projectedGradients.entries()) {
+          const draw = { tensor: tensorId(name), step, purpose: purposes.dense, query };
+          directions.push(Float64Array.from(gaussian(configuration.seed, draw, r * r)));
+          values.push(value);
+        }
+        await engine.applyRun(id, { projectedGradients: projectedGradients.map(() => 0) });
+      }
+    } finally {
+      await engine.unloadModel(id);
+    }
+    if (signal.aborted) return { singularValues: [], explained: Number.NaN, directions: 0 };
+    const fitted = values.length - heldOut;
+    const { coefficients } = leastSquares(directions.slice(0, fitted), values.slice(0, fitted));
+    const others = values.slice(fitted);
+    const missed = mean(others.map((value, k) => (value - product(directions[fitted + k]!, coefficients)) ** 2));
+    return {
+      singularValues: singularValues(coefficients, r),
+      explained: 1 - missed / mean(others.map((value) => value * value)),
+      directions: values.length,
+    };
+  },
+  report(_, finished) {
+    const rows: string[][] = [];
+    const series: { name: string; points: { x: number; y: number; error?: number }[] }[] = [];
+    const quotients: number[] = [];
+    for (const [rank, ofRank] of grouped(finished, (cell) => String(cell.rank))) {
+      const unstructured = gaussianSpectra(Number(rank));
+      const [expectedFirst, expectedStable] = [mean(unstructured.map(firstShare)), mean(unstructured.map(stableRank))];
+      for (const [matrix, own] of grouped(ofRank, (cell) => String(cell.matrix))) {
+        const spectra = own.map(({ result }) => result.singularValues);
+        const stable = summary(spectra.map(stableRank));
+        quotients.push(stable.mean / expectedStable);
+        rows.push([
+          shortName(matrix),
+          rank,
+          interval(summary(spectra.map(firstShare)), 3),
+          expectedFirst.toFixed(3),
+          interval(stable, 2),
+          expectedStable.toFixed(2),
+          mean(own.map(({ result }) => result.explained)).toFixed(4),
+        ]);
+        const kind = shortName(matrix).replace(/\.\d+\./, '.*.');
+        if (series.length < 7 && !series.some(({ name }) => name === kind)) {
+          series.push({ name: kind, points: cumulative(spectra) });
+        }
+      }
+      if (series.length < 8) series.push({ name: `no structure, r = ${rank}`, points: cumulative(unstructured) });
+    }
+    const sorted = quotients.toSorted((a, b) => a - b);
+    const middle = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+    return {
+      lead:
+        `Seen in a random subspace, a gradient's stable rank is ${middle.toFixed(2)} times (median over matrices; ` +
+        `${sorted[0]!.toFixed(2)} to ${sorted.at(-1)!.toFixed(2)}) that of a matrix without structure` +
+        (middle < 0.8 ? ': gradients are of low rank.' : ': these gradients are hardly of low rank.'),
+      sections: [
+        {
+          title: 'Singular values in a random subspace',
+          text: 'The stable rank is the squared norm over the square of the largest singular value.',
+          plot: {
+            name: 'rank-spectrum.svg',
+            describes: 'Share of the squared gradient in its first singular values, by kind of matrix',
+            svg: plotSvg({
+              title: 'Squared gradient in the first k singular values (first layer)',
+              xTitle: 'k',
+              yTitle: 'share',
+              series,
+            }),
+          },
+          table: {
+            header: ['matrix', 'r', 'first share', 'no structure', 'stable rank', 'no structure', 'foretold of ρ²'],
+            rows,
+          },
+        },
+      ],
+    };
+  },
+});
+
+/** The examples of a seed, as rows of data. */
+async function batchOf({ data }: ExperimentRequest, seed: number): Promise<DataRow[]> {
+  const { examples } = await loadDataset(data, { limit: pool });
+  return sampleBatch(seed, 0, batchSize, examples.length).map((index) => {
+    const { prompt, options, label, completion } = examples[index]!;
+    return options ? { prompt, options, label } : { prompt, completion };
+  });
+}
+
+/** Of a square matrix that is stored row by row, descending. */
+export function singularValues(matrix: ArrayLike<number>, size: number): number[] {
+  const left = Array.from({ length: size }, (_, column) =>
+    Float64Array.from({ length: size }, (__, row) => matrix[row * size + column]!),
+  );
+  const right = left.map((_, column) => Float64Array.from({ length: size }, (__, row) => (row === column ? 1 : 0)));
+  // Each factor carries the square root of a singular value.
+  return nearestOfRank({ left, right }, size).left.map((column) => product(column, column));
+}
+
+function squaredNorm(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value * value, 0);
+}
+
+function firstShare(values: readonly number[]): number {
+  return values[0]! ** 2 / squaredNorm(values);
+}
+
+function stableRank(values: readonly number[]): number {
+  return 1 / firstShare(values);
+}
+
+/** Mean shares of the first k squares, with intervals. */
+function cumulative(spectra: readonly (readonly number[])[]): { x: number; y: number; error?: number }[] {
+  const longest = Math.max(...spectra.map(({ length }) => length));
+  return Array.from({ length: longest }, (_, index) => {
+    const shares = spectra.map((values) => squaredNorm(values.slice(0, index + 1)) / squaredNorm(values));
+    const { mean: y, halfWidth95 } = summary(shares);
+    return { x: index + 1, y, ...(Number.isNaN(halfWidth95) ? {} : { error: halfWidth95 }) };
+  });
+}
+
+/** Singular values of Gaussian matrices, for comparison. */
+function gaussianSpectra(rank: number): number[][] {
+  return Array.from({ length: 50 }, (_, draw) =>
+    singularValues(gaussian(0, { tensor: draw, step: 0, purpose: purposes.dense, query: 0 }, rank * rank), rank),
+  );
+}

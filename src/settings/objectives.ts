@@ -1,0 +1,36 @@
+/**
+ * What a run minimises: one row for each objective. docs/method.md, "Objectives", describes them, src/objectives/ has
+ * their formulas.
+ *
+ * @module
+ */
+
+import type { ExampleKind } from '../data/example.ts';
+
+export const objectiveNames = ['auto', 'dpo', 'ipo', 'orpo'] as const;
+export type ObjectiveName = (typeof objectiveNames)[number];
+
+/** An objective, as far as others have to know it. */
+export interface ObjectiveRow {
+  /** What it is, for people. */
+  title: string;
+  /** The examples that it learns from. */
+  learnsFrom: readonly ExampleKind[];
+  /** Compares with the base: needs the log-probabilities that it gives to the label tokens. */
+  base?: true;
+}
+
+export const objectives: Readonly<Record<ObjectiveName, ObjectiveRow>> = {
+  auto: { title: 'the loss of the data', learnsFrom: ['options', 'completion'] },
+  dpo: { title: 'direct preference optimisation', learnsFrom: ['preference'], base: true },
+  ipo: { title: 'identity preference optimisation', learnsFrom: ['preference'], base: true },
+  orpo: { title: 'odds-ratio preference optimisation', learnsFrom: ['preference'] },
+};
+
+/** What `auto` stands for with preferences. */
+export const preferenceObjective = 'dpo' satisfies ObjectiveName;
+
+/** The objectives that something is true of. */
+export function objectivesThat(holds: (row: ObjectiveRow) => boolean): ObjectiveName[] {
+  return objectiveNames.filter((name) => holds(objectives[name]));
+}

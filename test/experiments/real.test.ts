@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openEngine } from '../../src/engine/client.ts';
+import type { Engine } from '../../src/engine/types.ts';
+import type { Cell, Experiment, ExperimentRequest } from '../../src/experiments/experiment.ts';
+import { experiments } from '../../src/experiments/index.ts';
+import { optionRows, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
+
+let engine: Engine;
+let request: ExperimentRequest;
+
+beforeAll(async () => {
+  engine = await openEngine();
+  request = { model: tinyModel(), data: { file: writeRows(optionRows()) }, seeds: [3] };
+});
+
+afterAll(async () => {
+  await engine.close();
+  removeTemporary();
+});
+
+function measure<R>(name: string, cell: Cell): Promise<R> {
+  const experiment = experiments[name] as Experiment<R>;
+  return experiment.measure({ engine, request, folder: temporaryFolder(), signal: new AbortController().signal }, cell);
+}
+
+test('rank-spectrum: directions outside of the fit are foretold, so the matrix is the projected gradient', async () => {
+  const cells = await experiments['rank-spectrum']!.cells({ ...request, ranks: [4] }, []);
+  expect(cells.length).toBeGreaterThan(2);
+  const result = await measure<{ singularValues: number[]; explained: number }>('rank-spectrum', cells[0]!);
+  expect(result.singularValues).toHaveLength(4);
+  expect(result.singularValues[0]).toBeGreaterThan(0);
+  expect(result.explained).toBeGreaterThan(0.98);
+});
+
+test('memory: a run holds what its plan says', async () => {
+  const cell = { optimizer: 'subzero', scheme: 'full', storage: 'auto', seed: 0 };
+  const { plan, liveBytes } = await measure<{ plan: { totalBytes: number }; liveBytes: number }>('memory', cell);
+  expect(liveBytes / plan.totalBytes).toBeGreaterThan(0.5);
+  expect(liveBytes / plan.totalBytes).toBeLessThanOrEqual(1);
+});
+
+test('memory: the plan of a published shape, by hand', async () => {
+  const result = await measure<{
+    parameters: number;
+    weightBytes: number;
+    cacheBytesPerToken: number;
+    estimates: { optimizer: string; scheme: string; plan?: { weightBytes: number } }[];
+  }>('memory', { shape: 'OPT-125M', storage: 'f16' });
+  expect(result.parameters).toBe(125_239_296);
+  // Keys and values of 12 layers of 768 columns, in f32.
+  expect(result.cacheBytesPerToken).toBe(2 * 12 * 768 * 4);
+  const plan = result.estimates.find(({ optimizer, scheme }) => optimizer === 'subzero' && scheme === 'full')!.plan!;
+  expect(plan.weightBytes).toBe(result.weightBytes);
+});
+
+test('scale: a model of twice the layers has their parameters, and a step with four directions four times the tokens', async () => {
+  const scaled = (axis: string, factor: number) =>
+    measure<{ parameters: number; tokens: number }>('scale', { seed: 0, axis, factor });
+  const base = await scaled('layers', 1);
+  const deeper = await scaled('layers', 2);
+  const more = await scaled('directions per step', 4);
+  expect(deeper.parameters).toBeGreaterThan(base.parameters);
+  expect(more.parameters).toBe(base.parameters);
+  expect(more.tokens).toBe(4 * base.tokens);
+});
+
+test('reports say in their first line what came out', async () => {
+  const scaled = (factor: number) => ({
+    cell: { seed: 0, axis: 'layers', factor },
+    result: {
+      ...{ parameters: 100 * factor, tokens: 10, stepMilliseconds: 5 * factor, plannedBytes: 1, journalBytes: 1 },
+      replayMilliseconds: 1,
+    },
+    seconds: 1,
+  });
+  const { lead } = await experiments.scale!.report(request, [1, 2, 4].map(scaled));
+  expect(lead).toBe(
+    "Exponents of a step's time over its work, between the two largest sizes: layers 1.00. Nothing grows faster than its work.",
+  );
+});
