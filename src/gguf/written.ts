@@ -68,6 +68,8 @@ const ownKeys: Readonly<Record<string, (config: Config) => Keys>> = {
     final_logit_softcapping: f32(config.final_logit_softcapping ?? 30),
   }),
   gemma3_text: windowOf,
+  phi3: windowOf,
+  starcoder2: windowOf,
   granite: (config) => ({
     'attention.scale': f32(config.attention_multiplier ?? 1),
     embedding_scale: f32(config.embedding_multiplier ?? 1),

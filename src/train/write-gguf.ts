@@ -104,7 +104,7 @@ function titleOf(directory: string): string {
 
 function sizesOf(decoder: Decoder): ModelSizes {
   const attention = attentions(decoder)[0]!;
-  const down = parameterShapes(decoder).find(({ name }) => name.endsWith('.mlp.down_proj.weight'));
+  const down = parameterShapes(decoder).find(({ name }) => /\.mlp\.(down_proj|c_proj)\.weight$/.test(name));
   return {
     hidden: axisLength(decoder.embedding.columns),
     layers: decoder.blocks.length,

@@ -155,6 +155,16 @@ const cases: Case[] = [
       'attention.sliding_window_pattern': pattern([true, true, true, false, true]),
     },
   },
+  {
+    architecture: 'phi3',
+    config: { ...sizes, model_type: 'phi3', original_max_position_embeddings: 64, sliding_window: 9 },
+    keys: { 'attention.sliding_window': u32(9), 'rope.scaling.original_context_length': u32(64) },
+  },
+  {
+    architecture: 'starcoder2',
+    config: { ...sizes, model_type: 'starcoder2', rms_norm_eps: undefined, norm_epsilon: 1e-5, sliding_window: 7 },
+    keys: { 'attention.sliding_window': u32(7) },
+  },
   { architecture: 'ernie4_5', config: { ...sizes, model_type: 'ernie4_5', head_dim: 8 } },
 ];
 
@@ -186,7 +196,9 @@ function keysOf(architecture: string, config: Config): [string, Value][] {
     ...{ embedding_length: 'hidden_size', feed_forward_length: 'intermediate_size' },
     ...{ 'attention.head_count': 'num_attention_heads', 'attention.head_count_kv': 'num_key_value_heads' },
   };
-  const epsilon = architecture === 'olmo' ? 'attention.layer_norm_epsilon' : 'attention.layer_norm_rms_epsilon';
+  const epsilon = ['olmo', 'starcoder2'].includes(architecture)
+    ? 'attention.layer_norm_epsilon'
+    : 'attention.layer_norm_rms_epsilon';
   return [
     ['general.architecture', text(architecture)],
     ...Object.entries(whole).map(([key, from]): [string, Value] => [
