@@ -38,6 +38,8 @@ interface Case {
   /** Keys beside those of all. */
   keys?: Record<string, Value>;
   tensors?: TensorToLayOut[];
+  /** Whether our own writer refuses it. */
+  unwritten?: boolean;
 }
 
 const sizes = {
@@ -55,6 +57,10 @@ const llama3 = {
   high_freq_factor: 4,
   original_max_position_embeddings: 8192,
 };
+
+function vectorOf(name: string, values: number[]): TensorToLayOut {
+  return { name, dimensions: [values.length], type: 0, data: new Uint8Array(Float32Array.from(values).buffer) };
+}
 
 function llama3Divisors(theta: number, width: number): TensorToLayOut {
   const values = Float32Array.from({ length: width / 2 }, (_, pair) => {
@@ -159,6 +165,23 @@ const cases: Case[] = [
     architecture: 'phi3',
     config: { ...sizes, model_type: 'phi3', original_max_position_embeddings: 64, sliding_window: 9 },
     keys: { 'attention.sliding_window': u32(9), 'rope.scaling.original_context_length': u32(64) },
+  },
+  {
+    architecture: 'phi3',
+    config: {
+      ...{ ...sizes, model_type: 'phi3', original_max_position_embeddings: 16, sliding_window: null },
+      rope_scaling: { type: 'longrope', short_factor: [1, 1.5, 2, 3], long_factor: [1, 2, 4, 8] },
+    },
+    keys: {
+      'rope.scaling.original_context_length': u32(16),
+      'rope.scaling.attn_factor': f32(Math.sqrt(1 + Math.log(4) / Math.log(16))),
+    },
+    tensors: [
+      vectorOf('rope_factors_short.weight', [1, 1.5, 2, 3]),
+      vectorOf('rope_factors_long.weight', [1, 2, 4, 8]),
+    ],
+    // Its divisors are not written.
+    unwritten: true,
   },
   {
     architecture: 'starcoder2',
@@ -321,7 +344,12 @@ describe('a file of our own writing is the model that it was made from', () => {
       const fast = { tokenizer_class: 'PreTrainedTokenizerFast' };
       writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(fast));
       const out = join(directory, `${index}-written.gguf`);
-      await quantizeModel({ model: folder, out, format: 'gguf', storage: 'f32' });
+      const writing = quantizeModel({ model: folder, out, format: 'gguf', storage: 'f32' });
+      if (given.unwritten) {
+        await expectFailure(writing, 'unsupported', 'would differ');
+        return;
+      }
+      await writing;
       const ids = Array.from({ length: 24 }, () => random(48));
       const [expected, model] = [await loadModel(gpu, folder), await loadModel(gpu, out)];
       try {
