@@ -47,7 +47,11 @@ export const exportCommand = defineCommand({
     const out = requireOption(options.out, 'export', 'out DIR');
     return withEngine(context, async (engine) => {
       const { format, step, storage } = options;
-      const files = await engine.exportRun({ run, format, out, storage, ...(step === undefined ? {} : { step }) });
+      const files = await engine.exportRun({
+        ...{ run, format, out },
+        ...(format === 'gguf' ? { storage } : {}),
+        ...(step === undefined ? {} : { step }),
+      });
       context.standardOutput.write(options.json ? `${JSON.stringify({ files })}\n` : `${files.join('\n')}\n`);
       return 0;
     });
