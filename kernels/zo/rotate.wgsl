@@ -12,7 +12,6 @@
 struct Parameters {
   rows: u32,
   rows_per_probe: u32,
-  blocks_per_probe: u32,
   blocks: u32,
   state_stride: u32,
   slices: u32,
@@ -49,8 +48,9 @@ struct Block {
 }
 
 fn block_at(index: u32) -> Block {
-  let probe = index / parameters.blocks_per_probe;
-  let first = probe * parameters.rows_per_probe + (index % parameters.blocks_per_probe) * 4u;
+  let blocks_per_probe = (parameters.rows_per_probe + 3u) / 4u;
+  let probe = index / blocks_per_probe;
+  let first = probe * parameters.rows_per_probe + (index % blocks_per_probe) * 4u;
   return Block(probe, first, min(first + 3u, (probe + 1u) * parameters.rows_per_probe - 1u));
 }
 

@@ -298,7 +298,6 @@ function projectTogether(
       {
         rows: x.rows,
         rows_per_probe: rowsPerProbe,
-        blocks_per_probe: blocksPerProbe,
         blocks,
         state_stride: probes.stateStride,
         slices,

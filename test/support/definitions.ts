@@ -96,7 +96,9 @@ function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
       matmulKernel({ variant, slices: 1 }, { storage, ...flags }),
     ),
     ...(sliceable ? [matmulKernel({ variant, slices: 2 }, { storage, ...fewMatmulFlags[0] })] : []),
-    matmulKernel({ variant, slices: 1 }, { storage, factors: 'f16', ...fewMatmulFlags[1] }),
+    ...(storage === 'f16'
+      ? [matmulKernel({ variant, slices: 1 }, { storage, factors: 'f16', ...fewMatmulFlags[1] })]
+      : []),
     ...(fragments === undefined || !isPlain(storage) ? [] : otherFragments).flatMap((fragment) => [
       ...fewMatmulFlags.map((flags) => matmulKernel({ variant, slices: 1, fragment }, { storage, ...flags })),
       matmulKernel({ variant, slices: 2, fragment }, { storage, ...fewMatmulFlags[0] }),
