@@ -30,8 +30,9 @@ import { closeChatTemplates } from '../tokenizer/chat-template.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { checkTokenIds } from '../tokenizer/token-ids.ts';
 import { checkToolHistory } from '../tokenizer/tool-history.ts';
-import { resolveStep, type StepChoice } from '../train/best.ts';
+import { resolveStep } from '../train/best.ts';
 import { wantsAnswers } from '../train/evaluate.ts';
+import type { ExportRequest } from '../train/export.ts';
 import { isRunFolder } from '../train/run-folder.ts';
 import type { AppliedAdapter } from '../tuning/applied-adapter.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
@@ -649,12 +650,7 @@ export class LocalEngine implements Engine {
     }
   }
 
-  async exportRun(request: {
-    run: string;
-    format: 'safetensors' | 'peft';
-    out: string;
-    step?: StepChoice;
-  }): Promise<string[]> {
+  async exportRun(request: ExportRequest): Promise<string[]> {
     await checkDirectory(request.run);
     const { exportRun } = await import('../train/export.ts');
     return exportRun(this.#gpu, request);

@@ -21,6 +21,7 @@ import type { ChatMessage } from '../tokenizer/chat-messages.ts';
 import type { StepChoice } from '../train/best.ts';
 import type { RunChanges } from '../train/changes.ts';
 import type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
+import type { ExportRequest } from '../train/export.ts';
 import type { StorageWish } from '../weights/index.ts';
 
 export type { DataSource } from '../data/source.ts';
@@ -331,12 +332,9 @@ export interface Engine {
     onProgress?: (name: string, done: number, total: number) => void,
     signal?: AbortSignal,
   ): Promise<BenchResult>;
-  /** Writes a run as a model directory (`safetensors`) or as an adapter (`peft`). Returns the files written. */
-  exportRun(request: {
-    run: string;
-    format: 'safetensors' | 'peft';
-    out: string;
-    step?: StepChoice;
-  }): Promise<string[]>;
+  /**
+   * Writes a run as a model (`safetensors`, `gguf`) or as an adapter (`peft`, `gguf-lora`). Returns the files written.
+   */
+  exportRun(request: ExportRequest): Promise<string[]>;
   close(): Promise<void>;
 }

@@ -478,6 +478,17 @@ export const settings = {
     group: 'method',
     appliesTo: factored,
   },
+  /** The element type of a bank's factors, and of the period's beside it. */
+  bankStorage: {
+    type: 'choice',
+    default: 'f16',
+    choices: ['f16', 'f32'],
+    placeholder: 'TYPE',
+    help: 'element type of what is kept beside the weights: f16 takes half of the memory, rounded to the nearest',
+    title: 'Storage of the bank',
+    group: 'method',
+    appliesTo: factored,
+  },
   /** K, directions averaged per step. */
   queries: {
     type: 'integer',

@@ -98,6 +98,7 @@ export async function loadBase(gpu: Gpu, folder: string, header: JournalHeader):
   try {
     model = await loadModel(gpu, header.basePath, {
       storage: header.configuration.storage,
+      begun: true,
       ...plansOfRun(gpu, folder, header),
     });
   } catch (error) {
