@@ -72,9 +72,7 @@ async function makeFork(options: ForkOptions, folder: string): Promise<void> {
     await copyRecords(files[0], header, journal.records.slice(0, step));
     await copyBaseScores(from, files[2]);
     const { configuration } = journal.header;
-    const isSameValidation =
-      options.sources?.validation === undefined && !isReadOtherwise(configuration, header.configuration);
-    await copyMetrics(from, files[1], step, isSameValidation);
+    await copyMetrics(from, files[1], step, isJudgedAlike(options.sources, configuration, header.configuration));
   } catch (error) {
     // Half of the steps would look like a run of its own.
     for (const file of files) await rm(file, { force: true });
@@ -135,6 +133,28 @@ function isReadOtherwise(before: TrainConfiguration, after: TrainConfiguration):
   return readingSettings.some((name) => String(after[name]) !== String(before[name]));
 }
 
+/** The settings that a validation loss depends on besides weights and data. */
+const judging = [
+  'objective',
+  'dpoBeta',
+  'dpoLabelSmoothing',
+  'anchor',
+  'rewardTokens',
+  'rewardTemperature',
+  'rewardStop',
+] as const;
+
+/** Whether validation losses of both runs can be compared, so that the best step may be one before the fork. */
+function isJudgedAlike(
+  changed: Partial<RunSources> | undefined,
+  before: TrainConfiguration,
+  after: TrainConfiguration,
+): boolean {
+  if (changed?.validation !== undefined || changed?.grader !== undefined || isReadOtherwise(before, after))
+    return false;
+  return judging.every((name) => String(after[name]) === String(before[name]));
+}
+
 async function copyRecords(file: string, header: JournalHeader, records: readonly StepRecord[]): Promise<void> {
   const writer = await createJournal(file, header, { sync: 'interval' });
   try {
@@ -150,7 +170,7 @@ async function copyBaseScores(from: string, file: string): Promise<void> {
   if (content) await writeFile(file, content);
 }
 
-/** @param evaluations whether they are on the new run's data too */
+/** @param evaluations whether theirs are to be compared with the new run's */
 async function copyMetrics(from: string, file: string, lastStep: number, evaluations: boolean): Promise<void> {
   const writer = await openMetrics(file);
   try {

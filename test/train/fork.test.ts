@@ -114,6 +114,15 @@ describe('a fork', () => {
     expect(evaluated).toEqual([8, 12]);
   });
 
+  test.each<[string, Partial<TrainConfiguration>]>([
+    ['another objective', { objective: 'accuracy' }],
+    ['an anchor', { anchor: 3 }],
+  ])('with %s: losses from before are not compared with its own', async (_, configuration) => {
+    const { run } = await fork({ step: 6, configuration });
+    const evaluated = (await linesOf(run)).filter(([type]) => type === 'evaluation').map(([, step]) => step);
+    expect(evaluated).toEqual([8, 12]);
+  });
+
   test('on rows whose columns have other names, and on the same rows read otherwise', async () => {
     const rows = optionRows(30).replaceAll('"prompt"', '"text"');
     const data = { file: writeRows(rows) };
