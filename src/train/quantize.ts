@@ -111,6 +111,10 @@ export async function ggufTarget(out: string, name = 'model.gguf'): Promise<stri
 
 /** @throws SubzeroError `conflict` if a folder holds weights */
 export async function refuseWeights(out: string): Promise<void> {
+  if (isGgufPath(out)) {
+    const message = `${out} is the name of a GGUF file, and safetensors go to a folder; did you mean format gguf?`;
+    throw new SubzeroError('invalid_argument', message, { parameter: 'out' });
+  }
   const existing = await readdir(out).catch(() => [] as string[]);
   if (!existing.some((name) => name.endsWith('.safetensors'))) return;
   throw new SubzeroError('conflict', `${out} already holds weights; choose another folder`, { parameter: 'out' });

@@ -234,6 +234,10 @@ describe('what cannot be is refused by name', () => {
     await quantizeModel({ model: story, out: there, format: 'safetensors', storage: 'q8' });
     const again = quantizeModel({ model: story, out: there, format: 'safetensors', storage: 'q8' });
     expect(await failure(again)).toContain('already holds weights');
+    const misnamed = `${out()}.gguf`;
+    const folder = quantizeModel({ model: story, out: misnamed, format: 'safetensors', storage: 'q8' });
+    expect(await failure(folder)).toContain('did you mean format gguf?');
+    expect(existsSync(misnamed)).toBe(false);
   });
 
   test('a configuration that the file could not say', async () => {
