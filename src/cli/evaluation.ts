@@ -14,6 +14,9 @@ import { metricNames, metrics, usualMetrics } from '../evaluation/metrics.ts';
 import { type Evaluated, type EvaluationReport, reportData, reportMarkdown } from '../evaluation/report.ts';
 import { plural } from '../format.ts';
 import { type Grader, parseGrader } from '../graders/index.ts';
+import { makeFolders } from '../make-folders.ts';
+import { dirname } from '../platform/index.ts';
+import { diskError } from '../safetensors/disk.ts';
 import type { StepChoice } from '../train/best.ts';
 import { loadOnlyModel } from './model-option.ts';
 import { UsageError } from './usage-error.ts';
@@ -66,18 +69,35 @@ export function chosenMetrics(given: readonly string[], hasGrader: boolean): str
   return hasGrader && names.length > 0 && !names.includes('reward') ? ['reward', ...names] : names;
 }
 
-/** Where reports go. @throws UsageError for an ending that says no format */
-export function checkReports(files: readonly string[]): void {
+/**
+ * Where reports go; folders are made before an evaluation is, so that none is lost for want of one.
+ * @throws UsageError for an ending that says no format; SubzeroError for a folder that cannot be made
+ */
+export async function checkReports(files: readonly string[]): Promise<void> {
   const other = files.find((file) => !/\.(md|json)$/i.test(file));
-  if (other === undefined) return;
-  throw new UsageError(`--report ${other}: the name of a report must end in .md or .json`, { parameter: 'report' });
+  if (other !== undefined) {
+    throw new UsageError(`--report ${other}: the name of a report must end in .md or .json`, { parameter: 'report' });
+  }
+  for (const file of files) {
+    await makeFolders(dirname(file)).catch((error: unknown) => {
+      throw diskError(error, dirname(file), 'make');
+    });
+  }
 }
 
-/** Writes a report into files, in the format that their endings say. */
+/**
+ * Writes a report into files, in the format that their endings say.
+ * @throws SubzeroError for a file that cannot be written
+ */
 export function writeReports(report: EvaluationReport, files: readonly string[]): void {
   for (const file of files) {
     const isMarkdown = /\.md$/i.test(file);
-    writeFileSync(file, isMarkdown ? reportMarkdown(report) : `${JSON.stringify(reportData(report), undefined, 2)}\n`);
+    const text = isMarkdown ? reportMarkdown(report) : `${JSON.stringify(reportData(report), undefined, 2)}\n`;
+    try {
+      writeFileSync(file, text);
+    } catch (error) {
+      throw diskError(error, file, 'write');
+    }
   }
 }
 

@@ -425,7 +425,7 @@ describe('eval', () => {
       },
     });
     const host = fakeHost({ engine });
-    const files = ['report.md', 'report.json'].map((name) => join(folder, name));
+    const files = ['report.md', 'of/its/own/report.json'].map((name) => join(folder, name));
     const compare = ['eval', '--compare', 'base', 'runs/a', '--step', 'best', '--data', 'package.json', '--metric'];
     expect(await runProgram([...compare, 'accuracy', ...files.flatMap((file) => ['--report', file])], host)).toBe(0);
     const loads = calls.filter(({ name }) => name === 'loadModel').map(({ request }) => request);
@@ -460,11 +460,12 @@ describe('eval', () => {
     { more: ['--metric', 'rouge'], what: 'there is no metric "rouge"; there are loss, accuracy' },
     { more: ['--metric', 'reward'], what: '--metric reward needs --grader FILE' },
     { more: ['--report', 'a.txt'], what: 'must end in .md or .json' },
+    { more: ['--report', 'package.json/a.md'], what: 'cannot make package.json', code: 1 },
     { more: ['--compare-step', '3'], what: '--compare-step needs --compare RUN' },
     { more: ['--grader', 'no/file'], what: '--grader no/file cannot be read' },
-  ])('refuses $more', async ({ more, what }) => {
+  ])('refuses $more', async ({ more, what, code = 2 }: { more: string[]; what: string; code?: number }) => {
     const host = fakeHost();
-    expect(await runProgram([...words, ...more], host)).toBe(2);
+    expect(await runProgram([...words, ...more], host)).toBe(code);
     expect(host.error.text).toContain(what);
   });
 });

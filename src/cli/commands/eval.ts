@@ -166,7 +166,7 @@ async function planOf(context: EvalContext): Promise<EvaluationPlan> {
   if (values.compareStep !== undefined && values.compare === undefined) {
     throw new UsageError('--compare-step needs --compare RUN', { parameter: 'compare-step' });
   }
-  checkReports(values.report);
+  await checkReports(values.report);
   const grader = values.grader === undefined ? undefined : await readGrader(values.grader);
   const names = chosenMetrics(values.metric, grader !== undefined);
   const data = await localData(context, chosenTask(values.task, values.taskFile), values.data);
