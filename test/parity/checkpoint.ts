@@ -41,8 +41,8 @@ export function textConfig({ config }: Pick<ParityCase, 'config'>): Record<strin
 
 /** The number of layers, by whatever name. */
 function layersOf(parity: Pick<ParityCase, 'config'>): number {
-  const { num_hidden_layers: layers, n_layer: older, num_layers: neo } = textConfig(parity);
-  return (layers ?? older ?? neo) as number;
+  const { num_hidden_layers: layers, n_layer: older, num_layers: neo, n_layers: mpt } = textConfig(parity);
+  return (layers ?? older ?? neo ?? mpt) as number;
 }
 
 export interface Parity {

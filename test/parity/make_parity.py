@@ -129,7 +129,7 @@ def grouped(shapes):
     Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`. Tensors that not
     every layer has keep their numbers.
     """
-    starred = {name: re.sub(r"[.](layers?|h)[.][0-9]+[.]", r".\1.*.", name) for name in shapes}
+    starred = {name: re.sub(r"[.](layers?|h|blocks)[.][0-9]+[.]", r".\1.*.", name) for name in shapes}
     counts = collections.Counter(starred.values())
     layers = max(counts.values())
     names = {name: star if counts[star] == layers else name for name, star in starred.items()}
@@ -169,7 +169,8 @@ def reference(directory, config):
     those of the tokens themselves."""
     vocabulary, masked = config.get("text_config", config)["vocab_size"], config["model_type"] in MASKED
     # The default for experts, grouped_mm, has no float64.
-    eager = {"attn_implementation": "eager"} | ({"experts_implementation": "eager"} if config["model_type"] in MIXTURES else {})
+    # Falcon adds its biases twice with "eager".
+    eager = {"attn_implementation": "sdpa" if config.get("alibi") else "eager"} | ({"experts_implementation": "eager"} if config["model_type"] in MIXTURES else {})
     models = [auto_class(config).from_pretrained(directory, dtype=dtype, **eager).eval() for dtype in (torch.float32, torch.float64)]
     weights = projection(vocabulary)
     facts, off = {"prompts": []}, 0.0

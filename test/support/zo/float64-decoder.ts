@@ -8,6 +8,7 @@
 
 import { activate } from '../../../src/bench/cases/linear.ts';
 import type { TokenizedExample } from '../../../src/data/example.ts';
+import { alibiSlopes } from '../../../src/model/alibi.ts';
 import {
   type AttentionMask,
   type AttentionSublayer,
@@ -128,12 +129,14 @@ function attend(
     window = Number.POSITIVE_INFINITY,
     scale,
     softCap,
+    alibi,
   }: AttentionSublayer,
   mask: AttentionMask = 'causal',
   sinks?: Float64Array,
 ): Float64Array {
   const rows = q.length / (headCount * headWidth);
   const y = new Float64Array(q.length);
+  const slopes = alibi && alibiSlopes(alibi);
   for (let row = 0; row < rows; row++) {
     const first = Math.max(0, row - window + 1);
     const last = mask === 'causal' ? row : Math.min(rows - 1, row + window - 1);
@@ -145,7 +148,8 @@ function attend(
         for (let d = 0; d < headWidth; d++) {
           score += q[(row * headCount + head) * headWidth + d]! * k[(key * keyHeadCount + keyHead) * headWidth + d]!;
         }
-        scores.push(capped(scale === undefined ? score / Math.sqrt(headWidth) : scale * score, softCap));
+        const bias = slopes ? (alibi?.scale ?? 1) * slopes[head]! * (row - key) : 0;
+        scores.push(capped(scale === undefined ? score / Math.sqrt(headWidth) : scale * score, softCap) - bias);
       }
       const highest = Math.max(...scores);
       const shares = scores.map((score) => Math.exp(score - highest));
