@@ -115,6 +115,16 @@ interface FeedForwardParts extends SublayerNorms {
   down: Linear;
   /** The activation of the gate where there is one, of `up` otherwise. */
   activation: MatmulActivation;
+  /** In place of an activation of `up`. */
+  xielu?: Xielu;
+}
+
+/** An activation with two trained numbers, by their tensors' names, and two constants; see kernels/xielu.wgsl. */
+export interface Xielu {
+  positive: string;
+  negative: string;
+  beta: number;
+  epsilon: number;
 }
 
 /**
@@ -307,6 +317,8 @@ export interface Decoder {
 export interface StoredNames {
   /** Beginnings of names, and what older files have in their place. */
   prefixes: readonly { name: string; older: string }[];
+  /** Tensors of one number that its class keeps, which must have this value. */
+  constants?: readonly { pattern: RegExp; value: number }[];
   /** Names of tensors that belong to other parts than the decoder. */
   leftOut?: RegExp;
   /** Exports have the older names, as those of transformers do. */

@@ -54,6 +54,7 @@ const sizesOf: Record<string, Record<string, unknown>> = {
   gpt_neox: { intermediate_size: 128 },
   falcon: { ffn_hidden_size: 128 },
   bloom: {},
+  apertus: { intermediate_size: 128, num_key_value_heads: 2 },
   mpt: { ...otherNames, d_model: 64, n_heads: 4, n_layers: 3 },
   gpt2: gptSizes,
   gpt_bigcode: gptSizes,

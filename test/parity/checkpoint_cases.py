@@ -741,3 +741,13 @@ case("as published", "mpt", attn_config=MPT_ATTENTION, no_bias=True, learned_pos
 case("scale of scores", "mpt", attn_config=dict(softmax_scale=0.2))
 for key, value in dict(clip_qkv=6.0, alibi_bias_max=16, alibi=False, qk_ln=True, prefix_lm=True, attn_type="multiquery_attention").items():
     case(f"{key} {value}".lower(), "mpt", attn_config=MPT_ATTENTION | {key: value}, stored=dict(expect=f'"{key}" of "attn_config" must be'))
+
+# An activation with numbers of its own, of which that of the first layer bends more.
+common("apertus")
+for key, value in dict(num_key_value_heads=None, head_dim=16, attention_bias=True, rms_norm_eps=0.01, hidden_act="gelu").items():
+    case(f"{key} {value}", "apertus", **{key: value})
+case("as published", "apertus", post_norm=False, qk_norm=True, mlp_bias=False, rope_theta=12000000,
+     rope_scaling=dict(rope_type="llama3", factor=8.0, high_freq_factor=4.0, low_freq_factor=1.0, original_max_position_embeddings=32))
+case("plain rotation", "apertus", rope_parameters=dict(rope_type="default", rope_theta=500.0))
+case("theta alone", "apertus", rope_theta=500.0)
+case("norms of what sublayers give", "apertus", post_norm=True, stored=dict(expect='"post_norm" must be false'))

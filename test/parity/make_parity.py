@@ -47,6 +47,9 @@ def tensor(name, shape, gains=1):
     Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings of tokens and
     convolutions of the delta rule), gains 1 ± 1/2, or about another number.
     """
+    # The constants of xIELU.
+    if name.endswith((".act_fn.beta", ".act_fn.eps")):
+        return torch.tensor(0.5 if name.endswith("beta") else -1e-6)
     words = (mixed(name, math.prod(shape)) >> 24).astype(np.int64) - 128
     if len(shape) == 1 and name.endswith((".weight", ".gamma")):
         values = gains + (words >> 2) / 64

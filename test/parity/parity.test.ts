@@ -93,6 +93,8 @@ test.each([
   ['falcon: ALiBi', { alibi: false }],
   ['bloom: 6 heads of 7', { n_head: 3 }],
   ['mpt: scale of scores', { attn_config: { softmax_scale: 0.201 } }],
+  ['apertus: plain rotation', { rope_parameters: { rope_type: 'default', rope_theta: 501 } }],
+  ['apertus: rms_norm_eps 0.01', { rms_norm_eps: 0.0099 }],
   ['gpt_bigcode: scores not scaled', { scale_attn_weights: true }],
   ['gptj: 6 elements of a head turn', { rotary_dim: 4 }],
   ['bert: norm epsilon 0.01', { layer_norm_eps: 0.0099 }],

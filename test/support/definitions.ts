@@ -194,6 +194,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
   add: both.map(addKernel),
   scale: [0, 2, 15, 30].map(scaleKernel),
+  xielu: combinations(['xielu.wgsl']),
   gate: ['gate', 'gate-packed'].flatMap((name) =>
     combinations(['activation.wgsl', `${name}.wgsl`], { ACTIVATION: Object.values(activationNumber) }),
   ),

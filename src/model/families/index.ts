@@ -4,6 +4,7 @@
  * @module
  */
 
+import { apertus } from './apertus.ts';
 import { arcee } from './arcee.ts';
 import { bert } from './bert.ts';
 import { bloom } from './bloom.ts';
@@ -121,4 +122,5 @@ export const families: Readonly<Record<string, Family>> = {
   jais2,
   bloom,
   mpt,
+  apertus,
 };

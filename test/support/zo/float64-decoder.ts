@@ -19,6 +19,7 @@ import {
   type Norm,
   rotationsOf,
   type Sublayer,
+  type Xielu,
 } from '../../../src/model/decoder.ts';
 import type { RopePosition } from '../../../src/model/rope-table.ts';
 import { experts64 } from './float64-experts.ts';
@@ -166,6 +167,14 @@ function attend(
   return y;
 }
 
+/** The activation of Apertus, with its trained numbers. */
+function xielu64(x: number, xielu: Xielu, get: (name: string) => Float64Array): number {
+  const { positive, negative, beta, epsilon } = xielu;
+  const softplus = (name: string): number => Math.log1p(Math.exp(get(name)[0]!));
+  if (x > 0) return softplus(positive) * x * x + beta * x;
+  return (Math.expm1(Math.min(x, epsilon)) - x) * (beta + softplus(negative)) + beta * x;
+}
+
 function capped(value: number, softCap: number | undefined): number {
   return softCap === undefined ? value : softCap * Math.tanh(value / softCap);
 }
@@ -236,7 +245,7 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
     }
     const made = gate
       ? gate.map((value, i) => activate(value, activation) * up[i]!)
-      : up.map((value) => activate(value, activation));
+      : up.map((value) => (sublayer.xielu ? xielu64(value, sublayer.xielu, get) : activate(value, activation)));
     return linear(made, down);
   };
   const resultOf = (x: Float64Array, sublayer: Sublayer): Float64Array => {
