@@ -11,7 +11,7 @@ import { type Parity, writeCheckpoint } from '../parity/checkpoint.ts';
 const { cases } = JSON.parse(readFileSync(new URL('../parity/parity.json', import.meta.url), 'utf8')) as Parity;
 const apertus = cases.find(({ name }) => name === 'apertus: tied, BF16, shards')!;
 
-async function match(beta?: Uint8Array) {
+async function match(beta?: Uint8Array<ArrayBuffer>) {
   const directory = mkdtempSync(join(tmpdir(), 'subzero-constants-'));
   try {
     await writeCheckpoint(directory, apertus);

@@ -160,7 +160,7 @@ export function otherBones(random: Random): Record<string, unknown> {
     { model_type: 'phi3', sliding_window: random.integer(2, 40) },
     { model_type: 'gpt2' },
     { model_type: 'bloom' },
-    { model_type: 'apertus' },
+    { model_type: 'apertus', rope_parameters: { rope_type: 'default', rope_theta: 10_000 } },
     { model_type: 'mpt', attn_config: { softmax_scale: random.pick([null, 0.3]) } },
     { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 0.5 },
     { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 1, use_parallel_residual: false },
