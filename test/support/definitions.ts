@@ -91,6 +91,12 @@ const fewMatmulFlags = [
   { activation: 'silu', hasBias: true, accumulate: true },
 ] as const;
 
+/** Those of the cases with factors in f16, which nothing else depends on. */
+const factorFlags = {
+  f32: fewMatmulFlags[0],
+  bf16: fewMatmulFlags[1],
+} as const;
+
 function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
   const { sliceable, fragments } = matmulDescriptions[variant];
   return storages.flatMap((storage) => [
@@ -98,8 +104,11 @@ function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
       matmulKernel({ variant, slices: 1 }, { storage, ...flags }),
     ),
     ...(sliceable ? [matmulKernel({ variant, slices: 2 }, { storage, ...fewMatmulFlags[0] })] : []),
-    ...(storage === 'f16'
-      ? [matmulKernel({ variant, slices: 1 }, { storage, factors: 'f16', ...fewMatmulFlags[1] })]
+    ...(storage === 'f32' || storage === 'bf16'
+      ? [matmulKernel({ variant, slices: 1 }, { storage, factors: 'f16', ...factorFlags[storage] })]
+      : []),
+    ...(storage === 'f32' && sliceable
+      ? [matmulKernel({ variant, slices: 2 }, { storage, factors: 'f16', ...factorFlags.f32 })]
       : []),
     ...(fragments === undefined || !isPlain(storage) ? [] : otherFragments).flatMap((fragment) => [
       ...fewMatmulFlags.map((flags) => matmulKernel({ variant, slices: 1, fragment }, { storage, ...flags })),

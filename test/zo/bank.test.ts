@@ -174,7 +174,8 @@ test.each([
       Math.max(3e-7, tolerance * relativeError(start.get(name)!, values)),
     );
   }
-  expect(banked.loss).toBeCloseTo(folded.loss, variant.bankStorage === 'f16' ? 4 : 5);
+  // Rounding of 2⁻¹² in each term of a change moves the loss by as much of what the change moved it.
+  expect(Math.abs(banked.loss - folded.loss)).toBeLessThan(variant.bankStorage === 'f16' ? 3e-3 : 2e-5);
 });
 
 test('U and V of f16 are those of f32, rounded to the nearest', async () => {
