@@ -10,6 +10,7 @@
 
 import { DatabaseSync } from 'node:sqlite';
 import { SubzeroError } from '../src/errors.ts';
+import type { GraderDescription } from '../src/graders/index.ts';
 import type { TrainConfiguration } from '../src/settings/configuration.ts';
 import type { MethodType } from './jobs/hyperparameters.ts';
 
@@ -42,6 +43,8 @@ export interface JobRecord {
   /** Factor on the default learning rate, if one was asked for. */
   learningRateMultiplier: number | null;
   configuration: TrainConfiguration;
+  /** What generated answers are worth; absent where nothing is graded. */
+  grader?: GraderDescription;
   fineTunedModel: string | null;
   trainedTokens: number | null;
   resultFiles: string[];

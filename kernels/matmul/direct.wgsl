@@ -50,7 +50,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let u_start = (vec4<u32>(span.output_row) + columns) * parameters.rank_quads;
   for (var j = 0u; j < parameters.rank_quads; j++) {
     let q_block = transpose(mat4x4<f32>(q[q_start.x + j], q[q_start.y + j], q[q_start.z + j], q[q_start.w + j]));
-    let u_block = transpose(mat4x4<f32>(u[u_start.x + j], u[u_start.y + j], u[u_start.z + j], u[u_start.w + j]));
+    let u_block = transpose(mat4x4<f32>(
+      u_quad(u_start.x + j),
+      u_quad(u_start.y + j),
+      u_quad(u_start.z + j),
+      u_quad(u_start.w + j),
+    ));
     side = rank_one(side, q_block[0], u_block[0]);
     side = rank_one(side, q_block[1], u_block[1]);
     side = rank_one(side, q_block[2], u_block[2]);

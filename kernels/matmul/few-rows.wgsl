@@ -58,7 +58,7 @@ fn main(
     sums[i] *= parameters.weight_scale;
     let q_start = parameters.q_start + rows[i] * parameters.rank_quads;
     for (var j = local.x; j < rank; j += LANES) {
-      sums[i] += dot(q[q_start + j], u[u_start + j]);
+      sums[i] += dot(q[q_start + j], u_quad(u_start + j));
     }
   }
   partial[lane] = sums;

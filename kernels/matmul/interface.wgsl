@@ -9,8 +9,8 @@
 // they yield the columns of y from column_start on.
 // Another file has the parameters, the epilogue, and span_of, which says what rows of x a block takes and what rows of
 // W it multiplies them with: matmul/whole.wgsl, the same for all, or matmul/grouped.wgsl, by a table on the GPU.
-// q, U: the low-rank side product, f32: q is [all rows, 4·rank_quads], from quad q_start of the bound buffer on, and U
-// is [all outputs, 4·rank_quads]. rank_quads = 0 leaves it out.
+// q, U: the low-rank side product: q is [all rows, 4·rank_quads] in f32, from quad q_start of the bound buffer on, and
+// U is [all outputs, 4·rank_quads] as factors are stored (zo/factors-*.wgsl). rank_quads = 0 leaves it out.
 // bias: one vector per probe, see matmul/whole.wgsl.
 // y: [rows, y_stride] f32. With ACCUMULATE and accumulate ≠ 0, the contents of y are added (the residual stream).
 // Variants of few rows for software adapters always have ACCUMULATE, since a kernel takes a second to compile there.
@@ -22,9 +22,13 @@
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weight: array<WeightWord>;
 @group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> u: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> u: array<FactorWord>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
+
+fn u_quad(index: u32) -> vec4<f32> {
+  return factor_quad(u[index]);
+}
 
 // The number of quads of the rank that a slice takes.
 fn rank_end(slice: u32) -> u32 {
@@ -63,7 +67,7 @@ fn right_quad(span: Span, is_side: bool, column: u32, k: u32, end: u32, depth: u
   let position = min(column, parameters.columns - 1u) * depth + min(k, end - 1u);
   var value: vec4<f32>;
   if (is_side) {
-    value = u[span.output_row * depth + position];
+    value = u_quad(span.output_row * depth + position);
   } else {
     value = weight_quad(span.weight_row * depth + position);
   }

@@ -15,7 +15,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   }
   var side = 0.0;
   for (var j = 0u; j < parameters.rank_quads; j++) {
-    side += dot(q[parameters.q_start + row * parameters.rank_quads + j], u[(span.output_row + column) * parameters.rank_quads + j]);
+    side += dot(q[parameters.q_start + row * parameters.rank_quads + j], u_quad((span.output_row + column) * parameters.rank_quads + j));
   }
   finish(base, side, row, column, 0u);
 }

@@ -83,7 +83,7 @@ fn main(
   for (var j = 0u; j < parameters.rank_quads; j++) {
     let own = (span.output_row + columns) * parameters.rank_quads + j;
     let left = side_left_quads(parameters.q_start + rows * parameters.rank_quads + j);
-    add_quads(&side, left, mat4x4<f32>(u[own.x], u[own.y], u[own.z], u[own.w]));
+    add_quads(&side, left, mat4x4<f32>(u_quad(own.x), u_quad(own.y), u_quad(own.z), u_quad(own.w)));
   }
   var base: Sums;
   for (var k = 0u; k < parameters.inner_quads; k++) {

@@ -5,18 +5,18 @@
 // rank] of the first weight, then of the second, and so on. S_p is rank × rank, row-major, at state_offset + p ·
 // state_stride of the (perturbed) state. scale is μ of docs/method.md. Columns from the rank to the padded width are
 // zeros in t and are written as zeros. Behind them every weight has 4·bank_quads columns of a bank (LowRankFactors in
-// src/ops/probes.ts), which q gets as they are. An invocation takes one column of four rows of a probe, so that what it
+// src/ops/probes.ts), which q gets times bank_scale. An invocation takes one column of four rows of a probe, so that what it
 // reads of S serves four rows. Another file defines `main` and the source of t: zo/rotate-plain.wgsl, or
 // zo/rotate-slices.wgsl if the matmul left the sums of slices.
 
 struct Parameters {
   rows: u32,
   rows_per_probe: u32,
-  blocks_per_probe: u32,
   blocks: u32,
   state_stride: u32,
   slices: u32,
   bank_quads: u32,
+  bank_scale: f32,
   rank_0: u32,
   rank_1: u32,
   rank_2: u32,
@@ -48,8 +48,9 @@ struct Block {
 }
 
 fn block_at(index: u32) -> Block {
-  let probe = index / parameters.blocks_per_probe;
-  let first = probe * parameters.rows_per_probe + (index % parameters.blocks_per_probe) * 4u;
+  let blocks_per_probe = (parameters.rows_per_probe + 3u) / 4u;
+  let probe = index / blocks_per_probe;
+  let first = probe * parameters.rows_per_probe + (index % blocks_per_probe) * 4u;
   return Block(probe, first, min(first + 3u, (probe + 1u) * parameters.rows_per_probe - 1u));
 }
 
@@ -89,7 +90,8 @@ fn rotate(block: Block, column: u32, starts_of_rows: vec4<u32>) {
   sum *= vec3<f32>(parameters.scale_0, parameters.scale_1, parameters.scale_2)[weight];
   if (a >= 4u * rank_quads) {
     let starts = starts_of_rows + first_quad + a / 4u;
-    sum = vec4<f32>(t_at(starts.x)[a % 4u], t_at(starts.y)[a % 4u], t_at(starts.z)[a % 4u], t_at(starts.w)[a % 4u]);
+    let banked = vec4<f32>(t_at(starts.x)[a % 4u], t_at(starts.y)[a % 4u], t_at(starts.z)[a % 4u], t_at(starts.w)[a % 4u]);
+    sum = parameters.bank_scale * banked;
   }
   let q_start = parameters.rows * 4u * first_quad;
   for (var i = 0u; i < 4u; i++) {

@@ -6,6 +6,7 @@
 
 import type { ChatRenderer } from '../../src/data/conversation.ts';
 import { detectFormat, type Format } from '../../src/data/formats.ts';
+import { isPromptRow, promptFormat, readPrompt } from '../../src/data/prompts.ts';
 import { isRecord, makeRow, type Row, rowError, show } from '../../src/data/row.ts';
 
 /**
@@ -36,8 +37,12 @@ export function checkExample(text: string, source: string): Format | Promise<For
   return checkRow(makeRow(value, source));
 }
 
-/** The same for a row that is read already. */
+/**
+ * The same for a row that is read already. A row that ends before the answer is one for training by rewards, which only
+ * a job can tell from a mistake.
+ */
 export function checkRow(row: Row): Format | Promise<Format> {
+  if (isPromptRow(row)) return readPrompt(row, plainChat).then(() => promptFormat);
   const format = detectFormat(row);
   const example = format.read(row, { chat: plainChat, learn: 'all' });
   return example instanceof Promise ? example.then(() => format) : format;

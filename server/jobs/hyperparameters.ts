@@ -30,14 +30,21 @@ export function toWire(configuration: TrainConfiguration): Record<string, Settin
 export type HyperparameterValue = string | number | boolean | readonly string[] | null | undefined;
 
 /** The methods of jobs: one of our own, and those of OpenAI. */
-export const methodTypes = ['zeroth_order', 'supervised', 'dpo'] as const;
+export const methodTypes = ['zeroth_order', 'supervised', 'dpo', 'reinforcement'] as const;
 export type MethodType = (typeof methodTypes)[number];
 
 /** Hyperparameters of OpenAI's that settings have other names for, by method. */
-const otherNames: Partial<Record<MethodType, Readonly<Record<string, SettingName>>>> = { dpo: { beta: 'dpoBeta' } };
+const otherNames: Partial<Record<MethodType, Readonly<Record<string, SettingName>>>> = {
+  dpo: { beta: 'dpoBeta' },
+  // What looks at more answers a step are more directions.
+  reinforcement: { compute_multiplier: 'queries', eval_interval: 'evaluateEvery' },
+};
 
 /** Settings that a method decides. */
-const decided: Partial<Record<MethodType, Partial<TrainConfiguration>>> = { dpo: { objective: 'dpo' } };
+const decided: Partial<Record<MethodType, Partial<TrainConfiguration>>> = {
+  dpo: { objective: 'dpo' },
+  reinforcement: { objective: 'reward' },
+};
 
 /** A configuration under the names that a method of OpenAI's has beside epochs, batch size and learning rate. */
 export function ownNames(type: MethodType, configuration: TrainConfiguration): Record<string, SettingValue> {

@@ -293,6 +293,7 @@ export class JobRunner {
       configuration: job.configuration,
       out: run,
       ...(job.epochs === null ? {} : { epochs: job.epochs }),
+      ...(job.grader ? { grader: job.grader } : {}),
     };
     if (job.validationFile) request.validation = { file: files.path(files.get(job.validationFile, 'validation_file')) };
     yield* engine.train({ ...request, ...shared }, signal);

@@ -5,9 +5,9 @@
  */
 
 import { createRoute } from '@hono/zod-openapi';
-import { SubzeroError } from '../../src/errors.ts';
-import { type Grade, type Grader, grade, parseGrader } from '../../src/graders/index.ts';
+import { type Grade, type Grader, grade } from '../../src/graders/index.ts';
 import { stoppingError } from '../generation/generate.ts';
+import { readGrader } from '../generation/graders.ts';
 import { judges } from '../generation/judges.ts';
 import { jsonBody, jsonResponse } from '../schemas/common.ts';
 import {
@@ -41,13 +41,13 @@ const runRoute = createRoute({
 
 export const graderRoutes: Routes = (application, services) => {
   application.openapi(validateRoute, async (context) =>
-    context.json({ grader: { ...(await readGrader(context.req.valid('json').grader)) } }, 200),
+    context.json({ grader: { ...(await readGrader(context.req.valid('json').grader, 'grader')) } }, 200),
   );
 
   application.openapi(runRoute, async (context) => {
     if (services.stopping.aborted) throw stoppingError();
     const { grader: description, model_sample: outputText, item } = context.req.valid('json');
-    const grader = await readGrader(description);
+    const grader = await readGrader(description, 'grader');
     const usage: Record<string, number> = {};
     const started = performance.now();
     const result = await grade(
@@ -58,16 +58,6 @@ export const graderRoutes: Routes = (application, services) => {
     return context.json(toRun(grader, result, usage, (performance.now() - started) / 1000), 200);
   });
 };
-
-/** @throws SubzeroError whose parameter is the field as the request has it */
-async function readGrader(description: Record<string, unknown>): Promise<Grader> {
-  try {
-    return await parseGrader(description);
-  } catch (error) {
-    if (!(error instanceof SubzeroError)) throw error;
-    throw new SubzeroError(error.code, `grader.${error.message}`, { parameter: `grader.${error.parameter}` });
-  }
-}
 
 function toRun(
   grader: Grader,

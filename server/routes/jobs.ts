@@ -5,9 +5,12 @@
  */
 
 import { createRoute, z } from '@hono/zod-openapi';
+import { type Grader, judgesOf } from '../../src/graders/index.ts';
+import { objectives } from '../../src/settings/objectives.ts';
 import { invalid, notFound } from '../errors.ts';
 import { trainingPurpose } from '../files/library.ts';
 import { stoppingError } from '../generation/generate.ts';
+import { readGrader } from '../generation/graders.ts';
 import type { ClusterReport } from '../jobs/cluster.ts';
 import { jobEventStream, parseEventId, toEvent } from '../jobs/event-stream.ts';
 import { type MethodRequest, ownNames, resolveMethod, toWire } from '../jobs/hyperparameters.ts';
@@ -40,8 +43,8 @@ const createJobRoute = createRoute({
   tags,
   summary: 'Start a fine-tuning job',
   description:
-    'Method "zeroth_order" exposes every setting of the training; "supervised" and "dpo" are accepted and train with ' +
-    'the defaults of SubZero. Jobs run one after another. An Idempotency-Key header makes a repeated request return the same job.',
+    'Method "zeroth_order" exposes every setting of the training; "supervised", "dpo" and "reinforcement" are ' +
+    'accepted and train with the defaults of SubZero. Jobs run one after another. An Idempotency-Key header makes a repeated request return the same job.',
   request: { body: jsonBody(jobRequest) },
   responses: jsonResponse(job, 'The job'),
 });
@@ -109,7 +112,8 @@ const checkpointsRoute = createRoute({
 });
 
 function toJob(record: JobRecord, cluster?: ClusterReport): Job {
-  const { configuration } = record;
+  const { configuration, grader } = record;
+  const graded = grader ? { grader: { ...grader } } : {};
   const hyperparameters = {
     n_epochs: record.epochs ?? 'auto',
     batch_size: configuration.batchSize,
@@ -130,10 +134,13 @@ function toJob(record: JobRecord, cluster?: ClusterReport): Job {
     hyperparameters,
     method:
       record.method === 'zeroth_order'
-        ? { type: 'zeroth_order', zeroth_order: { hyperparameters: toWire(configuration) } }
+        ? { type: 'zeroth_order', zeroth_order: { ...graded, hyperparameters: toWire(configuration) } }
         : {
             type: record.method,
-            [record.method]: { hyperparameters: { ...hyperparameters, ...ownNames(record.method, configuration) } },
+            [record.method]: {
+              ...graded,
+              hyperparameters: { ...hyperparameters, ...ownNames(record.method, configuration) },
+            },
           },
     seed: configuration.seed,
     trained_tokens: record.trainedTokens,
@@ -201,10 +208,24 @@ function methodOf(request: JobRequest): MethodRequest {
     if (hyperparameters) throw invalid('Give the hyperparameters in method.dpo.hyperparameters.', 'hyperparameters');
     return { type: 'dpo', hyperparameters: method.dpo?.hyperparameters ?? {}, path: 'method.dpo.hyperparameters' };
   }
+  if (method?.type === 'reinforcement') {
+    const path = 'method.reinforcement.hyperparameters';
+    if (hyperparameters) throw invalid(`Give the hyperparameters in ${path}.`, 'hyperparameters');
+    return { type: 'reinforcement', hyperparameters: method.reinforcement.hyperparameters ?? {}, path };
+  }
   const own = method?.supervised?.hyperparameters;
   return own
     ? { type: 'supervised', hyperparameters: own, path: 'method.supervised.hyperparameters' }
     : { type: 'supervised', hyperparameters: hyperparameters ?? {}, path: 'hyperparameters' };
+}
+
+/** The grader of a request, checked, and where it stands. */
+async function graderOf({ method }: JobRequest): Promise<{ grader: Grader; path: string } | undefined> {
+  if (method?.type !== 'zeroth_order' && method?.type !== 'reinforcement') return undefined;
+  const given = method.type === 'reinforcement' ? method.reinforcement.grader : method.zeroth_order?.grader;
+  if (!given) return undefined;
+  const path = `method.${method.type}.grader`;
+  return { grader: await readGrader(given, path), path };
 }
 
 export const jobRoutes: Routes = (application, services) => {
@@ -219,7 +240,7 @@ export const jobRoutes: Routes = (application, services) => {
     return file;
   };
 
-  application.openapi(createJobRoute, (context) => {
+  application.openapi(createJobRoute, async (context) => {
     if (stopping.aborted) throw stoppingError();
     const request = context.req.valid('json');
     refuseUnsupported('fine-tuning jobs', request);
@@ -227,6 +248,21 @@ export const jobRoutes: Routes = (application, services) => {
     const { lines } = trainingData(request.training_file, 'training_file');
     if (request.validation_file) trainingData(request.validation_file, 'validation_file');
     const method = methodOf(request);
+    const resolved = resolveMethod(method, request.seed ?? null, lines);
+    const graded = await graderOf(request);
+    for (const judge of graded ? judgesOf(graded.grader) : []) {
+      // Others are not loaded while a job trains.
+      if (models.find(judge)?.base !== null) {
+        throw invalid(`The grader asks "${judge}", which is no base model of this server.`, `${graded!.path}.model`);
+      }
+    }
+    if (graded && resolved.configuration.objective === 'auto') resolved.configuration.objective = 'reward';
+    if ((objectives[resolved.configuration.objective].generates ?? false) !== (graded !== undefined)) {
+      throw invalid(
+        'The objective "reward" needs a grader, and no other objective asks one.',
+        `method.${method.type}.grader`,
+      );
+    }
     const created = jobs.submit(
       newJob({
         model: request.model,
@@ -235,7 +271,8 @@ export const jobRoutes: Routes = (application, services) => {
         suffix: request.suffix ?? null,
         metadata: request.metadata ?? null,
         method: method.type,
-        ...resolveMethod(method, request.seed ?? null, lines),
+        ...resolved,
+        ...(graded ? { grader: graded.grader } : {}),
       }),
     );
     context.get('log').info('job created', { job: created.id, model: created.model });

@@ -84,6 +84,19 @@ const dpoHyperparameters = supervisedHyperparameters.extend({
   beta: z.union([auto, z.number().gt(0).max(settings.dpoBeta.maximum)]).nullish(),
 });
 
+const reinforcementHyperparameters = supervisedHyperparameters.extend({
+  compute_multiplier: z
+    .union([auto, z.number().int().min(1).max(settings.queries.maximum)])
+    .nullish()
+    .openapi({ description: 'Directions per step, `queries`' }),
+  eval_interval: z
+    .union([auto, z.number().int().min(0).max(settings.evaluateEvery.maximum)])
+    .nullish()
+    .openapi({ description: 'Steps between evaluations, `evaluate_every`' }),
+});
+
+const grader = z.record(z.string(), z.unknown()).openapi({ description: 'As in /v1/fine_tuning/alpha/graders' });
+
 export const metadata = z
   .record(z.string().min(1).max(maxMetadataKey), z.string().max(maxMetadataValue))
   .refine((pairs) => Object.keys(pairs).length <= maxMetadataPairs, `at most ${maxMetadataPairs} pairs`);
@@ -108,7 +121,9 @@ export const jobRequest = z
       .discriminatedUnion('type', [
         z.strictObject({
           type: z.literal('zeroth_order'),
-          zeroth_order: z.strictObject({ hyperparameters: zerothOrderHyperparameters.nullish() }).nullish(),
+          zeroth_order: z
+            .strictObject({ grader: grader.nullish(), hyperparameters: zerothOrderHyperparameters.nullish() })
+            .nullish(),
         }),
         z.strictObject({
           type: z.literal('supervised'),
@@ -117,6 +132,10 @@ export const jobRequest = z
         z.strictObject({
           type: z.literal('dpo'),
           dpo: z.strictObject({ hyperparameters: dpoHyperparameters.nullish() }).nullish(),
+        }),
+        z.strictObject({
+          type: z.literal('reinforcement'),
+          reinforcement: z.strictObject({ grader, hyperparameters: reinforcementHyperparameters.nullish() }),
         }),
       ])
       .nullish(),
@@ -163,10 +182,13 @@ export const job = z
     result_files: z.array(z.string()),
     hyperparameters: z.record(z.string(), hyperparameterValue),
     method: z.object({
-      type: z.enum(['zeroth_order', 'supervised', 'dpo']),
-      zeroth_order: z.object({ hyperparameters: z.record(z.string(), hyperparameterValue) }).optional(),
+      type: z.enum(['zeroth_order', 'supervised', 'dpo', 'reinforcement']),
+      zeroth_order: z
+        .object({ grader: grader.optional(), hyperparameters: z.record(z.string(), hyperparameterValue) })
+        .optional(),
       supervised: z.object({ hyperparameters: z.record(z.string(), hyperparameterValue) }).optional(),
       dpo: z.object({ hyperparameters: z.record(z.string(), hyperparameterValue) }).optional(),
+      reinforcement: z.object({ grader, hyperparameters: z.record(z.string(), hyperparameterValue) }).optional(),
     }),
     seed: z.int(),
     trained_tokens: z.int().nullable(),

@@ -7,6 +7,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { OperationContext } from '../ops/context.ts';
+import { type FactorStorage, factorValues, packFactors } from '../ops/factors.ts';
 import { factorWidth, type LowRankFactors, type Probes, paddedRank } from '../ops/probes.ts';
 import { allocateWeight, type Weight } from '../tensor/weight.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
@@ -38,6 +39,8 @@ class PoisonedWorkspace extends Workspace {
 
 /** The low-rank change of a weight as the reference sees it; all matrices are row-major. */
 export interface ReferenceFactors {
+  /** How all of them are stored. */
+  storage: FactorStorage;
   rank: number;
   scale: number;
   /** [weight rows, rank] */
@@ -137,16 +140,26 @@ export class Bed {
     return weight;
   }
 
-  /** Random factors for the change of a weight of this shape. */
-  referenceFactors(rows: number, columns: number, rank: number, probes: number, bank = 0): ReferenceFactors {
-    const a = this.random.normals(rows * bank, 1 / Math.sqrt(Math.max(1, bank)));
-    const b = this.random.normals(bank * columns, 1 / Math.sqrt(columns));
+  /** Random factors for the change of a weight of this shape, which the storage holds exactly. */
+  referenceFactors(
+    rows: number,
+    columns: number,
+    rank: number,
+    probes: number,
+    bank = 0,
+    storage: FactorStorage = 'f32',
+  ): ReferenceFactors {
+    const normals = (count: number, scale: number): Float32Array =>
+      factorValues(storage, packFactors(storage, this.random.normals(count, scale)));
+    const a = normals(rows * bank, 1 / Math.sqrt(Math.max(1, bank)));
+    const b = normals(bank * columns, 1 / Math.sqrt(columns));
     return {
       ...(bank > 0 ? { bank: { rank: bank, a, b } } : {}),
+      storage,
       rank,
       scale: 0.5 + this.random.uniform(),
-      u: this.random.normals(rows * rank, 1 / Math.sqrt(rank)),
-      vTransposed: this.random.normals(rank * columns, 1 / Math.sqrt(columns)),
+      u: normals(rows * rank, 1 / Math.sqrt(rank)),
+      vTransposed: normals(rank * columns, 1 / Math.sqrt(columns)),
       s: Array.from({ length: probes }, () => this.random.normals(rank * rank, 1 / Math.sqrt(rank))),
     };
   }
@@ -167,7 +180,7 @@ export class Bed {
     for (const [name, data] of Object.entries(plan.aligned ?? {})) vectors.set(name, place(data, 4));
     const factors = new Map<string, LowRankFactors>();
     const v = this.#uploadV(plan.factors ?? {});
-    for (const [name, { rank, scale, u, s, bank }] of Object.entries(plan.factors ?? {})) {
+    for (const [name, { rank, scale, u, s, bank, storage }] of Object.entries(plan.factors ?? {})) {
       const banked = bank ? { bank: bank.rank } : {};
       const width = factorWidth({ rank, ...banked });
       const rows = u.length / rank;
@@ -176,8 +189,8 @@ export class Bed {
         paddedU.set(u.subarray(row * rank, (row + 1) * rank), row * width);
         if (bank) paddedU.set(bank.a.subarray(row * bank.rank, (row + 1) * bank.rank), row * width + paddedRank(rank));
       }
-      const places = { u: this.upload(paddedU, 'U'), ...v.get(name)!, stateOffset: place(s) };
-      factors.set(name, { rank, scale, ...banked, ...places });
+      const places = { u: this.upload(packFactors(storage, paddedU), 'U'), ...v.get(name)!, stateOffset: place(s) };
+      factors.set(name, { rank, scale, ...banked, storage, ...places });
     }
     const slack = length + this.random.integer(0, 7);
     const stateStride = plan.aligned ? Math.ceil(slack / 4) * 4 : slack;
@@ -222,7 +235,9 @@ export class Bed {
         all.set(data, row * columns);
         if (bank) all.set(bank, (row + paddedRank(data.length / columns)) * columns);
       }
-      const vTransposed = this.upload(all, 'V');
+      // Factors of one input are stored alike.
+      const storage = factors[members[0]!.name]!.storage;
+      const vTransposed = this.upload(packFactors(storage, all), 'V');
       for (const { name, row } of members) places.set(name, { vTransposed, vRow: row });
     }
     return places;

@@ -6,9 +6,9 @@
 
 /**
  * What an example asks of a model: the right one of several answers, an answer, or to rate the first of two answers
- * higher.
+ * higher. Of a `prompt` alone the answer is generated, and something else says what it is worth.
  */
-export type ExampleKind = 'options' | 'completion' | 'preference';
+export type ExampleKind = 'options' | 'completion' | 'preference' | 'prompt';
 
 /**
  * One example as text: either `options` with the `label` of the right one, or a `completion` to learn.
@@ -55,16 +55,19 @@ export interface TokenizedExample {
   kind: ExampleKind;
   /** What the sequences of all options begin with, BOS included. */
   prompt: number[];
-  /** One per option, the completion alone, or the answers chosen and rejected. */
+  /** One per option, the completion alone, the answers chosen and rejected; none of a prompt. */
   continuations: Continuation[];
   /** The place in the prompt whose row predicts the first token of every continuation; its last one if absent. */
   answerRow?: number;
-  /** Index of the right option; 0 for a completion and a preference. */
+  /** Index of the right option; 0 for all others. */
   label: number;
   /** All indices that count as right, if there are several. */
   correct?: number[];
-  /** Where an answer is generated: the ids of the prompt alone, BOS included, and all answers that count as right. */
-  generation?: { prompt: number[]; references: readonly string[] };
+  /**
+   * Where an answer is generated: the ids of the prompt alone, BOS included, all answers that count as right, and for
+   * graders the row as JSON.
+   */
+  generation?: { prompt: number[]; references: readonly string[]; item?: string };
 }
 
 /**

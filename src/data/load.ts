@@ -12,6 +12,7 @@ import type { ChatRenderer } from './conversation.ts';
 import type { Example, ExampleKind, Learn } from './example.ts';
 import { fileOfTask, filesOf } from './files.ts';
 import { checkMasked, detectFormat, type Format, unreadColumns } from './formats.ts';
+import { readPrompt } from './prompts.ts';
 import { isRecord, makeRow, type Row, rowError } from './row.ts';
 import type { DataSource } from './source.ts';
 import { readerOf, type Split, type Task, taskOf } from './tasks/index.ts';
@@ -20,10 +21,13 @@ import { readerOf, type Split, type Task, taskOf } from './tasks/index.ts';
 export interface DatasetFacts {
   /** The task's name, or the name of the rows' format. */
   name: string;
-  /** `options`: an example has options and a label; `completion`: it has one; `preference`: it has two answers. */
+  /**
+   * `options`: an example has options and a label; `completion`: it has one; `preference`: it has two answers;
+   * `prompt`: it has none.
+   */
   kind: ExampleKind;
   /** How a model is scored on it; the loss alone for files of completions. */
-  metric: 'accuracy' | 'f1' | 'loss';
+  metric: 'accuracy' | 'f1' | 'loss' | 'reward';
   /** What was read: a file, or the folder of several. */
   file: string;
   /** Columns of the rows that nothing is read from. */
@@ -53,6 +57,8 @@ export interface LoadOptions extends Partial<ColumnChoice> {
    * conversation that is the last turn, so the last one alone is learnt.
    */
   withReferences?: boolean;
+  /** Every example is a prompt with its row, whatever else the row says. */
+  prompts?: boolean;
 }
 
 /** A data set that is read example by example, in the memory of a few rows. */
@@ -80,7 +86,8 @@ export async function loadDataset(source: DataSource, options: LoadOptions = {})
  */
 export async function openDataset(source: DataSource, options: LoadOptions = {}): Promise<OpenDataset> {
   const { split = 'train', limit = Number.POSITIVE_INFINITY, masked = false } = options;
-  const { withItems = false, withReferences = false } = options;
+  const { withReferences = false, prompts = false } = options;
+  const withItems = prompts || (options.withItems ?? false);
   const choice: ColumnChoice = {
     columns: options.columns ?? [],
     template: options.template ?? '',
@@ -94,8 +101,8 @@ export async function openDataset(source: DataSource, options: LoadOptions = {})
   }
   const dataset =
     'task' in source
-      ? await openTask(taskOf(source.task), source.directory, { split, masked, withItems })
-      : await openFiles(source.file, await filesOf(source.file, split), map, {
+      ? await openTask(taskOf(source.task), source.directory, { split, masked, withItems, prompts })
+      : await (prompts ? openPrompts : openFiles)(source.file, await filesOf(source.file, split), map, {
           chat: options.chat,
           learn: withReferences ? 'last' : (options.learn ?? 'all'),
           ...{ masked, withItems, withReferences },
@@ -166,10 +173,30 @@ async function openFiles(
   };
 }
 
+/** Files of which every row is a prompt, of any formats. */
+async function openPrompts(
+  path: string,
+  files: readonly string[],
+  map: ((row: Row) => Row) | undefined,
+  { chat }: { chat: ChatRenderer | undefined },
+): Promise<OpenDataset> {
+  async function* examples(): AsyncGenerator<Example> {
+    for (const file of files) {
+      for await (const given of readRows(file)) {
+        yield { ...(await readPrompt(map ? map(given) : given, chat)), item: given.value, source: given.source };
+      }
+    }
+  }
+  return {
+    examples: examples(),
+    facts: () => ({ name: 'prompt', kind: 'prompt', metric: 'reward', file: path, unread: [] }),
+  };
+}
+
 async function openTask(
   task: Task,
   directory: string,
-  { split, masked, withItems }: { split: Split; masked: boolean; withItems: boolean },
+  { split, masked, withItems, prompts }: { split: Split; masked: boolean; withItems: boolean; prompts: boolean },
 ): Promise<OpenDataset> {
   const read = readerOf(task, masked);
   const file = await fileOfTask(task, directory, split);
@@ -179,12 +206,14 @@ async function openTask(
     for await (const row of readTaskRows(task, file)) {
       for (const example of read(row)) {
         const item = withItems ? { item: row.value } : {};
-        yield { ...(learnsAnswer ? answerOf(example) : example), ...item, source: row.source };
+        const kept = prompts ? { prompt: example.prompt } : learnsAnswer ? answerOf(example) : example;
+        yield { ...kept, ...item, source: row.source };
       }
     }
   }
-  const kind = learnsAnswer ? 'completion' : task.kind;
-  return { examples: examples(), facts: () => ({ name: task.name, kind, metric: task.metric, file, unread: [] }) };
+  const kind = prompts ? 'prompt' : learnsAnswer ? 'completion' : task.kind;
+  const metric = prompts ? 'reward' : task.metric;
+  return { examples: examples(), facts: () => ({ name: task.name, kind, metric, file, unread: [] }) };
 }
 
 function answerOf(example: Example): Example {

@@ -102,6 +102,9 @@ export class TokenizingCollector {
       if (dropped > 0) this.dataset.truncated++;
       return [tokenized];
     }
+    if (example.options === undefined && example.completion === undefined) {
+      return [tokenizePrompt(this.#tokenizer, example, this.#options.contextLength)];
+    }
     if (example.spans === undefined && example.prompt === '' && example.completion !== undefined) {
       const pieces = tokenizeText(this.#tokenizer, example, contextLength);
       if (pieces.length > 1) this.dataset.split++;
@@ -129,6 +132,18 @@ export class TokenizingCollector {
     this.dataset.rows.push(this.#row);
     this.dataset.lengths.push(sequenceLength(tokenized));
   }
+}
+
+/** A prompt alone, which loses tokens from the left where it would leave too little room for an answer. */
+function tokenizePrompt(tokenizer: Encoder, example: Example, contextLength: number): TokenizedExample {
+  const { prompt, isRendered, item, references = [] } = example;
+  const text = isRendered ? prompt : prompt.replace(/ +$/, '');
+  const ids = encode(tokenizer, text, tokenizer.addsBosToken && !isRendered);
+  if (ids.length === 0) throw failure(example, 'the prompt has no tokens');
+  const kept = tokenizer.addsBosToken && ids[0] === tokenizer.bosTokenId ? 1 : 0;
+  const fitting = withRoom(ids, kept, contextLength);
+  const generation = { prompt: fitting, references, ...(item ? { item: JSON.stringify(item) } : {}) };
+  return { kind: 'prompt', prompt: fitting, continuations: [], label: 0, generation };
 }
 
 /**

@@ -17,6 +17,7 @@ import type { AdapterChoice } from '../generate/types.ts';
 import { isGgufPath } from '../gguf/index.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
+import type { GraderServices } from '../graders/index.ts';
 import { type Decoder, generates } from '../model/decoder.ts';
 import { embedSequences } from '../model/embed.ts';
 import { loadModel } from '../model/load.ts';
@@ -29,8 +30,9 @@ import { closeChatTemplates } from '../tokenizer/chat-template.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { checkTokenIds } from '../tokenizer/token-ids.ts';
 import { checkToolHistory } from '../tokenizer/tool-history.ts';
-import { resolveStep, type StepChoice } from '../train/best.ts';
+import { resolveStep } from '../train/best.ts';
 import { wantsAnswers } from '../train/evaluate.ts';
+import type { ExportRequest } from '../train/export.ts';
 import { isRunFolder } from '../train/run-folder.ts';
 import type { AppliedAdapter } from '../tuning/applied-adapter.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
@@ -436,13 +438,27 @@ export class LocalEngine implements Engine {
     }
   }
 
-  async *train({ cluster, ...request }: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
+  async *train(request: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
+    const { EngineGraders } = await import('./grader-services.ts');
+    const graderServices = new EngineGraders(this, signal);
+    try {
+      yield* this.#train(request, graderServices, signal);
+    } finally {
+      await graderServices.close();
+    }
+  }
+
+  async *#train(
+    { cluster, ...request }: TrainRequest,
+    graderServices: GraderServices,
+    signal?: AbortSignal,
+  ): AsyncGenerator<TrainEvent> {
     const share = cluster && (await import('../cluster/coordinator.ts')).sharing(cluster);
     if ('resume' in request) {
       const { resume, ...changes } = request;
       await checkDirectory(resume);
       const { resumeRun } = await import('../train/resume.ts');
-      yield* resumeRun(this.#gpu, { folder: resume, changes, share }, signal);
+      yield* resumeRun(this.#gpu, { folder: resume, changes, share, graderServices }, signal);
       return;
     }
     if ('fork' in request) {
@@ -450,17 +466,15 @@ export class LocalEngine implements Engine {
       await checkDirectory(fork);
       const sources = { ...(data ? { data } : {}), ...(validation ? { validation } : {}) };
       const { forkRun } = await import('../train/fork.ts');
-      yield* forkRun(this.#gpu, { ...rest, run: fork, sources, share }, signal);
+      yield* forkRun(this.#gpu, { ...rest, run: fork, sources, share, graderServices }, signal);
       return;
     }
-    const { data, validation, ...rest } = request;
+    const { data, validation, grader: description, ...rest } = request;
     const modelDirectory = await this.#baseDirectory(rest.model);
+    const grader = description && (await (await import('../graders/index.ts')).parseGrader(description));
+    const sources = { data, ...(validation ? { validation } : {}), ...(grader ? { grader } : {}) };
     const { startRun } = await import('../train/start.ts');
-    yield* startRun(
-      this.#gpu,
-      { ...rest, modelDirectory, sources: { data, ...(validation ? { validation } : {}) }, share },
-      signal,
-    );
+    yield* startRun(this.#gpu, { ...rest, modelDirectory, sources, share, graderServices }, signal);
   }
 
   async *work(options: WorkerOptions, signal = new AbortController().signal): AsyncGenerator<WorkerEvent> {
@@ -636,12 +650,7 @@ export class LocalEngine implements Engine {
     }
   }
 
-  async exportRun(request: {
-    run: string;
-    format: 'safetensors' | 'peft';
-    out: string;
-    step?: StepChoice;
-  }): Promise<string[]> {
+  async exportRun(request: ExportRequest): Promise<string[]> {
     await checkDirectory(request.run);
     const { exportRun } = await import('../train/export.ts');
     return exportRun(this.#gpu, request);

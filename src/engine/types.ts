@@ -14,12 +14,14 @@ import type { Outcome } from '../evaluation/outcome.ts';
 import type { AnswerOptions } from '../generate/answer.ts';
 import type { GenerateEvent, GenerateRequest } from '../generate/types.ts';
 import type { AdapterDescription, Arithmetic } from '../gpu/device.ts';
+import type { GraderDescription } from '../graders/index.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { ReadingSettings } from '../settings/settings.ts';
 import type { ChatMessage } from '../tokenizer/chat-messages.ts';
 import type { StepChoice } from '../train/best.ts';
 import type { RunChanges } from '../train/changes.ts';
 import type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
+import type { ExportRequest } from '../train/export.ts';
 import type { StorageWish } from '../weights/index.ts';
 
 export type { DataSource } from '../data/source.ts';
@@ -129,6 +131,8 @@ export type TrainRequest = { cluster?: CoordinatorOptions } & (
       model: string;
       data: DataSource;
       validation?: DataSource;
+      /** What generated answers are worth, for the objective `reward`. */
+      grader?: GraderDescription;
       configuration: Partial<TrainConfiguration>;
       /** Instead of a number of steps: how often each example is seen, on average. */
       epochs?: number;
@@ -328,12 +332,9 @@ export interface Engine {
     onProgress?: (name: string, done: number, total: number) => void,
     signal?: AbortSignal,
   ): Promise<BenchResult>;
-  /** Writes a run as a model directory (`safetensors`) or as an adapter (`peft`). Returns the files written. */
-  exportRun(request: {
-    run: string;
-    format: 'safetensors' | 'peft';
-    out: string;
-    step?: StepChoice;
-  }): Promise<string[]>;
+  /**
+   * Writes a run as a model (`safetensors`, `gguf`) or as an adapter (`peft`, `gguf-lora`). Returns the files written.
+   */
+  exportRun(request: ExportRequest): Promise<string[]>;
   close(): Promise<void>;
 }

@@ -259,6 +259,39 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     layer: { ...attention, ...feedForward, ...headNorms, ...normsAfter },
     own: (keys) => windowsByPattern(keys, 4),
   },
+  phi3: {
+    type: () => 'phi3',
+    className: { phi3: 'Phi3ForCausalLM' },
+    // One matrix for queries, keys and values, and one for gate and up.
+    layer: {
+      ...normsBefore,
+      attn_qkv: 'self_attn.qkv_proj',
+      attn_output: 'self_attn.o_proj',
+      ffn_up: 'mlp.gate_up_proj',
+      ffn_down: 'mlp.down_proj',
+    },
+    own: (keys) => ({
+      head_dim: undefined,
+      original_max_position_embeddings: keys.whole(
+        'rope.scaling.original_context_length',
+        keys.whole('context_length'),
+      ),
+      sliding_window: windowOf(keys) > 0 ? windowOf(keys) : null,
+    }),
+  },
+  starcoder2: {
+    type: () => 'starcoder2',
+    className: { starcoder2: 'Starcoder2ForCausalLM' },
+    layer: { ...normsBefore, ...attention, ffn_up: 'mlp.c_fc', ffn_down: 'mlp.c_proj' },
+    // LayerNorms.
+    epsilon: () => undefined,
+    own: (keys, tensors) => ({
+      norm_epsilon: keys.real('attention.layer_norm_epsilon'),
+      hidden_act: 'gelu_pytorch_tanh',
+      use_bias: tensors.has('blk.0.attn_q.bias'),
+      sliding_window: windowOf(keys) > 0 ? windowOf(keys) : null,
+    }),
+  },
   ernie4_5: {
     type: () => 'ernie4_5',
     className: { ernie4_5: 'Ernie4_5ForCausalLM' },

@@ -7,7 +7,7 @@
 import { SubzeroError } from '../errors.ts';
 import { type Architecture, architectures } from './architectures.ts';
 import type { GgufModel } from './file.ts';
-import { type MetadataValue, quoteValue } from './header.ts';
+import { type GgufTensor, type MetadataValue, quoteValue } from './header.ts';
 import { Keys } from './keys.ts';
 import { type ReadDivisors, readRope, type ropeTensors } from './rope.ts';
 
@@ -18,6 +18,11 @@ export interface KnownGguf {
   /** As config.json would have it. */
   config: Record<string, unknown>;
 }
+
+/** What a configuration is read from. */
+export type GgufContents = Pick<GgufModel, 'path' | 'metadata' | 'read'> & {
+  readonly tensors: ReadonlyMap<string, Pick<GgufTensor, 'name' | 'type' | 'shape' | 'byteLength'>>;
+};
 
 /** The keys of a file that its configuration is made from. */
 export function isConfigurationKey(key: string): boolean {
@@ -30,7 +35,7 @@ export function isConfigurationKey(key: string): boolean {
  * @throws SubzeroError `unsupported` for an architecture or a key that is not known, `invalid_data` for values that are
  *   missing or wrong; the message names the key
  */
-export async function readGgufConfiguration(model: GgufModel): Promise<KnownGguf> {
+export async function readGgufConfiguration(model: GgufContents): Promise<KnownGguf> {
   const { metadata, tensors, path } = model;
   checkGeneral(model);
   const name = metadata.get('general.architecture');
@@ -86,7 +91,7 @@ export async function readGgufConfiguration(model: GgufModel): Promise<KnownGguf
 }
 
 /** Refuses what is no language model, or would be read otherwise. */
-function checkGeneral({ metadata, tensors, path }: GgufModel): void {
+function checkGeneral({ metadata, tensors, path }: GgufContents): void {
   const refuse = (key: string, expected: string, value: MetadataValue | undefined): SubzeroError =>
     new SubzeroError('unsupported', `${path}: "${key}" is ${quoteValue(value)}; expected ${expected}`, {
       parameter: path,
@@ -101,7 +106,7 @@ function checkGeneral({ metadata, tensors, path }: GgufModel): void {
 }
 
 /** Ids of BOS, EOS and padding. */
-function tokenIds({ metadata }: GgufModel): Record<string, number> {
+function tokenIds({ metadata }: GgufContents): Record<string, number> {
   const ids: Record<string, number> = {};
   for (const [name, key] of [
     ['bos_token_id', 'bos_token_id'],
@@ -115,7 +120,7 @@ function tokenIds({ metadata }: GgufModel): Record<string, number> {
   return ids;
 }
 
-async function readVector(model: GgufModel, name: (typeof ropeTensors)[number]): Promise<Float32Array | undefined> {
+async function readVector(model: GgufContents, name: (typeof ropeTensors)[number]): Promise<Float32Array | undefined> {
   const tensor = model.tensors.get(name);
   if (tensor === undefined) return undefined;
   if (tensor.type.name !== 'F32' || tensor.shape.length !== 1) {

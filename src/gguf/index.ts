@@ -1,9 +1,12 @@
 /**
- * Our own reader of GGUF files: the weights, the configuration and the metadata of a model.
+ * Our own reader and writer of GGUF files: the weights, the configuration and the metadata of a model.
  *
  * @module
  */
 
+export { type GgufContents, readGgufConfiguration } from './configuration.ts';
 export { GgufModel, ggufModelName, isGgufPath } from './file.ts';
 export { type Metadata, type MetadataValue, quoteValue } from './header.ts';
 export { openGgufConfiguration, openGgufWeights } from './weights.ts';
+export { type GgufTensorToWrite, readBack, type TypedMetadata, type TypedValue, writeGguf } from './writer.ts';
+export { interleaved, type ModelSizes, ropeDivisors, WrittenArchitecture } from './written.ts';

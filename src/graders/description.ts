@@ -141,6 +141,12 @@ export function gradersOf({ graders }: Extract<Grader, { type: 'multi' }>): Map<
   return new Map(isOne(graders) ? [[graders.name, graders]] : Object.entries(graders));
 }
 
+/** The models that a grader asks. */
+export function judgesOf(grader: Grader): string[] {
+  const parts = grader.type === 'multi' ? [...gradersOf(grader).values()] : [grader];
+  return parts.flatMap((part) => ('model' in part && part.model !== undefined ? [part.model] : []));
+}
+
 async function checkSingle(grader: SingleGrader, path: string): Promise<void> {
   const unsupported = (what: string): SubzeroError =>
     new SubzeroError('unsupported', `${path}type: ${what}`, { parameter: `${path}type` });

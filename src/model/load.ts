@@ -30,6 +30,7 @@ import {
   storageOfDtype,
   valuesOfBytes,
 } from '../weights/index.ts';
+import { withOwnBlocks, withoutOwnQuantization } from '../weights/own-blocks.ts';
 import { refuseAdapterFiles } from './adapter-files.ts';
 import { type MatchedTensor, matchTensors } from './checkpoint-tensors.ts';
 import { readConfiguration } from './configuration.ts';
@@ -49,6 +50,8 @@ export interface LoadModelOptions {
    * read costs more than memory. Matrices that a quantised type does not fit are stored as by `auto`.
    */
   storage?: StorageWish;
+  /** Whether a run on these weights has begun, where it was said what does not fit a quantised type. */
+  begun?: boolean;
   /** Plans of matrix products that a run began with; those that are the fastest on this adapter by default. */
   plans?: MatmulPlans;
   /** Told how far loading has come, in bytes of the files. */
@@ -89,7 +92,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
       }
     }
     for (const [name, weight] of allocateMatrices(gpu, matrices)) weights.set(name, weight);
-    if (unfit > 0) warn(unfitWarning(unfit, weights.size, storage));
+    if (unfit > 0 && !options.begun) warn(unfitWarning(unfit, weights.size, storage));
     const fingerprint = await source.fingerprint();
     model = new Model(gpu, { directory, decoder, weights, vectors, fingerprint, storage });
     // Compiles in other threads while the weights are read.
@@ -128,7 +131,7 @@ export async function openWeights(directory: string): Promise<ModelSource> {
   const source = await openModelWeights(directory);
   try {
     const format = quantizedFormat(await readConfigJson(directory), join(directory, 'config.json'));
-    return format ? await openQuantizedWeights(source, format, directory) : source;
+    return format ? await openQuantizedWeights(source, format, directory) : withOwnBlocks(source);
   } catch (error) {
     await source.close();
     throw error;
@@ -167,7 +170,7 @@ async function readConfigJson(directory: string): Promise<Record<string, unknown
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     throw new SubzeroError('invalid_data', `${file} must hold a JSON object`);
   }
-  return config as Record<string, unknown>;
+  return withoutOwnQuantization(config as Record<string, unknown>, file);
 }
 
 /**
@@ -194,7 +197,8 @@ export function chooseStorage(
   return { storage: wish === 'auto' && !quantised ? (plain as StorageWish) : wish, storageOf };
 }
 
-function unfitWarning(count: number, all: number, storage: StorageWish): string {
+/** What is said where rows do not fit the type that was asked for. */
+export function unfitWarning(count: number, all: number, storage: StorageWish): string {
   return `${count} of ${all} matrices have rows that are no whole blocks of ${storage}; they keep 16 or 32 bits a weight`;
 }
 

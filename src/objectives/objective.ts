@@ -8,6 +8,7 @@
 import type { TokenizedExample } from '../data/example.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { ObjectiveName } from '../settings/objectives.ts';
+import { accuracy } from './accuracy.ts';
 import { withDrift } from './anchor.ts';
 import { type ExampleScore, type LossSums, lossOf } from './loss.ts';
 import { dpo, ipo, orpo } from './preference.ts';
@@ -24,6 +25,9 @@ const makers: Readonly<Record<ObjectiveName, (configuration: TrainConfiguration)
   dpo,
   ipo,
   orpo,
+  accuracy,
+  // Its numbers come from generated answers, see train/rewards.ts; nothing is scored.
+  reward: () => lossOf,
 };
 
 /** The objective of a run, with its anchor. Examples that it does not learn from have the loss of their data. */

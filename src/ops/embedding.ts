@@ -12,6 +12,7 @@ import { codecFile } from '../weights/index.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { noisyKernel, rowSlices } from './dense.ts';
+import { factorFile } from './factors.ts';
 import { type DenseNoise, directionNumber, factorWidth, weightScaleOf } from './probes.ts';
 
 /**
@@ -38,7 +39,7 @@ export function embed(
     return y;
   }
   const kernel = gpu.kernel({
-    files: [codecFile(weight.storage), 'embed.wgsl'],
+    files: [codecFile(weight.storage), factorFile[factors?.storage ?? 'f32'], 'embed.wgsl'],
     constants: { ACCUMULATE: addTo !== undefined },
   });
   for (const part of weight.parts) {
@@ -65,6 +66,7 @@ export function embed(
         state_stride: probes.stateStride,
         scale: factors?.scale ?? 0,
         weight_scale: weightScaleOf(probes, weight.name),
+        bank_scale: probes.bankScale ?? 1,
       },
       spread(rows),
     );

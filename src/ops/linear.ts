@@ -17,6 +17,7 @@ import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { perturbedWeight } from './dense.ts';
+import { type FactorStorage, factorFile } from './factors.ts';
 import { addLoras, lorasOf } from './lora.ts';
 import { chooseMatmul } from './matmul-choice.ts';
 import { planKey } from './matmul-plans.ts';
@@ -34,6 +35,8 @@ import { add } from './rows.ts';
 
 export interface MatmulFlags {
   storage: Storage;
+  /** How U of a side product is stored; f32 if absent. */
+  factors?: FactorStorage;
   activation: MatmulActivation;
   hasBias: boolean;
   accumulate: boolean;
@@ -51,7 +54,7 @@ export function matmulKernel(plan: MatmulPlan, given: MatmulFlags): KernelDefini
   const sliced = plan.slices > 1;
   const flags = matmulDescriptions[plan.variant].accumulatesByParameter ? { ...given, accumulate: true } : given;
   const { activation, hasBias, accumulate } = sliced ? noEpilogue : flags;
-  const keys = [plan.variant, flags.storage, sliced, activation, hasBias, accumulate];
+  const keys = [plan.variant, flags.storage, flags.factors ?? 'f32', sliced, activation, hasBias, accumulate];
   if (!plan.fragment) return matmulDefinitions.get(keys, () => makeMatmulKernel(plan, flags));
   const { M, N, K, subgroup, sized } = plan.fragment;
   return fragmentDefinitions.get([...keys, M, N, K, subgroup, sized], () => makeMatmulKernel(plan, flags));
@@ -59,18 +62,23 @@ export function matmulKernel(plan: MatmulPlan, given: MatmulFlags): KernelDefini
 
 function makeMatmulKernel(plan: MatmulPlan, flags: MatmulFlags): KernelDefinition {
   const sliced = plan.slices > 1;
-  const { files, constants } = matmulParts(plan, flags.storage, 'whole');
+  const { files, constants } = matmulParts(plan, flags.storage, 'whole', flags.factors);
   return { files, constants: { ...constants, SLICED: sliced, ...epilogue(sliced ? noEpilogue : flags) } };
 }
 
 /** The kernel of a plan without slices and epilogue. @param rows which rows of W a row of x is multiplied with */
-export function matmulParts(plan: MatmulPlan, storage: Storage, rows: 'whole' | 'grouped'): KernelDefinition {
+export function matmulParts(
+  plan: MatmulPlan,
+  storage: Storage,
+  rows: 'whole' | 'grouped',
+  factors: FactorStorage = 'f32',
+): KernelDefinition {
   const { constants, fragments } = matmulDescriptions[plan.variant];
   const { M, N, K, subgroup = defaultSubgroup } = plan.fragment ?? defaultFragment;
   const fragment = { FRAGMENT_M: M, FRAGMENT_N: N, FRAGMENT_K: K, SUBGROUP: subgroup };
   return {
     files: [
-      codecFile(storage),
+      ...[codecFile(storage), factorFile[factors]],
       'activation.wgsl',
       'matmul/interface.wgsl',
       `matmul/${rows}.wgsl`,
@@ -86,16 +94,23 @@ export function matmulParts(plan: MatmulPlan, storage: Storage, rows: 'whole' | 
 }
 
 /** The kernel that adds the slices' sums up. */
-export function matmulReduceKernel(flags: Omit<MatmulFlags, 'storage'>): KernelDefinition {
+export function matmulReduceKernel(flags: Omit<MatmulFlags, 'storage' | 'factors'>): KernelDefinition {
   return reduceDefinitions.get([flags.activation, flags.hasBias, flags.accumulate], () => ({
-    files: ['weights/f32.wgsl', 'activation.wgsl', 'matmul/interface.wgsl', 'matmul/whole.wgsl', 'matmul/reduce.wgsl'],
+    files: [
+      'weights/f32.wgsl',
+      factorFile.f32,
+      'activation.wgsl',
+      'matmul/interface.wgsl',
+      'matmul/whole.wgsl',
+      'matmul/reduce.wgsl',
+    ],
     constants: { SLICED: false, ...epilogue(flags) },
   }));
 }
 
 const noEpilogue = { activation: 'none', hasBias: false, accumulate: false } as const;
 
-function epilogue({ activation, hasBias, accumulate }: Omit<MatmulFlags, 'storage'>) {
+function epilogue({ activation, hasBias, accumulate }: Omit<MatmulFlags, 'storage' | 'factors'>) {
   return { ACTIVATION: activationNumber[activation], HAS_BIAS: hasBias, ACCUMULATE: accumulate };
 }
 
@@ -105,6 +120,8 @@ export interface SideProduct {
   q: GpuBuffer;
   start: number;
   u: GpuBuffer;
+  /** How U is stored; f32 if absent. */
+  storage?: FactorStorage;
   rank: number;
 }
 
@@ -153,7 +170,7 @@ export function matmul(
   const innerQuads = x.columns / 4;
   const quads = sliceQuads(innerQuads, plan.slices);
   const slices = Math.ceil(innerQuads / quads);
-  const kernel = gpu.kernel(matmulKernel(plan, flags));
+  const kernel = gpu.kernel(matmulKernel(plan, side?.storage ? { ...flags, factors: side.storage } : flags));
   const biasBuffer = bias?.buffer ?? gpu.unused;
   const parameters = (start: number, rows: number) => ({
     row_start: start,
@@ -266,7 +283,8 @@ export function project(
     let place = 0;
     for (const member of members) {
       const width = factorWidth(member);
-      projection.sides.set(member, { q: q.buffer, start: place, u: member.u, rank: width });
+      const storage = member.storage ? { storage: member.storage } : {};
+      projection.sides.set(member, { q: q.buffer, start: place, u: member.u, ...storage, rank: width });
       place += x.rows * width;
     }
     start = end;
@@ -304,11 +322,11 @@ function projectTogether(
       {
         rows: x.rows,
         rows_per_probe: rowsPerProbe,
-        blocks_per_probe: blocksPerProbe,
         blocks,
         state_stride: probes.stateStride,
         slices,
         bank_quads: (first!.bank ?? 0) / 4,
+        bank_scale: probes.bankScale ?? 1,
         rank_0: first!.rank,
         rank_1: second?.rank ?? 0,
         rank_2: third?.rank ?? 0,
@@ -322,7 +340,8 @@ function projectTogether(
       slices > 1 ? spread(blocks) : perElement(blocks * width),
     );
   };
-  const flags = { storage: 'f32', activation: 'none', hasBias: false, accumulate: false } as const;
+  const { storage = 'f32' } = first!;
+  const flags = { storage, activation: 'none', hasBias: false, accumulate: false } as const;
   const product = { x, weight: { buffer: first!.vTransposed }, weightRow: first!.vRow, outputRow: 0, columns: width };
   const plan = planOf(context, flags, product);
   const launch = { ...product, yStride: width, columnStart: 0, rowsPerProbe: x.rows, weightScale: 1 };

@@ -7,6 +7,7 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Weight } from '../tensor/weight.ts';
+import type { FactorStorage } from './factors.ts';
 
 /** The low-rank change of one weight, ΔW = scale · U S Vᵀ (docs/method.md, "The factored form"). */
 export interface LowRankFactors {
@@ -16,9 +17,11 @@ export interface LowRankFactors {
    * V_bank: what earlier periods have left. None if absent.
    */
   bank?: number;
-  /** U [rows, {@link factorWidth}] f32, padding zero. */
+  /** How U and V are stored; f32 if absent. */
+  storage?: FactorStorage;
+  /** U [rows, {@link factorWidth}], padding zero. */
   u: GpuBuffer;
-  /** V transposed, [{@link factorWidth}, columns] f32, padding rows zero: the rows of this buffer from `vRow` on. */
+  /** V transposed, [{@link factorWidth}, columns], padding rows zero: the rows of this buffer from `vRow` on. */
   vTransposed: GpuBuffer;
   /** Other than 0 where weights that read the same input have their V in one buffer, one below the other. */
   vRow: number;
@@ -139,8 +142,10 @@ export interface Probes {
   stacks?: ReadonlyMap<string, StackedFactors>;
   /** Dense noise on the weights, besides the factors. */
   dense?: DenseNoise;
-  /** Factor on every base weight that has factors (decoupled weight decay since the last fold); 1 otherwise. */
+  /** Factor on every base weight that has factors (decoupled weight decay since they were written last); 1 otherwise. */
   weightScale: number;
+  /** Factor on every bank (decay since it took a period in last); 1 if absent. */
+  bankScale?: number;
   /** Offsets of the 1-D parameters in the state by name, in elements. */
   vectors: ReadonlyMap<string, number>;
   /** 1-D parameters that do not train: one copy that all probes share. */

@@ -7,7 +7,7 @@
 
 import type { ExampleKind } from '../data/example.ts';
 
-export const objectiveNames = ['auto', 'dpo', 'ipo', 'orpo'] as const;
+export const objectiveNames = ['auto', 'dpo', 'ipo', 'orpo', 'accuracy', 'reward'] as const;
 export type ObjectiveName = (typeof objectiveNames)[number];
 
 /** An objective, as far as others have to know it. */
@@ -18,6 +18,10 @@ export interface ObjectiveRow {
   learnsFrom: readonly ExampleKind[];
   /** Compares with the base: needs the log-probabilities that it gives to the label tokens. */
   base?: true;
+  /** Generates answers, which a grader is asked about. */
+  generates?: true;
+  /** Takes few values, so that the points of a step often have the same one. */
+  discrete?: true;
 }
 
 export const objectives: Readonly<Record<ObjectiveName, ObjectiveRow>> = {
@@ -25,6 +29,8 @@ export const objectives: Readonly<Record<ObjectiveName, ObjectiveRow>> = {
   dpo: { title: 'direct preference optimisation', learnsFrom: ['preference'], base: true },
   ipo: { title: 'identity preference optimisation', learnsFrom: ['preference'], base: true },
   orpo: { title: 'odds-ratio preference optimisation', learnsFrom: ['preference'] },
+  accuracy: { title: 'the share of wrong options', learnsFrom: ['options'], discrete: true },
+  reward: { title: 'the reward of generated answers', learnsFrom: ['prompt'], generates: true, discrete: true },
 };
 
 /** What `auto` stands for with preferences. */

@@ -15,7 +15,7 @@ import { packableStorages } from '../weights/index.ts';
 import { parameter, words } from '../words.ts';
 import type { TrainConfiguration } from './configuration.ts';
 import { methods, optimizerNames, optimizersThat } from './methods.ts';
-import { objectiveNames, objectivesThat } from './objectives.ts';
+import { objectiveNames, objectives, objectivesThat } from './objectives.ts';
 import { schemeNames, schemes, schemesThat } from './schemes.ts';
 import {
   type Rule,
@@ -31,7 +31,16 @@ const factored = withOptimizers(optimizersThat(({ family }) => family !== 'dense
 const own = withSchemes(schemesThat(({ adds }) => adds === undefined));
 const pairs = withSchemes(schemesThat(({ adds }) => adds === 'pairs'));
 const preferences = withObjectives(objectivesThat(({ learnsFrom }) => learnsFrom.includes('preference')));
+const rewards = withObjectives(['reward']);
 const tokens = withSchemes(schemesThat(({ adds }) => adds === 'tokens'));
+
+/** Answers that are generated have no tokens of the base's to be compared with, and are no parts to share out. */
+const notOfRewards =
+  (name: 'anchor' | 'shards', none: number): Rule =>
+  ({ objective, ...values }) =>
+    objectives[objective].generates && values[name] !== none
+      ? words`${parameter(name)} must be ${none} with ${parameter('objective')} ${objective}; got ${values[name]}`
+      : undefined;
 
 const chooseOfModel: Rule = ({ scheme, parameters }) => {
   if (schemes[scheme].adds === undefined || parameters.length === 0) return undefined;
@@ -185,6 +194,7 @@ export const settings = {
     maximum: 1024,
     help: "parts of a step's examples that are scored one by one, which the machines of a cluster share out",
     title: 'Parts of a step',
+    rule: notOfRewards('shards', 1),
     group: 'method',
     changes: 'fork',
     loop: true,
@@ -228,7 +238,9 @@ export const settings = {
     default: 'auto',
     choices: objectiveNames,
     placeholder: 'NAME',
-    help: 'what is minimised: auto is the loss of options and completions, and dpo for preferences',
+    help:
+      'what is minimised: auto is the loss of options and completions, and dpo for preferences; accuracy the share of ' +
+      'wrong options; reward minus what a grader gives for generated answers',
     group: 'method',
     changes: 'fork',
   },
@@ -256,6 +268,58 @@ export const settings = {
     appliesTo: withObjectives(['dpo']),
     changes: 'fork',
   },
+  /** Reward: most tokens of an answer. */
+  rewardTokens: {
+    type: 'integer',
+    default: 64,
+    minimum: 1,
+    maximum: 32_768,
+    unit: 'tokens',
+    help: 'reward: most tokens of a generated answer',
+    title: 'Tokens of an answer',
+    group: 'method',
+    appliesTo: rewards,
+    changes: 'fork',
+    loop: true,
+  },
+  /** Reward: temperature of the answers; all points of a step draw from the same random numbers. */
+  rewardTemperature: {
+    type: 'number',
+    default: 0,
+    minimum: 0,
+    maximum: 2,
+    help: 'reward: temperature of generated answers, 0 for the likeliest tokens; all probes draw the same numbers',
+    title: 'Temperature of answers',
+    group: 'method',
+    appliesTo: rewards,
+    changes: 'fork',
+    loop: true,
+  },
+  /** Reward: texts that an answer ends before. */
+  rewardStop: {
+    type: 'list',
+    default: [],
+    placeholder: 'TEXT',
+    help: 'reward: a text that an answer ends before, beside the end of text',
+    title: 'Answers end before',
+    group: 'method',
+    appliesTo: rewards,
+    changes: 'fork',
+    loop: true,
+  },
+  /** Reward: whether losses of a step are its rewards, or how many deviations they are from their mean. */
+  rewardScaling: {
+    type: 'choice',
+    default: 'none',
+    choices: ['none', 'z-score'],
+    placeholder: 'NAME',
+    help: 'reward: none, or z-score: differences from the mean over the probes of a step, in deviations',
+    title: 'Scaling of rewards',
+    group: 'method',
+    appliesTo: rewards,
+    changes: 'fork',
+    loop: true,
+  },
   /** Weight of what the model has drifted from the base on the label tokens, see objectives/anchor.ts. */
   anchor: {
     type: 'number',
@@ -264,6 +328,7 @@ export const settings = {
     maximum: 1e6,
     help: 'weight of the drift from the base on the learnt tokens (about a KL divergence), added to any objective',
     title: 'Anchor to the base',
+    rule: notOfRewards('anchor', 0),
     group: 'method',
     changes: 'fork',
   },
@@ -410,6 +475,17 @@ export const settings = {
     maximum: 256,
     help: 'rank of the change that is kept beside the weights; what goes beyond it is dropped, the least first',
     title: 'Rank of the bank',
+    group: 'method',
+    appliesTo: factored,
+  },
+  /** The element type of a bank's factors, and of the period's beside it. */
+  bankStorage: {
+    type: 'choice',
+    default: 'f16',
+    choices: ['f16', 'f32'],
+    placeholder: 'TYPE',
+    help: 'element type of what is kept beside the weights: f16 takes half of the memory, rounded to the nearest',
+    title: 'Storage of the bank',
     group: 'method',
     appliesTo: factored,
   },

@@ -25,7 +25,7 @@ export interface GgufTokenizer {
 }
 
 /** Types of tokens by their numbers in a file. */
-const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+export const kinds = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 /** The keys of special tokens that have a name in tokenizer_config.json. */
 const namedTokens = {
@@ -55,7 +55,12 @@ const gapToken = /^ggml\.(fim_(pre|suf|mid|pad|rep|sep)|prefix|suffix|middle)_to
 export async function readGgufTokenizer(path: string): Promise<GgufTokenizer> {
   const model = await GgufModel.open(path, (key) => key.startsWith('tokenizer.'));
   await model.close();
-  return new Reader(model.metadata, path).read();
+  return ggufTokenizer(model.metadata, path);
+}
+
+/** The tokenizer that metadata says. @param file for messages */
+export function ggufTokenizer(metadata: Metadata, file: string): GgufTokenizer {
+  return new Reader(metadata, file).read();
 }
 
 class Reader {

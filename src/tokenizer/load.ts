@@ -10,7 +10,7 @@ import { join, stat } from '../platform/index.ts';
 import { parseChatTemplates, readChatTemplates } from './chat-template-files.ts';
 import { readOptionalJson, readOptionalText } from './files.ts';
 import { checkGenerationConfig } from './generation-config.ts';
-import { readGgufTokenizer } from './gguf.ts';
+import { type GgufTokenizer, readGgufTokenizer } from './gguf.ts';
 import { Tokenizer } from './tokenizer.ts';
 import { resolveTokenizer } from './tokenizer-config.ts';
 import { readMerges } from './vocabulary-files.ts';
@@ -81,7 +81,11 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
 
 /** The tokenizer of a GGUF file, whose metadata is read as the files of a directory. */
 async function loadGgufTokenizer(file: string): Promise<Tokenizer> {
-  const { tokenizer, tokenizerConfig, ...ids } = await readGgufTokenizer(file);
+  return tokenizerOf(await readGgufTokenizer(file), file);
+}
+
+/** The tokenizer that the metadata of a GGUF file says. @param file for messages */
+export function tokenizerOf({ tokenizer, tokenizerConfig, ...ids }: GgufTokenizer, file: string): Tokenizer {
   const resolved = resolveTokenizer({
     ...{ tokenizer, tokenizerConfig, isComplete: true },
     ...{ specialTokensMap: {}, addedTokens: {}, modelConfig: {} },

@@ -16,6 +16,7 @@ import { withAnswers } from './answering.ts';
 import type { EvaluationHistory } from './best.ts';
 import { type EvaluateOptions, evaluate, wantsAnswers } from './evaluate.ts';
 import type { EvaluationResult, TrainEvent } from './events.ts';
+import type { RewardScorer } from './rewards.ts';
 import type { Scorer } from './score.ts';
 
 /** What is evaluated, and on what. */
@@ -26,6 +27,8 @@ export interface EvaluatedRun {
   configuration: TrainConfiguration;
   validation: readonly TokenizedExample[];
   lossOf: ExampleLoss;
+  /** Grades generated answers instead of scoring given ones. */
+  rewards?: Pick<RewardScorer, 'evaluate'> | undefined;
   /** The evaluations so far. */
   history: EvaluationHistory;
 }
@@ -66,7 +69,8 @@ export class DueEvaluations {
   }
 
   async #evaluate(signal: AbortSignal | undefined): Promise<EvaluationResult> {
-    const { model, optimizer, scorer, validation, lossOf } = this.#run;
+    const { model, optimizer, scorer, validation, lossOf, rewards } = this.#run;
+    if (rewards) return rewards.evaluate(validation, optimizer.current);
     const options: EvaluateOptions = { maxRows: scorer.maxRows, lossOf, ...(signal ? { signal } : {}) };
     if (!wantsAnswers(validation)) return evaluate(scorer, validation, optimizer.current, options);
     return withAnswers(

@@ -17,6 +17,7 @@ import { generates } from '../model/decoder.ts';
 import { readConfigurationFile } from '../model/load.ts';
 import { createHash, resolve } from '../platform/index.ts';
 import { examplesPerStep, type TrainConfiguration } from '../settings/configuration.ts';
+import { objectives } from '../settings/objectives.ts';
 import { type ReadingSettings, readingSettings } from '../settings/settings.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 import { roomForText } from '../tuning/tuning.ts';
@@ -65,6 +66,8 @@ export async function loadTokenized(
     onText?: (example: Example) => void;
     /** As `openDataset` has it. */
     withReferences?: boolean;
+    /** As `openDataset` has it. */
+    prompts?: boolean;
   },
 ): Promise<TokenizedDataset & { facts: DatasetFacts; summary: DataSummary }> {
   const tokenizer = await loadTokenizer(modelDirectory);
@@ -81,6 +84,7 @@ export async function loadTokenized(
     masked,
     withItems: options.onText !== undefined,
     withReferences: options.withReferences ?? false,
+    prompts: options.prompts ?? false,
     ...(options.limit === undefined ? {} : { limit: options.limit }),
   });
   const { vocabularySize } = decoder;
@@ -88,13 +92,15 @@ export async function loadTokenized(
   const truncate = reading.truncate ?? 'left';
   const collector = new TokenizingCollector(tokenizer, { contextLength, vocabularySize, truncate, masked });
   for await (const whole of dataset.examples) {
-    const { isRendered, references, item: _, ...example } = whole;
+    const { isRendered, references, item, ...example } = whole;
     const before = collector.dataset.examples.length;
     collector.add({
       ...example,
       ...(isRendered && !options.bosBeforeChats ? { isRendered } : {}),
       // Answers are generated in evaluations alone.
       ...(references && keepReferences ? { references } : {}),
+      // Graders see the row of a prompt.
+      ...(item && options.prompts ? { item } : {}),
     });
     for (let made = before; made < collector.dataset.examples.length; made++) options.onText?.(whole);
   }
@@ -128,7 +134,8 @@ export async function loadExamples(
 ): Promise<LoadedExamples> {
   const contextLength = roomForText(await readConfigurationFile(modelDirectory), configuration);
   const holdsOut = configuration.validationSplit > 0;
-  const reading = { ...options, contextLength, reading: configuration };
+  const prompts = objectives[configuration.objective].generates ?? false;
+  const reading = { ...options, contextLength, reading: configuration, prompts };
   const { facts, summary, ...all } = await loadTokenized(modelDirectory, sources.data, {
     ...reading,
     ...{ split: 'train', keepReferences: holdsOut },
@@ -200,9 +207,9 @@ function holdOut(
   return { train: { examples: part(false).map(withoutGeneration) }, heldOut: part(true) };
 }
 
-/** Training generates nothing. */
+/** Training generates nothing, but answers to prompts alone. */
 function withoutGeneration(example: TokenizedExample): TokenizedExample {
-  delete example.generation;
+  if (example.kind !== 'prompt') delete example.generation;
   return example;
 }
 
@@ -210,15 +217,20 @@ function withoutGeneration(example: TokenizedExample): TokenizedExample {
 export function absoluteSources(sources: RunSources): RunSources {
   const absolute = (source: DataSource): DataSource =>
     'task' in source ? { task: source.task, directory: resolve(source.directory) } : { file: resolve(source.file) };
-  return { data: absolute(sources.data), ...(sources.validation ? { validation: absolute(sources.validation) } : {}) };
+  return {
+    ...sources,
+    data: absolute(sources.data),
+    ...(sources.validation ? { validation: absolute(sources.validation) } : {}),
+  };
 }
 
 /** Identifies the tokenised training rows. */
 export function fingerprintOf(examples: readonly TokenizedExample[]): string {
   const hash = createHash('sha256');
-  for (const { prompt, continuations, label } of examples) {
+  for (const { prompt, continuations, label, generation } of examples) {
     const parts = continuations.map(({ ids, scored, positions }) => [ids, scored, ...(positions ? [positions] : [])]);
-    hash.update(JSON.stringify([prompt, parts, label]));
+    const item = continuations.length === 0 ? [generation?.item] : [];
+    hash.update(JSON.stringify([prompt, parts, label, ...item]));
   }
   return hash.digest('hex');
 }

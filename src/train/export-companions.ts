@@ -10,8 +10,11 @@ import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.
 import { quantizationKey } from '../quantized/index.ts';
 import type { FloatDtype } from '../safetensors/index.ts';
 import { readGgufTokenizer } from '../tokenizer/gguf.ts';
+import { withoutOwnQuantization } from '../weights/own-blocks.ts';
 
 type Json = Record<string, unknown>;
+
+type Described = Pick<Model, 'directory' | 'decoder'>;
 
 const torchDtype = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
 
@@ -34,11 +37,11 @@ const companions = [
  * @param dtype the type of the new weights, which config.json names
  * @returns the files written
  */
-export async function writeCompanions(model: Model, dtype: FloatDtype, out: string): Promise<string[]> {
+export async function writeCompanions(model: Described, dtype: FloatDtype, out: string): Promise<string[]> {
   return isGgufPath(model.directory) ? await writeFromGguf(model, dtype, out) : await copyFiles(model, dtype, out);
 }
 
-async function copyFiles(model: Model, dtype: FloatDtype, out: string): Promise<string[]> {
+async function copyFiles(model: Described, dtype: FloatDtype, out: string): Promise<string[]> {
   const written: string[] = [];
   for (const name of await readdir(model.directory)) {
     if (!companions.some((pattern) => pattern.test(name))) continue;
@@ -54,7 +57,7 @@ async function copyFiles(model: Model, dtype: FloatDtype, out: string): Promise<
   return written;
 }
 
-async function writeFromGguf(model: Model, dtype: FloatDtype, out: string): Promise<string[]> {
+async function writeFromGguf(model: Described, dtype: FloatDtype, out: string): Promise<string[]> {
   const config = await openGgufConfiguration(model.directory);
   const { tokenizer, tokenizerConfig, bosTokenId, eosTokenIds } = await readGgufTokenizer(model.directory);
   const files: Readonly<Record<string, Json>> = {
@@ -71,8 +74,8 @@ async function writeFromGguf(model: Model, dtype: FloatDtype, out: string): Prom
 }
 
 /** The configuration with the type of the new weights, which are not quantised. */
-function configurationOf({ decoder }: Model, dtype: FloatDtype, config: Json): Json {
-  const { [quantizationKey]: _, ...plain } = config;
+function configurationOf({ decoder, directory }: Described, dtype: FloatDtype, config: Json): Json {
+  const { [quantizationKey]: _, ...plain } = withoutOwnQuantization(config, directory);
   return {
     ...plain,
     ['dtype' in config ? 'dtype' : 'torch_dtype']: torchDtype[dtype],

@@ -80,18 +80,30 @@ export function pairTerms(
 /** The bytes of a weight and the change that a run keeps beside it, as {@link mergedBytes}. */
 export async function* bankedBytes(gpu: Gpu, weight: Weight, run: SubZero): AsyncGenerator<Uint8Array> {
   const change = await run.bankedChange(weight.name);
-  yield* change ? mergedBytes(gpu, weight, change) : weightBytes(gpu, weight);
+  yield* change ? mergedBytes(gpu, weight, change, 1, change.baseScale) : weightBytes(gpu, weight);
 }
 
-/** The bytes of W + scale · change as exports have W, sums in f64, piece by piece. */
+/** The bytes of {@link changedValues} as exports have W, piece by piece. */
 export async function* mergedBytes(
+  gpu: Gpu,
+  weight: Weight,
+  change: LowRank,
+  scale = 1,
+  baseScale = 1,
+): AsyncGenerator<Uint8Array> {
+  const { dtype } = codecs[weight.storage];
+  for await (const values of changedValues(gpu, weight, change, scale, baseScale)) yield f32ToBytes(dtype, values);
+}
+
+/** baseScale · W + scale · change, sums in f64 and rounded to f32, whole rows at a time. */
+export async function* changedValues(
   gpu: Gpu,
   weight: Weight,
   { left, right }: LowRank,
   scale = 1,
-): AsyncGenerator<Uint8Array> {
+  baseScale = 1,
+): AsyncGenerator<Float32Array> {
   const [, columns] = shapeOf(weight);
-  const { dtype } = codecs[weight.storage];
   let element = 0;
   for await (const values of weightValues(gpu, weight)) {
     const merged = values.map((value, index) => {
@@ -99,9 +111,9 @@ export async function* mergedBytes(
       const column = (element + index) % columns;
       let sum = 0;
       for (let j = 0; j < left.length; j++) sum += left[j]![row]! * right[j]![column]!;
-      return value + scale * sum;
+      return baseScale * value + scale * sum;
     });
     element += merged.length;
-    yield f32ToBytes(dtype, merged);
+    yield merged;
   }
 }

@@ -13,17 +13,10 @@ import { generates } from '../model/decoder.ts';
 import { openWeights } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
 import { parameterShapes, transposedWeights } from '../model/parameters.ts';
-import { join, readdir } from '../platform/index.ts';
+import { dirname, join } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { isSafetensorsDtype } from '../safetensors/dtype.ts';
-import {
-  dtypeBytes,
-  type FloatDtype,
-  f32ToBytes,
-  type TensorSource,
-  type TensorToWrite,
-  writeSafetensors,
-} from '../safetensors/index.ts';
+import { dtypeBytes, type FloatDtype, f32ToBytes, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import { methods } from '../settings/methods.ts';
 import { schemes } from '../settings/schemes.ts';
 import { shapeOf } from '../tensor/weight.ts';
@@ -31,34 +24,47 @@ import { codecs } from '../weights/index.ts';
 import { SubZero } from '../zo/subzero.ts';
 import type { StepChoice } from './best.ts';
 import { writeCompanions } from './export-companions.ts';
+import { writeGgufLora, writeMergedGguf } from './export-gguf.ts';
 import { bankedBytes, loraPeft, mergedBytes, pairTerms } from './export-lora.ts';
 import { factoredPeft } from './export-peft.ts';
 import { prefixPeft, promptPeft } from './export-virtual.ts';
 import { type PeftAdapter, writePeft } from './peft.ts';
+import { copyOf, ggufTarget, refuseWeights } from './quantize.ts';
 import { type RestoredRun, restoreRun } from './run.ts';
 import { transposedBytes, weightBytes } from './weight-bytes.ts';
+import type { WrittenStorage } from './written-tensor.ts';
+
+/** What is written of a run. */
+export interface ExportRequest {
+  run: string;
+  format: ExportFormat;
+  /** The folder; of GGUF also the path of the file. */
+  out: string;
+  step?: StepChoice;
+  /** Of `gguf`, what matrices are written as; f16 by default. */
+  storage?: WrittenStorage;
+}
+
+export const exportFormats = ['safetensors', 'peft', 'gguf', 'gguf-lora'] as const;
+export type ExportFormat = (typeof exportFormats)[number];
 
 /**
  * Exports a run at a step.
  *
  * `safetensors`: the model with the change, or the LoRA, folded in, in the storage type that it was trained in, with
  * config and tokenizer files. `peft`: a LoRA, prompt or prefix run as it is; of full tuning the change alone as a LoRA
- * adapter: within the first period, while nothing has been folded, or with a bank at any step.
+ * adapter: within the first period, while nothing has been folded, or with a bank at any step. `gguf`: the merged model
+ * as a file of llama.cpp. `gguf-lora`: what `peft` writes of LoRA and of full tuning, as an adapter of llama.cpp.
  *
  * @returns the files written
  * @throws SubzeroError `conflict` if the folder has a model already, `unsupported` where the format cannot hold the
  *   run: an adapter after a fold, weights of virtual tokens
  */
-export async function exportRun(
-  gpu: Gpu,
-  request: { run: string; format: 'safetensors' | 'peft'; out: string; step?: StepChoice },
-): Promise<string[]> {
-  const existing = await readdir(request.out).catch(() => [] as string[]);
-  if (existing.some((name) => name.endsWith('.safetensors'))) {
-    throw new SubzeroError('conflict', `${request.out} already holds weights; choose another folder`, {
-      parameter: 'out',
-    });
-  }
+export async function exportRun(gpu: Gpu, request: ExportRequest): Promise<string[]> {
+  const { format } = request;
+  const isGguf = format === 'gguf' || format === 'gguf-lora';
+  const ggufFile = isGguf && (await ggufTarget(request.out, format === 'gguf' ? 'model.gguf' : 'adapter.gguf'));
+  if (!ggufFile) await refuseWeights(request.out);
   const restored = await restoreRun(gpu, request.run, request.step === undefined ? {} : { step: request.step });
   try {
     // Nothing is made on the disk before it is known that the format can hold the run.
@@ -67,7 +73,18 @@ export async function exportRun(
       await makeFolders(request.out);
       return await writePeft(adapter, restored.journal.header.basePath, request.out, taskOf(restored));
     }
+    if (ggufFile && format === 'gguf-lora') {
+      refuseWhatNoPairHolds(restored);
+      await makeFolders(dirname(ggufFile));
+      await writeGgufLora(restored, ggufFile);
+      return [ggufFile];
+    }
     refuseVirtualTokens(restored);
+    if (ggufFile) {
+      await makeFolders(dirname(ggufFile));
+      await writeMergedGguf(restored, request.storage ?? 'f16', ggufFile);
+      return [ggufFile];
+    }
     await makeFolders(request.out);
     return [
       await writeWeights(gpu, restored, request.out),
@@ -152,15 +169,14 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
     if (source) {
       // The parts that are not read come along as they are.
       for (const { name } of leftOutTensors(model.decoder, source)) {
-        const { dtype: type, shape } = source.tensors.get(name)!;
-        if (!isSafetensorsDtype(type)) {
+        if (!isSafetensorsDtype(source.tensors.get(name)!.dtype)) {
           throw new SubzeroError(
             'unsupported',
             `${model.directory}: tensor "${name}" of a part that is not read is quantised, and exports are not; export as peft`,
             { parameter: 'format' },
           );
         }
-        tensors.push({ name, dtype: type, shape, data: () => tensorBytes(source, name) });
+        tensors.push(copyOf(source, source.tensors.get(name)!));
       }
     }
     await writeSafetensors(file, tensors, { format: 'pt' });
@@ -181,24 +197,29 @@ function oneBehindTheOther(members: readonly TensorToWrite[]): TensorToWrite {
   };
 }
 
-/** Bytes of a tensor that are copied at a time. */
-const copyBytes = 16 * 1024 * 1024;
-
-async function* tensorBytes(source: TensorSource, name: string): AsyncGenerator<Uint8Array> {
-  const { byteLength } = source.tensors.get(name)!;
-  for (let at = 0; at < byteLength; at += copyBytes) {
-    yield await source.read(name, at, Math.min(copyBytes, byteLength - at));
-  }
-}
-
 /** The run as an adapter. @throws SubzeroError `unsupported` where none can hold it */
 async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
-  const { model, optimizer, journal, step } = run;
-  const { optimizer: name, refresh, weightDecay } = journal.header.configuration;
+  const { model, optimizer } = run;
   const { adapter } = optimizer.current;
   if (adapter?.lora) return loraPeft(adapter.lora, model, await optimizer.adapterValues());
   if (adapter?.prompt) return promptPeft(model.decoder, adapter.prompt, await optimizer.adapterValues());
   if (adapter?.prefix) return prefixPeft(model.decoder, adapter.prefix, await optimizer.adapterValues());
+  return await factoredPeft(run, refuseWhatNoPairHolds(run)!);
+}
+
+/**
+ * The optimiser of a run whose change is a low-rank one beside the weights; `undefined` for LoRA.
+ * @throws SubzeroError `unsupported` where pairs cannot hold what a run changes
+ */
+function refuseWhatNoPairHolds(run: RestoredRun): SubZero | undefined {
+  const { optimizer, journal, step } = run;
+  const { optimizer: name, refresh, weightDecay, scheme } = journal.header.configuration;
+  if (optimizer.current.adapter?.lora) return undefined;
+  if (schemes[scheme].adds === 'tokens') {
+    throw new SubzeroError('unsupported', `${scheme} tuning adds virtual tokens to a text; export as peft`, {
+      parameter: 'format',
+    });
+  }
   if (!(optimizer instanceof SubZero)) {
     throw new SubzeroError(
       'unsupported',
@@ -221,7 +242,7 @@ async function peftOf(run: RestoredRun): Promise<PeftAdapter> {
       { parameter: 'format' },
     );
   }
-  return await factoredPeft(run, optimizer);
+  return optimizer;
 }
 
 /** Whether the file system threw it, as opposed to us or the GPU. */

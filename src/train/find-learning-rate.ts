@@ -19,6 +19,8 @@ import {
   writesWeights,
 } from '../settings/configuration.ts';
 import { meansOf } from '../settings/methods.ts';
+import { objectives } from '../settings/objectives.ts';
+import { parameter, words } from '../words.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
 import { BaseScores } from './base-scores.ts';
 import { evaluate } from './evaluate.ts';
@@ -90,6 +92,13 @@ export async function* findLearningRate(
 ): AsyncGenerator<FindEvent> {
   const { modelDirectory, configuration: partial, trialSteps } = options;
   const resolved = resolveConfiguration({ ...partial, steps: trialSteps, schedule: 'constant', warmupSteps: 0 });
+  if (objectives[resolved.objective].generates) {
+    throw new SubzeroError(
+      'unsupported',
+      words`learning rates are not searched for with ${parameter('objective')} ${resolved.objective}: rewards of a few steps say too little`,
+      { parameter: 'objective' },
+    );
+  }
   const data = await loadExamples(modelDirectory, options.sources, resolved);
   const settings = { ...resolved, objective: objectiveFor(resolved, data.train.examples) };
   // Trials that do not write the weights all start from those in memory.

@@ -6,8 +6,10 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { GraderServices } from '../graders/index.ts';
 import { join, readFile, resolve, rm, writeFile } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { objectives } from '../settings/objectives.ts';
 import { readingSettings, settingNames, settingOf } from '../settings/settings.ts';
 import { packageVersion } from '../version.ts';
 import { parameter, words } from '../words.ts';
@@ -17,7 +19,7 @@ import { readChanges } from './changes.ts';
 import { checkValidation } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
 import { absoluteSources, fingerprintOf, loadExamples } from './examples.ts';
-import { objectiveFor } from './goal.ts';
+import { objectiveFor, objectiveWith } from './goal.ts';
 import { metricsOf } from './history.ts';
 import { openMetrics } from './metrics.ts';
 import { resumeRun } from './resume.ts';
@@ -37,6 +39,8 @@ export interface ForkOptions {
   /** The new run's folder. */
   out: string;
   share?: ShareRun | undefined;
+  /** What graders that ask a model need. */
+  graderServices?: GraderServices;
 }
 
 /**
@@ -49,7 +53,8 @@ export interface ForkOptions {
 export async function* forkRun(gpu: Gpu, options: ForkOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
   const folder = resolve(options.out);
   await makeFork(options, folder);
-  yield* resumeRun(gpu, { folder, share: options.share }, signal);
+  const { share, graderServices } = options;
+  yield* resumeRun(gpu, { folder, share, ...(graderServices ? { graderServices } : {}) }, signal);
 }
 
 async function makeFork(options: ForkOptions, folder: string): Promise<void> {
@@ -108,6 +113,7 @@ async function forkedHeader(
     );
   }
   const all = { ...(header.extra.sources as RunSources), ...sources };
+  after.objective = objectiveWith(after, all.grader);
   const { train, validation } = await loadExamples(header.basePath, all, after);
   checkValidation(after, validation);
   after.objective = objectiveFor(after, train.examples);
@@ -124,6 +130,8 @@ async function forkedHeader(
 
 /** Whether the rows of a file become other examples. */
 function isReadOtherwise(before: TrainConfiguration, after: TrainConfiguration): boolean {
+  const asksBefore = objectives[before.objective].generates;
+  if (asksBefore !== objectives[after.objective].generates) return true;
   return readingSettings.some((name) => String(after[name]) !== String(before[name]));
 }
 

@@ -7,6 +7,7 @@
 import type { TokenizedExample } from '../data/example.ts';
 import type { BatchSampler } from '../data/sampling.ts';
 import { SubzeroError } from '../errors.ts';
+import type { Grader } from '../graders/index.ts';
 import type { ExampleLoss } from '../objectives/loss.ts';
 import { createObjective } from '../objectives/objective.ts';
 import { comparesWithBase, type TrainConfiguration } from '../settings/configuration.ts';
@@ -37,6 +38,23 @@ export function objectiveFor(
   const data = `learns from examples of kind ${learnsFrom.join(' or ')}; the training data hold one of kind ${other.kind}`;
   throw new SubzeroError('invalid_argument', words`${parameter('objective')} ${meant} ${data}`, {
     parameter: 'objective',
+  });
+}
+
+/**
+ * The objective that is meant where there is a grader, or none.
+ * @throws SubzeroError `invalid_argument` for a grader that nothing asks, or an objective that lacks one
+ */
+export function objectiveWith(
+  { objective }: Pick<TrainConfiguration, 'objective'>,
+  grader: Grader | undefined,
+): ObjectiveName {
+  if (grader && objective === 'auto') return 'reward';
+  const asks = objectives[objective].generates ?? false;
+  if (asks === (grader !== undefined)) return objective;
+  const problem = asks ? 'needs a grader, which says what an answer is worth' : 'asks no grader; leave the grader out';
+  throw new SubzeroError('invalid_argument', words`${parameter('objective')} ${objective} ${problem}`, {
+    parameter: asks ? 'grader' : 'objective',
   });
 }
 

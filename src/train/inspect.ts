@@ -1,5 +1,5 @@
 /**
- * What a model is and what it would take, from its files' headers alone.
+ * What a model is and what it would take, from its files' headers alone; what rounding does to it, from its weights.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { isGgufPath } from '../gguf/index.ts';
 import type { SizingLimits } from '../gpu/sizing-device.ts';
 import { matchTensors } from '../model/checkpoint-tensors.ts';
 import { attentions, sublayersOf, windowOf } from '../model/decoder.ts';
-import { chooseStorage, openWeights, readConfigurationFile } from '../model/load.ts';
+import { chooseStorage, openWeights, readConfigurationFile, unfitWarning } from '../model/load.ts';
 import { parameterKinds } from '../model/parameters.ts';
 import { join } from '../platform/index.ts';
 import { type OptimizerName, optimizerNames } from '../settings/methods.ts';
@@ -22,6 +22,7 @@ import { modelTypeOf } from '../tokenizer/model.ts';
 import type { StorageWish } from '../weights/index.ts';
 import { openJournal } from '../zo/journal.ts';
 import { type InferenceEstimate, MemoryEstimator, type TrainingEstimate } from './estimate.ts';
+import { quantizationErrors, type TensorError } from './quantize.ts';
 import { isRunFolder, journalFile } from './run-folder.ts';
 
 export interface Inspection {
@@ -57,6 +58,8 @@ export interface Inspection {
     training: { tokens: number; estimates: TrainingEstimate[] };
   };
   warnings: string[];
+  /** What rounding to the type that was asked for does to each matrix. */
+  quantization?: TensorError[];
 }
 
 export interface InspectOptions {
@@ -97,6 +100,14 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
     const matrixTypes = parameters.filter(({ axes }) => axes.length > 1).map(({ stored }) => stored.dtype);
     const wish = run?.header.configuration.storage ?? options.storage ?? 'auto';
     const choice = chooseStorage(wish, { software: limits.software ?? false }, matrixTypes);
+    const matrices = parameters.flatMap(({ axes: [rows, columns], stored }) =>
+      columns ? [choice.storageOf({ rows: rows!, columns }, stored.dtype)] : [],
+    );
+    const unfit = choice.storage === 'auto' ? 0 : matrices.filter((storage) => storage !== choice.storage).length;
+    const errors =
+      options.storage === 'q8' || options.storage === 'q4'
+        ? await quantizationErrors(directory, options.storage)
+        : undefined;
     const window = windowOf(decoder);
     const first = attentions(decoder)[0];
     return {
@@ -121,7 +132,12 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
         storage: choice.storage,
         ...(await estimateAll(new MemoryEstimator(checkpoint, choice, limits), tokens)),
       },
-      warnings: [...warnings, ...(source.notes ?? [])],
+      warnings: [
+        ...warnings,
+        ...(source.notes ?? []),
+        ...(unfit === 0 ? [] : [unfitWarning(unfit, matrices.length, choice.storage)]),
+      ],
+      ...(errors ? { quantization: errors } : {}),
     };
   } finally {
     await source.close();

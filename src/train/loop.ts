@@ -9,11 +9,13 @@ import type { DataSummary } from '../data/summary.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { batchRows } from '../model/batch.ts';
+import { generates } from '../model/decoder.ts';
 import type { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import { basename } from '../platform/index.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { methods } from '../settings/methods.ts';
+import { objectives } from '../settings/objectives.ts';
 import type { StepRecord } from '../zo/journal-format.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { RunLog } from '../zo/run-log.ts';
@@ -26,6 +28,7 @@ import { samplerOf } from './examples.ts';
 import { drawnExamples, lossOfRun } from './goal.ts';
 import { planMemory } from './memory-plan.ts';
 import { close, destroy, ResourceStack } from './resource-stack.ts';
+import { RewardScorer, type RewardSource } from './rewards.ts';
 import { learningRateAt } from './schedule.ts';
 import { Scorer } from './score.ts';
 import type { ShareRun } from './sharing.ts';
@@ -61,6 +64,8 @@ export interface OpenRun {
   changes: RunChanges;
   /** Lets others take part; this process trains alone by default. */
   share?: ShareRun | undefined;
+  /** What the objective `reward` grades with. */
+  reward?: RewardSource | undefined;
 }
 
 /**
@@ -87,8 +92,10 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
       const rows = sampler.batch(step);
       return { rows, batch: rows.map((row) => examples[row]!) };
     };
+    const rewards = await openRewards(run, signal);
+    if (rewards) resources.own(rewards, destroy);
     const evaluations = new DueEvaluations({
-      ...{ model, optimizer, scorer, configuration, validation, lossOf },
+      ...{ model, optimizer, scorer, configuration, validation, lossOf, rewards },
       history: run.evaluations,
     });
     const watchdog = new LossWatchdog(configuration);
@@ -112,7 +119,11 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     const shared = await run.share?.({ ...toShare, examples: run.examples });
     if (shared) resources.own(shared, close);
     const { log } = shared ?? run;
-    const notices = (): TrainEvent[] => (shared?.notices() ?? []).map((notice) => ({ type: 'message', ...notice }));
+    const notices = (): TrainEvent[] => {
+      const problem = rewards?.takeNotice();
+      const own = problem === undefined ? [] : [{ level: 'warn' as const, message: problem }];
+      return [...(shared?.notices() ?? []), ...own].map((notice) => ({ type: 'message', ...notice }));
+    };
     yield { type: 'start', run: folder, step: done, steps, examples: examples.length, plan, data: run.summary };
     for (const message of run.notes) yield { type: 'message', level: 'info', message };
     yield* notices();
@@ -146,7 +157,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
           scorer,
           lossOf,
           shards: configuration.shards,
-          ...(shared ? { scoreStep: shared.scoreStep } : {}),
+          ...((shared ?? rewards) ? { scoreStep: (shared ?? rewards)!.scoreStep } : {}),
         },
         {
           batchOf,
@@ -158,7 +169,9 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
       (it) => it.settle(),
     );
     while (done < steps && evaluations.earlyStop === undefined && !slope.hopeless && !signal?.aborted) {
-      const { rows, batch, loss, accuracy, measures, measured, finite } = await pipeline.at(done);
+      const seen = await pipeline.at(done).catch(unlessCancelled);
+      if (!seen) break;
+      const { rows, batch, loss, accuracy, measures, measured, finite } = seen;
       // The next evaluation may end a period before this step is announced.
       const { bankLoss } = optimizer;
       if (!finite) throw diverged(done, rows, loss);
@@ -215,6 +228,34 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
   } finally {
     await resources.close();
   }
+}
+
+/** @throws SubzeroError `unsupported` where others take part in a run that generates */
+async function openRewards(run: OpenRun, signal: AbortSignal | undefined): Promise<RewardScorer | undefined> {
+  const { model, optimizer, configuration, reward: source, share } = run;
+  if (!objectives[configuration.objective].generates) return undefined;
+  if (!source) throw new Error('an objective that asks a grader, without one');
+  if (share) {
+    throw new SubzeroError('unsupported', 'the objective reward runs on one machine; leave the cluster out', {
+      parameter: 'cluster',
+    });
+  }
+  if (!generates(model.decoder)) {
+    throw new SubzeroError(
+      'unsupported',
+      'the objective reward generates answers, which a masked language model does not',
+      {
+        parameter: 'objective',
+      },
+    );
+  }
+  return RewardScorer.open({ model, optimizer, configuration, source }, signal);
+}
+
+/** A step that was given up while its answers were generated has not happened. */
+function unlessCancelled(error: unknown): undefined {
+  if (error instanceof SubzeroError && error.code === 'cancelled') return undefined;
+  throw error;
 }
 
 function droppedMessage(share: number): string {

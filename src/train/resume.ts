@@ -8,6 +8,7 @@ import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { GraderServices } from '../graders/index.ts';
 import { batchRows } from '../model/batch.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import { join, resolve } from '../platform/index.ts';
@@ -22,6 +23,7 @@ import { drawnExamples } from './goal.ts';
 import { restoreLines, takeUpMetrics } from './history.ts';
 import { trainFrom } from './loop.ts';
 import { close, destroy, ResourceStack } from './resource-stack.ts';
+import { rewardOf } from './rewards.ts';
 import { loadBase, type RunSources, restoreRun } from './run.ts';
 import { journalFile, runFiles } from './run-folder.ts';
 import { Scorer } from './score.ts';
@@ -33,7 +35,13 @@ import type { ShareRun } from './sharing.ts';
  */
 export async function* resumeRun(
   gpu: Gpu,
-  options: { folder: string; changes?: RunChanges; share?: ShareRun | undefined },
+  options: {
+    folder: string;
+    changes?: RunChanges;
+    share?: ShareRun | undefined;
+    /** What graders that ask a model need. */
+    graderServices?: GraderServices;
+  },
   signal?: AbortSignal,
 ): AsyncGenerator<TrainEvent> {
   const folder = resolve(options.folder);
@@ -92,6 +100,7 @@ export async function* resumeRun(
       {
         ...{ folder, model, optimizer, configuration, log: writer, examples, validation, base, notes, summary },
         share: options.share,
+        reward: rewardOf(sources, options.graderServices),
         ...{ step, evaluations, records: records.slice(fork?.step ?? 0), changes: { ...changed, ...options.changes } },
       },
       signal,

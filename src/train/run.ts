@@ -7,6 +7,7 @@
 import type { DataSource } from '../data/source.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import type { Grader } from '../graders/index.ts';
 import { loadModel } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
 import { writesWeights } from '../settings/configuration.ts';
@@ -22,6 +23,8 @@ import { startAdapterOfRun } from './start-adapter.ts';
 export interface RunSources {
   data: DataSource;
   validation?: DataSource;
+  /** What generated answers are worth, for the objective `reward`. */
+  grader?: Grader;
 }
 
 /** A run's model on the GPU at some step. */
@@ -95,6 +98,7 @@ export async function loadBase(gpu: Gpu, folder: string, header: JournalHeader):
   try {
     model = await loadModel(gpu, header.basePath, {
       storage: header.configuration.storage,
+      begun: true,
       ...plansOfRun(gpu, folder, header),
     });
   } catch (error) {

@@ -49,8 +49,9 @@ export function passShape(examples: Iterable<TokenizedExample>): PassShape {
     const { batch } = packExamples([example]);
     const rows = batch.ids.length;
     shape.largest = Math.max(shape.largest, rows);
-    shape.labelsPerRow = Math.max(shape.labelsPerRow, batch.labelRows.length / rows);
-    shape.targetsPerRow = Math.max(shape.targetsPerRow, batch.targets.length / 2 / rows);
+    // A prompt alone has no label row; buffers have room for one.
+    shape.labelsPerRow = Math.max(shape.labelsPerRow, Math.max(1, batch.labelRows.length) / rows);
+    shape.targetsPerRow = Math.max(shape.targetsPerRow, Math.max(1, batch.targets.length / 2) / rows);
   }
   return shape;
 }

@@ -57,7 +57,11 @@ interface State {
  */
 export function uniformLoss(examples: readonly TokenizedExample[], vocabularySize: number): number {
   const choices = ({ kind, continuations }: TokenizedExample): number =>
-    kind === 'preference' ? Number.NaN : kind === 'completion' ? vocabularySize : continuations.length;
+    kind === 'preference' || kind === 'prompt'
+      ? Number.NaN
+      : kind === 'completion'
+        ? vocabularySize
+        : continuations.length;
   return examples.reduce((sum, example) => sum + Math.log(choices(example)), 0) / examples.length;
 }
 

@@ -5,6 +5,7 @@
  */
 
 import type { Gpu } from '../gpu/gpu.ts';
+import type { GraderServices } from '../graders/index.ts';
 import { loadModel } from '../model/load.ts';
 import { join, resolve } from '../platform/index.ts';
 import { comparesWithBase, resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
@@ -18,9 +19,10 @@ import { EvaluationHistory } from './best.ts';
 import { checkValidation } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
 import { absoluteSources, fingerprintOf, loadExamples } from './examples.ts';
-import { objectiveFor } from './goal.ts';
+import { objectiveFor, objectiveWith } from './goal.ts';
 import { trainFrom } from './loop.ts';
 import { close, destroy, ResourceStack } from './resource-stack.ts';
+import { rewardOf } from './rewards.ts';
 import type { RunSources } from './run.ts';
 import { createRunFolder, removeRun, runFiles } from './run-folder.ts';
 import { adapterName, planRecord } from './run-plans.ts';
@@ -37,6 +39,8 @@ export interface StartOptions {
   /** The folder of a PEFT LoRA that a run with scheme `lora` begins with. */
   lora?: string;
   share?: ShareRun | undefined;
+  /** What graders that ask a model need. */
+  graderServices?: GraderServices;
 }
 
 /**
@@ -45,7 +49,8 @@ export interface StartOptions {
  * data
  */
 export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
-  const wanted = resolveConfiguration(options.configuration);
+  const asked = resolveConfiguration(options.configuration);
+  const wanted = { ...asked, objective: objectiveWith(asked, options.sources.grader) };
   const folder = resolve(options.out);
   const made = { folder: await createRunFolder(folder), files: false };
   const resources = new ResourceStack();
@@ -77,8 +82,9 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
     const log = resources.own(journal, close);
     const { validation, notes, summary } = data;
     const { examples } = data.train;
-    const { share } = options;
-    const run = { folder, model, optimizer, configuration, log, examples, validation, notes, summary, share };
+    const { share, sources, graderServices } = options;
+    const reward = rewardOf(sources, graderServices);
+    const run = { folder, model, optimizer, configuration, log, examples, validation, notes, summary, share, reward };
     const base = comparesWithBase(configuration)
       ? await BaseScores.open(folder, { fingerprint: model.fingerprint, storage: configuration.storage })
       : undefined;

@@ -5,6 +5,7 @@
  */
 
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { objectives } from '../settings/objectives.ts';
 import { causeOfNoise, largestDifference, type Observation, SlopeWatch } from './slope.ts';
 
 /** Steps whose mean loss is what the run began with. */
@@ -22,6 +23,9 @@ const spikeFactor = 2;
  */
 const noiseShare = 4 * 2 ** -23;
 
+/** Steps in a row with the same number at all points, after which an objective of few values is said to see nothing. */
+const blindSteps = 50;
+
 /** Steps of which most must be noise. */
 const noiseSteps = 20;
 
@@ -36,6 +40,9 @@ export interface Warning {
   message: string;
 }
 
+/** Settings that decide what is unusual. */
+type WatchedSettings = Pick<TrainConfiguration, 'epsilon' | 'sides'> & Partial<Pick<TrainConfiguration, 'objective'>>;
+
 /** What can be told before the first step. */
 export function idleLearningRateWarning({
   learningRate,
@@ -48,7 +55,7 @@ export function idleLearningRateWarning({
 
 /** Depends on the steps alone, so that a run that was interrupted is judged as one that was not. */
 export class LossWatchdog {
-  readonly #settings: Pick<TrainConfiguration, 'epsilon' | 'sides'>;
+  readonly #settings: WatchedSettings;
   readonly slope: SlopeWatch;
   #count = 0;
   /** Mean loss of the first steps. */
@@ -58,10 +65,25 @@ export class LossWatchdog {
   /** The last steps: whether their losses differed by rounding alone. */
   readonly #noise: boolean[] = [];
   readonly #told = new Set<WarningCode>();
+  /** Steps in a row that saw the same number at all points. */
+  #blind = 0;
 
-  constructor(settings: Pick<TrainConfiguration, 'epsilon' | 'sides'>) {
+  constructor(settings: WatchedSettings) {
     this.#settings = settings;
     this.slope = new SlopeWatch(settings);
+  }
+
+  /** Where values are few, equal ones are no sign of trouble for a while, and neither is a mean that jumps. */
+  #observeDiscrete(projectedGradients: readonly number[]): Warning | undefined {
+    this.#blind = projectedGradients.every((rho) => rho === 0) ? this.#blind + 1 : 0;
+    if (this.#blind < blindSteps || this.#told.has('no_slope')) return undefined;
+    this.#told.add('no_slope');
+    return {
+      code: 'no_slope',
+      message:
+        `${blindSteps} steps in a row saw the same value at all points and moved nothing; more examples a step, a finer ` +
+        'grader, a temperature above 0 or a larger ε make points differ',
+    };
   }
 
   /**
@@ -71,6 +93,7 @@ export class LossWatchdog {
    */
   observe(observation: Observation, uniformOf: () => number): Warning | undefined {
     const { loss, projectedGradients } = observation;
+    if (objectives[this.#settings.objective ?? 'auto'].discrete) return this.#observeDiscrete(projectedGradients);
     this.#count++;
     if (this.#count === 1) this.#firstLoss = this.#recent = loss;
     else this.#recent += newWeight * (loss - this.#recent);

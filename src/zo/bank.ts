@@ -8,9 +8,10 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { factorBytes, factorValues, packFactors } from '../ops/factors.ts';
 import { factorWidth, type LowRankFactors, paddedRank } from '../ops/probes.ts';
-import type { Weight } from '../tensor/weight.ts';
-import { type LowRank, nearestOfRank, squaredNorm } from './low-rank.ts';
+import { shapeOf, type Weight } from '../tensor/weight.ts';
+import { balanced, type LowRank, nearestOfRank, squaredNorm } from './low-rank.ts';
 
 /** A weight with its factors, among whose columns the bank's are. */
 export interface BankedWeight {
@@ -53,11 +54,12 @@ export class Bank {
    * Takes the change of a period in, and leaves zeros where its U was. Terms are added while there is room; then the
    * nearest product of the highest rank stays.
    * @param state holds S, which the caller clears
+   * @param bankScale factor on the bank's terms
    */
-  async take(state: GpuBuffer): Promise<void> {
+  async take(state: GpuBuffer, bankScale = 1): Promise<void> {
     for (const { weight, factors } of this.#weights) {
-      const change = await this.change({ weight, factors }, state);
-      const most = Math.min(this.#rank, weight.rows, weight.columns);
+      const change = await this.change({ weight, factors }, state, bankScale);
+      const most = Math.min(this.#rank, ...shapeOf(weight));
       if (change.left.length <= most) {
         this.#kept.set(weight.name, squaredNorm(change));
         this.#write({ weight, factors }, change);
@@ -70,23 +72,33 @@ export class Bank {
     }
   }
 
-  /** The bank's terms of a weight and behind them those of the period, U S Vᵀ times their scale. */
-  async change({ weight, factors }: BankedWeight, state: GpuBuffer): Promise<LowRank> {
-    const { rank, scale, vRow } = factors;
+  /**
+   * The bank's terms of a weight times `bankScale`, and behind them those of the period, U S Vᵀ times their scale; over
+   * rows and columns as they are stored.
+   */
+  async change({ weight, factors }: BankedWeight, state: GpuBuffer, bankScale = 1): Promise<LowRank> {
+    const { rank, scale, vRow, storage = 'f32' } = factors;
+    const unit = factorBytes[storage];
     const { rows, columns } = weight;
     const width = factorWidth(factors);
     const [u, s, v] = await this.#gpu.recorder.read([
-      { buffer: factors.u, bytes: rows * width * 4 },
+      { buffer: factors.u, bytes: rows * width * unit },
       { buffer: state, offset: factors.stateOffset * 4, bytes: rank * rank * 4 },
-      { buffer: factors.vTransposed, offset: vRow * columns * 4, bytes: columns * width * 4 },
+      { buffer: factors.vTransposed, offset: vRow * columns * unit, bytes: columns * width * unit },
     ]);
-    const [left, core, right] = [new Float32Array(u!), new Float32Array(s!), new Float32Array(v!)];
+    const [left, core, right] = [
+      factorValues(storage, new Uint8Array(u!)),
+      new Float32Array(s!),
+      factorValues(storage, new Uint8Array(v!)),
+    ];
     const rowOf = (row: number): Float64Array => Float64Array.from(right.subarray(row * columns, (row + 1) * columns));
     const start = paddedRank(rank);
     const banked = Array.from({ length: this.#used.get(weight.name)! }, (_, index) => start + index);
     return {
       left: [
-        ...banked.map((column) => Float64Array.from({ length: rows }, (_, row) => left[row * width + column]!)),
+        ...banked.map((column) =>
+          Float64Array.from({ length: rows }, (_, row) => bankScale * left[row * width + column]!),
+        ),
         ...Array.from({ length: rank }, (_, b) =>
           Float64Array.from({ length: rows }, (__, row) => {
             let sum = 0;
@@ -99,9 +111,14 @@ export class Bank {
     };
   }
 
-  /** Uploads the terms of a weight; the columns of U before them are zeros then. */
-  #write({ weight, factors }: BankedWeight, { left, right }: LowRank): void {
+  /**
+   * Uploads the terms of a weight, in f16 with both sides of each equally large; the columns of U before them are zeros
+   * then.
+   */
+  #write({ weight, factors }: BankedWeight, terms: LowRank): void {
     const { rows, columns } = weight;
+    const { storage = 'f32' } = factors;
+    const { left, right } = storage === 'f32' ? terms : balanced(terms);
     const width = factorWidth(factors);
     const start = paddedRank(factors.rank);
     const a = new Float32Array(rows * width);
@@ -110,8 +127,8 @@ export class Bank {
       for (let row = 0; row < rows; row++) a[row * width + start + index] = column[row]!;
       b.set(right[index]!, index * columns);
     }
-    factors.u.write(a);
-    factors.vTransposed.write(b, (factors.vRow + start) * columns * 4);
+    factors.u.write(packFactors(storage, a));
+    factors.vTransposed.write(packFactors(storage, b), (factors.vRow + start) * columns * factorBytes[storage]);
     this.#used.set(weight.name, left.length);
   }
 }

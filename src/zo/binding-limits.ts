@@ -7,27 +7,30 @@
 import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { factorBytes } from '../ops/factors.ts';
 import { factorWidth } from '../ops/probes.ts';
 import { shapeOf } from '../tensor/weight.ts';
 import { parameter, words } from '../words.ts';
-import { type MatrixShape, rankOf } from './subspace.ts';
+import { type BankShape, type MatrixShape, rankOf } from './subspace.ts';
 
 /**
  * Checks U and V of a matrix of the model.
- * @param bank columns of its bank
+ * @param bank beside it
  * @throws SubzeroError `unsupported` that names the matrix and what fits
  */
 export function checkFactors(
   { bindingLimit }: Pick<Gpu, 'bindingLimit'>,
   rank: number,
   matrix: MatrixShape,
-  bank = 0,
+  bank?: BankShape,
 ): void {
   const { name, rows, columns } = matrix;
   const longest = Math.max(rows, columns);
-  const bytes = longest * factorWidth({ rank: rankOf({ rank }, ...shapeOf(matrix)), bank }) * 4;
+  const unit = factorBytes[bank?.storage ?? 'f32'];
+  const banked = bank?.columns ?? 0;
+  const bytes = longest * factorWidth({ rank: rankOf({ rank }, ...shapeOf(matrix)), bank: banked }) * unit;
   if (bytes <= bindingLimit) return;
-  const fitting = Math.floor(bindingLimit / (longest * 4 * 4)) * 4 - bank;
+  const fitting = Math.floor(bindingLimit / (longest * 4 * unit)) * 4 - banked;
   const ways = [
     ...(fitting > 0 ? [`choose a rank of at most ${fitting}`] : []),
     `leave the matrix out by a pattern of parameters, "!${name}"`,

@@ -26,15 +26,6 @@ export function changeOf(configuration: TrainConfiguration, weights: Iterable<We
     }
     return 'fold';
   }
-  if (configuration.weightDecay > 0) {
-    const problem = words`${parameter('weightDecay')} shrinks the weights, which ${parameter('change')} bank leaves alone`;
-    throw refused('weightDecay', words`${problem}; set it to 0`);
-  }
-  const padded = all.find(({ layout }) => layout);
-  if (padded) {
-    const problem = `${padded.name} has widths that 4 does not divide, which a bank cannot stand beside`;
-    throw refused('change', words`${problem}; use ${parameter('change')} fold`);
-  }
   return 'bank';
 }
 

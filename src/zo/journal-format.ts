@@ -48,7 +48,7 @@ export interface JournalHeader {
 }
 
 /** What settings were that journals are silent about, where that is not today's default. */
-const absentSettings = { learn: 'last' } as const;
+const absentSettings = { learn: 'last', bankStorage: 'f32' } as const;
 
 /** What one step did. */
 export interface StepRecord extends Measurement {

@@ -49,6 +49,31 @@ export function nearestOfRank({ left, right }: LowRank, rank: number): LowRank &
   };
 }
 
+/**
+ * The same product with the largest magnitudes of both sides of a term within a factor of 4, so that neither leaves the
+ * range of a narrow type before the other. Terms are scaled by powers of two, which is exact.
+ */
+export function balanced({ left, right }: LowRank): LowRank {
+  const factors = left.map((vector, index) => {
+    const [ofLeft, ofRight] = [exponent(vector), exponent(right[index]!)];
+    return 2 ** Math.trunc((ofRight - ofLeft) / 2);
+  });
+  return {
+    left: left.map((vector, index) => scaled(vector, factors[index]!)),
+    right: right.map((vector, index) => scaled(vector, 1 / factors[index]!)),
+  };
+}
+
+/** ⌊log₂⌋ of the largest magnitude; 0 for a vector of zeros. */
+function exponent(vector: Float64Array): number {
+  const most = vector.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+  let power = 0;
+  if (!(most > 0 && most < Infinity)) return power;
+  while (2 ** power > most) power--;
+  while (2 ** (power + 1) <= most) power++;
+  return power;
+}
+
 /** The squared Frobenius norm of a product. */
 export function squaredNorm({ left, right }: LowRank): number {
   let sum = 0;

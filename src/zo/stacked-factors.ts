@@ -41,6 +41,13 @@ export function placeStacks(
         { parameter: 'weightDecay' },
       );
     }
+    if (bank > 0 && configuration.weightDecay > 0) {
+      throw new SubzeroError(
+        'unsupported',
+        words`${parameter('weightDecay')} is not supported with a bank beside experts (${first.name}); set it to 0, or ${parameter('change')} to fold`,
+        { parameter: 'weightDecay' },
+      );
+    }
     const width = factorWidth({ rank: rankOf(configuration, ...shapeOf(first)), bank });
     const count = stack.weights.length;
     const [uBytes, vBytes] = [count * stack.stride * width * 4, count * stack.columns * width * 4];

@@ -6,6 +6,7 @@
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { type FactorStorage, factorBytes } from '../ops/factors.ts';
 import { mostProjected } from '../ops/linear.ts';
 import { factorWidth, type LowRankFactors } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
@@ -25,6 +26,14 @@ export interface Subspace {
 /** The rank of the change of a matrix: what the configuration says, or its smaller side. */
 export function rankOf(configuration: Pick<TrainConfiguration, 'rank'>, rows: number, columns: number): number {
   return Math.min(configuration.rank, rows, columns);
+}
+
+/** The part of a matrix's factors that keeps what earlier periods have left. */
+export interface BankShape {
+  /** Columns, a multiple of 4. */
+  columns: number;
+  /** How the factors of a matrix with a bank are stored. */
+  storage: FactorStorage;
 }
 
 /** Most columns of the factors that share a buffer; kernels/zo/rotate-slices.wgsl has room for so many. */
@@ -53,7 +62,7 @@ export interface MatrixShape {
  *
  * @param matrices in the order in which passes have them
  * @param mostColumns what the product with a buffer may have at most
- * @param bank columns of each matrix's bank
+ * @param bank beside each matrix
  * @returns places by name; a matrix that shares with none has none
  */
 export function placeTogether(
@@ -61,13 +70,14 @@ export function placeTogether(
   configuration: Pick<TrainConfiguration, 'rank'>,
   matrices: readonly MatrixShape[],
   mostColumns: number,
-  bank = 0,
+  bank?: BankShape,
 ): Map<string, FactorPlace> {
   const places = new Map<string, FactorPlace>();
   const widthOf = (matrix: MatrixShape): number =>
-    factorWidth({ rank: rankOf(configuration, ...shapeOf(matrix)), bank });
+    factorWidth({ rank: rankOf(configuration, ...shapeOf(matrix)), bank: bank?.columns ?? 0 });
+  const unit = factorBytes[bank?.storage ?? 'f32'];
   const columns = matrices[0]?.columns ?? 0;
-  const most = Math.min(mostColumns, mostWidth, Math.floor(gpu.bindingLimit / 4 / columns));
+  const most = Math.min(mostColumns, mostWidth, Math.floor(gpu.bindingLimit / unit / columns));
   for (let start = 0; start < matrices.length; ) {
     let width = widthOf(matrices[start]!);
     let end = start + 1;
@@ -77,7 +87,7 @@ export function placeTogether(
     start = end;
     if (members.length === 1) continue;
     const label = `V of ${members.map(({ name }) => name).join(', ')}`;
-    const buffer = gpu.allocate(columns * width * 4, 'factors', label);
+    const buffer = gpu.allocate(columns * width * unit, 'factors', label);
     let row = 0;
     for (const member of members) {
       places.set(member.name, { buffer, row });
@@ -91,7 +101,7 @@ export function placeTogether(
  * Reserves U and V, which are drawn later.
  * @param entry where S lies in the state, and the identity
  * @param place of V, and perhaps U, where it is not in a buffer of its own
- * @param bank columns of the matrix's bank
+ * @param bank beside the matrix
  */
 export function allocateSubspace(
   gpu: Gpu,
@@ -99,16 +109,18 @@ export function allocateSubspace(
   entry: { name: string; tensor: number; offset: number },
   matrix: Omit<MatrixShape, 'name'>,
   place?: FactorPlace,
-  bank = 0,
+  bank?: BankShape,
 ): Subspace {
   const [rows, columns] = shapeOf(matrix);
   const rank = rankOf(configuration, rows, columns);
-  const width = factorWidth({ rank, bank });
+  const width = factorWidth({ rank, bank: bank?.columns ?? 0 });
+  const unit = factorBytes[bank?.storage ?? 'f32'];
   const factors: LowRankFactors = {
     rank,
-    ...(bank > 0 ? { bank } : {}),
-    u: place?.u ?? gpu.allocate(matrix.rows * width * 4, 'factors', `U of ${entry.name}`),
-    vTransposed: place?.buffer ?? gpu.allocate(matrix.columns * width * 4, 'factors', `V of ${entry.name}`),
+    ...(bank ? { bank: bank.columns } : {}),
+    ...(bank && bank.storage !== 'f32' ? { storage: bank.storage } : {}),
+    u: place?.u ?? gpu.allocate(matrix.rows * width * unit, 'factors', `U of ${entry.name}`),
+    vTransposed: place?.buffer ?? gpu.allocate(matrix.columns * width * unit, 'factors', `V of ${entry.name}`),
     vRow: place?.row ?? 0,
     scale: configuration.normAlignment ? Math.sqrt(rows * columns) / rank : 1,
     stateOffset: entry.offset,

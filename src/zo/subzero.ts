@@ -13,10 +13,10 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { widestActivation } from '../model/forward.ts';
 import type { Model } from '../model/model.ts';
 import { sharedInputs } from '../model/parameters.ts';
+import { factorBytes, factorValues, placeFactor } from '../ops/factors.ts';
 import { recordFold } from '../ops/fold.ts';
 import { recordGaussianMatrix } from '../ops/gaussian-matrix.ts';
 import { orthonormalise, reserveOrthonormal, type StridedMatrix } from '../ops/orthonormal.ts';
-import { pad } from '../ops/pad.ts';
 import {
   type AdapterShape,
   factorWidth,
@@ -28,7 +28,7 @@ import {
 import { keyOfSeed, purposes } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { meansOf } from '../settings/methods.ts';
-import { plainAxis, quadAxis, storedIndex, storedLength } from '../tensor/axis.ts';
+import { type Axis, axisLength, plainAxis, quadAxis, storedIndex, storedLength } from '../tensor/axis.ts';
 import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { layoutOf, shapeOf, type Weight } from '../tensor/weight.ts';
 import { adapterBytes, mostSquare } from '../tuning/adapter.ts';
@@ -43,8 +43,20 @@ import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from
 import { measure, probePoints } from './probe-points.ts';
 import { Coefficients, type StepApplier } from './replay.ts';
 import { placeStacks, stackedFactors } from './stacked-factors.ts';
-import { allocateSubspace, type MatrixShape, placeTogether, rankOf, type Subspace } from './subspace.ts';
+import {
+  allocateSubspace,
+  type BankShape,
+  type MatrixShape,
+  placeTogether,
+  rankOf,
+  type Subspace,
+} from './subspace.ts';
 import { checkIdentities, frozenVectors, TrainedState } from './trained-state.ts';
+
+/** The bank of a weight; the kernels of experts read factors in f32. */
+function bankOf(weight: Weight | undefined, shape: BankShape): BankShape | undefined {
+  return weight?.stack ? { ...shape, storage: 'f32' } : weight && shape;
+}
 
 interface FactoredWeight extends Subspace {
   weight: Weight;
@@ -75,10 +87,12 @@ export class SubZero implements ZerothOrderOptimizer {
   /** The adapter tensors of {@link current}, made anew after a change. */
   #made: Probes['made'];
   /**
-   * Decoupled weight decay on the base weights since the last fold. Kept in f64: near 1 an f32 step is 6e-8, as large
+   * Decoupled weight decay on the base weights since the last fold, or with a bank since the first step. Kept in f64: near 1 an f32 step is 6e-8, as large
    * as the decay of one step at the learning rates of this method.
    */
   #weightScale = 1;
+  /** The same on what the bank has, since it took a period in. */
+  #bankScale = 1;
   /** The period whose factors are on the GPU; −1 before the first. */
   #period = -1;
 
@@ -105,8 +119,11 @@ export class SubZero implements ZerothOrderOptimizer {
         return [name, { rows, columns }] as const;
       }),
     ]);
-    const bankRank = changeOf(configuration, weights.values()) === 'bank' ? paddedRank(configuration.bankRank) : 0;
-    for (const weight of weights.values()) checkFactors(gpu, configuration.rank, weight, bankRank);
+    const bankShape: BankShape | undefined =
+      changeOf(configuration, weights.values()) === 'bank'
+        ? { columns: paddedRank(configuration.bankRank), storage: configuration.bankStorage }
+        : undefined;
+    for (const weight of weights.values()) checkFactors(gpu, configuration.rank, weight, bankShape);
     this.#state = new TrainedState(gpu, {
       vectors,
       factors: [...matrices].map(([name, matrix]) => ({
@@ -119,12 +136,12 @@ export class SubZero implements ZerothOrderOptimizer {
       direction: 'plain',
       lean: configuration.memory > 0,
     });
-    const stacked = placeStacks(gpu, configuration, weights, bankRank);
+    const stacked = placeStacks(gpu, configuration, weights, bankShape?.columns ?? 0);
     const places = new Map([
       ...stacked,
       ...sharedInputs(model.decoder).flatMap((linears) => {
         const trained = linears.flatMap(({ weight }) => weights.get(weight) ?? []);
-        return [...placeTogether(gpu, configuration, trained, widestActivation(model), bankRank)];
+        return [...placeTogether(gpu, configuration, trained, widestActivation(model), bankShape)];
       }),
     ]);
     const subspaces = new Map<string, Subspace>();
@@ -132,7 +149,7 @@ export class SubZero implements ZerothOrderOptimizer {
       if (entry.kind !== 'factor') continue;
       const place = places.get(entry.name);
       const matrix = matrices.get(entry.name)!;
-      const bank = weights.has(entry.name) ? bankRank : 0;
+      const bank = bankShape && bankOf(weights.get(entry.name), bankShape);
       subspaces.set(entry.name, allocateSubspace(gpu, configuration, entry, matrix, place, bank));
     }
     for (const weight of weights.values()) {
@@ -141,7 +158,7 @@ export class SubZero implements ZerothOrderOptimizer {
       this.#factorMap.set(weight.name, subspace.factors);
     }
     this.#stacks = stackedFactors(gpu, weights, this.#factorMap);
-    if (bankRank > 0) this.#bank = new Bank(gpu, configuration.bankRank, this.#factored);
+    if (bankShape) this.#bank = new Bank(gpu, configuration.bankRank, this.#factored);
     if (tensors.length > 0) {
       const { probesAtOnce } = this.#state;
       const placed = tensors.map((tensor) => ({ ...tensor, subspace: subspaces.get(tensor.name)! }));
@@ -227,8 +244,9 @@ export class SubZero implements ZerothOrderOptimizer {
 
   async renew(step: number): Promise<void> {
     if (!this.waits(step)) return;
-    await this.#bank!.take(this.#state.buffer);
+    await this.#bank!.take(this.#state.buffer, this.#bankScale);
     this.#state.clearFactors();
+    this.#bankScale = 1;
     this.#renewed = true;
   }
 
@@ -292,6 +310,7 @@ export class SubZero implements ZerothOrderOptimizer {
     const { queries, refresh, weightDecay } = this.#configuration;
     const decay = 1 - learningRate * weightDecay;
     this.#weightScale *= decay;
+    this.#bankScale *= decay;
     this.#made = undefined;
     const coefficients = this.#coefficients.buffer;
     if (this.#adam) {
@@ -309,6 +328,7 @@ export class SubZero implements ZerothOrderOptimizer {
       factors: this.#factorMap,
       stacks: this.#stacks,
       weightScale: this.#weightScale,
+      ...(this.#bank ? { bankScale: this.#bankScale } : {}),
       vectors: this.#state.vectors,
       ...(this.#frozen ? { frozen: this.#frozen } : {}),
       ...(this.#adapter ? { adapter: this.#adapter } : {}),
@@ -331,7 +351,7 @@ export class SubZero implements ZerothOrderOptimizer {
       const { rank, u, vTransposed, vRow } = factors;
       const ofU = { rows, columns: rank, columnStride: 1 };
       const ofV = { rows: columns, columns: rank, rowStride: 1, columnStride: columns };
-      if (!layout) {
+      if (!layout && !factors.storage) {
         const start = vRow * columns;
         this.#drawOrthonormal(tensor, purposes.omegaU, {
           ...ofU,
@@ -343,13 +363,17 @@ export class SubZero implements ZerothOrderOptimizer {
         continue;
       }
       const gpu = this.#gpu;
-      const from = { buffer: this.#scratch.ensure('factors without pads', plainBytes), offset: 0, stride: 0 };
-      const drawn = { buffer: from.buffer, start: 0 };
+      const { storage = 'f32' } = factors;
+      const sides = layout ?? { rows: plainAxis(rows), columns: plainAxis(columns) };
+      const from = this.#scratch.ensure('factors without pads', plainBytes);
+      const drawn = { buffer: from, start: 0 };
       this.#drawOrthonormal(tensor, purposes.omegaU, { ...ofU, ...drawn, rowStride: rank });
-      pad({ gpu }, from, { rows: layout.rows, columns: quadAxis(rank) }, { buffer: u, offset: 0 });
+      const toU = { buffer: u, start: 0, stride: factorWidth(factors) };
+      placeFactor(gpu, from, { rows: sides.rows, columns: quadAxis(rank) }, storage, toU);
       this.#drawOrthonormal(tensor, purposes.omegaV, { ...ofV, ...drawn });
-      const to = { buffer: vTransposed, offset: vRow * storedLength(layout.columns) };
-      pad({ gpu }, from, { rows: plainAxis(rank), columns: layout.columns }, to);
+      const width = storedLength(sides.columns);
+      const toV = { buffer: vTransposed, start: vRow * width, stride: width };
+      placeFactor(gpu, from, { rows: plainAxis(rank), columns: sides.columns }, storage, toV);
     }
   }
 
@@ -373,18 +397,26 @@ export class SubZero implements ZerothOrderOptimizer {
     this.#weightScale = 1;
   }
 
-  /** With a bank the base weights stay as they are; {@link bankedChange} is what to add to them. */
+  /** With a bank the base weights stay as they are; {@link bankedChange} says what becomes of them. */
   foldAll(): void {
     if (this.#period >= 0 && !this.#bank) this.#fold();
   }
 
   /**
-   * The change of a weight beside what is stored; `undefined` without a bank, or for a weight that does not train.
+   * The change of a weight beside what is stored, without pads; `undefined` without a bank, or for a weight that does
+   * not train.
    * @param name of the weight
+   * @returns with the factor on what is stored: 1 without weight decay
    */
-  async bankedChange(name: string): Promise<LowRank | undefined> {
+  async bankedChange(name: string): Promise<(LowRank & { baseScale: number }) | undefined> {
     const banked = this.#factored.find(({ weight }) => weight.name === name);
-    return banked && this.#bank?.change(banked, this.#state.buffer);
+    const change = banked && (await this.#bank?.change(banked, this.#state.buffer, this.#bankScale));
+    if (!change) return undefined;
+    const { rows, columns } = layoutOf(banked.weight);
+    const plain = (axis: Axis) => (vector: Float64Array) =>
+      Float64Array.from({ length: axisLength(axis) }, (_, index) => vector[storedIndex(axis, index)]!);
+    const [left, right] = [change.left.map(plain(rows)), change.right.map(plain(columns))];
+    return { left, right, baseScale: this.#weightScale };
   }
 
   vectorValues(): Promise<Map<string, Float32Array>> {
@@ -405,17 +437,22 @@ export class SubZero implements ZerothOrderOptimizer {
     v: Float32Array;
   }> {
     for (const { weight, factors } of this.#factored) {
-      const { rank, scale } = factors;
+      const { rank, scale, storage = 'f32' } = factors;
+      const unit = factorBytes[storage];
       const width = factorWidth(factors);
       const [rows, columns] = shapeOf(weight);
       const layout = layoutOf(weight);
       const [u, s, vTransposed] = await this.#gpu.recorder.read([
-        { buffer: factors.u, bytes: weight.rows * width * 4 },
+        { buffer: factors.u, bytes: weight.rows * width * unit },
         { buffer: this.#state.buffer, offset: factors.stateOffset * 4, bytes: rank * rank * 4 },
-        { buffer: factors.vTransposed, offset: factors.vRow * weight.columns * 4, bytes: weight.columns * rank * 4 },
+        {
+          buffer: factors.vTransposed,
+          offset: factors.vRow * weight.columns * unit,
+          bytes: weight.columns * rank * unit,
+        },
       ]);
-      const padded = new Float32Array(u!);
-      const transposed = new Float32Array(vTransposed!);
+      const padded = factorValues(storage, new Uint8Array(u!));
+      const transposed = factorValues(storage, new Uint8Array(vTransposed!));
       yield {
         weight,
         rank,

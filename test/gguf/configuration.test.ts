@@ -71,20 +71,34 @@ describe('every architecture', () => {
         ...Object.entries(layer).map(([there, here]) => [`model.layers.N.${here}`, `blk.N.${there}`]),
       ]),
     ]);
-    for (const [architecture, found] of own) {
-      // What a family has not, its files have not: heads of their own in tied Gemmas, norms without parameters.
-      expect(found).toMatchObject(names[architecture as string]!);
+    // What a family has not, its files have not: heads of their own in tied Gemmas, norms without parameters.
+    const absent: Record<string, string[]> = { olmo: ['model.norm'], gemma: ['lm_head'], gemma2: ['lm_head'] };
+    // Phi-3 packs its projections.
+    const packed: Record<string, string[]> = { phi3: ['blk.N.attn_q', 'blk.N.attn_k', 'blk.N.attn_v'] };
+    for (const [architecture, found] of own as [string, Record<string, string>][]) {
+      const theirs = names[architecture]!;
+      const other = Object.keys(found).filter((here) => theirs[here] !== found[here]);
+      expect([architecture, other]).toEqual([architecture, absent[architecture] ?? []]);
+      const read = new Set(Object.values(found));
+      const unread = new Set(Object.values(theirs).filter((there) => !read.has(there)));
+      expect([architecture, [...unread]]).toEqual([architecture, packed[architecture] ?? []]);
     }
     expect(Object.keys(names).sort()).toEqual(Object.keys(architectures).sort());
   });
 
   test.each(Object.keys(architectures))('%s makes a configuration that is read', async (architecture) => {
     const theta = architecture === 'gemma3' ? 1_000_000 : 10_000;
-    const own = architecture === 'olmo' ? { 'olmo.attention.layer_norm_rms_epsilon': undefined } : {};
-    const config = await read(architecture, own);
+    const epsilon = `${architecture}.attention.layer_norm_rms_epsilon`;
+    const own: Record<string, Keys> = {
+      olmo: { [epsilon]: undefined },
+      starcoder2: { [epsilon]: undefined, 'starcoder2.attention.layer_norm_epsilon': f32(1e-5) },
+    };
+    const config = await read(architecture, own[architecture]);
+    const headWidth = architecture === 'phi3' ? {} : { head_dim: 16 };
     expect(config).toMatchObject({
       ...{ vocab_size: 10, hidden_size: 64, intermediate_size: 96, num_hidden_layers: 2, num_attention_heads: 4 },
-      ...{ num_key_value_heads: 2, head_dim: 16, rope_theta: theta, tie_word_embeddings: true },
+      ...{ num_key_value_heads: 2, rope_theta: theta, tie_word_embeddings: true },
+      ...headWidth,
     });
   });
 });

@@ -14,6 +14,8 @@ import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { parameterShapes } from '../../src/model/parameters.ts';
 import { writeSafetensors } from '../../src/safetensors/index.ts';
+import { wordSplittings } from '../../src/tokenizer/gguf-splits.ts';
+import { quantizeModel } from '../../src/train/quantize.ts';
 import { expectFailure, seededIntegers, temporaryDirectory } from '../safetensors/helpers.ts';
 import { f32, flag, layOutGguf, list, type TensorToLayOut, text, u32, type Value } from './build.ts';
 
@@ -36,6 +38,8 @@ interface Case {
   /** Keys beside those of all. */
   keys?: Record<string, Value>;
   tensors?: TensorToLayOut[];
+  /** Whether our own writer refuses it. */
+  unwritten?: boolean;
 }
 
 const sizes = {
@@ -53,6 +57,10 @@ const llama3 = {
   high_freq_factor: 4,
   original_max_position_embeddings: 8192,
 };
+
+function vectorOf(name: string, values: number[]): TensorToLayOut {
+  return { name, dimensions: [values.length], type: 0, data: new Uint8Array(Float32Array.from(values).buffer) };
+}
 
 function llama3Divisors(theta: number, width: number): TensorToLayOut {
   const values = Float32Array.from({ length: width / 2 }, (_, pair) => {
@@ -153,6 +161,33 @@ const cases: Case[] = [
       'attention.sliding_window_pattern': pattern([true, true, true, false, true]),
     },
   },
+  {
+    architecture: 'phi3',
+    config: { ...sizes, model_type: 'phi3', original_max_position_embeddings: 64, sliding_window: 9 },
+    keys: { 'attention.sliding_window': u32(9), 'rope.scaling.original_context_length': u32(64) },
+  },
+  {
+    architecture: 'phi3',
+    config: {
+      ...{ ...sizes, model_type: 'phi3', original_max_position_embeddings: 16, sliding_window: null },
+      rope_scaling: { type: 'longrope', short_factor: [1, 1.5, 2, 3], long_factor: [1, 2, 4, 8] },
+    },
+    keys: {
+      'rope.scaling.original_context_length': u32(16),
+      'rope.scaling.attn_factor': f32(Math.sqrt(1 + Math.log(4) / Math.log(16))),
+    },
+    tensors: [
+      vectorOf('rope_factors_short.weight', [1, 1.5, 2, 3]),
+      vectorOf('rope_factors_long.weight', [1, 2, 4, 8]),
+    ],
+    // Its divisors are not written.
+    unwritten: true,
+  },
+  {
+    architecture: 'starcoder2',
+    config: { ...sizes, model_type: 'starcoder2', rms_norm_eps: undefined, norm_epsilon: 1e-5, sliding_window: 7 },
+    keys: { 'attention.sliding_window': u32(7) },
+  },
   { architecture: 'ernie4_5', config: { ...sizes, model_type: 'ernie4_5', head_dim: 8 } },
 ];
 
@@ -184,7 +219,9 @@ function keysOf(architecture: string, config: Config): [string, Value][] {
     ...{ embedding_length: 'hidden_size', feed_forward_length: 'intermediate_size' },
     ...{ 'attention.head_count': 'num_attention_heads', 'attention.head_count_kv': 'num_key_value_heads' },
   };
-  const epsilon = architecture === 'olmo' ? 'attention.layer_norm_epsilon' : 'attention.layer_norm_rms_epsilon';
+  const epsilon = ['olmo', 'starcoder2'].includes(architecture)
+    ? 'attention.layer_norm_epsilon'
+    : 'attention.layer_norm_rms_epsilon';
   return [
     ['general.architecture', text(architecture)],
     ...Object.entries(whole).map(([key, from]): [string, Value] => [
@@ -265,6 +302,61 @@ describe('a GGUF file is the model that it was made from', () => {
         for (const [row, values] of right.entries()) {
           const worst = Math.max(...values.map((value, id) => Math.abs(value - logits[row]![id]!)));
           // Only the divisors of Llama 3's rule are rounded on the way, and are found again.
+          expect(worst).toBeLessThanOrEqual(1e-6 * size);
+        }
+      } finally {
+        expected.destroy();
+        model.destroy();
+      }
+    },
+  );
+});
+
+/** A tokenizer of 48 tokens, which a file cannot do without. */
+const tokenizer = {
+  version: '1.0',
+  ...{ truncation: null, padding: null, added_tokens: [], normalizer: null, post_processor: null },
+  pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+  decoder: { type: 'ByteLevel' },
+  model: {
+    type: 'BPE',
+    vocab: Object.fromEntries(Array.from({ length: 48 }, (_, id) => [String.fromCharCode(65 + id), id])),
+    merges: [],
+  },
+};
+
+/** Qwen 2 has sections of its own whatever its tokenizer.json says. */
+function sectionsOf(type: unknown) {
+  const { normalizer, preTokenizer } = wordSplittings.qwen2!;
+  return type === 'qwen2' ? { normalizer, pre_tokenizer: preTokenizer } : {};
+}
+
+describe('a file of our own writing is the model that it was made from', () => {
+  test.each(cases.map((each, index) => ({ ...each, index: 200 + index, type: each.config.model_type as string })))(
+    '$architecture ($type, case $index)',
+    async ({ index, ...given }) => {
+      const { folder } = await writeBoth(index, given);
+      writeFileSync(
+        join(folder, 'tokenizer.json'),
+        JSON.stringify({ ...tokenizer, ...sectionsOf(given.config.model_type) }),
+      );
+      // No class that would put sections of its own in their place.
+      const fast = { tokenizer_class: 'PreTrainedTokenizerFast' };
+      writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(fast));
+      const out = join(directory, `${index}-written.gguf`);
+      const writing = quantizeModel({ model: folder, out, format: 'gguf', storage: 'f32' });
+      if (given.unwritten) {
+        await expectFailure(writing, 'unsupported', 'would differ');
+        return;
+      }
+      await writing;
+      const ids = Array.from({ length: 24 }, () => random(48));
+      const [expected, model] = [await loadModel(gpu, folder), await loadModel(gpu, out)];
+      try {
+        const [right, logits] = [await sequenceLogits(expected, ids), await sequenceLogits(model, ids)];
+        const size = Math.max(...right.map((row) => Math.max(...row.map(Math.abs))));
+        for (const [row, values] of right.entries()) {
+          const worst = Math.max(...values.map((value, id) => Math.abs(value - logits[row]![id]!)));
           expect(worst).toBeLessThanOrEqual(1e-6 * size);
         }
       } finally {

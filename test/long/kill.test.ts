@@ -10,7 +10,12 @@ test.each<{ kills: number; model: string; rows?: string; peft?: boolean; setting
   { kills: 24, model: 'llama-tiny', settings: '--refresh 7 --seed 5' },
   { kills: 24, model: 'opt-tiny', rows: completionRows(), settings: '--refresh 3 --queries 3 --sides 1' },
   { kills: 24, model: 'llama-tiny-f16', settings: '--refresh 5 --storage f16 --weight-decay 0.1' },
+  // Each period ends in a compression.
   { kills: 12, model: 'llama-tiny', settings: '--refresh 3 --storage q8 --bank-rank 6' },
+  {
+    ...{ kills: 12, model: 'llama-tiny' },
+    settings: '--refresh 2 --storage q8 --bank-rank 6 --bank-storage f32 --weight-decay 0.1',
+  },
   { kills: 10, model: 'llama-tiny', settings: '--scheme lora --refresh 7' },
   {
     ...{ kills: 10, model: 'opt-tiny', rows: completionRows(), peft: true },

@@ -69,6 +69,7 @@ describe('linears, the kernels of GPUs', () => {
     linearCase({ rows: 9, columns: 40, inner: 1024, rank: 24, probes: 2 }),
     linearCase({ rows: 9, columns: 40, inner: 1024, rank: 6, bank: 12, probes: 2 }),
     linearCase({ rows: 5, columns: 20, inner: 1024, rank: 255, bank: 256 }),
+    linearCase({ rows: 9, columns: 40, inner: 1024, rank: 6, bank: 12, probes: 2, factors: 'f16' }),
     linearCase({ rows: 1, columns: 33, inner: 2048, rank: 3, probes: 3, bias: true }),
     linearCase({ rows: 3, columns: 8, inner: 512, rank: 8 }),
     linearsCase({ rows: 10, inner: 1028, probes: 2 }, [

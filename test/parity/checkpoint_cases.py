@@ -36,6 +36,7 @@ OWN["ministral3"] = {"head_dim": 8, "rope_parameters": dict(rope_type="yarn", ro
 OWN |= {each: {"pad_token_id": 0} for each in ("smollm3", "phi3", "modernbert")}
 OWN |= {each: {"pad_token_id": 0, "head_dim": 8} for each in ("glm", "glm4")}
 MASKED = dict(roberta="RobertaForMaskedLM", bert="BertForMaskedLM") | {"xlm-roberta": "XLMRobertaForMaskedLM", "modernbert": "ModernBertForMaskedLM"}
+MASKED["eurobert"] = "EuroBertForMaskedLM"
 MIXTURES = ("qwen3_moe", "mixtral", "olmoe", "qwen2_moe", "gpt_oss", "granitemoe")
 # Where the names of files differ from those of the class: the module, and those of an expert.
 EXPERTS = dict(mixtral=(".block_sparse_moe.", "", ("w1", "w3", "w2")))
@@ -50,7 +51,10 @@ GPT_SIZES = dict(vocab_size=48, n_embd=32, n_inner=40, n_layer=3, n_head=4, n_po
 CLASSES |= dict(phi3="Phi3ForCausalLM", gpt2="GPT2LMHeadModel", gpt_neox="GPTNeoXForCausalLM", starcoder2="Starcoder2ForCausalLM",
                 phi="PhiForCausalLM", stablelm="StableLmForCausalLM", cohere="CohereForCausalLM", cohere2="Cohere2ForCausalLM",
                 glm="GlmForCausalLM", glm4="Glm4ForCausalLM", falcon="FalconForCausalLM", gpt_bigcode="GPTBigCodeForCausalLM",
-                gptj="GPTJForCausalLM", gpt_neo="GPTNeoForCausalLM")
+                gptj="GPTJForCausalLM", gpt_neo="GPTNeoForCausalLM",
+                internlm3="InternLM3ForCausalLM", exaone="ExaoneForCausalLM", jais2="Jais2ForCausalLM")
+OWN["internlm3"] = {"head_dim": 8}
+OWN["eurobert"] = {"pad_token_id": 0}
 UNGROUPED = {key: size for key, size in SIZES.items() if key != "num_key_value_heads"}
 # Sizes of types that lack some of the usual keys, or have other names for them.
 OWN_SIZES = dict(opt=OPT_SIZES, gpt2=GPT_SIZES, gpt_bigcode=GPT_SIZES, gptj=GPT_SIZES | dict(rotary_dim=4), gpt_neox=UNGROUPED,
@@ -671,3 +675,33 @@ case("as published", "modernbert", local_attention=128, classifier_pooling="mean
      deterministic_flash_attn=False, embedding_dropout=0.0, mlp_dropout=0.0, initializer_cutoff_factor=2.0, gradient_checkpointing=False)
 case("scaled rotation", "modernbert", rope_scaling=dict(type="linear", factor=2.0), stored=dict(expect='"rope_scaling" must be null'))
 case("classifier", "modernbert", architectures=["ModernBertForSequenceClassification"], stored=dict(expect="which is another function"))
+
+# Relatives of Llama with names, norms or a mask of their own.
+for each in ("eurobert", "internlm3", "exaone", "jais2"):
+    case("nothing but sizes", each)
+    case("key heads", each, num_key_value_heads=2)
+    case("one key head", each, num_key_value_heads=1)
+    case("head_dim 16", each, head_dim=16, num_attention_heads=2, num_key_value_heads=2)
+    case("tied", each, tie_word_embeddings=True)
+    case("BF16, shards, odd vocabulary", each, vocab_size=51, stored=dict(dtype="BF16", shards=3), torch_dtype="bfloat16")
+    case("yarn", each, rope_scaling=dict(rope_type="yarn", **FAR), rope_theta=1e6)
+    case("norm epsilon 0.01", each, **{"layer_norm_eps" if each == "jais2" else "rms_norm_eps": 0.01})
+    case("all biases", each, attention_bias=True, mlp_bias=True)
+    case("widths that 4 does not divide", each, hidden_size=30, num_attention_heads=3, num_key_value_heads=1, head_dim=10, intermediate_size=42)
+for each in ("eurobert", "exaone", "jais2"):
+    case("biases of attention", each, attention_bias=True, mlp_bias=False)
+    case("biases of feed-forward", each, attention_bias=False, mlp_bias=True)
+case("biases, tied", "eurobert", mlp_bias=True, tie_word_embeddings=True)
+case("classifier", "eurobert", architectures=["EuroBertForSequenceClassification"], stored=dict(expect="which is another function"))
+case("as published", "eurobert", clf_pooling="late", mask_token_id=3, pretraining_tp=1, attention_dropout=0.0, rope_theta=250000, rope_scaling=None,
+     auto_map=dict(AutoConfig="configuration_eurobert.EuroBertConfig", AutoModelForMaskedLM="modeling_eurobert.EuroBertForMaskedLM"))
+case("as published", "internlm3", qkv_bias=False, bias=False, rope_theta=5e7, rope_scaling=dict(rope_type="dynamic", factor=6.0))
+case("biases by their published names", "internlm3", qkv_bias=True, bias=True)
+case("biases of attention alone", "internlm3", qkv_bias=True, bias=False, stored=dict(expect="must be equal"))
+EXAONE = {"model.embed_tokens.": "transformer.wte.", "model.layers.": "transformer.h.", "model.norm.": "transformer.ln_f.",
+          ".self_attn.": ".attn.attention.", ".o_proj.": ".out_proj.", ".input_layernorm.": ".ln_1.", ".post_attention_layernorm.": ".ln_2.",
+          ".gate_proj.": ".c_fc_0.", ".up_proj.": ".c_fc_1.", ".down_proj.": ".c_proj."}
+case("as published", "exaone", drop=["num_hidden_layers"], num_layers=3, activation_function="silu", layer_norm_epsilon=1e-5, embed_dropout=0.0,
+     rope_scaling=dict(factor=8.0, high_freq_factor=4.0, low_freq_factor=1.0, original_max_position_embeddings=32, rope_type="llama3"),
+     rope_theta=1e6, stored=dict(renamed=EXAONE))
+case("published key and another", "exaone", num_layers=4, stored=dict(expect="mean the same"))

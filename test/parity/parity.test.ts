@@ -96,6 +96,9 @@ test.each([
   ['roberta: another padding token', { pad_token_id: 6 }],
   ['modernbert: windows of 8 to each side', { local_attention: 18 }],
   ['modernbert: thetas', { local_rope_theta: 49 }],
+  ['exaone: as published', { layer_norm_epsilon: 0.01 }],
+  ['jais2: norm epsilon 0.01', { layer_norm_eps: 1e-5 }],
+  ['eurobert: as published', { rope_theta: 10000 }],
 ])('%s: another %o is seen', async (name, change) => {
   const parity = cases.find((each) => each.name === name)!;
   const altered = { ...parity, config: { ...parity.config, ...change } };

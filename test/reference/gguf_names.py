@@ -10,10 +10,12 @@ import gguf
 ARCHITECTURES = [
     *("LLAMA", "QWEN2", "QWEN3", "SMOLLM3", "OLMO2", "SEED_OSS", "OLMO"),
     *("GEMMA", "GEMMA2", "GEMMA3", "GRANITE", "ARCEE", "EXAONE4", "ERNIE4_5"),
+    *("PHI3", "STARCODER2"),
 ]
 LAYER = [
     *(f"self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj", "o_proj")),
-    *(f"mlp.{name}" for name in ("gate_proj", "up_proj", "down_proj")),
+    *(f"mlp.{name}" for name in ("gate_proj", "up_proj", "down_proj", "gate_up_proj", "c_fc", "c_proj")),
+    "self_attn.qkv_proj",
     *("input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm"),
     *("post_feedforward_layernorm", "pre_feedforward_layernorm"),
 ]

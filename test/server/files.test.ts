@@ -124,6 +124,9 @@ describe('the life of a file', () => {
       ],
       [{ instruction: 'a', output: 'b' }],
       [{ text: 'a' }],
+      // What is to be answered, and graded.
+      [{ messages: [{ role: 'user', content: 'a' }], answer: 'b' }],
+      [{ prompt: 'a', answer: 'b' }],
     ]) {
       await uploadExamples(server, lines);
     }
@@ -139,10 +142,11 @@ describe('what is refused, and leaves nothing behind', () => {
     const cases: [string | Uint8Array<ArrayBuffer>, RegExp][] = [
       [`${good}{"prompt": "a",\n`, /train\.jsonl:2: the line is not valid JSON/],
       [`${good}${good}[1]\n`, /train\.jsonl:3: expected a JSON object/],
-      [`${good}\n\n{"prompt": "a"}\n`, /train\.jsonl:4: unknown row/],
+      [`${good}\n\n{"promt": "a"}\n`, /train\.jsonl:4: unknown row/],
+      [`${good}{"prompt": "a"}\n`, /train\.jsonl:2: this row is .*what a grader asks for, but train\.jsonl:1 is/],
       [`${good}{"text": "a"}\n`, /train\.jsonl:2: this row is .*train\.jsonl:1 is/],
       ['{"prompt": "a", "options": ["x", "y"], "label": "z"}', /train\.jsonl:1: label "z" is not among options/],
-      ['{"messages": [{"role": "user", "content": "a"}]}', /train\.jsonl:1: the last message must be the assistant's/],
+      ['{"messages": [{"role": "system", "content": "a", "x": 1}]}', /train\.jsonl:1: unknown field "x"/],
       [`${good}{"text": "${'x'.repeat(1000)}"}\n`, /train\.jsonl:2: the line is longer than 1000 bytes/],
       [new Uint8Array([0x22, 0xff, 0x22]), /train\.jsonl:1: the line is not valid UTF-8/],
       ['', /holds no examples/],

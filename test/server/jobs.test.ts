@@ -687,7 +687,7 @@ describe('what is refused', () => {
       [{ suffix: '../up' }, 'suffix'],
       [{ suffix: 'x'.repeat(65) }, 'suffix'],
       [{ integrations: [{ type: 'wandb' }] }, 'integrations'],
-      [{ method: { type: 'reinforcement' } }, 'method.type'],
+      [{ method: { type: 'reinforcement' } }, 'method.reinforcement'],
       [{ hyperparameters: { n_epochs: 1 } }, 'hyperparameters'],
       [{ metadata: Object.fromEntries(Array.from({ length: 17 }, (_, index) => [`k${index}`, 'v'])) }, 'metadata'],
       [{ wobble: 1 }, 'wobble'],
@@ -769,5 +769,82 @@ describe('tuned models in memory', () => {
     await expectError(await post(server, '/v1/completions', { model, prompt: 'x' }), 404);
     await expectError(await fetch(`${server.url}/v1/models/${model}`), 404);
     await expectError(await fetch(`${server.url}/v1/models/base`, { method: 'DELETE' }), 403);
+  });
+});
+
+describe('method "reinforcement"', () => {
+  const rows = [
+    { messages: [{ role: 'user', content: 'a' }], answer: 'b' },
+    { messages: [{ role: 'user', content: 'b' }], answer: 'c' },
+  ];
+  const grader = {
+    type: 'string_check',
+    name: 'same',
+    operation: 'eq',
+    input: '{{sample.output_text}}',
+    reference: '{{item.answer}}',
+  } as const;
+
+  test('takes the grader and the hyperparameters of OpenAI, and tells rewards', async () => {
+    const server = await startServer();
+    server.engine.measures = { reward: 0.5, answerTokens: 3 };
+    const { client } = server;
+    const training_file = await uploadExamples(server, rows);
+    const job = await client.fineTuning.jobs.create({
+      ...{ model: 'base', training_file },
+      method: {
+        type: 'reinforcement',
+        reinforcement: {
+          grader,
+          hyperparameters: { n_epochs: 2, batch_size: 2, compute_multiplier: 4, eval_interval: 1 },
+        },
+      },
+    });
+    expect(job.method).toEqual({
+      type: 'reinforcement',
+      reinforcement: {
+        grader,
+        hyperparameters: {
+          ...{ n_epochs: 2, batch_size: 2, learning_rate_multiplier: 'auto', compute_multiplier: 4, eval_interval: 1 },
+        },
+      },
+    });
+    await jobWithStatus(server, job.id, 'succeeded');
+    expect(server.engine.trainRequests[0]).toMatchObject({
+      configuration: { objective: 'reward', queries: 4, evaluateEvery: 1, steps: 2 },
+      grader,
+    });
+    const { data } = await client.fineTuning.jobs.listEvents(job.id, { limit: 100 });
+    const metrics = data.filter(({ type }) => type === 'metrics').map((event) => event.data);
+    expect(metrics).toContainEqual(expect.objectContaining({ step: 2, train_reward: 0.5, train_answer_tokens: 3 }));
+  });
+
+  test('refuses what has no meaning by name', async () => {
+    const server = await startServer();
+    const training_file = await uploadExamples(server, rows);
+    const start = (method: object) => post(server, jobsPath, { model: 'base', training_file, method });
+    const reinforcement = (own: object) => start({ type: 'reinforcement', reinforcement: { grader, ...own } });
+    const path = 'method.reinforcement';
+    for (const [response, param] of [
+      [reinforcement({ hyperparameters: { reasoning_effort: 'low' } }), `${path}.hyperparameters.reasoning_effort`],
+      [reinforcement({ response_format: { type: 'json_object' } }), `${path}.response_format`],
+      [reinforcement({ grader: { ...grader, operation: 'is' } }), `${path}.grader.operation`],
+      [reinforcement({ grader: { type: 'python', name: 'p', source: 'x' } }), `${path}.grader.type`],
+      [start({ type: 'reinforcement', reinforcement: {} }), `${path}.grader`],
+      [
+        start({ type: 'zeroth_order', zeroth_order: { grader, hyperparameters: { objective: 'dpo' } } }),
+        'method.zeroth_order.grader',
+      ],
+      [
+        start({ type: 'zeroth_order', zeroth_order: { hyperparameters: { objective: 'reward' } } }),
+        'method.zeroth_order.grader',
+      ],
+    ] as const) {
+      expect((await expectError(await response, 400)).param).toBe(param);
+    }
+    const judge = { type: 'label_model', name: 'j', model: 'elsewhere', input: [{ role: 'user', content: 'x' }] };
+    const asked = await reinforcement({ grader: { ...judge, labels: ['a', 'b'], passing_labels: ['a'] } });
+    const error = await expectError(asked, 400);
+    expect(error).toMatchObject({ param: `${path}.grader.model`, message: expect.stringContaining('"elsewhere"') });
   });
 });

@@ -238,7 +238,7 @@ describe('fine-tuning', () => {
     expect(await expectError(refused, 400)).toMatchObject({ param: 'integrations', code: 'unsupported' });
     const method = { type: 'reinforcement', reinforcement: {} };
     const response = await post(server, '/v1/fine_tuning/jobs', { ...base, method });
-    expect((await expectError(response, 400)).param).toBe('method.type');
+    expect((await expectError(response, 400)).param).toBe('method.reinforcement.grader');
     const { hyperparameters: _, ...alone } = base;
     const own = fieldsOf('fine-tuning/methods.d.ts', 'DpoHyperparameters');
     expect(own).toContain('beta');

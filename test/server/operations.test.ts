@@ -61,6 +61,7 @@ describe('description', () => {
     expect(Object.keys(document.paths).sort()).toEqual([
       '/detokenize',
       '/health',
+      '/lora-adapters',
       '/metrics',
       '/ready',
       '/tokenize',
@@ -92,6 +93,7 @@ describe('description', () => {
       '/v1/fine_tuning/jobs/{fine_tuning_job_id}/events',
       '/v1/fine_tuning/jobs/{fine_tuning_job_id}/pause',
       '/v1/fine_tuning/jobs/{fine_tuning_job_id}/resume',
+      '/v1/lora-adapters',
       '/v1/models',
       '/v1/models/{model}',
       '/v1/tokenize',

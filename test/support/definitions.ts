@@ -14,6 +14,7 @@ import { coefficientsKernel, deltaRuleVariants, scanKernel } from '../../src/ops
 import { noisyKernel } from '../../src/ops/dense.ts';
 import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
 import { combineKernel, gatePairsKernel, groupKernels, routeKernel, scoresKernel } from '../../src/ops/experts.ts';
+import { factorFile, placeKernels } from '../../src/ops/factors.ts';
 import { foldKernel } from '../../src/ops/fold.ts';
 import { groupedKernel } from '../../src/ops/grouped.ts';
 import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
@@ -90,6 +91,12 @@ const fewMatmulFlags = [
   { activation: 'silu', hasBias: true, accumulate: true },
 ] as const;
 
+/** Those of the cases with factors in f16, which nothing else depends on. */
+const factorFlags = {
+  f32: fewMatmulFlags[0],
+  bf16: fewMatmulFlags[1],
+} as const;
+
 function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
   const { sliceable, fragments } = matmulDescriptions[variant];
   return storages.flatMap((storage) => [
@@ -97,6 +104,12 @@ function matmulKernels(variant: MatmulVariant): KernelDefinition[] {
       matmulKernel({ variant, slices: 1 }, { storage, ...flags }),
     ),
     ...(sliceable ? [matmulKernel({ variant, slices: 2 }, { storage, ...fewMatmulFlags[0] })] : []),
+    ...(storage === 'f32' || storage === 'bf16'
+      ? [matmulKernel({ variant, slices: 1 }, { storage, factors: 'f16', ...factorFlags[storage] })]
+      : []),
+    ...(storage === 'f32' && sliceable
+      ? [matmulKernel({ variant, slices: 2 }, { storage, factors: 'f16', ...factorFlags.f32 })]
+      : []),
     ...(fragments === undefined || !isPlain(storage) ? [] : otherFragments).flatMap((fragment) => [
       ...fewMatmulFlags.map((flags) => matmulKernel({ variant, slices: 1, fragment }, { storage, ...flags })),
       matmulKernel({ variant, slices: 2, fragment }, { storage, ...fewMatmulFlags[0] }),
@@ -130,7 +143,12 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ...['gather', 'rotate', 'add-shared'].flatMap((name) => combinations([`experts/${name}.wgsl`])),
   ],
   matmulReduce: matmulFlags.map((flags) => matmulReduceKernel(flags)),
-  embed: storages.flatMap((storage) => combinations([codecFile(storage), 'embed.wgsl'], { ACCUMULATE: both })),
+  embed: storages.flatMap((storage) =>
+    Object.values(factorFile).flatMap((factors) =>
+      combinations([codecFile(storage), factors, 'embed.wgsl'], { ACCUMULATE: both }),
+    ),
+  ),
+  placeFactor: Object.values(placeKernels),
   lora: [
     ...combinations(['lora/down.wgsl'], { BY_ROW: both }),
     ...combinations(['activation.wgsl', 'lora/up.wgsl'], {

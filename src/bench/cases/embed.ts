@@ -5,6 +5,7 @@
  */
 
 import { embed } from '../../ops/embedding.ts';
+import type { FactorStorage } from '../../ops/factors.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { isPlain, rowBytes, type Storage, storages } from '../../weights/index.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
@@ -20,6 +21,8 @@ export interface EmbedShape {
   rank?: number;
   /** Rank of a bank, a multiple of 4. */
   bank?: number;
+  /** How the factors are stored; f32 by default. */
+  factors?: FactorStorage;
   accumulate?: boolean;
   parts?: number;
   weightScale?: number;
@@ -38,7 +41,8 @@ export function embedCase(shape: EmbedShape): KernelCase {
     prepare(bed) {
       const { random } = bed;
       const matrix = store(random.normals(vocabulary * columns), vocabulary, columns, storage);
-      const factors = rank > 0 ? bed.referenceFactors(vocabulary, columns, rank, probes, shape.bank) : undefined;
+      const factors =
+        rank > 0 ? bed.referenceFactors(vocabulary, columns, rank, probes, shape.bank, shape.factors) : undefined;
       const ids = Uint32Array.from({ length: rows }, () => random.integer(0, vocabulary - 1));
       // The ends of the table, where the parts begin and end.
       ids[0] = vocabulary - 1;
@@ -114,6 +118,7 @@ export const embedShapes: readonly EmbedShape[] = [
   { rows: 4, vocabulary: 151_936, columns: 8, rank: 3, storage: 'bf16', parts: 2 },
   { rows: 5, vocabulary: 70, columns: 40, rank: 6, bank: 12, probes: 2, parts: 2 },
   { rows: 3, vocabulary: 20, columns: 24, rank: 256, bank: 256, probes: 2 },
+  { rows: 5, vocabulary: 70, columns: 40, rank: 6, bank: 12, probes: 2, factors: 'f16', storage: 'f16' },
   ...storages
     .filter((storage) => !isPlain(storage))
     .map((storage) => ({ rows: 6, vocabulary: 45, columns: 768, rank: 3, probes: 2, storage, parts: 2 })),

@@ -5,6 +5,7 @@
  */
 
 import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
+import { type FactorStorage, factorValues, packFactors } from '../../ops/factors.ts';
 import { linears, matmul } from '../../ops/linear.ts';
 import type { MatmulPlan, MatrixFragment } from '../../ops/matmul-variants.ts';
 import { paddedRank } from '../../ops/probes.ts';
@@ -40,6 +41,8 @@ export interface LinearShape {
   rank?: number;
   /** Rank of the bank beside it, a multiple of 4; none by default. */
   bank?: number;
+  /** How the factors are stored; f32 by default. */
+  factors?: FactorStorage;
   bias?: boolean;
   activation?: MatmulActivation;
   accumulate?: boolean;
@@ -144,7 +147,7 @@ function prepareLinears(bed: Bed, shapes: readonly LinearShape[]): PreparedCase 
     parts: shape.parts,
     activation: shape.activation ?? 'none',
     matrix: store(random.normals(columns * inner, 1 / Math.sqrt(inner)), columns, inner, storage),
-    factors: rank > 0 ? bed.referenceFactors(columns, inner, rank, probes, shape.bank) : undefined,
+    factors: rank > 0 ? bed.referenceFactors(columns, inner, rank, probes, shape.bank, shape.factors) : undefined,
     bias: bias ? Array.from({ length: probes }, () => random.normals(columns, 0.5)) : undefined,
     before: accumulate ? random.normals(all * columns) : undefined,
   }));
@@ -253,7 +256,9 @@ export function matmulCase(plan: MatmulPlan, shape: LinearShape): KernelCase {
       const outputs = outputRow + columns + 3;
       const qStart = 4 * random.integer(0, 3);
       const q = random.normals(qStart + all * width);
-      const u = random.normals(outputs * width, rank > 0 ? 1 / Math.sqrt(rank) : 1);
+      const { factors = 'f32' } = shape;
+      const packedU = packFactors(factors, random.normals(outputs * width, rank > 0 ? 1 / Math.sqrt(rank) : 1));
+      const u = factorValues(factors, packedU);
       const biasStride = outputs + random.integer(0, 3);
       const biasOffset = random.integer(0, 4);
       const bias = random.normals(biasOffset + probes * biasStride);
@@ -262,7 +267,7 @@ export function matmulCase(plan: MatmulPlan, shape: LinearShape): KernelCase {
         x: bed.activation(xData, all, inner),
         weight: bed.upload(matrix.bits),
         q: bed.upload(rank > 0 ? q : new Float32Array(4)),
-        u: bed.upload(rank > 0 ? u : new Float32Array(4)),
+        u: bed.upload(rank > 0 ? packedU : new Float32Array(4)),
         bias: bed.upload(bias),
         y: bed.upload(before),
       };
@@ -283,7 +288,7 @@ export function matmulCase(plan: MatmulPlan, shape: LinearShape): KernelCase {
               weightRow,
               outputRow,
               columns,
-              ...(rank > 0 ? { side: { q: buffers.q, start: qStart, u: buffers.u, rank } } : {}),
+              ...(rank > 0 ? { side: { q: buffers.q, start: qStart, u: buffers.u, storage: factors, rank } } : {}),
               ...(shape.bias ? { bias: { buffer: buffers.bias, offset: biasOffset, stride: biasStride } } : {}),
               y: buffers.y,
               yStride,
@@ -341,6 +346,7 @@ export const linearShapes: readonly LinearShape[] = [
   // The last chunk of a tied output head over a large vocabulary.
   { rows: 2, columns: 32_003, inner: 16, rank: 8, storage: 'bf16', parts: 2, probes: 2 },
   { rows: 1, columns: 16, inner: 8192, rank: 24, storage: 'f16' },
+  { rows: 37, columns: 41, inner: 64, rank: 9, storage: 'f32', factors: 'f16', probes: 2 },
 ];
 
 /** A product with every type of blocks: rows of several blocks, and of an odd number of them. */

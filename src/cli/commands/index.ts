@@ -11,6 +11,7 @@ import { generateCommand } from './generate.ts';
 import { inspectCommand } from './inspect.ts';
 import { migrateCommand } from './migrate.ts';
 import { pullCommand } from './pull.ts';
+import { quantizeCommand } from './quantize.ts';
 import { recordCommand } from './record.ts';
 import { replayCommand } from './replay.ts';
 import { serveCommand } from './serve.ts';
@@ -32,6 +33,7 @@ export const commands: readonly Command[] = [
   pullCommand,
   inspectCommand,
   exportCommand,
+  quantizeCommand,
   replayCommand,
   diffCommand,
   experimentCommand,

@@ -11,13 +11,15 @@ import { localPath, offlineOption } from '../hub-option.ts';
 import { modelOption, storageOption } from '../model-option.ts';
 import { requireOption } from '../require-option.ts';
 import { withEngine } from '../with-engine.ts';
+import { errorLines } from './quantize.ts';
 
 export const inspectCommand = defineCommand({
   name: 'inspect',
   summary: 'Say what a model is and how much GPU memory it would take, without loading it',
   usage: ['inspect MODEL [options]'],
   details: [
-    'Reads config.json, the tokenizer and the headers of the weight files; needs no GPU unless it is asked for.',
+    'Reads config.json, the tokenizer and the headers of the weight files; needs no GPU unless it is asked for. ' +
+      'With --storage q8 or q4 also the weights, to say what rounding does to each matrix.',
   ],
   operands: ['model'],
   options: [
@@ -59,9 +61,14 @@ export const inspectCommand = defineCommand({
     });
     for (const warning of found.warnings) context.standardError.write(`warning: ${warning}\n`);
     const adapter = device && { description: nameOf(device), ...limitsOf(device) };
+    const { quantization } = found;
     const text = options.json
       ? JSON.stringify({ ...found, ...(adapter ? { adapter } : {}) })
-      : [...describe(found), ...(device ? describeAdapter(found, device) : [])].join('\n');
+      : [
+          ...describe(found),
+          ...(quantization ? ['', 'rounding', ...errorLines(quantization).map((line) => `  ${line}`)] : []),
+          ...(device ? describeAdapter(found, device) : []),
+        ].join('\n');
     context.standardOutput.write(`${text}\n`);
     return 0;
   },

@@ -7,6 +7,7 @@ import { clusterAddress, clusterGroup, clusterOptions } from '../cluster-options
 import { type CommandContext, defineCommand } from '../command.ts';
 import { type DeviceChoice, engineOptions, jsonOption } from '../common-options.ts';
 import { chosenTask, dataOption, taskFileOption, taskOption } from '../data-options.ts';
+import { readGrader } from '../evaluation.ts';
 import { reportFind } from '../find-report.ts';
 import { optionForm } from '../help.ts';
 import type { Host } from '../host.ts';
@@ -60,6 +61,15 @@ const options = [
     description: 'file or folder to evaluate on, or a share of the training rows to hold out: 5%',
     defaultText: 'that in the folder of the data, or none',
     group: model,
+  },
+  {
+    name: 'grader',
+    type: 'text',
+    placeholder: 'FILE',
+    description:
+      "reward: a grader in a JSON file, in the shape of OpenAI's, that says what a generated answer is worth " +
+      '(docs/rewards.md)',
+    group: method,
   },
   // Their values are for givenSettings alone.
   ...(settingOptions as readonly []),
@@ -200,7 +210,7 @@ async function trainRequest(context: CommandContext<TrainOptions>): Promise<Trai
   const explicit = (key: string) => sources[key] === 'flag' || sources[key] === 'configuration file';
   if (values.resume !== undefined) {
     const settings = settingNames.filter((name) => !resumable.includes(name)).map(kebabCase);
-    const names = ['model', 'lora', 'task', 'task-file', 'data', 'validation', 'out', 'epochs', ...settings];
+    const names = ['model', 'lora', 'task', 'task-file', 'data', 'validation', 'grader', 'out', 'epochs', ...settings];
     const clash = names.find((name) => explicit(camelCase(name)));
     if (clash) {
       throw new UsageError(`--resume continues a run as it was set up; --${clash} cannot change it`, {
@@ -217,13 +227,15 @@ async function trainRequest(context: CommandContext<TrainOptions>): Promise<Trai
   if (values.epochs !== undefined && explicit('steps')) {
     throw new UsageError('--epochs and --steps both say how long to train; give one of them', { parameter: 'epochs' });
   }
-  const configuration = { ...givenSettings(context), ...heldOut };
+  const grader = values.grader === undefined ? {} : { grader: (await readGrader(values.grader)).grader };
+  const asked = values.grader === undefined ? {} : ({ objective: 'reward' } as const);
+  const configuration = { ...asked, ...givenSettings(context), ...heldOut };
   for (const warning of idleSettings(configuration)) {
     context.standardError.write(`warning: ${wording(warning, (name) => `--${kebabCase(name)}`)}\n`);
   }
   const start = await localStart(context, sourced.model);
   const epochs = values.epochs === undefined ? {} : { epochs: values.epochs };
-  return { ...sourced, ...start, out, ...epochs, configuration, ...clusterOf(values) };
+  return { ...sourced, ...start, ...grader, out, ...epochs, configuration, ...clusterOf(values) };
 }
 
 function clusterOf(values: TrainOptions): Pick<TrainRequest, 'cluster'> {
@@ -274,7 +286,7 @@ async function localStart(
 /** Shows how learning rates do. @returns the exit code */
 async function findLearningRate(context: CommandContext<TrainOptions>): Promise<number> {
   const { options: values, sources } = context;
-  const clash = (['resume', 'out', 'epochs'] as const).find((name) => values[name] !== undefined);
+  const clash = (['resume', 'out', 'epochs', 'grader'] as const).find((name) => values[name] !== undefined);
   if (clash || sources.learningRate !== 'default') {
     const name = clash ?? 'learning-rate';
     throw new UsageError(`--find-lr trains nothing and writes nothing; --${name} has no meaning with it`, {

@@ -9,6 +9,8 @@ import { bert } from './bert.ts';
 import { cohere, cohere2 } from './cohere.ts';
 import { cwm } from './cwm.ts';
 import { ernie45 } from './ernie4-5.ts';
+import { eurobert } from './eurobert.ts';
+import { exaone } from './exaone.ts';
 import { exaone4 } from './exaone4.ts';
 import { falcon } from './falcon.ts';
 import type { Family } from './family.ts';
@@ -27,6 +29,8 @@ import { graniteMoe } from './granitemoe.ts';
 import { helium } from './helium.ts';
 import { hunyuanV1Dense } from './hunyuan.ts';
 import { hyperclovax } from './hyperclovax.ts';
+import { internlm3 } from './internlm3.ts';
+import { jais2 } from './jais2.ts';
 import { lfm2 } from './lfm2.ts';
 import { llama } from './llama.ts';
 import { ministral3, mistral3 } from './ministral3.ts';
@@ -109,4 +113,8 @@ export const families: Readonly<Record<string, Family>> = {
   'xlm-roberta': xlmRoberta,
   bert,
   modernbert,
+  eurobert,
+  internlm3,
+  exaone,
+  jais2,
 };

@@ -81,7 +81,7 @@ export function withChange(
   return result;
 }
 
-/** W and the change that a bank keeps, the open period's with it, in float64; `undefined` without a bank. */
+/** W, decayed, and the change that a bank keeps, the open period's with it, in float64; `undefined` without a bank. */
 export async function withBank(
   subzero: SubZero,
   weight: Weight,
@@ -92,7 +92,7 @@ export async function withBank(
   const [, columns] = shapeOf(weight);
   return Float64Array.from(base, (value, index) => {
     const [row, column] = [Math.floor(index / columns), index % columns];
-    return change.left.reduce((sum, left, k) => sum + left[row]! * change.right[k]![column]!, value);
+    return change.left.reduce((sum, left, k) => sum + left[row]! * change.right[k]![column]!, change.baseScale * value);
   });
 }
 

@@ -1,0 +1,193 @@
+/**
+ * Steps towards a reward: under every probe the answers to the batch's prompts are generated and graded, and a step
+ * goes up the mean reward. All probes of a step see the same prompts, and draw from the same random numbers (the seed of
+ * a text depends on run, step and its place in the batch), so that rewards differ by what the probes differ in.
+ *
+ * @module
+ */
+
+import { concurrently } from '../concurrently.ts';
+import type { TokenizedExample } from '../data/example.ts';
+import { SubzeroError } from '../errors.ts';
+import { Generator } from '../generate/generator.ts';
+import { type Grade, type Grader, type GraderServices, grade } from '../graders/index.ts';
+import type { Model } from '../model/model.ts';
+import { type LossSums, noLoss } from '../objectives/loss.ts';
+import type { Probes } from '../ops/probes.ts';
+import { keyOfSeed, philox4x32, purposes } from '../random/philox.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
+import { loadTokenizer } from '../tokenizer/index.ts';
+import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import type { EvaluationResult } from './events.ts';
+import type { RunSources } from './run.ts';
+import type { ScoreStep } from './shards.ts';
+
+/** Answers that are graded at once; those of judging models are generated together. */
+const gradedAtOnce = 32;
+
+/** Prompts of an evaluation that are answered at once. */
+const answeredAtOnce = 64;
+
+/** The step whose random numbers evaluations draw from: no run has so many. */
+const evaluationStep = 0xffff_ffff;
+
+/** Added to a deviation, so that equal rewards divide by something. */
+const leastDeviation = 1e-8;
+
+/** What a run grades with. */
+export interface RewardSource {
+  grader: Grader;
+  services: GraderServices;
+}
+
+/** What a run grades with; undefined for one that has no grader. */
+export function rewardOf({ grader }: RunSources, services: GraderServices = {}): RewardSource | undefined {
+  return grader && { grader, services };
+}
+
+/** The rewards of some answers: sums, which add. */
+interface RewardSums {
+  rewards: number;
+  answers: number;
+  tokens: number;
+}
+
+export class RewardScorer {
+  readonly #generator: Generator;
+  readonly #optimizer: ZerothOrderOptimizer;
+  readonly #configuration: TrainConfiguration;
+  readonly #source: RewardSource;
+  readonly #signal: AbortSignal | undefined;
+  /** The state that answers are generated with. */
+  #probes: Probes;
+  #failures = 0;
+  #firstFailure: string | undefined;
+
+  private constructor(
+    parts: { model: Model; optimizer: ZerothOrderOptimizer; configuration: TrainConfiguration; source: RewardSource },
+    tokenizer: Awaited<ReturnType<typeof loadTokenizer>>,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#optimizer = parts.optimizer;
+    this.#configuration = parts.configuration;
+    this.#source = parts.source;
+    this.#signal = signal;
+    this.#probes = parts.optimizer.current;
+    this.#generator = new Generator(parts.model, tokenizer, () => this.#probes);
+  }
+
+  /** The keys and values of answers take memory of their own, which no plan counts. */
+  static async open(
+    parts: { model: Model; optimizer: ZerothOrderOptimizer; configuration: TrainConfiguration; source: RewardSource },
+    signal?: AbortSignal,
+  ): Promise<RewardScorer> {
+    return new RewardScorer(parts, await loadTokenizer(parts.model.directory), signal);
+  }
+
+  /** Minus the rewards of a batch, by probe. @throws SubzeroError `cancelled` when the signal is aborted */
+  readonly scoreStep: ScoreStep = async (step, batch) => {
+    const sums: RewardSums[] = [];
+    for (let probe = 0; probe < this.#optimizer.probeCount; probe++) {
+      sums.push(await this.#rewardsOf(batch, this.#optimizer.perturb(step, probe, 1), step, 0));
+    }
+    const losses = sums.map(({ rewards, answers }) => -rewards / answers);
+    const shown = this.#configuration.rewardScaling === 'z-score' ? standardised(losses) : losses;
+    return sums.map((sum, probe) => lossSums(sum, shown[probe]!));
+  };
+
+  /**
+   * The mean reward under the model as it stands, and its negative as the loss.
+   * @throws SubzeroError `cancelled` when the signal is aborted
+   */
+  async evaluate(examples: readonly TokenizedExample[], probes: Probes): Promise<EvaluationResult> {
+    const started = performance.now();
+    let all: RewardSums = { rewards: 0, answers: 0, tokens: 0 };
+    for (let start = 0; start < examples.length; start += answeredAtOnce) {
+      const part = examples.slice(start, start + answeredAtOnce);
+      const { rewards, answers, tokens } = await this.#rewardsOf(part, probes, evaluationStep, start);
+      all = { rewards: all.rewards + rewards, answers: all.answers + answers, tokens: all.tokens + tokens };
+    }
+    const reward = all.rewards / all.answers;
+    return {
+      ...{ examples: examples.length, loss: -reward, accuracy: null, f1: null, exactMatch: null, tokens: all.tokens },
+      measures: { reward, answerTokens: all.tokens / all.answers },
+      seconds: (performance.now() - started) / 1000,
+    };
+  }
+
+  /** What could not be graded since the last call, and counts as a reward of 0. */
+  takeNotice(): string | undefined {
+    if (this.#firstFailure === undefined) return undefined;
+    const notice =
+      `${this.#failures} ${this.#failures === 1 ? 'answer' : 'answers'} could not be graded and count as 0; ` +
+      `the first: ${this.#firstFailure}`;
+    this.#failures = 0;
+    this.#firstFailure = undefined;
+    return notice;
+  }
+
+  async #rewardsOf(
+    examples: readonly TokenizedExample[],
+    probes: Probes,
+    step: number,
+    firstPlace: number,
+  ): Promise<RewardSums> {
+    this.#probes = probes;
+    const answers = await Promise.all(
+      examples.map((example, index) => this.#answer(example, step, firstPlace + index)),
+    );
+    if (this.#signal?.aborted) throw new SubzeroError('cancelled', 'the grading was cancelled');
+    const grades: Grade[] = [];
+    await concurrently(answers, gradedAtOnce, async ({ text }, index) => {
+      const item: unknown = JSON.parse(examples[index]!.generation!.item ?? '{}');
+      grades[index] = await grade(this.#source.grader, { outputText: text, item }, this.#source.services);
+    });
+    // In the order of the examples, so that the sum has the same bits whichever grade came first.
+    const rewards = grades.reduce((sum, each) => sum + this.#rewardOf(each), 0);
+    const tokens = answers.reduce((sum, each) => sum + each.tokens, 0);
+    return { rewards, answers: answers.length, tokens };
+  }
+
+  #rewardOf({ reward, failures: [failure] }: Grade): number {
+    const problem = failure?.message ?? (Number.isFinite(reward) ? undefined : `the grader returned ${reward}`);
+    if (problem === undefined) return reward;
+    this.#failures++;
+    this.#firstFailure ??= problem;
+    return 0;
+  }
+
+  async #answer(example: TokenizedExample, step: number, place: number): Promise<{ text: string; tokens: number }> {
+    const { rewardTokens: maxTokens, rewardTemperature: temperature, rewardStop, seed } = this.#configuration;
+    const request = { maxTokens, temperature, stop: [...rewardStop], seed: seedOfText(seed, step, place) };
+    for await (const event of this.#generator.generate(request, example.generation!.prompt, this.#signal)) {
+      if (event.type === 'done') return { text: event.text, tokens: event.completionTokens };
+    }
+    throw new SubzeroError('cancelled', 'the answer was cancelled');
+  }
+
+  async destroy(): Promise<void> {
+    await this.#generator.destroy();
+  }
+}
+
+/** What the draws of a text begin with: word 0 of the Philox block (place, 2, step, purpose). */
+function seedOfText(seed: number, step: number, place: number): number {
+  return philox4x32([place, 2, step >>> 0, purposes.sampling << 24], keyOfSeed(seed))[0]!;
+}
+
+/** Differences from the mean in units of the deviation, as evolution strategies have them. */
+export function standardised(values: readonly number[]): number[] {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
+  return values.map((value) => (value - mean) / (Math.sqrt(variance) + leastDeviation));
+}
+
+/** As sums of a loss, whose mean is the given one. Accuracy has no meaning here, so they count as completions do. */
+function lossSums({ rewards, answers, tokens }: RewardSums, loss: number): LossSums {
+  return {
+    ...noLoss,
+    ...{ completionLoss: loss * answers, completionTokens: answers, completionExamples: answers },
+    tokens,
+    measures: { reward: { sum: rewards, count: answers }, answerTokens: { sum: tokens, count: answers } },
+  };
+}

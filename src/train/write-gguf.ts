@@ -1,0 +1,186 @@
+/**
+ * A model as a GGUF file: its tensors as llama.cpp's converter has them, its configuration and its tokenizer.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import {
+  type GgufContents,
+  type GgufTensorToWrite,
+  interleaved,
+  isGgufPath,
+  type ModelSizes,
+  openGgufConfiguration,
+  readBack,
+  readGgufConfiguration,
+  ropeDivisors,
+  type TypedMetadata,
+  WrittenArchitecture,
+  writeGguf,
+} from '../gguf/index.ts';
+import { readConfiguration } from '../model/configuration.ts';
+import { attentions, type Decoder } from '../model/decoder.ts';
+import { parameterShapes } from '../model/parameters.ts';
+import { basename, join, resolve } from '../platform/index.ts';
+import { axisLength } from '../tensor/axis.ts';
+import { readOptionalJson } from '../tokenizer/files.ts';
+import { ggufTokenizerKeys } from '../tokenizer/to-gguf.ts';
+import { withoutOwnQuantization } from '../weights/own-blocks.ts';
+import {
+  type ModelTensor,
+  type TensorError,
+  type WrittenStorage,
+  writtenBytes,
+  writtenType,
+} from './written-tensor.ts';
+
+/** What is written besides the tensors. */
+interface Described {
+  directory: string;
+  decoder: Decoder;
+}
+
+/** Numbers of `general.file_type`, which say what most matrices are. */
+const fileTypes: Readonly<Record<WrittenStorage, number>> = { f32: 0, f16: 1, q4: 2, q8: 7 };
+
+/**
+ * Writes a model.
+ * @param file its path
+ * @param told gets the error of each tensor
+ * @throws SubzeroError `unsupported` for a model or a tokenizer that such a file cannot say, before anything is written
+ */
+export async function writeGgufModel(
+  model: Described,
+  tensors: readonly ModelTensor[],
+  storage: WrittenStorage,
+  file: string,
+  told?: (error: TensorError) => void,
+): Promise<void> {
+  const { architecture, sizes, config } = await ggufArchitecture(model);
+  const keys = architecture.keys(config, sizes, titleOf(model.directory));
+  keys.set('general.file_type', { kind: 'u32', value: fileTypes[storage] });
+  for (const [key, value] of await ggufTokenizerKeys(model.directory, sizes.vocabulary)) keys.set(key, value);
+  const written = tensors.map((tensor): GgufTensorToWrite => {
+    const { name, shape } = tensor;
+    const type = writtenType(tensor, storage, 'F32');
+    const place = architecture.tensor(name, shape[0]!, sizes);
+    const { shift } = place;
+    const from = shift === undefined ? tensor : { ...tensor, values: () => shifted(tensor, shift) };
+    const bytes = () => writtenBytes(from, type, told);
+    const head = place.interleaved;
+    const data = head === undefined ? bytes : () => permuted(bytes(), shape[0]!, head);
+    return { name: place.name, type, shape, data };
+  });
+  const divisors = ropeDivisors(config, sizes.headWidth);
+  if (divisors) {
+    const data = () => [new Uint8Array(divisors.buffer)];
+    written.push({ name: 'rope_freqs.weight', type: 'F32', shape: [divisors.length], data });
+  }
+  await checkReadBack(model, keys, written, divisors);
+  await writeGguf(file, keys, written);
+}
+
+/** How the files of a model are written. @throws SubzeroError `unsupported` */
+export async function ggufArchitecture({ directory, decoder }: Described): Promise<{
+  architecture: WrittenArchitecture;
+  sizes: ModelSizes;
+  config: Record<string, unknown>;
+}> {
+  const config = await configurationOf(directory);
+  const architecture = new WrittenArchitecture(String(config.model_type));
+  return { architecture, sizes: sizesOf(decoder), config };
+}
+
+async function configurationOf(directory: string): Promise<Record<string, unknown>> {
+  if (isGgufPath(directory)) return await openGgufConfiguration(directory);
+  const file = join(directory, 'config.json');
+  return withoutOwnQuantization((await readOptionalJson(file)) ?? {}, file);
+}
+
+function titleOf(directory: string): string {
+  return basename(resolve(directory)).replace(/\.gguf$/i, '');
+}
+
+function sizesOf(decoder: Decoder): ModelSizes {
+  const attention = attentions(decoder)[0]!;
+  const down = parameterShapes(decoder).find(({ name }) => /\.mlp\.(down_proj|c_proj)\.weight$/.test(name));
+  return {
+    hidden: axisLength(decoder.embedding.columns),
+    layers: decoder.blocks.length,
+    heads: attention.heads,
+    keyHeads: attention.keyHeads,
+    headWidth: attention.headWidth,
+    feedForward: down?.shape[1] ?? 0,
+    context: decoder.contextLength,
+    vocabulary: axisLength(decoder.embedding.rows),
+    epsilon: decoder.finalNorm?.epsilon ?? 1e-5,
+  };
+}
+
+async function* shifted(tensor: ModelTensor, shift: number): AsyncGenerator<Float32Array> {
+  for await (const values of tensor.values()) yield values.map((value) => value + shift);
+}
+
+/** Rows of heads in ggml's order, which takes the whole tensor. */
+async function* permuted(pieces: AsyncIterable<Uint8Array>, rows: number, head: number): AsyncGenerator<Uint8Array> {
+  const all: Uint8Array[] = [];
+  for await (const piece of pieces) all.push(piece);
+  const whole = new Uint8Array(all.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let filled = 0;
+  for (const piece of all) {
+    whole.set(piece, filled);
+    filled += piece.byteLength;
+  }
+  yield interleaved(whole, whole.byteLength / rows, head);
+}
+
+/** @throws SubzeroError `unsupported` if a reader would make another model of the keys */
+async function checkReadBack(
+  { directory, decoder }: Described,
+  keys: TypedMetadata,
+  tensors: readonly GgufTensorToWrite[],
+  divisors: Float32Array<ArrayBuffer> | undefined,
+): Promise<void> {
+  const contents: GgufContents = {
+    path: directory,
+    metadata: readBack(keys),
+    tensors: new Map(
+      tensors.map(({ name, type, shape }) => {
+        const entry = { name, type: { name: type, values: 1, bytes: 4 }, shape, byteLength: 4 * shape[0]! };
+        return [name, entry] as const;
+      }),
+    ),
+    read: async () => new Uint8Array(divisors!.buffer),
+  };
+  const { config } = await readGgufConfiguration(contents);
+  const back = readConfiguration(config, directory);
+  const differing = differences(decoder, back);
+  if (differing.length === 0) return;
+  throw new SubzeroError(
+    'unsupported',
+    `${directory}: a GGUF file of "${String(keys.get('general.architecture')?.value)}" cannot say what this model's ` +
+      `configuration does (${differing.slice(0, 4).join(', ')} would differ); export as safetensors`,
+    { parameter: 'format' },
+  );
+}
+
+/** Paths of values that are not the same. */
+function differences(one: unknown, other: unknown, path = ''): string[] {
+  if (Object.is(one, other) || (typeof one === 'function' && typeof other === 'function')) return [];
+  const areObjects = typeof one === 'object' && typeof other === 'object' && one !== null && other !== null;
+  if (!areObjects) return typeof one === 'number' && typeof other === 'number' && near(one, other) ? [] : [path];
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...names].flatMap((name) =>
+    differences(
+      (one as Record<string, unknown>)[name],
+      (other as Record<string, unknown>)[name],
+      path === '' ? name : `${path}.${name}`,
+    ),
+  );
+}
+
+/** Whether numbers are the same f32. */
+function near(one: number, other: number): boolean {
+  return Math.fround(one) === Math.fround(other);
+}
