@@ -47,6 +47,13 @@ export class Metrics {
     this.#family(name, 'gauge', help).values.set(render(name, labels), value);
   }
 
+  /** Sets all series of a gauge at once; those of before that are not among them are gone. */
+  replace(name: string, help: string, series: readonly { labels: Labels; value: number }[]): void {
+    const { values } = this.#family(name, 'gauge', help);
+    values.clear();
+    for (const { labels, value } of series) values.set(render(name, labels), value);
+  }
+
   /** Adds a duration in seconds to a histogram. */
   observe(name: string, help: string, seconds: number, labels: Labels = {}): void {
     const { values } = this.#family(name, 'histogram', help);

@@ -18,6 +18,7 @@ struct Parameters {
   scale: f32,
   sink_offset: u32,
   sink_stride: u32,
+  alibi_scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
@@ -25,7 +26,7 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(6) var<uniform> parameters: Parameters;
+@group(0) @binding(7) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -54,7 +55,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     for (var d = 0u; d < parameters.head_quads; d++) {
       products = fma(q[index * HEAD_QUADS + d], k[key + d], products);
     }
-    let score = soft_cap(parameters.scale * (products.x + products.y + products.z + products.w));
+    let plain = soft_cap(parameters.scale * (products.x + products.y + products.z + products.w));
+    let score = with_alibi(plain, head, range, j);
     if (score > highest) {
       let correction = exp(highest - score);
       highest = score;

@@ -20,6 +20,7 @@ struct Parameters {
   scale: f32,
   sink_offset: u32,
   sink_stride: u32,
+  alibi_scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
@@ -27,7 +28,7 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(6) var<uniform> parameters: Parameters;
+@group(0) @binding(7) var<uniform> parameters: Parameters;
 
 const LANES: u32 = 8u;
 const NO_KEY: u32 = 0xffffffffu;
@@ -99,7 +100,8 @@ fn main(
           }
         }
       }
-      let score = soft_cap(parameters.scale * (products.x + products.y + products.z + products.w));
+      let plain = soft_cap(parameters.scale * (products.x + products.y + products.z + products.w));
+      let score = with_alibi(plain, head, range, order_of(range, side, key));
       let is_highest = seen && score > highest;
       let correction = select(1.0, exp(highest - score), is_highest);
       highest = select(highest, score, is_highest);

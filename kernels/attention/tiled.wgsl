@@ -17,6 +17,7 @@ struct Parameters {
   scale: f32,
   sink_offset: u32,
   sink_stride: u32,
+  alibi_scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
@@ -24,7 +25,7 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(6) var<uniform> parameters: Parameters;
+@group(0) @binding(7) var<uniform> parameters: Parameters;
 
 const LANES: u32 = 128u;
 // The number of lanes that share a row, and the number of the head's quads that each of them sums.
@@ -137,7 +138,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
           for (var d = 0u; d < parameters.head_quads; d++) {
             products = fma(query[r * HEAD_QUADS + d], tile[d * KEY_STRIDE + key], products);
           }
-          score = soft_cap(products.x + products.y + products.z + products.w);
+          let plain = soft_cap(products.x + products.y + products.z + products.w);
+          score = with_alibi(plain, head, seen[r], order_of(seen[r], side, start + key));
         }
         scores[item] = score;
       }

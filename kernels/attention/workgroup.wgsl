@@ -19,6 +19,7 @@ struct Parameters {
   scale: f32,
   sink_offset: u32,
   sink_stride: u32,
+  alibi_scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
@@ -26,7 +27,7 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> v: array<f32>;
 @group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(6) var<uniform> parameters: Parameters;
+@group(0) @binding(7) var<uniform> parameters: Parameters;
 
 const LANES: u32 = 64u;
 const WIDTH: u32 = 4u * HEAD_QUADS;
@@ -80,7 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       for (var d = 0u; d < HEAD_QUADS; d++) {
         products = fma(query[d], k[key + d], products);
       }
-      score = soft_cap(products.x + products.y + products.z + products.w);
+      score = with_alibi(soft_cap(products.x + products.y + products.z + products.w), head, range, j);
       key_rows[lane] = key_row;
     }
     reduced[lane] = score;

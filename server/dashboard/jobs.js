@@ -18,6 +18,8 @@ const bar = find('job-progress', HTMLProgressElement);
 const log = find('job-log', HTMLOListElement);
 const settings = find('job-settings', HTMLDListElement);
 
+const machines = find('job-cluster', HTMLTableElement);
+
 const charts = {
   loss: new Chart('Loss'),
   accuracy: new Chart('Accuracy', { low: 0, high: 1 }),
@@ -30,6 +32,8 @@ const finished = ['succeeded', 'failed', 'cancelled'];
 const reconnectMilliseconds = 2000;
 /** Messages shown of a job. */
 const shownMessages = 200;
+/** Pause between looks at who takes part in a job. */
+const clusterMilliseconds = 2000;
 
 /** @typedef {import('./chart.js').Point} Point */
 
@@ -182,9 +186,29 @@ async function follow(id) {
   }
 }
 
+let lookedAt = 0;
+
+/** Asks who takes part in the job that is followed. */
+async function lookAtCluster() {
+  if (performance.now() - lookedAt < clusterMilliseconds) return;
+  lookedAt = performance.now();
+  const id = selected;
+  if (id === undefined) return;
+  try {
+    const { cluster } = await call('getJob', { id, ...(following ? { signal: following.signal } : {}) });
+    const job = current();
+    if (job?.id !== id) return;
+    job.cluster = cluster;
+    renderCluster(job);
+  } catch {
+    // What is wrong is told where the events are followed.
+  }
+}
+
 /** @param {any} event */
 function take(event) {
   const { data } = event;
+  if (current()?.status === 'running' && (event.type === 'message' || current().cluster)) void lookAtCluster();
   if (event.type === 'metrics' && typeof data?.step === 'number') {
     for (const [name, points] of Object.entries(history.values)) {
       if (typeof data[name] !== 'number') continue;
@@ -274,7 +298,34 @@ function renderList() {
 }
 
 /** @param {any} job */
+function renderCluster(job) {
+  const workers = job.status === 'running' ? (job.cluster?.workers ?? []) : [];
+  machines.hidden = workers.length === 0;
+  machines.tBodies[0]?.replaceChildren(
+    ...workers.map((/** @type {any} */ worker) => {
+      const notes = [
+        ...(worker.leader ? ['this server'] : []),
+        ...(worker.differs ? ['differs'] : []),
+        ...(worker.refused > 0 ? [`${worker.refused} refused`] : []),
+      ];
+      return make(
+        'tr',
+        {},
+        make('th', { scope: 'row' }, `${worker.name}${notes.length > 0 ? ` (${notes.join(', ')})` : ''}`),
+        make('td', {}, worker.adapter),
+        make('td', {}, worker.steps_per_second.toFixed(2)),
+        make('td', {}, formatCount(Math.round(worker.tokens_per_second))),
+        make('td', {}, `${worker.lag} steps`),
+        make('td', {}, `${Math.round(100 * worker.waiting_share)} %`),
+        make('td', {}, formatCount(Math.round(worker.bytes_per_step))),
+      );
+    }),
+  );
+}
+
+/** @param {any} job */
 function renderJob(job) {
+  renderCluster(job);
   const { step, total_steps: total } = job.progress;
   title.textContent = nameOf(job);
   facts.textContent = job.fine_tuned_model ? `Model: ${job.fine_tuned_model}` : `${job.model}, ${job.id}`;

@@ -19,6 +19,7 @@ import type { Metrics } from '../metrics.ts';
 import type { ModelRegistry } from '../models.ts';
 import type { EventRecord, JobRecord, JobStatus, Store } from '../store.ts';
 import { unannouncedEvents } from './catch-up.ts';
+import { type ClusterReport, measureCluster } from './cluster.ts';
 import { metricsCsv } from './results.ts';
 import type { JobSignals } from './signals.ts';
 
@@ -31,6 +32,8 @@ interface Running {
   intent: Intent | undefined;
   /** The run of the job, and what follows it, has ended. Never rejects. */
   settled: Promise<void>;
+  /** Who takes part, where a cluster trains it. */
+  cluster?: ClusterReport;
 }
 
 /** How long cancel and pause wait for the current step to end before they answer. */
@@ -94,6 +97,11 @@ export class JobRunner {
     const job = this.#options.store.job(id);
     if (!job) throw notFound('fine-tuning job', id, 'fine_tuning_job_id');
     return job;
+  }
+
+  /** Who takes part in a job that a cluster trains now; nothing for any other. */
+  clusterOf(id: string): ClusterReport | undefined {
+    return this.#running?.id === id ? this.#running.cluster : undefined;
   }
 
   /** Puts a new job at the end of the queue. @throws ApiError 429 if the queue is full */
@@ -222,10 +230,16 @@ export class JobRunner {
         const counted =
           'trainedTokens' in event ? { ...event, trainedTokens: event.trainedTokens + tokensBefore } : event;
         if (counted.type === 'done') return counted;
+        if (counted.type === 'cluster') {
+          running.cluster = counted;
+          measureCluster(this.#options.metrics, counted);
+          continue;
+        }
         this.#record(job.id, counted);
       }
     } finally {
       lease.release();
+      if (running.cluster) measureCluster(this.#options.metrics, undefined);
     }
     throw new Error('the training stream ended without its last event');
   }
@@ -285,7 +299,7 @@ export class JobRunner {
     yield* engine.train({ ...request, ...shared }, signal);
   }
 
-  #record(id: string, event: Exclude<TrainEvent, { type: 'done' }>): void {
+  #record(id: string, event: Exclude<TrainEvent, { type: 'done' | 'cluster' }>): void {
     const job = this.get(id);
     const { metrics } = this.#options;
     switch (event.type) {

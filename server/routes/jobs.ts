@@ -11,6 +11,7 @@ import { invalid, notFound } from '../errors.ts';
 import { trainingPurpose } from '../files/library.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { readGrader } from '../generation/graders.ts';
+import type { ClusterReport } from '../jobs/cluster.ts';
 import { jobEventStream, parseEventId, toEvent } from '../jobs/event-stream.ts';
 import { type MethodRequest, ownNames, resolveMethod, toWire } from '../jobs/hyperparameters.ts';
 import { isFinished, newJob } from '../jobs/runner.ts';
@@ -110,7 +111,7 @@ const checkpointsRoute = createRoute({
   responses: jsonResponse(checkpointList, 'One page of checkpoints'),
 });
 
-function toJob(record: JobRecord): Job {
+function toJob(record: JobRecord, cluster?: ClusterReport): Job {
   const { configuration, grader } = record;
   const graded = grader ? { grader: { ...grader } } : {};
   const hyperparameters = {
@@ -148,6 +149,18 @@ function toJob(record: JobRecord): Job {
     integrations: [],
     metadata: record.metadata,
     progress: { step: record.step, total_steps: configuration.steps, train_loss: record.trainLoss },
+    ...(cluster ? { cluster: toCluster(cluster) } : {}),
+  };
+}
+
+function toCluster({ stepsPerSecond, bytesPerStep, members }: ClusterReport): NonNullable<Job['cluster']> {
+  return {
+    steps_per_second: stepsPerSecond,
+    bytes_per_step: bytesPerStep,
+    workers: members.map(({ here, stepsPerSecond, tokensPerSecond, waitingShare, bytesPerStep, ...rest }) => ({
+      ...{ ...rest, leader: here, steps_per_second: stepsPerSecond, tokens_per_second: tokensPerSecond },
+      ...{ waiting_share: waitingShare, bytes_per_step: bytesPerStep },
+    })),
   };
 }
 
@@ -270,11 +283,23 @@ export const jobRoutes: Routes = (application, services) => {
     const { after, limit } = context.req.valid('query');
     const page = store.jobs({ limit, ...(after === undefined ? {} : { after }) });
     if (!page) throw notFound('fine-tuning job', after!, 'after');
-    return context.json(toList(page.data.map(toJob), page.hasMore), 200);
+    return context.json(
+      toList(
+        page.data.map((record) => toJob(record, jobs.clusterOf(record.id))),
+        page.hasMore,
+      ),
+      200,
+    );
   });
 
   application.openapi(getRoute, (context) =>
-    context.json(toJob(jobs.get(context.req.valid('param').fine_tuning_job_id)), 200),
+    context.json(
+      toJob(
+        jobs.get(context.req.valid('param').fine_tuning_job_id),
+        jobs.clusterOf(context.req.valid('param').fine_tuning_job_id),
+      ),
+      200,
+    ),
   );
 
   application.openapi(actionRoute('cancel'), async (context) =>

@@ -145,6 +145,28 @@ export const jobRequest = z
 
 export const hyperparameterValue = z.union([z.string(), z.number(), z.boolean(), z.array(z.string()).readonly()]);
 
+const cluster = z
+  .object({
+    steps_per_second: z.number(),
+    bytes_per_step: z.number(),
+    workers: z.array(
+      z.object({
+        name: z.string(),
+        adapter: z.string(),
+        leader: z.boolean().openapi({ description: 'Whether it is this server' }),
+        shards: z.int().openapi({ description: 'Parts of steps that it scored' }),
+        steps_per_second: z.number().openapi({ description: 'Its part of those of the job' }),
+        tokens_per_second: z.number(),
+        lag: z.int().openapi({ description: 'Steps since the last that it scored a part of' }),
+        waiting_share: z.number(),
+        bytes_per_step: z.number(),
+        differs: z.boolean().openapi({ description: 'Whether its trained state differs from that of this server' }),
+        refused: z.int().openapi({ description: 'Answers that were refused' }),
+      }),
+    ),
+  })
+  .openapi({ description: 'Who takes part, only while a cluster trains the job. Not an OpenAI field.' });
+
 export const job = z
   .object({
     id: z.string(),
@@ -177,6 +199,7 @@ export const job = z
     progress: z
       .object({ step: z.int(), total_steps: z.int(), train_loss: z.number().nullable() })
       .openapi({ description: 'Where the training stands. Not an OpenAI field.' }),
+    cluster: cluster.optional(),
   })
   .openapi('FineTuningJob');
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DataSummary, TrainEvent } from '../engine/types.ts';
+import type { ClusterMember, DataSummary, TrainEvent } from '../engine/types.ts';
 import { formatBytes, formatCount, formatDuration, plural, shellWord } from '../format.ts';
 import type { Host } from './host.ts';
 import { createProgress } from './progress.ts';
@@ -29,6 +29,7 @@ export function createTrainReport(
   const progress = createProgress(host, quiet || json);
   /** Accuracy or F1 of the last evaluation. */
   let score: number | null = null;
+  let cluster: Extract<TrainEvent, { type: 'cluster' }> | undefined;
   const inform = (text: string) => {
     if (!quiet && !json) progress.line(text);
   };
@@ -50,8 +51,15 @@ export function createTrainReport(
           break;
         }
         case 'step':
-          progress.update(stepLine(event, score));
+          progress.update(stepLine(event, score) + (cluster ? `  ${clusterText(cluster)}` : ''));
           break;
+        case 'cluster': {
+          // A change of who takes part is worth lines of its own.
+          const names = ({ members }: typeof event) => members.map(({ name }) => name).join();
+          if (!cluster || names(cluster) !== names(event)) for (const each of event.members) inform(memberLine(each));
+          cluster = event;
+          break;
+        }
         case 'evaluation':
           score = event.accuracy ?? event.f1;
           inform(
@@ -65,6 +73,7 @@ export function createTrainReport(
           break;
         case 'done':
           progress.end();
+          if (cluster) for (const each of cluster.members) inform(memberLine(each));
           if (!results) inform(doneText(event));
           else if (!json) host.standardOutput.write(`${doneText(event)}\n`);
           break;
@@ -97,6 +106,25 @@ function stepLine(event: Extract<TrainEvent, { type: 'step' }>, score: number | 
     `${formatCount(event.tokensPerSecond)} tokens/s`,
     `ETA ${formatDuration(event.etaSeconds)}`,
   ].join('  ');
+}
+
+/** Who takes part, in a few words behind the step. */
+function clusterText({ members, bytesPerStep }: Extract<TrainEvent, { type: 'cluster' }>): string {
+  const waiting = members.reduce((sum, { waitingShare }) => sum + waitingShare, 0) / members.length;
+  return `${plural(members.length, 'machine')}, waiting ${percent(waiting)}, ${formatBytes(bytesPerStep)} a step`;
+}
+
+function memberLine(member: ClusterMember): string {
+  const { name, adapter, here, stepsPerSecond, tokensPerSecond, lag, waitingShare, bytesPerStep } = member;
+  return [
+    `${here ? 'here' : `worker ${name}`} (${adapter}): ${stepsPerSecond.toFixed(2)} steps/s`,
+    `${formatCount(tokensPerSecond)} tokens/s, ${plural(lag, 'step')} behind, waiting ${percent(waitingShare)}`,
+    `${formatBytes(bytesPerStep)} a step`,
+  ].join(', ');
+}
+
+function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
 }
 
 function doneText(event: Extract<TrainEvent, { type: 'done' }>): string {

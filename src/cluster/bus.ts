@@ -251,6 +251,15 @@ export class Bus {
     return Object.keys(info.state.subjects ?? {}).map((subject) => subject.slice(start));
   }
 
+  /** Removes all that is kept of a run: its journal, its tasks and its epoch. */
+  async removeRun(run: string): Promise<void> {
+    await this.closeQueue(run);
+    await this.#persist(undefined, async () => {
+      await this.#jsm.streams.purge(`${this.#prefix}_journals`, { filter: `${this.#prefix}.journal.${run}` });
+      await this.#epochs.purge(run);
+    });
+  }
+
   // Tasks.
 
   /** Makes the queue of a run. @param seconds after which a task that was taken goes to somebody else */
@@ -367,13 +376,24 @@ export class Bus {
 
   // Files.
 
-  hasFile(name: string): Promise<boolean> {
-    return this.#persist(undefined, async () => (await this.#files.info(name)) !== null);
+  /**
+   * Puts a file there unless it is there.
+   * @param pieces begins the file anew at each call, as the server may be away in the middle of one
+   */
+  async keepFile(name: string, pieces: () => Iterator<Uint8Array>): Promise<void> {
+    await this.#persist(undefined, async () => {
+      const found = await this.#files.info(name);
+      if (!found || found.deleted) await this.#files.put({ name }, streamOf(pieces()));
+    });
   }
 
-  /** @param pieces begins the file anew at each call, as the server may be away in the middle of one */
-  async putFile(name: string, pieces: () => Iterator<Uint8Array>): Promise<void> {
-    await this.#persist(undefined, () => this.#files.put({ name }, streamOf(pieces())));
+  /** The names of all files. */
+  async fileNames(): Promise<string[]> {
+    return (await this.#files.list()).map(({ name }) => name);
+  }
+
+  async removeFile(name: string): Promise<void> {
+    await this.#files.delete(name);
   }
 
   /**
@@ -410,10 +430,26 @@ export class Bus {
       } catch (error) {
         const given = signal?.aborted || this.#abandoned?.aborted || this.#connection.isClosed();
         if (error instanceof SubzeroError || given) throw error;
+        if (noRoom.has(codeOf(error))) {
+          throw new SubzeroError(
+            'io',
+            `the NATS server has no room: ${(error as Error).message}; free some (subzero cluster remove), or raise ` +
+              'its limits, then go on with the run',
+            { parameter: 'cluster', cause: error },
+          );
+        }
         await sleep(retryMilliseconds);
       }
     }
   }
+}
+
+/** Errors of JetStream that waiting does not cure: storage, and limits of the account or a stream. */
+const noRoom: ReadonlySet<number | undefined> = new Set([10023, 10028, 10047, 10077]);
+
+function codeOf(error: unknown): number | undefined {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'number' ? code : undefined;
 }
 
 function streamOf(pieces: Iterator<Uint8Array>): ReadableStream<Uint8Array> {

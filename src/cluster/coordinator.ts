@@ -7,6 +7,7 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
+import { batchRows } from '../model/batch.ts';
 import type { LossSums } from '../objectives/loss.ts';
 import {
   basename,
@@ -20,14 +21,16 @@ import {
 } from '../platform/index.ts';
 import { comparesWithBase } from '../settings/configuration.ts';
 import { fingerprintOf } from '../train/examples.ts';
+import { adapterName } from '../train/run-plans.ts';
 import { addShards, scoreShard, shardsOf } from '../train/shards.ts';
-import type { RunToShare, SharedRun, ShareRun } from '../train/sharing.ts';
+import type { RunToShare, SharedRun, ShareRun, SharingNotice } from '../train/sharing.ts';
 import { parameter, words } from '../words.ts';
 import type { Journal } from '../zo/journal.ts';
 import { encodeHeader, encodeRecord, type StepRecord } from '../zo/journal-format.ts';
 import { Bus, type ClusterAddress, sleep, withoutPassword } from './bus.ts';
 import { digestOf, stepsBetweenDigests } from './digest.ts';
-import { encodeExamples, examplesFile } from './examples-file.ts';
+import { encodeExamples, examplesFile, removeUnusedFiles } from './examples-file.ts';
+import { type Member, Members, mostWorkers } from './members.ts';
 import { type Announcement, type Answer, decode, encode, type Reply, type Task } from './protocol.ts';
 
 export interface CoordinatorOptions extends ClusterAddress {
@@ -54,16 +57,6 @@ interface Pending {
   resolve(sums: LossSums[]): void;
 }
 
-/** What is known of a worker. */
-interface Known {
-  adapter: string;
-  shards: number;
-  milliseconds: number;
-  /** Whether its state was told to differ. */
-  differs: boolean;
-  refused: number;
-}
-
 class Coordinator implements SharedRun {
   readonly log: SharedRun['log'];
   readonly #run: RunToShare;
@@ -84,12 +77,10 @@ class Coordinator implements SharedRun {
   /** A shard that this process is at. */
   #scoring: Promise<void> | undefined;
   #fail: ((error: unknown) => void) | undefined;
-  #notices: { level: 'info' | 'warn'; message: string }[] = [];
-  readonly #workers = new Map<string, Known>();
-  #steps = 0;
+  #notices: SharingNotice[] = [];
+  readonly #members: Members;
+  #shards = 1;
   #closing: Promise<void> | undefined;
-  #ownShards = 0;
-  readonly #trafficBefore: { sent: number; received: number };
 
   private constructor(
     run: RunToShare,
@@ -103,7 +94,10 @@ class Coordinator implements SharedRun {
     this.#announcement = announcement;
     this.#name = announcement.run;
     this.#revision = revision;
-    this.#trafficBefore = bus.traffic;
+    this.#members = new Members(
+      { name: announcement.owner, adapter: adapterName(run.gpu) },
+      () => bus.traffic.sent + bus.traffic.received,
+    );
     this.log = { append: (record) => this.#append(record) };
     this.#renewal = setInterval(() => void this.#renew(), (leaseSeconds / 3) * 1000);
     this.#unsubscribe = bus.onAnswer(this.#name, (data) => encode('reply', this.#take(data)));
@@ -132,9 +126,7 @@ class Coordinator implements SharedRun {
       let revision = await takeLease(bus, draft);
       const announcement = { ...draft, epoch: await bus.nextEpoch(name) };
       const file = examplesFile(announcement.dataFingerprint);
-      if (!(await bus.hasFile(file))) {
-        await bus.putFile(file, () => encodeExamples(run.examples));
-      }
+      await bus.keepFile(file, () => encodeExamples(run.examples));
       const sequence = await copyJournal(bus, name, journal);
       await bus.openQueue(name, announcement.deadline);
       // Workers come from here on.
@@ -158,7 +150,7 @@ class Coordinator implements SharedRun {
     this.#notices.push({ level, message });
   }
 
-  notices(): { level: 'info' | 'warn'; message: string }[] {
+  notices(): SharingNotice[] {
     return this.#notices.splice(0);
   }
 
@@ -177,6 +169,9 @@ class Coordinator implements SharedRun {
     const revision = await this.#bus.renewLease(this.#name, data, this.#revision);
     if (revision !== undefined) {
       this.#revision = revision;
+      // Another coordinator that ended may have seen the file before it saw this lease.
+      const file = examplesFile(this.#announcement.dataFingerprint);
+      await this.#bus.keepFile(file, () => encodeExamples(this.#run.examples)).catch(() => {});
       return;
     }
     // The server was away for longer than the lease, or somebody else has the run.
@@ -200,8 +195,9 @@ class Coordinator implements SharedRun {
     const shards = shardsOf(batch, configuration.shards);
     const digest = step % stepsBetweenDigests === 0;
     this.#digest = digest ? await digestOf(gpu, optimizer) : undefined;
+    if (this.#step < 0) this.#members.own.lastStep = step - 1;
     this.#step = step;
-    this.#steps++;
+    this.#shards = shards.length;
     const parts = shards.map(
       (examples, shard) =>
         new Promise<LossSums[]>((resolve) => {
@@ -216,6 +212,9 @@ class Coordinator implements SharedRun {
     try {
       await this.#offer(step, shards.length, digest);
       const sums = await Promise.race([Promise.all(parts), failed]);
+      this.#members.stepped();
+      const pace = this.#members.report(shards.length, step);
+      if (pace) this.#notices.push({ type: 'cluster', ...pace });
       return addShards(sums);
     } finally {
       clearInterval(again);
@@ -249,10 +248,13 @@ class Coordinator implements SharedRun {
   async #scoreHere(shard: number): Promise<void> {
     const pending = this.#pending.get(shard);
     if (!pending) return;
+    const begun = performance.now();
+    const step = this.#step;
     try {
-      const sums = await scoreShard(this.#run, pending.examples, this.#step);
+      const sums = await scoreShard(this.#run, pending.examples, step);
       if (this.#pending.delete(shard)) {
-        this.#ownShards++;
+        const milliseconds = performance.now() - begun;
+        this.#members.scored(this.#members.own, step, { tokens: batchRows(pending.examples), milliseconds, bytes: 0 });
         pending.resolve(sums);
       }
     } catch (error) {
@@ -276,6 +278,13 @@ class Coordinator implements SharedRun {
     }
     const { worker, epoch, step, shard } = answer;
     const known = this.#knownAs(worker);
+    if (!known) return { verdict: 'refused', reason: `this run has had ${mostWorkers} workers; it takes no more` };
+    if (epoch > this.#announcement.epoch) {
+      // It may be meant for a coordinator that has taken the run up, whose reply the worker shall go by.
+      const mine = this.#announcement.epoch;
+      this.#refuse(worker.name, known, `it is of epoch ${epoch}; this coordinator has epoch ${mine}`);
+      return { verdict: 'late' };
+    }
     if (epoch !== this.#announcement.epoch || step !== this.#step) return { verdict: 'late' };
     const pending = this.#pending.get(shard);
     if (!pending) return { verdict: 'late' };
@@ -306,23 +315,25 @@ class Coordinator implements SharedRun {
       return { verdict: 'taken' };
     }
     this.#pending.delete(shard);
-    known.shards++;
-    known.milliseconds += answer.milliseconds;
+    const reply: Reply = { verdict: 'taken' };
+    const task: Task = { epoch, step, shard, shards: this.#shards, digest: this.#digest !== undefined };
+    const bytes = data.length + encode('task', task).length + encode('reply', reply).length;
+    const { milliseconds } = answer;
+    this.#members.scored(known, step, { tokens: batchRows(pending.examples), milliseconds, bytes });
     pending.resolve(sums);
-    return { verdict: 'taken' };
+    return reply;
   }
 
-  #knownAs({ name, adapter, software }: Answer['worker']): Known {
-    let known = this.#workers.get(name);
-    if (!known) {
-      known = { adapter, shards: 0, milliseconds: 0, differs: false, refused: 0 };
-      this.#workers.set(name, known);
-      this.#tell('info', `worker ${name} takes part (${adapter}${software ? ', software' : ''})`);
-    }
-    return known;
+  #knownAs(worker: Answer['worker']): Member | undefined {
+    const known = this.#members.find(worker.name);
+    if (known) return known;
+    const added = this.#members.add(worker, this.#step);
+    const { name, adapter, software } = worker;
+    if (added) this.#tell('info', `worker ${name} takes part (${adapter}${software ? ', software' : ''})`);
+    return added;
   }
 
-  #refuse(name: string, known: Known, reason: string): Reply {
+  #refuse(name: string, known: Member, reason: string): Reply {
     known.refused++;
     if (known.refused === 1) this.#tell('warn', `an answer of worker ${name} is refused: ${reason}`);
     return { verdict: 'refused', reason };
@@ -338,22 +349,23 @@ class Coordinator implements SharedRun {
     clearInterval(this.#renewal);
     this.#unsubscribe();
     await this.#own;
-    const { sent, received } = this.#bus.traffic;
-    const bytes = sent + received - this.#trafficBefore.sent - this.#trafficBefore.received;
-    if (this.#steps > 0) {
-      const helpers = [...this.#workers].map(
-        ([name, { shards, milliseconds }]) =>
+    const pace = this.#members.summary(this.#shards, this.#step);
+    if (pace) {
+      this.#notices.push({ type: 'cluster', ...pace });
+      const helpers = [...this.#members.workers].map(
+        ({ name, total: { shards, milliseconds } }) =>
           `${name} ${shards} (${Math.round(milliseconds / Math.max(1, shards))} ms each)`,
       );
       this.#tell(
         'info',
-        `shards scored: here ${this.#ownShards}${helpers.length > 0 ? `, ${helpers.join(', ')}` : ''}; ` +
-          `${Math.round(bytes / this.#steps)} bytes a step over the wire`,
+        `shards scored: here ${this.#members.own.total.shards}${helpers.length > 0 ? `, ${helpers.join(', ')}` : ''}; ` +
+          `${Math.round(pace.bytesPerStep)} bytes a step over the wire`,
       );
     }
     if (!this.#lost) {
       await this.#bus.closeQueue(this.#name);
       await this.#bus.giveUpLease(this.#name);
+      await removeUnusedFiles(this.#bus);
     }
     await this.#bus.close();
   }

@@ -7,6 +7,8 @@
 import type { TokenizedExample } from '../data/example.ts';
 import { ExampleStore } from '../data/example-store.ts';
 import { SubzeroError } from '../errors.ts';
+import type { Bus } from './bus.ts';
+import { decode } from './protocol.ts';
 
 /** Characters that are sent at once. */
 const pieceLength = 64 * 1024;
@@ -14,6 +16,22 @@ const pieceLength = 64 * 1024;
 /** The name of the file in the store. */
 export function examplesFile(fingerprint: string): string {
   return `examples-${fingerprint}.jsonl`;
+}
+
+/**
+ * Removes the files of runs that nobody trains, those of coordinators that died among them: the storage is bounded by
+ * what is being trained, and whoever takes a run up puts its file there again. Does nothing while the server is away.
+ */
+export async function removeUnusedFiles(bus: Bus): Promise<void> {
+  try {
+    // The list is made first, so that a file which comes with a lease taken meanwhile is not on it.
+    const names = await bus.fileNames();
+    const leases = (await bus.leases()).map((data) => decode('announcement', data));
+    const used = new Set(leases.map(({ dataFingerprint }) => examplesFile(dataFingerprint)));
+    for (const name of names) if (!used.has(name)) await bus.removeFile(name);
+  } catch {
+    // The next run that ends does it.
+  }
 }
 
 /** The pieces of the file. */

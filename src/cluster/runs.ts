@@ -9,8 +9,9 @@ import { join, resolve, writeFile } from '../platform/index.ts';
 import { createRunFolder, removeRun, runFiles } from '../train/run-folder.ts';
 import { createJournal } from '../zo/journal.ts';
 import { decodeHeader, decodeRecord, type JournalHeader } from '../zo/journal-format.ts';
-import { Bus, type ClusterAddress } from './bus.ts';
+import { Bus, type ClusterAddress, type JournalEntry } from './bus.ts';
 import { clusterFile, stepOf } from './coordinator.ts';
+import { removeUnusedFiles } from './examples-file.ts';
 import { decode } from './protocol.ts';
 
 export interface ClusterRun {
@@ -38,6 +39,35 @@ export async function clusterRuns(address: ClusterAddress): Promise<ClusterRun[]
 }
 
 /**
+ * Removes a run's journal from the cluster, and files that no run needs; the run folder of whoever led it stays.
+ * @throws SubzeroError `not_found` for an unknown run, `conflict` while it is being trained
+ */
+export async function removeClusterRun(address: ClusterAddress, run: string): Promise<void> {
+  const bus = await Bus.connect(address, `subzero cluster remove ${run}`);
+  try {
+    await knownRun(bus, run);
+    const lease = await bus.leaseOf(run);
+    if (lease instanceof Uint8Array) {
+      const { owner } = decode('announcement', lease);
+      throw new SubzeroError('conflict', `${owner} trains the run "${run}"; stop it there first`);
+    }
+    await bus.removeRun(run);
+    await removeUnusedFiles(bus);
+  } finally {
+    await bus.close();
+  }
+}
+
+/** The last entry of a run's journal. @throws SubzeroError `not_found` that names those there are */
+async function knownRun(bus: Bus, run: string): Promise<JournalEntry> {
+  const last = await bus.lastEntry(run);
+  if (last) return last;
+  const known = await bus.runs();
+  const list = known.length === 0 ? 'it has none' : `it has ${known.join(', ')}`;
+  throw new SubzeroError('not_found', `the cluster has no run "${run}"; ${list}`);
+}
+
+/**
  * Makes a run folder from the cluster's journal, to be resumed on this machine: the base model and the data must lie
  * where the journal's header says.
  * @returns the number of steps
@@ -47,12 +77,7 @@ export async function fetchRun(address: ClusterAddress, run: string, out: string
   const bus = await Bus.connect(address, `subzero cluster fetch ${run}`);
   const folder = resolve(out);
   try {
-    const last = await bus.lastEntry(run);
-    if (!last) {
-      const known = await bus.runs();
-      const list = known.length === 0 ? 'it has none' : `it has ${known.join(', ')}`;
-      throw new SubzeroError('not_found', `the cluster has no run "${run}"; ${list}`);
-    }
+    const last = await knownRun(bus, run);
     const steps = stepOf(last.data);
     const made = { folder: await createRunFolder(folder), files: true };
     const stop = new AbortController();

@@ -45,6 +45,9 @@ export type WorkerEvent =
 /** Seconds that a run without a coordinator is kept for, as another may take it up. */
 const patienceSeconds = 120;
 
+/** Seconds that a run's examples are waited for. */
+const fileSeconds = 20;
+
 /**
  * Takes part in runs, one after the other, until the signal is aborted.
  * @throws SubzeroError for models that cannot be read, a cluster that cannot be reached, and where a coordinator
@@ -212,7 +215,7 @@ class RunCopy {
     let model: Model | undefined;
     let optimizer: ZerothOrderOptimizer | undefined;
     try {
-      const examples = (await bus.getFile(examplesFile(dataFingerprint), decodeExamples)) ?? [];
+      const examples = await examplesOf(bus, dataFingerprint, signal);
       if (fingerprintOf(examples) !== dataFingerprint) {
         throw new SubzeroError('invalid_data', `the cluster's examples of "${run}" are not those of its journal`);
       }
@@ -282,6 +285,16 @@ class RunCopy {
     this.#scorer.destroy();
     this.#optimizer.destroy();
     this.#model.destroy();
+  }
+}
+
+/** The examples of a run; waits a little for a file that another run's end took away, which the leader puts back. */
+async function examplesOf(bus: Bus, fingerprint: string, signal: AbortSignal): Promise<TokenizedExample[]> {
+  const until = performance.now() + fileSeconds * 1000;
+  for (;;) {
+    const examples = await bus.getFile(examplesFile(fingerprint), decodeExamples);
+    if (examples || signal.aborted || performance.now() > until) return examples ?? [];
+    await sleep(500);
   }
 }
 

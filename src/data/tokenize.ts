@@ -34,6 +34,8 @@ export interface TokenizeOptions {
   vocabularySize?: number;
   /** For a masked language model, see {@link tokenizeMasked}. */
   masked?: boolean;
+  /** Every example is a prompt alone. */
+  prompts?: boolean;
   /** What becomes of examples that are longer; `left` by default. */
   truncate?: Truncate;
 }
@@ -102,7 +104,7 @@ export class TokenizingCollector {
       if (dropped > 0) this.dataset.truncated++;
       return [tokenized];
     }
-    if (example.options === undefined && example.completion === undefined) {
+    if (this.#options.prompts) {
       return [tokenizePrompt(this.#tokenizer, example, this.#options.contextLength)];
     }
     if (example.spans === undefined && example.prompt === '' && example.completion !== undefined) {

@@ -31,7 +31,7 @@ export type { Outcome } from '../evaluation/outcome.ts';
 export type { AnswerOptions } from '../generate/answer.ts';
 export type { AdapterChoice, GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from '../generate/types.ts';
 export type { ChatMessage, ToolCall } from '../tokenizer/chat-messages.ts';
-export type { EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
+export type { ClusterMember, EvaluationResult, FindEvent, TrainEvent } from '../train/events.ts';
 
 /**
  * Storage type of weights on the GPU. `auto` keeps the file's type on a GPU and widens to f32 on a software adapter.

@@ -82,7 +82,7 @@ export const memory = defineExperiment<Planned | Measured>({
             describes: 'Planned bytes over the parameters of the model, by optimiser and storage',
             svg: plotSvg({
               title: 'Planned GPU memory of tuning all parameters',
-              xTitle: 'parameters',
+              xTitle: 'parameters, billions',
               yTitle: 'GiB',
               xLogarithmic: true,
               yLogarithmic: true,
@@ -210,6 +210,6 @@ function pointsOf(
 ): { x: number; y: number }[] {
   return plans
     .filter(({ cell, result }) => cell.storage === storage && Number.isFinite(bytes(result)))
-    .map(({ result }) => ({ x: result.parameters, y: bytes(result) / 2 ** 30 }))
+    .map(({ result }) => ({ x: result.parameters / 1e9, y: bytes(result) / 2 ** 30 }))
     .toSorted((a, b) => a.x - b.x);
 }

@@ -109,7 +109,7 @@ export async function matchTensors(
   }
   for (const parameter of parameters) checkEntry(directory, parameter);
   await refuseUnread(directory, decoder, parameters, source);
-  const others = leftOutTensors(decoder, source);
+  const others = leftOutTensors(decoder, source).filter(({ name }) => constantOf(decoder, name) === undefined);
   if (others.length > 0) {
     warnings.push(
       `${directory}: the tensors of other parts than the language model are left out (${others.length}, as ` +
@@ -144,9 +144,16 @@ export function exportedName({ stored }: Pick<Decoder, 'stored'>, name: string):
   return prefix ? prefix.older + name.slice(prefix.name.length) : name;
 }
 
-/** Tensors of a checkpoint's other parts than its decoder. */
+/** What a tensor of one number must hold, if it is such a constant. */
+function constantOf({ stored }: Pick<Decoder, 'stored'>, name: string): number | undefined {
+  return stored?.constants?.find(({ pattern }) => pattern.test(name))?.value;
+}
+
+/** Tensors of a checkpoint that no parameter loads from and that go with it: of other parts than its decoder, constants. */
 export function leftOutTensors({ stored }: Pick<Decoder, 'stored'>, source: TensorSource): StoredTensor[] {
-  return [...source.tensors.values()].filter(({ name }) => stored?.leftOut?.test(name));
+  return [...source.tensors.values()].filter(
+    ({ name }) => stored?.leftOut?.test(name) || constantOf({ stored }, name) !== undefined,
+  );
 }
 
 /** The decoder, not tied where the file holds both matrices with different values. */
@@ -211,6 +218,11 @@ async function refuseUnread(
   const unread: string[] = [];
   for (const name of source.tensors.keys()) {
     if (used.has(name) || decoder.stored?.leftOut?.test(name)) continue;
+    const constant = constantOf(decoder, name);
+    if (constant !== undefined) {
+      await checkConstant(directory, source, name, constant);
+      continue;
+    }
     const original = copies.get(name);
     if (original === undefined) {
       if (isIgnorable(name, decoder)) continue;
@@ -229,6 +241,17 @@ async function refuseUnread(
     `${directory}: the weights have ${unread.length} tensors that a ${decoder.architecture} model of this ` +
       `config.json does not use: ${some(unread)}. Without them it would be another model: check that config.json ` +
       'belongs to these weights ("num_hidden_layers", "architectures"), or take them out of the file',
+  );
+}
+
+/** Refuses another number than a constant, which files may hold in 16 bits: 10⁻⁶ is no multiple of what F16 counts in. */
+async function checkConstant(directory: string, source: TensorSource, name: string, constant: number): Promise<void> {
+  const { dtype, byteLength } = source.tensors.get(name)!;
+  const values = loadable.includes(dtype) ? bytesToF32(dtype, await source.read(name, 0, byteLength)) : [];
+  if (values.length === 1 && Math.abs(values[0]! - constant) <= Math.abs(constant) / 16) return;
+  throw new SubzeroError(
+    'unsupported',
+    `${directory}: "${name}" holds ${values.join(', ') || dtype}; the only value that is supported is ${constant}`,
   );
 }
 

@@ -88,12 +88,23 @@ interface AttentionParts extends SublayerNorms {
   scale?: number;
   /** The bound c of the scores s, which become c·tanh(s/c); none if absent. */
   softCap?: number;
+  /** What its scores fall by with the distance of key and query. Layers share the object. */
+  alibi?: Alibi;
   /** Keys that it sees, counted from the token itself in each direction that it looks in; all if absent. */
   window?: number;
   /** Name of a score for each head that takes part in every softmax and has no value. */
   sinks?: string;
   /** Whether `query` makes, behind the queries of each head, a gate of its result, of which the sigmoid is taken. */
   gated?: boolean;
+}
+
+/** Biases of attention that fall with the distance, in place of positions (Press et al. 2022, ALiBi). */
+export interface Alibi {
+  heads: number;
+  /** The factor of the biases; 1 if absent. */
+  scale?: number;
+  /** Slopes, positions and their products are rounded to bfloat16. */
+  rounded?: boolean;
 }
 
 /** Every token's mean of the values of those that it sees. */
@@ -104,6 +115,16 @@ interface FeedForwardParts extends SublayerNorms {
   down: Linear;
   /** The activation of the gate where there is one, of `up` otherwise. */
   activation: MatmulActivation;
+  /** In place of an activation of `up`. */
+  xielu?: Xielu;
+}
+
+/** An activation with two trained numbers, by their tensors' names, and two constants; see kernels/xielu.wgsl. */
+export interface Xielu {
+  positive: string;
+  negative: string;
+  beta: number;
+  epsilon: number;
 }
 
 /**
@@ -296,6 +317,8 @@ export interface Decoder {
 export interface StoredNames {
   /** Beginnings of names, and what older files have in their place. */
   prefixes: readonly { name: string; older: string }[];
+  /** Tensors of one number that its class keeps, which must have this value. */
+  constants?: readonly { pattern: RegExp; value: number }[];
   /** Names of tensors that belong to other parts than the decoder. */
   leftOut?: RegExp;
   /** Exports have the older names, as those of transformers do. */
@@ -373,6 +396,11 @@ export function rotationsOf(decoder: Pick<Decoder, 'blocks'>): RopePosition[] {
   return [...new Set(attentions(decoder).flatMap((attention) => [attention.rotation, attention.queryRotation]))].filter(
     (rotation) => rotation !== undefined,
   );
+}
+
+/** The distinct biases of the layers, each of which has slopes, in the order of their first use. */
+export function alibisOf(decoder: Pick<Decoder, 'blocks'>): Alibi[] {
+  return [...new Set(attentions(decoder).flatMap(({ alibi }) => (alibi ? [alibi] : [])))];
 }
 
 /** Keys, or values, of a token: a run for each head. */

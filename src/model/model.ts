@@ -13,7 +13,8 @@ import { tensorId } from '../random/philox.ts';
 import { allocateState, layOutState, type StateLayout } from '../tensor/state.ts';
 import { destroyWeight, shapeOf, type Weight } from '../tensor/weight.ts';
 import type { StorageWish } from '../weights/index.ts';
-import { type Decoder, rotationsOf } from './decoder.ts';
+import { alibiSlopes } from './alibi.ts';
+import { type Alibi, alibisOf, type Decoder, rotationsOf } from './decoder.ts';
 import { fixedUpTo } from './rope-rules.ts';
 import { type RopePosition, ropeTable } from './rope-table.ts';
 
@@ -41,6 +42,7 @@ export class Model {
   readonly weights: ReadonlyMap<string, Weight>;
   readonly vectors: ReadonlyMap<string, Float32Array>;
   readonly ropeTables: ReadonlyMap<RopePosition, RopeTable>;
+  readonly alibiSlopes: ReadonlyMap<Alibi, GpuBuffer>;
   readonly fingerprint: string;
   readonly storage: StorageWish;
   readonly parameterCount: number;
@@ -79,6 +81,7 @@ export class Model {
     this.#state = allocateState(gpu, this.#layout, 'vectors');
     for (const entry of this.#layout.entries) this.#state.write(vectors.get(entry.name)!, entry.offset * 4);
     this.ropeTables = new Map(rotationsOf(decoder).map((rotation) => [rotation, this.#uploadTable(rotation)]));
+    this.alibiSlopes = new Map(alibisOf(decoder).map((alibi) => [alibi, this.#uploadSlopes(alibi)]));
   }
 
   #uploadTable(rotation: RopePosition): RopeTable {
@@ -89,6 +92,13 @@ export class Model {
     const buffer = this.gpu.allocate(table.byteLength, 'weights', 'rotary table');
     buffer.write(table);
     return { buffer, rotaryWidth, interleaved };
+  }
+
+  #uploadSlopes(alibi: Alibi): GpuBuffer {
+    const slopes = alibiSlopes(alibi);
+    const buffer = this.gpu.allocate(slopes.byteLength, 'weights', 'slopes of attention');
+    buffer.write(slopes);
+    return buffer;
   }
 
   /** A weight by its tensor's name. */
@@ -114,6 +124,7 @@ export class Model {
   get weightBytes(): number {
     let sum = this.#state.size;
     for (const { buffer } of this.ropeTables.values()) sum += buffer.size;
+    for (const { size } of this.alibiSlopes.values()) sum += size;
     const parts = [...this.weights.values()].flatMap((weight) => weight.parts);
     for (const { size } of new Set(parts.map(({ buffer }) => buffer.whole))) sum += size;
     return sum;
@@ -130,6 +141,7 @@ export class Model {
     if (--this.#users > 0) return;
     for (const weight of this.weights.values()) destroyWeight(weight);
     for (const { buffer } of this.ropeTables.values()) buffer.destroy();
+    for (const buffer of this.alibiSlopes.values()) buffer.destroy();
     this.#state.destroy();
   }
 }

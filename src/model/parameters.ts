@@ -173,6 +173,13 @@ function* ofSublayer(sublayer: Sublayer | ParallelSublayer): Generator<Placed> {
   if (sublayer.kind === 'attention' && sublayer.sinks) {
     yield* placed(sublayer.kind, [ofVector(sublayer.sinks, plainAxis(sublayer.heads), false)]);
   }
+  if (sublayer.kind === 'feed-forward' && sublayer.xielu) {
+    const { positive, negative } = sublayer.xielu;
+    yield* placed(
+      sublayer.kind,
+      [positive, negative].map((name) => ofVector(name, plainAxis(1), false)),
+    );
+  }
   yield* placed(sublayer.kind, ofExperts(sublayer));
   yield* placed(sublayer.kind, ofRecurrence(sublayer));
   for (const norm of innerNorms(sublayer)) yield* placed('norms', ofNorm(norm));

@@ -5,6 +5,7 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { AlibiBias } from '../ops/attention.ts';
 import type { OperationContext } from '../ops/context.ts';
 import { type LinearOptions, linear, linears } from '../ops/linear.ts';
 import { norm } from '../ops/norm.ts';
@@ -14,7 +15,7 @@ import type { Runs } from '../ops/runs.ts';
 import type { Axis } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { KeyValueCache, RecurrentState } from './cache.ts';
-import type { Linear, Norm, Sublayer } from './decoder.ts';
+import type { Alibi, Linear, Norm, Sublayer } from './decoder.ts';
 import type { Model } from './model.ts';
 import type { RopePosition } from './rope-table.ts';
 
@@ -62,6 +63,14 @@ export class Pass {
     const table = (this.input.ropeTables ?? this.model.ropeTables).get(rotation);
     if (!table) throw new Error('the pass has no table of this rotation');
     return table;
+  }
+
+  /** The biases of a layer with their slopes. */
+  alibi(alibi: Alibi): AlibiBias {
+    const { scale, rounded } = alibi;
+    const slopes = this.model.alibiSlopes.get(alibi);
+    if (!slopes) throw new Error('the model has no slopes of these biases');
+    return { slopes, ...(scale === undefined ? {} : { scale }), ...(rounded ? { rounded } : {}) };
   }
 
   /** The rows of each sequence, and the state of the next recurrent sublayer where the pass has a cache. */

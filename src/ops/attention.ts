@@ -23,6 +23,19 @@ export type AttentionVariant = 'direct' | 'subgroup' | 'workgroup' | 'sliced' | 
 /** All of them, for tests and benchmarks. */
 export const attentionVariants: readonly AttentionVariant[] = ['direct', 'subgroup', 'workgroup', 'sliced', 'tiled'];
 
+/** Biases of scores by the distance of key and query. */
+export interface AlibiBias {
+  /** What each head's scores lose from one token to the one before it, [heads] f32. */
+  slopes: GpuBuffer;
+  /** The factor of all biases; 1 if absent. */
+  scale?: number;
+  /**
+   * Positions and their products with slopes are rounded to bfloat16, as Falcon does; for rows that see everything from
+   * position 0 on.
+   */
+  rounded?: boolean;
+}
+
 export interface AttentionOptions {
   heads: number;
   keyHeads: number;
@@ -38,6 +51,8 @@ export interface AttentionOptions {
   softCap?: number;
   /** Name of the scores [heads] that take part in every softmax without a value. */
   sinks?: string;
+  /** What scores fall by with the distance of their key; see {@link AlibiBias}. */
+  alibi?: AlibiBias;
   /** Most keys that a row sees, as far as the caller knows. */
   longest?: number;
   /** For tests and benchmarks; chosen by the adapter otherwise. */
@@ -85,16 +100,27 @@ export function attentionKernel(
   limit: number,
   softCap = 0,
   hasSinks = false,
+  alibi?: Pick<AlibiBias, 'rounded'>,
 ): KernelDefinition {
-  return definitions.get([variant, headWidth, limit, softCap, hasSinks], () => ({
-    files: ['soft-cap.wgsl', 'attention/sink.wgsl', `attention/${variant === 'sliced' ? 'workgroup' : variant}.wgsl`],
-    constants: {
-      HEAD_QUADS: headWidth / 4,
-      SOFT_CAP: { f32: softCap },
-      SINKS: hasSinks,
-      ...variantConstants(variant, headWidth, limit),
-    },
-  }));
+  return definitions.get(
+    [variant, headWidth, limit, softCap, hasSinks, alibi !== undefined, alibi?.rounded === true],
+    () => ({
+      files: [
+        'soft-cap.wgsl',
+        'attention/sink.wgsl',
+        'attention/alibi.wgsl',
+        `attention/${variant === 'sliced' ? 'workgroup' : variant}.wgsl`,
+      ],
+      constants: {
+        HEAD_QUADS: headWidth / 4,
+        SOFT_CAP: { f32: softCap },
+        SINKS: hasSinks,
+        ALIBI: alibi !== undefined,
+        ALIBI_ROUNDED: alibi?.rounded === true,
+        ...variantConstants(variant, headWidth, limit),
+      },
+    }),
+  );
 }
 
 function variantConstants(
@@ -140,7 +166,7 @@ export function attention(
   options: AttentionOptions,
 ): Activation {
   const { gpu, workspace, probes } = context;
-  const { heads, keyHeads, ranges, keyStride, longest } = options;
+  const { heads, keyHeads, ranges, keyStride, longest, alibi } = options;
   const headWidth = wholeQuads(options.headWidth);
   const { rows } = q;
   checkShape('attention', 'q', q, rows, heads * headWidth);
@@ -154,7 +180,8 @@ export function attention(
   const sinks = vectorOf(probes, options.sinks);
   const sinkBuffer = sinks?.buffer ?? gpu.unused;
   const limit = gpu.device.limits.maxComputeWorkgroupStorageSize;
-  const kernel = gpu.kernel(attentionKernel(variant, headWidth, limit, options.softCap, sinks !== undefined));
+  const slopes = alibi?.slopes ?? gpu.unused;
+  const kernel = gpu.kernel(attentionKernel(variant, headWidth, limit, options.softCap, sinks !== undefined, alibi));
   const slices = variant === 'sliced' ? Math.min(mostSlices, Math.ceil(enoughWorkgroups / (rows * heads))) : 1;
   const parameters = {
     rows,
@@ -167,13 +194,14 @@ export function attention(
     scale: options.scale ?? 1 / Math.sqrt(options.headWidth),
     sink_offset: sinks?.offset ?? 0,
     sink_stride: sinks?.stride ?? 0,
+    alibi_scale: alibi?.scale ?? 1,
   };
   if (variant === 'sliced') {
     const count = rows * heads;
     const parts = workspace.takeElements(count * slices * (headWidth + 2));
     gpu.recorder.dispatch(
       kernel,
-      [q.buffer, k, v, ranges, parts.buffer, sinkBuffer],
+      [q.buffer, k, v, ranges, parts.buffer, sinkBuffer, slopes],
       parameters,
       spread(count * slices),
     );
@@ -190,7 +218,7 @@ export function attention(
     variant === 'tiled' ? attentionTile(headWidth, limit).ROWS : variant === 'subgroup' ? sharedLanes : 1;
   gpu.recorder.dispatch(
     kernel,
-    [q.buffer, k, v, ranges, y.buffer, sinkBuffer],
+    [q.buffer, k, v, ranges, y.buffer, sinkBuffer, slopes],
     parameters,
     variant === 'direct'
       ? perElement(rows * heads)

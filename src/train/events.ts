@@ -29,6 +29,30 @@ export interface EvaluationResult {
   measures?: Record<string, number>;
 }
 
+/** Who scores shards of a run that several machines train, over the time since the last report. */
+export interface ClusterMember {
+  name: string;
+  adapter: string;
+  /** Whether it is the process that leads the run. */
+  here: boolean;
+  /** Shards scored and used since the run was taken up. */
+  shards: number;
+  /** Its part of the run's steps a second: those of all members add up to the run's. */
+  stepsPerSecond: number;
+  /** Tokens of its shards by the time that passed, waiting included. */
+  tokensPerSecond: number;
+  /** Steps since the last that it scored a shard of; grows while it is away. */
+  lag: number;
+  /** Share of the time in which it scored nothing that was used, 0…1. */
+  waitingShare: number;
+  /** Bytes of its tasks, answers and their confirmations, by the run's steps; 0 for the one that leads. */
+  bytesPerStep: number;
+  /** Whether its trained state was told to differ from the leader's. */
+  differs: boolean;
+  /** Answers that were refused. */
+  refused: number;
+}
+
 export type TrainEvent =
   | {
       type: 'start';
@@ -61,6 +85,15 @@ export type TrainEvent =
       droppedShare?: number;
     }
   | ({ type: 'evaluation'; step: number } & EvaluationResult)
+  /** About every two seconds of a run that a cluster trains, and of the whole time at its end. */
+  | {
+      type: 'cluster';
+      step: number;
+      stepsPerSecond: number;
+      /** Everything that the leader sends and receives. */
+      bytesPerStep: number;
+      members: ClusterMember[];
+    }
   /** A step belongs to what was noticed at it, a code to what a program may want to act upon. */
   | { type: 'message'; level: 'info' | 'warn' | 'error'; message: string; step?: number; code?: WarningCode }
   | {

@@ -77,6 +77,7 @@ export async function loadTokenized(
   ) as Partial<ReadingSettings>;
   const decoder = await readConfigurationFile(modelDirectory);
   const masked = !generates(decoder);
+  const { contextLength, split, keepReferences = split !== 'train', prompts = false } = options;
   const dataset = await openDataset(source, {
     ...reading,
     split: options.split,
@@ -84,13 +85,12 @@ export async function loadTokenized(
     masked,
     withItems: options.onText !== undefined,
     withReferences: options.withReferences ?? false,
-    prompts: options.prompts ?? false,
+    prompts,
     ...(options.limit === undefined ? {} : { limit: options.limit }),
   });
   const { vocabularySize } = decoder;
-  const { contextLength, split, keepReferences = split !== 'train' } = options;
   const truncate = reading.truncate ?? 'left';
-  const collector = new TokenizingCollector(tokenizer, { contextLength, vocabularySize, truncate, masked });
+  const collector = new TokenizingCollector(tokenizer, { contextLength, vocabularySize, truncate, masked, prompts });
   for await (const whole of dataset.examples) {
     const { isRendered, references, item, ...example } = whole;
     const before = collector.dataset.examples.length;
@@ -100,7 +100,7 @@ export async function loadTokenized(
       // Answers are generated in evaluations alone.
       ...(references && keepReferences ? { references } : {}),
       // Graders see the row of a prompt.
-      ...(item && options.prompts ? { item } : {}),
+      ...(item && prompts ? { item } : {}),
     });
     for (let made = before; made < collector.dataset.examples.length; made++) options.onText?.(whole);
   }

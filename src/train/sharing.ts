@@ -10,6 +10,7 @@ import type { ExampleLoss } from '../objectives/loss.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { RunLog } from '../zo/run-log.ts';
+import type { TrainEvent } from './events.ts';
 import type { Scorer } from './score.ts';
 import type { ScoreStep } from './shards.ts';
 
@@ -28,6 +29,9 @@ export interface RunToShare {
   rows: number;
 }
 
+/** What a shared run has to tell: a message, or how those who take part are doing. */
+export type SharingNotice = { level: 'info' | 'warn'; message: string } | Extract<TrainEvent, { type: 'cluster' }>;
+
 /** A run in which others take part. */
 export interface SharedRun {
   /** The log, of which the others have a copy. */
@@ -35,7 +39,7 @@ export interface SharedRun {
   /** Scores a step's batch with the others. */
   scoreStep: ScoreStep;
   /** What there is to tell since the last call. */
-  notices(): { level: 'info' | 'warn'; message: string }[];
+  notices(): SharingNotice[];
   close(): Promise<void>;
 }
 

@@ -104,7 +104,7 @@ describe('runProgram', () => {
     [['serve', '--model', 'a/m', '--model', 'b/m'], 'two models would be called "m"'],
     [['serve', '--model', 'm', '--port', '70000'], '--port must be at most 65535'],
     [['export', '--run', 'r'], 'export needs --out DIR'],
-    [['export', '--run', 'r', '--out', 'o', '--format', 'gguf'], '--format must be one of safetensors, peft'],
+    [['export', '--run', 'r', '--out', 'o', '--format', 'onnx'], '--format must be one of safetensors, peft'],
     [['replay'], 'replay needs --run RUN'],
   ])('%j: one line and a hint on standard error, exit code 2', async (words, message) => {
     const { code, out, error } = await run(words);

@@ -106,6 +106,22 @@ describe.skipIf(program === undefined)('a cluster', () => {
     // The rest was done by workers.
     expect(Number(here)).toBeLessThan(48);
     expect(told.some((message) => /differs|refused/.test(message))).toBe(false);
+    const whole = ofType(events, 'cluster').at(-1)!;
+    const { members, stepsPerSecond } = whole;
+    expect(whole).toMatchObject({ step: 12, bytesPerStep: expect.any(Number) });
+    // Every shard is somebody's, and the parts of the speed are the whole.
+    expect(members.reduce((sum, { shards }) => sum + shards, 0)).toBe(48);
+    expect(members.reduce((sum, each) => sum + each.stepsPerSecond, 0)).toBeCloseTo(stepsPerSecond, 6);
+    expect(members.filter(({ here }) => here).map(({ bytesPerStep, shards }) => [bytesPerStep, shards])).toEqual([
+      [0, Number(here)],
+    ]);
+    for (const { here: leader, tokensPerSecond, waitingShare, shards, bytesPerStep } of members) {
+      expect(waitingShare).toBeGreaterThanOrEqual(0);
+      expect(tokensPerSecond > 0).toBe(shards > 0);
+      // A task and its answer are at most 1 KB at one query.
+      if (!leader && configuration.queries === undefined)
+        expect(bytesPerStep).toBeLessThanOrEqual((1024 * shards) / 12);
+    }
   });
 
   test('a worker that leaves in the middle, and none at all', async () => {

@@ -6,7 +6,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,17 +53,19 @@ export class NatsServer {
   readonly #program: string;
   readonly #port: number;
   readonly #store: string;
+  readonly #mostBytes: number | undefined;
   #child: ChildProcess | undefined;
 
-  private constructor(program: string, port: number, store: string) {
+  private constructor(program: string, port: number, store: string, mostBytes: number | undefined) {
     this.#program = program;
     this.#port = port;
     this.#store = store;
+    this.#mostBytes = mostBytes;
   }
 
-  /** @param store its folder, which outlives it */
-  static async start(program: string, store: string): Promise<NatsServer> {
-    const server = new NatsServer(program, await freePort(), store);
+  /** @param store its folder, which outlives it @param mostBytes that it may keep on its disk */
+  static async start(program: string, store: string, mostBytes?: number): Promise<NatsServer> {
+    const server = new NatsServer(program, await freePort(), store, mostBytes);
     await server.start();
     return server;
   }
@@ -74,6 +76,11 @@ export class NatsServer {
 
   async start(): Promise<void> {
     const parameters = ['--jetstream', '--store_dir', this.#store, '--port', String(this.#port), '--addr', '127.0.0.1'];
+    if (this.#mostBytes !== undefined) {
+      const file = join(this.#store, 'limits.conf');
+      writeFileSync(file, `jetstream { max_file_store: ${this.#mostBytes} }\n`);
+      parameters.push('--config', file);
+    }
     const child = spawn(this.#program, parameters, { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#child = child;
     await new Promise<void>((resolve, reject) => {

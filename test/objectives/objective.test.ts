@@ -54,10 +54,20 @@ describe('preferences', () => {
     expect(() => objective({ objective: 'dpo' })(pair, base)).toThrow('without the base');
   });
 
+  test('accuracy is 1 for an example whose best option is a wrong one', () => {
+    const accuracy = objective({ objective: 'accuracy' });
+    const options = example('options', [2, 1]);
+    const loss = accuracy(options, base);
+    expect([loss.optionLoss, loss.correct, loss.optionExamples]).toEqual([0, 1, 1]);
+    const wrong = accuracy({ ...options, label: 1 - options.label }, base);
+    expect([wrong.optionLoss, wrong.correct, wrong.optionExamples]).toEqual([1, 0, 1]);
+  });
+
   test('data of other kinds have their own loss', () => {
     for (const kind of ['options', 'completion'] as const) {
       const other = example(kind, [2, 1]);
-      for (const name of objectiveNames) {
+      // Accuracy is a loss of its own on options.
+      for (const name of objectiveNames.filter((each) => each !== 'accuracy')) {
         expect(objective({ objective: name })(other, base)).toEqual(lossOf(other, base));
       }
     }

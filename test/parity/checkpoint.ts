@@ -41,8 +41,8 @@ export function textConfig({ config }: Pick<ParityCase, 'config'>): Record<strin
 
 /** The number of layers, by whatever name. */
 function layersOf(parity: Pick<ParityCase, 'config'>): number {
-  const { num_hidden_layers: layers, n_layer: older, num_layers: neo } = textConfig(parity);
-  return (layers ?? older ?? neo) as number;
+  const { num_hidden_layers: layers, n_layer: older, num_layers: neo, n_layers: mpt } = textConfig(parity);
+  return (layers ?? older ?? neo ?? mpt) as number;
 }
 
 export interface Parity {
@@ -72,6 +72,8 @@ function mixed(text: string, count: number): Uint32Array {
 }
 
 function valuesOf(name: string, shape: readonly number[], gains = 1): Float32Array {
+  // The constants of xIELU.
+  if (/\.act_fn\.(beta|eps)$/.test(name)) return Float32Array.of(name.endsWith('beta') ? 0.5 : -1e-6);
   const words = mixed(
     name,
     shape.reduce((product, size) => product * size, 1),
@@ -103,7 +105,7 @@ export function promptOf(length: number, config: ParityCase['config']): number[]
 function shapesOf({ tensors, extra = {}, ...parity }: ParityCase): [string, number[]][] {
   const own = tensors.flatMap((line): [string, number[]][] => {
     const [name = '', sizes = ''] = line.split(' ');
-    const shape = sizes.split('x').map(Number);
+    const shape = sizes === '' ? [] : sizes.split('x').map(Number);
     const layers = name.includes('*') ? layersOf(parity) : 1;
     return Array.from({ length: layers }, (_, layer) => [name.replace('*', String(layer)), shape]);
   });

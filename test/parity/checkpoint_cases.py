@@ -47,6 +47,7 @@ OWN |= dict(qwen2_moe=dict(num_experts=6, num_experts_per_tok=2, moe_intermediat
 CLASSES |= dict(qwen3_moe="Qwen3MoeForCausalLM", mixtral="MixtralForCausalLM", olmoe="OlmoeForCausalLM")
 OWN |= dict(qwen3_moe=dict(num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24),
             mixtral=dict(num_local_experts=4, num_experts_per_tok=2), olmoe=dict(num_experts=5, num_experts_per_tok=3))
+CLASSES |= dict(bloom="BloomForCausalLM", mpt="MptForCausalLM", apertus="ApertusForCausalLM")
 GPT_SIZES = dict(vocab_size=48, n_embd=32, n_inner=40, n_layer=3, n_head=4, n_positions=128)
 CLASSES |= dict(phi3="Phi3ForCausalLM", gpt2="GPT2LMHeadModel", gpt_neox="GPTNeoXForCausalLM", starcoder2="Starcoder2ForCausalLM",
                 phi="PhiForCausalLM", stablelm="StableLmForCausalLM", cohere="CohereForCausalLM", cohere2="Cohere2ForCausalLM",
@@ -61,6 +62,8 @@ OWN_SIZES = dict(opt=OPT_SIZES, gpt2=GPT_SIZES, gpt_bigcode=GPT_SIZES, gptj=GPT_
                  gpt_neo=dict(vocab_size=48, hidden_size=32, intermediate_size=40, num_layers=3, num_heads=4, max_position_embeddings=128,
                               attention_types=[[["global", "local"], 1], [["global"], 1]], window_size=16),
                  falcon={"ffn_hidden_size" if key == "intermediate_size" else key: size for key, size in UNGROUPED.items()})
+OWN_SIZES |= dict(bloom=dict(vocab_size=48, hidden_size=32, n_layer=3, n_head=4),
+                  mpt=dict(vocab_size=48, d_model=32, n_layers=3, n_heads=4, max_seq_len=128))
 OWN["qwen3_5_text"] = dict(num_hidden_layers=4, head_dim=16, linear_key_head_dim=8, linear_value_head_dim=12, linear_num_key_heads=2,
                            linear_num_value_heads=4, rms_norm_eps=1e-3)
 # Norms of these hold their gain less 1.
@@ -359,7 +362,13 @@ case("theta 500", "falcon", rope_theta=500.0)
 case("linear rotation", "falcon", rope_scaling=dict(type="linear", factor=3.0))
 case("norm epsilon 0.01", "falcon", layer_norm_epsilon=0.01)
 case("activation relu", "falcon", activation="relu")
-case("ALiBi", "falcon", alibi=True, stored=dict(expect='"alibi" must be false'))
+case("ALiBi", "falcon", alibi=True)
+case("ALiBi, published small model", "falcon", alibi=True, parallel_attn=False, multi_query=False, bias=True,
+     apply_residual_connection_post_layernorm=False)
+case("ALiBi, 6 heads", "falcon", alibi=True, num_attention_heads=6, hidden_size=48, multi_query=False)
+case("ALiBi, new architecture", "falcon", alibi=True, new_decoder_architecture=True, hidden_size=48, num_attention_heads=12, num_kv_heads=4)
+case("residuals after norms", "falcon", apply_residual_connection_post_layernorm=True,
+     stored=dict(expect='"apply_residual_connection_post_layernorm" must be false'))
 case("two norms of the old architecture", "falcon", num_ln_in_parallel_attn=2, stored=dict(expect="make no model"))
 
 common("gpt_bigcode", hidden="n_embd", heads="n_head", inner="n_inner")
@@ -624,6 +633,8 @@ case("as published", "gpt_oss", experts_per_token=2, initial_context_length=4096
 case("windows", "qwen3_moe", use_sliding_window=True, sliding_window=7, max_window_layers=2)
 case("experts in every second layer", "qwen3_moe", decoder_sparse_step=2, head_dim=16)
 case("some layers without experts", "qwen3_moe", mlp_only_layers=[0, 2])
+for each in ("mixtral", "olmoe"):
+    case("theta 500", each, rope_parameters=dict(rope_type="default", rope_theta=500.0))
 case("windows", "mixtral", sliding_window=7, router_jitter_noise=0.1, router_aux_loss_coef=0.02, output_router_logits=False)
 case("clipped queries", "olmoe", clip_qkv=0.5, stored=dict(expect='"clip_qkv" must be null'))
 # Masked language models: log-probabilities are those of the tokens at their own places.
@@ -705,3 +716,38 @@ case("as published", "exaone", drop=["num_hidden_layers"], num_layers=3, activat
      rope_scaling=dict(factor=8.0, high_freq_factor=4.0, low_freq_factor=1.0, original_max_position_embeddings=32, rope_type="llama3"),
      rope_theta=1e6, stored=dict(renamed=EXAONE))
 case("published key and another", "exaone", num_layers=4, stored=dict(expect="mean the same"))
+
+# Scores that fall with the distance.
+BLOOM_EXTRAS = dict(attention_softmax_in_fp32=True, bias_dropout_fusion=True, masked_softmax_fusion=True, n_inner=None, offset_alibi=100,
+                    pretraining_tp=1, seq_length=256, skip_bias_add=True, skip_bias_add_qkv=False, slow_but_exact=False)
+MPT_ATTENTION = dict(alibi=True, alibi_bias_max=8, attn_impl="torch", attn_pdrop=0, attn_type="multihead_attention",
+                     attn_uses_sequence_id=False, clip_qkv=None, prefix_lm=False, qk_ln=False, softmax_scale=None)
+for each, (width, heads) in dict(bloom=("hidden_size", "n_head"), mpt=("d_model", "n_heads")).items():
+    case("nothing but sizes", each)
+    case("untied, F16, odd vocabulary", each, tie_word_embeddings=False, vocab_size=51, stored=dict(dtype="F16"))
+    case("tied, BF16, shards", each, tie_word_embeddings=True, stored=dict(dtype="BF16", shards=3))
+    for count, size in (1, 16), (2, 32), (3, 30), (5, 40), (6, 42), (8, 32), (12, 48), (7, 35):
+        case(f"{count} heads of {size // count}", each, **{width: size, heads: count})
+    case("norm epsilon 0.01", each, layer_norm_epsilon=0.01)
+case("as published", "bloom", drop=["hidden_size", "n_head"], n_embed=32, num_attention_heads=4, **BLOOM_EXTRAS)
+case("other names of sizes", "bloom", drop=["n_layer", "n_head"], num_hidden_layers=3, num_attention_heads=8)
+case("names without prefix", "bloom", stored=dict(renamed={"transformer.": ""}))
+case("residuals after norms", "bloom", apply_residual_connection_post_layernorm=True,
+     stored=dict(expect='"apply_residual_connection_post_layernorm" must be false'))
+case("as published", "mpt", attn_config=MPT_ATTENTION, no_bias=True, learned_pos_emb=True, expansion_ratio=4, emb_pdrop=0, resid_pdrop=0,
+     norm_type="low_precision_layernorm", logit_scale=None, embedding_fraction=1.0, init_device="cpu", verbose=0, use_cache=False,
+     init_config=dict(name="kaiming_normal_"), tokenizer_name="EleutherAI/gpt-neox-20b",
+     auto_map={"AutoConfig": "configuration_mpt.MPTConfig", "AutoModelForCausalLM": "modeling_mpt.MPTForCausalLM"})
+case("scale of scores", "mpt", attn_config=dict(softmax_scale=0.2))
+for key, value in dict(clip_qkv=6.0, alibi_bias_max=16, alibi=False, qk_ln=True, prefix_lm=True, attn_type="multiquery_attention").items():
+    case(f"{key} {value}".lower(), "mpt", attn_config=MPT_ATTENTION | {key: value}, stored=dict(expect=f'"{key}" of "attn_config" must be'))
+
+# An activation with numbers of its own, of which that of the first layer bends more.
+common("apertus")
+for key, value in dict(num_key_value_heads=None, head_dim=16, attention_bias=True, rms_norm_eps=0.01, hidden_act="gelu").items():
+    case(f"{key} {value}", "apertus", **{key: value})
+case("as published", "apertus", post_norm=False, qk_norm=True, mlp_bias=False, rope_theta=12000000,
+     rope_scaling=dict(rope_type="llama3", factor=8.0, high_freq_factor=4.0, low_freq_factor=1.0, original_max_position_embeddings=32))
+case("plain rotation", "apertus", rope_parameters=dict(rope_type="default", rope_theta=500.0))
+case("theta alone", "apertus", rope_theta=500.0)
+case("norms of what sublayers give", "apertus", post_norm=True, stored=dict(expect='"post_norm" must be false'))

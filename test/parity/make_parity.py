@@ -47,6 +47,9 @@ def tensor(name, shape, gains=1):
     Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings of tokens and
     convolutions of the delta rule), gains 1 ± 1/2, or about another number.
     """
+    # The constants of xIELU.
+    if name.endswith((".act_fn.beta", ".act_fn.eps")):
+        return torch.tensor(0.5 if name.endswith("beta") else -1e-6)
     words = (mixed(name, math.prod(shape)) >> 24).astype(np.int64) - 128
     if len(shape) == 1 and name.endswith((".weight", ".gamma")):
         values = gains + (words >> 2) / 64
@@ -129,7 +132,7 @@ def grouped(shapes):
     Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`. Tensors that not
     every layer has keep their numbers.
     """
-    starred = {name: re.sub(r"[.](layers?|h)[.][0-9]+[.]", r".\1.*.", name) for name in shapes}
+    starred = {name: re.sub(r"[.](layers?|h|blocks)[.][0-9]+[.]", r".\1.*.", name) for name in shapes}
     counts = collections.Counter(starred.values())
     layers = max(counts.values())
     names = {name: star if counts[star] == layers else name for name, star in starred.items()}
@@ -169,7 +172,8 @@ def reference(directory, config):
     those of the tokens themselves."""
     vocabulary, masked = config.get("text_config", config)["vocab_size"], config["model_type"] in MASKED
     # The default for experts, grouped_mm, has no float64.
-    eager = {"attn_implementation": "eager"} | ({"experts_implementation": "eager"} if config["model_type"] in MIXTURES else {})
+    # Falcon adds its biases twice with "eager".
+    eager = {"attn_implementation": "sdpa" if config.get("alibi") else "eager"} | ({"experts_implementation": "eager"} if config["model_type"] in MIXTURES else {})
     models = [auto_class(config).from_pretrained(directory, dtype=dtype, **eager).eval() for dtype in (torch.float32, torch.float64)]
     weights = projection(vocabulary)
     facts, off = {"prompts": []}, 0.0

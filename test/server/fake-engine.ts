@@ -65,6 +65,8 @@ export class FakeEngine implements Engine {
   measures: Record<string, number> | undefined;
   /** Thrown by `generate` after so many tokens. */
   generationFailure: { after: number; error: Error } | undefined;
+  /** Told after each step of `train`, as of a cluster. */
+  cluster: Extract<TrainEvent, { type: 'cluster' }> | undefined;
   /** Thrown by `train` before this step. */
   trainingFailure: { step: number; error: Error } | undefined;
   /** The text of a token as log-probabilities show it. */
@@ -341,6 +343,7 @@ export class FakeEngine implements Engine {
         trainedTokens: (step - first) * 10,
         ...(this.measures ? { measures: this.measures } : {}),
       };
+      if (this.cluster) yield this.cluster;
       if (header.evaluateEvery > 0 && step % header.evaluateEvery === 0) yield evaluation();
     }
     const outcome = step === header.steps ? 'finished' : 'stopped';

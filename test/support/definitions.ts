@@ -176,8 +176,10 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
         [16_384, 32_768, 49_152].flatMap((limit) =>
           // Without a cap, with those of the tests, and that of Gemma 2.
           [0, 2.5, 5, 50].flatMap((softCap) =>
-            (softCap === 0 ? both : [false]).map((hasSinks) =>
-              attentionKernel(variant, 4 * quads, limit, softCap, hasSinks),
+            (softCap === 0 ? both : [false]).flatMap((hasSinks) =>
+              (softCap === 0 && !hasSinks ? [undefined, {}, { rounded: true }] : [undefined]).map((alibi) =>
+                attentionKernel(variant, 4 * quads, limit, softCap, hasSinks, alibi),
+              ),
             ),
           ),
         ),
@@ -201,6 +203,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
   add: both.map(addKernel),
   scale: [0, 2, 15, 30].map(scaleKernel),
+  xielu: combinations(['xielu.wgsl']),
   gate: ['gate', 'gate-packed'].flatMap((name) =>
     combinations(['activation.wgsl', `${name}.wgsl`], { ACTIVATION: Object.values(activationNumber) }),
   ),

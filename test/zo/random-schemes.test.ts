@@ -41,6 +41,12 @@ const targets: Record<string, string[][]> = {
   ],
   phi3: [['gate_up_proj', 'qkv_proj'], ['down_proj']],
   gpt2: [['c_attn', 'c_fc'], ['c_proj']],
+  apertus: [
+    ['up_proj', 'o_proj'],
+    ['down_proj', 'k_proj'],
+  ],
+  bloom: [['query_key_value', 'dense_h_to_4h'], ['dense']],
+  mpt: [['Wqkv', 'down_proj'], ['out_proj']],
   gpt_neox: [['query_key_value', 'dense_h_to_4h'], ['dense']],
   phi: [['fc1', 'dense'], ['q_proj']],
 };

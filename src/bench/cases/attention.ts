@@ -32,6 +32,8 @@ export interface AttentionShape {
   softCap?: number;
   /** Whether every head has a sink, of each probe its own. */
   sinks?: boolean;
+  /** Whether scores fall with the distance of their keys; the rows see keys in the order of their positions. */
+  alibi?: { scale?: number; rounded?: boolean };
   /** Compared figures for the benchmark: pairs of query and key rows. */
   pairs?: number;
 }
@@ -62,6 +64,8 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
       const vData = normals(keys * keyColumns);
       bed.reserve(all);
       const sinks = shape.sinks ? Array.from({ length: probes }, () => bed.random.normals(heads, 2)) : undefined;
+      const slopes = Float32Array.from({ length: heads }, (_, head) => 2 ** -(head + 1));
+      const alibi = shape.alibi && { ...shape.alibi, slopes: bed.upload(slopes) };
       const context = bed.context({ count: probes, ...(sinks ? { vectors: { sinks } } : {}) });
       const q = bed.activation(qData, all, columns);
       const [k, v] = [bed.upload(kData), bed.upload(vData)];
@@ -80,6 +84,7 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
             ...(shape.scale === undefined ? {} : { scale: shape.scale }),
             ...(softCap === undefined ? {} : { softCap }),
             ...(sinks ? { sinks: 'sinks' } : {}),
+            ...(alibi ? { alibi } : {}),
           });
           return [
             {
@@ -97,14 +102,15 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
                 for (let key = b0; key < b1; key++) seen.push(key + shift);
                 for (let head = 0; head < heads; head++) {
                   const keyHead = Math.floor((head * keyHeads) / heads);
-                  const scores = seen.map((key) => {
+                  const scores = seen.map((key, position) => {
                     let sum = 0;
                     for (let d = 0; d < headWidth; d++) {
                       sum +=
                         qData[row * columns + head * stride + d]! * kData[key * keyColumns + keyHead * stride + d]!;
                     }
                     const score = scale * sum;
-                    return softCap === undefined ? score : softCap * Math.tanh(score / softCap);
+                    const bias = alibi ? biasOf(slopes[head]!, position, alibi) : 0;
+                    return bias + (softCap === undefined ? score : softCap * Math.tanh(score / softCap));
                   });
                   const sink = sinks ? sinks[Math.floor(row / rows)]![head]! : undefined;
                   const highest = Math.max(...scores, sink ?? Number.NEGATIVE_INFINITY);
@@ -126,6 +132,20 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
       };
     },
   };
+}
+
+/** What is added to the score of the key at a position, less a constant for all keys of a row. */
+function biasOf(slope: number, position: number, { scale = 1, rounded }: NonNullable<AttentionShape['alibi']>): number {
+  if (!rounded) return scale * slope * position;
+  const round = (value: number): number => (value === 0 ? 0 : roundTo(value, 2 ** (Math.floor(Math.log2(value)) - 7)));
+  return scale * round(slope * round(position));
+}
+
+/** The nearest multiple of a step, of two the even one. */
+function roundTo(value: number, step: number): number {
+  const low = Math.floor(value / step);
+  const rest = value / step - low;
+  return step * (rest > 0.5 || (rest === 0.5 && low % 2 === 1) ? low + 1 : low);
 }
 
 /** Causal attention within packed segments of these lengths. */
@@ -310,6 +330,41 @@ export const attentionShapes: readonly AttentionShape[] = [
     keyStride: 158,
     keys: 316,
     sinks: true,
+  },
+  {
+    name: 'ALiBi, options that share a prompt',
+    heads: 5,
+    keyHeads: 5,
+    headWidth: 12,
+    probes: 2,
+    ranges: () => sharedPromptRanges(70, [3, 41, 6]),
+    keyStride: 120,
+    keys: 240,
+    alibi: {},
+  },
+  {
+    name: 'ALiBi, a cache and a window',
+    heads: 6,
+    keyHeads: 3,
+    headWidth: 32,
+    ranges: () => [
+      [3, 400, 600, 607],
+      [90, 100, 0, 2],
+      [0, 0, 650, 690],
+    ],
+    keyStride: 0,
+    keys: 700,
+    alibi: { scale: 0.5 },
+  },
+  {
+    name: 'ALiBi, rounded',
+    heads: 4,
+    keyHeads: 2,
+    headWidth: 16,
+    ranges: () => [[0, 5, 700, 703], [0, 600, 700, 719], ...causalRanges([40])],
+    keyStride: 720,
+    keys: 720,
+    alibi: { scale: 0.25, rounded: true },
   },
   {
     name: 'scaled and capped scores',

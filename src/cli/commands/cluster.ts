@@ -1,4 +1,4 @@
-import { clusterRuns, fetchRun } from '../../cluster/runs.ts';
+import { clusterRuns, fetchRun, removeClusterRun } from '../../cluster/runs.ts';
 import { plural, shellWord } from '../../format.ts';
 import { clusterAddress, clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
@@ -8,21 +8,27 @@ import { requireOption } from '../require-option.ts';
 
 export const clusterCommand = defineCommand({
   name: 'cluster',
-  summary: 'Start a NATS server for a cluster, list its runs, or fetch one to go on with it here',
+  summary: 'Start a NATS server for a cluster, list its runs, fetch one to go on with it here, or remove one',
   usage: [
     'cluster up [--port N] [--data DIR] [--host ADDRESS]',
     'cluster runs --cluster URL',
     'cluster fetch --cluster URL --run NAME --out RUN',
+    'cluster remove --cluster URL --run NAME',
   ],
   operands: ['action'],
   options: [
     {
       name: 'action',
       type: 'text',
-      choices: ['up', 'runs', 'fetch'],
+      choices: ['up', 'runs', 'fetch', 'remove'],
       description: 'what to do; the name of the option can be left out',
     },
-    { name: 'run', type: 'text', placeholder: 'NAME', description: 'fetch: a run, as "subzero cluster runs" calls it' },
+    {
+      name: 'run',
+      type: 'text',
+      placeholder: 'NAME',
+      description: 'fetch, remove: a run, as "subzero cluster runs" calls it',
+    },
     { name: 'out', type: 'text', placeholder: 'RUN', description: 'fetch: the new run folder' },
     { name: 'port', type: 'integer', minimum: 0, maximum: 65_535, default: 4222, description: 'up: where it listens' },
     {
@@ -46,7 +52,7 @@ export const clusterCommand = defineCommand({
   ],
   async run(context) {
     const { options, standardOutput } = context;
-    const action = requireOption(options.action, 'cluster', 'action up|runs|fetch');
+    const action = requireOption(options.action, 'cluster', 'action up|runs|fetch|remove');
     if (action === 'up') return await runNatsServer(context, options);
     requireOption(options.cluster, 'cluster', 'cluster URL');
     const address = clusterAddress(options)!;
@@ -57,6 +63,14 @@ export const clusterCommand = defineCommand({
       const next = `go on with: subzero train --resume ${shellWord(out)} --cluster ${options.cluster}`;
       standardOutput.write(
         options.json ? `${JSON.stringify({ run, out, steps })}\n` : `${out}: ${plural(steps, 'step')}; ${next}\n`,
+      );
+      return 0;
+    }
+    if (action === 'remove') {
+      const run = requireOption(options.run, 'cluster', 'run NAME');
+      await removeClusterRun(address, run);
+      standardOutput.write(
+        options.json ? `${JSON.stringify({ run, removed: true })}\n` : `removed ${run} from the cluster\n`,
       );
       return 0;
     }

@@ -19,6 +19,7 @@ const fields = {
   multi_query: orNull(flag(true), true),
   parallel_attn: orNull(flag(true), true),
   bias: orNull(flag(false), false),
+  alibi: orNull(flag(false), false),
   max_position_embeddings: whole(2048),
   ffn_hidden_size: orNull(whole(0)),
   activation: text('gelu'),
@@ -40,7 +41,7 @@ function normsOf(values: Values<typeof fields>): GptNames['norms'] {
 
 /**
  * Falcon: one matrix for queries, keys and values, one key head for all queries or for a group of them, and sublayers
- * that read the same sum.
+ * that read the same sum. With `alibi`, scores fall with the distance in place of the rotation.
  */
 export const falcon = family(
   fields,
@@ -61,12 +62,14 @@ export const falcon = family(
         up: 'mlp.dense_h_to_4h',
         down: 'mlp.dense_4h_to_h',
       },
-      ...{ width, heads, headWidth, rotation },
+      ...{ width, heads, headWidth },
+      // The biases are added before scores are divided.
+      ...(values.alibi ? { alibi: { heads, scale: 1 / Math.sqrt(headWidth), rounded: true } } : { rotation }),
       vocabulary: values.vocab_size,
       inner: values.ffn_hidden_size ?? 4 * width,
       layers: values.num_hidden_layers,
       keyHeads: isNew ? (values.num_kv_heads ?? heads) : shared ? 1 : heads,
-      contextLength: contextWith(rotation.scaling, context),
+      contextLength: values.alibi ? context : contextWith(rotation.scaling, context),
       epsilon: values.layer_norm_epsilon,
       activation: activationNamed('activation', values.activation),
       tied: values.tie_word_embeddings,
@@ -76,7 +79,9 @@ export const falcon = family(
     });
   },
   {
-    neutral: { alibi: only([false], 'scores would fall with the distance instead of turning with it') },
+    neutral: {
+      apply_residual_connection_post_layernorm: only([false], 'sublayers would be added to what their norms give'),
+    },
     code: 'modeling_falcon.FalconForCausalLM',
   },
 );

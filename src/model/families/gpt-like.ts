@@ -8,6 +8,7 @@ import type { MatmulActivation } from '../../ops/activation.ts';
 import type { PackedOrder } from '../../ops/split.ts';
 import { type Axis, plainAxis, quadAxis } from '../../tensor/axis.ts';
 import {
+  type Alibi,
   type Decoder,
   embeddingAxes,
   type Linear,
@@ -52,8 +53,8 @@ export interface GptLike {
   epsilon: number;
   activation: MatmulActivation;
   tied: boolean;
-  /** Which linear layers have a bias. */
-  biased: { projections: boolean; output: boolean; feedForward: boolean; head?: boolean };
+  /** Which linear layers have a bias, and whether norms have one, as they do by default. */
+  biased: { projections: boolean; output: boolean; feedForward: boolean; head?: boolean; norms?: boolean };
   /** How the heads of one projection lie. */
   order?: PackedOrder;
   /** Matrices of the layers are [in features, out features] in the checkpoint. */
@@ -61,6 +62,8 @@ export interface GptLike {
   /** Both sublayers of a layer read the same sum. */
   parallel?: boolean;
   rotation?: RopePosition;
+  /** What scores fall by with the distance. */
+  alibi?: Alibi;
   /** Keys that a layer sees. */
   windowOf?: (layer: number) => number | undefined;
   /** The factor of a layer's scores, if not one by the root of the width of a head. */
@@ -72,7 +75,8 @@ export function gptLike(type: string, plan: GptLike): Decoder {
   const { names, vocabulary, width, heads, keyHeads = heads, headWidth, biased } = plan;
   const [hidden, inner] = [quadAxis(width), quadAxis(plan.inner)];
   const [queries, keys] = [quadAxis(headWidth, heads), quadAxis(headWidth, keyHeads)];
-  const normOf = (name: string, of = width): Norm => layerNorm(name, of, plan.epsilon);
+  const normOf = (name: string, of = width): Norm =>
+    layerNorm(name, of, plan.epsilon, { gain: true, shift: biased.norms ?? true });
   const blockOf = (layer: number): Sublayer[] => {
     const own = (name: string): string => `${names.layers}.${layer}.${name}`;
     const linear = (name: string, rows: Axis, columns: Axis, hasBias: boolean): Linear => ({
@@ -102,6 +106,7 @@ export function gptLike(type: string, plan: GptLike): Decoder {
           : {}),
         ...{ heads, keyHeads, headWidth },
         ...(plan.rotation ? { rotation: plan.rotation } : {}),
+        ...(plan.alibi ? { alibi: plan.alibi } : {}),
         ...(window === undefined ? {} : { window }),
         ...(scale === undefined ? {} : { scale }),
       },

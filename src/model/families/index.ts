@@ -4,8 +4,10 @@
  * @module
  */
 
+import { apertus } from './apertus.ts';
 import { arcee } from './arcee.ts';
 import { bert } from './bert.ts';
+import { bloom } from './bloom.ts';
 import { cohere, cohere2 } from './cohere.ts';
 import { cwm } from './cwm.ts';
 import { ernie45 } from './ernie4-5.ts';
@@ -37,6 +39,7 @@ import { ministral3, mistral3 } from './ministral3.ts';
 import { mistral } from './mistral.ts';
 import { mixtral } from './mixtral.ts';
 import { modernbert } from './modernbert.ts';
+import { mpt } from './mpt.ts';
 import { nanochat } from './nanochat.ts';
 import { nemotron } from './nemotron.ts';
 import { olmo } from './olmo.ts';
@@ -117,4 +120,7 @@ export const families: Readonly<Record<string, Family>> = {
   internlm3,
   exaone,
   jais2,
+  bloom,
+  mpt,
+  apertus,
 };

@@ -18,6 +18,7 @@ import {
   type Norm,
   rmsNorm,
   type Sublayer,
+  type Xielu,
 } from '../decoder.ts';
 import { readRope, ropeFields } from '../rope-parameters.ts';
 import { contextWith } from '../rope-rules.ts';
@@ -80,6 +81,9 @@ export const layerNorms = {
 /** The modules of the feed-forward layer of Llama. */
 const gatedLayers = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
 
+/** The constants of xIELU, which files hold as tensors of these names. */
+export const xieluConstants = { beta: 0.5, eps: -1e-6 };
+
 /** Where a relative differs. */
 export interface LlamaLike {
   /** The linear layers that have a bias. */
@@ -100,6 +104,8 @@ export interface LlamaLike {
   norm?: (name: string, width: number) => Norm;
   /** The feed-forward layer's modules; without a gate the activation is that of `up`. */
   feedForward?: { gate?: string; up: string; down: string };
+  /** The activation of the feed-forward layer's `up` has numbers of its own, and `hidden_act` is `linear`. */
+  xielu?: boolean;
   /** Sublayers whose projections are one matrix: `qkv_proj`, `gate_up_proj`. */
   packed?: readonly Sublayer['kind'][];
   /** Module of scores, one for each head, that take part in every softmax. */
@@ -113,7 +119,7 @@ export interface LlamaLike {
   /** What holds for the attention of every layer besides. */
   attention?: Pick<AttentionSublayer, 'scale' | 'softCap' | 'normsRotated' | 'queryRotation'>;
   /** What holds for the decoder besides. */
-  decoder?: Pick<Decoder, 'embeddingScale' | 'inputScale' | 'embeddingNorm' | 'logits'>;
+  decoder?: Pick<Decoder, 'embeddingScale' | 'inputScale' | 'embeddingNorm' | 'logits' | 'stored'>;
 }
 
 /** What a Llama-like decoder is made of; windows are read by whoever knows what their keys mean. */
@@ -218,6 +224,7 @@ export function llamaLike(type: string, values: LlamaValues, own: LlamaLike): De
                   }),
               down: linearLayer(`${feedForward}.${modules.down}`, hidden, inner, hasBias('down')),
               activation,
+              ...(own.xielu ? { xielu: xieluOf(`${feedForward}.act_fn`) } : {}),
             },
       ];
       return own.parallel ? [{ kind: 'parallel', ...shared, members }] : members;
@@ -225,6 +232,16 @@ export function llamaLike(type: string, values: LlamaValues, own: LlamaLike): De
     finalNorm: normOf('model.norm', width),
     head: { ...matrix('lm_head', ...embeddingAxes(vocabulary, width)), tied: values.tie_word_embeddings },
     ...own.decoder,
+  };
+}
+
+/** The numbers of a layer's xIELU, with the constants of its class. */
+function xieluOf(name: string): Xielu {
+  return {
+    positive: `${name}.alpha_p`,
+    negative: `${name}.alpha_n`,
+    beta: xieluConstants.beta,
+    epsilon: xieluConstants.eps,
   };
 }
 

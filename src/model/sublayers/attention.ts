@@ -73,6 +73,7 @@ export function recordAttention(
     ...(sublayer.scale === undefined ? {} : { scale: sublayer.scale }),
     ...(sublayer.softCap === undefined ? {} : { softCap: sublayer.softCap }),
     ...(sublayer.sinks === undefined ? {} : { sinks: sublayer.sinks }),
+    ...(sublayer.alibi === undefined ? {} : { alibi: pass.alibi(sublayer.alibi) }),
   });
   workspace.give(query, key, value);
   if (gates) {

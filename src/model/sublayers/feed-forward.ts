@@ -5,6 +5,8 @@
  */
 
 import { gate, gatePacked } from '../../ops/rows.ts';
+import { xielu } from '../../ops/xielu.ts';
+import { axisLength } from '../../tensor/axis.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import type { FeedForwardSublayer } from '../decoder.ts';
 import type { Pass } from '../pass.ts';
@@ -35,6 +37,7 @@ export function recordFeedForward(
     inner = gated;
   } else {
     inner = pass.linear(read, sublayer.up, { activation });
+    if (sublayer.xielu) xielu(pass.context, inner, { ...sublayer.xielu, width: axisLength(sublayer.up.rows) });
   }
   done();
   pass.addTo(hidden, inner, sublayer.down, sublayer);

@@ -8,6 +8,7 @@
 
 import { activate } from '../../../src/bench/cases/linear.ts';
 import type { TokenizedExample } from '../../../src/data/example.ts';
+import { alibiSlopes } from '../../../src/model/alibi.ts';
 import {
   type AttentionMask,
   type AttentionSublayer,
@@ -18,6 +19,7 @@ import {
   type Norm,
   rotationsOf,
   type Sublayer,
+  type Xielu,
 } from '../../../src/model/decoder.ts';
 import type { RopePosition } from '../../../src/model/rope-table.ts';
 import { experts64 } from './float64-experts.ts';
@@ -128,12 +130,14 @@ function attend(
     window = Number.POSITIVE_INFINITY,
     scale,
     softCap,
+    alibi,
   }: AttentionSublayer,
   mask: AttentionMask = 'causal',
   sinks?: Float64Array,
 ): Float64Array {
   const rows = q.length / (headCount * headWidth);
   const y = new Float64Array(q.length);
+  const slopes = alibi && alibiSlopes(alibi);
   for (let row = 0; row < rows; row++) {
     const first = Math.max(0, row - window + 1);
     const last = mask === 'causal' ? row : Math.min(rows - 1, row + window - 1);
@@ -145,7 +149,8 @@ function attend(
         for (let d = 0; d < headWidth; d++) {
           score += q[(row * headCount + head) * headWidth + d]! * k[(key * keyHeadCount + keyHead) * headWidth + d]!;
         }
-        scores.push(capped(scale === undefined ? score / Math.sqrt(headWidth) : scale * score, softCap));
+        const bias = slopes ? (alibi?.scale ?? 1) * slopes[head]! * (row - key) : 0;
+        scores.push(capped(scale === undefined ? score / Math.sqrt(headWidth) : scale * score, softCap) - bias);
       }
       const highest = Math.max(...scores);
       const shares = scores.map((score) => Math.exp(score - highest));
@@ -160,6 +165,14 @@ function attend(
     }
   }
   return y;
+}
+
+/** The activation of Apertus, with its trained numbers. */
+function xielu64(x: number, xielu: Xielu, get: (name: string) => Float64Array): number {
+  const { positive, negative, beta, epsilon } = xielu;
+  const softplus = (name: string): number => Math.log1p(Math.exp(get(name)[0]!));
+  if (x > 0) return softplus(positive) * x * x + beta * x;
+  return (Math.expm1(Math.min(x, epsilon)) - x) * (beta + softplus(negative)) + beta * x;
 }
 
 function capped(value: number, softCap: number | undefined): number {
@@ -232,7 +245,7 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
     }
     const made = gate
       ? gate.map((value, i) => activate(value, activation) * up[i]!)
-      : up.map((value) => activate(value, activation));
+      : up.map((value) => (sublayer.xielu ? xielu64(value, sublayer.xielu, get) : activate(value, activation)));
     return linear(made, down);
   };
   const resultOf = (x: Float64Array, sublayer: Sublayer): Float64Array => {

@@ -117,7 +117,8 @@ function joined<T extends { name: string; within: Matrix['within']; shape: numbe
 /** Says sizes of heads and layers as families do that have no `head_dim`, or other names for all of them. */
 function inKeysOf(config: Record<string, unknown>): void {
   const { model_type: type, num_attention_heads: heads, head_dim: headWidth } = config;
-  if (!['phi3', 'gpt2', 'gpt_neox', 'phi', 'roberta', 'xlm-roberta', 'bert'].includes(String(type))) return;
+  const types = ['phi3', 'gpt2', 'gpt_neox', 'phi', 'roberta', 'xlm-roberta', 'bert', 'bloom', 'mpt'];
+  if (!types.includes(String(type))) return;
   const take = (name: string): unknown => {
     const value = config[name];
     delete config[name];
@@ -128,23 +129,39 @@ function inKeysOf(config: Record<string, unknown>): void {
   if (type === 'phi3') return;
   take('rms_norm_eps');
   if (type !== 'phi') take('num_key_value_heads');
-  if (type !== 'gpt2') return;
-  for (const [name, own] of [
-    ['hidden_size', 'n_embd'],
-    ['intermediate_size', 'n_inner'],
-    ['num_hidden_layers', 'n_layer'],
-    ['num_attention_heads', 'n_head'],
-    ['max_position_embeddings', 'n_positions'],
-  ] as const) {
-    config[own] = take(name);
+  for (const [name, own] of Object.entries(ownNames[String(type)] ?? {})) {
+    const value = take(name);
+    if (own) config[own] = value;
   }
 }
 
-/** Models with packed projections, transposed matrices, learned positions or parallel sublayers. */
+/** The names of sizes where they are not the usual ones; none where the family does not choose them. */
+const ownNames: Readonly<Record<string, Readonly<Record<string, string | undefined>>>> = {
+  gpt2: {
+    hidden_size: 'n_embd',
+    intermediate_size: 'n_inner',
+    num_hidden_layers: 'n_layer',
+    num_attention_heads: 'n_head',
+    max_position_embeddings: 'n_positions',
+  },
+  bloom: { intermediate_size: undefined, max_position_embeddings: 'seq_length' },
+  mpt: {
+    hidden_size: 'd_model',
+    intermediate_size: undefined,
+    num_hidden_layers: 'n_layers',
+    num_attention_heads: 'n_heads',
+    max_position_embeddings: 'max_seq_len',
+  },
+};
+
+/** Models with packed projections, transposed matrices, learned positions, ALiBi or parallel sublayers. */
 export function otherBones(random: Random): Record<string, unknown> {
   return random.pick([
     { model_type: 'phi3', sliding_window: random.integer(2, 40) },
     { model_type: 'gpt2' },
+    { model_type: 'bloom' },
+    { model_type: 'apertus', rope_parameters: { rope_type: 'default', rope_theta: 10_000 } },
+    { model_type: 'mpt', attn_config: { softmax_scale: random.pick([null, 0.3]) } },
     { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 0.5 },
     { model_type: 'gpt_neox', head_dim: 4 * random.integer(1, 3), rotary_pct: 1, use_parallel_residual: false },
     { model_type: 'phi', head_dim: 4 * random.integer(1, 3), qk_layernorm: random.uniform() < 0.5 },

