@@ -62,6 +62,8 @@ export class RewardScorer {
   #probes: Probes;
   #failures = 0;
   #firstFailure: string | undefined;
+  /** Whether any answer has been graded. */
+  #isGraded = false;
 
   private constructor(
     parts: { model: Model; optimizer: ZerothOrderOptimizer; configuration: TrainConfiguration; source: RewardSource },
@@ -84,12 +86,16 @@ export class RewardScorer {
     return new RewardScorer(parts, await loadTokenizer(parts.model.directory), signal);
   }
 
-  /** Minus the rewards of a batch, by probe. @throws SubzeroError `cancelled` when the signal is aborted */
+  /**
+   * Minus the rewards of a batch, by probe.
+   * @throws SubzeroError `cancelled` when the signal is aborted; `invalid_argument` where no answer at all can be graded
+   */
   readonly scoreStep: ScoreStep = async (step, batch) => {
     const sums: RewardSums[] = [];
     for (let probe = 0; probe < this.#optimizer.probeCount; probe++) {
       sums.push(await this.#rewardsOf(batch, this.#optimizer.perturb(step, probe, 1), step, 0));
     }
+    this.#checkGrader();
     const losses = sums.map(({ rewards, answers }) => -rewards / answers);
     const shown = this.#configuration.rewardScaling === 'z-score' ? standardised(losses) : losses;
     return sums.map((sum, probe) => lossSums(sum, shown[probe]!));
@@ -150,10 +156,23 @@ export class RewardScorer {
 
   #rewardOf({ reward, failures: [failure] }: Grade): number {
     const problem = failure?.message ?? (Number.isFinite(reward) ? undefined : `the grader returned ${reward}`);
-    if (problem === undefined) return reward;
+    if (problem === undefined) {
+      this.#isGraded = true;
+      return reward;
+    }
     this.#failures++;
     this.#firstFailure ??= problem;
     return 0;
+  }
+
+  /** A grader that fails on every answer of the first step is wrong itself: nothing would ever be learnt. */
+  #checkGrader(): void {
+    if (this.#isGraded) return;
+    throw new SubzeroError(
+      'invalid_argument',
+      `none of the ${this.#failures} answers of the first step could be graded; the first: ${this.#firstFailure}`,
+      { parameter: 'grader' },
+    );
   }
 
   async #answer(example: TokenizedExample, step: number, place: number): Promise<{ text: string; tokens: number }> {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
 import { readConfiguration, supportedArchitectures } from '../../src/model/configuration.ts';
-import { attentions } from '../../src/model/decoder.ts';
+import { attentions, sublayersOf } from '../../src/model/decoder.ts';
 import { parameterShapes } from '../../src/model/parameters.ts';
 import { summaryOf } from '../support/decoder.ts';
 
@@ -295,5 +295,24 @@ describe('OPT', () => {
     const c = readConfiguration({ ...opt, activation_function: 'gelu', _remove_final_layer_norm: true }, 'config.json');
     expect(summaryOf(c).activation).toBe('gelu');
     expect(c.finalNorm).toBeUndefined();
+  });
+});
+
+describe('Qwen 3 MoE', () => {
+  const config = {
+    ...{ model_type: 'qwen3_moe', hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, head_dim: 8 },
+    ...{ num_attention_heads: 4, num_key_value_heads: 2, vocab_size: 64, moe_intermediate_size: 16 },
+  };
+  const expertsOf = (own: object) =>
+    sublayersOf(readConfiguration({ ...config, ...own }, 'config.json')).flatMap((sublayer) =>
+      sublayer.kind === 'experts' ? [sublayer.routing.experts] : [],
+    );
+
+  test('has its number of experts as published, or as transformers 5.24 saves it', () => {
+    expect(expertsOf({})).toEqual([128]);
+    expect(expertsOf({ num_experts: 16 })).toEqual([16]);
+    expect(expertsOf({ num_local_experts: 16 })).toEqual([16]);
+    expect(expertsOf({ num_local_experts: 16, num_experts: 16 })).toEqual([16]);
+    expect(() => expertsOf({ num_local_experts: 16, num_experts: 8 })).toThrow(/mean the same; got 8 and 16/);
   });
 });

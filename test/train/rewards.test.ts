@@ -119,12 +119,16 @@ describe('the objective reward', () => {
     };
     const { events } = await train({ steps: 1 }, { grader: equal });
     expect(ofType(events, 'step')[0]!.measures!.reward).toBe(1);
-    const failing = { ...letters, source: 'function grade() { throw new Error("no opinion"); }' } as GraderDescription;
-    const failed = await train({ steps: 2 }, { grader: failing });
-    expect(ofType(failed.events, 'step').map(({ measures }) => measures!.reward)).toEqual([0, 0]);
+    const source = 'function grade(sample, item) { if (item.id > 0) throw new Error("no opinion"); return 1; }';
+    const failed = await train({ steps: 2 }, { grader: { ...letters, source } as GraderDescription });
+    expect(ofType(failed.events, 'step').map(({ measures }) => measures!.reward)).toEqual([1 / 6, 1 / 6]);
     const warnings = ofType(failed.events, 'message').filter(({ level }) => level === 'warn');
     expect(warnings).toHaveLength(2);
-    expect(warnings[0]!.message).toMatch(/^12 answers could not be graded and count as 0; the first: .*no opinion/);
+    expect(warnings[0]!.message).toMatch(/^10 answers could not be graded and count as 0; the first: .*no opinion/);
+    const never = { ...letters, source: 'function grade() { throw new Error("no opinion"); }' } as GraderDescription;
+    await expect(train({ steps: 2 }, { grader: never })).rejects.toThrow(
+      /^none of the 12 answers of the first step could be graded; the first: .*no opinion/,
+    );
   });
 
   test('with z-scores a step of two points is worth the same whatever the rewards', async () => {

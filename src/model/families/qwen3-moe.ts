@@ -1,3 +1,4 @@
+import { SubzeroError } from '../../errors.ts';
 import { flag, numbers, orNull, whole } from '../config-fields.ts';
 import { offElsewhere } from '../config-keys.ts';
 import { windowsOf } from '../config-windows.ts';
@@ -6,6 +7,24 @@ import { family } from './family.ts';
 import { biasedLayers, llamaLike, llamaLikeFields } from './llama.ts';
 
 const { layer_types: _types, ...fields } = llamaLikeFields;
+
+const usualExperts = 128;
+
+interface ExpertCounts {
+  num_experts: number;
+  num_local_experts: number | null;
+}
+
+/** The number of experts, which transformers 5.24 writes under another name than it is published under. */
+function expertsOf({ num_experts: published, num_local_experts: saved }: ExpertCounts): number {
+  if (saved !== null && published !== usualExperts && published !== saved) {
+    throw new SubzeroError(
+      'invalid_data',
+      `"num_experts" and "num_local_experts" mean the same; got ${published} and ${saved}`,
+    );
+  }
+  return saved ?? published;
+}
 
 /** Qwen 3 with experts in place of the feed-forward layer. Defaults of `Qwen3MoeConfig`. */
 export const qwen3Moe = family(
@@ -20,7 +39,8 @@ export const qwen3Moe = family(
     attention_bias: flag(false),
     use_sliding_window: flag(false),
     sliding_window: orNull(whole(0), 4096),
-    ...routingFields(128, 8),
+    ...routingFields(usualExperts, 8),
+    num_local_experts: orNull(whole(1)),
     moe_intermediate_size: whole(768),
     decoder_sparse_step: whole(1),
     mlp_only_layers: numbers,
@@ -41,7 +61,7 @@ export const qwen3Moe = family(
               width: values.hidden_size,
               inner: values.moe_intermediate_size,
               routing: {
-                experts: values.num_experts,
+                experts: expertsOf(values),
                 chosen: values.num_experts_per_tok,
                 score: 'softmax',
                 normalised: values.norm_topk_prob,
