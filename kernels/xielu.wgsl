@@ -17,9 +17,10 @@ struct Parameters {
   epsilon: f32,
 }
 
-@group(0) @binding(0) var<storage, read> numbers: array<f32>;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
-@group(0) @binding(2) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<storage, read> positives: array<f32>;
+@group(0) @binding(1) var<storage, read> negatives: array<f32>;
+@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(3) var<uniform> parameters: Parameters;
 
 fn softplus(value: f32) -> f32 {
   return max(value, 0.0) + log(1.0 + exp(-abs(value)));
@@ -45,10 +46,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let probe = row / parameters.rows_per_probe;
   let value = x[index];
   if (value > 0.0) {
-    let positive = softplus(numbers[parameters.positive + probe * parameters.positive_stride]);
+    let positive = softplus(positives[parameters.positive + probe * parameters.positive_stride]);
     x[index] = fma(positive, value, parameters.beta) * value;
   } else {
-    let negative = parameters.beta + softplus(numbers[parameters.negative + probe * parameters.negative_stride]);
+    let negative = parameters.beta + softplus(negatives[parameters.negative + probe * parameters.negative_stride]);
     let least = min(value, parameters.epsilon);
     x[index] = fma(rest_of_exp(least) + (least - value), negative, parameters.beta * value);
   }

@@ -28,11 +28,12 @@ const kernel: KernelDefinition = { files: ['xielu.wgsl'] };
 export function xielu({ gpu, probes }: OperationContext, x: Activation, options: XieluOptions): void {
   checkMultiple('xielu', 'rows', x.rows, probes.count, 'the number of probes');
   const [positive, negative] = [vectorOf(probes, options.positive), vectorOf(probes, options.negative)];
-  if (!positive || positive.buffer !== negative?.buffer) throw new Error('xielu: the numbers lie in no common buffer');
+  if (!positive || !negative) throw new Error(`xielu: no ${options.positive} or ${options.negative}`);
   const count = x.rows * x.columns;
   gpu.recorder.dispatch(
     gpu.kernel(kernel),
-    [positive.buffer, x.buffer],
+    // One may train and the other not; they lie in two buffers then.
+    [positive.buffer, negative.buffer, x.buffer],
     {
       count,
       width: options.width,
