@@ -58,7 +58,7 @@ export class BatchRunner {
   readonly #batches: Collection<BatchRecord>;
   readonly #closing = new AbortController();
   #working: Promise<void> | undefined;
-  /** Of the batch that runs. */
+  /** The batch that runs, and what stops it. */
   #current: { id: string; stop: AbortController } | undefined;
 
   constructor(options: { store: Store; files: FileLibrary; log: Logger; loopback: Loopback; directory: string }) {

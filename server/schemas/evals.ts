@@ -12,7 +12,7 @@ import { maxPageSize, maxTokensBound } from './limits.ts';
 const anything = z.record(z.string(), z.unknown());
 const name = z.string().max(256);
 const text = z.string().max(1_000_000);
-/** Of one evaluation, and items that come with a request. */
+/** Most criteria of an evaluation, and most items that come with a request. */
 const mostCriteria = 32;
 const mostItems = 10_000;
 

@@ -6,8 +6,8 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { type FileHandle, open, rename, rm } from '../platform/index.ts';
-import { diskError, syncDirectoryOf, writeFully } from '../safetensors/disk.ts';
+import type { FileHandle } from '../platform/index.ts';
+import { writeFully, writeWhole } from '../safetensors/disk.ts';
 import { quote } from '../safetensors/json.ts';
 import type { MetadataValue } from './header.ts';
 import { tensorTypes } from './tensor-types.ts';
@@ -63,28 +63,11 @@ export async function writeGguf(
   tensors: readonly GgufTensorToWrite[],
 ): Promise<void> {
   const placed = place(tensors);
-  const partial = `${file}.partial`;
-  let handle: FileHandle;
-  try {
-    handle = await open(partial, 'w');
-  } catch (error) {
-    throw diskError(error, partial, 'create');
-  }
-  try {
-    try {
-      const header = headerOf(keys, placed);
-      await writeFully(handle, partial, 0, header);
-      for (const tensor of placed) await writeTensor(handle, partial, header.byteLength, tensor);
-      await handle.sync().catch((error: unknown) => Promise.reject(diskError(error, partial, 'write')));
-    } finally {
-      await handle.close();
-    }
-    await rename(partial, file).catch((error: unknown) => Promise.reject(diskError(error, file, 'create')));
-  } catch (error) {
-    await rm(partial, { force: true }).catch(() => {});
-    throw error;
-  }
-  await syncDirectoryOf(file);
+  const header = headerOf(keys, placed);
+  await writeWhole(file, async (handle, partial) => {
+    await writeFully(handle, partial, 0, header);
+    for (const tensor of placed) await writeTensor(handle, partial, header.byteLength, tensor);
+  });
 }
 
 type Placed = GgufTensorToWrite & { typeNumber: number; byteLength: number; offset: number };

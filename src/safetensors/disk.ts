@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { dirname, type FileHandle, open, stat } from '../platform/index.ts';
+import { dirname, type FileHandle, open, rename, rm, stat } from '../platform/index.ts';
 
 /** One system call moves at most this much: Linux cuts a single read or write off at 2 GiB − 4 KiB. */
 const largestTransfer = 256 * 1024 * 1024;
@@ -105,6 +105,39 @@ export async function writeFully(handle: FileHandle, file: string, position: num
       throw diskError(error, file, 'write');
     }
   }
+}
+
+/**
+ * Writes a file that appears under its name when it is complete and on the disk: until then it is `FILE.partial`, which
+ * is removed on a failure. An existing file is replaced.
+ * @param write puts the content into the open file; `partial` is its name, for errors
+ * @throws SubzeroError `not_found` if the directory does not exist, `io` if the disk is full or read-only. An error
+ *   thrown by `write` is passed on.
+ */
+export async function writeWhole(
+  file: string,
+  write: (handle: FileHandle, partial: string) => Promise<void>,
+): Promise<void> {
+  const partial = `${file}.partial`;
+  let handle: FileHandle;
+  try {
+    handle = await open(partial, 'w');
+  } catch (error) {
+    throw diskError(error, partial, 'create');
+  }
+  try {
+    try {
+      await write(handle, partial);
+      await handle.sync().catch((error: unknown) => Promise.reject(diskError(error, partial, 'write')));
+    } finally {
+      await handle.close();
+    }
+    await rename(partial, file).catch((error: unknown) => Promise.reject(diskError(error, file, 'create')));
+  } catch (error) {
+    await rm(partial, { force: true }).catch(() => {});
+    throw error;
+  }
+  await syncDirectoryOf(file);
 }
 
 /**

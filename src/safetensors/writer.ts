@@ -5,8 +5,8 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { type FileHandle, open, rename, rm } from '../platform/index.ts';
-import { diskError, syncDirectoryOf, writeFully } from './disk.ts';
+import type { FileHandle } from '../platform/index.ts';
+import { writeFully, writeWhole } from './disk.ts';
 import { dtypeBytes, elementCount, isSafetensorsDtype, type SafetensorsDtype } from './dtype.ts';
 import { buildHeader, hasLoneSurrogate, type PlacedTensor } from './header.ts';
 import { quote } from './json.ts';
@@ -42,29 +42,10 @@ export async function writeSafetensors(
   const sorted = place(file, tensors);
   checkMetadata(file, metadata);
   const header = buildHeader({ tensors: sorted, metadata }, file);
-  const partial = `${file}.partial`;
-  let handle: FileHandle;
-  try {
-    handle = await open(partial, 'w');
-  } catch (error) {
-    throw diskError(error, partial, 'create');
-  }
-  try {
-    try {
-      await writeFully(handle, partial, 0, header);
-      for (const tensor of sorted) {
-        await writeTensor(handle, partial, header.byteLength + tensor.dataOffset, tensor);
-      }
-      await handle.sync().catch((error: unknown) => Promise.reject(diskError(error, partial, 'write')));
-    } finally {
-      await handle.close();
-    }
-    await rename(partial, file).catch((error: unknown) => Promise.reject(diskError(error, file, 'create')));
-  } catch (error) {
-    await rm(partial, { force: true }).catch(() => {});
-    throw error;
-  }
-  await syncDirectoryOf(file);
+  await writeWhole(file, async (handle, partial) => {
+    await writeFully(handle, partial, 0, header);
+    for (const tensor of sorted) await writeTensor(handle, partial, header.byteLength + tensor.dataOffset, tensor);
+  });
 }
 
 type PlacedTensorToWrite = PlacedTensor & TensorToWrite;

@@ -5,9 +5,9 @@
  */
 
 import type { CodeGroups } from './groups.ts';
+import { layOutTwoNumbers, readTwoNumbers } from './two-number-blocks.ts';
 
 const width = 32;
-const headBytes = 8;
 
 /** Elements of a block. */
 export const scaledMinimaElements = width;
@@ -18,19 +18,11 @@ export const scaledMinimaElements = width;
  * @param pack writes the codes of one block
  */
 export function layOutScaledMinima(
-  { codes, scales, minima }: CodeGroups,
+  { codes, scales, minima = new Float32Array(scales.length) }: CodeGroups,
   blockBytes: number,
   pack: (codes: Int8Array, target: Uint8Array) => void,
 ): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(scales.length * blockBytes);
-  const view = new DataView(bytes.buffer);
-  for (const [group, scale] of scales.entries()) {
-    const at = group * blockBytes;
-    view.setFloat32(at, scale, true);
-    view.setFloat32(at + 4, minima?.[group] ?? 0, true);
-    pack(codes.subarray(group * width, (group + 1) * width), bytes.subarray(at + headBytes, at + blockBytes));
-  }
-  return bytes;
+  return layOutTwoNumbers({ codes, scales, others: minima }, width, blockBytes, pack);
 }
 
 /** The inverse of {@link layOutScaledMinima}. */
@@ -39,16 +31,6 @@ export function readScaledMinima(
   blockBytes: number,
   unpack: (source: Uint8Array, codes: Int8Array) => void,
 ): CodeGroups {
-  const count = bytes.length / blockBytes;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const codes = new Int8Array(count * width);
-  const scales = new Float32Array(count);
-  const minima = new Float32Array(count);
-  for (let group = 0; group < count; group++) {
-    const at = group * blockBytes;
-    scales[group] = view.getFloat32(at, true);
-    minima[group] = view.getFloat32(at + 4, true);
-    unpack(bytes.subarray(at + headBytes, at + blockBytes), codes.subarray(group * width, (group + 1) * width));
-  }
+  const { codes, scales, others: minima } = readTwoNumbers(bytes, width, blockBytes, unpack);
   return { codes, width, scales, minima };
 }

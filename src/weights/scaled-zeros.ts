@@ -6,6 +6,8 @@
  * @module
  */
 
+import { layOutTwoNumbers, readTwoNumbers } from './two-number-blocks.ts';
+
 /** value = scale · (code − zero), for groups of {@link scaledZerosElements} codes. */
 export interface ZeroedGroups {
   codes: Int8Array;
@@ -16,7 +18,6 @@ export interface ZeroedGroups {
 }
 
 const width = 128;
-const headBytes = 8;
 
 /** Elements of a block. */
 export const scaledZerosElements = width;
@@ -31,15 +32,7 @@ export function layOutScaledZeros(
   blockBytes: number,
   pack: (codes: Int8Array, target: Uint8Array) => void,
 ): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(scales.length * blockBytes);
-  const view = new DataView(bytes.buffer);
-  for (const [group, scale] of scales.entries()) {
-    const at = group * blockBytes;
-    view.setFloat32(at, scale, true);
-    view.setFloat32(at + 4, zeros[group]!, true);
-    pack(codes.subarray(group * width, (group + 1) * width), bytes.subarray(at + headBytes, at + blockBytes));
-  }
-  return bytes;
+  return layOutTwoNumbers({ codes, scales, others: zeros }, width, blockBytes, pack);
 }
 
 /** The values of stored blocks: products are exact in f64 and rounded to f32 once. */
@@ -48,16 +41,12 @@ export function scaledZerosValues(
   blockBytes: number,
   unpack: (source: Uint8Array, codes: Int8Array) => void,
 ): Float32Array {
-  const count = bytes.length / blockBytes;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const codes = new Int8Array(width);
-  const values = new Float32Array(count * width);
-  for (let group = 0; group < count; group++) {
-    const at = group * blockBytes;
-    const scale = view.getFloat32(at, true);
-    const zero = view.getFloat32(at + 4, true);
-    unpack(bytes.subarray(at + headBytes, at + blockBytes), codes);
-    for (let index = 0; index < width; index++) values[group * width + index] = scale * (codes[index]! - zero);
+  const { codes, scales, others: zeros } = readTwoNumbers(bytes, width, blockBytes, unpack);
+  const values = new Float32Array(codes.length);
+  for (let group = 0; group < scales.length; group++) {
+    const [scale, zero] = [scales[group]!, zeros[group]!];
+    for (let index = group * width; index < (group + 1) * width; index++)
+      values[index] = scale * (codes[index]! - zero);
   }
   return values;
 }

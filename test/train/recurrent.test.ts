@@ -5,14 +5,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
-import { loadModel } from '../../src/model/load.ts';
-import { sequenceLogits } from '../../src/model/logits.ts';
-import { openSafetensors } from '../../src/safetensors/index.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
-import { restoreRun } from '../../src/train/run.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 import { type Parity, promptOf, writeCheckpoint } from '../parity/checkpoint.ts';
-import { relativeError } from '../support/zo/compare.ts';
+import { difference, logitsOfModel, logitsOfRun, shapesOf } from './logits.ts';
 import { collect, ofType, quick, removeTemporary, temporaryFolder, trainUpTo, writeRows } from './tiny.ts';
 
 const { cases } = JSON.parse(readFileSync(new URL('../parity/parity.json', import.meta.url), 'utf8')) as Parity;
@@ -62,32 +58,6 @@ async function train(model: ModelName, configuration: Partial<TrainConfiguration
 
 const tokens = promptOf(12, { vocab_size: 48 });
 
-async function logitsOfRun(run: string): Promise<Float32Array[]> {
-  const { model, optimizer } = await restoreRun(gpu, run);
-  const logits = await sequenceLogits(model, tokens, optimizer.current);
-  optimizer.destroy();
-  model.destroy();
-  return logits;
-}
-
-async function logitsOfModel(directory: string): Promise<Float32Array[]> {
-  const model = await loadModel(gpu, directory);
-  const logits = await sequenceLogits(model, tokens);
-  model.destroy();
-  return logits;
-}
-
-const difference = (one: readonly Float32Array[], other: readonly Float32Array[]): number =>
-  Math.max(...one.map((row, index) => relativeError(row, other[index]!)));
-
-/** The tensors of a model's file, with their shapes. */
-async function shapesOf(directory: string): Promise<Record<string, readonly number[]>> {
-  const source = await openSafetensors(join(directory, 'model.safetensors'));
-  const shapes = [...source.tensors.values()].map(({ name, shape }) => [name, shape] as const);
-  await source.close();
-  return Object.fromEntries(shapes);
-}
-
 describe.each(Object.keys(models) as ModelName[])('%s', (name) => {
   test.each([
     { optimizer: 'subzero' },
@@ -111,16 +81,16 @@ describe.each(Object.keys(models) as ModelName[])('%s', (name) => {
     await collect(engine.train({ resume: interrupted }));
     const recordsOf = async (run: string) => (await openJournal(join(run, 'journal.subzero'))).records;
     expect(await recordsOf(interrupted)).toEqual(await recordsOf(whole));
-    expect(await logitsOfRun(interrupted)).toEqual(await logitsOfRun(whole));
+    expect(await logitsOfRun(gpu, interrupted, tokens)).toEqual(await logitsOfRun(gpu, whole, tokens));
   });
 
   test('is exported with all of its tensors, convolutions included', async () => {
     const run = await train(name, { steps: 7, storage: 'f32', learningRate: 1e-2 });
     const out = join(temporaryFolder(), 'out');
     await engine.exportRun({ run, format: 'safetensors', out });
-    const exported = await logitsOfModel(out);
-    expect(difference(await logitsOfRun(run), exported)).toBeLessThan(1e-5);
-    expect(difference(await logitsOfModel(folders[name]), exported)).toBeGreaterThan(1e-4);
+    const exported = await logitsOfModel(gpu, out, tokens);
+    expect(difference(await logitsOfRun(gpu, run, tokens), exported)).toBeLessThan(1e-5);
+    expect(difference(await logitsOfModel(gpu, folders[name], tokens), exported)).toBeGreaterThan(1e-4);
     const [before, after] = [await shapesOf(folders[name]), await shapesOf(out)];
     const convolution = Object.keys(after).find((tensor) => /conv(1d)?\.weight$/.test(tensor))!;
     expect(after[convolution]).toHaveLength(3);
@@ -133,7 +103,7 @@ describe.each(Object.keys(models) as ModelName[])('%s', (name) => {
     const run = await train(name, { scheme: 'lora', loraTargets, storage: 'f32', learningRate: 1e-2 });
     const out = join(temporaryFolder(), 'out');
     await engine.exportRun({ run, format: 'safetensors', out });
-    expect(difference(await logitsOfRun(run), await logitsOfModel(out))).toBeLessThan(1e-5);
+    expect(difference(await logitsOfRun(gpu, run, tokens), await logitsOfModel(gpu, out, tokens))).toBeLessThan(1e-5);
     const peft = join(temporaryFolder(), 'peft');
     await engine.exportRun({ run, format: 'peft', out: peft });
     const config = JSON.parse(readFileSync(join(peft, 'adapter_config.json'), 'utf8')) as { target_modules: string[] };
@@ -142,7 +112,9 @@ describe.each(Object.keys(models) as ModelName[])('%s', (name) => {
 
   test('trains virtual tokens at the beginning, and refuses those of every layer', async () => {
     const run = await train(name, { scheme: 'prompt', virtualTokens: 3, learningRate: 1e-1 });
-    expect(difference(await logitsOfRun(run), await logitsOfModel(folders[name]))).toBeGreaterThan(1e-4);
+    expect(
+      difference(await logitsOfRun(gpu, run, tokens), await logitsOfModel(gpu, folders[name], tokens)),
+    ).toBeGreaterThan(1e-4);
     await expect(train(name, { scheme: 'prefix', virtualTokens: 3 })).rejects.toThrow(
       'scheme: "prefix" trains keys and values of every layer, and some layers of this model have none',
     );

@@ -63,7 +63,7 @@ export function loraCase(shape: LoraShape): KernelCase {
         ...(adapters === undefined ? { aligned: { a, b, ...(gains ? { gain } : {}) } } : {}),
         ...(gains ? { vectors: { bias: Array.from({ length: probes }, () => bias) } } : {}),
       });
-      // Of a row with gains one adapter alone; of others sums.
+      // A row with gains has one adapter alone, others have sums of several.
       const factors = Float32Array.from({ length: copies * all }, (_, index) => {
         const [place, row] = [Math.floor(index / all), index % all];
         if (adapters === undefined) return 1;
