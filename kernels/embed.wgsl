@@ -3,8 +3,9 @@
 // W: one part of the table, [part_rows, 4·width_quads] in STORAGE, which holds the ids row_start … row_start +
 // part_rows − 1. Rows with other ids are left to the launches of the other parts. U: [·, 4·rank_quads]; V, stored
 // transposed: [rank, 4·width_quads], from quad v_start on; S_p as in zo/rotate.wgsl. rank = 0 leaves out the low-rank
-// term. Columns of U from the next whole quad on and the rows of V below it are a bank (src/ops/probes.ts), whose product
-// is added, times bank_scale. U and V are stored as factors are (zo/factors-*.wgsl). The id of row i is ids[i mod rows_per_probe]. ACCUMULATE adds to y (position embeddings). One workgroup per
+// term. Columns of U from the next whole quad on and the rows of V below it are a bank (src/ops/probes.ts), whose
+// product is added, times bank_scale. U and V are stored as factors are (zo/factors-*.wgsl). The id of row i is ids[i
+// mod rows_per_probe]. ACCUMULATE adds to y (position embeddings). One workgroup per
 // row: it first computes the coefficients U·S in workgroup memory, then the row itself, one quad per invocation.
 
 struct Parameters {

@@ -1,4 +1,5 @@
-// The activation xIELU (Huang et al. 2024), in place, with softplus of two numbers of each layer, p and n, and constants:
+// The activation xIELU (Huang et al. 2024), in place, with softplus of two numbers of each layer, p and n, and
+// constants:
 //
 //   x > 0: (softplus(p)·x + beta)·x;   otherwise: (expm1(min(x, epsilon)) − x)·(beta + softplus(n)) + beta·x
 //

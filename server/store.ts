@@ -1,6 +1,7 @@
 /**
- * What the service remembers between two starts: files, jobs, their events and checkpoints, tuned models, collections of
- * other objects, and answers kept for `Idempotency-Key`. A narrow interface, so that nothing else knows the database.
+ * What the service remembers between two starts: files, jobs, their events and checkpoints, tuned models, collections
+ * of other objects, and answers kept for `Idempotency-Key`. A narrow interface, so that nothing else knows the
+ * database.
  *
  * SQLite through `node:sqlite`, which Node, Bun and Deno have. Write-ahead log with `synchronous = NORMAL`: whatever
  * was written survives the death of the process. The exclusive lock keeps a second server away from the same directory.

@@ -1,8 +1,9 @@
 // The middle of the low-rank side product of experts (zo/rotate.wgsl): q[place, a] = scale · Σ_b t[place, b] · S[a, b],
 // with the S of the place's expert and probe.
 //
-// order: [places], the pair row · count + i of each place; chosen: [rows, count], the expert of each pair. t, q: [places,
-// 4·(rank quads + bank_quads)], of which the bank's columns are copied and those between rank and quads are zeros.
+// order: [places], the pair row · count + i of each place; chosen: [rows, count], the expert of each pair. t, q:
+// [places, 4·(rank quads + bank_quads)], of which the bank's columns are copied and those between rank and quads are
+// zeros.
 // S of an expert: rank × rank at offsets[expert] + probe · state_stride of the state; experts without a change, whose
 // offset is NONE, yield zeros. One invocation per element.
 

@@ -1,7 +1,7 @@
 // Rows grouped by expert, second step: where each group begins.
 //
-// counts: [experts, chunks], replaced by the number of pairs (row, expert) before each of them. A group is an expert, or
-// one expert's rows of one probe, `groups_per_expert` of them in the order of the chunks. starts[g] = the number of
+// counts: [experts, chunks], replaced by the number of pairs (row, expert) before each of them. A group is an expert,
+// or one expert's rows of one probe, `groups_per_expert` of them in the order of the chunks. starts[g] = the number of
 // pairs before group g, and the number of blocks of up to block_rows rows before it; one entry more is for the end. One
 // workgroup does all of it: each lane adds up a run of entries, and then those of the lanes before it.
 

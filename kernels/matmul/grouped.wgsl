@@ -1,5 +1,6 @@
-// Matrix products of rows that lie in groups, each with a matrix of its own (experts), matmul/interface.wgsl. Nothing is
-// padded: a group is cut into blocks of rows, the last of which may be short, and blocks are counted over all groups.
+// Matrix products of rows that lie in groups, each with a matrix of its own (experts), matmul/interface.wgsl. Nothing
+// is padded: a group is cut into blocks of rows, the last of which may be short, and blocks are counted over all
+// groups.
 //
 // starts[g] = the first row of group g, and its first block; one entry more tells where the last one ends. Group g is
 // multiplied with matrix g / groups_per_matrix: its W lies weight_stride rows of the bound buffer behind that of the

@@ -5,8 +5,8 @@
 // rank] of the first weight, then of the second, and so on. S_p is rank × rank, row-major, at state_offset + p ·
 // state_stride of the (perturbed) state. scale is μ of docs/method.md. Columns from the rank to the padded width are
 // zeros in t and are written as zeros. Behind them every weight has 4·bank_quads columns of a bank (LowRankFactors in
-// src/ops/probes.ts), which q gets times bank_scale. An invocation takes one column of four rows of a probe, so that what it
-// reads of S serves four rows. Another file defines `main` and the source of t: zo/rotate-plain.wgsl, or
+// src/ops/probes.ts), which q gets times bank_scale. An invocation takes one column of four rows of a probe, so that
+// what it reads of S serves four rows. Another file defines `main` and the source of t: zo/rotate-plain.wgsl, or
 // zo/rotate-slices.wgsl if the matmul left the sums of slices.
 
 struct Parameters {

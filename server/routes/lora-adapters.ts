@@ -1,5 +1,6 @@
 /**
- * The adapters of PEFT that are served, in llama.cpp's shapes and at its address, and under /v1 as everything else here.
+ * The adapters of PEFT that are served, in llama.cpp's shapes and at its address, and under /v1 as everything else
+ * here.
  *
  * @module
  */

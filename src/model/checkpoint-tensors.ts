@@ -149,7 +149,9 @@ function constantOf({ stored }: Pick<Decoder, 'stored'>, name: string): number |
   return stored?.constants?.find(({ pattern }) => pattern.test(name))?.value;
 }
 
-/** Tensors of a checkpoint that no parameter loads from and that go with it: of other parts than its decoder, constants. */
+/**
+ * Tensors of a checkpoint that no parameter loads from and that go with it: of other parts than its decoder, constants.
+ */
 export function leftOutTensors({ stored }: Pick<Decoder, 'stored'>, source: TensorSource): StoredTensor[] {
   return [...source.tensors.values()].filter(
     ({ name }) => stored?.leftOut?.test(name) || constantOf({ stored }, name) !== undefined,
@@ -244,7 +246,9 @@ async function refuseUnread(
   );
 }
 
-/** Refuses another number than a constant, which files may hold in 16 bits: 10⁻⁶ is no multiple of what F16 counts in. */
+/**
+ * Refuses another number than a constant, which files may hold in 16 bits: 10⁻⁶ is no multiple of what F16 counts in.
+ */
 async function checkConstant(directory: string, source: TensorSource, name: string, constant: number): Promise<void> {
   const { dtype, byteLength } = source.tensors.get(name)!;
   const values = loadable.includes(dtype) ? bytesToF32(dtype, await source.read(name, 0, byteLength)) : [];

@@ -1,5 +1,6 @@
 /**
- * The gains of DoRA: what its magnitudes are over the norms of the weights with the pair, which inference never changes.
+ * The gains of DoRA: what its magnitudes are over the norms of the weights with the pair, which inference never
+ * changes.
  *
  * @module
  */

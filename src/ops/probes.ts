@@ -142,7 +142,9 @@ export interface Probes {
   stacks?: ReadonlyMap<string, StackedFactors>;
   /** Dense noise on the weights, besides the factors. */
   dense?: DenseNoise;
-  /** Factor on every base weight that has factors (decoupled weight decay since they were written last); 1 otherwise. */
+  /**
+   * Factor on every base weight that has factors (decoupled weight decay since they were written last); 1 otherwise.
+   */
   weightScale: number;
   /** Factor on every bank (decay since it took a period in last); 1 if absent. */
   bankScale?: number;

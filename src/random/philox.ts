@@ -22,7 +22,8 @@ const twoTo32 = 0x1_0000_0000;
 /**
  * What a random word is used for; keeps the streams of one seed apart.
  * `dense` is Z and the noise of 1-D parameters; `omegaU` and `omegaV` are what U and V are made from; `start` is what
- * adapter tensors start from; `sampling` draws tokens; `resampling` draws examples for intervals. 4 rounds 16-bit weights, on the GPU only.
+ * adapter tensors start from; `sampling` draws tokens; `resampling` draws examples for intervals. 4 rounds 16-bit
+ * weights, on the GPU only.
  */
 export const purposes = { dense: 0, omegaU: 1, omegaV: 2, batch: 3, start: 5, sampling: 6, resampling: 7 } as const;
 

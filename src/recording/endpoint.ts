@@ -64,8 +64,8 @@ export class Endpoint {
    * Sends a request until it is answered.
    * @param signal ends waiting and trying again; a request under way is still answered
    * @returns the JSON of the answer
-   * @throws RequestRefused where the request is at fault; SubzeroError `io` where the endpoint, the key or the model is,
-   * or all attempts failed; `cancelled` when the signal is aborted before there is an answer
+   * @throws RequestRefused where the request is at fault; SubzeroError `io` where the endpoint, the key or the model
+   *   is, or all attempts failed; `cancelled` when the signal is aborted before there is an answer
    */
   async post(path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
     const { baseUrl, retries } = this.#options;

@@ -1,7 +1,7 @@
 /**
  * Steps towards a reward: under every probe the answers to the batch's prompts are generated and graded, and a step
- * goes up the mean reward. All probes of a step see the same prompts, and draw from the same random numbers (the seed of
- * a text depends on run, step and its place in the batch), so that rewards differ by what the probes differ in.
+ * goes up the mean reward. All probes of a step see the same prompts, and draw from the same random numbers (the seed
+ * of a text depends on run, step and its place in the batch), so that rewards differ by what the probes differ in.
  *
  * @module
  */
@@ -88,7 +88,8 @@ export class RewardScorer {
 
   /**
    * Minus the rewards of a batch, by probe.
-   * @throws SubzeroError `cancelled` when the signal is aborted; `invalid_argument` where no answer at all can be graded
+   * @throws SubzeroError `cancelled` when the signal is aborted; `invalid_argument` where no answer at all can be
+   *   graded
    */
   readonly scoreStep: ScoreStep = async (step, batch) => {
     const sums: RewardSums[] = [];

@@ -1,7 +1,7 @@
 /**
  * Our own layout of quantised weights in safetensors: a matrix NAME [rows, columns] is the U8 tensor `NAME.q8_0` [rows,
- * columns / 32, 34] or `NAME.q4_0` [rows, columns / 32, 18], whose last side is a block of GGUF's type of that name. The
- * file's metadata has `subzero_blocks`, the version of the layout, and config.json says `quantization_config:
+ * columns / 32, 34] or `NAME.q4_0` [rows, columns / 32, 18], whose last side is a block of GGUF's type of that name.
+ * The file's metadata has `subzero_blocks`, the version of the layout, and config.json says `quantization_config:
  * {"quant_method": "subzero", "version": 1, …}`, so that other programs refuse the folder by name.
  *
  * @module

@@ -1,5 +1,6 @@
 /**
- * U and V of weights that lie in stacks: one buffer each for all of a stack, so that a kernel finds those of any expert.
+ * U and V of weights that lie in stacks: one buffer each for all of a stack, so that a kernel finds those of any
+ * expert.
  *
  * @module
  */
@@ -21,8 +22,8 @@ const none = 0xffff_ffff;
  * Reserves the factors of the stacks that weights lie in.
  * @param bank columns of each matrix's bank
  * @returns the places of each weight's factors by its name
- * @throws SubzeroError `unsupported` where the factors of a stack are larger than a binding, or where weight decay would
- *   shrink a part of it only
+ * @throws SubzeroError `unsupported` where the factors of a stack are larger than a binding, or where weight decay
+ *   would shrink a part of it only
  */
 export function placeStacks(
   gpu: Gpu,

@@ -87,8 +87,8 @@ export class SubZero implements ZerothOrderOptimizer {
   /** The adapter tensors of {@link current}, made anew after a change. */
   #made: Probes['made'];
   /**
-   * Decoupled weight decay on the base weights since the last fold, or with a bank since the first step. Kept in f64: near 1 an f32 step is 6e-8, as large
-   * as the decay of one step at the learning rates of this method.
+   * Decoupled weight decay on the base weights since the last fold, or with a bank since the first step. Kept in f64:
+   * near 1 an f32 step is 6e-8, as large as the decay of one step at the learning rates of this method.
    */
   #weightScale = 1;
   /** The same on what the bank has, since it took a period in. */

@@ -30,7 +30,9 @@ function eitherOf(values: Values<typeof fields>, name: keyof typeof fields, seco
   return more ?? size;
 }
 
-/** BLOOM: scores that fall with the distance, a norm of the embedding, and heads of queries, keys and values in turns. */
+/**
+ * BLOOM: scores that fall with the distance, a norm of the embedding, and heads of queries, keys and values in turns.
+ */
 export const bloom = family(
   fields,
   (values, type) => {
