@@ -53,12 +53,18 @@ export function sublayerLinears(sublayer: Sublayer): Linear[][] {
     case 'experts': {
       const { router, shared } = sublayer;
       if (!shared) return [[router]];
-      return [[router], [...(shared.scale ? [shared.scale] : []), shared.gate, shared.up], [shared.down]];
+      const inner = 'packed' in shared ? [shared.packed] : [shared.gate, shared.up];
+      return [[router], [...(shared.scale ? [shared.scale] : []), ...inner], [shared.down]];
     }
     case 'short-convolution':
       return [[sublayer.input], [sublayer.output]];
     case 'delta-rule':
-      return [[sublayer.mixed, sublayer.gate, sublayer.learning, sublayer.forgetting], [sublayer.output]];
+      return [
+        'packed' in sublayer
+          ? [sublayer.packed, sublayer.rates]
+          : [sublayer.mixed, sublayer.gate, sublayer.learning, sublayer.forgetting],
+        [sublayer.output],
+      ];
   }
 }
 
@@ -145,7 +151,10 @@ function expertLinears(sublayer: ExpertsSublayer): ExpertLinears[] {
 function* ofExperts(sublayer: Sublayer): Generator<ParameterShape> {
   if (sublayer.kind !== 'experts') return;
   const { routing } = sublayer;
-  if (routing.correction) yield ofVector(routing.correction, plainAxis(routing.experts), false);
+  if (routing.correction) {
+    const correction = ofVector(routing.correction, plainAxis(routing.experts), false);
+    yield routing.correctionRow ? { ...correction, shape: [1, routing.experts] } : correction;
+  }
   for (const { matrices, bias } of expertLinears(sublayer)) {
     const [first] = matrices as [Matrix];
     for (const matrix of matrices) yield { ...ofMatrix(matrix), stack: first.weight };

@@ -38,6 +38,10 @@ OWN |= {each: {"pad_token_id": 0, "head_dim": 8} for each in ("glm", "glm4")}
 MASKED = dict(roberta="RobertaForMaskedLM", bert="BertForMaskedLM") | {"xlm-roberta": "XLMRobertaForMaskedLM", "modernbert": "ModernBertForMaskedLM"}
 MASKED["eurobert"] = "EuroBertForMaskedLM"
 MIXTURES = ("qwen3_moe", "mixtral", "olmoe", "qwen2_moe", "gpt_oss", "granitemoe")
+# All types with experts.
+HAVE_EXPERTS = (*MIXTURES, "qwen3_next", "qwen3_5_moe_text", "qwen3_5_moe")
+# Files of these have all experts of a layer in one tensor, as the class has.
+TOGETHER = ("qwen3_5_moe_text", "qwen3_5_moe")
 # Where the names of files differ from those of the class: the module, and those of an expert.
 EXPERTS = dict(mixtral=(".block_sparse_moe.", "", ("w1", "w3", "w2")))
 CLASSES |= dict(qwen2_moe="Qwen2MoeForCausalLM", gpt_oss="GptOssForCausalLM", granitemoe="GraniteMoeForCausalLM")
@@ -67,7 +71,11 @@ OWN_SIZES |= dict(bloom=dict(vocab_size=48, hidden_size=32, n_layer=3, n_head=4)
 OWN["qwen3_5_text"] = dict(num_hidden_layers=4, head_dim=16, linear_key_head_dim=8, linear_value_head_dim=12, linear_num_key_heads=2,
                            linear_num_value_heads=4, rms_norm_eps=1e-3)
 # Norms of these hold their gain less 1.
-GAINS = {each: {"gains": 0} for each in ("qwen3_5_text", "qwen3_5")}
+MIXED = ("qwen3_next", "qwen3_5_moe_text")
+OWN |= {each: OWN["qwen3_5_text"] | dict(num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24, shared_expert_intermediate_size=28)
+        for each in MIXED}
+CLASSES |= dict(qwen3_next="Qwen3NextForCausalLM", qwen3_5_moe_text="Qwen3_5MoeForCausalLM", qwen3_5_moe="Qwen3_5MoeForConditionalGeneration")
+GAINS = {each: {"gains": 0} for each in ("qwen3_5_text", "qwen3_5", "qwen3_5_moe", *MIXED)}
 CASES = {}
 
 
@@ -500,9 +508,11 @@ VISION = dict(gemma3=dict(model_type="siglip_vision_model", hidden_size=8, inter
                             image_size=16, patch_size=4),
               qwen3_5=dict(model_type="qwen3_5_vision", depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=32,
                            patch_size=4, num_position_embeddings=16))
+VISION["qwen3_5_moe"] = VISION["qwen3_5"] | dict(model_type="qwen3_5_moe_vision")
 OUTER = dict(gemma3=dict(mm_tokens_per_image=4, image_token_index=47, boi_token_index=45, eoi_token_index=46),
              mistral3=dict(image_token_index=47, spatial_merge_size=2, vision_feature_layer=-1),
              qwen3_5=dict(image_token_id=47, video_token_id=46, vision_start_token_id=45, vision_end_token_id=44))
+OUTER["qwen3_5_moe"] = OUTER["qwen3_5"]
 OLDER = {"model.language_model.": "language_model.model.", "lm_head.": "language_model.lm_head.", "model.vision_tower.": "vision_tower.",
          "model.multi_modal_projector.": "multi_modal_projector."}
 
@@ -602,6 +612,41 @@ for name, keys in {
     "yarn": dict(rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR)), "odd vocabulary": dict(vocab_size=51),
 }.items():
     wrapped(name, "qwen3_5", "qwen3_5_text", **keys)
+# The same layers with experts, of which one is for all tokens; projections of the delta rule are packed in Qwen 3 Next.
+for each in MIXED:
+    case("nothing but sizes", each)
+    case("tied, BF16, shards", each, tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
+    case("F16, odd vocabulary, one key head", each, vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"))
+    case("every second layer with attention", each, full_attention_interval=2)
+    case("layer types", each, num_hidden_layers=3, layer_types=["linear_attention", "full_attention", "linear_attention"])
+    case("attention alone, biases", each, num_hidden_layers=2, attention_bias=True, layer_types=["full_attention"] * 2)
+    case("heads of values as of keys", each, linear_num_key_heads=4, linear_key_head_dim=12, linear_value_head_dim=8)
+    case("three heads of values, one of keys", each, linear_num_key_heads=1, linear_num_value_heads=3)
+    case("two taps, six heads of values", each, linear_conv_kernel_dim=2, linear_num_value_heads=6)
+    case("half of a head turned", each, partial_rotary_factor=0.5)
+    case("yarn", each, rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR))
+    case("norm epsilon 0.01", each, rms_norm_eps=0.01)
+    case("one expert of seven", each, num_experts=7, num_experts_per_tok=1)
+    case("all experts", each, num_experts=3, num_experts_per_tok=3)
+    case("widths that 4 does not divide", each, hidden_size=30, moe_intermediate_size=23, shared_expert_intermediate_size=17, vocab_size=47)
+    case("more experts for a token than there are", each, num_experts_per_tok=9, stored=dict(expect="go to 9 experts"))
+case("scores that do not add up to 1", "qwen3_next", norm_topk_prob=False)
+case("some layers without experts", "qwen3_next", mlp_only_layers=[0, 3])
+case("experts in every second layer", "qwen3_next", decoder_sparse_step=2)
+case("layers that guess further tokens", "qwen3_next", stored=dict(extra={"mtp.fc.weight": [32, 64]}))
+case("a matrix of each expert", "qwen3_5_moe_text", stored=dict(experts_of="qwen3_next"))
+case("scores that do not add up to 1", "qwen3_5_moe_text", norm_topk_prob=False, stored=dict(expect='"norm_topk_prob" must be true'))
+wrapped("nothing but sizes", "qwen3_5_moe", "qwen3_5_moe_text")
+wrapped("tied", "qwen3_5_moe", "qwen3_5_moe_text", outer=dict(tie_word_embeddings=True))
+wrapped("a matrix of each expert, BF16", "qwen3_5_moe", "qwen3_5_moe_text", stored=dict(dtype="BF16", shards=2, experts_of="qwen3_next"))
+wrapped("layers that guess further tokens", "qwen3_5_moe", "qwen3_5_moe_text", stored=dict(extra={"mtp.fc.weight": [32, 64]}))
+for name, keys in {
+    "one key head": dict(num_key_value_heads=1), "every second layer with attention": dict(full_attention_interval=2),
+    "three heads of values, one of keys": dict(linear_num_key_heads=1, linear_num_value_heads=3), "two taps": dict(linear_conv_kernel_dim=2),
+    "half of a head turned": dict(partial_rotary_factor=0.5), "norm epsilon 0.01": dict(rms_norm_eps=0.01),
+    "all experts": dict(num_experts=3, num_experts_per_tok=3), "odd vocabulary": dict(vocab_size=51),
+}.items():
+    wrapped(name, "qwen3_5_moe", "qwen3_5_moe_text", **keys)
 # Experts. Logits of routers are far apart, so that rounding decides none of them.
 for each in MIXTURES:
     experts = "num_local_experts" if each in ("mixtral", "gpt_oss", "granitemoe") else "num_experts"

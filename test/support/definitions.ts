@@ -23,7 +23,7 @@ import { normKernel } from '../../src/ops/norm.ts';
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
 import { addKernel } from '../../src/ops/rows.ts';
 import { scaleKernel } from '../../src/ops/scale.ts';
-import { packedOrders, splitKernel } from '../../src/ops/split.ts';
+import { packedOrders, regroupKernel, splitKernel } from '../../src/ops/split.ts';
 import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
 import { quadAxis } from '../../src/tensor/axis.ts';
@@ -129,7 +129,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ]);
   }),
   experts: [
-    ...(['softmax', 'sigmoid'] as const).map(scoresKernel),
+    ...(['softmax', 'sigmoid', 'sparse-mixer'] as const).map(scoresKernel),
     ...both.map(routeKernel),
     ...Object.values(groupKernels),
     ...both.flatMap((normalised) => both.map((hasBias) => combineKernel(normalised, hasBias))),
@@ -207,7 +207,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   gate: ['gate', 'gate-packed'].flatMap((name) =>
     combinations(['activation.wgsl', `${name}.wgsl`], { ACTIVATION: Object.values(activationNumber) }),
   ),
-  split: packedOrders.map(splitKernel),
+  split: [...packedOrders.map(splitKernel), regroupKernel],
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],
   rotate: [rotateKernels.plain, rotateKernels.slices],

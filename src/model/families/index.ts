@@ -53,7 +53,9 @@ import { qwen2 } from './qwen2.ts';
 import { qwen2Moe } from './qwen2-moe.ts';
 import { qwen3 } from './qwen3.ts';
 import { qwen35, qwen35Text } from './qwen3-5.ts';
+import { qwen35Moe, qwen35MoeText } from './qwen3-5-moe.ts';
 import { qwen3Moe } from './qwen3-moe.ts';
+import { qwen3Next } from './qwen3-next.ts';
 import { roberta, xlmRoberta } from './roberta.ts';
 import { seedOss } from './seed-oss.ts';
 import { smollm3 } from './smollm3.ts';
@@ -106,6 +108,9 @@ export const families: Readonly<Record<string, Family>> = {
   lfm2,
   qwen3_5_text: qwen35Text,
   qwen3_5: qwen35,
+  qwen3_5_moe_text: qwen35MoeText,
+  qwen3_5_moe: qwen35Moe,
+  qwen3_next: qwen3Next,
   qwen3_moe: qwen3Moe,
   mixtral,
   olmoe,

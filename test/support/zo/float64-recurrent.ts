@@ -114,18 +114,20 @@ export function deltaRule64(
 export function deltaRuleSublayer64(x: Float64Array, sublayer: DeltaRuleSublayer, { get, linear }: Layers64) {
   const { convolution, activation, norm, valueWidth } = sublayer;
   if (activation !== 'silu') throw new Error('the float64 decoder knows SiLU only');
-  const mixed = convolve64(linear(x, sublayer.mixed), convolution, get).map(silu);
+  const made = projections64(x, sublayer, linear);
+  const mixed = convolve64(made.mixed, convolution, get).map(silu);
   const found = deltaRule64(
     mixed,
     {
-      learning: linear(x, sublayer.learning),
-      forgetting: linear(x, sublayer.forgetting),
+      learning: made.learning,
+      forgetting: made.forgetting,
       rate: get(sublayer.forgettingRate),
       bias: get(sublayer.forgettingBias),
     },
     sublayer,
   );
-  const [gates, gain] = [linear(x, sublayer.gate), get(norm.gain!)];
+  const { gates } = made;
+  const gain = get(norm.gain!);
   const result = new Float64Array(found.length);
   for (let start = 0; start < found.length; start += valueWidth) {
     let squares = 0;
@@ -136,4 +138,43 @@ export function deltaRuleSublayer64(x: Float64Array, sublayer: DeltaRuleSublayer
     }
   }
   return linear(result, sublayer.output);
+}
+
+/** What the linear layers make, each in an order of its own. */
+function projections64(x: Float64Array, sublayer: DeltaRuleSublayer, linear: Layers64['linear']) {
+  if (!('packed' in sublayer)) {
+    const { mixed, gate, learning, forgetting } = sublayer;
+    return {
+      mixed: linear(x, mixed),
+      gates: linear(x, gate),
+      learning: linear(x, learning),
+      forgetting: linear(x, forgetting),
+    };
+  }
+  const { heads, keyHeads, keyWidth, valueWidth } = sublayer;
+  const sharing = heads / keyHeads;
+  const pick = (from: Float64Array, rowWidth: number, sizes: number[], wanted: number[]): Float64Array => {
+    const groupWidth = rowWidth / keyHeads;
+    const result: number[] = [];
+    for (let row = 0; row < from.length; row += rowWidth) {
+      for (const piece of wanted) {
+        const start = sizes.slice(0, piece).reduce((sum, size) => sum + size, 0);
+        for (let group = 0; group < keyHeads; group++) {
+          const first = row + group * groupWidth + start;
+          result.push(...from.subarray(first, first + sizes[piece]!));
+        }
+      }
+    }
+    return Float64Array.from(result);
+  };
+  const packed = linear(x, sublayer.packed);
+  const rates = linear(x, sublayer.rates);
+  const sizes = [keyWidth, keyWidth, sharing * valueWidth, sharing * valueWidth];
+  const width = 2 * keyHeads * keyWidth + 2 * heads * valueWidth;
+  return {
+    mixed: pick(packed, width, sizes, [0, 1, 2]),
+    gates: pick(packed, width, sizes, [3]),
+    learning: pick(rates, 2 * heads, [sharing, sharing], [0]),
+    forgetting: pick(rates, 2 * heads, [sharing, sharing], [1]),
+  };
 }
