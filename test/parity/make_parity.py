@@ -23,7 +23,7 @@ import transformers
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMaskedLM
 
-from checkpoint_cases import CASES, EXPERTS, HAVE_EXPERTS, MASKED, TOGETHER
+from checkpoint_cases import CASES, EXPERTS, HAVE_EXPERTS, MASKED, OLDER_NAMES, TOGETHER
 
 PROMPTS = (20, 108)
 GREEDY = 8
@@ -100,12 +100,14 @@ def separate_experts(names, model_type):
     if model_type in TOGETHER:
         return names
     result = {}
-    if model_type == "granitemoe":
+    for new, old in OLDER_NAMES.get(model_type, {}).items():
+        names = {name.replace(new, old): shape for name, shape in names.items()}
+    if model_type.startswith("granitemoe"):
         for new, old in ("experts.gate_up_proj", "input_linear.weight"), ("experts.down_proj", "output_linear.weight"), ("router.", "router.layer."):
             names = {name.replace(f"moe.{new}", f"moe.{old}"): shape for name, shape in names.items()}
         return names
     for name, shape in names.items():
-        if not re.search(r"mlp[.]experts[.](gate_up|down)_proj$", name) or model_type == "gpt_oss":
+        if not re.search(r"(mlp|feed_forward)[.]experts[.](gate_up|down)_proj$", name) or model_type == "gpt_oss":
             result[name.replace(".mlp.", module) if module else name] = shape
             continue
         stem = name[: name.rindex(".")].replace(".mlp.", module or ".mlp.")
