@@ -11,8 +11,8 @@ import { plainAxis, quadAxis } from '../../src/tensor/axis.ts';
 import { allocateStack, destroyWeight } from '../../src/tensor/weight.ts';
 import { codecs } from '../../src/weights/index.ts';
 import { openTestGpu } from '../support/gpu.ts';
-import { sparseMixer64 } from '../support/zo/float64-experts.ts';
 import { type Random, withSeed } from '../support/random.ts';
+import { sparseMixer64 } from '../support/zo/float64-experts.ts';
 
 const gpu = openTestGpu();
 const narrow = openTestGpu({ maxStorageBufferBindingSize: 4096 });

@@ -62,5 +62,6 @@ result = {
     "rope_types": ["default", *sorted(ROPE_INIT_FUNCTIONS)],
     "rope_keys": sorted(RopeParameters.__annotations__),
 }
-OUT.write_text(json.dumps(result, indent=1) + "\n")
+# As files of configurations have what JSON has no number for.
+OUT.write_text(json.dumps(result, indent=1).replace(" Infinity", ' {"__float__": "Infinity"}') + "\n")
 print(OUT, {name: len(fields) for name, fields in types.items()})

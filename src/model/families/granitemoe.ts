@@ -1,6 +1,6 @@
 import { quadAxis } from '../../tensor/axis.ts';
 import { orNull, text, type Values, whole } from '../config-fields.ts';
-import { noWindowLayers, offElsewhere } from '../config-keys.ts';
+import { noWindowLayers, offElsewhere, only } from '../config-keys.ts';
 import { noWindows } from '../config-windows.ts';
 import { type Decoder, type Linear, linearLayer } from '../decoder.ts';
 import { packedExpertsLayer } from './experts.ts';
@@ -113,6 +113,6 @@ export const graniteMoeHybrid = family(
       ),
       time_step_limit: noMamba,
     },
-    neutral: keys.neutral,
+    neutral: { ...keys.neutral, normalization_function: only(['rmsnorm'], 'norms would be of another kind') },
   },
 );

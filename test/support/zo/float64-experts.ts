@@ -51,9 +51,7 @@ export function experts64(
       return (Math.max(-limit, Math.min(up, limit)) + 1) * (low / (1 + Math.exp(-gain * low)));
     });
   };
-  const y = shared
-    ? feedForward(x, { ...shared, kind: 'feed-forward', activation })
-    : new Float64Array(x.length);
+  const y = shared ? feedForward(x, { ...shared, kind: 'feed-forward', activation }) : new Float64Array(x.length);
   for (let start = 0; start < x.length; start += width) {
     const token = x.subarray(start, start + width);
     const sum = y.subarray(start, start + width);
@@ -94,7 +92,10 @@ export function sparseMixer64(logits: Float64Array, tolerance: number): Float64A
     for (const expert of order.slice(place)) {
       const logit = logits[expert]!;
       const distance = (highest - logit) / Math.max(Math.abs(logit), highest);
-      choices64.smallestGap = Math.min(choices64.smallestGap, Math.abs(distance - tolerance) || Number.POSITIVE_INFINITY);
+      choices64.smallestGap = Math.min(
+        choices64.smallestGap,
+        Math.abs(distance - tolerance) || Number.POSITIVE_INFINITY,
+      );
       if (!(distance > tolerance)) sum += Math.exp(logit - highest);
     }
     shares[best] = 1 / sum;

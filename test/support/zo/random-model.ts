@@ -195,7 +195,29 @@ export function expertBones(random: Random): Record<string, unknown> {
       ...{ rope_parameters: { rope_type: 'default', rope_theta: 10_000 }, sliding_window: random.integer(2, 9) },
       swiglu_limit: random.pick([0.5, 7]),
     },
-    { model_type: 'granitemoe', num_local_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+    {
+      ...{ model_type: random.pick(['granitemoe', 'granitemoeshared']), num_local_experts: experts },
+      ...{ num_experts_per_tok: chosen, head_dim: headWidth },
+    },
+    {
+      ...{ model_type: 'granitemoehybrid', num_local_experts: random.pick([0, experts]), num_experts_per_tok: chosen },
+      ...{ head_dim: headWidth, num_hidden_layers: 2, layer_types: ['attention', 'attention'] },
+      shared_intermediate_size: random.integer(3, 17),
+    },
+    {
+      ...{ model_type: 'ernie4_5_moe', moe_num_experts: experts, moe_k: chosen, head_dim: headWidth },
+      ...{ moe_intermediate_size: random.integer(3, 17), moe_norm_min: random.pick([1e-12, 0.5]) },
+      ...{ moe_layer_start_index: 0, use_bias: random.uniform() < 0.5 },
+    },
+    {
+      ...{ model_type: 'glm4_moe', n_routed_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+      ...{ moe_intermediate_size: random.integer(3, 17), partial_rotary_factor: 1, routed_scaling_factor: 1.5 },
+      ...{ first_k_dense_replace: 0, use_qk_norm: random.uniform() < 0.5, norm_topk_prob: random.uniform() < 0.5 },
+    },
+    {
+      ...{ model_type: 'phimoe', num_local_experts: random.integer(2, 6), head_dim: headWidth },
+      router_jitter_noise: random.pick([0, 0.3]),
+    },
   ]);
 }
 
