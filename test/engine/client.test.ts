@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openEngine } from '../../src/engine/client.ts';
 import type { Engine, EvaluationResult, TrainEvent } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
@@ -224,6 +225,20 @@ describe('streams', () => {
 });
 
 describe('closing', () => {
+  test('the thread ends by itself, since Dawn aborts the process where one is terminated that it owes an answer', async () => {
+    const terminate = vi.spyOn(Worker.prototype, 'terminate');
+    try {
+      const own = await openEngine();
+      await own.loadModel({ id: 'tiny', path: tiny });
+      const text = consume(own.generate(endless));
+      await own.close();
+      await text;
+      expect(terminate).not.toHaveBeenCalled();
+    } finally {
+      terminate.mockRestore();
+    }
+  });
+
   test('ends what is under way, keeps the runs, and refuses what comes later', async () => {
     const own = await openEngine();
     await own.loadModel({ id: 'tiny', path: tiny });
