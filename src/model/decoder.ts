@@ -217,6 +217,8 @@ export interface Convolution {
   channels: number;
   /** Tokens that enter a result, the token itself included. */
   taps: number;
+  /** The tensors that hold the kernel, channels one behind the other, where it is not one. */
+  parts?: readonly { weight: string; channels: number }[];
 }
 
 /** A short convolution between two gates: output(C · convolution(B · x)). */
@@ -229,7 +231,7 @@ export interface ShortConvolutionSublayer extends SublayerNorms {
 }
 
 /** The gated delta rule: every head keeps a matrix, which forgets and learns a value for a key with every token. */
-export type DeltaRuleSublayer = DeltaRuleParts & (SeparateRule | PackedRule);
+export type DeltaRuleSublayer = DeltaRuleParts & (SeparateRule | UnmixedRule | PackedRule);
 
 interface SeparateRule {
   /** Makes queries, keys and values, one behind the other. */
@@ -239,6 +241,12 @@ interface SeparateRule {
   /** Make, for each head, how much of a value is learnt, and how much of the matrix is forgotten. */
   learning: Linear;
   forgetting: Linear;
+}
+
+interface UnmixedRule extends Omit<SeparateRule, 'mixed'> {
+  query: Linear;
+  key: Linear;
+  value: Linear;
 }
 
 interface PackedRule {
@@ -264,6 +272,8 @@ interface DeltaRuleParts extends SublayerNorms {
   keyHeads: number;
   keyWidth: number;
   valueWidth: number;
+  /** The factor of how much is learnt; 1 if absent. */
+  learningScale?: number;
 }
 
 /** Sublayers that carry a state from token to token. */

@@ -62,7 +62,10 @@ export function sublayerLinears(sublayer: Sublayer): Linear[][] {
       return [
         'packed' in sublayer
           ? [sublayer.packed, sublayer.rates]
-          : [sublayer.mixed, sublayer.gate, sublayer.learning, sublayer.forgetting],
+          : [
+              ...('mixed' in sublayer ? [sublayer.mixed] : [sublayer.query, sublayer.key, sublayer.value]),
+              ...[sublayer.gate, sublayer.learning, sublayer.forgetting],
+            ],
         [sublayer.output],
       ];
   }
@@ -133,8 +136,11 @@ function* placed(kind: ParameterKind, parameters: Iterable<ParameterShape>): Gen
   for (const parameter of parameters) yield [kind, parameter];
 }
 
-function* ofConvolution({ weight, bias, channels, taps }: Convolution): Generator<ParameterShape> {
-  yield { name: weight, shape: [channels, 1, taps], axes: [plainAxis(channels * taps)], optional: false };
+function* ofConvolution({ weight, bias, channels, taps, parts }: Convolution): Generator<ParameterShape> {
+  for (const part of parts ?? [{ weight, channels }]) {
+    const shape = [part.channels, 1, taps];
+    yield { name: part.weight, shape, axes: [plainAxis(part.channels * taps)], optional: false };
+  }
   if (bias) yield ofVector(bias, plainAxis(channels), true);
 }
 

@@ -49,6 +49,7 @@ const neededOf: Record<string, Record<string, unknown>> = {
   granitemoehybrid: { layer_types: Array(3).fill('attention') },
   lfm2_moe: { layer_types: ['conv', 'full_attention', 'conv'] },
   glm4_moe: { head_dim: 16 },
+  olmo_hybrid: { linear_key_head_dim: 12 },
   dots1: { n_routed_experts: 8, n_shared_experts: 1, num_experts_per_tok: 2 },
 };
 /** The sizes of families that lack some of the usual keys; null for those that they call otherwise. */

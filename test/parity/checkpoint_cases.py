@@ -88,6 +88,8 @@ OWN_SIZES |= dict(bloom=dict(vocab_size=48, hidden_size=32, n_layer=3, n_head=4)
 OWN["qwen3_5_text"] = dict(num_hidden_layers=4, head_dim=16, linear_key_head_dim=8, linear_value_head_dim=12, linear_num_key_heads=2,
                            linear_num_value_heads=4, rms_norm_eps=1e-3)
 # Norms of these hold their gain less 1.
+OWN["olmo_hybrid"] = {key: value for key, value in OWN["qwen3_5_text"].items() if key != "head_dim"} | dict(pad_token_id=0, num_hidden_layers=2)
+CLASSES["olmo_hybrid"] = "OlmoHybridForCausalLM"
 MIXED = ("qwen3_next", "qwen3_5_moe_text")
 OWN |= {each: OWN["qwen3_5_text"] | dict(num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24, shared_expert_intermediate_size=28)
         for each in MIXED}
@@ -664,6 +666,24 @@ for name, keys in {
     "all experts": dict(num_experts=3, num_experts_per_tok=3), "odd vocabulary": dict(vocab_size=51),
 }.items():
     wrapped(name, "qwen3_5_moe", "qwen3_5_moe_text", **keys)
+case("nothing but sizes", "olmo_hybrid")
+case("four layers", "olmo_hybrid", num_hidden_layers=4)
+case("tied, BF16, shards", "olmo_hybrid", tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
+case("F16, odd vocabulary, one key head", "olmo_hybrid", vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"))
+case("layer types", "olmo_hybrid", num_hidden_layers=3, layer_types=["linear_attention", "full_attention", "linear_attention"])
+case("biases of attention", "olmo_hybrid", attention_bias=True)
+case("heads of values as of keys", "olmo_hybrid", linear_num_key_heads=4, linear_key_head_dim=12, linear_value_head_dim=8)
+case("two taps, six heads of values", "olmo_hybrid", linear_conv_kernel_dim=2, linear_num_value_heads=6)
+case("learning up to 1", "olmo_hybrid", linear_allow_neg_eigval=False)
+case("no positions, as published", "olmo_hybrid", rope_parameters=dict(rope_theta=None, rope_type="default"))
+case("no base", "olmo_hybrid", rope_theta=None)
+case("theta 500", "olmo_hybrid", rope_theta=500.0)
+case("norm epsilon 0.01", "olmo_hybrid", rms_norm_eps=0.01)
+case("published names of norms", "olmo_hybrid", num_hidden_layers=3, layer_types=["linear_attention", "full_attention", "linear_attention"],
+     stored=dict(dtype="BF16", renamed={f"{layer}.{new}.": f"{layer}.{old}." for layer in (0, 2) for new, old in (
+         ("input_layernorm", "attention_layer_norm"), ("post_attention_layernorm", "feedforward_layer_norm"))}))
+case("widths that 4 does not divide", "olmo_hybrid", hidden_size=36, num_attention_heads=3, num_key_value_heads=1, intermediate_size=41)
+case("attention alone", "olmo_hybrid", layer_types=["full_attention"] * 2, stored=dict(expect="must have layers of attention and"))
 # Experts. Logits of routers are far apart, so that rounding decides none of them.
 for each in MIXTURES:
     experts = "num_local_experts" if each in ("mixtral", "gpt_oss", "granitemoe") else "num_experts"

@@ -91,7 +91,20 @@ def shapes_of(directory, model_type):
         for name in ("lm_head.weight", *(f"{head}decoder.{kind}" for head in ("lm_head.", "cls.predictions.", "") for kind in ("weight", "bias"))):
             if name != "decoder.bias":
                 names.pop(name, None)
+    if model_type == "olmo_hybrid":
+        names = separate_convolutions(names, config)
     return separate_experts(names, model_type)
+
+
+def separate_convolutions(names, config):
+    """Files have one convolution each for queries, keys and values."""
+    sizes = dict(q=config.linear_num_key_heads * config.linear_key_head_dim, k=config.linear_num_key_heads * config.linear_key_head_dim,
+                 v=config.linear_num_value_heads * config.linear_value_head_dim)
+    result = {}
+    for name, shape in names.items():
+        parts = {name.replace("conv1d", f"{part}_conv1d"): [size, *shape[1:]] for part, size in sizes.items()}
+        result |= parts if "conv1d" in name else {name: shape}
+    return result
 
 
 def separate_experts(names, model_type):

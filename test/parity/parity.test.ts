@@ -131,6 +131,9 @@ test.each([
   ],
   ['glm4_moe: norms of queries and keys, a quarter of a head turns', { partial_rotary_factor: 0.5 }],
   ['glm4_moe: scores as they are, two shared experts', { routed_scaling_factor: 2.51 }],
+  ['olmo_hybrid: learning up to 1', { linear_allow_neg_eigval: true }],
+  ['olmo_hybrid: theta 500', { rope_theta: 501 }],
+  ['olmo_hybrid: no base', { rope_theta: 10000 }],
   ['dots1: windows', { max_window_layers: 2 }],
   ['dots1: scores as they are, two shared experts', { norm_topk_prob: true }],
 ])('%s: another %o is seen', async (name, change) => {

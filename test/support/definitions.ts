@@ -17,6 +17,7 @@ import { combineKernel, gatePairsKernel, groupKernels, routeKernel, scoresKernel
 import { factorFile, placeKernels } from '../../src/ops/factors.ts';
 import { foldKernel } from '../../src/ops/fold.ts';
 import { groupedKernel } from '../../src/ops/grouped.ts';
+import { joinKernel } from '../../src/ops/join.ts';
 import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
 import { normKernel } from '../../src/ops/norm.ts';
@@ -207,6 +208,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   gate: ['gate', 'gate-packed'].flatMap((name) =>
     combinations(['activation.wgsl', `${name}.wgsl`], { ACTIVATION: Object.values(activationNumber) }),
   ),
+  join: [joinKernel],
   split: [...packedOrders.map(splitKernel), regroupKernel],
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],

@@ -48,6 +48,7 @@ import { mpt } from './mpt.ts';
 import { nanochat } from './nanochat.ts';
 import { nemotron } from './nemotron.ts';
 import { olmo } from './olmo.ts';
+import { olmoHybrid } from './olmo-hybrid.ts';
 import { olmo2 } from './olmo2.ts';
 import { olmo3 } from './olmo3.ts';
 import { olmoe } from './olmoe.ts';
@@ -131,6 +132,7 @@ export const families: Readonly<Record<string, Family>> = {
   phimoe,
   glm4_moe: glm4Moe,
   dots1,
+  olmo_hybrid: olmoHybrid,
   roberta,
   'xlm-roberta': xlmRoberta,
   bert,

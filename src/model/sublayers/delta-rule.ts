@@ -1,11 +1,12 @@
 /**
- * The gated delta rule, as Qwen 3.5 and Qwen 3 Next have it.
+ * The gated delta rule, as Qwen 3.5, Qwen 3 Next and OLMo Hybrid have it.
  *
  * @module
  */
 
 import { convolve } from '../../ops/convolution.ts';
 import { deltaRule } from '../../ops/delta-rule.ts';
+import { join } from '../../ops/join.ts';
 import { gate } from '../../ops/rows.ts';
 import { regroup } from '../../ops/split.ts';
 import type { Activation } from '../../tensor/workspace.ts';
@@ -37,6 +38,7 @@ export function recordDeltaRule(
     ...{ heads, keyHeads, keyWidth, valueWidth, runs },
     rate: sublayer.forgettingRate,
     bias: sublayer.forgettingBias,
+    ...(sublayer.learningScale === undefined ? {} : { learningScale: sublayer.learningScale }),
     ...(state?.matrices ? { state: state.matrices } : {}),
   });
   workspace.give(convolved, learning, forgetting);
@@ -53,12 +55,21 @@ function project(
   sublayer: DeltaRuleSublayer,
   read: Activation,
 ): [Activation, Activation, Activation, Activation] {
-  if (!('packed' in sublayer)) {
+  const { context } = pass;
+  if ('mixed' in sublayer) {
     const { mixed, gate, learning, forgetting } = sublayer;
     const made = pass.linears(read, mixed, gate, learning, forgetting);
     return made as [Activation, Activation, Activation, Activation];
   }
-  const { context } = pass;
+  if ('query' in sublayer) {
+    const { query, key, value, gate, learning, forgetting } = sublayer;
+    const made = pass.linears(read, query, key, value, gate, learning, forgetting);
+    const parts = made.slice(0, 3);
+    const places = parts.map(({ buffer, columns }) => ({ buffer, offset: 0, stride: columns, size: columns }));
+    const mixed = join(context, read.rows, places);
+    context.workspace.give(...parts);
+    return [mixed, ...made.slice(3)] as [Activation, Activation, Activation, Activation];
+  }
   const { heads, keyHeads, keyWidth, valueWidth } = sublayer;
   const sharing = heads / keyHeads;
   const [packed, rates] = pass.linears(read, sublayer.packed, sublayer.rates) as [Activation, Activation];

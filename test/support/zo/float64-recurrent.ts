@@ -5,6 +5,7 @@
  */
 
 import type { Convolution, DeltaRuleSublayer, Linear, ShortConvolutionSublayer } from '../../../src/model/decoder.ts';
+import { axisLength } from '../../../src/tensor/axis.ts';
 
 /** What a decoder's parameters do to rows. */
 export interface Layers64 {
@@ -16,8 +17,13 @@ const sigmoid = (value: number): number => 1 / (1 + Math.exp(-value));
 const silu = (value: number): number => value * sigmoid(value);
 
 /** y[i, c] = bias[c] + Σ_k weight[c, taps − 1 − k] · x[i − k, c]. */
-export function convolve64(x: Float64Array, { channels, taps, weight, bias }: Convolution, get: Layers64['get']) {
-  const [kernel, offset] = [get(weight), bias === undefined ? undefined : get(bias)];
+export function convolve64(
+  x: Float64Array,
+  { channels, taps, weight, bias, parts }: Convolution,
+  get: Layers64['get'],
+) {
+  const kernel = parts ? Float64Array.from(parts.flatMap((part) => [...get(part.weight)])) : get(weight);
+  const offset = bias === undefined ? undefined : get(bias);
   return x.map((_, index) => {
     const [row, channel] = [Math.floor(index / channels), index % channels];
     let sum = offset?.[channel] ?? 0;
@@ -53,7 +59,10 @@ export function shortConvolution64(
 }
 
 /** Numbers of heads and their widths. */
-export type DeltaRuleSizes = Pick<DeltaRuleSublayer, 'heads' | 'keyHeads' | 'keyWidth' | 'valueWidth'>;
+export type DeltaRuleSizes = Pick<
+  DeltaRuleSublayer,
+  'heads' | 'keyHeads' | 'keyWidth' | 'valueWidth' | 'learningScale'
+>;
 
 /** What the rule reads besides queries, keys and values: for each row and head, and for each head. */
 export interface DeltaRuleGates {
@@ -72,7 +81,7 @@ export interface DeltaRuleGates {
 export function deltaRule64(
   x: Float64Array,
   { learning, forgetting, rate, bias }: DeltaRuleGates,
-  { heads, keyHeads, keyWidth, valueWidth }: DeltaRuleSizes,
+  { heads, keyHeads, keyWidth, valueWidth, learningScale = 1 }: DeltaRuleSizes,
   matrices = new Float64Array(heads * keyWidth * valueWidth),
 ): Float64Array {
   const keys = keyHeads * keyWidth;
@@ -96,7 +105,7 @@ export function deltaRule64(
       for (let column = 0; column < valueWidth; column++) {
         let known = 0;
         for (let d = 0; d < keyWidth; d++) known += decay * matrix[d * valueWidth + column]! * key[d]!;
-        const correction = sigmoid(learning[gate]!) * (values[column]! - known);
+        const correction = learningScale * sigmoid(learning[gate]!) * (values[column]! - known);
         let found = 0;
         for (let d = 0; d < keyWidth; d++) {
           const place = d * valueWidth + column;
@@ -143,9 +152,15 @@ export function deltaRuleSublayer64(x: Float64Array, sublayer: DeltaRuleSublayer
 /** What the linear layers make, each in an order of its own. */
 function projections64(x: Float64Array, sublayer: DeltaRuleSublayer, linear: Layers64['linear']) {
   if (!('packed' in sublayer)) {
-    const { mixed, gate, learning, forgetting } = sublayer;
+    const { gate, learning, forgetting } = sublayer;
+    const parts = 'mixed' in sublayer ? [sublayer.mixed] : [sublayer.query, sublayer.key, sublayer.value];
+    const made = parts.map((part) => linear(x, part));
+    const widths = parts.map(({ rows }) => axisLength(rows));
+    const rows = Array.from({ length: made[0]!.length / widths[0]! }, (_, row) =>
+      made.flatMap((values, part) => [...values.subarray(row * widths[part]!, (row + 1) * widths[part]!)]),
+    );
     return {
-      mixed: linear(x, mixed),
+      mixed: Float64Array.from(rows.flat()),
       gates: linear(x, gate),
       learning: linear(x, learning),
       forgetting: linear(x, forgetting),

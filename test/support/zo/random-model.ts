@@ -42,11 +42,13 @@ export function recurrentOverrides(random: Random): Record<string, unknown> {
   const experts = { moe_intermediate_size: inner, shared_expert_intermediate_size: inner, num_experts: 3 };
   const types = [
     { model_type: 'qwen3_5_text' },
+    { model_type: 'olmo_hybrid', partial_rotary_factor: null },
     { model_type: 'qwen3_next', ...experts, num_experts_per_tok: 2, mlp_only_layers: [random.integer(0, 1)] },
   ];
   return {
-    ...{ ...random.pick(types), ...both, layer_types: attention === 1 ? kinds : kinds.reverse() },
-    ...{ partial_rotary_factor: 0.5, linear_conv_kernel_dim: random.integer(2, 4), rms_norm_eps: 1e-3 },
+    ...{ partial_rotary_factor: 0.5, ...random.pick(types), ...both },
+    ...{ layer_types: attention === 1 ? kinds : kinds.reverse() },
+    ...{ linear_conv_kernel_dim: random.integer(2, 4), rms_norm_eps: 1e-3 },
     ...{ linear_num_key_heads: keyHeads, linear_num_value_heads: keyHeads * random.integer(1, 3) },
     ...{ linear_key_head_dim: 4 * random.integer(1, 2), linear_value_head_dim: 4 * random.integer(1, 3) },
   };
