@@ -21,7 +21,8 @@ TYPES = ["llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss", "
          "phi3", "gpt2", "gpt_neox", "starcoder2", "phi", "stablelm", "cohere", "cohere2", "glm", "glm4", "falcon", "gpt_bigcode",
          "gptj", "gpt_neo", "lfm2", "qwen3_5_text", "qwen3_5", "roberta", "xlm-roberta", "bert", "modernbert",
          "eurobert", "internlm3", "exaone", "jais2", "bloom", "mpt", "apertus",
-         "qwen3_moe", "mixtral", "olmoe", "qwen2_moe", "gpt_oss", "granitemoe"]
+         "qwen3_moe", "mixtral", "olmoe", "qwen2_moe", "gpt_oss", "granitemoe",
+         "gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified"]
 OUT = pathlib.Path(__file__).parent.parent / "fixtures" / "golden" / "config-classes.json"
 
 
