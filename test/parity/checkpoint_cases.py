@@ -796,6 +796,7 @@ GEMMA4 = {
     "heads by layer, zeros in front": dict(num_hidden_layers=12, hidden_size=16, intermediate_size=16, num_attention_heads=2,
                                            per_layer_config={"05": dict(head_dim=16), "11": dict(head_dim=16)}),
     "heads by layer, none": dict(per_layer_config={}),
+    "heads of 512": dict(drop=["global_head_dim"], num_attention_heads=2, num_key_value_heads=1, num_hidden_layers=2, layer_types=FOUR[:2]),
     "rotations": dict(rope_parameters=dict(sliding_attention=dict(rope_type="default", rope_theta=50.0),
                                            full_attention=dict(rope_type="proportional", partial_rotary_factor=0.5, rope_theta=900.0))),
     "rotations by rules": dict(rope_parameters=dict(sliding_attention=dict(rope_type="linear", factor=2.0, rope_theta=50.0),
@@ -811,7 +812,7 @@ GAINS |= dict.fromkeys(("gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_
 for name, keys in GEMMA4.items():
     case(name, "gemma4_unified_text", **keys)
 ONCE = ("key heads without keys as values", "every layer but the first two shares", "biases", "activation silu", "one key head", "eight layers",
-        "the last layer with a window in the list", "layers that all see everything", "heads by layer, zeros in front", "heads by layer, none",
+        "the last layer with a window in the list", "layers that all see everything", "heads by layer, zeros in front", "heads by layer, none", "heads of 512",
         "rotations by rules", "rotations as usual, written out")
 for name in [name for name in GEMMA4 if name not in ONCE]:
     case(name, "gemma4_text", **GEMMA4[name])
