@@ -264,7 +264,8 @@ async function checkConstant(directory: string, source: TensorSource, name: stri
   );
 }
 
-function isIgnorable(name: string, { architecture }: Decoder): boolean {
+function isIgnorable(name: string, { architecture, stored }: Decoder): boolean {
+  if (stored?.unread?.test(name)) return true;
   return ignorable.some(({ pattern, types }) => pattern.test(name) && (types?.includes(architecture) ?? true));
 }
 
