@@ -21,11 +21,13 @@ const part = 'gate_up_proj';
 const stack = `model.layers.0.q_proj.${part}`;
 const config = { quant_method: 'mxfp4', modules_to_not_convert: ['model.layers.*.self_attn'] };
 
+const names = { blocks: `${part}_blocks`, scales: `${part}_scales` } as const;
+
 function tensorsOf({ shape: [experts, rows, columns], blocks, scales }: (typeof stacks)[number]) {
   const groups = columns / 32;
   return {
-    [`${part}_blocks`]: { dtype: 'U8', shape: [experts, rows, groups, 16], data: decode(blocks) },
-    [`${part}_scales`]: { dtype: 'U8', shape: [experts, rows, groups], data: decode(scales) },
+    [names.blocks]: { dtype: 'U8', shape: [experts, rows, groups, 16], data: decode(blocks) },
+    [names.scales]: { dtype: 'U8', shape: [experts, rows, groups], data: decode(scales) },
   } satisfies Record<string, Tensor>;
 }
 
@@ -64,7 +66,7 @@ test('a scale that stands for no number is refused with its place, where it is r
   const each = stacks[0]!;
   const tensors = tensorsOf(each);
   // Of expert 1, row 3, the third group.
-  tensors[`${part}_scales`]!.data[(32 + 3) * 4 + 2] = 255;
+  tensors[names.scales]!.data[(32 + 3) * 4 + 2] = 255;
   const source = await open({ config, tensors });
   const row = fileBytes('mxfp4', 128);
   await source.read(stack, 0, 35 * row);
@@ -75,13 +77,17 @@ test('a scale that stands for no number is refused with its place, where it is r
 });
 
 test.each<[string, (tensors: ReturnType<typeof tensorsOf>) => Record<string, Tensor>, RegExp]>([
-  ['no scales', ({ [`${part}_scales`]: _, ...others }) => others, /_scales": expected it beside .* missing/],
-  ['no blocks', ({ [`${part}_blocks`]: _, ...others }) => others, /_blocks": expected it beside .* missing/],
+  ['no scales', ({ [names.scales]: _, ...others }) => others, /_scales": expected it beside .* missing/],
+  ['no blocks', ({ [names.blocks]: _, ...others }) => others, /_blocks": expected it beside .* missing/],
   ['blocks of 8 bytes', (tensors) => changed(tensors, 'blocks', { shape: [2, 32, 8, 8] }), /16 bytes for 32.*got 8/],
   ['blocks of one matrix', (tensors) => changed(tensors, 'blocks', { shape: [64, 4, 16] }), /4 dimensions/],
   ['signed blocks', (tensors) => changed(tensors, 'blocks', { dtype: 'I8' }), /expected the type U8, got I8/],
   ['scales in F32', (tensors) => changed(tensors, 'scales', { dtype: 'F32' }), /expected the type U8, got F32/],
-  ['scales of fewer rows', (tensors) => changed(tensors, 'scales', { shape: [2, 16, 8] }), /\[2, 32, 4\].*\[2, 16, 8\]/],
+  [
+    'scales of fewer rows',
+    (tensors) => changed(tensors, 'scales', { shape: [2, 16, 8] }),
+    /\[2, 32, 4\].*\[2, 16, 8\]/,
+  ],
   [
     'the plain tensor besides',
     (tensors) => ({ ...tensors, [part]: { dtype: 'F32', shape: [1], data: new Uint8Array(4) } }),
@@ -94,9 +100,9 @@ test.each<[string, (tensors: ReturnType<typeof tensorsOf>) => Record<string, Ten
   });
 });
 
-function changed(tensors: ReturnType<typeof tensorsOf>, which: string, change: Partial<Tensor>) {
-  const name = `${part}_${which}`;
-  return { ...tensors, [name]: { ...tensors[name]!, ...change } };
+function changed(tensors: ReturnType<typeof tensorsOf>, which: keyof typeof names, change: Partial<Tensor>) {
+  const name = names[which];
+  return { ...tensors, [name]: { ...tensors[name], ...change } };
 }
 
 test('a setting that is not known is refused', async () => {
