@@ -1,14 +1,16 @@
 /** Experts in GGUF files: quantised stacks against the values of their blocks, and files that are wrong. */
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SubzeroError } from '../../src/errors.ts';
 import { openGgufWeights } from '../../src/gguf/index.ts';
 import { inTurns } from '../../src/gguf/ranges.ts';
 import { tensorTypes } from '../../src/gguf/tensor-types.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
-import { loadModel } from '../../src/model/load.ts';
+import { matchTensors } from '../../src/model/checkpoint-tensors.ts';
+import { loadModel, readConfigurationFile } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import type { Model } from '../../src/model/model.ts';
 import { openModelWeights } from '../../src/safetensors/index.ts';
@@ -353,12 +355,50 @@ describe('what is wrong is refused by the name of the tensor', () => {
   });
 });
 
+test('whatever shapes and types stacks have, they are matched or refused by a name', async () => {
+  await withSeed('bad stacks in GGUF', async (random) => {
+    let refused = 0;
+    for (let round = 0; round < 60; round++) {
+      const types = { gate: 'Q8_0', up: 'Q8_0', down: 'MXFP4' };
+      const { keys, tensors } = fileOf(random.integer(0, 1) === 0 ? 'qwen3moe' : 'gpt-oss', types);
+      const stacks = tensors.filter(({ name }) => /_exps|gate_inp/.test(name));
+      const { name, dimensions } = stacks[random.integer(0, stacks.length - 1)]!;
+      const sides = [1, 2, 32, 64, experts, width, 2 * width];
+      const changed = dimensions.map((side) => (random.integer(0, 1) === 0 ? side : sides[random.integer(0, 6)]!));
+      if (random.integer(0, 4) === 0) changed.push(2);
+      if (random.integer(0, 4) === 0) changed.pop();
+      const type = [0, 1, 8, 39, 40][random.integer(0, 4)]!;
+      const data = new Uint8Array(4 * changed.reduce<number>((product, side) => product * Number(side), 1));
+      const other = { name, dimensions: changed, type, data };
+      const path = written({ keys, tensors: tensors.map((each) => (each.name === name ? other : each)) });
+      try {
+        const decoder = await readConfigurationFile(path);
+        const source = await openGgufWeights(path);
+        try {
+          for (const { stored } of (await matchTensors(path, decoder, source)).parameters) {
+            expect((await source.read(stored.name)).length).toBe(stored.byteLength);
+          }
+        } finally {
+          await source.close();
+        }
+      } catch (error) {
+        expect(error).toBeInstanceOf(SubzeroError);
+        expect((error as SubzeroError).message).toContain(path);
+        refused++;
+      } finally {
+        rmSync(path);
+      }
+    }
+    expect(refused).toBeGreaterThan(30);
+  });
+});
+
 test('rows in turns are read by any range', async () => {
   await withSeed('rows in turns', async (random) => {
     for (let round = 0; round < 40; round++) {
       const [rowBytes, run, turns] = [random.integer(1, 6), random.integer(1, 4), random.integer(1, 4)];
       const length = rowBytes * run * turns;
-      const halves = [0, 1].map(() => Uint8Array.from({ length }, () => random.integer(0, 256)));
+      const halves = [0, 1].map(() => Uint8Array.from({ length }, () => random.integer(0, 255)));
       const whole = Uint8Array.from(
         Array.from({ length: turns }, (_, turn) =>
           halves.flatMap((half) => [...half.subarray(turn * rowBytes * run, (turn + 1) * rowBytes * run)]),

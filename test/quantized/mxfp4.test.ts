@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { SubzeroError } from '../../src/errors.ts';
 import { matchTensors } from '../../src/model/checkpoint-tensors.ts';
 import { openWeights, readConfigurationFile } from '../../src/model/load.ts';
 import { fileBytes, repack, valuesOfBytes } from '../../src/weights/index.ts';
@@ -121,4 +122,29 @@ test('experts of another shape than config.json says are refused by name', async
     `"${name}" has shape [4, 64, 128]; config.json implies [4, 64, 64]`,
   );
   await source.close();
+});
+
+test('whatever tensors are there, they are read whole or refused', async () => {
+  await withSeed('bad stacks in MXFP4', async (random) => {
+    let refused = 0;
+    for (let round = 0; round < 200; round++) {
+      const tensors: Record<string, Tensor> = tensorsOf(stacks[random.integer(0, stacks.length - 1)]!);
+      const [name, given] = Object.entries(tensors)[random.integer(0, 1)]!;
+      const shape = given.shape.map((side) => (random.integer(0, 3) === 0 ? random.integer(0, 40) : side));
+      const size = shape.reduce((product, side) => product * side, 1);
+      // As files are: bytes are as many as the shape says.
+      tensors[name] = { ...given, shape, data: Uint8Array.from({ length: size }, () => random.integer(0, 255)) };
+      if (random.integer(0, 8) === 0) delete tensors[name];
+      try {
+        const source = await open({ config, tensors });
+        const { byteLength } = source.tensors.get(stack)!;
+        expect((await source.read(stack)).length).toBe(byteLength);
+      } catch (error) {
+        expect(error).toBeInstanceOf(SubzeroError);
+        expect((error as SubzeroError).message).toContain(part);
+        refused++;
+      }
+    }
+    expect(refused).toBeGreaterThan(100);
+  });
 });
