@@ -21,6 +21,7 @@ import { diskError } from '../safetensors/disk.ts';
 import { settings } from '../settings/settings.ts';
 import type { StepChoice } from '../train/best.ts';
 import { loadOnlyModel } from './model-option.ts';
+import type { TextOption } from './option.ts';
 import { UsageError } from './usage-error.ts';
 
 /** A model to be evaluated. */
@@ -46,6 +47,16 @@ export interface EvaluationPlan {
   /** Whether prompts and rows are wanted beside scores. */
   withTexts: boolean;
 }
+
+/** What a run by rewards grades with. */
+export const graderOption = {
+  name: 'grader',
+  type: 'text',
+  placeholder: 'FILE',
+  description:
+    "reward: a grader in a JSON file, in the shape of OpenAI's, that says what a generated answer is worth " +
+    '(docs/rewards.md)',
+} as const satisfies TextOption;
 
 /** Reads a grader. @throws UsageError for a file that holds none; SubzeroError as `parseGrader` */
 export async function readGrader(file: string): Promise<{ file: string; grader: Grader }> {

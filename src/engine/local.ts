@@ -17,7 +17,7 @@ import type { AdapterChoice } from '../generate/types.ts';
 import { isGgufPath } from '../gguf/index.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
-import type { GraderServices } from '../graders/index.ts';
+import type { Grader, GraderDescription, GraderServices } from '../graders/index.ts';
 import { type Decoder, generates } from '../model/decoder.ts';
 import { embedSequences } from '../model/embed.ts';
 import { loadModel } from '../model/load.ts';
@@ -462,17 +462,18 @@ export class LocalEngine implements Engine {
       return;
     }
     if ('fork' in request) {
-      const { fork, data, validation, ...rest } = request;
+      const { fork, data, validation, grader: description, ...rest } = request;
       await checkDirectory(fork);
-      const sources = { ...(data ? { data } : {}), ...(validation ? { validation } : {}) };
+      const grader = await graderOf(description);
+      const sources = { ...(data ? { data } : {}), ...(validation ? { validation } : {}), ...grader };
       const { forkRun } = await import('../train/fork.ts');
       yield* forkRun(this.#gpu, { ...rest, run: fork, sources, share, graderServices }, signal);
       return;
     }
     const { data, validation, grader: description, ...rest } = request;
     const modelDirectory = await this.#baseDirectory(rest.model);
-    const grader = description && (await (await import('../graders/index.ts')).parseGrader(description));
-    const sources = { data, ...(validation ? { validation } : {}), ...(grader ? { grader } : {}) };
+    const grader = await graderOf(description);
+    const sources = { data, ...(validation ? { validation } : {}), ...grader };
     const { startRun } = await import('../train/start.ts');
     yield* startRun(this.#gpu, { ...rest, modelDirectory, sources, share, graderServices }, signal);
   }
@@ -710,6 +711,12 @@ const freeAnswers: AnswerOptions = { maxTokens: 256, stop: [] };
 /** Whether the answers to an example end with their line, as those of tasks do. */
 function isAnsweredByLine({ isRendered, references = [] }: Example): boolean {
   return !isRendered && !references.some((reference) => reference.includes('\n'));
+}
+
+async function graderOf(description: GraderDescription | undefined): Promise<{ grader?: Grader }> {
+  if (!description) return {};
+  const { parseGrader } = await import('../graders/index.ts');
+  return { grader: await parseGrader(description) };
 }
 
 /** @throws SubzeroError `unsupported` for a model that does not go on with texts */
