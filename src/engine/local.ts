@@ -35,6 +35,7 @@ import { wantsAnswers } from '../train/evaluate.ts';
 import type { ExportRequest } from '../train/export.ts';
 import { isRunFolder } from '../train/run-folder.ts';
 import type { AppliedAdapter } from '../tuning/applied-adapter.ts';
+import { parameter, words } from '../words.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { StepRun } from './step-run.ts';
@@ -516,6 +517,10 @@ export class LocalEngine implements Engine {
   async createRun(request: StepRunRequest): Promise<StepRunInfo> {
     const { id } = request;
     const configuration = resolveConfiguration(request.configuration);
+    if (configuration.queryCombination !== 'mean') {
+      const problem = words`${parameter('queryCombination')} ${configuration.queryCombination} is the training loop's: the steps of such a run are ρ alone`;
+      throw new SubzeroError('unsupported', problem, { parameter: 'queryCombination' });
+    }
     const directory = await this.#baseDirectory(request.model);
     if (this.#models.has(id) || this.#loading.has(id)) {
       throw new SubzeroError('conflict', `the name "${id}" is taken; choose another`, { parameter: 'id' });

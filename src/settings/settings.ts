@@ -52,6 +52,13 @@ const sidesOfMethod: Rule = ({ optimizer, sides }) => {
   return words`${parameter('sides')} must be ${needed.only} for ${optimizer}, ${needed.because}; got ${sides}`;
 };
 
+/** Their inner products are needed, and dense directions are drawn in pieces. */
+const alignedDirections: Rule = ({ queryCombination, optimizer }) => {
+  if (queryCombination === 'mean' || methods[optimizer].family !== 'dense') return undefined;
+  const named = words`${parameter('queryCombination')} ${queryCombination}`;
+  return words`${named} needs ${parameter('optimizer')} subzero or subzero-plus, whose directions are few numbers; ${optimizer} has one for every weight`;
+};
+
 const evaluatesToStop: Rule = ({ evaluateEvery, earlyStopping }) => {
   if (earlyStopping === 0 || evaluateEvery > 0) return undefined;
   const [every, stopping] = [parameter('evaluateEvery'), parameter('earlyStopping')];
@@ -497,6 +504,17 @@ export const settings = {
     help: 'K, random directions averaged per step',
     title: 'Directions per step',
     group: 'method',
+  },
+  /** How the K directions of a step become one estimate, see zo/alignment.ts. */
+  queryCombination: {
+    type: 'choice',
+    default: 'mean',
+    choices: ['mean', 'aligned'],
+    help: 'how the directions of a step make one estimate: their mean, or aligned = the projection of the gradient onto them',
+    title: 'Combination of directions',
+    group: 'method',
+    rule: alignedDirections,
+    loop: true,
   },
   /** 2 = central difference, 1 = forward difference against the unperturbed loss. */
   sides: {
