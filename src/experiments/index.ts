@@ -9,6 +9,7 @@ import { memory } from './memory.ts';
 import { methodsExperiment, secondOrder } from './methods.ts';
 import { rankSpectrum } from './rank-spectrum.ts';
 import { refresh } from './refresh.ts';
+import { reshape } from './reshape.ts';
 import { scale } from './scale.ts';
 import { variance } from './variance.ts';
 
@@ -17,6 +18,7 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   memory,
   'rank-spectrum': rankSpectrum,
   refresh,
+  reshape,
   'second-order': secondOrder,
   methods: methodsExperiment,
   scale,
