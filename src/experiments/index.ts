@@ -11,6 +11,7 @@ import { rankSpectrum } from './rank-spectrum.ts';
 import { refresh } from './refresh.ts';
 import { reshape } from './reshape.ts';
 import { scale } from './scale.ts';
+import { table } from './table.ts';
 import { variance } from './variance.ts';
 
 export const experiments: Readonly<Record<string, Experiment>> = {
@@ -22,4 +23,5 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   'second-order': secondOrder,
   methods: methodsExperiment,
   scale,
+  table,
 };

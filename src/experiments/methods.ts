@@ -50,7 +50,7 @@ export const methodsExperiment = defineExperiment<TrainedCell>({
             ? centres[optimizer]
             : resolveConfiguration({ optimizer, scheme: scheme as SchemeName }).learningRate;
         const cellOf = (learningRate: number, seed: number): Cell => ({ optimizer, scheme, learningRate, seed });
-        return searchCells(finished, { rates: rateGrid.map((factor) => centre * factor), seeds }, cellOf, score);
+        return searchCells(finished, { rates: rateGrid.map((factor) => centre * factor), seeds, cellOf }, score);
       }),
     );
   },

@@ -40,26 +40,38 @@ export function stepsOfPasses(settings: Partial<TrainConfiguration>, passes: num
   return Math.max(1, Math.floor(passes / probePoints(resolveConfiguration(settings)).length));
 }
 
+/** A method's search: the rates that it tries, and what a cell of it is called. */
+export interface Search {
+  rates: readonly number[];
+  /** The first of them searches. */
+  seeds: readonly number[];
+  cellOf(learningRate: number, seed: number): Cell;
+}
+
 /**
  * The cells of one method: its searches on the first seed, and when these are finished the best of them on all others.
- * @param cellOf the method's cell of a rate and a seed
- * @param better judges finished searches; a run that failed is NaN
+ * @param judge of a finished search, the higher the better; NaN of a run that failed
  */
-export function searchCells<R>(
-  finished: readonly Finished<R>[],
-  { rates, seeds }: { rates: readonly number[]; seeds: readonly number[] },
-  cellOf: (learningRate: number, seed: number) => Cell,
-  better: (result: R) => number,
-): Cell[] {
+export function searchCells<R>(finished: readonly Finished<R>[], search: Search, judge: (result: R) => number): Cell[] {
+  const { rates, seeds, cellOf } = search;
   const searched = rates.map((rate) => cellOf(rate, seeds[0]!));
-  const results = searched.map((cell) => resultOf(finished, cell));
-  if (results.some((result) => result === undefined)) return searched;
-  const best = rates[bestOf(results.map((result) => better(result!)))]!;
-  return [...searched, ...seeds.slice(1).map((seed) => cellOf(best, seed))];
+  const best = chosenRate(finished, search, judge);
+  return best === undefined ? searched : [...searched, ...seeds.slice(1).map((seed) => cellOf(best, seed))];
+}
+
+/** The rate that a search ended with, the first of equal ones; undefined while it goes on. */
+export function chosenRate<R>(
+  finished: readonly Finished<R>[],
+  { rates, seeds, cellOf }: Search,
+  judge: (result: R) => number,
+): number | undefined {
+  const results = rates.map((rate) => resultOf(finished, cellOf(rate, seeds[0]!)));
+  if (results.some((result) => result === undefined)) return undefined;
+  return rates[bestOf(results.map((result) => judge(result!)))];
 }
 
 /** What a finished cell came to. */
-export function resultOf<R>(finished: readonly Finished<R>[], cell: Cell): R | undefined {
+function resultOf<R>(finished: readonly Finished<R>[], cell: Cell): R | undefined {
   const keys = Object.keys(cell);
   return finished.find((each) => keys.every((key) => each.cell[key] === cell[key]))?.result;
 }
