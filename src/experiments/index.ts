@@ -4,6 +4,7 @@
  * @module
  */
 
+import { beyondEnglish } from './beyond-english.ts';
 import type { Experiment } from './experiment.ts';
 import { memory } from './memory.ts';
 import { methodsExperiment, secondOrder } from './methods.ts';
@@ -24,4 +25,5 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   methods: methodsExperiment,
   scale,
   table,
+  'beyond-english': beyondEnglish,
 };
