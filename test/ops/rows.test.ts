@@ -9,6 +9,8 @@ import {
   gatherShapes,
   labelLossCase,
   labelLossShapes,
+  regroupCase,
+  regroupShapes,
   scaleCase,
   scaleShapes,
   splitCase,
@@ -36,6 +38,10 @@ describe('gate', () => {
 
 describe('split', () => {
   testCases(gpu, splitShapes.map(splitCase));
+});
+
+describe('regroup', () => {
+  testCases(gpu, regroupShapes.map(regroupCase));
 });
 
 describe('label loss', () => {
