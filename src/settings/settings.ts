@@ -18,6 +18,7 @@ import { methods, optimizerNames, optimizersThat } from './methods.ts';
 import { objectiveNames, objectives, objectivesThat } from './objectives.ts';
 import { schemeNames, schemes, schemesThat } from './schemes.ts';
 import {
+  both,
   type Rule,
   type Setting,
   type ValueOf,
@@ -28,6 +29,7 @@ import {
 } from './setting.ts';
 
 const factored = withOptimizers(optimizersThat(({ family }) => family !== 'dense'));
+const added = withSchemes(schemesThat(({ adds }) => adds !== undefined));
 const own = withSchemes(schemesThat(({ adds }) => adds === undefined));
 const pairs = withSchemes(schemesThat(({ adds }) => adds === 'pairs'));
 const preferences = withObjectives(objectivesThat(({ learnsFrom }) => learnsFrom.includes('preference')));
@@ -533,6 +535,15 @@ export const settings = {
     help: 'scale a perturbation to the norm that dense noise has, so that learning rates carry over',
     group: 'method',
     appliesTo: factored,
+  },
+  /** Schemes that add tensors: whether each is seen as its most-square matrix, see tuning/adapter.ts, or as it is. */
+  reshape: {
+    type: 'boolean',
+    default: true,
+    help: 'see a tensor that a scheme adds as the matrix of its elements that is closest to square',
+    title: 'Most-square view',
+    group: 'method',
+    appliesTo: both(factored, added),
   },
   /** Decoupled weight decay on 2-D parameters. */
   weightDecay: {

@@ -117,8 +117,8 @@ export class SubZero implements ZerothOrderOptimizer {
     this.#adapter = adapter;
     const matrices = new Map<string, Omit<MatrixShape, 'name'>>([
       ...weights,
-      ...tensors.map(({ name, values }) => {
-        const [rows, columns] = mostSquare(values.length);
+      ...tensors.map(({ name, values, shape }) => {
+        const [rows, columns] = configuration.reshape ? mostSquare(values.length) : shape;
         return [name, { rows, columns }] as const;
       }),
     ]);
