@@ -10,11 +10,10 @@ import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { openModelWeights } from '../../src/safetensors/index.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import { type Parity, promptOf, writeCheckpoint } from '../parity/checkpoint.ts';
 import { writeLetters } from '../support/letters.ts';
 import { difference, logitsOfModel, logitsOfRun, shapesOf } from './logits.ts';
-import { collect, ofType, quick, removeTemporary, temporaryFolder, trainUpTo, writeRows } from './tiny.ts';
+import { collect, ofType, quick, recordsOf, removeTemporary, temporaryFolder, trainUpTo, writeRows } from './tiny.ts';
 
 const { cases } = JSON.parse(readFileSync(new URL('../parity/parity.json', import.meta.url), 'utf8')) as Parity;
 const models = { 'qwen3 moe': 'qwen3_moe: nothing but sizes', 'gpt-oss': 'gpt_oss: nothing but sizes' };
@@ -75,7 +74,6 @@ describe.each(Object.keys(models) as ModelName[])('%s', (name) => {
     const whole = await train(name, { steps: 7 });
     const interrupted = await train(name, { steps: 7 }, 5);
     await collect(engine.train({ resume: interrupted }));
-    const recordsOf = async (run: string) => (await openJournal(join(run, 'journal.subzero'))).records;
     expect(await recordsOf(interrupted)).toEqual(await recordsOf(whole));
     expect(await logitsOfRun(gpu, interrupted, tokens)).toEqual(await logitsOfRun(gpu, whole, tokens));
   });
