@@ -10,7 +10,7 @@ import { SubzeroError } from '../errors.ts';
 import type { Outcome } from '../evaluation/outcome.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
-import type { GraderServices } from '../graders/index.ts';
+import type { Grader, GraderDescription, GraderServices } from '../graders/index.ts';
 import { type Decoder, generates } from '../model/decoder.ts';
 import { embedSequences } from '../model/embed.ts';
 import { loadModel } from '../model/load.ts';
@@ -20,6 +20,7 @@ import { resolveConfiguration, type TrainConfiguration } from '../settings/confi
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 import type { ExportRequest } from '../train/export.ts';
+import { parameter, words } from '../words.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { checkDirectory, LoadedModels, type ModelParts, workOver } from './loaded-models.ts';
 import type { StepRun } from './step-run.ts';
@@ -196,17 +197,18 @@ export class LocalEngine implements Engine {
       return;
     }
     if ('fork' in request) {
-      const { fork, data, validation, ...rest } = request;
+      const { fork, data, validation, grader: description, ...rest } = request;
       await checkDirectory(fork);
-      const sources = { ...(data ? { data } : {}), ...(validation ? { validation } : {}) };
+      const grader = await graderOf(description);
+      const sources = { ...(data ? { data } : {}), ...(validation ? { validation } : {}), ...grader };
       const { forkRun } = await import('../train/fork.ts');
       yield* forkRun(this.#gpu, { ...rest, run: fork, sources, share, graderServices }, signal);
       return;
     }
     const { data, validation, grader: description, ...rest } = request;
     const modelDirectory = await this.#models.baseDirectory(rest.model);
-    const grader = description && (await (await import('../graders/index.ts')).parseGrader(description));
-    const sources = { data, ...(validation ? { validation } : {}), ...(grader ? { grader } : {}) };
+    const grader = await graderOf(description);
+    const sources = { data, ...(validation ? { validation } : {}), ...grader };
     const { startRun } = await import('../train/start.ts');
     yield* startRun(this.#gpu, { ...rest, modelDirectory, sources, share, graderServices }, signal);
   }
@@ -227,6 +229,10 @@ export class LocalEngine implements Engine {
   async createRun(request: StepRunRequest): Promise<StepRunInfo> {
     const { id } = request;
     const configuration = resolveConfiguration(request.configuration);
+    if (configuration.queryCombination !== 'mean') {
+      const problem = words`${parameter('queryCombination')} ${configuration.queryCombination} is the training loop's: the steps of such a run are ρ alone`;
+      throw new SubzeroError('unsupported', problem, { parameter: 'queryCombination' });
+    }
     const directory = await this.#models.baseDirectory(request.model);
     await this.#models.addAs({ id, path: directory, kind: 'run', step: 0 }, () =>
       this.#stepRunParts(directory, configuration),
@@ -345,6 +351,12 @@ export class LocalEngine implements Engine {
     await closeChatTemplates();
     this.#gpu.close();
   }
+}
+
+async function graderOf(description: GraderDescription | undefined): Promise<{ grader?: Grader }> {
+  if (!description) return {};
+  const { parseGrader } = await import('../graders/index.ts');
+  return { grader: await parseGrader(description) };
 }
 
 /** @throws SubzeroError `unsupported` for a model that does not go on with texts */
