@@ -17,6 +17,7 @@ import { maskedExample, optionsExample } from '../support/zo/golden.ts';
 import { probe } from '../support/zo/live.ts';
 import {
   expertBones,
+  lossTolerance,
   maskedBones,
   otherBones,
   recurrentOverrides,
@@ -142,7 +143,7 @@ test.each(Array.from({ length: 24 }, (_, index) => index))('random model %i', as
           const expected = optionLoss64(model.decoder, perturbed, examples);
           if (choices64.smallestGap < safeGap) continue;
           const error = Math.abs(losses[at]! - expected);
-          expect(error, `probe ${at}`).toBeLessThan(5e-6 * (1 + Math.abs(expected)));
+          expect(error, `probe ${at}`).toBeLessThan(lossTolerance(written.config) * (1 + Math.abs(expected)));
         }
         if (settings.parameters.length === 0) expect(new Set(losses).size).toBe(losses.length);
         const [scores] = await session.scorer.score(examples, running.current);
@@ -152,7 +153,8 @@ test.each(Array.from({ length: 24 }, (_, index) => index))('random model %i', as
           examples,
         );
         if (choices64.smallestGap < safeGap) return;
-        expect(Math.abs(batchLoss(examples, scores!).loss - loss)).toBeLessThan(5e-6 * (1 + Math.abs(loss)));
+        const off = Math.abs(batchLoss(examples, scores!).loss - loss);
+        expect(off).toBeLessThan(lossTolerance(written.config) * (1 + Math.abs(loss)));
       });
     } catch (error) {
       if (error instanceof Error) error.message += `\n${JSON.stringify({ ...settings, model: written.config })}`;
