@@ -102,7 +102,7 @@ export async function matchTensors(
   const missing: string[] = [];
   for (const { optional, ...parameter } of parameterShapes(decoder)) {
     const [stored] = storedNames(parameter.within?.tensor ?? parameter.name, decoder, source);
-    if (stored !== undefined) parameters.push({ ...parameter, stored: source.tensors.get(stored)! });
+    if (stored !== undefined) parameters.push(asStored(parameter, source.tensors.get(stored)!));
     else if (!optional) missing.push(parameter.within?.tensor ?? parameter.name);
   }
   if (missing.length > 0) {
@@ -122,6 +122,10 @@ export async function matchTensors(
     );
   }
   return { decoder, parameters, warnings };
+}
+
+function asStored({ transposed, ...parameter }: Omit<ParameterShape, 'optional'>, stored: StoredTensor): MatchedTensor {
+  return { ...parameter, ...(transposed && !stored.outFirst ? { transposed } : {}), stored };
 }
 
 /**
@@ -264,7 +268,8 @@ async function checkConstant(directory: string, source: TensorSource, name: stri
   );
 }
 
-function isIgnorable(name: string, { architecture }: Decoder): boolean {
+function isIgnorable(name: string, { architecture, stored }: Decoder): boolean {
+  if (stored?.unread?.test(name)) return true;
   return ignorable.some(({ pattern, types }) => pattern.test(name) && (types?.includes(architecture) ?? true));
 }
 

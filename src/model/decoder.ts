@@ -56,6 +56,8 @@ interface SublayerNorms {
   ofSum?: Norm;
   /** The factor of what the sublayer gives, after its norm, before it is added. */
   residualScale?: number;
+  /** Name of the number that the sum is multiplied by, which the checkpoint holds and which does not train. */
+  sumScale?: string;
 }
 
 /** Queries, keys and values by a linear layer each. */
@@ -71,12 +73,26 @@ interface PackedProjections {
   order: PackedOrder;
 }
 
+/** Queries and keys. Values are what the keys are before their norm, through a norm of their own. */
+interface KeysAsValues {
+  query: Linear;
+  key: Linear;
+  valueNorm: Norm;
+}
+
+/** Queries alone. Keys and values are those of an earlier layer, by its number in {@link keyMakers}. */
+interface SharedKeys {
+  query: Linear;
+  keysOf: number;
+}
+
 interface AttentionParts extends SublayerNorms {
   kind: 'attention';
   output: Linear;
   /** The norms of queries and keys, before they are turned by their positions, or after it. */
   queryNorm?: Norm;
   keyNorm?: Norm;
+  valueNorm?: Norm;
   normsRotated?: boolean;
   heads: number;
   keyHeads: number;
@@ -109,7 +125,7 @@ export interface Alibi {
 }
 
 /** Every token's mean of the values of those that it sees. */
-export type AttentionSublayer = AttentionParts & (SeparateProjections | PackedProjections);
+export type AttentionSublayer = AttentionParts & (SeparateProjections | PackedProjections | KeysAsValues | SharedKeys);
 
 interface FeedForwardParts extends SublayerNorms {
   kind: 'feed-forward';
@@ -279,7 +295,22 @@ interface DeltaRuleParts extends SublayerNorms {
 /** Sublayers that carry a state from token to token. */
 export type RecurrentSublayer = ShortConvolutionSublayer | DeltaRuleSublayer;
 
-export type Sublayer = AttentionSublayer | FeedForwardSublayer | ExpertsSublayer | RecurrentSublayer;
+/** What a layer adds of its own part of {@link Decoder.layerInputs}: output(activation(gate(x)) · part). */
+export interface LayerInputSublayer extends SublayerNorms {
+  kind: 'layer-input';
+  gate: Linear;
+  activation: MatmulActivation;
+  output: Linear;
+  /** The number of its part. */
+  part: number;
+}
+
+export type Sublayer =
+  | AttentionSublayer
+  | FeedForwardSublayer
+  | ExpertsSublayer
+  | RecurrentSublayer
+  | LayerInputSublayer;
 
 /**
  * Sublayers that read the same sum, to which all of them are added: through one norm for all, or through a norm of
@@ -305,6 +336,20 @@ export interface LearnedPosition {
  * which predict a token at its own place and cannot generate a text.
  */
 export type AttentionMask = 'causal' | 'bidirectional';
+
+/**
+ * What layers read of the tokens besides the hidden state, a run of elements for each of them:
+ * scale · (norm(projection(x)) + tableScale · table[token]), where x is what the layers begin with. Virtual tokens have
+ * no row in the table, which counts as zeros.
+ */
+export interface LayerInputs {
+  table: Matrix;
+  tableScale: number;
+  projection: Linear;
+  /** Of each run by itself. */
+  norm: Norm;
+  scale: number;
+}
 
 /** What becomes of a hidden state before the logits are made of it. */
 export interface HeadTransform {
@@ -342,6 +387,7 @@ export interface Decoder {
   /** From the embedding's width to that of the layers, and back. */
   projectIn?: Linear;
   projectOut?: Linear;
+  layerInputs?: LayerInputs;
   blocks: readonly (readonly (Sublayer | ParallelSublayer)[])[];
   finalNorm?: Norm;
   head: Head;
@@ -359,6 +405,8 @@ export interface StoredNames {
   constants?: readonly { pattern: RegExp; value: number }[];
   /** Names of tensors that belong to other parts than the decoder. */
   leftOut?: RegExp;
+  /** Names of tensors that files may hold for nothing. */
+  unread?: RegExp;
   /** Exports have the older names, as those of transformers do. */
   exported?: boolean;
 }
@@ -412,9 +460,14 @@ export function sublayersOf({ blocks }: Pick<Decoder, 'blocks'>): Sublayer[] {
   return blocks.flat().flatMap((sublayer) => (sublayer.kind === 'parallel' ? sublayer.members : [sublayer]));
 }
 
-/** The attention sublayers in their order, which is that of the key-value cache. */
+/** The attention sublayers in their order. */
 export function attentions(decoder: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
   return sublayersOf(decoder).filter((sublayer) => sublayer.kind === 'attention');
+}
+
+/** The attention sublayers with keys and values of their own in their order, which is that of the key-value cache. */
+export function keyMakers(decoder: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
+  return attentions(decoder).filter((attention) => !('keysOf' in attention));
 }
 
 /** The sublayers with a state in their order, which is that of the states in the cache. */

@@ -32,6 +32,8 @@ export interface ParameterShape {
   optional: boolean;
   /** Name of the stack that the matrix lies in, that of its first matrix. */
   stack?: string;
+  /** Nothing trains it: a number that transformers keeps beside the parameters. */
+  fixed?: true;
 }
 
 /**
@@ -42,7 +44,13 @@ export function sublayerLinears(sublayer: Sublayer): Linear[][] {
   switch (sublayer.kind) {
     case 'attention':
       return [
-        'packed' in sublayer ? [sublayer.packed] : [sublayer.query, sublayer.key, sublayer.value],
+        'packed' in sublayer
+          ? [sublayer.packed]
+          : [
+              sublayer.query,
+              ...('key' in sublayer ? [sublayer.key] : []),
+              ...('value' in sublayer ? [sublayer.value] : []),
+            ],
         [sublayer.output],
       ];
     case 'feed-forward':
@@ -58,6 +66,8 @@ export function sublayerLinears(sublayer: Sublayer): Linear[][] {
     }
     case 'short-convolution':
       return [[sublayer.input], [sublayer.output]];
+    case 'layer-input':
+      return [[sublayer.gate], [sublayer.output]];
     case 'delta-rule':
       return [
         'packed' in sublayer
@@ -95,7 +105,7 @@ function outerNorms({ before, after, ofSum }: { before?: Norm; after?: Norm; ofS
 function innerNorms(sublayer: Sublayer): Norm[] {
   if (sublayer.kind === 'delta-rule') return [sublayer.norm];
   if (sublayer.kind !== 'attention') return [];
-  return [sublayer.queryNorm, sublayer.keyNorm].filter((norm) => norm !== undefined);
+  return [sublayer.queryNorm, sublayer.keyNorm, sublayer.valueNorm].filter((norm) => norm !== undefined);
 }
 
 function ofMatrix({ weight, rows, columns, transposed, within }: Matrix): ParameterShape {
@@ -198,15 +208,22 @@ function* ofSublayer(sublayer: Sublayer | ParallelSublayer): Generator<Placed> {
   yield* placed(sublayer.kind, ofExperts(sublayer));
   yield* placed(sublayer.kind, ofRecurrence(sublayer));
   for (const norm of innerNorms(sublayer)) yield* placed('norms', ofNorm(norm));
+  if (sublayer.sumScale) yield* placed('norms', [{ ...ofVector(sublayer.sumScale, plainAxis(1), false), fixed: true }]);
 }
 
 function* walk(decoder: Decoder): Generator<Placed> {
   const { embedding, position, tokenTypes, embeddingNorm, projectIn, blocks, finalNorm, projectOut, head } = decoder;
+  const { layerInputs } = decoder;
   yield* placed('embedding', [ofMatrix(embedding)]);
   if (position) yield* placed('embedding', [ofMatrix(position.table)]);
   if (tokenTypes) yield* placed('embedding', [ofMatrix(tokenTypes)]);
   if (projectIn) yield* placed('projections', ofLinear(projectIn));
   if (embeddingNorm) yield* placed('norms', ofNorm(embeddingNorm));
+  if (layerInputs) {
+    yield* placed('embedding', [ofMatrix(layerInputs.table)]);
+    yield* placed('projections', ofLinear(layerInputs.projection));
+    yield* placed('norms', ofNorm(layerInputs.norm));
+  }
   for (const sublayer of blocks.flat()) yield* ofSublayer(sublayer);
   if (finalNorm) yield* placed('norms', ofNorm(finalNorm));
   if (projectOut) yield* placed('projections', ofLinear(projectOut));
@@ -225,6 +242,11 @@ export function parameterShapes(decoder: Decoder): ParameterShape[] {
   return [...walk(decoder)].map(([, parameter]) => parameter);
 }
 
+/** Names of the numbers that nothing trains. */
+export function fixedParameters(decoder: Decoder): ReadonlySet<string> {
+  return new Set(parameterShapes(decoder).flatMap(({ name, fixed }) => (fixed ? [name] : [])));
+}
+
 /** What each parameter belongs to, by its name. */
 export function parameterKinds(decoder: Decoder): Map<string, ParameterKind> {
   return new Map([...walk(decoder)].map(([kind, { name }]) => [name, kind]));
@@ -235,7 +257,7 @@ export function parameterKinds(decoder: Decoder): Map<string, ParameterKind> {
  * parameters of norms. A checkpoint that holds them anyway contradicts its config.json.
  */
 export function parametersLeftOut(decoder: Decoder): string[] {
-  const { blocks, embeddingNorm, finalNorm, projectIn, projectOut, head } = decoder;
+  const { blocks, embeddingNorm, finalNorm, projectIn, projectOut, head, layerInputs } = decoder;
   const used = new Set(parameterShapes(decoder).map(({ name }) => name));
   const modules = [
     ...linearsOf({ blocks }),
@@ -244,6 +266,7 @@ export function parametersLeftOut(decoder: Decoder): string[] {
     ...sublayersOf({ blocks }).flatMap((sublayer) => ('convolution' in sublayer ? [sublayer.convolution] : [])),
     ...[embeddingNorm, finalNorm, projectIn, projectOut].filter((module) => module !== undefined),
     ...(head.transform ? [head.transform.dense, head.transform.norm] : []),
+    ...(layerInputs ? [layerInputs.projection, layerInputs.norm] : []),
     ...(head.bias ? [] : [head]),
   ];
   return modules

@@ -5,8 +5,16 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openEngine } from '../../src/engine/client.ts';
 import type { Engine, EvaluationResult, TrainEvent } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
-import { openJournal } from '../../src/zo/journal.ts';
-import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
+import {
+  collect,
+  journalOf,
+  optionRows,
+  quick,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  writeRows,
+} from '../train/tiny.ts';
 
 let engine: Engine;
 let tiny: string;
@@ -197,7 +205,7 @@ describe('streams', () => {
     }
     const last = events.at(-1)!;
     expect(last).toMatchObject({ type: 'done', outcome: 'stopped' });
-    const { records } = await openJournal(join(run, 'journal.subzero'));
+    const { records } = await journalOf(run);
     expect(last).toMatchObject({ step: records.length });
   });
 
@@ -255,7 +263,7 @@ describe('closing', () => {
     await text;
     expect(events.at(-1)).toMatchObject({ type: 'done', outcome: 'stopped' });
     expect(existsSync(join(run, 'journal.subzero.lock'))).toBe(false);
-    const { records } = await openJournal(join(run, 'journal.subzero'));
+    const { records } = await journalOf(run);
     expect(events.at(-1)).toMatchObject({ step: records.length });
 
     for (const work of [own.info(), own.loadModel({ id: 'a', path: tiny }), consume(own.generate(endless))]) {

@@ -2,6 +2,8 @@ import { describe } from 'vitest';
 import {
   addCase,
   addShapes,
+  gateByPartCase,
+  gateByPartShapes,
   gateCase,
   gatePackedCase,
   gateShapes,
@@ -32,6 +34,7 @@ describe('storeRows', () => {
 describe('gate', () => {
   testCases(gpu, gateShapes.map(gateCase));
   testCases(gpu, gateShapes.map(gatePackedCase));
+  testCases(gpu, gateByPartShapes.map(gateByPartCase));
   testCases(gpu, addShapes.map(addCase));
   testCases(gpu, scaleShapes.map(scaleCase));
 });

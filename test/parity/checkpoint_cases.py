@@ -913,3 +913,107 @@ case("as published", "apertus", post_norm=False, qk_norm=True, mlp_bias=False, r
 case("plain rotation", "apertus", rope_parameters=dict(rope_type="default", rope_theta=500.0))
 case("theta alone", "apertus", rope_theta=500.0)
 case("norms of what sublayers give", "apertus", post_norm=True, stored=dict(expect='"post_norm" must be false'))
+
+# Layers with a window, and others whose heads have a width of their own; last layers with the keys and values of earlier ones; inputs
+# of each layer's own. Without a list the last layer of three is the one that sees everything. Epsilon is large, so that results of
+# sublayers that happen to be small are not made large, with what rounding left of them.
+UNIFIED = dict(head_dim=8, global_head_dim=16, sliding_window=16, rms_norm_eps=0.01)
+OWN["gemma4_unified_text"] = UNIFIED
+OWN["gemma4_text"] = UNIFIED | dict(hidden_size_per_layer_input=12, vocab_size_per_layer_input=56)
+CLASSES |= dict(gemma4_text="Gemma4ForCausalLM", gemma4_unified_text="Gemma4UnifiedForCausalLM", gemma4="Gemma4ForConditionalGeneration",
+                gemma4_unified="Gemma4UnifiedForConditionalGeneration")
+VISION |= dict(
+    gemma4=dict(model_type="gemma4_vision", hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
+                num_key_value_heads=1, head_dim=8, patch_size=4, position_embedding_size=16),
+    gemma4_unified=dict(model_type="gemma4_unified_vision", patch_size=2, mm_embed_dim=8, mm_posemb_size=16, output_proj_dims=8))
+# In place of tokens with these ids the class has the padding token, so that none of them lies in the vocabulary.
+SENSES = dict(image_token_id=1000, video_token_id=1001, audio_token_id=1002, boi_token_id=1003, eoi_token_id=1004, boa_token_id=1005,
+              eoa_token_index=1006, audio_config=None)
+OUTER |= dict(gemma4=SENSES, gemma4_unified=SENSES)
+FOUR = ["sliding_attention", "full_attention", "sliding_attention", "full_attention"]
+SHARING = dict(num_hidden_layers=4, layer_types=FOUR, num_kv_shared_layers=2)
+DEFAULT_ROTATIONS = dict(sliding_attention=dict(rope_type="default", rope_theta=1e4),
+                         full_attention=dict(rope_type="proportional", partial_rotary_factor=0.25, rope_theta=1e6))
+GEMMA4 = {
+    "nothing but sizes": {},
+    "keys as values": dict(attention_k_eq_v=True),
+    "keys as values, key heads of their own": dict(attention_k_eq_v=True, num_global_key_value_heads=1),
+    "key heads without keys as values": dict(num_global_key_value_heads=1),
+    "shared keys": SHARING,
+    "shared keys, wide feed-forward layers": SHARING | dict(use_double_wide_mlp=True),
+    "shared keys, keys as values": SHARING | dict(attention_k_eq_v=True, num_global_key_value_heads=1),
+    "every layer but the first two shares": dict(num_hidden_layers=6, layer_types=["full_attention", "sliding_attention"] * 2 + FOUR[2:],
+                                                 num_kv_shared_layers=4),
+    "window 7": dict(sliding_window=7),
+    "biases": dict(attention_bias=True),
+    "cap of logits": dict(final_logit_softcapping=2.0),
+    "norm epsilon 0.03": dict(rms_norm_eps=0.03),
+    "activation silu": dict(hidden_activation="silu"),
+    "untied, odd vocabulary": dict(tie_word_embeddings=False, vocab_size=51),
+    "one key head": dict(num_key_value_heads=1),
+    "the last layer with a window in the list": dict(layer_types=["full_attention", "sliding_attention", "sliding_attention"]),
+    "layers that all see everything": dict(layer_types=["full_attention"] * 3),
+    "eight layers": dict(num_hidden_layers=8),
+    "heads by layer": dict(per_layer_config={"2": dict(head_dim=12, num_key_value_heads=4)}),
+    "heads by layer, zeros in front": dict(num_hidden_layers=12, hidden_size=16, intermediate_size=16, num_attention_heads=2,
+                                           per_layer_config={"05": dict(head_dim=16), "11": dict(head_dim=16)}),
+    "heads by layer, none": dict(per_layer_config={}),
+    "heads of 512": dict(drop=["global_head_dim"], num_attention_heads=2, num_key_value_heads=1, num_hidden_layers=2, layer_types=FOUR[:2]),
+    "rotations": dict(rope_parameters=dict(sliding_attention=dict(rope_type="default", rope_theta=50.0),
+                                           full_attention=dict(rope_type="proportional", partial_rotary_factor=0.5, rope_theta=900.0))),
+    "rotations by rules": dict(rope_parameters=dict(sliding_attention=dict(rope_type="linear", factor=2.0, rope_theta=50.0),
+                                                    full_attention=dict(rope_type="yarn", rope_theta=900.0, **FAR))),
+    "rotations as usual, written out": dict(rope_parameters=DEFAULT_ROTATIONS),
+    "as the class writes it": dict(attention_dropout=0.0, bos_token_id=2, eos_token_id=1, pad_token_id=0, use_cache=True, num_hidden_layers=2,
+                                   layer_types=["sliding_attention", "full_attention"], rope_parameters=DEFAULT_ROTATIONS,
+                                   per_layer_config={"1": dict(head_dim=16)}, use_double_wide_mlp=False, use_bidirectional_attention="vision"),
+    "widths that 4 does not divide": dict(hidden_size=30, num_attention_heads=3, num_key_value_heads=1, head_dim=10, global_head_dim=14,
+                                          intermediate_size=42),
+}
+GAINS |= dict.fromkeys(("gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified"), {"gains": 0.5})
+for name, keys in GEMMA4.items():
+    case(name, "gemma4_unified_text", **keys)
+ONCE = ("key heads without keys as values", "every layer but the first two shares", "biases", "activation silu", "one key head", "eight layers",
+        "the last layer with a window in the list", "layers that all see everything", "heads by layer, zeros in front", "heads by layer, none", "heads of 512",
+        "rotations by rules", "rotations as usual, written out")
+for name in [name for name in GEMMA4 if name not in ONCE]:
+    case(name, "gemma4_text", **GEMMA4[name])
+for each in ("gemma4_unified_text", "gemma4_text"):
+    case("BF16, shards", each, stored=dict(dtype="BF16", shards=3), **SHARING)
+    case("norm epsilon absent", each, drop=["rms_norm_eps"])
+    case("keys of layers that share, in the file", each, **SHARING, stored=dict(dtype="F16", extra={
+        "model.layers.2.self_attn.k_proj.weight": [16, 32], "model.layers.2.self_attn.v_proj.weight": [16, 32],
+        "model.layers.3.self_attn.k_norm.weight": [16], "model.layers.3.self_attn.k_proj.weight": [32, 32]}))
+    for name, (words, keys) in {
+        "bidirectional": ('"use_bidirectional_attention" must be "vision"', dict(use_bidirectional_attention="all")),
+        "experts": ('"enable_moe_block" must be false', dict(enable_moe_block=True, num_experts=2, top_k_experts=1, moe_intermediate_size=8)),
+        "every layer shares": ("none of the others is", dict(num_kv_shared_layers=3)),
+        "no layer of a kind to share with": ("none of the others is", dict(num_kv_shared_layers=1)),
+        "another key by layer": ('the key "intermediate_size" (.*) of layer 1 is not supported', dict(per_layer_config={"1": dict(intermediate_size=8)})),
+        "heads of layers of a kind that differ": ("must be the same for all layers of a type", dict(per_layer_config={"1": dict(head_dim=16)})),
+        "a layer that is not there": ('must name layers by their numbers from 0 to 2; got "3"', dict(per_layer_config={"3": dict(head_dim=16)})),
+        "one rotation besides": ("must have an object for each of", dict(rope_parameters=DEFAULT_ROTATIONS | dict(rope_theta=1e4))),
+        "one rotation for all layers": ('must have an object with "rope_theta" for', dict(rope_parameters=dict(rope_type="default", rope_theta=1e4))),
+        "rotation of a kind absent": ('must have an object with "rope_theta" for "full_attention"',
+                                      dict(rope_parameters=dict(sliding_attention=dict(rope_type="default", rope_theta=1e4)))),
+        "older key of rotations": ('the key "rope_theta"', dict(rope_theta=500.0)),
+    }.items():
+        if each == "gemma4_unified_text" or name in ("bidirectional", "experts"):
+            case(name, each, stored=dict(expect=words), **keys)
+for name, keys in {
+    "without inputs of layers": dict(hidden_size_per_layer_input=0), "inputs of 10 elements": dict(hidden_size_per_layer_input=10),
+    "inputs, shared keys, wide": SHARING | dict(use_double_wide_mlp=True, hidden_size_per_layer_input=20, attention_k_eq_v=True),
+}.items():
+    case(name, "gemma4_text", **keys)
+case("inputs by default", "gemma4_text", drop=["hidden_size_per_layer_input"])
+case("rows for some tokens only", "gemma4_text", vocab_size_per_layer_input=40, stored=dict(expect='"vocab_size_per_layer_input" must be at least'))
+case("inputs of layers", "gemma4_unified_text", hidden_size_per_layer_input=12, stored=dict(expect='"hidden_size_per_layer_input" must be 0'))
+for wrapper, member in (("gemma4", "gemma4_text"), ("gemma4_unified", "gemma4_unified_text")):
+    for name in ("nothing but sizes", "keys as values, key heads of their own", "shared keys, wide feed-forward layers", "shared keys", "window 7",
+                 "cap of logits", "norm epsilon 0.03", "heads by layer", "rotations", "as the class writes it"):
+        wrapped(name, wrapper, member, **GEMMA4[name])
+    wrapped("untied", wrapper, member, outer=dict(tie_word_embeddings=False))
+    wrapped("BF16, shards", wrapper, member, stored=dict(dtype="BF16", shards=2), **SHARING)
+    wrapped("keys of layers that share, in the file", wrapper, member, **SHARING, stored=dict(extra={
+        "model.language_model.layers.2.self_attn.k_proj.weight": [16, 32]}))
+wrapped("without inputs of layers", "gemma4", "gemma4_text", hidden_size_per_layer_input=0)

@@ -45,14 +45,15 @@ def mixed(text, count):
 def tensor(name, shape, gains=1):
     """
     Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings of tokens and
-    convolutions of the delta rule), gains 1 ± 1/2, or about another number.
+    convolutions of the delta rule), gains 1 ± 1/2, or about another number, and
+    factors of whole layers 1 ± 1/2.
     """
     # The constants of xIELU.
     if name.endswith((".act_fn.beta", ".act_fn.eps")):
         return torch.tensor(0.5 if name.endswith("beta") else -1e-6)
     words = (mixed(name, math.prod(shape)) >> 24).astype(np.int64) - 128
-    if len(shape) == 1 and name.endswith((".weight", ".gamma")):
-        values = gains + (words >> 2) / 64
+    if len(shape) == 1 and name.endswith((".weight", ".gamma", ".layer_scalar")):
+        values = (1 if name.endswith(".layer_scalar") else gains) + (words >> 2) / 64
     else:
         large = r"embed_tokens|conv1d|[.]wte[.]|embed_in|word_embeddings|tok_embeddings"
         values = words / (128 if re.search(large, name) else 512)
@@ -147,12 +148,12 @@ def write_weights(directory, shapes, dtype, shards, gains):
 def grouped(shapes):
     """
     Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`. Tensors that not
-    every layer has keep their numbers.
+    every layer has, or not of one shape, keep their numbers.
     """
     starred = {name: re.sub(r"[.](layers?|h|blocks)[.][0-9]+[.]", r".\1.*.", name) for name in shapes}
-    counts = collections.Counter(starred.values())
+    counts = collections.Counter((starred[name], *shape) for name, shape in shapes.items())
     layers = max(counts.values())
-    names = {name: star if counts[star] == layers else name for name, star in starred.items()}
+    names = {name: star if counts[star, *shapes[name]] == layers else name for name, star in starred.items()}
     return list(dict.fromkeys(f"{names[name]} {'x'.join(map(str, shape))}" for name, shape in shapes.items()))
 
 

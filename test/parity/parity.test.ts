@@ -47,6 +47,12 @@ test('every architecture has cases with numbers, and none of them is without gre
 
 const yarn = { rope_type: 'yarn', rope_theta: 1e4, factor: 4, original_max_position_embeddings: 32 };
 
+/** Settings of Gemma 4 whose layers with a window have another base, or whose others turn another part of a head. */
+const gemma4Rotations = (theta: number, share: number) => ({
+  sliding_attention: { rope_type: 'default', rope_theta: theta },
+  full_attention: { rope_type: 'proportional', partial_rotary_factor: share, rope_theta: 900 },
+});
+
 // The suite must see what it is for: a setting that is read a little otherwise.
 test.each([
   ['llama: rope theta 500', { rope_theta: 501 }],
@@ -136,6 +142,12 @@ test.each([
   ['olmo_hybrid: no base', { rope_theta: 10000 }],
   ['dots1: windows', { max_window_layers: 2 }],
   ['dots1: scores as they are, two shared experts', { norm_topk_prob: true }],
+  ['gemma4_unified_text: window 7', { sliding_window: 8 }],
+  ['gemma4_unified_text: cap of logits', { final_logit_softcapping: 2.001 }],
+  ['gemma4_unified_text: norm epsilon 0.03', { rms_norm_eps: 0.0301 }],
+  ['gemma4_unified_text: rotations', { rope_parameters: gemma4Rotations(50.5, 0.5) }],
+  ['gemma4_unified_text: rotations', { rope_parameters: gemma4Rotations(50, 0.75) }],
+  ['gemma4_text: nothing but sizes', { rms_norm_eps: 0.0099 }],
 ])('%s: another %o is seen', async (name, change) => {
   const parity = cases.find((each) => each.name === name)!;
   const inner = { ...parity.config.text_config, ...(change as { text_config?: object }).text_config };

@@ -23,7 +23,7 @@ TYPES = ["llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss", "
          "eurobert", "internlm3", "exaone", "jais2", "bloom", "mpt", "apertus",
          "qwen3_moe", "mixtral", "olmoe", "qwen2_moe", "gpt_oss", "granitemoe", "qwen3_next", "qwen3_5_moe_text", "qwen3_5_moe",
          "granitemoeshared", "granitemoehybrid", "granite_swa", "lfm2_moe", "ernie4_5_moe", "phimoe", "glm4_moe", "dots1", "olmo_hybrid",
-         "hunyuan_v1_moe"]
+         "hunyuan_v1_moe", "gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified"]
 OUT = pathlib.Path(__file__).parent.parent / "fixtures" / "golden" / "config-classes.json"
 
 

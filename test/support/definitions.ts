@@ -202,10 +202,10 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   ]),
   splitHeads: combinations(['split-heads.wgsl']),
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],
-  add: both.map(addKernel),
+  add: both.flatMap((scaled) => both.map((sumScaled) => addKernel(scaled, sumScaled))),
   scale: [0, 2, 15, 30].map(scaleKernel),
   xielu: combinations(['xielu.wgsl']),
-  gate: ['gate', 'gate-packed'].flatMap((name) =>
+  gate: ['gate', 'gate-packed', 'gate-part'].flatMap((name) =>
     combinations(['activation.wgsl', `${name}.wgsl`], { ACTIVATION: Object.values(activationNumber) }),
   ),
   join: [joinKernel],

@@ -6,7 +6,7 @@
 
 import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
 import { recordLabelLoss } from '../../ops/label-loss.ts';
-import { add, gate, gatePacked, gatherRows, splitHeads, storeRows } from '../../ops/rows.ts';
+import { add, gate, gateByPart, gatePacked, gatherRows, splitHeads, storeRows } from '../../ops/rows.ts';
 import { scaleBuffer } from '../../ops/scale.ts';
 import { type PackedOrder, packedOrders, regroup, split } from '../../ops/split.ts';
 import { wholeQuads } from '../../tensor/axis.ts';
@@ -248,6 +248,51 @@ export function gatePackedCase({ rows, columns, deviation = 1, activation = 'sil
   };
 }
 
+/** The gate of a run of the columns of something wider. */
+export function gateByPartCase(shape: GateShape & { parts: number; part: number; scale: number }): KernelCase {
+  const { rows, columns, deviation = 1, activation = 'silu', parts, part, scale } = shape;
+  return {
+    operation: 'gate',
+    name: `${rows}×${columns} by part ${part} of ${parts}, ${activation}`,
+    tolerance: exactTolerance,
+    flops: 6 * rows * columns,
+    bytes: 12 * rows * columns,
+    prepare(bed) {
+      const { random } = bed;
+      const gateData = random.normals(rows * columns, deviation);
+      const wideData = random.normals(rows * parts * columns);
+      const context = bed.context({ count: 1 });
+      const gated = bed.activation(gateData, rows, columns);
+      const wide = bed.activation(wideData, rows, parts * columns);
+      return {
+        reset: () => gated.buffer.write(gateData),
+        record() {
+          gateByPart(context, gated, wide, { part, activation, scale });
+          return [
+            {
+              name: 'gate',
+              buffer: gated.buffer,
+              rows,
+              columns,
+              reference: (row) =>
+                Float64Array.from({ length: columns }, (_, column) => {
+                  const value = activate(gateData[row * columns + column]!, activation);
+                  return scale * value * wideData[(row * parts + part) * columns + column]!;
+                }),
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export const gateByPartShapes: readonly Parameters<typeof gateByPartCase>[0][] = [
+  { rows: 1, columns: 4, parts: 1, part: 0, scale: 1 },
+  { rows: 37, columns: 12, parts: 5, part: 4, scale: 11.3, activation: 'gelu-tanh' },
+  { rows: 9, columns: 260, parts: 3, part: 1, scale: 0.7, deviation: 4 },
+];
+
 export interface SplitShape {
   rows: number;
   heads: number;
@@ -385,12 +430,15 @@ export interface AddShape {
   columns: number;
   /** The factor of what is added. */
   scale?: number;
+  /** The factor of the sum. */
+  sumScale?: number;
 }
 
-export function addCase({ rows, columns, scale }: AddShape): KernelCase {
+export function addCase({ rows, columns, scale, sumScale }: AddShape): KernelCase {
+  const factors = [scale === undefined ? '' : `, scale ${scale}`, sumScale === undefined ? '' : `, of all ${sumScale}`];
   return {
     operation: 'add',
-    name: `${rows}×${columns}${scale === undefined ? '' : `, scale ${scale}`}`,
+    name: `${rows}×${columns}${factors.join('')}`,
     tolerance: exactTolerance,
     flops: rows * columns,
     bytes: 12 * rows * columns,
@@ -403,7 +451,7 @@ export function addCase({ rows, columns, scale }: AddShape): KernelCase {
       return {
         reset: () => sum.buffer.write(before),
         record() {
-          add(context, sum, x, scale);
+          add(context, sum, x, scale, sumScale);
           return [
             {
               name: 'sum',
@@ -412,7 +460,8 @@ export function addCase({ rows, columns, scale }: AddShape): KernelCase {
               columns,
               reference: (row) =>
                 Float64Array.from({ length: columns }, (_, column) => {
-                  return before[row * columns + column]! + (scale ?? 1) * added[row * columns + column]!;
+                  const at = row * columns + column;
+                  return (sumScale ?? 1) * (before[at]! + (scale ?? 1) * added[at]!);
                 }),
             },
           ];
@@ -427,6 +476,8 @@ export const addShapes: readonly AddShape[] = [
   { rows: 33, columns: 100 },
   { rows: 7, columns: 2052 },
   { rows: 9, columns: 68, scale: 0.22 },
+  { rows: 5, columns: 132, sumScale: -0.4 },
+  { rows: 3, columns: 12, scale: 1.5, sumScale: 3 },
 ];
 
 export interface ScaleShape {

@@ -21,6 +21,7 @@ import type { Family } from './family.ts';
 import { gemma } from './gemma.ts';
 import { gemma2, vaultgemma } from './gemma2.ts';
 import { gemma3, gemma3Text } from './gemma3.ts';
+import { gemma4, gemma4Text, gemma4Unified, gemma4UnifiedText } from './gemma4.ts';
 import { glm, glm4 } from './glm.ts';
 import { glm4Moe } from './glm4-moe.ts';
 import { gptBigcode } from './gpt-bigcode.ts';
@@ -144,4 +145,8 @@ export const families: Readonly<Record<string, Family>> = {
   bloom,
   mpt,
   apertus,
+  gemma4_text: gemma4Text,
+  gemma4,
+  gemma4_unified_text: gemma4UnifiedText,
+  gemma4_unified: gemma4Unified,
 };

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfiguration } from '../../../src/model/configuration.ts';
 import type { Matrix } from '../../../src/model/decoder.ts';
-import { parameterShapes } from '../../../src/model/parameters.ts';
+import { fixedParameters, parameterShapes } from '../../../src/model/parameters.ts';
 import { f32ToBytes, writeSafetensors } from '../../../src/safetensors/index.ts';
 import type { Random } from '../random.ts';
 
@@ -19,6 +19,8 @@ export interface RandomModel {
   config: Record<string, unknown>;
   /** All weights in float64, exactly as stored. */
   parameters: Map<string, Float64Array>;
+  /** Names of those that can train. */
+  trainable: string[];
   remove(): Promise<void>;
 }
 
@@ -115,7 +117,9 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
   });
   await writeFile(join(directory, 'config.json'), JSON.stringify(config));
   await writeSafetensors(join(directory, 'model.safetensors'), joined(tensors));
-  return { directory, config, parameters, remove: () => rm(directory, { recursive: true, force: true }) };
+  const fixed = fixedParameters(configuration);
+  const trainable = [...parameters.keys()].filter((name) => !fixed.has(name));
+  return { directory, config, parameters, trainable, remove: () => rm(directory, { recursive: true, force: true }) };
 }
 
 /** Tensors with those that hold several matrices in one piece. */
@@ -231,6 +235,31 @@ export function expertBones(random: Random): Record<string, unknown> {
       router_jitter_noise: random.pick([0, 0.3]),
     },
   ]);
+}
+
+/** Gemma 4: heads by kind of layer, last layers with the keys and values of earlier ones, inputs of layers. */
+export function gemma4Bones(random: Random): Record<string, unknown> {
+  const [sliding, full] = ['sliding_attention', 'full_attention'];
+  const shared = random.integer(0, 2);
+  const types = [
+    [sliding, full],
+    [full, sliding, full],
+    [sliding, full, sliding, full],
+  ][shared]!;
+  const inputs = { hidden_size_per_layer_input: random.integer(1, 9), vocab_size_per_layer_input: 90 };
+  return {
+    ...(random.uniform() < 0.7 ? { model_type: 'gemma4_text', ...inputs } : { model_type: 'gemma4_unified_text' }),
+    ...{ num_hidden_layers: types.length, layer_types: types, num_kv_shared_layers: shared },
+    ...{ use_double_wide_mlp: random.uniform() < 0.5, sliding_window: random.integer(1, 9) },
+    ...{ global_head_dim: 2 * random.integer(1, 8), hidden_activation: 'silu', final_logit_softcapping: 4 },
+    ...{ attention_k_eq_v: random.uniform() < 0.5, num_global_key_value_heads: random.pick([null, 1]) },
+    // Values and what sublayers give are normed, so that small ones would show what rounding left of them.
+    rms_norm_eps: 1e-2,
+    rope_parameters: {
+      sliding_attention: { rope_type: 'default', rope_theta: 20 },
+      full_attention: { rope_type: 'default', rope_theta: 900 },
+    },
+  };
 }
 
 /** Masked language models. */
