@@ -116,7 +116,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     const sinks = resources.own(await openSinks({ folder, configuration, step: done, title }), close);
     await writeChanges(folder, run.changes);
     const toShare = { gpu, folder, configuration, optimizer, scorer, lossOf, log: run.log, rows: plan.rows };
-    const shared = await run.share?.({ ...toShare, examples: run.examples });
+    const shared = await run.share?.open({ ...toShare, examples: run.examples });
     if (shared) resources.own(shared, close);
     const { log } = shared ?? run;
     const notices = (): TrainEvent[] => {
