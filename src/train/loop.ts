@@ -191,7 +191,10 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
       };
       await sinks.take(event);
       yield event;
-      yield* notices();
+      for (const notice of notices()) {
+        if (notice.type === 'cluster') await sinks.take(notice);
+        yield notice;
+      }
       const warning = watch(record);
       if (warning) {
         const message = { type: 'message' as const, step: done, level: 'warn' as const, ...warning };
