@@ -1,5 +1,6 @@
 /** A copy of a run that takes over what another one carried goes on to the same bits, whatever it did before. */
 
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { type CarriedBytes, carriedSize, fitsCarried, readCarried } from '../../src/zo/carried-state.ts';
@@ -46,6 +47,12 @@ async function begin({ optimizer }: Session, journal: readonly AppliedStep[], st
 
 const bytesOf = ({ optimizer }: Session) => readCarried(gpu, optimizer.carried());
 
+/** Names of the contents, which compare faster. */
+const named = ({ numbers, buffers }: CarriedBytes) => ({
+  numbers,
+  buffers: buffers.map(({ name, bytes }) => [name, createHash('sha256').update(bytes).digest('hex')]),
+});
+
 // At a fold, and in the middle of a period.
 const taken = [3, 5];
 
@@ -61,7 +68,7 @@ test.each(variants)('%s: a copy goes on to the same bits', (name, variant) =>
         expect(bytes.buffers.reduce((sum, each) => sum + each.bytes.length, 0)).toBe(
           carriedSize(session.optimizer.carried()),
         );
-        for (const other of carried.values()) expect(bytes).not.toEqual(other);
+        for (const other of carried.values()) expect(named(bytes)).not.toEqual(named(other));
         carried.set(step, bytes);
       }
       await session.optimizer.replay(journal.slice(taken.at(-1)));
@@ -73,9 +80,9 @@ test.each(variants)('%s: a copy goes on to the same bits', (name, variant) =>
       for (const [step, bytes] of first.carried) {
         expect(fitsCarried(optimizer.carried(), bytes)).toBe(true);
         optimizer.carryOn(step, bytes);
-        expect(await bytesOf(session)).toEqual(bytes);
+        expect(named(await bytesOf(session))).toEqual(named(bytes));
         await optimizer.replay(first.journal.slice(step));
-        expect(await bytesOf(session)).toEqual(first.last);
+        expect(named(await bytesOf(session))).toEqual(named(first.last));
         expect(optimizer.bankLoss).toEqual(first.loss);
       }
     });
