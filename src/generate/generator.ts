@@ -10,7 +10,7 @@ import { SubzeroError } from '../errors.ts';
 import { EventQueue } from '../event-queue.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { type CacheRun, KeyValueCache } from '../model/cache.ts';
-import { attentions, keyAxis, recurrents, windowOf } from '../model/decoder.ts';
+import { keyAxis, keyMakers, recurrents, windowOf } from '../model/decoder.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
@@ -290,7 +290,7 @@ export class Generator {
   #makeCache(): KeyValueCache {
     const { decoder } = this.#model;
     const { contextLength } = decoder;
-    const keys = attentions(decoder).reduce((sum, attention) => sum + storedLength(keyAxis(attention)), 0);
+    const keys = keyMakers(decoder).reduce((sum, attention) => sum + storedLength(keyAxis(attention)), 0);
     const rowBytes = keys * 4 * 2;
     const rows = Math.max(contextLength, Math.min(contextLength * 64, Math.floor(cacheBytes / Math.max(1, rowBytes))));
     return new KeyValueCache(this.#model.gpu, this.#model, rows);

@@ -9,7 +9,7 @@ import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { storedLength } from '../tensor/axis.ts';
-import { attentions, keyAxis, recurrents, stateSizes } from './decoder.ts';
+import { keyAxis, keyMakers, recurrents, stateSizes } from './decoder.ts';
 import type { Model } from './model.ts';
 
 /** Most bytes of the states of all sequences over all layers, unless that of one needs more. */
@@ -34,7 +34,7 @@ export interface CacheRun {
 }
 
 export class KeyValueCache {
-  /** Per attention layer [rows, key heads · head width of that layer] f32. */
+  /** Per attention layer with keys of its own [rows, key heads · head width of that layer] f32. */
   readonly keys: GpuBuffer[];
   readonly values: GpuBuffer[];
   /** Per recurrent layer. */
@@ -46,7 +46,7 @@ export class KeyValueCache {
   #free: { start: number; length: number }[];
 
   constructor(gpu: Gpu, model: Model, rows: number) {
-    const rowBytes = attentions(model.decoder).map((attention) => storedLength(keyAxis(attention)) * 4);
+    const rowBytes = keyMakers(model.decoder).map((attention) => storedLength(keyAxis(attention)) * 4);
     const limit = Math.floor(gpu.bindingLimit / Math.max(1, ...rowBytes));
     this.rows = Math.min(rows, limit);
     const make = (label: string): GpuBuffer[] =>

@@ -6,6 +6,7 @@
  */
 
 import type { MatmulActivation } from '../ops/activation.ts';
+import type { ExpertScore } from '../ops/experts.ts';
 import type { PackedOrder } from '../ops/split.ts';
 import { type Axis, plainAxis, quadAxis } from '../tensor/axis.ts';
 import type { RopePosition } from './rope-table.ts';
@@ -55,6 +56,8 @@ interface SublayerNorms {
   ofSum?: Norm;
   /** The factor of what the sublayer gives, after its norm, before it is added. */
   residualScale?: number;
+  /** Name of the number that the sum is multiplied by, which the checkpoint holds and which does not train. */
+  sumScale?: string;
 }
 
 /** Queries, keys and values by a linear layer each. */
@@ -70,12 +73,26 @@ interface PackedProjections {
   order: PackedOrder;
 }
 
+/** Queries and keys. Values are what the keys are before their norm, through a norm of their own. */
+interface KeysAsValues {
+  query: Linear;
+  key: Linear;
+  valueNorm: Norm;
+}
+
+/** Queries alone. Keys and values are those of an earlier layer, by its number in {@link keyMakers}. */
+interface SharedKeys {
+  query: Linear;
+  keysOf: number;
+}
+
 interface AttentionParts extends SublayerNorms {
   kind: 'attention';
   output: Linear;
   /** The norms of queries and keys, before they are turned by their positions, or after it. */
   queryNorm?: Norm;
   keyNorm?: Norm;
+  valueNorm?: Norm;
   normsRotated?: boolean;
   heads: number;
   keyHeads: number;
@@ -108,7 +125,7 @@ export interface Alibi {
 }
 
 /** Every token's mean of the values of those that it sees. */
-export type AttentionSublayer = AttentionParts & (SeparateProjections | PackedProjections);
+export type AttentionSublayer = AttentionParts & (SeparateProjections | PackedProjections | KeysAsValues | SharedKeys);
 
 interface FeedForwardParts extends SublayerNorms {
   kind: 'feed-forward';
@@ -138,12 +155,19 @@ export interface Routing {
   /** Experts of the layer, and how many of them each token goes to: those with the highest scores. */
   experts: number;
   chosen: number;
-  /** How scores are made of the router's logits, of all experts. */
-  score: 'softmax' | 'sigmoid';
+  /** How scores are made of the router's logits, of all experts; `sparse-mixer` chooses two. */
+  score: ExpertScore;
+  /** Of the sparse mixer: how far the logits that count may lie below the highest one, as a share of its size. */
+  tolerance?: number;
   /** Whether the scores of the chosen experts are divided by their sum. */
   normalised: boolean;
   /** Name of numbers that are added to the scores when experts are chosen, and not to what they count for. */
   correction?: string;
+  /** Files hold the correction as a matrix of one row. */
+  correctionRow?: true;
+  /** What the sum that scores are divided by is at least, and what is added to it; 0 if absent. */
+  sumLeast?: number;
+  sumOffset?: number;
   /** The factor of what the experts give together. */
   scale?: number;
 }
@@ -178,7 +202,16 @@ interface PackedGates {
   packed: ExpertLinears;
   interleaved: boolean;
   clamped?: ClampedGate;
+  /** The same experts with matrices of their own, as some files have them. */
+  separate?: SeparateGates & { down: ExpertLinears };
 }
+
+/** A feed-forward layer that every token goes through besides its experts. */
+export type SharedExpert = ({ gate: Linear; up: Linear } | { packed: Linear }) & {
+  down: Linear;
+  /** Makes a number, by the sigmoid of which the result is multiplied. */
+  scale?: Linear;
+};
 
 interface ExpertsCommon extends SublayerNorms {
   kind: 'experts';
@@ -187,8 +220,7 @@ interface ExpertsCommon extends SublayerNorms {
   down: ExpertLinears;
   /** The activation of the gates. */
   activation: MatmulActivation;
-  /** A feed-forward layer that every token goes through besides; its result is multiplied by the sigmoid of `scale`. */
-  shared?: { gate: Linear; up: Linear; down: Linear; scale?: Linear };
+  shared?: SharedExpert;
 }
 
 /** A causal convolution over the tokens, of every channel by itself. */
@@ -201,6 +233,8 @@ export interface Convolution {
   channels: number;
   /** Tokens that enter a result, the token itself included. */
   taps: number;
+  /** The tensors that hold the kernel, channels one behind the other, where it is not one. */
+  parts?: readonly { weight: string; channels: number }[];
 }
 
 /** A short convolution between two gates: output(C · convolution(B · x)). */
@@ -213,8 +247,9 @@ export interface ShortConvolutionSublayer extends SublayerNorms {
 }
 
 /** The gated delta rule: every head keeps a matrix, which forgets and learns a value for a key with every token. */
-export interface DeltaRuleSublayer extends SublayerNorms {
-  kind: 'delta-rule';
+export type DeltaRuleSublayer = DeltaRuleParts & (SeparateRule | UnmixedRule | PackedRule);
+
+interface SeparateRule {
   /** Makes queries, keys and values, one behind the other. */
   mixed: Linear;
   /** Makes what the result is gated by. */
@@ -222,6 +257,23 @@ export interface DeltaRuleSublayer extends SublayerNorms {
   /** Make, for each head, how much of a value is learnt, and how much of the matrix is forgotten. */
   learning: Linear;
   forgetting: Linear;
+}
+
+interface UnmixedRule extends Omit<SeparateRule, 'mixed'> {
+  query: Linear;
+  key: Linear;
+  value: Linear;
+}
+
+interface PackedRule {
+  /** Makes, for each key head in turn, its query, its key, and the values and gates of the heads that share it. */
+  packed: Linear;
+  /** Makes, for each key head in turn, what its heads learn and what they forget. */
+  rates: Linear;
+}
+
+interface DeltaRuleParts extends SublayerNorms {
+  kind: 'delta-rule';
   /** Names of ln A and of what is added in front of softplus, one number for each head. */
   forgettingRate: string;
   forgettingBias: string;
@@ -236,12 +288,29 @@ export interface DeltaRuleSublayer extends SublayerNorms {
   keyHeads: number;
   keyWidth: number;
   valueWidth: number;
+  /** The factor of how much is learnt; 1 if absent. */
+  learningScale?: number;
 }
 
 /** Sublayers that carry a state from token to token. */
 export type RecurrentSublayer = ShortConvolutionSublayer | DeltaRuleSublayer;
 
-export type Sublayer = AttentionSublayer | FeedForwardSublayer | ExpertsSublayer | RecurrentSublayer;
+/** What a layer adds of its own part of {@link Decoder.layerInputs}: output(activation(gate(x)) · part). */
+export interface LayerInputSublayer extends SublayerNorms {
+  kind: 'layer-input';
+  gate: Linear;
+  activation: MatmulActivation;
+  output: Linear;
+  /** The number of its part. */
+  part: number;
+}
+
+export type Sublayer =
+  | AttentionSublayer
+  | FeedForwardSublayer
+  | ExpertsSublayer
+  | RecurrentSublayer
+  | LayerInputSublayer;
 
 /**
  * Sublayers that read the same sum, to which all of them are added: through one norm for all, or through a norm of
@@ -267,6 +336,20 @@ export interface LearnedPosition {
  * which predict a token at its own place and cannot generate a text.
  */
 export type AttentionMask = 'causal' | 'bidirectional';
+
+/**
+ * What layers read of the tokens besides the hidden state, a run of elements for each of them:
+ * scale · (norm(projection(x)) + tableScale · table[token]), where x is what the layers begin with. Virtual tokens have
+ * no row in the table, which counts as zeros.
+ */
+export interface LayerInputs {
+  table: Matrix;
+  tableScale: number;
+  projection: Linear;
+  /** Of each run by itself. */
+  norm: Norm;
+  scale: number;
+}
 
 /** What becomes of a hidden state before the logits are made of it. */
 export interface HeadTransform {
@@ -304,6 +387,7 @@ export interface Decoder {
   /** From the embedding's width to that of the layers, and back. */
   projectIn?: Linear;
   projectOut?: Linear;
+  layerInputs?: LayerInputs;
   blocks: readonly (readonly (Sublayer | ParallelSublayer)[])[];
   finalNorm?: Norm;
   head: Head;
@@ -321,6 +405,8 @@ export interface StoredNames {
   constants?: readonly { pattern: RegExp; value: number }[];
   /** Names of tensors that belong to other parts than the decoder. */
   leftOut?: RegExp;
+  /** Names of tensors that files may hold for nothing. */
+  unread?: RegExp;
   /** Exports have the older names, as those of transformers do. */
   exported?: boolean;
 }
@@ -374,9 +460,14 @@ export function sublayersOf({ blocks }: Pick<Decoder, 'blocks'>): Sublayer[] {
   return blocks.flat().flatMap((sublayer) => (sublayer.kind === 'parallel' ? sublayer.members : [sublayer]));
 }
 
-/** The attention sublayers in their order, which is that of the key-value cache. */
+/** The attention sublayers in their order. */
 export function attentions(decoder: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
   return sublayersOf(decoder).filter((sublayer) => sublayer.kind === 'attention');
+}
+
+/** The attention sublayers with keys and values of their own in their order, which is that of the key-value cache. */
+export function keyMakers(decoder: Pick<Decoder, 'blocks'>): AttentionSublayer[] {
+  return attentions(decoder).filter((attention) => !('keysOf' in attention));
 }
 
 /** The sublayers with a state in their order, which is that of the states in the cache. */

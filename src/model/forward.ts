@@ -18,6 +18,7 @@ import { recordAttention } from './sublayers/attention.ts';
 import { recordDeltaRule } from './sublayers/delta-rule.ts';
 import { recordExperts } from './sublayers/experts.ts';
 import { recordFeedForward } from './sublayers/feed-forward.ts';
+import { recordLayerInput, recordLayerInputs } from './sublayers/layer-input.ts';
 import { recordShortConvolution } from './sublayers/short-convolution.ts';
 
 /**
@@ -28,7 +29,7 @@ import { recordShortConvolution } from './sublayers/short-convolution.ts';
  */
 export function forward(model: Model, context: OperationContext, input: ForwardInput): Activation {
   const { embedding, embeddingScale, embeddingNorm, inputScale, position, tokenTypes, projectIn } = model.decoder;
-  const { blocks, finalNorm, projectOut } = model.decoder;
+  const { blocks, finalNorm, projectOut, layerInputs } = model.decoder;
   const pass = new Pass(model, context, input);
   const rows = input.rows * context.probes.count;
   let hidden = embed(context, input.ids, rows, model.weight(embedding.weight));
@@ -40,9 +41,10 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
   if (tokenTypes) embed(context, input.tokenTypes!, rows, model.weight(tokenTypes.weight), hidden);
   if (embeddingNorm) hidden = pass.replace(hidden, pass.norm(hidden, embeddingNorm));
   if (inputScale !== undefined) scaleActivation(context, hidden, inputScale);
+  if (layerInputs) pass.layerInputs = recordLayerInputs(pass, layerInputs, hidden);
   // Memory of the widest activations serves narrower ones until it is wanted: before the first of those it must be
   // there.
-  let widest = widestOf(blocks[0] ?? []);
+  let widest = widestOf(blocks);
   for (const sublayer of blocks.flat()) {
     const { before } = sublayer;
     const read = before ? pass.norm(hidden, before) : hidden;
@@ -59,6 +61,7 @@ export function forward(model: Model, context: OperationContext, input: ForwardI
     record(pass, sublayer, read, done, sum);
     if (sublayer.ofSum) hidden = pass.replace(hidden, pass.norm(hidden, sublayer.ofSum));
   }
+  if (pass.layerInputs) context.workspace.give(pass.layerInputs);
   let labels = pass.replace(hidden, gatherRows(context, hidden, input.labelRows, input.labelCount));
   if (finalNorm) labels = pass.replace(labels, pass.norm(labels, finalNorm));
   if (projectOut) labels = pass.replace(labels, new Pass(model, ofLabels(context), input).linear(labels, projectOut));
@@ -111,13 +114,24 @@ function record(pass: Pass, sublayer: Sublayer, read: Activation, done: () => vo
     case 'delta-rule':
       recordDeltaRule(pass, sublayer, read, done, hidden);
       break;
+    case 'layer-input':
+      recordLayerInput(pass, sublayer, read, done, hidden);
+      break;
   }
 }
 
-/** Columns of the activations inside of a block's feed-forward layers, which are there at the same time. */
-function widestOf(block: Decoder['blocks'][number]): number[] {
-  const sublayer = sublayersOf({ blocks: [block] }).find(({ kind }) => kind === 'feed-forward' || kind === 'experts');
-  if (!sublayer) return [];
+/**
+ * Columns of the activations inside of a feed-forward layer, which are there at the same time: of the first one, or of
+ * the first of the wider ones.
+ */
+function widestOf(blocks: Decoder['blocks']): number[] {
+  const all = sublayersOf({ blocks }).map(widthsInside);
+  const sum = (widths: readonly number[]): number => widths.reduce((total, width) => total + width, 0);
+  return all.reduce((widest, widths) => (sum(widths) > sum(widest) ? widths : widest), []);
+}
+
+function widthsInside(sublayer: Sublayer): number[] {
+  if (sublayer.kind !== 'feed-forward' && sublayer.kind !== 'experts') return [];
   if (sublayer.kind === 'experts') return widthsOfExperts(sublayer);
   const made = sublayerLinears(sublayer)[0]!.map(({ rows }) => rows);
   if ('packed' in sublayer) made.push(sublayerLinears(sublayer)[1]![0]!.columns);
@@ -133,8 +147,10 @@ function widthsOfExperts(sublayer: ExpertsSublayer): number[] {
 
 /** The widest activation of a pass, in elements per row: decides how many rows fit into one binding. */
 export function widestActivation(model: Model): number {
-  const { embedding, blocks } = model.decoder;
-  const sides = linearsOf({ blocks }).flatMap(({ rows, columns }) => [rows, columns]);
+  const { embedding, blocks, layerInputs } = model.decoder;
+  const sides = [...linearsOf({ blocks }), ...(layerInputs ? [layerInputs.projection] : [])].flatMap(
+    ({ rows, columns }) => [rows, columns],
+  );
   const ofExperts = sublayersOf({ blocks }).flatMap((sublayer) =>
     sublayer.kind === 'experts' ? widthsOfExperts(sublayer) : [],
   );

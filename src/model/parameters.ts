@@ -32,6 +32,8 @@ export interface ParameterShape {
   optional: boolean;
   /** Name of the stack that the matrix lies in, that of its first matrix. */
   stack?: string;
+  /** Nothing trains it: a number that transformers keeps beside the parameters. */
+  fixed?: true;
 }
 
 /**
@@ -42,7 +44,13 @@ export function sublayerLinears(sublayer: Sublayer): Linear[][] {
   switch (sublayer.kind) {
     case 'attention':
       return [
-        'packed' in sublayer ? [sublayer.packed] : [sublayer.query, sublayer.key, sublayer.value],
+        'packed' in sublayer
+          ? [sublayer.packed]
+          : [
+              sublayer.query,
+              ...('key' in sublayer ? [sublayer.key] : []),
+              ...('value' in sublayer ? [sublayer.value] : []),
+            ],
         [sublayer.output],
       ];
     case 'feed-forward':
@@ -53,12 +61,23 @@ export function sublayerLinears(sublayer: Sublayer): Linear[][] {
     case 'experts': {
       const { router, shared } = sublayer;
       if (!shared) return [[router]];
-      return [[router], [...(shared.scale ? [shared.scale] : []), shared.gate, shared.up], [shared.down]];
+      const inner = 'packed' in shared ? [shared.packed] : [shared.gate, shared.up];
+      return [[router], [...(shared.scale ? [shared.scale] : []), ...inner], [shared.down]];
     }
     case 'short-convolution':
       return [[sublayer.input], [sublayer.output]];
+    case 'layer-input':
+      return [[sublayer.gate], [sublayer.output]];
     case 'delta-rule':
-      return [[sublayer.mixed, sublayer.gate, sublayer.learning, sublayer.forgetting], [sublayer.output]];
+      return [
+        'packed' in sublayer
+          ? [sublayer.packed, sublayer.rates]
+          : [
+              ...('mixed' in sublayer ? [sublayer.mixed] : [sublayer.query, sublayer.key, sublayer.value]),
+              ...[sublayer.gate, sublayer.learning, sublayer.forgetting],
+            ],
+        [sublayer.output],
+      ];
   }
 }
 
@@ -86,7 +105,7 @@ function outerNorms({ before, after, ofSum }: { before?: Norm; after?: Norm; ofS
 function innerNorms(sublayer: Sublayer): Norm[] {
   if (sublayer.kind === 'delta-rule') return [sublayer.norm];
   if (sublayer.kind !== 'attention') return [];
-  return [sublayer.queryNorm, sublayer.keyNorm].filter((norm) => norm !== undefined);
+  return [sublayer.queryNorm, sublayer.keyNorm, sublayer.valueNorm].filter((norm) => norm !== undefined);
 }
 
 function ofMatrix({ weight, rows, columns, transposed, within }: Matrix): ParameterShape {
@@ -127,8 +146,11 @@ function* placed(kind: ParameterKind, parameters: Iterable<ParameterShape>): Gen
   for (const parameter of parameters) yield [kind, parameter];
 }
 
-function* ofConvolution({ weight, bias, channels, taps }: Convolution): Generator<ParameterShape> {
-  yield { name: weight, shape: [channels, 1, taps], axes: [plainAxis(channels * taps)], optional: false };
+function* ofConvolution({ weight, bias, channels, taps, parts }: Convolution): Generator<ParameterShape> {
+  for (const part of parts ?? [{ weight, channels }]) {
+    const shape = [part.channels, 1, taps];
+    yield { name: part.weight, shape, axes: [plainAxis(part.channels * taps)], optional: false };
+  }
   if (bias) yield ofVector(bias, plainAxis(channels), true);
 }
 
@@ -145,7 +167,10 @@ function expertLinears(sublayer: ExpertsSublayer): ExpertLinears[] {
 function* ofExperts(sublayer: Sublayer): Generator<ParameterShape> {
   if (sublayer.kind !== 'experts') return;
   const { routing } = sublayer;
-  if (routing.correction) yield ofVector(routing.correction, plainAxis(routing.experts), false);
+  if (routing.correction) {
+    const correction = ofVector(routing.correction, plainAxis(routing.experts), false);
+    yield routing.correctionRow ? { ...correction, shape: [1, routing.experts] } : correction;
+  }
   for (const { matrices, bias } of expertLinears(sublayer)) {
     const [first] = matrices as [Matrix];
     for (const matrix of matrices) yield { ...ofMatrix(matrix), stack: first.weight };
@@ -183,15 +208,22 @@ function* ofSublayer(sublayer: Sublayer | ParallelSublayer): Generator<Placed> {
   yield* placed(sublayer.kind, ofExperts(sublayer));
   yield* placed(sublayer.kind, ofRecurrence(sublayer));
   for (const norm of innerNorms(sublayer)) yield* placed('norms', ofNorm(norm));
+  if (sublayer.sumScale) yield* placed('norms', [{ ...ofVector(sublayer.sumScale, plainAxis(1), false), fixed: true }]);
 }
 
 function* walk(decoder: Decoder): Generator<Placed> {
   const { embedding, position, tokenTypes, embeddingNorm, projectIn, blocks, finalNorm, projectOut, head } = decoder;
+  const { layerInputs } = decoder;
   yield* placed('embedding', [ofMatrix(embedding)]);
   if (position) yield* placed('embedding', [ofMatrix(position.table)]);
   if (tokenTypes) yield* placed('embedding', [ofMatrix(tokenTypes)]);
   if (projectIn) yield* placed('projections', ofLinear(projectIn));
   if (embeddingNorm) yield* placed('norms', ofNorm(embeddingNorm));
+  if (layerInputs) {
+    yield* placed('embedding', [ofMatrix(layerInputs.table)]);
+    yield* placed('projections', ofLinear(layerInputs.projection));
+    yield* placed('norms', ofNorm(layerInputs.norm));
+  }
   for (const sublayer of blocks.flat()) yield* ofSublayer(sublayer);
   if (finalNorm) yield* placed('norms', ofNorm(finalNorm));
   if (projectOut) yield* placed('projections', ofLinear(projectOut));
@@ -210,6 +242,11 @@ export function parameterShapes(decoder: Decoder): ParameterShape[] {
   return [...walk(decoder)].map(([, parameter]) => parameter);
 }
 
+/** Names of the numbers that nothing trains. */
+export function fixedParameters(decoder: Decoder): ReadonlySet<string> {
+  return new Set(parameterShapes(decoder).flatMap(({ name, fixed }) => (fixed ? [name] : [])));
+}
+
 /** What each parameter belongs to, by its name. */
 export function parameterKinds(decoder: Decoder): Map<string, ParameterKind> {
   return new Map([...walk(decoder)].map(([kind, { name }]) => [name, kind]));
@@ -220,7 +257,7 @@ export function parameterKinds(decoder: Decoder): Map<string, ParameterKind> {
  * parameters of norms. A checkpoint that holds them anyway contradicts its config.json.
  */
 export function parametersLeftOut(decoder: Decoder): string[] {
-  const { blocks, embeddingNorm, finalNorm, projectIn, projectOut, head } = decoder;
+  const { blocks, embeddingNorm, finalNorm, projectIn, projectOut, head, layerInputs } = decoder;
   const used = new Set(parameterShapes(decoder).map(({ name }) => name));
   const modules = [
     ...linearsOf({ blocks }),
@@ -229,6 +266,7 @@ export function parametersLeftOut(decoder: Decoder): string[] {
     ...sublayersOf({ blocks }).flatMap((sublayer) => ('convolution' in sublayer ? [sublayer.convolution] : [])),
     ...[embeddingNorm, finalNorm, projectIn, projectOut].filter((module) => module !== undefined),
     ...(head.transform ? [head.transform.dense, head.transform.norm] : []),
+    ...(layerInputs ? [layerInputs.projection, layerInputs.norm] : []),
     ...(head.bias ? [] : [head]),
   ];
   return modules

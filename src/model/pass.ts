@@ -15,7 +15,7 @@ import type { Runs } from '../ops/runs.ts';
 import type { Axis } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import type { KeyValueCache, RecurrentState } from './cache.ts';
-import type { Alibi, Linear, Norm, Sublayer } from './decoder.ts';
+import { type Alibi, attentions, type Linear, type Norm, type Sublayer } from './decoder.ts';
 import type { Model } from './model.ts';
 import type { RopePosition } from './rope-table.ts';
 
@@ -43,12 +43,23 @@ export interface ForwardInput {
   cache?: { cache: Pick<KeyValueCache, 'keys' | 'values' | 'states'>; slots: GpuBuffer };
 }
 
+/** Keys and values of a layer. */
+export type KeysAndValues = readonly [keys: Activation, values: Activation];
+
+/** How what a sublayer gives enters the sum. */
+type Addition = Pick<Sublayer, 'after' | 'residualScale' | 'sumScale'>;
+
 export class Pass {
   readonly model: Model;
   readonly context: OperationContext;
   readonly input: ForwardInput;
-  /** Attention sublayers recorded so far: the number of the next one, in the cache and in a prefix. */
-  attentionCount = 0;
+  /** What layers read of the tokens besides, in models with such. */
+  layerInputs?: Activation;
+  /** Layers with keys of their own recorded so far: the number of the next one, in the cache and in a prefix. */
+  keyMakerCount = 0;
+  /** Keys and values that layers will read once more, by the layer that made them, and how many of these there are. */
+  readonly #kept = new Map<number, KeysAndValues>();
+  readonly #readers = new Map<number, number>();
   /** Recurrent sublayers recorded so far: the number of the next one in the cache. */
   #recurrentCount = 0;
 
@@ -56,6 +67,29 @@ export class Pass {
     this.model = model;
     this.context = context;
     this.input = input;
+    for (const attention of attentions(model.decoder)) {
+      if (!('keysOf' in attention)) continue;
+      this.#readers.set(attention.keysOf, (this.#readers.get(attention.keysOf) ?? 0) + 1);
+    }
+  }
+
+  /** Keys and values that an earlier layer made. */
+  keptKeys(layer: number): KeysAndValues {
+    const kept = this.#kept.get(layer);
+    if (!kept) throw new Error(`the keys and values of layer ${layer} are not there`);
+    return kept;
+  }
+
+  /** Called by each layer that has read keys and values: keeps them for the others, or gives them back. */
+  doneWithKeys(layer: number, made: KeysAndValues): void {
+    const readers = this.#readers.get(layer) ?? 0;
+    if (readers === 0) {
+      this.#kept.delete(layer);
+      this.context.workspace.give(...made);
+    } else {
+      this.#kept.set(layer, made);
+      this.#readers.set(layer, readers - 1);
+    }
   }
 
   /** The table of a layer's rotation. */
@@ -98,24 +132,27 @@ export class Pass {
   }
 
   /** Adds the last layer of a sublayer to the sum, by way of the norm and with the factor that the sublayer has. */
-  addTo(sum: Activation, x: Activation, layer: Linear, sublayer: Pick<Sublayer, 'after' | 'residualScale'>): void {
-    if (!sublayer.after && sublayer.residualScale === undefined) {
+  addTo(sum: Activation, x: Activation, layer: Linear, sublayer: Addition): void {
+    if (!sublayer.after && sublayer.residualScale === undefined && !sublayer.sumScale) {
       this.linear(x, layer, { addTo: sum });
       return;
     }
     this.addResult(sum, this.linear(x, layer), sublayer);
   }
 
-  /** Adds what a sublayer gives to the sum, by way of the norm and with the factor that it has, and gives it back. */
-  addResult(
-    sum: Activation,
-    result: Activation,
-    { after, residualScale }: Pick<Sublayer, 'after' | 'residualScale'>,
-  ): void {
+  /** Adds what a sublayer gives to the sum, by way of the norm and with the factors that it has, and gives it back. */
+  addResult(sum: Activation, result: Activation, { after, residualScale, sumScale }: Addition): void {
     let given = result;
     if (after) given = this.replace(given, this.norm(given, after));
-    add(this.context, sum, given, residualScale);
+    add(this.context, sum, given, residualScale, sumScale === undefined ? undefined : this.#number(sumScale));
     this.context.workspace.give(given);
+  }
+
+  /** A number of the checkpoint that does not train. */
+  #number(name: string): number {
+    const [value] = this.model.vectors.get(name) ?? [];
+    if (value === undefined) throw new Error(`the model has no number "${name}"`);
+    return value;
   }
 
   /** Several layers over the same x, one activation for each. */

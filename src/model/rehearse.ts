@@ -9,7 +9,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import { topLogits } from '../ops/top-logits.ts';
 import { EmptyBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
-import { attentions, generates, recurrents } from './decoder.ts';
+import { generates, keyMakers, recurrents } from './decoder.ts';
 import { forward } from './forward.ts';
 import { logitsOf, scoreTargets } from './head.ts';
 import type { Model } from './model.ts';
@@ -42,7 +42,7 @@ export function rehearse(model: Model): void {
   const { gpu, decoder } = model;
   const context = { gpu, workspace: new EmptyWorkspace(gpu), probes: model.plainProbes, plans: model.plans };
   const scratch = new EmptyBuffers(gpu);
-  const nothing = Array<GpuBuffer>(attentions(decoder).length).fill(gpu.unused);
+  const nothing = Array<GpuBuffer>(keyMakers(decoder).length).fill(gpu.unused);
   const states = recurrents(decoder).map(() => ({ inputs: gpu.unused, matrices: gpu.unused }));
   const isGenerator = generates(decoder);
   const cache = isGenerator ? { cache: { cache: { keys: nothing, values: nothing, states }, slots: gpu.unused } } : {};

@@ -91,12 +91,13 @@ type LayerType = (typeof layerTypes)[number];
  * The rotations of layers that see everything and of layers with a window: an object for each in `rope_parameters`, or
  * `rope_scaling` for the former alone.
  *
+ * @param widths elements of a head, of all layers or of each type
  * @param thetas the bases where the settings have none
  * @throws SubzeroError as {@link readRope}
  */
 export function readRopeOfTypes(
   keys: Pick<Values<typeof ropeFields>, 'rope_scaling' | 'rope_parameters' | 'partial_rotary_factor'>,
-  width: number,
+  widths: number | Record<LayerType, number>,
   context: number,
   thetas: Record<LayerType, number>,
 ): Record<LayerType, RopePosition> {
@@ -118,6 +119,7 @@ export function readRopeOfTypes(
     }
     const share = keys.partial_rotary_factor;
     const source = `rope_parameters.${type}`;
+    const width = typeof widths === 'number' ? widths : widths[type];
     return readSettings({ values, source, theta: thetas[type], share, outerOriginalContext: null }, width, context);
   };
   return { full_attention: read('full_attention'), sliding_attention: read('sliding_attention') };

@@ -73,18 +73,25 @@ const slicedKeys = 256;
 const enoughWorkgroups = 256;
 const mostSlices = 16;
 
+/** Tiles of attention/tiled.wgsl, best first. */
+const smallestTile = { ROWS: 2, KEYS: 4 };
+const attentionTiles = [
+  ...[16, 8, 4].flatMap((ROWS) => [32, 16, 8].map((KEYS) => ({ ROWS, KEYS }))),
+  { ROWS: 4, KEYS: 4 },
+  smallestTile,
+];
+
+/** Width of a head up to which the smallest tile fits into the least workgroup memory, 16 KiB. */
+const widestTiled = 512;
+
 /**
  * The rows and keys of the tiles of attention/tiled.wgsl: as many as fit into the workgroup memory.
  * @param limit bytes
  */
 export function attentionTile(headWidth: number, limit: number): { ROWS: number; KEYS: number } {
-  for (const ROWS of [16, 8, 4]) {
-    for (const KEYS of [32, 16, 8]) {
-      const bytes = 4 * (headWidth * (ROWS + KEYS + 1) + ROWS * KEYS + 4 * ROWS) + 8;
-      if (bytes <= limit) return { ROWS, KEYS };
-    }
-  }
-  return { ROWS: 4, KEYS: 4 };
+  const bytes = ({ ROWS, KEYS }: typeof smallestTile): number =>
+    4 * (headWidth * (ROWS + KEYS + 1) + ROWS * KEYS + 4 * ROWS) + 8;
+  return attentionTiles.find((tile) => bytes(tile) <= limit) ?? smallestTile;
 }
 
 const definitions = new Memo<KernelDefinition>();
@@ -148,7 +155,7 @@ export function chooseAttention(
   if (gpu.kernelStyle === 'software') {
     return sharesBySubgroup(gpu) && shape.headWidth >= leastSharedWidth ? 'subgroup' : 'direct';
   }
-  if (shape.rowsPerProbe >= tiledRows) return 'tiled';
+  if (shape.rowsPerProbe >= tiledRows && shape.headWidth <= widestTiled) return 'tiled';
   const long = (shape.longest ?? 0) >= slicedKeys;
   return long && 2 * shape.rows * shape.heads <= enoughWorkgroups ? 'sliced' : 'workgroup';
 }

@@ -169,18 +169,56 @@ export function gatePacked(
   return y;
 }
 
-/** The kernel of {@link add}, with a factor or without. */
-export const addKernel = (SCALED: boolean): KernelDefinition => ({ files: ['add.wgsl'], constants: { SCALED } });
+/**
+ * gate ← scale · activation(gate) · part, in place, where the part is a run of the columns of something wider.
+ *
+ * @param gated [rows, columns]
+ * @param wide [rows, parts · columns]
+ * @param part the number of the run
+ */
+export function gateByPart(
+  { gpu }: OperationContext,
+  gated: Activation,
+  wide: Activation,
+  { part, activation, scale }: { part: number; activation: MatmulActivation; scale: number },
+): void {
+  checkMultiple('gateByPart', 'the columns', gated.columns, 4, 'what kernels read at once');
+  checkMultiple('gateByPart', 'the columns of all parts', wide.columns, gated.columns, 'the columns of one');
+  checkShape('gateByPart', 'what is gated', wide, gated.rows, wide.columns);
+  const widthQuads = gated.columns / 4;
+  const quads = gated.rows * widthQuads;
+  gpu.recorder.dispatch(
+    gpu.kernel({
+      files: ['activation.wgsl', 'gate-part.wgsl'],
+      constants: { ACTIVATION: activationNumber[activation] },
+    }),
+    [wide.buffer, gated.buffer],
+    { quads, width_quads: widthQuads, stride_quads: wide.columns / 4, first_quad: part * widthQuads, scale },
+    perElement(quads),
+  );
+}
 
-/** sum ← sum + scale · x. */
-export function add({ gpu }: OperationContext, sum: Activation, x: Activation, scale?: number): void {
+/** The kernel of {@link add}, with a factor of what is added, and of the sum, or without. */
+export const addKernel = (SCALED: boolean, SUM_SCALED = false): KernelDefinition => ({
+  files: ['add.wgsl'],
+  constants: { SCALED, SUM_SCALED },
+});
+
+/** sum ← sumScale · (sum + scale · x). */
+export function add(
+  { gpu }: OperationContext,
+  sum: Activation,
+  x: Activation,
+  scale?: number,
+  sumScale?: number,
+): void {
   checkShape('add', 'what is added', x, sum.rows, sum.columns);
   checkMultiple('add', 'the columns', sum.columns, 4, 'what kernels read at once');
   const quads = (sum.rows * sum.columns) / 4;
   gpu.recorder.dispatch(
-    gpu.kernel(addKernel(scale !== undefined)),
+    gpu.kernel(addKernel(scale !== undefined, sumScale !== undefined)),
     [x.buffer, sum.buffer],
-    { quads, scale: scale ?? 1 },
+    { quads, scale: scale ?? 1, sum_scale: sumScale ?? 1 },
     perElement(quads),
   );
 }

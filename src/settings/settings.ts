@@ -36,13 +36,11 @@ const preferences = withObjectives(objectivesThat(({ learnsFrom }) => learnsFrom
 const rewards = withObjectives(['reward']);
 const tokens = withSchemes(schemesThat(({ adds }) => adds === 'tokens'));
 
-/** Answers that are generated have no tokens of the base's to be compared with, and are no parts to share out. */
-const notOfRewards =
-  (name: 'anchor' | 'shards', none: number): Rule =>
-  ({ objective, ...values }) =>
-    objectives[objective].generates && values[name] !== none
-      ? words`${parameter(name)} must be ${none} with ${parameter('objective')} ${objective}; got ${values[name]}`
-      : undefined;
+/** Answers that are generated are no parts to share out. */
+const notOfRewards: Rule = ({ objective, shards }) =>
+  objectives[objective].generates && shards !== 1
+    ? words`${parameter('shards')} must be 1 with ${parameter('objective')} ${objective}; got ${shards}`
+    : undefined;
 
 const chooseOfModel: Rule = ({ scheme, parameters }) => {
   if (schemes[scheme].adds === undefined || parameters.length === 0) return undefined;
@@ -54,6 +52,13 @@ const sidesOfMethod: Rule = ({ optimizer, sides }) => {
   const { sides: needed } = methods[optimizer];
   if (!needed || sides === needed.only) return undefined;
   return words`${parameter('sides')} must be ${needed.only} for ${optimizer}, ${needed.because}; got ${sides}`;
+};
+
+/** Their inner products are needed, and dense directions are drawn in pieces. */
+const alignedDirections: Rule = ({ queryCombination, optimizer }) => {
+  if (queryCombination === 'mean' || methods[optimizer].family !== 'dense') return undefined;
+  const named = words`${parameter('queryCombination')} ${queryCombination}`;
+  return words`${named} needs ${parameter('optimizer')} subzero or subzero-plus, whose directions are few numbers; ${optimizer} has one for every weight`;
 };
 
 const evaluatesToStop: Rule = ({ evaluateEvery, earlyStopping }) => {
@@ -196,7 +201,7 @@ export const settings = {
     maximum: 1024,
     help: "parts of a step's examples that are scored one by one, which the machines of a cluster share out",
     title: 'Parts of a step',
-    rule: notOfRewards('shards', 1),
+    rule: notOfRewards,
     group: 'method',
     changes: 'fork',
     loop: true,
@@ -328,9 +333,10 @@ export const settings = {
     default: 0,
     minimum: 0,
     maximum: 1e6,
-    help: 'weight of the drift from the base on the learnt tokens (about a KL divergence), added to any objective',
+    help:
+      'weight of the drift from the base on the learnt tokens, with rewards on those of the prompts (about a KL ' +
+      'divergence), added to any objective',
     title: 'Anchor to the base',
-    rule: notOfRewards('anchor', 0),
     group: 'method',
     changes: 'fork',
   },
@@ -500,6 +506,17 @@ export const settings = {
     help: 'K, random directions averaged per step',
     title: 'Directions per step',
     group: 'method',
+  },
+  /** How the K directions of a step become one estimate, see zo/alignment.ts. */
+  queryCombination: {
+    type: 'choice',
+    default: 'mean',
+    choices: ['mean', 'aligned'],
+    help: 'how the directions of a step make one estimate: their mean, or aligned = the projection of the gradient onto them',
+    title: 'Combination of directions',
+    group: 'method',
+    rule: alignedDirections,
+    loop: true,
   },
   /** 2 = central difference, 1 = forward difference against the unperturbed loss. */
   sides: {

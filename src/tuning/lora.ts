@@ -83,7 +83,9 @@ function targetModules({ decoder }: Model, targets: readonly string[]): string[]
   const modules = loraLayers(decoder).map(({ name }) => name);
   if (targets.length === 0) {
     const queriesAndValues = attentions(decoder).flatMap((attention) =>
-      'packed' in attention ? [attention.packed.name] : [attention.query.name, attention.value.name],
+      'packed' in attention
+        ? [attention.packed.name]
+        : [attention.query.name, ...('value' in attention ? [attention.value.name] : [])],
     );
     if (queriesAndValues.length > 0) return queriesAndValues;
     throw new SubzeroError(

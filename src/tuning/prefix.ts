@@ -7,7 +7,7 @@
 import { SubzeroError } from '../errors.ts';
 import { packTexts } from '../model/batch.ts';
 import { KeyValueCache } from '../model/cache.ts';
-import { attentions, keyAxis, recurrents } from '../model/decoder.ts';
+import { keyAxis, keyMakers, recurrents } from '../model/decoder.ts';
 import { forward } from '../model/forward.ts';
 import type { Model } from '../model/model.ts';
 import { uploadBatch } from '../model/upload-batch.ts';
@@ -33,7 +33,7 @@ export async function prefixAdapter(
   const tokens = startTokens(model.decoder, configuration);
   const activations = await keysAndValues(model, tokens);
   const prefix = activations.map((_, layer) => ({ keys: `prefix.${layer}.keys`, values: `prefix.${layer}.values` }));
-  const tensors = attentions(model.decoder).flatMap((attention, layer): AdapterTensor[] => {
+  const tensors = keyMakers(model.decoder).flatMap((attention, layer): AdapterTensor[] => {
     const shape = [tokens.length, axisLength(keyAxis(attention))] as const;
     const { keys, values } = activations[layer]!;
     return [
@@ -71,7 +71,7 @@ async function keysAndValues(
         cache: { cache, slots },
       },
     );
-    const axes = attentions(decoder).map(keyAxis);
+    const axes = keyMakers(decoder).map(keyAxis);
     const data = await gpu.recorder.read(
       axes.flatMap((columns, layer) =>
         [cache.keys[layer]!, cache.values[layer]!].map((buffer) => {

@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
+import { fixedParameters } from '../model/parameters.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { type SchemeName, schemes } from '../settings/schemes.ts';
 import type { Weight } from '../tensor/weight.ts';
@@ -34,8 +35,9 @@ const makers: Readonly<Record<SchemeName, (model: Model, configuration: TrainCon
 };
 
 /** Every parameter of the model. */
-export function wholeModel({ weights, vectors }: Model): Tuning {
-  return { weights, vectors };
+export function wholeModel({ weights, vectors, decoder }: Model): Tuning {
+  const fixed = fixedParameters(decoder);
+  return { weights, vectors: fixed.size === 0 ? vectors : new Map([...vectors].filter(([name]) => !fixed.has(name))) };
 }
 
 /**
@@ -72,7 +74,8 @@ export function roomForText(
 }
 
 function chosenParameters(model: Model, patterns: readonly string[]): Tuning {
-  const chosen = new Set(selectNames([...model.weights.keys(), ...model.vectors.keys()], patterns, 'parameters'));
+  const { weights, vectors } = wholeModel(model);
+  const chosen = new Set(selectNames([...weights.keys(), ...vectors.keys()], patterns, 'parameters'));
   const keep = <T>(all: ReadonlyMap<string, T>) => new Map([...all].filter(([name]) => chosen.has(name)));
-  return { weights: keep(model.weights), vectors: keep(model.vectors) };
+  return { weights: keep(weights), vectors: keep(vectors) };
 }

@@ -31,7 +31,11 @@ const seen = readJson('config-keys.json') as {
 
 const sizes = { vocab_size: 100, hidden_size: 64, num_attention_heads: 4, num_hidden_layers: 3 };
 /** The language models inside of those that see, and the models around them. */
-const inner: Readonly<Record<string, string>> = { gemma3: 'gemma3_text', mistral3: 'mistral', qwen3_5: 'qwen3_5_text' };
+const inner: Readonly<Record<string, string>> = {
+  ...{ gemma3: 'gemma3_text', mistral3: 'mistral' },
+  ...{ qwen3_5: 'qwen3_5_text', qwen3_5_moe: 'qwen3_5_moe_text' },
+  ...{ gemma4: 'gemma4_text', gemma4_unified: 'gemma4_unified_text' },
+};
 const isWrapper = (type: string): boolean => type in inner;
 const base = (type: string): Record<string, unknown> =>
   isWrapper(type) ? { model_type: type, text_config: plainBase(inner[type]!) } : plainBase(type);
@@ -39,7 +43,16 @@ const plainBase = (type: string): Record<string, unknown> => ({
   model_type: type,
   ...sizes,
   ...(sizesOf[type] ?? { intermediate_size: 128, num_key_value_heads: 2, head_dim: 16 }),
+  ...neededOf[type],
 });
+/** What files of a type must say besides, of three layers. */
+const neededOf: Record<string, Record<string, unknown>> = {
+  granitemoehybrid: { layer_types: Array(3).fill('attention') },
+  lfm2_moe: { layer_types: ['conv', 'full_attention', 'conv'] },
+  glm4_moe: { head_dim: 16 },
+  olmo_hybrid: { linear_key_head_dim: 12 },
+  dots1: { n_routed_experts: 8, n_shared_experts: 1, num_experts_per_tok: 2 },
+};
 /** The sizes of families that lack some of the usual keys; null for those that they call otherwise. */
 const otherNames = { hidden_size: null, num_attention_heads: null, num_hidden_layers: null };
 const gptSizes = { ...otherNames, n_embd: 64, n_head: 4, n_layer: 3, n_inner: 128 };
@@ -92,7 +105,8 @@ describe.each(supportedArchitectures)('%s', (type) => {
 
   test('means the same with the defaults of its class written out', () => {
     const { [type]: own } = classes.types;
-    const needed = isWrapper(type) ? { text_config: { model_type: inner[type] } } : {};
+    const layers = 'layer_types' in (neededOf[type] ?? {}) ? { num_hidden_layers: 3 } : {};
+    const needed = isWrapper(type) ? { text_config: { model_type: inner[type] } } : { ...neededOf[type], ...layers };
     const written = read({ model_type: type, ...own, ...classes.base, ...needed });
     expect(written).toEqual(read({ model_type: type, ...needed }));
   });
@@ -130,7 +144,8 @@ describe.each(supportedArchitectures)('%s', (type) => {
   });
 
   const neutral = { ...seen.neutral.every_type, ...seen.neutral[type] };
-  test.each(Object.entries(neutral))('takes one value of "%s" only', (key, [accepted, refused]) => {
+  const unread = Object.entries(neutral).filter(([key]) => !keysRead(type).has(key));
+  test.each(unread)('takes one value of "%s" only', (key, [accepted, refused]) => {
     expect(read({ ...base(type), [key]: accepted })).toEqual(plain);
     // Null switches causal attention off in transformers.
     if (key === 'is_causal') expect(() => read({ ...base(type), [key]: null })).toThrow('must be true; got null');

@@ -1,10 +1,15 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { LocalEngine } from '../../src/engine/local.ts';
 import type { Arithmetic } from '../../src/gpu/device.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
+import type { Parity } from '../parity/checkpoint.ts';
+import { compareCase } from '../parity/compare.ts';
 
 // The kernel variants that a GPU would get, on whatever adapter runs the tests; of half arithmetic there is something
 // to see where it has matrix units.
@@ -37,5 +42,18 @@ test.each([
       expect(Math.abs(logits[token]! - expected)).toBeLessThan(tolerance * (1 + Math.abs(expected)));
     }
     model.destroy();
+  },
+);
+
+test.each(['gemma4_text: inputs, shared keys, wide', 'gemma4_unified_text: heads of 512'])(
+  'log-probabilities and greedy tokens agree with transformers with them: %s',
+  async (name) => {
+    const { cases } = JSON.parse(readFileSync(new URL('../parity/parity.json', import.meta.url), 'utf8')) as Parity;
+    const folder = mkdtempSync(join(tmpdir(), 'subzero-hardware-style-'));
+    const gpu = gpus.get('exact')!;
+    const engine = new LocalEngine(gpu);
+    const verdict = await compareCase(gpu, engine, join(folder, 'model'), cases.find((each) => each.name === name)!);
+    expect(verdict).toMatchObject({ agrees: true });
+    rmSync(folder, { recursive: true, force: true });
   },
 );

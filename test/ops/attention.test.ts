@@ -53,6 +53,14 @@ describe('attention tiled', () => {
   );
 });
 
+describe('attention with wide heads', () => {
+  const grouped = attentionShapes.find(({ name }) => name === 'grouped queries')!;
+  testCases(
+    gpu,
+    (['tiled', undefined] as const).map((variant) => attentionCase({ ...grouped, headWidth: 512 }, variant)),
+  );
+});
+
 describe('the choice of a variant', () => {
   const adapter = (kernelStyle: KernelStyle, ...subgroupSizes: [number, number]) => ({
     kernelStyle,
@@ -69,6 +77,8 @@ describe('the choice of a variant', () => {
       'workgroup',
     );
     expect(chooseAttention(hardware, { rows: 1, rowsPerProbe: 1, heads: 12, headWidth: 64 })).toBe('workgroup');
+    expect(chooseAttention(hardware, { rows: 2048, rowsPerProbe: 1024, heads: 2, headWidth: 512 })).toBe('tiled');
+    expect(chooseAttention(hardware, { rows: 2048, rowsPerProbe: 1024, heads: 2, headWidth: 516 })).toBe('workgroup');
     expect(chooseAttention(hardware, { rows: 24, rowsPerProbe: 24, heads: 32, headWidth: 64, longest: 4000 })).toBe(
       'workgroup',
     );
@@ -87,5 +97,14 @@ describe('the choice of a variant', () => {
     expect(attentionTile(128, 16_384)).toEqual({ ROWS: 16, KEYS: 8 });
     expect(attentionTile(128, 49_152)).toEqual({ ROWS: 16, KEYS: 32 });
     expect(attentionTile(256, 16_384)).toEqual({ ROWS: 4, KEYS: 8 });
+    expect(attentionTile(512, 32_768)).toEqual({ ROWS: 4, KEYS: 8 });
+    for (let headWidth = 4; headWidth <= 512; headWidth += 4) {
+      for (const limit of [16_384, 32_768, 49_152]) {
+        const { ROWS, KEYS } = attentionTile(headWidth, limit);
+        expect(
+          16 * ROWS * (headWidth / 4) + 16 * (headWidth / 4) * (KEYS + 1) + 4 * ROWS * KEYS + 16 * ROWS + 8,
+        ).toBeLessThanOrEqual(limit);
+      }
+    }
   });
 });

@@ -2,6 +2,8 @@ import { describe } from 'vitest';
 import {
   addCase,
   addShapes,
+  gateByPartCase,
+  gateByPartShapes,
   gateCase,
   gatePackedCase,
   gateShapes,
@@ -9,6 +11,8 @@ import {
   gatherShapes,
   labelLossCase,
   labelLossShapes,
+  regroupCase,
+  regroupShapes,
   scaleCase,
   scaleShapes,
   splitCase,
@@ -30,12 +34,17 @@ describe('storeRows', () => {
 describe('gate', () => {
   testCases(gpu, gateShapes.map(gateCase));
   testCases(gpu, gateShapes.map(gatePackedCase));
+  testCases(gpu, gateByPartShapes.map(gateByPartCase));
   testCases(gpu, addShapes.map(addCase));
   testCases(gpu, scaleShapes.map(scaleCase));
 });
 
 describe('split', () => {
   testCases(gpu, splitShapes.map(splitCase));
+});
+
+describe('regroup', () => {
+  testCases(gpu, regroupShapes.map(regroupCase));
 });
 
 describe('label loss', () => {

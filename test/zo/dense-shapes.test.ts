@@ -17,6 +17,7 @@ import { maskedExample, optionsExample } from '../support/zo/golden.ts';
 import { probe } from '../support/zo/live.ts';
 import {
   expertBones,
+  gemma4Bones,
   maskedBones,
   otherBones,
   recurrentOverrides,
@@ -35,7 +36,7 @@ afterAll(() => gpu.close());
 const optimizers = ['mezo', 'sparse-mezo', 'hizoo'] as const;
 const storages = ['f32', 'f16', 'bf16'] as const;
 
-test.each(Array.from({ length: 24 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 28 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`dense shapes ${index}`, async (random) => {
     const optimizer = optimizers[index % 3]!;
     const overrides = [
@@ -60,12 +61,20 @@ test.each(Array.from({ length: 24 }, (_, index) => index))('random model %i', as
     choices64.smallestGap = Number.POSITIVE_INFINITY;
     const written = await writeRandomModel(
       random,
-      index < 12 ? overrides : index < 18 ? otherBones(random) : index < 21 ? maskedBones(random) : expertBones(random),
+      index < 12
+        ? overrides
+        : index < 18
+          ? otherBones(random)
+          : index < 21
+            ? maskedBones(random)
+            : index < 24
+              ? expertBones(random)
+              : gemma4Bones(random),
     );
     const settings = {
       model: written.directory,
       optimizer,
-      parameters: index % 2 === 0 ? [] : randomSubset(random, written.parameters.keys()),
+      parameters: index % 2 === 0 ? [] : randomSubset(random, written.trainable),
       storage: storages[(index + Math.floor(index / 3)) % 3]!,
       queries: random.integer(1, 3),
       sides: optimizer === 'hizoo' ? 2 : random.pick([1, 2] as const),
@@ -90,7 +99,8 @@ test.each(Array.from({ length: 24 }, (_, index) => index))('random model %i', as
     try {
       await withOptimizer(gpu, settings, async (session) => {
         const { model, optimizer: running, configuration } = session;
-        const trains = (name: string) => settings.parameters.length === 0 || settings.parameters.includes(name);
+        const trained = settings.parameters.length === 0 ? written.trainable : settings.parameters;
+        const trains = (name: string) => trained.includes(name);
         const parametersNow = async () => new Map([...model.vectors, ...(await currentParameters(model, running))]);
         const base = await parametersNow();
         for (let step = 0; step < 2; step++) {

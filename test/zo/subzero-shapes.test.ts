@@ -15,6 +15,7 @@ import { choices64, safeGap } from '../support/zo/float64-experts.ts';
 import { maskedExample, optionsExample } from '../support/zo/golden.ts';
 import {
   expertBones,
+  gemma4Bones,
   maskedBones,
   otherBones,
   recurrentOverrides,
@@ -30,7 +31,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-test.each(Array.from({ length: 33 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 38 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
     const overrides = [
       {},
@@ -55,11 +56,19 @@ test.each(Array.from({ length: 33 }, (_, index) => index))('random model %i', as
     choices64.smallestGap = Number.POSITIVE_INFINITY;
     const model = await writeRandomModel(
       random,
-      index < 19 ? overrides : index < 25 ? otherBones(random) : index < 29 ? maskedBones(random) : expertBones(random),
+      index < 19
+        ? overrides
+        : index < 25
+          ? otherBones(random)
+          : index < 29
+            ? maskedBones(random)
+            : index < 33
+              ? expertBones(random)
+              : gemma4Bones(random),
     );
     const settings = {
       model: model.directory,
-      parameters: index % 8 < 4 ? [] : randomSubset(random, model.parameters.keys()),
+      parameters: index % 8 < 4 ? [] : randomSubset(random, model.trainable),
       rank: random.integer(1, 20),
       refresh: 2,
       queries: random.integer(1, 3),

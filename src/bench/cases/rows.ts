@@ -6,9 +6,10 @@
 
 import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
 import { recordLabelLoss } from '../../ops/label-loss.ts';
-import { add, gate, gatePacked, gatherRows, splitHeads, storeRows } from '../../ops/rows.ts';
+import { add, gate, gateByPart, gatePacked, gatherRows, splitHeads, storeRows } from '../../ops/rows.ts';
 import { scaleBuffer } from '../../ops/scale.ts';
-import { type PackedOrder, packedOrders, split } from '../../ops/split.ts';
+import { type PackedOrder, packedOrders, regroup, split } from '../../ops/split.ts';
+import { wholeQuads } from '../../tensor/axis.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 import { activate } from './linear.ts';
@@ -247,6 +248,51 @@ export function gatePackedCase({ rows, columns, deviation = 1, activation = 'sil
   };
 }
 
+/** The gate of a run of the columns of something wider. */
+export function gateByPartCase(shape: GateShape & { parts: number; part: number; scale: number }): KernelCase {
+  const { rows, columns, deviation = 1, activation = 'silu', parts, part, scale } = shape;
+  return {
+    operation: 'gate',
+    name: `${rows}×${columns} by part ${part} of ${parts}, ${activation}`,
+    tolerance: exactTolerance,
+    flops: 6 * rows * columns,
+    bytes: 12 * rows * columns,
+    prepare(bed) {
+      const { random } = bed;
+      const gateData = random.normals(rows * columns, deviation);
+      const wideData = random.normals(rows * parts * columns);
+      const context = bed.context({ count: 1 });
+      const gated = bed.activation(gateData, rows, columns);
+      const wide = bed.activation(wideData, rows, parts * columns);
+      return {
+        reset: () => gated.buffer.write(gateData),
+        record() {
+          gateByPart(context, gated, wide, { part, activation, scale });
+          return [
+            {
+              name: 'gate',
+              buffer: gated.buffer,
+              rows,
+              columns,
+              reference: (row) =>
+                Float64Array.from({ length: columns }, (_, column) => {
+                  const value = activate(gateData[row * columns + column]!, activation);
+                  return scale * value * wideData[(row * parts + part) * columns + column]!;
+                }),
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export const gateByPartShapes: readonly Parameters<typeof gateByPartCase>[0][] = [
+  { rows: 1, columns: 4, parts: 1, part: 0, scale: 1 },
+  { rows: 37, columns: 12, parts: 5, part: 4, scale: 11.3, activation: 'gelu-tanh' },
+  { rows: 9, columns: 260, parts: 3, part: 1, scale: 0.7, deviation: 4 },
+];
+
 export interface SplitShape {
   rows: number;
   heads: number;
@@ -308,6 +354,65 @@ export const splitShapes: readonly SplitShape[] = packedOrders.flatMap((order) =
   { rows: 7, heads: 71, keyHeads: 1, headWidth: 64, order },
 ]);
 
+export interface RegroupShape {
+  rows: number;
+  groups: number;
+  pieces: readonly number[];
+  first: number;
+  count: 1 | 2 | 3;
+}
+
+export function regroupCase({ rows, groups, pieces, first, count }: RegroupShape): KernelCase {
+  const before = (piece: number): number => pieces.slice(0, piece).reduce((sum, size) => sum + size, 0);
+  const groupWidth = before(pieces.length);
+  const taken = groups * (before(first + count) - before(first));
+  return {
+    operation: 'regroup',
+    name: `${rows} rows, ${groups} groups of ${pieces.join(' + ')}, ${count} from ${first}`,
+    tolerance: 0,
+    flops: 0,
+    bytes: 8 * rows * taken,
+    prepare(bed) {
+      const stride = wholeQuads(groups * groupWidth);
+      const data = bed.random.normals(rows * stride);
+      const context = bed.context({ count: 1 });
+      bed.reserve(rows);
+      const x = bed.activation(data, rows, stride);
+      let last: Activation | undefined;
+      return {
+        record() {
+          if (last) bed.workspace.give(last);
+          last = regroup(context, x, { groups, pieces, first, count });
+          const { buffer, columns } = last;
+          return [
+            {
+              ...{ name: 'y', buffer, rows, columns, guarded: true },
+              reference: (row) => {
+                const result: number[] = [];
+                for (let piece = first; piece < first + count; piece++) {
+                  for (let group = 0; group < groups; group++) {
+                    const start = row * stride + group * groupWidth + before(piece);
+                    result.push(...data.subarray(start, start + pieces[piece]!));
+                  }
+                }
+                return Float32Array.from({ length: columns }, (_, column) => result[column] ?? 0);
+              },
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export const regroupShapes: readonly RegroupShape[] = [
+  { rows: 1, groups: 1, pieces: [1, 1], first: 0, count: 1 },
+  { rows: 9, groups: 3, pieces: [2, 2], first: 1, count: 1 },
+  { rows: 5, groups: 2, pieces: [8, 8, 24, 24], first: 0, count: 3 },
+  { rows: 33, groups: 4, pieces: [12, 12, 4, 4], first: 3, count: 1 },
+  { rows: 7, groups: 5, pieces: [3, 1, 5], first: 1, count: 2 },
+];
+
 export const gateShapes: readonly GateShape[] = [
   { rows: 1, columns: 4 },
   { rows: 33, columns: 100 },
@@ -325,12 +430,15 @@ export interface AddShape {
   columns: number;
   /** The factor of what is added. */
   scale?: number;
+  /** The factor of the sum. */
+  sumScale?: number;
 }
 
-export function addCase({ rows, columns, scale }: AddShape): KernelCase {
+export function addCase({ rows, columns, scale, sumScale }: AddShape): KernelCase {
+  const factors = [scale === undefined ? '' : `, scale ${scale}`, sumScale === undefined ? '' : `, of all ${sumScale}`];
   return {
     operation: 'add',
-    name: `${rows}×${columns}${scale === undefined ? '' : `, scale ${scale}`}`,
+    name: `${rows}×${columns}${factors.join('')}`,
     tolerance: exactTolerance,
     flops: rows * columns,
     bytes: 12 * rows * columns,
@@ -343,7 +451,7 @@ export function addCase({ rows, columns, scale }: AddShape): KernelCase {
       return {
         reset: () => sum.buffer.write(before),
         record() {
-          add(context, sum, x, scale);
+          add(context, sum, x, scale, sumScale);
           return [
             {
               name: 'sum',
@@ -352,7 +460,8 @@ export function addCase({ rows, columns, scale }: AddShape): KernelCase {
               columns,
               reference: (row) =>
                 Float64Array.from({ length: columns }, (_, column) => {
-                  return before[row * columns + column]! + (scale ?? 1) * added[row * columns + column]!;
+                  const at = row * columns + column;
+                  return (sumScale ?? 1) * (before[at]! + (scale ?? 1) * added[at]!);
                 }),
             },
           ];
@@ -367,6 +476,8 @@ export const addShapes: readonly AddShape[] = [
   { rows: 33, columns: 100 },
   { rows: 7, columns: 2052 },
   { rows: 9, columns: 68, scale: 0.22 },
+  { rows: 5, columns: 132, sumScale: -0.4 },
+  { rows: 3, columns: 12, scale: 1.5, sumScale: 3 },
 ];
 
 export interface ScaleShape {

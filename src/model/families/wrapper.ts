@@ -38,7 +38,7 @@ export function wrapper(
     leftOut?: RegExp;
   },
 ): Family {
-  const reason = 'is about images, which are not read; the language model is the same without them';
+  const reason = 'is about images or sounds, which are not read; the language model is the same without them';
   return family(
     { text_config: object, tie_word_embeddings: flag(own.tied ?? true) },
     ({ text_config: config, tie_word_embeddings: tied }) => {
@@ -53,7 +53,11 @@ export function wrapper(
       checkKeys(config, type as string, keysOf(member), member);
       const decoder = member.read(readFields(config, member.fields), type as string);
       const named = renamed(decoder, (name) => name.replace(/^model\./, prefixes[0]!.name));
-      return { ...named, head: { ...named.head, tied }, stored: { prefixes, leftOut: own.leftOut ?? parts } };
+      return {
+        ...named,
+        head: { ...named.head, tied },
+        stored: { ...decoder.stored, prefixes, leftOut: own.leftOut ?? parts },
+      };
     },
     {
       classes: own.classes,

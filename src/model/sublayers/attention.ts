@@ -11,6 +11,7 @@ import { split } from '../../ops/split.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { type AttentionSublayer, keyAxis } from '../decoder.ts';
 import type { Pass } from '../pass.ts';
+import type { RopePosition } from '../rope-table.ts';
 
 /**
  * Records the projections and the mixing of values.
@@ -28,8 +29,8 @@ export function recordAttention(
   const { input } = pass;
   const { workspace, probes } = pass.context;
   const { heads, keyHeads, headWidth, queryNorm, keyNorm, normsRotated, rotation, queryRotation } = sublayer;
-  const layer = pass.attentionCount++;
-  let [query, key, value] = project(pass, sublayer, read);
+  const layer = 'keysOf' in sublayer ? sublayer.keysOf : pass.keyMakerCount++;
+  let { query, key, value } = project(pass, sublayer, read);
   done();
   let gates: Activation | undefined;
   if (sublayer.gated) {
@@ -39,30 +40,29 @@ export function recordAttention(
   }
   const norms = (): void => {
     if (queryNorm) query = pass.replace(query, pass.norm(query, queryNorm));
-    if (keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
+    if (key && keyNorm) key = pass.replace(key, pass.norm(key, keyNorm));
   };
   if (!normsRotated) norms();
+  const turn = (turned: Parameters<typeof rope>[1], by: RopePosition): void =>
+    rope(pass.context, turned, input.positions, pass.ropeTable(by), headWidth);
   if (queryRotation && rotation) {
-    rope(pass.context, [query], input.positions, pass.ropeTable(queryRotation), headWidth);
-    rope(pass.context, [key], input.positions, pass.ropeTable(rotation), headWidth);
+    turn([query], queryRotation);
+    if (key) turn([key], rotation);
   } else if (rotation) {
-    rope(pass.context, [query, key], input.positions, pass.ropeTable(rotation), headWidth);
+    turn(key ? [query, key] : [query], rotation);
   }
   if (normsRotated) norms();
   // The keys and values of a prefix are trained; what else the rows of its tokens hold is never read.
   const prefix = probes.adapter?.prefix?.[layer];
-  if (prefix) {
+  if (prefix && key && value) {
     pass.fillIn(key, prefix.keys, keyAxis(sublayer));
     pass.fillIn(value, prefix.values, keyAxis(sublayer));
   }
-  let keys = key.buffer;
-  let values = value.buffer;
-  if (input.cache) {
-    const { cache, slots } = input.cache;
-    keys = cache.keys[layer]!;
-    values = cache.values[layer]!;
-    storeRows(pass.context, key, value, slots, { keys, values });
-  }
+  const made = key && value ? ([key, value] as const) : input.cache ? undefined : pass.keptKeys(layer);
+  const { keys, values } = input.cache
+    ? { keys: input.cache.cache.keys[layer]!, values: input.cache.cache.values[layer]! }
+    : { keys: made![0].buffer, values: made![1].buffer };
+  if (input.cache && made) storeRows(pass.context, ...made, input.cache.slots, { keys, values });
   let mixed = attention(pass.context, query, keys, values, {
     heads,
     keyHeads,
@@ -75,7 +75,10 @@ export function recordAttention(
     ...(sublayer.sinks === undefined ? {} : { sinks: sublayer.sinks }),
     ...(sublayer.alibi === undefined ? {} : { alibi: pass.alibi(sublayer.alibi) }),
   });
-  workspace.give(query, key, value);
+  workspace.give(query);
+  // A cache keeps them by itself.
+  if (made && input.cache) workspace.give(...made);
+  else if (made) pass.doneWithKeys(layer, made);
   if (gates) {
     gate(pass.context, gates, mixed, 'sigmoid');
     mixed = pass.replace(mixed, gates);
@@ -84,13 +87,31 @@ export function recordAttention(
   workspace.give(mixed);
 }
 
-/** Queries, keys and values. */
-function project(pass: Pass, sublayer: AttentionSublayer, read: Activation): [Activation, Activation, Activation] {
-  if (!('packed' in sublayer)) {
-    return pass.linears(read, sublayer.query, sublayer.key, sublayer.value) as [Activation, Activation, Activation];
+/** Queries, and the keys and values that the layer makes itself, these through their norm. */
+interface Projected {
+  query: Activation;
+  key?: Activation;
+  value?: Activation;
+}
+
+function project(pass: Pass, sublayer: AttentionSublayer, read: Activation): Projected {
+  if ('packed' in sublayer) {
+    const packed = pass.linear(read, sublayer.packed);
+    const [query, key, value] = split(pass.context, packed, sublayer);
+    pass.context.workspace.give(packed);
+    return withValueNorm(pass, sublayer, { query, key, value });
   }
-  const packed = pass.linear(read, sublayer.packed);
-  const parts = split(pass.context, packed, sublayer);
-  pass.context.workspace.give(packed);
-  return parts;
+  if ('value' in sublayer) {
+    const [query, key, value] = pass.linears(read, sublayer.query, sublayer.key, sublayer.value);
+    return withValueNorm(pass, sublayer, { query: query!, key: key!, value: value! });
+  }
+  if ('key' in sublayer) {
+    const [query, key] = pass.linears(read, sublayer.query, sublayer.key);
+    return { query: query!, key: key!, value: pass.norm(key!, sublayer.valueNorm) };
+  }
+  return { query: pass.linear(read, sublayer.query) };
+}
+
+function withValueNorm(pass: Pass, { valueNorm }: AttentionSublayer, made: Required<Projected>): Projected {
+  return valueNorm ? { ...made, value: pass.replace(made.value, pass.norm(made.value, valueNorm)) } : made;
 }

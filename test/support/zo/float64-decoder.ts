@@ -15,6 +15,7 @@ import {
   type Decoder,
   type FeedForwardSublayer,
   headMatrix,
+  type LayerInputSublayer,
   type Linear,
   type Norm,
   rotationsOf,
@@ -204,12 +205,23 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
     const bias = maybe(biasName);
     return bias ? y.map((value, index) => value + bias[index % bias.length]!) : y;
   };
+  // The keys and values of layers, as later ones may read them.
+  const made: { k: Float64Array; v: Float64Array }[] = [];
+  const projected = (
+    x: Float64Array,
+    sublayer: AttentionSublayer,
+  ): [q: Float64Array, k: Float64Array, v: Float64Array] => {
+    if ('packed' in sublayer) return unpacked(linear(x, sublayer.packed), sublayer);
+    const q = linear(x, sublayer.query);
+    if ('keysOf' in sublayer) return [q, made[sublayer.keysOf]!.k, made[sublayer.keysOf]!.v];
+    const k = linear(x, sublayer.key);
+    return [q, k, 'value' in sublayer ? linear(x, sublayer.value) : k];
+  };
   const attentionOf = (x: Float64Array, sublayer: AttentionSublayer): Float64Array => {
-    let [q, k, v] =
-      'packed' in sublayer
-        ? unpacked(linear(x, sublayer.packed), sublayer)
-        : ([linear(x, sublayer.query), linear(x, sublayer.key), linear(x, sublayer.value)] as const);
+    let [q, k, v] = projected(x, sublayer);
     const { headWidth } = sublayer;
+    const isOwn = !('keysOf' in sublayer);
+    if (sublayer.valueNorm) v = normOf(v, sublayer.valueNorm);
     // Behind the queries of each head lies its gate.
     const both = q;
     const part = (second: number): Float64Array =>
@@ -221,8 +233,9 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
     if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
     if (sublayer.rotation) {
       rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation);
-      rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation);
+      if (isOwn) rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation);
     }
+    if (isOwn) made.push({ k, v });
     let mixed = attend(q, k, v, sublayer, decoder.mask, maybe(sublayer.sinks));
     if (sublayer.gated) {
       const gates = part(1);
@@ -248,6 +261,16 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       : up.map((value) => (sublayer.xielu ? xielu64(value, sublayer.xielu, get) : activate(value, activation)));
     return linear(made, down);
   };
+  // Of each token and layer, a run of elements.
+  let layerInputs = new Float64Array();
+  const layerInputOf = (x: Float64Array, { gate, output, activation, part }: LayerInputSublayer): Float64Array => {
+    const { groups, width } = decoder.layerInputs!.table.columns;
+    const own = columnsOf(layerInputs, groups * width, part * width, width);
+    return linear(
+      linear(x, gate).map((value, index) => activate(value, activation) * own[index]!),
+      output,
+    );
+  };
   const resultOf = (x: Float64Array, sublayer: Sublayer): Float64Array => {
     switch (sublayer.kind) {
       case 'attention':
@@ -260,6 +283,8 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
         return shortConvolution64(x, sublayer, { get, linear });
       case 'delta-rule':
         return deltaRuleSublayer64(x, sublayer, { get, linear });
+      case 'layer-input':
+        return layerInputOf(x, sublayer);
     }
   };
   const member = (hidden: Float64Array, sublayer: Sublayer): Float64Array => {
@@ -282,12 +307,21 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
   if (embeddingNorm) hidden = normOf(hidden, embeddingNorm) as typeof hidden;
   const inputFactor = (decoder.embeddingScale ?? 1) * (decoder.inputScale ?? 1);
   hidden = hidden.map((value) => inputFactor * value);
+  if (decoder.layerInputs) {
+    const { table, tableScale, projection, norm, scale } = decoder.layerInputs;
+    const width = table.columns.groups * table.columns.width;
+    layerInputs = normOf(linear(hidden, projection), norm).map((value, index) => {
+      const token = ids[Math.floor(index / width)]!;
+      return scale * (value + tableScale * get(table.weight)[token * width + (index % width)]!);
+    }) as typeof layerInputs;
+  }
   for (const sublayer of decoder.blocks.flat()) {
     if (sublayer.kind === 'parallel') {
       const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
       hidden = sublayer.members.map((each) => member(x, each)).reduce(plus, hidden) as typeof hidden;
     } else {
-      hidden = plus(hidden, member(hidden, sublayer)) as typeof hidden;
+      const factor = sublayer.sumScale ? get(sublayer.sumScale)[0]! : 1;
+      hidden = plus(hidden, member(hidden, sublayer)).map((value) => factor * value) as typeof hidden;
       if (sublayer.ofSum) hidden = normOf(hidden, sublayer.ofSum) as typeof hidden;
     }
   }

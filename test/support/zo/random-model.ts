@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfiguration } from '../../../src/model/configuration.ts';
 import type { Matrix } from '../../../src/model/decoder.ts';
-import { parameterShapes } from '../../../src/model/parameters.ts';
+import { fixedParameters, parameterShapes } from '../../../src/model/parameters.ts';
 import { f32ToBytes, writeSafetensors } from '../../../src/safetensors/index.ts';
 import type { Random } from '../random.ts';
 
@@ -19,6 +19,8 @@ export interface RandomModel {
   config: Record<string, unknown>;
   /** All weights in float64, exactly as stored. */
   parameters: Map<string, Float64Array>;
+  /** Names of those that can train. */
+  trainable: string[];
   remove(): Promise<void>;
 }
 
@@ -38,9 +40,17 @@ export function recurrentOverrides(random: Random): Record<string, unknown> {
   }
   const keyHeads = random.integer(1, 2);
   const kinds = ['linear_attention', 'full_attention'];
+  const inner = random.integer(3, 17);
+  const experts = { moe_intermediate_size: inner, shared_expert_intermediate_size: inner, num_experts: 3 };
+  const types = [
+    { model_type: 'qwen3_5_text' },
+    { model_type: 'olmo_hybrid', partial_rotary_factor: null },
+    { model_type: 'qwen3_next', ...experts, num_experts_per_tok: 2, mlp_only_layers: [random.integer(0, 1)] },
+  ];
   return {
-    ...{ model_type: 'qwen3_5_text', ...both, layer_types: attention === 1 ? kinds : kinds.reverse() },
-    ...{ partial_rotary_factor: 0.5, linear_conv_kernel_dim: random.integer(2, 4), rms_norm_eps: 1e-3 },
+    ...{ partial_rotary_factor: 0.5, ...random.pick(types), ...both },
+    ...{ layer_types: attention === 1 ? kinds : kinds.reverse() },
+    ...{ linear_conv_kernel_dim: random.integer(2, 4), rms_norm_eps: 1e-3 },
     ...{ linear_num_key_heads: keyHeads, linear_num_value_heads: keyHeads * random.integer(1, 3) },
     ...{ linear_key_head_dim: 4 * random.integer(1, 2), linear_value_head_dim: 4 * random.integer(1, 3) },
   };
@@ -97,7 +107,9 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
   });
   await writeFile(join(directory, 'config.json'), JSON.stringify(config));
   await writeSafetensors(join(directory, 'model.safetensors'), joined(tensors));
-  return { directory, config, parameters, remove: () => rm(directory, { recursive: true, force: true }) };
+  const fixed = fixedParameters(configuration);
+  const trainable = [...parameters.keys()].filter((name) => !fixed.has(name));
+  return { directory, config, parameters, trainable, remove: () => rm(directory, { recursive: true, force: true }) };
 }
 
 /** Tensors with those that hold several matrices in one piece. */
@@ -189,8 +201,55 @@ export function expertBones(random: Random): Record<string, unknown> {
       ...{ rope_parameters: { rope_type: 'default', rope_theta: 10_000 }, sliding_window: random.integer(2, 9) },
       swiglu_limit: random.pick([0.5, 7]),
     },
-    { model_type: 'granitemoe', num_local_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+    {
+      ...{ model_type: random.pick(['granitemoe', 'granitemoeshared']), num_local_experts: experts },
+      ...{ num_experts_per_tok: chosen, head_dim: headWidth },
+    },
+    {
+      ...{ model_type: 'granitemoehybrid', num_local_experts: random.pick([0, experts]), num_experts_per_tok: chosen },
+      ...{ head_dim: headWidth, num_hidden_layers: 2, layer_types: ['attention', 'attention'] },
+      shared_intermediate_size: random.integer(3, 17),
+    },
+    {
+      ...{ model_type: 'ernie4_5_moe', moe_num_experts: experts, moe_k: chosen, head_dim: headWidth },
+      ...{ moe_intermediate_size: random.integer(3, 17), moe_norm_min: random.pick([1e-12, 0.5]) },
+      ...{ moe_layer_start_index: 0, use_bias: random.uniform() < 0.5 },
+    },
+    {
+      ...{ model_type: 'glm4_moe', n_routed_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+      ...{ moe_intermediate_size: random.integer(3, 17), partial_rotary_factor: 1, routed_scaling_factor: 1.5 },
+      ...{ first_k_dense_replace: 0, use_qk_norm: random.uniform() < 0.5, norm_topk_prob: random.uniform() < 0.5 },
+    },
+    {
+      ...{ model_type: 'phimoe', num_local_experts: random.integer(2, 6), head_dim: headWidth },
+      router_jitter_noise: random.pick([0, 0.3]),
+    },
   ]);
+}
+
+/** Gemma 4: heads by kind of layer, last layers with the keys and values of earlier ones, inputs of layers. */
+export function gemma4Bones(random: Random): Record<string, unknown> {
+  const [sliding, full] = ['sliding_attention', 'full_attention'];
+  const shared = random.integer(0, 2);
+  const types = [
+    [sliding, full],
+    [full, sliding, full],
+    [sliding, full, sliding, full],
+  ][shared]!;
+  const inputs = { hidden_size_per_layer_input: random.integer(1, 9), vocab_size_per_layer_input: 90 };
+  return {
+    ...(random.uniform() < 0.7 ? { model_type: 'gemma4_text', ...inputs } : { model_type: 'gemma4_unified_text' }),
+    ...{ num_hidden_layers: types.length, layer_types: types, num_kv_shared_layers: shared },
+    ...{ use_double_wide_mlp: random.uniform() < 0.5, sliding_window: random.integer(1, 9) },
+    ...{ global_head_dim: 2 * random.integer(1, 8), hidden_activation: 'silu', final_logit_softcapping: 4 },
+    ...{ attention_k_eq_v: random.uniform() < 0.5, num_global_key_value_heads: random.pick([null, 1]) },
+    // Values and what sublayers give are normed, so that small ones would show what rounding left of them.
+    rms_norm_eps: 1e-2,
+    rope_parameters: {
+      sliding_attention: { rope_type: 'default', rope_theta: 20 },
+      full_attention: { rope_type: 'default', rope_theta: 900 },
+    },
+  };
 }
 
 /** Masked language models. */
