@@ -240,7 +240,8 @@ function addedShapes(decoder: Decoder, scheme: SchemeName, size: number): [numbe
   const [attention] = attentions(decoder);
   if (!attention) return [];
   if (scheme === 'prefix') return [[size, axisLength(keyAxis(attention))]];
-  const layers = 'packed' in attention ? [attention.packed] : [attention.query, attention.value];
+  const layers =
+    'packed' in attention ? [attention.packed] : [attention.query, ...('value' in attention ? [attention.value] : [])];
   const all = layers.flatMap(({ weight }): [number, number][] => {
     const [out, into] = shapes.get(weight)!;
     return [
