@@ -157,6 +157,14 @@ describe('what cannot be measured is refused with a line', () => {
     await expect(cellsOf({ tasks: ['wic'] })).rejects.toThrow(/has no train file of task wic: looked for train\.jsonl/);
   });
 
+  test('fewer passes than a step of one of the methods takes', async () => {
+    const own = { optimizers: ['subzero-plus'], tasks: ['cb'] };
+    await expect(cellsOf({ ...own, steps: 49 })).rejects.toThrow(
+      /a step of subzero-plus takes 100 passes over a batch, and every method gets 98; give at least 50 steps/,
+    );
+    expect((await cellsOf({ ...own, steps: 50 })).at(-1)!.steps).toBe(1);
+  });
+
   test('an unknown task, one without prompts for the model, and data without a task', async () => {
     await expect(cellsOf({ tasks: ['sst9'] })).rejects.toThrow(/unknown task "sst9"/);
     const { file } = request.data as { file: string };
