@@ -171,6 +171,7 @@ function report({ tasks }: ExperimentRequest, finished: readonly Finished<Reache
     sections: [
       {
         title: 'Before and after',
+        text: `Runs have ${[...new Set(trained.map(({ result }) => result.steps))].join(' or ')} steps.`,
         plot: {
           name: 'beyond-english.svg',
           describes: 'Accuracy on every task, before and after training',

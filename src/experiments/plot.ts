@@ -32,8 +32,9 @@ const [width, height] = [820, 460];
 const [left, right, bottom] = [78, 28, 58];
 const legendLine = 20;
 
-/** Of the distance of two names: how far the dots of all series lie apart. */
-const dotsApart = 0.5;
+/** Of the distance of two names: how far the dots of two series lie apart, and those of all at most. */
+const dotsApart = 0.15;
+const mostApart = 0.5;
 
 /** Draws a plot. @returns a complete SVG document */
 export function plotSvg(plot: Plot): string {
@@ -100,7 +101,8 @@ export function plotSvg(plot: Plot): string {
 
 /** The points of a series a little to the side, so that those of others do not cover them. */
 function besideOthers(series: Plot['series'][number], index: number, { length }: Plot['series']) {
-  const aside = length === 1 ? 0 : dotsApart * (index / (length - 1) - 0.5);
+  const apart = Math.min(dotsApart, mostApart / Math.max(1, length - 1));
+  const aside = apart * (index - (length - 1) / 2);
   return { ...series, points: series.points.map((point) => ({ ...point, x: point.x + aside })) };
 }
 

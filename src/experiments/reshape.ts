@@ -25,7 +25,7 @@ const sizes = { lora: [2, 8], prompt: [5, 20], prefix: [5, 20] } as const;
 type AddedScheme = keyof typeof sizes;
 const schemes = Object.keys(sizes) as AddedScheme[];
 
-/** Subspaces of a measurement of how evenly they catch, directions in each, and examples. */
+/** Subspaces of a measurement of how evenly they catch, no more than --steps; directions in each, and examples. */
 const periods = 40;
 const queries = 16;
 const batchSize = 8;
@@ -165,9 +165,10 @@ async function measureCaught({ engine, request, signal }: Laboratory, cell: Cell
   const rows = await batchOf(request, Number(cell.seed), batchSize);
   const id = 'reshape';
   const squares: number[] = [];
+  const wanted = Math.max(2, Math.min(periods, request.steps ?? periods));
   await engine.createRun({ id, model: request.model, configuration });
   try {
-    while (squares.length < periods && !signal.aborted) {
+    while (squares.length < wanted && !signal.aborted) {
       const { projectedGradients } = await engine.probeRun(id, rows);
       squares.push(mean(projectedGradients.map((value) => value ** 2)));
       await engine.applyRun(id, { projectedGradients: projectedGradients.map(() => 0) });

@@ -35,9 +35,20 @@ export function centreRate(optimizer: OptimizerName, scheme: SchemeName, small: 
   return Number((learningRate * factor).toPrecision(3));
 }
 
-/** Steps that take no more than so many passes over a batch, one at least. */
+/**
+ * Steps that take no more than so many passes over a batch.
+ * @throws SubzeroError `invalid_argument` where a single step takes more
+ */
 export function stepsOfPasses(settings: Partial<TrainConfiguration>, passes: number): number {
-  return Math.max(1, Math.floor(passes / probePoints(resolveConfiguration(settings)).length));
+  const configuration = resolveConfiguration(settings);
+  const points = probePoints(configuration).length;
+  if (points <= passes) return Math.floor(passes / points);
+  throw new SubzeroError(
+    'invalid_argument',
+    `a step of ${configuration.optimizer} takes ${points} passes over a batch, and every method gets ${passes}; ` +
+      `give at least ${Math.ceil(points / 2)} steps, or other optimisers`,
+    { parameter: 'steps' },
+  );
 }
 
 /** A method's search: the rates that it tries, and what a cell of it is called. */

@@ -77,3 +77,23 @@ export function holm(probabilities: readonly number[]): number[] {
   }
   return corrected;
 }
+
+/**
+ * How likely values with mean 0 are to have a mean as far from 0, on both sides together: Student's test, in the closed
+ * form for whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4). NaN of a single value.
+ */
+export function studentProbability(values: readonly number[]): number {
+  const { mean: centre, standardError: error } = summary(values);
+  if (Number.isNaN(error)) return Number.NaN;
+  if (error === 0) return centre === 0 ? 1 : 0;
+  const freedom = values.length - 1;
+  const angle = Math.atan(Math.abs(centre) / error / Math.sqrt(freedom));
+  const square = Math.cos(angle) ** 2;
+  const odd = freedom % 2 === 1;
+  let [sum, term] = [0, odd ? Math.cos(angle) : 1];
+  for (let k = odd ? 3 : 2; k <= freedom; k += 2) {
+    sum += term;
+    term *= (square * (k - 1)) / k;
+  }
+  return odd ? 1 - (2 / Math.PI) * (angle + Math.sin(angle) * sum) : 1 - Math.sin(angle) * sum;
+}

@@ -5,7 +5,7 @@ import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { publishedOf, sparseClaim } from './published-scores.ts';
 import { bestOf } from './search.ts';
-import { holm, interval, mean, pairedDifference, summary } from './statistics.ts';
+import { holm, interval, mean, pairedDifference, studentProbability, summary } from './statistics.ts';
 import type { TaskCell } from './table.ts';
 
 type Done = Finished<TaskCell>;
@@ -97,15 +97,18 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
       }),
       {
         title: 'Differences from SubZero of the same scheme',
-        text: 'In percentage points, paired by seed; the probability is that of a paired bootstrap over the examples.',
+        text:
+          'In percentage points, paired by seed. How likely chance is to make such a difference: over the seeds (Student’s ' +
+          'paired test), over the examples (paired bootstrap), and the larger of both corrected after Holm.',
         table: {
-          header: ['task', 'method', 'seeds', 'difference', 'probability', 'after Holm'],
-          rows: compared.map(({ method, seeds, difference, probability, corrected }) => [
+          header: ['task', 'method', 'seeds', 'difference', 'over seeds', 'over examples', 'after Holm'],
+          rows: compared.map(({ method, seeds, difference, overSeeds, overExamples, corrected }) => [
             method.task,
             `${method.optimizer}, ${method.scheme}`,
             String(seeds),
             interval(difference, 1),
-            probability.toFixed(4),
+            Number.isNaN(overSeeds) ? '–' : overSeeds.toFixed(4),
+            overExamples.toFixed(4),
             corrected.toFixed(4),
           ]),
         },
@@ -153,7 +156,10 @@ interface Comparison {
   method: Method;
   seeds: number;
   difference: ReturnType<typeof summary>;
-  probability: number;
+  /** NaN of one seed. */
+  overSeeds: number;
+  overExamples: number;
+  /** The larger of both after Holm: a difference must be more than the luck of seeds and that of examples. */
   corrected: number;
 }
 
@@ -165,13 +171,13 @@ function comparisons(methods: readonly Method[]): Comparison[] {
     );
     const pairs = base ? pairsOf(method.own, base.own) : [];
     if (pairs.length === 0) return [];
-    const difference = pairedDifference(
-      pairs.map(([one]) => percentOf(one)),
-      pairs.map(([, other]) => percentOf(other)),
-    );
-    return [{ method, seeds: pairs.length, difference, probability: probabilityOf(pairs) }];
+    const differences = pairs.map(([one, other]) => percentOf(one) - percentOf(other));
+    const [overSeeds, overExamples] = [studentProbability(differences), probabilityOf(pairs)];
+    return [{ method, seeds: pairs.length, difference: summary(differences), overSeeds, overExamples }];
   });
-  const corrected = holm(made.map(({ probability }) => probability));
+  const corrected = holm(
+    made.map(({ overSeeds, overExamples }) => Math.max(overExamples, Number.isNaN(overSeeds) ? 0 : overSeeds)),
+  );
   return made.map((each, index) => ({ ...each, corrected: corrected[index]! }));
 }
 

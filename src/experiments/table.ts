@@ -44,8 +44,8 @@ export const table = defineExperiment<TaskCell>({
     'those of Adam excepted), or with --learning-rates, and all seeds with the rate of the lowest loss on ' +
     `${100 * heldOut} % of the training rows, which are held out. The evaluation rows choose nothing; the model is that of ` +
     'the last step. Intervals are 95 % by Student’s t over the seeds. A difference from SubZero of the same scheme is ' +
-    'paired by seed; its probability is that of a paired bootstrap over the examples, each with its mean over the seeds, ' +
-    'corrected after Holm for all comparisons of the report.',
+    'paired by seed. It stands where neither the luck of seeds (Student’s paired test) nor that of examples (a paired ' +
+    'bootstrap, each example with its mean over the seeds) makes it likely, corrected after Holm for all comparisons.',
   reads: ['steps', 'optimizers', 'schemes', 'tasks', 'learningRates', 'limit'],
   async cells(request, finished) {
     const { seeds, model, optimizers = optimizerNames, schemes = ['full'] } = request;

@@ -122,3 +122,16 @@ test('a folder belongs to one experiment with its settings, and to one process a
   await expect(run(other, squares([]))).rejects.toMatchObject({ code: 'conflict' });
   await first.return(undefined);
 });
+
+test('settings that are refused leave the folder free', async () => {
+  const out = folder();
+  const refusing = {
+    ...squares([]),
+    cells: () => {
+      throw new Error('no such task');
+    },
+  };
+  await expect(run(out, refusing)).rejects.toThrow('no such task');
+  const events = await run(out, squares([]), { seeds: [1] });
+  expect(events.at(-1)).toMatchObject({ type: 'done', complete: true });
+});

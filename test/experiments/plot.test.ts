@@ -34,6 +34,27 @@ test('a plot has its lines, dots and intervals at their places', () => {
   expect(svg).not.toContain('NaN');
 });
 
+test('names take the place of numbers: dots beside each other, and no lines', () => {
+  const points = [
+    { x: 0, y: 1 },
+    { x: 1, y: 2 },
+  ];
+  const names = ['a < b', 'c'];
+  const series = ['one', 'two', 'three'].map((name) => ({ name, points }));
+  const svg = plotSvg({ title: 'T', xTitle: 'x', yTitle: 'y', names, series });
+  expect(svg).not.toContain('<polyline');
+  const places = [...svg.matchAll(/<circle class="dot c(\d)" cx="([\d.]+)" cy="[\d.]+" r="4"\/>/g)]
+    .filter((_, index) => index % 3 < 2)
+    .map(([, , x]) => Number(x));
+  const ticks = ['a &lt; b', 'c'].map((name) =>
+    Number(new RegExp(`<text x="([\\d.]+)"[^>]*>${name}</text>`).exec(svg)![1]),
+  );
+  // The series in the middle stands above the name, the others as far to the left and the right.
+  expect(places.slice(2, 4)).toEqual(ticks);
+  expect(ticks[0]! - places[0]!).toBeCloseTo(places[4]! - ticks[0]!, 0);
+  expect(places[4]!).toBeLessThan(places[1]!);
+});
+
 test('paired differences leave out what has no partner', () => {
   const difference = pairedDifference([3, 5, 7, 9], [1, 2, Number.NaN, 5]);
   expect(difference).toEqual(summary([2, 3, 4]));

@@ -5,7 +5,7 @@ import type { Cell, ExperimentRequest, Finished } from '../../src/experiments/ex
 import { grouped } from '../../src/experiments/groups.ts';
 import { experiments } from '../../src/experiments/index.ts';
 import { publishedOf } from '../../src/experiments/published-scores.ts';
-import { holm } from '../../src/experiments/statistics.ts';
+import { holm, studentProbability } from '../../src/experiments/statistics.ts';
 import type { TaskCell } from '../../src/experiments/table.ts';
 import { removeTemporary, temporaryFolder, tinyModel } from '../train/tiny.ts';
 
@@ -157,6 +157,14 @@ describe('what cannot be measured is refused with a line', () => {
     await expect(cellsOf({ tasks: ['wic'] })).rejects.toThrow(/has no train file of task wic: looked for train\.jsonl/);
   });
 
+  test('fewer passes than a step of one of the methods takes', async () => {
+    const own = { optimizers: ['subzero-plus'], tasks: ['cb'] };
+    await expect(cellsOf({ ...own, steps: 49 })).rejects.toThrow(
+      /a step of subzero-plus takes 100 passes over a batch, and every method gets 98; give at least 50 steps/,
+    );
+    expect((await cellsOf({ ...own, steps: 50 })).at(-1)!.steps).toBe(1);
+  });
+
   test('an unknown task, one without prompts for the model, and data without a task', async () => {
     await expect(cellsOf({ tasks: ['sst9'] })).rejects.toThrow(/unknown task "sst9"/);
     const { file } = request.data as { file: string };
@@ -168,6 +176,31 @@ describe('what cannot be measured is refused with a line', () => {
       /there is no task: give --task NAME, or --tasks/,
     );
   });
+});
+
+test("Student's test by the tables: points of 5 %, of even and odd degrees of freedom", () => {
+  /** Values with a t of so much. */
+  const withT = (t: number, count: number) => {
+    const values = Array.from({ length: count }, (_, index) => index);
+    const centre = (count - 1) / 2;
+    const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (count - 1) / count);
+    return values.map((value) => value - centre + t * deviation);
+  };
+  for (const [count, point] of [
+    [2, 12.7062],
+    [3, 4.30265],
+    [4, 3.18245],
+    [5, 2.77645],
+    [6, 2.57058],
+    [11, 2.22814],
+    [20, 2.09302],
+  ] as const) {
+    expect(studentProbability(withT(point, count)), `${count} values`).toBeCloseTo(0.05, 5);
+    expect(studentProbability(withT(-point, count)), `${count} values`).toBeCloseTo(0.05, 5);
+  }
+  expect(studentProbability([1, -1])).toBe(1);
+  expect(studentProbability([2, 2])).toBe(0);
+  expect(studentProbability([2])).toBeNaN();
 });
 
 test('probabilities of several comparisons, by hand', () => {
