@@ -16,6 +16,7 @@ import { resolve } from '../platform/index.ts';
 import { resolveConfiguration } from '../settings/configuration.ts';
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
 import type { ExportRequest } from '../train/export.ts';
+import { parameter, words } from '../words.ts';
 import { textModel } from './adapters.ts';
 import { baseDirectory, checkDirectory } from './directories.ts';
 import { generateText } from './generate.ts';
@@ -176,6 +177,10 @@ export class LocalEngine implements Engine {
   async createRun(request: StepRunRequest): Promise<StepRunInfo> {
     const { id } = request;
     const configuration = resolveConfiguration(request.configuration);
+    if (configuration.queryCombination !== 'mean') {
+      const problem = words`${parameter('queryCombination')} ${configuration.queryCombination} is the training loop's: the steps of such a run are ρ alone`;
+      throw new SubzeroError('unsupported', problem, { parameter: 'queryCombination' });
+    }
     const directory = await baseDirectory(this.#models, request.model);
     await this.#models.addAs({ id, path: directory, kind: 'run', step: 0 }, () =>
       openStepRun(this.#gpu, directory, configuration),

@@ -5,7 +5,7 @@
  */
 
 import type { Gpu } from '../gpu/gpu.ts';
-import type { GraderServices } from '../graders/index.ts';
+import type { Grader, GraderDescription, GraderServices } from '../graders/index.ts';
 import { baseDirectory, checkDirectory } from './directories.ts';
 import type { LoadedModels } from './loaded-models.ts';
 import type { FindEvent, FindLearningRateRequest, TrainEvent, TrainRequest } from './types.ts';
@@ -30,17 +30,18 @@ export async function* train(
     return;
   }
   if ('fork' in request) {
-    const { fork, data, validation, ...rest } = request;
+    const { fork, data, validation, grader: description, ...rest } = request;
     await checkDirectory(fork);
-    const sources = { ...(data ? { data } : {}), ...(validation ? { validation } : {}) };
+    const grader = await graderOf(description);
+    const sources = { ...(data ? { data } : {}), ...(validation ? { validation } : {}), ...grader };
     const { forkRun } = await import('../train/fork.ts');
     yield* forkRun(gpu, { ...rest, run: fork, sources, share, graderServices }, signal);
     return;
   }
   const { data, validation, grader: description, ...rest } = request;
   const modelDirectory = await baseDirectory(models, rest.model);
-  const grader = description && (await (await import('../graders/index.ts')).parseGrader(description));
-  const sources = { data, ...(validation ? { validation } : {}), ...(grader ? { grader } : {}) };
+  const grader = await graderOf(description);
+  const sources = { data, ...(validation ? { validation } : {}), ...grader };
   const { startRun } = await import('../train/start.ts');
   yield* startRun(gpu, { ...rest, modelDirectory, sources, share, graderServices }, signal);
 }
@@ -57,4 +58,10 @@ export async function* findRate(
   const sources = { data, ...(validation ? { validation } : {}) };
   const { findLearningRate } = await import('../train/find-learning-rate.ts');
   yield* findLearningRate(gpu, { ...rest, modelDirectory, sources }, signal);
+}
+
+async function graderOf(description: GraderDescription | undefined): Promise<{ grader?: Grader }> {
+  if (!description) return {};
+  const { parseGrader } = await import('../graders/index.ts');
+  return { grader: await parseGrader(description) };
 }
