@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { attentions, type Decoder, type Linear, sublayersOf } from '../model/decoder.ts';
+import { attentions, type Decoder, type Linear, queriesAndValues, sublayersOf } from '../model/decoder.ts';
 import type { Model } from '../model/model.ts';
 import { linearsOf, stacksOf } from '../model/parameters.ts';
 import type { LoraPair } from '../ops/probes.ts';
@@ -82,12 +82,8 @@ function refuseExperts(decoder: Decoder, target: string, fits: (module: string, 
 function targetModules({ decoder }: Model, targets: readonly string[]): string[] {
   const modules = loraLayers(decoder).map(({ name }) => name);
   if (targets.length === 0) {
-    const queriesAndValues = attentions(decoder).flatMap((attention) =>
-      'packed' in attention
-        ? [attention.packed.name]
-        : [attention.query.name, ...('value' in attention ? [attention.value.name] : [])],
-    );
-    if (queriesAndValues.length > 0) return queriesAndValues;
+    const found = attentions(decoder).flatMap(queriesAndValues);
+    if (found.length > 0) return found.map(({ name }) => name);
     throw new SubzeroError(
       'invalid_argument',
       words`${parameter('loraTargets')}: the model has no queries and values, which are the default; name layers such as ${modules[0]!}`,
