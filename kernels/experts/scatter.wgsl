@@ -2,15 +2,7 @@
 //
 // A pair p = row · count + i is a row and the i-th of its experts. before: [experts, chunks], the number of pairs in
 // front of those of a chunk and expert (experts/sum-up.wgsl). order[place] = pair, places[pair] = place; pairs of an
-// expert keep the order of their rows. Otherwise as experts/count.wgsl.
-
-struct Parameters {
-  experts: u32,
-  count: u32,
-  rows_per_probe: u32,
-  chunks_per_probe: u32,
-  chunks: u32,
-}
+// expert keep the order of their rows.
 
 @group(0) @binding(0) var<storage, read> chosen: array<u32>;
 @group(0) @binding(1) var<storage, read> before: array<u32>;
@@ -26,12 +18,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if (chunk >= parameters.chunks) {
     return;
   }
-  let first = chunk % parameters.chunks_per_probe * CHUNK;
-  let probe_start = chunk / parameters.chunks_per_probe * parameters.rows_per_probe;
-  let pair_start = (probe_start + first) * parameters.count;
-  let pair_end = (probe_start + min(first + CHUNK, parameters.rows_per_probe)) * parameters.count;
+  let pairs = pairs_of(chunk);
   var place = before[expert * parameters.chunks + chunk];
-  for (var pair = pair_start; pair < pair_end; pair++) {
+  for (var pair = pairs.x; pair < pairs.y; pair++) {
     if (chosen[pair] == expert) {
       order[place] = pair;
       places[pair] = place;

@@ -13,7 +13,7 @@ import { evaluate, wantsAnswers } from '../train/evaluate.ts';
 import { loadTokenized } from '../train/examples.ts';
 import { OutcomeCollector } from '../train/outcomes.ts';
 import { Scorer } from '../train/score.ts';
-import type { LoadedModel } from './loaded-models.ts';
+import type { LoadedModel } from './loaded-model.ts';
 import type { EvaluateRequest, EvaluationResult } from './types.ts';
 
 /** Rows of one pass of an evaluation. */

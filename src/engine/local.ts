@@ -10,21 +10,22 @@ import { SubzeroError } from '../errors.ts';
 import type { Outcome } from '../evaluation/outcome.ts';
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import { Gpu } from '../gpu/gpu.ts';
-import type { Grader, GraderDescription, GraderServices } from '../graders/index.ts';
-import { type Decoder, generates } from '../model/decoder.ts';
 import { embedSequences } from '../model/embed.ts';
-import { loadModel } from '../model/load.ts';
 import { contextLengthOf } from '../model/virtual-tokens.ts';
 import { resolve } from '../platform/index.ts';
-import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { resolveConfiguration } from '../settings/configuration.ts';
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
-import { loadTokenizer } from '../tokenizer/index.ts';
 import type { ExportRequest } from '../train/export.ts';
 import { parameter, words } from '../words.ts';
-import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
-import { checkDirectory, LoadedModels, type ModelParts, workOver } from './loaded-models.ts';
+import { textModel } from './adapters.ts';
+import { baseDirectory, checkDirectory } from './directories.ts';
+import { generateText } from './generate.ts';
+import { workOver } from './loaded-model.ts';
+import { LoadedModels } from './loaded-models.ts';
+import { openStepRun } from './open-step-run.ts';
 import type { StepRun } from './step-run.ts';
 import { chatTokens, encodeText, inputTokens } from './texts.ts';
+import { findRate, train } from './training.ts';
 import type {
   BenchRequest,
   BenchResult,
@@ -150,67 +151,18 @@ export class LocalEngine implements Engine {
     }
   }
 
-  async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {
-    const loaded = this.#models.find(request.model);
-    const { tokenizer, generator, stepRun, information, model } = loaded;
-    refuseMasked(information, model.decoder);
-    const textModel = this.#models.textModel(loaded, request.adapters);
-    const { contextLength } = information;
-    let prompt = request.tokens;
-    if (request.messages) {
-      const variables = request.templateVariables ?? {};
-      prompt = await chatTokens(tokenizer, request.messages, { variables, contextLength });
-    }
-    prompt ??= encodeText(tokenizer, request.prompt ?? '', { contextLength });
-    // A model without BOS cannot begin from nothing; its end-of-text token stands in, as in pre-training.
-    if (prompt.length === 0 && tokenizer.eosTokenIds.length > 0) prompt = [tokenizer.eosTokenIds[0]!];
-    // A model that changes meanwhile would give a text that belongs to no step of its run.
-    const release = await stepRun?.hold();
-    try {
-      yield* generator.generate(request, prompt, signal, textModel);
-    } finally {
-      release?.();
-    }
+  generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {
+    return generateText(this.#models, request, signal);
   }
 
   async *train(request: TrainRequest, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
     const { EngineGraders } = await import('./grader-services.ts');
     const graderServices = new EngineGraders(this, signal);
     try {
-      yield* this.#train(request, graderServices, signal);
+      yield* train(this.#gpu, this.#models, request, graderServices, signal);
     } finally {
       await graderServices.close();
     }
-  }
-
-  async *#train(
-    { cluster, ...request }: TrainRequest,
-    graderServices: GraderServices,
-    signal?: AbortSignal,
-  ): AsyncGenerator<TrainEvent> {
-    const share = cluster && (await import('../cluster/coordinator.ts')).sharing(cluster);
-    if ('resume' in request) {
-      const { resume, ...changes } = request;
-      await checkDirectory(resume);
-      const { resumeRun } = await import('../train/resume.ts');
-      yield* resumeRun(this.#gpu, { folder: resume, changes, share, graderServices }, signal);
-      return;
-    }
-    if ('fork' in request) {
-      const { fork, data, validation, grader: description, ...rest } = request;
-      await checkDirectory(fork);
-      const grader = await graderOf(description);
-      const sources = { ...(data ? { data } : {}), ...(validation ? { validation } : {}), ...grader };
-      const { forkRun } = await import('../train/fork.ts');
-      yield* forkRun(this.#gpu, { ...rest, run: fork, sources, share, graderServices }, signal);
-      return;
-    }
-    const { data, validation, grader: description, ...rest } = request;
-    const modelDirectory = await this.#models.baseDirectory(rest.model);
-    const grader = await graderOf(description);
-    const sources = { data, ...(validation ? { validation } : {}), ...grader };
-    const { startRun } = await import('../train/start.ts');
-    yield* startRun(this.#gpu, { ...rest, modelDirectory, sources, share, graderServices }, signal);
   }
 
   async *work(options: WorkerOptions, signal = new AbortController().signal): AsyncGenerator<WorkerEvent> {
@@ -218,12 +170,8 @@ export class LocalEngine implements Engine {
     yield* work(this.#gpu, options, signal);
   }
 
-  async *findLearningRate(request: FindLearningRateRequest, signal?: AbortSignal): AsyncGenerator<FindEvent> {
-    const { model, data, validation, ...rest } = request;
-    const modelDirectory = await this.#models.baseDirectory(model);
-    const sources = { data, ...(validation ? { validation } : {}) };
-    const { findLearningRate } = await import('../train/find-learning-rate.ts');
-    yield* findLearningRate(this.#gpu, { ...rest, modelDirectory, sources }, signal);
+  findLearningRate(request: FindLearningRateRequest, signal?: AbortSignal): AsyncGenerator<FindEvent> {
+    return findRate(this.#gpu, this.#models, request, signal);
   }
 
   async createRun(request: StepRunRequest): Promise<StepRunInfo> {
@@ -233,31 +181,11 @@ export class LocalEngine implements Engine {
       const problem = words`${parameter('queryCombination')} ${configuration.queryCombination} is the training loop's: the steps of such a run are ρ alone`;
       throw new SubzeroError('unsupported', problem, { parameter: 'queryCombination' });
     }
-    const directory = await this.#models.baseDirectory(request.model);
+    const directory = await baseDirectory(this.#models, request.model);
     await this.#models.addAs({ id, path: directory, kind: 'run', step: 0 }, () =>
-      this.#stepRunParts(directory, configuration),
+      openStepRun(this.#gpu, directory, configuration),
     );
     return this.#runInfo(id);
-  }
-
-  async #stepRunParts(directory: string, configuration: TrainConfiguration): Promise<ModelParts> {
-    const model = await loadModel(this.#gpu, directory, { storage: configuration.storage });
-    let optimizer: ZerothOrderOptimizer | undefined;
-    try {
-      const tokenizer = await loadTokenizer(directory);
-      const { exactConfiguration } = await import('../zo/change.ts');
-      const exact = exactConfiguration(configuration, model);
-      const { createOptimizer } = await import('../zo/create-optimizer.ts');
-      const { StepRun } = await import('./step-run.ts');
-      optimizer = await createOptimizer(model, exact);
-      await this.#gpu.checkAllocations();
-      const stepRun = new StepRun({ model, optimizer, tokenizer, configuration: exact });
-      return { model, optimizer, tokenizer, stepRun, asLoaded: false };
-    } catch (error) {
-      optimizer?.destroy();
-      model.destroy();
-      throw error;
-    }
   }
 
   async forwardRun(run: string, data: DataRow[], signal?: AbortSignal): Promise<EvaluationResult> {
@@ -306,7 +234,7 @@ export class LocalEngine implements Engine {
     const { evaluateModel } = await import('./evaluate.ts');
     const loaded = this.#models.find(request.model);
     return workOver(loaded, signal, (both) =>
-      evaluateModel(loaded, this.#models.textModel(loaded), request, onProgress, both),
+      evaluateModel(loaded, textModel(this.#models, loaded), request, onProgress, both),
     );
   }
 
@@ -347,25 +275,8 @@ export class LocalEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    for (const id of this.#models.ids) await this.#models.unload(id);
+    await this.#models.unloadAll();
     await closeChatTemplates();
     this.#gpu.close();
   }
-}
-
-async function graderOf(description: GraderDescription | undefined): Promise<{ grader?: Grader }> {
-  if (!description) return {};
-  const { parseGrader } = await import('../graders/index.ts');
-  return { grader: await parseGrader(description) };
-}
-
-/** @throws SubzeroError `unsupported` for a model that does not go on with texts */
-function refuseMasked({ id, architecture }: Pick<ModelInfo, 'id' | 'architecture'>, decoder: Decoder): void {
-  if (generates(decoder)) return;
-  throw new SubzeroError(
-    'unsupported',
-    `"${id}" is a masked language model (${architecture}): it fills in masks and cannot go on with a text; ` +
-      'it can be trained, evaluated and asked for embeddings',
-    { parameter: 'model' },
-  );
 }

@@ -73,9 +73,9 @@ export const routeKernel = (CORRECTED: boolean): KernelDefinition => ({
 
 /** The kernels that group rows. */
 export const groupKernels = {
-  count: { files: ['experts/count.wgsl'], constants: { CHUNK: chunkRows } },
+  count: { files: ['experts/pairs.wgsl', 'experts/count.wgsl'], constants: { CHUNK: chunkRows } },
   sumUp: { files: ['experts/sum-up.wgsl'] },
-  scatter: { files: ['experts/scatter.wgsl'], constants: { CHUNK: chunkRows } },
+  scatter: { files: ['experts/pairs.wgsl', 'experts/scatter.wgsl'], constants: { CHUNK: chunkRows } },
 } as const satisfies Record<string, KernelDefinition>;
 
 /**

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sampleBatch } from '../../src/data/sampling.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
-import { openJournal } from '../../src/zo/journal.ts';
+import { recordsOf } from '../train/tiny.ts';
 import { expectError, jsonLines, post } from './harness.ts';
 import { modelId, modelPath, type RealServer, sentimentExamples, startRealServer } from './real-server.ts';
 
@@ -56,7 +56,7 @@ async function train(configuration: Partial<TrainConfiguration>, name: string) {
     losses.push(event.loss);
     accuracies.push(event.accuracy);
   }
-  return { losses, accuracies, out, records: (await openJournal(join(out, 'journal.subzero'))).records };
+  return { losses, accuracies, out, records: await recordsOf(out) };
 }
 
 for (const [optimizer, settings, wire] of [

@@ -18,6 +18,7 @@ import {
   removeTemporary,
   temporaryFolder,
   tinyModel,
+  trainUpTo,
   writeRows,
 } from './tiny.ts';
 
@@ -38,12 +39,8 @@ afterAll(async () => {
   removeTemporary();
 });
 
-async function train(configuration: Partial<TrainConfiguration> = {}): Promise<{ run: string; events: TrainEvent[] }> {
-  const run = join(temporaryFolder(), 'run');
-  const request = { model, data: { file }, validation: { file }, out: run };
-  const all = { ...request, configuration: { ...quick, evaluateEvery: 4, ...configuration } };
-  return { run, events: await collect(engine.train(all)) };
-}
+const train = (configuration: Partial<TrainConfiguration> = {}) =>
+  trainUpTo(engine, { model, file, validation: { file } }, { evaluateEvery: 4, ...configuration });
 
 type ForkRequest = Extract<TrainRequest, { fork: string }>;
 

@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { openJournal, type StepRecord } from '../../src/zo/journal.ts';
-import { temporaryFolder } from './tiny.ts';
+import { recordsOf, temporaryFolder } from './tiny.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/subzero.mjs', import.meta.url));
 
@@ -153,11 +153,10 @@ export async function trainWholeAndKilled(
     await engine.exportRun({ run: join(folder, run), format: peft ? 'peft' : 'safetensors', out });
     return readFileSync(join(out, peft ? 'adapter_model.safetensors' : 'model.safetensors'));
   };
-  const recordsOf = async (run: string) => (await openJournal(join(folder, run, 'journal.subzero'))).records;
   try {
     return {
       ordeal,
-      records: { whole: await recordsOf('whole'), killed: await recordsOf('killed') },
+      records: { whole: await recordsOf(join(folder, 'whole')), killed: await recordsOf(join(folder, 'killed')) },
       weights: { whole: await weightsOf('whole'), killed: await weightsOf('killed') },
     };
   } finally {

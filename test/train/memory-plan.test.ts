@@ -1,9 +1,7 @@
 /** Memory of a run: the plan is what the run takes, a budget is kept, and the estimate does not depend on it. */
 
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
-import type { TrainEvent } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
@@ -19,8 +17,8 @@ import {
   quick,
   recordsOf,
   removeTemporary,
-  temporaryFolder,
   tinyModel,
+  trainUpTo,
   writeRows,
 } from './tiny.ts';
 
@@ -43,17 +41,13 @@ async function train(
   configuration: Partial<TrainConfiguration>,
   { model = 'llama-tiny', rows = optionRows(), on = engine, account = gpu } = {},
 ) {
-  const run = join(temporaryFolder(), 'run');
   // What a device keeps: the arena of kernel parameters is counted in the plan, so it must not be there before.
   const file = writeRows(rows);
-  const events: TrainEvent[] = [];
   const before = account.memory.report();
   const kept = before.byCategory.staging ?? 0;
   account.memory.resetPeak();
-  const request = { model: models.get(model)!, data: { file }, validation: { file }, out: run };
-  for await (const event of on.train({ ...request, configuration: { ...quick, steps: 4, ...configuration } })) {
-    events.push(event);
-  }
+  const what = { model: models.get(model)!, file, validation: { file } };
+  const { run, events } = await trainUpTo(on, what, { steps: 4, ...configuration });
   const peak = account.memory.report().peakBytes - (before.liveBytes - kept);
   return { run, peak, events, plan: ofType(events, 'start')[0]!.plan };
 }

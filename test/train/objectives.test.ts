@@ -4,11 +4,23 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sharing } from '../../src/cluster/coordinator.ts';
 import type { TokenizedExample } from '../../src/data/example.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
-import type { TrainEvent, TrainRequest } from '../../src/engine/types.ts';
+import type { TrainEvent } from '../../src/engine/types.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
 import { samplerOf } from '../../src/train/examples.ts';
-import { openJournal } from '../../src/zo/journal.ts';
-import { collect, ofType, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
+import {
+  type BaseRequest,
+  collect,
+  journalOf,
+  ofType,
+  optionRows,
+  quick,
+  recordsOf,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  trainUpTo,
+  writeRows,
+} from './tiny.ts';
 
 let engine: LocalEngine;
 let model: string;
@@ -34,23 +46,12 @@ function preferenceRows(count = 24): string {
 
 const settings = { ...quick, learningRate: 1e-4, dpoBeta: 1 };
 
-async function train(
+const train = (
   configuration: Partial<TrainConfiguration> = {},
-  request: Partial<Extract<TrainRequest, { model: string }>> = {},
-  stopAfter = Number.POSITIVE_INFINITY,
-): Promise<{ run: string; events: TrainEvent[] }> {
-  const run = join(temporaryFolder(), 'run');
-  const abort = new AbortController();
-  const events: TrainEvent[] = [];
-  const all = { model, data: { file }, configuration: { ...settings, ...configuration }, out: run, ...request };
-  for await (const event of engine.train(all, abort.signal)) {
-    events.push(event);
-    if (event.type === 'step' && event.step === stopAfter) abort.abort();
-  }
-  return { run, events };
-}
+  request: Partial<Pick<BaseRequest, 'validation'>> & { file?: string } = {},
+  stopAfter?: number,
+) => trainUpTo(engine, { model, file, ...request }, { ...settings, ...configuration }, stopAfter);
 
-const recordsOf = async (run: string) => (await openJournal(join(run, 'journal.subzero'))).records;
 const baseOf = (run: string) => join(run, 'base-scores.jsonl');
 const asked = (events: readonly TrainEvent[]) =>
   ofType(events, 'message').flatMap(({ message }) => /^log-prob.* (\d+) examples$/.exec(message)?.[1] ?? []);
@@ -58,7 +59,7 @@ const asked = (events: readonly TrainEvent[]) =>
 describe('a run on preferences', () => {
   test('is DPO where nothing else is asked for, and says so; margins in every step and evaluation', async () => {
     const { run, events } = await train({ evaluateEvery: 6 }, { validation: { file } });
-    const { header } = await openJournal(join(run, 'journal.subzero'));
+    const { header } = await journalOf(run);
     expect(header.configuration).toMatchObject({ objective: 'dpo', dpoBeta: 1, anchor: 0 });
     expect(ofType(events, 'start')[0]!.data).toMatchObject({ format: 'preference', examples: 24 });
     expect(ofType(events, 'start')[0]!.data.first).toContain('it was⟦ great 0⟧ | bad');
@@ -203,12 +204,9 @@ describe('a run that is made step by step', () => {
 
 describe('the anchor', () => {
   test('measures drift on any data; without it the run is as ever', async () => {
-    const plain = await train({}, { data: { file: options } });
+    const plain = await train({}, { file: options });
     expect(ofType(plain.events, 'step').some(({ measures }) => measures)).toBe(false);
-    const held = await train(
-      { anchor: 10, evaluateEvery: 6 },
-      { data: { file: options }, validation: { file: options } },
-    );
+    const held = await train({ anchor: 10, evaluateEvery: 6 }, { file: options, validation: { file: options } });
     const steps = ofType(held.events, 'step');
     expect(steps.every(({ measures }) => measures!.drift! > 0)).toBe(true);
     expect(ofType(held.events, 'evaluation').every(({ measures }) => measures!.drift! > 0)).toBe(true);
@@ -228,14 +226,14 @@ describe('the anchor', () => {
 
 describe('refused by name', () => {
   test('data of another kind', async () => {
-    await expect(train({ objective: 'dpo' }, { data: { file: options } })).rejects.toThrow(
+    await expect(train({ objective: 'dpo' }, { file: options })).rejects.toThrow(
       'objective dpo learns from examples of kind preference; the training data hold one of kind options',
     );
   });
 
   test('equal answers, with the row', async () => {
     const same = writeRows(`${preferenceRows(2)}${JSON.stringify({ prompt: 'a', chosen: 'b', rejected: 'b' })}\n`);
-    await expect(train({}, { data: { file: same } })).rejects.toThrow(`${same}:3: the chosen and the rejected answer`);
+    await expect(train({}, { file: same })).rejects.toThrow(`${same}:3: the chosen and the rejected answer`);
   });
 
   test('a cluster, whose workers do not know what the base says', async () => {

@@ -6,13 +6,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import type { OptimizerName } from '../../src/settings/methods.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import {
   collect,
   journalOf,
   ofType,
   optionRows,
   quick,
+  recordsOf,
   removeTemporary,
   temporaryFolder,
   tinyModel,
@@ -69,8 +69,7 @@ describe.each([
       expect(curvatures?.length).toBe(title === 'hizoo' ? projectedGradients.length : undefined);
       expect(curvatures?.every((value) => value >= 0) ?? true).toBe(true);
     }
-    const other = await openJournal(join(await train(settings), 'journal.subzero'));
-    expect(other.records).toEqual(journal.records);
+    expect(await recordsOf(await train(settings))).toEqual(journal.records);
   });
 
   test('goes on after an interruption as if there had been none', async () => {

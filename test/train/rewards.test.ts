@@ -5,8 +5,16 @@ import type { GraderDescription } from '../../src/graders/index.ts';
 import { join } from '../../src/platform/index.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { standardised } from '../../src/train/rewards.ts';
-import { openJournal } from '../../src/zo/journal.ts';
-import { ofType, optionRows, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
+import {
+  ofType,
+  optionRows,
+  recordsOf,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  trainUpTo,
+  writeRows,
+} from './tiny.ts';
 
 let engine: Engine;
 let model: string;
@@ -39,25 +47,10 @@ afterAll(async () => {
   removeTemporary();
 });
 
-async function train(
+const train = (
   own: Partial<TrainConfiguration> = {},
-  { grader = letters, ...rest }: { grader?: GraderDescription; validation?: { file: string }; stopAfter?: number } = {},
-): Promise<{ run: string; events: TrainEvent[] }> {
-  const { stopAfter = Number.POSITIVE_INFINITY, ...sources } = rest;
-  const run = join(temporaryFolder(), 'run');
-  const stop = new AbortController();
-  const events: TrainEvent[] = [];
-  const request = { model, data: { file }, ...sources, grader, configuration: { ...settings, ...own }, out: run };
-  for await (const event of engine.train(request, stop.signal)) {
-    events.push(event);
-    if (event.type === 'step' && event.step >= stopAfter) stop.abort();
-  }
-  return { run, events };
-}
-
-async function recordsOf(run: string) {
-  return (await openJournal(join(run, 'journal.subzero'))).records;
-}
+  { stopAfter, ...request }: { grader?: GraderDescription; validation?: { file: string }; stopAfter?: number } = {},
+) => trainUpTo(engine, { model, file, grader: letters, ...request }, { ...settings, ...own }, stopAfter);
 
 /** The mean reward of greedy answers, by requests one after the other. */
 async function greedyReward(id: string): Promise<number> {

@@ -5,13 +5,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
-import type { TrainEvent } from '../../src/engine/types.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { restoreRun } from '../../src/train/run.ts';
 import { readPeftLora } from '../../src/tuning/peft-lora.ts';
 import { relativeError } from '../support/zo/compare.ts';
-import { ofType, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
+import { ofType, optionRows, removeTemporary, temporaryFolder, tinyModel, trainUpTo, writeRows } from './tiny.ts';
 
 const adapters = fileURLToPath(new URL('../fixtures/peft-adapters/', import.meta.url));
 
@@ -28,18 +27,12 @@ afterAll(async () => {
   removeTemporary();
 });
 
-async function train(
-  model: string,
-  lora: string | undefined,
-  settings: Partial<TrainConfiguration>,
-): Promise<{ run: string; events: TrainEvent[] }> {
-  const run = join(temporaryFolder(), 'run');
-  const events: TrainEvent[] = [];
-  const configuration = { ...quick, scheme: 'lora', steps: 6, ...settings } as const;
-  const request = { model, data: { file }, validation: { file }, out: run, ...(lora ? { lora } : {}) };
-  for await (const event of engine.train({ ...request, configuration })) events.push(event);
-  return { run, events };
-}
+const train = (model: string, lora: string | undefined, settings: Partial<TrainConfiguration>) =>
+  trainUpTo(
+    engine,
+    { model, file, validation: { file }, ...(lora ? { lora } : {}) },
+    { scheme: 'lora', steps: 6, ...settings },
+  );
 
 async function valuesOf(run: string, step?: number): Promise<Map<string, Float32Array>> {
   const { model, optimizer } = await restoreRun(gpu, run, step === undefined ? {} : { step });

@@ -9,7 +9,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Engine, TrainEvent } from '../../src/engine/types.ts';
+import type { Engine, TrainEvent, TrainRequest } from '../../src/engine/types.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 
@@ -122,16 +122,22 @@ export function ofType<T extends TrainEvent['type']>(
   return events.filter((event): event is Extract<TrainEvent, { type: T }> => event.type === type);
 }
 
-/** Trains with {@link quick} and other settings in a new folder, at most up to a step. */
+/** A request that begins a run. */
+export type BaseRequest = Extract<TrainRequest, { model: string }>;
+
+/**
+ * Trains in a new folder, with {@link quick} where the configuration says nothing, at most up to a step.
+ * @param what the model, the file of its data, and what else the request holds
+ */
 export async function trainUpTo(
-  engine: Engine,
-  { model, file }: { model: string; file: string },
+  engine: Pick<Engine, 'train'>,
+  what: { model: string; file: string } & Partial<Omit<BaseRequest, 'model' | 'data' | 'configuration'>>,
   configuration: Partial<TrainConfiguration>,
   stopAfter = Number.POSITIVE_INFINITY,
 ): Promise<{ run: string; events: TrainEvent[] }> {
-  const run = join(temporaryFolder(), 'run');
+  const { file, out: run = join(temporaryFolder(), 'run'), ...rest } = what;
   const abort = new AbortController();
-  const request = { model, data: { file }, configuration: { ...quick, ...configuration }, out: run };
+  const request = { ...rest, data: { file }, configuration: { ...quick, ...configuration }, out: run };
   const events: TrainEvent[] = [];
   for await (const event of engine.train(request, abort.signal)) {
     events.push(event);
