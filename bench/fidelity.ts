@@ -219,7 +219,12 @@ export async function measureRhos(
     const rhos: number[] = [];
     for (let step = 0; step < draws; step++) {
       const scores = await scorer.scoreStep(batch, optimizer, step);
-      rhos.push(optimizer.measure(scores.map((list) => batchLoss(batch, list).loss)).projectedGradients[0]!);
+      rhos.push(
+        optimizer.measure(
+          scores.map((list) => batchLoss(batch, list).loss),
+          step,
+        ).projectedGradients[0]!,
+      );
     }
     return { rhos, loss };
   } finally {

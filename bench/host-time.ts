@@ -92,7 +92,7 @@ export async function measureHostTime(
     const submitted = performance.now();
     const losses = (await scoring).map((scores) => batchLoss(batch, scores).loss);
     const read = performance.now();
-    optimizer.update({ step, learningRate, projectedGradients: optimizer.measure(losses).projectedGradients });
+    optimizer.update({ step, learningRate, projectedGradients: optimizer.measure(losses, step).projectedGradients });
     if (step >= warmUp) times.push(submitted - started + performance.now() - read);
     gpu.recorder.submit();
     await gpu.idle();

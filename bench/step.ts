@@ -109,7 +109,10 @@ export async function benchStep(args: readonly string[]): Promise<number> {
     const scoring = scorer.score(batch, method.perturb(step));
     // Recording is synchronous up to the readback: what has passed now is the host's share.
     if (method === optimizer) hostMilliseconds.push(performance.now() - started);
-    const { projectedGradients } = method.measure((await scoring).map((scores) => batchLoss(batch, scores).loss));
+    const { projectedGradients } = method.measure(
+      (await scoring).map((scores) => batchLoss(batch, scores).loss),
+      step,
+    );
     method.update({ step, learningRate, projectedGradients });
     // What is only recorded would count in the time of the next method.
     gpu.recorder.submit();

@@ -12,6 +12,11 @@ export interface StoredTensor {
   /** Dimensions, outermost first; `[]` for a scalar. */
   readonly shape: readonly number[];
   readonly byteLength: number;
+  /**
+   * Its matrices are [out features, in features], though checkpoints of its architecture may have them the other way
+   * round: in blocks along the rows they cannot be.
+   */
+  readonly outFirst?: true;
 }
 
 /** A file of tensors, or all files of a model. */

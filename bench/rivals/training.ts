@@ -148,7 +148,10 @@ async function openOurs(
       const started = performance.now();
       const before = process.cpuUsage();
       const scores = await scorer.score(batch, optimizer.perturb(step));
-      const { projectedGradients } = optimizer.measure(scores.map((each) => batchLoss(batch, each).loss));
+      const { projectedGradients } = optimizer.measure(
+        scores.map((each) => batchLoss(batch, each).loss),
+        step,
+      );
       optimizer.update({ step: step++, learningRate, projectedGradients });
       gpu.recorder.submit();
       await gpu.idle();

@@ -1,6 +1,6 @@
 // The four numbers of a token and a head that the delta rule (delta-rule/scan.wgsl) works with:
 //
-//   (exp(-exp(rate) · softplus(forgetting + bias)), sigmoid(learning), 1 / ‖key‖, 1 / (‖query‖ √KEY_WIDTH))
+//   (exp(-exp(rate) · softplus(forgetting + bias)), learning_scale · sigmoid(learning), 1 / ‖key‖, 1 / (‖query‖ √KEY_WIDTH))
 //
 // with √(Σx² + ε) as the norms. x: [rows, width] f32 with queries and keys of key_heads heads in front; forgetting,
 // learning: [rows, gate_stride]; rate and bias: [heads] at rate_offset + probe · rate_stride and alike. y: [rows,
@@ -19,6 +19,7 @@ struct Parameters {
   bias_stride: u32,
   key_width: u32, // KEY_WIDTH again, so that compilers do not unroll the loop
   epsilon: f32,
+  learning_scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -61,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let gate = row * parameters.gate_stride + head;
   y[index] = vec4<f32>(
     exp(-speed * softplus(forgetting[gate] + offset)),
-    1.0 / (1.0 + exp(-learning[gate])),
+    parameters.learning_scale / (1.0 + exp(-learning[gate])),
     lengths.x,
     lengths.y * inverseSqrt(f32(KEY_WIDTH)),
   );

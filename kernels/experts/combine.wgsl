@@ -3,7 +3,7 @@
 //
 // HAS_BIAS: bias[bias_offset + probe · bias_stride + expert · width + column], without pads; chosen: [rows, count], the
 // experts.
-// shares, places: [rows, count]; NORMALISED: shares are divided by their sum. x: [rows · count, 4·width_quads], y:
+// shares, places: [rows, count]; NORMALISED: shares are divided by max(their sum, least) + offset. x: [rows · count, 4·width_quads], y:
 // [rows, 4·width_quads] f32. One invocation per quad of y.
 
 struct Parameters {
@@ -11,6 +11,8 @@ struct Parameters {
   width_quads: u32,
   count: u32,
   scale: f32,
+  least: f32,
+  offset: f32,
   width: u32,
   rows_per_probe: u32,
   bias_offset: u32,
@@ -53,5 +55,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
     sum = fma(vec4<f32>(shares[i]), value, sum);
   }
-  y[index] = sum * (parameters.scale / select(1.0, total, NORMALISED));
+  y[index] = sum * (parameters.scale / select(1.0, max(total, parameters.least) + parameters.offset, NORMALISED));
 }

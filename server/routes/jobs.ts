@@ -8,6 +8,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { type Grader, judgesOf } from '../../src/graders/index.ts';
 import { objectives } from '../../src/settings/objectives.ts';
 import { invalid, notFound } from '../errors.ts';
+import { checkFirstRow } from '../files/first-row.ts';
 import { trainingPurpose } from '../files/library.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { readGrader } from '../generation/graders.ts';
@@ -229,7 +230,7 @@ async function graderOf({ method }: JobRequest): Promise<{ grader: Grader; path:
 }
 
 export const jobRoutes: Routes = (application, services) => {
-  const { jobs, models, store, stopping } = services;
+  const { files, jobs, models, store, stopping } = services;
 
   /** A file that can be trained on. */
   const trainingData = (id: string, param: string) => {
@@ -237,7 +238,7 @@ export const jobRoutes: Routes = (application, services) => {
     if (!file) throw invalid(`There is no file "${id}"; upload it with POST /v1/files.`, param, 'file_not_found');
     if (file.purpose !== trainingPurpose)
       throw invalid(`"${id}" has the purpose "${file.purpose}"; it is not a training file.`, param);
-    return file;
+    return { lines: file.lines, filename: file.filename, path: files.path(file) };
   };
 
   application.openapi(createJobRoute, async (context) => {
@@ -245,10 +246,10 @@ export const jobRoutes: Routes = (application, services) => {
     const request = context.req.valid('json');
     refuseUnsupported('fine-tuning jobs', request);
     models.trainable(request.model);
-    const { lines } = trainingData(request.training_file, 'training_file');
-    if (request.validation_file) trainingData(request.validation_file, 'validation_file');
+    const training = trainingData(request.training_file, 'training_file');
+    const validation = request.validation_file ? trainingData(request.validation_file, 'validation_file') : undefined;
     const method = methodOf(request);
-    const resolved = resolveMethod(method, request.seed ?? null, lines);
+    const resolved = resolveMethod(method, request.seed ?? null, training.lines);
     const graded = await graderOf(request);
     for (const judge of graded ? judgesOf(graded.grader) : []) {
       // Others are not loaded while a job trains.
@@ -263,6 +264,8 @@ export const jobRoutes: Routes = (application, services) => {
         `method.${method.type}.grader`,
       );
     }
+    await checkFirstRow(training, resolved.configuration, 'training_file');
+    if (validation) await checkFirstRow(validation, resolved.configuration, 'validation_file');
     const created = jobs.submit(
       newJob({
         model: request.model,

@@ -211,6 +211,23 @@ const tabled =
     });
   };
 
+/** 64 values with a power of two for each half, and the nearest floats of 4 bits below them. */
+const microscaled: StoreBlock = (values, block) =>
+  [0, 1].flatMap((half) => {
+    const own = values.subarray(32 * half, 32 * (half + 1));
+    const exponent = Math.ceil(Math.log2(Math.max(...own.map(Math.abs), 2 ** -126) / 6));
+    block.setUint8(half, exponent + 127);
+    return Array.from(own, (value, index) => {
+      const wanted = Math.abs(value) / 2 ** exponent;
+      const code = microFloats.findLastIndex((each) => each <= wanted);
+      putNibble(block, 4, 32 * half + index, code + (value < 0 ? 8 : 0));
+      return Math.sign(value) * microFloats[code]! * 2 ** exponent;
+    });
+  });
+
+/** E2M1: 0 and a half, then halves from 1 to 2, ones from 2 to 4, and 6. */
+const microFloats = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
+
 /** QLoRA's NormalFloat: 8 quantiles above 0, 7 below, and 0. */
 const normalFloats = [
   ...[-1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334],
@@ -241,6 +258,7 @@ const blockStorages: Readonly<Record<BlockStorage, { elements: number; bytes: nu
   q4z: { elements: 128, bytes: 72, storeBlock: scaledZeros(4) },
   nf4: { elements: 64, bytes: 36, storeBlock: tabled(4, normalFloats) },
   fp4: { elements: 64, bytes: 36, storeBlock: tabled(4, smallFloats) },
+  mxfp4: { elements: 64, bytes: 36, storeBlock: microscaled },
   fp8: { elements: 64, bytes: 68, storeBlock: tabled(8, eightBitFloats) },
 };
 

@@ -11,14 +11,17 @@ import type { AnswerOptions, Engine, EvaluateRequest, EvaluationResult, Outcome 
 import { gradeOutcomes } from '../evaluation/grading.ts';
 import { compare, measure } from '../evaluation/measure.ts';
 import { metricNames, metrics, usualMetrics } from '../evaluation/metrics.ts';
+import { relativeToBase } from '../evaluation/preferences.ts';
 import { type Evaluated, type EvaluationReport, reportData, reportMarkdown } from '../evaluation/report.ts';
 import { plural } from '../format.ts';
 import { type Grader, parseGrader } from '../graders/index.ts';
 import { makeFolders } from '../make-folders.ts';
 import { dirname } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
+import { settings } from '../settings/settings.ts';
 import type { StepChoice } from '../train/best.ts';
 import { loadOnlyModel } from './model-option.ts';
+import type { TextOption } from './option.ts';
 import { UsageError } from './usage-error.ts';
 
 /** A model to be evaluated. */
@@ -33,6 +36,8 @@ type EvaluationStorage = NonNullable<Parameters<typeof loadOnlyModel>[2]['storag
 export interface EvaluationPlan {
   model: EvaluatedModel;
   baseline?: EvaluatedModel;
+  /** The model that preferences are learnt against, and β of the DPO loss; that of the settings by default. */
+  base?: { model: EvaluatedModel; beta: number | undefined };
   request: Omit<EvaluateRequest, 'model' | 'outcomes' | 'generate'>;
   /** Those that the data allows by default. */
   metricNames: readonly string[];
@@ -42,6 +47,16 @@ export interface EvaluationPlan {
   /** Whether prompts and rows are wanted beside scores. */
   withTexts: boolean;
 }
+
+/** What a run by rewards grades with. */
+export const graderOption = {
+  name: 'grader',
+  type: 'text',
+  placeholder: 'FILE',
+  description:
+    "reward: a grader in a JSON file, in the shape of OpenAI's, that says what a generated answer is worth " +
+    '(docs/rewards.md)',
+} as const satisfies TextOption;
 
 /** Reads a grader. @throws UsageError for a file that holds none; SubzeroError as `parseGrader` */
 export async function readGrader(file: string): Promise<{ file: string; grader: Grader }> {
@@ -117,8 +132,13 @@ export async function evaluateByPlan(
   onProgress: (name: string, done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<{ report: EvaluationReport; result: EvaluationResult }> {
-  const baseline = plan.baseline && (await examine(engine, plan, plan.baseline, onProgress, signal));
-  const model = await examine(engine, plan, plan.model, onProgress, signal);
+  const base = plan.base && (await examine(engine, withoutAnswers(plan), plan.base.model, onProgress, signal));
+  const above = (examined: Examined): Examined => {
+    if (!base) return examined;
+    return { ...examined, outcomes: relativeToBase(examined.outcomes, base.outcomes, betaOf(plan.base!)) };
+  };
+  const baseline = plan.baseline && above(await examine(engine, plan, plan.baseline, onProgress, signal));
+  const model = above(await examine(engine, plan, plan.model, onProgress, signal));
   const names = plan.metricNames.length > 0 ? plan.metricNames : usualMetrics(model.outcomes);
   const compared = baseline && compare(baseline.outcomes, model.outcomes, names);
   const measured = compared ? compared.map(({ after }) => after) : measure(model.outcomes, names);
@@ -129,6 +149,10 @@ export async function evaluateByPlan(
     ...(baseline && compared ? { baseline: withoutResult(baseline), compared } : {}),
   };
   return { report, result };
+}
+
+function betaOf({ beta = settings.dpoBeta.default }: NonNullable<EvaluationPlan['base']>): number {
+  return beta;
 }
 
 /** What is amiss with the models' evaluations, for people. */
@@ -148,6 +172,11 @@ export function evaluationWarnings({ model, baseline }: EvaluationReport): strin
         : []),
     ];
   });
+}
+
+/** The base is asked for log-probabilities alone. */
+function withoutAnswers({ grader: _, ...plan }: EvaluationPlan): EvaluationPlan {
+  return { ...plan, metricNames: [], withTexts: false };
 }
 
 function withoutResult({ result: _, ...evaluated }: Examined): Evaluated {
@@ -192,13 +221,18 @@ function dataText(data: EvaluateRequest['data']): string {
   return `task ${taskOf(data.task).name} in \`${data.directory}\``;
 }
 
-function notesOf({ grader }: EvaluationPlan, { outcomes }: Examined): string[] {
+function notesOf({ grader, base }: EvaluationPlan, { outcomes }: Examined): string[] {
   const generated = outcomes.some(({ answer, chosen }) => answer !== undefined && chosen === undefined);
   return [
     ...(grader ? [`Reward: ${grader.grader.type} "${grader.grader.name}" (\`${grader.file}\`)`] : []),
     ...(generated ? ['Answers are generated greedily'] : []),
-    ...(outcomes.some(({ chosen }) => chosen !== undefined)
-      ? ['The answer to a row with options is the option with the highest mean log-probability of a token']
+    ...(base
+      ? [`Margins are those above \`${nameOf(base.model.path, base.model)}\`; β of the DPO loss: ${betaOf(base)}`]
       : []),
+    ...(outcomes.some(({ margin }) => margin !== undefined)
+      ? ['The margin of a preference is log p(chosen) − log p(rejected), of whole answers']
+      : outcomes.some(({ chosen }) => chosen !== undefined)
+        ? ['The answer to a row with options is the option with the highest mean log-probability of a token']
+        : []),
   ];
 }

@@ -12,6 +12,9 @@ export const modelOption = {
   group: 'Model and data',
 } as const satisfies TextOption;
 
+/** What `best` says, for help. */
+export const bestStep = 'best = the one with the lowest validation loss, of a run by rewards the highest reward';
+
 /** The step of a run. */
 export const stepOption = {
   name: 'step',
@@ -19,7 +22,7 @@ export const stepOption = {
   placeholder: 'N|best',
   minimum: 0,
   words: ['best'],
-  description: 'state of the run after this step; best = the one with the lowest validation loss',
+  description: `state of the run after this step; ${bestStep}`,
   defaultText: 'the last one',
 } as const satisfies NumberOption;
 

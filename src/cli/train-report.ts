@@ -29,6 +29,8 @@ export function createTrainReport(
   const progress = createProgress(host, quiet || json);
   /** Accuracy or F1 of the last evaluation. */
   let score: number | null = null;
+  /** Whether evaluations have minus the reward as their loss: with an anchor it is more. */
+  let isReward = false;
   let cluster: Extract<TrainEvent, { type: 'cluster' }> | undefined;
   const inform = (text: string) => {
     if (!quiet && !json) progress.line(text);
@@ -62,6 +64,7 @@ export function createTrainReport(
         }
         case 'evaluation':
           score = event.accuracy ?? event.f1;
+          isReward = event.measures?.reward !== undefined && event.loss === -event.measures.reward;
           inform(
             `step ${event.step}: validation ${scoresText(event)}loss ${event.loss.toFixed(4)} ` +
               `(${plural(event.examples, 'example')}, ${event.seconds.toFixed(1)} s)`,
@@ -74,8 +77,8 @@ export function createTrainReport(
         case 'done':
           progress.end();
           if (cluster) for (const each of cluster.members) inform(memberLine(each));
-          if (!results) inform(doneText(event));
-          else if (!json) host.standardOutput.write(`${doneText(event)}\n`);
+          if (!results) inform(doneText(event, isReward));
+          else if (!json) host.standardOutput.write(`${doneText(event, isReward)}\n`);
           break;
       }
     },
@@ -127,11 +130,14 @@ function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
 }
 
-function doneText(event: Extract<TrainEvent, { type: 'done' }>): string {
+function doneText(event: Extract<TrainEvent, { type: 'done' }>, isReward: boolean): string {
   const effort = `${formatCount(event.trainedTokens)} tokens in ${formatDuration(event.seconds)}`;
   // Early stopping has said so itself; otherwise the last step is often as good.
   const better = event.best && event.best.step < event.step ? event.best : undefined;
-  const best = better ? `; lowest validation loss ${better.loss.toFixed(4)} at step ${better.step} (--step best)` : '';
+  const extreme =
+    better &&
+    (isReward ? `highest reward ${(-better.loss).toFixed(4)}` : `lowest validation loss ${better.loss.toFixed(4)}`);
+  const best = better ? `; ${extreme} at step ${better.step} (--step best)` : '';
   if (event.outcome === 'stuck') return `ended at step ${event.step}, ${effort}: ${event.reason}; run: ${event.run}`;
   return event.outcome === 'finished'
     ? `finished at step ${event.step}, ${effort}${best}; run: ${event.run}`

@@ -12,7 +12,7 @@ import type { ChatRenderer } from './conversation.ts';
 import type { Example, ExampleKind, Learn } from './example.ts';
 import { fileOfTask, filesOf } from './files.ts';
 import { checkMasked, detectFormat, type Format, unreadColumns } from './formats.ts';
-import { readPrompt } from './prompts.ts';
+import { isPromptRow, promptFormat, readPrompt } from './prompts.ts';
 import { isRecord, makeRow, type Row, rowError } from './row.ts';
 import type { DataSource } from './source.ts';
 import { readerOf, type Split, type Task, taskOf } from './tasks/index.ts';
@@ -54,7 +54,7 @@ export interface LoadOptions extends Partial<ColumnChoice> {
   withItems?: boolean;
   /**
    * Every example that has an answer has `references`, the answers that a generated text is compared with. Of a
-   * conversation that is the last turn, so the last one alone is learnt.
+   * conversation that is the last turn, so the last one alone is learnt. Files of prompts without answers are read, too.
    */
   withReferences?: boolean;
   /** Every example is a prompt with its row, whatever else the row says. */
@@ -138,7 +138,7 @@ async function openFiles(
     for (const file of files) {
       for await (const given of readRows(file)) {
         const row = map ? map(given) : given;
-        const format = detectFormat(row);
+        const format = withReferences && isPromptRow(row) ? promptFormat : detectFormat(row);
         if (masked) checkMasked(row, format);
         first ??= { format, source: row.source };
         if (format !== first.format) {
@@ -165,7 +165,7 @@ async function openFiles(
       return {
         name: first?.format.name ?? 'text',
         kind,
-        metric: kind === 'completion' ? 'loss' : 'accuracy',
+        metric: kind === 'completion' ? 'loss' : kind === 'prompt' ? 'reward' : 'accuracy',
         file: path,
         unread: [...unread],
       };

@@ -104,7 +104,7 @@ export class TokenizingCollector {
       if (dropped > 0) this.dataset.truncated++;
       return [tokenized];
     }
-    if (this.#options.prompts) {
+    if (this.#options.prompts || (example.options === undefined && example.completion === undefined)) {
       return [tokenizePrompt(this.#tokenizer, example, this.#options.contextLength)];
     }
     if (example.spans === undefined && example.prompt === '' && example.completion !== undefined) {

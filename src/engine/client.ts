@@ -20,6 +20,9 @@ import {
 } from './protocol.ts';
 import type { Engine } from './types.ts';
 
+/** How long the thread may take to end by itself after its engine is closed. */
+const mostMillisecondsToEnd = 5000;
+
 interface PendingCall {
   resolve(value: unknown): void;
   reject(error: unknown): void;
@@ -34,13 +37,19 @@ class EngineThread {
   #nextId = 1;
   #closed: Error | undefined;
   #closing: Promise<void> | undefined;
+  readonly #exited: Promise<void>;
 
   constructor(worker: Worker, wakeSignal: WakeSignal) {
     this.#worker = worker;
     this.#wakeSignal = wakeSignal;
     worker.on('message', (message: WorkerMessage) => this.#receive(message));
     worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
-    worker.on('exit', () => this.#fail(new SubzeroError('device_lost', 'the engine thread has ended')));
+    this.#exited = new Promise((resolve) => {
+      worker.on('exit', () => {
+        this.#fail(new SubzeroError('device_lost', 'the engine thread has ended'));
+        resolve();
+      });
+    });
   }
 
   close(): Promise<void> {
@@ -53,7 +62,9 @@ class EngineThread {
     const ended = this.#ask((id) => ({ kind: 'close', id }));
     this.#closed = new SubzeroError('conflict', 'the engine is closed');
     await ended;
-    await this.#worker.terminate();
+    const deadline = setTimeout(() => void this.#worker.terminate(), mostMillisecondsToEnd);
+    await this.#exited;
+    clearTimeout(deadline);
   }
 
   #send(message: ClientMessage): void {

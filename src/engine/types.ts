@@ -146,6 +146,8 @@ export type TrainRequest = { cluster?: CoordinatorOptions } & (
       step?: StepChoice;
       data?: DataSource;
       validation?: DataSource;
+      /** Another grader, or one for a run that had none. */
+      grader?: GraderDescription;
       /** Changes; settings.ts says which settings may. */
       configuration: Partial<TrainConfiguration>;
       out: string;

@@ -7,7 +7,7 @@
 
 import { toErrorRecord } from '../errors.ts';
 import { sleepBy, WakeSignal } from '../gpu/pace.ts';
-import { parentPort, workerData } from '../platform/index.ts';
+import { endThread, parentPort, workerData } from '../platform/index.ts';
 import { LocalEngine } from './local.ts';
 import {
   type ClientMessage,
@@ -62,7 +62,12 @@ try {
         (value) => send({ kind: 'result', id, value }),
         (error) => send({ kind: 'error', id, error: toErrorRecord(error) }),
       )
-      .finally(() => calls.delete(call));
+      .finally(() => {
+        calls.delete(call);
+        // The thread ends by itself, once Dawn has answered everything: Dawn aborts the process where a thread is
+        // terminated that it still owes an answer.
+        if (message.kind === 'close') endThread();
+      });
     if (message.kind === 'call') calls.add(call);
   });
   send({ kind: 'ready' });

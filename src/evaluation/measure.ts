@@ -49,13 +49,7 @@ export function measure(outcomes: readonly Outcome[], names: readonly string[]):
 
 /** @param before of one model, in the order of the other's @throws as {@link measure} */
 export function compare(before: readonly Outcome[], after: readonly Outcome[], names: readonly string[]): Compared[] {
-  if (before.length !== after.length || before.some(({ source }, index) => source !== after[index]!.source)) {
-    throw new SubzeroError(
-      'invalid_data',
-      `the two models were not evaluated on the same examples (${before.length} and ${after.length} of them): ` +
-        'where texts are cut or left out depends on the length of a context; use data that fits both',
-    );
-  }
+  checkSameRows(before, after);
   const size = before.length;
   const pairs = names.map((name) => [measureOf(name, before), measureOf(name, after)] as const);
   const draws = bootstrap(
@@ -73,6 +67,16 @@ export function compare(before: readonly Outcome[], after: readonly Outcome[], n
       ...testOf(one, other, differences),
     };
   });
+}
+
+/** @throws SubzeroError `invalid_data` for outcomes of two models that belong to different rows */
+export function checkSameRows(before: readonly Outcome[], after: readonly Outcome[]): void {
+  if (before.length === after.length && before.every(({ source }, index) => source === after[index]!.source)) return;
+  throw new SubzeroError(
+    'invalid_data',
+    `the two models were not evaluated on the same examples (${before.length} and ${after.length} of them): ` +
+      'where texts are cut or left out depends on the length of a context; use data that fits both',
+  );
 }
 
 function testOf(

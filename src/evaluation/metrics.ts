@@ -72,13 +72,12 @@ export function isRight({ chosen, correct }: Outcome): boolean | undefined {
 /** By their names on the command line. */
 export const metrics: Readonly<Record<string, Metric>> = {
   loss: {
-    ...{ title: 'loss (nats)', better: 'lower', needs: 'rows', generates: false },
-    measure: (outcomes) => ({
-      of: ratio(
-        outcomes.map(({ loss }) => loss),
-        outcomes.map(({ weight }) => weight),
-      ),
-    }),
+    ...{ title: 'loss (nats)', better: 'lower', needs: 'answers to take it of', generates: false },
+    measure: (outcomes) => {
+      const weights = outcomes.map(({ weight }) => weight);
+      const losses = outcomes.map(({ loss }) => loss);
+      return weights.every((weight) => weight > 0) ? { of: ratio(losses, weights) } : undefined;
+    },
   },
   accuracy: {
     ...{ title: 'accuracy', better: 'higher', needs: 'options', generates: false },
@@ -104,6 +103,18 @@ export const metrics: Readonly<Record<string, Metric>> = {
   bleu: { title: 'BLEU (mean of sentences)', ...answers, measure: bestOf(similarities.bleu) },
   gleu: { title: 'GLEU', ...answers, measure: bestOf(similarities.gleu) },
   'fuzzy-match': { title: 'fuzzy match', ...answers, measure: bestOf(similarities.fuzzy_match) },
+  'preference-accuracy': {
+    ...{ title: 'preference accuracy', better: 'higher', needs: 'preferences', generates: false },
+    measure: meanOf(({ margin }) => (margin === undefined ? undefined : Number(margin > 0))),
+  },
+  margin: {
+    ...{ title: 'margin (nats)', better: 'higher', needs: 'preferences', generates: false },
+    measure: meanOf(({ margin }) => margin),
+  },
+  'dpo-loss': {
+    ...{ title: 'DPO loss', better: 'lower', needs: 'preferences and a base', generates: false },
+    measure: meanOf(({ dpoLoss }) => dpoLoss),
+  },
   reward: {
     ...{ title: 'reward', better: 'higher', needs: 'a grader', generates: true },
     measure: meanOf(({ reward }) => reward),
@@ -116,12 +127,14 @@ export const metricNames = Object.keys(metrics);
 export function usualMetrics(outcomes: readonly Outcome[]): string[] {
   const has = (name: keyof Outcome): boolean => outcomes.every((outcome) => outcome[name] !== undefined);
   const generated = has('references') && !has('chosen');
+  const reward = has('reward') ? ['reward'] : [];
+  if (has('margin')) return [...reward, 'preference-accuracy', 'margin', ...(has('dpoLoss') ? ['dpo-loss'] : [])];
   return [
-    ...(has('reward') ? ['reward'] : []),
+    ...reward,
     ...(has('chosen') ? ['accuracy'] : []),
     ...(has('chosen') && macroF1(outcomes) ? ['macro-f1'] : []),
     ...(generated ? ['f1', 'exact-match'] : []),
-    'loss',
+    ...(outcomes.every(({ weight }) => weight > 0) ? ['loss'] : []),
   ];
 }
 

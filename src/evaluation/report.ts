@@ -78,12 +78,14 @@ export function reportData({ model, baseline, measured, compared, ...rest }: Eva
 }
 
 /** What differs between two models on one example. */
-function ofModel({ loss, chosen, answer, reward }: Outcome): Partial<Outcome> {
+function ofModel({ loss, chosen, answer, reward, margin, dpoLoss }: Outcome): Partial<Outcome> {
   return {
     loss,
     ...(chosen === undefined ? {} : { chosen }),
     ...(answer === undefined ? {} : { answer }),
     ...(reward === undefined ? {} : { reward }),
+    ...(margin === undefined ? {} : { margin }),
+    ...(dpoLoss === undefined ? {} : { dpoLoss }),
   };
 }
 
@@ -136,9 +138,9 @@ function signedInterval({ difference, interval: [low, high] }: Compared): string
   return `${signed(difference)} [${signed(low)}, ${signed(high)}]`;
 }
 
-/** What an example is judged by in lists: the reward, whether it is right, how much of the answer is, or the loss. */
+/** What an example is judged by in lists: the reward, the margin, whether or how much of it is right, or the loss. */
 function judgedBy(outcomes: readonly Outcome[]): { name: string; scores: readonly number[] } {
-  for (const name of ['reward', 'accuracy', 'f1'] as const) {
+  for (const name of ['reward', 'margin', 'accuracy', 'f1'] as const) {
     const scores = metrics[name]!.measure(outcomes)?.scores;
     if (scores) return { name: titleOf(name), scores };
   }
@@ -197,7 +199,9 @@ function exampleText({ source, prompt = '', references }: Outcome, lines: readon
   return `### ${source ?? 'example'}\n\n${facts.map((line) => `- ${line}`).join('\n')}`;
 }
 
-function answerText({ answer, loss, weight }: Outcome): string {
+function answerText({ answer, loss, weight, margin, options }: Outcome): string {
+  // That of a preference is the one that the margin is for, which the mean over tokens need not be.
+  if (margin !== undefined && options) return code(options[margin > 0 ? 0 : 1]!.trim());
   return answer === undefined ? `loss ${(loss / weight).toFixed(4)}` : code(answer);
 }
 

@@ -50,7 +50,17 @@ export async function* conduct(
     await claim(folder, { experiment: name, request });
     const finished = await readCells(join(folder, 'cells.jsonl'));
     const names = new Set(finished.map(({ cell }) => nameOf(cell)));
-    let cells = await experiment.cells(request, finished);
+    // Settings that are refused would be in the way of the next attempt.
+    const release = async () => {
+      if (finished.length === 0) await rm(join(folder, 'experiment.json'), { force: true });
+    };
+    let cells: Cell[];
+    try {
+      cells = await experiment.cells(request, finished);
+    } catch (error) {
+      await release();
+      throw error;
+    }
     yield { type: 'start', out: folder, finished: finished.length, cells: cells.length };
     let spent = 0;
     let measured = 0;
@@ -68,8 +78,7 @@ export async function* conduct(
         result = await experiment.measure({ engine, request, folder: work, signal }, cell);
       } finally {
         await rm(work, { recursive: true, force: true });
-        // Settings that could not be measured at all would be in the way of the next attempt.
-        if (result === undefined && finished.length === 0) await rm(join(folder, 'experiment.json'), { force: true });
+        if (result === undefined) await release();
       }
       if (signal.aborted) break;
       const seconds = (performance.now() - started) / 1000;

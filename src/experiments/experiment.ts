@@ -25,6 +25,8 @@ export interface ExperimentRequest {
   optimizers?: readonly string[];
   schemes?: readonly string[];
   learningRates?: readonly number[];
+  /** Names of tasks, each of which has a folder in that of the data. */
+  tasks?: readonly string[];
   /** Examples of an evaluation; all by default. */
   limit?: number;
 }

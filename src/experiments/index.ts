@@ -4,12 +4,15 @@
  * @module
  */
 
+import { beyondEnglish } from './beyond-english.ts';
 import type { Experiment } from './experiment.ts';
 import { memory } from './memory.ts';
 import { methodsExperiment, secondOrder } from './methods.ts';
 import { rankSpectrum } from './rank-spectrum.ts';
 import { refresh } from './refresh.ts';
+import { reshape } from './reshape.ts';
 import { scale } from './scale.ts';
+import { table } from './table.ts';
 import { variance } from './variance.ts';
 
 export const experiments: Readonly<Record<string, Experiment>> = {
@@ -17,7 +20,10 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   memory,
   'rank-spectrum': rankSpectrum,
   refresh,
+  reshape,
   'second-order': secondOrder,
   methods: methodsExperiment,
   scale,
+  table,
+  'beyond-english': beyondEnglish,
 };

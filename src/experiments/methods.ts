@@ -1,18 +1,14 @@
-import { SubzeroError } from '../errors.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import { type OptimizerName, optimizerNames } from '../settings/methods.ts';
 import { type SchemeName, schemeNames } from '../settings/schemes.ts';
-import { probePoints } from '../zo/probe-points.ts';
-import { type Cell, defineExperiment, type Experiment, type ExperimentRequest, type Finished } from './experiment.ts';
+import { type Cell, defineExperiment, type Experiment, type ExperimentRequest } from './experiment.ts';
 import { grouped, scores, scoresOfSeeds } from './groups.ts';
+import { bestOf, checkNames, rateGrid, searchCells, stepsOfPasses } from './search.ts';
 import { interval, mean, pairedDifference, summary } from './statistics.ts';
 import { score, scoreName, type TrainedCell, trainCell } from './train-cell.ts';
 
 /** Passes over a batch that every method gets: 300 steps of two points. */
 const passes = 600;
-
-/** What a method's own learning rate is multiplied with, on the first seed, before the others are run. */
-const grid = [1 / 4, 1, 4];
 
 /** The settings that differ from the defaults, which are those of large models and long runs. */
 const common: Partial<TrainConfiguration> = { rank: 8, refresh: 100 };
@@ -28,9 +24,7 @@ const centres: Readonly<Record<OptimizerName, number>> = {
 
 function configurationOf({ optimizer, scheme, learningRate, seed }: Cell, request: ExperimentRequest) {
   const settings = { ...common, optimizer, scheme, learningRate, seed } as Partial<TrainConfiguration>;
-  const points = probePoints(resolveConfiguration(settings)).length;
-  const all = request.steps === undefined ? passes : 2 * request.steps;
-  return { ...settings, steps: Math.max(1, Math.floor(all / points)) };
+  return { ...settings, steps: stepsOfPasses(settings, request.steps === undefined ? passes : 2 * request.steps) };
 }
 
 /** Optimisers and schemes on one task, with the same passes and the same search for the learning rate for each. */
@@ -56,11 +50,7 @@ export const methodsExperiment = defineExperiment<TrainedCell>({
             ? centres[optimizer]
             : resolveConfiguration({ optimizer, scheme: scheme as SchemeName }).learningRate;
         const cellOf = (learningRate: number, seed: number): Cell => ({ optimizer, scheme, learningRate, seed });
-        const searched = grid.map((factor) => cellOf(centre * factor, seeds[0]!));
-        const results = searched.map((cell) => find(finished, cell));
-        if (results.some((result) => result === undefined)) return searched;
-        const best = searched[bestOf(results as TrainedCell[])]!;
-        return [...searched, ...seeds.slice(1).map((seed) => cellOf(Number(best.learningRate), seed))];
+        return searchCells(finished, { rates: rateGrid.map((factor) => centre * factor), seeds, cellOf }, score);
       }),
     );
   },
@@ -70,7 +60,7 @@ export const methodsExperiment = defineExperiment<TrainedCell>({
     const groups = [...grouped(finished, ({ optimizer, scheme }) => `${optimizer}, ${scheme}`)].map(
       ([title, cells]) => {
         const searched = cells.filter(({ cell }) => cell.seed === request.seeds[0]);
-        const chosen = searched[bestOf(searched.map(({ result }) => result))]!.cell.learningRate;
+        const chosen = searched[bestOf(searched.map(({ result }) => score(result)))]!.cell.learningRate;
         return { title, searched, chosen, own: cells.filter(({ cell }) => cell.learningRate === chosen) };
       },
     );
@@ -104,7 +94,7 @@ export const methodsExperiment = defineExperiment<TrainedCell>({
         {
           title: 'The search for the learning rate (first seed)',
           table: {
-            header: ['method', ...grid.map((factor) => `${factor} × η`)],
+            header: ['method', ...rateGrid.map((factor) => `${factor} × η`)],
             rows: groups.map(({ title, searched }) => [
               title,
               ...searched.map(({ cell, result }) => `${score(result).toFixed(4)} (${cell.learningRate})`),
@@ -126,23 +116,3 @@ export const secondOrder: Experiment = {
   cells: (request, finished) =>
     methodsExperiment.cells({ ...request, optimizers: ['subzero', 'mezo', 'hizoo'] }, finished),
 };
-
-function find(finished: readonly Finished<TrainedCell>[], cell: Cell): TrainedCell | undefined {
-  const keys = Object.keys(cell);
-  return finished.find((each) => keys.every((key) => each.cell[key] === cell[key]))?.result;
-}
-
-/** The number of the best result; runs that failed are the worst. */
-function bestOf(results: readonly TrainedCell[]): number {
-  const values = results.map((result) => {
-    const value = score(result);
-    return Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value;
-  });
-  return values.indexOf(Math.max(...values));
-}
-
-function checkNames(parameter: string, given: readonly string[], known: readonly string[]): void {
-  const wrong = given.find((name) => !known.includes(name));
-  if (wrong === undefined) return;
-  throw new SubzeroError('invalid_argument', `"${wrong}" is none of ${known.join(', ')}`, { parameter });
-}

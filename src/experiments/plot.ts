@@ -21,6 +21,8 @@ export interface Plot {
   /** Logarithmic axes take positive values only. */
   xLogarithmic?: boolean;
   yLogarithmic?: boolean;
+  /** What x = 0, 1, 2 … stand for. Series are then dots beside each other, not lines. */
+  names?: readonly string[];
   series: readonly { name: string; points: readonly PlotPoint[] }[];
   /** Horizontal lines with a name. */
   marks?: readonly { y: number; name: string }[];
@@ -30,14 +32,19 @@ const [width, height] = [820, 460];
 const [left, right, bottom] = [78, 28, 58];
 const legendLine = 20;
 
+/** Of the distance of two names: how far the dots of all series lie apart. */
+const dotsApart = 0.5;
+
 /** Draws a plot. @returns a complete SVG document */
 export function plotSvg(plot: Plot): string {
-  const { series, marks = [] } = plot;
+  const { names, marks = [] } = plot;
+  const series = names ? plot.series.map(besideOthers) : plot.series;
   const points = series.flatMap((each) => each.points);
   const xs = points.map(({ x }) => x);
   const ys = [...points.flatMap(({ y, error = 0 }) => [y - error, y + error]), ...marks.map(({ y }) => y)];
   const top = 52 + legendLine * Math.ceil(series.length / 3);
-  const x = axis(xs, [left + 12, width - right - 12], plot.xLogarithmic ?? false, 8);
+  const across: Range = [left + 12, width - right - 12];
+  const x = names ? namedAxis(names, across) : axis(xs, across, plot.xLogarithmic ?? false, 8);
   const y = axis(ys, [height - bottom, top], plot.yLogarithmic ?? false, 6);
   const grid = [
     ...x.ticks.map(({ at, text }) => [
@@ -56,7 +63,9 @@ export function plotSvg(plot: Plot): string {
     const legendX = left + (column * (width - left - right)) / 3;
     const legendY = 50 + row * legendLine;
     return [
-      `<polyline class="line ${color}" points="${placed.map(({ px, py }) => `${px},${py}`).join(' ')}"/>`,
+      ...(names
+        ? []
+        : [`<polyline class="line ${color}" points="${placed.map(({ px, py }) => `${px},${py}`).join(' ')}"/>`]),
       ...placed.flatMap(({ px, y: value, error }) =>
         error === undefined || !Number.isFinite(error)
           ? []
@@ -87,6 +96,18 @@ export function plotSvg(plot: Plot): string {
     '</svg>',
     '',
   ].join('\n');
+}
+
+/** The points of a series a little to the side, so that those of others do not cover them. */
+function besideOthers(series: Plot['series'][number], index: number, { length }: Plot['series']) {
+  const aside = length === 1 ? 0 : dotsApart * (index / (length - 1) - 0.5);
+  return { ...series, points: series.points.map((point) => ({ ...point, x: point.x + aside })) };
+}
+
+/** An axis of equal parts, one for each name. */
+function namedAxis(names: readonly string[], [from, to]: Range) {
+  const place = (value: number): string => (from + ((value + 0.5) / names.length) * (to - from)).toFixed(1);
+  return { place, ticks: names.map((name, index) => ({ at: place(index), text: escapeXml(name) })) };
 }
 
 /** Values of a logarithmic axis that are all marked. */

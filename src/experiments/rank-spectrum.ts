@@ -1,10 +1,8 @@
-import { loadDataset } from '../data/load.ts';
-import { sampleBatch } from '../data/sampling.ts';
-import type { DataRow } from '../engine/types.ts';
 import { gaussian, purposes, tensorId } from '../random/philox.ts';
 import { resolveConfiguration } from '../settings/configuration.ts';
 import { nearestOfRank } from '../zo/low-rank.ts';
-import { defineExperiment, type ExperimentRequest } from './experiment.ts';
+import { batchOf } from './batch.ts';
+import { defineExperiment } from './experiment.ts';
 import { grouped } from './groups.ts';
 import { leastSquares, product } from './least-squares.ts';
 import { matrixKinds, shortName } from './matrices.ts';
@@ -19,9 +17,6 @@ const heldOut = 32;
 
 /** Directions of a step; the run's largest number. */
 const queries = 128;
-
-/** Examples among which the batch is drawn. */
-const pool = 1024;
 
 interface Spectrum {
   /** Of Uᵀ∇f V, descending. */
@@ -62,7 +57,7 @@ export const rankSpectrum = defineExperiment<Spectrum>({
       // Only the seed decides where the subspace lies, and nothing ends its period.
       ...{ refresh: 1_000_000, steps: 1_000_000, epsilon: 1e-2 },
     });
-    const rows = await batchOf(request, Number(seed));
+    const rows = await batchOf(request, Number(seed), batchSize);
     const wanted = (request.steps ?? Math.ceil(1.5 * r * r)) + heldOut;
     const id = 'rank-spectrum';
     const directions: Float64Array[] = [];
@@ -149,15 +144,6 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     };
   },
 });
-
-/** The examples of a seed, as rows of data. */
-async function batchOf({ data }: ExperimentRequest, seed: number): Promise<DataRow[]> {
-  const { examples } = await loadDataset(data, { limit: pool });
-  return sampleBatch(seed, 0, batchSize, examples.length).map((index) => {
-    const { prompt, options, label, completion } = examples[index]!;
-    return options ? { prompt, options, label } : { prompt, completion };
-  });
-}
 
 /** Of a square matrix that is stored row by row, descending. */
 export function singularValues(matrix: ArrayLike<number>, size: number): number[] {

@@ -62,3 +62,18 @@ export function pairedDifference(a: readonly number[], b: readonly number[]): Su
   const pairs = a.map((value, index) => value - b[index]!).filter(Number.isFinite);
   return summary(pairs);
 }
+
+/**
+ * Probabilities of several comparisons, corrected after Holm (1979): below 0.05 are those that stand together at a
+ * level of 5 %.
+ */
+export function holm(probabilities: readonly number[]): number[] {
+  const order = probabilities.map((_, index) => index).sort((a, b) => probabilities[a]! - probabilities[b]!);
+  const corrected = new Array<number>(probabilities.length);
+  let least = 0;
+  for (const [rank, index] of order.entries()) {
+    least = Math.max(least, Math.min(1, (probabilities.length - rank) * probabilities[index]!));
+    corrected[index] = least;
+  }
+  return corrected;
+}

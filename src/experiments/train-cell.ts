@@ -31,19 +31,47 @@ export function evaluated({ data, validation }: Pick<ExperimentRequest, 'data' |
 }
 
 /** Trains and evaluates; a run that diverges is a result, too. */
-export async function trainCell(
+export async function trainCell(laboratory: Laboratory, settings: Partial<TrainConfiguration>): Promise<TrainedCell> {
+  const { engine, request, signal } = laboratory;
+  const { data, validation } = request;
+  const { run, validationLoss: _, ...shared } = await trainRun(laboratory, { data, validation }, settings);
+  if (shared.failed || signal.aborted) return { loss: null, accuracy: null, ...shared };
+  return withModel(laboratory, run, async (model) => {
+    const limit = request.limit === undefined ? {} : { limit: request.limit };
+    const { loss, accuracy } = await engine.evaluate(
+      { ...request.reading, model, data: evaluated(request), ...limit },
+      undefined,
+      signal,
+    );
+    return { loss, accuracy, ...shared };
+  });
+}
+
+/** A run in the cell's folder, and what it took. */
+export interface TrainedRun extends Pick<TrainedCell, 'steps' | 'passes' | 'trainSeconds' | 'failed'> {
+  /** Its folder. */
+  run: string;
+  /** The loss of the validation data after the last step; null without such data, and where the run failed. */
+  validationLoss: number | null;
+}
+
+/** Trains. A run that diverges or gets stuck is a result, too. */
+export async function trainRun(
   { engine, request, folder, signal }: Laboratory,
+  { data, validation }: { data: DataSource; validation?: DataSource | undefined },
   settings: Partial<TrainConfiguration>,
-): Promise<TrainedCell> {
+): Promise<TrainedRun> {
   const run = join(folder, 'run');
   const configuration = resolveConfiguration({ ...request.reading, ...settings });
   const passes = configuration.steps * probePoints(configuration).length;
-  const { model, data } = request;
+  const { model } = request;
   let trainSeconds = 0;
   let failed = false;
+  let validationLoss: number | null = null;
   try {
-    const validation = request.validation ? { validation: request.validation } : {};
-    for await (const event of engine.train({ model, data, ...validation, configuration, out: run }, signal)) {
+    const held = validation ? { validation } : {};
+    for await (const event of engine.train({ model, data, ...held, configuration, out: run }, signal)) {
+      if (event.type === 'evaluation') validationLoss = event.loss;
       if (event.type !== 'done') continue;
       trainSeconds = event.seconds;
       failed = event.outcome === 'stuck';
@@ -53,18 +81,20 @@ export async function trainCell(
     if (!diverged) throw error;
     failed = true;
   }
-  const shared = { steps: configuration.steps, passes, trainSeconds, failed };
-  if (failed || signal.aborted) return { loss: null, accuracy: null, ...shared };
+  if (failed) validationLoss = null;
+  return { run, validationLoss, steps: configuration.steps, passes, trainSeconds, failed };
+}
+
+/** Loads a model or a run for as long as something is done with it. */
+export async function withModel<T>(
+  { engine }: Pick<Laboratory, 'engine'>,
+  path: string,
+  use: (id: string) => Promise<T>,
+): Promise<T> {
   const id = 'experiment';
-  await engine.loadModel({ id, path: run });
+  await engine.loadModel({ id, path });
   try {
-    const limit = request.limit === undefined ? {} : { limit: request.limit };
-    const { loss, accuracy } = await engine.evaluate(
-      { ...request.reading, model: id, data: evaluated(request), ...limit },
-      undefined,
-      signal,
-    );
-    return { loss, accuracy, ...shared };
+    return await use(id);
   } finally {
     await engine.unloadModel(id);
   }

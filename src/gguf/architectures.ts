@@ -5,29 +5,21 @@
  * @module
  */
 
+import {
+  type Architecture,
+  attention,
+  biases,
+  feedForward,
+  graniteFactors,
+  headNorms,
+  llamaLayer,
+  normsBefore,
+  noWindow,
+  windowOf,
+  windowsByPattern,
+} from './architecture.ts';
 import type { Keys } from './keys.ts';
-
-/** What the tensors of a file say about its architecture. */
-export interface TensorNames {
-  has(name: string): boolean;
-}
-
-export interface Architecture {
-  /** `model_type` of config.json. @param keys of the file */
-  type: (keys: Keys) => string;
-  /** The class in transformers, by its model type. */
-  className: Readonly<Record<string, string>>;
-  /** Whether the rows of queries and keys lie in ggml's order: both halves of a head interleaved. */
-  permuted?: boolean;
-  /** Whether norms that transformers has as their distance from 1 have 1 added in the file. */
-  gainsFromZero?: boolean;
-  /** The epsilon of norms, as `rms_norm_eps`; of RMSNorms by default. */
-  epsilon?: (keys: Keys) => number | undefined;
-  /** Tensors of a layer: what follows `blk.N.` → what follows `model.layers.N.`, both without suffix. */
-  layer: Readonly<Record<string, string>>;
-  /** What config.json has beside the keys of all Llama-like models, or in their place; undefined for nothing. */
-  own?: (keys: Keys, tensors: TensorNames) => Record<string, unknown>;
-}
+import { expertCount, localExperts, mixtures } from './mixtures.ts';
 
 /** Tensors outside of the layers, without suffix. */
 export const outerTensors: Readonly<Record<string, string>> = {
@@ -35,65 +27,6 @@ export const outerTensors: Readonly<Record<string, string>> = {
   output_norm: 'model.norm',
   output: 'lm_head',
 };
-
-const attention = {
-  attn_q: 'self_attn.q_proj',
-  attn_k: 'self_attn.k_proj',
-  attn_v: 'self_attn.v_proj',
-  attn_output: 'self_attn.o_proj',
-};
-
-const feedForward = { ffn_gate: 'mlp.gate_proj', ffn_up: 'mlp.up_proj', ffn_down: 'mlp.down_proj' };
-
-const normsBefore = { attn_norm: 'input_layernorm', ffn_norm: 'post_attention_layernorm' };
-
-const headNorms = { attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' };
-
-const llamaLayer = { ...normsBefore, ...attention, ...feedForward };
-
-/** Switches of biases, which a file has as tensors only. */
-function biases(tensors: TensorNames): Record<string, unknown> {
-  return {
-    ...(tensors.has('blk.0.attn_q.bias') ? { attention_bias: true } : {}),
-    ...(tensors.has('blk.0.ffn_gate.bias') ? { mlp_bias: true } : {}),
-  };
-}
-
-/**
- * A window of keys that is as long as the context changes nothing; shorter ones are for the families that have them.
- */
-function noWindow(keys: Keys): Record<string, unknown> {
-  const window = keys.whole('attention.sliding_window', 0);
-  const context = keys.whole('context_length');
-  if (window > 0 && window < context) {
-    throw keys.error('unsupported', 'attention.sliding_window', `is ${window}, below the context of ${context}`);
-  }
-  return {};
-}
-
-/** A window, with which a Llama is a Mistral. */
-function windowOf(keys: Keys): number {
-  return keys.whole('attention.sliding_window', 0);
-}
-
-/** A window in every layer but each n-th, or as a list says, or in none. @param usual the n where the file has none */
-function windowsByPattern(keys: Keys, usual: number): Record<string, unknown> {
-  const key = 'attention.sliding_window_pattern';
-  const window = windowOf(keys);
-  const layers = keys.whole('block_count');
-  const pattern = keys.raw(key) ?? usual;
-  const slides = (layer: number): boolean =>
-    Array.isArray(pattern) ? pattern[layer] === true : (layer + 1) % (pattern as number) !== 0;
-  const isList = Array.isArray(pattern) && pattern.length === layers && pattern.every((it) => typeof it === 'boolean');
-  if (!isList && !(typeof pattern === 'number' && Number.isInteger(pattern) && pattern > 0)) {
-    throw keys.wrong(key, `a whole number, or a truth value for each of ${layers} layers`, pattern);
-  }
-  const typeOf = (layer: number): string => (window > 0 && slides(layer) ? 'sliding_attention' : 'full_attention');
-  return {
-    sliding_window: window > 0 ? window : null,
-    layer_types: Array.from({ length: layers }, (_, layer) => typeOf(layer)),
-  };
-}
 
 const gemmaActivation = { hidden_act: 'gelu_pytorch_tanh', hidden_activation: 'gelu_pytorch_tanh' };
 
@@ -120,15 +53,21 @@ const normsAfter = { post_attention_norm: 'post_attention_layernorm', post_ffw_n
 
 export const architectures: Readonly<Record<string, Architecture>> = {
   llama: {
-    type: (keys) => (windowOf(keys) > 0 ? 'mistral' : 'llama'),
-    className: { llama: 'LlamaForCausalLM', mistral: 'MistralForCausalLM' },
+    type: (keys) => (expertCount(keys) > 0 ? 'mixtral' : windowOf(keys) > 0 ? 'mistral' : 'llama'),
+    className: { llama: 'LlamaForCausalLM', mistral: 'MistralForCausalLM', mixtral: 'MixtralForCausalLM' },
     permuted: true,
-    layer: llamaLayer,
+    layer: { ...llamaLayer, ffn_gate_inp: 'block_sparse_moe.gate' },
+    experts: {
+      gate: 'block_sparse_moe.experts.*.w1',
+      up: 'block_sparse_moe.experts.*.w3',
+      down: 'block_sparse_moe.experts.*.w2',
+    },
     own: (keys, tensors) => ({
-      ...biases(tensors),
+      ...(expertCount(keys) > 0 ? { ...localExperts(keys), sliding_window: null } : biases(tensors)),
       ...(windowOf(keys) > 0 ? { sliding_window: windowOf(keys) } : {}),
     }),
   },
+  ...mixtures,
   qwen2: {
     type: () => 'qwen2',
     className: { qwen2: 'Qwen2ForCausalLM' },
@@ -230,21 +169,7 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     className: { granite: 'GraniteForCausalLM' },
     permuted: true,
     layer: llamaLayer,
-    own: (keys, tensors) => {
-      // In this architecture, the key switches rotation.
-      if (keys.raw('rope.scaling.finetuned') === false) {
-        throw keys.error('unsupported', 'rope.scaling.finetuned', 'is false, with which heads would not turn');
-      }
-      const width = keys.whole('embedding_length') / keys.whole('attention.head_count');
-      return {
-        ...noWindow(keys),
-        ...biases(tensors),
-        attention_multiplier: keys.real('attention.scale', width ** -0.5),
-        embedding_multiplier: keys.real('embedding_scale', 1),
-        residual_multiplier: keys.real('residual_scale', 1),
-        logits_scaling: keys.real('logit_scale', 1),
-      };
-    },
+    own: (keys, tensors) => ({ ...noWindow(keys), ...biases(tensors), ...graniteFactors(keys) }),
   },
   arcee: {
     type: () => 'arcee',

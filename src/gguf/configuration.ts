@@ -5,7 +5,9 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { type Architecture, architectures } from './architectures.ts';
+import type { Architecture } from './architecture.ts';
+import { architectures } from './architectures.ts';
+import { expertTensorName } from './experts.ts';
 import type { GgufModel } from './file.ts';
 import { type GgufTensor, type MetadataValue, quoteValue } from './header.ts';
 import { Keys } from './keys.ts';
@@ -65,6 +67,7 @@ export async function readGgufConfiguration(model: GgufContents): Promise<KnownG
   if (layers > tensors.size) {
     throw keys.error('invalid_data', 'block_count', `is ${layers}, and the file has ${tensors.size} tensors in all`);
   }
+  checkExperts(keys, tensors);
   const type = architecture.type(keys);
   const read: ReadDivisors = async (tensor) => await readVector(model, tensor);
   const config = {
@@ -81,13 +84,36 @@ export async function readGgufConfiguration(model: GgufContents): Promise<KnownG
     max_position_embeddings: context,
     rms_norm_eps: architecture.epsilon ? architecture.epsilon(keys) : keys.real('attention.layer_norm_rms_epsilon'),
     tie_word_embeddings: !tensors.has('output.weight'),
-    ...(await readRope(keys, { width, context }, read)),
+    ...withYarn(await readRope(keys, { width, context }, read), architecture),
     ...architecture.own?.(keys, tensors),
     ...tokenIds(model),
   };
   keys.done();
   const given = Object.entries(config).filter(([, value]) => value !== undefined);
   return { architecture, heads: { count, keyCount }, config: Object.fromEntries(given) };
+}
+
+/** The most experts of a layer that are read; the largest published layers have some hundreds. */
+const maxExperts = 4096;
+
+/** Bounds what a description of the experts takes. */
+function checkExperts(keys: Keys, tensors: GgufContents['tensors']): void {
+  const count = keys.whole('expert_count', 0);
+  if (count > maxExperts)
+    throw keys.error('unsupported', 'expert_count', `is ${count}; at most ${maxExperts} are read`);
+  const stack = tensors.get(expertTensorName('0', 'down', 'weight'));
+  if (!stack || stack.shape[0] === count) return;
+  throw keys.error(
+    'invalid_data',
+    'expert_count',
+    `is ${count}, and "${stack.name}" has the shape [${stack.shape.join(', ')}]`,
+  );
+}
+
+/** The rotary settings with those that all models of the architecture have. */
+function withYarn(rope: Record<string, unknown>, { yarn }: Architecture): Record<string, unknown> {
+  const scaling = rope.rope_scaling as Record<string, unknown> | null;
+  return yarn && scaling?.rope_type === 'yarn' ? { ...rope, rope_scaling: { ...scaling, ...yarn } } : rope;
 }
 
 /** Refuses what is no language model, or would be read otherwise. */

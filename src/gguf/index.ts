@@ -5,6 +5,7 @@
  */
 
 export { type GgufContents, readGgufConfiguration } from './configuration.ts';
+export type { ExpertPlace } from './experts.ts';
 export { GgufModel, ggufModelName, isGgufPath } from './file.ts';
 export { type Metadata, type MetadataValue, quoteValue } from './header.ts';
 export { openGgufConfiguration, openGgufWeights } from './weights.ts';

@@ -9,22 +9,16 @@ import { SubzeroError } from '../errors.ts';
 import { isSafetensorsDtype } from '../safetensors/dtype.ts';
 import { fingerprintFiles } from '../safetensors/fingerprint.ts';
 import { quote } from '../safetensors/json.ts';
-import type { ModelSource, StoredTensor } from '../tensor-source.ts';
+import type { ModelSource } from '../tensor-source.ts';
 import { blockFormat, blockFormats } from '../weights/block-formats.ts';
-import { type Architecture, outerTensors } from './architectures.ts';
+import type { Architecture } from './architecture.ts';
+import { outerTensors } from './architectures.ts';
 import { isConfigurationKey, type KnownGguf, readGgufConfiguration } from './configuration.ts';
+import { ExpertReader, type ReadableTensor, singleRows } from './experts.ts';
 import { GgufModel } from './file.ts';
 import type { GgufTensor } from './header.ts';
+import { headsInOrder, lessOne, type ReadRange } from './ranges.ts';
 import { ropeTensors } from './rope.ts';
-
-/** A tensor under its name in transformers. */
-interface Source extends StoredTensor {
-  readonly stored: GgufTensor;
-  /** Rows of a head whose halves are interleaved in the file. */
-  readonly interleaved?: number;
-  /** Whether 1 was added to its values in the file. */
-  readonly shifted?: boolean;
-}
 
 /**
  * Opens the weights of a GGUF file. Types of blocks are called as ggml calls them.
@@ -51,7 +45,7 @@ export async function openGgufConfiguration(path: string): Promise<Record<string
 }
 
 class GgufWeights implements ModelSource {
-  readonly tensors: ReadonlyMap<string, Source>;
+  readonly tensors: ReadonlyMap<string, ReadableTensor>;
   readonly metadata = {};
   readonly files: readonly string[];
   readonly #model: GgufModel;
@@ -60,76 +54,49 @@ class GgufWeights implements ModelSource {
   constructor(model: GgufModel, known: KnownGguf) {
     this.#model = model;
     this.files = model.files.map(({ file }) => file);
-    const tensors = new Map<string, Source>();
+    const rangeOf = ({ name }: GgufTensor): ReadRange => {
+      return (byteOffset, byteLength) => model.read(name, byteOffset, byteLength);
+    };
+    const experts = new ExpertReader(model.path, known.architecture, model.tensors, rangeOf);
+    const tensors = new Map<string, ReadableTensor>();
     for (const stored of model.tensors.values()) {
       if ((ropeTensors as readonly string[]).includes(stored.name)) continue;
-      const name = nameOf(stored.name, known.architecture);
-      if (tensors.has(name)) {
-        throw new SubzeroError(
-          'invalid_data',
-          `${model.path}: tensor ${quote(stored.name)}: another one is called ${quote(name)} already`,
-          { parameter: model.path },
-        );
+      checkType(model.path, stored);
+      for (const tensor of experts.tensorsOf(stored) ?? [tensorOf(model.path, stored, known, rangeOf(stored))]) {
+        if (tensors.has(tensor.name)) {
+          throw new SubzeroError(
+            'invalid_data',
+            `${model.path}: tensor ${quote(stored.name)}: another one is called ${quote(tensor.name)} already`,
+            { parameter: model.path },
+          );
+        }
+        tensors.set(tensor.name, tensor);
       }
-      tensors.set(name, sourceOf(model.path, name, stored, known));
     }
     this.tensors = tensors;
   }
 
   async read(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array<ArrayBuffer>> {
-    const source = this.tensors.get(name);
-    if (source === undefined) {
+    const tensor = this.tensors.get(name);
+    if (tensor === undefined) {
       throw new SubzeroError('not_found', `${this.#model.path} has no tensor ${quote(name)}`, { parameter: name });
     }
-    const length = byteLength ?? source.byteLength - byteOffset;
+    const length = byteLength ?? tensor.byteLength - byteOffset;
     const inside =
       Number.isSafeInteger(byteOffset) &&
       Number.isSafeInteger(length) &&
       byteOffset >= 0 &&
       length >= 0 &&
-      byteOffset + length <= source.byteLength;
+      byteOffset + length <= tensor.byteLength;
     if (!inside) {
       throw new SubzeroError(
         'invalid_argument',
-        `${this.#model.path}: tensor ${quote(name)} has ${source.byteLength} bytes; ` +
+        `${this.#model.path}: tensor ${quote(name)} has ${tensor.byteLength} bytes; ` +
           `a read of ${length} bytes at ${byteOffset} is outside of it`,
         { parameter: name },
       );
     }
-    if (source.interleaved !== undefined) return await this.#rows(source, source.interleaved, byteOffset, length);
-    if (source.shifted) return await this.#shifted(source, byteOffset, length);
-    return await this.#model.read(source.stored.name, byteOffset, length);
-  }
-
-  /** A range of a tensor whose heads are interleaved: reads the heads that it touches and puts their rows in order. */
-  async #rows(source: Source, head: number, byteOffset: number, byteLength: number): Promise<Uint8Array<ArrayBuffer>> {
-    const width = source.byteLength / source.shape[0]!;
-    const firstHead = Math.floor(byteOffset / (width * head));
-    const endHead = Math.ceil((byteOffset + byteLength) / (width * head));
-    const heads = await this.#model.read(
-      source.stored.name,
-      firstHead * head * width,
-      (endHead - firstHead) * head * width,
-    );
-    const ordered = new Uint8Array(heads.byteLength);
-    for (let row = 0; row * width < heads.byteLength; row++) {
-      const place = row % head;
-      const half = head / 2;
-      // Row i of the first half lies at 2i, of the second at 2i + 1.
-      const from = row - place + (place < half ? 2 * place : 2 * (place - half) + 1);
-      ordered.set(heads.subarray(from * width, (from + 1) * width), row * width);
-    }
-    const start = byteOffset - firstHead * head * width;
-    return ordered.slice(start, start + byteLength);
-  }
-
-  /** A range of f32 values from which 1 is taken. */
-  async #shifted({ stored }: Source, byteOffset: number, byteLength: number): Promise<Uint8Array<ArrayBuffer>> {
-    const first = Math.floor(byteOffset / 4) * 4;
-    const last = Math.ceil((byteOffset + byteLength) / 4) * 4;
-    const values = new Float32Array((await this.#model.read(stored.name, first, last - first)).buffer);
-    const bytes = new Uint8Array(values.map((value) => value - 1).buffer);
-    return bytes.slice(byteOffset - first, byteOffset - first + byteLength);
+    return await tensor.range(byteOffset, length);
   }
 
   fingerprint(): Promise<string> {
@@ -143,26 +110,37 @@ class GgufWeights implements ModelSource {
 }
 
 /** The name in transformers; a tensor that is not known keeps its own, under which it is refused. */
-function nameOf(name: string, { layer }: Architecture): string {
-  const [, block, module = '', suffix] = /^(?:blk\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(name) ?? [];
+function nameOf(name: string, { layer, unsuffixed = {} }: Architecture): string {
+  const [, block, whole = '', module = '', suffix] = /^(?:blk\.(\d+)\.)?((.+)\.(weight|bias))$/.exec(name) ?? [];
+  const prefix = block === undefined ? '' : `model.layers.${block}.`;
+  if (block !== undefined && Object.hasOwn(unsuffixed, whole)) return prefix + unsuffixed[whole];
   const table = block === undefined ? outerTensors : layer;
-  if (!Object.hasOwn(table, module)) return name;
-  return `${block === undefined ? '' : `model.layers.${block}.`}${table[module]}.${suffix}`;
+  return Object.hasOwn(table, module) ? `${prefix}${table[module]}.${suffix}` : name;
 }
 
-function sourceOf(path: string, name: string, stored: GgufTensor, { architecture, heads }: KnownGguf): Source {
-  const { type, shape, byteLength } = stored;
-  if (!isSafetensorsDtype(type.name) && !blockFormat(type.name)) {
-    throw new SubzeroError(
-      'unsupported',
-      `${path}: tensor ${quote(stored.name)} is stored as ${type.name}; supported are F32, F16, BF16, ` +
-        `${Object.keys(blockFormats).join(', ')}. Quantize the model to one of them`,
-      { parameter: path },
-    );
-  }
-  const entry = { name, dtype: type.name, shape, byteLength, stored };
+function checkType(path: string, { name, type }: GgufTensor): void {
+  if (isSafetensorsDtype(type.name) || blockFormat(type.name)) return;
+  throw new SubzeroError(
+    'unsupported',
+    `${path}: tensor ${quote(name)} is stored as ${type.name}; supported are F32, F16, BF16, ` +
+      `${Object.keys(blockFormats).join(', ')}. Quantize the model to one of them`,
+    { parameter: path },
+  );
+}
+
+function tensorOf(
+  path: string,
+  stored: GgufTensor,
+  { architecture, heads }: KnownGguf,
+  range: ReadRange,
+): ReadableTensor {
+  const { type, byteLength } = stored;
+  const name = nameOf(stored.name, architecture);
+  // A matrix of one row is a vector there.
+  const shape = singleRows.test(stored.name) && stored.shape.length === 1 ? [1, ...stored.shape] : stored.shape;
+  const entry = { name, dtype: type.name, shape, byteLength, range };
   if (architecture.gainsFromZero && name.endsWith('norm.weight')) {
-    if (type.name === 'F32') return { ...entry, shifted: true };
+    if (type.name === 'F32') return { ...entry, range: lessOne(range) };
     throw new SubzeroError(
       'unsupported',
       `${path}: tensor ${quote(stored.name)}: expected gains of norms in F32, got ${type.name}`,
@@ -179,7 +157,7 @@ function sourceOf(path: string, name: string, stored: GgufTensor, { architecture
       { parameter: path },
     );
   }
-  return { ...entry, interleaved: rows / count };
+  return { ...entry, range: headsInOrder(range, byteLength / rows, rows / count) };
 }
 
 /** How many heads a tensor of queries or keys has; none for other tensors. */

@@ -7,7 +7,9 @@
 
 import { SubzeroError } from '../errors.ts';
 import { quote } from '../safetensors/json.ts';
-import { type Architecture, architectures, outerTensors } from './architectures.ts';
+import type { Architecture } from './architecture.ts';
+import { architectures, outerTensors } from './architectures.ts';
+import { type ExpertPlace, expertPlaces } from './experts.ts';
 import type { TypedValue } from './writer.ts';
 
 type Config = Readonly<Record<string, unknown>>;
@@ -24,6 +26,8 @@ export interface ModelSizes {
   vocabulary: number;
   /** Of RMSNorms. */
   epsilon: number;
+  /** Experts of a layer, those of a token, and elements inside of each and of the one for all tokens. */
+  experts?: { count: number; chosen: number; inner: number; shared?: number };
 }
 
 /** A tensor's place in a file. */
@@ -31,6 +35,10 @@ export interface WrittenTensor {
   name: string;
   /** Rows of a head whose halves are interleaved in the file. */
   interleaved?: number;
+  /** Its matrix has one row, and is a vector there. */
+  isVector?: true;
+  /** Whether it is in F32, whatever matrices are. */
+  isExact?: true;
   /** What is added to its values: 1 to gains that transformers has as their distance from 1. */
   shift?: number;
 }
@@ -57,8 +65,20 @@ function windowsOf(config: Config): Keys {
   };
 }
 
+const factorsOfGranite = (config: Config): Keys => ({
+  'attention.scale': f32(config.attention_multiplier ?? 1),
+  embedding_scale: f32(config.embedding_multiplier ?? 1),
+  residual_scale: f32(config.residual_multiplier ?? 1),
+  logit_scale: f32(config.logits_scaling ?? 1),
+});
+
+const innerOfExperts = ({ experts }: ModelSizes): Keys => ({
+  ...(experts ? { expert_feed_forward_length: u32(experts.inner) } : {}),
+  ...(experts?.shared ? { expert_shared_feed_forward_length: u32(experts.shared) } : {}),
+});
+
 /** Keys of a model type beside those of all. */
-const ownKeys: Readonly<Record<string, (config: Config) => Keys>> = {
+const ownKeys: Readonly<Record<string, (config: Config, sizes: ModelSizes) => Keys>> = {
   mistral: windowOf,
   olmo3: windowsOf,
   exaone4: windowsOf,
@@ -70,12 +90,12 @@ const ownKeys: Readonly<Record<string, (config: Config) => Keys>> = {
   gemma3_text: windowOf,
   phi3: windowOf,
   starcoder2: windowOf,
-  granite: (config) => ({
-    'attention.scale': f32(config.attention_multiplier ?? 1),
-    embedding_scale: f32(config.embedding_multiplier ?? 1),
-    residual_scale: f32(config.residual_multiplier ?? 1),
-    logit_scale: f32(config.logits_scaling ?? 1),
-  }),
+  granite: factorsOfGranite,
+  granitemoe: factorsOfGranite,
+  mixtral: windowOf,
+  qwen2_moe: (_, sizes) => innerOfExperts(sizes),
+  qwen3_moe: (_, sizes) => innerOfExperts(sizes),
+  gpt_oss: (config, sizes) => ({ ...windowOf({ sliding_window: 128, ...config }), ...innerOfExperts(sizes) }),
 };
 
 /** Model types that are written, and the architecture of each. */
@@ -120,8 +140,11 @@ export class WrittenArchitecture {
       'attention.key_length': u32(headWidth),
       'attention.value_length': u32(headWidth),
       [this.#table.epsilon ? 'attention.layer_norm_epsilon' : 'attention.layer_norm_rms_epsilon']: f32(epsilon),
+      ...(sizes.experts
+        ? { expert_count: u32(sizes.experts.count), expert_used_count: u32(sizes.experts.chosen) }
+        : {}),
       ...this.#rope(config, headWidth),
-      ...ownKeys[this.#type]?.(config),
+      ...ownKeys[this.#type]?.(config, sizes),
     };
     return new Map<string, TypedValue>([
       ['general.architecture', { kind: 'text', value: this.name }],
@@ -165,6 +188,31 @@ export class WrittenArchitecture {
     return keys;
   }
 
+  /** Whether a parameter with gate and up has their rows in turns. */
+  get interleaved(): boolean {
+    const { experts } = this.#table;
+    return experts !== undefined && 'packed' in experts && experts.interleaved;
+  }
+
+  /** Where a parameter of experts lies; nothing of one that does not belong to them. */
+  experts(parameter: string): ExpertPlace[] {
+    return expertPlaces(parameter, this.#table.experts);
+  }
+
+  #unsuffixed(parameter: string): WrittenTensor {
+    const [, block, name] = /^model\.layers\.(\d+)\.(.+)$/.exec(parameter) ?? [];
+    const found = Object.entries(this.#table.unsuffixed ?? {}).find(([, own]) => own === name)?.[0];
+    if (found !== undefined) return { name: `blk.${block}.${found}` };
+    const isExpert = this.experts(parameter).length > 0;
+    throw new SubzeroError(
+      'unsupported',
+      isExpert
+        ? `${quote(parameter)} is one of the matrices of experts, which GGUF files have in one tensor`
+        : `${quote(parameter)} has no name in GGUF files of "${this.name}"`,
+      { parameter: 'format' },
+    );
+  }
+
   /**
    * Where a parameter of transformers lies.
    * @param rows of the tensor
@@ -175,17 +223,18 @@ export class WrittenArchitecture {
     const [, block, inLayer] = /^model\.layers\.(\d+)\.(.+)$/.exec(module) ?? [];
     const table = block === undefined ? outerTensors : this.#table.layer;
     const found = Object.entries(table).find(([, own]) => own === (inLayer ?? module))?.[0];
-    if (found === undefined) {
-      throw new SubzeroError('unsupported', `${quote(parameter)} has no name in GGUF files of "${this.name}"`, {
-        parameter: 'format',
-      });
-    }
+    if (found === undefined) return this.#unsuffixed(parameter);
     const name = `${block === undefined ? '' : `blk.${block}.`}${found}.${suffix}`;
     if (this.#table.gainsFromZero && parameter.endsWith('norm.weight')) return { name, shift: 1 };
+    if (found === sharedGate) return { name, isVector: true, isExact: true };
+    if (found === router) return { name, isExact: true };
     const ofHeads = { attn_q: heads, attn_k: keyHeads }[found];
     return this.#table.permuted && ofHeads ? { name, interleaved: rows / ofHeads } : { name };
   }
 }
+
+/** Modules that llama.cpp keeps in F32. */
+const [router, sharedGate] = ['ffn_gate_inp', 'ffn_gate_inp_shexp'];
 
 /** Rows of heads as ggml has them: those of both halves of a head, one after the other in turn. @param width bytes */
 export function interleaved(bytes: Uint8Array, width: number, head: number): Uint8Array {

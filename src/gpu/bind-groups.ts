@@ -5,8 +5,16 @@
  * @module
  */
 
+import { collectGarbage } from '../platform/index.ts';
 import type { GpuBuffer } from './buffer.ts';
 import type { Kernel } from './kernel.ts';
+
+/**
+ * Number of forgotten groups after which garbage is collected. WebGPU cannot destroy a group, and JavaScript's collector
+ * sees only its small object, not its descriptors. lavapipe maps each group's into memory by itself and crashes where the
+ * system refuses another mapping; Linux allows a process 65,530.
+ */
+const mostForgotten = 4096;
 
 interface Entry {
   hash: number;
@@ -19,6 +27,8 @@ export class BindGroups {
   readonly #device: GPUDevice;
   readonly #entries = new Map<number, Entry[]>();
   readonly #ofBuffer = new Map<number, Set<Entry>>();
+  /** Groups forgotten since the last collection. */
+  #forgotten = 0;
 
   constructor(device: GPUDevice) {
     this.#device = device;
@@ -62,13 +72,19 @@ export class BindGroups {
 
   /** Forgets the groups that mention a buffer. */
   release(buffer: GpuBuffer): void {
-    for (const entry of this.#ofBuffer.get(buffer.id) ?? []) {
+    const entries = this.#ofBuffer.get(buffer.id);
+    if (!entries) return;
+    for (const entry of entries) {
       const rest = this.#entries.get(entry.hash)?.filter((other) => other !== entry) ?? [];
       if (rest.length > 0) this.#entries.set(entry.hash, rest);
       else this.#entries.delete(entry.hash);
       for (const { id } of entry.buffers) if (id !== buffer.id) this.#ofBuffer.get(id)?.delete(entry);
     }
     this.#ofBuffer.delete(buffer.id);
+    this.#forgotten += entries.size;
+    if (this.#forgotten < mostForgotten) return;
+    this.#forgotten = 0;
+    collectGarbage();
   }
 }
 

@@ -12,6 +12,7 @@ import type { StoredTensor, TensorSource } from '../tensor-source.ts';
 import { isBlocks } from '../weights/index.ts';
 import type { Decoder } from './decoder.ts';
 import { type ParameterShape, parameterShapes, parametersLeftOut } from './parameters.ts';
+import { withStoredExperts } from './separate-experts.ts';
 
 /** Element types that parameters load from. */
 const loadable = ['F64', 'F32', 'F16', 'BF16'];
@@ -61,7 +62,10 @@ export interface MatchedTensor
 
 /** What a checkpoint holds for a decoder. */
 export interface MatchedCheckpoint {
-  /** The given one, or with an output head of its own where the file holds one that differs from the embedding. */
+  /**
+   * The given one, or with an output head of its own where the file holds one that differs from the embedding, and with
+   * the form of experts that it holds.
+   */
   decoder: Decoder;
   /** In the order of `parameterShapes`. */
   parameters: MatchedTensor[];
@@ -80,9 +84,10 @@ export interface MatchedCheckpoint {
  */
 export async function matchTensors(
   directory: string,
-  given: Decoder,
+  described: Decoder,
   source: TensorSource,
 ): Promise<MatchedCheckpoint> {
+  const given = withStoredExperts(described, (name) => storedNames(name, described, source).length > 0);
   refuseLeftOut(directory, given, source);
   const decoder = await withOwnHead(given, source);
   const warnings =
@@ -97,7 +102,7 @@ export async function matchTensors(
   const missing: string[] = [];
   for (const { optional, ...parameter } of parameterShapes(decoder)) {
     const [stored] = storedNames(parameter.within?.tensor ?? parameter.name, decoder, source);
-    if (stored !== undefined) parameters.push({ ...parameter, stored: source.tensors.get(stored)! });
+    if (stored !== undefined) parameters.push(asStored(parameter, source.tensors.get(stored)!));
     else if (!optional) missing.push(parameter.within?.tensor ?? parameter.name);
   }
   if (missing.length > 0) {
@@ -117,6 +122,10 @@ export async function matchTensors(
     );
   }
   return { decoder, parameters, warnings };
+}
+
+function asStored({ transposed, ...parameter }: Omit<ParameterShape, 'optional'>, stored: StoredTensor): MatchedTensor {
+  return { ...parameter, ...(transposed && !stored.outFirst ? { transposed } : {}), stored };
 }
 
 /**

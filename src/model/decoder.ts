@@ -6,6 +6,7 @@
  */
 
 import type { MatmulActivation } from '../ops/activation.ts';
+import type { ExpertScore } from '../ops/experts.ts';
 import type { PackedOrder } from '../ops/split.ts';
 import { type Axis, plainAxis, quadAxis } from '../tensor/axis.ts';
 import type { RopePosition } from './rope-table.ts';
@@ -154,12 +155,19 @@ export interface Routing {
   /** Experts of the layer, and how many of them each token goes to: those with the highest scores. */
   experts: number;
   chosen: number;
-  /** How scores are made of the router's logits, of all experts. */
-  score: 'softmax' | 'sigmoid';
+  /** How scores are made of the router's logits, of all experts; `sparse-mixer` chooses two. */
+  score: ExpertScore;
+  /** Of the sparse mixer: how far the logits that count may lie below the highest one, as a share of its size. */
+  tolerance?: number;
   /** Whether the scores of the chosen experts are divided by their sum. */
   normalised: boolean;
   /** Name of numbers that are added to the scores when experts are chosen, and not to what they count for. */
   correction?: string;
+  /** Files hold the correction as a matrix of one row. */
+  correctionRow?: true;
+  /** What the sum that scores are divided by is at least, and what is added to it; 0 if absent. */
+  sumLeast?: number;
+  sumOffset?: number;
   /** The factor of what the experts give together. */
   scale?: number;
 }
@@ -194,7 +202,16 @@ interface PackedGates {
   packed: ExpertLinears;
   interleaved: boolean;
   clamped?: ClampedGate;
+  /** The same experts with matrices of their own, as some files have them. */
+  separate?: SeparateGates & { down: ExpertLinears };
 }
+
+/** A feed-forward layer that every token goes through besides its experts. */
+export type SharedExpert = ({ gate: Linear; up: Linear } | { packed: Linear }) & {
+  down: Linear;
+  /** Makes a number, by the sigmoid of which the result is multiplied. */
+  scale?: Linear;
+};
 
 interface ExpertsCommon extends SublayerNorms {
   kind: 'experts';
@@ -203,8 +220,7 @@ interface ExpertsCommon extends SublayerNorms {
   down: ExpertLinears;
   /** The activation of the gates. */
   activation: MatmulActivation;
-  /** A feed-forward layer that every token goes through besides; its result is multiplied by the sigmoid of `scale`. */
-  shared?: { gate: Linear; up: Linear; down: Linear; scale?: Linear };
+  shared?: SharedExpert;
 }
 
 /** A causal convolution over the tokens, of every channel by itself. */
@@ -217,6 +233,8 @@ export interface Convolution {
   channels: number;
   /** Tokens that enter a result, the token itself included. */
   taps: number;
+  /** The tensors that hold the kernel, channels one behind the other, where it is not one. */
+  parts?: readonly { weight: string; channels: number }[];
 }
 
 /** A short convolution between two gates: output(C · convolution(B · x)). */
@@ -229,8 +247,9 @@ export interface ShortConvolutionSublayer extends SublayerNorms {
 }
 
 /** The gated delta rule: every head keeps a matrix, which forgets and learns a value for a key with every token. */
-export interface DeltaRuleSublayer extends SublayerNorms {
-  kind: 'delta-rule';
+export type DeltaRuleSublayer = DeltaRuleParts & (SeparateRule | UnmixedRule | PackedRule);
+
+interface SeparateRule {
   /** Makes queries, keys and values, one behind the other. */
   mixed: Linear;
   /** Makes what the result is gated by. */
@@ -238,6 +257,23 @@ export interface DeltaRuleSublayer extends SublayerNorms {
   /** Make, for each head, how much of a value is learnt, and how much of the matrix is forgotten. */
   learning: Linear;
   forgetting: Linear;
+}
+
+interface UnmixedRule extends Omit<SeparateRule, 'mixed'> {
+  query: Linear;
+  key: Linear;
+  value: Linear;
+}
+
+interface PackedRule {
+  /** Makes, for each key head in turn, its query, its key, and the values and gates of the heads that share it. */
+  packed: Linear;
+  /** Makes, for each key head in turn, what its heads learn and what they forget. */
+  rates: Linear;
+}
+
+interface DeltaRuleParts extends SublayerNorms {
+  kind: 'delta-rule';
   /** Names of ln A and of what is added in front of softplus, one number for each head. */
   forgettingRate: string;
   forgettingBias: string;
@@ -252,6 +288,8 @@ export interface DeltaRuleSublayer extends SublayerNorms {
   keyHeads: number;
   keyWidth: number;
   valueWidth: number;
+  /** The factor of how much is learnt; 1 if absent. */
+  learningScale?: number;
 }
 
 /** Sublayers that carry a state from token to token. */

@@ -14,7 +14,6 @@ import { join, readFile } from '../platform/index.ts';
 import { openQuantizedWeights, quantizationKey, quantizedFormat } from '../quantized/index.ts';
 import { openModelWeights } from '../safetensors/index.ts';
 import { elementsBefore, isPadded, type Layout, storedLength, withPads } from '../tensor/axis.ts';
-import { transpose } from '../tensor/transpose.ts';
 import { allocateMatrices, destroyWeight, type MatrixToAllocate, shapeOf, type Weight } from '../tensor/weight.ts';
 import type { ModelSource, StoredTensor, TensorSource } from '../tensor-source.ts';
 import { warn } from '../warn.ts';
@@ -32,9 +31,10 @@ import {
 } from '../weights/index.ts';
 import { withOwnBlocks, withoutOwnQuantization } from '../weights/own-blocks.ts';
 import { refuseAdapterFiles } from './adapter-files.ts';
-import { type MatchedTensor, matchTensors } from './checkpoint-tensors.ts';
+import { matchTensors } from './checkpoint-tensors.ts';
 import { readConfiguration } from './configuration.ts';
 import { type Decoder, rotationsOf } from './decoder.ts';
+import { inOrder, memberOf } from './matrix-source.ts';
 import { Model } from './model.ts';
 import { rehearse } from './rehearse.ts';
 
@@ -100,11 +100,8 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     rehearse(model);
     for (const { name, stored, transposed, within } of parameters) {
       const weight = weights.get(name);
-      const matrix = within ? memberOf(source, stored, within) : { source, stored };
-      if (weight) {
-        const ordered = transposed ? await transposedTensor(matrix.source, matrix.stored) : matrix.source;
-        await upload(ordered, matrix.stored, weight);
-      }
+      const matrix = memberOf(source, { stored, ...(within ? { within } : {}) });
+      if (weight) await upload(await inOrder(matrix, transposed), matrix.stored, weight);
       done += matrix.stored.byteLength;
       options.onProgress?.(done, total);
     }
@@ -200,28 +197,6 @@ export function chooseStorage(
 /** What is said where rows do not fit the type that was asked for. */
 export function unfitWarning(count: number, all: number, storage: StorageWish): string {
   return `${count} of ${all} matrices have rows that are no whole blocks of ${storage}; they keep 16 or 32 bits a weight`;
-}
-
-/** One of several matrices in a tensor, as a tensor. */
-function memberOf(
-  source: TensorSource,
-  { name, dtype, shape, byteLength }: StoredTensor,
-  { index, count }: NonNullable<MatchedTensor['within']>,
-): { source: Pick<TensorSource, 'read'>; stored: StoredTensor } {
-  const bytes = byteLength / count;
-  return {
-    stored: { name, dtype, shape: shape.slice(1), byteLength: bytes },
-    source: { read: (_, offset = 0, length = bytes - offset) => source.read(name, index * bytes + offset, length) },
-  };
-}
-
-/** A matrix with its sides exchanged, which takes the whole of it. */
-async function transposedTensor(
-  source: Pick<TensorSource, 'read'>,
-  { name, dtype, shape }: StoredTensor,
-): Promise<Pick<TensorSource, 'read'>> {
-  const bytes = transpose(await source.read(name), shape as [number, number], fileBytes(dtype, 1));
-  return { read: async (_, offset = 0, length = bytes.byteLength) => bytes.slice(offset, offset + length) };
 }
 
 /** Fills a weight, whose pads become zeros. */

@@ -61,14 +61,23 @@ export function sublayerLinears(sublayer: Sublayer): Linear[][] {
     case 'experts': {
       const { router, shared } = sublayer;
       if (!shared) return [[router]];
-      return [[router], [...(shared.scale ? [shared.scale] : []), shared.gate, shared.up], [shared.down]];
+      const inner = 'packed' in shared ? [shared.packed] : [shared.gate, shared.up];
+      return [[router], [...(shared.scale ? [shared.scale] : []), ...inner], [shared.down]];
     }
     case 'short-convolution':
       return [[sublayer.input], [sublayer.output]];
     case 'layer-input':
       return [[sublayer.gate], [sublayer.output]];
     case 'delta-rule':
-      return [[sublayer.mixed, sublayer.gate, sublayer.learning, sublayer.forgetting], [sublayer.output]];
+      return [
+        'packed' in sublayer
+          ? [sublayer.packed, sublayer.rates]
+          : [
+              ...('mixed' in sublayer ? [sublayer.mixed] : [sublayer.query, sublayer.key, sublayer.value]),
+              ...[sublayer.gate, sublayer.learning, sublayer.forgetting],
+            ],
+        [sublayer.output],
+      ];
   }
 }
 
@@ -137,8 +146,11 @@ function* placed(kind: ParameterKind, parameters: Iterable<ParameterShape>): Gen
   for (const parameter of parameters) yield [kind, parameter];
 }
 
-function* ofConvolution({ weight, bias, channels, taps }: Convolution): Generator<ParameterShape> {
-  yield { name: weight, shape: [channels, 1, taps], axes: [plainAxis(channels * taps)], optional: false };
+function* ofConvolution({ weight, bias, channels, taps, parts }: Convolution): Generator<ParameterShape> {
+  for (const part of parts ?? [{ weight, channels }]) {
+    const shape = [part.channels, 1, taps];
+    yield { name: part.weight, shape, axes: [plainAxis(part.channels * taps)], optional: false };
+  }
   if (bias) yield ofVector(bias, plainAxis(channels), true);
 }
 
@@ -155,7 +167,10 @@ function expertLinears(sublayer: ExpertsSublayer): ExpertLinears[] {
 function* ofExperts(sublayer: Sublayer): Generator<ParameterShape> {
   if (sublayer.kind !== 'experts') return;
   const { routing } = sublayer;
-  if (routing.correction) yield ofVector(routing.correction, plainAxis(routing.experts), false);
+  if (routing.correction) {
+    const correction = ofVector(routing.correction, plainAxis(routing.experts), false);
+    yield routing.correctionRow ? { ...correction, shape: [1, routing.experts] } : correction;
+  }
   for (const { matrices, bias } of expertLinears(sublayer)) {
     const [first] = matrices as [Matrix];
     for (const matrix of matrices) yield { ...ofMatrix(matrix), stack: first.weight };

@@ -7,6 +7,7 @@
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { type ExampleScore, lossOf, noLoss } from './loss.ts';
 import type { Objective } from './objective.ts';
+import { softplus } from './softplus.ts';
 
 type PreferenceSettings = Pick<TrainConfiguration, 'dpoBeta' | 'dpoLabelSmoothing'>;
 
@@ -61,11 +62,6 @@ function difference(
 
 const means = ({ logprobs, counts }: ExampleScore): number[] =>
   logprobs.map((logprob, answer) => logprob / counts[answer]!);
-
-/** log(1 + eˣ) = −log σ(−x). */
-function softplus(x: number): number {
-  return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
-}
 
 /** Log-probabilities of f32 can be 0, or above it by rounding; the odds of a certain answer have no logarithm. */
 const certain = -1e-9;

@@ -12,6 +12,7 @@ import type { Activation } from '../tensor/workspace.ts';
 import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
+import { join } from './join.ts';
 import { vectorOf } from './probes.ts';
 import type { Runs } from './runs.ts';
 
@@ -21,6 +22,8 @@ export interface ConvolutionOptions {
   bias?: string;
   channels: number;
   taps: number;
+  /** The vectors that the kernel consists of, where it is not one. */
+  parts?: readonly { weight: string; channels: number }[];
   /** Whether x holds B, C and values, and C · convolution(B · value) is wanted. */
   gated?: boolean;
   /** What follows the convolution, before it is gated. */
@@ -68,7 +71,10 @@ export function convolve(context: OperationContext, x: Activation, options: Conv
   checkShape('convolve', 'x', x, rows, gated ? 3 * channels : channels);
   checkMultiple('convolve', 'the channels', channels, 4, 'what kernels read at once');
   checkMultiple('convolve', 'rows', rows, probes.count, 'the number of probes');
-  const weight = vectorOf(probes, options.weight);
+  const joined = options.parts && joinVectors(context, options.parts, taps);
+  const weight = joined
+    ? { buffer: joined.buffer, offset: 0, stride: channels * taps }
+    : vectorOf(probes, options.weight);
   if (!weight) throw new Error(`convolve: the probes have no "${options.weight}"`);
   const bias = vectorOf(probes, options.bias);
   const rowsPerProbe = rows / probes.count;
@@ -89,6 +95,7 @@ export function convolve(context: OperationContext, x: Activation, options: Conv
     },
     perElement((probes.count * blocks * channels) / 4),
   );
+  if (joined) workspace.give(joined);
   if (state && taps > 1) {
     gpu.recorder.dispatch(
       gpu.kernel(keepInputsKernel(taps, gated)),
@@ -98,4 +105,22 @@ export function convolve(context: OperationContext, x: Activation, options: Conv
     );
   }
   return y;
+}
+
+/** The kernel of each probe as one vector. */
+function joinVectors(
+  context: OperationContext,
+  parts: NonNullable<ConvolutionOptions['parts']>,
+  taps: number,
+): Activation {
+  const { probes } = context;
+  return join(
+    context,
+    probes.count,
+    parts.map(({ weight, channels }) => {
+      const place = vectorOf(probes, weight);
+      if (!place) throw new Error(`convolve: the probes have no "${weight}"`);
+      return { ...place, size: channels * taps };
+    }),
+  );
 }

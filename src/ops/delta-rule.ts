@@ -29,6 +29,8 @@ export interface DeltaRuleOptions {
   keyHeads: number;
   keyWidth: number;
   valueWidth: number;
+  /** The factor of how much is learnt; 1 by default. */
+  learningScale?: number;
   /** Names of ln A and of the bias in front of softplus, [heads] each. */
   rate: string;
   bias: string;
@@ -104,6 +106,7 @@ export function deltaRule(
       bias_stride: bias.stride,
       key_width: keyWidth,
       epsilon,
+      learning_scale: options.learningScale ?? 1,
     },
     perElement(rows * heads),
   );

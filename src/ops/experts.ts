@@ -17,12 +17,17 @@ import { chooseGrouped } from './matmul-choice.ts';
 import { blockRowsOf, type MatmulPlan } from './matmul-variants.ts';
 import { vectorOf } from './probes.ts';
 
+/** How scores are made of logits: see kernels/experts/scores.wgsl and kernels/experts/sparse-mixer.wgsl. */
+export type ExpertScore = 'softmax' | 'sigmoid' | 'sparse-mixer';
+
 /** How experts are chosen: see kernels/experts/route.wgsl. */
 export interface RouteOptions {
   experts: number;
   /** Experts of each row. */
   chosen: number;
-  score: 'softmax' | 'sigmoid';
+  score: ExpertScore;
+  /** Of the sparse mixer. */
+  tolerance?: number;
   /** Name of what is added to the scores when experts are chosen. */
   correction?: string;
 }
@@ -55,10 +60,10 @@ export interface RowGroups {
 const chunkRows = 64;
 
 /** The kernel of the experts' scores. */
-export const scoresKernel = (score: RouteOptions['score']): KernelDefinition => ({
-  files: ['experts/scores.wgsl'],
-  constants: { SIGMOID: score === 'sigmoid' },
-});
+export const scoresKernel = (score: ExpertScore): KernelDefinition =>
+  score === 'sparse-mixer'
+    ? { files: ['experts/sparse-mixer.wgsl'] }
+    : { files: ['experts/scores.wgsl'], constants: { SIGMOID: score === 'sigmoid' } };
 
 /** The kernel that chooses experts. */
 export const routeKernel = (CORRECTED: boolean): KernelDefinition => ({
@@ -81,7 +86,7 @@ export const groupKernels = {
 export function groupRows(
   context: OperationContext,
   logits: Activation,
-  { experts, chosen: count, score, correction }: RouteOptions,
+  { experts, chosen: count, score, tolerance = 0, correction }: RouteOptions,
   plan: MatmulPlan = chooseGrouped(context.gpu, (logits.rows * count) / experts),
 ): RowGroups {
   const { gpu, workspace, probes } = context;
@@ -102,7 +107,7 @@ export function groupRows(
   gpu.recorder.dispatch(
     gpu.kernel(scoresKernel(score)),
     [logits.buffer, scores.buffer],
-    { rows, experts, stride: logits.columns },
+    { rows, experts, stride: logits.columns, ...(score === 'sparse-mixer' ? { tolerance } : {}) },
     perElement(rows),
   );
   // Without a correction the logits have the order of the scores, and no two of them are equal by rounding.
@@ -222,6 +227,7 @@ export const combineKernel = (NORMALISED: boolean, HAS_BIAS: boolean): KernelDef
 /**
  * What the experts of each row give together.
  * @param x [rows · count, columns], one row for each pair
+ * @param options.sumLeast @param options.sumOffset shares are divided by max(their sum, least) + offset if normalised
  * @param options.bias name of the biases [experts, width], one row of which is added to each pair's
  * @returns [rows, columns]
  */
@@ -229,9 +235,15 @@ export function combine(
   { gpu, workspace, probes }: OperationContext,
   x: Activation,
   { rows, count, rowsPerProbe, chosen, shares, places }: RowGroups,
-  options: { normalised: boolean; scale?: number; bias?: { name: string; width: number } },
+  options: {
+    normalised: boolean;
+    sumLeast?: number;
+    sumOffset?: number;
+    scale?: number;
+    bias?: { name: string; width: number };
+  },
 ): Activation {
-  const { normalised, scale = 1 } = options;
+  const { normalised, sumLeast: least = 0, sumOffset: offset = 0, scale = 1 } = options;
   const bias = vectorOf(probes, options.bias?.name);
   checkShape('combine', 'x', x, rows * count, x.columns);
   const y = workspace.take(rows, x.columns);
@@ -240,7 +252,7 @@ export function combine(
     gpu.kernel(combineKernel(normalised, bias !== undefined)),
     [shares, places, x.buffer, chosen, bias?.buffer ?? gpu.unused, y.buffer],
     {
-      ...{ quads, width_quads: x.columns / 4, count, scale, width: options.bias?.width ?? 0 },
+      ...{ quads, width_quads: x.columns / 4, count, scale, least, offset, width: options.bias?.width ?? 0 },
       ...{ rows_per_probe: rowsPerProbe, bias_offset: bias?.offset ?? 0, bias_stride: bias?.stride ?? 0 },
     },
     perElement(quads),

@@ -1,5 +1,5 @@
 /**
- * Queries, keys and values out of the rows of one projection.
+ * Pieces out of the rows of one projection: queries, keys and values, or others that lie in groups.
  *
  * @module
  */
@@ -52,4 +52,38 @@ export function split(
     perElement((rows * packed.columns) / 4),
   );
   return [query, key, value];
+}
+
+/** The kernel of {@link regroup}. */
+export const regroupKernel: KernelDefinition = { files: ['regroup.wgsl'] };
+
+/**
+ * Takes pieces of every group: those of one kind in all groups, then those of the next kind.
+ *
+ * @param x [rows, groups · Σ pieces, with pads behind]
+ * @param options.pieces elements of each piece of a group, in order
+ * @param options.first the first piece that is taken, of `count` that follow each other, 3 at most
+ * @returns [rows, groups · Σ of the pieces taken, with zeros behind up to whole quads]
+ */
+export function regroup(
+  { gpu, workspace }: OperationContext,
+  x: Activation,
+  { groups, pieces, first, count }: { groups: number; pieces: readonly number[]; first: number; count: 1 | 2 | 3 },
+): Activation {
+  const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
+  const groupWidth = total(pieces);
+  const taken = pieces.slice(first, first + count);
+  checkShape('regroup', 'x', x, x.rows, wholeQuads(groups * groupWidth));
+  const y = workspace.take(x.rows, wholeQuads(groups * total(taken)));
+  const [size0 = 0, size1 = 0, size2 = 0] = taken;
+  gpu.recorder.dispatch(
+    gpu.kernel(regroupKernel),
+    [x.buffer, y.buffer],
+    {
+      ...{ elements: x.rows * y.columns, columns: y.columns, x_stride: x.columns, groups, group_width: groupWidth },
+      ...{ start: total(pieces.slice(0, first)), size_0: size0, size_1: size1, size_2: size2 },
+    },
+    perElement(x.rows * y.columns),
+  );
+  return y;
 }

@@ -15,5 +15,5 @@ export const { rm, rmdir } = platform;
 export const { openScratchFile, readPackageFile, requirePackage } = platform;
 export const { createHash, crc32, equalBytes, decodeBase64 } = platform;
 export const { environmentVariables, operatingSystem, processId, isProcessAlive, hostname, homedir } = platform;
-export const { writeStandardError } = platform;
-export const { startWorker, parentPort, workerData, blockWhile, afterEvents } = platform;
+export const { writeStandardError, collectGarbage } = platform;
+export const { startWorker, parentPort, endThread, workerData, blockWhile, afterEvents } = platform;

@@ -141,6 +141,8 @@ export interface Platform {
   hostname(): string;
   homedir(): string;
   writeStandardError(text: string): void;
+  /** Frees at once what nothing refers to any more; it takes some 20 ms. Finalizers run at the next turn of events. */
+  collectGarbage(): void;
 
   // Threads.
   /**
@@ -151,6 +153,8 @@ export interface Platform {
   startWorker(module: `./${string}.ts`, from: string, options?: WorkerOptions): Worker;
   /** `null` in a thread that nobody started. */
   readonly parentPort: ParentPort | null;
+  /** Called in a thread: it hears nothing more from its starter, so that it ends when it has nothing left to do. */
+  endThread(): void;
   readonly workerData: unknown;
   /** Blocks this thread while `words[0]` is `value`, until it is woken by `Atomics.notify`, at most so long. */
   blockWhile(words: Int32Array<SharedArrayBuffer>, value: number, milliseconds: number): void;

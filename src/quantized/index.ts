@@ -12,6 +12,7 @@ import { Fields } from './fields.ts';
 import { fp8Format } from './fp8.ts';
 import { gptqFormat } from './gptq.ts';
 import type { QuantizedFormat } from './matrix.ts';
+import { mxfp4Format } from './mxfp4.ts';
 
 export { openQuantizedWeights } from './source.ts';
 
@@ -22,6 +23,7 @@ const formats: Readonly<Record<string, (fields: Fields) => QuantizedFormat>> = {
   gptq: gptqFormat,
   awq: awqFormat,
   bitsandbytes: bitsandbytesFormat,
+  mxfp4: mxfp4Format,
 };
 
 /** The key of config.json that says how the weights are quantised. */

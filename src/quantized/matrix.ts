@@ -4,16 +4,19 @@
  * @module
  */
 
+import type { StoredTensor } from '../tensor-source.ts';
 import type { Parts } from './parts.ts';
 
-/** A weight matrix that a file holds in several tensors. */
+/** A weight matrix that a file holds in several tensors, or matrices of one shape, one behind the other. */
 export interface QuantizedMatrix {
-  readonly shape: readonly [rows: number, columns: number];
+  readonly shape: readonly [...matrices: number[], rows: number, columns: number];
   /** A storage type that holds its values exactly; or the type of elements that the format's library widens it to. */
   readonly dtype: string;
+  /** See {@link StoredTensor.outFirst}. */
+  readonly outFirst?: true;
   /** The tensors of the file that it is made of, or that lie beside it and say nothing about its values. */
   readonly parts: readonly string[];
-  /** Some of its rows as `dtype` has them. */
+  /** Some of its rows as `dtype` has them, counted over all matrices. */
   rows(start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 

@@ -46,7 +46,11 @@ export class Parts {
 
   /** The modules that have a tensor of this name: what stands before it. */
   modulesWith(suffix: string): string[] {
-    const end = `.${suffix}`;
+    return this.endingWith(`.${suffix}`);
+  }
+
+  /** What stands before the end of the names that have it. */
+  endingWith(end: string): string[] {
     return [...this.#source.tensors.keys()]
       .filter((name) => name.endsWith(end))
       .map((name) => name.slice(0, -end.length));

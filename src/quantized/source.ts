@@ -52,8 +52,9 @@ class QuantizedWeights implements ModelSource {
     const parts = new Set([...matrices.values()].flatMap((matrix) => matrix.parts));
     const tensors = new Map([...source.tensors].filter(([name]) => !parts.has(name)));
     const widened: StoredTensor[] = [];
-    for (const [name, { dtype, shape }] of matrices) {
-      const entry = { name, dtype, shape, byteLength: shape[0] * fileBytes(dtype, shape[1]) };
+    for (const [name, { dtype, shape, outFirst }] of matrices) {
+      const byteLength = rowsOf(shape) * fileBytes(dtype, shape.at(-1)!);
+      const entry = { name, dtype, shape, byteLength, ...(outFirst ? { outFirst } : {}) };
       if (tensors.has(name)) {
         throw new SubzeroError('invalid_data', `${where}: tensor "${name}" is there both plain and quantised`, {
           parameter: name,
@@ -93,7 +94,7 @@ class QuantizedWeights implements ModelSource {
       );
     }
     if (length === 0) return new Uint8Array();
-    const width = total / matrix.shape[0];
+    const width = total / rowsOf(matrix.shape);
     const first = Math.floor(byteOffset / width);
     const rows = await matrix.rows(first, Math.ceil((byteOffset + length) / width));
     const start = byteOffset - first * width;
@@ -107,6 +108,11 @@ class QuantizedWeights implements ModelSource {
   async close(): Promise<void> {
     await this.#source.close();
   }
+}
+
+/** The rows of all matrices. */
+function rowsOf(shape: readonly number[]): number {
+  return shape.slice(0, -1).reduce((product, size) => product * size, 1);
 }
 
 function widenedNote(widened: readonly StoredTensor[], all: number, where: string): string[] {

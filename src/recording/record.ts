@@ -12,7 +12,19 @@ import { concurrently } from '../concurrently.ts';
 import { type ColumnChoice, createRowMapping } from '../data/columns.ts';
 import { readRows } from '../data/containers/index.ts';
 import { SubzeroError } from '../errors.ts';
-import { createHash, join, mkdir, open, readFile, rename, resolve, writeFile } from '../platform/index.ts';
+import {
+  createHash,
+  join,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  resolve,
+  rm,
+  rmdir,
+  writeFile,
+} from '../platform/index.ts';
 import { writeFully } from '../safetensors/disk.ts';
 import { packageVersion } from '../version.ts';
 import { acquireLock } from '../zo/journal-lock.ts';
@@ -65,6 +77,9 @@ export interface RecordingFigures {
   models: string[];
 }
 
+const recordingFile = 'recording.json';
+const answersFile = 'answers.jsonl';
+
 type Answer = { index: number } & Golden & AnswerFacts;
 
 /** What makes a recording another one. */
@@ -93,20 +108,22 @@ export async function record(
 ): Promise<RecordingFigures | undefined> {
   const folder = resolve(request.out);
   const prompts = await readPrompts(request);
+  const before = await readdir(folder).catch(() => undefined);
   await mkdir(folder, { recursive: true });
   const lock = await acquireLock(join(folder, 'recording.lock'));
+  let isBegun = before?.includes(recordingFile) ?? false;
   try {
     const identity = identityOf(request, prompts);
     const createdAt = await claim(folder, identity);
-    const answers = await readAnswers(join(folder, 'answers.jsonl'));
+    const answers = await readAnswers(join(folder, answersFile));
     onEvent({ type: 'start', prompts: prompts.length, answered: answers.size });
-    const log = await open(join(folder, 'answers.jsonl'), 'a');
+    const log = await open(join(folder, answersFile), 'a');
     let writing = Promise.resolve();
     const keep = (answer: Answer): Promise<void> => {
       const line = new TextEncoder().encode(`${JSON.stringify(answer)}\n`);
       // One after the other: lines must not run into each other.
       writing = writing.then(async () => {
-        await writeFully(log, 'answers.jsonl', 0, line);
+        await writeFully(log, answersFile, 0, line);
         await log.datasync();
       });
       return writing;
@@ -115,6 +132,7 @@ export async function record(
     const ask = async (index: number): Promise<void> => {
       const answer: Answer = { index, ...(await askOnce(endpoint, request, prompts[index]!, signal)) };
       await keep(answer);
+      isBegun = true;
       answers.set(index, answer);
       const done = { type: 'answer', done: answers.size, prompts: prompts.length } as const;
       onEvent('unusable' in answer ? { ...done, unusable: answer.unusable } : done);
@@ -132,11 +150,16 @@ export async function record(
     const golden = join(folder, 'golden.jsonl');
     const rows = ordered.flatMap((answer) => ('row' in answer ? [`${JSON.stringify(answer.row)}\n`] : []));
     await replace(golden, rows.join(''));
-    await replace(join(folder, 'recording.json'), text({ ...identity, ...createdAt, ...finished(), figures }));
+    await replace(join(folder, recordingFile), text({ ...identity, ...createdAt, ...finished(), figures }));
     onEvent({ type: 'done', golden, ...figures });
     return figures;
+  } catch (error) {
+    // Without an answer it would be in the way of the next attempt, with what was wrong put right.
+    if (!isBegun) for (const name of [recordingFile, answersFile]) await rm(join(folder, name), { force: true });
+    throw error;
   } finally {
     await lock.release();
+    if (!isBegun && before === undefined) await rmdir(folder).catch(() => {});
   }
 }
 
@@ -170,7 +193,7 @@ function identityOf(request: RecordRequest, prompts: readonly Prompt[]): Identit
 
 /** Makes the folder this recording's. @throws SubzeroError `conflict` if it is another one's */
 async function claim(folder: string, identity: Identity): Promise<{ createdAt: string; version: string }> {
-  const file = join(folder, 'recording.json');
+  const file = join(folder, recordingFile);
   const before = await readFile(file, 'utf8').catch(() => undefined);
   if (before === undefined) {
     const made = { createdAt: new Date().toISOString(), version: packageVersion() };

@@ -16,9 +16,12 @@ export type OptimizerName = (typeof optimizerNames)[number];
  */
 export type Family = 'factored' | 'factored-adam' | 'dense';
 
-/** What a step records beside ρ, a number for each query: HiZOO's |ℓ₊ + ℓ₋ − 2ℓ₀| / 2ε². */
-export type RecordField = 'curvatures';
-export const recordFields: readonly RecordField[] = ['curvatures'];
+/** What a step measures beside ρ, a number for each query: HiZOO's |ℓ₊ + ℓ₋ − 2ℓ₀| / 2ε². */
+export type MeasuredField = 'curvatures';
+
+/** What a step records beside ρ: what it measures, and what the update takes in the place of ρ, where that is another. */
+export type RecordField = MeasuredField | 'alignedGradients';
+export const recordFields: readonly RecordField[] = ['curvatures', 'alignedGradients'];
 
 export interface Method {
   /** Its name for people. */
@@ -31,7 +34,7 @@ export interface Method {
   /** Looks at the unperturbed parameters even where it has two sides. */
   centre?: true;
   /** In the order in which the journal has them. */
-  records?: readonly RecordField[];
+  records?: readonly MeasuredField[];
   /**
    * The running means of gradients that its update keeps: those of Adam, or what `mezoUpdate` chooses; none if left
    * out.
@@ -63,6 +66,17 @@ export const methods: Readonly<Record<OptimizerName, Method>> = {
     records: ['curvatures'],
   },
 };
+
+/** What decides the records of a step, but for the number of queries. */
+export type RecordSettings = Pick<TrainConfiguration, 'optimizer' | 'queryCombination'>;
+
+/** What the steps of a run record beside ρ, in the order in which the journal has it. */
+export function recordedBy({ optimizer, queryCombination }: RecordSettings): RecordField[] {
+  return [
+    ...(methods[optimizer].records ?? []),
+    ...(queryCombination === 'aligned' ? ['alignedGradients' as const] : []),
+  ];
+}
 
 /** The optimisers that something is true of. */
 export function optimizersThat(holds: (method: Method) => boolean): OptimizerName[] {

@@ -113,6 +113,14 @@ export function withObjectives(names: readonly ObjectiveName[]): Applies {
   };
 }
 
+/** Where two things are so at once. */
+export function both(one: Applies, other: Applies): Applies {
+  return {
+    holds: (configuration) => one.holds(configuration) && other.holds(configuration),
+    without: words`${one.without} and ${other.without}`,
+  };
+}
+
 /** Where the update keeps running means of gradients, of the kinds that are named. */
 export function withMeans(...kinds: readonly ('momentum' | 'adam')[]): Applies {
   const always = optimizersThat(({ means }) => means === 'adam').join(' or ');

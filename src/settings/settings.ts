@@ -18,6 +18,7 @@ import { methods, optimizerNames, optimizersThat } from './methods.ts';
 import { objectiveNames, objectives, objectivesThat } from './objectives.ts';
 import { schemeNames, schemes, schemesThat } from './schemes.ts';
 import {
+  both,
   type Rule,
   type Setting,
   type ValueOf,
@@ -28,19 +29,18 @@ import {
 } from './setting.ts';
 
 const factored = withOptimizers(optimizersThat(({ family }) => family !== 'dense'));
+const added = withSchemes(schemesThat(({ adds }) => adds !== undefined));
 const own = withSchemes(schemesThat(({ adds }) => adds === undefined));
 const pairs = withSchemes(schemesThat(({ adds }) => adds === 'pairs'));
 const preferences = withObjectives(objectivesThat(({ learnsFrom }) => learnsFrom.includes('preference')));
 const rewards = withObjectives(['reward']);
 const tokens = withSchemes(schemesThat(({ adds }) => adds === 'tokens'));
 
-/** Answers that are generated have no tokens of the base's to be compared with, and are no parts to share out. */
-const notOfRewards =
-  (name: 'anchor' | 'shards', none: number): Rule =>
-  ({ objective, ...values }) =>
-    objectives[objective].generates && values[name] !== none
-      ? words`${parameter(name)} must be ${none} with ${parameter('objective')} ${objective}; got ${values[name]}`
-      : undefined;
+/** Answers that are generated are no parts to share out. */
+const notOfRewards: Rule = ({ objective, shards }) =>
+  objectives[objective].generates && shards !== 1
+    ? words`${parameter('shards')} must be 1 with ${parameter('objective')} ${objective}; got ${shards}`
+    : undefined;
 
 const chooseOfModel: Rule = ({ scheme, parameters }) => {
   if (schemes[scheme].adds === undefined || parameters.length === 0) return undefined;
@@ -52,6 +52,13 @@ const sidesOfMethod: Rule = ({ optimizer, sides }) => {
   const { sides: needed } = methods[optimizer];
   if (!needed || sides === needed.only) return undefined;
   return words`${parameter('sides')} must be ${needed.only} for ${optimizer}, ${needed.because}; got ${sides}`;
+};
+
+/** Their inner products are needed, and dense directions are drawn in pieces. */
+const alignedDirections: Rule = ({ queryCombination, optimizer }) => {
+  if (queryCombination === 'mean' || methods[optimizer].family !== 'dense') return undefined;
+  const named = words`${parameter('queryCombination')} ${queryCombination}`;
+  return words`${named} needs ${parameter('optimizer')} subzero or subzero-plus, whose directions are few numbers; ${optimizer} has one for every weight`;
 };
 
 const evaluatesToStop: Rule = ({ evaluateEvery, earlyStopping }) => {
@@ -194,7 +201,7 @@ export const settings = {
     maximum: 1024,
     help: "parts of a step's examples that are scored one by one, which the machines of a cluster share out",
     title: 'Parts of a step',
-    rule: notOfRewards('shards', 1),
+    rule: notOfRewards,
     group: 'method',
     changes: 'fork',
     loop: true,
@@ -326,9 +333,10 @@ export const settings = {
     default: 0,
     minimum: 0,
     maximum: 1e6,
-    help: 'weight of the drift from the base on the learnt tokens (about a KL divergence), added to any objective',
+    help:
+      'weight of the drift from the base on the learnt tokens, with rewards on those of the prompts (about a KL ' +
+      'divergence), added to any objective',
     title: 'Anchor to the base',
-    rule: notOfRewards('anchor', 0),
     group: 'method',
     changes: 'fork',
   },
@@ -499,6 +507,17 @@ export const settings = {
     title: 'Directions per step',
     group: 'method',
   },
+  /** How the K directions of a step become one estimate, see zo/alignment.ts. */
+  queryCombination: {
+    type: 'choice',
+    default: 'mean',
+    choices: ['mean', 'aligned'],
+    help: 'how the directions of a step make one estimate: their mean, or aligned = the projection of the gradient onto them',
+    title: 'Combination of directions',
+    group: 'method',
+    rule: alignedDirections,
+    loop: true,
+  },
   /** 2 = central difference, 1 = forward difference against the unperturbed loss. */
   sides: {
     type: 'choice',
@@ -516,6 +535,15 @@ export const settings = {
     help: 'scale a perturbation to the norm that dense noise has, so that learning rates carry over',
     group: 'method',
     appliesTo: factored,
+  },
+  /** Schemes that add tensors: whether each is seen as its most-square matrix, see tuning/adapter.ts, or as it is. */
+  reshape: {
+    type: 'boolean',
+    default: true,
+    help: 'see a tensor that a scheme adds as the matrix of its elements that is closest to square',
+    title: 'Most-square view',
+    group: 'method',
+    appliesTo: both(factored, added),
   },
   /** Decoupled weight decay on 2-D parameters. */
   weightDecay: {

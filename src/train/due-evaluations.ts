@@ -10,6 +10,7 @@ import { plural } from '../format.ts';
 import type { Model } from '../model/model.ts';
 import type { ExampleLoss } from '../objectives/loss.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { objectives } from '../settings/objectives.ts';
 import { parameter, words } from '../words.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { withAnswers } from './answering.ts';
@@ -84,12 +85,17 @@ export class DueEvaluations {
   /** Why the run shall end before its last step; `undefined` if it shall not. */
   get earlyStop(): string | undefined {
     const {
-      configuration: { earlyStopping },
+      configuration,
       history: { best, sinceBest },
     } = this.#run;
+    const { earlyStopping } = configuration;
     if (earlyStopping === 0 || sinceBest < earlyStopping) return undefined;
-    const lowest = best ? `; the lowest was ${best.loss.toFixed(4)} at step ${best.step}` : '';
-    return `early stopping: no lower validation loss in the last ${plural(sinceBest, 'evaluation')}${lowest}`;
+    // With an anchor the loss is more than minus the reward.
+    const isReward = (objectives[configuration.objective].generates ?? false) && configuration.anchor === 0;
+    const [wanted, extreme] = isReward ? ['higher reward', 'highest'] : ['lower validation loss', 'lowest'];
+    const value = best && (isReward ? -best.loss : best.loss).toFixed(4);
+    const known = best ? `; the ${extreme} was ${value} at step ${best.step}` : '';
+    return `early stopping: no ${wanted} in the last ${plural(sinceBest, 'evaluation')}${known}`;
   }
 }
 

@@ -34,12 +34,13 @@ export interface EvaluateOptions {
    * are `null`. May be asked for as many answers at once as {@link answersAtOnce}.
    */
   answer?: (prompt: readonly number[], example: number) => Promise<string>;
-  /** Told the score of every example. */
+  /** Told the score of every example that has an answer to score. */
   onScore?: (example: number, score: ExampleScore) => void;
 }
 
 /**
- * Scores every example under one probe.
+ * Scores every example under one probe. Of prompts without an answer there is nothing to score; they have answers
+ * generated, and a loss of NaN where there is nothing else.
  *
  * @throws SubzeroError `cancelled` when the signal is aborted
  */
@@ -64,9 +65,12 @@ export async function evaluate(
     for (let start = 0; start < examples.length; start += examplesAtOnce) {
       if (options.signal?.aborted) throw new SubzeroError('cancelled', 'the evaluation was cancelled');
       const part = examples.slice(start, start + examplesAtOnce);
-      const [scores] = await scorer.score(part, probes, maxRows);
-      losses = sumLosses(part, scores!, losses, options.lossOf);
-      if (options.onScore) for (const [index, score] of scores!.entries()) options.onScore(start + index, score);
+      // A data set holds prompts alone, or none.
+      if (part[0]!.kind !== 'prompt') {
+        const [scores] = await scorer.score(part, probes, maxRows);
+        losses = sumLosses(part, scores!, losses, options.lossOf);
+        if (options.onScore) for (const [index, score] of scores!.entries()) options.onScore(start + index, score);
+      }
       for (const [index, example] of part.entries()) answering.ask(example, start + index);
       const scored = start + part.length;
       await answering.until(answersAtOnce - examplesAtOnce, (waiting) => tell(scored - waiting));
@@ -76,7 +80,8 @@ export async function evaluate(
     await answering.settled();
   }
   const answers = answering.sums();
-  const { loss, accuracy, tokens, measures } = meanOf(losses);
+  const { loss, accuracy, tokens, measures } =
+    losses === noLoss ? { ...meanOf(losses), loss: Number.NaN } : meanOf(losses);
   const seconds = (performance.now() - started) / 1000;
   return {
     ...{ examples: examples.length, loss, accuracy, ...meanOfAnswers(answers), tokens, seconds },
@@ -107,7 +112,7 @@ class Answering {
     const place = this.#sums.push(noAnswers) - 1;
     const answer = this.#answer(prompt, index)
       .then((text) => {
-        this.#sums[place] = answerScore(text, references);
+        if (references.length > 0) this.#sums[place] = answerScore(text, references);
       })
       .catch((error) => {
         this.#failure ??= { error };

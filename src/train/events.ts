@@ -11,6 +11,7 @@ import type { WarningCode } from './watchdog.ts';
 
 export interface EvaluationResult {
   examples: number;
+  /** NaN where no example has an answer to take it of. */
   loss: number;
   /**
    * Share of examples whose best option is the label, or whose chosen answer has the higher reward; `null` for

@@ -110,7 +110,10 @@ async function forkedHeader(
       { parameter: 'steps' },
     );
   }
-  const all = { ...(header.extra.sources as RunSources), ...sources };
+  const { grader, ...inherited } = header.extra.sources as RunSources;
+  // An objective that asks no grader leaves behind the one that the run was begun with.
+  const kept = grader && objectives[after.objective].generates ? { grader } : {};
+  const all: RunSources = { ...inherited, ...kept, ...sources };
   after.objective = objectiveWith(after, all.grader);
   const { train, validation } = await loadExamples(header.basePath, all, after);
   checkValidation(after, validation);

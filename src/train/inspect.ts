@@ -94,11 +94,11 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
     const kinds = parameterKinds(decoder);
     const byKind: Record<string, number> = {};
     const bytesByDtype: Record<string, number> = {};
-    for (const { name, shape, stored } of parameters) {
+    for (const { name, shape, stored, within } of parameters) {
       const count = shape.reduce((product, size) => product * size, 1);
       const kind = kinds.get(name)!;
       byKind[kind] = (byKind[kind] ?? 0) + count;
-      bytesByDtype[stored.dtype] = (bytesByDtype[stored.dtype] ?? 0) + stored.byteLength;
+      bytesByDtype[stored.dtype] = (bytesByDtype[stored.dtype] ?? 0) + stored.byteLength / (within?.count ?? 1);
     }
     const sum = (values: Record<string, number>): number =>
       Object.values(values).reduce((all, value) => all + value, 0);

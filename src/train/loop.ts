@@ -22,6 +22,7 @@ import type { RunLog } from '../zo/run-log.ts';
 import type { BaseScores } from './base-scores.ts';
 import type { EvaluationHistory } from './best.ts';
 import { type RunChanges, writeChanges } from './changes.ts';
+import { comparedRows, PromptDrift } from './compared-rows.ts';
 import { DueEvaluations } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
 import { samplerOf } from './examples.ts';
@@ -83,6 +84,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
   const validation = withLeading(run.validation, leading);
   base?.show(run.examples, examples);
   base?.show(run.validation, validation);
+  const prompts = base && rowsOfPrompts(run, { base, leading, examples, validation });
   const lossOf = lossOfRun(configuration, base);
   const resources = new ResourceStack();
   try {
@@ -92,7 +94,8 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
       const rows = sampler.batch(step);
       return { rows, batch: rows.map((row) => examples[row]!) };
     };
-    const rewards = await openRewards(run, signal);
+    const drift = base && prompts && new PromptDrift(scorer, base, prompts);
+    const rewards = await openRewards(run, drift, signal);
     if (rewards) resources.own(rewards, destroy);
     const evaluations = new DueEvaluations({
       ...{ model, optimizer, scorer, configuration, validation, lossOf, rewards },
@@ -110,7 +113,8 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     const clock = new StepClock();
     let done = run.step;
 
-    const plan = planMemory({ ...run, examples, validation, scorer });
+    const scored = prompts ? { examples: [...prompts.values()], validation: [] } : { examples, validation };
+    const plan = planMemory({ ...run, ...scored, scorer });
     await gpu.checkAllocations();
     const title = `${methods[configuration.optimizer].title} on ${basename(model.directory)}`;
     const sinks = resources.own(await openSinks({ folder, configuration, step: done, title }), close);
@@ -135,7 +139,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     // No step has moved the weights of a run that begins; one that goes on has asked before.
     if (base && done === 0) {
       const drawn = drawnExamples(run.examples, sampler, { from: done, to: steps });
-      yield* base.ask({ model, scorer }, [...drawn, ...run.validation], signal);
+      yield* base.ask({ model, scorer }, comparedRows(configuration, [...drawn, ...run.validation]), signal);
     }
 
     async function* evaluateIfDue(): AsyncGenerator<TrainEvent> {
@@ -230,8 +234,34 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
   }
 }
 
+/** The rows that an anchor compares by the examples that have answers generated, as the model sees both. */
+function rowsOfPrompts(
+  { configuration, ...own }: OpenRun,
+  {
+    base,
+    leading,
+    ...shown
+  }: { base: BaseScores; leading: readonly number[] } & Pick<OpenRun, 'examples' | 'validation'>,
+): Map<TokenizedExample, TokenizedExample> | undefined {
+  if (!objectives[configuration.objective].generates) return undefined;
+  const rows = new Map<TokenizedExample, TokenizedExample>();
+  for (const part of ['examples', 'validation'] as const) {
+    for (const [index, example] of own[part].entries()) {
+      const originals = comparedRows(configuration, [example]);
+      const seen = withLeading(originals, leading);
+      base.show(originals, seen);
+      for (const row of seen) rows.set(shown[part][index]!, row);
+    }
+  }
+  return rows;
+}
+
 /** @throws SubzeroError `unsupported` where others take part in a run that generates */
-async function openRewards(run: OpenRun, signal: AbortSignal | undefined): Promise<RewardScorer | undefined> {
+async function openRewards(
+  run: OpenRun,
+  drift: PromptDrift | undefined,
+  signal: AbortSignal | undefined,
+): Promise<RewardScorer | undefined> {
   const { model, optimizer, configuration, reward: source, share } = run;
   if (!objectives[configuration.objective].generates) return undefined;
   if (!source) throw new Error('an objective that asks a grader, without one');
@@ -249,7 +279,7 @@ async function openRewards(run: OpenRun, signal: AbortSignal | undefined): Promi
       },
     );
   }
-  return RewardScorer.open({ model, optimizer, configuration, source }, signal);
+  return RewardScorer.open({ model, optimizer, configuration, source, drift }, signal);
 }
 
 /** A step that was given up while its answers were generated has not happened. */

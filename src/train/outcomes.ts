@@ -9,7 +9,7 @@ import type { Outcome } from '../evaluation/outcome.ts';
 import { chosenOption, correctOptions, type ExampleScore, lossOf } from '../objectives/loss.ts';
 
 export class OutcomeCollector {
-  readonly #texts: Example[] = [];
+  readonly #options: (readonly string[] | undefined)[] = [];
   readonly #withTexts: boolean;
   readonly outcomes: Outcome[] = [];
 
@@ -18,30 +18,26 @@ export class OutcomeCollector {
     this.#withTexts = withTexts;
   }
 
-  /** The next tokenised example as a text. */
-  readonly addText = (example: Example): void => {
-    const { options, references, source } = example;
-    // Without texts the words of options and references remain: they are few and short.
-    const words = { prompt: '', ...(options ? { options } : {}), ...(references ? { references } : {}) };
-    this.#texts.push(this.#withTexts ? example : { ...words, ...(source === undefined ? {} : { source }) });
+  /** The next tokenised example as a text. Without texts the words of options and references remain: they are few. */
+  readonly addText = ({ prompt, options, references, source, item }: Example): void => {
+    this.#options.push(options);
+    this.outcomes.push({
+      ...(source === undefined ? {} : { source }),
+      ...(this.#withTexts ? { prompt, ...(item ? { item } : {}) } : {}),
+      ...{ loss: 0, weight: 0 },
+      ...(references && !options ? { references } : {}),
+    });
   };
 
   /** What an example was scored. */
   score(index: number, tokenized: TokenizedExample, score: ExampleScore): void {
-    const { prompt, options, source, references, item } = this.#texts[index]!;
+    const options = this.#options[index];
     const { optionLoss, completionLoss, completionTokens } = lossOf(tokenized, score);
-    const isChoice = options !== undefined;
-    const known = isChoice ? choice(options, tokenized, score) : references === undefined ? {} : { references };
-    this.outcomes[index] = {
-      ...this.outcomes[index],
-      ...(source === undefined ? {} : { source }),
-      ...(this.#withTexts ? { prompt, ...(item ? { item } : {}) } : {}),
-      ...(isChoice ? { loss: optionLoss, weight: 1 } : { loss: completionLoss, weight: completionTokens }),
-      ...known,
-    };
+    const [loss, weight] = options ? [optionLoss, 1] : [completionLoss, completionTokens];
+    Object.assign(this.outcomes[index]!, { loss, weight, ...(options ? choice(options, tokenized, score) : {}) });
   }
 
-  /** What was generated for an example that has been scored. */
+  /** What was generated for an example. */
   answer(index: number, text: string): void {
     this.outcomes[index]!.answer = text;
   }
@@ -51,5 +47,7 @@ function choice(options: readonly string[], tokenized: TokenizedExample, score: 
   const chosen = chosenOption(score);
   const correct = correctOptions(tokenized);
   const references = correct.map((index) => options[index]!.trim());
-  return { options, chosen, correct, answer: options[chosen]!.trim(), references };
+  const [first, second] = score.logprobs;
+  const margin = tokenized.kind === 'preference' ? { margin: first! - second! } : {};
+  return { options, chosen, correct, answer: options[chosen]!.trim(), references, ...margin };
 }

@@ -10,18 +10,11 @@ import { makeFolders } from '../make-folders.ts';
 import { leftOutTensors, type MatchedTensor, matchTensors } from '../model/checkpoint-tensors.ts';
 import type { Decoder } from '../model/decoder.ts';
 import { openWeights, readConfigurationFile } from '../model/load.ts';
+import { inOrder, memberOf } from '../model/matrix-source.ts';
 import { dirname, join, readdir, readFile, stat, writeFile } from '../platform/index.ts';
-import {
-  bytesToF32,
-  type FloatDtype,
-  type SafetensorsDtype,
-  type TensorToWrite,
-  writeSafetensors,
-} from '../safetensors/index.ts';
-import { transpose } from '../tensor/transpose.ts';
+import { type FloatDtype, type SafetensorsDtype, type TensorToWrite, writeSafetensors } from '../safetensors/index.ts';
 import type { ModelSource, StoredTensor } from '../tensor-source.ts';
-import { blockFormat } from '../weights/block-formats.ts';
-import { fileBytes } from '../weights/index.ts';
+import { isBlocks, valuesOfBytes } from '../weights/index.ts';
 import { ownMetadata, ownQuantization, ownTensor } from '../weights/own-blocks.ts';
 import { writeCompanions } from './export-companions.ts';
 import { writeGgufModel } from './write-gguf.ts';
@@ -138,22 +131,18 @@ async function withCheckpoint<T>(model: string, use: (checkpoint: Checkpoint) =>
 }
 
 /** A parameter as values [rows, columns], of checkpoints that have it the other way round too. */
-function tensorOf(source: ModelSource, { name, shape, transposed, stored }: MatchedTensor): ModelTensor {
-  const toValues = (bytes: Uint8Array): Float32Array =>
-    blockFormat(stored.dtype)?.toF32(bytes) ?? bytesToF32(stored.dtype, bytes);
+function tensorOf(source: ModelSource, { name, shape, transposed, ...place }: MatchedTensor): ModelTensor {
+  const matrix = memberOf(source, place);
+  const { dtype, byteLength } = matrix.stored;
   return {
     name,
     shape,
     async *values() {
-      if (transposed) {
-        const bytes = await source.read(stored.name);
-        yield toValues(transpose(bytes, stored.shape as [number, number], fileBytes(stored.dtype, 1)));
-        return;
-      }
-      const width = stored.byteLength / (shape.length < 2 ? 1 : shape[0]!);
+      const ordered = await inOrder(matrix, transposed);
+      const width = byteLength / (shape.length < 2 ? 1 : shape[0]!);
       const piece = Math.max(1, Math.floor(readBytes / width)) * width;
-      for (let at = 0; at < stored.byteLength; at += piece) {
-        yield toValues(await source.read(stored.name, at, Math.min(piece, stored.byteLength - at)));
+      for (let at = 0; at < byteLength; at += piece) {
+        yield valuesOfBytes(dtype, await ordered.read(matrix.stored.name, at, Math.min(piece, byteLength - at)));
       }
     },
   };
@@ -166,8 +155,9 @@ function ownTensorOf(
   storage: WrittenStorage,
   told: (error: TensorError) => void,
 ): TensorToWrite {
-  const { stored, shape, transposed } = parameter;
-  const own = blockFormat(stored.dtype) ? 'F16' : (stored.dtype as FloatDtype);
+  const { stored, shape, transposed, within } = parameter;
+  if (within) throw stackRefused(stored.name);
+  const own = isBlocks(stored.dtype) ? 'F16' : (stored.dtype as FloatDtype);
   const tensor = tensorOf(source, parameter);
   const type = writtenType(tensor, storage, own);
   if (type === 'Q8_0' || type === 'Q4_0') {
@@ -184,6 +174,15 @@ function transposedRefused(name: string): SubzeroError {
   return new SubzeroError(
     'unsupported',
     `"${name}" is stored with its sides exchanged, which blocks cannot be; quantise such models at load (--storage)`,
+    { parameter: 'model' },
+  );
+}
+
+function stackRefused(name: string): SubzeroError {
+  return new SubzeroError(
+    'unsupported',
+    `"${name}" holds the matrices of all experts, which our own layout has no blocks for; quantise such models at load ` +
+      '(--storage), or write GGUF (--format gguf)',
     { parameter: 'model' },
   );
 }

@@ -17,6 +17,7 @@ import { type JournalHeader, resumeJournal } from '../zo/journal.ts';
 import { BaseScores } from './base-scores.ts';
 import { EvaluationHistory } from './best.ts';
 import { type RunChanges, readChanges } from './changes.ts';
+import { comparedRows } from './compared-rows.ts';
 import type { TrainEvent } from './events.ts';
 import { loadAsBegun, samplerOf } from './examples.ts';
 import { drawnExamples } from './goal.ts';
@@ -75,7 +76,8 @@ export async function* resumeRun(
     // What the base is to be asked about in more steps than the run was to have, or where its answers were lost.
     if (base && records.length > 0) {
       const range = { from: records.length, to: configuration.steps };
-      const wanted = [...drawnExamples(examples, samplerOf(configuration, examples), range), ...data.validation];
+      const drawn = drawnExamples(examples, samplerOf(configuration, examples), range);
+      const wanted = comparedRows(configuration, [...drawn, ...data.validation]);
       if (base.missing(wanted).length > 0) yield* askBase(gpu, folder, header, { base, wanted, signal });
     }
     const { model, optimizer, step } = await restoreRun(gpu, folder, { journal: { ...journal, header } });

@@ -12,12 +12,13 @@ import { SubzeroError } from '../errors.ts';
 import { Generator } from '../generate/generator.ts';
 import { type Grade, type Grader, type GraderServices, grade } from '../graders/index.ts';
 import type { Model } from '../model/model.ts';
-import { type LossSums, noLoss } from '../objectives/loss.ts';
+import { type LossSums, type MeasureSum, noLoss } from '../objectives/loss.ts';
 import type { Probes } from '../ops/probes.ts';
 import { keyOfSeed, philox4x32, purposes } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
+import type { PromptDrift } from './compared-rows.ts';
 import type { EvaluationResult } from './events.ts';
 import type { RunSources } from './run.ts';
 import type { ScoreStep } from './shards.ts';
@@ -52,11 +53,22 @@ interface RewardSums {
   tokens: number;
 }
 
+/** What answers are generated with, and graded by. */
+interface RewardParts {
+  model: Model;
+  optimizer: ZerothOrderOptimizer;
+  configuration: TrainConfiguration;
+  source: RewardSource;
+  /** Where an anchor holds the run near its base. */
+  drift?: PromptDrift | undefined;
+}
+
 export class RewardScorer {
   readonly #generator: Generator;
   readonly #optimizer: ZerothOrderOptimizer;
   readonly #configuration: TrainConfiguration;
   readonly #source: RewardSource;
+  readonly #drift: PromptDrift | undefined;
   readonly #signal: AbortSignal | undefined;
   /** The state that answers are generated with. */
   #probes: Probes;
@@ -66,58 +78,71 @@ export class RewardScorer {
   #isGraded = false;
 
   private constructor(
-    parts: { model: Model; optimizer: ZerothOrderOptimizer; configuration: TrainConfiguration; source: RewardSource },
+    parts: RewardParts,
     tokenizer: Awaited<ReturnType<typeof loadTokenizer>>,
     signal: AbortSignal | undefined,
   ) {
     this.#optimizer = parts.optimizer;
     this.#configuration = parts.configuration;
     this.#source = parts.source;
+    this.#drift = parts.drift;
     this.#signal = signal;
     this.#probes = parts.optimizer.current;
     this.#generator = new Generator(parts.model, tokenizer, () => this.#probes);
   }
 
   /** The keys and values of answers take memory of their own, which no plan counts. */
-  static async open(
-    parts: { model: Model; optimizer: ZerothOrderOptimizer; configuration: TrainConfiguration; source: RewardSource },
-    signal?: AbortSignal,
-  ): Promise<RewardScorer> {
+  static async open(parts: RewardParts, signal?: AbortSignal): Promise<RewardScorer> {
     return new RewardScorer(parts, await loadTokenizer(parts.model.directory), signal);
   }
 
   /**
-   * Minus the rewards of a batch, by probe.
+   * Minus the rewards of a batch, by probe, and the anchor's share.
    * @throws SubzeroError `cancelled` when the signal is aborted; `invalid_argument` where no answer at all can be
    *   graded
    */
   readonly scoreStep: ScoreStep = async (step, batch) => {
     const sums: RewardSums[] = [];
+    const drifts: (MeasureSum | undefined)[] = [];
     for (let probe = 0; probe < this.#optimizer.probeCount; probe++) {
-      sums.push(await this.#rewardsOf(batch, this.#optimizer.perturb(step, probe, 1), step, 0));
+      const probes = this.#optimizer.perturb(step, probe, 1);
+      sums.push(await this.#rewardsOf(batch, probes, step, 0));
+      drifts.push(await this.#drift?.of(batch, probes));
     }
     this.#checkGrader();
     const losses = sums.map(({ rewards, answers }) => -rewards / answers);
     const shown = this.#configuration.rewardScaling === 'z-score' ? standardised(losses) : losses;
-    return sums.map((sum, probe) => lossSums(sum, shown[probe]!));
+    return sums.map((sum, probe) => lossSums(sum, shown[probe]! + this.#anchored(drifts[probe]), drifts[probe]));
   };
 
+  /** The anchor's share of a loss. */
+  #anchored(drift: MeasureSum | undefined): number {
+    return drift ? this.#configuration.anchor * meanDrift(drift) : 0;
+  }
+
   /**
-   * The mean reward under the model as it stands, and its negative as the loss.
+   * The mean reward under the model as it stands, and its negative, with the anchor's share, as the loss.
    * @throws SubzeroError `cancelled` when the signal is aborted
    */
   async evaluate(examples: readonly TokenizedExample[], probes: Probes): Promise<EvaluationResult> {
     const started = performance.now();
     let all: RewardSums = { rewards: 0, answers: 0, tokens: 0 };
+    let drift = this.#drift && { sum: 0, count: 0 };
     for (let start = 0; start < examples.length; start += answeredAtOnce) {
       const part = examples.slice(start, start + answeredAtOnce);
       const { rewards, answers, tokens } = await this.#rewardsOf(part, probes, evaluationStep, start);
       all = { rewards: all.rewards + rewards, answers: all.answers + answers, tokens: all.tokens + tokens };
+      const more = await this.#drift?.of(part, probes);
+      if (drift && more) drift = { sum: drift.sum + more.sum, count: drift.count + more.count };
     }
     const reward = all.rewards / all.answers;
     return {
-      ...{ examples: examples.length, loss: -reward, accuracy: null, f1: null, exactMatch: null, tokens: all.tokens },
-      measures: { reward, answerTokens: all.tokens / all.answers },
+      ...{ examples: examples.length, loss: -reward + this.#anchored(drift) },
+      ...{ accuracy: null, f1: null, exactMatch: null, tokens: all.tokens },
+      measures: {
+        ...{ reward, answerTokens: all.tokens / all.answers },
+        ...(drift ? { drift: meanDrift(drift) } : {}),
+      },
       seconds: (performance.now() - started) / 1000,
     };
   }
@@ -202,12 +227,20 @@ export function standardised(values: readonly number[]): number[] {
   return values.map((value) => (value - mean) / (Math.sqrt(variance) + leastDeviation));
 }
 
+/** In nats a token; 0 where no prompt has a token to predict. */
+function meanDrift({ sum, count }: MeasureSum): number {
+  return count === 0 ? 0 : sum / count;
+}
+
 /** As sums of a loss, whose mean is the given one. Accuracy has no meaning here, so they count as completions do. */
-function lossSums({ rewards, answers, tokens }: RewardSums, loss: number): LossSums {
+function lossSums({ rewards, answers, tokens }: RewardSums, loss: number, drift: MeasureSum | undefined): LossSums {
   return {
     ...noLoss,
     ...{ completionLoss: loss * answers, completionTokens: answers, completionExamples: answers },
     tokens,
-    measures: { reward: { sum: rewards, count: answers }, answerTokens: { sum: tokens, count: answers } },
+    measures: {
+      ...{ reward: { sum: rewards, count: answers }, answerTokens: { sum: tokens, count: answers } },
+      ...(drift ? { drift: { sum: meanDrift(drift), count: 1 } } : {}),
+    },
   };
 }

@@ -55,13 +55,14 @@ export async function evaluateStep(
   // A step is long; text that is being generated meanwhile goes first.
   gpu.recorder.divide();
   optimizer.beginStep(step);
-  if (scoreStep) return lookOf(optimizer, await scoreStep(step, batch));
-  if (shards > 1) return lookOf(optimizer, await scoreShards(run, batch, shards, step));
+  if (scoreStep) return lookOf(optimizer, step, await scoreStep(step, batch));
+  if (shards > 1) return lookOf(optimizer, step, await scoreShards(run, batch, shards, step));
   const scores = scorer.fitsOnePass(batch, optimizer)
     ? await scorer.read(scorer.record(batch, optimizer.perturb(step)), meanwhile)
     : await scorer.scoreStep(batch, optimizer, step);
   return lookOf(
     optimizer,
+    step,
     scores.map((list) => sumLosses(batch, list, noLoss, lossOf)),
   );
 }
@@ -99,6 +100,7 @@ export function evaluateAhead(
       const scores = await scorer.read(pass, meanwhile);
       return lookOf(
         optimizer,
+        step + 1,
         scores.map((list) => sumLosses(batch, list, noLoss, lossOf)),
       );
     },
@@ -106,10 +108,10 @@ export function evaluateAhead(
 }
 
 /** @param sums by probe */
-function lookOf(optimizer: ZerothOrderOptimizer, sums: readonly LossSums[]): StepEvaluation {
+function lookOf(optimizer: ZerothOrderOptimizer, step: number, sums: readonly LossSums[]): StepEvaluation {
   const probes = sums.map(meanOf);
   const losses = probes.map(({ loss }) => loss);
-  const measured = optimizer.measure(losses);
+  const measured = optimizer.measure(losses, step);
   const loss = mean(losses);
   const accuracies = probes.map(({ accuracy }) => accuracy).filter((accuracy) => accuracy !== null);
   return {
@@ -119,7 +121,7 @@ function lookOf(optimizer: ZerothOrderOptimizer, sums: readonly LossSums[]): Ste
     tokens: probes[0]!.tokens,
     ...(probes[0]!.measures ? { measures: meansOver(probes.map(({ measures }) => measures!)) } : {}),
     measured,
-    finite: [loss, ...measured.projectedGradients, ...(measured.curvatures ?? [])].every(Number.isFinite),
+    finite: [loss, ...Object.values(measured).flat()].every(Number.isFinite),
   };
 }
 

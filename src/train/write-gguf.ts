@@ -20,13 +20,14 @@ import {
   writeGguf,
 } from '../gguf/index.ts';
 import { readConfiguration } from '../model/configuration.ts';
-import { attentions, type Decoder } from '../model/decoder.ts';
+import { attentions, type Decoder, sublayersOf } from '../model/decoder.ts';
 import { parameterShapes } from '../model/parameters.ts';
 import { basename, join, resolve } from '../platform/index.ts';
 import { axisLength } from '../tensor/axis.ts';
 import { readOptionalJson } from '../tokenizer/files.ts';
 import { ggufTokenizerKeys } from '../tokenizer/to-gguf.ts';
 import { withoutOwnQuantization } from '../weights/own-blocks.ts';
+import { collectExperts } from './write-gguf-experts.ts';
 import {
   type ModelTensor,
   type TensorError,
@@ -61,17 +62,22 @@ export async function writeGgufModel(
   const keys = architecture.keys(config, sizes, titleOf(model.directory));
   keys.set('general.file_type', { kind: 'u32', value: fileTypes[storage] });
   for (const [key, value] of await ggufTokenizerKeys(model.directory, sizes.vocabulary)) keys.set(key, value);
-  const written = tensors.map((tensor): GgufTensorToWrite => {
+  const [stacks, others] = collectExperts(architecture, tensors);
+  const written = others.map((tensor): GgufTensorToWrite => {
     const { name, shape } = tensor;
-    const type = writtenType(tensor, storage, 'F32');
     const place = architecture.tensor(name, shape[0]!, sizes);
+    const type = writtenType(place.isExact ? { shape: [] } : tensor, storage, 'F32');
     const { shift } = place;
     const from = shift === undefined ? tensor : { ...tensor, values: () => shifted(tensor, shift) };
     const bytes = () => writtenBytes(from, type, told);
     const head = place.interleaved;
     const data = head === undefined ? bytes : () => permuted(bytes(), shape[0]!, head);
-    return { name: place.name, type, shape, data };
+    return { name: place.name, type, shape: place.isVector ? shape.slice(1) : shape, data };
   });
+  for (const { biases, ...stack } of stacks) {
+    const type = writtenType(biases ? { shape: [] } : stack, storage, 'F32');
+    written.push({ name: stack.name, type, shape: stack.shape, data: () => writtenBytes(stack, type, told) });
+  }
   const divisors = ropeDivisors(config, sizes.headWidth);
   if (divisors) {
     const data = () => [new Uint8Array(divisors.buffer)];
@@ -105,16 +111,26 @@ function titleOf(directory: string): string {
 function sizesOf(decoder: Decoder): ModelSizes {
   const attention = attentions(decoder)[0]!;
   const down = parameterShapes(decoder).find(({ name }) => /\.mlp\.(down_proj|c_proj)\.weight$/.test(name));
+  const sparse = sublayersOf(decoder).find((sublayer) => sublayer.kind === 'experts');
+  const inner = sparse ? axisLength(sparse.down.matrices[0]!.columns) : 0;
   return {
     hidden: axisLength(decoder.embedding.columns),
     layers: decoder.blocks.length,
     heads: attention.heads,
     keyHeads: attention.keyHeads,
     headWidth: attention.headWidth,
-    feedForward: down?.shape[1] ?? 0,
+    feedForward: down?.shape[1] ?? inner,
     context: decoder.contextLength,
     vocabulary: axisLength(decoder.embedding.rows),
     epsilon: decoder.finalNorm?.epsilon ?? 1e-5,
+    ...(sparse
+      ? {
+          experts: {
+            ...{ count: sparse.routing.experts, chosen: sparse.routing.chosen, inner },
+            ...(sparse.shared ? { shared: axisLength(sparse.shared.down.columns) } : {}),
+          },
+        }
+      : {}),
   };
 }
 

@@ -7,6 +7,7 @@
 
 import { bytesToF32 } from '../safetensors/convert.ts';
 import { type CodeGroups, groupValues, packNibbles } from './groups.ts';
+import { layOutMxfp4, type Mxfp4Groups, mxfp4Values } from './mxfp4.ts';
 import { layOutQ4 } from './q4.ts';
 import { q4kBytes } from './q4k.ts';
 import { layOutQ4m } from './q4m.ts';
@@ -15,7 +16,7 @@ import { layOutQ8 } from './q8.ts';
 import { layOutQ8m } from './q8m.ts';
 
 /** The storage types that hold blocks of files. */
-type BlockStorage = 'q8' | 'q4' | 'q8m' | 'q4m' | 'q6k' | 'q4k';
+type BlockStorage = 'q8' | 'q4' | 'q8m' | 'q4m' | 'q6k' | 'q4k' | 'mxfp4';
 
 /** A type of blocks in a file. */
 export interface BlockFormat {
@@ -84,24 +85,18 @@ const fiveBits = (offset: number) => (block: Uint8Array, codes: Int8Array) => {
   for (let index = 0; index < 32; index++) codes[index]! += ((block[index >> 3]! >> (index & 7)) & 1) << 4;
 };
 
-/** Twice the magnitudes of 4-bit floats; the fourth bit is the sign. */
-const doubledE2m1 = [0, 1, 2, 3, 4, 6, 8, 12];
-
 /** MXFP4: an exponent of one byte, and 32 floats of 4 bits in the order of {@link fourBits}. */
-function readMxfp4(blocks: Uint8Array): CodeGroups {
+function readMxfp4(blocks: Uint8Array): Mxfp4Groups {
   const count = blocks.length / 17;
-  const codes = new Int8Array(count * 32);
-  const scales = new Float32Array(count);
+  const exponents = new Uint8Array(count);
+  const codes = new Uint8Array(count * 16);
+  const own = new Int8Array(32);
   for (let block = 0; block < count; block++) {
-    scales[block] = 2 ** (blocks[block * 17]! - 128);
-    const own = codes.subarray(block * 32, (block + 1) * 32);
+    exponents[block] = blocks[block * 17]!;
     fourBits(0)(blocks.subarray(block * 17 + 1, (block + 1) * 17), own);
-    for (let index = 0; index < 32; index++) {
-      const magnitude = doubledE2m1[own[index]! & 7]!;
-      own[index] = own[index]! & 8 ? -magnitude : magnitude;
-    }
+    packNibbles(own, 0, codes.subarray(block * 16, (block + 1) * 16));
   }
-  return { codes, width: 32, scales };
+  return { exponents, codes };
 }
 
 /**
@@ -223,7 +218,11 @@ export const blockFormats = {
   Q4_K: { elements: 256, bytes: 144, layout: 'q4k', toLayout: layOutQ4K, toF32: (it) => groupValues(readQ4K(it)) },
   Q5_K: grouped({ elements: 256, bytes: 176, layout: 'q8m' }, readQ5K, layOutQ8m),
   Q6_K: { elements: 256, bytes: 210, layout: 'q6k', toLayout: layOutQ6K, toF32: (it) => groupValues(readQ6K(it)) },
-  MXFP4: grouped({ elements: 32, bytes: 17, layout: 'q8m' }, readMxfp4, layOutQ8m),
+  MXFP4: {
+    ...{ elements: 32, bytes: 17, layout: 'mxfp4' },
+    toLayout: (it) => layOutMxfp4(readMxfp4(it)),
+    toF32: (it) => mxfp4Values(readMxfp4(it)),
+  },
 } as const satisfies Record<string, BlockFormat>;
 
 /** The name of a type of blocks. */

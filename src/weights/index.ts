@@ -13,6 +13,7 @@ import { f16 } from './f16.ts';
 import { f32 } from './f32.ts';
 import { fp4 } from './fp4.ts';
 import { fp8 } from './fp8.ts';
+import { mxfp4 } from './mxfp4.ts';
 import { nf4 } from './nf4.ts';
 import { q4 } from './q4.ts';
 import { q4k } from './q4k.ts';
@@ -23,7 +24,7 @@ import { q8 } from './q8.ts';
 import { q8m } from './q8m.ts';
 import { q8z } from './q8z.ts';
 
-const table = { f32, f16, bf16, q8, q4, q8m, q4m, q6k, q4k, q4z, q8z, nf4, fp4, fp8 } as const;
+const table = { f32, f16, bf16, q8, q4, q8m, q4m, q6k, q4k, q4z, q8z, nf4, fp4, fp8, mxfp4 } as const;
 
 /** The name of a storage type. */
 export type Storage = keyof typeof table;

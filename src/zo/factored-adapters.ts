@@ -1,6 +1,7 @@
 /**
- * Adapter tensors under SubZero: each, seen as its most-square matrix, is T + μ U S Vᵀ within a period, as a weight of
- * the model is. The tensors are small, so they are made in full for every probe, and the forward pass reads them there.
+ * Adapter tensors under SubZero: each, seen as its most-square matrix or as it is, is T + μ U S Vᵀ within a period, as
+ * a weight of the model is. The tensors are small, so they are made in full for every probe, and the forward pass reads
+ * them there.
  *
  * @module
  */

@@ -12,6 +12,7 @@
  * |        | 4     | f32, learning rate |
  * |        | 4·K   | f32, projected gradient ρ of each query |
  * |        | 4·K   | f32, curvature of each query; only of optimisers that record it (settings/methods.ts) |
+ * |        | 4·K   | f32, what the update takes in the place of ρ; only where queries are aligned (alignment.ts) |
  * |        | 4     | f32, mean loss |
  * |        | 4     | CRC-32 of the record, continued from the CRC-32 before it |
  *
@@ -25,7 +26,7 @@
 import { SubzeroError } from '../errors.ts';
 import { crc32 } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
-import { methods, recordFields } from '../settings/methods.ts';
+import { recordedBy, recordFields } from '../settings/methods.ts';
 import { words } from '../words.ts';
 import type { Measurement } from './optimizer.ts';
 import { valuesPerQuery } from './probe-points.ts';
@@ -72,7 +73,7 @@ const checksumBytes = 4;
 const maxHeaderJsonBytes = 16 * 1024 * 1024;
 
 /** What decides the length of a record. */
-export type RecordShape = Pick<TrainConfiguration, 'optimizer' | 'queries'>;
+export type RecordShape = Pick<TrainConfiguration, 'optimizer' | 'queries' | 'queryCombination'>;
 
 /** Bytes of one record. */
 export function recordBytes(shape: RecordShape): number {
@@ -192,7 +193,7 @@ export function decodeRecord(
   previousChecksum: number,
 ): { record: StepRecord; checksum: number } | undefined {
   const { queries } = shape;
-  const { records: fields = [] } = methods[shape.optimizer];
+  const fields = recordedBy(shape);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = bytes.length - checksumBytes;
   const checksum = view.getUint32(end, true);

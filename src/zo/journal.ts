@@ -9,6 +9,7 @@
 import { SubzeroError } from '../errors.ts';
 import { type FileHandle, open, rm } from '../platform/index.ts';
 import { diskError, readFully, syncDirectoryOf, writeFully } from '../safetensors/disk.ts';
+import { recordedBy, recordFields } from '../settings/methods.ts';
 import { Followers } from './followers.ts';
 import {
   decodeHeader,
@@ -22,7 +23,6 @@ import {
   type StepRecord,
 } from './journal-format.ts';
 import { acquireLock, type Lock } from './journal-lock.ts';
-import { valuesPerQuery } from './probe-points.ts';
 import type { RunLog } from './run-log.ts';
 
 export type { JournalHeader, StepRecord } from './journal-format.ts';
@@ -225,7 +225,8 @@ export class JournalWriter implements RunLog {
     this.#syncedAt = performance.now();
   }
 
-  #check({ step, learningRate, projectedGradients, curvatures = [] }: StepRecord): void {
+  #check(record: StepRecord): void {
+    const { step, learningRate, projectedGradients } = record;
     if (this.#closed || this.#busy) {
       const state = this.#closed ? 'closed' : 'busy with the step before; wait for it';
       throw new SubzeroError('conflict', `${this.file}: the journal is ${state}`, { parameter: this.file });
@@ -244,9 +245,17 @@ export class JournalWriter implements RunLog {
     if (projectedGradients.length !== queries) {
       throw reject(`${queries} projected gradients in step ${step}`, projectedGradients.length);
     }
-    const wanted = queries * (valuesPerQuery(this.header.configuration) - 1);
-    if (curvatures.length !== wanted) throw reject(`${wanted} curvatures in step ${step}`, curvatures.length);
-    for (const value of [learningRate, ...projectedGradients, ...curvatures]) {
+    const recorded = recordedBy(this.header.configuration);
+    for (const field of recordFields) {
+      const [wanted, got] = [recorded.includes(field) ? queries : 0, record[field]?.length ?? 0];
+      const named = field === 'curvatures' ? field : 'aligned gradients';
+      if (got !== wanted) throw reject(`${wanted} ${named} in step ${step}`, got);
+    }
+    for (const value of [
+      learningRate,
+      ...projectedGradients,
+      ...recordFields.flatMap((field) => record[field] ?? []),
+    ]) {
       if (!Object.is(Math.fround(value), value)) {
         throw reject(`f32 values (Math.fround) for the learning rate, gradients and curvatures of step ${step}`, value);
       }

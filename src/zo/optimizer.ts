@@ -69,8 +69,8 @@ export interface ZerothOrderOptimizer {
    * @param count at most {@link probesAtOnce}; all the rest by default
    */
   perturb(step: number, first?: number, count?: number): Probes;
-  /** ρ, and what else the update needs, from the losses of all probes in their order. */
-  measure(losses: readonly number[]): Measurement;
+  /** ρ, and what else the update needs, from the losses of all probes of a step in their order. */
+  measure(losses: readonly number[], step: number): Measurement;
   /** Records the update of one step. */
   update(applied: AppliedStep): void;
   /** Records the update of a step before it is measured; {@link supply} must follow before it is submitted. */

@@ -6,7 +6,7 @@
 
 import type { ProbePoint } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
-import { methods, type RecordField } from '../settings/methods.ts';
+import { type MeasuredField, methods, type RecordSettings, recordedBy } from '../settings/methods.ts';
 import type { Measurement } from './optimizer.ts';
 
 type Settings = Pick<TrainConfiguration, 'optimizer' | 'epsilon' | 'queries' | 'sides'>;
@@ -38,8 +38,8 @@ export function probeTable(points: readonly ProbePoint[]): Uint32Array {
 }
 
 /** Numbers that the journal keeps of each query: ρ, and what else the optimiser records. */
-export function valuesPerQuery({ optimizer }: Pick<TrainConfiguration, 'optimizer'>): number {
-  return 1 + (methods[optimizer].records?.length ?? 0);
+export function valuesPerQuery(settings: RecordSettings): number {
+  return 1 + recordedBy(settings).length;
 }
 
 /**
@@ -68,7 +68,7 @@ export function measure(losses: readonly number[], settings: Settings): Measurem
 
 /** What is measured of a query besides ρ. */
 const measures: Readonly<
-  Record<RecordField, (of: { plus: number; minus: number; centre: number; epsilon: number }) => number>
+  Record<MeasuredField, (of: { plus: number; minus: number; centre: number; epsilon: number }) => number>
 > = {
   curvatures: ({ plus, minus, centre, epsilon }) => Math.abs(plus + minus - 2 * centre) / (2 * epsilon * epsilon),
 };

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { SubzeroError } from '../errors.ts';
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { widestActivation } from '../model/forward.ts';
@@ -33,7 +34,9 @@ import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { layoutOf, shapeOf, type Weight } from '../tensor/weight.ts';
 import { adapterBytes, mostSquare } from '../tuning/adapter.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
+import { parameter, words } from '../words.ts';
 import { Adam } from './adam.ts';
+import { alignedGradients, directionProducts } from './alignment.ts';
 import { Bank, type BankLoss } from './bank.ts';
 import { checkFactors } from './binding-limits.ts';
 import { changeOf } from './change.ts';
@@ -114,8 +117,8 @@ export class SubZero implements ZerothOrderOptimizer {
     this.#adapter = adapter;
     const matrices = new Map<string, Omit<MatrixShape, 'name'>>([
       ...weights,
-      ...tensors.map(({ name, values }) => {
-        const [rows, columns] = mostSquare(values.length);
+      ...tensors.map(({ name, values, shape }) => {
+        const [rows, columns] = configuration.reshape ? mostSquare(values.length) : shape;
         return [name, { rows, columns }] as const;
       }),
     ]);
@@ -136,6 +139,7 @@ export class SubZero implements ZerothOrderOptimizer {
       direction: 'plain',
       lean: configuration.memory > 0,
     });
+    this.#checkAligned();
     const stacked = placeStacks(gpu, configuration, weights, bankShape?.columns ?? 0);
     const places = new Map([
       ...stacked,
@@ -277,8 +281,25 @@ export class SubZero implements ZerothOrderOptimizer {
     return this.#probesOver(state, count, stride, made);
   }
 
-  measure(losses: readonly number[]): Measurement {
-    return measure(losses, this.#configuration);
+  measure(losses: readonly number[], step: number): Measurement {
+    const { seed, queries, queryCombination } = this.#configuration;
+    const measured = measure(losses, this.#configuration);
+    if (queryCombination !== 'aligned') return measured;
+    const products = directionProducts(this.#state.entries, { seed, step, queries });
+    return { ...measured, alignedGradients: alignedGradients(measured.projectedGradients, products, this.#dimension) };
+  }
+
+  /** The numbers that train: those of 1-D parameters and of every S. */
+  get #dimension(): number {
+    return this.#state.entries.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** @throws SubzeroError `invalid_argument` for more directions to align than there are dimensions */
+  #checkAligned(): void {
+    const { queries, queryCombination } = this.#configuration;
+    if (queryCombination !== 'aligned' || queries <= this.#dimension) return;
+    const problem = words`${parameter('queries')} must be at most ${this.#dimension} with ${parameter('queryCombination')} aligned, the numbers that train; got ${queries}`;
+    throw new SubzeroError('invalid_argument', problem, { parameter: 'queries' });
   }
 
   /**
@@ -300,10 +321,10 @@ export class SubZero implements ZerothOrderOptimizer {
     await this.#coefficients.replay(this.#applier, steps, onProgress);
   }
 
-  /** η ρ_k / K, or ρ_k / K for Adam; in f64 and rounded to f32 once. */
-  #coefficientsOf({ learningRate, projectedGradients }: AppliedStep): number[] {
+  /** η ρ_k / K, or ρ_k / K for Adam, with what alignment has in the place of ρ; in f64 and rounded to f32 once. */
+  #coefficientsOf({ learningRate, projectedGradients, alignedGradients: aligned }: AppliedStep): number[] {
     const factor = this.#adam ? 1 : learningRate;
-    return projectedGradients.map((rho) => (factor * rho) / this.#configuration.queries);
+    return (aligned ?? projectedGradients).map((rho) => (factor * rho) / this.#configuration.queries);
   }
 
   #recordUpdate({ step, learningRate }: PlannedStep, offset: number): void {

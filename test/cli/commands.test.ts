@@ -122,6 +122,24 @@ describe('train', () => {
     ]);
   });
 
+  it('names the highest reward where the loss is minus the reward, and the loss where an anchor is in it', async () => {
+    const rewarded = (loss: number) =>
+      recordingEngine({
+        train: () =>
+          streamOf(
+            trainEvents.map((event) => {
+              if (event.type === 'evaluation') return { ...event, loss, measures: { reward: 0.75 } };
+              return event.type === 'done' ? { ...event, best: { step: 1, loss } } : event;
+            }),
+          ),
+      }).engine;
+    const words = ['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'runs/a'];
+    const hosts = [fakeHost({ engine: rewarded(-0.75) }), fakeHost({ engine: rewarded(-0.5) })];
+    for (const host of hosts) await runProgram(words, host);
+    expect(hosts[0]!.out.text).toContain('; highest reward 0.7500 at step 1 (--step best)');
+    expect(hosts[1]!.out.text).toContain('; lowest validation loss -0.5000 at step 1 (--step best)');
+  });
+
   it('shows progress on standard error and the outcome on standard output', async () => {
     const host = fakeHost({ engine: trainingEngine().engine });
     await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'runs/a'], host);
@@ -300,6 +318,18 @@ describe('fork', () => {
     const described = ['fork', '--run', 'r', '--out', 'n', '--data', 'd', '--task-file', task];
     expect(await runProgram(described, fakeHost({ engine }))).toBe(0);
     expect(requests.at(-1)).toMatchObject({ data: { task: { template: '{q}', completion: '{a}' }, directory: 'd' } });
+    const grader = join(mkdtempSync(join(tmpdir(), 'subzero-fork-')), 'grader.json');
+    const check = {
+      type: 'string_check',
+      name: 'same',
+      operation: 'eq',
+      reference: 'a',
+      input: '{{sample.output_text}}',
+    };
+    writeFileSync(grader, JSON.stringify(check));
+    const graded = ['fork', '--run', 'r', '--out', 'n', '--grader', grader];
+    expect(await runProgram(graded, fakeHost({ engine }))).toBe(0);
+    expect(requests.at(-1)).toMatchObject({ grader: check, configuration: { objective: 'reward' } });
     const host = fakeHost({ engine });
     expect(await runProgram(['fork', '--run', 'r', '--out', 'n', '--rank', '9'], host)).toBe(2);
     expect(host.error.text).toContain('unknown option --rank');

@@ -10,9 +10,9 @@ import type { WorkerEvent } from '../../src/cluster/worker.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainEvent } from '../../src/engine/types.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import {
   collect,
+  journalOf,
   ofType,
   optionRows,
   quick,
@@ -49,7 +49,6 @@ describe.skipIf(program === undefined)('a cluster', () => {
   });
 
   const cluster = () => ({ url: server.url, deadline: 2 });
-  const journalOf = (run: string) => openJournal(join(run, 'journal.subzero'));
 
   /** Trains in a new folder; the last parameter is told each event. */
   async function train(

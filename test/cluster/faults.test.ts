@@ -12,13 +12,13 @@ import { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainEvent } from '../../src/engine/types.ts';
 import { samplerOf } from '../../src/train/examples.ts';
 import { shardsOf } from '../../src/train/shards.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import { decodeHeader } from '../../src/zo/journal-format.ts';
 import {
   collect,
   ofType,
   optionRows,
   quick,
+  recordsOf,
   removeTemporary,
   temporaryFolder,
   tinyModel,
@@ -43,7 +43,6 @@ describe.skipIf(program === undefined)('faults of a cluster', () => {
   /** The records of one process. */
   let expected: readonly unknown[];
 
-  const recordsOf = async (run: string) => (await openJournal(join(run, 'journal.subzero'))).records;
   const configuration = { ...quick, shards: 4 };
 
   beforeAll(async () => {

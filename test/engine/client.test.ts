@@ -1,11 +1,20 @@
 import { existsSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openEngine } from '../../src/engine/client.ts';
 import type { Engine, EvaluationResult, TrainEvent } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
-import { openJournal } from '../../src/zo/journal.ts';
-import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
+import {
+  collect,
+  journalOf,
+  optionRows,
+  quick,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  writeRows,
+} from '../train/tiny.ts';
 
 let engine: Engine;
 let tiny: string;
@@ -196,7 +205,7 @@ describe('streams', () => {
     }
     const last = events.at(-1)!;
     expect(last).toMatchObject({ type: 'done', outcome: 'stopped' });
-    const { records } = await openJournal(join(run, 'journal.subzero'));
+    const { records } = await journalOf(run);
     expect(last).toMatchObject({ step: records.length });
   });
 
@@ -224,6 +233,20 @@ describe('streams', () => {
 });
 
 describe('closing', () => {
+  test('the thread ends by itself, since Dawn aborts the process where one is terminated that it owes an answer', async () => {
+    const terminate = vi.spyOn(Worker.prototype, 'terminate');
+    try {
+      const own = await openEngine();
+      await own.loadModel({ id: 'tiny', path: tiny });
+      const text = consume(own.generate(endless));
+      await own.close();
+      await text;
+      expect(terminate).not.toHaveBeenCalled();
+    } finally {
+      terminate.mockRestore();
+    }
+  });
+
   test('ends what is under way, keeps the runs, and refuses what comes later', async () => {
     const own = await openEngine();
     await own.loadModel({ id: 'tiny', path: tiny });
@@ -240,7 +263,7 @@ describe('closing', () => {
     await text;
     expect(events.at(-1)).toMatchObject({ type: 'done', outcome: 'stopped' });
     expect(existsSync(join(run, 'journal.subzero.lock'))).toBe(false);
-    const { records } = await openJournal(join(run, 'journal.subzero'));
+    const { records } = await journalOf(run);
     expect(events.at(-1)).toMatchObject({ step: records.length });
 
     for (const work of [own.info(), own.loadModel({ id: 'a', path: tiny }), consume(own.generate(endless))]) {

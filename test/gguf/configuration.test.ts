@@ -40,6 +40,14 @@ function vector(name: string, values: readonly number[]): TensorToLayOut {
   return { name, dimensions: [values.length], type: 0, data };
 }
 
+const mixtures = ['qwen2moe', 'qwen3moe', 'olmoe', 'granitemoe', 'gpt-oss'];
+
+/** Two experts of eight. */
+const expertsOf = (architecture: string): Keys => ({
+  [`${architecture}.expert_count`]: u32(8),
+  [`${architecture}.expert_used_count`]: u32(2),
+});
+
 /** The path of a file of an architecture with other keys and more tensors. */
 async function write(architecture: string, own: Keys = {}, tensors: readonly TensorToLayOut[] = []): Promise<string> {
   const keys = Object.entries({ ...basic(architecture), ...own }).filter(
@@ -64,17 +72,27 @@ describe('every architecture', () => {
   ) as Record<string, Record<string, string>>;
 
   test('has the names of the gguf package', () => {
-    const own = Object.entries(architectures).map(([architecture, { layer }]) => [
+    const own = Object.entries(architectures).map(([architecture, { layer, unsuffixed = {}, experts }]) => [
       architecture,
       Object.fromEntries([
         ...Object.entries(outerTensors).map(([there, here]) => [here, there]),
         ...Object.entries(layer).map(([there, here]) => [`model.layers.N.${here}`, `blk.N.${there}`]),
+        ...Object.entries(unsuffixed).map(([there, here]) => {
+          return [`model.layers.N.${here}`, `blk.N.${there.replace('.weight', '')}`];
+        }),
+        // The converter brings the experts of all architectures under the names of one.
+        ...(experts ? ['gate', 'up', 'down'] : []).map((projection) => {
+          return [`model.layers.N.mlp.experts.${projection}_proj`, `blk.N.ffn_${projection}_exps`];
+        }),
       ]),
     ]);
     // What a family has not, its files have not: heads of their own in tied Gemmas, norms without parameters.
     const absent: Record<string, string[]> = { olmo: ['model.norm'], gemma: ['lm_head'], gemma2: ['lm_head'] };
-    // Phi-3 packs its projections.
-    const packed: Record<string, string[]> = { phi3: ['blk.N.attn_q', 'blk.N.attn_k', 'blk.N.attn_v'] };
+    // Phi-3 packs its projections; the experts for all tokens are those of another Granite, which is refused.
+    const packed: Record<string, string[]> = {
+      phi3: ['blk.N.attn_q', 'blk.N.attn_k', 'blk.N.attn_v'],
+      granitemoe: ['blk.N.ffn_gate_shexp', 'blk.N.ffn_up_shexp', 'blk.N.ffn_down_shexp'],
+    };
     for (const [architecture, found] of own as [string, Record<string, string>][]) {
       const theirs = names[architecture]!;
       const other = Object.keys(found).filter((here) => theirs[here] !== found[here]);
@@ -92,6 +110,7 @@ describe('every architecture', () => {
     const own: Record<string, Keys> = {
       olmo: { [epsilon]: undefined },
       starcoder2: { [epsilon]: undefined, 'starcoder2.attention.layer_norm_epsilon': f32(1e-5) },
+      ...Object.fromEntries(mixtures.map((each) => [each, expertsOf(each)])),
     };
     const config = await read(architecture, own[architecture]);
     const headWidth = architecture === 'phi3' ? {} : { head_dim: 16 };
@@ -141,7 +160,6 @@ describe('hyper-parameters', () => {
     ['another architecture', { 'general.architecture': text('bloom') }, ['"bloom"', 'llama, qwen2']],
     ['no architecture', { 'general.architecture': undefined }, ['null']],
     ['an adapter', { 'general.type': text('adapter') }, ['general.type', '"adapter"']],
-    ['experts', { 'llama.expert_count': u32(8) }, ['llama.expert_count', '8']],
     ['a key that nobody knows', { 'llama.attention.wormhole': text('on') }, ['llama.attention.wormhole', '"on"']],
     ['tokens that see those after them', { 'llama.attention.causal': flag(false) }, ['attention.causal']],
     ['values of another width', { 'llama.attention.value_length': u32(8) }, ['attention.value_length', '8']],
@@ -318,5 +336,70 @@ describe('rotation', () => {
       'invalid_data',
       'positive',
     );
+  });
+});
+
+describe('experts', () => {
+  const stack = (experts: number): TensorToLayOut => ({
+    ...{ name: 'blk.0.ffn_down_exps.weight', dimensions: [96, 64, experts], type: 0 },
+    data: new Uint8Array(experts * 96 * 64 * 4),
+  });
+
+  test('a Llama with experts is a Mixtral, with a window too', async () => {
+    expect(await read('llama', expertsOf('llama'), [stack(8)])).toMatchObject({
+      ...{ model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2, sliding_window: null },
+    });
+    const windowed = { ...expertsOf('llama'), 'llama.attention.sliding_window': u32(128) };
+    expect(await read('llama', windowed)).toMatchObject({ model_type: 'mixtral', sliding_window: 128 });
+  });
+
+  test('sizes of experts have the values that llama.cpp gives absent ones', async () => {
+    expect(await read('qwen2moe', expertsOf('qwen2moe'))).toMatchObject({
+      ...{ moe_intermediate_size: 48, shared_expert_intermediate_size: 96, norm_topk_prob: false, num_experts: 8 },
+    });
+    const own = { 'qwen3moe.expert_feed_forward_length': u32(24), ...expertsOf('qwen3moe') };
+    expect(await read('qwen3moe', own)).toMatchObject({ moe_intermediate_size: 24, norm_topk_prob: true });
+  });
+
+  test('gpt-oss has windows in layers 0, 2, … and a ramp with bounds as they are', async () => {
+    const config = await read('gpt-oss', {
+      ...expertsOf('gpt-oss'),
+      'gpt-oss.attention.sliding_window': u32(16),
+      'gpt-oss.rope.scaling.type': text('yarn'),
+      'gpt-oss.rope.scaling.factor': f32(32),
+      'gpt-oss.rope.scaling.original_context_length': u32(4096),
+    });
+    expect(config).toMatchObject({
+      layer_types: ['sliding_attention', 'full_attention'],
+      rope_scaling: { rope_type: 'yarn', factor: 32, beta_fast: 32, beta_slow: 1, truncate: false },
+    });
+  });
+
+  test.each<[string, string, Keys, 'unsupported' | 'invalid_data', string]>([
+    ['other scores', 'qwen3moe', { expert_gating_func: u32(2) }, 'unsupported', 'expert_gating_func" is 2'],
+    ['scores of the chosen', 'olmoe', { expert_gating_func: u32(3) }, 'unsupported', 'expert_gating_func" is 3'],
+    ['sums divided', 'olmoe', { expert_weights_norm: flag(true) }, 'unsupported', 'is true; it is false in this'],
+    ['a factor', 'qwen3moe', { expert_weights_scale: f32(2.5) }, 'unsupported', 'expert_weights_scale" is 2.5'],
+    ['groups', 'qwen3moe', { expert_group_count: u32(4) }, 'unsupported', 'expert_group_count" (4) is not known'],
+    [
+      'no count of chosen ones',
+      'olmoe',
+      { expert_used_count: undefined },
+      'invalid_data',
+      'expert_used_count" is missing',
+    ],
+    ['more of them than experts', 'olmoe', { expert_used_count: u32(9) }, 'invalid_data', '9 experts of 8'],
+    ['more than is read', 'olmoe', { expert_count: u32(4_000_000_000) }, 'unsupported', 'at most 4096'],
+    [
+      'another number of experts',
+      'olmoe',
+      { expert_count: u32(7) },
+      'invalid_data',
+      'ffn_down_exps.weight" has the shape',
+    ],
+  ])('%s: refused by the name of the key', async (_, architecture, changed, code, message) => {
+    const own = Object.fromEntries(Object.entries(changed).map(([key, value]) => [`${architecture}.${key}`, value]));
+    const reading = read(architecture, { ...expertsOf(architecture), ...own }, [stack(8)]);
+    await expectFailure(reading, code, message);
   });
 });

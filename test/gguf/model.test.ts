@@ -252,7 +252,7 @@ test('blocks of all types lie on the GPU as they are, and give what their values
   const ids = Array.from({ length: 20 }, () => random(64));
   const [model, expected] = [await loadModel(gpu, inBlocks), await loadModel(gpu, inF32)];
   const storages = new Set([...model.weights.values()].map(({ storage }) => storage));
-  expect([...storages].sort()).toEqual(['q4', 'q4k', 'q4m', 'q6k', 'q8', 'q8m']);
+  expect([...storages].sort()).toEqual(['mxfp4', 'q4', 'q4k', 'q4m', 'q6k', 'q8', 'q8m']);
   const [logits, right] = [await sequenceLogits(model, ids), await sequenceLogits(expected, ids)];
   const size = Math.max(...right.map((row) => Math.max(...row.map(Math.abs))));
   expect(size).toBeGreaterThan(0.1);

@@ -75,6 +75,26 @@ test('steady work creates no bind groups, and a destroyed buffer takes its own a
   }
 });
 
+test('groups of buffers that are gone do not pile up, however short the turns of events between them', async () => {
+  const kernel = gpu().kernel({ files: ['gather-rows.wgsl'] });
+  const kept = upload(new Uint32Array([0]));
+  const uniforms = gpu().allocate(256, 'scratch', 'uniforms', GPUBufferUsage.UNIFORM);
+  let [created, freed, most] = [0, 0, 0];
+  const registry = new FinalizationRegistry<undefined>(() => freed++);
+  for (let round = 0; round < 300; round++) {
+    for (let index = 0; index < 40; index++) {
+      const buffer = gpu().allocate(16, 'scratch', 'passing');
+      registry.register(gpu().bindGroup(kernel, [kept, kept, buffer], uniforms), undefined);
+      buffer.destroy();
+      created++;
+    }
+    await gpu().checkAllocations();
+    most = Math.max(most, created - freed);
+  }
+  expect(created).toBe(12_000);
+  expect(most).toBeLessThan(6000);
+});
+
 describe('read', () => {
   test('several reads in flight each see the state of their moment', async () => {
     const target = upload(new Float32Array([0]));

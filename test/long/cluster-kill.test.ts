@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { openJournal } from '../../src/zo/journal.ts';
 import { NatsServer, natsServerProgram } from '../cluster/nats.ts';
 import { randomNumbers, trainAndKill, trainThroughKills } from '../train/killing.ts';
-import { optionRows, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
+import { journalOf, optionRows, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/subzero.mjs', import.meta.url));
 const program = natsServerProgram();
@@ -59,10 +58,7 @@ test.skipIf(program === undefined)(
     over = true;
     await Promise.all([...workers, restarts]);
     await server.stop();
-    const [expected, actual] = [
-      await openJournal(join(alone, 'journal.subzero')),
-      await openJournal(join(shared, 'journal.subzero')),
-    ];
+    const [expected, actual] = [await journalOf(alone), await journalOf(shared)];
     console.log(`kills: coordinator ${ordeal.kills}, workers ${deaths.workers}, server ${deaths.server}`);
     expect(actual.records).toEqual(expected.records);
     removeTemporary();

@@ -32,7 +32,8 @@ const seen = readJson('config-keys.json') as {
 const sizes = { vocab_size: 100, hidden_size: 64, num_attention_heads: 4, num_hidden_layers: 3 };
 /** The language models inside of those that see, and the models around them. */
 const inner: Readonly<Record<string, string>> = {
-  ...{ gemma3: 'gemma3_text', mistral3: 'mistral', qwen3_5: 'qwen3_5_text' },
+  ...{ gemma3: 'gemma3_text', mistral3: 'mistral' },
+  ...{ qwen3_5: 'qwen3_5_text', qwen3_5_moe: 'qwen3_5_moe_text' },
   ...{ gemma4: 'gemma4_text', gemma4_unified: 'gemma4_unified_text' },
 };
 const isWrapper = (type: string): boolean => type in inner;
@@ -42,7 +43,16 @@ const plainBase = (type: string): Record<string, unknown> => ({
   model_type: type,
   ...sizes,
   ...(sizesOf[type] ?? { intermediate_size: 128, num_key_value_heads: 2, head_dim: 16 }),
+  ...neededOf[type],
 });
+/** What files of a type must say besides, of three layers. */
+const neededOf: Record<string, Record<string, unknown>> = {
+  granitemoehybrid: { layer_types: Array(3).fill('attention') },
+  lfm2_moe: { layer_types: ['conv', 'full_attention', 'conv'] },
+  glm4_moe: { head_dim: 16 },
+  olmo_hybrid: { linear_key_head_dim: 12 },
+  dots1: { n_routed_experts: 8, n_shared_experts: 1, num_experts_per_tok: 2 },
+};
 /** The sizes of families that lack some of the usual keys; null for those that they call otherwise. */
 const otherNames = { hidden_size: null, num_attention_heads: null, num_hidden_layers: null };
 const gptSizes = { ...otherNames, n_embd: 64, n_head: 4, n_layer: 3, n_inner: 128 };
@@ -95,7 +105,8 @@ describe.each(supportedArchitectures)('%s', (type) => {
 
   test('means the same with the defaults of its class written out', () => {
     const { [type]: own } = classes.types;
-    const needed = isWrapper(type) ? { text_config: { model_type: inner[type] } } : {};
+    const layers = 'layer_types' in (neededOf[type] ?? {}) ? { num_hidden_layers: 3 } : {};
+    const needed = isWrapper(type) ? { text_config: { model_type: inner[type] } } : { ...neededOf[type], ...layers };
     const written = read({ model_type: type, ...own, ...classes.base, ...needed });
     expect(written).toEqual(read({ model_type: type, ...needed }));
   });

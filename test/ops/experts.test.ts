@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { Bed } from '../../src/bench/bed.ts';
-import { combine, gatherPairs, groupRows } from '../../src/ops/experts.ts';
+import { combine, type ExpertScore, gatherPairs, groupRows } from '../../src/ops/experts.ts';
 import { groupedLinear } from '../../src/ops/grouped.ts';
 import { chooseGrouped, sharesBySubgroup } from '../../src/ops/matmul-choice.ts';
 import { type MatmulVariant, matmulVariants, subgroupVariants } from '../../src/ops/matmul-variants.ts';
@@ -12,6 +12,7 @@ import { allocateStack, destroyWeight } from '../../src/tensor/weight.ts';
 import { codecs } from '../../src/weights/index.ts';
 import { openTestGpu } from '../support/gpu.ts';
 import { type Random, withSeed } from '../support/random.ts';
+import { sparseMixer64 } from '../support/zo/float64-experts.ts';
 
 const gpu = openTestGpu();
 const narrow = openTestGpu({ maxStorageBufferBindingSize: 4096 });
@@ -25,7 +26,10 @@ interface Shape {
   inner: number;
   rank: number;
   storage: 'f32' | 'bf16';
-  score: 'softmax' | 'sigmoid';
+  score: ExpertScore;
+  tolerance?: number;
+  sumLeast?: number;
+  sumOffset?: number;
   corrected: boolean;
   normalised: boolean;
   /** Experts whose logits are so low that no row goes to them. */
@@ -49,6 +53,7 @@ async function run(
   device = gpu(),
 ): Promise<{ bits: Float32Array; off: number }> {
   const { rows, probes, experts, chosen, columns, inner, rank, storage, score, corrected, normalised, idle } = shape;
+  const { tolerance = 0, sumLeast = 0, sumOffset = 0 } = shape;
   const bed = new Bed(device, random);
   const all = rows * probes;
   bed.reserve(all);
@@ -90,11 +95,11 @@ async function run(
     for (let e = experts - idle; e < experts; e++) logitData[row * experts + e]! -= 100;
   }
   const logits = bed.activation(logitData, all, experts);
-  const options = { experts, chosen, score, ...(corrected ? { correction: 'correction' } : {}) };
+  const options = { experts, chosen, score, tolerance, ...(corrected ? { correction: 'correction' } : {}) };
   const plan = variant ? { variant, slices: 1 } : chooseGrouped(device, (all * chosen) / experts);
   const groups = groupRows(context, logits, options, plan);
   const y = groupedLinear(context, gatherPairs(context, x, groups), stack, groups);
-  const sum = combine(context, y, groups, { normalised, scale: 0.5 });
+  const sum = combine(context, y, groups, { normalised, sumLeast, sumOffset, scale: 0.5 });
   const [data] = await device.recorder.read([{ buffer: sum.buffer, bytes: all * columns * 4 }]);
   const bits = new Float32Array(data!);
   let off = 0;
@@ -102,13 +107,17 @@ async function run(
     const probe = Math.floor(row / rows);
     const own = [...logitData.subarray(row * experts, (row + 1) * experts)];
     const total = own.reduce((all, logit) => all + Math.exp(logit), 0);
-    const shares = own.map((logit) => (score === 'sigmoid' ? 1 / (1 + Math.exp(-logit)) : Math.exp(logit) / total));
+    const shares =
+      score === 'sparse-mixer'
+        ? [...sparseMixer64(Float64Array.from(own), tolerance)]
+        : own.map((logit) => (score === 'sigmoid' ? 1 / (1 + Math.exp(-logit)) : Math.exp(logit) / total));
     const ranks = corrected ? shares.map((share, e) => share + correction[probe]![e]!) : own;
     const members = names
       .map((_, e) => e)
       .sort((a, b) => ranks[b]! - ranks[a]!)
       .slice(0, chosen);
-    const divisor = normalised ? members.reduce((all, e) => all + shares[e]!, 0) : 1;
+    const sumOfShares = members.reduce((all, e) => all + shares[e]!, 0);
+    const divisor = normalised ? Math.max(sumOfShares, sumLeast) + sumOffset : 1;
     for (let column = 0; column < columns; column++) {
       let [expected, size] = [0, 1];
       for (const e of members) {
@@ -141,6 +150,13 @@ const shapes: Record<string, Shape> = {
   'several probes, a change of each': { ...plainShape, rows: 23, probes: 3, rank: 3, normalised: true },
   'chunks of several probes': { ...plainShape, rows: 130, probes: 2, experts: 6, rank: 5, columns: 40, idle: 1 },
   'bf16, a correction': { ...plainShape, rows: 70, storage: 'bf16', corrected: true, score: 'sigmoid' },
+  'a sparse mixer': { ...plainShape, rows: 60, experts: 7, score: 'sparse-mixer', tolerance: 1.2 },
+  'a sparse mixer of low logits, one expert': {
+    ...plainShape,
+    ...{ rows: 9, experts: 1, chosen: 1, score: 'sparse-mixer', tolerance: 0.02 },
+  },
+  'a sum that is at least 3': { ...plainShape, rows: 20, normalised: true, sumLeast: 3 },
+  'a sum and a half': { ...plainShape, rows: 20, normalised: true, score: 'sigmoid', sumOffset: 0.5 },
   'softmax with a correction': { ...plainShape, rows: 17, experts: 40, chosen: 7, corrected: true },
 };
 

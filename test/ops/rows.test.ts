@@ -11,6 +11,8 @@ import {
   gatherShapes,
   labelLossCase,
   labelLossShapes,
+  regroupCase,
+  regroupShapes,
   scaleCase,
   scaleShapes,
   splitCase,
@@ -39,6 +41,10 @@ describe('gate', () => {
 
 describe('split', () => {
   testCases(gpu, splitShapes.map(splitCase));
+});
+
+describe('regroup', () => {
+  testCases(gpu, regroupShapes.map(regroupCase));
 });
 
 describe('label loss', () => {

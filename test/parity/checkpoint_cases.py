@@ -38,8 +38,16 @@ OWN |= {each: {"pad_token_id": 0, "head_dim": 8} for each in ("glm", "glm4")}
 MASKED = dict(roberta="RobertaForMaskedLM", bert="BertForMaskedLM") | {"xlm-roberta": "XLMRobertaForMaskedLM", "modernbert": "ModernBertForMaskedLM"}
 MASKED["eurobert"] = "EuroBertForMaskedLM"
 MIXTURES = ("qwen3_moe", "mixtral", "olmoe", "qwen2_moe", "gpt_oss", "granitemoe")
+# All types with experts.
+HAVE_EXPERTS = (*MIXTURES, "qwen3_next", "qwen3_5_moe_text", "qwen3_5_moe", "granitemoeshared", "granitemoehybrid", "lfm2_moe",
+                "ernie4_5_moe", "phimoe", "glm4_moe", "dots1", "hunyuan_v1_moe")
+# Files of these have all experts of a layer in one tensor, as the class has.
+TOGETHER = ("qwen3_5_moe_text", "qwen3_5_moe")
 # Where the names of files differ from those of the class: the module, and those of an expert.
-EXPERTS = dict(mixtral=(".block_sparse_moe.", "", ("w1", "w3", "w2")))
+EXPERTS = dict(mixtral=(".block_sparse_moe.", "", ("w1", "w3", "w2")), phimoe=(".block_sparse_moe.", "", ("w1", "w3", "w2")),
+               lfm2_moe=(".mlp.", "", ("w1", "w3", "w2")))
+# And of other tensors of theirs.
+OLDER_NAMES = dict(phimoe={"mlp.router.": "mlp.gate."}, ernie4_5_moe={"mlp.gate.moe_statics.": "mlp.moe_statics."})
 CLASSES |= dict(qwen2_moe="Qwen2MoeForCausalLM", gpt_oss="GptOssForCausalLM", granitemoe="GraniteMoeForCausalLM")
 OWN |= dict(qwen2_moe=dict(num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24, shared_expert_intermediate_size=28),
             gpt_oss=dict(num_local_experts=4, num_experts_per_tok=2, head_dim=8, sliding_window=16),
@@ -48,6 +56,19 @@ CLASSES |= dict(qwen3_moe="Qwen3MoeForCausalLM", mixtral="MixtralForCausalLM", o
 OWN |= dict(qwen3_moe=dict(num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24),
             mixtral=dict(num_local_experts=4, num_experts_per_tok=2), olmoe=dict(num_experts=5, num_experts_per_tok=3))
 CLASSES |= dict(bloom="BloomForCausalLM", mpt="MptForCausalLM", apertus="ApertusForCausalLM")
+CLASSES |= dict(granitemoeshared="GraniteMoeSharedForCausalLM", granitemoehybrid="GraniteMoeHybridForCausalLM",
+                granite_swa="GraniteSWAForCausalLM", lfm2_moe="Lfm2MoeForCausalLM", ernie4_5_moe="Ernie4_5_MoeForCausalLM",
+                phimoe="PhimoeForCausalLM", glm4_moe="Glm4MoeForCausalLM", dots1="Dots1ForCausalLM")
+DEEPSEEK = dict(num_experts_per_tok=2, moe_intermediate_size=24, n_shared_experts=1, n_routed_experts=6, norm_topk_prob=True)
+OWN |= dict(granitemoeshared=dict(num_local_experts=5, num_experts_per_tok=2, shared_intermediate_size=28),
+            granitemoehybrid=dict(num_local_experts=5, num_experts_per_tok=2, shared_intermediate_size=28, layer_types=["attention"] * 3,
+                                  position_embedding_type="rope", mamba_n_heads=4),
+            granite_swa=dict(sliding_window=16, num_hidden_layers=4),
+            lfm2_moe=dict(num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24, num_dense_layers=1,
+                          layer_types=["conv", "full_attention", "conv"]),
+            ernie4_5_moe=dict(moe_num_experts=6, moe_k=2, moe_intermediate_size=24, moe_num_shared_experts=2),
+            phimoe=dict(num_local_experts=5, num_experts_per_tok=2, router_jitter_noise=0.3),
+            glm4_moe=dict(head_dim=8, **DEEPSEEK), dots1=DEEPSEEK)
 GPT_SIZES = dict(vocab_size=48, n_embd=32, n_inner=40, n_layer=3, n_head=4, n_positions=128)
 CLASSES |= dict(phi3="Phi3ForCausalLM", gpt2="GPT2LMHeadModel", gpt_neox="GPTNeoXForCausalLM", starcoder2="Starcoder2ForCausalLM",
                 phi="PhiForCausalLM", stablelm="StableLmForCausalLM", cohere="CohereForCausalLM", cohere2="Cohere2ForCausalLM",
@@ -67,7 +88,13 @@ OWN_SIZES |= dict(bloom=dict(vocab_size=48, hidden_size=32, n_layer=3, n_head=4)
 OWN["qwen3_5_text"] = dict(num_hidden_layers=4, head_dim=16, linear_key_head_dim=8, linear_value_head_dim=12, linear_num_key_heads=2,
                            linear_num_value_heads=4, rms_norm_eps=1e-3)
 # Norms of these hold their gain less 1.
-GAINS = {each: {"gains": 0} for each in ("qwen3_5_text", "qwen3_5")}
+OWN["olmo_hybrid"] = {key: value for key, value in OWN["qwen3_5_text"].items() if key != "head_dim"} | dict(pad_token_id=0, num_hidden_layers=2)
+CLASSES["olmo_hybrid"] = "OlmoHybridForCausalLM"
+MIXED = ("qwen3_next", "qwen3_5_moe_text")
+OWN |= {each: OWN["qwen3_5_text"] | dict(num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24, shared_expert_intermediate_size=28)
+        for each in MIXED}
+CLASSES |= dict(qwen3_next="Qwen3NextForCausalLM", qwen3_5_moe_text="Qwen3_5MoeForCausalLM", qwen3_5_moe="Qwen3_5MoeForConditionalGeneration")
+GAINS = {each: {"gains": 0} for each in ("qwen3_5_text", "qwen3_5", "qwen3_5_moe", *MIXED)}
 CASES = {}
 
 
@@ -500,9 +527,11 @@ VISION = dict(gemma3=dict(model_type="siglip_vision_model", hidden_size=8, inter
                             image_size=16, patch_size=4),
               qwen3_5=dict(model_type="qwen3_5_vision", depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=32,
                            patch_size=4, num_position_embeddings=16))
+VISION["qwen3_5_moe"] = VISION["qwen3_5"] | dict(model_type="qwen3_5_moe_vision")
 OUTER = dict(gemma3=dict(mm_tokens_per_image=4, image_token_index=47, boi_token_index=45, eoi_token_index=46),
              mistral3=dict(image_token_index=47, spatial_merge_size=2, vision_feature_layer=-1),
              qwen3_5=dict(image_token_id=47, video_token_id=46, vision_start_token_id=45, vision_end_token_id=44))
+OUTER["qwen3_5_moe"] = OUTER["qwen3_5"]
 OLDER = {"model.language_model.": "language_model.model.", "lm_head.": "language_model.lm_head.", "model.vision_tower.": "vision_tower.",
          "model.multi_modal_projector.": "multi_modal_projector."}
 
@@ -602,6 +631,59 @@ for name, keys in {
     "yarn": dict(rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR)), "odd vocabulary": dict(vocab_size=51),
 }.items():
     wrapped(name, "qwen3_5", "qwen3_5_text", **keys)
+# The same layers with experts, of which one is for all tokens; projections of the delta rule are packed in Qwen 3 Next.
+for each in MIXED:
+    case("nothing but sizes", each)
+    case("tied, BF16, shards", each, tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
+    case("F16, odd vocabulary, one key head", each, vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"))
+    case("every second layer with attention", each, full_attention_interval=2)
+    case("layer types", each, num_hidden_layers=3, layer_types=["linear_attention", "full_attention", "linear_attention"])
+    case("attention alone, biases", each, num_hidden_layers=2, attention_bias=True, layer_types=["full_attention"] * 2)
+    case("heads of values as of keys", each, linear_num_key_heads=4, linear_key_head_dim=12, linear_value_head_dim=8)
+    case("three heads of values, one of keys", each, linear_num_key_heads=1, linear_num_value_heads=3)
+    case("two taps, six heads of values", each, linear_conv_kernel_dim=2, linear_num_value_heads=6)
+    case("half of a head turned", each, partial_rotary_factor=0.5)
+    case("yarn", each, rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR))
+    case("norm epsilon 0.01", each, rms_norm_eps=0.01)
+    case("one expert of seven", each, num_experts=7, num_experts_per_tok=1)
+    case("all experts", each, num_experts=3, num_experts_per_tok=3)
+    case("widths that 4 does not divide", each, hidden_size=30, moe_intermediate_size=23, shared_expert_intermediate_size=17, vocab_size=47)
+    case("more experts for a token than there are", each, num_experts_per_tok=9, stored=dict(expect="go to 9 experts"))
+case("scores that do not add up to 1", "qwen3_next", norm_topk_prob=False)
+case("some layers without experts", "qwen3_next", mlp_only_layers=[0, 3])
+case("experts in every second layer", "qwen3_next", decoder_sparse_step=2)
+case("layers that guess further tokens", "qwen3_next", stored=dict(extra={"mtp.fc.weight": [32, 64]}))
+case("a matrix of each expert", "qwen3_5_moe_text", stored=dict(experts_of="qwen3_next"))
+case("scores that do not add up to 1", "qwen3_5_moe_text", norm_topk_prob=False, stored=dict(expect='"norm_topk_prob" must be true'))
+wrapped("nothing but sizes", "qwen3_5_moe", "qwen3_5_moe_text")
+wrapped("tied", "qwen3_5_moe", "qwen3_5_moe_text", outer=dict(tie_word_embeddings=True))
+wrapped("a matrix of each expert, BF16", "qwen3_5_moe", "qwen3_5_moe_text", stored=dict(dtype="BF16", shards=2, experts_of="qwen3_next"))
+wrapped("layers that guess further tokens", "qwen3_5_moe", "qwen3_5_moe_text", stored=dict(extra={"mtp.fc.weight": [32, 64]}))
+for name, keys in {
+    "one key head": dict(num_key_value_heads=1), "every second layer with attention": dict(full_attention_interval=2),
+    "three heads of values, one of keys": dict(linear_num_key_heads=1, linear_num_value_heads=3), "two taps": dict(linear_conv_kernel_dim=2),
+    "half of a head turned": dict(partial_rotary_factor=0.5), "norm epsilon 0.01": dict(rms_norm_eps=0.01),
+    "all experts": dict(num_experts=3, num_experts_per_tok=3), "odd vocabulary": dict(vocab_size=51),
+}.items():
+    wrapped(name, "qwen3_5_moe", "qwen3_5_moe_text", **keys)
+case("nothing but sizes", "olmo_hybrid")
+case("four layers", "olmo_hybrid", num_hidden_layers=4)
+case("tied, BF16, shards", "olmo_hybrid", tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
+case("F16, odd vocabulary, one key head", "olmo_hybrid", vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"))
+case("layer types", "olmo_hybrid", num_hidden_layers=3, layer_types=["linear_attention", "full_attention", "linear_attention"])
+case("biases of attention", "olmo_hybrid", attention_bias=True)
+case("heads of values as of keys", "olmo_hybrid", linear_num_key_heads=4, linear_key_head_dim=12, linear_value_head_dim=8)
+case("two taps, six heads of values", "olmo_hybrid", linear_conv_kernel_dim=2, linear_num_value_heads=6)
+case("learning up to 1", "olmo_hybrid", linear_allow_neg_eigval=False)
+case("no positions, as published", "olmo_hybrid", rope_parameters=dict(rope_theta=None, rope_type="default"))
+case("no base", "olmo_hybrid", rope_theta=None)
+case("theta 500", "olmo_hybrid", rope_theta=500.0)
+case("norm epsilon 0.01", "olmo_hybrid", rms_norm_eps=0.01)
+case("published names of norms", "olmo_hybrid", num_hidden_layers=3, layer_types=["linear_attention", "full_attention", "linear_attention"],
+     stored=dict(dtype="BF16", renamed={f"{layer}.{new}.": f"{layer}.{old}." for layer in (0, 2) for new, old in (
+         ("input_layernorm", "attention_layer_norm"), ("post_attention_layernorm", "feedforward_layer_norm"))}))
+case("widths that 4 does not divide", "olmo_hybrid", hidden_size=36, num_attention_heads=3, num_key_value_heads=1, intermediate_size=41)
+case("attention alone", "olmo_hybrid", layer_types=["full_attention"] * 2, stored=dict(expect="must have layers of attention and"))
 # Experts. Logits of routers are far apart, so that rounding decides none of them.
 for each in MIXTURES:
     experts = "num_local_experts" if each in ("mixtral", "gpt_oss", "granitemoe") else "num_experts"
@@ -637,6 +719,86 @@ for each in ("mixtral", "olmoe"):
     case("theta 500", each, rope_parameters=dict(rope_type="default", rope_theta=500.0))
 case("windows", "mixtral", sliding_window=7, router_jitter_noise=0.1, router_aux_loss_coef=0.02, output_router_logits=False)
 case("clipped queries", "olmoe", clip_qkv=0.5, stored=dict(expect='"clip_qkv" must be null'))
+# More of them: of other keys for the number of experts and of those of a token.
+COUNTS = dict(granitemoeshared=("num_local_experts", "num_experts_per_tok"), granitemoehybrid=("num_local_experts", "num_experts_per_tok"),
+              lfm2_moe=("num_experts", "num_experts_per_tok"), ernie4_5_moe=("moe_num_experts", "moe_k"),
+              glm4_moe=("n_routed_experts", "num_experts_per_tok"), dots1=("n_routed_experts", "num_experts_per_tok"))
+for each in (*COUNTS, "phimoe"):
+    epsilon = "norm_eps" if each == "lfm2_moe" else "rms_norm_eps"
+    case("nothing but sizes", each)
+    case("tied, BF16, shards", each, tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
+    case("untied, F16, odd vocabulary, one key head", each, vocab_size=53, num_key_value_heads=1, tie_word_embeddings=False, stored=dict(dtype="F16"))
+    case("norm epsilon 0.01", each, **{epsilon: 0.01})
+    case("theta 500", each, rope_parameters=dict(rope_type="default", rope_theta=500.0, **({"partial_rotary_factor": 0.5} if each == "glm4_moe" else {})))
+    if each != "phimoe":
+        experts, chosen = COUNTS[each]
+        case("one expert of seven", each, **{experts: 7, chosen: 1})
+        case("all experts", each, **{experts: 3, chosen: 3})
+        case("more experts for a token than there are", each, **{chosen: 9}, stored=dict(expect="go to 9 experts"))
+        case("yarn", each, rope_parameters=dict(rope_type="yarn", rope_theta=1e4, **FAR, **({"partial_rotary_factor": 0.5} if each == "glm4_moe" else {})),
+             **({} if each == "lfm2_moe" else {"head_dim": 8}))
+    if each not in ("lfm2_moe", "ernie4_5_moe"):
+        case("biases of attention", each, attention_bias=True)
+for each in ("granitemoeshared", "granitemoehybrid", "phimoe", "glm4_moe", "dots1", "ernie4_5_moe"):
+    case("widths that 4 does not divide", each, hidden_size=36, intermediate_size=41, num_attention_heads=3, num_key_value_heads=1,
+         **({"moe_intermediate_size": 23} if each in COUNTS and not each.startswith("granite") else {}),
+         **({"head_dim": 8} if each == "glm4_moe" else {"mamba_n_heads": 3} if each == "granitemoehybrid" else {}))
+for each in ("granitemoeshared", "granitemoehybrid"):
+    case("factors", each, embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.4, logits_scaling=8.0)
+    case("activation gelu", each, hidden_act="gelu")
+case("no shared layer", "granitemoeshared", shared_intermediate_size=0)
+case("no experts", "granitemoehybrid", num_local_experts=0)
+case("no experts, as published", "granitemoehybrid", num_local_experts=0, num_experts_per_tok=0, layer_types=["attention"] * 3,
+     position_embedding_type="rope", attention_multiplier=0.15, embedding_multiplier=12, residual_multiplier=0.22, logits_scaling=8,
+     init_method="mup", mamba_chunk_size=256, mamba_conv_bias=True, mamba_d_conv=4, mamba_d_head=16, mamba_d_state=256, mamba_expand=2,
+     mamba_n_groups=1, mamba_n_heads=4, mamba_proj_bias=False, normalization_function="rmsnorm", output_router_logits=False, rope_scaling=None,
+     rope_theta=10000000, router_aux_loss_coef=0.01, stored=dict(dtype="BF16"))
+case("no positions", "granitemoehybrid", position_embedding_type=None)
+case("no positions, by a word", "granitemoehybrid", position_embedding_type="nope")
+case("a Mamba layer", "granitemoehybrid", layer_types=["attention", "mamba", "attention"], stored=dict(expect='layers of the type "mamba"'))
+case("experts in all layers", "lfm2_moe", num_dense_layers=0)
+case("no experts", "lfm2_moe", num_dense_layers=3)
+case("scores as they are", "lfm2_moe", norm_topk_prob=False, routed_scaling_factor=2.5)
+case("no correction", "lfm2_moe", use_expert_bias=False)
+case("biases of the convolution, four taps", "lfm2_moe", conv_bias=True, conv_L_cache=4)
+case("biases", "ernie4_5_moe", use_bias=True)
+case("biases, untied", "ernie4_5_moe", use_bias=True, tie_word_embeddings=False)
+case("no shared experts", "ernie4_5_moe", moe_num_shared_experts=0)
+case("experts in some layers", "ernie4_5_moe", num_hidden_layers=4, moe_layer_interval=2, moe_layer_start_index=0, moe_layer_end_index=2)
+case("a sum of scores of at least 0.9", "ernie4_5_moe", moe_norm_min=0.9)
+case("layers that guess further tokens", "ernie4_5_moe", num_nextn_predict_layers=1, stored=dict(extra={"model.mtp_linear_proj.0.weight": [32, 64]}))
+case("no tolerance", "phimoe", router_jitter_noise=0.0)
+case("a wide tolerance, seven experts", "phimoe", router_jitter_noise=0.9, num_local_experts=7)
+case("two experts", "phimoe", num_local_experts=2)
+case("bias of the head", "phimoe", lm_head_bias=True)
+case("windows", "phimoe", sliding_window=7)
+MSCALES = dict(short_mscale=1.25, long_mscale=1.5, original_max_position_embeddings=110)
+case("longrope", "phimoe", rope_scaling=dict(type="longrope", short_factor=[1.0, 1.5, 2.0, 3.0], long_factor=[4.0] * 4, **MSCALES), rope_theta=500.0)
+case("yarn", "phimoe", rope_scaling=dict(type="yarn", factor=4.0, **MSCALES), stored=dict(expect='rope scaling "yarn" is not supported'))
+case("four experts for a token", "phimoe", num_experts_per_tok=4, stored=dict(expect='"num_experts_per_tok" must be 2'))
+case("norms of queries and keys, a quarter of a head turns", "glm4_moe", use_qk_norm=True, partial_rotary_factor=0.25)
+case("layers that guess further tokens", "glm4_moe", num_hidden_layers=3, num_nextn_predict_layers=1,
+     stored=dict(extra={"model.layers.3.eh_proj.weight": [32, 64]}))
+for each in ("glm4_moe", "dots1"):
+    case("scores as they are, two shared experts", each, norm_topk_prob=False, routed_scaling_factor=2.5, n_shared_experts=2)
+    case("two layers without experts", each, first_k_dense_replace=2)
+    case("groups of experts", each, n_group=2, topk_group=1, stored=dict(expect='"n_group" must be 1'))
+case("windows", "dots1", sliding_window=7, max_window_layers=1)
+case("windows, listed", "dots1", sliding_window=7, layer_types=["full_attention", "sliding_attention", "full_attention"])
+case("nothing but sizes", "granite_swa")
+case("tied, BF16, shards", "granite_swa", tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
+case("untied, F16, odd vocabulary, one key head", "granite_swa", vocab_size=53, num_key_value_heads=1, tie_word_embeddings=False, stored=dict(dtype="F16"))
+case("norm epsilon 0.01", "granite_swa", rms_norm_eps=0.01)
+case("biases of attention and feed-forward", "granite_swa", attention_bias=True, mlp_bias=True)
+case("factors", "granite_swa", embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.4, logits_scaling=8.0)
+case("windows of 5, listed", "granite_swa", sliding_window=5, layer_types=["sliding_attention", "full_attention", "full_attention", "sliding_attention"])
+case("bases by layer", "granite_swa", layer_rope_theta=[0, 500.0, 10000.0, 500.0])
+case("no positions", "granite_swa", layer_rope_theta=[0] * 4)
+case("theta 500", "granite_swa", rope_parameters=dict(rope_type="default", rope_theta=500.0))
+case("yarn, bases by layer", "granite_swa", head_dim=8, layer_rope_theta=[1e4, 500.0, 0, 1e4], rope_parameters=dict(rope_type="yarn", rope_theta=300.0, **FAR))
+case("widths that 4 does not divide", "granite_swa", hidden_size=36, intermediate_size=41, num_attention_heads=3, num_key_value_heads=1)
+case("activation gelu", "granite_swa", hidden_act="gelu")
+case("too few bases", "granite_swa", layer_rope_theta=[1e4], stored=dict(expect='"layer_rope_theta" must have'))
 # Masked language models: log-probabilities are those of the tokens at their own places.
 LEGACY = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 for each in ("roberta", "bert", "xlm-roberta"):

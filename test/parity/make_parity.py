@@ -23,7 +23,7 @@ import transformers
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMaskedLM
 
-from checkpoint_cases import CASES, EXPERTS, MASKED, MIXTURES
+from checkpoint_cases import CASES, EXPERTS, HAVE_EXPERTS, MASKED, OLDER_NAMES, TOGETHER
 
 PROMPTS = (20, 108)
 GREEDY = 8
@@ -82,8 +82,8 @@ def auto_class(config):
     return AutoModelForMaskedLM if config["model_type"] in MASKED else AutoModelForCausalLM
 
 
-def shapes_of(directory):
-    """{name: shape} of the tensors that files of the model hold."""
+def shapes_of(directory, model_type):
+    """{name: shape} of the tensors that files of the model hold, with the experts of files of a type."""
     config = AutoConfig.from_pretrained(directory)
     with torch.device("meta"):
         model = auto_class(config.to_dict()).from_config(config)
@@ -92,19 +92,36 @@ def shapes_of(directory):
         for name in ("lm_head.weight", *(f"{head}decoder.{kind}" for head in ("lm_head.", "cls.predictions.", "") for kind in ("weight", "bias"))):
             if name != "decoder.bias":
                 names.pop(name, None)
-    return separate_experts(names, config.model_type)
+    if model_type == "olmo_hybrid":
+        names = separate_convolutions(names, config)
+    return separate_experts(names, model_type)
+
+
+def separate_convolutions(names, config):
+    """Files have one convolution each for queries, keys and values."""
+    sizes = dict(q=config.linear_num_key_heads * config.linear_key_head_dim, k=config.linear_num_key_heads * config.linear_key_head_dim,
+                 v=config.linear_num_value_heads * config.linear_value_head_dim)
+    result = {}
+    for name, shape in names.items():
+        parts = {name.replace("conv1d", f"{part}_conv1d"): [size, *shape[1:]] for part, size in sizes.items()}
+        result |= parts if "conv1d" in name else {name: shape}
+    return result
 
 
 def separate_experts(names, model_type):
     """Files have a matrix of each expert where the class has one for all: [experts, gate and up, hidden], [experts, hidden, inner]."""
     module, experts, (gate, up, down) = EXPERTS.get(model_type, ("", "", ("gate_proj", "up_proj", "down_proj")))
+    if model_type in TOGETHER:
+        return names
     result = {}
-    if model_type == "granitemoe":
+    for new, old in OLDER_NAMES.get(model_type, {}).items():
+        names = {name.replace(new, old): shape for name, shape in names.items()}
+    if model_type.startswith("granitemoe"):
         for new, old in ("experts.gate_up_proj", "input_linear.weight"), ("experts.down_proj", "output_linear.weight"), ("router.", "router.layer."):
             names = {name.replace(f"moe.{new}", f"moe.{old}"): shape for name, shape in names.items()}
         return names
     for name, shape in names.items():
-        if not re.search(r"mlp[.]experts[.](gate_up|down)_proj$", name) or model_type == "gpt_oss":
+        if not re.search(r"(mlp|feed_forward)[.]experts[.](gate_up|down)_proj$", name) or model_type == "gpt_oss":
             result[name.replace(".mlp.", module) if module else name] = shape
             continue
         stem = name[: name.rindex(".")].replace(".mlp.", module or ".mlp.")
@@ -174,7 +191,7 @@ def reference(directory, config):
     vocabulary, masked = config.get("text_config", config)["vocab_size"], config["model_type"] in MASKED
     # The default for experts, grouped_mm, has no float64.
     # Falcon adds its biases twice with "eager".
-    eager = {"attn_implementation": "sdpa" if config.get("alibi") else "eager"} | ({"experts_implementation": "eager"} if config["model_type"] in MIXTURES else {})
+    eager = {"attn_implementation": "sdpa" if config.get("alibi") else "eager"} | ({"experts_implementation": "eager"} if config["model_type"] in HAVE_EXPERTS else {})
     models = [auto_class(config).from_pretrained(directory, dtype=dtype, **eager).eval() for dtype in (torch.float32, torch.float64)]
     weights = projection(vocabulary)
     facts, off = {"prompts": []}, 0.0
@@ -208,6 +225,7 @@ def run(name, case):
     dtype, shards = case.get("dtype", "F32"), case.get("shards", 1)
     result = {"name": name, "config": case["config"], "dtype": dtype, "shards": shards, "tensors": []}
     result |= {key: case[key] for key in ("expect", "pending", "gains") if key in case}
+    model_type = case.get("experts_of", case["config"]["model_type"])
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -215,12 +233,12 @@ def run(name, case):
             (directory / "config.json").write_text(json.dumps(case["config"], indent=2))
             # The shapes of a refused case are those of the same model without what is refused.
             try:
-                shapes = shapes_of(directory)
+                shapes = shapes_of(directory, model_type)
             except Exception:
                 unshaped = ("rope_scaling", "hidden_act", "layer_types", "quantization_config", "num_key_value_heads")
                 plain = {key: value for key, value in case["config"].items() if key not in unshaped}
                 (directory / "config.json").write_text(json.dumps(plain))
-                shapes = shapes_of(directory)
+                shapes = shapes_of(directory, model_type)
                 (directory / "config.json").write_text(json.dumps(case["config"], indent=2))
             shapes = {renamed(name, case): shape for name, shape in shapes.items()} | case.get("extra", {})
             result["tensors"] = grouped({name: shape for name, shape in shapes.items() if name not in case.get("extra", {})})

@@ -110,6 +110,38 @@ test.each([
   ['exaone: as published', { layer_norm_epsilon: 0.01 }],
   ['jais2: norm epsilon 0.01', { layer_norm_eps: 1e-5 }],
   ['eurobert: as published', { rope_theta: 10000 }],
+  ['qwen3_next: half of a head turned', { partial_rotary_factor: 0.25 }],
+  ['qwen3_next: norm epsilon 0.01', { rms_norm_eps: 0.0099 }],
+  ['qwen3_next: scores that do not add up to 1', { norm_topk_prob: true }],
+  ['qwen3_5_moe_text: one expert of seven', { num_experts_per_tok: 2 }],
+  ['qwen3_5_moe: norm epsilon 0.01', { text_config: { rms_norm_eps: 0.0099 } }],
+  ['granitemoeshared: nothing but sizes', { residual_multiplier: 0.99 }],
+  ['granitemoehybrid: nothing but sizes', { position_embedding_type: 'nope' }],
+  ['granitemoehybrid: no experts', { attention_multiplier: 0.99 }],
+  ['granite_swa: bases by layer', { layer_rope_theta: [0, 500, 10000, 0] }],
+  ['granite_swa: windows of 5, listed', { sliding_window: 6 }],
+  ['lfm2_moe: nothing but sizes', { routed_scaling_factor: 1.001 }],
+  ['lfm2_moe: scores as they are', { norm_topk_prob: true }],
+  ['ernie4_5_moe: a sum of scores of at least 0.9', { moe_norm_min: 0.901 }],
+  ['ernie4_5_moe: nothing but sizes', { moe_k: 3 }],
+  ['phimoe: a wide tolerance, seven experts', { router_jitter_noise: 0.8 }],
+  ['phimoe: nothing but sizes', { router_jitter_noise: 0.01 }],
+  [
+    'phimoe: longrope',
+    {
+      rope_scaling: {
+        ...{ type: 'longrope', short_factor: [1, 1.5, 2, 3], long_factor: [4, 4, 4, 4] },
+        ...{ short_mscale: 1.251, long_mscale: 1.5, original_max_position_embeddings: 110 },
+      },
+    },
+  ],
+  ['glm4_moe: norms of queries and keys, a quarter of a head turns', { partial_rotary_factor: 0.5 }],
+  ['glm4_moe: scores as they are, two shared experts', { routed_scaling_factor: 2.51 }],
+  ['olmo_hybrid: learning up to 1', { linear_allow_neg_eigval: true }],
+  ['olmo_hybrid: theta 500', { rope_theta: 501 }],
+  ['olmo_hybrid: no base', { rope_theta: 10000 }],
+  ['dots1: windows', { max_window_layers: 2 }],
+  ['dots1: scores as they are, two shared experts', { norm_topk_prob: true }],
   ['gemma4_unified_text: window 7', { sliding_window: 8 }],
   ['gemma4_unified_text: cap of logits', { final_logit_softcapping: 2.001 }],
   ['gemma4_unified_text: norm epsilon 0.03', { rms_norm_eps: 0.0301 }],
@@ -118,7 +150,9 @@ test.each([
   ['gemma4_text: nothing but sizes', { rms_norm_eps: 0.0099 }],
 ])('%s: another %o is seen', async (name, change) => {
   const parity = cases.find((each) => each.name === name)!;
-  const altered = { ...parity, config: { ...parity.config, ...change } };
+  const inner = { ...parity.config.text_config, ...(change as { text_config?: object }).text_config };
+  const text = parity.config.text_config ? { text_config: inner } : {};
+  const altered = { ...parity, config: { ...parity.config, ...change, ...text } };
   const { difference } = await compareCase(gpu, engine, join(folder, `altered ${name}`), altered);
   expect(difference).toBeGreaterThan(tolerance);
 });

@@ -26,6 +26,7 @@ const models = {
   awq: ['q4m'],
   nf4: ['nf4'],
   int8: ['q8z', 'q8m'],
+  mxfp4: ['mxfp4'],
 };
 
 test.each(Object.entries(models))('%s: logits agree with transformers', async (name, storages) => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -90,6 +90,26 @@ test('answers become rows that train as they are, in the order of the prompts', 
   expect(examples[2]!.completion).toBe('to three.');
   const header = JSON.parse(readFileSync(join(of.out, 'recording.json'), 'utf8'));
   expect(header).toMatchObject({ model: 'teacher', baseUrl: url, settings: { temperature: 0 }, figures: { rows: 3 } });
+});
+
+test('a recording that could not begin leaves nothing behind', async () => {
+  const { url } = await standIn(() => ({ status: 404, body: { error: { message: 'no model "teachr"' } } }));
+  const of = request(url, rows([{ prompt: 'one' }, { prompt: 'two' }]));
+  await expect(run(of)).rejects.toThrow(/no model "teachr"/);
+  expect(existsSync(of.out)).toBe(false);
+  // A folder that was there stays, with what is in it.
+  mkdirSync(of.out);
+  writeFileSync(join(of.out, 'notes.txt'), 'mine');
+  await expect(run(of)).rejects.toThrow(/no model/);
+  expect(readdirSync(of.out)).toEqual(['notes.txt']);
+  // Answers are kept, whatever happens later.
+  const { url: other } = await standIn((one) =>
+    question(one) === 'two' ? { status: 404, body: {} } : chatAnswer(`to ${question(one)}`),
+  );
+  const begun = request(other, of.file, { concurrency: 1 });
+  await expect(run(begun)).rejects.toThrow(/status 404/);
+  expect(linesOf(join(begun.out, 'answers.jsonl'))).toHaveLength(1);
+  expect(readdirSync(begun.out)).toContain('recording.json');
 });
 
 test('no prompt that has an answer is asked again, however it was interrupted', async () => {

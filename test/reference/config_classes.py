@@ -21,8 +21,9 @@ TYPES = ["llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "seed_oss", "
          "phi3", "gpt2", "gpt_neox", "starcoder2", "phi", "stablelm", "cohere", "cohere2", "glm", "glm4", "falcon", "gpt_bigcode",
          "gptj", "gpt_neo", "lfm2", "qwen3_5_text", "qwen3_5", "roberta", "xlm-roberta", "bert", "modernbert",
          "eurobert", "internlm3", "exaone", "jais2", "bloom", "mpt", "apertus",
-         "qwen3_moe", "mixtral", "olmoe", "qwen2_moe", "gpt_oss", "granitemoe",
-         "gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified"]
+         "qwen3_moe", "mixtral", "olmoe", "qwen2_moe", "gpt_oss", "granitemoe", "qwen3_next", "qwen3_5_moe_text", "qwen3_5_moe",
+         "granitemoeshared", "granitemoehybrid", "granite_swa", "lfm2_moe", "ernie4_5_moe", "phimoe", "glm4_moe", "dots1", "olmo_hybrid",
+         "hunyuan_v1_moe", "gemma4_text", "gemma4", "gemma4_unified_text", "gemma4_unified"]
 OUT = pathlib.Path(__file__).parent.parent / "fixtures" / "golden" / "config-classes.json"
 
 
@@ -61,5 +62,6 @@ result = {
     "rope_types": ["default", *sorted(ROPE_INIT_FUNCTIONS)],
     "rope_keys": sorted(RopeParameters.__annotations__),
 }
-OUT.write_text(json.dumps(result, indent=1) + "\n")
+# As files of configurations have what JSON has no number for.
+OUT.write_text(json.dumps(result, indent=1).replace(" Infinity", ' {"__float__": "Infinity"}') + "\n")
 print(OUT, {name: len(fields) for name, fields in types.items()})

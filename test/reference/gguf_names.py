@@ -11,6 +11,7 @@ ARCHITECTURES = [
     *("LLAMA", "QWEN2", "QWEN3", "SMOLLM3", "OLMO2", "SEED_OSS", "OLMO"),
     *("GEMMA", "GEMMA2", "GEMMA3", "GRANITE", "ARCEE", "EXAONE4", "ERNIE4_5"),
     *("PHI3", "STARCODER2"),
+    *("QWEN2MOE", "QWEN3MOE", "OLMOE", "GRANITE_MOE", "GPT_OSS"),
 ]
 LAYER = [
     *(f"self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj", "o_proj")),
@@ -18,6 +19,9 @@ LAYER = [
     "self_attn.qkv_proj",
     *("input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm"),
     *("post_feedforward_layernorm", "pre_feedforward_layernorm"),
+    *("mlp.gate", "mlp.router", "block_sparse_moe.gate", "block_sparse_moe.router.layer", "mlp.shared_expert_gate"),
+    *(f"mlp.{module}.{name}_proj" for module in ("experts", "shared_expert") for name in ("gate", "up", "down")),
+    "self_attn.sinks",
 ]
 
 names = {}

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import OpenAI from 'openai';
+import OpenAI, { toFile } from 'openai';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
 import { defaultConfiguration } from '../../src/settings/configuration.ts';
@@ -19,6 +19,7 @@ import {
   startServer,
   type TestServer,
   temporaryDirectory,
+  trainingLines,
   until,
   uploadExamples,
 } from './harness.ts';
@@ -295,7 +296,9 @@ test('"zeroth_order" takes any objective; what it measures is in events, checkpo
   const server = await startServer();
   server.engine.measures = { rewardMargin: 0.25, drift: 0.125 };
   const { client } = server;
-  const id = await startJob(server, { objective: 'orpo', dpo_beta: 0.2, anchor: 0.5, steps: 2, evaluate_every: 2 });
+  const preferences = await uploadExamples(server, [{ prompt: 'It was', chosen: 'great', rejected: 'bad' }]);
+  const hyperparameters = { objective: 'orpo', dpo_beta: 0.2, anchor: 0.5, steps: 2, evaluate_every: 2 };
+  const { id } = await client.fineTuning.jobs.create(jobBody(preferences, hyperparameters));
   await jobWithStatus(server, id, 'succeeded');
   const configuration = { objective: 'orpo', dpoBeta: 0.2, anchor: 0.5 };
   expect(server.engine.trainRequests[0]).toMatchObject({ configuration });
@@ -846,5 +849,68 @@ describe('method "reinforcement"', () => {
     const asked = await reinforcement({ grader: { ...judge, labels: ['a', 'b'], passing_labels: ['a'] } });
     const error = await expectError(asked, 400);
     expect(error).toMatchObject({ param: `${path}.grader.model`, message: expect.stringContaining('"elsewhere"') });
+  });
+});
+
+describe('the first row of a file', () => {
+  const grader = {
+    type: 'string_check',
+    name: 'same',
+    operation: 'eq',
+    input: '{{sample.output_text}}',
+    reference: 'a',
+  };
+  const methods = {
+    supervised: { type: 'supervised' },
+    dpo: { type: 'dpo' },
+    reinforcement: { type: 'reinforcement', reinforcement: { grader } },
+    zeroth_order: { type: 'zeroth_order', zeroth_order: { hyperparameters: { steps: 2 } } },
+  };
+  const files = {
+    prompts: [{ prompt: 'The film was', answer: 'great' }],
+    completions: trainingLines,
+    preferences: [{ prompt: 'It was', chosen: 'great', rejected: 'bad' }],
+  };
+  const fits = {
+    supervised: ['completions', 'preferences'],
+    dpo: ['preferences'],
+    reinforcement: ['prompts', 'completions', 'preferences'],
+    zeroth_order: ['completions', 'preferences'],
+  };
+
+  test('decides whether a job is taken', async () => {
+    const server = await startServer();
+    for (const [kind, lines] of Object.entries(files)) {
+      const file = await uploadExamples(server, lines);
+      for (const [name, method] of Object.entries(methods)) {
+        const response = await post(server, jobsPath, { model: 'base', training_file: file, method });
+        if (fits[name as keyof typeof fits].includes(kind)) {
+          expect({ kind, name, status: response.status }).toEqual({ kind, name, status: 200 });
+          continue;
+        }
+        const { message, param, code } = await expectError(response, 400);
+        expect({ param, code }).toEqual({ param: 'training_file', code: 'invalid_training_file' });
+        expect(message).toMatch(/^train\.jsonl:1: the objective "(auto|dpo)" learns from .*, and \{/);
+        if (kind === 'prompts')
+          expect(message).toContain('has no answer; prompts alone are for the method "reinforcement"');
+      }
+    }
+  });
+
+  test('of a validation file has an answer; of a table it is read by the columns of the job', async () => {
+    const server = await startServer();
+    const [prompts, completions, preferences] = await Promise.all(
+      Object.values(files).map((lines) => uploadExamples(server, lines)),
+    );
+    const job = { model: 'base', training_file: preferences, method: methods.dpo };
+    const refused = await post(server, jobsPath, { ...job, validation_file: prompts });
+    expect((await expectError(refused, 400)).param).toBe('validation_file');
+    expect((await post(server, jobsPath, { ...job, validation_file: completions })).status).toBe(200);
+    const file = await toFile(Buffer.from('question,answer\nwhy,so\n'), 'table.csv');
+    const { id } = await server.client.files.create({ file, purpose: 'fine-tune' });
+    const unmapped = await expectError(await post(server, jobsPath, jobBody(id)), 400);
+    expect(unmapped.message).toMatch(/^table\.csv:2: unknown row with fields/);
+    const columns = ['prompt=question', 'completion=answer'];
+    expect((await post(server, jobsPath, jobBody(id, { columns }))).status).toBe(200);
   });
 });

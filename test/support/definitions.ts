@@ -17,13 +17,14 @@ import { combineKernel, gatePairsKernel, groupKernels, routeKernel, scoresKernel
 import { factorFile, placeKernels } from '../../src/ops/factors.ts';
 import { foldKernel } from '../../src/ops/fold.ts';
 import { groupedKernel } from '../../src/ops/grouped.ts';
+import { joinKernel } from '../../src/ops/join.ts';
 import { matmulKernel, matmulReduceKernel, rotateKernels } from '../../src/ops/linear.ts';
 import { type MatmulVariant, matmulDescriptions } from '../../src/ops/matmul-variants.ts';
 import { normKernel } from '../../src/ops/norm.ts';
 import { type DirectionKind, directionNumber } from '../../src/ops/probes.ts';
 import { addKernel } from '../../src/ops/rows.ts';
 import { scaleKernel } from '../../src/ops/scale.ts';
-import { packedOrders, splitKernel } from '../../src/ops/split.ts';
+import { packedOrders, regroupKernel, splitKernel } from '../../src/ops/split.ts';
 import { stateAdamKernel, stateKernel } from '../../src/ops/state.ts';
 import { topLogitsKernel } from '../../src/ops/top-logits.ts';
 import { quadAxis } from '../../src/tensor/axis.ts';
@@ -129,7 +130,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ]);
   }),
   experts: [
-    ...(['softmax', 'sigmoid'] as const).map(scoresKernel),
+    ...(['softmax', 'sigmoid', 'sparse-mixer'] as const).map(scoresKernel),
     ...both.map(routeKernel),
     ...Object.values(groupKernels),
     ...both.flatMap((normalised) => both.map((hasBias) => combineKernel(normalised, hasBias))),
@@ -207,7 +208,8 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   gate: ['gate', 'gate-packed', 'gate-part'].flatMap((name) =>
     combinations(['activation.wgsl', `${name}.wgsl`], { ACTIVATION: Object.values(activationNumber) }),
   ),
-  split: packedOrders.map(splitKernel),
+  join: [joinKernel],
+  split: [...packedOrders.map(splitKernel), regroupKernel],
   labelLoss: combinations(['label-loss.wgsl']),
   topLogits: [topLogitsKernel],
   rotate: [rotateKernels.plain, rotateKernels.slices],

@@ -10,11 +10,11 @@ import { sequenceLogits } from '../../src/model/logits.ts';
 import { bytesToF32, openSafetensors } from '../../src/safetensors/index.ts';
 import { shapeOf } from '../../src/tensor/weight.ts';
 import { restoreRun } from '../../src/train/run.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import type { SubZero } from '../../src/zo/subzero.ts';
 import { modelBytes, snapshot, weightValues, withBank } from '../support/zo/weights.ts';
 import {
   collect,
+  journalOf,
   ofType,
   optionRows,
   quick,
@@ -54,7 +54,7 @@ const records = (run: string) => readFileSync(join(run, 'journal.subzero'));
 
 test('a run says what it is, tells what its bank dropped, and goes on to the same bits', async () => {
   const whole = await trainUpTo(engine, request, settings);
-  const header = (await openJournal(join(whole.run, 'journal.subzero'))).header;
+  const header = (await journalOf(whole.run)).header;
   expect(header.configuration).toMatchObject({ storage: 'q8', change: 'bank', bankRank: 6 });
   const shares = ofType(whole.events, 'step').map(({ droppedShare }) => droppedShare);
   expect(shares.slice(0, 4)).toEqual([undefined, undefined, undefined, undefined]);

@@ -6,8 +6,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { LocalEngine } from '../../src/engine/local.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
-import { JournalWriter, openJournal } from '../../src/zo/journal.ts';
-import { ofType, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
+import { JournalWriter } from '../../src/zo/journal.ts';
+import {
+  journalOf,
+  ofType,
+  optionRows,
+  quick,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  writeRows,
+} from './tiny.ts';
 
 let gpu: Gpu;
 let engine: LocalEngine;
@@ -30,7 +39,6 @@ afterAll(async () => {
 
 const settings = { ...quick, steps: 9, refresh: 100 };
 const request = (out: string) => ({ model, data: { file }, configuration: settings, out });
-const journalOf = (run: string) => openJournal(join(run, 'journal.subzero'));
 
 test('the next look is with the GPU when a step is written down, unless an evaluation or the end follows', async () => {
   const recorded: number[] = [];

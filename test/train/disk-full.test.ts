@@ -6,8 +6,17 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { readMetrics } from '../../src/train/metrics.ts';
-import { openJournal } from '../../src/zo/journal.ts';
-import { collect, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
+import {
+  collect,
+  journalOf,
+  optionRows,
+  quick,
+  recordsOf,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  writeRows,
+} from './tiny.ts';
 
 let engine: LocalEngine;
 let model: string;
@@ -58,8 +67,6 @@ function limitDisk(bytes: number): void {
     return await Reflect.apply(write, this, [buffer, offset, part, position]);
   } as FileHandle['write'];
 }
-
-const journalOf = (run: string) => openJournal(join(run, 'journal.subzero'));
 
 describe('a disk that is full', () => {
   // A step takes 20 bytes of the journal and some 300 of the metrics; behind the header, every place in both is tried.
@@ -129,5 +136,5 @@ test('the loss curve at the very end: an error that names it, and a finished run
   const configuration = { steps: 2, batchSize: 2, rank: 2 };
   const error = await collect(engine.train({ ...request(run), configuration })).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code: 'io', message: expect.stringContaining('loss-curve.svg') });
-  expect((await openJournal(join(run, 'journal.subzero'))).records.length).toBe(2);
+  expect((await recordsOf(run)).length).toBe(2);
 });

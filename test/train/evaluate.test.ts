@@ -5,13 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bestTokenF1 } from '../../src/data/answer-score.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { SubzeroError } from '../../src/errors.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import {
   collect,
   completionRows,
   ofType,
   optionRows,
   quick,
+  recordsOf,
   removeTemporary,
   temporaryFolder,
   tinyModel,
@@ -146,7 +146,6 @@ describe('evaluation', () => {
       // What is generated between steps changes none of them.
       const { validation: _, ...alone } = { ...request, out: join(temporaryFolder(), 'run'), configuration };
       await collect(engine.train(alone));
-      const recordsOf = async (folder: string) => (await openJournal(join(folder, 'journal.subzero'))).records;
       expect(await recordsOf(run)).toEqual(await recordsOf(alone.out));
     });
   });

@@ -8,9 +8,18 @@ import { SubzeroError } from '../../src/errors.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { compareRuns } from '../../src/train/diff.ts';
 import { readMetrics } from '../../src/train/metrics.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import { fakeHost } from '../cli/fake-host.ts';
-import { collect, ofType, optionRows, quick, removeTemporary, temporaryFolder, tinyModel, writeRows } from './tiny.ts';
+import {
+  collect,
+  journalOf,
+  ofType,
+  optionRows,
+  quick,
+  removeTemporary,
+  temporaryFolder,
+  tinyModel,
+  writeRows,
+} from './tiny.ts';
 
 let engine: LocalEngine;
 let model: string;
@@ -52,7 +61,6 @@ async function failure(work: Promise<unknown>): Promise<SubzeroError> {
   return error as SubzeroError;
 }
 
-const journalOf = (run: string) => openJournal(join(run, 'journal.subzero'));
 const linesOf = async (run: string) =>
   (await readMetrics(join(run, 'metrics.jsonl'))).map(({ type, step, loss }) => [type, step, loss]);
 

@@ -7,10 +7,10 @@ import { SubzeroError } from '../../src/errors.ts';
 import { defaultConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
 import { readMetrics } from '../../src/train/metrics.ts';
 import { learningRateAt } from '../../src/train/schedule.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import {
   collect,
   completionRows,
+  journalOf,
   ofType,
   optionRows,
   quick,
@@ -44,7 +44,6 @@ async function train(
   return { run, events: await collect(engine.train(all)) };
 }
 
-const journalOf = (run: string) => openJournal(join(run, 'journal.subzero'));
 const metricsOf = (run: string) => readMetrics(join(run, 'metrics.jsonl'));
 
 /** The error of a training that must fail. */

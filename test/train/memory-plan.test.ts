@@ -8,7 +8,6 @@ import { SubzeroError } from '../../src/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import type { OptimizerName } from '../../src/settings/methods.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import { openTestGpu } from '../support/gpu.ts';
 import { optionsExample } from '../support/zo/golden.ts';
 import { probe } from '../support/zo/live.ts';
@@ -18,6 +17,7 @@ import {
   ofType,
   optionRows,
   quick,
+  recordsOf,
   removeTemporary,
   temporaryFolder,
   tinyModel,
@@ -66,8 +66,6 @@ async function refused(training: Promise<unknown>): Promise<SubzeroError> {
   expect(error).toBeInstanceOf(SubzeroError);
   return error as SubzeroError;
 }
-
-const recordsOf = async (run: string) => (await openJournal(join(run, 'journal.subzero'))).records;
 
 describe('the plan', () => {
   test.each([

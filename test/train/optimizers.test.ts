@@ -9,6 +9,7 @@ import type { OptimizerName } from '../../src/settings/methods.ts';
 import { openJournal } from '../../src/zo/journal.ts';
 import {
   collect,
+  journalOf,
   ofType,
   optionRows,
   quick,
@@ -59,7 +60,7 @@ describe.each([
   const title = settings.optimizer satisfies OptimizerName;
 
   test('its journal keeps everything that decides the run', async () => {
-    const journal = await openJournal(join(whole, 'journal.subzero'));
+    const journal = await journalOf(whole);
     expect(journal.header.configuration).toMatchObject(settings);
     expect(journal.recordBytes).toBe(recordBytes);
     expect(journal.records).toHaveLength(quick.steps);
@@ -76,10 +77,7 @@ describe.each([
     const run = await train(settings, 7);
     const events = await collect(engine.train({ resume: run }));
     expect(ofType(events, 'step').map(({ step }) => step)).toEqual([8, 9, 10, 11, 12]);
-    const [interrupted, expected] = [
-      await openJournal(join(run, 'journal.subzero')),
-      await openJournal(join(whole, 'journal.subzero')),
-    ];
+    const [interrupted, expected] = [await journalOf(run), await journalOf(whole)];
     expect(interrupted.records).toEqual(expected.records);
     expect(Buffer.compare(await weightsOf(run), await weightsOf(whole))).toBe(0);
   });

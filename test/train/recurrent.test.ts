@@ -6,10 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import { type Parity, promptOf, writeCheckpoint } from '../parity/checkpoint.ts';
 import { difference, logitsOfModel, logitsOfRun, shapesOf } from './logits.ts';
-import { collect, ofType, quick, removeTemporary, temporaryFolder, trainUpTo, writeRows } from './tiny.ts';
+import { collect, ofType, quick, recordsOf, removeTemporary, temporaryFolder, trainUpTo, writeRows } from './tiny.ts';
 
 const { cases } = JSON.parse(readFileSync(new URL('../parity/parity.json', import.meta.url), 'utf8')) as Parity;
 const models = {
@@ -79,7 +78,6 @@ describe.each(Object.keys(models) as ModelName[])('%s', (name) => {
     const whole = await train(name, { steps: 9 });
     const interrupted = await train(name, { steps: 9 }, 6);
     await collect(engine.train({ resume: interrupted }));
-    const recordsOf = async (run: string) => (await openJournal(join(run, 'journal.subzero'))).records;
     expect(await recordsOf(interrupted)).toEqual(await recordsOf(whole));
     expect(await logitsOfRun(gpu, interrupted, tokens)).toEqual(await logitsOfRun(gpu, whole, tokens));
   });

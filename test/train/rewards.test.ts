@@ -159,9 +159,6 @@ describe('the objective reward', () => {
     };
     await expect(started({}, { objective: 'reward' })).rejects.toThrow(/objective reward needs a grader/);
     await expect(started({ grader: letters }, { objective: 'dpo' })).rejects.toThrow(/objective dpo asks no grader/);
-    await expect(started({ grader: letters }, { objective: 'reward', anchor: 1 })).rejects.toThrow(
-      /anchor must be 0 with objective reward; got 1/,
-    );
     await expect(started({ grader: letters }, { objective: 'reward', shards: 2 })).rejects.toThrow(/shards must be 1/);
     const find = engine.findLearningRate({
       model,
@@ -171,6 +168,85 @@ describe('the objective reward', () => {
     });
     await expect(find[Symbol.asyncIterator]().next()).rejects.toThrow(/not searched for with objective reward/);
   });
+});
+
+describe('an anchor', () => {
+  const anchored = { anchor: 3, learningRate: 2e-2, rewardTemperature: 0.8 } as const;
+
+  test('adds the drift from the base on the tokens of the prompts', async () => {
+    const { run, events } = await train(anchored, { validation: { file } });
+    for (const { loss, measures } of [...ofType(events, 'step'), ...ofType(events, 'evaluation')]) {
+      expect(measures!.drift).toBeGreaterThan(0);
+      expect(loss).toBeCloseTo(3 * measures!.drift! - measures!.reward!, 10);
+    }
+    // The drift of the last evaluation by log-probabilities of the prompts, asked of both models.
+    let [sum, count] = [0, 0];
+    await engine.loadModel({ id: 'base', path: model });
+    await engine.loadModel({ id: 'tuned', path: run });
+    for (const prompt of prompts) {
+      const [before, after] = [await promptLogprobs('base', prompt), await promptLogprobs('tuned', prompt)];
+      for (const [index, logprob] of after.entries()) sum += (logprob - before[index]!) ** 2 / 2;
+      count += after.length;
+    }
+    for (const id of ['base', 'tuned']) await engine.unloadModel(id);
+    const { drift } = ofType(events, 'evaluation').at(-1)!.measures!;
+    expect(Math.abs(drift! / (sum / count) - 1)).toBeLessThan(1e-3);
+  });
+
+  test('asks the base once: a run that is stopped goes on to the same bits', async () => {
+    const whole = await train(anchored);
+    const part = await train(anchored, { stopAfter: 1 });
+    const messages: string[] = [];
+    for await (const event of engine.train({ resume: part.run }))
+      if (event.type === 'message') messages.push(event.message);
+    expect(messages.join()).not.toMatch(/log-probabilities of the base/);
+    expect(await recordsOf(part.run)).toEqual(await recordsOf(whole.run));
+  });
+
+  test('goes with virtual tokens, and with prompts of one token', async () => {
+    const own = { scheme: 'prompt', virtualTokens: 2, learningRate: 1e-1, epsilon: 1e-1 } as const;
+    const { events } = await train({ ...anchored, ...own });
+    for (const { measures } of ofType(events, 'step')) expect(measures!.drift).toBeGreaterThan(0);
+    const short = writeRows(['a', 'b'].map((prompt) => `${JSON.stringify({ prompt })}\n`).join(''));
+    const lone = await train({ ...anchored, steps: 1 }, { validation: { file: short } });
+    expect(ofType(lone.events, 'evaluation').at(-1)!.measures!.drift).toBeGreaterThanOrEqual(0);
+  });
+});
+
+async function promptLogprobs(id: string, prompt: string): Promise<number[]> {
+  const logprobs: number[] = [];
+  for await (const event of engine.generate({ model: id, prompt, maxTokens: 0, scorePrompt: true })) {
+    if (event.type === 'prompt') logprobs.push(...event.tokens.flatMap(({ logprob }) => logprob ?? []));
+  }
+  return logprobs;
+}
+
+test('a fork may have another grader, or one of its own; and leaves behind one that nothing asks', async () => {
+  const { run } = await train();
+  const forked = async (request: object, configuration: Partial<TrainConfiguration> = {}) => {
+    const out = join(temporaryFolder(), 'fork');
+    const events: TrainEvent[] = [];
+    for await (const event of engine.train({ fork: run, step: 2, out, configuration, ...request })) events.push(event);
+    return { out, last: ofType(events, 'step').at(-1)! };
+  };
+  const constant = { ...letters, source: 'function grade() { return 7; }' } as GraderDescription;
+  expect((await forked({ grader: constant })).last.measures!.reward).toBe(7);
+  const supervised = await forked({ data: { file: writeRows(optionRows()) } }, { objective: 'auto' });
+  expect(supervised.last.measures).toBeUndefined();
+  const again = await forked(
+    { fork: supervised.out, step: 2, data: { file }, grader: letters },
+    { objective: 'reward' },
+  );
+  expect(again.last.measures!.reward).toBeLessThan(1);
+});
+
+test('early stopping names the highest reward, where the loss is minus the reward', async () => {
+  const constant = { ...letters, source: 'function grade() { return 7; }' } as GraderDescription;
+  const early = { steps: 9, evaluateEvery: 1, earlyStopping: 2 };
+  const { events } = await train(early, { grader: constant, validation: { file } });
+  expect(ofType(events, 'done').at(-1)!.reason).toMatch(
+    /^early stopping: no higher reward in the last 2 evaluations; the highest was 7\.0000 at step 1$/,
+  );
 });
 
 test('the objective accuracy has the share of wrong options as its loss', async () => {

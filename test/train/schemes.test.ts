@@ -13,16 +13,17 @@ import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { axisLength } from '../../src/tensor/axis.ts';
 import { restoreRun } from '../../src/train/run.ts';
 import { startTokens } from '../../src/tuning/adapter.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import { norm, relativeError } from '../support/zo/compare.ts';
 import { withOptimizer } from '../support/zo/session.ts';
 import { weightValues } from '../support/zo/weights.ts';
 import {
   collect,
   completionRows,
+  journalOf,
   ofType,
   optionRows,
   quick,
+  recordsOf,
   removeTemporary,
   temporaryFolder,
   tinyModel,
@@ -115,7 +116,7 @@ describe.each(schemes)('$title on $model', ({ model: name, settings: own }) => {
     const settings = { ...own, ...optimizer };
     const model = tinyModel(name);
     const whole = await train(model, settings);
-    const { header, records } = await openJournal(join(whole, 'journal.subzero'));
+    const { header, records } = await journalOf(whole);
     expect(header.configuration).toMatchObject(settings);
     expect(records).toHaveLength(quick.steps);
     const values = await adapterOf(whole);
@@ -129,7 +130,7 @@ describe.each(schemes)('$title on $model', ({ model: name, settings: own }) => {
     const interrupted = await train(model, settings, 7);
     const events = await collect(engine.train({ resume: interrupted }));
     expect(ofType(events, 'step').map(({ step }) => step)).toEqual([8, 9, 10, 11, 12]);
-    expect((await openJournal(join(interrupted, 'journal.subzero'))).records).toEqual(records);
+    expect(await recordsOf(interrupted)).toEqual(records);
     expect(await adapterOf(interrupted)).toEqual(values);
     // Any step.
     expect(await adapterOf(whole, 6)).toEqual(await adapterOf(await train(model, { ...settings, steps: 6 })));

@@ -8,14 +8,15 @@ import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import type { OptimizerName } from '../../src/settings/methods.ts';
 import { readMetrics } from '../../src/train/metrics.ts';
 import { hopelessSteps } from '../../src/train/slope.ts';
-import { openJournal } from '../../src/zo/journal.ts';
 import { fakeHost } from '../cli/fake-host.ts';
 import {
   collect,
   completionRows,
+  journalOf,
   ofType,
   optionRows,
   quick,
+  recordsOf,
   removeTemporary,
   temporaryFolder,
   tinyModel,
@@ -65,7 +66,7 @@ describe('a learning rate that ruins the weights', () => {
     async (optimizer, more) => {
       for (const file of [options, completions]) {
         const { run, events } = await train({ ...ruinous, optimizer, ...more }, file);
-        const { records } = await openJournal(join(run, 'journal.subzero'));
+        const { records } = await journalOf(run);
         const end = doneOf(events);
         expect(end).toMatchObject({ outcome: 'stuck', step: records.length });
         expect(end.step).toBeLessThan(ruinous.steps);
@@ -112,7 +113,6 @@ describe('a learning rate that ruins the weights', () => {
     expect(rest[1]).toMatchObject({ type: 'message', code: 'no_slope' });
     const { step, outcome, reason } = doneOf(whole.events);
     expect(doneOf(rest)).toMatchObject({ step, outcome, reason });
-    const recordsOf = async (run: string) => (await openJournal(join(run, 'journal.subzero'))).records;
     expect(await recordsOf(part.run)).toEqual(await recordsOf(whole.run));
     // It stays so.
     const again = await collect(engine.train({ resume: whole.run, steps: 200 }));

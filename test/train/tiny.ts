@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Engine, TrainEvent } from '../../src/engine/types.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
+import { openJournal } from '../../src/zo/journal.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/models/', import.meta.url));
 
@@ -138,3 +139,9 @@ export async function trainUpTo(
   }
   return { run, events };
 }
+
+/** The journal of a run's folder, read whole. */
+export const journalOf = (run: string) => openJournal(join(run, 'journal.subzero'));
+
+/** The steps of a run, as its journal keeps them. */
+export const recordsOf = async (run: string) => (await journalOf(run)).records;

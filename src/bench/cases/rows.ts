@@ -8,7 +8,8 @@ import { activationNumber, type MatmulActivation } from '../../ops/activation.ts
 import { recordLabelLoss } from '../../ops/label-loss.ts';
 import { add, gate, gateByPart, gatePacked, gatherRows, splitHeads, storeRows } from '../../ops/rows.ts';
 import { scaleBuffer } from '../../ops/scale.ts';
-import { type PackedOrder, packedOrders, split } from '../../ops/split.ts';
+import { type PackedOrder, packedOrders, regroup, split } from '../../ops/split.ts';
+import { wholeQuads } from '../../tensor/axis.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { exactTolerance, type KernelCase } from '../case.ts';
 import { activate } from './linear.ts';
@@ -352,6 +353,65 @@ export const splitShapes: readonly SplitShape[] = packedOrders.flatMap((order) =
   { rows: 33, heads: 8, keyHeads: 2, headWidth: 16, order },
   { rows: 7, heads: 71, keyHeads: 1, headWidth: 64, order },
 ]);
+
+export interface RegroupShape {
+  rows: number;
+  groups: number;
+  pieces: readonly number[];
+  first: number;
+  count: 1 | 2 | 3;
+}
+
+export function regroupCase({ rows, groups, pieces, first, count }: RegroupShape): KernelCase {
+  const before = (piece: number): number => pieces.slice(0, piece).reduce((sum, size) => sum + size, 0);
+  const groupWidth = before(pieces.length);
+  const taken = groups * (before(first + count) - before(first));
+  return {
+    operation: 'regroup',
+    name: `${rows} rows, ${groups} groups of ${pieces.join(' + ')}, ${count} from ${first}`,
+    tolerance: 0,
+    flops: 0,
+    bytes: 8 * rows * taken,
+    prepare(bed) {
+      const stride = wholeQuads(groups * groupWidth);
+      const data = bed.random.normals(rows * stride);
+      const context = bed.context({ count: 1 });
+      bed.reserve(rows);
+      const x = bed.activation(data, rows, stride);
+      let last: Activation | undefined;
+      return {
+        record() {
+          if (last) bed.workspace.give(last);
+          last = regroup(context, x, { groups, pieces, first, count });
+          const { buffer, columns } = last;
+          return [
+            {
+              ...{ name: 'y', buffer, rows, columns, guarded: true },
+              reference: (row) => {
+                const result: number[] = [];
+                for (let piece = first; piece < first + count; piece++) {
+                  for (let group = 0; group < groups; group++) {
+                    const start = row * stride + group * groupWidth + before(piece);
+                    result.push(...data.subarray(start, start + pieces[piece]!));
+                  }
+                }
+                return Float32Array.from({ length: columns }, (_, column) => result[column] ?? 0);
+              },
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+export const regroupShapes: readonly RegroupShape[] = [
+  { rows: 1, groups: 1, pieces: [1, 1], first: 0, count: 1 },
+  { rows: 9, groups: 3, pieces: [2, 2], first: 1, count: 1 },
+  { rows: 5, groups: 2, pieces: [8, 8, 24, 24], first: 0, count: 3 },
+  { rows: 33, groups: 4, pieces: [12, 12, 4, 4], first: 3, count: 1 },
+  { rows: 7, groups: 5, pieces: [3, 1, 5], first: 1, count: 2 },
+];
 
 export const gateShapes: readonly GateShape[] = [
   { rows: 1, columns: 4 },

@@ -63,6 +63,7 @@ const fieldNames: Readonly<Record<string, string>> = {
   projectedGradients: 'ρ',
   learningRate: 'η',
   curvatures: 'curvature',
+  alignedGradients: 'aligned ρ',
 };
 
 function describeField({ field, a, b }: HeaderDifference): string {

@@ -17,15 +17,21 @@ import {
 import { localAdapter, localData, localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
 import { loraOption, modelOption, stepOption, storageOption } from '../model-option.ts';
-import type { OptionValues } from '../option.ts';
+import type { OptionSpecification, OptionValues } from '../option.ts';
 import { createProgress } from '../progress.ts';
 import { givenReading, readingOptions } from '../reading-options.ts';
 import { requireOption } from '../require-option.ts';
 import { scoresText } from '../scores-text.ts';
+import { givenSettings, settingOption } from '../setting-options.ts';
 import { UsageError } from '../usage-error.ts';
 import { withEngine } from '../with-engine.ts';
 
 const measuring = 'What is measured';
+
+/** β of the DPO loss. */
+const preferenceBeta: readonly OptionSpecification[] = [
+  { ...settingOption('dpoBeta'), description: 'with --base: β of the DPO loss', group: measuring },
+];
 
 const options = [
   modelOption,
@@ -74,6 +80,16 @@ const options = [
     description: 'with --compare RUN: the state of that run after this step',
     group: measuring,
   },
+  {
+    name: 'base',
+    type: 'text',
+    placeholder: 'DIR|RUN',
+    description:
+      'for preferences: the model before they were learnt; margins are those above its own, and there is the DPO loss',
+    group: measuring,
+  },
+  // Its value is for givenSettings alone.
+  ...(preferenceBeta as readonly []),
   {
     name: 'max-tokens',
     type: 'integer',
@@ -129,6 +145,14 @@ export const evalCommand = defineCommand({
       text: 'generated answers, by ROUGE and by a grader of your own',
       command: 'subzero eval --model runs/mine --data test.jsonl --metric rouge-l,exact-match --grader grader.json',
     },
+    {
+      text: 'has reward training helped? on rows with a prompt and what the grader asks for',
+      command: 'subzero eval --compare DIR runs/mine --data prompts.jsonl --grader grader.json --report reward.md',
+    },
+    {
+      text: 'preferences: accuracy, margin and DPO loss against the model that the run began with',
+      command: 'subzero eval --model runs/mine --base DIR --data preferences.jsonl',
+    },
   ],
   async run(context) {
     const plan = await planOf(context);
@@ -166,6 +190,12 @@ async function planOf(context: EvalContext): Promise<EvaluationPlan> {
   if (values.compareStep !== undefined && values.compare === undefined) {
     throw new UsageError('--compare-step needs --compare RUN', { parameter: 'compare-step' });
   }
+  const { dpoBeta } = givenSettings(context);
+  if (dpoBeta !== undefined && values.base === undefined) {
+    throw new UsageError('--dpo-beta needs --base DIR|RUN, which the DPO loss compares with', {
+      parameter: 'dpo-beta',
+    });
+  }
   await checkReports(values.report);
   const grader = values.grader === undefined ? undefined : await readGrader(values.grader);
   const names = chosenMetrics(values.metric, grader !== undefined);
@@ -176,10 +206,15 @@ async function planOf(context: EvalContext): Promise<EvaluationPlan> {
     values.compare === undefined
       ? {}
       : { baseline: { path: await localPath(context, values.compare), step: values.compareStep, storage } };
+  const base =
+    values.base === undefined
+      ? {}
+      : { base: { model: { path: await localPath(context, values.base), step: undefined, storage }, beta: dpoBeta } };
   return {
     title: values.compare === undefined ? 'Evaluation' : 'Comparison of two models',
     model: { path: await localPath(context, given), step: values.step, storage, lora },
     ...baseline,
+    ...base,
     request: { data, ...givenReading(context), ...(limit === undefined ? {} : { limit }) },
     metricNames: names,
     ...(grader ? { grader } : {}),
@@ -202,6 +237,9 @@ function figures({ measured, compared, model, baseline }: EvaluationReport): obj
 
 function describe({ report, result }: { report: EvaluationReport; result: EvaluationResult }): string {
   const { loss, examples, seconds } = result;
-  const line = `${scoresText(result)}loss ${loss.toFixed(4)} on ${plural(examples, 'example')} (${seconds.toFixed(1)} s)`;
+  // Prompts have no answer to take a loss of, and the losses of preferences are among the metrics.
+  const isScored = Number.isFinite(loss) && report.model.outcomes.every(({ margin }) => margin === undefined);
+  const scores = isScored ? `${scoresText(result)}loss ${loss.toFixed(4)} on ` : '';
+  const line = `${scores}${plural(examples, 'example')} (${seconds.toFixed(1)} s)`;
   return [line, ...reportLines(report).map((each) => `  ${each}`)].join('\n');
 }

@@ -23,6 +23,7 @@ const lists = [
   { name: 'learning-rates', what: 'a learning rate η', numeric: true },
   { name: 'optimizers', what: 'an optimiser', numeric: false },
   { name: 'schemes', what: 'a scheme', numeric: false },
+  { name: 'tasks', what: 'a task, whose folder is in that of --data', numeric: false },
 ] as const;
 
 export const experimentCommand = defineCommand({

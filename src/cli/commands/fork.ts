@@ -2,7 +2,8 @@ import { settingNames, settingOf } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { chosenTask, dataOption, dataSource, taskFileOption, taskOption } from '../data-options.ts';
-import { stepOption } from '../model-option.ts';
+import { graderOption, readGrader } from '../evaluation.ts';
+import { bestStep, stepOption } from '../model-option.ts';
 import type { OptionSpecification } from '../option.ts';
 import { requireOption } from '../require-option.ts';
 import { givenSettings, settingOption } from '../setting-options.ts';
@@ -34,7 +35,7 @@ export const forkCommand = defineCommand({
   ],
   options: [
     { name: 'run', type: 'text', placeholder: 'RUN', description: 'run folder to fork' },
-    { ...stepOption, description: 'the last step that both have; best = the one with the lowest validation loss' },
+    { ...stepOption, description: `the last step that both have; ${bestStep}` },
     {
       name: 'out',
       type: 'text',
@@ -47,6 +48,7 @@ export const forkCommand = defineCommand({
     { ...taskFileOption, ...changes },
     { ...dataOption, ...changes },
     validationOption,
+    { ...graderOption, ...changes },
     { ...jsonOption, description: 'print every event (start, step, evaluation, done) as a JSON line' },
     ...engineOptions,
   ],
@@ -60,14 +62,17 @@ export const forkCommand = defineCommand({
       command: 'subzero fork --run runs/sst2 --step best --learning-rate 5e-6 --steps 600 --out runs/sst2-slow',
     },
   ],
-  run(context) {
+  async run(context) {
     const { options } = context;
     const fork = requireOption(options.run, 'fork', 'run RUN');
     const out = requireOption(options.out, 'fork', 'out NEW');
     const { step, data, validation } = options;
+    const grader = options.grader === undefined ? {} : { grader: (await readGrader(options.grader)).grader };
+    const asked = options.grader === undefined ? {} : ({ objective: 'reward' } as const);
     const task = chosenTask(options.task, options.taskFile);
     return trainWithReport(context, {
-      ...{ fork, out, configuration: givenSettings(context) },
+      ...{ fork, out, configuration: { ...asked, ...givenSettings(context) } },
+      ...grader,
       ...(step === undefined ? {} : { step }),
       ...(data === undefined ? {} : { data: dataSource(task, data) }),
       ...(validation === undefined ? {} : { validation: dataSource(task, validation, 'validation') }),

@@ -1,7 +1,7 @@
 import { SubzeroError } from '../../errors.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
-import { loadOnlyModel, stepOption } from '../model-option.ts';
+import { bestStep, loadOnlyModel, stepOption } from '../model-option.ts';
 import { requireOption } from '../require-option.ts';
 import { withEngine } from '../with-engine.ts';
 
@@ -12,7 +12,7 @@ export const replayCommand = defineCommand({
   details: ['Without --out, this checks that the journal can be replayed and says how long it takes.'],
   options: [
     { name: 'run', type: 'text', placeholder: 'RUN', description: 'run folder with the journal' },
-    { ...stepOption, name: 'to', description: 'step to rebuild; best = the one with the lowest validation loss' },
+    { ...stepOption, name: 'to', description: `step to rebuild; ${bestStep}` },
     { name: 'out', type: 'text', placeholder: 'DIR', description: 'write the rebuilt model to this folder' },
     { ...jsonOption, description: 'print step, seconds and the files written as one JSON line' },
     ...engineOptions,

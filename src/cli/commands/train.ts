@@ -7,7 +7,7 @@ import { clusterAddress, clusterGroup, clusterOptions } from '../cluster-options
 import { type CommandContext, defineCommand } from '../command.ts';
 import { type DeviceChoice, engineOptions, jsonOption } from '../common-options.ts';
 import { chosenTask, dataOption, taskFileOption, taskOption } from '../data-options.ts';
-import { readGrader } from '../evaluation.ts';
+import { graderOption, readGrader } from '../evaluation.ts';
 import { reportFind } from '../find-report.ts';
 import { optionForm } from '../help.ts';
 import type { Host } from '../host.ts';
@@ -62,15 +62,7 @@ const options = [
     defaultText: 'that in the folder of the data, or none',
     group: model,
   },
-  {
-    name: 'grader',
-    type: 'text',
-    placeholder: 'FILE',
-    description:
-      "reward: a grader in a JSON file, in the shape of OpenAI's, that says what a generated answer is worth " +
-      '(docs/rewards.md)',
-    group: method,
-  },
+  { ...graderOption, group: method },
   // Their values are for givenSettings alone.
   ...(settingOptions as readonly []),
   {

@@ -14,6 +14,7 @@ import {
   linearLayer,
   matrix,
   type Routing,
+  type SharedExpert,
 } from '../decoder.ts';
 
 /** A layer of experts without the norms around it. */
@@ -40,7 +41,7 @@ export interface ExpertsOptions {
   width: number;
   inner: number;
   routing: Routing;
-  shared?: ExpertsParts['shared'];
+  shared?: SharedExpert;
 }
 
 function checkChosen({ chosen, experts }: Routing): void {
@@ -61,6 +62,21 @@ const llamaNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
 export function expertsLayer(options: ExpertsOptions): ExpertsParts {
   const { router, experts, names = llamaNames, width, inner, routing, shared } = options;
   checkChosen(routing);
+  return {
+    kind: 'experts',
+    router: linearLayer(router, quadAxis(routing.experts), quadAxis(width), false),
+    routing,
+    ...separateLinears(experts, names, { width, inner, routing }),
+    ...(shared ? { shared } : {}),
+  };
+}
+
+/** The linear layers of experts that have matrices of their own. */
+function separateLinears(
+  experts: string,
+  names: { gate: string; up: string; down: string },
+  { width, inner, routing }: Pick<ExpertsOptions, 'width' | 'inner' | 'routing'>,
+): { gate: ExpertLinears; up: ExpertLinears; down: ExpertLinears } {
   const [outside, inside] = [quadAxis(width), quadAxis(inner)];
   const each = (name: string, rows: Axis, columns: Axis): ExpertLinears => ({
     matrices: Array.from({ length: routing.experts }, (_, expert) =>
@@ -68,18 +84,14 @@ export function expertsLayer(options: ExpertsOptions): ExpertsParts {
     ),
   });
   return {
-    kind: 'experts',
-    router: linearLayer(router, quadAxis(routing.experts), outside, false),
-    routing,
     gate: each(names.gate, inside, outside),
     up: each(names.up, inside, outside),
     down: each(names.down, outside, inside),
-    ...(shared ? { shared } : {}),
   };
 }
 
 /** What a family says of a layer of experts whose matrices lie in a tensor for all of them. */
-export interface PackedOptions extends Pick<ExpertsOptions, 'router' | 'width' | 'inner' | 'routing'> {
+export interface PackedOptions extends Pick<ExpertsOptions, 'router' | 'width' | 'inner' | 'routing' | 'shared'> {
   /** Names of the tensors. */
   tensors: { packed: string; down: string };
   /** Tensors are [experts, in features, out features]. */
@@ -88,11 +100,13 @@ export interface PackedOptions extends Pick<ExpertsOptions, 'router' | 'width' |
   biases?: { packed: string; down: string };
   interleaved: boolean;
   clamped?: ClampedGate;
+  /** The module whose members are the experts by number, in files that have matrices of each. */
+  separate?: string;
 }
 
 /** A layer whose experts lie in one tensor for gate and up, and one for down. */
 export function packedExpertsLayer(options: PackedOptions): ExpertsParts {
-  const { router, width, inner, routing, tensors, transposed, biases, interleaved, clamped } = options;
+  const { router, width, inner, routing, tensors, transposed, biases, interleaved, clamped, shared } = options;
   checkChosen(routing);
   const [outside, inside] = [quadAxis(width), quadAxis(inner)];
   const each = (tensor: string, rows: Axis, columns: Axis, bias?: string): ExpertLinears => ({
@@ -112,6 +126,8 @@ export function packedExpertsLayer(options: PackedOptions): ExpertsParts {
     down: each(tensors.down, outside, inside, biases?.down),
     interleaved,
     ...(clamped ? { clamped } : {}),
+    ...(options.separate ? { separate: separateLinears(options.separate, llamaNames, options) } : {}),
+    ...(shared ? { shared } : {}),
   };
 }
 
@@ -120,13 +136,13 @@ export function sharedExpert(
   module: string,
   width: number,
   inner: number,
-  scale?: string,
-): NonNullable<ExpertsParts['shared']> {
+  { scale, biased = false }: { scale?: string; biased?: boolean } = {},
+): SharedExpert {
   const [outside, inside] = [quadAxis(width), quadAxis(inner)];
   return {
-    gate: linearLayer(`${module}.gate_proj`, inside, outside, false),
-    up: linearLayer(`${module}.up_proj`, inside, outside, false),
-    down: linearLayer(`${module}.down_proj`, outside, inside, false),
+    gate: linearLayer(`${module}.gate_proj`, inside, outside, biased),
+    up: linearLayer(`${module}.up_proj`, inside, outside, biased),
+    down: linearLayer(`${module}.down_proj`, outside, inside, biased),
     ...(scale ? { scale: linearLayer(scale, plainAxis(1), outside, false) } : {}),
   };
 }

@@ -1,8 +1,8 @@
-import { real } from '../config-fields.ts';
+import { real, type Values } from '../config-fields.ts';
 import { noWindowLayers, offElsewhere } from '../config-keys.ts';
 import { noWindows } from '../config-windows.ts';
 import { family } from './family.ts';
-import { biasedLayers, llamaFields, llamaLike } from './llama.ts';
+import { biasedLayers, type LlamaLike, llamaFields, llamaLike } from './llama.ts';
 
 /** Keys with the defaults of `GraniteConfig`. */
 export const graniteFields = {
@@ -13,6 +13,20 @@ export const graniteFields = {
   logits_scaling: real(1),
 };
 
+/** What these keys mean. */
+export function graniteFactors({
+  embedding_multiplier: embedding,
+  residual_multiplier: residual,
+  attention_multiplier: scores,
+  logits_scaling: divisor,
+}: Pick<Values<typeof graniteFields>, `${'embedding' | 'residual' | 'attention'}_multiplier` | 'logits_scaling'>) {
+  return {
+    residualScale: residual,
+    attention: { scale: scores },
+    decoder: { inputScale: embedding, logits: { scale: 1 / divisor } },
+  } satisfies Partial<LlamaLike>;
+}
+
 /** Granite: a Llama with a factor of its embedding, of what sublayers add, of scores, and a divisor of logits. */
 export const granite = family(
   graniteFields,
@@ -20,9 +34,7 @@ export const granite = family(
     llamaLike(type, values, {
       biased: biasedLayers(values.attention_bias, values.mlp_bias),
       windows: (context) => noWindows(values, context),
-      residualScale: values.residual_multiplier,
-      attention: { scale: values.attention_multiplier },
-      decoder: { inputScale: values.embedding_multiplier, logits: { scale: 1 / values.logits_scaling } },
+      ...graniteFactors(values),
     }),
   { ignored: noWindowLayers, neutral: { use_sliding_window: offElsewhere.use_sliding_window } },
 );

@@ -6,15 +6,15 @@ import { attentionType, kindsOfLayers, wholeQuadsOnly } from '../config-layers.t
 import { convolutionOf, type Decoder, embeddingAxes, linearLayer, matrix, rmsNorm, type Sublayer } from '../decoder.ts';
 import { readRope, ropeFields } from '../rope-parameters.ts';
 import { contextWith } from '../rope-rules.ts';
+import type { ExpertsParts } from './experts.ts';
 import { evenHeadWidth, family } from './family.ts';
 
-/** Keys with the defaults of `Lfm2Config`. */
-const lfm2Fields = {
+/** Keys of those with short convolutions, with the defaults of `Lfm2Config`. */
+export const convolutionFields = {
   vocab_size: whole(65_536),
   hidden_size: whole(2560),
   intermediate_size: whole(12_288),
-  // Older names, which go before the newer ones.
-  block_ff_dim: orNull(whole(0)),
+  // An older name, which goes before the newer one.
   tie_embedding: orNull(flag(true)),
   num_hidden_layers: whole(32),
   num_attention_heads: whole(32),
@@ -25,13 +25,21 @@ const lfm2Fields = {
   tie_word_embeddings: flag(true),
   conv_bias: flag(false),
   conv_L_cache: whole(3),
+  layer_types: texts,
+  ...ropeFields,
+  rope_theta: real(1_000_000),
+};
+
+type ConvolutionValues = Values<typeof convolutionFields>;
+
+const lfm2Fields = {
+  ...convolutionFields,
+  // An older name, which goes before the newer one.
+  block_ff_dim: orNull(whole(0)),
   block_multiple_of: whole(256),
   block_ffn_dim_multiplier: real(1),
   block_auto_adjust_ff_dim: flag(true),
   full_attn_idxs: numbers,
-  layer_types: texts,
-  ...ropeFields,
-  rope_theta: real(1_000_000),
 };
 
 type Lfm2Values = Values<typeof lfm2Fields>;
@@ -39,26 +47,43 @@ type Lfm2Values = Values<typeof lfm2Fields>;
 /**
  * LFM2: short convolutions between two gates in most layers, attention with norms of queries and keys in the others.
  */
-export const lfm2 = family(lfm2Fields, lfm2Decoder, {
-  ignored: {
-    block_dim: 'the hidden size once more, which transformers does not read',
-    num_heads: 'the number of heads once more, which transformers does not read',
-    conv_dim: 'the hidden size once more, which transformers does not read',
-    conv_dim_out: 'the hidden size once more, which transformers does not read',
-    block_norm_eps: 'epsilon of norms under an older name, which transformers does not read',
-    theta: 'base of the rotation under an older name, which transformers does not read',
-    block_mlp_init_scale: 'how weights were drawn before training',
-    block_out_init_scale: 'how weights were drawn before training',
-    block_use_xavier_init: 'how weights were drawn before training',
-    conv_use_xavier_init: 'how weights were drawn before training',
+export const lfm2 = family(
+  lfm2Fields,
+  (values, type) =>
+    convolutionDecoder(type, values, {
+      attends: (layer) => values.full_attn_idxs?.includes(layer) ?? true,
+      feedForward: () => feedForwardWidth(values),
+    }),
+  {
+    ignored: {
+      block_dim: 'the hidden size once more, which transformers does not read',
+      num_heads: 'the number of heads once more, which transformers does not read',
+      conv_dim: 'the hidden size once more, which transformers does not read',
+      conv_dim_out: 'the hidden size once more, which transformers does not read',
+      block_norm_eps: 'epsilon of norms under an older name, which transformers does not read',
+      theta: 'base of the rotation under an older name, which transformers does not read',
+      block_mlp_init_scale: 'how weights were drawn before training',
+      block_out_init_scale: 'how weights were drawn before training',
+      block_use_xavier_init: 'how weights were drawn before training',
+      conv_use_xavier_init: 'how weights were drawn before training',
+    },
+    neutral: {
+      block_use_swiglu: only([true], 'the feed-forward layers would not be gated ones'),
+      use_pos_enc: only([true], 'queries and keys would not be turned by their positions'),
+    },
   },
-  neutral: {
-    block_use_swiglu: only([true], 'the feed-forward layers would not be gated ones'),
-    use_pos_enc: only([true], 'queries and keys would not be turned by their positions'),
-  },
-});
+);
 
-function lfm2Decoder(values: Lfm2Values, type: string): Decoder {
+/** Where those with short convolutions differ. */
+interface ConvolutionLayers {
+  /** Which layers have attention, where no types of layers are listed. */
+  attends: (layer: number) => boolean;
+  /** What follows the first sublayer of a layer: experts, or a feed-forward layer of so many elements inside. */
+  feedForward: (layer: number, prefix: string) => ExpertsParts | number;
+}
+
+/** A decoder of layers of short convolutions, and of attention. */
+export function convolutionDecoder(type: string, values: ConvolutionValues, own: ConvolutionLayers): Decoder {
   const { hidden_size: width, num_attention_heads: heads, norm_eps: epsilon, vocab_size: vocabulary } = values;
   const { num_key_value_heads: keyHeads, conv_L_cache: taps, conv_bias: biased } = values;
   const headWidth = values.head_dim ?? evenHeadWidth(width, heads);
@@ -67,10 +92,9 @@ function lfm2Decoder(values: Lfm2Values, type: string): Decoder {
   }
   wholeQuadsOnly({ hidden_size: width });
   const rotation = readRope(values, headWidth, values.max_position_embeddings);
-  const kinds = kindsOfLayers(values, 'conv', (layer) => values.full_attn_idxs?.includes(layer) ?? true);
+  const kinds = kindsOfLayers(values, 'conv', own.attends);
   const hidden = quadAxis(width);
   const [queries, keys] = [quadAxis(headWidth, heads), quadAxis(headWidth, keyHeads)];
-  const inner = quadAxis(feedForwardWidth(values));
   const plain = (name: string, rows = hidden, columns = hidden) => linearLayer(name, rows, columns, false);
   const mixers = {
     [attentionType]: (prefix: string): Sublayer => ({
@@ -92,6 +116,17 @@ function lfm2Decoder(values: Lfm2Values, type: string): Decoder {
       output: linearLayer(`${prefix}.conv.out_proj`, hidden, hidden, biased),
     }),
   };
+  const after = (layer: number, prefix: string): Sublayer => {
+    const before = rmsNorm(`${prefix}.ffn_norm`, width, epsilon);
+    const given = own.feedForward(layer, prefix);
+    if (typeof given !== 'number') return { before, ...given, activation: 'silu' };
+    return {
+      ...{ kind: 'feed-forward', before, activation: 'silu' },
+      gate: plain(`${prefix}.feed_forward.w1`, quadAxis(given)),
+      up: plain(`${prefix}.feed_forward.w3`, quadAxis(given)),
+      down: plain(`${prefix}.feed_forward.w2`, hidden, quadAxis(given)),
+    };
+  };
   return {
     architecture: type,
     vocabularySize: vocabulary,
@@ -99,17 +134,7 @@ function lfm2Decoder(values: Lfm2Values, type: string): Decoder {
     embedding: matrix('model.embed_tokens', ...embeddingAxes(vocabulary, width)),
     blocks: kinds.map((kind, layer) => {
       const prefix = `model.layers.${layer}`;
-      return [
-        mixers[kind](prefix),
-        {
-          kind: 'feed-forward',
-          before: rmsNorm(`${prefix}.ffn_norm`, width, epsilon),
-          gate: plain(`${prefix}.feed_forward.w1`, inner),
-          up: plain(`${prefix}.feed_forward.w3`, inner),
-          down: plain(`${prefix}.feed_forward.w2`, hidden, inner),
-          activation: 'silu',
-        },
-      ];
+      return [mixers[kind](prefix), after(layer, prefix)];
     }),
     finalNorm: rmsNorm('model.embedding_norm', width, epsilon),
     head: {

@@ -13,6 +13,7 @@ import {
   type AttentionSublayer,
   type Decoder,
   embeddingAxes,
+  type Linear,
   linearLayer,
   matrix,
   type Norm,
@@ -84,6 +85,13 @@ const gatedLayers = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
 /** The constants of xIELU, which files hold as tensors of these names. */
 export const xieluConstants = { beta: 0.5, eps: -1e-6 };
 
+/** A feed-forward layer by another module's names. */
+interface PlainParts {
+  kind: 'feed-forward';
+  packed: Linear;
+  down: Linear;
+}
+
 /** Where a relative differs. */
 export interface LlamaLike {
   /** The linear layers that have a bias. */
@@ -111,7 +119,7 @@ export interface LlamaLike {
   /** Module of scores, one for each head, that take part in every softmax. */
   sinks?: string;
   /** Experts in place of a layer's feed-forward layer, if it has any. @param prefix the layer's name */
-  experts?: (layer: number, prefix: string) => ExpertsParts | undefined;
+  experts?: (layer: number, prefix: string) => ExpertsParts | PlainParts | undefined;
   /** Both sublayers of a layer read the same sum through the norm of attention. */
   parallel?: boolean;
   /** The factor of what sublayers add. */

@@ -49,7 +49,7 @@ export const qwen2Moe = family(
                 `${prefix}.mlp.shared_expert`,
                 values.hidden_size,
                 values.shared_expert_intermediate_size,
-                `${prefix}.mlp.shared_expert_gate`,
+                { scale: `${prefix}.mlp.shared_expert_gate` },
               ),
             })
           : undefined,

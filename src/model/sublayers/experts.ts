@@ -6,10 +6,10 @@
 
 import { addShared, combine, gatePairs, gatherPairs, groupRows, type RowGroups } from '../../ops/experts.ts';
 import { groupedLinear } from '../../ops/grouped.ts';
-import { add, gate } from '../../ops/rows.ts';
+import { add, gate, gatePacked } from '../../ops/rows.ts';
 import type { WeightStack } from '../../tensor/weight.ts';
 import type { Activation } from '../../tensor/workspace.ts';
-import type { ExpertLinears, ExpertsSublayer } from '../decoder.ts';
+import type { ExpertLinears, ExpertsSublayer, SharedExpert } from '../decoder.ts';
 import type { Pass } from '../pass.ts';
 
 /**
@@ -75,17 +75,28 @@ function recordGates(pass: Pass, sublayer: ExpertsSublayer, x: Activation, group
 /** What the feed-forward layer for all tokens gives, and the logits of what it is multiplied by. */
 function recordShared(
   pass: Pass,
-  shared: NonNullable<ExpertsSublayer['shared']>,
+  shared: SharedExpert,
   activation: ExpertsSublayer['activation'],
   read: Activation,
 ): { result: Activation; gates?: Activation } {
   const { workspace } = pass.context;
-  const layers = [...(shared.scale ? [shared.scale] : []), shared.gate, shared.up];
-  const [up, gated, gates] = pass.linears(read, ...layers).reverse() as [Activation, Activation, Activation?];
-  gate(pass.context, gated, up, activation);
-  workspace.give(up);
-  const result = pass.linear(gated, shared.down);
-  workspace.give(gated);
+  const scale = shared.scale ? [shared.scale] : [];
+  let inner: Activation;
+  let gates: Activation | undefined;
+  if ('packed' in shared) {
+    const made = pass.linears(read, ...scale, shared.packed).reverse() as [Activation, Activation?];
+    inner = pass.replace(made[0], gatePacked(pass.context, made[0], activation));
+    gates = made[1];
+  } else {
+    const made = pass.linears(read, ...scale, shared.gate, shared.up).reverse();
+    const [up, gated] = made as [Activation, Activation, Activation?];
+    gate(pass.context, gated, up, activation);
+    workspace.give(up);
+    inner = gated;
+    gates = made[2];
+  }
+  const result = pass.linear(inner, shared.down);
+  workspace.give(inner);
   return { result, ...(gates ? { gates } : {}) };
 }
 

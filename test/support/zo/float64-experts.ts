@@ -30,7 +30,7 @@ export function experts64(
 ): Float64Array {
   const { router, routing, down, activation, shared } = sublayer;
   const { width } = router.columns;
-  const { experts, chosen, score, normalised, correction, scale = 1 } = routing;
+  const { experts, chosen, score, normalised, correction, scale = 1, sumLeast = 0, sumOffset = 0 } = routing;
   const layer = (input: Float64Array, { matrices, bias }: ExpertLinears, expert: number): Float64Array => {
     const result = linear(input, matrices[expert]!);
     return bias ? result.map((value, i) => value + get(bias)[expert * result.length + i]!) : result;
@@ -51,9 +51,7 @@ export function experts64(
       return (Math.max(-limit, Math.min(up, limit)) + 1) * (low / (1 + Math.exp(-gain * low)));
     });
   };
-  const y = shared
-    ? feedForward(x, { kind: 'feed-forward', gate: shared.gate, up: shared.up, down: shared.down, activation })
-    : new Float64Array(x.length);
+  const y = shared ? feedForward(x, { ...shared, kind: 'feed-forward', activation }) : new Float64Array(x.length);
   for (let start = 0; start < x.length; start += width) {
     const token = x.subarray(start, start + width);
     const sum = y.subarray(start, start + width);
@@ -63,7 +61,10 @@ export function experts64(
     }
     const logits = linear(token, router);
     const total = logits.reduce((all, logit) => all + Math.exp(logit), 0);
-    const shares = logits.map((logit) => (score === 'sigmoid' ? 1 / (1 + Math.exp(-logit)) : Math.exp(logit) / total));
+    const shares =
+      score === 'sparse-mixer'
+        ? sparseMixer64(logits, routing.tolerance!)
+        : logits.map((logit) => (score === 'sigmoid' ? 1 / (1 + Math.exp(-logit)) : Math.exp(logit) / total));
     const ranks = correction ? shares.map((share, expert) => share + get(correction)[expert]!) : logits;
     const order = Array.from({ length: experts }, (_, expert) => expert).sort((a, b) => ranks[b]! - ranks[a]! || a - b);
     const members = order.slice(0, chosen);
@@ -71,11 +72,33 @@ export function experts64(
       const gap = ranks[order[chosen - 1]!]! - ranks[order[chosen]!]!;
       choices64.smallestGap = Math.min(choices64.smallestGap, gap);
     }
-    const divisor = normalised ? members.reduce((all, expert) => all + shares[expert]!, 0) : 1;
+    const sumOfShares = members.reduce((all, expert) => all + shares[expert]!, 0);
+    const divisor = normalised ? Math.max(sumOfShares, sumLeast) + sumOffset : 1;
     for (const expert of members) {
       const made = layer(inside(token, expert), down, expert);
       for (let i = 0; i < width; i++) sum[i]! += (scale * shares[expert]! * made[i]!) / divisor;
     }
   }
   return y;
+}
+
+/** Scores of the two experts with the highest logits, and 0 of the others; see kernels/experts/sparse-mixer.wgsl. */
+export function sparseMixer64(logits: Float64Array, tolerance: number): Float64Array {
+  const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
+  const shares = new Float64Array(logits.length);
+  for (const [place, best] of order.slice(0, 2).entries()) {
+    const highest = logits[best]!;
+    let sum = 0;
+    for (const expert of order.slice(place)) {
+      const logit = logits[expert]!;
+      const distance = (highest - logit) / Math.max(Math.abs(logit), highest);
+      choices64.smallestGap = Math.min(
+        choices64.smallestGap,
+        Math.abs(distance - tolerance) || Number.POSITIVE_INFINITY,
+      );
+      if (!(distance > tolerance)) sum += Math.exp(logit - highest);
+    }
+    shares[best] = 1 / sum;
+  }
+  return shares;
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Convolution, DeltaRuleSublayer, Linear, ShortConvolutionSublayer } from '../../../src/model/decoder.ts';
+import { axisLength } from '../../../src/tensor/axis.ts';
 
 /** What a decoder's parameters do to rows. */
 export interface Layers64 {
@@ -16,8 +17,13 @@ const sigmoid = (value: number): number => 1 / (1 + Math.exp(-value));
 const silu = (value: number): number => value * sigmoid(value);
 
 /** y[i, c] = bias[c] + Σ_k weight[c, taps − 1 − k] · x[i − k, c]. */
-export function convolve64(x: Float64Array, { channels, taps, weight, bias }: Convolution, get: Layers64['get']) {
-  const [kernel, offset] = [get(weight), bias === undefined ? undefined : get(bias)];
+export function convolve64(
+  x: Float64Array,
+  { channels, taps, weight, bias, parts }: Convolution,
+  get: Layers64['get'],
+) {
+  const kernel = parts ? Float64Array.from(parts.flatMap((part) => [...get(part.weight)])) : get(weight);
+  const offset = bias === undefined ? undefined : get(bias);
   return x.map((_, index) => {
     const [row, channel] = [Math.floor(index / channels), index % channels];
     let sum = offset?.[channel] ?? 0;
@@ -53,7 +59,10 @@ export function shortConvolution64(
 }
 
 /** Numbers of heads and their widths. */
-export type DeltaRuleSizes = Pick<DeltaRuleSublayer, 'heads' | 'keyHeads' | 'keyWidth' | 'valueWidth'>;
+export type DeltaRuleSizes = Pick<
+  DeltaRuleSublayer,
+  'heads' | 'keyHeads' | 'keyWidth' | 'valueWidth' | 'learningScale'
+>;
 
 /** What the rule reads besides queries, keys and values: for each row and head, and for each head. */
 export interface DeltaRuleGates {
@@ -72,7 +81,7 @@ export interface DeltaRuleGates {
 export function deltaRule64(
   x: Float64Array,
   { learning, forgetting, rate, bias }: DeltaRuleGates,
-  { heads, keyHeads, keyWidth, valueWidth }: DeltaRuleSizes,
+  { heads, keyHeads, keyWidth, valueWidth, learningScale = 1 }: DeltaRuleSizes,
   matrices = new Float64Array(heads * keyWidth * valueWidth),
 ): Float64Array {
   const keys = keyHeads * keyWidth;
@@ -96,7 +105,7 @@ export function deltaRule64(
       for (let column = 0; column < valueWidth; column++) {
         let known = 0;
         for (let d = 0; d < keyWidth; d++) known += decay * matrix[d * valueWidth + column]! * key[d]!;
-        const correction = sigmoid(learning[gate]!) * (values[column]! - known);
+        const correction = learningScale * sigmoid(learning[gate]!) * (values[column]! - known);
         let found = 0;
         for (let d = 0; d < keyWidth; d++) {
           const place = d * valueWidth + column;
@@ -114,18 +123,20 @@ export function deltaRule64(
 export function deltaRuleSublayer64(x: Float64Array, sublayer: DeltaRuleSublayer, { get, linear }: Layers64) {
   const { convolution, activation, norm, valueWidth } = sublayer;
   if (activation !== 'silu') throw new Error('the float64 decoder knows SiLU only');
-  const mixed = convolve64(linear(x, sublayer.mixed), convolution, get).map(silu);
+  const made = projections64(x, sublayer, linear);
+  const mixed = convolve64(made.mixed, convolution, get).map(silu);
   const found = deltaRule64(
     mixed,
     {
-      learning: linear(x, sublayer.learning),
-      forgetting: linear(x, sublayer.forgetting),
+      learning: made.learning,
+      forgetting: made.forgetting,
       rate: get(sublayer.forgettingRate),
       bias: get(sublayer.forgettingBias),
     },
     sublayer,
   );
-  const [gates, gain] = [linear(x, sublayer.gate), get(norm.gain!)];
+  const { gates } = made;
+  const gain = get(norm.gain!);
   const result = new Float64Array(found.length);
   for (let start = 0; start < found.length; start += valueWidth) {
     let squares = 0;
@@ -136,4 +147,49 @@ export function deltaRuleSublayer64(x: Float64Array, sublayer: DeltaRuleSublayer
     }
   }
   return linear(result, sublayer.output);
+}
+
+/** What the linear layers make, each in an order of its own. */
+function projections64(x: Float64Array, sublayer: DeltaRuleSublayer, linear: Layers64['linear']) {
+  if (!('packed' in sublayer)) {
+    const { gate, learning, forgetting } = sublayer;
+    const parts = 'mixed' in sublayer ? [sublayer.mixed] : [sublayer.query, sublayer.key, sublayer.value];
+    const made = parts.map((part) => linear(x, part));
+    const widths = parts.map(({ rows }) => axisLength(rows));
+    const rows = Array.from({ length: made[0]!.length / widths[0]! }, (_, row) =>
+      made.flatMap((values, part) => [...values.subarray(row * widths[part]!, (row + 1) * widths[part]!)]),
+    );
+    return {
+      mixed: Float64Array.from(rows.flat()),
+      gates: linear(x, gate),
+      learning: linear(x, learning),
+      forgetting: linear(x, forgetting),
+    };
+  }
+  const { heads, keyHeads, keyWidth, valueWidth } = sublayer;
+  const sharing = heads / keyHeads;
+  const pick = (from: Float64Array, rowWidth: number, sizes: number[], wanted: number[]): Float64Array => {
+    const groupWidth = rowWidth / keyHeads;
+    const result: number[] = [];
+    for (let row = 0; row < from.length; row += rowWidth) {
+      for (const piece of wanted) {
+        const start = sizes.slice(0, piece).reduce((sum, size) => sum + size, 0);
+        for (let group = 0; group < keyHeads; group++) {
+          const first = row + group * groupWidth + start;
+          result.push(...from.subarray(first, first + sizes[piece]!));
+        }
+      }
+    }
+    return Float64Array.from(result);
+  };
+  const packed = linear(x, sublayer.packed);
+  const rates = linear(x, sublayer.rates);
+  const sizes = [keyWidth, keyWidth, sharing * valueWidth, sharing * valueWidth];
+  const width = 2 * keyHeads * keyWidth + 2 * heads * valueWidth;
+  return {
+    mixed: pick(packed, width, sizes, [0, 1, 2]),
+    gates: pick(packed, width, sizes, [3]),
+    learning: pick(rates, 2 * heads, [sharing, sharing], [0]),
+    forgetting: pick(rates, 2 * heads, [sharing, sharing], [1]),
+  };
 }

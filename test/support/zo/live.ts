@@ -40,7 +40,7 @@ export async function liveStep(
   forced?: Measurement,
 ): Promise<{ losses: number[]; measured: Measurement; applied: AppliedStep }> {
   const losses = await probe(run, examples, step);
-  const measured = run.optimizer.measure(losses);
+  const measured = run.optimizer.measure(losses, step);
   const learningRate = Math.fround(run.configuration.learningRate);
   const applied: AppliedStep = { step, learningRate, ...(forced ?? measured) };
   run.optimizer.update(applied);

@@ -40,9 +40,17 @@ export function recurrentOverrides(random: Random): Record<string, unknown> {
   }
   const keyHeads = random.integer(1, 2);
   const kinds = ['linear_attention', 'full_attention'];
+  const inner = random.integer(3, 17);
+  const experts = { moe_intermediate_size: inner, shared_expert_intermediate_size: inner, num_experts: 3 };
+  const types = [
+    { model_type: 'qwen3_5_text' },
+    { model_type: 'olmo_hybrid', partial_rotary_factor: null },
+    { model_type: 'qwen3_next', ...experts, num_experts_per_tok: 2, mlp_only_layers: [random.integer(0, 1)] },
+  ];
   return {
-    ...{ model_type: 'qwen3_5_text', ...both, layer_types: attention === 1 ? kinds : kinds.reverse() },
-    ...{ partial_rotary_factor: 0.5, linear_conv_kernel_dim: random.integer(2, 4), rms_norm_eps: 1e-3 },
+    ...{ partial_rotary_factor: 0.5, ...random.pick(types), ...both },
+    ...{ layer_types: attention === 1 ? kinds : kinds.reverse() },
+    ...{ linear_conv_kernel_dim: random.integer(2, 4), rms_norm_eps: 1e-3 },
     ...{ linear_num_key_heads: keyHeads, linear_num_value_heads: keyHeads * random.integer(1, 3) },
     ...{ linear_key_head_dim: 4 * random.integer(1, 2), linear_value_head_dim: 4 * random.integer(1, 3) },
   };
@@ -193,7 +201,29 @@ export function expertBones(random: Random): Record<string, unknown> {
       ...{ rope_parameters: { rope_type: 'default', rope_theta: 10_000 }, sliding_window: random.integer(2, 9) },
       swiglu_limit: random.pick([0.5, 7]),
     },
-    { model_type: 'granitemoe', num_local_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+    {
+      ...{ model_type: random.pick(['granitemoe', 'granitemoeshared']), num_local_experts: experts },
+      ...{ num_experts_per_tok: chosen, head_dim: headWidth },
+    },
+    {
+      ...{ model_type: 'granitemoehybrid', num_local_experts: random.pick([0, experts]), num_experts_per_tok: chosen },
+      ...{ head_dim: headWidth, num_hidden_layers: 2, layer_types: ['attention', 'attention'] },
+      shared_intermediate_size: random.integer(3, 17),
+    },
+    {
+      ...{ model_type: 'ernie4_5_moe', moe_num_experts: experts, moe_k: chosen, head_dim: headWidth },
+      ...{ moe_intermediate_size: random.integer(3, 17), moe_norm_min: random.pick([1e-12, 0.5]) },
+      ...{ moe_layer_start_index: 0, use_bias: random.uniform() < 0.5 },
+    },
+    {
+      ...{ model_type: 'glm4_moe', n_routed_experts: experts, num_experts_per_tok: chosen, head_dim: headWidth },
+      ...{ moe_intermediate_size: random.integer(3, 17), partial_rotary_factor: 1, routed_scaling_factor: 1.5 },
+      ...{ first_k_dense_replace: 0, use_qk_norm: random.uniform() < 0.5, norm_topk_prob: random.uniform() < 0.5 },
+    },
+    {
+      ...{ model_type: 'phimoe', num_local_experts: random.integer(2, 6), head_dim: headWidth },
+      router_jitter_noise: random.pick([0, 0.3]),
+    },
   ]);
 }
 

@@ -22,6 +22,7 @@ export function randomSettings(
     queries: random.integer(1, most.queries),
     sides: method.optimizer === 'hizoo' ? 2 : random.pick([1, 2] as const),
     normAlignment: random.uniform() < 0.5,
+    reshape: random.uniform() < 0.5,
     weightDecay: random.pick([0, 0.5]),
     sparsity: random.pick([0, 0.5, 0.9]),
     hessianSmoothing: 0.1,

@@ -1,0 +1,264 @@
+import { attentions, type Decoder, keyAxis } from '../model/decoder.ts';
+import { readConfigurationFile } from '../model/load.ts';
+import { parameterShapes } from '../model/parameters.ts';
+import { resolveConfiguration } from '../settings/configuration.ts';
+import type { SchemeName } from '../settings/schemes.ts';
+import { axisLength } from '../tensor/axis.ts';
+import { mostSquare } from '../tuning/adapter.ts';
+import { batchOf } from './batch.ts';
+import { type Cell, defineExperiment, type Finished, type Laboratory, type Section } from './experiment.ts';
+import { grouped, scores, scoresOfSeeds } from './groups.ts';
+import { plotSvg } from './plot.ts';
+import { centreRate, checkNames, isSmallModel } from './search.ts';
+import { interval, mean, pairedDifference, summary } from './statistics.ts';
+import { rankOfView, secondMoment, shareVariation, type View } from './subspace-moments.ts';
+import { scoreName, type TrainedCell, trainCell } from './train-cell.ts';
+
+const steps = 300;
+const rank = 8;
+
+/** Steps that a subspace is kept. */
+const refresh = 100;
+
+/** Pairs of LoRA by their rank, virtual tokens by their number: the thin side of what trains. */
+const sizes = { lora: [2, 8], prompt: [5, 20], prefix: [5, 20] } as const;
+type AddedScheme = keyof typeof sizes;
+const schemes = Object.keys(sizes) as AddedScheme[];
+
+/** Subspaces of a measurement of how evenly they catch, directions in each, and examples. */
+const periods = 40;
+const queries = 16;
+const batchSize = 8;
+
+/** ρ² averaged over the directions of a subspace: what μ²‖Uᵀ∇f V‖² is there, up to noise that is known. */
+interface Caught {
+  /** For each subspace. */
+  squares: number[];
+}
+
+type Result = TrainedCell | Caught;
+
+/** Whether SubZero should see long thin tensors as nearly square ones, which its paper leaves open. */
+export const reshape = defineExperiment<Result>({
+  title: 'Should thin tensors be seen as square ones?',
+  question:
+    'Does training of LoRA, prompts and prefixes reach more where SubZero draws its subspaces in the most-square view of ' +
+    'a tensor than where it draws them in the tensor as it is?',
+  method:
+    `Runs differ in the view alone (--reshape): both have the same rank, learning rate, directions and batches. LoRA has ` +
+    `ranks ${sizes.lora.join(' and ')}, prompts and prefixes ${sizes.prompt.join(' and ')} virtual tokens. In theory ` +
+    '(docs/method.md, "The view of a tensor") the estimate has the same mean and the same variance in every view, except ' +
+    'that a thin side clips the rank; where the mean of a period is taken, q coefficients of N elements leave N/q of the ' +
+    'squared gradient, and so a clipped rank costs. The view also decides how evenly subspaces catch: ' +
+    `for a prompt, ρ² is measured along ${queries} directions in each of ${periods} subspaces on the same ${batchSize} ` +
+    'examples without moving. Intervals are 95 % by Student’s t over the seeds; differences are paired by seed.',
+  reads: ['steps', 'ranks', 'schemes', 'learningRates', 'limit'],
+  async cells({ model, seeds, ranks = [rank], schemes: chosen = schemes, learningRates }) {
+    checkNames('schemes', chosen, schemes);
+    const small = await isSmallModel(model);
+    const runs = (chosen as AddedScheme[]).flatMap((scheme) =>
+      (learningRates ?? [centreRate('subzero', scheme, small)]).flatMap((learningRate) =>
+        ranks.flatMap((each) =>
+          sizes[scheme].flatMap((size) =>
+            seeds.flatMap((seed) =>
+              [true, false].map((square): Cell => ({ scheme, size, rank: each, learningRate, square, seed })),
+            ),
+          ),
+        ),
+      ),
+    );
+    const caught = ranks.flatMap((each) =>
+      sizes.prompt.flatMap((size) =>
+        seeds.flatMap((seed) =>
+          [true, false].map((square): Cell => ({ caught: true, size, rank: each, square, seed })),
+        ),
+      ),
+    );
+    return chosen.includes('prompt') ? [...runs, ...caught] : runs;
+  },
+  measure: (laboratory, cell) => (cell.caught ? measureCaught(laboratory, cell) : train(laboratory, cell)),
+  async report({ model, steps: given = steps }, finished) {
+    const decoder = await readConfigurationFile(model);
+    const trained = finished.filter(({ cell }) => !cell.caught) as Finished<TrainedCell>[];
+    const caught = finished.filter(({ cell }) => cell.caught) as Finished<Caught>[];
+    const name = scoreName(trained.map(({ result }) => result));
+    const groups = [...grouped(trained, titleOf)].map(([title, own]) => {
+      const [square, thin] = [true, false].map((view) => own.filter(({ cell }) => cell.square === view));
+      return { title, square: square!, thin: thin!, cell: own[0]!.cell };
+    });
+    const differences = groups.map(({ square, thin }) => pairedDifference(scores(square), scoresOfSeeds(thin, square)));
+    const clear = differences.filter((each) => Math.abs(each.mean) > each.halfWidth95);
+    const better = clear.filter((each) => each.mean > 0).length;
+    const rows = groups.map(({ title, square, thin, cell }, index) => [
+      title,
+      ...viewTexts(decoder, cell),
+      String(square.length),
+      interval(summary(scores(square))),
+      interval(summary(scores(thin))),
+      interval(differences[index]!),
+    ]);
+    return {
+      lead:
+        clear.length === 0
+          ? `After ${given} steps no case of ${groups.length} shows a difference between the views beyond its 95 % interval.`
+          : `After ${given} steps the most-square view reaches more in ${better} of ${groups.length} cases and less in ` +
+            `${clear.length - better}, by differences beyond their 95 % intervals.`,
+      sections: [
+        {
+          title: `${name} by view`,
+          text:
+            'Sides and clipped ranks are those of the first layer’s tensors. "Of a period" is E‖ĝ‖²/‖∇f‖² of the mean of ' +
+            `${refresh} estimates in one subspace, by theory, for the largest of these tensors.`,
+          plot: {
+            name: 'reshape.svg',
+            describes: `${name} of both views, by scheme and size`,
+            svg: plotSvg({
+              title: `After ${given} steps`,
+              xTitle: 'what trains',
+              yTitle: name,
+              names: groups.map(({ title }) => title),
+              series: [
+                { name: 'most-square view', points: groups.map(({ square }, x) => pointOf(x, scores(square))) },
+                { name: 'the tensor as it is', points: groups.map(({ thin }, x) => pointOf(x, scores(thin))) },
+              ],
+            }),
+          },
+          table: {
+            header: [
+              ...['what trains', 'as it is', 'square', 'of a period: as it is', 'square', 'seeds'],
+              ...[`${name}: square`, 'as it is', 'difference'],
+            ],
+            rows,
+          },
+        },
+        ...(caught.length > 0 ? [evenness(decoder, caught)] : []),
+      ],
+    };
+  },
+});
+
+function train(laboratory: Laboratory, cell: Cell): Promise<TrainedCell> {
+  return trainCell(laboratory, {
+    ...settingsOf(cell.scheme as AddedScheme, cell),
+    learningRate: Number(cell.learningRate),
+    refresh,
+    steps: laboratory.request.steps ?? steps,
+  });
+}
+
+function settingsOf(scheme: AddedScheme, { size, seed, square, rank: given }: Cell) {
+  const own = scheme === 'lora' ? { loraRank: Number(size) } : { virtualTokens: Number(size) };
+  return {
+    optimizer: 'subzero',
+    scheme,
+    ...own,
+    rank: Number(given),
+    seed: Number(seed),
+    reshape: square === true,
+  } as const;
+}
+
+async function measureCaught({ engine, request, signal }: Laboratory, cell: Cell): Promise<Caught> {
+  // The schedule decides nothing, as nothing moves.
+  const own = { ...settingsOf('prompt', cell), queries, refresh: 1, steps: 1_000_000 };
+  const configuration = resolveConfiguration(own);
+  const rows = await batchOf(request, Number(cell.seed), batchSize);
+  const id = 'reshape';
+  const squares: number[] = [];
+  await engine.createRun({ id, model: request.model, configuration });
+  try {
+    while (squares.length < periods && !signal.aborted) {
+      const { projectedGradients } = await engine.probeRun(id, rows);
+      squares.push(mean(projectedGradients.map((value) => value ** 2)));
+      await engine.applyRun(id, { projectedGradients: projectedGradients.map(() => 0) });
+    }
+  } finally {
+    await engine.unloadModel(id);
+  }
+  return { squares };
+}
+
+/**
+ * Squared coefficient of variation of what subspaces catch. A mean of K squares of N(0, s) has variance 2s²/K beside
+ * that of s, which is taken off.
+ */
+export function variationOf(squares: readonly number[], directions: number): number {
+  const centre = mean(squares);
+  const variance = squares.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (squares.length - 1);
+  return (variance / centre ** 2 - 2 / directions) / (1 + 2 / directions);
+}
+
+function evenness(decoder: Decoder, caught: readonly Finished<Caught>[]): Section {
+  const rows = [...grouped(caught, titleOf)].flatMap(([title, both]) =>
+    [...grouped(both, ({ square }) => String(square))].map(([square, own]) => {
+      const [view] = viewsOf(decoder, { ...own[0]!.cell, scheme: 'prompt' });
+      const { rows: a, columns: b } = view!;
+      const variation = own.map(({ result }) => variationOf(result.squares, queries));
+      const [least, most] = [1 / Math.min(a, b), 1].map((concentration) => shareVariation(view!, concentration));
+      return [
+        `prompt ${title}`,
+        `${square === 'true' ? 'square' : 'as it is'}, ${a} × ${b}`,
+        String(own.length),
+        interval(summary(own.map(({ result }) => mean(result.squares))), 3),
+        interval(summary(variation), 3),
+        `${least!.toFixed(3)} to ${most!.toFixed(3)}`,
+      ];
+    }),
+  );
+  return {
+    title: 'How evenly subspaces catch',
+    text:
+      'The mean of ρ² is the squared gradient in every view. What a subspace catches varies around it: least for a ' +
+      'gradient with equal singular values in the view, most for one of rank one.',
+    table: { header: ['tensor', 'view', 'seeds', 'mean of ρ²', 'squared variation', 'by theory between'], rows },
+  };
+}
+
+function titleOf({ scheme = '', size, rank: given, learningRate }: Cell): string {
+  const what = `${scheme} ${size}`.trim();
+  return given === rank ? what : `${what}, r ${given}${learningRate === undefined ? '' : `, η ${learningRate}`}`;
+}
+
+function pointOf(x: number, values: readonly number[]) {
+  const { mean: y, halfWidth95 } = summary(values);
+  return { x, y, ...(Number.isNaN(halfWidth95) ? {} : { error: halfWidth95 }) };
+}
+
+/** What a cell's scheme adds in the first layer, as its view has it. */
+export function viewsOf(decoder: Decoder, { scheme, size, rank: given, square }: Cell): View[] {
+  return addedShapes(decoder, scheme as SchemeName, Number(size)).map(([a, b]) => {
+    const [rows, columns] = square ? mostSquare(a * b) : [a, b];
+    return { rows, columns, rank: Number(given) };
+  });
+}
+
+/** The different shapes of the tensors that a scheme adds to the first layer. */
+function addedShapes(decoder: Decoder, scheme: SchemeName, size: number): [number, number][] {
+  const shapes = new Map(parameterShapes(decoder).map(({ name, shape }) => [name, shape]));
+  if (scheme === 'prompt') return [[size, shapes.get(decoder.embedding.weight)![1]!]];
+  const [attention] = attentions(decoder);
+  if (!attention) return [];
+  if (scheme === 'prefix') return [[size, axisLength(keyAxis(attention))]];
+  const layers = 'packed' in attention ? [attention.packed] : [attention.query, attention.value];
+  const all = layers.flatMap(({ weight }): [number, number][] => {
+    const [out, into] = shapes.get(weight)!;
+    return [
+      [size, into!],
+      [out!, size],
+    ];
+  });
+  return [...new Map(all.map((shape) => [shape.join(' × '), shape])).values()];
+}
+
+/** Sides with clipped ranks as they are and most square, and what theory says of a period. */
+function viewTexts(decoder: Decoder, cell: Cell): string[] {
+  const views = [false, true].map((square) => viewsOf(decoder, { ...cell, square }));
+  const text = (view: View) => `${view.rows} × ${view.columns} (r ${rankOfView(view)})`;
+  const largest = views[0]!
+    .map(({ rows, columns }, index) => ({ elements: rows * columns, index }))
+    .reduce((a, b) => (b.elements > a.elements ? b : a)).index;
+  return [
+    ...views.map((own) => [...new Set(own.map(text))].join(', ')),
+    ...views.map((own) => secondMoment(own[largest]!, refresh).toFixed(1)),
+  ];
+}

@@ -1,0 +1,90 @@
+/**
+ * The search for a learning rate: every method tries the same number of rates on the first seed, each with the same
+ * passes over a batch, and goes on with the best of them.
+ *
+ * @module
+ */
+
+import { SubzeroError } from '../errors.ts';
+import { readConfigurationFile } from '../model/load.ts';
+import { parameterShapes } from '../model/parameters.ts';
+import { defaultsOf, resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { methods, type OptimizerName } from '../settings/methods.ts';
+import type { SchemeName } from '../settings/schemes.ts';
+import { probePoints } from '../zo/probe-points.ts';
+import type { Cell, Finished } from './experiment.ts';
+
+/** What a method's own learning rate is multiplied with. */
+export const rateGrid = [1 / 4, 1, 4];
+
+/** Below so many parameters a model stands higher rates than the published ones, those of Adam excepted. */
+const smallModel = 50_000_000;
+const smallModelFactor = 50;
+
+/** Whether a model's rates are far above the published ones (docs/method.md, "Choosing the learning rate"). */
+export async function isSmallModel(model: string): Promise<boolean> {
+  const shapes = parameterShapes(await readConfigurationFile(model));
+  const count = shapes.reduce((sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1), 0);
+  return count < smallModel;
+}
+
+/** The rate in the middle of a method's grid: its default, which is the published one, or that of small models. */
+export function centreRate(optimizer: OptimizerName, scheme: SchemeName, small: boolean): number {
+  const { learningRate } = defaultsOf(optimizer, scheme);
+  const factor = small && methods[optimizer].family !== 'factored-adam' ? smallModelFactor : 1;
+  return Number((learningRate * factor).toPrecision(3));
+}
+
+/** Steps that take no more than so many passes over a batch, one at least. */
+export function stepsOfPasses(settings: Partial<TrainConfiguration>, passes: number): number {
+  return Math.max(1, Math.floor(passes / probePoints(resolveConfiguration(settings)).length));
+}
+
+/** A method's search: the rates that it tries, and what a cell of it is called. */
+export interface Search {
+  rates: readonly number[];
+  /** The first of them searches. */
+  seeds: readonly number[];
+  cellOf(learningRate: number, seed: number): Cell;
+}
+
+/**
+ * The cells of one method: its searches on the first seed, and when these are finished the best of them on all others.
+ * @param judge of a finished search, the higher the better; NaN of a run that failed
+ */
+export function searchCells<R>(finished: readonly Finished<R>[], search: Search, judge: (result: R) => number): Cell[] {
+  const { rates, seeds, cellOf } = search;
+  const searched = rates.map((rate) => cellOf(rate, seeds[0]!));
+  const best = chosenRate(finished, search, judge);
+  return best === undefined ? searched : [...searched, ...seeds.slice(1).map((seed) => cellOf(best, seed))];
+}
+
+/** The rate that a search ended with, the first of equal ones; undefined while it goes on. */
+export function chosenRate<R>(
+  finished: readonly Finished<R>[],
+  { rates, seeds, cellOf }: Search,
+  judge: (result: R) => number,
+): number | undefined {
+  const results = rates.map((rate) => resultOf(finished, cellOf(rate, seeds[0]!)));
+  if (results.some((result) => result === undefined)) return undefined;
+  return rates[bestOf(results.map((result) => judge(result!)))];
+}
+
+/** What a finished cell came to. */
+function resultOf<R>(finished: readonly Finished<R>[], cell: Cell): R | undefined {
+  const keys = Object.keys(cell);
+  return finished.find((each) => keys.every((key) => each.cell[key] === cell[key]))?.result;
+}
+
+/** The number of the highest value, the first of equal ones; NaN is the lowest. */
+export function bestOf(values: readonly number[]): number {
+  const known = values.map((value) => (Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value));
+  return known.indexOf(Math.max(...known));
+}
+
+/** @throws SubzeroError `invalid_argument` for a name that is not known */
+export function checkNames(parameter: string, given: readonly string[], known: readonly string[]): void {
+  const wrong = given.find((name) => !known.includes(name));
+  if (wrong === undefined) return;
+  throw new SubzeroError('invalid_argument', `"${wrong}" is none of ${known.join(', ')}`, { parameter });
+}

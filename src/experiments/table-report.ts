@@ -1,0 +1,268 @@
+import { bootstrap, pairedProbability } from '../evaluation/bootstrap.ts';
+import { join, readFile } from '../platform/index.ts';
+import type { ExperimentRequest, Finished, Report, Section } from './experiment.ts';
+import { grouped } from './groups.ts';
+import { plotSvg } from './plot.ts';
+import { publishedOf, sparseClaim } from './published-scores.ts';
+import { bestOf } from './search.ts';
+import { holm, interval, mean, pairedDifference, summary } from './statistics.ts';
+import type { TaskCell } from './table.ts';
+
+type Done = Finished<TaskCell>;
+
+/** One method on one task, with the learning rate that its search chose. */
+interface Method {
+  task: string;
+  scheme: string;
+  optimizer: string;
+  learningRate: number;
+  /** One for each seed. */
+  own: Done[];
+  searched: Done[];
+}
+
+/** In percent; NaN of a run that failed. */
+const percentOf = ({ result }: Done): number => (result.failed ? Number.NaN : 100 * mean(result.scores));
+const percents = (cells: readonly Done[]): number[] => cells.map(percentOf).filter(Number.isFinite);
+
+export async function tableReport(request: ExperimentRequest, finished: readonly Done[]): Promise<Report> {
+  const tasks = [...new Set(finished.map(({ cell }) => String(cell.task)))];
+  const methods = methodsOf(request, finished);
+  const schemes = [...new Set(methods.map(({ scheme }) => scheme))];
+  const asItIs = new Map(finished.filter(({ cell }) => cell.asItIs).map((each) => [String(each.cell.task), each]));
+  const published = publishedOf(await configOf(request.model));
+  const compared = comparisons(methods);
+  const claim = claimSection(methods, finished);
+  const shown = compared.filter(({ corrected }) => corrected < 0.05);
+  return {
+    lead:
+      (claim ? `${claim.verdict} ` : '') +
+      `Of ${compared.length} differences from SubZero ${shown.length} stand at a level of 5 % together` +
+      (shown.length === 0 ? '.' : `: ${shown.map(differenceText).join('; ')}.`),
+    sections: [
+      ...schemes.map((scheme): Section => {
+        const own = methods.filter((each) => each.scheme === scheme);
+        const optimizers = [...new Set(own.map(({ optimizer }) => optimizer))];
+        const find = (optimizer: string, task: string) =>
+          own.find((each) => each.optimizer === optimizer && each.task === task);
+        const plotted = optimizers.map((optimizer) => ({
+          name: optimizer,
+          points: tasks.flatMap((task, x) => {
+            const values = percents(find(optimizer, task)?.own ?? []);
+            if (values.length === 0) return [];
+            const { mean: y, halfWidth95 } = summary(values);
+            return [{ x, y, ...(Number.isNaN(halfWidth95) ? {} : { error: halfWidth95 }) }];
+          }),
+        }));
+        const before = tasks.flatMap((task, x) => (asItIs.has(task) ? [{ x, y: percentOf(asItIs.get(task)!) }] : []));
+        const publishedRows =
+          published && scheme === 'full'
+            ? [...new Set(tasks.flatMap((task) => Object.keys(published.scores[task] ?? {})))].map((name) => [
+                `${name}, published (${published.model}, one seed; ${published.source})`,
+                ...tasks.map((task) => String(published.scores[task]?.[name as 'sgd'] ?? '–')),
+              ])
+            : [];
+        return {
+          title: `Scheme ${scheme}`,
+          text: 'Accuracy, or F1 of generated answers, in percent.',
+          plot: {
+            name: `table-${scheme}.svg`,
+            describes: `Scores of every optimiser on every task, scheme ${scheme}`,
+            svg: plotSvg({
+              title: `Scheme ${scheme}`,
+              xTitle: 'task',
+              yTitle: 'accuracy or F1 (%)',
+              names: tasks,
+              series: [{ name: 'the model as it is', points: before }, ...plotted],
+            }),
+          },
+          table: {
+            header: ['method', ...tasks],
+            rows: [
+              [
+                'the model as it is',
+                ...tasks.map((task) => (asItIs.has(task) ? percentOf(asItIs.get(task)!).toFixed(1) : '–')),
+              ],
+              ...optimizers.map((optimizer) => [
+                optimizer,
+                ...tasks.map((task) => {
+                  const method = find(optimizer, task);
+                  return method ? scoreText(method.own) : '–';
+                }),
+              ]),
+              ...publishedRows,
+            ],
+          },
+        };
+      }),
+      {
+        title: 'Differences from SubZero of the same scheme',
+        text: 'In percentage points, paired by seed; the probability is that of a paired bootstrap over the examples.',
+        table: {
+          header: ['task', 'method', 'seeds', 'difference', 'probability', 'after Holm'],
+          rows: compared.map(({ method, seeds, difference, probability, corrected }) => [
+            method.task,
+            `${method.optimizer}, ${method.scheme}`,
+            String(seeds),
+            interval(difference, 1),
+            probability.toFixed(4),
+            corrected.toFixed(4),
+          ]),
+        },
+      },
+      ...(claim ? [claim.section] : []),
+      {
+        title: 'The search for the learning rate (first seed)',
+        text: 'Loss on the rows held out from training; the lowest is chosen.',
+        table: {
+          header: ['task', 'method', 'chosen', 'searched', 'passes', 'seconds of training'],
+          rows: methods.map(({ task, scheme, optimizer, learningRate, own, searched }) => [
+            task,
+            `${optimizer}, ${scheme}`,
+            String(learningRate),
+            searched
+              .map(({ cell, result }) => `${cell.learningRate}: ${result.validationLoss?.toFixed(4) ?? 'failed'}`)
+              .join(', '),
+            String(own[0]!.result.passes),
+            mean(own.map(({ result }) => result.trainSeconds)).toFixed(0),
+          ]),
+        },
+      },
+    ],
+  };
+}
+
+function methodsOf({ seeds }: ExperimentRequest, finished: readonly Done[]): Method[] {
+  const trained = finished.filter(({ cell }) => !cell.asItIs && !cell.short);
+  return [...grouped(trained, ({ task, scheme, optimizer }) => `${task} ${scheme} ${optimizer}`).values()].map(
+    (cells) => {
+      const searched = cells.filter(({ cell }) => cell.seed === seeds[0]);
+      const best = searched[bestOf(searched.map(({ result }) => -(result.validationLoss ?? Number.NaN)))]!.cell;
+      const own = cells.filter(({ cell }) => cell.learningRate === best.learningRate);
+      const [task, scheme, optimizer] = [best.task, best.scheme, best.optimizer].map(String) as [
+        string,
+        string,
+        string,
+      ];
+      return { task, scheme, optimizer, learningRate: Number(best.learningRate), own, searched };
+    },
+  );
+}
+
+interface Comparison {
+  method: Method;
+  seeds: number;
+  difference: ReturnType<typeof summary>;
+  probability: number;
+  corrected: number;
+}
+
+function comparisons(methods: readonly Method[]): Comparison[] {
+  const made = methods.flatMap((method) => {
+    const base = methods.find(
+      ({ task, scheme, optimizer }) =>
+        task === method.task && scheme === method.scheme && optimizer === 'subzero' && method.optimizer !== 'subzero',
+    );
+    const pairs = base ? pairsOf(method.own, base.own) : [];
+    if (pairs.length === 0) return [];
+    const difference = pairedDifference(
+      pairs.map(([one]) => percentOf(one)),
+      pairs.map(([, other]) => percentOf(other)),
+    );
+    return [{ method, seeds: pairs.length, difference, probability: probabilityOf(pairs) }];
+  });
+  const corrected = holm(made.map(({ probability }) => probability));
+  return made.map((each, index) => ({ ...each, corrected: corrected[index]! }));
+}
+
+/** Runs with the same seed, neither of which failed. */
+function pairsOf(own: readonly Done[], base: readonly Done[]): [Done, Done][] {
+  return own.flatMap((one): [Done, Done][] => {
+    const other = base.find(({ cell }) => cell.seed === one.cell.seed);
+    return other && !one.result.failed && !other.result.failed ? [[one, other]] : [];
+  });
+}
+
+/** How likely two methods that are alike are to differ this much: each example with its mean over the seeds. */
+function probabilityOf(pairs: readonly [Done, Done][]): number {
+  const [first] = pairs[0]!;
+  const differences = first.result.scores.map((_, example) =>
+    mean(pairs.map(([one, other]) => one.result.scores[example]! - other.result.scores[example]!)),
+  );
+  const [draws] = bootstrap(differences.length, [
+    (drawn) => {
+      let sum = 0;
+      for (let index = 0; index < drawn.length; index++) sum += differences[drawn[index]!]!;
+      return sum / drawn.length;
+    },
+  ]);
+  return pairedProbability(draws!);
+}
+
+/** Sparse MeZO's claim as two cells that pass or fail. */
+function claimSection(
+  methods: readonly Method[],
+  finished: readonly Done[],
+): { verdict: string; section: Section } | undefined {
+  const find = (name: string) =>
+    methods.find(({ task, scheme, optimizer }) => task === sparseClaim.task && scheme === 'full' && optimizer === name);
+  const [sparse, mezo] = [find('sparse-mezo'), find('mezo')];
+  if (!sparse || !mezo) return undefined;
+  const pairs = pairsOf(sparse.own, mezo.own);
+  if (pairs.length === 0) return undefined;
+  const { points, speedup } = sparseClaim;
+  const above = pairedDifference(
+    pairs.map(([one]) => percentOf(one)),
+    pairs.map(([, other]) => percentOf(other)),
+  );
+  const short = pairsOf(
+    finished.filter(({ cell }) => cell.short),
+    mezo.own,
+  );
+  const sooner = pairedDifference(
+    short.map(([one]) => percentOf(one)),
+    short.map(([, other]) => percentOf(other)),
+  );
+  const say = (passes: boolean) => (passes ? 'passes' : 'fails');
+  const accuracy = say(above.mean >= points);
+  const speed = short.length === 0 ? 'is not measured yet' : say(sooner.mean >= 0);
+  const open = Math.abs(above.mean - points) <= above.halfWidth95 || Number.isNaN(above.halfWidth95);
+  return {
+    verdict:
+      `Sparse MeZO's claim on RTE (its paper: ${points} points above MeZO, ${speedup} times as fast, LLaMA-7B) ${accuracy} ` +
+      `here for accuracy, with ${interval(above, 1)} points, and ${speed} for speed.`,
+    section: {
+      title: "Sparse MeZO's claim on RTE",
+      text: `The paper (arXiv 2402.15751) has it of LLaMA-7B.${open ? ` The interval includes ${points} points: these seeds do not decide.` : ''}`,
+      table: {
+        header: ['claim', 'measured', 'seeds', 'verdict'],
+        rows: [
+          [`${points} points above MeZO`, `${interval(above, 1)} points`, String(pairs.length), accuracy],
+          [
+            `as good as MeZO after 1/${speedup} of the steps`,
+            short.length === 0 ? '–' : `${interval(sooner, 1)} points`,
+            String(short.length),
+            speed,
+          ],
+        ],
+      },
+    },
+  };
+}
+
+function differenceText({ method: { task, optimizer, scheme }, difference }: Comparison): string {
+  return `${optimizer} (${scheme}) on ${task} by ${interval(difference, 1)} points`;
+}
+
+function scoreText(cells: readonly Done[]): string {
+  const values = percents(cells);
+  const failures = cells.length - values.length;
+  const text = values.length === 0 ? '–' : interval(summary(values), 1);
+  return failures === 0 ? text : `${text} (${failures} failed)`;
+}
+
+async function configOf(model: string): Promise<Record<string, unknown>> {
+  // A file of GGUF has no config.json; nothing is published of such.
+  const text = await readFile(join(model, 'config.json'), 'utf8').catch(() => '{}');
+  return JSON.parse(text) as Record<string, unknown>;
+}

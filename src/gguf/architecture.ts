@@ -1,0 +1,123 @@
+/**
+ * What an architecture of GGUF files is, and what several have in common.
+ *
+ * @module
+ */
+
+import type { Keys } from './keys.ts';
+
+/** What the tensors of a file say about its architecture. */
+export interface TensorNames {
+  has(name: string): boolean;
+}
+
+/**
+ * Names in transformers, behind `model.layers.N.`, of what files call `ffn_gate_exps`, `ffn_up_exps` and
+ * `ffn_down_exps`: modules of each expert, with `*` for its number, or tensors with all of them, of which one has the
+ * gate's rows and those of `up`, in turns or one behind the other. Tensors of all are [out features, in features] each.
+ */
+export type ExpertTensors =
+  | { readonly gate: string; readonly up: string; readonly down: string }
+  | {
+      readonly packed: string;
+      readonly down: string;
+      readonly interleaved: boolean;
+      readonly biases?: { readonly packed: string; readonly down: string };
+    };
+
+export interface Architecture {
+  /** `model_type` of config.json. @param keys of the file */
+  type: (keys: Keys) => string;
+  /** The class in transformers, by its model type. */
+  className: Readonly<Record<string, string>>;
+  /** Whether the rows of queries and keys lie in ggml's order: both halves of a head interleaved. */
+  permuted?: boolean;
+  /** Whether norms that transformers has as their distance from 1 have 1 added in the file. */
+  gainsFromZero?: boolean;
+  /** The epsilon of norms, as `rms_norm_eps`; of RMSNorms by default. */
+  epsilon?: (keys: Keys) => number | undefined;
+  /** Tensors of a layer: what follows `blk.N.` → what follows `model.layers.N.`, both without suffix. */
+  layer: Readonly<Record<string, string>>;
+  /** Tensors of a layer whose names in transformers have no suffix: what follows `blk.N.`, with its suffix. */
+  unsuffixed?: Readonly<Record<string, string>>;
+  /** Where a layer has its experts. */
+  experts?: ExpertTensors;
+  /** What YaRN's settings are that a file does not have. */
+  yarn?: Readonly<Record<string, unknown>>;
+  /** What config.json has beside the keys of all Llama-like models, or in their place; undefined for nothing. */
+  own?: (keys: Keys, tensors: TensorNames) => Record<string, unknown>;
+}
+
+export const attention = {
+  attn_q: 'self_attn.q_proj',
+  attn_k: 'self_attn.k_proj',
+  attn_v: 'self_attn.v_proj',
+  attn_output: 'self_attn.o_proj',
+};
+
+export const feedForward = { ffn_gate: 'mlp.gate_proj', ffn_up: 'mlp.up_proj', ffn_down: 'mlp.down_proj' };
+
+export const normsBefore = { attn_norm: 'input_layernorm', ffn_norm: 'post_attention_layernorm' };
+
+export const headNorms = { attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' };
+
+export const llamaLayer = { ...normsBefore, ...attention, ...feedForward };
+
+/** Switches of biases, which a file has as tensors only. */
+export function biases(tensors: TensorNames): Record<string, unknown> {
+  return {
+    ...(tensors.has('blk.0.attn_q.bias') ? { attention_bias: true } : {}),
+    ...(tensors.has('blk.0.ffn_gate.bias') ? { mlp_bias: true } : {}),
+  };
+}
+
+/**
+ * A window of keys that is as long as the context changes nothing; shorter ones are for the families that have them.
+ */
+export function noWindow(keys: Keys): Record<string, unknown> {
+  const window = keys.whole('attention.sliding_window', 0);
+  const context = keys.whole('context_length');
+  if (window > 0 && window < context) {
+    throw keys.error('unsupported', 'attention.sliding_window', `is ${window}, below the context of ${context}`);
+  }
+  return {};
+}
+
+/** A window, with which a Llama is a Mistral. */
+export function windowOf(keys: Keys): number {
+  return keys.whole('attention.sliding_window', 0);
+}
+
+/** A window in every layer but each n-th, or as a list says, or in none. @param usual the n where the file has none */
+export function windowsByPattern(keys: Keys, usual: number): Record<string, unknown> {
+  const key = 'attention.sliding_window_pattern';
+  const window = windowOf(keys);
+  const layers = keys.whole('block_count');
+  const pattern = keys.raw(key) ?? usual;
+  const slides = (layer: number): boolean =>
+    Array.isArray(pattern) ? pattern[layer] === true : (layer + 1) % (pattern as number) !== 0;
+  const isList = Array.isArray(pattern) && pattern.length === layers && pattern.every((it) => typeof it === 'boolean');
+  if (!isList && !(typeof pattern === 'number' && Number.isInteger(pattern) && pattern > 0)) {
+    throw keys.wrong(key, `a whole number, or a truth value for each of ${layers} layers`, pattern);
+  }
+  const typeOf = (layer: number): string => (window > 0 && slides(layer) ? 'sliding_attention' : 'full_attention');
+  return {
+    sliding_window: window > 0 ? window : null,
+    layer_types: Array.from({ length: layers }, (_, layer) => typeOf(layer)),
+  };
+}
+
+/** The factors of a Granite. */
+export function graniteFactors(keys: Keys): Record<string, unknown> {
+  // In this architecture, the key switches rotation.
+  if (keys.raw('rope.scaling.finetuned') === false) {
+    throw keys.error('unsupported', 'rope.scaling.finetuned', 'is false, with which heads would not turn');
+  }
+  const width = keys.whole('embedding_length') / keys.whole('attention.head_count');
+  return {
+    attention_multiplier: keys.real('attention.scale', width ** -0.5),
+    embedding_multiplier: keys.real('embedding_scale', 1),
+    residual_multiplier: keys.real('residual_scale', 1),
+    logits_scaling: keys.real('logit_scale', 1),
+  };
+}

@@ -1,0 +1,179 @@
+/**
+ * The architectures of GGUF files whose layers have experts. A file does not say whether the scores of a token's
+ * experts are divided by their sum: that belongs to the architecture, as in llama.cpp.
+ *
+ * @module
+ */
+
+import {
+  type Architecture,
+  attention,
+  biases,
+  graniteFactors,
+  headNorms,
+  llamaLayer,
+  normsBefore,
+  noWindow,
+  windowsByPattern,
+} from './architecture.ts';
+import type { Keys } from './keys.ts';
+
+/** Experts of a layer; 0 where it has none. */
+export function expertCount(keys: Keys): number {
+  return keys.whole('expert_count', 0);
+}
+
+/** What `expert_gating_func` means: scores of all experts, and scores of the chosen ones alone. */
+const [ofAll, ofChosen] = [1, 3];
+
+/**
+ * Experts of a token, once it is known that they are chosen and weighted as the architecture does it.
+ * @param normalised whether their scores are divided by their sum
+ */
+function chosenExperts(keys: Keys, normalised: boolean): number {
+  const scores = keys.whole('expert_gating_func', ofAll);
+  if (scores !== ofAll && !(scores === ofChosen && normalised)) {
+    throw keys.error('unsupported', 'expert_gating_func', `is ${scores}; supported is ${ofAll}, softmax`);
+  }
+  const sum = keys.raw('expert_weights_norm') ?? normalised;
+  if (sum !== normalised) {
+    throw keys.error(
+      'unsupported',
+      'expert_weights_norm',
+      `is ${String(sum)}; it is ${normalised} in this architecture`,
+    );
+  }
+  const scale = keys.real('expert_weights_scale', 1);
+  if (scale !== 1 && scale !== 0)
+    throw keys.error('unsupported', 'expert_weights_scale', `is ${scale}; supported is 1`);
+  return keys.whole('expert_used_count');
+}
+
+/** Experts under the keys of most families, with scores whose sum is 1. */
+export function localExperts(keys: Keys): Record<string, unknown> {
+  return { num_local_experts: keys.whole('expert_count'), num_experts_per_tok: chosenExperts(keys, true) };
+}
+
+/** Experts under the keys of Qwen's families. */
+function numberedExperts(keys: Keys, normalised: boolean): Record<string, unknown> {
+  return {
+    num_experts: keys.whole('expert_count'),
+    num_experts_per_tok: chosenExperts(keys, normalised),
+    norm_topk_prob: normalised,
+  };
+}
+
+/** Elements inside of an expert. */
+function innerOfQwen(keys: Keys): number {
+  const usual = Math.floor(keys.whole('feed_forward_length') / Math.max(1, keys.whole('expert_used_count')));
+  return keys.whole('expert_feed_forward_length', usual);
+}
+
+const everyLayer = { decoder_sparse_step: 1, mlp_only_layers: [] };
+
+const { attn_norm, ffn_norm } = llamaLayer;
+
+/** A layer without a feed-forward layer, but for the norm before it. */
+const sparseLayer = { ...attention, attn_norm, ffn_norm };
+
+const qwenExperts = {
+  gate: 'mlp.experts.*.gate_proj',
+  up: 'mlp.experts.*.up_proj',
+  down: 'mlp.experts.*.down_proj',
+};
+
+export const mixtures: Readonly<Record<string, Architecture>> = {
+  qwen2moe: {
+    type: () => 'qwen2_moe',
+    className: { qwen2_moe: 'Qwen2MoeForCausalLM' },
+    layer: {
+      ...sparseLayer,
+      ffn_gate_inp: 'mlp.gate',
+      ffn_gate_inp_shexp: 'mlp.shared_expert_gate',
+      ffn_gate_shexp: 'mlp.shared_expert.gate_proj',
+      ffn_up_shexp: 'mlp.shared_expert.up_proj',
+      ffn_down_shexp: 'mlp.shared_expert.down_proj',
+    },
+    experts: qwenExperts,
+    own: (keys, tensors) => ({
+      ...noWindow(keys),
+      ...numberedExperts(keys, false),
+      ...everyLayer,
+      moe_intermediate_size: innerOfQwen(keys),
+      shared_expert_intermediate_size: keys.whole(
+        'expert_shared_feed_forward_length',
+        keys.whole('feed_forward_length'),
+      ),
+      qkv_bias: tensors.has('blk.0.attn_q.bias'),
+      use_sliding_window: false,
+    }),
+  },
+  qwen3moe: {
+    type: () => 'qwen3_moe',
+    className: { qwen3_moe: 'Qwen3MoeForCausalLM' },
+    layer: { ...sparseLayer, ...headNorms, ffn_gate_inp: 'mlp.gate' },
+    experts: qwenExperts,
+    own: (keys, tensors) => ({
+      ...noWindow(keys),
+      ...numberedExperts(keys, true),
+      ...everyLayer,
+      moe_intermediate_size: innerOfQwen(keys),
+      attention_bias: tensors.has('blk.0.attn_q.bias'),
+      use_sliding_window: false,
+    }),
+  },
+  olmoe: {
+    type: () => 'olmoe',
+    className: { olmoe: 'OlmoeForCausalLM' },
+    layer: { ...sparseLayer, ...headNorms, ffn_gate_inp: 'mlp.gate' },
+    experts: qwenExperts,
+    own: (keys, tensors) => ({
+      ...noWindow(keys),
+      ...numberedExperts(keys, false),
+      ...biases(tensors),
+    }),
+  },
+  granitemoe: {
+    type: () => 'granitemoe',
+    className: { granitemoe: 'GraniteMoeForCausalLM' },
+    permuted: true,
+    layer: { ...sparseLayer, ffn_gate_inp: 'block_sparse_moe.router.layer' },
+    experts: {
+      packed: 'block_sparse_moe.input_linear.weight',
+      down: 'block_sparse_moe.output_linear.weight',
+      interleaved: false,
+    },
+    own: (keys, tensors) => ({
+      ...noWindow(keys),
+      ...localExperts(keys),
+      ...biases(tensors),
+      ...graniteFactors(keys),
+    }),
+  },
+  'gpt-oss': {
+    type: () => 'gpt_oss',
+    className: { gpt_oss: 'GptOssForCausalLM' },
+    layer: {
+      ...attention,
+      attn_norm: normsBefore.attn_norm,
+      post_attention_norm: 'post_attention_layernorm',
+      ffn_gate_inp: 'mlp.router',
+    },
+    unsuffixed: { 'attn_sinks.weight': 'self_attn.sinks' },
+    experts: {
+      packed: 'mlp.experts.gate_up_proj',
+      down: 'mlp.experts.down_proj',
+      interleaved: true,
+      biases: { packed: 'mlp.experts.gate_up_proj_bias', down: 'mlp.experts.down_proj_bias' },
+    },
+    // The published models have it; llama.cpp rounds the bounds of its ramp in spite of it.
+    yarn: { truncate: false },
+    own: (keys, tensors) => ({
+      ...localExperts(keys),
+      intermediate_size: keys.whole('expert_feed_forward_length', keys.whole('feed_forward_length')),
+      attention_bias: tensors.has('blk.0.attn_q.bias'),
+      // Layers 0, 2, … have the window.
+      ...windowsByPattern(keys, 2),
+    }),
+  },
+};

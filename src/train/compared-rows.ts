@@ -1,0 +1,77 @@
+/**
+ * The rows that a run and its base are compared on: its examples or, where answers are generated, the prompts.
+ *
+ * A generated answer is another text under every probe and at every step. The base would have to stay in memory to be
+ * asked about it, and differences between probes would be those of texts. The tokens of a prompt are the same under all
+ * probes, and what the base says of them is asked once.
+ *
+ * @module
+ */
+
+import type { TokenizedExample } from '../data/example.ts';
+import { driftOf } from '../objectives/anchor.ts';
+import type { ExampleScore, MeasureSum } from '../objectives/loss.ts';
+import type { Probes } from '../ops/probes.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
+import { objectives } from '../settings/objectives.ts';
+import type { BaseScores } from './base-scores.ts';
+import type { Scorer } from './score.ts';
+
+/** By the example that they are made of, so that one example has one row. */
+const rowsOfPrompts = new WeakMap<TokenizedExample, TokenizedExample>();
+
+/** What the base is asked about. Prompts of one token have nothing to predict and are left out. */
+export function comparedRows(
+  { objective }: Pick<TrainConfiguration, 'objective'>,
+  examples: readonly TokenizedExample[],
+): TokenizedExample[] {
+  if (!objectives[objective].generates) return [...examples];
+  return examples.flatMap((example) => rowOfPrompt(example) ?? []);
+}
+
+/** The prompt as a text of which all tokens but the first are scored; undefined for a prompt of one token. */
+function rowOfPrompt(example: TokenizedExample): TokenizedExample | undefined {
+  const known = rowsOfPrompts.get(example);
+  if (known) return known;
+  if (example.prompt.length < 2) return undefined;
+  // Examples may read their tokens from a file when they are asked for them, so nothing is copied here.
+  const row: TokenizedExample = {
+    ...{ kind: 'completion', label: 0 },
+    get prompt() {
+      return example.prompt.slice(0, 1);
+    },
+    get continuations() {
+      const ids = example.prompt.slice(1);
+      return [{ ids, scored: ids.length }];
+    },
+  };
+  rowsOfPrompts.set(example, row);
+  return row;
+}
+
+/** How far a model has drifted from the base on the prompts of examples. */
+export class PromptDrift {
+  readonly #scorer: Scorer;
+  readonly #base: BaseScores;
+  readonly #rows: ReadonlyMap<TokenizedExample, TokenizedExample>;
+
+  /** @param rows of the examples, virtual tokens included; those without one have no tokens to compare */
+  constructor(scorer: Scorer, base: BaseScores, rows: ReadonlyMap<TokenizedExample, TokenizedExample>) {
+    this.#scorer = scorer;
+    this.#base = base;
+    this.#rows = rows;
+  }
+
+  /** Σ ½(log p − log p₀)² over the tokens of the prompts, under one probe, and how many these are. */
+  async of(examples: readonly TokenizedExample[], probes: Probes): Promise<MeasureSum> {
+    const rows = examples.flatMap((example) => this.#rows.get(example) ?? []);
+    const [scores] = await this.#scorer.score(rows, probes);
+    const drift = (score: ExampleScore, index: number): MeasureSum => ({
+      sum: driftOf(score, this.#base.of(rows[index]!)),
+      count: score.counts[0]!,
+    });
+    return scores!
+      .map(drift)
+      .reduce((all, { sum, count }) => ({ sum: all.sum + sum, count: all.count + count }), { sum: 0, count: 0 });
+  }
+}
