@@ -1,6 +1,6 @@
 import { attentions, type Decoder, keyAxis } from '../model/decoder.ts';
 import { readConfigurationFile } from '../model/load.ts';
-import { parameterShapes } from '../model/parameters.ts';
+import { parameterShapes, queriesAndValues } from '../model/parameters.ts';
 import { resolveConfiguration } from '../settings/configuration.ts';
 import type { SchemeName } from '../settings/schemes.ts';
 import { axisLength } from '../tensor/axis.ts';
@@ -239,8 +239,7 @@ function addedShapes(decoder: Decoder, scheme: SchemeName, size: number): [numbe
   const [attention] = attentions(decoder);
   if (!attention) return [];
   if (scheme === 'prefix') return [[size, axisLength(keyAxis(attention))]];
-  const layers = 'packed' in attention ? [attention.packed] : [attention.query, attention.value];
-  const all = layers.flatMap(({ weight }): [number, number][] => {
+  const all = queriesAndValues(attention).flatMap(({ weight }): [number, number][] => {
     const [out, into] = shapes.get(weight)!;
     return [
       [size, into!],
