@@ -22,9 +22,9 @@ const evaluationRows = 8192;
 /** How answers are generated that are not a line each. */
 const freeAnswers: AnswerOptions = { maxTokens: 256, stop: [] };
 
-/** Whether the answers to an example end with their line, as those of tasks do. */
-function isAnsweredByLine({ isRendered, references = [] }: Example): boolean {
-  return !isRendered && !references.some((reference) => reference.includes('\n'));
+/** Whether the answers to an example end with their line, as those of tasks do: it has right ones, each of one line. */
+function isAnsweredByLine({ isRendered, references }: Example): boolean {
+  return !isRendered && references !== undefined && !references.some((reference) => reference.includes('\n'));
 }
 
 /**

@@ -1,6 +1,6 @@
-import { attentions, type Decoder, keyAxis } from '../model/decoder.ts';
+import { attentions, type Decoder, keyAxis, queriesAndValues } from '../model/decoder.ts';
 import { readConfigurationFile } from '../model/load.ts';
-import { parameterShapes, queriesAndValues } from '../model/parameters.ts';
+import { parameterShapes } from '../model/parameters.ts';
 import { resolveConfiguration } from '../settings/configuration.ts';
 import type { SchemeName } from '../settings/schemes.ts';
 import { axisLength } from '../tensor/axis.ts';

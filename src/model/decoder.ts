@@ -470,6 +470,12 @@ export function keyMakers(decoder: Pick<Decoder, 'blocks'>): AttentionSublayer[]
   return attentions(decoder).filter((attention) => !('keysOf' in attention));
 }
 
+/** The layers that make queries and values, which LoRA is beside by default: one layer where it makes both. */
+export function queriesAndValues(attention: AttentionSublayer): Linear[] {
+  if ('packed' in attention) return [attention.packed];
+  return [attention.query, ...('value' in attention ? [attention.value] : [])];
+}
+
 /** The sublayers with a state in their order, which is that of the states in the cache. */
 export function recurrents({ blocks }: Pick<Decoder, 'blocks'>): RecurrentSublayer[] {
   return blocks.flat().filter((sublayer) => sublayer.kind === 'short-convolution' || sublayer.kind === 'delta-rule');

@@ -6,7 +6,6 @@
 
 import { type Axis, axisLength, plainAxis, quadAxis } from '../tensor/axis.ts';
 import {
-  type AttentionSublayer,
   type Convolution,
   type Decoder,
   type ExpertLinears,
@@ -80,12 +79,6 @@ export function sublayerLinears(sublayer: Sublayer): Linear[][] {
         [sublayer.output],
       ];
   }
-}
-
-/** The layers that make queries and values, where the sublayer has them, or the one that makes both. */
-export function queriesAndValues(attention: AttentionSublayer): Linear[] {
-  if ('packed' in attention) return [attention.packed];
-  return [attention.query, ...('value' in attention ? [attention.value] : [])];
 }
 
 /** All linear layers of the blocks, in order. */

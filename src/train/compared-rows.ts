@@ -9,6 +9,7 @@
  */
 
 import type { TokenizedExample } from '../data/example.ts';
+import { withLeading } from '../model/virtual-tokens.ts';
 import { driftOf } from '../objectives/anchor.ts';
 import type { ExampleScore, MeasureSum } from '../objectives/loss.ts';
 import type { Probes } from '../ops/probes.ts';
@@ -47,6 +48,35 @@ function rowOfPrompt(example: TokenizedExample): TokenizedExample | undefined {
   };
   rowsOfPrompts.set(example, row);
   return row;
+}
+
+/** The examples that a run trains and is evaluated on. */
+interface RunExamples {
+  examples: readonly TokenizedExample[];
+  validation: readonly TokenizedExample[];
+}
+
+/**
+ * The rows of prompts as the model sees them, by the examples as it sees them; nothing where no answers are generated.
+ * @param own the examples without virtual tokens, which the base does not see
+ * @param shown the same with them, in the same order
+ */
+export function shownPrompts(
+  { configuration, ...own }: RunExamples & { configuration: TrainConfiguration },
+  shown: RunExamples,
+  { base, leading }: { base: BaseScores; leading: readonly number[] },
+): Map<TokenizedExample, TokenizedExample> | undefined {
+  if (!objectives[configuration.objective].generates) return undefined;
+  const rows = new Map<TokenizedExample, TokenizedExample>();
+  for (const part of ['examples', 'validation'] as const) {
+    for (const [index, example] of own[part].entries()) {
+      const originals = comparedRows(configuration, [example]);
+      const seen = withLeading(originals, leading);
+      base.show(originals, seen);
+      for (const row of seen) rows.set(shown[part][index]!, row);
+    }
+  }
+  return rows;
 }
 
 /** How far a model has drifted from the base on the prompts of examples. */

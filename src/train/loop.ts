@@ -22,7 +22,7 @@ import type { RunLog } from '../zo/run-log.ts';
 import type { BaseScores } from './base-scores.ts';
 import type { EvaluationHistory } from './best.ts';
 import { type RunChanges, writeChanges } from './changes.ts';
-import { comparedRows, PromptDrift } from './compared-rows.ts';
+import { comparedRows, PromptDrift, shownPrompts } from './compared-rows.ts';
 import { DueEvaluations } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
 import { samplerOf } from './examples.ts';
@@ -84,7 +84,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
   const validation = withLeading(run.validation, leading);
   base?.show(run.examples, examples);
   base?.show(run.validation, validation);
-  const prompts = base && rowsOfPrompts(run, { base, leading, examples, validation });
+  const prompts = base && shownPrompts(run, { examples, validation }, { base, leading });
   const lossOf = lossOfRun(configuration, base);
   const resources = new ResourceStack();
   try {
@@ -232,28 +232,6 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
   } finally {
     await resources.close();
   }
-}
-
-/** The rows that an anchor compares by the examples that have answers generated, as the model sees both. */
-function rowsOfPrompts(
-  { configuration, ...own }: OpenRun,
-  {
-    base,
-    leading,
-    ...shown
-  }: { base: BaseScores; leading: readonly number[] } & Pick<OpenRun, 'examples' | 'validation'>,
-): Map<TokenizedExample, TokenizedExample> | undefined {
-  if (!objectives[configuration.objective].generates) return undefined;
-  const rows = new Map<TokenizedExample, TokenizedExample>();
-  for (const part of ['examples', 'validation'] as const) {
-    for (const [index, example] of own[part].entries()) {
-      const originals = comparedRows(configuration, [example]);
-      const seen = withLeading(originals, leading);
-      base.show(originals, seen);
-      for (const row of seen) rows.set(shown[part][index]!, row);
-    }
-  }
-  return rows;
 }
 
 /** @throws SubzeroError `unsupported` where others take part in a run that generates */

@@ -5,9 +5,9 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { attentions, type Decoder, type Linear, sublayersOf } from '../model/decoder.ts';
+import { attentions, type Decoder, type Linear, queriesAndValues, sublayersOf } from '../model/decoder.ts';
 import type { Model } from '../model/model.ts';
-import { linearsOf, queriesAndValues, stacksOf } from '../model/parameters.ts';
+import { linearsOf, stacksOf } from '../model/parameters.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { shapeOf } from '../tensor/weight.ts';
@@ -82,8 +82,8 @@ function refuseExperts(decoder: Decoder, target: string, fits: (module: string, 
 function targetModules({ decoder }: Model, targets: readonly string[]): string[] {
   const modules = loraLayers(decoder).map(({ name }) => name);
   if (targets.length === 0) {
-    const usual = attentions(decoder).flatMap((attention) => queriesAndValues(attention).map(({ name }) => name));
-    if (usual.length > 0) return usual;
+    const found = attentions(decoder).flatMap(queriesAndValues);
+    if (found.length > 0) return found.map(({ name }) => name);
     throw new SubzeroError(
       'invalid_argument',
       words`${parameter('loraTargets')}: the model has no queries and values, which are the default; name layers such as ${modules[0]!}`,

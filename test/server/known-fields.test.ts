@@ -242,9 +242,10 @@ describe('fine-tuning', () => {
     const { hyperparameters: _, ...alone } = base;
     const own = fieldsOf('fine-tuning/methods.d.ts', 'DpoHyperparameters');
     expect(own).toContain('beta');
+    const preferences = await uploadExamples(server, [{ prompt: 'It was', chosen: 'great', rejected: 'bad' }]);
     for (const value of [null, 'auto']) {
       const hyperparameters = Object.fromEntries(own.map((field) => [field, value]));
-      const dpo = { ...alone, method: { type: 'dpo', dpo: { hyperparameters } } };
+      const dpo = { ...alone, training_file: preferences, method: { type: 'dpo', dpo: { hyperparameters } } };
       expect([value, (await post(server, '/v1/fine_tuning/jobs', dpo)).status]).toEqual([value, 200]);
     }
   });
