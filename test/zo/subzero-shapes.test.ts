@@ -16,6 +16,7 @@ import { maskedExample, optionsExample } from '../support/zo/golden.ts';
 import {
   expertBones,
   gemma4Bones,
+  lossTolerance,
   maskedBones,
   otherBones,
   recurrentOverrides,
@@ -107,7 +108,7 @@ test.each(Array.from({ length: 38 }, (_, index) => index))('random model %i', as
           (await scorer.score(examples, probes)).map((list) => batchLoss(examples, list).loss);
         const parameters = new Map([...model.parameters, ...trained]);
         const [loss] = await lossOf(subzero.current);
-        const tolerance = 5e-6;
+        const tolerance = lossTolerance(model.config);
         const expectedLoss = optionLoss64(loaded.decoder, parameters, examples);
         if (choices64.smallestGap > safeGap) expect(Math.abs(loss! - expectedLoss)).toBeLessThan(tolerance);
 

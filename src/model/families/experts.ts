@@ -45,10 +45,10 @@ export interface ExpertsOptions {
 }
 
 function checkChosen({ chosen, experts }: Routing): void {
-  if (chosen <= experts) return;
+  if (chosen >= 1 && chosen <= experts) return;
   throw new SubzeroError(
     'invalid_data',
-    `every token would go to ${chosen} experts of ${experts}; it can go to each once`,
+    `every token would go to ${chosen} experts of ${experts}; it can go to one at least, and to each once`,
   );
 }
 

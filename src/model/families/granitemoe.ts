@@ -85,6 +85,7 @@ export const graniteMoeHybrid = family(
   {
     ...sharedFields,
     num_local_experts: whole(8, 0),
+    num_experts_per_tok: whole(2, 0),
     shared_intermediate_size: whole(1024),
     position_embedding_type: orNull(text('')),
   },
