@@ -51,11 +51,15 @@ function simulatedRun(folder: string, shards: number, delay: number): RunToShare
   const run = {
     gpu: {
       adapter: { description: 'simulated', software: true },
-      recorder: { read: async () => [new ArrayBuffer(8)] },
+      recorder: { read: async (parts: readonly unknown[]) => parts.map(() => new ArrayBuffer(8)) },
     },
     ...{ folder, configuration, lossOf, rows: 64 },
     log: { read: async () => ({ header, records: [], file: folder }), append: async () => {} },
-    optimizer: { probeCount: 2, probesAtOnce: 2, current: { state: { size: 8 } } },
+    optimizer: {
+      probeCount: 2,
+      probesAtOnce: 2,
+      carried: () => ({ numbers: [], buffers: [{ name: 'state', buffer: { size: 8 } }] }),
+    },
     scorer: {
       scoreStep: async (examples: readonly TokenizedExample[]) => {
         await sleep(delay);
@@ -137,7 +141,7 @@ export async function benchCluster(args: readonly string[]): Promise<number> {
     for (const count of values.machines.split(',').map(Number)) {
       const sizes: Sizes = { task: 0, answer: 0 };
       const run = simulatedRun(mkdtempSync(join(folder, 'run-')), shards, delay);
-      const shared = await sharing({ url: server.url })(run);
+      const shared = await sharing({ url: server.url }).open(run);
       const stop = new AbortController();
       const workers = Array.from({ length: count - 1 }, (_, at) =>
         simulateWorker(server.url, at, delay, stop.signal, sizes),

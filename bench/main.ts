@@ -10,6 +10,7 @@ import * as cluster from './cluster.ts';
 import * as fidelity from './fidelity.ts';
 import * as gate from './gate.ts';
 import * as kernels from './kernels.ts';
+import * as lateJoin from './late-join.ts';
 import * as peers from './peers.ts';
 import * as replay from './replay.ts';
 import * as rivals from './rivals.ts';
@@ -24,6 +25,7 @@ const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promis
   fidelity: { run: fidelity.benchFidelity, usage: fidelity.usage },
   gate: { run: gate.benchGate, usage: gate.usage },
   kernels: { run: kernels.benchKernels, usage: kernels.usage },
+  'late-join': { run: lateJoin.benchLateJoin, usage: lateJoin.usage },
   peers: { run: peers.benchPeers, usage: peers.usage },
   replay: { run: replay.benchReplay, usage: replay.usage },
   rivals: { run: rivals.benchRivals, usage: rivals.usage },

@@ -9,7 +9,7 @@ import type { KV } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { ObjectStore } from '@nats-io/obj';
 import { SubzeroError } from '../errors.ts';
-import { equalBytes, readFile } from '../platform/index.ts';
+import { createHash, equalBytes, readFile } from '../platform/index.ts';
 
 /** How the server is reached. */
 export interface ClusterAddress {
@@ -43,6 +43,9 @@ const retryMilliseconds = 250;
 
 /** Longest wait for the server at the beginning. */
 const patienceMilliseconds = 5000;
+
+/** Longest wait for the next piece of a file that can be done without. */
+const stallMilliseconds = 5000;
 
 /** Journal entries that a late worker has in flight. */
 const replayWindow = 2000;
@@ -222,13 +225,25 @@ export class Bus {
     return message ? { sequence: message.seq, data: message.data } : undefined;
   }
 
-  /** Every entry of a run's journal, and each new one, in order, until the signal is aborted. */
-  async *follow(run: string, signal: AbortSignal): AsyncGenerator<JournalEntry> {
+  /** The SHA-256 of the entry at a sequence; nothing where it is none of this run's. */
+  async nameOfEntry(run: string, sequence: number): Promise<string | undefined> {
+    const message = await this.#jsm.streams.getMessage(`${this.#prefix}_journals`, { seq: sequence });
+    if (message?.subject !== `${this.#prefix}.journal.${run}`) return undefined;
+    return createHash('sha256').update(message.data).digest('hex');
+  }
+
+  /**
+   * Every entry of a run's journal, and each new one, in order, until the signal is aborted.
+   * @param after a sequence whose entry and those before it are left out
+   */
+  async *follow(run: string, signal: AbortSignal, after = 0): AsyncGenerator<JournalEntry> {
     const { jetstream } = await packages();
     const consumer = await this.#persist(signal, () =>
       this.#js.consumers.get(`${this.#prefix}_journals`, {
         filter_subjects: `${this.#prefix}.journal.${run}`,
-        deliver_policy: jetstream.DeliverPolicy.All,
+        ...(after === 0
+          ? { deliver_policy: jetstream.DeliverPolicy.All }
+          : { deliver_policy: jetstream.DeliverPolicy.StartSequence, opt_start_seq: after + 1 }),
       }),
     );
     const messages = await consumer.consume({ max_messages: replayWindow });
@@ -387,6 +402,47 @@ export class Bus {
     });
   }
 
+  /** Puts a file there, in the place of one of this name. @param pieces as {@link keepFile} */
+  async putFile(name: string, pieces: () => Iterator<Uint8Array>): Promise<void> {
+    await this.#persist(undefined, () => this.#files.put({ name }, streamOf(pieces())));
+  }
+
+  /**
+   * Reads a file that can be done without: nothing is tried twice.
+   * @param most bytes
+   * @throws SubzeroError `io` for one that is not there, is not whole or does not come
+   */
+  async readFile(name: string, most: number): Promise<Uint8Array> {
+    const failed = (why: string): SubzeroError => new SubzeroError('io', why);
+    try {
+      const found = await this.#files.get(name);
+      if (!found) throw failed('it is not there');
+      // What it becomes is told by its data.
+      found.error.catch(() => {});
+      const { size } = found.info;
+      if (size > most) throw failed(`it has ${size} bytes; at most ${most} are read`);
+      const file = new Uint8Array(size);
+      let at = 0;
+      const reader = found.data.getReader();
+      try {
+        for (;;) {
+          const next = await within(reader.read(), stallMilliseconds);
+          if (!next) throw failed('it does not come from the server');
+          if (next.done) break;
+          if (at + next.value.length > size) throw failed('it has more bytes than it should');
+          file.set(next.value, at);
+          at += next.value.length;
+        }
+      } finally {
+        await reader.cancel().catch(() => {});
+      }
+      if (at !== size) throw failed(`it has ${at} of its ${size} bytes`);
+      return file;
+    } catch (error) {
+      throw error instanceof SubzeroError ? error : failed((error as Error).message.split('\n')[0]!);
+    }
+  }
+
   /** The names of all files. */
   async fileNames(): Promise<string[]> {
     return (await this.#files.list()).map(({ name }) => name);
@@ -473,6 +529,16 @@ async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uin
   } finally {
     await reader.cancel();
   }
+}
+
+/** What a promise becomes, or nothing if it takes longer. */
+async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
+  });
+  promise.catch(() => {});
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 /** Adds a stream, or leaves the one of this name as it is. */

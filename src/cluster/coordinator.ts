@@ -23,32 +23,67 @@ import { comparesWithBase } from '../settings/configuration.ts';
 import { fingerprintOf } from '../train/examples.ts';
 import { adapterName } from '../train/run-plans.ts';
 import { addShards, scoreShard, shardsOf } from '../train/shards.ts';
-import type { RunToShare, SharedRun, ShareRun, SharingNotice } from '../train/sharing.ts';
+import type { RunToShare, RunToTakeUp, SharedRun, ShareRun, SharingNotice } from '../train/sharing.ts';
 import { parameter, words } from '../words.ts';
+import { type CarriedBytes, carriedSize, fitsCarried, readCarried } from '../zo/carried-state.ts';
 import type { Journal } from '../zo/journal.ts';
 import { encodeHeader, encodeRecord, type StepRecord } from '../zo/journal-format.ts';
 import { Bus, type ClusterAddress, sleep, withoutPassword } from './bus.ts';
-import { digestOf, stepsBetweenDigests } from './digest.ts';
+import { type Digest, differenceOf, digestOf, isCompared, isFold, tolerance } from './digest.ts';
 import { encodeExamples, examplesFile, removeUnusedFiles } from './examples-file.ts';
 import { type Member, Members, mostWorkers } from './members.ts';
 import { type Announcement, type Answer, decode, encode, type Reply, type Task } from './protocol.ts';
+import { findSnapshot, putSnapshot, recordName, removeSnapshots, tooLarge } from './snapshot.ts';
 
 export interface CoordinatorOptions extends ClusterAddress {
   /** Seconds after which a shard goes to another worker; 30 by default. */
   deadline?: number;
   /** Ends the run where the state of a worker differs from this one's in any bit. */
   strict?: boolean;
+  /** Steps from one snapshot to the next, from which workers that join late begin; 1000 by default, 0 for none. */
+  snapshotEvery?: number;
 }
 
 /** Seconds after which the run of a coordinator that is gone may be taken up. */
 const leaseSeconds = 15;
+
+/** Steps between snapshots by default. */
+const stepsBetweenSnapshots = 1000;
+
+/** Longest wait for a snapshot that is on its way when a run ends. */
+const lastSnapshotMilliseconds = 10_000;
 
 /** The file of a run folder with its name in the cluster. */
 export const clusterFile = 'cluster.json';
 
 /** Lets a run be trained by a cluster. */
 export function sharing(options: CoordinatorOptions): ShareRun {
-  return (run) => Coordinator.open(run, options);
+  return {
+    open: (run) => Coordinator.open(run, options),
+    takeUp: (run) => takeUp(run, options),
+  };
+}
+
+/** Brings a run to the newest snapshot that the cluster has of it, and that the journal of its folder agrees with. */
+async function takeUp({ folder, journal, optimizer }: RunToTakeUp, options: CoordinatorOptions) {
+  const notes: string[] = [];
+  const { records, header } = journal;
+  const run = await knownNameOf(folder);
+  // One of the last step would have begun the next period, before which an evaluation may be due.
+  const to = records.length - 1;
+  if (run === undefined || to < 1) return { step: 0, notes };
+  const bus = await Bus.connect(options, `subzero train ${basename(folder)}`);
+  try {
+    const wanted = { run, baseFingerprint: header.baseFingerprint, to };
+    const tell = (line: string): void => void notes.push(line);
+    const snapshot = await findSnapshot(bus, wanted, tell, (step) => recordName(records[step - 1]!));
+    if (!snapshot || !fitsCarried(optimizer.carried(), snapshot.state)) return { step: 0, notes };
+    optimizer.carryOn(snapshot.step, snapshot.state);
+    notes.push(`taken up from the cluster's snapshot at step ${snapshot.step}`);
+    return { step: snapshot.step, notes };
+  } finally {
+    await bus.close();
+  }
 }
 
 /** A shard that is not scored yet. */
@@ -68,11 +103,21 @@ class Coordinator implements SharedRun {
   #renewal: ReturnType<typeof setInterval>;
   #lost: SubzeroError | undefined;
   #sequence = 0;
+  /** The last entry of the journal, where it is a step. */
+  #last: { step: number; sequence: number; record: string } | undefined;
+  /** What the run was before the step after `step`, until the journal has that. */
+  #captured: { step: number; state: CarriedBytes } | undefined;
+  #uploading: Promise<void> | undefined;
+  #snapshotStep = 0;
+  /** Steps between snapshots; 0 where none are made. */
+  #snapshotEvery: number;
+  /** Whether a worker waits for one. */
+  #snapshotWanted = false;
   readonly #stop = new AbortController();
   readonly #unsubscribe: () => void;
   readonly #own: Promise<void>;
   #step = -1;
-  #digest: string | undefined;
+  #digest: Digest | undefined;
   readonly #pending = new Map<number, Pending>();
   /** A shard that this process is at. */
   #scoring: Promise<void> | undefined;
@@ -94,6 +139,7 @@ class Coordinator implements SharedRun {
     this.#announcement = announcement;
     this.#name = announcement.run;
     this.#revision = revision;
+    this.#snapshotEvery = options.snapshotEvery ?? stepsBetweenSnapshots;
     this.#members = new Members(
       { name: announcement.owner, adapter: adapterName(run.gpu) },
       () => bus.traffic.sent + bus.traffic.received,
@@ -133,6 +179,8 @@ class Coordinator implements SharedRun {
       revision = (await bus.renewLease(name, encode('announcement', announcement), revision)) ?? revision;
       const coordinator = new Coordinator(run, bus, options, { announcement, revision });
       coordinator.#sequence = sequence;
+      const last = journal.records.at(-1);
+      if (last) coordinator.#last = { step: last.step, sequence, record: recordName(last) };
       const url = withoutPassword(options.url);
       coordinator.#tell(
         'info',
@@ -162,6 +210,44 @@ class Coordinator implements SharedRun {
       id: String(record.step),
       after: this.#sequence,
     });
+    if (this.#snapshotEvery === 0) return;
+    this.#last = { step: record.step, sequence: this.#sequence, record: recordName(record) };
+    this.#upload();
+  }
+
+  /** Keeps what the run is, where a snapshot is due: some steps after the last one, or at a fold if a worker waits. */
+  async #capture(step: number): Promise<void> {
+    const { gpu, optimizer, configuration } = this.#run;
+    if (step === 0 || this.#snapshotEvery === 0 || this.#uploading || this.#captured) return;
+    const due = step - this.#snapshotStep >= this.#snapshotEvery;
+    if (!due && !(this.#snapshotWanted && isFold(step, configuration))) return;
+    const carried = optimizer.carried();
+    const large = tooLarge(carriedSize(carried));
+    if (large !== undefined) {
+      this.#snapshotEvery = 0;
+      this.#tell('info', large);
+      return;
+    }
+    this.#captured = { step, state: await readCarried(gpu, carried) };
+    this.#snapshotStep = step;
+    this.#snapshotWanted = false;
+    this.#upload();
+  }
+
+  /** Sends the snapshot while the run goes on, as soon as its step is in the journal. */
+  #upload(): void {
+    const captured = this.#captured;
+    if (!captured || this.#last?.step !== captured.step) return;
+    this.#captured = undefined;
+    const { baseFingerprint } = this.#announcement;
+    this.#uploading = putSnapshot(this.#bus, { run: this.#name, baseFingerprint, ...this.#last, ...captured })
+      .catch((error: unknown) => {
+        if (this.#stop.signal.aborted) return;
+        this.#tell('warn', `no snapshot at step ${captured.step}: ${(error as Error).message}`);
+      })
+      .finally(() => {
+        this.#uploading = undefined;
+      });
   }
 
   async #renew(): Promise<void> {
@@ -193,8 +279,9 @@ class Coordinator implements SharedRun {
     if (this.#lost) throw this.#lost;
     const { gpu, optimizer, configuration } = this.#run;
     const shards = shardsOf(batch, configuration.shards);
-    const digest = step % stepsBetweenDigests === 0;
+    const digest = isCompared(step, configuration);
     this.#digest = digest ? await digestOf(gpu, optimizer) : undefined;
+    await this.#capture(step);
     if (this.#step < 0) this.#members.own.lastStep = step - 1;
     this.#step = step;
     this.#shards = shards.length;
@@ -293,16 +380,10 @@ class Coordinator implements SharedRun {
       this.#scoreInstead(shard);
       return this.#refuse(worker.name, known, wrong);
     }
-    if (answer.digest !== undefined && this.#digest !== undefined && answer.digest !== this.#digest && !known.differs) {
-      known.differs = true;
-      const problem =
-        `the state of worker ${worker.name} (${known.adapter}) differs from this one's at step ${step}: ` +
-        'another adapter or driver rounds otherwise';
-      if (this.#options.strict) {
-        this.#fail?.(new SubzeroError('conflict', `${problem}; --strict ends the run here`));
-        return { verdict: 'refused', reason: problem };
-      }
-      this.#tell('warn', `${problem}; its losses are used as they are`);
+    const compared = this.#compare(answer, known);
+    if (compared?.verdict === 'refused') {
+      this.#scoreInstead(shard);
+      return compared;
     }
     const sums = answer.sums as LossSums[];
     if (!sums.every((each) => Number.isFinite(each.optionLoss) && Number.isFinite(each.completionLoss))) {
@@ -312,16 +393,43 @@ class Coordinator implements SharedRun {
         `worker ${worker.name} sent a loss that is no number at step ${step}; it is scored here instead`,
       );
       this.#scoreInstead(shard);
-      return { verdict: 'taken' };
+      return compared ?? { verdict: 'taken' };
     }
     this.#pending.delete(shard);
-    const reply: Reply = { verdict: 'taken' };
+    const reply: Reply = compared ?? { verdict: 'taken' };
     const task: Task = { epoch, step, shard, shards: this.#shards, digest: this.#digest !== undefined };
     const bytes = data.length + encode('task', task).length + encode('reply', reply).length;
     const { milliseconds } = answer;
     this.#members.scored(known, step, { tokens: batchRows(pending.examples), milliseconds, bytes });
     pending.resolve(sums);
     return reply;
+  }
+
+  /** What a worker's digest means for it; nothing where it is this one's, or there is none. */
+  #compare({ worker, step, digest, sketch }: Answer, known: Member): Reply | undefined {
+    if (digest === undefined || this.#digest === undefined) return undefined;
+    if (digest === this.#digest.name) {
+      if (known.differs) this.#tell('info', `worker ${worker.name} has this one's state again at step ${step}`);
+      known.differs = false;
+      return undefined;
+    }
+    const difference = sketch && differenceOf(this.#digest.sketch, sketch);
+    const size = difference === undefined ? '' : ` by about ${difference.toExponential(0)} of its length`;
+    const differs = `the state of worker ${worker.name} (${known.adapter}) differs from this one's at step ${step}${size}`;
+    if (difference !== undefined && !(difference <= tolerance)) {
+      return this.#refuse(worker.name, known, `${differs}, which is no rounding (at most ${tolerance})`);
+    }
+    const problem = `${differs}: another adapter or driver rounds otherwise`;
+    if (this.#options.strict) {
+      this.#fail?.(new SubzeroError('conflict', `${problem}; --strict ends the run here`));
+      return { verdict: 'refused', reason: problem };
+    }
+    const resynchronise = this.#snapshotEvery > 0;
+    const cure = resynchronise ? ", and after the next fold it takes this one's state" : '';
+    if (!known.differs) this.#tell('warn', `${problem}; its losses are used as they are${cure}`);
+    known.differs = true;
+    this.#snapshotWanted ||= resynchronise;
+    return { verdict: 'taken', resynchronise };
   }
 
   #knownAs(worker: Answer['worker']): Member | undefined {
@@ -362,7 +470,11 @@ class Coordinator implements SharedRun {
           `${Math.round(pace.bytesPerStep)} bytes a step over the wire`,
       );
     }
+    await Promise.race([this.#uploading, sleep(this.#uploading ? lastSnapshotMilliseconds : 0)]);
     if (!this.#lost) {
+      // Nobody joins a run that is done.
+      if (this.#last?.step === this.#run.configuration.steps)
+        await removeSnapshots(this.#bus, this.#name).catch(() => {});
       await this.#bus.closeQueue(this.#name);
       await this.#bus.giveUpLease(this.#name);
       await removeUnusedFiles(this.#bus);
@@ -389,19 +501,25 @@ function wrongIn({ sums }: Answer, examples: readonly TokenizedExample[], probes
 
 /** The name of a run in clusters, made when it is first shared. */
 async function nameOf(folder: string): Promise<string> {
-  const file = join(folder, clusterFile);
+  const known = await knownNameOf(folder);
+  if (known !== undefined) return known;
+  const random = createHash('sha256')
+    .update(`${hostname()} ${processId} ${folder} ${Date.now()} ${Math.random()}`)
+    .digest('hex')
+    .slice(0, 8);
+  const run = `${basename(folder)
+    .replaceAll(/[^A-Za-z0-9_-]/g, '-')
+    .slice(0, 60)}-${random}`;
+  await writeFile(join(folder, clusterFile), `${JSON.stringify({ run })}\n`);
+  return run;
+}
+
+/** The name that a run has in clusters, if it has been shared. */
+async function knownNameOf(folder: string): Promise<string | undefined> {
   try {
-    return (JSON.parse(await readFile(file, 'utf8')) as { run: string }).run;
+    return (JSON.parse(await readFile(join(folder, clusterFile), 'utf8')) as { run: string }).run;
   } catch {
-    const random = createHash('sha256')
-      .update(`${hostname()} ${processId} ${folder} ${Date.now()} ${Math.random()}`)
-      .digest('hex')
-      .slice(0, 8);
-    const run = `${basename(folder)
-      .replaceAll(/[^A-Za-z0-9_-]/g, '-')
-      .slice(0, 60)}-${random}`;
-    await writeFile(file, `${JSON.stringify({ run })}\n`);
-    return run;
+    return undefined;
   }
 }
 

@@ -9,6 +9,7 @@ import { ExampleStore } from '../data/example-store.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Bus } from './bus.ts';
 import { decode } from './protocol.ts';
+import { isSnapshotFile, isSnapshotOf } from './snapshot.ts';
 
 /** Characters that are sent at once. */
 const pieceLength = 64 * 1024;
@@ -19,16 +20,20 @@ export function examplesFile(fingerprint: string): string {
 }
 
 /**
- * Removes the files of runs that nobody trains, those of coordinators that died among them: the storage is bounded by
- * what is being trained, and whoever takes a run up puts its file there again. Does nothing while the server is away.
+ * Removes the examples of runs that nobody trains, those of coordinators that died among them: the storage is bounded
+ * by what is being trained, and whoever takes a run up puts its file there again. Snapshots go with the run's journal.
+ * Does nothing while the server is away.
  */
 export async function removeUnusedFiles(bus: Bus): Promise<void> {
   try {
     // The list is made first, so that a file which comes with a lease taken meanwhile is not on it.
     const names = await bus.fileNames();
+    const runs = await bus.runs();
     const leases = (await bus.leases()).map((data) => decode('announcement', data));
     const used = new Set(leases.map(({ dataFingerprint }) => examplesFile(dataFingerprint)));
-    for (const name of names) if (!used.has(name)) await bus.removeFile(name);
+    for (const name of names) {
+      if (isSnapshotFile(name) ? !isSnapshotOf(name, runs) : !used.has(name)) await bus.removeFile(name);
+    }
   } catch {
     // The next run that ends does it.
   }

@@ -8,11 +8,16 @@
  * task is done. A task that is not done in time goes to somebody else: what it asks for is a function of the run, the
  * step and the shard, so it may be answered twice.
  *
+ * Every message carries the version of this protocol: a coordinator and a worker of two versions refuse each other.
+ *
  * @module
  */
 
 import { z } from 'zod';
 import { SubzeroError } from '../errors.ts';
+
+/** Raised with every change that one side would not understand of the other. */
+export const protocolVersion = 2;
 
 /** Most bytes of a message other than the journal's header. */
 export const mostMessageBytes = 256 * 1024;
@@ -62,11 +67,18 @@ const answer = z.strictObject({
     .max(4096),
   milliseconds: z.number().min(0),
   digest: z.string().max(64).optional(),
+  /** With a digest, by which a difference is measured. */
+  sketch: z.array(z.number()).max(16).optional(),
 });
 export type Answer = z.infer<typeof answer>;
 
 /** What the coordinator says to an answer: `refused` ones are wrong, and whoever sent them should stop. */
-const reply = z.strictObject({ verdict: z.enum(['taken', 'late', 'refused']), reason: z.string().optional() });
+const reply = z.strictObject({
+  verdict: z.enum(['taken', 'late', 'refused']),
+  reason: z.string().optional(),
+  /** Whether the worker shall take its state from the next snapshot, as it differs. */
+  resynchronise: z.boolean().optional(),
+});
 export type Reply = z.infer<typeof reply>;
 
 /** A run that is being trained, as workers choose by it. */
@@ -89,10 +101,10 @@ type Kind = keyof typeof schemas;
 type Of<K extends Kind> = z.infer<(typeof schemas)[K]>;
 
 export function encode<K extends Kind>(_kind: K, message: Of<K>): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(message));
+  return new TextEncoder().encode(JSON.stringify({ protocol: protocolVersion, ...message }));
 }
 
-/** @throws SubzeroError `invalid_data` that says what is wrong */
+/** @throws SubzeroError `unsupported` for another version of the protocol, `invalid_data` that says what is wrong */
 export function decode<K extends Kind>(kind: K, bytes: Uint8Array): Of<K> {
   if (bytes.length > mostMessageBytes) {
     throw new SubzeroError('invalid_data', `a message of ${bytes.length} bytes; at most ${mostMessageBytes} are read`);
@@ -103,7 +115,20 @@ export function decode<K extends Kind>(kind: K, bytes: Uint8Array): Of<K> {
   } catch (error) {
     throw new SubzeroError('invalid_data', `a message that is no JSON: ${(error as Error).message}`);
   }
-  const parsed = schemas[kind].safeParse(value);
+  // The first version had no number.
+  const { protocol = 1, ...message } = (typeof value === 'object' && value !== null ? value : {}) as {
+    protocol?: unknown;
+  };
+  if (protocol !== protocolVersion) {
+    const { run } = message as { run?: unknown };
+    const who = kind === 'answer' ? 'a worker' : `the coordinator${typeof run === 'string' ? ` of "${run}"` : ''}`;
+    throw new SubzeroError(
+      'unsupported',
+      `${who} speaks version ${JSON.stringify(protocol)} of the cluster's protocol, this process version ` +
+        `${protocolVersion}: use one version of subzero on all machines`,
+    );
+  }
+  const parsed = schemas[kind].safeParse(message);
   if (parsed.success) return parsed.data as Of<K>;
   const [issue] = parsed.error.issues;
   throw new SubzeroError('invalid_data', `a wrong ${kind}: ${issue!.path.join('.') || 'message'}: ${issue!.message}`);

@@ -29,7 +29,7 @@ export async function clusterRuns(address: ClusterAddress): Promise<ClusterRun[]
     return await Promise.all(
       (await bus.runs()).map(async (run) => {
         const [last, lease] = await Promise.all([bus.lastEntry(run), bus.leaseOf(run)]);
-        const owner = lease instanceof Uint8Array ? decode('announcement', lease).owner : null;
+        const owner = lease instanceof Uint8Array ? ownerOf(lease) : null;
         return { run, step: last ? stepOf(last.data) : 0, owner };
       }),
     );
@@ -48,13 +48,21 @@ export async function removeClusterRun(address: ClusterAddress, run: string): Pr
     await knownRun(bus, run);
     const lease = await bus.leaseOf(run);
     if (lease instanceof Uint8Array) {
-      const { owner } = decode('announcement', lease);
-      throw new SubzeroError('conflict', `${owner} trains the run "${run}"; stop it there first`);
+      throw new SubzeroError('conflict', `${ownerOf(lease)} trains the run "${run}"; stop it there first`);
     }
     await bus.removeRun(run);
     await removeUnusedFiles(bus);
   } finally {
     await bus.close();
+  }
+}
+
+/** Who holds a lease, whatever version of the protocol it speaks. */
+function ownerOf(lease: Uint8Array): string {
+  try {
+    return decode('announcement', lease).owner;
+  } catch {
+    return 'another version of subzero';
   }
 }
 

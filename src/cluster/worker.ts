@@ -18,6 +18,7 @@ import { adapterName, plansOfRun } from '../train/run-plans.ts';
 import { passShape, Scorer } from '../train/score.ts';
 import { scoreShard, shardsOf } from '../train/shards.ts';
 import { startAdapterOfRun } from '../train/start-adapter.ts';
+import { fitsCarried } from '../zo/carried-state.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
 import { decodeHeader, decodeRecord, type JournalHeader, type StepRecord } from '../zo/journal-format.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
@@ -26,6 +27,7 @@ import { stepOf } from './coordinator.ts';
 import { digestOf } from './digest.ts';
 import { decodeExamples, examplesFile } from './examples-file.ts';
 import { type Announcement, decode, encode, type Task, type WorkerIdentity } from './protocol.ts';
+import { findSnapshot } from './snapshot.ts';
 
 export interface WorkerOptions extends ClusterAddress {
   /** Model directories that it may load. */
@@ -37,13 +39,27 @@ export interface WorkerOptions extends ClusterAddress {
 /** What a worker tells. */
 export type WorkerEvent =
   | { type: 'waiting'; models: string[] }
-  | { type: 'joined'; run: string; model: string; step: number; steps: number; seconds: number }
+  | {
+      type: 'joined';
+      run: string;
+      model: string;
+      step: number;
+      steps: number;
+      seconds: number;
+      /** The step of the snapshot that it began with, null where it replayed all steps. */
+      snapshot: number | null;
+    }
+  /** What there is to tell of a run, or of one that cannot be joined. */
+  | { type: 'message'; message: string }
   /** At most one a second. */
   | { type: 'progress'; run: string; step: number; steps: number; shards: number }
   | { type: 'left'; run: string; shards: number; reason: string };
 
 /** Seconds that a run without a coordinator is kept for, as another may take it up. */
 const patienceSeconds = 120;
+
+/** Milliseconds from one look for a snapshot to the next, while one is waited for. */
+const lookMilliseconds = 1000;
 
 /** Seconds that a run's examples are waited for. */
 const fileSeconds = 20;
@@ -62,10 +78,20 @@ export async function* work(gpu: Gpu, options: WorkerOptions, signal: AbortSigna
   try {
     yield { type: 'waiting', models: [...models.values()] };
     let idleSince = performance.now();
+    /** Said once of each run that speaks another version. */
+    const refused = new Set<string>();
     while (!signal.aborted) {
-      const announcement = (await bus.leases())
-        .map((data) => decode('announcement', data))
-        .find(({ baseFingerprint }) => models.has(baseFingerprint));
+      const announcements: Announcement[] = [];
+      for (const data of await bus.leases()) {
+        try {
+          announcements.push(decode('announcement', data));
+        } catch (error) {
+          const { message } = error as Error;
+          if (!refused.has(message)) yield { type: 'message', message };
+          refused.add(message);
+        }
+      }
+      const announcement = announcements.find(({ baseFingerprint }) => models.has(baseFingerprint));
       if (!announcement) {
         const idle = (performance.now() - idleSince) / 1000;
         if (options.idleSeconds !== undefined && idle > options.idleSeconds) return;
@@ -111,6 +137,7 @@ async function* takePart(place: Place, announcement: Announcement, signal: Abort
     yield {
       ...{ type: 'joined', run, model: place.model, step: copy.step, steps: copy.steps },
       seconds: (performance.now() - begun) / 1000,
+      snapshot: copy.snapshot,
     };
     let told = 0;
     let leaderSeen = performance.now();
@@ -118,12 +145,15 @@ async function* takePart(place: Place, announcement: Announcement, signal: Abort
     while (!signal.aborted) {
       const taken = await bus.take(run, 1000);
       await copy.catchUp();
+      if (copy.differs) await copy.resynchronise();
+      yield* copy.messages();
       if (taken) {
         const task = decode('task', taken.data);
         epoch = Math.max(epoch, task.epoch);
         leaderSeen = performance.now();
         if (task.epoch === epoch && (await copy.reach(task.step, announcement.deadline))) {
-          await answer(place, run, taken, task, await copy.score(task));
+          const differs = await answer(place, run, taken, task, await copy.score(task));
+          copy.differs ||= differs;
           shards++;
         } else if (task.epoch < epoch || task.step < copy.step) {
           await taken.done();
@@ -153,40 +183,55 @@ async function* takePart(place: Place, announcement: Announcement, signal: Abort
   yield { type: 'left', run, shards, reason };
 }
 
-/** Sends sums until the coordinator has said what it makes of them. */
+/**
+ * Sends sums until the coordinator has said what it makes of them.
+ * @returns whether this copy differs from the coordinator's and shall take a snapshot
+ */
 async function answer(
   { bus, worker }: Place,
   run: string,
   taken: TakenTask,
   { epoch, step, shard }: Task,
-  scored: Pick<Parameters<typeof encode<'answer'>>[1], 'sums' | 'milliseconds' | 'digest'>,
-): Promise<void> {
+  scored: Pick<Parameters<typeof encode<'answer'>>[1], 'sums' | 'milliseconds' | 'digest' | 'sketch'>,
+): Promise<boolean> {
   const reply = await bus.answer(run, encode('answer', { worker, epoch, step, shard, ...scored }));
   // The task comes again where nobody heard.
-  if (!reply) return;
-  const { verdict, reason } = decode('reply', reply);
+  if (!reply) return false;
+  const { verdict, reason, resynchronise = false } = decode('reply', reply);
   if (verdict === 'refused') {
     taken.giveBack();
     throw new SubzeroError('conflict', `the coordinator of "${run}" refuses what this worker sends: ${reason}`);
   }
   await taken.done();
+  return resynchronise;
 }
 
 /** A run's model, at the step that its journal has reached. */
 class RunCopy {
   /** Steps applied. */
   step = 0;
+  /** The step of the snapshot that it began with. */
+  snapshot: number | null = null;
+  /** Whether its state is not the coordinator's, which it shall take. */
+  differs = false;
   readonly #gpu: Gpu;
+  readonly #bus: Bus;
+  readonly #run: string;
+  readonly #signal: AbortSignal;
   readonly #header: JournalHeader;
   readonly #model: Model;
   readonly #optimizer: ZerothOrderOptimizer;
   readonly #scorer: Scorer;
   readonly #lossOf: ExampleLoss;
   readonly #batchOf: (step: number) => TokenizedExample[];
-  readonly #journal: JournalReader;
+  #journal: JournalReader;
+  #messages: string[] = [];
+  #looked = 0;
+  /** The step that it was last compared at without having to take a snapshot. */
+  #differedAt = 0;
 
   private constructor(
-    gpu: Gpu,
+    { gpu, bus, run, signal }: { gpu: Gpu; bus: Bus; run: string; signal: AbortSignal },
     parts: {
       header: JournalHeader;
       model: Model;
@@ -197,6 +242,9 @@ class RunCopy {
     },
   ) {
     this.#gpu = gpu;
+    this.#bus = bus;
+    this.#run = run;
+    this.#signal = signal;
     this.#header = parts.header;
     this.#model = parts.model;
     this.#optimizer = parts.optimizer;
@@ -230,10 +278,12 @@ class RunCopy {
       optimizer.reserveProbes(probesAtOnce);
       const scorer = new Scorer(model, configuration.maxRows);
       scorer.reserve(rows, passShape(examples));
-      const copy = new RunCopy(gpu, { header, model, optimizer, scorer, examples, journal });
+      const copy = new RunCopy({ gpu, bus, run, signal }, { header, model, optimizer, scorer, examples, journal });
       await gpu.checkAllocations();
       const last = await bus.lastEntry(run);
-      await copy.reach(last ? stepOf(last.data) : 0, Number.POSITIVE_INFINITY);
+      const step = last ? stepOf(last.data) : 0;
+      if (step > 0) copy.snapshot = (await copy.#takeSnapshot(1, step)) ?? null;
+      await copy.reach(step, Number.POSITIVE_INFINITY);
       return copy;
     } catch (error) {
       journal.close();
@@ -241,6 +291,40 @@ class RunCopy {
       model?.destroy();
       throw error;
     }
+  }
+
+  /** What there is to tell since the last call. */
+  *messages(): Generator<WorkerEvent> {
+    for (const message of this.#messages.splice(0)) yield { type: 'message', message };
+  }
+
+  /** Takes the coordinator's state of some step, and the journal from there on. @returns the step */
+  async #takeSnapshot(from: number, to: number): Promise<number | undefined> {
+    const { baseFingerprint } = this.#header;
+    const wanted = { run: this.#run, baseFingerprint, from, to };
+    const snapshot = await findSnapshot(this.#bus, wanted, (line) => this.#messages.push(line));
+    if (!snapshot) return undefined;
+    if (!fitsCarried(this.#optimizer.carried(), snapshot.state)) {
+      this.#messages.push(`the snapshot of "${this.#run}" at step ${snapshot.step} is laid out otherwise; not used`);
+      return undefined;
+    }
+    const { step, sequence } = snapshot;
+    this.#journal.close();
+    this.#journal = new JournalReader(this.#bus, this.#run, this.#signal, { sequence, step });
+    this.#optimizer.carryOn(step, snapshot.state);
+    await this.#gpu.idle();
+    this.step = step;
+    return step;
+  }
+
+  /** Takes the coordinator's state once there is a snapshot of a later step than this one's state differed at. */
+  async resynchronise(): Promise<void> {
+    if (performance.now() - this.#looked < lookMilliseconds) return;
+    this.#looked = performance.now();
+    const step = await this.#takeSnapshot(this.#differedAt + 1, Number.POSITIVE_INFINITY);
+    if (step === undefined) return;
+    this.differs = false;
+    this.#messages.push(`took the coordinator's state of "${this.#run}" at step ${step}, as this one's differed`);
   }
 
   get steps(): number {
@@ -271,12 +355,17 @@ class RunCopy {
     const begun = performance.now();
     if (this.#optimizer.waits(step)) await this.#optimizer.renew(step);
     this.#optimizer.beginStep(step);
-    const name = digest ? await digestOf(this.#gpu, this.#optimizer) : undefined;
+    const state = digest ? await digestOf(this.#gpu, this.#optimizer) : undefined;
+    if (!this.differs) this.#differedAt = step;
     const examples = shardsOf(this.#batchOf(step), shards)[shard];
     if (!examples) throw new SubzeroError('invalid_data', `a task for shard ${shard} of ${shards}, which is not there`);
     const run = { optimizer: this.#optimizer, scorer: this.#scorer, lossOf: this.#lossOf };
     const sums = await scoreShard(run, examples, step);
-    return { sums, milliseconds: performance.now() - begun, ...(name === undefined ? {} : { digest: name }) };
+    return {
+      sums,
+      milliseconds: performance.now() - begun,
+      ...(state ? { digest: state.name, sketch: state.sketch } : {}),
+    };
   }
 
   async close(): Promise<void> {
@@ -308,14 +397,16 @@ class JournalReader {
   #next = 1;
   ended = false;
 
-  constructor(bus: Bus, run: string, signal: AbortSignal) {
+  /** @param after an entry, and its step, behind which it begins; at the header by default */
+  constructor(bus: Bus, run: string, signal: AbortSignal, after = { sequence: 0, step: 0 }) {
     this.#run = run;
-    void this.#read(bus, AbortSignal.any([signal, this.#stop.signal]));
+    this.#next = after.step + 1;
+    void this.#read(bus, AbortSignal.any([signal, this.#stop.signal]), after.sequence);
   }
 
-  async #read(bus: Bus, signal: AbortSignal): Promise<void> {
+  async #read(bus: Bus, signal: AbortSignal, after: number): Promise<void> {
     try {
-      for await (const { data } of bus.follow(this.#run, signal)) {
+      for await (const { data } of bus.follow(this.#run, signal, after)) {
         this.#entries.push(data);
         this.#wake?.();
       }

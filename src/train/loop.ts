@@ -120,7 +120,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     const sinks = resources.own(await openSinks({ folder, configuration, step: done, title }), close);
     await writeChanges(folder, run.changes);
     const toShare = { gpu, folder, configuration, optimizer, scorer, lossOf, log: run.log, rows: plan.rows };
-    const shared = await run.share?.({ ...toShare, examples: run.examples });
+    const shared = await run.share?.open({ ...toShare, examples: run.examples });
     if (shared) resources.own(shared, close);
     const { log } = shared ?? run;
     const notices = (): TrainEvent[] => {
@@ -195,7 +195,10 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
       };
       await sinks.take(event);
       yield event;
-      yield* notices();
+      for (const notice of notices()) {
+        if (notice.type === 'cluster') await sinks.take(notice);
+        yield notice;
+      }
       const warning = watch(record);
       if (warning) {
         const message = { type: 'message' as const, step: done, level: 'warn' as const, ...warning };

@@ -80,7 +80,8 @@ export async function* resumeRun(
       const wanted = comparedRows(configuration, [...drawn, ...data.validation]);
       if (base.missing(wanted).length > 0) yield* askBase(gpu, folder, header, { base, wanted, signal });
     }
-    const { model, optimizer, step } = await restoreRun(gpu, folder, { journal: { ...journal, header } });
+    const restored = await restoreRun(gpu, folder, { journal: { ...journal, header }, share: options.share });
+    const { model, optimizer, step } = restored;
     resources.own(model, destroy);
     resources.own(optimizer, destroy);
     const seen = withLeading(examples, leadingTokens(model, optimizer.current));
@@ -90,7 +91,7 @@ export async function* resumeRun(
       steps: configuration.steps,
       rowsOf: (index) => batchRows(sampler.batch(index).map((example) => seen[example]!)),
     });
-    const notes = [...data.notes];
+    const notes = [...data.notes, ...restored.notes];
     if (torn)
       notes.push(`the journal ended in the middle of a record; ${torn.bytes} bytes of an unfinished step were cut off`);
     if (configuration.memory !== before.memory) notes.push(otherMemory(before, configuration));

@@ -17,6 +17,7 @@ import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { resolveStep, type StepChoice } from './best.ts';
 import { journalFile } from './run-folder.ts';
 import { plansOfRun } from './run-plans.ts';
+import type { ShareRun } from './sharing.ts';
 import { startAdapterOfRun } from './start-adapter.ts';
 
 /** Where the rows of a run come from; kept in the journal's header. */
@@ -34,6 +35,8 @@ export interface RestoredRun {
   optimizer: ZerothOrderOptimizer;
   /** Steps applied. */
   step: number;
+  /** What there is to tell of how it was done. */
+  notes: string[];
   /** Whether the model's weights are those of the base still; the change lies beside them. */
   asLoaded: boolean;
 }
@@ -49,6 +52,7 @@ export function appliedSteps(journal: Journal, count: number): AppliedStep[] {
  * @param options.step how many steps to replay, `best` for those up to the lowest validation loss; all by default
  * @param options.shared finds the base model among those in memory, for a run that does not write its weights; a user
  *   more of it
+ * @param options.share may have what the run had become, from which the rest is replayed
  * @throws SubzeroError `conflict` for another base model, `invalid_argument` for a step that the journal does not have
  */
 export async function restoreRun(
@@ -59,6 +63,7 @@ export async function restoreRun(
     onProgress?: (done: number, total: number) => void;
     journal?: Journal;
     shared?: (header: JournalHeader) => Model | undefined;
+    share?: Pick<ShareRun, 'takeUp'> | undefined;
   } = {},
 ): Promise<RestoredRun> {
   const journal = options.journal ?? (await openJournal(await journalFile(folder)));
@@ -80,11 +85,14 @@ export async function restoreRun(
     const start = await startAdapterOfRun(folder, header, model.decoder);
     optimizer = await createOptimizer(model, header.configuration, start);
     await gpu.checkAllocations();
-    await optimizer.replay(appliedSteps(journal, step), (done) => options.onProgress?.(done, step));
+    const taken = await options.share?.takeUp({ gpu, folder, journal, optimizer });
+    const { step: first, notes } = taken ?? { step: 0, notes: [] };
+    const rest = appliedSteps(journal, step).slice(first);
+    await optimizer.replay(rest, (done) => options.onProgress?.(first + done, step));
     // A run that has not begun still needs factors to be looked at. One at the end of a period is left as the live run
     // was: unfolded.
     if (step === 0) optimizer.beginStep(0);
-    return { journal, model, optimizer, step, asLoaded };
+    return { journal, model, optimizer, step, notes, asLoaded };
   } catch (error) {
     optimizer?.destroy();
     model.destroy();

@@ -8,6 +8,7 @@ import type { TokenizedExample } from '../data/example.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { ExampleLoss } from '../objectives/loss.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import type { Journal } from '../zo/journal.ts';
 import type { ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { RunLog } from '../zo/run-log.ts';
 import type { TrainEvent } from './events.ts';
@@ -43,4 +44,20 @@ export interface SharedRun {
   close(): Promise<void>;
 }
 
-export type ShareRun = (run: RunToShare) => Promise<SharedRun>;
+/** A run that goes on: its base model is loaded, and no step of its journal applied. */
+export interface RunToTakeUp {
+  gpu: Gpu;
+  folder: string;
+  journal: Journal;
+  optimizer: ZerothOrderOptimizer;
+}
+
+/** How runs are shared. */
+export interface ShareRun {
+  open(run: RunToShare): Promise<SharedRun>;
+  /**
+   * Brings a run forward without a replay, if the others have kept what it had become.
+   * @returns the steps that are in its weights, with what there is to tell
+   */
+  takeUp(run: RunToTakeUp): Promise<{ step: number; notes: string[] }>;
+}

@@ -12,6 +12,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import type { CarriedBuffer } from './carried-state.ts';
 import type { TrainedState } from './trained-state.ts';
 
 type Decays = Pick<TrainConfiguration, 'adamBeta1' | 'adamBeta2'>;
@@ -55,6 +56,11 @@ export class Adam {
 
   get bytes(): number {
     return this.#moments.size + this.#units.size;
+  }
+
+  /** What steps write. */
+  carried(): CarriedBuffer[] {
+    return [{ name: 'moments of the state', buffer: this.#moments }];
   }
 
   /** Records zero moments for all factors. */

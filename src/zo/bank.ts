@@ -50,6 +50,22 @@ export class Bank {
     return { droppedShare: this.#dropped === 0 ? 0 : Math.sqrt(this.#dropped / kept) };
   }
 
+  /** What the bank knows beside the factors: what was dropped, then terms and squared norm (−1: none yet) of each. */
+  get numbers(): number[] {
+    const each = this.#weights.flatMap(({ weight: { name } }) => [this.#used.get(name)!, this.#kept.get(name) ?? -1]);
+    return [this.#dropped, ...each];
+  }
+
+  set numbers([dropped, ...each]: readonly number[]) {
+    this.#dropped = dropped!;
+    for (const [index, { weight }] of this.#weights.entries()) {
+      const [used, kept] = [each[2 * index]!, each[2 * index + 1]!];
+      this.#used.set(weight.name, used);
+      if (kept < 0) this.#kept.delete(weight.name);
+      else this.#kept.set(weight.name, kept);
+    }
+  }
+
   /**
    * Takes the change of a period in, and leaves zeros where its U was. Terms are added while there is room; then the
    * nearest product of the highest rank stays.

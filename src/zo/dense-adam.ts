@@ -15,6 +15,7 @@ import type { TrainConfiguration } from '../settings/configuration.ts';
 import { meansOf } from '../settings/methods.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import { Adam, decays } from './adam.ts';
+import { type CarriedBuffer, carriedWeights } from './carried-state.ts';
 import type { TrainedState } from './trained-state.ts';
 
 /** Numbers of a step after its ρ_k / K: decay rate, learning rate and both corrections. */
@@ -57,6 +58,13 @@ export class DenseAdam {
   get bytes(): number {
     const parts = this.#weights.flatMap(({ mean, square }) => [...mean.parts, ...(square?.parts ?? [])]);
     return parts.reduce((sum, { buffer }) => sum + buffer.size, this.#vectors.bytes);
+  }
+
+  /** What steps write. */
+  carried(): CarriedBuffer[] {
+    const means = this.#weights.map(({ mean }) => mean);
+    const squares = this.#weights.flatMap(({ square }) => square ?? []);
+    return [...this.#vectors.carried(), ...carriedWeights('mean', means), ...carriedWeights('square', squares)];
   }
 
   /** The learning rate of a step and the corrections of its means, which follow the decay rate in the coefficients. */

@@ -12,6 +12,7 @@ import { recordFactoredTensor } from '../ops/factored-tensor.ts';
 import type { Probes } from '../ops/probes.ts';
 import { allocateState, layOutState } from '../tensor/state.ts';
 import { type AdapterTensor, adapterEntries } from '../tuning/adapter.ts';
+import type { CarriedBuffer } from './carried-state.ts';
 import type { Subspace } from './subspace.ts';
 
 const madeLabel = "adapter tensors of a step's probes";
@@ -86,6 +87,11 @@ export class FactoredAdapters {
   fold(state: GpuBuffer, baseScale: number): void {
     this.makeCurrent(state, baseScale);
     this.#gpu.recorder.copy(this.#current, 0, this.#base, 0, this.#base.size);
+  }
+
+  /** What folds write. */
+  carried(): CarriedBuffer[] {
+    return [{ name: 'adapter tensors', buffer: this.#base }];
   }
 
   /** The tensors as they stand, by name. */

@@ -21,6 +21,7 @@ import { meansOf } from '../settings/methods.ts';
 import { withoutPads } from '../tensor/axis.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import type { Tuning } from '../tuning/tuning.ts';
+import { type CarriedBytes, type CarriedState, carriedWeights, writeCarried } from './carried-state.ts';
 import { DenseAdam, momentRates } from './dense-adam.ts';
 import { DenseScratch } from './dense-scratch.ts';
 import { adapterThreshold, vectorThreshold, weightThresholds } from './magnitude.ts';
@@ -223,6 +224,28 @@ export class Mezo implements ZerothOrderOptimizer {
 
   async replay(steps: readonly AppliedStep[], onProgress?: (done: number) => void): Promise<void> {
     await this.#coefficients.replay(this.#applier, steps, onProgress);
+  }
+
+  carried(): CarriedState {
+    const curvatures = this.#weights.flatMap(({ dense }) => dense.logCurvature ?? []);
+    return {
+      numbers: [],
+      buffers: [
+        { name: 'state', buffer: this.#state.buffer },
+        ...(this.#direction === 'curved' ? [{ name: 'ln H of the state', buffer: this.#shape! }] : []),
+        ...(this.#moments?.carried() ?? []),
+        ...carriedWeights('curvature', curvatures),
+        ...carriedWeights(
+          'weight',
+          this.#weights.map(({ weight }) => weight),
+        ),
+      ],
+    };
+  }
+
+  carryOn(_step: number, bytes: CarriedBytes): void {
+    this.#gpu.recorder.submit();
+    writeCarried(this.carried(), bytes);
   }
 
   /**

@@ -7,6 +7,7 @@
 import type { Probes } from '../ops/probes.ts';
 import type { RecordField } from '../settings/methods.ts';
 import type { BankLoss } from './bank.ts';
+import type { CarriedBytes, CarriedState } from './carried-state.ts';
 
 /** What the losses of a step's probes say; the journal keeps it. All values are f32 (`Math.fround`). */
 export interface Measurement extends Partial<Readonly<Record<RecordField, readonly number[]>>> {
@@ -82,6 +83,15 @@ export interface ZerothOrderOptimizer {
    * @param onProgress told the number of steps applied, between submissions
    */
   replay(steps: readonly AppliedStep[], onProgress?: (done: number) => void): Promise<void>;
+  /** All that steps have written, as it stands. */
+  carried(): CarriedState;
+  /**
+   * Takes the place of what another copy of the run carried between {@link beginStep} of a step and its update: the
+   * same bits, whatever this one has done before.
+   * @param step zero-based
+   * @param bytes must fit, see `fitsCarried`
+   */
+  carryOn(step: number, bytes: CarriedBytes): void;
   /** Brings the weights that train, and {@link vectorValues}, to what the run made of them. The run cannot go on. */
   foldAll(): void;
   /** The 1-D parameters that train, as they stand, by name. */

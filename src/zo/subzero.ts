@@ -39,6 +39,7 @@ import { Adam } from './adam.ts';
 import { alignedGradients, directionProducts } from './alignment.ts';
 import { Bank, type BankLoss } from './bank.ts';
 import { checkFactors } from './binding-limits.ts';
+import { type CarriedBytes, type CarriedState, carriedWeights, writeCarried } from './carried-state.ts';
 import { changeOf } from './change.ts';
 import { FactoredAdapters } from './factored-adapters.ts';
 import type { LowRank } from './low-rank.ts';
@@ -319,6 +320,36 @@ export class SubZero implements ZerothOrderOptimizer {
 
   async replay(steps: readonly AppliedStep[], onProgress?: (done: number) => void): Promise<void> {
     await this.#coefficients.replay(this.#applier, steps, onProgress);
+  }
+
+  carried(): CarriedState {
+    const factors = new Set(this.#factored.flatMap(({ factors: { u, vTransposed } }) => [u, vTransposed]));
+    return {
+      numbers: [this.#weightScale, this.#bankScale, ...(this.#bank?.numbers ?? [])],
+      buffers: [
+        { name: 'state', buffer: this.#state.buffer },
+        ...(this.#adam?.carried() ?? []),
+        ...(this.#adapters?.carried() ?? []),
+        ...(this.#bank
+          ? [...factors].map((buffer) => ({ name: buffer.label, buffer }))
+          : carriedWeights(
+              'weight',
+              this.#factored.map(({ weight }) => weight),
+            )),
+      ],
+    };
+  }
+
+  carryOn(step: number, bytes: CarriedBytes): void {
+    this.#made = undefined;
+    this.#renewed = false;
+    this.#period = this.#periodOf(step);
+    // Those of a bank are written over with themselves.
+    this.#drawFactors();
+    this.#gpu.recorder.submit();
+    writeCarried(this.carried(), bytes);
+    [this.#weightScale, this.#bankScale] = bytes.numbers as [number, number];
+    if (this.#bank) this.#bank.numbers = bytes.numbers.slice(2);
   }
 
   /** η ρ_k / K, or ρ_k / K for Adam, with what alignment has in the place of ρ; in f64 and rounded to f32 once. */

@@ -244,8 +244,8 @@ describe('refused by name', () => {
       [{ objective: 'dpo', anchor: 0 }, 'objective dpo'],
       [{ objective: 'auto', anchor: 1 }, 'anchor 1'],
     ] as const) {
-      const run = { configuration } as Parameters<typeof share>[0];
-      await expect(share(run)).rejects.toThrow(`${named} needs what the base says of the examples`);
+      const run = { configuration } as Parameters<typeof share.open>[0];
+      await expect(share.open(run)).rejects.toThrow(`${named} needs what the base says of the examples`);
     }
   });
 });

@@ -94,6 +94,11 @@ test('steps and evaluations become scalars; a file is never written over', async
     ...{ learningRate: 0.25, tokensPerSecond: 8, elapsedSeconds: 1, etaSeconds: 1, trainedTokens: 1 },
   };
   await other.take(step);
+  const pace = { stepsPerSecond: 1, lag: 0, bytesPerStep: 0, differs: false, refused: 0, shards: 1, adapter: 'a' };
+  await other.take({
+    ...{ type: 'cluster', step: 301, stepsPerSecond: 2, bytesPerStep: 9 },
+    members: [{ ...pace, name: 'host:1', here: true, tokensPerSecond: 64, waitingShare: 0.25 }],
+  });
   await other.take({
     type: 'evaluation',
     step: 70_000,
@@ -119,6 +124,7 @@ test('steps and evaluations become scalars; a file is never written over', async
         ...{ 'train/projected_gradient': -2, 'train/tokens_per_second': 8 },
       },
     },
+    { step: 301, values: { 'cluster/host:1/tokens_per_second': 64, 'cluster/host:1/waiting_share': 0.25 } },
     { step: 70_000, values: { 'validation/loss': 0.125, 'validation/f1': 0.75, 'validation/exact_match': 0.5 } },
   ]);
 });

@@ -111,6 +111,15 @@ const options = [
     group: clusterGroup,
   },
   {
+    name: 'snapshot-every',
+    type: 'integer',
+    minimum: 0,
+    maximum: 1_000_000_000,
+    description: 'with --cluster: steps from one snapshot to the next, from which late workers begin; 0 makes none',
+    default: 1000,
+    group: clusterGroup,
+  },
+  {
     name: 'strict',
     type: 'flag',
     description: 'with --cluster: end the run where a worker computes other bits than this process',
@@ -232,7 +241,8 @@ async function trainRequest(context: CommandContext<TrainOptions>): Promise<Trai
 
 function clusterOf(values: TrainOptions): Pick<TrainRequest, 'cluster'> {
   const address = clusterAddress(values);
-  return address ? { cluster: { ...address, deadline: values.deadline, strict: values.strict } } : {};
+  const { deadline, strict, snapshotEvery } = values;
+  return address ? { cluster: { ...address, deadline, strict, snapshotEvery } } : {};
 }
 
 /** What is trained, and on what. @throws UsageError when it is not there */

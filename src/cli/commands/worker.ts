@@ -72,8 +72,12 @@ export const workerCommand = defineCommand({
               break;
             case 'joined':
               report.line(
-                `joined ${event.run} at step ${event.step} of ${event.steps} after ${formatDuration(event.seconds)}`,
+                `joined ${event.run} at step ${event.step} of ${event.steps} after ${formatDuration(event.seconds)}` +
+                  (event.snapshot === null ? '' : `, from the snapshot at step ${event.snapshot}`),
               );
+              break;
+            case 'message':
+              report.line(event.message);
               break;
             case 'progress':
               report.update(`${event.run}: step ${event.step} of ${event.steps}, ${event.shards} parts scored here`);

@@ -12,5 +12,10 @@ import type { RunSink, SinkRun } from './sink.ts';
 /** @throws SubzeroError as `openMetrics` */
 export async function openMetricsSink({ folder }: SinkRun): Promise<RunSink> {
   const metrics = await openMetrics(join(folder, runFiles.metrics));
-  return { take: (event) => metrics.append({ ...event }), finish: async () => {}, close: () => metrics.close() };
+  return {
+    // How machines did is of the moment; a resumed run would tell it otherwise.
+    take: async (event) => (event.type === 'cluster' ? undefined : await metrics.append({ ...event })),
+    finish: async () => {},
+    close: () => metrics.close(),
+  };
 }

@@ -9,7 +9,7 @@ import type { TrainEvent } from '../events.ts';
 
 /** What is written down: all that belongs to a step. */
 export type KeptEvent =
-  | Extract<TrainEvent, { type: 'step' | 'evaluation' }>
+  | Extract<TrainEvent, { type: 'step' | 'evaluation' | 'cluster' }>
   | (Extract<TrainEvent, { type: 'message' }> & { step: number });
 
 export interface RunSink {

@@ -76,6 +76,14 @@ function scalarsOf(event: Exclude<KeptEvent, { type: 'message' }>): Record<strin
       ...tagged('validation', event.measures),
     };
   }
+  if (event.type === 'cluster') {
+    return Object.fromEntries(
+      event.members.flatMap(({ name, tokensPerSecond, waitingShare }) => [
+        [`cluster/${name}/tokens_per_second`, tokensPerSecond],
+        [`cluster/${name}/waiting_share`, waitingShare],
+      ]),
+    );
+  }
   return {
     'train/loss': event.loss,
     'train/accuracy': event.accuracy,
