@@ -473,7 +473,7 @@ export function keyMakers(decoder: Pick<Decoder, 'blocks'>): AttentionSublayer[]
 /** The layers that make queries and values, which LoRA is beside by default: one layer where it makes both. */
 export function queriesAndValues(attention: AttentionSublayer): Linear[] {
   if ('packed' in attention) return [attention.packed];
-  return 'value' in attention ? [attention.query, attention.value] : [attention.query];
+  return [attention.query, ...('value' in attention ? [attention.value] : [])];
 }
 
 /** The sublayers with a state in their order, which is that of the states in the cache. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { SubzeroError } from '../errors.ts';
 import { attentions, type Decoder } from '../model/decoder.ts';
 import type { AdapterShape } from '../ops/probes.ts';
 import { axisLength } from '../tensor/axis.ts';
@@ -23,11 +24,22 @@ export function promptPeft(decoder: Decoder, prompt: string, values: Values): Pe
 
 /**
  * PEFT has one row for each token: keys, then values, of layer after layer.
+ *
  * @param prefix names of keys and values [tokens, key width] of each layer
+ * @throws SubzeroError `unsupported` where layers share keys and values or theirs differ in width
  */
 export function prefixPeft(decoder: Decoder, prefix: NonNullable<AdapterShape['prefix']>, values: Values): PeftAdapter {
-  const { keyHeads, headWidth } = attentions(decoder)[0]!;
+  const layers = attentions(decoder);
+  const { keyHeads, headWidth } = layers[0]!;
   const width = keyHeads * headWidth;
+  if (layers.some((layer) => 'keysOf' in layer || layer.keyHeads !== keyHeads || layer.headWidth !== headWidth)) {
+    throw new SubzeroError(
+      'unsupported',
+      'a prefix of PEFT has keys and values of one width for every layer, and layers of this model share them or have ' +
+        'others; use the run itself, or train with another scheme',
+      { parameter: 'format' },
+    );
+  }
   const parts = prefix.flatMap((layer) => [values.get(layer.keys)!, values.get(layer.values)!]);
   const rowWidth = parts.length * width;
   const rows = new Float32Array((parts[0]!.length / width) * rowWidth);

@@ -25,6 +25,13 @@ import { type InferenceEstimate, MemoryEstimator, type TrainingEstimate } from '
 import { quantizationErrors, type TensorError } from './quantize.ts';
 import { isRunFolder, journalFile } from './run-folder.ts';
 
+/** The heads of an attention layer. */
+interface Heads {
+  heads: number;
+  keyHeads: number;
+  headWidth: number;
+}
+
 export interface Inspection {
   /** The model's folder; of a run that of its base model. */
   directory: string;
@@ -36,7 +43,9 @@ export interface Inspection {
   embeddingWidth: number;
   /** How many sublayers of each kind there are. */
   layers: Record<string, number>;
-  attention: { heads: number; keyHeads: number; headWidth: number };
+  attention: Heads;
+  /** The heads of layers that have others than the first. */
+  otherAttention?: Heads[];
   parameters: { total: number; byKind: Record<string, number>; tiedHead: boolean };
   stored: {
     bytes: number;
@@ -109,7 +118,7 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
         ? await quantizationErrors(directory, options.storage)
         : undefined;
     const window = windowOf(decoder);
-    const first = attentions(decoder)[0];
+    const [first = { heads: 0, keyHeads: 0, headWidth: 0 }, ...others] = headsOf(decoder);
     return {
       directory,
       ...(run ? { run: describeRun(run) } : {}),
@@ -118,7 +127,8 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
       ...(window === undefined ? {} : { window }),
       embeddingWidth: axisLength(decoder.embedding.columns),
       layers: { blocks: decoder.blocks.length, ...layers },
-      attention: { heads: first?.heads ?? 0, keyHeads: first?.keyHeads ?? 0, headWidth: first?.headWidth ?? 0 },
+      attention: first,
+      ...(others.length > 0 ? { otherAttention: others } : {}),
       parameters: { total: sum(byKind), byKind, tiedHead: decoder.head.tied },
       stored: {
         bytes: sum(bytesByDtype),
@@ -187,4 +197,14 @@ async function estimateAll(estimator: MemoryEstimator, tokens: number) {
   } finally {
     estimator.close();
   }
+}
+
+/** The kinds of heads that the layers have, in the order of their first use. */
+function headsOf(decoder: Parameters<typeof attentions>[0]): Heads[] {
+  const kinds = new Map<string, Heads>();
+  for (const { heads, keyHeads, headWidth } of attentions(decoder)) {
+    const key = [heads, keyHeads, headWidth].join();
+    if (!kinds.has(key)) kinds.set(key, { heads, keyHeads, headWidth });
+  }
+  return [...kinds.values()];
 }

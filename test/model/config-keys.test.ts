@@ -253,6 +253,7 @@ describe('the class that a file names', () => {
 describe('a language model inside of another', () => {
   test.each([
     [null, 'got null'],
+    [{ model_type: 'gemma4_text' }, 'got "gemma4_text"'],
     [{ model_type: 'llama' }, 'got "llama"'],
     [{ model_type: 'gemma3_text', logit_scale: 2 }, 'the key "logit_scale" (2) is not known for "gemma3_text"'],
     [{ model_type: 'gemma3_text', attention_chunk_size: 8 }, '"attention_chunk_size" must be'],

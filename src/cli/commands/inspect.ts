@@ -102,7 +102,9 @@ function describe(found: Inspection): string[] {
   const share = (count: number): string => `${((100 * count) / parameters.total).toFixed(1)} %`;
   const { blocks, ...sublayers } = layers;
   const kinds = Object.entries(sublayers).map(([kind, count]) => `${count} ${kind}`);
-  const heads = `${attention.heads} heads of ${attention.headWidth}, ${attention.keyHeads} of keys and values`;
+  const heads = [attention, ...(found.otherAttention ?? [])]
+    .map((each) => `${each.heads} heads of ${each.headWidth}, ${each.keyHeads} of keys and values`)
+    .join('; ');
   const dtypes = Object.entries(stored.bytesByDtype).map(([dtype, bytes]) => `${dtype} ${formatBytes(bytes)}`);
   const byKind = Object.entries(parameters.byKind).map(([kind, count]) => [kind, formatCount(count), share(count)]);
   // A tied head may still have parameters beside its matrix, as masked language models do.
