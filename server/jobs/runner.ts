@@ -354,7 +354,7 @@ export class JobRunner {
           ...(event.exactMatch === null ? {} : { valid_exact_match: event.exactMatch }),
           ...measured('valid', event.measures),
         };
-        const scores = { reward: event.measures?.['reward'] ?? null, accuracy: event.accuracy, F1: event.f1 };
+        const scores = { reward: event.measures?.reward ?? null, accuracy: event.accuracy, F1: event.f1 };
         const [name, value] = Object.entries(scores).find(([, score]) => score !== null) ?? [];
         const score = value == null ? '' : `, ${name}=${value.toFixed(4)}`;
         this.#save(
