@@ -70,6 +70,7 @@ export class Bus {
   readonly #files: ObjectStore;
   readonly #prefix: string;
   readonly #abandoned: AbortSignal | undefined;
+  #away = false;
 
   private constructor(
     connection: NatsConnection,
@@ -84,6 +85,14 @@ export class Bus {
     this.#files = parts.files;
     this.#prefix = parts.prefix;
     this.#abandoned = abandoned;
+    void this.#watch();
+  }
+
+  async #watch(): Promise<void> {
+    for await (const { type } of this.#connection.status()) {
+      if (type === 'disconnect') this.#away = true;
+      else if (type === 'reconnect') this.#away = false;
+    }
   }
 
   /**
@@ -472,6 +481,11 @@ export class Bus {
   get traffic(): { sent: number; received: number } {
     const { outBytes, inBytes } = this.#connection.stats();
     return { sent: outBytes, received: inBytes };
+  }
+
+  /** Whether the server is away; the connection is made again when it is back. */
+  get isAway(): boolean {
+    return this.#away;
   }
 
   async close(): Promise<void> {

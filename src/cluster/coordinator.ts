@@ -54,6 +54,9 @@ const stepsBetweenSnapshots = 1000;
 /** Longest wait for a snapshot that is on its way when a run ends. */
 const lastSnapshotMilliseconds = 10_000;
 
+/** How long a run that is to end waits for a server that is away. */
+const millisecondsToLeave = 5000;
+
 /** The file of a run folder with its name in the cluster. */
 export const clusterFile = 'cluster.json';
 
@@ -115,6 +118,8 @@ class Coordinator implements SharedRun {
   /** Whether a worker waits for one. */
   #snapshotWanted = false;
   readonly #stop = new AbortController();
+  /** Aborted when a run that is to end has waited long enough for a server that is away. */
+  readonly #abandonment: AbortController;
   readonly #unsubscribe: () => void;
   readonly #own: Promise<void>;
   #step = -1;
@@ -127,13 +132,16 @@ class Coordinator implements SharedRun {
   readonly #members: Members;
   #shards = 1;
   #closing: Promise<void> | undefined;
+  #abandoning: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(
     run: RunToShare,
     bus: Bus,
     options: CoordinatorOptions,
-    { announcement, revision }: { announcement: Announcement; revision: number },
+    parts: { announcement: Announcement; revision: number; abandonment: AbortController },
   ) {
+    const { announcement, revision, abandonment } = parts;
+    this.#abandonment = abandonment;
     this.#run = run;
     this.#bus = bus;
     this.#options = options;
@@ -146,7 +154,8 @@ class Coordinator implements SharedRun {
       () => bus.traffic.sent + bus.traffic.received,
     );
     this.log = { append: (record) => this.#append(record) };
-    this.#renewal = setInterval(() => void this.#renew(), (leaseSeconds / 3) * 1000);
+    this.#renewal = setInterval(() => void this.#orAbandoned(this.#renew()), (leaseSeconds / 3) * 1000);
+    run.signal?.addEventListener('abort', () => this.#abandonLater(), { once: true });
     this.#unsubscribe = bus.onAnswer(this.#name, (data) => encode('reply', this.#take(data)));
     this.#own = this.#help();
   }
@@ -160,7 +169,9 @@ class Coordinator implements SharedRun {
       });
     }
     const owner = `${hostname()}:${processId}`;
-    const bus = await Bus.connect(options, `subzero train ${basename(run.folder)}`, { leaseSeconds });
+    const abandonment = new AbortController();
+    const connecting = { leaseSeconds, abandoned: abandonment.signal };
+    const bus = await Bus.connect(options, `subzero train ${basename(run.folder)}`, connecting);
     try {
       const journal = await run.log.read();
       const name = await nameOf(run.folder);
@@ -178,7 +189,7 @@ class Coordinator implements SharedRun {
       await bus.openQueue(name, announcement.deadline);
       // Workers come from here on.
       revision = (await bus.renewLease(name, encode('announcement', announcement), revision)) ?? revision;
-      const coordinator = new Coordinator(run, bus, options, { announcement, revision });
+      const coordinator = new Coordinator(run, bus, options, { announcement, revision, abandonment });
       coordinator.#sequence = sequence;
       const last = journal.records.at(-1);
       if (last) coordinator.#last = { step: last.step, sequence, record: recordName(last) };
@@ -195,6 +206,36 @@ class Coordinator implements SharedRun {
     }
   }
 
+  /** Lets a run that is to end go on without a server that stays away. */
+  #abandonLater(): void {
+    if (this.#abandoning) return;
+    this.#abandoning = setTimeout(() => {
+      this.#abandonment.abort();
+      if (!this.#bus.isAway) return;
+      this.#fail?.(new SubzeroError('cancelled', 'the run was stopped while the NATS server is away'));
+    }, millisecondsToLeave);
+  }
+
+  /** What the server is asked for, or nothing where a run that is to end has waited long enough. */
+  async #orAbandoned<T>(work: Promise<T>): Promise<T | undefined> {
+    const { signal } = this.#abandonment;
+    let abandon = (): void => {};
+    const abandoned = new Promise<undefined>((resolve) => {
+      abandon = () => resolve(undefined);
+    });
+    if (signal.aborted) abandon();
+    signal.addEventListener('abort', abandon);
+    try {
+      return await Promise.race([work, abandoned]);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      return undefined;
+    } finally {
+      // A run has millions of these.
+      signal.removeEventListener('abort', abandon);
+    }
+  }
+
   #tell(level: 'info' | 'warn', message: string): void {
     this.#notices.push({ level, message });
   }
@@ -207,10 +248,13 @@ class Coordinator implements SharedRun {
     if (this.#lost) throw this.#lost;
     // The file is the truth; the copy is made good when the run is taken up again.
     await this.#run.log.append(record);
-    this.#sequence = await this.#bus.append(this.#name, encodeRecord(record, 0).bytes, {
+    const copied = this.#bus.append(this.#name, encodeRecord(record, 0).bytes, {
       id: String(record.step),
       after: this.#sequence,
     });
+    const sequence = await this.#orAbandoned(copied);
+    if (sequence === undefined) return;
+    this.#sequence = sequence;
     if (this.#snapshotEvery === 0) return;
     this.#last = { step: record.step, sequence: this.#sequence, record: recordName(record) };
     this.#upload();
@@ -295,6 +339,8 @@ class Coordinator implements SharedRun {
     const failed = new Promise<never>((_, reject) => {
       this.#fail = reject;
     });
+    // It may fail before anybody waits for it.
+    failed.catch(() => {});
     // A task whose worker says that it is done, and sends no answer, would never come again by itself.
     const again = setInterval(() => void this.#offer(step, shards.length, digest), 2000 * this.#announcement.deadline);
     try {
@@ -316,13 +362,15 @@ class Coordinator implements SharedRun {
   async #offer(step: number, shards: number, digest: boolean): Promise<void> {
     const { epoch } = this.#announcement;
     const tasks = [...this.#pending.keys()].map((shard): Task => ({ epoch, step, shard, shards, digest }));
-    await Promise.all(tasks.map((task) => this.#bus.offer(this.#name, encode('task', task), this.#stop.signal)));
+    const offers = tasks.map((task) => this.#bus.offer(this.#name, encode('task', task), this.#stop.signal));
+    await this.#orAbandoned(Promise.all(offers));
   }
 
   /** Scores shards in this process, one at a time, as a worker does. */
   async #help(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const taken = await this.#bus.take(this.#name, 1000);
+      const taken = await this.#orAbandoned(this.#bus.take(this.#name, 1000));
+      if (this.#abandonment.signal.aborted) return;
       if (!taken) continue;
       const task = decode('task', taken.data);
       if (task.epoch === this.#announcement.epoch && task.step === this.#step) {
@@ -455,6 +503,7 @@ class Coordinator implements SharedRun {
 
   async #close(): Promise<void> {
     this.#stop.abort();
+    this.#abandonLater();
     clearInterval(this.#renewal);
     this.#unsubscribe();
     await this.#own;
@@ -472,15 +521,22 @@ class Coordinator implements SharedRun {
       );
     }
     await Promise.race([this.#uploading, sleep(this.#uploading ? lastSnapshotMilliseconds : 0)]);
-    if (!this.#lost) {
-      // Nobody joins a run that is done.
-      if (this.#last?.step === this.#run.configuration.steps)
-        await removeSnapshots(this.#bus, this.#name).catch(() => {});
-      await this.#bus.closeQueue(this.#name);
-      await this.#bus.giveUpLease(this.#name);
-      await removeUnusedFiles(this.#bus);
+    if (!this.#lost) await this.#orAbandoned(this.#tidy());
+    clearTimeout(this.#abandoning);
+    if (this.#abandonment.signal.aborted && this.#bus.isAway) {
+      this.#tell('warn', 'the NATS server is away, so what it keeps of this run is left there');
     }
     await this.#bus.close();
+  }
+
+  /** Leaves nothing on the server that only a running run needs. */
+  async #tidy(): Promise<void> {
+    // Nobody joins a run that is done.
+    if (this.#last?.step === this.#run.configuration.steps)
+      await removeSnapshots(this.#bus, this.#name).catch(() => {});
+    await this.#bus.closeQueue(this.#name);
+    await this.#bus.giveUpLease(this.#name);
+    await removeUnusedFiles(this.#bus);
   }
 }
 

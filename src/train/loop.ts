@@ -119,7 +119,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
     const title = `${methods[configuration.optimizer].title} on ${basename(model.directory)}`;
     const sinks = resources.own(await openSinks({ folder, configuration, step: done, title }), close);
     await writeChanges(folder, run.changes);
-    const toShare = { gpu, folder, configuration, optimizer, scorer, lossOf, log: run.log, rows: plan.rows };
+    const toShare = { gpu, folder, configuration, optimizer, scorer, lossOf, log: run.log, rows: plan.rows, signal };
     const shared = await run.share?.open({ ...toShare, examples: run.examples });
     if (shared) resources.own(shared, close);
     const { log } = shared ?? run;

@@ -28,6 +28,8 @@ export interface RunToShare {
   examples: readonly TokenizedExample[];
   /** Rows of a pass at most. */
   rows: number;
+  /** Aborted when the run is to end after its step. */
+  signal?: AbortSignal | undefined;
 }
 
 /** What a shared run has to tell: a message, or how those who take part are doing. */

@@ -325,4 +325,28 @@ describe.skipIf(program === undefined)('faults of a cluster', () => {
       await small.stop();
     }
   });
+
+  test('a run is stopped while the server is away: its steps are kept, and it goes on later', async () => {
+    const folder = temporaryFolder();
+    const own = await NatsServer.start(program!, folder);
+    const out = join(temporaryFolder(), 'run');
+    const stop = new AbortController();
+    const events: TrainEvent[] = [];
+    const cluster = { url: own.url, deadline: 1 };
+    for await (const event of engine.train({ model, data: { file }, configuration, out, cluster }, stop.signal)) {
+      events.push(event);
+      if (event.type !== 'step' || event.step !== 3) continue;
+      await own.stop();
+      stop.abort();
+    }
+    expect(events.at(-1)).toMatchObject({ type: 'done', outcome: 'stopped' });
+    expect(ofType(events, 'message').map(({ message }) => message)).toContainEqual(
+      expect.stringContaining('the NATS server is away'),
+    );
+    const kept = await recordsOf(out);
+    expect(kept).toEqual(expected.slice(0, kept.length));
+    expect(kept.length).toBeGreaterThanOrEqual(3);
+    await collect(engine.train({ resume: out, cluster: { url: server.url, deadline: 1 } }));
+    expect(await recordsOf(out)).toEqual(expected);
+  }, 60_000);
 });
