@@ -36,6 +36,8 @@ export interface TokenizeOptions {
   masked?: boolean;
   /** Every example is a prompt alone. */
   prompts?: boolean;
+  /** Examples without an answer are prompts alone; by default they are an error. */
+  answersOptional?: boolean;
   /** What becomes of examples that are longer; `left` by default. */
   truncate?: Truncate;
 }
@@ -104,7 +106,8 @@ export class TokenizingCollector {
       if (dropped > 0) this.dataset.truncated++;
       return [tokenized];
     }
-    if (this.#options.prompts || (example.options === undefined && example.completion === undefined)) {
+    const { prompts, answersOptional } = this.#options;
+    if (prompts || (answersOptional && example.options === undefined && example.completion === undefined)) {
       return [tokenizePrompt(this.#tokenizer, example, this.#options.contextLength)];
     }
     if (example.spans === undefined && example.prompt === '' && example.completion !== undefined) {

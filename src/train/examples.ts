@@ -77,20 +77,23 @@ export async function loadTokenized(
   ) as Partial<ReadingSettings>;
   const decoder = await readConfigurationFile(modelDirectory);
   const masked = !generates(decoder);
-  const { contextLength, split, keepReferences = split !== 'train', prompts = false } = options;
+  const { contextLength, split, keepReferences = split !== 'train', prompts = false, withReferences = false } = options;
   const dataset = await openDataset(source, {
     ...reading,
     split: options.split,
     chat: tokenizer,
     masked,
     withItems: options.onText !== undefined,
-    withReferences: options.withReferences ?? false,
+    withReferences,
     prompts,
     ...(options.limit === undefined ? {} : { limit: options.limit }),
   });
   const { vocabularySize } = decoder;
   const truncate = reading.truncate ?? 'left';
-  const collector = new TokenizingCollector(tokenizer, { contextLength, vocabularySize, truncate, masked, prompts });
+  const collector = new TokenizingCollector(tokenizer, {
+    ...{ contextLength, vocabularySize, truncate, masked, prompts },
+    answersOptional: withReferences,
+  });
   for await (const whole of dataset.examples) {
     const { isRendered, references, item, ...example } = whole;
     const before = collector.dataset.examples.length;

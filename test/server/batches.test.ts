@@ -99,7 +99,11 @@ describe('a batch', () => {
       purpose: 'batch_output',
       lines: 40,
     });
-    expect(readdirSync(join(server.dataDirectory, 'batches'))).toEqual([]);
+    // Its files go when its end is written down.
+    await until(
+      () => readdirSync(join(server.dataDirectory, 'batches')),
+      (names) => names.length === 0,
+    );
   });
 
   test.each([
