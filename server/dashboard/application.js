@@ -50,7 +50,7 @@ async function refreshDevice() {
   find('adapter', HTMLElement).textContent =
     (adapter.description || adapter.device || adapter.vendor) + (adapter.software ? ' (software)' : '');
   find('memory', HTMLElement).textContent =
-    `${formatBytes(memory.live_bytes)} in use, at most ${formatBytes(memory.peak_bytes)}`;
+    `GPU memory ${formatBytes(memory.live_bytes)}, peak ${formatBytes(memory.peak_bytes)}`;
   find('memory', HTMLElement).title = Object.entries(memory.by_category)
     .map(([name, bytes]) => `${name}: ${formatBytes(Number(bytes))}`)
     .join('\n');

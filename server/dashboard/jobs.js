@@ -5,7 +5,8 @@
  */
 
 import { Chart, smooth } from './chart.js';
-import { find, formatCount, formatDuration, make, reasonOf } from './page.js';
+import { settingsOf } from './job-settings.js';
+import { find, formatBytes, formatCount, formatDuration, make, reasonOf } from './page.js';
 import { call, eventsOf, send } from './service.js';
 
 const list = find('job-list', HTMLUListElement);
@@ -18,14 +19,16 @@ const bar = find('job-progress', HTMLProgressElement);
 const log = find('job-log', HTMLOListElement);
 const settings = find('job-settings', HTMLDListElement);
 
-const machines = find('job-cluster', HTMLTableElement);
+const cluster = find('job-cluster', HTMLElement);
+const machines = find('job-machines', HTMLTableSectionElement);
 
 const charts = {
   loss: new Chart('Loss'),
+  reward: new Chart('Reward'),
   accuracy: new Chart('Accuracy', { low: 0, high: 1 }),
   gradient: new Chart('Projected gradient ρ', { low: 0, high: 0 }),
 };
-find('charts', HTMLElement).append(charts.loss.element, charts.accuracy.element, charts.gradient.element);
+find('charts', HTMLElement).append(...Object.values(charts).map(({ element }) => element));
 
 const finished = ['succeeded', 'failed', 'cancelled'];
 /** Pause before a broken stream is taken up again. */
@@ -42,7 +45,10 @@ function emptyHistory() {
   return {
     lastId: '',
     /** @type {Record<string, Point[]>} */
-    values: { train_loss: [], valid_loss: [], train_accuracy: [], valid_accuracy: [], projected_gradient: [] },
+    values: {
+      ...{ train_loss: [], valid_loss: [], train_reward: [], valid_reward: [] },
+      ...{ train_accuracy: [], valid_accuracy: [], projected_gradient: [] },
+    },
     speed: 0,
     eta: Number.NaN,
   };
@@ -86,7 +92,7 @@ function current() {
 
 /** @param {any} job */
 function nameOf(job) {
-  return job.fine_tuned_model?.split(':')[2] || job.metadata?.name || job.id.replace('ftjob-', '').slice(0, 10);
+  return job.metadata?.name || job.fine_tuned_model?.split(':')[2] || job.id.replace('ftjob-', '').slice(0, 10);
 }
 
 /** Reads the list anew. The first time, the newest job is shown. */
@@ -248,6 +254,11 @@ function drawCharts() {
     { name: 'training', kind: 'train', points: smooth(values.train_loss) },
     { name: 'validation', kind: 'validation', points: values.valid_loss, dots: true },
   ]);
+  charts.reward.update([
+    { name: '', kind: 'raw', points: values.train_reward },
+    { name: 'training', kind: 'train', points: smooth(values.train_reward) },
+    { name: 'validation', kind: 'validation', points: values.valid_reward, dots: true },
+  ]);
   charts.accuracy.update([
     { name: '', kind: 'raw', points: values.train_accuracy },
     { name: 'training', kind: 'train', points: smooth(values.train_accuracy) },
@@ -284,7 +295,12 @@ function renderList() {
           make('span', { class: 'name' }, nameOf(job)),
           make('span', { class: `status ${job.status}` }, job.status),
         ),
-        make('small', {}, `${job.model} · step ${step.toLocaleString('en')} of ${total.toLocaleString('en')}`),
+        make(
+          'small',
+          {},
+          `${job.model} · `,
+          make('span', { class: 'whole' }, `step ${step.toLocaleString('en')} of ${total.toLocaleString('en')}`),
+        ),
       );
     }
     return button;
@@ -300,8 +316,8 @@ function renderList() {
 /** @param {any} job */
 function renderCluster(job) {
   const workers = job.status === 'running' ? (job.cluster?.workers ?? []) : [];
-  machines.hidden = workers.length === 0;
-  machines.tBodies[0]?.replaceChildren(
+  cluster.hidden = workers.length === 0;
+  machines.replaceChildren(
     ...workers.map((/** @type {any} */ worker) => {
       const notes = [
         ...(worker.leader ? ['this server'] : []),
@@ -312,12 +328,12 @@ function renderCluster(job) {
         'tr',
         {},
         make('th', { scope: 'row' }, `${worker.name}${notes.length > 0 ? ` (${notes.join(', ')})` : ''}`),
-        make('td', {}, worker.adapter),
+        make('td', { class: 'name' }, worker.adapter),
         make('td', {}, worker.steps_per_second.toFixed(2)),
         make('td', {}, formatCount(Math.round(worker.tokens_per_second))),
-        make('td', {}, `${worker.lag} steps`),
+        make('td', {}, `${worker.lag} ${worker.lag === 1 ? 'step' : 'steps'}`),
         make('td', {}, `${Math.round(100 * worker.waiting_share)} %`),
-        make('td', {}, formatCount(Math.round(worker.bytes_per_step))),
+        make('td', {}, formatBytes(Math.round(worker.bytes_per_step))),
       );
     }),
   );
@@ -348,11 +364,10 @@ function renderJob(job) {
     button.hidden = button.disabled && document.activeElement !== button;
   }
   find('compare', HTMLButtonElement).hidden = !job.fine_tuned_model;
-  const values = Object.entries(job.method[job.method.type].hyperparameters);
   if (settings.dataset.job !== job.id) {
     settings.dataset.job = job.id;
     settings.replaceChildren(
-      ...values.map(([name, value]) => make('div', {}, make('dt', {}, name), make('dd', {}, String(value)))),
+      ...settingsOf(job).map(([name, value]) => make('div', {}, make('dt', {}, name), make('dd', {}, value))),
     );
   }
 }

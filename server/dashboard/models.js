@@ -23,13 +23,18 @@ export function showModels(models, { report, changed }) {
   rows.replaceChildren(
     ...shown.map((model) => {
       const cells = [
-        model.parent ?? '–',
         model.parameter_count === null ? '' : formatCount(model.parameter_count),
         model.context_length === null ? '' : model.context_length.toLocaleString('en'),
         model.loaded ? 'in memory' : 'on disk',
         weightsOf(model),
       ];
-      const row = make('tr', {}, make('th', { scope: 'row' }, model.id), ...cells.map((text) => make('td', {}, text)));
+      const row = make(
+        'tr',
+        {},
+        make('th', { scope: 'row' }, model.id),
+        make('td', { class: 'name' }, model.parent ?? '–'),
+        ...cells.map((text) => make('td', {}, text)),
+      );
       const action = make('td', {});
       if (model.parent !== null) {
         const button = make(

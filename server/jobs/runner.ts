@@ -354,9 +354,9 @@ export class JobRunner {
           ...(event.exactMatch === null ? {} : { valid_exact_match: event.exactMatch }),
           ...measured('valid', event.measures),
         };
-        const { accuracy, f1 } = event;
-        const score =
-          accuracy !== null ? `, accuracy=${accuracy.toFixed(4)}` : f1 !== null ? `, F1=${f1.toFixed(4)}` : '';
+        const scores = { reward: event.measures?.reward ?? null, accuracy: event.accuracy, F1: event.f1 };
+        const [name, value] = Object.entries(scores).find(([, score]) => score !== null) ?? [];
+        const score = value == null ? '' : `, ${name}=${value.toFixed(4)}`;
         this.#save(
           job,
           'info',

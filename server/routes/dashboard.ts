@@ -24,6 +24,7 @@ const parts = [
   'chart.js',
   'icon.svg',
   'job-form.js',
+  'job-settings.js',
   'jobs.js',
   'models.js',
   'operations.js',

@@ -7,6 +7,7 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
+import { plural } from '../format.ts';
 import { batchRows } from '../model/batch.ts';
 import type { LossSums } from '../objectives/loss.ts';
 import {
@@ -184,7 +185,7 @@ class Coordinator implements SharedRun {
       const url = withoutPassword(options.url);
       coordinator.#tell(
         'info',
-        `the cluster at ${url} trains this as "${name}", in ${configuration.shards} shards a step; ` +
+        `the cluster at ${url} trains this as "${name}", in ${plural(configuration.shards, 'shard')} a step; ` +
           `workers join with: subzero worker --cluster ${url} --model DIR`,
       );
       return coordinator;

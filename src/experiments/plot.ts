@@ -4,7 +4,7 @@
  * @module
  */
 
-import { escapeXml } from '../train/curve.ts';
+import { escapeXml, shorten, textWidth } from '../train/curve.ts';
 import { formatTicks, niceTicks, paddedRange, type Range } from '../train/curve-scale.ts';
 
 export interface PlotPoint {
@@ -31,6 +31,11 @@ export interface Plot {
 const [width, height] = [820, 460];
 const [left, right, bottom] = [78, 28, 58];
 const legendLine = 20;
+/** Pixels of a text, and those between a dot of the legend and the next. */
+const fontSize = 12;
+const legendGap = 22;
+/** Pixels between two numbers of an axis that can be told apart. */
+const leastGap = 8;
 
 /** Of the distance of two names: how far the dots of two series lie apart, and those of all at most. */
 const dotsApart = 0.15;
@@ -43,25 +48,27 @@ export function plotSvg(plot: Plot): string {
   const points = series.flatMap((each) => each.points);
   const xs = points.map(({ x }) => x);
   const ys = [...points.flatMap(({ y, error = 0 }) => [y - error, y + error]), ...marks.map(({ y }) => y)];
-  const top = 52 + legendLine * Math.ceil(series.length / 3);
+  const columns = legendColumns(series.map(({ name }) => name));
+  const top = 52 + legendLine * Math.ceil(series.length / columns);
   const across: Range = [left + 12, width - right - 12];
   const x = names ? namedAxis(names, across) : axis(xs, across, plot.xLogarithmic ?? false, 8);
   const y = axis(ys, [height - bottom, top], plot.yLogarithmic ?? false, 6);
   const grid = [
     ...x.ticks.map(({ at, text }) => [
       `<line class="grid" x1="${at}" x2="${at}" y1="${top}" y2="${height - bottom}"/>`,
-      `<text x="${at}" y="${height - bottom + 18}" text-anchor="middle">${text}</text>`,
+      ...(text === '' ? [] : [`<text x="${at}" y="${height - bottom + 18}" text-anchor="middle">${text}</text>`]),
     ]),
     ...y.ticks.map(({ at, text }) => [
       `<line class="grid" x1="${left}" x2="${width - right}" y1="${at}" y2="${at}"/>`,
-      `<text x="${left - 8}" y="${Number(at) + 4}" text-anchor="end">${text}</text>`,
+      ...(text === '' ? [] : [`<text x="${left - 8}" y="${Number(at) + 4}" text-anchor="end">${text}</text>`]),
     ]),
   ].flat();
   const lines = series.flatMap(({ name, points: own }, index) => {
     const color = `c${index % colors.length}`;
     const placed = own.map((point) => ({ px: x.place(point.x), py: y.place(point.y), ...point }));
-    const [column, row] = [index % 3, Math.floor(index / 3)];
-    const legendX = left + (column * (width - left - right)) / 3;
+    const [column, row] = [index % columns, Math.floor(index / columns)];
+    const columnWidth = (width - left - right) / columns;
+    const legendX = left + column * columnWidth;
     const legendY = 50 + row * legendLine;
     return [
       ...(names
@@ -76,7 +83,7 @@ export function plotSvg(plot: Plot): string {
       ),
       ...placed.map(({ px, py }) => `<circle class="dot ${color}" cx="${px}" cy="${py}" r="4"/>`),
       `<circle class="dot ${color}" cx="${legendX + 6}" cy="${legendY}" r="4"/>`,
-      `<text x="${legendX + 16}" y="${legendY + 4}">${escapeXml(name)}</text>`,
+      `<text x="${legendX + 16}" y="${legendY + 4}">${escapeXml(shorten(name, columnWidth - 16, fontSize))}</text>`,
     ];
   });
   const named = marks.flatMap(({ y: value, name }) => [
@@ -99,6 +106,12 @@ export function plotSvg(plot: Plot): string {
   ].join('\n');
 }
 
+/** As many columns, three at most, as leave room for the longest name. */
+function legendColumns(names: readonly string[]): number {
+  const widest = Math.max(0, ...names.map((name) => textWidth(name, fontSize))) + legendGap;
+  return Math.min(3, Math.max(1, Math.floor((width - left - right) / widest)));
+}
+
 /** The points of a series a little to the side, so that those of others do not cover them. */
 function besideOthers(series: Plot['series'][number], index: number, { length }: Plot['series']) {
   const apart = Math.min(dotsApart, mostApart / Math.max(1, length - 1));
@@ -109,7 +122,11 @@ function besideOthers(series: Plot['series'][number], index: number, { length }:
 /** An axis of equal parts, one for each name. */
 function namedAxis(names: readonly string[], [from, to]: Range) {
   const place = (value: number): string => (from + ((value + 0.5) / names.length) * (to - from)).toFixed(1);
-  return { place, ticks: names.map((name, index) => ({ at: place(index), text: escapeXml(name) })) };
+  const room = (to - from) / names.length - leastGap;
+  return {
+    place,
+    ticks: names.map((name, index) => ({ at: place(index), text: escapeXml(shorten(name, room, fontSize)) })),
+  };
 }
 
 /** Values of a logarithmic axis that are all marked. */
@@ -127,7 +144,27 @@ function axis(values: readonly number[], [from, to]: Range, logarithmic: boolean
   const few = logarithmic && distinct.length <= fewValues ? distinct : undefined;
   const marked = few ?? (logarithmic ? powers(range) : niceTicks(range, count));
   const texts = logarithmic ? marked.map((value) => String(Number(value.toPrecision(3)))) : formatTicks(marked);
-  return { place, ticks: marked.map((value, index) => ({ at: place(value), text: texts[index]! })) };
+  const ticks = marked.map((value, index) => ({ at: place(value), text: texts[index]! }));
+  return { place, ticks: few ? withoutOverlaps(ticks, from < to) : ticks };
+}
+
+interface Tick {
+  at: string;
+  text: string;
+}
+
+/** Leaves the text of a value out where it would run into the one before. */
+function withoutOverlaps(ticks: readonly Tick[], lyingSideBySide: boolean): Tick[] {
+  const sizeOf = ({ text }: Tick): number => (lyingSideBySide ? textWidth(text, fontSize) : fontSize);
+  let last: Tick | undefined;
+  return ticks
+    .toSorted((a, b) => Number(a.at) - Number(b.at))
+    .map((tick) => {
+      const least = last ? (sizeOf(last) + sizeOf(tick)) / 2 + (lyingSideBySide ? leastGap : 0) : 0;
+      if (last && Number(tick.at) - Number(last.at) < least) return { ...tick, text: '' };
+      last = tick;
+      return tick;
+    });
 }
 
 /** Powers of ten inside of a range of exponents, with 2 and 5 times these where they are few. */

@@ -312,12 +312,13 @@ function layOutLegend(
   return { svg: parts.filter((part) => part !== '').join('\n'), bottom: y };
 }
 
-/** An upper estimate: which font is used is known to the viewer alone. */
-function textWidth(content: string, fontSize: number): number {
+/** An upper estimate in pixels: which font is used is known to the viewer alone. */
+export function textWidth(content: string, fontSize: number): number {
   return content.length * fontSize * 0.58;
 }
 
-function shorten(content: string, width: number, fontSize: number): string {
+/** Ends a text with … where it is wider than so many pixels. */
+export function shorten(content: string, width: number, fontSize: number): string {
   const characters = [...content];
   const most = Math.floor(width / (fontSize * 0.58));
   return characters.length <= most ? content : `${characters.slice(0, most - 1).join('')}…`;

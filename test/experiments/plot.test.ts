@@ -55,6 +55,37 @@ test('names take the place of numbers: dots beside each other, and no lines', ()
   expect(places[4]!).toBeLessThan(places[1]!);
 });
 
+test('numbers that would run into each other lose their text, not their line', () => {
+  const points = [1, 1.01, 1.02, 2, 50].map((x) => ({ x, y: x }));
+  const series = [{ name: 'one', points }];
+  const svg = plotSvg({ title: 'T', xTitle: 'x', yTitle: 'y', xLogarithmic: true, series });
+  expect(svg.match(/<line class="grid" x1="([\d.]+)" x2="\1"/g)).toHaveLength(5);
+  const texts = [...svg.matchAll(/ y="420" text-anchor="middle">([^<]*)</g)].map(([, text]) => text);
+  expect(texts).toEqual(['1', '2', '50']);
+});
+
+test('the legend has as many columns as its names leave room for, and cuts what no column holds', () => {
+  const legendOf = (names: readonly string[]) => {
+    const series = names.map((name) => ({ name, points: [{ x: 1, y: 1 }] }));
+    const svg = plotSvg({ title: 'T', xTitle: 'x', yTitle: 'y', series });
+    return [...svg.matchAll(/<text x="([\d.]+)" y="([\d.]+)">([^<]*)</g)]
+      .map(([, x, y, text]) => ({ x: Number(x), y: Number(y), text: text! }))
+      .filter(({ text }) => /^[ab]+…?$/.test(text));
+  };
+  expect(legendOf(['a', 'b', 'a']).map(({ y }) => y)).toEqual([54, 54, 54]);
+  expect(legendOf(['a'.repeat(40), 'b', 'a']).map(({ y }) => y)).toEqual([54, 54, 74]);
+  const [long, next] = legendOf(['a'.repeat(300), 'b']);
+  expect([long!.y, next!.y]).toEqual([54, 74]);
+  expect(long!.text).toMatch(/^a{90,105}…$/);
+});
+
+test('names below an axis are cut to their share of it', () => {
+  const names = Array.from({ length: 6 }, (_, index) => `${index}${'n'.repeat(40)}`);
+  const series = [{ name: 'one', points: names.map((_, x) => ({ x, y: 1 })) }];
+  const svg = plotSvg({ title: 'T', xTitle: 'x', yTitle: 'y', names, series });
+  expect(svg.match(/>\dn{10,16}…<\/text>/g)).toHaveLength(6);
+});
+
 test('paired differences leave out what has no partner', () => {
   const difference = pairedDifference([3, 5, 7, 9], [1, 2, Number.NaN, 5]);
   expect(difference).toEqual(summary([2, 3, 4]));

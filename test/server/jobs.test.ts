@@ -820,6 +820,9 @@ describe('method "reinforcement"', () => {
     const { data } = await client.fineTuning.jobs.listEvents(job.id, { limit: 100 });
     const metrics = data.filter(({ type }) => type === 'metrics').map((event) => event.data);
     expect(metrics).toContainEqual(expect.objectContaining({ step: 2, train_reward: 0.5, train_answer_tokens: 3 }));
+    expect(data.map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/^Step 2: validation loss=[\d.]+, reward=0\.5000$/),
+    );
   });
 
   test('refuses what has no meaning by name', async () => {

@@ -212,6 +212,8 @@ describe('scales', () => {
     [-0.3, 0.3, 3, 0, '-0.2 0.0 0.2'],
     [0, 4e7, 4, 0, '0 1e7 2e7 3e7 4e7'],
     [1e-5, 4e-5, 3, 0, '1e-5 2e-5 3e-5 4e-5'],
+    [1.2e7, 1.22e7, 4, 0, '1.2e7 1.205e7 1.21e7 1.215e7 1.22e7'],
+    [1e-10, 4e-10, 3, 0, '1e-10 2e-10 3e-10 4e-10'],
   ])('ticks from %d to %d', (low, high, count, smallest, expected) => {
     expect(formatTicks(niceTicks([low, high], count, smallest)).join(' ')).toBe(expected);
   });
