@@ -75,6 +75,11 @@ function parseFlags(
         values.set(operand.name, parseText(operand, word, `--${operand.name}`));
         continue;
       }
+      const before = words[index - 1] ?? '';
+      if (/^(true|false)$/.test(word) && /^--[^=]+$/.test(before)) {
+        // What the words before it took is no flag's value, so that the one before is a flag.
+        throw new UsageError(`${before} takes no value; write ${before}=${word}`);
+      }
       throw new UsageError(`unexpected argument "${word}"; everything is given by options that start with --`);
     }
     const { name, text, negated } = splitFlag(word, byName);

@@ -11,6 +11,7 @@ import { quantizationKey } from '../quantized/index.ts';
 import type { FloatDtype } from '../safetensors/index.ts';
 import { readGgufTokenizer } from '../tokenizer/gguf.ts';
 import { withoutOwnQuantization } from '../weights/own-blocks.ts';
+import { parseKept, writeKept } from './json-floats.ts';
 
 type Json = Record<string, unknown>;
 
@@ -47,7 +48,7 @@ async function copyFiles(model: Described, dtype: FloatDtype, out: string): Prom
     if (!companions.some((pattern) => pattern.test(name))) continue;
     const [source, target] = [join(model.directory, name), join(out, name)];
     if (name === 'config.json') {
-      const config = JSON.parse(await readFile(source, 'utf8')) as Json;
+      const config = parseKept(await readFile(source, 'utf8')) as Json;
       await writeJson(target, configurationOf(model, dtype, config));
     } else {
       await copyFile(source, target);
@@ -85,5 +86,5 @@ function configurationOf({ decoder, directory }: Described, dtype: FloatDtype, c
 }
 
 async function writeJson(file: string, content: Json): Promise<void> {
-  await writeFile(file, `${JSON.stringify(content, null, 2)}\n`);
+  await writeFile(file, `${writeKept(content)}\n`);
 }

@@ -17,6 +17,7 @@ import type { ModelSource, StoredTensor } from '../tensor-source.ts';
 import { isBlocks, valuesOfBytes } from '../weights/index.ts';
 import { ownMetadata, ownQuantization, ownTensor } from '../weights/own-blocks.ts';
 import { writeCompanions } from './export-companions.ts';
+import { parseKept, writeKept } from './json-floats.ts';
 import { writeGgufModel } from './write-gguf.ts';
 import {
   type ModelTensor,
@@ -202,7 +203,7 @@ export function copyOf(source: ModelSource, { name, dtype, shape, byteLength }: 
 }
 
 async function addQuantization(file: string, storage: WrittenStorage): Promise<void> {
-  const config = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+  const config = parseKept(await readFile(file, 'utf8')) as Record<string, unknown>;
   const quantized = storage === 'q8' || storage === 'q4' ? { quantization_config: ownQuantization(storage) } : {};
-  await writeFile(file, `${JSON.stringify({ ...config, ...quantized }, null, 2)}\n`);
+  await writeFile(file, `${writeKept({ ...config, ...quantized })}\n`);
 }

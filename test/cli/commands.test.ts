@@ -209,6 +209,12 @@ describe('train', () => {
     expect(momentum).toContain('--adam-beta2 has no effect without --optimizer subzero-plus, or mezo with');
     expect(await warnings('--optimizer', 'mezo', '--rank', '4')).toContain('--rank has no effect without --optimizer');
     expect(await warnings('--warmup-steps', '10', '--steps', '10')).toContain('--warmup-steps 10 of --steps 10');
+    const snapshots = 'warning: --snapshot-every has no effect without --cluster\n';
+    expect(await warnings('--snapshot-every', '5')).toBe(snapshots);
+    expect(await warnings('--snapshot-every', '5', '--cluster', 'nats://localhost')).toBe('');
+    const resumed = fakeHost({ engine: trainingEngine().engine });
+    await runProgram(['train', '--resume', 'r', '--quiet', '--snapshot-every', '5'], resumed);
+    expect(resumed.error.text).toBe(snapshots);
   });
 
   it('resumes with a new number of steps or another budget only if one was given', async () => {

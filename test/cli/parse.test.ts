@@ -89,6 +89,8 @@ describe('flags', () => {
     [['--no-steps'], 'unknown option --no-steps; did you mean --steps?'],
     [['3'], 'unexpected argument "3"'],
     [['--'], 'unexpected argument "--"'],
+    [['--norm-alignment', 'false'], '--norm-alignment takes no value; write --norm-alignment=false'],
+    [['--prompt', '--', 'true'], 'unexpected argument "true"'],
     [['--steps', 'many'], '--steps must be a whole number; got "many"'],
     [['--steps', ''], '--steps must be a whole number; got ""'],
     [['--steps', '1.5'], '--steps must be a whole number; got "1.5"'],

@@ -219,7 +219,7 @@ async function trainRequest(context: CommandContext<TrainOptions>): Promise<Trai
         hint: `leave it out, or start a new run from this one: subzero fork --run ${shellWord(values.resume)} --out NEW`,
       });
     }
-    const cluster = clusterOf(values);
+    const cluster = clusterOf(context);
     const given = Object.entries(givenSettings(context)).filter(([name]) => resumable.some((other) => other === name));
     return { resume: values.resume, ...(Object.fromEntries(given) as RunChanges), ...cluster };
   }
@@ -236,13 +236,21 @@ async function trainRequest(context: CommandContext<TrainOptions>): Promise<Trai
   }
   const start = await localStart(context, sourced.model);
   const epochs = values.epochs === undefined ? {} : { epochs: values.epochs };
-  return { ...sourced, ...start, ...grader, out, ...epochs, configuration, ...clusterOf(values) };
+  return { ...sourced, ...start, ...grader, out, ...epochs, configuration, ...clusterOf(context) };
 }
 
-function clusterOf(values: TrainOptions): Pick<TrainRequest, 'cluster'> {
+/** The cluster of the run, if one is named; without it warns of options that only a cluster reads. */
+function clusterOf(context: CommandContext<TrainOptions>): Pick<TrainRequest, 'cluster'> {
+  const { options: values, sources, standardError } = context;
   const address = clusterAddress(values);
   const { deadline, strict, snapshotEvery } = values;
-  return address ? { cluster: { ...address, deadline, strict, snapshotEvery } } : {};
+  if (address) return { cluster: { ...address, deadline, strict, snapshotEvery } };
+  for (const name of ['deadline', 'snapshot-every', 'strict', 'cluster-credentials', 'cluster-prefix']) {
+    const source = sources[camelCase(name)];
+    if (source !== 'flag' && source !== 'configuration file') continue;
+    standardError.write(`warning: --${name} has no effect without --cluster\n`);
+  }
+  return {};
 }
 
 /** What is trained, and on what. @throws UsageError when it is not there */
