@@ -1,5 +1,5 @@
-// The sum of two activations, in place: sum[i] ← sum[i] + x[i], or with SCALED sum[i] + scale · x[i], and with SUM_SCALED
-// this times sum_scale.
+// The sum of two activations, in place: sum[i] ← sum[i] + x[i], or with SCALED sum[i] + scale · x[i], and with
+// SUM_SCALED this times sum_scale.
 
 struct Parameters {
   quads: u32,

@@ -1,5 +1,5 @@
-// Gated activation with a run of the columns of something wider, in place: gate[i, c] ← scale · ACTIVATION(gate[i, c]) ·
-// wide[i, first + c].
+// Gated activation with a run of the columns of something wider, in place: gate[i, c] ← scale · ACTIVATION(gate[i, c])
+// · wide[i, first + c].
 //
 // gate: [rows, 4·width_quads] f32, wide: [rows, 4·stride_quads], first = 4·first_quad. One invocation per quad of gate.
 

@@ -1,7 +1,7 @@
 // Up to three runs of elements beside each other: y[row] = a[row], b[row], c[row].
 //
-// Element i of a's row lies at offset_0 + row · stride_0 + i, those of b and c alike; a row has size_0 and size_1 elements
-// of a and b, and those of c up to `columns`. y: [rows, columns] f32. One invocation per element of y.
+// Element i of a's row lies at offset_0 + row · stride_0 + i, those of b and c alike; a row has size_0 and size_1
+// elements of a and b, and those of c up to `columns`. y: [rows, columns] f32. One invocation per element of y.
 
 struct Parameters {
   elements: u32,

@@ -1,8 +1,8 @@
 // Pieces of groups in another order: all first pieces, then all second ones, then all third ones.
 //
-// x: [rows, x_stride] f32, groups of group_width elements one behind the other, of which the pieces begin at `start` and
-// have size_0, size_1 and size_2 elements. y: [rows, columns], zeros behind groups · (size_0 + size_1 + size_2). One
-// invocation per element of y.
+// x: [rows, x_stride] f32, groups of group_width elements one behind the other, of which the pieces begin at `start`
+// and have size_0, size_1 and size_2 elements. y: [rows, columns], zeros behind groups · (size_0 + size_1 + size_2).
+// One invocation per element of y.
 
 struct Parameters {
   elements: u32,

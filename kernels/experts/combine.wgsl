@@ -3,8 +3,8 @@
 //
 // HAS_BIAS: bias[bias_offset + probe · bias_stride + expert · width + column], without pads; chosen: [rows, count], the
 // experts.
-// shares, places: [rows, count]; NORMALISED: shares are divided by max(their sum, least) + offset. x: [rows · count, 4·width_quads], y:
-// [rows, 4·width_quads] f32. One invocation per quad of y.
+// shares, places: [rows, count]; NORMALISED: shares are divided by max(their sum, least) + offset. x: [rows · count,
+// 4·width_quads], y: [rows, 4·width_quads] f32. One invocation per quad of y.
 
 struct Parameters {
   quads: u32,

@@ -1,6 +1,6 @@
-// Scores of the sparse mixer (arXiv 2409.12136) when it does not learn: of the expert with the highest logit its share in
-// the softmax over the experts that are near it, of the next one its share in the softmax without the first, and 0 of
-// all others. An expert is near a highest logit h if (h - logit) / max(|logit|, h) <= tolerance.
+// Scores of the sparse mixer (arXiv 2409.12136) when it does not learn: of the expert with the highest logit its share
+// in the softmax over the experts that are near it, of the next one its share in the softmax without the first, and 0
+// of all others. An expert is near a highest logit h if (h - logit) / max(|logit|, h) <= tolerance.
 //
 // logits: [rows, stride] f32, of which the first `experts` of a row are read; scores: [rows, experts]. One invocation
 // per row.

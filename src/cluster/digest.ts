@@ -43,8 +43,8 @@ export interface Digest {
 }
 
 /**
- * Of the state that every probe starts from (S of factored matrices, tensors of a scheme, 1-D parameters) all, and of
- * each weight and moment the beginning.
+ * The digest covers all of the state that every probe starts from (S of factored matrices, tensors of a scheme, 1-D
+ * parameters), and the beginning of each weight and moment.
  */
 export async function digestOf(
   gpu: Pick<Gpu, 'recorder'>,
@@ -60,7 +60,9 @@ export async function digestOf(
   return digestOfBytes(parts.map((bytes) => new Uint8Array(bytes)));
 }
 
-/** The same of buffers that were read, whole or as far as they are compared. The bytes must begin at a multiple of 4. */
+/**
+ * The same of buffers that were read, whole or as far as they are compared. The bytes must begin at a multiple of 4.
+ */
 export function digestOfBytes(buffers: readonly Uint8Array[]): Digest {
   const hash = createHash('sha256');
   for (const [index, bytes] of buffers.entries()) hash.update(index === 0 ? bytes : bytes.subarray(0, sampleBytes));

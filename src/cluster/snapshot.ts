@@ -1,8 +1,8 @@
 /**
  * What a run has become at some step, as a file of the cluster, so that whoever comes late need not replay all of its
- * steps: a line of JSON, the bytes of all buffers, and the SHA-256 of both in hexadecimal digits. It belongs to an entry of the run's journal,
- * by which it is known to be of this run and this step. The journal stays the truth: a snapshot that is missing or
- * wrong costs time only.
+ * steps: a line of JSON, the bytes of all buffers, and the SHA-256 of both in hexadecimal digits. It belongs to an
+ * entry of the run's journal, by which it is known to be of this run and this step. The journal stays the truth: a
+ * snapshot that is missing or wrong costs time only.
  *
  * @module
  */
@@ -39,7 +39,7 @@ const headerSchema = z.strictObject({
   /** SHA-256 of that entry. */
   record: z.string(),
   baseFingerprint: z.string(),
-  /** Of the state, as workers compare it. */
+  /** The digest of the state, as workers compare it. */
   digest: z.string(),
   numbers: z.array(z.number()),
   buffers: z.array(z.strictObject({ name: z.string(), bytes: z.int().min(0) })),

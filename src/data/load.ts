@@ -54,7 +54,8 @@ export interface LoadOptions extends Partial<ColumnChoice> {
   withItems?: boolean;
   /**
    * Every example that has an answer has `references`, the answers that a generated text is compared with. Of a
-   * conversation that is the last turn, so the last one alone is learnt. Files of prompts without answers are read, too.
+   * conversation that is the last turn, so the last one alone is learnt. Files of prompts without answers are read,
+   * too.
    */
   withReferences?: boolean;
   /** Every example is a prompt with its row, whatever else the row says. */

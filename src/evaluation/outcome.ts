@@ -12,8 +12,8 @@ export interface Outcome {
   /** The row that the example was made of; absent as the prompt. */
   item?: Readonly<Record<string, unknown>>;
   /**
-   * What the example adds to the loss, in nats, and the weight that it adds it with: its tokens, 1 with options, 0 where
-   * it has no answer to take a loss of.
+   * What the example adds to the loss, in nats, and the weight that it adds it with: its tokens, 1 with options, 0
+   * where it has no answer to take a loss of.
    */
   loss: number;
   weight: number;
@@ -28,7 +28,8 @@ export interface Outcome {
   /** What a grader made of the answer. */
   reward?: number;
   /**
-   * Of a preference log p(chosen) − log p(rejected), in nats; where it is compared with a base, less that of the base.
+   * The margin of a preference: log p(chosen) − log p(rejected), in nats; where it is compared with a base, less that
+   * of the base.
    */
   margin?: number;
   /** −log σ(β · margin), where a preference is compared with a base. */

@@ -28,7 +28,7 @@ const common = { rank: 8, refresh: 100 } as const;
 const longestBody = 48;
 
 interface Reached {
-  /** Of the right answers; null where the run failed. */
+  /** The mean loss of the right answers; null where the run failed. */
   loss: number | null;
   /** Share of examples whose right option, or body, is chosen. */
   accuracy: number | null;

@@ -37,7 +37,7 @@ const legendGap = 22;
 /** Pixels between two numbers of an axis that can be told apart. */
 const leastGap = 8;
 
-/** Of the distance of two names: how far the dots of two series lie apart, and those of all at most. */
+/** How far the dots of two series lie apart, and those of all at most, as shares of the distance of two names. */
 const dotsApart = 0.15;
 const mostApart = 0.5;
 

@@ -40,7 +40,8 @@ function projectionMoments(rank: number, size: number): [c1: number, c2: number]
 /**
  * Squared coefficient of variation, over subspaces, of the share s = ‖Uᵀ∇f V‖² / ‖∇f‖² that one catches; its mean is
  * r²/(rows · columns).
- * @param concentration Σσ⁴ / (Σσ²)² of the gradient's singular values in this view: 1 for rank one, 1/k for k equal ones
+ * @param concentration Σσ⁴ / (Σσ²)² of the gradient's singular values in this view: 1 for rank one, 1/k for k equal
+ *   ones
  */
 export function shareVariation(view: View, concentration: number): number {
   const { rows, columns } = view;

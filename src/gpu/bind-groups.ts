@@ -10,9 +10,9 @@ import type { GpuBuffer } from './buffer.ts';
 import type { Kernel } from './kernel.ts';
 
 /**
- * Number of forgotten groups after which garbage is collected. WebGPU cannot destroy a group, and JavaScript's collector
- * sees only its small object, not its descriptors. lavapipe maps each group's into memory by itself and crashes where the
- * system refuses another mapping; Linux allows a process 65,530.
+ * Number of forgotten groups after which garbage is collected. WebGPU cannot destroy a group, and JavaScript's
+ * collector sees only its small object, not its descriptors. lavapipe maps each group's into memory by itself and
+ * crashes where the system refuses another mapping; Linux allows a process 65,530.
  */
 const mostForgotten = 4096;
 

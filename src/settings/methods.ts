@@ -19,7 +19,9 @@ export type Family = 'factored' | 'factored-adam' | 'dense';
 /** What a step measures beside ρ, a number for each query: HiZOO's |ℓ₊ + ℓ₋ − 2ℓ₀| / 2ε². */
 export type MeasuredField = 'curvatures';
 
-/** What a step records beside ρ: what it measures, and what the update takes in the place of ρ, where that is another. */
+/**
+ * What a step records beside ρ: what it measures, and what the update takes in the place of ρ, where that is another.
+ */
 export type RecordField = MeasuredField | 'alignedGradients';
 export const recordFields: readonly RecordField[] = ['curvatures', 'alignedGradients'];
 

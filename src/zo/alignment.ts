@@ -1,6 +1,6 @@
 /**
- * K directions combined by projection alignment (arXiv 2509.15552) instead of their mean: the estimate is the projection
- * of the gradient onto what the directions span, in which no part of it counts twice.
+ * K directions combined by projection alignment (arXiv 2509.15552) instead of their mean: the estimate is the
+ * projection of the gradient onto what the directions span, in which no part of it counts twice.
  *
  * With Z = (z₁ … z_K) and ρ = Zᵀa, the minimiser of the local model ⟨a, δ⟩ + ‖δ‖²/2η over the span of the directions is
  * δ = −η Z(ZᵀZ)⁻¹ρ. For z in N(0, I_q) its mean is −(K/q) ηa, so the estimate here is q/K times the projection: without

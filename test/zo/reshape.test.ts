@@ -1,4 +1,6 @@
-/** The matrix as which SubZero sees a tensor that a scheme adds: its change has the rank of the subspace in that view. */
+/**
+ * The matrix as which SubZero sees a tensor that a scheme adds: its change has the rank of the subspace in that view.
+ */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gpu } from '../../src/gpu/gpu.ts';

@@ -6,8 +6,8 @@ import { family } from './family.ts';
 import { biasedLayers, llamaLike, llamaLikeFields } from './llama.ts';
 
 /**
- * ERNIE 4.5 with experts, chosen by corrected scores, in place of most feed-forward layers, and one that every token goes
- * through besides. Defaults of `Ernie4_5_MoeConfig`.
+ * ERNIE 4.5 with experts, chosen by corrected scores, in place of most feed-forward layers, and one that every token
+ * goes through besides. Defaults of `Ernie4_5_MoeConfig`.
  */
 export const ernie45Moe = family(
   {

@@ -63,8 +63,8 @@ function rotationOf(values: Values<typeof fields>): { rotation: RopePosition; co
 }
 
 /**
- * Phi-3.5 MoE: a Llama with LayerNorms, and with experts in place of the feed-forward layer, two of which a sparse mixer
- * chooses.
+ * Phi-3.5 MoE: a Llama with LayerNorms, and with experts in place of the feed-forward layer, two of which a sparse
+ * mixer chooses.
  */
 export const phimoe = family(
   fields,

@@ -57,9 +57,9 @@ export function recurrentOverrides(random: Random): Record<string, unknown> {
 }
 
 /**
- * Most that a loss may be off, as a share of itself and 1. The delta rule's results are made of one size by a norm: where
- * a query is at a right angle to all keys they are small, and the norm makes rounding errors large, the more so the
- * smaller its epsilon is.
+ * Most that a loss may be off, as a share of itself and 1. The delta rule's results are made of one size by a norm:
+ * where a query is at a right angle to all keys they are small, and the norm makes rounding errors large, the more so
+ * the smaller its epsilon is.
  */
 export function lossTolerance({ model_type: type }: Record<string, unknown>): number {
   if (type === 'olmo_hybrid') return 4e-4;
