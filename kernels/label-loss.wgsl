@@ -39,7 +39,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   }
   partial[lane] = mine;
   workgroupBarrier();
-  for (var half = 32u; half > 0u; half >>= 1u) {
+  // A beginning that is no constant keeps the loop a loop, which compiles in two thirds of the time on software adapters.
+  for (var half = 32u + (parameters.rows >> 31u); half > 0u; half >>= 1u) {
     if (lane < half) {
       partial[lane] = join(partial[lane], partial[lane + half]);
     }
