@@ -10,7 +10,7 @@ import { concurrently } from '../concurrently.ts';
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import { Generator } from '../generate/generator.ts';
-import { type Grade, type Grader, type GraderServices, grade } from '../graders/index.ts';
+import type { Grade, Grader, GraderServices } from '../graders/index.ts';
 import type { Model } from '../model/model.ts';
 import { type LossSums, type MeasureSum, noLoss } from '../objectives/loss.ts';
 import type { Probes } from '../ops/probes.ts';
@@ -169,6 +169,7 @@ export class RewardScorer {
       examples.map((example, index) => this.#answer(example, step, firstPlace + index)),
     );
     if (this.#signal?.aborted) throw new SubzeroError('cancelled', 'the grading was cancelled');
+    const { grade } = await import('../graders/index.ts');
     const grades: Grade[] = [];
     await concurrently(answers, gradedAtOnce, async ({ text }, index) => {
       const item: unknown = JSON.parse(examples[index]!.generation!.item ?? '{}');
