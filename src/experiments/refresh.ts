@@ -12,7 +12,8 @@ export const refresh = defineExperiment<TrainedCell>({
   question: 'How does the period F, after which SubZero draws new factors U and V, change what training reaches?',
   method:
     'Each cell trains the whole model with SubZero and evaluates it after the last step. Cells differ in F, rank and ' +
-    'seed alone. A period longer than the run keeps one subspace for all of it. Intervals are 95 % by Student’s t over ' +
+    'seed alone. A period longer than the run keeps one subspace for all of it. Intervals are 95 % by Student’s t ' +
+    'over ' +
     'the seeds; differences are paired by seed.',
   reads: ['steps', 'ranks', 'refreshes', 'learningRates', 'limit'],
   cells: ({ seeds, ranks = [8], refreshes = [1, 10, 50, 100, 300], learningRates = [5e-5] }) =>
@@ -56,7 +57,8 @@ export const refresh = defineExperiment<TrainedCell>({
       lead:
         (winner === loser
           ? `After ${given} steps every F reaches the same mean ${name}, ${interval(reached)}. `
-          : `After ${given} steps F = ${winner} reaches the highest mean ${name}, ${interval(reached)}; F = ${loser} the ` +
+          : `After ${given} steps F = ${winner} reaches the highest mean ${name}, ${interval(reached)}; F = ` +
+            `${loser} the ` +
             `lowest, ${interval(least)}. `) +
         (clear
           ? 'The difference between these two is larger than its 95 % interval.'

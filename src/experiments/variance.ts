@@ -23,14 +23,18 @@ interface Projections {
 export const variance = defineExperiment<Projections>({
   title: 'How much of the gradient do random subspaces catch?',
   question:
-    'Which share of the squared gradient of a matrix lies in SubZero’s random subspace of rank r, by kind of layer, and is ' +
+    'Which share of the squared gradient of a matrix lies in SubZero’s random subspace of rank r, by kind of layer, ' +
+    'and is ' +
     'that more than of a gradient without structure?',
   method:
-    `A step with learning rate 0 measures ρ = zᵀ∇f along a Gaussian direction and moves nothing. Over many directions the ` +
+    `A step with learning rate 0 measures ρ = zᵀ∇f along a Gaussian direction and moves nothing. Over many ` +
+    `directions the ` +
     `mean of ρ² is the squared length of the gradient, for MeZO of the whole one, for SubZero with μ = 1 of its ` +
-    `projection Uᵀ∇f V. Their quotient is the share that a subspace catches: r²/(mn) on average for a gradient without ` +
+    `projection Uᵀ∇f V. Their quotient is the share that a subspace catches: r²/(mn) on average for a gradient ` +
+    `without ` +
     `structure in a matrix of m × n. A new subspace is drawn every 10 directions. A cell has ${draws} directions (or ` +
-    `--steps), each with a batch of ${batchSize} examples that is the same for both, and the matrices of one kind. No ` +
+    `--steps), each with a batch of ${batchSize} examples that is the same for both, and the matrices of one kind. ` +
+    `No ` +
     'back-propagation is involved. Intervals are 95 % by Student’s t over the seeds.',
   reads: ['ranks', 'steps'],
   async cells({ model, seeds, ranks = [4, 8, 16, 32] }) {
@@ -88,7 +92,8 @@ export const variance = defineExperiment<Projections>({
     return {
       lead:
         `A random subspace catches ${middle.toFixed(2)} times (median over kinds and ranks; ` +
-        `${means[0]!.toFixed(2)} to ${means.at(-1)!.toFixed(2)}) the share of the squared gradient that it would of a ` +
+        `${means[0]!.toFixed(2)} to ${means.at(-1)!.toFixed(2)}) the share of the squared gradient that it would of ` +
+        `a ` +
         `gradient without structure. In ${apart} of ${gains.length} cases the 95 % interval excludes 1` +
         (apart <= gains.length / 10
           ? ', about as many as chance makes: uniformly drawn subspaces know nothing of where the gradient lies.'
@@ -99,7 +104,8 @@ export const variance = defineExperiment<Projections>({
           plot: {
             name: 'variance.svg',
             describes:
-              'Share of the squared gradient that a random subspace catches, over what it would of one without structure',
+              'Share of the squared gradient that a random subspace catches, over what it would of one without ' +
+              'structure',
             svg: plotSvg({
               title: 'Share caught, relative to a gradient without structure',
               xTitle: 'rank r',

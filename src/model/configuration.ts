@@ -31,7 +31,8 @@ export function readConfiguration(config: Config, file: string): Decoder {
   if (!known) {
     throw new SubzeroError(
       'unsupported',
-      `${file}: the architecture ${JSON.stringify(type ?? null)} is not supported; supported are ${supportedArchitectures.join(', ')}`,
+      `${file}: the architecture ${JSON.stringify(type ?? null)} is not supported; supported are ` +
+        `${supportedArchitectures.join(', ')}`,
     );
   }
   try {
