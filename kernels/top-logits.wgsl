@@ -114,7 +114,10 @@ fn main(
   // Running sums over the lanes.
   sums[lane] = sum;
   workgroupBarrier();
-  for (var reach = 1u; reach < LANES; reach <<= 1u) {
+  // A bound that is no constant keeps the loop a loop: unrolled, the kernel takes twice as long to compile on software
+  // adapters.
+  let lanes = LANES + (parameters.rows >> 31u);
+  for (var reach = 1u; reach < lanes; reach <<= 1u) {
     var earlier = vec2<f32>();
     if (lane >= reach) {
       earlier = sums[lane - reach];

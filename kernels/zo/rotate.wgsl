@@ -96,9 +96,7 @@ fn rotate(block: Block, column: u32, starts_of_rows: vec4<u32>) {
     sum = parameters.bank_scale * banked;
   }
   let q_start = parameters.rows * 4u * first_quad;
-  for (var i = 0u; i < 4u; i++) {
-    if (block.first + i <= block.last) {
-      q[q_start + (block.first + i) * 4u * width_quads + a] = sum[i];
-    }
+  for (var row = block.first; row <= block.last; row++) {
+    q[q_start + row * 4u * width_quads + a] = sum[row - block.first];
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { isGgufPath } from '../gguf/index.ts';
+import { isGgufPath } from '../gguf/path.ts';
 import { resolve, stat } from '../platform/index.ts';
 import { isRunFolder } from '../train/run-folder.ts';
 import type { LoadedModels } from './loaded-models.ts';

@@ -13,7 +13,6 @@ import { Gpu } from '../gpu/gpu.ts';
 import { embedSequences } from '../model/embed.ts';
 import { contextLengthOf } from '../model/virtual-tokens.ts';
 import { resolve } from '../platform/index.ts';
-import { resolveConfiguration } from '../settings/configuration.ts';
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
 import type { ExportRequest } from '../train/export.ts';
 import { parameter, words } from '../words.ts';
@@ -176,6 +175,7 @@ export class LocalEngine implements Engine {
 
   async createRun(request: StepRunRequest): Promise<StepRunInfo> {
     const { id } = request;
+    const { resolveConfiguration } = await import('../settings/configuration.ts');
     const configuration = resolveConfiguration(request.configuration);
     if (configuration.queryCombination !== 'mean') {
       const problem = words`${parameter('queryCombination')} ${configuration.queryCombination} is the training loop's`;

@@ -144,7 +144,7 @@ export const memory = defineExperiment<Planned | Measured>({
 
 /** The plans of all optimisers and schemes for a shape. */
 async function planned(name: string, storage: StorageWish): Promise<Planned> {
-  const decoder = readConfiguration(publishedShapes[name]!, name);
+  const decoder = await readConfiguration(publishedShapes[name]!, name);
   const parameters = parameterShapes(decoder).map((parameter) => {
     const elements = parameter.shape.reduce((all, size) => all * size, 1);
     const { name: tensor, shape } = parameter;

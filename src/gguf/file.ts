@@ -19,23 +19,10 @@ import {
   maxHeaderBytes,
   parseHeader,
 } from './header.ts';
+import { shardName } from './path.ts';
 
 /** Bytes of a file's beginning that are read at first: the whole header but for a tokenizer with a large vocabulary. */
 const firstBytes = 1024 * 1024;
-
-/** `NAME-00001-of-00003.gguf` */
-const shardName = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i;
-
-/** Whether a path names a GGUF file. */
-export function isGgufPath(path: string): boolean {
-  return /\.gguf$/i.test(path);
-}
-
-/** What people call the model of a GGUF file: its name without the ending and the number of a shard. */
-export function ggufModelName(path: string): string {
-  const name = basename(path);
-  return shardName.exec(name)?.[1] ?? name.replace(/\.gguf$/i, '');
-}
 
 /** One opened file. */
 class GgufFile {

@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { isGgufPath } from '../gguf/index.ts';
+import { isGgufPath } from '../gguf/path.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { makeFolders } from '../make-folders.ts';
 import { exportedName, leftOutTensors } from '../model/checkpoint-tensors.ts';

@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { isGgufPath } from '../gguf/index.ts';
+import { isGgufPath } from '../gguf/path.ts';
 import { makeFolders } from '../make-folders.ts';
 import { leftOutTensors, type MatchedTensor, matchTensors } from '../model/checkpoint-tensors.ts';
 import type { Decoder } from '../model/decoder.ts';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { defaultServerConfiguration, type ServedModel } from '../../../server/configuration.ts';
 import type { LogLevel } from '../../../server/log.ts';
-import { ggufModelName, isGgufPath } from '../../gguf/index.ts';
+import { ggufModelName, isGgufPath } from '../../gguf/path.ts';
 import { adapterFiles } from '../../hub/choice.ts';
 import { parseRepositoryName } from '../../hub/repository.ts';
 import { clusterAddress, clusterOptions } from '../cluster-options.ts';
