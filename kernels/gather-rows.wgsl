@@ -1,7 +1,9 @@
-// Copies rows by index: y[p · count + i] = x[p · source_stride + indices[i]], each row being `width` f32.
+// Copies rows by index: y[j] = x[p · source_stride + indices[j mod index_count]] for row j of probe p = j / count, each
+// row being `width` f32.
 
 struct Parameters {
   count: u32,
+  index_count: u32,
   width: u32,
   probes: u32,
   source_stride: u32,
@@ -24,7 +26,7 @@ fn main(
   if (row >= parameters.count * parameters.probes) {
     return;
   }
-  let other = indices[row % parameters.count];
+  let other = indices[row % parameters.index_count];
   let probe = row / parameters.count;
   y[index] = x[(probe * parameters.source_stride + other) * parameters.width + column];
 }

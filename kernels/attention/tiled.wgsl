@@ -12,6 +12,7 @@ struct Parameters {
   heads: u32,
   key_heads: u32,
   rows_per_probe: u32,
+  input_rows: u32,
   key_stride: u32,
   head_quads: u32, // HEAD_QUADS again, see attention/direct.wgsl
   scale: f32,
@@ -70,12 +71,13 @@ fn main(
   let row = lane / PARTS;
   let part = lane % PARTS;
   let here = first_row + row < parameters.rows_per_probe;
-  let position = ((probe * parameters.rows_per_probe + first_row + row) * parameters.heads + head) * HEAD_QUADS;
+  let row_of_all = probe * parameters.rows_per_probe + first_row + row;
+  let position = (row_of_all * parameters.heads + head) * HEAD_QUADS;
 
   if (part == 0u) {
     var range = vec4<u32>();
     if (here) {
-      range = ranges[first_row + row];
+      range = ranges[row_of_all % parameters.input_rows];
     }
     seen[row] = range;
   }

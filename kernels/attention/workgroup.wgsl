@@ -14,6 +14,7 @@ struct Parameters {
   heads: u32,
   key_heads: u32,
   rows_per_probe: u32,
+  input_rows: u32,
   key_stride: u32,
   slices: u32,
   scale: f32,
@@ -52,7 +53,7 @@ fn main(
   let slice = item % parameters.slices;
   let row = index / parameters.heads;
   let head = index % parameters.heads;
-  let range = ranges[row % parameters.rows_per_probe];
+  let range = ranges[row % parameters.input_rows];
   let shift = (row / parameters.rows_per_probe) * parameters.key_stride;
   let key_head = head / (parameters.heads / parameters.key_heads);
   for (var d = lane; d < HEAD_QUADS; d += LANES) {
