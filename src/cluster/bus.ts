@@ -37,6 +37,11 @@ const retryMilliseconds = 250;
 /** Longest wait for the server at the beginning. */
 const patienceMilliseconds = 5000;
 
+const noJetStream = 'gives no JetStream';
+
+/** Longest wait for one that lets us in, and goes away before all that is needed has been made there. */
+const restartMilliseconds = 30_000;
+
 /** Longest wait for the next piece of a file that can be done without. */
 const stallMilliseconds = 5000;
 
@@ -125,12 +130,15 @@ export class Bus {
       );
     }
     // A server that is being restarted is back in a moment.
-    const until = performance.now() + patienceMilliseconds;
+    const begun = performance.now();
     for (;;) {
       try {
         return await Bus.#open(address, { prefix, name, leaseSeconds, abandoned });
       } catch (error) {
-        if (!(error instanceof SubzeroError) || performance.now() > until) throw error;
+        if (!(error instanceof SubzeroError)) throw error;
+        const unfinished = error.message.includes(noJetStream) && (error.cause as Error).name === 'TimeoutError';
+        const patience = unfinished ? restartMilliseconds : patienceMilliseconds;
+        if (performance.now() - begun > patience) throw error;
         await sleep(retryMilliseconds);
       }
     }
@@ -190,7 +198,7 @@ export class Bus {
       await connection.close();
       throw new SubzeroError(
         'io',
-        `the NATS server at ${withoutPassword(url)} gives no JetStream: ${(error as Error).message}; ` +
+        `the NATS server at ${withoutPassword(url)} ${noJetStream}: ${(error as Error).message}; ` +
           'start it with JetStream (nats-server -js), and give the user leave to use it',
         { parameter: 'cluster', cause: error },
       );

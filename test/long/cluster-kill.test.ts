@@ -63,7 +63,7 @@ test.skipIf(program === undefined)(
         });
         // Some die before they have joined, the others while they take part.
         if (random() < 0.8) await Promise.race([joined, sleep(20_000)]);
-        await sleep(4000 * random());
+        await sleep(6000 * random());
         if (random() < 0.2) {
           // One that is as slow as can be.
           seen.stalls++;
@@ -79,7 +79,7 @@ test.skipIf(program === undefined)(
     });
     const restarts = (async () => {
       while (!enough()) {
-        await sleep(4000 + 12_000 * random());
+        await sleep(10_000 + 30_000 * random());
         await server.stop(random() < 0.8 ? 'SIGKILL' : 'SIGTERM');
         await sleep(1000 * random());
         await server.start();
@@ -120,7 +120,7 @@ test.skipIf(program === undefined)(
     const start = [...settings, ...method, '--steps', '1000000', '--out', shared, ...cluster];
     while (!enough()) {
       const begun = existsSync(journal);
-      const afterSteps = Math.floor(random() * 16);
+      const afterSteps = Math.floor(random() * 20);
       const moment = { afterSteps, milliseconds: random() * (afterSteps === 0 ? 3000 : 50) };
       const ending = await trainAndKill(begun ? ['--resume', shared, ...cluster] : start, moment);
       if (!ending.killed) throw new Error(`the process ended with ${ending.code}: ${ending.errors}`);
