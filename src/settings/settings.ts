@@ -45,10 +45,12 @@ const anyMeans: Applies = withMeans('momentum', 'adam');
 const adamMeans: Applies = withMeans('adam');
 
 /** Answers that are generated are no parts to share out. */
-const notOfRewards: Rule = ({ objective, shards }) =>
-  objectives[objective].generates && shards !== 1
-    ? words`${parameter('shards')} must be 1 with ${parameter('objective')} ${objective}; got ${shards}`
-    : undefined;
+const notOfRewards =
+  (setting: 'shards' | 'queryShards'): Rule =>
+  ({ objective, [setting]: parts }) =>
+    objectives[objective].generates && parts !== 1
+      ? words`${parameter(setting)} must be 1 with ${parameter('objective')} ${objective}; got ${parts}`
+      : undefined;
 
 const chooseOfModel: Rule = ({ scheme, parameters }) => {
   if (schemes[scheme].adds === undefined || parameters.length === 0) return undefined;
@@ -212,7 +214,20 @@ export const settings = {
     maximum: 1024,
     help: "parts of a step's examples that are scored one by one, which the machines of a cluster share out",
     title: 'Parts of a step',
-    rule: notOfRewards,
+    rule: notOfRewards('shards'),
+    group: 'method',
+    changes: 'fork',
+    loop: true,
+  },
+  /** Parts of the probes that each part of a batch is scored under, one by one. */
+  queryShards: {
+    type: 'integer',
+    default: 1,
+    minimum: 1,
+    maximum: 257,
+    help: "parts of a step's probes (2 a direction) that are scored one by one, so that more machines than parts of the examples share a step",
+    title: 'Parts of the directions',
+    rule: notOfRewards('queryShards'),
     group: 'method',
     changes: 'fork',
     loop: true,
