@@ -1,9 +1,10 @@
+import type { DataRow } from '../engine/types.ts';
 import { gaussian, purposes, tensorId } from '../random/philox.ts';
-import { resolveConfiguration } from '../settings/configuration.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import { nearestOfRank } from '../zo/low-rank.ts';
 import { batchOf } from './batch.ts';
 import { derivatives } from './derivatives.ts';
-import { defineExperiment, type Finished } from './experiment.ts';
+import { defineExperiment, type Finished, type Laboratory } from './experiment.ts';
 import { grouped } from './groups.ts';
 import { leastSquares, product } from './least-squares.ts';
 import { matrixKinds, shortName } from './matrices.ts';
@@ -60,38 +61,14 @@ export const rankSpectrum = defineExperiment<Spectrum>({
   },
   async measure(laboratory, cell) {
     const { request, signal } = laboratory;
-    const { seed, matrix, rank } = cell;
-    const [name, r] = [String(matrix), Number(rank)];
-    const wanted = (request.steps ?? Math.ceil(directionsPerNumber * r * r)) + heldOut;
-    const queries = Math.ceil(wanted / Math.ceil(wanted / mostQueries));
-    // Only the seed decides where the subspace lies, and nothing ends its period.
-    const configuration = resolveConfiguration({
-      ...{ optimizer: 'subzero', seed: Number(seed), rank: r, normAlignment: false, parameters: [name], queries },
-      ...{ refresh: 1_000_000, steps: 1_000_000, epsilon: 1e-2 },
-    });
-    const rows = await batchOf(request, configuration.seed, batchSize);
+    const [seed, rank] = [Number(cell.seed), Number(cell.rank)];
+    const rows = await batchOf(request, seed, batchSize);
     const model = await modelAt(laboratory, cell);
-    const directions: Float64Array[] = [];
-    const values: number[] = [];
-    let step = 0;
-    for await (const measured of derivatives(laboratory, { model, configuration, rows }, Math.ceil(wanted / queries))) {
-      for (const [query, value] of measured.entries()) {
-        const draw = { tensor: tensorId(name), step, purpose: purposes.dense, query };
-        directions.push(Float64Array.from(gaussian(configuration.seed, draw, r * r)));
-        values.push(value);
-      }
-      step++;
-    }
-    if (signal.aborted) return { singularValues: [], explained: Number.NaN, directions: 0 };
-    const fitted = values.length - heldOut;
-    const { coefficients } = leastSquares(directions.slice(0, fitted), values.slice(0, fitted));
-    const others = values.slice(fitted);
-    const missed = mean(others.map((value, k) => (value - product(directions[fitted + k]!, coefficients)) ** 2));
-    return {
-      singularValues: singularValues(coefficients, r),
-      explained: 1 - missed / mean(others.map((value) => value * value)),
-      directions: values.length,
-    };
+    const count = request.steps ?? Math.ceil(directionsPerNumber * rank * rank);
+    const place = { model, matrix: String(cell.matrix), rank, seed, rows };
+    const { coefficients, explained, directions } = await projectedGradient(laboratory, place, count);
+    if (signal.aborted) return { singularValues: [], explained, directions };
+    return { singularValues: singularValues(coefficients, rank), explained, directions };
   },
   report(_, finished) {
     const rows: string[][] = [];
@@ -162,6 +139,56 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     };
   },
 });
+
+/** A matrix of a model and the subspace of a seed's first period, with the rows that the loss is of. */
+export interface Place {
+  model: string;
+  matrix: string;
+  rank: number;
+  seed: number;
+  rows: DataRow[];
+}
+
+/**
+ * Uᵀ∇f V of a matrix, rank × rank, row by row, from so many derivatives along random directions, and which share of the
+ * squares of some more it explains. An interrupted measurement has no coefficients.
+ */
+export async function projectedGradient(
+  laboratory: Pick<Laboratory, 'engine' | 'signal'>,
+  { model, matrix, rank, seed, rows }: Place,
+  count: number,
+): Promise<{ coefficients: Float64Array; explained: number; directions: number }> {
+  const wanted = count + heldOut;
+  const queries = Math.ceil(wanted / Math.ceil(wanted / mostQueries));
+  // Only the seed decides where the subspace lies, and nothing ends its period.
+  const configuration = {
+    ...{ optimizer: 'subzero', seed, rank, normAlignment: false, parameters: [matrix], queries },
+    ...{ refresh: 1_000_000, epsilon: 1e-2 },
+  } satisfies Partial<TrainConfiguration>;
+  const directions: Float64Array[] = [];
+  const values: number[] = [];
+  let step = 0;
+  for await (const measured of derivatives(laboratory, { model, configuration, rows }, Math.ceil(wanted / queries))) {
+    for (const [query, value] of measured.entries()) {
+      const draw = { tensor: tensorId(matrix), step, purpose: purposes.dense, query };
+      directions.push(Float64Array.from(gaussian(seed, draw, rank * rank)));
+      values.push(value);
+    }
+    step++;
+  }
+  if (laboratory.signal.aborted) {
+    return { coefficients: new Float64Array(), explained: Number.NaN, directions: values.length };
+  }
+  const fitted = values.length - heldOut;
+  const { coefficients } = leastSquares(directions.slice(0, fitted), values.slice(0, fitted));
+  const others = values.slice(fitted);
+  const missed = mean(others.map((value, k) => (value - product(directions[fitted + k]!, coefficients)) ** 2));
+  return {
+    coefficients,
+    explained: 1 - missed / mean(others.map((value) => value * value)),
+    directions: values.length,
+  };
+}
 
 /** Of a square matrix that is stored row by row, descending. */
 export function singularValues(matrix: ArrayLike<number>, size: number): number[] {
