@@ -239,18 +239,18 @@ function leadOf(subzero: readonly Pooled[]): string {
   const calmer = subzero.filter(({ moment }) => moment.mean + moment.halfWidth95 < 1);
   const hasIntervals = subzero.every(({ cosine }) => Number.isFinite(cosine.halfWidth95));
   const texts = (field: 'cosine' | 'moment') =>
-    subzero.map((each) => `${interval(each[field], 2)} (${each.name} after ${each.stage} steps)`).join(', ');
+    subzero.map((each) => `${interval(each[field], 2)} (${each.name}, step ${each.stage})`).join(', ');
   return (
     (hasIntervals && closer.length + calmer.length === 0
       ? 'Contradicts SubZero’s paper (figure 1: less angle error and variance than other estimates; OPT-1.3B, prompt ' +
-        'tuning), where that is read as closeness to the true gradient: one'
-      : 'One') +
-    ` estimate of SubZero has a squared cosine to the true gradient of ${texts('cosine')} times MeZO’s, and a variance of ` +
-    `${texts('moment')} times` +
+        'tuning), where that is read as closeness to the true gradient. '
+      : '') +
+    `One estimate of SubZero beside one of MeZO: the squared cosine to the true gradient is × ${texts('cosine')}, the ` +
+    `variance × ${texts('moment')}. ` +
     (hasIntervals
-      ? `; it is closer in ${closer.length} of ${subzero.length} cases, and varies less in ${calmer.length}, beyond 95 % ` +
+      ? `It is closer in ${closer.length} of ${subzero.length} cases, and varies less in ${calmer.length}, beyond 95 % ` +
         'intervals. '
-      : '. One seed has no intervals. ') +
+      : 'One seed has no intervals. ') +
     'What it is closer to is the gradient as its subspace shows it: a cosine of about 1/r, by theory.'
   );
 }

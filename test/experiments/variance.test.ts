@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Cell, ExperimentRequest, Finished } from '../../src/experiments/experiment.ts';
 import { experiments } from '../../src/experiments/index.ts';
+import { matrixKinds } from '../../src/experiments/matrices.ts';
 import { removeTemporary, tinyModel } from '../train/tiny.ts';
 
 const variance = experiments.variance!;
@@ -13,12 +14,14 @@ afterAll(removeTemporary);
 /** Results as theory has them for gradients of length 3, times what SubZero is given. */
 async function finishedWith(cosine: number, moment: number): Promise<Finished[]> {
   const cells = (await variance.cells(request, [])) as Cell[];
+  const kinds = [...(await matrixKinds(request.model)).values()];
   return cells.map((cell) => {
     const [one, two] = cell.optimizer === 'subzero' ? [cosine, moment] : [1, 1];
     // Seeds differ a little, so that there is an interval.
     const near = cell.optimizer === 'mezo' ? 1 : 1 + 0.01 * (Number(cell.seed) - 2);
     const square = 9;
-    const elements = elementsOf(cell);
+    const [m, n] = kinds.find(({ names }) => names.includes(String(cell.matrix)))!.shape;
+    const elements = m * n;
     const result = {
       directions: 1e9,
       square: square * one * near,
@@ -27,12 +30,6 @@ async function finishedWith(cosine: number, moment: number): Promise<Finished[]>
     };
     return { cell, result, seconds: 1 };
   });
-}
-
-/** Of the tiny model: 16 wide, 8 of keys, 32 between. */
-const sizes = { q: 256, k: 128, v: 128, o: 256, gate: 512, up: 512, down: 512 } as Record<string, number>;
-function elementsOf({ matrix }: Cell): number {
-  return sizes[/(\w+)_proj/.exec(String(matrix))![1]!]!;
 }
 
 test('the claim of less angle error and variance is contradicted where neither is seen beyond its interval', async () => {

@@ -30,7 +30,7 @@ test.each(['model.layers.0.mlp.gate_proj.weight', 'model.layers.5.self_attn.v_pr
     const { signal } = new AbortController();
     const { coefficients, explained } = await projectedGradient(
       { engine, signal },
-      { model: 'examples/reviews-3m', matrix, ...settings, rows },
+      { ...settings, model: 'examples/reviews-3m', matrix, rows },
       72,
     );
     const largest = Math.max(...projected.map(Math.abs));
