@@ -1,7 +1,7 @@
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import { type OptimizerName, optimizerNames } from '../settings/methods.ts';
 import { type SchemeName, schemeNames } from '../settings/schemes.ts';
-import { type Cell, defineExperiment, type Experiment, type ExperimentRequest } from './experiment.ts';
+import { type Cell, defineExperiment, type ExperimentRequest } from './experiment.ts';
 import { grouped, scores, scoresOfSeeds } from './groups.ts';
 import { bestOf, checkNames, rateGrid, searchCells, stepsOfPasses } from './search.ts';
 import { interval, mean, pairedDifference, summary } from './statistics.ts';
@@ -108,14 +108,3 @@ export const methodsExperiment = defineExperiment<TrainedCell>({
     };
   },
 });
-
-/** Second-order information at the same price: HiZOO against SubZero and MeZO. */
-export const secondOrder: Experiment = {
-  ...methodsExperiment,
-  title: 'Does curvature pay?',
-  question:
-    'Does HiZOO, whose steps take three passes, reach more than SubZero and MeZO with the same number of passes?',
-  reads: ['steps', 'limit'],
-  cells: (request, finished) =>
-    methodsExperiment.cells({ ...request, optimizers: ['subzero', 'mezo', 'hizoo'] }, finished),
-};

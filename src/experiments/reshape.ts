@@ -1,11 +1,11 @@
 import { attentions, type Decoder, keyAxis, queriesAndValues } from '../model/decoder.ts';
 import { readConfigurationFile } from '../model/load.ts';
 import { parameterShapes } from '../model/parameters.ts';
-import { resolveConfiguration } from '../settings/configuration.ts';
 import type { SchemeName } from '../settings/schemes.ts';
 import { axisLength } from '../tensor/axis.ts';
 import { mostSquare } from '../tuning/adapter.ts';
 import { batchOf } from './batch.ts';
+import { derivatives } from './derivatives.ts';
 import { type Cell, defineExperiment, type Finished, type Laboratory, type Section } from './experiment.ts';
 import { grouped, scores, scoresOfSeeds } from './groups.ts';
 import { plotSvg } from './plot.ts';
@@ -166,23 +166,14 @@ function settingsOf(scheme: AddedScheme, { size, seed, square, rank: given }: Ce
   } as const;
 }
 
-async function measureCaught({ engine, request, signal }: Laboratory, cell: Cell): Promise<Caught> {
-  // The schedule decides nothing, as nothing moves.
-  const own = { ...settingsOf('prompt', cell), queries, refresh: 1, steps: 1_000_000 };
-  const configuration = resolveConfiguration(own);
+async function measureCaught(laboratory: Laboratory, cell: Cell): Promise<Caught> {
+  const { request } = laboratory;
+  const configuration = { ...settingsOf('prompt', cell), queries, refresh: 1 };
   const rows = await batchOf(request, Number(cell.seed), batchSize);
-  const id = 'reshape';
-  const squares: number[] = [];
   const wanted = Math.max(2, Math.min(periods, request.steps ?? periods));
-  await engine.createRun({ id, model: request.model, configuration });
-  try {
-    while (squares.length < wanted && !signal.aborted) {
-      const { projectedGradients } = await engine.probeRun(id, rows);
-      squares.push(mean(projectedGradients.map((value) => value ** 2)));
-      await engine.applyRun(id, { projectedGradients: projectedGradients.map(() => 0) });
-    }
-  } finally {
-    await engine.unloadModel(id);
+  const squares: number[] = [];
+  for await (const measured of derivatives(laboratory, { model: request.model, configuration, rows }, wanted)) {
+    squares.push(mean(measured.map((value) => value ** 2)));
   }
   return { squares };
 }

@@ -125,7 +125,10 @@ describe('on a model', () => {
     removeTemporary();
   });
   const measure = (cell: Cell) =>
-    beyond.measure({ engine, request, folder: temporaryFolder(), signal: new AbortController().signal }, cell);
+    beyond.measure(
+      { engine, request, folder: temporaryFolder(), kept: temporaryFolder(), signal: new AbortController().signal },
+      cell,
+    );
 
   test('code is chosen and written, languages are chosen', async () => {
     const before = await measure({ task: 'code', asItIs: true });

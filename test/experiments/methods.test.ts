@@ -49,8 +49,3 @@ test('every method gets the same search: three rates on the first seed, the best
 test('unknown names are refused', () => {
   expect(() => experiments.methods!.cells({ ...request, optimizers: ['adamw'] }, [])).toThrow(/"adamw" is none of/);
 });
-
-test('second-order compares three optimisers', async () => {
-  const cells = await experiments['second-order']!.cells(request, []);
-  expect([...new Set(cells.map(({ optimizer }) => optimizer))]).toEqual(['subzero', 'mezo', 'hizoo']);
-});

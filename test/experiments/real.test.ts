@@ -20,7 +20,10 @@ afterAll(async () => {
 
 function measure<R>(name: string, cell: Cell): Promise<R> {
   const experiment = experiments[name] as Experiment<R>;
-  return experiment.measure({ engine, request, folder: temporaryFolder(), signal: new AbortController().signal }, cell);
+  return experiment.measure(
+    { engine, request, folder: temporaryFolder(), kept: temporaryFolder(), signal: new AbortController().signal },
+    cell,
+  );
 }
 
 test('rank-spectrum: directions outside of the fit are foretold, so the matrix is the projected gradient', async () => {

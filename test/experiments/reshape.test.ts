@@ -82,7 +82,10 @@ test('what subspaces catch varies as much as it does, whatever the noise of the 
 
 test('a run is measured in either view, and what subspaces catch without moving', async () => {
   const measure = (cell: Cell) =>
-    reshape.measure({ engine, request, folder: temporaryFolder(), signal: new AbortController().signal }, cell);
+    reshape.measure(
+      { engine, request, folder: temporaryFolder(), kept: temporaryFolder(), signal: new AbortController().signal },
+      cell,
+    );
   const own = { scheme: 'lora', size: 2, rank: 4, learningRate: 1e-1, seed: 1 };
   const [square, thin] = [
     await measure({ ...own, square: true }),

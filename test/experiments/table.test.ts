@@ -208,4 +208,6 @@ test('probabilities of several comparisons, by hand', () => {
   expect(holm([0.02, 0.9, 0.01])).toEqual([0.04, 0.9, 0.03]);
   expect(holm([0.6, 0.5])).toEqual([1, 1]);
   expect(holm([])).toEqual([]);
+  // One that is not known is no comparison: 0.02 × 2.
+  expect(holm([Number.NaN, 0.02, 0.9])).toEqual([Number.NaN, 0.04, 0.9]);
 });
