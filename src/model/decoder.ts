@@ -170,6 +170,10 @@ export interface Routing {
   sumOffset?: number;
   /** The factor of what the experts give together. */
   scale?: number;
+  /** The factor of the router's logits. */
+  logitScale?: number;
+  /** Name of a factor for each expert of what it gives. */
+  expertScales?: string;
 }
 
 /** One linear layer of every expert. */
@@ -211,6 +215,10 @@ export type SharedExpert = ({ gate: Linear; up: Linear } | { packed: Linear }) &
   down: Linear;
   /** Makes a number, by the sigmoid of which the result is multiplied. */
   scale?: Linear;
+  /** The norm through which it reads the sum by itself, in place of what the experts read. */
+  before?: Norm;
+  /** The norm of what it gives, before that of the experts is added. */
+  after?: Norm;
 };
 
 interface ExpertsCommon extends SublayerNorms {
@@ -218,8 +226,12 @@ interface ExpertsCommon extends SublayerNorms {
   router: Linear;
   routing: Routing;
   down: ExpertLinears;
+  /** The norm through which the router reads the sum by itself, in place of what the experts read. */
+  routerNorm?: Norm;
   /** The activation of the gates. */
   activation: MatmulActivation;
+  /** The norm of what the experts give together, before that of the shared one is added. */
+  afterExperts?: Norm;
   shared?: SharedExpert;
 }
 

@@ -78,11 +78,12 @@ function valuesOf(name: string, shape: readonly number[], gains = 1): Float32Arr
     name,
     shape.reduce((product, size) => product * size, 1),
   );
-  const gain = shape.length === 1 && /\.(weight|gamma|layer_scalar)$/.test(name);
+  const factor = /\.(layer_scalar|router\.scale|per_expert_scale)$/.test(name);
+  const gain = factor || (shape.length === 1 && /\.(weight|gamma)$/.test(name));
   const unit = /embed_tokens|conv1d|word_embeddings|tok_embeddings|\.wte\.|embed_in/.test(name) ? 128 : 512;
   return Float32Array.from(words, (word) => {
     const whole = (word >>> 24) - 128;
-    const middle = name.endsWith('.layer_scalar') ? 1 : gains;
+    const middle = factor ? 1 : gains;
     return gain ? middle + (whole >> 2) / 64 : whole / unit;
   });
 }

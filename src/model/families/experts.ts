@@ -13,6 +13,7 @@ import {
   type ExpertsSublayer,
   linearLayer,
   matrix,
+  type Norm,
   type Routing,
   type SharedExpert,
 } from '../decoder.ts';
@@ -102,6 +103,9 @@ export interface PackedOptions extends Pick<ExpertsOptions, 'router' | 'width' |
   clamped?: ClampedGate;
   /** The module whose members are the experts by number, in files that have matrices of each. */
   separate?: string;
+  /** The norms of the router's input and of what the experts give, where they have them. */
+  routerNorm?: Norm;
+  afterExperts?: Norm;
 }
 
 /** A layer whose experts lie in one tensor for gate and up, and one for down. */
@@ -128,6 +132,8 @@ export function packedExpertsLayer(options: PackedOptions): ExpertsParts {
     ...(clamped ? { clamped } : {}),
     ...(options.separate ? { separate: separateLinears(options.separate, llamaNames, options) } : {}),
     ...(shared ? { shared } : {}),
+    ...(options.routerNorm ? { routerNorm: options.routerNorm } : {}),
+    ...(options.afterExperts ? { afterExperts: options.afterExperts } : {}),
   };
 }
 

@@ -35,6 +35,7 @@ import { graniteSwa } from './granite-swa.ts';
 import { graniteMoe, graniteMoeHybrid, graniteMoeShared } from './granitemoe.ts';
 import { helium } from './helium.ts';
 import { hunyuanV1Dense } from './hunyuan.ts';
+import { hunyuanV1Moe } from './hunyuan-moe.ts';
 import { hyperclovax } from './hyperclovax.ts';
 import { internlm3 } from './internlm3.ts';
 import { jais2 } from './jais2.ts';
@@ -104,6 +105,7 @@ export const families: Readonly<Record<string, Family>> = {
   ministral: mistral,
   exaone4,
   hunyuan_v1_dense: hunyuanV1Dense,
+  hunyuan_v1_moe: hunyuanV1Moe,
   arcee,
   nanochat,
   cwm,
