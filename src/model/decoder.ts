@@ -224,6 +224,8 @@ export type SharedExpert = ({ gate: Linear; up: Linear } | { packed: Linear }) &
 interface ExpertsCommon extends SublayerNorms {
   kind: 'experts';
   router: Linear;
+  /** Whether the router is a linear layer of its own in transformers, beside which PEFT puts pairs. */
+  routerIsLayer?: true;
   routing: Routing;
   down: ExpertLinears;
   /** The norm through which the router reads the sum by itself, in place of what the experts read. */

@@ -71,7 +71,8 @@ function mixed(text: string, count: number): Uint32Array {
   });
 }
 
-function valuesOf(name: string, shape: readonly number[], gains = 1): Float32Array {
+/** The values of a tensor: they follow from its name. */
+export function valuesOf(name: string, shape: readonly number[], gains = 1): Float32Array {
   // The constants of xIELU.
   if (/\.act_fn\.(beta|eps)$/.test(name)) return Float32Array.of(name.endsWith('beta') ? 0.5 : -1e-6);
   const words = mixed(
@@ -104,7 +105,12 @@ export function promptOf(length: number, config: ParityCase['config']): number[]
   return ids.map((id) => (id === padding ? id + 1 : id));
 }
 
-function shapesOf({ tensors, extra = {}, ...parity }: ParityCase): [string, number[]][] {
+/** The tensors of a case by their names, with their shapes. @param tensors in place of those of the case's files */
+export function shapesOf({
+  tensors,
+  extra = {},
+  ...parity
+}: Pick<ParityCase, 'tensors' | 'extra' | 'config'>): [string, number[]][] {
   const own = tensors.flatMap((line): [string, number[]][] => {
     const [name = '', sizes = ''] = line.split(' ');
     const shape = sizes === '' ? [] : sizes.split('x').map(Number);

@@ -42,6 +42,7 @@ export interface ExpertsOptions {
   width: number;
   inner: number;
   routing: Routing;
+  routerIsLayer?: true;
   shared?: SharedExpert;
 }
 
@@ -68,6 +69,7 @@ export function expertsLayer(options: ExpertsOptions): ExpertsParts {
     router: linearLayer(router, quadAxis(routing.experts), quadAxis(width), false),
     routing,
     ...separateLinears(experts, names, { width, inner, routing }),
+    ...(options.routerIsLayer ? { routerIsLayer: true } : {}),
     ...(shared ? { shared } : {}),
   };
 }
@@ -92,7 +94,8 @@ function separateLinears(
 }
 
 /** What a family says of a layer of experts whose matrices lie in a tensor for all of them. */
-export interface PackedOptions extends Pick<ExpertsOptions, 'router' | 'width' | 'inner' | 'routing' | 'shared'> {
+export interface PackedOptions
+  extends Pick<ExpertsOptions, 'router' | 'width' | 'inner' | 'routing' | 'routerIsLayer' | 'shared'> {
   /** Names of the tensors. */
   tensors: { packed: string; down: string };
   /** Tensors are [experts, in features, out features]. */
@@ -131,6 +134,7 @@ export function packedExpertsLayer(options: PackedOptions): ExpertsParts {
     interleaved,
     ...(clamped ? { clamped } : {}),
     ...(options.separate ? { separate: separateLinears(options.separate, llamaNames, options) } : {}),
+    ...(options.routerIsLayer ? { routerIsLayer: true } : {}),
     ...(shared ? { shared } : {}),
     ...(options.routerNorm ? { routerNorm: options.routerNorm } : {}),
     ...(options.afterExperts ? { afterExperts: options.afterExperts } : {}),

@@ -35,6 +35,7 @@ export function gemma4Experts(sizes: {
         expertScales: `${prefix}.router.per_expert_scale`,
       },
       tensors: { packed: `${prefix}.experts.gate_up_proj`, down: `${prefix}.experts.down_proj` },
+      routerIsLayer: true,
       routerNorm: { ...normOf(`${prefix}.router.norm`), gain: `${prefix}.router.scale` },
       afterExperts: normOf(`${prefix}.post_feedforward_layernorm_2`),
       shared: {

@@ -37,6 +37,7 @@ export const hunyuanV1Moe = family(
           ...{ experts, chosen: typeof chosen === 'number' ? chosen : chosen[layer]! },
           ...{ score: 'softmax', normalised: true },
         },
+        routerIsLayer: true,
         shared: sharedExpert(`${prefix}.mlp.shared_mlp`, width, inner),
       }),
     );
