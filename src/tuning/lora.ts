@@ -50,12 +50,14 @@ export function loraAdapter(
 }
 
 /**
- * The layers that a pair can stand beside: all but routers and experts, which are no linear layers of their own in
+ * The layers that a pair can stand beside: all but most routers, and experts, which are no linear layers of their own in
  * transformers, so that PEFT does not find them by their names.
  */
 export function loraLayers(decoder: Decoder): Linear[] {
   const routers = new Set(
-    sublayersOf(decoder).flatMap((sublayer) => (sublayer.kind === 'experts' ? sublayer.router : [])),
+    sublayersOf(decoder).flatMap((sublayer) =>
+      sublayer.kind === 'experts' && !sublayer.routerIsLayer ? sublayer.router : [],
+    ),
   );
   return linearsOf(decoder).filter((linear) => !routers.has(linear));
 }

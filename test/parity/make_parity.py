@@ -46,14 +46,16 @@ def mixed(text, count):
 def tensor(name, shape, gains=1):
     """
     Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings of tokens
-    and convolutions of the delta rule), gains 1 ± 1/2, or about another number, and factors of whole layers 1 ± 1/2.
+    and convolutions of the delta rule), gains 1 ± 1/2, or about another number, and factors of whole layers, of a
+    router's input and of experts 1 ± 1/2.
     """
     # The constants of xIELU.
     if name.endswith((".act_fn.beta", ".act_fn.eps")):
         return torch.tensor(0.5 if name.endswith("beta") else -1e-6)
     words = (mixed(name, math.prod(shape)) >> 24).astype(np.int64) - 128
-    if len(shape) == 1 and name.endswith((".weight", ".gamma", ".layer_scalar")):
-        values = (1 if name.endswith(".layer_scalar") else gains) + (words >> 2) / 64
+    factor = name.endswith((".layer_scalar", ".router.scale", ".per_expert_scale"))
+    if factor or (len(shape) == 1 and name.endswith((".weight", ".gamma"))):
+        values = (1 if factor else gains) + (words >> 2) / 64
     else:
         large = r"embed_tokens|conv1d|[.]wte[.]|embed_in|word_embeddings|tok_embeddings"
         values = words / (128 if re.search(large, name) else 512)
