@@ -47,8 +47,8 @@ export function createTrainReport(
           inform(
             `training${from} to step ${event.steps} on ${plural(event.examples, 'example')}; ` +
               `GPU memory: ${formatBytes(totalBytes)} (weights ${formatBytes(weightBytes)}, factors ` +
-              `${formatBytes(factorBytes)}, ` +
-              `activations ${formatBytes(activationBytes)}, scratch ${formatBytes(scratchBytes)})`,
+              `${formatBytes(factorBytes)}, activations ${formatBytes(activationBytes)}, scratch ` +
+              `${formatBytes(scratchBytes)})`,
           );
           if (event.step === 0) for (const line of dataLines(event.data)) inform(line);
           break;

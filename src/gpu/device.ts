@@ -145,9 +145,9 @@ function noAdapter(wanted: string | number | undefined, reason: string): Subzero
   return new SubzeroError(
     'no_adapter',
     `no WebGPU adapter was found${detail}. A GPU needs its vendor's Vulkan driver and the Vulkan loader ` +
-      `(libvulkan.so.1); ` +
-      'without a GPU install a software adapter (Mesa >= 24: packages libvulkan1 and mesa-vulkan-drivers). ' +
-      '"subzero doctor" shows what is missing; "npm run demo" installs a software adapter where there is no GPU.',
+      '(libvulkan.so.1); without a GPU install a software adapter (Mesa >= 24: packages libvulkan1 and ' +
+      'mesa-vulkan-drivers). "subzero doctor" shows what is missing; "npm run demo" installs a software adapter ' +
+      'where there is no GPU.',
     { parameter: 'adapter' },
   );
 }
