@@ -45,7 +45,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         var dot_product = 0.0;
         for (var i = 0u; i < parameters.rows; i++) {
           let start = parameters.matrix_start + i * parameters.row_stride;
-          dot_product = fma(matrix[start + c * parameters.column_stride], matrix[start + j * parameters.column_stride], dot_product);
+          dot_product = fma(matrix[start + c * parameters.column_stride],
+            matrix[start + j * parameters.column_stride], dot_product);
         }
         projections[c] = dot_product;
       }

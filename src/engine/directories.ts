@@ -16,7 +16,8 @@ export async function baseDirectory(models: LoadedModels, model: string): Promis
   if (loaded?.lora !== undefined) {
     throw new SubzeroError(
       'unsupported',
-      `"${model}" is a model with the adapter ${loaded.lora}; train on its base model, or merge the adapter into it first`,
+      `"${model}" is a model with the adapter ${loaded.lora}; train on its base model, or merge the adapter into it ` +
+        `first`,
       { parameter: 'model' },
     );
   }

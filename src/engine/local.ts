@@ -178,8 +178,10 @@ export class LocalEngine implements Engine {
     const { resolveConfiguration } = await import('../settings/configuration.ts');
     const configuration = resolveConfiguration(request.configuration);
     if (configuration.queryCombination !== 'mean') {
-      const problem = words`${parameter('queryCombination')} ${configuration.queryCombination} is the training loop's: the steps of such a run are ρ alone`;
-      throw new SubzeroError('unsupported', problem, { parameter: 'queryCombination' });
+      const problem = words`${parameter('queryCombination')} ${configuration.queryCombination} is the training loop's`;
+      throw new SubzeroError('unsupported', words`${problem}: the steps of such a run are ρ alone`, {
+        parameter: 'queryCombination',
+      });
     }
     const directory = await baseDirectory(this.#models, request.model);
     await this.#models.addAs({ id, path: directory, kind: 'run', step: 0 }, () =>

@@ -159,7 +159,8 @@ function otherShards(path: string, metadata: Metadata): string[] {
   if (stem === undefined || Number(total) !== count) {
     throw invalid(
       path,
-      `it is one of ${count} shards, which are named NAME-00001-of-${padded(count)}.gguf; give it back the name that it had`,
+      `it is one of ${count} shards, which are named NAME-00001-of-${padded(count)}.gguf; give it back the name ` +
+        `that it had`,
     );
   }
   const named = (index: number) => join(dirname(path), `${stem}-${padded(index)}-of-${padded(count)}.gguf`);

@@ -26,7 +26,8 @@ export async function readConfiguration(config: Config, file: string): Promise<D
   if (!known) {
     throw new SubzeroError(
       'unsupported',
-      `${file}: the architecture ${JSON.stringify(type ?? null)} is not supported; supported are ${supportedArchitectures.join(', ')}`,
+      `${file}: the architecture ${JSON.stringify(type ?? null)} is not supported; supported are ` +
+        `${supportedArchitectures.join(', ')}`,
     );
   }
   return readConfigurationOf(await known(), config, file);

@@ -215,7 +215,10 @@ export function chooseStorage(
 
 /** What is said where rows do not fit the type that was asked for. */
 export function unfitWarning(count: number, all: number, storage: StorageWish): string {
-  return `${count} of ${all} matrices have rows that are no whole blocks of ${storage}; they keep 16 or 32 bits a weight`;
+  return (
+    `${count} of ${all} matrices have rows that are no whole blocks of ${storage}; they keep 16 or 32 bits a ` +
+    `weight`
+  );
 }
 
 /**

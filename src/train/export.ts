@@ -172,7 +172,8 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
         if (!isSafetensorsDtype(source.tensors.get(name)!.dtype)) {
           throw new SubzeroError(
             'unsupported',
-            `${model.directory}: tensor "${name}" of a part that is not read is quantised, and exports are not; export as peft`,
+            `${model.directory}: tensor "${name}" of a part that is not read is quantised, and exports are not; ` +
+              `export as peft`,
             { parameter: 'format' },
           );
         }

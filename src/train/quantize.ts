@@ -182,8 +182,8 @@ function transposedRefused(name: string): SubzeroError {
 function stackRefused(name: string): SubzeroError {
   return new SubzeroError(
     'unsupported',
-    `"${name}" holds the matrices of all experts, which our own layout has no blocks for; quantise such models at load ` +
-      '(--storage), or write GGUF (--format gguf)',
+    `"${name}" holds the matrices of all experts, which our own layout has no blocks for; quantise such models at ` +
+      'load (--storage), or write GGUF (--format gguf)',
     { parameter: 'model' },
   );
 }

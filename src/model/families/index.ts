@@ -40,6 +40,7 @@ export const families: Readonly<Record<string, () => Promise<Family>>> = {
   ministral: async () => (await import('./mistral.ts')).mistral,
   exaone4: async () => (await import('./exaone4.ts')).exaone4,
   hunyuan_v1_dense: async () => (await import('./hunyuan.ts')).hunyuanV1Dense,
+  hunyuan_v1_moe: async () => (await import('./hunyuan-moe.ts')).hunyuanV1Moe,
   arcee: async () => (await import('./arcee.ts')).arcee,
   nanochat: async () => (await import('./nanochat.ts')).nanochat,
   cwm: async () => (await import('./cwm.ts')).cwm,
