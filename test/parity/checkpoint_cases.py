@@ -1,9 +1,9 @@
 """The tiny checkpoints of the parity suite: config.json as people's files have it, and how the weights are stored.
 
-A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `gains`, about what gains lie where it is not 1, `renamed` ({part
-of a name: what the file has instead}), `extra` ({name: shape} of tensors that the class does not have) and `expect`: what our program
-says instead of numbers, as a regular expression. `pending` marks a case that is known to disagree, with what is missing; the test
-demands that it does, so that the mark goes with the fault.
+A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `gains`, about what gains lie where it is not 1,
+`renamed` ({part of a name: what the file has instead}), `extra` ({name: shape} of tensors that the class does not have)
+and `expect`: what our program says instead of numbers, as a regular expression. `pending` marks a case that is known to
+disagree, with what is missing; the test demands that it does, so that the mark goes with the fault.
 """
 
 import json
@@ -262,7 +262,8 @@ case("F64", "llama", stored=dict(dtype="F64"))
 
 # Packed projections, parallel residuals, transposed matrices, learned positions, plain feed-forward layers.
 def common(kind, odd={}, **renamed):
-    """What every type must get right. @param odd keys besides with odd widths @param renamed the names of sizes: hidden, heads, inner"""
+    """What every type must get right. @param odd keys besides with odd widths @param renamed the names of sizes:
+    hidden, heads, inner"""
     names = dict(hidden="hidden_size", heads="num_attention_heads", inner="intermediate_size") | renamed
     width = lambda hidden, heads, inner, **more: {names["hidden"]: hidden, names["heads"]: heads, names["inner"]: inner} | more
     grouped = dict(num_key_value_heads=1) if "num_key_value_heads" in OWN_SIZES.get(kind, SIZES) else {}
@@ -596,8 +597,9 @@ case("norm epsilon 0.01", "lfm2", norm_eps=0.01, **CONVOLUTIONS)
 case("a hidden size that 4 does not divide", "lfm2", hidden_size=30, num_attention_heads=3, num_key_value_heads=1,
      stored=dict(expect='"hidden_size" must be a multiple of 4'), **CONVOLUTIONS)
 
-# The gated delta rule in three layers of four. Epsilon is large, so that results of a few first tokens that happen to be small are
-# not made large, with what rounding left of them. The prompts of 108 tokens are longer than a chunk of 64 of transformers.
+# The gated delta rule in three layers of four. Epsilon is large, so that results of a few first tokens that happen to
+# be small are not made large, with what rounding left of them. The prompts of 108 tokens are longer than a chunk of 64
+# of transformers.
 case("nothing but sizes", "qwen3_5_text")
 case("tied, BF16, shards", "qwen3_5_text", tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
 case("F16, odd vocabulary, one key head", "qwen3_5_text", vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"))
@@ -914,9 +916,10 @@ case("plain rotation", "apertus", rope_parameters=dict(rope_type="default", rope
 case("theta alone", "apertus", rope_theta=500.0)
 case("norms of what sublayers give", "apertus", post_norm=True, stored=dict(expect='"post_norm" must be false'))
 
-# Layers with a window, and others whose heads have a width of their own; last layers with the keys and values of earlier ones; inputs
-# of each layer's own. Without a list the last layer of three is the one that sees everything. Epsilon is large, so that results of
-# sublayers that happen to be small are not made large, with what rounding left of them.
+# Layers with a window, and others whose heads have a width of their own; last layers with the keys and values of
+# earlier ones; inputs of each layer's own. Without a list the last layer of three is the one that sees everything.
+# Epsilon is large, so that results of sublayers that happen to be small are not made large, with what rounding left of
+# them.
 UNIFIED = dict(head_dim=8, global_head_dim=16, sliding_window=16, rms_norm_eps=0.01)
 OWN["gemma4_unified_text"] = UNIFIED
 OWN["gemma4_text"] = UNIFIED | dict(hidden_size_per_layer_input=12, vocab_size_per_layer_input=56)

@@ -98,7 +98,7 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
     delete config.rms_norm_eps;
   }
   inKeysOf(config);
-  const configuration = readConfiguration(config, 'config.json');
+  const configuration = await readConfiguration(config, 'config.json');
   const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
   const parameters = new Map<string, Float64Array>();
   const tensors = parameterShapes(configuration).map(({ name, shape, transposed, within }) => {
