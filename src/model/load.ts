@@ -75,7 +75,8 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
   let model: Model | undefined;
   try {
     const { decoder, parameters, warnings } = await matchTensors(directory, given, source);
-    for (const warning of [...warnings, ...(source.notes ?? [])]) warn(warning);
+    const notes = (decoder.notes ?? []).map((note) => `${directory}: ${note}`);
+    for (const warning of [...warnings, ...(source.notes ?? []), ...notes]) warn(warning);
     const total = parameters.reduce((sum, { stored, within }) => sum + stored.byteLength / (within?.count ?? 1), 0);
     let done = 0;
     const matrixTypes = parameters.filter(({ axes }) => axes.length > 1).map(({ stored }) => stored.dtype);
