@@ -22,8 +22,8 @@ import { markdownTable, table } from '../src/table.ts';
 import { probePoints } from '../src/zo/probe-points.ts';
 
 export const usage = `node bench/main.ts sst2 [options]
-  --optimizers LIST    names with a comma between them, or all (default subzero); a name may have settings of its own behind
-                       it, as in mezo:learning-rate=1e-4:queries=2,subzero:storage=q4:bank-rank=64
+  --optimizers LIST    names with a comma between them, or all (default subzero); a name may have settings of its own
+                       behind it, as in mezo:learning-rate=1e-4:queries=2,subzero:storage=q4:bank-rank=64
   --seeds N            how many (default 5)
   --first-seed S       default 0
   --steps N            of all (default 300; subzero-plus 100, as many losses)
