@@ -174,14 +174,20 @@ function curvesOf(name: string, goal: Goal): Experiment {
       const own = { ...settings, steps, learningRate: Number(learningRate), seed: Number(seed) };
       const { run, trainSeconds } = await train(laboratory, own, grader);
       const points: Curve['points'] = [];
-      for (let index = 0; index <= evaluations && !laboratory.signal.aborted; index++) {
-        const step = Math.round((index * steps) / evaluations);
+      for (const step of evaluatedSteps(steps)) {
+        if (laboratory.signal.aborted) break;
         points.push({ step, value: await at(laboratory, run, step, (model) => goal.value(laboratory, model)) });
       }
       return { points, trainSeconds };
     },
     report: (_, finished) => report(name, goal, finished),
   });
+}
+
+/** As far apart as can be, the first and the last included. */
+function evaluatedSteps(steps: number): number[] {
+  const all = Array.from({ length: evaluations + 1 }, (_, index) => Math.round((index * steps) / evaluations));
+  return [...new Set(all)];
 }
 
 /** Trains in the cell's folder. */
