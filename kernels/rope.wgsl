@@ -29,7 +29,11 @@ fn turn(a: f32, b: f32, cosine: f32, sine: f32) -> vec2<f32> {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let pairs = parameters.rotary_width / 2u;
   let index = (group.y * groups.x + group.x) * 64u + lane;
   let pair = index % pairs;

@@ -51,7 +51,11 @@ fn range_of(row: u32, side: u32) -> vec2<u32> {
 }
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = group.y * groups.x + group.x;
   let blocks = (parameters.rows_per_probe + ROWS - 1u) / ROWS;
   let head = index % parameters.heads;

@@ -42,7 +42,11 @@ var<workgroup> reduced: array<f32, LANES>;
 var<workgroup> key_count: u32;
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let last = parameters.rows * parameters.heads - 1u;
   let item = group.y * groups.x + group.x;
   let index = min(item / parameters.slices, last); // surplus workgroups repeat the last one

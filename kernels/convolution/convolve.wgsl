@@ -1,6 +1,7 @@
 // Causal convolution over the tokens of each sequence, of every channel by itself:
 //
-//   y[i, c] = ACTIVATION(bias[c] + Σ_k weight[c, TAPS - 1 - k] · input[k tokens before i, c]);   GATED: C[i, c] · the same
+//   y[i, c] = ACTIVATION(bias[c] + Σ_k weight[c, TAPS - 1 - k] · input[k tokens before i, c]);
+//   GATED: C[i, c] · the same
 //
 // y: [rows, channels]. weight [channels, TAPS] lies at weight_offset + probe · weight_stride, bias [channels] alike.
 // run_of_row: the run of row i is run_of_row[i mod input_rows]; runs count their rows as i mod input_rows does. Tokens in front of a run are the last rows before it, then the last ones
@@ -29,7 +30,11 @@ struct Parameters {
 @group(0) @binding(7) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   let quads = parameters.quads;
   let quad = index % quads;

@@ -52,7 +52,11 @@ export function coefficientsKernel(KEY_WIDTH: number): KernelDefinition {
 
 export function scanKernel(KEY_WIDTH: number, variant: DeltaRuleVariant, KEEPS: boolean): KernelDefinition {
   return scanDefinitions.get([KEY_WIDTH, variant, KEEPS], () => ({
-    files: [`delta-rule/${variant}.wgsl`, ...(variant === 'shared' ? [] : ['delta-rule/scan.wgsl'])],
+    files: [
+      'delta-rule/interface.wgsl',
+      `delta-rule/${variant}.wgsl`,
+      ...(variant === 'shared' ? [] : ['delta-rule/scan.wgsl']),
+    ],
     constants: { KEY_WIDTH, KEEPS },
   }));
 }
