@@ -500,7 +500,8 @@ class Coordinator implements SharedRun {
     }
     const difference = sketch && differenceOf(this.#digest.sketch, sketch);
     const size = difference === undefined ? '' : ` by about ${difference.toExponential(0)} of its length`;
-    const differs = `the state of worker ${worker.name} (${known.adapter}) differs from this one's at step ${step}${size}`;
+    const differs =
+      `the state of worker ${worker.name} (${known.adapter}) differs from this one's at step ` + `${step}${size}`;
     if (difference !== undefined && !(difference <= tolerance)) {
       return this.#refuse(worker.name, known, `${differs}, which is no rounding (at most ${tolerance})`);
     }
@@ -552,7 +553,8 @@ class Coordinator implements SharedRun {
       );
       this.#tell(
         'info',
-        `parts scored: here ${this.#members.own.total.shards}${helpers.length > 0 ? `, ${helpers.join(', ')}` : ''}; ` +
+        `parts scored: here ` +
+          `${this.#members.own.total.shards}${helpers.length > 0 ? `, ${helpers.join(', ')}` : ''}; ` +
           `${Math.round(pace.bytesPerStep)} bytes a step over the wire`,
       );
     }

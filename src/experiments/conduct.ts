@@ -2,7 +2,8 @@
  * Conducts an experiment: measures the cells that are not in its folder yet, and writes the report.
  *
  * The folder holds experiment.json (the request), cells.jsonl (a line for each finished cell, on the disk before the
- * next one begins), report.md and its plots. A cell that was interrupted leaves nothing.
+ * next one begins), report.md and its plots. A cell that was interrupted leaves nothing. What cells share, such as
+ * models on the way, is in kept/ until all of them are measured.
  *
  * @module
  */
@@ -71,11 +72,14 @@ export async function* conduct(
       yield { type: 'cell', cell, number: index + 1, cells: cells.length };
       const started = performance.now();
       const work = join(folder, 'work');
+      const kept = join(folder, 'kept');
       await rm(work, { recursive: true, force: true });
       await mkdir(work);
       let result: unknown;
       try {
-        result = await experiment.measure({ engine, request, folder: work, signal }, cell);
+        result = await experiment.measure({ engine, request, folder: work, kept, signal }, cell);
+      } catch (error) {
+        if (!signal.aborted) throw error;
       } finally {
         await rm(work, { recursive: true, force: true });
         if (result === undefined) await release();
@@ -95,6 +99,7 @@ export async function* conduct(
     }
     await rm(join(folder, 'work'), { recursive: true, force: true });
     const complete = cells.every((cell) => names.has(nameOf(cell)));
+    if (complete) await rm(join(folder, 'kept'), { recursive: true, force: true });
     if (finished.length === 0) return;
     const report = await experiment.report(request, finished);
     const { adapter } = await engine.info();
@@ -120,7 +125,8 @@ async function claim(folder: string, identity: Identity): Promise<void> {
     const { experiment } = JSON.parse(before) as Identity;
     throw new SubzeroError(
       'conflict',
-      `${folder} holds the experiment "${experiment}" with ${experiment === identity.experiment ? 'other settings' : 'cells of its own'}; ` +
+      `${folder} holds the experiment "${experiment}" with ` +
+        `${experiment === identity.experiment ? 'other settings' : 'cells of its own'}; ` +
         'choose another folder with --out, or give the settings of its experiment.json',
       { parameter: 'out' },
     );

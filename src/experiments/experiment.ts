@@ -25,6 +25,8 @@ export interface ExperimentRequest {
   optimizers?: readonly string[];
   schemes?: readonly string[];
   learningRates?: readonly number[];
+  /** Steps of tuning after which the model is looked at; 0 is the model as it is. */
+  stages?: readonly number[];
   /** Names of tasks, each of which has a folder in that of the data. */
   tasks?: readonly string[];
   /** Examples of an evaluation; all by default. */
@@ -47,6 +49,8 @@ export interface Laboratory {
   request: ExperimentRequest;
   /** A folder for the cell's files, which is removed after it. */
   folder: string;
+  /** A folder that stays for the cells after it, and for the same command after an interruption. */
+  kept: string;
   signal: AbortSignal;
 }
 

@@ -1,7 +1,7 @@
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import { type OptimizerName, optimizerNames } from '../settings/methods.ts';
 import { type SchemeName, schemeNames } from '../settings/schemes.ts';
-import { type Cell, defineExperiment, type Experiment, type ExperimentRequest } from './experiment.ts';
+import { type Cell, defineExperiment, type ExperimentRequest } from './experiment.ts';
 import { grouped, scores, scoresOfSeeds } from './groups.ts';
 import { bestOf, checkNames, rateGrid, searchCells, stepsOfPasses } from './search.ts';
 import { interval, mean, pairedDifference, summary } from './statistics.ts';
@@ -32,11 +32,11 @@ export const methodsExperiment = defineExperiment<TrainedCell>({
   title: 'Methods on one task',
   question: 'Which optimiser and scheme reaches most with the same number of passes over a batch?',
   method:
-    `Every method gets the same number of passes (2 × --steps, ${passes} by default): one that looks at three points a ` +
-    'step makes two thirds of the steps. Its learning rate is searched for alike: the first seed runs with 1/4, 1 and 4 ' +
-    'times a value that is declared for the method, all seeds with the best of them by the validation data. The first ' +
-    'seed is thus chosen a little in favour of every method. Intervals are 95 % by Student’s t over the seeds; ' +
-    'differences from SubZero are paired by seed.',
+    `Every method gets the same number of passes (2 × --steps, ${passes} by default): one that looks at three points ` +
+    'a step makes two thirds of the steps. Its learning rate is searched for alike: the first seed runs with 1/4, 1 ' +
+    'and 4 times a value that is declared for the method, all seeds with the best of them by the validation data. ' +
+    'The first seed is thus chosen a little in favour of every method. Intervals are 95 % by Student’s t over the ' +
+    'seeds; differences from SubZero are paired by seed.',
   reads: ['steps', 'optimizers', 'schemes', 'limit'],
   cells(request, finished) {
     const { seeds, optimizers = optimizerNames, schemes = ['full'] } = request;
@@ -105,14 +105,3 @@ export const methodsExperiment = defineExperiment<TrainedCell>({
     };
   },
 });
-
-/** Second-order information at the same price: HiZOO against SubZero and MeZO. */
-export const secondOrder: Experiment = {
-  ...methodsExperiment,
-  title: 'Does curvature pay?',
-  question:
-    'Does HiZOO, whose steps take three passes, reach more than SubZero and MeZO with the same number of passes?',
-  reads: ['steps', 'limit'],
-  cells: (request, finished) =>
-    methodsExperiment.cells({ ...request, optimizers: ['subzero', 'mezo', 'hizoo'] }, finished),
-};

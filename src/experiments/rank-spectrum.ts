@@ -1,22 +1,28 @@
+import type { DataRow } from '../engine/types.ts';
 import { gaussian, purposes, tensorId } from '../random/philox.ts';
-import { resolveConfiguration } from '../settings/configuration.ts';
+import type { TrainConfiguration } from '../settings/configuration.ts';
 import { nearestOfRank } from '../zo/low-rank.ts';
 import { batchOf } from './batch.ts';
-import { defineExperiment } from './experiment.ts';
+import { derivatives } from './derivatives.ts';
+import { defineExperiment, type Finished, type Laboratory } from './experiment.ts';
 import { grouped } from './groups.ts';
 import { leastSquares, product } from './least-squares.ts';
 import { matrixKinds, shortName } from './matrices.ts';
 import { plotSvg } from './plot.ts';
+import { aboutStages, atStages, modelAt, stageText } from './stages.ts';
 import { interval, mean, summary } from './statistics.ts';
 
 /** Examples of the batch whose gradient is measured. */
 const batchSize = 8;
 
-/** Directions beyond those of the fit, to see how well it foretells. */
-const heldOut = 32;
+/** Directions of the fit for each number of the matrix. Losses have so little noise that few more are enough. */
+const directionsPerNumber = 9 / 8;
 
-/** Directions of a step; the run's largest number. */
-const queries = 128;
+/** Directions beyond those of the fit, to see how well it foretells. */
+const heldOut = 16;
+
+/** Most directions of a step, so that an interruption does not wait for long. */
+const mostQueries = 32;
 
 interface Spectrum {
   /** Of Uᵀ∇f V, descending. */
@@ -33,59 +39,36 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     'How is the squared gradient of a matrix spread over its singular values, seen in a random subspace, and is it less ' +
     'spread than without structure?',
   method:
-    'U and V of a rank r are drawn once, and ρ = ⟨Z, Uᵀ∇f V⟩ is measured along 3/2 r² Gaussian directions Z (--steps ' +
+    'U and V of a rank r are drawn once, and ρ = ⟨Z, Uᵀ∇f V⟩ is measured along 9/8 r² Gaussian directions Z (--steps ' +
     `sets another number) by central differences, all on the same ${batchSize} examples. Least squares give the r × r ` +
     `matrix Uᵀ∇f V, of which the singular values are taken; ${heldOut} more directions say how much of ρ it foretells. ` +
     'Each cell is one matrix: of the first or the last layer. Nothing is back-propagated. A random subspace keeps what ' +
     'stands out: a gradient of rank k has k singular values there, and one without structure those of a Gaussian ' +
-    'matrix, which are drawn beside it. Intervals are 95 % by Student’s t over the seeds.',
-  reads: ['ranks', 'steps'],
-  async cells({ model, seeds, ranks = [16] }) {
+    `matrix, which are drawn beside it. ${aboutStages} Intervals are 95 % by Student’s t over the seeds.`,
+  reads: ['ranks', 'steps', 'stages'],
+  async cells({ model, seeds, stages, ranks = [16] }) {
     const kinds = [...(await matrixKinds(model)).values()];
     const matrices = kinds.flatMap(({ names, shape }) => {
       const chosen = new Set([names[0]!, names.at(-1)!]);
       return [...chosen].map((matrix) => ({ matrix, most: Math.min(...shape) }));
     });
-    return ranks.flatMap((rank) =>
-      seeds.flatMap((seed) => matrices.map(({ matrix, most }) => ({ seed, matrix, rank: Math.min(rank, most) }))),
+    return atStages(
+      ranks.flatMap((rank) =>
+        seeds.flatMap((seed) => matrices.map(({ matrix, most }) => ({ seed, matrix, rank: Math.min(rank, most) }))),
+      ),
+      stages,
     );
   },
-  async measure({ engine, request, signal }, { seed, matrix, rank }) {
-    const [name, r] = [String(matrix), Number(rank)];
-    const configuration = resolveConfiguration({
-      ...{ optimizer: 'subzero', seed: Number(seed), rank: r, normAlignment: false, parameters: [name], queries },
-      // Only the seed decides where the subspace lies, and nothing ends its period.
-      ...{ refresh: 1_000_000, steps: 1_000_000, epsilon: 1e-2 },
-    });
-    const rows = await batchOf(request, Number(seed), batchSize);
-    const wanted = (request.steps ?? Math.ceil(1.5 * r * r)) + heldOut;
-    const id = 'rank-spectrum';
-    const directions: Float64Array[] = [];
-    const values: number[] = [];
-    await engine.createRun({ id, model: request.model, configuration });
-    try {
-      for (let step = 0; values.length < wanted && !signal.aborted; step++) {
-        const { projectedGradients } = await engine.probeRun(id, rows);
-        for (const [query, value] of projectedGradients.entries()) {
-          const draw = { tensor: tensorId(name), step, purpose: purposes.dense, query };
-          directions.push(Float64Array.from(gaussian(configuration.seed, draw, r * r)));
-          values.push(value);
-        }
-        await engine.applyRun(id, { projectedGradients: projectedGradients.map(() => 0) });
-      }
-    } finally {
-      await engine.unloadModel(id);
-    }
-    if (signal.aborted) return { singularValues: [], explained: Number.NaN, directions: 0 };
-    const fitted = values.length - heldOut;
-    const { coefficients } = leastSquares(directions.slice(0, fitted), values.slice(0, fitted));
-    const others = values.slice(fitted);
-    const missed = mean(others.map((value, k) => (value - product(directions[fitted + k]!, coefficients)) ** 2));
-    return {
-      singularValues: singularValues(coefficients, r),
-      explained: 1 - missed / mean(others.map((value) => value * value)),
-      directions: values.length,
-    };
+  async measure(laboratory, cell) {
+    const { request, signal } = laboratory;
+    const [seed, rank] = [Number(cell.seed), Number(cell.rank)];
+    const rows = await batchOf(request, seed, batchSize);
+    const model = await modelAt(laboratory, cell);
+    const count = request.steps ?? Math.ceil(directionsPerNumber * rank * rank);
+    const place = { model, matrix: String(cell.matrix), rank, seed, rows };
+    const { coefficients, explained, directions } = await projectedGradient(laboratory, place, count);
+    if (signal.aborted) return { singularValues: [], explained, directions };
+    return { singularValues: singularValues(coefficients, rank), explained, directions };
   },
   report(_, finished) {
     const rows: string[][] = [];
@@ -94,12 +77,15 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     for (const [rank, ofRank] of grouped(finished, (cell) => String(cell.rank))) {
       const unstructured = gaussianSpectra(Number(rank));
       const [expectedFirst, expectedStable] = [mean(unstructured.map(firstShare)), mean(unstructured.map(stableRank))];
-      for (const [matrix, own] of grouped(ofRank, (cell) => String(cell.matrix))) {
+      for (const own of grouped(ofRank, ({ matrix, stage }) => `${matrix} ${stage}`).values()) {
+        const [{ cell }] = own as [Finished<Spectrum>];
+        const matrix = String(cell.matrix);
         const spectra = own.map(({ result }) => result.singularValues);
         const stable = summary(spectra.map(stableRank));
         quotients.push(stable.mean / expectedStable);
         rows.push([
           shortName(matrix),
+          stageText(cell),
           rank,
           interval(summary(spectra.map(firstShare)), 3),
           expectedFirst.toFixed(3),
@@ -136,7 +122,16 @@ export const rankSpectrum = defineExperiment<Spectrum>({
             }),
           },
           table: {
-            header: ['matrix', 'r', 'first share', 'no structure', 'stable rank', 'no structure', 'foretold of ρ²'],
+            header: [
+              'matrix',
+              'at step',
+              'r',
+              'first share',
+              'no structure',
+              'stable rank',
+              'no structure',
+              'foretold of ρ²',
+            ],
             rows,
           },
         },
@@ -144,6 +139,56 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     };
   },
 });
+
+/** A matrix of a model and the subspace of a seed's first period, with the rows that the loss is of. */
+export interface Place {
+  model: string;
+  matrix: string;
+  rank: number;
+  seed: number;
+  rows: DataRow[];
+}
+
+/**
+ * Uᵀ∇f V of a matrix, rank × rank, row by row, from so many derivatives along random directions, and which share of the
+ * squares of some more it explains. An interrupted measurement has no coefficients.
+ */
+export async function projectedGradient(
+  laboratory: Pick<Laboratory, 'engine' | 'signal'>,
+  { model, matrix, rank, seed, rows }: Place,
+  count: number,
+): Promise<{ coefficients: Float64Array; explained: number; directions: number }> {
+  const wanted = count + heldOut;
+  const queries = Math.ceil(wanted / Math.ceil(wanted / mostQueries));
+  // Only the seed decides where the subspace lies, and nothing ends its period.
+  const configuration = {
+    ...{ optimizer: 'subzero', seed, rank, normAlignment: false, parameters: [matrix], queries },
+    ...{ refresh: 1_000_000, epsilon: 1e-2 },
+  } satisfies Partial<TrainConfiguration>;
+  const directions: Float64Array[] = [];
+  const values: number[] = [];
+  let step = 0;
+  for await (const measured of derivatives(laboratory, { model, configuration, rows }, Math.ceil(wanted / queries))) {
+    for (const [query, value] of measured.entries()) {
+      const draw = { tensor: tensorId(matrix), step, purpose: purposes.dense, query };
+      directions.push(Float64Array.from(gaussian(seed, draw, rank * rank)));
+      values.push(value);
+    }
+    step++;
+  }
+  if (laboratory.signal.aborted) {
+    return { coefficients: new Float64Array(), explained: Number.NaN, directions: values.length };
+  }
+  const fitted = values.length - heldOut;
+  const { coefficients } = leastSquares(directions.slice(0, fitted), values.slice(0, fitted));
+  const others = values.slice(fitted);
+  const missed = mean(others.map((value, k) => (value - product(directions[fitted + k]!, coefficients)) ** 2));
+  return {
+    coefficients,
+    explained: 1 - missed / mean(others.map((value) => value * value)),
+    directions: values.length,
+  };
+}
 
 /** Of a square matrix that is stored row by row, descending. */
 export function singularValues(matrix: ArrayLike<number>, size: number): number[] {

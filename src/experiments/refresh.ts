@@ -1,8 +1,9 @@
-import { defineExperiment, type Finished } from './experiment.ts';
-import { grouped, scores, scoresOfSeeds } from './groups.ts';
+import { type Cell, defineExperiment, type Finished } from './experiment.ts';
+import { grouped, scores } from './groups.ts';
 import { plotSvg } from './plot.ts';
-import { interval, pairedDifference, summary } from './statistics.ts';
-import { scoreName, type TrainedCell, trainCell } from './train-cell.ts';
+import { aboutStages, atStages, modelAt } from './stages.ts';
+import { holm, interval, mean, pairedDifference, studentProbability, summary } from './statistics.ts';
+import { type TrainedCell, trainCell } from './train-cell.ts';
 
 const steps = 300;
 
@@ -12,82 +13,143 @@ export const refresh = defineExperiment<TrainedCell>({
   question: 'How does the period F, after which SubZero draws new factors U and V, change what training reaches?',
   method:
     'Each cell trains the whole model with SubZero and evaluates it after the last step. Cells differ in F, rank and ' +
-    'seed alone. A period longer than the run keeps one subspace for all of it. Intervals are 95 % by Student’s t over ' +
-    'the seeds; differences are paired by seed.',
-  reads: ['steps', 'ranks', 'refreshes', 'learningRates', 'limit'],
-  cells: ({ seeds, ranks = [8], refreshes = [1, 10, 50, 100, 300], learningRates = [5e-5] }) =>
-    seeds.flatMap((seed) =>
-      ranks.flatMap((rank) =>
-        refreshes.flatMap((every) =>
-          learningRates.map((learningRate) => ({ seed, rank, refresh: every, learningRate })),
+    'seed alone. A period as long as the run or longer keeps one subspace for all of it (∞). Intervals are 95 % by ' +
+    'Student’s t over the seeds; differences are paired by seed. A period is told apart from the best one by its loss ' +
+    `where Student’s paired test says so, corrected after Holm for all periods of its group. ${aboutStages}`,
+  reads: ['steps', 'ranks', 'refreshes', 'learningRates', 'stages', 'limit'],
+  cells: ({ seeds, stages, ranks = [8], refreshes = [1, 10, 50, 100, 300], learningRates = [5e-5] }) =>
+    atStages(
+      seeds.flatMap((seed) =>
+        ranks.flatMap((rank) =>
+          refreshes.flatMap((every) =>
+            learningRates.map((learningRate) => ({ seed, rank, refresh: every, learningRate })),
+          ),
         ),
       ),
+      stages,
     ),
-  measure: (laboratory, { seed, rank, refresh: every, learningRate }) =>
-    trainCell(laboratory, {
-      ...{ seed: Number(seed), rank: Number(rank), refresh: Number(every), learningRate: Number(learningRate) },
-      steps: laboratory.request.steps ?? steps,
-    }),
+  async measure(laboratory, cell) {
+    const { seed, rank, refresh: every, learningRate } = cell;
+    const model = await modelAt(laboratory, cell);
+    return trainCell(
+      { ...laboratory, request: { ...laboratory.request, model } },
+      {
+        ...{ seed: Number(seed), rank: Number(rank), refresh: Number(every), learningRate: Number(learningRate) },
+        steps: laboratory.request.steps ?? steps,
+      },
+    );
+  },
   report({ steps: given = steps }, finished) {
-    const name = scoreName(finished.map(({ result }) => result));
-    const groups = grouped(finished, ({ rank, learningRate }) => `rank ${rank}, η ${learningRate}`);
-    const rows = [...groups].flatMap(([group, cells]) => {
-      const byPeriod = [...grouped(cells, ({ refresh: every }) => String(every))];
-      const best = byPeriod.reduce((a, b) => (meanScore(b[1]) > meanScore(a[1]) ? b : a));
-      return byPeriod.map(([every, own]) => [
-        group,
-        every,
-        String(own.length),
-        interval(summary(scores(own))),
-        every === best[0] ? 'best' : interval(pairedDifference(scores(own), scoresOfSeeds(best[1], own))),
-      ]);
-    });
-    const overall = [...grouped(finished, ({ refresh: every }) => String(every))].map(
-      ([every, cells]) => [every, summary(scores(cells))] as const,
-    );
-    const [winner, reached] = overall.reduce((a, b) => (b[1].mean > a[1].mean ? b : a));
-    const [loser, least] = overall.reduce((a, b) => (b[1].mean < a[1].mean ? b : a));
-    const spread = pairedDifference(
-      scores(finished.filter(({ cell }) => String(cell.refresh) === winner)),
-      scores(finished.filter(({ cell }) => String(cell.refresh) === loser)),
-    );
-    const clear = spread.mean - spread.halfWidth95 > 0;
+    const groups = [...grouped(finished, groupName)].map(([name, cells]) => groupOf(name, cells, given));
+    const accuracies = finished.some(({ result }) => result.accuracy !== null);
     return {
-      lead:
-        (winner === loser
-          ? `After ${given} steps every F reaches the same mean ${name}, ${interval(reached)}. `
-          : `After ${given} steps F = ${winner} reaches the highest mean ${name}, ${interval(reached)}; F = ${loser} the ` +
-            `lowest, ${interval(least)}. `) +
-        (clear
-          ? 'The difference between these two is larger than its 95 % interval.'
-          : 'The difference is within its 95 % interval: these seeds do not show that the period matters.'),
+      lead: `After ${given} steps: ${groups.map(verdictOf).join('; ')}.`,
       sections: [
         {
-          title: `${name} by period`,
+          title: 'Loss by period',
           plot: {
             name: 'refresh.svg',
-            describes: `${name} over the refresh period`,
+            describes: 'Loss over the refresh period',
             svg: plotSvg({
               title: `After ${given} steps`,
               xTitle: 'steps that a subspace is kept (F)',
-              yTitle: name,
+              yTitle: 'loss',
               xLogarithmic: true,
-              series: [...groups].map(([group, cells]) => ({
-                name: group,
-                points: [...grouped(cells, ({ refresh: every }) => String(every))].map(([every, own]) => {
-                  const { mean, halfWidth95 } = summary(scores(own));
-                  return { x: Number(every), y: mean, ...(Number.isNaN(halfWidth95) ? {} : { error: halfWidth95 }) };
+              series: groups.map(({ name, periods }) => ({
+                name,
+                points: periods.map(({ every, losses }) => {
+                  const { mean: y, halfWidth95: error } = summary(losses);
+                  return { x: every, y, ...(Number.isNaN(error) ? {} : { error }) };
                 }),
               })),
             }),
           },
-          table: { header: ['group', 'F', 'seeds', name, 'against the best of the group'], rows },
+          table: {
+            header: [
+              ...['group', 'F', 'seeds', 'loss', 'above the best of the group', 'after Holm'],
+              ...(accuracies ? ['accuracy'] : []),
+            ],
+            rows: groups.flatMap(({ name, periods, best }) =>
+              periods.map((period) => [
+                name,
+                periodText(period.every, given),
+                String(period.own.length),
+                interval(summary(period.losses)),
+                period === best
+                  ? 'best'
+                  : interval(pairedDifference(period.losses, lossesOfSeeds(best.own, period.own))),
+                period === best || Number.isNaN(period.probability) ? '' : period.probability.toFixed(3),
+                ...(accuracies ? [interval(summary(scores(period.own)))] : []),
+              ]),
+            ),
+          },
         },
       ],
     };
   },
 });
 
-function meanScore(finished: readonly Finished<TrainedCell>[]): number {
-  return summary(scores(finished)).mean;
+interface Period {
+  every: number;
+  own: readonly Finished<TrainedCell>[];
+  losses: number[];
+  /** That it is as good as the best one, after Holm; NaN of that itself, and of one seed. */
+  probability: number;
+}
+
+interface Group {
+  name: string;
+  periods: Period[];
+  best: Period;
+  steps: number;
+}
+
+function groupName({ rank, learningRate, stage }: Cell): string {
+  return `rank ${rank}, η ${learningRate}${stage === undefined ? '' : `, from step ${stage}`}`;
+}
+
+/** The losses of the seeds of `like`, in the order of these; NaN where one is missing or failed. */
+function lossesOfSeeds(of: readonly Finished<TrainedCell>[], like = of): number[] {
+  return like.map(({ cell }) => of.find((other) => other.cell.seed === cell.seed)?.result.loss ?? Number.NaN);
+}
+
+function groupOf(name: string, cells: readonly Finished<TrainedCell>[], given: number): Group {
+  const periods: Period[] = [...grouped(cells, ({ refresh: every }) => String(every))].map(([every, own]) => ({
+    ...{ every: Number(every), own, losses: lossesOfSeeds(own), probability: Number.NaN },
+  }));
+  const meanOf = ({ losses }: Period): number => {
+    const loss = mean(losses);
+    return Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss;
+  };
+  const best = periods.reduce((a, b) => (meanOf(b) < meanOf(a) ? b : a));
+  const others = periods.filter((period) => period !== best);
+  const corrected = holm(
+    others.map(({ own, losses }) => {
+      const against = lossesOfSeeds(best.own, own);
+      return studentProbability(losses.map((loss, index) => loss - against[index]!).filter(Number.isFinite));
+    }),
+  );
+  for (const [index, period] of others.entries()) period.probability = corrected[index]!;
+  return { name, periods, best, steps: given };
+}
+
+/** The recommendation, and how sure it is. */
+function verdictOf({ name, periods, best, steps: given }: Group): string {
+  const seeds = best.own.length;
+  const text = (chosen: readonly Period[]): string => chosen.map(({ every }) => periodText(every, given)).join(', ');
+  const reached = `F = ${periodText(best.every, given)} has the lowest mean loss (${interval(summary(best.losses))})`;
+  if (seeds < 2) return `${name}: ${reached}; one seed says nothing of how sure that is`;
+  const worse = periods.filter(({ probability }) => probability < 0.05);
+  const alike = periods.filter((period) => period !== best && !worse.includes(period));
+  if (worse.length === 0) {
+    return `${name}: ${reached}, but ${seeds} seeds tell no other F apart from it (${text(alike)}): any of them will do`;
+  }
+  return (
+    `${name}: ${reached}; ${seeds} seeds show F = ${text(worse)} to be worse` +
+    (alike.length === 0 ? '' : ` and do not tell ${text(alike)} apart from it`)
+  );
+}
+
+function periodText(every: number, given: number): string {
+  return every < given ? String(every) : `${every} (∞)`;
 }

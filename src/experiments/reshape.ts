@@ -1,11 +1,11 @@
 import { attentions, type Decoder, keyAxis, queriesAndValues } from '../model/decoder.ts';
 import { readConfigurationFile } from '../model/load.ts';
 import { parameterShapes } from '../model/parameters.ts';
-import { resolveConfiguration } from '../settings/configuration.ts';
 import type { SchemeName } from '../settings/schemes.ts';
 import { axisLength } from '../tensor/axis.ts';
 import { mostSquare } from '../tuning/adapter.ts';
 import { batchOf } from './batch.ts';
+import { derivatives } from './derivatives.ts';
 import { type Cell, defineExperiment, type Finished, type Laboratory, type Section } from './experiment.ts';
 import { grouped, scores, scoresOfSeeds } from './groups.ts';
 import { plotSvg } from './plot.ts';
@@ -42,15 +42,16 @@ type Result = TrainedCell | Caught;
 export const reshape = defineExperiment<Result>({
   title: 'Should thin tensors be seen as square ones?',
   question:
-    'Does training of LoRA, prompts and prefixes reach more where SubZero draws its subspaces in the most-square view of ' +
-    'a tensor than where it draws them in the tensor as it is?',
+    'Does training of LoRA, prompts and prefixes reach more where SubZero draws its subspaces in the most-square ' +
+    'view of a tensor than where it draws them in the tensor as it is?',
   method:
-    `Runs differ in the view alone (--reshape): both have the same rank, learning rate, directions and batches. LoRA has ` +
+    `Runs differ in the view alone (--reshape): both have the same rank, learning rate, directions and batches. ` +
+    `LoRA has ` +
     `ranks ${sizes.lora.join(' and ')}, prompts and prefixes ${sizes.prompt.join(' and ')} virtual tokens. In theory ` +
-    '(docs/method.md, "The view of a tensor") the estimate has the same mean and the same variance in every view, except ' +
-    'that a thin side clips the rank; where the mean of a period is taken, q coefficients of N elements leave N/q of the ' +
-    'squared gradient, and so a clipped rank costs. The view also decides how evenly subspaces catch: ' +
-    `for a prompt, ρ² is measured along ${queries} directions in each of ${periods} subspaces on the same ${batchSize} ` +
+    '(docs/method.md, "The view of a tensor") the estimate has the same mean and the same variance in every view, ' +
+    'except that a thin side clips the rank; where the mean of a period is taken, q coefficients of N elements leave ' +
+    'N/q of the squared gradient, and so a clipped rank costs. The view also decides how evenly subspaces catch: for ' +
+    `a prompt, ρ² is measured along ${queries} directions in each of ${periods} subspaces on the same ${batchSize} ` +
     'examples without moving. Intervals are 95 % by Student’s t over the seeds; differences are paired by seed.',
   reads: ['steps', 'ranks', 'schemes', 'learningRates', 'limit'],
   async cells({ model, seeds, ranks = [rank], schemes: chosen = schemes, learningRates }) {
@@ -100,15 +101,16 @@ export const reshape = defineExperiment<Result>({
     return {
       lead:
         clear.length === 0
-          ? `After ${given} steps no case of ${groups.length} shows a difference between the views beyond its 95 % interval.`
-          : `After ${given} steps the most-square view reaches more in ${better} of ${groups.length} cases and less in ` +
-            `${clear.length - better}, by differences beyond their 95 % intervals.`,
+          ? `After ${given} steps no case of ${groups.length} shows a difference between the views beyond its 95 % ` +
+            `interval.`
+          : `After ${given} steps the most-square view reaches more in ${better} of ${groups.length} cases and less ` +
+            `in ${clear.length - better}, by differences beyond their 95 % intervals.`,
       sections: [
         {
           title: `${name} by view`,
           text:
-            'Sides and clipped ranks are those of the first layer’s tensors. "Of a period" is E‖ĝ‖²/‖∇f‖² of the mean of ' +
-            `${refresh} estimates in one subspace, by theory, for the largest of these tensors.`,
+            'Sides and clipped ranks are those of the first layer’s tensors. "Of a period" is E‖ĝ‖²/‖∇f‖² of the ' +
+            `mean of ${refresh} estimates in one subspace, by theory, for the largest of these tensors.`,
           plot: {
             name: 'reshape.svg',
             describes: `${name} of both views, by scheme and size`,
@@ -158,23 +160,14 @@ function settingsOf(scheme: AddedScheme, { size, seed, square, rank: given }: Ce
   } as const;
 }
 
-async function measureCaught({ engine, request, signal }: Laboratory, cell: Cell): Promise<Caught> {
-  // The schedule decides nothing, as nothing moves.
-  const own = { ...settingsOf('prompt', cell), queries, refresh: 1, steps: 1_000_000 };
-  const configuration = resolveConfiguration(own);
+async function measureCaught(laboratory: Laboratory, cell: Cell): Promise<Caught> {
+  const { request } = laboratory;
+  const configuration = { ...settingsOf('prompt', cell), queries, refresh: 1 };
   const rows = await batchOf(request, Number(cell.seed), batchSize);
-  const id = 'reshape';
-  const squares: number[] = [];
   const wanted = Math.max(2, Math.min(periods, request.steps ?? periods));
-  await engine.createRun({ id, model: request.model, configuration });
-  try {
-    while (squares.length < wanted && !signal.aborted) {
-      const { projectedGradients } = await engine.probeRun(id, rows);
-      squares.push(mean(projectedGradients.map((value) => value ** 2)));
-      await engine.applyRun(id, { projectedGradients: projectedGradients.map(() => 0) });
-    }
-  } finally {
-    await engine.unloadModel(id);
+  const squares: number[] = [];
+  for await (const measured of derivatives(laboratory, { model: request.model, configuration, rows }, wanted)) {
+    squares.push(mean(measured.map((value) => value ** 2)));
   }
   return { squares };
 }

@@ -65,14 +65,15 @@ export function pairedDifference(a: readonly number[], b: readonly number[]): Su
 
 /**
  * Probabilities of several comparisons, corrected after Holm (1979): below 0.05 are those that stand together at a
- * level of 5 %.
+ * level of 5 %. One that is not known (NaN) stays so, and is not counted.
  */
 export function holm(probabilities: readonly number[]): number[] {
-  const order = probabilities.map((_, index) => index).sort((a, b) => probabilities[a]! - probabilities[b]!);
-  const corrected = new Array<number>(probabilities.length);
+  const known = probabilities.flatMap((value, index) => (Number.isNaN(value) ? [] : [index]));
+  const order = known.toSorted((a, b) => probabilities[a]! - probabilities[b]!);
+  const corrected = new Array<number>(probabilities.length).fill(Number.NaN);
   let least = 0;
   for (const [rank, index] of order.entries()) {
-    least = Math.max(least, Math.min(1, (probabilities.length - rank) * probabilities[index]!));
+    least = Math.max(least, Math.min(1, (known.length - rank) * probabilities[index]!));
     corrected[index] = least;
   }
   return corrected;

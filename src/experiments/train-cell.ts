@@ -8,6 +8,7 @@ import type { DataSource } from '../data/source.ts';
 import { SubzeroError } from '../errors.ts';
 import { join } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import type { TrainEvent } from '../train/events.ts';
 import { probePoints } from '../zo/probe-points.ts';
 import type { ExperimentRequest, Laboratory } from './experiment.ts';
 
@@ -55,11 +56,15 @@ export interface TrainedRun extends Pick<TrainedCell, 'steps' | 'passes' | 'trai
   validationLoss: number | null;
 }
 
-/** Trains. A run that diverges or gets stuck is a result, too. */
+/**
+ * Trains. A run that diverges or gets stuck is a result, too.
+ * @param onEvent is told what the run says
+ */
 export async function trainRun(
   { engine, request, folder, signal }: Laboratory,
   { data, validation }: { data: DataSource; validation?: DataSource | undefined },
   settings: Partial<TrainConfiguration>,
+  onEvent?: (event: TrainEvent) => void,
 ): Promise<TrainedRun> {
   const run = join(folder, 'run');
   const configuration = resolveConfiguration({ ...request.reading, ...settings });
@@ -71,6 +76,7 @@ export async function trainRun(
   try {
     const held = validation ? { validation } : {};
     for await (const event of engine.train({ model, data, ...held, configuration, out: run }, signal)) {
+      onEvent?.(event);
       if (event.type === 'evaluation') validationLoss = event.loss;
       if (event.type !== 'done') continue;
       trainSeconds = event.seconds;

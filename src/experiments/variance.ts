@@ -1,121 +1,285 @@
-import { join } from '../platform/index.ts';
-import { resolveConfiguration } from '../settings/configuration.ts';
-import { openJournal } from '../zo/journal.ts';
-import { defineExperiment } from './experiment.ts';
+import { gaussian, purposes, tensorId } from '../random/philox.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { batchOf } from './batch.ts';
+import { derivatives } from './derivatives.ts';
+import { type Cell, defineExperiment, type Finished } from './experiment.ts';
 import { grouped } from './groups.ts';
-import { matrixKinds, shortName } from './matrices.ts';
+import { type MatrixKind, matrixKinds, shortName } from './matrices.ts';
 import { plotSvg } from './plot.ts';
+import { checkNames } from './search.ts';
+import { aboutStages, atStages, modelAt, stageText } from './stages.ts';
 import { interval, mean, type Summary, summary } from './statistics.ts';
 
-/** Directions of a cell. */
-const draws = 200;
+/** Directions of a cell, and those of a step: SubZero draws a subspace for each step. */
+const directions = 64;
+const queries = 8;
 
-/** Examples of a batch. */
-const batchSize = 16;
+/** Examples of the batch whose gradient is estimated. */
+const batchSize = 8;
 
-interface Projections {
-  /** Mean of ρ² over the directions: the squared length of the gradient's projection. */
-  meanSquare: number;
+/** The methods whose directions differ. */
+const optimizers = ['mezo', 'subzero', 'sparse-mezo'] as const;
+type Optimizer = (typeof optimizers)[number];
+
+/** Means over the directions d of a cell, with ρ = dᵀ∇f and the estimate ĝ = ρd. */
+interface Estimates {
   directions: number;
+  /** Of ρ²: of MeZO the squared gradient, of SubZero what its subspaces catch of it times μ². */
+  square: number;
+  /** Of ρ² / ‖d‖², the squared cosine of ĝ to the gradient times the squared gradient. */
+  cosine: number;
+  /** Of ‖ĝ‖². */
+  moment: number;
 }
 
-/** How much of the gradient random subspaces catch, and how noisy an estimate from it is. */
-export const variance = defineExperiment<Projections>({
-  title: 'How much of the gradient do random subspaces catch?',
+/** How close one estimate is to the gradient, and how noisy. */
+export const variance = defineExperiment<Estimates>({
+  title: 'How good are the estimates of the gradient?',
   question:
-    'Which share of the squared gradient of a matrix lies in SubZero’s random subspace of rank r, by kind of layer, and is ' +
-    'that more than of a gradient without structure?',
+    'How close to the true gradient of a matrix is one estimate of SubZero, MeZO and Sparse MeZO, how much does it vary, ' +
+    'and which share of the gradient does SubZero’s subspace catch, by rank, layer and stage of training?',
   method:
-    `A step with learning rate 0 measures ρ = zᵀ∇f along a Gaussian direction and moves nothing. Over many directions the ` +
-    `mean of ρ² is the squared length of the gradient, for MeZO of the whole one, for SubZero with μ = 1 of its ` +
-    `projection Uᵀ∇f V. Their quotient is the share that a subspace catches: r²/(mn) on average for a gradient without ` +
-    `structure in a matrix of m × n. A new subspace is drawn every 10 directions. A cell has ${draws} directions (or ` +
-    `--steps), each with a batch of ${batchSize} examples that is the same for both, and the matrices of one kind. No ` +
-    'back-propagation is involved. Intervals are 95 % by Student’s t over the seeds.',
-  reads: ['ranks', 'steps'],
-  async cells({ model, seeds, ranks = [4, 8, 16, 32] }) {
-    const kinds = [...(await matrixKinds(model)).keys()];
-    return seeds.flatMap((seed) =>
-      kinds.flatMap((kind) => [
-        { seed, kind, optimizer: 'mezo', rank: 0 },
-        ...ranks.map((rank) => ({ seed, kind, optimizer: 'subzero', rank })),
-      ]),
+    'ρ = dᵀ∇f is measured by central differences along the directions d that a method draws, in one matrix of the first ' +
+    `or the last layer at a time, ${directions} of them (or --steps), ${queries} in each of SubZero’s subspaces, all on the ` +
+    `same ${batchSize} examples, without moving. As MeZO’s directions cover the whole matrix, the mean of their ρ² is the ` +
+    'squared length of the gradient; ρ²/‖d‖² is the squared cosine of the estimate ρd to it times that. No back-propagation is ' +
+    'involved. In a matrix of N elements theory has a mean squared cosine of 1/N for MeZO and for SubZero, ' +
+    'whatever the gradient, and a variance of N + 1 and about N (1 + 2/r²) − 1 times the squared gradient; Sparse MeZO sees ' +
+    'the elements of its mask alone. HiZOO begins with a curvature of 1, where its directions are MeZO’s; SubZero+ takes ' +
+    `the mean of K estimates in one subspace (docs/method.md). ${aboutStages} Intervals are 95 % by Student’s t over the ` +
+    'seeds, each with its mean over the matrices where several are seen together.',
+  reads: ['ranks', 'steps', 'stages', 'optimizers'],
+  async cells({ model, seeds, stages, ranks = [4, 16], optimizers: chosen = optimizers }) {
+    checkNames('optimizers', chosen, optimizers);
+    const matrices = matricesOf(await matrixKinds(model));
+    const cells = seeds.flatMap((seed) =>
+      [...matrices].flatMap(([matrix, shape]): Cell[] => {
+        const clipped = new Set(ranks.map((rank) => Math.min(rank, ...shape)));
+        return [
+          // Every estimate is held against the gradient that MeZO's directions measure.
+          { seed, matrix, optimizer: 'mezo', rank: 0 },
+          ...(chosen.includes('subzero') ? [...clipped] : []).map((rank) => ({
+            seed,
+            matrix,
+            optimizer: 'subzero',
+            rank,
+          })),
+          ...(chosen.includes('sparse-mezo') ? [{ seed, matrix, optimizer: 'sparse-mezo', rank: 0 }] : []),
+        ];
+      }),
     );
+    return atStages(cells, stages);
   },
-  async measure({ engine, request, folder, signal }, { seed, kind, optimizer, rank }) {
-    const { model, data } = request;
-    const out = join(folder, 'run');
-    const count = request.steps ?? draws;
+  async measure(laboratory, cell) {
+    const { request } = laboratory;
+    const [matrix, rank] = [String(cell.matrix), Number(cell.rank)];
     const configuration = resolveConfiguration({
-      ...request.reading,
-      ...{ optimizer: optimizer as 'mezo' | 'subzero', seed: Number(seed), learningRate: 0, steps: count, batchSize },
-      ...(rank === 0 ? {} : { rank: Number(rank), refresh: 10, normAlignment: false }),
-      parameters: [String(kind)],
+      ...{ optimizer: cell.optimizer as Optimizer, seed: Number(cell.seed), parameters: [matrix], queries },
+      ...(rank === 0 ? {} : { rank, refresh: 1 }),
     });
-    for await (const _ of engine.train({ model, data, configuration, out }, signal));
-    if (signal.aborted) return { meanSquare: Number.NaN, directions: 0 };
-    const { records } = await openJournal(join(out, 'journal.subzero'));
-    const squares = records.map(({ projectedGradients }) => projectedGradients[0]! ** 2);
-    return { meanSquare: mean(squares), directions: squares.length };
+    const model = await modelAt(laboratory, cell);
+    const rows = await batchOf(request, configuration.seed, batchSize);
+    const [m, n] = matricesOf(await matrixKinds(request.model)).get(matrix)!;
+    const steps = Math.ceil((request.steps ?? directions) / queries);
+    const estimates: { rho: number; length: number }[] = [];
+    let step = 0;
+    for await (const measured of derivatives(laboratory, { model, configuration, rows }, steps)) {
+      for (const [query, rho] of measured.entries()) {
+        estimates.push({ rho, length: lengthOf(configuration, matrix, m * n, { step, query }) });
+      }
+      step++;
+    }
+    return {
+      directions: estimates.length,
+      square: mean(estimates.map(({ rho }) => rho ** 2)),
+      cosine: mean(estimates.map(({ rho, length }) => (rho / length) ** 2)),
+      moment: mean(estimates.map(({ rho, length }) => (rho * length) ** 2)),
+    };
   },
   async report({ model }, finished) {
-    const shapes = await matrixKinds(model);
-    const rows: string[][] = [];
-    const series = new Map<string, { x: number; y: number; error?: number }[]>();
-    const gains: Summary[] = [];
-    for (const [kind, cells] of grouped(finished, (cell) => String(cell.kind))) {
-      const whole = new Map(
-        cells.filter(({ cell }) => cell.rank === 0).map(({ cell, result }) => [cell.seed, result.meanSquare]),
-      );
-      for (const [rank, own] of grouped(
-        cells.filter(({ cell }) => cell.rank !== 0),
-        (cell) => String(cell.rank),
-      )) {
-        const shares = own.map(({ cell, result }) => result.meanSquare / (whole.get(cell.seed) ?? Number.NaN));
-        const [m, n] = shapes.get(kind)!.shape;
-        const expected = Number(rank) ** 2 / (m * n);
-        const gain = summary(shares.map((share) => share / expected));
-        const short = shortName(kind);
-        rows.push([short, `${m} × ${n}`, rank, percent(mean(shares)), percent(expected), interval(gain, 2)]);
-        gains.push(gain);
-        const error = Number.isNaN(gain.halfWidth95) ? {} : { error: gain.halfWidth95 };
-        series.set(short, [...(series.get(short) ?? []), { x: Number(rank), y: gain.mean, ...error }]);
-      }
-    }
-    const means = gains.map((gain) => gain.mean).toSorted((a, b) => a - b);
-    const middle = means[Math.floor(means.length / 2)] ?? Number.NaN;
-    const apart = gains.filter((gain) => Math.abs(gain.mean - 1) > gain.halfWidth95).length;
+    const judged = judge(finished, matricesOf(await matrixKinds(model)));
+    const methods = [...grouped(judged, ({ optimizer, rank, stage }) => `${optimizer} ${rank} ${stage}`).values()]
+      .filter(([first]) => first!.cell.optimizer !== 'mezo')
+      .map((own) => ({ own, name: nameOf(own[0]!.cell), stage: stageText(own[0]!.cell), ...pooled(own) }));
+    const isSubzero = ({ own }: Pooled) => own[0]!.cell.optimizer === 'subzero';
     return {
-      lead:
-        `A random subspace catches ${middle.toFixed(2)} times (median over kinds and ranks; ` +
-        `${means[0]!.toFixed(2)} to ${means.at(-1)!.toFixed(2)}) the share of the squared gradient that it would of a ` +
-        `gradient without structure. In ${apart} of ${gains.length} cases the 95 % interval excludes 1` +
-        (apart <= gains.length / 10
-          ? ', about as many as chance makes: uniformly drawn subspaces know nothing of where the gradient lies.'
-          : '.'),
+      lead: leadOf(methods.filter(isSubzero)),
       sections: [
         {
-          title: 'Share caught by kind and rank',
-          plot: {
-            name: 'variance.svg',
-            describes:
-              'Share of the squared gradient that a random subspace catches, over what it would of one without structure',
-            svg: plotSvg({
-              title: 'Share caught, relative to a gradient without structure',
-              xTitle: 'rank r',
-              yTitle: 'measured share / (r²/mn)',
-              xLogarithmic: true,
-              series: [...series].map(([name, points]) => ({ name, points })),
-              marks: [{ y: 1, name: 'a gradient without structure' }],
-            }),
+          title: 'All matrices together',
+          text: 'One estimate beside those of MeZO at the same point and on the same examples: 1 is no difference.',
+          plot: plotOf(methods),
+          table: {
+            header: [
+              'method',
+              'at step',
+              'seeds',
+              'squared cosine, × MeZO’s',
+              'variance, × MeZO’s',
+              'share caught, × r²/N',
+            ],
+            rows: methods.map((each) => [
+              each.name,
+              each.stage,
+              String(new Set(each.own.map(({ cell }) => cell.seed)).size),
+              interval(each.cosine, 3),
+              interval(each.moment, 3),
+              isSubzero(each) ? interval(each.caught, 3) : '',
+            ]),
           },
-          table: { header: ['kind', 'shape', 'r', 'share caught', 'r²/mn', 'quotient'], rows },
+        },
+        {
+          title: 'By matrix',
+          table: {
+            header: ['matrix', 'N', 'at step', 'length of the gradient', ...methodNames(methods).map(cosineOf)],
+            rows: [...grouped(judged, ({ matrix, stage }) => `${matrix} ${stage}`).values()].map((own) => [
+              shortName(String(own[0]!.cell.matrix)),
+              String(own[0]!.result.elements),
+              stageText(own[0]!.cell),
+              interval(
+                summary(own.filter(({ cell }) => cell.optimizer === 'mezo').map(({ result }) => result.length)),
+                3,
+              ),
+              ...methodNames(methods).map((name) => {
+                const mine = own.filter(({ cell }) => nameOf(cell) === name);
+                return mine.length === 0 ? '–' : interval(summary(mine.map(({ result }) => result.cosine)), 2);
+              }),
+            ]),
+          },
         },
       ],
     };
   },
 });
 
-function percent(share: number): string {
-  return `${(100 * share).toPrecision(3)} %`;
+/** The matrices that are looked at, with their shapes: of each kind that in the first and that in the last layer. */
+function matricesOf(kinds: ReadonlyMap<string, MatrixKind>): Map<string, readonly [number, number]> {
+  return new Map(
+    [...kinds.values()].flatMap(({ names, shape }) => [names[0]!, names.at(-1)!].map((name) => [name, shape] as const)),
+  );
+}
+
+/** ‖d‖ of a direction; with noise on all of a matrix its expectation, from which it hardly differs. */
+function lengthOf(
+  { optimizer, sparsity, seed, rank }: TrainConfiguration,
+  matrix: string,
+  elements: number,
+  { step, query }: { step: number; query: number },
+): number {
+  if (optimizer === 'mezo') return Math.sqrt(elements);
+  if (optimizer === 'sparse-mezo') return Math.sqrt((1 - sparsity) * elements);
+  const z = gaussian(seed, { tensor: tensorId(matrix), step, purpose: purposes.dense, query }, rank * rank);
+  // U and V are orthonormal, and norm alignment scales by √N / r.
+  return (Math.sqrt(elements) / rank) * Math.sqrt(z.reduce((sum, value) => sum + value * value, 0));
+}
+
+/** What a cell says, in units of MeZO's estimates with the same seed at the same stage. */
+interface Judged {
+  elements: number;
+  /** Of the gradient. */
+  length: number;
+  /** Mean squared cosine times N. */
+  cosine: number;
+  /** E‖ĝ‖² / (N ‖∇f‖²). */
+  moment: number;
+  /** E ρ² / ‖∇f‖². */
+  caught: number;
+}
+
+function judge(
+  finished: readonly Finished<Estimates>[],
+  shapes: ReadonlyMap<string, readonly [number, number]>,
+): Finished<Judged>[] {
+  const placeOf = ({ seed, matrix, stage }: Cell): string => [seed, matrix, stage].join(' ');
+  const gradients = new Map(
+    finished.filter(({ cell }) => cell.optimizer === 'mezo').map(({ cell, result }) => [placeOf(cell), result]),
+  );
+  return finished.flatMap(({ cell, result, seconds }) => {
+    const gradient = gradients.get(placeOf(cell));
+    if (gradient === undefined) return [];
+    const [m, n] = shapes.get(String(cell.matrix))!;
+    const elements = m * n;
+    // MeZO's ρ are normal, so the inverse of their mean square is too large by K / (K − 2) on average.
+    const square = (gradient.square * gradient.directions) / (gradient.directions - 2);
+    const judged = {
+      elements,
+      length: Math.sqrt(gradient.square),
+      cosine: (result.cosine * elements) / square,
+      moment: result.moment / elements / square,
+      caught: result.square / square,
+    };
+    return [{ cell, result: judged, seconds }];
+  });
+}
+
+/** Over the seeds, each with its mean over the matrices. */
+function pooled(own: readonly Finished<Judged>[]): Record<'cosine' | 'moment' | 'caught', Summary> {
+  const over = (field: 'cosine' | 'moment' | 'caught') =>
+    summary(
+      [...grouped(own, ({ seed }) => String(seed)).values()].map((cells) =>
+        mean(cells.map(({ result }) => result[field])),
+      ),
+    );
+  return { cosine: over('cosine'), moment: over('moment'), caught: over('caught') };
+}
+
+interface Pooled extends Record<'cosine' | 'moment' | 'caught', Summary> {
+  own: readonly Finished<Judged>[];
+  name: string;
+  stage: string;
+}
+
+const methodNames = (methods: readonly Pooled[]): string[] => [...new Set(methods.map(({ name }) => name))];
+const cosineOf = (name: string): string => `N cos², ${name}`;
+
+/** The claim of SubZero's paper (arXiv 2410.08989, figure 1: OPT-1.3B, prompt tuning) against what was measured. */
+function leadOf(subzero: readonly Pooled[]): string {
+  if (subzero.length === 0) return 'Estimates of SubZero are not measured yet.';
+  const closer = subzero.filter(({ cosine }) => cosine.mean - cosine.halfWidth95 > 1);
+  const calmer = subzero.filter(({ moment }) => moment.mean + moment.halfWidth95 < 1);
+  const hasIntervals = subzero.every(({ cosine }) => Number.isFinite(cosine.halfWidth95));
+  const texts = (field: 'cosine' | 'moment') =>
+    subzero.map((each) => `${interval(each[field], 2)} (${each.name}, step ${each.stage})`).join(', ');
+  return (
+    (hasIntervals && closer.length + calmer.length === 0
+      ? 'Contradicts SubZero’s paper (figure 1: less angle error and variance than other estimates; OPT-1.3B, prompt ' +
+        'tuning), where that is read as closeness to the true gradient. '
+      : '') +
+    `One estimate of SubZero beside one of MeZO: the squared cosine to the true gradient is × ${texts('cosine')}, the ` +
+    `variance × ${texts('moment')}. ` +
+    (hasIntervals
+      ? `It is closer in ${closer.length} of ${subzero.length} cases, and varies less in ${calmer.length}, beyond 95 % ` +
+        'intervals. '
+      : 'One seed has no intervals. ') +
+    'What it is closer to is the gradient as its subspace shows it: a cosine of about 1/r, by theory.'
+  );
+}
+
+function plotOf(methods: readonly Pooled[]) {
+  const stages = [...new Set(methods.map(({ stage }) => stage))];
+  const names = methodNames(methods);
+  return {
+    name: 'variance.svg',
+    describes: 'Squared cosine of one estimate to the true gradient, as a multiple of MeZO’s, by method and stage',
+    svg: plotSvg({
+      title: 'Squared cosine of one estimate to the true gradient',
+      xTitle: 'method',
+      yTitle: 'times MeZO’s',
+      names,
+      series: stages.map((stage) => ({
+        name: `after ${stage} steps`,
+        points: methods
+          .filter((each) => each.stage === stage)
+          .map(({ name, cosine: { mean: y, halfWidth95: error } }) => ({
+            ...{ x: names.indexOf(name), y },
+            ...(Number.isNaN(error) ? {} : { error }),
+          })),
+      })),
+      marks: [{ y: 1, name: 'MeZO' }],
+    }),
+  };
+}
+
+function nameOf({ optimizer, rank }: Cell): string {
+  return rank === 0 ? String(optimizer) : `${optimizer}, r ${rank}`;
 }

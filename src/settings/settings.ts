@@ -11,13 +11,14 @@ import { learnChoices } from '../data/example.ts';
 import { parseTextTemplate } from '../data/text-template.ts';
 import { truncateChoices } from '../data/truncation.ts';
 import { SubzeroError } from '../errors.ts';
-import { packableStorages } from '../weights/index.ts';
+import { packableStorages, type StorageWish } from '../weights/index.ts';
 import { parameter, words } from '../words.ts';
 import type { TrainConfiguration } from './configuration.ts';
 import { methods, optimizerNames, optimizersThat } from './methods.ts';
 import { objectiveNames, objectives, objectivesThat } from './objectives.ts';
 import { schemeNames, schemes, schemesThat } from './schemes.ts';
 import {
+  type Applies,
   both,
   type Rule,
   type Setting,
@@ -28,13 +29,20 @@ import {
   withSchemes,
 } from './setting.ts';
 
-const factored = withOptimizers(optimizersThat(({ family }) => family !== 'dense'));
-const added = withSchemes(schemesThat(({ adds }) => adds !== undefined));
-const own = withSchemes(schemesThat(({ adds }) => adds === undefined));
-const pairs = withSchemes(schemesThat(({ adds }) => adds === 'pairs'));
-const preferences = withObjectives(objectivesThat(({ learnsFrom }) => learnsFrom.includes('preference')));
-const rewards = withObjectives(['reward']);
-const tokens = withSchemes(schemesThat(({ adds }) => adds === 'tokens'));
+const factored: Applies = withOptimizers(optimizersThat(({ family }) => family !== 'dense'));
+const added: Applies = withSchemes(schemesThat(({ adds }) => adds !== undefined));
+const own: Applies = withSchemes(schemesThat(({ adds }) => adds === undefined));
+const pairs: Applies = withSchemes(schemesThat(({ adds }) => adds === 'pairs'));
+const preferences: Applies = withObjectives(objectivesThat(({ learnsFrom }) => learnsFrom.includes('preference')));
+const rewards: Applies = withObjectives(['reward']);
+const tokens: Applies = withSchemes(schemesThat(({ adds }) => adds === 'tokens'));
+const factoredAdapters: Applies = both(factored, added);
+const dpo: Applies = withObjectives(['dpo']);
+const sparse: Applies = withOptimizers(['sparse-mezo']);
+const curved: Applies = withOptimizers(['hizoo']);
+const chosenMeans: Applies = withOptimizers(optimizersThat(({ means }) => means === 'chosen'));
+const anyMeans: Applies = withMeans('momentum', 'adam');
+const adamMeans: Applies = withMeans('adam');
 
 /** Answers that are generated are no parts to share out. */
 const notOfRewards =
@@ -60,7 +68,8 @@ const sidesOfMethod: Rule = ({ optimizer, sides }) => {
 const alignedDirections: Rule = ({ queryCombination, optimizer }) => {
   if (queryCombination === 'mean' || methods[optimizer].family !== 'dense') return undefined;
   const named = words`${parameter('queryCombination')} ${queryCombination}`;
-  return words`${named} needs ${parameter('optimizer')} subzero or subzero-plus, whose directions are few numbers; ${optimizer} has one for every weight`;
+  const needed = words`${parameter('optimizer')} subzero or subzero-plus, whose directions are few numbers`;
+  return words`${named} needs ${needed}; ${optimizer} has one for every weight`;
 };
 
 const evaluatesToStop: Rule = ({ evaluateEvery, earlyStopping }) => {
@@ -84,6 +93,8 @@ function refusedBy(read: (configuration: TrainConfiguration) => unknown): Rule {
 
 const columnsThatAre: Rule = refusedBy(({ columns }) => createRowMapping({ columns, template: '', labels: [] }));
 const readableTemplate: Rule = refusedBy(({ template }) => template === '' || parseTextTemplate(template));
+const storageChoices: readonly StorageWish[] = ['auto', ...packableStorages];
+
 const pairsOfLabels: Rule = refusedBy(({ labels }) => pairsOf(labels, 'labels'));
 
 export const settings = {
@@ -261,8 +272,8 @@ export const settings = {
     choices: objectiveNames,
     placeholder: 'NAME',
     help:
-      'what is minimised: auto is the loss of options and completions, and dpo for preferences; accuracy the share of ' +
-      'wrong options; reward minus what a grader gives for generated answers',
+      'what is minimised: auto is the loss of options and completions, and dpo for preferences; accuracy the share ' +
+      'of wrong options; reward minus what a grader gives for generated answers',
     group: 'method',
     changes: 'fork',
   },
@@ -287,7 +298,7 @@ export const settings = {
     help: 'dpo: the share of preferences that are believed to be the wrong way round',
     title: 'Preference label smoothing',
     group: 'method',
-    appliesTo: withObjectives(['dpo']),
+    appliesTo: dpo,
     changes: 'fork',
   },
   /** Reward: most tokens of an answer. */
@@ -370,7 +381,9 @@ export const settings = {
   template: {
     type: 'text',
     default: '',
-    help: 'the prompt made of columns: "{sentence} It was"; {column?} may be empty, {column|trim} loses its white space',
+    help:
+      'the prompt made of columns: "{sentence} It was"; {column?} may be empty, {column|trim} loses its white ' +
+      'space',
     title: 'Prompt template',
     group: 'data',
     rule: readableTemplate,
@@ -527,7 +540,9 @@ export const settings = {
     type: 'choice',
     default: 'mean',
     choices: ['mean', 'aligned'],
-    help: 'how the directions of a step make one estimate: their mean, or aligned = the projection of the gradient onto them',
+    help:
+      'how the directions of a step make one estimate: their mean, or aligned = the projection of the gradient ' +
+      'onto them',
     title: 'Combination of directions',
     group: 'method',
     rule: alignedDirections,
@@ -558,7 +573,7 @@ export const settings = {
     help: 'see a tensor that a scheme adds as the matrix of its elements that is closest to square',
     title: 'Most-square view',
     group: 'method',
-    appliesTo: both(factored, added),
+    appliesTo: factoredAdapters,
   },
   /** Decoupled weight decay on 2-D parameters. */
   weightDecay: {
@@ -578,7 +593,7 @@ export const settings = {
     help: 'sparse-mezo: the share of each tensor, its largest weights, that is left alone',
     title: 'Share left alone',
     group: 'method',
-    appliesTo: withOptimizers(['sparse-mezo']),
+    appliesTo: sparse,
   },
   /** HiZOO: s, the weight of a step's curvature in the running estimate H. */
   hessianSmoothing: {
@@ -589,7 +604,7 @@ export const settings = {
     help: 'hizoo: the weight of a step in the running curvature',
     title: 'Curvature smoothing',
     group: 'method',
-    appliesTo: withOptimizers(['hizoo']),
+    appliesTo: curved,
   },
   /** MeZO: what moves the weights along the estimated gradient. */
   mezoUpdate: {
@@ -600,7 +615,7 @@ export const settings = {
     help: 'mezo: the update; momentum keeps another f32 copy of the weights, adam two',
     title: 'Update',
     group: 'method',
-    appliesTo: withOptimizers(optimizersThat(({ means }) => means === 'chosen')),
+    appliesTo: chosenMeans,
   },
   /** Decay of Adam's mean of gradients: SubZero+, and MeZO with momentum or Adam. */
   adamBeta1: {
@@ -611,7 +626,7 @@ export const settings = {
     help: 'subzero-plus, momentum and adam of mezo: decay of the mean of gradients',
     title: 'Adam β₁',
     group: 'method',
-    appliesTo: withMeans('momentum', 'adam'),
+    appliesTo: anyMeans,
   },
   /** Decay of Adam's mean of squared gradients: SubZero+, and MeZO with Adam. */
   adamBeta2: {
@@ -622,7 +637,7 @@ export const settings = {
     help: 'subzero-plus and adam of mezo (0.999 there): decay of the mean of squared gradients',
     title: 'Adam β₂',
     group: 'method',
-    appliesTo: withMeans('adam'),
+    appliesTo: adamMeans,
   },
   seed: {
     type: 'integer',
@@ -636,7 +651,7 @@ export const settings = {
   storage: {
     type: 'choice',
     default: 'auto',
-    choices: ['auto', ...packableStorages],
+    choices: storageChoices,
     placeholder: 'TYPE',
     help:
       'type of the weights on the GPU; auto keeps that of the file, or f32 on a software adapter; ' +

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -104,6 +104,41 @@ test('goes on after an interruption, a failure and a half-written line, without 
   const nothing: Cell[] = [];
   await run(out, squares(nothing));
   expect(nothing).toEqual([]);
+});
+
+test('what cells share is kept from one to the next, and through an interruption, until all are measured', async () => {
+  const out = folder();
+  const found: string[] = [];
+  const sharing = {
+    ...squares([]),
+    measure: async ({ kept }: { kept: string }, cell: Cell) => {
+      found.push(existsSync(kept) ? readFileSync(join(kept, 'shared'), 'utf8') : 'nothing');
+      mkdirSync(kept, { recursive: true });
+      writeFileSync(join(kept, 'shared'), String(cell.seed));
+      return 1;
+    },
+  };
+  await run(out, sharing, {}, 2);
+  await run(out, sharing);
+  expect(found).toEqual(['nothing', '1', '2', '3']);
+  expect(existsSync(join(out, 'kept'))).toBe(false);
+});
+
+test('a measurement that fails because it was interrupted is an interruption', async () => {
+  const out = folder();
+  const stop = new AbortController();
+  const interrupted = {
+    ...squares([]),
+    measure: async ({ signal }: { signal: AbortSignal }) => {
+      stop.abort();
+      signal.throwIfAborted();
+    },
+  };
+  const events: ExperimentEvent[] = [];
+  const made = { name: 'squares', experiment: interrupted, request, out };
+  for await (const event of conduct(engine, made, stop.signal)) events.push(event);
+  expect(events.map(({ type }) => type)).toEqual(['start', 'cell']);
+  expect((await run(out, squares([]))).at(-1)).toMatchObject({ complete: true });
 });
 
 test('a folder belongs to one experiment with its settings, and to one process at a time', async () => {

@@ -34,6 +34,16 @@ test('a plot has its lines, dots and intervals at their places', () => {
   expect(svg).not.toContain('NaN');
 });
 
+test('the whole of a small plot is as the file has it', async () => {
+  const series = [
+    { name: 'measured', points: [1, 10, 100].map((x) => ({ x, y: Math.sqrt(x), error: 0.5 })) },
+    { name: 'by theory', points: [1, 100].map((x) => ({ x, y: x / 10 })) },
+  ];
+  const marks = [{ y: 5, name: 'the paper' }];
+  const svg = plotSvg({ title: 'Small', xTitle: 'rank', yTitle: 'loss', xLogarithmic: true, series, marks });
+  await expect(svg).toMatchFileSnapshot('../fixtures/golden/experiment-plot.svg');
+});
+
 test('names take the place of numbers: dots beside each other, and no lines', () => {
   const points = [
     { x: 0, y: 1 },

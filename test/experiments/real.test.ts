@@ -20,7 +20,10 @@ afterAll(async () => {
 
 function measure<R>(name: string, cell: Cell): Promise<R> {
   const experiment = experiments[name] as Experiment<R>;
-  return experiment.measure({ engine, request, folder: temporaryFolder(), signal: new AbortController().signal }, cell);
+  return experiment.measure(
+    { engine, request, folder: temporaryFolder(), kept: temporaryFolder(), signal: new AbortController().signal },
+    cell,
+  );
 }
 
 test('rank-spectrum: directions outside of the fit are foretold, so the matrix is the projected gradient', async () => {
@@ -53,7 +56,7 @@ test('memory: the plan of a published shape, by hand', async () => {
   expect(plan.weightBytes).toBe(result.weightBytes);
 });
 
-test('scale: a model of twice the layers has their parameters, and a step with four directions four times the tokens', async () => {
+test('scale: twice the layers have their parameters, and four directions have four times the tokens', async () => {
   const scaled = (axis: string, factor: number) =>
     measure<{ parameters: number; tokens: number }>('scale', { seed: 0, axis, factor });
   const base = await scaled('layers', 1);
@@ -75,6 +78,7 @@ test('reports say in their first line what came out', async () => {
   });
   const { lead } = await experiments.scale!.report(request, [1, 2, 4].map(scaled));
   expect(lead).toBe(
-    "Exponents of a step's time over its work, between the two largest sizes: layers 1.00. Nothing grows faster than its work.",
+    "Exponents of a step's time over its work, between the two largest sizes: layers 1.00. " +
+      'Nothing grows faster than its work.',
   );
 });

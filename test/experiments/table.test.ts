@@ -48,7 +48,7 @@ async function finishAll(rule: (cell: Cell) => TaskCell, own: Partial<Experiment
   }
 }
 
-test('every method has the same search: as many rates, as many passes, chosen by the validation loss alone', async () => {
+test('every method has the same search: as many rates and passes, chosen by the validation loss alone', async () => {
   // The rate with the lowest loss has the worst score; the highest rate fails.
   const rates = [1e-5, 1e-4, 1e-3];
   const optimizers = ['subzero', 'subzero-plus', 'mezo', 'sparse-mezo', 'hizoo'];
@@ -208,4 +208,6 @@ test('probabilities of several comparisons, by hand', () => {
   expect(holm([0.02, 0.9, 0.01])).toEqual([0.04, 0.9, 0.03]);
   expect(holm([0.6, 0.5])).toEqual([1, 1]);
   expect(holm([])).toEqual([]);
+  // One that is not known is no comparison: 0.02 × 2.
+  expect(holm([Number.NaN, 0.02, 0.9])).toEqual([Number.NaN, 0.04, 0.9]);
 });

@@ -21,6 +21,7 @@ const lists = [
   { name: 'ranks', what: 'a rank r', numeric: true },
   { name: 'refreshes', what: 'a period F', numeric: true },
   { name: 'learning-rates', what: 'a learning rate η', numeric: true },
+  { name: 'stages', what: 'a number of steps of tuning after which to look; 0 is the model as it is', numeric: true },
   { name: 'optimizers', what: 'an optimiser', numeric: false },
   { name: 'schemes', what: 'a scheme', numeric: false },
   { name: 'tasks', what: 'a task, whose folder is in that of --data', numeric: false },
@@ -120,8 +121,10 @@ export const experimentCommand = defineCommand({
         }
         if (!numeric) return [[key, values]];
         const numbers = values.map(Number);
-        if (numbers.every((number) => number > 0)) return [[key, numbers]];
-        throw new UsageError(`--${list} takes numbers above 0; got ${values.join(', ')}`, { parameter: list });
+        const fits = key === 'stages' ? isCount : (number: number) => number > 0;
+        if (numbers.every(fits)) return [[key, numbers]];
+        const wanted = key === 'stages' ? 'whole numbers from 0' : 'numbers above 0';
+        throw new UsageError(`--${list} takes ${wanted}; got ${values.join(', ')}`, { parameter: list });
       }),
     ) as Partial<ExperimentRequest>;
     const task = chosenTask(options.task, options.taskFile);
@@ -169,6 +172,10 @@ export const experimentCommand = defineCommand({
     });
   },
 });
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
 
 function cellText(cell: Readonly<Record<string, unknown>>): string {
   return Object.entries(cell)
