@@ -84,19 +84,27 @@ async function simulateWorker(url: string, index: number, delay: number, signal:
     adapter: 'NVIDIA H100 80GB HBM3 (Vulkan)',
     software: false,
   };
+  const feed = bus.tasks(run, 30);
   while (!signal.aborted) {
-    const taken = await bus.take(run, 1000);
+    const taken = await feed.next(1000);
     if (!taken) continue;
     const task = decode('task', taken.data);
     while (step < task.step && !signal.aborted) await sleep(1);
     await sleep(delay);
-    const { epoch, shard } = task;
-    const answer = { worker, epoch, step: task.step, shard, sums: [sums, sums], milliseconds: delay };
+    const { epoch, shard, firstProbe } = task;
+    const answer = { worker, epoch, step: task.step, shard, firstProbe, sums: [sums, sums], milliseconds: delay };
     const data = encode('answer', answer);
     sizes.task = Math.max(sizes.task, taken.data.length);
     sizes.answer = Math.max(sizes.answer, data.length);
-    if (await bus.answer(run, data)) await taken.done();
+    // The next part is begun while this one's answer is on its way, as a real worker does.
+    void bus.answer(run, data).then((reply) => {
+      const { room } = reply ? decode('reply', reply) : {};
+      if (room !== undefined) feed.room = room;
+      if (reply) taken.done();
+      else taken.leave();
+    });
   }
+  feed.close();
   await following.catch(() => {});
   await bus.close();
 }

@@ -104,7 +104,8 @@ export async function benchFidelity(args: readonly string[]): Promise<number> {
   const [projected, , mezo] = results as [(typeof results)[0], unknown, (typeof results)[0]];
   const variance = ratio('variance / ‖mean‖², MeZO over SubZero μ = 1', mezo.variance, projected.variance);
   console.log(
-    `${gpu.adapter.description || gpu.adapter.device}\n${reference.settings.model}, ${reference.examples.length} sentences of SST-2`,
+    `${gpu.adapter.description || gpu.adapter.device}\n${reference.settings.model}, ${reference.examples.length} ` +
+      `sentences of SST-2`,
   );
   for (const { title, draws, figures, error } of results) {
     console.log(`\n${title}, ${draws} draws; ρ is off the derivative by ${short(error)} of its size`);

@@ -100,7 +100,8 @@ export async function benchGate(args: readonly string[]): Promise<number> {
       results: agreement(rounds),
     };
     console.log(
-      `\`${report.command}\`: ${names.after} against ${names.before}, ${rounds.length} pairs of processes with ${turns} turns each, ` +
+      `\`${report.command}\`: ${names.after} against ${names.before}, ${rounds.length} pairs of processes with ` +
+        `${turns} turns each, ` +
         `${report.minutes} minutes; ${report.machine}. ${report.results}.\n`,
     );
     console.log(gateTable(table, names));
@@ -232,7 +233,10 @@ function agreement([round]: readonly Round[]): string {
   );
   const losses =
     difference === 0 ? 'The losses are the same bits' : `The losses differ by ${difference.toExponential(1)}`;
-  return `${losses}; the generated text is ${generation.before.result === generation.after.result ? 'the same' : 'another'}`;
+  return (
+    `${losses}; the generated text is ` +
+    `${generation.before.result === generation.after.result ? 'the same' : 'another'}`
+  );
 }
 
 function git(...words: string[]): string {
@@ -259,7 +263,8 @@ function revisionOf(name: string | undefined): string {
 
 /** The hash of this tree's commit, with a plus sign where it has changes since. */
 function currentName(): string {
-  return `${git('rev-parse', '--short=7', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '+'}`;
+  const isChanged = git('status', '--porcelain', '--untracked-files=no') !== '';
+  return `${git('rev-parse', '--short=7', 'HEAD')}${isChanged ? '+' : ''}`;
 }
 
 /** Checks a revision out into a folder and gives it its packages. */

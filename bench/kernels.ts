@@ -83,7 +83,8 @@ export async function benchKernels(args: readonly string[]): Promise<number> {
   const { adapter, roofline, cases } = report;
   console.log(`${adapter}, suite ${report.suite}, seed ${testSeed}`);
   console.log(
-    `roofline: copy ${short(roofline.bytesPerSecond / 1e9)} GB/s, f32 FMA ${short(roofline.flopsPerSecond / 1e9)} GFLOP/s\n`,
+    `roofline: copy ${short(roofline.bytesPerSecond / 1e9)} GB/s, f32 FMA ${short(roofline.flopsPerSecond / 1e9)} ` +
+      `GFLOP/s\n`,
   );
   const before = new Map(old?.cases.map((entry) => [`${entry.operation}: ${entry.name}`, entry]));
   const factor = (entry: Measurement): number => {

@@ -122,7 +122,9 @@ async function joinOnce(url: string, model: string): Promise<string> {
     const event = JSON.parse(line) as { type: string; snapshot: number | null; seconds: number; step: number };
     if (event.type !== 'joined') continue;
     const from = event.snapshot === null ? 'by replay' : `from the snapshot at step ${event.snapshot}`;
-    told = `at step ${event.step} ${from}: ${event.seconds.toFixed(1)} s, ${seconds(begun)} s with the start of the process`;
+    told =
+      `at step ${event.step} ${from}: ${event.seconds.toFixed(1)} s, ${seconds(begun)} s with the start of the ` +
+      `process`;
     child.kill('SIGKILL');
   }
   return told;

@@ -13,6 +13,7 @@ import * as kernels from './kernels.ts';
 import * as lateJoin from './late-join.ts';
 import * as peers from './peers.ts';
 import * as replay from './replay.ts';
+import * as rewards from './rewards.ts';
 import * as rivals from './rivals.ts';
 import * as serve from './serve.ts';
 import * as sst2 from './sst2.ts';
@@ -28,6 +29,7 @@ const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promis
   'late-join': { run: lateJoin.benchLateJoin, usage: lateJoin.usage },
   peers: { run: peers.benchPeers, usage: peers.usage },
   replay: { run: replay.benchReplay, usage: replay.usage },
+  rewards: { run: rewards.benchRewards, usage: rewards.usage },
   rivals: { run: rivals.benchRivals, usage: rivals.usage },
   serve: { run: serve.benchServe, usage: serve.usage },
   sst2: { run: sst2.benchSst2, usage: sst2.usage },

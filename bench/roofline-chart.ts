@@ -5,8 +5,8 @@
  */
 
 import type { KernelBenchReport } from '../src/bench/kernels.ts';
+import { escapeXml } from '../src/chart/shape.js';
 import { short } from '../src/table.ts';
-import { escapeXml } from '../src/train/curve.ts';
 
 const [width, nameWidth, valueWidth, line] = [1000, 430, 130, 20];
 const top = 74;
@@ -30,7 +30,8 @@ export function rooflineChart({ adapter, suite, roofline, cases }: KernelBenchRe
   });
   const height = top + cases.length * line + 16;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" class="subzero-roofline" role="img" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" class="subzero-roofline" role="img" width="${width}" ` +
+      `height="${height}" viewBox="0 0 ${width} ${height}">`,
     `<title>${escapeXml(`Share of the roofline on ${adapter}`)}</title>`,
     `<style>
 .subzero-roofline text { fill: #57606a; font: 12px system-ui, sans-serif; }

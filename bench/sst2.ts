@@ -17,13 +17,13 @@ import { SubzeroError } from '../src/errors.ts';
 import { interval, mean, type Summary, summary } from '../src/experiments/statistics.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../src/settings/configuration.ts';
 import { methods, type OptimizerName, optimizerNames } from '../src/settings/methods.ts';
-import { settingNames, settingOf } from '../src/settings/settings.ts';
+import { type SettingName, settingNames, settingOf } from '../src/settings/settings.ts';
 import { markdownTable, table } from '../src/table.ts';
 import { probePoints } from '../src/zo/probe-points.ts';
 
 export const usage = `node bench/main.ts sst2 [options]
-  --optimizers LIST    names with a comma between them, or all (default subzero); a name may have settings of its own behind
-                       it, as in mezo:learning-rate=1e-4:queries=2
+  --optimizers LIST    names with a comma between them, or all (default subzero); a name may have settings of its own
+                       behind it, as in mezo:learning-rate=1e-4:queries=2,subzero:storage=q4:bank-rank=64
   --seeds N            how many (default 5)
   --first-seed S       default 0
   --steps N            of all (default 300; subzero-plus 100, as many losses)
@@ -31,7 +31,7 @@ export const usage = `node bench/main.ts sst2 [options]
   --learning-rate η    of all (default 5e-5; subzero-plus 1e-3)
   --markdown           the table in Markdown
   --json FILE          write settings and figures, after every run
-Exit code 1 when SubZero's mean is below the reference's by more than both standard errors together.`;
+Exit code 1 when the mean of SubZero without settings of its own is below the reference's by more than both standard errors together.`;
 
 type Settings = Partial<TrainConfiguration>;
 
@@ -59,11 +59,26 @@ const ownSettings: Partial<Record<OptimizerName, Settings>> = {
 
 /**
  * Settings that the list of optimisers may carry, by the name that the command line of `train` has for them: all that
- * are numbers.
+ * are numbers or choices.
  */
 const listedSettings = new Map(
-  settingNames.filter((name) => typeof settingOf(name).default === 'number').map((name) => [kebabCase(name), name]),
+  settingNames
+    .filter((name) => ['number', 'choice'].includes(kindOf(name)) && name !== 'optimizer')
+    .map((name) => [kebabCase(name), name]),
 );
+
+function kindOf(name: SettingName): string {
+  const { type, default: usual } = settingOf(name);
+  return typeof usual === 'number' ? 'number' : type;
+}
+
+/** @returns undefined where the text is no value of the setting's kind; whether it may have it is checked later */
+function readValue(name: SettingName, text: string): number | string | undefined {
+  const setting = settingOf(name);
+  if (kindOf(name) === 'choice') return setting.type === 'choice' && setting.choices.includes(text) ? text : undefined;
+  const value = Number(text);
+  return text === '' || Number.isNaN(value) ? undefined : value;
+}
 
 /**
  * The settings of each optimiser of a list.
@@ -71,7 +86,7 @@ const listedSettings = new Map(
  * @param given settings of all, which the list's own come before
  * @throws SubzeroError that names the part of the list that is wrong
  */
-export function readOptimizers(list: string, given: Settings = {}): TrainConfiguration[] {
+export function readOptimizers(list: string, given: Settings = {}): Entry[] {
   const entries = list === 'all' ? optimizerNames : list.split(',');
   return entries.map((entry) => {
     const [name = '', ...assignments] = entry.split(':');
@@ -79,27 +94,29 @@ export function readOptimizers(list: string, given: Settings = {}): TrainConfigu
       throw new SubzeroError('invalid_argument', `--optimizers: "${name}" is not one of ${optimizerNames.join(', ')}`);
     }
     const own = assignments.map((assignment) => {
-      const [key = '', text] = assignment.split('=');
+      const [key = '', text = ''] = assignment.split('=');
       const setting = listedSettings.get(key);
-      const value = Number(text);
-      if (!setting || !text || Number.isNaN(value)) {
+      const value = setting && readValue(setting, text);
+      if (setting === undefined || value === undefined) {
         const allowed = [...listedSettings.keys()].join(', ');
         throw new SubzeroError(
           'invalid_argument',
-          `--optimizers: "${assignment}" of ${name} must be a number for one of ${allowed}, as in steps=100`,
+          `--optimizers: "${assignment}" of ${name} must be a value for one of ${allowed}, as in steps=100`,
         );
       }
       return [setting, value] as const;
     });
     const optimizer = name as OptimizerName;
-    return resolveConfiguration({
-      ...commonSettings,
-      ...ownSettings[optimizer],
-      ...given,
-      ...Object.fromEntries(own),
-      optimizer,
-    });
+    const settings = { ...commonSettings, ...ownSettings[optimizer], ...given, ...Object.fromEntries(own), optimizer };
+    return { title: [methods[optimizer].title, ...assignments].join(' '), settings: resolveConfiguration(settings) };
   });
+}
+
+/** What the list has between two commas. */
+interface Entry {
+  /** The optimiser's, and the settings of its own as they were given. */
+  title: string;
+  settings: TrainConfiguration;
 }
 
 interface Run {
@@ -109,8 +126,7 @@ interface Run {
   seconds: number;
 }
 
-interface Result {
-  settings: TrainConfiguration;
+interface Result extends Entry {
   /** Losses in all: steps × points. */
   losses: number;
   runs: Run[];
@@ -137,8 +153,8 @@ export async function benchSst2(args: readonly string[]): Promise<number> {
     queries: values.queries,
     learningRate: values['learning-rate'],
   }).flatMap(([name, value]) => (value === undefined ? [] : [[name, Number(value)] as const]));
-  const results = readOptimizers(values.optimizers, Object.fromEntries(given)).map((settings): Result => {
-    return { settings, losses: settings.steps * probePoints(settings).length, runs: [] };
+  const results = readOptimizers(values.optimizers, Object.fromEntries(given)).map((entry): Result => {
+    return { ...entry, losses: entry.settings.steps * probePoints(entry.settings).length, runs: [] };
   });
   const first = Number(values['first-seed']);
   const folder = mkdtempSync(join(tmpdir(), 'subzero-sst2-'));
@@ -163,12 +179,11 @@ export async function benchSst2(args: readonly string[]): Promise<number> {
   }
   console.log(`${adapter.description || adapter.device}\n`);
   const print = values.markdown ? markdownTable : table;
-  for (const { settings, runs } of results) {
-    const name = methods[settings.optimizer].title;
-    console.log(runs.map((run) => `${name}, seed ${run.seed}: ${figures(run.accuracy, run.loss)}`).join('\n'));
+  for (const { title, runs } of results) {
+    console.log(runs.map((run) => `${title}, seed ${run.seed}: ${figures(run.accuracy, run.loss)}`).join('\n'));
   }
   console.log(`\n${print(header, [...results.map(row), referenceRow])}`);
-  const subzero = results.find(({ settings }) => settings.optimizer === 'subzero')?.accuracy;
+  const subzero = results.find(({ title }) => title === methods.subzero.title)?.accuracy;
   if (!subzero) return 0;
   const allowed = Math.hypot(subzero.standardError || 0, reference.standardError);
   return subzero.mean < reference.mean - allowed ? 1 : 0;
@@ -199,9 +214,9 @@ const figures = (accuracy: number, loss: number): string => `accuracy ${accuracy
 const header = ['optimiser', 'steps', 'losses', 'learning rate', 'dev accuracy', 'dev loss', 'seconds per run'];
 
 /** Means with the half-width of their 95 % intervals. */
-function row({ settings, losses, runs, accuracy, loss }: Result): string[] {
+function row({ title, settings, losses, runs, accuracy, loss }: Result): string[] {
   return [
-    methods[settings.optimizer].title,
+    title,
     String(settings.steps),
     String(losses),
     String(settings.learningRate),

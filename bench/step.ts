@@ -186,7 +186,8 @@ export async function benchStep(args: readonly string[]): Promise<number> {
   };
   const beyond = trainingPeak - optimizer.factorBytes - inferencePeak;
   console.log(
-    `${result.adapter}\n${result.shape}, ${result.layers} layers, ${(result.parameters / 1e6).toFixed(1)} M parameters in ${storage}`,
+    `${result.adapter}\n${result.shape}, ${result.layers} layers, ${(result.parameters / 1e6).toFixed(1)} M ` +
+      `parameters in ${storage}`,
   );
   console.log(
     table(

@@ -36,7 +36,7 @@ function runInNewerNode() {
   }
   const child = spawn(node, [source, ...process.argv.slice(2)], { stdio: 'inherit' });
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
-    // The child decides what a signal means; a Ctrl-C that reaches it twice, from the terminal and from here, counts once.
+    // The child decides what a signal means; a Ctrl-C that reaches it twice, from terminal and launcher, counts once.
     process.on(signal, () => child.kill(signal));
   }
   child.on('error', (error) => fail(`${node} could not be started: ${error.message}`, 'run "npm install" again'));

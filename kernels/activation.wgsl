@@ -1,4 +1,4 @@
-// The activation function ACTIVATION of one element. Kernels that apply it to their result include this file.
+// The activation function ACTIVATION of one element or of four. Kernels that apply it include this file.
 
 const ACTIVATION_RELU: u32 = 1u;
 const ACTIVATION_GELU: u32 = 2u;
@@ -42,4 +42,8 @@ fn activate(value: f32) -> f32 {
     return 1.0 / (1.0 + exp(-value));
   }
   return value;
+}
+
+fn activate_quad(value: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(activate(value.x), activate(value.y), activate(value.z), activate(value.w));
 }

@@ -5,8 +5,8 @@
 // transposed: [rank, 4·width_quads], from quad v_start on; S_p as in zo/rotate.wgsl. rank = 0 leaves out the low-rank
 // term. Columns of U from the next whole quad on and the rows of V below it are a bank (src/ops/probes.ts), whose
 // product is added, times bank_scale. U and V are stored as factors are (zo/factors-*.wgsl). The id of row i is ids[i
-// mod rows_per_probe]. ACCUMULATE adds to y (position embeddings). One workgroup per
-// row: it first computes the coefficients U·S in workgroup memory, then the row itself, one quad per invocation.
+// mod input_rows]. ACCUMULATE adds to y (position embeddings). One workgroup per row: it first computes the coefficients
+// U·S in workgroup memory, then the row itself, one quad per invocation.
 
 struct Parameters {
   rows: u32,
@@ -17,6 +17,7 @@ struct Parameters {
   rank_quads: u32,
   v_start: u32,
   rows_per_probe: u32,
+  input_rows: u32,
   state_offset: u32,
   state_stride: u32,
   scale: f32,
@@ -43,10 +44,14 @@ fn v_quad(b: u32, quad: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let row = group.y * groups.x + group.x;
   let inside = row < parameters.rows;
-  let id = ids[select(0u, row % parameters.rows_per_probe, inside)];
+  let id = ids[select(0u, row % parameters.input_rows, inside)];
   let local_id = id - parameters.row_start;
   let mine = inside && id >= parameters.row_start && local_id < parameters.part_rows;
   let width = parameters.rank_quads * 4u;

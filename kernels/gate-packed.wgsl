@@ -13,7 +13,11 @@ struct Parameters {
 @group(0) @binding(2) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   if (index >= parameters.quads) {
     return;
@@ -21,5 +25,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let start = index + index / parameters.width_quads * parameters.width_quads;
   let value = packed[start];
   let up = packed[start + parameters.width_quads];
-  y[index] = vec4<f32>(activate(value.x), activate(value.y), activate(value.z), activate(value.w)) * up;
+  y[index] = activate_quad(value) * up;
 }

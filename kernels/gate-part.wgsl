@@ -16,7 +16,11 @@ struct Parameters {
 @group(0) @binding(2) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   if (index >= parameters.quads) {
     return;
@@ -24,6 +28,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let value = gate[index];
   let row = index / parameters.width_quads;
   let place = row * parameters.stride_quads + parameters.first_quad + index % parameters.width_quads;
-  let activated = vec4<f32>(activate(value.x), activate(value.y), activate(value.z), activate(value.w));
+  let activated = activate_quad(value);
   gate[index] = parameters.scale * activated * wide[place];
 }

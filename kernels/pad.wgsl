@@ -23,7 +23,11 @@ struct Parameters {
 @group(0) @binding(2) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   if (index >= parameters.count) {
     return;
@@ -37,7 +41,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if (in_rows < parameters.row_width && in_columns < parameters.column_width) {
     let plain_row = row / parameters.row_stride * parameters.row_width + in_rows;
     let plain_column = column / parameters.column_stride * parameters.column_width + in_columns;
-    value = source[parameters.from_offset + copy * parameters.from_stride + plain_row * parameters.plain_columns + plain_column];
+    value = source[parameters.from_offset + copy * parameters.from_stride + plain_row * parameters.plain_columns
+      + plain_column];
   }
   padded[parameters.to_offset + index] = value;
 }

@@ -3,7 +3,7 @@
 //
 // query: [rows, heads · head_stride] f32, the heads one after the other; key: [rows, key_heads · head_stride]. table:
 // [positions, rotary_width] with cos, then sin, of every pair. The CPU computes it in f64, so that every scaling rule
-// (linear, dynamic, llama3, yarn) is only another table. The position of row i is positions[i mod rows_per_probe].
+// (linear, dynamic, llama3, yarn) is only another table. The position of row i is positions[i mod input_rows].
 // INTERLEAVED pairs are (2i, 2i+1); otherwise a pair is (i, i + rotary_width/2), as in Hugging Face's Llama. An
 // invocation turns one pair of heads_at_once heads of a row (queries first, then keys), for which it loads the angle
 // once.
@@ -14,7 +14,7 @@ struct Parameters {
   key_heads: u32,
   head_stride: u32,
   rotary_width: u32,
-  rows_per_probe: u32,
+  input_rows: u32,
   heads_at_once: u32,
 }
 
@@ -29,7 +29,11 @@ fn turn(a: f32, b: f32, cosine: f32, sine: f32) -> vec2<f32> {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let pairs = parameters.rotary_width / 2u;
   let index = (group.y * groups.x + group.x) * 64u + lane;
   let pair = index % pairs;
@@ -41,7 +45,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   }
   let first_head = (index / pairs % blocks) * parameters.heads_at_once;
   let end_head = min(first_head + parameters.heads_at_once, heads);
-  let entry = positions[row % parameters.rows_per_probe] * parameters.rotary_width;
+  let entry = positions[row % parameters.input_rows] * parameters.rotary_width;
   let cosine = table[entry + pair];
   let sine = table[entry + pairs + pair];
   var first = pair;

@@ -1,6 +1,7 @@
 /**
- * `npm run demo`, `npm test`, `npm run test:long`, `npm run bench`, `npm run parity`: prepares what is missing (packages, a
- * Node that runs TypeScript, a WebGPU adapter), saying so only where there is something to do, and then runs.
+ * `npm run demo`, `npm test`, `npm run test:long`, `npm run bench`, `npm run parity`: prepares what is missing
+ * (packages, a Node that runs TypeScript, a WebGPU adapter), saying so only where there is something to do, and then
+ * runs.
  *
  * Plain JavaScript without dependencies, because it runs on any Node >= 20 before anything is installed.
  */

@@ -259,8 +259,8 @@ export function openStore(path: string): Store {
         if (after !== undefined && last === undefined) return undefined;
         const [sign, direction] = order === 'asc' ? ['>', 'ASC'] : ['<', 'DESC'];
         const rows = all(
-          `SELECT document FROM objects WHERE kind = ? AND parent = ? ${last === undefined ? '' : `AND sequence ${sign} ?`}
-           ORDER BY sequence ${direction} LIMIT ?`,
+          `SELECT document FROM objects WHERE kind = ? AND parent = ?
+           ${last === undefined ? '' : `AND sequence ${sign} ?`} ORDER BY sequence ${direction} LIMIT ?`,
           ...[kind, parent, ...(last === undefined ? [] : [last]), limit + 1],
         );
         return { data: rows.slice(0, limit).map((row) => document<T>(row)!), hasMore: rows.length > limit };

@@ -23,8 +23,7 @@ const beginnings: readonly { pattern: RegExp; what: string; todo: string }[] = [
   },
   { pattern: /^(<\?xml|<error>)/, what: 'an XML document, as storage services answer for an error', todo: again },
   {
-    pattern:
-      /^(entry not found|not found|404\b|repository not found|invalid username or password|access denied|access to model)/,
+    pattern: /^((entry |repository )?not found|404\b|invalid username or password|access denied|access to model)/,
     what: 'the answer to a failed download',
     todo: `${again}, with a token where the model asks for one`,
   },

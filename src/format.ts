@@ -38,6 +38,12 @@ export function formatCount(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }
 
+/** `0.12346` → `0.1235`. Zeros have no minus, which `toFixed` writes before what it rounds to 0. */
+export function formatFixed(value: number, digits = 4): string {
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace('-', '') : text;
+}
+
 /** `1` → `1 step`, `2` → `2 steps`. */
 export function plural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;

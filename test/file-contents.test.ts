@@ -22,7 +22,8 @@ afterAll(() => rm(folder, { recursive: true }));
 const contents: [string, string | Uint8Array, string[]][] = [
   [
     'a Git LFS pointer',
-    'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n',
+    'version https://git-lfs.github.com/spec/v1\noid ' +
+      'sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n',
     ['a Git LFS pointer', '`git lfs pull`'],
   ],
   [

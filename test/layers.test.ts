@@ -14,6 +14,8 @@ const floors = [
   'src/platform',
   // Files directly under src/: errors, texts and small things that belong to nothing else.
   'src',
+  // Drawings as plain data, which pages load as they are.
+  'src/chart',
   ...['src/random', 'src/gpu', 'src/safetensors', 'src/hub', 'src/weights', 'src/gguf', 'src/quantized'],
   ...['src/tensor', 'src/ops'],
   ...['src/tokenizer', 'src/data', 'src/settings', 'src/model', 'src/tuning', 'src/zo'],
@@ -56,7 +58,7 @@ function floorOf(file: string): string {
 
 const files = ['src', 'server'].flatMap((root) =>
   readdirSync(root, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.[jt]s$/.test(name))
     .map((name) => join(root, name)),
 );
 

@@ -1,4 +1,5 @@
-// Stored weights, f16, rounded to the nearest as an in-place method on 16-bit tensors has it; otherwise as kernels/weights/f16.wgsl.
+// Stored weights, f16, rounded to the nearest as an in-place method on 16-bit tensors has it; otherwise as
+// kernels/weights/f16.wgsl.
 
 alias WeightWord = vec2<u32>;
 

@@ -4,7 +4,7 @@
 //   y[i, h] = Σ_j softmax_j(soft_cap(scale · q[i, h]·k[j, h / group])) · v[j, h / group]
 //
 // q, y: [rows, heads · 4·HEAD_QUADS]; k, v: [key rows, key_heads · 4·HEAD_QUADS], f32. Data decides which keys a row
-// sees: ranges[i mod rows_per_probe] = (a₀, a₁, b₀, b₁) stands for the key rows [a₀, a₁) and [b₀, b₁), shifted by probe
+// sees: ranges[i mod input_rows] = (a₀, a₁, b₀, b₁) stands for the key rows [a₀, a₁) and [b₀, b₁), shifted by probe
 // · key_stride. Causal and bidirectional segments, sliding windows, options that share a prompt, prefix tokens and a
 // key-value cache are all such pairs of ranges. A row that sees no key yields zeros.
 
@@ -13,6 +13,7 @@ struct Parameters {
   heads: u32,
   key_heads: u32,
   rows_per_probe: u32,
+  input_rows: u32,
   key_stride: u32,
   head_quads: u32, // HEAD_QUADS again, see below
   scale: f32,
@@ -29,7 +30,11 @@ struct Parameters {
 @group(0) @binding(7) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   let row = index / parameters.heads;
   let head = index % parameters.heads;
@@ -37,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     return;
   }
   let probe = row / parameters.rows_per_probe;
-  let range = ranges[row % parameters.rows_per_probe];
+  let range = ranges[row % parameters.input_rows];
   let shift = probe * parameters.key_stride;
   let key_head = head / (parameters.heads / parameters.key_heads);
 

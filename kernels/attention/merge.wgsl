@@ -13,7 +13,11 @@ struct Parameters {
 @group(0) @binding(2) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   let width = parameters.width;
   if (index >= parameters.count * width) {

@@ -12,6 +12,7 @@ struct Parameters {
   heads: u32,
   key_heads: u32,
   rows_per_probe: u32,
+  input_rows: u32,
   key_stride: u32,
   head_quads: u32, // HEAD_QUADS again, see attention/direct.wgsl
   scale: f32,
@@ -50,7 +51,11 @@ fn range_of(row: u32, side: u32) -> vec2<u32> {
 }
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = group.y * groups.x + group.x;
   let blocks = (parameters.rows_per_probe + ROWS - 1u) / ROWS;
   let head = index % parameters.heads;
@@ -66,12 +71,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let row = lane / PARTS;
   let part = lane % PARTS;
   let here = first_row + row < parameters.rows_per_probe;
-  let position = ((probe * parameters.rows_per_probe + first_row + row) * parameters.heads + head) * HEAD_QUADS;
+  let row_of_all = probe * parameters.rows_per_probe + first_row + row;
+  let position = (row_of_all * parameters.heads + head) * HEAD_QUADS;
 
   if (part == 0u) {
     var range = vec4<u32>();
     if (here) {
-      range = ranges[first_row + row];
+      range = ranges[row_of_all % parameters.input_rows];
     }
     seen[row] = range;
   }

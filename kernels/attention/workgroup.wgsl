@@ -14,6 +14,7 @@ struct Parameters {
   heads: u32,
   key_heads: u32,
   rows_per_probe: u32,
+  input_rows: u32,
   key_stride: u32,
   slices: u32,
   scale: f32,
@@ -41,14 +42,18 @@ var<workgroup> reduced: array<f32, LANES>;
 var<workgroup> key_count: u32;
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let last = parameters.rows * parameters.heads - 1u;
   let item = group.y * groups.x + group.x;
   let index = min(item / parameters.slices, last); // surplus workgroups repeat the last one
   let slice = item % parameters.slices;
   let row = index / parameters.heads;
   let head = index % parameters.heads;
-  let range = ranges[row % parameters.rows_per_probe];
+  let range = ranges[row % parameters.input_rows];
   let shift = (row / parameters.rows_per_probe) * parameters.key_stride;
   let key_head = head / (parameters.heads / parameters.key_heads);
   for (var d = lane; d < HEAD_QUADS; d += LANES) {

@@ -1,9 +1,10 @@
 // Causal convolution over the tokens of each sequence, of every channel by itself:
 //
-//   y[i, c] = ACTIVATION(bias[c] + Σ_k weight[c, TAPS - 1 - k] · input[k tokens before i, c]);   GATED: C[i, c] · the same
+//   y[i, c] = ACTIVATION(bias[c] + Σ_k weight[c, TAPS - 1 - k] · input[k tokens before i, c]);
+//   GATED: C[i, c] · the same
 //
 // y: [rows, channels]. weight [channels, TAPS] lies at weight_offset + probe · weight_stride, bias [channels] alike.
-// run_of_row: the run of each row of a probe. Tokens in front of a run are the last rows before it, then the last ones
+// run_of_row: the run of row i is run_of_row[i mod input_rows]; runs count their rows as i mod input_rows does. Tokens in front of a run are the last rows before it, then the last ones
 // of the state, where it is continued, then zeros. An invocation takes four channels of up to ROWS rows of a probe, so
 // that it loads their weights once. See convolution/interface.wgsl for the rest.
 
@@ -12,6 +13,7 @@ struct Parameters {
   quads: u32, // of channels
   blocks: u32, // of rows of a probe
   rows_per_probe: u32,
+  input_rows: u32,
   weight_offset: u32,
   weight_stride: u32,
   bias_offset: u32,
@@ -28,7 +30,11 @@ struct Parameters {
 @group(0) @binding(7) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   let quads = parameters.quads;
   let quad = index % quads;
@@ -51,8 +57,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let end = min((block + 1u) * ROWS, parameters.rows_per_probe);
   for (var own = block * ROWS; own < end; own++) {
     let row = first + own;
-    let run = 6u * run_of_row[own];
-    let inside = own - runs[run + 2u];
+    let entry = row % parameters.input_rows;
+    let run = 6u * run_of_row[entry];
+    let inside = entry - runs[run + 2u];
     var sum = offset;
     for (var back = 0u; back < TAPS; back++) {
       var value = vec4<f32>();
@@ -61,7 +68,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       } else {
         let before = runs[run + 1u] - runs[run];
         if (back - inside <= before) {
-          value = input_at(first + runs[run + 1u] - (back - inside), quad);
+          value = input_at(row - entry + runs[run + 1u] - (back - inside), quad);
         } else if (runs[run + 5u] != 0u) {
           value = state[state_index(runs[run + 4u], TAPS - 1u + inside + before - back, quad)];
         }

@@ -1,6 +1,7 @@
 // The four numbers of a token and a head that the delta rule (delta-rule/scan.wgsl) works with:
 //
-//   (exp(-exp(rate) · softplus(forgetting + bias)), learning_scale · sigmoid(learning), 1 / ‖key‖, 1 / (‖query‖ √KEY_WIDTH))
+//   (exp(-exp(rate) · softplus(forgetting + bias)), learning_scale · sigmoid(learning),
+//    1 / ‖key‖, 1 / (‖query‖ √KEY_WIDTH))
 //
 // with √(Σx² + ε) as the norms. x: [rows, width] f32 with queries and keys of key_heads heads in front; forgetting,
 // learning: [rows, gate_stride]; rate and bias: [heads] at rate_offset + probe · rate_stride and alike. y: [rows,
@@ -36,12 +37,17 @@ fn softplus(z: f32) -> f32 {
   let t = exp(-abs(z));
   let s = t / (2.0 + t);
   let q = s * s;
-  let series = 1.0 + q * (1.0 / 3.0 + q * (0.2 + q * (1.0 / 7.0 + q * (1.0 / 9.0 + q * (1.0 / 11.0 + q * (1.0 / 13.0))))));
+  let series = 1.0 + q * (1.0 / 3.0 + q
+    * (0.2 + q * (1.0 / 7.0 + q * (1.0 / 9.0 + q * (1.0 / 11.0 + q * (1.0 / 13.0))))));
   return max(z, 0.0) + 2.0 * s * series;
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   let row = index / parameters.heads;
   let head = index % parameters.heads;

@@ -1,6 +1,7 @@
 // What a row's experts give, weighted and added up in the order of their scores, so that its bits depend on the row
-// alone: y[row] = scale · Σ_i share_i · (x[place of (row, i)] + bias of the i-th expert).
+// alone: y[row] = scale · Σ_i share_i · factor of the i-th expert · (x[place of (row, i)] + bias of the i-th expert).
 //
+// SCALED: the factors are scales[scales_offset + probe · scales_stride + expert]; 1 otherwise.
 // HAS_BIAS: bias[bias_offset + probe · bias_stride + expert · width + column], without pads; chosen: [rows, count], the
 // experts.
 // shares, places: [rows, count]; NORMALISED: shares are divided by max(their sum, least) + offset. x: [rows · count,
@@ -17,6 +18,8 @@ struct Parameters {
   rows_per_probe: u32,
   bias_offset: u32,
   bias_stride: u32,
+  scales_offset: u32,
+  scales_stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> shares: array<f32>;
@@ -24,8 +27,9 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> chosen: array<u32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(6) var<uniform> parameters: Parameters;
+@group(0) @binding(5) var<storage, read> scales: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(7) var<uniform> parameters: Parameters;
 
 // Four elements of a row of biases, zeros behind its end.
 fn bias_quad(start: u32, first: u32) -> vec4<f32> {
@@ -36,7 +40,11 @@ fn bias_quad(start: u32, first: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   if (index >= parameters.quads) {
     return;
@@ -44,7 +52,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let row = index / parameters.width_quads;
   let quad = index % parameters.width_quads;
   let first = row * parameters.count;
-  let bias_start = parameters.bias_offset + row / parameters.rows_per_probe * parameters.bias_stride;
+  let probe = row / parameters.rows_per_probe;
+  let bias_start = parameters.bias_offset + probe * parameters.bias_stride;
+  let scales_start = parameters.scales_offset + probe * parameters.scales_stride;
   var sum = vec4<f32>();
   var total = 0.0;
   for (var i = first; i < first + parameters.count; i++) {
@@ -53,7 +63,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if (HAS_BIAS) {
       value += bias_quad(bias_start + chosen[i] * parameters.width, 4u * quad);
     }
-    sum = fma(vec4<f32>(shares[i]), value, sum);
+    var share = shares[i];
+    if (SCALED) {
+      share *= scales[scales_start + chosen[i]];
+    }
+    sum = fma(vec4<f32>(share), value, sum);
   }
   y[index] = sum * (parameters.scale / select(1.0, max(total, parameters.least) + parameters.offset, NORMALISED));
 }

@@ -28,7 +28,11 @@ struct Parameters {
 @group(0) @binding(6) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   let row = index / parameters.columns;
   if (row >= parameters.rows) {
@@ -46,7 +50,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       own = bias[parameters.bias_offset + column];
       value -= own;
     }
-    let b_start = parameters.b_offset + (row / parameters.rows_per_probe) * parameters.b_stride + column * parameters.rank;
+    let b_start = parameters.b_offset + (row / parameters.rows_per_probe) * parameters.b_stride
+      + column * parameters.rank;
     for (var j = 0u; j < parameters.rank; j++) {
       value = fma(t[row * parameters.rank + j], b[b_start + j], value);
     }

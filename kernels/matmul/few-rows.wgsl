@@ -43,7 +43,8 @@ fn main(
     let four = weight_quad(place + 3u * LANES);
     for (var i = 0u; i < ROWS; i++) {
       let x_place = rows[i] * parameters.inner_quads + k;
-      sums[i] += dot(x[x_place], one) + dot(x[x_place + LANES], two) + dot(x[x_place + 2u * LANES], three) + dot(x[x_place + 3u * LANES], four);
+      sums[i] += dot(x[x_place], one) + dot(x[x_place + LANES], two) + dot(x[x_place + 2u * LANES], three)
+        + dot(x[x_place + 3u * LANES], four);
     }
   }
   for (; k < inner; k += LANES) {

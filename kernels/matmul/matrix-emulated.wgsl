@@ -75,7 +75,11 @@ fn finish_block(block: Block, place: Place, lane: u32) {
 }
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   fragment_lane = lane % SUBGROUP;
   multiply_tile(group, group.y * groups.x + group.x, lane, lane / SUBGROUP);
 }

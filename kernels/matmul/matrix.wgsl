@@ -68,12 +68,14 @@ fn add_product(is_side: bool, start: u32, end: u32, depth: u32, place: Place, la
     var left_quads: array<vec4<f32>, LEFT_QUADS>;
     for (var i = 0u; i < LEFT_QUADS; i++) {
       let item = lane + i * LANES;
-      left_quads[i] = left_scale * left_quad(place.span, is_side, place.row_start + item / QUADS, quad + item % QUADS, end, depth);
+      left_quads[i] = left_scale
+        * left_quad(place.span, is_side, place.row_start + item / QUADS, quad + item % QUADS, end, depth);
     }
     var right_quads: array<vec4<f32>, RIGHT_QUADS>;
     for (var i = 0u; i < RIGHT_QUADS; i++) {
       let item = lane + i * LANES;
-      right_quads[i] = WEIGHT_SCALE * right_quad(place.span, is_side, place.column_start + item / QUADS, quad + item % QUADS, end, depth);
+      right_quads[i] = WEIGHT_SCALE
+        * right_quad(place.span, is_side, place.column_start + item / QUADS, quad + item % QUADS, end, depth);
     }
     for (var i = 0u; i < LEFT_QUADS; i++) {
       let item = lane + i * LANES;

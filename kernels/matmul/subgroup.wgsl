@@ -86,15 +86,7 @@ fn main(
     add_quads(&side, left, mat4x4<f32>(u_quad(own.x), u_quad(own.y), u_quad(own.z), u_quad(own.w)));
   }
   var base: Sums;
-  for (var k = 0u; k < parameters.inner_quads; k++) {
-    let own = (span.weight_row + columns) * parameters.inner_quads + k;
-    let left = left_quads(rows * parameters.inner_quads + k);
-    add_quads(
-      &base,
-      left,
-      mat4x4<f32>(weight_quad(own.x), weight_quad(own.y), weight_quad(own.z), weight_quad(own.w)),
-    );
-  }
+  add_base(&base, rows, span.weight_row + columns);
 
   // Bounds that depend on no constant keep each loop a loop, because no compiler can tell its largest number of
   // iterations.

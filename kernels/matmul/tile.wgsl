@@ -71,7 +71,8 @@ fn main(
         for (var i = 0u; i < THREAD_ROWS; i++) {
           let row = x_tile[k * TILE_ROWS + local.y + i * SIDE];
           for (var j = 0u; j < THREAD_COLUMNS; j++) {
-            sums[i][j] = fma(row.w, columns[j].w, fma(row.z, columns[j].z, fma(row.y, columns[j].y, fma(row.x, columns[j].x, sums[i][j]))));
+            sums[i][j] = fma(row.w, columns[j].w,
+              fma(row.z, columns[j].z, fma(row.y, columns[j].y, fma(row.x, columns[j].x, sums[i][j]))));
           }
         }
       }

@@ -41,8 +41,10 @@ fn turn(x: u32) -> vec2<f32> {
   let rest = bitcast<i32>(x - (nearest << 30u)); // within ± an eighth turn
   let angle = f32(rest) * 1.4629180792671596e-9; // 2π / 2^32
   let square = angle * angle;
-  let sine = angle * (1.0 + square * (-0.16666667 + square * (0.008333333 + square * (-1.984127e-4 + square * 2.7557319e-6))));
-  let cosine = 1.0 + square * (-0.5 + square * (0.041666668 + square * (-0.0013888889 + square * (2.4801587e-5 - square * 2.755732e-7))));
+  let sine = angle * (1.0 + square
+    * (-0.16666667 + square * (0.008333333 + square * (-1.984127e-4 + square * 2.7557319e-6))));
+  let cosine = 1.0 + square
+    * (-0.5 + square * (0.041666668 + square * (-0.0013888889 + square * (2.4801587e-5 - square * 2.755732e-7))));
   switch (nearest & 3u) {
     case 0u: { return vec2<f32>(cosine, sine); }
     case 1u: { return vec2<f32>(-sine, cosine); }

@@ -3,15 +3,28 @@
 
 alias WeightWord = u32;
 
+// Eight quads of a row: where their codes begin, and what they share besides.
+struct Run {
+  codes: u32,
+  scale: f32,
+}
+
 const code_values = array<f32, 16>(
   0.0, 0.0052083334885537624, 0.6666666865348816, 1.0, 0.3333333432674408, 0.5, 0.1666666716337204, 0.25, -0.0,
   -0.0052083334885537624, -0.6666666865348816, -1.0, -0.3333333432674408, -0.5, -0.1666666716337204, -0.25,
 );
 
-fn weight_quad(index: u32) -> vec4<f32> {
-  let block = 9u * (index >> 4u);
-  let word = weight[block + 1u + ((index & 15u) >> 1u)] >> (16u * (index & 1u));
+fn run_of(index: u32) -> Run {
+  return Run(4u * index + (index >> 1u) + 1u, bitcast<f32>(weight[9u * (index >> 1u)]));
+}
+
+fn run_quad(run: Run, quad: u32) -> vec4<f32> {
+  let word = weight[run.codes + (quad >> 1u)] >> (16u * (quad & 1u));
   let codes = (vec4<u32>(word) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
   let values = vec4<f32>(code_values[codes.x], code_values[codes.y], code_values[codes.z], code_values[codes.w]);
-  return bitcast<f32>(weight[block]) * values;
+  return run.scale * values;
+}
+
+fn weight_quad(index: u32) -> vec4<f32> {
+  return run_quad(run_of(index >> 3u), index & 7u);
 }

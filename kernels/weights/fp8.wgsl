@@ -3,6 +3,12 @@
 
 alias WeightWord = u32;
 
+// Eight quads of a row: where their codes begin, and what they share besides.
+struct Run {
+  codes: u32,
+  scale: f32,
+}
+
 // Exponent and fraction lie in an f32 as they do here, but for the bias of the exponent. Numbers below the normal range
 // are counted in units of 2^-9, because GPUs may take those of f32 as zeros.
 fn widen_codes(codes: vec4<u32>) -> vec4<f32> {
@@ -15,9 +21,16 @@ fn widen_codes(codes: vec4<u32>) -> vec4<f32> {
   return select(values, -values, (codes & vec4<u32>(0x80u)) != vec4<u32>(0u));
 }
 
-fn weight_quad(index: u32) -> vec4<f32> {
-  let block = index >> 4u;
-  let word = weight[index + block + 1u];
+fn run_of(index: u32) -> Run {
+  return Run(8u * index + (index >> 1u) + 1u, bitcast<f32>(weight[17u * (index >> 1u)]));
+}
+
+fn run_quad(run: Run, quad: u32) -> vec4<f32> {
+  let word = weight[run.codes + quad];
   let codes = (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu);
-  return bitcast<f32>(weight[17u * block]) * widen_codes(codes);
+  return run.scale * widen_codes(codes);
+}
+
+fn weight_quad(index: u32) -> vec4<f32> {
+  return run_quad(run_of(index >> 3u), index & 7u);
 }

@@ -3,9 +3,24 @@
 
 alias WeightWord = u32;
 
-fn weight_quad(index: u32) -> vec4<f32> {
-  let block = 18u * (index >> 5u);
-  let word = weight[block + 2u + ((index & 31u) >> 1u)] >> (16u * (index & 1u));
+// Eight quads of a row: where their codes begin, and what they share besides.
+struct Run {
+  codes: u32,
+  scale: f32,
+  zero: f32,
+}
+
+fn run_of(index: u32) -> Run {
+  let block = 18u * (index >> 2u);
+  return Run(block + 2u + 4u * (index & 3u), bitcast<f32>(weight[block]), bitcast<f32>(weight[block + 1u]));
+}
+
+fn run_quad(run: Run, quad: u32) -> vec4<f32> {
+  let word = weight[run.codes + (quad >> 1u)] >> (16u * (quad & 1u));
   let codes = (vec4<u32>(word) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
-  return bitcast<f32>(weight[block]) * (vec4<f32>(codes) - bitcast<f32>(weight[block + 1u]));
+  return run.scale * (vec4<f32>(codes) - run.zero);
+}
+
+fn weight_quad(index: u32) -> vec4<f32> {
+  return run_quad(run_of(index >> 3u), index & 7u);
 }

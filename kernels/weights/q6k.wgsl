@@ -4,12 +4,26 @@
 
 alias WeightWord = u32;
 
-fn weight_quad(index: u32) -> vec4<f32> {
-  let block = 69u * (index >> 6u);
-  let group = (index >> 2u) & 15u;
-  let scales = weight[block + 1u + (group >> 2u)];
-  let scale = bitcast<f32>(weight[block]) * f32(bitcast<i32>(scales << (24u - 8u * (group & 3u))) >> 24u);
-  let word = weight[block + 5u + (index & 63u)];
+// Eight quads of a row: where their codes begin, and what they share besides.
+struct Run {
+  codes: u32,
+  scales: vec2<f32>,
+}
+
+fn run_of(index: u32) -> Run {
+  let block = 69u * (index >> 3u);
+  let groups = index & 7u;
+  let pair = weight[block + 1u + (groups >> 1u)] >> (16u * (groups & 1u));
+  let scales = bitcast<vec2<i32>>(vec2<u32>(pair) << vec2<u32>(24u, 16u)) >> vec2<u32>(24u);
+  return Run(block + 5u + 8u * groups, bitcast<f32>(weight[block]) * vec2<f32>(scales));
+}
+
+fn run_quad(run: Run, quad: u32) -> vec4<f32> {
+  let word = weight[run.codes + quad];
   let codes = bitcast<vec4<i32>>(vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u);
-  return scale * vec4<f32>(codes);
+  return select(run.scales.x, run.scales.y, quad >= 4u) * vec4<f32>(codes);
+}
+
+fn weight_quad(index: u32) -> vec4<f32> {
+  return run_quad(run_of(index >> 3u), index & 7u);
 }

@@ -3,11 +3,24 @@
 
 alias WeightWord = u32;
 
-fn weight_quad(index: u32) -> vec4<f32> {
-  let block = 10u * (index >> 3u);
-  let scale = bitcast<f32>(weight[block]);
-  let minimum = bitcast<f32>(weight[block + 1u]);
-  let word = weight[block + 2u + (index & 7u)];
+// Eight quads of a row: where their codes begin, and what they share besides.
+struct Run {
+  codes: u32,
+  scale: f32,
+  minimum: f32,
+}
+
+fn run_of(index: u32) -> Run {
+  let block = 10u * index;
+  return Run(block + 2u, bitcast<f32>(weight[block]), bitcast<f32>(weight[block + 1u]));
+}
+
+fn run_quad(run: Run, quad: u32) -> vec4<f32> {
+  let word = weight[run.codes + quad];
   let codes = bitcast<vec4<i32>>(vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u);
-  return fma(vec4<f32>(scale), vec4<f32>(codes), vec4<f32>(minimum));
+  return fma(vec4<f32>(run.scale), vec4<f32>(codes), vec4<f32>(run.minimum));
+}
+
+fn weight_quad(index: u32) -> vec4<f32> {
+  return run_quad(run_of(index >> 3u), index & 7u);
 }

@@ -32,7 +32,11 @@ struct Parameters {
 @group(0) @binding(5) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let block_index = group.y * groups.x + group.x;
   if (block_index >= parameters.block_count) {
     return;
@@ -46,7 +50,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   var gradient = vec4<f32>(0.0);
   for (var query = 0u; query < parameters.queries; query++) {
     let counter = vec4<u32>((block.y + first) / 4u, block.x, parameters.step, (PURPOSE_NOISE << 24u) | query);
-    gradient = fma(vec4<f32>(coefficients[parameters.coefficient_offset + query]), gaussian_quad(counter, key), gradient);
+    gradient = fma(vec4<f32>(coefficients[parameters.coefficient_offset + query]), gaussian_quad(counter, key),
+      gradient);
   }
   let quad = block_index * 64u + lane;
   let second = parameters.block_count * 64u + quad;
@@ -64,5 +69,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let correction1 = select(parameters.vector_correction1, parameters.matrix_correction1, is_matrix);
   let correction2 = select(parameters.vector_correction2, parameters.matrix_correction2, is_matrix);
   let decayed = state[quad] * select(1.0, parameters.decay, (block.w & 4u) != 0u);
-  state[quad] = fma(vec4<f32>(-parameters.learning_rate * shape[block_index].x), heading(after, correction1, correction2), decayed);
+  state[quad] = fma(vec4<f32>(-parameters.learning_rate * shape[block_index].x),
+    heading(after, correction1, correction2), decayed);
 }

@@ -9,7 +9,8 @@ fn log_one_plus(x: f32) -> f32 {
   }
   let t = x / (2.0 + x);
   let square = t * t;
-  return 2.0 * t * (1.0 + square * (0.33333334 + square * (0.2 + square * (0.14285715 + square * (0.11111111 + square * 0.09090909)))));
+  return 2.0 * t * (1.0 + square
+    * (0.33333334 + square * (0.2 + square * (0.14285715 + square * (0.11111111 + square * 0.09090909)))));
 }
 
 // Returns ln H after a step. seen: mean_k(c_k z_k²), with c_k = |ℓ₊ + ℓ₋ − 2ℓ₀| / 2ε² of query k.

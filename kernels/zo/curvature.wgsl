@@ -23,14 +23,19 @@ struct Parameters {
 @group(0) @binding(2) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 64u + lane;
   if (index >= parameters.quads) {
     return;
   }
   var sum = vec4<f32>(0.0);
   for (var query = 0u; query < parameters.queries; query++) {
-    let counter = vec4<u32>(parameters.first_element + index, parameters.tensor, parameters.step, (PURPOSE_NOISE << 24u) | query);
+    let counter = vec4<u32>(parameters.first_element + index, parameters.tensor, parameters.step,
+      (PURPOSE_NOISE << 24u) | query);
     let z = gaussian_quad(counter, vec2<u32>(parameters.seed_low, parameters.seed_high));
     sum = fma(vec4<f32>(coefficients[parameters.coefficient_offset + query]), z * z, sum);
   }

@@ -3,7 +3,7 @@
 //
 // W: one part of the table, as in embed.wgsl. This launch takes the ids row_start … row_start + rows_here − 1, which
 // begin at row weight_row of the bound buffer. log_curvature: as in zo/dense-weight.wgsl. probes[first_probe + p]:
-// (scale as f32 bits, query). The id of row i is ids[i mod rows_per_probe]. ACCUMULATE adds to y (position embeddings).
+// (scale as f32 bits, query). The id of row i is ids[i mod input_rows]. ACCUMULATE adds to y (position embeddings).
 // One workgroup per row, one quad per invocation.
 
 struct Parameters {
@@ -14,6 +14,7 @@ struct Parameters {
   weight_row: u32,
   curvature_row: u32,
   rows_per_probe: u32,
+  input_rows: u32,
   first_probe: u32,
   seed_low: u32,
   seed_high: u32,
@@ -30,12 +31,16 @@ struct Parameters {
 @group(0) @binding(5) var<uniform> parameters: Parameters;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let row = group.y * groups.x + group.x;
   if (row >= parameters.rows) {
     return;
   }
-  let id = ids[row % parameters.rows_per_probe];
+  let id = ids[row % parameters.input_rows];
   let local_id = id - parameters.row_start;
   if (id < parameters.row_start || local_id >= parameters.rows_here) {
     return;

@@ -86,7 +86,11 @@ fn store(index: u32, quad: Quad) {
 
 // An invocation takes two quads; see gaussian_quads.
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let first_index = (group.y * groups.x + group.x) * 128u + lane;
   let second_index = first_index + 64u;
   let count = parameters.rows * parameters.width_quads;
@@ -118,7 +122,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       add(&second, z.second, coefficient, curvature);
     }
     end(&first, first_element, philox(vec4<u32>(first_element, parameters.tensor, step, PURPOSE_ROUNDING << 24u), key));
-    end(&second, second_element, philox(vec4<u32>(second_element, parameters.tensor, step, PURPOSE_ROUNDING << 24u), key));
+    end(&second, second_element,
+      philox(vec4<u32>(second_element, parameters.tensor, step, PURPOSE_ROUNDING << 24u), key));
   }
   store(first_index, first);
   if (second_index < count) {

@@ -40,7 +40,11 @@ fn write(index: u32, count: u32, z: vec4<f32>) {
 
 // An invocation takes two quads; see gaussian_quads.
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let index = (group.y * groups.x + group.x) * 128u + lane;
   let count = parameters.rows * parameters.width_quads;
   if (index >= count) {

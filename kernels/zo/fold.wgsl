@@ -30,7 +30,11 @@ struct Parameters {
 var<workgroup> coefficients: array<f32, 256u * ROWS>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let first = (group.y * groups.x + group.x) * ROWS;
   let rows = min(ROWS, max(parameters.part_rows, first) - first);
   for (var item = lane; item < rows * parameters.rank; item += 64u) {
@@ -63,7 +67,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     for (var i = 0u; i < ROWS; i++) {
       if (i < rows) {
         let row = parameters.row_start + first + i;
-        let counter = vec4<u32>(row * parameters.width_quads + quad, parameters.tensor, parameters.period, PURPOSE_ROUNDING << 24u);
+        let counter = vec4<u32>(row * parameters.width_quads + quad, parameters.tensor, parameters.period,
+          PURPOSE_ROUNDING << 24u);
         let bits = philox(counter, vec2<u32>(parameters.seed_low, parameters.seed_high));
         weight[(first + i) * parameters.width_quads + quad] = narrow(values[i], bits);
       }

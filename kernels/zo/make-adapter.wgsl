@@ -29,7 +29,11 @@ struct Parameters {
 var<workgroup> coefficients: array<f32, 256>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let row = min(group.y * groups.x + group.x, parameters.rows - 1u); // surplus workgroups repeat the last row
   let s = parameters.state_offset + group.z * parameters.state_stride;
   for (var b = lane; b < parameters.rank; b += 64u) {

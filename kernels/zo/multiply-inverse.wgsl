@@ -18,7 +18,11 @@ struct Parameters {
 var<workgroup> row_values: array<f32, 256>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let row = group.y * groups.x + group.x;
   let inside = row < parameters.rows;
   let start = parameters.matrix_start + select(0u, row * parameters.row_stride, inside);

@@ -70,7 +70,8 @@ fn rotate(block: Block, column: u32, starts_of_rows: vec4<u32>) {
   let a = column - 4u * first_quad;
   var sum = vec4<f32>(0.0);
   if (a < rank) {
-    let state_offset = vec3<u32>(parameters.state_offset_0, parameters.state_offset_1, parameters.state_offset_2)[weight];
+    let state_offset = vec3<u32>(parameters.state_offset_0, parameters.state_offset_1,
+      parameters.state_offset_2)[weight];
     let s = state_offset + block.probe * parameters.state_stride + a * rank;
     let starts = starts_of_rows + first_quad;
     for (var quad = 0u; quad < rank_quads; quad++) {
@@ -90,13 +91,12 @@ fn rotate(block: Block, column: u32, starts_of_rows: vec4<u32>) {
   sum *= vec3<f32>(parameters.scale_0, parameters.scale_1, parameters.scale_2)[weight];
   if (a >= 4u * rank_quads) {
     let starts = starts_of_rows + first_quad + a / 4u;
-    let banked = vec4<f32>(t_at(starts.x)[a % 4u], t_at(starts.y)[a % 4u], t_at(starts.z)[a % 4u], t_at(starts.w)[a % 4u]);
+    let banked = vec4<f32>(t_at(starts.x)[a % 4u], t_at(starts.y)[a % 4u], t_at(starts.z)[a % 4u],
+      t_at(starts.w)[a % 4u]);
     sum = parameters.bank_scale * banked;
   }
   let q_start = parameters.rows * 4u * first_quad;
-  for (var i = 0u; i < 4u; i++) {
-    if (block.first + i <= block.last) {
-      q[q_start + (block.first + i) * 4u * width_quads + a] = sum[i];
-    }
+  for (var row = block.first; row <= block.last; row++) {
+    q[q_start + row * 4u * width_quads + a] = sum[row - block.first];
   }
 }

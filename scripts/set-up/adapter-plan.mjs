@@ -6,8 +6,13 @@
  */
 
 /**
+ * @typedef {{ vendor: string, architecture: string, device: string, description: string, software: boolean }} Adapter
+ * @typedef {{ id: string, like: string[], version: string, codename: string, name: string }} Distribution
+ */
+
+/**
  * @typedef {object} ProbeResult What scripts/probe-adapter.mjs printed.
- * @property {{ vendor: string, architecture: string, device: string, description: string, software: boolean } | null} adapter
+ * @property {Adapter | null} adapter
  * @property {string} [loadError] npm `webgpu` itself did not load, or the probe crashed
  */
 
@@ -20,7 +25,7 @@
  * @typedef {object} MachineFacts
  * @property {string} platform `process.platform`
  * @property {ProbeResult} probe
- * @property {{ id: string, like: string[], version: string, codename: string, name: string }} distribution from /etc/os-release
+ * @property {Distribution} distribution from /etc/os-release
  * @property {PackageManager | undefined} manager the package manager found on the path
  * @property {boolean} root
  * @property {boolean} sudo `sudo` works without a password
@@ -124,14 +129,18 @@ function installPlan(facts, name, reason) {
     return {
       action: 'install',
       name,
-      line: `no adapter opens: ${reason}; installing ${packages.join(' ')}${origin}${facts.root ? '' : ' with sudo'} (a minute or two)`,
+      line:
+        `no adapter opens: ${reason}; installing ` +
+        `${packages.join(' ')}${origin}${facts.root ? '' : ' with sudo'} (a minute or two)`,
       packages,
       script,
     };
   }
   return {
     action: 'ask',
-    line: `no adapter opens: ${reason}. Installing ${packages.join(' ')}${origin} needs root. Run this${facts.hasSudo ? '' : ' as root'}, then run again:`,
+    line:
+      `no adapter opens: ${reason}. Installing ${packages.join(' ')}${origin} needs root. Run ` +
+      `this${facts.hasSudo ? '' : ' as root'}, then run again:`,
     command: shellCommand(script, facts.hasSudo),
   };
 }
@@ -226,7 +235,8 @@ function gpuAdvice(facts) {
  */
 function cannotLoad(facts, loadError) {
   const advice = /GLIBC|GLIBCXX|ld-linux|libc\.so|musl/.test(loadError)
-    ? 'Its binaries need glibc >= 2.34 and libstdc++ >= 12: Debian 12, Ubuntu 22.04 or newer. Alpine (musl) does not work.'
+    ? 'Its binaries need glibc >= 2.34 and libstdc++ >= 12: Debian 12, Ubuntu 22.04 or newer. Alpine (musl) does ' +
+      'not work.'
     : `Its binaries exist for Linux x64 and arm64, macOS and Windows; this is ${facts.platform}. Try "npm install".`;
   return { action: 'give up', line: `npm webgpu (Dawn) does not load: ${firstLine(loadError)}`, advice: [advice] };
 }
@@ -239,8 +249,10 @@ function stillNone(facts) {
   const advice = ['Check with "vulkaninfo --summary" (package vulkan-tools) that a Vulkan device is listed.'];
   if (facts.distribution.id === 'ubuntu' && Number.parseFloat(facts.distribution.version) < 24.04) {
     advice.push(
-      `${facts.distribution.name} brings Mesa ${facts.mesaVersion ?? '23 or older'}; Dawn needs 24 or newer. A newer one:`,
-      '  sudo add-apt-repository ppa:kisak/kisak-mesa && sudo apt-get update && sudo apt-get install -y mesa-vulkan-drivers',
+      `${facts.distribution.name} brings Mesa ${facts.mesaVersion ?? '23 or older'}; Dawn needs 24 or newer. A ` +
+        `newer one:`,
+      '  sudo add-apt-repository ppa:kisak/kisak-mesa && sudo apt-get update && sudo apt-get install -y ' +
+        'mesa-vulkan-drivers',
     );
   } else {
     advice.push(`Mesa must be version 24 or newer; installed: ${facts.mesaVersion ?? 'unknown'}.`);

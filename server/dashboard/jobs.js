@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Chart, smooth } from './chart.js';
+import { Chart } from './chart.js';
 import { settingsOf } from './job-settings.js';
 import { find, formatBytes, formatCount, formatDuration, make, reasonOf } from './page.js';
 import { call, eventsOf, send } from './service.js';
@@ -25,8 +25,8 @@ const machines = find('job-machines', HTMLTableSectionElement);
 const charts = {
   loss: new Chart('Loss'),
   reward: new Chart('Reward'),
-  accuracy: new Chart('Accuracy', { low: 0, high: 1 }),
-  gradient: new Chart('Projected gradient ρ', { low: 0, high: 0 }),
+  accuracy: new Chart('Accuracy', [0, 1]),
+  gradient: new Chart('Projected gradient ρ', [0]),
 };
 find('charts', HTMLElement).append(...Object.values(charts).map(({ element }) => element));
 
@@ -219,8 +219,8 @@ function take(event) {
     for (const [name, points] of Object.entries(history.values)) {
       if (typeof data[name] !== 'number') continue;
       // A run that started over repeats steps: what came before is no longer true.
-      while (points.length > 0 && points[points.length - 1].step >= data.step) points.pop();
-      points.push({ step: data.step, value: data[name] });
+      while (points.length > 0 && points[points.length - 1][0] >= data.step) points.pop();
+      points.push([data.step, data[name]]);
     }
     if (typeof data.tokens_per_second === 'number') history.speed = data.tokens_per_second;
     if (typeof data.eta_seconds === 'number') history.eta = data.eta_seconds;
@@ -249,22 +249,13 @@ function take(event) {
 
 function drawCharts() {
   const { values } = history;
-  charts.loss.update([
-    { name: '', kind: 'raw', points: values.train_loss },
-    { name: 'training', kind: 'train', points: smooth(values.train_loss) },
-    { name: 'validation', kind: 'validation', points: values.valid_loss, dots: true },
-  ]);
-  charts.reward.update([
-    { name: '', kind: 'raw', points: values.train_reward },
-    { name: 'training', kind: 'train', points: smooth(values.train_reward) },
-    { name: 'validation', kind: 'validation', points: values.valid_reward, dots: true },
-  ]);
-  charts.accuracy.update([
-    { name: '', kind: 'raw', points: values.train_accuracy },
-    { name: 'training', kind: 'train', points: smooth(values.train_accuracy) },
-    { name: 'validation', kind: 'validation', points: values.valid_accuracy, dots: true },
-  ]);
-  charts.gradient.update([{ name: 'ρ', kind: 'train', points: values.projected_gradient }]);
+  for (const name of /** @type {const} */ (['loss', 'reward', 'accuracy'])) {
+    charts[name].update([
+      { name: 'training', kind: 'noisy', points: values[`train_${name}`] },
+      { name: 'validation', kind: 'evaluation', points: values[`valid_${name}`] },
+    ]);
+  }
+  charts.gradient.update([{ name: 'ρ', kind: 'plain', points: values.projected_gradient }]);
 }
 
 function render() {

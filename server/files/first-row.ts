@@ -36,7 +36,9 @@ export async function checkFirstRow(
       if (kind !== 'prompt' && (learnt || isMeant)) return;
       const wanted =
         kind === 'prompt' ? 'has no answer; prompts alone are for the method "reinforcement"' : 'is no such row';
-      const problem = `the objective "${configuration.objective}" learns from ${learnsFrom.join(' or ')}, and ${shape} ${wanted}`;
+      const problem =
+        `the objective "${configuration.objective}" learns from ${learnsFrom.join(' or ')}, and ` +
+        `${shape} ${wanted}`;
       throw new SubzeroError('invalid_data', `${row.source}: ${problem}`);
     }
   } catch (error) {

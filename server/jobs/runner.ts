@@ -9,7 +9,7 @@
 import type { CoordinatorOptions } from '../../src/cluster/coordinator.ts';
 import type { Engine, TrainEvent, TrainRequest } from '../../src/engine/types.ts';
 import { SubzeroError } from '../../src/errors.ts';
-import { snakeCase } from '../../src/format.ts';
+import { formatFixed, snakeCase } from '../../src/format.ts';
 import { join, rm, stat } from '../../src/platform/index.ts';
 import { ApiError, invalid, notFound, toApiError } from '../errors.ts';
 import type { FileLibrary } from '../files/library.ts';
@@ -329,7 +329,7 @@ export class JobRunner {
               : null,
           },
           'info',
-          `Step ${event.step}/${event.steps}: training loss=${event.loss.toFixed(4)}`,
+          `Step ${event.step}/${event.steps}: training loss=${formatFixed(event.loss)}`,
           {
             step: event.step,
             total_steps: event.steps,
@@ -356,11 +356,11 @@ export class JobRunner {
         };
         const scores = { reward: event.measures?.reward ?? null, accuracy: event.accuracy, F1: event.f1 };
         const [name, value] = Object.entries(scores).find(([, score]) => score !== null) ?? [];
-        const score = value == null ? '' : `, ${name}=${value.toFixed(4)}`;
+        const score = value == null ? '' : `, ${name}=${formatFixed(value)}`;
         this.#save(
           job,
           'info',
-          `Step ${event.step}: validation loss=${event.loss.toFixed(4)}${score}`,
+          `Step ${event.step}: validation loss=${formatFixed(event.loss)}${score}`,
           { ...values, examples: event.examples, seconds: event.seconds },
           'metrics',
         );

@@ -33,7 +33,8 @@ export function hostCheck(configuration: ServerConfiguration): MiddlewareHandler
     if (!names.has(name) && isIP(name) === 0) {
       throw new ApiError(
         403,
-        `This server does not answer to the name "${given.slice(0, 256)}". Call it by address or as localhost, or start it with that name as an allowed host.`,
+        `This server does not answer to the name "${given.slice(0, 256)}". Call it by address or as localhost, or ` +
+          `start it with that name as an allowed host.`,
         { code: 'host_not_allowed' },
       );
     }

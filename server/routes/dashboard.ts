@@ -1,7 +1,7 @@
 /**
- * The dashboard: a page and its parts, as they are in `server/dashboard` but for the fields of settings, from a list
- * of names. No path of a request ever becomes a path on the disk. They hold no secrets, so they need no key; what
- * they show comes from the API, which does.
+ * The dashboard: a page and its parts, as they are in the package but for the fields of settings, from a list of
+ * names. No path of a request ever becomes a path on the disk. They hold no secrets, so they need no key; what they
+ * show comes from the API, which does.
  *
  * @module
  */
@@ -35,10 +35,17 @@ const parts = [
   'style.css',
 ];
 
-/** Path of the request → file. */
+/** Modules that draw charts, which the files of runs are drawn with too. */
+const chartModules = ['panel.js', 'scale.js', 'shape.js'];
+
+/**
+ * Path of the request → file of the package. Both have the same form below the page, so that a module imports another
+ * by the same words in a browser and on the disk.
+ */
 export const dashboardFiles: ReadonlyMap<string, string> = new Map([
-  ['/', 'index.html'],
-  ...parts.map((name) => [`/dashboard/${name}`, name] as const),
+  ['/', 'server/dashboard/index.html'],
+  ...parts.map((name) => [`/dashboard/${name}`, `server/dashboard/${name}`] as const),
+  ...chartModules.map((name) => [`/src/chart/${name}`, `src/chart/${name}`] as const),
 ]);
 
 /** Everything comes from this server; nothing is inline; no other page may frame it. */
@@ -71,9 +78,10 @@ export const dashboardRoutes: Routes = (application) => {
 };
 
 function readAsset(file: string): Asset {
-  const bytes = readPackageFile(`server/dashboard/${file}`);
-  const content =
-    file === 'index.html' ? new TextEncoder().encode(withSettings(new TextDecoder().decode(bytes))) : bytes;
+  const bytes = readPackageFile(file);
+  const content = file.endsWith('.html')
+    ? new TextEncoder().encode(withSettings(new TextDecoder().decode(bytes)))
+    : bytes;
   return { content, tag: `"${createHash('sha256').update(content).digest('base64url')}"` };
 }
 

@@ -34,7 +34,8 @@ const about = {
     title: 'SubZero WebGPU',
     version: '1',
     description:
-      'Fine-tune and serve language models by zeroth-order optimisation on WebGPU. The shapes are those of the OpenAI ' +
+      'Fine-tune and serve language models by zeroth-order optimisation on WebGPU. The shapes are those of the ' +
+      'OpenAI ' +
       'API, so its clients work with this server as their base URL.',
   },
 };
@@ -83,7 +84,8 @@ code, pre { font: 14px/1.45 ui-monospace, monospace; }
 h3 { margin: 1.6rem 0 0.2rem; } h3 code { font-size: 1rem; overflow-wrap: anywhere; }
 .method { display: inline-block; min-width: 4.5em; font-weight: 700; }
 p { margin: 0.2rem 0; }
-pre { overflow-x: auto; padding: 0.6rem; border: 1px solid color-mix(in srgb, currentColor 25%, transparent); border-radius: 6px; }
+pre { overflow-x: auto; padding: 0.6rem; border-radius: 6px; }
+pre { border: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
 `;
 
 function page(document: Document, hasKey: boolean) {
@@ -96,8 +98,8 @@ function page(document: Document, hasKey: boolean) {
 <body>
 <h1>${about.info.title}: HTTP API</h1>
 <p>${about.info.description}</p>
-<p>For programs: <a href="/openapi.json">/openapi.json</a>. The server's <a href="/">dashboard</a>. Failures have the body
-<code>{"error": {"message", "type", "param", "code"}}</code>.</p>
+<p>For programs: <a href="/openapi.json">/openapi.json</a>. The server's <a href="/">dashboard</a>.
+Failures have the body <code>{"error": {"message", "type", "param", "code"}}</code>.</p>
 ${hasKey ? html`<p>This server has a key: send it as <code>Authorization: Bearer KEY</code>.</p>` : ''}
 ${tags.map((tag) => html`<h2>${tag}</h2>${operations.filter((each) => each.tag === tag).map(operationHtml)}`)}
 <h2>Schemas</h2>

@@ -27,7 +27,8 @@ const createFileRoute = createRoute({
     'To train on (purpose "fine-tune"): ' +
     `JSON Lines, one example a line, all of one format: ${formats.map(({ shape }) => shape).join('; ')}. ` +
     'Every line is checked before the file is accepted. By the end of its name a file is another kind of table ' +
-    `(${containers.flatMap(({ ends }) => ends).join(', ')}), whose columns the job says the meaning of (columns, template, labels).`,
+    `(${containers.flatMap(({ ends }) => ends).join(', ')}), whose columns the job says the meaning of (columns, ` +
+    `template, labels).`,
   responses: jsonResponse(file, 'The file'),
 });
 

@@ -45,7 +45,8 @@ const createJobRoute = createRoute({
   summary: 'Start a fine-tuning job',
   description:
     'Method "zeroth_order" exposes every setting of the training; "supervised", "dpo" and "reinforcement" are ' +
-    'accepted and train with the defaults of SubZero. Jobs run one after another. An Idempotency-Key header makes a repeated request return the same job.',
+    'accepted and train with the defaults of SubZero. Jobs run one after another. An Idempotency-Key header makes a ' +
+    'repeated request return the same job.',
   request: { body: jsonBody(jobRequest) },
   responses: jsonResponse(job, 'The job'),
 });

@@ -50,7 +50,8 @@ export class RunRegistry {
     const { steps, queries } = configuration;
     if (steps * queries > maxTrajectoryNumbers) {
       throw invalid(
-        `steps × queries is ${steps * queries}; a run keeps its trajectory, which may have at most ${maxTrajectoryNumbers} numbers.`,
+        `steps × queries is ${steps * queries}; a run keeps its trajectory, which may have at most ` +
+          `${maxTrajectoryNumbers} numbers.`,
         'hyperparameters.steps',
       );
     }

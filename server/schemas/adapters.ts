@@ -20,7 +20,8 @@ export const adapterFields = {
     .nullish()
     .openapi({
       description:
-        'Adapters in the place of the one that `model` names, each with its weight, by default 1: the sum of their changes of the base model. Not an OpenAI field.',
+        'Adapters in the place of the one that `model` names, each with its weight, by default 1: the sum of their ' +
+        'changes of the base model. Not an OpenAI field.',
     }),
   lora: z.array(adapterScale).max(maxAdapters).nullish().openapi({
     description: 'The same by the numbers of GET /lora-adapters, as in llama.cpp. Not an OpenAI field.',

@@ -51,7 +51,9 @@ const sampling = {
   seed: seed.nullish(),
   stop: z
     .union([stopSequence, z.array(stopSequence).max(maxStopSequences)], {
-      error: `expected a non-empty string, or up to ${maxStopSequences} of them, each at most ${maxStopLength} characters`,
+      error:
+        `expected a non-empty string, or up to ${maxStopSequences} of them, each at most ${maxStopLength} ` +
+        `characters`,
     })
     .nullish(),
   stream: z.boolean().nullish(),

@@ -45,10 +45,14 @@ export const tokenizeRequest = z
     model: tokenizerModel,
     prompt: z.string().nullish(),
     messages: messages.nullish().openapi({ description: 'Instead of a prompt, for the chat template' }),
-    add_special_tokens: z.boolean().nullish().openapi({
-      description:
-        'BOS and its like around the text: by default around a prompt, and not around messages, whose template writes them',
-    }),
+    add_special_tokens: z
+      .boolean()
+      .nullish()
+      .openapi({
+        description:
+          'BOS and its like around the text: by default around a prompt, and not around messages, whose template ' +
+          'writes them',
+      }),
     return_token_strs: z.boolean().nullish().openapi({ default: false }),
     add_generation_prompt: z.boolean().nullish().openapi({ default: true, description: 'Of messages' }),
     chat_template_kwargs: chatTemplateKwargs,

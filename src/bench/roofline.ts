@@ -41,7 +41,8 @@ function fmaSource(chains: number): string {
 const copySource = `
   @group(0) @binding(0) var<storage, read_write> target_words: array<vec4<f32>>;
   @group(0) @binding(1) var<storage, read> source_words: array<vec4<f32>>;
-  @compute @workgroup_size(256) fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  @compute @workgroup_size(256)
+  fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let index = id.y * groups.x * 256u + id.x;
     if (index < arrayLength(&source_words)) { target_words[index] = source_words[index]; }
   }`;

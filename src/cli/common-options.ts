@@ -32,7 +32,8 @@ export const arithmeticOption = {
   choices: ['exact', 'half'],
   default: 'exact',
   description:
-    'what matrix units multiply: exact keeps 22 bits of each number, half rounds it to f16 for half the work; sums are f32. Without matrix units everything is f32',
+    'what matrix units multiply: exact keeps 22 bits of each number, half rounds it to f16 for half the work; sums ' +
+    'are f32. Without matrix units everything is f32',
   group,
 } as const satisfies TextOption;
 

@@ -26,7 +26,8 @@ export const dataOption = {
   type: 'text',
   placeholder: 'PATH',
   description:
-    'folder of the task, or without a task a file or a folder of several, here or, as ORG/NAME, on the Hugging Face Hub: ' +
+    'folder of the task, or without a task a file or a folder of several, here or, as ORG/NAME, on the Hugging Face ' +
+    'Hub: ' +
     containerNames,
   group,
 } as const satisfies TextOption;

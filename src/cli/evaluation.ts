@@ -165,7 +165,8 @@ export function evaluationWarnings({ model, baseline }: EvaluationReport): strin
       ...(truncated === undefined
         ? []
         : [
-            `${truncated} of ${plural(outcomes.length, 'example')} did not fit the model's context and lost the start of their prompt${of}`,
+            `${truncated} of ${plural(outcomes.length, 'example')} did not fit the model's context and lost the ` +
+              `start of their prompt${of}`,
           ]),
       ...(failures && failures.count > 0
         ? [`${plural(failures.count, 'answer')} could not be graded and count as 0${of}; the first: ${failures.first}`]

@@ -5,7 +5,7 @@
  */
 
 import type { FindEvent } from '../engine/types.ts';
-import { plural } from '../format.ts';
+import { formatFixed, plural } from '../format.ts';
 import type { Host } from './host.ts';
 import { createProgress } from './progress.ts';
 
@@ -54,15 +54,19 @@ export async function reportFind(
 }
 
 function row({ learningRate, loss, stuck, steps }: Trial, before: number): string {
-  const after = loss?.toFixed(4).padStart(10) ?? `  ${stuck ? 'stuck' : 'diverged'} at step ${steps + 1}`;
-  return `${learningRate.toExponential().padEnd(14)}${before.toFixed(4).padStart(8)}${after}`;
+  const after =
+    loss === null ? `  ${stuck ? 'stuck' : 'diverged'} at step ${steps + 1}` : formatFixed(loss).padStart(10);
+  return `${learningRate.toExponential().padEnd(14)}${formatFixed(before).padStart(8)}${after}`;
 }
 
 function conclusion(suggestion: number | null, trials: readonly Trial[]): string {
   const stuck = trials.at(-1)?.stuck;
   if (suggestion === null && stuck) return `nothing to suggest; the last trial ended because ${stuck}`;
   if (suggestion === null) {
-    return 'no trial lowered the loss: more steps (--trial-steps), more queries or a larger batch make their differences visible';
+    return (
+      'no trial lowered the loss: more steps (--trial-steps), more queries or a larger batch make their ' +
+      'differences visible'
+    );
   }
   const advice = `suggested: --learning-rate ${suggestion.toExponential()}`;
   const next = trials[trials.findIndex(({ learningRate }) => learningRate === suggestion) + 1];

@@ -1,5 +1,5 @@
 import type { EvaluationResult } from '../engine/types.ts';
-import { snakeCase } from '../format.ts';
+import { formatFixed, snakeCase } from '../format.ts';
 
 /** The scores that an evaluation has beside its loss, each with a comma behind it. */
 export function scoresText({
@@ -14,6 +14,6 @@ export function scoresText({
     ...Object.fromEntries(named),
   };
   return Object.entries(scores)
-    .map(([name, score]) => (score === null ? '' : `${name} ${score.toFixed(4)}, `))
+    .map(([name, score]) => (score === null ? '' : `${name} ${formatFixed(score)}, `))
     .join('');
 }

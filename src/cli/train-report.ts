@@ -5,7 +5,7 @@
  */
 
 import type { ClusterMember, DataSummary, TrainEvent } from '../engine/types.ts';
-import { formatBytes, formatCount, formatDuration, plural, shellWord } from '../format.ts';
+import { formatBytes, formatCount, formatDuration, formatFixed, plural, shellWord } from '../format.ts';
 import type { Host } from './host.ts';
 import { createProgress } from './progress.ts';
 import { scoresText } from './scores-text.ts';
@@ -46,7 +46,8 @@ export function createTrainReport(
           const from = event.step === 0 ? '' : ` from step ${event.step}`;
           inform(
             `training${from} to step ${event.steps} on ${plural(event.examples, 'example')}; ` +
-              `GPU memory: ${formatBytes(totalBytes)} (weights ${formatBytes(weightBytes)}, factors ${formatBytes(factorBytes)}, ` +
+              `GPU memory: ${formatBytes(totalBytes)} (weights ${formatBytes(weightBytes)}, factors ` +
+              `${formatBytes(factorBytes)}, ` +
               `activations ${formatBytes(activationBytes)}, scratch ${formatBytes(scratchBytes)})`,
           );
           if (event.step === 0) for (const line of dataLines(event.data)) inform(line);
@@ -66,7 +67,7 @@ export function createTrainReport(
           score = event.accuracy ?? event.f1;
           isReward = event.measures?.reward !== undefined && event.loss === -event.measures.reward;
           inform(
-            `step ${event.step}: validation ${scoresText(event)}loss ${event.loss.toFixed(4)} ` +
+            `step ${event.step}: validation ${scoresText(event)}loss ${formatFixed(event.loss)} ` +
               `(${plural(event.examples, 'example')}, ${event.seconds.toFixed(1)} s)`,
           );
           break;
@@ -103,9 +104,9 @@ function dataLines({ format, rows, tokens, truncated, dropped, split, first }: D
 function stepLine(event: Extract<TrainEvent, { type: 'step' }>, score: number | null): string {
   return [
     `step ${event.step}/${event.steps}`,
-    `loss ${event.loss.toFixed(4)}`,
+    `loss ${formatFixed(event.loss)}`,
     `ρ ${event.projectedGradient < 0 ? '' : '+'}${event.projectedGradient.toPrecision(3)}`,
-    ...(score === null ? [] : [`validation ${score.toFixed(3)}`]),
+    ...(score === null ? [] : [`validation ${formatFixed(score, 3)}`]),
     `${formatCount(event.tokensPerSecond)} tokens/s`,
     `ETA ${formatDuration(event.etaSeconds)}`,
   ].join('  ');
@@ -136,10 +137,11 @@ function doneText(event: Extract<TrainEvent, { type: 'done' }>, isReward: boolea
   const better = event.best && event.best.step < event.step ? event.best : undefined;
   const extreme =
     better &&
-    (isReward ? `highest reward ${(-better.loss).toFixed(4)}` : `lowest validation loss ${better.loss.toFixed(4)}`);
+    (isReward ? `highest reward ${formatFixed(-better.loss)}` : `lowest validation loss ${formatFixed(better.loss)}`);
   const best = better ? `; ${extreme} at step ${better.step} (--step best)` : '';
   if (event.outcome === 'stuck') return `ended at step ${event.step}, ${effort}: ${event.reason}; run: ${event.run}`;
   return event.outcome === 'finished'
     ? `finished at step ${event.step}, ${effort}${best}; run: ${event.run}`
-    : `stopped at step ${event.step}, ${effort}; everything is saved. To go on: subzero train --resume ${shellWord(event.run)}`;
+    : `stopped at step ${event.step}, ${effort}; everything is saved. To go on: subzero train --resume ` +
+        `${shellWord(event.run)}`;
 }

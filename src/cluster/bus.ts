@@ -10,6 +10,7 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import type { ObjectStore } from '@nats-io/obj';
 import { SubzeroError } from '../errors.ts';
 import { createHash, equalBytes, readFile } from '../platform/index.ts';
+import { TaskFeed } from './task-feed.ts';
 
 /** How the server is reached. */
 export interface ClusterAddress {
@@ -28,14 +29,6 @@ export interface JournalEntry {
   data: Uint8Array;
 }
 
-/** A task as it was taken from the queue. */
-export interface TakenTask {
-  data: Uint8Array;
-  done(): Promise<void>;
-  /** Gives it back at once. */
-  giveBack(): void;
-}
-
 const nanoseconds = 1e9;
 
 /** Wait between attempts while the server is away. */
@@ -43,6 +36,11 @@ const retryMilliseconds = 250;
 
 /** Longest wait for the server at the beginning. */
 const patienceMilliseconds = 5000;
+
+const noJetStream = 'gives no JetStream';
+
+/** Longest wait for one that lets us in, and goes away before all that is needed has been made there. */
+const restartMilliseconds = 30_000;
 
 /** Longest wait for the next piece of a file that can be done without. */
 const stallMilliseconds = 5000;
@@ -69,12 +67,23 @@ export class Bus {
   readonly #epochs: KV;
   readonly #files: ObjectStore;
   readonly #prefix: string;
+  readonly #createInbox: () => string;
   readonly #abandoned: AbortSignal | undefined;
+  /** Of the queues that this process takes tasks from. */
+  readonly #feeds = new Set<TaskFeed>();
   #away = false;
 
   private constructor(
     connection: NatsConnection,
-    parts: { js: JetStreamClient; jsm: JetStreamManager; lease: KV; epochs: KV; files: ObjectStore; prefix: string },
+    parts: {
+      js: JetStreamClient;
+      jsm: JetStreamManager;
+      lease: KV;
+      epochs: KV;
+      files: ObjectStore;
+      prefix: string;
+      createInbox: () => string;
+    },
     abandoned: AbortSignal | undefined,
   ) {
     this.#connection = connection;
@@ -84,6 +93,7 @@ export class Bus {
     this.#epochs = parts.epochs;
     this.#files = parts.files;
     this.#prefix = parts.prefix;
+    this.#createInbox = parts.createInbox;
     this.#abandoned = abandoned;
     void this.#watch();
   }
@@ -91,7 +101,10 @@ export class Bus {
   async #watch(): Promise<void> {
     for await (const { type } of this.#connection.status()) {
       if (type === 'disconnect') this.#away = true;
-      else if (type === 'reconnect') this.#away = false;
+      else if (type === 'reconnect') {
+        this.#away = false;
+        for (const feed of this.#feeds) feed.reset();
+      }
     }
   }
 
@@ -117,12 +130,15 @@ export class Bus {
       );
     }
     // A server that is being restarted is back in a moment.
-    const until = performance.now() + patienceMilliseconds;
+    const begun = performance.now();
     for (;;) {
       try {
         return await Bus.#open(address, { prefix, name, leaseSeconds, abandoned });
       } catch (error) {
-        if (!(error instanceof SubzeroError) || performance.now() > until) throw error;
+        if (!(error instanceof SubzeroError)) throw error;
+        const unfinished = error.message.includes(noJetStream) && (error.cause as Error).name === 'TimeoutError';
+        const patience = unfinished ? restartMilliseconds : patienceMilliseconds;
+        if (performance.now() - begun > patience) throw error;
         await sleep(retryMilliseconds);
       }
     }
@@ -176,12 +192,13 @@ export class Bus {
       const lease = await kvm.create(`${prefix}_leases`, { ttl: leaseSeconds * 1000 });
       const epochs = await kvm.create(`${prefix}_epochs`);
       const files = await new obj.Objm(js).create(`${prefix}_files`);
-      return new Bus(connection, { js, jsm, lease, epochs, files, prefix }, abandoned);
+      const parts = { js, jsm, lease, epochs, files, prefix, createInbox: () => core.createInbox() };
+      return new Bus(connection, parts, abandoned);
     } catch (error) {
       await connection.close();
       throw new SubzeroError(
         'io',
-        `the NATS server at ${withoutPassword(url)} gives no JetStream: ${(error as Error).message}; ` +
+        `the NATS server at ${withoutPassword(url)} ${noJetStream}: ${(error as Error).message}; ` +
           'start it with JetStream (nats-server -js), and give the user leave to use it',
         { parameter: 'cluster', cause: error },
       );
@@ -313,21 +330,13 @@ export class Bus {
     await this.#persist(signal, () => this.#js.publish(`${this.#prefix}.task.${run}`, data));
   }
 
-  /** The next task of a run, or nothing if none comes in time or the server is away. */
-  async take(run: string, milliseconds: number): Promise<TakenTask | undefined> {
-    try {
-      const consumer = await this.#js.consumers.get(`${this.#prefix}_tasks`, run);
-      const message = await consumer.next({ expires: Math.max(1000, milliseconds) });
-      if (!message) return undefined;
-      return {
-        data: message.data,
-        done: async () => void (await message.ackAck().catch(() => false)),
-        giveBack: () => message.nak(),
-      };
-    } catch {
-      await sleep(retryMilliseconds);
-      return undefined;
-    }
+  /** The tasks of a run, for one who scores them. @param deadline seconds after which one goes to somebody else */
+  tasks(run: string, deadline: number): TaskFeed {
+    const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#prefix}_tasks.${run}`;
+    const feed = new TaskFeed(this.#connection, { subject, createInbox: this.#createInbox, deadline });
+    for (const other of this.#feeds) if (other.isClosed) this.#feeds.delete(other);
+    this.#feeds.add(feed);
+    return feed;
   }
 
   // Answers.

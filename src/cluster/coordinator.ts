@@ -1,6 +1,6 @@
 /**
- * The owner of a run that several machines train: it alone writes the journal, cuts each step into shards, and adds
- * what comes back in their order. It scores shards too, so that a run goes on where nobody helps.
+ * The owner of a run that several machines train: it alone writes the journal, cuts each step into parts, and adds what
+ * comes back in their order. It scores parts too, so that a run goes on where nobody helps.
  *
  * @module
  */
@@ -10,31 +10,24 @@ import { SubzeroError } from '../errors.ts';
 import { plural } from '../format.ts';
 import { batchRows } from '../model/batch.ts';
 import type { LossSums } from '../objectives/loss.ts';
-import {
-  basename,
-  createHash,
-  hostname,
-  isProcessAlive,
-  join,
-  processId,
-  readFile,
-  writeFile,
-} from '../platform/index.ts';
+import { basename, hostname, processId } from '../platform/index.ts';
 import { comparesWithBase } from '../settings/configuration.ts';
 import { fingerprintOf } from '../train/examples.ts';
 import { adapterName } from '../train/run-plans.ts';
-import { addShards, scoreShard, shardsOf } from '../train/shards.ts';
+import { addParts, type Cuts, type Part, partsOf, scorePart } from '../train/shards.ts';
 import type { RunToShare, RunToTakeUp, SharedRun, ShareRun, SharingNotice } from '../train/sharing.ts';
 import { parameter, words } from '../words.ts';
 import { type CarriedBytes, carriedSize, fitsCarried, readCarried } from '../zo/carried-state.ts';
-import type { Journal } from '../zo/journal.ts';
-import { encodeHeader, encodeRecord, type StepRecord } from '../zo/journal-format.ts';
+import { encodeRecord, type StepRecord } from '../zo/journal-format.ts';
 import { Bus, type ClusterAddress, sleep, withoutPassword } from './bus.ts';
+import { wrongIn } from './check-answer.ts';
+import { copyJournal, knownNameOf, leaseSeconds, nameOf, takeLease } from './claim.ts';
 import { type Digest, differenceOf, digestOf, isCompared, isFold, tolerance } from './digest.ts';
 import { encodeExamples, examplesFile, removeUnusedFiles } from './examples-file.ts';
 import { type Member, Members, mostWorkers } from './members.ts';
 import { type Announcement, type Answer, decode, encode, type Reply, type Task } from './protocol.ts';
 import { findSnapshot, putSnapshot, recordName, removeSnapshots, tooLarge } from './snapshot.ts';
+import type { TaskFeed } from './task-feed.ts';
 
 export interface CoordinatorOptions extends ClusterAddress {
   /** Seconds after which a shard goes to another worker; 30 by default. */
@@ -45,9 +38,6 @@ export interface CoordinatorOptions extends ClusterAddress {
   snapshotEvery?: number;
 }
 
-/** Seconds after which the run of a coordinator that is gone may be taken up. */
-const leaseSeconds = 15;
-
 /** Steps between snapshots by default. */
 const stepsBetweenSnapshots = 1000;
 
@@ -56,9 +46,6 @@ const lastSnapshotMilliseconds = 10_000;
 
 /** How long a run that is to end waits for a server that is away. */
 const millisecondsToLeave = 5000;
-
-/** The file of a run folder with its name in the cluster. */
-export const clusterFile = 'cluster.json';
 
 /** Lets a run be trained by a cluster. */
 export function sharing(options: CoordinatorOptions): ShareRun {
@@ -90,10 +77,15 @@ async function takeUp({ folder, journal, optimizer }: RunToTakeUp, options: Coor
   }
 }
 
-/** A shard that is not scored yet. */
+/** A part that is not scored yet. */
 interface Pending {
-  examples: readonly TokenizedExample[];
+  part: Part<TokenizedExample>;
   resolve(sums: LossSums[]): void;
+}
+
+/** What a part is known by within its step. */
+function keyOf({ shard, firstProbe }: Pick<Task, 'shard' | 'firstProbe'>): string {
+  return `${shard}:${firstProbe}`;
 }
 
 class Coordinator implements SharedRun {
@@ -124,12 +116,17 @@ class Coordinator implements SharedRun {
   readonly #own: Promise<void>;
   #step = -1;
   #digest: Digest | undefined;
-  readonly #pending = new Map<number, Pending>();
-  /** A shard that this process is at. */
+  readonly #pending = new Map<string, Pending>();
+  /** When a part was last scored, or the step begun. */
+  #movedAt = 0;
+  /** A part that this process is at. */
   #scoring: Promise<void> | undefined;
   #fail: ((error: unknown) => void) | undefined;
   #notices: SharingNotice[] = [];
   readonly #members: Members;
+  readonly #feed: TaskFeed;
+  /** Parts of a step. */
+  #parts = 1;
   #shards = 1;
   #closing: Promise<void> | undefined;
   #abandoning: ReturnType<typeof setTimeout> | undefined;
@@ -157,6 +154,7 @@ class Coordinator implements SharedRun {
     this.#renewal = setInterval(() => void this.#orAbandoned(this.#renew()), (leaseSeconds / 3) * 1000);
     run.signal?.addEventListener('abort', () => this.#abandonLater(), { once: true });
     this.#unsubscribe = bus.onAnswer(this.#name, (data) => encode('reply', this.#take(data)));
+    this.#feed = bus.tasks(this.#name, announcement.deadline);
     this.#own = this.#help();
   }
 
@@ -196,7 +194,7 @@ class Coordinator implements SharedRun {
       const url = withoutPassword(options.url);
       coordinator.#tell(
         'info',
-        `the cluster at ${url} trains this as "${name}", in ${plural(configuration.shards, 'shard')} a step; ` +
+        `the cluster at ${url} trains this as "${name}", in ${cutsText(configuration)} a step; ` +
           `workers join with: subzero worker --cluster ${url} --model DIR`,
       );
       return coordinator;
@@ -323,17 +321,21 @@ class Coordinator implements SharedRun {
   readonly scoreStep = async (step: number, batch: readonly TokenizedExample[]): Promise<LossSums[]> => {
     if (this.#lost) throw this.#lost;
     const { gpu, optimizer, configuration } = this.#run;
-    const shards = shardsOf(batch, configuration.shards);
+    const parts = partsOf(batch, configuration, optimizer.probeCount);
     const digest = isCompared(step, configuration);
     this.#digest = digest ? await digestOf(gpu, optimizer) : undefined;
     await this.#capture(step);
     if (this.#step < 0) this.#members.own.lastStep = step - 1;
     this.#step = step;
-    this.#shards = shards.length;
-    const parts = shards.map(
-      (examples, shard) =>
+    this.#parts = parts.length;
+    this.#shards = parts.at(-1)!.shard + 1;
+    this.#members.share(parts.length);
+    this.#feed.room = this.#members.roomOf(this.#members.own);
+    this.#movedAt = performance.now();
+    const scored = parts.map(
+      (part) =>
         new Promise<LossSums[]>((resolve) => {
-          this.#pending.set(shard, { examples, resolve });
+          this.#pending.set(keyOf({ shard: part.shard, firstProbe: part.probes.first }), { part, resolve });
         }),
     );
     const failed = new Promise<never>((_, reject) => {
@@ -341,56 +343,69 @@ class Coordinator implements SharedRun {
     });
     // It may fail before anybody waits for it.
     failed.catch(() => {});
+    const patience = 2000 * this.#announcement.deadline;
     // A task whose worker says that it is done, and sends no answer, would never come again by itself.
-    const again = setInterval(() => void this.#offer(step, shards.length, digest), 2000 * this.#announcement.deadline);
+    const again = setInterval(() => {
+      if (performance.now() - this.#movedAt < patience) return;
+      this.#movedAt = performance.now();
+      void this.#offer(step).catch((error: unknown) => this.#fail?.(error));
+    }, patience / 4);
     try {
-      await this.#offer(step, shards.length, digest);
-      const sums = await Promise.race([Promise.all(parts), failed]);
+      await this.#offer(step);
+      const sums = await Promise.race([Promise.all(scored), failed]);
       this.#members.stepped();
-      const pace = this.#members.report(shards.length, step);
+      const pace = this.#members.report(parts.length, step);
       if (pace) this.#notices.push({ type: 'cluster', ...pace });
-      return addShards(sums);
+      return addParts(parts, sums);
     } finally {
       clearInterval(again);
       this.#fail = undefined;
       this.#pending.clear();
-      // The weights must not move under a shard that somebody else was faster with.
+      // The weights must not move under a part that somebody else was faster with.
       await this.#scoring;
     }
   };
 
-  async #offer(step: number, shards: number, digest: boolean): Promise<void> {
-    const { epoch } = this.#announcement;
-    const tasks = [...this.#pending.keys()].map((shard): Task => ({ epoch, step, shard, shards, digest }));
-    const offers = tasks.map((task) => this.#bus.offer(this.#name, encode('task', task), this.#stop.signal));
+  #taskOf(step: number, { shard, probes }: Part<TokenizedExample>): Task {
+    const cut = { shard, shards: this.#shards, firstProbe: probes.first, probes: probes.count };
+    return { epoch: this.#announcement.epoch, step, ...cut, digest: this.#digest !== undefined };
+  }
+
+  async #offer(step: number): Promise<void> {
+    const offers = [...this.#pending.values()].map(({ part }) =>
+      this.#bus.offer(this.#name, encode('task', this.#taskOf(step, part)), this.#stop.signal),
+    );
     await this.#orAbandoned(Promise.all(offers));
   }
 
-  /** Scores shards in this process, one at a time, as a worker does. */
+  /** Scores parts in this process, one at a time, as a worker does. */
   async #help(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const taken = await this.#orAbandoned(this.#bus.take(this.#name, 1000));
-      if (this.#abandonment.signal.aborted) return;
+      const taken = await this.#feed.next(1000);
+      if (this.#abandonment.signal.aborted) break;
       if (!taken) continue;
       const task = decode('task', taken.data);
       if (task.epoch === this.#announcement.epoch && task.step === this.#step) {
-        this.#scoreInstead(task.shard);
+        this.#scoreInstead(keyOf(task));
         await this.#scoring;
       }
-      await taken.done();
+      taken.done();
+      this.#feed.extend();
     }
+    this.#feed.close();
   }
 
-  async #scoreHere(shard: number): Promise<void> {
-    const pending = this.#pending.get(shard);
+  async #scoreHere(key: string): Promise<void> {
+    const pending = this.#pending.get(key);
     if (!pending) return;
     const begun = performance.now();
     const step = this.#step;
     try {
-      const sums = await scoreShard(this.#run, pending.examples, step);
-      if (this.#pending.delete(shard)) {
-        const milliseconds = performance.now() - begun;
-        this.#members.scored(this.#members.own, step, { tokens: batchRows(pending.examples), milliseconds, bytes: 0 });
+      const sums = await scorePart(this.#run, pending.part, step);
+      if (this.#pending.delete(key)) {
+        this.#movedAt = performance.now();
+        const milliseconds = this.#movedAt - begun;
+        this.#members.scored(this.#members.own, step, { tokens: this.#tokensOf(pending.part), milliseconds, bytes: 0 });
         pending.resolve(sums);
       }
     } catch (error) {
@@ -398,9 +413,14 @@ class Coordinator implements SharedRun {
     }
   }
 
-  /** Scores a shard in this process, after what it is at. */
-  #scoreInstead(shard: number): void {
-    this.#scoring = (this.#scoring ?? Promise.resolve()).then(() => this.#scoreHere(shard));
+  /** Rows of a part, as a share of those of a step. */
+  #tokensOf({ examples, probes }: Part<TokenizedExample>): number {
+    return (batchRows(examples) * probes.count) / this.#run.optimizer.probeCount;
+  }
+
+  /** Scores a part in this process, after what it is at. */
+  #scoreInstead(key: string): void {
+    this.#scoring = (this.#scoring ?? Promise.resolve()).then(() => this.#scoreHere(key));
   }
 
   /** Takes an answer, or says why not. */
@@ -412,7 +432,8 @@ class Coordinator implements SharedRun {
       this.#tell('warn', `a worker sent what is no answer: ${(error as Error).message}`);
       return { verdict: 'refused', reason: (error as Error).message };
     }
-    const { worker, epoch, step, shard } = answer;
+    const { worker, epoch, step } = answer;
+    const key = keyOf(answer);
     const known = this.#knownAs(worker);
     if (!known) return { verdict: 'refused', reason: `this run has had ${mostWorkers} workers; it takes no more` };
     if (epoch > this.#announcement.epoch) {
@@ -421,17 +442,19 @@ class Coordinator implements SharedRun {
       this.#refuse(worker.name, known, `it is of epoch ${epoch}; this coordinator has epoch ${mine}`);
       return { verdict: 'late' };
     }
-    if (epoch !== this.#announcement.epoch || step !== this.#step) return { verdict: 'late' };
-    const pending = this.#pending.get(shard);
-    if (!pending) return { verdict: 'late' };
-    const wrong = wrongIn(answer, pending.examples, this.#run.optimizer.probeCount);
+    if (epoch !== this.#announcement.epoch || step !== this.#step) {
+      return { verdict: 'late', room: this.#members.roomOf(known) };
+    }
+    const pending = this.#pending.get(key);
+    if (!pending) return { verdict: 'late', room: this.#members.roomOf(known) };
+    const wrong = wrongIn(answer, pending.part);
     if (wrong !== undefined) {
-      this.#scoreInstead(shard);
+      this.#scoreInstead(key);
       return this.#refuse(worker.name, known, wrong);
     }
     const compared = this.#compare(answer, known);
     if (compared?.verdict === 'refused') {
-      this.#scoreInstead(shard);
+      this.#scoreInstead(key);
       return compared;
     }
     const sums = answer.sums as LossSums[];
@@ -439,17 +462,18 @@ class Coordinator implements SharedRun {
       // Whether the run diverges or the worker is broken is seen by scoring the shard here.
       this.#tell(
         'warn',
-        `worker ${worker.name} sent a loss that is no number at step ${step}; it is scored here instead`,
+        `worker ${worker.name} sent a loss that is no number at step ${step}; its part is scored here instead`,
       );
-      this.#scoreInstead(shard);
+      this.#scoreInstead(key);
       return compared ?? { verdict: 'taken' };
     }
-    this.#pending.delete(shard);
-    const reply: Reply = compared ?? { verdict: 'taken' };
-    const task: Task = { epoch, step, shard, shards: this.#shards, digest: this.#digest !== undefined };
-    const bytes = data.length + encode('task', task).length + encode('reply', reply).length;
+    this.#pending.delete(key);
+    this.#movedAt = performance.now();
+    const reply: Reply = { verdict: 'taken', ...compared, room: this.#members.roomOf(known) };
+    const task = encode('task', this.#taskOf(step, pending.part));
+    const bytes = data.length + task.length + encode('reply', reply).length;
     const { milliseconds } = answer;
-    this.#members.scored(known, step, { tokens: batchRows(pending.examples), milliseconds, bytes });
+    this.#members.scored(known, step, { tokens: this.#tokensOf(pending.part), milliseconds, bytes });
     pending.resolve(sums);
     return reply;
   }
@@ -464,7 +488,8 @@ class Coordinator implements SharedRun {
     }
     const difference = sketch && differenceOf(this.#digest.sketch, sketch);
     const size = difference === undefined ? '' : ` by about ${difference.toExponential(0)} of its length`;
-    const differs = `the state of worker ${worker.name} (${known.adapter}) differs from this one's at step ${step}${size}`;
+    const differs =
+      `the state of worker ${worker.name} (${known.adapter}) differs from this one's at step ` + `${step}${size}`;
     if (difference !== undefined && !(difference <= tolerance)) {
       return this.#refuse(worker.name, known, `${differs}, which is no rounding (at most ${tolerance})`);
     }
@@ -507,7 +532,7 @@ class Coordinator implements SharedRun {
     clearInterval(this.#renewal);
     this.#unsubscribe();
     await this.#own;
-    const pace = this.#members.summary(this.#shards, this.#step);
+    const pace = this.#members.summary(this.#parts, this.#step);
     if (pace) {
       this.#notices.push({ type: 'cluster', ...pace });
       const helpers = [...this.#members.workers].map(
@@ -516,7 +541,8 @@ class Coordinator implements SharedRun {
       );
       this.#tell(
         'info',
-        `shards scored: here ${this.#members.own.total.shards}${helpers.length > 0 ? `, ${helpers.join(', ')}` : ''}; ` +
+        `parts scored: here ` +
+          `${this.#members.own.total.shards}${helpers.length > 0 ? `, ${helpers.join(', ')}` : ''}; ` +
           `${Math.round(pace.bytesPerStep)} bytes a step over the wire`,
       );
     }
@@ -540,91 +566,7 @@ class Coordinator implements SharedRun {
   }
 }
 
-/** What in an answer cannot be true of these examples. */
-function wrongIn({ sums }: Answer, examples: readonly TokenizedExample[], probes: number): string | undefined {
-  if (sums.length !== probes) return `sums of ${sums.length} probes; the step has ${probes}`;
-  const scored = examples.flatMap(({ continuations }) => continuations.map((each) => each.scored));
-  const tokens = scored.reduce((sum, count) => sum + count, 0);
-  const options = examples.filter(({ kind }) => kind !== 'completion').length;
-  for (const each of sums) {
-    if (each.optionExamples !== options || each.completionExamples !== examples.length - options) {
-      return `sums of ${each.optionExamples + each.completionExamples} examples; the shard has ${examples.length}`;
-    }
-    if (each.tokens !== tokens) return `sums of ${each.tokens} scored tokens; the shard has ${tokens}`;
-    if (each.correct > options) return `${each.correct} right answers of ${options}`;
-  }
-  return undefined;
-}
-
-/** The name of a run in clusters, made when it is first shared. */
-async function nameOf(folder: string): Promise<string> {
-  const known = await knownNameOf(folder);
-  if (known !== undefined) return known;
-  const random = createHash('sha256')
-    .update(`${hostname()} ${processId} ${folder} ${Date.now()} ${Math.random()}`)
-    .digest('hex')
-    .slice(0, 8);
-  const run = `${basename(folder)
-    .replaceAll(/[^A-Za-z0-9_-]/g, '-')
-    .slice(0, 60)}-${random}`;
-  await writeFile(join(folder, clusterFile), `${JSON.stringify({ run })}\n`);
-  return run;
-}
-
-/** The name that a run has in clusters, if it has been shared. */
-async function knownNameOf(folder: string): Promise<string | undefined> {
-  try {
-    return (JSON.parse(await readFile(join(folder, clusterFile), 'utf8')) as { run: string }).run;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Takes the lease of a run, waiting until that of a coordinator which is gone has run out. */
-async function takeLease(bus: Bus, announcement: Announcement): Promise<number> {
-  const { run } = announcement;
-  const until = Date.now() + 2 * leaseSeconds * 1000;
-  for (;;) {
-    const revision = await bus.takeLease(run, encode('announcement', announcement));
-    if (revision !== undefined) return revision;
-    const holder = await bus.leaseOf(run);
-    if (!(holder instanceof Uint8Array)) continue;
-    const { owner } = decode('announcement', holder);
-    const [host, process] = owner.split(/:(?=\d+$)/);
-    if (host === hostname() && !isProcessAlive(Number(process))) {
-      await bus.giveUpLease(run);
-      continue;
-    }
-    if (Date.now() > until) {
-      throw new SubzeroError('conflict', `${owner} trains the run "${run}"; stop it there, or wait until it is done`);
-    }
-    await sleep(500);
-  }
-}
-
-/** Brings the copy of a journal to where the file is. @returns the sequence of its last entry */
-async function copyJournal(bus: Bus, run: string, { header, records, file }: Journal): Promise<number> {
-  const last = await bus.lastEntry(run);
-  let sequence = last?.sequence ?? 0;
-  let steps = 0;
-  if (!last) sequence = await bus.append(run, encodeHeader(header), { id: 'header', after: 0 });
-  else steps = stepOf(last.data);
-  if (steps > records.length) {
-    throw new SubzeroError(
-      'conflict',
-      `the cluster has ${steps} steps of the run "${run}", ${file} has ${records.length}; ` +
-        `fetch them: subzero cluster fetch --run ${run} --out NEW`,
-    );
-  }
-  for (const record of records.slice(steps)) {
-    sequence = await bus.append(run, encodeRecord(record, 0).bytes, { id: String(record.step), after: sequence });
-  }
-  return sequence;
-}
-
-/** The step of a journal's entry; 0 of its header. */
-export function stepOf(entry: Uint8Array): number {
-  // A header begins with "subzero-journal", which no number of a step does.
-  const header = entry.length > 16 && new TextDecoder().decode(entry.subarray(0, 15)) === 'subzero-journal';
-  return header ? 0 : new DataView(entry.buffer, entry.byteOffset).getUint32(0, true);
+/** Into how many parts a step is cut. */
+function cutsText({ shards, queryShards }: Cuts): string {
+  return queryShards > 1 ? `${plural(shards, 'shard')} × ${queryShards} ranges of probes` : plural(shards, 'shard');
 }

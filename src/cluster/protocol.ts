@@ -3,10 +3,11 @@
  *
  * A coordinator holds a lease of its run and raises the run's epoch whenever it takes the run up, so that what was
  * meant for its predecessor is told apart. It publishes the run's journal (the header, then a record a step, each
- * numbered by its step), and a task for each shard of the next step. A worker brings its copy of the model to the
- * task's step with the records, scores the shard, and sends the sums, which the coordinator confirms; only then the
- * task is done. A task that is not done in time goes to somebody else: what it asks for is a function of the run, the
- * step and the shard, so it may be answered twice.
+ * numbered by its step), and a task for each part of the next step: a shard of its examples under a range of its probes. A worker brings its copy of the model to the
+ * task's step with the records, scores the part, and sends the sums, which the coordinator confirms; only then the task
+ * is done. The confirmation also says how many tasks the worker shall have at once, by how fast it is. A task that is
+ * not done in time goes to somebody else: what it asks for is a function of the run, the step and the part, so it may
+ * be answered twice.
  *
  * Every message carries the version of this protocol: a coordinator and a worker of two versions refuse each other.
  *
@@ -17,7 +18,7 @@ import { z } from 'zod';
 import { SubzeroError } from '../errors.ts';
 
 /** Raised with every change that one side would not understand of the other. */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 /** Most bytes of a message other than the journal's header. */
 export const mostMessageBytes = 256 * 1024;
@@ -26,14 +27,17 @@ const epoch = z.int().min(1);
 const step = z.int().min(0);
 const name = z.string().min(1).max(200);
 
-/** A shard to be scored. */
+/** A part of a step to be scored. */
 const task = z.strictObject({
   epoch,
   /** Zero-based; the weights are those before it. */
   step,
   shard: z.int().min(0),
-  /** Parts that the batch is cut into. */
+  /** How many shards the batch is cut into. */
   shards: z.int().min(1),
+  /** The probes that it is scored under. */
+  firstProbe: z.int().min(0),
+  probes: z.int().min(1),
   /** Whether the answer shall carry a digest of the trained state. */
   digest: z.boolean(),
 });
@@ -54,13 +58,14 @@ const workerSchema = z.strictObject({ name, adapter: name, software: z.boolean()
 /** Who answers. */
 export type WorkerIdentity = z.infer<typeof workerSchema>;
 
-/** The sums of a shard. */
+/** The sums of a part. */
 const answer = z.strictObject({
   worker: workerSchema,
   epoch,
   step,
   shard: z.int().min(0),
-  /** By probe. JSON has no numbers that are not finite: null stands for them. */
+  firstProbe: z.int().min(0),
+  /** By probe of the part. JSON has no numbers that are not finite: null stands for them. */
   sums: z
     .array(sums.extend({ optionLoss: z.number().nullable(), completionLoss: z.number().nullable() }))
     .min(1)
@@ -76,6 +81,8 @@ export type Answer = z.infer<typeof answer>;
 const reply = z.strictObject({
   verdict: z.enum(['taken', 'late', 'refused']),
   reason: z.string().optional(),
+  /** Tasks that the worker shall have at once from here on; 0 where the others would only wait for it. */
+  room: z.int().min(0).max(100_000).optional(),
   /** Whether the worker shall take its state from the next snapshot, as it differs. */
   resynchronise: z.boolean().optional(),
 });

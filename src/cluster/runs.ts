@@ -10,7 +10,7 @@ import { createRunFolder, removeRun, runFiles } from '../train/run-folder.ts';
 import { createJournal } from '../zo/journal.ts';
 import { decodeHeader, decodeRecord, type JournalHeader } from '../zo/journal-format.ts';
 import { Bus, type ClusterAddress, type JournalEntry } from './bus.ts';
-import { clusterFile, stepOf } from './coordinator.ts';
+import { clusterFile, stepOf } from './claim.ts';
 import { removeUnusedFiles } from './examples-file.ts';
 import { decode } from './protocol.ts';
 

@@ -1,5 +1,5 @@
 /**
- * A worker: holds a copy of a run, moved by the records of its journal, and scores shards of its steps.
+ * A worker: holds a copy of a run, moved by the records of its journal, and scores parts of its steps.
  *
  * @module
  */
@@ -16,18 +16,19 @@ import { fingerprintOf, samplerOf } from '../train/examples.ts';
 import { lossOfRun } from '../train/goal.ts';
 import { adapterName, plansOfRun } from '../train/run-plans.ts';
 import { passShape, Scorer } from '../train/score.ts';
-import { scoreShard, shardsOf } from '../train/shards.ts';
+import { partsOf, scorePart } from '../train/shards.ts';
 import { startAdapterOfRun } from '../train/start-adapter.ts';
 import { fitsCarried } from '../zo/carried-state.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
 import { decodeHeader, decodeRecord, type JournalHeader, type StepRecord } from '../zo/journal-format.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
-import { Bus, type ClusterAddress, sleep, type TakenTask } from './bus.ts';
-import { stepOf } from './coordinator.ts';
+import { Bus, type ClusterAddress, sleep } from './bus.ts';
+import { stepOf } from './claim.ts';
 import { digestOf } from './digest.ts';
 import { decodeExamples, examplesFile } from './examples-file.ts';
 import { type Announcement, decode, encode, type Task, type WorkerIdentity } from './protocol.ts';
 import { findSnapshot } from './snapshot.ts';
+import type { TakenTask } from './task-feed.ts';
 
 export interface WorkerOptions extends ClusterAddress {
   /** Model directories that it may load. */
@@ -60,6 +61,9 @@ const patienceSeconds = 120;
 
 /** Milliseconds from one look for a snapshot to the next, while one is waited for. */
 const lookMilliseconds = 1000;
+
+/** Seconds that one sits out whom the others would only wait for; then it may show again how fast it is. */
+const sitOutSeconds = 20;
 
 /** Seconds that a run's examples are waited for. */
 const fileSeconds = 20;
@@ -131,6 +135,9 @@ async function* takePart(place: Place, announcement: Announcement, signal: Abort
   const { run } = announcement;
   const begun = performance.now();
   const copy = await RunCopy.open(place, announcement, signal);
+  const feed = bus.tasks(run, announcement.deadline);
+  let answering: Promise<void> = Promise.resolve();
+  let satOutSince = Number.NEGATIVE_INFINITY;
   let shards = 0;
   let reason = 'stopped';
   try {
@@ -143,7 +150,13 @@ async function* takePart(place: Place, announcement: Announcement, signal: Abort
     let leaderSeen = performance.now();
     let { epoch } = announcement;
     while (!signal.aborted) {
-      const taken = await bus.take(run, 1000);
+      let taken = feed.ready();
+      if (!taken) {
+        // What is said to an answer may be that there is no use in going on.
+        await answering;
+        taken = await feed.next(1000);
+      }
+      if (feed.room === 0 && performance.now() - satOutSince > sitOutSeconds * 1000) feed.room = 1;
       await copy.catchUp();
       if (copy.differs) await copy.resynchronise();
       yield* copy.messages();
@@ -152,11 +165,23 @@ async function* takePart(place: Place, announcement: Announcement, signal: Abort
         epoch = Math.max(epoch, task.epoch);
         leaderSeen = performance.now();
         if (task.epoch === epoch && (await copy.reach(task.step, announcement.deadline))) {
-          const differs = await answer(place, run, taken, task, await copy.score(task));
-          copy.differs ||= differs;
+          const scored = await copy.score(task);
+          await answering;
+          // The next part is begun while this one's answer is on its way.
+          answering = answer(place, run, taken, task, scored).then(({ differs, room, heard }) => {
+            copy.differs ||= differs;
+            if (room === 0 && feed.room > 0) satOutSince = performance.now();
+            if (room !== undefined) feed.room = room;
+            // The task comes again where nobody heard.
+            if (heard) taken.done();
+            else taken.leave();
+          });
+          // Whoever waits for it is told what became of it.
+          answering.catch(() => {});
+          feed.extend();
           shards++;
         } else if (task.epoch < epoch || task.step < copy.step) {
-          await taken.done();
+          taken.done();
         } else {
           taken.giveBack();
         }
@@ -177,33 +202,35 @@ async function* takePart(place: Place, announcement: Announcement, signal: Abort
         break;
       }
     }
+    await answering;
   } finally {
+    feed.close();
     await copy.close();
   }
   yield { type: 'left', run, shards, reason };
 }
 
 /**
- * Sends sums until the coordinator has said what it makes of them.
- * @returns whether this copy differs from the coordinator's and shall take a snapshot
+ * Sends the sums of a part.
+ * @returns whether this copy differs from the coordinator's and shall take a snapshot, and how many tasks this worker
+ *   shall have at once
+ * @throws SubzeroError `conflict` where the coordinator refuses them
  */
 async function answer(
   { bus, worker }: Place,
   run: string,
   taken: TakenTask,
-  { epoch, step, shard }: Task,
+  { epoch, step, shard, firstProbe }: Task,
   scored: Pick<Parameters<typeof encode<'answer'>>[1], 'sums' | 'milliseconds' | 'digest' | 'sketch'>,
-): Promise<boolean> {
-  const reply = await bus.answer(run, encode('answer', { worker, epoch, step, shard, ...scored }));
-  // The task comes again where nobody heard.
-  if (!reply) return false;
-  const { verdict, reason, resynchronise = false } = decode('reply', reply);
+): Promise<{ differs: boolean; room?: number | undefined; heard: boolean }> {
+  const reply = await bus.answer(run, encode('answer', { worker, epoch, step, shard, firstProbe, ...scored }));
+  if (!reply) return { differs: false, heard: false };
+  const { verdict, reason, resynchronise = false, room } = decode('reply', reply);
   if (verdict === 'refused') {
     taken.giveBack();
     throw new SubzeroError('conflict', `the coordinator of "${run}" refuses what this worker sends: ${reason}`);
   }
-  await taken.done();
-  return resynchronise;
+  return { differs: resynchronise, room, heard: true };
 }
 
 /** A run's model, at the step that its journal has reached. */
@@ -351,16 +378,21 @@ class RunCopy {
     }
   }
 
-  async score({ step, shard, shards, digest }: Task) {
+  async score({ step, shard, shards, firstProbe, probes, digest }: Task) {
     const begun = performance.now();
     if (this.#optimizer.waits(step)) await this.#optimizer.renew(step);
     this.#optimizer.beginStep(step);
     const state = digest ? await digestOf(this.#gpu, this.#optimizer) : undefined;
     if (!this.differs) this.#differedAt = step;
-    const examples = shardsOf(this.#batchOf(step), shards)[shard];
-    if (!examples) throw new SubzeroError('invalid_data', `a task for shard ${shard} of ${shards}, which is not there`);
     const run = { optimizer: this.#optimizer, scorer: this.#scorer, lossOf: this.#lossOf };
-    const sums = await scoreShard(run, examples, step);
+    const { probeCount } = this.#optimizer;
+    const part = partsOf(this.#batchOf(step), { shards, queryShards: 1 }, probeCount)[shard];
+    if (!part || firstProbe + probes > probeCount) {
+      const asked = `shard ${shard} of ${shards} under probes ${firstProbe} to ${firstProbe + probes - 1}`;
+      throw new SubzeroError('invalid_data', `a task for ${asked}, which are not there`);
+    }
+    const range = { examples: part.examples, probes: { first: firstProbe, count: probes } };
+    const sums = await scorePart(run, range, step);
     return {
       sums,
       milliseconds: performance.now() - begun,

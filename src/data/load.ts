@@ -145,7 +145,8 @@ async function openFiles(
         if (format !== first.format) {
           throw rowError(
             row,
-            `this row is ${format.shape}, but ${first.source} is ${first.format.shape}; a data set must hold one format`,
+            `this row is ${format.shape}, but ${first.source} is ${first.format.shape}; a data set must hold one ` +
+              `format`,
           );
         }
         const example = {

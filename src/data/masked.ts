@@ -13,7 +13,8 @@ export const maskMark = '<mask>';
 
 /** What a masked language model learns from, for errors. */
 export const maskedShapes =
-  'a masked language model learns which word stands in the place of a mask: {"prompt" with one <mask>, "options", "label"} ' +
+  'a masked language model learns which word stands in the place of a mask: {"prompt" with one <mask>, "options", ' +
+  '"label"} ' +
   'or {"prompt" with one <mask>, "completion"}';
 
 /**
@@ -90,7 +91,8 @@ function wordTokens(tokenizer: Encoder, example: Example, answers: readonly stri
       const parts = ids.map((each) => tokenizer.tokenString?.(each) ?? each).join(' ');
       throw failure(
         example,
-        `the answer ${name} has ${ids.length} tokens${parts && ` (${parts})`}; one mask stands for one token: choose another word`,
+        `the answer ${name} has ${ids.length} tokens${parts && ` (${parts})`}; one mask stands for one token: ` +
+          `choose another word`,
       );
     }
     if (tokenizer.isSpecialToken?.(id) || tokenizer.tokenString?.(id) === tokenizer.specialTokens?.unk_token) {

@@ -240,7 +240,8 @@ function tokenizeSpans(
   if (kept + dropped >= lastStart && dropped > 0) {
     throw failure(
       example,
-      `the last answer has ${ids.length - lastStart} tokens; the model's context of ${contextLength} leaves no room for it`,
+      `the last answer has ${ids.length - lastStart} tokens; the model's context of ${contextLength} leaves no room ` +
+        `for it`,
     );
   }
   // Something must stand before the first token that is scored.

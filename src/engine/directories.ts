@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { isGgufPath } from '../gguf/index.ts';
+import { isGgufPath } from '../gguf/path.ts';
 import { resolve, stat } from '../platform/index.ts';
 import { isRunFolder } from '../train/run-folder.ts';
 import type { LoadedModels } from './loaded-models.ts';
@@ -16,7 +16,8 @@ export async function baseDirectory(models: LoadedModels, model: string): Promis
   if (loaded?.lora !== undefined) {
     throw new SubzeroError(
       'unsupported',
-      `"${model}" is a model with the adapter ${loaded.lora}; train on its base model, or merge the adapter into it first`,
+      `"${model}" is a model with the adapter ${loaded.lora}; train on its base model, or merge the adapter into it ` +
+        `first`,
       { parameter: 'model' },
     );
   }

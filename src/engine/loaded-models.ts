@@ -45,7 +45,8 @@ export class LoadedModels {
       }
       throw new SubzeroError(
         'conflict',
-        `the name "${request.id}" is taken by the model of ${loaded.information.path}; unload it or choose another name`,
+        `the name "${request.id}" is taken by the model of ${loaded.information.path}; unload it or choose another ` +
+          `name`,
         { parameter: 'id' },
       );
     }

@@ -13,7 +13,6 @@ import { Gpu } from '../gpu/gpu.ts';
 import { embedSequences } from '../model/embed.ts';
 import { contextLengthOf } from '../model/virtual-tokens.ts';
 import { resolve } from '../platform/index.ts';
-import { resolveConfiguration } from '../settings/configuration.ts';
 import { closeChatTemplates } from '../tokenizer/chat-template.ts';
 import type { ExportRequest } from '../train/export.ts';
 import { parameter, words } from '../words.ts';
@@ -176,10 +175,13 @@ export class LocalEngine implements Engine {
 
   async createRun(request: StepRunRequest): Promise<StepRunInfo> {
     const { id } = request;
+    const { resolveConfiguration } = await import('../settings/configuration.ts');
     const configuration = resolveConfiguration(request.configuration);
     if (configuration.queryCombination !== 'mean') {
-      const problem = words`${parameter('queryCombination')} ${configuration.queryCombination} is the training loop's: the steps of such a run are ρ alone`;
-      throw new SubzeroError('unsupported', problem, { parameter: 'queryCombination' });
+      const problem = words`${parameter('queryCombination')} ${configuration.queryCombination} is the training loop's`;
+      throw new SubzeroError('unsupported', words`${problem}: the steps of such a run are ρ alone`, {
+        parameter: 'queryCombination',
+      });
     }
     const directory = await baseDirectory(this.#models, request.model);
     await this.#models.addAs({ id, path: directory, kind: 'run', step: 0 }, () =>

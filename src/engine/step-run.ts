@@ -217,7 +217,8 @@ export class StepRun {
     if (step < steps) return;
     throw new SubzeroError(
       'conflict',
-      `this run has made all of its ${steps} steps; for more, begin one with a higher number of steps and replay this trajectory`,
+      `this run has made all of its ${steps} steps; for more, begin one with a higher number of steps and replay ` +
+        `this trajectory`,
       { parameter: 'steps' },
     );
   }
@@ -237,8 +238,10 @@ export class StepRun {
     const named = configuration.anchor > 0 ? 'anchor' : 'objective';
     // What comes next may fold what is behind it.
     if (this.stepsDone > 0 && writesWeights(configuration, this.stepsDone + 1)) {
-      const problem = words`${parameter(named)} ${String(configuration[named])} compares with the base, whose weights this run has written`;
-      const advice = words`begin one that leaves them as they are: ${parameter('scheme')} lora, or ${parameter('change')} bank`;
+      const choice = words`${parameter(named)} ${String(configuration[named])}`;
+      const problem = words`${choice} compares with the base, whose weights this run has written`;
+      const others = words`${parameter('scheme')} lora, or ${parameter('change')} bank`;
+      const advice = words`begin one that leaves them as they are: ${others}`;
       throw new SubzeroError('conflict', words`${problem}; ${advice}`, { parameter: named });
     }
     const { fingerprint } = this.#model;
@@ -259,7 +262,8 @@ export class StepRun {
     if (other >= 0) {
       throw rowError(
         rows[other]!,
-        `rows with options, with a completion and of preferences have different losses; data.0 is of format "${kinds[0]!.name}", this one of "${kinds[other]!.name}"`,
+        `rows with options, with a completion and of preferences have different losses; data.0 is of format ` +
+          `"${kinds[0]!.name}", this one of "${kinds[other]!.name}"`,
       );
     }
     const texts = await Promise.all(
@@ -278,7 +282,8 @@ export class StepRun {
     if (largest > maxRows) {
       throw new SubzeroError(
         'invalid_data',
-        `an example of the data has ${largest} tokens with all its options; at most ${maxRows} fit in a pass of this run`,
+        `an example of the data has ${largest} tokens with all its options; at most ${maxRows} fit in a pass of ` +
+          `this run`,
         { parameter: 'data' },
       );
     }
@@ -319,6 +324,7 @@ function checkFinite(values: readonly number[], what: string): void {
   if (bad === undefined) return;
   throw new SubzeroError(
     'conflict',
-    `the ${what} is ${bad}: the run has diverged. Begin another, replay the trajectory up to where it was sound, and go on with a lower learning rate.`,
+    `the ${what} is ${bad}: the run has diverged. Begin another, replay the trajectory up to where it was sound, ` +
+      `and go on with a lower learning rate.`,
   );
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { formatFixed } from '../format.ts';
 import { markdownTable } from '../table.ts';
 import type { GradingFailures } from './grading.ts';
 import type { Compared, Measured } from './measure.ts';
@@ -40,7 +41,7 @@ const charactersShown = 300;
 
 /** `0.6690 [0.6376, 0.7006]` */
 export function intervalText({ value, interval: [low, high] }: Pick<Measured, 'value' | 'interval'>): string {
-  return `${value.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}]`;
+  return `${formatFixed(value)} [${formatFixed(low)}, ${formatFixed(high)}]`;
 }
 
 /** A probability with two digits that count. */
@@ -55,7 +56,7 @@ export function reportLines({ measured, compared }: Pick<EvaluationReport, 'meas
   return compared.map((each) => {
     const counts = each.gained === undefined ? '' : `, ${each.gained} gained and ${each.lost} lost`;
     return (
-      `${titleOf(each.metric)}: ${each.before.value.toFixed(4)} → ${each.after.value.toFixed(4)}, ` +
+      `${titleOf(each.metric)}: ${formatFixed(each.before.value)} → ${formatFixed(each.after.value)}, ` +
       `difference ${signedInterval(each)}, p = ${probabilityText(each.probability)} (${each.test}${counts})`
     );
   });
@@ -117,7 +118,7 @@ function troubles({ name, failures, truncated }: Evaluated): string[] {
 function measuredTable(measured: readonly Measured[]): string {
   const rows = measured.map(({ metric, value, interval: [low, high] }) => [
     titleOf(metric),
-    ...[value, low, high].map((number) => number.toFixed(4)),
+    ...[value, low, high].map((number) => formatFixed(number)),
   ]);
   return `${markdownTable(['Metric', 'Value', 'from', 'to'], rows)}\n\nIntervals: 95 %, bootstrap over the examples.`;
 }
@@ -130,11 +131,14 @@ function comparisonTable(compared: readonly Compared[]): string {
     each.gained === undefined ? '' : `${each.gained} / ${each.lost}`,
   ]);
   const header = ['Metric', 'Before', 'After', 'Difference', 'p', 'Test', 'Gained / lost'];
-  return `${markdownTable(header, rows)}\n\nIntervals: 95 %, bootstrap over the examples, the same ones for both models.`;
+  return (
+    `${markdownTable(header, rows)}\n\nIntervals: 95 %, bootstrap over the examples, the same ones for both ` +
+    `models.`
+  );
 }
 
 function signedInterval({ difference, interval: [low, high] }: Compared): string {
-  const signed = (value: number): string => (value >= 0 ? '+' : '−') + Math.abs(value).toFixed(4);
+  const signed = (value: number): string => `+${formatFixed(value)}`.replace('+-', '−');
   return `${signed(difference)} [${signed(low)}, ${signed(high)}]`;
 }
 
@@ -163,8 +167,8 @@ function changedSections(model: Evaluated, baseline: Evaluated): string[] {
       .slice(0, examplesShown)
       .map((index) =>
         exampleText(model.outcomes[index]!, [
-          `before: ${answerText(baseline.outcomes[index]!)} (${after.name} ${before.scores[index]!.toFixed(3)})`,
-          `after: ${answerText(model.outcomes[index]!)} (${after.name} ${after.scores[index]!.toFixed(3)})`,
+          `before: ${answerText(baseline.outcomes[index]!)} (${after.name} ${formatFixed(before.scores[index]!, 3)})`,
+          `after: ${answerText(model.outcomes[index]!)} (${after.name} ${formatFixed(after.scores[index]!, 3)})`,
         ]),
       );
     return [`## ${title} by ${after.name}: ${found.length}${more(found.length)}`, ...shown];
@@ -181,7 +185,9 @@ function wrongSections({ outcomes }: Evaluated): string[] {
   const shown = worst
     .slice(0, examplesShown)
     .map((index) =>
-      exampleText(outcomes[index]!, [`answer: ${answerText(outcomes[index]!)} (${name} ${scores[index]!.toFixed(3)})`]),
+      exampleText(outcomes[index]!, [
+        `answer: ${answerText(outcomes[index]!)} (${name} ${formatFixed(scores[index]!, 3)})`,
+      ]),
     );
   return [`## Examples with the lowest ${name}${more(worst.length)}`, ...shown];
 }
@@ -202,7 +208,7 @@ function exampleText({ source, prompt = '', references }: Outcome, lines: readon
 function answerText({ answer, loss, weight, margin, options }: Outcome): string {
   // That of a preference is the one that the margin is for, which the mean over tokens need not be.
   if (margin !== undefined && options) return code(options[margin > 0 ? 0 : 1]!.trim());
-  return answer === undefined ? `loss ${(loss / weight).toFixed(4)}` : code(answer);
+  return answer === undefined ? `loss ${formatFixed(loss / weight)}` : code(answer);
 }
 
 /** A text that stands for itself in Markdown, on one line; of a long one the end, or the beginning. */

@@ -44,10 +44,13 @@ export const beyondEnglish = defineExperiment<Reached>({
   question: 'Does training with two losses a step work beyond the English tasks that the papers have?',
   method:
     '--data is a folder with a folder for each task, each with files of train and test by their names. Rows with ' +
-    '"tests" are code: a docstring and the head of a function are given, the model learns its body, and what it writes ' +
-    'is run with the tests in the sandbox of the graders. A function counts as passed if all of its tests do. As small ' +
+    '"tests" are code: a docstring and the head of a function are given, the model learns its body, and what it ' +
+    'writes ' +
+    'is run with the tests in the sandbox of the graders. A function counts as passed if all of its tests do. As ' +
+    'small ' +
     'models write none, the model also chooses among four bodies, of which the tests say which is right. Other tasks ' +
-    'have options, as languages. All parameters train, and every method gets the same passes over a batch (2 × --steps, ' +
+    'have options, as languages. All parameters train, and every method gets the same passes over a batch (2 × ' +
+    '--steps, ' +
     `${passes} by default) with its default learning rate (times 50 for models below 50 M parameters, those of Adam ` +
     'excepted) or each of --learning-rates. Intervals are 95 % by Student’s t over the seeds.',
   reads: ['steps', 'optimizers', 'tasks', 'learningRates', 'limit'],
@@ -97,7 +100,9 @@ async function taskFolders({ data, tasks }: ExperimentRequest): Promise<Map<stri
     if (inside && !name.startsWith('.')) folders.push(name);
   }
   if (folders.length === 0) {
-    const problem = `${data.file} has no folder of a task; expected folders such as code and german with train.jsonl and test.jsonl`;
+    const problem =
+      `${data.file} has no folder of a task; expected folders such as code and german with ` +
+      `train.jsonl and test.jsonl`;
     throw new SubzeroError('not_found', problem, { parameter: 'data' });
   }
   const missing = tasks?.find((name) => !folders.includes(name));
@@ -159,7 +164,8 @@ function report({ tasks }: ExperimentRequest, finished: readonly Finished<Reache
     if (!best) return undefined;
     const passed = of(best.own, 'passed');
     return (
-      `${name}: accuracy ${text(of(best.own, 'accuracy'))} with ${best.title}, ${base?.accuracy?.toFixed(4) ?? '–'} before` +
+      `${name}: accuracy ${text(of(best.own, 'accuracy'))} with ${best.title}, ${base?.accuracy?.toFixed(4) ?? '–'} ` +
+      `before` +
       (passed.length === 0
         ? ''
         : `, and ${(100 * mean(passed)).toFixed(1)} % of the functions that it writes pass their tests, ` +

@@ -125,7 +125,8 @@ async function claim(folder: string, identity: Identity): Promise<void> {
     const { experiment } = JSON.parse(before) as Identity;
     throw new SubzeroError(
       'conflict',
-      `${folder} holds the experiment "${experiment}" with ${experiment === identity.experiment ? 'other settings' : 'cells of its own'}; ` +
+      `${folder} holds the experiment "${experiment}" with ` +
+        `${experiment === identity.experiment ? 'other settings' : 'cells of its own'}; ` +
         'choose another folder with --out, or give the settings of its experiment.json',
       { parameter: 'out' },
     );

@@ -11,6 +11,7 @@ import { methodsExperiment } from './methods.ts';
 import { rankSpectrum } from './rank-spectrum.ts';
 import { refresh } from './refresh.ts';
 import { reshape } from './reshape.ts';
+import { rewardCurves } from './reward-curves.ts';
 import { scale } from './scale.ts';
 import { secondOrder } from './second-order.ts';
 import { table } from './table.ts';
@@ -27,4 +28,5 @@ export const experiments: Readonly<Record<string, Experiment>> = {
   scale,
   table,
   'beyond-english': beyondEnglish,
+  ...rewardCurves,
 };

@@ -45,9 +45,12 @@ export const memory = defineExperiment<Planned | Measured>({
   question:
     'How many bytes of GPU memory does a run take, by optimiser, scheme, storage of weights and shape of model?',
   method:
-    'Plans come from the same code that allocates a run, on a device without memory, for the shapes of published models ' +
-    `with default settings and a batch of 16 examples of ${tokens} tokens. Measured are the given model's runs: the bytes ` +
-    'that the device holds after a step of one direction, beside their own plan. As a yardstick stands what AdamW in mixed precision ' +
+    'Plans come from the same code that allocates a run, on a device without memory, for the shapes of published ' +
+    'models ' +
+    `with default settings and a batch of 16 examples of ${tokens} tokens. Measured are the given model's runs: the ` +
+    `bytes ` +
+    'that the device holds after a step of one direction, beside their own plan. As a yardstick stands what AdamW ' +
+    'in mixed precision ' +
     `keeps for each parameter, ${adamBytes} bytes, before any activation.`,
   reads: ['optimizers', 'schemes'],
   cells: ({ seeds, optimizers = optimizerNames, schemes = schemeNames }) => [
@@ -141,7 +144,7 @@ export const memory = defineExperiment<Planned | Measured>({
 
 /** The plans of all optimisers and schemes for a shape. */
 async function planned(name: string, storage: StorageWish): Promise<Planned> {
-  const decoder = readConfiguration(publishedShapes[name]!, name);
+  const decoder = await readConfiguration(publishedShapes[name]!, name);
   const parameters = parameterShapes(decoder).map((parameter) => {
     const elements = parameter.shape.reduce((all, size) => all * size, 1);
     const { name: tensor, shape } = parameter;

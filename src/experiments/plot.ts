@@ -4,8 +4,8 @@
  * @module
  */
 
-import { escapeXml, shorten, textWidth } from '../train/curve.ts';
-import { formatTicks, niceTicks, paddedRange, type Range } from '../train/curve-scale.ts';
+import { formatTicks, niceTicks, paddedRange, type Range } from '../chart/scale.js';
+import { escapeXml, shorten, textWidth } from '../chart/shape.js';
 
 export interface PlotPoint {
   x: number;
@@ -78,7 +78,8 @@ export function plotSvg(plot: Plot): string {
         error === undefined || !Number.isFinite(error)
           ? []
           : [
-              `<line class="bar ${color}" x1="${px}" x2="${px}" y1="${y.place(value - error)}" y2="${y.place(value + error)}"/>`,
+              `<line class="bar ${color}" x1="${px}" x2="${px}" y1="${y.place(value - error)}" ` +
+                `y2="${y.place(value + error)}"/>`,
             ],
       ),
       ...placed.map(({ px, py }) => `<circle class="dot ${color}" cx="${px}" cy="${py}" r="4"/>`),
@@ -88,10 +89,12 @@ export function plotSvg(plot: Plot): string {
   });
   const named = marks.flatMap(({ y: value, name }) => [
     `<line class="mark" x1="${left}" x2="${width - right}" y1="${y.place(value)}" y2="${y.place(value)}"/>`,
-    `<text class="small" x="${width - right - 4}" y="${Number(y.place(value)) - 5}" text-anchor="end">${escapeXml(name)}</text>`,
+    `<text class="small" x="${width - right - 4}" y="${Number(y.place(value)) - 5}" ` +
+      `text-anchor="end">${escapeXml(name)}</text>`,
   ]);
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" class="subzero-plot" role="img" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" class="subzero-plot" role="img" width="${width}" height="${height}" ` +
+      `viewBox="0 0 ${width} ${height}">`,
     `<title>${escapeXml(plot.title)}</title>`,
     `<style>${style}</style>`,
     `<rect class="paper" width="${width}" height="${height}" rx="8"/>`,
@@ -100,7 +103,8 @@ export function plotSvg(plot: Plot): string {
     ...named,
     ...lines,
     `<text x="${(left + width - right) / 2}" y="${height - 16}" text-anchor="middle">${escapeXml(plot.xTitle)}</text>`,
-    `<text transform="translate(18 ${(top + height - bottom) / 2}) rotate(-90)" text-anchor="middle">${escapeXml(plot.yTitle)}</text>`,
+    `<text transform="translate(18 ${(top + height - bottom) / 2}) rotate(-90)" ` +
+      `text-anchor="middle">${escapeXml(plot.yTitle)}</text>`,
     '</svg>',
     '',
   ].join('\n');

@@ -44,7 +44,7 @@ export async function writeScaledModel(model: string, { layers, width }: ModelSc
   };
   grow('num_hidden_layers', layers);
   for (const field of widths) grow(field, width);
-  const decoder = readConfiguration(config, `${model}, × ${layers} layers, × ${width} wide`);
+  const decoder = await readConfiguration(config, `${model}, × ${layers} layers, × ${width} wide`);
   await mkdir(out, { recursive: true });
   for (const name of await readdir(model)) {
     if (/^(tokenizer.*|special_tokens_map|vocab)\.json$|^merges\.txt$|\.model$/.test(name)) {

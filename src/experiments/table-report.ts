@@ -98,7 +98,8 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
       {
         title: 'Differences from SubZero of the same scheme',
         text:
-          'In percentage points, paired by seed. How likely chance is to make such a difference: over the seeds (Student’s ' +
+          'In percentage points, paired by seed. How likely chance is to make such a difference: over the seeds ' +
+          '(Student’s ' +
           'paired test), over the examples (paired bootstrap), and the larger of both corrected after Holm.',
         table: {
           header: ['task', 'method', 'seeds', 'difference', 'over seeds', 'over examples', 'after Holm'],
@@ -235,11 +236,14 @@ function claimSection(
   const open = Math.abs(above.mean - points) <= above.halfWidth95 || Number.isNaN(above.halfWidth95);
   return {
     verdict:
-      `Sparse MeZO's claim on RTE (its paper: ${points} points above MeZO, ${speedup} times as fast, LLaMA-7B) ${accuracy} ` +
+      `Sparse MeZO's claim on RTE (its paper: ${points} points above MeZO, ${speedup} times as fast, LLaMA-7B) ` +
+      `${accuracy} ` +
       `here for accuracy, with ${interval(above, 1)} points, and ${speed} for speed.`,
     section: {
       title: "Sparse MeZO's claim on RTE",
-      text: `The paper (arXiv 2402.15751) has it of LLaMA-7B.${open ? ` The interval includes ${points} points: these seeds do not decide.` : ''}`,
+      text:
+        `The paper (arXiv 2402.15751) has it of ` +
+        `LLaMA-7B.${open ? ` The interval includes ${points} points: these seeds do not decide.` : ''}`,
       table: {
         header: ['claim', 'measured', 'seeds', 'verdict'],
         rows: [

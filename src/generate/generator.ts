@@ -14,7 +14,7 @@ import { keyAxis, keyMakers, recurrents, windowOf } from '../model/decoder.ts';
 import { forward, widestActivation } from '../model/forward.ts';
 import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
-import { type RowRun, uploadRuns } from '../model/runs.ts';
+import { uploadRuns } from '../model/runs.ts';
 import { uploadPositions } from '../model/upload-positions.ts';
 import { contextLengthOf, leadingTokens } from '../model/virtual-tokens.ts';
 import type { OperationContext } from '../ops/context.ts';
@@ -26,6 +26,7 @@ import { NamedBuffers } from '../tensor/named-buffers.ts';
 import { type Activation, Workspace } from '../tensor/workspace.ts';
 import type { Tokenizer, TokenStream } from '../tokenizer/index.ts';
 import { checkTokenIds } from '../tokenizer/token-ids.ts';
+import { type Predicted, ProbeRows, packRows } from './pass-rows.ts';
 import { rowAdapters, type TextModel } from './row-adapters.ts';
 import {
   drawParameters,
@@ -41,7 +42,7 @@ import { characterCount, promptOffsets } from './text-offsets.ts';
 import type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from './types.ts';
 
 /** Most rows of a pass; bounds memory. */
-const passRows = 1024;
+export const passRows = 1024;
 
 /**
  * Most rows of a pass that also generates, unless generating sequences make up more than half of it; bounds their wait
@@ -105,6 +106,10 @@ function unread({ tokens, limit, done }: Sequence): number {
   return Math.min(tokens.length, limit - 1) - done;
 }
 
+function probeOf({ model }: Sequence): number {
+  return model.probe ?? 0;
+}
+
 function unloadedError(): SubzeroError {
   return new SubzeroError('cancelled', 'the model was unloaded');
 }
@@ -113,17 +118,11 @@ function isUnloaded({ users }: TextModel): boolean {
   return users.some(({ aborted }) => aborted);
 }
 
-/** A token of a prompt that a row of a pass predicts. */
-interface Predicted {
-  sequence: Sequence;
-  /** Index among all tokens of the sequence. */
-  position: number;
-}
-
 export class Generator {
   readonly #model: Model;
   readonly #probes: () => Probes;
   readonly #tokenizer: Tokenizer;
+  readonly #severalProbes: boolean;
   readonly #workspace: Workspace;
   readonly #buffers: NamedBuffers;
   /** Scratch memory of scoring. */
@@ -137,9 +136,13 @@ export class Generator {
   /** The error for every later request; set once the model is unloaded. */
   #unloaded: SubzeroError | undefined;
 
-  /** @param probes returns the state of the model to generate with: plain weights, or a run's or an adapter's change */
-  constructor(model: Model, tokenizer: Tokenizer, probes: () => Probes) {
+  /**
+   * @param probes returns the state of the model to generate with: plain weights, or a run's or an adapter's change
+   * @param severalProbes whether there may be more than one, whose texts share passes
+   */
+  constructor(model: Model, tokenizer: Tokenizer, probes: () => Probes, severalProbes = false) {
     this.#model = model;
+    this.#severalProbes = severalProbes;
     this.#tokenizer = tokenizer;
     this.#probes = probes;
     this.#workspace = new Workspace(model.gpu);
@@ -165,6 +168,8 @@ export class Generator {
     const probes = this.#probes();
     const contextLength = contextLengthOf(this.#model, probes);
     const leading = leadingTokens(this.#model, probes);
+    if (probes.count > 1 && (request.scorePrompt || model.adapters.length > 0))
+      throw new Error('prompts are scored, and texts have adapters, under one probe alone');
     if (prompt.length === 0)
       throw new SubzeroError('invalid_argument', 'the prompt has no tokens', { parameter: 'prompt' });
     const room = request.maxTokens === 0 ? 0 : 1;
@@ -293,102 +298,64 @@ export class Generator {
     const keys = keyMakers(decoder).reduce((sum, attention) => sum + storedLength(keyAxis(attention)), 0);
     const rowBytes = keys * 4 * 2;
     const rows = Math.max(contextLength, Math.min(contextLength * 64, Math.floor(cacheBytes / Math.max(1, rowBytes))));
-    return new KeyValueCache(this.#model.gpu, this.#model, rows);
+    return new KeyValueCache(this.#model.gpu, this.#model, rows, this.#severalProbes);
   }
 
   async #pass(): Promise<void> {
     const model = this.#model;
     const { gpu, decoder } = model;
     const budget = Math.min(passRows, Math.floor(gpu.bindingLimit / 4 / widestActivation(model)));
-    const ids: number[] = [];
-    const positions: number[] = [];
-    const lengths: number[] = [];
-    const slots: number[] = [];
-    const ranges: number[] = [];
-    const windowRanges: number[] = [];
-    const runs: RowRun[] = [];
-    const models: TextModel[] = [];
-    const sampledRows: number[] = [];
-    const sampled: Sequence[] = [];
-    const predictedRows: number[] = [];
-    const predicted: Predicted[] = [];
+    const { count } = this.#probes();
     const window = windowOf(decoder);
     const answering = this.#running.filter((sequence) => positionOf(sequence) > 0).length;
     const most = answering > 0 ? Math.min(budget, Math.max(sharedPassRows, 2 * answering)) : budget;
-    let left = most;
+    const ofProbes = Array.from({ length: count }, () => new ProbeRows<Sequence>(Math.floor(most / count), window));
     // Generating sequences come first, with one row each. Prompts share the rest, in pieces if necessary.
     for (const sequence of [...this.#running].sort((a, b) => unread(a) - unread(b))) {
-      const { start } = sequence.run;
-      const promptStart = sequence.leading;
-      const promptEnd = promptStart + sequence.promptLength;
-      const scored = sequence.promptOffsets !== undefined && sequence.done < promptEnd;
+      const rows = ofProbes[probeOf(sequence)]!;
+      const scored = sequence.promptOffsets !== undefined && sequence.done < sequence.leading + sequence.promptLength;
       const cost = scored && answering > 0 ? scoredRowCost : 1;
-      const count = Math.min(unread(sequence), Math.floor(left / cost));
-      if (count <= 0) continue;
-      left -= count * cost;
-      runs.push({
-        start: ids.length,
-        end: ids.length + count,
-        state: sequence.run.state,
-        continues: sequence.done > 0,
-      });
-      for (let i = 0; i < count; i++) {
-        const position = sequence.done + i;
-        if (scored && position >= promptStart && position + 1 < promptEnd) {
-          predictedRows.push(ids.length);
-          predicted.push({ sequence, position: position + 1 });
-        }
-        ids.push(sequence.tokens[position]!);
-        models.push(sequence.model);
-        positions.push(position);
-        // The prompt is read as one text. Each token of the answer ends a text that is one token longer.
-        const length = Math.max(promptEnd, position + 1);
-        lengths.push(length, length);
-        slots.push(start + position);
-        ranges.push(0, 0, start, start + position + 1);
-        if (window !== undefined)
-          windowRanges.push(0, 0, start + Math.max(0, position - window + 1), start + position + 1);
-      }
-      sequence.done += count;
-      if (sequence.done === sequence.tokens.length) {
-        sampledRows.push(ids.length - 1);
-        sampled.push(sequence);
-      }
+      const taken = Math.min(unread(sequence), Math.floor(rows.left / cost));
+      if (taken <= 0) continue;
+      rows.left -= taken * cost;
+      rows.read(sequence, taken, scored);
     }
-    // A pass with only a piece of a prompt still needs a label row, which is not read.
-    if (sampledRows.length + predictedRows.length === 0) sampledRows.push(ids.length - 1);
-    const labelRows = [...sampledRows, ...predictedRows];
+    const packed = packRows(ofProbes, this.#cache!.spare);
+    const { ids, positions, lengths, rows, labelRows, sampled, predicted } = packed;
 
     this.#workspace.reserve(Math.max(ids.length, 16));
     const buffers = this.#buffers;
     const upload = (name: string, values: number[]) => buffers.upload(name, new Uint32Array(values));
-    const probes = { ...this.#probes(), ...rowAdapters(models, labelRows, buffers) };
+    const probes = {
+      ...this.#probes(),
+      ...rowAdapters(packed.models, labelRows, buffers),
+      ...(count > 1 ? { ownInputs: true } : {}),
+    };
     const context = { gpu, workspace: this.#workspace, probes, plans: model.plans };
     const hidden = forward(model, context, {
       ids: upload('ids', ids),
       ...uploadPositions(model, new Uint32Array(positions), new Uint32Array(lengths), buffers),
-      ranges: upload('ranges', ranges),
-      ...(window === undefined ? {} : { windowRanges: upload('window ranges', windowRanges) }),
-      ...(recurrents(decoder).length > 0 ? { runs: uploadRuns(runs, ids.length, buffers) } : {}),
-      rows: ids.length,
+      ranges: upload('ranges', packed.ranges),
+      ...(window === undefined ? {} : { windowRanges: upload('window ranges', packed.windowRanges) }),
+      ...(recurrents(decoder).length > 0 ? { runs: uploadRuns(packed.runs, ids.length, buffers) } : {}),
+      rows,
       longest: positions.reduce((most, position) => Math.max(most, position), 0) + 1,
       labelRows: upload('label rows', labelRows),
-      labelCount: labelRows.length,
-      cache: { cache: this.#cache!, slots: upload('slots', slots) },
+      labelCount: labelRows.length / count,
+      cache: { cache: this.#cache!, slots: upload('slots', packed.slots) },
     });
-    const tokens =
-      sampledRows.length > 0 ? await this.#sample(sampled, context, { ...hidden, rows: sampledRows.length }) : [];
+    const tokens = sampled.length > 0 ? await this.#sample(sampled, context, { ...hidden, rows: sampled.length }) : [];
     const targets = predicted.map(({ sequence, position }) => ({
       target: sequence.tokens[position]!,
       topLogprobs: sequence.topLogprobs,
     }));
-    const scores = await scoreRows(model, context, hidden, sampledRows.length, targets, this.#scoring);
+    const scores = await scoreRows(model, context, hidden, sampled.length, targets, this.#scoring);
     this.#workspace.give(hidden);
     // The model may have been unloaded in the meantime.
     if (this.#unloaded) return;
     this.#report(predicted, scores);
     for (const [index, sequence] of sampled.entries()) {
-      if (sequence.events.ended) continue;
+      if (!sequence || sequence.events.ended) continue;
       try {
         this.#extend(sequence, tokens[index]!());
       } catch (error) {
@@ -400,11 +367,12 @@ export class Generator {
   /**
    * Samples the next token of each sequence. The search of the logits on the GPU decides most tokens; the others are
    * sampled from whole rows of logits.
+   * @param sequences undefined for a row that nobody asks for
    * @param hidden one row per sequence, at least one
-   * @returns one function per sequence, so that an error fails only its own sequence
+   * @returns one function per sequence that there is, so that an error fails only its own sequence
    */
   async #sample(
-    sequences: readonly Sequence[],
+    sequences: readonly (Sequence | undefined)[],
     context: OperationContext,
     hidden: Activation,
   ): Promise<(() => Sampled)[]> {
@@ -414,25 +382,29 @@ export class Generator {
     const rowBytes = columns * 4;
     const logits = logitsOf(this.#model, context, hidden, this.#buffers);
     const wantsTop = sequences.map(
-      ({ sampling, topLogprobs }) => columns >= leastVocabulary && topSuffices(sampling, topLogprobs),
+      (sequence) => sequence && columns >= leastVocabulary && topSuffices(sequence.sampling, sequence.topLogprobs),
     );
     const rowOf = (row: number) => ({ buffer: logits, offset: row * rowBytes, bytes: rowBytes });
-    const whole = sequences.map((_, row) => row).filter((row) => !wantsTop[row]);
+    const whole = sequences.map((_, row) => row).filter((row) => sequences[row] && !wantsTop[row]);
     const top: { buffer: GpuBuffer; bytes: number }[] = [];
     if (wantsTop.includes(true)) {
-      const draws = sequences.flatMap((sequence) => drawParameters(sequence.sampling, positionOf(sequence)));
+      const draws = sequences.flatMap((sequence) =>
+        sequence ? drawParameters(sequence.sampling, positionOf(sequence)) : [1, 0],
+      );
       const results = this.#buffers.ensure('top logits', rows * topLogitsBytes(columns));
       topLogits(gpu, logits, { rows, columns }, this.#buffers.upload('draws', new Float32Array(draws)), results);
       top.push({ buffer: results, bytes: rows * topLogitsBytes(columns) });
     }
     // If no sequence has a token to sample, reading one word tells that the pass is done.
-    const wanted = sequences.length > 0 ? [...top, ...whole.map(rowOf)] : [{ buffer: logits, bytes: 4 }];
+    const wanted = sequences.some((sequence) => sequence)
+      ? [...top, ...whole.map(rowOf)]
+      : [{ buffer: logits, bytes: 4 }];
     const data = await gpu.recorder.read(wanted);
     const found = top.length > 0 ? data.shift()! : undefined;
     const allOf = new Map(whole.map((row, index) => [row, new Float32Array(data[index]!)]));
     const sampled = sequences.map((sequence, row) => {
       const best = found && wantsTop[row] ? readTopLogits(found, row, columns) : undefined;
-      return best && sampleFromTop(best, sequence.sampling, positionOf(sequence), sequence.topLogprobs);
+      return sequence && best && sampleFromTop(best, sequence.sampling, positionOf(sequence), sequence.topLogprobs);
     });
     const undecided = sequences.map((_, row) => row).filter((row) => wantsTop[row] && !sampled[row]);
     if (undecided.length > 0) {
@@ -440,13 +412,13 @@ export class Generator {
       for (const [index, row] of undecided.entries()) allOf.set(row, new Float32Array(rest[index]!));
     }
     return sequences.map((sequence, row) => () => {
-      const { sampling, counts, topLogprobs } = sequence;
-      return sampled[row] ?? sampleToken(allOf.get(row)!, sampling, positionOf(sequence), counts, topLogprobs);
+      const { sampling, counts, topLogprobs } = sequence!;
+      return sampled[row] ?? sampleToken(allOf.get(row)!, sampling, positionOf(sequence!), counts, topLogprobs);
     });
   }
 
   /** Reports the scores of prompt tokens that a pass predicted, and ends the sequences that ask for nothing else. */
-  #report(predicted: readonly Predicted[], scores: readonly (() => Sampled)[]): void {
+  #report(predicted: readonly Predicted<Sequence>[], scores: readonly (() => Sampled)[]): void {
     const reports = new Map<Sequence, PlacedToken[]>();
     for (const [index, { sequence, position }] of predicted.entries()) {
       if (sequence.events.ended) continue;

@@ -17,6 +17,8 @@ export interface WeightedAdapter {
 /** What a text is generated with, beside the weights that all texts of a generator share. */
 export interface TextModel {
   adapters: readonly WeightedAdapter[];
+  /** Which of the generator's probes it is a text of; the first by default. */
+  probe?: number;
   /** Aborted when a loaded model that the text is made with is unloaded. */
   users: readonly AbortSignal[];
 }

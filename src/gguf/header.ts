@@ -355,7 +355,8 @@ function checkOverlaps(tensors: readonly GgufTensor[], file: string): void {
     if (before && tensor.position < end) {
       throw new SubzeroError(
         'invalid_data',
-        `${file}: tensor ${quote(tensor.name)}: expected its data behind that of ${quote(before.name)}, which ends at ` +
+        `${file}: tensor ${quote(tensor.name)}: expected its data behind that of ${quote(before.name)}, which ends ` +
+          `at ` +
           `byte ${end}, got ${tensor.position} (an overlap)`,
         { parameter: file },
       );

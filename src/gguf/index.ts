@@ -6,8 +6,9 @@
 
 export { type GgufContents, readGgufConfiguration } from './configuration.ts';
 export type { ExpertPlace } from './experts.ts';
-export { GgufModel, ggufModelName, isGgufPath } from './file.ts';
+export { GgufModel } from './file.ts';
 export { type Metadata, type MetadataValue, quoteValue } from './header.ts';
+export { ggufModelName, isGgufPath } from './path.ts';
 export { openGgufConfiguration, openGgufWeights } from './weights.ts';
 export { type GgufTensorToWrite, readBack, type TypedMetadata, type TypedValue, writeGguf } from './writer.ts';
 export { interleaved, type ModelSizes, ropeDivisors, WrittenArchitecture } from './written.ts';

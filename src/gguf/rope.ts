@@ -103,7 +103,8 @@ function ofDivisors(
   if (divisors.length !== width / 2 || !divisors.every((divisor) => divisor > 0 && Number.isFinite(divisor))) {
     throw new SubzeroError(
       'invalid_data',
-      `${file}: tensor "rope_freqs.weight": expected ${width / 2} positive numbers, half of the ${width} elements that turn`,
+      `${file}: tensor "rope_freqs.weight": expected ${width / 2} positive numbers, half of the ${width} elements ` +
+        `that turn`,
       { parameter: file },
     );
   }

@@ -113,7 +113,8 @@ async function createInstance(
   if (builtIn) return { instance: builtIn, implementation: 'built-in' };
   throw new SubzeroError(
     'no_adapter',
-    `the native WebGPU library (npm package "webgpu") could not be loaded: ${reason instanceof Error ? reason.message : String(reason)}`,
+    `the native WebGPU library (npm package "webgpu") could not be loaded: ` +
+      `${reason instanceof Error ? reason.message : String(reason)}`,
     { cause: reason },
   );
 }
@@ -143,7 +144,8 @@ function noAdapter(wanted: string | number | undefined, reason: string): Subzero
   const detail = reason === '' ? '' : ` (${reason.replaceAll(/\s+/g, ' ')})`;
   return new SubzeroError(
     'no_adapter',
-    `no WebGPU adapter was found${detail}. A GPU needs its vendor's Vulkan driver and the Vulkan loader (libvulkan.so.1); ` +
+    `no WebGPU adapter was found${detail}. A GPU needs its vendor's Vulkan driver and the Vulkan loader ` +
+      `(libvulkan.so.1); ` +
       'without a GPU install a software adapter (Mesa >= 24: packages libvulkan1 and mesa-vulkan-drivers). ' +
       '"subzero doctor" shows what is missing; "npm run demo" installs a software adapter where there is no GPU.',
     { parameter: 'adapter' },

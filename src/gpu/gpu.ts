@@ -32,9 +32,9 @@ export class Gpu {
   readonly arithmetic: Arithmetic;
   /** Largest size of a storage binding in bytes; larger tensors are split. */
   readonly bindingLimit: number;
-  readonly memory = new MemoryAccount();
+  readonly memory: MemoryAccount = new MemoryAccount();
   /** Decides when urgent work and bulk work may submit to this device. */
-  readonly turns = new Turns();
+  readonly turns: Turns = new Turns();
   /** Placeholder for a storage binding that a launch does not use. */
   readonly unused: GpuBuffer;
   /** Keeps Dawn's instance alive as long as the device (see device.ts). */

@@ -1,5 +1,5 @@
 /**
- * What graders are, in the shapes of OpenAI's API, with two kinds more: `json_schema` and `javascript`.
+ * Reads graders: their shapes, and what else is wrong with them.
  *
  * @module
  */
@@ -8,9 +8,10 @@ import { z } from 'zod';
 import { SubzeroError } from '../errors.ts';
 import { GraderFailure } from './failure.ts';
 import { parseFormula } from './formula.ts';
+import type { Grader, GraderDescription, JudgeMessages, SingleGrader } from './grader.ts';
 import { runGrade } from './javascript.ts';
 import { checkTemplate } from './template.ts';
-import { similarities } from './text-similarity.ts';
+import { type SimilarityName, similarities } from './text-similarity.ts';
 
 const name = z.string().min(1).max(64);
 const text = z.string().max(100_000);
@@ -27,7 +28,7 @@ const stringCheck = z.strictObject({
   operation: z.enum(['eq', 'ne', 'like', 'ilike']),
 });
 
-const metrics = ['cosine', 'meteor', ...Object.keys(similarities)] as ['cosine', 'meteor', keyof typeof similarities];
+const metrics = ['cosine', 'meteor', ...(Object.keys(similarities) as SimilarityName[])] as const;
 
 const textSimilarity = z.strictObject({
   type: z.literal('text_similarity'),
@@ -35,7 +36,6 @@ const textSimilarity = z.strictObject({
   input: text,
   reference: text,
   evaluation_metric: z.enum(metrics),
-  /** For `cosine`: the model whose embeddings are compared. */
   model: z.string().min(1).optional(),
 });
 
@@ -93,19 +93,11 @@ const single = z.discriminatedUnion('type', [
 const multi = z.strictObject({
   type: z.literal('multi'),
   name,
-  /** By the names that the formula calls them, or one under its own name. */
   graders: z.union([single, z.record(z.string().regex(/^[A-Za-z_]\w*$/, 'letters, digits and _ only'), single)]),
   calculate_output: z.string().min(1),
 });
 
-export const graderSchema = z.discriminatedUnion('type', [...single.options, multi]);
-
-/** A grader as it is written. */
-export type GraderDescription = z.input<typeof graderSchema>;
-/** The same with its defaults. */
-export type Grader = z.output<typeof graderSchema>;
-export type SingleGrader = z.output<typeof single>;
-export type JudgeMessages = z.output<typeof messages>;
+const graderSchema: z.ZodType<Grader, GraderDescription> = z.discriminatedUnion('type', [...single.options, multi]);
 
 /**
  * Checks a grader: its shape, its templates, its formula, that its program can be read.
@@ -153,7 +145,8 @@ async function checkSingle(grader: SingleGrader, path: string): Promise<void> {
   switch (grader.type) {
     case 'python':
       throw unsupported(
-        'graders in Python are not run here; write the function in JavaScript: {"type": "javascript", "name", "source": "function grade(sample, item) { return 1; }"}',
+        'graders in Python are not run here; write the function in JavaScript: {"type": "javascript", "name", ' +
+          '"source": "function grade(sample, item) { return 1; }"}',
       );
     case 'javascript':
       await runGrade(grader.source).catch((error) => {

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { type Grader, gradersOf, type SingleGrader, textOf } from './description.ts';
+import { gradersOf, textOf } from './description.ts';
 import { type FailureKind, GraderFailure } from './failure.ts';
 import { parseFormula } from './formula.ts';
+import type { Grader, LabelModel, ScoreModel, SingleGrader } from './grader.ts';
 import { runGrade } from './javascript.ts';
 import { fillTemplate, type GradedSample, parsedOutput } from './template.ts';
 import { cosine, similarities } from './text-similarity.ts';
@@ -118,7 +119,8 @@ async function score(grader: SingleGrader, sample: GradedSample, services: Grade
       if (label === undefined) {
         throw new GraderFailure(
           'model_grader_parse_error',
-          `expected one of ${grader.labels.join(', ')}, alone or as {"result": label}; the model answered ${shown(answer)}`,
+          `expected one of ${grader.labels.join(', ')}, alone or as {"result": label}; the model answered ` +
+            `${shown(answer)}`,
         );
       }
       return grader.passing_labels.includes(label) ? 1 : 0;
@@ -149,10 +151,10 @@ function jsonOf(text: string): { value: unknown } | undefined {
 }
 
 async function ask(
-  { model, input }: Extract<SingleGrader, { type: 'score_model' | 'label_model' }>,
+  { model, input }: ScoreModel | LabelModel,
   sample: GradedSample,
   { complete }: GraderServices,
-  sampling: Extract<SingleGrader, { type: 'score_model' }>['sampling_params'] = {},
+  sampling: ScoreModel['sampling_params'] = {},
 ): Promise<string> {
   if (!complete) throw new GraderFailure('model_grader_server_error', 'there is no model to ask');
   const messages = input.map(({ role, content }) => ({

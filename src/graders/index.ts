@@ -4,7 +4,8 @@
  * @module
  */
 
-export { type Grader, type GraderDescription, graderSchema, judgesOf, parseGrader } from './description.ts';
+export { judgesOf, parseGrader } from './description.ts';
 export { type FailureKind, GraderFailure } from './failure.ts';
 export { type Grade, type GraderServices, grade, type JudgeRequest } from './grade.ts';
+export type { Grader, GraderDescription } from './grader.ts';
 export type { GradedSample } from './template.ts';

@@ -35,7 +35,8 @@ function parsePath(path: string, shown: string, where: string): string[] {
   }
   throw new SubzeroError(
     'invalid_argument',
-    `${where}: ${shown} is unknown; expected {{item.NAME}}, ${sampleFields.map((name) => `{{sample.${name}}}`).join(' or ')}`,
+    `${where}: ${shown} is unknown; expected {{item.NAME}}, ` +
+      `${sampleFields.map((name) => `{{sample.${name}}}`).join(' or ')}`,
     { parameter: where },
   );
 }

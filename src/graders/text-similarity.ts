@@ -7,8 +7,10 @@
 /** A measure of a text against the text that it should be. */
 export type Similarity = (text: string, reference: string) => number;
 
-/** By the names of OpenAI's graders. */
-export const similarities = {
+/** The names of OpenAI's graders. */
+export type SimilarityName = 'fuzzy_match' | 'bleu' | 'gleu' | `rouge_${1 | 2 | 3 | 4 | 5 | 'l'}`;
+
+export const similarities: Readonly<Record<SimilarityName, Similarity>> = {
   fuzzy_match: fuzzyRatio,
   bleu: sentenceBleu,
   gleu: sentenceGleu,
@@ -18,7 +20,7 @@ export const similarities = {
   rouge_4: rougeN(4),
   rouge_5: rougeN(5),
   rouge_l: rougeL,
-} as const satisfies Readonly<Record<string, Similarity>>;
+};
 
 /** rapidfuzz's `fuzz.ratio` / 100: 2 · LCS / (both lengths), over code points; 1 for two empty texts. */
 export function fuzzyRatio(text: string, reference: string): number {

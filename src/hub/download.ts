@@ -173,7 +173,8 @@ async function fill(request: DownloadRequest, part: string): Promise<void> {
       const { algorithm, value } = file.checksum;
       throw new SubzeroError(
         'invalid_data',
-        `${file.path} did not come as it should: its ${algorithm} is not ${value}; it was removed. Try again, and if it ` +
+        `${file.path} did not come as it should: its ${algorithm} is not ${value}; it was removed. Try again, and ` +
+          `if it ` +
           'happens again, something between here and the hub changes files',
         { parameter: file.path },
       );
@@ -298,7 +299,8 @@ async function receiveRest(request: DownloadRequest, target: Target): Promise<vo
       if (failures >= mostFailures) {
         throw new SubzeroError(
           'io',
-          `${file.path}: ${error.message}. ${formatBytes(target.length)} of ${formatBytes(file.size)} have come and are ` +
+          `${file.path}: ${error.message}. ${formatBytes(target.length)} of ${formatBytes(file.size)} have come and ` +
+            `are ` +
             'kept; the same command goes on from there',
           { parameter: file.path, cause: error },
         );

@@ -21,7 +21,8 @@ export async function refuseAdapterFiles(directory: string): Promise<void> {
   if (found.length === 0) return;
   throw new SubzeroError(
     'unsupported',
-    `${directory} holds a PEFT adapter (${found.join(', ')}), which changes the model and is not applied here. Merge it ` +
+    `${directory} holds a PEFT adapter (${found.join(', ')}), which changes the model and is not applied here. ` +
+      `Merge it ` +
       "first with peft's merge_and_unload() and save the result to a folder of its own, or remove these files to use " +
       'the base model alone',
     { parameter: directory },

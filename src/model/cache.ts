@@ -40,27 +40,32 @@ export class KeyValueCache {
   /** Per recurrent layer. */
   readonly states: RecurrentState[];
   readonly rows: number;
+  /** A row and a state that no sequence owns, for rows of passes that belong to none. */
+  readonly spare: CacheRun | undefined;
   /** Numbers of the states that no sequence owns; empty too where the model keeps none. */
   readonly #freeStates: number[];
   /** Free runs of rows, ordered by start. */
   #free: { start: number; length: number }[];
 
-  constructor(gpu: Gpu, model: Model, rows: number) {
+  /** @param hasSpare whether there are a {@link spare} row and state besides */
+  constructor(gpu: Gpu, model: Model, rows: number, hasSpare = false) {
     const rowBytes = keyMakers(model.decoder).map((attention) => storedLength(keyAxis(attention)) * 4);
     const limit = Math.floor(gpu.bindingLimit / Math.max(1, ...rowBytes));
-    this.rows = Math.min(rows, limit);
+    const besides = hasSpare ? 1 : 0;
+    this.rows = Math.min(rows, limit - besides);
     const make = (label: string): GpuBuffer[] =>
-      rowBytes.map((bytes) => gpu.allocate(this.rows * bytes, 'cache', label));
+      rowBytes.map((bytes) => gpu.allocate((this.rows + besides) * bytes, 'cache', label));
     this.keys = make('keys');
     this.values = make('values');
     this.#free = [{ start: 0, length: this.rows }];
     const sizes = recurrents(model.decoder).map(stateSizes);
-    const count = mostSequences(gpu, sizes);
+    const count = mostSequences(gpu, sizes, besides);
     this.states = sizes.map(({ inputs, matrices }) => ({
-      inputs: gpu.allocate(count * inputs * 4, 'cache', 'convolution inputs'),
-      ...(matrices > 0 ? { matrices: gpu.allocate(count * matrices * 4, 'cache', 'state matrices') } : {}),
+      inputs: gpu.allocate((count + besides) * inputs * 4, 'cache', 'convolution inputs'),
+      ...(matrices > 0 ? { matrices: gpu.allocate((count + besides) * matrices * 4, 'cache', 'state matrices') } : {}),
     }));
     this.#freeStates = Array.from({ length: count }, (_, state) => state);
+    this.spare = hasSpare ? { start: this.rows, length: 1, state: count } : undefined;
   }
 
   /** Reserves a run of rows, and a state; undefined when none is free, or long enough, at present. */
@@ -107,9 +112,12 @@ export class KeyValueCache {
 }
 
 /** How many sequences may have a state at the same time. */
-function mostSequences(gpu: Gpu, sizes: readonly { inputs: number; matrices: number }[]): number {
+function mostSequences(gpu: Gpu, sizes: readonly { inputs: number; matrices: number }[], besides: number): number {
   if (sizes.length === 0) return 0;
   const all = sizes.reduce((sum, { inputs, matrices }) => sum + 4 * (inputs + matrices), 0);
   const largest = Math.max(...sizes.flatMap(({ inputs, matrices }) => [4 * inputs, 4 * matrices]));
-  return Math.max(1, Math.min(mostStates, Math.floor(stateBytes / all), Math.floor(gpu.bindingLimit / largest)));
+  return Math.max(
+    1,
+    Math.min(mostStates, Math.floor(stateBytes / all), Math.floor(gpu.bindingLimit / largest) - besides),
+  );
 }

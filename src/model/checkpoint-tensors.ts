@@ -181,7 +181,8 @@ function checkEntry(directory: string, { shape, transposed, within, stored }: Ma
   if (stored.shape.join() !== expected.join()) {
     throw new SubzeroError(
       'invalid_data',
-      `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies [${expected.join(', ')}]`,
+      `${directory}: "${stored.name}" has shape [${stored.shape.join(', ')}]; config.json implies ` +
+        `[${expected.join(', ')}]`,
     );
   }
   if (transposed && isBlocks(stored.dtype)) {

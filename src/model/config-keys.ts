@@ -194,7 +194,8 @@ export function checkKeys(
     }
     throw new SubzeroError(
       'unsupported',
-      `the key "${key}" (${brief(value)}) is not known for "${type}", so it cannot be told whether it changes the function; ` +
+      `the key "${key}" (${brief(value)}) is not known for "${type}", so it cannot be told whether it changes the ` +
+        `function; ` +
         'remove it from config.json if the model was trained without it',
     );
   }
@@ -214,7 +215,8 @@ function checkClass(
   if (classes.length > 0 && !classes.some((name) => expected.includes(plain(name)))) {
     throw new SubzeroError(
       'unsupported',
-      `"architectures" must name the language model of "${type}"; got ${brief(architectures)}, which is another function`,
+      `"architectures" must name the language model of "${type}"; got ${brief(architectures)}, which is another ` +
+        `function`,
     );
   }
   const code = typeof own === 'object' && own !== null ? Object.entries(own) : [];

@@ -9,34 +9,36 @@ import { SubzeroError } from '../errors.ts';
 import { type Config, readFields } from './config-fields.ts';
 import { checkKeys } from './config-keys.ts';
 import { attentions, type Decoder } from './decoder.ts';
-import { keysOf } from './families/family.ts';
+import { type Family, keysOf } from './families/family.ts';
 import { families } from './families/index.ts';
 
 /** The model types that can be loaded. */
 export const supportedArchitectures: readonly string[] = Object.keys(families);
-
-/** The keys of config.json that an architecture reads. */
-export function keysRead(type: string): Set<string> {
-  return keysOf(families[type]!);
-}
 
 /**
  * Reads a parsed config.json. Absent keys have the defaults of the type's class in Hugging Face transformers.
  *
  * @throws SubzeroError `unsupported` for an unknown architecture, feature or key, `invalid_data` for wrong values
  */
-export function readConfiguration(config: Config, file: string): Decoder {
+export async function readConfiguration(config: Config, file: string): Promise<Decoder> {
   const type = config.model_type;
   const known = typeof type === 'string' && Object.hasOwn(families, type) ? families[type] : undefined;
   if (!known) {
     throw new SubzeroError(
       'unsupported',
-      `${file}: the architecture ${JSON.stringify(type ?? null)} is not supported; supported are ${supportedArchitectures.join(', ')}`,
+      `${file}: the architecture ${JSON.stringify(type ?? null)} is not supported; supported are ` +
+        `${supportedArchitectures.join(', ')}`,
     );
   }
+  return readConfigurationOf(await known(), config, file);
+}
+
+/** Reads a parsed config.json of a family, as {@link readConfiguration} does. */
+export function readConfigurationOf(family: Family, config: Config, file: string): Decoder {
+  const type = config.model_type as string;
   try {
-    checkKeys(config, type as string, keysOf(known), known);
-    const decoder = known.read(readFields(config, known.fields), type as string);
+    checkKeys(config, type, keysOf(family), family);
+    const decoder = family.read(readFields(config, family.fields), type);
     for (const { heads, keyHeads } of attentions(decoder)) {
       if (heads % keyHeads !== 0) {
         throw new SubzeroError('invalid_data', `${heads} heads cannot share ${keyHeads} key heads evenly`);

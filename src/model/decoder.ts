@@ -170,6 +170,10 @@ export interface Routing {
   sumOffset?: number;
   /** The factor of what the experts give together. */
   scale?: number;
+  /** The factor of the router's logits. */
+  logitScale?: number;
+  /** Name of a factor for each expert of what it gives. */
+  expertScales?: string;
 }
 
 /** One linear layer of every expert. */
@@ -211,15 +215,25 @@ export type SharedExpert = ({ gate: Linear; up: Linear } | { packed: Linear }) &
   down: Linear;
   /** Makes a number, by the sigmoid of which the result is multiplied. */
   scale?: Linear;
+  /** The norm through which it reads the sum by itself, in place of what the experts read. */
+  before?: Norm;
+  /** The norm of what it gives, before that of the experts is added. */
+  after?: Norm;
 };
 
 interface ExpertsCommon extends SublayerNorms {
   kind: 'experts';
   router: Linear;
+  /** Whether the router is a linear layer of its own in transformers, beside which PEFT puts pairs. */
+  routerIsLayer?: true;
   routing: Routing;
   down: ExpertLinears;
+  /** The norm through which the router reads the sum by itself, in place of what the experts read. */
+  routerNorm?: Norm;
   /** The activation of the gates. */
   activation: MatmulActivation;
+  /** The norm of what the experts give together, before that of the shared one is added. */
+  afterExperts?: Norm;
   shared?: SharedExpert;
 }
 

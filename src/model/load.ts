@@ -1,17 +1,18 @@
 /**
- * Loading a model from its directory.
+ * Loading a model from its directory. Readers of formats that few models have are imported where one has it.
  *
  * @module
  */
 
 import { SubzeroError } from '../errors.ts';
-import { isGgufPath, openGgufConfiguration, openGgufWeights } from '../gguf/index.ts';
+import { isGgufPath } from '../gguf/path.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { parseJsonFile } from '../model-file.ts';
 import type { MatmulPlans } from '../ops/matmul-plans.ts';
 import { completePlans, knownPlans } from '../ops/matmul-tuner.ts';
 import { join, readFile } from '../platform/index.ts';
-import { openQuantizedWeights, quantizationKey, quantizedFormat } from '../quantized/index.ts';
+import { quantizationKey } from '../quantized/key.ts';
+import type { QuantizedFormat } from '../quantized/matrix.ts';
 import { openModelWeights } from '../safetensors/index.ts';
 import { elementsBefore, isPadded, type Layout, storedLength, withPads } from '../tensor/axis.ts';
 import { allocateMatrices, destroyWeight, type MatrixToAllocate, shapeOf, type Weight } from '../tensor/weight.ts';
@@ -123,12 +124,14 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
 
 /** Opens the weights of a model, which no adapter may change. Quantised ones are shown as blocks of storage types. */
 export async function openWeights(directory: string): Promise<ModelSource> {
-  if (isGgufPath(directory)) return await openGgufWeights(directory);
+  if (isGgufPath(directory)) return await (await import('../gguf/index.ts')).openGgufWeights(directory);
   await refuseAdapterFiles(directory);
   const source = await openModelWeights(directory);
   try {
-    const format = quantizedFormat(await readConfigJson(directory), join(directory, 'config.json'));
-    return format ? await openQuantizedWeights(source, format, directory) : withOwnBlocks(source);
+    const format = await quantizedFormat(await readConfigJson(directory), join(directory, 'config.json'));
+    if (!format) return withOwnBlocks(source);
+    const { openQuantizedWeights } = await import('../quantized/index.ts');
+    return await openQuantizedWeights(source, format, directory);
   } catch (error) {
     await source.close();
     throw error;
@@ -145,11 +148,23 @@ export interface StorageChoice {
 
 /** Reads and checks config.json of a model directory, or what stands for it in a GGUF file. */
 export async function readConfigurationFile(directory: string): Promise<Decoder> {
-  if (isGgufPath(directory)) return readConfiguration(await openGgufConfiguration(directory), directory);
+  if (isGgufPath(directory)) {
+    const { openGgufConfiguration } = await import('../gguf/index.ts');
+    return readConfiguration(await openGgufConfiguration(directory), directory);
+  }
   const { [quantizationKey]: quantization, ...config } = await readConfigJson(directory);
   const file = join(directory, 'config.json');
-  quantizedFormat({ [quantizationKey]: quantization }, file);
+  await quantizedFormat({ [quantizationKey]: quantization }, file);
   return readConfiguration(config, file);
+}
+
+/** How weights are quantised, if they are. @throws SubzeroError `unsupported` or `invalid_data` naming the key */
+async function quantizedFormat(
+  config: Readonly<Record<string, unknown>>,
+  file: string,
+): Promise<QuantizedFormat | undefined> {
+  if ((config[quantizationKey] ?? null) === null) return undefined;
+  return (await import('../quantized/index.ts')).quantizedFormat(config, file);
 }
 
 async function readConfigJson(directory: string): Promise<Record<string, unknown>> {
@@ -196,7 +211,10 @@ export function chooseStorage(
 
 /** What is said where rows do not fit the type that was asked for. */
 export function unfitWarning(count: number, all: number, storage: StorageWish): string {
-  return `${count} of ${all} matrices have rows that are no whole blocks of ${storage}; they keep 16 or 32 bits a weight`;
+  return (
+    `${count} of ${all} matrices have rows that are no whole blocks of ${storage}; they keep 16 or 32 bits a ` +
+    `weight`
+  );
 }
 
 /** Fills a weight, whose pads become zeros. */

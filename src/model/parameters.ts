@@ -103,9 +103,19 @@ function outerNorms({ before, after, ofSum }: { before?: Norm; after?: Norm; ofS
 
 /** The norms inside of a sublayer. */
 function innerNorms(sublayer: Sublayer): Norm[] {
-  if (sublayer.kind === 'delta-rule') return [sublayer.norm];
-  if (sublayer.kind !== 'attention') return [];
-  return [sublayer.queryNorm, sublayer.keyNorm, sublayer.valueNorm].filter((norm) => norm !== undefined);
+  const norms = (): (Norm | undefined)[] => {
+    switch (sublayer.kind) {
+      case 'delta-rule':
+        return [sublayer.norm];
+      case 'attention':
+        return [sublayer.queryNorm, sublayer.keyNorm, sublayer.valueNorm];
+      case 'experts':
+        return [sublayer.routerNorm, sublayer.afterExperts, sublayer.shared?.before, sublayer.shared?.after];
+      default:
+        return [];
+    }
+  };
+  return norms().filter((norm) => norm !== undefined);
 }
 
 function ofMatrix({ weight, rows, columns, transposed, within }: Matrix): ParameterShape {
@@ -171,6 +181,7 @@ function* ofExperts(sublayer: Sublayer): Generator<ParameterShape> {
     const correction = ofVector(routing.correction, plainAxis(routing.experts), false);
     yield routing.correctionRow ? { ...correction, shape: [1, routing.experts] } : correction;
   }
+  if (routing.expertScales) yield ofVector(routing.expertScales, plainAxis(routing.experts), false);
   for (const { matrices, bias } of expertLinears(sublayer)) {
     const [first] = matrices as [Matrix];
     for (const matrix of matrices) yield { ...ofMatrix(matrix), stack: first.weight };

@@ -19,7 +19,10 @@ import { type Alibi, attentions, type Linear, type Norm, type Sublayer } from '.
 import type { Model } from './model.ts';
 import type { RopePosition } from './rope-table.ts';
 
-/** The input of a pass on the GPU; arrays hold one entry per row of a probe. */
+/**
+ * The input of a pass on the GPU. Arrays hold one entry per row of a probe, which all probes share, or per row of all
+ * probes where each has its own (`ownInputs`); numbers of rows are within a probe, but for those of runs.
+ */
 export interface ForwardInput {
   ids: GpuBuffer;
   positions: GpuBuffer;

@@ -24,7 +24,7 @@ export async function randomModel(
   storage: PackableStorage,
   seed = 0,
 ): Promise<Model> {
-  const decoder = readConfiguration(config, 'the given configuration');
+  const decoder = await readConfiguration(config, 'the given configuration');
   const block = Float32Array.from(
     gaussian(seed, { tensor: 0, step: 0, purpose: 0, query: 0 }, 1 << 20),
     (z) => 0.02 * z,

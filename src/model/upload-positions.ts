@@ -63,7 +63,8 @@ function decidingLengths(scaling: RopeScaling, lengths: Uint32Array): Uint32Arra
     if (deciding(shortest) === deciding(longest)) return deciding(longest);
     throw new SubzeroError(
       'unsupported',
-      `options of ${shortest} to ${longest} tokens with one prompt: beyond ${limit} tokens the rope scaling "${type}" of this model ` +
+      `options of ${shortest} to ${longest} tokens with one prompt: beyond ${limit} tokens the rope scaling ` +
+        `"${type}" of this model ` +
         'turns the prompt otherwise for each of them; shorten the prompt',
     );
   });

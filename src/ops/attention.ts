@@ -15,7 +15,7 @@ import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { sharesBySubgroup } from './matmul-choice.ts';
 import { sharedLanes } from './matmul-variants.ts';
-import { vectorOf } from './probes.ts';
+import { inputRows, vectorOf } from './probes.ts';
 
 /** How the work is cut; see the heads of kernels/attention/*.wgsl. */
 export type AttentionVariant = 'direct' | 'subgroup' | 'workgroup' | 'sliced' | 'tiled';
@@ -195,6 +195,7 @@ export function attention(
     heads,
     key_heads: keyHeads,
     rows_per_probe: rowsPerProbe,
+    input_rows: inputRows(probes, rows),
     key_stride: keyStride,
     head_quads: headWidth / 4,
     slices,

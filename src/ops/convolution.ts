@@ -13,7 +13,7 @@ import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { join } from './join.ts';
-import { vectorOf } from './probes.ts';
+import { inputRows, vectorOf } from './probes.ts';
 import type { Runs } from './runs.ts';
 
 export interface ConvolutionOptions {
@@ -88,6 +88,7 @@ export function convolve(context: OperationContext, x: Activation, options: Conv
       quads: channels / 4,
       blocks,
       rows_per_probe: rowsPerProbe,
+      input_rows: inputRows(probes, rows),
       weight_offset: weight.offset,
       weight_stride: weight.stride,
       bias_offset: bias?.offset ?? 0,

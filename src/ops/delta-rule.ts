@@ -52,7 +52,11 @@ export function coefficientsKernel(KEY_WIDTH: number): KernelDefinition {
 
 export function scanKernel(KEY_WIDTH: number, variant: DeltaRuleVariant, KEEPS: boolean): KernelDefinition {
   return scanDefinitions.get([KEY_WIDTH, variant, KEEPS], () => ({
-    files: [`delta-rule/${variant}.wgsl`, ...(variant === 'shared' ? [] : ['delta-rule/scan.wgsl'])],
+    files: [
+      'delta-rule/interface.wgsl',
+      `delta-rule/${variant}.wgsl`,
+      ...(variant === 'shared' ? [] : ['delta-rule/scan.wgsl']),
+    ],
     constants: { KEY_WIDTH, KEEPS },
   }));
 }
@@ -115,12 +119,14 @@ export function deltaRule(
   const y = workspace.take(rows, heads * valueWidth);
   const columns = valueWidth / columnsAtOnce;
   const count = runs.count * heads * columns;
+  // Runs of all rows are walked once.
+  const walks = probes.ownInputs ? 1 : probes.count;
   gpu.recorder.dispatch(
     gpu.kernel(scanKernel(keyWidth, variant, state !== undefined)),
     [x.buffer, x.buffer, coefficients.buffer, runs.table, state ?? gpu.unused, y.buffer],
     {
       count,
-      probes: probes.count,
+      probes: walks,
       heads,
       key_heads: keyHeads,
       columns,
@@ -130,7 +136,7 @@ export function deltaRule(
       rows_per_probe: rowsPerProbe,
       key_width: keyWidth,
     },
-    variant === 'shared' ? spread(count * probes.count) : perElement(count * probes.count),
+    variant === 'shared' ? spread(count * walks) : perElement(count * walks),
   );
   workspace.give(coefficients);
   return y;

@@ -13,11 +13,11 @@ import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { noisyKernel, rowSlices } from './dense.ts';
 import { factorFile } from './factors.ts';
-import { type DenseNoise, directionNumber, factorWidth, weightScaleOf } from './probes.ts';
+import { type DenseNoise, directionNumber, factorWidth, inputRows, weightScaleOf } from './probes.ts';
 
 /**
- * @param ids one u32 per row of a probe; all probes look up the same ids. Rows of ids behind the table are left as they
- *   are.
+ * @param ids one u32 per row that has inputs of its own ({@link inputRows}). Rows of ids behind the table are left as
+ *   they are.
  * @param rows rows in all, probes × rows per probe
  * @param addTo add to this activation instead of making a new one (position embeddings)
  * @returns [rows, weight columns]
@@ -62,6 +62,7 @@ export function embed(
         rank_quads: factors ? factorWidth(factors) / 4 : 0,
         v_start: factors ? (factors.vRow * weight.columns) / 4 : 0,
         rows_per_probe: rows / probes.count,
+        input_rows: inputRows(probes, rows),
         state_offset: factors?.stateOffset ?? 0,
         state_stride: probes.stateStride,
         scale: factors?.scale ?? 0,
@@ -104,6 +105,7 @@ function embedDense(
         weight_row: slice.weightRow,
         curvature_row: slice.besideRow,
         rows_per_probe: rows / probes.count,
+        input_rows: inputRows(probes, rows),
         first_probe: firstProbe,
         seed_low: seed[0],
         seed_high: seed[1],

@@ -219,9 +219,9 @@ export function gatePairs(
 }
 
 /** The kernel of {@link combine}. */
-export const combineKernel = (NORMALISED: boolean, HAS_BIAS: boolean): KernelDefinition => ({
+export const combineKernel = (NORMALISED: boolean, HAS_BIAS: boolean, SCALED: boolean): KernelDefinition => ({
   files: ['experts/combine.wgsl'],
-  constants: { NORMALISED, HAS_BIAS },
+  constants: { NORMALISED, HAS_BIAS, SCALED },
 });
 
 /**
@@ -229,6 +229,7 @@ export const combineKernel = (NORMALISED: boolean, HAS_BIAS: boolean): KernelDef
  * @param x [rows · count, columns], one row for each pair
  * @param options.sumLeast @param options.sumOffset shares are divided by max(their sum, least) + offset if normalised
  * @param options.bias name of the biases [experts, width], one row of which is added to each pair's
+ * @param options.expertScales name of a factor for each expert of what it gives, biases included
  * @returns [rows, columns]
  */
 export function combine(
@@ -241,19 +242,22 @@ export function combine(
     sumOffset?: number;
     scale?: number;
     bias?: { name: string; width: number };
+    expertScales?: string;
   },
 ): Activation {
   const { normalised, sumLeast: least = 0, sumOffset: offset = 0, scale = 1 } = options;
   const bias = vectorOf(probes, options.bias?.name);
+  const scales = vectorOf(probes, options.expertScales);
   checkShape('combine', 'x', x, rows * count, x.columns);
   const y = workspace.take(rows, x.columns);
   const quads = (rows * x.columns) / 4;
   gpu.recorder.dispatch(
-    gpu.kernel(combineKernel(normalised, bias !== undefined)),
-    [shares, places, x.buffer, chosen, bias?.buffer ?? gpu.unused, y.buffer],
+    gpu.kernel(combineKernel(normalised, bias !== undefined, scales !== undefined)),
+    [...[shares, places, x.buffer, chosen, bias?.buffer ?? gpu.unused, scales?.buffer ?? gpu.unused], y.buffer],
     {
       ...{ quads, width_quads: x.columns / 4, count, scale, least, offset, width: options.bias?.width ?? 0 },
       ...{ rows_per_probe: rowsPerProbe, bias_offset: bias?.offset ?? 0, bias_stride: bias?.stride ?? 0 },
+      ...{ scales_offset: scales?.offset ?? 0, scales_stride: scales?.stride ?? 0 },
     },
     perElement(quads),
   );

@@ -82,7 +82,7 @@ export function matmulParts(
       'activation.wgsl',
       'matmul/interface.wgsl',
       `matmul/${rows}.wgsl`,
-      ...matmulFiles(plan),
+      ...matmulFiles(plan, storage),
     ],
     constants: {
       ...constants,

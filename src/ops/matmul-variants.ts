@@ -6,6 +6,7 @@
 
 import type { KernelConstant } from '../gpu/kernel.ts';
 import { perElement, spread } from '../gpu/workgroups.ts';
+import { isPlain, type Storage } from '../weights/index.ts';
 
 /** How the work of a matrix product is cut; see the heads of kernels/matmul/*.wgsl. */
 export type MatmulVariant =
@@ -49,6 +50,11 @@ export interface MatmulPlan {
 interface VariantDescription {
   /** In front of matmul/interface.wgsl come the storage type's functions. */
   files: readonly string[];
+  /**
+   * Where the loop over the inner dimension is a file by itself, its name without what it goes by: quads, or runs of
+   * eight where W is stored in blocks.
+   */
+  loop?: string;
   /** Whether the inner dimension can be cut. */
   sliceable: boolean;
   constants: Readonly<Record<string, KernelConstant>>;
@@ -84,6 +90,7 @@ function tile(threadRows: number, threadColumns: number): VariantDescription {
 function subgroup(rows: 8 | 32): VariantDescription {
   return {
     files: ['matmul/subgroup.wgsl'],
+    loop: 'subgroup',
     sliceable: false,
     constants: { BLOCKS: rows / 8 },
     // Large products are a tenth slower where the kernel reads y at all.
@@ -153,6 +160,7 @@ export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescripti
   },
   'subgroup-1': {
     files: ['matmul/subgroup-row.wgsl'],
+    loop: 'subgroup-row',
     sliceable: false,
     constants: {},
     accumulatesByParameter: true,
@@ -194,8 +202,9 @@ export function matrixVariant(fragments: 2 | 4, half: boolean): MatmulVariant {
 }
 
 /** The files of a plan's kernel behind matmul/interface.wgsl. */
-export function matmulFiles({ variant, fragment }: MatmulPlan): readonly string[] {
-  const { files } = matmulDescriptions[variant];
+export function matmulFiles({ variant, fragment }: MatmulPlan, storage: Storage): readonly string[] {
+  const { files, loop } = matmulDescriptions[variant];
+  if (loop !== undefined) return [...files, `matmul/${loop}-${isPlain(storage) ? 'quads' : 'runs'}.wgsl`];
   if (!needsUnits(variant)) return files;
   return [...files, `matmul/matrix-main${fragment?.sized ? '-sized' : ''}.wgsl`];
 }

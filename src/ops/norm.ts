@@ -46,7 +46,7 @@ export function normKernel(
   gainOffset: number,
 ): KernelDefinition {
   return definitions.get([variant, CENTRE, HAS_GAIN, HAS_SHIFT, gainOffset], () => ({
-    files: [variant === 'subgroup' ? 'norm-subgroup.wgsl' : 'norm.wgsl'],
+    files: ['norm-interface.wgsl', variant === 'subgroup' ? 'norm-subgroup.wgsl' : 'norm.wgsl'],
     constants: { CENTRE, HAS_GAIN, HAS_SHIFT, GAIN_OFFSET: { f32: gainOffset } },
   }));
 }

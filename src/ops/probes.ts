@@ -132,6 +132,11 @@ export interface AdapterShape {
 export interface Probes {
   /** How many; plain inference is one. */
   count: number;
+  /**
+   * Whether each probe has a pass's ids, positions, key ranges, label rows and runs for itself, those of one behind those
+   * of another, as texts that are generated have; otherwise all share those of one.
+   */
+  ownInputs?: boolean;
   /** Every S and every 1-D parameter, f32, once per probe. */
   state: GpuBuffer;
   /** Elements from one probe's state to the next; 0 when all probes share one. */
@@ -176,6 +181,11 @@ export function vectorOf(probes: Probes, name: string | undefined): VectorPlace 
   if (made !== undefined) return { buffer: probes.made!.buffer, offset: made, stride: probes.made!.stride };
   const frozen = probes.frozen?.vectors.get(name);
   return frozen === undefined ? undefined : { buffer: probes.frozen!.state, offset: frozen, stride: 0 };
+}
+
+/** How many of a pass's rows, of all probes, have an entry of their own in its arrays: row i reads entry i mod these. */
+export function inputRows({ count, ownInputs }: Probes, rows: number): number {
+  return ownInputs ? rows : rows / count;
 }
 
 /** The factor on a base weight. */

@@ -11,6 +11,7 @@ import { wholeQuads } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
+import { inputRows } from './probes.ts';
 
 /** Cosines and sines per position, see kernels/rope.wgsl. */
 export interface RopeTable {
@@ -27,7 +28,7 @@ const halvesKernel: KernelDefinition = { files: ['rope.wgsl'], constants: { INTE
  * Turns the heads of queries and keys, or of either alone, in place. Heads lie whole quads apart.
  *
  * @param turned [rows, heads · headWidth], one or two of them
- * @param positions one u32 per row of a probe
+ * @param positions one u32 per row that has inputs of its own
  * @param headsAtOnce heads that an invocation turns, for tests; chosen by the adapter otherwise
  */
 export function rope(
@@ -64,7 +65,7 @@ export function rope(
       key_heads: keyHeads,
       head_stride: stride,
       rotary_width: table.rotaryWidth,
-      rows_per_probe: rows / probes.count,
+      input_rows: inputRows(probes, rows),
       heads_at_once: together,
     },
     perElement((rows * Math.ceil((heads + keyHeads) / together) * table.rotaryWidth) / 2),

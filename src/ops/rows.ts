@@ -13,7 +13,7 @@ import { activationNumber, type MatmulActivation } from './activation.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { padded } from './pad.ts';
-import { vectorOf } from './probes.ts';
+import { inputRows, vectorOf } from './probes.ts';
 
 const gatherKernel: KernelDefinition = { files: ['gather-rows.wgsl'] };
 const storeKernel: KernelDefinition = { files: ['store-rows.wgsl'] };
@@ -22,7 +22,7 @@ const storeKernel: KernelDefinition = { files: ['store-rows.wgsl'] };
  * Picks rows of every probe.
  *
  * @param x [probes · rowsPerProbe, columns]
- * @param indices `count` row numbers within a probe
+ * @param indices `count` row numbers within a probe, of each where it has inputs of its own
  * @returns [probes · count, columns]
  */
 export function gatherRows(context: OperationContext, x: Activation, indices: GpuBuffer, count: number): Activation {
@@ -32,7 +32,13 @@ export function gatherRows(context: OperationContext, x: Activation, indices: Gp
   gpu.recorder.dispatch(
     gpu.kernel(gatherKernel),
     [indices, x.buffer, y.buffer],
-    { count, width: x.columns, probes: probes.count, source_stride: x.rows / probes.count },
+    {
+      count,
+      index_count: inputRows(probes, y.rows),
+      width: x.columns,
+      probes: probes.count,
+      source_stride: x.rows / probes.count,
+    },
     perElement(y.rows * y.columns),
   );
   return y;
@@ -66,7 +72,7 @@ export function storeRows(
  * a scheme.
  *
  * @param y [probes · rows, columns]
- * @param ids one u32 per row of a probe
+ * @param ids one u32 per row that has inputs of its own
  * @param name of the tensor [virtual tokens, columns without pads]
  * @param columns of y, where some are pads
  */
@@ -90,6 +96,7 @@ export function virtualRows(
       rows: y.rows,
       width_quads: widthQuads,
       rows_per_probe: y.rows / probes.count,
+      input_rows: inputRows(probes, y.rows),
       vocabulary,
       first_quad: offset / 4,
       stride_quads: stride / 4,

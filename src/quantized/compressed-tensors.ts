@@ -46,7 +46,10 @@ export function compressedTensorsFormat(fields: Fields): QuantizedFormat {
   const quantises = groups.some(([, group]) => group.value('input_activations') !== undefined);
   fields.finish('quant_method', 'version', 'global_compression_ratio');
   const described = schemes.map(({ bits, type, format: each, block: [, columns] }) => {
-    return `${each}, ${bits} bits${type === 'float' ? ' (FP8)' : ''}, ${columns ? `groups of ${columns}` : 'whole rows'}`;
+    return (
+      `${each}, ${bits} bits${type === 'float' ? ' (FP8)' : ''}, ` +
+      `${columns ? `groups of ${columns}` : 'whole rows'}`
+    );
   });
   return {
     description: `compressed-tensors: ${[...new Set(described)].join('; ')}`,

@@ -11,6 +11,7 @@ import { compressedTensorsFormat } from './compressed-tensors.ts';
 import { Fields } from './fields.ts';
 import { fp8Format } from './fp8.ts';
 import { gptqFormat } from './gptq.ts';
+import { quantizationKey } from './key.ts';
 import type { QuantizedFormat } from './matrix.ts';
 import { mxfp4Format } from './mxfp4.ts';
 
@@ -25,9 +26,6 @@ const formats: Readonly<Record<string, (fields: Fields) => QuantizedFormat>> = {
   bitsandbytes: bitsandbytesFormat,
   mxfp4: mxfp4Format,
 };
-
-/** The key of config.json that says how the weights are quantised. */
-export const quantizationKey = 'quantization_config';
 
 /**
  * The format of a checkpoint's weights; undefined where they are plain.

@@ -191,7 +191,8 @@ function checkPlacement(tensors: PlacedTensor[], dataBytes: number, file: string
     if (dataOffset !== end) {
       throw invalid(
         file,
-        `tensor ${quote(name)}: expected its data to start at ${end}, where the data before it ends, got ${dataOffset} ` +
+        `tensor ${quote(name)}: expected its data to start at ${end}, where the data before it ends, got ` +
+          `${dataOffset} ` +
           `(${dataOffset > end ? 'a hole' : 'an overlap'})`,
       );
     }

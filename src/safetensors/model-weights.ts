@@ -148,7 +148,8 @@ async function readIndex(index: string): Promise<Map<string, string>> {
     if (!isPlainFileName(shardName)) {
       throw invalid(
         index,
-        `tensor ${quote(name)}: expected the plain name of a .safetensors file in the same directory, got ${quote(shardName)}`,
+        `tensor ${quote(name)}: expected the plain name of a .safetensors file in the same directory, got ` +
+          `${quote(shardName)}`,
       );
     }
     shardNameOf.set(name, shardName);

@@ -67,7 +67,8 @@ export class OpenedSafetensors implements SafetensorsFile {
       if (fileBytes < lengthFieldBytes) {
         throw new SubzeroError(
           'invalid_data',
-          `${file}: expected a safetensors file of at least ${lengthFieldBytes} bytes, got ${fileBytes}; download it again`,
+          `${file}: expected a safetensors file of at least ${lengthFieldBytes} bytes, got ${fileBytes}; download ` +
+            `it again`,
           { parameter: file },
         );
       }

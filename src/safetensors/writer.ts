@@ -109,7 +109,8 @@ async function writeTensor(
   const wrongLength = (got: string) =>
     new SubzeroError(
       'invalid_data',
-      `${partial}: tensor ${quote(name)}: expected ${byteLength} bytes for the shape ${quote(shape)} of ${dtype}, got ${got}`,
+      `${partial}: tensor ${quote(name)}: expected ${byteLength} bytes for the shape ${quote(shape)} of ${dtype}, ` +
+        `got ${got}`,
       { parameter: name },
     );
   for await (const piece of data()) {

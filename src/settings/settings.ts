@@ -11,13 +11,14 @@ import { learnChoices } from '../data/example.ts';
 import { parseTextTemplate } from '../data/text-template.ts';
 import { truncateChoices } from '../data/truncation.ts';
 import { SubzeroError } from '../errors.ts';
-import { packableStorages } from '../weights/index.ts';
+import { packableStorages, type StorageWish } from '../weights/index.ts';
 import { parameter, words } from '../words.ts';
 import type { TrainConfiguration } from './configuration.ts';
 import { methods, optimizerNames, optimizersThat } from './methods.ts';
 import { objectiveNames, objectives, objectivesThat } from './objectives.ts';
 import { schemeNames, schemes, schemesThat } from './schemes.ts';
 import {
+  type Applies,
   both,
   type Rule,
   type Setting,
@@ -28,19 +29,28 @@ import {
   withSchemes,
 } from './setting.ts';
 
-const factored = withOptimizers(optimizersThat(({ family }) => family !== 'dense'));
-const added = withSchemes(schemesThat(({ adds }) => adds !== undefined));
-const own = withSchemes(schemesThat(({ adds }) => adds === undefined));
-const pairs = withSchemes(schemesThat(({ adds }) => adds === 'pairs'));
-const preferences = withObjectives(objectivesThat(({ learnsFrom }) => learnsFrom.includes('preference')));
-const rewards = withObjectives(['reward']);
-const tokens = withSchemes(schemesThat(({ adds }) => adds === 'tokens'));
+const factored: Applies = withOptimizers(optimizersThat(({ family }) => family !== 'dense'));
+const added: Applies = withSchemes(schemesThat(({ adds }) => adds !== undefined));
+const own: Applies = withSchemes(schemesThat(({ adds }) => adds === undefined));
+const pairs: Applies = withSchemes(schemesThat(({ adds }) => adds === 'pairs'));
+const preferences: Applies = withObjectives(objectivesThat(({ learnsFrom }) => learnsFrom.includes('preference')));
+const rewards: Applies = withObjectives(['reward']);
+const tokens: Applies = withSchemes(schemesThat(({ adds }) => adds === 'tokens'));
+const factoredAdapters: Applies = both(factored, added);
+const dpo: Applies = withObjectives(['dpo']);
+const sparse: Applies = withOptimizers(['sparse-mezo']);
+const curved: Applies = withOptimizers(['hizoo']);
+const chosenMeans: Applies = withOptimizers(optimizersThat(({ means }) => means === 'chosen'));
+const anyMeans: Applies = withMeans('momentum', 'adam');
+const adamMeans: Applies = withMeans('adam');
 
 /** Answers that are generated are no parts to share out. */
-const notOfRewards: Rule = ({ objective, shards }) =>
-  objectives[objective].generates && shards !== 1
-    ? words`${parameter('shards')} must be 1 with ${parameter('objective')} ${objective}; got ${shards}`
-    : undefined;
+const notOfRewards =
+  (setting: 'shards' | 'queryShards'): Rule =>
+  ({ objective, [setting]: parts }) =>
+    objectives[objective].generates && parts !== 1
+      ? words`${parameter(setting)} must be 1 with ${parameter('objective')} ${objective}; got ${parts}`
+      : undefined;
 
 const chooseOfModel: Rule = ({ scheme, parameters }) => {
   if (schemes[scheme].adds === undefined || parameters.length === 0) return undefined;
@@ -58,7 +68,8 @@ const sidesOfMethod: Rule = ({ optimizer, sides }) => {
 const alignedDirections: Rule = ({ queryCombination, optimizer }) => {
   if (queryCombination === 'mean' || methods[optimizer].family !== 'dense') return undefined;
   const named = words`${parameter('queryCombination')} ${queryCombination}`;
-  return words`${named} needs ${parameter('optimizer')} subzero or subzero-plus, whose directions are few numbers; ${optimizer} has one for every weight`;
+  const needed = words`${parameter('optimizer')} subzero or subzero-plus, whose directions are few numbers`;
+  return words`${named} needs ${needed}; ${optimizer} has one for every weight`;
 };
 
 const evaluatesToStop: Rule = ({ evaluateEvery, earlyStopping }) => {
@@ -82,6 +93,8 @@ function refusedBy(read: (configuration: TrainConfiguration) => unknown): Rule {
 
 const columnsThatAre: Rule = refusedBy(({ columns }) => createRowMapping({ columns, template: '', labels: [] }));
 const readableTemplate: Rule = refusedBy(({ template }) => template === '' || parseTextTemplate(template));
+const storageChoices: readonly StorageWish[] = ['auto', ...packableStorages];
+
 const pairsOfLabels: Rule = refusedBy(({ labels }) => pairsOf(labels, 'labels'));
 
 export const settings = {
@@ -201,7 +214,20 @@ export const settings = {
     maximum: 1024,
     help: "parts of a step's examples that are scored one by one, which the machines of a cluster share out",
     title: 'Parts of a step',
-    rule: notOfRewards,
+    rule: notOfRewards('shards'),
+    group: 'method',
+    changes: 'fork',
+    loop: true,
+  },
+  /** Parts of the probes that each part of a batch is scored under, one by one. */
+  queryShards: {
+    type: 'integer',
+    default: 1,
+    minimum: 1,
+    maximum: 257,
+    help: "parts of a step's probes (2 a direction) that are scored one by one, so that more machines than parts of the examples share a step",
+    title: 'Parts of the directions',
+    rule: notOfRewards('queryShards'),
     group: 'method',
     changes: 'fork',
     loop: true,
@@ -246,7 +272,8 @@ export const settings = {
     choices: objectiveNames,
     placeholder: 'NAME',
     help:
-      'what is minimised: auto is the loss of options and completions, and dpo for preferences; accuracy the share of ' +
+      'what is minimised: auto is the loss of options and completions, and dpo for preferences; accuracy the share ' +
+      'of ' +
       'wrong options; reward minus what a grader gives for generated answers',
     group: 'method',
     changes: 'fork',
@@ -272,7 +299,7 @@ export const settings = {
     help: 'dpo: the share of preferences that are believed to be the wrong way round',
     title: 'Preference label smoothing',
     group: 'method',
-    appliesTo: withObjectives(['dpo']),
+    appliesTo: dpo,
     changes: 'fork',
   },
   /** Reward: most tokens of an answer. */
@@ -355,7 +382,9 @@ export const settings = {
   template: {
     type: 'text',
     default: '',
-    help: 'the prompt made of columns: "{sentence} It was"; {column?} may be empty, {column|trim} loses its white space',
+    help:
+      'the prompt made of columns: "{sentence} It was"; {column?} may be empty, {column|trim} loses its white ' +
+      'space',
     title: 'Prompt template',
     group: 'data',
     rule: readableTemplate,
@@ -512,7 +541,9 @@ export const settings = {
     type: 'choice',
     default: 'mean',
     choices: ['mean', 'aligned'],
-    help: 'how the directions of a step make one estimate: their mean, or aligned = the projection of the gradient onto them',
+    help:
+      'how the directions of a step make one estimate: their mean, or aligned = the projection of the gradient ' +
+      'onto them',
     title: 'Combination of directions',
     group: 'method',
     rule: alignedDirections,
@@ -543,7 +574,7 @@ export const settings = {
     help: 'see a tensor that a scheme adds as the matrix of its elements that is closest to square',
     title: 'Most-square view',
     group: 'method',
-    appliesTo: both(factored, added),
+    appliesTo: factoredAdapters,
   },
   /** Decoupled weight decay on 2-D parameters. */
   weightDecay: {
@@ -563,7 +594,7 @@ export const settings = {
     help: 'sparse-mezo: the share of each tensor, its largest weights, that is left alone',
     title: 'Share left alone',
     group: 'method',
-    appliesTo: withOptimizers(['sparse-mezo']),
+    appliesTo: sparse,
   },
   /** HiZOO: s, the weight of a step's curvature in the running estimate H. */
   hessianSmoothing: {
@@ -574,7 +605,7 @@ export const settings = {
     help: 'hizoo: the weight of a step in the running curvature',
     title: 'Curvature smoothing',
     group: 'method',
-    appliesTo: withOptimizers(['hizoo']),
+    appliesTo: curved,
   },
   /** MeZO: what moves the weights along the estimated gradient. */
   mezoUpdate: {
@@ -585,7 +616,7 @@ export const settings = {
     help: 'mezo: the update; momentum keeps another f32 copy of the weights, adam two',
     title: 'Update',
     group: 'method',
-    appliesTo: withOptimizers(optimizersThat(({ means }) => means === 'chosen')),
+    appliesTo: chosenMeans,
   },
   /** Decay of Adam's mean of gradients: SubZero+, and MeZO with momentum or Adam. */
   adamBeta1: {
@@ -596,7 +627,7 @@ export const settings = {
     help: 'subzero-plus, momentum and adam of mezo: decay of the mean of gradients',
     title: 'Adam β₁',
     group: 'method',
-    appliesTo: withMeans('momentum', 'adam'),
+    appliesTo: anyMeans,
   },
   /** Decay of Adam's mean of squared gradients: SubZero+, and MeZO with Adam. */
   adamBeta2: {
@@ -607,7 +638,7 @@ export const settings = {
     help: 'subzero-plus and adam of mezo (0.999 there): decay of the mean of squared gradients',
     title: 'Adam β₂',
     group: 'method',
-    appliesTo: withMeans('adam'),
+    appliesTo: adamMeans,
   },
   seed: {
     type: 'integer',
@@ -621,7 +652,7 @@ export const settings = {
   storage: {
     type: 'choice',
     default: 'auto',
-    choices: ['auto', ...packableStorages],
+    choices: storageChoices,
     placeholder: 'TYPE',
     help:
       'type of the weights on the GPU; auto keeps that of the file, or f32 on a software adapter; ' +

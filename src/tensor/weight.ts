@@ -73,7 +73,8 @@ export function allocateStack(gpu: Gpu, names: readonly string[], layout: Layout
   if (most === 0) {
     throw new SubzeroError(
       'unsupported',
-      `${names[0]} takes ${formatBytes(stride * bytes)}; one storage binding of this adapter holds at most ${formatBytes(gpu.bindingLimit)}`,
+      `${names[0]} takes ${formatBytes(stride * bytes)}; one storage binding of this adapter holds at most ` +
+        `${formatBytes(gpu.bindingLimit)}`,
     );
   }
   const padded = isPadded(layout.rows) || isPadded(layout.columns);

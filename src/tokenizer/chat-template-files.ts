@@ -73,8 +73,10 @@ export function chooseChatTemplate(templates: ChatTemplates, hasTools: boolean):
   throw new SubzeroError(
     'unsupported',
     names.length === 0
-      ? 'this model has no chat template (tokenizer_config.json, chat_template.jinja); give a prompt instead of messages'
-      : `this model has the chat templates ${names.join(', ')} and none named "default"; give a prompt instead of messages`,
+      ? 'this model has no chat template (tokenizer_config.json, chat_template.jinja); give a prompt instead of ' +
+          'messages'
+      : `this model has the chat templates ${names.join(', ')} and none named "default"; give a prompt instead of ` +
+          `messages`,
     { parameter: 'messages' },
   );
 }

@@ -5,12 +5,12 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { isGgufPath } from '../gguf/index.ts';
+import { isGgufPath } from '../gguf/path.ts';
 import { join, stat } from '../platform/index.ts';
 import { parseChatTemplates, readChatTemplates } from './chat-template-files.ts';
 import { readOptionalJson, readOptionalText } from './files.ts';
 import { checkGenerationConfig } from './generation-config.ts';
-import { type GgufTokenizer, readGgufTokenizer } from './gguf.ts';
+import type { GgufTokenizer } from './gguf.ts';
 import { Tokenizer } from './tokenizer.ts';
 import { resolveTokenizer } from './tokenizer-config.ts';
 import { readMerges } from './vocabulary-files.ts';
@@ -81,6 +81,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
 
 /** The tokenizer of a GGUF file, whose metadata is read as the files of a directory. */
 async function loadGgufTokenizer(file: string): Promise<Tokenizer> {
+  const { readGgufTokenizer } = await import('./gguf.ts');
   return tokenizerOf(await readGgufTokenizer(file), file);
 }
 

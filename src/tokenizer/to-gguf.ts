@@ -113,7 +113,8 @@ function byteLevel(json: Json, tokens: Tokens, file: string): Keys {
   if (pre === undefined) {
     throw refused(
       file,
-      `its pre_tokenizer and normalizer are none that GGUF has a name for; known are ${Object.keys(wordSplittings).join(', ')}`,
+      `its pre_tokenizer and normalizer are none that GGUF has a name for; known are ` +
+        `${Object.keys(wordSplittings).join(', ')}`,
     );
   }
   return vocabularyKeys('gpt2', pre, tokens).set('tokenizer.ggml.merges', {

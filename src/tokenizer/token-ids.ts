@@ -40,7 +40,8 @@ export function unknownToken(
   const place = parameter ?? source;
   return new SubzeroError(
     parameter === undefined ? 'invalid_data' : 'invalid_argument',
-    `${source === undefined ? '' : `${source}: `}${token} is not in the vocabulary of ${vocabularySize} (ids 0 to ${vocabularySize - 1}) ` +
+    `${source === undefined ? '' : `${source}: `}${token} is not in the vocabulary of ${vocabularySize} (ids 0 to ` +
+      `${vocabularySize - 1}) ` +
       "that the model's embedding has; take it out of the text, or use the tokenizer that belongs to the model " +
       '(a model gets rows for added tokens by resize_token_embeddings of transformers)',
     place === undefined ? {} : { parameter: place },

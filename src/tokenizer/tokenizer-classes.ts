@@ -24,7 +24,8 @@ export interface ClassOptions {
 
 /** The word splitting of Qwen2: as GPT-4's, with one digit at a time. */
 export const qwen2Split =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| " +
+  '?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
 
 /** What comes before GPT-2's byte-level word splitting, or in its place. */
 const firstSplits: Readonly<Partial<Record<ByteLevelClass, Json>>> = {

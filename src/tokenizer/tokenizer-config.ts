@@ -197,7 +197,8 @@ const classOfType: Readonly<Record<string, string>> = Object.fromEntries(
     XLMRobertaTokenizer: 'xlm-roberta',
     BertTokenizer: 'bert',
     TokenizersBackend:
-      'mistral ministral ministral3 mistral3 olmo2 olmo3 granite ernie4_5 hyperclovax phi3 stablelm glm glm4 gpt_bigcode',
+      'mistral ministral ministral3 mistral3 olmo2 olmo3 granite ernie4_5 hyperclovax phi3 stablelm glm glm4 ' +
+      'gpt_bigcode',
   }).flatMap(([name, types]) => types.split(' ').map((type) => [type, name])),
 );
 

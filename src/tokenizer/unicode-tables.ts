@@ -1,7 +1,8 @@
 /**
  * What the parts of the reference implementation (tokenizers 0.23.3) know of Unicode, each by a
- * version of its own. Written by test/parity/unicode_tables.py; measured against Unicode 17.0. Each table
- * is a list of ranges: pairs of base-36 numbers, the distance from the last code point before and the length less one.
+ * version of its own. Written by test/parity/unicode_tables.py; measured against Unicode 17.0. Each
+ * table is a list of ranges: pairs of base-36 numbers, the distance from the last code point before and the length
+ * less one.
  *
  * @module
  */

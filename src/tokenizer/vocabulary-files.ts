@@ -16,7 +16,8 @@ export function readMerges(text: string): string[] {
     if (space < 0 || line.includes(' ', space + 1)) {
       throw new SubzeroError(
         'invalid_data',
-        `merges.txt:${index + 1}: expected two tokens with one space between them; got ${JSON.stringify(line.slice(0, 80))}`,
+        `merges.txt:${index + 1}: expected two tokens with one space between them; got ` +
+          `${JSON.stringify(line.slice(0, 80))}`,
       );
     }
     merges.push(line);

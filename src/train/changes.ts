@@ -35,7 +35,8 @@ export async function readChanges(folder: string): Promise<RunChanges> {
   if (changes) return changes;
   throw new SubzeroError(
     'invalid_data',
-    `${file}: expected a JSON object with whole numbers, such as {"steps": 300, "memory": 0}; repair it, or delete it to go back to the settings that the run began with`,
+    `${file}: expected a JSON object with whole numbers, such as {"steps": 300, "memory": 0}; repair it, or delete ` +
+      `it to go back to the settings that the run began with`,
     { parameter: file },
   );
 }

@@ -16,7 +16,7 @@ import type { Probes } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { objectives } from '../settings/objectives.ts';
 import type { BaseScores } from './base-scores.ts';
-import type { Scorer } from './score.ts';
+import type { ProbeSource, Scorer } from './score.ts';
 
 /** By the example that they are made of, so that one example has one row. */
 const rowsOfPrompts = new WeakMap<TokenizedExample, TokenizedExample>();
@@ -94,13 +94,28 @@ export class PromptDrift {
 
   /** Σ ½(log p − log p₀)² over the tokens of the prompts, under one probe, and how many these are. */
   async of(examples: readonly TokenizedExample[], probes: Probes): Promise<MeasureSum> {
-    const rows = examples.flatMap((example) => this.#rows.get(example) ?? []);
+    const rows = this.#rowsOf(examples);
     const [scores] = await this.#scorer.score(rows, probes);
+    return this.#sumOf(rows, scores!);
+  }
+
+  /** The same under each probe of a step. */
+  async ofStep(examples: readonly TokenizedExample[], source: ProbeSource, step: number): Promise<MeasureSum[]> {
+    const rows = this.#rowsOf(examples);
+    const scores = await this.#scorer.scoreStep(rows, source, step);
+    return scores.map((ofProbe) => this.#sumOf(rows, ofProbe));
+  }
+
+  #rowsOf(examples: readonly TokenizedExample[]): TokenizedExample[] {
+    return examples.flatMap((example) => this.#rows.get(example) ?? []);
+  }
+
+  #sumOf(rows: readonly TokenizedExample[], scores: readonly ExampleScore[]): MeasureSum {
     const drift = (score: ExampleScore, index: number): MeasureSum => ({
       sum: driftOf(score, this.#base.of(rows[index]!)),
       count: score.counts[0]!,
     });
-    return scores!
+    return scores
       .map(drift)
       .reduce((all, { sum, count }) => ({ sum: all.sum + sum, count: all.count + count }), { sum: 0, count: 0 });
   }

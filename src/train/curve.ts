@@ -1,19 +1,22 @@
 /**
  * The loss curve of a run as one SVG file: no scripts, no fonts, no other files, light or dark as the viewer likes it.
+ * A run that is graded shows its reward in place of the loss, which is minus the reward with what scaling and anchor
+ * add.
  *
  * @module
  */
 
+import { type Line, noisyLines, panelShapes, stepAxis } from '../chart/panel.js';
 import {
   formatTicks,
-  niceTicks,
+  formatValue,
   type Point,
   paddedRange,
   type Range,
-  smooth,
-  thin,
+  stepRange,
   withoutOutliers,
-} from './curve-scale.ts';
+} from '../chart/scale.js';
+import { escapeXml, pixel, type Shape, shorten, svgText, textShape, textWidth } from '../chart/shape.js';
 import type { MetricsRecord } from './metrics.ts';
 
 /** What is known of one step; values that are missing or not finite are left out of the chart. */
@@ -21,8 +24,12 @@ export interface CurvePoint {
   step: number;
   /** Loss of the step's batch. */
   loss?: number | null | undefined;
+  /** Mean reward of the step's batch. */
+  reward?: number | null | undefined;
   /** Loss on the validation data. */
   evaluationLoss?: number | null | undefined;
+  /** Mean reward on the validation data. */
+  evaluationReward?: number | null | undefined;
   /** Share of right answers on the validation data, 0 to 1. */
   accuracy?: number | null | undefined;
 }
@@ -40,20 +47,25 @@ export interface CurveOptions {
   id?: string;
 }
 
-/** Takes the points out of a run's metrics: `loss` of its steps, `loss` and `accuracy` of its evaluations. */
+/**
+ * Takes the points out of a run's metrics: loss and reward of its steps; loss, reward and accuracy of its evaluations.
+ */
 export function curvePoints(records: Iterable<MetricsRecord>): CurvePoint[] {
-  const numeric = (value: unknown) => (typeof value === 'number' ? value : undefined);
+  const numeric = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
   const points: CurvePoint[] = [];
-  for (const { type, step, loss, accuracy } of records) {
-    if (type === 'step') points.push({ step, loss: numeric(loss) });
-    if (type === 'evaluation') points.push({ step, evaluationLoss: numeric(loss), accuracy: numeric(accuracy) });
+  for (const { type, step, loss, accuracy, measures } of records) {
+    const reward = numeric((measures as Record<string, unknown> | null | undefined)?.reward);
+    if (type === 'step') points.push({ step, loss: numeric(loss), reward });
+    if (type === 'evaluation') {
+      points.push({ step, evaluationLoss: numeric(loss), evaluationReward: reward, accuracy: numeric(accuracy) });
+    }
   }
   return points;
 }
 
 /**
- * Draws training loss (thin), its moving average (bold) and evaluation loss (marks), and below them, if there is one,
- * the accuracy.
+ * Draws training loss or reward (thin), its moving average (bold) and that of the evaluations (marks), and below them,
+ * if there is one, the accuracy.
  * @param points in any order of kinds, steps ascending
  * @returns a complete SVG document
  */
@@ -62,91 +74,88 @@ export function lossCurveSvg(points: readonly CurvePoint[], options: CurveOption
   const id = (options.id ?? 'subzero-curve').replace(/[^\w-]/g, '-');
   const title = options.title ?? 'Training';
 
-  const raw = series(points, 'loss');
-  const evaluation = series(points, 'evaluationLoss');
+  const rewards = { training: series(points, 'reward'), evaluation: series(points, 'evaluationReward') };
+  const isReward = rewards.training.length + rewards.evaluation.length > 0;
+  const losses = { training: series(points, 'loss'), evaluation: series(points, 'evaluationLoss') };
+  const { training, evaluation } = isReward ? rewards : losses;
+  const what = isReward ? 'reward' : 'loss';
   const accuracy = series(points, 'accuracy');
-  const bold = raw.length < fewPoints ? raw : smooth(raw, options.smoothing ?? raw.length / 25);
 
-  const left = 66;
-  const plotWidth = width - left - 26;
-  const steps: Range = stepRange([raw, evaluation, accuracy]);
-  const x = scale(steps, left, left + plotWidth);
-
-  // A line that crosses itself a thousand times needs less ink to be seen.
-  const rawName = raw.length > plotWidth / 2 ? 'raw' : 'raw sparse';
+  const plot = { left: 66, width: width - 66 - 26 };
+  const steps = stepRange([training, evaluation, accuracy]);
+  const lines: Line[] = [
+    ...noisyLines(training, plot.width, options.smoothing),
+    { name: 'evaluation', points: evaluation, hasMarks: true },
+  ];
+  const isSmoothed = lines.length > 2;
+  const last = lines.at(-2)!.points.at(-1);
 
   const legend = layOutLegend(
     [
-      raw.length >= fewPoints && { mark: rawName, text: 'training loss' },
-      bold.length > 0 && {
+      isSmoothed && { mark: lines[0]!.name, text: `training ${what}` },
+      last !== undefined && {
         mark: 'bold',
-        text: `${raw.length < fewPoints ? 'training loss' : 'smoothed'}, last ${decimal(bold.at(-1)![1])}`,
+        text: `${isSmoothed ? 'smoothed' : `training ${what}`}, last ${formatValue(last[1])}`,
       },
-      evaluation.length > 0 && { mark: 'evaluation', text: `evaluation loss, ${best(evaluation, Math.min, decimal)}` },
-      accuracy.length > 0 && { mark: 'accuracy', text: `accuracy, ${best(accuracy, Math.max, percent)}` },
+      evaluation.length > 0 && {
+        ...{ mark: 'evaluation', isMarked: true },
+        text: `evaluation ${what}, ${best(evaluation, isReward ? Math.max : Math.min, formatValue)}`,
+      },
+      accuracy.length > 0 && {
+        ...{ mark: 'accuracy', isMarked: true },
+        text: `accuracy, ${best(accuracy, Math.max, percent)}`,
+      },
     ],
-    left,
+    plot.left,
     width - 26,
     options.subtitle === undefined ? 58 : 78,
   );
 
-  const lossTop = legend.bottom + 44;
-  const lossBottom = lossTop + 300;
-  const lossRange = paddedRange([raw, bold, evaluation].flatMap((points) => withoutOutliers(points.map(valueAt))));
-  const y = scale(lossRange, lossBottom, lossTop);
-  const body: string[] = [
-    panel('loss', left, lossTop, plotWidth, lossBottom - lossTop, niceTicks(lossRange, 6), formatTicks, y),
-    `<g clip-path="url(#${id}-clip)">`,
-    raw.length >= fewPoints ? line(rawName, thin(raw, steps, plotWidth), x, y) : '',
-    line('bold', thin(bold, steps, plotWidth), x, y),
-    line('evaluation', evaluation, x, y),
-    '</g>',
-    // Outside of the clip, so that a mark on the frame is drawn in full.
-    bold.length === 1 ? marks('bold', bold, x, y) : '',
-    marks('evaluation', evaluation.filter(isInside(lossRange)), x, y),
-  ];
-
-  let bottom = lossBottom;
+  const top = legend.bottom + 44;
+  const values = paddedRange(lines.flatMap((line) => withoutOutliers(line.points.map(valueAt))));
+  const body = panelShapes({
+    ...{ name: what, ...plot, top, height: 300, steps, values, ticks: 6 },
+    ...{ clip: `${id}-clip`, lines },
+  });
+  const bottoms = [top + 300];
   if (accuracy.length > 0) {
-    const top = lossBottom + 44;
-    bottom = top + 130;
+    const below = bottoms[0]! + 44;
     const [low, high] = paddedRange(accuracy.map(valueAt), 0.15);
     const range: Range = [Math.max(low, 0), Math.min(high, 1)];
-    const accuracyY = scale(range, bottom, top);
     body.push(
-      panel('accuracy', left, top, plotWidth, bottom - top, niceTicks(range, 5), formatPercents, accuracyY),
-      line('accuracy', accuracy, x, accuracyY),
-      marks('accuracy', accuracy, x, accuracyY),
+      ...panelShapes({
+        ...{ name: 'accuracy', ...plot, top: below, height: 130, steps, values: range, ticks: 5 },
+        ...{ format: formatPercents, lines: [{ name: 'accuracy', points: accuracy, hasMarks: true }] },
+      }),
     );
+    bottoms.push(below + 130);
   }
-  const tops: [number, number][] = [[lossTop, lossBottom]];
-  if (bottom !== lossBottom) tops.push([bottom - 130, bottom]);
-  body.push(stepAxis(steps, x, tops, plotWidth));
-  if (raw.length + evaluation.length + accuracy.length === 0) {
-    body.push(text('empty', left + plotWidth / 2, (lossTop + lossBottom) / 2, 'no data yet', 'middle'));
+  const bottom = bottoms.at(-1)!;
+  const middle = plot.left + plot.width / 2;
+  body.push(...stepAxis(steps, plot, bottoms, width), textShape('', middle, bottom + 42, 'step', 'middle'));
+  if (training.length + evaluation.length + accuracy.length === 0) {
+    body.push(textShape('empty', middle, top + 150, 'no data yet', 'middle'));
   }
 
   const height = bottom + 56;
+  const room = width - plot.left - 26;
+  const { subtitle } = options;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" class="subzero-curve" role="img" width="${width}" height="${height}" ` +
       `viewBox="0 0 ${width} ${height}" aria-labelledby="${id}-title">`,
     `<title id="${id}-title">${escapeXml(title)}</title>`,
     `<style>${style}</style>`,
-    `<clipPath id="${id}-clip"><rect x="${left}" y="${lossTop}" width="${plotWidth}" height="${lossBottom - lossTop}"/></clipPath>`,
     `<rect class="paper" width="${width}" height="${height}" rx="8"/>`,
-    text('title', left, 34, shorten(title, width - left - 26, 18)),
-    options.subtitle === undefined ? '' : text('subtitle', left, 56, shorten(options.subtitle, width - left - 26, 13)),
-    legend.svg,
-    ...body,
+    ...[
+      textShape('title', plot.left, 34, shorten(title, room, 18)),
+      ...(subtitle === undefined ? [] : [textShape('subtitle', plot.left, 56, shorten(subtitle, room, 13))]),
+      ...legend.shapes,
+      ...body,
+    ].map(svgText),
     '</svg>',
     '',
-  ]
-    .filter((part, index, all) => part !== '' || index === all.length - 1)
-    .join('\n');
+  ].join('\n');
 }
-
-/** Below this many points a moving average says nothing: the line itself is drawn bold. */
-const fewPoints = 8;
 
 // Colours are told apart by people with any colour vision (blue, orange, green of different lightness), on both papers.
 const style = `
@@ -179,16 +188,9 @@ const style = `
 }
 `;
 
-type Scale = (value: number) => number;
-
 const valueAt = ([, y]: Point): number => y;
 
-const isInside =
-  ([low, high]: Range) =>
-  ([, y]: Point): boolean =>
-    y >= low && y <= high;
-
-function series(points: readonly CurvePoint[], name: 'loss' | 'evaluationLoss' | 'accuracy'): Point[] {
+function series(points: readonly CurvePoint[], name: Exclude<keyof CurvePoint, 'step'>): Point[] {
   const found: Point[] = [];
   for (const point of points) {
     const value = point[name];
@@ -197,89 +199,11 @@ function series(points: readonly CurvePoint[], name: 'loss' | 'evaluationLoss' |
   return found;
 }
 
-/** From 0, unless all steps lie far from it, to the last. */
-function stepRange(all: readonly (readonly Point[])[]): Range {
-  const steps = all.flatMap((points) => (points.length === 0 ? [] : [points[0]![0], points.at(-1)![0]]));
-  if (steps.length === 0) return [0, 1];
-  const first = Math.min(...steps);
-  const last = Math.max(...steps);
-  const low = first > last / 3 && first < last ? first : 0;
-  return [low, Math.max(last, low + 1)];
-}
-
-function scale([low, high]: Range, from: number, to: number): Scale {
-  return (value) => from + ((value - low) / (high - low)) * (to - from);
-}
-
-/** A tenth of a pixel is finer than can be seen. */
-const pixel = (value: number): string => String(Math.round(value * 10) / 10);
-
-function line(name: string, points: readonly Point[], x: Scale, y: Scale): string {
-  if (points.length < 2) return '';
-  return `<polyline class="${name}" points="${points.map(([px, py]) => `${pixel(x(px))},${pixel(y(py))}`).join(' ')}"/>`;
-}
-
-/** Circles, smaller when there are many; none when they would run into each other. */
-function marks(name: string, points: readonly Point[], x: Scale, y: Scale): string {
-  if (points.length === 0) return '';
-  const distance = points.length === 1 ? 100 : (x(points.at(-1)![0]) - x(points[0]![0])) / (points.length - 1);
-  if (distance < 6) return '';
-  const radius = distance < 14 ? 2.2 : 3.6;
-  return points
-    .map(([px, py]) => `<circle class="${name}" cx="${pixel(x(px))}" cy="${pixel(y(py))}" r="${radius}"/>`)
-    .join('');
-}
-
-function text(name: string, x: number, y: number, content: string, anchor?: 'middle' | 'end'): string {
-  const attributes = `${name === '' ? '' : ` class="${name}"`}${anchor === undefined ? '' : ` text-anchor="${anchor}"`}`;
-  return `<text${attributes} x="${pixel(x)}" y="${pixel(y)}">${escapeXml(content)}</text>`;
-}
-
-/** Name, horizontal grid lines with their values, and the left axis of one panel. */
-function panel(
-  name: string,
-  left: number,
-  top: number,
-  width: number,
-  height: number,
-  ticks: readonly number[],
-  format: (ticks: readonly number[]) => string[],
-  y: Scale,
-): string {
-  const labels = format(ticks);
-  return [
-    text('panel', left, top - 10, name),
-    ...ticks.map(
-      (tick, i) =>
-        `<line class="grid" x1="${left}" x2="${left + width}" y1="${pixel(y(tick))}" y2="${pixel(y(tick))}"/>` +
-        text('', left - 9, y(tick) + 4, labels[i]!, 'end'),
-    ),
-    `<line class="axis" x1="${left}" x2="${left}" y1="${top}" y2="${top + height}"/>`,
-  ].join('\n');
-}
-
-/** The lower axis of every panel with small marks; the steps stand below the last. */
-function stepAxis(steps: Range, x: Scale, panels: readonly (readonly [number, number])[], plotWidth: number): string {
-  const ticks = niceTicks(steps, Math.max(3, Math.floor(plotWidth / 110)), 1);
-  const labels = formatTicks(ticks);
-  const bottom = panels.at(-1)![1];
-  const axes = panels.map(([, end]) => {
-    const ends = `<line class="axis" x1="${pixel(x(steps[0]))}" x2="${pixel(x(steps[1]))}" y1="${end}" y2="${end}"/>`;
-    const tickMarks = ticks.map((tick) => {
-      const at = pixel(x(tick));
-      return `<line class="axis" x1="${at}" x2="${at}" y1="${end}" y2="${end + 5}"/>`;
-    });
-    return ends + tickMarks.join('');
-  });
-  return [
-    ...axes,
-    ...ticks.map((tick, i) => text('', x(tick), bottom + 20, labels[i]!, 'middle')),
-    text('', (x(steps[0]) + x(steps[1])) / 2, bottom + 42, 'step', 'middle'),
-  ].join('\n');
-}
-
 interface LegendItem {
-  mark: 'raw' | 'raw sparse' | 'bold' | 'evaluation' | 'accuracy';
+  /** Class of the line that it explains. */
+  mark: string;
+  /** Whether the points of the line are marked. */
+  isMarked?: boolean;
   text: string;
 }
 
@@ -289,8 +213,8 @@ function layOutLegend(
   left: number,
   right: number,
   top: number,
-): { svg: string; bottom: number } {
-  const parts: string[] = [];
+): { shapes: Shape[]; bottom: number } {
+  const shapes: Shape[] = [];
   let x = left;
   let y = top;
   for (const item of items) {
@@ -300,28 +224,17 @@ function layOutLegend(
       x = left;
       y += 20;
     }
-    parts.push(
-      `<polyline class="${item.mark}" points="${pixel(x)},${y} ${pixel(x + 20)},${y}"/>`,
-      item.mark === 'evaluation' || item.mark === 'accuracy'
-        ? `<circle class="${item.mark}" cx="${pixel(x + 10)}" cy="${y}" r="3.6"/>`
-        : '',
-      text('', x + 26, y + 4, item.text),
-    );
+    shapes.push({
+      tag: 'polyline',
+      attributes: { class: item.mark, points: `${pixel(x)},${y} ${pixel(x + 20)},${y}` },
+    });
+    if (item.isMarked) {
+      shapes.push({ tag: 'circle', attributes: { class: item.mark, cx: pixel(x + 10), cy: y, r: 3.6 } });
+    }
+    shapes.push(textShape('', x + 26, y + 4, item.text));
     x += width + 22;
   }
-  return { svg: parts.filter((part) => part !== '').join('\n'), bottom: y };
-}
-
-/** An upper estimate in pixels: which font is used is known to the viewer alone. */
-export function textWidth(content: string, fontSize: number): number {
-  return content.length * fontSize * 0.58;
-}
-
-/** Ends a text with … where it is wider than so many pixels. */
-export function shorten(content: string, width: number, fontSize: number): string {
-  const characters = [...content];
-  const most = Math.floor(width / (fontSize * 0.58));
-  return characters.length <= most ? content : `${characters.slice(0, most - 1).join('')}…`;
+  return { shapes, bottom: y };
 }
 
 function best(
@@ -334,20 +247,7 @@ function best(
   return `best ${format(value)} at ${formatTicks([step])[0]}`;
 }
 
-/** Four significant digits, as loss curves are compared in the third. */
-const decimal = (value: number): string => String(Number(value.toPrecision(4)));
-
 const percent = (value: number): string => `${Number((value * 100).toFixed(1))} %`;
 
 const formatPercents = (ticks: readonly number[]): string[] =>
   formatTicks(ticks.map((tick) => tick * 100)).map((label) => `${label} %`);
-
-/** XML has no place for control characters and halves of surrogate pairs, even escaped. */
-export function escapeXml(content: string): string {
-  return content
-    .replace(/[\p{Cc}\p{Surrogate}\ufffe\uffff]/gu, ' ')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
-}

@@ -6,7 +6,7 @@
 
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
-import { plural } from '../format.ts';
+import { formatFixed, plural } from '../format.ts';
 import type { Model } from '../model/model.ts';
 import type { ExampleLoss } from '../objectives/loss.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
@@ -93,7 +93,7 @@ export class DueEvaluations {
     // With an anchor the loss is more than minus the reward.
     const isReward = (objectives[configuration.objective].generates ?? false) && configuration.anchor === 0;
     const [wanted, extreme] = isReward ? ['higher reward', 'highest'] : ['lower validation loss', 'lowest'];
-    const value = best && (isReward ? -best.loss : best.loss).toFixed(4);
+    const value = best && formatFixed(isReward ? -best.loss : best.loss);
     const known = best ? `; the ${extreme} was ${value} at step ${best.step}` : '';
     return `early stopping: no ${wanted} in the last ${plural(sinceBest, 'evaluation')}${known}`;
   }

@@ -110,11 +110,11 @@ export async function loadTokenized(
   const tokenized = collector.dataset;
   const facts = dataset.facts();
   if (tokenized.examples.length === 0) {
-    throw new SubzeroError(
-      'invalid_data',
-      words`${facts.file}: all ${tokenized.dropped} examples are longer than the context of ${contextLength} tokens and were dropped; ${parameter('truncate')} has other choices`,
-      { parameter: facts.file },
-    );
+    const longer = `longer than the context of ${contextLength} tokens`;
+    const problem = words`${facts.file}: all ${tokenized.dropped} examples are ${longer} and were dropped`;
+    throw new SubzeroError('invalid_data', words`${problem}; ${parameter('truncate')} has other choices`, {
+      parameter: facts.file,
+    });
   }
   return { ...tokenized, facts, summary: summarize(tokenized, facts, (ids) => tokenizer.decode(ids)) };
 }
@@ -149,12 +149,14 @@ export async function loadExamples(
   }
   if (all.truncated > 0) {
     notes.push(
-      `${all.truncated} of ${all.examples.length} examples were longer than ${contextLength} tokens and lost their ${configuration.truncate === 'right' ? 'end' : 'beginning'}`,
+      `${all.truncated} of ${all.examples.length} examples were longer than ${contextLength} tokens and lost their ` +
+        `${configuration.truncate === 'right' ? 'end' : 'beginning'}`,
     );
   }
   if (all.dropped > 0) {
     notes.push(
-      `${all.dropped} of ${all.dropped + all.examples.length} examples were longer than ${contextLength} tokens and are left out`,
+      `${all.dropped} of ${all.dropped + all.examples.length} examples were longer than ${contextLength} tokens and ` +
+        `are left out`,
     );
   }
   const { train, heldOut } = holdsOut ? holdOut(all, sources.data, configuration) : { train: all, heldOut: [] };

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { isGgufPath, openGgufConfiguration } from '../gguf/index.ts';
+import { openGgufConfiguration } from '../gguf/index.ts';
+import { isGgufPath } from '../gguf/path.ts';
 import type { Model } from '../model/model.ts';
 import { copyFile, join, readdir, readFile, writeFile } from '../platform/index.ts';
-import { quantizationKey } from '../quantized/index.ts';
+import { quantizationKey } from '../quantized/key.ts';
 import type { FloatDtype } from '../safetensors/index.ts';
 import { readGgufTokenizer } from '../tokenizer/gguf.ts';
 import { withoutOwnQuantization } from '../weights/own-blocks.ts';

@@ -10,6 +10,7 @@ import { transposedWeights } from '../model/parameters.ts';
 import type { LoraPair } from '../ops/probes.ts';
 import { f32ToBytes } from '../safetensors/index.ts';
 import { shapeOf, type Weight } from '../tensor/weight.ts';
+import { refuseNamesOfExperts } from '../tuning/peft-names.ts';
 import { codecs } from '../weights/index.ts';
 import type { LowRank } from '../zo/low-rank.ts';
 import type { SubZero } from '../zo/subzero.ts';
@@ -19,12 +20,18 @@ import { weightBytes, weightValues } from './weight-bytes.ts';
 /** Values of adapter tensors by name. */
 type Values = ReadonlyMap<string, Float32Array>;
 
-/** The pairs as they are: PEFT's LoRA is the same. @param lora by weight name */
+/**
+ * The pairs as they are: PEFT's LoRA is the same.
+ * @param lora by weight name
+ * @throws SubzeroError `unsupported` for layers whose names PEFT takes for those of experts
+ */
 export function loraPeft(
   lora: ReadonlyMap<string, LoraPair>,
   { weights, decoder }: Pick<Model, 'weights' | 'decoder'>,
   values: Values,
 ): PeftAdapter {
+  const modules = [...lora.keys()].map(moduleOf);
+  refuseNamesOfExperts(decoder, modules);
   const transposed = transposedWeights(decoder);
   const tensors = [...lora].flatMap(([name, { rank, a, b }]) => {
     const [rows, columns] = shapeOf(weights.get(name)!);
@@ -52,7 +59,7 @@ export function loraPeft(
       bias: 'none',
       fan_in_fan_out: [...lora.keys()].some((name) => transposed.has(name)),
       init_lora_weights: true,
-      target_modules: [...lora.keys()].map(moduleOf),
+      target_modules: modules,
       use_rslora: false,
       use_dora: false,
     },

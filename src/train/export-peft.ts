@@ -14,9 +14,11 @@
 
 import { SubzeroError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
-import { transposedWeights } from '../model/parameters.ts';
+import { parameterShapes, transposedWeights } from '../model/parameters.ts';
 import type { TensorToWrite } from '../safetensors/index.ts';
 import { shapeOf, type Weight } from '../tensor/weight.ts';
+import { pairedLayers } from '../tuning/peft-lora.ts';
+import { refuseNamesOfExperts } from '../tuning/peft-names.ts';
 import type { SubZero } from '../zo/subzero.ts';
 import { type PeftAdapter, peftTensor } from './peft.ts';
 import type { RestoredRun } from './run.ts';
@@ -29,6 +31,8 @@ export async function factoredPeft({ model }: RestoredRun, optimizer: SubZero): 
   const tensors: TensorToWrite[] = [];
   const ranks = new Map<string, number>();
   const saved = new Set<string>();
+  const expected = new Set([...pairedLayers(model.decoder).map(({ name }) => name), embedding.name, head.name]);
+  for (const table of wholeTables) if (table) expected.add(table);
   const add = (name: string, shape: number[], values: Float32Array): void => {
     tensors.push(peftTensor(name, shape, values));
   };
@@ -39,6 +43,7 @@ export async function factoredPeft({ model }: RestoredRun, optimizer: SubZero): 
     const rank = banked?.left.length ?? ownRank;
     const b = banked ? sideBySide(banked.left, rows) : multiply(u, rows, s, rank, scale);
     const v = banked ? sideBySide(banked.right, columns) : ownV;
+    refuseUnnamed(module, expected);
     if (wholeTables.includes(module)) {
       saved.add(module);
       add(`${module}.weight`, [rows, columns], await addedTo(model, weight, b, v, rank));
@@ -58,18 +63,21 @@ export async function factoredPeft({ model }: RestoredRun, optimizer: SubZero): 
     add(`${module}.lora_B.weight`, [rows, rank], b);
   }
   let biases = false;
+  const shapes = new Map(parameterShapes(model.decoder).map(({ name, shape }) => [name, shape]));
   for (const [name, values] of await optimizer.vectorValues()) {
+    const shape = shapes.get(name) ?? [values.length];
     const module = name.replace(/\.(weight|bias)$/, '');
+    if (module === name) refuseUnnamed(module, expected);
     if (ranks.has(module)) {
       biases = true;
-      add(`${module}.base_layer.bias`, [values.length], values);
+      add(`${module}.base_layer.bias`, shape, values);
     } else if (name === head.bias) {
       // It may belong to a module that holds the head.
       biases = true;
-      add(name, [values.length], values);
+      add(name, shape, values);
     } else {
       saved.add(module);
-      add(name, [values.length], values);
+      add(name, shape, values);
     }
   }
   if (ranks.size === 0) {
@@ -79,6 +87,7 @@ export async function factoredPeft({ model }: RestoredRun, optimizer: SubZero): 
       { parameter: 'format' },
     );
   }
+  refuseNamesOfExperts(model.decoder, [...ranks.keys()]);
   const rank = Math.max(...ranks.values());
   const config = {
     peft_type: 'LORA',
@@ -97,6 +106,17 @@ export async function factoredPeft({ model }: RestoredRun, optimizer: SubZero): 
     use_dora: false,
   };
   return { tensors, config };
+}
+
+/** @throws SubzeroError `unsupported` for a parameter that is no module of its own in transformers */
+function refuseUnnamed(module: string, known: ReadonlySet<string>): void {
+  if (known.has(module)) return;
+  throw new SubzeroError(
+    'unsupported',
+    `the run trains ${module}, beside which PEFT has no pair of this kind: it is no linear layer and no norm of its own ` +
+      'in transformers; export as safetensors, or train without it (parameters)',
+    { parameter: 'format' },
+  );
 }
 
 /** The stored weight + B Vᵀ, sums in f64. */

@@ -35,7 +35,8 @@ export function prefixPeft(decoder: Decoder, prefix: NonNullable<AdapterShape['p
   if (layers.some((layer) => 'keysOf' in layer || layer.keyHeads !== keyHeads || layer.headWidth !== headWidth)) {
     throw new SubzeroError(
       'unsupported',
-      'a prefix of PEFT has keys and values of one width for every layer, and layers of this model share them or have ' +
+      'a prefix of PEFT has keys and values of one width for every layer, and layers of this model share them or ' +
+        'have ' +
         'others; use the run itself, or train with another scheme',
       { parameter: 'format' },
     );

@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { isGgufPath } from '../gguf/index.ts';
+import { isGgufPath } from '../gguf/path.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { makeFolders } from '../make-folders.ts';
 import { exportedName, leftOutTensors } from '../model/checkpoint-tensors.ts';
@@ -172,7 +172,8 @@ async function writeWeights(gpu: Gpu, { model, optimizer }: RestoredRun, out: st
         if (!isSafetensorsDtype(source.tensors.get(name)!.dtype)) {
           throw new SubzeroError(
             'unsupported',
-            `${model.directory}: tensor "${name}" of a part that is not read is quantised, and exports are not; export as peft`,
+            `${model.directory}: tensor "${name}" of a part that is not read is quantised, and exports are not; ` +
+              `export as peft`,
             { parameter: 'format' },
           );
         }

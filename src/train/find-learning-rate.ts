@@ -93,11 +93,10 @@ export async function* findLearningRate(
   const { modelDirectory, configuration: partial, trialSteps } = options;
   const resolved = resolveConfiguration({ ...partial, steps: trialSteps, schedule: 'constant', warmupSteps: 0 });
   if (objectives[resolved.objective].generates) {
-    throw new SubzeroError(
-      'unsupported',
-      words`learning rates are not searched for with ${parameter('objective')} ${resolved.objective}: rewards of a few steps say too little`,
-      { parameter: 'objective' },
-    );
+    const problem = words`learning rates are not searched for with ${parameter('objective')} ${resolved.objective}`;
+    throw new SubzeroError('unsupported', words`${problem}: rewards of a few steps say too little`, {
+      parameter: 'objective',
+    });
   }
   const data = await loadExamples(modelDirectory, options.sources, resolved);
   const settings = { ...resolved, objective: objectiveFor(resolved, data.train.examples) };

@@ -35,7 +35,8 @@ export function objectiveFor(
   const { learnsFrom } = objectives[meant];
   const other = examples.find(({ kind }) => !learnsFrom.includes(kind));
   if (other === undefined) return meant;
-  const data = `learns from examples of kind ${learnsFrom.join(' or ')}; the training data hold one of kind ${other.kind}`;
+  const data =
+    `learns from examples of kind ${learnsFrom.join(' or ')}; the training data hold one of kind ` + `${other.kind}`;
   throw new SubzeroError('invalid_argument', words`${parameter('objective')} ${meant} ${data}`, {
     parameter: 'objective',
   });

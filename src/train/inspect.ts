@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { isGgufPath } from '../gguf/index.ts';
+import { isGgufPath } from '../gguf/path.ts';
 import type { SizingLimits } from '../gpu/sizing-device.ts';
 import { matchTensors } from '../model/checkpoint-tensors.ts';
 import { attentions, sublayersOf, windowOf } from '../model/decoder.ts';

@@ -160,7 +160,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
           optimizer,
           scorer,
           lossOf,
-          shards: configuration.shards,
+          cuts: configuration,
           ...((shared ?? rewards) ? { scoreStep: (shared ?? rewards)!.scoreStep } : {}),
         },
         {

@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { isGgufPath } from '../gguf/index.ts';
+import { isGgufPath } from '../gguf/path.ts';
 import { makeFolders } from '../make-folders.ts';
 import { leftOutTensors, type MatchedTensor, matchTensors } from '../model/checkpoint-tensors.ts';
 import type { Decoder } from '../model/decoder.ts';
@@ -182,7 +182,8 @@ function transposedRefused(name: string): SubzeroError {
 function stackRefused(name: string): SubzeroError {
   return new SubzeroError(
     'unsupported',
-    `"${name}" holds the matrices of all experts, which our own layout has no blocks for; quantise such models at load ` +
+    `"${name}" holds the matrices of all experts, which our own layout has no blocks for; quantise such models at ` +
+      `load ` +
       '(--storage), or write GGUF (--format gguf)',
     { parameter: 'model' },
   );

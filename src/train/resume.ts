@@ -143,7 +143,8 @@ async function* askBase(
 function otherMemory({ memory: before }: TrainConfiguration, { memory }: TrainConfiguration): string {
   const named = (bytes: number): string => (bytes === 0 ? 'without a limit' : formatBytes(bytes));
   return (
-    `the memory of the run is now ${named(memory)}; it was ${named(before)}. Steps from here on may be cut into other passes: ` +
+    `the memory of the run is now ${named(memory)}; it was ${named(before)}. Steps from here on may be cut into ` +
+    `other passes: ` +
     'the estimates are the same, their last bits may not be those of the run as it was set up'
   );
 }

@@ -1,6 +1,6 @@
 /**
- * Steps towards a reward: under every probe the answers to the batch's prompts are generated and graded, and a step
- * goes up the mean reward. All probes of a step see the same prompts, and draw from the same random numbers (the seed
+ * Steps towards a reward: under every probe the answers to the batch's prompts are generated, those of all probes in the
+ * same passes, and graded, and a step goes up the mean reward. All probes of a step see the same prompts, and draw from the same random numbers (the seed
  * of a text depends on run, step and its place in the batch), so that rewards differ by what the probes differ in.
  *
  * @module
@@ -9,7 +9,7 @@
 import { concurrently } from '../concurrently.ts';
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
-import { Generator } from '../generate/generator.ts';
+import { Generator, passRows } from '../generate/generator.ts';
 import { type Grade, type Grader, type GraderServices, grade } from '../graders/index.ts';
 import type { Model } from '../model/model.ts';
 import { type LossSums, type MeasureSum, noLoss } from '../objectives/loss.ts';
@@ -88,7 +88,7 @@ export class RewardScorer {
     this.#drift = parts.drift;
     this.#signal = signal;
     this.#probes = parts.optimizer.current;
-    this.#generator = new Generator(parts.model, tokenizer, () => this.#probes);
+    this.#generator = new Generator(parts.model, tokenizer, () => this.#probes, true);
   }
 
   /** The keys and values of answers take memory of their own, which no plan counts. */
@@ -102,17 +102,18 @@ export class RewardScorer {
    *   graded
    */
   readonly scoreStep: ScoreStep = async (step, batch) => {
+    const { probeCount, probesAtOnce } = this.#optimizer;
     const sums: RewardSums[] = [];
-    const drifts: (MeasureSum | undefined)[] = [];
-    for (let probe = 0; probe < this.#optimizer.probeCount; probe++) {
-      const probes = this.#optimizer.perturb(step, probe, 1);
-      sums.push(await this.#rewardsOf(batch, probes, step, 0));
-      drifts.push(await this.#drift?.of(batch, probes));
+    const most = Math.max(1, Math.min(probesAtOnce, Math.floor(passRows / batch.length)));
+    for (let first = 0; first < probeCount; first += most) {
+      const probes = this.#optimizer.perturb(step, first, Math.min(most, probeCount - first));
+      sums.push(...(await this.#rewardsOf(batch, probes, step, 0)));
     }
     this.#checkGrader();
+    const drifts = await this.#drift?.ofStep(batch, this.#optimizer, step);
     const losses = sums.map(({ rewards, answers }) => -rewards / answers);
     const shown = this.#configuration.rewardScaling === 'z-score' ? standardised(losses) : losses;
-    return sums.map((sum, probe) => lossSums(sum, shown[probe]! + this.#anchored(drifts[probe]), drifts[probe]));
+    return sums.map((sum, probe) => lossSums(sum, shown[probe]! + this.#anchored(drifts?.[probe]), drifts?.[probe]));
   };
 
   /** The anchor's share of a loss. */
@@ -130,7 +131,8 @@ export class RewardScorer {
     let drift = this.#drift && { sum: 0, count: 0 };
     for (let start = 0; start < examples.length; start += answeredAtOnce) {
       const part = examples.slice(start, start + answeredAtOnce);
-      const { rewards, answers, tokens } = await this.#rewardsOf(part, probes, evaluationStep, start);
+      const [sums] = await this.#rewardsOf(part, probes, evaluationStep, start);
+      const { rewards, answers, tokens } = sums!;
       all = { rewards: all.rewards + rewards, answers: all.answers + answers, tokens: all.tokens + tokens };
       const more = await this.#drift?.of(part, probes);
       if (drift && more) drift = { sum: drift.sum + more.sum, count: drift.count + more.count };
@@ -158,26 +160,36 @@ export class RewardScorer {
     return notice;
   }
 
+  /** The rewards under each of the probes, whose answers share passes. */
   async #rewardsOf(
     examples: readonly TokenizedExample[],
     probes: Probes,
     step: number,
     firstPlace: number,
-  ): Promise<RewardSums> {
+  ): Promise<RewardSums[]> {
     this.#probes = probes;
+    // Texts begin in this order as far as memory goes, so that no probe has many rows where another has few.
+    const wanted = examples.flatMap((example, index) =>
+      Array.from({ length: probes.count }, (_, probe) => ({ example, probe, place: firstPlace + index })),
+    );
     const answers = await Promise.all(
-      examples.map((example, index) => this.#answer(example, step, firstPlace + index)),
+      wanted.map(({ example, probe, place }) => this.#answer(example, { step, place, probe })),
     );
     if (this.#signal?.aborted) throw new SubzeroError('cancelled', 'the grading was cancelled');
     const grades: Grade[] = [];
     await concurrently(answers, gradedAtOnce, async ({ text }, index) => {
-      const item: unknown = JSON.parse(examples[index]!.generation!.item ?? '{}');
+      const item: unknown = JSON.parse(wanted[index]!.example.generation!.item ?? '{}');
       grades[index] = await grade(this.#source.grader, { outputText: text, item }, this.#source.services);
     });
-    // In the order of the examples, so that the sum has the same bits whichever grade came first.
-    const rewards = grades.reduce((sum, each) => sum + this.#rewardOf(each), 0);
-    const tokens = answers.reduce((sum, each) => sum + each.tokens, 0);
-    return { rewards, answers: answers.length, tokens };
+    // In the order of the examples, so that a sum has the same bits whichever grade came first.
+    return Array.from({ length: probes.count }, (_, probe) => {
+      const own = wanted.flatMap((each, index) => (each.probe === probe ? [index] : []));
+      return {
+        rewards: own.reduce((sum, index) => sum + this.#rewardOf(grades[index]!), 0),
+        answers: own.length,
+        tokens: own.reduce((sum, index) => sum + answers[index]!.tokens, 0),
+      };
+    });
   }
 
   #rewardOf({ reward, failures: [failure] }: Grade): number {
@@ -201,10 +213,14 @@ export class RewardScorer {
     );
   }
 
-  async #answer(example: TokenizedExample, step: number, place: number): Promise<{ text: string; tokens: number }> {
+  async #answer(
+    example: TokenizedExample,
+    { step, place, probe }: { step: number; place: number; probe: number },
+  ): Promise<{ text: string; tokens: number }> {
     const { rewardTokens: maxTokens, rewardTemperature: temperature, rewardStop, seed } = this.#configuration;
     const request = { maxTokens, temperature, stop: [...rewardStop], seed: seedOfText(seed, step, place) };
-    for await (const event of this.#generator.generate(request, example.generation!.prompt, this.#signal)) {
+    const text = { adapters: [], users: [], probe };
+    for await (const event of this.#generator.generate(request, example.generation!.prompt, this.#signal, text)) {
       if (event.type === 'done') return { text: event.text, tokens: event.completionTokens };
     }
     throw new SubzeroError('cancelled', 'the answer was cancelled');

@@ -35,7 +35,8 @@ export function plansOfRun(
   if (plans) return { plans };
   throw new SubzeroError(
     'invalid_data',
-    `${folder}: the journal's header names kernels ("matmulPlans") that version ${header.packageVersion} had and this one has not; ` +
+    `${folder}: the journal's header names kernels ("matmulPlans") that version ${header.packageVersion} had and ` +
+      `this one has not; ` +
       'continue the run with that version',
     { parameter: 'matmulPlans' },
   );

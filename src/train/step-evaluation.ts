@@ -9,7 +9,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { type ExampleLoss, type LossSums, meanOf, noLoss, sumLosses } from '../objectives/loss.ts';
 import type { AppliedStep, Measurement, PlannedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { RecordedPass, Scorer } from './score.ts';
-import { type ScoreStep, scoreShards } from './shards.ts';
+import { type Cuts, isCut, type ScoreStep, scoreParts, whole } from './shards.ts';
 
 export interface StepEvaluation {
   /** By probe. */
@@ -34,8 +34,8 @@ export interface EvaluatedRun {
   scorer: Scorer;
   /** What an example adds; the loss of its data by default. */
   lossOf?: ExampleLoss;
-  /** Parts of a batch that are scored one by one; 1 by default. */
-  shards?: number;
+  /** Parts that are scored one by one; the whole step by default. */
+  cuts?: Cuts;
   /** Who else scores the parts; this process by itself by default. */
   scoreStep?: ScoreStep;
 }
@@ -50,13 +50,13 @@ export async function evaluateStep(
   step: number,
   meanwhile?: () => void,
 ): Promise<StepEvaluation> {
-  const { gpu, optimizer, scorer, lossOf, shards = 1, scoreStep } = run;
+  const { gpu, optimizer, scorer, lossOf, cuts = whole, scoreStep } = run;
   if (optimizer.waits(step)) await optimizer.renew(step);
   // A step is long; text that is being generated meanwhile goes first.
   gpu.recorder.divide();
   optimizer.beginStep(step);
   if (scoreStep) return lookOf(optimizer, step, await scoreStep(step, batch));
-  if (shards > 1) return lookOf(optimizer, step, await scoreShards(run, batch, shards, step));
+  if (isCut(cuts)) return lookOf(optimizer, step, await scoreParts(run, batch, cuts, step));
   const scores = scorer.fitsOnePass(batch, optimizer)
     ? await scorer.read(scorer.record(batch, optimizer.perturb(step)), meanwhile)
     : await scorer.scoreStep(batch, optimizer, step);
@@ -80,13 +80,13 @@ export interface EvaluationAhead {
  * @returns `undefined`, with nothing recorded, where the evaluation is more than one pass or its step waits
  */
 export function evaluateAhead(
-  { gpu, optimizer, scorer, lossOf, shards = 1, scoreStep }: EvaluatedRun,
+  { gpu, optimizer, scorer, lossOf, cuts = whole, scoreStep }: EvaluatedRun,
   batch: readonly TokenizedExample[],
   update: PlannedStep,
 ): EvaluationAhead | undefined {
   const { step } = update;
   if (optimizer.waits(step + 1)) return undefined;
-  if (scoreStep || shards > 1 || !scorer.fitsOnePass(batch, optimizer)) return undefined;
+  if (scoreStep || isCut(cuts) || !scorer.fitsOnePass(batch, optimizer)) return undefined;
   let pass: RecordedPass;
   const work = gpu.recorder.ahead(() => {
     optimizer.updateAhead(update);

@@ -170,7 +170,7 @@ async function checkReadBack(
     read: async () => new Uint8Array(divisors!.buffer),
   };
   const { config } = await readGgufConfiguration(contents);
-  const back = readConfiguration(config, directory);
+  const back = await readConfiguration(config, directory);
   const differing = differences(decoder, back);
   if (differing.length === 0) return;
   throw new SubzeroError(

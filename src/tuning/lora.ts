@@ -50,12 +50,14 @@ export function loraAdapter(
 }
 
 /**
- * The layers that a pair can stand beside: all but routers and experts, which are no linear layers of their own in
+ * The layers that a pair can stand beside: all but most routers, and experts, which are no linear layers of their own in
  * transformers, so that PEFT does not find them by their names.
  */
 export function loraLayers(decoder: Decoder): Linear[] {
   const routers = new Set(
-    sublayersOf(decoder).flatMap((sublayer) => (sublayer.kind === 'experts' ? sublayer.router : [])),
+    sublayersOf(decoder).flatMap((sublayer) =>
+      sublayer.kind === 'experts' && !sublayer.routerIsLayer ? sublayer.router : [],
+    ),
   );
   return linearsOf(decoder).filter((linear) => !routers.has(linear));
 }
@@ -67,11 +69,13 @@ function refuseExperts(decoder: Decoder, target: string, fits: (module: string, 
     const parts = [sublayer.router, ...stacksOf(sublayer).flat()];
     const found = parts.find(({ name }) => fits(name, target));
     if (!found) continue;
-    throw new SubzeroError(
-      'unsupported',
-      words`${parameter('loraTargets')}: "${target}" is ${found === sublayer.router ? 'a router' : 'a part of experts'} (${found.name}), beside which no pair can stand: PEFT does not find it by this name, since it is no linear layer of its own in transformers. Name other layers, or train without pairs (${parameter('scheme')} full), by ${parameter('parameters')} if only some shall change`,
-      { parameter: 'loraTargets' },
-    );
+    const kind = found === sublayer.router ? 'a router' : 'a part of experts';
+    const named = words`${parameter('loraTargets')}: "${target}" is ${kind} (${found.name})`;
+    const problem = words`${named}, beside which no pair can stand: PEFT does not find it by this name`;
+    const reason = 'since it is no linear layer of its own in transformers';
+    const others = words`train without pairs (${parameter('scheme')} full), by ${parameter('parameters')}`;
+    const advice = words`Name other layers, or ${others} if only some shall change`;
+    throw new SubzeroError('unsupported', words`${problem}, ${reason}. ${advice}`, { parameter: 'loraTargets' });
   }
 }
 
@@ -84,11 +88,10 @@ function targetModules({ decoder }: Model, targets: readonly string[]): string[]
   if (targets.length === 0) {
     const found = attentions(decoder).flatMap(queriesAndValues);
     if (found.length > 0) return found.map(({ name }) => name);
-    throw new SubzeroError(
-      'invalid_argument',
-      words`${parameter('loraTargets')}: the model has no queries and values, which are the default; name layers such as ${modules[0]!}`,
-      { parameter: 'loraTargets' },
-    );
+    const problem = words`${parameter('loraTargets')}: the model has no queries and values, which are the default`;
+    throw new SubzeroError('invalid_argument', words`${problem}; name layers such as ${modules[0]!}`, {
+      parameter: 'loraTargets',
+    });
   }
   const fits = (module: string, target: string) => module === target || module.endsWith(`.${target}`);
   const strange = targets.find((target) => !modules.some((module) => fits(module, target)));

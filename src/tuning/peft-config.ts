@@ -77,7 +77,8 @@ export function readPeftConfig(config: Json, file: string): PeftLoraConfig {
     throw unsupported(`"bias" is ${JSON.stringify(bias)}: biases of the model that were trained are not applied`);
   if (!plainStarts.includes(start)) {
     throw unsupported(
-      `"init_lora_weights" is ${JSON.stringify(start)}, which changes the model's weights too; convert the adapter to ` +
+      `"init_lora_weights" is ${JSON.stringify(start)}, which changes the model's weights too; convert the adapter ` +
+        `to ` +
         'plain LoRA with PEFT (path_initial_model_for_weight_conversion)',
     );
   }

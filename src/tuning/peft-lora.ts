@@ -45,7 +45,7 @@ export async function readPeftLora(directory: string, decoder: Decoder): Promise
   const file = join(directory, weightsName);
   const source = await openWeights(directory, file);
   try {
-    const layers = new Map(layersOf(decoder).map((layer) => [layer.name, layer]));
+    const layers = new Map(pairedLayers(decoder).map((layer) => [layer.name, layer]));
     refuseOthers(file, source, decoder, layers, config);
     const tensors: AdapterTensor[] = [];
     const lora = new Map<string, LoraPair>();
@@ -85,9 +85,10 @@ export async function fingerprintPeft(directory: string): Promise<string> {
 }
 
 /** The linear layers that can have a pair. */
-function layersOf(decoder: Decoder): Linear[] {
-  const { projectIn, projectOut } = decoder;
-  return [...loraLayers(decoder), ...[projectIn, projectOut].filter((layer) => layer !== undefined)];
+export function pairedLayers(decoder: Decoder): Linear[] {
+  const { projectIn, projectOut, layerInputs, head } = decoder;
+  const others = [projectIn, projectOut, layerInputs?.projection, head.transform?.dense];
+  return [...loraLayers(decoder), ...others.filter((layer) => layer !== undefined)];
 }
 
 async function readConfig(directory: string): Promise<PeftLoraConfig> {

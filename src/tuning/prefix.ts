@@ -24,9 +24,10 @@ export async function prefixAdapter(
   configuration: Pick<TrainConfiguration, 'virtualTokens' | 'seed'>,
 ): Promise<Adapter> {
   if (recurrents(model.decoder).length > 0) {
+    const problem = words`${parameter('scheme')}: "prefix" trains keys and values of every layer`;
     throw new SubzeroError(
       'invalid_argument',
-      words`${parameter('scheme')}: "prefix" trains keys and values of every layer, and some layers of this model have none; choose another`,
+      words`${problem}, and some layers of this model have none; choose another`,
       { parameter: 'scheme' },
     );
   }

@@ -8,6 +8,6 @@ export const bf16 = {
   dtype: 'BF16',
   halfExact: true,
   writing: 'stochastic',
-  pack: (values) => f32ToBytes('BF16', values),
-  unpack: (bytes) => bytesToF32('BF16', bytes),
+  pack: (values: Float32Array): Uint8Array => f32ToBytes('BF16', values),
+  unpack: (bytes: Uint8Array): Float32Array => bytesToF32('BF16', bytes),
 } as const satisfies WeightCodec;

@@ -125,8 +125,11 @@ function kNibbles(bytes: Uint8Array, codes: Int8Array): void {
 }
 
 /** Q4_K and Q5_K: 256 codes from 0 on in eight groups, x = d · scale · code − dmin · minimum. */
-function readK(blockBytes: number, readCodes: (block: Uint8Array, codes: Int8Array) => void) {
-  return (blocks: Uint8Array): CodeGroups => {
+function readK(
+  blockBytes: number,
+  readCodes: (block: Uint8Array, codes: Int8Array) => void,
+): (blocks: Uint8Array) => CodeGroups {
+  return (blocks) => {
     const count = blocks.length / blockBytes;
     const codes = new Int8Array(count * 256);
     const scales = new Float32Array(count * 8);
@@ -208,8 +211,11 @@ function layOutQ6K(blocks: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** The types by the names that their libraries give them. */
-export const blockFormats = {
+/** The name of a type of blocks, as its library calls it. */
+export type BlockFormatName = 'Q8_0' | 'Q4_0' | 'Q4_1' | 'Q5_0' | 'Q5_1' | 'Q4_K' | 'Q5_K' | 'Q6_K' | 'MXFP4';
+
+/** The types by their names. */
+export const blockFormats: Readonly<Record<BlockFormatName, BlockFormat>> = {
   Q8_0: grouped({ elements: 32, bytes: 34, layout: 'q8' }, blocksOf32(34, 1, eightBits), layOutQ8),
   Q4_0: grouped({ elements: 32, bytes: 18, layout: 'q4' }, blocksOf32(18, 1, fourBits(8)), layOutQ4),
   Q4_1: grouped({ elements: 32, bytes: 20, layout: 'q4m' }, blocksOf32(20, 2, fourBits(0)), layOutQ4m),
@@ -223,10 +229,7 @@ export const blockFormats = {
     toLayout: (it) => layOutMxfp4(readMxfp4(it)),
     toF32: (it) => mxfp4Values(readMxfp4(it)),
   },
-} as const satisfies Record<string, BlockFormat>;
-
-/** The name of a type of blocks. */
-export type BlockFormatName = keyof typeof blockFormats;
+};
 
 /** The type of blocks that a file calls so. */
 export function blockFormat(name: string): BlockFormat | undefined {

@@ -8,6 +8,6 @@ export const f16 = {
   dtype: 'F16',
   halfExact: true,
   writing: 'stochastic',
-  pack: (values) => f32ToBytes('F16', values),
-  unpack: (bytes) => bytesToF32('F16', bytes),
+  pack: (values: Float32Array): Uint8Array => f32ToBytes('F16', values),
+  unpack: (bytes: Uint8Array): Float32Array => bytesToF32('F16', bytes),
 } as const satisfies WeightCodec;

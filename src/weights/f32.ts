@@ -8,6 +8,6 @@ export const f32 = {
   dtype: 'F32',
   halfExact: false,
   writing: 'exact',
-  pack: (values) => f32ToBytes('F32', values),
-  unpack: (bytes) => bytesToF32('F32', bytes),
+  pack: (values: Float32Array): Uint8Array => f32ToBytes('F32', values),
+  unpack: (bytes: Uint8Array): Float32Array => bytesToF32('F32', bytes),
 } as const satisfies WeightCodec;

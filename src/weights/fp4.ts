@@ -14,5 +14,5 @@ export const fp4 = {
   dtype: 'F16',
   halfExact: false,
   writing: 'never',
-  unpack: (bytes) => tableValues(bytes, 4, fp4Table),
+  unpack: (bytes: Uint8Array): Float32Array => tableValues(bytes, 4, fp4Table),
 } as const satisfies WeightCodec;

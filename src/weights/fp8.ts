@@ -2,7 +2,7 @@ import type { WeightCodec } from './codec.ts';
 import { tableElements, tableValues } from './tables.ts';
 
 /** The values of the codes: a sign, four bits of exponent with bias 7, three of fraction; all ones are NaN. */
-export const fp8Table = Float32Array.from({ length: 256 }, (_, code) => {
+export const fp8Table: Float32Array = Float32Array.from({ length: 256 }, (_, code) => {
   const exponent = (code >> 3) & 15;
   const fraction = code & 7;
   if (exponent === 15 && fraction === 7) return Number.NaN;
@@ -17,5 +17,5 @@ export const fp8 = {
   dtype: 'F16',
   halfExact: false,
   writing: 'never',
-  unpack: (bytes) => tableValues(bytes, 8, fp8Table),
+  unpack: (bytes: Uint8Array): Float32Array => tableValues(bytes, 8, fp8Table),
 } as const satisfies WeightCodec;

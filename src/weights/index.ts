@@ -49,7 +49,9 @@ export const codecs: Readonly<Record<Storage, WeightCodec> & Record<PackableStor
 export const storages = Object.keys(table) as Storage[];
 
 /** The names of those that values of any file can be brought into. */
-export const packableStorages = storages.filter((storage): storage is PackableStorage => 'pack' in table[storage]);
+export const packableStorages: PackableStorage[] = storages.filter(
+  (storage): storage is PackableStorage => 'pack' in table[storage],
+);
 
 /** Whether an element is stored by itself, as weight files have it. */
 export function isPlain(storage: Storage): boolean {

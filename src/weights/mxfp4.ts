@@ -58,7 +58,7 @@ export const mxfp4 = {
   dtype: 'BF16',
   halfExact: false,
   writing: 'never',
-  unpack: (bytes) => {
+  unpack: (bytes: Uint8Array): Float32Array => {
     const count = bytes.length / blockBytes;
     const exponents = new Uint8Array(2 * count);
     const codes = new Uint8Array(2 * codeBytes * count);

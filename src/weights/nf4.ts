@@ -15,5 +15,5 @@ export const nf4 = {
   dtype: 'F16',
   halfExact: false,
   writing: 'never',
-  unpack: (bytes) => tableValues(bytes, 4, nf4Table),
+  unpack: (bytes: Uint8Array): Float32Array => tableValues(bytes, 4, nf4Table),
 } as const satisfies WeightCodec;

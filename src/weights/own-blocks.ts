@@ -87,7 +87,8 @@ function entryOf(stored: StoredTensor, file: string): StoredTensor {
   if (stored.dtype !== 'U8' || stored.shape.length !== 3 || width !== bytes) {
     throw invalid(
       file,
-      `tensor ${quote(stored.name)}: expected U8 [rows, blocks, ${bytes}], got ${stored.dtype} [${stored.shape.join(', ')}]`,
+      `tensor ${quote(stored.name)}: expected U8 [rows, blocks, ${bytes}], got ${stored.dtype} ` +
+        `[${stored.shape.join(', ')}]`,
     );
   }
   const name = stored.name.slice(0, -dtype.length - 1);
@@ -98,7 +99,8 @@ function checkVersion(stated: unknown, where: string, file: string): void {
   if (stated === version) return;
   throw new SubzeroError(
     'unsupported',
-    `${where} says version ${quote(stated)} of subzero's blocks; this version reads ${version}. Quantise the model anew`,
+    `${where} says version ${quote(stated)} of subzero's blocks; this version reads ${version}. Quantise the model ` +
+      `anew`,
     { parameter: file },
   );
 }

@@ -16,6 +16,7 @@ export const q4 = {
   dtype: 'F16',
   halfExact: false,
   writing: 'never',
-  pack: (values) => layOutQ4(quantise(values, -8)),
-  unpack: (bytes) => groupValues(readHalfScales(bytes, blockBytes, (source, codes) => unpackNibbles(source, 8, codes))),
+  pack: (values: Float32Array): Uint8Array => layOutQ4(quantise(values, -8)),
+  unpack: (bytes: Uint8Array): Float32Array =>
+    groupValues(readHalfScales(bytes, blockBytes, (source, codes) => unpackNibbles(source, 8, codes))),
 } as const satisfies WeightCodec;

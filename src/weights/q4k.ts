@@ -22,7 +22,7 @@ export const q4k = {
   dtype: 'F16',
   halfExact: false,
   writing: 'never',
-  unpack: (bytes) => {
+  unpack: (bytes: Uint8Array): Float32Array => {
     const blocks = bytes.length / q4kBytes;
     const codes = new Int8Array(blocks * elements);
     const scales = new Float32Array(blocks * groups);

@@ -16,6 +16,6 @@ export const q4m = {
   dtype: 'F16',
   halfExact: false,
   writing: 'never',
-  unpack: (bytes) =>
+  unpack: (bytes: Uint8Array): Float32Array =>
     groupValues(readScaledMinima(bytes, blockBytes, (source, codes) => unpackNibbles(source, 0, codes))),
 } as const satisfies WeightCodec;

@@ -16,5 +16,6 @@ export const q4z = {
   dtype: 'F16',
   halfExact: false,
   writing: 'never',
-  unpack: (bytes) => scaledZerosValues(bytes, blockBytes, (source, codes) => unpackNibbles(source, 0, codes)),
+  unpack: (bytes: Uint8Array): Float32Array =>
+    scaledZerosValues(bytes, blockBytes, (source, codes) => unpackNibbles(source, 0, codes)),
 } as const satisfies WeightCodec;

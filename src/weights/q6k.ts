@@ -20,7 +20,7 @@ export const q6k = {
   dtype: 'F16',
   halfExact: false,
   writing: 'never',
-  unpack: (bytes) => {
+  unpack: (bytes: Uint8Array): Float32Array => {
     const blocks = bytes.length / q6kBytes;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const codes = new Int8Array(blocks * elements);

@@ -16,6 +16,7 @@ export const q8 = {
   dtype: 'F16',
   halfExact: false,
   writing: 'never',
-  pack: (values) => layOutQ8(quantise(values, 127)),
-  unpack: (bytes) => groupValues(readHalfScales(bytes, blockBytes, (source, codes) => bytesOf(codes).set(source))),
+  pack: (values: Float32Array): Uint8Array => layOutQ8(quantise(values, 127)),
+  unpack: (bytes: Uint8Array): Float32Array =>
+    groupValues(readHalfScales(bytes, blockBytes, (source, codes) => bytesOf(codes).set(source))),
 } as const satisfies WeightCodec;

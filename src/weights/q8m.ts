@@ -16,5 +16,6 @@ export const q8m = {
   dtype: 'F16',
   halfExact: false,
   writing: 'never',
-  unpack: (bytes) => groupValues(readScaledMinima(bytes, blockBytes, (source, codes) => bytesOf(codes).set(source))),
+  unpack: (bytes: Uint8Array): Float32Array =>
+    groupValues(readScaledMinima(bytes, blockBytes, (source, codes) => bytesOf(codes).set(source))),
 } as const satisfies WeightCodec;

@@ -16,5 +16,6 @@ export const q8z = {
   dtype: 'F16',
   halfExact: false,
   writing: 'never',
-  unpack: (bytes) => scaledZerosValues(bytes, blockBytes, (source, codes) => bytesOf(codes).set(source)),
+  unpack: (bytes: Uint8Array): Float32Array =>
+    scaledZerosValues(bytes, blockBytes, (source, codes) => bytesOf(codes).set(source)),
 } as const satisfies WeightCodec;

@@ -44,8 +44,11 @@ function writer(
   return { dtype, elements, bytes, pack: (values) => layOut(quantise(values, reach)) };
 }
 
+/** A storage type that is written as blocks. */
+export type BlockWritten = Extract<PackableStorage, 'q8' | 'q4'>;
+
 /** The writers by the storage type that holds their blocks. */
-export const blockWriters = {
+export const blockWriters: Readonly<Record<BlockWritten, BlockWriter>> = {
   q8: writer('Q8_0', elements, 127, (codes, target) => {
     for (let index = 0; index < elements; index++) target[index] = codes[index]!;
   }),
@@ -55,7 +58,4 @@ export const blockWriters = {
       target[index] = (codes[index]! + 8) | ((codes[index + elements / 2]! + 8) << 4);
     }
   }),
-} as const satisfies Partial<Record<PackableStorage, BlockWriter>>;
-
-/** A storage type that is written as blocks. */
-export type BlockWritten = keyof typeof blockWriters;
+};

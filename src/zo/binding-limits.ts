@@ -50,7 +50,8 @@ export function checkState({ bindingLimit }: Pick<Gpu, 'bindingLimit'>, bytes: n
   if (bytes <= bindingLimit) return;
   throw new SubzeroError(
     'unsupported',
-    `what trains beside the weights (S matrices, 1-D parameters, or what the scheme adds) takes ${formatBytes(bytes)} for each probe; ` +
+    `what trains beside the weights (S matrices, 1-D parameters, or what the scheme adds) takes ` +
+      `${formatBytes(bytes)} for each probe; ` +
       `one storage binding of this adapter holds at most ${formatBytes(bindingLimit)}. ` +
       'A lower rank, fewer virtual tokens or fewer parameters take less.',
   );

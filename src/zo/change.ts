@@ -39,7 +39,8 @@ export function checkWritten({ optimizer }: TrainConfiguration, weights: Iterabl
   if (!fixed) return;
   const factored = optimizersThat(({ family }) => family !== 'dense').join(' or ');
   const beside = schemeNames.filter((name) => schemes[name].adds !== undefined).join(', ');
-  const ways = words`use ${parameter('optimizer')} ${factored}, ${parameter('scheme')} ${beside}, or ${parameter('storage')} f16`;
+  const others = words`${parameter('optimizer')} ${factored}, ${parameter('scheme')} ${beside}`;
+  const ways = words`use ${others}, or ${parameter('storage')} f16`;
   throw refused(
     'optimizer',
     words`${optimizer} writes the weights at every step, and ${cannotBeWritten(fixed)}; ${ways}`,

@@ -36,29 +36,28 @@ export function placeStacks(
     const [first] = stack.weights as [Weight];
     const trained = stack.weights.filter(({ name }) => weights.has(name));
     if (trained.length < stack.weights.length && configuration.weightDecay > 0) {
-      throw new SubzeroError(
-        'unsupported',
-        words`${parameter('weightDecay')} would shrink ${trained.length} of the ${stack.weights.length} experts that ${trained[0]!.name} is one of; train all of a layer's, or none, or set it to 0`,
-        { parameter: 'weightDecay' },
-      );
+      const some = `${trained.length} of the ${stack.weights.length} experts that ${trained[0]!.name} is one of`;
+      const problem = words`${parameter('weightDecay')} would shrink ${some}`;
+      throw new SubzeroError('unsupported', words`${problem}; train all of a layer's, or none, or set it to 0`, {
+        parameter: 'weightDecay',
+      });
     }
     if (bank > 0 && configuration.weightDecay > 0) {
-      throw new SubzeroError(
-        'unsupported',
-        words`${parameter('weightDecay')} is not supported with a bank beside experts (${first.name}); set it to 0, or ${parameter('change')} to fold`,
-        { parameter: 'weightDecay' },
-      );
+      const problem = words`${parameter('weightDecay')} is not supported with a bank beside experts (${first.name})`;
+      throw new SubzeroError('unsupported', words`${problem}; set it to 0, or ${parameter('change')} to fold`, {
+        parameter: 'weightDecay',
+      });
     }
     const width = factorWidth({ rank: rankOf(configuration, ...shapeOf(first)), bank });
     const count = stack.weights.length;
     const [uBytes, vBytes] = [count * stack.stride * width * 4, count * stack.columns * width * 4];
     const most = Math.max(uBytes, vBytes);
     if (most > gpu.bindingLimit) {
-      throw new SubzeroError(
-        'unsupported',
-        words`${parameter('rank')}: ${configuration.rank} makes the factors of the ${count} experts that ${first.name} is one of ${formatBytes(most)}; one storage binding of this adapter holds at most ${formatBytes(gpu.bindingLimit)}. Choose a lower rank, or leave the experts out by a pattern of parameters`,
-        { parameter: 'rank' },
-      );
+      const size = `the factors of the ${count} experts that ${first.name} is one of ${formatBytes(most)}`;
+      const limit = `one storage binding of this adapter holds at most ${formatBytes(gpu.bindingLimit)}`;
+      const problem = words`${parameter('rank')}: ${configuration.rank} makes ${size}; ${limit}`;
+      const advice = 'Choose a lower rank, or leave the experts out by a pattern of parameters';
+      throw new SubzeroError('unsupported', words`${problem}. ${advice}`, { parameter: 'rank' });
     }
     const u = gpu.allocate(uBytes, 'factors', `U of ${first.name} and those behind it`);
     const v = gpu.allocate(vBytes, 'factors', `V of ${first.name} and those behind it`);

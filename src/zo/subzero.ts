@@ -299,8 +299,11 @@ export class SubZero implements ZerothOrderOptimizer {
   #checkAligned(): void {
     const { queries, queryCombination } = this.#configuration;
     if (queryCombination !== 'aligned' || queries <= this.#dimension) return;
-    const problem = words`${parameter('queries')} must be at most ${this.#dimension} with ${parameter('queryCombination')} aligned, the numbers that train; got ${queries}`;
-    throw new SubzeroError('invalid_argument', problem, { parameter: 'queries' });
+    const aligned = words`${parameter('queryCombination')} aligned`;
+    const problem = words`${parameter('queries')} must be at most ${this.#dimension} with ${aligned}`;
+    throw new SubzeroError('invalid_argument', words`${problem}, the numbers that train; got ${queries}`, {
+      parameter: 'queries',
+    });
   }
 
   /**

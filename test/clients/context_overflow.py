@@ -1,4 +1,5 @@
-"""LiteLLM and LangChain map a refusal of a long text to their own errors, from which callers cut it or turn to another model."""
+"""LiteLLM and LangChain map a refusal of a long text to their own errors, from which callers cut it or turn to another
+model."""
 
 import sys
 

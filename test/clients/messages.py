@@ -24,12 +24,15 @@ for message in [
     answer.model_dump(exclude_none=True),
     {**answer.model_dump(), "tool_calls": [], "reasoning": None, "name": None, "parsed": None},
 ]:
-    history = [user, message, {"role": "user", "content": [{"type": "text", "text": "More", "cache_control": {"type": "ephemeral"}}]}]
+    history = [user, message,
+        {"role": "user", "content": [{"type": "text", "text": "More", "cache_control": {"type": "ephemeral"}}]}]
     again = client.chat.completions.create(
-        **request, messages=history, store=False, user="me", metadata={"a": "b"}, reasoning_effort="low", service_tier="auto"
+        **request, messages=history, store=False, user="me", metadata={"a": "b"}, reasoning_effort="low",
+        service_tier="auto"
     )
     prompt_tokens = prompt_tokens or again.usage.prompt_tokens
     assert again.usage.prompt_tokens == prompt_tokens, message
-nulls = {name: None for name in ["n", "stop", "temperature", "tools", "response_format", "audio", "functions", "logprobs", "stream"]}
+nulls = {name: None
+    for name in ["n", "stop", "temperature", "tools", "response_format", "audio", "functions", "logprobs", "stream"]}
 client.chat.completions.create(**request, messages=[user], extra_body=nulls)
 print("ok")

@@ -68,7 +68,8 @@ preferences = upload(
 )
 dpo, checkpoints = train(
     preferences,
-    {"type": "dpo", "dpo": {"hyperparameters": {"beta": 0.2, "n_epochs": 1, "batch_size": 4, "learning_rate_multiplier": 1.0}}},
+    {"type": "dpo", "dpo": {
+    "hyperparameters": {"beta": 0.2, "n_epochs": 1, "batch_size": 4, "learning_rate_multiplier": 1.0}}},
     validation_file=preferences,
     metadata={"kind": "dpo"},
 )
@@ -87,11 +88,14 @@ validated = client.fine_tuning.alpha.graders.validate(grader=grader)
 assert validated.grader.name == "vowel", validated
 ran = client.fine_tuning.alpha.graders.run(grader=grader, model_sample="a fine film", item={"letter": "E"})
 assert ran.reward == 1.0 and not ran.metadata.errors.sample_parse_error, ran
-similar = {"type": "text_similarity", "name": "s", "evaluation_metric": "rouge_l", "input": "{{sample.output_text}}", "reference": "a"}
-multi = {"type": "multi", "name": "both", "graders": {"v": grader, "s": similar}, "calculate_output": "0.5 * v + 0.5 * s"}
+similar = {"type": "text_similarity", "name": "s", "evaluation_metric": "rouge_l", "input": "{{sample.output_text}}",
+    "reference": "a"}
+multi = {"type": "multi", "name": "both", "graders": {"v": grader, "s": similar},
+    "calculate_output": "0.5 * v + 0.5 * s"}
 ran = client.fine_tuning.alpha.graders.run(grader=multi, model_sample="a", item={"letter": "a"})
 assert abs(ran.reward - 1.0) < 1e-9 and set(ran.sub_rewards) == {"v", "s"}, ran
-refused(openai.BadRequestError, lambda: client.fine_tuning.alpha.graders.validate(grader={"type": "python", "name": "p", "source": ""}))
+refused(openai.BadRequestError,
+    lambda: client.fine_tuning.alpha.graders.validate(grader={"type": "python", "name": "p", "source": ""}))
 
 # Rewards.
 prompts = upload("prompts.jsonl", [{"messages": [says("user", f"film {i} was")], "letter": "e"} for i in range(8)])
@@ -116,7 +120,8 @@ assert error.param == "training_file" and "has no answer" in str(error), error
 requests = upload(
     "requests.jsonl",
     [
-        {"custom_id": str(i), "method": "POST", "url": "/v1/completions", "body": {"model": model, "prompt": "it was", "max_tokens": 2}}
+        {"custom_id": str(i), "method": "POST", "url": "/v1/completions",
+        "body": {"model": model, "prompt": "it was", "max_tokens": 2}}
         for i in range(3)
     ],
     purpose="batch",

@@ -11,7 +11,7 @@ import { clusterRuns, removeClusterRun } from '../../src/cluster/runs.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainEvent } from '../../src/engine/types.ts';
 import { samplerOf } from '../../src/train/examples.ts';
-import { shardsOf } from '../../src/train/shards.ts';
+import { partsOf } from '../../src/train/shards.ts';
 import { decodeHeader } from '../../src/zo/journal-format.ts';
 import {
   collect,
@@ -99,22 +99,22 @@ describe.skipIf(program === undefined)('faults of a cluster', () => {
       stop.abort();
       const { header } = decodeHeader((first.value as { data: Uint8Array }).data, run);
       const sampler = samplerOf(header.configuration, examples);
-      const taking = bus.take(run, 1000);
+      const feed = bus.tasks(run, 30);
+      const taking = feed.next(60_000);
       ready();
-      let taken = await taking;
-      while (!taken) taken = await bus.take(run, 1000);
+      const taken = (await taking)!;
       const task = decode('task', taken.data);
       const rows = sampler.batch(task.step).map((row) => examples[row]!);
-      const shard = shardsOf(rows, task.shards)[task.shard]!;
+      const shard = partsOf(rows, { shards: task.shards, queryShards: 1 }, 2)[task.shard]!.examples;
       const scored = shard.flatMap(({ continuations }) => continuations.map((each) => each.scored));
       const sums = {
         ...{ optionLoss: 1, optionExamples: shard.length, correct: 0 },
         ...{ completionLoss: 0, completionTokens: 0, completionExamples: 0 },
         tokens: scored.reduce((sum, count) => sum + count, 0),
       };
-      const { epoch, step, shard: index } = task;
+      const { epoch, step, shard: index, firstProbe } = task;
       const worker = { name: 'forger', adapter: 'none', software: true };
-      const answer = { worker, epoch, step, shard: index, sums: [sums, sums], milliseconds: 1 };
+      const answer = { worker, epoch, step, shard: index, firstProbe, sums: [sums, sums], milliseconds: 1 };
       const reply = await connection.request(`subzero.answer.${run}`, await forge(answer, task), { timeout: 5000 });
       return decode('reply', reply.data);
     } finally {
@@ -166,7 +166,7 @@ describe.skipIf(program === undefined)('faults of a cluster', () => {
       'too few probes',
       (answer) => encode('answer', { ...answer, sums: [answer.sums[0]!] }),
       'refused',
-      /worker forger is refused: sums of 1 probes; the step has 2/,
+      /worker forger is refused: sums of 1 probes; the part has 2/,
     ],
     [
       'another number of tokens',

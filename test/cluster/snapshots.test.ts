@@ -5,6 +5,7 @@ import { Bus } from '../../src/cluster/bus.ts';
 import { differenceOf, sketchOf } from '../../src/cluster/digest.ts';
 import { decode, encode } from '../../src/cluster/protocol.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from '../../src/cluster/snapshot.ts';
+import { TaskFeed } from '../../src/cluster/task-feed.ts';
 import type { WorkerEvent } from '../../src/cluster/worker.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainEvent } from '../../src/engine/types.ts';
@@ -68,7 +69,7 @@ test('sketches tell how far two states are apart', () =>
 test('another version of the protocol is refused in one line that names both', () => {
   const old = new TextEncoder().encode('{"run":"mine","owner":"host:1","epoch":1}');
   expect(() => decode('announcement', old)).toThrow(
-    'the coordinator of "mine" speaks version 1 of the cluster\'s protocol, this process version 2: ' +
+    'the coordinator of "mine" speaks version 1 of the cluster\'s protocol, this process version 3: ' +
       'use one version of subzero on all machines',
   );
   expect(() => decode('answer', new TextEncoder().encode('{"protocol":3}'))).toThrow(/a worker speaks version 3 of/);
@@ -211,15 +212,23 @@ describe.skipIf(program === undefined)('snapshots of a run', () => {
 
   /** Changes the digests of a worker, and leaves all shards to it while the coordinator shall not score any. */
   function forging(offset: (digests: number) => number, leavesAll: (digests: number) => boolean) {
-    const { answer, take, leases } = Bus.prototype;
+    const { answer, tasks, leases } = Bus.prototype;
+    const { next } = TaskFeed.prototype;
     let worker: Bus | undefined;
+    const feeds = new Set<TaskFeed>();
     const seen = { digests: 0 };
     vi.spyOn(Bus.prototype, 'leases').mockImplementation(function (this: Bus) {
       worker ??= this;
       return leases.call(this);
     });
-    vi.spyOn(Bus.prototype, 'take').mockImplementation(async function (this: Bus, run, milliseconds) {
-      if (this === worker || !leavesAll(seen.digests)) return take.call(this, run, milliseconds);
+    vi.spyOn(Bus.prototype, 'tasks').mockImplementation(function (this: Bus, run, deadline) {
+      const feed = tasks.call(this, run, deadline);
+      if (this === worker) feeds.add(feed);
+      return feed;
+    });
+    vi.spyOn(TaskFeed.prototype, 'next').mockImplementation(async function (this: TaskFeed, milliseconds) {
+      if (feeds.has(this) || !leavesAll(seen.digests)) return next.call(this, milliseconds);
+      this.ready()?.giveBack();
       await sleep(50);
       return undefined;
     });

@@ -27,7 +27,8 @@ const chat: ChatRenderer = {
       const called = calls.map(({ function: { name, arguments: given } }) => `{${name} ${JSON.stringify(given)}}`);
       return `[${role}]${thought ? `<${thought}>` : ''}${content}${called.join('')};`;
     });
-    return `${tools.length > 0 ? JSON.stringify(tools) : ''}${turns.join('')}${addGenerationPrompt ? '[assistant]' : ''}`;
+    const start = tools.length > 0 ? JSON.stringify(tools) : '';
+    return `${start}${turns.join('')}${addGenerationPrompt ? '[assistant]' : ''}`;
   },
 };
 

@@ -109,7 +109,8 @@ test('wsc', async () => {
 test('wic', async () => {
   expect(await summary('wic')).toEqual([
     [
-      'Does the word "bank" have the same meaning in these two sentences? Yes, No?\nWe sat on the bank.\nThe bank was closed.\n',
+      'Does the word "bank" have the same meaning in these two sentences? Yes, No?\nWe sat on the bank.\nThe bank ' +
+        'was closed.\n',
       ['No', 'Yes'],
       0,
     ],
@@ -118,7 +119,8 @@ test('wic', async () => {
 
 test('multirc: one example per answer', async () => {
   const prompt = (question: string, answer: string) =>
-    `Tim has a red kite. He flies it on Sunday.\nQuestion: ${question}\nI found this answer "${answer}". Is that correct? Yes or No?\n`;
+    `Tim has a red kite. He flies it on Sunday.\nQuestion: ${question}\nI found this answer "${answer}". Is that ` +
+    `correct? Yes or No?\n`;
   expect(await summary('multirc')).toEqual([
     [prompt('What colour is the kite?', 'Red'), ['No', 'Yes'], 1],
     [prompt('What colour is the kite?', 'Blue'), ['No', 'Yes'], 0],
@@ -172,7 +174,8 @@ test('squad', async () => {
   expect(dataset.examples).toEqual([
     {
       prompt:
-        'Title: Old_Bridge\nContext: The old bridge was built in 1871 by two brothers.\nQuestion: When was the bridge built?\nAnswer:',
+        'Title: Old_Bridge\nContext: The old bridge was built in 1871 by two brothers.\nQuestion: When was the ' +
+        'bridge built?\nAnswer:',
       completion: ' 1871\n',
       references: ['1871', 'in 1871'],
       source: `${directoryOf('squad')}/dev-v1.1.json (question q1)`,
@@ -189,7 +192,8 @@ describe('drop', () => {
       [' 3 May 2009\n', ['3 May 2009']],
     ]);
     expect(examples[0]!.prompt).toBe(
-      'Passage: The home team kicked goals of 20 and 38 yards on 3 May 2009.\nQuestion: How many goals were kicked?\nAnswer:',
+      'Passage: The home team kicked goals of 20 and 38 yards on 3 May 2009.\nQuestion: How many goals were ' +
+        'kicked?\nAnswer:',
     );
   });
 

@@ -233,7 +233,7 @@ describe('streams', () => {
 });
 
 describe('closing', () => {
-  test('the thread ends by itself, since Dawn aborts the process where one is terminated that it owes an answer', async () => {
+  test('the thread ends by itself: Dawn aborts the process where it owes an answer to a terminated one', async () => {
     const terminate = vi.spyOn(Worker.prototype, 'terminate');
     try {
       const own = await openEngine();

@@ -91,7 +91,8 @@ test('the main thread stays responsive while the engine trains and generates', a
   await Promise.all([training, generating]);
   await engine.close();
   const describe = ({ p50, p99, maximum, lost }: Delays): string =>
-    `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, maximum ${maximum.toFixed(1)} ms, ${(100 * lost).toFixed(1)} % in gaps over 40 ms`;
+    `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, maximum ${maximum.toFixed(1)} ms, ` +
+    `${(100 * lost).toFixed(1)} % in gaps over 40 ms`;
   console.log(`event-loop delay over ${steps} steps: ${describe(busy)}; of an idle process: ${describe(idle)}`);
   expect(steps).toBeGreaterThan(3);
   expect(busy.p99).toBeLessThanOrEqual(20 + 2 * Math.max(0, idle.p99));

@@ -25,7 +25,7 @@ async function finishAll(rule: (cell: Cell) => TrainedCell): Promise<Finished<Tr
   }
 }
 
-test('every method gets the same search: three rates on the first seed, then the best of them on all others', async () => {
+test('every method gets the same search: three rates on the first seed, the best of them on all others', async () => {
   // The second rate is the best for SubZero, the first for HiZOO; the third diverges.
   const finished = await finishAll(({ optimizer, learningRate, seed }) => {
     if (learningRate === 2e-4) return result(null, null);

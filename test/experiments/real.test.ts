@@ -56,7 +56,7 @@ test('memory: the plan of a published shape, by hand', async () => {
   expect(plan.weightBytes).toBe(result.weightBytes);
 });
 
-test('scale: a model of twice the layers has their parameters, and a step with four directions four times the tokens', async () => {
+test('scale: twice the layers have their parameters, and four directions have four times the tokens', async () => {
   const scaled = (axis: string, factor: number) =>
     measure<{ parameters: number; tokens: number }>('scale', { seed: 0, axis, factor });
   const base = await scaled('layers', 1);
@@ -78,6 +78,7 @@ test('reports say in their first line what came out', async () => {
   });
   const { lead } = await experiments.scale!.report(request, [1, 2, 4].map(scaled));
   expect(lead).toBe(
-    "Exponents of a step's time over its work, between the two largest sizes: layers 1.00. Nothing grows faster than its work.",
+    "Exponents of a step's time over its work, between the two largest sizes: layers 1.00. " +
+      'Nothing grows faster than its work.',
   );
 });

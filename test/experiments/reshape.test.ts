@@ -58,7 +58,8 @@ test('the report pairs the views by seed and says how many differences stand', a
   });
   const { lead, sections } = await reshape.report({ ...request, schemes: ['lora'] }, finished);
   expect(lead).toBe(
-    'After 2 steps the most-square view reaches more in 1 of 2 cases and less in 0, by differences beyond their 95 % intervals.',
+    'After 2 steps the most-square view reaches more in 1 of 2 cases and less in 0, by differences beyond their 95 ' +
+      '% intervals.',
   );
   const { rows } = sections[0]!.table!;
   // 0.101, 0.102, 0.103: 0.102 with 4.303 · 0.001/√3.

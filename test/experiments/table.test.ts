@@ -48,7 +48,7 @@ async function finishAll(rule: (cell: Cell) => TaskCell, own: Partial<Experiment
   }
 }
 
-test('every method has the same search: as many rates, as many passes, chosen by the validation loss alone', async () => {
+test('every method has the same search: as many rates and passes, chosen by the validation loss alone', async () => {
   // The rate with the lowest loss has the worst score; the highest rate fails.
   const rates = [1e-5, 1e-4, 1e-3];
   const optimizers = ['subzero', 'subzero-plus', 'mezo', 'sparse-mezo', 'hizoo'];

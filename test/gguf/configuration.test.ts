@@ -6,8 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { architectures, outerTensors } from '../../src/gguf/architectures.ts';
 import { openGgufConfiguration, openGgufWeights } from '../../src/gguf/index.ts';
 import { shortestDecimal } from '../../src/gguf/keys.ts';
-import { readConfiguration } from '../../src/model/configuration.ts';
 import { expectFailure, temporaryDirectory } from '../safetensors/helpers.ts';
+import { readConfiguration } from '../support/configuration.ts';
 import { f32, flag, layOutGguf, list, type TensorToLayOut, text, u32, type Value } from './build.ts';
 
 const directory = await temporaryDirectory();

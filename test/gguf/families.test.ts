@@ -9,7 +9,6 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { architectures } from '../../src/gguf/architectures.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
-import { readConfiguration } from '../../src/model/configuration.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
 import { type ParameterShape, parameterShapes } from '../../src/model/parameters.ts';
@@ -17,6 +16,7 @@ import { writeSafetensors } from '../../src/safetensors/index.ts';
 import { wordSplittings } from '../../src/tokenizer/gguf-splits.ts';
 import { quantizeModel } from '../../src/train/quantize.ts';
 import { expectFailure, seededIntegers, temporaryDirectory } from '../safetensors/helpers.ts';
+import { readConfiguration } from '../support/configuration.ts';
 import { writeLetters } from '../support/letters.ts';
 import { f32, flag, layOutGguf, list, type TensorToLayOut, text, u32, type Value } from './build.ts';
 

@@ -118,7 +118,7 @@ test('its command runs without sources', async () => {
 });
 
 test('what deno publishes is complete, and of the same version', async () => {
-  const parameters = ['publish', '--dry-run', '--allow-dirty', '--allow-slow-types', '--no-check'];
+  const parameters = ['publish', '--dry-run', '--allow-dirty', '--no-check'];
   const { code, output } = await run('deno', parameters, root);
   expect(code, output).toBe(0);
   const [deno, node] = ['deno.json', 'package.json'].map(

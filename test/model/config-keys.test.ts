@@ -6,12 +6,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ignoredKeys, neutralKeys } from '../../src/model/config-keys.ts';
-import { keysRead, readConfiguration, supportedArchitectures } from '../../src/model/configuration.ts';
+import { supportedArchitectures } from '../../src/model/configuration.ts';
 import { rotationsOf } from '../../src/model/decoder.ts';
-import { families } from '../../src/model/families/index.ts';
 import { parameterShapes } from '../../src/model/parameters.ts';
 import { ropeTypes } from '../../src/model/rope-rules.ts';
 import { activationNames } from '../../src/ops/activation.ts';
+import { families, keysRead, readConfiguration } from '../support/configuration.ts';
 import { summaryOf } from '../support/decoder.ts';
 
 const readJson = (path: string) => JSON.parse(readFileSync(new URL(`../fixtures/${path}`, import.meta.url), 'utf8'));

@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
-import { readConfiguration } from '../../src/model/configuration.ts';
 import type { Decoder } from '../../src/model/decoder.ts';
 import { parameterShapes } from '../../src/model/parameters.ts';
 import { ropeFrequencies } from '../../src/model/rope-rules.ts';
+import { readConfiguration } from '../support/configuration.ts';
 import { summaryOf } from '../support/decoder.ts';
 
 interface Variant {

@@ -2,9 +2,10 @@
 
 import { describe, expect, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
-import { readConfiguration, supportedArchitectures } from '../../src/model/configuration.ts';
+import { readConfiguration as findAndRead, supportedArchitectures } from '../../src/model/configuration.ts';
 import { attentions, sublayersOf } from '../../src/model/decoder.ts';
 import { parameterShapes } from '../../src/model/parameters.ts';
+import { readConfiguration } from '../support/configuration.ts';
 import { summaryOf } from '../support/decoder.ts';
 
 const llama = {
@@ -34,10 +35,15 @@ function refused(config: Record<string, unknown>): SubzeroError {
   throw new Error('the configuration was accepted');
 }
 
+test('the family is found by the model type', async () => {
+  expect(await findAndRead(opt, 'config.json')).toEqual(readConfiguration(opt, 'config.json'));
+});
+
 describe('refusals name the file and what to do', () => {
-  test('unknown architectures, among them names of Object.prototype', () => {
+  test('unknown architectures, among them names of Object.prototype', async () => {
     for (const type of ['gpt_sw4', 'constructor', 'toString', '__proto__', '', null, undefined, 7, ['llama']]) {
-      const error = refused({ ...llama, model_type: type });
+      const error = await findAndRead({ ...llama, model_type: type }, 'some/config.json').catch((reason) => reason);
+      expect(error).toBeInstanceOf(SubzeroError);
       expect(error.code).toBe('unsupported');
       expect(error.message).toContain(
         `some/config.json: the architecture ${JSON.stringify(type ?? null)} is not supported`,

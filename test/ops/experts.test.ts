@@ -31,6 +31,8 @@ interface Shape {
   sumLeast?: number;
   sumOffset?: number;
   corrected: boolean;
+  /** Experts have factors of their own. */
+  scaled?: boolean;
   normalised: boolean;
   /** Experts whose logits are so low that no row goes to them. */
   idle: number;
@@ -53,7 +55,7 @@ async function run(
   device = gpu(),
 ): Promise<{ bits: Float32Array; off: number }> {
   const { rows, probes, experts, chosen, columns, inner, rank, storage, score, corrected, normalised, idle } = shape;
-  const { tolerance = 0, sumLeast = 0, sumOffset = 0 } = shape;
+  const { tolerance = 0, sumLeast = 0, sumOffset = 0, scaled = false } = shape;
   const bed = new Bed(device, random);
   const all = rows * probes;
   bed.reserve(all);
@@ -62,12 +64,13 @@ async function run(
   const weights = allocateStack(device, names, layout, storage);
   const width = Math.ceil(rank / 4) * 4;
   const correction = Array.from({ length: probes }, () => random.normals(experts, 0.3));
+  const scales = Array.from({ length: probes }, () => whole(random, experts));
   // The last expert has no change of its own.
   const changed = rank > 0 ? experts - 1 : 0;
   const s = Array.from({ length: changed }, () => Array.from({ length: probes }, () => whole(random, rank * rank)));
   const context = bed.context({
     count: probes,
-    vectors: { correction, ...Object.fromEntries(s.map((each, index) => [`S ${index}`, each])) },
+    vectors: { correction, scales, ...Object.fromEntries(s.map((each, index) => [`S ${index}`, each])) },
   });
   const stored = weights.map(() => whole(random, columns * inner));
   for (const [index, weight] of weights.entries()) weight.parts[0]!.buffer.write(codecs[storage].pack(stored[index]!));
@@ -99,7 +102,13 @@ async function run(
   const plan = variant ? { variant, slices: 1 } : chooseGrouped(device, (all * chosen) / experts);
   const groups = groupRows(context, logits, options, plan);
   const y = groupedLinear(context, gatherPairs(context, x, groups), stack, groups);
-  const sum = combine(context, y, groups, { normalised, sumLeast, sumOffset, scale: 0.5 });
+  const sum = combine(context, y, groups, {
+    normalised,
+    sumLeast,
+    sumOffset,
+    scale: 0.5,
+    ...(scaled ? { expertScales: 'scales' } : {}),
+  });
   const [data] = await device.recorder.read([{ buffer: sum.buffer, bytes: all * columns * 4 }]);
   const bits = new Float32Array(data!);
   let off = 0;
@@ -130,7 +139,8 @@ async function run(
             value += 2 * u[e]![column * rank + a]! * s[e]![probe]![a * rank + b]! * t;
           }
         }
-        const part = (0.5 * shares[e]! * value) / divisor;
+        const factor = scaled ? scales[probe]![e]! : 1;
+        const part = (0.5 * factor * shares[e]! * value) / divisor;
         expected += part;
         size += Math.abs(part);
       }
@@ -157,6 +167,7 @@ const shapes: Record<string, Shape> = {
   },
   'a sum that is at least 3': { ...plainShape, rows: 20, normalised: true, sumLeast: 3 },
   'a sum and a half': { ...plainShape, rows: 20, normalised: true, score: 'sigmoid', sumOffset: 0.5 },
+  'factors of experts': { ...plainShape, rows: 30, probes: 3, experts: 6, chosen: 3, normalised: true, scaled: true },
   'softmax with a correction': { ...plainShape, rows: 17, experts: 40, chosen: 7, corrected: true },
 };
 

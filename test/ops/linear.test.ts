@@ -165,7 +165,8 @@ test('variants of software adapters have the same bits', async (context) => {
     { rows: 1, inner: 100, columns: 37, rank: 3, ...everything },
     { rows: 37, inner: 36, columns: 69, rank: 9, probes: 2, weightScale: 0.9, bias: true },
     { rows: 29, inner: 64, columns: 33, accumulate: true },
-  ] as const) {
+    ...quantisedShapes,
+  ]) {
     const bitsOf = async (variant: MatmulVariant): Promise<Buffer> => {
       const bed = new Bed(gpu(), new Random(testSeed, JSON.stringify(shape)));
       const prepared = matmulCase({ variant, slices: 1 }, shape).prepare(bed);

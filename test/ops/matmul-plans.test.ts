@@ -53,7 +53,7 @@ describe('the table on disk', () => {
     expect(planTableFile({ ...device, arithmetic: 'half' })).not.toBe(file);
   });
 
-  test('counts as empty when it is absent, damaged, of another version or adapter, or names what there is not', async () => {
+  test('counts as empty when it is absent, damaged, of another version or adapter, or names none of ours', async () => {
     const file = planTableFile(device);
     expect(await readPlanTable(file, device)).toEqual(new Map());
     await writePlanTable(file, device, plans);

@@ -71,18 +71,20 @@ function mixed(text: string, count: number): Uint32Array {
   });
 }
 
-function valuesOf(name: string, shape: readonly number[], gains = 1): Float32Array {
+/** The values of a tensor: they follow from its name. */
+export function valuesOf(name: string, shape: readonly number[], gains = 1): Float32Array {
   // The constants of xIELU.
   if (/\.act_fn\.(beta|eps)$/.test(name)) return Float32Array.of(name.endsWith('beta') ? 0.5 : -1e-6);
   const words = mixed(
     name,
     shape.reduce((product, size) => product * size, 1),
   );
-  const gain = shape.length === 1 && /\.(weight|gamma|layer_scalar)$/.test(name);
+  const factor = /\.(layer_scalar|router\.scale|per_expert_scale)$/.test(name);
+  const gain = factor || (shape.length === 1 && /\.(weight|gamma)$/.test(name));
   const unit = /embed_tokens|conv1d|word_embeddings|tok_embeddings|\.wte\.|embed_in/.test(name) ? 128 : 512;
   return Float32Array.from(words, (word) => {
     const whole = (word >>> 24) - 128;
-    const middle = name.endsWith('.layer_scalar') ? 1 : gains;
+    const middle = factor ? 1 : gains;
     return gain ? middle + (whole >> 2) / 64 : whole / unit;
   });
 }
@@ -103,7 +105,12 @@ export function promptOf(length: number, config: ParityCase['config']): number[]
   return ids.map((id) => (id === padding ? id + 1 : id));
 }
 
-function shapesOf({ tensors, extra = {}, ...parity }: ParityCase): [string, number[]][] {
+/** The tensors of a case by their names, with their shapes. @param tensors in place of those of the case's files */
+export function shapesOf({
+  tensors,
+  extra = {},
+  ...parity
+}: Pick<ParityCase, 'tensors' | 'extra' | 'config'>): [string, number[]][] {
   const own = tensors.flatMap((line): [string, number[]][] => {
     const [name = '', sizes = ''] = line.split(' ');
     const shape = sizes === '' ? [] : sizes.split('x').map(Number);

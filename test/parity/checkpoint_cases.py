@@ -1,9 +1,9 @@
 """The tiny checkpoints of the parity suite: config.json as people's files have it, and how the weights are stored.
 
-A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `gains`, about what gains lie where it is not 1, `renamed` ({part
-of a name: what the file has instead}), `extra` ({name: shape} of tensors that the class does not have) and `expect`: what our program
-says instead of numbers, as a regular expression. `pending` marks a case that is known to disagree, with what is missing; the test
-demands that it does, so that the mark goes with the fault.
+A case has `config`; perhaps `dtype` (F64, F32, F16, BF16), `shards`, `gains`, about what gains lie where it is not 1,
+`renamed` ({part of a name: what the file has instead}), `extra` ({name: shape} of tensors that the class does not have)
+and `expect`: what our program says instead of numbers, as a regular expression. `pending` marks a case that is known to
+disagree, with what is missing; the test demands that it does, so that the mark goes with the fault.
 """
 
 import json
@@ -40,9 +40,9 @@ MASKED["eurobert"] = "EuroBertForMaskedLM"
 MIXTURES = ("qwen3_moe", "mixtral", "olmoe", "qwen2_moe", "gpt_oss", "granitemoe")
 # All types with experts.
 HAVE_EXPERTS = (*MIXTURES, "qwen3_next", "qwen3_5_moe_text", "qwen3_5_moe", "granitemoeshared", "granitemoehybrid", "lfm2_moe",
-                "ernie4_5_moe", "phimoe", "glm4_moe", "dots1", "hunyuan_v1_moe")
+                "ernie4_5_moe", "phimoe", "glm4_moe", "dots1", "hunyuan_v1_moe", "gemma4_text", "gemma4")
 # Files of these have all experts of a layer in one tensor, as the class has.
-TOGETHER = ("qwen3_5_moe_text", "qwen3_5_moe")
+TOGETHER = ("qwen3_5_moe_text", "qwen3_5_moe", "gemma4_text", "gemma4")
 # Where the names of files differ from those of the class: the module, and those of an expert.
 EXPERTS = dict(mixtral=(".block_sparse_moe.", "", ("w1", "w3", "w2")), phimoe=(".block_sparse_moe.", "", ("w1", "w3", "w2")),
                lfm2_moe=(".mlp.", "", ("w1", "w3", "w2")))
@@ -262,7 +262,8 @@ case("F64", "llama", stored=dict(dtype="F64"))
 
 # Packed projections, parallel residuals, transposed matrices, learned positions, plain feed-forward layers.
 def common(kind, odd={}, **renamed):
-    """What every type must get right. @param odd keys besides with odd widths @param renamed the names of sizes: hidden, heads, inner"""
+    """What every type must get right. @param odd keys besides with odd widths @param renamed the names of sizes:
+    hidden, heads, inner"""
     names = dict(hidden="hidden_size", heads="num_attention_heads", inner="intermediate_size") | renamed
     width = lambda hidden, heads, inner, **more: {names["hidden"]: hidden, names["heads"]: heads, names["inner"]: inner} | more
     grouped = dict(num_key_value_heads=1) if "num_key_value_heads" in OWN_SIZES.get(kind, SIZES) else {}
@@ -596,8 +597,9 @@ case("norm epsilon 0.01", "lfm2", norm_eps=0.01, **CONVOLUTIONS)
 case("a hidden size that 4 does not divide", "lfm2", hidden_size=30, num_attention_heads=3, num_key_value_heads=1,
      stored=dict(expect='"hidden_size" must be a multiple of 4'), **CONVOLUTIONS)
 
-# The gated delta rule in three layers of four. Epsilon is large, so that results of a few first tokens that happen to be small are
-# not made large, with what rounding left of them. The prompts of 108 tokens are longer than a chunk of 64 of transformers.
+# The gated delta rule in three layers of four. Epsilon is large, so that results of a few first tokens that happen to
+# be small are not made large, with what rounding left of them. The prompts of 108 tokens are longer than a chunk of 64
+# of transformers.
 case("nothing but sizes", "qwen3_5_text")
 case("tied, BF16, shards", "qwen3_5_text", tie_word_embeddings=True, stored=dict(dtype="BF16", shards=2))
 case("F16, odd vocabulary, one key head", "qwen3_5_text", vocab_size=51, num_key_value_heads=1, stored=dict(dtype="F16"))
@@ -914,9 +916,10 @@ case("plain rotation", "apertus", rope_parameters=dict(rope_type="default", rope
 case("theta alone", "apertus", rope_theta=500.0)
 case("norms of what sublayers give", "apertus", post_norm=True, stored=dict(expect='"post_norm" must be false'))
 
-# Layers with a window, and others whose heads have a width of their own; last layers with the keys and values of earlier ones; inputs
-# of each layer's own. Without a list the last layer of three is the one that sees everything. Epsilon is large, so that results of
-# sublayers that happen to be small are not made large, with what rounding left of them.
+# Layers with a window, and others whose heads have a width of their own; last layers with the keys and values of
+# earlier ones; inputs of each layer's own. Without a list the last layer of three is the one that sees everything.
+# Epsilon is large, so that results of sublayers that happen to be small are not made large, with what rounding left of
+# them.
 UNIFIED = dict(head_dim=8, global_head_dim=16, sliding_window=16, rms_norm_eps=0.01)
 OWN["gemma4_unified_text"] = UNIFIED
 OWN["gemma4_text"] = UNIFIED | dict(hidden_size_per_layer_input=12, vocab_size_per_layer_input=56)
@@ -998,7 +1001,7 @@ for each in ("gemma4_unified_text", "gemma4_text"):
                                       dict(rope_parameters=dict(sliding_attention=dict(rope_type="default", rope_theta=1e4)))),
         "older key of rotations": ('the key "rope_theta"', dict(rope_theta=500.0)),
     }.items():
-        if each == "gemma4_unified_text" or name in ("bidirectional", "experts"):
+        if each == "gemma4_unified_text" or name == "bidirectional":
             case(name, each, stored=dict(expect=words), **keys)
 for name, keys in {
     "without inputs of layers": dict(hidden_size_per_layer_input=0), "inputs of 10 elements": dict(hidden_size_per_layer_input=10),
@@ -1017,3 +1020,40 @@ for wrapper, member in (("gemma4", "gemma4_text"), ("gemma4_unified", "gemma4_un
     wrapped("keys of layers that share, in the file", wrapper, member, **SHARING, stored=dict(extra={
         "model.language_model.layers.2.self_attn.k_proj.weight": [16, 32]}))
 wrapped("without inputs of layers", "gemma4", "gemma4_text", hidden_size_per_layer_input=0)
+
+# Experts beside the feed-forward layers of Gemma 4, with a router of their own.
+SIX = dict(enable_moe_block=True, num_experts=6, top_k_experts=2, moe_intermediate_size=24)
+WITH_EXPERTS = {
+    "experts": SIX,
+    "one expert of seven, no inputs of layers": SIX | dict(num_experts=7, top_k_experts=1, hidden_size_per_layer_input=0),
+    "every expert": SIX | dict(top_k_experts=6),
+    "experts, shared keys, wide": SIX | SHARING | dict(use_double_wide_mlp=True, attention_k_eq_v=True, num_global_key_value_heads=1),
+    "experts, norm epsilon 0.03": SIX | dict(rms_norm_eps=0.03),
+    "experts, widths that 4 does not divide": SIX | dict(hidden_size=30, num_attention_heads=3, num_key_value_heads=1, head_dim=10,
+                                                         global_head_dim=14, intermediate_size=42, moe_intermediate_size=26),
+}
+for name, keys in WITH_EXPERTS.items():
+    case(name, "gemma4_text", **keys)
+case("experts, BF16, shards", "gemma4_text", stored=dict(dtype="BF16", shards=3), **SIX)
+wrapped("experts", "gemma4", "gemma4_text", **SIX)
+wrapped("experts, no inputs of layers", "gemma4", "gemma4_text", **SIX, hidden_size_per_layer_input=0)
+case("experts without a number", "gemma4_text", enable_moe_block=True, stored=dict(expect='"num_experts", "top_k_experts" and'))
+case("more experts than there are", "gemma4_text", **SIX | dict(top_k_experts=7), stored=dict(expect="7 experts of 6"))
+case("experts that are off", "gemma4_text", **SIX | dict(enable_moe_block=False))
+
+CLASSES["hunyuan_v1_moe"] = "HunYuanMoEV1ForCausalLM"
+OWN["hunyuan_v1_moe"] = dict(head_dim=8, num_experts=6, moe_topk=2)
+for name, keys in {
+    "nothing but sizes": {}, "head_dim 16": dict(head_dim=16), "tied": dict(tie_word_embeddings=True), "one key head": dict(num_key_value_heads=1),
+    "one expert": dict(num_experts=1, moe_topk=1), "chosen by layer": dict(moe_topk=[1, 3, 2]), "every expert": dict(moe_topk=6),
+    "theta 100": dict(rope_theta=100.0), "norm epsilon 0.01": dict(rms_norm_eps=0.01), "biases of attention": dict(attention_bias=True),
+    "alpha": dict(rope_scaling=dict(type="dynamic", **ALPHA)), "activation gelu": dict(hidden_act="gelu"),
+    "as published": dict(rope_scaling=dict(type="dynamic", **ALPHA), use_qk_norm=True, use_mixed_mlp_moe=True, norm_topk_prob=True, use_cla=False,
+                         cla_share_factor=2, num_shared_expert=[1, 1, 1], moe_intermediate_size=[40, 40, 40], moe_topk=[2, 2, 2],
+                         attention_head_dim=8, eod_token_id=3, moe_layer_num_skipped=0),
+}.items():
+    case(name, "hunyuan_v1_moe", **keys)
+case("BF16, shards", "hunyuan_v1_moe", stored=dict(dtype="BF16", shards=3))
+case("no norms of queries and keys", "hunyuan_v1_moe", use_qk_norm=False, stored=dict(expect='"use_qk_norm" must be true'))
+case("chosen for two layers of three", "hunyuan_v1_moe", moe_topk=[1, 2], stored=dict(expect='"moe_topk" must have a number for each of 3'))
+case("factor of the experts", "hunyuan_v1_moe", routed_scaling_factor=2.5, stored=dict(expect='"routed_scaling_factor" must be'))

@@ -36,7 +36,8 @@ async function main(): Promise<number> {
     const reason = check.error?.message ?? check.stderr.trim().split('\n').at(-1);
     process.stderr.write(
       `The reference needs Python with ${packages.join(', ')}; "${python}" says: ${reason}\n` +
-        `Install them (${python} -m pip install ${packages.join(' ')}), or name another interpreter: PYTHON=… npm run parity\n`,
+        `Install them (${python} -m pip install ${packages.join(' ')}), or name another interpreter: PYTHON=… npm ` +
+        `run parity\n`,
     );
     return 2;
   }

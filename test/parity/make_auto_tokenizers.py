@@ -92,15 +92,18 @@ def roberta():
     tokens = [*special_tokens[:4], *model["vocab"], "<mask>"]
     own = {**model, "vocab": {t: i for i, t in enumerate(tokens)}}
     added_tokens = [special(own["vocab"][t], t, lstrip=t == "<mask>", normalized=t != "<mask>") for t in special_tokens]
-    processor = {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": True, "add_prefix_space": False}
+    processor = {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": True,
+        "add_prefix_space": False}
     return {**gpt2(), "added_tokens": added_tokens, "post_processor": processor, "model": own}
 
 
 def bert():
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "The", "fun", "##ny", "a", "##e", "it", "'", "s", "12", "##34"]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "The", "fun", "##ny", "a", "##e", "it", "'",
+        "s", "12", "##34"]
     model = {"unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
              "vocab": {t: i for i, t in enumerate(tokens)}}
-    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None,
+        "lowercase": True}
     return {
         "version": "1.0",
         "truncation": None,
@@ -115,7 +118,8 @@ def bert():
 
 
 def xlm_roberta():
-    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁the", "▁cat", "▁", "t", "h", "e", "f", "u", "n", "▁fun", "ny", "a", "▁a", "s", "'", "1", "<mask>"]
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁the", "▁cat", "▁", "t", "h", "e", "f", "u", "n", "▁fun", "ny", "a",
+        "▁a", "s", "'", "1", "<mask>"]
     metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
     return {
         "version": "1.0",
@@ -126,7 +130,8 @@ def xlm_roberta():
         "pre_tokenizer": sequence("pretokenizers", {"type": "WhitespaceSplit"}, metaspace),
         "post_processor": template(["<s>", "$A", "</s>"], {"<s>": [0], "</s>": [2]}),
         "decoder": metaspace,
-        "model": {"type": "Unigram", "unk_id": 3, "byte_fallback": False, "vocab": [[p, -0.5 * i] for i, p in enumerate(pieces)]},
+        "model": {"type": "Unigram", "unk_id": 3, "byte_fallback": False,
+        "vocab": [[p, -0.5 * i] for i, p in enumerate(pieces)]},
     }
 
 
@@ -367,7 +372,8 @@ def cases():
     for model_type, (own, whole) in MASKED.items():
         model = {"config.json": {"model_type": model_type}}
         lists = {str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in whole["added_tokens"]}
-        odd = {"normalizer": {"type": "NFD"}, "pre_tokenizer": {"type": "Whitespace"}, "decoder": None, "post_processor": None}
+        odd = {"normalizer": {"type": "NFD"}, "pre_tokenizer": {"type": "Whitespace"}, "decoder": None,
+            "post_processor": None}
         for name in (None, own, f"{own}Fast", "PreTrainedTokenizerFast"):
             named = {"tokenizer_class": name} if name else {}
             for kind, changes in (("", {}), (", other stages", odd)):
@@ -378,7 +384,8 @@ def cases():
                     yield config(f"{model_type} {name} {key} {value}", model_type, {}, model, **{key: value}, **named)
         names = {"mask_token": {**lists[max(lists, key=int)], "lstrip": True, "__type": "AddedToken"}}
         yield config(f"{model_type} mask with flags", model_type, {}, model, **names)
-        yield config(f"{model_type} other tokens around", model_type, {}, model, cls_token="[MASK]" if model_type == "bert" else "<pad>",
+        yield config(f"{model_type} other tokens around", model_type, {}, model,
+            cls_token="[MASK]" if model_type == "bert" else "<pad>",
                      sep_token="[PAD]" if model_type == "bert" else "<unk>")
     yield config(
         "added_tokens.json of vocabulary files",

@@ -1,8 +1,9 @@
 """Long sequences in float64: test/fixtures/golden/parity-long.json, in the form of parity.json (make_parity.py).
 
 transformers keeps rotation, norms and softmax in float32 whatever the weights are, so over hundreds of tokens it is no
-reference for float32 itself. Here the two decoders are written out with everything in float64, YaRN from its paper (arXiv
-2309.00071); `AutoModelForCausalLM` in float32 on the very folder must agree to 1e-3, which shows that it is the same function.
+reference for float32 itself. Here the two decoders are written out with everything in float64, YaRN from its paper
+(arXiv 2309.00071); `AutoModelForCausalLM` in float32 on the very folder must agree to 1e-3, which shows that it is the
+same function.
 
     python make_long.py [--out FILE]
 """
@@ -21,10 +22,12 @@ from transformers import AutoModelForCausalLM
 golden = pathlib.Path(__file__).parent.parent / "fixtures" / "golden" / "parity-long.json"
 LENGTH, GREEDY_PROMPT, GREEDY_TOKENS = 600, 560, 24
 
-shape = dict(vocab_size=97, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+shape = dict(vocab_size=97, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2,
              max_position_embeddings=1024, rope_theta=10000.0, rms_norm_eps=1e-6, tie_word_embeddings=False)
 cases = {
-    "yarn, long": dict(shape, model_type="llama", rope_scaling=dict(type="yarn", factor=8.0, original_max_position_embeddings=128)),
+    "yarn, long": dict(shape, model_type="llama",
+    rope_scaling=dict(type="yarn", factor=8.0, original_max_position_embeddings=128)),
     "mistral, long": dict(shape, model_type="mistral", sliding_window=100),
 }
 
@@ -47,7 +50,8 @@ def angles(config: dict, width: int) -> tuple[torch.Tensor, float]:
 
 
 def logits(config: dict, tensors: dict[str, torch.Tensor], ids: list[int]) -> torch.Tensor:
-    """(tokens, vocabulary) in float64: RMSNorm, rotated halves, grouped queries, a window where there is one, SwiGLU."""
+    """(tokens, vocabulary) in float64: RMSNorm, rotated halves, grouped queries, a window where there is one,
+    SwiGLU."""
     heads, key_heads = config["num_attention_heads"], config["num_key_value_heads"]
     count, width = len(ids), config["hidden_size"] // heads
     frequencies, factor = angles(config, width)

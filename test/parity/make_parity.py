@@ -1,8 +1,8 @@
 """What transformers makes of the parity suite's checkpoints; writes parity.json (or the file given as the argument).
 
-Every case is a folder as people have them: config.json is written as text, weights are made by a rule (see `tensor`) that
-checkpoint.ts has too, and `AutoModelForCausalLM.from_pretrained` of that folder (`AutoModelForMaskedLM` of masked language models) is the
-reference, once in float32 and once in float64.
+Every case is a folder as people have them: config.json is written as text, weights are made by a rule (see `tensor`)
+that checkpoint.ts has too, and `AutoModelForCausalLM.from_pretrained` of that folder (`AutoModelForMaskedLM` of masked
+language models) is the reference, once in float32 and once in float64.
 
     python make_parity.py [FILE]
 """
@@ -32,7 +32,8 @@ torch.set_num_threads(1)
 
 
 def mixed(text, count):
-    """`count` pseudorandom 32-bit words that depend on the text: FNV-1a, a Weyl sequence, and MurmurHash3's finaliser."""
+    """`count` pseudorandom 32-bit words that depend on the text: FNV-1a, a Weyl sequence, and MurmurHash3's
+    finaliser."""
     seed = 0x811C9DC5
     for byte in text.encode():
         seed = (seed ^ byte) * 0x01000193 & 0xFFFFFFFF
@@ -44,16 +45,17 @@ def mixed(text, count):
 
 def tensor(name, shape, gains=1):
     """
-    Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings of tokens and
-    convolutions of the delta rule), gains 1 ± 1/2, or about another number, and
-    factors of whole layers 1 ± 1/2.
+    Values that F16 and BF16 hold exactly: k/512 for matrices and biases, with |k| < 128 (k/128 for embeddings of tokens
+    and convolutions of the delta rule), gains 1 ± 1/2, or about another number, and factors of whole layers, of a
+    router's input and of experts 1 ± 1/2.
     """
     # The constants of xIELU.
     if name.endswith((".act_fn.beta", ".act_fn.eps")):
         return torch.tensor(0.5 if name.endswith("beta") else -1e-6)
     words = (mixed(name, math.prod(shape)) >> 24).astype(np.int64) - 128
-    if len(shape) == 1 and name.endswith((".weight", ".gamma", ".layer_scalar")):
-        values = (1 if name.endswith(".layer_scalar") else gains) + (words >> 2) / 64
+    factor = name.endswith((".layer_scalar", ".router.scale", ".per_expert_scale"))
+    if factor or (len(shape) == 1 and name.endswith((".weight", ".gamma"))):
+        values = (1 if factor else gains) + (words >> 2) / 64
     else:
         large = r"embed_tokens|conv1d|[.]wte[.]|embed_in|word_embeddings|tok_embeddings"
         values = words / (128 if re.search(large, name) else 512)
@@ -89,7 +91,8 @@ def shapes_of(directory, model_type):
         model = auto_class(config.to_dict()).from_config(config)
     names = {name: list(value.shape) for name, value in model.state_dict().items()}
     if model.config.tie_word_embeddings:
-        for name in ("lm_head.weight", *(f"{head}decoder.{kind}" for head in ("lm_head.", "cls.predictions.", "") for kind in ("weight", "bias"))):
+        for name in ("lm_head.weight",
+            *(f"{head}decoder.{kind}" for head in ("lm_head.", "cls.predictions.", "") for kind in ("weight", "bias"))):
             if name != "decoder.bias":
                 names.pop(name, None)
     if model_type == "olmo_hybrid":
@@ -99,7 +102,8 @@ def shapes_of(directory, model_type):
 
 def separate_convolutions(names, config):
     """Files have one convolution each for queries, keys and values."""
-    sizes = dict(q=config.linear_num_key_heads * config.linear_key_head_dim, k=config.linear_num_key_heads * config.linear_key_head_dim,
+    sizes = dict(q=config.linear_num_key_heads * config.linear_key_head_dim,
+        k=config.linear_num_key_heads * config.linear_key_head_dim,
                  v=config.linear_num_value_heads * config.linear_value_head_dim)
     result = {}
     for name, shape in names.items():
@@ -109,7 +113,8 @@ def separate_convolutions(names, config):
 
 
 def separate_experts(names, model_type):
-    """Files have a matrix of each expert where the class has one for all: [experts, gate and up, hidden], [experts, hidden, inner]."""
+    """Files have a matrix of each expert where the class has one for all: [experts, gate and up, hidden], [experts,
+    hidden, inner]."""
     module, experts, (gate, up, down) = EXPERTS.get(model_type, ("", "", ("gate_proj", "up_proj", "down_proj")))
     if model_type in TOGETHER:
         return names
@@ -117,7 +122,8 @@ def separate_experts(names, model_type):
     for new, old in OLDER_NAMES.get(model_type, {}).items():
         names = {name.replace(new, old): shape for name, shape in names.items()}
     if model_type.startswith("granitemoe"):
-        for new, old in ("experts.gate_up_proj", "input_linear.weight"), ("experts.down_proj", "output_linear.weight"), ("router.", "router.layer."):
+        for new, old in ("experts.gate_up_proj", "input_linear.weight"), ("experts.down_proj",
+            "output_linear.weight"), ("router.", "router.layer."):
             names = {name.replace(f"moe.{new}", f"moe.{old}"): shape for name, shape in names.items()}
         return names
     for name, shape in names.items():
@@ -139,7 +145,8 @@ def write_weights(directory, shapes, dtype, shards, gains):
     parts = [names[index::shards] for index in range(shards)]
     file_of = lambda index: f"model-{index + 1:05}-of-{shards:05}.safetensors" if shards > 1 else "model.safetensors"
     for index, part in enumerate(parts):
-        save_file({name: tensor(name, shapes[name], gains).to(TYPES[dtype]) for name in part}, directory / file_of(index), {"format": "pt"})
+        save_file({name: tensor(name, shapes[name], gains).to(TYPES[dtype]) for name in part},
+            directory / file_of(index), {"format": "pt"})
     if shards > 1:
         where = {name: file_of(index) for index, part in enumerate(parts) for name in part}
         (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
@@ -147,8 +154,8 @@ def write_weights(directory, shapes, dtype, shards, gains):
 
 def grouped(shapes):
     """
-    Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`. Tensors that not
-    every layer has, or not of one shape, keep their numbers.
+    Names of layers with a star in place of the number, in a text: `model.layers.*.mlp.up_proj.weight 40x32`. Tensors
+    that not every layer has, or not of one shape, keep their numbers.
     """
     starred = {name: re.sub(r"[.](layers?|h|blocks)[.][0-9]+[.]", r".\1.*.", name) for name in shapes}
     counts = collections.Counter((starred[name], *shape) for name, shape in shapes.items())
@@ -176,7 +183,8 @@ class Warned(logging.Handler):
             return
         # Of a report on loading count the names of tensors, and not the folder.
         report = re.findall(r"^(\S+) +\| (\w+) +\|", text, re.M)
-        self.lines.append(", ".join(f"{name} {status}" for name, status in report[1:]) if "LOAD REPORT" in text else text.strip()[:200])
+        self.lines.append(", ".join(f"{name} {status}" for name, status in report[1:]) if "LOAD REPORT" in text
+            else text.strip()[:200])
 
 
 def forward(model, ids):
@@ -186,13 +194,15 @@ def forward(model, ids):
 
 
 def reference(directory, config):
-    """Log-probabilities and a projection of all, per prompt: of the tokens that follow, and greedy tokens; of masked language models
-    those of the tokens themselves."""
+    """Log-probabilities and a projection of all, per prompt: of the tokens that follow, and greedy tokens; of masked
+    language models those of the tokens themselves."""
     vocabulary, masked = config.get("text_config", config)["vocab_size"], config["model_type"] in MASKED
     # The default for experts, grouped_mm, has no float64.
     # Falcon adds its biases twice with "eager".
-    eager = {"attn_implementation": "sdpa" if config.get("alibi") else "eager"} | ({"experts_implementation": "eager"} if config["model_type"] in HAVE_EXPERTS else {})
-    models = [auto_class(config).from_pretrained(directory, dtype=dtype, **eager).eval() for dtype in (torch.float32, torch.float64)]
+    eager = {"attn_implementation": "sdpa" if config.get("alibi") else "eager"} | ({"experts_implementation": "eager"}
+        if config["model_type"] in HAVE_EXPERTS else {})
+    models = [auto_class(config).from_pretrained(directory, dtype=dtype, **eager).eval()
+        for dtype in (torch.float32, torch.float64)]
     weights = projection(vocabulary)
     facts, off = {"prompts": []}, 0.0
     for length in PROMPTS:
@@ -241,7 +251,8 @@ def run(name, case):
                 shapes = shapes_of(directory, model_type)
                 (directory / "config.json").write_text(json.dumps(case["config"], indent=2))
             shapes = {renamed(name, case): shape for name, shape in shapes.items()} | case.get("extra", {})
-            result["tensors"] = grouped({name: shape for name, shape in shapes.items() if name not in case.get("extra", {})})
+            result["tensors"] = grouped(
+                {name: shape for name, shape in shapes.items() if name not in case.get("extra", {})})
             result["extra"] = case.get("extra", {})
             write_weights(directory, shapes, dtype, shards, case.get("gains", 1))
             warned.lines.clear()

@@ -1,4 +1,5 @@
-"""Writes test/fixtures/tokenizers/variants.json: small tokenizers and what the tokenizers library makes of texts with them.
+"""Writes test/fixtures/tokenizers/variants.json: small tokenizers and what the tokenizers library makes of texts with
+them.
 
 Together they have every field of tokenizer.json. With `--large DIRECTORY` (of NAME/tokenizer.json) also large.json: the
 same of whole tokenizers, by hash.

@@ -148,6 +148,10 @@ test.each([
   ['gemma4_unified_text: rotations', { rope_parameters: gemma4Rotations(50.5, 0.5) }],
   ['gemma4_unified_text: rotations', { rope_parameters: gemma4Rotations(50, 0.75) }],
   ['gemma4_text: nothing but sizes', { rms_norm_eps: 0.0099 }],
+  ['gemma4_text: experts', { top_k_experts: 3 }],
+  ['gemma4_text: experts, norm epsilon 0.03', { rms_norm_eps: 0.0301 }],
+  ['hunyuan_v1_moe: chosen by layer', { moe_topk: [1, 2, 2] }],
+  ['hunyuan_v1_moe: alpha', { rope_scaling: { type: 'dynamic', factor: 1, alpha: 51 } }],
 ])('%s: another %o is seen', async (name, change) => {
   const parity = cases.find((each) => each.name === name)!;
   const inner = { ...parity.config.text_config, ...(change as { text_config?: object }).text_config };

@@ -108,8 +108,9 @@ def main() -> None:
     joining = [c for c in unassigned if clusters.normalize_str("a" + chr(c)) == "A"]
     header = f"""/**
  * What the parts of the reference implementation (tokenizers {tokenizers.__version__}) know of Unicode, each by a
- * version of its own. Written by test/parity/unicode_tables.py; measured against Unicode {engine["unicode"]}. Each table
- * is a list of ranges: pairs of base-36 numbers, the distance from the last code point before and the length less one.
+ * version of its own. Written by test/parity/unicode_tables.py; measured against Unicode {engine["unicode"]}. Each
+ * table is a list of ranges: pairs of base-36 numbers, the distance from the last code point before and the length
+ * less one.
  *
  * @module
  */

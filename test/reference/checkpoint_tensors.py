@@ -2,7 +2,8 @@
 
 Writes test/fixtures/checkpoint-tensors/NAME/{config.json,model.safetensors,logits.json}:
 
-- own-head, own-head-opt: config.json ties the head to the embedding, the file holds another head. transformers keeps both.
+- own-head, own-head-opt: config.json ties the head to the embedding, the file holds another head. transformers keeps
+  both.
 - head-copy: the same with a head equal to the embedding, and frequencies of the rotary embedding.
 - float64: a model stored as F64, in numbers that F32 has to round.
 
@@ -51,7 +52,8 @@ def make(name, config, change, dtype=torch.float32):
     folder.mkdir(parents=True, exist_ok=True)
     model = AutoModelForCausalLM.from_config(config)
     state = {
-        key: (torch.randn(value.shape, dtype=torch.float64) * 0.3 + (1 if "norm" in key and "weight" in key else 0)).to(dtype)
+        key: (torch.randn(value.shape, dtype=torch.float64) * 0.3 + (1 if "norm" in key and "weight" in key else 0)).to(
+        dtype)
         for key, value in model.state_dict().items()
         if key != "lm_head.weight"
     }

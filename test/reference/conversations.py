@@ -1,4 +1,5 @@
-"""The loss of conversations with several learnt turns, by a mask of labels as trainers make it: golden/conversations.json.
+"""The loss of conversations with several learnt turns, by a mask of labels as trainers make it:
+golden/conversations.json.
 
 The model is examples/reviews-3m; the texts are written out here as its chat template writes them, without rendering.
 
@@ -40,7 +41,8 @@ def loss(turns, only_last: bool) -> float:
 
 result = []
 for turns in rows:
-    messages = [{"role": role, "content": text, **({} if weight is None else {"weight": weight})} for role, text, weight in turns]
+    messages = [{"role": role, "content": text, **({} if weight is None else {"weight": weight})}
+        for role, text, weight in turns]
     result.append({"messages": messages, "all": loss(turns, False), "last": loss(turns, True)})
 out = root / "test" / "fixtures" / "golden" / "conversations.json"
 out.write_text(json.dumps(result, indent=1) + "\n")

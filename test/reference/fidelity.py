@@ -1,8 +1,10 @@
-"""The true gradient of one SST-2 batch on examples/reviews-3m, as SubZero and MeZO see it; written to test/fixtures/golden/fidelity.json.
+"""The true gradient of one SST-2 batch on examples/reviews-3m, as SubZero and MeZO see it; written to
+test/fixtures/golden/fidelity.json.
 
-The gradient itself has as many numbers as the model. Kept are: per matrix its projection U^T G V (r x r) onto the subspace of period 0,
-per 1-D parameter the gradient, squared norms, and for the first dense draws z of MeZO the products z.G and z.z. Float64 throughout, by
-automatic differentiation. `bench fidelity` holds measured losses against this.
+The gradient itself has as many numbers as the model. Kept are: per matrix its projection U^T G V (r x r) onto the
+subspace of period 0, per 1-D parameter the gradient, squared norms, and for the first dense draws z of MeZO the
+products z.G and z.z. Float64 throughout, by automatic differentiation. `bench fidelity` holds measured losses against
+this.
 """
 
 import json
@@ -31,7 +33,8 @@ def make_examples():
 
     rows = [json.loads(line) for line in (ROOT / "examples/sst2/train.jsonl").open(encoding="utf8")][:BATCH]
     options = [ids(f" {word}") for word in ("terrible", "great")]
-    return [{"prompt": [0, *ids(row["sentence"] + " It was")], "options": options, "label": row["label"]} for row in rows]
+    return [{"prompt": [0, *ids(row["sentence"] + " It was")], "options": options, "label": row["label"]}
+        for row in rows]
 
 
 def orthonormal(name, rows, rank, purpose):

@@ -21,7 +21,8 @@ def load_parameters(directory):
 
 
 def causal_attention(query, key, value, prefix=None):
-    """(heads, tokens, head size) each; grouped keys and values are repeated first. `prefix`: keys and values that all tokens see."""
+    """(heads, tokens, head size) each; grouped keys and values are repeated first. `prefix`: keys and values that all
+    tokens see."""
     if prefix:
         key, value = torch.cat([prefix[0], key], 1), torch.cat([prefix[1], value], 1)
     groups = query.shape[0] // key.shape[0]
@@ -41,7 +42,8 @@ def merge_heads(x):
 
 
 class Added:
-    """What a tuning scheme adds: `prompt` rows in front of the tokens, `prefix[layer]` = (keys, values) as (tokens, width)."""
+    """What a tuning scheme adds: `prompt` rows in front of the tokens, `prefix[layer]` = (keys, values) as (tokens,
+    width)."""
 
     def __init__(self, prompt=None, prefix=None):
         self.prompt, self.prefix = prompt, prefix

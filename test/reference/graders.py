@@ -13,7 +13,8 @@ from rapidfuzz import fuzz
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU
 
-rouge_types = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_3": "rouge3", "rouge_4": "rouge4", "rouge_5": "rouge5", "rouge_l": "rougeL"}
+rouge_types = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_3": "rouge3", "rouge_4": "rouge4", "rouge_5": "rouge5",
+    "rouge_l": "rougeL"}
 scorer = RougeScorer(list(rouge_types.values()), use_stemmer=False)
 bleu = BLEU(effective_order=True)
 
@@ -38,7 +39,8 @@ generator = random.Random(7)
 for _ in range(60):
     line = [generator.choice(words) for _ in range(generator.randint(1, 25))]
     other = [word if generator.random() < 0.7 else generator.choice(words) for word in line]
-    other = other[: generator.randint(1, len(other))] + [generator.choice(words) for _ in range(generator.randint(0, 4))]
+    other = other[: generator.randint(1, len(other))] + [generator.choice(words)
+        for _ in range(generator.randint(0, 4))]
     pairs.append((" ".join(other), " ".join(line)))
 
 cases = []

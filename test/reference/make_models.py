@@ -33,8 +33,10 @@ LLAMA3_SCALING = {
 # has to matter, or None). Configurations use the keys of the checkpoints on the hub (`rope_theta`, `rope_scaling`,
 # `torch_dtype`), except qwen3-tiny, which has the keys of transformers 5 (`rope_parameters`, `dtype`).
 CASES = {
-    "opt-tiny": ("OPTForCausalLM", "opt", "float16", dict(OPT, word_embed_proj_dim=32, do_layer_norm_before=True), None),
-    "opt-tiny-f32": ("OPTForCausalLM", "opt", "float32", dict(OPT, word_embed_proj_dim=32, do_layer_norm_before=True), None),
+    "opt-tiny": ("OPTForCausalLM", "opt", "float16", dict(OPT, word_embed_proj_dim=32, do_layer_norm_before=True),
+    None),
+    "opt-tiny-f32": ("OPTForCausalLM", "opt", "float32", dict(OPT, word_embed_proj_dim=32, do_layer_norm_before=True),
+    None),
     "opt-postln-tiny": (
         "OPTForCausalLM", "opt", "float32",
         dict(OPT, word_embed_proj_dim=16, do_layer_norm_before=False),
@@ -69,7 +71,8 @@ CASES = {
         "Qwen3ForCausalLM", "qwen3", "bfloat16",
         dict(ROTARY, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6, tie_word_embeddings=False,
              rope_parameters={"rope_type": "default", "rope_theta": 200.0}, attention_bias=False,
-             use_sliding_window=False, sliding_window=None, layer_types=["full_attention"] * 2, bos_token_id=0, eos_token_id=0),
+             use_sliding_window=False, sliding_window=None, layer_types=["full_attention"] * 2, bos_token_id=0,
+             eos_token_id=0),
         {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
     ),
     "mistral-tiny": (
@@ -82,19 +85,22 @@ CASES = {
     "qwen3-odd-tiny": (
         "Qwen3ForCausalLM", "qwen3", "bfloat16",
         dict(ROTARY, hidden_size=27, intermediate_size=45, num_key_value_heads=2, head_dim=10, rms_norm_eps=1e-6,
-             tie_word_embeddings=True, rope_theta=200.0, attention_bias=True, use_sliding_window=False, sliding_window=None,
+             tie_word_embeddings=True, rope_theta=200.0, attention_bias=True, use_sliding_window=False,
+             sliding_window=None,
              layer_types=["full_attention"] * 2, bos_token_id=0, eos_token_id=0),
         {"rope_theta": 10000.0},
     ),
     "opt-odd-tiny": (
         "OPTForCausalLM", "opt", "float16",
-        dict(OPT, hidden_size=33, num_attention_heads=3, ffn_dim=41, word_embed_proj_dim=30, do_layer_norm_before=True), None,
+        dict(OPT, hidden_size=33, num_attention_heads=3, ffn_dim=41, word_embed_proj_dim=30, do_layer_norm_before=True),
+        None,
     ),
     "gemma3-tiny": (
         "Gemma3ForCausalLM", "gemma3_text", "float32",
         dict({key: value for key, value in ROTARY.items() if key != "hidden_act"}, num_key_value_heads=2, head_dim=12,
              hidden_activation="gelu_pytorch_tanh", rope_theta=900.0, rope_local_base_freq=30.0, sliding_window=8,
-             sliding_window_pattern=2, query_pre_attn_scalar=40, final_logit_softcapping=20.0, bos_token_id=0, eos_token_id=0),
+             sliding_window_pattern=2, query_pre_attn_scalar=40, final_logit_softcapping=20.0, bos_token_id=0,
+             eos_token_id=0),
         {"rope_local_base_freq": 10000.0},
     ),
     "granite-tiny": (
@@ -103,7 +109,8 @@ CASES = {
              residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=0.5, bos_token_id=0, eos_token_id=0),
         {"residual_multiplier": 1.0},
     ),
-    # Packed projections: as blocks, as blocks of a transposed matrix, and head by head beside a parallel feed-forward layer.
+    # Packed projections: as blocks, as blocks of a transposed matrix, and head by head beside a parallel feed-forward
+    # layer.
     "phi3-tiny": (
         "Phi3ForCausalLM", "phi3", "bfloat16",
         dict(ROTARY, num_key_value_heads=2, rope_theta=200.0, partial_rotary_factor=0.5, sliding_window=8,
@@ -112,12 +119,14 @@ CASES = {
     ),
     "gpt2-tiny": (
         "GPT2LMHeadModel", "gpt2", "float16",
-        dict(vocab_size=VOCABULARY, n_positions=64, n_embd=30, n_layer=2, n_head=3, n_inner=42, bos_token_id=0, eos_token_id=0),
+        dict(vocab_size=VOCABULARY, n_positions=64, n_embd=30, n_layer=2, n_head=3, n_inner=42, bos_token_id=0,
+        eos_token_id=0),
         {"scale_attn_weights": False},
     ),
     "gpt-neox-tiny": (
         "GPTNeoXForCausalLM", "gpt_neox", "float32",
-        dict(SHAPE, intermediate_size=64, max_position_embeddings=64, rotary_pct=0.5, rotary_emb_base=200, bos_token_id=0,
+        dict(SHAPE, intermediate_size=64, max_position_embeddings=64, rotary_pct=0.5, rotary_emb_base=200,
+        bos_token_id=0,
              eos_token_id=0, tie_word_embeddings=False),
         {"use_parallel_residual": False},
     ),
@@ -158,7 +167,8 @@ def write_reference(model, directory, generator):
     write_json(
         directory / "logits.json",
         {
-            "arithmetic": f"transformers {transformers.__version__}, float64 weights; RoPE, RMSNorm and softmax in float32",
+            "arithmetic": f"transformers {transformers.__version__}, float64 weights; "
+        "RoPE, RMSNorm and softmax in float32",
             "ids": sequences,
             "last_logits": [rounded(logits[-1]) for logits in outputs],
             "argmax": [logits.argmax(-1).tolist() for logits in outputs],

@@ -53,7 +53,8 @@ def tinystories(source, stories):
             shutil.copyfile(file, directory / file.name)
     model, tokenizer = load(directory)
     prompts = []
-    for text in ("Once upon a time, there was a little boy named Tim. Tim", "One day, Lily went to the park with her mom and"):
+    for text in ("Once upon a time, there was a little boy named Tim. Tim",
+        "One day, Lily went to the park with her mom and"):
         ids = tokenizer.encode(text).ids
         logits = logits_of(model, ids)
         continuation, gap = greedy(model, ids, 24)
@@ -129,7 +130,8 @@ def reviews():
             "reference": json.loads((directory / "reference.json").read_text()),
             "options": options,
             "sst2_dev_first8": rows,
-            "sst2_dev_zero_shot": {"rows": len(lines), **published, "loss_unrounded": rounded(loss, 8), "correct": correct},
+            "sst2_dev_zero_shot": {"rows": len(lines), **published, "loss_unrounded": rounded(loss, 8),
+            "correct": correct},
         },
     )
 

@@ -1,5 +1,5 @@
-"""LoRA adapters as PEFT 0.21 saves them, with random tensors, and float64 logits of the tiny models with them, written to
-test/fixtures/peft-adapters: adapter_config.json, adapter_model.safetensors, and logits.json with the base, two token
+"""LoRA adapters as PEFT 0.21 saves them, with random tensors, and float64 logits of the tiny models with them, written
+to test/fixtures/peft-adapters: adapter_config.json, adapter_model.safetensors, and logits.json with the base, two token
 sequences and the logits after the last token of each. Cases whose names begin with `refused` have no logits. mixed.json
 has the same for the sum of two adapters with weights (PEFT's combination "cat": "linear" adds A and B by themselves, so
 that the product of the one's A with the other's B is in it).
@@ -18,7 +18,8 @@ ATTENTION = ["q_proj", "k_proj", "v_proj"]
 
 # Base, type of the saved tensors, configuration.
 CASES = {
-    "all-linear": ("llama-tiny", torch.float64, LoraConfig(r=4, lora_alpha=6, target_modules="all-linear", use_rslora=True)),
+    "all-linear": ("llama-tiny", torch.float64,
+    LoraConfig(r=4, lora_alpha=6, target_modules="all-linear", use_rslora=True)),
     "expression": (
         "opt-tiny-f32",
         torch.float32,
@@ -55,10 +56,12 @@ CASES = {
             alpha_pattern={"o_proj": 2},
         ),
     ),
-    "half": ("opt-odd-tiny", torch.float16, LoraConfig(r=5, lora_alpha=8, target_modules=["v_proj", "out_proj", "fc2"])),
+    "half": ("opt-odd-tiny", torch.float16,
+    LoraConfig(r=5, lora_alpha=8, target_modules=["v_proj", "out_proj", "fc2"])),
     "refused-embedding": ("llama-tiny", torch.float32, LoraConfig(r=2, target_modules=["embed_tokens", "q_proj"])),
     "refused-head": ("qwen3-odd-tiny", torch.float32, LoraConfig(r=2, target_modules=["lm_head", "q_proj"])),
-    "refused-modules": ("llama-tiny", torch.float32, LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["norm"])),
+    "refused-modules": ("llama-tiny", torch.float32,
+    LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["norm"])),
     "dora": ("opt-odd-tiny", torch.float32, LoraConfig(r=3, lora_alpha=4, target_modules="all-linear", use_dora=True)),
     "dora-llama": (
         "llama-tiny",
@@ -66,7 +69,8 @@ CASES = {
         LoraConfig(r=2, lora_alpha=3, target_modules=["q_proj", "down_proj"], use_dora=True, use_rslora=True),
     ),
     "first": ("qwen3-odd-tiny", torch.float32, LoraConfig(r=3, lora_alpha=5, target_modules="all-linear")),
-    "second": ("qwen3-odd-tiny", torch.float32, LoraConfig(r=5, lora_alpha=4, target_modules=["q_proj", "o_proj", "up_proj"])),
+    "second": ("qwen3-odd-tiny", torch.float32,
+    LoraConfig(r=5, lora_alpha=4, target_modules=["q_proj", "o_proj", "up_proj"])),
     "refused-bias": ("opt-tiny-f32", torch.float32, LoraConfig(r=2, target_modules=["q_proj"], lora_bias=True)),
 }
 

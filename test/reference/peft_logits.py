@@ -1,5 +1,6 @@
-"""Logits of PEFT adapters with random tensors on the tiny models, written to test/fixtures/peft: adapter_model.safetensors as PEFT saves it,
-and logits.json with the adapter's settings, two token sequences and the logits after the last token of each.
+"""Logits of PEFT adapters with random tensors on the tiny models, written to test/fixtures/peft:
+adapter_model.safetensors as PEFT saves it, and logits.json with the adapter's settings, two token sequences and the
+logits after the last token of each.
 """
 
 import shutil
@@ -15,14 +16,16 @@ CASES = {
     "lora-opt": ("opt-tiny-f32", LoraConfig(r=2, lora_alpha=2, target_modules=["k_proj", "fc1", "out_proj"])),
     "prompt-llama": ("llama-tiny", PromptTuningConfig(num_virtual_tokens=4, task_type=TaskType.CAUSAL_LM)),
     "prompt-opt": ("opt-tiny-f32", PromptTuningConfig(num_virtual_tokens=3, task_type=TaskType.CAUSAL_LM)),
-    "lora-gemma3": ("gemma3-tiny", LoraConfig(r=2, lora_alpha=3, target_modules=["q_proj", "o_proj", "up_proj", "down_proj"])),
+    "lora-gemma3": ("gemma3-tiny",
+    LoraConfig(r=2, lora_alpha=3, target_modules=["q_proj", "o_proj", "up_proj", "down_proj"])),
     "prompt-gemma3": ("gemma3-tiny", PromptTuningConfig(num_virtual_tokens=3, task_type=TaskType.CAUSAL_LM)),
     "lora-granite": ("granite-tiny", LoraConfig(r=2, lora_alpha=4, target_modules=["k_proj", "o_proj", "down_proj"])),
     "prompt-granite": ("granite-tiny", PromptTuningConfig(num_virtual_tokens=3, task_type=TaskType.CAUSAL_LM)),
     "prefix-llama": ("llama-tiny", PrefixTuningConfig(num_virtual_tokens=4, task_type=TaskType.CAUSAL_LM)),
     "prefix-opt": ("opt-tiny-f32", PrefixTuningConfig(num_virtual_tokens=3, task_type=TaskType.CAUSAL_LM)),
     "lora-phi3": ("phi3-tiny", LoraConfig(r=3, lora_alpha=6, target_modules=["qkv_proj", "gate_up_proj", "down_proj"])),
-    "lora-gpt2": ("gpt2-tiny", LoraConfig(r=2, lora_alpha=6, target_modules=["c_attn", "c_proj", "c_fc"], fan_in_fan_out=True)),
+    "lora-gpt2": ("gpt2-tiny",
+    LoraConfig(r=2, lora_alpha=6, target_modules=["c_attn", "c_proj", "c_fc"], fan_in_fan_out=True)),
     "lora-gpt-neox": ("gpt-neox-tiny", LoraConfig(r=2, lora_alpha=6, target_modules=["query_key_value", "dense"])),
     "prompt-phi3": ("phi3-tiny", PromptTuningConfig(num_virtual_tokens=3, task_type=TaskType.CAUSAL_LM)),
     "prefix-gpt2": ("gpt2-tiny", PrefixTuningConfig(num_virtual_tokens=3, task_type=TaskType.CAUSAL_LM)),

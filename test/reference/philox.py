@@ -32,7 +32,8 @@ RANDOM123_VECTORS = (
 
 
 def philox4x32_10(counter, key):
-    """Ten rounds. `counter`: uint array (..., 4), `key`: two 32-bit words. Returns uint64 array (..., 4), each < 2^32."""
+    """Ten rounds. `counter`: uint array (..., 4), `key`: two 32-bit words. Returns uint64 array (..., 4), each <
+    2^32."""
     x0, x1, x2, x3 = (np.asarray(counter, dtype=np.uint64)[..., i] for i in range(4))
     k0, k1 = int(key[0]), int(key[1])
     for _ in range(10):

@@ -1,7 +1,7 @@
-"""Golden trajectories of SubZero on preferences in float64, written to test/fixtures/golden/preferences.json: DPO (arXiv 2305.18290,
-with the label smoothing of cDPO), IPO (2310.12036) and ORPO (2403.07691), with and without an anchor to the base. Losses
-are written as TRL writes them, with functions of PyTorch; the step is that of subzero.py, with folds in between, so that
-the reference of the losses is older than the weights that are stored.
+"""Golden trajectories of SubZero on preferences in float64, written to test/fixtures/golden/preferences.json: DPO
+(arXiv 2305.18290, with the label smoothing of cDPO), IPO (2310.12036) and ORPO (2403.07691), with and without an anchor
+to the base. Losses are written as TRL writes them, with functions of PyTorch; the step is that of subzero.py, with
+folds in between, so that the reference of the losses is older than the weights that are stored.
 
 Every rho is rounded to float32 before it is used: a test that feeds the recorded values follows the same trajectory.
 """
@@ -42,7 +42,8 @@ def token_logps(forward, configuration, parameters, prompt, answer):
 
 
 def sides(forward, configuration, parameters, example):
-    return [token_logps(forward, configuration, parameters, example["prompt"], example[side]) for side in ("chosen", "rejected")]
+    return [token_logps(forward, configuration, parameters, example["prompt"], example[side])
+        for side in ("chosen", "rejected")]
 
 
 def preference_loss(settings, policy, reference):
@@ -103,7 +104,8 @@ def trajectory(settings):
         fine = (measures_at(FINE)[0] - measures_at(-FINE)[0]) / (2 * FINE)
         errors.append(abs(fine - derivative) / (1 + abs(derivative)))
         rho = float(np.float32((plus[0] - minus[0]) / (2 * EPSILON)))
-        steps.append({"batch": batches[step], "losses": [plus[0], minus[0]], "rho": rho, "margin": (plus[1] + minus[1]) / 2,
+        steps.append({"batch": batches[step], "losses": [plus[0], minus[0]], "rho": rho,
+            "margin": (plus[1] + minus[1]) / 2,
                       "accuracy": (plus[2] + minus[2]) / 2, "drift": (plus[3] + minus[3]) / 2})
         for parameter in trained:
             parameter.update(-settings["learning_rate"] * rho * parameter.noise(step, 0))
@@ -112,7 +114,8 @@ def trajectory(settings):
     values = batch_measures(settings, forward, configuration, at, pairs)
     final = dict(zip(names, (value.item() for value in values)))
     before = batch_measures(settings, forward, configuration, initial, pairs)
-    print(f"{settings}: loss {before[0]:.4f} -> {final['loss']:.4f}, margin {before[1]:.4f} -> {final['margin']:.4f}, drift"
+    print(f"{settings}: loss {before[0]:.4f} -> {final['loss']:.4f}, "
+          f"margin {before[1]:.4f} -> {final['margin']:.4f}, drift"
           f" {final['drift']:.4f}; finite differences against automatic differentiation {max(errors):.1e}")
     assert max(errors) < 1e-5
     return examples, {"settings": settings, "steps": steps, "final": final}

@@ -1,6 +1,8 @@
-"""Log-probabilities of every token of a text, with the five most likely ones, by the two real models: golden/prompt-logprobs.json.
+"""Log-probabilities of every token of a text, with the five most likely ones, by the two real models:
+golden/prompt-logprobs.json.
 
-Arithmetic is float64 on the stored weights (transformers keeps RoPE, RMSNorm and softmax in float32); token ids come from the `tokenizers` library.
+Arithmetic is float64 on the stored weights (transformers keeps RoPE, RMSNorm and softmax in float32); token ids come
+from the `tokenizers` library.
 """
 
 import torch
@@ -10,14 +12,16 @@ from make_pretrained import EXAMPLES
 from tokenizers import Tokenizer
 
 TEXTS = {
-    "tinystories-656k": (MODELS, "One day, Lily went to the park with her mom. She saw a big red ball and said, \"Can I play?\""),
+    "tinystories-656k": (MODELS,
+    "One day, Lily went to the park with her mom. She saw a big red ball and said, \"Can I play?\""),
     "reviews-3m": (EXAMPLES, "The film was a ☃ of a naïve comedy, and I liked it . It was great"),
 }
 
 
 @torch.no_grad()
 def scores(directory, text):
-    model = transformers.LlamaForCausalLM.from_pretrained(directory, dtype=torch.float64, attn_implementation="eager").eval()
+    model = transformers.LlamaForCausalLM.from_pretrained(directory, dtype=torch.float64,
+        attn_implementation="eager").eval()
     ids = Tokenizer.from_file(str(directory / "tokenizer.json")).encode(text).ids
     if ids[0] != model.config.bos_token_id:
         ids = [model.config.bos_token_id, *ids]

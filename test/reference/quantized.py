@@ -1,7 +1,8 @@
 """Writes quantised checkpoints with the formats' own libraries, and the values and logits that these give.
 
     python -m venv venv
-    venv/bin/pip install torch==2.13.0 transformers==5.24.0 safetensors==0.8.0 compressed-tensors==0.20.1 bitsandbytes==0.50.2 accelerate
+    venv/bin/pip install torch==2.13.0 transformers==5.24.0 safetensors==0.8.0 compressed-tensors==0.20.1 \\
+        bitsandbytes==0.50.2 accelerate
     venv/bin/python test/reference/quantized.py
 
 Into test/fixtures/quantized: `matrices.json`, single matrices with the tensors of their files and every value in f32;
@@ -192,7 +193,8 @@ def awq(weight, group_size=32, dtype=torch.float16):
 # bitsandbytes ---------------------------------------------------------------------------------------------------------
 
 def four_bits(weight, kind, nested, dtype=torch.float32, block_size=64):
-    codes, state = bnb.quantize_4bit(weight.to(dtype), quant_type=kind, blocksize=block_size, compress_statistics=nested)
+    codes, state = bnb.quantize_4bit(weight.to(dtype), quant_type=kind, blocksize=block_size,
+        compress_statistics=nested)
     rounded = bnb.dequantize_4bit(codes, state)
     tensors = {"weight": codes, **{f"weight.{name}": tensor for name, tensor in state.as_dict(packed=True).items()}}
     state.dtype = torch.float32
@@ -221,10 +223,12 @@ def matrices():
     middle, large = weights(16, 96, 3), weights(96, 192, 4)
     blocky = weights(40, 192, 8)
     pack = "pack-quantized"
-    group = lambda size, bits=4, symmetric=True: dict(num_bits=bits, strategy="group", group_size=size, symmetric=symmetric)
+    group = lambda size, bits=4, symmetric=True: dict(num_bits=bits, strategy="group", group_size=size,
+        symmetric=symmetric)
     channel = lambda bits, symmetric=True: dict(num_bits=bits, strategy="channel", symmetric=symmetric)
     yield "pack 4 bits, groups of 128, BF16", "q4z", *compressed(wide, pack, BF16, **group(128))
-    yield "pack 4 bits, groups of 128 with zeros, F32", "q4z", *compressed(wide, pack, F32, **group(128, symmetric=False))
+    yield "pack 4 bits, groups of 128 with zeros, F32", "q4z", *compressed(wide, pack, F32,
+        **group(128, symmetric=False))
     yield "pack 4 bits, groups of 32 with zeros, F16", "q4m", *compressed(wide, pack, F16, **group(32, symmetric=False))
     yield "pack 4 bits, groups of 32, F32", "q8m", *compressed(middle, pack, F32, **group(32))
     yield "pack 4 bits, groups of 12 with zeros, F16", "F16", *compressed(odd, pack, F16, **group(12, symmetric=False))
@@ -232,16 +236,22 @@ def matrices():
     yield "pack 8 bits, channels, F32", "q8z", *compressed(wide, pack, F32, **channel(8))
     yield "pack 8 bits, groups of 32 with zeros, BF16", "q8m", *compressed(middle, pack, BF16, **group(32, 8, False))
     yield "pack 8 bits, groups of 32 with zeros, F32", "F32", *compressed(middle, pack, F32, **group(32, 8, False))
-    yield "pack 8 bits, channels of odd length, F32", "F32", *compressed(odd[:, :35].contiguous(), pack, F32, **channel(8, False))
+    yield "pack 8 bits, channels of odd length, F32", "F32", *compressed(odd[:, :35].contiguous(), pack, F32,
+        **channel(8, False))
     yield "pack 4 bits, g_idx, F16", "F16", *with_order(wide, F16, 32, True)
     yield "pack 4 bits, g_idx with zeros, F32", "F32", *with_order(middle, F32, 32, False)
     yield "int, channels, BF16", "q8z", *compressed(wide, "int-quantized", BF16, **channel(8))
-    yield "int, one scale with a zero, F32", "q8z", *compressed(wide, "int-quantized", F32, num_bits=8, strategy="tensor", symmetric=False)
+    yield "int, one scale with a zero, F32", "q8z", *compressed(wide, "int-quantized", F32, num_bits=8,
+        strategy="tensor", symmetric=False)
     yield "int, channels of 96, F32", "q8m", *compressed(middle, "int-quantized", F32, **channel(8))
-    yield "float, channels, BF16", "fp8", *compressed(wide, "float-quantized", BF16, num_bits=8, type="float", strategy="channel", symmetric=True)
-    yield "float, one scale, F32", "fp8", *compressed(wide, "float-quantized", F32, num_bits=8, type="float", strategy="tensor", symmetric=True)
-    yield "float, blocks, F32", "fp8", *compressed(blocky, "float-quantized", F32, num_bits=8, type="float", strategy="block", block_structure=[32, 128], symmetric=True)
-    yield "float, channels of odd length, BF16", "BF16", *compressed(odd, "float-quantized", BF16, num_bits=8, type="float", strategy="channel", symmetric=True)
+    yield "float, channels, BF16", "fp8", *compressed(wide, "float-quantized", BF16, num_bits=8, type="float",
+        strategy="channel", symmetric=True)
+    yield "float, one scale, F32", "fp8", *compressed(wide, "float-quantized", F32, num_bits=8, type="float",
+        strategy="tensor", symmetric=True)
+    yield "float, blocks, F32", "fp8", *compressed(blocky, "float-quantized", F32, num_bits=8, type="float",
+        strategy="block", block_structure=[32, 128], symmetric=True)
+    yield "float, channels of odd length, BF16", "BF16", *compressed(odd, "float-quantized", BF16, num_bits=8,
+        type="float", strategy="channel", symmetric=True)
     yield "FP8, blocks cut off at the edges", "fp8", *fp8(blocky, (32, 128))
     yield "FP8, whole blocks, BF16", "fp8", *fp8(blocky, (20, 64), BF16)
     yield "FP8, rows of odd length", "F32", *fp8(odd, (4, 8))
@@ -269,8 +279,10 @@ def encoded(tensor):
 
 
 MODELS = {
-    "compressed-tensors-pack": lambda weight: compressed(weight, "pack-quantized", BF16, num_bits=4, strategy="group", group_size=32, symmetric=False),
-    "compressed-tensors-float": lambda weight: compressed(weight, "float-quantized", F32, num_bits=8, type="float", strategy="channel", symmetric=True),
+    "compressed-tensors-pack": lambda weight: compressed(weight, "pack-quantized", BF16, num_bits=4, strategy="group",
+    group_size=32, symmetric=False),
+    "compressed-tensors-float": lambda weight: compressed(weight, "float-quantized", F32, num_bits=8, type="float",
+    strategy="channel", symmetric=True),
     "fp8": lambda weight: fp8(weight, (32, 64)),
     "gptq": lambda weight: gptq(weight, 4, -1),
     "gptq-order": lambda weight: gptq(weight, 4, 32, "gptq_v2", act_order=True),

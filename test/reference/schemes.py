@@ -1,8 +1,10 @@
-"""Golden trajectories of LoRA, prompt and prefix tuning under every optimiser, in float64, written to test/fixtures/golden.
+"""Golden trajectories of LoRA, prompt and prefix tuning under every optimiser, in float64, written to
+test/fixtures/golden.
 
-The model's own parameters stay as they are. LoRA: W + (alpha / r) B A. Prompt: rows in front of the token embeddings, which start as those of
-seeded tokens. Prefix: keys and values that every token sees in every layer, which start as those of seeded tokens; the tokens' positions follow
-them. SubZero and SubZero+ see each tensor as the most-square matrix a x b, a <= b, of as many elements. 50 steps, renewals before steps 20 and 40.
+The model's own parameters stay as they are. LoRA: W + (alpha / r) B A. Prompt: rows in front of the token embeddings,
+which start as those of seeded tokens. Prefix: keys and values that every token sees in every layer, which start as
+those of seeded tokens; the tokens' positions follow them. SubZero and SubZero+ see each tensor as the most-square
+matrix a x b, a <= b, of as many elements. 50 steps, renewals before steps 20 and 40.
 
 A file per scheme; every rho and every curvature is rounded to float32 before it is used, as in zo.py.
 """
@@ -22,7 +24,8 @@ WATCHED = 2  # tensors of which the end is kept
 LLAMA, OPT = "llama-tiny", "opt-tiny-f32"
 OPTIMIZERS = {
     "subzero": dict(model=LLAMA, queries=1, sides=2, norm_alignment=True, weight_decay=0.5),
-    "subzero-plus": dict(model=OPT, queries=3, sides=1, norm_alignment=True, adam_beta1=0.9, adam_beta2=0.95, weight_decay=0.1),
+    "subzero-plus": dict(model=OPT, queries=3, sides=1, norm_alignment=True, adam_beta1=0.9, adam_beta2=0.95,
+    weight_decay=0.1),
     "mezo": dict(model=OPT, queries=1, sides=2, weight_decay=0.5),
     "sparse-mezo": dict(model=LLAMA, queries=2, sides=1, sparsity=0.6, weight_decay=0.5),
     "hizoo": dict(model=LLAMA, queries=1, sides=2, hessian_smoothing=1e-3),
@@ -180,7 +183,8 @@ def trajectory(scheme, settings, examples, batches):
         batch = [examples[i] for i in batches[step]]
 
         def loss_at(query, scale):
-            return loss_of({name: p.at(step, query, scale) if scale else p.effective() for name, p in trained.items()}, batch)
+            return loss_of({name: p.at(step, query, scale) if scale else p.effective() for name, p in trained.items()},
+                batch)
 
         centred = sides == 1 or settings["optimizer"] == "hizoo"
         losses = [loss_at(0, 0)] if centred else []
@@ -193,7 +197,8 @@ def trajectory(scheme, settings, examples, batches):
             rho = f32((points[k] - losses[0]) / epsilon for k in range(queries))
         curvatures = []
         if settings["optimizer"] == "hizoo":
-            curvatures = f32(abs(points[2 * k] + points[2 * k + 1] - 2 * losses[0]) / (2 * epsilon**2) for k in range(queries))
+            curvatures = f32(abs(points[2 * k] + points[2 * k + 1] - 2 * losses[0]) / (2 * epsilon**2)
+                for k in range(queries))
         all_losses.append(rounded(losses, 9))
         all_rho.append(rho)
         all_curvatures.append(curvatures)
@@ -203,7 +208,8 @@ def trajectory(scheme, settings, examples, batches):
     final = now()
     before, after = loss_of(added.tensors, examples), loss_of(final, examples)
     moved = [((final[name] - start).norm() / final[name].norm()).item() for name, start in added.tensors.items()]
-    print(f"{scheme} {settings['optimizer']}: loss {before:.4f} -> {after:.4f}, change of a tensor {min(moved):.3f}-{max(moved):.3f}")
+    print(f"{scheme} {settings['optimizer']}: loss {before:.4f} -> {after:.4f}, "
+          f"change of a tensor {min(moved):.3f}-{max(moved):.3f}")
     assert min(moved) > 0.005 and max(moved) <= 1, "tensors should move visibly"
     names = list(final)
     return {

@@ -1,7 +1,8 @@
-"""The demo's run in PyTorch: SubZero on all parameters of examples/reviews-3m, SST-2, with PyTorch's own random numbers.
+"""The demo's run in PyTorch: SubZero on all parameters of examples/reviews-3m, SST-2, with PyTorch's own random
+numbers.
 
-The same method and settings as `npm run bench -- sst2`, independent code and other random numbers, so the two are compared as
-distributions over seeds. Needs torch, transformers and tokenizers.
+The same method and settings as `npm run bench -- sst2`, independent code and other random numbers, so the two are
+compared as distributions over seeds. Needs torch, transformers and tokenizers.
 
     python test/reference/sst2.py [seeds, default 3] [first seed, default 0]
 """

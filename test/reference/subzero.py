@@ -2,8 +2,8 @@
 
 Per matrix W (m x n): U, V = thin-QR factors (positive diagonal of R) of Gaussian m x r and n x r matrices, drawn anew
 every `refresh` steps; perturbation mu U Z V^T with Z (r x r) Gaussian; the projected gradient rho is a difference of
-losses; inside a period all updates live in an r x r matrix S (effective weight W + mu U S V^T). 1-D parameters get dense
-noise. This script forms the full perturbed matrices, so it shares no trick with the factored product.
+losses; inside a period all updates live in an r x r matrix S (effective weight W + mu U S V^T). 1-D parameters get
+dense noise. This script forms the full perturbed matrices, so it shares no trick with the factored product.
 
 Every rho is rounded to float32 before it is used: a test that feeds the recorded values follows the same trajectory.
 """
@@ -59,7 +59,8 @@ def make_examples(vocabulary, seed):
 
 
 def trains(name, patterns):
-    """Whether patterns choose a name: the last that fits decides; where none fits, the opposite of what the first one says."""
+    """Whether patterns choose a name: the last that fits decides; where none fits, the opposite of what the first one
+    says."""
     fitting = [pattern for pattern in patterns if fnmatchcase(name, pattern.removeprefix("!"))]
     if fitting:
         return not fitting[-1].startswith("!")
@@ -198,7 +199,8 @@ def trajectory(case, settings):
             raw = [(p - base) / epsilon for p in plus]
             record |= {"loss_base": base, "loss_plus": plus}
         derivatives = [directional_derivative(trained, step, k, loss_of) for k in range(queries)]
-        # At a far smaller scale the truncation error (and the kinks of ReLU) vanish and the difference is the derivative.
+        # At a far smaller scale the truncation error (and the kinks of ReLU) vanish and the difference is the
+        # derivative.
         fine = [(loss_at(k, FINE) - loss_at(k, -FINE)) / (2 * FINE) for k in range(queries)]
         errors += [abs(r - d) / (1 + abs(d)) for r, d in zip(fine, derivatives)]
         rho = [float(np.float32(value)) for value in raw]
@@ -217,17 +219,20 @@ def trajectory(case, settings):
     matrices = [value for name, value in moved.items() if initial[name].dim() == 2]
     vectors = [value for name, value in moved.items() if initial[name].dim() == 1]
     print(
-        f"{case}: loss {first_loss:.4f} -> {final_loss:.4f}, relative change of matrices {min(matrices):.4f}-{max(matrices):.4f},"
+        f"{case}: loss {first_loss:.4f} -> {final_loss:.4f}, "
+        f"relative change of matrices {min(matrices):.4f}-{max(matrices):.4f},"
         f" vectors {min(vectors):.5f}-{max(vectors):.5f}, rho {[round(s['rho'][0], 2) for s in steps]}"
     )
-    print(f"  central differences at {FINE} against automatic differentiation: largest relative error {max(errors):.1e}")
+    print(f"  central differences at {FINE} against automatic differentiation: "
+              f"largest relative error {max(errors):.1e}")
     assert max(errors) < 1e-6
     assert 0.003 < min(matrices) and max(matrices) < 0.2, "the weights should move visibly, and stay close"
     write_json(
         GOLDEN / f"subzero-{case}.json",
         {
             "settings": {**COMMON, **{k: v for k, v in settings.items() if k != "watched"}, "weight_decay": 0},
-            "tensors": [{"name": name, "id": tensor_id(name), "shape": list(value.shape)} for name, value in initial.items()],
+            "tensors": [{"name": name, "id": tensor_id(name), "shape": list(value.shape)}
+                for name, value in initial.items()],
             "examples": examples,
             "factors_of": settings["watched"][1],
             "factors": factors,

@@ -1,5 +1,6 @@
-"""Golden trajectories of the other optimisers in float64, written to test/fixtures/golden: MeZO (arXiv 2305.17333), Sparse MeZO
-(2402.15751), HiZOO (2402.15173) and SubZero+ (2608.15665). Examples, losses and subspaces are those of subzero.py.
+"""Golden trajectories of the other optimisers in float64, written to test/fixtures/golden: MeZO (arXiv 2305.17333),
+Sparse MeZO (2402.15751), HiZOO (2402.15173) and SubZero+ (2608.15665). Examples, losses and subspaces are those of
+subzero.py.
 
 Dense methods perturb every parameter by a direction d made from Gaussian z: d = z (MeZO); z where |w| <= h, 0 elsewhere
 (Sparse MeZO); z / sqrt(H) (HiZOO). W <- W - lr wd W - lr mean_k(rho_k d_k). Every rho and every curvature is rounded to
@@ -21,11 +22,13 @@ CASES = {
         model="opt-tiny-f32", optimizer="mezo", queries=3, sides=1, learning_rate=2e-4, weight_decay=1.0
     ),
     "mezo-momentum-llama": dict(
-        model="llama-tiny", optimizer="mezo", mezo_update="momentum", queries=2, sides=2, learning_rate=2e-4, adam_beta1=0.9,
+        model="llama-tiny", optimizer="mezo", mezo_update="momentum", queries=2, sides=2, learning_rate=2e-4,
+        adam_beta1=0.9,
         weight_decay=1.0,
     ),
     "mezo-adam-llama": dict(
-        model="llama-tiny", optimizer="mezo", mezo_update="adam", queries=2, sides=2, learning_rate=3e-4, adam_beta1=0.9,
+        model="llama-tiny", optimizer="mezo", mezo_update="adam", queries=2, sides=2, learning_rate=3e-4,
+        adam_beta1=0.9,
         adam_beta2=0.999, weight_decay=1.0,
     ),
     "mezo-frozen-opt": dict(
@@ -33,10 +36,12 @@ CASES = {
         parameters=["!*.v_proj.*", "!*embed*", "!*.layers.0.fc1.*", "!*final_layer_norm.weight", "*.embed_positions.*"],
     ),
     "sparse-mezo-llama": dict(
-        model="llama-tiny", optimizer="sparse-mezo", queries=2, sides=2, learning_rate=3e-4, sparsity=0.75, weight_decay=1.0
+        model="llama-tiny", optimizer="sparse-mezo", queries=2, sides=2, learning_rate=3e-4, sparsity=0.75,
+        weight_decay=1.0
     ),
     "hizoo-llama": dict(
-        model="llama-tiny", optimizer="hizoo", queries=2, sides=2, learning_rate=2e-4, epsilon=1e-2, hessian_smoothing=1e-3
+        model="llama-tiny", optimizer="hizoo", queries=2, sides=2, learning_rate=2e-4, epsilon=1e-2,
+        hessian_smoothing=1e-3
     ),
     "subzero-plus-llama": dict(
         model="llama-tiny", optimizer="subzero-plus", queries=5, sides=1, learning_rate=5e-3, norm_alignment=True,
@@ -89,7 +94,8 @@ class Dense:
         pass
 
     def noise(self, step, query):
-        return torch.from_numpy(gaussians(self.value.numel(), SEED, self.name, PURPOSE_NOISE, step, query)).view_as(self.value)
+        return torch.from_numpy(gaussians(self.value.numel(), SEED, self.name, PURPOSE_NOISE, step, query)).view_as(
+            self.value)
 
     def direction(self, step, query):
         z = self.noise(step, query)
@@ -222,10 +228,12 @@ def trajectory(case, own):
     final_loss = batch_loss(forward, configuration, initial | {p.name: p.effective() for p in trained}, examples).item()
     matrices = [value for name, value in moved.items() if initial[name].dim() == 2]
     print(
-        f"{case}: loss {first_loss:.4f} -> {final_loss:.4f}, relative change of matrices {min(matrices):.4f}-{max(matrices):.4f},"
+        f"{case}: loss {first_loss:.4f} -> {final_loss:.4f}, "
+        f"relative change of matrices {min(matrices):.4f}-{max(matrices):.4f},"
         f" rho {[round(s['rho'][0], 2) for s in steps]}"
     )
-    print(f"  central differences at {FINE} against automatic differentiation: largest relative error {max(errors):.1e}")
+    print(f"  central differences at {FINE} against automatic differentiation: "
+              f"largest relative error {max(errors):.1e}")
     assert max(errors) < 1e-6
     assert 0.003 < min(matrices) and max(matrices) < 0.3, "the weights should move visibly, and stay close"
     golden = {

@@ -18,7 +18,8 @@ async function openHeader(header: string | Uint8Array, bytes = data) {
 }
 
 describe('a valid file', () => {
-  const header = `{"b":${entry('U8', '[4]', 20, 24)},"__metadata__":{"format":"pt"},"a":${entry('F32', '[5,1]', 0, 20)}}  `;
+  const [a, b] = [entry('F32', '[5,1]', 0, 20), entry('U8', '[4]', 20, 24)];
+  const header = `{"b":${b},"__metadata__":{"format":"pt"},"a":${a}}  `;
 
   test('shows its tensors in the order of the data, and its metadata', async () => {
     const opened = await openHeader(header);
@@ -71,9 +72,8 @@ describe('a valid file', () => {
   });
 
   test('may hold scalars, empty tensors and names of all kinds', async () => {
-    const opened = await openHeader(
-      `{"__proto__":${entry('F64', '[]', 0, 8)},"e":${entry('F32', '[0,7]', 8, 8)},"ü\\n":${entry('I64', '[2]', 8, 24)}}`,
-    );
+    const [scalar, empty] = [entry('F64', '[]', 0, 8), entry('F32', '[0,7]', 8, 8)];
+    const opened = await openHeader(`{"__proto__":${scalar},"e":${empty},"ü\\n":${entry('I64', '[2]', 8, 24)}}`);
     expect(await opened.read('__proto__')).toEqual(data.slice(0, 8));
     expect(await opened.read('e')).toEqual(new Uint8Array(0));
     expect(await opened.read('ü\n')).toEqual(data.slice(8));
@@ -224,7 +224,8 @@ test('a hostile message stays short', async () => {
 });
 
 test('mutated files either open correctly or fail with a SubzeroError', async () => {
-  const header = `{"__metadata__":{"format":"pt"},"a.b":${entry('F32', '[2,2]', 0, 16)},"c":${entry('BF16', '[4]', 16, 24)}}`;
+  const [first, second] = [entry('F32', '[2,2]', 0, 16), entry('BF16', '[4]', 16, 24)];
+  const header = `{"__metadata__":{"format":"pt"},"a.b":${first},"c":${second}}`;
   const valid = layOut(header, data);
   const random = seededIntegers(1);
   // Bytes that keep JSON valid are far more likely to reach the rules behind the parser.

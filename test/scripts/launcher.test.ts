@@ -20,7 +20,8 @@ function write(path: string, text: string) {
 }
 
 /** Makes this Node say that it is an old one. */
-const pretendOld = `data:text/javascript,Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.1.0'}})`;
+const oldVersions = "{...process.versions,node:'20.1.0'}";
+const pretendOld = `data:text/javascript,Object.defineProperty(process,'versions',{value:${oldVersions}})`;
 
 function launch(words: string[], old = false) {
   const start = [...(old ? ['--import', pretendOld] : []), join(root, 'bin', 'subzero.mjs'), ...words];

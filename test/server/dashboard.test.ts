@@ -13,19 +13,24 @@ const folder = new URL('../../server/dashboard/', import.meta.url);
 const page = withSettings(readFileSync(new URL('index.html', folder), 'utf8'));
 const scripts = readdirSync(folder).filter((name) => name.endsWith('.js'));
 const scriptText = (name: string) => readFileSync(new URL(name, folder), 'utf8');
+const chartModules = readdirSync(new URL('../../src/chart/', folder)).map((name) => `../../src/chart/${name}`);
+const root = new URL('../../', import.meta.url);
+const inPackage = (path: string) => readdirSync(new URL(path, root)).map((name) => `${path}${name}`);
 
 describe('assets', () => {
   test('every file of the folder is served with its type, a policy and a tag; nothing else is', async () => {
     const { url } = await startServer();
-    expect([...dashboardFiles.values()].sort()).toEqual(readdirSync(folder).sort());
+    const files = ['server/dashboard/', 'src/chart/'].flatMap(inPackage);
+    expect([...dashboardFiles.values()].sort()).toEqual(files.sort());
     const types = { html: 'text/html', css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml' };
     for (const [path, file] of dashboardFiles) {
       const response = await fetch(url + path);
       expect(response.status).toBe(200);
-      expect(response.headers.get('content-type')).toContain(types[file.split('.')[1] as keyof typeof types]);
+      expect(response.headers.get('content-type')).toContain(types[file.split('.').at(-1) as keyof typeof types]);
       expect(response.headers.get('x-content-type-options')).toBe('nosniff');
       expect(response.headers.get('cache-control')).toBe('no-cache');
-      expect(await response.text()).toBe(file === 'index.html' ? page : readFileSync(new URL(file, folder), 'utf8'));
+      const expected = path === '/' ? page : readFileSync(new URL(file, root), 'utf8');
+      expect(await response.text()).toBe(expected);
 
       const policy = response.headers.get('content-security-policy')!;
       expect(policy).toContain("default-src 'none'");
@@ -59,19 +64,25 @@ describe('assets', () => {
 describe('the page', () => {
   test('keeps to its policy: nothing inline, nothing from elsewhere, text never as markup', () => {
     expect(page).not.toMatch(/<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)/);
-    const texts = [page, ...[...scripts, 'style.css'].map(scriptText)];
+    const texts = [page, ...[...scripts, 'style.css', ...chartModules].map(scriptText)];
     for (const text of texts) {
-      expect(text.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:\/\/|url\(|@import/);
+      expect(text.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:\/\/|url\((?!#)|@import/);
       expect(text).not.toMatch(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function/);
     }
   });
 
   test('every file that it or its scripts name is served', () => {
     const named = [...page.matchAll(/(?:src|href)="(\/dashboard\/[^"]+)"/g)].map((match) => match[1]!);
-    for (const name of scripts) {
-      for (const [, imported] of scriptText(name).matchAll(/from '\.\/([^']+)'/g)) named.push(`/dashboard/${imported}`);
+    for (const [path, file] of dashboardFiles) {
+      if (!path.endsWith('.js')) continue;
+      const text = readFileSync(new URL(file, root), 'utf8');
+      // As a browser resolves them.
+      for (const [, imported] of text.matchAll(/from '([^']+)'/g)) {
+        named.push(new URL(imported!, `http://server${path}`).pathname);
+      }
     }
     expect(named.length).toBeGreaterThan(10);
+    expect(named).toContain('/src/chart/shape.js');
     expect(named.filter((path) => !dashboardFiles.has(path))).toEqual([]);
   });
 

@@ -163,7 +163,7 @@ describe('inference', () => {
     expect(answer.usage!.prompt_tokens).toBe(prompt.flat().length);
   });
 
-  test('scores of a text are those of its generation, streamed or not, beside a text that is being generated', async () => {
+  test('scores of a text are those of its generation, streamed or not, beside a running generation', async () => {
     const long = await client.completions.create({
       ...{ model: modelId, prompt, max_tokens: 200, stream: true, seed: 3, logit_bias: { 0: -100 } },
     });

@@ -133,7 +133,9 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ...(['softmax', 'sigmoid', 'sparse-mixer'] as const).map(scoresKernel),
     ...both.map(routeKernel),
     ...Object.values(groupKernels),
-    ...both.flatMap((normalised) => both.map((hasBias) => combineKernel(normalised, hasBias))),
+    ...both.flatMap((normalised) =>
+      both.flatMap((hasBias) => both.map((scaled) => combineKernel(normalised, hasBias, scaled))),
+    ),
     ...both.flatMap((INTERLEAVED) =>
       both.flatMap((HAS_BIAS) =>
         both.flatMap((CLAMPED) =>

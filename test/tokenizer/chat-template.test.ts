@@ -27,7 +27,7 @@ describe('renderChat', () => {
     );
   });
 
-  test('takes chat_template.jinja first, then the template named default, and gives it the special tokens', async () => {
+  test('takes chat_template.jinja first, then the template named default; gives it the special tokens', async () => {
     const config = {
       bos_token: '<s>',
       eos_token: { content: '</s>' },

@@ -19,6 +19,7 @@ import { quick, temporaryFolder } from './tiny.ts';
 const models = trainableCheckpoints({
   'gemma 4 that sees': 'gemma4: shared keys, wide feed-forward layers',
   'gemma 4 unified': 'gemma4_unified_text: keys as values, key heads of their own',
+  'gemma 4 with experts': 'gemma4_text: experts, shared keys, wide',
 });
 const { engine, folders, gpu, train } = models;
 

@@ -57,7 +57,7 @@ async function lossOf(directory: string): Promise<number> {
 
 const settings = ['--rank', '4', '--refresh', '10', '--batch-size', '24', '--learning-rate', '3e-3', '--queries', '2'];
 
-test('training by the command line lowers the loss; a resumed run and the exported model go on from there', async () => {
+test('training by the command line lowers the loss; resumed runs and exported models go on from there', async () => {
   const before = await lossOf(model.directory);
   const run = join(temporaryFolder(), 'run');
   const train = ['train', '--model', model.directory, '--task', 'sst2', '--data', data, '--out', run, ...settings];

@@ -138,7 +138,7 @@ describe('a budget', () => {
     },
   );
 
-  test('keeps the pieces of perturbed weights small where there is no room to spare, with the same losses', async () => {
+  test('keeps pieces of perturbed weights small where there is no room to spare, with the same losses', async () => {
     const examples = [optionsExample([5, 6, 7], [[8], [9, 10]], 1), optionsExample([11, 12], [[13], [14]], 0)];
     const settings = { ...quick, optimizer: 'mezo', memory: 2 ** 30, model: 'llama-tiny' } as const;
     await withOptimizer(gpu, settings, async (session) => {

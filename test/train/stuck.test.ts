@@ -87,7 +87,7 @@ describe('a learning rate that ruins the weights', () => {
     },
   );
 
-  test('subzero-plus, whose step has a length of its own, is told of when its loss is far above that of a guess', async () => {
+  test('subzero-plus, whose steps have their own length, is told of when its loss is far above a guess', async () => {
     const { events } = await train({ ...ruinous, optimizer: 'subzero-plus', queries: 2, steps: 30 }, completions);
     const told = ofType(events, 'message').filter(({ level }) => level === 'warn');
     expect(told).toMatchObject([{ code: 'rising_loss', message: expect.stringContaining('learning rate') }]);

@@ -37,7 +37,7 @@ afterAll(() => gpu.close());
 const optimizers = ['mezo', 'sparse-mezo', 'hizoo'] as const;
 const storages = ['f32', 'f16', 'bf16'] as const;
 
-test.each(Array.from({ length: 28 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 30 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`dense shapes ${index}`, async (random) => {
     const optimizer = optimizers[index % 3]!;
     const overrides = [
@@ -70,7 +70,7 @@ test.each(Array.from({ length: 28 }, (_, index) => index))('random model %i', as
             ? maskedBones(random)
             : index < 24
               ? expertBones(random)
-              : gemma4Bones(random),
+              : gemma4Bones(random, index > 26),
     );
     const settings = {
       model: written.directory,

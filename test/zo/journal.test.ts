@@ -347,7 +347,8 @@ describe('files', () => {
       const writer = await createJournal(${JSON.stringify(file)}, ${JSON.stringify(headerOf())});
       const codes = [];
       for (let step = 1; step <= 200; step++) {
-        await writer.append({ step, learningRate: 0, projectedGradients: [1], loss: 1 }).catch((error) => codes.push(error.code));
+        const record = { step, learningRate: 0, projectedGradients: [1], loss: 1 };
+        await writer.append(record).catch((error) => codes.push(error.code));
       }
       await writer.close();
       console.log(JSON.stringify({ codes: [...new Set(codes)], last: writer.lastStep, failures: codes.length }));`;

@@ -53,7 +53,9 @@ const variants: (SessionSettings & { optimizer: string })[] = [
 const named = variants.map((variant) => {
   const { optimizer, mezoUpdate, model, storage, queries = 1, sides } = variant;
   const resolved = resolveConfiguration({ optimizer, queries, ...(sides ? { sides } : {}) });
-  const name = `${[optimizer, mezoUpdate].filter(Boolean).join(' ')}, ${queries} × ${resolved.sides} sides, ${model} in ${storage}`;
+  const name =
+    `${[optimizer, mezoUpdate].filter(Boolean).join(' ')}, ${queries} × ${resolved.sides} sides, ` +
+    `${model} in ${storage}`;
   return { name, run: { ...common, ...variant } };
 });
 

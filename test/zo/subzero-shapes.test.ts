@@ -32,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu.close());
 
-test.each(Array.from({ length: 38 }, (_, index) => index))('random model %i', async (index) => {
+test.each(Array.from({ length: 40 }, (_, index) => index))('random model %i', async (index) => {
   await withSeed(`shapes ${index}`, async (random) => {
     const overrides = [
       {},
@@ -65,7 +65,7 @@ test.each(Array.from({ length: 38 }, (_, index) => index))('random model %i', as
             ? maskedBones(random)
             : index < 33
               ? expertBones(random)
-              : gemma4Bones(random),
+              : gemma4Bones(random, index > 35),
     );
     const settings = {
       model: model.directory,

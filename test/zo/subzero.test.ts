@@ -484,7 +484,7 @@ describe('updates', () => {
     }
   });
 
-  test('16-bit storage is rounded stochastically: the mean change is exact where each weight can only jump', async () => {
+  test('16-bit storage is rounded stochastically: the mean change is exact where weights can only jump', async () => {
     for (const storage of ['f16', 'bf16'] as const) {
       await withSession(
         gpu,

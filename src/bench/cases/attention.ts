@@ -19,8 +19,9 @@ export interface AttentionShape {
   keyHeads: number;
   headWidth: number;
   probes?: number;
-  /** Rows of each probe, by the keys that they see. */
+  /** Rows of each probe, by the keys that they see; of all probes where each has its own. */
   ranges(random: Random): Range[];
+  ownRanges?: boolean;
   /** Key rows from one probe to the next; 0 = all probes read the same. */
   keyStride: number;
   /** Key rows in all. */
@@ -54,7 +55,7 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
     prepare(bed) {
       const { random } = bed;
       const ranges = shape.ranges(random);
-      const rows = ranges.length;
+      const rows = shape.ownRanges ? ranges.length / probes : ranges.length;
       const all = rows * probes;
       // Zeros lie behind each head where 4 does not divide its width.
       const normals = (count: number, deviation = 1) =>
@@ -66,7 +67,8 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
       const sinks = shape.sinks ? Array.from({ length: probes }, () => bed.random.normals(heads, 2)) : undefined;
       const slopes = Float32Array.from({ length: heads }, (_, head) => 2 ** -(head + 1));
       const alibi = shape.alibi && { ...shape.alibi, slopes: bed.upload(slopes) };
-      const context = bed.context({ count: probes, ...(sinks ? { vectors: { sinks } } : {}) });
+      const made = bed.context({ count: probes, ...(sinks ? { vectors: { sinks } } : {}) });
+      const context = shape.ownRanges ? { ...made, probes: { ...made.probes, ownInputs: true } } : made;
       const q = bed.activation(qData, all, columns);
       const [k, v] = [bed.upload(kData), bed.upload(vData)];
       const rangeBuffer = bed.upload(Uint32Array.from(ranges.flat()));
@@ -95,7 +97,7 @@ export function attentionCase(shape: AttentionShape, variant?: AttentionVariant)
               guarded: true,
               reference(row) {
                 const result = new Float64Array(columns);
-                const [a0, a1, b0, b1] = ranges[row % rows]!;
+                const [a0, a1, b0, b1] = ranges[row % ranges.length]!;
                 const shift = Math.floor(row / rows) * keyStride;
                 const seen: number[] = [];
                 for (let key = a0; key < a1; key++) seen.push(key + shift);
@@ -279,6 +281,19 @@ export const attentionShapes: readonly AttentionShape[] = [
     ranges: (random) => [3, 700, 64].map((length): Range => [0, length, 700, 700 + random.integer(1, 20)]),
     keyStride: 0,
     keys: 720,
+  },
+  {
+    name: 'texts of each probe in one cache',
+    heads: 4,
+    keyHeads: 2,
+    headWidth: 16,
+    probes: 3,
+    ranges: (random) =>
+      Array.from({ length: 3 * 11 }, (_, row): Range => [0, 0, 20 * row, 20 * row + random.integer(0, 20)]),
+    ownRanges: true,
+    keyStride: 0,
+    keys: 660,
+    sinks: true,
   },
   {
     name: 'rows without any key',

@@ -34,7 +34,9 @@ export function embedCase(shape: EmbedShape): KernelCase {
   const all = rows * probes;
   return {
     operation: 'embed',
-    name: `${probes}×${rows} of ${vocabulary}×${columns}, ${storage}, rank ${rank}${accumulate ? ', accumulate' : ''}, ${parts ?? 'as few'} parts`,
+    name:
+      `${probes}×${rows} of ${vocabulary}×${columns}, ${storage}, rank ` +
+      `${rank}${accumulate ? ', accumulate' : ''}, ${parts ?? 'as few'} parts`,
     tolerance: exactTolerance,
     flops: 2 * all * rank * (rank + columns),
     bytes: all * columns * 4 + all * rowBytes(storage, columns),

@@ -44,7 +44,12 @@ export function normCase(shape: NormShape, variant?: NormVariant): KernelCase {
   const all = rows * probes;
   return {
     operation: 'norm',
-    name: `${kind} ${probes}×${rows}×${columns}${width === columns ? '' : ` in ${width}s`}${gain ? `, gain${gainOffset ? ` + ${gainOffset}` : ''}` : ''}${shift ? ', shift' : ''}${mean ? `, mean ${mean}` : ''}`,
+    name: [
+      `${kind} ${probes}×${rows}×${columns}${width === columns ? '' : ` in ${width}s`}`,
+      ...(gain ? [`gain${gainOffset ? ` + ${gainOffset}` : ''}`] : []),
+      ...(shift ? ['shift'] : []),
+      ...(mean ? [`mean ${mean}`] : []),
+    ].join(', '),
     tolerance: exactTolerance,
     flops: 5 * all * columns,
     bytes: 8 * all * columns,

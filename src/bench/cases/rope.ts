@@ -30,7 +30,10 @@ export function ropeCase(shape: RopeShape): KernelCase {
   const all = rows * probes;
   return {
     operation: 'rope',
-    name: `${probes}×${rows}, ${heads} + ${keyHeads} heads of ${headWidth}${rotaryWidth < headWidth ? `, ${rotaryWidth} turned` : ''}${interleaved ? ', interleaved' : ''}${apart ? ', apart' : ''}${headsAtOnce ? `, ${headsAtOnce} at once` : ''}`,
+    name:
+      `${probes}×${rows}, ${heads} + ${keyHeads} heads of ${headWidth}` +
+      `${rotaryWidth < headWidth ? `, ${rotaryWidth} turned` : ''}${interleaved ? ', interleaved' : ''}` +
+      `${apart ? ', apart' : ''}${headsAtOnce ? `, ${headsAtOnce} at once` : ''}`,
     tolerance: exactTolerance,
     flops: 3 * all * (heads + keyHeads) * rotaryWidth,
     bytes: 8 * all * (heads + keyHeads) * rotaryWidth,

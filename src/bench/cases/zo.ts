@@ -76,7 +76,10 @@ export function layOut(random: Random, shape: StateShape): LaidOut {
 }
 
 function describeState({ tensors, count, deviation }: StateShape): string {
-  return `${tensors.map(({ elements, trains }) => `${elements}${trains ? '' : ' frozen'}`).join(' + ')}, ${count}, deviation ${deviation}`;
+  return (
+    `${tensors.map(({ elements, trains }) => `${elements}${trains ? '' : ' frozen'}`).join(' + ')}, ${count}, ` +
+    `deviation ${deviation}`
+  );
 }
 
 function elementsOf({ tensors }: StateShape): number {

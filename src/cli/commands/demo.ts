@@ -2,7 +2,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DataSource, Engine, EvaluationResult } from '../../engine/types.ts';
 import { SubzeroError } from '../../errors.ts';
-import { formatCount, formatDuration } from '../../format.ts';
+import { formatCount, formatDuration, formatFixed } from '../../format.ts';
 import { settings as table } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions } from '../common-options.ts';
@@ -88,7 +88,8 @@ export const demoCommand = defineCommand({
         const { adapter } = await engine.info();
         say('SubZero on WebGPU: fine-tuning without back-propagation, then serving what was learned\n');
         say(
-          `adapter  ${adapter.description || adapter.device}${adapter.software ? '  (software: there is no GPU here)' : ''}`,
+          `adapter  ${adapter.description || adapter.device}` +
+            (adapter.software ? '  (software: there is no GPU here)' : ''),
         );
         const base = await engine.loadModel({ id: 'base', path: modelDirectory });
         say(
@@ -96,15 +97,17 @@ export const demoCommand = defineCommand({
             `${formatCount(base.parameterCount)} parameters, pretrained on film reviews and encyclopaedic text`,
         );
         say(
-          'task     SST-2: is a sentence of a film review positive? Prompt "{sentence} It was", answers terrible / great',
+          'task     SST-2: is a sentence of a film review positive? Prompt "{sentence} It was", answers terrible / ' +
+            'great',
         );
 
         say('\n1. What the pretrained model knows (872 SST-2 dev sentences)');
         const before = await evaluate(context, engine, 'base', signal);
-        say(`   zero-shot accuracy ${before.accuracy!.toFixed(4)}, loss ${before.loss.toFixed(4)}`);
+        say(`   zero-shot accuracy ${formatFixed(before.accuracy!)}, loss ${formatFixed(before.loss)}`);
 
         say(
-          `\n2. Fine-tuning all parameters with SubZero: ${options.steps} steps of ${settings.batchSize} sentences, two forward passes ` +
+          `\n2. Fine-tuning all parameters with SubZero: ${options.steps} steps of ${settings.batchSize} sentences, ` +
+            `two forward passes ` +
             `each, rank ${settings.rank}`,
         );
         const trained = await train(context, engine, { steps: options.steps, seed: options.seed, out }, signal);
@@ -115,8 +118,9 @@ export const demoCommand = defineCommand({
         const after = await evaluate(context, engine, 'tuned', signal);
         const gain = 100 * (after.accuracy! - before.accuracy!);
         say(
-          `   accuracy ${before.accuracy!.toFixed(4)} → ${after.accuracy!.toFixed(4)} (${gain >= 0 ? '+' : ''}${gain.toFixed(1)} points), ` +
-            `loss ${before.loss.toFixed(4)} → ${after.loss.toFixed(4)}`,
+          `   accuracy ${formatFixed(before.accuracy!)} → ${formatFixed(after.accuracy!)} ` +
+            `(${gain >= 0 ? '+' : ''}${gain.toFixed(1)} points), ` +
+            `loss ${formatFixed(before.loss)} → ${formatFixed(after.loss)}`,
         );
         const exported = join(out, 'model');
         await engine.exportRun({ run: out, format: 'safetensors', out: exported });

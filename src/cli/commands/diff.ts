@@ -8,7 +8,8 @@ export const diffCommand = defineCommand({
   summary: 'Show in which settings two runs differ, and the first step at which they part',
   usage: ['diff RUN_A RUN_B [--json]'],
   details: [
-    'The exit code is 0 if settings, base model, data and all steps are the same, 1 if not, and 2 if that could not be found out.',
+    'The exit code is 0 if settings, base model, data and all steps are the same, 1 if not, and 2 if that could not ' +
+      'be found out.',
   ],
   failureCode: 2,
   operands: ['run', 'other'],

@@ -32,10 +32,10 @@ export const doctorCommand = defineCommand({
     try {
       return await withEngine(context, async (engine) => {
         const info = await engine.info();
+        const table = await kernelTable(info);
+        const lines = [...describe(info, adapters), ...describeTable(table, info.adapter.software)];
         context.standardOutput.write(
-          context.options.json
-            ? `${JSON.stringify({ ...info, adapters, kernelTable: await kernelTable(info) })}\n`
-            : `${[...describe(info, adapters), ...describeTable(await kernelTable(info), info.adapter.software)].join('\n')}\n`,
+          `${context.options.json ? JSON.stringify({ ...info, adapters, kernelTable: table }) : lines.join('\n')}\n`,
         );
         return 0;
       });
@@ -58,7 +58,8 @@ function describe(info: EngineInfo, adapters: readonly string[]): string[] {
     `subzero ${packageVersion()} on ${runtimeName()}`,
     `adapter      ${adapter.description || adapter.device || adapter.vendor}`,
     `             ${[adapter.vendor, adapter.architecture, adapter.device].filter(Boolean).join(', ')}; ` +
-      `${adapter.software ? 'software' : 'hardware'}, through ${adapter.implementation === 'dawn' ? 'Dawn (npm webgpu)' : "the runtime's own WebGPU"}`,
+      `${adapter.software ? 'software' : 'hardware'}, through ` +
+      `${adapter.implementation === 'dawn' ? 'Dawn (npm webgpu)' : "the runtime's own WebGPU"}`,
   ];
   if (adapters.length > 0) {
     lines.push(...adapters.map((name, index) => `${index === 0 ? 'available' : '         '}    ${index}: ${name}`));
@@ -66,9 +67,11 @@ function describe(info: EngineInfo, adapters: readonly string[]): string[] {
   lines.push(
     ...Object.entries(featureUses).map(
       ([feature, use], index) =>
-        `${index === 0 ? 'features' : '        '}     ${features.includes(feature) ? 'yes' : 'no '}  ${feature}: ${use}`,
+        `${index === 0 ? 'features' : '        '}     ${features.includes(feature) ? 'yes' : 'no '}  ${feature}: ` +
+        `${use}`,
     ),
-    `limits       buffer ${formatBytes(limits.maxBufferSize)}, binding ${formatBytes(limits.maxStorageBufferBindingSize)} ` +
+    `limits       buffer ${formatBytes(limits.maxBufferSize)}, binding ` +
+      `${formatBytes(limits.maxStorageBufferBindingSize)} ` +
       `(larger tensors are split), workgroup memory ${formatBytes(limits.maxComputeWorkgroupStorageSize)}`,
   );
   const matrices = adapter.subgroupMatrixConfigs.map(
@@ -112,7 +115,8 @@ function describeTable(table: Awaited<ReturnType<typeof kernelTable>>, software:
   }
   const plans = Object.entries(table.plans);
   return [
-    `kernels      ${plans.length} timed, in ${table.file} (SUBZERO_CACHE_DIR moves it, SUBZERO_AUTOTUNE=off ignores it)`,
+    `kernels      ${plans.length} timed, in ${table.file} (SUBZERO_CACHE_DIR moves it, SUBZERO_AUTOTUNE=off ignores ` +
+      `it)`,
     ...plans.map(([key, plan]) => `             ${key}: ${plan}`),
   ];
 }
@@ -120,5 +124,7 @@ function describeTable(table: Awaited<ReturnType<typeof kernelTable>>, software:
 function runtimeName(): string {
   const { versions } = process;
   const runtime = (['bun', 'deno'] as const).find((name) => versions[name] !== undefined);
-  return `${runtime ? `${runtime} ${versions[runtime]}` : `node ${versions.node}`}, ${process.platform} ${process.arch}`;
+  return (
+    `${runtime ? `${runtime} ${versions[runtime]}` : `node ${versions.node}`}, ${process.platform} ` + `${process.arch}`
+  );
 }

@@ -1,7 +1,7 @@
 import type { EvaluationResult } from '../../engine/types.ts';
 import { metricNames } from '../../evaluation/metrics.ts';
 import { type EvaluationReport, reportLines } from '../../evaluation/report.ts';
-import { plural } from '../../format.ts';
+import { formatFixed, plural } from '../../format.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { chosenTask, dataOption, taskFileOption, taskOption } from '../data-options.ts';
@@ -56,7 +56,8 @@ const options = [
     name: 'metric',
     type: 'list',
     placeholder: 'NAME',
-    description: `repeatable, or with commas between them: ${metricNames.join(', ')}; those of texts have answers generated`,
+    description:
+      'repeatable, or with commas between them: ' + `${metricNames.join(', ')}; those of texts have answers generated`,
     group: measuring,
   },
   {
@@ -239,7 +240,7 @@ function describe({ report, result }: { report: EvaluationReport; result: Evalua
   const { loss, examples, seconds } = result;
   // Prompts have no answer to take a loss of, and the losses of preferences are among the metrics.
   const isScored = Number.isFinite(loss) && report.model.outcomes.every(({ margin }) => margin === undefined);
-  const scores = isScored ? `${scoresText(result)}loss ${loss.toFixed(4)} on ` : '';
+  const scores = isScored ? `${scoresText(result)}loss ${formatFixed(loss)} on ` : '';
   const line = `${scores}${plural(examples, 'example')} (${seconds.toFixed(1)} s)`;
   return [line, ...reportLines(report).map((each) => `  ${each}`)].join('\n');
 }

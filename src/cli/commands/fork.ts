@@ -30,7 +30,8 @@ export const forkCommand = defineCommand({
   summary: 'Start a new run from a step of another, with other settings',
   usage: ['fork --run RUN [--step N|best] --out NEW [changes]'],
   details: [
-    'The new run holds the steps up to N itself and needs only the base model. Settings that give the recorded numbers their meaning ' +
+    'The new run holds the steps up to N itself and needs only the base model. Settings that give the recorded ' +
+      'numbers their meaning ' +
       '(optimiser, scheme, seed, rank, refresh, ε, …) stay as they are; a schedule counts from the first step of all.',
   ],
   options: [

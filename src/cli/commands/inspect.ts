@@ -162,7 +162,8 @@ function describeMemory({ storage, inference, training }: Inspection['memory']):
       ['inference: weights', formatBytes(weightBytes)],
       ['  and for 1,000 tokens of all texts', formatBytes(1000 * cacheBytesPerToken)],
     ]),
-    `  training in all, ${batchSize} examples of ${formatCount(training.tokens)} tokens a step (smaller with --memory):`,
+    `  training in all, ${batchSize} examples of ${formatCount(training.tokens)} tokens a step (smaller with ` +
+      `--memory):`,
     ...table([
       ['  what trains', ...optimizerNames.map((name) => methods[name].title)],
       ...schemeNames.map((scheme) => [
@@ -183,7 +184,8 @@ function describeAdapter({ memory }: Inspection, device: EngineInfo): string[] {
       ['binding', `${formatBytes(maxStorageBufferBindingSize)} at most; larger matrices are split by rows`],
       [
         'buffer',
-        `${formatBytes(maxBufferSize)} at most; the largest here is ${formatBytes(memory.inference.largestBufferBytes)}`,
+        `${formatBytes(maxBufferSize)} at most; the largest here is ` +
+          `${formatBytes(memory.inference.largestBufferBytes)}`,
       ],
       ['in all', 'WebGPU does not say how much memory there is; loading says when it does not suffice'],
     ]),

@@ -21,8 +21,10 @@ export const recordCommand = defineCommand({
   summary: 'Keep what a model behind an OpenAI-compatible API answers, as rows to train on',
   usage: ['record --prompts FILE --teacher NAME --out FOLDER [options]'],
   details: [
-    'A prompt is a row with "messages" (an answer at their end is left out) or a "prompt". The folder gets golden.jsonl, ' +
-      'rows that train as they are, recording.json with settings and figures, and answers.jsonl. After an interruption ' +
+    'A prompt is a row with "messages" (an answer at their end is left out) or a "prompt". The folder gets ' +
+      'golden.jsonl, ' +
+      'rows that train as they are, recording.json with settings and figures, and answers.jsonl. After an ' +
+      'interruption ' +
       'the same command goes on; no prompt that has an answer is asked again.',
   ],
   options: [

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { defaultServerConfiguration, type ServedModel } from '../../../server/configuration.ts';
 import type { LogLevel } from '../../../server/log.ts';
-import { ggufModelName, isGgufPath } from '../../gguf/index.ts';
+import { ggufModelName, isGgufPath } from '../../gguf/path.ts';
 import { adapterFiles } from '../../hub/choice.ts';
 import { parseRepositoryName } from '../../hub/repository.ts';
 import { clusterAddress, clusterOptions } from '../cluster-options.ts';
@@ -85,7 +85,8 @@ export const serveCommand = defineCommand({
       type: 'list',
       placeholder: '[BASE+]NAME=DIR',
       description:
-        'PEFT LoRA adapter, a folder or ORG/NAME, served under NAME beside the model BASE, whose weights it shares; BASE ' +
+        'PEFT LoRA adapter, a folder or ORG/NAME, served under NAME beside the model BASE, whose weights it shares; ' +
+        'BASE ' +
         'can be left out where there is one model',
       group: 'Server',
     },
@@ -106,7 +107,8 @@ export const serveCommand = defineCommand({
       minimum: 0,
       maximum: 3600,
       description:
-        'how long running answers may go on when the server is stopped; a job stops after its step and goes on at the next start',
+        'how long running answers may go on when the server is stopped; a job stops after its step and goes on at ' +
+        'the next start',
       default: defaults.graceSeconds,
       group: 'Server',
     },
@@ -171,7 +173,8 @@ export const serveCommand = defineCommand({
     {
       text: 'base and tuned model, with names of their own, open to the network',
       command:
-        'SUBZERO_API_KEY=… subzero serve --model base=examples/reviews-3m --model tuned=runs/sst2 --host 0.0.0.0 --port 8000',
+        'SUBZERO_API_KEY=… subzero serve --model base=examples/reviews-3m --model tuned=runs/sst2 --host 0.0.0.0 ' +
+        '--port 8000',
     },
   ],
   async run(context) {

@@ -140,7 +140,8 @@ export const trainCommand = defineCommand({
     'train --find-lr --model DIR (--task NAME --data DIR | --data FILE|DIR) [options]',
   ],
   details: [
-    'Ctrl-C ends the run after the current step with everything saved; --resume continues it, bit for bit as if it had not stopped.',
+    'Ctrl-C ends the run after the current step with everything saved; --resume continues it, bit for bit as if it ' +
+      'had not stopped.',
   ],
   options,
   examples: [
@@ -216,7 +217,9 @@ async function trainRequest(context: CommandContext<TrainOptions>): Promise<Trai
     if (clash) {
       throw new UsageError(`--resume continues a run as it was set up; --${clash} cannot change it`, {
         parameter: clash,
-        hint: `leave it out, or start a new run from this one: subzero fork --run ${shellWord(values.resume)} --out NEW`,
+        hint:
+          `leave it out, or start a new run from this one: subzero fork --run ${shellWord(values.resume)} --out ` +
+          `NEW`,
       });
     }
     const cluster = clusterOf(context);

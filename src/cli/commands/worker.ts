@@ -14,8 +14,10 @@ export const workerCommand = defineCommand({
   summary: 'Help to train: score parts of the steps of runs that "subzero train --cluster" leads',
   usage: ['worker --cluster URL --model DIR [--model DIR …]'],
   details: [
-    'A worker joins and leaves at any time. It needs the base model on its own disk, gets examples and journal from the ' +
-      'cluster, writes nothing, and loads no model but those that --model names. Ctrl-C ends it after the current part.',
+    'A worker joins and leaves at any time. It needs the base model on its own disk, gets examples and journal from ' +
+      'the ' +
+      'cluster, writes nothing, and loads no model but those that --model names. Ctrl-C ends it after the current ' +
+      'part.',
   ],
   options: [
     {

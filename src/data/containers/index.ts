@@ -37,7 +37,8 @@ export const containers: readonly Container[] = [
 export const containerEnds: readonly string[] = containers.flatMap(({ ends }) => ends);
 
 /** In words, for help and errors. */
-export const containerNames = `${containers.map(({ name }) => name).join(', ')}; all but Parquet also with ${packedEnds.join(' or ')}`;
+export const containerNames =
+  `${containers.map(({ name }) => name).join(', ')}; all but Parquet also with ` + `${packedEnds.join(' or ')}`;
 
 /** What a file is by its name, if that says it. */
 export function knownContainer(path: string): Container | undefined {

@@ -12,30 +12,42 @@ import { isRecord, labelField, type Row, rowError, show } from '../row.ts';
 import { parseTextTemplate } from '../text-template.ts';
 import type { Task } from './task.ts';
 
+/** A task as data. `labels`, or `completion` with `references`, say what the answers are. */
+export interface TaskDescription {
+  /** `task` by default. */
+  name?: string | undefined;
+  title?: string | undefined;
+  /** The prompt, see text-template.ts. */
+  template: string;
+  /** What the column of labels holds, and the option that it means. */
+  labels?: Record<string, string> | undefined;
+  /** The column of labels; `label` by default. */
+  label?: string | undefined;
+  /** The right answer as a template, where there are no labels. */
+  completion?: string | undefined;
+  /** The column with all answers that count as right: a list of texts, or one; by default the completion. */
+  references?: string | undefined;
+  metric?: 'accuracy' | 'f1' | undefined;
+  /** Names of files in the task's folder, best first. */
+  splits?: { [Split in 'train' | 'validation' | 'evaluation']?: string | string[] | undefined } | undefined;
+  /** Names of the columns of tables without a header. */
+  columns?: string[] | undefined;
+}
+
 const names = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
 
 const descriptionSchema = z.strictObject({
   name: z.string().min(1).max(64).default('task'),
   title: z.string().optional(),
-  /** The prompt, see text-template.ts. */
   template: z.string().min(1),
-  /** What the column of labels holds, and the option that it means. */
   labels: z.record(z.string(), z.string().min(1)).optional(),
-  /** The column of labels. */
   label: z.string().min(1).default('label'),
-  /** The right answer as a template, where there are no labels. */
   completion: z.string().min(1).optional(),
-  /** The column with all answers that count as right: a list of texts, or one; by default the completion. */
   references: z.string().min(1).optional(),
   metric: z.enum(['accuracy', 'f1']).optional(),
-  /** Names of files in the task's folder, best first. */
   splits: z.strictObject({ train: names, validation: names, evaluation: names }).partial().default({}),
-  /** Names of the columns of tables without a header. */
   columns: z.array(z.string().min(1)).optional(),
-});
-
-/** A task as data. `labels`, or `completion` with `references`, say what the answers are. */
-export type TaskDescription = z.input<typeof descriptionSchema>;
+}) satisfies z.ZodType<unknown, TaskDescription>;
 
 /** Checks a description. @param place where it stands, for errors @throws SubzeroError `invalid_data` */
 export function parseTaskDescription(value: unknown, place: string): TaskDescription {

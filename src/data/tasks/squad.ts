@@ -26,7 +26,9 @@ export const squad: Task = {
     const references = answersOf(row);
     return [
       {
-        prompt: `Title: ${textField(row, 'title')}\nContext: ${textField(row, 'context')}\nQuestion: ${textField(row, 'question').trim()}\nAnswer:`,
+        prompt:
+          `Title: ${textField(row, 'title')}\nContext: ${textField(row, 'context')}\nQuestion: ` +
+          `${textField(row, 'question').trim()}\nAnswer:`,
         completion: ` ${references[0]}\n`,
         references,
       },

@@ -43,7 +43,8 @@ export const wsc = describedTask({
   name: 'wsc',
   title: 'Winograd Schema Challenge',
   template:
-    '{text}\nIn the previous sentence, does the pronoun "{target.span2_text}" refer to {target.span1_text}? Yes or No?\n',
+    '{text}\nIn the previous sentence, does the pronoun "{target.span2_text}" refer to {target.span1_text}? Yes or ' +
+    'No?\n',
   labels: { false: 'No', true: 'Yes' },
   splits,
 });

@@ -13,6 +13,7 @@ import {
   type ExpertsSublayer,
   linearLayer,
   matrix,
+  type Norm,
   type Routing,
   type SharedExpert,
 } from '../decoder.ts';
@@ -41,6 +42,7 @@ export interface ExpertsOptions {
   width: number;
   inner: number;
   routing: Routing;
+  routerIsLayer?: true;
   shared?: SharedExpert;
 }
 
@@ -67,6 +69,7 @@ export function expertsLayer(options: ExpertsOptions): ExpertsParts {
     router: linearLayer(router, quadAxis(routing.experts), quadAxis(width), false),
     routing,
     ...separateLinears(experts, names, { width, inner, routing }),
+    ...(options.routerIsLayer ? { routerIsLayer: true } : {}),
     ...(shared ? { shared } : {}),
   };
 }
@@ -91,7 +94,8 @@ function separateLinears(
 }
 
 /** What a family says of a layer of experts whose matrices lie in a tensor for all of them. */
-export interface PackedOptions extends Pick<ExpertsOptions, 'router' | 'width' | 'inner' | 'routing' | 'shared'> {
+export interface PackedOptions
+  extends Pick<ExpertsOptions, 'router' | 'width' | 'inner' | 'routing' | 'routerIsLayer' | 'shared'> {
   /** Names of the tensors. */
   tensors: { packed: string; down: string };
   /** Tensors are [experts, in features, out features]. */
@@ -102,6 +106,9 @@ export interface PackedOptions extends Pick<ExpertsOptions, 'router' | 'width' |
   clamped?: ClampedGate;
   /** The module whose members are the experts by number, in files that have matrices of each. */
   separate?: string;
+  /** The norms of the router's input and of what the experts give, where they have them. */
+  routerNorm?: Norm;
+  afterExperts?: Norm;
 }
 
 /** A layer whose experts lie in one tensor for gate and up, and one for down. */
@@ -127,7 +134,10 @@ export function packedExpertsLayer(options: PackedOptions): ExpertsParts {
     interleaved,
     ...(clamped ? { clamped } : {}),
     ...(options.separate ? { separate: separateLinears(options.separate, llamaNames, options) } : {}),
+    ...(options.routerIsLayer ? { routerIsLayer: true } : {}),
     ...(shared ? { shared } : {}),
+    ...(options.routerNorm ? { routerNorm: options.routerNorm } : {}),
+    ...(options.afterExperts ? { afterExperts: options.afterExperts } : {}),
   };
 }
 

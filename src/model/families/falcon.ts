@@ -35,7 +35,8 @@ function normsOf(values: Values<typeof fields>): GptNames['norms'] {
   if (parallel && count !== 2) return ['input_layernorm'];
   throw new SubzeroError(
     'unsupported',
-    `"new_decoder_architecture" ${isNew}, "parallel_attn" ${parallel} and "num_ln_in_parallel_attn" ${count} make no model`,
+    `"new_decoder_architecture" ${isNew}, "parallel_attn" ${parallel} and "num_ln_in_parallel_attn" ${count} make ` +
+      `no model`,
   );
 }
 

@@ -19,6 +19,7 @@ import type { RopePosition } from '../rope-table.ts';
 import { activationNamed, type Family, family } from './family.ts';
 import { gemmaEmbeddingScale } from './gemma.ts';
 import { logitCap } from './gemma2.ts';
+import { type BesideExperts, type GatedFeedForward, gemma4Experts } from './gemma4-experts.ts';
 import { type KindOfLayer, type KindSizes, keySources, sizesOfKinds, slidingType } from './gemma4-layers.ts';
 import { wrapper } from './wrapper.ts';
 
@@ -56,6 +57,10 @@ const textFields = {
   sliding_window: whole(512),
   vocab_size_per_layer_input: whole(262_144),
   hidden_size_per_layer_input: whole(256, 0),
+  enable_moe_block: flag(false),
+  num_experts: orNull(whole(0)),
+  top_k_experts: orNull(whole(0)),
+  moe_intermediate_size: orNull(whole(0)),
 };
 
 type UnifiedValues = Values<typeof unifiedFields>;
@@ -67,8 +72,6 @@ const neutral = {
   use_bidirectional_attention: only(['vision'], 'tokens would see those after them'),
   hidden_act: only(['gelu_pytorch_tanh'], 'it would contradict "hidden_activation", which counts'),
 };
-
-const experts = 'is about experts beside feed-forward layers, which "enable_moe_block" must leave off here';
 
 /**
  * Gemma 4 without a second embedding: layers with a window, and every sixth one that sees everything, with heads of a
@@ -83,15 +86,12 @@ export const gemma4UnifiedText = family(unifiedFields, (values, type) => gemma4D
   },
 });
 
-/** Gemma 4 with inputs of each layer's own, from a second embedding. */
-export const gemma4Text = family(textFields, (values, type) => gemma4Decoder(values, type, layerInputsOf(values)), {
-  classes: ['Gemma4ForCausalLM', 'Gemma4TextModel'],
-  ignored: { num_experts: experts, top_k_experts: experts, moe_intermediate_size: experts },
-  neutral: {
-    ...neutral,
-    enable_moe_block: only([false], 'layers would have experts beside their feed-forward layers'),
-  },
-});
+/** Gemma 4 with inputs of each layer's own, from a second embedding, or with experts beside its feed-forward layers. */
+export const gemma4Text = family(
+  textFields,
+  (values, type) => gemma4Decoder(values, type, layerInputsOf(values), expertsOf(values)),
+  { classes: ['Gemma4ForCausalLM', 'Gemma4TextModel'], neutral },
+);
 
 /** Gemma 4 with eyes and ears, whose language model is read. */
 function sensing(name: string, member: Family, memberType: string): Family {
@@ -115,8 +115,16 @@ const usualRotations = {
   full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.25, rope_theta: 1e6 },
 };
 
-/** @param layerInputs what layers read besides, which all of them or none do */
-function gemma4Decoder(values: UnifiedValues, type: string, layerInputs?: LayerInputs): Decoder {
+/**
+ * @param layerInputs what layers read besides, which all of them or none do
+ * @param besideExperts makes the second sublayer of a layer of its feed-forward layer, where there are experts
+ */
+function gemma4Decoder(
+  values: UnifiedValues,
+  type: string,
+  layerInputs?: LayerInputs,
+  besideExperts?: BesideExperts,
+): Decoder {
   const { hidden_size: width, num_attention_heads: heads, rms_norm_eps: epsilon, vocab_size: vocabulary } = values;
   const { attention_bias: biased, intermediate_size: inner, max_position_embeddings: trained } = values;
   const kinds: KindOfLayer[] = kindsOfLayers(values, slidingType, (layer) => (layer + 1) % 6 === 0);
@@ -154,7 +162,7 @@ function gemma4Decoder(values: UnifiedValues, type: string, layerInputs?: LayerI
       ...(kind === slidingType ? { window: values.sliding_window } : {}),
     };
   };
-  const feedForwardOf = (prefix: string, layer: number): Sublayer => {
+  const feedForwardOf = (prefix: string, layer: number): GatedFeedForward => {
     const isWide = values.use_double_wide_mlp && sources[layer] !== undefined;
     const made = quadAxis(isWide ? 2 * inner : inner);
     return {
@@ -184,7 +192,8 @@ function gemma4Decoder(values: UnifiedValues, type: string, layerInputs?: LayerI
     ...(layerInputs ? { layerInputs } : {}),
     blocks: kinds.map((_, layer) => {
       const prefix = `model.layers.${layer}`;
-      const sublayers = [attentionOf(prefix, layer), feedForwardOf(prefix, layer)];
+      const feedForward = feedForwardOf(prefix, layer);
+      const sublayers = [attentionOf(prefix, layer), besideExperts?.(prefix, feedForward) ?? feedForward];
       if (layerInputs) sublayers.push(inputOf(prefix, layer, layerInputs.norm));
       return sublayers.with(-1, { ...sublayers.at(-1)!, sumScale: `${prefix}.layer_scalar` });
     }),
@@ -249,4 +258,19 @@ function layerInputsOf(values: TextValues): LayerInputs | undefined {
     },
     scale: Math.SQRT1_2,
   };
+}
+
+/** The experts, where the configuration has them. */
+function expertsOf(values: TextValues): BesideExperts | undefined {
+  const { enable_moe_block: enabled, num_experts: experts, top_k_experts: chosen } = values;
+  const { moe_intermediate_size: inner, hidden_size: width, rms_norm_eps: epsilon } = values;
+  if (!enabled) return undefined;
+  if (experts !== null && chosen !== null && inner !== null) {
+    return gemma4Experts({ experts, chosen, inner, width, epsilon });
+  }
+  throw new SubzeroError(
+    'invalid_data',
+    '"enable_moe_block" is true, so that "num_experts", "top_k_experts" and "moe_intermediate_size" must say which ' +
+      `experts there are; got ${brief(experts)}, ${brief(chosen)} and ${brief(inner)}`,
+  );
 }

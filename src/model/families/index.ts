@@ -1,152 +1,89 @@
 /**
- * The families of checkpoints by model type.
+ * The families of checkpoints by model type. Each is imported when a checkpoint of it is opened, since there are many.
  *
  * @module
  */
 
-import { apertus } from './apertus.ts';
-import { arcee } from './arcee.ts';
-import { bert } from './bert.ts';
-import { bloom } from './bloom.ts';
-import { cohere, cohere2 } from './cohere.ts';
-import { cwm } from './cwm.ts';
-import { dots1 } from './dots1.ts';
-import { ernie45 } from './ernie4-5.ts';
-import { ernie45Moe } from './ernie4-5-moe.ts';
-import { eurobert } from './eurobert.ts';
-import { exaone } from './exaone.ts';
-import { exaone4 } from './exaone4.ts';
-import { falcon } from './falcon.ts';
 import type { Family } from './family.ts';
-import { gemma } from './gemma.ts';
-import { gemma2, vaultgemma } from './gemma2.ts';
-import { gemma3, gemma3Text } from './gemma3.ts';
-import { gemma4, gemma4Text, gemma4Unified, gemma4UnifiedText } from './gemma4.ts';
-import { glm, glm4 } from './glm.ts';
-import { glm4Moe } from './glm4-moe.ts';
-import { gptBigcode } from './gpt-bigcode.ts';
-import { gptNeo } from './gpt-neo.ts';
-import { gptNeox } from './gpt-neox.ts';
-import { gptOss } from './gpt-oss.ts';
-import { gpt2 } from './gpt2.ts';
-import { gptj } from './gptj.ts';
-import { granite } from './granite.ts';
-import { graniteSwa } from './granite-swa.ts';
-import { graniteMoe, graniteMoeHybrid, graniteMoeShared } from './granitemoe.ts';
-import { helium } from './helium.ts';
-import { hunyuanV1Dense } from './hunyuan.ts';
-import { hyperclovax } from './hyperclovax.ts';
-import { internlm3 } from './internlm3.ts';
-import { jais2 } from './jais2.ts';
-import { lfm2 } from './lfm2.ts';
-import { lfm2Moe } from './lfm2-moe.ts';
-import { llama } from './llama.ts';
-import { ministral3, mistral3 } from './ministral3.ts';
-import { mistral } from './mistral.ts';
-import { mixtral } from './mixtral.ts';
-import { modernbert } from './modernbert.ts';
-import { mpt } from './mpt.ts';
-import { nanochat } from './nanochat.ts';
-import { nemotron } from './nemotron.ts';
-import { olmo } from './olmo.ts';
-import { olmoHybrid } from './olmo-hybrid.ts';
-import { olmo2 } from './olmo2.ts';
-import { olmo3 } from './olmo3.ts';
-import { olmoe } from './olmoe.ts';
-import { opt } from './opt.ts';
-import { phi } from './phi.ts';
-import { phi3 } from './phi3.ts';
-import { phimoe } from './phimoe.ts';
-import { qwen2 } from './qwen2.ts';
-import { qwen2Moe } from './qwen2-moe.ts';
-import { qwen3 } from './qwen3.ts';
-import { qwen35, qwen35Text } from './qwen3-5.ts';
-import { qwen35Moe, qwen35MoeText } from './qwen3-5-moe.ts';
-import { qwen3Moe } from './qwen3-moe.ts';
-import { qwen3Next } from './qwen3-next.ts';
-import { roberta, xlmRoberta } from './roberta.ts';
-import { seedOss } from './seed-oss.ts';
-import { smollm3 } from './smollm3.ts';
-import { stablelm } from './stablelm.ts';
-import { starcoder2 } from './starcoder2.ts';
 
-export const families: Readonly<Record<string, Family>> = {
-  llama,
-  mistral,
-  qwen2,
-  qwen3,
-  smollm3,
-  olmo2,
-  seed_oss: seedOss,
-  opt,
-  phi3,
-  gpt2,
-  gpt_neox: gptNeox,
-  starcoder2,
-  phi,
-  stablelm,
-  cohere,
-  cohere2,
-  glm,
-  glm4,
-  falcon,
-  gpt_bigcode: gptBigcode,
-  gptj,
-  gpt_neo: gptNeo,
-  gemma3_text: gemma3Text,
-  gemma3,
-  gemma2,
-  gemma,
-  granite,
-  olmo3,
-  ministral3,
-  mistral3,
-  ministral: mistral,
-  exaone4,
-  hunyuan_v1_dense: hunyuanV1Dense,
-  arcee,
-  nanochat,
-  cwm,
-  olmo,
-  helium,
-  ernie4_5: ernie45,
-  hyperclovax,
-  vaultgemma,
-  nemotron,
-  lfm2,
-  qwen3_5_text: qwen35Text,
-  qwen3_5: qwen35,
-  qwen3_5_moe_text: qwen35MoeText,
-  qwen3_5_moe: qwen35Moe,
-  qwen3_next: qwen3Next,
-  qwen3_moe: qwen3Moe,
-  mixtral,
-  olmoe,
-  qwen2_moe: qwen2Moe,
-  gpt_oss: gptOss,
-  granitemoe: graniteMoe,
-  granitemoeshared: graniteMoeShared,
-  granitemoehybrid: graniteMoeHybrid,
-  granite_swa: graniteSwa,
-  lfm2_moe: lfm2Moe,
-  ernie4_5_moe: ernie45Moe,
-  phimoe,
-  glm4_moe: glm4Moe,
-  dots1,
-  olmo_hybrid: olmoHybrid,
-  roberta,
-  'xlm-roberta': xlmRoberta,
-  bert,
-  modernbert,
-  eurobert,
-  internlm3,
-  exaone,
-  jais2,
-  bloom,
-  mpt,
-  apertus,
-  gemma4_text: gemma4Text,
-  gemma4,
-  gemma4_unified_text: gemma4UnifiedText,
-  gemma4_unified: gemma4Unified,
+export const families: Readonly<Record<string, () => Promise<Family>>> = {
+  llama: async () => (await import('./llama.ts')).llama,
+  mistral: async () => (await import('./mistral.ts')).mistral,
+  qwen2: async () => (await import('./qwen2.ts')).qwen2,
+  qwen3: async () => (await import('./qwen3.ts')).qwen3,
+  smollm3: async () => (await import('./smollm3.ts')).smollm3,
+  olmo2: async () => (await import('./olmo2.ts')).olmo2,
+  seed_oss: async () => (await import('./seed-oss.ts')).seedOss,
+  opt: async () => (await import('./opt.ts')).opt,
+  phi3: async () => (await import('./phi3.ts')).phi3,
+  gpt2: async () => (await import('./gpt2.ts')).gpt2,
+  gpt_neox: async () => (await import('./gpt-neox.ts')).gptNeox,
+  starcoder2: async () => (await import('./starcoder2.ts')).starcoder2,
+  phi: async () => (await import('./phi.ts')).phi,
+  stablelm: async () => (await import('./stablelm.ts')).stablelm,
+  cohere: async () => (await import('./cohere.ts')).cohere,
+  cohere2: async () => (await import('./cohere.ts')).cohere2,
+  glm: async () => (await import('./glm.ts')).glm,
+  glm4: async () => (await import('./glm.ts')).glm4,
+  falcon: async () => (await import('./falcon.ts')).falcon,
+  gpt_bigcode: async () => (await import('./gpt-bigcode.ts')).gptBigcode,
+  gptj: async () => (await import('./gptj.ts')).gptj,
+  gpt_neo: async () => (await import('./gpt-neo.ts')).gptNeo,
+  gemma3_text: async () => (await import('./gemma3.ts')).gemma3Text,
+  gemma3: async () => (await import('./gemma3.ts')).gemma3,
+  gemma2: async () => (await import('./gemma2.ts')).gemma2,
+  gemma: async () => (await import('./gemma.ts')).gemma,
+  granite: async () => (await import('./granite.ts')).granite,
+  olmo3: async () => (await import('./olmo3.ts')).olmo3,
+  ministral3: async () => (await import('./ministral3.ts')).ministral3,
+  mistral3: async () => (await import('./ministral3.ts')).mistral3,
+  ministral: async () => (await import('./mistral.ts')).mistral,
+  exaone4: async () => (await import('./exaone4.ts')).exaone4,
+  hunyuan_v1_dense: async () => (await import('./hunyuan.ts')).hunyuanV1Dense,
+  hunyuan_v1_moe: async () => (await import('./hunyuan-moe.ts')).hunyuanV1Moe,
+  arcee: async () => (await import('./arcee.ts')).arcee,
+  nanochat: async () => (await import('./nanochat.ts')).nanochat,
+  cwm: async () => (await import('./cwm.ts')).cwm,
+  olmo: async () => (await import('./olmo.ts')).olmo,
+  helium: async () => (await import('./helium.ts')).helium,
+  ernie4_5: async () => (await import('./ernie4-5.ts')).ernie45,
+  hyperclovax: async () => (await import('./hyperclovax.ts')).hyperclovax,
+  vaultgemma: async () => (await import('./gemma2.ts')).vaultgemma,
+  nemotron: async () => (await import('./nemotron.ts')).nemotron,
+  lfm2: async () => (await import('./lfm2.ts')).lfm2,
+  qwen3_5_text: async () => (await import('./qwen3-5.ts')).qwen35Text,
+  qwen3_5: async () => (await import('./qwen3-5.ts')).qwen35,
+  qwen3_5_moe_text: async () => (await import('./qwen3-5-moe.ts')).qwen35MoeText,
+  qwen3_5_moe: async () => (await import('./qwen3-5-moe.ts')).qwen35Moe,
+  qwen3_next: async () => (await import('./qwen3-next.ts')).qwen3Next,
+  qwen3_moe: async () => (await import('./qwen3-moe.ts')).qwen3Moe,
+  mixtral: async () => (await import('./mixtral.ts')).mixtral,
+  olmoe: async () => (await import('./olmoe.ts')).olmoe,
+  qwen2_moe: async () => (await import('./qwen2-moe.ts')).qwen2Moe,
+  gpt_oss: async () => (await import('./gpt-oss.ts')).gptOss,
+  granitemoe: async () => (await import('./granitemoe.ts')).graniteMoe,
+  granitemoeshared: async () => (await import('./granitemoe.ts')).graniteMoeShared,
+  granitemoehybrid: async () => (await import('./granitemoe.ts')).graniteMoeHybrid,
+  granite_swa: async () => (await import('./granite-swa.ts')).graniteSwa,
+  lfm2_moe: async () => (await import('./lfm2-moe.ts')).lfm2Moe,
+  ernie4_5_moe: async () => (await import('./ernie4-5-moe.ts')).ernie45Moe,
+  phimoe: async () => (await import('./phimoe.ts')).phimoe,
+  glm4_moe: async () => (await import('./glm4-moe.ts')).glm4Moe,
+  dots1: async () => (await import('./dots1.ts')).dots1,
+  olmo_hybrid: async () => (await import('./olmo-hybrid.ts')).olmoHybrid,
+  roberta: async () => (await import('./roberta.ts')).roberta,
+  'xlm-roberta': async () => (await import('./roberta.ts')).xlmRoberta,
+  bert: async () => (await import('./bert.ts')).bert,
+  modernbert: async () => (await import('./modernbert.ts')).modernbert,
+  eurobert: async () => (await import('./eurobert.ts')).eurobert,
+  internlm3: async () => (await import('./internlm3.ts')).internlm3,
+  exaone: async () => (await import('./exaone.ts')).exaone,
+  jais2: async () => (await import('./jais2.ts')).jais2,
+  bloom: async () => (await import('./bloom.ts')).bloom,
+  mpt: async () => (await import('./mpt.ts')).mpt,
+  apertus: async () => (await import('./apertus.ts')).apertus,
+  gemma4_text: async () => (await import('./gemma4.ts')).gemma4Text,
+  gemma4: async () => (await import('./gemma4.ts')).gemma4,
+  gemma4_unified_text: async () => (await import('./gemma4.ts')).gemma4UnifiedText,
+  gemma4_unified: async () => (await import('./gemma4.ts')).gemma4Unified,
 };

@@ -26,7 +26,8 @@ export const internlm3 = family(
     if (attention !== feedForward || (attention_bias && !attention) || (mlp_bias && !feedForward)) {
       throw new SubzeroError(
         'unsupported',
-        '"qkv_bias" ("attention_bias") and "bias" ("mlp_bias") must be equal: a model with biases in one of attention ' +
+        '"qkv_bias" ("attention_bias") and "bias" ("mlp_bias") must be equal: a model with biases in one of ' +
+          'attention ' +
           'and feed-forward layers alone is not supported',
       );
     }

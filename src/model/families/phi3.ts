@@ -16,7 +16,8 @@ function namedAnew(settings: Config | null): Config | null {
   if (type === 'su' || type === 'yarn') return { ...settings, rope_type: 'longrope' };
   throw new SubzeroError(
     'unsupported',
-    `rope scaling ${brief(type)} is not known in this architecture; it has default, longrope and, for the latter, su, yarn`,
+    `rope scaling ${brief(type)} is not known in this architecture; it has default, longrope and, for the latter, ` +
+      `su, yarn`,
   );
 }
 

@@ -54,7 +54,8 @@ function rotationOf(values: Values<typeof fields>): { rotation: RopePosition; co
   if (typeof short !== 'number' || typeof long !== 'number' || !(short > 0)) {
     throw new SubzeroError(
       'invalid_data',
-      `rope scaling "longrope" needs positive numbers "short_mscale" and "long_mscale" here; got ${brief(short)}, ${brief(long)}`,
+      `rope scaling "longrope" needs positive numbers "short_mscale" and "long_mscale" here; got ${brief(short)}, ` +
+        `${brief(long)}`,
     );
   }
   const { shortFactors, originalContext } = scaling;

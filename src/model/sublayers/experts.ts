@@ -7,16 +7,17 @@
 import { addShared, combine, gatePairs, gatherPairs, groupRows, type RowGroups } from '../../ops/experts.ts';
 import { groupedLinear } from '../../ops/grouped.ts';
 import { add, gate, gatePacked } from '../../ops/rows.ts';
+import { scaleActivation } from '../../ops/scale.ts';
 import type { WeightStack } from '../../tensor/weight.ts';
 import type { Activation } from '../../tensor/workspace.ts';
-import type { ExpertLinears, ExpertsSublayer, SharedExpert } from '../decoder.ts';
+import type { ExpertLinears, ExpertsSublayer, Norm, SharedExpert } from '../decoder.ts';
 import type { Pass } from '../pass.ts';
 
 /**
  * Records the router, the experts over the rows that come to them, and the weighted sum.
  *
  * @param read what the sublayer reads; `done` is called when nothing reads it any more
- * @param hidden receives the sum
+ * @param hidden the sum, which the router and the shared expert read by themselves where they have norms of their own
  */
 export function recordExperts(
   pass: Pass,
@@ -28,27 +29,46 @@ export function recordExperts(
   const { context } = pass;
   const { workspace } = context;
   const { routing } = sublayer;
-  const logits = pass.linear(read, sublayer.router);
+  const logits = through(pass, sublayer.routerNorm, hidden, read, (x) => pass.linear(x, sublayer.router));
+  if (routing.logitScale !== undefined) scaleActivation(context, logits, routing.logitScale);
   const groups = groupRows(context, logits, routing);
   workspace.give(logits);
-  const shared = sublayer.shared && recordShared(pass, sublayer.shared, sublayer.activation, read);
+  const { shared: expert } = sublayer;
+  const shared =
+    expert && through(pass, expert.before, hidden, read, (x) => recordShared(pass, expert, sublayer.activation, x));
   const x = gatherPairs(context, read, groups);
   done();
   const gated = recordGates(pass, sublayer, x, groups);
   const made = groupedLinear(context, gated, stackOf(pass, sublayer.down), groups);
   workspace.give(gated);
   const { bias } = sublayer.down;
-  const result = combine(context, made, groups, {
+  let result = combine(context, made, groups, {
     ...routing,
     ...(bias ? { bias: { name: bias, width: sublayer.down.matrices[0]!.rows.width } } : {}),
   });
   workspace.give(made, ...groups.memory);
+  if (sublayer.afterExperts) result = pass.replace(result, pass.norm(result, sublayer.afterExperts));
   if (shared) {
     if (shared.gates) addShared(context, result, shared.result, shared.gates);
     else add(context, result, shared.result);
     workspace.give(shared.result, ...(shared.gates ? [shared.gates] : []));
   }
   pass.addResult(hidden, result, sublayer);
+}
+
+/** What is made of the sum through a norm, or, where there is none, of what the sublayer reads. */
+function through<T>(
+  pass: Pass,
+  norm: Norm | undefined,
+  hidden: Activation,
+  read: Activation,
+  make: (x: Activation) => T,
+): T {
+  if (!norm) return make(read);
+  const normed = pass.norm(hidden, norm);
+  const made = make(normed);
+  pass.context.workspace.give(normed);
+  return made;
 }
 
 /** What is inside of the experts, of x, which is given back. */
@@ -95,8 +115,9 @@ function recordShared(
     inner = gated;
     gates = made[2];
   }
-  const result = pass.linear(inner, shared.down);
+  let result = pass.linear(inner, shared.down);
   workspace.give(inner);
+  if (shared.after) result = pass.replace(result, pass.norm(result, shared.after));
   return { result, ...(gates ? { gates } : {}) };
 }
 

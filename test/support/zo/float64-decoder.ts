@@ -229,12 +229,15 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
         return both[(2 * Math.floor(index / headWidth) + second) * headWidth + (index % headWidth)]!;
       });
     if (sublayer.gated) q = part(0);
-    if (sublayer.queryNorm) q = normOf(q, sublayer.queryNorm);
-    if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
-    if (sublayer.rotation) {
+    const turn = (): void => {
+      if (!sublayer.rotation) return;
       rotate(q, sublayer.heads, sublayer.headWidth, sublayer.rotation);
       if (isOwn) rotate(k, sublayer.keyHeads, sublayer.headWidth, sublayer.rotation);
-    }
+    };
+    if (sublayer.normsRotated) turn();
+    if (sublayer.queryNorm) q = normOf(q, sublayer.queryNorm);
+    if (sublayer.keyNorm) k = normOf(k, sublayer.keyNorm);
+    if (!sublayer.normsRotated) turn();
     if (isOwn) made.push({ k, v });
     let mixed = attend(q, k, v, sublayer, decoder.mask, maybe(sublayer.sinks));
     if (sublayer.gated) {
@@ -271,14 +274,14 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       output,
     );
   };
-  const resultOf = (x: Float64Array, sublayer: Sublayer): Float64Array => {
+  const resultOf = (x: Float64Array, hidden: Float64Array, sublayer: Sublayer): Float64Array => {
     switch (sublayer.kind) {
       case 'attention':
         return attentionOf(x, sublayer);
       case 'feed-forward':
         return feedForwardOf(x, sublayer);
       case 'experts':
-        return experts64(x, sublayer, { get, linear, feedForward: feedForwardOf });
+        return experts64(x, hidden, sublayer, { get, linear, feedForward: feedForwardOf, norm: normOf });
       case 'short-convolution':
         return shortConvolution64(x, sublayer, { get, linear });
       case 'delta-rule':
@@ -289,7 +292,7 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
   };
   const member = (hidden: Float64Array, sublayer: Sublayer): Float64Array => {
     const x = sublayer.before ? normOf(hidden, sublayer.before) : hidden;
-    const result = resultOf(x, sublayer);
+    const result = resultOf(x, hidden, sublayer);
     const given = sublayer.after ? normOf(result, sublayer.after) : result;
     const { residualScale = 1 } = sublayer;
     return given.map((value) => residualScale * value);

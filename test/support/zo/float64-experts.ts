@@ -5,12 +5,13 @@
  */
 
 import { activate } from '../../../src/bench/cases/linear.ts';
-import type { ExpertLinears, ExpertsSublayer, FeedForwardSublayer, Linear } from '../../../src/model/decoder.ts';
+import type { ExpertLinears, ExpertsSublayer, FeedForwardSublayer, Linear, Norm } from '../../../src/model/decoder.ts';
 
 interface Layers64 {
   get: (name: string) => Float64Array;
   linear: (x: Float64Array, layer: Omit<Linear, 'rows'>) => Float64Array;
   feedForward: (x: Float64Array, layer: FeedForwardSublayer) => Float64Array;
+  norm: (x: Float64Array, norm: Norm) => Float64Array;
 }
 
 /**
@@ -22,13 +23,17 @@ export const choices64 = { smallestGap: Number.POSITIVE_INFINITY };
 /** Distances that rounding does not bridge. */
 export const safeGap = 1e-5;
 
-/** @param x [tokens, width] */
+/**
+ * @param x [tokens, width], what the experts read
+ * @param hidden what x is made of, which others read by themselves
+ */
 export function experts64(
   x: Float64Array,
+  hidden: Float64Array,
   sublayer: ExpertsSublayer,
-  { get, linear, feedForward }: Layers64,
+  { get, linear, feedForward, norm }: Layers64,
 ): Float64Array {
-  const { router, routing, down, activation, shared } = sublayer;
+  const { router, routing, down, activation, shared, routerNorm, afterExperts } = sublayer;
   const { width } = router.columns;
   const { experts, chosen, score, normalised, correction, scale = 1, sumLeast = 0, sumOffset = 0 } = routing;
   const layer = (input: Float64Array, { matrices, bias }: ExpertLinears, expert: number): Float64Array => {
@@ -51,7 +56,17 @@ export function experts64(
       return (Math.max(-limit, Math.min(up, limit)) + 1) * (low / (1 + Math.exp(-gain * low)));
     });
   };
-  const y = shared ? feedForward(x, { ...shared, kind: 'feed-forward', activation }) : new Float64Array(x.length);
+  const ofShared = (layer: NonNullable<typeof shared>): Float64Array => {
+    const made = feedForward(layer.before ? norm(hidden, layer.before) : x, {
+      ...layer,
+      kind: 'feed-forward',
+      activation,
+    });
+    return layer.after ? norm(made, layer.after) : made;
+  };
+  const routed = routerNorm ? norm(hidden, routerNorm) : x;
+  const together = shared ? ofShared(shared) : new Float64Array(x.length);
+  const y = afterExperts ? new Float64Array(x.length) : together;
   for (let start = 0; start < x.length; start += width) {
     const token = x.subarray(start, start + width);
     const sum = y.subarray(start, start + width);
@@ -59,7 +74,9 @@ export function experts64(
       const [logit] = linear(token, shared.scale);
       for (let i = 0; i < width; i++) sum[i]! /= 1 + Math.exp(-logit!);
     }
-    const logits = linear(token, router);
+    const logits = linear(routed.subarray(start, start + width), router).map(
+      (logit) => (routing.logitScale ?? 1) * logit,
+    );
     const total = logits.reduce((all, logit) => all + Math.exp(logit), 0);
     const shares =
       score === 'sparse-mixer'
@@ -76,10 +93,11 @@ export function experts64(
     const divisor = normalised ? Math.max(sumOfShares, sumLeast) + sumOffset : 1;
     for (const expert of members) {
       const made = layer(inside(token, expert), down, expert);
-      for (let i = 0; i < width; i++) sum[i]! += (scale * shares[expert]! * made[i]!) / divisor;
+      const factor = routing.expertScales ? get(routing.expertScales)[expert]! : 1;
+      for (let i = 0; i < width; i++) sum[i]! += (scale * factor * shares[expert]! * made[i]!) / divisor;
     }
   }
-  return y;
+  return afterExperts ? norm(y, afterExperts).map((value, i) => value + together[i]!) : y;
 }
 
 /** Scores of the two experts with the highest logits, and 0 of the others; see kernels/experts/sparse-mixer.wgsl. */

@@ -96,7 +96,7 @@ export async function writeRandomModel(random: Random, overrides: Record<string,
     delete config.rms_norm_eps;
   }
   inKeysOf(config);
-  const configuration = readConfiguration(config, 'config.json');
+  const configuration = await readConfiguration(config, 'config.json');
   const directory = await mkdtemp(join(tmpdir(), 'subzero-random-model-'));
   const parameters = new Map<string, Float64Array>();
   const tensors = parameterShapes(configuration).map(({ name, shape, transposed, within }) => {
@@ -231,14 +231,19 @@ export function expertBones(random: Random): Record<string, unknown> {
       ...{ first_k_dense_replace: 0, use_qk_norm: random.uniform() < 0.5, norm_topk_prob: random.uniform() < 0.5 },
     },
     {
+      ...{ model_type: 'hunyuan_v1_moe', num_experts: experts, head_dim: headWidth },
+      moe_topk: random.pick([chosen, [chosen, 1], 1]),
+      num_hidden_layers: 2,
+    },
+    {
       ...{ model_type: 'phimoe', num_local_experts: random.integer(2, 6), head_dim: headWidth },
       router_jitter_noise: random.pick([0, 0.3]),
     },
   ]);
 }
 
-/** Gemma 4: heads by kind of layer, last layers with the keys and values of earlier ones, inputs of layers. */
-export function gemma4Bones(random: Random): Record<string, unknown> {
+/** Gemma 4: heads by kind of layer, last layers with the keys and values of earlier ones, inputs of layers, experts. */
+export function gemma4Bones(random: Random, withExperts = random.uniform() < 0.5): Record<string, unknown> {
   const [sliding, full] = ['sliding_attention', 'full_attention'];
   const shared = random.integer(0, 2);
   const types = [
@@ -246,9 +251,15 @@ export function gemma4Bones(random: Random): Record<string, unknown> {
     [full, sliding, full],
     [sliding, full, sliding, full],
   ][shared]!;
-  const inputs = { hidden_size_per_layer_input: random.integer(1, 9), vocab_size_per_layer_input: 90 };
+  const least = withExperts ? 0 : 1;
+  const inputs = { hidden_size_per_layer_input: random.integer(least, 9), vocab_size_per_layer_input: 90 };
+  const experts = random.integer(2, 6);
+  const ofExperts = { num_experts: experts, top_k_experts: random.integer(1, experts) };
   return {
-    ...(random.uniform() < 0.7 ? { model_type: 'gemma4_text', ...inputs } : { model_type: 'gemma4_unified_text' }),
+    ...(withExperts || random.uniform() < 0.7
+      ? { model_type: 'gemma4_text', ...inputs }
+      : { model_type: 'gemma4_unified_text' }),
+    ...(withExperts ? { enable_moe_block: true, ...ofExperts, moe_intermediate_size: random.integer(3, 17) } : {}),
     ...{ num_hidden_layers: types.length, layer_types: types, num_kv_shared_layers: shared },
     ...{ use_double_wide_mlp: random.uniform() < 0.5, sliding_window: random.integer(1, 9) },
     ...{ global_head_dim: 2 * random.integer(1, 8), hidden_activation: 'silu', final_logit_softcapping: 4 },

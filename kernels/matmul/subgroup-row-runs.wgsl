@@ -1,0 +1,23 @@
+// The base product of matmul/subgroup-row.wgsl where W is stored in blocks: what eight quads of a row share is loaded
+// once.
+
+fn base_sum(span: Span, row: u32, column: u32, lane: u32) -> f32 {
+  var sum = 0.0;
+  let depth = parameters.inner_quads;
+  // Rows are whole blocks, so runs do not end between them.
+  let runs = depth / LANES;
+  let start = (span.weight_row + min(column, parameters.columns - 1u)) * runs;
+  for (var k = 0u; k < runs; k++) {
+    let left = left_quad(span, false, row, LANES * k + lane, depth, depth);
+    let run = run_of(start + k);
+    sum = add_quad(sum, subgroupBroadcast(left, 0u), run_quad(run, 0u));
+    sum = add_quad(sum, subgroupBroadcast(left, 1u), run_quad(run, 1u));
+    sum = add_quad(sum, subgroupBroadcast(left, 2u), run_quad(run, 2u));
+    sum = add_quad(sum, subgroupBroadcast(left, 3u), run_quad(run, 3u));
+    sum = add_quad(sum, subgroupBroadcast(left, 4u), run_quad(run, 4u));
+    sum = add_quad(sum, subgroupBroadcast(left, 5u), run_quad(run, 5u));
+    sum = add_quad(sum, subgroupBroadcast(left, 6u), run_quad(run, 6u));
+    sum = add_quad(sum, subgroupBroadcast(left, 7u), run_quad(run, 7u));
+  }
+  return sum;
+}

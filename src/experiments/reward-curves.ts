@@ -1,0 +1,278 @@
+/**
+ * Training towards what no loss can say: curves of what greedy answers are worth on held-out rows, over the steps.
+ *
+ * @module
+ */
+
+import type { DataSource } from '../data/source.ts';
+import type { GraderDescription } from '../graders/index.ts';
+import { join } from '../platform/index.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import type { StepChoice } from '../train/best.ts';
+import { defineExperiment, type Experiment, type Finished, type Laboratory } from './experiment.ts';
+import { grouped } from './groups.ts';
+import { plotSvg } from './plot.ts';
+import { interval, mean, pairedDifference, studentProbability, summary } from './statistics.ts';
+
+/** What greedy answers are worth at some steps of a run. */
+interface Curve {
+  points: { step: number; value: number }[];
+  /** Of the run's training. */
+  trainSeconds: number;
+}
+
+/** A way to train towards a goal. */
+interface Way {
+  name: string;
+  settings: Partial<TrainConfiguration>;
+  grader?: GraderDescription;
+}
+
+interface Goal {
+  title: string;
+  question: string;
+  /** What is trained on and measured, for the report. */
+  method: string;
+  /** What a point of a curve is. */
+  measure: string;
+  steps: number;
+  ways: readonly Way[];
+  /** Evaluates a loaded model on the held-out rows. */
+  value(laboratory: Laboratory, model: string): Promise<number>;
+}
+
+/** Evaluations of a run, the one before its first step besides. */
+const evaluations = 5;
+
+/** Held-out rows that are evaluated, unless --limit says otherwise. */
+const heldOut = 64;
+
+const reward = {
+  ...{ objective: 'reward', rank: 8, refresh: 100, batchSize: 16, queries: 2, epsilon: 1e-2, learningRate: 1e-3 },
+  ...{ rewardTokens: 12, rewardTemperature: 1 },
+} as const satisfies Partial<TrainConfiguration>;
+
+/** The answer to `… said, "` with its opening quote is a JSON text; one that ends without a quote begins one. */
+const jsonGrader: GraderDescription = {
+  type: 'javascript',
+  name: 'JSON',
+  source: `
+function grade(sample, item) {
+  const text = item.prompt.slice(item.prompt.lastIndexOf('"')) + sample.output_text;
+  const parses = (each) => { try { JSON.parse(each); return true; } catch { return false; } };
+  if (parses(text)) return 1;
+  if (parses(text + '"')) return 0.25;
+  const end = text.indexOf('"', 1) + 1;
+  return 0.25 + (0.5 * end) / text.length;
+}`,
+};
+
+/** Words of a sentence that is wanted. */
+const wantedWords = 6;
+
+const lengthGrader: GraderDescription = {
+  type: 'javascript',
+  name: 'length',
+  source: `
+function grade(sample) {
+  const words = sample.output_text.split(/\\s+/).filter((word) => word !== '').length;
+  return Math.max(0, 1 - Math.abs(words - ${wantedWords}) / ${wantedWords});
+}`,
+};
+
+const rowsOfPrompts =
+  '--data is a folder with files of train and test, whose rows have a prompt, as those of examples/rewards.';
+
+const goals: Readonly<Record<string, Goal>> = {
+  'reward-json': {
+    title: 'Valid JSON by reward alone',
+    question: 'Does a small story model learn to end what somebody says as a JSON string, from rewards alone?',
+    method:
+      `${rowsOfPrompts} Every prompt ends with an opening quote; the answer with that quote has to be a JSON text, so ` +
+      'the quote must be closed and nothing may follow. The grader gives 1 for that and less for what is near.',
+    measure: 'share of greedy answers that are valid JSON',
+    steps: 200,
+    ways: [{ name: 'reward', settings: { ...reward, rewardStop: ['\n'] }, grader: jsonGrader }],
+    value: (laboratory, model) =>
+      shareOfAnswers(laboratory, model, ['\n'], (prompt, answer) => {
+        try {
+          JSON.parse(prompt.slice(prompt.lastIndexOf('"')) + answer);
+          return true;
+        } catch {
+          return false;
+        }
+      }),
+  },
+  'reward-length': {
+    title: 'An exact length by reward alone',
+    question: `Does a small story model learn to go on with a sentence of exactly ${wantedWords} words?`,
+    method:
+      `${rowsOfPrompts} An answer ends with its sentence, or with the tokens that it may have. The grader gives 1 for ` +
+      `exactly ${wantedWords} words and less the further an answer is from that.`,
+    measure: `share of greedy answers of exactly ${wantedWords} words`,
+    steps: 200,
+    ways: [{ name: 'reward', settings: { ...reward, rewardStop: ['.'] }, grader: lengthGrader }],
+    value: (laboratory, model) =>
+      shareOfAnswers(laboratory, model, ['.'], (_, answer) => {
+        return answer.split(/\s+/).filter((word) => word !== '').length === wantedWords;
+      }),
+  },
+  'reward-accuracy': {
+    title: 'Accuracy instead of cross-entropy',
+    question: 'How far does a run come that sees only whether answers are right, beside one with the usual loss?',
+    method:
+      '--data are rows with options, such as the task sst2. One way minimises the share of wrong answers of a batch (0 ' +
+      'or 1 an example), the other the cross-entropy; both have the same batches, directions and passes, and each ' +
+      'the learning rate that a pilot on another seed chose.',
+    measure: 'accuracy on held-out rows',
+    steps: 200,
+    ways: [
+      {
+        name: 'accuracy (0/1)',
+        settings: { objective: 'accuracy', rank: 8, refresh: 100, batchSize: 16, epsilon: 1e-2, learningRate: 1e-4 },
+      },
+      {
+        name: 'cross-entropy',
+        settings: { rank: 8, refresh: 100, batchSize: 16, epsilon: 1e-3, learningRate: 5e-5 },
+      },
+    ],
+    async value({ engine, request, signal }, model) {
+      const limit = request.limit ?? 4 * heldOut;
+      const { accuracy } = await engine.evaluate(
+        { ...request.reading, model, data: request.validation ?? request.data, limit },
+        undefined,
+        signal,
+      );
+      return accuracy ?? Number.NaN;
+    },
+  },
+};
+
+/** The experiments, by name. */
+export const rewardCurves: Readonly<Record<string, Experiment>> = Object.fromEntries(
+  Object.entries(goals).map(([name, goal]) => [name, curvesOf(name, goal)]),
+);
+
+function curvesOf(name: string, goal: Goal): Experiment {
+  return defineExperiment<Curve>({
+    title: goal.title,
+    question: goal.question,
+    method:
+      `${goal.method} Every run trains all parameters with SubZero for ${goal.steps} steps, or --steps. Answers of a ` +
+      'step are drawn at temperature 1 where there are any; evaluations take the likeliest tokens, on rows that no ' +
+      'run trains on. Intervals are 95 % by Student’s t over the seeds.',
+    reads: ['steps', 'limit', 'learningRates'],
+    cells: ({ seeds, learningRates }) =>
+      goal.ways.flatMap(({ name: way, settings }) =>
+        (learningRates ?? [settings.learningRate!]).flatMap((learningRate) =>
+          seeds.map((seed) => ({ way, learningRate, seed })),
+        ),
+      ),
+    async measure(laboratory, { way, learningRate, seed }) {
+      const { settings, grader } = goal.ways.find((each) => each.name === way)!;
+      const { steps = goal.steps } = laboratory.request;
+      const own = { ...settings, steps, learningRate: Number(learningRate), seed: Number(seed) };
+      const { run, trainSeconds } = await train(laboratory, own, grader);
+      const points: Curve['points'] = [];
+      for (let index = 0; index <= evaluations && !laboratory.signal.aborted; index++) {
+        const step = Math.round((index * steps) / evaluations);
+        points.push({ step, value: await at(laboratory, run, step, (model) => goal.value(laboratory, model)) });
+      }
+      return { points, trainSeconds };
+    },
+    report: (_, finished) => report(name, goal, finished),
+  });
+}
+
+/** Trains in the cell's folder. */
+async function train(
+  { engine, request, folder, signal }: Laboratory,
+  settings: Partial<TrainConfiguration>,
+  grader: GraderDescription | undefined,
+): Promise<{ run: string; trainSeconds: number }> {
+  const run = join(folder, 'run');
+  const { model, data } = request;
+  const configuration = resolveConfiguration({ ...request.reading, ...settings });
+  let trainSeconds = 0;
+  const wanted = { model, data, configuration, out: run, ...(grader ? { grader } : {}) };
+  for await (const event of engine.train(wanted, signal)) if (event.type === 'done') trainSeconds = event.seconds;
+  return { run, trainSeconds };
+}
+
+/** A run as it was after so many steps, loaded for as long as something is done with it. */
+async function at<T>(
+  { engine }: Laboratory,
+  path: string,
+  step: StepChoice,
+  use: (id: string) => Promise<T>,
+): Promise<T> {
+  const id = 'experiment';
+  await engine.loadModel({ id, path, step });
+  try {
+    return await use(id);
+  } finally {
+    await engine.unloadModel(id);
+  }
+}
+
+async function shareOfAnswers(
+  { engine, request, signal }: Laboratory,
+  model: string,
+  stop: readonly string[],
+  isMet: (prompt: string, answer: string) => boolean,
+): Promise<number> {
+  const data: DataSource = request.validation ?? request.data;
+  const generate = { maxTokens: reward.rewardTokens, stop };
+  const wanted = { ...request.reading, model, data, limit: request.limit ?? heldOut, generate };
+  const { outcomes = [] } = await engine.evaluate({ ...wanted, outcomes: 'texts' }, undefined, signal);
+  return mean(outcomes.map(({ item, answer = '' }) => (isMet(String(item?.prompt), answer) ? 1 : 0)));
+}
+
+function report(name: string, goal: Goal, finished: readonly Finished<Curve>[]) {
+  const groups = [...grouped(finished, ({ way, learningRate }) => `${way}, η ${learningRate}`)];
+  const firsts = (cells: readonly Finished<Curve>[]) => cells.map(({ result }) => result.points[0]!.value);
+  const lasts = (cells: readonly Finished<Curve>[]) => cells.map(({ result }) => result.points.at(-1)!.value);
+  const sentences = groups.map(([group, cells]) => {
+    const gained = pairedDifference(lasts(cells), firsts(cells));
+    const sure = gained.mean - gained.halfWidth95 > 0 ? 'beyond' : 'within';
+    const from = mean(firsts(cells)).toFixed(3);
+    return `${group}: ${goal.measure} from ${from} to ${interval(summary(lasts(cells)), 3)}, ${sure} the interval of the difference`;
+  });
+  return {
+    lead: `${sentences.join('; ')}.`,
+    sections: [
+      {
+        title: goal.title,
+        plot: {
+          name: `${name}.svg`,
+          describes: `${goal.measure} over the steps`,
+          svg: plotSvg({
+            title: goal.title,
+            xTitle: 'steps',
+            yTitle: goal.measure,
+            series: groups.map(([group, cells]) => ({
+              name: group,
+              points: cells[0]!.result.points.map(({ step }, index) => {
+                const { mean: y, halfWidth95 } = summary(cells.map(({ result }) => result.points[index]!.value));
+                return { x: step, y, ...(Number.isNaN(halfWidth95) ? {} : { error: halfWidth95 }) };
+              }),
+            })),
+          }),
+        },
+        table: {
+          header: ['way', 'seeds', 'before', 'after', 'difference', 'p', 'training of a run'],
+          rows: groups.map(([group, cells]) => {
+            const [before, after] = [firsts(cells), lasts(cells)];
+            const probability = studentProbability(after.map((value, index) => value - before[index]!));
+            return [
+              ...[group, String(cells.length), interval(summary(before), 3), interval(summary(after), 3)],
+              interval(pairedDifference(after, before), 3),
+              Number.isNaN(probability) ? '–' : probability.toPrecision(2),
+              `${mean(cells.map(({ result }) => result.trainSeconds)).toFixed(0)} s`,
+            ];
+          }),
+        },
+      },
+    ],
+  };
+}

@@ -1,0 +1,144 @@
+/**
+ * Texts of several probes in the same passes: to the bit what each probe generates by itself, whatever lengths the
+ * others have.
+ */
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Generator } from '../../src/generate/generator.ts';
+import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
+import type { Probes } from '../../src/ops/probes.ts';
+import { resolveConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
+import { loadTokenizer } from '../../src/tokenizer/index.ts';
+import { createOptimizer } from '../../src/zo/create-optimizer.ts';
+import { type Parity, writeCheckpoint } from '../parity/checkpoint.ts';
+import { withSeed } from '../support/random.ts';
+import { removeTemporary, tinyModel } from '../train/tiny.ts';
+
+const { cases } = JSON.parse(readFileSync(new URL('../parity/parity.json', import.meta.url), 'utf8')) as Parity;
+
+let gpu: Gpu;
+let folder: string;
+beforeAll(async () => {
+  gpu = await Gpu.open();
+  folder = mkdtempSync(join(tmpdir(), 'subzero-probes-'));
+});
+afterAll(() => {
+  gpu.close();
+  rmSync(folder, { recursive: true, force: true });
+  removeTemporary();
+});
+
+/** A model of the fixtures, or a case of the parity suite. */
+async function directoryOf(name: string): Promise<string> {
+  const parity = cases.find((each) => each.name === name);
+  if (!parity) return tinyModel(name);
+  const directory = join(folder, name.replaceAll(/\W+/g, '-'));
+  await writeCheckpoint(directory, parity);
+  return directory;
+}
+
+interface Text {
+  prompt: number[];
+  maxTokens: number;
+  temperature: number;
+  seed: number;
+  probe: number;
+}
+
+interface Made {
+  ids: number[];
+  logprobs: number[];
+}
+
+const far: Partial<TrainConfiguration> = { queries: 2, epsilon: 0.3, rank: 4, refresh: 10, seed: 9 };
+
+describe.each<[string, string, Partial<TrainConfiguration>]>([
+  ['rotary positions', 'qwen3-tiny', {}],
+  ['learned positions and biases', 'gpt2-tiny', {}],
+  ['sliding windows', 'gemma3-tiny', {}],
+  ['sides that 4 does not divide', 'opt-odd-tiny', {}],
+  ['experts', 'mixtral: nothing but sizes', {}],
+  ['short convolutions', 'lfm2: four taps', {}],
+  ['delta rules', 'qwen3_5_text: nothing but sizes', {}],
+  ['dense noise', 'qwen2-tiny', { optimizer: 'mezo', epsilon: 0.05 }],
+  ['LoRA', 'llama-tiny', { scheme: 'lora' }],
+  ['virtual tokens', 'llama-tiny', { scheme: 'prompt' }],
+  ['prefixes', 'llama-tiny', { scheme: 'prefix' }],
+])('%s', (_, name, settings) => {
+  test('are generated under several probes as under each alone', () =>
+    withSeed(name, async (random) => {
+      const directory = await directoryOf(name);
+      const model = await loadModel(gpu, directory);
+      const tokenizer = await loadTokenizer(directory);
+      const optimizer = await createOptimizer(model, resolveConfiguration({ ...far, ...settings }));
+      const { vocabularySize } = model.decoder;
+      const whole = (below: number): number => Math.floor(random.uniform() * below);
+      // Probes have different numbers of texts, one of them a single one, and texts end at different places.
+      const texts = [0, 1, 2, 3].flatMap((probe) =>
+        Array.from({ length: [3, 1, 4, 2][probe]! }, (): Text => {
+          const prompt = Array.from({ length: 1 + whole(12) }, () => 1 + whole(Math.min(vocabularySize, 97) - 1));
+          return { prompt, maxTokens: 1 + whole(12), temperature: whole(2), seed: whole(1000), probe };
+        }),
+      );
+      optimizer.beginStep(0);
+      const alone = new Map<Text, Made>();
+      for (let probe = 0; probe < optimizer.probeCount; probe++) {
+        const own = texts.filter((text) => text.probe === probe);
+        const made = await generateAll(
+          optimizer.perturb(0, probe, 1),
+          own.map((text) => ({ ...text, probe: 0 })),
+        );
+        for (const [index, text] of own.entries()) alone.set(text, made[index]!);
+      }
+      const together = await generateAll(optimizer.perturb(0), texts);
+      expect(optimizer.probeCount).toBe(4);
+      expect(together).toEqual(texts.map((text) => alone.get(text)));
+      // The probes differ, so that texts of the wrong one would be seen.
+      const [first] = texts;
+      const ofProbes = await generateAll(
+        optimizer.perturb(0),
+        [0, 1, 2, 3].map((probe) => ({ ...first!, probe })),
+      );
+      expect(new Set(ofProbes.map(({ logprobs }) => logprobs[0])).size).toBe(4);
+      optimizer.destroy();
+      model.destroy();
+
+      async function generateAll(probes: Probes, wanted: readonly Text[]): Promise<Made[]> {
+        const generator = new Generator(model, tokenizer, () => probes, probes.count > 1);
+        const made = await Promise.all(
+          wanted.map(async ({ prompt, probe, ...request }) => {
+            const of: Made = { ids: [], logprobs: [] };
+            for await (const event of generator.generate(request, prompt, undefined, {
+              ...{ adapters: [], users: [], probe },
+            })) {
+              const token = event.type === 'token' ? event : event.type === 'done' ? event.endToken : undefined;
+              if (!token) continue;
+              of.ids.push(token.id);
+              of.logprobs.push(token.logprob!);
+            }
+            return of;
+          }),
+        );
+        await generator.destroy();
+        return made;
+      }
+    }));
+});
+
+test('what has a meaning under one probe alone is refused under several', async () => {
+  const directory = tinyModel();
+  const model = await loadModel(gpu, directory);
+  const optimizer = await createOptimizer(model, resolveConfiguration(far));
+  optimizer.beginStep(0);
+  const probes = optimizer.perturb(0);
+  const generator = new Generator(model, await loadTokenizer(directory), () => probes, true);
+  const scoring = generator.generate({ maxTokens: 1, scorePrompt: true }, [1, 2]);
+  await expect(scoring.next()).rejects.toThrow(/under one probe alone/);
+  await generator.destroy();
+  optimizer.destroy();
+  model.destroy();
+});
