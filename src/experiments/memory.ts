@@ -57,6 +57,7 @@ export const memory = defineExperiment<Planned | Measured>({
     `keeps for each parameter, ${adamBytes} bytes, and for GPT-like layers the activations of the same batch by the formula ` +
     'of Korthikanti et al. (arXiv 2205.05198), with and without checkpoints at every layer.',
   reads: ['optimizers', 'schemes'],
+  data: ['train'],
   cells: ({ seeds, optimizers = optimizerNames, schemes = schemeNames }) => [
     ...Object.keys(publishedShapes).flatMap((shape) => storages.map((storage) => ({ shape, storage }))),
     ...optimizers.flatMap((optimizer) =>

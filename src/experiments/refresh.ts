@@ -18,6 +18,7 @@ export const refresh = defineExperiment<TrainedCell>({
     'where Student’s paired test says so, corrected after Holm for all periods of its group. The paper (arXiv 2410.08989) ' +
     `keeps a subspace for 1000 of 20 000 steps and leaves the best period open. ${aboutStages}`,
   reads: ['steps', 'ranks', 'refreshes', 'learningRates', 'stages', 'limit'],
+  data: ['train', 'evaluation'],
   cells: ({ seeds, stages, ranks = [8], refreshes = [1, 10, 50, 100, 300], learningRates = [5e-5] }) =>
     atStages(
       seeds.flatMap((seed) =>

@@ -55,6 +55,7 @@ export const scale = defineExperiment<Scaled>({
     'line through the logarithms, of all cells or, where a constant part hides the growth, of the two largest. Seeds ' +
     'repeat all of it; intervals are 95 % by Student’s t over the seeds.',
   reads: ['steps'],
+  data: ['train'],
   cells: ({ seeds }) =>
     seeds.flatMap((seed) =>
       Object.entries(axes).flatMap(([axis, factors]) => factors.map((factor) => ({ seed, axis, factor }))),
