@@ -225,7 +225,8 @@ export const settings = {
     default: 1,
     minimum: 1,
     maximum: 257,
-    help: "parts of a step's probes (2 a direction) that are scored one by one, so that more machines than parts of the examples share a step",
+    help: "parts of a step's probes (2 a direction) that are scored one by one, so that more machines than parts of " +
+    "the examples share a step",
     title: 'Parts of the directions',
     rule: notOfRewards('queryShards'),
     group: 'method',
