@@ -15,8 +15,7 @@ export const refresh = defineExperiment<TrainedCell>({
     'Each cell trains the whole model with SubZero and evaluates it after the last step. Cells differ in F, rank and ' +
     'seed alone. A period as long as the run or longer keeps one subspace for all of it (∞). Intervals are 95 % by ' +
     'Student’s t over the seeds; differences are paired by seed. A period is told apart from the best one by its ' +
-    'loss ' +
-    `where Student’s paired test says so, corrected after Holm for all periods of its group. ${aboutStages}`,
+    `loss where Student’s paired test says so, corrected after Holm for all periods of its group. ${aboutStages}`,
   reads: ['steps', 'ranks', 'refreshes', 'learningRates', 'stages', 'limit'],
   cells: ({ seeds, stages, ranks = [8], refreshes = [1, 10, 50, 100, 300], learningRates = [5e-5] }) =>
     atStages(
@@ -143,8 +142,8 @@ function verdictOf({ name, periods, best, steps: given }: Group): string {
   const worse = periods.filter(({ probability }) => probability < 0.05);
   const alike = periods.filter((period) => period !== best && !worse.includes(period));
   if (worse.length === 0) {
-    return `${name}: ${reached}, but ${seeds} seeds tell no other F apart from it (${text(alike)}): any of them ` +
-    `will do`;
+    const others = `${seeds} seeds tell no other F apart from it (${text(alike)})`;
+    return `${name}: ${reached}, but ${others}: any of them will do`;
   }
   return (
     `${name}: ${reached}; ${seeds} seeds show F = ${text(worse)} to be worse` +

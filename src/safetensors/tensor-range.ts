@@ -27,8 +27,8 @@ export function tensorRange<Tensor extends { byteLength: number }>(
   if (isInside) return { tensor, length };
   throw new SubzeroError(
     'invalid_argument',
-    `${file}: tensor ${quote(name)} has ${tensor.byteLength} bytes; ` +
-      `a read of ${length} bytes at ${byteOffset} is outside of it`,
+    `${file}: tensor ${quote(name)} has ${tensor.byteLength} bytes; a read of ${length} bytes at ${byteOffset} is ` +
+      'outside of it',
     { parameter: name },
   );
 }

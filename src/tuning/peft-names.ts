@@ -38,8 +38,8 @@ export function refuseNamesOfExperts(
   throw new SubzeroError(
     'unsupported',
     `the run has a pair beside ${module}, and PEFT takes targets of this name in "${architecture}" for the experts ` +
-    `of a ` +
-      'layer, so that it would apply another change without a word; export as safetensors, or train without this layer',
+      'of a layer, so that it would apply another change without a word; export as safetensors, or train without ' +
+      'this layer',
     { parameter: 'format' },
   );
 }
