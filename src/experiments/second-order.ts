@@ -214,11 +214,13 @@ function report(request: ExperimentRequest, finished: readonly Finished<Curve>[]
     `against ${each.title} ${verdict(each, atEnd)} with the same passes and ` +
     `${verdict(each, atTime)} in the same time`;
   return {
-    lead:
-      (contradicts
+    lead: [
+      contradicts
         ? 'Contradicts HiZOO’s paper (arXiv 2402.15173: faster and better than MeZO, RoBERTa, OPT and LLaMA), at ' +
-          'this size: HiZOO’s loss '
-        : 'HiZOO’s loss ') + `${others.map(verdicts).join('; ')}.`,
+          'this size: HiZOO’s loss'
+        : 'HiZOO’s loss',
+      `${others.map(verdicts).join('; ')}.`,
+    ].join(' '),
     sections: [
       {
         title: 'With the same passes and the same time',
