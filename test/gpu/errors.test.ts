@@ -68,7 +68,7 @@ describe('a kernel that does not compile', () => {
     const unhandled = vi.fn();
     process.on('unhandledRejection', unhandled);
     for (let attempt = 0; attempt < 2; attempt++) {
-      gpu.kernel({ files: ['embed.wgsl'], constants: { ACCUMULATE: false } });
+      gpu.kernel({ files: ['embed.wgsl'], constants: { ACCUMULATE: false, ROWS: 1 } });
       await new Promise((resolve) => setTimeout(resolve, 20));
       await expect(gpu.checkKernels()).rejects.toThrow(/the kernel embed does not compile: embed\.wgsl:.*WeightWord/s);
     }
@@ -77,7 +77,7 @@ describe('a kernel that does not compile', () => {
   });
 
   test('lines are counted within their file', () => {
-    const definition = { files: ['weights/bf16.wgsl', 'embed.wgsl'], constants: { ACCUMULATE: true } };
+    const definition = { files: ['weights/bf16.wgsl', 'embed.wgsl'], constants: { ACCUMULATE: true, ROWS: 1 } };
     const lines = kernels.assembleSource(definition).split('\n');
     expect(kernels.locateLine(definition, 1)).toBeUndefined();
     for (const [index, text] of lines.entries()) {
