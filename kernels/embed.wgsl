@@ -5,8 +5,9 @@
 // transposed: [rank, 4·width_quads], from quad v_start on; S_p as in zo/rotate.wgsl. rank = 0 leaves out the low-rank
 // term. Columns of U from the next whole quad on and the rows of V below it are a bank (src/ops/probes.ts), whose
 // product is added, times bank_scale. U and V are stored as factors are (zo/factors-*.wgsl). The id of row i is ids[i
-// mod input_rows]. ACCUMULATE adds to y (position embeddings). One workgroup per row: it first computes the
-// coefficients U·S in workgroup memory, then the row itself, one quad per invocation.
+// mod input_rows]. ACCUMULATE adds to y (position embeddings). One workgroup per ROWS rows: it first computes the coefficients
+// U·S in workgroup memory, then the rows themselves, one quad per invocation. On software adapters, where each component
+// that is loaded costs as much as some twenty multiplications, rows that are made together load V once.
 
 struct Parameters {
   rows: u32,
@@ -33,7 +34,9 @@ struct Parameters {
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(6) var<uniform> parameters: Parameters;
 
-var<workgroup> coefficients: array<f32, 512>;
+const MOST_WIDTH: u32 = 512u;
+
+var<workgroup> coefficients: array<f32, ROWS * MOST_WIDTH>;
 
 fn u_at(place: u32) -> f32 {
   return factor_quad(u[place / 4u])[place % 4u];
@@ -43,48 +46,73 @@ fn v_quad(b: u32, quad: u32) -> vec4<f32> {
   return factor_quad(v[parameters.v_start + b * parameters.width_quads + quad]);
 }
 
+// The place of a row's id in this part of the table; beyond part_rows where another launch has it, or none.
+fn place_of(row: u32) -> u32 {
+  let id = ids[select(0u, row % parameters.input_rows, row < parameters.rows)];
+  return select(parameters.part_rows, id - parameters.row_start, row < parameters.rows && id >= parameters.row_start);
+}
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let row = group.y * groups.x + group.x;
-  let inside = row < parameters.rows;
-  let id = ids[select(0u, row % parameters.input_rows, inside)];
-  let local_id = id - parameters.row_start;
-  let mine = inside && id >= parameters.row_start && local_id < parameters.part_rows;
+  let first = (group.y * groups.x + group.x) * ROWS;
   let width = parameters.rank_quads * 4u;
   let bank_start = (parameters.rank + 3u) / 4u * 4u;
-  if (mine) {
+  let end = min(first + ROWS, parameters.rows);
+  for (var row = first; row < end; row++) {
+    let place = place_of(row);
+    if (place >= parameters.part_rows) {
+      continue;
+    }
+    let id = parameters.row_start + place;
+    let own = (row - first) * MOST_WIDTH;
     let s = parameters.state_offset + (row / parameters.rows_per_probe) * parameters.state_stride;
     for (var b = lane; b < parameters.rank; b += 64u) {
       var sum = 0.0;
       for (var a = 0u; a < parameters.rank; a++) {
         sum = fma(u_at(id * width + a), state[s + a * parameters.rank + b], sum);
       }
-      coefficients[b] = parameters.scale * sum;
+      coefficients[own + b] = parameters.scale * sum;
     }
     for (var b = bank_start + lane; b < width; b += 64u) {
-      coefficients[b] = parameters.bank_scale * u_at(id * width + b);
+      coefficients[own + b] = parameters.bank_scale * u_at(id * width + b);
     }
   }
   workgroupBarrier();
-  if (!mine) {
-    return;
+  var places: array<u32, ROWS>;
+  for (var i = 0u; i < ROWS; i++) {
+    places[i] = place_of(first + i);
   }
   for (var quad = lane; quad < parameters.width_quads; quad += 64u) {
-    var value = parameters.weight_scale * weight_quad(local_id * parameters.width_quads + quad);
+    var values: array<vec4<f32>, ROWS>;
+    for (var i = 0u; i < ROWS; i++) {
+      let place = min(places[i], parameters.part_rows - 1u);
+      values[i] = parameters.weight_scale * weight_quad(place * parameters.width_quads + quad);
+    }
     for (var b = 0u; b < parameters.rank; b++) {
-      value = fma(vec4<f32>(coefficients[b]), v_quad(b, quad), value);
+      let direction = v_quad(b, quad);
+      for (var i = 0u; i < ROWS; i++) {
+        values[i] = fma(vec4<f32>(coefficients[i * MOST_WIDTH + b]), direction, values[i]);
+      }
     }
     for (var b = bank_start; b < width; b++) {
-      value = fma(vec4<f32>(coefficients[b]), v_quad(b, quad), value);
+      let direction = v_quad(b, quad);
+      for (var i = 0u; i < ROWS; i++) {
+        values[i] = fma(vec4<f32>(coefficients[i * MOST_WIDTH + b]), direction, values[i]);
+      }
     }
-    let index = row * parameters.width_quads + quad;
-    if (ACCUMULATE) {
-      value += y[index];
+    for (var i = 0u; i < ROWS; i++) {
+      if (places[i] >= parameters.part_rows) {
+        continue;
+      }
+      let index = (first + i) * parameters.width_quads + quad;
+      if (ACCUMULATE) {
+        values[i] += y[index];
+      }
+      y[index] = values[i];
     }
-    y[index] = value;
   }
 }

@@ -15,6 +15,9 @@ import { noisyKernel, rowSlices } from './dense.ts';
 import { factorFile } from './factors.ts';
 import { type DenseNoise, directionNumber, factorWidth, inputRows, weightScaleOf } from './probes.ts';
 
+/** Rows that a workgroup makes together on software adapters; see kernels/embed.wgsl. */
+const rowsTogether = 4;
+
 /**
  * @param ids one u32 per row that has inputs of its own ({@link inputRows}). Rows of ids behind the table are left as
  *   they are.
@@ -38,9 +41,10 @@ export function embed(
     embedDense(context, probes.dense, ids, rows, weight, y, addTo !== undefined);
     return y;
   }
+  const rowsAtOnce = factors && gpu.kernelStyle === 'software' && rows >= rowsTogether ? rowsTogether : 1;
   const kernel = gpu.kernel({
     files: [codecFile(weight.storage), factorFile[factors?.storage ?? 'f32'], 'embed.wgsl'],
-    constants: { ACCUMULATE: addTo !== undefined },
+    constants: { ACCUMULATE: addTo !== undefined, ROWS: rowsAtOnce },
   });
   for (const part of weight.parts) {
     gpu.recorder.dispatch(
@@ -69,7 +73,7 @@ export function embed(
         weight_scale: weightScaleOf(probes, weight.name),
         bank_scale: probes.bankScale ?? 1,
       },
-      spread(rows),
+      spread(Math.ceil(rows / rowsAtOnce)),
     );
   }
   return y;

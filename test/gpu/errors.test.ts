@@ -29,7 +29,7 @@ function copyOne(gpu: Gpu, value: number) {
   gpu.recorder.dispatch(
     gpu.kernel({ files: ['gather-rows.wgsl'] }),
     [indices, source, target],
-    { count: 1, width: 1, probes: 1, source_stride: 1 },
+    { count: 1, width: 1, probes: 1, source_stride: 1, index_count: 1 },
     [1],
   );
   return target;
@@ -68,21 +68,23 @@ describe('a kernel that does not compile', () => {
     const unhandled = vi.fn();
     process.on('unhandledRejection', unhandled);
     for (let attempt = 0; attempt < 2; attempt++) {
-      gpu.kernel({ files: ['embed.wgsl'], constants: { ACCUMULATE: false } });
+      gpu.kernel({ files: ['embed.wgsl'], constants: { ACCUMULATE: false, ROWS: 1 } });
       await new Promise((resolve) => setTimeout(resolve, 20));
-      await expect(gpu.checkKernels()).rejects.toThrow(/the kernel embed does not compile: embed\.wgsl:.*WeightWord/s);
+      await expect(gpu.checkKernels()).rejects.toThrow(
+        /the kernel embed \(ROWS=1\) does not compile: embed\.wgsl:.*WeightWord/s,
+      );
     }
     expect(unhandled).not.toHaveBeenCalled();
     process.off('unhandledRejection', unhandled);
   });
 
   test('lines are counted within their file', () => {
-    const definition = { files: ['weights/bf16.wgsl', 'embed.wgsl'], constants: { ACCUMULATE: true } };
+    const definition = { files: ['weights/bf16.wgsl', 'embed.wgsl'], constants: { ACCUMULATE: true, ROWS: 1 } };
     const lines = kernels.assembleSource(definition).split('\n');
     expect(kernels.locateLine(definition, 1)).toBeUndefined();
     for (const [index, text] of lines.entries()) {
       const place = kernels.locateLine(definition, index + 1);
-      if (index < 1) expect(place).toBeUndefined();
+      if (index < 2) expect(place).toBeUndefined();
       else expect(kernels.kernelSource(place!.file).split('\n')[place!.line - 1]).toBe(text);
     }
     expect(kernels.locateLine(definition, lines.length + 1)).toBeUndefined();

@@ -148,7 +148,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   matmulReduce: matmulFlags.map((flags) => matmulReduceKernel(flags)),
   embed: storages.flatMap((storage) =>
     Object.values(factorFile).flatMap((factors) =>
-      combinations([codecFile(storage), factors, 'embed.wgsl'], { ACCUMULATE: both }),
+      combinations([codecFile(storage), factors, 'embed.wgsl'], { ACCUMULATE: both, ROWS: [1, 4] }),
     ),
   ),
   placeFactor: Object.values(placeKernels),
