@@ -113,7 +113,7 @@ const goals: Readonly<Record<string, Goal>> = {
       'further an answer is from that, and 0 for one without a full stop.',
     measure: `share of greedy answers of exactly ${wantedWords} words`,
     steps: 200,
-    ways: [{ name: 'reward', settings: { ...reward, rewardTemperature: 0 }, grader: lengthGrader }],
+    ways: [{ name: 'reward', settings: { ...reward, rewardTemperature: 0, epsilon: 3e-2 }, grader: lengthGrader }],
     value: (laboratory, model) =>
       shareOfAnswers(laboratory, model, ['\n'], (_, answer) => {
         const end = answer.indexOf('.');
