@@ -1,7 +1,8 @@
 /**
- * Steps towards a reward: under every probe the answers to the batch's prompts are generated, those of all probes in the
- * same passes, and graded, and a step goes up the mean reward. All probes of a step see the same prompts, and draw from the same random numbers (the seed
- * of a text depends on run, step and its place in the batch), so that rewards differ by what the probes differ in.
+ * Steps towards a reward: under every probe the answers to the batch's prompts are generated, those of all probes in
+ * the same passes, and graded, and a step goes up the mean reward. All probes of a step see the same prompts, and draw
+ * from the same random numbers (the seed of a text depends on run, step and its place in the batch), so that rewards
+ * differ by what the probes differ in.
  *
  * @module
  */
@@ -10,7 +11,7 @@ import { concurrently } from '../concurrently.ts';
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import { Generator, passRows } from '../generate/generator.ts';
-import { type Grade, type Grader, type GraderServices, grade } from '../graders/index.ts';
+import type { Grade, Grader, GraderServices } from '../graders/index.ts';
 import type { Model } from '../model/model.ts';
 import { type LossSums, type MeasureSum, noLoss } from '../objectives/loss.ts';
 import type { Probes } from '../ops/probes.ts';
@@ -179,6 +180,7 @@ export class RewardScorer {
       wanted.map(({ example, probe, place }) => this.#answer(example, { step, place, probe })),
     );
     if (this.#signal?.aborted) throw new SubzeroError('cancelled', 'the grading was cancelled');
+    const { grade } = await import('../graders/index.ts');
     const grades: Grade[] = [];
     await concurrently(answers, gradedAtOnce, async ({ text }, index) => {
       const item: unknown = JSON.parse(wanted[index]!.example.generation!.item ?? '{}');
