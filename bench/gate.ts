@@ -101,8 +101,7 @@ export async function benchGate(args: readonly string[]): Promise<number> {
     };
     console.log(
       `\`${report.command}\`: ${names.after} against ${names.before}, ${rounds.length} pairs of processes with ` +
-        `${turns} turns each, ` +
-        `${report.minutes} minutes; ${report.machine}. ${report.results}.\n`,
+        `${turns} turns each, ${report.minutes} minutes; ${report.machine}. ${report.results}.\n`,
     );
     console.log(gateTable(table, names));
     for (const failure of failures) console.log(`\nworse: ${failure}`);

@@ -265,9 +265,8 @@ function notTrainable({ id, base, jobId, step, info }: ModelEntry): ApiError {
   const run = jobId === null ? 'RUN' : `DATA/runs/${jobId}${step === null ? '' : ` --step ${step}`}`;
   return invalid(
     `"${id}" is a fine-tuned model; training starts from a base model${start}. To go on from it, fork its run on ` +
-      `the machine of the ` +
-      `server, under its data directory: subzero fork --run ${run} --out NEW. ` +
-      'To train on top of it with another method, export it as safetensors and serve that.',
+      `the machine of the server, under its data directory: subzero fork --run ${run} --out NEW. To train on top of ` +
+      'it with another method, export it as safetensors and serve that.',
     'model',
     'unsupported',
   );

@@ -35,8 +35,7 @@ const about = {
     version: '1',
     description:
       'Fine-tune and serve language models by zeroth-order optimisation on WebGPU. The shapes are those of the ' +
-      'OpenAI ' +
-      'API, so its clients work with this server as their base URL.',
+      'OpenAI API, so its clients work with this server as their base URL.',
   },
 };
 

@@ -1,7 +1,7 @@
 /**
  * The tasks of a run as they come to one who scores them. As many as it has room for are its own at once, so that a
- * step's tasks are dealt out by the rooms of all, and nobody waits for the server between two of them; what is left goes
- * to whoever is done first.
+ * step's tasks are dealt out by the rooms of all, and nobody waits for the server between two of them; what is left
+ * goes to whoever is done first.
  *
  * @module
  */

@@ -225,8 +225,7 @@ export async function readConversation(
         ? "the model's chat template writes the conversation differently with and without its last message, " +
             'so the answer cannot be told from the prompt; use rows of prompt and completion'
         : `the model's chat template writes message ${index + 1} otherwise once others follow it, so that it cannot ` +
-            `be ` +
-            'learnt as it was answered; give "weight": 0 to all but the last assistant message, or train with ' +
+            'be learnt as it was answered; give "weight": 0 to all but the last assistant message, or train with ' +
             '--learn last',
     );
   }

@@ -14,8 +14,7 @@ export const maskMark = '<mask>';
 /** What a masked language model learns from, for errors. */
 export const maskedShapes =
   'a masked language model learns which word stands in the place of a mask: {"prompt" with one <mask>, "options", ' +
-  '"label"} ' +
-  'or {"prompt" with one <mask>, "completion"}';
+  '"label"} or {"prompt" with one <mask>, "completion"}';
 
 /**
  * Tokenises one example. The tokenizer frames the prompt with its special tokens. A prompt that is too long loses

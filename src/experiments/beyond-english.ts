@@ -45,14 +45,12 @@ export const beyondEnglish = defineExperiment<Reached>({
   method:
     '--data is a folder with a folder for each task, each with files of train and test by their names. Rows with ' +
     '"tests" are code: a docstring and the head of a function are given, the model learns its body, and what it ' +
-    'writes ' +
-    'is run with the tests in the sandbox of the graders. A function counts as passed if all of its tests do. As ' +
-    'small ' +
-    'models write none, the model also chooses among four bodies, of which the tests say which is right. Other tasks ' +
-    'have options, as languages. All parameters train, and every method gets the same passes over a batch (2 × ' +
-    '--steps, ' +
-    `${passes} by default) with its default learning rate (times 50 for models below 50 M parameters, those of Adam ` +
-    'excepted) or each of --learning-rates. Intervals are 95 % by Student’s t over the seeds.',
+    'writes is run with the tests in the sandbox of the graders. A function counts as passed if all of its tests do. ' +
+    'As small models write none, the model also chooses among four bodies, of which the tests say which is right. ' +
+    'Other tasks have options, as languages. All parameters train, and every method gets the same passes over a ' +
+    `batch (2 × --steps, ${passes} by default) with its default learning rate (times 50 for models below 50 M ` +
+    'parameters, those of Adam excepted) or each of --learning-rates. Intervals are 95 % by Student’s t over the ' +
+    'seeds.',
   reads: ['steps', 'optimizers', 'tasks', 'learningRates', 'limit'],
   async cells(request) {
     const { seeds, model, optimizers = ['subzero', 'mezo'], learningRates } = request;

@@ -32,14 +32,11 @@ export const methodsExperiment = defineExperiment<TrainedCell>({
   title: 'Methods on one task',
   question: 'Which optimiser and scheme reaches most with the same number of passes over a batch?',
   method:
-    `Every method gets the same number of passes (2 × --steps, ${passes} by default): one that looks at three ` +
-    `points a ` +
-    'step makes two thirds of the steps. Its learning rate is searched for alike: the first seed runs with 1/4, 1 ' +
-    'and 4 ' +
-    'times a value that is declared for the method, all seeds with the best of them by the validation data. The ' +
-    'first ' +
-    'seed is thus chosen a little in favour of every method. Intervals are 95 % by Student’s t over the seeds; ' +
-    'differences from SubZero are paired by seed.',
+    `Every method gets the same number of passes (2 × --steps, ${passes} by default): one that looks at three points ` +
+    'a step makes two thirds of the steps. Its learning rate is searched for alike: the first seed runs with 1/4, 1 ' +
+    'and 4 times a value that is declared for the method, all seeds with the best of them by the validation data. ' +
+    'The first seed is thus chosen a little in favour of every method. Intervals are 95 % by Student’s t over the ' +
+    'seeds; differences from SubZero are paired by seed.',
   reads: ['steps', 'optimizers', 'schemes', 'limit'],
   data: ['train', 'evaluation'],
   cells(request, finished) {

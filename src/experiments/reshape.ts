@@ -43,19 +43,15 @@ export const reshape = defineExperiment<Result>({
   title: 'Should thin tensors be seen as square ones?',
   question:
     'Does training of LoRA, prompts and prefixes reach more where SubZero draws its subspaces in the most-square ' +
-    'view of ' +
-    'a tensor than where it draws them in the tensor as it is?',
+    'view of a tensor than where it draws them in the tensor as it is?',
   method:
     `Runs differ in the view alone (--reshape): both have the same rank, learning rate, directions and batches. ` +
     `LoRA has ` +
     `ranks ${sizes.lora.join(' and ')}, prompts and prefixes ${sizes.prompt.join(' and ')} virtual tokens. In theory ` +
     '(docs/method.md, "The view of a tensor") the estimate has the same mean and the same variance in every view, ' +
-    'except ' +
-    'that a thin side clips the rank; where the mean of a period is taken, q coefficients of N elements leave N/q ' +
-    'of the ' +
-    'squared gradient, and so a clipped rank costs. The view also decides how evenly subspaces catch: ' +
-    `for a prompt, ρ² is measured along ${queries} directions in each of ${periods} subspaces on the same ` +
-    `${batchSize} ` +
+    'except that a thin side clips the rank; where the mean of a period is taken, q coefficients of N elements leave ' +
+    'N/q of the squared gradient, and so a clipped rank costs. The view also decides how evenly subspaces catch: for ' +
+    `a prompt, ρ² is measured along ${queries} directions in each of ${periods} subspaces on the same ${batchSize} ` +
     'examples without moving. Intervals are 95 % by Student’s t over the seeds; differences are paired by seed.',
   reads: ['steps', 'ranks', 'schemes', 'learningRates', 'limit'],
   data: ['train', 'evaluation'],
@@ -109,15 +105,13 @@ export const reshape = defineExperiment<Result>({
           ? `After ${given} steps no case of ${groups.length} shows a difference between the views beyond its 95 % ` +
             `interval.`
           : `After ${given} steps the most-square view reaches more in ${better} of ${groups.length} cases and less ` +
-            `in ` +
-            `${clear.length - better}, by differences beyond their 95 % intervals.`,
+            `in ${clear.length - better}, by differences beyond their 95 % intervals.`,
       sections: [
         {
           title: `${name} by view`,
           text:
             'Sides and clipped ranks are those of the first layer’s tensors. "Of a period" is E‖ĝ‖²/‖∇f‖² of the ' +
-            'mean of ' +
-            `${refresh} estimates in one subspace, by theory, for the largest of these tensors.`,
+            `mean of ${refresh} estimates in one subspace, by theory, for the largest of these tensors.`,
           plot: {
             name: 'reshape.svg',
             describes: `${name} of both views, by scheme and size`,

@@ -75,7 +75,9 @@ const lengthGrader: GraderDescription = {
   name: 'length',
   source: `
 function grade(sample) {
-  const words = sample.output_text.split(/\\s+/).filter((word) => word !== '').length;
+  const end = sample.output_text.indexOf('.');
+  if (end < 0) return 0;
+  const words = sample.output_text.slice(0, end).split(/\\s+/).filter((word) => word !== '').length;
   return Math.max(0, 1 - Math.abs(words - ${wantedWords}) / ${wantedWords});
 }`,
 };
@@ -107,14 +109,16 @@ const goals: Readonly<Record<string, Goal>> = {
     title: 'An exact length by reward alone',
     question: `Does a small story model learn to go on with a sentence of exactly ${wantedWords} words?`,
     method:
-      `${rowsOfPrompts} An answer ends with its sentence, or with the tokens that it may have. The grader gives 1 for ` +
-      `exactly ${wantedWords} words and less the further an answer is from that.`,
+      `${rowsOfPrompts} The words up to the first full stop count. The grader gives 1 for exactly ${wantedWords}, less the ` +
+      'further an answer is from that, and 0 for one without a full stop.',
     measure: `share of greedy answers of exactly ${wantedWords} words`,
     steps: 200,
-    ways: [{ name: 'reward', settings: { ...reward, rewardStop: ['.'] }, grader: lengthGrader }],
+    ways: [{ name: 'reward', settings: { ...reward, rewardTemperature: 0 }, grader: lengthGrader }],
     value: (laboratory, model) =>
-      shareOfAnswers(laboratory, model, ['.'], (_, answer) => {
-        return answer.split(/\s+/).filter((word) => word !== '').length === wantedWords;
+      shareOfAnswers(laboratory, model, ['\n'], (_, answer) => {
+        const end = answer.indexOf('.');
+        const words = answer.slice(0, Math.max(0, end)).split(/\s+/);
+        return words.filter((word) => word !== '').length === wantedWords;
       }),
   },
   'reward-accuracy': {
@@ -159,8 +163,8 @@ function curvesOf(name: string, goal: Goal): Experiment {
     question: goal.question,
     method:
       `${goal.method} Every run trains all parameters with SubZero for ${goal.steps} steps, or --steps. Answers of a ` +
-      'step are drawn at temperature 1 where there are any; evaluations take the likeliest tokens, on rows that no ' +
-      'run trains on. Intervals are 95 % by Student’s t over the seeds.',
+      'step are drawn at temperature 1 for JSON and are the likeliest tokens for lengths; evaluations take the likeliest ' +
+      'tokens, on rows that no run trains on. Intervals are 95 % by Student’s t over the seeds.',
     reads: ['steps', 'limit', 'learningRates'],
     cells: ({ seeds, learningRates }) =>
       goal.ways.flatMap(({ name: way, settings }) =>
@@ -174,14 +178,20 @@ function curvesOf(name: string, goal: Goal): Experiment {
       const own = { ...settings, steps, learningRate: Number(learningRate), seed: Number(seed) };
       const { run, trainSeconds } = await train(laboratory, own, grader);
       const points: Curve['points'] = [];
-      for (let index = 0; index <= evaluations && !laboratory.signal.aborted; index++) {
-        const step = Math.round((index * steps) / evaluations);
+      for (const step of evaluatedSteps(steps)) {
+        if (laboratory.signal.aborted) break;
         points.push({ step, value: await at(laboratory, run, step, (model) => goal.value(laboratory, model)) });
       }
       return { points, trainSeconds };
     },
     report: (_, finished) => report(name, goal, finished),
   });
+}
+
+/** As far apart as can be, the first and the last included. */
+function evaluatedSteps(steps: number): number[] {
+  const all = Array.from({ length: evaluations + 1 }, (_, index) => Math.round((index * steps) / evaluations));
+  return [...new Set(all)];
 }
 
 /** Trains in the cell's folder. */

@@ -49,11 +49,9 @@ export const scale = defineExperiment<Scaled>({
     `SubZero tunes all parameters of models of the given one's kind with random weights for ${steps} steps; a ` +
     `step's time ` +
     `is the median of the last ${steps - untimed}. One thing at a time is multiplied, from a base cell with batch ` +
-    `size 2, ` +
-    'one direction and rank 4; layers and width are multiples of the given model’s. Exponents are slopes of a ' +
-    'straight ' +
-    'line through the logarithms, of all cells or, where a constant part hides the growth, of the two largest. Seeds ' +
-    'repeat all of it; intervals are 95 % by Student’s t over the seeds.',
+    'size 2, one direction and rank 4; layers and width are multiples of the given model’s. Exponents are slopes of ' +
+    'a straight line through the logarithms, of all cells or, where a constant part hides the growth, of the two ' +
+    'largest. Seeds repeat all of it; intervals are 95 % by Student’s t over the seeds.',
   reads: ['steps'],
   data: ['train'],
   cells: ({ seeds }) =>

@@ -99,8 +99,8 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
         title: 'Differences from SubZero of the same scheme',
         text:
           'In percentage points, paired by seed. How likely chance is to make such a difference: over the seeds ' +
-          '(Student’s ' +
-          'paired test), over the examples (paired bootstrap), and the larger of both corrected after Holm.',
+          '(Student’s paired test), over the examples (paired bootstrap), and the larger of both corrected after ' +
+          'Holm.',
         table: {
           header: ['task', 'method', 'seeds', 'difference', 'over seeds', 'over examples', 'after Holm'],
           rows: compared.map(({ method, seeds, difference, overSeeds, overExamples, corrected }) => [
@@ -237,8 +237,7 @@ function claimSection(
   return {
     verdict:
       `Sparse MeZO's claim on RTE (its paper: ${points} points above MeZO, ${speedup} times as fast, LLaMA-7B) ` +
-      `${accuracy} ` +
-      `here for accuracy, with ${interval(above, 1)} points, and ${speed} for speed.`,
+      `${accuracy} here for accuracy, with ${interval(above, 1)} points, and ${speed} for speed.`,
     section: {
       title: "Sparse MeZO's claim on RTE",
       text:

@@ -44,12 +44,10 @@ export const table = defineExperiment<TaskCell>({
     `seed runs with three rates, 1/4, 1 and 4 times the method's default (times 50 for models below 50 M parameters, ` +
     'those of Adam excepted), or with --learning-rates, and all seeds with the rate of the lowest loss on ' +
     `${100 * heldOut} % of the training rows, which are held out. The evaluation rows choose nothing; the model is ` +
-    `that of ` +
-    'the last step. Intervals are 95 % by Student’s t over the seeds. A difference from SubZero of the same scheme ' +
-    'is ' +
-    'paired by seed. It stands where neither the luck of seeds (Student’s paired test) nor that of examples (a ' +
-    'paired ' +
-    'bootstrap, each example with its mean over the seeds) makes it likely, corrected after Holm for all comparisons.',
+    'that of the last step. Intervals are 95 % by Student’s t over the seeds. A difference from SubZero of the same ' +
+    'scheme is paired by seed. It stands where neither the luck of seeds (Student’s paired test) nor that of ' +
+    'examples (a paired bootstrap, each example with its mean over the seeds) makes it likely, corrected after Holm ' +
+    'for all comparisons.',
   reads: ['steps', 'optimizers', 'schemes', 'tasks', 'learningRates', 'limit'],
   async cells(request, finished) {
     const { seeds, model, optimizers = optimizerNames, schemes = ['full'] } = request;

@@ -86,8 +86,7 @@ function summarise(logits: Float32Array): { best: number; highest: number; logTo
     throw new SubzeroError(
       'invalid_data',
       'the model says nothing but NaN or infinity about the next token; its weights are damaged, or its training ' +
-        'went astray ' +
-        '(an earlier step of the run may be good)',
+        'went astray (an earlier step of the run may be good)',
       { parameter: 'model' },
     );
   }

@@ -356,8 +356,7 @@ function checkOverlaps(tensors: readonly GgufTensor[], file: string): void {
       throw new SubzeroError(
         'invalid_data',
         `${file}: tensor ${quote(tensor.name)}: expected its data behind that of ${quote(before.name)}, which ends ` +
-          `at ` +
-          `byte ${end}, got ${tensor.position} (an overlap)`,
+          `at byte ${end}, got ${tensor.position} (an overlap)`,
         { parameter: file },
       );
     }

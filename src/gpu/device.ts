@@ -71,6 +71,14 @@ export interface OpenedDevice {
   instance: GPU;
 }
 
+/**
+ * Whether the driver makes machine code of a kernel when it is first launched, and does little when its pipeline is
+ * made: so does Mesa's llvmpipe.
+ */
+export function compilesAtLaunch({ device, description }: AdapterDescription): boolean {
+  return /llvmpipe/i.test(`${device} ${description}`);
+}
+
 /** Dawn instances, held for the life of the process (see {@link OpenedDevice.instance}). */
 const keptAlive: GPU[] = [];
 
@@ -145,9 +153,9 @@ function noAdapter(wanted: string | number | undefined, reason: string): Subzero
   return new SubzeroError(
     'no_adapter',
     `no WebGPU adapter was found${detail}. A GPU needs its vendor's Vulkan driver and the Vulkan loader ` +
-      `(libvulkan.so.1); ` +
-      'without a GPU install a software adapter (Mesa >= 24: packages libvulkan1 and mesa-vulkan-drivers). ' +
-      '"subzero doctor" shows what is missing; "npm run demo" installs a software adapter where there is no GPU.',
+      '(libvulkan.so.1); without a GPU install a software adapter (Mesa >= 24: packages libvulkan1 and ' +
+      'mesa-vulkan-drivers). "subzero doctor" shows what is missing; "npm run demo" installs a software adapter ' +
+      'where there is no GPU.',
     { parameter: 'adapter' },
   );
 }

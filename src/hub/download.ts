@@ -174,8 +174,7 @@ async function fill(request: DownloadRequest, part: string): Promise<void> {
       throw new SubzeroError(
         'invalid_data',
         `${file.path} did not come as it should: its ${algorithm} is not ${value}; it was removed. Try again, and ` +
-          `if it ` +
-          'happens again, something between here and the hub changes files',
+          'if it happens again, something between here and the hub changes files',
         { parameter: file.path },
       );
     }
@@ -300,8 +299,7 @@ async function receiveRest(request: DownloadRequest, target: Target): Promise<vo
         throw new SubzeroError(
           'io',
           `${file.path}: ${error.message}. ${formatBytes(target.length)} of ${formatBytes(file.size)} have come and ` +
-            `are ` +
-            'kept; the same command goes on from there',
+            'are kept; the same command goes on from there',
           { parameter: file.path, cause: error },
         );
       }

@@ -195,8 +195,7 @@ export function checkKeys(
     throw new SubzeroError(
       'unsupported',
       `the key "${key}" (${brief(value)}) is not known for "${type}", so it cannot be told whether it changes the ` +
-        `function; ` +
-        'remove it from config.json if the model was trained without it',
+        'function; remove it from config.json if the model was trained without it',
     );
   }
   checkClass(config, type, { classes, code });

@@ -64,8 +64,7 @@ function decidingLengths(scaling: RopeScaling, lengths: Uint32Array): Uint32Arra
     throw new SubzeroError(
       'unsupported',
       `options of ${shortest} to ${longest} tokens with one prompt: beyond ${limit} tokens the rope scaling ` +
-        `"${type}" of this model ` +
-        'turns the prompt otherwise for each of them; shorten the prompt',
+        `"${type}" of this model turns the prompt otherwise for each of them; shorten the prompt`,
     );
   });
 }

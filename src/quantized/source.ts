@@ -120,8 +120,7 @@ function widenedNote(widened: readonly StoredTensor[], all: number, where: strin
   const bytes = widened.reduce((sum, { byteLength }) => sum + byteLength, 0);
   return [
     `${where}: ${widened.length} of ${all} quantised matrices (as "${widened[0]!.name}") are no whole blocks of 32, ` +
-      `64 ` +
-      `or 128 along the row, or have an order of columns of their own; they are widened to ${widened[0]!.dtype}, ` +
+      `64 or 128 along the row, or have an order of columns of their own; they are widened to ${widened[0]!.dtype}, ` +
       formatBytes(bytes),
   ];
 }

@@ -273,8 +273,7 @@ export const settings = {
     placeholder: 'NAME',
     help:
       'what is minimised: auto is the loss of options and completions, and dpo for preferences; accuracy the share ' +
-      'of ' +
-      'wrong options; reward minus what a grader gives for generated answers',
+      'of wrong options; reward minus what a grader gives for generated answers',
     group: 'method',
     changes: 'fork',
   },

@@ -36,8 +36,7 @@ export function prefixPeft(decoder: Decoder, prefix: NonNullable<AdapterShape['p
     throw new SubzeroError(
       'unsupported',
       'a prefix of PEFT has keys and values of one width for every layer, and layers of this model share them or ' +
-        'have ' +
-        'others; use the run itself, or train with another scheme',
+        'have others; use the run itself, or train with another scheme',
       { parameter: 'format' },
     );
   }

@@ -117,8 +117,8 @@ function tooSmall(plan: MemoryPlan, budget: number, rows: number): SubzeroError 
     `activations of its largest example, ${rows} rows, ${formatBytes(plan.activationBytes)}, ` +
     `scratch ${formatBytes(plan.scratchBytes)})`;
   const least =
-    `The smallest that would do is ${plan.totalBytes} bytes; ` +
-    '16-bit storage, a lower rank or shorter examples need less.';
+    `The smallest that would do is ${plan.totalBytes} bytes; 16-bit storage, a lower rank or shorter examples need ` +
+    'less.';
   return new SubzeroError(
     'out_of_memory',
     words`${needs}; ${parameter('memory')} allows ${formatBytes(budget)}. ${least}`,

@@ -183,8 +183,7 @@ function stackRefused(name: string): SubzeroError {
   return new SubzeroError(
     'unsupported',
     `"${name}" holds the matrices of all experts, which our own layout has no blocks for; quantise such models at ` +
-      `load ` +
-      '(--storage), or write GGUF (--format gguf)',
+      'load (--storage), or write GGUF (--format gguf)',
     { parameter: 'model' },
   );
 }

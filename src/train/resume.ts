@@ -144,7 +144,6 @@ function otherMemory({ memory: before }: TrainConfiguration, { memory }: TrainCo
   const named = (bytes: number): string => (bytes === 0 ? 'without a limit' : formatBytes(bytes));
   return (
     `the memory of the run is now ${named(memory)}; it was ${named(before)}. Steps from here on may be cut into ` +
-    `other passes: ` +
-    'the estimates are the same, their last bits may not be those of the run as it was set up'
+    'other passes: the estimates are the same, their last bits may not be those of the run as it was set up'
   );
 }

@@ -36,8 +36,7 @@ export function plansOfRun(
   throw new SubzeroError(
     'invalid_data',
     `${folder}: the journal's header names kernels ("matmulPlans") that version ${header.packageVersion} had and ` +
-      `this one has not; ` +
-      'continue the run with that version',
+      'this one has not; continue the run with that version',
     { parameter: 'matmulPlans' },
   );
 }

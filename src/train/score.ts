@@ -179,8 +179,7 @@ export class Scorer {
         throw new SubzeroError(
           'out_of_memory',
           `one example needs ${rows} rows${probes.count > 1 ? ` for each of ${probes.count} probes` : ''}; ` +
-            `at most ${this.maxRows} rows fit in a pass. ` +
-            'Raise max-rows, or shorten the example.',
+            `at most ${this.maxRows} rows fit in a pass. Raise max-rows, or shorten the example.`,
         );
       }
       let end = start + 1;

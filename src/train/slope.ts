@@ -145,8 +145,8 @@ export class SlopeWatch {
       const plain = (value: number): number => Number(value.toPrecision(3));
       return (
         'The weights have left what f32 can tell apart, most likely because the learning rate ' +
-        `(${plain(learningRate)}) is too high. ` +
-        `Begin again, or go on from well before step ${step}, with ${plain(learningRate / 10)} or less`
+        `(${plain(learningRate)}) is too high. Begin again, or go on from well before step ${step}, with ` +
+        `${plain(learningRate / 10)} or less`
       );
     }
     return uniform

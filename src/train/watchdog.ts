@@ -82,8 +82,7 @@ export class LossWatchdog {
       code: 'no_slope',
       message:
         `${blindSteps} steps in a row saw the same value at all points and moved nothing; more examples a step, a ` +
-        `finer ` +
-        'grader, a temperature above 0 or a larger ε make points differ',
+        'finer grader, a temperature above 0 or a larger ε make points differ',
     };
   }
 
@@ -117,8 +116,8 @@ export class LossWatchdog {
         'rising_loss',
         () =>
           `step ${observation.step}: the loss has risen from ` +
-          `${Math.min(this.#firstLoss, this.#beginning).toFixed(3)} to about ` +
-          `${this.#recent.toFixed(3)}; the learning rate is probably too high.`,
+          `${Math.min(this.#firstLoss, this.#beginning).toFixed(3)} to about ${this.#recent.toFixed(3)}; the ` +
+          'learning rate is probably too high.',
       );
     }
     return undefined;

@@ -78,8 +78,7 @@ export function readPeftConfig(config: Json, file: string): PeftLoraConfig {
   if (!plainStarts.includes(start)) {
     throw unsupported(
       `"init_lora_weights" is ${JSON.stringify(start)}, which changes the model's weights too; convert the adapter ` +
-        `to ` +
-        'plain LoRA with PEFT (path_initial_model_for_weight_conversion)',
+        'to plain LoRA with PEFT (path_initial_model_for_weight_conversion)',
     );
   }
   for (const [key, value] of Object.entries(config)) {

@@ -51,8 +51,7 @@ export function checkState({ bindingLimit }: Pick<Gpu, 'bindingLimit'>, bytes: n
   throw new SubzeroError(
     'unsupported',
     `what trains beside the weights (S matrices, 1-D parameters, or what the scheme adds) takes ` +
-      `${formatBytes(bytes)} for each probe; ` +
-      `one storage binding of this adapter holds at most ${formatBytes(bindingLimit)}. ` +
-      'A lower rank, fewer virtual tokens or fewer parameters take less.',
+      `${formatBytes(bytes)} for each probe; one storage binding of this adapter holds at most ` +
+      `${formatBytes(bindingLimit)}. A lower rank, fewer virtual tokens or fewer parameters take less.`,
   );
 }

@@ -265,8 +265,7 @@ describe('what cannot be is refused by name', () => {
     [
       { storage: 'q8', optimizer: 'mezo' },
       'mezo writes the weights at every step, and model.embed_tokens.weight is stored as q8, which cannot be ' +
-        'written; ' +
-        'use optimizer subzero or subzero-plus, scheme lora, prompt, prefix, or storage f16',
+        'written; use optimizer subzero or subzero-plus, scheme lora, prompt, prefix, or storage f16',
     ],
     [
       { storage: 'q8', change: 'fold' },

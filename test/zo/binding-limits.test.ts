@@ -50,9 +50,8 @@ test('a matrix whose U is too long for its rank is named, with the rank that fit
   expect(error).toMatchObject({ code: 'unsupported', parameter: 'rank' });
   expect(error.message).toBe(
     'rank: 32 makes U of model.embed_tokens.weight [160, 32] a buffer of 20.0 KiB; one storage binding of this ' +
-      'adapter holds at most 16.0 KiB. ' +
-      'You can choose a rank of at most 24, or leave the matrix out by a pattern of parameters, ' +
-      '"!model.embed_tokens.weight".',
+      'adapter holds at most 16.0 KiB. You can choose a rank of at most 24, or leave the matrix out by a pattern of ' +
+      'parameters, "!model.embed_tokens.weight".',
   );
   // What it says is so: 160 × 24 × 4 bytes fit, 160 × 25 are stored as 160 × 28.
   const events = await collect(engine.train(request({ rank: 24, parameters })));

@@ -107,8 +107,7 @@ export const demoCommand = defineCommand({
 
         say(
           `\n2. Fine-tuning all parameters with SubZero: ${options.steps} steps of ${settings.batchSize} sentences, ` +
-            `two forward passes ` +
-            `each, rank ${settings.rank}`,
+            `two forward passes each, rank ${settings.rank}`,
         );
         const trained = await train(context, engine, { steps: options.steps, seed: options.seed, out }, signal);
         if (!trained) return undefined;

@@ -71,8 +71,8 @@ function describe(info: EngineInfo, adapters: readonly string[]): string[] {
         `${use}`,
     ),
     `limits       buffer ${formatBytes(limits.maxBufferSize)}, binding ` +
-      `${formatBytes(limits.maxStorageBufferBindingSize)} ` +
-      `(larger tensors are split), workgroup memory ${formatBytes(limits.maxComputeWorkgroupStorageSize)}`,
+      `${formatBytes(limits.maxStorageBufferBindingSize)} (larger tensors are split), workgroup memory ` +
+      `${formatBytes(limits.maxComputeWorkgroupStorageSize)}`,
   );
   const matrices = adapter.subgroupMatrixConfigs.map(
     ({ M, N, K, componentType, resultComponentType }) => `${M}×${N}×${K} ${componentType}→${resultComponentType}`,

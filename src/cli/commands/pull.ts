@@ -13,8 +13,8 @@ export const pullCommand = defineCommand({
   usage: ['pull ORG/NAME[@REVISION][:FILE] [options]'],
   details: [
     'It lies in the cache that Python programs use too (HF_HOME, HF_HUB_CACHE). Only what is read comes: ' +
-      'configuration, tokenizer, chat templates, safetensors. ' +
-      'A download that was cut goes on where it ended, and every file is checked against its checksum.',
+      'configuration, tokenizer, chat templates, safetensors. A download that was cut goes on where it ended, and ' +
+      'every file is checked against its checksum.',
     'Other commands take ORG/NAME in place of a folder and download it by themselves. HF_TOKEN opens private and ' +
       'gated models, HF_ENDPOINT names another hub.',
   ],

@@ -22,10 +22,8 @@ export const recordCommand = defineCommand({
   usage: ['record --prompts FILE --teacher NAME --out FOLDER [options]'],
   details: [
     'A prompt is a row with "messages" (an answer at their end is left out) or a "prompt". The folder gets ' +
-      'golden.jsonl, ' +
-      'rows that train as they are, recording.json with settings and figures, and answers.jsonl. After an ' +
-      'interruption ' +
-      'the same command goes on; no prompt that has an answer is asked again.',
+      'golden.jsonl, rows that train as they are, recording.json with settings and figures, and answers.jsonl. After ' +
+      'an interruption the same command goes on; no prompt that has an answer is asked again.',
   ],
   options: [
     {

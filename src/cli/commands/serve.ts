@@ -86,8 +86,7 @@ export const serveCommand = defineCommand({
       placeholder: '[BASE+]NAME=DIR',
       description:
         'PEFT LoRA adapter, a folder or ORG/NAME, served under NAME beside the model BASE, whose weights it shares; ' +
-        'BASE ' +
-        'can be left out where there is one model',
+        'BASE can be left out where there is one model',
       group: 'Server',
     },
     { ...storageOption, group: 'Server' },

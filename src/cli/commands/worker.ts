@@ -15,9 +15,8 @@ export const workerCommand = defineCommand({
   usage: ['worker --cluster URL --model DIR [--model DIR …]'],
   details: [
     'A worker joins and leaves at any time. It needs the base model on its own disk, gets examples and journal from ' +
-      'the ' +
-      'cluster, writes nothing, and loads no model but those that --model names. Ctrl-C ends it after the current ' +
-      'part.',
+      'the cluster, writes nothing, and loads no model but those that --model names. Ctrl-C ends it after the ' +
+      'current part.',
   ],
   options: [
     {

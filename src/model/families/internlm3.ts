@@ -27,8 +27,7 @@ export const internlm3 = family(
       throw new SubzeroError(
         'unsupported',
         '"qkv_bias" ("attention_bias") and "bias" ("mlp_bias") must be equal: a model with biases in one of ' +
-          'attention ' +
-          'and feed-forward layers alone is not supported',
+          'attention and feed-forward layers alone is not supported',
       );
     }
     return llamaLike(type, values, {
