@@ -31,7 +31,8 @@ export const usage = `node bench/main.ts sst2 [options]
   --learning-rate η    of all (default 5e-5; subzero-plus 1e-3)
   --markdown           the table in Markdown
   --json FILE          write settings and figures, after every run
-Exit code 1 when the mean of SubZero without settings of its own is below the reference's by more than both standard errors together.`;
+Exit code 1 when the mean of SubZero without settings of its own is below the reference's by more than both standard
+errors together.`;
 
 type Settings = Partial<TrainConfiguration>;
 

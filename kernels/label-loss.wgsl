@@ -43,7 +43,8 @@ fn main(
   }
   partial[lane] = mine;
   workgroupBarrier();
-  // A beginning that is no constant keeps the loop a loop, which compiles in two thirds of the time on software adapters.
+  // A beginning that is no constant keeps the loop a loop, which compiles in two thirds of the time on software
+  // adapters.
   for (var half = 32u + (parameters.rows >> 31u); half > 0u; half >>= 1u) {
     if (lane < half) {
       partial[lane] = join(partial[lane], partial[lane + half]);

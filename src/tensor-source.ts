@@ -30,8 +30,8 @@ export interface TensorSource<Entry extends StoredTensor = StoredTensor> {
    * @param byteOffset first byte, counted from the start of the tensor; 0 by default
    * @param byteLength number of bytes; the rest of the tensor by default
    * @param memory may hold the result, which is then good until this memory is given again
-   * @returns without `memory`, a fresh copy whose buffer holds these bytes and nothing else; in any case typed arrays can
-   * be laid over it
+   * @returns without `memory`, a fresh copy whose buffer holds these bytes and nothing else; in any case typed arrays
+   * can be laid over it
    * @throws SubzeroError `not_found` for an unknown tensor, `invalid_argument` for a range outside of it,
    * `invalid_data` if the file has shrunk, `io` if it cannot be read, `conflict` after `close`.
    */

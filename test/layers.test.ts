@@ -90,6 +90,13 @@ test('imports point down, types included', () => {
   expect(upward.map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
 });
 
+test('what a page loads imports nothing but what the page loads', () => {
+  const loaded = (file: string): boolean => file.startsWith('src/chart/') || file.startsWith('server/dashboard/');
+  const pages = imports.filter(({ from }) => loaded(from));
+  expect(pages.length).toBeGreaterThan(10);
+  expect(pages.filter(({ to }) => !loaded(to) || !to.endsWith('.js'))).toEqual([]);
+});
+
 test('no files import each other in a circle', () => {
   const next = new Map<string, string[]>();
   for (const { from, to, isType } of imports) if (!isType) next.set(from, [...(next.get(from) ?? []), to]);

@@ -4,9 +4,10 @@
 //   GATED: C[i, c] · the same
 //
 // y: [rows, channels]. weight [channels, TAPS] lies at weight_offset + probe · weight_stride, bias [channels] alike.
-// run_of_row: the run of row i is run_of_row[i mod input_rows]; runs count their rows as i mod input_rows does. Tokens in front of a run are the last rows before it, then the last ones
-// of the state, where it is continued, then zeros. An invocation takes four channels of up to ROWS rows of a probe, so
-// that it loads their weights once. See convolution/interface.wgsl for the rest.
+// run_of_row: the run of row i is run_of_row[i mod input_rows]; runs count their rows as i mod input_rows does. Tokens
+// in front of a run are the last rows before it, then the last ones of the state, where it is continued, then zeros. An
+// invocation takes four channels of up to ROWS rows of a probe, so that it loads their weights once. See
+// convolution/interface.wgsl for the rest.
 
 struct Parameters {
   probes: u32,

@@ -3,11 +3,11 @@
  *
  * A coordinator holds a lease of its run and raises the run's epoch whenever it takes the run up, so that what was
  * meant for its predecessor is told apart. It publishes the run's journal (the header, then a record a step, each
- * numbered by its step), and a task for each part of the next step: a shard of its examples under a range of its probes.
- * A worker brings its copy of the model to the task's step with the records, scores the part, and sends the sums, which
- * the coordinator confirms; only then the task is done. The confirmation also says how many tasks the worker shall have
- * at once, by how fast it is. A task that is not done in time goes to somebody else: what it asks for is a function of
- * the run, the step and the part, so it may be answered twice.
+ * numbered by its step), and a task for each part of the next step: a shard of its examples under a range of its
+ * probes. A worker brings its copy of the model to the task's step with the records, scores the part, and sends the
+ * sums, which the coordinator confirms; only then the task is done. The confirmation also says how many tasks the
+ * worker shall have at once, by how fast it is. A task that is not done in time goes to somebody else: what it asks for
+ * is a function of the run, the step and the part, so it may be answered twice.
  *
  * Every message carries the version of this protocol: a coordinator and a worker of two versions refuse each other.
  *

@@ -36,15 +36,16 @@ interface Spectrum {
 export const rankSpectrum = defineExperiment<Spectrum>({
   title: 'How low-rank are the gradients?',
   question:
-    'How is the squared gradient of a matrix spread over its singular values, seen in a random subspace, and is it less ' +
-    'spread than without structure?',
+    'How is the squared gradient of a matrix spread over its singular values, seen in a random subspace, and is it ' +
+    'less spread than without structure?',
   method:
     'U and V of a rank r are drawn once, and ρ = ⟨Z, Uᵀ∇f V⟩ is measured along 9/8 r² Gaussian directions Z (--steps ' +
-    `sets another number) by central differences, all on the same ${batchSize} examples. Least squares give the r × r ` +
-    `matrix Uᵀ∇f V, of which the singular values are taken; ${heldOut} more directions say how much of ρ it foretells. ` +
-    'Each cell is one matrix: of the first or the last layer. Nothing is back-propagated. A random subspace keeps what ' +
-    'stands out: a gradient of rank k has k singular values there, and one without structure those of a Gaussian ' +
-    `matrix, which are drawn beside it. ${aboutStages} Intervals are 95 % by Student’s t over the seeds.`,
+    `sets another number) by central differences, all on the same ${batchSize} examples. Least squares give the r × ` +
+    `r matrix Uᵀ∇f V, of which the singular values are taken; ${heldOut} more directions say how much of ρ it ` +
+    'foretells. Each cell is one matrix: of the first or the last layer. Nothing is back-propagated. A random ' +
+    'subspace keeps what stands out: a gradient of rank k has k singular values there, and one without structure ' +
+    `those of a Gaussian matrix, which are drawn beside it. ${aboutStages} Intervals are 95 % by Student’s t over ` +
+    'the seeds.',
   reads: ['ranks', 'steps', 'stages'],
   data: ['train'],
   async cells({ model, seeds, stages, ranks = [16] }) {

@@ -40,14 +40,15 @@ export const secondOrder = defineExperiment<Curve>({
     'Does HiZOO, which measures curvature with a third pass a step and keeps it for every parameter, reach more than ' +
     'SubZero and MeZO with the same passes, the same time and the same bytes?',
   method:
-    `All parameters are tuned. Every method gets the same passes over a batch (2 × --steps, ${passes} by default), HiZOO in two ` +
-    `thirds of the steps, and is evaluated ${evaluations} times on the same ${evaluatedExamples} examples (or --limit). Each ` +
-    'searches alike for its learning rate: the first seed runs with 1/4, 1 and 4 times its default (times 50 for models ' +
-    'below 50 M parameters), or with --learning-rates, all seeds with the rate of the lowest loss of these examples; the first seed is thus chosen ' +
-    'a little in favour of every method. At the same time: each method where it stands when the fastest has made all of ' +
-    'its steps, by the median time of a step, evaluations left out, on a straight line between two evaluations. At the ' +
-    'same bytes: SubZero with the rank whose factors take what HiZOO keeps, at the rate of rank ' +
-    `${rank}. Intervals are 95 % by Student’s t over the seeds; differences are paired by seed.`,
+    `All parameters are tuned. Every method gets the same passes over a batch (2 × --steps, ${passes} by default), ` +
+    `HiZOO in two thirds of the steps, and is evaluated ${evaluations} times on the same ${evaluatedExamples} ` +
+    'examples (or --limit). Each searches alike for its learning rate: the first seed runs with 1/4, 1 and 4 times ' +
+    'its default (times 50 for models below 50 M parameters), or with --learning-rates, all seeds with the rate of ' +
+    'the lowest loss of these examples; the first seed is thus chosen a little in favour of every method. At the ' +
+    'same time: each method where it stands when the fastest has made all of its steps, by the median time of a ' +
+    'step, evaluations left out, on a straight line between two evaluations. At the same bytes: SubZero with the ' +
+    `rank whose factors take what HiZOO keeps, at the rate of rank ${rank}. Intervals are 95 % by Student’s t over ` +
+    'the seeds; differences are paired by seed.',
   reads: ['steps', 'learningRates', 'limit'],
   data: ['train', 'evaluation'],
   async cells(request, finished) {
@@ -202,23 +203,31 @@ function report(request: ExperimentRequest, finished: readonly Finished<Curve>[]
     const difference = against(each, lossesOf);
     if (!difference || Number.isNaN(difference.halfWidth95)) return 'is not measured over several seeds';
     if (Math.abs(difference.mean) <= difference.halfWidth95) return `is not told apart (${interval(difference)})`;
-    return `is ${difference.mean < 0 ? 'lower' : 'higher'} by ${interval({ ...difference, mean: Math.abs(difference.mean) })}`;
+    return (
+      `is ${difference.mean < 0 ? 'lower' : 'higher'} by ` +
+      `${interval({ ...difference, mean: Math.abs(difference.mean) })}`
+    );
   };
   const mezo = methods.find(({ optimizer }) => optimizer === 'mezo');
   const difference = mezo && against(mezo, atEnd);
   const contradicts = difference !== undefined && difference.mean - difference.halfWidth95 > 0;
+  const verdicts = (each: (typeof others)[number]): string =>
+    `against ${each.title} ${verdict(each, atEnd)} with the same passes and ` +
+    `${verdict(each, atTime)} in the same time`;
   return {
-    lead:
-      (contradicts
-        ? 'Contradicts HiZOO’s paper (arXiv 2402.15173: faster and better than MeZO, RoBERTa, OPT and LLaMA), at this size: HiZOO’s loss '
-        : 'HiZOO’s loss ') +
-      `${others.map((each) => `against ${each.title} ${verdict(each, atEnd)} with the same passes and ${verdict(each, atTime)} in the same time`).join('; ')}.`,
+    lead: [
+      contradicts
+        ? 'Contradicts HiZOO’s paper (arXiv 2402.15173: faster and better than MeZO, RoBERTa, OPT and LLaMA), at ' +
+          'this size: HiZOO’s loss'
+        : 'HiZOO’s loss',
+      `${others.map(verdicts).join('; ')}.`,
+    ].join(' '),
     sections: [
       {
         title: 'With the same passes and the same time',
         text:
-          'Loss of the evaluated rows. Differences are HiZOO’s loss minus the method’s: above 0 the method is better. ' +
-          `The time is ${(time / 1000).toFixed(0)} s of steps.`,
+          'Loss of the evaluated rows. Differences are HiZOO’s loss minus the method’s: above 0 the method is ' +
+          `better. The time is ${(time / 1000).toFixed(0)} s of steps.`,
         plot: {
           name: 'second-order.svg',
           describes: 'Loss over passes, by method',

@@ -14,8 +14,8 @@ const tuning = { optimizer: 'subzero', scheme: 'full', rank: 8, refresh: 100 } a
 
 /** What a report says of how the models were made. */
 export const aboutStages =
-  `With --stages cells begin with the model after so many steps of tuning: SubZero on all parameters, rank ${tuning.rank}, ` +
-  `F = ${tuning.refresh}, with the cell's seed.`;
+  'With --stages cells begin with the model after so many steps of tuning: SubZero on all parameters, rank ' +
+  `${tuning.rank}, F = ${tuning.refresh}, with the cell's seed.`;
 
 /** The cells at each stage; as they are without stages. */
 export function atStages(cells: readonly Cell[], stages: readonly number[] | undefined): Cell[] {

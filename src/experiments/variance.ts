@@ -36,18 +36,19 @@ interface Estimates {
 export const variance = defineExperiment<Estimates>({
   title: 'How good are the estimates of the gradient?',
   question:
-    'How close to the true gradient of a matrix is one estimate of SubZero, MeZO and Sparse MeZO, how much does it vary, ' +
-    'and which share of the gradient does SubZero’s subspace catch, by rank, layer and stage of training?',
+    'How close to the true gradient of a matrix is one estimate of SubZero, MeZO and Sparse MeZO, how much does it ' +
+    'vary, and which share of the gradient does SubZero’s subspace catch, by rank, layer and stage of training?',
   method:
-    'ρ = dᵀ∇f is measured by central differences along the directions d that a method draws, in one matrix of the first ' +
-    `or the last layer at a time, ${directions} of them (or --steps), ${queries} in each of SubZero’s subspaces, all on the ` +
-    `same ${batchSize} examples, without moving. As MeZO’s directions cover the whole matrix, the mean of their ρ² is the ` +
-    'squared length of the gradient; ρ²/‖d‖² is the squared cosine of the estimate ρd to it times that. No back-propagation is ' +
-    'involved. In a matrix of N elements theory has a mean squared cosine of 1/N for MeZO and for SubZero, ' +
-    'whatever the gradient, and a variance of N + 1 and about N (1 + 2/r²) − 1 times the squared gradient; Sparse MeZO sees ' +
-    'the elements of its mask alone. HiZOO begins with a curvature of 1, where its directions are MeZO’s; SubZero+ takes ' +
-    `the mean of K estimates in one subspace (docs/method.md). ${aboutStages} Intervals are 95 % by Student’s t over the ` +
-    'seeds, each with its mean over the matrices where several are seen together.',
+    'ρ = dᵀ∇f is measured by central differences along the directions d that a method draws, in one matrix of the ' +
+    `first or the last layer at a time, ${directions} of them (or --steps), ${queries} in each of SubZero’s ` +
+    `subspaces, all on the same ${batchSize} examples, without moving. As MeZO’s directions cover the whole matrix, ` +
+    'the mean of their ρ² is the squared length of the gradient; ρ²/‖d‖² is the squared cosine of the estimate ρd to ' +
+    'it times that. No back-propagation is involved. In a matrix of N elements theory has a mean squared cosine of ' +
+    '1/N for MeZO and for SubZero, whatever the gradient, and a variance of N + 1 and about N (1 + 2/r²) − 1 times ' +
+    'the squared gradient; Sparse MeZO sees the elements of its mask alone. HiZOO begins with a curvature of 1, ' +
+    'where its directions are MeZO’s; SubZero+ takes the mean of K estimates in one subspace (docs/method.md). ' +
+    `${aboutStages} Intervals are 95 % by Student’s t over the seeds, each with its mean over the matrices where ` +
+    'several are seen together.',
   reads: ['ranks', 'steps', 'stages', 'optimizers'],
   data: ['train'],
   async cells({ model, seeds, stages, ranks = [4, 16], optimizers: chosen = optimizers }) {
@@ -249,11 +250,12 @@ function leadOf(subzero: readonly Pooled[]): string {
       ? 'Contradicts SubZero’s paper (figure 1: less angle error and variance than other estimates; OPT-1.3B, prompt ' +
         'tuning), where that is read as closeness to the true gradient. '
       : '') +
-    `One estimate of SubZero beside one of MeZO: the squared cosine to the true gradient is × ${texts('cosine')}, the ` +
+    `One estimate of SubZero beside one of MeZO: the squared cosine to the true gradient is × ${texts('cosine')}, ` +
+    `the ` +
     `variance × ${texts('moment')}. ` +
     (hasIntervals
-      ? `It is closer in ${closer.length} of ${subzero.length} cases, and varies less in ${calmer.length}, beyond 95 % ` +
-        'intervals. '
+      ? `It is closer in ${closer.length} of ${subzero.length} cases, and varies less in ${calmer.length}, beyond 95 ` +
+        '% intervals. '
       : 'One seed has no intervals. ') +
     'What it is closer to is the gradient as its subspace shows it: a cosine of about 1/r, by theory.'
   );

@@ -9,6 +9,7 @@ import { SubzeroError } from '../errors.ts';
 import { isSafetensorsDtype } from '../safetensors/dtype.ts';
 import { fingerprintFiles } from '../safetensors/fingerprint.ts';
 import { quote } from '../safetensors/json.ts';
+import { tensorRange } from '../safetensors/tensor-range.ts';
 import type { ModelSource } from '../tensor-source.ts';
 import { blockFormat, blockFormats } from '../weights/block-formats.ts';
 import type { Architecture } from './architecture.ts';
@@ -77,25 +78,7 @@ class GgufWeights implements ModelSource {
   }
 
   async read(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array<ArrayBuffer>> {
-    const tensor = this.tensors.get(name);
-    if (tensor === undefined) {
-      throw new SubzeroError('not_found', `${this.#model.path} has no tensor ${quote(name)}`, { parameter: name });
-    }
-    const length = byteLength ?? tensor.byteLength - byteOffset;
-    const inside =
-      Number.isSafeInteger(byteOffset) &&
-      Number.isSafeInteger(length) &&
-      byteOffset >= 0 &&
-      length >= 0 &&
-      byteOffset + length <= tensor.byteLength;
-    if (!inside) {
-      throw new SubzeroError(
-        'invalid_argument',
-        `${this.#model.path}: tensor ${quote(name)} has ${tensor.byteLength} bytes; ` +
-          `a read of ${length} bytes at ${byteOffset} is outside of it`,
-        { parameter: name },
-      );
-    }
+    const { tensor, length } = tensorRange(this.#model.path, this.tensors, name, byteOffset, byteLength);
     return await tensor.range(byteOffset, length);
   }
 

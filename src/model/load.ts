@@ -99,8 +99,8 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     const fingerprint = await source.fingerprint();
     model = new Model(gpu, { directory, decoder, weights, vectors, fingerprint, storage });
     model.plans = options.plans ?? (await knownPlans(gpu));
-    // Compiles in other threads while the weights are read. Where kernels are compiled when they are launched, nothing is
-    // gained by asking for all of them: a run has no use for those of generation.
+    // Compiles in other threads while the weights are read. Where kernels are compiled when they are launched, nothing
+    // is gained by asking for all of them: a run has no use for those of generation.
     if (!compilesAtLaunch(gpu.adapter)) rehearse(model);
     const uploads = new Uploads(gpu);
     for (const { name, stored, transposed, within } of parameters) {
@@ -223,8 +223,8 @@ export function unfitWarning(count: number, all: number, storage: StorageWish): 
 }
 
 /**
- * Brings tensors of files to the GPU, piece by piece: while the GPU takes one, the next is read. All pieces pass through
- * the same memory, since the pages of fresh arrays cost several times what reading does.
+ * Brings tensors of files to the GPU, piece by piece: while the GPU takes one, the next is read. All pieces pass
+ * through the same memory, since the pages of fresh arrays cost several times what reading does.
  */
 class Uploads {
   readonly #gpu: Gpu;

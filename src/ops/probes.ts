@@ -133,8 +133,8 @@ export interface Probes {
   /** How many; plain inference is one. */
   count: number;
   /**
-   * Whether each probe has a pass's ids, positions, key ranges, label rows and runs for itself, those of one behind those
-   * of another, as texts that are generated have; otherwise all share those of one.
+   * Whether each probe has a pass's ids, positions, key ranges, label rows and runs for itself, those of one behind
+   * those of another, as texts that are generated have; otherwise all share those of one.
    */
   ownInputs?: boolean;
   /** Every S and every 1-D parameter, f32, once per probe. */
@@ -183,7 +183,9 @@ export function vectorOf(probes: Probes, name: string | undefined): VectorPlace 
   return frozen === undefined ? undefined : { buffer: probes.frozen!.state, offset: frozen, stride: 0 };
 }
 
-/** How many of a pass's rows, of all probes, have an entry of their own in its arrays: row i reads entry i mod these. */
+/**
+ * How many of a pass's rows, of all probes, have an entry of their own in its arrays: row i reads entry i mod these.
+ */
 export function inputRows({ count, ownInputs }: Probes, rows: number): number {
   return ownInputs ? rows : rows / count;
 }

@@ -13,6 +13,7 @@ import { diskError, openRegularFile, readFully } from './disk.ts';
 import { fingerprintFiles, type OpenFile } from './fingerprint.ts';
 import { lengthFieldBytes, type PlacedTensor, parseHeader, parseHeaderLength, type TensorEntry } from './header.ts';
 import { quote } from './json.ts';
+import { tensorRange } from './tensor-range.ts';
 
 /** One opened file. */
 export interface SafetensorsFile extends TensorSource<TensorEntry> {
@@ -92,25 +93,7 @@ export class OpenedSafetensors implements SafetensorsFile {
     memory?: ArrayBuffer,
   ): Promise<Uint8Array<ArrayBuffer>> {
     this.#checkOpen();
-    const tensor = this.tensors.get(name);
-    if (tensor === undefined) {
-      throw new SubzeroError('not_found', `${this.file} has no tensor ${quote(name)}`, { parameter: name });
-    }
-    const length = byteLength ?? tensor.byteLength - byteOffset;
-    const inside =
-      Number.isSafeInteger(byteOffset) &&
-      Number.isSafeInteger(length) &&
-      byteOffset >= 0 &&
-      length >= 0 &&
-      byteOffset + length <= tensor.byteLength;
-    if (!inside) {
-      throw new SubzeroError(
-        'invalid_argument',
-        `${this.file}: tensor ${quote(name)} has ${tensor.byteLength} bytes; ` +
-          `a read of ${length} bytes at ${byteOffset} is outside of it`,
-        { parameter: name },
-      );
-    }
+    const { tensor, length } = tensorRange(this.file, this.tensors, name, byteOffset, byteLength);
     const bytes =
       memory && length <= memory.byteLength
         ? new Uint8Array(memory, 0, length)

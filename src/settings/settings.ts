@@ -52,6 +52,9 @@ const notOfRewards =
       ? words`${parameter(setting)} must be 1 with ${parameter('objective')} ${objective}; got ${parts}`
       : undefined;
 
+const shardsOfRewards: Rule = notOfRewards('shards');
+const queryShardsOfRewards: Rule = notOfRewards('queryShards');
+
 const chooseOfModel: Rule = ({ scheme, parameters }) => {
   if (schemes[scheme].adds === undefined || parameters.length === 0) return undefined;
   const problem = words`chooses among the model's own, which ${parameter('scheme')} ${scheme} leaves alone`;
@@ -214,7 +217,7 @@ export const settings = {
     maximum: 1024,
     help: "parts of a step's examples that are scored one by one, which the machines of a cluster share out",
     title: 'Parts of a step',
-    rule: notOfRewards('shards'),
+    rule: shardsOfRewards,
     group: 'method',
     changes: 'fork',
     loop: true,
@@ -225,9 +228,11 @@ export const settings = {
     default: 1,
     minimum: 1,
     maximum: 257,
-    help: "parts of a step's probes (2 a direction) that are scored one by one, so that more machines than parts of the examples share a step",
+    help:
+      "parts of a step's probes (2 a direction) that are scored one by one, so that more machines than parts of " +
+      'the examples share a step',
     title: 'Parts of the directions',
-    rule: notOfRewards('queryShards'),
+    rule: queryShardsOfRewards,
     group: 'method',
     changes: 'fork',
     loop: true,

@@ -113,8 +113,8 @@ function refuseUnnamed(module: string, known: ReadonlySet<string>): void {
   if (known.has(module)) return;
   throw new SubzeroError(
     'unsupported',
-    `the run trains ${module}, beside which PEFT has no pair of this kind: it is no linear layer and no norm of its own ` +
-      'in transformers; export as safetensors, or train without it (parameters)',
+    `the run trains ${module}, beside which PEFT has no pair of this kind: it is no linear layer and no norm of its ` +
+      'own in transformers; export as safetensors, or train without it (parameters)',
     { parameter: 'format' },
   );
 }

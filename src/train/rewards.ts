@@ -1,7 +1,8 @@
 /**
- * Steps towards a reward: under every probe the answers to the batch's prompts are generated, those of all probes in the
- * same passes, and graded, and a step goes up the mean reward. All probes of a step see the same prompts, and draw from the same random numbers (the seed
- * of a text depends on run, step and its place in the batch), so that rewards differ by what the probes differ in.
+ * Steps towards a reward: under every probe the answers to the batch's prompts are generated, those of all probes in
+ * the same passes, and graded, and a step goes up the mean reward. All probes of a step see the same prompts, and draw
+ * from the same random numbers (the seed of a text depends on run, step and its place in the batch), so that rewards
+ * differ by what the probes differ in.
  *
  * @module
  */

@@ -50,8 +50,8 @@ export function loraAdapter(
 }
 
 /**
- * The layers that a pair can stand beside: all but most routers, and experts, which are no linear layers of their own in
- * transformers, so that PEFT does not find them by their names.
+ * The layers that a pair can stand beside: all but most routers, and experts, which are no linear layers of their own
+ * in transformers, so that PEFT does not find them by their names.
  */
 export function loraLayers(decoder: Decoder): Linear[] {
   const routers = new Set(

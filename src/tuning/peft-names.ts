@@ -1,7 +1,7 @@
 /**
- * Names that PEFT does not take for what they are. In transformers 5 the experts of a layer are one tensor, and PEFT takes
- * targets with the names of an expert's matrices for that tensor, in the models that had these matrices before: a pair
- * beside a layer of the same name that is no expert is lost, and experts get a pair that nobody trained.
+ * Names that PEFT does not take for what they are. In transformers 5 the experts of a layer are one tensor, and PEFT
+ * takes targets with the names of an expert's matrices for that tensor, in the models that had these matrices before: a
+ * pair beside a layer of the same name that is no expert is lost, and experts get a pair that nobody trained.
  *
  * @see https://github.com/huggingface/peft/blob/v0.19.0/src/peft/utils/transformers_weight_conversion.py
  * @module
@@ -37,8 +37,9 @@ export function refuseNamesOfExperts(
   if (module === undefined) return;
   throw new SubzeroError(
     'unsupported',
-    `the run has a pair beside ${module}, and PEFT takes targets of this name in "${architecture}" for the experts of a ` +
-      'layer, so that it would apply another change without a word; export as safetensors, or train without this layer',
+    `the run has a pair beside ${module}, and PEFT takes targets of this name in "${architecture}" for the experts ` +
+      'of a layer, so that it would apply another change without a word; export as safetensors, or train without ' +
+      'this layer',
     { parameter: 'format' },
   );
 }

@@ -10,8 +10,8 @@ import type { FloatDtype } from '../safetensors/convert.ts';
 /**
  * How the elements of a weight matrix lie in memory. Its WGSL file declares `WeightWord`, the element of the array
  * `weight` that kernels bind, and `weight_quad(index)`, four consecutive elements of a row in f32, counted over the
- * bound rows. One that can be written declares `widen(word)` and `narrow(value, random)` besides. One of blocks declares
- * `run_of(index)`, what eight quads share (index counts these eights), and `run_quad(run, quad)`, one of them.
+ * bound rows. One that can be written declares `widen(word)` and `narrow(value, random)` besides. One of blocks
+ * declares `run_of(index)`, what eight quads share (index counts these eights), and `run_quad(run, quad)`, one of them.
  */
 export interface WeightCodec {
   /** As `--storage` calls it; the names of its files. */

@@ -32,7 +32,7 @@ async function finishedWith(cosine: number, moment: number): Promise<Finished[]>
   });
 }
 
-test('the claim of less angle error and variance is contradicted where neither is seen beyond its interval', async () => {
+test('less angle error and variance are contradicted where neither is seen beyond its interval', async () => {
   const same = await variance.report(request, await finishedWith(1, 1));
   expect(same.lead).toMatch(/^Contradicts SubZero’s paper .* closer in 0 of 1 cases, and varies less in 0,/);
   const closer = await variance.report(request, await finishedWith(1.5, 1));

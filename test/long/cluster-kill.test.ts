@@ -34,7 +34,7 @@ const wanted = {
 };
 
 test.skipIf(program === undefined)(
-  `coordinator, workers and server are killed, tasks are lost, answers repeated (SEED=${seed}): the bits of one process`,
+  `coordinator, workers and server are killed, tasks lost, answers repeated (SEED=${seed}): the bits of one process`,
   async () => {
     const server = await NatsServer.start(program!, temporaryFolder());
     const model = tinyModel();

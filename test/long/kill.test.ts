@@ -38,8 +38,8 @@ test.each<{ kills: number; model: string; rows?: string; peft?: boolean; setting
   },
 );
 
-// A process dies between two weights of the bank, or with folds that were just sent to the GPU, once in each period: the
-// periods before it are gone through again by the replay.
+// A process dies between two weights of the bank, or with folds that were just sent to the GPU, once in each period:
+// the periods before it are gone through again by the replay.
 const period = 3;
 /** Matrices of the tiny model that train: of its two layers, and the embedding. */
 const weights = 15;

@@ -86,8 +86,8 @@ test('Q8_0: the difference of logits is what llama.cpp rounds', async () => {
   const exact = llamaLogits(sizes, weights, ids, false);
   const rounded = llamaLogits(sizes, weights, ids, true);
   expect(distance(await ours(file), exact).most).toBeLessThan(2e-5);
-  // A token alone meets what is emulated and nothing else. Sums in another order may move a number over the edge between
-  // two codes, and all that follows with it; where that does not happen, nothing is left.
+  // A token alone meets what is emulated and nothing else. Sums in another order may move a number over the edge
+  // between two codes, and all that follows with it; where that does not happen, nothing is left.
   const shares = alone.map((one, index) => {
     const [plain, emulated] = [false, true].map((rounds) => llamaLogits(sizes, weights, one, rounds));
     return distance(itsAlone[index]!, emulated!).rootMeanSquare / distance(itsAlone[index]!, plain!).rootMeanSquare;

@@ -1,9 +1,11 @@
-"""Singular values of the true gradients of one SST-2 batch on examples/reviews-3m, by automatic differentiation in float64.
+"""
+Singular values of the true gradients of one SST-2 batch on examples/reviews-3m, by automatic differentiation in
+float64.
 
-Prints for every kind of matrix, in the first and the last layer: the stable rank (squared norm over the square of the largest singular
-value), the share of the squared norm in the first and in the first eight singular values, and the stable rank that a random two-sided
-projection of rank 16 shows of it, over 50 draws. docs/experiments.md quotes it beside `subzero experiment rank-spectrum`, which sees such
-projections alone.
+Prints for every kind of matrix, in the first and the last layer: the stable rank (squared norm over the square of the
+largest singular value), the share of the squared norm in the first and in the first eight singular values, and the
+stable rank that a random two-sided projection of rank 16 shows of it, over 50 draws. docs/experiments.md quotes it
+beside `subzero experiment rank-spectrum`, which sees such projections alone.
 """
 
 import pathlib
@@ -22,7 +24,8 @@ def stable_rank(values):
 
 
 def seen(gradient, generator):
-    u, v = (torch.linalg.qr(torch.randn(size, RANK, generator=generator, dtype=torch.float64))[0] for size in gradient.shape)
+    drawn = (torch.randn(size, RANK, generator=generator, dtype=torch.float64) for size in gradient.shape)
+    u, v = (torch.linalg.qr(each)[0] for each in drawn)
     return stable_rank(torch.linalg.svdvals(u.T @ gradient @ v))
 
 
@@ -33,7 +36,8 @@ def main():
     loss = batch_loss(FORWARD[configuration["model_type"]], configuration, at, make_examples())
     gradients = dict(zip(at, torch.autograd.grad(loss, list(at.values()))))
     last = max(int(name.split(".")[2]) for name in gradients if name.startswith("model.layers."))
-    unstructured = sum(seen(torch.randn(192, 192, generator=generator, dtype=torch.float64), generator) for _ in range(DRAWS)) / DRAWS
+    noise = (torch.randn(192, 192, generator=generator, dtype=torch.float64) for _ in range(DRAWS))
+    unstructured = sum(seen(each, generator) for each in noise) / DRAWS
     print(f"without structure a projection of rank {RANK} shows a stable rank of {unstructured:.2f}")
     print("matrix  stable rank  first share  first eight  stable rank as seen")
     for name, gradient in gradients.items():

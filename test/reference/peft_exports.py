@@ -1,4 +1,5 @@
-"""Loads adapters that this project exported, of every supported type, with PEFT on the model of transformers, and compares the logits.
+"""Loads adapters that this project exported, of every supported type, with PEFT on the model of transformers, and
+compares the logits.
 
     SUBZERO_PEFT_EXPORTS=FOLDER npx vitest run test/tuning/peft-exports.test.ts
     python test/reference/peft_exports.py FOLDER
@@ -26,16 +27,19 @@ KNOWN = "Model has `tie_word_embeddings=True` and a tied layer is part of the ad
 
 @torch.no_grad()
 def compare(directory, adapter):
-    """How far the logits are from ours, how far the adapter moved them, how far float32 is from float64, and what PEFT warned of."""
+    """How far the logits are from ours, how far the adapter moved them, how far float32 is from float64, and what PEFT
+    warned of."""
     facts = json.loads((adapter / "logits.json").read_text())
     config = json.loads((directory / "config.json").read_text())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = PeftModel.from_pretrained(loaded(directory, config), adapter, autocast_adapter_dtype=False).double().eval()
+        model = PeftModel.from_pretrained(loaded(directory, config), adapter,
+            autocast_adapter_dtype=False).double().eval()
         logits = model(input_ids=torch.tensor([facts["ids"]])).logits[0]
         single = model.float()(input_ids=torch.tensor([facts["ids"]])).logits[0]
     ours, before = (torch.tensor(facts[key], dtype=torch.float64) for key in ("rows", "base"))
-    said = {str(each.message).splitlines()[0][:150] for each in caught if "adapter" in str(each.message) or "keys" in str(each.message)}
+    said = {str(each.message).splitlines()[0][:150]
+        for each in caught if "adapter" in str(each.message) or "keys" in str(each.message)}
     said = {line for line in said if not line.startswith(KNOWN)}
     return [float(each.abs().max()) for each in (logits - ours, ours - before, logits - single)] + [said]
 
@@ -50,7 +54,8 @@ def main():
             try:
                 off, moved, rounding, said = compare(directory, adapter.parent)
                 fine = off < max(TOLERANCE, PART * moved) and not said
-                print(f"{'ok  ' if fine else 'BAD '} {name}: {off:.1e} of {moved:.1e}, PEFT in float32 {rounding:.1e}", *said, flush=True)
+                print(f"{'ok  ' if fine else 'BAD '} {name}: {off:.1e} of {moved:.1e}, PEFT in float32 {rounding:.1e}",
+                    *said, flush=True)
             except Exception as error:
                 fine = False
                 print(f"BAD  {name}: {type(error).__name__}: {str(error)[:300]}", flush=True)

@@ -1,9 +1,10 @@
 """What PEFT wraps in a model of every supported type, and what the model gives with it: golden/peft-families.json.
 
-For each type the first checkpoint of the parity suite with numbers is made. `usual` names the modules that PEFT finds by the usual targets
-(its own mapping of the type where it has one), `all` those that it finds by "all-linear" (of models that see or hear, the linear layers of the
-language model), with the sides of their weights. With a pair beside each of `all`, whose values follow from their names as those of weights
-do (make_parity.py), float64 logits of a few tokens give the projections.
+For each type the first checkpoint of the parity suite with numbers is made. `usual` names the modules that PEFT finds
+by the usual targets (its own mapping of the type where it has one), `all` those that it finds by "all-linear" (of
+models that see or hear, the linear layers of the language model), with the sides of their weights. With a pair beside
+each of `all`, whose values follow from their names as those of weights do (make_parity.py), float64 logits of a few
+tokens give the projections.
 """
 
 import collections
@@ -33,11 +34,12 @@ NAMES = (["q_proj", "v_proj"], ["qkv_proj"], ["query_key_value"], ["Wqkv"], ["c_
 
 # Besides the first case of each type.
 FURTHER = ("gemma4_text: experts, shared keys, wide",)
-# Of these "all-linear" is no way to name linear layers: a router with another result, with which a pair of PEFT fails, and names that PEFT
-# takes for experts.
+# Of these "all-linear" is no way to name linear layers: a router with another result, with which a pair of PEFT fails,
+# and names that PEFT takes for experts.
 LLAMA = ("gate_proj", "up_proj", "down_proj", "gate")
 WITHOUT = {"phimoe": ("router",), "mixtral": ("gate",)}
-WITHOUT |= dict.fromkeys(("dots1", "ernie4_5_moe", "glm4_moe", "hunyuan_v1_moe", "olmoe", "qwen3_moe", "qwen3_next"), LLAMA)
+WITHOUT |= dict.fromkeys(("dots1", "ernie4_5_moe", "glm4_moe", "hunyuan_v1_moe", "olmoe", "qwen3_moe", "qwen3_next"),
+    LLAMA)
 
 
 def loaded(directory, config):
@@ -49,8 +51,10 @@ def loaded(directory, config):
 
 def wrapped(model, targets):
     """Names of the modules that PEFT wraps, and their linear layers."""
-    peft = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=targets), autocast_adapter_dtype=False)
-    layers = {name.removeprefix("base_model.model."): layer for name, layer in peft.named_modules() if isinstance(layer, LoraLayer)}
+    peft = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=targets),
+        autocast_adapter_dtype=False)
+    layers = {name.removeprefix("base_model.model."): layer
+        for name, layer in peft.named_modules() if isinstance(layer, LoraLayer)}
     return peft, layers
 
 
@@ -59,11 +63,13 @@ def starred(name, sides):
 
 
 def shapes(layers, count):
-    """Names with the sides [out features, in features]; with a star for the number where all of so many layers have it."""
+    """Names with the sides [out features, in features]; with a star for the number where all of so many layers have
+    it."""
     sides = {name: [layer.out_features, layer.in_features] for name, layer in layers.items()}
     often = collections.Counter(starred(*each) for each in sides.items())
     plain = {name: f"{name} {'x'.join(map(str, own))}" for name, own in sides.items()}
-    return list(dict.fromkeys(line if often[line := starred(*each)] == count else plain[each[0]] for each in sides.items()))
+    return list(dict.fromkeys(line if often[line := starred(*each)] == count else plain[each[0]]
+        for each in sides.items()))
 
 
 @torch.no_grad()
@@ -78,7 +84,8 @@ def run(case):
         linears = [name for name, module in loaded(directory, config).named_modules()
                    if isinstance(module, (torch.nn.Linear, transformers.pytorch_utils.Conv1D))]
         inside = [name for name in linears if "language_model." in name]
-        targets = next((list(names) for names in NAMES if all(any(re.search(rf"(^|\.){name}$", each) for each in linears) for name in names)), None)
+        targets = next((list(names) for names in NAMES
+            if all(any(re.search(rf"(^|\.){name}$", each) for each in linears) for name in names)), None)
         targets = USUAL.get(kind, targets)
         if sees and isinstance(targets, list):
             targets = rf".*language_model\..*\.({'|'.join(targets)})"
@@ -86,14 +93,16 @@ def run(case):
         text = config.get("text_config", config)
         count = next(text[key] for key in ("num_hidden_layers", "n_layer", "num_layers", "n_layers") if key in text)
         usual = shapes(usual, count)
-        named = [name for name in inside or linears if name.rpartition(".")[2] not in WITHOUT.get(kind, ()) and name != "lm_head"]
+        named = [name for name in inside or linears if name.rpartition(".")[2] not in WITHOUT.get(kind, ())
+            and name != "lm_head"]
         model, layers = wrapped(loaded(directory, config), named if sees or kind in WITHOUT else "all-linear")
         for name, layer in layers.items():
             for part in ("lora_A", "lora_B"):
                 weight = getattr(layer, part)["default"].weight
                 weight.copy_(tensor(f"{name}.{part}.weight", list(weight.shape)))
         vocabulary = config.get("text_config", config)["vocab_size"]
-        logits = model(torch.tensor([prompt(LENGTH, vocabulary, padding_of(config))])).logits[0].double().log_softmax(-1)
+        logits = model(torch.tensor([prompt(LENGTH, vocabulary, padding_of(config))])).logits[0].double().log_softmax(
+            -1)
     return {"usual_targets": targets, "usual": usual, "named": sees or kind in WITHOUT, "all": shapes(layers, count),
             "projections": [round(float(value), 6) for value in logits @ projection(vocabulary)]}
 

@@ -1,5 +1,6 @@
 /**
- * Two steps of LoRA beside the usual layers of every supported type: the pairs that are exported read as the run's logits.
+ * Two steps of LoRA beside the usual layers of every supported type: the pairs that are exported read as the run's
+ * logits.
  *
  * With SUBZERO_PEFT_EXPORTS=FOLDER the models, adapters (of full training too) and logits are kept there, for
  * test/reference/peft_exports.py to load with PEFT itself.

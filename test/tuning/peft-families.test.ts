@@ -1,6 +1,6 @@
 /**
- * LoRA beside the layers of every supported type, as PEFT has it (test/reference/peft_families.py): which modules its usual
- * targets and "all-linear" find, and the logits of the model with a pair beside each of them.
+ * LoRA beside the layers of every supported type, as PEFT has it (test/reference/peft_families.py): which modules its
+ * usual targets and "all-linear" find, and the logits of the model with a pair beside each of them.
  */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

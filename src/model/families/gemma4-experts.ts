@@ -1,6 +1,6 @@
 /**
- * The experts of Gemma 4, which stand beside its feed-forward layers: both read the sum of the layer, each through a norm
- * of its own, and so does the router; what they give is normed by itself, added up, and normed once more.
+ * The experts of Gemma 4, which stand beside its feed-forward layers: both read the sum of the layer, each through a
+ * norm of its own, and so does the router; what they give is normed by itself, added up, and normed once more.
  *
  * @module
  */
