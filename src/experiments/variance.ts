@@ -109,7 +109,10 @@ export const variance = defineExperiment<Estimates>({
       sections: [
         {
           title: 'All matrices together',
-          text: 'One estimate beside those of MeZO at the same point and on the same examples: 1 is no difference.',
+          text:
+            'One estimate ĝ beside those of MeZO at the same point and on the same examples: 1 is no difference. E‖ĝ‖² is ' +
+            'the variance of MeZO and SubZero, which are unbiased, up to one part in N; Sparse MeZO leaves most elements ' +
+            'out, so that its estimates are shorter and have a bias.',
           plot: plotOf(methods),
           table: {
             header: [
@@ -117,7 +120,7 @@ export const variance = defineExperiment<Estimates>({
               'at step',
               'seeds',
               'squared cosine, × MeZO’s',
-              'variance, × MeZO’s',
+              'E‖ĝ‖², × MeZO’s',
               'share caught, × r²/N',
             ],
             rows: methods.map((each) => [
