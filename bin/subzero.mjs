@@ -34,7 +34,10 @@ function runInNewerNode() {
     );
     return;
   }
-  const child = spawn(node, [source, ...process.argv.slice(2)], { stdio: 'inherit' });
+  const endWithParent = new URL('end-with-parent.mjs', import.meta.url).href;
+  const child = spawn(node, ['--import', endWithParent, source, ...process.argv.slice(2)], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
     // The child decides what a signal means; a Ctrl-C that reaches it twice, from terminal and launcher, counts once.
     process.on(signal, () => child.kill(signal));

@@ -29,11 +29,13 @@ export interface TensorSource<Entry extends StoredTensor = StoredTensor> {
    * Reads a range of one tensor's bytes (little-endian, row-major) from the file.
    * @param byteOffset first byte, counted from the start of the tensor; 0 by default
    * @param byteLength number of bytes; the rest of the tensor by default
-   * @returns a fresh copy whose buffer holds these bytes and nothing else, so typed arrays can be laid over it
+   * @param memory may hold the result, which is then good until this memory is given again
+   * @returns without `memory`, a fresh copy whose buffer holds these bytes and nothing else; in any case typed arrays
+   * can be laid over it
    * @throws SubzeroError `not_found` for an unknown tensor, `invalid_argument` for a range outside of it,
    * `invalid_data` if the file has shrunk, `io` if it cannot be read, `conflict` after `close`.
    */
-  read(name: string, byteOffset?: number, byteLength?: number): Promise<Uint8Array<ArrayBuffer>>;
+  read(name: string, byteOffset?: number, byteLength?: number, memory?: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * A hexadecimal SHA-256 that identifies the weights. Computed once.
    * @throws SubzeroError `io`, `invalid_data`, `conflict` as {@link TensorSource.read}.

@@ -11,6 +11,7 @@ import type { Engine, TrainEvent, TrainRequest } from '../../src/engine/types.ts
 import { SubzeroError } from '../../src/errors.ts';
 import { formatFixed, snakeCase } from '../../src/format.ts';
 import { join, rm, stat } from '../../src/platform/index.ts';
+import { unsharedBecause } from '../../src/settings/configuration.ts';
 import { ApiError, invalid, notFound, toApiError } from '../errors.ts';
 import type { FileLibrary } from '../files/library.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
@@ -55,6 +56,7 @@ export interface JobRunnerOptions {
   metrics: Metrics;
   runsDirectory: string;
   maxQueued: number;
+  /** Of jobs that can be shared; the others train in this process alone. */
   cluster: CoordinatorOptions | undefined;
 }
 
@@ -265,7 +267,13 @@ export class JobRunner {
    */
   async *#events(job: JobRecord, signal: AbortSignal): AsyncGenerator<TrainEvent> {
     const { engine, files, runsDirectory, cluster } = this.#options;
-    const shared = cluster ? { cluster } : {};
+    const unshared = cluster && unsharedBecause(job.configuration);
+    if (unshared) {
+      const { named, reason } = unshared;
+      const value = `${snakeCase(named)} ${String(job.configuration[named])}`;
+      this.#announce(job, 'info', `The cluster takes no part in this job, as ${value} ${reason}`);
+    }
+    const shared = cluster && !unshared ? { cluster } : {};
     const run = join(runsDirectory, job.id);
     const exists = await stat(run).then(
       () => true,

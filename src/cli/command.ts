@@ -23,6 +23,8 @@ export interface Command {
   /** Further paragraphs of the help. */
   readonly details?: readonly string[];
   readonly options: readonly OptionSpecification[];
+  /** Options of other commands that this one does not take, by name, with the reason. */
+  readonly refused?: Readonly<Record<string, string>>;
   /** Names of text options that the words without a name are the values of, in their order. */
   readonly operands?: readonly string[];
   readonly examples: readonly { readonly text: string; readonly command: string }[];

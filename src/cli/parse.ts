@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Command } from './command.ts';
 import { readConfigurationFile } from './configuration-file.ts';
 import { suggestion } from './nearest.ts';
 import { camelCase, environmentName, type OptionSpecification, type OptionValue, type ValueSource } from './option.ts';
@@ -20,16 +21,16 @@ export interface ParsedOptions {
 /**
  * Flags come before the environment, the environment before the configuration file (option `config`, if the table has
  * it), the file before the defaults. A flag given twice counts the second time, except for lists, which add up.
- * @param operands names of text options whose values may stand without a name
+ * @param command its operands, names of text options whose values may stand without a name, and options that it refuses
  * @throws UsageError for unknown options, missing values and values that the option does not take
  */
 export function parseOptions(
   options: readonly OptionSpecification[],
   words: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
-  operands: readonly string[] = [],
+  command: Pick<Command, 'operands' | 'refused'> = {},
 ): ParsedOptions {
-  const flags = parseFlags(options, words, operands);
+  const flags = parseFlags(options, words, command);
   const variables = parseEnvironment(options, environment);
   const path = flags.get('config') ?? variables.get('config');
   const fileOptions = options.filter((option) => option.name !== 'config');
@@ -62,7 +63,7 @@ function defaultOf(option: OptionSpecification): OptionValue | undefined {
 function parseFlags(
   options: readonly OptionSpecification[],
   words: readonly string[],
-  operands: readonly string[],
+  { operands = [], refused = {} }: Pick<Command, 'operands' | 'refused'>,
 ): Map<string, OptionValue> {
   const unnamed = operands.values();
   const byName = new Map(options.map((option) => [option.name, option]));
@@ -85,6 +86,8 @@ function parseFlags(
     const { name, text, negated } = splitFlag(word, byName);
     const option = word.startsWith('--') ? byName.get(name) : undefined;
     if (!option) {
+      const reason = Object.hasOwn(refused, name) ? refused[name] : undefined;
+      if (reason !== undefined) throw new UsageError(`--${name} ${reason}`, { parameter: name });
       const names = options.map((candidate) => candidate.name);
       throw new UsageError(`unknown option ${word.split('=', 1)[0]}${suggestion(name, names, '--')}`, {
         parameter: name,

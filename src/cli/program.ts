@@ -68,7 +68,7 @@ async function dispatch(words: readonly string[], host: Host, commands: readonly
 
 function parse(command: Command, words: readonly string[], host: Host) {
   try {
-    return parseOptions(command.options, words, host.environment, command.operands);
+    return parseOptions(command.options, words, host.environment, command);
   } catch (error) {
     if (!(error instanceof UsageError) || error.hint) throw error;
     throw new UsageError(error.message, {

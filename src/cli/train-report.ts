@@ -115,7 +115,8 @@ function stepLine(event: Extract<TrainEvent, { type: 'step' }>, score: number | 
 /** Who takes part, in a few words behind the step. */
 function clusterText({ members, bytesPerStep }: Extract<TrainEvent, { type: 'cluster' }>): string {
   const waiting = members.reduce((sum, { waitingShare }) => sum + waitingShare, 0) / members.length;
-  return `${plural(members.length, 'machine')}, waiting ${percent(waiting)}, ${formatBytes(bytesPerStep)} a step`;
+  return `${plural(members.length, 'machine')}, waiting ${percent(waiting)}, ` +
+  `${formatBytes(Math.round(bytesPerStep))} a step`;
 }
 
 function memberLine(member: ClusterMember): string {
@@ -123,7 +124,7 @@ function memberLine(member: ClusterMember): string {
   return [
     `${here ? 'here' : `worker ${name}`} (${adapter}): ${stepsPerSecond.toFixed(2)} steps/s`,
     `${formatCount(tokensPerSecond)} tokens/s, ${plural(lag, 'step')} behind, waiting ${percent(waitingShare)}`,
-    `${formatBytes(bytesPerStep)} a step`,
+    `${formatBytes(Math.round(bytesPerStep))} a step`,
   ].join(', ');
 }
 

@@ -71,6 +71,7 @@ export class Bus {
   readonly #abandoned: AbortSignal | undefined;
   /** Of the queues that this process takes tasks from. */
   readonly #feeds = new Set<TaskFeed>();
+  #onReturn: (() => void) | undefined;
   #away = false;
 
   private constructor(
@@ -104,6 +105,7 @@ export class Bus {
       else if (type === 'reconnect') {
         this.#away = false;
         for (const feed of this.#feeds) feed.reset();
+        this.#onReturn?.();
       }
     }
   }
@@ -495,6 +497,11 @@ export class Bus {
   /** Whether the server is away; the connection is made again when it is back. */
   get isAway(): boolean {
     return this.#away;
+  }
+
+  /** Calls somebody whenever the server is back. */
+  onReturn(call: () => void): void {
+    this.#onReturn = call;
   }
 
   async close(): Promise<void> {

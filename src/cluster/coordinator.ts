@@ -11,7 +11,7 @@ import { plural } from '../format.ts';
 import { batchRows } from '../model/batch.ts';
 import type { LossSums } from '../objectives/loss.ts';
 import { basename, hostname, processId } from '../platform/index.ts';
-import { comparesWithBase } from '../settings/configuration.ts';
+import { unsharedBecause } from '../settings/configuration.ts';
 import { fingerprintOf } from '../train/examples.ts';
 import { adapterName } from '../train/run-plans.ts';
 import { addParts, type Cuts, type Part, partsOf, scorePart } from '../train/shards.ts';
@@ -154,15 +154,18 @@ class Coordinator implements SharedRun {
     this.#renewal = setInterval(() => void this.#orAbandoned(this.#renew()), (leaseSeconds / 3) * 1000);
     run.signal?.addEventListener('abort', () => this.#abandonLater(), { once: true });
     this.#unsubscribe = bus.onAnswer(this.#name, (data) => encode('reply', this.#take(data)));
+    // What was on its way to somebody is lost until its deadline is over.
+    bus.onReturn(() => this.#offerAgain());
     this.#feed = bus.tasks(this.#name, announcement.deadline);
     this.#own = this.#help();
   }
 
   static async open(run: RunToShare, options: CoordinatorOptions): Promise<Coordinator> {
-    if (comparesWithBase(run.configuration)) {
-      const needs = words`needs what the base says of the examples, which workers do not have; train without a cluster`;
-      const named = run.configuration.anchor > 0 ? 'anchor' : 'objective';
-      throw new SubzeroError('unsupported', words`${parameter(named)} ${String(run.configuration[named])} ${needs}`, {
+    const unshared = unsharedBecause(run.configuration);
+    if (unshared) {
+      const { named, reason } = unshared;
+      const value = String(run.configuration[named]);
+      throw new SubzeroError('unsupported', words`${parameter(named)} ${value} ${reason}; train without a cluster`, {
         parameter: named,
       });
     }
@@ -204,12 +207,16 @@ class Coordinator implements SharedRun {
     }
   }
 
-  /** Lets a run that is to end go on without a server that stays away. */
+  /** Lets the last step of a run that is to end do without the others, and without a server that stays away. */
   #abandonLater(): void {
     if (this.#abandoning) return;
     this.#abandoning = setTimeout(() => {
       this.#abandonment.abort();
-      if (!this.#bus.isAway) return;
+      if (!this.#bus.isAway) {
+        // Whatever the others are at, this step ends.
+        for (const key of this.#pending.keys()) this.#scoreInstead(key);
+        return;
+      }
       this.#fail?.(new SubzeroError('cancelled', 'the run was stopped while the NATS server is away'));
     }, millisecondsToLeave);
   }
@@ -348,7 +355,7 @@ class Coordinator implements SharedRun {
     const again = setInterval(() => {
       if (performance.now() - this.#movedAt < patience) return;
       this.#movedAt = performance.now();
-      void this.#offer(step).catch((error: unknown) => this.#fail?.(error));
+      this.#offerAgain();
     }, patience / 4);
     try {
       await this.#offer(step);
@@ -376,6 +383,11 @@ class Coordinator implements SharedRun {
       this.#bus.offer(this.#name, encode('task', this.#taskOf(step, part)), this.#stop.signal),
     );
     await this.#orAbandoned(Promise.all(offers));
+  }
+
+  /** Offers what the step still waits for once more, as it may be lost. */
+  #offerAgain(): void {
+    if (this.#pending.size > 0) void this.#offer(this.#step).catch((error: unknown) => this.#fail?.(error));
   }
 
   /** Scores parts in this process, one at a time, as a worker does. */

@@ -5,6 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { parameter, words } from '../words.ts';
 import { bootstrap, interval95, pairedProbability } from './bootstrap.ts';
 import { mcnemar } from './mcnemar.ts';
 import { type Measure, metricNames, metrics } from './metrics.ts';
@@ -108,7 +109,12 @@ function measureOf(name: string, outcomes: readonly Outcome[]): Measure {
   }
   const found = metric.measure(outcomes);
   if (found) return found;
-  throw new SubzeroError('invalid_argument', `the metric ${name} needs ${metric.needs}, which these rows have not`, {
-    parameter: 'metric',
-  });
+  const { needs, option } = metric;
+  throw new SubzeroError(
+    'invalid_argument',
+    option === undefined
+      ? `the metric ${name} needs ${needs}, which these rows have not`
+      : words`the metric ${name} needs ${needs}, which this evaluation has not; name one with ${parameter(option)}`,
+    { parameter: 'metric' },
+  );
 }

@@ -21,6 +21,8 @@ export interface Metric {
   better: 'higher' | 'lower';
   /** What the data must have, in words. */
   needs: string;
+  /** The option that names it, where the rows alone do not have it. */
+  option?: string;
   /** Whether completions must be generated for it. */
   generates: boolean;
   /** @returns `undefined` where the outcomes have not what it needs */
@@ -112,11 +114,11 @@ export const metrics: Readonly<Record<string, Metric>> = {
     measure: meanOf(({ margin }) => margin),
   },
   'dpo-loss': {
-    ...{ title: 'DPO loss', better: 'lower', needs: 'preferences and a base', generates: false },
+    ...{ title: 'DPO loss', better: 'lower', needs: 'preferences and a base', option: 'base', generates: false },
     measure: meanOf(({ dpoLoss }) => dpoLoss),
   },
   reward: {
-    ...{ title: 'reward', better: 'higher', needs: 'a grader', generates: true },
+    ...{ title: 'reward', better: 'higher', needs: 'a grader', option: 'grader', generates: true },
     measure: meanOf(({ reward }) => reward),
   },
 };

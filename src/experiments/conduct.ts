@@ -17,6 +17,7 @@ import { writeFully } from '../safetensors/disk.ts';
 import { markdownTable } from '../table.ts';
 import { packageVersion } from '../version.ts';
 import { acquireLock } from '../zo/journal-lock.ts';
+import { checkDataFiles } from './data-files.ts';
 import type { Cell, Experiment, ExperimentRequest, Finished, Report, Section } from './experiment.ts';
 
 export type ExperimentEvent =
@@ -57,6 +58,7 @@ export async function* conduct(
     };
     let cells: Cell[];
     try {
+      await checkDataFiles(request, experiment.data ?? []);
       cells = await experiment.cells(request, finished);
     } catch (error) {
       await release();

@@ -5,6 +5,7 @@
  */
 
 import type { DataSource } from '../data/source.ts';
+import type { Split } from '../data/tasks/task.ts';
 import type { Engine } from '../engine/types.ts';
 import type { ReadingSettings } from '../settings/settings.ts';
 
@@ -77,6 +78,8 @@ export interface Experiment<Result = unknown> {
   method: string;
   /** Which options it reads besides model, data and seeds. */
   reads: readonly (keyof ExperimentRequest)[];
+  /** Parts of the data whose files are looked for before anything is measured. */
+  data?: readonly Split[];
   /**
    * The cells, in the order of measurement. May name more of them when some are finished.
    * @throws SubzeroError `invalid_argument` for what it cannot measure

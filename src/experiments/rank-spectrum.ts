@@ -47,6 +47,7 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     `those of a Gaussian matrix, which are drawn beside it. ${aboutStages} Intervals are 95 % by Student’s t over ` +
     'the seeds.',
   reads: ['ranks', 'steps', 'stages'],
+  data: ['train'],
   async cells({ model, seeds, stages, ranks = [16] }) {
     const kinds = [...(await matrixKinds(model)).values()];
     const matrices = kinds.flatMap(({ names, shape }) => {

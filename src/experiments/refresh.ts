@@ -2,7 +2,7 @@ import { type Cell, defineExperiment, type Finished } from './experiment.ts';
 import { grouped, scores } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { aboutStages, atStages, modelAt } from './stages.ts';
-import { holm, interval, mean, pairedDifference, studentProbability, summary } from './statistics.ts';
+import { holm, interval, mean, pairedDifference, slope, studentProbability, summary } from './statistics.ts';
 import { type TrainedCell, trainCell } from './train-cell.ts';
 
 const steps = 300;
@@ -15,8 +15,12 @@ export const refresh = defineExperiment<TrainedCell>({
     'Each cell trains the whole model with SubZero and evaluates it after the last step. Cells differ in F, rank and ' +
     'seed alone. A period as long as the run or longer keeps one subspace for all of it (∞). Intervals are 95 % by ' +
     'Student’s t over the seeds; differences are paired by seed. A period is told apart from the best one by its ' +
-    `loss where Student’s paired test says so, corrected after Holm for all periods of its group. ${aboutStages}`,
+    'loss ' +
+    'where Student’s paired test says so, corrected after Holm for all periods of its group. The paper (arXiv ' +
+    '2410.08989) ' +
+    `keeps a subspace for 1000 of 20 000 steps and leaves the best period open. ${aboutStages}`,
   reads: ['steps', 'ranks', 'refreshes', 'learningRates', 'stages', 'limit'],
+  data: ['train', 'evaluation'],
   cells: ({ seeds, stages, ranks = [8], refreshes = [1, 10, 50, 100, 300], learningRates = [5e-5] }) =>
     atStages(
       seeds.flatMap((seed) =>
@@ -142,12 +146,39 @@ function verdictOf({ name, periods, best, steps: given }: Group): string {
   const worse = periods.filter(({ probability }) => probability < 0.05);
   const alike = periods.filter((period) => period !== best && !worse.includes(period));
   if (worse.length === 0) {
-    const others = `${seeds} seeds tell no other F apart from it (${text(alike)})`;
-    return `${name}: ${reached}, but ${others}: any of them will do`;
+    return `${name}: ${reached}, but ${seeds} seeds tell no other F apart from it ` +
+    `(${text(alike)})${trendText(periods)}`;
   }
   return (
     `${name}: ${reached}; ${seeds} seeds show F = ${text(worse)} to be worse` +
-    (alike.length === 0 ? '' : ` and do not tell ${text(alike)} apart from it`)
+    (alike.length === 0 ? '' : ` and do not tell ${text(alike)} apart from it`) +
+    trendText(periods)
+  );
+}
+
+/** How the loss goes with F as a whole, which asks less of the seeds than to tell two periods apart. */
+function trendText(periods: readonly Period[]): string {
+  if (periods.length < 3) return '';
+  const seeds = periods[0]!.own.map(({ cell }) => cell.seed);
+  const trend = summary(
+    seeds
+      .map((seed) => {
+        const points = periods.flatMap(({ every, own }) => {
+          const loss = own.find(({ cell }) => cell.seed === seed)?.result.loss;
+          return typeof loss === 'number' ? [{ x: Math.log10(every), loss }] : [];
+        });
+        return slope(
+          points.map(({ x }) => x),
+          points.map(({ loss }) => loss),
+        );
+      })
+      .filter(Number.isFinite),
+  );
+  if (Number.isNaN(trend.halfWidth95)) return '';
+  const shown = Math.abs(trend.mean) > trend.halfWidth95;
+  return (
+    `, while ten times the period changes the loss by ${interval(trend)}: ` +
+    (shown ? `${trend.mean > 0 ? 'shorter' : 'longer'} periods are better` : 'no trend beyond its interval')
   );
 }
 

@@ -54,6 +54,7 @@ export const reshape = defineExperiment<Result>({
     `a prompt, ρ² is measured along ${queries} directions in each of ${periods} subspaces on the same ${batchSize} ` +
     'examples without moving. Intervals are 95 % by Student’s t over the seeds; differences are paired by seed.',
   reads: ['steps', 'ranks', 'schemes', 'learningRates', 'limit'],
+  data: ['train', 'evaluation'],
   async cells({ model, seeds, ranks = [rank], schemes: chosen = schemes, learningRates }) {
     checkNames('schemes', chosen, schemes);
     const small = await isSmallModel(model);

@@ -75,7 +75,9 @@ const lengthGrader: GraderDescription = {
   name: 'length',
   source: `
 function grade(sample) {
-  const words = sample.output_text.split(/\\s+/).filter((word) => word !== '').length;
+  const end = sample.output_text.indexOf('.');
+  if (end < 0) return 0;
+  const words = sample.output_text.slice(0, end).split(/\\s+/).filter((word) => word !== '').length;
   return Math.max(0, 1 - Math.abs(words - ${wantedWords}) / ${wantedWords});
 }`,
 };
@@ -89,7 +91,8 @@ const goals: Readonly<Record<string, Goal>> = {
     question: 'Does a small story model learn to end what somebody says as a JSON string, from rewards alone?',
     method:
       `${rowsOfPrompts} Every prompt ends with an opening quote; the answer with that quote has to be a JSON text, ` +
-      'so the quote must be closed and nothing may follow. The grader gives 1 for that and less for what is near.',
+      `so ` +
+      'the quote must be closed and nothing may follow. The grader gives 1 for that and less for what is near.',
     measure: 'share of greedy answers that are valid JSON',
     steps: 200,
     ways: [{ name: 'reward', settings: { ...reward, rewardStop: ['\n'] }, grader: jsonGrader }],
@@ -107,14 +110,17 @@ const goals: Readonly<Record<string, Goal>> = {
     title: 'An exact length by reward alone',
     question: `Does a small story model learn to go on with a sentence of exactly ${wantedWords} words?`,
     method:
-      `${rowsOfPrompts} An answer ends with its sentence, or with the tokens that it may have. The grader gives 1 ` +
-      `for exactly ${wantedWords} words and less the further an answer is from that.`,
+      `${rowsOfPrompts} The words up to the first full stop count. The grader gives 1 for exactly ${wantedWords}, ` +
+      `less the ` +
+      'further an answer is from that, and 0 for one without a full stop.',
     measure: `share of greedy answers of exactly ${wantedWords} words`,
     steps: 200,
-    ways: [{ name: 'reward', settings: { ...reward, rewardStop: ['.'] }, grader: lengthGrader }],
+    ways: [{ name: 'reward', settings: { ...reward, rewardTemperature: 0 }, grader: lengthGrader }],
     value: (laboratory, model) =>
-      shareOfAnswers(laboratory, model, ['.'], (_, answer) => {
-        return answer.split(/\s+/).filter((word) => word !== '').length === wantedWords;
+      shareOfAnswers(laboratory, model, ['\n'], (_, answer) => {
+        const end = answer.indexOf('.');
+        const words = answer.slice(0, Math.max(0, end)).split(/\s+/);
+        return words.filter((word) => word !== '').length === wantedWords;
       }),
   },
   'reward-accuracy': {
@@ -122,7 +128,8 @@ const goals: Readonly<Record<string, Goal>> = {
     question: 'How far does a run come that sees only whether answers are right, beside one with the usual loss?',
     method:
       '--data are rows with options, such as the task sst2. One way minimises the share of wrong answers of a batch ' +
-      '(0 or 1 an example), the other the cross-entropy; both have the same batches, directions and passes, and each ' +
+      '(0 ' +
+      'or 1 an example), the other the cross-entropy; both have the same batches, directions and passes, and each ' +
       'the learning rate that a pilot on another seed chose.',
     measure: 'accuracy on held-out rows',
     steps: 200,
@@ -159,8 +166,9 @@ function curvesOf(name: string, goal: Goal): Experiment {
     question: goal.question,
     method:
       `${goal.method} Every run trains all parameters with SubZero for ${goal.steps} steps, or --steps. Answers of a ` +
-      'step are drawn at temperature 1 where there are any; evaluations take the likeliest tokens, on rows that no ' +
-      'run trains on. Intervals are 95 % by Student’s t over the seeds.',
+      'step are drawn at temperature 1 for JSON and are the likeliest tokens for lengths; evaluations take the ' +
+      'likeliest ' +
+      'tokens, on rows that no run trains on. Intervals are 95 % by Student’s t over the seeds.',
     reads: ['steps', 'limit', 'learningRates'],
     cells: ({ seeds, learningRates }) =>
       goal.ways.flatMap(({ name: way, settings }) =>
@@ -174,14 +182,20 @@ function curvesOf(name: string, goal: Goal): Experiment {
       const own = { ...settings, steps, learningRate: Number(learningRate), seed: Number(seed) };
       const { run, trainSeconds } = await train(laboratory, own, grader);
       const points: Curve['points'] = [];
-      for (let index = 0; index <= evaluations && !laboratory.signal.aborted; index++) {
-        const step = Math.round((index * steps) / evaluations);
+      for (const step of evaluatedSteps(steps)) {
+        if (laboratory.signal.aborted) break;
         points.push({ step, value: await at(laboratory, run, step, (model) => goal.value(laboratory, model)) });
       }
       return { points, trainSeconds };
     },
     report: (_, finished) => report(name, goal, finished),
   });
+}
+
+/** As far apart as can be, the first and the last included. */
+function evaluatedSteps(steps: number): number[] {
+  const all = Array.from({ length: evaluations + 1 }, (_, index) => Math.round((index * steps) / evaluations));
+  return [...new Set(all)];
 }
 
 /** Trains in the cell's folder. */
@@ -236,10 +250,8 @@ function report(name: string, goal: Goal, finished: readonly Finished<Curve>[]) 
     const gained = pairedDifference(lasts(cells), firsts(cells));
     const sure = gained.mean - gained.halfWidth95 > 0 ? 'beyond' : 'within';
     const from = mean(firsts(cells)).toFixed(3);
-    return (
-      `${group}: ${goal.measure} from ${from} to ${interval(summary(lasts(cells)), 3)}, ${sure} the interval ` +
-      `of the difference`
-    );
+    return `${group}: ${goal.measure} from ${from} to ${interval(summary(lasts(cells)), 3)}, ${sure} the interval ` +
+    `of the difference`;
   });
   return {
     lead: `${sentences.join('; ')}.`,

@@ -4,7 +4,7 @@ import { defineExperiment, type Finished, type Laboratory } from './experiment.t
 import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { type ModelScale, writeScaledModel } from './scaled-model.ts';
-import { mean, median, studentPoint } from './statistics.ts';
+import { mean, median, slope, studentPoint } from './statistics.ts';
 
 /** Steps of a cell; the first ones, which compile and allocate, are not timed. */
 const steps = 8;
@@ -53,6 +53,7 @@ export const scale = defineExperiment<Scaled>({
     'a straight line through the logarithms, of all cells or, where a constant part hides the growth, of the two ' +
     'largest. Seeds repeat all of it; intervals are 95 % by Student’s t over the seeds.',
   reads: ['steps'],
+  data: ['train'],
   cells: ({ seeds }) =>
     seeds.flatMap((seed) =>
       Object.entries(axes).flatMap(([axis, factors]) => factors.map((factor) => ({ seed, axis, factor }))),
@@ -209,13 +210,6 @@ function growthOf(
   const exponent = mean(slopes);
   const deviation = Math.sqrt(slopes.reduce((sum, each) => sum + (each - exponent) ** 2, 0) / (slopes.length - 1));
   return { exponent, halfWidth: (studentPoint(slopes.length - 1) * deviation) / Math.sqrt(slopes.length) };
-}
-
-/** The slope of the line of least squares. */
-export function slope(xs: readonly number[], ys: readonly number[]): number {
-  const [x, y] = [mean(xs), mean(ys)];
-  const covariance = xs.reduce((sum, each, index) => sum + (each - x) * (ys[index]! - y), 0);
-  return covariance / xs.reduce((sum, each) => sum + (each - x) ** 2, 0);
 }
 
 function text({ exponent, halfWidth }: Growth): string {

@@ -50,6 +50,7 @@ export const secondOrder = defineExperiment<Curve>({
     `rank whose factors take what HiZOO keeps, at the rate of rank ${rank}. Intervals are 95 % by Student’s t over ` +
     'the seeds; differences are paired by seed.',
   reads: ['steps', 'learningRates', 'limit'],
+  data: ['train', 'evaluation'],
   async cells(request, finished) {
     const { seeds, model } = request;
     const small = await isSmallModel(model);

@@ -98,3 +98,10 @@ export function studentProbability(values: readonly number[]): number {
   }
   return odd ? 1 - (2 / Math.PI) * (angle + Math.sin(angle) * sum) : 1 - Math.sin(angle) * sum;
 }
+
+/** The slope of the line of least squares. */
+export function slope(xs: readonly number[], ys: readonly number[]): number {
+  const [x, y] = [mean(xs), mean(ys)];
+  const covariance = xs.reduce((sum, each, index) => sum + (each - x) * (ys[index]! - y), 0);
+  return covariance / xs.reduce((sum, each) => sum + (each - x) ** 2, 0);
+}

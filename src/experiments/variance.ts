@@ -50,6 +50,7 @@ export const variance = defineExperiment<Estimates>({
     `${aboutStages} Intervals are 95 % by Student’s t over the seeds, each with its mean over the matrices where ` +
     'several are seen together.',
   reads: ['ranks', 'steps', 'stages', 'optimizers'],
+  data: ['train'],
   async cells({ model, seeds, stages, ranks = [4, 16], optimizers: chosen = optimizers }) {
     checkNames('optimizers', chosen, optimizers);
     const matrices = matricesOf(await matrixKinds(model));

@@ -71,6 +71,14 @@ export interface OpenedDevice {
   instance: GPU;
 }
 
+/**
+ * Whether the driver makes machine code of a kernel when it is first launched, and does little when its pipeline is
+ * made: so does Mesa's llvmpipe.
+ */
+export function compilesAtLaunch({ device, description }: AdapterDescription): boolean {
+  return /llvmpipe/i.test(`${device} ${description}`);
+}
+
 /** Dawn instances, held for the life of the process (see {@link OpenedDevice.instance}). */
 const keptAlive: GPU[] = [];
 

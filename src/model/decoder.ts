@@ -409,6 +409,8 @@ export interface Decoder {
   logits?: { scale?: number; softCap?: number };
   /** What a checkpoint's files hold besides, and otherwise. */
   stored?: StoredNames;
+  /** What whoever loads it should know, in a sentence each. */
+  notes?: readonly string[];
 }
 
 /** Where a checkpoint's files differ from a description's names. */

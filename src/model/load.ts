@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import { isGgufPath } from '../gguf/path.ts';
+import { compilesAtLaunch } from '../gpu/device.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { parseJsonFile } from '../model-file.ts';
 import type { MatmulPlans } from '../ops/matmul-plans.ts';
@@ -39,8 +40,8 @@ import { inOrder, memberOf } from './matrix-source.ts';
 import { Model } from './model.ts';
 import { rehearse } from './rehearse.ts';
 
-/** Bytes read from a weight file at a time; loading holds two or three such pieces, never a file. */
-const readBytes = 16 * 1024 * 1024;
+/** Bytes read from a weight file at a time; loading holds a few such pieces, never a file. */
+const pieceBytes = 16 * 1024 * 1024;
 
 /** Longest rotary tables made at load; longer contexts are cut to it (contextLength says so). */
 const maxPositions = 131_072;
@@ -74,7 +75,8 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
   let model: Model | undefined;
   try {
     const { decoder, parameters, warnings } = await matchTensors(directory, given, source);
-    for (const warning of [...warnings, ...(source.notes ?? [])]) warn(warning);
+    const notes = (decoder.notes ?? []).map((note) => `${directory}: ${note}`);
+    for (const warning of [...warnings, ...(source.notes ?? []), ...notes]) warn(warning);
     const total = parameters.reduce((sum, { stored, within }) => sum + stored.byteLength / (within?.count ?? 1), 0);
     let done = 0;
     const matrixTypes = parameters.filter(({ axes }) => axes.length > 1).map(({ stored }) => stored.dtype);
@@ -96,20 +98,23 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     if (unfit > 0 && !options.begun) warn(unfitWarning(unfit, weights.size, storage));
     const fingerprint = await source.fingerprint();
     model = new Model(gpu, { directory, decoder, weights, vectors, fingerprint, storage });
-    // Compiles in other threads while the weights are read.
     model.plans = options.plans ?? (await knownPlans(gpu));
-    rehearse(model);
+    // Compiles in other threads while the weights are read. Where kernels are compiled when they are launched, nothing
+    // is gained by asking for all of them: a run has no use for those of generation.
+    if (!compilesAtLaunch(gpu.adapter)) rehearse(model);
+    const uploads = new Uploads(gpu);
     for (const { name, stored, transposed, within } of parameters) {
       const weight = weights.get(name);
       const matrix = memberOf(source, { stored, ...(within ? { within } : {}) });
-      if (weight) await upload(await inOrder(matrix, transposed), matrix.stored, weight);
+      if (weight) await uploads.fill(weight, await inOrder(matrix, transposed), matrix.stored);
       done += matrix.stored.byteLength;
       options.onProgress?.(done, total);
     }
+    await uploads.end();
     await gpu.checkAllocations();
     if (!options.plans) {
       model.plans = await completePlans(gpu, model.plans, weights.values());
-      rehearse(model);
+      if (!compilesAtLaunch(gpu.adapter)) rehearse(model);
     }
     await gpu.checkKernels();
     return model;
@@ -217,26 +222,55 @@ export function unfitWarning(count: number, all: number, storage: StorageWish): 
   );
 }
 
-/** Fills a weight, whose pads become zeros. */
-async function upload(
-  source: Pick<TensorSource, 'read'>,
-  { name, dtype }: StoredTensor,
-  weight: Weight,
-): Promise<void> {
-  const { layout } = weight;
-  const fileRowBytes = fileBytes(dtype, shapeOf(weight)[1]);
-  const rowsAtOnce = Math.max(1, Math.floor(readBytes / fileRowBytes));
-  for (const part of weight.parts) {
-    for (let row = 0; row < part.rowCount; row += rowsAtOnce) {
-      const start = part.rowStart + row;
-      const end = start + Math.min(rowsAtOnce, part.rowCount - row);
-      const [first, last] = layout ? [start, end].map((at) => elementsBefore(layout.rows, at)) : [start, end];
-      const bytes = await source.read(name, first! * fileRowBytes, (last! - first!) * fileRowBytes);
-      const plain = repack(weight.storage, dtype, bytes);
-      const stored = layout ? withPads(layout, plain, rowBytes(weight.storage, 1), start, end) : plain;
-      part.buffer.write(stored, row * rowBytes(weight.storage, weight.columns));
-      // Uploads wait in memory until the queue has run.
-      if (stored.byteLength >= readBytes / 2) await weight.parts[0]!.buffer.gpu.idle();
+/**
+ * Brings tensors of files to the GPU, piece by piece: while the GPU takes one, the next is read. All pieces pass
+ * through the same memory, since the pages of fresh arrays cost several times what reading does.
+ */
+class Uploads {
+  readonly #gpu: Gpu;
+  readonly #bytes = new ArrayBuffer(pieceBytes);
+  readonly #values = new Float32Array(pieceBytes / 2);
+  /** Bytes that the GPU was given since it was last waited for: they wait in memory until its queue has run. */
+  #waiting = 0;
+  #taken: Promise<void> = Promise.resolve();
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  /** Fills a weight, whose pads become zeros. */
+  async fill(weight: Weight, source: Pick<TensorSource, 'read'>, { name, dtype }: StoredTensor): Promise<void> {
+    const { layout } = weight;
+    const fileRowBytes = fileBytes(dtype, shapeOf(weight)[1]);
+    const rowsAtOnce = Math.max(1, Math.floor(pieceBytes / fileRowBytes));
+    for (const part of weight.parts) {
+      for (let row = 0; row < part.rowCount; row += rowsAtOnce) {
+        const start = part.rowStart + row;
+        const end = start + Math.min(rowsAtOnce, part.rowCount - row);
+        const [first, last] = layout ? [start, end].map((at) => elementsBefore(layout.rows, at)) : [start, end];
+        const at = first! * fileRowBytes;
+        const bytes = await source.read(name, at, last! * fileRowBytes - at, this.#bytes);
+        const plain = repack(weight.storage, dtype, bytes, this.#values);
+        const stored = layout ? withPads(layout, plain, rowBytes(weight.storage, 1), start, end) : plain;
+        part.buffer.write(stored, row * rowBytes(weight.storage, weight.columns));
+        await this.#given(stored.byteLength);
+      }
     }
+  }
+
+  /** Lets the GPU take what it was given while more is prepared, but not much more. */
+  async #given(bytes: number): Promise<void> {
+    this.#waiting += bytes;
+    if (this.#waiting < pieceBytes) return;
+    this.#waiting = 0;
+    await this.#taken;
+    this.#taken = this.#gpu.idle();
+    // Whoever waits for it next is told of an error; without this it would end the process meanwhile.
+    this.#taken.catch(() => {});
+  }
+
+  /** Waits until the GPU has taken everything. */
+  async end(): Promise<void> {
+    await this.#taken;
   }
 }

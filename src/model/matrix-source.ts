@@ -26,7 +26,10 @@ export function memberOf(
   const bytes = byteLength / count;
   return {
     stored: { name, dtype, shape: shape.slice(1), byteLength: bytes },
-    source: { read: (_, offset = 0, length = bytes - offset) => source.read(name, index * bytes + offset, length) },
+    source: {
+      read: (_, offset = 0, length = bytes - offset, memory) =>
+        source.read(name, index * bytes + offset, length, memory),
+    },
   };
 }
 

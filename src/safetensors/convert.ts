@@ -78,15 +78,18 @@ export function f32ToF16(source: Float32Array, target: Uint16Array = new Uint16A
 /**
  * Reads little-endian bytes of a tensor as f32 values.
  * @param bytes must begin at a multiple of the element size in its buffer, as `TensorSource.read` returns it
+ * @param memory may hold the values of 16-bit types, if it is long enough
  * @throws SubzeroError `unsupported` if the type does not convert to f32.
  */
-export function bytesToF32(dtype: string, bytes: Uint8Array): Float32Array {
+export function bytesToF32(dtype: string, bytes: Uint8Array, memory?: Float32Array): Float32Array {
   if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
   // A typed array rounds each value once, to nearest, ties to even.
   if (dtype === 'F64') return new Float32Array(new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8));
   const bits = (): Uint16Array => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
-  if (dtype === 'BF16') return bf16ToF32(bits());
-  if (dtype === 'F16') return f16ToF32(bits());
+  const count = bytes.byteLength / 2;
+  const target = memory && count <= memory.length ? memory.subarray(0, count) : undefined;
+  if (dtype === 'BF16') return bf16ToF32(bits(), target);
+  if (dtype === 'F16') return f16ToF32(bits(), target);
   throw new SubzeroError('unsupported', `expected a tensor of F64, F32, F16 or BF16, got ${dtype}`);
 }
 

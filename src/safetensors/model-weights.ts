@@ -59,14 +59,19 @@ class OpenedWeights implements ModelWeights {
     this.#shardOf = shardOf;
   }
 
-  async read(name: string, byteOffset?: number, byteLength?: number): Promise<Uint8Array<ArrayBuffer>> {
+  async read(
+    name: string,
+    byteOffset?: number,
+    byteLength?: number,
+    memory?: ArrayBuffer,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const shard = this.#shardOf.get(name);
     if (shard === undefined) {
       throw new SubzeroError('not_found', `the weights ${this.files.join(', ')} have no tensor ${quote(name)}`, {
         parameter: name,
       });
     }
-    return await shard.read(name, byteOffset, byteLength);
+    return await shard.read(name, byteOffset, byteLength, memory);
   }
 
   async fingerprint(): Promise<string> {

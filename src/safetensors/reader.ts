@@ -86,10 +86,18 @@ export class OpenedSafetensors implements SafetensorsFile {
     }
   }
 
-  async read(name: string, byteOffset = 0, byteLength?: number): Promise<Uint8Array<ArrayBuffer>> {
+  async read(
+    name: string,
+    byteOffset = 0,
+    byteLength?: number,
+    memory?: ArrayBuffer,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     this.#checkOpen();
     const { tensor, length } = tensorRange(this.file, this.tensors, name, byteOffset, byteLength);
-    const bytes = allocate(length, `${this.file}: tensor ${quote(name)}`);
+    const bytes =
+      memory && length <= memory.byteLength
+        ? new Uint8Array(memory, 0, length)
+        : allocate(length, `${this.file}: tensor ${quote(name)}`);
     await readFully(this.#handle, this.file, this.#headerBytes + tensor.dataOffset + byteOffset, bytes);
     return bytes;
   }

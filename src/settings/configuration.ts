@@ -58,6 +58,21 @@ export function comparesWithBase({ objective, anchor }: Pick<TrainConfiguration,
 }
 
 /**
+ * Why the machines of a cluster cannot share a run, and the setting that says so; nothing where they can.
+ */
+export function unsharedBecause({
+  objective,
+  anchor,
+}: Pick<TrainConfiguration, 'objective' | 'anchor'>): { named: 'objective' | 'anchor'; reason: string } | undefined {
+  if (objectives[objective].generates) {
+    return { named: 'objective', reason: 'generates answers and grades them, which one machine does' };
+  }
+  if (!comparesWithBase({ objective, anchor })) return undefined;
+  const reason = 'needs what the base says of the examples, which workers do not have';
+  return { named: anchor > 0 ? 'anchor' : 'objective', reason };
+}
+
+/**
  * Whether a run has written the base model's weights after its first `steps` steps: it does so from the first fold on,
  * or with every step, and never where a bank keeps the change.
  */

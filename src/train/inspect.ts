@@ -145,6 +145,7 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
       warnings: [
         ...warnings,
         ...(source.notes ?? []),
+        ...(checkpoint.decoder.notes ?? []),
         ...(unfit === 0 ? [] : [unfitWarning(unfit, matrices.length, choice.storage)]),
       ],
       ...(errors ? { quantization: errors } : {}),

@@ -11,7 +11,7 @@ import { concurrently } from '../concurrently.ts';
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
 import { Generator, passRows } from '../generate/generator.ts';
-import { type Grade, type Grader, type GraderServices, grade } from '../graders/index.ts';
+import type { Grade, Grader, GraderServices } from '../graders/index.ts';
 import type { Model } from '../model/model.ts';
 import { type LossSums, type MeasureSum, noLoss } from '../objectives/loss.ts';
 import type { Probes } from '../ops/probes.ts';
@@ -32,6 +32,9 @@ const answeredAtOnce = 64;
 
 /** The step whose random numbers evaluations draw from: no run has so many. */
 const evaluationStep = 0xffff_ffff;
+
+/** Most characters of a row that a notice shows. */
+const shownOfRow = 80;
 
 /** Added to a deviation, so that equal rewards divide by something. */
 const leastDeviation = 1e-8;
@@ -177,6 +180,7 @@ export class RewardScorer {
       wanted.map(({ example, probe, place }) => this.#answer(example, { step, place, probe })),
     );
     if (this.#signal?.aborted) throw new SubzeroError('cancelled', 'the grading was cancelled');
+    const { grade } = await import('../graders/index.ts');
     const grades: Grade[] = [];
     await concurrently(answers, gradedAtOnce, async ({ text }, index) => {
       const item: unknown = JSON.parse(wanted[index]!.example.generation!.item ?? '{}');
@@ -186,21 +190,21 @@ export class RewardScorer {
     return Array.from({ length: probes.count }, (_, probe) => {
       const own = wanted.flatMap((each, index) => (each.probe === probe ? [index] : []));
       return {
-        rewards: own.reduce((sum, index) => sum + this.#rewardOf(grades[index]!), 0),
+        rewards: own.reduce((sum, index) => sum + this.#rewardOf(grades[index]!, wanted[index]!.example), 0),
         answers: own.length,
         tokens: own.reduce((sum, index) => sum + answers[index]!.tokens, 0),
       };
     });
   }
 
-  #rewardOf({ reward, failures: [failure] }: Grade): number {
+  #rewardOf({ reward, failures: [failure] }: Grade, { generation }: TokenizedExample): number {
     const problem = failure?.message ?? (Number.isFinite(reward) ? undefined : `the grader returned ${reward}`);
     if (problem === undefined) {
       this.#isGraded = true;
       return reward;
     }
     this.#failures++;
-    this.#firstFailure ??= problem;
+    this.#firstFailure ??= `${problem} (row ${shownRow(generation?.item ?? '{}')})`;
     return 0;
   }
 
@@ -230,6 +234,11 @@ export class RewardScorer {
   async destroy(): Promise<void> {
     await this.#generator.destroy();
   }
+}
+
+/** A row in a notice. */
+function shownRow(json: string): string {
+  return json.length <= shownOfRow ? json : `${json.slice(0, shownOfRow)}…`;
 }
 
 /** What the draws of a text begin with: word 0 of the Philox block (place, 2, step, purpose). */

@@ -9,7 +9,6 @@ import type { Decoder } from '../model/decoder.ts';
 import { resolve } from '../platform/index.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { Adapter } from '../tuning/adapter.ts';
-import { fingerprintPeft, readPeftLora } from '../tuning/peft-lora.ts';
 import { parameter, words } from '../words.ts';
 import type { JournalHeader } from '../zo/journal.ts';
 
@@ -39,6 +38,7 @@ export async function startAdapter(
     );
   }
   const path = resolve(directory);
+  const { fingerprintPeft, readPeftLora } = await import('../tuning/peft-lora.ts');
   const adapter = await readPeftLora(path, decoder);
   if ([...adapter.lora!.values()].some(({ gain }) => gain !== undefined)) {
     const problem = `${path} is a DoRA, whose magnitudes cannot be trained here; it can be applied`;
@@ -58,6 +58,7 @@ export async function startAdapterOfRun(
 ): Promise<Adapter | undefined> {
   const { startAdapter: record } = extra as StartRecord;
   if (!record) return undefined;
+  const { fingerprintPeft, readPeftLora } = await import('../tuning/peft-lora.ts');
   const adapter = await readPeftLora(record.path, decoder);
   if ((await fingerprintPeft(record.path)) === record.fingerprint) return adapter;
   throw new SubzeroError(

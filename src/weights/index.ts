@@ -110,8 +110,9 @@ export function fileBytes(dtype: string, elements: number): number {
  * Bytes of a file as they are stored.
  * @param dtype or a type of blocks
  * @param bytes whole rows
+ * @param memory may hold what they become, or values on the way there, if it is long enough
  */
-export function repack(storage: Storage, dtype: string, bytes: Uint8Array): Uint8Array {
+export function repack(storage: Storage, dtype: string, bytes: Uint8Array, memory?: Float32Array): Uint8Array {
   const codec = codecs[storage];
   const format = blockFormat(dtype);
   if (format?.layout === storage) return format.toLayout(bytes);
@@ -119,13 +120,13 @@ export function repack(storage: Storage, dtype: string, bytes: Uint8Array): Uint
   const own = laidOut(dtype);
   if (own === storage) return bytes;
   if (!codec.pack) throw new Error(`${storage} holds values of its own formats only, not of ${dtype}`);
-  return codec.pack(valuesOfBytes(dtype, bytes));
+  return codec.pack(valuesOfBytes(dtype, bytes, memory));
 }
 
-/** The values of whole rows of a file. @param dtype or a type of blocks */
-export function valuesOfBytes(dtype: string, bytes: Uint8Array): Float32Array {
+/** The values of whole rows of a file. @param dtype or a type of blocks @param memory may hold them */
+export function valuesOfBytes(dtype: string, bytes: Uint8Array, memory?: Float32Array): Float32Array {
   const own = laidOut(dtype);
-  return own ? codecs[own].unpack(bytes) : (blockFormat(dtype)?.toF32(bytes) ?? bytesToF32(dtype, bytes));
+  return own ? codecs[own].unpack(bytes) : (blockFormat(dtype)?.toF32(bytes) ?? bytesToF32(dtype, bytes, memory));
 }
 
 /** The kernel file of a storage type. */

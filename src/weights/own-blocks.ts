@@ -73,7 +73,7 @@ export function withOwnBlocks(source: ModelSource): ModelSource {
     tensors,
     metadata: source.metadata,
     files: source.files,
-    read: (name, offset, length) => source.read(names.get(name) ?? name, offset, length),
+    read: (name, ...range) => source.read(names.get(name) ?? name, ...range),
     fingerprint: () => source.fingerprint(),
     close: () => source.close(),
   };

@@ -1,29 +1,33 @@
 /**
- * From a configuration to its optimiser.
+ * From a configuration to its optimiser, which alone is imported.
  *
  * @module
  */
 
 import type { Model } from '../model/model.ts';
+import type { DirectionKind } from '../ops/probes.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import type { OptimizerName } from '../settings/methods.ts';
 import type { Adapter } from '../tuning/adapter.ts';
 import { prepareTuning, type Tuning } from '../tuning/tuning.ts';
 import { checkWritten } from './change.ts';
-import { Mezo } from './mezo.ts';
 import type { ZerothOrderOptimizer } from './optimizer.ts';
-import { SubZero } from './subzero.ts';
 
 type Maker = (model: Model, configuration: TrainConfiguration, tuning: Tuning) => Promise<ZerothOrderOptimizer>;
 
-const subzero: Maker = async (model, configuration, tuning) => new SubZero(model, configuration, tuning);
+const subzero: Maker = async (...parts) => new (await import('./subzero.ts')).SubZero(...parts);
+
+const mezo =
+  (direction: DirectionKind): Maker =>
+  async (...parts) =>
+    await (await import('./mezo.ts')).Mezo.create(...parts, direction);
 
 const makers: Readonly<Record<OptimizerName, Maker>> = {
   subzero,
   'subzero-plus': subzero,
-  mezo: (model, configuration, tuning) => Mezo.create(model, configuration, tuning, 'plain'),
-  'sparse-mezo': (model, configuration, tuning) => Mezo.create(model, configuration, tuning, 'masked'),
-  hizoo: (model, configuration, tuning) => Mezo.create(model, configuration, tuning, 'curved'),
+  mezo: mezo('plain'),
+  'sparse-mezo': mezo('masked'),
+  hizoo: mezo('curved'),
 };
 
 /**

@@ -47,6 +47,11 @@ describe('flags', () => {
     expect(values(['--norm-alignment=false'])).toMatchObject({ normAlignment: false });
     expect(() => parse(['--no-quiet=true'])).toThrow('--no-quiet takes no value');
   });
+  it('that a command refuses say why', () => {
+    const refused = { rank: 'cannot change here' };
+    expect(() => parseOptions(options, ['--rank=4'], {}, { refused })).toThrow('--rank cannot change here');
+    expect(() => parseOptions(options, ['--constructor'], {}, { refused })).toThrow('unknown option --constructor');
+  });
   it('take bytes with a unit, and words that stand for numbers', () => {
     for (const [text, bytes] of [
       ['6GiB', 6 * 2 ** 30],

@@ -349,4 +349,39 @@ describe.skipIf(program === undefined)('faults of a cluster', () => {
     await collect(engine.train({ resume: out, cluster: { url: server.url, deadline: 1 } }));
     expect(await recordsOf(out)).toEqual(expected);
   }, 60_000);
+
+  test('a run that is stopped while the server restarts ends its step by itself, long before the ' +
+  'deadline', async () => {
+    const own = await NatsServer.start(program!, temporaryFolder());
+    const out = join(temporaryFolder(), 'run');
+    const stop = new AbortController();
+    const cluster = { url: own.url, deadline: 600 };
+    // Somebody who takes tasks, and is never heard of again.
+    const bus = await Bus.connect({ url: own.url }, 'taker');
+    let asked = 0;
+    for await (const event of engine.train({ model, data: { file }, configuration, out, cluster }, stop.signal)) {
+      const name = event.type === 'message' ? /trains this as "([^"]+)"/.exec(event.message)?.[1] : undefined;
+      if (name !== undefined) {
+        bus.tasks(name, 600).room = 2;
+        await sleep(300);
+      }
+      // The step after the first one waits for tasks that are lost.
+      if (event.type === 'start') {
+        setTimeout(async () => {
+          await own.stop('SIGKILL');
+          await own.start();
+          asked = performance.now();
+          stop.abort();
+        }, 2000);
+      }
+    }
+    expect(asked).toBeGreaterThan(0);
+    expect(performance.now() - asked).toBeLessThan(60_000);
+    await bus.close();
+    await own.stop();
+    const kept = await recordsOf(out);
+    expect(kept).toEqual(expected.slice(0, kept.length));
+    await collect(engine.train({ resume: out, cluster: { url: server.url, deadline: 1 } }));
+    expect(await recordsOf(out)).toEqual(expected);
+  }, 120_000);
 });

@@ -17,7 +17,9 @@ test('without a base: who is preferred, and by how much', () => {
   const [accuracy, margin] = measure(tuned, usualMetrics(tuned));
   expect(accuracy!.value).toBeCloseTo(2 / 3, 12);
   expect(margin!.value).toBeCloseTo(2.5 / 3, 12);
-  expect(() => measure(tuned, ['dpo-loss'])).toThrow(/dpo-loss needs preferences and a base/);
+  expect(() => measure(tuned, ['dpo-loss'])).toThrow(
+    'the metric dpo-loss needs preferences and a base, which this evaluation has not; name one with base',
+  );
 });
 
 test('with a base: margins above its own, and −log σ(β margin)', () => {

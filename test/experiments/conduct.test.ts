@@ -158,6 +158,24 @@ test('a folder belongs to one experiment with its settings, and to one process a
   await first.return(undefined);
 });
 
+test('data that are missing are named before anything is measured, and the folder stays free', async () => {
+  const out = folder();
+  const measured: Cell[] = [];
+  const reading = { ...squares(measured), data: ['train', 'evaluation'] as const };
+  const there = folder();
+  await expect(run(out, reading, { data: { file: join(there, 'none.jsonl') } })).rejects.toThrow(
+    /none\.jsonl does not exist/,
+  );
+  const sst2 = { task: 'sst2', directory: there };
+  await expect(run(out, reading, { data: sst2 })).rejects.toThrow(/has no train file of task sst2/);
+  writeFileSync(join(there, 'train.jsonl'), '');
+  // Otherwise it would be missed after hours of training.
+  await expect(run(out, reading, { data: sst2 })).rejects.toThrow(/has no evaluation file of task sst2/);
+  expect(measured).toEqual([]);
+  writeFileSync(join(there, 'dev.jsonl'), '');
+  expect((await run(out, reading, { data: sst2 })).at(-1)).toMatchObject({ complete: true });
+});
+
 test('settings that are refused leave the folder free', async () => {
   const out = folder();
   const refusing = {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { leastSquares, product } from '../../src/experiments/least-squares.ts';
 import { singularValues } from '../../src/experiments/rank-spectrum.ts';
-import { slope } from '../../src/experiments/scale.ts';
+import { slope } from '../../src/experiments/statistics.ts';
 import { withSeed } from '../support/random.ts';
 
 test('coefficients come back from products with random directions, and the noise is seen', () =>

@@ -3,6 +3,7 @@ import { openEngine } from '../../src/engine/client.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import type { Cell, Experiment, ExperimentRequest } from '../../src/experiments/experiment.ts';
 import { experiments } from '../../src/experiments/index.ts';
+import { activationBytes } from '../../src/experiments/memory.ts';
 import { optionRows, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
 
 let engine: Engine;
@@ -65,6 +66,12 @@ test('scale: twice the layers have their parameters, and four directions have fo
   expect(deeper.parameters).toBeGreaterThan(base.parameters);
   expect(more.parameters).toBe(base.parameters);
   expect(more.tokens).toBe(4 * base.tokens);
+});
+
+test('memory: what back-propagation keeps of OPT-13B, by hand', () => {
+  // 16 × 128 × 5120 = 10,485,760 numbers of a width; 34 + 5 · 40 · 128 / 5120 = 39 bytes of each; 40 layers.
+  expect(activationBytes('OPT-13B')).toEqual({ all: 16_357_785_600, checkpointed: 838_860_800 + 408_944_640 });
+  expect(activationBytes('Llama-3.1-8B')).toBeUndefined();
 });
 
 test('reports say in their first line what came out', async () => {

@@ -27,7 +27,7 @@ test('recommends the period of the lowest loss, and says which others the seeds 
   });
   // 0.55 to 0.75: 0.65 with 2.776 · 0.0791/√5.
   expect(lead).toMatch(
-    /^After 100 steps: rank 8, η 0.00005: F = 100 \(∞\) has the lowest mean loss \(0.6500 ± 0.0981\); 5 seeds show F = 1 to be worse and do not tell 10 apart from it\.$/,
+    /^After 100 steps: rank 8, η 0.00005: F = 100 \(∞\) has the lowest mean loss \(0.6500 ± 0.0981\); 5 seeds show F = 1 to be worse and do not tell 10 apart from it, while ten times the period changes the loss by -0.0515 ± 0.0010: longer periods are better\.$/,
   );
   const { rows } = sections[0]!.table!;
   expect(rows.map(([, every]) => every)).toEqual(['1', '10', '100 (∞)']);

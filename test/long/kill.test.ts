@@ -37,3 +37,30 @@ test.each<{ kills: number; model: string; rows?: string; peft?: boolean; setting
     expect(Buffer.compare(weights.killed, weights.whole)).toBe(0);
   },
 );
+
+// A process dies between two weights of the bank, or with folds that were just sent to the GPU, once in each period:
+// the periods before it are gone through again by the replay.
+const period = 3;
+/** Matrices of the tiny model that train: of its two layers, and the embedding. */
+const weights = 15;
+test.each([
+  { place: 'fold', model: 'llama-tiny', settings: '' },
+  { place: 'fold', model: 'llama-tiny-f16', settings: '--storage f16' },
+  { place: 'compression', model: 'llama-tiny', settings: '--storage q8 --bank-rank 6' },
+  { place: 'compression', model: 'llama-tiny', settings: '--change bank --bank-rank 4 --bank-storage f32' },
+])(
+  '$model $settings: killed in each $place, to the weights of an undisturbed run',
+  async ({ place, model, settings }) => {
+    const own = `${common} --refresh ${period} --seed 9 ${settings}`.trim().split(' ');
+    const parameters = ['--model', tinyModel(model), '--data', writeRows(optionRows()), ...own];
+    const kills = 5;
+    const places = Array.from({ length: kills }, (_, index) => `${place}:${index * weights + 1 + 2 * index}`);
+    const plan = { steps: period * (kills + 1), atLeast: kills, seed: 1, places };
+    const { ordeal, records, weights: bits } = await trainWholeAndKilled(parameters, plan);
+    expect(ordeal.kills).toBe(kills);
+    // The last record is that of the period's last step, or the one before where that was not kept yet.
+    for (const [index, step] of ordeal.steps.entries()) expect([0, 1]).toContain(period * (index + 1) - step);
+    expect(records.killed).toEqual(records.whole);
+    expect(Buffer.compare(bits.killed, bits.whole)).toBe(0);
+  },
+);

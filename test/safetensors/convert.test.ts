@@ -97,6 +97,18 @@ describe.each([
   });
 });
 
+test.each(['F16', 'BF16'] as const)('%s: given memory holds the values where it is long enough', (dtype) => {
+  const bytes = f32ToBytes(dtype, Float32Array.of(1, -2, 0.5));
+  const memory = new Float32Array(4).fill(Number.NaN);
+  const values = bytesToF32(dtype, bytes, memory);
+  expect([...values]).toEqual([1, -2, 0.5]);
+  expect(values.buffer).toBe(memory.buffer);
+  const short = memory.subarray(0, 2);
+  const own = bytesToF32(dtype, bytes, short);
+  expect([...own]).toEqual([1, -2, 0.5]);
+  expect(own.buffer).not.toBe(memory.buffer);
+});
+
 test('bytes of each type become f32 and come back', () => {
   const values = Float32Array.of(1, -2.5, 0.15625);
   for (const dtype of ['F32', 'F16', 'BF16'] as const) {

@@ -41,6 +41,21 @@ describe('a valid file', () => {
     await opened.close();
   });
 
+  test('reads into given memory where it is large enough', async () => {
+    const opened = await openHeader(header);
+    const memory = new ArrayBuffer(8);
+    const range = await opened.read('a', 3, 8, memory);
+    expect(range).toEqual(data.slice(3, 11));
+    expect(range.buffer).toBe(memory);
+    const next = await opened.read('b', 1, undefined, memory);
+    expect(next).toEqual(Uint8Array.of(21, 22, 23));
+    expect([next.buffer, next.byteOffset]).toEqual([memory, 0]);
+    const longer = await opened.read('a', 0, 9, memory);
+    expect(longer).toEqual(data.slice(0, 9));
+    expect(longer.buffer).not.toBe(memory);
+    await opened.close();
+  });
+
   test.each([
     [-1, 2],
     [0, 21],

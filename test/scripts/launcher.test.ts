@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -74,6 +74,25 @@ describe('the launcher', () => {
     await new Promise((ready) => child.stdout.once('data', ready));
     child.kill('SIGINT');
     expect(await ended).toEqual({ code: 130, signal: null });
+  });
+  it.skipIf(process.platform === 'win32')('leaves no program behind when it is killed', async () => {
+    // The program saves what it has, as at a signal that is passed on.
+    write(
+      'src/cli/main.ts',
+      "import { writeFileSync } from 'node:fs';\n" +
+        'const timer = setInterval(() => {}, 1000);\n' +
+        "process.on('SIGTERM', () => { writeFileSync(process.argv[2]!, 'saved'); clearInterval(timer); });\n" +
+        'console.log(process.pid);\n',
+    );
+    bringNode();
+    const saved = join(root, 'saved');
+    const child = spawn(process.execPath, ['--import', pretendOld, join(root, 'bin', 'subzero.mjs'), saved]);
+    const program = Number(await new Promise((said) => child.stdout.once('data', said)));
+    expect(program).not.toBe(child.pid);
+    child.kill('SIGKILL');
+    // The end of the program's output is the end of all who could write to it.
+    await new Promise((ended) => child.stdout.once('close', ended));
+    expect(readFileSync(saved, 'utf8')).toBe('saved');
   });
   it('dies of the signal that its program died of', () => {
     write('src/cli/main.ts', "process.kill(process.pid, 'SIGKILL');\n");

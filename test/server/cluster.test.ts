@@ -1,3 +1,4 @@
+import type OpenAI from 'openai';
 import { expect, test } from 'vitest';
 import { Metrics } from '../../server/metrics.ts';
 import { jobBody, jobWithStatus, startServer, until, uploadExamples } from './harness.ts';
@@ -44,6 +45,53 @@ test('who takes part in a job is in its description and in the metrics while it 
   await jobWithStatus(server, id, 'cancelled');
   expect((await describe()).cluster).toBeUndefined();
   expect(await (await get('/metrics')).text()).toContain('subzero_cluster_workers 0');
+});
+
+test('a job that compares with its base, or generates, trains on the server itself, which says so', async () => {
+  const server = await startServer({ cluster: { url: 'nats://nowhere:1' } });
+  const { client, engine } = server;
+  const file = await uploadExamples(server);
+  const events = async (id: string) =>
+    (await client.fineTuning.jobs.listEvents(id, { limit: 100 })).data.map(({ message }) => message).join('\n');
+  const train = async (hyperparameters: Record<string, unknown>) => {
+    const { id } = await client.fineTuning.jobs.create(jobBody(file, hyperparameters));
+    await jobWithStatus(server, id, 'succeeded');
+    return { told: await events(id), request: engine.trainRequests.at(-1)! };
+  };
+  const shared = await train({});
+  expect(shared.request).toMatchObject({ cluster: { url: 'nats://nowhere:1' } });
+  expect(shared.told).not.toMatch(/cluster/);
+  const anchored = await train({ anchor: 0.5 });
+  expect(anchored.request).not.toHaveProperty('cluster');
+  expect(anchored.told).toMatch(/The cluster takes no part in this job, as anchor 0.5 needs what the base says/);
+  const answer = (content: string) => [{ role: 'assistant', content }];
+  const row = (text: string) => ({
+    input: { messages: [{ role: 'user', content: text }], tools: [], parallel_tool_calls: true },
+    preferred_output: answer('yes'),
+    non_preferred_output: answer('no'),
+  });
+  const preferences = await uploadExamples(server, [row('a'), row('b'), row('c'), row('d')]);
+  const body = {
+    model: 'base',
+    training_file: preferences,
+    method: { type: 'dpo' as const, dpo: { hyperparameters: { n_epochs: 1 } } },
+  };
+  const { id } = await client.fineTuning.jobs.create(body);
+  await jobWithStatus(server, id, 'succeeded');
+  expect(engine.trainRequests.at(-1)).not.toHaveProperty('cluster');
+  expect(await events(id)).toMatch(/The cluster takes no part in this job, as objective dpo needs what the base says/);
+  const grader = { type: 'string_check', name: 'g', input: '{{sample.output_text}}', reference: 'x', operation: 'eq' };
+  const prompts = await uploadExamples(server, [
+    { messages: [{ role: 'user', content: 'a' }] },
+    { messages: [{ role: 'user', content: 'b' }] },
+  ]);
+  const rewarded = await client.fineTuning.jobs.create({
+    ...{ model: 'base', training_file: prompts },
+    method: { type: 'reinforcement', reinforcement: { grader, hyperparameters: { n_epochs: 1 } } },
+  } as OpenAI.FineTuning.JobCreateParams);
+  await jobWithStatus(server, rewarded.id, 'succeeded');
+  expect(engine.trainRequests.at(-1)).not.toHaveProperty('cluster');
+  expect(await events(rewarded.id)).toMatch(/takes no part in this job, as objective reward generates answers/);
 });
 
 test('a gauge that is replaced keeps nothing of before', () => {

@@ -43,11 +43,23 @@ export interface Ending {
   errors: string;
 }
 
-/** Runs `subzero train` with JSON output, and kills it at the moment with SIGKILL. */
-export async function trainAndKill(parameters: readonly string[], moment: Moment | undefined): Promise<Ending> {
-  const child = spawn(process.execPath, [launcher, 'train', ...parameters, '--json'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+const killWithin = new URL('./kill-within.ts', import.meta.url).href;
+
+/**
+ * Runs `subzero train` with JSON output, and kills it with SIGKILL.
+ * @param when the moment, or the place by kill-within.ts
+ */
+export async function trainAndKill(parameters: readonly string[], when: Moment | string | undefined): Promise<Ending> {
+  const within = typeof when === 'string' ? when : undefined;
+  const moment = typeof when === 'string' ? undefined : when;
+  const child = spawn(
+    process.execPath,
+    [...(within ? ['--import', killWithin] : []), launcher, 'train', ...parameters, '--json'],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...(within ? { SUBZERO_TEST_KILL: within } : {}) },
+    },
+  );
   let errors = '';
   let announced = 0;
   let steps = 0;
@@ -80,17 +92,26 @@ export interface Ordeal {
   steps: number[];
 }
 
+/** A run that is killed. */
+interface Plan {
+  steps: number;
+  /** Kills that must happen: each process gets so few steps before it is killed. */
+  atLeast: number;
+  seed: number;
+  /** Where each process is killed, by kill-within.ts; at random moments by default. */
+  places?: readonly string[];
+}
+
 /**
- * Trains to the end through kills at random moments.
+ * Trains to the end through kills at random moments, or at places.
  *
  * @param start the parameters that begin the run in folder `run`; `resume`, those that go on with it besides
- * @param atLeast kills that must happen: each process gets so few steps before it is killed
  * @throws Error if a process fails by itself, or a step that was announced is missing from the journal
  */
 export async function trainThroughKills(
   start: readonly string[],
   run: string,
-  { steps, atLeast, seed, resume = [] }: { steps: number; atLeast: number; seed: number; resume?: readonly string[] },
+  { steps, atLeast, seed, resume = [], places }: Plan & { resume?: readonly string[] },
 ): Promise<Ordeal> {
   const random = randomNumbers(seed);
   const journal = join(run, 'journal.subzero');
@@ -104,7 +125,7 @@ export async function trainThroughKills(
     const moment: Moment = { afterSteps, milliseconds: random() * (afterSteps === 0 ? 600 : 15) };
     const ending = await trainAndKill(
       begun ? ['--resume', run, ...resume] : start,
-      ordeal.kills < atLeast ? moment : undefined,
+      ordeal.kills < atLeast ? (places?.[ordeal.kills] ?? moment) : undefined,
     );
     if (!ending.killed) {
       if (ending.code === 0) return ordeal;
@@ -140,13 +161,13 @@ export interface KilledAndWhole {
  */
 export async function trainWholeAndKilled(
   parameters: readonly string[],
-  { steps, atLeast, seed, peft = false }: { steps: number; atLeast: number; seed: number; peft?: boolean },
+  { peft = false, ...plan }: Plan & { peft?: boolean },
 ): Promise<KilledAndWhole> {
   const folder = temporaryFolder();
-  const start = (out: string): string[] => [...parameters, '--out', join(folder, out), '--steps', String(steps)];
+  const start = (out: string): string[] => [...parameters, '--out', join(folder, out), '--steps', String(plan.steps)];
   const whole = await trainAndKill(start('whole'), undefined);
   if (whole.code !== 0) throw new Error(`the undisturbed run ended with ${whole.code}: ${whole.errors}`);
-  const ordeal = await trainThroughKills(start('killed'), join(folder, 'killed'), { steps, atLeast, seed });
+  const ordeal = await trainThroughKills(start('killed'), join(folder, 'killed'), plan);
   const engine = await LocalEngine.open();
   const weightsOf = async (run: string): Promise<Buffer> => {
     const out = join(folder, `${run} exported`);

@@ -17,6 +17,17 @@ const changeable: readonly OptionSpecification[] = settingNames
   .filter((name) => settingOf(name).changes)
   .map((name) => ({ ...settingOption(name), ...changes, default: undefined }) as unknown as OptionSpecification);
 
+/** What a fork has from its run whatever is asked. */
+const fixed = Object.fromEntries(
+  settingNames
+    .filter((name) => !settingOf(name).changes)
+    .map((name) => [
+      settingOption(name).name,
+      'cannot change in a fork: it gives the recorded numbers their meaning, or decides what the run learns from; ' +
+        'start a run of its own with subzero train',
+    ]),
+);
+
 const validationOption = {
   name: 'validation',
   type: 'text',
@@ -34,6 +45,7 @@ export const forkCommand = defineCommand({
       'numbers their meaning (optimiser, scheme, seed, rank, refresh, ε, …) stay as they are; a schedule counts from ' +
       'the first step of all.',
   ],
+  refused: fixed,
   options: [
     { name: 'run', type: 'text', placeholder: 'RUN', description: 'run folder to fork' },
     { ...stepOption, description: `the last step that both have; ${bestStep}` },

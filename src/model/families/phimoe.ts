@@ -63,6 +63,13 @@ function rotationOf(values: Values<typeof fields>): { rotation: RopePosition; co
   return { rotation: { ...rotation, scaling: known }, context: Math.min(context, originalContext) };
 }
 
+function shortened(context: number, { max_position_embeddings: whole }: Values<typeof fields>): string {
+  return (
+    `the context ends at ${context} tokens, the original one of its rope scaling "longrope", and not at ${whole}: ` +
+    'beyond it transformers 5.24 goes on with the short divisors, and the authors take the long ones'
+  );
+}
+
 /**
  * Phi-3.5 MoE: a Llama with LayerNorms, and with experts in place of the feed-forward layer, two of which a sparse
  * mixer chooses.
@@ -93,7 +100,11 @@ export const phimoe = family(
           }),
       },
     );
-    return values.lm_head_bias ? { ...decoder, head: { ...decoder.head, bias: 'lm_head.bias' } } : decoder;
+    return {
+      ...decoder,
+      ...(values.lm_head_bias ? { head: { ...decoder.head, bias: 'lm_head.bias' } } : {}),
+      ...(context < values.max_position_embeddings ? { notes: [shortened(context, values)] } : {}),
+    };
   },
   {
     ignored: {

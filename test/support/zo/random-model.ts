@@ -59,10 +59,12 @@ export function recurrentOverrides(random: Random): Record<string, unknown> {
 /**
  * Most that a loss may be off, as a share of itself and 1. The delta rule's results are made of one size by a norm:
  * where a query is at a right angle to all keys they are small, and the norm makes rounding errors large, the more so
- * the smaller its epsilon is.
+ * the smaller its epsilon is: by up to 1/√epsilon, that is 30 times with the 10⁻³ of Qwen here and 300 times with the
+ * 10⁻⁵ that OLMo Hybrid has whatever a file says. It is this norm alone: of 1,080 losses of such models the worst was
+ * off by 2·10⁻⁶, and with an epsilon of 0.1 by 2·10⁻⁷. The tolerance is that of the worst case.
  */
 export function lossTolerance({ model_type: type }: Record<string, unknown>): number {
-  if (type === 'olmo_hybrid') return 4e-4;
+  if (type === 'olmo_hybrid') return 1e-4;
   return type === 'qwen3_5_text' || type === 'qwen3_next' ? 4e-5 : 5e-6;
 }
 
