@@ -49,14 +49,11 @@ export const memory = defineExperiment<Planned | Measured>({
     'How many bytes of GPU memory does a run take, by optimiser, scheme, storage of weights and shape of model?',
   method:
     'Plans come from the same code that allocates a run, on a device without memory, for the shapes of published ' +
-    'models ' +
-    `with default settings and a batch of 16 examples of ${tokens} tokens. Measured are the given model's runs: the ` +
-    `bytes ` +
-    'that the device holds after a step of one direction, beside their own plan. As a yardstick stands what AdamW ' +
-    'in mixed precision ' +
-    `keeps for each parameter, ${adamBytes} bytes, and for GPT-like layers the activations of the same batch by the ` +
-    `formula ` +
-    'of Korthikanti et al. (arXiv 2205.05198), with and without checkpoints at every layer.',
+    `models with default settings and a batch of 16 examples of ${tokens} tokens. Measured are the given model's ` +
+    'runs: the bytes that the device holds after a step of one direction, beside their own plan. As a yardstick ' +
+    `stands what AdamW in mixed precision keeps for each parameter, ${adamBytes} bytes, and for GPT-like layers the ` +
+    'activations of the same batch by the formula of Korthikanti et al. (arXiv 2205.05198), with and without ' +
+    'checkpoints at every layer.',
   reads: ['optimizers', 'schemes'],
   data: ['train'],
   cells: ({ seeds, optimizers = optimizerNames, schemes = schemeNames }) => [
@@ -135,10 +132,9 @@ export const memory = defineExperiment<Planned | Measured>({
           title: 'Beside back-propagation',
           text:
             `Activations of ${sequences} × ${tokens} tokens: s b h (34 + 5 a s / h) bytes a layer, or 2 s b h a ` +
-            `layer and ` +
-            'those of one layer with checkpoints; logits and gradients of the head come on top. MeZO’s paper (arXiv ' +
-            '2305.17333) measured up to 12 times less than fine-tuning with Adam, and has a GPU of 80 GB tune 30 B ' +
-            'parameters instead of 2.7 B.',
+            'layer and those of one layer with checkpoints; logits and gradients of the head come on top. MeZO’s ' +
+            'paper (arXiv 2305.17333) measured up to 12 times less than fine-tuning with Adam, and has a GPU of 80 ' +
+            'GB tune 30 B parameters instead of 2.7 B.',
           table: {
             header: ['shape', 'SubZero, f16', 'AdamW, checkpoints', 'AdamW, all activations', 'AdamW / SubZero'],
             rows: plans.flatMap(({ cell, result }) => {

@@ -15,10 +15,8 @@ export const refresh = defineExperiment<TrainedCell>({
     'Each cell trains the whole model with SubZero and evaluates it after the last step. Cells differ in F, rank and ' +
     'seed alone. A period as long as the run or longer keeps one subspace for all of it (∞). Intervals are 95 % by ' +
     'Student’s t over the seeds; differences are paired by seed. A period is told apart from the best one by its ' +
-    'loss ' +
-    'where Student’s paired test says so, corrected after Holm for all periods of its group. The paper (arXiv ' +
-    '2410.08989) ' +
-    `keeps a subspace for 1000 of 20 000 steps and leaves the best period open. ${aboutStages}`,
+    'loss where Student’s paired test says so, corrected after Holm for all periods of its group. The paper (arXiv ' +
+    `2410.08989) keeps a subspace for 1000 of 20 000 steps and leaves the best period open. ${aboutStages}`,
   reads: ['steps', 'ranks', 'refreshes', 'learningRates', 'stages', 'limit'],
   data: ['train', 'evaluation'],
   cells: ({ seeds, stages, ranks = [8], refreshes = [1, 10, 50, 100, 300], learningRates = [5e-5] }) =>
@@ -146,8 +144,9 @@ function verdictOf({ name, periods, best, steps: given }: Group): string {
   const worse = periods.filter(({ probability }) => probability < 0.05);
   const alike = periods.filter((period) => period !== best && !worse.includes(period));
   if (worse.length === 0) {
-    return `${name}: ${reached}, but ${seeds} seeds tell no other F apart from it ` +
-    `(${text(alike)})${trendText(periods)}`;
+    return (
+      `${name}: ${reached}, but ${seeds} seeds tell no other F apart from it ` + `(${text(alike)})${trendText(periods)}`
+    );
   }
   return (
     `${name}: ${reached}; ${seeds} seeds show F = ${text(worse)} to be worse` +

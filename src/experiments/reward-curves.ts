@@ -91,8 +91,7 @@ const goals: Readonly<Record<string, Goal>> = {
     question: 'Does a small story model learn to end what somebody says as a JSON string, from rewards alone?',
     method:
       `${rowsOfPrompts} Every prompt ends with an opening quote; the answer with that quote has to be a JSON text, ` +
-      `so ` +
-      'the quote must be closed and nothing may follow. The grader gives 1 for that and less for what is near.',
+      'so the quote must be closed and nothing may follow. The grader gives 1 for that and less for what is near.',
     measure: 'share of greedy answers that are valid JSON',
     steps: 200,
     ways: [{ name: 'reward', settings: { ...reward, rewardStop: ['\n'] }, grader: jsonGrader }],
@@ -111,8 +110,7 @@ const goals: Readonly<Record<string, Goal>> = {
     question: `Does a small story model learn to go on with a sentence of exactly ${wantedWords} words?`,
     method:
       `${rowsOfPrompts} The words up to the first full stop count. The grader gives 1 for exactly ${wantedWords}, ` +
-      `less the ` +
-      'further an answer is from that, and 0 for one without a full stop.',
+      'less the further an answer is from that, and 0 for one without a full stop.',
     measure: `share of greedy answers of exactly ${wantedWords} words`,
     steps: 200,
     ways: [{ name: 'reward', settings: { ...reward, rewardTemperature: 0 }, grader: lengthGrader }],
@@ -128,8 +126,7 @@ const goals: Readonly<Record<string, Goal>> = {
     question: 'How far does a run come that sees only whether answers are right, beside one with the usual loss?',
     method:
       '--data are rows with options, such as the task sst2. One way minimises the share of wrong answers of a batch ' +
-      '(0 ' +
-      'or 1 an example), the other the cross-entropy; both have the same batches, directions and passes, and each ' +
+      '(0 or 1 an example), the other the cross-entropy; both have the same batches, directions and passes, and each ' +
       'the learning rate that a pilot on another seed chose.',
     measure: 'accuracy on held-out rows',
     steps: 200,
@@ -167,8 +164,7 @@ function curvesOf(name: string, goal: Goal): Experiment {
     method:
       `${goal.method} Every run trains all parameters with SubZero for ${goal.steps} steps, or --steps. Answers of a ` +
       'step are drawn at temperature 1 for JSON and are the likeliest tokens for lengths; evaluations take the ' +
-      'likeliest ' +
-      'tokens, on rows that no run trains on. Intervals are 95 % by Student’s t over the seeds.',
+      'likeliest tokens, on rows that no run trains on. Intervals are 95 % by Student’s t over the seeds.',
     reads: ['steps', 'limit', 'learningRates'],
     cells: ({ seeds, learningRates }) =>
       goal.ways.flatMap(({ name: way, settings }) =>
@@ -250,8 +246,10 @@ function report(name: string, goal: Goal, finished: readonly Finished<Curve>[]) 
     const gained = pairedDifference(lasts(cells), firsts(cells));
     const sure = gained.mean - gained.halfWidth95 > 0 ? 'beyond' : 'within';
     const from = mean(firsts(cells)).toFixed(3);
-    return `${group}: ${goal.measure} from ${from} to ${interval(summary(lasts(cells)), 3)}, ${sure} the interval ` +
-    `of the difference`;
+    return (
+      `${group}: ${goal.measure} from ${from} to ${interval(summary(lasts(cells)), 3)}, ${sure} the interval ` +
+      `of the difference`
+    );
   });
   return {
     lead: `${sentences.join('; ')}.`,
