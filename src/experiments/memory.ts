@@ -49,11 +49,12 @@ export const memory = defineExperiment<Planned | Measured>({
     'How many bytes of GPU memory does a run take, by optimiser, scheme, storage of weights and shape of model?',
   method:
     'Plans come from the same code that allocates a run, on a device without memory, for the shapes of published ' +
-    `models with default settings and a batch of 16 examples of ${tokens} tokens. Measured are the given model's ` +
-    'runs: the bytes that the device holds after a step of one direction, beside their own plan. As a yardstick ' +
-    `stands what AdamW in mixed precision keeps for each parameter, ${adamBytes} bytes, and for GPT-like layers the ` +
-    'activations of the same batch by the formula of Korthikanti et al. (arXiv 2205.05198), with and without ' +
-    'checkpoints at every layer.',
+    'models ' +
+    `with default settings and a batch of 16 examples of ${tokens} tokens. Measured are the given model's runs: the ` +
+    'bytes that the device holds after a step of one direction, beside their own plan. As a yardstick stands what ' +
+    `AdamW in mixed precision keeps for each parameter, ${adamBytes} bytes, and for GPT-like layers the activations ` +
+    'of the same batch by the formula of Korthikanti et al. (arXiv 2205.05198), with and without checkpoints at ' +
+    'every layer.',
   reads: ['optimizers', 'schemes'],
   data: ['train'],
   cells: ({ seeds, optimizers = optimizerNames, schemes = schemeNames }) => [

@@ -36,7 +36,10 @@ describe('curves by reward', () => {
       ...{ model: tinyModel(), data: { file: join(shipped, folder) }, seeds: [1], steps: 3, limit: 4 },
     };
     const [cell] = await named(name).cells(request, []);
-    const { points } = await named(name).measure({ engine, request, folder: temporaryFolder(), signal }, cell!);
+    const { points } = await named(name).measure(
+      { engine, request, folder: temporaryFolder(), kept: temporaryFolder(), signal },
+      cell!,
+    );
     expect(points.map(({ step }) => step)).toEqual([0, 1, 2, 3]);
     for (const { value } of points) expect([0, 0.25, 0.5, 0.75, 1]).toContain(value);
   });
@@ -50,7 +53,7 @@ describe('curves by reward', () => {
       ...['accuracy (0/1) 1', 'accuracy (0/1) 2', 'cross-entropy 1', 'cross-entropy 2'],
     ]);
     const { points } = await named('reward-accuracy').measure(
-      { engine, request, folder: temporaryFolder(), signal },
+      { engine, request, folder: temporaryFolder(), kept: temporaryFolder(), signal },
       cells[0]!,
     );
     expect(points.map(({ step }) => step)).toEqual([0, 1]);
