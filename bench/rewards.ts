@@ -118,8 +118,8 @@ export async function benchRewards(args: readonly string[]): Promise<number> {
   };
   console.log(
     `${report.machine}\n${batchSize} prompts × ${optimizer.probeCount} probes × ${rewardTokens} tokens, rank ` +
-      `${rank}, ` +
-      `${values.model}; tokens made: ${report.tokens.step} by the step, ${report.tokens.plain} without probes\n`,
+      `${rank}, ${values.model}; tokens made: ${report.tokens.step} by the step, ${report.tokens.plain} without ` +
+      'probes\n',
   );
   const row = (name: string, of: 'wall' | 'processor'): string[] => [
     name,

@@ -115,10 +115,8 @@ function stepLine(event: Extract<TrainEvent, { type: 'step' }>, score: number | 
 /** Who takes part, in a few words behind the step. */
 function clusterText({ members, bytesPerStep }: Extract<TrainEvent, { type: 'cluster' }>): string {
   const waiting = members.reduce((sum, { waitingShare }) => sum + waitingShare, 0) / members.length;
-  return (
-    `${plural(members.length, 'machine')}, waiting ${percent(waiting)}, ` +
-    `${formatBytes(Math.round(bytesPerStep))} a step`
-  );
+  const bytes = formatBytes(Math.round(bytesPerStep));
+  return `${plural(members.length, 'machine')}, waiting ${percent(waiting)}, ${bytes} a step`;
 }
 
 function memberLine(member: ClusterMember): string {

@@ -144,9 +144,8 @@ function verdictOf({ name, periods, best, steps: given }: Group): string {
   const worse = periods.filter(({ probability }) => probability < 0.05);
   const alike = periods.filter((period) => period !== best && !worse.includes(period));
   if (worse.length === 0) {
-    return (
-      `${name}: ${reached}, but ${seeds} seeds tell no other F apart from it ` + `(${text(alike)})${trendText(periods)}`
-    );
+    const others = `${seeds} seeds tell no other F apart from it (${text(alike)})`;
+    return `${name}: ${reached}, but ${others}${trendText(periods)}`;
   }
   return (
     `${name}: ${reached}; ${seeds} seeds show F = ${text(worse)} to be worse` +

@@ -246,10 +246,8 @@ function report(name: string, goal: Goal, finished: readonly Finished<Curve>[]) 
     const gained = pairedDifference(lasts(cells), firsts(cells));
     const sure = gained.mean - gained.halfWidth95 > 0 ? 'beyond' : 'within';
     const from = mean(firsts(cells)).toFixed(3);
-    return (
-      `${group}: ${goal.measure} from ${from} to ${interval(summary(lasts(cells)), 3)}, ${sure} the interval ` +
-      `of the difference`
-    );
+    const to = interval(summary(lasts(cells)), 3);
+    return `${group}: ${goal.measure} from ${from} to ${to}, ${sure} the interval of the difference`;
   });
   return {
     lead: `${sentences.join('; ')}.`,

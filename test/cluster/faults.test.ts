@@ -350,8 +350,7 @@ describe.skipIf(program === undefined)('faults of a cluster', () => {
     expect(await recordsOf(out)).toEqual(expected);
   }, 60_000);
 
-  test('a run that is stopped while the server restarts ends its step by itself, long before the ' +
-    'deadline', async () => {
+  test('a run that is stopped while the server restarts ends its step long before the deadline', async () => {
     const own = await NatsServer.start(program!, temporaryFolder());
     const out = join(temporaryFolder(), 'run');
     const stop = new AbortController();

@@ -1,4 +1,5 @@
-"""Singular values of the true gradients of one SST-2 batch on examples/reviews-3m, by automatic differentiation in
+"""
+Singular values of the true gradients of one SST-2 batch on examples/reviews-3m, by automatic differentiation in
 float64.
 
 Prints for every kind of matrix, in the first and the last layer: the stable rank (squared norm over the square of the
@@ -23,8 +24,8 @@ def stable_rank(values):
 
 
 def seen(gradient, generator):
-    u, v = (torch.linalg.qr(torch.randn(size, RANK, generator=generator, dtype=torch.float64))[0]
-        for size in gradient.shape)
+    drawn = (torch.randn(size, RANK, generator=generator, dtype=torch.float64) for size in gradient.shape)
+    u, v = (torch.linalg.qr(each)[0] for each in drawn)
     return stable_rank(torch.linalg.svdvals(u.T @ gradient @ v))
 
 
@@ -35,8 +36,8 @@ def main():
     loss = batch_loss(FORWARD[configuration["model_type"]], configuration, at, make_examples())
     gradients = dict(zip(at, torch.autograd.grad(loss, list(at.values()))))
     last = max(int(name.split(".")[2]) for name in gradients if name.startswith("model.layers."))
-    unstructured = sum(seen(torch.randn(192, 192, generator=generator, dtype=torch.float64), generator)
-        for _ in range(DRAWS)) / DRAWS
+    noise = (torch.randn(192, 192, generator=generator, dtype=torch.float64) for _ in range(DRAWS))
+    unstructured = sum(seen(each, generator) for each in noise) / DRAWS
     print(f"without structure a projection of rank {RANK} shows a stable rank of {unstructured:.2f}")
     print("matrix  stable rank  first share  first eight  stable rank as seen")
     for name, gradient in gradients.items():
