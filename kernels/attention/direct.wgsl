@@ -8,26 +8,7 @@
 // · key_stride. Causal and bidirectional segments, sliding windows, options that share a prompt, prefix tokens and a
 // key-value cache are all such pairs of ranges. A row that sees no key yields zeros.
 
-struct Parameters {
-  rows: u32,
-  heads: u32,
-  key_heads: u32,
-  rows_per_probe: u32,
-  input_rows: u32,
-  key_stride: u32,
-  head_quads: u32, // HEAD_QUADS again, see below
-  scale: f32,
-  sink_offset: u32,
-  sink_stride: u32,
-  alibi_scale: f32,
-}
-
-@group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(7) var<uniform> parameters: Parameters;
+alias Value = vec4<f32>;
 
 @compute @workgroup_size(64)
 fn main(

@@ -10,26 +10,7 @@ enable subgroups;
 // All lanes leave a loop together, because subgroupMin gives all of them the same loop condition.
 diagnostic(off, subgroup_uniformity);
 
-struct Parameters {
-  rows: u32,
-  heads: u32,
-  key_heads: u32,
-  rows_per_probe: u32,
-  input_rows: u32,
-  key_stride: u32,
-  head_quads: u32, // HEAD_QUADS again, see attention/direct.wgsl
-  scale: f32,
-  sink_offset: u32,
-  sink_stride: u32,
-  alibi_scale: f32,
-}
-
-@group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(7) var<uniform> parameters: Parameters;
+alias Value = vec4<f32>;
 
 const LANES: u32 = 8u;
 const NO_KEY: u32 = 0xffffffffu;

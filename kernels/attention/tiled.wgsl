@@ -7,26 +7,7 @@
 // other. Each tile begins at the next key that any row sees, so gaps between the ranges of the rows (other segments,
 // other sequences in a cache) cost nothing.
 
-struct Parameters {
-  rows: u32,
-  heads: u32,
-  key_heads: u32,
-  rows_per_probe: u32,
-  input_rows: u32,
-  key_stride: u32,
-  head_quads: u32, // HEAD_QUADS again, see attention/direct.wgsl
-  scale: f32,
-  sink_offset: u32,
-  sink_stride: u32,
-  alibi_scale: f32,
-}
-
-@group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(7) var<uniform> parameters: Parameters;
+alias Value = vec4<f32>;
 
 const LANES: u32 = 128u;
 // The number of lanes that share a row, and the number of the head's quads that each of them sums.

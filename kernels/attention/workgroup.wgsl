@@ -9,26 +9,7 @@
 // in runs of whole blocks of 64. Each writes its unscaled sums, followed by the highest score and the total weight. y
 // is then scratch memory [rows · heads, slices, 4·HEAD_QUADS + 2], and attention/merge.wgsl combines the slices.
 
-struct Parameters {
-  rows: u32,
-  heads: u32,
-  key_heads: u32,
-  rows_per_probe: u32,
-  input_rows: u32,
-  key_stride: u32,
-  slices: u32,
-  scale: f32,
-  sink_offset: u32,
-  sink_stride: u32,
-  alibi_scale: f32,
-}
-
-@group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> v: array<f32>;
-@group(0) @binding(3) var<storage, read> ranges: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(7) var<uniform> parameters: Parameters;
+alias Value = f32;
 
 const LANES: u32 = 64u;
 const WIDTH: u32 = 4u * HEAD_QUADS;

@@ -116,6 +116,7 @@ export function attentionKernel(
         'soft-cap.wgsl',
         'attention/sink.wgsl',
         'attention/alibi.wgsl',
+        'attention/interface.wgsl',
         `attention/${variant === 'sliced' ? 'workgroup' : variant}.wgsl`,
       ],
       constants: {

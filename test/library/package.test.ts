@@ -66,11 +66,15 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
-test('it holds what it needs and no sources', () => {
+test('it holds what it needs and no sources but those that pages load', () => {
   expect(readdirSync(installed).sort()).toEqual(
-    ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'examples', 'kernels', 'package.json', 'server'].sort(),
+    [
+      ...['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'examples', 'kernels', 'package.json', 'server'],
+      'src',
+    ].sort(),
   );
   expect(readdirSync(join(installed, 'server'))).toEqual(['dashboard']);
+  expect(readdirSync(join(installed, 'src'))).toEqual(['chart']);
 });
 
 test('every door has types', async () => {

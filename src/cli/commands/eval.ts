@@ -56,7 +56,7 @@ const options = [
     name: 'metric',
     type: 'list',
     placeholder: 'NAME',
-    description: `repeatable, or with commas between them: ${metricNames.join(', ')}; those of texts have answers generated`,
+    description: `repeatable, or with commas: ${metricNames.join(', ')}; those of texts have answers generated`,
     group: measuring,
   },
   {
