@@ -110,9 +110,9 @@ export const variance = defineExperiment<Estimates>({
         {
           title: 'All matrices together',
           text:
-            'One estimate ĝ beside those of MeZO at the same point and on the same examples: 1 is no difference. E‖ĝ‖² is ' +
-            'the variance of MeZO and SubZero, which are unbiased, up to one part in N; Sparse MeZO leaves most elements ' +
-            'out, so that its estimates are shorter and have a bias.',
+            'One estimate ĝ beside those of MeZO at the same point and on the same examples: 1 is no difference. ' +
+            'E‖ĝ‖² is the variance of MeZO and SubZero, which are unbiased, up to one part in N; Sparse MeZO leaves ' +
+            'most elements out, so that its estimates are shorter and have a bias.',
           plot: plotOf(methods),
           table: {
             header: [

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -338,7 +338,7 @@ describe('fork', () => {
     expect(requests.at(-1)).toMatchObject({ grader: check, configuration: { objective: 'reward' } });
     const host = fakeHost({ engine });
     expect(await runProgram(['fork', '--run', 'r', '--out', 'n', '--rank', '9'], host)).toBe(2);
-    expect(host.error.text).toContain('unknown option --rank');
+    expect(host.error.text).toContain('--rank cannot change in a fork');
   });
 });
 
@@ -384,13 +384,18 @@ describe('experiment', () => {
       '--ranks',
       '2',
     ];
-    const columns = ['--data', 'x.csv', '--columns', 'prompt=q', '--out', join(folder, 'a')];
+    const rows = join(folder, 'x.csv');
+    writeFileSync(rows, 'q,a\nwhat,that\n');
+    const columns = ['--data', rows, '--columns', 'prompt=q', '--out', join(folder, 'a')];
     expect(await runProgram([...words, '--learning-rates', '1e-3', ...columns], fakeHost({ engine }))).toBe(0);
-    expect(trained[0]).toMatchObject({ data: { file: 'x.csv' }, configuration: { columns: ['prompt=q'], rank: 2 } });
-    expect(evaluated[0]).toMatchObject({ data: { file: 'x.csv' }, columns: ['prompt=q'] });
-    const described = ['--data', 'd', '--task-file', task, '--out', join(folder, 'b')];
+    expect(trained[0]).toMatchObject({ data: { file: rows }, configuration: { columns: ['prompt=q'], rank: 2 } });
+    expect(evaluated[0]).toMatchObject({ data: { file: rows }, columns: ['prompt=q'] });
+    const files = join(folder, 'd');
+    mkdirSync(files);
+    for (const name of ['train', 'validation']) writeFileSync(join(files, `${name}.jsonl`), '{"q": "a", "a": "b"}\n');
+    const described = ['--data', files, '--task-file', task, '--out', join(folder, 'b')];
     expect(await runProgram([...words, '--learning-rates', '1e-3', ...described], fakeHost({ engine }))).toBe(0);
-    expect(trained[1]).toMatchObject({ data: { task: { template: '{q}' }, directory: 'd' } });
+    expect(trained[1]).toMatchObject({ data: { task: { template: '{q}' }, directory: files } });
     expect(readFileSync(join(folder, 'b', 'report.md'), 'utf8')).toContain('data: the task task;');
   });
 });
