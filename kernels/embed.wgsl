@@ -5,9 +5,9 @@
 // transposed: [rank, 4·width_quads], from quad v_start on; S_p as in zo/rotate.wgsl. rank = 0 leaves out the low-rank
 // term. Columns of U from the next whole quad on and the rows of V below it are a bank (src/ops/probes.ts), whose
 // product is added, times bank_scale. U and V are stored as factors are (zo/factors-*.wgsl). The id of row i is ids[i
-// mod input_rows]. ACCUMULATE adds to y (position embeddings). One workgroup per ROWS rows: it first computes the coefficients
-// U·S in workgroup memory, then the rows themselves, one quad per invocation. On software adapters, where each component
-// that is loaded costs as much as some twenty multiplications, rows that are made together load V once.
+// mod input_rows]. ACCUMULATE adds to y (position embeddings). One workgroup per ROWS rows: it first computes the
+// coefficients U·S in workgroup memory, then the rows themselves, one quad per invocation. On software adapters, where
+// each component that is loaded costs as much as some twenty multiplications, rows that are made together load V once.
 
 struct Parameters {
   rows: u32,
