@@ -13,7 +13,7 @@ import type { UploadPurpose } from './library.ts';
 
 const lineFeed = 0x0a;
 
-/** So many faulty lines are named; after them the file is not read any further. */
+/** How many faulty lines are named; the file is not read any further after them. */
 const reportedProblems = 5;
 
 export class LineChecker {

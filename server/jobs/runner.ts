@@ -56,7 +56,7 @@ export interface JobRunnerOptions {
   metrics: Metrics;
   runsDirectory: string;
   maxQueued: number;
-  /** Of jobs that can be shared; the others train in this process alone. */
+  /** Who shares the jobs that can be shared; the others train in this process alone. */
   cluster: CoordinatorOptions | undefined;
 }
 

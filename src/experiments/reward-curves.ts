@@ -17,7 +17,7 @@ import { interval, mean, pairedDifference, studentProbability, summary } from '.
 /** What greedy answers are worth at some steps of a run. */
 interface Curve {
   points: { step: number; value: number }[];
-  /** Of the run's training. */
+  /** Time of the run's training. */
   trainSeconds: number;
 }
 
