@@ -36,7 +36,7 @@ export class LineChecker {
     this.#lineBytes = lineBytes;
   }
 
-  /** Enough is wrong; there is no point in reading on. */
+  /** Whether there is no point in reading on: enough faulty lines are named. */
   get hopeless(): boolean {
     return this.problems.length >= reportedProblems;
   }

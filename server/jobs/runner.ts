@@ -313,7 +313,7 @@ export class JobRunner {
     switch (event.type) {
       case 'start':
         this.#save(
-          // Epochs are counted in what the file's lines came to.
+          // Epochs are counted in the examples that the file's lines become.
           { ...job, configuration: { ...job.configuration, steps: event.steps } },
           'info',
           event.step > 0

@@ -216,7 +216,7 @@ export interface StepRunRequest {
 export interface StepRunInfo extends ModelInfo {
   /** Steps done. */
   step: number;
-  /** With the defaults filled in and the storage that `auto` came to. */
+  /** With the defaults filled in and the storage that `auto` chose. */
   configuration: TrainConfiguration;
 }
 

@@ -22,7 +22,7 @@ const heldOut = 0.2;
 /** The settings that differ from the defaults, which are those of large models and long runs. */
 const common: Partial<TrainConfiguration> = { rank: 8, refresh: 100, validationSplit: heldOut };
 
-/** What a run, or the model as it is, came to. */
+/** The result of a run, or of the model as it is. */
 export interface TaskCell {
   /** On the rows held out from training; null where the run failed, and of the model as it is. */
   validationLoss: number | null;

@@ -187,7 +187,13 @@ test.each(bones)('%s: a text read in two pieces through the cache', async (name,
 });
 
 test('the widest activation is that of the widest linear layer, or of all experts that a token goes to', async () => {
-  const sizes = { vocab_size: 9, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2 };
+  const sizes = {
+    vocab_size: 9,
+    hidden_size: 16,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    num_key_value_heads: 2,
+  };
   const widest = async (config: Record<string, unknown>): Promise<number> =>
     widestActivation({ decoder: await readConfiguration({ ...sizes, ...config }, 'config.json') } as Model);
   expect(await widest({ model_type: 'llama', intermediate_size: 8 })).toBe(16);

@@ -71,7 +71,7 @@ export class FakeEngine implements Engine {
   trainingFailure: { step: number; error: Error } | undefined;
   /** The text of a token as log-probabilities show it. */
   tokenTexts = (id: number): string => (id === 1 ? '<s>' : String.fromCharCode(id));
-  /** Of each token of a prompt; that of its most likely alternative is -0.5. */
+  /** Log-probability of each token of a prompt; that of its most likely alternative is -0.5. */
   logprobOfPrompt = -0.5;
   /** Thrown by `info`. */
   infoFailure: Error | undefined;
