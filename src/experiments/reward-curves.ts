@@ -18,7 +18,7 @@ import { interval, mean, pairedDifference, type Summary, studentProbability, sum
 /** What greedy answers are worth at some steps of a run. */
 interface Curve {
   points: { step: number; value: number }[];
-  /** Of the run's training. */
+  /** Time of the run's training. */
   trainSeconds: number;
 }
 

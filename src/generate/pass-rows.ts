@@ -41,11 +41,11 @@ export interface PackedRows<T> {
   models: TextModel[];
   /** Rows of a probe. */
   rows: number;
-  /** Numbers of rows within their probe: as many of each. */
+  /** Numbers of rows within their probe; every probe has the same number of them. */
   labelRows: number[];
   /** The texts whose next tokens the first label rows of each probe give; undefined for rows that nobody asked for. */
   sampled: (T | undefined)[];
-  /** Of the label rows behind these; there are none where there are several probes. */
+  /** What the label rows behind these predict; there are none where there are several probes. */
   predicted: Predicted<T>[];
 }
 
