@@ -29,14 +29,9 @@ export async function startAdapter(
 ): Promise<{ adapter?: Adapter; record: StartRecord }> {
   if (directory === undefined) return { record: {} };
   if (schemes[scheme].adds !== 'pairs') {
-    const problem = `an adapter is the start of a run with`;
-    throw new SubzeroError(
-      'invalid_argument',
-      words`${parameter('lora')}: ${problem} ${parameter('scheme')} ${schemesThat(({ adds }) => adds === 'pairs').join(' or ')}; got ${scheme}`,
-      {
-        parameter: 'lora',
-      },
-    );
+    const fitting = schemesThat(({ adds }) => adds === 'pairs').join(' or ');
+    const problem = words`${parameter('lora')}: an adapter is the start of a run with ${parameter('scheme')} ${fitting}`;
+    throw new SubzeroError('invalid_argument', words`${problem}; got ${scheme}`, { parameter: 'lora' });
   }
   const path = resolve(directory);
   const { fingerprintPeft, readPeftLora } = await import('../tuning/peft-lora.ts');

@@ -64,7 +64,7 @@ test('asks for as many tasks as it has room for, and for another as soon as one 
   expect(server.wishes.every(({ open }) => !open)).toBe(true);
 });
 
-test('asks again where the server says that its time is over, and does not ask more often than it should elsewhere', () => {
+test('asks again where the server says that its time is over, and elsewhere no more often than it should', () => {
   const server = new Server();
   const feed = server.feed();
   feed.room = 2;
