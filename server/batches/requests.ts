@@ -31,7 +31,7 @@ export interface BatchProblem {
   param: string | null;
 }
 
-/** As many as OpenAI takes. */
+/** Most requests of a batch: OpenAI's limit. */
 export const mostRequests = 50_000;
 
 /** Problems that are named; after them the file is not read any further. */

@@ -129,7 +129,7 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
     partial.learningRate = learningRate * learningRateMultiplier;
   }
   if (epochs !== null) {
-    // Until the run begins, which counts what these lines came to.
+    // An estimate until the run begins, which counts the examples that these lines become.
     partial.steps = stepsOfEpochs(epochs, examples, { ...defaultConfiguration, ...partial } as TrainConfiguration);
   }
   return {

@@ -56,7 +56,7 @@ export interface JobRunnerOptions {
   metrics: Metrics;
   runsDirectory: string;
   maxQueued: number;
-  /** Of jobs that can be shared; the others train in this process alone. */
+  /** Who shares the jobs that can be shared; the others train in this process alone. */
   cluster: CoordinatorOptions | undefined;
 }
 
@@ -315,7 +315,7 @@ export class JobRunner {
     switch (event.type) {
       case 'start':
         this.#save(
-          // Epochs are counted in what the file's lines came to.
+          // Epochs are counted in the examples that the file's lines become.
           { ...job, configuration: { ...job.configuration, steps: event.steps } },
           'info',
           event.step > 0

@@ -11,7 +11,7 @@ import type { Compared, Measured } from './measure.ts';
 import { isRight, metrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
 
-/** What a model came to. */
+/** The result of a model. */
 export interface Evaluated {
   /** Its path, with the step of a run. */
   name: string;

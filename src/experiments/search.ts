@@ -81,7 +81,7 @@ export function chosenRate<R>(
   return rates[bestOf(results.map((result) => judge(result!)))];
 }
 
-/** What a finished cell came to. */
+/** The result of a finished cell. */
 function resultOf<R>(finished: readonly Finished<R>[], cell: Cell): R | undefined {
   const keys = Object.keys(cell);
   return finished.find((each) => keys.every((key) => each.cell[key] === cell[key]))?.result;

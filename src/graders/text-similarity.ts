@@ -83,7 +83,7 @@ export function rougeL(text: string, reference: string): number {
   return harmonicMean(commonSubsequence(given, wanted), given.length, wanted.length);
 }
 
-/** Of common / given and common / wanted. */
+/** The harmonic mean of common / given and common / wanted. */
 function harmonicMean(common: number, given: number, wanted: number): number {
   return common === 0 ? 0 : (2 * common) / (given + wanted);
 }

@@ -41,7 +41,7 @@ export interface ExportRequest {
   /** The folder; of GGUF also the path of the file. */
   out: string;
   step?: StepChoice;
-  /** Of `gguf`, what matrices are written as; f16 by default. */
+  /** What the matrices of `gguf` are written as; f16 by default. */
   storage?: WrittenStorage;
 }
 

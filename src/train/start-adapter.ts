@@ -8,6 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import type { Decoder } from '../model/decoder.ts';
 import { resolve } from '../platform/index.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { schemes, schemesThat } from '../settings/schemes.ts';
 import type { Adapter } from '../tuning/adapter.ts';
 import { parameter, words } from '../words.ts';
 import type { JournalHeader } from '../zo/journal.ts';
@@ -19,7 +20,7 @@ export interface StartRecord {
 
 /**
  * Reads the adapter of a run that begins.
- * @throws SubzeroError `invalid_argument` for another scheme than LoRA
+ * @throws SubzeroError `invalid_argument` for a scheme that adds no pairs
  */
 export async function startAdapter(
   directory: string | undefined,
@@ -27,11 +28,11 @@ export async function startAdapter(
   { scheme }: Pick<TrainConfiguration, 'scheme'>,
 ): Promise<{ adapter?: Adapter; record: StartRecord }> {
   if (directory === undefined) return { record: {} };
-  if (scheme !== 'lora') {
+  if (schemes[scheme].adds !== 'pairs') {
     const problem = `an adapter is the start of a run with`;
     throw new SubzeroError(
       'invalid_argument',
-      words`${parameter('lora')}: ${problem} ${parameter('scheme')} lora; got ${scheme}`,
+      words`${parameter('lora')}: ${problem} ${parameter('scheme')} ${schemesThat(({ adds }) => adds === 'pairs').join(' or ')}; got ${scheme}`,
       {
         parameter: 'lora',
       },

@@ -121,7 +121,7 @@ function describePlan({ variant, slices, fragment }: MatmulPlan): string {
   return `${variant}${shape}${subgroup}${slices > 1 ? ` in ${slices} slices` : ''}`;
 }
 
-/** Of operands that are rounded to f16 on purpose: off by 2^-11 at most, by 1e-7 in the square. */
+/** Tolerance where operands are rounded to f16 on purpose: off by 2^-11 at most, by 1e-7 in the square. */
 const halfTolerance = 1e-6;
 
 function cost(shape: LinearShape): Pick<KernelCase, 'flops' | 'bytes' | 'tolerance'> {
