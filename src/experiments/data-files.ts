@@ -39,8 +39,8 @@ export async function checkHeldOut(request: Pick<ExperimentRequest, 'data' | 'va
   if (both === undefined) return;
   throw new SubzeroError(
     'invalid_argument',
-    `${both} would be trained on and evaluated; give a folder with files of train and test, or validation data ` +
-      'besides (--validation-data)',
+    `${both} would be trained on and evaluated; give a folder with files of train and test, or other rows by ` +
+      '--validation',
     { parameter: 'data' },
   );
 }

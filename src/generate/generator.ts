@@ -309,7 +309,7 @@ export class Generator {
     const window = windowOf(decoder);
     const answering = this.#running.filter((sequence) => positionOf(sequence) > 0).length;
     const most = answering > 0 ? Math.min(budget, Math.max(sharedPassRows, 2 * answering)) : budget;
-    // A probe without any rows would never go on.
+    // None would never go on.
     const each = Math.max(1, Math.floor(most / count));
     // Logits lie in one binding.
     const labels = Math.max(1, Math.floor(gpu.bindingLimit / 4 / decoder.vocabularySize / count));

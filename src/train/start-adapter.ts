@@ -30,9 +30,10 @@ export async function startAdapter(
   if (directory === undefined) return { record: {} };
   if (schemes[scheme].adds !== 'pairs') {
     const problem = `an adapter is the start of a run with`;
+    const fitting = schemesThat(({ adds }) => adds === 'pairs').join(' or ');
     throw new SubzeroError(
       'invalid_argument',
-      words`${parameter('lora')}: ${problem} ${parameter('scheme')} ${schemesThat(({ adds }) => adds === 'pairs').join(' or ')}; got ${scheme}`,
+      words`${parameter('lora')}: ${problem} ${parameter('scheme')} ${fitting}; got ${scheme}`,
       {
         parameter: 'lora',
       },

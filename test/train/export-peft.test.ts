@@ -71,7 +71,7 @@ function transposed(values: Float64Array, rows: number, columns: number): Float6
   return values.map((_, at) => values[(at % rows) * columns + Math.floor(at / rows)]!);
 }
 
-/** The relative error that is allowed of a change, which is far smaller than the weights that it is the difference of. */
+/** The relative error that is allowed of a change, far smaller than the weights that it is the difference of. */
 const tolerance = 2e-4;
 
 test.each([
