@@ -40,7 +40,7 @@ export interface Reference {
   settings: { model: string; seed: number; rank: number };
   examples: { prompt: number[]; options: number[][]; label: number }[];
   loss: number;
-  /** Of MeZO's draws at step 0, 1, …: zᵀ∇f and ‖z‖². */
+  /** Values of MeZO's draws at step 0, 1, …: zᵀ∇f and ‖z‖². */
   dense: { along_gradient: number[]; squared_norm: number[] };
   /** `projected`: UᵀGV, row by row, or the gradient of a 1-D parameter itself. */
   tensors: { name: string; shape: number[]; squared_norm: number; projected: number[] }[];

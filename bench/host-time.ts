@@ -19,7 +19,7 @@ import { modelShapes } from './shapes.ts';
 
 const width = 64;
 
-/** As many layers as the target speaks of. */
+/** Layers of the model, as in the target. */
 const layers = 24;
 
 const vocabulary = 512;
@@ -27,7 +27,7 @@ const vocabulary = 512;
 /** Steps until the JavaScript is compiled, and those that are timed. */
 const [warmUp, timed] = [200, 200];
 
-/** Of one step, the quickest and the middle one of many. */
+/** Times of the quickest step and of the middle one of many. */
 export interface Milliseconds {
   least: number;
   median: number;

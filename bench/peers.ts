@@ -91,7 +91,7 @@ export async function benchPeers(args: readonly string[]): Promise<number> {
   }
   const rows = results.map((result) => {
     const ours = results.find((other) => other.task === result.task && other.package === ourPackage);
-    // Of each round its own ratio: what disturbs a round disturbs all of it.
+    // Each round has a ratio of its own: what disturbs a round disturbs all of it.
     const ratios = ours ? result.milliseconds.map((value, round) => value / ours.milliseconds[round]!) : [];
     return [
       `${result.task}: ${result.package} ${versions[result.package] ?? ''}`.trimEnd(),

@@ -168,7 +168,7 @@ export async function benchStep(args: readonly string[]): Promise<number> {
     inPlaceMezoMilliseconds: milliseconds.inPlaceMezo,
     mezoRatio: ratioOf('mezo'),
     inPlaceMezoRatio: ratioOf('inPlaceMezo'),
-    // Of a software adapter, whose work this is: other programs on the machine do not count in it.
+    // A software adapter works in this process: other programs on the machine do not count in its time.
     ...(gpu.adapter.software
       ? {
           processorMilliseconds: mapValues(processor, median),

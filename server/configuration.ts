@@ -14,7 +14,7 @@ import type { LogLevel } from './log.ts';
 export interface ServedModel {
   id: string;
   path: string;
-  /** Of a run: the state after this step; the last one by default. */
+  /** The step after which a run is taken; the last one by default. */
   step?: StepChoice;
   storage?: WeightStorage;
   /** The folder of a PEFT LoRA that is applied to it. */

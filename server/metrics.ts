@@ -47,7 +47,7 @@ export class Metrics {
     this.#family(name, 'gauge', help).values.set(render(name, labels), value);
   }
 
-  /** Sets all series of a gauge at once; those of before that are not among them are gone. */
+  /** Sets all series of a gauge at once; earlier ones that are not among them are removed. */
   replace(name: string, help: string, series: readonly { labels: Labels; value: number }[]): void {
     const { values } = this.#family(name, 'gauge', help);
     values.clear();

@@ -14,7 +14,8 @@ export class Memo<Value> {
   readonly #root = new Map<Key, unknown>();
 
   /**
-   * @param keys as many for every value of the same shape; what decides the value, and nothing else
+   * Finds a value, or makes it.
+   * @param keys what decides the value, and nothing else; every call passes the same number of keys
    * @param make makes the value of these keys, always the same one
    */
   get(keys: readonly Key[], make: () => Value): Value {

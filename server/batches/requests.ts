@@ -31,8 +31,8 @@ export interface BatchProblem {
   param: string | null;
 }
 
-/** As many as OpenAI takes. */
-export const mostRequests = 50_000;
+/** Most requests of a batch: OpenAI's limit. */
+const mostRequests = 50_000;
 
 /** Problems that are named; after them the file is not read any further. */
 const namedProblems = 20;

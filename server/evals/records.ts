@@ -1,5 +1,5 @@
 /**
- * What is remembered of evaluations: themselves, their runs, and what each item came to.
+ * What is remembered of evaluations: themselves, their runs, and the result of each item.
  *
  * @module
  */

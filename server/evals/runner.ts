@@ -1,5 +1,5 @@
 /**
- * The queue of evaluations' runs. One runs at a time, several of its items at once. What an item came to is in the
+ * The queue of evaluations' runs. One runs at a time, several of its items at once. The result of an item is in the
  * store before it counts, so a run goes on after a restart where it was.
  *
  * @module
@@ -21,7 +21,7 @@ import type { Collection, Store } from '../store.ts';
 import { type Criterion, readCriteria } from './criteria.ts';
 import type { EvalRecord, EvalRunRecord, InputMessage, OutputItemRecord, RunSource, RunStatus } from './records.ts';
 
-/** Items at once. */
+/** How many items of a run are worked on at a time. */
 const itemsAtOnce = 16;
 
 const unfinished: readonly RunStatus[] = ['queued', 'in_progress'];
@@ -212,7 +212,7 @@ export class EvalRunner {
         });
       }
     }
-    // Judges that were stopped are no verdict.
+    // A judge that was stopped has given no verdict.
     if (signal.aborted) return;
     const isError = sample.error !== null || results.some(({ error }) => error !== null);
     const status = isError ? 'error' : results.every(({ passed }) => passed) ? 'pass' : 'fail';

@@ -25,7 +25,7 @@ export const trainingPurpose: UploadPurpose = 'fine-tune';
 /** The purpose of what batches produce. */
 export const batchOutputPurpose = 'batch_output';
 /** The purpose of files that jobs produce. */
-export const resultsPurpose = 'fine-tune-results';
+const resultsPurpose = 'fine-tune-results';
 
 export class FileLibrary {
   readonly #store: Store;
@@ -51,7 +51,7 @@ export class FileLibrary {
       const file = this.#store.file(id);
       const path = join(this.#directory, name);
       if (!file) await rm(path, { force: true });
-      // Older versions kept all training files under one end.
+      // Older versions gave the names of all training files the same end.
       else if (path !== this.path(file)) await rename(path, this.path(file));
     }
   }
@@ -160,7 +160,7 @@ export class FileLibrary {
   }
 }
 
-/** What the names of files end in by what they are for. */
+/** How the names of files end, by purpose. */
 function endOf({ purpose, filename }: FileRecord): string {
   if (purpose === resultsPurpose) return '.csv';
   return purpose === trainingPurpose ? uploadedContainer(filename).ends[0]! : '.jsonl';

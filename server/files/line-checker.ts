@@ -13,7 +13,7 @@ import type { UploadPurpose } from './library.ts';
 
 const lineFeed = 0x0a;
 
-/** So many faulty lines are named; after them the file is not read any further. */
+/** How many faulty lines are named; the file is not read any further after them. */
 const reportedProblems = 5;
 
 export class LineChecker {
@@ -36,7 +36,7 @@ export class LineChecker {
     this.#lineBytes = lineBytes;
   }
 
-  /** Enough is wrong; there is no point in reading on. */
+  /** Whether there is no point in reading on: enough faulty lines are named. */
   get hopeless(): boolean {
     return this.problems.length >= reportedProblems;
   }

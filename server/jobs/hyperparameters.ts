@@ -31,7 +31,7 @@ export function toWire(configuration: TrainConfiguration): Record<string, Settin
 export type HyperparameterValue = string | number | boolean | readonly string[] | null | undefined;
 
 /** The methods of jobs: one of our own, and those of OpenAI. */
-export const methodTypes = ['zeroth_order', 'supervised', 'dpo', 'reinforcement'] as const;
+const methodTypes = ['zeroth_order', 'supervised', 'dpo', 'reinforcement'] as const;
 export type MethodType = (typeof methodTypes)[number];
 
 /** Hyperparameters of OpenAI's that settings have other names for, by method. */
@@ -134,7 +134,7 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
     partial.learningRate = learningRate * learningRateMultiplier;
   }
   if (epochs !== null) {
-    // Until the run begins, which counts what these lines came to.
+    // An estimate until the run begins, which counts the examples that these lines become.
     partial.steps = stepsOfEpochs(epochs, examples, { ...defaultConfiguration, ...partial } as TrainConfiguration);
   }
   return {

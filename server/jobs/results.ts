@@ -6,7 +6,7 @@
 
 import type { Store } from '../store.ts';
 
-/** Those of every job; what its objective measures follows, under the names that its events have. */
+/** The columns of every job; what its objective measures follows, under the names that its events have. */
 const columns = [
   'step',
   'train_loss',

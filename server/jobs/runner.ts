@@ -11,7 +11,7 @@ import type { Engine, TrainEvent, TrainRequest } from '../../src/engine/types.ts
 import { SubzeroError } from '../../src/errors.ts';
 import { formatFixed, snakeCase } from '../../src/format.ts';
 import { join, rm, stat } from '../../src/platform/index.ts';
-import { unsharedBecause } from '../../src/settings/configuration.ts';
+import { defaultConfiguration, unsharedBecause } from '../../src/settings/configuration.ts';
 import { ApiError, invalid, notFound, toApiError } from '../errors.ts';
 import type { FileLibrary } from '../files/library.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
@@ -56,7 +56,7 @@ export interface JobRunnerOptions {
   metrics: Metrics;
   runsDirectory: string;
   maxQueued: number;
-  /** Of jobs that can be shared; the others train in this process alone. */
+  /** Who shares the jobs that can be shared; the others train in this process alone. */
   cluster: CoordinatorOptions | undefined;
 }
 
@@ -267,10 +267,12 @@ export class JobRunner {
    */
   async *#events(job: JobRecord, signal: AbortSignal): AsyncGenerator<TrainEvent> {
     const { engine, files, runsDirectory, cluster } = this.#options;
-    const unshared = cluster && unsharedBecause(job.configuration);
+    // A job of an earlier version has no settings that came later.
+    const settings = { ...defaultConfiguration, ...job.configuration };
+    const unshared = cluster && unsharedBecause(settings);
     if (unshared) {
       const { named, reason } = unshared;
-      const value = `${snakeCase(named)} ${String(job.configuration[named])}`;
+      const value = `${snakeCase(named)} ${String(settings[named])}`;
       this.#announce(job, 'info', `The cluster takes no part in this job, as ${value} ${reason}`);
     }
     const shared = cluster && !unshared ? { cluster } : {};
@@ -313,7 +315,7 @@ export class JobRunner {
     switch (event.type) {
       case 'start':
         this.#save(
-          // Epochs are counted in what the file's lines came to.
+          // Epochs are counted in the examples that the file's lines become.
           { ...job, configuration: { ...job.configuration, steps: event.steps } },
           'info',
           event.step > 0
@@ -524,7 +526,7 @@ const untouched = {
 };
 
 /** `ft:<base>:<suffix>:<job>`; the suffix may be empty. */
-export function modelName(job: JobRecord): string {
+function modelName(job: JobRecord): string {
   return `ft:${job.model}:${job.suffix ?? ''}:${job.id.replace(/^ftjob-/, '')}`;
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { createRoute } from '@hono/zod-openapi';
-import type { StepProbe, StepRecord } from '../../src/engine/types.ts';
+import type { AppliedUpdate, StepProbe } from '../../src/engine/types.ts';
 import { snakeCase } from '../../src/format.ts';
 import { stoppingError } from '../generation/generate.ts';
 import type { LiveRun } from '../runs/registry.ts';
@@ -83,7 +83,7 @@ function measured(measures: Readonly<Record<string, number>> | undefined) {
   };
 }
 
-function toApplied({ step, learningRate, projectedGradients, curvatures }: StepRecord) {
+function toApplied({ step, learningRate, projectedGradients, curvatures }: AppliedUpdate) {
   return {
     object: 'zo.run.apply' as const,
     step,

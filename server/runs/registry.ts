@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Engine, StepRecord, StepRunInfo, StepUpdate } from '../../src/engine/types.ts';
+import type { AppliedUpdate, Engine, StepRunInfo, StepUpdate } from '../../src/engine/types.ts';
 import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import { invalid, notFound } from '../errors.ts';
 import { createIdentifier } from '../identifiers.ts';
@@ -19,7 +19,7 @@ export interface LiveRun {
   model: string;
   info: StepRunInfo;
   /** The steps done, in order. */
-  records: StepRecord[];
+  records: AppliedUpdate[];
   sequence: Sequence;
 }
 
@@ -90,7 +90,7 @@ export class RunRegistry {
     return { data: all.slice(start, start + limit), hasMore: all.length > start + limit };
   }
 
-  async apply(run: LiveRun, update: StepUpdate): Promise<StepRecord> {
+  async apply(run: LiveRun, update: StepUpdate): Promise<AppliedUpdate> {
     const record = await this.#engine.applyRun(run.id, update);
     run.records[record.step - 1] = record;
     return record;
@@ -102,7 +102,7 @@ export class RunRegistry {
     return { probe, record };
   }
 
-  async replay(run: LiveRun, records: StepRecord[]): Promise<void> {
+  async replay(run: LiveRun, records: AppliedUpdate[]): Promise<void> {
     await this.#engine.replayRun(run.id, records);
     for (const { step, learningRate, projectedGradients, curvatures } of records) {
       // As the engine applied them.

@@ -4,13 +4,13 @@
  * @module
  */
 
-import type { StepRecord } from '../../src/engine/types.ts';
+import type { AppliedUpdate } from '../../src/engine/types.ts';
 import { invalid } from '../errors.ts';
 import { dropNulls } from '../schemas/nulls.ts';
 import { trajectoryLine } from '../schemas/runs.ts';
 import { validationError } from '../validation.ts';
 
-export function writeTrajectory(records: readonly StepRecord[], seed: number): string {
+export function writeTrajectory(records: readonly AppliedUpdate[], seed: number): string {
   return records
     .map(({ step, learningRate, projectedGradients, curvatures }) => {
       const line = { step, seed, learning_rate: learningRate, projected_gradients: projectedGradients };
@@ -20,7 +20,7 @@ export function writeTrajectory(records: readonly StepRecord[], seed: number): s
 }
 
 /** @throws ApiError 400 that names the line */
-export function readTrajectory(text: string, seed: number): StepRecord[] {
+export function readTrajectory(text: string, seed: number): AppliedUpdate[] {
   const records = text
     .split('\n')
     .map((line, index) => ({ line, number: index + 1 }))
@@ -30,7 +30,7 @@ export function readTrajectory(text: string, seed: number): StepRecord[] {
   return records;
 }
 
-function readLine(text: string, number: number, seed: number): StepRecord {
+function readLine(text: string, number: number, seed: number): AppliedUpdate {
   const refuse = (reason: string) => invalid(`Line ${number} of the trajectory: ${reason}`, 'trajectory');
   let value: unknown;
   try {

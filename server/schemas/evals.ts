@@ -1,5 +1,5 @@
 /**
- * Evaluations, their runs, and what their items came to.
+ * Evaluations, their runs, and the results of their items.
  *
  * @module
  */

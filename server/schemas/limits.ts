@@ -23,7 +23,7 @@ export const maxTokensBound = 1_000_000;
 export const maxStopSequences = 4;
 export const maxStopLength = 256;
 export const maxTopLogprobs = 20;
-/** Of POST /v1/completions, where OpenAI allows fewer. */
+/** Most alternatives of POST /v1/completions, where OpenAI allows fewer. */
 export const maxLegacyLogprobs = 5;
 export const maxLogitBiases = 1024;
 export const maxTopK = 100_000;
@@ -44,7 +44,7 @@ export const maxRunExamples = 1024;
 export const maxTrajectoryNumbers = 1_000_000;
 /** The largest finite f32. */
 export const maxSingle = 3.4028234663852886e38;
-/** Of a completion without `max_tokens`, as OpenAI has it. */
+/** Tokens of a completion without `max_tokens`: OpenAI's default. */
 export const defaultMaxTokens = 16;
 /** Token ids are below this whatever the model; each is checked against the vocabulary as well. */
 export const maxTokenId = 2 ** 31 - 1;

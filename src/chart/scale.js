@@ -42,7 +42,7 @@ export function formatTicks(ticks) {
   const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : Math.abs(ticks[0] ?? 1);
   const largest = Math.max(...ticks.map(Math.abs), 0);
   if (largest >= 1e7 || (largest > 0 && largest < 1e-3)) {
-    // As many digits as tell each value from its neighbours.
+    // The digits must tell each value from its neighbours.
     let digits = 2;
     while (digits < 12 && ticks.some((tick) => Math.abs(Number(tick.toExponential(digits)) - tick) > 1e-3 * step)) {
       digits++;

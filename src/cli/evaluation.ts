@@ -116,7 +116,7 @@ export function writeReports(report: EvaluationReport, files: readonly string[])
   }
 }
 
-/** A model with what it came to. */
+/** A model with its result. */
 interface Examined extends Evaluated {
   result: EvaluationResult;
   outcomes: Outcome[];

@@ -86,7 +86,7 @@ export function createTrainReport(
   };
 }
 
-/** What the training data came to, and its first example. */
+/** The summary of the training data, and its first example. */
 function dataLines({ format, rows, tokens, truncated, dropped, split, first }: DataSummary): string[] {
   const counts = [
     ...(truncated > 0 ? [`${truncated} cut`] : []),

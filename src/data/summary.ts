@@ -1,5 +1,5 @@
 /**
- * What a data set came to, to be looked at before a run.
+ * The summary of a data set, to be looked at before a run.
  *
  * @module
  */

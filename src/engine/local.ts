@@ -26,6 +26,7 @@ import type { StepRun } from './step-run.ts';
 import { chatTokens, encodeText, inputTokens } from './texts.ts';
 import { findRate, train } from './training.ts';
 import type {
+  AppliedUpdate,
   BenchRequest,
   BenchResult,
   ChatMessage,
@@ -43,7 +44,6 @@ import type {
   LoadModelRequest,
   ModelInfo,
   StepProbe,
-  StepRecord,
   StepRunInfo,
   StepRunRequest,
   StepUpdate,
@@ -198,7 +198,7 @@ export class LocalEngine implements Engine {
     return this.#findRun(run).probe(data, step);
   }
 
-  async applyRun(run: string, update: StepUpdate): Promise<StepRecord> {
+  async applyRun(run: string, update: StepUpdate): Promise<AppliedUpdate> {
     return this.#findRun(run).apply(update);
   }
 
@@ -206,11 +206,11 @@ export class LocalEngine implements Engine {
     run: string,
     data: DataRow[],
     options: { step?: number; learningRate?: number } = {},
-  ): Promise<{ probe: StepProbe; record: StepRecord }> {
+  ): Promise<{ probe: StepProbe; record: AppliedUpdate }> {
     return this.#findRun(run).step(data, options);
   }
 
-  async replayRun(run: string, records: StepRecord[]): Promise<StepRunInfo> {
+  async replayRun(run: string, records: AppliedUpdate[]): Promise<StepRunInfo> {
     await this.#findRun(run).replay(records);
     return this.#runInfo(run);
   }

@@ -28,7 +28,7 @@ import { evaluateStep } from '../train/step-evaluation.ts';
 import { parameter, words } from '../words.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import { probePoints } from '../zo/probe-points.ts';
-import type { DataRow, EvaluationResult, StepProbe, StepRecord, StepUpdate } from './types.ts';
+import type { AppliedUpdate, DataRow, EvaluationResult, StepProbe, StepUpdate } from './types.ts';
 
 export class StepRun {
   readonly #model: Model;
@@ -104,7 +104,7 @@ export class StepRun {
   }
 
   /** Makes the next step with given numbers. */
-  apply(update: StepUpdate): Promise<StepRecord> {
+  apply(update: StepUpdate): Promise<AppliedUpdate> {
     return this.#exclusively(() => this.#apply(update));
   }
 
@@ -112,7 +112,7 @@ export class StepRun {
   step(
     data: readonly DataRow[],
     options: { step?: number; learningRate?: number },
-  ): Promise<{ probe: StepProbe; record: StepRecord }> {
+  ): Promise<{ probe: StepProbe; record: AppliedUpdate }> {
     return this.#exclusively(async () => {
       const probe = await this.#probe(data, options.step);
       const { projectedGradients, curvatures } = probe;
@@ -122,7 +122,7 @@ export class StepRun {
   }
 
   /** Makes many steps with given numbers; none if one of them cannot be. */
-  replay(records: readonly StepRecord[]): Promise<void> {
+  replay(records: readonly AppliedUpdate[]): Promise<void> {
     return this.#exclusively(async () => {
       const steps = records.map((record, index) => this.#checked(record, this.stepsDone + index));
       await this.#optimizer.replay(steps);
@@ -160,7 +160,7 @@ export class StepRun {
     };
   }
 
-  async #apply(update: StepUpdate): Promise<StepRecord> {
+  async #apply(update: StepUpdate): Promise<AppliedUpdate> {
     const applied = this.#checked(update, this.stepsDone);
     const { recorder } = this.#model.gpu;
     if (this.#optimizer.waits(applied.step)) await this.#optimizer.renew(applied.step);

@@ -6,7 +6,7 @@
  */
 
 import type { KernelBenchReport } from '../bench/kernels.ts';
-import type { Suite } from '../bench/suites.ts';
+import type { Suite } from '../bench-suites.ts';
 import type { CoordinatorOptions } from '../cluster/coordinator.ts';
 import type { WorkerEvent, WorkerOptions } from '../cluster/worker.ts';
 import type { DataSource } from '../data/source.ts';
@@ -216,7 +216,7 @@ export interface StepRunRequest {
 export interface StepRunInfo extends ModelInfo {
   /** Steps done. */
   step: number;
-  /** With the defaults filled in and the storage that `auto` came to. */
+  /** With the defaults filled in and the storage that `auto` chose. */
   configuration: TrainConfiguration;
 }
 
@@ -261,8 +261,8 @@ export interface StepUpdate {
   step?: number;
 }
 
-/** A step as it was applied: with the base model and the configuration, all that rebuilds the run. */
-export interface StepRecord {
+/** What an update applied: with the base model and the configuration, all that rebuilds the run. */
+export interface AppliedUpdate {
   /** From 1. */
   step: number;
   /** Exactly an f32. */
@@ -316,15 +316,15 @@ export interface Engine {
   /** Looks at some data from the points of the next step; moves nothing. */
   probeRun(run: string, data: DataRow[], step?: number): Promise<StepProbe>;
   /** Makes the next step. */
-  applyRun(run: string, update: StepUpdate): Promise<StepRecord>;
+  applyRun(run: string, update: StepUpdate): Promise<AppliedUpdate>;
   /** {@link probeRun} and {@link applyRun} of what it measured. */
   stepRun(
     run: string,
     data: DataRow[],
     options?: { step?: number; learningRate?: number },
-  ): Promise<{ probe: StepProbe; record: StepRecord }>;
+  ): Promise<{ probe: StepProbe; record: AppliedUpdate }>;
   /** Applies steps made elsewhere, with the same result bit for bit. The first must be the run's next. */
-  replayRun(run: string, records: StepRecord[]): Promise<StepRunInfo>;
+  replayRun(run: string, records: AppliedUpdate[]): Promise<StepRunInfo>;
   /**
    * Checks and times every kernel, on a device of its own beside the engine's.
    * @param onProgress told each case before it runs

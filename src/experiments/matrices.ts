@@ -9,7 +9,7 @@ import { readConfigurationFile } from '../model/load.ts';
 import { parameterShapes } from '../model/parameters.ts';
 
 export interface MatrixKind {
-  /** Of every matrix of the kind. */
+  /** Shape of every matrix of the kind. */
   shape: readonly [rows: number, columns: number];
   /** From the first layer to the last. */
   names: string[];

@@ -110,7 +110,7 @@ export function plotSvg(plot: Plot): string {
   ].join('\n');
 }
 
-/** As many columns, three at most, as leave room for the longest name. */
+/** The number of columns, three at most, that leaves room for the longest name. */
 function legendColumns(names: readonly string[]): number {
   const widest = Math.max(0, ...names.map((name) => textWidth(name, fontSize))) + legendGap;
   return Math.min(3, Math.max(1, Math.floor((width - left - right) / widest)));

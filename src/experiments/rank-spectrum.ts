@@ -25,7 +25,7 @@ const heldOut = 16;
 const mostQueries = 32;
 
 interface Spectrum {
-  /** Of Uᵀ∇f V, descending. */
+  /** Singular values of Uᵀ∇f V, descending. */
   singularValues: number[];
   /** Share of the variance of ρ along directions outside of the fit that it explains. */
   explained: number;
@@ -192,7 +192,7 @@ export async function projectedGradient(
   };
 }
 
-/** Of a square matrix that is stored row by row, descending. */
+/** Singular values of a square matrix that is stored row by row, descending. */
 export function singularValues(matrix: ArrayLike<number>, size: number): number[] {
   const left = Array.from({ length: size }, (_, column) =>
     Float64Array.from({ length: size }, (__, row) => matrix[row * size + column]!),

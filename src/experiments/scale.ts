@@ -30,7 +30,7 @@ interface Scaled {
   stepMilliseconds: number;
   plannedBytes: number;
   journalBytes: number;
-  /** Of loading the run again: base, replay of all steps. */
+  /** Time to load the run again: the base, then a replay of all steps. */
   replayMilliseconds: number;
 }
 

@@ -22,11 +22,11 @@ const heldOut = 0.2;
 /** The settings that differ from the defaults, which are those of large models and long runs. */
 const common: Partial<TrainConfiguration> = { rank: 8, refresh: 100, validationSplit: heldOut };
 
-/** What a run, or the model as it is, came to. */
+/** The result of a run, or of the model as it is. */
 export interface TaskCell {
   /** On the rows held out from training; null where the run failed, and of the model as it is. */
   validationLoss: number | null;
-  /** Of each evaluated example: 1 where it is right, or the F1 of its answer. Empty where the run failed. */
+  /** One for each evaluated example: 1 where it is right, or the F1 of its answer. Empty where the run failed. */
   scores: number[];
   steps: number;
   passes: number;
@@ -71,7 +71,7 @@ export const table = defineExperiment<TaskCell>({
           const chosen = chosenRate(finished, search, judged);
           const claimed = task === sparseClaim.task && scheme === 'full' && optimizer === 'sparse-mezo';
           if (!claimed || chosen === undefined || !optimizers.includes('mezo')) return cells;
-          // As much shorter as the paper says that it is faster.
+          // It takes fewer steps by the factor that the paper says it is faster by.
           const fewer = Math.max(1, Math.floor(steps / sparseClaim.speedup));
           return [...cells, ...seeds.map((seed) => ({ ...cellOf(chosen, seed), steps: fewer, short: true }))];
         }),

@@ -20,7 +20,7 @@ export interface TrainedCell {
   steps: number;
   /** Passes over a batch: steps × points of a step. */
   passes: number;
-  /** Of training alone. */
+  /** Time of training alone. */
   trainSeconds: number;
   /** Whether the loss became no number, or training got stuck. */
   failed: boolean;

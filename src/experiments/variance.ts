@@ -24,11 +24,11 @@ type Optimizer = (typeof optimizers)[number];
 /** Means over the directions d of a cell, with ρ = dᵀ∇f and the estimate ĝ = ρd. */
 interface Estimates {
   directions: number;
-  /** Of ρ²: of MeZO the squared gradient, of SubZero what its subspaces catch of it times μ². */
+  /** Mean of ρ²: of MeZO the squared gradient, of SubZero what its subspaces catch of it times μ². */
   square: number;
-  /** Of ρ² / ‖d‖², the squared cosine of ĝ to the gradient times the squared gradient. */
+  /** Mean of ρ² / ‖d‖², the squared cosine of ĝ to the gradient times the squared gradient. */
   cosine: number;
-  /** Of ‖ĝ‖². */
+  /** Mean of ‖ĝ‖². */
   moment: number;
 }
 
@@ -181,7 +181,7 @@ function lengthOf(
 /** What a cell says, in units of MeZO's estimates with the same seed at the same stage. */
 interface Judged {
   elements: number;
-  /** Of the gradient. */
+  /** Length of the gradient. */
   length: number;
   /** Mean squared cosine times N. */
   cosine: number;
@@ -251,8 +251,7 @@ function leadOf(subzero: readonly Pooled[]): string {
         'tuning), where that is read as closeness to the true gradient. '
       : '') +
     `One estimate of SubZero beside one of MeZO: the squared cosine to the true gradient is × ${texts('cosine')}, ` +
-    `the ` +
-    `variance × ${texts('moment')}. ` +
+    `the variance × ${texts('moment')}. ` +
     (hasIntervals
       ? `It is closer in ${closer.length} of ${subzero.length} cases, and varies less in ${calmer.length}, beyond 95 ` +
         '% intervals. '

@@ -87,7 +87,7 @@ class GgufFile {
 export class GgufModel {
   /** The path as it was given. */
   readonly path: string;
-  /** Of the first shard, which has all that is not about shards. */
+  /** The metadata of the first shard, which has all that is not about shards. */
   readonly metadata: Metadata;
   /** By name, in the order of the files. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;

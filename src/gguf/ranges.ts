@@ -47,7 +47,7 @@ export function lessOne(read: ReadRange): ReadRange {
 }
 
 /**
- * Rows of two tensors in turns: so many of the first, as many of the second.
+ * Rows of two tensors in turns: `run` rows of the first, then `run` rows of the second.
  * @param width bytes of a row
  * @param run rows of a turn
  */

@@ -24,7 +24,7 @@ export interface ModelSizes {
   feedForward: number;
   context: number;
   vocabulary: number;
-  /** Of RMSNorms. */
+  /** The epsilon of RMSNorms. */
   epsilon: number;
   /** Experts of a layer, those of a token, and elements inside of each and of the one for all tokens. */
   experts?: { count: number; chosen: number; inner: number; shared?: number };

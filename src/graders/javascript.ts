@@ -7,7 +7,7 @@
 
 import { GraderFailure } from './failure.ts';
 
-/** Of one call, the reading of the program included. */
+/** Limits of one call, the reading of the program included. */
 const mostMilliseconds = 1000;
 const mostBytes = 32 * 1024 * 1024;
 const mostStackBytes = 256 * 1024;

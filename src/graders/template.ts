@@ -13,7 +13,7 @@ export interface GradedSample {
   outputText: string;
 }
 
-/** Of a filled template: a small one can name a large text many times. */
+/** Bounds a filled template: a small template can name a large text many times. */
 const mostCharacters = 1_000_000;
 
 const place = /\{\{([^{}]*)\}\}/g;

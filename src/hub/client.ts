@@ -14,7 +14,7 @@ export interface RepositoryFile {
   path: string;
   /** In bytes. */
   size: number;
-  /** Of the content: SHA-256 where it is stored apart (LFS, Xet), otherwise that of Git's object. */
+  /** The checksum of the content: SHA-256 where it is stored apart (LFS, Xet), otherwise that of Git's object. */
   checksum: { algorithm: 'sha256' | 'git-sha1'; value: string };
 }
 

@@ -34,9 +34,9 @@ import { type HubClient, PassingError, type RepositoryFile, reasonOf } from './c
 export interface DownloadTimes {
   /** The pause after a failure, doubled for each one after another. */
   retryMilliseconds: number;
-  /** A connection that brings nothing for so long is cut. */
+  /** How long a connection may bring nothing before it is cut. */
   stallMilliseconds: number;
-  /** A part that its living owner has not written to for so long is left to itself. */
+  /** How long a living owner may leave a part unwritten before others take no more notice of it. */
   abandonedMilliseconds: number;
   /** Between two looks at what another process does. */
   lookMilliseconds: number;

@@ -157,7 +157,7 @@ export interface Routing {
   chosen: number;
   /** How scores are made of the router's logits, of all experts; `sparse-mixer` chooses two. */
   score: ExpertScore;
-  /** Of the sparse mixer: how far the logits that count may lie below the highest one, as a share of its size. */
+  /** How far below the highest logit those that count may lie, as a share of its size; for the sparse mixer only. */
   tolerance?: number;
   /** Whether the scores of the chosen experts are divided by their sum. */
   normalised: boolean;
@@ -178,7 +178,7 @@ export interface Routing {
 
 /** One linear layer of every expert. */
 export interface ExpertLinears {
-  /** Of each expert, in order; all have one shape. */
+  /** The matrix of each expert, in order; all have one shape. */
   matrices: readonly Matrix[];
   /** Name of the biases [experts, out features]. */
   bias?: string;
@@ -360,7 +360,7 @@ export interface LayerInputs {
   table: Matrix;
   tableScale: number;
   projection: Linear;
-  /** Of each run by itself. */
+  /** The norm of each run by itself. */
   norm: Norm;
   scale: number;
 }

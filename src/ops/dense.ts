@@ -52,7 +52,7 @@ export interface RowSlice {
 }
 
 /**
- * Cuts rows of a weight where a buffer ends, and into at most so many at a time.
+ * Cuts rows of a weight where a buffer ends, and into pieces of at most `most` rows.
  * @param companion of the same shape, f32, its parts perhaps cut elsewhere
  */
 export function* rowSlices(

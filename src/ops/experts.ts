@@ -26,7 +26,7 @@ export interface RouteOptions {
   /** Experts of each row. */
   chosen: number;
   score: ExpertScore;
-  /** Of the sparse mixer. */
+  /** See `Routing.tolerance`; only `sparse-mixer` has one. */
   tolerance?: number;
   /** Name of what is added to the scores when experts are chosen. */
   correction?: string;

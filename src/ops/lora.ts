@@ -37,7 +37,7 @@ export function lorasOf(probes: Probes, weight: string): Lora[] {
 /** What the layer is besides the pairs. */
 export interface LoraLayer {
   activation?: MatmulActivation;
-  /** Of the weight, whose pads A and B get. */
+  /** Layout of the weight, whose pads A and B get. */
   layout?: Layout | undefined;
   /** What y holds already of a bias, which gains are no factors on. */
   bias?: VectorPlace | undefined;

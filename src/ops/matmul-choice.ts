@@ -59,7 +59,7 @@ const fragmentsOf = new WeakMap<UnitsOwner, Map<number, MatrixFragment | undefin
 
 function findFragment(gpu: UnitsOwner, fragments: number): MatrixFragment | undefined {
   const { adapter, features, device } = gpu;
-  // Of several sizes the smallest: Intel's matrix units work at that one only, AMD's as well as at the other.
+  // The smallest of several sizes is taken: Intel's matrix units work at that one only, AMD's at the other as well.
   const [subgroup, most] = adapter.subgroupSizes;
   const sized = most !== subgroup;
   const needed = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
@@ -138,7 +138,7 @@ export function chooseGrouped(gpu: Gpu, rows: number): MatmulPlan {
   return small ? { ...plan(matrixVariant(2, gpu.arithmetic === 'half')), fragment: small } : plan('tile-4x4');
 }
 
-/** As many slices, a power of two, as it takes to give every multiprocessor something to do. */
+/** The number of slices, a power of two, that gives every multiprocessor something to do. */
 export function chooseSlices(workgroups: number, innerQuads: number): number {
   let slices = 1;
   while (

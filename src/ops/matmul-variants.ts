@@ -43,7 +43,7 @@ export interface MatmulPlan {
   variant: MatmulVariant;
   /** Parts of the inner dimension that are worked on side by side and added up by a second kernel; 1 = none. */
   slices: number;
-  /** Of the variants for matrix units. */
+  /** The size that matrix units multiply at; absent from variants that use none. */
   fragment?: MatrixFragment;
 }
 
@@ -121,7 +121,7 @@ function matrix(fragments: number, split: boolean, units: 'units' | 'emulated' =
     sliceable: true,
     constants: { FRAGMENTS: fragments, SPLIT: split },
     fragments,
-    // Of the largest fragments there are.
+    // Fragments have 16 rows at most.
     blockRows: 2 * fragments * 16,
     workgroups: (rows, columns, { M, N } = defaultFragment) =>
       blocks(2 * fragments * M, 2 * fragments * N)(rows, columns),
@@ -190,7 +190,7 @@ export function blockRowsOf({ variant, fragment = defaultFragment }: MatmulPlan)
 }
 
 /** Whether only adapters with matrix units can run it. */
-export function needsUnits(variant: MatmulVariant): boolean {
+function needsUnits(variant: MatmulVariant): boolean {
   const { fragments } = matmulDescriptions[variant];
   return fragments !== undefined && !variant.startsWith('emulated');
 }

@@ -10,10 +10,10 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { spread } from '../gpu/workgroups.ts';
 
-/** So many are found at least. */
+/** The least number of most likely tokens that a row's result lists. */
 export const topKept = 64;
 
-/** So many are listed at most. */
+/** The largest number of tokens that a row's result lists. */
 const topCapacity = 256;
 
 /**
@@ -33,7 +33,7 @@ const resultWords = (columns: number): number => classStart + Math.ceil(columns 
 /** Stands for the number of listed tokens where some logits are no numbers. */
 const damaged = 0xffff_ffff;
 
-/** Bytes of the result of one row of so many logits. */
+/** Bytes of the result of one row of `columns` logits. */
 export function topLogitsBytes(columns: number): number {
   return resultWords(columns) * 4;
 }
@@ -64,7 +64,7 @@ export interface TopLogits {
     /** The part of `temperedTotal` in the classes before it, and up to its end. */
     before: number;
     end: number;
-    /** Of its tokens. */
+    /** The logits of its tokens. */
     logits: Float32Array;
   };
 }

@@ -61,7 +61,7 @@ export type RecordEvent =
   | { type: 'answer'; done: number; prompts: number; unusable?: string }
   | ({ type: 'done'; golden: string } & RecordingFigures);
 
-/** What a recording came to. */
+/** The figures of a recording that has ended. */
 export interface RecordingFigures {
   prompts: number;
   /** Rows of the golden set. */

@@ -134,7 +134,7 @@ class Reader {
     ids: ReadonlyMap<string, number>,
     named: ReadonlyMap<string, string>,
   ) {
-    // The word splitting of such a model is none, whatever it is called.
+    // Such a model does not split texts into words, whatever the file says.
     this.#raw('ggml.pre');
     if (this.#flag('ggml.remove_extra_whitespaces', false)) {
       throw this.#refused('ggml.remove_extra_whitespaces', 'true', 'false');
@@ -188,7 +188,7 @@ class Reader {
         `one of ${Object.keys(wordSplittings).join(', ')}`,
       );
     }
-    // Scores of such a vocabulary are not used by anybody.
+    // Nobody uses the scores of such a vocabulary.
     this.#raw('ggml.scores');
     const merges = this.#list('ggml.merges').map((merge) => {
       const at = typeof merge === 'string' ? merge.indexOf(' ', 1) : -1;

@@ -94,7 +94,7 @@ export const unassigned =
   '6 g 1 c 5 a 6 44 0 2v sl wyp v 37f 5 67 1 4g3 d 5rm e hb 1wh f3 15t 3t8 4 38h f974 2 t 2p 3j 6p 1e6n 1ekf 1 ' +
   '1ekf 1';
 
-/** Of these, what joins the character before it in a grapheme cluster (Unicode 17). */
+/** Those of them that join the character before it in a grapheme cluster (Unicode 17). */
 export const newJoining = '5an e 3 b 1c7j 1 2g5 7 1470 0 3 0 8 1 6 0';
 
 /** What newer Unicode versions decompose, compose or reorder, and the normalisers do not. */

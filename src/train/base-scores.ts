@@ -48,7 +48,7 @@ export class BaseScores {
   /** By the tokens of an example, see {@link keyOf}. */
   readonly #scores = new Map<string, ExampleScore>();
   readonly #keys = new WeakMap<TokenizedExample, string>();
-  /** Of examples with virtual tokens in front, which the base does not see, those without. */
+  /** Examples without virtual tokens, which the base does not see, by those that begin with some. */
   readonly #originals = new WeakMap<TokenizedExample, TokenizedExample>();
 
   /** @param file where they are kept; nowhere if left out */

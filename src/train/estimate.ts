@@ -25,7 +25,7 @@ import { Scorer } from './score.ts';
 /** What a model takes without training. */
 export interface InferenceEstimate {
   weightBytes: number;
-  /** Of keys and values of one token. */
+  /** Bytes of the keys and values of one token. */
   cacheBytesPerToken: number;
   /** The largest buffer of weights. */
   largestBufferBytes: number;

@@ -121,7 +121,7 @@ class Answering {
     this.#waiting.add(answer);
   }
 
-  /** Waits until no more than so many answers are missing. @throws what an answer failed with */
+  /** Waits until at most `most` answers are missing. @throws what an answer failed with */
   async until(most: number, onProgress: (waiting: number) => void): Promise<void> {
     for (;;) {
       if (this.#failure) throw this.#failure.error;

@@ -62,7 +62,7 @@ export type TrainEvent =
       steps: number;
       examples: number;
       plan: MemoryPlan;
-      /** What the training data came to. */
+      /** The summary of the training data. */
       data: DataSummary;
     }
   | {

@@ -124,7 +124,7 @@ export interface LoadedExamples {
   train: Pick<TokenizedDataset, 'examples'>;
   validation: TokenizedExample[];
   notes: string[];
-  /** Of the training data, rows held out included. */
+  /** Summary of the training data, rows held out included. */
   summary: DataSummary;
 }
 

@@ -41,11 +41,11 @@ export interface ExportRequest {
   /** The folder; of GGUF also the path of the file. */
   out: string;
   step?: StepChoice;
-  /** Of `gguf`, what matrices are written as; f16 by default. */
+  /** What the matrices of `gguf` are written as; f16 by default. */
   storage?: WrittenStorage;
 }
 
-export const exportFormats = ['safetensors', 'peft', 'gguf', 'gguf-lora'] as const;
+const exportFormats = ['safetensors', 'peft', 'gguf', 'gguf-lora'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
 
 /**

@@ -185,7 +185,7 @@ async function* trials(
   yield { type: 'suggestion', learningRate: best?.learningRate ?? null, loss: best?.loss ?? null };
 }
 
-/** Told of a trial that ends where nothing can be learnt. */
+/** What is said of a trial that ends where nothing can be learnt. */
 const uniformReason =
   'the run can no longer learn: the loss is that of a guess among equals. The learning rate is too high';
 

@@ -20,6 +20,7 @@ import { readGgufTokenizer } from '../tokenizer/gguf.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 import { modelTypeOf } from '../tokenizer/model.ts';
 import type { StorageWish } from '../weights/index.ts';
+import { isBlockWritten } from '../weights/write-blocks.ts';
 import { openJournal } from '../zo/journal.ts';
 import { type InferenceEstimate, MemoryEstimator, type TrainingEstimate } from './estimate.ts';
 import { quantizationErrors, type TensorError } from './quantize.ts';
@@ -63,7 +64,7 @@ export interface Inspection {
     /** `auto` where matrices of the file have types of their own. */
     storage: StorageWish;
     inference: InferenceEstimate;
-    /** Of a batch of the default size, with the default settings of each optimiser and scheme. */
+    /** What a batch of the default size takes, with the default settings of each optimiser and scheme. */
     training: { tokens: number; estimates: TrainingEstimate[] };
   };
   warnings: string[];
@@ -114,7 +115,7 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
     );
     const unfit = choice.storage === 'auto' ? 0 : matrices.filter((storage) => storage !== choice.storage).length;
     const errors =
-      options.storage === 'q8' || options.storage === 'q4'
+      options.storage !== undefined && isBlockWritten(options.storage)
         ? await quantizationErrors(directory, options.storage)
         : undefined;
     const window = windowOf(decoder);

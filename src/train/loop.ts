@@ -51,7 +51,7 @@ export interface OpenRun {
   validation: TokenizedExample[];
   /** What the base says of the examples, where the run compares with it. */
   base: BaseScores | undefined;
-  /** What the training data came to. */
+  /** The summary of the training data. */
   summary: DataSummary;
   /** Steps done. */
   step: number;
@@ -180,7 +180,7 @@ export async function* trainFrom(gpu: Gpu, run: OpenRun, signal: AbortSignal | u
       const { bankLoss } = optimizer;
       if (!finite) throw diverged(done, rows, loss);
       const learningRate = learningRateAt(done, configuration);
-      // First of all, so that the GPU waits neither for the disk nor for whoever reads the events.
+      // The weights move first, so that the GPU waits neither for the disk nor for whoever reads the events.
       await pipeline.apply({ step: done, learningRate, ...measured });
       done++;
       const record = { step: done, learningRate, ...measured, loss };

@@ -16,6 +16,7 @@ import { type FloatDtype, type SafetensorsDtype, type TensorToWrite, writeSafete
 import type { ModelSource, StoredTensor } from '../tensor-source.ts';
 import { isBlocks, valuesOfBytes } from '../weights/index.ts';
 import { ownMetadata, ownQuantization, ownTensor } from '../weights/own-blocks.ts';
+import { isBlockWritten } from '../weights/write-blocks.ts';
 import { writeCompanions } from './export-companions.ts';
 import { parseKept, writeKept } from './json-floats.ts';
 import { writeGgufModel } from './write-gguf.ts';
@@ -204,6 +205,6 @@ export function copyOf(source: ModelSource, { name, dtype, shape, byteLength }: 
 
 async function addQuantization(file: string, storage: WrittenStorage): Promise<void> {
   const config = parseKept(await readFile(file, 'utf8')) as Record<string, unknown>;
-  const quantized = storage === 'q8' || storage === 'q4' ? { quantization_config: ownQuantization(storage) } : {};
+  const quantized = isBlockWritten(storage) ? { quantization_config: ownQuantization(storage) } : {};
   await writeFile(file, `${writeKept({ ...config, ...quantized })}\n`);
 }

@@ -8,6 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import type { Decoder } from '../model/decoder.ts';
 import { resolve } from '../platform/index.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { schemes, schemesThat } from '../settings/schemes.ts';
 import type { Adapter } from '../tuning/adapter.ts';
 import { parameter, words } from '../words.ts';
 import type { JournalHeader } from '../zo/journal.ts';
@@ -19,7 +20,7 @@ export interface StartRecord {
 
 /**
  * Reads the adapter of a run that begins.
- * @throws SubzeroError `invalid_argument` for another scheme than LoRA
+ * @throws SubzeroError `invalid_argument` for a scheme that adds no pairs
  */
 export async function startAdapter(
   directory: string | undefined,
@@ -27,15 +28,12 @@ export async function startAdapter(
   { scheme }: Pick<TrainConfiguration, 'scheme'>,
 ): Promise<{ adapter?: Adapter; record: StartRecord }> {
   if (directory === undefined) return { record: {} };
-  if (scheme !== 'lora') {
-    const problem = `an adapter is the start of a run with`;
-    throw new SubzeroError(
-      'invalid_argument',
-      words`${parameter('lora')}: ${problem} ${parameter('scheme')} lora; got ${scheme}`,
-      {
-        parameter: 'lora',
-      },
-    );
+  if (schemes[scheme].adds !== 'pairs') {
+    const needed = schemesThat(({ adds }) => adds === 'pairs').join(' or ');
+    const problem = words`an adapter is the start of a run with ${parameter('scheme')} ${needed}`;
+    throw new SubzeroError('invalid_argument', words`${parameter('lora')}: ${problem}; got ${scheme}`, {
+      parameter: 'lora',
+    });
   }
   const path = resolve(directory);
   const { fingerprintPeft, readPeftLora } = await import('../tuning/peft-lora.ts');

@@ -20,10 +20,10 @@ export interface StepEvaluation {
   accuracy: number | null;
   /** Scored tokens under one probe. */
   tokens: number;
-  /** Of what is measured beside the loss, the means over all probes, by name; absent where nothing is. */
+  /** What is measured beside the loss, by name: means over all probes; absent where nothing is. */
   measures?: Record<string, number>;
   measured: Measurement;
-  /** Whether all of it is: the weights must not move along anything else. */
+  /** Whether every loss and every measured number is finite: the weights must not move along anything else. */
   finite: boolean;
 }
 

@@ -6,7 +6,7 @@
 
 import { bytesToF32, type FloatDtype, f32ToBytes } from '../safetensors/index.ts';
 import { blockFormats } from '../weights/block-formats.ts';
-import { type BlockWritten, blockWriters } from '../weights/write-blocks.ts';
+import { type BlockWritten, blockWriters, isBlockWritten } from '../weights/write-blocks.ts';
 
 /** A tensor under its name in transformers. */
 export interface ModelTensor {
@@ -18,7 +18,7 @@ export interface ModelTensor {
 }
 
 /** What a model's matrices are written as. */
-export type WrittenStorage = BlockWritten | 'f16' | 'f32';
+export type WrittenStorage = BlockWritten | keyof typeof plain;
 
 /** How a tensor is written. */
 export type WrittenType = FloatDtype | (typeof blockWriters)[BlockWritten]['dtype'];
@@ -41,7 +41,7 @@ export function writtenType(
   vectors: FloatDtype,
 ): WrittenType {
   if (shape.length < 2) return vectors;
-  if (storage === 'f16' || storage === 'f32') return plain[storage];
+  if (!isBlockWritten(storage)) return plain[storage];
   const { dtype, elements } = blockWriters[storage];
   return shape.at(-1)! % elements === 0 ? dtype : 'F16';
 }

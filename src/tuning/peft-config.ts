@@ -33,7 +33,7 @@ const ignored = new Set([
   ...['auto_mapping', 'base_model_name_or_path', 'inference_mode', 'lora_dropout', 'peft_version', 'revision'],
   ...['megatron_config', 'megatron_core', 'loftq_config', 'eva_config', 'corda_config', 'lora_ga_config'],
   ...['runtime_config', 'qalora_group_size', 'ensure_weight_tying'],
-  // Of layers that store their weights the other way round; PEFT puts it right where they are not.
+  // It says that layers store their weights the other way round; PEFT corrects it where they do not.
   'fan_in_fan_out',
 ]);
 

@@ -59,3 +59,10 @@ export const blockWriters: Readonly<Record<BlockWritten, BlockWriter>> = {
     }
   }),
 };
+
+/** The storage types that are written as blocks. */
+export const blocksWritten = Object.keys(blockWriters) as BlockWritten[];
+
+export function isBlockWritten(storage: string): storage is BlockWritten {
+  return Object.hasOwn(blockWriters, storage);
+}

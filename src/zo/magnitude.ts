@@ -16,7 +16,7 @@ function trainingCount(count: number, sparsity: number): number {
   return Math.max(1, Math.round(count * (1 - sparsity)));
 }
 
-/** The largest magnitude that trains: so many of the values, up to ties, are at most as large. */
+/** The largest magnitude that trains: `trainingCount` of the values, up to ties, are at most as large. */
 export function vectorThreshold(values: Float32Array, sparsity: number): number {
   const magnitudes = values.map(Math.abs).sort();
   return magnitudes[trainingCount(values.length, sparsity) - 1] ?? 0;

@@ -296,7 +296,7 @@ export class Mezo implements ZerothOrderOptimizer {
     if (this.#direction === 'curved') this.#recordCurvature(step, offset + queries);
   }
 
-  /** Of all but the weights, after the update, which uses the H that the probes used. */
+  /** Records the curvature of everything but the weights. It follows the update, which uses the probes' H. */
   #recordCurvature(step: number, coefficientOffset: number): void {
     const coefficients = { coefficients: this.#coefficients.buffer, coefficientOffset };
     const smoothing = this.#configuration.hessianSmoothing;

@@ -71,7 +71,7 @@ export class SubZero implements ZerothOrderOptimizer {
   readonly #configuration: TrainConfiguration;
   readonly #seed: readonly [number, number];
   readonly #factored: FactoredWeight[] = [];
-  /** Of weights and of adapter tensors. */
+  /** Subspaces of weights and of adapter tensors. */
   readonly #subspaces: readonly Subspace[];
   /** All U and V, of which some share a buffer, and where the S of stacks lie. */
   readonly #buffers: ReadonlySet<GpuBuffer>;

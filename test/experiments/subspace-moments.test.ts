@@ -116,7 +116,7 @@ test('every view has the same second moment, unless it clips the rank', () => {
 
 test('a whole space catches all of it, and a vector has Beta-distributed shares', () => {
   expect(shareVariation({ rows: 4, columns: 4, rank: 9 }, 0.3)).toBeCloseTo(0, 12);
-  // Of one row, r = 1: v₁² of a unit vector in n dimensions, Beta(1/2, (n − 1)/2), whose squared variation is
+  // One row, r = 1: v₁² of a unit vector in n dimensions, Beta(1/2, (n − 1)/2), whose squared variation is
   // 2(n − 1)/(n + 2).
   expect(shareVariation({ rows: 1, columns: 10, rank: 3 }, 1)).toBeCloseTo(18 / 12, 12);
 });

@@ -21,7 +21,7 @@ interface Fixture {
 type Token = Extract<GenerateEvent, { type: 'token' }>;
 
 const adapters = fileURLToPath(new URL('../fixtures/peft-adapters', import.meta.url));
-/** Of all models here; the characters end at 96. */
+/** Ids of all models here; those of characters end at 96. */
 const vocabulary = 160;
 
 /** The tokens that no tokenizer here has, which would end a text or have no characters. */

@@ -125,7 +125,7 @@ test('the adapter of a run beside the base, as the run merged', async () => {
   expect(figures['its adapted, our run'].rootMeanSquare).toBeLessThan(1.5 * unexplained);
 });
 
-/** Of a GGUF file, by the names of transformers. */
+/** The weights of a GGUF file, by the names of transformers. */
 async function weightsOf(path: string): Promise<Map<string, Float32Array>> {
   const source = await openGgufWeights(path);
   const weights = new Map<string, Float32Array>();

@@ -8,7 +8,7 @@
 
 import { f16ToF32, f32ToF16 } from '../../src/safetensors/convert.ts';
 
-/** Of config.json. */
+/** The keys of config.json that are read. */
 export interface LlamaSizes {
   hidden_size: number;
   num_hidden_layers: number;

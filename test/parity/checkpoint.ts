@@ -20,7 +20,7 @@ export interface ParityCase {
   gains?: number;
   /** Tensors that the class does not have. */
   extra?: Record<string, number[]>;
-  /** Of a case that is refused: what the refusal says, as a regular expression. */
+  /** What the refusal says, as a regular expression; only of cases that are refused. */
   expect?: string;
   /** What is missing here, of a case that is known to disagree. */
   pending?: string;

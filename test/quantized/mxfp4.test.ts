@@ -66,7 +66,7 @@ test.each([
 test('a scale that stands for no number is refused with its place, where it is read', async () => {
   const each = stacks[0]!;
   const tensors = tensorsOf(each);
-  // Of expert 1, row 3, the third group.
+  // The scale of the third group of expert 1, row 3.
   tensors[names.scales]!.data[(32 + 3) * 4 + 2] = 255;
   const source = await open({ config, tensors });
   const row = fileBytes('mxfp4', 128);

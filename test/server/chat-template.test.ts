@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 
 const messages = [{ role: 'user', content: 'Hello' }];
-// Of `apply_chat_template` of transformers 5.24.
+// What `apply_chat_template` of transformers 5.24 gives.
 const ids = [2, 43, 457, 82, 3];
 
 describe('BOS of a conversation', () => {

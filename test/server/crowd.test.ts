@@ -61,7 +61,7 @@ const active = async (): Promise<number> => {
   const text = await (await fetch(`${server.url}/metrics`)).text();
   return Number(/^subzero_generations_active (\d+)$/m.exec(text)?.[1]);
 };
-/** Of this process, where the system tells. */
+/** Files that this process has open; 0 where the system does not tell. */
 const openFiles = (): number => (existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0);
 const incoming = (): string[] => readdirSync(join(server.dataDirectory, 'files', 'incoming'));
 

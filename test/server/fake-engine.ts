@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { contextOverflow } from '../../src/context-overflow.ts';
 import type {
+  AppliedUpdate,
   BenchRequest,
   BenchResult,
   ChatMessage,
@@ -25,7 +26,6 @@ import type {
   ModelInfo,
   PlacedToken,
   StepProbe,
-  StepRecord,
   StepRunInfo,
   StepRunRequest,
   StepUpdate,
@@ -71,7 +71,7 @@ export class FakeEngine implements Engine {
   trainingFailure: { step: number; error: Error } | undefined;
   /** The text of a token as log-probabilities show it. */
   tokenTexts = (id: number): string => (id === 1 ? '<s>' : String.fromCharCode(id));
-  /** Of each token of a prompt; that of its most likely alternative is -0.5. */
+  /** Log-probability of each token of a prompt; that of its most likely alternative is -0.5. */
   logprobOfPrompt = -0.5;
   /** Thrown by `info`. */
   infoFailure: Error | undefined;
@@ -432,7 +432,7 @@ export class FakeEngine implements Engine {
     };
   }
 
-  async applyRun(run: string, { projectedGradients, learningRate, step }: StepUpdate): Promise<StepRecord> {
+  async applyRun(run: string, { projectedGradients, learningRate, step }: StepUpdate): Promise<AppliedUpdate> {
     const info = this.#run(run);
     if (step !== undefined && step !== info.step + 1) throw new SubzeroError('conflict', 'another step is next');
     info.step++;
@@ -449,7 +449,7 @@ export class FakeEngine implements Engine {
     return { probe, record: await this.applyRun(run, { ...options, projectedGradients: probe.projectedGradients }) };
   }
 
-  async replayRun(run: string, records: StepRecord[]): Promise<StepRunInfo> {
+  async replayRun(run: string, records: AppliedUpdate[]): Promise<StepRunInfo> {
     if (records[0]!.step !== this.#run(run).step + 1) throw new SubzeroError('conflict', 'another step is next');
     for (const record of records) await this.applyRun(run, record);
     return this.#run(run);

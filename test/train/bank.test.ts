@@ -38,7 +38,7 @@ afterAll(() => {
   gpu.close();
 });
 
-/** Of the tiny model only the last matrix of each feed-forward has rows of whole blocks. */
+/** Only the last matrix of each feed-forward layer of the tiny model has rows of whole blocks. */
 const settings = { storage: 'q8', bankRank: 6, refresh: 4 } as const;
 const tokens = [3, 7, 1, 20, 5, 9, 40, 2, 2];
 

@@ -98,7 +98,7 @@ describe('evaluation', () => {
     const path = fileURLToPath(new URL('../../examples/reviews-3m', import.meta.url));
     const contexts = ['a warm , funny film .', 'flat and joyless , it was too long . '.repeat(40)];
     const promptOf = (context: string) => `Title: T\nContext: ${context}\nQuestion: What?\nAnswer:`;
-    /** Of 256 tokens of context 50 are left to the answer. */
+    /** The context has 256 tokens, of which 50 are left to the answer. */
     const mostPrompt = 256 - 50;
 
     const answerTo = async (context: string): Promise<string> => {

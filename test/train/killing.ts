@@ -28,7 +28,7 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
-/** When to kill: that many milliseconds after so many steps were announced (0 = after the start of the process). */
+/** When to kill: some milliseconds after a number of steps were announced (0 = after the start of the process). */
 export interface Moment {
   afterSteps: number;
   milliseconds: number;
@@ -95,7 +95,7 @@ export interface Ordeal {
 /** A run that is killed. */
 interface Plan {
   steps: number;
-  /** Kills that must happen: each process gets so few steps before it is killed. */
+  /** Kills that must happen; they bound the steps that each process gets before it is killed. */
   atLeast: number;
   seed: number;
   /** Where each process is killed, by kill-within.ts; at random moments by default. */

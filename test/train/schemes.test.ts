@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LocalEngine } from '../../src/engine/local.ts';
-import type { GenerateEvent, StepRecord } from '../../src/engine/types.ts';
+import type { AppliedUpdate, GenerateEvent } from '../../src/engine/types.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { loadModel, readConfigurationFile } from '../../src/model/load.ts';
 import { sequenceLogits } from '../../src/model/logits.ts';
@@ -172,7 +172,7 @@ describe.each(schemes)('$title on $model', ({ model: name, settings: own }) => {
     const data = [{ prompt: 'good film, it was', options: [' bad', ' great'], label: 1 }];
     for (const id of ['steps', 'again']) await engine.createRun({ id, model, configuration });
     const { loss: before } = await engine.forwardRun('steps', data);
-    const records: StepRecord[] = [];
+    const records: AppliedUpdate[] = [];
     for (let step = 0; step < 6; step++) records.push((await engine.stepRun('steps', data)).record);
     const { loss } = await engine.forwardRun('steps', data);
     expect(loss).not.toBe(before);

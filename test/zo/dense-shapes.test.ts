@@ -79,7 +79,7 @@ test.each(Array.from({ length: 30 }, (_, index) => index))('random model %i', as
       storage: storages[(index + Math.floor(index / 3)) % 3]!,
       queries: random.integer(1, 3),
       sides: optimizer === 'hizoo' ? 2 : random.pick([1, 2] as const),
-      // Of the smallest tensors, 16 elements, two or more train.
+      // Two or more elements train of the smallest tensors, which have 16.
       sparsity: 0.9 * random.uniform(),
       hessianSmoothing: 0.2,
       epsilon: 1e-2,

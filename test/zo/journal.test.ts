@@ -386,7 +386,7 @@ describe('following', () => {
     const late = take(writer.follow({ after: 4 }));
     // While the file is being read, and after.
     await writer.append(recordOf(4));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await take(writer.follow(), 4)).toHaveLength(4);
     await writer.append(recordOf(5));
     expect(await take(writer.follow(), 2)).toEqual((await openJournal(file)).records.slice(0, 2));
     await writer.append(recordOf(6));
@@ -395,7 +395,7 @@ describe('following', () => {
     expect(records.length).toBe(6);
     expect(await all).toEqual(records);
     expect(await late).toEqual(records.slice(4));
-    // Of a closed one, what it holds.
+    // A closed one shows what it holds.
     expect(await take(writer.follow({ after: 2 }))).toEqual(records.slice(2));
   });
 

@@ -195,7 +195,7 @@ describe('where one binding holds neither a weight nor the states of all probes'
       [gpu, tiny].map((device) =>
         withOptimizer(device, run, async (session) => {
           const { model, optimizer } = session;
-          // Of H and moments, which are f32, or of the weights where those are.
+          // Parts of H and moments, which are f32, or of weights where those are f32.
           const parts = Math.max(
             ...[...model.weights.values()].map(({ rows, columns }) => (rows * columns * 4) / device.bindingLimit),
           );

@@ -75,7 +75,7 @@ test.each(Array.from({ length: 40 }, (_, index) => index))('random model %i', as
       queries: random.integer(1, 3),
       sides: random.pick([1, 2] as const),
       normAlignment: random.uniform() < 0.5,
-      // Of a layer's experts it shrinks all or none.
+      // It shrinks all of a layer's experts or none.
       weightDecay: index < 29 || index % 8 < 4 ? 0.5 : 0,
       epsilon: 1e-2,
       seed: random.integer(0, 2 ** 31),

@@ -86,12 +86,7 @@ function dot(a: ArrayLike<number>, aStart: number, b: ArrayLike<number>, bStart:
 }
 
 /** scale · (x V) Sᵀ for one row of x in float64: its coordinates along the columns of U. */
-export function sideCoordinates(
-  x: Float32Array,
-  xStart: number,
-  factors: ReferenceFactors,
-  probe: number,
-): Float64Array {
+function sideCoordinates(x: Float32Array, xStart: number, factors: ReferenceFactors, probe: number): Float64Array {
   const { rank, scale, vTransposed } = factors;
   const columns = vTransposed.length / rank;
   const t = new Float64Array(rank);
@@ -121,7 +116,7 @@ function describePlan({ variant, slices, fragment }: MatmulPlan): string {
   return `${variant}${shape}${subgroup}${slices > 1 ? ` in ${slices} slices` : ''}`;
 }
 
-/** Of operands that are rounded to f16 on purpose: off by 2^-11 at most, by 1e-7 in the square. */
+/** Tolerance where operands are rounded to f16 on purpose: off by 2^-11 at most, by 1e-7 in the square. */
 const halfTolerance = 1e-6;
 
 function cost(shape: LinearShape): Pick<KernelCase, 'flops' | 'bytes' | 'tolerance'> {

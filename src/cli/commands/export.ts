@@ -1,3 +1,4 @@
+import { blocksWritten } from '../../weights/write-blocks.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { stepOption } from '../model-option.ts';
@@ -25,7 +26,7 @@ export const exportCommand = defineCommand({
       name: 'storage',
       type: 'text',
       placeholder: 'TYPE',
-      choices: ['f32', 'f16', 'q8', 'q4'],
+      choices: ['f32', 'f16', ...blocksWritten],
       default: 'f16',
       description: 'what the matrices of a GGUF model are written as',
     },

@@ -1,5 +1,6 @@
 import { plural } from '../../format.ts';
 import type { TensorError } from '../../train/quantize.ts';
+import { blocksWritten } from '../../weights/write-blocks.ts';
 import { defineCommand } from '../command.ts';
 import { configOption, jsonOption, quietOption } from '../common-options.ts';
 import { localPath, offlineOption } from '../hub-option.ts';
@@ -27,7 +28,7 @@ export const quantizeCommand = defineCommand({
       name: 'storage',
       type: 'text',
       placeholder: 'TYPE',
-      choices: ['q8', 'q4', 'f16'],
+      choices: [...blocksWritten, 'f16'],
       default: 'q8',
       description: 'what matrices are written as',
     },

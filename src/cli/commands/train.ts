@@ -1,5 +1,6 @@
 import type { Engine, TrainEvent, TrainRequest } from '../../engine/types.ts';
 import { shellWord } from '../../format.ts';
+import { schemesThat } from '../../settings/schemes.ts';
 import { settingNames, settingOf } from '../../settings/settings.ts';
 import type { RunChanges } from '../../train/changes.ts';
 import { wording } from '../../words.ts';
@@ -287,10 +288,11 @@ async function localStart(
   if (lora === undefined) return { model: await localPath(context, model) };
   const given = givenSettings(context);
   const decided = (['loraRank', 'loraAlpha', 'loraTargets'] as const).find((name) => given[name] !== undefined);
-  if (given.scheme !== 'lora' || decided) {
+  const pairs = schemesThat(({ adds }) => adds === 'pairs');
+  if (!pairs.some((name) => name === given.scheme) || decided) {
     const problem = decided
       ? `goes on from an adapter, which decides --${kebabCase(decided)}; leave that out`
-      : 'goes on from an adapter, which needs --scheme lora';
+      : `goes on from an adapter, which needs --scheme ${pairs.join(' or ')}`;
     throw new UsageError(`--lora ${problem}`, { parameter: decided ? kebabCase(decided) : 'scheme' });
   }
   return { model: await localPath(context, model), lora: (await localAdapter(context, lora))! };

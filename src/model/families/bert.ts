@@ -57,7 +57,7 @@ export const bertKeys: KeysOfType = {
 
 /** Where a relative differs. */
 export interface BertLike {
-  /** Of all names but those of the head. */
+  /** What all names but those of the head begin with. */
   prefix: string;
   /** Most tokens of a text, and the row of the position table that its first token reads. */
   contextLength: number;

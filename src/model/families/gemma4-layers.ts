@@ -11,7 +11,7 @@ import type { attentionType } from '../config-layers.ts';
 /** What a layer with a window is called. */
 export const slidingType = 'sliding_attention';
 
-/** Of layers that see everything, and of layers with a window. */
+/** The types of layers that see everything, and of layers with a window. */
 export type KindOfLayer = typeof attentionType | typeof slidingType;
 
 interface Heads {

@@ -34,7 +34,7 @@ const unifiedFields = {
   head_dim: whole(256),
   global_head_dim: whole(512),
   num_global_key_value_heads: orNull(whole(0)),
-  // Of an absent one global_head_dim counts, and of an empty one head_dim for all layers.
+  // Where it is absent global_head_dim counts, and where it is empty head_dim for all layers.
   per_layer_config: { ...object, accepts: (value: unknown) => value !== null && object.accepts(value) },
   hidden_activation: text('gelu_pytorch_tanh'),
   max_position_embeddings: whole(262_144),

@@ -111,9 +111,9 @@ export function separateRule(prefix: string, width: number, sizes: RuleSizes): R
 
 /** Where those that mix layers of both kinds differ. */
 interface MixedLayers {
-  /** What follows the first sublayer of a layer: experts, or a feed-forward layer of so many elements inside. */
+  /** What follows the first sublayer of a layer: experts, or a feed-forward layer with this many elements inside. */
   feedForward: (layer: number, prefix: string) => ExpertsParts | number;
-  /** Of the delta rule. @param prefix the module's name */
+  /** Makes the projections of the delta rule. @param prefix the module's name */
   projections: (prefix: string, width: number, sizes: RuleSizes) => RuleProjections;
 }
 

@@ -264,7 +264,7 @@ export function logits64(decoder: Decoder, parameters: Parameters64, ids: readon
       : up.map((value) => (sublayer.xielu ? xielu64(value, sublayer.xielu, get) : activate(value, activation)));
     return linear(made, down);
   };
-  // Of each token and layer, a run of elements.
+  // A run of elements for each token and layer.
   let layerInputs = new Float64Array();
   const layerInputOf = (x: Float64Array, { gate, output, activation, part }: LayerInputSublayer): Float64Array => {
     const { groups, width } = decoder.layerInputs!.table.columns;

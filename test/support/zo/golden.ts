@@ -45,7 +45,7 @@ export interface Golden {
   s: { after: number; s: Record<string, number[][]> }[];
   loss_of_all_examples: { before: number; after: number };
   relative_change: Record<string, number>;
-  /** Of what trains. */
+  /** Summaries of what trains. */
   final: Record<string, GoldenSummary>;
 }
 
