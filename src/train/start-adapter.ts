@@ -29,8 +29,8 @@ export async function startAdapter(
 ): Promise<{ adapter?: Adapter; record: StartRecord }> {
   if (directory === undefined) return { record: {} };
   if (schemes[scheme].adds !== 'pairs') {
-    const fitting = schemesThat(({ adds }) => adds === 'pairs').join(' or ');
-    const problem = words`${parameter('lora')}: an adapter is the start of a run with ${parameter('scheme')} ${fitting}`;
+    const names = schemesThat(({ adds }) => adds === 'pairs').join(' or ');
+    const problem = words`${parameter('lora')}: an adapter is the start of a run with ${parameter('scheme')} ${names}`;
     throw new SubzeroError('invalid_argument', words`${problem}; got ${scheme}`, { parameter: 'lora' });
   }
   const path = resolve(directory);
