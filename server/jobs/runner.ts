@@ -11,7 +11,7 @@ import type { Engine, TrainEvent, TrainRequest } from '../../src/engine/types.ts
 import { SubzeroError } from '../../src/errors.ts';
 import { formatFixed, snakeCase } from '../../src/format.ts';
 import { join, rm, stat } from '../../src/platform/index.ts';
-import { unsharedBecause } from '../../src/settings/configuration.ts';
+import { defaultConfiguration, unsharedBecause } from '../../src/settings/configuration.ts';
 import { ApiError, invalid, notFound, toApiError } from '../errors.ts';
 import type { FileLibrary } from '../files/library.ts';
 import { createIdentifier, unixTime } from '../identifiers.ts';
@@ -267,10 +267,12 @@ export class JobRunner {
    */
   async *#events(job: JobRecord, signal: AbortSignal): AsyncGenerator<TrainEvent> {
     const { engine, files, runsDirectory, cluster } = this.#options;
-    const unshared = cluster && unsharedBecause(job.configuration);
+    // A job of an earlier version has no settings that came later.
+    const settings = { ...defaultConfiguration, ...job.configuration };
+    const unshared = cluster && unsharedBecause(settings);
     if (unshared) {
       const { named, reason } = unshared;
-      const value = `${snakeCase(named)} ${String(job.configuration[named])}`;
+      const value = `${snakeCase(named)} ${String(settings[named])}`;
       this.#announce(job, 'info', `The cluster takes no part in this job, as ${value} ${reason}`);
     }
     const shared = cluster && !unshared ? { cluster } : {};

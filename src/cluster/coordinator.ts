@@ -336,7 +336,7 @@ class Coordinator implements SharedRun {
     this.#step = step;
     this.#parts = parts.length;
     this.#shards = parts.at(-1)!.shard + 1;
-    this.#members.share(parts.length);
+    this.#members.share(parts.length, step);
     this.#feed.room = this.#members.roomOf(this.#members.own);
     this.#movedAt = performance.now();
     const scored = parts.map(

@@ -21,8 +21,12 @@ const forgottenSeconds = 120;
 /** Milliseconds from one look at who is how fast to the next. */
 const shareMilliseconds = 250;
 
-/** Seconds without an answer after which a worker gets no share of the parts; longer than one sits out. */
+/**
+ * Seconds without an answer after which a worker gets no share of the parts, longer than one sits out, unless it scored
+ * one of the last steps, as a part may take longer than that.
+ */
 const activeSeconds = 30;
+const activeSteps = 2;
 
 /** Parts by whose times the speed of a member is judged. */
 const judgedParts = 5;
@@ -117,11 +121,13 @@ export class Members {
   }
 
   /** Decides who shall have how many of a step's parts, so that all are done with theirs at the same time. */
-  share(parts: number): void {
+  share(parts: number, step: number): void {
     const now = performance.now();
     if (parts === this.#shared.parts && now - this.#shared.at < shareMilliseconds) return;
     this.#shared = { at: now, parts };
-    const workers = [...this.#workers.values()].filter(({ lastSeen }) => now - lastSeen < activeSeconds * 1000);
+    const workers = [...this.#workers.values()].filter(
+      ({ lastSeen, lastStep }) => now - lastSeen < activeSeconds * 1000 || step - lastStep <= activeSteps,
+    );
     const known = [this.own, ...workers].filter(({ paces }) => paces.length > 0);
     const shares = sharesOf(
       known.map(({ paces }) => median(paces)),

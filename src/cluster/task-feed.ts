@@ -28,12 +28,16 @@ interface Held extends TakenTask {
 /** Tasks that the server was asked for, and has not sent yet. */
 interface Wish {
   left: number;
+  /** When it counts no more, as the server's word on that may be lost. */
   until: number;
   subscription: Subscription;
 }
 
 /** How long a wish for tasks is good for. */
 const wishMilliseconds = 5000;
+
+/** How long tasks are still taken that the server sent in time, to a process that did not run meanwhile. */
+const lateMilliseconds = 30_000;
 
 /** Wait for a server that is away, or says no. */
 const retryMilliseconds = 250;
@@ -134,8 +138,8 @@ export class TaskFeed {
     if (this.#closed || now < this.#pausedUntil || this.#connection.isClosed()) return;
     let missing = this.#room - this.#held;
     for (const wish of this.#wishes) {
-      if (now > wish.until) this.#forget(wish);
-      else missing -= wish.left;
+      if (now <= wish.until) missing -= wish.left;
+      else if (now > wish.until + lateMilliseconds) this.#forget(wish);
     }
     if (missing <= 0) return;
     const reply = this.#createInbox();
@@ -144,7 +148,6 @@ export class TaskFeed {
         if (!error) this.#take(message, wish);
       },
     });
-    // The server says when its time is over; what it says may be lost.
     const wish: Wish = { left: missing, until: now + wishMilliseconds + 1000, subscription };
     this.#wishes.add(wish);
     const wanted = JSON.stringify({ batch: missing, expires: wishMilliseconds * 1e6 });

@@ -29,6 +29,22 @@ export async function checkDataFiles(
   }
 }
 
+/**
+ * For what is measured on rows that no run may have seen.
+ * @throws SubzeroError `invalid_argument` where a file would be trained on and evaluated
+ */
+export async function checkHeldOut(request: Pick<ExperimentRequest, 'data' | 'validation'>): Promise<void> {
+  const trained = new Set(await filesFor(request.data, 'train'));
+  const both = (await filesFor(evaluated(request), 'evaluation')).find((file) => trained.has(file));
+  if (both === undefined) return;
+  throw new SubzeroError(
+    'invalid_argument',
+    `${both} would be trained on and evaluated; give a folder with files of train and test, or other rows by ` +
+      '--validation',
+    { parameter: 'data' },
+  );
+}
+
 async function filesFor(source: DataSource, split: Split): Promise<string[]> {
   return 'task' in source
     ? [await fileOfTask(taskOf(source.task), source.directory, split)]

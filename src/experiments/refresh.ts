@@ -15,8 +15,9 @@ export const refresh = defineExperiment<TrainedCell>({
     'Each cell trains the whole model with SubZero and evaluates it after the last step. Cells differ in F, rank and ' +
     'seed alone. A period as long as the run or longer keeps one subspace for all of it (∞). Intervals are 95 % by ' +
     'Student’s t over the seeds; differences are paired by seed. A period is told apart from the best one by its ' +
-    'loss where Student’s paired test says so, corrected after Holm for all periods of its group. The paper (arXiv ' +
-    `2410.08989) keeps a subspace for 1000 of 20 000 steps and leaves the best period open. ${aboutStages}`,
+    'loss where Student’s paired test says so, corrected after Holm for all pairs of its group, since the best one ' +
+    'is chosen by the same losses. The paper (arXiv 2410.08989) keeps a subspace for 1000 of 20 000 steps and leaves ' +
+    `the best period open. ${aboutStages}`,
   reads: ['steps', 'ranks', 'refreshes', 'learningRates', 'stages', 'limit'],
   data: ['train', 'evaluation'],
   cells: ({ seeds, stages, ranks = [8], refreshes = [1, 10, 50, 100, 300], learningRates = [5e-5] }) =>
@@ -95,7 +96,7 @@ interface Period {
   every: number;
   own: readonly Finished<TrainedCell>[];
   losses: number[];
-  /** That it is as good as the best one, after Holm; NaN of that itself, and of one seed. */
+  /** That it is as good as the best one, after Holm for all pairs; NaN of that itself, and of one seed. */
   probability: number;
 }
 
@@ -124,14 +125,18 @@ function groupOf(name: string, cells: readonly Finished<TrainedCell>[], given: n
     return Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss;
   };
   const best = periods.reduce((a, b) => (meanOf(b) < meanOf(a) ? b : a));
-  const others = periods.filter((period) => period !== best);
+  // The best one is chosen by the same losses, so any two periods might have been compared.
+  const pairs = periods.flatMap((one, index) => periods.slice(index + 1).map((other) => [one, other] as const));
   const corrected = holm(
-    others.map(({ own, losses }) => {
-      const against = lossesOfSeeds(best.own, own);
-      return studentProbability(losses.map((loss, index) => loss - against[index]!).filter(Number.isFinite));
+    pairs.map(([one, other]) => {
+      const against = lossesOfSeeds(other.own, one.own);
+      return studentProbability(one.losses.map((loss, index) => loss - against[index]!).filter(Number.isFinite));
     }),
   );
-  for (const [index, period] of others.entries()) period.probability = corrected[index]!;
+  for (const [index, pair] of pairs.entries()) {
+    if (!pair.includes(best)) continue;
+    for (const period of pair) if (period !== best) period.probability = corrected[index]!;
+  }
   return { name, periods, best, steps: given };
 }
 

@@ -9,10 +9,11 @@ import type { GraderDescription } from '../graders/index.ts';
 import { join } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
 import type { StepChoice } from '../train/best.ts';
+import { checkHeldOut } from './data-files.ts';
 import { defineExperiment, type Experiment, type Finished, type Laboratory } from './experiment.ts';
 import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
-import { interval, mean, pairedDifference, studentProbability, summary } from './statistics.ts';
+import { interval, mean, pairedDifference, type Summary, studentProbability, summary } from './statistics.ts';
 
 /** What greedy answers are worth at some steps of a run. */
 interface Curve {
@@ -167,12 +168,15 @@ function curvesOf(name: string, goal: Goal): Experiment {
       'step are drawn at temperature 1 for JSON and are the likeliest tokens for lengths; evaluations take the ' +
       'likeliest tokens, on rows that no run trains on. Intervals are 95 % by Student’s t over the seeds.',
     reads: ['steps', 'limit', 'learningRates'],
-    cells: ({ seeds, learningRates }) =>
-      goal.ways.flatMap(({ name: way, settings }) =>
-        (learningRates ?? [settings.learningRate!]).flatMap((learningRate) =>
-          seeds.map((seed) => ({ way, learningRate, seed })),
+    data: ['train', 'evaluation'],
+    async cells(request) {
+      await checkHeldOut(request);
+      return goal.ways.flatMap(({ name: way, settings }) =>
+        (request.learningRates ?? [settings.learningRate!]).flatMap((learningRate) =>
+          request.seeds.map((seed) => ({ way, learningRate, seed })),
         ),
-      ),
+      );
+    },
     async measure(laboratory, { way, learningRate, seed }) {
       const { settings, grader } = goal.ways.find((each) => each.name === way)!;
       const { steps = goal.steps } = laboratory.request;
@@ -239,16 +243,22 @@ async function shareOfAnswers(
   return mean(outcomes.map(({ item, answer = '' }) => (isMet(String(item?.prompt), answer) ? 1 : 0)));
 }
 
+/** What a difference between the ends of curves shows. */
+function changeText({ mean: change, halfWidth95 }: Summary): string {
+  if (Number.isNaN(halfWidth95)) return 'one seed, which has no interval';
+  if (Math.abs(change) <= halfWidth95) return 'within the interval of the difference';
+  return `${change > 0 ? 'a gain' : 'a loss'} beyond the interval of the difference`;
+}
+
 function report(name: string, goal: Goal, finished: readonly Finished<Curve>[]) {
   const groups = [...grouped(finished, ({ way, learningRate }) => `${way}, η ${learningRate}`)];
   const firsts = (cells: readonly Finished<Curve>[]) => cells.map(({ result }) => result.points[0]!.value);
   const lasts = (cells: readonly Finished<Curve>[]) => cells.map(({ result }) => result.points.at(-1)!.value);
   const sentences = groups.map(([group, cells]) => {
     const gained = pairedDifference(lasts(cells), firsts(cells));
-    const sure = gained.mean - gained.halfWidth95 > 0 ? 'beyond' : 'within';
     const from = mean(firsts(cells)).toFixed(3);
     const to = interval(summary(lasts(cells)), 3);
-    return `${group}: ${goal.measure} from ${from} to ${to}, ${sure} the interval of the difference`;
+    return `${group}: ${goal.measure} from ${from} to ${to}, ${changeText(gained)}`;
   });
   return {
     lead: `${sentences.join('; ')}.`,

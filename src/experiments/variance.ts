@@ -251,8 +251,7 @@ function leadOf(subzero: readonly Pooled[]): string {
         'tuning), where that is read as closeness to the true gradient. '
       : '') +
     `One estimate of SubZero beside one of MeZO: the squared cosine to the true gradient is × ${texts('cosine')}, ` +
-    `the ` +
-    `variance × ${texts('moment')}. ` +
+    `the variance × ${texts('moment')}. ` +
     (hasIntervals
       ? `It is closer in ${closer.length} of ${subzero.length} cases, and varies less in ${calmer.length}, beyond 95 ` +
         '% intervals. '

@@ -309,16 +309,18 @@ export class Generator {
     const window = windowOf(decoder);
     const answering = this.#running.filter((sequence) => positionOf(sequence) > 0).length;
     const most = answering > 0 ? Math.min(budget, Math.max(sharedPassRows, 2 * answering)) : budget;
-    const ofProbes = Array.from({ length: count }, () => new ProbeRows<Sequence>(Math.floor(most / count), window));
+    // None would never go on.
+    const each = Math.max(1, Math.floor(most / count));
+    // Logits lie in one binding.
+    const labels = Math.max(1, Math.floor(gpu.bindingLimit / 4 / decoder.vocabularySize / count));
+    const ofProbes = Array.from({ length: count }, () => new ProbeRows<Sequence>(each, labels, window));
     // Generating sequences come first, with one row each. Prompts share the rest, in pieces if necessary.
     for (const sequence of [...this.#running].sort((a, b) => unread(a) - unread(b))) {
       const rows = ofProbes[probeOf(sequence)]!;
       const scored = sequence.promptOffsets !== undefined && sequence.done < sequence.leading + sequence.promptLength;
       const cost = scored && answering > 0 ? scoredRowCost : 1;
       const taken = Math.min(unread(sequence), Math.floor(rows.left / cost));
-      if (taken <= 0) continue;
-      rows.left -= taken * cost;
-      rows.read(sequence, taken, scored);
+      if (taken > 0) rows.left -= cost * rows.read(sequence, taken, scored);
     }
     const packed = packRows(ofProbes, this.#cache!.spare);
     const { ids, positions, lengths, rows, labelRows, sampled, predicted } = packed;

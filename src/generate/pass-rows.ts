@@ -54,6 +54,8 @@ export class ProbeRows<T extends PassText> {
   readonly #window: number | undefined;
   /** Rows that are left of those that the pass allows. */
   left: number;
+  /** Texts whose next token the pass may still give. */
+  #labelsLeft: number;
   readonly ids: number[] = [];
   readonly positions: number[] = [];
   readonly lengths: number[] = [];
@@ -67,15 +69,25 @@ export class ProbeRows<T extends PassText> {
   readonly predictedRows: number[] = [];
   readonly predicted: Predicted<T>[] = [];
 
-  /** @param window the positions that layers with a sliding window see, if there are such */
-  constructor(left: number, window: number | undefined) {
+  /**
+   * @param labels most texts whose next token the pass gives, at least one
+   * @param window the positions that layers with a sliding window see, if there are such
+   */
+  constructor(left: number, labels: number, window: number | undefined) {
     this.left = left;
+    this.#labelsLeft = labels;
     this.#window = window;
   }
 
-  /** Reads the next tokens of a text. @param scored whether the tokens of its prompt are to be predicted, too */
-  read(text: T, count: number, scored: boolean): void {
+  /**
+   * Reads the next tokens of a text; all but the last one where the pass cannot give what follows that.
+   * @param scored whether the tokens of its prompt are to be predicted, too
+   * @returns how many it has read
+   */
+  read(text: T, most: number, scored: boolean): number {
     const { start, state } = text.run;
+    const count = this.#labelsLeft > 0 ? most : Math.min(most, text.tokens.length - text.done - 1);
+    if (count <= 0) return 0;
     const promptEnd = text.leading + text.promptLength;
     this.runs.push({ start: this.ids.length, end: this.ids.length + count, state, continues: text.done > 0 });
     for (let i = 0; i < count; i++) {
@@ -96,9 +108,11 @@ export class ProbeRows<T extends PassText> {
       this.windowRanges.push(0, 0, start + Math.max(0, position - this.#window + 1), start + position + 1);
     }
     text.done += count;
-    if (text.done < text.tokens.length) return;
+    if (text.done < text.tokens.length) return count;
     this.sampledRows.push(this.ids.length - 1);
     this.sampled.push(text);
+    this.#labelsLeft--;
+    return count;
   }
 
   /**

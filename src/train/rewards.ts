@@ -33,6 +33,9 @@ const answeredAtOnce = 64;
 /** The step whose random numbers evaluations draw from: no run has so many. */
 const evaluationStep = 0xffff_ffff;
 
+/** Most bytes of the logits that the answers of a step take at a time. */
+const logitBytes = 256 * 1024 * 1024;
+
 /** Most characters of a row that a notice shows. */
 const shownOfRow = 80;
 
@@ -69,6 +72,8 @@ interface RewardParts {
 
 export class RewardScorer {
   readonly #generator: Generator;
+  /** Answers of which a pass gives the next tokens. */
+  readonly #answersAtOnce: number;
   readonly #optimizer: ZerothOrderOptimizer;
   readonly #configuration: TrainConfiguration;
   readonly #source: RewardSource;
@@ -92,10 +97,13 @@ export class RewardScorer {
     this.#drift = parts.drift;
     this.#signal = signal;
     this.#probes = parts.optimizer.current;
+    const { gpu, decoder } = parts.model;
+    const rowBytes = 4 * decoder.vocabularySize;
+    this.#answersAtOnce = Math.min(passRows, Math.floor(Math.min(gpu.bindingLimit, logitBytes) / rowBytes));
     this.#generator = new Generator(parts.model, tokenizer, () => this.#probes, true);
   }
 
-  /** The keys and values of answers take memory of their own, which no plan counts. */
+  /** Keys, values and logits of answers take memory of their own, which no plan counts. */
   static async open(parts: RewardParts, signal?: AbortSignal): Promise<RewardScorer> {
     return new RewardScorer(parts, await loadTokenizer(parts.model.directory), signal);
   }
@@ -108,7 +116,7 @@ export class RewardScorer {
   readonly scoreStep: ScoreStep = async (step, batch) => {
     const { probeCount, probesAtOnce } = this.#optimizer;
     const sums: RewardSums[] = [];
-    const most = Math.max(1, Math.min(probesAtOnce, Math.floor(passRows / batch.length)));
+    const most = Math.max(1, Math.min(probesAtOnce, Math.floor(this.#answersAtOnce / batch.length)));
     for (let first = 0; first < probeCount; first += most) {
       const probes = this.#optimizer.perturb(step, first, Math.min(most, probeCount - first));
       sums.push(...(await this.#rewardsOf(batch, probes, step, 0)));

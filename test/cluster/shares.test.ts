@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Members } from '../../src/cluster/members.ts';
 import { median, sharesOf } from '../../src/cluster/shares.ts';
 import { withSeed } from '../support/random.ts';
@@ -34,22 +34,43 @@ test('a member has room by how fast it was, its first part aside', () => {
   const work = (milliseconds: number) => ({ tokens: 10, milliseconds, bytes: 0 });
   members.scored(members.own, 0, work(10_000));
   members.scored(other, 0, work(5000));
-  members.share(8);
+  members.share(8, 1);
   expect([members.roomOf(members.own), members.roomOf(other)]).toEqual([1, 1]);
   for (const _ of [1, 2, 3]) {
     members.scored(members.own, 1, work(30));
     members.scored(other, 1, work(10));
   }
-  members.share(9);
+  members.share(9, 2);
   expect([members.roomOf(members.own), members.roomOf(other)]).toEqual([2, 7]);
   for (const _ of [1, 2, 3]) members.scored(other, 2, work(100_000));
-  members.share(8);
+  members.share(8, 3);
   expect([members.roomOf(members.own), members.roomOf(other)]).toEqual([8, 0]);
   // The leader never rests.
   for (const _ of [1, 2, 3, 4, 5]) {
     members.scored(members.own, 3, work(1_000_000));
     members.scored(other, 3, work(1));
   }
-  members.share(7);
+  members.share(7, 4);
   expect([members.roomOf(members.own), members.roomOf(other)]).toEqual([1, 7]);
+});
+
+test('a worker whose parts take long has its share all the same, one that is gone has none', () => {
+  vi.useFakeTimers();
+  try {
+    const members = new Members({ name: 'here', adapter: 'a' }, () => 0);
+    const other = members.add({ name: 'there', adapter: 'a', software: true }, 0)!;
+    const work = { tokens: 10, milliseconds: 40_000, bytes: 0 };
+    for (const step of [0, 1, 2]) {
+      for (const member of [members.own, other]) members.scored(member, step, work);
+      vi.advanceTimersByTime(45_000);
+    }
+    members.share(4, 3);
+    expect([members.roomOf(members.own), members.roomOf(other)]).toEqual([2, 2]);
+    for (const step of [3, 4]) members.scored(members.own, step, work);
+    vi.advanceTimersByTime(45_000);
+    members.share(4, 5);
+    expect(members.roomOf(members.own)).toBe(4);
+  } finally {
+    vi.useRealTimers();
+  }
 });

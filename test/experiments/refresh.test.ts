@@ -43,6 +43,17 @@ test('does not choose between periods that seeds do not tell apart, nor by one s
   expect(one.lead).toContain('one seed says nothing of how sure that is');
 });
 
+test('counts all pairs, of which the best period was chosen', async () => {
+  // F = 10 is worse by a Student's t of 3.75 with five seeds, p = 0.02; F = 1 by luck alone.
+  const { lead, sections } = await reportOf((every, seed) => {
+    if (every === 1) return 0.501 + [0, 0.05, -0.05, 0.05, -0.05][seed - 1]!;
+    return every === 10 ? 0.5 + 0.013258 + 0.005 * (seed - 3) : 0.5;
+  });
+  expect(lead).toContain('5 seeds tell no other F apart from it (1, 10)');
+  // Three times 0.0199.
+  expect(sections[0]!.table!.rows[1]![5]).toBe('0.060');
+});
+
 test('a run that failed is no reason to choose its period, and stages are groups of their own', async () => {
   const { lead } = await reportOf((every) => (every === 1 ? null : 1 / every), { stages: [0, 50] });
   expect(lead).toContain('rank 8, η 0.00005, from step 0: F = 100 (∞)');

@@ -46,8 +46,10 @@ describe('curves by reward', () => {
 
   test('reward-accuracy has two ways with the same batches and evaluates options', async () => {
     const file = join(temporaryFolder(), 'rows.jsonl');
-    writeFileSync(file, optionRows(24));
-    const request: ExperimentRequest = { model: tinyModel(), data: { file }, seeds: [1, 2], steps: 1, limit: 8 };
+    const held = join(temporaryFolder(), 'held.jsonl');
+    for (const path of [file, held]) writeFileSync(path, optionRows(24));
+    const data = { data: { file }, validation: { file: held } };
+    const request: ExperimentRequest = { model: tinyModel(), ...data, seeds: [1, 2], steps: 1, limit: 8 };
     const cells = await named('reward-accuracy').cells(request, []);
     expect(cells.map(({ way, seed }) => `${way} ${seed}`)).toEqual([
       ...['accuracy (0/1) 1', 'accuracy (0/1) 2', 'cross-entropy 1', 'cross-entropy 2'],
@@ -75,13 +77,27 @@ describe('curves by reward', () => {
       }));
     const request = { model: 'm', data: { file: 'f' }, seeds: [0, 1, 2] };
     const sure = await named('reward-json').report(request, finishedWith([0.74, 0.75, 0.76]));
-    expect(sure.lead).toMatch(/from 0\.250 to 0\.750 ± 0\.025, beyond the interval of the difference/);
+    expect(sure.lead).toMatch(/from 0\.250 to 0\.750 ± 0\.025, a gain beyond the interval of the difference/);
     expect(sure.sections[0]!.plot!.svg).toContain('</svg>');
     expect(sure.sections[0]!.table!.rows[0]).toEqual([
       ...['reward, η 0.001', '3', '0.250 ± 0.000', '0.750 ± 0.025', '0.500 ± 0.025', expect.any(String), '10 s'],
     ]);
     const unsure = await named('reward-json').report(request, finishedWith([0.1, 0.3, 0.4]));
     expect(unsure.lead).toContain('within the interval of the difference');
+    const worse = await named('reward-json').report(request, finishedWith([0.04, 0.05, 0.06]));
+    expect(worse.lead).toContain('a loss beyond the interval of the difference');
+    const single = await named('reward-json').report(request, finishedWith([0.75]));
+    expect(single.lead).toContain('one seed, which has no interval');
+  });
+
+  test('a file alone, which would be trained on and evaluated, is refused', async () => {
+    const file = join(temporaryFolder(), 'rows.jsonl');
+    writeFileSync(file, optionRows(24));
+    const request: ExperimentRequest = { model: tinyModel(), data: { file }, seeds: [1] };
+    await expect(async () => named('reward-accuracy').cells(request, [])).rejects.toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringContaining(`${file} would be trained on and evaluated`),
+    });
   });
 
   test('no row that is evaluated is trained on', () => {

@@ -6,7 +6,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Generator } from '../../src/generate/generator.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { loadModel } from '../../src/model/load.ts';
@@ -128,6 +129,77 @@ describe.each<[string, string, Partial<TrainConfiguration>]>([
       }
     }));
 });
+
+test('the logits of a pass fit one binding, however many texts want theirs', async () => {
+  const limited = await Gpu.open({ maxStorageBufferBindingSize: 64 * 1024 });
+  const directory = fileURLToPath(new URL('../fixtures/models/tinystories-656k', import.meta.url));
+  const model = await loadModel(limited, directory);
+  const optimizer = await createOptimizer(model, resolveConfiguration({ ...far, queries: 1 }));
+  const tokenizer = await loadTokenizer(directory);
+  optimizer.beginStep(0);
+  // Eight rows of logits fit; prompts of one token have nothing else to read.
+  const prompts = Array.from({ length: 12 }, (_, index) => Array.from({ length: 1 + (index % 3) }, (_, i) => 5 + i));
+  const generated = async (probes: Probes, wanted: readonly number[]): Promise<number[][]> => {
+    const generator = new Generator(model, tokenizer, () => probes, probes.count > 1);
+    const made = await Promise.all(
+      wanted.map(async (index) => {
+        const ids: number[] = [];
+        const request = { maxTokens: 4, temperature: 1, seed: index };
+        const text = { adapters: [], users: [], probe: index % probes.count };
+        for await (const event of generator.generate(request, prompts[index]!, undefined, text)) {
+          if (event.type === 'token') ids.push(event.id);
+        }
+        return ids;
+      }),
+    );
+    await generator.destroy();
+    return made;
+  };
+  const all = [...prompts.keys()];
+  const allocate = vi.spyOn(limited, 'allocate');
+  const alone: number[][][] = [];
+  for (const probe of [0, 1]) {
+    const made: number[][] = [];
+    for (const index of all.filter((each) => each % 2 === probe)) {
+      made.push(...(await generated(optimizer.perturb(0, probe, 1), [index])));
+    }
+    alone.push(made);
+  }
+  const together = await generated(optimizer.perturb(0), all);
+  for (const probe of [0, 1]) expect(together.filter((_, index) => index % 2 === probe)).toEqual(alone[probe]);
+  // One state serves all of them here.
+  const many = await generated(optimizer.perturb(0, 0, 1), all);
+  for (const index of all.filter((each) => each % 2 === 0)) expect(many[index]).toEqual(together[index]);
+  const logits = allocate.mock.calls.filter(([, , label]) => label === 'logits').map(([bytes]) => bytes);
+  expect(Math.max(...logits)).toBe(64 * 1024);
+  optimizer.destroy();
+  model.destroy();
+  limited.close();
+}, 30_000);
+
+test('more probes than a pass has rows for go on to the last text', async () => {
+  const directory = tinyModel();
+  const model = await loadModel(gpu, directory);
+  const settings = { optimizer: 'hizoo', queries: 128, epsilon: 0.05, seed: 9 } as const;
+  const optimizer = await createOptimizer(model, resolveConfiguration(settings));
+  optimizer.beginStep(0);
+  const probes = optimizer.perturb(0);
+  expect(probes.count).toBe(257);
+  const generator = new Generator(model, await loadTokenizer(directory), () => probes, true);
+  // All probes begin, and one goes on.
+  const lengths = Array.from({ length: probes.count }, async (_, probe) => {
+    let length = 0;
+    const request = { maxTokens: probe === 3 ? 4 : 1, temperature: 0, stopTokenIds: [] };
+    for await (const event of generator.generate(request, [1, 2], undefined, { adapters: [], users: [], probe })) {
+      if (event.type === 'token') length++;
+    }
+    return length;
+  });
+  expect((await Promise.all(lengths))[3]).toBeGreaterThan(1);
+  await generator.destroy();
+  optimizer.destroy();
+  model.destroy();
+}, 30_000);
 
 test('what has a meaning under one probe alone is refused under several', async () => {
   const directory = tinyModel();

@@ -32,7 +32,7 @@ function copyRows(indices: GpuBuffer, source: GpuBuffer, target: GpuBuffer, coun
   gpu().recorder.dispatch(
     gpu().kernel({ files: ['gather-rows.wgsl'] }),
     [indices, source, target],
-    { count, width: 1, probes: 1, source_stride: 0 },
+    { count, index_count: count, width: 1, probes: 1, source_stride: 0 },
     spread(Math.ceil(count / 64)),
   );
 }

@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import type OpenAI from 'openai';
 import { expect, test } from 'vitest';
 import { Metrics } from '../../server/metrics.ts';
+import { openStore } from '../../server/store.ts';
 import { jobBody, jobWithStatus, startServer, until, uploadExamples } from './harness.ts';
 
 const member = {
@@ -92,6 +94,22 @@ test('a job that compares with its base, or generates, trains on the server itse
   await jobWithStatus(server, rewarded.id, 'succeeded');
   expect(engine.trainRequests.at(-1)).not.toHaveProperty('cluster');
   expect(await events(rewarded.id)).toMatch(/takes no part in this job, as objective reward generates answers/);
+});
+
+test('a job that an earlier version left in the queue, without settings that came later, is shared', async () => {
+  const first = await startServer();
+  const { id } = await first.client.fineTuning.jobs.create(jobBody(await uploadExamples(first)));
+  await jobWithStatus(first, id, 'succeeded');
+  await first.close();
+  const store = openStore(join(first.dataDirectory, 'subzero.db'));
+  const job = store.job(id)!;
+  const { objective: _, anchor: __, ...configuration } = job.configuration;
+  store.updateJob({ ...job, status: 'queued', step: 0, configuration: configuration as typeof job.configuration });
+  store.close();
+  const cluster = { url: 'nats://nowhere:1' };
+  const second = await startServer({ dataDirectory: first.dataDirectory, cluster });
+  await jobWithStatus(second, id, 'succeeded');
+  expect(second.engine.trainRequests.at(-1)).toMatchObject({ cluster });
 });
 
 test('a gauge that is replaced keeps nothing of before', () => {

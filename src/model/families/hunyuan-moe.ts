@@ -3,7 +3,7 @@ import { brief, type Field, whole } from '../config-fields.ts';
 import { only } from '../config-keys.ts';
 import { expertsLayer, sharedExpert } from './experts.ts';
 import { family } from './family.ts';
-import { hunyuanDecoder, hunyuanFields, hunyuanKeys } from './hunyuan.ts';
+import { hunyuanDecoder, hunyuanFields, hunyuanKeys, picture } from './hunyuan.ts';
 
 const { fallback, accepts, expected } = whole(1);
 
@@ -46,12 +46,13 @@ export const hunyuanV1Moe = family(
     classes: ['HunYuanMoEV1ForCausalLM', 'HunYuanMoEV1Model'],
     ignored: {
       ...hunyuanKeys.ignored,
-      ...{ moe_intermediate_size: byShapes, num_shared_expert: byShapes, attention_head_dim: byShapes },
-      cla_share_factor: 'is about layers that share keys, which "use_cla" turns on',
+      ...{ moe_intermediate_size: byShapes, num_shared_expert: byShapes },
+      ...{ anyres_pooling_size: picture, num_media_embeds: picture },
+      ...{ video_start_id: picture, video_end_id: picture, vit_input_resolution: picture, vit_token: picture },
+      ...{ vit_mapping_type: picture, vit_norm_type: picture, vit_patch: picture },
     },
     neutral: {
       ...hunyuanKeys.neutral,
-      use_qk_norm: only([true], 'queries and keys would have no norms'),
       use_mixed_mlp_moe: only([true], 'there would be no expert that every token goes through'),
       norm_topk_prob: only([true], 'the scores of the experts of a token would not add up to 1'),
       moe_layer_num_skipped: only([0], 'some layers would have no experts'),

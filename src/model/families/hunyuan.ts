@@ -1,5 +1,5 @@
 import { real, type Values, whole } from '../config-fields.ts';
-import { noWindowLayers, offElsewhere } from '../config-keys.ts';
+import { noWindowLayers, offElsewhere, only } from '../config-keys.ts';
 import { noWindows } from '../config-windows.ts';
 import type { Decoder } from '../decoder.ts';
 import { readRope, ropeSettings } from '../rope-parameters.ts';
@@ -12,10 +12,30 @@ const { mlp_bias: _, ...fields } = llamaFields;
 /** Keys with the defaults of `HunYuanDenseV1Config`, which are those of `HunYuanMoEV1Config` too. */
 export const hunyuanFields = { ...fields, vocab_size: whole(290_943), rms_norm_eps: real(1e-5, { zero: true }) };
 
-/** Keys that are not read. */
+const token = 'is the number of a token, which the tokenizer knows';
+/** Why keys of picture and film change nothing. */
+export const picture = 'is about pictures and films, of which the language model sees nothing';
+const classes = 'is about a head that classifies, which the language model does not have';
+
+/** Keys that are not read; the authors' files have many of their own class, which transformers passes over. */
 export const hunyuanKeys = {
-  ignored: { ...noWindowLayers, eod_token_id: 'is about where texts end, which the tokenizer decides' },
-  neutral: { mlp_bias: offElsewhere.mlp_bias, use_sliding_window: offElsewhere.use_sliding_window },
+  ignored: {
+    ...noWindowLayers,
+    eod_token_id: 'is about where texts end, which the tokenizer decides',
+    attention_head_dim: 'is "head_dim" in transformers; tensors of other shapes are refused',
+    cla_share_factor: 'is about layers that share keys, which "use_cla" turns on',
+    org_vocab_size: 'is the number of tokens before some were added; tensors have the rows of "vocab_size"',
+    ...{ class_num: classes, dense_list: classes, pool_type: classes },
+    ...{ mask_init_id: token, pad_id: token, text_start_id: token, text_end_id: token },
+    ...{ im_start_id: picture, im_end_id: picture, im_newline_id: picture },
+  },
+  neutral: {
+    mlp_bias: offElsewhere.mlp_bias,
+    use_sliding_window: offElsewhere.use_sliding_window,
+    use_qk_norm: only([true], 'queries and keys would have no norms'),
+    use_rotary_pos_emb: only([true], 'queries and keys would not be turned'),
+    norm_type: only(['rms', 'hf_rms'], 'norms would take the mean off'),
+  },
 };
 
 /**
