@@ -104,10 +104,7 @@ test('kernel benchmarks and the client of NATS are loaded when they are asked fo
   for (const floor of ['src/bench/', 'src/cluster/']) {
     const inside = imports.filter(({ from, to }) => !from.startsWith(floor) && to.startsWith(floor));
     expect(inside.some(({ isLate }) => isLate)).toBe(true);
-    // Commands are loaded one by one, each when it is given.
-    const early = inside.filter(
-      ({ from, isType, isLate }) => !isType && !isLate && !from.startsWith('src/cli/commands/'),
-    );
+    const early = inside.filter(({ isType, isLate }) => !isType && !isLate);
     expect(early.map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
   }
 });

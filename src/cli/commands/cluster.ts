@@ -1,4 +1,3 @@
-import { clusterRuns, fetchRun, removeClusterRun } from '../../cluster/runs.ts';
 import { plural, shellWord } from '../../format.ts';
 import { clusterAddress, clusterOptions } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
@@ -56,10 +55,11 @@ export const clusterCommand = defineCommand({
     if (action === 'up') return await runNatsServer(context, options);
     requireOption(options.cluster, 'cluster', 'cluster URL');
     const address = clusterAddress(options)!;
+    const cluster = await import('../../cluster/runs.ts');
     if (action === 'fetch') {
       const run = requireOption(options.run, 'cluster', 'run NAME');
       const out = requireOption(options.out, 'cluster', 'out RUN');
-      const steps = await fetchRun(address, run, out);
+      const steps = await cluster.fetchRun(address, run, out);
       const next = `go on with: subzero train --resume ${shellWord(out)} --cluster ${options.cluster}`;
       standardOutput.write(
         options.json ? `${JSON.stringify({ run, out, steps })}\n` : `${out}: ${plural(steps, 'step')}; ${next}\n`,
@@ -68,13 +68,13 @@ export const clusterCommand = defineCommand({
     }
     if (action === 'remove') {
       const run = requireOption(options.run, 'cluster', 'run NAME');
-      await removeClusterRun(address, run);
+      await cluster.removeClusterRun(address, run);
       standardOutput.write(
         options.json ? `${JSON.stringify({ run, removed: true })}\n` : `removed ${run} from the cluster\n`,
       );
       return 0;
     }
-    const runs = await clusterRuns(address);
+    const runs = await cluster.clusterRuns(address);
     if (options.json) {
       standardOutput.write(`${JSON.stringify(runs)}\n`);
     } else if (runs.length === 0) {
