@@ -9,7 +9,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type KernelBenchReport, benchKernels as run } from '../src/bench/kernels.ts';
 import type { Measurement } from '../src/bench/measure.ts';
-import { type Suite, suites } from '../src/bench/suites.ts';
+import { type Suite, suites } from '../src/bench-suites.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
 import { short, table } from '../src/table.ts';

@@ -67,6 +67,8 @@ interface Import {
   to: string;
   /** Erased before anything runs. */
   isType: boolean;
+  /** Loaded when it is first wanted. */
+  isLate: boolean;
 }
 
 const imports: Import[] = files.flatMap((from) => {
@@ -75,7 +77,8 @@ const imports: Import[] = files.flatMap((from) => {
     /^(?:import|export)\s+(type\s)?(?:[^;'"]*?\sfrom\s+)?'(\.[^']+)'|\bimport\('(\.[^']+)'\)/gm,
   );
   return [...found].map(([, type, path, dynamic]) => {
-    return { from, to: relative('.', join(dirname(from), (path ?? dynamic)!)), isType: type !== undefined };
+    const to = relative('.', join(dirname(from), (path ?? dynamic)!));
+    return { from, to, isType: type !== undefined, isLate: dynamic !== undefined };
   });
 });
 
@@ -95,6 +98,18 @@ test('what a page loads imports nothing but what the page loads', () => {
   const pages = imports.filter(({ from }) => loaded(from));
   expect(pages.length).toBeGreaterThan(10);
   expect(pages.filter(({ to }) => !loaded(to) || !to.endsWith('.js'))).toEqual([]);
+});
+
+test('kernel benchmarks and the client of NATS are loaded when they are asked for', () => {
+  for (const floor of ['src/bench/', 'src/cluster/']) {
+    const inside = imports.filter(({ from, to }) => !from.startsWith(floor) && to.startsWith(floor));
+    expect(inside.some(({ isLate }) => isLate)).toBe(true);
+    // Commands are loaded one by one, each when it is given.
+    const early = inside.filter(
+      ({ from, isType, isLate }) => !isType && !isLate && !from.startsWith('src/cli/commands/'),
+    );
+    expect(early.map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
+  }
 });
 
 test('no files import each other in a circle', () => {

@@ -32,7 +32,7 @@ export interface BatchProblem {
 }
 
 /** Most requests of a batch: OpenAI's limit. */
-export const mostRequests = 50_000;
+const mostRequests = 50_000;
 
 /** Problems that are named; after them the file is not read any further. */
 const namedProblems = 20;

@@ -25,7 +25,7 @@ export const trainingPurpose: UploadPurpose = 'fine-tune';
 /** The purpose of what batches produce. */
 export const batchOutputPurpose = 'batch_output';
 /** The purpose of files that jobs produce. */
-export const resultsPurpose = 'fine-tune-results';
+const resultsPurpose = 'fine-tune-results';
 
 export class FileLibrary {
   readonly #store: Store;

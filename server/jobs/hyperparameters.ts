@@ -30,7 +30,7 @@ export function toWire(configuration: TrainConfiguration): Record<string, Settin
 export type HyperparameterValue = string | number | boolean | readonly string[] | null | undefined;
 
 /** The methods of jobs: one of our own, and those of OpenAI. */
-export const methodTypes = ['zeroth_order', 'supervised', 'dpo', 'reinforcement'] as const;
+const methodTypes = ['zeroth_order', 'supervised', 'dpo', 'reinforcement'] as const;
 export type MethodType = (typeof methodTypes)[number];
 
 /** Hyperparameters of OpenAI's that settings have other names for, by method. */

@@ -526,7 +526,7 @@ const untouched = {
 };
 
 /** `ft:<base>:<suffix>:<job>`; the suffix may be empty. */
-export function modelName(job: JobRecord): string {
+function modelName(job: JobRecord): string {
   return `ft:${job.model}:${job.suffix ?? ''}:${job.id.replace(/^ftjob-/, '')}`;
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { z } from '@hono/zod-openapi';
-import { suites } from '../../src/bench/suites.ts';
+import { suites } from '../../src/bench-suites.ts';
 import { maxBenchSeconds, maxNameLength, minBenchSeconds } from './limits.ts';
 
 export const benchRequest = z

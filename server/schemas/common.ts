@@ -7,7 +7,7 @@
 import { z } from '@hono/zod-openapi';
 import { maxNameLength, maxPageSize } from './limits.ts';
 
-export const errorSchema = z
+const errorSchema = z
   .object({
     error: z.object({
       message: z.string(),

@@ -205,7 +205,7 @@ export const job = z
 
 export const jobList = listOf(job);
 
-export const jobEvent = z
+const jobEvent = z
   .object({
     id: z.string(),
     object: z.literal('fine_tuning.job.event'),
@@ -228,7 +228,7 @@ export const eventQuery = z.strictObject({
   stream: z.enum(['true', 'false']).default('false').openapi({ description: 'true = server-sent events' }),
 });
 
-export const checkpoint = z
+const checkpoint = z
   .object({
     id: z.string(),
     object: z.literal('fine_tuning.job.checkpoint'),

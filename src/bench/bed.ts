@@ -252,7 +252,7 @@ export class Bed {
 }
 
 /** Uploads any array; a 16-bit array of odd length is padded to whole words. */
-export function write(buffer: GpuBuffer, data: ArrayBufferView): void {
+function write(buffer: GpuBuffer, data: ArrayBufferView): void {
   if (data.byteLength % 4 === 0) {
     buffer.write(data);
     return;

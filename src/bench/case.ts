@@ -70,7 +70,7 @@ const comparedElements = 1 << 17;
  * Largest allowed error of one element, in units of the result's root mean square, because a mean hides a single wrong
  * element.
  */
-export const largestError = 4e-3;
+const largestError = 4e-3;
 
 /** The rows to compare. */
 function chosenRows(output: Output, random: Random, most: number): number[] {
@@ -93,7 +93,7 @@ export function normalisedError(actual: ArrayLike<number>, expected: ArrayLike<n
 }
 
 /** Compares one result, and throws with the place of the worst element. @returns the normalised mean squared error */
-export function compare(
+function compare(
   output: Output,
   data: ArrayBuffer,
   tolerance: number,

@@ -5,12 +5,12 @@
  * @module
  */
 
+import type { Suite } from '../bench-suites.ts';
 import { SubzeroError } from '../errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Measurement, measureCase } from './measure.ts';
 import { measureRoofline, type Roofline } from './roofline.ts';
 import { benchCases } from './shapes.ts';
-import type { Suite } from './suites.ts';
 
 export interface KernelBenchOptions {
   /** Default: `quick` on a software adapter, `full` on a GPU. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Suite } from '../bench-suites.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { matrixFragment } from '../ops/matmul-choice.ts';
 import type { MatmulPlan } from '../ops/matmul-variants.ts';
@@ -17,7 +18,6 @@ import { normCase } from './cases/norm.ts';
 import { ropeCase } from './cases/rope.ts';
 import { gateCase, labelLossCase } from './cases/rows.ts';
 import { foldCase, gaussianMatrixCase, orthonormaliseCase, perturbCase, updateCase } from './cases/zo.ts';
-import type { Suite } from './suites.ts';
 
 /** Sizes of a decoder. */
 interface ModelShape {

@@ -17,7 +17,7 @@ export const configOption = {
   group,
 } as const satisfies TextOption;
 
-export const adapterOption = {
+const adapterOption = {
   name: 'adapter',
   type: 'text',
   placeholder: 'NAME|INDEX',
@@ -26,7 +26,7 @@ export const adapterOption = {
   group,
 } as const satisfies TextOption;
 
-export const arithmeticOption = {
+const arithmeticOption = {
   name: 'arithmetic',
   type: 'text',
   choices: ['exact', 'half'],

@@ -20,7 +20,7 @@ import { UsageError } from './usage-error.ts';
  * Exit codes: 0 = done, 1 = failed (`diff`: not the same; 2 = failed), 2 = the command line is wrong, 128 + n = ended
  * by signal n.
  */
-export const exitCode = { done: 0, failure: 1, usage: 2, cancelled: 130 } as const;
+const exitCode = { done: 0, failure: 1, usage: 2, cancelled: 130 } as const;
 
 /**
  * Runs one command line.

@@ -9,7 +9,7 @@ import { openScratchFile, type ScratchFile } from '../platform/index.ts';
 import type { Continuation, TokenizedExample } from './example.ts';
 
 /** Tokens whose examples stay in memory; they take about 8 bytes each there. */
-export const tokensInMemory = 32 * 1024 * 1024;
+const tokensInMemory = 32 * 1024 * 1024;
 
 /** Words that are written to the file at once. */
 const blockWords = 256 * 1024;
@@ -41,7 +41,7 @@ export class ExampleStore {
 }
 
 /** Tokens of an example: its prompt and all continuations. */
-export function tokensOf({ prompt, continuations }: TokenizedExample): number {
+function tokensOf({ prompt, continuations }: TokenizedExample): number {
   return continuations.reduce((sum, { ids }) => sum + ids.length, prompt.length);
 }
 

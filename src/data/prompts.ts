@@ -33,7 +33,7 @@ export function isPromptRow({ value }: Row): boolean {
 }
 
 /** What a row must have, for error texts. */
-export const promptShapes = 'a "prompt", "messages" that end before the answer, or a row of another format';
+const promptShapes = 'a "prompt", "messages" that end before the answer, or a row of another format';
 
 /**
  * The prompt of a row. Of a conversation that ends with the assistant's turn it is what stands before this turn, as

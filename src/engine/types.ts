@@ -6,7 +6,7 @@
  */
 
 import type { KernelBenchReport } from '../bench/kernels.ts';
-import type { Suite } from '../bench/suites.ts';
+import type { Suite } from '../bench-suites.ts';
 import type { CoordinatorOptions } from '../cluster/coordinator.ts';
 import type { WorkerEvent, WorkerOptions } from '../cluster/worker.ts';
 import type { DataSource } from '../data/source.ts';

@@ -11,7 +11,7 @@ import { keyOfSeed, multiplyHigh, philox4x32, purposes } from '../random/philox.
 export type Statistic = (examples: ArrayLike<number>) => number;
 
 /** How often the examples are drawn: the ends of 95 % intervals then move by about a thirtieth of their length. */
-export const resamples = 2000;
+const resamples = 2000;
 
 /**
  * Every statistic on the same draws.

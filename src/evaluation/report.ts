@@ -40,12 +40,12 @@ const examplesShown = 20;
 const charactersShown = 300;
 
 /** `0.6690 [0.6376, 0.7006]` */
-export function intervalText({ value, interval: [low, high] }: Pick<Measured, 'value' | 'interval'>): string {
+function intervalText({ value, interval: [low, high] }: Pick<Measured, 'value' | 'interval'>): string {
   return `${formatFixed(value)} [${formatFixed(low)}, ${formatFixed(high)}]`;
 }
 
 /** A probability with two digits that count. */
-export function probabilityText(probability: number): string {
+function probabilityText(probability: number): string {
   if (probability < 1e-4) return '< 0.0001';
   return probability < 0.1 ? String(Number(probability.toPrecision(2))) : probability.toFixed(2);
 }

@@ -19,7 +19,7 @@ const row = (sgd: number, mezo: number, sparse: number, subzero: number) => ({
   ...{ sgd, mezo, 'sparse-mezo': sparse, subzero },
 });
 
-export const publishedScores: readonly PublishedScores[] = [
+const publishedScores: readonly PublishedScores[] = [
   {
     model: 'OPT-13B',
     config: { model_type: 'opt', hidden_size: 5120, num_hidden_layers: 40 },

@@ -81,6 +81,29 @@ export function chosenRate<R>(
   return rates[bestOf(results.map((result) => judge(result!)))];
 }
 
+/** A method's search, as reports have it. */
+export interface ReportedSearch {
+  title: string;
+  learningRate: number;
+  /** All rates that were tried. */
+  tried: readonly number[];
+}
+
+/**
+ * Which methods' best rate is the lowest or the highest that was tried, in a sentence: a rate beyond may be better.
+ * @returns '' where all were searched around
+ */
+export function endsOfSearches(searches: readonly ReportedSearch[]): string {
+  const ends = searches.filter(({ learningRate, tried }) => {
+    const others = tried.filter((rate) => rate !== learningRate);
+    const isEnd = others.every((rate) => rate > learningRate) || others.every((rate) => rate < learningRate);
+    return others.length > 0 && isEnd;
+  });
+  if (ends.length === 0) return '';
+  const names = ends.map(({ title, learningRate }) => `${title} (${learningRate})`).join(', ');
+  return `The best rate is at an end of those that were tried for ${names}: one beyond it may do better.`;
+}
+
 /** The result of a finished cell. */
 function resultOf<R>(finished: readonly Finished<R>[], cell: Cell): R | undefined {
   const keys = Object.keys(cell);

@@ -5,7 +5,15 @@ import type { TrainConfiguration } from '../settings/configuration.ts';
 import { type Cell, defineExperiment, type ExperimentRequest, type Finished, type Laboratory } from './experiment.ts';
 import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
-import { centreRate, chosenRate, isSmallModel, rateGrid, searchCells, stepsOfPasses } from './search.ts';
+import {
+  centreRate,
+  chosenRate,
+  endsOfSearches,
+  isSmallModel,
+  rateGrid,
+  searchCells,
+  stepsOfPasses,
+} from './search.ts';
 import { interval, median, pairedDifference, summary } from './statistics.ts';
 import { evaluated, trainRun } from './train-cell.ts';
 
@@ -210,7 +218,13 @@ function report(request: ExperimentRequest, finished: readonly Finished<Curve>[]
   };
   const mezo = methods.find(({ optimizer }) => optimizer === 'mezo');
   const difference = mezo && against(mezo, atEnd);
-  const contradicts = difference !== undefined && difference.mean - difference.halfWidth95 > 0;
+  const searches = methods.map(({ title, learningRate, searched }) => ({
+    ...{ title, learningRate },
+    tried: searched.map(({ cell }) => Number(cell.learningRate)),
+  }));
+  const isSearched = endsOfSearches(searches.filter((_, index) => methods[index] === hizoo)) === '';
+  // A method that might do better with another rate contradicts nobody.
+  const contradicts = isSearched && difference !== undefined && difference.mean - difference.halfWidth95 > 0;
   const verdicts = (each: (typeof others)[number]): string =>
     `against ${each.title} ${verdict(each, atEnd)} with the same passes and ` +
     `${verdict(each, atTime)} in the same time`;
@@ -222,6 +236,7 @@ function report(request: ExperimentRequest, finished: readonly Finished<Curve>[]
           'HiZOO’s loss'
         : 'HiZOO’s loss',
       `${others.map(verdicts).join('; ')}.`,
+      ...(isSearched ? [] : [endsOfSearches(searches)]),
     ].join(' '),
     sections: [
       {
@@ -260,6 +275,7 @@ function report(request: ExperimentRequest, finished: readonly Finished<Curve>[]
       },
       {
         title: 'The search for the learning rate (first seed)',
+        text: endsOfSearches(searches),
         table: {
           header: ['method', 'loss by rate'],
           rows: methods.map(({ title, searched }) => [

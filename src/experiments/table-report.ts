@@ -4,7 +4,7 @@ import type { ExperimentRequest, Finished, Report, Section } from './experiment.
 import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { publishedOf, sparseClaim } from './published-scores.ts';
-import { bestOf } from './search.ts';
+import { bestOf, endsOfSearches } from './search.ts';
 import { holm, interval, mean, pairedDifference, studentProbability, summary } from './statistics.ts';
 import type { TaskCell } from './table.ts';
 
@@ -117,7 +117,12 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
       ...(claim ? [claim.section] : []),
       {
         title: 'The search for the learning rate (first seed)',
-        text: 'Loss on the rows held out from training; the lowest is chosen.',
+        text: `Loss on the rows held out from training; the lowest is chosen. ${endsOfSearches(
+          methods.map(({ task, scheme, optimizer, learningRate, searched }) => ({
+            ...{ title: `${optimizer}, ${scheme} on ${task}`, learningRate },
+            tried: searched.map(({ cell }) => Number(cell.learningRate)),
+          })),
+        )}`.trim(),
         table: {
           header: ['task', 'method', 'chosen', 'searched', 'passes', 'seconds of training'],
           rows: methods.map(({ task, scheme, optimizer, learningRate, own, searched }) => [

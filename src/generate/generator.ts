@@ -309,12 +309,11 @@ export class Generator {
     const window = windowOf(decoder);
     const answering = this.#running.filter((sequence) => positionOf(sequence) > 0).length;
     const most = answering > 0 ? Math.min(budget, Math.max(sharedPassRows, 2 * answering)) : budget;
+    // None would never go on.
+    const each = Math.max(1, Math.floor(most / count));
     // Logits lie in one binding.
     const labels = Math.max(1, Math.floor(gpu.bindingLimit / 4 / decoder.vocabularySize / count));
-    const ofProbes = Array.from(
-      { length: count },
-      () => new ProbeRows<Sequence>(Math.floor(most / count), labels, window),
-    );
+    const ofProbes = Array.from({ length: count }, () => new ProbeRows<Sequence>(each, labels, window));
     // Generating sequences come first, with one row each. Prompts share the rest, in pieces if necessary.
     for (const sequence of [...this.#running].sort((a, b) => unread(a) - unread(b))) {
       const rows = ofProbes[probeOf(sequence)]!;

@@ -5,7 +5,7 @@
  */
 
 /** The kinds that the answers of OpenAI's service tell apart, under its names. */
-export const failureKinds = [
+const failureKinds = [
   'sample_parse_error', // sample.output_json of a text that is no JSON
   'invalid_variable_error', // a template names what neither item nor sample has
   'formula_parse_error', // calculate_output is no formula, or comes to no number

@@ -23,7 +23,7 @@ export const similarities: Readonly<Record<SimilarityName, Similarity>> = {
 };
 
 /** rapidfuzz's `fuzz.ratio` / 100: 2 · LCS / (both lengths), over code points; 1 for two empty texts. */
-export function fuzzyRatio(text: string, reference: string): number {
+function fuzzyRatio(text: string, reference: string): number {
   const [one, other] = [Array.from(text), Array.from(reference)];
   const length = one.length + other.length;
   return length === 0 ? 1 : (2 * commonSubsequence(one, other)) / length;
@@ -33,7 +33,7 @@ export function fuzzyRatio(text: string, reference: string): number {
  * sacrebleu's `sentence_bleu` / 100: BLEU-4 of the tokens of mteval-v13a, no longer than the text has n-grams, with
  * exponential smoothing (Chen and Cherry 2014, method 3).
  */
-export function sentenceBleu(text: string, reference: string): number {
+function sentenceBleu(text: string, reference: string): number {
   const [given, wanted] = [tokens13a(text), tokens13a(reference)];
   const correct: number[] = [];
   const total: number[] = [];
@@ -56,7 +56,7 @@ export function sentenceBleu(text: string, reference: string): number {
 /**
  * NLTK's `sentence_gleu` over words between white space: n-grams of 1 to 4 in common over the larger number of them.
  */
-export function sentenceGleu(text: string, reference: string): number {
+function sentenceGleu(text: string, reference: string): number {
   const [given, wanted] = [wordsOf(text), wordsOf(reference)];
   let [common, largest, other] = [0, 0, 0];
   for (let order = 1; order <= 4; order++) {
@@ -78,7 +78,7 @@ function rougeN(order: number): Similarity {
 }
 
 /** The F-measure of rouge-score's `rougeL` without a stemmer: the longest common subsequence of words. */
-export function rougeL(text: string, reference: string): number {
+function rougeL(text: string, reference: string): number {
   const [given, wanted] = [rougeTokens(text), rougeTokens(reference)];
   return harmonicMean(commonSubsequence(given, wanted), given.length, wanted.length);
 }

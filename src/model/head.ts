@@ -58,7 +58,7 @@ export function scoreTargetsScratch(model: Model, rows: number, targets: number)
 }
 
 /** The head's weight: the embedding itself where it is tied. */
-export function headWeight(model: Model): Weight {
+function headWeight(model: Model): Weight {
   return model.weight(headMatrix(model.decoder).weight);
 }
 

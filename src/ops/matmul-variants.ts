@@ -190,7 +190,7 @@ export function blockRowsOf({ variant, fragment = defaultFragment }: MatmulPlan)
 }
 
 /** Whether only adapters with matrix units can run it. */
-export function needsUnits(variant: MatmulVariant): boolean {
+function needsUnits(variant: MatmulVariant): boolean {
   const { fragments } = matmulDescriptions[variant];
   return fragments !== undefined && !variant.startsWith('emulated');
 }

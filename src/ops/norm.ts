@@ -52,7 +52,7 @@ export function normKernel(
 }
 
 /** The variant for this adapter. */
-export function chooseNorm(gpu: Pick<Gpu, 'kernelStyle' | 'adapter' | 'features'>): NormVariant {
+function chooseNorm(gpu: Pick<Gpu, 'kernelStyle' | 'adapter' | 'features'>): NormVariant {
   return gpu.kernelStyle === 'software' && sharesBySubgroup(gpu) ? 'subgroup' : 'workgroup';
 }
 

@@ -17,7 +17,7 @@ import type { VectorPlace } from './probes.ts';
  * @param from elements without pads, at `offset` + copy · `stride`
  * @param to where the first copy begins; the others follow
  */
-export function pad(
+function pad(
   { gpu }: Pick<OperationContext, 'gpu'>,
   from: VectorPlace,
   { rows, columns }: Layout,

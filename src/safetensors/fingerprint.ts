@@ -8,7 +8,7 @@ import { createHash, type FileHandle, type Hash } from '../platform/index.ts';
 import { readFully } from './disk.ts';
 
 /** Up to this many bytes all content is hashed: less than a second. */
-export const fullHashBytes = 256 * 1024 * 1024;
+const fullHashBytes = 256 * 1024 * 1024;
 
 const blockBytes = 1024 * 1024;
 

@@ -167,7 +167,7 @@ export function allocateWeight(
 }
 
 /** {@link allocateWeight} for a matrix of a checkpoint, which the caller fills in with its pads. */
-export function allocateMatrix(gpu: Gpu, name: string, layout: Layout, storage: Storage): Weight {
+function allocateMatrix(gpu: Gpu, name: string, layout: Layout, storage: Storage): Weight {
   const { rows, columns } = layout;
   const weight = allocateWeight(gpu, name, storedLength(rows), storedLength(columns), storage);
   return isPadded(rows) || isPadded(columns) ? { ...weight, layout } : weight;

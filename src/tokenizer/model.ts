@@ -20,7 +20,7 @@ export interface Model {
   encode(word: string): readonly number[];
 }
 
-export const modelTypes = ['BPE', 'Unigram', 'WordLevel', 'WordPiece'];
+const modelTypes = ['BPE', 'Unigram', 'WordLevel', 'WordPiece'];
 
 /**
  * Compiles the section. Files from before the field `type` are told apart by their other fields.

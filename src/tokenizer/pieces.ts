@@ -177,7 +177,7 @@ function compileStrip(section: Section, chain: Chain, onTokens: (step: Step) => 
 }
 
 /** Where a text begins that loses its first characters. */
-export function stripStart(text: string, { character, start }: Pieces['strip']): number {
+function stripStart(text: string, { character, start }: Pieces['strip']): number {
   let index = 0;
   for (let n = 0; n < start && text.startsWith(character, index); n++) index += character.length;
   return index;

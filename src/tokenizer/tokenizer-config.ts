@@ -17,7 +17,7 @@ import { checkTokenId } from './vocabulary.ts';
 type Json = Record<string, unknown>;
 
 /** The keys that name a special token, in the order in which the reference adds them. */
-export const namedTokenKeys = [
+const namedTokenKeys = [
   ...['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'],
 ] as const;
 

@@ -7,7 +7,7 @@
 import { brief, type Section } from './section.ts';
 
 /** Larger ids than this come from a damaged file: the largest published vocabulary has about 260 thousand. */
-export const maxTokenId = 1 << 22;
+const maxTokenId = 1 << 22;
 
 /** A model's tokens. */
 export class Vocabulary {

@@ -45,7 +45,7 @@ export interface ExportRequest {
   storage?: WrittenStorage;
 }
 
-export const exportFormats = ['safetensors', 'peft', 'gguf', 'gguf-lora'] as const;
+const exportFormats = ['safetensors', 'peft', 'gguf', 'gguf-lora'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
 
 /**

@@ -9,7 +9,7 @@ import type { TokenizedExample } from '../data/example.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 
 /** Steps in a row without a slope that are no accident: two equal sums of f32 happen, twice in a row they do not. */
-export const suspiciousSteps = 2;
+const suspiciousSteps = 2;
 
 /** Steps in a row without a slope after which a run is given up. */
 export const hopelessSteps = 20;

@@ -29,9 +29,11 @@ export async function startAdapter(
 ): Promise<{ adapter?: Adapter; record: StartRecord }> {
   if (directory === undefined) return { record: {} };
   if (schemes[scheme].adds !== 'pairs') {
-    const names = schemesThat(({ adds }) => adds === 'pairs').join(' or ');
-    const problem = words`${parameter('lora')}: an adapter is the start of a run with ${parameter('scheme')} ${names}`;
-    throw new SubzeroError('invalid_argument', words`${problem}; got ${scheme}`, { parameter: 'lora' });
+    const needed = schemesThat(({ adds }) => adds === 'pairs').join(' or ');
+    const problem = words`an adapter is the start of a run with ${parameter('scheme')} ${needed}`;
+    throw new SubzeroError('invalid_argument', words`${parameter('lora')}: ${problem}; got ${scheme}`, {
+      parameter: 'lora',
+    });
   }
   const path = resolve(directory);
   const { fingerprintPeft, readPeftLora } = await import('../tuning/peft-lora.ts');

@@ -10,7 +10,7 @@ const headBytes = 4;
 const blockBytes = headBytes + 2 * codeBytes;
 
 /** Twice the magnitudes of the floats of 4 bits (E2M1), whose fourth bit is the sign. */
-export const doubledE2m1: readonly number[] = [0, 1, 2, 3, 4, 6, 8, 12];
+const doubledE2m1: readonly number[] = [0, 1, 2, 3, 4, 6, 8, 12];
 
 /** Groups of 32 floats of 4 bits with a power of two each: value = 2^(exponent − 127) · float. */
 export interface Mxfp4Groups {

@@ -64,7 +64,7 @@ test('asks for as many tasks as it has room for, and for another as soon as one 
   expect(server.wishes.every(({ open }) => !open)).toBe(true);
 });
 
-test('asks again where the server says that its time is over, and elsewhere no more often than it should', () => {
+test('asks again where a wish is over, and after a while where there is no queue', () => {
   const server = new Server();
   const feed = server.feed();
   feed.room = 2;

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Cell, ExperimentRequest, Finished } from '../../src/experiments/experiment.ts';
 import { experiments } from '../../src/experiments/index.ts';
+import { centreRate } from '../../src/experiments/search.ts';
 import { lossAfter } from '../../src/experiments/second-order.ts';
+import type { OptimizerName } from '../../src/settings/methods.ts';
 import { removeTemporary, tinyModel } from '../train/tiny.ts';
 
 const secondOrder = experiments['second-order']!;
@@ -56,9 +58,12 @@ test('at the same time a slower method stands where it was', () => {
 
 test('the first line says what curvature brings with the same passes and in the same time', async () => {
   const seeds = ({ seed }: Cell) => 0.001 * Number(seed);
+  /** What another rate than the middle one costs. */
+  const rate = ({ optimizer, learningRate }: Cell) =>
+    learningRate === centreRate(optimizer as OptimizerName, 'full', true) ? 0 : 0.1;
   const worse = await secondOrder.report(
     request,
-    await finishAll((cell) => (cell.optimizer === 'hizoo' ? 0.5 + 2 * seeds(cell) : 0.4 + seeds(cell))),
+    await finishAll((cell) => (cell.optimizer === 'hizoo' ? 0.5 + 2 * seeds(cell) + rate(cell) : 0.4 + seeds(cell))),
   );
   // 0.101, 0.102, 0.103. In the 3 s of MeZO's 300 steps HiZOO makes 150 of its 200 and is at 0.25 + 0.75 of its last
   // loss: 0.2255, 0.2260, 0.2265 above MeZO.
@@ -66,6 +71,13 @@ test('the first line says what curvature brings with the same passes and in the 
   expect(worse.lead).toContain(
     'against mezo is higher by 0.1020 ± 0.0025 with the same passes and is higher by 0.2260 ± 0.0012',
   );
+  // All rates alike: the first is chosen, beyond which nothing was tried.
+  const atEnd = await secondOrder.report(
+    request,
+    await finishAll((cell) => (cell.optimizer === 'hizoo' ? 0.5 + 2 * seeds(cell) : 0.4 + seeds(cell))),
+  );
+  expect(atEnd.lead).toMatch(/^HiZOO’s loss against .*The best rate is at an end .*hizoo \(/);
+  expect(worse.lead).not.toContain('hizoo (');
   const better = await secondOrder.report(
     request,
     await finishAll((cell) => (cell.optimizer === 'hizoo' ? 0.2 + 2 * seeds(cell) : 0.4 + seeds(cell))),

@@ -177,6 +177,30 @@ test('the logits of a pass fit one binding, however many texts want theirs', asy
   limited.close();
 }, 30_000);
 
+test('more probes than a pass has rows for go on to the last text', async () => {
+  const directory = tinyModel();
+  const model = await loadModel(gpu, directory);
+  const settings = { optimizer: 'hizoo', queries: 128, epsilon: 0.05, seed: 9 } as const;
+  const optimizer = await createOptimizer(model, resolveConfiguration(settings));
+  optimizer.beginStep(0);
+  const probes = optimizer.perturb(0);
+  expect(probes.count).toBe(257);
+  const generator = new Generator(model, await loadTokenizer(directory), () => probes, true);
+  // All probes begin, and one goes on.
+  const lengths = Array.from({ length: probes.count }, async (_, probe) => {
+    let length = 0;
+    const request = { maxTokens: probe === 3 ? 4 : 1, temperature: 0, stopTokenIds: [] };
+    for await (const event of generator.generate(request, [1, 2], undefined, { adapters: [], users: [], probe })) {
+      if (event.type === 'token') length++;
+    }
+    return length;
+  });
+  expect((await Promise.all(lengths))[3]).toBeGreaterThan(1);
+  await generator.destroy();
+  optimizer.destroy();
+  model.destroy();
+}, 30_000);
+
 test('what has a meaning under one probe alone is refused under several', async () => {
   const directory = tinyModel();
   const model = await loadModel(gpu, directory);

@@ -71,7 +71,7 @@ function transposed(values: Float64Array, rows: number, columns: number): Float6
   return values.map((_, at) => values[(at % rows) * columns + Math.floor(at / rows)]!);
 }
 
-/** The relative error that is allowed of a change, which is far smaller than the weights that differ by it. */
+/** The relative error allowed of a change, which is small beside the weights whose difference it is. */
 const tolerance = 2e-4;
 
 test.each([

@@ -164,7 +164,7 @@ export function causalRanges(lengths: readonly number[], window = Number.POSITIV
 }
 
 /** A prompt and options that share it: each option row sees the prompt and its own option up to itself. */
-export function sharedPromptRanges(prompt: number, options: readonly number[]): Range[] {
+function sharedPromptRanges(prompt: number, options: readonly number[]): Range[] {
   let start = prompt;
   const rows = causalRanges([prompt]);
   for (const length of options) {

@@ -86,12 +86,7 @@ function dot(a: ArrayLike<number>, aStart: number, b: ArrayLike<number>, bStart:
 }
 
 /** scale · (x V) Sᵀ for one row of x in float64: its coordinates along the columns of U. */
-export function sideCoordinates(
-  x: Float32Array,
-  xStart: number,
-  factors: ReferenceFactors,
-  probe: number,
-): Float64Array {
+function sideCoordinates(x: Float32Array, xStart: number, factors: ReferenceFactors, probe: number): Float64Array {
   const { rank, scale, vTransposed } = factors;
   const columns = vTransposed.length / rank;
   const t = new Float64Array(rank);

@@ -345,7 +345,7 @@ export function gramSchmidt(
 }
 
 /** Reads a rows × rank matrix out of its layout. */
-export function fromLayout(shape: FactorShape, data: ArrayLike<number>): Float64Array {
+function fromLayout(shape: FactorShape, data: ArrayLike<number>): Float64Array {
   const { rowStride, columnStride, start } = layoutOf(shape);
   const { rows, rank } = shape;
   return Float64Array.from({ length: rows * rank }, (_, index) => {
@@ -354,7 +354,7 @@ export function fromLayout(shape: FactorShape, data: ArrayLike<number>): Float64
 }
 
 /** ‖QᵀQ − I‖_max. */
-export function orthonormality(q: Float64Array, rows: number, columns: number): number {
+function orthonormality(q: Float64Array, rows: number, columns: number): number {
   let worst = 0;
   for (let a = 0; a < columns; a++) {
     for (let b = a; b < columns; b++) {

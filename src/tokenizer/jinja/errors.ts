@@ -38,7 +38,6 @@ export class OutputTooLong extends Error {
 export const typeError = (message: string) => new TemplateRuntimeError('TypeError', message);
 export const valueError = (message: string) => new TemplateRuntimeError('ValueError', message);
 export const undefinedError = (message: string) => new TemplateRuntimeError('UndefinedError', message);
-export const securityError = (message: string) => new TemplateRuntimeError('SecurityError', message);
 /** Python would do something here that is not done alike. A refusal is better than another text. */
 export const unsupported = (what: string) =>
   new TemplateRuntimeError('Unsupported', `${what} is not supported in chat templates here`);

@@ -51,7 +51,7 @@ function decompose(value: number): { mantissa: bigint; exponent: number } {
 }
 
 /** `|value| * 10 ** digits`, rounded to a whole number, ties to even, from the exact value. */
-export function scaledExactly(value: number, digits: number): bigint {
+function scaledExactly(value: number, digits: number): bigint {
   const { mantissa, exponent } = decompose(value);
   let numerator = mantissa;
   let denominator = 1n;
@@ -63,7 +63,7 @@ export function scaledExactly(value: number, digits: number): bigint {
 }
 
 /** Division of numbers from 0, rounded to the nearest, ties to even. */
-export function divideToEven(numerator: bigint, denominator: bigint): bigint {
+function divideToEven(numerator: bigint, denominator: bigint): bigint {
   const quotient = numerator / denominator;
   const twice = (numerator % denominator) * 2n;
   return twice > denominator || (twice === denominator && quotient % 2n === 1n) ? quotient + 1n : quotient;
@@ -78,7 +78,7 @@ export function fixedText(value: number, digits: number): string {
 }
 
 /** The digits and the exponent of `|value|` rounded to this many significant digits. */
-export function significant(value: number, count: number): { digits: string; exponent: number } {
+function significant(value: number, count: number): { digits: string; exponent: number } {
   if (value === 0) return { digits: '0'.repeat(count), exponent: 0 };
   let exponent = Number(Math.abs(value).toExponential(17).split('e')[1]);
   let digits = scaledExactly(value, count - 1 - exponent).toString();
