@@ -52,11 +52,24 @@ function bound(error: ZodError, issue: Issue): string | undefined {
 
 /**
  * Inside a union, the branch that came furthest tells more than "invalid input", unless the union has words of its own.
+ * Where all branches refuse the value itself, such as a number or "auto", all that they expect is told.
  */
 function deepest(issue: Issue): Issue {
   if (issue.code !== 'invalid_union' || issue.message !== 'Invalid input') return issue;
-  const inner = issue.errors.flat().sort((a, b) => b.path.length - a.path.length)[0];
+  const all = issue.errors.flat();
+  const expected = all.flatMap((each) => (each.path.length === 0 ? expectedBy(each as Issue) : []));
+  if (expected.length === all.length && expected.length > 1) {
+    return { ...issue, code: 'custom', message: `expected ${[...new Set(expected)].join(' or ')}` } as Issue;
+  }
+  const inner = all.sort((a, b) => b.path.length - a.path.length)[0];
   return inner ? deepest({ ...inner, path: [...issue.path, ...inner.path] } as Issue) : issue;
+}
+
+/** What a branch of a union wants instead of the value, in words. */
+function expectedBy(issue: Issue): string[] {
+  if (issue.code === 'invalid_value') return issue.values.map((value) => JSON.stringify(value));
+  if (issue.code === 'invalid_type') return [issue.expected === 'int' ? 'a whole number' : `a ${issue.expected}`];
+  return [];
 }
 
 function show(value: unknown): string {

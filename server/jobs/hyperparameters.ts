@@ -19,6 +19,7 @@ import type { SchemeName } from '../../src/settings/schemes.ts';
 import { isSetting, type SettingName, settingNames } from '../../src/settings/settings.ts';
 import { wording } from '../../src/words.ts';
 import { ApiError, invalid } from '../errors.ts';
+import { refusedFields } from '../schemas/known-fields.ts';
 import { maxEpochs } from '../schemas/limits.ts';
 import { wireName } from '../setting-names.ts';
 
@@ -90,6 +91,10 @@ export function resolveMethod(method: MethodRequest, seed: number | null, exampl
   for (const [name, setting] of Object.entries(named)) {
     if (given.has(name)) partial[setting] = given.get(name);
     given.delete(name);
+  }
+  // What is left of these asks for nothing, or the request was refused.
+  if (method.type === 'reinforcement') {
+    for (const name of Object.keys(refusedFields['method.reinforcement.hyperparameters'])) given.delete(name);
   }
   for (const setting of settingNames) {
     const value = given.get(wireName(setting));

@@ -84,6 +84,12 @@ const cancelRunRoute = createRoute({
   request: { params: runParams },
   responses: jsonResponse(evalRun, 'The run'),
 });
+/** Clients of OpenAI from its Python client 3 on cancel here; the older ones at the run itself. */
+const cancelRunAtItsOwnPathRoute = createRoute({
+  ...{ method: 'post', path: `${ofRun}/cancel`, tags, summary: 'End a run; what its items came to is kept' },
+  request: { params: runParams },
+  responses: jsonResponse(evalRun, 'The run'),
+});
 const deleteRunRoute = createRoute({
   ...{ method: 'delete', path: ofRun, tags, summary: 'Delete a run with its items' },
   request: { params: runParams },
@@ -290,6 +296,11 @@ export const evalRoutes: Routes = (application, { evals, store, models, stopping
   });
 
   application.openapi(cancelRunRoute, (context) => {
+    const { eval_id: evalId, run_id: id } = context.req.valid('param');
+    return context.json(toRun(evals.cancel(evalId, id)), 200);
+  });
+
+  application.openapi(cancelRunAtItsOwnPathRoute, (context) => {
     const { eval_id: evalId, run_id: id } = context.req.valid('param');
     return context.json(toRun(evals.cancel(evalId, id)), 200);
   });

@@ -246,6 +246,13 @@ export const jobRoutes: Routes = (application, services) => {
     if (stopping.aborted) throw stoppingError();
     const request = context.req.valid('json');
     refuseUnsupported('fine-tuning jobs', request);
+    if (request.method?.type === 'reinforcement') {
+      const { reinforcement } = request.method;
+      const place = 'method.reinforcement';
+      refuseUnsupported(place, reinforcement, `${place}.`);
+      const hyperparameters = `${place}.hyperparameters` as const;
+      refuseUnsupported(hyperparameters, reinforcement.hyperparameters ?? {}, `${hyperparameters}.`);
+    }
     models.trainable(request.model);
     const training = trainingData(request.training_file, 'training_file');
     const validation = request.validation_file ? trainingData(request.validation_file, 'validation_file') : undefined;

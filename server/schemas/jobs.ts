@@ -93,6 +93,7 @@ const reinforcementHyperparameters = supervisedHyperparameters.extend({
     .union([auto, z.number().int().min(0).max(settings.evaluateEvery.maximum)])
     .nullish()
     .openapi({ description: 'Steps between evaluations, `evaluate_every`' }),
+  ...refused('method.reinforcement.hyperparameters'),
 });
 
 const grader = z.record(z.string(), z.unknown()).openapi({ description: 'As in /v1/fine_tuning/alpha/graders' });
@@ -135,7 +136,11 @@ export const jobRequest = z
         }),
         z.strictObject({
           type: z.literal('reinforcement'),
-          reinforcement: z.strictObject({ grader, hyperparameters: reinforcementHyperparameters.nullish() }),
+          reinforcement: z.strictObject({
+            grader,
+            hyperparameters: reinforcementHyperparameters.nullish(),
+            ...refused('method.reinforcement'),
+          }),
         }),
       ])
       .nullish(),

@@ -90,6 +90,16 @@ export const refusedFields = {
   'fine-tuning jobs': {
     integrations: { why: 'nothing is reported to other services', neutral: [[]] },
   },
+  'method.reinforcement': {
+    response_format: {
+      why: 'answers are free text; a `json_schema` grader rewards valid JSON',
+      neutral: [{ type: 'text' }],
+    },
+  },
+  'method.reinforcement.hyperparameters': {
+    eval_samples: { why: 'an evaluation generates one answer to each prompt', neutral: ['auto', 1] },
+    reasoning_effort: { why: 'the model decides', neutral: ['default'] },
+  },
   files: {
     expires_after: { why: 'files stay until they are deleted', neutral: [] },
   },

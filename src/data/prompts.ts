@@ -44,8 +44,8 @@ export async function readPrompt(row: Row, chat: ChatRenderer | undefined): Prom
     return readTurns(row, 'messages' in row.value ? 'messages' : 'prompt', chat);
   }
   const others = Object.keys(row.value).filter((field) => field !== 'prompt');
-  const isOtherFormat = ['options', 'completion', 'chosen', 'conversations', 'instruction'].some((field) =>
-    others.includes(field),
+  const isOtherFormat = ['options', 'completion', 'chosen', 'preferred_output', 'conversations', 'instruction'].some(
+    (field) => others.includes(field),
   );
   if ('prompt' in row.value) return { prompt: textField(row, 'prompt') };
   if (!isOtherFormat) throw rowError(row, `expected ${promptShapes}`);

@@ -10,6 +10,7 @@ import { GraderFailure } from './failure.ts';
 import { parseFormula } from './formula.ts';
 import type { Grader, GraderDescription, JudgeMessages, SingleGrader } from './grader.ts';
 import { runGrade } from './javascript.ts';
+import { mistakeIn, patternIn } from './json-schema.ts';
 import { checkTemplate } from './template.ts';
 import { type SimilarityName, similarities } from './text-similarity.ts';
 
@@ -106,8 +107,7 @@ const graderSchema: z.ZodType<Grader, GraderDescription> = z.discriminatedUnion(
 export async function parseGrader(value: unknown): Promise<Grader> {
   const parsed = graderSchema.safeParse(value);
   if (!parsed.success) {
-    const { path, message: what } = parsed.error.issues[0]!;
-    throw wrong(path.join('.') || 'grader', what);
+    throw refusal(parsed.error.issues[0]!);
   }
   const grader = parsed.data;
   if (grader.type !== 'multi') {
@@ -160,6 +160,8 @@ async function checkSingle(grader: SingleGrader, path: string): Promise<void> {
           `the keyword "${keyword}" of a schema is not supported: a regular expression can run for ever`,
         );
       }
+      const mistake = mistakeIn(grader.schema);
+      if (mistake !== undefined) throw wrong(`${path}schema`, mistake);
       break;
     }
     case 'text_similarity':
@@ -197,24 +199,17 @@ export function textOf(content: JudgeMessages[number]['content']): string {
   return parts.map((part) => (typeof part === 'string' ? part : part.text)).join('');
 }
 
-/** Keywords whose values are schemas by names, and those whose values are data. */
-const schemaMaps = ['properties', '$defs', 'definitions', 'dependentSchemas', 'dependencies'];
-const dataKeywords = ['const', 'enum', 'default', 'examples'];
-const patternKeywords = ['pattern', 'patternProperties'];
-
-/** A keyword of a schema, or of one within it, that is a regular expression. */
-function patternIn(schema: unknown): string | undefined {
-  if (typeof schema !== 'object' || schema === null) return undefined;
-  for (const [keyword, value] of Object.entries(schema)) {
-    if (patternKeywords.includes(keyword)) return keyword;
-    if (dataKeywords.includes(keyword)) continue;
-    const inner = schemaMaps.includes(keyword) && value ? Object.values(value) : [value];
-    for (const each of inner) {
-      const found = patternIn(each);
-      if (found !== undefined) return found;
-    }
+/** Of the forms that a field can have, the one that came furthest says what is wrong, unless they have own words. */
+function refusal(issue: z.core.$ZodIssue, at: readonly PropertyKey[] = []): SubzeroError {
+  const path = [...at, ...issue.path];
+  if (issue.code === 'unrecognized_keys') {
+    return wrong([...path, issue.keys[0]!].join('.'), 'graders of this type have no such field');
   }
-  return undefined;
+  if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
+    const inner = issue.errors.flat().sort((a, b) => b.path.length - a.path.length)[0];
+    if (inner) return refusal(inner, path);
+  }
+  return wrong(path.join('.') || 'grader', issue.message);
 }
 
 function wrong(field: string, what: string): SubzeroError {

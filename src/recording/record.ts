@@ -209,7 +209,7 @@ async function claim(folder: string, identity: Identity): Promise<{ createdAt: s
   if (differs === undefined) return { createdAt: there.createdAt, version: there.version };
   throw new SubzeroError(
     'conflict',
-    `${folder} holds a recording with another ${differs}; choose another folder, or go on with what its ` +
+    `${folder} holds a recording that differs in "${differs}"; choose another folder, or go on with what its ` +
       `recording.json says`,
     { parameter: 'out' },
   );

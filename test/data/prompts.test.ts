@@ -27,6 +27,14 @@ test.each([
     },
     { prompt: '<user>hi<assistant>', isRendered: true },
   ],
+  [
+    {
+      input: { messages: [{ role: 'user', content: 'hi' }] },
+      preferred_output: [{ role: 'assistant', content: 'ho' }],
+      non_preferred_output: [{ role: 'assistant', content: 'no' }],
+    },
+    { prompt: '<user>hi<assistant>', isRendered: true },
+  ],
   [{ prompt: [{ role: 'user', content: 'hi' }] }, { prompt: '<user>hi<assistant>', isRendered: true }],
 ])('the prompt of %j', async (row, expected) => {
   expect(await read(row)).toEqual(expected);

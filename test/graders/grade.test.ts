@@ -67,6 +67,30 @@ test('json_schema', async () => {
   expect(await reward({ ...grader, schema: named }, '{"pattern": "y"}')).toBe(0);
 });
 
+test.each([
+  [{ type: 'objekt' }, /^schema: schema\.type must be of null, .*; got "objekt"/],
+  [{ properties: { n: { type: ['integer', 'nul'] } } }, /schema\.properties\.n\.type must be of .*; got "nul"/],
+  [{ items: { anyOf: [true, { required: 'n' }] } }, /schema\.items\.anyOf\.1\.required must be a list of names/],
+  [{ properties: { n: 'integer' } }, /schema\.properties\.n must be an object, true or false/],
+  [{ enum: 'x' }, /schema\.enum must be a list of values/],
+])('a schema that would refuse every answer, %j, is refused itself', async (schema, expected) => {
+  await expect(parseGrader({ type: 'json_schema', name: 'j', schema })).rejects.toThrow(expected);
+});
+
+test('what is wrong with a grader is named, within a multi grader too', async () => {
+  const part = { type: 'string_check', name: 'c', input: 'a', reference: 'b', operation: 'eq' };
+  const multi = (graders: unknown) => ({ type: 'multi', name: 'm', graders, calculate_output: 'a' });
+  for (const [grader, expected] of [
+    [{ ...part, pass_threshold: 1 }, /^pass_threshold: graders of this type have no such field/],
+    [{ ...part, type: 'regex' }, /^type: .*'string_check' .*'multi'$/],
+    [multi({ a: { ...part, operation: 'near' } }), /^graders\.a\.operation: .*"eq"/],
+    [multi({ ...part, operation: 'near' }), /^graders\.operation: .*"eq"/],
+    [multi({ a: multi({ a: part }) }), /^graders\.a\.type: .*'string_check' .*'python'$/],
+  ] as const) {
+    await expect(parseGrader(grader)).rejects.toThrow(expected);
+  }
+});
+
 describe('judging models', () => {
   const judge = (answer: string) => {
     const requests: JudgeRequest[] = [];

@@ -188,9 +188,9 @@ test('a folder belongs to one recording', async () => {
   const of = request(url, rows([{ prompt: 'a' }]));
   await run(of);
   for (const [more, what] of [
-    [{ settings: { temperature: 1 } }, 'another settings'],
-    [{ model: 'other' }, 'another model'],
-    [{ file: rows([{ prompt: 'b' }]) }, 'another prompts'],
+    [{ settings: { temperature: 1 } }, 'differs in "settings"'],
+    [{ model: 'other' }, 'differs in "model"'],
+    [{ file: rows([{ prompt: 'b' }]) }, 'differs in "prompts"'],
   ] as const) {
     await expect(run({ ...of, ...more })).rejects.toMatchObject({
       code: 'conflict',

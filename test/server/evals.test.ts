@@ -194,6 +194,11 @@ describe('a run', () => {
       () => engine.generating,
       (count) => count === 1,
     );
+    // OpenAI's Python client 3.57 cancels at a path of its own.
+    const waiting = await client.evals.runs.create(eval_id, { data_source });
+    const answer = await post(server, `/v1/evals/${eval_id}/runs/${waiting.id}/cancel`, '');
+    expect([answer.status, await answer.json()]).toMatchObject([200, { id: waiting.id, status: 'canceled' }]);
+    await client.evals.runs.delete(waiting.id, { eval_id });
     expect(await client.evals.runs.cancel(run.id, { eval_id })).toMatchObject({ status: 'canceled' });
     await until(
       () => engine.generating,

@@ -10,6 +10,7 @@ import {
   startServer,
   type TestServer,
   trainingLines,
+  until,
   uploadExamples,
 } from './harness.ts';
 
@@ -240,9 +241,35 @@ describe('fine-tuning', () => {
     const response = await post(server, '/v1/fine_tuning/jobs', { ...base, method });
     expect((await expectError(response, 400)).param).toBe('method.reinforcement.grader');
     const { hyperparameters: _, ...alone } = base;
+    const names = fieldsOf('fine-tuning/methods.d.ts', 'ReinforcementHyperparameters');
+    const grader = { type: 'string_check', name: 'g', input: 'a', reference: 'b', operation: 'eq' };
+    const reinforce = (hyperparameters: object, more = {}) =>
+      post(server, '/v1/fine_tuning/jobs', {
+        ...alone,
+        method: { type: 'reinforcement', reinforcement: { grader, hyperparameters, ...more } },
+      });
+    const neutral = names.map((field) => [field, field === 'reasoning_effort' ? 'default' : 'auto']);
+    expect((await reinforce(Object.fromEntries(neutral))).status).toBe(200);
+    expect((await reinforce({ n_epochs: 1, eval_samples: 1 })).status).toBe(200);
+    for (const [hyperparameters, more, param] of [
+      [{ eval_samples: 2 }, {}, 'method.reinforcement.hyperparameters.eval_samples'],
+      [{ reasoning_effort: 'low' }, {}, 'method.reinforcement.hyperparameters.reasoning_effort'],
+      [{}, { response_format: { type: 'json_schema' } }, 'method.reinforcement.response_format'],
+    ] as const) {
+      const error = await expectError(await reinforce(hyperparameters, more), 400);
+      expect(error).toMatchObject({ param, code: 'unsupported' });
+    }
     const own = fieldsOf('fine-tuning/methods.d.ts', 'DpoHyperparameters');
     expect(own).toContain('beta');
     const preferences = await uploadExamples(server, [{ prompt: 'It was', chosen: 'great', rejected: 'bad' }]);
+    for (const [hyperparameters, expected] of [
+      [{ n_epochs: 1.5 }, 'expected "auto" or a whole number (got 1.5)'],
+      [{ beta: 'x' }, 'expected "auto" or a number (got "x")'],
+    ] as const) {
+      const dpo = { ...alone, training_file: preferences, method: { type: 'dpo', dpo: { hyperparameters } } };
+      const error = await expectError(await post(server, '/v1/fine_tuning/jobs', dpo), 400);
+      expect(error.message).toContain(expected);
+    }
     for (const value of [null, 'auto']) {
       const hyperparameters = Object.fromEntries(own.map((field) => [field, value]));
       const dpo = { ...alone, training_file: preferences, method: { type: 'dpo', dpo: { hyperparameters } } };
@@ -272,6 +299,10 @@ describe('fine-tuning', () => {
     expect(replayed.status).toBe(200);
     const sample = { prompt: 'x', max_tokens: null, temperature: null, stop: null, seq_id: null };
     expect((await post(server, `/v1/zo/runs/${id}/sample`, sample)).status).toBe(200);
+    await until(
+      () => server.client.fineTuning.jobs.retrieve(job.id),
+      ({ status }) => status === 'succeeded',
+    );
     const bench = { suite: null, filter: null, seconds: null, stream: null };
     expect((await post(server, '/v1/bench', bench)).status).toBe(200);
   });
