@@ -202,7 +202,7 @@ export class EvalRunner {
     const judged: Record<string, number> = {};
     const results: OutputItemRecord['results'] = [];
     if (!sample.error) {
-      const outputText = sample.output[0]!.content;
+      const outputText = sample.output[0]?.content;
       for (const { grader, threshold } of criteria) {
         const { reward, failures } = await grade(grader, { outputText, item }, this.judges(judged, signal));
         const error = failures[0]?.message ?? null;
@@ -230,7 +230,9 @@ export class EvalRunner {
     const none = { input: [], output: [], finishReason: null, model: null, usage: null, error: null };
     const failed = (code: string, message: string) => ({ ...none, error: { code, message } });
     if (source.type === 'jsonl') {
-      const text = sample?.output_text ?? '';
+      const text = sample?.output_text ?? undefined;
+      // Graders may look at the item alone.
+      if (text === undefined) return none;
       if (typeof text !== 'string') return failed('invalid_sample', '"sample.output_text" must be a text');
       return { ...none, output: [{ role: 'assistant', content: text }] };
     }

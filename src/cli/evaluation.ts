@@ -69,8 +69,12 @@ export async function readGrader(file: string): Promise<{ file: string; grader: 
   return { file, grader: await parseGrader(value) };
 }
 
-/** Names of metrics as they were given, with commas or one by one. @throws UsageError for one that there is not */
-export function chosenMetrics(given: readonly string[], hasGrader: boolean): string[] {
+/**
+ * Names of metrics as they were given, with commas or one by one.
+ * @param named the options that were given of those that metrics need
+ * @throws UsageError for a metric that there is not, or that lacks its option
+ */
+export function chosenMetrics(given: readonly string[], named: { grader: boolean; base: boolean }): string[] {
   const names = [...new Set(given.flatMap((each) => each.split(',')).filter((name) => name !== ''))];
   const unknown = names.find((name) => !metricNames.includes(name));
   if (unknown !== undefined) {
@@ -78,10 +82,12 @@ export function chosenMetrics(given: readonly string[], hasGrader: boolean): str
       parameter: 'metric',
     });
   }
-  if (names.includes('reward') && !hasGrader) {
-    throw new UsageError('--metric reward needs --grader FILE', { parameter: 'metric' });
+  for (const name of names) {
+    const { option, needs } = metrics[name]!;
+    if (option === undefined || named[option]) continue;
+    throw new UsageError(`--metric ${name} needs ${needs}; name one with --${option}`, { parameter: 'metric' });
   }
-  return hasGrader && names.length > 0 && !names.includes('reward') ? ['reward', ...names] : names;
+  return named.grader && names.length > 0 && !names.includes('reward') ? ['reward', ...names] : names;
 }
 
 /**
@@ -169,7 +175,7 @@ export function evaluationWarnings({ model, baseline }: EvaluationReport): strin
               `start of their prompt${of}`,
           ]),
       ...(failures && failures.count > 0
-        ? [`${plural(failures.count, 'answer')} could not be graded and count as 0${of}; the first: ${failures.first}`]
+        ? [`${plural(failures.count, 'answer')} could not be graded (taken as 0)${of}; the first: ${failures.first}`]
         : []),
     ];
   });

@@ -22,7 +22,7 @@ export interface Metric {
   /** What the data must have, in words. */
   needs: string;
   /** The option that names it, where the rows alone do not have it. */
-  option?: string;
+  option?: 'base' | 'grader';
   /** Whether completions must be generated for it. */
   generates: boolean;
   /** @returns `undefined` where the outcomes have not what it needs */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatFixed } from '../format.ts';
+import { formatFixed, plural } from '../format.ts';
 import { markdownTable } from '../table.ts';
 import type { GradingFailures } from './grading.ts';
 import type { Compared, Measured } from './measure.ts';
@@ -109,7 +109,10 @@ export function reportMarkdown(report: EvaluationReport): string {
 function troubles({ name, failures, truncated }: Evaluated): string[] {
   return [
     ...(failures && failures.count > 0
-      ? [`${failures.count} answers of \`${name}\` could not be graded and count as 0; the first: ${failures.first}`]
+      ? [
+          `${plural(failures.count, 'answer')} of \`${name}\` could not be graded (taken as 0); ` +
+            `the first: ${failures.first}`,
+        ]
       : []),
     ...(truncated ? [`${truncated} examples did not fit the context of \`${name}\` and lost a part`] : []),
   ];

@@ -137,8 +137,9 @@ const checks: Readonly<Record<'eq' | 'ne' | 'like' | 'ilike', (input: string, re
   ilike: (input, reference) => input.toLowerCase().includes(reference.toLowerCase()),
 };
 
-/** The sample as programs see it. */
-function shownSample({ outputText }: GradedSample): { output_text: string; output_json: unknown } {
+/** The sample as programs see it, without fields where there is none. */
+function shownSample({ outputText }: GradedSample): { output_text?: string; output_json?: unknown } {
+  if (outputText === undefined) return {};
   return { output_text: outputText, output_json: jsonOf(outputText)?.value ?? null };
 }
 

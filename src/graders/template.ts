@@ -10,7 +10,8 @@ import { GraderFailure } from './failure.ts';
 /** What is graded: a row of a data set, and what a model made of it. */
 export interface GradedSample {
   item: unknown;
-  outputText: string;
+  /** Absent where nothing was made of the row: graders of the row alone have a verdict all the same. */
+  outputText: string | undefined;
 }
 
 /** Bounds a filled template: a small template can name a large text many times. */
@@ -59,9 +60,10 @@ export function fillTemplate(template: string, sample: GradedSample): string {
 }
 
 function valueAt([root, ...steps]: readonly string[], { item, outputText }: GradedSample, shown: string): unknown {
-  if (root === 'sample' && steps[0] === 'output_text') return outputText;
-  let value: unknown = root === 'item' ? item : parsedOutput(outputText);
-  for (const step of root === 'item' ? steps : steps.slice(1)) {
+  const [field, ...inner] = steps;
+  const isParsed = root === 'sample' && field === 'output_json' && outputText !== undefined;
+  let value: unknown = root === 'item' ? item : isParsed ? parsedOutput(outputText) : outputText;
+  for (const step of root === 'item' ? steps : inner) {
     const holder = typeof value === 'object' && value !== null ? value : {};
     value = Object.hasOwn(holder, step) ? (holder as Record<string, unknown>)[step] : undefined;
   }

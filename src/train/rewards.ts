@@ -10,6 +10,7 @@
 import { concurrently } from '../concurrently.ts';
 import type { TokenizedExample } from '../data/example.ts';
 import { SubzeroError } from '../errors.ts';
+import { plural } from '../format.ts';
 import { Generator, passRows } from '../generate/generator.ts';
 import type { Grade, Grader, GraderServices } from '../graders/index.ts';
 import type { Model } from '../model/model.ts';
@@ -165,8 +166,7 @@ export class RewardScorer {
   takeNotice(): string | undefined {
     if (this.#firstFailure === undefined) return undefined;
     const notice =
-      `${this.#failures} ${this.#failures === 1 ? 'answer' : 'answers'} could not be graded and count as 0; ` +
-      `the first: ${this.#firstFailure}`;
+      `${plural(this.#failures, 'answer')} could not be graded (taken as 0); ` + `the first: ${this.#firstFailure}`;
     this.#failures = 0;
     this.#firstFailure = undefined;
     return notice;

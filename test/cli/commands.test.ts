@@ -499,7 +499,8 @@ describe('eval', () => {
   });
   it.each([
     { more: ['--metric', 'rouge'], what: 'there is no metric "rouge"; there are loss, accuracy' },
-    { more: ['--metric', 'reward'], what: '--metric reward needs --grader FILE' },
+    { more: ['--metric', 'reward'], what: '--metric reward needs a grader; name one with --grader' },
+    { more: ['--metric', 'dpo-loss'], what: '--metric dpo-loss needs preferences and a base; name one with --base' },
     { more: ['--report', 'a.txt'], what: 'must end in .md or .json' },
     { more: ['--report', 'package.json/a.md'], what: 'cannot make package.json', code: 1 },
     { more: ['--compare-step', '3'], what: '--compare-step needs --compare RUN' },

@@ -29,7 +29,7 @@ test('a comparison shows the examples that changed, and no others', () => {
   const text = reportMarkdown(comparison());
   expect(text).toContain('| exact match | 0.6667 [');
   expect(text).toContain('| exact McNemar | 1 / 1 |');
-  expect(text).toContain('2 answers of `tuned` could not be graded and count as 0; the first: rows.jsonl:1: no number');
+  expect(text).toContain('2 answers of `tuned` could not be graded (taken as 0); the first: rows.jsonl:1: no number');
   expect(text).toContain('1 examples did not fit the context of `base`');
   const [better, worse] = text.split('## Examples that became worse by token F1: 1');
   expect(better).toContain('## Examples that became better by token F1: 1');

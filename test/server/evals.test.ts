@@ -94,15 +94,18 @@ describe('a run', () => {
       { item: { answer: 'yes' }, sample: { output_text: 'yes' } },
       { item: { answer: 'yes' }, sample: { output_text: 'no' } },
       { item: { other: 1 }, sample: { output_text: 'no' } },
+      { item: { answer: 'yes' } },
     ];
     const file = await client.files.create({
       ...{ file: await toFile(Buffer.from(jsonLines(lines)), 'items.jsonl'), purpose: 'evals' },
     });
     const data_source = { type: 'jsonl' as const, source: { type: 'file_id' as const, id: file.id } };
     const run = await ended(server, id, (await client.evals.runs.create(id, { data_source })).id);
-    expect(run.result_counts).toEqual({ total: 3, passed: 1, failed: 1, errored: 1 });
+    expect(run.result_counts).toEqual({ total: 4, passed: 1, failed: 1, errored: 2 });
     const items = await itemsOf(server, id, run.id);
-    expect(items.map(({ status }) => status)).toEqual(['pass', 'fail', 'error']);
+    expect(items.map(({ status }) => status)).toEqual(['pass', 'fail', 'error', 'error']);
+    // No sample is no empty text, which a grader could have a verdict of.
+    expect(items[3]!.results[0]).toMatchObject({ error: 'there is no {{sample.output_text}} in what is graded' });
     expect(items[2]!.results[0]).toMatchObject({ passed: false, error: expect.stringContaining('item.answer') });
     expect(server.engine.generateRequests).toEqual([]);
   });

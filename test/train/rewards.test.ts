@@ -117,7 +117,7 @@ describe('the objective reward', () => {
     expect(ofType(failed.events, 'step').map(({ measures }) => measures!.reward)).toEqual([1 / 6, 1 / 6]);
     const warnings = ofType(failed.events, 'message').filter(({ level }) => level === 'warn');
     expect(warnings).toHaveLength(2);
-    expect(warnings[0]!.message).toMatch(/^10 answers could not be graded and count as 0; the first: .*no opinion/);
+    expect(warnings[0]!.message).toMatch(/^10 answers could not be graded \(taken as 0\); the first: .*no opinion/);
     const never = { ...letters, source: 'function grade() { throw new Error("no opinion"); }' } as GraderDescription;
     await expect(train({ steps: 2 }, { grader: never })).rejects.toThrow(
       /^none of the 12 answers of the first step could be graded; the first: .*no opinion/,

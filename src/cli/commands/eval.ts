@@ -198,7 +198,7 @@ async function planOf(context: EvalContext): Promise<EvaluationPlan> {
   }
   await checkReports(values.report);
   const grader = values.grader === undefined ? undefined : await readGrader(values.grader);
-  const names = chosenMetrics(values.metric, grader !== undefined);
+  const names = chosenMetrics(values.metric, { grader: grader !== undefined, base: values.base !== undefined });
   const data = await localData(context, chosenTask(values.task, values.taskFile), values.data);
   const { storage, maxTokens, stop, limit } = values;
   const lora = await localAdapter(context, values.lora);

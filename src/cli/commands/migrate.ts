@@ -150,7 +150,7 @@ export const migrateCommand = defineCommand({
       });
     }
     const grader = values.grader === undefined ? undefined : await readGrader(values.grader);
-    const chosen = chosenMetrics(values.metric, grader !== undefined);
+    const chosen = chosenMetrics(values.metric, { grader: grader !== undefined, base: false });
     claim(out, identityOf(context, given));
     const source = values.data ?? (await recorded(context, values.prompts!, join(out, 'recording')));
     if (typeof source === 'number') return source;
