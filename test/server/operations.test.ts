@@ -79,6 +79,7 @@ describe('description', () => {
       '/v1/evals/{eval_id}',
       '/v1/evals/{eval_id}/runs',
       '/v1/evals/{eval_id}/runs/{run_id}',
+      '/v1/evals/{eval_id}/runs/{run_id}/cancel',
       '/v1/evals/{eval_id}/runs/{run_id}/output_items',
       '/v1/evals/{eval_id}/runs/{run_id}/output_items/{output_item_id}',
       '/v1/files',
