@@ -21,7 +21,7 @@ import type { Collection, Store } from '../store.ts';
 import { type Criterion, readCriteria } from './criteria.ts';
 import type { EvalRecord, EvalRunRecord, InputMessage, OutputItemRecord, RunSource, RunStatus } from './records.ts';
 
-/** How many items of a run are worked on at a time. */
+/** The items of a run that are worked on at a time. */
 const itemsAtOnce = 16;
 
 const unfinished: readonly RunStatus[] = ['queued', 'in_progress'];

@@ -13,7 +13,7 @@ import type { UploadPurpose } from './library.ts';
 
 const lineFeed = 0x0a;
 
-/** How many faulty lines are named; the file is not read any further after them. */
+/** The most faulty lines that are named; the file is not read any further after them. */
 const reportedProblems = 5;
 
 export class LineChecker {

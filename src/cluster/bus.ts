@@ -69,7 +69,7 @@ export class Bus {
   readonly #prefix: string;
   readonly #createInbox: () => string;
   readonly #abandoned: AbortSignal | undefined;
-  /** Of the queues that this process takes tasks from. */
+  /** The feeds of the queues that this process takes tasks from. */
   readonly #feeds = new Set<TaskFeed>();
   #onReturn: (() => void) | undefined;
   #away = false;

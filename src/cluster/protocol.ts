@@ -33,7 +33,7 @@ const task = z.strictObject({
   /** Zero-based; the weights are those before it. */
   step,
   shard: z.int().min(0),
-  /** How many shards the batch is cut into. */
+  /** Shards that the batch is cut into. */
   shards: z.int().min(1),
   /** The probes that it is scored under. */
   firstProbe: z.int().min(0),

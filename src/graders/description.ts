@@ -199,7 +199,7 @@ export function textOf(content: JudgeMessages[number]['content']): string {
   return parts.map((part) => (typeof part === 'string' ? part : part.text)).join('');
 }
 
-/** Of the forms that a field can have, the one that came furthest says what is wrong, unless they have own words. */
+/** The form of a field that came furthest says what is wrong, unless the forms have words of their own. */
 function refusal(issue: z.core.$ZodIssue, at: readonly PropertyKey[] = []): SubzeroError {
   const path = [...at, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
