@@ -14,6 +14,7 @@ import { defineExperiment, type Experiment, type Finished, type Laboratory } fro
 import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { interval, mean, pairedDifference, type Summary, studentProbability, summary } from './statistics.ts';
+import { trainingRows } from './training-rows.ts';
 
 /** What greedy answers are worth at some steps of a run. */
 interface Curve {
@@ -206,12 +207,14 @@ function evaluatedSteps(steps: number): number[] {
 
 /** Trains in the cell's folder. */
 async function train(
-  { engine, request, folder, signal }: Laboratory,
+  laboratory: Laboratory,
   settings: Partial<TrainConfiguration>,
   grader: GraderDescription | undefined,
 ): Promise<{ run: string; trainSeconds: number }> {
+  const { engine, request, folder, signal } = laboratory;
   const run = join(folder, 'run');
-  const { model, data } = request;
+  const { model } = request;
+  const data = await trainingRows(laboratory, request.data);
   const configuration = resolveConfiguration({ ...request.reading, ...settings });
   let trainSeconds = 0;
   const wanted = { model, data, configuration, out: run, ...(grader ? { grader } : {}) };
