@@ -3,10 +3,10 @@
 #
 # Guess: it is made anew by the client, as ordered consumers are, and reads the new stream from its beginning, or ends
 #        with an error, as the server says at once that the consumer was deleted.
-# Seen:  It notes the deletion and does nothing until two heartbeats are missed (45 s by default; 2 s here). Then it begins
-#        at the sequence behind the last one that it had in the old stream: the messages before that in the new stream are
-#        never delivered, and no error and no status says so. A reader of a log has to compare `created` of the stream,
-#        and to begin anew by itself.
+# Seen:  It notes the deletion and does nothing until two heartbeats are missed (45 s by default; 2 s here). Then it
+#        begins at the sequence behind the last one that it had in the old stream: the messages before that in the new
+#        stream are never delivered, and no error and no status says so. A reader of a log has to compare `created` of
+#        the stream, and to begin anew by itself.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'kill "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT

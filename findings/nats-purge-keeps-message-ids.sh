@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # nats-server 2.15.1: after a purge a message is confirmed and not kept, if one that was purged had its Nats-Msg-Id.
 #
-# Guess: within the duplicate window a message with the id of a purged one is stored, since what it would repeat is gone;
-#        at least where it says, by the expected last sequence of its subject, that nothing is there.
+# Guess: within the duplicate window a message with the id of a purged one is stored, since what it would repeat is
+#        gone; at least where it says, by the expected last sequence of its subject, that nothing is there.
 # Seen:  It is confirmed as a duplicate, with the sequence of the purged message, and the stream stays empty, although
 #        the server has just agreed that nothing is there: the ids outlive the purge. Whoever copies a log to a stream
 #        that somebody has purged is told that its first message is there, and it is not. Without the id the expected
