@@ -59,7 +59,8 @@ export const clusterCommand = defineCommand({
       const run = requireOption(options.run, 'cluster', 'run NAME');
       const out = requireOption(options.out, 'cluster', 'out RUN');
       const steps = await cluster.fetchRun(address, run, out);
-      const next = `go on with: subzero train --resume ${shellWord(out)} --cluster ${cluster.withoutPassword(address.url)}`;
+      const url = cluster.withoutPassword(address.url);
+      const next = `go on with: subzero train --resume ${shellWord(out)} --cluster ${url}`;
       standardOutput.write(
         options.json ? `${JSON.stringify({ run, out, steps })}\n` : `${out}: ${plural(steps, 'step')}; ${next}\n`,
       );
