@@ -60,9 +60,12 @@ export async function* conduct(
     if (isNew) checkRead(name, experiment, request);
     const otherwise = await claim(folder, identity, isNew ? undefined : experiment.earlier);
     const names = new Set(finished.map(({ cell }) => nameOf(cell)));
-    // Settings that are refused would be in the way of the next attempt.
+    // Settings that are refused would be in the way of the next attempt, and what their cells share would be taken for
+    // that of other ones.
     const release = async () => {
-      if (finished.length === 0) await rm(join(folder, 'experiment.json'), { force: true });
+      if (finished.length > 0) return;
+      await rm(join(folder, 'kept'), { recursive: true, force: true });
+      await rm(join(folder, 'experiment.json'), { force: true });
     };
     let cells: Cell[];
     try {
