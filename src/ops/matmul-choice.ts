@@ -26,7 +26,7 @@ const leastSliceQuads = 64;
 const mostSlices = 16;
 
 /** Rows from which blocks of 32 rows win over blocks of 8 on software adapters. */
-const leastRowsOfLargeBlocks = 24;
+export const leastRowsOfLargeBlocks = 24;
 
 /** The shape of a product. */
 export interface MatmulShape {

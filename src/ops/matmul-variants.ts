@@ -89,7 +89,7 @@ function tile(threadRows: number, threadColumns: number): VariantDescription {
 /** @param rows of a subgroup's block, a multiple of 8; see kernels/matmul/subgroup.wgsl */
 function subgroup(rows: 8 | 32): VariantDescription {
   return {
-    files: ['matmul/subgroup.wgsl'],
+    files: ['subgroup-sums.wgsl', 'matmul/subgroup.wgsl'],
     loop: 'subgroup',
     sliceable: false,
     constants: { BLOCKS: rows / 8 },
