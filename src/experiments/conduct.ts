@@ -11,14 +11,16 @@
 import { taskOf } from '../data/tasks/index.ts';
 import type { Engine } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
-import { formatDuration, plural } from '../format.ts';
+import { formatCount, formatDuration, plural } from '../format.ts';
 import { join, mkdir, open, readFile, resolve, rm, writeFile } from '../platform/index.ts';
 import { writeFully } from '../safetensors/disk.ts';
 import { markdownTable } from '../table.ts';
 import { packageVersion } from '../version.ts';
 import { acquireLock } from '../zo/journal-lock.ts';
+import { checkRead, commandText } from './command-text.ts';
 import { checkDataFiles } from './data-files.ts';
 import type { Cell, Experiment, ExperimentRequest, Finished, Report, Section } from './experiment.ts';
+import { parametersOf } from './search.ts';
 
 export type ExperimentEvent =
   /** `otherwise`: what an earlier version measured otherwise in this folder, to which nothing is added. */
@@ -54,11 +56,16 @@ export async function* conduct(
   try {
     const finished = await readCells(join(folder, 'cells.jsonl'));
     const identity = { experiment: name, ...revisionOf(experiment), request };
-    const otherwise = await claim(folder, identity, finished.length === 0 ? undefined : experiment.earlier);
+    const isNew = finished.length === 0;
+    if (isNew) checkRead(name, experiment, request);
+    const otherwise = await claim(folder, identity, isNew ? undefined : experiment.earlier);
     const names = new Set(finished.map(({ cell }) => nameOf(cell)));
-    // Settings that are refused would be in the way of the next attempt.
+    // Settings that are refused would be in the way of the next attempt, and what their cells share would be taken for
+    // that of other ones.
     const release = async () => {
-      if (finished.length === 0) await rm(join(folder, 'experiment.json'), { force: true });
+      if (finished.length > 0) return;
+      await rm(join(folder, 'kept'), { recursive: true, force: true });
+      await rm(join(folder, 'experiment.json'), { force: true });
     };
     let cells: Cell[];
     try {
@@ -214,13 +221,19 @@ async function writeReport(
     ...report.sections.map(sectionText),
     '## Circumstances',
     [
-      `- model: ${request.model}; data: ${source}; seeds ${request.seeds.join(', ')}`,
+      `- model: ${request.model}${await sizeText(request.model)}; data: ${source}; seeds ${request.seeds.join(', ')}`,
       `- adapter: ${adapter}; version ${packageVersion()}`,
       `- ${plural(finished.length, 'cell')} in ${formatDuration(seconds)}; raw figures: cells.jsonl`,
-      `- command: subzero experiment ${name}, with the settings of experiment.json`,
+      `- command: \`${commandText(name, request)}\``,
     ].join('\n'),
   ];
   await writeFile(join(folder, 'report.md'), `${text.join('\n\n')}\n`);
+}
+
+/** How many parameters a model has, where its folder says it. */
+async function sizeText(model: string): Promise<string> {
+  const count = await parametersOf(model).catch(() => undefined);
+  return count === undefined ? '' : ` (${formatCount(count)} parameters)`;
 }
 
 function sectionText({ title, text, table, plot }: Section): string {

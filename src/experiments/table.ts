@@ -133,7 +133,11 @@ async function evaluate(laboratory: Laboratory, path: string, data: DataSource):
   const { engine, request, signal } = laboratory;
   const limit = request.limit === undefined ? {} : { limit: request.limit };
   return withModel(laboratory, path, async (model) => {
-    const { outcomes } = await engine.evaluate({ model, data, ...limit, outcomes: 'scores' }, undefined, signal);
+    const { outcomes } = await engine.evaluate(
+      { ...request.reading, model, data, ...limit, outcomes: 'scores' },
+      undefined,
+      signal,
+    );
     return (outcomes ?? []).map(scoreOf);
   });
 }

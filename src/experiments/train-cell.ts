@@ -74,16 +74,19 @@ export async function trainRun(
   const data = validation ? given : await trainingRows(laboratory, given);
   const passes = configuration.steps * probePoints(configuration).length;
   const { model } = request;
-  let trainSeconds = 0;
+  let [trainSeconds, evaluationSeconds] = [0, 0];
   let failed = false;
   let validationLoss: number | null = null;
   try {
     const held = validation ? { validation } : {};
     for await (const event of engine.train({ model, data, ...held, configuration, out: run }, signal)) {
       onEvent?.(event);
-      if (event.type === 'evaluation') validationLoss = event.loss;
+      if (event.type === 'evaluation') {
+        validationLoss = event.loss;
+        evaluationSeconds += event.seconds;
+      }
       if (event.type !== 'done') continue;
-      trainSeconds = event.seconds;
+      trainSeconds = event.seconds - evaluationSeconds;
       failed = event.outcome === 'stuck';
     }
   } catch (error) {

@@ -124,6 +124,20 @@ test('what cells share is kept from one to the next, and through an interruption
   expect(existsSync(join(out, 'kept'))).toBe(false);
 });
 
+test('what shared cells left behind before the first was measured is not taken for that of other settings', async () => {
+  const out = folder();
+  const failing = {
+    ...squares([]),
+    measure: async ({ kept }: { kept: string }) => {
+      mkdirSync(kept, { recursive: true });
+      throw new Error('the power failed');
+    },
+  };
+  await expect(run(out, failing)).rejects.toThrow('the power failed');
+  expect(existsSync(join(out, 'kept'))).toBe(false);
+  expect((await run(out, squares([]), { seeds: [5] })).at(-1)).toMatchObject({ complete: true });
+});
+
 test('a measurement that fails because it was interrupted is an interruption', async () => {
   const out = folder();
   const stop = new AbortController();

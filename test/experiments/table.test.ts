@@ -120,9 +120,13 @@ describe('the report', () => {
     // 90 % of 20 against 50 %, with ±5 by seed: t of two degrees 4.303 · 5/√3 = 12.4.
     expect(passed.lead).toContain('passes here for accuracy, with 40.0 ± 12.4 points, and passes for speed');
     expect(passed.lead).toContain('sparse-mezo (full) on rte by 40.0 ± 12.4 points');
+    // Twenty examples, 40 % of which the model has right as it is.
+    expect(passed.lead).toMatch(
+      /rte 90\.0 ± 12\.4 with sparse-mezo \((full|lora)\), 40\.0 as it is; cb 50\.0 ± 0\.0 with /,
+    );
     const failed = await reportOf(10, 9);
     expect(failed.lead).toContain('fails here for accuracy, with 0.0 ± 12.4 points, and fails for speed');
-    expect(failed.lead).toContain('0 stand at a level of 5 % together');
+    expect(failed.lead).toContain('None of 8 differences from SubZero stands at a level of 5 % together.');
     expect(failed.sections.find(({ title }) => title.includes('claim'))!.text).toContain('do not decide');
   });
 
