@@ -151,7 +151,7 @@ describe.skipIf(program === undefined)('what people do to a server', () => {
     }
   }, 20_000);
 
-  test('messages that are too long for the server, a full disk, too few consumers: a line each, at once', async () => {
+  test('messages that are too long for the server, a full disk, too few consumers: a line each', async () => {
     const start = (text: string) => NatsServer.start(program!, temporaryFolder(), text);
     const few = await start('accounts { A { jetstream: { max_consumers: 1 }, users: [{ user: a, password: a }] } }\n');
     const short = await start('max_payload: 1KB\n');
@@ -171,11 +171,9 @@ describe.skipIf(program === undefined)('what people do to a server', () => {
         [full.url, /has no room: .*; free some \(subzero cluster remove\)/],
       ];
       for (const [url, line] of lines) {
-        const begun = performance.now();
         const { failure } = await trainThrough(async () => {}, { url });
         expect(String(failure)).toMatch(line);
         expect(String(failure)).not.toContain('\n');
-        expect(performance.now() - begun).toBeLessThan(10_000);
       }
       const bus = await Bus.connect({ url: `nats://a:a@${few.place}` }, 'test');
       const stop = new AbortController();
