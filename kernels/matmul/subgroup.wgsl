@@ -1,8 +1,8 @@
-// matmul, subgroup: for software adapters with subgroups of 8, where each component that a lane loads costs as much as
-// some twenty multiplications. A subgroup computes 8 · BLOCKS rows × 32 columns of y and loads nothing twice. Each lane
-// loads one row of x per block, which the subgroup shares by broadcasts, and 4 rows of W for itself. That is BLOCKS + 4
-// quads for 128 · BLOCKS multiplications per lane; matmul/direct.wgsl loads 8 quads for 64. Sums are added in the same
-// order as there, so the bits are the same.
+// matmul, subgroup: for software adapters with subgroups of 8 or 4 (LANES), where each component that a lane loads costs
+// as much as some twenty multiplications. A subgroup computes LANES · BLOCKS rows × 4 · LANES columns of y and loads
+// nothing twice. Each lane loads one row of x per block, which the subgroup shares by broadcasts, and 4 rows of W for
+// itself. That is BLOCKS + 4 quads for 16 · LANES · BLOCKS multiplications per lane; matmul/direct.wgsl loads 8 quads for
+// 64. Sums are added in the same order as there, so the bits are the same.
 //
 // Compilers unroll each load and each store eight times, once per lane, into some hundred basic blocks per quad. Sums
 // in registers, live across all of these blocks, would take seconds to compile, and there are too many of them to fit.
@@ -10,11 +10,10 @@
 
 enable subgroups;
 
-const LANES: u32 = 8u;
 const LANE_COLUMNS: u32 = 4u;
 
 // For each row of the result, the four columns of this lane.
-alias Sums = array<vec4<f32>, 8u * BLOCKS>;
+alias Sums = array<vec4<f32>, LANES * BLOCKS>;
 
 // Adds one more quad of the inner dimension: left[b] is the quad of this lane's row of block b, right[i] that of its
 // column i.
@@ -22,39 +21,49 @@ fn add_quads(sums: ptr<function, Sums>, left: mat4x4<f32>, right: mat4x4<f32>) {
   let elements = transpose(right);
   add_block(sums, 0u, left[0], elements);
   if (BLOCKS > 1u) {
-    add_block(sums, 8u, left[1], elements);
-    add_block(sums, 16u, left[2], elements);
-    add_block(sums, 24u, left[3], elements);
+    add_block(sums, LANES, left[1], elements);
+  }
+  if (BLOCKS > 2u) {
+    add_block(sums, 2u * LANES, left[2], elements);
+    add_block(sums, 3u * LANES, left[3], elements);
   }
 }
 
-// Adds eight rows from `first` on, one per lane that loaded a row of x.
+// Adds the rows from `first` on, one per lane that loaded a row of x.
 fn add_block(sums: ptr<function, Sums>, first: u32, left: vec4<f32>, right: mat4x4<f32>) {
   (*sums)[first] = add_row((*sums)[first], subgroupBroadcast(left, 0u), right);
   (*sums)[first + 1u] = add_row((*sums)[first + 1u], subgroupBroadcast(left, 1u), right);
   (*sums)[first + 2u] = add_row((*sums)[first + 2u], subgroupBroadcast(left, 2u), right);
   (*sums)[first + 3u] = add_row((*sums)[first + 3u], subgroupBroadcast(left, 3u), right);
-  (*sums)[first + 4u] = add_row((*sums)[first + 4u], subgroupBroadcast(left, 4u), right);
-  (*sums)[first + 5u] = add_row((*sums)[first + 5u], subgroupBroadcast(left, 5u), right);
-  (*sums)[first + 6u] = add_row((*sums)[first + 6u], subgroupBroadcast(left, 6u), right);
-  (*sums)[first + 7u] = add_row((*sums)[first + 7u], subgroupBroadcast(left, 7u), right);
+  if (LANES > 4u) {
+    (*sums)[first + 4u] = add_row((*sums)[first + 4u], subgroupBroadcast(left, 4u), right);
+    (*sums)[first + 5u] = add_row((*sums)[first + 5u], subgroupBroadcast(left, 5u), right);
+    (*sums)[first + 6u] = add_row((*sums)[first + 6u], subgroupBroadcast(left, 6u), right);
+    (*sums)[first + 7u] = add_row((*sums)[first + 7u], subgroupBroadcast(left, 7u), right);
+  }
 }
 
 fn add_row(sum: vec4<f32>, left: vec4<f32>, right: mat4x4<f32>) -> vec4<f32> {
   return fma(left.wwww, right[3], fma(left.zzzz, right[2], fma(left.yyyy, right[1], fma(left.xxxx, right[0], sum))));
 }
 
-// Loads the quads of this lane's rows of x (or of q below); with one block only the first of them.
+// Loads the quads of this lane's rows of x (or of q below), one for each block.
 fn left_quads(places: vec4<u32>) -> mat4x4<f32> {
-  if (BLOCKS > 1u) {
+  if (BLOCKS > 2u) {
     return mat4x4<f32>(x[places.x], x[places.y], x[places.z], x[places.w]);
+  }
+  if (BLOCKS > 1u) {
+    return mat4x4<f32>(x[places.x], x[places.y], vec4<f32>(), vec4<f32>());
   }
   return mat4x4<f32>(x[places.x], vec4<f32>(), vec4<f32>(), vec4<f32>());
 }
 
 fn side_left_quads(places: vec4<u32>) -> mat4x4<f32> {
-  if (BLOCKS > 1u) {
+  if (BLOCKS > 2u) {
     return mat4x4<f32>(q[places.x], q[places.y], q[places.z], q[places.w]);
+  }
+  if (BLOCKS > 1u) {
+    return mat4x4<f32>(q[places.x], q[places.y], vec4<f32>(), vec4<f32>());
   }
   return mat4x4<f32>(q[places.x], vec4<f32>(), vec4<f32>(), vec4<f32>());
 }
@@ -67,14 +76,14 @@ fn main(
 ) {
   let column_blocks = (parameters.columns + LANE_COLUMNS * LANES - 1u) / (LANE_COLUMNS * LANES);
   let index = group.y * groups.x + group.x;
-  let span = span_of(index / column_blocks, 8u * BLOCKS);
-  let first_row = span.block * (8u * BLOCKS);
+  let span = span_of(index / column_blocks, LANES * BLOCKS);
+  let first_row = span.block * (LANES * BLOCKS);
   let column = (index % column_blocks) * (LANE_COLUMNS * LANES) + lane;
   if (first_row >= span.rows) {
     return;
   }
   // The rows of x and W that this lane loads. Rows after the last one are replaced by the last one and not written.
-  let row = vec4<u32>(first_row + lane) + vec4<u32>(0u, 8u, 16u, 24u);
+  let row = vec4<u32>(first_row + lane) + LANES * vec4<u32>(0u, 1u, 2u, 3u);
   let rows = span.first + min(row, vec4<u32>(span.rows - 1u));
   let place = vec4<u32>(column) + LANES * vec4<u32>(0u, 1u, 2u, 3u);
   let columns = min(place, vec4<u32>(parameters.columns - 1u));
@@ -90,7 +99,7 @@ fn main(
 
   // Bounds that depend on no constant keep each loop a loop, because no compiler can tell its largest number of
   // iterations.
-  let end_row = min(first_row + 8u * BLOCKS, span.rows);
+  let end_row = min(first_row + LANES * BLOCKS, span.rows);
   let end_column = min(column + LANE_COLUMNS * LANES, parameters.columns);
   for (var i = first_row; i < end_row; i++) {
     let values = parameters.weight_scale * base[i - first_row] + side[i - first_row];
