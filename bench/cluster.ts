@@ -212,7 +212,7 @@ async function benchReplay(url: string, count: number): Promise<void> {
   let after = 0;
   const begun = performance.now();
   for (let step = 1; step <= count; step++) {
-    after = await bus.append('late', encodeRecord(recordOf(step), 0).bytes, { id: String(step), after });
+    after = await bus.append('late', encodeRecord(recordOf(step), 0).bytes, after);
   }
   const appended = performance.now();
   const stop = new AbortController();

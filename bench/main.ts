@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../src/errors.ts';
 import * as all from './all.ts';
+import * as bank from './bank.ts';
 import * as cluster from './cluster.ts';
 import * as fidelity from './fidelity.ts';
 import * as gate from './gate.ts';
@@ -22,6 +23,7 @@ import * as step from './step.ts';
 /** Every benchmark by name; each returns its exit code. */
 const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promise<number>; usage: string }>> = {
   all: { run: all.benchAll, usage: all.usage },
+  bank: { run: bank.benchBank, usage: bank.usage },
   cluster: { run: cluster.benchCluster, usage: cluster.usage },
   fidelity: { run: fidelity.benchFidelity, usage: fidelity.usage },
   gate: { run: gate.benchGate, usage: gate.usage },

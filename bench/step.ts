@@ -7,7 +7,6 @@
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { TokenizedExample } from '../src/data/example.ts';
 import { SubzeroError } from '../src/errors.ts';
 import { median } from '../src/experiments/statistics.ts';
 import { formatBytes } from '../src/format.ts';
@@ -26,6 +25,7 @@ import type { ZerothOrderOptimizer } from '../src/zo/optimizer.ts';
 import { SubZero } from '../src/zo/subzero.ts';
 import { deviceOf } from './device.ts';
 import { type Milliseconds, measureHostTime } from './host-time.ts';
+import { randomBatch } from './random-batch.ts';
 import { InPlaceMezo } from './rivals/in-place-mezo.ts';
 import { modelShapes } from './shapes.ts';
 
@@ -321,17 +321,4 @@ function kernelTable(timed: readonly KernelTiming[]): string {
         `${((100 * milliseconds) / total).toFixed(1)} %`,
       ]),
   );
-}
-
-/** Sequences of random tokens, each with two options of one token, as in SST-2. */
-function randomBatch(count: number, length: number, vocabulary: number): TokenizedExample[] {
-  return Array.from({ length: count }, (_, index) => ({
-    kind: 'options',
-    prompt: Array.from({ length }, (_, position) => (index * 7919 + position * 104_729 + 11) % vocabulary),
-    continuations: [
-      { ids: [5], scored: 1 },
-      { ids: [7], scored: 1 },
-    ],
-    label: index % 2,
-  }));
 }

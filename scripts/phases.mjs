@@ -5,7 +5,7 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 /**
  * @typedef {object} TestCount
@@ -19,6 +19,7 @@ import { join } from 'node:path';
  * @property {Record<string, string>} [environment] added to that of the set-up
  * @property {boolean} [captured] the output is needed for the count, so it is read while it is shown
  * @property {(output: string) => TestCount} [count] reads how many tests ran; absent where nothing is counted
+ * @property {() => string[]} [notes] lines to be shown after it, failed or not
  */
 
 /**
@@ -84,7 +85,31 @@ function vitestPhase({ root, node, scratch, name, headline, extra }) {
     headline,
     command: [node, join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', ...reporters, ...extra],
     count: () => countVitest(existsSync(report) ? readFileSync(report, 'utf8') : ''),
+    notes: () => (existsSync(report) ? slowestFiles(readFileSync(report, 'utf8'), root) : []),
   };
+}
+
+/** Enough to see which file a change has made slow. */
+const filesShown = 10;
+
+/**
+ * The files that took longest, so that whoever makes the tests slower sees it.
+ *
+ * @param {string} report what vitest's json reporter wrote
+ * @param {string} root the names of files are shown from there on
+ * @returns {string[]}
+ */
+export function slowestFiles(report, root) {
+  /** @type {{ name: string, startTime: number, endTime: number }[]} */
+  const results = JSON.parse(report).testResults;
+  const files = results
+    .map(({ name, startTime, endTime }) => ({ name: relative(root, name), seconds: (endTime - startTime) / 1000 }))
+    .toSorted((a, b) => b.seconds - a.seconds);
+  const total = files.reduce((sum, { seconds }) => sum + seconds, 0);
+  return [
+    `${files.length} files, ${total.toFixed(0)} s over all workers; the longest:`,
+    ...files.slice(0, filesShown).map(({ name, seconds }) => `${seconds.toFixed(1).padStart(7)} s  ${name}`),
+  ];
 }
 
 /**

@@ -24,6 +24,7 @@ export async function runPhases(phases, { cwd, environment, say, show }) {
     const start = performance.now();
     const { code, output } = await runPhase(phase, cwd, { ...environment, ...phase.environment }, show);
     const count = phase.count?.(output);
+    for (const line of phase.notes?.() ?? []) say(line);
     total.passed += count?.passed ?? 0;
     total.failed += count?.failed ?? 0;
     const problem = describeProblem(code, count);

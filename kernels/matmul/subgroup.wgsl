@@ -3,48 +3,13 @@
 // nothing twice. Each lane loads one row of x per block, which the subgroup shares by broadcasts, and 4 rows of W for
 // itself. That is BLOCKS + 4 quads for 16 · LANES · BLOCKS multiplications per lane; matmul/direct.wgsl loads 8 quads for
 // 64. Sums are added in the same order as there, so the bits are the same.
-//
-// Compilers unroll each load and each store eight times, once per lane, into some hundred basic blocks per quad. Sums
-// in registers, live across all of these blocks, would take seconds to compile, and there are too many of them to fit.
-// The index in the epilogue, which is not a constant, keeps the sums in memory.
-
-enable subgroups;
 
 const LANE_COLUMNS: u32 = 4u;
-
-// For each row of the result, the four columns of this lane.
-alias Sums = array<vec4<f32>, LANES * BLOCKS>;
 
 // Adds one more quad of the inner dimension: left[b] is the quad of this lane's row of block b, right[i] that of its
 // column i.
 fn add_quads(sums: ptr<function, Sums>, left: mat4x4<f32>, right: mat4x4<f32>) {
-  let elements = transpose(right);
-  add_block(sums, 0u, left[0], elements);
-  if (BLOCKS > 1u) {
-    add_block(sums, LANES, left[1], elements);
-  }
-  if (BLOCKS > 2u) {
-    add_block(sums, 2u * LANES, left[2], elements);
-    add_block(sums, 3u * LANES, left[3], elements);
-  }
-}
-
-// Adds the rows from `first` on, one per lane that loaded a row of x.
-fn add_block(sums: ptr<function, Sums>, first: u32, left: vec4<f32>, right: mat4x4<f32>) {
-  (*sums)[first] = add_row((*sums)[first], subgroupBroadcast(left, 0u), right);
-  (*sums)[first + 1u] = add_row((*sums)[first + 1u], subgroupBroadcast(left, 1u), right);
-  (*sums)[first + 2u] = add_row((*sums)[first + 2u], subgroupBroadcast(left, 2u), right);
-  (*sums)[first + 3u] = add_row((*sums)[first + 3u], subgroupBroadcast(left, 3u), right);
-  if (LANES > 4u) {
-    (*sums)[first + 4u] = add_row((*sums)[first + 4u], subgroupBroadcast(left, 4u), right);
-    (*sums)[first + 5u] = add_row((*sums)[first + 5u], subgroupBroadcast(left, 5u), right);
-    (*sums)[first + 6u] = add_row((*sums)[first + 6u], subgroupBroadcast(left, 6u), right);
-    (*sums)[first + 7u] = add_row((*sums)[first + 7u], subgroupBroadcast(left, 7u), right);
-  }
-}
-
-fn add_row(sum: vec4<f32>, left: vec4<f32>, right: mat4x4<f32>) -> vec4<f32> {
-  return fma(left.wwww, right[3], fma(left.zzzz, right[2], fma(left.yyyy, right[1], fma(left.xxxx, right[0], sum))));
+  add_elements(sums, left, transpose(right));
 }
 
 // Loads the quads of this lane's rows of x (or of q below), one for each block.

@@ -5,7 +5,8 @@
  */
 
 import { createRoute } from '@hono/zod-openapi';
-import { type Grade, type Grader, grade } from '../../src/graders/index.ts';
+import { type Grade, type Grader, grade, judgesOf } from '../../src/graders/index.ts';
+import { invalid } from '../errors.ts';
 import { stoppingError } from '../generation/generate.ts';
 import { readGrader } from '../generation/graders.ts';
 import { judges } from '../generation/judges.ts';
@@ -40,9 +41,19 @@ const runRoute = createRoute({
 });
 
 export const graderRoutes: Routes = (application, services) => {
-  application.openapi(validateRoute, async (context) =>
-    context.json({ grader: { ...(await readGrader(context.req.valid('json').grader, 'grader')) } }, 200),
-  );
+  application.openapi(validateRoute, async (context) => {
+    const grader = await readGrader(context.req.valid('json').grader, 'grader');
+    for (const { model, field } of judgesOf(grader)) {
+      if (services.models.find(model)) continue;
+      const listed = 'GET /v1/models lists those that it can ask.';
+      throw invalid(
+        `The grader asks "${model}", which is no model of this server. ${listed}`,
+        `grader.${field}`,
+        'model_not_found',
+      );
+    }
+    return context.json({ grader: { ...grader } }, 200);
+  });
 
   application.openapi(runRoute, async (context) => {
     if (services.stopping.aborted) throw stoppingError();

@@ -259,10 +259,10 @@ export const jobRoutes: Routes = (application, services) => {
     const method = methodOf(request);
     const resolved = resolveMethod(method, request.seed ?? null, training.lines);
     const graded = await graderOf(request);
-    for (const judge of graded ? judgesOf(graded.grader) : []) {
+    for (const { model, field } of graded ? judgesOf(graded.grader) : []) {
       // Others are not loaded while a job trains.
-      if (models.find(judge)?.base !== null) {
-        throw invalid(`The grader asks "${judge}", which is no base model of this server.`, `${graded!.path}.model`);
+      if (models.find(model)?.base !== null) {
+        throw invalid(`The grader asks "${model}", which is no base model of this server.`, `${graded!.path}.${field}`);
       }
     }
     if (graded && resolved.configuration.objective === 'auto') resolved.configuration.objective = 'reward';

@@ -5,13 +5,15 @@
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';
+import { kindOfRows } from '../data/rows-kind.ts';
 import { taskOf } from '../data/tasks/index.ts';
 import { EngineGraders } from '../engine/grader-services.ts';
 import type { AnswerOptions, Engine, EvaluateRequest, EvaluationResult, Outcome } from '../engine/types.ts';
-import { gradeOutcomes } from '../evaluation/grading.ts';
-import { compare, measure } from '../evaluation/measure.ts';
+import { SubzeroError } from '../errors.ts';
+import { gradeOutcomes, ungradedText } from '../evaluation/grading.ts';
+import { checkMetrics, compare, measure } from '../evaluation/measure.ts';
 import { metricNames, metrics, usualMetrics } from '../evaluation/metrics.ts';
-import { relativeToBase } from '../evaluation/preferences.ts';
+import { noPreference, relativeToBase } from '../evaluation/preferences.ts';
 import { type Evaluated, type EvaluationReport, reportData, reportMarkdown } from '../evaluation/report.ts';
 import { plural } from '../format.ts';
 import { type Grader, parseGrader } from '../graders/index.ts';
@@ -138,6 +140,7 @@ export async function evaluateByPlan(
   onProgress: (name: string, done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<{ report: EvaluationReport; result: EvaluationResult }> {
+  await checkRows(plan);
   const base = plan.base && (await examine(engine, withoutAnswers(plan), plan.base.model, onProgress, signal));
   const above = (examined: Examined): Examined => {
     if (!base) return examined;
@@ -157,6 +160,26 @@ export async function evaluateByPlan(
   return { report, result };
 }
 
+/** Refuses what the rows have nothing for, before a model is loaded. @throws SubzeroError as `checkMetrics` */
+async function checkRows({ request, grader, base, metricNames: names }: EvaluationPlan): Promise<void> {
+  if (names.length === 0 && !grader && !base) return;
+  const { columns, template, labels } = request;
+  const rows = await kindOfRows(request.data, 'evaluation', {
+    ...(columns ? { columns } : {}),
+    ...(template === undefined ? {} : { template }),
+    ...(labels ? { labels } : {}),
+  });
+  if (!rows) return;
+  if (base && rows.kind !== 'preference') throw noPreference(rows.source);
+  checkMetrics(
+    names.filter((name) => name !== 'reward'),
+    rows,
+  );
+  if (!grader || rows.hasPrompts) return;
+  const problem = `${rows.source} is a text by itself and has no answer that could be graded`;
+  throw new SubzeroError('invalid_argument', problem, { parameter: 'grader' });
+}
+
 function betaOf({ beta = settings.dpoBeta.default }: NonNullable<EvaluationPlan['base']>): number {
   return beta;
 }
@@ -174,9 +197,7 @@ export function evaluationWarnings({ model, baseline }: EvaluationReport): strin
             `${truncated} of ${plural(outcomes.length, 'example')} did not fit the model's context and lost the ` +
               `start of their prompt${of}`,
           ]),
-      ...(failures && failures.count > 0
-        ? [`${plural(failures.count, 'answer')} could not be graded (taken as 0)${of}; the first: ${failures.first}`]
-        : []),
+      ...(failures && failures.count > 0 ? [ungradedText(failures, outcomes.length, of)] : []),
     ];
   });
 }

@@ -4,23 +4,24 @@
  * @module
  */
 
-import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
+import type { Consumer, ConsumerMessages, JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { KV } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { ObjectStore } from '@nats-io/obj';
 import { SubzeroError } from '../errors.ts';
-import { createHash, equalBytes, readFile } from '../platform/index.ts';
+import { createHash, equalBytes } from '../platform/index.ts';
+import { type ClusterAddress, type Login, loginOf, withoutPassword } from './address.ts';
+import {
+  codeOf,
+  isGone,
+  isRefusal,
+  lastingProblem,
+  noJetStream,
+  type Place,
+  streamNotFound,
+  tlsProblem,
+} from './problems.ts';
 import { TaskFeed } from './task-feed.ts';
-
-/** How the server is reached. */
-export interface ClusterAddress {
-  /** `nats://[user:password@]host:port` or `tls://…`; several servers of one cluster with commas between them. */
-  url: string;
-  /** A NATS credentials file. */
-  credentials?: string;
-  /** What subjects and streams begin with; letters, digits, `-` and `_`. */
-  prefix?: string;
-}
 
 /** A message of a run's journal. */
 export interface JournalEntry {
@@ -37,13 +38,18 @@ const retryMilliseconds = 250;
 /** Longest wait for the server at the beginning. */
 const patienceMilliseconds = 5000;
 
-const noJetStream = 'gives no JetStream';
-
 /** Longest wait for one that lets us in, and goes away before all that is needed has been made there. */
 const restartMilliseconds = 30_000;
 
 /** Longest wait for the next piece of a file that can be done without. */
 const stallMilliseconds = 5000;
+
+/** Times that a server which is back may refuse us before it is believed: files with secrets are replaced by people. */
+const mostRefusals = 4;
+
+/** Bytes of a piece of a file, and what of a message the server's limit may be needed for besides. */
+const filePieceBytes = 128 * 1024;
+const envelopeBytes = 1024;
 
 /** Journal entries that a late worker has in flight. */
 const replayWindow = 2000;
@@ -68,10 +74,17 @@ export class Bus {
   readonly #files: ObjectStore;
   readonly #prefix: string;
   readonly #createInbox: () => string;
+  /** Makes the streams and buckets that are not there. */
+  readonly #provide: () => Promise<unknown>;
+  readonly #place: Place;
   readonly #abandoned: AbortSignal | undefined;
   /** The feeds of the queues that this process takes tasks from. */
   readonly #feeds = new Set<TaskFeed>();
+  /** Ends of what reads journals, which is begun anew. */
+  readonly #followers = new Set<() => void>();
   #onReturn: (() => void) | undefined;
+  #onFailure: ((error: SubzeroError) => void) | undefined;
+  #failure: SubzeroError | undefined;
   #away = false;
 
   private constructor(
@@ -84,6 +97,9 @@ export class Bus {
       files: ObjectStore;
       prefix: string;
       createInbox: () => string;
+      provide: () => Promise<unknown>;
+      place: Place;
+      login: Login;
     },
     abandoned: AbortSignal | undefined,
   ) {
@@ -95,19 +111,56 @@ export class Bus {
     this.#files = parts.files;
     this.#prefix = parts.prefix;
     this.#createInbox = parts.createInbox;
+    this.#provide = parts.provide;
+    this.#place = parts.place;
     this.#abandoned = abandoned;
-    void this.#watch();
+    void this.#watch(parts.login);
+    // A connection ends by itself where the server has stopped to let us in.
+    void connection.closed().then((error) => error && this.#fail(error));
   }
 
-  async #watch(): Promise<void> {
-    for await (const { type } of this.#connection.status()) {
-      if (type === 'disconnect') this.#away = true;
-      else if (type === 'reconnect') {
+  async #watch(login: Login): Promise<void> {
+    let refusals = 0;
+    for await (const status of this.#connection.status()) {
+      if (status.type === 'disconnect') {
+        this.#away = true;
+        await login.refresh();
+      } else if (status.type === 'reconnect') {
         this.#away = false;
+        refusals = 0;
         for (const feed of this.#feeds) feed.reset();
+        for (const stop of this.#followers) stop();
         this.#onReturn?.();
+      } else if (status.type === 'error' && status.error.name === 'PermissionViolationError') {
+        this.#fail(status.error);
+      } else if (status.type === 'error' && isRefusal(status.error)) {
+        if (++refusals > mostRefusals) this.#fail(status.error);
+        await login.refresh();
       }
     }
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure) return;
+    const { server } = this.#place;
+    this.#failure =
+      lastingProblem(error, this.#place) ??
+      new SubzeroError('io', `the connection to the NATS server at ${server} has ended: ${error.message}`, {
+        parameter: 'cluster',
+        cause: error,
+      });
+    this.#onFailure?.(this.#failure);
+  }
+
+  /** @throws SubzeroError `io` where the server has said for good what this process may not do */
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Calls somebody when {@link check} would throw. */
+  onFailure(call: (error: SubzeroError) => void): void {
+    this.#onFailure = call;
+    if (this.#failure) call(this.#failure);
   }
 
   /**
@@ -131,13 +184,16 @@ export class Bus {
         { parameter: 'clusterPrefix' },
       );
     }
+    const login = await loginOf(address);
+    const place = { server: withoutPassword(address.url), who: login.who };
     // A server that is being restarted is back in a moment.
     const begun = performance.now();
     for (;;) {
       try {
-        return await Bus.#open(address, { prefix, name, leaseSeconds, abandoned });
+        return await Bus.#open(login, place, { prefix, name, leaseSeconds, abandoned });
       } catch (error) {
         if (!(error instanceof SubzeroError)) throw error;
+        if (lastingProblem(error.cause, place) || tlsProblem(error.cause, false)) throw error;
         const unfinished = error.message.includes(noJetStream) && (error.cause as Error).name === 'TimeoutError';
         const patience = unfinished ? restartMilliseconds : patienceMilliseconds;
         if (performance.now() - begun > patience) throw error;
@@ -147,62 +203,68 @@ export class Bus {
   }
 
   static async #open(
-    { url, credentials }: ClusterAddress,
+    login: Login,
+    place: Place,
     options: { prefix: string; name: string; leaseSeconds: number; abandoned: AbortSignal | undefined },
   ): Promise<Bus> {
     const { prefix, name, leaseSeconds, abandoned } = options;
     const { transport, core, jetstream, kv, obj } = await packages();
-    const authenticator = credentials === undefined ? undefined : core.credsAuthenticator(await readFile(credentials));
     let connection: NatsConnection;
     try {
       connection = await transport.connect({
-        servers: serversOf(url),
+        ...login.options,
         name,
         timeout: patienceMilliseconds,
         maxReconnectAttempts: -1,
         reconnectTimeWait: retryMilliseconds,
-        ...loginOf(url),
-        ...(authenticator ? { authenticator } : {}),
+        // It would end at the second refusal, before credentials that were replaced have been read.
+        ignoreAuthErrorAbort: true,
       });
     } catch (error) {
-      throw new SubzeroError(
-        'io',
-        `no NATS server answers at ${withoutPassword(url)}: ${(error as Error).message}; ` +
-          'start one ("subzero cluster up"), or name another with --cluster',
-        { parameter: 'cluster', cause: error },
-      );
+      const tls = tlsProblem(error, login.options.tls !== undefined);
+      const message = tls
+        ? `the NATS server at ${place.server} cannot be reached by TLS: ${tls}`
+        : `no NATS server answers at ${place.server}: ${(error as Error).message}; ` +
+          'start one ("subzero cluster up"), or name another with --cluster';
+      throw lastingProblem(error, place) ?? new SubzeroError('io', message, { parameter: 'cluster', cause: error });
     }
     try {
       const jsm = await jetstream.jetstreamManager(connection);
       const js = jetstream.jetstream(connection);
-      await ensure(jsm, {
-        name: `${prefix}_journals`,
-        subjects: [`${prefix}.journal.*`],
-        storage: jetstream.StorageType.File,
-        retention: jetstream.RetentionPolicy.Limits,
-        duplicate_window: 120 * nanoseconds,
-        allow_direct: true,
-      });
-      await ensure(jsm, {
-        name: `${prefix}_tasks`,
-        subjects: [`${prefix}.task.*`],
-        storage: jetstream.StorageType.File,
-        retention: jetstream.RetentionPolicy.Workqueue,
-        duplicate_window: 1 * nanoseconds,
-      });
       const kvm = new kv.Kvm(js);
-      const lease = await kvm.create(`${prefix}_leases`, { ttl: leaseSeconds * 1000 });
-      const epochs = await kvm.create(`${prefix}_epochs`);
-      const files = await new obj.Objm(js).create(`${prefix}_files`);
-      const parts = { js, jsm, lease, epochs, files, prefix, createInbox: () => core.createInbox() };
-      return new Bus(connection, parts, abandoned);
+      const provide = async () => {
+        await ensure(jsm, {
+          name: `${prefix}_journals`,
+          subjects: [`${prefix}.journal.*`],
+          storage: jetstream.StorageType.File,
+          retention: jetstream.RetentionPolicy.Limits,
+          duplicate_window: 120 * nanoseconds,
+          allow_direct: true,
+        });
+        await ensure(jsm, {
+          name: `${prefix}_tasks`,
+          subjects: [`${prefix}.task.*`],
+          storage: jetstream.StorageType.File,
+          retention: jetstream.RetentionPolicy.Workqueue,
+          duplicate_window: 1 * nanoseconds,
+        });
+        const lease = await kvm.create(`${prefix}_leases`, { ttl: leaseSeconds * 1000 });
+        const epochs = await kvm.create(`${prefix}_epochs`);
+        const files = await new obj.Objm(js).create(`${prefix}_files`);
+        return { lease, epochs, files };
+      };
+      const made = { js, jsm, ...(await provide()), provide, prefix, place, login };
+      return new Bus(connection, { ...made, createInbox: () => core.createInbox() }, abandoned);
     } catch (error) {
       await connection.close();
-      throw new SubzeroError(
-        'io',
-        `the NATS server at ${withoutPassword(url)} ${noJetStream}: ${(error as Error).message}; ` +
-          'start it with JetStream (nats-server -js), and give the user leave to use it',
-        { parameter: 'cluster', cause: error },
+      throw (
+        lastingProblem(error, place) ??
+        new SubzeroError(
+          'io',
+          `the NATS server at ${place.server} ${noJetStream} to ${place.who}: ${(error as Error).message}; ` +
+            'start it with JetStream (nats-server -js), and enable that for the account',
+          { parameter: 'cluster', cause: error },
+        )
       );
     }
   }
@@ -211,25 +273,18 @@ export class Bus {
 
   /**
    * Appends to a run's journal, behind the entry that the writer knows as the last; tries again while the server is
-   * away.
-   * @param id unique within the run, so that an entry which arrived and was not confirmed is not there twice
+   * away. An id by which the server would know an entry again has no use beside that, and does harm: it remembers those
+   * of a stream that was purged, and confirms what it then does not keep.
+   * @param after the sequence of that entry; 0 for the first one
    * @returns the entry's sequence
-   * @throws SubzeroError `conflict` if somebody else has appended
+   * @throws SubzeroError `conflict` where another entry is the last, as somebody else has appended, or some are lost
    */
-  async append(
-    run: string,
-    data: Uint8Array,
-    options: { id: string; after: number; signal?: AbortSignal },
-  ): Promise<number> {
+  async append(run: string, data: Uint8Array, after: number): Promise<number> {
     const { jetstream } = await packages();
     const subject = `${this.#prefix}.journal.${run}`;
-    return await this.#persist(options.signal, async () => {
+    return await this.#persist(undefined, async () => {
       try {
-        const ack = await this.#js.publish(subject, data, {
-          msgID: `${run}:${options.id}`,
-          expect: { lastSubjectSequence: options.after },
-        });
-        return ack.seq;
+        return (await this.#js.publish(subject, data, { expect: { lastSubjectSequence: after } })).seq;
       } catch (error) {
         if (
           !(error instanceof jetstream.JetStreamApiError) ||
@@ -240,7 +295,7 @@ export class Bus {
         // Its own entry, confirmed to nobody, may be the one in the way.
         const last = await this.lastEntry(run);
         if (last && equalBytes(last.data, data)) return last.sequence;
-        throw new SubzeroError('conflict', `another coordinator goes on with the run "${run}"; this one stops`);
+        throw new SubzeroError('conflict', otherLeader(run));
       }
     });
   }
@@ -261,30 +316,49 @@ export class Bus {
   }
 
   /**
-   * Every entry of a run's journal, and each new one, in order, until the signal is aborted.
+   * Every entry of a run's journal, and each new one, in order, until the signal is aborted. Where the server has lost
+   * what was read, or its stream was made anew, it begins with the first entry once more.
    * @param after a sequence whose entry and those before it are left out
    */
   async *follow(run: string, signal: AbortSignal, after = 0): AsyncGenerator<JournalEntry> {
-    const { jetstream } = await packages();
-    const consumer = await this.#persist(signal, () =>
-      this.#js.consumers.get(`${this.#prefix}_journals`, {
-        filter_subjects: `${this.#prefix}.journal.${run}`,
-        ...(after === 0
-          ? { deliver_policy: jetstream.DeliverPolicy.All }
-          : { deliver_policy: jetstream.DeliverPolicy.StartSequence, opt_start_seq: after + 1 }),
-      }),
-    );
-    const messages = await consumer.consume({ max_messages: replayWindow });
-    const stop = (): void => messages.stop();
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
-    try {
-      for await (const message of messages) yield { sequence: message.seq, data: message.data };
-    } finally {
-      signal.removeEventListener('abort', stop);
-      messages.stop();
-      await consumer.delete().catch(() => {});
+    const stream = `${this.#prefix}_journals`;
+    let created: string | undefined;
+    let last = after;
+    while (!signal.aborted) {
+      const info = await this.#persist(signal, () => this.#jsm.streams.info(stream));
+      // Sequences of another stream mean other entries.
+      if ((created ??= info.created) !== info.created || info.state.last_seq < last) last = 0;
+      created = info.created;
+      const consumer = await this.#persist(signal, () => this.#consumerOf(run, last));
+      const messages = await consumer.consume({ max_messages: replayWindow });
+      const stop = (): void => messages.stop();
+      signal.addEventListener('abort', stop, { once: true });
+      this.#followers.add(stop);
+      if (signal.aborted) stop();
+      void stopWhenLost(messages);
+      try {
+        for await (const message of messages) {
+          last = message.seq;
+          yield { sequence: message.seq, data: message.data };
+        }
+      } finally {
+        signal.removeEventListener('abort', stop);
+        this.#followers.delete(stop);
+        messages.stop();
+        await consumer.delete().catch(() => {});
+      }
+      this.check();
     }
+  }
+
+  async #consumerOf(run: string, after: number): Promise<Consumer> {
+    const { jetstream } = await packages();
+    return await this.#js.consumers.get(`${this.#prefix}_journals`, {
+      filter_subjects: `${this.#prefix}.journal.${run}`,
+      ...(after === 0
+        ? { deliver_policy: jetstream.DeliverPolicy.All }
+        : { deliver_policy: jetstream.DeliverPolicy.StartSequence, opt_start_seq: after + 1 }),
+    });
   }
 
   /** The names of all runs that have a journal here. */
@@ -322,6 +396,22 @@ export class Bus {
     });
   }
 
+  /** Whether the queue of a run is there. */
+  async hasQueue(run: string): Promise<boolean> {
+    try {
+      await this.#persist(undefined, async () => {
+        const consumer = await this.#jsm.consumers.info(`${this.#prefix}_tasks`, run).catch((error: unknown) => {
+          if (codeOf(error) === undefined || !isGone(error)) throw error;
+        });
+        if (!consumer) throw new SubzeroError('not_found', `there is no queue of "${run}"`);
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof SubzeroError && error.code === 'not_found') return false;
+      throw error;
+    }
+  }
+
   /** Throws away what is left of a run's tasks. */
   async closeQueue(run: string): Promise<void> {
     await this.#jsm.streams.purge(`${this.#prefix}_tasks`, { filter: `${this.#prefix}.task.${run}` }).catch(() => {});
@@ -332,10 +422,14 @@ export class Bus {
     await this.#persist(signal, () => this.#js.publish(`${this.#prefix}.task.${run}`, data));
   }
 
-  /** The tasks of a run, for one who scores them. @param deadline seconds after which one goes to somebody else */
-  tasks(run: string, deadline: number): TaskFeed {
+  /**
+   * The tasks of a run, for one who scores them.
+   * @param deadline seconds after which one goes to somebody else
+   * @param missing is called where the server has no queue of this run
+   */
+  tasks(run: string, deadline: number, missing: () => void = () => {}): TaskFeed {
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#prefix}_tasks.${run}`;
-    const feed = new TaskFeed(this.#connection, { subject, createInbox: this.#createInbox, deadline });
+    const feed = new TaskFeed(this.#connection, { subject, createInbox: this.#createInbox, deadline, missing });
     for (const other of this.#feeds) if (other.isClosed) this.#feeds.delete(other);
     this.#feeds.add(feed);
     return feed;
@@ -353,23 +447,29 @@ export class Bus {
     return () => subscription.unsubscribe();
   }
 
-  /** Sends an answer. @returns what the coordinator says, or nothing if it does not */
+  /**
+   * Sends an answer.
+   * @returns what the coordinator says, or nothing if it does not
+   * @throws SubzeroError `io` where the server will never take it
+   */
   async answer(run: string, data: Uint8Array): Promise<Uint8Array | undefined> {
     try {
       return (await this.#connection.request(`${this.#prefix}.answer.${run}`, data, { timeout: 5000 })).data;
-    } catch {
+    } catch (error) {
+      const problem = lastingProblem(error, this.#place);
+      if (problem) throw problem;
       return undefined;
     }
   }
 
   // Who owns a run.
 
-  /** The next epoch of a run. */
-  nextEpoch(run: string): Promise<number> {
+  /** The next epoch of a run. @param known one that it has had, should the server have lost it */
+  nextEpoch(run: string, known = 0): Promise<number> {
     // What fails because somebody else was faster works the next time.
     return this.#persist(undefined, async () => {
       const entry = await this.#epochs.get(run);
-      const epoch = (entry ? entry.json<number>() : 0) + 1;
+      const epoch = Math.max(known, entry?.operation === 'PUT' ? entry.json<number>() : 0) + 1;
       if (entry) await this.#epochs.update(run, JSON.stringify(epoch), entry.revision);
       else await this.#epochs.create(run, JSON.stringify(epoch));
       return epoch;
@@ -378,12 +478,24 @@ export class Bus {
 
   /** Takes the lease of a run. @returns its revision, or nothing while another process holds it */
   async takeLease(run: string, data: Uint8Array): Promise<number | undefined> {
-    return await this.#lease.create(run, data).catch(() => undefined);
+    return await this.#unlessTaken(() => this.#lease.create(run, data));
   }
 
   /** @returns the new revision, or nothing if the lease is lost */
   async renewLease(run: string, data: Uint8Array, revision: number): Promise<number | undefined> {
-    return await this.#lease.update(run, data, revision).catch(() => undefined);
+    return await this.#unlessTaken(() => this.#lease.update(run, data, revision));
+  }
+
+  /** Tries once, as a lease that comes late is no use. @throws SubzeroError `io` where it will never be given */
+  async #unlessTaken(take: () => Promise<number>): Promise<number | undefined> {
+    try {
+      return await take();
+    } catch (error) {
+      const problem = lastingProblem(error, this.#place);
+      if (problem) throw problem;
+      if (isGone(error)) await this.#provide().catch(() => {});
+      return undefined;
+    }
   }
 
   async giveUpLease(run: string): Promise<void> {
@@ -418,13 +530,20 @@ export class Bus {
   async keepFile(name: string, pieces: () => Iterator<Uint8Array>): Promise<void> {
     await this.#persist(undefined, async () => {
       const found = await this.#files.info(name);
-      if (!found || found.deleted) await this.#files.put({ name }, streamOf(pieces()));
+      if (!found || found.deleted) await this.#put(name, pieces);
     });
   }
 
   /** Puts a file there, in the place of one of this name. @param pieces as {@link keepFile} */
   async putFile(name: string, pieces: () => Iterator<Uint8Array>): Promise<void> {
-    await this.#persist(undefined, () => this.#files.put({ name }, streamOf(pieces())));
+    await this.#persist(undefined, () => this.#put(name, pieces));
+  }
+
+  async #put(name: string, pieces: () => Iterator<Uint8Array>): Promise<void> {
+    // What the server takes at most is told by each that we are connected to.
+    const most = this.#connection.info?.max_payload ?? filePieceBytes;
+    const piece = Math.max(1, Math.min(filePieceBytes, most - envelopeBytes));
+    await this.#files.put({ name, options: { max_chunk_size: piece } }, streamOf(pieces()));
   }
 
   /**
@@ -511,31 +630,20 @@ export class Bus {
   /** Does something until it works, as the server may be away; what is wrong with us ends it. */
   async #persist<T>(signal: AbortSignal | undefined, action: () => Promise<T>): Promise<T> {
     for (;;) {
+      this.check();
       try {
         return await action();
       } catch (error) {
         const given = signal?.aborted || this.#abandoned?.aborted || this.#connection.isClosed();
-        if (error instanceof SubzeroError || given) throw error;
-        if (noRoom.has(codeOf(error))) {
-          throw new SubzeroError(
-            'io',
-            `the NATS server has no room: ${(error as Error).message}; free some (subzero cluster remove), or raise ` +
-              'its limits, then go on with the run',
-            { parameter: 'cluster', cause: error },
-          );
-        }
+        if (error instanceof SubzeroError || given) throw this.#failure ?? error;
+        const problem = lastingProblem(error, this.#place);
+        if (problem) throw problem;
+        // What an administrator has removed is made anew; a server that has just come back says so of all there is.
+        if (isGone(error)) await this.#provide().catch(() => {});
         await sleep(retryMilliseconds);
       }
     }
   }
-}
-
-/** Errors of JetStream that waiting does not cure: storage, and limits of the account or a stream. */
-const noRoom: ReadonlySet<number | undefined> = new Set([10023, 10028, 10047, 10077]);
-
-function codeOf(error: unknown): number | undefined {
-  const { code } = error as { code?: unknown };
-  return typeof code === 'number' ? code : undefined;
 }
 
 function streamOf(pieces: Iterator<Uint8Array>): ReadableStream<Uint8Array> {
@@ -575,26 +683,22 @@ async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T |
 async function ensure(jsm: JetStreamManager, stream: Parameters<JetStreamManager['streams']['add']>[0]): Promise<void> {
   try {
     await jsm.streams.info(stream.name!);
-  } catch {
+  } catch (error) {
+    if (codeOf(error) !== streamNotFound) throw error;
     await jsm.streams.add(stream);
   }
 }
 
-function serversOf(url: string): string[] {
-  return url.split(',').map((each) => each.trim().replace(/\/\/[^@/]*@/, '//'));
+/** Ends a reader whose consumer is gone, long before the client would find that out and go on somewhere else. */
+async function stopWhenLost(messages: ConsumerMessages): Promise<void> {
+  for await (const { type } of messages.status()) {
+    if (/^(consumer_deleted|consumer_not_found|stream_not_found|heartbeats_missed|reset)$/.test(type)) messages.stop();
+  }
 }
 
-/** User and password, or the token, of a URL. */
-function loginOf(url: string): { user?: string; pass?: string; token?: string } {
-  const login = /\/\/([^@/]*)@/.exec(url)?.[1];
-  if (login === undefined) return {};
-  const [user, password] = login.split(':').map(decodeURIComponent);
-  return password === undefined ? { token: user! } : { user: user!, pass: password };
-}
-
-/** A URL as it may be shown. */
-export function withoutPassword(url: string): string {
-  return url.replaceAll(/\/\/[^@/]*@/g, '//');
+/** What one says whose run somebody else goes on with. */
+export function otherLeader(run: string): string {
+  return `another coordinator goes on with the run "${run}"; this one stops`;
 }
 
 export function sleep(milliseconds: number): Promise<void> {

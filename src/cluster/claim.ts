@@ -8,6 +8,7 @@ import { SubzeroError } from '../errors.ts';
 import {
   basename,
   createHash,
+  equalBytes,
   hostname,
   isProcessAlive,
   join,
@@ -17,7 +18,7 @@ import {
 } from '../platform/index.ts';
 import type { Journal } from '../zo/journal.ts';
 import { encodeHeader, encodeRecord } from '../zo/journal-format.ts';
-import { type Bus, sleep } from './bus.ts';
+import { type Bus, otherLeader, sleep } from './bus.ts';
 import { type Announcement, decode, encode } from './protocol.ts';
 
 /** Seconds after which the run of a coordinator that is gone may be taken up. */
@@ -43,10 +44,24 @@ export async function nameOf(folder: string): Promise<string> {
 
 /** The name that a run has in clusters, if it has been shared. */
 export async function knownNameOf(folder: string): Promise<string | undefined> {
+  return (await read(folder)).run;
+}
+
+/** The last epoch in which the run was led from this folder. */
+export async function knownEpochOf(folder: string): Promise<number | undefined> {
+  return (await read(folder)).epoch;
+}
+
+/** Notes the epoch, which the next one must be above, whatever becomes of the server. */
+export async function noteEpoch(folder: string, run: string, epoch: number): Promise<void> {
+  await writeFile(join(folder, clusterFile), `${JSON.stringify({ run, epoch })}\n`);
+}
+
+async function read(folder: string): Promise<{ run?: string; epoch?: number }> {
   try {
-    return (JSON.parse(await readFile(join(folder, clusterFile), 'utf8')) as { run: string }).run;
+    return JSON.parse(await readFile(join(folder, clusterFile), 'utf8')) as { run: string };
   } catch {
-    return undefined;
+    return {};
   }
 }
 
@@ -58,7 +73,10 @@ export async function takeLease(bus: Bus, announcement: Announcement): Promise<n
     const revision = await bus.takeLease(run, encode('announcement', announcement));
     if (revision !== undefined) return revision;
     const holder = await bus.leaseOf(run);
-    if (!(holder instanceof Uint8Array)) continue;
+    if (!(holder instanceof Uint8Array)) {
+      await sleep(100);
+      continue;
+    }
     const { owner } = decode('announcement', holder);
     const [host, process] = owner.split(/:(?=\d+$)/);
     if (host === hostname() && !isProcessAlive(Number(process))) {
@@ -77,8 +95,11 @@ export async function copyJournal(bus: Bus, run: string, { header, records, file
   const last = await bus.lastEntry(run);
   let sequence = last?.sequence ?? 0;
   let steps = 0;
-  if (!last) sequence = await bus.append(run, encodeHeader(header), { id: 'header', after: 0 });
+  if (!last) sequence = await bus.append(run, encodeHeader(header), 0);
   else steps = stepOf(last.data);
+  if (steps > 0 && steps <= records.length && !equalBytes(last!.data, encodeRecord(records[steps - 1]!, 0).bytes)) {
+    throw new SubzeroError('conflict', otherLeader(run));
+  }
   if (steps > records.length) {
     throw new SubzeroError(
       'conflict',
@@ -87,7 +108,7 @@ export async function copyJournal(bus: Bus, run: string, { header, records, file
     );
   }
   for (const record of records.slice(steps)) {
-    sequence = await bus.append(run, encodeRecord(record, 0).bytes, { id: String(record.step), after: sequence });
+    sequence = await bus.append(run, encodeRecord(record, 0).bytes, sequence);
   }
   return sequence;
 }

@@ -19,9 +19,10 @@ import type { RunToShare, RunToTakeUp, SharedRun, ShareRun, SharingNotice } from
 import { parameter, words } from '../words.ts';
 import { type CarriedBytes, carriedSize, fitsCarried, readCarried } from '../zo/carried-state.ts';
 import { encodeRecord, type StepRecord } from '../zo/journal-format.ts';
-import { Bus, type ClusterAddress, sleep, withoutPassword } from './bus.ts';
+import { type ClusterAddress, withoutPassword } from './address.ts';
+import { Bus, sleep } from './bus.ts';
 import { wrongIn } from './check-answer.ts';
-import { copyJournal, knownNameOf, leaseSeconds, nameOf, takeLease } from './claim.ts';
+import { copyJournal, knownEpochOf, knownNameOf, leaseSeconds, nameOf, noteEpoch, takeLease } from './claim.ts';
 import { type Digest, differenceOf, digestOf, isCompared, isFold, tolerance } from './digest.ts';
 import { encodeExamples, examplesFile, removeUnusedFiles } from './examples-file.ts';
 import { type Member, Members, mostWorkers } from './members.ts';
@@ -98,6 +99,7 @@ class Coordinator implements SharedRun {
   #revision: number;
   #renewal: ReturnType<typeof setInterval>;
   #lost: SubzeroError | undefined;
+  #keepingQueue = false;
   #sequence = 0;
   /** The last entry of the journal, where it is a step. */
   #last: { step: number; sequence: number; record: string } | undefined;
@@ -151,12 +153,14 @@ class Coordinator implements SharedRun {
       () => bus.traffic.sent + bus.traffic.received,
     );
     this.log = { append: (record) => this.#append(record) };
-    this.#renewal = setInterval(() => void this.#orAbandoned(this.#renew()), (leaseSeconds / 3) * 1000);
+    const renew = () => void this.#orAbandoned(this.#renew()).catch((error: SubzeroError) => this.#lose(error));
+    this.#renewal = setInterval(renew, (leaseSeconds / 3) * 1000);
     run.signal?.addEventListener('abort', () => this.#abandonLater(), { once: true });
     this.#unsubscribe = bus.onAnswer(this.#name, (data) => encode('reply', this.#take(data)));
     // What was on its way to somebody is lost until its deadline is over.
     bus.onReturn(() => this.#offerAgain());
-    this.#feed = bus.tasks(this.#name, announcement.deadline);
+    bus.onFailure((error) => this.#lose(error));
+    this.#feed = bus.tasks(this.#name, announcement.deadline, () => void this.#keepQueue());
     this.#own = this.#help();
   }
 
@@ -183,7 +187,8 @@ class Coordinator implements SharedRun {
         ...{ rows: run.rows, probesAtOnce: run.optimizer.probesAtOnce },
       };
       let revision = await takeLease(bus, draft);
-      const announcement = { ...draft, epoch: await bus.nextEpoch(name) };
+      const announcement = { ...draft, epoch: await bus.nextEpoch(name, await knownEpochOf(run.folder)) };
+      await noteEpoch(run.folder, name, announcement.epoch);
       const file = examplesFile(announcement.dataFingerprint);
       await bus.keepFile(file, () => encodeExamples(run.examples));
       const sequence = await copyJournal(bus, name, journal);
@@ -253,16 +258,25 @@ class Coordinator implements SharedRun {
     if (this.#lost) throw this.#lost;
     // The file is the truth; the copy is made good when the run is taken up again.
     await this.#run.log.append(record);
-    const copied = this.#bus.append(this.#name, encodeRecord(record, 0).bytes, {
-      id: String(record.step),
-      after: this.#sequence,
-    });
-    const sequence = await this.#orAbandoned(copied);
+    const sequence = await this.#orAbandoned(this.#copy(record));
     if (sequence === undefined) return;
     this.#sequence = sequence;
     if (this.#snapshotEvery === 0) return;
     this.#last = { step: record.step, sequence: this.#sequence, record: recordName(record) };
     this.#upload();
+  }
+
+  /** Copies a step to the server, and those before it that the server has lost. @returns the sequence of its entry */
+  async #copy(record: StepRecord): Promise<number> {
+    try {
+      return await this.#bus.append(this.#name, encodeRecord(record, 0).bytes, this.#sequence);
+    } catch (error) {
+      if (!(error instanceof SubzeroError) || error.code !== 'conflict') throw error;
+      await this.#checkLeader();
+      const sequence = await copyJournal(this.#bus, this.#name, await this.#run.log.read());
+      this.#tell('warn', 'the NATS server had lost steps of this run; they are copied there once more');
+      return sequence;
+    }
   }
 
   /** Keeps what the run is, where a snapshot is due: some steps after the last one, or at a fold if a worker waits. */
@@ -316,12 +330,38 @@ class Coordinator implements SharedRun {
       this.#revision = taken;
       return;
     }
+    await this.#checkLeader();
+  }
+
+  /** @throws SubzeroError `conflict` where somebody else has taken the run up */
+  async #checkLeader(): Promise<void> {
     const holder = await this.#bus.leaseOf(this.#name);
     if (!(holder instanceof Uint8Array)) return;
     const { epoch, owner } = decode('announcement', holder);
     if (epoch <= this.#announcement.epoch) return;
-    this.#lost = new SubzeroError('conflict', `${owner} goes on with the run "${this.#name}"; this process stops`);
+    throw new SubzeroError('conflict', `${owner} goes on with the run "${this.#name}"; this process stops`);
+  }
+
+  /** Ends the run, which cannot be led any more. */
+  #lose(error: SubzeroError): void {
+    this.#lost ??= error;
     this.#fail?.(this.#lost);
+  }
+
+  /** Makes the queue anew where the server has none, as an administrator may have removed it. */
+  async #keepQueue(): Promise<void> {
+    if (this.#keepingQueue || this.#stop.signal.aborted) return;
+    this.#keepingQueue = true;
+    try {
+      if (await this.#bus.hasQueue(this.#name)) return;
+      await this.#bus.openQueue(this.#name, this.#announcement.deadline);
+      this.#tell('warn', 'the NATS server had lost the queue of this run; it is made anew');
+      this.#offerAgain();
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#lose(error as SubzeroError);
+    } finally {
+      this.#keepingQueue = false;
+    }
   }
 
   /** @see ScoreStep */

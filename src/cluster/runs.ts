@@ -9,10 +9,13 @@ import { join, resolve, writeFile } from '../platform/index.ts';
 import { createRunFolder, removeRun, runFiles } from '../train/run-folder.ts';
 import { createJournal } from '../zo/journal.ts';
 import { decodeHeader, decodeRecord, type JournalHeader } from '../zo/journal-format.ts';
-import { Bus, type ClusterAddress, type JournalEntry } from './bus.ts';
+import type { ClusterAddress } from './address.ts';
+import { Bus, type JournalEntry } from './bus.ts';
 import { clusterFile, stepOf } from './claim.ts';
 import { removeUnusedFiles } from './examples-file.ts';
 import { decode } from './protocol.ts';
+
+export { withoutPassword } from './address.ts';
 
 export interface ClusterRun {
   run: string;

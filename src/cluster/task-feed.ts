@@ -47,6 +47,7 @@ export class TaskFeed {
   readonly #subject: string;
   readonly #createInbox: () => string;
   readonly #deadlineMilliseconds: number;
+  readonly #missing: () => void;
   readonly #wishes = new Set<Wish>();
   #ready: Held[] = [];
   /** Handed out, and neither done nor given back. */
@@ -60,15 +61,22 @@ export class TaskFeed {
    * @param subject that wishes are sent to
    * @param createInbox makes a subject that nobody else has, to which tasks come
    * @param deadline seconds after which the server hands a task to somebody else
+   * @param missing is called where nobody answers for the queue
    */
   constructor(
     connection: NatsConnection,
-    { subject, createInbox, deadline }: { subject: string; createInbox: () => string; deadline: number },
+    {
+      subject,
+      createInbox,
+      deadline,
+      missing,
+    }: { subject: string; createInbox: () => string; deadline: number; missing: () => void },
   ) {
     this.#connection = connection;
     this.#subject = subject;
     this.#createInbox = createInbox;
     this.#deadlineMilliseconds = deadline * 1000;
+    this.#missing = missing;
   }
 
   /** Tasks that are its own at once; 0 while it takes none. */
@@ -164,8 +172,12 @@ export class TaskFeed {
     if (code !== 0 || !message.reply) {
       this.#forget(wish);
       // 408 is a wish whose time is over; others say that there is no queue, or no room in it.
-      if (code === 408) this.#wish();
-      else this.#pausedUntil = performance.now() + retryMilliseconds;
+      if (code === 408) {
+        this.#wish();
+        return;
+      }
+      this.#pausedUntil = performance.now() + retryMilliseconds;
+      this.#missing();
       return;
     }
     if (--wish.left === 0) this.#forget(wish);

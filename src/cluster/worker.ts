@@ -11,7 +11,7 @@ import { loadModel, openWeights } from '../model/load.ts';
 import type { Model } from '../model/model.ts';
 import { leadingTokens, withLeading } from '../model/virtual-tokens.ts';
 import type { ExampleLoss } from '../objectives/loss.ts';
-import { hostname, processId, resolve } from '../platform/index.ts';
+import { equalBytes, hostname, processId, resolve } from '../platform/index.ts';
 import { fingerprintOf, samplerOf } from '../train/examples.ts';
 import { lossOfRun } from '../train/goal.ts';
 import { adapterName, plansOfRun } from '../train/run-plans.ts';
@@ -22,7 +22,8 @@ import { fitsCarried } from '../zo/carried-state.ts';
 import { createOptimizer } from '../zo/create-optimizer.ts';
 import { decodeHeader, decodeRecord, type JournalHeader, type StepRecord } from '../zo/journal-format.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
-import { Bus, type ClusterAddress, sleep } from './bus.ts';
+import type { ClusterAddress } from './address.ts';
+import { Bus, sleep } from './bus.ts';
 import { stepOf } from './claim.ts';
 import { digestOf } from './digest.ts';
 import { decodeExamples, examplesFile } from './examples-file.ts';
@@ -82,9 +83,10 @@ export async function* work(gpu: Gpu, options: WorkerOptions, signal: AbortSigna
   try {
     yield { type: 'waiting', models: [...models.values()] };
     let idleSince = performance.now();
-    /** Said once of each run that speaks another version. */
+    /** Said once of each run that cannot be joined. */
     const refused = new Set<string>();
     while (!signal.aborted) {
+      bus.check();
       const announcements: Announcement[] = [];
       for (const data of await bus.leases()) {
         try {
@@ -96,6 +98,10 @@ export async function* work(gpu: Gpu, options: WorkerOptions, signal: AbortSigna
         }
       }
       const announcement = announcements.find(({ baseFingerprint }) => models.has(baseFingerprint));
+      for (const message of announcement ? [] : announcements.map(otherModel)) {
+        if (!refused.has(message)) yield { type: 'message', message };
+        refused.add(message);
+      }
       if (!announcement) {
         const idle = (performance.now() - idleSince) / 1000;
         if (options.idleSeconds !== undefined && idle > options.idleSeconds) return;
@@ -111,6 +117,14 @@ export async function* work(gpu: Gpu, options: WorkerOptions, signal: AbortSigna
   } finally {
     await bus.close();
   }
+}
+
+/** Why a run is not joined whose base is none of this worker's. */
+function otherModel({ run, baseFingerprint }: Announcement): string {
+  return (
+    `"${run}" is not joined: its base model (fingerprint ${baseFingerprint.slice(0, 12)}) is none of those that ` +
+    '--model names, or another version of one'
+  );
 }
 
 async function fingerprintOfModel(directory: string): Promise<string> {
@@ -150,6 +164,7 @@ async function* takePart(place: Place, announcement: Announcement, signal: Abort
     let leaderSeen = performance.now();
     let { epoch } = announcement;
     while (!signal.aborted) {
+      bus.check();
       let taken = feed.ready();
       if (!taken) {
         // What is said to an answer may be that there is no use in going on.
@@ -427,6 +442,9 @@ class JournalReader {
   #header: JournalHeader | undefined;
   #wake: (() => void) | undefined;
   #next = 1;
+  /** The last step that was taken, by its bytes. */
+  #last: Uint8Array | undefined;
+  #failure: unknown;
   ended = false;
 
   /** @param after an entry, and its step, behind which it begins; at the header by default */
@@ -442,6 +460,8 @@ class JournalReader {
         this.#entries.push(data);
         this.#wake?.();
       }
+    } catch (error) {
+      this.#failure = error;
     } finally {
       this.ended = true;
       this.#wake?.();
@@ -460,27 +480,43 @@ class JournalReader {
     while (!this.#header) {
       const first = this.#entries.shift();
       if (first) this.#header = decodeHeader(first, `the cluster's journal of "${this.#run}"`).header;
-      else if (this.ended)
-        throw new SubzeroError('io', `the journal of "${this.#run}" cannot be read from the cluster`);
-      else await this.more();
+      else if (this.ended) {
+        throw this.#failure ?? new SubzeroError('io', `the journal of "${this.#run}" cannot be read from the cluster`);
+      } else await this.more();
     }
     return this.#header;
   }
 
-  /** The steps that have come since the last call. @throws SubzeroError `invalid_data` for anything but the next one */
+  /**
+   * The steps that have come since the last call. A journal that was copied to the server anew begins once more with
+   * its header; what is known of it is passed over.
+   * @throws SubzeroError `invalid_data` for anything but the next one
+   */
   take({ configuration }: JournalHeader): StepRecord[] {
-    return this.#entries.splice(0).map((bytes) => {
+    if (this.#failure !== undefined && this.#entries.length === 0) throw this.#failure;
+    const records: StepRecord[] = [];
+    for (const bytes of this.#entries.splice(0)) {
+      if (stepOf(bytes) === 0) continue;
       const decoded = decodeRecord(bytes, configuration, 0);
-      if (decoded?.record.step !== this.#next) {
+      const step = decoded?.record.step;
+      const again = this.#last !== undefined && step === this.#next - 1;
+      if (decoded && step! < this.#next && !(again && !equalBytes(bytes, this.#last!))) continue;
+      if (step !== this.#next) {
         throw new SubzeroError(
           'invalid_data',
           `the cluster's journal of "${this.#run}": expected the record of step ${this.#next}, got ` +
-            (decoded ? `that of step ${decoded.record.step}` : 'one that does not match its checksum'),
+            (again
+              ? `another of step ${step}`
+              : decoded
+                ? `that of step ${step}`
+                : 'one that does not match its checksum'),
         );
       }
       this.#next++;
-      return decoded.record;
-    });
+      this.#last = bytes;
+      records.push(decoded!.record);
+    }
+    return records;
   }
 
   close(): void {

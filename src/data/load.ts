@@ -222,7 +222,8 @@ function answerOf(example: Example): Example {
   return { prompt: example.prompt, completion: example.options![example.label!]! };
 }
 
-function readTaskRows(task: Task, file: string): AsyncIterable<Row> {
+/** The rows of a task's file, as they lie there. */
+export function readTaskRows(task: Task, file: string): AsyncIterable<Row> {
   if (task.rowsOfDocument && knownContainer(file)?.name === 'JSON') return readDocument(task.rowsOfDocument, file);
   return readRows(file, task.columns);
 }

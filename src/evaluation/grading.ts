@@ -6,6 +6,7 @@
 
 import { concurrently } from '../concurrently.ts';
 import { SubzeroError } from '../errors.ts';
+import { plural } from '../format.ts';
 import { type Grader, type GraderServices, grade } from '../graders/index.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -17,6 +18,15 @@ export interface GradingFailures {
   count: number;
   /** What went wrong with the first of them; empty if nothing did. */
   first: string;
+}
+
+/** What could not be graded of so many answers, of which some could not. */
+export function ungradedText({ count, first }: GradingFailures, answers: number, of = ''): string {
+  const what =
+    count === answers
+      ? `none of the ${plural(answers, 'answer')}${of} could be graded (each is taken as 0)`
+      : `${plural(count, 'answer')}${of} could not be graded (taken as 0)`;
+  return `${what}; the first: ${first}`;
 }
 
 /**

@@ -4,11 +4,12 @@
  * @module
  */
 
+import type { RowsKind } from '../data/rows-kind.ts';
 import { SubzeroError } from '../errors.ts';
 import { parameter, words } from '../words.ts';
 import { bootstrap, interval95, pairedProbability } from './bootstrap.ts';
 import { mcnemar } from './mcnemar.ts';
-import { type Measure, metricNames, metrics } from './metrics.ts';
+import { type Measure, type Metric, metricNames, metrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
 
 /** A metric with the ends of its 95 % interval. */
@@ -100,21 +101,40 @@ function measured(metric: string, { of }: Measure, size: number, draws: readonly
   return { metric, value: of(all), interval: interval95(draws) };
 }
 
-function measureOf(name: string, outcomes: readonly Outcome[]): Measure {
-  const metric = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
-  if (!metric) {
-    throw new SubzeroError('invalid_argument', `there is no metric "${name}"; there are ${metricNames.join(', ')}`, {
-      parameter: 'metric',
-    });
+/**
+ * Checks that rows have what metrics need, as far as their kind says it, so that nothing is evaluated in vain.
+ * @throws SubzeroError `invalid_argument` as {@link measure}
+ */
+export function checkMetrics(names: readonly string[], rows: RowsKind): void {
+  for (const name of names) {
+    const metric = metricOf(name);
+    if (!metric.fits(rows)) throw lacking(name, metric.needs);
   }
+}
+
+function measureOf(name: string, outcomes: readonly Outcome[]): Measure {
+  const metric = metricOf(name);
   const found = metric.measure(outcomes);
   if (found) return found;
   const { needs, option } = metric;
+  if (option === undefined) throw lacking(name, needs);
   throw new SubzeroError(
     'invalid_argument',
-    option === undefined
-      ? `the metric ${name} needs ${needs}, which these rows have not`
-      : words`the metric ${name} needs ${needs}, which this evaluation has not; name one with ${parameter(option)}`,
+    words`the metric ${name} needs ${needs}, which this evaluation has not; name one with ${parameter(option)}`,
     { parameter: 'metric' },
   );
+}
+
+function metricOf(name: string): Metric {
+  const metric = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
+  if (metric) return metric;
+  throw new SubzeroError('invalid_argument', `there is no metric "${name}"; there are ${metricNames.join(', ')}`, {
+    parameter: 'metric',
+  });
+}
+
+function lacking(name: string, needs: string): SubzeroError {
+  return new SubzeroError('invalid_argument', `the metric ${name} needs ${needs}, which these rows have not`, {
+    parameter: 'metric',
+  });
 }

@@ -5,6 +5,7 @@
  */
 
 import { bestTokenF1, isExactMatch } from '../data/answer-score.ts';
+import type { RowsKind } from '../data/rows-kind.ts';
 import { type Similarity, similarities } from '../graders/text-similarity.ts';
 import type { Statistic } from './bootstrap.ts';
 import type { Outcome } from './outcome.ts';
@@ -21,6 +22,8 @@ export interface Metric {
   better: 'higher' | 'lower';
   /** What the data must have, in words. */
   needs: string;
+  /** Whether rows of a kind have that. */
+  fits(rows: RowsKind): boolean;
   /** The option that names it, where the rows alone do not have it. */
   option?: 'base' | 'grader';
   /** Whether completions must be generated for it. */
@@ -29,7 +32,15 @@ export interface Metric {
   measure(outcomes: readonly Outcome[]): Measure | undefined;
 }
 
-const answers = { better: 'higher', needs: 'answers to compare with', generates: true } as const;
+const answers = {
+  better: 'higher',
+  needs: 'answers to compare with',
+  generates: true,
+  fits: ({ hasAnswers }: RowsKind) => hasAnswers,
+} as const;
+
+const hasOptions = ({ kind }: RowsKind): boolean => kind === 'options' || kind === 'preference';
+const arePreferences = ({ kind }: RowsKind): boolean => kind === 'preference';
 
 /** A mean over the examples, all of which must have it. */
 function meanOf(scoreOf: (outcome: Outcome) => number | undefined) {
@@ -75,6 +86,7 @@ export function isRight({ chosen, correct }: Outcome): boolean | undefined {
 export const metrics: Readonly<Record<string, Metric>> = {
   loss: {
     ...{ title: 'loss (nats)', better: 'lower', needs: 'answers to take it of', generates: false },
+    fits: ({ kind }) => kind !== 'prompt',
     measure: (outcomes) => {
       const weights = outcomes.map(({ weight }) => weight);
       const losses = outcomes.map(({ loss }) => loss);
@@ -83,6 +95,7 @@ export const metrics: Readonly<Record<string, Metric>> = {
   },
   accuracy: {
     ...{ title: 'accuracy', better: 'higher', needs: 'options', generates: false },
+    fits: hasOptions,
     measure: meanOf((outcome) => {
       const right = isRight(outcome);
       return right === undefined ? undefined : Number(right);
@@ -90,6 +103,7 @@ export const metrics: Readonly<Record<string, Metric>> = {
   },
   'macro-f1': {
     ...{ title: 'macro-F1', better: 'higher', needs: 'the same options in every row', generates: false },
+    fits: hasOptions,
     measure: macroF1,
   },
   'exact-match': {
@@ -107,18 +121,22 @@ export const metrics: Readonly<Record<string, Metric>> = {
   'fuzzy-match': { title: 'fuzzy match', ...answers, measure: bestOf(similarities.fuzzy_match) },
   'preference-accuracy': {
     ...{ title: 'preference accuracy', better: 'higher', needs: 'preferences', generates: false },
+    fits: arePreferences,
     measure: meanOf(({ margin }) => (margin === undefined ? undefined : Number(margin > 0))),
   },
   margin: {
     ...{ title: 'margin (nats)', better: 'higher', needs: 'preferences', generates: false },
+    fits: arePreferences,
     measure: meanOf(({ margin }) => margin),
   },
   'dpo-loss': {
     ...{ title: 'DPO loss', better: 'lower', needs: 'preferences and a base', option: 'base', generates: false },
+    fits: arePreferences,
     measure: meanOf(({ dpoLoss }) => dpoLoss),
   },
   reward: {
     ...{ title: 'reward', better: 'higher', needs: 'a grader', option: 'grader', generates: true },
+    fits: ({ hasPrompts }) => hasPrompts,
     measure: meanOf(({ reward }) => reward),
   },
 };

@@ -20,11 +20,14 @@ export function relativeToBase(outcomes: readonly Outcome[], base: readonly Outc
   checkSameRows(base, outcomes);
   return outcomes.map((outcome, index) => {
     const of = base[index]!.margin;
-    if (outcome.margin === undefined || of === undefined) {
-      const problem = `${outcome.source ?? 'a row'} is no preference, which is what a base is compared with on`;
-      throw new SubzeroError('invalid_argument', problem, { parameter: 'base' });
-    }
+    if (outcome.margin === undefined || of === undefined) throw noPreference(outcome.source);
     const margin = outcome.margin - of;
     return { ...outcome, margin, dpoLoss: softplus(-beta * margin) };
   });
+}
+
+/** What is said of rows that a base is compared with on in vain. */
+export function noPreference(source = 'a row'): SubzeroError {
+  const problem = `${source} is no preference, which is what a base is compared with on`;
+  return new SubzeroError('invalid_argument', problem, { parameter: 'base' });
 }

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { formatFixed, plural } from '../format.ts';
+import { formatFixed } from '../format.ts';
 import { markdownTable } from '../table.ts';
-import type { GradingFailures } from './grading.ts';
+import { type GradingFailures, ungradedText } from './grading.ts';
 import type { Compared, Measured } from './measure.ts';
 import { isRight, metrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
@@ -106,14 +106,9 @@ export function reportMarkdown(report: EvaluationReport): string {
   return `${[...parts, ...sections].join('\n\n')}\n`;
 }
 
-function troubles({ name, failures, truncated }: Evaluated): string[] {
+function troubles({ name, outcomes, failures, truncated }: Evaluated): string[] {
   return [
-    ...(failures && failures.count > 0
-      ? [
-          `${plural(failures.count, 'answer')} of \`${name}\` could not be graded (taken as 0); ` +
-            `the first: ${failures.first}`,
-        ]
-      : []),
+    ...(failures && failures.count > 0 ? [ungradedText(failures, outcomes.length, ` of \`${name}\``)] : []),
     ...(truncated ? [`${truncated} examples did not fit the context of \`${name}\` and lost a part`] : []),
   ];
 }

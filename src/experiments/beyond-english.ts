@@ -171,7 +171,7 @@ function report({ tasks }: ExperimentRequest, finished: readonly Finished<Reache
     );
   });
   return {
-    lead: `${texts.filter((each) => each !== undefined).join('; ')}.`,
+    lead: `${verdictText()} ${texts.filter((each) => each !== undefined).join('; ')}.`,
     sections: [
       {
         title: 'Before and after',
@@ -227,6 +227,20 @@ function report({ tasks }: ExperimentRequest, finished: readonly Finished<Reache
       },
     ],
   };
+
+  /** Which accuracies move, beyond what the seeds leave open. */
+  function verdictText(): string {
+    const changes = names.flatMap((name) => {
+      const base = before.get(name)?.accuracy;
+      const values = of(bestMethod(name)?.own ?? [], 'accuracy');
+      return typeof base !== 'number' || values.length < 2 ? [] : [{ name, base, ...summary(values) }];
+    });
+    if (changes.length === 0) return 'One seed says nothing of how sure a change is.';
+    const moved = changes.filter(({ base, mean: after, halfWidth95 }) => Math.abs(after - base) > halfWidth95);
+    if (moved.length === 0) return 'On no task does accuracy move beyond its 95 % interval.';
+    const way = ({ name, base, mean: after }: (typeof moved)[number]) => `${name} (${after > base ? 'up' : 'down'})`;
+    return `Accuracy moves beyond its 95 % interval on ${moved.map(way).join(', ')}.`;
+  }
 
   function bestMethod(name: string): { title: string; own: Finished<Reached>[] } | undefined {
     const own = [...methods].flatMap(([title, cells]) => {

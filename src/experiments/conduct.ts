@@ -11,23 +11,28 @@
 import { taskOf } from '../data/tasks/index.ts';
 import type { Engine } from '../engine/types.ts';
 import { SubzeroError } from '../errors.ts';
-import { formatDuration, plural } from '../format.ts';
+import { formatCount, formatDuration, plural } from '../format.ts';
 import { join, mkdir, open, readFile, resolve, rm, writeFile } from '../platform/index.ts';
 import { writeFully } from '../safetensors/disk.ts';
 import { markdownTable } from '../table.ts';
 import { packageVersion } from '../version.ts';
 import { acquireLock } from '../zo/journal-lock.ts';
+import { checkRead, commandText } from './command-text.ts';
 import { checkDataFiles } from './data-files.ts';
 import type { Cell, Experiment, ExperimentRequest, Finished, Report, Section } from './experiment.ts';
+import { parametersOf } from './search.ts';
 
 export type ExperimentEvent =
-  | { type: 'start'; out: string; finished: number; cells: number }
+  /** `otherwise`: what an earlier version measured otherwise in this folder, to which nothing is added. */
+  | { type: 'start'; out: string; finished: number; cells: number; otherwise?: string }
   | { type: 'cell'; cell: Cell; number: number; cells: number }
   | { type: 'finished'; cell: Cell; result: unknown; seconds: number; done: number; cells: number; etaSeconds: number }
   | { type: 'done'; report: string; lead: string; complete: boolean };
 
 interface Identity {
   experiment: string;
+  /** Which version of the experiment measured the cells, from 2 on. */
+  revision?: number;
   request: ExperimentRequest;
 }
 
@@ -49,12 +54,18 @@ export async function* conduct(
   await mkdir(folder, { recursive: true });
   const lock = await acquireLock(join(folder, 'experiment.lock'));
   try {
-    await claim(folder, { experiment: name, request });
     const finished = await readCells(join(folder, 'cells.jsonl'));
+    const identity = { experiment: name, ...revisionOf(experiment), request };
+    const isNew = finished.length === 0;
+    if (isNew) checkRead(name, experiment, request);
+    const otherwise = await claim(folder, identity, isNew ? undefined : experiment.earlier);
     const names = new Set(finished.map(({ cell }) => nameOf(cell)));
-    // Settings that are refused would be in the way of the next attempt.
+    // Settings that are refused would be in the way of the next attempt, and what their cells share would be taken for
+    // that of other ones.
     const release = async () => {
-      if (finished.length === 0) await rm(join(folder, 'experiment.json'), { force: true });
+      if (finished.length > 0) return;
+      await rm(join(folder, 'kept'), { recursive: true, force: true });
+      await rm(join(folder, 'experiment.json'), { force: true });
     };
     let cells: Cell[];
     try {
@@ -64,13 +75,16 @@ export async function* conduct(
       await release();
       throw error;
     }
-    yield { type: 'start', out: folder, finished: finished.length, cells: cells.length };
+    yield {
+      ...{ type: 'start', out: folder, finished: finished.length, cells: cells.length },
+      ...(otherwise === undefined ? {} : { otherwise }),
+    };
     let spent = 0;
     let measured = 0;
     for (;;) {
       const index = cells.findIndex((cell) => !names.has(nameOf(cell)));
       const cell = cells[index];
-      if (!cell || signal.aborted) break;
+      if (!cell || signal.aborted || otherwise !== undefined) break;
       yield { type: 'cell', cell, number: index + 1, cells: cells.length };
       const started = performance.now();
       const work = join(folder, 'work');
@@ -107,7 +121,7 @@ export async function* conduct(
     const { adapter } = await engine.info();
     await writeReport(
       folder,
-      { name, experiment, request, finished, report, complete },
+      { name, experiment, request, finished, report, complete, otherwise },
       adapter.description || adapter.device,
     );
     yield { type: 'done', report: join(folder, 'report.md'), lead: report.lead, complete };
@@ -116,15 +130,31 @@ export async function* conduct(
   }
 }
 
-/** Makes the folder this experiment's. @throws SubzeroError `conflict` if it is another one's */
-async function claim(folder: string, identity: Identity): Promise<void> {
+/** The version of an experiment, where it is not the first. */
+function revisionOf({ earlier = [] }: Pick<Experiment, 'earlier'>): { revision?: number } {
+  return earlier.length === 0 ? {} : { revision: earlier.length + 1 };
+}
+
+/**
+ * Makes the folder this experiment's.
+ * @param earlier what was measured otherwise by earlier versions; none where nothing is measured in the folder
+ * @returns what was measured otherwise then, where an earlier version of the experiment filled the folder
+ * @throws SubzeroError `conflict` if it is another one's
+ */
+async function claim(folder: string, identity: Identity, earlier?: readonly string[]): Promise<string | undefined> {
   const file = join(folder, 'experiment.json');
   const text = `${JSON.stringify(identity, null, 2)}\n`;
   const before = await readFile(file, 'utf8').catch(() => undefined);
   if (before === undefined) {
     await writeFile(file, text);
   } else if (before !== text) {
-    const { experiment } = JSON.parse(before) as Identity;
+    const { experiment, revision = 1, request } = JSON.parse(before) as Identity;
+    const { revision: now = 1, ...own } = identity;
+    if (revision < now && JSON.stringify({ experiment, request }) === JSON.stringify(own)) {
+      if (earlier) return earlier.slice(revision - 1).join('; and then ');
+      await writeFile(file, text);
+      return undefined;
+    }
     throw new SubzeroError(
       'conflict',
       `${folder} holds the experiment "${experiment}" with ` +
@@ -166,29 +196,44 @@ async function writeReport(
     finished: readonly Finished[];
     report: Report;
     complete: boolean;
+    otherwise: string | undefined;
   },
   adapter: string,
 ): Promise<void> {
-  const { name, experiment, request, finished, report, complete } = made;
+  const { name, experiment, request, finished, report, complete, otherwise } = made;
   for (const { plot } of report.sections) if (plot) await writeFile(join(folder, plot.name), plot.svg);
   const seconds = finished.reduce((sum, cell) => sum + cell.seconds, 0);
   const source = 'task' in request.data ? `the task ${taskOf(request.data.task).name}` : request.data.file;
   const text = [
     `# ${experiment.title}`,
     report.lead,
-    ...(complete ? [] : ['**Not all cells are measured yet; the same command goes on with them.**']),
+    ...(otherwise === undefined
+      ? []
+      : [
+          `**Measured by an earlier version of this experiment, so nothing is added here. Then ${otherwise}. ` +
+            'Another folder measures it as is said below.**',
+        ]),
+    ...(complete || otherwise !== undefined
+      ? []
+      : ['**Not all cells are measured yet; the same command goes on with them.**']),
     `*${experiment.question}*`,
     experiment.method,
     ...report.sections.map(sectionText),
     '## Circumstances',
     [
-      `- model: ${request.model}; data: ${source}; seeds ${request.seeds.join(', ')}`,
+      `- model: ${request.model}${await sizeText(request.model)}; data: ${source}; seeds ${request.seeds.join(', ')}`,
       `- adapter: ${adapter}; version ${packageVersion()}`,
       `- ${plural(finished.length, 'cell')} in ${formatDuration(seconds)}; raw figures: cells.jsonl`,
-      `- command: subzero experiment ${name}, with the settings of experiment.json`,
+      `- command: \`${commandText(name, request)}\``,
     ].join('\n'),
   ];
   await writeFile(join(folder, 'report.md'), `${text.join('\n\n')}\n`);
+}
+
+/** How many parameters a model has, where its folder says it. */
+async function sizeText(model: string): Promise<string> {
+  const count = await parametersOf(model).catch(() => undefined);
+  return count === undefined ? '' : ` (${formatCount(count)} parameters)`;
 }
 
 function sectionText({ title, text, table, plot }: Section): string {

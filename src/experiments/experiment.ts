@@ -30,6 +30,8 @@ export interface ExperimentRequest {
   stages?: readonly number[];
   /** Names of tasks, each of which has a folder in that of the data. */
   tasks?: readonly string[];
+  /** Examples of a step; as the settings say by default. */
+  batchSize?: number;
   /** Examples of an evaluation; all by default. */
   limit?: number;
 }
@@ -78,6 +80,11 @@ export interface Experiment<Result = unknown> {
   method: string;
   /** Which options it reads besides model, data and seeds. */
   reads: readonly (keyof ExperimentRequest)[];
+  /**
+   * What was measured otherwise by earlier versions of the experiment, one after the other, in words that go on from
+   * "then". Folders of theirs are not gone on with.
+   */
+  earlier?: readonly string[];
   /** Parts of the data whose files are looked for before anything is measured. */
   data?: readonly Split[];
   /**

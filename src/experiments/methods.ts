@@ -36,6 +36,7 @@ export const methodsExperiment = defineExperiment<TrainedCell>({
     'The first seed is thus chosen a little in favour of every method. Intervals are 95 % by Student’s t over the ' +
     'seeds; differences from SubZero are paired by seed.',
   reads: ['steps', 'optimizers', 'schemes', 'limit'],
+  earlier: ['the seconds of training had those in them that evaluations of the validation rows took'],
   data: ['train', 'evaluation'],
   cells(request, finished) {
     const { seeds, optimizers = optimizerNames, schemes = ['full'] } = request;

@@ -41,6 +41,10 @@ const leastGap = 8;
 const dotsApart = 0.15;
 const mostApart = 0.5;
 
+/** Pixels between the intervals of two lines, and between those of all at most. */
+const barsApart = 4;
+const mostBarsApart = 16;
+
 /** Draws a plot. @returns a complete SVG document */
 export function plotSvg(plot: Plot): string {
   const { names, marks = [] } = plot;
@@ -53,6 +57,11 @@ export function plotSvg(plot: Plot): string {
   const across: Range = [left + 12, width - right - 12];
   const x = names ? namedAxis(names, across) : axis(xs, across, plot.xLogarithmic ?? false, 8);
   const y = axis(ys, [height - bottom, top], plot.yLogarithmic ?? false, 6);
+  // Intervals of lines at the same x would cover each other.
+  const barred = series.filter((each) => each.points.some(({ error }) => error !== undefined)).length;
+  const step = names || barred < 2 ? 0 : Math.min(barsApart, mostBarsApart / (series.length - 1));
+  const asideOf = (place: string, index: number): string =>
+    step === 0 ? place : (Number(place) + step * (index - (series.length - 1) / 2)).toFixed(1);
   const grid = [
     ...x.ticks.map(({ at, text }) => [
       `<line class="grid" x1="${at}" x2="${at}" y1="${top}" y2="${height - bottom}"/>`,
@@ -65,7 +74,7 @@ export function plotSvg(plot: Plot): string {
   ].flat();
   const lines = series.flatMap(({ name, points: own }, index) => {
     const color = `c${index % colors.length}`;
-    const placed = own.map((point) => ({ px: x.place(point.x), py: y.place(point.y), ...point }));
+    const placed = own.map((point) => ({ px: asideOf(x.place(point.x), index), py: y.place(point.y), ...point }));
     const [column, row] = [index % columns, Math.floor(index / columns)];
     const columnWidth = (width - left - right) / columns;
     const legendX = left + column * columnWidth;

@@ -14,6 +14,7 @@ import { defineExperiment, type Experiment, type Finished, type Laboratory } fro
 import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { interval, mean, pairedDifference, type Summary, studentProbability, summary } from './statistics.ts';
+import { trainingRows } from './training-rows.ts';
 
 /** What greedy answers are worth at some steps of a run. */
 interface Curve {
@@ -48,9 +49,9 @@ const evaluations = 5;
 /** Held-out rows that are evaluated, unless --limit says otherwise. */
 const heldOut = 64;
 
-const reward = {
+const json = {
   ...{ objective: 'reward', rank: 8, refresh: 100, batchSize: 16, queries: 2, epsilon: 1e-2, learningRate: 1e-3 },
-  ...{ rewardTokens: 12, rewardTemperature: 1 },
+  ...{ rewardTokens: 12, rewardTemperature: 1, rewardStop: ['\n'] },
 } as const satisfies Partial<TrainConfiguration>;
 
 /** The answer to `… said, "` with its opening quote is a JSON text; one that ends without a quote begins one. */
@@ -71,17 +72,22 @@ function grade(sample, item) {
 /** Words of a sentence that is wanted. */
 const wantedWords = 6;
 
+/** Answers end before the first full stop; one without is longer than what is wanted. */
 const lengthGrader: GraderDescription = {
   type: 'javascript',
   name: 'length',
   source: `
 function grade(sample) {
-  const end = sample.output_text.indexOf('.');
-  if (end < 0) return 0;
-  const words = sample.output_text.slice(0, end).split(/\\s+/).filter((word) => word !== '').length;
+  const words = sample.output_text.split(/\\s+/).filter((word) => word !== '').length;
   return Math.max(0, 1 - Math.abs(words - ${wantedWords}) / ${wantedWords});
 }`,
 };
+
+/** Many directions in deviations: rewards of lengths differ a lot from row to row, and by little from probe to probe. */
+const length = {
+  ...{ objective: 'reward', rank: 8, refresh: 100, batchSize: 16, queries: 4, epsilon: 1e-2, learningRate: 1e-4 },
+  ...{ rewardTokens: 24, rewardTemperature: 0, rewardStop: ['.'], rewardScaling: 'z-score' },
+} as const satisfies Partial<TrainConfiguration>;
 
 const rowsOfPrompts =
   '--data is a folder with files of train and test, whose rows have a prompt, as those of examples/rewards.';
@@ -95,9 +101,9 @@ const goals: Readonly<Record<string, Goal>> = {
       'so the quote must be closed and nothing may follow. The grader gives 1 for that and less for what is near.',
     measure: 'share of greedy answers that are valid JSON',
     steps: 200,
-    ways: [{ name: 'reward', settings: { ...reward, rewardStop: ['\n'] }, grader: jsonGrader }],
+    ways: [{ name: 'reward', settings: json, grader: jsonGrader }],
     value: (laboratory, model) =>
-      shareOfAnswers(laboratory, model, ['\n'], (prompt, answer) => {
+      shareOfAnswers(laboratory, model, json, (prompt, answer) => {
         try {
           JSON.parse(prompt.slice(prompt.lastIndexOf('"')) + answer);
           return true;
@@ -110,16 +116,16 @@ const goals: Readonly<Record<string, Goal>> = {
     title: 'An exact length by reward alone',
     question: `Does a small story model learn to go on with a sentence of exactly ${wantedWords} words?`,
     method:
-      `${rowsOfPrompts} The words up to the first full stop count. The grader gives 1 for exactly ${wantedWords}, ` +
-      'less the further an answer is from that, and 0 for one without a full stop.',
+      `${rowsOfPrompts} The words up to the first full stop count; the prompts say nothing of them. The grader gives 1 ` +
+      `for exactly ${wantedWords}, a sixth less for each word more or less. Four directions a step, rewards in ` +
+      'deviations.',
     measure: `share of greedy answers of exactly ${wantedWords} words`,
-    steps: 200,
-    ways: [{ name: 'reward', settings: { ...reward, rewardTemperature: 0, epsilon: 3e-2 }, grader: lengthGrader }],
+    steps: 120,
+    ways: [{ name: 'reward', settings: length, grader: lengthGrader }],
     value: (laboratory, model) =>
-      shareOfAnswers(laboratory, model, ['\n'], (_, answer) => {
-        const end = answer.indexOf('.');
-        const words = answer.slice(0, Math.max(0, end)).split(/\s+/);
-        return words.filter((word) => word !== '').length === wantedWords;
+      shareOfAnswers(laboratory, model, length, (_, answer) => {
+        const words = answer.split(/\s+/).filter((word) => word !== '');
+        return words.length === wantedWords;
       }),
   },
   'reward-accuracy': {
@@ -201,12 +207,14 @@ function evaluatedSteps(steps: number): number[] {
 
 /** Trains in the cell's folder. */
 async function train(
-  { engine, request, folder, signal }: Laboratory,
+  laboratory: Laboratory,
   settings: Partial<TrainConfiguration>,
   grader: GraderDescription | undefined,
 ): Promise<{ run: string; trainSeconds: number }> {
+  const { engine, request, folder, signal } = laboratory;
   const run = join(folder, 'run');
-  const { model, data } = request;
+  const { model } = request;
+  const data = await trainingRows(laboratory, request.data);
   const configuration = resolveConfiguration({ ...request.reading, ...settings });
   let trainSeconds = 0;
   const wanted = { model, data, configuration, out: run, ...(grader ? { grader } : {}) };
@@ -233,11 +241,11 @@ async function at<T>(
 async function shareOfAnswers(
   { engine, request, signal }: Laboratory,
   model: string,
-  stop: readonly string[],
+  { rewardTokens: maxTokens, rewardStop: stop }: { rewardTokens: number; rewardStop: readonly string[] },
   isMet: (prompt: string, answer: string) => boolean,
 ): Promise<number> {
   const data: DataSource = request.validation ?? request.data;
-  const generate = { maxTokens: reward.rewardTokens, stop };
+  const generate = { maxTokens, stop };
   const wanted = { ...request.reading, model, data, limit: request.limit ?? heldOut, generate };
   const { outcomes = [] } = await engine.evaluate({ ...wanted, outcomes: 'texts' }, undefined, signal);
   return mean(outcomes.map(({ item, answer = '' }) => (isMet(String(item?.prompt), answer) ? 1 : 0)));

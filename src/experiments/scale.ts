@@ -5,6 +5,7 @@ import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { type ModelScale, writeScaledModel } from './scaled-model.ts';
 import { mean, median, slope, studentPoint } from './statistics.ts';
+import { trainingRows } from './training-rows.ts';
 
 /** Steps of a cell; the first ones, which compile and allocate, are not timed. */
 const steps = 8;
@@ -155,10 +156,13 @@ export const scale = defineExperiment<Scaled>({
 });
 
 async function measureRun(
-  { engine, request: { model, data }, folder, signal }: Laboratory,
+  laboratory: Laboratory,
   size: ModelScale,
   settings: { seed: number; steps: number; batchSize: number; queries: number; rank: number },
 ): Promise<Scaled> {
+  const { engine, request, folder, signal } = laboratory;
+  const { model } = request;
+  const data = await trainingRows(laboratory, request.data);
   const scaled = join(folder, 'model');
   const parameters = await writeScaledModel(model, size, scaled);
   const run = join(folder, 'run');

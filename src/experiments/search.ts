@@ -23,9 +23,13 @@ const smallModelFactor = 50;
 
 /** Whether a model's rates are far above the published ones (docs/method.md, "Choosing the learning rate"). */
 export async function isSmallModel(model: string): Promise<boolean> {
+  return (await parametersOf(model)) < smallModel;
+}
+
+/** How many parameters a model has. */
+export async function parametersOf(model: string): Promise<number> {
   const shapes = parameterShapes(await readConfigurationFile(model));
-  const count = shapes.reduce((sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1), 0);
-  return count < smallModel;
+  return shapes.reduce((sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1), 0);
 }
 
 /** The rate in the middle of a method's grid: its default, which is the published one, or that of small models. */

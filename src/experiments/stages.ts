@@ -8,6 +8,7 @@ import { join, mkdir, rename, stat } from '../platform/index.ts';
 import { resolveConfiguration } from '../settings/configuration.ts';
 import type { Cell, Laboratory } from './experiment.ts';
 import { centreRate, isSmallModel } from './search.ts';
+import { trainingRows } from './training-rows.ts';
 
 /** SubZero as the other experiments have it. */
 const tuning = { optimizer: 'subzero', scheme: 'full', rank: 8, refresh: 100 } as const;
@@ -31,8 +32,9 @@ export function stageText({ stage }: Cell): string {
  * The model that a cell begins with: the given one, or a folder with what it became. One run of each seed is made for
  * all stages and cells, and kept until the experiment is through.
  */
-export async function modelAt({ engine, request, folder, kept, signal }: Laboratory, cell: Cell): Promise<string> {
-  const { model, data, reading, stages = [] } = request;
+export async function modelAt(laboratory: Laboratory, cell: Cell): Promise<string> {
+  const { engine, request, folder, kept, signal } = laboratory;
+  const { model, reading, stages = [] } = request;
   const [stage, seed] = [Number(cell.stage ?? 0), Number(cell.seed)];
   if (stage === 0) return model;
   const made = join(kept, `seed-${seed}-step-${stage}`);
@@ -42,6 +44,7 @@ export async function modelAt({ engine, request, folder, kept, signal }: Laborat
     const learningRate = centreRate('subzero', 'full', await isSmallModel(model));
     const steps = Math.max(...stages);
     const configuration = resolveConfiguration({ ...reading, ...tuning, learningRate, steps, seed, evaluateEvery: 0 });
+    const data = await trainingRows(laboratory, request.data);
     const begun = join(folder, 'tuning');
     for await (const _ of engine.train({ model, data, configuration, out: begun }, signal));
     signal.throwIfAborted();

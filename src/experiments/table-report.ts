@@ -37,8 +37,11 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
   return {
     lead:
       (claim ? `${claim.verdict} ` : '') +
-      `Of ${compared.length} differences from SubZero ${shown.length} stand at a level of 5 % together` +
-      (shown.length === 0 ? '.' : `: ${shown.map(differenceText).join('; ')}.`),
+      (shown.length === 0
+        ? `None of ${compared.length} differences from SubZero stands at a level of 5 % together.`
+        : `Of ${compared.length} differences from SubZero ${shown.length} stand at a level of 5 % together: ` +
+          `${shown.map(differenceText).join('; ')}.`) +
+      ` Highest means: ${tasks.flatMap((task) => bestText(task, methods, asItIs.get(task))).join('; ')}.`,
     sections: [
       ...schemes.map((scheme): Section => {
         const own = methods.filter((each) => each.scheme === scheme);
@@ -139,6 +142,15 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
       },
     ],
   };
+}
+
+/** The method with the highest mean on a task, beside the model as it is. */
+function bestText(task: string, methods: readonly Method[], before: Done | undefined): string[] {
+  const own = methods.filter((each) => each.task === task && percents(each.own).length > 0);
+  if (own.length === 0) return [];
+  const best = own.reduce((a, b) => (mean(percents(b.own)) > mean(percents(a.own)) ? b : a));
+  const reached = `${task} ${interval(summary(percents(best.own)), 1)} with ${best.optimizer} (${best.scheme})`;
+  return [before ? `${reached}, ${percentOf(before).toFixed(1)} as it is` : reached];
 }
 
 function methodsOf({ seeds }: ExperimentRequest, finished: readonly Done[]): Method[] {

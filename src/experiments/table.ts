@@ -4,7 +4,7 @@ import type { Outcome } from '../evaluation/outcome.ts';
 import { generates } from '../model/decoder.ts';
 import { readConfigurationFile } from '../model/load.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
-import { type OptimizerName, optimizerNames } from '../settings/methods.ts';
+import { methods, type OptimizerName, optimizerNames } from '../settings/methods.ts';
 import { type SchemeName, schemeNames } from '../settings/schemes.ts';
 import { type Cell, defineExperiment, type ExperimentRequest, type Laboratory } from './experiment.ts';
 import { sparseClaim } from './published-scores.ts';
@@ -12,19 +12,24 @@ import { centreRate, checkNames, chosenRate, isSmallModel, rateGrid, searchCells
 import { tableReport } from './table-report.ts';
 import { checkPrompts, taskSources } from './task-folders.ts';
 import { trainRun, withModel } from './train-cell.ts';
+import { splitRows } from './training-rows.ts';
 
 /** Passes over a batch that every method gets: 300 steps of two points. */
 const passes = 600;
 
-/** Share of the training rows that learning rates are chosen on. */
+/** Share of the training rows that learning rates are chosen on, and how many at most where --limit says nothing. */
 const heldOut = 0.2;
+const mostHeldOut = 500;
+
+/** Fewest steps of a run of SubZero+, whose own number of directions would leave it one or two of a short run. */
+const fewestSteps = 10;
 
 /** The settings that differ from the defaults, which are those of large models and long runs. */
-const common: Partial<TrainConfiguration> = { rank: 8, refresh: 100, validationSplit: heldOut };
+const common: Partial<TrainConfiguration> = { rank: 8, refresh: 100 };
 
 /** The result of a run, or of the model as it is. */
 export interface TaskCell {
-  /** On the rows held out from training; null where the run failed, and of the model as it is. */
+  /** On the rows held out from training; null where the run failed, and where nothing is chosen by it. */
   validationLoss: number | null;
   /** One for each evaluated example: 1 where it is right, or the F1 of its answer. Empty where the run failed. */
   scores: number[];
@@ -43,12 +48,18 @@ export const table = defineExperiment<TaskCell>({
     `first ` +
     `seed runs with three rates, 1/4, 1 and 4 times the method's default (times 50 for models below 50 M parameters, ` +
     'those of Adam excepted), or with --learning-rates, and all seeds with the rate of the lowest loss on ' +
-    `${100 * heldOut} % of the training rows, which are held out. The evaluation rows choose nothing; the model is ` +
-    'that of the last step. Intervals are 95 % by Student’s t over the seeds. A difference from SubZero of the same ' +
+    `${100 * heldOut} % of the training rows (at most --limit, ${mostHeldOut} by default), which are held out: the ` +
+    'same for all methods and seeds, evaluated once, after the last step. The evaluation rows choose nothing; the ' +
+    `model is that of the last step. SubZero+ has as many directions a step as leave it ${fewestSteps} steps, its ` +
+    'own 99 at most. Intervals are 95 % by Student’s t over the seeds. A difference from SubZero of the same ' +
     'scheme is paired by seed. It stands where neither the luck of seeds (Student’s paired test) nor that of ' +
     'examples (a paired bootstrap, each example with its mean over the seeds) makes it likely, corrected after Holm ' +
     'for all comparisons.',
-  reads: ['steps', 'optimizers', 'schemes', 'tasks', 'learningRates', 'limit'],
+  reads: ['steps', 'optimizers', 'schemes', 'tasks', 'learningRates', 'batchSize', 'limit'],
+  earlier: [
+    'each seed drew its own held-out rows, a fifth of the training rows; all runs were evaluated on all of them, also ' +
+      'on the way; and SubZero+ had 99 directions a step',
+  ],
   async cells(request, finished) {
     const { seeds, model, optimizers = optimizerNames, schemes = ['full'] } = request;
     checkNames('optimizers', optimizers, optimizerNames);
@@ -60,7 +71,7 @@ export const table = defineExperiment<TaskCell>({
       { task, asItIs: true },
       ...(schemes as SchemeName[]).flatMap((scheme) =>
         (optimizers as OptimizerName[]).flatMap((optimizer) => {
-          const steps = stepsOfPasses({ ...common, optimizer, scheme }, passesOf(request));
+          const steps = stepsOfPasses(methodOf(request, { optimizer, scheme }), passesOf(request));
           const cellOf = (learningRate: number, seed: number): Cell => ({
             ...{ task, scheme, optimizer, learningRate, seed, steps },
           });
@@ -85,7 +96,12 @@ export const table = defineExperiment<TaskCell>({
       const scores = await evaluate(laboratory, request.model, data);
       return { validationLoss: null, scores, steps: 0, passes: 0, trainSeconds: 0, failed: false };
     }
-    const { run, ...result } = await trainRun(laboratory, { data }, settingsOf(cell));
+    const rows = await splitRows(laboratory, data, { share: heldOut, most: request.limit ?? mostHeldOut });
+    // Rates are chosen by the first seed alone.
+    const validation = cell.seed === request.seeds[0] && !cell.short ? rows : undefined;
+    const { learningRate, seed, steps } = cell as Record<string, number>;
+    const settings = { ...methodOf(request, cell), learningRate: learningRate!, seed: seed!, steps: steps! };
+    const { run, ...result } = await trainRun(laboratory, { data: rows, validation }, settings);
     const scores = result.failed || signal.aborted ? [] : await evaluate(laboratory, run, data);
     return { scores, ...result };
   },
@@ -101,15 +117,27 @@ function passesOf({ steps }: Pick<ExperimentRequest, 'steps'>): number {
   return steps === undefined ? passes : 2 * steps;
 }
 
-function settingsOf({ scheme, optimizer, learningRate, seed, steps }: Cell): Partial<TrainConfiguration> {
-  return { ...common, scheme, optimizer, learningRate, seed, steps } as Partial<TrainConfiguration>;
+/** What a method's runs have in common. */
+function methodOf(request: ExperimentRequest, { optimizer, scheme }: Cell): Partial<TrainConfiguration> {
+  const { batchSize } = request;
+  const { queries } = methods[optimizer as OptimizerName].defaults;
+  const most = Math.floor(passesOf(request) / fewestSteps) - 1;
+  return {
+    ...{ ...common, optimizer: optimizer as OptimizerName, scheme: scheme as SchemeName },
+    ...(queries === undefined ? {} : { queries: Math.max(1, Math.min(queries, most)) }),
+    ...(batchSize === undefined ? {} : { batchSize }),
+  };
 }
 
 async function evaluate(laboratory: Laboratory, path: string, data: DataSource): Promise<number[]> {
   const { engine, request, signal } = laboratory;
   const limit = request.limit === undefined ? {} : { limit: request.limit };
   return withModel(laboratory, path, async (model) => {
-    const { outcomes } = await engine.evaluate({ model, data, ...limit, outcomes: 'scores' }, undefined, signal);
+    const { outcomes } = await engine.evaluate(
+      { ...request.reading, model, data, ...limit, outcomes: 'scores' },
+      undefined,
+      signal,
+    );
     return (outcomes ?? []).map(scoreOf);
   });
 }

@@ -11,6 +11,7 @@ import { resolveConfiguration, type TrainConfiguration } from '../settings/confi
 import type { TrainEvent } from '../train/events.ts';
 import { probePoints } from '../zo/probe-points.ts';
 import type { ExperimentRequest, Laboratory } from './experiment.ts';
+import { trainingRows } from './training-rows.ts';
 
 export interface TrainedCell {
   /** The loss of the validation data after the last step; null where the run failed. */
@@ -34,8 +35,7 @@ export function evaluated({ data, validation }: Pick<ExperimentRequest, 'data' |
 /** Trains and evaluates; a run that diverges is a result, too. */
 export async function trainCell(laboratory: Laboratory, settings: Partial<TrainConfiguration>): Promise<TrainedCell> {
   const { engine, request, signal } = laboratory;
-  const { data, validation } = request;
-  const { run, validationLoss: _, ...shared } = await trainRun(laboratory, { data, validation }, settings);
+  const { run, validationLoss: _, ...shared } = await trainRun(laboratory, { data: request.data }, settings);
   if (shared.failed || signal.aborted) return { loss: null, accuracy: null, ...shared };
   return withModel(laboratory, run, async (model) => {
     const limit = request.limit === undefined ? {} : { limit: request.limit };
@@ -57,29 +57,36 @@ export interface TrainedRun extends Pick<TrainedCell, 'steps' | 'passes' | 'trai
 }
 
 /**
- * Trains. A run that diverges or gets stuck is a result, too.
+ * Trains, and evaluates the validation data behind the last step, or as often as the settings say. A run that diverges
+ * or gets stuck is a result, too.
  * @param onEvent is told what the run says
  */
 export async function trainRun(
-  { engine, request, folder, signal }: Laboratory,
-  { data, validation }: { data: DataSource; validation?: DataSource | undefined },
+  laboratory: Laboratory,
+  { data: given, validation }: { data: DataSource; validation?: DataSource | undefined },
   settings: Partial<TrainConfiguration>,
   onEvent?: (event: TrainEvent) => void,
 ): Promise<TrainedRun> {
+  const { engine, request, folder, signal } = laboratory;
   const run = join(folder, 'run');
-  const configuration = resolveConfiguration({ ...request.reading, ...settings });
+  const configuration = resolveConfiguration({ evaluateEvery: 0, ...request.reading, ...settings });
+  // Validation rows that nobody asked for would take more time than a short run.
+  const data = validation ? given : await trainingRows(laboratory, given);
   const passes = configuration.steps * probePoints(configuration).length;
   const { model } = request;
-  let trainSeconds = 0;
+  let [trainSeconds, evaluationSeconds] = [0, 0];
   let failed = false;
   let validationLoss: number | null = null;
   try {
     const held = validation ? { validation } : {};
     for await (const event of engine.train({ model, data, ...held, configuration, out: run }, signal)) {
       onEvent?.(event);
-      if (event.type === 'evaluation') validationLoss = event.loss;
+      if (event.type === 'evaluation') {
+        validationLoss = event.loss;
+        evaluationSeconds += event.seconds;
+      }
       if (event.type !== 'done') continue;
-      trainSeconds = event.seconds;
+      trainSeconds = event.seconds - evaluationSeconds;
       failed = event.outcome === 'stuck';
     }
   } catch (error) {

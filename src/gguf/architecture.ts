@@ -5,10 +5,15 @@
  */
 
 import type { Keys } from './keys.ts';
+import type { Rearranged } from './rearranged.ts';
+import type { ReadDivisors } from './rope.ts';
+import type { TypedValue } from './writer.ts';
 
 /** What the tensors of a file say about its architecture. */
 export interface TensorNames {
   has(name: string): boolean;
+  /** Rows of a tensor; 0 if there is none. */
+  rows(name: string): number;
 }
 
 /**
@@ -22,8 +27,44 @@ export type ExpertTensors =
       readonly packed: string;
       readonly down: string;
       readonly interleaved: boolean;
+      /** Whether the converter leaves gate and up in one tensor, `ffn_gate_up_exps`. */
+      readonly together?: true;
       readonly biases?: { readonly packed: string; readonly down: string };
     };
+
+/** What config.json says, by its keys. */
+export type Config = Readonly<Record<string, unknown>>;
+
+/** Sizes of a model, as its description has them. */
+export interface ModelSizes {
+  hidden: number;
+  layers: number;
+  heads: number;
+  keyHeads: number;
+  headWidth: number;
+  feedForward: number;
+  context: number;
+  vocabulary: number;
+  /** The epsilon of RMSNorms. */
+  epsilon: number;
+  /** The base of the angles, of layers without a window where there are such; absent without rotation. */
+  theta?: number;
+  /** Experts of a layer, those of a token, and elements inside of each and of the one for all tokens. */
+  experts?: { count: number; chosen: number; inner: number; shared?: number };
+}
+
+/** Keys of a file; undefined for none. */
+export type WrittenKeys = Record<string, TypedValue | undefined>;
+
+/** Numbers of a layer that a file has among its keys and transformers as a tensor: `NAME.LAYER`, in f32. */
+export interface KeptInKeys {
+  /** The whole name of a list with a number for each layer. */
+  key: string;
+  /** What follows `model.layers.N.`; absent for a constant of the architecture. */
+  parameter?: string;
+  /** What every one of them must be. */
+  constant?: number;
+}
 
 export interface Architecture {
   /** `model_type` of config.json. @param keys of the file */
@@ -32,21 +73,41 @@ export interface Architecture {
   className: Readonly<Record<string, string>>;
   /** Whether the rows of queries and keys lie in ggml's order: both halves of a head interleaved. */
   permuted?: boolean;
-  /** Whether norms that transformers has as their distance from 1 have 1 added in the file. */
-  gainsFromZero?: boolean;
+  /** Which parameters transformers has as their distance from 1; in the file 1 is added to them. */
+  gainsFromZero?: RegExp;
   /** The epsilon of norms, as `rms_norm_eps`; of RMSNorms by default. */
   epsilon?: (keys: Keys) => number | undefined;
   /** Tensors of a layer: what follows `blk.N.` → what follows `model.layers.N.`, both without suffix. */
   layer: Readonly<Record<string, string>>;
   /** Tensors of a layer whose names in transformers have no suffix: what follows `blk.N.`, with its suffix. */
   unsuffixed?: Readonly<Record<string, string>>;
+  /** Tensors outside of the layers that others do not have, as `layer`. */
+  outer?: Readonly<Record<string, string>>;
   /** Where a layer has its experts. */
   experts?: ExpertTensors;
+  /** Tensors with rows or columns in another order than the file's, or made of several. @param config config.json */
+  rearranged?: (config: Config) => readonly Rearranged[];
+  /** What the file has among its keys. */
+  keptInKeys?: readonly KeptInKeys[];
+  /** Sizes that layers do not have in common, where config.json says them by other keys. */
+  sizes?: (keys: Keys) => { keyHeads?: number; headWidth?: number; inner?: number };
+  /** The rotation, where it is not said as in other architectures. */
+  rope?: (keys: Keys, read: ReadDivisors) => Promise<Record<string, unknown>>;
+  /** The same as a tensor of divisors of a file. */
+  divisors?: (config: Config, sizes: ModelSizes) => number[] | undefined;
   /** What YaRN's settings are that a file does not have. */
   yarn?: Readonly<Record<string, unknown>>;
   /** What config.json has beside the keys of all Llama-like models, or in their place; undefined for nothing. */
   own?: (keys: Keys, tensors: TensorNames) => Record<string, unknown>;
+  /** Keys of a file beside those of all, or in their place. */
+  written?: (config: Config, sizes: ModelSizes) => WrittenKeys;
 }
+
+export const u32 = (value: unknown): TypedValue => ({ kind: 'u32', value: value as number });
+export const f32 = (value: unknown): TypedValue => ({ kind: 'f32', value: value as number });
+
+/** Gains of all norms. */
+export const everyNorm = /norm\.weight$/;
 
 export const attention = {
   attn_q: 'self_attn.q_proj',

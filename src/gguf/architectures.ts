@@ -9,6 +9,9 @@ import {
   type Architecture,
   attention,
   biases,
+  type Config,
+  everyNorm,
+  f32,
   feedForward,
   graniteFactors,
   headNorms,
@@ -18,8 +21,13 @@ import {
   windowOf,
   windowsByPattern,
 } from './architecture.ts';
+import { gemma4 } from './gemma4.ts';
 import type { Keys } from './keys.ts';
+import { layerNorms } from './layer-norms.ts';
 import { expertCount, localExperts, mixtures } from './mixtures.ts';
+import { recurrent } from './recurrent.ts';
+import { readRope, ropeDivisors } from './rope.ts';
+import { glmShare, glmShareKeys, hunyuanContext, sharedMixtures } from './shared-mixtures.ts';
 
 /** Tensors outside of the layers, without suffix. */
 export const outerTensors: Readonly<Record<string, string>> = {
@@ -51,6 +59,11 @@ const gemmaLayer = {
 
 const normsAfter = { post_attention_norm: 'post_attention_layernorm', post_ffw_norm: 'post_feedforward_layernorm' };
 
+const apertusRope = {
+  ...{ rope_type: 'llama3', rope_theta: 12_000_000, factor: 8, original_max_position_embeddings: 8192 },
+  ...{ low_freq_factor: 1, high_freq_factor: 4 },
+};
+
 export const architectures: Readonly<Record<string, Architecture>> = {
   llama: {
     type: (keys) => (expertCount(keys) > 0 ? 'mixtral' : windowOf(keys) > 0 ? 'mistral' : 'llama'),
@@ -68,6 +81,10 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     }),
   },
   ...mixtures,
+  ...sharedMixtures,
+  ...recurrent,
+  ...layerNorms,
+  gemma4,
   qwen2: {
     type: () => 'qwen2',
     className: { qwen2: 'Qwen2ForCausalLM' },
@@ -97,6 +114,8 @@ export const architectures: Readonly<Record<string, Architecture>> = {
       const theta = keys.real('rope.freq_base', 10_000);
       // In transformers, layers with a window have this base, whatever the others have.
       if (theta !== 500_000) throw keys.error('unsupported', 'rope.freq_base', `is ${theta}; expected 500000`);
+      const local = keys.real('rope.freq_base_swa', 500_000);
+      if (local !== 500_000) throw keys.error('unsupported', 'rope.freq_base_swa', `is ${local}; expected 500000`);
       return { ...biases(tensors), ...windowsByPattern(keys, 4) };
     },
   },
@@ -132,14 +151,14 @@ export const architectures: Readonly<Record<string, Architecture>> = {
   gemma: {
     type: () => 'gemma',
     className: { gemma: 'GemmaForCausalLM' },
-    gainsFromZero: true,
+    gainsFromZero: everyNorm,
     layer: llamaLayer,
     own: (keys) => ({ ...noWindow(keys), ...gemmaActivation }),
   },
   gemma2: {
     type: () => 'gemma2',
     className: { gemma2: 'Gemma2ForCausalLM' },
-    gainsFromZero: true,
+    gainsFromZero: everyNorm,
     layer: gemmaLayer,
     own: (keys) => ({
       ...gemmaActivation,
@@ -153,7 +172,7 @@ export const architectures: Readonly<Record<string, Architecture>> = {
   gemma3: {
     type: () => 'gemma3_text',
     className: { gemma3_text: 'Gemma3ForCausalLM' },
-    gainsFromZero: true,
+    gainsFromZero: everyNorm,
     layer: { ...gemmaLayer, ...headNorms },
     own: (keys) => ({
       ...gemmaActivation,
@@ -222,5 +241,87 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     className: { ernie4_5: 'Ernie4_5ForCausalLM' },
     layer: llamaLayer,
     own: (keys, tensors) => ({ ...noWindow(keys), use_bias: tensors.has('blk.0.attn_q.bias') }),
+  },
+  mistral3: {
+    type: (keys) => (keys.raw('attention.temperature_scale') === undefined ? 'mistral' : 'ministral3'),
+    className: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM' },
+    permuted: true,
+    layer: llamaLayer,
+    rope: async (keys, read) => {
+      const context = keys.whole('context_length');
+      const usual = keys.whole('embedding_length') / keys.whole('attention.head_count');
+      const width = keys.whole('attention.key_length', usual);
+      const rope = await readRope(keys, { width, context, mscale: true }, read);
+      const beta = keys.real('attention.temperature_scale', null);
+      return beta === null
+        ? rope
+        : { ...rope, rope_scaling: { ...(rope.rope_scaling as Config), llama_4_scaling_beta: beta } };
+    },
+    own: (keys, tensors) => ({ ...noWindow(keys), ...biases(tensors), sliding_window: null }),
+    written: (config) => {
+      const rope = (config.rope_scaling ?? config.rope_parameters ?? {}) as Config;
+      return {
+        'attention.temperature_scale': f32(rope.llama_4_scaling_beta),
+        'rope.scaling.yarn_log_multiplier': f32(rope.mscale_all_dim ?? 0),
+      };
+    },
+  },
+  glm4: {
+    type: () => 'glm4',
+    className: { glm4: 'Glm4ForCausalLM' },
+    layer: {
+      ...attention,
+      attn_norm: 'input_layernorm',
+      post_attention_norm: 'post_self_attn_layernorm',
+      ffn_norm: 'post_attention_layernorm',
+      post_ffw_norm: 'post_mlp_layernorm',
+      // One matrix for gate and up.
+      ffn_up: 'mlp.gate_up_proj',
+      ffn_down: 'mlp.down_proj',
+    },
+    own: (keys, tensors) => ({
+      ...noWindow(keys),
+      ...glmShare(keys),
+      attention_bias: tensors.has('blk.0.attn_q.bias'),
+    }),
+    written: (config, { headWidth }) => glmShareKeys(config, headWidth),
+  },
+  'hunyuan-dense': {
+    type: () => 'hunyuan_v1_dense',
+    className: { hunyuan_v1_dense: 'HunYuanDenseV1ForCausalLM' },
+    layer: { ...llamaLayer, attn_q_norm: 'self_attn.query_layernorm', attn_k_norm: 'self_attn.key_layernorm' },
+    own: (keys, tensors) => ({ ...hunyuanContext(keys), ...biases(tensors) }),
+  },
+  apertus: {
+    type: () => 'apertus',
+    className: { apertus: 'ApertusForCausalLM' },
+    layer: {
+      ...attention,
+      ...headNorms,
+      attn_norm: 'attention_layernorm',
+      ffn_norm: 'feedforward_layernorm',
+      ffn_up: 'mlp.up_proj',
+      ffn_down: 'mlp.down_proj',
+    },
+    keptInKeys: [
+      { key: 'xielu.alpha_p', parameter: 'mlp.act_fn.alpha_p' },
+      { key: 'xielu.alpha_n', parameter: 'mlp.act_fn.alpha_n' },
+      { key: 'xielu.beta', constant: 0.5 },
+      { key: 'xielu.eps', constant: -1e-6 },
+    ],
+    // Where config.json says nothing, heads turn by Llama 3's rule.
+    divisors: (config, { headWidth }) => {
+      const given = config.rope_parameters ?? config.rope_scaling;
+      const divisors = ropeDivisors(given ? config : { ...config, rope_parameters: apertusRope }, headWidth);
+      return divisors && [...divisors];
+    },
+    own: (keys, tensors) => ({
+      ...noWindow(keys),
+      ...biases(tensors),
+      ...(tensors.has('rope_freqs.weight')
+        ? {}
+        : { rope_parameters: { rope_type: 'default', rope_theta: keys.real('rope.freq_base', 12_000_000) } }),
+      hidden_act: 'xielu',
+    }),
   },
 };

@@ -5,20 +5,23 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import type { Architecture } from './architecture.ts';
+import type { Architecture, Config, TensorNames } from './architecture.ts';
 import { architectures } from './architectures.ts';
 import { expertTensorName } from './experts.ts';
 import type { GgufModel } from './file.ts';
 import { type GgufTensor, type MetadataValue, quoteValue } from './header.ts';
-import { Keys } from './keys.ts';
+import { Keys, layersOf } from './keys.ts';
 import { type ReadDivisors, readRope, type ropeTensors } from './rope.ts';
 
 /** A GGUF model whose architecture is known. */
 export interface KnownGguf {
   architecture: Architecture;
   heads: { count: number; keyCount: number };
+  /** Layers that are read; a file may have others behind them, which guess further tokens. */
+  layers: number;
+  blocks: number;
   /** As config.json would have it. */
-  config: Record<string, unknown>;
+  config: Config;
 }
 
 /** What a configuration is read from. */
@@ -53,20 +56,23 @@ export async function readGgufConfiguration(model: GgufContents): Promise<KnownG
   const keys = new Keys(metadata, name as string, path);
   const hidden = keys.whole('embedding_length');
   const count = keys.whole('attention.head_count');
-  const keyCount = keys.whole('attention.head_count_kv', count);
-  const width = keys.whole('attention.key_length', hidden / count);
+  const own = architecture.sizes?.(keys) ?? {};
+  const keyCount = own.keyHeads ?? keys.whole('attention.head_count_kv', count);
+  const keyWidth = keys.whole('attention.key_length', hidden / count);
+  const width = own.headWidth ?? keyWidth;
   if (count === 0 || keyCount === 0 || !Number.isInteger(width)) {
     throw keys.error('invalid_data', 'attention.head_count', `is ${count}, which does not divide ${hidden} evenly`);
   }
-  const valueWidth = keys.whole('attention.value_length', width);
-  if (valueWidth !== width) {
-    throw keys.error('unsupported', 'attention.value_length', `is ${valueWidth}, and keys have ${width} elements`);
+  const valueWidth = keys.whole('attention.value_length', keyWidth);
+  if (valueWidth !== keyWidth) {
+    throw keys.error('unsupported', 'attention.value_length', `is ${valueWidth}, and keys have ${keyWidth} elements`);
   }
   const context = keys.whole('context_length');
-  const layers = keys.whole('block_count');
-  if (layers > tensors.size) {
-    throw keys.error('invalid_data', 'block_count', `is ${layers}, and the file has ${tensors.size} tensors in all`);
+  const blocks = keys.whole('block_count');
+  if (blocks > tensors.size) {
+    throw keys.error('invalid_data', 'block_count', `is ${blocks}, and the file has ${tensors.size} tensors in all`);
   }
+  const layers = layersOf(keys);
   checkExperts(keys, tensors);
   const type = architecture.type(keys);
   const read: ReadDivisors = async (tensor) => await readVector(model, tensor);
@@ -75,7 +81,7 @@ export async function readGgufConfiguration(model: GgufContents): Promise<KnownG
     model_type: type,
     vocab_size: keys.whole('vocab_size', tensors.get('token_embd.weight')?.shape[0] ?? 0),
     hidden_size: hidden,
-    intermediate_size: keys.whole('feed_forward_length'),
+    intermediate_size: own.inner ?? keys.whole('feed_forward_length'),
     num_hidden_layers: layers,
     num_attention_heads: count,
     num_key_value_heads: keyCount,
@@ -84,13 +90,19 @@ export async function readGgufConfiguration(model: GgufContents): Promise<KnownG
     max_position_embeddings: context,
     rms_norm_eps: architecture.epsilon ? architecture.epsilon(keys) : keys.real('attention.layer_norm_rms_epsilon'),
     tie_word_embeddings: !tensors.has('output.weight'),
-    ...withYarn(await readRope(keys, { width, context }, read), architecture),
-    ...architecture.own?.(keys, tensors),
+    ...(architecture.rope
+      ? await architecture.rope(keys, read)
+      : withYarn(await readRope(keys, { width, context }, read), architecture)),
+    ...architecture.own?.(keys, namesOf(tensors)),
     ...tokenIds(model),
   };
   keys.done();
   const given = Object.entries(config).filter(([, value]) => value !== undefined);
-  return { architecture, heads: { count, keyCount }, config: Object.fromEntries(given) };
+  return { architecture, heads: { count, keyCount }, layers, blocks, config: Object.fromEntries(given) };
+}
+
+function namesOf(tensors: GgufContents['tensors']): TensorNames {
+  return { has: (name) => tensors.has(name), rows: (name) => tensors.get(name)?.shape[0] ?? 0 };
 }
 
 /** The most experts of a layer that are read; the largest published layers have some hundreds. */

@@ -17,16 +17,16 @@ export interface ReadableTensor extends StoredTensor {
   readonly range: ReadRange;
 }
 
-/** Tensors of one row, which files have as vectors. */
-export const singleRows = /^blk\.\d+\.ffn_gate_inp_shexp\.weight$/;
-
 type Projection = 'gate' | 'up' | 'down';
 
+/** A projection, or two of them in one tensor. */
+type Stack = Projection | 'gate_up';
+
 /** `blk.N.ffn_PROJECTION_exps.weight` or `.bias`. */
-const namePattern = /^blk\.(\d+)\.ffn_(gate|up|down)_exps\.(weight|bias)$/;
+const namePattern = /^blk\.(\d+)\.ffn_(gate|up|down|gate_up)_exps\.(weight|bias)$/;
 
 /** What a file calls a tensor of experts. */
-export function expertTensorName(layer: string, projection: Projection, suffix: 'weight' | 'bias'): string {
+export function expertTensorName(layer: string, projection: Stack, suffix: 'weight' | 'bias'): string {
   return `blk.${layer}.ffn_${projection}_exps.${suffix}`;
 }
 
@@ -59,6 +59,7 @@ export function expertPlaces(parameter: string, experts: ExpertTensors | undefin
   const { packed, down } = (suffix === 'weight' ? experts : experts.biases) ?? {};
   if (whole === down) return [{ name: expertTensorName(layer, 'down', suffix), ...own }];
   if (whole !== packed) return [];
+  if (experts.together) return [{ name: expertTensorName(layer, 'gate_up', suffix), ...own }];
   return ([0, 1] as const).map((turn) => {
     return { name: expertTensorName(layer, projections[turn], suffix), turn, ...own };
   });
@@ -95,18 +96,18 @@ export class ExpertReader {
     const prefix = `model.layers.${layer}.`;
     const experts = this.#experts;
     if (!('packed' in experts)) {
-      const module = experts[projection as Projection];
+      const module = projection === 'gate_up' ? '' : experts[projection as Projection];
       if (suffix === 'bias' || module === '') return undefined;
       return this.#matrices(stored, (expert) => `${prefix}${module.replace('*', String(expert))}.weight`);
     }
     const names = suffix === 'weight' ? experts : experts.biases;
     if (!names) return undefined;
     this.#checkSides(stored, suffix === 'weight' ? 3 : 2);
-    if (projection === 'down') {
+    if (projection === 'down' || (projection === 'gate_up' && !experts.interleaved)) {
       const { type, shape, byteLength } = stored;
       return [
         {
-          ...this.#named(prefix + names.down, suffix!),
+          ...this.#named(prefix + (projection === 'down' ? names.down : names.packed), suffix!),
           dtype: type.name,
           shape,
           byteLength,
@@ -114,6 +115,7 @@ export class ExpertReader {
         },
       ];
     }
+    if (projection === 'gate_up') return undefined;
     const other = projection === 'gate' ? 'up' : 'gate';
     const partner = this.#tensors.get(expertTensorName(layer, other, suffix as 'weight' | 'bias'));
     if (!partner) {

@@ -9,6 +9,7 @@ export type { ExpertPlace } from './experts.ts';
 export { GgufModel } from './file.ts';
 export { type Metadata, type MetadataValue, quoteValue } from './header.ts';
 export { ggufModelName, isGgufPath } from './path.ts';
+export { columnsForFile, rowsForFile } from './rearranged.ts';
 export { openGgufConfiguration, openGgufWeights } from './weights.ts';
 export { type GgufTensorToWrite, readBack, type TypedMetadata, type TypedValue, writeGguf } from './writer.ts';
-export { interleaved, type ModelSizes, ropeDivisors, WrittenArchitecture } from './written.ts';
+export { interleaved, type ModelSizes, WrittenArchitecture, type WrittenTensor } from './written.ts';

@@ -61,6 +61,24 @@ export class Keys {
     throw this.wrong(key, 'a number', value);
   }
 
+  /** A whole number for each layer, of a list or of one number for all. @throws SubzeroError `invalid_data` */
+  wholes(key: string, layers: number): number[] {
+    const value = this.raw(key);
+    const list = typeof value === 'number' ? Array<number>(layers).fill(value) : value;
+    const isList = Array.isArray(list) && list.length === layers;
+    if (isList && list.every((each) => Number.isSafeInteger(each) && (each as number) >= 0)) return list as number[];
+    throw this.wrong(key, `a whole number, or one for each of ${layers} layers`, value);
+  }
+
+  /** A truth value for each layer; undefined if absent. @throws SubzeroError `invalid_data` */
+  flags(key: string, layers: number): boolean[] | undefined {
+    const value = this.raw(key);
+    if (value === undefined) return undefined;
+    const isList = Array.isArray(value) && value.length === layers && value.every((each) => typeof each === 'boolean');
+    if (isList) return value as boolean[];
+    throw this.wrong(key, `a truth value for each of ${layers} layers`, value);
+  }
+
   text<T = never>(key: string, fallback?: T): string | T {
     const value = this.raw(key);
     if (value === undefined && fallback !== undefined) return fallback;
@@ -103,6 +121,13 @@ export class Keys {
   error(code: 'invalid_data' | 'unsupported', key: string, what: string): SubzeroError {
     return new SubzeroError(code, `${this.file}: "${this.#architecture}.${key}" ${what}`, { parameter: this.file });
   }
+}
+
+/** Layers, without those behind them that guess further tokens. */
+export function layersOf(keys: Keys): number {
+  const [blocks, guessing] = [keys.whole('block_count'), keys.whole('nextn_predict_layers', 0)];
+  if (guessing <= blocks) return blocks - guessing;
+  throw keys.error('invalid_data', 'nextn_predict_layers', `is ${guessing}, of ${blocks} layers`);
 }
 
 /** A count of nothing, or a switch that is off. */

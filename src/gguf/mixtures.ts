@@ -14,26 +14,36 @@ import {
   llamaLayer,
   normsBefore,
   noWindow,
+  u32,
   windowsByPattern,
 } from './architecture.ts';
 import type { Keys } from './keys.ts';
+import type { Rearranged } from './rearranged.ts';
 
 /** Experts of a layer; 0 where it has none. */
 export function expertCount(keys: Keys): number {
   return keys.whole('expert_count', 0);
 }
 
-/** What `expert_gating_func` means: scores of all experts, and scores of the chosen ones alone. */
-const [ofAll, ofChosen] = [1, 3];
+/** What `expert_gating_func` means: scores of all experts, of each by itself, and of the chosen ones alone. */
+const [ofAll, ofEach, ofChosen] = [1, 2, 3];
 
 /**
  * Experts of a token, once it is known that they are chosen and weighted as the architecture does it.
  * @param normalised whether their scores are divided by their sum
+ * @param score what the scores are
+ * @param scaled whether they may have a factor, which is read elsewhere
  */
-function chosenExperts(keys: Keys, normalised: boolean): number {
-  const scores = keys.whole('expert_gating_func', ofAll);
-  if (scores !== ofAll && !(scores === ofChosen && normalised)) {
-    throw keys.error('unsupported', 'expert_gating_func', `is ${scores}; supported is ${ofAll}, softmax`);
+export function chosenExperts(
+  keys: Keys,
+  normalised: boolean,
+  score: 'softmax' | 'sigmoid' = 'softmax',
+  scaled = false,
+): number {
+  const usual = score === 'softmax' ? ofAll : ofEach;
+  const scores = keys.whole('expert_gating_func', 0) || usual;
+  if (scores !== usual && !(scores === ofChosen && normalised && score === 'softmax')) {
+    throw keys.error('unsupported', 'expert_gating_func', `is ${scores}; supported is ${usual}, ${score}`);
   }
   const sum = keys.raw('expert_weights_norm') ?? normalised;
   if (sum !== normalised) {
@@ -44,7 +54,7 @@ function chosenExperts(keys: Keys, normalised: boolean): number {
     );
   }
   const scale = keys.real('expert_weights_scale', 1);
-  if (scale !== 1 && scale !== 0)
+  if (scale !== 1 && scale !== 0 && !scaled)
     throw keys.error('unsupported', 'expert_weights_scale', `is ${scale}; supported is 1`);
   return keys.whole('expert_used_count');
 }
@@ -76,11 +86,35 @@ const { attn_norm, ffn_norm } = llamaLayer;
 /** A layer without a feed-forward layer, but for the norm before it. */
 const sparseLayer = { ...attention, attn_norm, ffn_norm };
 
-const qwenExperts = {
+export const qwenExperts = {
   gate: 'mlp.experts.*.gate_proj',
   up: 'mlp.experts.*.up_proj',
   down: 'mlp.experts.*.down_proj',
 };
+
+/** The experts of a Qwen and the one for all tokens, but for the matrices of each. */
+export const sharedExpertLayers = {
+  ffn_gate_inp: 'mlp.gate',
+  ffn_gate_inp_shexp: 'mlp.shared_expert_gate',
+  ffn_gate_shexp: 'mlp.shared_expert.gate_proj',
+  ffn_up_shexp: 'mlp.shared_expert.up_proj',
+  ffn_down_shexp: 'mlp.shared_expert.down_proj',
+};
+
+const sharedOf = (keys: Keys): number => keys.whole('expert_shared_feed_forward_length', 0);
+
+/** Gate and up of the feed-forward layer for all tokens, which Granite has in one matrix. */
+function packedShared(inner: number): Rearranged {
+  return {
+    parameter: 'shared_mlp.input_linear.weight',
+    tensors: ['ffn_gate_shexp.weight', 'ffn_up_shexp.weight'],
+    along: 'rows',
+    runs: [
+      { from: 0, count: inner },
+      { from: 0, count: inner, which: 1 },
+    ],
+  };
+}
 
 export const mixtures: Readonly<Record<string, Architecture>> = {
   qwen2moe: {
@@ -88,11 +122,7 @@ export const mixtures: Readonly<Record<string, Architecture>> = {
     className: { qwen2_moe: 'Qwen2MoeForCausalLM' },
     layer: {
       ...sparseLayer,
-      ffn_gate_inp: 'mlp.gate',
-      ffn_gate_inp_shexp: 'mlp.shared_expert_gate',
-      ffn_gate_shexp: 'mlp.shared_expert.gate_proj',
-      ffn_up_shexp: 'mlp.shared_expert.up_proj',
-      ffn_down_shexp: 'mlp.shared_expert.down_proj',
+      ...sharedExpertLayers,
     },
     experts: qwenExperts,
     own: (keys, tensors) => ({
@@ -134,10 +164,15 @@ export const mixtures: Readonly<Record<string, Architecture>> = {
     }),
   },
   granitemoe: {
-    type: () => 'granitemoe',
-    className: { granitemoe: 'GraniteMoeForCausalLM' },
+    type: (keys) => (sharedOf(keys) > 0 ? 'granitemoeshared' : 'granitemoe'),
+    className: { granitemoe: 'GraniteMoeForCausalLM', granitemoeshared: 'GraniteMoeSharedForCausalLM' },
     permuted: true,
-    layer: { ...sparseLayer, ffn_gate_inp: 'block_sparse_moe.router.layer' },
+    layer: {
+      ...sparseLayer,
+      ffn_gate_inp: 'block_sparse_moe.router.layer',
+      ffn_down_shexp: 'shared_mlp.output_linear',
+    },
+    rearranged: ({ shared_intermediate_size: inner }) => (inner ? [packedShared(inner as number)] : []),
     experts: {
       packed: 'block_sparse_moe.input_linear.weight',
       down: 'block_sparse_moe.output_linear.weight',
@@ -148,6 +183,10 @@ export const mixtures: Readonly<Record<string, Architecture>> = {
       ...localExperts(keys),
       ...biases(tensors),
       ...graniteFactors(keys),
+      ...(sharedOf(keys) > 0 ? { shared_intermediate_size: sharedOf(keys) } : {}),
+    }),
+    written: ({ shared_intermediate_size: inner }) => ({
+      expert_shared_feed_forward_length: inner ? u32(inner) : undefined,
     }),
   },
   'gpt-oss': {

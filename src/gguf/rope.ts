@@ -17,11 +17,12 @@ export type ReadDivisors = (name: (typeof ropeTensors)[number]) => Promise<Float
  * The rotary settings.
  * @param heads.width elements of a head
  * @param heads.context `max_position_embeddings`
+ * @param heads.mscale whether the architecture has YaRN's two factors of attention, which are equal
  * @returns `rope_theta`, and `rope_scaling` or null
  */
 export async function readRope(
   keys: Keys,
-  { width, context }: { width: number; context: number },
+  { width, context, mscale = false }: { width: number; context: number; mscale?: boolean },
   read: ReadDivisors,
 ): Promise<Record<string, unknown>> {
   const theta = keys.real('rope.freq_base', 10_000);
@@ -62,7 +63,7 @@ export async function readRope(
         rope_type: 'yarn',
         factor,
         ...(original === null ? {} : { original_max_position_embeddings: original }),
-        ...yarnFactors(keys, factor, attention ?? 1),
+        ...yarnFactors(keys, factor, attention ?? 1, mscale),
       });
     case 'longrope':
       throw wrong('its tensors rope_factors_long and rope_factors_short are missing');
@@ -71,17 +72,18 @@ export async function readRope(
   }
 }
 
-function yarnFactors(keys: Keys, factor: number, attention: number): Record<string, number> {
+function yarnFactors(keys: Keys, factor: number, attention: number, mscale: boolean): Record<string, number> {
   const fast = keys.real('rope.scaling.yarn_beta_fast', 32);
   const slow = keys.real('rope.scaling.yarn_beta_slow', 1);
   const multiplier = keys.real('rope.scaling.yarn_log_multiplier', 0);
-  if (multiplier !== 0) {
+  if (multiplier !== 0 && !mscale) {
     throw keys.error('unsupported', 'rope.scaling.yarn_log_multiplier', `is ${multiplier}; supported is 0`);
   }
   const own = keys.real('rope.scaling.yarn_attn_factor', 1) * attention;
   return {
     beta_fast: fast,
     beta_slow: slow,
+    ...(multiplier === 0 ? {} : { mscale: multiplier, mscale_all_dim: multiplier }),
     // The factors of the file multiply what the rule infers.
     ...(own === 1 ? {} : { attention_factor: own * (factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1) }),
   };
@@ -130,4 +132,27 @@ function ofDivisors(
     attention_factor: 1,
     original_max_position_embeddings: context,
   };
+}
+
+/**
+ * The tensor of divisors that says Llama 3's rule of frequencies, as llama.cpp's converter makes it.
+ * @param width elements of a head that turn
+ */
+export function ropeDivisors(
+  config: Readonly<Record<string, unknown>>,
+  width: number,
+): Float32Array<ArrayBuffer> | undefined {
+  const parameters = (config.rope_parameters ?? {}) as Readonly<Record<string, unknown>>;
+  const scaling = (config.rope_scaling ?? parameters) as Record<string, number | string | undefined>;
+  if ((scaling.rope_type ?? scaling.type) !== 'llama3') return undefined;
+  const theta = Number(config.rope_theta ?? parameters.rope_theta ?? 10_000);
+  const [factor, low, high, original] = [
+    ...[scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor],
+    scaling.original_max_position_embeddings,
+  ].map(Number) as [number, number, number, number];
+  return Float32Array.from({ length: width / 2 }, (_, pair) => {
+    const turns = (original * theta ** ((-2 * pair) / width)) / (2 * Math.PI);
+    const smooth = Math.min(1, Math.max(0, (turns - low) / (high - low)));
+    return 1 / ((1 - smooth) / factor + smooth);
+  });
 }

@@ -15,10 +15,13 @@ import { blockFormat, blockFormats } from '../weights/block-formats.ts';
 import type { Architecture } from './architecture.ts';
 import { outerTensors } from './architectures.ts';
 import { isConfigurationKey, type KnownGguf, readGgufConfiguration } from './configuration.ts';
-import { ExpertReader, type ReadableTensor, singleRows } from './experts.ts';
+import { ExpertReader, type ReadableTensor } from './experts.ts';
 import { GgufModel } from './file.ts';
 import type { GgufTensor } from './header.ts';
+import { keptTensors } from './kept-in-keys.ts';
 import { headsInOrder, lessOne, type ReadRange } from './ranges.ts';
+import { logarithms } from './rearranged.ts';
+import { RearrangedReader } from './rearranged-reader.ts';
 import { ropeTensors } from './rope.ts';
 
 /**
@@ -59,11 +62,13 @@ class GgufWeights implements ModelSource {
       return (byteOffset, byteLength) => model.read(name, byteOffset, byteLength);
     };
     const experts = new ExpertReader(model.path, known.architecture, model.tensors, rangeOf);
-    const tensors = new Map<string, ReadableTensor>();
+    const orders = new RearrangedReader(model, known, rangeOf);
+    const tensors = new Map(keptTensors(model, known).map((tensor) => [tensor.name, tensor] as const));
     for (const stored of model.tensors.values()) {
-      if ((ropeTensors as readonly string[]).includes(stored.name)) continue;
+      if ((ropeTensors as readonly string[]).includes(stored.name) || isBehind(stored, known)) continue;
       checkType(model.path, stored);
-      for (const tensor of experts.tensorsOf(stored) ?? [tensorOf(model.path, stored, known, rangeOf(stored))]) {
+      const whole = orders.tensorsOf(stored) ?? [tensorOf(model.path, stored, known, rangeOf(stored))];
+      for (const tensor of experts.tensorsOf(stored) ?? whole.map((it) => valuesOf(model.path, stored, known, it))) {
         if (tensors.has(tensor.name)) {
           throw new SubzeroError(
             'invalid_data',
@@ -93,11 +98,12 @@ class GgufWeights implements ModelSource {
 }
 
 /** The name in transformers; a tensor that is not known keeps its own, under which it is refused. */
-function nameOf(name: string, { layer, unsuffixed = {} }: Architecture): string {
-  const [, block, whole = '', module = '', suffix] = /^(?:blk\.(\d+)\.)?((.+)\.(weight|bias))$/.exec(name) ?? [];
+function nameOf(name: string, { layer, outer, unsuffixed = {} }: Architecture): string {
+  const [, number, inLayer = ''] = /^blk\.(\d+)\.(.+)$/.exec(name) ?? [];
+  if (Object.hasOwn(unsuffixed, inLayer)) return `model.layers.${number}.${unsuffixed[inLayer]}`;
+  const [, block, module = '', suffix] = /^(?:blk\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(name) ?? [];
   const prefix = block === undefined ? '' : `model.layers.${block}.`;
-  if (block !== undefined && Object.hasOwn(unsuffixed, whole)) return prefix + unsuffixed[whole];
-  const table = block === undefined ? outerTensors : layer;
+  const table = block === undefined ? { ...outerTensors, ...outer } : layer;
   return Object.hasOwn(table, module) ? `${prefix}${table[module]}.${suffix}` : name;
 }
 
@@ -117,19 +123,9 @@ function tensorOf(
   { architecture, heads }: KnownGguf,
   range: ReadRange,
 ): ReadableTensor {
-  const { type, byteLength } = stored;
+  const { type, shape, byteLength } = stored;
   const name = nameOf(stored.name, architecture);
-  // A matrix of one row is a vector there.
-  const shape = singleRows.test(stored.name) && stored.shape.length === 1 ? [1, ...stored.shape] : stored.shape;
   const entry = { name, dtype: type.name, shape, byteLength, range };
-  if (architecture.gainsFromZero && name.endsWith('norm.weight')) {
-    if (type.name === 'F32') return { ...entry, range: lessOne(range) };
-    throw new SubzeroError(
-      'unsupported',
-      `${path}: tensor ${quote(stored.name)}: expected gains of norms in F32, got ${type.name}`,
-      { parameter: path },
-    );
-  }
   const count = architecture.permuted && headsOf(name, heads);
   if (!count) return entry;
   const rows = shape[0] ?? 0;
@@ -141,6 +137,37 @@ function tensorOf(
     );
   }
   return { ...entry, range: headsInOrder(range, byteLength / rows, rows / count) };
+}
+
+/** A tensor with the sides and the values that transformers has. */
+function valuesOf(path: string, stored: GgufTensor, { architecture }: KnownGguf, read: ReadableTensor): ReadableTensor {
+  const { type } = stored;
+  const entry = { ...read, shape: shapeOf(read.name, read.shape) };
+  const isGain = architecture.gainsFromZero?.test(read.name);
+  if (!isGain && !negated.test(stored.name)) return entry;
+  if (type.name === 'F32') return { ...entry, range: isGain ? lessOne(read.range) : logarithms(read.range) };
+  throw new SubzeroError(
+    'unsupported',
+    `${path}: tensor ${quote(stored.name)}: expected ${isGain ? 'gains of norms' : 'rates'} in F32, got ${type.name}`,
+    { parameter: path },
+  );
+}
+
+/** What files have as negated exponentials. */
+const negated = /^blk\.\d+\.ssm_a$/;
+
+/** Matrices of one row, which files have as vectors, and convolutions, which they have as matrices. */
+function shapeOf(name: string, shape: readonly number[]): readonly number[] {
+  if (shape.length === 1 && /\.(shared_expert_gate\.weight|moe_statics\.e_score_correction_bias)$/.test(name)) {
+    return [1, ...shape];
+  }
+  return shape.length === 2 && /\.(conv1d|conv\.conv)\.weight$/.test(name) ? [shape[0]!, 1, shape[1]!] : shape;
+}
+
+/** Whether a tensor is of a layer behind the last one, which guesses further tokens. */
+function isBehind({ name }: GgufTensor, { layers, blocks }: KnownGguf): boolean {
+  const block = Number(/^blk\.(\d+)\./.exec(name)?.[1]);
+  return block >= layers && block < blocks;
 }
 
 /** How many heads a tensor of queries or keys has; none for other tensors. */

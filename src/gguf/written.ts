@@ -7,28 +7,14 @@
 
 import { SubzeroError } from '../errors.ts';
 import { quote } from '../safetensors/json.ts';
-import type { Architecture } from './architecture.ts';
+import { type Architecture, type Config, f32, type WrittenKeys as Keys, type ModelSizes, u32 } from './architecture.ts';
 import { architectures, outerTensors } from './architectures.ts';
 import { type ExpertPlace, expertPlaces } from './experts.ts';
+import type { Run } from './rearranged.ts';
+import { ropeDivisors } from './rope.ts';
 import type { TypedValue } from './writer.ts';
 
-type Config = Readonly<Record<string, unknown>>;
-
-/** Sizes of a model, as its description has them. */
-export interface ModelSizes {
-  hidden: number;
-  layers: number;
-  heads: number;
-  keyHeads: number;
-  headWidth: number;
-  feedForward: number;
-  context: number;
-  vocabulary: number;
-  /** The epsilon of RMSNorms. */
-  epsilon: number;
-  /** Experts of a layer, those of a token, and elements inside of each and of the one for all tokens. */
-  experts?: { count: number; chosen: number; inner: number; shared?: number };
-}
+export type { ModelSizes } from './architecture.ts';
 
 /** A tensor's place in a file. */
 export interface WrittenTensor {
@@ -37,16 +23,15 @@ export interface WrittenTensor {
   interleaved?: number;
   /** Its matrix has one row, and is a vector there. */
   isVector?: true;
+  /** It is [channels, 1, taps], and a matrix there. */
+  isMatrix?: true;
   /** Whether it is in F32, whatever matrices are. */
   isExact?: true;
-  /** What is added to its values: 1 to gains that transformers has as their distance from 1. */
-  shift?: number;
+  /** What a value becomes: gains that transformers has as their distance from 1, and logarithms. */
+  map?: (value: number) => number;
+  /** Rows or columns that lie in another order, or which of them are in this tensor. */
+  order?: { along: 'rows' | 'columns'; runs: readonly Run[]; which: number };
 }
-
-const u32 = (value: unknown): TypedValue => ({ kind: 'u32', value: value as number });
-const f32 = (value: unknown): TypedValue => ({ kind: 'f32', value: value as number });
-
-type Keys = Record<string, TypedValue | undefined>;
 
 const windowOf = ({ sliding_window: window, use_sliding_window: uses }: Config): Keys =>
   typeof window === 'number' && uses !== false ? { 'attention.sliding_window': u32(window) } : {};
@@ -92,17 +77,21 @@ const ownKeys: Readonly<Record<string, (config: Config, sizes: ModelSizes) => Ke
   starcoder2: windowOf,
   granite: factorsOfGranite,
   granitemoe: factorsOfGranite,
+  granitemoeshared: factorsOfGranite,
   mixtral: windowOf,
   qwen2_moe: (_, sizes) => innerOfExperts(sizes),
   qwen3_moe: (_, sizes) => innerOfExperts(sizes),
+  qwen3_next: (_, sizes) => innerOfExperts(sizes),
+  qwen3_5_moe_text: (_, sizes) => innerOfExperts(sizes),
   gpt_oss: (config, sizes) => ({ ...windowOf({ sliding_window: 128, ...config }), ...innerOfExperts(sizes) }),
 };
 
 /** Model types that are written, and the architecture of each. */
 const architectureOf = new Map(
-  Object.entries(architectures).flatMap(([name, { className }]) =>
-    Object.keys(className).map((type) => [type, name] as const),
-  ),
+  // The first architecture of a type is the one that is written.
+  Object.entries(architectures)
+    .toReversed()
+    .flatMap(([name, { className }]) => Object.keys(className).map((type) => [type, name] as const)),
 );
 
 /** How models of a type are written. @throws SubzeroError `unsupported` if GGUF files of it are not known */
@@ -143,8 +132,9 @@ export class WrittenArchitecture {
       ...(sizes.experts
         ? { expert_count: u32(sizes.experts.count), expert_used_count: u32(sizes.experts.chosen) }
         : {}),
-      ...this.#rope(config, headWidth),
+      ...this.#rope(config, sizes),
       ...ownKeys[this.#type]?.(config, sizes),
+      ...this.#table.written?.(config, sizes),
     };
     return new Map<string, TypedValue>([
       ['general.architecture', { kind: 'text', value: this.name }],
@@ -157,10 +147,9 @@ export class WrittenArchitecture {
     ]);
   }
 
-  #rope(config: Config, headWidth: number): Keys {
+  #rope(config: Config, { headWidth, theta }: ModelSizes): Keys {
     const parameters = (config.rope_parameters ?? {}) as Config;
     const scaling = (config.rope_scaling ?? parameters) as Config;
-    const theta = config.rope_theta ?? parameters.rope_theta;
     const share = (config.partial_rotary_factor ?? parameters.partial_rotary_factor ?? 1) as number;
     const type = scaling.rope_type ?? scaling.type ?? 'default';
     const keys: Keys = {
@@ -188,6 +177,29 @@ export class WrittenArchitecture {
     return keys;
   }
 
+  /** The divisors of the frequencies that a file has as a tensor. */
+  divisors(config: Config, sizes: ModelSizes): Float32Array<ArrayBuffer> | undefined {
+    const own = this.#table.divisors?.(config, sizes);
+    return own ? Float32Array.from(own) : ropeDivisors(config, sizes.headWidth);
+  }
+
+  /** Parameters whose numbers are among the keys, and the constants that are. @param layers their number */
+  kept(parameters: ReadonlyMap<string, Float32Array>, layers: number): Map<string, TypedValue> {
+    const lists = (this.#table.keptInKeys ?? []).map(({ key, parameter, constant }) => {
+      const value = Array.from({ length: layers }, (_, layer) =>
+        parameter === undefined ? constant! : parameters.get(`model.layers.${layer}.${parameter}`)![0]!,
+      );
+      return [key, { kind: 'f32s', value }] as const;
+    });
+    return new Map(lists);
+  }
+
+  /** Whether a parameter's number is among the keys. */
+  isKept(parameter: string): boolean {
+    const own = /^model\.layers\.\d+\.(.+)$/.exec(plainName(parameter))?.[1];
+    return own !== undefined && (this.#table.keptInKeys ?? []).some((each) => each.parameter === own);
+  }
+
   /** Whether a parameter with gate and up has their rows in turns. */
   get interleaved(): boolean {
     const { experts } = this.#table;
@@ -196,13 +208,13 @@ export class WrittenArchitecture {
 
   /** Where a parameter of experts lies; nothing of one that does not belong to them. */
   experts(parameter: string): ExpertPlace[] {
-    return expertPlaces(parameter, this.#table.experts);
+    return expertPlaces(plainName(parameter), this.#table.experts);
   }
 
-  #unsuffixed(parameter: string): WrittenTensor {
+  #unsuffixed(parameter: string): string {
     const [, block, name] = /^model\.layers\.(\d+)\.(.+)$/.exec(parameter) ?? [];
     const found = Object.entries(this.#table.unsuffixed ?? {}).find(([, own]) => own === name)?.[0];
-    if (found !== undefined) return { name: `blk.${block}.${found}` };
+    if (found !== undefined) return `blk.${block}.${found}`;
     const isExpert = this.experts(parameter).length > 0;
     throw new SubzeroError(
       'unsupported',
@@ -214,24 +226,56 @@ export class WrittenArchitecture {
   }
 
   /**
-   * Where a parameter of transformers lies.
-   * @param rows of the tensor
+   * Where a parameter of transformers lies: mostly one tensor.
+   * @param rows of the parameter
    * @throws SubzeroError `unsupported` if files have no name for it
    */
-  tensor(parameter: string, rows: number, { heads, keyHeads }: Pick<ModelSizes, 'heads' | 'keyHeads'>): WrittenTensor {
+  tensors(name: string, rows: number, config: Config, sizes: ModelSizes): WrittenTensor[] {
+    const parameter = plainName(name);
+    const [, block, inLayer] = /^model\.layers\.(\d+)\.(.+)$/.exec(parameter) ?? [];
+    const order = (this.#table.rearranged?.(config) ?? []).find((each) => each.parameter === inLayer);
+    if (!order) return [this.tensor(parameter, rows, sizes)];
+    const { along, runs, tensors } = order;
+    return tensors.map((each, which) => {
+      return { ...withValues(`blk.${block}.${each}`), order: { along, runs, which } };
+    });
+  }
+
+  /**
+   * Where a parameter lies that is one tensor.
+   * @throws SubzeroError `unsupported` if files have no name for it
+   */
+  tensor(name: string, rows: number, { heads, keyHeads }: Pick<ModelSizes, 'heads' | 'keyHeads'>): WrittenTensor {
+    const parameter = plainName(name);
     const [, module = '', suffix = ''] = /^(.*)\.(weight|bias)$/.exec(parameter) ?? [];
     const [, block, inLayer] = /^model\.layers\.(\d+)\.(.+)$/.exec(module) ?? [];
-    const table = block === undefined ? outerTensors : this.#table.layer;
-    const found = Object.entries(table).find(([, own]) => own === (inLayer ?? module))?.[0];
-    if (found === undefined) return this.#unsuffixed(parameter);
-    const name = `${block === undefined ? '' : `blk.${block}.`}${found}.${suffix}`;
-    if (this.#table.gainsFromZero && parameter.endsWith('norm.weight')) return { name, shift: 1 };
-    if (found === sharedGate) return { name, isVector: true, isExact: true };
-    if (found === router) return { name, isExact: true };
+    const table = block === undefined ? { ...outerTensors, ...this.#table.outer } : this.#table.layer;
+    const names = Object.entries(table).filter(([, own]) => own === (inLayer ?? module));
+    const found = names.at(-1)?.[0];
+    if (found === undefined) return withValues(this.#unsuffixed(parameter));
+    const place = { name: `${block === undefined ? '' : `blk.${block}.`}${found}.${suffix}` };
+    if (this.#table.gainsFromZero?.test(parameter)) return { ...place, map: (value) => value + 1 };
+    if (found === sharedGate) return { ...place, isVector: true, isExact: true };
+    if (convolutions.includes(found)) return { ...place, isMatrix: true, isExact: true };
+    if (found === router) return { ...place, isExact: true };
     const ofHeads = { attn_q: heads, attn_k: keyHeads }[found];
-    return this.#table.permuted && ofHeads ? { name, interleaved: rows / ofHeads } : { name };
+    return this.#table.permuted && ofHeads ? { ...place, interleaved: rows / ofHeads } : place;
   }
 }
+
+/** The name in a language model that is not inside of another. */
+function plainName(parameter: string): string {
+  return parameter.replace(/^model\.language_model\./, 'model.');
+}
+
+/** Tensors that have other values in a file, or are kept in F32. */
+function withValues(name: string): WrittenTensor {
+  if (name.endsWith('.ssm_a')) return { name, map: (value) => -Math.exp(value) };
+  return name.endsWith('.ssm_conv1d.weight') ? { name, isMatrix: true, isExact: true } : { name };
+}
+
+/** Modules with [channels, 1, taps], of which the file leaves out the side of 1. */
+const convolutions = ['ssm_conv1d', 'shortconv.conv'];
 
 /** Modules that llama.cpp keeps in F32. */
 const [router, sharedGate] = ['ffn_gate_inp', 'ffn_gate_inp_shexp'];
@@ -246,24 +290,4 @@ export function interleaved(bytes: Uint8Array, width: number, head: number): Uin
     result.set(bytes.subarray(row * width, (row + 1) * width), to * width);
   }
   return result;
-}
-
-/**
- * The tensor of divisors that says Llama 3's rule of frequencies, as llama.cpp's converter makes it.
- * @param width elements of a head that turn
- */
-export function ropeDivisors(config: Config, width: number): Float32Array<ArrayBuffer> | undefined {
-  const parameters = (config.rope_parameters ?? {}) as Config;
-  const scaling = (config.rope_scaling ?? parameters) as Record<string, number | string | undefined>;
-  if ((scaling.rope_type ?? scaling.type) !== 'llama3') return undefined;
-  const theta = Number(config.rope_theta ?? parameters.rope_theta ?? 10_000);
-  const [factor, low, high, original] = [
-    ...[scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor],
-    scaling.original_max_position_embeddings,
-  ].map(Number) as [number, number, number, number];
-  return Float32Array.from({ length: width / 2 }, (_, pair) => {
-    const turns = (original * theta ** ((-2 * pair) / width)) / (2 * Math.PI);
-    const smooth = Math.min(1, Math.max(0, (turns - low) / (high - low)));
-    return 1 / ((1 - smooth) / factor + smooth);
-  });
 }

@@ -50,11 +50,16 @@ const message = z.strictObject({
 });
 const messages = z.array(message).min(1).max(64);
 
+/** Those of OpenAI's reasoning models. */
+const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
+
 const samplingParameters = z.strictObject({
   max_completions_tokens: z.int().min(1).max(4096).nullish(),
   seed: z.int().nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
+  // Judges here have no such knob, so it changes nothing, as in requests for chat completions.
+  reasoning_effort: z.enum(reasoningEfforts).nullish(),
 });
 
 const scoreModel = z.strictObject({
@@ -133,10 +138,13 @@ export function gradersOf({ graders }: Extract<Grader, { type: 'multi' }>): Map<
   return new Map(isOne(graders) ? [[graders.name, graders]] : Object.entries(graders));
 }
 
-/** The models that a grader asks. */
-export function judgesOf(grader: Grader): string[] {
-  const parts = grader.type === 'multi' ? [...gradersOf(grader).values()] : [grader];
-  return parts.flatMap((part) => ('model' in part && part.model !== undefined ? [part.model] : []));
+/** The models that a grader asks, with the fields that name them. */
+export function judgesOf(grader: Grader): { model: string; field: string }[] {
+  const judge = (part: SingleGrader, field: string) =>
+    'model' in part && part.model !== undefined ? [{ model: part.model, field }] : [];
+  if (grader.type !== 'multi') return judge(grader, 'model');
+  const isOne = typeof grader.graders.type === 'string';
+  return [...gradersOf(grader)].flatMap(([key, part]) => judge(part, `graders.${isOne ? '' : `${key}.`}model`));
 }
 
 async function checkSingle(grader: SingleGrader, path: string): Promise<void> {

@@ -49,6 +49,8 @@ export interface ScoreModel {
         seed?: number | null | undefined;
         temperature?: number | null | undefined;
         top_p?: number | null | undefined;
+        /** Without effect: judges here have no such knob. */
+        reasoning_effort?: string | null | undefined;
       }
     | undefined;
 }

@@ -102,7 +102,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     // Compiles in other threads while the weights are read. Where kernels are compiled when they are launched, nothing
     // is gained by asking for all of them: a run has no use for those of generation.
     if (!compilesAtLaunch(gpu.adapter)) rehearse(model);
-    const uploads = new Uploads(gpu);
+    const uploads = new Uploads(gpu, Math.max(0, ...parameters.map(({ stored }) => stored.byteLength)));
     for (const { name, stored, transposed, within } of parameters) {
       const weight = weights.get(name);
       const matrix = memberOf(source, { stored, ...(within ? { within } : {}) });
@@ -228,14 +228,17 @@ export function unfitWarning(count: number, all: number, storage: StorageWish): 
  */
 class Uploads {
   readonly #gpu: Gpu;
-  readonly #bytes = new ArrayBuffer(pieceBytes);
-  readonly #values = new Float32Array(pieceBytes / 2);
+  readonly #bytes: ArrayBuffer;
+  readonly #values: Float32Array;
   /** Bytes that the GPU was given since it was last waited for: they wait in memory until its queue has run. */
   #waiting = 0;
   #taken: Promise<void> = Promise.resolve();
 
-  constructor(gpu: Gpu) {
+  /** @param largest bytes of the largest tensor: where it is small, so is the memory, whose pages cost time as well */
+  constructor(gpu: Gpu, largest: number) {
     this.#gpu = gpu;
+    this.#bytes = new ArrayBuffer(Math.min(pieceBytes, largest));
+    this.#values = new Float32Array(Math.floor(this.#bytes.byteLength / 2));
   }
 
   /** Fills a weight, whose pads become zeros. */

@@ -5,24 +5,72 @@
  */
 
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { spread } from '../gpu/workgroups.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { KernelDefinition } from '../gpu/kernel.ts';
+import { perElement, spread } from '../gpu/workgroups.ts';
 import type { Weight } from '../tensor/weight.ts';
 import type { Activation } from '../tensor/workspace.ts';
-import { codecFile } from '../weights/index.ts';
+import { codecFile, type Storage } from '../weights/index.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { noisyKernel, rowSlices } from './dense.ts';
-import { factorFile } from './factors.ts';
-import { type DenseNoise, directionNumber, factorWidth, inputRows, weightScaleOf } from './probes.ts';
+import { type FactorStorage, factorFile } from './factors.ts';
+import { leastRowsOfLargeBlocks, sharedLanes } from './matmul-choice.ts';
+import {
+  type DenseNoise,
+  directionNumber,
+  factorWidth,
+  inputRows,
+  type LowRankFactors,
+  weightScaleOf,
+} from './probes.ts';
 
-/** Rows that a workgroup makes together on software adapters; see kernels/embed.wgsl. */
-const rowsTogether = 4;
+/**
+ * Who makes rows with a low-rank change: a workgroup one or four of them (kernels/embed.wgsl), or a subgroup many at once
+ * (kernels/embed-subgroup.wgsl). All add up in one order, so that they give the same bits.
+ */
+export type EmbedVariant = 'one-row' | 'four-rows' | 'subgroup';
+
+const rowsTogether: Readonly<Record<EmbedVariant, number>> = { 'one-row': 1, 'four-rows': 4, subgroup: 32 };
+
+/** Invocations of the subgroups that the variant `subgroup` is for. */
+const lanes = 8;
+
+/** The variant for so many rows with a change on this adapter. */
+function chooseEmbed(gpu: Gpu, rows: number): EmbedVariant {
+  if (gpu.kernelStyle !== 'software' || rows < rowsTogether['four-rows']) return 'one-row';
+  return sharedLanes(gpu) === lanes && rows >= leastRowsOfLargeBlocks ? 'subgroup' : 'four-rows';
+}
+
+/** The kernel that makes rows. @param factors how U and V are stored; any type where there are none */
+export function embedKernel(
+  variant: EmbedVariant,
+  storage: Storage,
+  factors: FactorStorage,
+  accumulate: boolean,
+): KernelDefinition {
+  const rows = rowsTogether[variant];
+  const files = [codecFile(storage), factorFile[factors]];
+  if (variant !== 'subgroup') {
+    return { files: [...files, 'embed.wgsl'], constants: { ACCUMULATE: accumulate, ROWS: rows } };
+  }
+  return {
+    files: [...files, 'subgroup-sums.wgsl', 'embed-subgroup.wgsl'],
+    constants: { ACCUMULATE: accumulate, LANES: lanes, BLOCKS: rows / lanes },
+  };
+}
+
+/** The kernel that makes the left factor of the rows' changes for the variant `subgroup`. */
+export function embedCoefficientsKernel(factors: FactorStorage): KernelDefinition {
+  return { files: [factorFile[factors], 'embed-coefficients.wgsl'] };
+}
 
 /**
  * @param ids one u32 per row that has inputs of its own ({@link inputRows}). Rows of ids behind the table are left as
  *   they are.
  * @param rows rows in all, probes × rows per probe
  * @param addTo add to this activation instead of making a new one (position embeddings)
+ * @param variant for tests; chosen by rows and adapter otherwise
  * @returns [rows, weight columns]
  */
 export function embed(
@@ -31,6 +79,7 @@ export function embed(
   rows: number,
   weight: Weight,
   addTo?: Activation,
+  variant: EmbedVariant = chooseEmbed(context.gpu, rows),
 ): Activation {
   const { gpu, workspace, probes } = context;
   const factors = probes.factors.get(weight.name);
@@ -41,11 +90,13 @@ export function embed(
     embedDense(context, probes.dense, ids, rows, weight, y, addTo !== undefined);
     return y;
   }
-  const rowsAtOnce = factors && gpu.kernelStyle === 'software' && rows >= rowsTogether ? rowsTogether : 1;
-  const kernel = gpu.kernel({
-    files: [codecFile(weight.storage), factorFile[factors?.storage ?? 'f32'], 'embed.wgsl'],
-    constants: { ACCUMULATE: addTo !== undefined, ROWS: rowsAtOnce },
-  });
+  const accumulate = addTo !== undefined;
+  if (factors && variant === 'subgroup') {
+    embedTogether(context, factors, ids, weight, y, accumulate);
+    return y;
+  }
+  const chosen = factors ? variant : 'one-row';
+  const kernel = gpu.kernel(embedKernel(chosen, weight.storage, factors?.storage ?? 'f32', accumulate));
   for (const part of weight.parts) {
     gpu.recorder.dispatch(
       kernel,
@@ -73,10 +124,61 @@ export function embed(
         weight_scale: weightScaleOf(probes, weight.name),
         bank_scale: probes.bankScale ?? 1,
       },
-      spread(Math.ceil(rows / rowsAtOnce)),
+      spread(Math.ceil(rows / rowsTogether[chosen])),
     );
   }
   return y;
+}
+
+/** The variant `subgroup`: the left factor of the changes, then the rows. */
+function embedTogether(
+  { gpu, workspace, probes }: OperationContext,
+  factors: LowRankFactors,
+  ids: GpuBuffer,
+  weight: Weight,
+  y: Activation,
+  accumulate: boolean,
+): void {
+  const { rows } = y;
+  const { storage = 'f32' } = factors;
+  const width = factorWidth(factors);
+  const coefficients = workspace.take(rows, width);
+  gpu.recorder.dispatch(
+    gpu.kernel(embedCoefficientsKernel(storage)),
+    [ids, factors.u, probes.state, coefficients.buffer],
+    {
+      rows,
+      table_rows: weight.rows,
+      rank: factors.rank,
+      rank_quads: width / 4,
+      rows_per_probe: rows / probes.count,
+      input_rows: inputRows(probes, rows),
+      state_offset: factors.stateOffset,
+      state_stride: probes.stateStride,
+      scale: factors.scale,
+      bank_scale: probes.bankScale ?? 1,
+    },
+    perElement(rows * width),
+  );
+  const widthQuads = weight.columns / 4;
+  for (const part of weight.parts) {
+    gpu.recorder.dispatch(
+      gpu.kernel(embedKernel('subgroup', weight.storage, storage, accumulate)),
+      [ids, part.buffer, coefficients.buffer, factors.vTransposed, y.buffer],
+      {
+        rows,
+        width_quads: widthQuads,
+        row_start: part.rowStart,
+        part_rows: part.rowCount,
+        rank_quads: width / 4,
+        v_start: factors.vRow * widthQuads,
+        input_rows: inputRows(probes, rows),
+        weight_scale: weightScaleOf(probes, weight.name),
+      },
+      spread(Math.ceil(rows / rowsTogether.subgroup) * Math.ceil(widthQuads / lanes)),
+    );
+  }
+  workspace.give(coefficients);
 }
 
 /** Only the rows that are looked up get their noise. */

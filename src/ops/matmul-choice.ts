@@ -25,11 +25,14 @@ const leastSliceQuads = 64;
 
 const mostSlices = 16;
 
+/** Rows from which blocks of 32 rows win over blocks of 8 where subgroups of 8 share operands. */
+export const leastRowsOfLargeBlocks = 24;
+
 /** The variants for subgroups of a size: for one row, for few, and for at least so many. */
 const sharingVariants: Readonly<
   Record<SharedLanes, { one: MatmulVariant; few: MatmulVariant; many: MatmulVariant; least: number }>
 > = {
-  8: { one: 'subgroup-1', few: 'subgroup-8', many: 'subgroup-32', least: 24 },
+  8: { one: 'subgroup-1', few: 'subgroup-8', many: 'subgroup-32', least: leastRowsOfLargeBlocks },
   4: { one: 'four-lanes-1', few: 'four-lanes-8', many: 'four-lanes-16', least: 12 },
 };
 

@@ -92,7 +92,7 @@ function tile(threadRows: number, threadColumns: number): VariantDescription {
 /** @param rows that a subgroup takes: one, two or four for each lane; see kernels/matmul/subgroup.wgsl */
 function subgroup(lanes: SharedLanes, rows: number): VariantDescription {
   return {
-    files: ['matmul/subgroup.wgsl'],
+    files: ['subgroup-sums.wgsl', 'matmul/subgroup.wgsl'],
     loop: 'subgroup',
     sliceable: false,
     constants: { LANES: lanes, BLOCKS: rows / lanes },

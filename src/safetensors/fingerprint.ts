@@ -57,12 +57,12 @@ export async function fingerprintFiles(sources: readonly { openFile(): OpenFile 
 
 /** Hashes the bytes from `start` to `end` of all files put together. */
 async function hashRange(hash: Hash, files: readonly OpenFile[], start: number, end: number): Promise<void> {
-  const buffer = new Uint8Array(blockBytes);
+  const buffer = new Uint8Array(Math.min(blockBytes, end - start));
   let base = 0;
   for (const { handle, file, fileBytes } of files) {
     const stop = Math.min(end - base, fileBytes);
-    for (let position = Math.max(start - base, 0); position < stop; position += blockBytes) {
-      const piece = buffer.subarray(0, Math.min(blockBytes, stop - position));
+    for (let position = Math.max(start - base, 0); position < stop; position += buffer.length) {
+      const piece = buffer.subarray(0, Math.min(buffer.length, stop - position));
       await readFully(handle, file, position, piece);
       hash.update(piece);
     }

@@ -14,7 +14,7 @@ import { SubzeroError } from '../errors.ts';
 import { packableStorages, type StorageWish } from '../weights/index.ts';
 import { parameter, words } from '../words.ts';
 import type { TrainConfiguration } from './configuration.ts';
-import { methods, optimizerNames, optimizersThat } from './methods.ts';
+import { meansOf, methods, optimizerNames, optimizersThat } from './methods.ts';
 import { objectiveNames, objectives, objectivesThat } from './objectives.ts';
 import { schemeNames, schemes, schemesThat } from './schemes.ts';
 import {
@@ -43,6 +43,10 @@ const curved: Applies = withOptimizers(['hizoo']);
 const chosenMeans: Applies = withOptimizers(optimizersThat(({ means }) => means === 'chosen'));
 const anyMeans: Applies = withMeans('momentum', 'adam');
 const adamMeans: Applies = withMeans('adam');
+const adaptive: Applies = {
+  holds: ({ adaptiveStep }) => adaptiveStep,
+  without: words`${parameter('adaptiveStep')}`,
+};
 
 /** Answers that are generated are no parts to share out. */
 const notOfRewards =
@@ -73,6 +77,14 @@ const alignedDirections: Rule = ({ queryCombination, optimizer }) => {
   const named = words`${parameter('queryCombination')} ${queryCombination}`;
   const needed = words`${parameter('optimizer')} subzero or subzero-plus, whose directions are few numbers`;
   return words`${named} needs ${needed}; ${optimizer} has one for every weight`;
+};
+
+/** Adam divides by such a root for every number already. */
+const adaptiveWithoutAdam: Rule = (configuration) => {
+  if (!configuration.adaptiveStep || meansOf(configuration) !== 'adam') return undefined;
+  const { optimizer, mezoUpdate } = configuration;
+  const of = methods[optimizer].means === 'adam' ? optimizer : words`${parameter('mezoUpdate')} ${mezoUpdate}`;
+  return words`${parameter('adaptiveStep')} is not for ${of}, whose steps have a length of their own; leave it out`;
 };
 
 const evaluatesToStop: Rule = ({ evaluateEvery, earlyStopping }) => {
@@ -552,6 +564,28 @@ export const settings = {
     group: 'method',
     rule: alignedDirections,
     loop: true,
+  },
+  /** Whether each step is divided by a running root mean square of ρ, see zo/adaptive-step.ts. */
+  adaptiveStep: {
+    type: 'boolean',
+    default: false,
+    help:
+      'divide each step by the running root mean square of the projected gradients (MEAZO): η is its length then, ' +
+      'whatever the scale of the loss',
+    title: 'Adaptive step',
+    group: 'method',
+    rule: adaptiveWithoutAdam,
+  },
+  /** Decay of that mean of squares. */
+  adaptiveDecay: {
+    type: 'number',
+    default: 0.99,
+    minimum: 0,
+    maximum: 0.999999,
+    help: 'adaptive step: decay of the mean of squared projected gradients',
+    title: 'Adaptive decay',
+    group: 'method',
+    appliesTo: adaptive,
   },
   /** 2 = central difference, 1 = forward difference against the unperturbed loss. */
   sides: {

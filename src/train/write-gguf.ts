@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import {
+  columnsForFile,
   type GgufContents,
   type GgufTensorToWrite,
   interleaved,
@@ -14,9 +15,10 @@ import {
   openGgufConfiguration,
   readBack,
   readGgufConfiguration,
-  ropeDivisors,
+  rowsForFile,
   type TypedMetadata,
   WrittenArchitecture,
+  type WrittenTensor,
   writeGguf,
 } from '../gguf/index.ts';
 import { readConfiguration } from '../model/configuration.ts';
@@ -58,32 +60,31 @@ export async function writeGgufModel(
   file: string,
   told?: (error: TensorError) => void,
 ): Promise<void> {
-  const { architecture, sizes, config } = await ggufArchitecture(model);
+  const { architecture, sizes, config, decoder } = await ggufArchitecture(model);
   const keys = architecture.keys(config, sizes, titleOf(model.directory));
+  const kept = await numbersOf(tensors.filter(({ name }) => architecture.isKept(name)));
+  for (const [key, value] of architecture.kept(kept, sizes.layers)) keys.set(key, value);
   keys.set('general.file_type', { kind: 'u32', value: fileTypes[storage] });
   for (const [key, value] of await ggufTokenizerKeys(model.directory, sizes.vocabulary)) keys.set(key, value);
-  const [stacks, others] = collectExperts(architecture, tensors);
-  const written = others.map((tensor): GgufTensorToWrite => {
-    const { name, shape } = tensor;
-    const place = architecture.tensor(name, shape[0]!, sizes);
-    const type = writtenType(place.isExact ? { shape: [] } : tensor, storage, 'F32');
-    const { shift } = place;
-    const from = shift === undefined ? tensor : { ...tensor, values: () => shifted(tensor, shift) };
-    const bytes = () => writtenBytes(from, type, told);
-    const head = place.interleaved;
-    const data = head === undefined ? bytes : () => permuted(bytes(), shape[0]!, head);
-    return { name: place.name, type, shape: place.isVector ? shape.slice(1) : shape, data };
-  });
+  const [stacks, others] = collectExperts(
+    architecture,
+    tensors.filter(({ name }) => !kept.has(name)),
+  );
+  const written = others.flatMap((tensor) =>
+    architecture
+      .tensors(tensor.name, tensor.shape[0]!, config, sizes)
+      .map((place) => placed(tensor, place, storage, told)),
+  );
   for (const { biases, ...stack } of stacks) {
     const type = writtenType(biases ? { shape: [] } : stack, storage, 'F32');
     written.push({ name: stack.name, type, shape: stack.shape, data: () => writtenBytes(stack, type, told) });
   }
-  const divisors = ropeDivisors(config, sizes.headWidth);
+  const divisors = architecture.divisors(config, sizes);
   if (divisors) {
     const data = () => [new Uint8Array(divisors.buffer)];
     written.push({ name: 'rope_freqs.weight', type: 'F32', shape: [divisors.length], data });
   }
-  await checkReadBack(model, keys, written, divisors);
+  await checkReadBack({ ...model, decoder }, keys, written, divisors);
   await writeGguf(file, keys, written);
 }
 
@@ -92,10 +93,14 @@ export async function ggufArchitecture({ directory, decoder }: Described): Promi
   architecture: WrittenArchitecture;
   sizes: ModelSizes;
   config: Record<string, unknown>;
+  decoder: Decoder;
 }> {
-  const config = await configurationOf(directory);
+  const whole = await configurationOf(directory);
+  const config = languageModel(whole);
   const architecture = new WrittenArchitecture(String(config.model_type));
-  return { architecture, sizes: sizesOf(decoder), config };
+  // A language model that lies inside of another is written by itself.
+  const own = config === whole ? decoder : await readConfiguration(config, directory);
+  return { architecture, sizes: sizesOf(own), config, decoder: own };
 }
 
 async function configurationOf(directory: string): Promise<Record<string, unknown>> {
@@ -104,13 +109,25 @@ async function configurationOf(directory: string): Promise<Record<string, unknow
   return withoutOwnQuantization((await readOptionalJson(file)) ?? {}, file);
 }
 
+/** The configuration of the language model inside of one that sees or hears. */
+function languageModel(config: Record<string, unknown>): Record<string, unknown> {
+  const inside = config.text_config;
+  if (typeof inside !== 'object' || inside === null) return config;
+  const { tie_word_embeddings: tied } = config;
+  return { ...inside, ...(tied === undefined ? {} : { tie_word_embeddings: tied }) };
+}
+
 function titleOf(directory: string): string {
   return basename(resolve(directory)).replace(/\.gguf$/i, '');
 }
 
 function sizesOf(decoder: Decoder): ModelSizes {
   const attention = attentions(decoder)[0]!;
-  const down = parameterShapes(decoder).find(({ name }) => /\.mlp\.(down_proj|c_proj)\.weight$/.test(name));
+  const turned = attentions(decoder).filter(({ rotation }) => rotation);
+  const theta = (turned.find(({ window }) => window === undefined) ?? turned[0])?.rotation?.theta;
+  const down = parameterShapes(decoder).find(({ name }) =>
+    /\.(mlp\.(down_proj|c_proj)|feed_forward\.w2)\.weight$/.test(name),
+  );
   const sparse = sublayersOf(decoder).find((sublayer) => sublayer.kind === 'experts');
   const inner = sparse ? axisLength(sparse.down.matrices[0]!.columns) : 0;
   return {
@@ -123,6 +140,7 @@ function sizesOf(decoder: Decoder): ModelSizes {
     context: decoder.contextLength,
     vocabulary: axisLength(decoder.embedding.rows),
     epsilon: decoder.finalNorm?.epsilon ?? 1e-5,
+    ...(theta === undefined ? {} : { theta }),
     ...(sparse
       ? {
           experts: {
@@ -134,12 +152,56 @@ function sizesOf(decoder: Decoder): ModelSizes {
   };
 }
 
-async function* shifted(tensor: ModelTensor, shift: number): AsyncGenerator<Float32Array> {
-  for await (const values of tensor.values()) yield values.map((value) => value + shift);
+/** The numbers of parameters that have one each. */
+async function numbersOf(tensors: readonly ModelTensor[]): Promise<Map<string, Float32Array>> {
+  const numbers = new Map<string, Float32Array>();
+  for (const { name, values } of tensors) for await (const each of values()) numbers.set(name, each);
+  return numbers;
 }
 
-/** Rows of heads in ggml's order, which takes the whole tensor. */
-async function* permuted(pieces: AsyncIterable<Uint8Array>, rows: number, head: number): AsyncGenerator<Uint8Array> {
+/** A parameter where it lies in the file. */
+function placed(
+  tensor: ModelTensor,
+  place: WrittenTensor,
+  storage: WrittenStorage,
+  told?: (error: TensorError) => void,
+): GgufTensorToWrite {
+  const { name, isExact, isVector, isMatrix, map, order, interleaved: head } = place;
+  const [rows = 1, ...sides] = tensor.shape;
+  const type = writtenType(isExact ? { shape: [] } : tensor, storage, 'F32');
+  const bytes = () => writtenBytes({ ...tensor, values: () => changed(tensor, map, order) }, type, told);
+  const ofFile = (whole: Uint8Array): Uint8Array => {
+    const width = whole.byteLength / rows;
+    if (head !== undefined) return interleaved(whole, width, head);
+    return order?.along === 'rows' ? rowsForFile(whole, width, order.runs, order.which) : whole;
+  };
+  const isWhole = head !== undefined || order?.along === 'rows';
+  const count = order?.along === 'rows' ? ownRows(order) : rows;
+  const shape = isVector ? sides : isMatrix ? [count, sides.at(-1)!] : [count, ...sides];
+  return { name, type, shape, data: isWhole ? () => joined(bytes(), ofFile) : bytes };
+}
+
+/** How many rows of a parameter lie in one tensor of the file. */
+function ownRows({ runs, which }: NonNullable<WrittenTensor['order']>): number {
+  return runs.reduce((sum, { count, which: of = 0 }) => sum + (of === which ? count : 0), 0);
+}
+
+async function* changed(
+  { shape, values }: ModelTensor,
+  map: WrittenTensor['map'],
+  order: WrittenTensor['order'],
+): AsyncGenerator<Float32Array> {
+  for await (const each of values()) {
+    if (map) yield each.map(map);
+    else yield order?.along === 'columns' ? columnsForFile(each, shape[1]!, order.runs) : each;
+  }
+}
+
+/** A tensor whose rows lie in another order, which takes the whole of it. */
+async function* joined(
+  pieces: AsyncIterable<Uint8Array>,
+  ofFile: (whole: Uint8Array) => Uint8Array,
+): AsyncGenerator<Uint8Array> {
   const all: Uint8Array[] = [];
   for await (const piece of pieces) all.push(piece);
   const whole = new Uint8Array(all.reduce((sum, { byteLength }) => sum + byteLength, 0));
@@ -148,7 +210,7 @@ async function* permuted(pieces: AsyncIterable<Uint8Array>, rows: number, head: 
     whole.set(piece, filled);
     filled += piece.byteLength;
   }
-  yield interleaved(whole, whole.byteLength / rows, head);
+  yield ofFile(whole);
 }
 
 /** @throws SubzeroError `unsupported` if a reader would make another model of the keys */

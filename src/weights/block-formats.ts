@@ -27,6 +27,8 @@ export interface BlockFormat {
   layout: BlockStorage;
   /** Whole rows of blocks in that type. @param blocks rows whose elements `layout` can hold in whole blocks */
   toLayout(blocks: Uint8Array): Uint8Array;
+  /** A storage type of smaller blocks that holds the values too, in more bits. */
+  smaller?: Pick<BlockFormat, 'layout' | 'toLayout'>;
   /** The values of blocks: exactly those of the format's own library. */
   toF32(blocks: Uint8Array): Float32Array;
 }
@@ -221,7 +223,11 @@ export const blockFormats: Readonly<Record<BlockFormatName, BlockFormat>> = {
   Q4_1: grouped({ elements: 32, bytes: 20, layout: 'q4m' }, blocksOf32(20, 2, fourBits(0)), layOutQ4m),
   Q5_0: grouped({ elements: 32, bytes: 22, layout: 'q8' }, blocksOf32(22, 1, fiveBits(16)), layOutQ8),
   Q5_1: grouped({ elements: 32, bytes: 24, layout: 'q8m' }, blocksOf32(24, 2, fiveBits(0)), layOutQ8m),
-  Q4_K: { elements: 256, bytes: 144, layout: 'q4k', toLayout: layOutQ4K, toF32: (it) => groupValues(readQ4K(it)) },
+  Q4_K: {
+    ...{ elements: 256, bytes: 144, layout: 'q4k', toLayout: layOutQ4K },
+    smaller: { layout: 'q4m', toLayout: (it) => layOutQ4m(readQ4K(it)) },
+    toF32: (it) => groupValues(readQ4K(it)),
+  },
   Q5_K: grouped({ elements: 256, bytes: 176, layout: 'q8m' }, readQ5K, layOutQ8m),
   Q6_K: { elements: 256, bytes: 210, layout: 'q6k', toLayout: layOutQ6K, toF32: (it) => groupValues(readQ6K(it)) },
   MXFP4: {

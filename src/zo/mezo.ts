@@ -21,6 +21,7 @@ import { meansOf } from '../settings/methods.ts';
 import { withoutPads } from '../tensor/axis.ts';
 import { allocateWeight, destroyWeight, type Weight } from '../tensor/weight.ts';
 import type { Tuning } from '../tuning/tuning.ts';
+import { AdaptiveStep } from './adaptive-step.ts';
 import { type CarriedBytes, type CarriedState, carriedWeights, writeCarried } from './carried-state.ts';
 import { DenseAdam, momentRates } from './dense-adam.ts';
 import { DenseScratch } from './dense-scratch.ts';
@@ -45,6 +46,7 @@ export class Mezo implements ZerothOrderOptimizer {
   readonly #scratch: DenseScratch;
   /** Momentum or Adam. */
   readonly #moments: DenseAdam | undefined;
+  readonly #adaptive: AdaptiveStep | undefined;
   /** Coefficients of one step. */
   readonly #perStep: number;
   readonly #coefficients: Coefficients;
@@ -118,6 +120,7 @@ export class Mezo implements ZerothOrderOptimizer {
     if (meansOf(configuration) !== 'none') {
       this.#moments = new DenseAdam(gpu, trained, this.#state, configuration, this.#seed);
     }
+    if (configuration.adaptiveStep) this.#adaptive = new AdaptiveStep(configuration.adaptiveDecay);
     this.#scratch = new DenseScratch(gpu, trained, configuration.memory > 0);
     const rates = this.#moments ? momentRates : 1;
     this.#perStep = configuration.queries * valuesPerQuery(configuration) + rates;
@@ -229,7 +232,7 @@ export class Mezo implements ZerothOrderOptimizer {
   carried(): CarriedState {
     const curvatures = this.#weights.flatMap(({ dense }) => dense.logCurvature ?? []);
     return {
-      numbers: [],
+      numbers: this.#adaptive?.numbers ?? [],
       buffers: [
         { name: 'state', buffer: this.#state.buffer },
         ...(this.#direction === 'curved' ? [{ name: 'ln H of the state', buffer: this.#shape! }] : []),
@@ -246,15 +249,17 @@ export class Mezo implements ZerothOrderOptimizer {
   carryOn(_step: number, bytes: CarriedBytes): void {
     this.#gpu.recorder.submit();
     writeCarried(this.carried(), bytes);
+    if (this.#adaptive) this.#adaptive.numbers = bytes.numbers as [number, number];
   }
 
   /**
-   * η ρ_k / K (ρ_k / K for moments), HiZOO's curvature terms / K, then the rates of a step; in f64, rounded to f32
-   * once.
+   * η ρ_k / K (ρ_k / K for moments), times what makes a step adaptive, HiZOO's curvature terms / K, then the rates of a
+   * step; in f64, rounded to f32 once.
    */
   #coefficientsOf({ step, learningRate, projectedGradients, curvatures = [] }: AppliedStep): number[] {
     const { queries, weightDecay } = this.#configuration;
-    const factor = this.#moments ? 1 : learningRate;
+    const scale = this.#adaptive?.scaleOf(projectedGradients) ?? 1;
+    const factor = (this.#moments ? 1 : learningRate) * scale;
     return [
       ...projectedGradients.map((rho) => (factor * rho) / queries),
       ...curvatures.map((curvature) => curvature / queries),

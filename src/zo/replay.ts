@@ -16,7 +16,7 @@ const stepsAtOnce = 16;
 
 /** What an optimiser does with the coefficients of a step. */
 export interface StepApplier {
-  /** The coefficients of a step, as its kernels read them; as many for every step. */
+  /** The coefficients of a step, as its kernels read them; as many for every step. Asked for once a step, in order. */
   coefficientsOf(applied: AppliedStep): ArrayLike<number>;
   /**
    * Records the updates of some steps and what must happen before each. The coefficients of the first start at an

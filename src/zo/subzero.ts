@@ -36,6 +36,7 @@ import { adapterBytes, mostSquare } from '../tuning/adapter.ts';
 import { type Tuning, wholeModel } from '../tuning/tuning.ts';
 import { parameter, words } from '../words.ts';
 import { Adam } from './adam.ts';
+import { AdaptiveStep } from './adaptive-step.ts';
 import { alignedGradients, directionProducts } from './alignment.ts';
 import { Bank, type BankLoss } from './bank.ts';
 import { checkFactors } from './binding-limits.ts';
@@ -77,6 +78,7 @@ export class SubZero implements ZerothOrderOptimizer {
   readonly #buffers: ReadonlySet<GpuBuffer>;
   readonly #state: TrainedState;
   readonly #adam: Adam | undefined;
+  readonly #adaptive: AdaptiveStep | undefined;
   readonly #coefficients: Coefficients;
   readonly #applier: StepApplier;
   readonly #scratch: NamedBuffers;
@@ -179,6 +181,7 @@ export class SubZero implements ZerothOrderOptimizer {
         unitOf: (name) => 1 / subspaces.get(name)!.factors.scale,
       });
     }
+    if (configuration.adaptiveStep) this.#adaptive = new AdaptiveStep(configuration.adaptiveDecay);
     this.#coefficients = new Coefficients(gpu, configuration.queries);
     this.#applier = {
       coefficientsOf: (applied) => this.#coefficientsOf(applied),
@@ -328,7 +331,11 @@ export class SubZero implements ZerothOrderOptimizer {
   carried(): CarriedState {
     const factors = new Set(this.#factored.flatMap(({ factors: { u, vTransposed } }) => [u, vTransposed]));
     return {
-      numbers: [this.#weightScale, this.#bankScale, ...(this.#bank?.numbers ?? [])],
+      numbers: [
+        ...[this.#weightScale, this.#bankScale],
+        ...(this.#adaptive?.numbers ?? []),
+        ...(this.#bank?.numbers ?? []),
+      ],
       buffers: [
         { name: 'state', buffer: this.#state.buffer },
         ...(this.#adam?.carried() ?? []),
@@ -351,13 +358,19 @@ export class SubZero implements ZerothOrderOptimizer {
     this.#drawFactors();
     this.#gpu.recorder.submit();
     writeCarried(this.carried(), bytes);
-    [this.#weightScale, this.#bankScale] = bytes.numbers as [number, number];
-    if (this.#bank) this.#bank.numbers = bytes.numbers.slice(2);
+    const [weightScale, bankScale, ...others] = bytes.numbers as [number, number, ...number[]];
+    [this.#weightScale, this.#bankScale] = [weightScale, bankScale];
+    if (this.#adaptive) this.#adaptive.numbers = others.splice(0, 2) as [number, number];
+    if (this.#bank) this.#bank.numbers = others;
   }
 
-  /** η ρ_k / K, or ρ_k / K for Adam, with what alignment has in the place of ρ; in f64 and rounded to f32 once. */
+  /**
+   * η ρ_k / K, or ρ_k / K for Adam, with what alignment has in the place of ρ, times what makes a step adaptive; in f64
+   * and rounded to f32 once.
+   */
   #coefficientsOf({ learningRate, projectedGradients, alignedGradients: aligned }: AppliedStep): number[] {
-    const factor = this.#adam ? 1 : learningRate;
+    const scale = this.#adaptive?.scaleOf(projectedGradients) ?? 1;
+    const factor = (this.#adam ? 1 : learningRate) * scale;
     return (aligned ?? projectedGradients).map((rho) => (factor * rho) / this.#configuration.queries);
   }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -395,8 +395,28 @@ describe('experiment', () => {
     for (const name of ['train', 'validation']) writeFileSync(join(files, `${name}.jsonl`), '{"q": "a", "a": "b"}\n');
     const described = ['--data', files, '--task-file', task, '--out', join(folder, 'b')];
     expect(await runProgram([...words, '--learning-rates', '1e-3', ...described], fakeHost({ engine }))).toBe(0);
-    expect(trained[1]).toMatchObject({ data: { task: { template: '{q}' }, directory: files } });
+    // Without the validation rows beside those that it trains on.
+    const directory = expect.stringContaining(join(folder, 'b', 'kept'));
+    expect(trained[1]).toMatchObject({ data: { task: { template: '{q}' }, directory } });
+    expect(evaluated[1]).toMatchObject({ data: { task: { template: '{q}' }, directory: files } });
     expect(readFileSync(join(folder, 'b', 'report.md'), 'utf8')).toContain('data: the task task;');
+  });
+
+  it('refuses what an experiment does not read', async () => {
+    const out = mkdtempSync(join(tmpdir(), 'subzero-experiment-'));
+    const scale = ['experiment', 'scale', '--model', 'm', '--data', 'package.json', '--out', out];
+    for (const [option, value] of [
+      ['--limit', '5'],
+      ['--batch-size', '4'],
+    ] as const) {
+      const host = fakeHost({ engine: recordingEngine({}).engine });
+      expect(await runProgram([...scale, option, value], host)).not.toBe(0);
+      expect(host.error.text).toContain(`the experiment scale does not read ${option}; it reads --steps`);
+    }
+    const host = fakeHost({ engine: recordingEngine({}).engine });
+    expect(await runProgram([...scale, '--validation', 'package.json'], host)).not.toBe(0);
+    expect(host.error.text).toContain('the experiment scale reads no validation data');
+    expect(readdirSync(out)).toEqual([]);
   });
 });
 

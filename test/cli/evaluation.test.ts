@@ -104,6 +104,43 @@ describe('rows of prompts', () => {
   });
 });
 
+test('what the rows have nothing for is refused before a model is loaded', async () => {
+  const nowhere = { model: { path: '/no/such/model', step: undefined } };
+  const wanted = async (rows: readonly object[], plan: Partial<EvaluationPlan>) =>
+    evaluated({ ...nowhere, request: { data: { file: rowsOf(rows) } }, ...plan });
+  const options = [{ prompt: 'a', options: ['b', 'c'], label: 0 }];
+  const preferences = [{ prompt: 'a', chosen: 'b', rejected: 'c' }];
+  const completions = [{ prompt: 'a', completion: 'b' }];
+  const texts = [{ text: 'a' }];
+  const needs = (metric: string, what: string) => new RegExp(`the metric ${metric} needs ${what}`);
+  const refused: [metric: string, what: string, rows: object[][]][] = [
+    ['accuracy', 'options', [completions, texts, [{ prompt: 'a' }]]],
+    ['macro-f1', 'the same options', [completions]],
+    ['rouge-l', 'answers to compare with', [texts, [{ prompt: 'a' }]]],
+    ['margin', 'preferences', [options, completions]],
+    ['loss', 'answers to take it of', [[{ prompt: 'a' }]]],
+  ];
+  for (const [metric, what, kinds] of refused) {
+    for (const rows of kinds) {
+      await expect(wanted(rows, { metricNames: [metric] })).rejects.toThrow(needs(metric, what));
+    }
+  }
+  await expect(wanted(texts, { grader: await letters() })).rejects.toThrow(/:1 is a text by itself and has no answer/);
+  await expect(wanted(options, { base: { model: nowhere.model, beta: 1 } })).rejects.toThrow(/:1 is no preference/);
+  // What fits goes on to the model, and so do columns under other names.
+  const fitting: [rows: object[], metrics: string[], reading?: { columns: string[] }][] = [
+    [options, ['accuracy', 'macro-f1', 'loss', 'exact-match']],
+    [preferences, ['accuracy', 'margin', 'loss']],
+    [completions, ['rouge-l', 'f1', 'loss']],
+    [texts, ['loss']],
+    [[{ question: 'a', answer: 'b' }], ['f1'], { columns: ['prompt=question', 'completion=answer'] }],
+  ];
+  for (const [rows, metricNames, reading = {}] of fitting) {
+    const request = { data: { file: rowsOf(rows) }, ...reading };
+    await expect(evaluated({ ...nowhere, request, metricNames })).rejects.toThrow(/no\/such\/model/);
+  }
+});
+
 test('preferences against a base have the margin and the loss that training tells of', async () => {
   const file = rowsOf(
     Array.from({ length: 9 }, (_, index) => ({

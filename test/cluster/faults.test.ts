@@ -24,7 +24,7 @@ import {
   tinyModel,
   writeRows,
 } from '../train/tiny.ts';
-import { NatsServer, natsServerProgram } from './nats.ts';
+import { NatsServer, natsServerProgram, withRoomFor } from './nats.ts';
 
 const program = natsServerProgram();
 if (program === undefined) {
@@ -291,7 +291,7 @@ describe.skipIf(program === undefined)('faults of a cluster', () => {
   });
 
   test('a full disk of the server ends the run with a name, and it goes on to the same bits', async () => {
-    const small = await NatsServer.start(program!, temporaryFolder(), 1 << 20);
+    const small = await NatsServer.start(program!, temporaryFolder(), withRoomFor(1 << 20));
     const filler = await connect({ servers: small.url });
     try {
       const manager = await jetstreamManager(filler);

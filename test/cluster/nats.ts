@@ -49,36 +49,49 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** A server's configuration with so many bytes that it may keep on its disk. */
+export function withRoomFor(bytes: number): string {
+  return `jetstream { max_file_store: ${bytes} }\n`;
+}
+
 export class NatsServer {
   readonly #program: string;
   readonly #port: number;
   readonly #store: string;
-  readonly #mostBytes: number | undefined;
+  readonly #configuration: string;
   #child: ChildProcess | undefined;
 
-  private constructor(program: string, port: number, store: string, mostBytes: number | undefined) {
+  private constructor(program: string, port: number, store: string, configuration: string) {
     this.#program = program;
     this.#port = port;
     this.#store = store;
-    this.#mostBytes = mostBytes;
+    this.#configuration = configuration;
   }
 
-  /** @param store its folder, which outlives it @param mostBytes that it may keep on its disk */
-  static async start(program: string, store: string, mostBytes?: number): Promise<NatsServer> {
-    const server = new NatsServer(program, await freePort(), store, mostBytes);
+  /**
+   * @param store its folder, which outlives it
+   * @param configuration what else it is told, as its file has it
+   */
+  static async start(program: string, store: string, configuration = ''): Promise<NatsServer> {
+    const server = new NatsServer(program, await freePort(), store, configuration);
     await server.start();
     return server;
   }
 
   get url(): string {
-    return `nats://127.0.0.1:${this.#port}`;
+    return `nats://${this.place}`;
+  }
+
+  /** Address and port. */
+  get place(): string {
+    return `127.0.0.1:${this.#port}`;
   }
 
   async start(): Promise<void> {
     const parameters = ['--jetstream', '--store_dir', this.#store, '--port', String(this.#port), '--addr', '127.0.0.1'];
-    if (this.#mostBytes !== undefined) {
-      const file = join(this.#store, 'limits.conf');
-      writeFileSync(file, `jetstream { max_file_store: ${this.#mostBytes} }\n`);
+    if (this.#configuration !== '') {
+      const file = join(this.#store, 'server.conf');
+      writeFileSync(file, this.#configuration);
       parameters.push('--config', file);
     }
     const child = spawn(this.#program, parameters, { stdio: ['ignore', 'ignore', 'pipe'] });

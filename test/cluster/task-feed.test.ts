@@ -42,7 +42,7 @@ class Server {
 
   feed(): TaskFeed {
     const createInbox = () => `inbox ${++this.#inboxes}`;
-    return new TaskFeed(this.connection, { subject: 'next', createInbox, deadline: 30 });
+    return new TaskFeed(this.connection, { missing: () => {}, subject: 'next', createInbox, deadline: 30 });
   }
 }
 

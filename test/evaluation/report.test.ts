@@ -25,6 +25,14 @@ function comparison(): EvaluationReport {
   };
 }
 
+test('an evaluation of which nothing could be graded says so', () => {
+  const failures = { count: 3, first: 'rows.jsonl:1: no number' };
+  const of = comparison();
+  const text = reportMarkdown({ ...of, model: { ...of.model, failures } });
+  expect(after.length).toBe(3);
+  expect(text).toContain('none of the 3 answers of `tuned` could be graded (each is taken as 0); the first: rows');
+});
+
 test('a comparison shows the examples that changed, and no others', () => {
   const text = reportMarkdown(comparison());
   expect(text).toContain('| exact match | 0.6667 [');

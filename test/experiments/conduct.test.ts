@@ -124,6 +124,20 @@ test('what cells share is kept from one to the next, and through an interruption
   expect(existsSync(join(out, 'kept'))).toBe(false);
 });
 
+test('what shared cells left behind before the first was measured is not taken for that of other settings', async () => {
+  const out = folder();
+  const failing = {
+    ...squares([]),
+    measure: async ({ kept }: { kept: string }) => {
+      mkdirSync(kept, { recursive: true });
+      throw new Error('the power failed');
+    },
+  };
+  await expect(run(out, failing)).rejects.toThrow('the power failed');
+  expect(existsSync(join(out, 'kept'))).toBe(false);
+  expect((await run(out, squares([]), { seeds: [5] })).at(-1)).toMatchObject({ complete: true });
+});
+
 test('a measurement that fails because it was interrupted is an interruption', async () => {
   const out = folder();
   const stop = new AbortController();
@@ -156,6 +170,29 @@ test('a folder belongs to one experiment with its settings, and to one process a
   await first.next();
   await expect(run(other, squares([]))).rejects.toMatchObject({ code: 'conflict' });
   await first.return(undefined);
+});
+
+test('a folder of an earlier version is reported as that measured it, and nothing is added', async () => {
+  const out = folder();
+  await run(out, squares([]), {}, 2);
+  const measured: Cell[] = [];
+  const later = { ...squares(measured), earlier: ['squares were rounded'] };
+  const events = await run(out, later);
+  expect(events.map(({ type }) => type)).toEqual(['start', 'done']);
+  expect(events[0]).toMatchObject({ finished: 2, otherwise: 'squares were rounded' });
+  const report = readFileSync(join(out, 'report.md'), 'utf8');
+  expect(report).toContain('Measured by an earlier version of this experiment');
+  expect(report).toContain('Then squares were rounded.');
+  expect(report).not.toContain('goes on with them');
+  expect(measured).toEqual([]);
+  await expect(run(out, later, { seeds: [1] })).rejects.toThrow(/with other settings/);
+  // A folder in which nothing was measured, and one of this version.
+  const other = folder();
+  const { experiment, request: own } = JSON.parse(readFileSync(join(out, 'experiment.json'), 'utf8'));
+  writeFileSync(join(other, 'experiment.json'), `${JSON.stringify({ experiment, request: own }, null, 2)}\n`);
+  await run(other, later, {}, 2);
+  expect((await run(other, later)).at(-1)).toMatchObject({ complete: true });
+  expect(measured).toHaveLength(4);
 });
 
 test('data that are missing are named before anything is measured, and the folder stays free', async () => {

@@ -44,6 +44,23 @@ test('the whole of a small plot is as the file has it', async () => {
   await expect(svg).toMatchFileSnapshot('../fixtures/golden/experiment-plot.svg');
 });
 
+test('intervals of several lines at one place stand beside each other', () => {
+  const own = (error?: number) => [
+    { x: 1, y: 1, ...(error === undefined ? {} : { error }) },
+    { x: 2, y: 2 },
+  ];
+  const barsOf = (errors: readonly (number | undefined)[]) => {
+    const series = errors.map((error, index) => ({ name: String(index), points: own(error) }));
+    const svg = plotSvg({ title: 'T', xTitle: 'x', yTitle: 'y', series });
+    return [...svg.matchAll(/<line class="bar c\d" x1="([\d.]+)"/g)].map(([, x]) => Number(x));
+  };
+  const [alone] = barsOf([0.5, undefined]) as [number];
+  expect(barsOf([0.5, 0.5])).toEqual([alone - 2, alone + 2]);
+  expect(barsOf([0.5, 0.5, 0.5])).toEqual([alone - 4, alone, alone + 4]);
+  const many = barsOf(Array(9).fill(0.5));
+  expect(many.at(-1)! - many[0]!).toBeCloseTo(16, 5);
+});
+
 test('names take the place of numbers: dots beside each other, and no lines', () => {
   const points = [
     { x: 0, y: 1 },

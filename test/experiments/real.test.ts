@@ -1,9 +1,12 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openEngine } from '../../src/engine/client.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import type { Cell, Experiment, ExperimentRequest } from '../../src/experiments/experiment.ts';
 import { experiments } from '../../src/experiments/index.ts';
 import { activationBytes } from '../../src/experiments/memory.ts';
+import type { TaskCell } from '../../src/experiments/table.ts';
 import { optionRows, removeTemporary, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
 
 let engine: Engine;
@@ -19,10 +22,10 @@ afterAll(async () => {
   removeTemporary();
 });
 
-function measure<R>(name: string, cell: Cell): Promise<R> {
+function measure<R>(name: string, cell: Cell, own = request): Promise<R> {
   const experiment = experiments[name] as Experiment<R>;
   return experiment.measure(
-    { engine, request, folder: temporaryFolder(), kept: temporaryFolder(), signal: new AbortController().signal },
+    { engine, request: own, folder: temporaryFolder(), kept: temporaryFolder(), signal: new AbortController().signal },
     cell,
   );
 }
@@ -34,6 +37,34 @@ test('rank-spectrum: directions outside of the fit are foretold, so the matrix i
   expect(result.singularValues).toHaveLength(4);
   expect(result.singularValues[0]).toBeGreaterThan(0);
   expect(result.explained).toBeGreaterThan(0.98);
+});
+
+test('table: the first seed is judged by rows held out, of COPA too, whose training rows have no options', async () => {
+  const copa = (count: number) =>
+    Array.from({ length: count }, (_, index) => ({
+      ...{ premise: `day ${index}`, choice1: 'It rained', choice2: 'It shone', question: 'effect', label: index % 2 },
+    }));
+  const directory = temporaryFolder();
+  for (const [name, count] of [
+    ['train', 10],
+    ['val', 4],
+  ] as const) {
+    writeFileSync(
+      join(directory, `${name}.jsonl`),
+      copa(count)
+        .map((row) => `${JSON.stringify(row)}\n`)
+        .join(''),
+    );
+  }
+  const own = { ...request, data: { task: 'copa', directory }, seeds: [0, 1], steps: 2, batchSize: 2, limit: 3 };
+  const cell = { task: 'copa', scheme: 'full', optimizer: 'mezo', learningRate: 1e-3, steps: 2 };
+  const first = await measure<TaskCell>('table', { ...cell, seed: 0 }, own);
+  expect(first).toMatchObject({ steps: 2, passes: 4, failed: false });
+  expect(first.scores).toHaveLength(3);
+  expect(first.validationLoss).toBeGreaterThan(0);
+  const second = await measure<TaskCell>('table', { ...cell, seed: 1 }, own);
+  expect(second.scores).toHaveLength(3);
+  expect(second.validationLoss).toBeNull();
 });
 
 test('memory: a run holds what its plan says', async () => {

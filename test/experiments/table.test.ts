@@ -78,8 +78,8 @@ test('every method has the same search: as many rates and passes, chosen by the 
       [2, 1e-4],
       [3, 1e-4],
     ]);
-    // Points of a step: two, a hundred of SubZero+, three of HiZOO.
-    const points = name.endsWith('subzero-plus') ? 100 : name.endsWith('hizoo') ? 3 : 2;
+    // Points of a step: two, three of HiZOO, and of SubZero+ as many as leave it ten steps: 59 directions and a centre.
+    const points = name.endsWith('subzero-plus') ? 60 : name.endsWith('hizoo') ? 3 : 2;
     expect(new Set(cells.map(({ cell }) => Number(cell.steps) * points)), name).toEqual(new Set([600]));
   }
 });
@@ -120,9 +120,13 @@ describe('the report', () => {
     // 90 % of 20 against 50 %, with ±5 by seed: t of two degrees 4.303 · 5/√3 = 12.4.
     expect(passed.lead).toContain('passes here for accuracy, with 40.0 ± 12.4 points, and passes for speed');
     expect(passed.lead).toContain('sparse-mezo (full) on rte by 40.0 ± 12.4 points');
+    // Twenty examples, 40 % of which the model has right as it is.
+    expect(passed.lead).toMatch(
+      /rte 90\.0 ± 12\.4 with sparse-mezo \((full|lora)\), 40\.0 as it is; cb 50\.0 ± 0\.0 with /,
+    );
     const failed = await reportOf(10, 9);
     expect(failed.lead).toContain('fails here for accuracy, with 0.0 ± 12.4 points, and fails for speed');
-    expect(failed.lead).toContain('0 stand at a level of 5 % together');
+    expect(failed.lead).toContain('None of 8 differences from SubZero stands at a level of 5 % together.');
     expect(failed.sections.find(({ title }) => title.includes('claim'))!.text).toContain('do not decide');
   });
 
@@ -158,11 +162,13 @@ describe('what cannot be measured is refused with a line', () => {
   });
 
   test('fewer passes than a step of one of the methods takes', async () => {
-    const own = { optimizers: ['subzero-plus'], tasks: ['cb'] };
-    await expect(cellsOf({ ...own, steps: 49 })).rejects.toThrow(
-      /a step of subzero-plus takes 100 passes over a batch, and every method gets 98; give at least 50 steps/,
+    await expect(cellsOf({ optimizers: ['hizoo'], tasks: ['cb'], steps: 1 })).rejects.toThrow(
+      /a step of hizoo takes 3 passes over a batch, and every method gets 2; give at least 2 steps/,
     );
-    expect((await cellsOf({ ...own, steps: 50 })).at(-1)!.steps).toBe(1);
+    const steps = async (given: number) =>
+      (await cellsOf({ optimizers: ['subzero-plus'], tasks: ['cb'], steps: given })).at(-1)!.steps;
+    // 9 directions and a centre in 100 passes; one of each in 2; its own 99 and a centre from 1000 on.
+    expect([await steps(50), await steps(1), await steps(600)]).toEqual([10, 1, 12]);
   });
 
   test('an unknown task, one without prompts for the model, and data without a task', async () => {

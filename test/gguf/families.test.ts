@@ -23,6 +23,10 @@ import { f32, flag, layOutGguf, list, type TensorToLayOut, text, u32, type Value
 const names = JSON.parse(
   readFileSync(fileURLToPath(new URL('../fixtures/gguf/tensor-names.json', import.meta.url)), 'utf8'),
 ) as Record<string, Record<string, string>>;
+/** Those that converted.test.ts compares with what the converter makes. */
+const converted = JSON.parse(
+  readFileSync(fileURLToPath(new URL('../fixtures/gguf/converted.json', import.meta.url)), 'utf8'),
+) as { architecture: string }[];
 const directory = await temporaryDirectory();
 
 let gpu: Gpu;
@@ -265,6 +269,41 @@ const cases: Case[] = [
       'rope.scaling.original_context_length': u32(16),
     },
   },
+  {
+    architecture: 'mistral3',
+    config: {
+      ...{ ...sizes, model_type: 'ministral3', head_dim: 8 },
+      rope_parameters: {
+        ...{ rope_type: 'yarn', rope_theta: 10_000, factor: 4, original_max_position_embeddings: 16 },
+        ...{ mscale: 1, mscale_all_dim: 1, llama_4_scaling_beta: 0.1 },
+      },
+    },
+    keys: {
+      'rope.scaling.type': text('yarn'),
+      'rope.scaling.factor': f32(4),
+      'rope.scaling.original_context_length': u32(16),
+      'rope.scaling.yarn_log_multiplier': f32(1),
+      'attention.temperature_scale': f32(0.1),
+    },
+  },
+  {
+    architecture: 'hunyuan-moe',
+    config: { ...sizes, model_type: 'hunyuan_v1_moe', head_dim: 8, num_experts: 4, moe_topk: 2 },
+    unmade: true,
+  },
+  {
+    architecture: 'jais2',
+    config: { ...sizes, model_type: 'jais2', rms_norm_eps: undefined, layer_norm_eps: 1e-5 },
+    unmade: true,
+  },
+  {
+    architecture: 'cohere2',
+    config: {
+      ...{ ...sizes, num_hidden_layers: 5, model_type: 'cohere2', rms_norm_eps: undefined, layer_norm_eps: 1e-5 },
+      ...{ logit_scale: 0.25, sliding_window: 7 },
+    },
+    unmade: true,
+  },
 ];
 
 const random = seededIntegers(5);
@@ -401,12 +440,12 @@ async function writeBoth(index: number, { architecture, config: given, keys = {}
       return { name, shape, dtype: 'F32', data: () => [new Uint8Array(values.buffer)] };
     }),
   );
-  const isPermuted = ['llama', 'smollm3', 'olmo', 'granite', 'arcee', 'granitemoe'].includes(architecture);
+  const isPermuted = ['llama', 'smollm3', 'olmo', 'granite', 'arcee', 'granitemoe', 'mistral3'].includes(architecture);
   const [stacks, others] = convertExperts(tensors);
   const converted = others.map(({ name, shape, values }): TensorToLayOut => {
     const [, module = '', suffix = ''] = /^(.*)\.(weight|bias)$/.exec(name.replace(/sinks$/, 'sinks.weight'))!;
     const layer = /\.(\d+)\./.exec(module)?.[1];
-    const own = names[architecture]![module.replace(/\.\d+\./, '.N.')] ?? names.llama![module];
+    const own = names[architecture]?.[module.replace(/\.\d+\./, '.N.')] ?? names.llama![module];
     const heads = /q_proj/.test(name)
       ? config.num_attention_heads
       : /k_proj/.test(name)
@@ -433,7 +472,8 @@ async function writeBoth(index: number, { architecture, config: given, keys = {}
 }
 
 test('every architecture has a case', () => {
-  expect(new Set(cases.map(({ architecture }) => architecture))).toEqual(new Set(Object.keys(architectures)));
+  const all = [...cases, ...converted].map(({ architecture }) => architecture);
+  expect(new Set(all)).toEqual(new Set(Object.keys(architectures)));
 });
 
 describe('a GGUF file is the model that it was made from', () => {

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { Bed } from '../../src/bench/bed.ts';
 import {
   deepShapes,
+  isLong,
   linearCase,
   linearShapes,
   linearsCase,
@@ -139,7 +140,9 @@ describe.each([...matmulVariants, ...subgroupVariants])('matmul %s', (variant) =
 
   testCases(
     gpu,
-    quantisedShapes.map((shape) => matmulCase({ variant, slices: 1 }, shape)),
+    quantisedShapes
+      .filter(({ storage }) => !isLong(variant, storage!))
+      .map((shape) => matmulCase({ variant, slices: 1 }, shape)),
   );
 
   // Some of the rows, as a pass with weights of its own for each probe needs them: before, within and after odd blocks.
@@ -155,6 +158,21 @@ describe.each([...matmulVariants, ...subgroupVariants])('matmul %s', (variant) =
   testCases(
     gpu,
     ranges.map((range) => matmulCase({ variant, slices: 1 }, { ...ranged, range })),
+  );
+});
+
+// GPUs use these, and compile them fast.
+describe('matmul, the other types of blocks', () => {
+  beforeEach((context) =>
+    context.skip(gpu().adapter.software, 'on a software adapter test/long/matmul-blocks.test.ts has these'),
+  );
+  testCases(
+    gpu,
+    matmulVariants.flatMap((variant) =>
+      quantisedShapes
+        .filter(({ storage }) => isLong(variant, storage!))
+        .map((shape) => matmulCase({ variant, slices: 1 }, shape)),
+    ),
   );
 });
 

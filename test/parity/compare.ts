@@ -95,7 +95,7 @@ function largest(actual: readonly number[], expected: readonly number[]): number
 }
 
 /** From all logits of passes over the prompts. */
-async function ofPasses(
+export async function ofPasses(
   gpu: Gpu,
   directory: string,
   parity: ParityCase,

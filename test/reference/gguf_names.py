@@ -10,7 +10,7 @@ import gguf
 ARCHITECTURES = [
     *("LLAMA", "QWEN2", "QWEN3", "SMOLLM3", "OLMO2", "SEED_OSS", "OLMO"),
     *("GEMMA", "GEMMA2", "GEMMA3", "GRANITE", "ARCEE", "EXAONE4", "ERNIE4_5"),
-    *("PHI3", "STARCODER2"),
+    *("PHI3", "STARCODER2", "MISTRAL3"),
     *("QWEN2MOE", "QWEN3MOE", "OLMOE", "GRANITE_MOE", "GPT_OSS"),
 ]
 LAYER = [

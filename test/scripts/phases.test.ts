@@ -1,5 +1,13 @@
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { countSmoke, countVitest, longTestPhases, type Phase, testPhases } from '../../scripts/phases.mjs';
+import {
+  countSmoke,
+  countVitest,
+  longTestPhases,
+  type Phase,
+  slowestFiles,
+  testPhases,
+} from '../../scripts/phases.mjs';
 import { runPhases } from '../../scripts/run-phases.mjs';
 
 const situation = { root: '/a b', node: '/n/node', scratch: '/tmp/s', arguments: [] as string[] };
@@ -55,6 +63,23 @@ describe('counting', () => {
   });
 });
 
+describe('the slowest files', () => {
+  it('come in order, with what all took', () => {
+    const file = (name: string, seconds: number) => ({
+      name: `/a b/test/${name}`,
+      startTime: 5,
+      endTime: 5 + 1000 * seconds,
+    });
+    const others = Array.from({ length: 12 }, (_, index) => file(`${index}.test.ts`, 0.5));
+    const testResults = [file('quick.test.ts', 0.25), ...others, file('ops/slow.test.ts', 12.5)];
+    const lines = slowestFiles(JSON.stringify({ testResults }), '/a b');
+    expect(lines).toHaveLength(11);
+    expect(lines[0]).toBe('14 files, 19 s over all workers; the longest:');
+    expect(lines[1]).toBe(`   12.5 s  ${join('test', 'ops', 'slow.test.ts')}`);
+    expect(lines[10]).toContain('0.5 s');
+  });
+});
+
 describe('runPhases', () => {
   const smoke = (passed: number, failed: number) =>
     phase('smoke', `console.log('smoke: ${passed} passed, ${failed} failed')`, { captured: true, count: countSmoke });
@@ -63,6 +88,14 @@ describe('runPhases', () => {
     const { code, last, shown } = await run([phase('lint', ''), smoke(2, 0), smoke(3, 0)]);
     expect({ code, last }).toEqual({ code: 0, last: 'tests: 5 passed, 0 failed' });
     expect(shown).toBe('smoke: 2 passed, 0 failed\nsmoke: 3 passed, 0 failed\n');
+  });
+  it('shows the notes of a phase before it says how that went, also of one that failed', async () => {
+    const { lines } = await run([
+      phase('fine', '', { notes: () => ['one'] }),
+      phase('broken', 'process.exit(1)', { notes: () => ['two'] }),
+    ]);
+    expect(lines.indexOf('one')).toBe(lines.findIndex((line) => line.startsWith('fine: ok')) - 1);
+    expect(lines.at(-2)).toBe('two');
   });
   it('stops at the first failure, names it and keeps its exit code', async () => {
     const { code, last, lines } = await run([smoke(2, 0), phase('types', 'process.exit(3)'), phase('never', '')]);

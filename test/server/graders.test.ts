@@ -111,3 +111,26 @@ test('validate', async () => {
     param: 'grader.calculate_output',
   });
 });
+
+test('a judge is one of the served models; fields of its sampling that nothing here has are taken', async () => {
+  const { client, url } = await startServer();
+  const input = [{ role: 'user' as const, content: 'Is {{sample.output_text}} right?' }];
+  const judge = { type: 'score_model' as const, name: 'judge', model: 'base', input };
+  const sampling_params = { reasoning_effort: 'low' as const, temperature: 0, max_completions_tokens: 4 };
+  const { grader } = await client.fineTuning.alpha.graders.validate({ grader: { ...judge, sampling_params } });
+  expect(grader).toEqual({ ...judge, sampling_params, range: [0, 1] });
+  const path = '/v1/fine_tuning/alpha/graders/validate';
+  const refused = async (value: unknown) => expectError(await post({ url }, path, { grader: value }), 400);
+  const unknown = { ...judge, model: 'gpt-9' };
+  const problem = { code: 'model_not_found', message: expect.stringContaining('asks "gpt-9"') };
+  expect(await refused(unknown)).toMatchObject({ ...problem, param: 'grader.model' });
+  const several = { type: 'multi', name: 'm', graders: { a: judge, b: unknown }, calculate_output: 'a + b' };
+  expect(await refused(several)).toMatchObject({ ...problem, param: 'grader.graders.b.model' });
+  const alone = { type: 'multi', name: 'm', graders: unknown, calculate_output: 'judge' };
+  expect(await refused(alone)).toMatchObject({ ...problem, param: 'grader.graders.model' });
+  const cosine = { ...near, evaluation_metric: 'cosine', model: 'gpt-9' };
+  expect(await refused(cosine)).toMatchObject({ ...problem, param: 'grader.model' });
+  expect(await refused({ ...judge, sampling_params: { reasoning_effort: 'utter' } })).toMatchObject({
+    param: 'grader.sampling_params.reasoning_effort',
+  });
+});

@@ -13,8 +13,9 @@ import { convolveKernel, keepInputsKernel } from '../../src/ops/convolution.ts';
 import { coefficientsKernel, deltaRuleVariants, scanKernel } from '../../src/ops/delta-rule.ts';
 import { noisyKernel } from '../../src/ops/dense.ts';
 import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
+import { embedCoefficientsKernel, embedKernel } from '../../src/ops/embedding.ts';
 import { combineKernel, gatePairsKernel, groupKernels, routeKernel, scoresKernel } from '../../src/ops/experts.ts';
-import { factorFile, placeKernels } from '../../src/ops/factors.ts';
+import { placeKernels } from '../../src/ops/factors.ts';
 import { foldKernel } from '../../src/ops/fold.ts';
 import { groupedKernel } from '../../src/ops/grouped.ts';
 import { joinKernel } from '../../src/ops/join.ts';
@@ -146,11 +147,14 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ...['gather', 'rotate', 'add-shared'].flatMap((name) => combinations([`experts/${name}.wgsl`])),
   ],
   matmulReduce: matmulFlags.map((flags) => matmulReduceKernel(flags)),
-  embed: storages.flatMap((storage) =>
-    Object.values(factorFile).flatMap((factors) =>
-      combinations([codecFile(storage), factors, 'embed.wgsl'], { ACCUMULATE: both, ROWS: [1, 4] }),
+  embed: (['f32', 'f16'] as const).flatMap((factors) => [
+    embedCoefficientsKernel(factors),
+    ...storages.flatMap((storage) =>
+      (['one-row', 'four-rows', 'subgroup'] as const).flatMap((variant) =>
+        both.map((accumulate) => embedKernel(variant, storage, factors, accumulate)),
+      ),
     ),
-  ),
+  ]),
   placeFactor: Object.values(placeKernels),
   lora: [
     ...combinations(['lora/down.wgsl'], { BY_ROW: both }),

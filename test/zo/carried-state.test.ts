@@ -26,6 +26,11 @@ const variants: [string, SessionSettings][] = [
     'SubZero with a bank in f16 that overflows',
     { optimizer: 'subzero', model: 'llama-tiny', storage: 'f32', change: 'bank', bankRank: 6, bankStorage: 'f16' },
   ],
+  [
+    'SubZero with an adaptive step and a bank',
+    { ...{ optimizer: 'subzero', model: 'llama-tiny', storage: 'f32' }, change: 'bank', adaptiveStep: true },
+  ],
+  ['MeZO with an adaptive step', { optimizer: 'mezo', adaptiveStep: true, model: 'llama-tiny', storage: 'f32' }],
   ['MeZO by Adam', { optimizer: 'mezo', mezoUpdate: 'adam', model: 'llama-tiny', storage: 'f32' }],
   ['HiZOO', { optimizer: 'hizoo', model: 'llama-tiny', storage: 'f32', hessianSmoothing: 1e-3 }],
 ];

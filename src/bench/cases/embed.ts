@@ -121,6 +121,9 @@ export const embedShapes: readonly EmbedShape[] = [
   { rows: 5, vocabulary: 70, columns: 40, rank: 6, bank: 12, probes: 2, parts: 2 },
   { rows: 3, vocabulary: 20, columns: 24, rank: 256, bank: 256, probes: 2 },
   { rows: 5, vocabulary: 70, columns: 40, rank: 6, bank: 12, probes: 2, factors: 'f16', storage: 'f16' },
+  { rows: 24, vocabulary: 31, columns: 20, rank: 3 },
+  { rows: 45, vocabulary: 90, columns: 132, rank: 5, bank: 8, probes: 2, accumulate: true, parts: 3, factors: 'f16' },
+  { rows: 33, vocabulary: 70, columns: 192, rank: 256, bank: 256, storage: 'q8', parts: 2, factors: 'f16' },
   ...storages
     .filter((storage) => !isPlain(storage))
     .map((storage) => ({ rows: 6, vocabulary: 45, columns: 768, rank: 3, probes: 2, storage, parts: 2 })),

@@ -7,7 +7,7 @@
 import { activationNumber, type MatmulActivation } from '../../ops/activation.ts';
 import { type FactorStorage, factorValues, packFactors } from '../../ops/factors.ts';
 import { linears, matmul } from '../../ops/linear.ts';
-import type { MatmulPlan, MatrixFragment } from '../../ops/matmul-variants.ts';
+import type { MatmulPlan, MatmulVariant, MatrixFragment } from '../../ops/matmul-variants.ts';
 import { paddedRank } from '../../ops/probes.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { codecs, isPlain, rowBytes, type Storage, storages } from '../../weights/index.ts';
@@ -351,6 +351,21 @@ export const quantisedShapes: readonly LinearShape[] = storages
     { rows: 5, columns: 37, inner: 3 * codecs[storage].block.elements, storage },
     { rows: 1, columns: 9, inner: 512, storage },
   ]);
+
+/**
+ * Whether a product of {@link quantisedShapes} is left to the long tests on a software adapter, where a kernel of
+ * several rows with barriers compiles for 4 to 12 seconds and nobody but the tests runs it. Reading a block and going
+ * over rows are the same text in every pair of the two: each type of blocks is kept with one such variant, each variant
+ * with every fourth type, and each emulation of matrix units with one. Those without barriers, and that of one row, are
+ * kept for all.
+ */
+export function isLong(variant: MatmulVariant, storage: Storage): boolean {
+  const blocks = storages.filter((each) => !isPlain(each));
+  if (variant === 'emulated-2x2') return storage !== 'q8';
+  if (variant === 'emulated-half-2x2') return storage !== 'mxfp4';
+  const turn = ['few-rows', 'tile-1x4', 'tile-4x4', 'tile-8x8'].indexOf(variant);
+  return turn >= 0 && blocks.indexOf(storage) % 4 !== turn;
+}
 
 /**
  * Deep enough to be cut into slices, to lengths that are no multiple of one; some give fewer slices than were asked

@@ -1,5 +1,5 @@
 import { plural, shellWord } from '../../format.ts';
-import { clusterAddress, clusterOptions } from '../cluster-options.ts';
+import { clusterOptions, requireCluster } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { jsonOption } from '../common-options.ts';
 import { runNatsServer } from '../nats-server.ts';
@@ -53,14 +53,13 @@ export const clusterCommand = defineCommand({
     const { options, standardOutput } = context;
     const action = requireOption(options.action, 'cluster', 'action up|runs|fetch|remove');
     if (action === 'up') return await runNatsServer(context, options);
-    requireOption(options.cluster, 'cluster', 'cluster URL');
-    const address = clusterAddress(options)!;
+    const address = requireCluster(options, context.environment, 'cluster');
     const cluster = await import('../../cluster/runs.ts');
     if (action === 'fetch') {
       const run = requireOption(options.run, 'cluster', 'run NAME');
       const out = requireOption(options.out, 'cluster', 'out RUN');
       const steps = await cluster.fetchRun(address, run, out);
-      const next = `go on with: subzero train --resume ${shellWord(out)} --cluster ${options.cluster}`;
+      const next = `go on with: subzero train --resume ${shellWord(out)} --cluster ${cluster.withoutPassword(address.url)}`;
       standardOutput.write(
         options.json ? `${JSON.stringify({ run, out, steps })}\n` : `${out}: ${plural(steps, 'step')}; ${next}\n`,
       );

@@ -84,6 +84,15 @@ export const experimentCommand = defineCommand({
       defaultText: 'all',
       group,
     },
+    {
+      name: 'batch-size',
+      type: 'integer',
+      minimum: 1,
+      maximum: 65_536,
+      description: 'examples of a training step',
+      defaultText: '16',
+      group,
+    },
     // Their values are for givenReading alone.
     ...(readingOptions as readonly []),
     ...lists.map(({ name, what }) => ({
@@ -136,6 +145,7 @@ export const experimentCommand = defineCommand({
       ...(Object.keys(reading).length === 0 ? {} : { reading }),
       seeds: Array.from({ length: options.seeds }, (_, index) => options.firstSeed + index),
       ...(options.steps === undefined ? {} : { steps: options.steps }),
+      ...(options.batchSize === undefined ? {} : { batchSize: options.batchSize }),
       ...(options.limit === undefined ? {} : { limit: options.limit }),
       ...varied,
     };
@@ -151,6 +161,8 @@ export const experimentCommand = defineCommand({
           switch (event.type) {
             case 'start':
               progress.line(`${event.out}: ${event.finished} of ${event.cells} cells are measured`);
+              if (event.otherwise)
+                progress.line(`an earlier version measured them: then ${event.otherwise}; nothing is added here`);
               break;
             case 'cell':
               progress.update(`cell ${event.number} of ${event.cells}: ${cellText(event.cell)}`);

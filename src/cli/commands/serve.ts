@@ -185,7 +185,7 @@ export const serveCommand = defineCommand({
     for (const { lora, ...model } of namedAdapters(options.lora, models)) {
       models.push({ ...model, lora: await localPath(context, lora, adapterFiles) });
     }
-    const cluster = clusterAddress(options);
+    const cluster = clusterAddress(options, context.environment);
     return withEngine(context, async (engine) => {
       const shuttingDown = () => {
         if (!options.quiet) context.standardError.write('shutting down; press Ctrl-C again to end at once\n');

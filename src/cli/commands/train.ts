@@ -4,7 +4,7 @@ import { schemesThat } from '../../settings/schemes.ts';
 import { settingNames, settingOf } from '../../settings/settings.ts';
 import type { RunChanges } from '../../train/changes.ts';
 import { wording } from '../../words.ts';
-import { clusterAddress, clusterGroup, clusterOptions } from '../cluster-options.ts';
+import { clusterAddress, clusterDetails, clusterGroup, clusterOptions } from '../cluster-options.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { type DeviceChoice, engineOptions, jsonOption } from '../common-options.ts';
 import { chosenTask, dataOption, taskFileOption, taskOption } from '../data-options.ts';
@@ -246,10 +246,10 @@ async function trainRequest(context: CommandContext<TrainOptions>): Promise<Trai
 /** The cluster of the run, if one is named; without it warns of options that only a cluster reads. */
 function clusterOf(context: CommandContext<TrainOptions>): Pick<TrainRequest, 'cluster'> {
   const { options: values, sources, standardError } = context;
-  const address = clusterAddress(values);
+  const address = clusterAddress(values, context.environment);
   const { deadline, strict, snapshotEvery } = values;
   if (address) return { cluster: { ...address, deadline, strict, snapshotEvery } };
-  for (const name of ['deadline', 'snapshot-every', 'strict', 'cluster-credentials', 'cluster-prefix']) {
+  for (const name of ['deadline', 'snapshot-every', 'strict', ...clusterDetails]) {
     const source = sources[camelCase(name)];
     if (source !== 'flag' && source !== 'configuration file') continue;
     standardError.write(`warning: --${name} has no effect without --cluster\n`);

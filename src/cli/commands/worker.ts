@@ -1,11 +1,10 @@
 import { formatDuration } from '../../format.ts';
-import { clusterAddress, clusterOptions } from '../cluster-options.ts';
+import { clusterOptions, requireCluster } from '../cluster-options.ts';
 import { defineCommand } from '../command.ts';
 import { engineOptions, jsonOption } from '../common-options.ts';
 import { localPath, offlineOption } from '../hub-option.ts';
 import { interruptible } from '../interrupt.ts';
 import { createProgress } from '../progress.ts';
-import { requireOption } from '../require-option.ts';
 import { UsageError } from '../usage-error.ts';
 import { withEngine } from '../with-engine.ts';
 
@@ -45,7 +44,7 @@ export const workerCommand = defineCommand({
   ],
   async run(context) {
     const { options } = context;
-    requireOption(options.cluster, 'worker', 'cluster URL');
+    const address = requireCluster(options, context.environment, 'worker');
     if (options.model.length === 0) {
       throw new UsageError('worker needs --model DIR: it loads no model that its operator has not named', {
         parameter: 'model',
@@ -54,7 +53,7 @@ export const workerCommand = defineCommand({
     const models: string[] = [];
     for (const model of options.model) models.push(await localPath(context, model));
     const request = {
-      ...clusterAddress(options)!,
+      ...address,
       models,
       ...(options.idleSeconds === undefined ? {} : { idleSeconds: options.idleSeconds }),
     };
