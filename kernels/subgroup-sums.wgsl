@@ -1,9 +1,9 @@
 // Sums of LANES · BLOCKS rows × 4 · LANES columns that a subgroup of 8 or 4 (LANES) makes together: each lane has four
 // columns of all rows, and loads the left operand of one row per block, which the subgroup shares by broadcasts.
 //
-// Compilers unroll each load and each store once per lane, into some hundred basic blocks per quad. Sums
-// in registers, live across all of these blocks, would take seconds to compile, and there are too many of them to fit.
-// An index in the epilogue, which is not a constant, keeps the sums in memory.
+// Compilers unroll each load and each store once per lane, into some hundred basic blocks per quad. Sums in registers,
+// live across all of these blocks, would take seconds to compile, and there are too many of them to fit. An index in
+// the epilogue, which is not a constant, keeps the sums in memory.
 
 enable subgroups;
 

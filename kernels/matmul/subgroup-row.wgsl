@@ -1,6 +1,6 @@
-// matmul, subgroup-row: matmul/subgroup.wgsl for single rows (token-by-token generation). The lanes (LANES)
-// load as many quads of the row of x at once and share them by broadcasts. A lane computes one column, for which it loads W once. Sums are
-// added in the same order as in matmul/direct.wgsl, so the bits are the same.
+// matmul, subgroup-row: matmul/subgroup.wgsl for single rows (token-by-token generation). The lanes (LANES) load as
+// many quads of the row of x at once and share them by broadcasts. A lane computes one column, for which it loads W
+// once. Sums are added in the same order as in matmul/direct.wgsl, so the bits are the same.
 
 enable subgroups;
 

@@ -1,8 +1,8 @@
-// matmul, subgroup: for software adapters with subgroups of 8 or 4 (LANES), where each component that a lane loads costs
-// as much as some twenty multiplications. A subgroup computes LANES · BLOCKS rows × 4 · LANES columns of y and loads
-// nothing twice. Each lane loads one row of x per block, which the subgroup shares by broadcasts, and 4 rows of W for
-// itself. That is BLOCKS + 4 quads for 16 · LANES · BLOCKS multiplications per lane; matmul/direct.wgsl loads 8 quads for
-// 64. Sums are added in the same order as there, so the bits are the same.
+// matmul, subgroup: for software adapters with subgroups of 8 or 4 (LANES), where each component that a lane loads
+// costs as much as some twenty multiplications. A subgroup computes LANES · BLOCKS rows × 4 · LANES columns of y and
+// loads nothing twice. Each lane loads one row of x per block, which the subgroup shares by broadcasts, and 4 rows of
+// W for itself. That is BLOCKS + 4 quads for 16 · LANES · BLOCKS multiplications per lane; matmul/direct.wgsl loads 8
+// quads for 64. Sums are added in the same order as there, so the bits are the same.
 
 const LANE_COLUMNS: u32 = 4u;
 

@@ -170,8 +170,9 @@ function noAdapter(wanted: string | number | undefined, reason: string): Subzero
   if (settings.length > 0) {
     return new SubzeroError(
       'no_adapter',
-      `no WebGPU adapter was found${detail} among the drivers that ${settings.join(' and ')} leaves. Unset it, or let ` +
-        'it name the JSON file of a driver whose library is there; the warnings of the Vulkan loader say what it tried.',
+      `no WebGPU adapter was found${detail} among the drivers that ${settings.join(' and ')} leaves. Unset it, or ` +
+        'let it name the JSON file of a driver whose library is there; the warnings of the Vulkan loader say what it ' +
+        'tried.',
       { parameter: 'adapter' },
     );
   }
