@@ -45,8 +45,27 @@ const sums: LossSums = {
   tokens: 1,
 };
 
+/** Milliseconds that each machine has computed in this step, by its pauses as they were. */
+class Computing {
+  #spans = new Map<number, number>();
+
+  /** Pauses; a timer ends a millisecond or more late, which is none of the cluster's. */
+  async pause(machine: number, milliseconds: number): Promise<void> {
+    const begun = performance.now();
+    await sleep(milliseconds);
+    this.#spans.set(machine, (this.#spans.get(machine) ?? 0) + performance.now() - begun);
+  }
+
+  /** That of the machine that computed for longest since the last call. */
+  take(): number {
+    const longest = Math.max(0, ...this.#spans.values());
+    this.#spans = new Map();
+    return longest;
+  }
+}
+
 /** A run without a model: all that the coordinator uses of one. */
-function simulatedRun(folder: string, shards: number, delay: number): RunToShare {
+function simulatedRun(folder: string, shards: number, delay: number, computing: Computing): RunToShare {
   const configuration = resolveConfiguration({ shards, batchSize: shards, steps: 1000 });
   const header = { baseFingerprint: 'simulated', configuration };
   const score = { logprobs: [-sums.completionLoss], counts: [1], tokens: [[-sums.completionLoss]] };
@@ -64,7 +83,7 @@ function simulatedRun(folder: string, shards: number, delay: number): RunToShare
     },
     scorer: {
       scoreStep: async (examples: readonly TokenizedExample[]) => {
-        await sleep(delay);
+        await computing.pause(0, delay);
         return [examples.map(() => score), examples.map(() => score)];
       },
     },
@@ -74,7 +93,13 @@ function simulatedRun(folder: string, shards: number, delay: number): RunToShare
 }
 
 /** A worker that pauses instead of computing; the messages are those of a real one. */
-async function simulateWorker(url: string, index: number, delay: number, signal: AbortSignal, sizes: Sizes) {
+async function simulateWorker(
+  url: string,
+  index: number,
+  delay: number,
+  signal: AbortSignal,
+  { sizes, computing }: { sizes: Sizes; computing: Computing },
+) {
   const bus = await Bus.connect({ url }, `simulated ${index}`, { abandoned: signal });
   const run = await announced(bus);
   let step = -1;
@@ -92,7 +117,7 @@ async function simulateWorker(url: string, index: number, delay: number, signal:
     if (!taken) continue;
     const task = decode('task', taken.data);
     while (step < task.step && !signal.aborted) await sleep(1);
-    await sleep(delay);
+    await computing.pause(index + 1, delay);
     const { epoch, shard, firstProbe } = task;
     const answer = { worker, epoch, step: task.step, shard, firstProbe, sums: [sums, sums], milliseconds: delay };
     const data = encode('answer', answer);
@@ -149,25 +174,30 @@ export async function benchCluster(args: readonly string[]): Promise<number> {
   const load = () => loadavg()[0]!.toFixed(1);
   console.log(`${machine('no adapter')}; load ${load()}; ${shards} shards of ${delay} ms, ${steps} steps`);
   try {
-    console.log('machines  ms a step  overhead ms  of linear  bytes a step  load');
+    console.log('machines  ms a step  overhead ms  of it timers  rest  of linear  bytes a step  load');
     for (const count of values.machines.split(',').map(Number)) {
       const sizes: Sizes = { task: 0, answer: 0 };
-      const run = simulatedRun(mkdtempSync(join(folder, 'run-')), shards, delay);
+      const computing = new Computing();
+      const run = simulatedRun(mkdtempSync(join(folder, 'run-')), shards, delay, computing);
       const shared = await sharing({ url: server.url }).open(run);
       const stop = new AbortController();
       const workers = Array.from({ length: count - 1 }, (_, at) =>
-        simulateWorker(server.url, at, at === count - 2 ? delay * slow : delay, stop.signal, sizes),
+        simulateWorker(server.url, at, at === count - 2 ? delay * slow : delay, stop.signal, { sizes, computing }),
       );
       // Everybody is there, and what is compiled on first use is compiled.
       await sleep(2000);
       const times: number[] = [];
+      const computed: number[] = [];
       // The first steps show how fast each is.
       const warm = slow === 1 ? 3 : 8;
       for (let step = 0; step < steps + warm; step++) {
         const begun = performance.now();
         await shared.scoreStep(step, run.examples);
         await shared.log.append(recordOf(step + 1));
-        if (step >= warm) times.push(performance.now() - begun);
+        const longest = computing.take();
+        if (step < warm) continue;
+        times.push(performance.now() - begun);
+        computed.push(longest);
       }
       stop.abort();
       await shared.close();
@@ -176,7 +206,8 @@ export async function benchCluster(args: readonly string[]): Promise<number> {
         .notices()
         .filter((notice) => 'type' in notice)
         .at(-1);
-      const mean = times.reduce((sum, time) => sum + time, 0) / times.length;
+      const meanOf = (values: readonly number[]): number => values.reduce((sum, each) => sum + each, 0) / values.length;
+      const mean = meanOf(times);
       // The leader, those like it, and perhaps a slow one.
       const paces = Array.from({ length: count }, (_, at) => (at > 0 && at === count - 1 ? delay * slow : delay));
       const ideal = Math.max(...sharesOf(paces, shards).map((share, at) => share * paces[at]!));
@@ -185,11 +216,13 @@ export async function benchCluster(args: readonly string[]): Promise<number> {
         count,
         mean.toFixed(1),
         (mean - ideal).toFixed(1),
+        (meanOf(computed) - ideal).toFixed(1),
+        (mean - meanOf(computed)).toFixed(1),
         ((shards * delay) / count / mean).toFixed(3),
         bytes,
         load(),
       ];
-      const widths = [8, 9, 11, 9, 12, 4];
+      const widths = [8, 9, 11, 12, 4, 9, 12, 4];
       console.log(cells.map((cell, at) => String(cell).padStart(widths[at]!)).join('  '));
       if (count > 1) console.log(`  a task ${sizes.task} bytes, an answer ${sizes.answer} bytes`);
       if (count > 1 && slow > 1) {

@@ -1,6 +1,6 @@
-// The left factor of the changes of embedding rows: c[i] = [scale · U[id_i] · S_p, bank_scale · U_bank[id_i]], for row i
-// of probe p = i / rows_per_probe, [rows, 4·rank_quads]; kernels/embed.wgsl says what it is a part of, and how U and S_p
-// are bound. Columns from the rank to the next whole quad are zeros, and so are rows with ids behind the table. An
+// The left factor of the changes of embedding rows: c[i] = [scale · U[id_i] · S_p, bank_scale · U_bank[id_i]], for row
+// i of probe p = i / rows_per_probe, [rows, 4·rank_quads]. kernels/embed.wgsl says what it is a part of, and how U and
+// S_p are bound. Columns from the rank to the next whole quad are zeros, and so are rows with ids behind the table. An
 // invocation makes one element.
 
 struct Parameters {

@@ -1,8 +1,8 @@
 // Embedding, subgroup: y[i] = weight_scale · W[id_i] + c[i] · Vᵀ for software adapters with subgroups of 8, where each
 // component that a lane loads costs as much as some twenty multiplications. c [rows, 4·rank_quads] comes from
-// kernels/embed-coefficients.wgsl; the rest is as in kernels/embed.wgsl, and terms are added in the same order as there,
-// so the bits are the same. A subgroup makes 8 · BLOCKS rows × 32 columns; each lane loads four rows of a quad's
-// columns of V for all of them.
+// kernels/embed-coefficients.wgsl; the rest is as in kernels/embed.wgsl, and terms are added in the same order as
+// there, so the bits are the same. A subgroup makes 8 · BLOCKS rows × 32 columns, and each lane loads its quad of four
+// rows of V for all of them.
 
 struct Parameters {
   rows: u32,

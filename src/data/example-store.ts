@@ -6,7 +6,7 @@
  */
 
 import { openScratchFile, type ScratchFile } from '../platform/index.ts';
-import type { Continuation, TokenizedExample } from './example.ts';
+import type { Continuation, Generation, TokenizedExample } from './example.ts';
 
 /** Tokens whose examples stay in memory; they take about 8 bytes each there. */
 const tokensInMemory = 32 * 1024 * 1024;
@@ -40,9 +40,26 @@ export class ExampleStore {
   }
 }
 
-/** Tokens of an example: its prompt and all continuations. */
-function tokensOf({ prompt, continuations }: TokenizedExample): number {
-  return continuations.reduce((sum, { ids }) => sum + ids.length, prompt.length);
+/** Characters that take as much memory as a token. */
+const charactersOfToken = 8;
+
+/** Tokens of an example: its prompt and all continuations, and what else of it takes as much memory as tokens do. */
+function tokensOf({ prompt, continuations, generation }: TokenizedExample): number {
+  const tokens = continuations.reduce((sum, { ids }) => sum + ids.length, prompt.length);
+  if (!generation) return tokens;
+  const own = isSamePrompt(generation, prompt) ? 0 : generation.prompt.length;
+  return tokens + own + Math.ceil((generation.item?.length ?? 0) / charactersOfToken);
+}
+
+/** Whether an answer is generated from what the example begins with. */
+function isSamePrompt({ prompt: own }: Generation, prompt: readonly number[]): boolean {
+  return own === prompt || (own.length === prompt.length && own.every((id, index) => id === prompt[index]));
+}
+
+/** Takes away what an answer would be generated from. */
+export function forgetGeneration(example: TokenizedExample): void {
+  if (example instanceof StoredExample) example.forgetGeneration();
+  else delete example.generation;
 }
 
 /** An example in the file. Few facts are in memory; what is long is read. */
@@ -51,7 +68,7 @@ class StoredExample implements TokenizedExample {
   readonly label: number;
   readonly correct?: number[];
   readonly answerRow?: number;
-  generation?: NonNullable<TokenizedExample['generation']>;
+  #isGenerated: boolean;
   readonly #file: ExampleFile;
   readonly #place: number;
 
@@ -60,7 +77,7 @@ class StoredExample implements TokenizedExample {
     this.label = label;
     if (correct) this.correct = correct;
     if (answerRow !== undefined) this.answerRow = answerRow;
-    if (generation) this.generation = generation;
+    this.#isGenerated = generation !== undefined;
     this.#file = file;
     this.#place = place;
   }
@@ -73,17 +90,29 @@ class StoredExample implements TokenizedExample {
     return this.#file.at(this.#place).continuations;
   }
 
+  get generation(): Generation | undefined {
+    return this.#isGenerated ? this.#file.at(this.#place).generation : undefined;
+  }
+
+  forgetGeneration(): void {
+    this.#isGenerated = false;
+  }
+
   /** What is read belongs to the example wherever it is copied to. */
   toJSON(): TokenizedExample {
-    return { ...this, ...this.#file.at(this.#place) };
+    const { prompt, continuations } = this.#file.at(this.#place);
+    const { generation } = this;
+    return { ...this, prompt, continuations, ...(generation ? { generation } : {}) };
   }
 }
 
-type StoredTokens = Pick<TokenizedExample, 'prompt' | 'continuations'>;
+type StoredTokens = Pick<TokenizedExample, 'prompt' | 'continuations' | 'generation'>;
 
 /**
- * Examples as 32-bit words: how many words follow; tokens of the prompt; continuations; for each its ids, how many
- * count, and the places of those that count, or `2^32 − 1` where it is the last ones; then prompt, ids and places.
+ * Examples as 32-bit words: how many words follow; tokens of the prompt; continuations; tokens of the prompt that an
+ * answer is generated from, or a mark where that is the same one or there is none; bytes of what else belongs to it;
+ * for each continuation its ids, how many count, and the places of those that count, or `2^32 − 1` where it is the last
+ * ones; then prompt, ids and places, the prompt to generate from, and references and row as JSON.
  */
 class ExampleFile {
   readonly #file = openScratchFile();
@@ -98,21 +127,29 @@ class ExampleFile {
   }
 
   /** @returns the place of the example, in words */
-  append({ prompt, continuations }: StoredTokens): number {
+  append({ prompt, continuations, generation }: StoredTokens): number {
+    const { bytes, words } = packText(generation);
+    const isSame = generation !== undefined && isSamePrompt(generation, prompt);
     const head = continuations.flatMap(({ ids, scored, positions }) => [
       ids.length,
       scored,
       positions ? positions.length : lastOnes,
     ]);
-    const lists = [prompt, ...continuations.flatMap(({ ids, positions }) => (positions ? [ids, positions] : [ids]))];
-    const length = 2 + head.length + lists.reduce((sum, list) => sum + list.length, 0);
+    const lists: ArrayLike<number>[] = [
+      prompt,
+      ...continuations.flatMap(({ ids, positions }) => (positions ? [ids, positions] : [ids])),
+      ...(generation && !isSame ? [generation.prompt] : []),
+      words,
+    ];
+    const length = headWords + head.length + lists.reduce((sum, list) => sum + list.length, 0);
     if (this.#used + 1 + length > this.#block.length) this.#flush(1 + length);
     const place = this.#blockStart + this.#used;
     const put = (list: ArrayLike<number>): void => {
       this.#block.set(list, this.#used);
       this.#used += list.length;
     };
-    put([length, prompt.length, continuations.length]);
+    const generated = !generation ? none : isSame ? samePrompt : generation.prompt.length;
+    put([length, prompt.length, continuations.length, generated, bytes]);
     put(head);
     for (const list of lists) put(list);
     return place;
@@ -158,17 +195,40 @@ class ExampleFile {
   }
 }
 
+/** Words of an example before those of its continuations, without the first one. */
+const headWords = 4;
+
 const lastOnes = 0xffff_ffff;
+const none = 0xffff_ffff;
+const samePrompt = 0xffff_fffe;
+
+/** References and row as UTF-8, in whole words. */
+function packText(generation: Generation | undefined): { bytes: number; words: Uint32Array } {
+  if (!generation) return { bytes: 0, words: new Uint32Array(0) };
+  const { references, item } = generation;
+  const text = new TextEncoder().encode(JSON.stringify([references, ...(item === undefined ? [] : [item])]));
+  const words = new Uint32Array(Math.ceil(text.length / 4));
+  new Uint8Array(words.buffer).set(text);
+  return { bytes: text.length, words };
+}
+
+function unpackText(words: Uint32Array, bytes: number): Omit<Generation, 'prompt'> {
+  const text = new TextDecoder().decode(new Uint8Array(words.buffer, words.byteOffset, bytes));
+  const [references, item] = JSON.parse(text) as [string[], string?];
+  return { references, ...(item === undefined ? {} : { item }) };
+}
 
 function decode(words: Uint32Array): StoredTokens {
-  const count = words[1]!;
-  let at = 2 + 3 * count;
+  const [promptLength, count, generated, bytes] = words as unknown as [number, number, number, number];
+  let at = headWords + 3 * count;
   const take = (length: number): number[] => Array.from(words.subarray(at, (at += length)));
-  const prompt = take(words[0]!);
+  const prompt = take(promptLength);
   const continuations = Array.from({ length: count }, (_, index): Continuation => {
-    const [length, scored, places] = words.subarray(2 + 3 * index, 5 + 3 * index);
+    const [length, scored, places] = words.subarray(headWords + 3 * index, headWords + 3 * (index + 1));
     const ids = take(length!);
     return { ids, scored: scored!, ...(places === lastOnes ? {} : { positions: take(places!) }) };
   });
-  return { prompt, continuations };
+  if (generated === none) return { prompt, continuations };
+  const ownPrompt = generated === samePrompt ? prompt : take(generated);
+  return { prompt, continuations, generation: { prompt: ownPrompt, ...unpackText(words.subarray(at), bytes) } };
 }

@@ -67,7 +67,14 @@ export interface TokenizedExample {
    * Where an answer is generated: the ids of the prompt alone, BOS included, all answers that count as right, and for
    * graders the row as JSON.
    */
-  generation?: { prompt: number[]; references: readonly string[]; item?: string };
+  generation?: Generation | undefined;
+}
+
+/** What an answer is generated from, and what is asked of it. */
+export interface Generation {
+  prompt: number[];
+  references: readonly string[];
+  item?: string;
 }
 
 /**

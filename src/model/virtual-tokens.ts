@@ -34,5 +34,8 @@ export function withLeading(examples: readonly TokenizedExample[], leading: read
     get continuations() {
       return example.continuations;
     },
+    get generation() {
+      return example.generation;
+    },
   }));
 }

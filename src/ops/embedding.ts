@@ -26,8 +26,8 @@ import {
 } from './probes.ts';
 
 /**
- * Who makes rows with a low-rank change: a workgroup one or four of them (kernels/embed.wgsl), or a subgroup many at once
- * (kernels/embed-subgroup.wgsl). All add up in one order, so that they give the same bits.
+ * Who makes rows with a low-rank change: a workgroup one or four of them (kernels/embed.wgsl), or a subgroup many at
+ * once (kernels/embed-subgroup.wgsl). All add up in one order, so that they give the same bits.
  */
 export type EmbedVariant = 'one-row' | 'four-rows' | 'subgroup';
 

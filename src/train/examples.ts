@@ -5,6 +5,7 @@
  */
 
 import type { Example, TokenizedExample } from '../data/example.ts';
+import { forgetGeneration } from '../data/example-store.ts';
 import { isFolder } from '../data/files.ts';
 import { type DatasetFacts, openDataset } from '../data/load.ts';
 import { BatchSampler, samplePermutation } from '../data/sampling.ts';
@@ -214,7 +215,7 @@ function holdOut(
 
 /** Training generates nothing, but answers to prompts alone. */
 function withoutGeneration(example: TokenizedExample): TokenizedExample {
-  if (example.kind !== 'prompt') delete example.generation;
+  if (example.kind !== 'prompt') forgetGeneration(example);
   return example;
 }
 

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import type { Encoder } from '../../src/data/encoder.ts';
-import { ExampleStore } from '../../src/data/example-store.ts';
+import { ExampleStore, forgetGeneration } from '../../src/data/example-store.ts';
 import type { Example, TokenizedExample } from '../../src/data/index.ts';
 import { summarize } from '../../src/data/summary.ts';
 import { tokenizeExamples } from '../../src/data/tokenize.ts';
@@ -122,4 +122,36 @@ test('examples that lie in a file are what they were', () =>
         examples[index],
       );
     }
+  }));
+
+test('what answers are generated from is in the file too, and is forgotten where nothing is generated', () =>
+  withSeed('generation in the store', (random) => {
+    const integer = (from: number, to: number) => from + Math.floor(random.uniform() * (to + 1 - from));
+    const list = (length: number) => Array.from({ length }, () => integer(0, 100_000));
+    const examples = Array.from({ length: 300 }, (_, index): TokenizedExample => {
+      const prompt = list(integer(1, 9));
+      const item = JSON.stringify({ index, text: 'é😀\u0000"\\'.repeat(integer(0, 5)) });
+      const generation = {
+        prompt: index % 3 === 0 ? prompt : list(integer(0, 5)),
+        references: ['ü', ''].slice(index % 3),
+      };
+      return index % 2 === 0
+        ? { kind: 'prompt', prompt, continuations: [], label: 0, generation: { ...generation, item } }
+        : { kind: 'options', prompt, continuations: [{ ids: list(3), scored: 2 }], label: 0, generation };
+    });
+    const store = new ExampleStore(0);
+    const kept = examples.map((example) => store.keep(example));
+    for (const [index, example] of kept.entries()) {
+      expect(example.generation, `example ${index}`).toEqual(examples[index]!.generation);
+      expect(example.prompt).toEqual(examples[index]!.prompt);
+      expect(example.continuations).toEqual(examples[index]!.continuations);
+      expect(JSON.parse(JSON.stringify(example))).toEqual(examples[index]);
+      // Nothing of it is in memory.
+      expect(Object.values({ ...example }).some((value) => typeof value === 'object')).toBe(false);
+    }
+    const [first, second] = [kept[0]!, { ...examples[1]! }];
+    for (const each of [first, second]) forgetGeneration(each);
+    expect([first.generation, second.generation]).toEqual([undefined, undefined]);
+    expect(JSON.parse(JSON.stringify(first))).not.toHaveProperty('generation');
+    expect(first.prompt).toEqual(examples[0]!.prompt);
   }));
