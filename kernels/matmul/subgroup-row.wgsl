@@ -1,10 +1,8 @@
-// matmul, subgroup-row: matmul/subgroup.wgsl for single rows (token-by-token generation). The 8 lanes load 8 quads of
-// the row of x at once and share them by broadcasts. A lane computes one column, for which it loads W once. Sums are
-// added in the same order as in matmul/direct.wgsl, so the bits are the same.
+// matmul, subgroup-row: matmul/subgroup.wgsl for single rows (token-by-token generation). The lanes (LANES) load as
+// many quads of the row of x at once and share them by broadcasts. A lane computes one column, for which it loads W
+// once. Sums are added in the same order as in matmul/direct.wgsl, so the bits are the same.
 
 enable subgroups;
-
-const LANES: u32 = 8u;
 
 fn add_quad(sum: f32, left: vec4<f32>, right: vec4<f32>) -> f32 {
   return fma(left.w, right.w, fma(left.z, right.z, fma(left.y, right.y, fma(left.x, right.x, sum))));

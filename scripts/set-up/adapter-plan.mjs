@@ -36,6 +36,7 @@
  * @property {string[]} strayDrivers GPU driver files where the loader does not look, as some container hosts mount them
  * @property {string | undefined} mesaVersion version of the installed Mesa Vulkan drivers, if known
  * @property {{ archive: string, security: string }} mirrors Debian mirrors that the system is configured for
+ * @property {string[]} driverSettings variables of the user's that tell the Vulkan loader which drivers to look at
  * @property {string[]} attempted what earlier rounds did: `environment`, `loader`, `software`
  */
 
@@ -85,6 +86,15 @@ export function planAdapter(facts) {
   if (adapterOpens) {
     if (!gpuUnused) return { action: 'use' };
     return { action: 'use', note: `${vendorNames(gpus)} is there but does not open; ${gpuAdvice(facts)}` };
+  }
+
+  // Whatever were installed, the loader would not look at it.
+  if (facts.driverSettings.length > 0) {
+    return {
+      action: 'give up',
+      line: `no WebGPU adapter opens among the drivers that ${facts.driverSettings.join(' and ')} leaves`,
+      advice: ['Unset it, or let it name the JSON file of a driver whose library is there, then run again.'],
+    };
   }
 
   if (facts.platform !== 'linux') {

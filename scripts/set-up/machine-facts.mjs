@@ -23,6 +23,13 @@ const driverFolders = [
   '/usr/local/share/vulkan/icd.d',
   '/usr/local/etc/vulkan/icd.d',
 ];
+/** Variables that keep the Vulkan loader from looking at all drivers there. */
+const driverVariables = [
+  'VK_DRIVER_FILES',
+  'VK_ICD_FILENAMES',
+  'VK_LOADER_DRIVERS_SELECT',
+  'VK_LOADER_DRIVERS_DISABLE',
+];
 /** Where container hosts mount the NVIDIA driver without telling the loader. */
 const strayDriverFolders = ['/usr/local/nvidia/share/vulkan/icd.d', '/opt/nvidia/share/vulkan/icd.d'];
 
@@ -60,6 +67,7 @@ export function readMachineFacts(node, extraEnvironment, attempted) {
     strayDrivers: vulkanDrivers.includes('nvidia') ? [] : strayDriverFolders.flatMap(driverFiles),
     mesaVersion: manager === 'apt' ? debianVersion('mesa-vulkan-drivers') : undefined,
     mirrors: debianMirrors(aptSources()),
+    driverSettings: driverVariables.flatMap((name) => (process.env[name] ? [`${name}=${process.env[name]}`] : [])),
     attempted,
   };
 }

@@ -22,7 +22,7 @@ const adapterOption = {
   type: 'text',
   placeholder: 'NAME|INDEX',
   description: 'GPU to use: part of its name, or its number in the list that "subzero doctor" prints',
-  defaultText: 'the fastest one',
+  defaultText: 'the first one, GPUs before software',
   group,
 } as const satisfies TextOption;
 

@@ -146,10 +146,36 @@ function namesIn(error: unknown): string[] {
   return [...String(error).matchAll(/name: '(.*)'/g)].map((match) => match[1]!);
 }
 
+/** Variables by which the Vulkan loader is told where drivers are, or which of them not to look at. */
+const driverVariables = [
+  'VK_DRIVER_FILES',
+  'VK_ICD_FILENAMES',
+  'VK_LOADER_DRIVERS_SELECT',
+  'VK_LOADER_DRIVERS_DISABLE',
+] as const;
+
+/** Those of them that are set, as a shell writes them. */
+export function driverSettings(): string[] {
+  return driverVariables.flatMap((name) => {
+    const value = environmentVariables[name];
+    return value ? [`${name}=${value}`] : [];
+  });
+}
+
 function noAdapter(wanted: string | number | undefined, reason: string): SubzeroError {
   const names = namesIn(reason);
   if (wanted !== undefined && names.length > 0) return notAmong(`that matches "${wanted}"`, names);
   const detail = reason === '' ? '' : ` (${reason.replaceAll(/\s+/g, ' ')})`;
+  const settings = driverSettings();
+  if (settings.length > 0) {
+    return new SubzeroError(
+      'no_adapter',
+      `no WebGPU adapter was found${detail} among the drivers that ${settings.join(' and ')} leaves. Unset it, or ` +
+        'let it name the JSON file of a driver whose library is there; the warnings of the Vulkan loader say what it ' +
+        'tried.',
+      { parameter: 'adapter' },
+    );
+  }
   return new SubzeroError(
     'no_adapter',
     `no WebGPU adapter was found${detail}. A GPU needs its vendor's Vulkan driver and the Vulkan loader ` +
@@ -175,6 +201,36 @@ async function adapterByIndex(index: number): Promise<string> {
   throw notAmong(`number ${index}`, names);
 }
 
+/** What a request for an adapter came to. */
+interface Request {
+  instance: GPU;
+  implementation: 'dawn' | 'built-in';
+  adapter: GPUAdapter | null;
+  /** Why there is none, in Dawn's words. */
+  reason: string;
+}
+
+async function requestAdapter(options: OpenDeviceOptions): Promise<Request> {
+  const created = await createInstance(options);
+  let reason = '';
+  const adapter = await created.instance
+    .requestAdapter({ powerPreference: 'high-performance' })
+    .catch((error: unknown) => {
+      reason = String(error);
+      return null;
+    });
+  return { ...created, adapter, reason };
+}
+
+/** Finds an adapter by the part of its name that is wanted: first as it is written, which is how Dawn compares. */
+async function requestByName(options: OpenDeviceOptions): Promise<Request> {
+  const found = await requestAdapter(options);
+  if (found.adapter || typeof options.adapter !== 'string') return found;
+  const wanted = options.adapter.toLowerCase();
+  const name = namesIn(found.reason).find((known) => known.toLowerCase().includes(wanted));
+  return name === undefined ? found : requestAdapter({ ...options, adapter: name });
+}
+
 /**
  * Opens a device with every useful feature and the largest limits that the adapter offers.
  *
@@ -184,13 +240,8 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Opene
   // The command line and the environment provide text only, so an index arrives as text.
   const index = /^\d+$/.test(String(options.adapter)) ? Number(options.adapter) : undefined;
   const chosen = index === undefined ? options : { ...options, adapter: await adapterByIndex(index) };
-  const { instance, implementation } = await createInstance(chosen);
+  const { instance, implementation, adapter, reason } = await requestByName(chosen);
   keptAlive.push(instance);
-  let reason = '';
-  const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' }).catch((error: unknown) => {
-    reason = String(error);
-    return null;
-  });
   if (!adapter) throw noAdapter(options.adapter, reason);
   const features = wantedFeatures.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];
   const limits = adapter.limits;

@@ -13,8 +13,7 @@ import { wholeQuads } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
-import { sharesBySubgroup } from './matmul-choice.ts';
-import { sharedLanes } from './matmul-variants.ts';
+import { sharedLanes } from './matmul-choice.ts';
 import { inputRows, vectorOf } from './probes.ts';
 
 /** How the work is cut; see the heads of kernels/attention/*.wgsl. */
@@ -154,7 +153,7 @@ export function chooseAttention(
   shape: { rows: number; rowsPerProbe: number; heads: number; headWidth: number; longest?: number },
 ): AttentionVariant {
   if (gpu.kernelStyle === 'software') {
-    return sharesBySubgroup(gpu) && shape.headWidth >= leastSharedWidth ? 'subgroup' : 'direct';
+    return sharedLanes(gpu) === 8 && shape.headWidth >= leastSharedWidth ? 'subgroup' : 'direct';
   }
   if (shape.rowsPerProbe >= tiledRows && shape.headWidth <= widestTiled) return 'tiled';
   const long = (shape.longest ?? 0) >= slicedKeys;
@@ -223,8 +222,7 @@ export function attention(
     workspace.give(parts);
     return y;
   }
-  const blockRows =
-    variant === 'tiled' ? attentionTile(headWidth, limit).ROWS : variant === 'subgroup' ? sharedLanes : 1;
+  const blockRows = variant === 'tiled' ? attentionTile(headWidth, limit).ROWS : variant === 'subgroup' ? 8 : 1;
   gpu.recorder.dispatch(
     kernel,
     [q.buffer, k, v, ranges, y.buffer, sinkBuffer, slopes],

@@ -13,7 +13,7 @@ import { Memo } from '../memo.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
-import { sharesBySubgroup } from './matmul-choice.ts';
+import { sharedLanes } from './matmul-choice.ts';
 import { vectorOf } from './probes.ts';
 import type { Runs } from './runs.ts';
 
@@ -64,7 +64,7 @@ export function scanKernel(KEY_WIDTH: number, variant: DeltaRuleVariant, KEEPS: 
 /** Loads cost the most on a software adapter; a GPU wants many invocations, whose matrices fit into registers. */
 function variantFor(gpu: Gpu): DeltaRuleVariant {
   if (gpu.kernelStyle !== 'software') return 'one-column';
-  return sharesBySubgroup(gpu) ? 'shared' : 'four-columns';
+  return sharedLanes(gpu) === 8 ? 'shared' : 'four-columns';
 }
 
 /**

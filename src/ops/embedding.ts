@@ -15,8 +15,7 @@ import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { noisyKernel, rowSlices } from './dense.ts';
 import { type FactorStorage, factorFile } from './factors.ts';
-import { leastRowsOfLargeBlocks, sharesBySubgroup } from './matmul-choice.ts';
-import { sharedLanes } from './matmul-variants.ts';
+import { leastRowsOfLargeBlocks, sharedLanes } from './matmul-choice.ts';
 import {
   type DenseNoise,
   directionNumber,
@@ -34,10 +33,13 @@ export type EmbedVariant = 'one-row' | 'four-rows' | 'subgroup';
 
 const rowsTogether: Readonly<Record<EmbedVariant, number>> = { 'one-row': 1, 'four-rows': 4, subgroup: 32 };
 
+/** Invocations of the subgroups that the variant `subgroup` is for. */
+const lanes = 8;
+
 /** The variant for so many rows with a change on this adapter. */
 function chooseEmbed(gpu: Gpu, rows: number): EmbedVariant {
   if (gpu.kernelStyle !== 'software' || rows < rowsTogether['four-rows']) return 'one-row';
-  return sharesBySubgroup(gpu) && rows >= leastRowsOfLargeBlocks ? 'subgroup' : 'four-rows';
+  return sharedLanes(gpu) === lanes && rows >= leastRowsOfLargeBlocks ? 'subgroup' : 'four-rows';
 }
 
 /** The kernel that makes rows. @param factors how U and V are stored; any type where there are none */
@@ -54,7 +56,7 @@ export function embedKernel(
   }
   return {
     files: [...files, 'subgroup-sums.wgsl', 'embed-subgroup.wgsl'],
-    constants: { ACCUMULATE: accumulate, BLOCKS: rows / sharedLanes },
+    constants: { ACCUMULATE: accumulate, LANES: lanes, BLOCKS: rows / lanes },
   };
 }
 
@@ -173,7 +175,7 @@ function embedTogether(
         input_rows: inputRows(probes, rows),
         weight_scale: weightScaleOf(probes, weight.name),
       },
-      spread(Math.ceil(rows / rowsTogether.subgroup) * Math.ceil(widthQuads / sharedLanes)),
+      spread(Math.ceil(rows / rowsTogether.subgroup) * Math.ceil(widthQuads / lanes)),
     );
   }
   workspace.give(coefficients);

@@ -13,7 +13,7 @@ import {
   matmulDescriptions,
   matrixVariant,
   matrixWorkgroupBytes,
-  sharedLanes,
+  type SharedLanes,
   subgroupsOfTile,
 } from './matmul-variants.ts';
 
@@ -25,8 +25,16 @@ const leastSliceQuads = 64;
 
 const mostSlices = 16;
 
-/** Rows from which blocks of 32 rows win over blocks of 8 on software adapters. */
+/** Rows from which blocks of 32 rows win over blocks of 8 where subgroups of 8 share operands. */
 export const leastRowsOfLargeBlocks = 24;
+
+/** The variants for subgroups of a size: for one row, for few, and for at least so many. */
+const sharingVariants: Readonly<
+  Record<SharedLanes, { one: MatmulVariant; few: MatmulVariant; many: MatmulVariant; least: number }>
+> = {
+  8: { one: 'subgroup-1', few: 'subgroup-8', many: 'subgroup-32', least: leastRowsOfLargeBlocks },
+  4: { one: 'four-lanes-1', few: 'four-lanes-8', many: 'four-lanes-16', least: 12 },
+};
 
 /** The shape of a product. */
 export interface MatmulShape {
@@ -82,24 +90,26 @@ function findFragment(gpu: UnitsOwner, fragments: number): MatrixFragment | unde
   return { M, N, K, ...(subgroup === defaultSubgroup ? {} : { subgroup }), ...(sized ? { sized } : {}) };
 }
 
-/** Whether the variants `subgroup-…` can run: on subgroups of {@link sharedLanes} and no others. */
-export function sharesBySubgroup({ adapter, features }: Pick<Gpu, 'adapter' | 'features'>): boolean {
-  return features.has('subgroups') && adapter.subgroupSizes.every((size) => size === sharedLanes);
+/** The lanes that share operands where kernels of software adapters do so: all subgroups have this one size. */
+export function sharedLanes({ adapter, features }: Pick<Gpu, 'adapter' | 'features'>): SharedLanes | undefined {
+  const [least, most] = adapter.subgroupSizes;
+  return features.has('subgroups') && least === most && (least === 4 || least === 8) ? least : undefined;
 }
 
 /**
  * Software adapters have no use for workgroup memory. Their variants add in the same order, so all of them give the
  * same bits.
  */
-function softwareVariant(gpu: Gpu, { rows }: MatmulShape): MatmulVariant {
-  if (!sharesBySubgroup(gpu)) return 'direct';
-  if (rows === 1) return 'subgroup-1';
-  return rows >= leastRowsOfLargeBlocks ? 'subgroup-32' : 'subgroup-8';
+function softwareVariant(gpu: Gpu, rows: number): MatmulVariant {
+  const lanes = sharedLanes(gpu);
+  if (!lanes) return 'direct';
+  const { one, few, many, least } = sharingVariants[lanes];
+  return rows >= least ? many : rows > 1 ? few : one;
 }
 
 /** The plan for a product of this shape on this adapter. */
 export function chooseMatmul(gpu: Gpu, shape: MatmulShape): MatmulPlan {
-  if (gpu.kernelStyle === 'software') return { variant: softwareVariant(gpu, shape), slices: 1 };
+  if (gpu.kernelStyle === 'software') return { variant: softwareVariant(gpu, shape.rows), slices: 1 };
   const { rows, columns } = shape;
   const count = (variant: MatmulVariant, fragment?: MatrixFragment): number => {
     const [x, y] = matmulDescriptions[variant].workgroups(rows, columns, fragment);
@@ -127,10 +137,7 @@ export function chooseMatmul(gpu: Gpu, shape: MatmulShape): MatmulPlan {
  */
 export function chooseGrouped(gpu: Gpu, rows: number): MatmulPlan {
   const plan = (variant: MatmulVariant): MatmulPlan => ({ variant, slices: 1 });
-  if (gpu.kernelStyle === 'software') {
-    if (!sharesBySubgroup(gpu)) return plan('direct');
-    return plan(rows >= leastRowsOfLargeBlocks ? 'subgroup-32' : rows > 1 ? 'subgroup-8' : 'subgroup-1');
-  }
+  if (gpu.kernelStyle === 'software') return plan(softwareVariant(gpu, rows));
   if (rows <= 1) return plan('one-row');
   if (rows <= 4) return plan('few-rows');
   if (rows <= 16) return plan('tile-1x4');

@@ -15,6 +15,9 @@ export type MatmulVariant =
   | 'subgroup-1'
   | 'subgroup-8'
   | 'subgroup-32'
+  | 'four-lanes-1'
+  | 'four-lanes-8'
+  | 'four-lanes-16'
   | 'one-row'
   | 'few-rows'
   | 'tile-1x4'
@@ -64,8 +67,8 @@ interface VariantDescription {
   fragments?: number;
   /** Whether one kernel serves products that are added to y and those that are not. */
   accumulatesByParameter?: boolean;
-  /** Whether it is written for subgroups of {@link sharedLanes}. */
-  subgroup?: boolean;
+  /** Invocations of the subgroups that share its operands. */
+  lanes?: SharedLanes;
   /** Workgroups for a [rows, columns] result. */
   workgroups(rows: number, columns: number, fragment?: MatrixFragment): [number, number];
 }
@@ -86,18 +89,32 @@ function tile(threadRows: number, threadColumns: number): VariantDescription {
   };
 }
 
-/** @param rows of a subgroup's block, a multiple of 8; see kernels/matmul/subgroup.wgsl */
-function subgroup(rows: 8 | 32): VariantDescription {
+/** @param rows that a subgroup takes: one, two or four for each lane; see kernels/matmul/subgroup.wgsl */
+function subgroup(lanes: SharedLanes, rows: number): VariantDescription {
   return {
     files: ['subgroup-sums.wgsl', 'matmul/subgroup.wgsl'],
     loop: 'subgroup',
     sliceable: false,
-    constants: { BLOCKS: rows / 8 },
+    constants: { LANES: lanes, BLOCKS: rows / lanes },
     // Large products are a tenth slower where the kernel reads y at all.
     accumulatesByParameter: rows === 8,
-    subgroup: true,
+    lanes,
     blockRows: rows,
-    workgroups: blocks(rows, 4 * sharedLanes),
+    workgroups: blocks(rows, 4 * lanes),
+  };
+}
+
+/** See kernels/matmul/subgroup-row.wgsl. */
+function subgroupRow(lanes: SharedLanes): VariantDescription {
+  return {
+    files: ['matmul/subgroup-row.wgsl'],
+    loop: 'subgroup-row',
+    sliceable: false,
+    constants: { LANES: lanes },
+    accumulatesByParameter: true,
+    lanes,
+    blockRows: 1,
+    workgroups: blocks(1, lanes),
   };
 }
 
@@ -138,10 +155,10 @@ export const defaultSubgroup = 32;
 export const subgroupsOfTile = 4;
 
 /**
- * Invocations of the subgroups that the variants `subgroup-…` are written for: those of software adapters with 256-bit
- * vectors.
+ * Invocations of the subgroups that some variants are written for: those of software adapters with vectors of 256 bits
+ * (`subgroup-…`) or of 128 (`four-lanes-…`).
  */
-export const sharedLanes = 8;
+export type SharedLanes = 4 | 8;
 
 export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescription>> = {
   naive: {
@@ -158,18 +175,12 @@ export const matmulDescriptions: Readonly<Record<MatmulVariant, VariantDescripti
     blockRows: 4,
     workgroups: (rows, columns) => perElement(Math.ceil(rows / 4) * Math.ceil(columns / 4)),
   },
-  'subgroup-1': {
-    files: ['matmul/subgroup-row.wgsl'],
-    loop: 'subgroup-row',
-    sliceable: false,
-    constants: {},
-    accumulatesByParameter: true,
-    subgroup: true,
-    blockRows: 1,
-    workgroups: blocks(1, sharedLanes),
-  },
-  'subgroup-8': subgroup(8),
-  'subgroup-32': subgroup(32),
+  'subgroup-1': subgroupRow(8),
+  'subgroup-8': subgroup(8, 8),
+  'subgroup-32': subgroup(8, 32),
+  'four-lanes-1': subgroupRow(4),
+  'four-lanes-8': subgroup(4, 8),
+  'four-lanes-16': subgroup(4, 16),
   'one-row': fewRows(1),
   'few-rows': fewRows(4),
   'tile-1x4': tile(1, 4),
@@ -211,12 +222,12 @@ export function matmulFiles({ variant, fragment }: MatmulPlan, storage: Storage)
 
 /** Those that every adapter can run, for tests and benchmarks. */
 export const matmulVariants = (Object.keys(matmulDescriptions) as MatmulVariant[]).filter(
-  (variant) => !needsUnits(variant) && !matmulDescriptions[variant].subgroup,
+  (variant) => !needsUnits(variant) && !matmulDescriptions[variant].lanes,
 );
 
-/** Those for subgroups of {@link sharedLanes}. */
+/** Those for subgroups of some size. */
 export const subgroupVariants = (Object.keys(matmulDescriptions) as MatmulVariant[]).filter(
-  (variant) => matmulDescriptions[variant].subgroup,
+  (variant) => matmulDescriptions[variant].lanes,
 );
 
 /** Quads of the inner dimension that one slice takes: whole steps of the tiled variants. */

@@ -12,7 +12,7 @@ import { wholeQuads } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
-import { sharesBySubgroup } from './matmul-choice.ts';
+import { sharedLanes } from './matmul-choice.ts';
 import { vectorOf } from './probes.ts';
 
 export interface NormOptions {
@@ -53,7 +53,7 @@ export function normKernel(
 
 /** The variant for this adapter. */
 function chooseNorm(gpu: Pick<Gpu, 'kernelStyle' | 'adapter' | 'features'>): NormVariant {
-  return gpu.kernelStyle === 'software' && sharesBySubgroup(gpu) ? 'subgroup' : 'workgroup';
+  return gpu.kernelStyle === 'software' && sharedLanes(gpu) === 8 ? 'subgroup' : 'workgroup';
 }
 
 /**

@@ -137,7 +137,7 @@ describe('the choice of an adapter', () => {
   test('by index or by a part of the name', async () => {
     const names = await listAdapters();
     expect(names.length).toBeGreaterThan(0);
-    for (const adapter of [0, '0', names[0]!.slice(0, 6)]) {
+    for (const adapter of [0, '0', names[0]!.slice(0, 6), names[0]!.slice(1, 7).toUpperCase()]) {
       const gpu = await Gpu.open({ adapter });
       opened.push(gpu);
       expect(await readOne(gpu, 9)).toBe(9);

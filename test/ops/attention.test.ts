@@ -4,7 +4,7 @@ import { attentionCase, attentionShapes } from '../../src/bench/cases/attention.
 import type { GpuBuffer } from '../../src/gpu/buffer.ts';
 import type { AdapterDescription, KernelStyle } from '../../src/gpu/device.ts';
 import { attentionTile, chooseAttention, leastSharedWidth } from '../../src/ops/attention.ts';
-import { sharesBySubgroup } from '../../src/ops/matmul-choice.ts';
+import { sharedLanes } from '../../src/ops/matmul-choice.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { Random, testSeed } from '../support/random.ts';
 
@@ -18,7 +18,7 @@ describe.each(['direct', 'workgroup', 'sliced'] as const)('attention %s', (varia
 });
 
 describe('attention subgroup', () => {
-  beforeEach((context) => context.skip(!sharesBySubgroup(gpu()), 'this adapter has no subgroups of 8'));
+  beforeEach((context) => context.skip(sharedLanes(gpu()) !== 8, 'this adapter has no subgroups of 8'));
   testCases(
     gpu,
     attentionShapes.map((shape) => attentionCase(shape, 'subgroup')),

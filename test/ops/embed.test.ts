@@ -3,7 +3,7 @@ import { Bed } from '../../src/bench/bed.ts';
 import { embedCase, embedShapes } from '../../src/bench/cases/embed.ts';
 import { store } from '../../src/bench/storage.ts';
 import { embed } from '../../src/ops/embedding.ts';
-import { sharesBySubgroup } from '../../src/ops/matmul-choice.ts';
+import { sharedLanes } from '../../src/ops/matmul-choice.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { withSeed } from '../support/random.ts';
 
@@ -36,7 +36,7 @@ test('rows have the same bits however many are made together', () =>
       [undefined, bed.activation(before, all, columns)].map(
         (addTo) => embed(context, ids, all, weight, addTo, variant).buffer,
       );
-    const variants = ['one-row', 'four-rows', ...(sharesBySubgroup(gpu()) ? (['subgroup'] as const) : [])] as const;
+    const variants = ['one-row', 'four-rows', ...(sharedLanes(gpu()) === 8 ? (['subgroup'] as const) : [])] as const;
     const buffers = variants.flatMap(made);
     const bytes = all * columns * 4;
     const results = await gpu().recorder.read(buffers.map((buffer) => ({ buffer, bytes })));

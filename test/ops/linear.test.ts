@@ -12,7 +12,7 @@ import {
 } from '../../src/bench/cases/linear.ts';
 import { store } from '../../src/bench/storage.ts';
 import { linear, linears } from '../../src/ops/linear.ts';
-import { sharesBySubgroup } from '../../src/ops/matmul-choice.ts';
+import { sharedLanes } from '../../src/ops/matmul-choice.ts';
 import {
   type MatmulVariant,
   matmulDescriptions,
@@ -128,7 +128,8 @@ const everything = { storage: 'bf16', bias: true, activation: 'silu', accumulate
 
 describe.each([...matmulVariants, ...subgroupVariants])('matmul %s', (variant) => {
   if (subgroupVariants.includes(variant)) {
-    beforeEach((context) => context.skip(!sharesBySubgroup(gpu()), 'this adapter has no subgroups of 8'));
+    const { lanes } = matmulDescriptions[variant];
+    beforeEach((context) => context.skip(sharedLanes(gpu()) !== lanes, `this adapter has no subgroups of ${lanes}`));
   }
   const flags = variant === 'naive' || variant === 'direct' ? {} : everything;
   const shapes = linearShapes.filter(({ columns }) => columns < 1000).map((shape) => ({ ...shape, ...flags }));
@@ -178,7 +179,7 @@ describe('matmul, the other types of blocks', () => {
 // Journals of software adapters name no plans, so that a run must go on with the same bits whichever of these makes its
 // products.
 describe('variants of software adapters have the same bits', () => {
-  beforeEach((context) => context.skip(!sharesBySubgroup(gpu()), 'this adapter has no subgroups of 8'));
+  beforeEach((context) => context.skip(!sharedLanes(gpu()), 'this adapter has no subgroups of 4 or 8'));
 
   const shapes = [
     { rows: 1, inner: 100, columns: 37, rank: 3, ...everything },
@@ -200,6 +201,7 @@ describe('variants of software adapters have the same bits', () => {
     };
     const expected = await bitsOf('direct');
     for (const variant of subgroupVariants) {
+      if (matmulDescriptions[variant].lanes !== sharedLanes(gpu())) continue;
       expect((await bitsOf(variant)).equals(expected), `${variant}, seed ${testSeed}`).toBe(true);
     }
   });

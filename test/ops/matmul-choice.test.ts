@@ -99,8 +99,20 @@ test('software adapters share operands through subgroups of 8', () => {
   expect(variant(1024)).toEqual({ variant: 'subgroup-32', slices: 1 });
 });
 
+test('software adapters with vectors of 128 bits share operands through subgroups of 4', () => {
+  const software = adapter({ kernelStyle: 'software', subgroupSizes: [4, 4] });
+  const variant = (rows: number) => chooseMatmul(software, { ...large, rows }).variant;
+  expect([1, 2, 11, 12, 1024].map(variant)).toEqual([
+    'four-lanes-1',
+    'four-lanes-8',
+    'four-lanes-8',
+    'four-lanes-16',
+    'four-lanes-16',
+  ]);
+});
+
 test.each([
-  ['of 4', { subgroupSizes: [4, 4] as [number, number] }],
+  ['of 16', { subgroupSizes: [16, 16] as [number, number] }],
   ['of several sizes', { subgroupSizes: [8, 16] as [number, number] }],
   ['that shaders cannot use', { subgroupSizes: [8, 8] as [number, number], features: ['shader-f16'] }],
 ])('software adapters with subgroups %s get the direct variant, whatever the shape', (_, options) => {

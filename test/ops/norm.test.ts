@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { Bed } from '../../src/bench/bed.ts';
 import { normCase, normShapes } from '../../src/bench/cases/norm.ts';
 import type { GpuBuffer } from '../../src/gpu/buffer.ts';
-import { sharesBySubgroup } from '../../src/ops/matmul-choice.ts';
+import { sharedLanes } from '../../src/ops/matmul-choice.ts';
 import type { NormVariant } from '../../src/ops/norm.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 import { Random, testSeed } from '../support/random.ts';
@@ -17,7 +17,7 @@ describe('norm', () => {
 });
 
 describe('norm subgroup', () => {
-  beforeEach((context) => context.skip(!sharesBySubgroup(gpu()), 'this adapter has no subgroups of 8'));
+  beforeEach((context) => context.skip(sharedLanes(gpu()) !== 8, 'this adapter has no subgroups of 8'));
   testCases(
     gpu,
     normShapes.map((shape) => normCase(shape, 'subgroup')),

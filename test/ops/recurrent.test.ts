@@ -2,7 +2,7 @@ import { beforeEach, describe } from 'vitest';
 import { convolutionCase, convolutionShapes, deltaRuleCase, deltaRuleShapes } from '../../src/bench/cases/recurrent.ts';
 import { headSplitCase, headSplitShapes } from '../../src/bench/cases/rows.ts';
 import { deltaRuleVariants } from '../../src/ops/delta-rule.ts';
-import { sharesBySubgroup } from '../../src/ops/matmul-choice.ts';
+import { sharedLanes } from '../../src/ops/matmul-choice.ts';
 import { openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();
@@ -13,7 +13,7 @@ describe('convolve', () => {
 
 describe.each(deltaRuleVariants)('deltaRule, %s', (variant) => {
   if (variant === 'shared') {
-    beforeEach((context) => context.skip(!sharesBySubgroup(gpu()), 'this adapter has no subgroups of 8'));
+    beforeEach((context) => context.skip(sharedLanes(gpu()) !== 8, 'this adapter has no subgroups of 8'));
   }
   testCases(
     gpu,

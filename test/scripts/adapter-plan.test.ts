@@ -40,6 +40,7 @@ function machine(more: Partial<MachineFacts> = {}): MachineFacts {
     strayDrivers: [],
     mesaVersion: undefined,
     mirrors: { archive: 'http://mirror.example/debian', security: 'http://mirror.example/debian-security' },
+    driverSettings: [],
     attempted: [],
     ...more,
   };
@@ -50,6 +51,18 @@ function plan<Action extends string>(action: Action, facts: Partial<MachineFacts
   expect(result.action).toBe(action);
   return result as Extract<typeof result, { action: Action }>;
 }
+
+describe('drivers that the environment chooses', () => {
+  const driverSettings = ['VK_DRIVER_FILES=/nowhere.json'];
+  it('are named where none of them opens, and nothing is installed', () => {
+    const { line, advice } = plan('give up', { driverSettings });
+    expect(line).toContain('VK_DRIVER_FILES=/nowhere.json');
+    expect(advice.join(' ')).toContain('Unset it');
+  });
+  it('are not mentioned where one opens', () => {
+    expect(planAdapter(machine({ probe: { adapter: lavapipe }, driverSettings }))).toEqual({ action: 'use' });
+  });
+});
 
 describe('an adapter that opens', () => {
   it('is used, hardware or software', () => {

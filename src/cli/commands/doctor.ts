@@ -1,8 +1,8 @@
 import type { EngineInfo } from '../../engine/types.ts';
 import { SubzeroError } from '../../errors.ts';
 import { formatBytes } from '../../format.ts';
-import { listAdapters } from '../../gpu/device.ts';
-import { matrixFragment } from '../../ops/matmul-choice.ts';
+import { driverSettings, listAdapters } from '../../gpu/device.ts';
+import { matrixFragment, sharedLanes } from '../../ops/matmul-choice.ts';
 import { tuningWanted } from '../../ops/matmul-tuner.ts';
 import { planTableFile, readPlanTable } from '../../ops/plan-table.ts';
 import { packageVersion } from '../../version.ts';
@@ -33,7 +33,7 @@ export const doctorCommand = defineCommand({
       return await withEngine(context, async (engine) => {
         const info = await engine.info();
         const table = await kernelTable(info);
-        const lines = [...describe(info, adapters), ...describeTable(table, info.adapter.software)];
+        const lines = [...describe(info, adapters), ...describeTable(table, info)];
         context.standardOutput.write(
           `${context.options.json ? JSON.stringify({ ...info, adapters, kernelTable: table }) : lines.join('\n')}\n`,
         );
@@ -61,9 +61,15 @@ function describe(info: EngineInfo, adapters: readonly string[]): string[] {
       `${adapter.software ? 'software' : 'hardware'}, through ` +
       `${adapter.implementation === 'dawn' ? 'Dawn (npm webgpu)' : "the runtime's own WebGPU"}`,
   ];
-  if (adapters.length > 0) {
-    lines.push(...adapters.map((name, index) => `${index === 0 ? 'available' : '         '}    ${index}: ${name}`));
-  }
+  const used = adapters.findIndex((name) => deviceName(name) === adapter.device);
+  lines.push(
+    ...adapters.map(
+      (name, index) =>
+        `${index === 0 ? 'available' : '         '}    ${index}: ${name}` +
+        `${adapters.length > 1 && index === used ? ' (in use; --adapter NAME|INDEX takes another)' : ''}`,
+    ),
+    ...driverSettings().map((text, index) => `${index === 0 ? 'drivers' : '       '}      ${text}`),
+  );
   lines.push(
     ...Object.entries(featureUses).map(
       ([feature, use], index) =>
@@ -87,6 +93,11 @@ function describe(info: EngineInfo, adapters: readonly string[]): string[] {
   return lines;
 }
 
+/** What Dawn makes of an adapter's name to have the name of its device. */
+function deviceName(name: string): string {
+  return name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+}
+
 /** Which of the matrix units matrix products use. */
 function usedUnits({ adapter, features, limits, arithmetic }: EngineInfo): string {
   const fragment = matrixFragment({ adapter, features: new Set(features), device: { limits } }, 2);
@@ -108,9 +119,9 @@ async function kernelTable(info: EngineInfo): Promise<{ file: string; plans: Rec
   return { file, plans: Object.fromEntries(plans) };
 }
 
-function describeTable(table: Awaited<ReturnType<typeof kernelTable>>, software: boolean): string[] {
+function describeTable(table: Awaited<ReturnType<typeof kernelTable>>, info: EngineInfo): string[] {
   if (!table) {
-    const reason = software ? 'software adapters have one good variant' : 'SUBZERO_AUTOTUNE=off';
+    const reason = info.adapter.software ? softwareKernels(info) : 'SUBZERO_AUTOTUNE=off';
     return [`kernels      by rule, none timed: ${reason}`];
   }
   const plans = Object.entries(table.plans);
@@ -119,6 +130,17 @@ function describeTable(table: Awaited<ReturnType<typeof kernelTable>>, software:
       `it)`,
     ...plans.map(([key, plan]) => `             ${key}: ${plan}`),
   ];
+}
+
+/** Which kernels a software adapter gets, by what it reports. */
+function softwareKernels({ adapter, features }: EngineInfo): string {
+  const lanes = sharedLanes({ adapter, features: new Set(features) });
+  if (lanes) return `those for software adapters whose subgroups, of ${lanes}, share what they load`;
+  const [least, most] = adapter.subgroupSizes;
+  const sizes = features.includes('subgroups')
+    ? `subgroups of ${least === most ? least : `${least} to ${most}`}`
+    : 'none';
+  return `those for software adapters without subgroups of 4 or 8 (this one has ${sizes})`;
 }
 
 function runtimeName(): string {
