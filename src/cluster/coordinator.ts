@@ -353,7 +353,8 @@ class Coordinator implements SharedRun {
     if (this.#keepingQueue || this.#stop.signal.aborted) return;
     this.#keepingQueue = true;
     try {
-      if (await this.#bus.hasQueue(this.#name)) return;
+      // One that is closed with the run stays closed.
+      if ((await this.#bus.hasQueue(this.#name)) || this.#stop.signal.aborted) return;
       await this.#bus.openQueue(this.#name, this.#announcement.deadline);
       this.#tell('warn', 'the NATS server had lost the queue of this run; it is made anew');
       this.#offerAgain();
