@@ -42,7 +42,8 @@ export function keptTensors(
     });
 
     function error(code: 'invalid_data' | 'unsupported', expected: string): SubzeroError {
-      return new SubzeroError(code, `${path}: "${key}" is ${quoteValue(value)}; ${expected}`, { parameter: path });
+      const found = value === undefined ? 'missing' : quoteValue(value);
+      return new SubzeroError(code, `${path}: "${key}" is ${found}; ${expected}`, { parameter: path });
     }
   });
 }

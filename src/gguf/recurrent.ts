@@ -83,6 +83,9 @@ function packedOrder(config: Config): Rearranged[] {
   return [{ parameter: 'linear_attn.in_proj_qkvz.weight', tensors, along: 'rows', runs: runs.flat() }];
 }
 
+/** The most heads of a layer that are read, since each has a run of its own; the published models have 64 at most. */
+const mostHeads = 4096;
+
 /** What the files of a Qwen say of its layers of the delta rule. */
 function ruleConfig(keys: Keys, { has }: TensorNames): Record<string, unknown> {
   const layers = layersOf(keys);
@@ -92,8 +95,15 @@ function ruleConfig(keys: Keys, { has }: TensorNames): Record<string, unknown> {
     Array.from({ length: layers }, (_, layer) => (layer + 1) % interval !== 0);
   const heads = keys.whole('ssm.time_step_rank');
   const inner = keys.whole('ssm.inner_size');
+  if (heads > mostHeads) {
+    throw keys.error('unsupported', 'ssm.time_step_rank', `is ${heads}; at most ${mostHeads} heads are read`);
+  }
   if (heads === 0 || inner % heads !== 0) {
     throw keys.error('invalid_data', 'ssm.inner_size', `is ${inner}, which ${heads} heads do not share evenly`);
+  }
+  const keyHeads = keys.whole('ssm.group_count');
+  if (keyHeads === 0 || heads % keyHeads !== 0) {
+    throw keys.error('invalid_data', 'ssm.group_count', `is ${keyHeads}, which ${heads} heads do not share evenly`);
   }
   // Text has one position for all axes of the rotation.
   keys.raw('rope.dimension_sections');
@@ -103,7 +113,7 @@ function ruleConfig(keys: Keys, { has }: TensorNames): Record<string, unknown> {
     layer_types: recurrent.slice(0, layers).map((is) => (is ? 'linear_attention' : 'full_attention')),
     linear_conv_kernel_dim: keys.whole('ssm.conv_kernel'),
     linear_key_head_dim: keys.whole('ssm.state_size'),
-    linear_num_key_heads: keys.whole('ssm.group_count'),
+    linear_num_key_heads: keyHeads,
     linear_num_value_heads: heads,
     linear_value_head_dim: inner / heads,
     partial_rotary_factor: keys.whole('rope.dimension_count', width) / width,

@@ -102,7 +102,10 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     // Compiles in other threads while the weights are read. Where kernels are compiled when they are launched, nothing
     // is gained by asking for all of them: a run has no use for those of generation.
     if (!compilesAtLaunch(gpu.adapter)) rehearse(model);
-    const uploads = new Uploads(gpu, Math.max(0, ...parameters.map(({ stored }) => stored.byteLength)));
+    const uploads = new Uploads(
+      gpu,
+      parameters.reduce((most, { stored }) => Math.max(most, stored.byteLength), 0),
+    );
     for (const { name, stored, transposed, within } of parameters) {
       const weight = weights.get(name);
       const matrix = memberOf(source, { stored, ...(within ? { within } : {}) });
