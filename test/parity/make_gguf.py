@@ -114,7 +114,8 @@ def main():
         own = lambda keys: {key: value for key, value in keys.items() if not key.startswith(("general.", "tokenizer."))}
         short = lambda type, shape, sum: f"{'x'.join(map(str, shape))} {sum}" + ("" if type == "F32" else f" {type}")
         lines = ",\n".join(json.dumps({"name": name, "architecture": file["keys"]["general.architecture"],
-            "keys": own(file["keys"]), "tensors": {name: short(*tensor) for name, tensor in file["tensors"].items()}}, separators=(",", ":"), default=plain)
+            "keys": own(file["keys"]), "tensors": {name: short(*tensor) for name, tensor in file["tensors"].items()}},
+            separators=(",", ":"), default=plain)
             for name, file in found.items())
         (pathlib.Path(__file__).parent / "../fixtures/gguf/converted.json").write_text(f"[\n{lines}\n]\n")
     for name, reason in failed.items():
