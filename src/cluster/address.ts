@@ -6,7 +6,7 @@
 
 import type { Authenticator, ConnectionOptions } from '@nats-io/nats-core';
 import { SubzeroError } from '../errors.ts';
-import { readFile } from '../platform/index.ts';
+import { checkServerIdentity, readFile } from '../platform/index.ts';
 
 /** How the server is reached. */
 export interface ClusterAddress {
@@ -185,10 +185,17 @@ async function tlsOf(
   }
   const named = ca !== undefined || certificate !== undefined || tlsFirst === true;
   if (!named && !servers.some(({ tls }) => tls)) return undefined;
-  // The client has no name for a server that is named by its address, and compares the certificate with "localhost".
-  const address = servers.map(({ place }) => /^(\d+(?:\.\d+){3}|\[.*\])(?::\d+)?$/.exec(place)?.[1]).find(Boolean);
+  const hosts = servers.map(({ place }) => place.replace(/:\d+$/, '').replaceAll(/[[\]]/g, ''));
+  const addresses = hosts.filter((host) => /^(\d+(\.\d+){3}|.*:.*)$/.test(host));
+  // The client has no name for a server that is named by its address, and has its certificate compared with
+  // "localhost"; which of several addresses it is at is not told.
+  const check = (name: string, certificate: object): Error | undefined => {
+    const names = name === 'localhost' ? [...addresses, ...(hosts.includes(name) ? [name] : [])] : [name];
+    const problems = names.map((each) => checkServerIdentity(each, certificate));
+    return problems.includes(undefined) ? undefined : problems[0];
+  };
   return {
-    ...(address === undefined ? {} : { host: address.replaceAll(/[[\]]/g, '') }),
+    ...(addresses.length === 0 ? {} : { checkServerIdentity: check }),
     ...(ca === undefined ? {} : { caFile: ca }),
     ...(certificate === undefined ? {} : { certFile: certificate, keyFile: key! }),
     ...(tlsFirst ? { handshakeFirst: true } : {}),

@@ -167,15 +167,16 @@ export class Bus {
    * Connects, and makes the streams and buckets that are not there yet.
    * @param name of this process, as the server's monitoring shows it
    * @param options.leaseSeconds after which a run whose coordinator is gone may be taken up; 15 by default
+   * @param options.patience milliseconds that a server which does not answer is waited for; 5000 by default
    * @param options.abandoned ends every wait for a server that is away
    * @throws SubzeroError `io` where there is no server, or one without JetStream
    */
   static async connect(
     address: ClusterAddress,
     name: string,
-    options: { leaseSeconds?: number; abandoned?: AbortSignal } = {},
+    options: { leaseSeconds?: number; patience?: number; abandoned?: AbortSignal } = {},
   ): Promise<Bus> {
-    const { leaseSeconds = 15, abandoned } = options;
+    const { leaseSeconds = 15, patience = patienceMilliseconds, abandoned } = options;
     const { prefix = 'subzero' } = address;
     if (!/^[A-Za-z0-9_-]{1,40}$/.test(prefix)) {
       throw new SubzeroError(
@@ -190,13 +191,13 @@ export class Bus {
     const begun = performance.now();
     for (;;) {
       try {
-        return await Bus.#open(login, place, { prefix, name, leaseSeconds, abandoned });
+        return await Bus.#open(login, place, { prefix, name, leaseSeconds, patience, abandoned });
       } catch (error) {
         if (!(error instanceof SubzeroError)) throw error;
         if (lastingProblem(error.cause, place) || tlsProblem(error.cause, false)) throw error;
         const unfinished = error.message.includes(noJetStream) && (error.cause as Error).name === 'TimeoutError';
-        const patience = unfinished ? restartMilliseconds : patienceMilliseconds;
-        if (performance.now() - begun > patience) throw error;
+        const longest = unfinished ? restartMilliseconds : patience;
+        if (abandoned?.aborted || performance.now() - begun > longest) throw error;
         await sleep(retryMilliseconds);
       }
     }
@@ -205,16 +206,22 @@ export class Bus {
   static async #open(
     login: Login,
     place: Place,
-    options: { prefix: string; name: string; leaseSeconds: number; abandoned: AbortSignal | undefined },
+    options: {
+      prefix: string;
+      name: string;
+      leaseSeconds: number;
+      patience: number;
+      abandoned: AbortSignal | undefined;
+    },
   ): Promise<Bus> {
-    const { prefix, name, leaseSeconds, abandoned } = options;
+    const { prefix, name, leaseSeconds, patience, abandoned } = options;
     const { transport, core, jetstream, kv, obj } = await packages();
     let connection: NatsConnection;
     try {
       connection = await transport.connect({
         ...login.options,
         name,
-        timeout: patienceMilliseconds,
+        timeout: Math.min(patience, patienceMilliseconds),
         maxReconnectAttempts: -1,
         reconnectTimeWait: retryMilliseconds,
         // It would end at the second refusal, before credentials that were replaced have been read.

@@ -14,8 +14,8 @@ import {
   join,
   processId,
   readFile,
-  writeFile,
 } from '../platform/index.ts';
+import { diskError, writeFully, writeWhole } from '../safetensors/disk.ts';
 import type { Journal } from '../zo/journal.ts';
 import { encodeHeader, encodeRecord } from '../zo/journal-format.ts';
 import { type Bus, otherLeader, sleep } from './bus.ts';
@@ -24,8 +24,13 @@ import { type Announcement, decode, encode } from './protocol.ts';
 /** Seconds after which the run of a coordinator that is gone may be taken up. */
 export const leaseSeconds = 15;
 
-/** The file of a run folder with its name in the cluster. */
-export const clusterFile = 'cluster.json';
+/** A run as clusters know it: its name there, and the last epoch in which it was led from this folder. */
+interface Claim {
+  run: string;
+  epoch?: number;
+}
+
+const fileOf = (folder: string): string => join(folder, 'cluster.json');
 
 /** The name of a run in clusters, made when it is first shared. */
 export async function nameOf(folder: string): Promise<string> {
@@ -38,31 +43,59 @@ export async function nameOf(folder: string): Promise<string> {
   const run = `${basename(folder)
     .replaceAll(/[^A-Za-z0-9_-]/g, '-')
     .slice(0, 60)}-${random}`;
-  await writeFile(join(folder, clusterFile), `${JSON.stringify({ run })}\n`);
+  await noteClaim(folder, { run });
   return run;
 }
 
 /** The name that a run has in clusters, if it has been shared. */
 export async function knownNameOf(folder: string): Promise<string | undefined> {
-  return (await read(folder)).run;
+  return (await readClaim(folder))?.run;
 }
 
 /** The last epoch in which the run was led from this folder. */
 export async function knownEpochOf(folder: string): Promise<number | undefined> {
-  return (await read(folder)).epoch;
+  return (await readClaim(folder))?.epoch;
 }
 
-/** Notes the epoch, which the next one must be above, whatever becomes of the server. */
-export async function noteEpoch(folder: string, run: string, epoch: number): Promise<void> {
-  await writeFile(join(folder, clusterFile), `${JSON.stringify({ run, epoch })}\n`);
+/**
+ * Notes the name, and the epoch, which the next one must be above, whatever becomes of the server. A crash leaves the
+ * old claim or the new one.
+ * @throws SubzeroError `io`
+ */
+export async function noteClaim(folder: string, claim: Claim): Promise<void> {
+  const bytes = new TextEncoder().encode(`${JSON.stringify(claim)}\n`);
+  await writeWhole(fileOf(folder), (handle, partial) => writeFully(handle, partial, 0, bytes));
 }
 
-async function read(folder: string): Promise<{ run?: string; epoch?: number }> {
+/** @throws SubzeroError `io`, or `invalid_data` if the file is not what {@link noteClaim} writes */
+async function readClaim(folder: string): Promise<Claim | undefined> {
+  const file = fileOf(folder);
+  let text: string;
   try {
-    return JSON.parse(await readFile(join(folder, clusterFile), 'utf8')) as { run: string };
-  } catch {
-    return {};
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ENOENT') return undefined;
+    throw diskError(error, file, 'read');
   }
+  const claim = parseClaim(text);
+  if (claim) return claim;
+  throw new SubzeroError(
+    'invalid_data',
+    `${file}: expected the run's name in clusters, such as {"run": "sst2-1a2b3c4d"}; repair it (subzero cluster runs ` +
+      'lists the names), or delete it, and the run gets a new name',
+    { parameter: file },
+  );
+}
+
+function parseClaim(text: string): Claim | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const { run, epoch = 0 } = (value ?? {}) as Partial<Claim>;
+  return typeof run === 'string' && Number.isSafeInteger(epoch) ? (value as Claim) : undefined;
 }
 
 /** Takes the lease of a run, waiting until that of a coordinator which is gone has run out. */

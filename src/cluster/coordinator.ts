@@ -22,7 +22,7 @@ import { encodeRecord, type StepRecord } from '../zo/journal-format.ts';
 import { type ClusterAddress, withoutPassword } from './address.ts';
 import { Bus, sleep } from './bus.ts';
 import { wrongIn } from './check-answer.ts';
-import { copyJournal, knownEpochOf, knownNameOf, leaseSeconds, nameOf, noteEpoch, takeLease } from './claim.ts';
+import { copyJournal, knownEpochOf, knownNameOf, leaseSeconds, nameOf, noteClaim, takeLease } from './claim.ts';
 import { type Digest, differenceOf, digestOf, isCompared, isFold, tolerance } from './digest.ts';
 import { encodeExamples, examplesFile, removeUnusedFiles } from './examples-file.ts';
 import { type Member, Members, mostWorkers } from './members.ts';
@@ -188,7 +188,7 @@ class Coordinator implements SharedRun {
       };
       let revision = await takeLease(bus, draft);
       const announcement = { ...draft, epoch: await bus.nextEpoch(name, await knownEpochOf(run.folder)) };
-      await noteEpoch(run.folder, name, announcement.epoch);
+      await noteClaim(run.folder, { run: name, epoch: announcement.epoch });
       const file = examplesFile(announcement.dataFingerprint);
       await bus.keepFile(file, () => encodeExamples(run.examples));
       const sequence = await copyJournal(bus, name, journal);
@@ -353,7 +353,8 @@ class Coordinator implements SharedRun {
     if (this.#keepingQueue || this.#stop.signal.aborted) return;
     this.#keepingQueue = true;
     try {
-      if (await this.#bus.hasQueue(this.#name)) return;
+      // One that is closed with the run stays closed.
+      if ((await this.#bus.hasQueue(this.#name)) || this.#stop.signal.aborted) return;
       await this.#bus.openQueue(this.#name, this.#announcement.deadline);
       this.#tell('warn', 'the NATS server had lost the queue of this run; it is made anew');
       this.#offerAgain();

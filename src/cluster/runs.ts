@@ -5,13 +5,13 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { join, resolve, writeFile } from '../platform/index.ts';
+import { join, resolve } from '../platform/index.ts';
 import { createRunFolder, removeRun, runFiles } from '../train/run-folder.ts';
 import { createJournal } from '../zo/journal.ts';
 import { decodeHeader, decodeRecord, type JournalHeader } from '../zo/journal-format.ts';
 import type { ClusterAddress } from './address.ts';
 import { Bus, type JournalEntry } from './bus.ts';
-import { clusterFile, stepOf } from './claim.ts';
+import { noteClaim, stepOf } from './claim.ts';
 import { removeUnusedFiles } from './examples-file.ts';
 import { decode } from './protocol.ts';
 
@@ -107,7 +107,7 @@ export async function fetchRun(address: ClusterAddress, run: string, out: string
         if (sequence >= last.sequence) break;
       }
       await writer?.close();
-      await writeFile(join(folder, clusterFile), `${JSON.stringify({ run })}\n`);
+      await noteClaim(folder, { run });
       return steps;
     } catch (error) {
       await writer?.close();

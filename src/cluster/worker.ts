@@ -78,7 +78,11 @@ export async function* work(gpu: Gpu, options: WorkerOptions, signal: AbortSigna
   const models = new Map<string, string>();
   for (const path of options.models) models.set(await fingerprintOfModel(path), resolve(path));
   const name = `${hostname()}:${processId}`;
-  const bus = await Bus.connect(options, `subzero worker ${name}`, { abandoned: signal });
+  const connecting = Bus.connect(options, `subzero worker ${name}`, { abandoned: signal });
+  const bus = await connecting.catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
+  if (!bus) return;
   const worker: WorkerIdentity = { name, adapter: adapterName(gpu), software: gpu.adapter.software };
   try {
     yield { type: 'waiting', models: [...models.values()] };

@@ -83,7 +83,7 @@ function grade(sample) {
 }`,
 };
 
-/** Many directions in deviations: rewards of lengths differ a lot from row to row, and by little from probe to probe. */
+/** Many directions in deviations: rewards of lengths differ much from row to row, and by little from probe to probe. */
 const length = {
   ...{ objective: 'reward', rank: 8, refresh: 100, batchSize: 16, queries: 4, epsilon: 1e-2, learningRate: 1e-4 },
   ...{ rewardTokens: 24, rewardTemperature: 0, rewardStop: ['.'], rewardScaling: 'z-score' },
@@ -116,8 +116,8 @@ const goals: Readonly<Record<string, Goal>> = {
     title: 'An exact length by reward alone',
     question: `Does a small story model learn to go on with a sentence of exactly ${wantedWords} words?`,
     method:
-      `${rowsOfPrompts} The words up to the first full stop count; the prompts say nothing of them. The grader gives 1 ` +
-      `for exactly ${wantedWords}, a sixth less for each word more or less. Four directions a step, rewards in ` +
+      `${rowsOfPrompts} The words up to the first full stop count; the prompts say nothing of them. The grader gives ` +
+      `1 for exactly ${wantedWords}, a sixth less for each word more or less. Four directions a step, rewards in ` +
       'deviations.',
     measure: `share of greedy answers of exactly ${wantedWords} words`,
     steps: 120,

@@ -57,8 +57,8 @@ export const table = defineExperiment<TaskCell>({
     'for all comparisons.',
   reads: ['steps', 'optimizers', 'schemes', 'tasks', 'learningRates', 'batchSize', 'limit'],
   earlier: [
-    'each seed drew its own held-out rows, a fifth of the training rows; all runs were evaluated on all of them, also ' +
-      'on the way; and SubZero+ had 99 directions a step',
+    'each seed drew its own held-out rows, a fifth of the training rows; all runs were evaluated on all of them, ' +
+      'also on the way; and SubZero+ had 99 directions a step',
   ],
   async cells(request, finished) {
     const { seeds, model, optimizers = optimizerNames, schemes = ['full'] } = request;

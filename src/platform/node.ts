@@ -34,6 +34,7 @@ import { homedir, hostname, tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import process from 'node:process';
 import { setImmediate } from 'node:timers';
+import { checkServerIdentity } from 'node:tls';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
@@ -130,6 +131,7 @@ export const platform: Platform = {
   crc32: zlib.crc32,
   equalBytes: (first, second) => Buffer.compare(first, second) === 0,
   decodeBase64: (text) => Buffer.from(text, 'base64'),
+  checkServerIdentity,
 
   environmentVariables: process.env,
   operatingSystem: process.platform,

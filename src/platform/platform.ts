@@ -130,6 +130,8 @@ export interface Platform {
   equalBytes(first: Uint8Array, second: Uint8Array): boolean;
   /** The bytes of a text in base64; what is not base64 is passed over. */
   decodeBase64(text: string): Uint8Array<ArrayBuffer>;
+  /** Compares a TLS server's certificate with a name or an address. @returns what is wrong */
+  checkServerIdentity(name: string, certificate: object): Error | undefined;
 
   // The process and its machine.
   readonly environmentVariables: Readonly<Record<string, string | undefined>>;

@@ -5,8 +5,8 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { join, open, readFile, rename } from '../platform/index.ts';
-import { diskError, syncDirectoryOf, writeFully } from '../safetensors/disk.ts';
+import { join, readFile } from '../platform/index.ts';
+import { diskError, writeFully, writeWhole } from '../safetensors/disk.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { isSetting, type ResumeSetting, settingOf } from '../settings/settings.ts';
 
@@ -62,19 +62,6 @@ function parseChanges(text: string): RunChanges | undefined {
  */
 export async function writeChanges(folder: string, changes: RunChanges): Promise<void> {
   if (Object.keys(changes).length === 0) return;
-  const file = fileOf(folder);
-  const partial = `${file}.partial`;
-  try {
-    const handle = await open(partial, 'w');
-    try {
-      await writeFully(handle, partial, 0, new TextEncoder().encode(`${JSON.stringify(changes)}\n`));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(partial, file);
-  } catch (error) {
-    throw diskError(error, file, 'write');
-  }
-  await syncDirectoryOf(file);
+  const bytes = new TextEncoder().encode(`${JSON.stringify(changes)}\n`);
+  await writeWhole(fileOf(folder), (handle, partial) => writeFully(handle, partial, 0, bytes));
 }

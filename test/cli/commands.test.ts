@@ -487,7 +487,9 @@ describe('eval', () => {
     });
     const host = fakeHost({ engine });
     const files = ['report.md', 'of/its/own/report.json'].map((name) => join(folder, name));
-    const compare = ['eval', '--compare', 'base', 'runs/a', '--step', 'best', '--data', 'package.json', '--metric'];
+    const data = join(folder, 'rows.jsonl');
+    writeFileSync(data, '{"prompt": "It was", "options": [" bad", " good"], "label": 1}\n');
+    const compare = ['eval', '--compare', 'base', 'runs/a', '--step', 'best', '--data', data, '--metric'];
     expect(await runProgram([...compare, 'accuracy', ...files.flatMap((file) => ['--report', file])], host)).toBe(0);
     const loads = calls.filter(({ name }) => name === 'loadModel').map(({ request }) => request);
     expect(loads).toEqual([

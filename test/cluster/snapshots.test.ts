@@ -86,7 +86,7 @@ describe.skipIf(program === undefined)('snapshots of a run', () => {
   let bus: Bus;
   let model: string;
   let file: string;
-  const configuration = { ...quick, shards: 4, refresh: 3 };
+  const configuration = { ...quick, shards: 4, refresh: 3, adaptiveStep: true };
   const recordsOf = async (run: string) => (await openJournal(join(run, 'journal.subzero'))).records;
   let expected: readonly unknown[];
 

@@ -157,8 +157,8 @@ describe('on a model', () => {
       ...[run('code', 1, reached(0.5, 0.125)), run('klingon', 1, reached(0.7)), run('klingon', 2, reached(0.8))],
     ]);
     expect(lead).toBe(
-      'On no task does accuracy move beyond its 95 % interval. code: accuracy 0.5000 with mezo, η 0.0001, 0.2500 before, and 12.5 % of the functions that it writes pass ' +
-        'their ' +
+      'On no task does accuracy move beyond its 95 % interval. code: accuracy 0.5000 with mezo, η 0.0001, 0.2500 ' +
+        'before, and 12.5 % of the functions that it writes pass their ' +
         // Two seeds: t of one degree, 12.706, times 0.05.
         'tests, 0.0 % before; klingon: accuracy 0.7500 ± 0.6353 with mezo, η 0.0001, 0.5000 before.',
     );

@@ -124,7 +124,7 @@ test('what cells share is kept from one to the next, and through an interruption
   expect(existsSync(join(out, 'kept'))).toBe(false);
 });
 
-test('what shared cells left behind before the first was measured is not taken for that of other settings', async () => {
+test('what shared cells left before the first was measured is not taken for that of other settings', async () => {
   const out = folder();
   const failing = {
     ...squares([]),

@@ -213,7 +213,7 @@ describe('a run', () => {
       expect(await records(fork)).toEqual(await records(whole));
       expect(Buffer.compare(bytes, await exported(fork))).toBe(0);
     }
-  }, 30_000);
+  });
 
   test('is refused beside Adam, whose steps have a length', async () => {
     const refused = (configuration: object) => () => resolveConfiguration({ adaptiveStep: true, ...configuration });
