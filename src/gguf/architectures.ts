@@ -18,6 +18,8 @@ import {
   llamaLayer,
   normsBefore,
   noWindow,
+  turnedShare,
+  turnedShareKeys,
   windowOf,
   windowsByPattern,
 } from './architecture.ts';
@@ -27,7 +29,7 @@ import { layerNorms } from './layer-norms.ts';
 import { expertCount, localExperts, mixtures } from './mixtures.ts';
 import { recurrent } from './recurrent.ts';
 import { readRope, ropeDivisors } from './rope.ts';
-import { glmShare, glmShareKeys, hunyuanContext, sharedMixtures } from './shared-mixtures.ts';
+import { hunyuanContext, sharedMixtures } from './shared-mixtures.ts';
 
 /** Tensors outside of the layers, without suffix. */
 export const outerTensors: Readonly<Record<string, string>> = {
@@ -281,10 +283,10 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     },
     own: (keys, tensors) => ({
       ...noWindow(keys),
-      ...glmShare(keys),
+      ...turnedShare(keys),
       attention_bias: tensors.has('blk.0.attn_q.bias'),
     }),
-    written: (config, { headWidth }) => glmShareKeys(config, headWidth),
+    written: (config, { headWidth }) => turnedShareKeys(config, headWidth, 0.5),
   },
   'hunyuan-dense': {
     type: () => 'hunyuan_v1_dense',
