@@ -263,7 +263,8 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     written: (config) => {
       const rope = (config.rope_scaling ?? config.rope_parameters ?? {}) as Config;
       return {
-        'attention.temperature_scale': f32(rope.llama_4_scaling_beta),
+        'attention.temperature_scale':
+          rope.llama_4_scaling_beta === undefined ? undefined : f32(rope.llama_4_scaling_beta),
         'rope.scaling.yarn_log_multiplier': f32(rope.mscale_all_dim ?? 0),
       };
     },
