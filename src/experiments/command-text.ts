@@ -38,7 +38,7 @@ export function commandText(name: string, request: ExperimentRequest): string {
 }
 
 /**
- * For what would be ignored.
+ * Refuses what would be ignored.
  * @throws SubzeroError `invalid_argument` for a setting that the experiment does not read
  */
 export function checkRead(name: string, experiment: Experiment, request: ExperimentRequest): void {

@@ -144,6 +144,19 @@ export function noWindow(keys: Keys): Record<string, unknown> {
   return {};
 }
 
+/** The share of a head that turns. */
+export function turnedShare(keys: Keys): Record<string, unknown> {
+  const width = keys.whole('attention.key_length', keys.whole('embedding_length') / keys.whole('attention.head_count'));
+  return { partial_rotary_factor: keys.whole('rope.dimension_count', width) / width };
+}
+
+/** The same for a file. @param width elements of a head @param usual the share where config.json says none */
+export function turnedShareKeys(config: Config, width: number, usual: number): WrittenKeys {
+  const rope = (config.rope_parameters ?? {}) as Config;
+  const share = (config.partial_rotary_factor ?? rope.partial_rotary_factor ?? usual) as number;
+  return { 'rope.dimension_count': u32(Math.floor(width * share)) };
+}
+
 /** A window, with which a Llama is a Mistral. */
 export function windowOf(keys: Keys): number {
   return keys.whole('attention.sliding_window', 0);

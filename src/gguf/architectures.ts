@@ -18,6 +18,8 @@ import {
   llamaLayer,
   normsBefore,
   noWindow,
+  turnedShare,
+  turnedShareKeys,
   windowOf,
   windowsByPattern,
 } from './architecture.ts';
@@ -27,7 +29,7 @@ import { layerNorms } from './layer-norms.ts';
 import { expertCount, localExperts, mixtures } from './mixtures.ts';
 import { recurrent } from './recurrent.ts';
 import { readRope, ropeDivisors } from './rope.ts';
-import { glmShare, glmShareKeys, hunyuanContext, sharedMixtures } from './shared-mixtures.ts';
+import { hunyuanContext, sharedMixtures } from './shared-mixtures.ts';
 
 /** Tensors outside of the layers, without suffix. */
 export const outerTensors: Readonly<Record<string, string>> = {
@@ -261,7 +263,8 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     written: (config) => {
       const rope = (config.rope_scaling ?? config.rope_parameters ?? {}) as Config;
       return {
-        'attention.temperature_scale': f32(rope.llama_4_scaling_beta),
+        'attention.temperature_scale':
+          rope.llama_4_scaling_beta === undefined ? undefined : f32(rope.llama_4_scaling_beta),
         'rope.scaling.yarn_log_multiplier': f32(rope.mscale_all_dim ?? 0),
       };
     },
@@ -281,10 +284,10 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     },
     own: (keys, tensors) => ({
       ...noWindow(keys),
-      ...glmShare(keys),
+      ...turnedShare(keys),
       attention_bias: tensors.has('blk.0.attn_q.bias'),
     }),
-    written: (config, { headWidth }) => glmShareKeys(config, headWidth),
+    written: (config, { headWidth }) => turnedShareKeys(config, headWidth, 0.5),
   },
   'hunyuan-dense': {
     type: () => 'hunyuan_v1_dense',

@@ -8,14 +8,14 @@ import {
   type Architecture,
   attention,
   biases,
-  type Config,
   everyNorm,
   f32,
   llamaLayer,
   normsBefore,
   noWindow,
+  turnedShare,
+  turnedShareKeys,
   u32,
-  type WrittenKeys,
   windowsByPattern,
 } from './architecture.ts';
 import type { Keys } from './keys.ts';
@@ -29,18 +29,6 @@ const plainLayer = { ...normsBefore, ...attention, ffn_up: 'mlp.up_proj', ffn_do
 const epsilon = (): undefined => undefined;
 
 const epsilonOf = (keys: Keys): number => keys.real('attention.layer_norm_epsilon');
-
-/** The share of a head that turns. */
-function share(keys: Keys): Record<string, unknown> {
-  const width = keys.whole('attention.key_length', keys.whole('embedding_length') / keys.whole('attention.head_count'));
-  return { partial_rotary_factor: keys.whole('rope.dimension_count', width) / width };
-}
-
-function shareKeys(config: Config, width: number, usual: number): WrittenKeys {
-  const rope = (config.rope_parameters ?? {}) as Config;
-  const own = (config.partial_rotary_factor ?? rope.partial_rotary_factor ?? usual) as number;
-  return { 'rope.dimension_count': u32(Math.floor(own * width)) };
-}
 
 export const layerNorms: Readonly<Record<string, Architecture>> = {
   'command-r': {
@@ -79,14 +67,14 @@ export const layerNorms: Readonly<Record<string, Architecture>> = {
     epsilon,
     own: (keys, tensors) => ({
       ...noWindow(keys),
-      ...share(keys),
+      ...turnedShare(keys),
       head_dim: undefined,
       layer_norm_eps: epsilonOf(keys),
       use_qkv_bias: tensors.has('blk.0.attn_q.bias'),
       use_parallel_residual: keys.raw('use_parallel_residual') ?? true,
     }),
     written: (config, { headWidth }) => ({
-      ...shareKeys(config, headWidth, 0.25),
+      ...turnedShareKeys(config, headWidth, 0.25),
       use_parallel_residual: { kind: 'flag', value: (config.use_parallel_residual ?? false) as boolean },
     }),
   },
@@ -104,14 +92,14 @@ export const layerNorms: Readonly<Record<string, Architecture>> = {
     epsilon,
     own: (keys, tensors) => ({
       ...noWindow(keys),
-      ...share(keys),
+      ...turnedShare(keys),
       head_dim: undefined,
       // The converter writes four times the width, whatever it is.
       intermediate_size: tensors.rows('blk.0.ffn_up.weight') || keys.whole('feed_forward_length'),
       layer_norm_eps: epsilonOf(keys),
       hidden_act: 'gelu_new',
     }),
-    written: (config, { headWidth }) => shareKeys(config, headWidth, 0.5),
+    written: (config, { headWidth }) => turnedShareKeys(config, headWidth, 0.5),
   },
   nemotron: {
     type: () => 'nemotron',
@@ -122,13 +110,13 @@ export const layerNorms: Readonly<Record<string, Architecture>> = {
     epsilon: (keys) => void keys.raw('attention.layer_norm_rms_epsilon'),
     own: (keys, tensors) => ({
       ...noWindow(keys),
-      ...share(keys),
+      ...turnedShare(keys),
       ...biases(tensors),
       mlp_bias: tensors.has('blk.0.ffn_up.bias'),
       norm_eps: epsilonOf(keys),
       hidden_act: 'relu2',
     }),
-    written: (config, { headWidth }) => shareKeys(config, headWidth, 0.5),
+    written: (config, { headWidth }) => turnedShareKeys(config, headWidth, 0.5),
   },
   jais2: {
     type: () => 'jais2',

@@ -35,13 +35,13 @@ export function headsInOrder(read: ReadRange, width: number, head: number): Read
   };
 }
 
-/** f32 values from which 1 is taken. */
-export function lessOne(read: ReadRange): ReadRange {
+/** f32 values that become others. */
+export function mapped(read: ReadRange, map: (value: number) => number): ReadRange {
   return async (byteOffset, byteLength) => {
     const first = Math.floor(byteOffset / 4) * 4;
     const last = Math.ceil((byteOffset + byteLength) / 4) * 4;
     const values = new Float32Array((await read(first, last - first)).buffer);
-    const bytes = new Uint8Array(values.map((value) => value - 1).buffer);
+    const bytes = new Uint8Array(values.map(map).buffer);
     return bytes.slice(byteOffset - first, byteOffset - first + byteLength);
   };
 }

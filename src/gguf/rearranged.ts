@@ -4,7 +4,6 @@
  * @module
  */
 
-import { bytesToF32 } from '../safetensors/convert.ts';
 import { dtypeBytes, isSafetensorsDtype } from '../safetensors/dtype.ts';
 import { type BlockFormat, blockFormat } from '../weights/block-formats.ts';
 import { codecs, fitsRows, rowBytes } from '../weights/index.ts';
@@ -144,14 +143,4 @@ export function columnsForFile(values: Float32Array, columns: number, runs: read
     }
   }
   return result;
-}
-
-/** The logarithms of numbers that a file has as their negated exponentials. */
-export function logarithms(read: ReadRange): ReadRange {
-  return async (byteOffset, byteLength) => {
-    const first = Math.floor(byteOffset / 4) * 4;
-    const last = Math.ceil((byteOffset + byteLength) / 4) * 4;
-    const values = bytesToF32('F32', await read(first, last - first)).map((value) => Math.log(-value));
-    return new Uint8Array(values.buffer).slice(byteOffset - first, byteOffset - first + byteLength);
-  };
 }

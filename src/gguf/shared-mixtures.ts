@@ -13,6 +13,8 @@ import {
   llamaLayer,
   noWindow,
   type TensorNames,
+  turnedShare,
+  turnedShareKeys,
   u32,
   type WrittenKeys,
 } from './architecture.ts';
@@ -60,19 +62,6 @@ function deepseekKeys(config: Record<string, unknown>, usual: Record<string, unk
   };
 }
 
-/** The share of a head that turns, as GLM has it. */
-export function glmShare(keys: Keys): Record<string, unknown> {
-  const width = keys.whole('attention.key_length', keys.whole('embedding_length') / keys.whole('attention.head_count'));
-  return { partial_rotary_factor: keys.whole('rope.dimension_count', width) / width };
-}
-
-/** The same for a file. */
-export function glmShareKeys(config: Readonly<Record<string, unknown>>, width: number): WrittenKeys {
-  const rope = (config.rope_parameters ?? {}) as Readonly<Record<string, unknown>>;
-  const share = (config.partial_rotary_factor ?? rope.partial_rotary_factor ?? 0.5) as number;
-  return { 'rope.dimension_count': u32(Math.floor(width * share)) };
-}
-
 const glmUsual = {
   moe_intermediate_size: 1408,
   n_shared_experts: 1,
@@ -102,13 +91,13 @@ export const sharedMixtures: Readonly<Record<string, Architecture>> = {
     experts: qwenExperts,
     own: (keys, tensors) => ({
       ...noWindow(keys),
-      ...glmShare(keys),
+      ...turnedShare(keys),
       ...deepseekConfig(keys, true),
       attention_bias: tensors.has('blk.0.attn_q.bias'),
       use_qk_norm: tensors.has('blk.0.attn_q_norm.weight'),
     }),
     written: (config, { headWidth }) => ({
-      ...glmShareKeys(config, headWidth),
+      ...turnedShareKeys(config, headWidth, 0.5),
       ...deepseekKeys(config, { ...glmUsual, norm_topk_prob: true }),
     }),
   },

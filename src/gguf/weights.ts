@@ -19,8 +19,7 @@ import { ExpertReader, type ReadableTensor } from './experts.ts';
 import { GgufModel } from './file.ts';
 import type { GgufTensor } from './header.ts';
 import { keptTensors } from './kept-in-keys.ts';
-import { headsInOrder, lessOne, type ReadRange } from './ranges.ts';
-import { logarithms } from './rearranged.ts';
+import { headsInOrder, mapped, type ReadRange } from './ranges.ts';
 import { RearrangedReader } from './rearranged-reader.ts';
 import { ropeTensors } from './rope.ts';
 
@@ -145,13 +144,17 @@ function valuesOf(path: string, stored: GgufTensor, { architecture }: KnownGguf,
   const entry = { ...read, shape: shapeOf(read.name, read.shape) };
   const isGain = architecture.gainsFromZero?.test(read.name);
   if (!isGain && !negated.test(stored.name)) return entry;
-  if (type.name === 'F32') return { ...entry, range: isGain ? lessOne(read.range) : logarithms(read.range) };
+  if (type.name === 'F32') return { ...entry, range: mapped(read.range, isGain ? lessOne : logarithm) };
   throw new SubzeroError(
     'unsupported',
     `${path}: tensor ${quote(stored.name)}: expected ${isGain ? 'gains of norms' : 'rates'} in F32, got ${type.name}`,
     { parameter: path },
   );
 }
+
+const lessOne = (value: number): number => value - 1;
+
+const logarithm = (value: number): number => Math.log(-value);
 
 /** What files have as negated exponentials. */
 const negated = /^blk\.\d+\.ssm_a$/;

@@ -87,12 +87,13 @@ const ownKeys: Readonly<Record<string, (config: Config, sizes: ModelSizes) => Ke
 };
 
 /** Model types that are written, and the architecture of each. */
-const architectureOf = new Map(
-  // The first architecture of a type is the one that is written.
-  Object.entries(architectures)
-    .toReversed()
-    .flatMap(([name, { className }]) => Object.keys(className).map((type) => [type, name] as const)),
-);
+const architectureOf = new Map<string, string>();
+for (const [name, { className }] of Object.entries(architectures)) {
+  for (const type of Object.keys(className)) {
+    // The first architecture of a type is the one that is written.
+    if (!architectureOf.has(type)) architectureOf.set(type, name);
+  }
+}
 
 /** How models of a type are written. @throws SubzeroError `unsupported` if GGUF files of it are not known */
 export class WrittenArchitecture {
@@ -183,12 +184,24 @@ export class WrittenArchitecture {
     return own ? Float32Array.from(own) : ropeDivisors(config, sizes.headWidth);
   }
 
-  /** Parameters whose numbers are among the keys, and the constants that are. @param layers their number */
+  /**
+   * Parameters whose numbers are among the keys, and the constants that are.
+   * @param layers their number
+   * @throws SubzeroError `unsupported` for a model without one of them
+   */
   kept(parameters: ReadonlyMap<string, Float32Array>, layers: number): Map<string, TypedValue> {
     const lists = (this.#table.keptInKeys ?? []).map(({ key, parameter, constant }) => {
-      const value = Array.from({ length: layers }, (_, layer) =>
-        parameter === undefined ? constant! : parameters.get(`model.layers.${layer}.${parameter}`)![0]!,
-      );
+      const value = Array.from({ length: layers }, (_, layer) => {
+        if (parameter === undefined) return constant!;
+        const name = `model.layers.${layer}.${parameter}`;
+        const own = parameters.get(name)?.[0];
+        if (own !== undefined) return own;
+        throw new SubzeroError(
+          'unsupported',
+          `GGUF files of "${this.name}" have ${quote(key)}, and the model has no ${quote(name)}; export as safetensors`,
+          { parameter: 'format' },
+        );
+      });
       return [key, { kind: 'f32s', value }] as const;
     });
     return new Map(lists);
@@ -256,7 +269,7 @@ export class WrittenArchitecture {
     const place = { name: `${block === undefined ? '' : `blk.${block}.`}${found}.${suffix}` };
     if (this.#table.gainsFromZero?.test(parameter)) return { ...place, map: (value) => value + 1 };
     if (found === sharedGate) return { ...place, isVector: true, isExact: true };
-    if (convolutions.includes(found)) return { ...place, isMatrix: true, isExact: true };
+    if (convolutions.includes(found) && suffix === 'weight') return { ...place, isMatrix: true, isExact: true };
     if (found === router) return { ...place, isExact: true };
     const ofHeads = { attn_q: heads, attn_k: keyHeads }[found];
     return this.#table.permuted && ofHeads ? { ...place, interleaved: rows / ofHeads } : place;

@@ -231,16 +231,20 @@ async function checkReadBack(
     ),
     read: async () => new Uint8Array(divisors!.buffer),
   };
-  const { config } = await readGgufConfiguration(contents);
+  const cannotSay = (what: string): SubzeroError =>
+    new SubzeroError(
+      'unsupported',
+      `${directory}: a GGUF file of "${String(keys.get('general.architecture')?.value)}" cannot say what this model's ` +
+        `configuration does (${what}); export as safetensors`,
+      { parameter: 'format' },
+    );
+  const { config } = await readGgufConfiguration(contents).catch((error: unknown) => {
+    if (!(error instanceof SubzeroError)) throw error;
+    throw cannotSay(error.message.replace(`${directory}: `, ''));
+  });
   const back = await readConfiguration(config, directory);
   const differing = differences(decoder, back);
-  if (differing.length === 0) return;
-  throw new SubzeroError(
-    'unsupported',
-    `${directory}: a GGUF file of "${String(keys.get('general.architecture')?.value)}" cannot say what this model's ` +
-      `configuration does (${differing.slice(0, 4).join(', ')} would differ); export as safetensors`,
-    { parameter: 'format' },
-  );
+  if (differing.length > 0) throw cannotSay(`${differing.slice(0, 4).join(', ')} would differ`);
 }
 
 /** Paths of values that are not the same. */

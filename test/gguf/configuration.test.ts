@@ -410,3 +410,25 @@ describe('experts', () => {
     await expectFailure(reading, code, message);
   });
 });
+
+describe('layers that guess further tokens', () => {
+  const guessing = (count: number): Keys => ({ 'qwen2.nextn_predict_layers': u32(count) });
+  const tensors = [0, 1].flatMap((layer) => [
+    vector(`blk.${layer}.attn_norm.weight`, Array(64).fill(1)),
+    ...(layer === 1 ? [vector('blk.1.nextn.enorm.weight', Array(64).fill(1))] : []),
+  ]);
+
+  test('are left out, whatever they have', async () => {
+    const file = await write('qwen2', guessing(1), tensors);
+    expect(await openGgufConfiguration(file)).toMatchObject({ num_hidden_layers: 1 });
+    const source = await openGgufWeights(file);
+    expect([...source.tensors.keys()].filter((name) => /layers|blk/.test(name))).toEqual([
+      'model.layers.0.input_layernorm.weight',
+    ]);
+    await source.close();
+  });
+
+  test('are not more than all', async () => {
+    await expectFailure(read('qwen2', guessing(3), tensors), 'invalid_data', 'nextn_predict_layers" is 3, of 2 layers');
+  });
+});

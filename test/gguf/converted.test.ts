@@ -3,15 +3,15 @@
  * keys, tensors and values; and what we read of them is what transformers computes from the checkpoint.
  */
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GgufModel } from '../../src/gguf/index.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { bytesToF32 } from '../../src/safetensors/index.ts';
 import { quantizeModel } from '../../src/train/quantize.ts';
-import { type Parity, projectionWeights, writeCheckpoint } from '../parity/checkpoint.ts';
+import { type Parity, type ParityCase, projectionWeights, writeCheckpoint } from '../parity/checkpoint.ts';
 import { ofPasses, tolerance } from '../parity/compare.ts';
 import { temporaryDirectory } from '../safetensors/helpers.ts';
 import { writeLetters } from '../support/letters.ts';
@@ -53,11 +53,17 @@ function plain(value: unknown): unknown {
   return typeof value === 'number' ? Math.fround(value) : value;
 }
 
-test.each(converted)('$architecture ($name)', async ({ name, architecture, keys, tensors }) => {
-  const parity = cases.find((each) => each.name === name)!;
-  const folder = join(directory, name);
+/** The folder of a checkpoint. */
+async function written(parity: ParityCase): Promise<string> {
+  const folder = join(directory, parity.name);
   await writeCheckpoint(folder, parity);
   writeLetters(folder);
+  return folder;
+}
+
+test.each(converted)('$architecture ($name)', async ({ name, architecture, keys, tensors }) => {
+  const parity = cases.find((each) => each.name === name)!;
+  const folder = await written(parity);
   const file = join(directory, `${name}.gguf`);
   await quantizeModel({ model: folder, out: file, format: 'gguf', storage: 'f32' });
   const model = await GgufModel.open(file, () => true);
@@ -85,4 +91,33 @@ test.each(converted)('$architecture ($name)', async ({ name, architecture, keys,
     await model.close();
   }
   expect(await ofPasses(gpu, file, parity)).toBeLessThanOrEqual(tolerance);
+});
+
+describe('what the converter does not make', () => {
+  const caseOf = (name: string): ParityCase => cases.find((each) => each.name === name)!;
+
+  test('biases of short convolutions', async () => {
+    const parity = caseOf('lfm2: biases of the convolution');
+    const file = join(directory, 'biases.gguf');
+    await quantizeModel({ model: await written(parity), out: file, format: 'gguf', storage: 'f32' });
+    expect(await ofPasses(gpu, file, parity)).toBeLessThanOrEqual(tolerance);
+  });
+
+  test.each([
+    ['apertus: hidden_act gelu', /files of "apertus" have "xielu\.alpha_p", and the model has no "model\.layers\.0\./],
+    [
+      'lfm2_moe: no experts',
+      /"lfm2moe" cannot say .* \("lfm2moe\.expert_count" is missing; expected a whole number\); export/,
+    ],
+    [
+      'ministral3: rotation absent',
+      /"mistral3" cannot say .* \(architecture, .* would differ\); export as safetensors/,
+    ],
+    ['qwen3_5_text: widths that 4 does not divide', /it has 48 tokens and the model's embedding 47/],
+  ])('%s is refused', async (name, message) => {
+    const model = await written(caseOf(name));
+    const out = join(directory, 'refused.gguf');
+    await expect(quantizeModel({ model, out, format: 'gguf', storage: 'f32' })).rejects.toThrow(message);
+    expect(existsSync(out)).toBe(false);
+  });
 });
