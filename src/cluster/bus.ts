@@ -1,5 +1,5 @@
 /**
- * The NATS JetStream server as a cluster uses it: journals, tasks, answers, leases and files.
+ * The NATS JetStream server as a cluster uses it: journals, tasks, answers and leases; files are beside them.
  *
  * @module
  */
@@ -7,21 +7,14 @@
 import type { Consumer, ConsumerMessages, JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { KV } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
-import type { ObjectStore } from '@nats-io/obj';
 import { SubzeroError } from '../errors.ts';
 import { createHash, equalBytes } from '../platform/index.ts';
-import { type ClusterAddress, type Login, loginOf, withoutPassword } from './address.ts';
-import {
-  codeOf,
-  isGone,
-  isRefusal,
-  lastingProblem,
-  noJetStream,
-  type Place,
-  streamNotFound,
-  tlsProblem,
-} from './problems.ts';
+import type { ClusterAddress, Login } from './address.ts';
+import { type Connected, type ConnectOptions, connect, packages } from './connect.ts';
+import { ClusterFiles } from './files.ts';
+import { codeOf, isGone, isRefusal, lastingProblem, type Place } from './problems.ts';
 import { TaskFeed } from './task-feed.ts';
+import { retryMilliseconds, sleep } from './waiting.ts';
 
 /** A message of a run's journal. */
 export interface JournalEntry {
@@ -32,38 +25,11 @@ export interface JournalEntry {
 
 const nanoseconds = 1e9;
 
-/** Wait between attempts while the server is away. */
-const retryMilliseconds = 250;
-
-/** Longest wait for the server at the beginning. */
-const patienceMilliseconds = 5000;
-
-/** Longest wait for one that lets us in, and goes away before all that is needed has been made there. */
-const restartMilliseconds = 30_000;
-
-/** Longest wait for the next piece of a file that can be done without. */
-const stallMilliseconds = 5000;
-
 /** Times that a server which is back may refuse us before it is believed: files with secrets are replaced by people. */
 const mostRefusals = 4;
 
-/** Bytes of a piece of a file, and what of a message the server's limit may be needed for besides. */
-const filePieceBytes = 128 * 1024;
-const envelopeBytes = 1024;
-
 /** Journal entries that a late worker has in flight. */
 const replayWindow = 2000;
-
-async function packages() {
-  const [transport, core, jetstream, kv, obj] = await Promise.all([
-    import('@nats-io/transport-node'),
-    import('@nats-io/nats-core'),
-    import('@nats-io/jetstream'),
-    import('@nats-io/kv'),
-    import('@nats-io/obj'),
-  ]);
-  return { transport, core, jetstream, kv, obj };
-}
 
 export class Bus {
   readonly #connection: NatsConnection;
@@ -71,7 +37,7 @@ export class Bus {
   readonly #jsm: JetStreamManager;
   readonly #lease: KV;
   readonly #epochs: KV;
-  readonly #files: ObjectStore;
+  readonly files: ClusterFiles;
   readonly #prefix: string;
   readonly #createInbox: () => string;
   /** Makes the streams and buckets that are not there. */
@@ -87,36 +53,31 @@ export class Bus {
   #failure: SubzeroError | undefined;
   #away = false;
 
-  private constructor(
-    connection: NatsConnection,
-    parts: {
-      js: JetStreamClient;
-      jsm: JetStreamManager;
-      lease: KV;
-      epochs: KV;
-      files: ObjectStore;
-      prefix: string;
-      createInbox: () => string;
-      provide: () => Promise<unknown>;
-      place: Place;
-      login: Login;
-    },
-    abandoned: AbortSignal | undefined,
-  ) {
+  private constructor(parts: Connected, abandoned: AbortSignal | undefined) {
+    const { connection } = parts;
     this.#connection = connection;
     this.#js = parts.js;
     this.#jsm = parts.jsm;
     this.#lease = parts.lease;
     this.#epochs = parts.epochs;
-    this.#files = parts.files;
     this.#prefix = parts.prefix;
     this.#createInbox = parts.createInbox;
     this.#provide = parts.provide;
     this.#place = parts.place;
     this.#abandoned = abandoned;
+    this.files = new ClusterFiles(
+      parts.files,
+      (action) => this.#persist(undefined, action),
+      () => connection.info?.max_payload,
+    );
     void this.#watch(parts.login);
     // A connection ends by itself where the server has stopped to let us in.
     void connection.closed().then((error) => error && this.#fail(error));
+  }
+
+  /** @see connect */
+  static async connect(address: ClusterAddress, name: string, options: ConnectOptions = {}): Promise<Bus> {
+    return new Bus(await connect(address, name, options), options.abandoned);
   }
 
   async #watch(login: Login): Promise<void> {
@@ -161,119 +122,6 @@ export class Bus {
   onFailure(call: (error: SubzeroError) => void): void {
     this.#onFailure = call;
     if (this.#failure) call(this.#failure);
-  }
-
-  /**
-   * Connects, and makes the streams and buckets that are not there yet.
-   * @param name of this process, as the server's monitoring shows it
-   * @param options.leaseSeconds after which a run whose coordinator is gone may be taken up; 15 by default
-   * @param options.patience milliseconds that a server which does not answer is waited for; 5000 by default
-   * @param options.abandoned ends every wait for a server that is away
-   * @throws SubzeroError `io` where there is no server, or one without JetStream
-   */
-  static async connect(
-    address: ClusterAddress,
-    name: string,
-    options: { leaseSeconds?: number; patience?: number; abandoned?: AbortSignal } = {},
-  ): Promise<Bus> {
-    const { leaseSeconds = 15, patience = patienceMilliseconds, abandoned } = options;
-    const { prefix = 'subzero' } = address;
-    if (!/^[A-Za-z0-9_-]{1,40}$/.test(prefix)) {
-      throw new SubzeroError(
-        'invalid_argument',
-        `the prefix of a cluster may have letters, digits, "-" and "_"; got "${prefix}"`,
-        { parameter: 'clusterPrefix' },
-      );
-    }
-    const login = await loginOf(address);
-    const place = { server: withoutPassword(address.url), who: login.who };
-    // A server that is being restarted is back in a moment.
-    const begun = performance.now();
-    for (;;) {
-      try {
-        return await Bus.#open(login, place, { prefix, name, leaseSeconds, patience, abandoned });
-      } catch (error) {
-        if (!(error instanceof SubzeroError)) throw error;
-        if (lastingProblem(error.cause, place) || tlsProblem(error.cause, false)) throw error;
-        const unfinished = error.message.includes(noJetStream) && (error.cause as Error).name === 'TimeoutError';
-        const longest = unfinished ? restartMilliseconds : patience;
-        if (abandoned?.aborted || performance.now() - begun > longest) throw error;
-        await sleep(retryMilliseconds);
-      }
-    }
-  }
-
-  static async #open(
-    login: Login,
-    place: Place,
-    options: {
-      prefix: string;
-      name: string;
-      leaseSeconds: number;
-      patience: number;
-      abandoned: AbortSignal | undefined;
-    },
-  ): Promise<Bus> {
-    const { prefix, name, leaseSeconds, patience, abandoned } = options;
-    const { transport, core, jetstream, kv, obj } = await packages();
-    let connection: NatsConnection;
-    try {
-      connection = await transport.connect({
-        ...login.options,
-        name,
-        timeout: Math.min(patience, patienceMilliseconds),
-        maxReconnectAttempts: -1,
-        reconnectTimeWait: retryMilliseconds,
-        // It would end at the second refusal, before credentials that were replaced have been read.
-        ignoreAuthErrorAbort: true,
-      });
-    } catch (error) {
-      const tls = tlsProblem(error, login.options.tls !== undefined);
-      const message = tls
-        ? `the NATS server at ${place.server} cannot be reached by TLS: ${tls}`
-        : `no NATS server answers at ${place.server}: ${(error as Error).message}; ` +
-          'start one ("subzero cluster up"), or name another with --cluster';
-      throw lastingProblem(error, place) ?? new SubzeroError('io', message, { parameter: 'cluster', cause: error });
-    }
-    try {
-      const jsm = await jetstream.jetstreamManager(connection);
-      const js = jetstream.jetstream(connection);
-      const kvm = new kv.Kvm(js);
-      const provide = async () => {
-        await ensure(jsm, {
-          name: `${prefix}_journals`,
-          subjects: [`${prefix}.journal.*`],
-          storage: jetstream.StorageType.File,
-          retention: jetstream.RetentionPolicy.Limits,
-          duplicate_window: 120 * nanoseconds,
-          allow_direct: true,
-        });
-        await ensure(jsm, {
-          name: `${prefix}_tasks`,
-          subjects: [`${prefix}.task.*`],
-          storage: jetstream.StorageType.File,
-          retention: jetstream.RetentionPolicy.Workqueue,
-          duplicate_window: 1 * nanoseconds,
-        });
-        const lease = await kvm.create(`${prefix}_leases`, { ttl: leaseSeconds * 1000 });
-        const epochs = await kvm.create(`${prefix}_epochs`);
-        const files = await new obj.Objm(js).create(`${prefix}_files`);
-        return { lease, epochs, files };
-      };
-      const made = { js, jsm, ...(await provide()), provide, prefix, place, login };
-      return new Bus(connection, { ...made, createInbox: () => core.createInbox() }, abandoned);
-    } catch (error) {
-      await connection.close();
-      throw (
-        lastingProblem(error, place) ??
-        new SubzeroError(
-          'io',
-          `the NATS server at ${place.server} ${noJetStream} to ${place.who}: ${(error as Error).message}; ` +
-            'start it with JetStream (nats-server -js), and enable that for the account',
-          { parameter: 'cluster', cause: error },
-        )
-      );
-    }
   }
 
   // The journal of a run.
@@ -528,92 +376,6 @@ export class Bus {
     }
   }
 
-  // Files.
-
-  /**
-   * Puts a file there unless it is there.
-   * @param pieces begins the file anew at each call, as the server may be away in the middle of one
-   */
-  async keepFile(name: string, pieces: () => Iterator<Uint8Array>): Promise<void> {
-    await this.#persist(undefined, async () => {
-      const found = await this.#files.info(name);
-      if (!found || found.deleted) await this.#put(name, pieces);
-    });
-  }
-
-  /** Puts a file there, in the place of one of this name. @param pieces as {@link keepFile} */
-  async putFile(name: string, pieces: () => Iterator<Uint8Array>): Promise<void> {
-    await this.#persist(undefined, () => this.#put(name, pieces));
-  }
-
-  async #put(name: string, pieces: () => Iterator<Uint8Array>): Promise<void> {
-    // What the server takes at most is told by each that we are connected to.
-    const most = this.#connection.info?.max_payload ?? filePieceBytes;
-    const piece = Math.max(1, Math.min(filePieceBytes, most - envelopeBytes));
-    await this.#files.put({ name, options: { max_chunk_size: piece } }, streamOf(pieces()));
-  }
-
-  /**
-   * Reads a file that can be done without: nothing is tried twice.
-   * @param most bytes
-   * @throws SubzeroError `io` for one that is not there, is not whole or does not come
-   */
-  async readFile(name: string, most: number): Promise<Uint8Array> {
-    const failed = (why: string): SubzeroError => new SubzeroError('io', why);
-    try {
-      const found = await this.#files.get(name);
-      if (!found) throw failed('it is not there');
-      // What it becomes is told by its data.
-      found.error.catch(() => {});
-      const { size } = found.info;
-      if (size > most) throw failed(`it has ${size} bytes; at most ${most} are read`);
-      const file = new Uint8Array(size);
-      let at = 0;
-      const reader = found.data.getReader();
-      try {
-        for (;;) {
-          const next = await within(reader.read(), stallMilliseconds);
-          if (!next) throw failed('it does not come from the server');
-          if (next.done) break;
-          if (at + next.value.length > size) throw failed('it has more bytes than it should');
-          file.set(next.value, at);
-          at += next.value.length;
-        }
-      } finally {
-        await reader.cancel().catch(() => {});
-      }
-      if (at !== size) throw failed(`it has ${at} of its ${size} bytes`);
-      return file;
-    } catch (error) {
-      throw error instanceof SubzeroError ? error : failed((error as Error).message.split('\n')[0]!);
-    }
-  }
-
-  /** The names of all files. */
-  async fileNames(): Promise<string[]> {
-    return (await this.#files.list()).map(({ name }) => name);
-  }
-
-  async removeFile(name: string): Promise<void> {
-    await this.#files.delete(name);
-  }
-
-  /**
-   * Reads a file.
-   * @param read called anew where the server was away in the middle of it
-   * @returns nothing for a file that is not there
-   */
-  getFile<T>(name: string, read: (pieces: AsyncIterable<Uint8Array>) => Promise<T>): Promise<T | undefined> {
-    return this.#persist(undefined, async () => {
-      const found = await this.#files.get(name);
-      if (!found) return undefined;
-      const value = await read(piecesOf(found.data));
-      const error = await found.error;
-      if (error) throw error;
-      return value;
-    });
-  }
-
   /** Bytes that this process has sent and received. */
   get traffic(): { sent: number; received: number } {
     const { outBytes, inBytes } = this.#connection.stats();
@@ -653,49 +415,6 @@ export class Bus {
   }
 }
 
-function streamOf(pieces: Iterator<Uint8Array>): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    pull(controller) {
-      const { done, value } = pieces.next();
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-  });
-}
-
-async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await reader.cancel();
-  }
-}
-
-/** What a promise becomes, or nothing if it takes longer. */
-async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout>;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), milliseconds);
-  });
-  promise.catch(() => {});
-  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-/** Adds a stream, or leaves the one of this name as it is. */
-async function ensure(jsm: JetStreamManager, stream: Parameters<JetStreamManager['streams']['add']>[0]): Promise<void> {
-  try {
-    await jsm.streams.info(stream.name!);
-  } catch (error) {
-    if (codeOf(error) !== streamNotFound) throw error;
-    await jsm.streams.add(stream);
-  }
-}
-
 /** Ends a reader whose consumer is gone, long before the client would find that out and go on somewhere else. */
 async function stopWhenLost(messages: ConsumerMessages): Promise<void> {
   for await (const { type } of messages.status()) {
@@ -706,8 +425,4 @@ async function stopWhenLost(messages: ConsumerMessages): Promise<void> {
 /** What one says whose run somebody else goes on with. */
 export function otherLeader(run: string): string {
   return `another coordinator goes on with the run "${run}"; this one stops`;
-}
-
-export function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -18,8 +18,9 @@ import {
 import { diskError, writeFully, writeWhole } from '../safetensors/disk.ts';
 import type { Journal } from '../zo/journal.ts';
 import { encodeHeader, encodeRecord } from '../zo/journal-format.ts';
-import { type Bus, otherLeader, sleep } from './bus.ts';
+import { type Bus, otherLeader } from './bus.ts';
 import { type Announcement, decode, encode } from './protocol.ts';
+import { sleep } from './waiting.ts';
 
 /** Seconds after which the run of a coordinator that is gone may be taken up. */
 export const leaseSeconds = 15;

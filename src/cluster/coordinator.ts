@@ -20,7 +20,7 @@ import { parameter, words } from '../words.ts';
 import { type CarriedBytes, carriedSize, fitsCarried, readCarried } from '../zo/carried-state.ts';
 import { encodeRecord, type StepRecord } from '../zo/journal-format.ts';
 import { type ClusterAddress, withoutPassword } from './address.ts';
-import { Bus, sleep } from './bus.ts';
+import { Bus } from './bus.ts';
 import { wrongIn } from './check-answer.ts';
 import { copyJournal, knownEpochOf, knownNameOf, leaseSeconds, nameOf, noteClaim, takeLease } from './claim.ts';
 import { type Digest, differenceOf, digestOf, isCompared, isFold, tolerance } from './digest.ts';
@@ -29,6 +29,7 @@ import { type Member, Members, mostWorkers } from './members.ts';
 import { type Announcement, type Answer, decode, encode, type Reply, type Task } from './protocol.ts';
 import { findSnapshot, putSnapshot, recordName, removeSnapshots, tooLarge } from './snapshot.ts';
 import type { TaskFeed } from './task-feed.ts';
+import { sleep } from './waiting.ts';
 
 export interface CoordinatorOptions extends ClusterAddress {
   /** Seconds after which a shard goes to another worker; 30 by default. */
@@ -190,7 +191,7 @@ class Coordinator implements SharedRun {
       const announcement = { ...draft, epoch: await bus.nextEpoch(name, await knownEpochOf(run.folder)) };
       await noteClaim(run.folder, { run: name, epoch: announcement.epoch });
       const file = examplesFile(announcement.dataFingerprint);
-      await bus.keepFile(file, () => encodeExamples(run.examples));
+      await bus.files.keep(file, () => encodeExamples(run.examples));
       const sequence = await copyJournal(bus, name, journal);
       await bus.openQueue(name, announcement.deadline);
       // Workers come from here on.
@@ -321,7 +322,7 @@ class Coordinator implements SharedRun {
       this.#revision = revision;
       // Another coordinator that ended may have seen the file before it saw this lease.
       const file = examplesFile(this.#announcement.dataFingerprint);
-      await this.#bus.keepFile(file, () => encodeExamples(this.#run.examples)).catch(() => {});
+      await this.#bus.files.keep(file, () => encodeExamples(this.#run.examples)).catch(() => {});
       return;
     }
     // The server was away for longer than the lease, or somebody else has the run.

@@ -27,12 +27,12 @@ export function examplesFile(fingerprint: string): string {
 export async function removeUnusedFiles(bus: Bus): Promise<void> {
   try {
     // The list is made first, so that a file which comes with a lease taken meanwhile is not on it.
-    const names = await bus.fileNames();
+    const names = await bus.files.names();
     const runs = await bus.runs();
     const leases = (await bus.leases()).map((data) => decode('announcement', data));
     const used = new Set(leases.map(({ dataFingerprint }) => examplesFile(dataFingerprint)));
     for (const name of names) {
-      if (isSnapshotFile(name) ? !isSnapshotOf(name, runs) : !used.has(name)) await bus.removeFile(name);
+      if (isSnapshotFile(name) ? !isSnapshotOf(name, runs) : !used.has(name)) await bus.files.remove(name);
     }
   } catch {
     // The next run that ends does it.

@@ -130,14 +130,14 @@ export function decodeSnapshot(file: Uint8Array): Snapshot {
 /** Puts a snapshot there and removes those that are too many. */
 export async function putSnapshot(bus: Bus, snapshot: Snapshot): Promise<void> {
   const { run, step } = snapshot;
-  await bus.putFile(`${start(run)}${step}`, () => encodeSnapshot(snapshot));
-  const old = stepsAmong(await bus.fileNames(), run).slice(kept);
-  for (const each of old) await bus.removeFile(`${start(run)}${each}`);
+  await bus.files.put(`${start(run)}${step}`, () => encodeSnapshot(snapshot));
+  const old = stepsAmong(await bus.files.names(), run).slice(kept);
+  for (const each of old) await bus.files.remove(`${start(run)}${each}`);
 }
 
 /** Removes all snapshots of a run. */
 export async function removeSnapshots(bus: Bus, run: string): Promise<void> {
-  for (const step of stepsAmong(await bus.fileNames(), run)) await bus.removeFile(`${start(run)}${step}`);
+  for (const step of stepsAmong(await bus.files.names(), run)) await bus.files.remove(`${start(run)}${step}`);
 }
 
 /** What a snapshot must be of. */
@@ -164,14 +164,16 @@ export async function findSnapshot(
   const { run, baseFingerprint, from = 1, to = Number.POSITIVE_INFINITY } = wanted;
   let names: string[];
   try {
-    names = await bus.fileNames();
+    names = await bus.files.names();
   } catch (error) {
     problem(`the snapshots of "${run}" cannot be listed: ${(error as Error).message}; all of its steps are replayed`);
     return undefined;
   }
   for (const step of stepsAmong(names, run).filter((each) => each >= from && each <= to)) {
     try {
-      const snapshot = decodeSnapshot(await bus.readFile(`${start(run)}${step}`, mostSnapshotBytes + mostHeaderBytes));
+      const snapshot = decodeSnapshot(
+        await bus.files.read(`${start(run)}${step}`, mostSnapshotBytes + mostHeaderBytes),
+      );
       if (snapshot.run !== run || snapshot.step !== step || snapshot.baseFingerprint !== baseFingerprint) {
         throw new SubzeroError('invalid_data', `it is of step ${snapshot.step} of "${snapshot.run}"`);
       }

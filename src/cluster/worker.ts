@@ -23,13 +23,14 @@ import { createOptimizer } from '../zo/create-optimizer.ts';
 import { decodeHeader, decodeRecord, type JournalHeader, type StepRecord } from '../zo/journal-format.ts';
 import type { AppliedStep, ZerothOrderOptimizer } from '../zo/optimizer.ts';
 import type { ClusterAddress } from './address.ts';
-import { Bus, sleep } from './bus.ts';
+import { Bus } from './bus.ts';
 import { stepOf } from './claim.ts';
 import { digestOf } from './digest.ts';
 import { decodeExamples, examplesFile } from './examples-file.ts';
 import { type Announcement, decode, encode, type Task, type WorkerIdentity } from './protocol.ts';
 import { findSnapshot } from './snapshot.ts';
 import type { TakenTask } from './task-feed.ts';
+import { sleep } from './waiting.ts';
 
 export interface WorkerOptions extends ClusterAddress {
   /** Model directories that it may load. */
@@ -432,7 +433,7 @@ class RunCopy {
 async function examplesOf(bus: Bus, fingerprint: string, signal: AbortSignal): Promise<TokenizedExample[]> {
   const until = performance.now() + fileSeconds * 1000;
   for (;;) {
-    const examples = await bus.getFile(examplesFile(fingerprint), decodeExamples);
+    const examples = await bus.files.get(examplesFile(fingerprint), decodeExamples);
     if (examples || signal.aborted || performance.now() > until) return examples ?? [];
     await sleep(500);
   }

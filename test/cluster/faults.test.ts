@@ -93,7 +93,7 @@ describe.skipIf(program === undefined)('faults of a cluster', () => {
       const announcement = (await bus.leases())
         .map((data) => decode('announcement', data))
         .find((it) => it.run === run)!;
-      const examples = (await bus.getFile(examplesFile(announcement.dataFingerprint), decodeExamples))!;
+      const examples = (await bus.files.get(examplesFile(announcement.dataFingerprint), decodeExamples))!;
       const stop = new AbortController();
       const first = await bus.follow(run, stop.signal).next();
       stop.abort();
@@ -281,7 +281,7 @@ describe.skipIf(program === undefined)('faults of a cluster', () => {
     );
     expect(String(refusal)).toMatch(/trains the run ".*"; stop it there first/);
     const bus = await Bus.connect({ url: server.url }, 'test');
-    expect(await bus.fileNames()).toEqual([]);
+    expect(await bus.files.names()).toEqual([]);
     await bus.close();
     const names = async () => (await clusterRuns({ url: server.url })).map(({ run }) => run);
     expect(await names()).toContain(name);

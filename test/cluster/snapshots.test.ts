@@ -108,7 +108,7 @@ describe.skipIf(program === undefined)('snapshots of a run', () => {
     removeTemporary();
   });
 
-  const snapshots = async () => (await bus.fileNames()).filter((name) => name.startsWith('snapshot-')).sort();
+  const snapshots = async () => (await bus.files.names()).filter((name) => name.startsWith('snapshot-')).sort();
   const until = async (condition: () => boolean | Promise<boolean>) => {
     for (let at = 0; at < 200 && !(await condition()); at++) await sleep(50);
     expect(await condition()).toBe(true);
@@ -183,12 +183,12 @@ describe.skipIf(program === undefined)('snapshots of a run', () => {
     );
     const names = await snapshots();
     const good = new Map<string, Uint8Array>();
-    for (const name of names) good.set(name, await bus.readFile(name, 1e9));
+    for (const name of names) good.set(name, await bus.files.read(name, 1e9));
     const resume = async (bad: number[]) => {
       for (const name of names) {
         const bytes = good.get(name)!.slice();
         if (stepsOf([name]).some((step) => bad.includes(step))) bytes[bytes.length >> 1]! ^= 4;
-        await bus.putFile(name, () => [bytes].values());
+        await bus.files.put(name, () => [bytes].values());
       }
       // No step is made, so that the run stays as it is.
       const events: TrainEvent[] = [];
@@ -204,7 +204,7 @@ describe.skipIf(program === undefined)('snapshots of a run', () => {
     const none = await resume([6, 9]);
     expect(none.match(/cannot be used/g)).toHaveLength(2);
     expect(none).not.toMatch(/taken up/);
-    for (const name of names) await bus.putFile(name, () => [good.get(name)!].values());
+    for (const name of names) await bus.files.put(name, () => [good.get(name)!].values());
     const events = await collect(engine.train({ resume: out, cluster: cluster() }));
     expect(ofType(events, 'message')[0]!.message).toBe("taken up from the cluster's snapshot at step 9");
     expect(await recordsOf(out)).toEqual(expected);
