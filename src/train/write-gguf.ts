@@ -238,11 +238,11 @@ async function checkReadBack(
         `configuration does (${what}); export as safetensors`,
       { parameter: 'format' },
     );
-  const { config } = await readGgufConfiguration(contents).catch((error: unknown) => {
+  const read = readGgufConfiguration(contents).then(({ config }) => readConfiguration(config, directory));
+  const back = await read.catch((error: unknown) => {
     if (!(error instanceof SubzeroError)) throw error;
     throw cannotSay(error.message.replace(`${directory}: `, ''));
   });
-  const back = await readConfiguration(config, directory);
   const differing = differences(decoder, back);
   if (differing.length > 0) throw cannotSay(`${differing.slice(0, 4).join(', ')} would differ`);
 }
