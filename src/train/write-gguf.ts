@@ -234,8 +234,8 @@ async function checkReadBack(
   const cannotSay = (what: string): SubzeroError =>
     new SubzeroError(
       'unsupported',
-      `${directory}: a GGUF file of "${String(keys.get('general.architecture')?.value)}" cannot say what this model's ` +
-        `configuration does (${what}); export as safetensors`,
+      `${directory}: a GGUF file of "${String(keys.get('general.architecture')?.value)}" cannot say what this ` +
+        `model's configuration does (${what}); export as safetensors`,
       { parameter: 'format' },
     );
   const read = readGgufConfiguration(contents).then(({ config }) => readConfiguration(config, directory));
