@@ -144,17 +144,17 @@ function valuesOf(path: string, stored: GgufTensor, { architecture }: KnownGguf,
   const entry = { ...read, shape: shapeOf(read.name, read.shape) };
   const isGain = architecture.gainsFromZero?.test(read.name);
   if (!isGain && !negated.test(stored.name)) return entry;
-  if (type.name === 'F32') return { ...entry, range: mapped(read.range, isGain ? lessOne : logarithm) };
-  throw new SubzeroError(
-    'unsupported',
-    `${path}: tensor ${quote(stored.name)}: expected ${isGain ? 'gains of norms' : 'rates'} in F32, got ${type.name}`,
-    { parameter: path },
-  );
+  const refuse = (code: 'unsupported' | 'invalid_data', expected: string, got: unknown): never => {
+    const message = `${path}: tensor ${quote(stored.name)}: expected ${expected}, got ${String(got)}`;
+    throw new SubzeroError(code, message, { parameter: path });
+  };
+  if (type.name !== 'F32') refuse('unsupported', `${isGain ? 'gains of norms' : 'rates'} in F32`, type.name);
+  const logarithm = (rate: number): number =>
+    rate < 0 ? Math.log(-rate) : refuse('invalid_data', 'rates below 0', rate);
+  return { ...entry, range: mapped(read.range, isGain ? lessOne : logarithm) };
 }
 
 const lessOne = (value: number): number => value - 1;
-
-const logarithm = (value: number): number => Math.log(-value);
 
 /** What files have as negated exponentials. */
 const negated = /^blk\.\d+\.ssm_a$/;

@@ -6,6 +6,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
+import { plural } from '../format.ts';
 import { equalBytes } from '../platform/index.ts';
 import { bytesToF32 } from '../safetensors/index.ts';
 import type { StoredTensor, TensorSource } from '../tensor-source.ts';
@@ -109,7 +110,8 @@ export async function matchTensors(
     const names = [...new Set(missing)];
     throw new SubzeroError(
       'invalid_data',
-      `${directory}: the weights lack ${names.length} tensors of a ${decoder.architecture} model: ${some(names)}`,
+      `${directory}: the weights lack ${plural(names.length, 'tensor')} of a ${decoder.architecture} model: ` +
+        some(names),
     );
   }
   for (const parameter of parameters) checkEntry(directory, parameter);

@@ -432,3 +432,33 @@ describe('layers that guess further tokens', () => {
     await expectFailure(read('qwen2', guessing(3), tensors), 'invalid_data', 'nextn_predict_layers" is 3, of 2 layers');
   });
 });
+
+describe('rates of the delta rule', () => {
+  const keys: Keys = {
+    'qwen35.attention.key_length': u32(16),
+    'qwen35.rope.dimension_count': u32(16),
+    'qwen35.full_attention_interval': u32(2),
+    'qwen35.ssm.conv_kernel': u32(4),
+    'qwen35.ssm.state_size': u32(4),
+    'qwen35.ssm.group_count': u32(2),
+    'qwen35.ssm.time_step_rank': u32(2),
+    'qwen35.ssm.inner_size': u32(8),
+  };
+  const ratesOf = async (...rates: number[]): Promise<Float32Array> => {
+    const source = await openGgufWeights(await write('qwen35', keys, [vector('blk.0.ssm_a', rates)]));
+    try {
+      const name = [...source.tensors.keys()].find((each) => each.endsWith('A_log'))!;
+      return new Float32Array((await source.read(name)).slice().buffer);
+    } finally {
+      await source.close();
+    }
+  };
+
+  test('are logarithms of what files have negated', async () => {
+    expect([...(await ratesOf(-1, -2))]).toEqual([0, Math.fround(Math.log(2))]);
+  });
+
+  test.each([0, 0.5, Number.NaN])('%d is refused by the name of its tensor', async (rate) => {
+    await expectFailure(ratesOf(-1, rate), 'invalid_data', `"blk.0.ssm_a": expected rates below 0, got ${rate}`);
+  });
+});
