@@ -13,6 +13,8 @@ export interface SizingLimits {
   maxBufferSize?: number;
   /** Whether kernels are those of software adapters. */
   software?: boolean;
+  /** The sizes of its subgroups, where kernels may use them; software adapters choose theirs by these. */
+  subgroupSizes?: readonly [least: number, most: number];
 }
 
 const gibibyte = 1024 ** 3;
@@ -50,7 +52,7 @@ function objectWith<T extends object>(known: object): T {
 }
 
 export function sizingDevice(given: SizingLimits): OpenedDevice {
-  const { bindingLimit = 2 * gibibyte - 4, maxBufferSize = 4 * gibibyte, software = false } = given;
+  const { bindingLimit = 2 * gibibyte - 4, maxBufferSize = 4 * gibibyte, software = false, subgroupSizes } = given;
   for (const [name, values] of Object.entries(constants))
     if (!(name in globalThis)) Object.assign(globalThis, { [name]: values });
   const device = objectWith<GPUDevice>({
@@ -72,11 +74,11 @@ export function sizingDevice(given: SizingLimits): OpenedDevice {
   return {
     device,
     bindingLimit,
-    features: new Set(),
+    features: new Set(subgroupSizes ? ['subgroups'] : []),
     instance: objectWith({}),
     adapter: {
       ...{ vendor: '', architecture: '', device: '', description: 'no device: sizes alone', software },
-      ...{ implementation: 'built-in', subgroupMatrixConfigs: [], subgroupSizes: [32, 32] },
+      ...{ implementation: 'built-in', subgroupMatrixConfigs: [], subgroupSizes: subgroupSizes ?? [32, 32] },
     },
   };
 }

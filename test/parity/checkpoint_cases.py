@@ -821,7 +821,7 @@ for each in ("roberta", "bert", "xlm-roberta"):
     case("another padding token", each, pad_token_id=7, max_position_embeddings=116)
     case("numbers of positions in the file", each, stored=dict(extra={f"{prefix}.embeddings.position_ids": [1, 128]}))
     case("another head in the file", each, stored=dict(extra={f"{head}.decoder.weight": [48, 32]}))
-    case("no bias of the head", each, stored=dict(renamed={f"{head}.bias": "elsewhere.bias"}, expect="lack 1 tensors"))
+    case("no bias of the head", each, stored=dict(renamed={f"{head}.bias": "elsewhere.bias"}, expect="lack 1 tensor of"))
     case("another bias of the head", each, stored=dict(extra={f"{head}.decoder.bias": [48]}, expect="name the same parameter"))
     case("relative positions", each, position_embedding_type="relative_key", stored=dict(expect='"position_embedding_type" must be'))
     case("causal", each, is_decoder=True, stored=dict(expect='"is_decoder" must be'))

@@ -33,8 +33,9 @@ async function estimatorOf(name: string): Promise<MemoryEstimator> {
   const source = await openModelWeights(directory);
   const checkpoint = await matchTensors(directory, await readConfigurationFile(directory), source);
   await source.close();
-  const { bindingLimit, device } = gpu;
-  const limits = { bindingLimit, maxBufferSize: device.limits.maxBufferSize, software: true };
+  const { bindingLimit, device, adapter, features } = gpu;
+  const subgroups = features.has('subgroups') ? { subgroupSizes: adapter.subgroupSizes } : {};
+  const limits = { bindingLimit, maxBufferSize: device.limits.maxBufferSize, software: true, ...subgroups };
   const estimator = new MemoryEstimator(checkpoint, chooseStorage('f32', { software: false }, []), limits);
   estimators.push(estimator);
   return estimator;

@@ -74,9 +74,11 @@ export const inspectCommand = defineCommand({
   },
 });
 
-function limitsOf({ limits, adapter }: EngineInfo) {
+function limitsOf({ limits, adapter, features }: EngineInfo) {
   const { maxStorageBufferBindingSize: bindingLimit, maxBufferSize } = limits;
-  return { bindingLimit, maxBufferSize, software: adapter.software };
+  const { software, subgroupSizes } = adapter;
+  const shares = software && features.includes('subgroups');
+  return { bindingLimit, maxBufferSize, software, ...(shares ? { subgroupSizes } : {}) };
 }
 
 function nameOf({ adapter }: EngineInfo): string {
