@@ -36,10 +36,14 @@ const rowsTogether: Readonly<Record<EmbedVariant, number>> = { 'one-row': 1, 'fo
 /** Invocations of the subgroups that the variant `subgroup` is for. */
 const lanes = 8;
 
-/** The variant for so many rows with a change on this adapter. */
-function chooseEmbed(gpu: Gpu, rows: number): EmbedVariant {
+/** Ranks from which it is worth a launch and the time to compile two kernels that the loads of V are shared. */
+const leastRankTogether = 32;
+
+/** The variant for so many rows with a change of this rank on this adapter. */
+function chooseEmbed(gpu: Gpu, rows: number, rank: number): EmbedVariant {
   if (gpu.kernelStyle !== 'software' || rows < rowsTogether['four-rows']) return 'one-row';
-  return sharedLanes(gpu) === lanes && rows >= leastRowsOfLargeBlocks ? 'subgroup' : 'four-rows';
+  const together = rank >= leastRankTogether && rows >= leastRowsOfLargeBlocks;
+  return together && sharedLanes(gpu) === lanes ? 'subgroup' : 'four-rows';
 }
 
 /** The kernel that makes rows. @param factors how U and V are stored; any type where there are none */
@@ -70,7 +74,7 @@ export function embedCoefficientsKernel(factors: FactorStorage): KernelDefinitio
  *   they are.
  * @param rows rows in all, probes × rows per probe
  * @param addTo add to this activation instead of making a new one (position embeddings)
- * @param variant for tests; chosen by rows and adapter otherwise
+ * @param variant for tests; chosen by rows, rank and adapter otherwise
  * @returns [rows, weight columns]
  */
 export function embed(
@@ -79,7 +83,7 @@ export function embed(
   rows: number,
   weight: Weight,
   addTo?: Activation,
-  variant: EmbedVariant = chooseEmbed(context.gpu, rows),
+  variant: EmbedVariant = chooseEmbed(context.gpu, rows, context.probes.factors.get(weight.name)?.rank ?? 0),
 ): Activation {
   const { gpu, workspace, probes } = context;
   const factors = probes.factors.get(weight.name);
