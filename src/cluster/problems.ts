@@ -35,7 +35,7 @@ const noRoom: ReadonlySet<number> = new Set([10023, 10028, 10047, 10077]);
 /** Errors of JetStream about counts that an account or a stream may have: streams, consumers. */
 const limits: ReadonlySet<number> = new Set([10026, 10027, 10002, 10025]);
 
-/** Of a stream, and of a consumer, that is not there. */
+/** JetStream gives these codes where a stream, or a consumer, is not there. */
 export const streamNotFound = 10059;
 const consumerNotFound = 10014;
 

@@ -230,7 +230,7 @@ async function writeReport(
   await writeFile(join(folder, 'report.md'), `${text.join('\n\n')}\n`);
 }
 
-/** How many parameters a model has, where its folder says it. */
+/** The number of a model's parameters as text, or nothing where its folder does not say it. */
 async function sizeText(model: string): Promise<string> {
   const count = await parametersOf(model).catch(() => undefined);
   return count === undefined ? '' : ` (${formatCount(count)} parameters)`;

@@ -26,7 +26,7 @@ export async function isSmallModel(model: string): Promise<boolean> {
   return (await parametersOf(model)) < smallModel;
 }
 
-/** How many parameters a model has. */
+/** Counts the parameters of a model by the shapes in its configuration. */
 export async function parametersOf(model: string): Promise<number> {
   const shapes = parameterShapes(await readConfigurationFile(model));
   return shapes.reduce((sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1), 0);

@@ -45,7 +45,7 @@ function turnedPart(divisors: Float32Array, width: number, keys: Keys): number {
   const count = turned < 0 ? divisors.length : turned;
   const isRule = divisors.length === width / 2 && divisors.every((divisor, pair) => divisor === 1 || pair >= count);
   if (isRule && divisors.subarray(count).every((divisor) => divisor >= 1e20)) {
-    // Of a share that is no whole number of pairs the published one is taken.
+    // A share that is no whole number of pairs was rounded down: the published one is taken where it comes to as many.
     return Math.floor((usualShare * width) / 2) === count ? usualShare : count / divisors.length;
   }
   throw new SubzeroError(

@@ -181,7 +181,7 @@ function placed(
   return { name, type, shape, data: isWhole ? () => joined(bytes(), ofFile) : bytes };
 }
 
-/** How many rows of a parameter lie in one tensor of the file. */
+/** Counts the rows of a parameter that lie in one tensor of the file. */
 function ownRows({ runs, which }: NonNullable<WrittenTensor['order']>): number {
   return runs.reduce((sum, { count, which: of = 0 }) => sum + (of === which ? count : 0), 0);
 }

