@@ -10,20 +10,11 @@ import { Bus } from '../../src/cluster/bus.ts';
 import type { CoordinatorOptions } from '../../src/cluster/coordinator.ts';
 import { clusterRuns, fetchRun } from '../../src/cluster/runs.ts';
 import type { WorkerEvent } from '../../src/cluster/worker.ts';
-import { LocalEngine } from '../../src/engine/local.ts';
+import type { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainEvent } from '../../src/engine/types.ts';
 import type { StepRecord } from '../../src/zo/journal.ts';
-import {
-  collect,
-  ofType,
-  optionRows,
-  quick,
-  recordsOf,
-  removeTemporary,
-  temporaryFolder,
-  tinyModel,
-  writeRows,
-} from '../train/tiny.ts';
+import { collect, ofType, optionRows, quick, recordsOf, temporaryFolder, tinyModel, writeRows } from '../train/tiny.ts';
+import { begin } from './beginning.ts';
 import { NatsServer, natsServerProgram, withRoomFor } from './nats.ts';
 
 const program = natsServerProgram();
@@ -39,23 +30,12 @@ describe.skipIf(program === undefined)('what people do to a server', () => {
 
   const configuration = { ...quick, steps: 12, shards: 4 };
 
+  let end: () => Promise<void>;
   beforeAll(async () => {
-    server = await NatsServer.start(program!, temporaryFolder());
-    connection = await connect({ servers: server.url });
+    ({ server, connection, engine, model, file, expected, end } = await begin(program!, configuration));
     manager = await jetstreamManager(connection);
-    engine = await LocalEngine.open();
-    model = tinyModel();
-    file = writeRows(optionRows());
-    const out = join(temporaryFolder(), 'alone');
-    await collect(engine.train({ model, data: { file }, configuration, out }));
-    expected = await recordsOf(out);
   });
-  afterAll(async () => {
-    await connection.close();
-    await engine.close();
-    await server.stop();
-    removeTemporary();
-  });
+  afterAll(() => end());
 
   /** A run with a worker, to which something happens after its fourth step. */
   async function trainThrough(

@@ -8,22 +8,13 @@ import type { CoordinatorOptions } from '../../src/cluster/coordinator.ts';
 import { decodeExamples, examplesFile } from '../../src/cluster/examples-file.ts';
 import { type Answer, decode, encode, type Reply, type Task } from '../../src/cluster/protocol.ts';
 import { clusterRuns, removeClusterRun } from '../../src/cluster/runs.ts';
-import { LocalEngine } from '../../src/engine/local.ts';
+import type { LocalEngine } from '../../src/engine/local.ts';
 import type { TrainEvent } from '../../src/engine/types.ts';
 import { samplerOf } from '../../src/train/examples.ts';
 import { partsOf } from '../../src/train/shards.ts';
 import { decodeHeader } from '../../src/zo/journal-format.ts';
-import {
-  collect,
-  ofType,
-  optionRows,
-  quick,
-  recordsOf,
-  removeTemporary,
-  temporaryFolder,
-  tinyModel,
-  writeRows,
-} from '../train/tiny.ts';
+import { collect, ofType, quick, recordsOf, temporaryFolder } from '../train/tiny.ts';
+import { begin } from './beginning.ts';
 import { NatsServer, natsServerProgram, withRoomFor } from './nats.ts';
 
 const program = natsServerProgram();
@@ -42,22 +33,11 @@ describe.skipIf(program === undefined)('faults of a cluster', () => {
 
   const configuration = { ...quick, shards: 4 };
 
+  let end: () => Promise<void>;
   beforeAll(async () => {
-    server = await NatsServer.start(program!, temporaryFolder());
-    connection = await connect({ servers: server.url });
-    engine = await LocalEngine.open();
-    model = tinyModel();
-    file = writeRows(optionRows());
-    const out = join(temporaryFolder(), 'alone');
-    await collect(engine.train({ model, data: { file }, configuration, out }));
-    expected = await recordsOf(out);
+    ({ server, connection, engine, model, file, expected, end } = await begin(program!, configuration));
   });
-  afterAll(async () => {
-    await connection.close();
-    await engine.close();
-    await server.stop();
-    removeTemporary();
-  });
+  afterAll(() => end());
 
   /** Trains over the cluster; `begun` is told the run's name there before its first step. */
   async function train(
