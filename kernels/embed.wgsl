@@ -68,51 +68,52 @@ fn main(
       continue;
     }
     let id = parameters.row_start + place;
-    let own = (row - first) * MOST_WIDTH;
     let s = parameters.state_offset + (row / parameters.rows_per_probe) * parameters.state_stride;
-    for (var b = lane; b < parameters.rank; b += 64u) {
-      var sum = 0.0;
-      for (var a = 0u; a < parameters.rank; a++) {
-        sum = fma(u_at(id * width + a), state[s + a * parameters.rank + b], sum);
+    for (var b = lane; b < width; b += 64u) {
+      var value = 0.0;
+      if (b < parameters.rank) {
+        var sum = 0.0;
+        for (var a = 0u; a < parameters.rank; a++) {
+          sum = fma(u_at(id * width + a), state[s + a * parameters.rank + b], sum);
+        }
+        value = parameters.scale * sum;
+      } else if (b >= bank_start) {
+        value = parameters.bank_scale * u_at(id * width + b);
       }
-      coefficients[own + b] = parameters.scale * sum;
-    }
-    for (var b = bank_start + lane; b < width; b += 64u) {
-      coefficients[own + b] = parameters.bank_scale * u_at(id * width + b);
+      coefficients[(row - first) * MOST_WIDTH + b] = value;
     }
   }
   workgroupBarrier();
-  var places: array<u32, ROWS>;
-  for (var i = 0u; i < ROWS; i++) {
-    places[i] = place_of(first + i);
-  }
   for (var quad = lane; quad < parameters.width_quads; quad += 64u) {
     var values: array<vec4<f32>, ROWS>;
-    for (var i = 0u; i < ROWS; i++) {
-      let place = min(places[i], parameters.part_rows - 1u);
-      values[i] = parameters.weight_scale * weight_quad(place * parameters.width_quads + quad);
+    // Bounds that depend on no constant keep loops over rows loops, which halves what drivers take to compile them.
+    for (var row = first; row < end; row++) {
+      let place = min(place_of(row), parameters.part_rows - 1u);
+      values[row - first] = parameters.weight_scale * weight_quad(place * parameters.width_quads + quad);
     }
-    for (var b = 0u; b < parameters.rank; b++) {
+    for (var b = 0u; b < width; b++) {
+      // Columns between the rank and the bank have nothing in V.
+      if (b == parameters.rank) {
+        b = bank_start;
+        if (b == width) {
+          break;
+        }
+      }
       let direction = v_quad(b, quad);
       for (var i = 0u; i < ROWS; i++) {
         values[i] = fma(vec4<f32>(coefficients[i * MOST_WIDTH + b]), direction, values[i]);
       }
     }
-    for (var b = bank_start; b < width; b++) {
-      let direction = v_quad(b, quad);
-      for (var i = 0u; i < ROWS; i++) {
-        values[i] = fma(vec4<f32>(coefficients[i * MOST_WIDTH + b]), direction, values[i]);
-      }
-    }
-    for (var i = 0u; i < ROWS; i++) {
-      if (places[i] >= parameters.part_rows) {
+    for (var row = first; row < end; row++) {
+      if (place_of(row) >= parameters.part_rows) {
         continue;
       }
-      let index = (first + i) * parameters.width_quads + quad;
+      let index = row * parameters.width_quads + quad;
+      var value = values[row - first];
       if (ACCUMULATE) {
-        values[i] += y[index];
+        value += y[index];
       }
-      y[index] = values[i];
+      y[index] = value;
     }
   }
 }

@@ -39,9 +39,12 @@ const lanes = 8;
 /** Ranks from which it is worth a launch and the time to compile two kernels that the loads of V are shared. */
 const leastRankTogether = 32;
 
-/** The variant for so many rows with a change of this rank on this adapter. */
+/**
+ * The variant for so many rows with a change of this rank (0 without one) on this adapter. Software adapters make even
+ * single rows by the kernel for four, since another one would take longer to compile than it saves.
+ */
 function chooseEmbed(gpu: Gpu, rows: number, rank: number): EmbedVariant {
-  if (gpu.kernelStyle !== 'software' || rows < rowsTogether['four-rows']) return 'one-row';
+  if (gpu.kernelStyle !== 'software') return 'one-row';
   const together = rank >= leastRankTogether && rows >= leastRowsOfLargeBlocks;
   return together && sharedLanes(gpu) === lanes ? 'subgroup' : 'four-rows';
 }
@@ -99,8 +102,7 @@ export function embed(
     embedTogether(context, factors, ids, weight, y, accumulate);
     return y;
   }
-  const chosen = factors ? variant : 'one-row';
-  const kernel = gpu.kernel(embedKernel(chosen, weight.storage, factors?.storage ?? 'f32', accumulate));
+  const kernel = gpu.kernel(embedKernel(variant, weight.storage, factors?.storage ?? 'f32', accumulate));
   for (const part of weight.parts) {
     gpu.recorder.dispatch(
       kernel,
@@ -128,7 +130,7 @@ export function embed(
         weight_scale: weightScaleOf(probes, weight.name),
         bank_scale: probes.bankScale ?? 1,
       },
-      spread(Math.ceil(rows / rowsTogether[chosen])),
+      spread(Math.ceil(rows / rowsTogether[variant])),
     );
   }
   return y;
