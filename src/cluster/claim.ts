@@ -99,8 +99,17 @@ function parseClaim(text: string): Claim | undefined {
   return typeof run === 'string' && Number.isSafeInteger(epoch) ? (value as Claim) : undefined;
 }
 
-/** Takes the lease of a run, waiting until that of a coordinator which is gone has run out. */
-export async function takeLease(bus: Bus, announcement: Announcement): Promise<number> {
+/**
+ * Takes the lease of a run, waiting until that of a coordinator which is gone has run out.
+ * @param stopped ends the wait
+ * @returns the revision of the lease
+ * @throws SubzeroError `conflict` where another coordinator keeps it; `cancelled`
+ */
+export async function takeLease(
+  bus: Pick<Bus, 'takeLease' | 'leaseOf' | 'giveUpLease'>,
+  announcement: Announcement,
+  stopped?: AbortSignal,
+): Promise<number> {
   const { run } = announcement;
   const until = Date.now() + 2 * leaseSeconds * 1000;
   for (;;) {
@@ -119,6 +128,9 @@ export async function takeLease(bus: Bus, announcement: Announcement): Promise<n
     }
     if (Date.now() > until) {
       throw new SubzeroError('conflict', `${owner} trains the run "${run}"; stop it there, or wait until it is done`);
+    }
+    if (stopped?.aborted) {
+      throw new SubzeroError('cancelled', `the run was stopped while it waited for ${owner}, which trained it last`);
     }
     await sleep(500);
   }

@@ -187,7 +187,7 @@ class Coordinator implements SharedRun {
         ...{ baseFingerprint: journal.header.baseFingerprint, dataFingerprint: fingerprintOf(run.examples) },
         ...{ rows: run.rows, probesAtOnce: run.optimizer.probesAtOnce },
       };
-      let revision = await takeLease(bus, draft);
+      let revision = await takeLease(bus, draft, run.signal);
       const announcement = { ...draft, epoch: await bus.nextEpoch(name, await knownEpochOf(run.folder)) };
       await noteClaim(run.folder, { run: name, epoch: announcement.epoch });
       const file = examplesFile(announcement.dataFingerprint);

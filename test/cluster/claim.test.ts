@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { knownEpochOf, knownNameOf, nameOf, noteClaim } from '../../src/cluster/claim.ts';
+import { knownEpochOf, knownNameOf, nameOf, noteClaim, takeLease } from '../../src/cluster/claim.ts';
+import { type Announcement, encode } from '../../src/cluster/protocol.ts';
 
 let folder: string;
 let file: string;
@@ -45,4 +46,26 @@ test.each(['', '{"run": 1}', '{"run": "a", "epoch": "2"}', 'null'])('%j is refus
   for (const read of [knownNameOf, knownEpochOf, nameOf]) {
     await expect(read(folder)).rejects.toThrow(/cluster\.json: expected the run's name .*repair it .*or delete it/);
   }
+});
+
+test('a run that is stopped does not wait for the lease of another coordinator', async () => {
+  const announcement: Announcement = {
+    ...{ run: 'a', owner: 'elsewhere:1', epoch: 1, deadline: 30 },
+    ...{ baseFingerprint: 'b', dataFingerprint: 'd', rows: 8, probesAtOnce: 2 },
+  };
+  const stop = new AbortController();
+  let asked = 0;
+  const bus = {
+    takeLease: async () => undefined,
+    leaseOf: async () => {
+      if (++asked === 2) stop.abort();
+      return encode('announcement', announcement);
+    },
+    giveUpLease: async () => {},
+  };
+  await expect(takeLease(bus, announcement, stop.signal)).rejects.toMatchObject({
+    code: 'cancelled',
+    message: 'the run was stopped while it waited for elsewhere:1, which trained it last',
+  });
+  expect(asked).toBe(2);
 });
