@@ -123,11 +123,12 @@ async function evaluate(
   data: DataSource,
 ): Promise<Pick<Reached, 'loss' | 'accuracy' | 'passed'>> {
   const { engine, request, folder, signal } = laboratory;
-  const limit = request.limit === undefined ? {} : { limit: request.limit };
-  const { examples } = await loadDataset(data, { split: 'evaluation', limit: 1, withItems: true });
+  const read = { ...request.reading, ...(request.limit === undefined ? {} : { limit: request.limit }) };
+  const first = { ...request.reading, split: 'evaluation', limit: 1, withItems: true } as const;
+  const { examples } = await loadDataset(data, first);
   return withModel(laboratory, path, async (model) => {
     if (!isTested(examples[0]!.item ?? {})) {
-      const { loss, accuracy } = await engine.evaluate({ model, data, ...limit }, undefined, signal);
+      const { loss, accuracy } = await engine.evaluate({ ...read, model, data }, undefined, signal);
       return { loss, accuracy };
     }
     const rows = await testedRows(data, 'evaluation', request.limit);
@@ -136,7 +137,7 @@ async function evaluate(
     const { accuracy } = await engine.evaluate({ model, data: { file } }, undefined, signal);
     const generate = { maxTokens: longestBody, stop: ['\n'] };
     const { loss, outcomes = [] } = await engine.evaluate(
-      { model, data, ...limit, generate, outcomes: 'texts' },
+      { ...read, model, data, generate, outcomes: 'texts' },
       undefined,
       signal,
     );

@@ -239,7 +239,7 @@ async function sizeText(model: string): Promise<string> {
 function sectionText({ title, text, table, plot }: Section): string {
   return [
     `## ${title}`,
-    ...(text === undefined ? [] : [text]),
+    ...(text ? [text] : []),
     ...(plot ? [`![${plot.describes}](${plot.name})`] : []),
     ...(table ? [markdownTable(table.header, table.rows)] : []),
   ].join('\n\n');

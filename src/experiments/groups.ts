@@ -32,3 +32,8 @@ export function scoresOfSeeds(of: readonly Finished<TrainedCell>[], like: readon
     return partner ? score(partner.result) : Number.NaN;
   });
 }
+
+/** The losses of the seeds of `like`, in the order of these; NaN where one is missing or failed. */
+export function lossesOfSeeds(of: readonly Finished<TrainedCell>[], like = of): number[] {
+  return like.map(({ cell }) => of.find((other) => other.cell.seed === cell.seed)?.result.loss ?? Number.NaN);
+}

@@ -14,6 +14,13 @@ export interface PlotPoint {
   error?: number;
 }
 
+export interface Series {
+  name: string;
+  points: readonly PlotPoint[];
+  /** Dashes and rings, through which a series at the same places is seen. */
+  open?: boolean;
+}
+
 export interface Plot {
   title: string;
   xTitle: string;
@@ -23,7 +30,7 @@ export interface Plot {
   yLogarithmic?: boolean;
   /** What x = 0, 1, 2 … stand for. Series are then dots beside each other, not lines. */
   names?: readonly string[];
-  series: readonly { name: string; points: readonly PlotPoint[] }[];
+  series: readonly Series[];
   /** Horizontal lines with a name. */
   marks?: readonly { y: number; name: string }[];
 }
@@ -72,17 +79,18 @@ export function plotSvg(plot: Plot): string {
       ...(text === '' ? [] : [`<text x="${left - 8}" y="${Number(at) + 4}" text-anchor="end">${text}</text>`]),
     ]),
   ].flat();
-  const lines = series.flatMap(({ name, points: own }, index) => {
+  const lines = series.flatMap(({ name, points: own, open = false }, index) => {
     const color = `c${index % colors.length}`;
     const placed = own.map((point) => ({ px: asideOf(x.place(point.x), index), py: y.place(point.y), ...point }));
     const [column, row] = [index % columns, Math.floor(index / columns)];
     const columnWidth = (width - left - right) / columns;
     const legendX = left + column * columnWidth;
     const legendY = 50 + row * legendLine;
+    const dotAt = (px: number | string, py: number | string): string =>
+      `<circle class="${open ? 'ring' : 'dot'} ${color}" cx="${px}" cy="${py}" r="${open ? 6 : 4}"/>`;
+    const line = `line ${open ? 'dashed ' : ''}${color}`;
     return [
-      ...(names
-        ? []
-        : [`<polyline class="line ${color}" points="${placed.map(({ px, py }) => `${px},${py}`).join(' ')}"/>`]),
+      ...(names ? [] : [`<polyline class="${line}" points="${placed.map(({ px, py }) => `${px},${py}`).join(' ')}"/>`]),
       ...placed.flatMap(({ px, y: value, error }) =>
         error === undefined || !Number.isFinite(error)
           ? []
@@ -91,8 +99,8 @@ export function plotSvg(plot: Plot): string {
                 `y2="${y.place(value + error)}"/>`,
             ],
       ),
-      ...placed.map(({ px, py }) => `<circle class="dot ${color}" cx="${px}" cy="${py}" r="4"/>`),
-      `<circle class="dot ${color}" cx="${legendX + 6}" cy="${legendY}" r="4"/>`,
+      ...placed.map(({ px, py }) => dotAt(px, py)),
+      dotAt(legendX + 6, legendY),
       `<text x="${legendX + 16}" y="${legendY + 4}">${escapeXml(shorten(name, columnWidth - 16, fontSize))}</text>`,
     ];
   });
@@ -112,6 +120,9 @@ export function plotSvg(plot: Plot): string {
     ...named,
     ...lines,
     `<text x="${(left + width - right) / 2}" y="${height - 16}" text-anchor="middle">${escapeXml(plot.xTitle)}</text>`,
+    ...(barred > 0
+      ? [`<text class="small" x="${width - right}" y="${height - 16}" text-anchor="end">bars: 95 % intervals</text>`]
+      : []),
     `<text transform="translate(18 ${(top + height - bottom) / 2}) rotate(-90)" ` +
       `text-anchor="middle">${escapeXml(plot.yTitle)}</text>`,
     '</svg>',
@@ -126,7 +137,7 @@ function legendColumns(names: readonly string[]): number {
 }
 
 /** The points of a series a little to the side, so that those of others do not cover them. */
-function besideOthers(series: Plot['series'][number], index: number, { length }: Plot['series']) {
+function besideOthers(series: Series, index: number, { length }: Plot['series']): Series {
   const apart = Math.min(dotsApart, mostApart / Math.max(1, length - 1));
   const aside = apart * (index - (length - 1) / 2);
   return { ...series, points: series.points.map((point) => ({ ...point, x: point.x + aside })) };
@@ -219,6 +230,8 @@ const style = `
 .subzero-plot .line { fill: none; stroke-width: 2; }
 .subzero-plot .bar { stroke-width: 1.5; }
 .subzero-plot .dot { stroke: none; }
+.subzero-plot .ring { fill: none; stroke-width: 2; }
+.subzero-plot .dashed { stroke-dasharray: 7 5; }
 ${colorRules(0)}
 @media (prefers-color-scheme: dark) {
 .subzero-plot text { fill: #9da7b3; }

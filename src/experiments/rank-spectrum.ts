@@ -118,8 +118,8 @@ export const rankSpectrum = defineExperiment<Spectrum>({
             describes: 'Share of the squared gradient in its first singular values, by kind of matrix',
             svg: plotSvg({
               title: 'Squared gradient in the first k singular values (first layer)',
-              xTitle: 'k',
-              yTitle: 'share',
+              xTitle: 'singular values, k',
+              yTitle: 'share of the squared gradient',
               series,
             }),
           },

@@ -1,5 +1,5 @@
 import { type Cell, defineExperiment, type Finished } from './experiment.ts';
-import { grouped, scores } from './groups.ts';
+import { grouped, lossesOfSeeds, scores } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { aboutStages, atStages, modelAt } from './stages.ts';
 import { holm, interval, mean, pairedDifference, slope, studentProbability, summary } from './statistics.ts';
@@ -54,7 +54,7 @@ export const refresh = defineExperiment<TrainedCell>({
             name: 'refresh.svg',
             describes: 'Loss over the refresh period',
             svg: plotSvg({
-              title: `After ${given} steps`,
+              title: `Loss of the evaluated rows after ${given} steps`,
               xTitle: 'steps that a subspace is kept (F)',
               yTitle: 'loss',
               xLogarithmic: true,
@@ -109,11 +109,6 @@ interface Group {
 
 function groupName({ rank, learningRate, stage }: Cell): string {
   return `rank ${rank}, η ${learningRate}${stage === undefined ? '' : `, from step ${stage}`}`;
-}
-
-/** The losses of the seeds of `like`, in the order of these; NaN where one is missing or failed. */
-function lossesOfSeeds(of: readonly Finished<TrainedCell>[], like = of): number[] {
-  return like.map(({ cell }) => of.find((other) => other.cell.seed === cell.seed)?.result.loss ?? Number.NaN);
 }
 
 function groupOf(name: string, cells: readonly Finished<TrainedCell>[], given: number): Group {

@@ -7,10 +7,10 @@ import { mostSquare } from '../tuning/adapter.ts';
 import { batchOf } from './batch.ts';
 import { derivatives } from './derivatives.ts';
 import { type Cell, defineExperiment, type Finished, type Laboratory, type Section } from './experiment.ts';
-import { grouped, scores, scoresOfSeeds } from './groups.ts';
+import { grouped, lossesOfSeeds, scores, scoresOfSeeds } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { centreRate, checkNames, isSmallModel } from './search.ts';
-import { interval, mean, pairedDifference, summary } from './statistics.ts';
+import { interval, mean, pairedDifference, type Summary, summary } from './statistics.ts';
 import { rankOfView, secondMoment, shareVariation, type View } from './subspace-moments.ts';
 import { scoreName, type TrainedCell, trainCell } from './train-cell.ts';
 
@@ -89,8 +89,13 @@ export const reshape = defineExperiment<Result>({
       return { title, square: square!, thin: thin!, cell: own[0]!.cell };
     });
     const differences = groups.map(({ square, thin }) => pairedDifference(scores(square), scoresOfSeeds(thin, square)));
-    const clear = differences.filter((each) => Math.abs(each.mean) > each.halfWidth95);
-    const better = clear.filter((each) => each.mean > 0).length;
+    // Accuracy moves by whole rows; the loss tells apart what does not turn one.
+    const losses = groups.map(({ square, thin }) =>
+      pairedDifference(lossesOfSeeds(square), lossesOfSeeds(thin, square)),
+    );
+    const hasLosses = name === 'accuracy';
+    const byLoss = verdict('loss', losses.map(negated));
+    const verdicts = hasLosses ? [verdict(name, differences), byLoss] : [byLoss];
     const rows = groups.map(({ title, square, thin, cell }, index) => [
       title,
       ...viewTexts(decoder, cell),
@@ -98,25 +103,25 @@ export const reshape = defineExperiment<Result>({
       interval(summary(scores(square))),
       interval(summary(scores(thin))),
       interval(differences[index]!),
+      ...(hasLosses ? [interval(losses[index]!)] : []),
     ]);
     return {
       lead:
-        clear.length === 0
-          ? `After ${given} steps no case of ${groups.length} shows a difference between the views beyond its 95 % ` +
-            `interval.`
-          : `After ${given} steps the most-square view reaches more in ${better} of ${groups.length} cases and less ` +
-            `in ${clear.length - better}, by differences beyond their 95 % intervals.`,
+        `After ${given} steps, in ${groups.length} cases, the most-square view has ` +
+        `${verdicts.join(', ')}, beyond 95 % intervals; chance alone leaves one of these in twenty.`,
       sections: [
         {
           title: `${name} by view`,
           text:
+            'Differences are the square view’s value minus that of the tensor as it is: a better ' +
+            `${name} is above 0${hasLosses ? ', a better loss below' : ''}. ` +
             'Sides and clipped ranks are those of the first layer’s tensors. "Of a period" is E‖ĝ‖²/‖∇f‖² of the ' +
             `mean of ${refresh} estimates in one subspace, by theory, for the largest of these tensors.`,
           plot: {
             name: 'reshape.svg',
             describes: `${name} of both views, by scheme and size`,
             svg: plotSvg({
-              title: `After ${given} steps`,
+              title: `Both views after ${given} steps`,
               xTitle: 'what trains',
               yTitle: name,
               names: groups.map(({ title }) => title),
@@ -130,6 +135,7 @@ export const reshape = defineExperiment<Result>({
             header: [
               ...['what trains', 'as it is', 'square', 'of a period: as it is', 'square', 'seeds'],
               ...[`${name}: square`, 'as it is', 'difference'],
+              ...(hasLosses ? ['loss: difference'] : []),
             ],
             rows,
           },
@@ -139,6 +145,15 @@ export const reshape = defineExperiment<Result>({
     };
   },
 });
+
+/** In how many cases a difference of the views stands; `differences` are above 0 where the square view is better. */
+function verdict(what: string, differences: readonly Summary[]): string {
+  const clear = differences.filter((each) => Math.abs(each.mean) > each.halfWidth95);
+  const better = clear.filter((each) => each.mean > 0).length;
+  return `a better ${what} in ${better} and a worse one in ${clear.length - better}`;
+}
+
+const negated = (each: Summary): Summary => ({ ...each, mean: -each.mean });
 
 function train(laboratory: Laboratory, cell: Cell): Promise<TrainedCell> {
   return trainCell(laboratory, {

@@ -281,6 +281,7 @@ function report(request: ExperimentRequest, finished: readonly Finished<Curve>[]
           rows: methods.map(({ title, searched }) => [
             title,
             searched
+              .toSorted((a, b) => Number(a.cell.learningRate) - Number(b.cell.learningRate))
               .map(
                 ({ cell, result }) => `${cell.learningRate}: ${result.failed ? 'failed' : lastLoss(result).toFixed(4)}`,
               )

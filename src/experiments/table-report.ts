@@ -1,11 +1,12 @@
 import { bootstrap, pairedProbability } from '../evaluation/bootstrap.ts';
+import { plural } from '../format.ts';
 import { join, readFile } from '../platform/index.ts';
 import type { ExperimentRequest, Finished, Report, Section } from './experiment.ts';
 import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { publishedOf, sparseClaim } from './published-scores.ts';
 import { bestOf, endsOfSearches } from './search.ts';
-import { holm, interval, mean, pairedDifference, studentProbability, summary } from './statistics.ts';
+import { holm, interval, mean, pairedDifference, type Summary, studentProbability, summary } from './statistics.ts';
 import type { TaskCell } from './table.ts';
 
 type Done = Finished<TaskCell>;
@@ -67,7 +68,9 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
             : [];
         return {
           title: `Scheme ${scheme}`,
-          text: 'Accuracy, or F1 of generated answers, in percent.',
+          text:
+            'Accuracy, or F1 of generated answers, in percent of the rows of a task: means over ' +
+            `${plural(request.seeds.length, 'seed')}, with 95 % intervals.`,
           plot: {
             name: `table-${scheme}.svg`,
             describes: `Scores of every optimiser on every task, scheme ${scheme}`,
@@ -80,7 +83,7 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
             }),
           },
           table: {
-            header: ['method', ...tasks],
+            header: ['method', ...tasks.map((task) => `${task}, ${plural(rowsOf(task, finished), 'row')}`)],
             rows: [
               [
                 'the model as it is',
@@ -142,6 +145,11 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
       },
     ],
   };
+}
+
+/** How many rows of a task are evaluated. */
+function rowsOf(task: string, finished: readonly Done[]): number {
+  return Math.max(0, ...finished.filter(({ cell }) => cell.task === task).map(({ result }) => result.scores.length));
 }
 
 /** The method with the highest mean on a task, beside the model as it is. */
@@ -248,13 +256,22 @@ function claimSection(
     short.map(([, other]) => percentOf(other)),
   );
   const say = (passes: boolean) => (passes ? 'passes' : 'fails');
+  const isOpen = (each: Summary, threshold: number): boolean => !(Math.abs(each.mean - threshold) > each.halfWidth95);
   const accuracy = say(above.mean >= points);
   const speed = short.length === 0 ? 'is not measured yet' : say(sooner.mean >= 0);
-  const open = Math.abs(above.mean - points) <= above.halfWidth95 || Number.isNaN(above.halfWidth95);
+  const open = isOpen(above, points);
+  const soonerText =
+    short.length === 0
+      ? ''
+      : `, with ${interval(sooner, 1)} points${isOpen(sooner, 0) ? ', which these seeds do not decide' : ''}`;
+  const asItIs = finished.find(({ cell }) => cell.asItIs && cell.task === sparseClaim.task);
+  const learnt = asItIs === undefined || mean(percents(mezo.own)) > percentOf(asItIs);
   return {
     verdict:
+      (accuracy === 'fails' && !open ? 'Contradicts Sparse MeZO’s paper, at this size and in so few steps. ' : '') +
       `Sparse MeZO's claim on RTE (its paper: ${points} points above MeZO, ${speedup} times as fast, LLaMA-7B) ` +
-      `${accuracy} here for accuracy, with ${interval(above, 1)} points, and ${speed} for speed.`,
+      `${accuracy} here for accuracy, with ${interval(above, 1)} points, and ${speed} for speed${soonerText}.` +
+      (learnt ? '' : ' MeZO itself is no better there than the model as it is, so this says little of either.'),
     section: {
       title: "Sparse MeZO's claim on RTE",
       text:

@@ -124,9 +124,12 @@ describe('on a model', () => {
     await engine.close();
     removeTemporary();
   });
-  const measure = (cell: Cell) =>
+  const measure = (cell: Cell, own: Partial<ExperimentRequest> = {}) =>
     beyond.measure(
-      { engine, request, folder: temporaryFolder(), kept: temporaryFolder(), signal: new AbortController().signal },
+      {
+        ...{ engine, request: { ...request, ...own }, signal: new AbortController().signal },
+        ...{ folder: temporaryFolder(), kept: temporaryFolder() },
+      },
       cell,
     );
 
@@ -139,6 +142,18 @@ describe('on a model', () => {
     expect(after.steps).toBe(2);
     expect(after.loss).not.toBe(before.loss);
     expect(await measure({ task: 'klingon', asItIs: true })).not.toHaveProperty('passed');
+  });
+
+  test('rows are read as asked, trained on and evaluated', async () => {
+    const data = temporaryFolder();
+    mkdirSync(join(data, 'vulcan'));
+    const rows = optionRows(8).replaceAll('"prompt"', '"said"');
+    for (const file of ['train.jsonl', 'test.jsonl']) writeFileSync(join(data, 'vulcan', file), rows);
+    const own = { data: { file: data }, reading: { columns: ['prompt=said'] } };
+    const asItIs = await measure({ task: 'vulcan', asItIs: true }, own);
+    expect(asItIs).toEqual(await measure({ task: 'klingon', asItIs: true }));
+    const run = { optimizer: 'mezo', learningRate: 1e-2, seed: 1 };
+    expect(await measure({ task: 'vulcan', ...run }, own)).toEqual(await measure({ task: 'klingon', ...run }));
   });
 
   test('the report says in its first line what training reached, beside what was there before', async () => {

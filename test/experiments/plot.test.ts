@@ -61,6 +61,25 @@ test('intervals of several lines at one place stand beside each other', () => {
   expect(many.at(-1)! - many[0]!).toBeCloseTo(16, 5);
 });
 
+test('an open series has dashes and rings, through which what it covers is seen', () => {
+  const points = [1, 2].map((x) => ({ x, y: x }));
+  const svg = plotSvg({
+    ...{ title: 'T', xTitle: 'x', yTitle: 'y' },
+    series: [
+      { name: 'below', points },
+      { name: 'above', points, open: true },
+    ],
+  });
+  expect(svg.match(/<circle class="dot c0"/g)).toHaveLength(3);
+  expect(svg.match(/<circle class="ring c1" [^>]*r="6"/g)).toHaveLength(3);
+  expect(svg).not.toMatch(/class="dot c1"/);
+  expect(svg.match(/<polyline class="line (?:dashed )?c\d"/g)).toEqual([
+    '<polyline class="line c0"',
+    '<polyline class="line dashed c1"',
+  ]);
+  expect(svg).not.toContain('bars:');
+});
+
 test('names take the place of numbers: dots beside each other, and no lines', () => {
   const points = [
     { x: 0, y: 1 },

@@ -21,8 +21,8 @@ afterAll(async () => {
   removeTemporary();
 });
 
-const trained = (accuracy: number): TrainedCell => ({
-  ...{ accuracy, loss: 1, steps: 2, passes: 4, trainSeconds: 1, failed: false },
+const trained = (accuracy: number | null, loss = 1): TrainedCell => ({
+  ...{ accuracy, loss, steps: 2, passes: 4, trainSeconds: 1, failed: false },
 });
 
 test('every run has a partner that differs in the view alone', async () => {
@@ -54,17 +54,25 @@ test('the report pairs the views by seed and says how many differences stand', a
   const finished: Finished<TrainedCell>[] = cells.map((cell) => {
     // The square view is better for rank 2 alone; seeds move both alike.
     const gain = cell.size === 2 && cell.square ? 0.1 + 0.001 * Number(cell.seed) : 0;
-    return { cell, result: trained(0.5 + 0.05 * Number(cell.seed) + gain), seconds: 1 };
+    // The loss has the views part the other way, for rank 8.
+    const loss = cell.size === 8 && cell.square ? 1.2 : 1;
+    return { cell, result: trained(0.5 + 0.05 * Number(cell.seed) + gain, loss), seconds: 1 };
   });
   const { lead, sections } = await reshape.report({ ...request, schemes: ['lora'] }, finished);
   expect(lead).toBe(
-    'After 2 steps the most-square view reaches more in 1 of 2 cases and less in 0, by differences beyond their 95 ' +
-      '% intervals.',
+    'After 2 steps, in 2 cases, the most-square view has a better accuracy in 1 and a worse one in 0, a better loss ' +
+      'in 0 and a worse one in 1, beyond 95 % intervals; chance alone leaves one of these in twenty.',
   );
   const { rows } = sections[0]!.table!;
   // 0.101, 0.102, 0.103: 0.102 with 4.303 · 0.001/√3.
-  expect(rows[0]!.at(-1)).toBe('0.1020 ± 0.0025');
-  expect(rows[1]!.at(-1)).toBe('0.0000 ± 0.0000');
+  expect(rows[0]!.slice(-2)).toEqual(['0.1020 ± 0.0025', '0.0000 ± 0.0000']);
+  expect(rows[1]!.slice(-2)).toEqual(['0.0000 ± 0.0000', '0.2000 ± 0.0000']);
+  // Data without options have a loss alone, the better the lower.
+  const plain = finished.map((each) => ({ ...each, result: { ...each.result, accuracy: null } }));
+  expect((await reshape.report({ ...request, schemes: ['lora'] }, plain)).lead).toBe(
+    'After 2 steps, in 2 cases, the most-square view has a better loss in 0 and a worse one in 1, beyond 95 % ' +
+      'intervals; chance alone leaves one of these in twenty.',
+  );
 });
 
 test('what subspaces catch varies as much as it does, whatever the noise of the directions', () => {

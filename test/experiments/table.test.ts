@@ -119,6 +119,9 @@ describe('the report', () => {
     const passed = await reportOf(18, 11);
     // 90 % of 20 against 50 %, with ±5 by seed: t of two degrees 4.303 · 5/√3 = 12.4.
     expect(passed.lead).toContain('passes here for accuracy, with 40.0 ± 12.4 points, and passes for speed');
+    // Eleven of 20 against ten, with ±5 by seed.
+    expect(passed.lead).toContain('for speed, with 5.0 ± 12.4 points, which these seeds do not decide.');
+    expect(passed.lead).not.toContain('Contradicts');
     expect(passed.lead).toContain('sparse-mezo (full) on rte by 40.0 ± 12.4 points');
     // Twenty examples, 40 % of which the model has right as it is.
     expect(passed.lead).toMatch(
@@ -126,8 +129,22 @@ describe('the report', () => {
     );
     const failed = await reportOf(10, 9);
     expect(failed.lead).toContain('fails here for accuracy, with 0.0 ± 12.4 points, and fails for speed');
+    // The interval includes the claim's nine points.
+    expect(failed.lead).not.toContain('Contradicts');
     expect(failed.lead).toContain('None of 8 differences from SubZero stands at a level of 5 % together.');
     expect(failed.sections.find(({ title }) => title.includes('claim'))!.text).toContain('do not decide');
+  });
+
+  test('says that it contradicts the paper where the seeds decide, and where MeZO itself learns nothing', async () => {
+    // No seed tells Sparse MeZO from MeZO.
+    const leadOf = async (mezo: number) => {
+      const finished = await finishAll(({ asItIs }) => result(right(asItIs ? 8 : mezo)));
+      return (await table.report(request, finished)).lead;
+    };
+    const better = await leadOf(10);
+    expect(better).toMatch(/^Contradicts Sparse MeZO’s paper, at this size and in so few steps\. /);
+    expect(better).not.toContain('MeZO itself');
+    expect(await leadOf(8)).toContain('MeZO itself is no better there than the model as it is');
   });
 
   test('has a column for each task, a row for the model as it is, and names failures', async () => {
@@ -137,7 +154,7 @@ describe('the report', () => {
     });
     const { sections } = await table.report(request, finished);
     const { header, rows } = sections[0]!.table!;
-    expect(header).toEqual(['method', 'rte', 'cb']);
+    expect(header).toEqual(['method', 'rte, 20 rows', 'cb, 20 rows']);
     expect(rows[0]).toEqual(['the model as it is', '40.0', '40.0']);
     expect(rows.find(([name]) => name === 'mezo')).toEqual(['mezo', '50.0 ± 0.0 (1 failed)', '50.0 ± 0.0 (1 failed)']);
     expect(sections[0]!.plot!.svg.match(/<circle class="dot c2" cx="[\d.]+" cy="[\d.]+" r="4"/g)).toHaveLength(3);
