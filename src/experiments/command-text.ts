@@ -17,6 +17,11 @@ const fields = [
 
 const optionOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
+/** What a request gives of what an experiment has defaults for, as options. */
+export function givenFields(request: ExperimentRequest): string[] {
+  return fields.flatMap((field) => (request[field] === undefined ? [] : [optionOf(field), String(request[field])]));
+}
+
 /** The command of a request, with other folders than that of the report left to the reader. */
 export function commandText(name: string, request: ExperimentRequest): string {
   const { model, data, validation, seeds, reading = {} } = request;
@@ -29,7 +34,7 @@ export function commandText(name: string, request: ExperimentRequest): string {
     ...(validation ? ['--validation', placed(validation)] : []),
     ...['--seeds', String(seeds.length)],
     ...(seeds[0] === 0 ? [] : ['--first-seed', String(seeds[0])]),
-    ...fields.flatMap((field) => (request[field] === undefined ? [] : [optionOf(field), String(request[field])])),
+    ...givenFields(request),
     ...Object.entries(reading).flatMap(([key, value]) =>
       [value].flat().flatMap((each) => [optionOf(key), String(each)]),
     ),

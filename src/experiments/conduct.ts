@@ -17,7 +17,7 @@ import { writeFully } from '../safetensors/disk.ts';
 import { markdownTable } from '../table.ts';
 import { packageVersion } from '../version.ts';
 import { acquireLock } from '../zo/journal-lock.ts';
-import { checkRead, commandText } from './command-text.ts';
+import { checkRead, commandText, givenFields } from './command-text.ts';
 import { checkDataFiles } from './data-files.ts';
 import type { Cell, Experiment, ExperimentRequest, Finished, Report, Section } from './experiment.ts';
 import { parametersOf } from './search.ts';
@@ -203,6 +203,7 @@ async function writeReport(
   const { name, experiment, request, finished, report, complete, otherwise } = made;
   for (const { plot } of report.sections) if (plot) await writeFile(join(folder, plot.name), plot.svg);
   const seconds = finished.reduce((sum, cell) => sum + cell.seconds, 0);
+  const given = givenFields(request).join(' ');
   const source = 'task' in request.data ? `the task ${taskOf(request.data.task).name}` : request.data.file;
   const text = [
     `# ${experiment.title}`,
@@ -217,7 +218,8 @@ async function writeReport(
       ? []
       : ['**Not all cells are measured yet; the same command goes on with them.**']),
     `*${experiment.question}*`,
-    experiment.method,
+    // The method speaks of defaults.
+    given === '' ? experiment.method : `${experiment.method} Given for this report: \`${given}\`.`,
     ...report.sections.map(sectionText),
     '## Circumstances',
     [

@@ -83,8 +83,17 @@ test('measures every cell once, those too that follow from others, and writes th
   expect(report).toContain('| cell | value |');
   expect(report).toContain('![nothing](plot.svg)');
   expect(report).toContain('adapter: a card');
+  expect(report).toContain('\n\nBy multiplication.\n\n');
   expect(readFileSync(join(out, 'plot.svg'), 'utf8')).toBe('<svg/>');
   expect(readFileSync(join(out, 'cells.jsonl'), 'utf8').split('\n')).toHaveLength(5);
+});
+
+test('the report says what was given of what the method has defaults for', async () => {
+  const out = folder();
+  await run(out, { ...squares([]), reads: ['steps', 'ranks'] }, { steps: 7, ranks: [2, 8] });
+  expect(readFileSync(join(out, 'report.md'), 'utf8')).toContain(
+    '\n\nBy multiplication. Given for this report: `--ranks 2,8 --steps 7`.\n\n',
+  );
 });
 
 test('goes on after an interruption, a failure and a half-written line, without measuring anything twice', async () => {
