@@ -94,8 +94,9 @@ export const reshape = defineExperiment<Result>({
       pairedDifference(lossesOfSeeds(square), lossesOfSeeds(thin, square)),
     );
     const hasLosses = name === 'accuracy';
-    const byLoss = verdict('loss', losses.map(negated));
-    const verdicts = hasLosses ? [verdict(name, differences), byLoss] : [byLoss];
+    const titles = groups.map(({ title }) => title);
+    const byLoss = verdict('loss', titles, losses.map(negated));
+    const verdicts = hasLosses ? [verdict(name, titles, differences), byLoss] : [byLoss];
     const rows = groups.map(({ title, square, thin, cell }, index) => [
       title,
       ...viewTexts(decoder, cell),
@@ -108,10 +109,10 @@ export const reshape = defineExperiment<Result>({
     return {
       lead:
         `After ${given} steps, in ${groups.length} cases, the most-square view has ` +
-        `${verdicts.join(', ')}, beyond 95 % intervals; chance alone leaves one of these in twenty.`,
+        `${verdicts.join(', and ')}, beyond 95 % intervals, of which chance alone has one in twenty show a difference.`,
       sections: [
         {
-          title: `${name} by view`,
+          title: `By view: ${name}`,
           text:
             'Differences are the square view’s value minus that of the tensor as it is: a better ' +
             `${name} is above 0${hasLosses ? ', a better loss below' : ''}. ` +
@@ -147,10 +148,15 @@ export const reshape = defineExperiment<Result>({
 });
 
 /** In how many cases a difference of the views stands; `differences` are above 0 where the square view is better. */
-function verdict(what: string, differences: readonly Summary[]): string {
-  const clear = differences.filter((each) => Math.abs(each.mean) > each.halfWidth95);
-  const better = clear.filter((each) => each.mean > 0).length;
-  return `a better ${what} in ${better} and a worse one in ${clear.length - better}`;
+function verdict(what: string, titles: readonly string[], differences: readonly Summary[]): string {
+  const text = (sign: 1 | -1): string => {
+    const signed = differences.map((each) => ({ ...each, mean: sign * each.mean }));
+    const clear = signed.flatMap((each, index) =>
+      each.mean > each.halfWidth95 ? [`${titles[index]} by ${interval(each)}`] : [],
+    );
+    return clear.length === 0 ? 'none' : `${clear.length} (${clear.join(', ')})`;
+  };
+  return `a better ${what} in ${text(1)} and a worse one in ${text(-1)}`;
 }
 
 const negated = (each: Summary): Summary => ({ ...each, mean: -each.mean });
