@@ -231,8 +231,11 @@ function evenness(decoder: Decoder, caught: readonly Finished<Caught>[]): Sectio
 }
 
 function titleOf({ scheme = '', size, rank: given, learningRate }: Cell): string {
-  const what = `${scheme} ${size}`.trim();
-  return given === rank ? what : `${what}, r ${given}${learningRate === undefined ? '' : `, η ${learningRate}`}`;
+  return [
+    `${scheme} ${size}`.trim(),
+    ...(given === rank ? [] : [`r ${given}`]),
+    ...(learningRate === undefined ? [] : [`η ${learningRate}`]),
+  ].join(', ');
 }
 
 function pointOf(x: number, values: readonly number[]) {

@@ -60,9 +60,9 @@ test('the report pairs the views by seed and says how many differences stand', a
   });
   const { lead, sections } = await reshape.report({ ...request, schemes: ['lora'] }, finished);
   expect(lead).toBe(
-    'After 2 steps, in 2 cases, the most-square view has a better accuracy in 1 (lora 2 by 0.1020 ± 0.0025) and a ' +
-      'worse one in none, and a better loss in none and a worse one in 1 (lora 8 by 0.2000 ± 0.0000), beyond 95 % ' +
-      'intervals, of which chance alone has one in twenty show a difference.',
+    'After 2 steps, in 2 cases, the most-square view has a better accuracy in 1 (lora 2, η 0.001 by 0.1020 ± 0.0025) ' +
+      'and a worse one in none, and a better loss in none and a worse one in 1 (lora 8, η 0.001 by 0.2000 ± 0.0000), ' +
+      'beyond 95 % intervals, of which chance alone has one in twenty show a difference.',
   );
   const { rows } = sections[0]!.table!;
   // 0.101, 0.102, 0.103: 0.102 with 4.303 · 0.001/√3.
@@ -71,9 +71,17 @@ test('the report pairs the views by seed and says how many differences stand', a
   // Data without options have a loss alone, the better the lower.
   const plain = finished.map((each) => ({ ...each, result: { ...each.result, accuracy: null } }));
   expect((await reshape.report({ ...request, schemes: ['lora'] }, plain)).lead).toBe(
-    'After 2 steps, in 2 cases, the most-square view has a better loss in none and a worse one in 1 (lora 8 by ' +
+    'After 2 steps, in 2 cases, the most-square view has a better loss in none and a worse one in 1 (lora 8, η 0.001 by ' +
       '0.2000 ± 0.0000), beyond 95 % intervals, of which chance alone has one in twenty show a difference.',
   );
+});
+
+test('runs with different learning rates are different cases', async () => {
+  const own: ExperimentRequest = { ...request, schemes: ['lora'], learningRates: [1e-3, 1e-2] };
+  const finished = ((await reshape.cells(own, [])) as Cell[]).map((cell) => ({ cell, result: trained(1), seconds: 1 }));
+  const { sections } = await reshape.report(own, finished);
+  const names = sections[0]!.table!.rows.map(([name]) => name);
+  expect(names).toEqual(['lora 2, η 0.001', 'lora 8, η 0.001', 'lora 2, η 0.01', 'lora 8, η 0.01']);
 });
 
 test('what subspaces catch varies as much as it does, whatever the noise of the directions', () => {
