@@ -93,6 +93,9 @@ export interface ReportedSearch {
   tried: readonly number[];
 }
 
+/** Methods that are named; the table beside the sentence has all. */
+const mostNamed = 6;
+
 /**
  * Which methods' best rate is the lowest or the highest that was tried, in a sentence: a rate beyond may be better.
  * @returns '' where all were searched around
@@ -104,7 +107,10 @@ export function endsOfSearches(searches: readonly ReportedSearch[]): string {
     return others.length > 0 && isEnd;
   });
   if (ends.length === 0) return '';
-  const names = ends.map(({ title, learningRate }) => `${title} (${learningRate})`).join(', ');
+  const names =
+    ends.length > mostNamed
+      ? `${ends.length} of ${searches.length} methods`
+      : ends.map(({ title, learningRate }) => `${title} (${learningRate})`).join(', ');
   return `The best rate is at an end of those that were tried for ${names}: one beyond it may do better.`;
 }
 

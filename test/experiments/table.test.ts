@@ -5,6 +5,7 @@ import type { Cell, ExperimentRequest, Finished } from '../../src/experiments/ex
 import { grouped } from '../../src/experiments/groups.ts';
 import { experiments } from '../../src/experiments/index.ts';
 import { publishedOf } from '../../src/experiments/published-scores.ts';
+import { endsOfSearches } from '../../src/experiments/search.ts';
 import { holm, studentProbability } from '../../src/experiments/statistics.ts';
 import type { TaskCell } from '../../src/experiments/table.ts';
 import { removeTemporary, temporaryFolder, tinyModel } from '../train/tiny.ts';
@@ -144,7 +145,10 @@ describe('the report', () => {
     const better = await leadOf(10);
     expect(better).toMatch(/^Contradicts Sparse MeZO’s paper, at this size and in so few steps\. /);
     expect(better).not.toContain('MeZO itself');
-    expect(await leadOf(8)).toContain('MeZO itself is no better there than the model as it is');
+    const vain = await leadOf(8);
+    expect(vain).toContain('MeZO itself is no better there than the model as it is');
+    expect(vain).not.toContain('Contradicts');
+    expect(vain).toContain('Highest means: rte 40.0 as it is, above which no method has come; cb 40.0 as it is');
   });
 
   test('has a column for each task, a row for the model as it is, and names failures', async () => {
@@ -159,6 +163,14 @@ describe('the report', () => {
     expect(rows.find(([name]) => name === 'mezo')).toEqual(['mezo', '50.0 ± 0.0 (1 failed)', '50.0 ± 0.0 (1 failed)']);
     expect(sections[0]!.plot!.svg.match(/<circle class="dot c2" cx="[\d.]+" cy="[\d.]+" r="4"/g)).toHaveLength(3);
   });
+});
+
+test('rates at an end of the search are named, or counted where they are many', () => {
+  const searches = (rates: readonly number[]) =>
+    rates.map((learningRate, index) => ({ title: `m${index}`, learningRate, tried: [1, 2, 4] }));
+  expect(endsOfSearches(searches([2, 2]))).toBe('');
+  expect(endsOfSearches(searches([1, 2, 4]))).toContain('for m0 (1), m2 (4): one beyond');
+  expect(endsOfSearches(searches([1, 1, 1, 1, 4, 4, 4, 2]))).toContain('for 7 of 8 methods: one beyond');
 });
 
 test('published rows stand beside the model that they are of', () => {
