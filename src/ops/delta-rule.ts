@@ -23,6 +23,19 @@ export type DeltaRuleVariant = 'one-column' | 'four-columns' | 'shared';
 /** All of them, for tests. */
 export const deltaRuleVariants: readonly DeltaRuleVariant[] = ['one-column', 'four-columns', 'shared'];
 
+/** What an invocation, or a workgroup, has: so many columns of a head; and how many of them a binding's element holds. */
+interface Cut {
+  columns: number;
+  unit: number;
+  byWorkgroup?: true;
+}
+
+const cuts: Readonly<Record<DeltaRuleVariant, Cut>> = {
+  'one-column': { columns: 1, unit: 1 },
+  'four-columns': { columns: 4, unit: 4 },
+  shared: { columns: 16, unit: 1, byWorkgroup: true },
+};
+
 export interface DeltaRuleOptions {
   heads: number;
   /** Heads of queries and keys, which neighbouring heads share. */
@@ -115,12 +128,12 @@ export function deltaRule(
     perElement(rows * heads),
   );
   const variant = options.variant ?? variantFor(gpu);
-  const columnsAtOnce = variant === 'one-column' ? 1 : 4;
+  const { unit, columns, byWorkgroup } = cuts[variant];
   const y = workspace.take(rows, heads * valueWidth);
-  const columns = valueWidth / columnsAtOnce;
-  const count = runs.count * heads * columns;
+  const items = Math.ceil(valueWidth / columns);
   // Runs of all rows are walked once.
   const walks = probes.ownInputs ? 1 : probes.count;
+  const count = runs.count * heads * items;
   gpu.recorder.dispatch(
     gpu.kernel(scanKernel(keyWidth, variant, state !== undefined)),
     [x.buffer, x.buffer, coefficients.buffer, runs.table, state ?? gpu.unused, y.buffer],
@@ -129,14 +142,15 @@ export function deltaRule(
       probes: walks,
       heads,
       key_heads: keyHeads,
-      columns,
+      items,
       width: x.columns,
-      value_stride: x.columns / columnsAtOnce,
-      first_value: (2 * keys) / columnsAtOnce,
+      value_width: valueWidth / unit,
+      value_stride: x.columns / unit,
+      first_value: (2 * keys) / unit,
       rows_per_probe: rowsPerProbe,
       key_width: keyWidth,
     },
-    variant === 'shared' ? spread(count * walks) : perElement(count * walks),
+    byWorkgroup ? spread(count * walks) : perElement(count * walks),
   );
   workspace.give(coefficients);
   return y;
