@@ -10,7 +10,6 @@ import { parseArgs } from 'node:util';
 import { SubzeroError } from '../src/errors.ts';
 import { median } from '../src/experiments/statistics.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
-import { type KernelTiming, Profiler, summarise } from '../src/gpu/profiler.ts';
 import { randomModel } from '../src/model/random-model.ts';
 import { batchLoss } from '../src/objectives/loss.ts';
 import { resolveConfiguration } from '../src/settings/configuration.ts';
@@ -18,6 +17,7 @@ import { table } from '../src/table.ts';
 import { passShape, Scorer } from '../src/train/score.ts';
 import { SubZero } from '../src/zo/subzero.ts';
 import { deviceOf } from './device.ts';
+import { kernelTable, profile } from './profile.ts';
 import { randomBatch } from './random-batch.ts';
 
 export const usage = `node bench/main.ts families [options]
@@ -90,10 +90,7 @@ export async function benchFamilies(args: readonly string[]): Promise<number> {
   const names = values.family.split(',');
   const unknown = names.find((name) => !families[name]);
   if (unknown !== undefined) {
-    throw new SubzeroError(
-      'invalid_argument',
-      `--family ${unknown} is not one of ${Object.keys(families).join(', ')}`,
-    );
+    throw new SubzeroError('invalid_argument', `--family ${unknown} is not one of ${Object.keys(families).join(', ')}`);
   }
   const gpu = await Gpu.open(deviceOf(values));
   const shapes: [string, Record<string, unknown>][] = [
@@ -136,7 +133,9 @@ export async function benchFamilies(args: readonly string[]): Promise<number> {
       ),
     );
     if (values.profile) {
-      for (const { name, step } of contestants) console.log(`\n${name}\n${kernelTable(await profile(gpu, step))}`);
+      for (const { name, step } of contestants) {
+        console.log(`\n${name}\n${kernelTable(await profile(gpu, () => step(0)))}`);
+      }
     }
     for (const { close } of contestants) close();
   }
@@ -185,29 +184,4 @@ async function timed(gpu: Gpu, body: () => Promise<void>): Promise<number> {
   await body();
   const { user, system } = process.cpuUsage(before);
   return gpu.adapter.software ? (user + system) / 1000 : performance.now() - started;
-}
-
-async function profile(gpu: Gpu, step: (step: number) => Promise<void>): Promise<KernelTiming[]> {
-  const profiler = new Profiler(gpu);
-  gpu.recorder.profiler = profiler;
-  try {
-    await step(0);
-    return await profiler.collect();
-  } finally {
-    gpu.recorder.profiler = undefined;
-    profiler.destroy();
-  }
-}
-
-/** The kernels that took most of the time. */
-function kernelTable(timings: readonly KernelTiming[]): string {
-  const total = timings.reduce((sum, { start, end }) => sum + (end - start) / 1e6, 0);
-  return table(
-    ['kernel', 'launches', 'ms', 'share'],
-    summarise(timings)
-      .slice(0, 16)
-      .map(({ label, count, milliseconds }) => [
-        ...[label, String(count), milliseconds.toFixed(1), `${((100 * milliseconds) / total).toFixed(1)} %`],
-      ]),
-  );
 }

@@ -15,6 +15,7 @@ struct Parameters {
   first_value: u32,
   rows_per_probe: u32,
   key_width: u32, // KEY_WIDTH again, so that compilers do not unroll the loops
+  chunk: u32, // CHUNK again, where there is one, for the same reason
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;

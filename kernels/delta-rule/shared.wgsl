@@ -1,7 +1,6 @@
 // The gated delta rule, shared: for software adapters with subgroups of 8, where loads decide the speed. A subgroup has
-// sixteen neighbouring columns of a head's matrix, and each of its lanes every eighth row of them, so that no two lanes
-// load the same element of a key or a query, and each is loaded for sixteen columns. In delta-rule/scan.wgsl an
-// invocation loads all of them for its own.
+// four neighbouring columns of a head's matrix, and each of its lanes every eighth row of them, so that no two lanes
+// load the same element of a key or a query. In delta-rule/scan.wgsl an invocation loads all of them.
 //
 // delta-rule/scan.wgsl says what is computed and how it is bound.
 
@@ -9,95 +8,20 @@ enable subgroups;
 // All lanes of a workgroup, which is a subgroup, have the same run and so the same bounds of loops.
 diagnostic(off, subgroup_uniformity);
 
-alias Columns = f32;
-alias Coefficients = f32;
+alias Columns = vec4<f32>;
+alias Coefficients = vec4<f32>;
 
+const ITEM_COLUMNS: u32 = 1u;
 const LANES: u32 = 8u;
-const ITEM_COLUMNS: u32 = 16u;
 // Rows of the matrix that a lane has; those behind the last one of all stay zeros. The loops over them are unrolled, so
 // that the matrix needs no memory.
 const ROWS: u32 = (KEY_WIDTH + LANES - 1u) / LANES;
 
-// Four columns of a lane's rows. Two of them are worked on at a time: more sums than theirs would not stay in
-// registers.
-alias Quad = array<vec4<f32>, ROWS>;
-
-// Lane n's result is the sum over all lanes of column n of eight, in a fixed order.
-fn total(low: vec4<f32>, high: vec4<f32>, lane: u32) -> f32 {
-  let one = (lane & 1u) != 0u;
-  let two = (lane & 2u) != 0u;
-  let four = (lane & 4u) != 0u;
-  let even = vec4<f32>(low.xz, high.xz);
-  let odd = vec4<f32>(low.yw, high.yw);
-  let pairs = select(even, odd, one) + subgroupShuffleXor(select(odd, even, one), 1u);
-  let quads = select(pairs.xz, pairs.yw, two) + subgroupShuffleXor(select(pairs.yw, pairs.xz, two), 2u);
-  return select(quads.x, quads.y, four) + subgroupShuffleXor(select(quads.y, quads.x, four), 4u);
-}
-
-// Walks over a token with eight columns, of which lane n has value and result of column n.
-fn walk(
-  low: ptr<function, Quad>,
-  high: ptr<function, Quad>,
-  key: ptr<function, array<f32, ROWS>>,
-  query: ptr<function, array<f32, ROWS>>,
-  numbers: vec4<f32>,
-  value: f32,
-  lane: u32,
-) -> f32 {
-  var known_low = vec4<f32>();
-  var known_high = vec4<f32>();
-  for (var i = 0u; i < ROWS; i++) {
-    known_low = fma(vec4<f32>((*key)[i]), (*low)[i], known_low);
-    known_high = fma(vec4<f32>((*key)[i]), (*high)[i], known_high);
-  }
-  let known = total(known_low, known_high, lane);
-  let correction = numbers.y * numbers.z * (value - numbers.x * numbers.z * known);
-  let correction_low = vec4<f32>(
-    subgroupBroadcast(correction, 0u),
-    subgroupBroadcast(correction, 1u),
-    subgroupBroadcast(correction, 2u),
-    subgroupBroadcast(correction, 3u),
-  );
-  let correction_high = vec4<f32>(
-    subgroupBroadcast(correction, 4u),
-    subgroupBroadcast(correction, 5u),
-    subgroupBroadcast(correction, 6u),
-    subgroupBroadcast(correction, 7u),
-  );
-  var found_low = vec4<f32>();
-  var found_high = vec4<f32>();
-  for (var i = 0u; i < ROWS; i++) {
-    (*low)[i] = fma(vec4<f32>((*key)[i]), correction_low, numbers.x * (*low)[i]);
-    (*high)[i] = fma(vec4<f32>((*key)[i]), correction_high, numbers.x * (*high)[i]);
-    found_low = fma(vec4<f32>((*query)[i]), (*low)[i], found_low);
-    found_high = fma(vec4<f32>((*query)[i]), (*high)[i], found_high);
-  }
-  return numbers.w * total(found_low, found_high, lane);
-}
-
-// Reads four columns from the state. @param start their first row @param inside whether the head has them
-fn read_state(quad: ptr<function, Quad>, start: u32, inside: bool, lane: u32) {
-  for (var i = 0u; i < ROWS; i++) {
-    let d = i * LANES + lane;
-    if (inside && d < KEY_WIDTH) {
-      let at = start + d * parameters.value_width;
-      (*quad)[i] = vec4<f32>(state[at], state[at + 1u], state[at + 2u], state[at + 3u]);
-    }
-  }
-}
-
-fn keep_state(quad: ptr<function, Quad>, start: u32, inside: bool, lane: u32) {
-  for (var i = 0u; i < ROWS; i++) {
-    let d = i * LANES + lane;
-    if (inside && d < KEY_WIDTH) {
-      let at = start + d * parameters.value_width;
-      let row = (*quad)[i];
-      state[at] = row.x;
-      state[at + 1u] = row.y;
-      state[at + 2u] = row.z;
-      state[at + 3u] = row.w;
-    }
-  }
+// The sum over all lanes, in a fixed order.
+fn total(part: Columns) -> Columns {
+  let pairs = part + subgroupShuffleXor(part, 1u);
+  let quads = pairs + subgroupShuffleXor(pairs, 2u);
+  return quads + subgroupShuffleXor(quads, 4u);
 }
 
 @compute @workgroup_size(LANES)
@@ -111,55 +35,45 @@ fn main(
     return; // a surplus workgroup
   }
   let item = item_of(index);
-  let columns = parameters.value_width - item.column;
 
-  // Columns behind the last one of the head repeat it, and are not written.
-  var matrix_0: Quad;
-  var matrix_1: Quad;
-  var matrix_2: Quad;
-  var matrix_3: Quad;
+  var matrix: array<Columns, ROWS>;
   if (continues(item)) {
-    read_state(&matrix_0, item.kept, true, lane);
-    read_state(&matrix_1, item.kept + 4u, columns > 4u, lane);
-    read_state(&matrix_2, item.kept + 8u, columns > 8u, lane);
-    read_state(&matrix_3, item.kept + 12u, columns > 12u, lane);
+    for (var i = 0u; i < ROWS; i++) {
+      let d = i * LANES + lane;
+      if (d < KEY_WIDTH) {
+        matrix[i] = state[item.kept + d * parameters.value_width];
+      }
+    }
   }
   for (var token = 0u; token < item.tokens; token++) {
     let row = row_of(item, token);
-    let start = row * parameters.width + item.key_start;
-    let number = coefficients[4u * (row * parameters.heads + item.head) + (lane & 3u)];
-    let numbers = vec4<f32>(
-      subgroupBroadcast(number, 0u),
-      subgroupBroadcast(number, 1u),
-      subgroupBroadcast(number, 2u),
-      subgroupBroadcast(number, 3u),
-    );
+    let query = row * parameters.width + item.key_start;
+    let numbers = coefficients[row * parameters.heads + item.head];
     var key: array<f32, ROWS>;
-    var query: array<f32, ROWS>;
+    var known = Columns();
     for (var i = 0u; i < ROWS; i++) {
       let d = i * LANES + lane;
-      key[i] = select(0.0, x[start + parameters.key_heads * KEY_WIDTH + min(d, KEY_WIDTH - 1u)], d < KEY_WIDTH);
-      query[i] = x[start + min(d, KEY_WIDTH - 1u)];
+      key[i] = select(0.0, x[query + parameters.key_heads * KEY_WIDTH + min(d, KEY_WIDTH - 1u)], d < KEY_WIDTH);
+      known = fma(Columns(key[i]), matrix[i], known);
     }
-    let value_start = row * parameters.value_stride + item.value_start;
-    let value = values[value_start + min(lane, columns - 1u)];
-    let found = walk(&matrix_0, &matrix_1, &key, &query, numbers, value, lane);
-    let next_value = values[value_start + min(lane + LANES, columns - 1u)];
-    let next_found = walk(&matrix_2, &matrix_3, &key, &query, numbers, next_value, lane);
-    if (token >= item.before) {
-      let place = place_of(item, row) + lane;
-      if (lane < columns) {
-        y[place] = found;
-      }
-      if (lane + LANES < columns) {
-        y[place + LANES] = next_found;
-      }
+    let value = values[row * parameters.value_stride + item.value_start];
+    let correction = numbers.y * numbers.z * (value - numbers.x * numbers.z * total(known));
+    var found = Columns();
+    for (var i = 0u; i < ROWS; i++) {
+      matrix[i] = fma(Columns(key[i]), correction, numbers.x * matrix[i]);
+      found = fma(Columns(x[query + min(i * LANES + lane, KEY_WIDTH - 1u)]), matrix[i], found);
+    }
+    let result = numbers.w * total(found);
+    if (token >= item.before && lane == 0u) {
+      y[place_of(item, row)] = result;
     }
   }
   if (KEEPS) {
-    keep_state(&matrix_0, item.kept, true, lane);
-    keep_state(&matrix_1, item.kept + 4u, columns > 4u, lane);
-    keep_state(&matrix_2, item.kept + 8u, columns > 8u, lane);
-    keep_state(&matrix_3, item.kept + 12u, columns > 12u, lane);
+    for (var i = 0u; i < ROWS; i++) {
+      let d = i * LANES + lane;
+      if (d < KEY_WIDTH) {
+        state[item.kept + d * parameters.value_width] = matrix[i];
+      }
+    }
   }
 }
