@@ -43,7 +43,7 @@ const llama = {
   ...{ num_attention_heads: 8, num_key_value_heads: 2, head_dim: 64 },
 };
 
-/** Widths of feed-forward layers are such that the linear layers have about as many parameters as those of the Llama. */
+/** Feed-forward layers are so wide that the linear layers have about as many parameters as those of the Llama. */
 const families: Readonly<Record<string, Record<string, unknown>>> = {
   // Heads as wide, and as many for the hidden size, as those of Qwen 3.5 2B.
   'qwen3.5': {

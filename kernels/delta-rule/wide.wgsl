@@ -1,5 +1,5 @@
-// The gated delta rule, wide: as delta-rule/shared.wgsl, but a subgroup has sixteen columns, for which each element of a
-// key or a query is loaded once. No state is continued or kept: so many loads and stores take minutes to compile.
+// The gated delta rule, wide: as delta-rule/shared.wgsl, but a subgroup has sixteen columns, for which each element of
+// a key or a query is loaded once. No state is continued or kept: so many loads and stores compile for too long.
 //
 // delta-rule/scan.wgsl says what is computed and how it is bound. The sums are those of delta-rule/shared.wgsl in the
 // same order, and so are the bits.

@@ -29,7 +29,7 @@ export const deltaRuleVariants: readonly DeltaRuleVariant[] = [
   'chunked',
 ];
 
-/** What an invocation, or a workgroup, has: so many columns of a head; and how many of them a binding's element holds. */
+/** How many columns of a head an invocation, or a workgroup, has, and how many an element of a binding holds. */
 interface Cut {
   columns: number;
   unit: number;
@@ -71,10 +71,10 @@ export function coefficientsKernel(KEY_WIDTH: number): KernelDefinition {
   return { files: ['delta-rule/coefficients.wgsl'], constants: { KEY_WIDTH } };
 }
 
-/** Tokens of a chunk of delta-rule/chunked.wgsl, most first; more would want too many registers for their sums. */
+/** Tokens of a chunk of delta-rule/chunked.wgsl, most first; the work among them grows with their square. */
 const chunkLengths = [16, 8, 4, 2, 1];
 
-/** Tokens of a run from which a chunk pays on a GPU: about as many products as for one by one. */
+/** Tokens of a run from which chunks pay on a GPU: one that is not full costs as much as a full one. */
 const leastChunkedTokens = 16;
 
 /**
