@@ -8,6 +8,7 @@ import { SubzeroError } from '../src/errors.ts';
 import * as all from './all.ts';
 import * as bank from './bank.ts';
 import * as cluster from './cluster.ts';
+import * as families from './families.ts';
 import * as fidelity from './fidelity.ts';
 import * as gate from './gate.ts';
 import * as kernels from './kernels.ts';
@@ -25,6 +26,7 @@ const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promis
   all: { run: all.benchAll, usage: all.usage },
   bank: { run: bank.benchBank, usage: bank.usage },
   cluster: { run: cluster.benchCluster, usage: cluster.usage },
+  families: { run: families.benchFamilies, usage: families.usage },
   fidelity: { run: fidelity.benchFidelity, usage: fidelity.usage },
   gate: { run: gate.benchGate, usage: gate.usage },
   kernels: { run: kernels.benchKernels, usage: kernels.usage },

@@ -11,7 +11,7 @@ import { SubzeroError } from '../src/errors.ts';
 import { median } from '../src/experiments/statistics.ts';
 import { formatBytes } from '../src/format.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
-import { chromeTrace, type KernelTiming, Profiler, summarise } from '../src/gpu/profiler.ts';
+import { chromeTrace } from '../src/gpu/profiler.ts';
 import { loadModel } from '../src/model/load.ts';
 import { randomModel } from '../src/model/random-model.ts';
 import { batchLoss } from '../src/objectives/loss.ts';
@@ -25,6 +25,7 @@ import type { ZerothOrderOptimizer } from '../src/zo/optimizer.ts';
 import { SubZero } from '../src/zo/subzero.ts';
 import { deviceOf } from './device.ts';
 import { type Milliseconds, measureHostTime } from './host-time.ts';
+import { kernelTable, profile } from './profile.ts';
 import { randomBatch } from './random-batch.ts';
 import { InPlaceMezo } from './rivals/in-place-mezo.ts';
 import { modelShapes } from './shapes.ts';
@@ -293,32 +294,4 @@ function mapValues<Name extends string, From, To>(
     Name,
     To
   >;
-}
-
-async function profile(gpu: Gpu, body: () => Promise<unknown>): Promise<KernelTiming[]> {
-  const profiler = new Profiler(gpu);
-  gpu.recorder.profiler = profiler;
-  try {
-    await body();
-    return await profiler.collect();
-  } finally {
-    gpu.recorder.profiler = undefined;
-    profiler.destroy();
-  }
-}
-
-/** The kernels that took most of the time. */
-function kernelTable(timed: readonly KernelTiming[]): string {
-  const total = timed.reduce((sum, { start, end }) => sum + (end - start) / 1e6, 0);
-  return table(
-    ['kernel', 'launches', 'ms', 'share'],
-    summarise(timed)
-      .slice(0, 8)
-      .map(({ label, count, milliseconds }) => [
-        label,
-        String(count),
-        milliseconds.toFixed(1),
-        `${((100 * milliseconds) / total).toFixed(1)} %`,
-      ]),
-  );
 }

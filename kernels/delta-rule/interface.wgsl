@@ -1,24 +1,26 @@
 // What the variants of the gated delta rule share: the bindings, and where the columns of an item are.
 //
-// delta-rule/scan.wgsl says what is computed. An item is some columns of a head (`Columns`) over a run: an invocation
-// has one in delta-rule/scan.wgsl, a workgroup in delta-rule/shared.wgsl.
+// delta-rule/scan.wgsl says what is computed. An item is ITEM_COLUMNS units of `Columns` of a head over a run: an
+// invocation has one in delta-rule/scan.wgsl, a workgroup in the others.
 
 struct Parameters {
   count: u32, // items of one probe
   probes: u32,
   heads: u32,
   key_heads: u32,
-  columns: u32, // items of a head
+  items: u32, // of a head
   width: u32,
-  value_stride: u32, // width, and where values begin, in units of Columns
+  value_width: u32, // of a head, in units of Columns, as the next two
+  value_stride: u32, // width
   first_value: u32,
   rows_per_probe: u32,
   key_width: u32, // KEY_WIDTH again, so that compilers do not unroll the loops
+  chunk: u32, // CHUNK again, where there is one, for the same reason
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> values: array<Columns>;
-@group(0) @binding(2) var<storage, read> coefficients: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> coefficients: array<Coefficients>;
 @group(0) @binding(3) var<storage, read> runs: array<u32>;
 @group(0) @binding(4) var<storage, read_write> state: array<Columns>;
 @group(0) @binding(5) var<storage, read_write> y: array<Columns>;
@@ -28,27 +30,30 @@ struct Parameters {
 struct Item {
   probe: u32,
   head: u32,
-  column: u32,
+  column: u32, // its first one, in units of Columns
   run: u32, // its place in runs
-  before: u32, // tokens that are walked without writing their results
-  tokens: u32, // these and those whose results are written
+  first_before: u32, // the first row of the tokens that are walked without writing their results
+  before: u32, // how many these are
+  first_own: u32, // the first row of those whose results are written
+  tokens: u32, // all of them
   key_start: u32,
   value_start: u32,
   kept: u32, // its first row of the state
 }
 
 fn item_of(index: u32) -> Item {
-  let columns = parameters.columns;
   var item: Item;
   item.probe = index / parameters.count;
-  item.column = index % columns;
-  item.head = index / columns % parameters.heads;
-  item.run = 6u * (index % parameters.count / (columns * parameters.heads));
-  item.before = runs[item.run + 1u] - runs[item.run];
-  item.tokens = item.before + runs[item.run + 3u] - runs[item.run + 2u];
+  item.column = index % parameters.items * ITEM_COLUMNS;
+  item.head = index / parameters.items % parameters.heads;
+  item.run = 6u * (index % parameters.count / (parameters.items * parameters.heads));
+  item.first_before = runs[item.run];
+  item.before = runs[item.run + 1u] - item.first_before;
+  item.first_own = runs[item.run + 2u];
+  item.tokens = item.before + runs[item.run + 3u] - item.first_own;
   item.key_start = item.head / (parameters.heads / parameters.key_heads) * KEY_WIDTH;
-  item.value_start = parameters.first_value + item.head * columns + item.column;
-  item.kept = (runs[item.run + 4u] * parameters.heads + item.head) * KEY_WIDTH * columns + item.column;
+  item.value_start = parameters.first_value + item.head * parameters.value_width + item.column;
+  item.kept = (runs[item.run + 4u] * parameters.heads + item.head) * KEY_WIDTH * parameters.value_width + item.column;
   return item;
 }
 
@@ -59,12 +64,11 @@ fn continues(item: Item) -> bool {
 
 // The row of a token of an item.
 fn row_of(item: Item, token: u32) -> u32 {
-  let first = runs[item.run];
-  let own = select(runs[item.run + 2u] + token - item.before, first + token, token < item.before);
+  let own = select(item.first_own + token - item.before, item.first_before + token, token < item.before);
   return item.probe * parameters.rows_per_probe + own;
 }
 
 // Where the result of a row is written.
 fn place_of(item: Item, row: u32) -> u32 {
-  return (row * parameters.heads + item.head) * parameters.columns + item.column;
+  return (row * parameters.heads + item.head) * parameters.value_width + item.column;
 }

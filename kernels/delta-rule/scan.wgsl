@@ -25,7 +25,7 @@ fn main(
   var matrix: array<Columns, KEY_WIDTH>;
   if (continues(item)) {
     for (var d = 0u; d < parameters.key_width; d++) {
-      matrix[d] = state[item.kept + d * parameters.columns];
+      matrix[d] = state[item.kept + d * parameters.value_width];
     }
   }
   for (var token = 0u; token < item.tokens; token++) {
@@ -51,7 +51,7 @@ fn main(
   }
   if (KEEPS) {
     for (var d = 0u; d < parameters.key_width; d++) {
-      state[item.kept + d * parameters.columns] = matrix[d];
+      state[item.kept + d * parameters.value_width] = matrix[d];
     }
   }
 }

@@ -9,7 +9,9 @@ enable subgroups;
 diagnostic(off, subgroup_uniformity);
 
 alias Columns = vec4<f32>;
+alias Coefficients = vec4<f32>;
 
+const ITEM_COLUMNS: u32 = 1u;
 const LANES: u32 = 8u;
 // Rows of the matrix that a lane has; those behind the last one of all stay zeros. The loops over them are unrolled, so
 // that the matrix needs no memory.
@@ -39,7 +41,7 @@ fn main(
     for (var i = 0u; i < ROWS; i++) {
       let d = i * LANES + lane;
       if (d < KEY_WIDTH) {
-        matrix[i] = state[item.kept + d * parameters.columns];
+        matrix[i] = state[item.kept + d * parameters.value_width];
       }
     }
   }
@@ -70,7 +72,7 @@ fn main(
     for (var i = 0u; i < ROWS; i++) {
       let d = i * LANES + lane;
       if (d < KEY_WIDTH) {
-        state[item.kept + d * parameters.columns] = matrix[i];
+        state[item.kept + d * parameters.value_width] = matrix[i];
       }
     }
   }

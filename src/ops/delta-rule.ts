@@ -18,10 +18,31 @@ import { vectorOf } from './probes.ts';
 import type { Runs } from './runs.ts';
 
 /** How the work is cut; see the heads of kernels/delta-rule/*.wgsl. */
-export type DeltaRuleVariant = 'one-column' | 'four-columns' | 'shared';
+export type DeltaRuleVariant = 'one-column' | 'four-columns' | 'shared' | 'wide' | 'chunked';
 
 /** All of them, for tests. */
-export const deltaRuleVariants: readonly DeltaRuleVariant[] = ['one-column', 'four-columns', 'shared'];
+export const deltaRuleVariants: readonly DeltaRuleVariant[] = [
+  'one-column',
+  'four-columns',
+  'shared',
+  'wide',
+  'chunked',
+];
+
+/** How many columns of a head an invocation, or a workgroup, has, and how many an element of a binding holds. */
+interface Cut {
+  columns: number;
+  unit: number;
+  byWorkgroup?: true;
+}
+
+const cuts: Readonly<Record<DeltaRuleVariant, Cut>> = {
+  'one-column': { columns: 1, unit: 1 },
+  'four-columns': { columns: 4, unit: 4 },
+  shared: { columns: 4, unit: 4, byWorkgroup: true },
+  wide: { columns: 16, unit: 1, byWorkgroup: true },
+  chunked: { columns: 32, unit: 1, byWorkgroup: true },
+};
 
 export interface DeltaRuleOptions {
   heads: number;
@@ -50,21 +71,58 @@ export function coefficientsKernel(KEY_WIDTH: number): KernelDefinition {
   return { files: ['delta-rule/coefficients.wgsl'], constants: { KEY_WIDTH } };
 }
 
-export function scanKernel(KEY_WIDTH: number, variant: DeltaRuleVariant, KEEPS: boolean): KernelDefinition {
-  return scanDefinitions.get([KEY_WIDTH, variant, KEEPS], () => ({
+/** Tokens of a chunk of delta-rule/chunked.wgsl, most first; the work among them grows with their square. */
+const chunkLengths = [16, 8, 4, 2, 1];
+
+/** Tokens of a run from which chunks pay on a GPU: one that is not full costs as much as a full one. */
+const leastChunkedTokens = 16;
+
+/**
+ * The tokens of a chunk: as many as fit into the workgroup memory, or undefined where not even one does.
+ * @param limit bytes
+ */
+export function chunkLength(keyWidth: number, limit: number): number | undefined {
+  const { columns } = cuts.chunked;
+  const stride = 16 * Math.ceil(keyWidth / 16) + 4;
+  const bytes = (chunk: number): number => 4 * chunk * (2 * stride + 4 + 2 * chunk + 5 * columns);
+  return chunkLengths.find((chunk) => bytes(chunk) <= limit);
+}
+
+/** @param CHUNK tokens of a chunk, where the variant has chunks */
+export function scanKernel(
+  KEY_WIDTH: number,
+  variant: DeltaRuleVariant,
+  KEEPS: boolean,
+  CHUNK: number,
+): KernelDefinition {
+  return scanDefinitions.get([KEY_WIDTH, variant, KEEPS, CHUNK], () => ({
     files: [
       'delta-rule/interface.wgsl',
       `delta-rule/${variant}.wgsl`,
-      ...(variant === 'shared' ? [] : ['delta-rule/scan.wgsl']),
+      ...(cuts[variant].byWorkgroup ? [] : ['delta-rule/scan.wgsl']),
     ],
-    constants: { KEY_WIDTH, KEEPS },
+    constants: { KEY_WIDTH, KEEPS, ...(variant === 'chunked' ? { CHUNK } : {}) },
   }));
 }
 
-/** Loads cost the most on a software adapter; a GPU wants many invocations, whose matrices fit into registers. */
-function variantFor(gpu: Gpu): DeltaRuleVariant {
-  if (gpu.kernelStyle !== 'software') return 'one-column';
-  return sharedLanes(gpu) === 8 ? 'shared' : 'four-columns';
+/**
+ * The variant for runs of so many tokens on this adapter. Loads cost the most on a software adapter. A GPU wants
+ * products whose operands are at hand or, for few tokens, many invocations.
+ *
+ * @param shape `tokens` of a run, in the mean; whether it `keeps` its state
+ */
+export function chooseDeltaRule(
+  gpu: Pick<Gpu, 'kernelStyle' | 'adapter' | 'features'> & {
+    device: { limits: Pick<GPUSupportedLimits, 'maxComputeWorkgroupStorageSize'> };
+  },
+  { keyWidth, tokens, keeps }: { keyWidth: number; tokens: number; keeps: boolean },
+): DeltaRuleVariant {
+  if (gpu.kernelStyle === 'software') {
+    if (sharedLanes(gpu) !== 8) return 'four-columns';
+    return keeps ? 'shared' : 'wide';
+  }
+  const fits = chunkLength(keyWidth, gpu.device.limits.maxComputeWorkgroupStorageSize) !== undefined;
+  return tokens >= leastChunkedTokens && fits ? 'chunked' : 'one-column';
 }
 
 /**
@@ -114,29 +172,34 @@ export function deltaRule(
     },
     perElement(rows * heads),
   );
-  const variant = options.variant ?? variantFor(gpu);
-  const columnsAtOnce = variant === 'one-column' ? 1 : 4;
-  const y = workspace.take(rows, heads * valueWidth);
-  const columns = valueWidth / columnsAtOnce;
-  const count = runs.count * heads * columns;
   // Runs of all rows are walked once.
   const walks = probes.ownInputs ? 1 : probes.count;
+  const tokens = rows / walks / runs.count;
+  const variant = options.variant ?? chooseDeltaRule(gpu, { keyWidth, tokens, keeps: state !== undefined });
+  if (variant === 'wide' && state) throw new Error('deltaRule: the variant "wide" keeps no state');
+  const { unit, columns, byWorkgroup } = cuts[variant];
+  const y = workspace.take(rows, heads * valueWidth);
+  const items = Math.ceil(valueWidth / columns);
+  const count = runs.count * heads * items;
+  const chunk = chunkLength(keyWidth, gpu.device.limits.maxComputeWorkgroupStorageSize) ?? 0;
   gpu.recorder.dispatch(
-    gpu.kernel(scanKernel(keyWidth, variant, state !== undefined)),
+    gpu.kernel(scanKernel(keyWidth, variant, state !== undefined, chunk)),
     [x.buffer, x.buffer, coefficients.buffer, runs.table, state ?? gpu.unused, y.buffer],
     {
       count,
       probes: walks,
       heads,
       key_heads: keyHeads,
-      columns,
+      items,
       width: x.columns,
-      value_stride: x.columns / columnsAtOnce,
-      first_value: (2 * keys) / columnsAtOnce,
+      value_width: valueWidth / unit,
+      value_stride: x.columns / unit,
+      first_value: (2 * keys) / unit,
       rows_per_probe: rowsPerProbe,
       key_width: keyWidth,
+      chunk,
     },
-    variant === 'shared' ? spread(count * walks) : perElement(count * walks),
+    byWorkgroup ? spread(count * walks) : perElement(count * walks),
   );
   workspace.give(coefficients);
   return y;

@@ -10,7 +10,7 @@ import type { KernelConstant, KernelDefinition } from '../../src/gpu/kernel.ts';
 import { activationNumber } from '../../src/ops/activation.ts';
 import { attentionKernel, attentionVariants } from '../../src/ops/attention.ts';
 import { convolveKernel, keepInputsKernel } from '../../src/ops/convolution.ts';
-import { coefficientsKernel, deltaRuleVariants, scanKernel } from '../../src/ops/delta-rule.ts';
+import { chunkLength, coefficientsKernel, deltaRuleVariants, scanKernel } from '../../src/ops/delta-rule.ts';
 import { noisyKernel } from '../../src/ops/dense.ts';
 import { denseAdamKernel, denseUpdateKernel } from '../../src/ops/dense-update.ts';
 import { embedCoefficientsKernel, embedKernel } from '../../src/ops/embedding.ts';
@@ -50,6 +50,9 @@ const headQuads = [1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 64, 128];
 
 const directionKinds = Object.keys(directionNumber) as DirectionKind[];
 const directions = Object.values(directionNumber);
+
+/** Bytes of workgroup memory that adapters have. */
+const workgroupLimits = [16_384, 32_768, 49_152];
 
 /** Widths of keys in the delta rule, of tests and of the models that we know. */
 const keyWidths = [4, 8, 12, 64, 128];
@@ -180,7 +183,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
     ...attentionVariants.flatMap((variant) =>
       headQuads.flatMap((quads) =>
         // The tiles of adapters with more and less workgroup memory.
-        [16_384, 32_768, 49_152].flatMap((limit) =>
+        workgroupLimits.flatMap((limit) =>
           // Without a cap, with those of the tests, and that of Gemma 2.
           [0, 2.5, 5, 50].flatMap((softCap) =>
             (softCap === 0 ? both : [false]).flatMap((hasSinks) =>
@@ -204,7 +207,12 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   ),
   deltaRule: keyWidths.flatMap((width) => [
     coefficientsKernel(width),
-    ...deltaRuleVariants.flatMap((variant) => both.map((keeps) => scanKernel(width, variant, keeps))),
+    ...deltaRuleVariants.flatMap((variant) =>
+      workgroupLimits.slice(0, variant === 'chunked' ? undefined : 1).flatMap((limit) => {
+        const keeping = variant === 'wide' ? [false] : both;
+        return keeping.map((keeps) => scanKernel(width, variant, keeps, chunkLength(width, limit)!));
+      }),
+    ),
   ]),
   splitHeads: combinations(['split-heads.wgsl']),
   rows: [...combinations(['gather-rows.wgsl']), ...combinations(['store-rows.wgsl'])],

@@ -164,11 +164,13 @@ export interface DeltaRuleShape extends RunShape {
   keyHeads: number;
   keyWidth: number;
   valueWidth: number;
+  /** Whether every third token forgets everything that was before it: its decay is 0. */
+  forgetful?: boolean;
   variant?: DeltaRuleVariant;
 }
 
 export function deltaRuleCase(shape: DeltaRuleShape): KernelCase {
-  const { heads, keyHeads, keyWidth, valueWidth, probes = 1, continues, variant } = shape;
+  const { heads, keyHeads, keyWidth, valueWidth, probes = 1, continues, forgetful, variant } = shape;
   const { runs, rows } = rowRuns(shape);
   const all = rows * probes;
   const keys = keyHeads * keyWidth;
@@ -176,7 +178,7 @@ export function deltaRuleCase(shape: DeltaRuleShape): KernelCase {
   const width = 2 * keys + columns;
   const gateWidth = wholeQuads(heads);
   const size = columns * keyWidth;
-  const way = variant ? `, ${variant}` : '';
+  const way = `${forgetful ? ', forgetful' : ''}${variant ? `, ${variant}` : ''}`;
   return {
     operation: 'delta rule',
     name: `${nameOf(shape)}, ${heads} of ${keyHeads} heads, ${keyWidth}×${valueWidth}${way}`,
@@ -188,6 +190,8 @@ export function deltaRuleCase(shape: DeltaRuleShape): KernelCase {
       const data = random.normals(all * width);
       const learning = random.normals(all * gateWidth, 2);
       const forgetting = random.normals(all * gateWidth, 3, -2);
+      if (forgetful)
+        for (let row = 2; row < all; row += 3) forgetting.fill(1e4, row * gateWidth, (row + 1) * gateWidth);
       const vectors = () => Array.from({ length: probes }, () => random.normals(heads));
       const [rates, biases] = [vectors(), vectors()];
       bed.reserve(all);
@@ -208,7 +212,8 @@ export function deltaRuleCase(shape: DeltaRuleShape): KernelCase {
         for (let head = 0; head < heads; head++) {
           const start = row * width + Math.floor((head * keyHeads) / heads) * keyWidth;
           const [query, key, gate] = [unit(start), unit(start + keys), row * gateWidth + head];
-          const softplus = Math.log1p(Math.exp(forgetting[gate]! + biases[probe]![head]!));
+          const sum = forgetting[gate]! + biases[probe]![head]!;
+          const softplus = Math.max(sum, 0) + Math.log1p(Math.exp(-Math.abs(sum)));
           const decay = Math.exp(-Math.exp(rates[probe]![head]!) * softplus);
           const rate = 1 / (1 + Math.exp(-learning[gate]!));
           for (let column = 0; column < valueWidth; column++) {
@@ -264,4 +269,7 @@ export const deltaRuleShapes: readonly DeltaRuleShape[] = [
   { lengths: [70, 2], heads: 2, keyHeads: 2, keyWidth: 4, valueWidth: 4, continues: [false, true] },
   { lengths: [2, 3], heads: 1, keyHeads: 1, keyWidth: 12, valueWidth: 4, continues: [true, true] },
   { lengths: [33], heads: 2, keyHeads: 1, keyWidth: 64, valueWidth: 64 },
+  { lengths: [20, 1, -18], heads: 2, keyHeads: 2, keyWidth: 12, valueWidth: 36, probes: 2, forgetful: true },
+  { lengths: [17, 32, 3], heads: 1, keyHeads: 1, keyWidth: 64, valueWidth: 40, continues: [true, false, true] },
+  { lengths: [40], heads: 1, keyHeads: 1, keyWidth: 128, valueWidth: 100 },
 ];
