@@ -60,6 +60,14 @@ export async function benchLoad(args: readonly string[]): Promise<number> {
     throw new SubzeroError('invalid_argument', `--storage ${unknown} is not one of ${known.join(', ')}`);
   }
   const folder = values.model === undefined ? mkdtempSync(join(tmpdir(), 'subzero-load-')) : undefined;
+  const clear = (): void => {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  };
+  const interrupted = (): void => {
+    clear();
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupted);
   try {
     if (folder !== undefined) await writeRandomCheckpoint(folder, shape);
     const model = values.model ?? folder!;
@@ -92,7 +100,8 @@ export async function benchLoad(args: readonly string[]): Promise<number> {
     }
     return 0;
   } finally {
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    process.off('SIGINT', interrupted);
+    clear();
   }
 }
 
