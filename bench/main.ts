@@ -13,6 +13,7 @@ import * as fidelity from './fidelity.ts';
 import * as gate from './gate.ts';
 import * as kernels from './kernels.ts';
 import * as lateJoin from './late-join.ts';
+import * as load from './load.ts';
 import * as peers from './peers.ts';
 import * as replay from './replay.ts';
 import * as rewards from './rewards.ts';
@@ -31,6 +32,7 @@ const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promis
   gate: { run: gate.benchGate, usage: gate.usage },
   kernels: { run: kernels.benchKernels, usage: kernels.usage },
   'late-join': { run: lateJoin.benchLateJoin, usage: lateJoin.usage },
+  load: { run: load.benchLoad, usage: load.usage },
   peers: { run: peers.benchPeers, usage: peers.usage },
   replay: { run: replay.benchReplay, usage: replay.usage },
   rewards: { run: rewards.benchRewards, usage: rewards.usage },

@@ -16,8 +16,15 @@ import { quantizationKey } from '../quantized/key.ts';
 import type { QuantizedFormat } from '../quantized/matrix.ts';
 import { openModelWeights } from '../safetensors/index.ts';
 import { elementsBefore, isPadded, type Layout, storedLength, withPads } from '../tensor/axis.ts';
-import { allocateMatrices, destroyWeight, type MatrixToAllocate, shapeOf, type Weight } from '../tensor/weight.ts';
-import type { ModelSource, StoredTensor, TensorSource } from '../tensor-source.ts';
+import {
+  allocateMatrices,
+  destroyWeight,
+  type MatrixToAllocate,
+  shapeOf,
+  type Weight,
+  type WeightPart,
+} from '../tensor/weight.ts';
+import type { ModelSource, TensorSource } from '../tensor-source.ts';
 import { warn } from '../warn.ts';
 import {
   fileBytes,
@@ -33,7 +40,7 @@ import {
 } from '../weights/index.ts';
 import { withOwnBlocks, withoutOwnQuantization } from '../weights/own-blocks.ts';
 import { refuseAdapterFiles } from './adapter-files.ts';
-import { matchTensors } from './checkpoint-tensors.ts';
+import { type MatchedTensor, matchTensors } from './checkpoint-tensors.ts';
 import { readConfiguration } from './configuration.ts';
 import { type Decoder, rotationsOf } from './decoder.ts';
 import { inOrder, memberOf } from './matrix-source.ts';
@@ -41,7 +48,7 @@ import { Model } from './model.ts';
 import { rehearse } from './rehearse.ts';
 
 /** Bytes read from a weight file at a time; loading holds a few such pieces, never a file. */
-const pieceBytes = 16 * 1024 * 1024;
+const pieceBytes = 8 * 1024 * 1024;
 
 /** Longest rotary tables made at load; longer contexts are cut to it (contextLength says so). */
 const maxPositions = 131_072;
@@ -73,6 +80,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
   const weights = new Map<string, Weight>();
   const vectors = new Map<string, Float32Array>();
   let model: Model | undefined;
+  let fingerprint: Promise<string> | undefined;
   try {
     const { decoder, parameters, warnings } = await matchTensors(directory, given, source);
     const notes = (decoder.notes ?? []).map((note) => `${directory}: ${note}`);
@@ -83,10 +91,11 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     const { storage, storageOf } = chooseStorage(options.storage ?? 'auto', gpu.adapter, matrixTypes);
     let unfit = 0;
     const matrices: MatrixToAllocate[] = [];
-    for (const { name, axes, stored, stack } of parameters) {
+    for (const { name, axes, stored, stack, within } of parameters) {
       const [rows, columns] = axes;
       if (!columns) {
         vectors.set(name, valuesOfBytes(stored.dtype, await source.read(stored.name)));
+        done += stored.byteLength / (within?.count ?? 1);
       } else {
         const layout = { rows: rows!, columns };
         const own = storageOf(layout, stored.dtype);
@@ -96,24 +105,24 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     }
     for (const [name, weight] of allocateMatrices(gpu, matrices)) weights.set(name, weight);
     if (unfit > 0 && !options.begun) warn(unfitWarning(unfit, weights.size, storage));
-    const fingerprint = await source.fingerprint();
-    model = new Model(gpu, { directory, decoder, weights, vectors, fingerprint, storage });
+    // Hashed beside the loading. A failure is thrown where the fingerprint is waited for.
+    fingerprint = source.fingerprint();
+    fingerprint.catch(() => {});
+    model = new Model(gpu, { directory, decoder, weights, vectors, fingerprint: '', storage });
     model.plans = options.plans ?? (await knownPlans(gpu));
     // Compiles in other threads while the weights are read. Where kernels are compiled when they are launched, nothing
     // is gained by asking for all of them: a run has no use for those of generation.
     if (!compilesAtLaunch(gpu.adapter)) rehearse(model);
-    const uploads = new Uploads(
-      gpu,
-      parameters.reduce((most, { stored }) => Math.max(most, stored.byteLength), 0),
-    );
-    for (const { name, stored, transposed, within } of parameters) {
-      const weight = weights.get(name);
-      const matrix = memberOf(source, { stored, ...(within ? { within } : {}) });
-      if (weight) await uploads.fill(weight, await inOrder(matrix, transposed), matrix.stored);
-      done += matrix.stored.byteLength;
+    const largest = parameters.reduce((most, { stored }) => Math.max(most, stored.byteLength), 0);
+    const uploads = new Uploads(gpu, largest);
+    const pieces = readPieces(source, parameters, weights, Math.min(pieceBytes, largest));
+    for await (const piece of ahead(pieces)) {
+      await uploads.write(piece);
+      done += piece.bytes.byteLength;
       options.onProgress?.(done, total);
     }
     await uploads.end();
+    model.fingerprint = await fingerprint;
     await gpu.checkAllocations();
     if (!options.plans) {
       model.plans = await completePlans(gpu, model.plans, weights.values());
@@ -126,6 +135,7 @@ export async function loadModel(gpu: Gpu, directory: string, options: LoadModelO
     else for (const weight of weights.values()) destroyWeight(weight);
     throw error;
   } finally {
+    await fingerprint?.catch(() => {});
     await source.close();
   }
 }
@@ -225,13 +235,74 @@ export function unfitWarning(count: number, all: number, storage: StorageWish): 
   );
 }
 
+/** Rows of a weight as their file has them. */
+interface Piece {
+  weight: Weight;
+  part: WeightPart;
+  /** Rows of the part, pads included. */
+  start: number;
+  end: number;
+  dtype: string;
+  /** Good until the piece after the next one is asked for. */
+  bytes: Uint8Array;
+}
+
 /**
- * Brings tensors of files to the GPU, piece by piece: while the GPU takes one, the next is read. All pieces pass
- * through the same memory, since the pages of fresh arrays cost several times what reading does.
+ * Reads the matrices of a model piece by piece. Pieces pass through two arrays in turns, since the pages of fresh ones
+ * cost several times what reading does.
+ * @param memoryBytes of each of them; what is larger gets an array of its own
  */
+async function* readPieces(
+  source: TensorSource,
+  parameters: readonly MatchedTensor[],
+  weights: ReadonlyMap<string, Weight>,
+  memoryBytes: number,
+): AsyncGenerator<Piece> {
+  let [memory, other] = [new ArrayBuffer(memoryBytes), new ArrayBuffer(memoryBytes)];
+  for (const { name, stored, transposed, within } of parameters) {
+    const weight = weights.get(name);
+    if (!weight) continue;
+    const matrix = memberOf(source, { stored, ...(within ? { within } : {}) });
+    const ordered = await inOrder(matrix, transposed);
+    const { dtype } = stored;
+    const { layout } = weight;
+    const fileRowBytes = fileBytes(dtype, shapeOf(weight)[1]);
+    const rowsAtOnce = Math.max(1, Math.floor(pieceBytes / fileRowBytes));
+    for (const part of weight.parts) {
+      for (let start = 0; start < part.rowCount; start += rowsAtOnce) {
+        const end = Math.min(start + rowsAtOnce, part.rowCount);
+        const rows = [start, end].map((row) => part.rowStart + row);
+        const [first, last] = layout ? rows.map((row) => elementsBefore(layout.rows, row)) : rows;
+        const at = first! * fileRowBytes;
+        const bytes = await ordered.read(stored.name, at, last! * fileRowBytes - at, memory);
+        [memory, other] = [other, memory];
+        yield { weight, part, start, end, dtype, bytes };
+      }
+    }
+  }
+}
+
+/** The items of a sequence; while one is in use the next is being made. */
+async function* ahead<T>(items: AsyncGenerator<T>): AsyncGenerator<T> {
+  let next = items.next();
+  try {
+    for (;;) {
+      const { value, done } = await next;
+      if (done) return;
+      next = items.next();
+      // A failure is thrown when its turn comes.
+      next.catch(() => {});
+      yield value;
+    }
+  } finally {
+    // Whoever leaves early may close what the items are made from.
+    await next.catch(() => {});
+  }
+}
+
+/** Brings pieces of weights to the GPU, which takes one while the next is prepared. */
 class Uploads {
   readonly #gpu: Gpu;
-  readonly #bytes: ArrayBuffer;
   readonly #values: Float32Array;
   /** Bytes that the GPU was given since it was last waited for: they wait in memory until its queue has run. */
   #waiting = 0;
@@ -240,28 +311,17 @@ class Uploads {
   /** @param largest bytes of the largest tensor: where it is small, so is the memory, whose pages cost time as well */
   constructor(gpu: Gpu, largest: number) {
     this.#gpu = gpu;
-    this.#bytes = new ArrayBuffer(Math.min(pieceBytes, largest));
-    this.#values = new Float32Array(Math.floor(this.#bytes.byteLength / 2));
+    this.#values = new Float32Array(Math.floor(Math.min(pieceBytes, largest) / 2));
   }
 
-  /** Fills a weight, whose pads become zeros. */
-  async fill(weight: Weight, source: Pick<TensorSource, 'read'>, { name, dtype }: StoredTensor): Promise<void> {
-    const { layout } = weight;
-    const fileRowBytes = fileBytes(dtype, shapeOf(weight)[1]);
-    const rowsAtOnce = Math.max(1, Math.floor(pieceBytes / fileRowBytes));
-    for (const part of weight.parts) {
-      for (let row = 0; row < part.rowCount; row += rowsAtOnce) {
-        const start = part.rowStart + row;
-        const end = start + Math.min(rowsAtOnce, part.rowCount - row);
-        const [first, last] = layout ? [start, end].map((at) => elementsBefore(layout.rows, at)) : [start, end];
-        const at = first! * fileRowBytes;
-        const bytes = await source.read(name, at, last! * fileRowBytes - at, this.#bytes);
-        const plain = repack(weight.storage, dtype, bytes, this.#values);
-        const stored = layout ? withPads(layout, plain, rowBytes(weight.storage, 1), start, end) : plain;
-        part.buffer.write(stored, row * rowBytes(weight.storage, weight.columns));
-        await this.#given(stored.byteLength);
-      }
-    }
+  /** Writes rows of a weight, whose pads become zeros. */
+  async write({ weight, part, start, end, dtype, bytes }: Piece): Promise<void> {
+    const { layout, storage, columns } = weight;
+    const plain = repack(storage, dtype, bytes, this.#values);
+    const [first, last] = [part.rowStart + start, part.rowStart + end];
+    const stored = layout ? withPads(layout, plain, rowBytes(storage, 1), first, last) : plain;
+    part.buffer.write(stored, start * rowBytes(storage, columns));
+    await this.#given(stored.byteLength);
   }
 
   /** Lets the GPU take what it was given while more is prepared, but not much more. */

@@ -43,7 +43,8 @@ export class Model {
   readonly vectors: ReadonlyMap<string, Float32Array>;
   readonly ropeTables: ReadonlyMap<RopePosition, RopeTable>;
   readonly alibiSlopes: ReadonlyMap<Alibi, GpuBuffer>;
-  readonly fingerprint: string;
+  /** Set by who loads the model, with the last of its weights, and the same from then on. */
+  fingerprint: string;
   readonly storage: StorageWish;
   readonly parameterCount: number;
   /** Plans of matrix products: set by who loads the model, and the same from then on. */

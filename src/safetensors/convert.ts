@@ -75,6 +75,28 @@ export function f32ToF16(source: Float32Array, target: Uint16Array = new Uint16A
   return target;
 }
 
+/** Element types of 16 bits. */
+export type HalfDtype = 'F16' | 'BF16';
+
+/** All 65 536 values of each 16-bit type as bits of the other (128 KiB), made at the first use. */
+const halvesOf: Partial<Record<HalfDtype, Uint16Array>> = {};
+
+/**
+ * Brings elements of one 16-bit type to the other, rounded as by way of f32.
+ * @param dtype of the bytes, which must begin at a multiple of 2 in their buffer
+ * @param memory may hold the result, if it is long enough
+ */
+export function otherHalf(dtype: HalfDtype, bytes: Uint8Array, memory?: Float32Array): Uint8Array {
+  const values = (halvesOf[dtype] ??= makeHalves(dtype));
+  const source = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
+  const fits = memory && bytes.byteLength <= memory.byteLength;
+  const target = fits
+    ? new Uint16Array(memory.buffer, memory.byteOffset, source.length)
+    : new Uint16Array(source.length);
+  for (let i = 0; i < source.length; i++) target[i] = values[source[i]!]!;
+  return new Uint8Array(target.buffer, target.byteOffset, bytes.byteLength);
+}
+
 /**
  * Reads little-endian bytes of a tensor as f32 values.
  * @param bytes must begin at a multiple of the element size in its buffer, as `TensorSource.read` returns it
@@ -117,6 +139,11 @@ function roundToEven(value: number): number {
   const below = Math.floor(value);
   const rest = value - below;
   return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+}
+
+function makeHalves(dtype: HalfDtype): Uint16Array {
+  const all = Uint16Array.from({ length: 0x10000 }, (_, bits) => bits);
+  return dtype === 'F16' ? f32ToBf16(f16ToF32(all)) : f32ToF16(bf16ToF32(all));
 }
 
 function makeF16Values(): Uint32Array {

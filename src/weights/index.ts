@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytesToF32 } from '../safetensors/convert.ts';
+import { bytesToF32, otherHalf } from '../safetensors/convert.ts';
 import { dtypeBytes, isSafetensorsDtype } from '../safetensors/dtype.ts';
 import { bf16 } from './bf16.ts';
 import { blockFormat } from './block-formats.ts';
@@ -119,6 +119,8 @@ export function repack(storage: Storage, dtype: string, bytes: Uint8Array, memor
   if (isPlain(storage) && codec.dtype === dtype) return bytes;
   const own = laidOut(dtype);
   if (own === storage) return bytes;
+  if ((storage === 'f16' && dtype === 'BF16') || (storage === 'bf16' && dtype === 'F16'))
+    return otherHalf(dtype, bytes, memory);
   if (!codec.pack) throw new Error(`${storage} holds values of its own formats only, not of ${dtype}`);
   return codec.pack(valuesOfBytes(dtype, bytes, memory));
 }

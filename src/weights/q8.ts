@@ -6,7 +6,9 @@ const blockBytes = 4 + halfScaleElements;
 
 /** Lays out codes from −128 to 127 with an f16 scale for 32 of them. */
 export function layOutQ8(groups: Pick<CodeGroups, 'codes' | 'scales'>): Uint8Array {
-  return layOutHalfScales(groups, blockBytes, (codes, target) => target.set(bytesOf(codes)));
+  return layOutHalfScales(groups, blockBytes, (codes, first, target, at) => {
+    for (let index = 0; index < halfScaleElements; index++) target[at + index] = codes[first + index]!;
+  });
 }
 
 /** Weights as 8-bit codes with an f16 scale for 32 of them: 8.5 bits an element. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { SubzeroError } from '../../src/errors.ts';
+import { otherHalf } from '../../src/safetensors/convert.ts';
 import { bf16ToF32, bytesToF32, f16ToF32, f32ToBf16, f32ToBytes, f32ToF16 } from '../../src/safetensors/index.ts';
 import { seededIntegers } from './helpers.ts';
 
@@ -107,6 +108,18 @@ test.each(['F16', 'BF16'] as const)('%s: given memory holds the values where it 
   const own = bytesToF32(dtype, bytes, short);
   expect([...own]).toEqual([1, -2, 0.5]);
   expect(own.buffer).not.toBe(memory.buffer);
+});
+
+test.each(['F16', 'BF16'] as const)('%s becomes the other type of 16 bits as by way of f32', (dtype) => {
+  const bytes = new Uint8Array(all.buffer);
+  const expected = f32ToBytes(dtype === 'F16' ? 'BF16' : 'F16', bytesToF32(dtype, bytes));
+  const expectSame = (given: Uint8Array): void => expect(Buffer.compare(given, expected)).toBe(0);
+  expectSame(otherHalf(dtype, bytes));
+  const memory = new Float32Array(0x8000 + 1);
+  const within = otherHalf(dtype, bytes, memory.subarray(1));
+  expectSame(within);
+  expect([within.buffer, within.byteOffset]).toEqual([memory.buffer, 4]);
+  expectSame(otherHalf(dtype, bytes, memory.subarray(2)));
 });
 
 test('bytes of each type become f32 and come back', () => {

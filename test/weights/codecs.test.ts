@@ -79,6 +79,36 @@ describe.each(packableStorages.filter((storage) => !isPlain(storage)))('quantise
     });
   });
 
+  test('rounds each value to the nearest code of its group', async () => {
+    await withSeed(`codes ${storage}`, (random) => {
+      const values = random.normals(32 * block.elements, 1);
+      const reach = storage === 'q8' ? 127 : -8;
+      for (let group = 0; group < values.length; group += 32) {
+        const own = values.subarray(group, group + 32);
+        // From where scales are 0 or have few bits to where they are infinite.
+        const factor = 2 ** (((group / 32) % 48) - 26);
+        // Half of the groups lie on halves of a scale, so that ties are met; the scale is that of the largest.
+        const onHalves = group % 64 === 0;
+        for (const [index, value] of own.entries())
+          own[index] = factor * (onHalves ? Math.max(-Math.abs(reach), Math.round(6 * value) / 2) : value);
+        if (onHalves) own[7] = factor * (storage === 'q8' ? -127 : -8);
+      }
+      const stored = unpack(pack(values));
+      for (let group = 0; group < values.length; group += 32) {
+        const own = values.subarray(group, group + 32);
+        const extreme = own.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
+        const wished = Float32Array.of((reach > 0 ? Math.abs(extreme) : extreme) / reach);
+        const scale = codecs.f16.unpack(codecs.f16.pack(wished))[0]!;
+        const [lowest, highest] = reach > 0 ? [-reach, reach] : [reach, -reach - 1];
+        const expected = [...own].map((value) => {
+          const code = scale === 0 ? 0 : Math.max(lowest, Math.min(highest, Math.round(value / scale)));
+          return scale * code + 0;
+        });
+        expect([...stored.subarray(group, group + 32)].map((value) => value + 0)).toEqual(expected);
+      }
+    });
+  });
+
   test('keeps what it can hold, zeros, and the sign of a broken weight', () => {
     const values = Float32Array.from({ length: 2 * block.elements }, (_, index) =>
       index < block.elements ? (index % 16) - 8 : 0,
