@@ -9,14 +9,15 @@ const PARTS: u32 = 64u / LANES;
 // Element j of a lane stands for the partial sum of lane + LANES·j of norm.wgsl.
 alias Partial = array<f32, PARTS>;
 
-// The sum over the subgroup, in the order of norm.wgsl's workgroup_sum.
-fn subgroup_sum(sums: Partial) -> f32 {
-  var partial = sums;
-  if (LANES < 8u) {
-    for (var j = 0u; j < 8u; j++) {
-      partial[j] += partial[j + 8u];
-    }
+// Leaves the sums of pairs in the first half of sixteen.
+fn add_pairs(partial: ptr<function, Partial>) {
+  for (var j = 0u; j < 8u; j++) {
+    (*partial)[j] += (*partial)[j + 8u];
   }
+}
+
+// The sum over the subgroup, in the order of norm.wgsl's workgroup_sum.
+fn subgroup_sum(partial: Partial) -> f32 {
   let even = (partial[0] + partial[4]) + (partial[2] + partial[6]);
   let odd = (partial[1] + partial[5]) + (partial[3] + partial[7]);
   var sum = even + odd;
@@ -45,6 +46,9 @@ fn main(
         sums[j] += select(0.0, x[start + min(i, width - 1u)], i < width);
       }
     }
+    if (LANES < 8u) {
+      add_pairs(&sums);
+    }
     mean = subgroup_sum(sums) / f32(width);
   }
   var squares: Partial;
@@ -54,6 +58,9 @@ fn main(
       let centred = select(0.0, x[start + min(i, width - 1u)] - mean, i < width);
       squares[j] = fma(centred, centred, squares[j]);
     }
+  }
+  if (LANES < 8u) {
+    add_pairs(&squares);
   }
   let scale = inverseSqrt(subgroup_sum(squares) / f32(width) + parameters.epsilon);
   write_row(row, lane, mean, scale);
