@@ -1,7 +1,7 @@
 // Attention, subgroup: for software adapters with subgroups of 8 or 4 (LANES), where the number of loads per lane
 // decides the speed. A subgroup takes LANES neighbouring rows of one probe and head, one row per lane, and walks the
-// keys that any of them sees. For every LANES quads of a head, each lane loads one quad of the key and one of its
-// value, and the subgroup shares them by broadcasts. In attention/direct.wgsl each lane loads all of them, and its
+// keys that any of them sees. For every 8 quads of a head, each lane loads 8 / LANES quads of the key and as many of
+// its value, and the subgroup shares them by broadcasts. In attention/direct.wgsl each lane loads all of them, and its
 // query again for each key.
 //
 // attention/direct.wgsl says what is computed and how it is bound. A row takes its keys and adds up in the same order
@@ -15,10 +15,10 @@ alias Value = vec4<f32>;
 
 const NO_KEY: u32 = 0xffffffffu;
 
-// The quads of a head, rounded up to a multiple of LANES; nothing reads the additional ones.
+// The quads of a head, rounded up to a multiple of eight; nothing reads the additional ones.
 alias Head = array<vec4<f32>, (HEAD_QUADS + 7u) / 8u * 8u>;
 
-// Shares LANES quads, one loaded by each lane, with all lanes; nothing reads those behind them.
+// Shares eight quads with all lanes: each lane's `own` and, behind them, where there are four lanes, its `after`.
 fn share(own: vec4<f32>, after: vec4<f32>) -> array<vec4<f32>, 8> {
   return array<vec4<f32>, 8>(
     subgroupBroadcast(own, 0u),
