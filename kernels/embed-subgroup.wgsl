@@ -1,8 +1,8 @@
-// Embedding, subgroup: y[i] = weight_scale · W[id_i] + c[i] · Vᵀ for software adapters with subgroups of 8, where each
-// component that a lane loads costs as much as some twenty multiplications. c [rows, 4·rank_quads] comes from
-// kernels/embed-coefficients.wgsl; the rest is as in kernels/embed.wgsl, and terms are added in the same order as
-// there, so the bits are the same. A subgroup makes 8 · BLOCKS rows × 32 columns, and each lane loads its quad of four
-// rows of V for all of them.
+// Embedding, subgroup: y[i] = weight_scale · W[id_i] + c[i] · Vᵀ for software adapters with subgroups of 8 or 4
+// (LANES), where each component that a lane loads costs as much as some twenty multiplications. c [rows, 4·rank_quads]
+// comes from kernels/embed-coefficients.wgsl; the rest is as in kernels/embed.wgsl, and terms are added in the same
+// order as there, so the bits are the same. A subgroup makes LANES · BLOCKS rows × 4 · LANES columns, and each lane
+// loads its quad of four rows of V for all of them.
 
 struct Parameters {
   rows: u32,
@@ -40,11 +40,11 @@ fn main(
 ) {
   let column_blocks = (parameters.width_quads + LANES - 1u) / LANES;
   let index = group.y * groups.x + group.x;
-  let first = index / column_blocks * (8u * BLOCKS);
+  let first = index / column_blocks * (LANES * BLOCKS);
   if (first >= parameters.rows) {
     return; // a surplus workgroup
   }
-  let end = min(first + 8u * BLOCKS, parameters.rows);
+  let end = min(first + LANES * BLOCKS, parameters.rows);
   let quad = index % column_blocks * LANES + lane;
   // Lanes behind the last column load it again for nothing.
   let column = min(quad, parameters.width_quads - 1u);
@@ -53,7 +53,7 @@ fn main(
     let place = min(place_of(row), parameters.part_rows - 1u);
     sums[row - first] = parameters.weight_scale * weight_quad(place * parameters.width_quads + column);
   }
-  let own = min(vec4<u32>(first + lane) + vec4<u32>(0u, 8u, 16u, 24u), vec4<u32>(parameters.rows - 1u));
+  let own = min(vec4<u32>(first + lane) + LANES * vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(parameters.rows - 1u));
   let starts = own * parameters.rank_quads;
   for (var j = 0u; j < parameters.rank_quads; j++) {
     let places = starts + j;

@@ -1,7 +1,8 @@
-// Attention, subgroup: for software adapters with subgroups of 8, where the number of loads per lane decides the speed.
-// A subgroup takes 8 neighbouring rows of one probe and head, one row per lane, and walks the keys that any of them
-// sees. For every 8 quads of a head, each lane loads one quad of the key and one of its value, and the subgroup shares
-// them by broadcasts. In attention/direct.wgsl each lane loads all of them, and its query again for each key.
+// Attention, subgroup: for software adapters with subgroups of 8 or 4 (LANES), where the number of loads per lane
+// decides the speed. A subgroup takes LANES neighbouring rows of one probe and head, one row per lane, and walks the
+// keys that any of them sees. For every 8 quads of a head, each lane loads 8 / LANES quads of the key and as many of
+// its value, and the subgroup shares them by broadcasts. In attention/direct.wgsl each lane loads all of them, and its
+// query again for each key.
 //
 // attention/direct.wgsl says what is computed and how it is bound. A row takes its keys and adds up in the same order
 // as there, so the bits are the same (for exceptions see leastSharedWidth in src/ops/attention.ts).
@@ -12,23 +13,22 @@ diagnostic(off, subgroup_uniformity);
 
 alias Value = vec4<f32>;
 
-const LANES: u32 = 8u;
 const NO_KEY: u32 = 0xffffffffu;
 
 // The quads of a head, rounded up to a multiple of eight; nothing reads the additional ones.
-alias Head = array<vec4<f32>, (HEAD_QUADS + LANES - 1u) / LANES * LANES>;
+alias Head = array<vec4<f32>, (HEAD_QUADS + 7u) / 8u * 8u>;
 
-// Shares eight quads, one loaded by each lane, with all lanes.
-fn share(own: vec4<f32>) -> array<vec4<f32>, LANES> {
-  return array<vec4<f32>, LANES>(
+// Shares eight quads with all lanes: each lane's `own` and, behind them, where there are four lanes, its `after`.
+fn share(own: vec4<f32>, after: vec4<f32>) -> array<vec4<f32>, 8> {
+  return array<vec4<f32>, 8>(
     subgroupBroadcast(own, 0u),
     subgroupBroadcast(own, 1u),
     subgroupBroadcast(own, 2u),
     subgroupBroadcast(own, 3u),
-    subgroupBroadcast(own, 4u),
-    subgroupBroadcast(own, 5u),
-    subgroupBroadcast(own, 6u),
-    subgroupBroadcast(own, 7u),
+    subgroupBroadcast(after, 4u % LANES),
+    subgroupBroadcast(after, 5u % LANES),
+    subgroupBroadcast(after, 6u % LANES),
+    subgroupBroadcast(after, 7u % LANES),
   );
 }
 
@@ -77,9 +77,14 @@ fn main(
       next += u32(seen);
       let start = ((shift + key) * parameters.key_heads + key_head) * HEAD_QUADS;
       var products = vec4<f32>();
-      for (var first = 0u; first < HEAD_QUADS; first += LANES) {
-        let keys = share(k[start + min(first + lane, HEAD_QUADS - 1u)]);
-        for (var i = 0u; i < LANES; i++) {
+      for (var first = 0u; first < HEAD_QUADS; first += 8u) {
+        let own = k[start + min(first + lane, HEAD_QUADS - 1u)];
+        var after = own;
+        if (LANES < 8u) {
+          after = k[start + min(first + LANES + lane, HEAD_QUADS - 1u)];
+        }
+        let keys = share(own, after);
+        for (var i = 0u; i < 8u; i++) {
           if (first + i < HEAD_QUADS) {
             products = fma(query[first + i], keys[i], products);
           }
@@ -92,9 +97,14 @@ fn main(
       highest = select(highest, score, is_highest);
       let weight = exp(score - highest);
       total = select(total, total * correction + weight, seen);
-      for (var first = 0u; first < HEAD_QUADS; first += LANES) {
-        let values = share(v[start + min(first + lane, HEAD_QUADS - 1u)]);
-        for (var i = 0u; i < LANES; i++) {
+      for (var first = 0u; first < HEAD_QUADS; first += 8u) {
+        let own = v[start + min(first + lane, HEAD_QUADS - 1u)];
+        var after = own;
+        if (LANES < 8u) {
+          after = v[start + min(first + LANES + lane, HEAD_QUADS - 1u)];
+        }
+        let values = share(own, after);
+        for (var i = 0u; i < 8u; i++) {
           if (first + i < HEAD_QUADS) {
             let d = first + i;
             sum[d] = select(sum[d], fma(vec4<f32>(weight), values[i], sum[d] * correction), seen);

@@ -13,14 +13,21 @@ import { wholeQuads } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
-import { sharedLanes } from './matmul-choice.ts';
+import { type SharingVariant, sharingLanes, sharingVariant } from './matmul-choice.ts';
 import { inputRows, vectorOf } from './probes.ts';
 
 /** How the work is cut; see the heads of kernels/attention/*.wgsl. */
-export type AttentionVariant = 'direct' | 'subgroup' | 'workgroup' | 'sliced' | 'tiled';
+export type AttentionVariant = 'direct' | SharingVariant | 'workgroup' | 'sliced' | 'tiled';
 
 /** All of them, for tests and benchmarks. */
-export const attentionVariants: readonly AttentionVariant[] = ['direct', 'subgroup', 'workgroup', 'sliced', 'tiled'];
+export const attentionVariants: readonly AttentionVariant[] = [
+  'direct',
+  'subgroup',
+  'four-lanes',
+  'workgroup',
+  'sliced',
+  'tiled',
+];
 
 /** Biases of scores by the distance of key and query. */
 export interface AlibiBias {
@@ -93,6 +100,16 @@ export function attentionTile(headWidth: number, limit: number): { ROWS: number;
   return attentionTiles.find((tile) => bytes(tile) <= limit) ?? smallestTile;
 }
 
+/** The file of each variant in kernels/attention/, its name without what it goes by. */
+const variantFile: Readonly<Record<AttentionVariant, string>> = {
+  direct: 'direct',
+  subgroup: 'subgroup',
+  'four-lanes': 'subgroup',
+  workgroup: 'workgroup',
+  sliced: 'workgroup',
+  tiled: 'tiled',
+};
+
 const definitions = new Memo<KernelDefinition>();
 const mergeKernel: KernelDefinition = { files: ['attention/merge.wgsl'] };
 
@@ -116,7 +133,7 @@ export function attentionKernel(
         'attention/sink.wgsl',
         'attention/alibi.wgsl',
         'attention/interface.wgsl',
-        `attention/${variant === 'sliced' ? 'workgroup' : variant}.wgsl`,
+        `attention/${variantFile[variant]}.wgsl`,
       ],
       constants: {
         HEAD_QUADS: headWidth / 4,
@@ -137,13 +154,28 @@ function variantConstants(
 ): NonNullable<KernelDefinition['constants']> {
   switch (variant) {
     case 'direct':
-    case 'subgroup':
       return {};
+    case 'subgroup':
+    case 'four-lanes':
+      return { LANES: sharingLanes[variant] };
     case 'workgroup':
     case 'sliced':
       return { SLICED: variant === 'sliced' };
     case 'tiled':
       return attentionTile(headWidth, limit);
+  }
+}
+
+/** Rows that a workgroup takes of a probe and head; of `direct`, whose invocations have a row each, 1. */
+function rowsOfBlock(variant: AttentionVariant, headWidth: number, limit: number): number {
+  switch (variant) {
+    case 'subgroup':
+    case 'four-lanes':
+      return sharingLanes[variant];
+    case 'tiled':
+      return attentionTile(headWidth, limit).ROWS;
+    default:
+      return 1;
   }
 }
 
@@ -153,7 +185,7 @@ export function chooseAttention(
   shape: { rows: number; rowsPerProbe: number; heads: number; headWidth: number; longest?: number },
 ): AttentionVariant {
   if (gpu.kernelStyle === 'software') {
-    return sharedLanes(gpu) === 8 && shape.headWidth >= leastSharedWidth ? 'subgroup' : 'direct';
+    return (shape.headWidth >= leastSharedWidth ? sharingVariant(gpu) : undefined) ?? 'direct';
   }
   if (shape.rowsPerProbe >= tiledRows && shape.headWidth <= widestTiled) return 'tiled';
   const long = (shape.longest ?? 0) >= slicedKeys;
@@ -222,7 +254,7 @@ export function attention(
     workspace.give(parts);
     return y;
   }
-  const blockRows = variant === 'tiled' ? attentionTile(headWidth, limit).ROWS : variant === 'subgroup' ? 8 : 1;
+  const blockRows = rowsOfBlock(variant, headWidth, limit);
   gpu.recorder.dispatch(
     kernel,
     [q.buffer, k, v, ranges, y.buffer, sinkBuffer, slopes],

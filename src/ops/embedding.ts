@@ -15,7 +15,7 @@ import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
 import { noisyKernel, rowSlices } from './dense.ts';
 import { type FactorStorage, factorFile } from './factors.ts';
-import { leastRowsOfLargeBlocks, sharedLanes } from './matmul-choice.ts';
+import { leastRowsOfLargeBlocks, type SharingVariant, sharingLanes, sharingVariant } from './matmul-choice.ts';
 import {
   type DenseNoise,
   directionNumber,
@@ -29,12 +29,14 @@ import {
  * Who makes rows with a low-rank change: a workgroup one or four of them (kernels/embed.wgsl), or a subgroup many at
  * once (kernels/embed-subgroup.wgsl). All add up in one order, so that they give the same bits.
  */
-export type EmbedVariant = 'one-row' | 'four-rows' | 'subgroup';
+export type EmbedVariant = 'one-row' | 'four-rows' | SharingVariant;
 
-const rowsTogether: Readonly<Record<EmbedVariant, number>> = { 'one-row': 1, 'four-rows': 4, subgroup: 32 };
-
-/** Invocations of the subgroups that the variant `subgroup` is for. */
-const lanes = 8;
+const rowsTogether: Readonly<Record<EmbedVariant, number>> = {
+  'one-row': 1,
+  'four-rows': 4,
+  subgroup: 32,
+  'four-lanes': 16,
+};
 
 /** Ranks from which it is worth a launch and the time to compile two kernels that the loads of V are shared. */
 const leastRankTogether = 32;
@@ -45,8 +47,8 @@ const leastRankTogether = 32;
  */
 function chooseEmbed(gpu: Gpu, rows: number, rank: number): EmbedVariant {
   if (gpu.kernelStyle !== 'software') return 'one-row';
-  const together = rank >= leastRankTogether && rows >= leastRowsOfLargeBlocks;
-  return together && sharedLanes(gpu) === lanes ? 'subgroup' : 'four-rows';
+  const sharing = rank >= leastRankTogether ? sharingVariant(gpu) : undefined;
+  return sharing && rows >= leastRowsOfLargeBlocks[sharingLanes[sharing]] ? sharing : 'four-rows';
 }
 
 /** The kernel that makes rows. @param factors how U and V are stored; any type where there are none */
@@ -58,16 +60,21 @@ export function embedKernel(
 ): KernelDefinition {
   const rows = rowsTogether[variant];
   const files = [codecFile(storage), factorFile[factors]];
-  if (variant !== 'subgroup') {
+  if (!isSharing(variant)) {
     return { files: [...files, 'embed.wgsl'], constants: { ACCUMULATE: accumulate, ROWS: rows } };
   }
+  const lanes = sharingLanes[variant];
   return {
     files: [...files, 'subgroup-sums.wgsl', 'embed-subgroup.wgsl'],
     constants: { ACCUMULATE: accumulate, LANES: lanes, BLOCKS: rows / lanes },
   };
 }
 
-/** The kernel that makes the left factor of the rows' changes for the variant `subgroup`. */
+function isSharing(variant: EmbedVariant): variant is SharingVariant {
+  return variant in sharingLanes;
+}
+
+/** The kernel that makes the left factor of the rows' changes for the variants of subgroups. */
 export function embedCoefficientsKernel(factors: FactorStorage): KernelDefinition {
   return { files: [factorFile[factors], 'embed-coefficients.wgsl'] };
 }
@@ -98,8 +105,8 @@ export function embed(
     return y;
   }
   const accumulate = addTo !== undefined;
-  if (factors && variant === 'subgroup') {
-    embedTogether(context, factors, ids, weight, y, accumulate);
+  if (factors && isSharing(variant)) {
+    embedTogether(context, variant, factors, ids, weight, y, accumulate);
     return y;
   }
   const kernel = gpu.kernel(embedKernel(variant, weight.storage, factors?.storage ?? 'f32', accumulate));
@@ -136,9 +143,10 @@ export function embed(
   return y;
 }
 
-/** The variant `subgroup`: the left factor of the changes, then the rows. */
+/** The variants of subgroups: the left factor of the changes, then the rows. */
 function embedTogether(
   { gpu, workspace, probes }: OperationContext,
+  variant: SharingVariant,
   factors: LowRankFactors,
   ids: GpuBuffer,
   weight: Weight,
@@ -169,7 +177,7 @@ function embedTogether(
   const widthQuads = weight.columns / 4;
   for (const part of weight.parts) {
     gpu.recorder.dispatch(
-      gpu.kernel(embedKernel('subgroup', weight.storage, storage, accumulate)),
+      gpu.kernel(embedKernel(variant, weight.storage, storage, accumulate)),
       [ids, part.buffer, coefficients.buffer, factors.vTransposed, y.buffer],
       {
         rows,
@@ -181,7 +189,7 @@ function embedTogether(
         input_rows: inputRows(probes, rows),
         weight_scale: weightScaleOf(probes, weight.name),
       },
-      spread(Math.ceil(rows / rowsTogether.subgroup) * Math.ceil(widthQuads / lanes)),
+      spread(Math.ceil(rows / rowsTogether[variant]) * Math.ceil(widthQuads / sharingLanes[variant])),
     );
   }
   workspace.give(coefficients);

@@ -25,16 +25,15 @@ const leastSliceQuads = 64;
 
 const mostSlices = 16;
 
-/** Rows from which blocks of 32 rows win over blocks of 8 where subgroups of 8 share operands. */
-export const leastRowsOfLargeBlocks = 24;
+/** Rows from which blocks of four rows a lane win over blocks of 8 rows where subgroups share operands. */
+export const leastRowsOfLargeBlocks: Readonly<Record<SharedLanes, number>> = { 8: 24, 4: 12 };
 
-/** The variants for subgroups of a size: for one row, for few, and for at least so many. */
-const sharingVariants: Readonly<
-  Record<SharedLanes, { one: MatmulVariant; few: MatmulVariant; many: MatmulVariant; least: number }>
-> = {
-  8: { one: 'subgroup-1', few: 'subgroup-8', many: 'subgroup-32', least: leastRowsOfLargeBlocks },
-  4: { one: 'four-lanes-1', few: 'four-lanes-8', many: 'four-lanes-16', least: 12 },
-};
+/** The variants for subgroups of a size: for one row, for few, and for at least {@link leastRowsOfLargeBlocks}. */
+const sharingVariants: Readonly<Record<SharedLanes, { one: MatmulVariant; few: MatmulVariant; many: MatmulVariant }>> =
+  {
+    8: { one: 'subgroup-1', few: 'subgroup-8', many: 'subgroup-32' },
+    4: { one: 'four-lanes-1', few: 'four-lanes-8', many: 'four-lanes-16' },
+  };
 
 /** The shape of a product. */
 export interface MatmulShape {
@@ -96,6 +95,17 @@ export function sharedLanes({ adapter, features }: Pick<Gpu, 'adapter' | 'featur
   return features.has('subgroups') && least === most && (least === 4 || least === 8) ? least : undefined;
 }
 
+/** The variants of operations other than products that share what they load, by the lanes of their subgroups. */
+export const sharingLanes = { subgroup: 8, 'four-lanes': 4 } as const satisfies Record<string, SharedLanes>;
+
+export type SharingVariant = keyof typeof sharingLanes;
+
+/** The one for this adapter. */
+export function sharingVariant(gpu: Pick<Gpu, 'adapter' | 'features'>): SharingVariant | undefined {
+  const lanes = sharedLanes(gpu);
+  return lanes && (lanes === 4 ? 'four-lanes' : 'subgroup');
+}
+
 /**
  * Software adapters have no use for workgroup memory. Their variants add in the same order, so all of them give the
  * same bits.
@@ -103,8 +113,8 @@ export function sharedLanes({ adapter, features }: Pick<Gpu, 'adapter' | 'featur
 function softwareVariant(gpu: Gpu, rows: number): MatmulVariant {
   const lanes = sharedLanes(gpu);
   if (!lanes) return 'direct';
-  const { one, few, many, least } = sharingVariants[lanes];
-  return rows >= least ? many : rows > 1 ? few : one;
+  const { one, few, many } = sharingVariants[lanes];
+  return rows >= leastRowsOfLargeBlocks[lanes] ? many : rows > 1 ? few : one;
 }
 
 /** The plan for a product of this shape on this adapter. */

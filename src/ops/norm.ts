@@ -12,7 +12,7 @@ import { wholeQuads } from '../tensor/axis.ts';
 import type { Activation } from '../tensor/workspace.ts';
 import { checkMultiple } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
-import { sharedLanes } from './matmul-choice.ts';
+import { type SharingVariant, sharingLanes, sharingVariant } from './matmul-choice.ts';
 import { vectorOf } from './probes.ts';
 
 export interface NormOptions {
@@ -35,7 +35,7 @@ export interface NormOptions {
 const definitions = new Memo<KernelDefinition>();
 
 /** How the work is cut; see the heads of kernels/norm.wgsl and kernels/norm-subgroup.wgsl. They give the same bits. */
-export type NormVariant = 'workgroup' | 'subgroup';
+export type NormVariant = 'workgroup' | SharingVariant;
 
 /** @param gainOffset what is added to the gain */
 export function normKernel(
@@ -46,14 +46,20 @@ export function normKernel(
   gainOffset: number,
 ): KernelDefinition {
   return definitions.get([variant, CENTRE, HAS_GAIN, HAS_SHIFT, gainOffset], () => ({
-    files: ['norm-interface.wgsl', variant === 'subgroup' ? 'norm-subgroup.wgsl' : 'norm.wgsl'],
-    constants: { CENTRE, HAS_GAIN, HAS_SHIFT, GAIN_OFFSET: { f32: gainOffset } },
+    files: ['norm-interface.wgsl', variant === 'workgroup' ? 'norm.wgsl' : 'norm-subgroup.wgsl'],
+    constants: {
+      CENTRE,
+      HAS_GAIN,
+      HAS_SHIFT,
+      GAIN_OFFSET: { f32: gainOffset },
+      ...(variant === 'workgroup' ? {} : { LANES: sharingLanes[variant] }),
+    },
   }));
 }
 
 /** The variant for this adapter. */
 function chooseNorm(gpu: Pick<Gpu, 'kernelStyle' | 'adapter' | 'features'>): NormVariant {
-  return gpu.kernelStyle === 'software' && sharedLanes(gpu) === 8 ? 'subgroup' : 'workgroup';
+  return (gpu.kernelStyle === 'software' ? sharingVariant(gpu) : undefined) ?? 'workgroup';
 }
 
 /**

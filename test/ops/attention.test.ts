@@ -1,12 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Bed } from '../../src/bench/bed.ts';
 import { attentionCase, attentionShapes } from '../../src/bench/cases/attention.ts';
-import type { GpuBuffer } from '../../src/gpu/buffer.ts';
 import type { AdapterDescription, KernelStyle } from '../../src/gpu/device.ts';
 import { attentionTile, chooseAttention, leastSharedWidth } from '../../src/ops/attention.ts';
 import { sharedLanes } from '../../src/ops/matmul-choice.ts';
-import { openTestGpu, testCases } from '../support/gpu.ts';
-import { Random, testSeed } from '../support/random.ts';
+import { expectSameBits, openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();
 
@@ -24,23 +21,9 @@ describe('attention subgroup', () => {
     attentionShapes.map((shape) => attentionCase(shape, 'subgroup')),
   );
 
-  // Journals hold what they give.
   test.each(attentionShapes.filter(({ headWidth }) => headWidth >= leastSharedWidth))(
     '$name: the bits of direct',
-    async (shape) => {
-      const [direct, subgroup] = await Promise.all(
-        (['direct', 'subgroup'] as const).map(async (variant) => {
-          const bed = new Bed(gpu(), new Random(testSeed, shape.name));
-          const [{ buffer, rows, columns }] = attentionCase(shape, variant).prepare(bed).record() as unknown as [
-            { buffer: GpuBuffer; rows: number; columns: number },
-          ];
-          const [bits] = await gpu().recorder.read([{ buffer, bytes: rows * columns * 4 }]);
-          bed.destroy();
-          return new Uint32Array(bits!);
-        }),
-      );
-      expect(subgroup).toEqual(direct);
-    },
+    (shape) => expectSameBits(gpu(), shape.name, ['direct', 'subgroup'], (variant) => attentionCase(shape, variant)),
   );
 });
 
@@ -84,10 +67,11 @@ describe('the choice of a variant', () => {
     );
   });
 
-  test('software adapters share keys by subgroups of 8 where they have them', () => {
+  test('software adapters share keys by subgroups where they have them', () => {
     const shape = { rows: 2048, rowsPerProbe: 1024, heads: 12, headWidth: 64 };
     expect(chooseAttention(adapter('software', 8, 8), shape)).toBe('subgroup');
-    expect(chooseAttention(adapter('software', 4, 4), shape)).toBe('direct');
+    expect(chooseAttention(adapter('software', 4, 4), shape)).toBe('four-lanes');
+    expect(chooseAttention(adapter('software', 16, 16), shape)).toBe('direct');
     expect(chooseAttention(adapter('software', 8, 8), { ...shape, headWidth: 8 })).toBe('direct');
     expect(chooseAttention({ ...adapter('software', 8, 8), features: new Set() }, shape)).toBe('direct');
   });

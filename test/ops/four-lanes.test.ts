@@ -4,13 +4,14 @@
  */
 
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Bed } from '../../src/bench/bed.ts';
+import { attentionCase, attentionShapes } from '../../src/bench/cases/attention.ts';
+import { embedCase, embedShapes } from '../../src/bench/cases/embed.ts';
 import { type LinearShape, matmulCase } from '../../src/bench/cases/linear.ts';
-import { Random } from '../../src/bench/random.ts';
+import { normCase, normShapes } from '../../src/bench/cases/norm.ts';
+import { leastSharedWidth } from '../../src/ops/attention.ts';
 import { sharedLanes } from '../../src/ops/matmul-choice.ts';
-import { type MatmulVariant, matmulDescriptions, subgroupVariants } from '../../src/ops/matmul-variants.ts';
-import { openTestGpu, testCases } from '../support/gpu.ts';
-import { testSeed } from '../support/random.ts';
+import { matmulDescriptions, subgroupVariants } from '../../src/ops/matmul-variants.ts';
+import { expectSameBits, openTestGpu, testCases } from '../support/gpu.ts';
 
 // Read by Mesa when the adapter opens; each test file is a process of its own.
 process.env.LP_NATIVE_VECTOR_WIDTH = '128';
@@ -44,20 +45,46 @@ describe.each(variants)('matmul %s', (variant) => {
 // Runs go on alike with either, since journals of software adapters name no plans.
 test.each(shapes.map((shape) => ({ name: JSON.stringify(shape), shape })))(
   'have the bits of direct: $name',
-  async ({ name, shape }) => {
-    const bitsOf = async (variant: MatmulVariant): Promise<Buffer> => {
-      const bed = new Bed(gpu(), new Random(testSeed, name));
-      const prepared = matmulCase({ variant, slices: 1 }, shape).prepare(bed);
-      prepared.reset?.();
-      const [data] = await gpu().recorder.read(
-        prepared.record().map(({ buffer, rows, columns }) => ({ buffer, bytes: rows * columns * 4 })),
-      );
-      bed.destroy();
-      return Buffer.from(data!);
-    };
-    const expected = await bitsOf('direct');
-    for (const variant of variants) {
-      expect((await bitsOf(variant)).equals(expected), `${variant}, seed ${testSeed}`).toBe(true);
-    }
-  },
+  ({ name, shape }) =>
+    expectSameBits(gpu(), name, ['direct', ...variants], (variant) => matmulCase({ variant, slices: 1 }, shape)),
 );
+
+describe('attention', () => {
+  testCases(
+    gpu,
+    attentionShapes.map((shape) => attentionCase(shape, 'four-lanes')),
+  );
+
+  test.each(attentionShapes.filter(({ headWidth }) => headWidth >= leastSharedWidth))(
+    '$name: the bits of direct',
+    (shape) => expectSameBits(gpu(), shape.name, ['direct', 'four-lanes'], (variant) => attentionCase(shape, variant)),
+  );
+});
+
+describe('norm', () => {
+  testCases(
+    gpu,
+    normShapes.map((shape) => normCase(shape, 'four-lanes')),
+  );
+
+  test.each(normShapes.map((shape) => ({ name: normCase(shape).name, shape })))(
+    '$name: the bits of workgroup',
+    ({ name, shape }) =>
+      expectSameBits(gpu(), name, ['workgroup', 'four-lanes'], (variant) => normCase(shape, variant)),
+  );
+});
+
+describe('embed', () => {
+  // Several subgroups, the last of which has rows or columns that are not there.
+  const withRank = embedShapes.filter(({ rows, rank }) => rows >= 24 && rank);
+  testCases(
+    gpu,
+    withRank.map((shape) => embedCase(shape, 'four-lanes')),
+  );
+
+  test.each(withRank.map((shape) => ({ name: embedCase(shape).name, shape })))(
+    '$name: the bits of four rows',
+    ({ name, shape }) =>
+      expectSameBits(gpu(), name, ['four-rows', 'four-lanes'], (variant) => embedCase(shape, variant)),
+  );
+});

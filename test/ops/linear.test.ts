@@ -20,7 +20,7 @@ import {
   subgroupVariants,
 } from '../../src/ops/matmul-variants.ts';
 import type { Activation } from '../../src/tensor/workspace.ts';
-import { openTestGpu, testCases } from '../support/gpu.ts';
+import { expectSameBits, openTestGpu, testCases } from '../support/gpu.ts';
 import { Random, testSeed } from '../support/random.ts';
 
 const gpu = openTestGpu();
@@ -188,22 +188,10 @@ describe('variants of software adapters have the same bits', () => {
     ...quantisedShapes,
   ];
   // Each compiles a kernel of every variant, which takes longest.
-  test.each(shapes.map((shape) => ({ name: JSON.stringify(shape), shape })))('$name', async ({ name, shape }) => {
-    const bitsOf = async (variant: MatmulVariant): Promise<Buffer> => {
-      const bed = new Bed(gpu(), new Random(testSeed, name));
-      const prepared = matmulCase({ variant, slices: 1 }, shape).prepare(bed);
-      prepared.reset?.();
-      const [data] = await gpu().recorder.read(
-        prepared.record().map(({ buffer, rows, columns }) => ({ buffer, bytes: rows * columns * 4 })),
-      );
-      bed.destroy();
-      return Buffer.from(data!);
-    };
-    const expected = await bitsOf('direct');
-    for (const variant of subgroupVariants) {
-      if (matmulDescriptions[variant].lanes !== sharedLanes(gpu())) continue;
-      expect((await bitsOf(variant)).equals(expected), `${variant}, seed ${testSeed}`).toBe(true);
-    }
+  test.each(shapes.map((shape) => ({ name: JSON.stringify(shape), shape })))('$name', ({ name, shape }) => {
+    const sharing = subgroupVariants.filter((variant) => matmulDescriptions[variant].lanes === sharedLanes(gpu()));
+    const caseOf = (variant: MatmulVariant) => matmulCase({ variant, slices: 1 }, shape);
+    return expectSameBits<MatmulVariant>(gpu(), name, ['direct', ...sharing], caseOf);
   });
 });
 

@@ -153,7 +153,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   embed: (['f32', 'f16'] as const).flatMap((factors) => [
     embedCoefficientsKernel(factors),
     ...storages.flatMap((storage) =>
-      (['one-row', 'four-rows', 'subgroup'] as const).flatMap((variant) =>
+      (['one-row', 'four-rows', 'subgroup', 'four-lanes'] as const).flatMap((variant) =>
         both.map((accumulate) => embedKernel(variant, storage, factors, accumulate)),
       ),
     ),
@@ -171,7 +171,7 @@ export const definitions: Readonly<Record<string, readonly KernelDefinition[]>> 
   ],
   virtualRows: combinations(['virtual-rows.wgsl']),
   pad: combinations(['pad.wgsl']),
-  norm: (['workgroup', 'subgroup'] as const).flatMap((variant) =>
+  norm: (['workgroup', 'subgroup', 'four-lanes'] as const).flatMap((variant) =>
     both.flatMap((centre) =>
       both.flatMap((gain) =>
         both.flatMap((shift) => [0, 1].map((offset) => normKernel(variant, centre, gain, shift, offset))),

@@ -6,12 +6,13 @@
  */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Bed } from '../../src/bench/bed.ts';
 import { checkCase, type KernelCase } from '../../src/bench/case.ts';
 import type { OpenDeviceOptions } from '../../src/gpu/device.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { kernelKey } from '../../src/gpu/kernel.ts';
 import { definitions } from './definitions.ts';
-import { withSeed } from './random.ts';
+import { Random, testSeed, withSeed } from './random.ts';
 
 /**
  * Which of the many kinds of matrix units a kernel is for does not matter here: one of them is compiled with all flags.
@@ -53,4 +54,32 @@ export function testCases(gpu: () => Gpu, cases: readonly KernelCase[]): void {
       await withSeed(`${kernelCase.operation} ${name}`, (random) => checkCase(gpu(), kernelCase, random));
     },
   );
+}
+
+/**
+ * Expects the same bits whichever of these variants makes a case: journals do not say which of them did.
+ *
+ * @param name of the inputs, which all of them get
+ */
+export async function expectSameBits<Variant extends string>(
+  gpu: Gpu,
+  name: string,
+  variants: readonly Variant[],
+  caseOf: (variant: Variant) => KernelCase,
+): Promise<void> {
+  const bitsOf = async (variant: Variant): Promise<Buffer> => {
+    const bed = new Bed(gpu, new Random(testSeed, name));
+    const prepared = caseOf(variant).prepare(bed);
+    prepared.reset?.();
+    const results = await gpu.recorder.read(
+      prepared.record().map(({ buffer, rows, columns }) => ({ buffer, bytes: rows * columns * 4 })),
+    );
+    bed.destroy();
+    return Buffer.concat(results.map((result) => Buffer.from(result)));
+  };
+  const [first, ...others] = variants;
+  const expected = await bitsOf(first!);
+  for (const variant of others) {
+    expect((await bitsOf(variant)).equals(expected), `${variant}, seed ${testSeed}`).toBe(true);
+  }
 }

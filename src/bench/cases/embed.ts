@@ -4,7 +4,7 @@
  * @module
  */
 
-import { embed } from '../../ops/embedding.ts';
+import { type EmbedVariant, embed } from '../../ops/embedding.ts';
 import type { FactorStorage } from '../../ops/factors.ts';
 import type { Activation } from '../../tensor/workspace.ts';
 import { isPlain, rowBytes, type Storage, storages } from '../../weights/index.ts';
@@ -21,6 +21,8 @@ export interface EmbedShape {
   rank?: number;
   /** Rank of a bank, a multiple of 4. */
   bank?: number;
+  /** The factor of the bank; 1 by default. */
+  bankScale?: number;
   /** How the factors are stored; f32 by default. */
   factors?: FactorStorage;
   accumulate?: boolean;
@@ -28,9 +30,10 @@ export interface EmbedShape {
   weightScale?: number;
 }
 
-export function embedCase(shape: EmbedShape): KernelCase {
+/** @param variant the adapter's own by default */
+export function embedCase(shape: EmbedShape, variant?: EmbedVariant): KernelCase {
   const { rows, vocabulary, columns, probes = 1, storage = 'f32', rank = 0, accumulate = false, parts } = shape;
-  const { weightScale = 1 } = shape;
+  const { weightScale = 1, bankScale = 1 } = shape;
   const all = rows * probes;
   return {
     operation: 'embed',
@@ -56,6 +59,7 @@ export function embedCase(shape: EmbedShape): KernelCase {
         weightScale,
         ...(factors ? { factors: { table: factors } } : {}),
       });
+      context.probes.bankScale = bankScale;
       const idBuffer = bed.upload(ids);
       const weight = bed.weight('table', matrix, parts);
       const addTo = before && bed.activation(before, all, columns);
@@ -66,7 +70,7 @@ export function embedCase(shape: EmbedShape): KernelCase {
         },
         record() {
           if (last && !addTo) bed.workspace.give(last);
-          const y = embed(context, idBuffer, all, weight, addTo);
+          const y = embed(context, idBuffer, all, weight, addTo, variant);
           last = y;
           return [
             {
@@ -93,7 +97,7 @@ export function embedCase(shape: EmbedShape): KernelCase {
                 const { rank: terms = 0, a, b } = factors?.bank ?? {};
                 for (let j = 0; j < terms; j++) {
                   for (let column = 0; column < columns; column++) {
-                    result[column]! += a![id * terms + j]! * b![j * columns + column]!;
+                    result[column]! += bankScale * a![id * terms + j]! * b![j * columns + column]!;
                   }
                 }
                 if (before) {
@@ -118,7 +122,7 @@ export const embedShapes: readonly EmbedShape[] = [
   { rows: 3, vocabulary: 97, columns: 64, rank: 64, accumulate: true, storage: 'f16', parts: 3 },
   { rows: 2, vocabulary: 300, columns: 12, rank: 256, probes: 2, storage: 'f32' },
   { rows: 4, vocabulary: 151_936, columns: 8, rank: 3, storage: 'bf16', parts: 2 },
-  { rows: 5, vocabulary: 70, columns: 40, rank: 6, bank: 12, probes: 2, parts: 2 },
+  { rows: 5, vocabulary: 70, columns: 40, rank: 6, bank: 12, bankScale: 0.7, probes: 2, parts: 2 },
   { rows: 3, vocabulary: 20, columns: 24, rank: 256, bank: 256, probes: 2 },
   { rows: 5, vocabulary: 70, columns: 40, rank: 6, bank: 12, probes: 2, factors: 'f16', storage: 'f16' },
   { rows: 24, vocabulary: 31, columns: 20, rank: 3 },
