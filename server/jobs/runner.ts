@@ -232,6 +232,7 @@ export class JobRunner {
         const counted =
           'trainedTokens' in event ? { ...event, trainedTokens: event.trainedTokens + tokensBefore } : event;
         if (counted.type === 'done') return counted;
+        if (counted.type === 'reading') continue;
         if (counted.type === 'cluster') {
           running.cluster = counted;
           measureCluster(this.#options.metrics, counted);
@@ -309,7 +310,7 @@ export class JobRunner {
     yield* engine.train({ ...request, ...shared }, signal);
   }
 
-  #record(id: string, event: Exclude<TrainEvent, { type: 'done' | 'cluster' }>): void {
+  #record(id: string, event: Exclude<TrainEvent, { type: 'done' | 'cluster' | 'reading' }>): void {
     const job = this.get(id);
     const { metrics } = this.#options;
     switch (event.type) {

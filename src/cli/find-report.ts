@@ -8,6 +8,7 @@ import type { FindEvent } from '../engine/types.ts';
 import { formatFixed, plural } from '../format.ts';
 import type { Host } from './host.ts';
 import { createProgress } from './progress.ts';
+import { readingLine } from './train-report.ts';
 
 type Trial = Extract<FindEvent, { type: 'trial' }>;
 
@@ -23,6 +24,9 @@ export async function reportFind(
   const print = (text: string) => host.standardOutput.write(`${text}\n`);
   for await (const event of events) {
     switch (event.type) {
+      case 'reading':
+        progress.update(readingLine(event));
+        break;
       case 'start': {
         before = event.loss;
         const where = event.heldOut ? 'training examples kept apart' : 'validation examples';

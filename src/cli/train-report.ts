@@ -41,6 +41,9 @@ export function createTrainReport(
     event(event) {
       if (json) host.standardOutput.write(`${JSON.stringify(event)}\n`);
       switch (event.type) {
+        case 'reading':
+          progress.update(readingLine(event));
+          break;
         case 'start': {
           const { weightBytes, factorBytes, activationBytes, scratchBytes, totalBytes } = event.plan;
           const from = event.step === 0 ? '' : ` from step ${event.step}`;
@@ -84,6 +87,14 @@ export function createTrainReport(
       }
     },
   };
+}
+
+/** How far the reading of the data is. */
+export function readingLine({ rows, readBytes, totalBytes, etaSeconds }: Extract<TrainEvent, { type: 'reading' }>) {
+  return (
+    `reading data: ${plural(rows, 'row')}, ${formatBytes(readBytes)} of ${formatBytes(totalBytes)}  ` +
+    `ETA ${formatDuration(etaSeconds)}`
+  );
 }
 
 /** The summary of the training data, and its first example. */

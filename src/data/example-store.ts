@@ -9,13 +9,16 @@ import { openScratchFile, type ScratchFile } from '../platform/index.ts';
 import type { Continuation, Generation, TokenizedExample } from './example.ts';
 
 /** Tokens whose examples stay in memory; they take about 8 bytes each there. */
-const tokensInMemory = 32 * 1024 * 1024;
+const tokensInMemory = 8 * 1024 * 1024;
 
 /** Words that are written to the file at once. */
 const blockWords = 256 * 1024;
 
-/** Examples from the file that are kept for another look. */
-const recentExamples = 256;
+/** Words that are read from the file at once, since passes over all examples follow their order. */
+const windowWords = 4 * 1024;
+
+/** The binary logarithm of how many examples from the file are kept for another look. */
+const recentBits = 8;
 
 /** What becomes of the file when nobody can read its examples any more. */
 const abandoned = new FinalizationRegistry<ScratchFile>((file) => file.close());
@@ -120,7 +123,15 @@ class ExampleFile {
   #block = new Uint32Array(blockWords);
   #blockStart = 0;
   #used = 0;
-  readonly #recent = new Map<number, StoredTokens>();
+  /** What was read last, and where it stands in the file. */
+  readonly #window = new Uint32Array(windowWords);
+  #windowStart = 0;
+  #windowEnd = 0;
+  /**
+   * Each example has one slot. A map would leave tables behind, which keep what they held from being collected with
+   * what is young.
+   */
+  readonly #recent = Array<{ place: number; example: StoredTokens } | undefined>(1 << recentBits).fill(undefined);
 
   constructor() {
     abandoned.register(this, this.#file);
@@ -157,14 +168,11 @@ class ExampleFile {
 
   /** The example at a place. Not to be changed: others see it too. */
   at(place: number): StoredTokens {
-    const known = this.#recent.get(place);
-    if (known) return known;
+    const slot = Math.imul(place, 0x9e3779b1) >>> (32 - recentBits);
+    const known = this.#recent[slot];
+    if (known?.place === place) return known.example;
     const example = decode(this.#words(place));
-    for (const oldest of this.#recent.keys()) {
-      if (this.#recent.size < recentExamples) break;
-      this.#recent.delete(oldest);
-    }
-    this.#recent.set(place, example);
+    this.#recent[slot] = { place, example };
     return example;
   }
 
@@ -177,9 +185,20 @@ class ExampleFile {
     return this.#read(place + 1, length!);
   }
 
+  /** Words that are in the file, for as long as no others are read. */
   #read(place: number, count: number): Uint32Array {
-    const words = new Uint32Array(count);
-    this.#file.read(new Uint8Array(words.buffer), place * words.BYTES_PER_ELEMENT);
+    if (count > windowWords) return this.#fill(new Uint32Array(count), place);
+    if (place < this.#windowStart || place + count > this.#windowEnd) {
+      this.#windowStart = place;
+      this.#windowEnd = Math.min(place + windowWords, this.#blockStart);
+      this.#fill(this.#window.subarray(0, this.#windowEnd - place), place);
+    }
+    const start = place - this.#windowStart;
+    return this.#window.subarray(start, start + count);
+  }
+
+  #fill(words: Uint32Array, place: number): Uint32Array {
+    this.#file.read(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), place * words.BYTES_PER_ELEMENT);
     return words;
   }
 

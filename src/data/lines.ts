@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import { asReadError, readUnpacked } from './packing.ts';
+import type { OnRead } from './read-progress.ts';
 import { isRecord, makeRow, type Row, rowError, show } from './row.ts';
 
 /** Longest line, in bytes: far above any example that fits a model's context. */
@@ -23,9 +24,9 @@ export interface Line {
  *
  * @throws SubzeroError `not_found`, `io`, or `invalid_data` for a line that is too long or not UTF-8
  */
-export async function* readLines(path: string, limit = maxLineBytes): AsyncGenerator<Line> {
+export async function* readLines(path: string, limit = maxLineBytes, onRead?: OnRead): AsyncGenerator<Line> {
   let number = 0;
-  for await (const bytes of splitLines(path, limit, () => number + 1)) {
+  for await (const bytes of splitLines(path, { limit, onRead, currentLine: () => number + 1 })) {
     number++;
     let text: string;
     try {
@@ -43,8 +44,8 @@ export async function* readLines(path: string, limit = maxLineBytes): AsyncGener
 }
 
 /** The rows of a JSON Lines file. */
-export async function* readJsonLines(path: string, limit?: number): AsyncGenerator<Row> {
-  for await (const { text, number } of readLines(path, limit)) {
+export async function* readJsonLines(path: string, limit?: number, onRead?: OnRead): AsyncGenerator<Row> {
+  for await (const { text, number } of readLines(path, limit, onRead)) {
     const source = `${path}:${number}`;
     let value: unknown;
     try {
@@ -59,7 +60,10 @@ export async function* readJsonLines(path: string, limit?: number): AsyncGenerat
 
 const lineFeed = 0x0a;
 
-async function* splitLines(path: string, limit: number, currentLine: () => number): AsyncGenerator<Uint8Array> {
+async function* splitLines(
+  path: string,
+  { limit, onRead, currentLine }: { limit: number; onRead: OnRead | undefined; currentLine: () => number },
+): AsyncGenerator<Uint8Array> {
   const parts: Uint8Array[] = [];
   let pending = 0;
   const take = (part: Uint8Array) => {
@@ -78,7 +82,7 @@ async function* splitLines(path: string, limit: number, currentLine: () => numbe
     return line;
   };
   try {
-    for await (const chunk of readUnpacked(path)) {
+    for await (const chunk of readUnpacked(path, onRead)) {
       let start = 0;
       for (let end = chunk.indexOf(lineFeed); end !== -1; end = chunk.indexOf(lineFeed, start)) {
         take(chunk.subarray(start, end));

@@ -13,6 +13,7 @@ import type { Example, ExampleKind, Learn } from './example.ts';
 import { fileOfTask, filesOf } from './files.ts';
 import { checkMasked, detectFormat, type Format, unreadColumns } from './formats.ts';
 import { isPromptRow, promptFormat, readPrompt } from './prompts.ts';
+import { type OnRead, type OnReadAll, readProgress } from './read-progress.ts';
 import { isRecord, makeRow, type Row, rowError } from './row.ts';
 import type { DataSource } from './source.ts';
 import { readerOf, type Split, type Task, taskOf } from './tasks/index.ts';
@@ -60,6 +61,8 @@ export interface LoadOptions extends Partial<ColumnChoice> {
   withReferences?: boolean;
   /** Every example is a prompt with its row, whatever else the row says. */
   prompts?: boolean;
+  /** Told how far the reading is. */
+  onRead?: OnReadAll | undefined;
 }
 
 /** A data set that is read example by example, in the memory of a few rows. */
@@ -87,7 +90,7 @@ export async function loadDataset(source: DataSource, options: LoadOptions = {})
  */
 export async function openDataset(source: DataSource, options: LoadOptions = {}): Promise<OpenDataset> {
   const { split = 'train', limit = Number.POSITIVE_INFINITY, masked = false } = options;
-  const { withReferences = false, prompts = false } = options;
+  const { withReferences = false, prompts = false, onRead } = options;
   const withItems = prompts || (options.withItems ?? false);
   const choice: ColumnChoice = {
     columns: options.columns ?? [],
@@ -102,11 +105,11 @@ export async function openDataset(source: DataSource, options: LoadOptions = {})
   }
   const dataset =
     'task' in source
-      ? await openTask(taskOf(source.task), source.directory, { split, masked, withItems, prompts })
+      ? await openTask(taskOf(source.task), source.directory, { split, masked, withItems, prompts, onRead })
       : await (prompts ? openPrompts : openFiles)(source.file, await filesOf(source.file, split), map, {
           chat: options.chat,
           learn: withReferences ? 'last' : (options.learn ?? 'all'),
-          ...{ masked, withItems, withReferences },
+          ...{ masked, withItems, withReferences, onRead },
         });
   return { facts: dataset.facts, examples: checked() };
 
@@ -130,14 +133,23 @@ async function openFiles(
     masked,
     withItems,
     withReferences,
+    onRead,
     ...reading
-  }: { chat: ChatRenderer | undefined; learn: Learn; masked: boolean; withItems: boolean; withReferences: boolean },
+  }: {
+    chat: ChatRenderer | undefined;
+    learn: Learn;
+    masked: boolean;
+    withItems: boolean;
+    withReferences: boolean;
+    onRead: OnReadAll | undefined;
+  },
 ): Promise<OpenDataset> {
+  const progress = await readProgress(files, onRead);
   const unread = new Set<string>();
   let first: { format: Format; source: string } | undefined;
   async function* examples(): AsyncGenerator<Example> {
     for (const file of files) {
-      for await (const given of readRows(file)) {
+      for await (const given of readRows(file, { onRead: progress(file) })) {
         const row = map ? map(given) : given;
         const format = withReferences && isPromptRow(row) ? promptFormat : detectFormat(row);
         if (masked) checkMasked(row, format);
@@ -180,11 +192,12 @@ async function openPrompts(
   path: string,
   files: readonly string[],
   map: ((row: Row) => Row) | undefined,
-  { chat }: { chat: ChatRenderer | undefined },
+  { chat, onRead }: { chat: ChatRenderer | undefined; onRead: OnReadAll | undefined },
 ): Promise<OpenDataset> {
+  const progress = await readProgress(files, onRead);
   async function* examples(): AsyncGenerator<Example> {
     for (const file of files) {
-      for await (const given of readRows(file)) {
+      for await (const given of readRows(file, { onRead: progress(file) })) {
         yield { ...(await readPrompt(map ? map(given) : given, chat)), item: given.value, source: given.source };
       }
     }
@@ -198,14 +211,21 @@ async function openPrompts(
 async function openTask(
   task: Task,
   directory: string,
-  { split, masked, withItems, prompts }: { split: Split; masked: boolean; withItems: boolean; prompts: boolean },
+  {
+    split,
+    masked,
+    withItems,
+    prompts,
+    onRead,
+  }: { split: Split; masked: boolean; withItems: boolean; prompts: boolean; onRead: OnReadAll | undefined },
 ): Promise<OpenDataset> {
   const read = readerOf(task, masked);
   const file = await fileOfTask(task, directory, split);
+  const progress = await readProgress([file], onRead);
   // COPA and ReCoRD learn the right answer as a text, but are scored by choosing among the options.
   const learnsAnswer = !masked && split === 'train' && task.trainsOn === 'answer' && task.kind === 'options';
   async function* examples(): AsyncGenerator<Example> {
-    for await (const row of readTaskRows(task, file)) {
+    for await (const row of readTaskRows(task, file, progress(file))) {
       for (const example of read(row)) {
         const item = withItems ? { item: row.value } : {};
         const kept = prompts ? { prompt: example.prompt } : learnsAnswer ? answerOf(example) : example;
@@ -223,13 +243,18 @@ function answerOf(example: Example): Example {
 }
 
 /** The rows of a task's file, as they lie there. */
-export function readTaskRows(task: Task, file: string): AsyncIterable<Row> {
-  if (task.rowsOfDocument && knownContainer(file)?.name === 'JSON') return readDocument(task.rowsOfDocument, file);
-  return readRows(file, task.columns);
+export function readTaskRows(task: Task, file: string, onRead?: OnRead): AsyncIterable<Row> {
+  const { rowsOfDocument, columns } = task;
+  if (rowsOfDocument && knownContainer(file)?.name === 'JSON') return readDocument(rowsOfDocument, file, onRead);
+  return readRows(file, { columns, onRead });
 }
 
-async function* readDocument(rowsOf: (document: Row) => Row[], file: string): AsyncGenerator<Row> {
-  const value = await readJsonDocument(file);
+async function* readDocument(
+  rowsOf: (document: Row) => Row[],
+  file: string,
+  onRead: OnRead | undefined,
+): AsyncGenerator<Row> {
+  const value = await readJsonDocument(file, onRead);
   if (!isRecord(value)) throw rowError({ source: file }, 'expected a JSON object');
   yield* rowsOf(makeRow(value, file));
 }

@@ -6,7 +6,8 @@
 
 import { SubzeroError } from '../errors.ts';
 import { type Packing, readStream } from '../platform/index.ts';
-import { checkZstdIsWhole } from './zstd-frames.ts';
+import type { OnRead } from './read-progress.ts';
+import { zstdFrames } from './zstd-frames.ts';
 
 const packings: Readonly<Record<string, Packing>> = { '.gz': 'gzip', '.zst': 'zstd' };
 
@@ -23,10 +24,15 @@ export function withoutPacking(path: string): string {
  * The bytes of a file piece by piece, unpacked on the way where its name ends in `.gz` or `.zst`. Errors are those of
  * {@link asReadError} once they have gone through it.
  */
-export async function* readUnpacked(path: string): AsyncGenerator<Uint8Array> {
+export async function* readUnpacked(path: string, onRead?: OnRead): AsyncGenerator<Uint8Array> {
   const packing = packings[path.slice(withoutPacking(path).length)];
-  yield* readStream(path, { packing });
-  if (packing === 'zstd') await checkZstdIsWhole(path);
+  if (packing !== 'zstd') {
+    yield* readStream(path, { packing, onRead });
+    return;
+  }
+  for await (const range of zstdFrames(path)) {
+    yield* readStream(path, { packing, range, onRead: onRead && ((bytes) => onRead(range.start + bytes)) });
+  }
 }
 
 /** The error of a read as one of ours. */

@@ -37,12 +37,13 @@ export function sampleBatch(seed: number, step: number, batchSize: number, datas
  * repeated. Independent of the batches of the same seed: those have 0 in the counter's second word, this has 1.
  */
 export function samplePermutation(seed: number, size: number): number[] {
-  return permutation(seed, size, 1, 0);
+  return Array.from(permutation(seed, size, 1, 0));
 }
 
-function permutation(seed: number, size: number, stream: number, epoch: number): number[] {
+function permutation(seed: number, size: number, stream: number, epoch: number): Uint32Array {
   const key = keyOfSeed(seed);
-  const order = Array.from({ length: size }, (_, index) => index);
+  // Four bytes for each of what may be many millions.
+  const order = new Uint32Array(size).map((_, index) => index);
   for (let last = size - 1; last > 0; last--) {
     const word = philox4x32([last >>> 2, stream, epoch, purposes.batch << 24], key)[last & 3]!;
     const chosen = multiplyHigh(word, last + 1);
@@ -66,7 +67,7 @@ export class BatchSampler {
   readonly #sampling: Sampling;
   /** The order of the epoch looked at last. */
   #epoch = -1;
-  #order: readonly number[] = [];
+  #order: Uint32Array = new Uint32Array(0);
 
   /** @param options.size examples of the data set */
   constructor({

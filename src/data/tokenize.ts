@@ -10,6 +10,7 @@ import { checkExampleIds, type Encoder, failure } from './encoder.ts';
 import type { Example, TokenizedExample } from './example.ts';
 import { ExampleStore } from './example-store.ts';
 import { tokenizeMasked } from './masked.ts';
+import { NumberList } from './number-list.ts';
 import { sequenceLength, type Truncate, tooLong, withoutEnd } from './truncation.ts';
 
 /** A tokenised data set and what had to be cut to make it fit. */
@@ -21,10 +22,10 @@ export interface TokenizedDataset {
   split: number;
   /** How many examples were left out because they were too long. */
   dropped: number;
-  /** For each example the number of the row that it is from. */
-  rows: number[];
+  /** For each example the number of the row that it is from; these rise. */
+  rows: NumberList;
   /** For each example the tokens of its longest sequence. */
-  lengths: number[];
+  lengths: NumberList;
 }
 
 export interface TokenizeOptions {
@@ -66,7 +67,12 @@ export class TokenizingCollector {
   #row = -1;
 
   /** What has come so far. */
-  readonly dataset: TokenizedDataset = { examples: [], truncated: 0, split: 0, dropped: 0, rows: [], lengths: [] };
+  readonly dataset: TokenizedDataset = {
+    examples: [],
+    ...{ truncated: 0, split: 0, dropped: 0 },
+    rows: new NumberList(),
+    lengths: new NumberList(),
+  };
 
   constructor(tokenizer: Encoder, options: TokenizeOptions) {
     this.#tokenizer = tokenizer;

@@ -47,6 +47,7 @@ export async function evaluateModel(
     contextLength: contextLengthOf(model, probes()),
     reading: request,
     ...(request.limit === undefined ? {} : { limit: request.limit }),
+    signal,
     ...(generate === undefined ? {} : { withReferences: true }),
     ...(collector || generate
       ? {

@@ -11,6 +11,7 @@ import {
   createReadStream,
   existsSync,
   openSync,
+  type ReadStream,
   readFileSync,
   readSync,
   unlinkSync,
@@ -45,10 +46,22 @@ import type { Packing, ParentPort, Platform, ScratchFile } from './platform.ts';
 /** This folder lies two below the root of the package in the sources, and three below it compiled. */
 const roots = ['../../', '../../../'].map((path) => new URL(path, import.meta.url));
 
-function readStream(path: string, { packing }: { packing?: Packing | undefined } = {}): AsyncIterable<Uint8Array> {
-  if (packing === undefined) return createReadStream(path);
-  const unpacked = unpacking(packing);
-  const file = createReadStream(path);
+const readStream: Platform['readStream'] = (path, { packing, range, onRead } = {}) => {
+  const unpacked = packing === undefined ? undefined : unpacking(packing);
+  // A pipe can be read from its beginning on alone.
+  const file = createReadStream(path, range && { start: range.start, end: range.end - 1 });
+  const pieces = unpacked === undefined ? file : unpackedPieces(file, unpacked);
+  return onRead === undefined ? pieces : counted();
+
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    for await (const piece of pieces) {
+      onRead!(file.bytesRead);
+      yield piece;
+    }
+  }
+};
+
+function unpackedPieces(file: ReadStream, unpacked: ReturnType<typeof unpacking>): AsyncIterable<Uint8Array> {
   file.on('error', (error) => unpacked.destroy(error));
   // A reader that stops early closes only what it reads from.
   unpacked.on('close', () => file.destroy());

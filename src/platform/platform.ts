@@ -105,8 +105,17 @@ export interface Platform {
   /**
    * The content of a file piece by piece, unpacked if it is packed; broken packing is an error with a code `Z_…` or
    * `ZSTD_…`, a packing that the system has not one with the code `ENOSYS`.
+   * @param options.range the first byte of the file to read and the byte behind the last one; all by default
+   * @param options.onRead told before each piece how many bytes of the file, as it lies there, were read for it
    */
-  readStream(path: string, options?: { packing?: Packing | undefined }): AsyncIterable<Uint8Array>;
+  readStream(
+    path: string,
+    options?: {
+      packing?: Packing | undefined;
+      range?: { start: number; end: number };
+      onRead?: ((bytes: number) => void) | undefined;
+    },
+  ): AsyncIterable<Uint8Array>;
   /** Makes a file that only this process can see, and that is gone at the latest when the process is. */
   openScratchFile(): ScratchFile;
   stat(path: string): Promise<FileStatus>;

@@ -7,6 +7,7 @@
 import type { DataSummary } from '../data/summary.ts';
 import type { BestEvaluation } from './best.ts';
 import type { MemoryPlan } from './memory-plan.ts';
+import type { ReadingEvent } from './reading-clock.ts';
 import type { WarningCode } from './watchdog.ts';
 
 export interface EvaluationResult {
@@ -55,6 +56,7 @@ export interface ClusterMember {
 }
 
 export type TrainEvent =
+  | ReadingEvent
   | {
       type: 'start';
       run: string;
@@ -116,6 +118,7 @@ export type TrainEvent =
 
 /** What a search for a learning rate tells. */
 export type FindEvent =
+  | ReadingEvent
   | {
       type: 'start';
       learningRates: number[];

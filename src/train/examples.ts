@@ -8,6 +8,7 @@ import type { Example, TokenizedExample } from '../data/example.ts';
 import { forgetGeneration } from '../data/example-store.ts';
 import { isFolder } from '../data/files.ts';
 import { type DatasetFacts, openDataset } from '../data/load.ts';
+import { NumberList } from '../data/number-list.ts';
 import { BatchSampler, samplePermutation } from '../data/sampling.ts';
 import type { DataSource } from '../data/source.ts';
 import { type DataSummary, summarize } from '../data/summary.ts';
@@ -24,6 +25,7 @@ import { loadTokenizer } from '../tokenizer/index.ts';
 import { roomForText } from '../tuning/tuning.ts';
 import { parameter, words } from '../words.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
+import { outcomeOf, ReadingClock, type ReadingEvent } from './reading-clock.ts';
 import type { RunSources } from './run.ts';
 
 /** The batches of a run. */
@@ -38,39 +40,59 @@ export function samplerOf(configuration: TrainConfiguration, examples: readonly 
 }
 
 /** The examples that a run began with; undefined where its data is not what it was. */
-export async function loadAsBegun(header: JournalHeader, sources: RunSources): Promise<LoadedExamples | undefined> {
+export async function* loadAsBegun(
+  header: JournalHeader,
+  sources: RunSources,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ReadingEvent, LoadedExamples | undefined> {
   // Older versions put BOS in front of what chat templates write.
   for (const bosBeforeChats of [false, true]) {
-    const data = await loadExamples(header.basePath, sources, header.configuration, { bosBeforeChats });
+    const data = yield* readExamples(header.basePath, sources, header.configuration, { bosBeforeChats, signal });
     if (fingerprintOf(data.train.examples) === header.dataFingerprint) return data;
   }
   return undefined;
 }
 
+/** How examples are loaded. */
+interface TokenizedOptions {
+  split: Split;
+  contextLength: number;
+  /** How rows become examples. */
+  reading?: Partial<ReadingSettings>;
+  limit?: number;
+  /** Put BOS in front of what a chat template writes, as other texts have it. */
+  bosBeforeChats?: boolean;
+  /** Keep the answers that evaluations generate against, in training data too. */
+  keepReferences?: boolean;
+  /** Told each example as a text as often as it was tokenised to one, rows included. */
+  onText?: (example: Example) => void;
+  /** As `openDataset` has it. */
+  withReferences?: boolean;
+  /** As `openDataset` has it. */
+  prompts?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
+type Tokenized = TokenizedDataset & { facts: DatasetFacts; summary: DataSummary };
+
 /**
  * Loads and tokenises a data source for a model directory, row by row: of the texts, a few are in memory at once.
- * @param options.reading how rows become examples
- * @param options.bosBeforeChats put BOS in front of what a chat template writes, as other texts have it
+ * @throws SubzeroError as reading does; `cancelled` where the signal is aborted and it takes longer than a second
  */
-export async function loadTokenized(
+export function loadTokenized(
   modelDirectory: string,
   source: DataSource,
-  options: {
-    split: Split;
-    contextLength: number;
-    reading?: Partial<ReadingSettings>;
-    limit?: number;
-    bosBeforeChats?: boolean;
-    /** Keep the answers that evaluations generate against, in training data too. */
-    keepReferences?: boolean;
-    /** Told each example as a text as often as it was tokenised to one, rows included. */
-    onText?: (example: Example) => void;
-    /** As `openDataset` has it. */
-    withReferences?: boolean;
-    /** As `openDataset` has it. */
-    prompts?: boolean;
-  },
-): Promise<TokenizedDataset & { facts: DatasetFacts; summary: DataSummary }> {
+  options: TokenizedOptions,
+): Promise<Tokenized> {
+  return outcomeOf(readTokenized(modelDirectory, source, options));
+}
+
+/** As {@link loadTokenized}; tells about every second how far it is. */
+async function* readTokenized(
+  modelDirectory: string,
+  source: DataSource,
+  options: TokenizedOptions,
+): AsyncGenerator<ReadingEvent, Tokenized> {
   const tokenizer = await loadTokenizer(modelDirectory);
   const given = { ...options.reading };
   const reading = Object.fromEntries(
@@ -79,8 +101,10 @@ export async function loadTokenized(
   const decoder = await readConfigurationFile(modelDirectory);
   const masked = !generates(decoder);
   const { contextLength, split, keepReferences = split !== 'train', prompts = false, withReferences = false } = options;
+  const clock = new ReadingClock();
   const dataset = await openDataset(source, {
     ...reading,
+    onRead: clock.onRead,
     split: options.split,
     chat: tokenizer,
     masked,
@@ -96,6 +120,12 @@ export async function loadTokenized(
     answersOptional: withReferences,
   });
   for await (const whole of dataset.examples) {
+    const event = clock.due(collector.dataset.rows.at(-1));
+    // A short reading goes on to its end, so that there is a run that can be resumed.
+    if (event && options.signal?.aborted) {
+      throw new SubzeroError('cancelled', 'the reading of the data was stopped before its end');
+    }
+    if (event) yield event;
     const { isRendered, references, item, ...example } = whole;
     const before = collector.dataset.examples.length;
     collector.add({
@@ -129,18 +159,26 @@ export interface LoadedExamples {
   summary: DataSummary;
 }
 
-/** The examples of a run, and things to tell about them. */
-export async function loadExamples(
+/** As {@link readExamples}, without a word. */
+export function loadExamples(...given: Parameters<typeof readExamples>): Promise<LoadedExamples> {
+  return outcomeOf(readExamples(...given));
+}
+
+/**
+ * The examples of a run, and things to tell about them.
+ * @throws SubzeroError as reading does; `cancelled` where the signal is aborted and it takes longer than a second
+ */
+export async function* readExamples(
   modelDirectory: string,
   sources: RunSources,
   configuration: TrainConfiguration,
-  options: { bosBeforeChats?: boolean } = {},
-): Promise<LoadedExamples> {
+  options: { bosBeforeChats?: boolean; signal?: AbortSignal | undefined } = {},
+): AsyncGenerator<ReadingEvent, LoadedExamples> {
   const contextLength = roomForText(await readConfigurationFile(modelDirectory), configuration);
   const holdsOut = configuration.validationSplit > 0;
   const prompts = objectives[configuration.objective].generates ?? false;
   const reading = { ...options, contextLength, reading: configuration, prompts };
-  const { facts, summary, ...all } = await loadTokenized(modelDirectory, sources.data, {
+  const { facts, summary, ...all } = yield* readTokenized(modelDirectory, sources.data, {
     ...reading,
     ...{ split: 'train', keepReferences: holdsOut },
   });
@@ -167,7 +205,7 @@ export async function loadExamples(
   if (validationSource) {
     try {
       const options = { ...reading, split: 'validation' } as const;
-      validation = (await loadTokenized(modelDirectory, validationSource, options)).examples;
+      validation = (yield* readTokenized(modelDirectory, validationSource, options)).examples;
     } catch (error) {
       // A folder may hold the training rows only; asked for by name, validation data must be there.
       if (sources.validation || !(error instanceof SubzeroError) || error.code !== 'not_found') throw error;
@@ -201,16 +239,20 @@ function holdOut(
     if (kind === 'options' && trainsOn === 'answer')
       throw refuse('invalid_argument', `cannot hold out rows of task ${name}, whose training rows are not scored`);
   }
-  const there = [...new Set(rows)];
-  if (there.length < 2) throw refuse('invalid_data', 'needs at least two rows; the training data has one');
-  const count = Math.min(there.length - 1, Math.max(1, Math.round(validationSplit * there.length)));
-  const held = new Set(
-    samplePermutation(seed, there.length)
-      .slice(0, count)
-      .map((index) => there[index]!),
-  );
-  const part = (isHeld: boolean) => examples.filter((_, index) => held.has(rows[index]!) === isHeld);
-  return { train: { examples: part(false).map(withoutGeneration) }, heldOut: part(true) };
+  // Rows of which every example was left out are not counted.
+  const rowOf = new NumberList();
+  let there = 0;
+  for (const [index, row] of rows.values().entries()) {
+    if (index > 0 && row !== rows.at(index - 1)) there++;
+    rowOf.push(there);
+  }
+  there++;
+  if (there < 2) throw refuse('invalid_data', 'needs at least two rows; the training data has one');
+  const count = Math.min(there - 1, Math.max(1, Math.round(validationSplit * there)));
+  const isHeld = new Uint8Array(there);
+  for (const row of samplePermutation(seed, there).slice(0, count)) isHeld[row] = 1;
+  const part = (held: 0 | 1) => examples.filter((_, index) => isHeld[rowOf.at(index)!] === held);
+  return { train: { examples: part(0).map(withoutGeneration) }, heldOut: part(1) };
 }
 
 /** Training generates nothing, but answers to prompts alone. */

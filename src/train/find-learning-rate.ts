@@ -25,7 +25,7 @@ import { createOptimizer } from '../zo/create-optimizer.ts';
 import { BaseScores } from './base-scores.ts';
 import { evaluate } from './evaluate.ts';
 import type { FindEvent } from './events.ts';
-import { type LoadedExamples, loadExamples, samplerOf } from './examples.ts';
+import { type LoadedExamples, readExamples, samplerOf } from './examples.ts';
 import { drawnExamples, lossOfRun, objectiveFor } from './goal.ts';
 import { planMemory } from './memory-plan.ts';
 import { ResourceStack } from './resource-stack.ts';
@@ -98,7 +98,7 @@ export async function* findLearningRate(
       parameter: 'objective',
     });
   }
-  const data = await loadExamples(modelDirectory, options.sources, resolved);
+  const data = yield* readExamples(modelDirectory, options.sources, resolved, { signal });
   const settings = { ...resolved, objective: objectiveFor(resolved, data.train.examples) };
   // Trials that do not write the weights all start from those in memory.
   const asLoaded = !writesWeights(settings, trialSteps);

@@ -18,10 +18,11 @@ import { resolveStep, type StepChoice } from './best.ts';
 import { readChanges } from './changes.ts';
 import { checkValidation } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
-import { absoluteSources, fingerprintOf, loadExamples } from './examples.ts';
+import { absoluteSources, fingerprintOf, readExamples } from './examples.ts';
 import { objectiveFor, objectiveWith } from './goal.ts';
 import { metricsOf } from './history.ts';
 import { openMetrics } from './metrics.ts';
+import type { ReadingEvent } from './reading-clock.ts';
 import { resumeRun } from './resume.ts';
 import type { RunSources } from './run.ts';
 import { createRunFolder, journalFile, runFiles } from './run-folder.ts';
@@ -52,16 +53,20 @@ export interface ForkOptions {
  */
 export async function* forkRun(gpu: Gpu, options: ForkOptions, signal?: AbortSignal): AsyncGenerator<TrainEvent> {
   const folder = resolve(options.out);
-  await makeFork(options, folder);
+  yield* makeFork(options, folder, signal);
   const { share, graderServices } = options;
   yield* resumeRun(gpu, { folder, share, ...(graderServices ? { graderServices } : {}) }, signal);
 }
 
-async function makeFork(options: ForkOptions, folder: string): Promise<void> {
+async function* makeFork(
+  options: ForkOptions,
+  folder: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ReadingEvent, void> {
   const from = resolve(options.run);
   const journal = await openJournal(await journalFile(from));
   const step = (await resolveStep(from, options.step)) ?? journal.records.length;
-  const header = await forkedHeader(options, journal, step, from);
+  const header = yield* forkedHeader(options, { journal, step, from, signal });
   await createRunFolder(folder);
   const files = (['journal', 'metrics', 'baseScores'] as const).map((name) => join(folder, runFiles[name])) as [
     string,
@@ -81,12 +86,11 @@ async function makeFork(options: ForkOptions, folder: string): Promise<void> {
 }
 
 /** The header of the new run, after all checks. */
-async function forkedHeader(
+async function* forkedHeader(
   { configuration, sources }: ForkOptions,
-  { header, records }: Journal,
-  step: number,
-  from: string,
-): Promise<JournalHeader> {
+  { journal, step, from, signal }: { journal: Journal; step: number; from: string; signal: AbortSignal | undefined },
+): AsyncGenerator<ReadingEvent, JournalHeader> {
+  const { header, records } = journal;
   if (!Number.isInteger(step) || step < 0 || step > records.length) {
     throw new SubzeroError('invalid_argument', `${from} has steps 0 to ${records.length}; step ${step} was asked for`, {
       parameter: 'step',
@@ -115,7 +119,7 @@ async function forkedHeader(
   const kept = grader && objectives[after.objective].generates ? { grader } : {};
   const all: RunSources = { ...inherited, ...kept, ...sources };
   after.objective = objectiveWith(after, all.grader);
-  const { train, validation } = await loadExamples(header.basePath, all, after);
+  const { train, validation } = yield* readExamples(header.basePath, all, after, { signal });
   checkValidation(after, validation);
   after.objective = objectiveFor(after, train.examples);
   return {

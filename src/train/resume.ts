@@ -64,7 +64,7 @@ export async function* resumeRun(
       );
     }
     const sources = header.extra.sources as RunSources;
-    const data = await loadAsBegun(header, sources);
+    const data = yield* loadAsBegun(header, sources, signal);
     if (!data) {
       throw new SubzeroError(
         'conflict',

@@ -18,7 +18,7 @@ import { BaseScores } from './base-scores.ts';
 import { EvaluationHistory } from './best.ts';
 import { checkValidation } from './due-evaluations.ts';
 import type { TrainEvent } from './events.ts';
-import { absoluteSources, fingerprintOf, loadExamples } from './examples.ts';
+import { absoluteSources, fingerprintOf, readExamples } from './examples.ts';
 import { objectiveFor, objectiveWith } from './goal.ts';
 import { trainFrom } from './loop.ts';
 import { close, destroy, ResourceStack } from './resource-stack.ts';
@@ -56,7 +56,7 @@ export async function* startRun(gpu: Gpu, options: StartOptions, signal?: AbortS
   const resources = new ResourceStack();
   let begun = false;
   try {
-    const data = await loadExamples(options.modelDirectory, options.sources, wanted);
+    const data = yield* readExamples(options.modelDirectory, options.sources, wanted, { signal });
     checkValidation(wanted, data.validation);
     const model = resources.own(await loadModel(gpu, options.modelDirectory, { storage: wanted.storage }), destroy);
     // From here on the run says exactly what it is; "auto" would mean another thing on another adapter.

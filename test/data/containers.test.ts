@@ -10,7 +10,7 @@ import { readRows } from '../../src/data/containers/index.ts';
 import { describeParquet } from '../../src/data/containers/parquet.ts';
 import { loadDataset } from '../../src/data/index.ts';
 import type { Row } from '../../src/data/row.ts';
-import { checkZstdIsWhole } from '../../src/data/zstd-frames.ts';
+import { zstdFrames } from '../../src/data/zstd-frames.ts';
 
 const directory = await mkdtemp(join(tmpdir(), 'subzero-test-'));
 afterAll(() => rm(directory, { recursive: true }));
@@ -107,6 +107,63 @@ describe('one kind of file each', () => {
     expect(await rows('p.json.gz', zlib.gzipSync(Buffer.from(JSON.stringify([row]))))).toEqual([[row, ' (row 1)']]);
   });
 
+  test('gzip of several members and zstd of several frames, cut within a line', async () => {
+    const lines = Array.from({ length: 1000 }, (_, index) => JSON.stringify({ prompt: `${index}`, completion: 'b' }));
+    const text = Buffer.from(lines.join('\n'));
+    const parts = [0, 1, 999, 30_000, text.length].map((start, index, all) => text.subarray(start, all[index + 1]));
+    const skippable = Buffer.from([0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
+    const frames = parts.flatMap((part) => [zlib.zstdCompressSync(part), skippable]);
+    const expected = lines.map((line, index) => [JSON.parse(line), `:${index + 1}`]);
+    expect(await rows('m.jsonl.gz', Buffer.concat(parts.map((part) => zlib.gzipSync(part))))).toEqual(expected);
+    expect(await rows('m.jsonl.zst', Buffer.concat(frames))).toEqual(expected);
+  });
+
+  test('CSV of many pieces: rows across their borders, and no listeners that pile up', async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error) => warnings.push(warning);
+    process.on('warning', note);
+    const count = 60_000;
+    const text = Array.from({ length: count }, (_, index) => `"${index}\n""é"", ${'x'.repeat(index % 41)}",${index}\n`);
+    const read = await rows('many.csv', `prompt,completion\n${text.join('')}`);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', note);
+    expect(read).toHaveLength(count);
+    for (const [index, [value, place]] of read.entries()) {
+      const prompt = `${index}\n"é", ${'x'.repeat(index % 41)}`;
+      if (value.prompt !== prompt || place !== `:${2 * index + 2}`) expect([value, place, index]).toEqual([prompt]);
+    }
+    expect(warnings).toEqual([]);
+  });
+
+  test.each(['jsonl', 'csv', 'jsonl.gz', 'jsonl.zst'])('.%s: no more is read than the next rows need', async (end) => {
+    // Digits that do not pack well.
+    const noise = (index: number) =>
+      Array.from({ length: 16 }, (_, at) => Math.imul(16 * index + at, 0x9e3779b1) >>> 0);
+    const row = (index: number) => ({ prompt: `${index}`, completion: noise(index).join('') });
+    const count = 20_000;
+    const asLine = (index: number) =>
+      end === 'csv' ? Object.values(row(index)).join(',') : JSON.stringify(row(index));
+    const text = ['prompt,completion', ...Array.from({ length: count }, (_, index) => asLine(index))]
+      .slice(end === 'csv' ? 0 : 1)
+      .join('\n');
+    const pack = end.endsWith('gz') ? zlib.gzipSync : end.endsWith('zst') ? zlib.zstdCompressSync : Buffer.from;
+    const bytes = (pack as (text: string) => Uint8Array)(text);
+    const path = await write(`ahead.${end}`, bytes);
+    const told: number[] = [];
+    let [index, most] = [0, 0];
+    for await (const { value } of readRows(path, { onRead: (read) => told.push(read) })) {
+      if (value.prompt !== `${index}`) expect(value.prompt).toBe(`${index}`);
+      most = Math.max(most, told.at(-1)! - (index / count) * bytes.length);
+      index++;
+    }
+    expect(index).toBe(count);
+    expect(told.at(-1)).toBe(bytes.length);
+    expect(told).toEqual([...told].sort((a, b) => a - b));
+    // Pieces of 64 KiB, of which a stream has a few at hand.
+    expect(most).toBeLessThan(400_000);
+    expect(bytes.length).toBeGreaterThan(600_000);
+  });
+
   test('a reader that stops early leaves nothing behind', async () => {
     const path = await write('long.csv', `prompt,completion\n${'some text,some more\n'.repeat(100_000)}`);
     const dataset = await loadDataset({ file: path }, { limit: 3 });
@@ -150,7 +207,7 @@ describe('folders', () => {
 describe('what cannot be read is named', () => {
   const cases: [string, string, string | Uint8Array, RegExp][] = [
     ['a stray quote', 'q.csv', 'a,b\nx,y "z"\n', /q\.csv:2: a quote stands within a cell .*\(cell 2\)$/],
-    ['a quote that stays open', 'o.csv', 'a,b\nx,"y\nz,1\n', /o\.csv:\d: a quote is opened and not closed/],
+    ['a quote that stays open', 'o.csv', 'a,b\nx,"y\nz,1\n', /o\.csv:2: a quote is opened and not closed/],
     ['text behind a quote', 'c.csv', 'a,b\n"x"y,z\n', /c\.csv:2: something follows the closing quote of a cell/],
     ['a cell too many', 'n.csv', 'a,b\n1,2\n1,2,3\n', /n\.csv:3: expected 2 columns \(a, b\); got 3/],
     ['two columns of one name', 't.csv', 'a,a\n1,2\n', /t\.csv:1: two columns have the name "a"/],
@@ -183,15 +240,36 @@ describe('what cannot be read is named', () => {
     );
     const checksum = { params: { [zlib.constants.ZSTD_c_checksumFlag]: 1 } };
     const skippable = Buffer.from([0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
+    const walk = async (path: string) => {
+      for await (const _ of zstdFrames(path));
+    };
     const frames = [pack(''), pack('{"text": "a"}\n'), pack('a'.repeat(300_000), checksum), pack(random), skippable];
     for (const bytes of [...frames, Buffer.concat(frames), Buffer.alloc(0)]) {
-      await checkZstdIsWhole(await write('whole.zst', bytes));
+      await walk(await write('whole.zst', bytes));
       for (const cut of [1, 2, 3, 4, 5, 8]) {
         if (cut >= bytes.length) continue;
         const path = await write('cut.zst', bytes.subarray(0, bytes.length - cut));
-        await expect(checkZstdIsWhole(path), `${bytes.length} bytes without ${cut}`).rejects.toThrow(/cut off/);
+        await expect(walk(path), `${bytes.length} bytes without ${cut}`).rejects.toThrow(/cut off/);
       }
     }
+  });
+
+  test('a quote that stays open for too long is named where its row begins', async () => {
+    const path = await write('w.csv', `a,b\n1,2\n"3\n4",5\n6,"7\n${'x,y\n'.repeat(5_000_000)}`);
+    await expect(rowsOf(path)).rejects.toThrow(
+      /w\.csv:5: the row is longer than 16777216 bytes; is a quote not closed/,
+    );
+  });
+
+  test('a bad row far within a file is named by its line, behind rows of several pieces', async () => {
+    const good = '{"prompt": "a", "completion": "b"}\n'.repeat(99_999);
+    const path = await write(
+      'far.jsonl.zst',
+      zlib.zstdCompressSync(`${good}{"prompt": "a", "completion": 5}\n${good}`),
+    );
+    await expect(loadDataset({ file: path })).rejects.toThrow(
+      `${path}:100000: expected a string in "completion"; got 5`,
+    );
   });
 
   test('zstd that ends early', async () => {

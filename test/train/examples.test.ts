@@ -1,12 +1,13 @@
 /** The examples of a run from files of several kinds: what is held out, what is told. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { resolveConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
-import { fingerprintOf, loadExamples } from '../../src/train/examples.ts';
+import { fingerprintOf, loadExamples, readExamples } from '../../src/train/examples.ts';
+import type { ReadingEvent } from '../../src/train/reading-clock.ts';
 
 const model = fileURLToPath(new URL('../../examples/reviews-3m', import.meta.url));
 const sst2 = fileURLToPath(new URL('../../examples/sst2', import.meta.url));
@@ -32,6 +33,50 @@ test('rows are held out by the seed: the same ones each time, each either here o
   expect(other.validation).not.toEqual(parts.validation);
   const sorted = (examples: readonly object[]) => examples.map((example) => JSON.stringify(example)).sort();
   expect(sorted([...parts.train.examples, ...parts.validation])).toEqual(sorted(whole.train.examples));
+});
+
+test('a long reading tells how far it is, and ends where it is asked to; a short one goes on to its end', async () => {
+  const rows = Array.from({ length: 2000 }, (_, n) => `film number ${n} ,${n % 2}\n`);
+  const paths = ['train-0.csv', 'train-1.csv'].map((name) => join(directory, 'two', name));
+  await mkdir(join(directory, 'two'));
+  for (const path of paths) await writeFile(path, `text,label\n${rows.join('')}`);
+  const source = { data: { file: join(directory, 'two') } };
+  const read = async (signal?: AbortSignal) => {
+    const events: ReadingEvent[] = [];
+    const reading = readExamples(model, source, resolveConfiguration(words), { signal });
+    for (;;) {
+      const next = await reading.next();
+      if (next.done) return { events, data: next.value };
+      events.push(next.value);
+    }
+  };
+  let [now, perLook] = [0, 0];
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += perLook));
+  try {
+    const short = await read(AbortSignal.abort());
+    expect(short.events).toEqual([]);
+    expect(short.data.train.examples).toHaveLength(4000);
+    perLook = 10;
+    const { events, data } = await read();
+    expect(data).toEqual(short.data);
+    // A look at the clock for each row, and about one event a second.
+    expect(events.length).toBeGreaterThan(30);
+    expect(events.length).toBeLessThan(60);
+    const size = (await stat(paths[0]!)).size;
+    for (const [index, event] of events.entries()) {
+      expect(event).toMatchObject({ type: 'reading', totalBytes: 2 * size });
+      const before = events[index - 1] ?? { rows: 0, readBytes: 0 };
+      expect(event.rows).toBeGreaterThanOrEqual(before.rows);
+      expect(event.readBytes).toBeGreaterThanOrEqual(before.readBytes);
+      expect(event.etaSeconds).toBeGreaterThanOrEqual(0);
+    }
+    expect(events.at(-1)).toMatchObject({ readBytes: 2 * size });
+    expect(events.at(-1)!.rows).toBeGreaterThan(3800);
+    expect(events[0]!.readBytes).toBeLessThanOrEqual(size);
+    await expect(read(AbortSignal.abort())).rejects.toMatchObject({ code: 'cancelled' });
+  } finally {
+    clock.mockRestore();
+  }
 });
 
 test('at least one row is held out, and one stays', async () => {

@@ -9,6 +9,7 @@
 import { SubzeroError } from '../../errors.ts';
 import { maxLineBytes } from '../lines.ts';
 import { asReadError, readUnpacked } from '../packing.ts';
+import type { OnRead } from '../read-progress.ts';
 import { type Row, rowError, show } from '../row.ts';
 
 /** What the parser says of a record: the last line that it takes up. */
@@ -19,16 +20,17 @@ interface ParsedRecord {
 
 /**
  * The rows of a table.
- * @param names of the columns where the first row does not have them; a first row with one of these is a header
+ * @param options.columns names of the columns where the first row does not have them; a first row with one of these
+ *   is a header
  * @throws SubzeroError `invalid_data` with file and line for broken quoting or another number of cells than the header
  */
 export async function* readDelimited(
   path: string,
   kind: 'csv' | 'tsv',
-  names?: readonly string[],
+  { columns: names, onRead }: { columns?: readonly string[] | undefined; onRead?: OnRead | undefined } = {},
 ): AsyncGenerator<Row> {
   let columns: readonly string[] | undefined;
-  for await (const { record, info } of parse(path, kind)) {
+  for await (const { record, info } of parse(path, kind, onRead)) {
     const source = `${path}:${info.lines - lineEnds(record)}`;
     if (columns === undefined) {
       const isHeader = names === undefined || record.some((cell) => names.includes(cell));
@@ -52,8 +54,10 @@ function lineEnds(record: readonly string[]): number {
   return record.reduce((count, cell) => count + (cell.includes('\n') ? cell.split('\n').length - 1 : 0), 0);
 }
 
-async function* parse(path: string, kind: 'csv' | 'tsv'): AsyncGenerator<ParsedRecord> {
+async function* parse(path: string, kind: 'csv' | 'tsv', onRead: OnRead | undefined): AsyncGenerator<ParsedRecord> {
   const { parse: createParser } = await import('csv-parse');
+  /** The last line of the last whole row. */
+  let lastLine = 0;
   const parser = createParser({
     ...(kind === 'csv' ? { delimiter: ',' } : { delimiter: '\t', quote: false, escape: false }),
     record_delimiter: ['\r\n', '\n'],
@@ -61,12 +65,18 @@ async function* parse(path: string, kind: 'csv' | 'tsv'): AsyncGenerator<ParsedR
     skip_empty_lines: true,
     info: true,
     max_record_size: maxLineBytes,
+    on_record: (record, { lines }) => {
+      lastLine = lines;
+      return record;
+    },
   });
+  // A row that is being written waits for one of these; listeners of its own would pile up.
+  let proceed = (): void => {};
+  for (const event of ['drain', 'close']) parser.on(event, () => proceed());
   const fed = feed(path, (text) => {
     if (parser.destroyed || parser.write(text)) return undefined;
     return new Promise<void>((resolve) => {
-      parser.once('drain', resolve);
-      parser.once('close', resolve);
+      proceed = resolve;
     });
   }).then(
     () => parser.end(),
@@ -75,7 +85,7 @@ async function* parse(path: string, kind: 'csv' | 'tsv'): AsyncGenerator<ParsedR
   try {
     for await (const record of parser) yield record as ParsedRecord;
   } catch (error) {
-    throw asTableError(path, error);
+    throw asTableError(path, error, lastLine + 1);
   } finally {
     // A reader that stops early ends the parser, and that the reading of the file.
     await fed;
@@ -84,7 +94,7 @@ async function* parse(path: string, kind: 'csv' | 'tsv'): AsyncGenerator<ParsedR
   async function feed(file: string, write: (text: string) => Promise<void> | undefined): Promise<void> {
     const decoder = new TextDecoder('utf-8', { fatal: true });
     try {
-      for await (const chunk of readUnpacked(file)) {
+      for await (const chunk of readUnpacked(file, onRead)) {
         await write(decoder.decode(chunk, { stream: true }));
         if (parser.destroyed) return;
       }
@@ -103,11 +113,16 @@ const problems: Readonly<Record<string, string>> = {
   CSV_MAX_RECORD_SIZE: `the row is longer than ${maxLineBytes} bytes; is a quote not closed?`,
 };
 
-function asTableError(path: string, error: unknown): Error {
+/** The problems that show far behind the row's beginning. */
+const lateProblems = ['CSV_QUOTE_NOT_CLOSED', 'CSV_MAX_RECORD_SIZE'];
+
+/** @param start the line where the row begins that cannot be read */
+function asTableError(path: string, error: unknown, start: number): Error {
   if (error instanceof SubzeroError) return error;
   const { code = '', lines, column } = error as { code?: string; lines?: number; column?: number | string };
   const problem = problems[code];
   if (problem === undefined) return asReadError(path, error);
   const cell = typeof column === 'number' ? ` (cell ${column + 1})` : '';
-  return rowError({ source: lines === undefined ? path : `${path}:${lines}` }, `${problem}${cell}`);
+  const line = lateProblems.includes(code) ? start : lines;
+  return rowError({ source: line === undefined ? path : `${path}:${line}` }, `${problem}${cell}`);
 }

@@ -6,10 +6,16 @@
 
 import { readJsonLines } from '../lines.ts';
 import { packedEnds, withoutPacking } from '../packing.ts';
+import type { OnRead } from '../read-progress.ts';
 import type { Row } from '../row.ts';
 import { readDelimited } from './delimited.ts';
 import { readJson } from './json.ts';
 import { readParquet } from './parquet.ts';
+
+export interface ReadOptions {
+  columns?: readonly string[] | undefined;
+  onRead?: OnRead | undefined;
+}
 
 export interface Container {
   name: string;
@@ -19,18 +25,23 @@ export interface Container {
   packs: boolean;
   /**
    * The rows one after the other, each with its place.
-   * @param columns the names of the columns of a file whose first row does not name them
+   * @param options.columns the names of the columns of a file whose first row does not name them
    */
-  rows(path: string, columns?: readonly string[]): AsyncIterable<Row>;
+  rows(path: string, options?: ReadOptions): AsyncIterable<Row>;
 }
 
 /** The first is what a file with an unknown name is taken for. */
 export const containers: readonly Container[] = [
-  { name: 'JSON Lines', ends: ['.jsonl', '.ndjson'], packs: true, rows: (path) => readJsonLines(path) },
-  { name: 'JSON', ends: ['.json'], packs: true, rows: readJson },
-  { name: 'CSV', ends: ['.csv'], packs: true, rows: (path, columns) => readDelimited(path, 'csv', columns) },
-  { name: 'TSV', ends: ['.tsv'], packs: true, rows: (path, columns) => readDelimited(path, 'tsv', columns) },
-  { name: 'Parquet', ends: ['.parquet'], packs: false, rows: readParquet },
+  {
+    name: 'JSON Lines',
+    ends: ['.jsonl', '.ndjson'],
+    packs: true,
+    rows: (path, { onRead } = {}) => readJsonLines(path, undefined, onRead),
+  },
+  { name: 'JSON', ends: ['.json'], packs: true, rows: (path, { onRead } = {}) => readJson(path, onRead) },
+  { name: 'CSV', ends: ['.csv'], packs: true, rows: (path, options) => readDelimited(path, 'csv', options) },
+  { name: 'TSV', ends: ['.tsv'], packs: true, rows: (path, options) => readDelimited(path, 'tsv', options) },
+  { name: 'Parquet', ends: ['.parquet'], packs: false, rows: (path, { onRead } = {}) => readParquet(path, onRead) },
 ];
 
 /** All ends of names, without packings. */
@@ -48,6 +59,6 @@ export function knownContainer(path: string): Container | undefined {
 }
 
 /** The rows of a file, which is JSON Lines unless its name says otherwise. */
-export function readRows(path: string, columns?: readonly string[]): AsyncIterable<Row> {
-  return (knownContainer(path) ?? containers[0]!).rows(path, columns);
+export function readRows(path: string, options: ReadOptions = {}): AsyncIterable<Row> {
+  return (knownContainer(path) ?? containers[0]!).rows(path, options);
 }

@@ -7,17 +7,18 @@
 
 import { readJsonLines, readLines } from '../lines.ts';
 import { asReadError, readUnpacked } from '../packing.ts';
+import type { OnRead } from '../read-progress.ts';
 import { isRecord, makeRow, type Row, rowError, show } from '../row.ts';
 
 /** Most bytes of a file that is one JSON document, since the whole of it is in memory; SQuAD's have 30 to 100 MB. */
 const maxDocumentBytes = 512 * 1024 * 1024;
 
-export async function* readJson(path: string): AsyncGenerator<Row> {
+export async function* readJson(path: string, onRead?: OnRead): AsyncGenerator<Row> {
   if (await isJsonLines(path)) {
-    yield* readJsonLines(path);
+    yield* readJsonLines(path, undefined, onRead);
     return;
   }
-  const document = await readJsonDocument(path);
+  const document = await readJsonDocument(path, onRead);
   const rows = isRecord(document) ? document.data : document;
   if (!Array.isArray(rows)) {
     throw rowError({ source: path }, `expected a list of rows or {"data": [...]}; got ${show(document)}`);
@@ -43,12 +44,12 @@ async function isJsonLines(path: string): Promise<boolean> {
 }
 
 /** The value of a file that is one JSON document. @throws SubzeroError `invalid_data` */
-export async function readJsonDocument(path: string): Promise<unknown> {
+export async function readJsonDocument(path: string, onRead?: OnRead): Promise<unknown> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const parts: string[] = [];
   let bytes = 0;
   try {
-    for await (const chunk of readUnpacked(path)) {
+    for await (const chunk of readUnpacked(path, onRead)) {
       bytes += chunk.length;
       if (bytes > maxDocumentBytes) {
         throw rowError(

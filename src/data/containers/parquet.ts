@@ -7,6 +7,7 @@
 import { SubzeroError } from '../../errors.ts';
 import { type FileHandle, open } from '../../platform/index.ts';
 import { asReadError } from '../packing.ts';
+import type { OnRead } from '../read-progress.ts';
 import { makeRow, type Row, rowError } from '../row.ts';
 
 /** Most bytes of a row group, unpacked; writers make far smaller ones. */
@@ -27,7 +28,7 @@ export async function describeParquet(path: string): Promise<{ rows: number; col
  * (ISO 8601), lists and structures lists and objects.
  * @throws SubzeroError `invalid_data` that names the file, and the row group where one cannot be read
  */
-export async function* readParquet(path: string): AsyncGenerator<Row> {
+export async function* readParquet(path: string, onRead?: OnRead): AsyncGenerator<Row> {
   const handle = await openFile(path);
   try {
     const parquet = await openParquet(path, handle);
@@ -49,6 +50,7 @@ export async function* readParquet(path: string): AsyncGenerator<Row> {
           throw rowError(place, `the row group cannot be read: ${error.message}`);
         });
       for (const [index, value] of rows.entries()) {
+        onRead?.((file.byteLength * (start + index)) / Number(metadata.num_rows));
         yield makeRow(plainValue(value) as Record<string, unknown>, `${path} (row ${start + index + 1})`);
       }
       start = end;
