@@ -39,7 +39,7 @@ fn main(
     for (var i = 0u; i < ROWS; i++) {
       let d = i * LANES + lane;
       if (d < KEY_WIDTH) {
-        matrix[i] = state[item.kept + d * parameters.columns];
+        matrix[i] = state[item.continued + d * parameters.columns];
       }
     }
   }
