@@ -19,6 +19,12 @@ export interface SharedStart extends PassText {
 /** What decides whether texts share a start: their tokens, of which none is generated yet, and what reads them. */
 export type Startable = Pick<PassText, 'tokens' | 'model'>;
 
+/**
+ * Fewest rows that a new start saves. It has a price, too: tiles of keys that a few tokens do not fill, and in models
+ * that keep states one more pass before its texts go on.
+ */
+export const leastSaved = 16;
+
 /** Waiting texts that are compared with the one that begins next; bounds what a long queue costs. */
 export const comparedTexts = 256;
 
@@ -34,20 +40,21 @@ export function chooseStart(
   others: readonly Startable[],
   starts: Iterable<SharedStart>,
 ): SharedStart | number {
-  const common = others.map((other) => commonLength(next, other)).sort((one, other) => other - one);
-  // A new start is read for the first of those that share it.
   let best: SharedStart | number = 0;
   let saved = 0;
-  for (const [index, length] of common.entries()) {
-    if (length * (index + 1) <= saved) continue;
-    best = length;
-    saved = length * (index + 1);
-  }
   for (const start of starts) {
     if (!beginsWith(next, start)) continue;
     const rows = start.length * (1 + others.filter((other) => beginsWith(other, start)).length);
-    if (rows < saved) continue;
+    if (rows <= saved) continue;
     best = start;
+    saved = rows;
+  }
+  const common = others.map((other) => commonLength(next, other)).sort((one, other) => other - one);
+  for (const [index, length] of common.entries()) {
+    // A new start is read for the first of its texts, and saves the rows of the others.
+    const rows = length * (index + 1);
+    if (rows <= saved || rows < leastSaved) continue;
+    best = length;
     saved = rows;
   }
   return best;
