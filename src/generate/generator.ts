@@ -319,7 +319,7 @@ export class Generator {
     const limit = fixedAnglesUpTo(this.#model.decoder);
     // Rows of a start predict nothing, and have the same angles in all texts.
     const canShare = ({ promptOffsets, tokens }: Waiting): boolean => !promptOffsets && tokens.length <= limit;
-    if (!canShare(next)) return undefined;
+    if (!canShare(next) || next.limit > cache.rows) return undefined;
     const others: Startable[] = this.#waiting.slice(1, 1 + comparedTexts).filter(canShare);
     const choice = chooseStart(next, others, new Set(this.#running.flatMap(({ start }) => start ?? [])));
     if (typeof choice !== 'number') return choice;

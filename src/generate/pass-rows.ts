@@ -19,7 +19,7 @@ export interface PassText {
   done: number;
   run: CacheRun;
   /** The first tokens where others have them too: their rows and state are not in the text's own run. */
-  start?: { run: CacheRun; length: number } | undefined;
+  start?: { run: CacheRun; length: number };
   model: TextModel;
 }
 
@@ -108,12 +108,12 @@ export class ProbeRows<T extends PassText> {
   walk(text: PassText, count: number): void {
     const { run, done } = text;
     const { run: front, length: shared } = text.start ?? noStart;
-    // Where the first token would have its row.
-    const first = run.start - shared;
+    // The slot that the first token would have.
+    const origin = run.start - shared;
     const promptEnd = text.leading + text.promptLength;
-    const from = done === 0 ? undefined : done === shared ? front.state : run.state;
-    const { length } = this.ids;
-    this.runs.push({ start: length, end: length + count, state: run.state, ...(from === undefined ? {} : { from }) });
+    const start = this.ids.length;
+    const earlier = done === 0 ? {} : { from: done === shared ? front.state : run.state };
+    this.runs.push({ start, end: start + count, state: run.state, ...earlier });
     for (let position = done; position < done + count; position++) {
       this.ids.push(text.tokens[position]!);
       this.models.push(text.model);
@@ -121,13 +121,13 @@ export class ProbeRows<T extends PassText> {
       // The prompt is read as one text. Each token of the answer ends a text that is one token longer.
       const length = Math.max(promptEnd, position + 1);
       this.lengths.push(length, length);
-      this.slots.push(first + position);
-      this.ranges.push(front.start, front.start + shared, run.start, first + position + 1);
+      this.slots.push(origin + position);
+      this.ranges.push(front.start, front.start + shared, run.start, origin + position + 1);
       if (this.#window === undefined) continue;
       const seen = Math.max(0, position - this.#window + 1);
       this.windowRanges.push(
         ...[front.start + Math.min(seen, shared), front.start + shared],
-        ...[first + Math.max(seen, shared), first + position + 1],
+        ...[origin + Math.max(seen, shared), origin + position + 1],
       );
     }
     text.done += count;

@@ -8,17 +8,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, type MockInstance, test, vi } from 'vitest';
+import type { TokenizedExample } from '../../src/data/example.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { Generator } from '../../src/generate/generator.ts';
 import { ProbeRows } from '../../src/generate/pass-rows.ts';
 import { chooseStart, leastSaved, type SharedStart, type Startable } from '../../src/generate/shared-start.ts';
 import type { GenerateEvent, GenerateRequest } from '../../src/generate/types.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { parseGrader } from '../../src/graders/index.ts';
 import { KeyValueCache } from '../../src/model/cache.ts';
 import { loadModel } from '../../src/model/load.ts';
 import type { Model } from '../../src/model/model.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
 import { loadTokenizer, type Tokenizer } from '../../src/tokenizer/index.ts';
+import { RewardScorer } from '../../src/train/rewards.ts';
 import { createOptimizer } from '../../src/zo/create-optimizer.ts';
 import type { ZerothOrderOptimizer } from '../../src/zo/optimizer.ts';
 import { type Random, withSeed } from '../support/random.ts';
@@ -190,6 +193,26 @@ test.each([
     opened.close();
   }),
 );
+
+test('a step by rewards reads it once under each probe', () =>
+  withSeed('step', async (random) => {
+    const settings = { queries: 1, objective: 'reward', rewardTokens: 4 } as const;
+    const { model, optimizer, close } = await open(tinyModel('qwen3-tiny'), settings);
+    const grader = await parseGrader({
+      ...{ type: 'string_check', name: 'has an "e"', operation: 'like' },
+      ...{ input: '{{sample.output_text}}', reference: 'e' },
+    });
+    const configuration = resolveConfiguration({ ...far, ...settings });
+    const scorer = await RewardScorer.open({ model, optimizer, configuration, source: { grader, services: {} } });
+    const batch = alike(random, { count: 18, probes: 1, shared: 20, own: 3 }).map(({ prompt }): TokenizedExample => {
+      return { kind: 'completion', prompt: [], continuations: [], label: 0, generation: { prompt, references: [] } };
+    });
+    const { result, rows } = await rowsOf(() => Promise.resolve(scorer.scoreStep(0, batch)));
+    const generated = result.reduce((sum, { tokens }) => sum + tokens, 0);
+    expect(rows).toBe(2 * 20 + 36 * 3 + generated - 36);
+    await scorer.destroy();
+    close();
+  }));
 
 test(
   'a start outlives texts that leave, and is read again where nobody was left',
