@@ -150,9 +150,10 @@ export async function benchRewards(args: readonly string[]): Promise<number> {
   const header = ['ms, median (range)', 'step', 'without probes', 'ratio'];
   console.log(markdownTable(header, [row('processor', 'processor'), row('clock', 'wall')]));
   if (sharedStart > 0) {
+    const [processor, clock] = (['processor', 'wall'] as const).map((of) => spread(ratios(of, 'apart'), 3));
     console.log(
-      `\na start of ${sharedStart} tokens, over prompts of the same lengths that share nothing (${report.tokens.apart} ` +
-        `tokens): processor ${spread(ratios('processor', 'apart'), 3)}, clock ${spread(ratios('wall', 'apart'), 3)}`,
+      `\na start of ${sharedStart} tokens, over prompts of the same lengths that share nothing ` +
+        `(${report.tokens.apart} tokens): processor ${processor}, clock ${clock}`,
     );
   }
   if (values.json) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);

@@ -301,7 +301,7 @@ export class Generator {
     }
   }
 
-  /** Room in the cache for the next waiting text, behind a start where others have it too; undefined if there is none. */
+  /** Room in the cache for the next waiting text, behind a start that others have too; undefined if there is none. */
   #reserve(next: Waiting, cache: KeyValueCache): Pick<Sequence, 'run' | 'start'> | undefined {
     const start = this.#startOf(next, cache);
     const rest = start && cache.reserve(next.limit - start.length);
