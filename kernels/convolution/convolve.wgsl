@@ -5,8 +5,8 @@
 //
 // y: [rows, channels]. weight [channels, TAPS] lies at weight_offset + probe · weight_stride, bias [channels] alike.
 // run_of_row: the run of row i is run_of_row[i mod input_rows]; runs count their rows as i mod input_rows does. Tokens
-// in front of a run are the last rows before it, then the last ones of the state, where it is continued, then zeros. An
-// invocation takes four channels of up to ROWS rows of a probe, so that it loads their weights once. See
+// in front of a run are the last rows before it, then the last ones of the state that it goes on from, if any, then
+// zeros. An invocation takes four channels of up to ROWS rows of a probe, so that it loads their weights once. See
 // convolution/interface.wgsl for the rest.
 
 struct Parameters {
@@ -71,7 +71,7 @@ fn main(
         if (back - inside <= before) {
           value = input_at(row - entry + runs[run + 1u] - (back - inside), quad);
         } else if (runs[run + 5u] != 0u) {
-          value = state[state_index(runs[run + 4u], TAPS - 1u + inside + before - back, quad)];
+          value = state[state_index(runs[run + 5u] - 1u, TAPS - 1u + inside + before - back, quad)];
         }
       }
       sum = fma(taps[TAPS - 1u - back], value, sum);

@@ -2,8 +2,9 @@
 //
 // x: [rows, channels] f32; GATED: [rows, 3 · channels] with B, C and the values, and the input is B · value. runs: six
 // u32 for each run of rows, which are those of any probe or, with inputs of its own for each, of all of them: the rows
-// before it [r₀, r₁), its own rows [r₂, r₃), the number of its state, and whether the state is that of the tokens in
-// front of all of them. A state holds the last TAPS - 1 inputs [TAPS - 1, channels], the latest one last.
+// before it [r₀, r₁), its own rows [r₂, r₃), the number of its state, and one more than the number of the state that
+// the tokens in front of all of them left, 0 if there are none. A state holds the last TAPS - 1 inputs [TAPS - 1,
+// channels], the latest one last.
 
 fn input_at(row: u32, quad: u32) -> vec4<f32> {
   if (GATED) {

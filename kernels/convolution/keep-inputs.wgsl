@@ -27,14 +27,14 @@ fn main(
   let end = runs[6u * run + 3u];
   let count = end - runs[6u * run + 2u];
   let number = runs[6u * run + 4u];
-  let continued = runs[6u * run + 5u] != 0u;
+  let continued = runs[6u * run + 5u];
   for (var place = 0u; place < TAPS - 1u; place++) {
     let back = TAPS - 1u - place;
     var value = vec4<f32>();
     if (back <= count) {
       value = input_at(end - back, quad);
-    } else if (continued) {
-      value = state[state_index(number, place + count, quad)];
+    } else if (continued != 0u) {
+      value = state[state_index(continued - 1u, place + count, quad)];
     }
     state[state_index(number, place, quad)] = value;
   }

@@ -68,7 +68,7 @@ fn main(
     for (var quad = 0u; quad < QUADS; quad++) {
       let d = 4u * (part * QUADS + quad);
       if (d < KEY_WIDTH) {
-        let start = item.kept + d * parameters.value_width + column;
+        let start = item.continued + d * parameters.value_width + column;
         let next = parameters.value_width;
         matrix[quad] =
           vec4<f32>(state[start], state[start + next], state[start + 2u * next], state[start + 3u * next]);

@@ -38,7 +38,8 @@ struct Item {
   tokens: u32, // all of them
   key_start: u32,
   value_start: u32,
-  kept: u32, // its first row of the state
+  kept: u32, // its first row of the state, and that of the state that it goes on from
+  continued: u32,
 }
 
 fn item_of(index: u32) -> Item {
@@ -53,11 +54,17 @@ fn item_of(index: u32) -> Item {
   item.tokens = item.before + runs[item.run + 3u] - item.first_own;
   item.key_start = item.head / (parameters.heads / parameters.key_heads) * KEY_WIDTH;
   item.value_start = parameters.first_value + item.head * parameters.value_width + item.column;
-  item.kept = (runs[item.run + 4u] * parameters.heads + item.head) * KEY_WIDTH * parameters.value_width + item.column;
+  item.kept = first_of(item, runs[item.run + 4u]);
+  item.continued = first_of(item, runs[item.run + 5u] - 1u);
   return item;
 }
 
-// Whether the state of an item continues that of an earlier pass.
+// Where an item has its first row in a state.
+fn first_of(item: Item, state: u32) -> u32 {
+  return (state * parameters.heads + item.head) * KEY_WIDTH * parameters.value_width + item.column;
+}
+
+// Whether an item goes on from a state that an earlier pass left.
 fn continues(item: Item) -> bool {
   return KEEPS && runs[item.run + 5u] != 0u;
 }

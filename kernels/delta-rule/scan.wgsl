@@ -7,8 +7,8 @@
 // of a head in registers and walks over the tokens of a run. x: [rows, width] f32, queries, keys and values one behind
 // the other; values: the same buffer. coefficients: [rows, heads], see delta-rule/coefficients.wgsl. y: [rows, heads ·
 // value width]. runs: as in convolution/interface.wgsl; the rows before a run are walked without writing their results,
-// which another run does. state: [states, heads, KEY_WIDTH, value width], KEEPS: read where a run continues it, and
-// written.
+// which another run does. state: [states, heads, KEY_WIDTH, value width], KEEPS: read where a run goes on from one,
+// and written.
 
 @compute @workgroup_size(64)
 fn main(
@@ -25,7 +25,7 @@ fn main(
   var matrix: array<Columns, KEY_WIDTH>;
   if (continues(item)) {
     for (var d = 0u; d < parameters.key_width; d++) {
-      matrix[d] = state[item.kept + d * parameters.value_width];
+      matrix[d] = state[item.continued + d * parameters.value_width];
     }
   }
   for (var token = 0u; token < item.tokens; token++) {

@@ -41,7 +41,7 @@ fn main(
     for (var i = 0u; i < ROWS; i++) {
       let d = i * LANES + lane;
       if (d < KEY_WIDTH) {
-        matrix[i] = state[item.kept + d * parameters.value_width];
+        matrix[i] = state[item.continued + d * parameters.value_width];
       }
     }
   }

@@ -15,7 +15,7 @@ import { forward, widestActivation } from '../model/forward.ts';
 import { logitsOf } from '../model/head.ts';
 import type { Model } from '../model/model.ts';
 import { uploadRuns } from '../model/runs.ts';
-import { uploadPositions } from '../model/upload-positions.ts';
+import { fixedAnglesUpTo, uploadPositions } from '../model/upload-positions.ts';
 import { contextLengthOf, leadingTokens } from '../model/virtual-tokens.ts';
 import type { OperationContext } from '../ops/context.ts';
 import type { Probes } from '../ops/probes.ts';
@@ -37,6 +37,7 @@ import {
   topSuffices,
 } from './sample.ts';
 import { scoreRows } from './score.ts';
+import { chooseStart, comparedTexts, type SharedStart, type Startable } from './shared-start.ts';
 import { StopFilter } from './stop.ts';
 import { characterCount, promptOffsets } from './text-offsets.ts';
 import type { GenerateEvent, GenerateRequest, PlacedToken, TokenLogprob } from './types.ts';
@@ -74,6 +75,8 @@ interface Sequence {
   /** Offset at which each token of the prompt begins; present if the prompt is to be scored. */
   promptOffsets: number[] | undefined;
   run: CacheRun;
+  /** What it reads together with others, of its prompt and the virtual tokens before that. */
+  start?: SharedStart;
   sampling: SamplingOptions;
   topLogprobs: number;
   counts: Map<number, number>;
@@ -88,7 +91,7 @@ interface Sequence {
   model: TextModel;
 }
 
-type Waiting = Omit<Sequence, 'run'>;
+type Waiting = Omit<Sequence, 'run' | 'start'>;
 
 /** Index of the next token to sample among the generated tokens. */
 function positionOf({ tokens, leading, promptLength }: Sequence): number {
@@ -104,6 +107,12 @@ function endOf(stream: TokenStream): { text: string; before: number } {
 /** Number of tokens that a pass has to read next. The last token is never read, because nothing follows it. */
 function unread({ tokens, limit, done }: Sequence): number {
   return Math.min(tokens.length, limit - 1) - done;
+}
+
+/** Number of tokens to be read before its next one is known. */
+function ahead(sequence: Sequence): number {
+  const { start } = sequence;
+  return unread(sequence) + (start ? start.length - start.done : 0);
 }
 
 function probeOf({ model }: Sequence): number {
@@ -278,18 +287,46 @@ export class Generator {
     this.#cache ??= this.#makeCache();
     while (this.#waiting.length > 0) {
       const next = this.#waiting[0]!;
-      let run: CacheRun | undefined;
+      let place: Pick<Sequence, 'run' | 'start'> | undefined;
       try {
-        run = this.#cache.reserve(next.limit);
+        place = this.#reserve(next, this.#cache);
       } catch (error) {
         next.events.end(error);
         this.#waiting.shift();
         continue;
       }
-      if (!run) return;
-      this.#running.push({ ...next, run });
+      if (!place) return;
+      this.#running.push({ ...next, ...place, done: place.start?.length ?? 0 });
       this.#waiting.shift();
     }
+  }
+
+  /** Room in the cache for the next waiting text, behind a start that others have too; undefined if there is none. */
+  #reserve(next: Waiting, cache: KeyValueCache): Pick<Sequence, 'run' | 'start'> | undefined {
+    const start = this.#startOf(next, cache);
+    const rest = start && cache.reserve(next.limit - start.length);
+    if (rest) {
+      start.users++;
+      return { run: rest, start };
+    }
+    if (start?.users === 0) cache.release(start.run);
+    const run = cache.reserve(next.limit);
+    return run && { run };
+  }
+
+  /** A start that the next waiting text and others have, whether they run or wait; undefined if there is none. */
+  #startOf(next: Waiting, cache: KeyValueCache): SharedStart | undefined {
+    const limit = fixedAnglesUpTo(this.#model.decoder);
+    // Rows of a start predict nothing, and have the same angles in all texts.
+    const canShare = ({ promptOffsets, tokens }: Waiting): boolean => !promptOffsets && tokens.length <= limit;
+    if (!canShare(next) || next.limit > cache.rows) return undefined;
+    const others: Startable[] = this.#waiting.slice(1, 1 + comparedTexts).filter(canShare);
+    const choice = chooseStart(next, others, new Set(this.#running.flatMap(({ start }) => start ?? [])));
+    if (typeof choice !== 'number') return choice;
+    const run = choice > 0 ? cache.reserve(choice) : undefined;
+    if (!run) return undefined;
+    const { leading, promptLength, model } = next;
+    return { tokens: [...next.tokens], leading, promptLength, model, run, length: choice, done: 0, users: 0 };
   }
 
   #makeCache(): KeyValueCache {
@@ -307,6 +344,7 @@ export class Generator {
     const budget = Math.min(passRows, Math.floor(gpu.bindingLimit / 4 / widestActivation(model)));
     const { count } = this.#probes();
     const window = windowOf(decoder);
+    const hasStates = recurrents(decoder).length > 0;
     const answering = this.#running.filter((sequence) => positionOf(sequence) > 0).length;
     const most = answering > 0 ? Math.min(budget, Math.max(sharedPassRows, 2 * answering)) : budget;
     // None would never go on.
@@ -315,8 +353,18 @@ export class Generator {
     const labels = Math.max(1, Math.floor(gpu.bindingLimit / 4 / decoder.vocabularySize / count));
     const ofProbes = Array.from({ length: count }, () => new ProbeRows<Sequence>(each, labels, window));
     // Generating sequences come first, with one row each. Prompts share the rest, in pieces if necessary.
-    for (const sequence of [...this.#running].sort((a, b) => unread(a) - unread(b))) {
+    const begun = new Set<SharedStart>();
+    for (const sequence of [...this.#running].sort((a, b) => ahead(a) - ahead(b))) {
       const rows = ofProbes[probeOf(sequence)]!;
+      const { start } = sequence;
+      if (start && start.done < start.length) {
+        const taken = Math.min(start.length - start.done, rows.left);
+        if (taken > 0) rows.walk(start, taken);
+        rows.left -= taken;
+        begun.add(start);
+      }
+      // Keys of this pass are seen by its other rows; a state can be gone on from once the pass has left it.
+      if (start && (start.done < start.length || (hasStates && begun.has(start)))) continue;
       const scored = sequence.promptOffsets !== undefined && sequence.done < sequence.leading + sequence.promptLength;
       const cost = scored && answering > 0 ? scoredRowCost : 1;
       const taken = Math.min(unread(sequence), Math.floor(rows.left / cost));
@@ -339,7 +387,7 @@ export class Generator {
       ...uploadPositions(model, new Uint32Array(positions), new Uint32Array(lengths), buffers),
       ranges: upload('ranges', packed.ranges),
       ...(window === undefined ? {} : { windowRanges: upload('window ranges', packed.windowRanges) }),
-      ...(recurrents(decoder).length > 0 ? { runs: uploadRuns(packed.runs, ids.length, buffers) } : {}),
+      ...(hasStates ? { runs: uploadRuns(packed.runs, ids.length, buffers) } : {}),
       rows,
       longest: positions.reduce((most, position) => Math.max(most, position), 0) + 1,
       labelRows: upload('label rows', labelRows),
@@ -484,7 +532,9 @@ export class Generator {
   }
 
   #finish(sequence: Sequence, error?: unknown): void {
+    const { start } = sequence;
     this.#cache?.release(sequence.run);
+    if (start && --start.users === 0) this.#cache?.release(start.run);
     this.#running = this.#running.filter((other) => other !== sequence);
     sequence.events.end(error);
   }

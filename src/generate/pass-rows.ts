@@ -18,6 +18,8 @@ export interface PassText {
   /** Number of tokens whose keys and values are in the cache; a pass that reads more of them raises it. */
   done: number;
   run: CacheRun;
+  /** The first tokens where others have them too: their rows and state are not in the text's own run. */
+  start?: { run: CacheRun; length: number };
   model: TextModel;
 }
 
@@ -85,34 +87,50 @@ export class ProbeRows<T extends PassText> {
    * @returns how many it has read
    */
   read(text: T, most: number, scored: boolean): number {
-    const { start, state } = text.run;
     const count = this.#labelsLeft > 0 ? most : Math.min(most, text.tokens.length - text.done - 1);
     if (count <= 0) return 0;
     const promptEnd = text.leading + text.promptLength;
-    this.runs.push({ start: this.ids.length, end: this.ids.length + count, state, continues: text.done > 0 });
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; scored && i < count; i++) {
       const position = text.done + i;
-      if (scored && position >= text.leading && position + 1 < promptEnd) {
-        this.predictedRows.push(this.ids.length);
-        this.predicted.push({ sequence: text, position: position + 1 });
-      }
+      if (position < text.leading || position + 1 >= promptEnd) continue;
+      this.predictedRows.push(this.ids.length + i);
+      this.predicted.push({ sequence: text, position: position + 1 });
+    }
+    this.walk(text, count);
+    if (text.done < text.tokens.length) return count;
+    this.sampledRows.push(this.ids.length - 1);
+    this.sampled.push(text);
+    this.#labelsLeft--;
+    return count;
+  }
+
+  /** Reads the next tokens of a text of which nothing is predicted. */
+  walk(text: PassText, count: number): void {
+    const { run, done } = text;
+    const { run: front, length: shared } = text.start ?? noStart;
+    // The slot that the first token would have.
+    const origin = run.start - shared;
+    const promptEnd = text.leading + text.promptLength;
+    const start = this.ids.length;
+    const earlier = done === 0 ? {} : { from: done === shared ? front.state : run.state };
+    this.runs.push({ start, end: start + count, state: run.state, ...earlier });
+    for (let position = done; position < done + count; position++) {
       this.ids.push(text.tokens[position]!);
       this.models.push(text.model);
       this.positions.push(position);
       // The prompt is read as one text. Each token of the answer ends a text that is one token longer.
       const length = Math.max(promptEnd, position + 1);
       this.lengths.push(length, length);
-      this.slots.push(start + position);
-      this.ranges.push(0, 0, start, start + position + 1);
+      this.slots.push(origin + position);
+      this.ranges.push(front.start, front.start + shared, run.start, origin + position + 1);
       if (this.#window === undefined) continue;
-      this.windowRanges.push(0, 0, start + Math.max(0, position - this.#window + 1), start + position + 1);
+      const seen = Math.max(0, position - this.#window + 1);
+      this.windowRanges.push(
+        ...[front.start + Math.min(seen, shared), front.start + shared],
+        ...[origin + Math.max(seen, shared), origin + position + 1],
+      );
     }
     text.done += count;
-    if (text.done < text.tokens.length) return count;
-    this.sampledRows.push(this.ids.length - 1);
-    this.sampled.push(text);
-    this.#labelsLeft--;
-    return count;
   }
 
   /**
@@ -124,7 +142,7 @@ export class ProbeRows<T extends PassText> {
     if (missing > 0) {
       if (!spare) throw new Error('the cache has no spare rows');
       // One run, as of a text that begins: the state that it leaves is never continued.
-      this.runs.push({ start: this.ids.length, end: rows, state: spare.state, continues: false });
+      this.runs.push({ start: this.ids.length, end: rows, state: spare.state });
       for (let i = 0; i < missing; i++) {
         this.ids.push(0);
         this.models.push(noModel);
@@ -141,6 +159,8 @@ export class ProbeRows<T extends PassText> {
     }
   }
 }
+
+const noStart = { run: { start: 0, length: 0, state: 0 }, length: 0 };
 
 const noModel: TextModel = { adapters: [], users: [] };
 

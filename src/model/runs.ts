@@ -15,9 +15,10 @@ export interface RowRun {
   end: number;
   /** Rows of the tokens before them, which belong to another run: a prompt that several options share. */
   before?: { start: number; end: number };
-  /** The number of the sequence's state in the cache, and whether it holds earlier tokens. */
+  /** The number of the sequence's state in the cache. */
   state?: number;
-  continues?: boolean;
+  /** The number of the state that the earlier tokens left, if there are such: its own, or that of a shared start. */
+  from?: number;
 }
 
 /**
@@ -47,9 +48,9 @@ export function packRuns(
   rows: number,
 ): { table: Uint32Array<ArrayBuffer>; ofRows: Uint32Array<ArrayBuffer> } {
   const ofRows = new Uint32Array(rows);
-  const table = runs.flatMap(({ start, end, before, state = 0, continues = false }, index) => {
+  const table = runs.flatMap(({ start, end, before, state = 0, from }, index) => {
     ofRows.fill(index, start, end);
-    return [before?.start ?? 0, before?.end ?? 0, start, end, state, continues ? 1 : 0];
+    return [before?.start ?? 0, before?.end ?? 0, start, end, state, from === undefined ? 0 : from + 1];
   });
   return { table: new Uint32Array(table), ofRows };
 }

@@ -30,16 +30,21 @@ export function uploadPositions(
 ): Pick<ForwardInput, 'positions' | 'ropeTables'> {
   const upload = (values: Uint32Array): GpuBuffer => buffers.upload('positions', values);
   const offset = decoder.position?.offset ?? 0;
-  const rotations = rotationsOf(decoder);
-  if (!rotations.some(({ scaling }) => lengths.some((length) => length > fixedUpTo(scaling)))) {
+  const limit = fixedAnglesUpTo(decoder);
+  if (!lengths.some((length) => length > limit)) {
     return { positions: upload(positions.map((value) => value + offset)) };
   }
-  const tables = rotations.map((rotation, index): [RopePosition, RopeTable] => {
+  const tables = rotationsOf(decoder).map((rotation, index): [RopePosition, RopeTable] => {
     const rows = ropeRows(positions, decidingLengths(rotation.scaling, lengths), rotation);
     const { rotaryWidth, interleaved = false } = rotation;
     return [rotation, { buffer: buffers.upload(ropeRowsName(index), rows), rotaryWidth, interleaved }];
   });
   return { positions: upload(positions.map((_, row) => row)), ropeTables: new Map(tables) };
+}
+
+/** The tokens up to which the length of a sequence decides none of its angles. */
+export function fixedAnglesUpTo(decoder: Model['decoder']): number {
+  return Math.min(...rotationsOf(decoder).map(({ scaling }) => fixedUpTo(scaling)), Number.POSITIVE_INFINITY);
 }
 
 /** The names of the buffers for tables of passes. */

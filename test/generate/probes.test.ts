@@ -3,7 +3,7 @@
  * others have.
  */
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,11 +15,9 @@ import type { Probes } from '../../src/ops/probes.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
 import { loadTokenizer } from '../../src/tokenizer/index.ts';
 import { createOptimizer } from '../../src/zo/create-optimizer.ts';
-import { type Parity, writeCheckpoint } from '../parity/checkpoint.ts';
 import { withSeed } from '../support/random.ts';
 import { removeTemporary, tinyModel } from '../train/tiny.ts';
-
-const { cases } = JSON.parse(readFileSync(new URL('../parity/parity.json', import.meta.url), 'utf8')) as Parity;
+import { directoryOf, type Made, makeAll, type Text } from './texts.ts';
 
 let gpu: Gpu;
 let folder: string;
@@ -32,28 +30,6 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
   removeTemporary();
 });
-
-/** A model of the fixtures, or a case of the parity suite. */
-async function directoryOf(name: string): Promise<string> {
-  const parity = cases.find((each) => each.name === name);
-  if (!parity) return tinyModel(name);
-  const directory = join(folder, name.replaceAll(/\W+/g, '-'));
-  await writeCheckpoint(directory, parity);
-  return directory;
-}
-
-interface Text {
-  prompt: number[];
-  maxTokens: number;
-  temperature: number;
-  seed: number;
-  probe: number;
-}
-
-interface Made {
-  ids: number[];
-  logprobs: number[];
-}
 
 const far: Partial<TrainConfiguration> = { queries: 2, epsilon: 0.3, rank: 4, refresh: 10, seed: 9 };
 
@@ -72,7 +48,7 @@ describe.each<[string, string, Partial<TrainConfiguration>]>([
 ])('%s', (_, name, settings) => {
   test('are generated under several probes as under each alone', () =>
     withSeed(name, async (random) => {
-      const directory = await directoryOf(name);
+      const directory = await directoryOf(name, folder);
       const model = await loadModel(gpu, directory);
       const tokenizer = await loadTokenizer(directory);
       const optimizer = await createOptimizer(model, resolveConfiguration({ ...far, ...settings }));
@@ -89,44 +65,28 @@ describe.each<[string, string, Partial<TrainConfiguration>]>([
       const alone = new Map<Text, Made>();
       for (let probe = 0; probe < optimizer.probeCount; probe++) {
         const own = texts.filter((text) => text.probe === probe);
-        const made = await generateAll(
+        const made = await makeAll(
+          model,
+          tokenizer,
           optimizer.perturb(0, probe, 1),
           own.map((text) => ({ ...text, probe: 0 })),
         );
         for (const [index, text] of own.entries()) alone.set(text, made[index]!);
       }
-      const together = await generateAll(optimizer.perturb(0), texts);
+      const together = await makeAll(model, tokenizer, optimizer.perturb(0), texts);
       expect(optimizer.probeCount).toBe(4);
       expect(together).toEqual(texts.map((text) => alone.get(text)));
       // The probes differ, so that texts of the wrong one would be seen.
       const [first] = texts;
-      const ofProbes = await generateAll(
+      const ofProbes = await makeAll(
+        model,
+        tokenizer,
         optimizer.perturb(0),
         [0, 1, 2, 3].map((probe) => ({ ...first!, probe })),
       );
       expect(new Set(ofProbes.map(({ logprobs }) => logprobs[0])).size).toBe(4);
       optimizer.destroy();
       model.destroy();
-
-      async function generateAll(probes: Probes, wanted: readonly Text[]): Promise<Made[]> {
-        const generator = new Generator(model, tokenizer, () => probes, probes.count > 1);
-        const made = await Promise.all(
-          wanted.map(async ({ prompt, probe, ...request }) => {
-            const of: Made = { ids: [], logprobs: [] };
-            for await (const event of generator.generate(request, prompt, undefined, {
-              ...{ adapters: [], users: [], probe },
-            })) {
-              const token = event.type === 'token' ? event : event.type === 'done' ? event.endToken : undefined;
-              if (!token) continue;
-              of.ids.push(token.id);
-              of.logprobs.push(token.logprob!);
-            }
-            return of;
-          }),
-        );
-        await generator.destroy();
-        return made;
-      }
     }));
 });
 

@@ -40,10 +40,11 @@ test('sequences are a run each, and every row has the number of its run', () => 
   expect([...table]).toEqual([0, 0, 0, 2, 0, 0, 0, 0, 2, 3, 0, 0, 0, 0, 3, 6, 0, 0]);
 });
 
-test('runs with states say which, and whether they go on', () => {
+test('runs with states say which, and from which they go on', () => {
   const runs = [
-    { start: 0, end: 1, state: 3, continues: true },
+    { start: 0, end: 1, state: 3, from: 3 },
     { start: 1, end: 4, state: 1 },
+    { start: 4, end: 6, state: 2, from: 0 },
   ];
-  expect([...packRuns(runs, 4).table]).toEqual([0, 0, 0, 1, 3, 1, 0, 0, 1, 4, 1, 0]);
+  expect([...packRuns(runs, 6).table]).toEqual([0, 0, 0, 1, 3, 4, 0, 0, 1, 4, 1, 0, 0, 0, 4, 6, 2, 1]);
 });

@@ -21,8 +21,11 @@ interface RunShape {
   /** Lengths of the runs; one below 0 goes on where the last run above 0 ends, as an option of a prompt does. */
   lengths: readonly number[];
   probes?: number;
-  /** Which runs continue a state; with this, states are kept. One probe only. */
-  continues?: readonly boolean[];
+  /**
+   * Which runs go on from a state: their own, or that of nobody, as from a shared start. With this, states are kept.
+   * One probe only.
+   */
+  continues?: readonly (boolean | 'start')[];
 }
 
 function rowRuns({ lengths, continues }: RunShape): { runs: RowRun[]; rows: number } {
@@ -34,7 +37,8 @@ function rowRuns({ lengths, continues }: RunShape): { runs: RowRun[]; rows: numb
     if (length < 0) run.before = prompt;
     else prompt = { ...run };
     // Numbers of states in another order than runs, one of them nobody's.
-    if (continues) Object.assign(run, { state: lengths.length - index, continues: continues[index]! });
+    if (continues) run.state = lengths.length - index;
+    if (continues?.[index]) run.from = continues[index] === 'start' ? 0 : lengths.length - index;
     runs.push(run);
     rows = run.end;
   }
@@ -53,7 +57,7 @@ function tokensOf({ start, end, before }: RowRun): number[] {
 }
 
 function nameOf({ lengths, probes = 1, continues }: RunShape): string {
-  return `${probes}×[${lengths.join(', ')}]${continues ? `, continues ${continues.map(Number).join('')}` : ''}`;
+  return `${probes}×[${lengths.join(', ')}]${continues ? `, continues ${continues.join(' ')}` : ''}`;
 }
 
 /** States of all runs and of one sequence besides, as they are before the case. */
@@ -103,8 +107,8 @@ export function convolutionCase(shape: ConvolutionShape): KernelCase {
         return gated ? data[row * width + channel]! * value : value;
       };
       /** The input so many tokens in front of all rows of a run. */
-      const earlier = ({ state, continues }: RowRun, back: number, channel: number): number =>
-        continues ? states!.of(state!)[(taps - 1 - back) * channels + channel]! : 0;
+      const earlier = ({ from }: RowRun, back: number, channel: number): number =>
+        from !== undefined ? states!.of(from)[(taps - 1 - back) * channels + channel]! : 0;
       const convolved = (row: number): Float64Array => {
         const [probe, own] = [Math.floor(row / rows), row % rows];
         const run = runs.find(({ start, end }) => own >= start && own < end)!;
@@ -157,6 +161,7 @@ export const convolutionShapes: readonly ConvolutionShape[] = [
   { lengths: [1, 1, 2, 6], channels: 12, taps: 4, activation: 'silu', continues: [true, false, true, true] },
   { lengths: [1, 3, 1], channels: 16, taps: 3, gated: true, continues: [true, false, false] },
   { lengths: [3, 1], channels: 8, taps: 7, gated: true, continues: [true, true] },
+  { lengths: [1, 2, 5], channels: 8, taps: 4, activation: 'silu', continues: ['start', 'start', true] },
 ];
 
 export interface DeltaRuleShape extends RunShape {
@@ -234,7 +239,7 @@ export function deltaRuleCase(shape: DeltaRuleShape): KernelCase {
       for (let probe = 0; probe < probes; probe++) {
         for (const run of runs) {
           const matrices = new Float64Array(size);
-          if (run.continues) matrices.set(states!.of(run.state!));
+          if (run.from !== undefined) matrices.set(states!.of(run.from));
           for (const own of tokensOf(run)) results.set(probe * rows + own, read(probe * rows + own, matrices));
           if (run.state !== undefined) kept.set(run.state, matrices);
         }
@@ -268,6 +273,7 @@ export const deltaRuleShapes: readonly DeltaRuleShape[] = [
   { lengths: [1, 4, 1], heads: 2, keyHeads: 1, keyWidth: 8, valueWidth: 8, continues: [true, false, true] },
   { lengths: [70, 2], heads: 2, keyHeads: 2, keyWidth: 4, valueWidth: 4, continues: [false, true] },
   { lengths: [2, 3], heads: 1, keyHeads: 1, keyWidth: 12, valueWidth: 4, continues: [true, true] },
+  { lengths: [1, 3, 2], heads: 2, keyHeads: 1, keyWidth: 8, valueWidth: 8, continues: ['start', 'start', true] },
   { lengths: [33], heads: 2, keyHeads: 1, keyWidth: 64, valueWidth: 64 },
   { lengths: [20, 1, -18], heads: 2, keyHeads: 2, keyWidth: 12, valueWidth: 36, probes: 2, forgetful: true },
   { lengths: [17, 32, 3], heads: 1, keyHeads: 1, keyWidth: 64, valueWidth: 40, continues: [true, false, true] },
