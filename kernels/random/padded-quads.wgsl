@@ -1,8 +1,9 @@
 // The noise of a stored weight with padding (src/tensor/axis.ts), as in random/quads.wgsl. An element draws the same
 // number as in the weight without padding; a padding element draws 0.
 //
-// Constants: the first ROW_WIDTH of every ROW_STRIDE rows, and the first COLUMN_WIDTH of every COLUMN_STRIDE columns,
-// are not padding. ROW_QUADS is the number of quads of a stored row.
+// parameters: the first row_width of every row_stride rows, and the first column_width of every column_stride columns,
+// are not padding. width_quads is the number of quads of a stored row. As constants these would save a few divisions
+// beside two blocks of random numbers, for a kernel to compile for each shape.
 
 struct Place {
   // The first element of a quad, counted without padding.
@@ -12,14 +13,15 @@ struct Place {
 }
 
 fn place_of(quad: u32) -> Place {
-  let row = quad / ROW_QUADS;
-  let column = quad % ROW_QUADS * 4u;
-  let in_rows = row % ROW_STRIDE;
-  let in_columns = column % COLUMN_STRIDE;
-  let plain_row = row / ROW_STRIDE * ROW_WIDTH + in_rows;
-  let plain_column = column / COLUMN_STRIDE * COLUMN_WIDTH + in_columns;
-  let plain_columns = ROW_QUADS * 4u / COLUMN_STRIDE * COLUMN_WIDTH;
-  let count = select(0u, min(4u, COLUMN_WIDTH - min(in_columns, COLUMN_WIDTH)), in_rows < ROW_WIDTH);
+  let row = quad / parameters.width_quads;
+  let column = quad % parameters.width_quads * 4u;
+  let in_rows = row % parameters.row_stride;
+  let in_columns = column % parameters.column_stride;
+  let plain_row = row / parameters.row_stride * parameters.row_width + in_rows;
+  let plain_column = column / parameters.column_stride * parameters.column_width + in_columns;
+  let plain_columns = parameters.width_quads * 4u / parameters.column_stride * parameters.column_width;
+  let columns_left = parameters.column_width - min(in_columns, parameters.column_width);
+  let count = select(0u, min(4u, columns_left), in_rows < parameters.row_width);
   return Place(plain_row * plain_columns + plain_column, count);
 }
 

@@ -23,6 +23,12 @@ struct Parameters {
   coefficient_stride: u32,
   beta1: f32,
   beta2: f32,
+  // How the weight is padded (random/padded-quads.wgsl).
+  width_quads: u32,
+  row_width: u32,
+  row_stride: u32,
+  column_width: u32,
+  column_stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> weight: array<WeightWord>;

@@ -21,6 +21,11 @@ struct Parameters {
   tensor: u32,
   step: u32,
   threshold: f32,
+  // How the weight is padded (random/padded-quads.wgsl).
+  row_width: u32,
+  row_stride: u32,
+  column_width: u32,
+  column_stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> ids: array<u32>;

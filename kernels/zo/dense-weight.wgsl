@@ -21,6 +21,11 @@ struct Parameters {
   scale: f32,
   scale_second: f32,
   threshold: f32,
+  // How the weight is padded (random/padded-quads.wgsl).
+  row_width: u32,
+  row_stride: u32,
+  column_width: u32,
+  column_stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> weight: array<WeightWord>;

@@ -110,8 +110,8 @@ export class Recorder {
     this.#gpu = gpu;
     this.#rehearsing = rehearses;
     this.#times = new PieceTimes(workgroupMilliseconds[gpu.kernelStyle]);
-    // 64 bytes hold 16 scalars, more than any kernel has; the adapter may require larger slots.
-    this.#slotBytes = Math.max(64, gpu.device.limits.minUniformBufferOffsetAlignment);
+    // 128 bytes hold 32 scalars, more than any kernel has. Devices have 256 unless a lower limit is asked for.
+    this.#slotBytes = Math.max(128, gpu.device.limits.minUniformBufferOffsetAlignment);
     this.#data = new ArrayBuffer(arenaSlots * this.#slotBytes);
     this.#u32 = new Uint32Array(this.#data);
     this.#i32 = new Int32Array(this.#data);

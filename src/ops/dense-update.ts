@@ -11,7 +11,7 @@ import type { Kernel, KernelDefinition } from '../gpu/kernel.ts';
 import { perElement } from '../gpu/workgroups.ts';
 import { partOf, type Weight } from '../tensor/weight.ts';
 import { type ConsecutiveSteps, inLaunches } from './consecutive-steps.ts';
-import { noisyKernel, type RowSlice, rowSlices } from './dense.ts';
+import { noisyKernel, padParameters, type RowSlice, rowSlices } from './dense.ts';
 import { type DenseTensor, type DirectionKind, directionNumber } from './probes.ts';
 
 /** Which noise: the Philox key, and the number of queries of a step. */
@@ -21,7 +21,7 @@ export interface DenseNoiseOfRun {
 }
 
 /** What of a weight decides the kernels that draw its noise. */
-type NoisyWeight = Pick<Weight, 'storage' | 'columns' | 'layout'>;
+type NoisyWeight = Pick<Weight, 'storage' | 'layout'>;
 
 /** The update of a weight along its directions; see kernels/zo/dense-update.wgsl. */
 export function denseUpdateKernel(weight: NoisyWeight, kind: DirectionKind, queries: number): KernelDefinition {
@@ -50,7 +50,6 @@ export function recordDenseUpdate(
   recordSlices(gpu, kernel, weight, logCurvature, { tensor, noise, of, elements: 8 }, (slice) => ({
     buffers: [slice.weight, slice.beside ?? gpu.unused],
     parameters: {
-      width_quads: weight.columns / 4,
       rows: slice.count,
       weight_row: slice.weightRow,
       curvature_row: slice.besideRow,
@@ -90,6 +89,8 @@ function recordSlices(
         [...buffers, of.coefficients],
         {
           ...parameters,
+          ...padParameters(weight),
+          width_quads: weight.columns / 4,
           seed_low: seed[0],
           seed_high: seed[1],
           tensor,

@@ -9,7 +9,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { KernelDefinition } from '../gpu/kernel.ts';
 import { perElement } from '../gpu/workgroups.ts';
-import { partOf, type Weight } from '../tensor/weight.ts';
+import { layoutOf, partOf, type Weight } from '../tensor/weight.ts';
 import { codecFile, type Storage } from '../weights/index.ts';
 import { type DenseNoise, directionNumber, type ProbePoint } from './probes.ts';
 
@@ -18,21 +18,22 @@ export const scratchCopies = 2;
 
 /** Kernels that draw the noise of a stored weight. @param files of the kernel, the one with `main` last */
 export function noisyKernel(
-  { storage, columns, layout }: Pick<Weight, 'storage' | 'columns' | 'layout'>,
+  { storage, layout }: Pick<Weight, 'storage' | 'layout'>,
   files: readonly string[],
   constants: KernelDefinition['constants'] = {},
 ): KernelDefinition {
   const noise = layout ? 'random/padded-quads.wgsl' : 'random/quads.wgsl';
-  const pads = layout && {
-    ROW_WIDTH: layout.rows.width,
-    ROW_STRIDE: layout.rows.stride,
-    COLUMN_WIDTH: layout.columns.width,
-    COLUMN_STRIDE: layout.columns.stride,
-    ROW_QUADS: columns / 4,
-  };
+  return { files: [codecFile(storage), 'random/philox.wgsl', noise, ...files], constants };
+}
+
+/** The parameters of these kernels that say how a weight is padded; see kernels/random/padded-quads.wgsl. */
+export function padParameters(weight: Weight): Record<string, number> {
+  const { rows, columns } = layoutOf(weight);
   return {
-    files: [codecFile(storage), 'random/philox.wgsl', noise, ...files],
-    constants: { ...constants, ...pads },
+    row_width: rows.width,
+    row_stride: rows.stride,
+    column_width: columns.width,
+    column_stride: columns.stride,
   };
 }
 
@@ -155,6 +156,7 @@ export function* perturbedWeight(
           scale: points[0]!.scale,
           scale_second: points[1]?.scale ?? 0,
           threshold: tensor.threshold,
+          ...padParameters(weight),
         },
         perElement((slice.count * weight.columns) / 8),
       );

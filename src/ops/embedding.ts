@@ -13,7 +13,7 @@ import type { Activation } from '../tensor/workspace.ts';
 import { codecFile, type Storage } from '../weights/index.ts';
 import { checkMultiple, checkShape } from './check-shape.ts';
 import type { OperationContext } from './context.ts';
-import { noisyKernel, rowSlices } from './dense.ts';
+import { noisyKernel, padParameters, rowSlices } from './dense.ts';
 import { type FactorStorage, factorFile } from './factors.ts';
 import { leastRowsOfLargeBlocks, type SharingVariant, sharingLanes, sharingVariant } from './matmul-choice.ts';
 import {
@@ -232,6 +232,7 @@ function embedDense(
         tensor: tensor.tensor,
         step,
         threshold: tensor.threshold,
+        ...padParameters(weight),
       },
       spread(rows),
     );

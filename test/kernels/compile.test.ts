@@ -70,7 +70,7 @@ describe.each(distinct)('%s', (_, list) => {
         .split(',')
         .filter((field) => field.trim() !== '');
       expect(parameters).toHaveLength(fields.length);
-      expect(parameters.length, 'a slot of the uniform arena has 16 scalars').toBeLessThanOrEqual(16);
+      expect(parameters.length, 'a slot of the uniform arena has 32 scalars').toBeLessThanOrEqual(32);
     }
   });
 

@@ -62,8 +62,8 @@ const tapCounts = [1, 2, 3, 4, 7];
 
 /** A weight without pads and one with pads. */
 const paddedWeights = (storage: Storage) => [
-  { storage, columns: 16 },
-  { storage, columns: 16, layout: { rows: quadAxis(6, 2), columns: quadAxis(5, 2) } },
+  { storage },
+  { storage, layout: { rows: quadAxis(6, 2), columns: quadAxis(5, 2) } },
 ];
 
 /** A kernel that draws noise of stored weights. */
