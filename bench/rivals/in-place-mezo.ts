@@ -14,6 +14,7 @@ import type { Gpu } from '../../src/gpu/gpu.ts';
 import type { KernelDefinition } from '../../src/gpu/kernel.ts';
 import { perElement } from '../../src/gpu/workgroups.ts';
 import type { Model } from '../../src/model/model.ts';
+import { padParameters } from '../../src/ops/dense.ts';
 import { denseUpdateKernel } from '../../src/ops/dense-update.ts';
 import type { Probes } from '../../src/ops/probes.ts';
 import { keyOfSeed, tensorId } from '../../src/random/philox.ts';
@@ -94,6 +95,7 @@ export class InPlaceMezo {
             queries: 1,
             coefficient_offset: 2 * pass,
             coefficient_stride: 2,
+            ...padParameters(weight),
             threshold: 0,
             smoothing: 0,
           },
