@@ -81,8 +81,13 @@ export function createRowMapping(choice: ColumnChoice): ((row: Row) => Row) | un
       chosen.add('prompt');
     }
     if (labels.size > 0) {
-      value.label = labelField({ value: { ...row.value, ...value }, source: row.source }, options.table);
-      if (!('prompt' in value) && 'text' in value) {
+      const labelled = { value: { ...row.value, ...value }, source: row.source };
+      if (!('label' in labelled.value)) throw missingColumn(row, 'label', ', which labels are for', 'label');
+      value.label = labelField(labelled, options.table);
+      if (!('prompt' in value)) {
+        if (!('text' in value)) {
+          throw missingColumn(row, 'text', ', and no template, to make the prompt of', 'text');
+        }
         value.prompt = value.text;
         chosen.add('prompt').delete('text');
       }

@@ -11,6 +11,12 @@ import { zstdFrames } from './zstd-frames.ts';
 
 const packings: Readonly<Record<string, Packing>> = { '.gz': 'gzip', '.zst': 'zstd' };
 
+/** What packed files begin with: no text in UTF-8 does. */
+const beginnings: Readonly<Record<string, readonly number[]>> = {
+  '.gz': [0x1f, 0x8b],
+  '.zst': [0x28, 0xb5, 0x2f, 0xfd],
+};
+
 /** The ends of the names of packed files. */
 export const packedEnds = Object.keys(packings);
 
@@ -26,12 +32,30 @@ export function withoutPacking(path: string): string {
  */
 export async function* readUnpacked(path: string, onRead?: OnRead): AsyncGenerator<Uint8Array> {
   const packing = packings[path.slice(withoutPacking(path).length)];
-  if (packing !== 'zstd') {
+  if (packing === undefined) {
+    yield* withPackingRefused(path, readStream(path, { onRead }));
+    return;
+  }
+  if (packing === 'gzip') {
     yield* readStream(path, { packing, onRead });
     return;
   }
   for await (const range of zstdFrames(path)) {
     yield* readStream(path, { packing, range, onRead: onRead && ((bytes) => onRead(range.start + bytes)) });
+  }
+}
+
+/** The pieces of a file whose name has no end of a packing, unless they are packed. */
+async function* withPackingRefused(path: string, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let isFirst = true;
+  for await (const piece of pieces) {
+    const end = packedEnds.find((each) => isFirst && beginnings[each]!.every((byte, at) => piece[at] === byte));
+    if (end !== undefined) {
+      const problem = `${path} is packed as ${packings[end]}; give it a name that ends in ${end}`;
+      throw new SubzeroError('invalid_data', problem, { parameter: path });
+    }
+    isFirst = false;
+    yield piece;
   }
 }
 
@@ -46,6 +70,9 @@ export function asReadError(path: string, error: unknown): Error {
   // Deno's errors of unpacking have no code, those of files have one on all runtimes.
   if (path.endsWith('.zst') && !/^E[A-Z]+$/.test(code ?? ''))
     return new SubzeroError('invalid_data', `${path} is not a valid zstd file`, options);
+  if (code === 'Z_BUF_ERROR') {
+    return new SubzeroError('invalid_data', `the gzip file ${path} was cut off: it ends before its content does`, options);
+  }
   if (code?.startsWith('Z_')) return new SubzeroError('invalid_data', `${path} is not a valid gzip file`, options);
   return new SubzeroError('io', `cannot read ${path}: ${message}`, options);
 }

@@ -61,11 +61,17 @@ function textAt(row: Row, { path, optional, trim }: Place): string {
   }
   const value = holder.value[name];
   if (optional && (value === undefined || value === '')) return '';
+  if (value === undefined) throw missingColumn(holder, name);
   const text = typeof value === 'number' || typeof value === 'boolean' ? String(value) : textField(holder, name);
   return trim ? text.trim() : text;
 }
 
-/** The error of a row that lacks a column, with those that it has. */
-export function missingColumn(row: Row, column: string): SubzeroError {
-  return rowError(row, `no column "${column}"; the row has ${show(Object.keys(row.value))}`);
+/**
+ * The error of a row that lacks a column, with those that it has.
+ * @param purpose what the column would be for, behind its name
+ * @param field the field of a format that another column may be
+ */
+export function missingColumn(row: Row, column: string, purpose = '', field?: string): SubzeroError {
+  const advice = field === undefined ? '' : `; say which of them it is (columns: ${field}=NAME)`;
+  return rowError(row, `no column "${column}"${purpose}; the row has ${show(Object.keys(row.value))}${advice}`);
 }

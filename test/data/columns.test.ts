@@ -45,7 +45,7 @@ describe('templates', () => {
   });
 
   test.each([
-    [{}, /^x:1: expected a string in "a"; got nothing/],
+    [{ b: 'c' }, /^x:1: no column "a"; the row has \["b"\]$/],
     [{ a: ' ' }, /^x:1: "a" is empty/],
     [{ a: ['b'] }, /^x:1: expected a string in "a"; got \["b"\]/],
   ])('a row %j is refused', (value, message) => {
@@ -125,7 +125,19 @@ describe('columns', () => {
       'a column of the template',
       'a,b\n1,2\n',
       { template: '{c} is', columns: ['completion=b'] },
-      /rows\.csv:2: expected a string in "c"; got nothing/,
+      /rows\.csv:2: no column "c"; the row has \["a","b"\]$/,
+    ],
+    [
+      'no column of labels',
+      'text,kind\na,2\n',
+      { labels: ['0=x,1=y'] },
+      /rows\.csv:2: no column "label", which .*; the row has \["text","kind"\]; .* \(columns: label=NAME\)$/,
+    ],
+    [
+      'no column for the prompt before labels',
+      'mail,label\na,1\n',
+      { labels: ['0=x,1=y'] },
+      /rows\.csv:2: no column "text", and no template, .* \["mail","label"\]; .* \(columns: text=NAME\)$/,
     ],
     ['text and label alone', 'text,label\na,2\n', {}, /rows\.csv:2: a row cannot have both "text" and "label"/],
     ['unknown columns', 'x,y\na,2\n', {}, /unknown row with fields \["x","y"\].*say which columns are which/],

@@ -222,8 +222,16 @@ describe('what cannot be read is named', () => {
       'gzip that ends early',
       'e.jsonl.gz',
       zlib.gzipSync(Buffer.from('{"text": "a"}')).subarray(0, 20),
-      /e\.jsonl\.gz is not a valid gzip file/,
+      /e\.jsonl\.gz was cut off/,
     ],
+    [
+      'gzip whose second member ends early',
+      'm.jsonl.gz',
+      Buffer.concat([zlib.gzipSync('{"text": "a"}\n'), zlib.gzipSync('{"text": "b"}').subarray(0, 20)]),
+      /m\.jsonl\.gz was cut off/,
+    ],
+    ['gzip by another name', 'p.jsonl', zlib.gzipSync('{"text": "a"}'), /p\.jsonl is packed as gzip; .* ends in \.gz$/],
+    ['zstd by another name', 'p.csv', zlib.zstdCompressSync('a,b\n'), /p\.csv is packed as zstd; .* ends in \.zst$/],
   ];
   test.each(cases)('%s', async (_name, file, content, message) => {
     const path = await write(file, content);
