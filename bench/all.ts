@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { SubzeroError } from '../src/errors.ts';
 import { Gpu } from '../src/gpu/gpu.ts';
 
-export const usage = `node bench/main.ts all --out DIR [options]
+export const usage = `npm run bench -- all --out DIR [options]
   --out DIR            a folder for the output (NAME.log) and the figures (NAME.json) of each, and a summary
   --only LIST          some of them, names with a comma between
   --limit MINUTES      most time of one (default 20)`;

@@ -24,7 +24,7 @@ import { machine } from './machine.ts';
 import { randomBatch } from './random-batch.ts';
 import { modelShapes } from './shapes.ts';
 
-export const usage = `node bench/main.ts bank [options]
+export const usage = `npm run bench -- bank [options]
   --cases LIST         TYPE[:RANK] with commas between: how the weights are stored, and the rank of the bank beside
                        them; without a rank the change is folded (default f16,q8:4,q8:64,q8:128,q4:64)
   --shape NAME         ${Object.keys(modelShapes).join(', ')} (default opt-1.3b)

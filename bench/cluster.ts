@@ -23,7 +23,7 @@ import { encodeRecord } from '../src/zo/journal-format.ts';
 import { NatsServer, natsServerProgram } from '../test/cluster/nats.ts';
 import { machine } from './machine.ts';
 
-export const usage = `node bench/main.ts cluster [options]: overhead and scaling with simulated computing
+export const usage = `npm run bench -- cluster [options]: overhead and scaling with simulated computing
   --machines LIST      the leader among them (default 1,2,4,8,16)
   --shards N           of a step (default 16)
   --delay MS           computing of a shard (default 150)

@@ -20,7 +20,7 @@ import { deviceOf } from './device.ts';
 import { kernelTable, profile } from './profile.ts';
 import { randomBatch } from './random-batch.ts';
 
-export const usage = `node bench/main.ts families [options]
+export const usage = `npm run bench -- families [options]
   --family NAMES       which, with commas between: qwen3.5, lfm2, gemma4, gemma4-inputs (default all)
   --rows N,N           rows of a pass, both probes counted (default 256,512,1024)
   --tokens T           tokens per sequence, which divide half of the rows (default: one sequence for each probe)
@@ -92,6 +92,17 @@ export async function benchFamilies(args: readonly string[]): Promise<number> {
   if (unknown !== undefined) {
     throw new SubzeroError('invalid_argument', `--family ${unknown} is not one of ${Object.keys(families).join(', ')}`);
   }
+  const [rank, repeat] = [wholeNumber('rank', values.rank), wholeNumber('repeat', values.repeat)];
+  const shares = values.rows.split(',').map((text) => {
+    const rows = wholeNumber('rows', text);
+    if (rows % 2 !== 0) throw new SubzeroError('invalid_argument', `--rows must be even; got ${rows}`);
+    const tokens = values.tokens === undefined ? rows / 2 : wholeNumber('tokens', values.tokens);
+    if ((rows / 2) % tokens !== 0) {
+      const problem = `--tokens must divide half of the rows, ${rows / 2} of ${rows}; got ${tokens}`;
+      throw new SubzeroError('invalid_argument', problem);
+    }
+    return { rows, tokens };
+  });
   const gpu = await Gpu.open(deviceOf(values));
   const shapes: [string, Record<string, unknown>][] = [
     ['llama', llama],
@@ -99,17 +110,16 @@ export async function benchFamilies(args: readonly string[]): Promise<number> {
   ];
   console.log(gpu.adapter.description || gpu.adapter.device);
   const figures = [];
-  for (const rows of values.rows.split(',').map(Number)) {
-    const tokens = values.tokens === undefined ? rows / 2 : Number(values.tokens);
+  for (const { rows, tokens } of shares) {
     const contestants = await Promise.all(
       shapes.map(async ([name, config]) => ({
         name,
-        ...(await openStep(gpu, config, { rows, tokens, rank: Number(values.rank) })),
+        ...(await openStep(gpu, config, { rows, tokens, rank })),
         milliseconds: [] as number[],
       })),
     );
     // Round 0 compiles kernels and allocates.
-    for (let round = 0; round <= Number(values.repeat); round++) {
+    for (let round = 0; round <= repeat; round++) {
       for (const { step, milliseconds } of contestants) {
         const taken = await timed(gpu, () => step(round));
         if (round > 0) milliseconds.push(taken);
@@ -142,6 +152,13 @@ export async function benchFamilies(args: readonly string[]): Promise<number> {
   if (values.json) writeFileSync(values.json, `${JSON.stringify(figures, null, 2)}\n`);
   gpu.close();
   return 0;
+}
+
+/** @throws SubzeroError `invalid_argument` */
+function wholeNumber(option: string, text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new SubzeroError('invalid_argument', `--${option} must be a whole number from 1; got "${text}"`);
 }
 
 /** A model with what its steps need. */

@@ -26,7 +26,7 @@ import { createOptimizer } from '../src/zo/create-optimizer.ts';
 import { Mean } from '../test/support/zo/mean.ts';
 import { deviceOf } from './device.ts';
 
-export const usage = `node bench/main.ts fidelity [options]
+export const usage = `npm run bench -- fidelity [options]
   --draws N            directions per method (default 192; MeZO at most as many as the reference has)
   --adapter NAME       part of the adapter's name, or its index
   --json FILE          write the figures

@@ -16,7 +16,7 @@ import { type Clock, compare, failuresOf, gateTable, type Pairs } from './gate/c
 import { type Answer, type GateRequest, type Part, parts, type Spent, sizes } from './gate/suite.ts';
 import { machine } from './machine.ts';
 
-export const usage = `node bench/main.ts gate --against REVISION [options]
+export const usage = `npm run bench -- gate --against REVISION [options]
   --against REVISION   what git knows it by: a tag, a branch, a hash
   --rounds N           pairs of processes (default 4, or as many as fit the minutes, but 2)
   --turns N            of each part of the suite within a round, besides the first, which compiles (default 3)

@@ -17,7 +17,7 @@ import { testSeed } from '../test/support/random.ts';
 import { deviceOf } from './device.ts';
 import { rooflineChart } from './roofline-chart.ts';
 
-export const usage = `node bench/main.ts kernels [options]
+export const usage = `npm run bench -- kernels [options]
   --suite quick|full   shapes: quick for a software adapter (the default there), full for a GPU
   --filter TEXT        only cases whose operation or name contains it
   --adapter NAME       part of the adapter's name, or its index

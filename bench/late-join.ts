@@ -25,7 +25,7 @@ import { createJournal, openJournal } from '../src/zo/journal.ts';
 import { NatsServer, natsServerProgram } from '../test/cluster/nats.ts';
 import { machine } from './machine.ts';
 
-export const usage = `node bench/main.ts late-join [options]: a worker that joins an old run
+export const usage = `npm run bench -- late-join [options]: a worker that joins an old run
   --model DIR          default examples/reviews-3m
   --data DIR           of SST-2, default examples/sst2
   --steps N            that the run is old (default 20000)`;

@@ -21,7 +21,7 @@ import { dropPages } from './load/page-cache.ts';
 import { machine } from './machine.ts';
 import { modelShapes } from './shapes.ts';
 
-export const usage = `node bench/main.ts load [options]
+export const usage = `npm run bench -- load [options]
   --shape NAME         a checkpoint in bf16 with random weights, written to the folder for temporary files and removed:
                        ${Object.keys(modelShapes).join(', ')} (default qwen3-0.6b)
   --model PATH         this model instead of a shape

@@ -1,5 +1,5 @@
 /**
- * Benchmarks: `node bench/main.ts <name> [options]`.
+ * Benchmarks: `npm run bench -- NAME [options]`.
  *
  * @module
  */
@@ -45,10 +45,15 @@ const benchmarks: Readonly<Record<string, { run(args: readonly string[]): Promis
 const [name = '', ...args] = process.argv.slice(2);
 const benchmark = benchmarks[name];
 
-if (!benchmark || args.includes('--help')) {
+if (!benchmark && name !== '' && name !== '--help') {
+  console.error(
+    `error: there is no benchmark "${name}"; there are ${Object.keys(benchmarks).join(', ')}\n` +
+      'npm run bench -- --help describes all of them',
+  );
+  process.exitCode = 2;
+} else if (!benchmark || args.includes('--help')) {
   const text = (benchmark ? [benchmark] : Object.values(benchmarks)).map(({ usage }) => usage).join('\n\n');
   console.log(text);
-  process.exitCode = benchmark || name === '' || name === '--help' ? 0 : 2;
 } else {
   try {
     process.exitCode = await benchmark.run(args);

@@ -22,7 +22,7 @@ const peers = ['subzero', 'onnxruntime', 'tensorflow', 'jax'] as const;
 const tolerances = { ours: 1e-7, others: 1e-3 };
 const ourPackage = 'subzero-webgpu';
 
-export const usage = `node bench/main.ts peers [options]    (first: npm install --prefix bench/peers)
+export const usage = `npm run bench -- peers [options]    (first: npm install --prefix bench/peers)
   --only A,B           some of ${peers.join(', ')}
   --repeat N           timed rounds, every library once in each (default 5)
   --json FILE          write the figures`;

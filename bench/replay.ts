@@ -12,7 +12,7 @@ import { resolveConfiguration, type TrainConfiguration } from '../src/settings/c
 import { methods, type OptimizerName } from '../src/settings/methods.ts';
 import { createOptimizer } from '../src/zo/create-optimizer.ts';
 
-export const usage = `node bench/main.ts replay [options]
+export const usage = `npm run bench -- replay [options]
   --optimizer NAME     default subzero
   --mezo-update NAME   of mezo: sgd, momentum or adam (default sgd)
   --steps N            default 2000

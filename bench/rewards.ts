@@ -27,7 +27,7 @@ import type { ZerothOrderOptimizer } from '../src/zo/optimizer.ts';
 import { deviceOf } from './device.ts';
 import { machine } from './machine.ts';
 
-export const usage = `node bench/main.ts rewards [options]
+export const usage = `npm run bench -- rewards [options]
   --model DIRECTORY    default examples/reviews-3m
   --prompts N          prompts of a step (default 16)
   --prompt-tokens N    tokens of a prompt (default 8)

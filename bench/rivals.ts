@@ -14,7 +14,7 @@ import { deviceOf } from './device.ts';
 import { compareGeneration } from './rivals/generation.ts';
 import { compareTraining } from './rivals/training.ts';
 
-export const usage = `node bench/main.ts rivals [options]
+export const usage = `npm run bench -- rivals [options]
   --model DIRECTORY    a Llama-like model, for training (default examples/reviews-3m)
   --batch-size B       sentences of the example data (default 16)
   --rank R             default 8

@@ -20,7 +20,7 @@ import { short, table } from '../src/table.ts';
 import { type Timing, TrainingJob, timedCompletion } from './serve/client.ts';
 import type { EventLoopDelay } from './serve/process.ts';
 
-export const usage = `node bench/main.ts serve [options]
+export const usage = `npm run bench -- serve [options]
   --model DIR          model to serve and train (default examples/reviews-3m)
   --requests N         requests of the light load, per round (default 30)
   --every MS           milliseconds from one to the next (default 2000)

@@ -21,7 +21,7 @@ import { type SettingName, settingNames, settingOf } from '../src/settings/setti
 import { markdownTable, table } from '../src/table.ts';
 import { probePoints } from '../src/zo/probe-points.ts';
 
-export const usage = `node bench/main.ts sst2 [options]
+export const usage = `npm run bench -- sst2 [options]
   --optimizers LIST    names with a comma between them, or all (default subzero); a name may have settings of its own
                        behind it, as in mezo:learning-rate=1e-4:queries=2,subzero:storage=q4:bank-rank=64
   --seeds N            how many (default 5)

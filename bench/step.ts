@@ -30,7 +30,7 @@ import { randomBatch } from './random-batch.ts';
 import { InPlaceMezo } from './rivals/in-place-mezo.ts';
 import { modelShapes } from './shapes.ts';
 
-export const usage = `node bench/main.ts step [options]
+export const usage = `npm run bench -- step [options]
   --shape NAME         ${Object.keys(modelShapes).join(', ')} (default opt-1024x4)
   --layers N           fewer layers than the shape has
   --model DIRECTORY    this model instead of a shape

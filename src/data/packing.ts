@@ -71,7 +71,7 @@ export function asReadError(path: string, error: unknown): Error {
   if (path.endsWith('.zst') && !/^E[A-Z]+$/.test(code ?? ''))
     return new SubzeroError('invalid_data', `${path} is not a valid zstd file`, options);
   if (code === 'Z_BUF_ERROR') {
-    return new SubzeroError('invalid_data', `the gzip file ${path} was cut off: it ends before its content does`, options);
+    return new SubzeroError('invalid_data', `the gzip file ${path} was cut off: it ends within a member`, options);
   }
   if (code?.startsWith('Z_')) return new SubzeroError('invalid_data', `${path} is not a valid gzip file`, options);
   return new SubzeroError('io', `cannot read ${path}: ${message}`, options);

@@ -1,0 +1,27 @@
+/** What a benchmark says of options and names that it does not know, before it measures anything. */
+
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { benchFamilies } from '../../bench/families.ts';
+
+describe('bench families', () => {
+  test.each([
+    [['--rows', 'many'], '--rows must be a whole number from 1; got "many"'],
+    [['--rows', '256,'], '--rows must be a whole number from 1; got ""'],
+    [['--rows', '255'], '--rows must be even; got 255'],
+    [['--rows', '256,96', '--tokens', '32'], '--tokens must divide half of the rows, 48 of 96; got 32'],
+    [['--rank', '0'], '--rank must be a whole number from 1; got "0"'],
+    [['--repeat', 'x'], '--repeat must be a whole number from 1; got "x"'],
+    [['--family', 'bert'], '--family bert is not one of qwen3.5, lfm2, gemma4, gemma4-inputs'],
+  ])('%j is refused', async (args, message) => {
+    await expect(benchFamilies(args)).rejects.toThrow(message);
+  });
+});
+
+test('a benchmark that there is not is named, and those that there are', () => {
+  const program = fileURLToPath(new URL('../../bench/main.ts', import.meta.url));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, 'lod'], { encoding: 'utf8' });
+  expect(stderr).toMatch(/^error: there is no benchmark "lod"; there are all, bank, .*, load, .*\n.*--help/);
+  expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+});
