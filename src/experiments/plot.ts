@@ -166,7 +166,10 @@ function axis(values: readonly number[], [from, to]: Range, logarithmic: boolean
   const distinct = [...new Set(usable)];
   // A few values, such as ranks, say more than powers of ten between them.
   const few = logarithmic && distinct.length <= fewValues ? distinct : undefined;
-  const marked = few ?? (logarithmic ? powers(range) : niceTicks(range, count));
+  // Between whole numbers, such as steps and ranks, there is nothing.
+  const isWhole = usable.every(Number.isInteger);
+  const even = niceTicks(range, count).filter((value) => !isWhole || Math.abs(value - Math.round(value)) < 1e-9);
+  const marked = few ?? (logarithmic ? powers(range) : even);
   const texts = logarithmic ? marked.map((value) => String(Number(value.toPrecision(3)))) : formatTicks(marked);
   const ticks = marked.map((value, index) => ({ at: place(value), text: texts[index]! }));
   return { place, ticks: few ? withoutOverlaps(ticks, from < to) : ticks };

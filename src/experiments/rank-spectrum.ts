@@ -76,6 +76,7 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     const rows: string[][] = [];
     const series: { name: string; points: { x: number; y: number; error?: number }[] }[] = [];
     const quotients: number[] = [];
+    const undecided: string[] = [];
     for (const [rank, ofRank] of grouped(finished, (cell) => String(cell.rank))) {
       const unstructured = gaussianSpectra(Number(rank));
       const [expectedFirst, expectedStable] = [mean(unstructured.map(firstShare)), mean(unstructured.map(stableRank))];
@@ -85,6 +86,7 @@ export const rankSpectrum = defineExperiment<Spectrum>({
         const spectra = own.map(({ result }) => result.singularValues);
         const stable = summary(spectra.map(stableRank));
         quotients.push(stable.mean / expectedStable);
+        if (!(stable.mean + stable.halfWidth95 < expectedStable)) undecided.push(shortName(matrix));
         rows.push([
           shortName(matrix),
           stageText(cell),
@@ -106,9 +108,9 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     const middle = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
     return {
       lead:
-        `Seen in a random subspace, a gradient's stable rank is ${middle.toFixed(2)} times (median over matrices; ` +
-        `${sorted[0]!.toFixed(2)} to ${sorted.at(-1)!.toFixed(2)}) that of a matrix without structure` +
-        (middle < 0.8 ? ': gradients are of low rank.' : ': these gradients are hardly of low rank.'),
+        `${decisionText(undecided, quotients.length, finished)} Seen in a random subspace, a gradient's stable rank is ` +
+        `${middle.toFixed(2)} times (median over matrices; ${sorted[0]!.toFixed(2)} to ` +
+        `${sorted.at(-1)!.toFixed(2)}) that of a matrix without structure.`,
       sections: [
         {
           title: 'Singular values in a random subspace',
@@ -141,6 +143,19 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     };
   },
 });
+
+/** Most names in a sentence. */
+const namesShown = 4;
+
+/** In how many cases the seeds tell that a gradient has structure, and in which they do not. */
+function decisionText(undecided: readonly string[], cases: number, finished: readonly Finished<Spectrum>[]): string {
+  if (new Set(finished.map(({ cell }) => cell.seed)).size < 2) return 'One seed does not tell whether ranks are low.';
+  const names = [...new Set(undecided)];
+  const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : '';
+  const except = names.length === 0 ? '' : `, but not in ${names.slice(0, namesShown).join(', ')}${more}`;
+  const decided = `${cases - undecided.length} of ${cases} cases`;
+  return `Gradients are of lower rank than without structure in ${decided}, beyond 95 % intervals${except}.`;
+}
 
 /** A matrix of a model and the subspace of a seed's first period, with the rows that the loss is of. */
 export interface Place {

@@ -44,6 +44,18 @@ test('the whole of a small plot is as the file has it', async () => {
   await expect(svg).toMatchFileSnapshot('../fixtures/golden/experiment-plot.svg');
 });
 
+test('between whole numbers nothing is marked', () => {
+  const numbersOf = (xs: readonly number[]): (string | undefined)[] => {
+    const series = [{ name: 'one', points: xs.map((x) => ({ x, y: 0.5 + 0.01 * x })) }];
+    const svg = plotSvg({ title: 'T', xTitle: 'x', yTitle: 'y', series });
+    return [...svg.matchAll(/text-anchor="middle">([\d.,]+)</g)].map(([, text]) => text);
+  };
+  expect(numbersOf([1, 2, 3, 4, 5, 6])).toEqual(['1', '2', '3', '4', '5', '6']);
+  expect(numbersOf([30, 31])).toEqual(['30', '31']);
+  expect(numbersOf([7])).toEqual(['7']);
+  expect(numbersOf([1, 2.5, 6])).toContain('1.5');
+});
+
 test('intervals of several lines at one place stand beside each other', () => {
   const own = (error?: number) => [
     { x: 1, y: 1, ...(error === undefined ? {} : { error }) },
