@@ -98,6 +98,9 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
                   return method ? scoreText(method.own) : '–';
                 }),
               ]),
+              ...(tasks.some((task) => constantOf(asItIs.get(task)) !== undefined)
+                ? [['always the same option', ...tasks.map((task) => constantOf(asItIs.get(task)) ?? '–')]]
+                : []),
               ...publishedRows,
             ],
           },
@@ -162,8 +165,21 @@ function bestText(task: string, methods: readonly Method[], before: Done | undef
   const reached = `${task} ${interval(summary(percents(best.own)), 1)} with ${best.optimizer} (${best.scheme})`;
   if (!before) return [reached];
   const base = `${percentOf(before).toFixed(1)} as it is`;
-  if (mean(percents(best.own)) > percentOf(before)) return [`${reached}, ${base}`];
-  return [`${task} ${base}, above which no method has come`];
+  const constant = before.result.constant ?? 0;
+  const text =
+    mean(percents(best.own)) > percentOf(before)
+      ? `${reached}, ${base}`
+      : `${task} ${base}, above which no method has come`;
+  // What stays below this may have learnt nothing but which answer is frequent.
+  return [
+    mean(percents(best.own)) > 100 * constant ? text : `${text}, ${constantOf(before)} by always the same option`,
+  ];
+}
+
+/** In percent, as text. */
+function constantOf(before: Done | undefined): string | undefined {
+  const constant = before?.result.constant;
+  return constant === undefined ? undefined : (100 * constant).toFixed(1);
 }
 
 function methodsOf({ seeds }: ExperimentRequest, finished: readonly Done[]): Method[] {

@@ -33,6 +33,8 @@ export interface TaskCell {
   validationLoss: number | null;
   /** One for each evaluated example: 1 where it is right, or the F1 of its answer. Empty where the run failed. */
   scores: number[];
+  /** Of the model as it is: share of the examples that the best constant answer, one place among the options, has right. */
+  constant?: number;
   steps: number;
   passes: number;
   trainSeconds: number;
@@ -93,8 +95,9 @@ export const table = defineExperiment<TaskCell>({
     const { request, signal } = laboratory;
     const data = (await taskSources(request)).get(String(cell.task))!;
     if (cell.asItIs) {
-      const scores = await evaluate(laboratory, request.model, data);
-      return { validationLoss: null, scores, steps: 0, passes: 0, trainSeconds: 0, failed: false };
+      const outcomes = await evaluate(laboratory, request.model, data);
+      const own = { scores: outcomes.map(scoreOf), ...constantAnswer(outcomes) };
+      return { validationLoss: null, ...own, steps: 0, passes: 0, trainSeconds: 0, failed: false };
     }
     const rows = await splitRows(laboratory, data, { share: heldOut, most: request.limit ?? mostHeldOut });
     // Rates are chosen by the first seed alone.
@@ -102,8 +105,8 @@ export const table = defineExperiment<TaskCell>({
     const { learningRate, seed, steps } = cell as Record<string, number>;
     const settings = { ...methodOf(request, cell), learningRate: learningRate!, seed: seed!, steps: steps! };
     const { run, ...result } = await trainRun(laboratory, { data: rows, validation }, settings);
-    const scores = result.failed || signal.aborted ? [] : await evaluate(laboratory, run, data);
-    return { scores, ...result };
+    const outcomes = result.failed || signal.aborted ? [] : await evaluate(laboratory, run, data);
+    return { scores: outcomes.map(scoreOf), ...result };
   },
   report: tableReport,
 });
@@ -129,7 +132,7 @@ function methodOf(request: ExperimentRequest, { optimizer, scheme }: Cell): Part
   };
 }
 
-async function evaluate(laboratory: Laboratory, path: string, data: DataSource): Promise<number[]> {
+async function evaluate(laboratory: Laboratory, path: string, data: DataSource): Promise<readonly Outcome[]> {
   const { engine, request, signal } = laboratory;
   const limit = request.limit === undefined ? {} : { limit: request.limit };
   return withModel(laboratory, path, async (model) => {
@@ -138,8 +141,16 @@ async function evaluate(laboratory: Laboratory, path: string, data: DataSource):
       undefined,
       signal,
     );
-    return (outcomes ?? []).map(scoreOf);
+    return outcomes ?? [];
   });
+}
+
+/** What the option does that is right most often, given whatever is asked; nothing of generated answers. */
+export function constantAnswer(outcomes: readonly Pick<Outcome, 'correct'>[]): { constant?: number } {
+  const counts: number[] = [];
+  for (const { correct = [] } of outcomes) for (const option of correct) counts[option] = (counts[option] ?? 0) + 1;
+  if (counts.length === 0) return {};
+  return { constant: Math.max(...Object.values(counts)) / outcomes.length };
 }
 
 function scoreOf({ chosen, correct, answer, references }: Outcome): number {

@@ -7,7 +7,7 @@ import { experiments } from '../../src/experiments/index.ts';
 import { publishedOf } from '../../src/experiments/published-scores.ts';
 import { endsOfSearches } from '../../src/experiments/search.ts';
 import { holm, studentProbability } from '../../src/experiments/statistics.ts';
-import type { TaskCell } from '../../src/experiments/table.ts';
+import { constantAnswer, type TaskCell } from '../../src/experiments/table.ts';
 import { removeTemporary, temporaryFolder, tinyModel } from '../train/tiny.ts';
 
 const table = experiments.table!;
@@ -163,6 +163,27 @@ describe('the report', () => {
     expect(rows.find(([name]) => name === 'mezo')).toEqual(['mezo', '50.0 ± 0.0 (1 failed)', '50.0 ± 0.0 (1 failed)']);
     expect(sections[0]!.plot!.svg.match(/<circle class="dot c2" cx="[\d.]+" cy="[\d.]+" r="4"/g)).toHaveLength(3);
   });
+});
+
+test('what stays below the most frequent answer is said to', async () => {
+  expect(constantAnswer([{ correct: [2] }, { correct: [0] }, { correct: [2] }, { correct: [1, 2] }])).toEqual({
+    constant: 0.75,
+  });
+  expect(constantAnswer([{}, {}])).toEqual({});
+  const reportOf = async (constant?: number) => {
+    const finished = await finishAll(({ asItIs }) => {
+      if (!asItIs) return result([1, 1, 0, 0]);
+      return { ...result([1, 0, 0, 0]), ...(constant === undefined ? {} : { constant }) };
+    });
+    return table.report(request, finished);
+  };
+  const below = await reportOf(0.5);
+  expect(below.lead).toMatch(/rte 50\.0 .*, 25\.0 as it is, 50\.0 by always the same option; cb 50\.0 /);
+  const rowOf = ({ sections }: typeof below) => sections[0]!.table!.rows.find(([name]) => name!.startsWith('always'));
+  expect(rowOf(below)).toEqual(['always the same option', '50.0', '50.0']);
+  expect((await reportOf(0.25)).lead).not.toContain('same option');
+  // Folders of earlier versions do not have it.
+  expect(rowOf(await reportOf())).toBeUndefined();
 });
 
 test('rates at an end of the search are named, or counted where they are many', () => {
