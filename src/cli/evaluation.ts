@@ -14,7 +14,13 @@ import { gradeOutcomes, ungradedText } from '../evaluation/grading.ts';
 import { checkMetrics, compare, measure } from '../evaluation/measure.ts';
 import { metricNames, metrics, usualMetrics } from '../evaluation/metrics.ts';
 import { noPreference, relativeToBase } from '../evaluation/preferences.ts';
-import { type Evaluated, type EvaluationReport, reportData, reportMarkdown } from '../evaluation/report.ts';
+import {
+  type Evaluated,
+  type EvaluationReport,
+  reportData,
+  reportMarkdown,
+  trainedOnText,
+} from '../evaluation/report.ts';
 import { plural } from '../format.ts';
 import { type Grader, parseGrader } from '../graders/index.ts';
 import { makeFolders } from '../make-folders.ts';
@@ -22,6 +28,7 @@ import { dirname } from '../platform/index.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { settings } from '../settings/settings.ts';
 import type { StepChoice } from '../train/best.ts';
+import { trainedFiles } from '../train/trained-files.ts';
 import { loadOnlyModel } from './model-option.ts';
 import type { TextOption } from './option.ts';
 import { UsageError } from './usage-error.ts';
@@ -191,6 +198,7 @@ export function evaluationWarnings({ model, baseline }: EvaluationReport): strin
     const { name, outcomes, truncated, failures } = each;
     const of = baseline ? ` (${name})` : '';
     return [
+      ...trainedOnText(each),
       ...(truncated === undefined
         ? []
         : [
@@ -227,7 +235,12 @@ async function examine(
       (done, total) => onProgress(name, done, total),
       signal,
     );
-    const examined = { name, outcomes, result, ...(result.truncated ? { truncated: result.truncated } : {}) };
+    const trainedOn = await trainedFiles(path, request.data);
+    const examined = {
+      ...{ name, outcomes, result },
+      ...(result.truncated ? { truncated: result.truncated } : {}),
+      ...(trainedOn.length > 0 ? { trainedOn } : {}),
+    };
     if (!grader) return examined;
     const judges = new EngineGraders(engine, signal);
     try {

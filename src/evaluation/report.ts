@@ -19,6 +19,8 @@ export interface Evaluated {
   failures?: GradingFailures;
   /** Examples that lost a part, because they were too long. */
   truncated?: number;
+  /** Files of the data that the model was trained on. */
+  trainedOn?: readonly string[];
 }
 
 export interface EvaluationReport {
@@ -106,8 +108,16 @@ export function reportMarkdown(report: EvaluationReport): string {
   return `${[...parts, ...sections].join('\n\n')}\n`;
 }
 
-function troubles({ name, outcomes, failures, truncated }: Evaluated): string[] {
+/** What is to be said of files that a model was trained on. */
+export function trainedOnText({ name, trainedOn = [] }: Pick<Evaluated, 'name' | 'trainedOn'>): string[] {
+  return trainedOn.map(
+    (file) => `${name} was trained on rows of ${file}: these figures say little of rows that it has not seen`,
+  );
+}
+
+function troubles({ name, outcomes, failures, truncated, trainedOn = [] }: Evaluated): string[] {
   return [
+    ...trainedOnText({ name: `\`${name}\``, trainedOn: trainedOn.map((file) => `\`${file}\``) }),
     ...(failures && failures.count > 0 ? [ungradedText(failures, outcomes.length, ` of \`${name}\``)] : []),
     ...(truncated ? [`${truncated} examples did not fit the context of \`${name}\` and lost a part`] : []),
   ];

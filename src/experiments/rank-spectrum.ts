@@ -108,8 +108,8 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     const middle = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
     return {
       lead:
-        `${decisionText(undecided, quotients.length, finished)} Seen in a random subspace, a gradient's stable rank is ` +
-        `${middle.toFixed(2)} times (median over matrices; ${sorted[0]!.toFixed(2)} to ` +
+        `${decisionText(undecided, quotients.length, finished)} Seen in a random subspace, a gradient's stable rank ` +
+        `is ${middle.toFixed(2)} times (median over matrices; ${sorted[0]!.toFixed(2)} to ` +
         `${sorted.at(-1)!.toFixed(2)}) that of a matrix without structure.`,
       sections: [
         {

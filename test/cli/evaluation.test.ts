@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type EvaluationPlan, evaluateByPlan } from '../../src/cli/evaluation.ts';
+import { type EvaluationPlan, evaluateByPlan, evaluationWarnings } from '../../src/cli/evaluation.ts';
 import { LocalEngine } from '../../src/engine/local.ts';
 import { reportData, reportLines, reportMarkdown } from '../../src/evaluation/report.ts';
 import { parseGrader } from '../../src/graders/index.ts';
@@ -165,4 +165,24 @@ test('preferences against a base have the margin and the loss that training tell
   expect(loss!.value).toBeCloseTo(told.loss, 4);
   expect(loss!.value).not.toBeCloseTo(Math.LN2, 4);
   expect(report.notes.join()).toMatch(/above `.*`; β of the DPO loss: 0\.6/);
+});
+
+test('rows that a run was trained on are told from others', async () => {
+  const folder = temporaryFolder();
+  const rows = (count: number) => '{"prompt": "say", "completion": "it"}\n'.repeat(count);
+  const [train, dev] = [writeRows(rows(6), folder, 'train.jsonl'), writeRows(rows(3), folder, 'dev.jsonl')];
+  const run = join(temporaryFolder(), 'run');
+  const configuration = { ...quick, steps: 1 };
+  await collect(engine.train({ model, data: { file: folder }, configuration, out: run }));
+  const told = async (file: string, plan: Partial<EvaluationPlan> = {}) => {
+    const own = { model: { path: run, step: undefined }, ...plan, request: { data: { file } } };
+    const { report } = await evaluated(own);
+    return { warnings: evaluationWarnings(report), markdown: reportMarkdown(report) };
+  };
+  const trained = await told(train, { baseline: { path: model, step: undefined } });
+  expect(trained.warnings).toEqual([expect.stringMatching(/run was trained on rows of .*train\.jsonl: these/)]);
+  expect(trained.markdown).toMatch(/^- `.*run` was trained on rows of `.*train\.jsonl`/m);
+  // The folder's file of validation is no file of training, nor is anything of a model that is no run.
+  for (const { warnings } of [await told(folder), await told(dev)]) expect(warnings).toEqual([]);
+  expect((await told(train, { model: { path: model, step: undefined } })).warnings).toEqual([]);
 });
