@@ -115,6 +115,8 @@ function dataLines({ format, rows, tokens, truncated, dropped, split, first }: D
 function stepLine(event: Extract<TrainEvent, { type: 'step' }>, score: number | null): string {
   return [
     `step ${event.step}/${event.steps}`,
+    // Minus the reward, as the loss of such runs is, reads as if 0 were best.
+    ...(event.measures?.reward === undefined ? [] : [`reward ${formatFixed(event.measures.reward)}`]),
     `loss ${formatFixed(event.loss)}`,
     `ρ ${event.projectedGradient < 0 ? '' : '+'}${event.projectedGradient.toPrecision(3)}`,
     ...(score === null ? [] : [`validation ${formatFixed(score, 3)}`]),
