@@ -132,7 +132,8 @@ export async function benchFamilies(args: readonly string[]): Promise<number> {
       ratioOfMinima: Math.min(...milliseconds) / Math.min(...base.milliseconds),
     }));
     figures.push({ rows, tokens, results });
-    console.log(`\n${rows} rows: two probes of ${rows / 2 / tokens} × ${tokens} tokens`);
+    const clock = gpu.adapter.software ? 'of the processors' : 'by the clock';
+    console.log(`\n${rows} rows: two probes of ${rows / 2 / tokens} × ${tokens} tokens; milliseconds ${clock}`);
     console.log(
       table(
         ['model', 'parameters without embeddings', 'ms', 'over Llama', 'of the minima'],

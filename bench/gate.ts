@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ensurePackages } from '../scripts/set-up/packages.mjs';
 import { SubzeroError } from '../src/errors.ts';
+import { plural } from '../src/format.ts';
 import { type Clock, compare, failuresOf, gateTable, type Pairs } from './gate/compare.ts';
 import { type Answer, type GateRequest, type Part, parts, type Spent, sizes } from './gate/suite.ts';
 import { machine } from './machine.ts';
@@ -100,11 +101,13 @@ export async function benchGate(args: readonly string[]): Promise<number> {
       results: agreement(rounds),
     };
     console.log(
-      `\`${report.command}\`: ${names.after} against ${names.before}, ${rounds.length} pairs of processes with ` +
-        `${turns} turns each, ${report.minutes} minutes; ${report.machine}. ${report.results}.\n`,
+      `\`${report.command}\`: ${names.after} against ${names.before}, ` +
+        `${plural(rounds.length, 'pair')} of processes with ${plural(turns, 'turn')} each, ` +
+        `${report.minutes} minutes; ${report.machine}. ${report.results}.\n`,
     );
     console.log(gateTable(table, names));
     for (const failure of failures) console.log(`\nworse: ${failure}`);
+    if (failures.length === 0) console.log('\nnothing got worse beyond the bounds that --help names');
     if (values.json) {
       writeFileSync(values.json, `${JSON.stringify({ ...report, rows: table, failures, figures: rounds }, null, 2)}\n`);
     }

@@ -19,9 +19,18 @@ describe('bench families', () => {
   });
 });
 
-test('a benchmark that there is not is named, and those that there are', () => {
+describe('bench', () => {
   const program = fileURLToPath(new URL('../../bench/main.ts', import.meta.url));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [program, 'lod'], { encoding: 'utf8' });
-  expect(stderr).toMatch(/^error: there is no benchmark "lod"; there are all, bank, .*, load, .*\n.*--help/);
-  expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+  const run = (...args: string[]) => spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
+
+  test('a benchmark that there is not is named, and those that there are', () => {
+    const { status, stdout, stderr } = run('lod');
+    expect(stderr).toMatch(/^error: there is no benchmark "lod"; there are all, bank, .*, load, .*\n.*--help/);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+  });
+
+  test('without a name it says what each measures, and --help of one its options', () => {
+    expect(run().stdout).toMatch(/^load +how long a model takes to load/m);
+    expect(run('load', '--help').stdout).toMatch(/^npm run bench -- load \[options\]\n.*\nload: how long/s);
+  });
 });
