@@ -240,7 +240,7 @@ describe('errors', () => {
       'a missing field',
       'wic',
       { word: 'w', sentence1: 's', label: true },
-      /expected a string in "sentence2"; got nothing/,
+      /no column "sentence2"; the row has \["word","sentence1","label"\]/,
     ],
     ['an empty field', 'sst2', { sentence: ' ', label: 1 }, /"sentence" is empty/],
     ['a wrong shape', 'wsc', { text: 't', target: 'x', label: true }, /expected an object in "target"; got "x"/],
