@@ -32,6 +32,51 @@ fn share(own: vec4<f32>, after: vec4<f32>) -> array<vec4<f32>, 8> {
   );
 }
 
+// Adds the products of eight quads from `first` on of the query of this lane and of a key, which begins at `start`.
+fn add_products(sum: vec4<f32>, query: ptr<function, Head>, start: u32, first: u32, lane: u32) -> vec4<f32> {
+  let own = k[start + min(first + lane, HEAD_QUADS - 1u)];
+  var after = own;
+  if (LANES < 8u) {
+    after = k[start + min(first + LANES + lane, HEAD_QUADS - 1u)];
+  }
+  let keys = share(own, after);
+  var products = sum;
+  for (var i = 0u; i < 8u; i++) {
+    if (first + i < HEAD_QUADS) {
+      products = fma((*query)[first + i], keys[i], products);
+    }
+  }
+  return products;
+}
+
+// What a key changes in the sums of the values of a lane's row, if the row sees it.
+struct Change {
+  seen: bool,
+  weight: f32,
+  correction: f32,
+}
+
+// Adds eight quads from `first` on of a value, which begins at `start`.
+fn add_values(sum: ptr<function, Head>, change: Change, start: u32, first: u32, lane: u32) {
+  let own = v[start + min(first + lane, HEAD_QUADS - 1u)];
+  var after = own;
+  if (LANES < 8u) {
+    after = v[start + min(first + LANES + lane, HEAD_QUADS - 1u)];
+  }
+  let values = share(own, after);
+  for (var i = 0u; i < 8u; i++) {
+    if (first + i < HEAD_QUADS) {
+      let d = first + i;
+      let next = fma(vec4<f32>(change.weight), values[i], (*sum)[d] * change.correction);
+      (*sum)[d] = select((*sum)[d], next, change.seen);
+    }
+  }
+}
+
+// Where the loops over the quads of a head are cut in two. Compilers unroll only loops of few turns, here of four, and
+// an index that is no constant costs a load for each lane. Heads wider than 256 would take too long to compile.
+const CUT: u32 = select(0u, min(32u, HEAD_QUADS), HEAD_QUADS <= 64u);
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -77,18 +122,11 @@ fn main(
       next += u32(seen);
       let start = ((shift + key) * parameters.key_heads + key_head) * HEAD_QUADS;
       var products = vec4<f32>();
-      for (var first = 0u; first < HEAD_QUADS; first += 8u) {
-        let own = k[start + min(first + lane, HEAD_QUADS - 1u)];
-        var after = own;
-        if (LANES < 8u) {
-          after = k[start + min(first + LANES + lane, HEAD_QUADS - 1u)];
-        }
-        let keys = share(own, after);
-        for (var i = 0u; i < 8u; i++) {
-          if (first + i < HEAD_QUADS) {
-            products = fma(query[first + i], keys[i], products);
-          }
-        }
+      for (var first = 0u; first < CUT; first += 8u) {
+        products = add_products(products, &query, start, first, lane);
+      }
+      for (var first = CUT; first < HEAD_QUADS; first += 8u) {
+        products = add_products(products, &query, start, first, lane);
       }
       let plain = soft_cap(parameters.scale * (products.x + products.y + products.z + products.w));
       let score = with_alibi(plain, head, range, order_of(range, side, key));
@@ -97,19 +135,12 @@ fn main(
       highest = select(highest, score, is_highest);
       let weight = exp(score - highest);
       total = select(total, total * correction + weight, seen);
-      for (var first = 0u; first < HEAD_QUADS; first += 8u) {
-        let own = v[start + min(first + lane, HEAD_QUADS - 1u)];
-        var after = own;
-        if (LANES < 8u) {
-          after = v[start + min(first + LANES + lane, HEAD_QUADS - 1u)];
-        }
-        let values = share(own, after);
-        for (var i = 0u; i < 8u; i++) {
-          if (first + i < HEAD_QUADS) {
-            let d = first + i;
-            sum[d] = select(sum[d], fma(vec4<f32>(weight), values[i], sum[d] * correction), seen);
-          }
-        }
+      let change = Change(seen, weight, correction);
+      for (var first = 0u; first < CUT; first += 8u) {
+        add_values(&sum, change, start, first, lane);
+      }
+      for (var first = CUT; first < HEAD_QUADS; first += 8u) {
+        add_values(&sum, change, start, first, lane);
       }
     }
   }

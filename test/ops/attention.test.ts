@@ -6,6 +6,7 @@ import { sharedLanes } from '../../src/ops/matmul-choice.ts';
 import { expectSameBits, openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();
+const grouped = attentionShapes.find(({ name }) => name === 'grouped queries')!;
 
 describe.each(['direct', 'workgroup', 'sliced'] as const)('attention %s', (variant) => {
   testCases(
@@ -25,6 +26,16 @@ describe('attention subgroup', () => {
     '$name: the bits of direct',
     (shape) => expectSameBits(gpu(), shape.name, ['direct', 'subgroup'], (variant) => attentionCase(shape, variant)),
   );
+
+  // Loops over a head that are cut in two, with a last turn that is not full, and one that is too long for it.
+  const wide = [200, 256, 512].map((headWidth) => ({ ...grouped, headWidth }));
+  testCases(
+    gpu,
+    wide.map((shape) => attentionCase(shape, 'subgroup')),
+  );
+  test.each(wide)('heads of $headWidth: the bits of direct', (shape) =>
+    expectSameBits(gpu(), shape.name, ['direct', 'subgroup'], (variant) => attentionCase(shape, variant)),
+  );
 });
 
 // Compiles slowly on a software adapter: all shapes run with one width, whose quads are no multiple of the lanes;
@@ -37,7 +48,6 @@ describe('attention tiled', () => {
 });
 
 describe('attention with wide heads', () => {
-  const grouped = attentionShapes.find(({ name }) => name === 'grouped queries')!;
   testCases(
     gpu,
     (['tiled', undefined] as const).map((variant) => attentionCase({ ...grouped, headWidth: 512 }, variant)),

@@ -45,8 +45,8 @@ function combinations(
 
 const both = [false, true];
 
-/** Quads in a head: head widths of the models that we know, 8 (tests) to 256 (Gemma). */
-const headQuads = [1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 64, 128];
+/** Quads in a head: head widths of the models that we know, up to 512 (Gemma 4), and those of tests. */
+const headQuads = [1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 50, 64, 128];
 
 const directionKinds = Object.keys(directionNumber) as DirectionKind[];
 const directions = Object.values(directionNumber);
