@@ -28,7 +28,7 @@ export class ReadingClock {
 
   /** Takes in how many bytes were read. */
   readonly onRead = (bytes: number, total: number): void => {
-    this.#readBytes = bytes;
+    this.#readBytes = Math.floor(bytes);
     this.#totalBytes = total;
   };
 

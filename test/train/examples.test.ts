@@ -88,7 +88,10 @@ test('a message that asks to stop is heard while the rows of one document are to
   try {
     const reading = readExamples(model, { data: { file: path } }, resolveConfiguration({}), { signal: stop.signal });
     const first = await reading.next();
-    expect(first.value).toMatchObject({ type: 'reading' });
+    const { size } = await stat(path);
+    expect(first.value).toMatchObject({ type: 'reading', rows: 99, totalBytes: size });
+    // A row counts as its share of the file, all of which is in memory by then.
+    expect((first.value as ReadingEvent).readBytes).toBe(Math.floor((99 * size) / 500));
     // As a message of another thread comes: when this turn of the event loop is over.
     setImmediate(() => stop.abort());
     await expect(outcomeOf(reading)).rejects.toMatchObject({ code: 'cancelled' });
