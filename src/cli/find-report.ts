@@ -22,38 +22,43 @@ export async function reportFind(
   const trials: Trial[] = [];
   let before: number | null = null;
   const print = (text: string) => host.standardOutput.write(`${text}\n`);
-  for await (const event of events) {
-    switch (event.type) {
-      case 'reading':
-        progress.update(readingLine(event));
-        break;
-      case 'start': {
-        before = event.loss;
-        const where = event.heldOut ? 'training examples kept apart' : 'validation examples';
-        const count = `${event.learningRates.length} learning rates at most`;
-        if (!quiet && !json) {
-          progress.line(`${count}, ${plural(event.trialSteps, 'step')} each; loss over ${event.examples} ${where}`);
+  try {
+    for await (const event of events) {
+      switch (event.type) {
+        case 'reading':
+          progress.update(readingLine(event));
+          break;
+        case 'start': {
+          progress.end();
+          before = event.loss;
+          const where = event.heldOut ? 'training examples kept apart' : 'validation examples';
+          const count = `${event.learningRates.length} learning rates at most`;
+          if (!quiet && !json) {
+            progress.line(`${count}, ${plural(event.trialSteps, 'step')} each; loss over ${event.examples} ${where}`);
+          }
+          if (!json) print(`${'learning rate'.padEnd(14)}${'before'.padStart(8)}${'after'.padStart(10)}`);
+          break;
         }
-        if (!json) print(`${'learning rate'.padEnd(14)}${'before'.padStart(8)}${'after'.padStart(10)}`);
-        break;
+        case 'trial':
+          trials.push(event);
+          if (!json) print(row(event, before!));
+          break;
+        case 'suggestion':
+          if (json) {
+            print(
+              JSON.stringify({
+                before,
+                trials: trials.map(({ type: _, ...trial }) => trial),
+                suggestion: event.learningRate,
+              }),
+            );
+          } else {
+            print(conclusion(event.learningRate, trials));
+          }
       }
-      case 'trial':
-        trials.push(event);
-        if (!json) print(row(event, before!));
-        break;
-      case 'suggestion':
-        if (json) {
-          print(
-            JSON.stringify({
-              before,
-              trials: trials.map(({ type: _, ...trial }) => trial),
-              suggestion: event.learningRate,
-            }),
-          );
-        } else {
-          print(conclusion(event.learningRate, trials));
-        }
     }
+  } finally {
+    progress.end();
   }
 }
 

@@ -45,6 +45,8 @@ export function createTrainReport(
           progress.update(readingLine(event));
           break;
         case 'start': {
+          // What the reading of the data told stays above.
+          progress.end();
           const { weightBytes, factorBytes, activationBytes, scratchBytes, totalBytes } = event.plan;
           const from = event.step === 0 ? '' : ` from step ${event.step}`;
           inform(

@@ -7,7 +7,7 @@
 import { SubzeroError } from '../errors.ts';
 import { type ColumnChoice, createRowMapping } from './columns.ts';
 import { knownContainer, readRows } from './containers/index.ts';
-import { readJsonDocument } from './containers/json.ts';
+import { readDocumentRows } from './containers/json.ts';
 import type { ChatRenderer } from './conversation.ts';
 import type { Example, ExampleKind, Learn } from './example.ts';
 import { fileOfTask, filesOf } from './files.ts';
@@ -245,16 +245,12 @@ function answerOf(example: Example): Example {
 /** The rows of a task's file, as they lie there. */
 export function readTaskRows(task: Task, file: string, onRead?: OnRead): AsyncIterable<Row> {
   const { rowsOfDocument, columns } = task;
-  if (rowsOfDocument && knownContainer(file)?.name === 'JSON') return readDocument(rowsOfDocument, file, onRead);
+  if (rowsOfDocument && knownContainer(file)?.name === 'JSON') {
+    const rowsOf = (document: unknown): Row[] => {
+      if (isRecord(document)) return rowsOfDocument(makeRow(document, file));
+      throw rowError({ source: file }, 'expected a JSON object');
+    };
+    return readDocumentRows(file, rowsOf, onRead);
+  }
   return readRows(file, { columns, onRead });
-}
-
-async function* readDocument(
-  rowsOf: (document: Row) => Row[],
-  file: string,
-  onRead: OnRead | undefined,
-): AsyncGenerator<Row> {
-  const value = await readJsonDocument(file, onRead);
-  if (!isRecord(value)) throw rowError({ source: file }, 'expected a JSON object');
-  yield* rowsOf(makeRow(value, file));
 }

@@ -5,6 +5,7 @@
  */
 
 import { stat } from '../platform/index.ts';
+import { asReadError } from './packing.ts';
 
 /** Told how many bytes of a file are read, as it lies there: packed, if it is. */
 export type OnRead = (bytes: number) => void;
@@ -12,7 +13,10 @@ export type OnRead = (bytes: number) => void;
 /** Told how many bytes of all files are read, and how many there are. */
 export type OnReadAll = (bytes: number, total: number) => void;
 
-/** What to tell for each of several files that are read one after the other; nothing without somebody to tell. */
+/**
+ * What to tell for each of several files that are read one after the other; nothing without somebody to tell.
+ * @throws SubzeroError `not_found`, `io`
+ */
 export async function readProgress(
   files: readonly string[],
   tell: OnReadAll | undefined,
@@ -22,7 +26,8 @@ export async function readProgress(
   let total = 0;
   for (const file of files) {
     starts.set(file, total);
-    total += (await stat(file)).size;
+    const { size } = await stat(file).catch((error: unknown) => Promise.reject(asReadError(file, error)));
+    total += size;
   }
   return (file) => (bytes) => tell(starts.get(file)! + bytes, total);
 }

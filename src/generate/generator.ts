@@ -139,6 +139,8 @@ export class Generator {
   #cache: KeyValueCache | undefined;
   #waiting: Waiting[] = [];
   #running: Sequence[] = [];
+  /** The waiting text that found no room, until some is given back: to look for its start takes time. */
+  #refused: Waiting | undefined;
   #looping: Promise<void> | undefined;
   /** The pass under way, or the last one. */
   #passing: Promise<void> | undefined;
@@ -287,6 +289,7 @@ export class Generator {
     this.#cache ??= this.#makeCache();
     while (this.#waiting.length > 0) {
       const next = this.#waiting[0]!;
+      if (next === this.#refused) return;
       let place: Pick<Sequence, 'run' | 'start'> | undefined;
       try {
         place = this.#reserve(next, this.#cache);
@@ -295,7 +298,10 @@ export class Generator {
         this.#waiting.shift();
         continue;
       }
-      if (!place) return;
+      if (!place) {
+        this.#refused = next;
+        return;
+      }
       this.#running.push({ ...next, ...place, done: place.start?.length ?? 0 });
       this.#waiting.shift();
     }
@@ -535,6 +541,7 @@ export class Generator {
     const { start } = sequence;
     this.#cache?.release(sequence.run);
     if (start && --start.users === 0) this.#cache?.release(start.run);
+    this.#refused = undefined;
     this.#running = this.#running.filter((other) => other !== sequence);
     sequence.events.end(error);
   }

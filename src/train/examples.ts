@@ -17,7 +17,7 @@ import { type TokenizedDataset, TokenizingCollector } from '../data/tokenize.ts'
 import { type ErrorCode, SubzeroError } from '../errors.ts';
 import { generates } from '../model/decoder.ts';
 import { readConfigurationFile } from '../model/load.ts';
-import { createHash, resolve } from '../platform/index.ts';
+import { afterEvents, createHash, resolve } from '../platform/index.ts';
 import { examplesPerStep, type TrainConfiguration } from '../settings/configuration.ts';
 import { objectives } from '../settings/objectives.ts';
 import { type ReadingSettings, readingSettings } from '../settings/settings.ts';
@@ -121,11 +121,15 @@ async function* readTokenized(
   });
   for await (const whole of dataset.examples) {
     const event = clock.due(collector.dataset.rows.at(-1));
-    // A short reading goes on to its end, so that there is a run that can be resumed.
-    if (event && options.signal?.aborted) {
-      throw new SubzeroError('cancelled', 'the reading of the data was stopped before its end');
+    if (event) {
+      // A wish to stop comes as a message, which rows that are in memory already would leave unread until their end.
+      await new Promise<void>((resolve) => afterEvents(resolve));
+      // A short reading goes on to its end, so that there is a run that can be resumed.
+      if (options.signal?.aborted) {
+        throw new SubzeroError('cancelled', 'the reading of the data was stopped before its end');
+      }
+      yield event;
     }
-    if (event) yield event;
     const { isRendered, references, item, ...example } = whole;
     const before = collector.dataset.examples.length;
     collector.add({
@@ -150,18 +154,13 @@ async function* readTokenized(
   return { ...tokenized, facts, summary: summarize(tokenized, facts, (ids) => tokenizer.decode(ids)) };
 }
 
-/** What {@link loadExamples} makes. */
+/** What {@link readExamples} makes. */
 export interface LoadedExamples {
   train: Pick<TokenizedDataset, 'examples'>;
   validation: TokenizedExample[];
   notes: string[];
   /** Summary of the training data, rows held out included. */
   summary: DataSummary;
-}
-
-/** As {@link readExamples}, without a word. */
-export function loadExamples(...given: Parameters<typeof readExamples>): Promise<LoadedExamples> {
-  return outcomeOf(readExamples(...given));
 }
 
 /**

@@ -28,7 +28,7 @@ export class ReadingClock {
 
   /** Takes in how many bytes were read. */
   readonly onRead = (bytes: number, total: number): void => {
-    this.#readBytes = bytes;
+    this.#readBytes = Math.floor(bytes);
     this.#totalBytes = total;
   };
 
@@ -37,7 +37,9 @@ export class ReadingClock {
     const now = performance.now();
     if (now - this.#toldAt < intervalMilliseconds) return undefined;
     this.#toldAt = now;
-    const [readBytes, totalBytes] = [this.#readBytes, this.#totalBytes];
+    const readBytes = this.#readBytes;
+    // Nobody knows the size of a pipe.
+    const totalBytes = Math.max(readBytes, this.#totalBytes);
     const elapsedSeconds = (now - this.#started) / 1000;
     const etaSeconds = readBytes === 0 ? 0 : (elapsedSeconds * (totalBytes - readBytes)) / readBytes;
     return { type: 'reading', rows: lastRow === undefined ? 0 : lastRow + 1, readBytes, totalBytes, etaSeconds };

@@ -151,6 +151,14 @@ describe('train', () => {
     expect(host.error.text).toContain('step 2/2  loss 0.7123  ρ -12.3  validation 0.669  8,530 tokens/s  ETA 1:12');
   });
 
+  it('leaves the line of the reading above what comes after it', async () => {
+    const reading = { type: 'reading', rows: 9, readBytes: 10, totalBytes: 10, etaSeconds: 0 } as const;
+    const host = fakeHost({ engine: trainingEngine([reading, ...trainEvents]).engine, live: true });
+    await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'runs/a'], host);
+    expect(host.error.text).toMatch(/^\rreading data: 9 rows, .*\ntraining to step 2 on/);
+    expect(host.error.text.match(/reading data/g)).toHaveLength(1);
+  });
+
   it('prints events as JSON lines, or nothing but the outcome', async () => {
     const json = fakeHost({ engine: trainingEngine().engine });
     await runProgram(['train', '--model', 'm', '--data', 'x.jsonl', '--out', 'o', '--json'], json);

@@ -218,7 +218,8 @@ describe(`a token from the whole vocabulary (seed ${testSeed})`, () => {
   test('is as likely as it should be', async () => {
     const columns = 1100;
     const temperature = 0.7;
-    const row = random.normals(columns, 2);
+    // With larger deviations a few tokens can have nearly all of the probability.
+    const row = random.normals(columns, 1.5);
     const weights = Array.from(row, (logit) => Math.exp(logit / temperature));
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     const seen = new Float64Array(columns);
@@ -251,7 +252,7 @@ describe(`a token from the whole vocabulary (seed ${testSeed})`, () => {
       }
     }
     count(rare.seen, rare.expected);
-    expect(terms).toBeGreaterThan(60);
+    expect(terms).toBeGreaterThan(30);
     // Exceeded once in a hundred million times.
     expect(chiSquared).toBeLessThan(terms + 6 * Math.sqrt(2 * terms) + 20);
   });

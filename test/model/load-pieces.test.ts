@@ -4,13 +4,15 @@ import { mkdtempSync, truncateSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { SubzeroError } from '../../src/errors.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { readConfiguration } from '../../src/model/configuration.ts';
 import { loadModel } from '../../src/model/load.ts';
 import { parameterShapes } from '../../src/model/parameters.ts';
 import { f32ToBytes } from '../../src/safetensors/convert.ts';
 import { openModelWeights, writeSafetensors } from '../../src/safetensors/index.ts';
+import { OpenedSafetensors } from '../../src/safetensors/reader.ts';
 import { weightBytes } from '../../src/train/weight-bytes.ts';
 import { codecs, repack } from '../../src/weights/index.ts';
 import { withSeed } from '../support/random.ts';
@@ -95,6 +97,19 @@ test.each([
   } finally {
     model.destroy();
   }
+});
+
+test('a GPU that fails while the next piece is read is an error, and leaves nothing open', async () => {
+  await writeModel(64);
+  const before = gpu.memory.report().liveBytes;
+  const lost = vi.spyOn(gpu, 'idle').mockRejectedValueOnce(new SubzeroError('device_lost', 'gone'));
+  const opened = vi.spyOn(OpenedSafetensors, 'open');
+  await expect(loadModel(gpu, folder, { storage: 'f32' })).rejects.toMatchObject({ code: 'device_lost' });
+  lost.mockRestore();
+  expect(gpu.memory.report().liveBytes).toBe(before);
+  const source = await opened.mock.results[0]!.value;
+  opened.mockRestore();
+  await expect(source.read(large, 0, 2)).rejects.toMatchObject({ code: 'conflict' });
 });
 
 test('a file that shrinks while it is loaded is an error, and leaves no buffers', async () => {

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { convolutionCase, convolutionShapes, deltaRuleCase, deltaRuleShapes } from '../../src/bench/cases/recurrent.ts';
 import { headSplitCase, headSplitShapes } from '../../src/bench/cases/rows.ts';
-import { chooseDeltaRule, chunkLength, deltaRuleVariants } from '../../src/ops/delta-rule.ts';
+import { chooseDeltaRule, chunkLength, type DeltaRuleVariant, deltaRuleVariants } from '../../src/ops/delta-rule.ts';
 import { sharedLanes } from '../../src/ops/matmul-choice.ts';
-import { openTestGpu, testCases } from '../support/gpu.ts';
+import { expectSameBits, openTestGpu, testCases } from '../support/gpu.ts';
 
 const gpu = openTestGpu();
 
@@ -20,6 +20,17 @@ describe.each(deltaRuleVariants)('deltaRule, %s', (variant) => {
     deltaRuleShapes
       .filter(({ continues }) => variant !== 'wide' || !continues)
       .map((shape) => deltaRuleCase({ ...shape, variant })),
+  );
+});
+
+// Training takes one of them and generation the other, and journals hold what training gave by either.
+describe('deltaRule, wide: the bits of shared', () => {
+  beforeEach((context) => context.skip(sharedLanes(gpu()) !== 8, 'this adapter has no subgroups of 8'));
+  const stateless = deltaRuleShapes.filter(({ continues }) => !continues);
+  test.each(stateless.map((shape) => ({ name: deltaRuleCase(shape).name, shape })))('$name', ({ name, shape }) =>
+    expectSameBits<DeltaRuleVariant>(gpu(), name, ['shared', 'wide'], (variant) =>
+      deltaRuleCase({ ...shape, variant }),
+    ),
   );
 });
 

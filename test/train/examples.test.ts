@@ -1,13 +1,13 @@
 /** The examples of a run from files of several kinds: what is held out, what is told. */
 
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test, vi } from 'vitest';
 import { resolveConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
-import { fingerprintOf, loadExamples, readExamples } from '../../src/train/examples.ts';
-import type { ReadingEvent } from '../../src/train/reading-clock.ts';
+import { fingerprintOf, readExamples } from '../../src/train/examples.ts';
+import { outcomeOf, ReadingClock, type ReadingEvent } from '../../src/train/reading-clock.ts';
 
 const model = fileURLToPath(new URL('../../examples/reviews-3m', import.meta.url));
 const sst2 = fileURLToPath(new URL('../../examples/sst2', import.meta.url));
@@ -19,8 +19,8 @@ await writeFile(file, `text,label\n${Array.from({ length: 40 }, (_, n) => `film 
 const words = { template: '{text|trim} It was', labels: ['0=terrible,1=great'] };
 const load = (
   configuration: Partial<TrainConfiguration>,
-  data: Parameters<typeof loadExamples>[1]['data'] = { file },
-) => loadExamples(model, { data }, resolveConfiguration(configuration));
+  data: Parameters<typeof readExamples>[1]['data'] = { file },
+) => outcomeOf(readExamples(model, { data }, resolveConfiguration(configuration)));
 
 test('rows are held out by the seed: the same ones each time, each either here or there', async () => {
   const whole = await load(words);
@@ -77,6 +77,50 @@ test('a long reading tells how far it is, and ends where it is asked to; a short
   } finally {
     clock.mockRestore();
   }
+});
+
+test('a message that asks to stop is heard while the rows of one document are tokenised', async () => {
+  const path = join(directory, 'document.json');
+  await writeFile(path, JSON.stringify(Array.from({ length: 500 }, (_, n) => ({ text: `a row, number ${n}` }))));
+  const stop = new AbortController();
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 10));
+  try {
+    const reading = readExamples(model, { data: { file: path } }, resolveConfiguration({}), { signal: stop.signal });
+    const first = await reading.next();
+    const { size } = await stat(path);
+    expect(first.value).toMatchObject({ type: 'reading', rows: 99, totalBytes: size });
+    // A row counts as its share of the file, all of which is in memory by then.
+    expect((first.value as ReadingEvent).readBytes).toBe(Math.floor((99 * size) / 500));
+    // As a message of another thread comes: when this turn of the event loop is over.
+    setImmediate(() => stop.abort());
+    await expect(outcomeOf(reading)).rejects.toMatchObject({ code: 'cancelled' });
+  } finally {
+    clock.mockRestore();
+  }
+});
+
+test('of a pipe, whose size nobody knows, as much is to come as has come', () => {
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 600));
+  try {
+    const reading = new ReadingClock();
+    reading.onRead(65_536, 0);
+    expect(reading.due(6)).toBeUndefined();
+    expect(reading.due(7)).toMatchObject({ rows: 8, readBytes: 65_536, totalBytes: 65_536, etaSeconds: 0 });
+  } finally {
+    clock.mockRestore();
+  }
+});
+
+test('a file that is a link to nothing is not found', async () => {
+  const folder = join(directory, 'links');
+  await mkdir(folder);
+  await symlink(join(directory, 'nothing'), join(folder, 'train.jsonl'));
+  await expect(load({}, { file: folder })).rejects.toMatchObject({
+    code: 'not_found',
+    message: `${join(folder, 'train.jsonl')} does not exist`,
+  });
 });
 
 test('at least one row is held out, and one stays', async () => {

@@ -105,13 +105,13 @@ describe('at the command line', () => {
     { type: 'trial', learningRate: 3e-6, loss: null, diverged: true, stuck: null, steps: 2, seconds: 1 },
     { type: 'suggestion', learningRate: 1e-6, loss: 0.69 },
   ];
-  const host = () => {
+  const host = ({ before = [], live = false }: { before?: FindEvent[]; live?: boolean } = {}) => {
     const requests: unknown[] = [];
     const stream = async function* (request: unknown) {
       requests.push(request);
-      yield* events;
+      yield* [...before, ...events];
     };
-    return Object.assign(fakeHost({ engine: { findLearningRate: stream, close: async () => {} } }), { requests });
+    return Object.assign(fakeHost({ engine: { findLearningRate: stream, close: async () => {} }, live }), { requests });
   };
   const words = ['train', '--find-lr', '--model', 'm', '--data', 'x.jsonl', '--rank', '8', '--trial-steps', '5'];
 
@@ -130,6 +130,16 @@ describe('at the command line', () => {
     expect(one.error.text).toContain(
       '3 learning rates at most, 5 steps each; loss over 8 training examples kept apart',
     );
+  });
+
+  test('the table begins below the line that tells how far the reading was', async () => {
+    const reading = { type: 'reading', rows: 9, readBytes: 10, totalBytes: 10, etaSeconds: 0 } as const;
+    const one = host({ before: [reading], live: true });
+    const shown: string[] = [];
+    for (const output of [one.standardOutput, one.standardError]) output.write = (text) => shown.push(text);
+    expect(await runProgram(words, one)).toBe(0);
+    const above = shown.slice(0, shown.indexOf('learning rate   before     after\n'));
+    expect(above.join('')).toMatch(/^\rreading data: 9 rows, .*\n3 learning rates at most, .*\n$/);
   });
 
   test('prints JSON on request', async () => {

@@ -18,13 +18,14 @@ export async function* readJson(path: string, onRead?: OnRead): AsyncGenerator<R
     yield* readJsonLines(path, undefined, onRead);
     return;
   }
-  const document = await readJsonDocument(path, onRead);
-  const rows = isRecord(document) ? document.data : document;
-  if (!Array.isArray(rows)) {
+  const rowsOf = (document: unknown): unknown[] => {
+    const rows = isRecord(document) ? document.data : document;
+    if (Array.isArray(rows)) return rows;
     throw rowError({ source: path }, `expected a list of rows or {"data": [...]}; got ${show(document)}`);
-  }
-  for (const [index, value] of rows.entries()) {
-    const source = `${path} (row ${index + 1})`;
+  };
+  let number = 0;
+  for await (const value of readDocumentRows(path, rowsOf, onRead)) {
+    const source = `${path} (row ${++number})`;
     if (!isRecord(value)) throw rowError({ source }, `expected an object; got ${show(value)}`);
     yield makeRow(value, source);
   }
@@ -43,8 +44,28 @@ async function isJsonLines(path: string): Promise<boolean> {
   return false;
 }
 
-/** The value of a file that is one JSON document. @throws SubzeroError `invalid_data` */
-export async function readJsonDocument(path: string, onRead?: OnRead): Promise<unknown> {
+/**
+ * The rows of a file that is one JSON document. Each counts as its share of the file, since reading that takes far less
+ * time than what becomes of them.
+ * @throws SubzeroError `invalid_data`
+ */
+export async function* readDocumentRows<T>(
+  path: string,
+  rowsOf: (document: unknown) => readonly T[],
+  onRead?: OnRead,
+): AsyncGenerator<T> {
+  let fileBytes = 0;
+  const document = await readWhole(path, (bytes) => {
+    fileBytes = bytes;
+  });
+  const rows = rowsOf(document);
+  for (const [index, row] of rows.entries()) {
+    onRead?.((fileBytes * index) / rows.length);
+    yield row;
+  }
+}
+
+async function readWhole(path: string, onRead: OnRead): Promise<unknown> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const parts: string[] = [];
   let bytes = 0;
