@@ -266,7 +266,7 @@ export function deltaRuleCase(shape: DeltaRuleShape): KernelCase {
 }
 
 export const deltaRuleShapes: readonly DeltaRuleShape[] = [
-  { lengths: [1], heads: 1, keyHeads: 1, keyWidth: 4, valueWidth: 4 },
+  { lengths: [1], heads: 4, keyHeads: 4, keyWidth: 4, valueWidth: 4 },
   { lengths: [3, 1, 5], heads: 4, keyHeads: 2, keyWidth: 8, valueWidth: 12, probes: 2 },
   { lengths: [6, -2, -3, 2], heads: 3, keyHeads: 1, keyWidth: 12, valueWidth: 8, probes: 3 },
   { lengths: [150], heads: 2, keyHeads: 2, keyWidth: 8, valueWidth: 20 },
