@@ -46,7 +46,7 @@ export function summarize(
   };
 }
 
-/** How many different numbers a list has in which none is smaller than the one before. */
+/** Counts the different numbers of a list in which none is smaller than the one before. */
 function differentIn(numbers: Iterable<number>): number {
   let count = 0;
   let last = -1;

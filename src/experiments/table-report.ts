@@ -152,7 +152,7 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
   };
 }
 
-/** How many rows of a task are evaluated. */
+/** The number of rows of a task that are evaluated. */
 function rowsOf(task: string, finished: readonly Done[]): number {
   return Math.max(0, ...finished.filter(({ cell }) => cell.task === task).map(({ result }) => result.scores.length));
 }

@@ -33,7 +33,7 @@ export interface TaskCell {
   validationLoss: number | null;
   /** One for each evaluated example: 1 where it is right, or the F1 of its answer. Empty where the run failed. */
   scores: number[];
-  /** Of the model as it is: share of the examples in which the option is right that is so most often. */
+  /** The share of the examples that always the same option gets right, the best one; of the model as it is alone. */
   constant?: number;
   steps: number;
   passes: number;

@@ -60,7 +60,7 @@ export function chooseStart(
   return best;
 }
 
-/** How many tokens two texts have in common, as far as each has one more, which predicts its next token. */
+/** The number of tokens that two texts have in common, as far as each has one more, which predicts its next token. */
 function commonLength(one: Startable, other: Startable): number {
   if (!sameModel(one.model, other.model)) return 0;
   const most = Math.min(one.tokens.length, other.tokens.length) - 1;

@@ -29,7 +29,7 @@ export const deltaRuleVariants: readonly DeltaRuleVariant[] = [
   'chunked',
 ];
 
-/** How many columns of a head an invocation, or a workgroup, has, and how many an element of a binding holds. */
+/** The columns of a head that an invocation, or a workgroup, has, and those that an element of a binding holds. */
 interface Cut {
   columns: number;
   unit: number;

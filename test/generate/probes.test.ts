@@ -12,12 +12,12 @@ import { Generator } from '../../src/generate/generator.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
 import { loadModel } from '../../src/model/load.ts';
 import type { Probes } from '../../src/ops/probes.ts';
-import { resolveConfiguration, type TrainConfiguration } from '../../src/settings/configuration.ts';
+import { resolveConfiguration } from '../../src/settings/configuration.ts';
 import { loadTokenizer } from '../../src/tokenizer/index.ts';
 import { createOptimizer } from '../../src/zo/create-optimizer.ts';
 import { withSeed } from '../support/random.ts';
 import { removeTemporary, tinyModel } from '../train/tiny.ts';
-import { directoryOf, type Made, makeAll, type Text } from './texts.ts';
+import { directoryOf, far, type Made, makeAll, probedModels, type Text } from './texts.ts';
 
 let gpu: Gpu;
 let folder: string;
@@ -31,21 +31,7 @@ afterAll(() => {
   removeTemporary();
 });
 
-const far: Partial<TrainConfiguration> = { queries: 2, epsilon: 0.3, rank: 4, refresh: 10, seed: 9 };
-
-describe.each<[string, string, Partial<TrainConfiguration>]>([
-  ['rotary positions', 'qwen3-tiny', {}],
-  ['learned positions and biases', 'gpt2-tiny', {}],
-  ['sliding windows', 'gemma3-tiny', {}],
-  ['sides that 4 does not divide', 'opt-odd-tiny', {}],
-  ['experts', 'mixtral: nothing but sizes', {}],
-  ['short convolutions', 'lfm2: four taps', {}],
-  ['delta rules', 'qwen3_5_text: nothing but sizes', {}],
-  ['dense noise', 'qwen2-tiny', { optimizer: 'mezo', epsilon: 0.05 }],
-  ['LoRA', 'llama-tiny', { scheme: 'lora' }],
-  ['virtual tokens', 'llama-tiny', { scheme: 'prompt' }],
-  ['prefixes', 'llama-tiny', { scheme: 'prefix' }],
-])('%s', (_, name, settings) => {
+describe.each(probedModels)('%s', (_, name, settings) => {
   test('are generated under several probes as under each alone', () =>
     withSeed(name, async (random) => {
       const directory = await directoryOf(name, folder);

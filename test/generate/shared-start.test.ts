@@ -26,7 +26,7 @@ import { createOptimizer } from '../../src/zo/create-optimizer.ts';
 import type { ZerothOrderOptimizer } from '../../src/zo/optimizer.ts';
 import { type Random, withSeed } from '../support/random.ts';
 import { removeTemporary, tinyModel } from '../train/tiny.ts';
-import { directoryOf, type Made, make, makeAll, type Text } from './texts.ts';
+import { directoryOf, far, type Made, make, makeAll, type ProbedModel, probedModels, type Text } from './texts.ts';
 
 let gpu: Gpu;
 let folder: string;
@@ -63,8 +63,6 @@ async function rowsOf<T>(work: () => Promise<T>): Promise<{ result: T; rows: num
   const result = await work();
   return { result, rows: walk.mock.calls.reduce((sum, [, count]) => sum + count, 0) };
 }
-
-const far: Partial<TrainConfiguration> = { queries: 2, epsilon: 0.3, rank: 4, refresh: 10, seed: 9 };
 
 interface Opened {
   model: Model;
@@ -137,21 +135,11 @@ function groups(random: Random): Text[] {
   );
 }
 
-describe.each<[string, string, Partial<TrainConfiguration>]>([
-  ['rotary positions', 'qwen3-tiny', {}],
-  ['learned positions and biases', 'gpt2-tiny', {}],
-  ['sliding windows', 'gemma3-tiny', {}],
+describe.each<ProbedModel>([
+  ...probedModels,
   ['keys that layers share', 'gemma4_text: shared keys, wide feed-forward layers', {}],
   ['ALiBi', 'falcon: ALiBi', {}],
   ['angles by the length of the text', 'llama: rope dynamic beyond 64', {}],
-  ['sides that 4 does not divide', 'opt-odd-tiny', {}],
-  ['experts', 'mixtral: nothing but sizes', {}],
-  ['short convolutions', 'lfm2: four taps', {}],
-  ['delta rules', 'qwen3_5_text: nothing but sizes', {}],
-  ['dense noise', 'qwen2-tiny', { optimizer: 'mezo', epsilon: 0.05 }],
-  ['LoRA', 'llama-tiny', { scheme: 'lora' }],
-  ['virtual tokens', 'llama-tiny', { scheme: 'prompt' }],
-  ['prefixes', 'llama-tiny', { scheme: 'prefix' }],
 ])('%s', (_, name, settings) => {
   test('give every text its own bits, by fewer rows', () =>
     withSeed(name, async (random) => {

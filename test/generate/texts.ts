@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { Generator } from '../../src/generate/generator.ts';
 import type { Model } from '../../src/model/model.ts';
 import type { Probes } from '../../src/ops/probes.ts';
+import type { TrainConfiguration } from '../../src/settings/configuration.ts';
 import type { Tokenizer } from '../../src/tokenizer/index.ts';
 import { type Parity, writeCheckpoint } from '../parity/checkpoint.ts';
 import { tinyModel } from '../train/tiny.ts';
@@ -61,3 +62,24 @@ export async function makeAll(
   await generator.destroy();
   return made;
 }
+
+/** Probes that lie far apart, so that their texts differ. */
+export const far: Partial<TrainConfiguration> = { queries: 2, epsilon: 0.3, rank: 4, refresh: 10, seed: 9 };
+
+/** What is special about a model, its name for {@link directoryOf}, and the settings that its probes are drawn by. */
+export type ProbedModel = readonly [special: string, name: string, settings: Partial<TrainConfiguration>];
+
+/** Models that differ in what generating under several probes has to get right. */
+export const probedModels: readonly ProbedModel[] = [
+  ['rotary positions', 'qwen3-tiny', {}],
+  ['learned positions and biases', 'gpt2-tiny', {}],
+  ['sliding windows', 'gemma3-tiny', {}],
+  ['sides that 4 does not divide', 'opt-odd-tiny', {}],
+  ['experts', 'mixtral: nothing but sizes', {}],
+  ['short convolutions', 'lfm2: four taps', {}],
+  ['delta rules', 'qwen3_5_text: nothing but sizes', {}],
+  ['dense noise', 'qwen2-tiny', { optimizer: 'mezo', epsilon: 0.05 }],
+  ['LoRA', 'llama-tiny', { scheme: 'lora' }],
+  ['virtual tokens', 'llama-tiny', { scheme: 'prompt' }],
+  ['prefixes', 'llama-tiny', { scheme: 'prefix' }],
+];
