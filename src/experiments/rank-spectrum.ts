@@ -185,8 +185,9 @@ export async function projectedGradient(
   const directions: Float64Array[] = [];
   const values: number[] = [];
   let step = 0;
-  for await (const measured of derivatives(laboratory, { model, configuration, rows }, Math.ceil(wanted / queries))) {
-    for (const [query, value] of measured.entries()) {
+  const steps = Math.ceil(wanted / queries);
+  for await (const { projectedGradients } of derivatives(laboratory, { model, configuration, rows }, steps)) {
+    for (const [query, value] of projectedGradients.entries()) {
       const draw = { tensor: tensorId(matrix), step, purpose: purposes.dense, query };
       directions.push(Float64Array.from(gaussian(seed, draw, rank * rank)));
       values.push(value);

@@ -188,8 +188,9 @@ async function measureCaught(laboratory: Laboratory, cell: Cell): Promise<Caught
   const rows = await batchOf(request, Number(cell.seed), batchSize);
   const wanted = Math.max(2, Math.min(periods, request.steps ?? periods));
   const squares: number[] = [];
-  for await (const measured of derivatives(laboratory, { model: request.model, configuration, rows }, wanted)) {
-    squares.push(mean(measured.map((value) => value ** 2)));
+  const place = { model: request.model, configuration, rows };
+  for await (const { projectedGradients } of derivatives(laboratory, place, wanted)) {
+    squares.push(mean(projectedGradients.map((value) => value ** 2)));
   }
   return { squares };
 }

@@ -1,7 +1,7 @@
-import { gaussian, purposes, tensorId } from '../random/philox.ts';
-import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
+import { resolveConfiguration } from '../settings/configuration.ts';
 import { batchOf } from './batch.ts';
 import { derivatives } from './derivatives.ts';
+import { type Estimate, type EstimatingMethod, estimatesOf, estimatingMethods } from './directions.ts';
 import { type Cell, defineExperiment, type Finished } from './experiment.ts';
 import { grouped } from './groups.ts';
 import { type MatrixKind, matrixKinds, shortName } from './matrices.ts';
@@ -10,34 +10,35 @@ import { checkNames } from './search.ts';
 import { aboutStages, atStages, modelAt, stageText } from './stages.ts';
 import { interval, mean, type Summary, summary } from './statistics.ts';
 
-/** Directions of a cell, and those of a step: SubZero draws a subspace for each step. */
+/** Directions of a cell, and those of a step: SubZero draws a subspace for each step. SubZero+ has them in one step. */
 const directions = 64;
 const queries = 8;
 
 /** Examples of the batch whose gradient is estimated. */
 const batchSize = 8;
 
-/** The methods whose directions differ. */
-const optimizers = ['mezo', 'subzero', 'sparse-mezo'] as const;
-type Optimizer = (typeof optimizers)[number];
+/** Methods that draw subspaces, whose rank matters. */
+const ranked: readonly EstimatingMethod[] = ['subzero', 'subzero-plus'];
 
-/** Means over the directions d of a cell, with ρ = dᵀ∇f and the estimate ĝ = ρd. */
-interface Estimates {
+/** Means over the estimates ĝ of a cell. */
+interface Measured {
+  /** Directions of all of them together. */
   directions: number;
-  /** Mean of ρ²: of MeZO the squared gradient, of SubZero what its subspaces catch of it times μ². */
+  /** Mean of ⟨ĝ, ∇f⟩: of MeZO the squared gradient, of SubZero what its subspaces catch of it times μ². */
   square: number;
-  /** Mean of ρ² / ‖d‖², the squared cosine of ĝ to the gradient times the squared gradient. */
+  /** Mean of ⟨ĝ, ∇f⟩² / ‖ĝ‖², the squared cosine of ĝ to the gradient times the squared gradient. */
   cosine: number;
   /** Mean of ‖ĝ‖². */
   moment: number;
 }
 
 /** How close one estimate is to the gradient, and how noisy. */
-export const variance = defineExperiment<Estimates>({
+export const variance = defineExperiment<Measured>({
   title: 'How good are the estimates of the gradient?',
   question:
-    'How close to the true gradient of a matrix is one estimate of SubZero, MeZO and Sparse MeZO, how much does it ' +
-    'vary, and which share of the gradient does SubZero’s subspace catch, by rank, layer and stage of training?',
+    'How close to the true gradient of a matrix is one estimate of SubZero, SubZero+, MeZO, Sparse MeZO and HiZOO, ' +
+    'how much does it vary, and which share of the gradient does a subspace catch, by rank, layer and stage of ' +
+    'training?',
   method:
     'ρ = dᵀ∇f is measured by central differences along the directions d that a method draws, in one matrix of the ' +
     `first or the last layer at a time, ${directions} of them (or --steps), ${queries} in each of SubZero’s ` +
@@ -46,56 +47,53 @@ export const variance = defineExperiment<Estimates>({
     'it times that. No back-propagation is involved. In a matrix of N elements theory has a mean squared cosine of ' +
     '1/N for MeZO and for SubZero, whatever the gradient, and a variance of N + 1 and about N (1 + 2/r²) − 1 times ' +
     'the squared gradient; Sparse MeZO sees the elements of its mask alone. HiZOO begins with a curvature of 1, ' +
-    'where its directions are MeZO’s; SubZero+ takes the mean of K estimates in one subspace (docs/method.md). ' +
+    'where its directions are MeZO’s, and keeps what it measures of it from there. SubZero+ takes the one-sided mean ' +
+    'of all K directions of a cell in one subspace, and stands beside the mean of as many of MeZO’s: its squared ' +
+    'cosine is r²/(r² + K + 1) times that by theory, as a subspace has no more than r² coordinates (docs/method.md); ' +
+    'it takes K + 1 passes, and the others 2 for each direction. ' +
     `${aboutStages} Intervals are 95 % by Student’s t over the seeds, each with its mean over the matrices where ` +
     'several are seen together.',
   reads: ['ranks', 'steps', 'stages', 'optimizers'],
   data: ['train'],
-  async cells({ model, seeds, stages, ranks = [4, 16], optimizers: chosen = optimizers }) {
-    checkNames('optimizers', chosen, optimizers);
-    const matrices = matricesOf(await matrixKinds(model));
+  async cells({ model, seeds, stages, ranks = [4, 16], optimizers = estimatingMethods }) {
+    checkNames('optimizers', optimizers, estimatingMethods);
+    // Every estimate is held against the gradient that MeZO's directions measure.
+    const chosen = new Set(['mezo', ...optimizers]) as Set<EstimatingMethod>;
+    const matrices = [...matricesOf(await matrixKinds(model))];
     const cells = seeds.flatMap((seed) =>
-      [...matrices].flatMap(([matrix, shape]): Cell[] => {
+      matrices.flatMap(([matrix, shape]) => {
         const clipped = new Set(ranks.map((rank) => Math.min(rank, ...shape)));
-        return [
-          // Every estimate is held against the gradient that MeZO's directions measure.
-          { seed, matrix, optimizer: 'mezo', rank: 0 },
-          ...(chosen.includes('subzero') ? [...clipped] : []).map((rank) => ({
-            seed,
-            matrix,
-            optimizer: 'subzero',
-            rank,
-          })),
-          ...(chosen.includes('sparse-mezo') ? [{ seed, matrix, optimizer: 'sparse-mezo', rank: 0 }] : []),
-        ];
+        return [...chosen].flatMap((optimizer) =>
+          (ranked.includes(optimizer) ? [...clipped] : [0]).map((rank): Cell => ({ seed, matrix, optimizer, rank })),
+        );
       }),
     );
     return atStages(cells, stages);
   },
   async measure(laboratory, cell) {
     const { request } = laboratory;
-    const [matrix, rank] = [String(cell.matrix), Number(cell.rank)];
+    const [matrix, rank, optimizer] = [String(cell.matrix), Number(cell.rank), cell.optimizer as EstimatingMethod];
+    const wanted = request.steps ?? directions;
+    const ofStep = optimizer === 'subzero-plus' ? wanted : queries;
     const configuration = resolveConfiguration({
-      ...{ optimizer: cell.optimizer as Optimizer, seed: Number(cell.seed), parameters: [matrix], queries },
+      ...{ optimizer, seed: Number(cell.seed), parameters: [matrix], queries: ofStep },
       ...(rank === 0 ? {} : { rank, refresh: 1 }),
     });
     const model = await modelAt(laboratory, cell);
     const rows = await batchOf(request, configuration.seed, batchSize);
     const [m, n] = matricesOf(await matrixKinds(request.model)).get(matrix)!;
-    const steps = Math.ceil((request.steps ?? directions) / queries);
-    const estimates: { rho: number; length: number }[] = [];
+    const steps = Math.ceil(wanted / ofStep);
+    const estimatesOfStep = estimatesOf(configuration, { name: matrix, elements: m * n });
+    const estimates: Estimate[] = [];
     let step = 0;
-    for await (const measured of derivatives(laboratory, { model, configuration, rows }, steps)) {
-      for (const [query, rho] of measured.entries()) {
-        estimates.push({ rho, length: lengthOf(configuration, matrix, m * n, { step, query }) });
-      }
-      step++;
+    for await (const probe of derivatives(laboratory, { model, configuration, rows }, steps)) {
+      estimates.push(...estimatesOfStep(step++, probe));
     }
     return {
-      directions: estimates.length,
-      square: mean(estimates.map(({ rho }) => rho ** 2)),
-      cosine: mean(estimates.map(({ rho, length }) => (rho / length) ** 2)),
-      moment: mean(estimates.map(({ rho, length }) => (rho * length) ** 2)),
+      directions: steps * ofStep,
+      square: mean(estimates.map(({ along }) => along)),
+      cosine: mean(estimates.map(({ along, square }) => along ** 2 / square)),
+      moment: mean(estimates.map(({ square }) => square)),
     };
   },
   async report({ model }, finished) {
@@ -103,16 +101,17 @@ export const variance = defineExperiment<Estimates>({
     const methods = [...grouped(judged, ({ optimizer, rank, stage }) => `${optimizer} ${rank} ${stage}`).values()]
       .filter(([first]) => first!.cell.optimizer !== 'mezo')
       .map((own) => ({ own, name: nameOf(own[0]!.cell), stage: stageText(own[0]!.cell), ...pooled(own) }));
-    const isSubzero = ({ own }: Pooled) => own[0]!.cell.optimizer === 'subzero';
+    const of = (optimizer: EstimatingMethod) => methods.filter(({ own }) => own[0]!.cell.optimizer === optimizer);
     return {
-      lead: leadOf(methods.filter(isSubzero)),
+      lead: `${leadOf(of('subzero'))}${othersOf([...of('subzero-plus'), ...of('hizoo')])}`,
       sections: [
         {
           title: 'All matrices together',
           text:
-            'One estimate ĝ beside those of MeZO at the same point and on the same examples: 1 is no difference. ' +
-            'E‖ĝ‖² is the variance of MeZO and SubZero, which are unbiased, up to one part in N; Sparse MeZO leaves ' +
-            'most elements out, so that its estimates are shorter and have a bias.',
+            'One estimate ĝ beside those of MeZO at the same point and on the same examples, a mean of K directions ' +
+            'beside means of K: 1 is no difference. E‖ĝ‖² is the variance of MeZO and SubZero, which are unbiased, ' +
+            'up to K parts in N; Sparse MeZO leaves most elements out, so that its estimates are shorter and have a ' +
+            'bias.',
           plot: plotOf(methods),
           table: {
             header: [
@@ -129,7 +128,7 @@ export const variance = defineExperiment<Estimates>({
               String(new Set(each.own.map(({ cell }) => cell.seed)).size),
               interval(each.cosine, 3),
               interval(each.moment, 3),
-              isSubzero(each) ? interval(each.caught, 3) : '',
+              Number(each.own[0]!.cell.rank) > 0 ? interval(each.caught, 3) : '',
             ]),
           },
         },
@@ -164,20 +163,6 @@ function matricesOf(kinds: ReadonlyMap<string, MatrixKind>): Map<string, readonl
   );
 }
 
-/** ‖d‖ of a direction; with noise on all of a matrix its expectation, from which it hardly differs. */
-function lengthOf(
-  { optimizer, sparsity, seed, rank }: TrainConfiguration,
-  matrix: string,
-  elements: number,
-  { step, query }: { step: number; query: number },
-): number {
-  if (optimizer === 'mezo') return Math.sqrt(elements);
-  if (optimizer === 'sparse-mezo') return Math.sqrt((1 - sparsity) * elements);
-  const z = gaussian(seed, { tensor: tensorId(matrix), step, purpose: purposes.dense, query }, rank * rank);
-  // U and V are orthonormal, and norm alignment scales by √N / r.
-  return (Math.sqrt(elements) / rank) * Math.sqrt(z.reduce((sum, value) => sum + value * value, 0));
-}
-
 /** What a cell says, in units of MeZO's estimates with the same seed at the same stage. */
 interface Judged {
   elements: number;
@@ -192,7 +177,7 @@ interface Judged {
 }
 
 function judge(
-  finished: readonly Finished<Estimates>[],
+  finished: readonly Finished<Measured>[],
   shapes: ReadonlyMap<string, readonly [number, number]>,
 ): Finished<Judged>[] {
   const placeOf = ({ seed, matrix, stage }: Cell): string => [seed, matrix, stage].join(' ');
@@ -206,11 +191,13 @@ function judge(
     const elements = m * n;
     // MeZO's ρ are normal, so the inverse of their mean square is too large by K / (K − 2) on average.
     const square = (gradient.square * gradient.directions) / (gradient.directions - 2);
+    // The squared cosine of a mean grows with the number of its directions, and its variance falls.
+    const together = cell.optimizer === 'subzero-plus' ? result.directions : 1;
     const judged = {
       elements,
       length: Math.sqrt(gradient.square),
-      cosine: (result.cosine * elements) / square,
-      moment: result.moment / elements / square,
+      cosine: (result.cosine * elements) / square / together,
+      moment: (result.moment / elements / square) * together,
       caught: result.square / square,
     };
     return [{ cell, result: judged, seconds }];
@@ -258,6 +245,13 @@ function leadOf(subzero: readonly Pooled[]): string {
       : 'One seed has no intervals. ') +
     'What it is closer to is the gradient as its subspace shows it: a cosine of about 1/r, by theory.'
   );
+}
+
+/** What is measured of the methods that the claim is not about. */
+function othersOf(methods: readonly Pooled[]): string {
+  if (methods.length === 0) return '';
+  const texts = methods.map((each) => `${interval(each.cosine, 2)} (${each.name}, step ${each.stage})`);
+  return ` The other methods' squared cosines, each beside as many directions of MeZO, are × ${texts.join(', ')}.`;
 }
 
 function plotOf(methods: readonly Pooled[]) {

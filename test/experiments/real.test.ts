@@ -39,6 +39,26 @@ test('rank-spectrum: directions outside of the fit are foretold, so the matrix i
   expect(result.explained).toBeGreaterThan(0.98);
 });
 
+test('variance: HiZOO begins with the directions of MeZO, SubZero+ has one mean of all of them', async () => {
+  const cells = await experiments.variance!.cells({ ...request, ranks: [4] }, []);
+  const { matrix } = cells[0]!;
+  const own = cells.filter((cell) => cell.matrix === matrix);
+  expect(own.map(({ optimizer, rank }) => `${String(optimizer)} ${String(rank)}`)).toEqual([
+    ...['mezo 0', 'subzero 4', 'subzero-plus 4', 'sparse-mezo 0', 'hizoo 0'],
+  ]);
+  const results = new Map<unknown, { directions: number; square: number; cosine: number; moment: number }>();
+  for (const cell of own) results.set(cell.optimizer, await measure('variance', cell));
+  const [mezo, hizoo, plus] = ['mezo', 'hizoo', 'subzero-plus'].map((name) => results.get(name)!);
+  // A curvature that has hardly left 1 leaves MeZO's directions, which have the same noise.
+  expect(hizoo!.square / mezo!.square).toBeCloseTo(1, 2);
+  expect(hizoo!.moment / mezo!.moment).toBeGreaterThan(0.8);
+  expect(hizoo!.moment / mezo!.moment).toBeLessThan(1.25);
+  // ⟨ĝ, ∇f⟩² ≤ ‖ĝ‖² ‖∇f‖², of one mean of all directions.
+  expect(plus!.directions).toBe(64);
+  expect(plus!.cosine).toBeCloseTo(plus!.square ** 2 / plus!.moment, 10);
+  expect(plus!.cosine).toBeLessThan(2 * mezo!.square);
+});
+
 test('table: the first seed is judged by rows held out, of COPA too, whose training rows have no options', async () => {
   const copa = (count: number) =>
     Array.from({ length: count }, (_, index) => ({
