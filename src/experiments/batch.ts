@@ -14,11 +14,11 @@ const pool = 1024;
 
 /** The examples of a seed, as rows of data. */
 export async function batchOf(
-  { data }: Pick<ExperimentRequest, 'data'>,
+  { data, reading }: Pick<ExperimentRequest, 'data' | 'reading'>,
   seed: number,
   size: number,
 ): Promise<DataRow[]> {
-  const { examples } = await loadDataset(data, { limit: pool });
+  const { examples } = await loadDataset(data, { ...reading, limit: pool });
   return sampleBatch(seed, 0, size, examples.length).map((index) => {
     const { prompt, options, label, completion } = examples[index]!;
     return options ? { prompt, options, label } : { prompt, completion };

@@ -1,24 +1,32 @@
-import { join, stat } from '../platform/index.ts';
+import type { DataRow } from '../engine/types.ts';
+import { SubzeroError } from '../errors.ts';
+import { join, stat, writeFile } from '../platform/index.ts';
 import { resolveConfiguration } from '../settings/configuration.ts';
-import { defineExperiment, type Finished, type Laboratory } from './experiment.ts';
+import { batchOf } from './batch.ts';
+import { type Cell, defineExperiment, type Finished, type Laboratory } from './experiment.ts';
 import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
-import { type ModelScale, writeScaledModel } from './scaled-model.ts';
-import { mean, median, slope, studentPoint } from './statistics.ts';
-import { trainingRows } from './training-rows.ts';
+import { writeScaledModel } from './scaled-model.ts';
+import { interval, mean, median, type Summary, slope, summary } from './statistics.ts';
+import { withModel } from './train-cell.ts';
 
 /** Steps of a cell; the first ones, which compile and allocate, are not timed. */
 const steps = 8;
 const untimed = 2;
 
+/** Rows that a cell trains on, the same for all cells of a seed. */
+const rowCount = 64;
+
 /** What is varied, and the values, as multiples of the base cell's. */
-const axes: Readonly<Record<string, readonly number[]>> = {
+const axes = {
   'batch size': [1, 2, 4, 8, 16],
-  layers: [1, 2, 4],
-  width: [1, 2, 4],
+  'text length': [1, 2, 4, 8, 16, 32],
+  layers: [1, 2, 4, 8],
+  width: [1, 2, 4, 8, 16],
   'directions per step': [1, 2, 4, 8],
   rank: [1, 2, 4, 8, 16],
-};
+} as const satisfies Record<string, readonly number[]>;
+type Axis = keyof typeof axes;
 
 /** Exponents up to here count as linear growth; above it the cost grows faster than the work. */
 const linear = 1.1;
@@ -35,88 +43,67 @@ interface Scaled {
   replayMilliseconds: number;
 }
 
-/** What the growth of a cost is fitted to. */
-interface Growth {
-  exponent: number;
-  /** Half of its 95 % interval. */
-  halfWidth: number;
+/** A cell that the device has too little memory for, in the words of the refusal. */
+interface TooLarge {
+  tooLarge: string;
 }
 
+/** The costs, and how a table names them. */
+const costs = [
+  ['time of a step', ({ stepMilliseconds }) => stepMilliseconds],
+  ['memory', ({ plannedBytes }) => plannedBytes],
+  ['journal', ({ journalBytes }) => journalBytes],
+  ['loading again', ({ replayMilliseconds }) => replayMilliseconds],
+] as const satisfies readonly (readonly [string, (result: Scaled) => number])[];
+
 /** How costs grow, which should be linearly in tokens and parameters. */
-export const scale = defineExperiment<Scaled>({
+export const scale = defineExperiment<Scaled | TooLarge>({
   title: 'How do costs grow?',
-  question: 'How do the time of a step, memory, journal and replay grow with tokens, parameters, directions and rank?',
+  question:
+    'How do the time of a step, memory, journal and replay grow with tokens, length, parameters, directions and rank?',
   method:
-    `SubZero tunes all parameters of models of the given one's kind with random weights for ${steps} steps; a ` +
-    `step's time ` +
-    `is the median of the last ${steps - untimed}. One thing at a time is multiplied, from a base cell with batch ` +
-    'size 2, one direction and rank 4; layers and width are multiples of the given model’s. Exponents are slopes of ' +
-    'a straight line through the logarithms, of all cells or, where a constant part hides the growth, of the two ' +
-    'largest. Seeds repeat all of it; intervals are 95 % by Student’s t over the seeds.',
+    `SubZero tunes all parameters of models of the given one's kind with random weights for ${steps} steps (or ` +
+    `--steps); a step's time is the median of those after the first ${untimed}. One thing at a time is multiplied, ` +
+    'from a base cell with batch size 2, one direction and rank 4; layers and width are multiples of the given ' +
+    'model’s, and longer texts are the same prompts several times over, in a context that grows with them. Work is ' +
+    'tokens × parameters; attention is not counted, which compares every token of a text with those before it. ' +
+    'Exponents are slopes of a straight line through the logarithms. Seeds repeat all of it; intervals are 95 % by ' +
+    'Student’s t over the seeds.',
   reads: ['steps'],
+  earlier: ['cells had other rows, no longer texts, and smaller models'],
   data: ['train'],
   cells: ({ seeds }) =>
     seeds.flatMap((seed) =>
       Object.entries(axes).flatMap(([axis, factors]) => factors.map((factor) => ({ seed, axis, factor }))),
     ),
-  async measure(laboratory, { seed, axis, factor }) {
-    const times = (name: string): number => (axis === name ? Number(factor) : 1);
-    const size = { layers: times('layers'), width: times('width') };
-    return await measureRun(laboratory, size, {
-      ...{ seed: Number(seed), steps: laboratory.request.steps ?? steps, batchSize: 2 * times('batch size') },
-      ...{ queries: times('directions per step'), rank: 4 * times('rank') },
-    });
+  async measure(laboratory, cell) {
+    try {
+      return await measureRun(laboratory, cell);
+    } catch (error) {
+      if (error instanceof SubzeroError && error.code === 'out_of_memory') return { tooLarge: error.message };
+      throw error;
+    }
   },
   report(_, finished) {
-    const rows: string[][] = [];
-    const lead: string[] = [];
-    const series = [...grouped(finished, ({ axis }) => String(axis))].map(([axis, cells]) => {
-      // The work that an axis multiplies: what the cost should follow.
-      const work = (result: Scaled): number =>
-        axis === 'layers' || axis === 'width' ? result.parameters * result.tokens : result.tokens;
-      const isWork = axis !== 'rank';
-      const size = ({ cell, result }: Finished<Scaled>): number => (isWork ? work(result) : Number(cell.factor));
-      const whole = growthOf(cells, size, ({ stepMilliseconds }) => stepMilliseconds);
-      const last = growthOf(lastTwo(cells), size, ({ stepMilliseconds }) => stepMilliseconds);
-      if (isWork) lead.push(`${axis} ${text(last)}`);
-      for (const [factor, own] of grouped(cells, (cell) => String(cell.factor))) {
-        const of = (value: (result: Scaled) => number): number => mean(own.map(({ result }) => value(result)));
-        rows.push([
-          axis,
-          factor,
-          of(({ parameters }) => parameters).toExponential(2),
-          of(({ tokens }) => tokens).toFixed(0),
-          of(({ stepMilliseconds }) => stepMilliseconds).toFixed(1),
-          (of(({ plannedBytes }) => plannedBytes) / 2 ** 20).toFixed(1),
-          of(({ journalBytes: bytes }) => bytes).toFixed(0),
-          of(({ replayMilliseconds }) => replayMilliseconds).toFixed(0),
-        ]);
-      }
-      return {
-        axis,
-        growth: [axis, isWork ? 'tokens × parameters' : 'rank', text(whole), text(last)],
-        plotted: {
-          name: axis,
-          points: [...grouped(cells, (cell) => String(cell.factor))].map(([factor, own]) => ({
-            x: Number(factor),
-            y: mean(own.map(({ result }) => result.stepMilliseconds)),
-          })),
-        },
-        // One seed has no interval, and shows no knee.
-        knee: isWork && last.exponent - last.halfWidth > linear,
-      };
-    });
-    const knees = series.filter(({ knee }) => knee).map(({ axis }) => axis);
+    const fitting = finished.filter((each): each is Finished<Scaled> => !('tooLarge' in each.result));
+    const grown = [...grouped(fitting, ({ axis }) => String(axis))].map(([axis, cells]) =>
+      growthOf(axis as Axis, cells),
+    );
+    // One seed has no interval, and shows no knee.
+    const knees = grown.filter(({ isWork, last }) => isWork && last.mean - last.halfWidth95 > linear);
     return {
       lead:
-        `Exponents of a step's time over its work, between the two largest sizes: ${lead.join(', ')}. ` +
+        "Exponents of a step's time over its work, between the two largest sizes: " +
+        `${grown.flatMap(({ axis, isWork, last }) => (isWork ? [`${axis} ${interval(last, 2)}`] : [])).join(', ')}. ` +
         (knees.length === 0
           ? 'Nothing grows faster than its work.'
-          : `Faster than its work grows: ${knees.join(', ')}. That is a finding.`),
+          : `Faster than its work grows: ${knees.map(({ axis }) => axis).join(', ')}. That is a finding.`),
       sections: [
         {
           title: 'Growth',
-          text: 'An exponent of 1 is linear growth with the work; less means that a constant part counts.',
+          text:
+            'An exponent of 1 is linear growth with the work; less means that a constant part counts, 0 that nothing ' +
+            'grows. The two largest sizes show it where a constant part hides it from the others.',
           plot: {
             name: 'scale.svg',
             describes: 'Time of a step over the multiple of each quantity',
@@ -126,16 +113,23 @@ export const scale = defineExperiment<Scaled>({
               yTitle: 'milliseconds',
               xLogarithmic: true,
               yLogarithmic: true,
-              series: series.map(({ plotted }) => plotted),
+              series: grown.map(({ axis, cells }) => ({ name: axis, points: pointsOf(cells) })),
             }),
           },
           table: {
-            header: ['multiplied', 'exponent over', 'all sizes', 'two largest'],
-            rows: series.map(({ growth }) => growth),
+            header: [
+              ...['multiplied', 'exponent over', 'time of a step, all sizes'],
+              ...costs.map(([name]) => `${name}, two largest`),
+            ],
+            rows: grown.map(({ axis, isWork, whole, exponents }) => [
+              ...[axis, isWork ? 'tokens × parameters' : 'rank', interval(whole, 2)],
+              ...exponents.map((each) => interval(each, 2)),
+            ]),
           },
         },
         {
           title: 'All cells',
+          text: 'Means over the seeds.',
           table: {
             header: [
               'multiplied',
@@ -147,7 +141,7 @@ export const scale = defineExperiment<Scaled>({
               'journal bytes',
               'reload ms',
             ],
-            rows,
+            rows: [...grouped(finished, ({ axis, factor }) => `${axis} ${factor}`).values()].map(rowOf),
           },
         },
       ],
@@ -155,42 +149,43 @@ export const scale = defineExperiment<Scaled>({
   },
 });
 
-async function measureRun(
-  laboratory: Laboratory,
-  size: ModelScale,
-  settings: { seed: number; steps: number; batchSize: number; queries: number; rank: number },
-): Promise<Scaled> {
+async function measureRun(laboratory: Laboratory, { seed, axis, factor }: Cell): Promise<Scaled> {
   const { engine, request, folder, signal } = laboratory;
-  const { model } = request;
-  const data = await trainingRows(laboratory, request.data);
-  const scaled = join(folder, 'model');
-  const parameters = await writeScaledModel(model, size, scaled);
+  const times = (name: Axis): number => (axis === name ? Number(factor) : 1);
+  const model = join(folder, 'model');
+  const size = { layers: times('layers'), width: times('width'), context: times('text length') };
+  const parameters = await writeScaledModel(request.model, size, model);
+  const file = join(folder, 'rows.jsonl');
+  const rows = await batchOf(request, Number(seed), rowCount);
+  await writeFile(file, rows.map((row) => `${JSON.stringify(longer(row, times('text length')))}\n`).join(''));
   const run = join(folder, 'run');
   const configuration = resolveConfiguration({
-    ...settings,
-    optimizer: 'subzero',
-    evaluateEvery: 0,
+    ...{ optimizer: 'subzero', seed: Number(seed), steps: request.steps ?? steps, evaluateEvery: 0 },
+    ...{ batchSize: 2 * times('batch size'), queries: times('directions per step'), rank: 4 * times('rank') },
     learningRate: 1e-6,
   });
-  const times: number[] = [];
+  const milliseconds: number[] = [];
   let [plannedBytes, tokens, before] = [0, 0, 0];
-  for await (const event of engine.train({ model: scaled, data, configuration, out: run }, signal)) {
+  for await (const event of engine.train({ model, data: { file }, configuration, out: run }, signal)) {
     if (event.type === 'start') plannedBytes = event.plan.totalBytes;
     if (event.type !== 'step') continue;
-    times.push(1000 * (event.elapsedSeconds - before));
+    milliseconds.push(1000 * (event.elapsedSeconds - before));
     before = event.elapsedSeconds;
-    tokens = (2 * settings.queries * event.trainedTokens) / event.step;
+    tokens = (2 * configuration.queries * event.trainedTokens) / event.step;
   }
+  signal.throwIfAborted();
   const { size: journalBytes } = await stat(join(run, 'journal.subzero'));
   const started = performance.now();
-  await engine.loadModel({ id: 'scale', path: run });
-  const replayMilliseconds = performance.now() - started;
-  await engine.unloadModel('scale');
+  const replayMilliseconds = await withModel(laboratory, run, async () => performance.now() - started);
   return {
-    ...{ parameters, tokens, plannedBytes, replayMilliseconds },
-    stepMilliseconds: median(times.slice(untimed)),
-    journalBytes,
+    ...{ parameters, tokens, plannedBytes, replayMilliseconds, journalBytes },
+    stepMilliseconds: median(milliseconds.slice(Math.min(untimed, milliseconds.length - 1))),
   };
+}
+
+/** A row whose prompt is there several times over. */
+function longer(row: DataRow, times: number): DataRow {
+  return { ...row, prompt: Array.from({ length: times }, () => row.prompt).join(' ') };
 }
 
 /** The cells of the two largest factors. */
@@ -199,23 +194,55 @@ function lastTwo(cells: readonly Finished<Scaled>[]): Finished<Scaled>[] {
   return cells.filter(({ cell }) => factors.includes(Number(cell.factor)));
 }
 
-/** The slope between logarithms for each seed, and its mean. */
-function growthOf(
+/** How the costs of an axis grow. */
+function growthOf(axis: Axis, cells: readonly Finished<Scaled>[]) {
+  const isWork = axis !== 'rank';
+  const size = ({ cell, result }: Finished<Scaled>): number =>
+    isWork ? result.parameters * result.tokens : Number(cell.factor);
+  const exponents = costs.map(([, cost]) => exponentOf(lastTwo(cells), size, cost));
+  return { axis, cells, isWork, whole: exponentOf(cells, size, costs[0][1]), last: exponents[0]!, exponents };
+}
+
+/** The slope between logarithms, over the seeds. */
+function exponentOf(
   cells: readonly Finished<Scaled>[],
   size: (cell: Finished<Scaled>) => number,
   cost: (result: Scaled) => number,
-): Growth {
-  const slopes = [...grouped(cells, ({ seed }) => String(seed)).values()].map((own) =>
-    slope(
-      own.map((cell) => Math.log(size(cell))),
-      own.map(({ result }) => Math.log(cost(result))),
+): Summary {
+  return summary(
+    [...grouped(cells, ({ seed }) => String(seed)).values()].map((own) =>
+      slope(
+        own.map((cell) => Math.log(size(cell))),
+        own.map(({ result }) => Math.log(cost(result))),
+      ),
     ),
   );
-  const exponent = mean(slopes);
-  const deviation = Math.sqrt(slopes.reduce((sum, each) => sum + (each - exponent) ** 2, 0) / (slopes.length - 1));
-  return { exponent, halfWidth: (studentPoint(slopes.length - 1) * deviation) / Math.sqrt(slopes.length) };
 }
 
-function text({ exponent, halfWidth }: Growth): string {
-  return Number.isNaN(halfWidth) ? exponent.toFixed(2) : `${exponent.toFixed(2)} ± ${halfWidth.toFixed(2)}`;
+/** A point for each multiple. */
+function pointsOf(cells: readonly Finished<Scaled>[]) {
+  return [...grouped(cells, ({ factor }) => String(factor))].map(([factor, own]) => {
+    const { mean: y, halfWidth95 } = summary(own.map(({ result }) => result.stepMilliseconds));
+    return { x: Number(factor), y, ...(Number.isNaN(halfWidth95) || halfWidth95 >= y ? {} : { error: halfWidth95 }) };
+  });
+}
+
+/** The cells of the seeds of one size, as a row. */
+function rowOf(own: readonly Finished<Scaled | TooLarge>[]): string[] {
+  const { axis, factor } = own[0]!.cell;
+  const results = own.flatMap(({ result }) => ('tooLarge' in result ? [] : [result]));
+  const of = (value: (result: Scaled) => number): number => mean(results.map(value));
+  return [
+    ...[String(axis), String(factor)],
+    ...(results.length === 0
+      ? ['does not fit', '', '', '', '', '']
+      : [
+          of(({ parameters }) => parameters).toExponential(2),
+          of(({ tokens }) => tokens).toFixed(0),
+          of(({ stepMilliseconds }) => stepMilliseconds).toFixed(1),
+          (of(({ plannedBytes }) => plannedBytes) / 2 ** 20).toFixed(1),
+          of(({ journalBytes }) => journalBytes).toFixed(0),
+          of(({ replayMilliseconds }) => replayMilliseconds).toFixed(0),
+        ]),
+  ];
 }

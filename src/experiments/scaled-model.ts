@@ -11,10 +11,11 @@ import { copyFile, join, mkdir, readdir, readFile, writeFile } from '../platform
 import { gaussian, purposes, tensorId } from '../random/philox.ts';
 import { f32ToBf16, writeSafetensors } from '../safetensors/index.ts';
 
-/** How many times the given model's layers and width. */
+/** How many times the given model's layers, width and context. */
 export interface ModelScale {
   layers: number;
   width: number;
+  context: number;
 }
 
 /** Fields of config.json that grow with the width; others, such as the width of a head, stay. */
@@ -29,7 +30,7 @@ const block = 1 << 16;
  * @returns its number of parameters
  * @throws SubzeroError `unsupported` for a model whose config.json has other fields for its size
  */
-export async function writeScaledModel(model: string, { layers, width }: ModelScale, out: string): Promise<number> {
+export async function writeScaledModel(model: string, size: ModelScale, out: string): Promise<number> {
   const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as Record<string, unknown>;
   const grow = (field: string, factor: number): void => {
     const value = config[field];
@@ -42,9 +43,10 @@ export async function writeScaledModel(model: string, { layers, width }: ModelSc
     }
     config[field] = value * factor;
   };
-  grow('num_hidden_layers', layers);
-  for (const field of widths) grow(field, width);
-  const decoder = await readConfiguration(config, `${model}, × ${layers} layers, × ${width} wide`);
+  grow('num_hidden_layers', size.layers);
+  for (const field of widths) grow(field, size.width);
+  grow('max_position_embeddings', size.context);
+  const decoder = await readConfiguration(config, `${model}, × ${size.layers} layers, × ${size.width} wide`);
   await mkdir(out, { recursive: true });
   for (const name of await readdir(model)) {
     if (/^(tokenizer.*|special_tokens_map|vocab)\.json$|^merges\.txt$|\.model$/.test(name)) {

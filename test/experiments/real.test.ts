@@ -117,6 +117,26 @@ test('scale: twice the layers have their parameters, and four directions have fo
   expect(deeper.parameters).toBeGreaterThan(base.parameters);
   expect(more.parameters).toBe(base.parameters);
   expect(more.tokens).toBe(4 * base.tokens);
+  const longer = await scaled('text length', 16);
+  expect(longer.tokens).toBeGreaterThan(4 * base.tokens);
+});
+
+test('scale: what the device has no room for is told, and no fit has it', async () => {
+  const scaled = (factor: number, result: object) => ({ cell: { seed: 0, axis: 'width', factor }, result, seconds: 1 });
+  const fitting = (factor: number) =>
+    scaled(factor, {
+      ...{ parameters: 100 * factor ** 2, tokens: 10, stepMilliseconds: 5 * factor ** 2, plannedBytes: factor },
+      ...{ journalBytes: 7, replayMilliseconds: 1 },
+    });
+  const { lead, sections } = await experiments.scale!.report(request, [
+    ...[1, 2, 4].map(fitting),
+    scaled(8, { tooLarge: 'this run needs at least 9 GiB of GPU memory' }),
+  ]);
+  expect(lead).toContain('width 1.00');
+  expect(sections[0]!.table!.rows).toEqual([
+    ['width', 'tokens × parameters', ...['1.00', '1.00', '0.50', '0.00', '0.00']],
+  ]);
+  expect(sections[1]!.table!.rows.at(-1)!.slice(0, 3)).toEqual(['width', '8', 'does not fit']);
 });
 
 test('memory: what back-propagation keeps of OPT-13B, by hand', () => {

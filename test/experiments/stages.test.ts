@@ -56,7 +56,9 @@ test('estimates at a stage: of MeZO the gradient, of SubZero what its subspace s
   const variance = experiments.variance!;
   const request = { ...laboratory.request, steps: 16, ranks: [4], stages: [0] };
   const cells = await variance.cells(request, []);
-  expect(new Set(cells.map(({ optimizer }) => optimizer))).toEqual(new Set(['mezo', 'subzero', 'sparse-mezo']));
+  expect(new Set(cells.map(({ optimizer }) => optimizer))).toEqual(
+    new Set(['mezo', 'subzero', 'subzero-plus', 'sparse-mezo', 'hizoo']),
+  );
   const finished = [];
   for (const cell of cells.slice(0, 3)) {
     const folder = temporaryFolder();
@@ -68,7 +70,7 @@ test('estimates at a stage: of MeZO the gradient, of SubZero what its subspace s
   const { lead, sections } = await variance.report(request, finished);
   expect(lead).toContain('One seed has no intervals');
   expect(lead).not.toContain('Contradicts');
-  expect(sections[0]!.table!.rows.map(([name]) => name)).toEqual(['subzero, r 4', 'sparse-mezo']);
+  expect(sections[0]!.table!.rows.map(([name]) => name)).toEqual(['subzero, r 4', 'subzero-plus, r 4']);
 });
 
 test('a model of another kind is not scaled', async () => {
