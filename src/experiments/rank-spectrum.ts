@@ -10,7 +10,7 @@ import { leastSquares, product } from './least-squares.ts';
 import { matrixKinds, shortName } from './matrices.ts';
 import { plotSvg } from './plot.ts';
 import { aboutStages, atStages, modelAt, stageText } from './stages.ts';
-import { interval, mean, summary } from './statistics.ts';
+import { interval, mean, spread, summary } from './statistics.ts';
 
 /** Examples of the batch whose gradient is measured. */
 const batchSize = 8;
@@ -75,7 +75,7 @@ export const rankSpectrum = defineExperiment<Spectrum>({
   report(_, finished) {
     const rows: string[][] = [];
     const series: { name: string; points: { x: number; y: number; error?: number }[] }[] = [];
-    const quotients: number[] = [];
+    const quotients: { stage: string; quotient: number }[] = [];
     const undecided: string[] = [];
     for (const [rank, ofRank] of grouped(finished, (cell) => String(cell.rank))) {
       const unstructured = gaussianSpectra(Number(rank));
@@ -85,7 +85,7 @@ export const rankSpectrum = defineExperiment<Spectrum>({
         const matrix = String(cell.matrix);
         const spectra = own.map(({ result }) => result.singularValues);
         const stable = summary(spectra.map(stableRank));
-        quotients.push(stable.mean / expectedStable);
+        quotients.push({ stage: stageText(cell), quotient: stable.mean / expectedStable });
         if (!(stable.mean + stable.halfWidth95 < expectedStable)) undecided.push(shortName(matrix));
         rows.push([
           shortName(matrix),
@@ -104,13 +104,18 @@ export const rankSpectrum = defineExperiment<Spectrum>({
       }
       if (series.length < 8) series.push({ name: `no structure, r = ${rank}`, points: cumulative(unstructured) });
     }
-    const sorted = quotients.toSorted((a, b) => a - b);
-    const middle = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+    const stages = [...new Set(quotients.map(({ stage }) => stage))];
+    const ofStage = (stage: string): string =>
+      spread(
+        quotients.flatMap((each) => (each.stage === stage ? [each.quotient] : [])),
+        2,
+      );
+    const texts = stages.map((stage) => `${ofStage(stage)}${stages.length > 1 ? ` after ${stage} steps` : ''}`);
     return {
       lead:
         `${decisionText(undecided, quotients.length, finished)} Seen in a random subspace, a gradient's stable rank ` +
-        `is ${middle.toFixed(2)} times (median over matrices; ${sorted[0]!.toFixed(2)} to ` +
-        `${sorted.at(-1)!.toFixed(2)}) that of a matrix without structure.`,
+        `is ${texts.join(', ')} times that of a matrix without structure (median over matrices, and from which to ` +
+        'which).',
       sections: [
         {
           title: 'Singular values in a random subspace',
