@@ -184,6 +184,7 @@ function report({ tasks }: ExperimentRequest, finished: readonly Finished<Reache
             title: 'Accuracy on the test rows',
             xTitle: 'task',
             yTitle: 'accuracy',
+            yWithin: [0, 1],
             names,
             series: [
               {

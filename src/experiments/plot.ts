@@ -28,6 +28,8 @@ export interface Plot {
   /** Logarithmic axes take positive values only. */
   xLogarithmic?: boolean;
   yLogarithmic?: boolean;
+  /** Between which values y lies, such as shares; intervals end there. */
+  yWithin?: Range;
   /** What x = 0, 1, 2 … stand for. Series are then dots beside each other, not lines. */
   names?: readonly string[];
   series: readonly Series[];
@@ -54,11 +56,15 @@ const mostBarsApart = 16;
 
 /** Draws a plot. @returns a complete SVG document */
 export function plotSvg(plot: Plot): string {
-  const { names, marks = [] } = plot;
+  const { names, marks = [], yWithin: [lowest, highest] = [-Infinity, Infinity] } = plot;
   const series = names ? plot.series.map(besideOthers) : plot.series;
   const points = series.flatMap((each) => each.points);
   const xs = points.map(({ x }) => x);
-  const ys = [...points.flatMap(({ y, error = 0 }) => [y - error, y + error]), ...marks.map(({ y }) => y)];
+  const barOf = (value: number, error: number): Range => [
+    Math.max(lowest, value - error),
+    Math.min(highest, value + error),
+  ];
+  const ys = [...points.flatMap(({ y, error = 0 }) => barOf(y, error)), ...marks.map(({ y }) => y)];
   const columns = legendColumns(series.map(({ name }) => name));
   const top = 52 + legendLine * Math.ceil(series.length / columns);
   const across: Range = [left + 12, width - right - 12];
@@ -91,14 +97,11 @@ export function plotSvg(plot: Plot): string {
     const line = `line ${open ? 'dashed ' : ''}${color}`;
     return [
       ...(names ? [] : [`<polyline class="${line}" points="${placed.map(({ px, py }) => `${px},${py}`).join(' ')}"/>`]),
-      ...placed.flatMap(({ px, y: value, error }) =>
-        error === undefined || !Number.isFinite(error)
-          ? []
-          : [
-              `<line class="bar ${color}" x1="${px}" x2="${px}" y1="${y.place(value - error)}" ` +
-                `y2="${y.place(value + error)}"/>`,
-            ],
-      ),
+      ...placed.flatMap(({ px, y: value, error }) => {
+        if (error === undefined || !Number.isFinite(error)) return [];
+        const [low, high] = barOf(value, error).map(y.place);
+        return [`<line class="bar ${color}" x1="${px}" x2="${px}" y1="${low}" y2="${high}"/>`];
+      }),
       ...placed.map(({ px, py }) => dotAt(px, py)),
       dotAt(legendX + 6, legendY),
       `<text x="${legendX + 16}" y="${legendY + 4}">${escapeXml(shorten(name, columnWidth - 16, fontSize))}</text>`,

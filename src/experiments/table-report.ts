@@ -80,6 +80,7 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
               title: `Scheme ${scheme}`,
               xTitle: 'task',
               yTitle: 'accuracy or F1 (%)',
+              yWithin: [0, 100],
               names: tasks,
               series: [{ name: 'the model as it is', points: before }, ...plotted],
             }),

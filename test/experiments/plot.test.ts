@@ -44,6 +44,31 @@ test('the whole of a small plot is as the file has it', async () => {
   await expect(svg).toMatchFileSnapshot('../fixtures/golden/experiment-plot.svg');
 });
 
+test('intervals end where values do', () => {
+  const barsOf = (yWithin?: readonly [number, number]) => {
+    const series = [
+      {
+        name: 'one',
+        points: [
+          { x: 0, y: 20, error: 42 },
+          { x: 1, y: 95, error: 10 },
+        ],
+      },
+    ];
+    const plot = { title: 'T', xTitle: 'x', yTitle: '%', names: ['a', 'b'], series };
+    const svg = plotSvg(yWithin ? { ...plot, yWithin } : plot);
+    const numbers = [...svg.matchAll(/text-anchor="end">(-?[\d.]+)</g)].map(([, text]) => Number(text));
+    const bars = [...svg.matchAll(/<line class="bar c0" .* y1="([^"]+)" y2="([^"]+)"/g)];
+    return { least: Math.min(...numbers), lengths: bars.map(([, low, high]) => Number(low) - Number(high)) };
+  };
+  const free = barsOf();
+  expect(free.least).toBeLessThan(0);
+  expect(free.lengths[0]! / free.lengths[1]!).toBeCloseTo(84 / 20, 1);
+  const bounded = barsOf([0, 100]);
+  expect(bounded.least).toBe(0);
+  expect(bounded.lengths[0]! / bounded.lengths[1]!).toBeCloseTo(62 / 15, 1);
+});
+
 test('between whole numbers nothing is marked', () => {
   const numbersOf = (xs: readonly number[]): (string | undefined)[] => {
     const series = [{ name: 'one', points: xs.map((x) => ({ x, y: 0.5 + 0.01 * x })) }];
