@@ -1,4 +1,5 @@
 import type { DataRow } from '../engine/types.ts';
+import { SubzeroError } from '../errors.ts';
 import { gaussian, purposes, tensorId } from '../random/philox.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { nearestOfRank } from '../zo/low-rank.ts';
@@ -48,18 +49,25 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     'the seeds.',
   reads: ['ranks', 'steps', 'stages'],
   data: ['train'],
-  async cells({ model, seeds, stages, ranks = [16] }) {
+  async cells({ model, seeds, stages, steps, ranks = [16] }) {
     const kinds = [...(await matrixKinds(model)).values()];
     const matrices = kinds.flatMap(({ names, shape }) => {
       const chosen = new Set([names[0]!, names.at(-1)!]);
       return [...chosen].map((matrix) => ({ matrix, most: Math.min(...shape) }));
     });
-    return atStages(
-      ranks.flatMap((rank) =>
-        seeds.flatMap((seed) => matrices.map(({ matrix, most }) => ({ seed, matrix, rank: Math.min(rank, most) }))),
-      ),
-      stages,
+    const cells = ranks.flatMap((rank) =>
+      seeds.flatMap((seed) => matrices.map(({ matrix, most }) => ({ seed, matrix, rank: Math.min(rank, most) }))),
     );
+    const highest = Math.max(...cells.map(({ rank }) => rank));
+    if (steps !== undefined && steps < highest ** 2) {
+      throw new SubzeroError(
+        'invalid_argument',
+        `${steps} directions do not determine the ${highest ** 2} numbers of a subspace of rank ${highest}; ` +
+          `give ${Math.ceil(directionsPerNumber * highest ** 2)} steps, or a lower rank`,
+        { parameter: 'steps' },
+      );
+    }
+    return atStages(cells, stages);
   },
   async measure(laboratory, cell) {
     const { request, signal } = laboratory;

@@ -10,9 +10,13 @@ import { checkNames } from './search.ts';
 import { aboutStages, atStages, modelAt, stageText } from './stages.ts';
 import { interval, mean, type Summary, summary } from './statistics.ts';
 
-/** Directions of a cell, and those of a step: SubZero draws a subspace for each step. SubZero+ has them in one step. */
+/**
+ * Directions of a cell, and those of a step: SubZero draws a subspace for each step. SubZero+ has all of them in one,
+ * but no more than its paper.
+ */
 const directions = 64;
 const queries = 8;
+const mostTogether = 99;
 
 /** Examples of the batch whose gradient is estimated. */
 const batchSize = 8;
@@ -48,9 +52,9 @@ export const variance = defineExperiment<Measured>({
     '1/N for MeZO and for SubZero, whatever the gradient, and a variance of N + 1 and about N (1 + 2/r²) − 1 times ' +
     'the squared gradient; Sparse MeZO sees the elements of its mask alone. HiZOO begins with a curvature of 1, ' +
     'where its directions are MeZO’s, and keeps what it measures of it from there. SubZero+ takes the one-sided mean ' +
-    'of all K directions of a cell in one subspace, and stands beside the mean of as many of MeZO’s: its squared ' +
-    'cosine is r²/(r² + K + 1) times that by theory, as a subspace has no more than r² coordinates (docs/method.md); ' +
-    'it takes K + 1 passes, and the others 2 for each direction. ' +
+    `of all K directions of a cell, ${mostTogether} at most, in one subspace, and stands beside the mean of as many ` +
+    'of MeZO’s: its squared cosine is r²/(r² + K + 1) times that by theory, as a subspace has no more than r² ' +
+    'coordinates (docs/method.md); it takes K + 1 passes, and the others 2 for each direction. ' +
     `${aboutStages} Intervals are 95 % by Student’s t over the seeds, each with its mean over the matrices where ` +
     'several are seen together.',
   reads: ['ranks', 'steps', 'stages', 'optimizers'],
@@ -73,7 +77,8 @@ export const variance = defineExperiment<Measured>({
   async measure(laboratory, cell) {
     const { request } = laboratory;
     const [matrix, rank, optimizer] = [String(cell.matrix), Number(cell.rank), cell.optimizer as EstimatingMethod];
-    const wanted = request.steps ?? directions;
+    const given = request.steps ?? directions;
+    const wanted = optimizer === 'subzero-plus' ? Math.min(given, mostTogether) : given;
     const ofStep = optimizer === 'subzero-plus' ? wanted : queries;
     const configuration = resolveConfiguration({
       ...{ optimizer, seed: Number(cell.seed), parameters: [matrix], queries: ofStep },

@@ -410,6 +410,19 @@ describe('experiment', () => {
     expect(readFileSync(join(folder, 'b', 'report.md'), 'utf8')).toContain('data: the task task;');
   });
 
+  it.each([
+    ['ranks', '4,4.5', 'whole numbers from 1'],
+    ['ranks', '0', 'whole numbers from 1'],
+    ['refreshes', '1.5', 'whole numbers from 1'],
+    ['stages', '-1', 'whole numbers from 0'],
+    ['learning-rates', 'Infinity', 'numbers above 0'],
+  ])('refuses --%s %s', async (option, value, wanted) => {
+    const host = fakeHost({ engine: recordingEngine({}).engine });
+    const refused = ['experiment', 'refresh', '--model', 'm', '--data', 'package.json', '--out', 'o'];
+    expect(await runProgram([...refused, `--${option}=${value}`], host)).toBe(2);
+    expect(host.error.text).toContain(`--${option} takes ${wanted}; got ${value.replace(',', ', ')}`);
+  });
+
   it('refuses what an experiment does not read', async () => {
     const out = mkdtempSync(join(tmpdir(), 'subzero-experiment-'));
     const scale = ['experiment', 'scale', '--model', 'm', '--data', 'package.json', '--out', out];

@@ -32,3 +32,16 @@ test('the first line says which gradients are not told from what has no structur
   expect(await leadOf([low, ...many], [1, 2, 3])).toMatch(/ in 1 of 7 cases, .*layers\.3\.flat and 2 more\. Seen/);
   expect(await leadOf([low], [1])).toMatch(/^One seed does not tell/);
 });
+
+test('directions that do not determine a subspace are refused, by the rank that the matrices leave', async () => {
+  const request = { model: tinyModel(), data: { file: 'd' }, seeds: [1], ranks: [4] };
+  await expect(async () => rankSpectrum.cells({ ...request, steps: 15 }, [])).rejects.toThrow(
+    '15 directions do not determine the 16 numbers of a subspace of rank 4; give 18 steps, or a lower rank',
+  );
+  expect(await rankSpectrum.cells({ ...request, steps: 16 }, [])).not.toHaveLength(0);
+  const clipped = await rankSpectrum.cells({ ...request, ranks: [1000] }, []);
+  const highest = Math.max(...clipped.map(({ rank }) => Number(rank)));
+  expect(highest).toBeLessThan(1000);
+  const enough = { ...request, ranks: [1000], steps: highest ** 2 };
+  expect(await rankSpectrum.cells(enough, [])).toHaveLength(clipped.length);
+});

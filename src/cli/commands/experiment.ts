@@ -16,16 +16,27 @@ import { withEngine } from '../with-engine.ts';
 
 const group = 'What is measured';
 
-/** Options with a list of values, and what they read. */
-const lists = [
-  { name: 'ranks', what: 'a rank r', numeric: true },
-  { name: 'refreshes', what: 'a period F', numeric: true },
-  { name: 'learning-rates', what: 'a learning rate η', numeric: true },
-  { name: 'stages', what: 'a number of steps of tuning after which to look; 0 is the model as it is', numeric: true },
-  { name: 'optimizers', what: 'an optimiser', numeric: false },
-  { name: 'schemes', what: 'a scheme', numeric: false },
-  { name: 'tasks', what: 'a task, whose folder is in that of --data', numeric: false },
-] as const;
+/** Which numbers a list takes. */
+const ranges = {
+  'whole numbers from 0': (value: number) => Number.isSafeInteger(value) && value >= 0,
+  'whole numbers from 1': (value: number) => Number.isSafeInteger(value) && value >= 1,
+  'numbers above 0': (value: number) => value > 0 && Number.isFinite(value),
+};
+
+/** Options with a list of values: what one is, and which numbers; without them names. */
+const lists: readonly { name: string; what: string; numbers?: keyof typeof ranges }[] = [
+  { name: 'ranks', what: 'a rank r', numbers: 'whole numbers from 1' },
+  { name: 'refreshes', what: 'a period F', numbers: 'whole numbers from 1' },
+  { name: 'learning-rates', what: 'a learning rate η', numbers: 'numbers above 0' },
+  {
+    name: 'stages',
+    what: 'a number of steps of tuning after which to look; 0 is the model as it is',
+    numbers: 'whole numbers from 0',
+  },
+  { name: 'optimizers', what: 'an optimiser' },
+  { name: 'schemes', what: 'a scheme' },
+  { name: 'tasks', what: 'a task, whose folder is in that of --data' },
+];
 
 export const experimentCommand = defineCommand({
   name: 'experiment',
@@ -119,21 +130,19 @@ export const experimentCommand = defineCommand({
     const model = requireOption(options.model, 'experiment', 'model DIR');
     const out = requireOption(options.out, 'experiment', 'out DIR');
     const varied = Object.fromEntries(
-      lists.flatMap(({ name: list, numeric }): [string, readonly (string | number)[]][] => {
+      lists.flatMap(({ name: list, numbers }): [string, readonly (string | number)[]][] => {
         const key = camelCase(list);
-        const given = (options as unknown as Record<string, readonly string[]>)[key]!;
-        const values = given.flatMap((value) => value.split(',')).filter((value) => value !== '');
+        const texts = (options as unknown as Record<string, readonly string[]>)[key]!;
+        const values = texts.flatMap((value) => value.split(',')).filter((value) => value !== '');
         if (values.length === 0) return [];
         if (!experiment.reads.some((each) => each === key)) {
           const read = experiment.reads.map((each) => `--${kebabCase(each)}`).join(', ');
           throw new UsageError(`the experiment ${name} does not read --${list}; it reads ${read}`, { parameter: list });
         }
-        if (!numeric) return [[key, values]];
-        const numbers = values.map(Number);
-        const fits = key === 'stages' ? isCount : (number: number) => number > 0;
-        if (numbers.every(fits)) return [[key, numbers]];
-        const wanted = key === 'stages' ? 'whole numbers from 0' : 'numbers above 0';
-        throw new UsageError(`--${list} takes ${wanted}; got ${values.join(', ')}`, { parameter: list });
+        if (numbers === undefined) return [[key, values]];
+        const given = values.map(Number);
+        if (given.every(ranges[numbers])) return [[key, given]];
+        throw new UsageError(`--${list} takes ${numbers}; got ${values.join(', ')}`, { parameter: list });
       }),
     ) as Partial<ExperimentRequest>;
     const task = chosenTask(options.task, options.taskFile);
@@ -184,10 +193,6 @@ export const experimentCommand = defineCommand({
     });
   },
 });
-
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
-}
 
 function cellText(cell: Readonly<Record<string, unknown>>): string {
   return Object.entries(cell)
