@@ -1,6 +1,6 @@
 import { formatBytes } from '../format.ts';
 import { readConfiguration } from '../model/configuration.ts';
-import { chooseStorage } from '../model/load.ts';
+import { chooseStorage, readConfigurationFile } from '../model/load.ts';
 import { parameterShapes } from '../model/parameters.ts';
 import { join } from '../platform/index.ts';
 import { defaultConfiguration, resolveConfiguration } from '../settings/configuration.ts';
@@ -57,12 +57,16 @@ export const memory = defineExperiment<Planned | Measured>({
     'every layer.',
   reads: ['optimizers', 'schemes'],
   data: ['train'],
-  cells: ({ seeds, optimizers = optimizerNames, schemes = schemeNames }) => [
-    ...Object.keys(publishedShapes).flatMap((shape) => storages.map((storage) => ({ shape, storage }))),
-    ...optimizers.flatMap((optimizer) =>
-      schemes.map((scheme) => ({ optimizer, scheme, storage: 'auto', seed: seeds[0]! })),
-    ),
-  ],
+  async cells({ model, seeds, optimizers = optimizerNames, schemes = schemeNames }) {
+    // The model is measured last, so that one that is not there would be told late.
+    await readConfigurationFile(model);
+    return [
+      ...Object.keys(publishedShapes).flatMap((shape) => storages.map((storage) => ({ shape, storage }))),
+      ...optimizers.flatMap((optimizer) =>
+        schemes.map((scheme) => ({ optimizer, scheme, storage: 'auto', seed: seeds[0]! })),
+      ),
+    ];
+  },
   measure: (laboratory, cell) =>
     cell.shape === undefined ? measured(laboratory, cell) : planned(String(cell.shape), cell.storage as StorageWish),
   report({ optimizers = optimizerNames, schemes = schemeNames }, finished) {

@@ -38,11 +38,15 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
   return {
     lead: [
       ...(claim?.contradicts ? [claim.verdict] : []),
-      shown.length === 0
-        ? `None of ${compared.length} differences from SubZero stands at a level of 5 % together.`
-        : `Of ${compared.length} differences from SubZero ${shown.length} stand at a level of 5 % together: ` +
-          `${shown.map(differenceText).join('; ')}.`,
-      `Highest means: ${tasks.flatMap((task) => bestText(task, methods, asItIs.get(task))).join('; ')}.`,
+      compared.length === 0
+        ? 'No method is measured beside SubZero over several seeds.'
+        : shown.length === 0
+          ? `None of ${compared.length} differences from SubZero stands at a level of 5 % together.`
+          : `Of ${compared.length} differences from SubZero ${shown.length} stand at a level of 5 % together: ` +
+            `${shown.map(differenceText).join('; ')}.`,
+      ...(methods.length === 0
+        ? []
+        : [`Highest means: ${tasks.flatMap((task) => bestText(task, methods, asItIs.get(task))).join('; ')}.`]),
       ...(claim && !claim.contradicts ? [claim.verdict] : []),
     ].join(' '),
     sections: [

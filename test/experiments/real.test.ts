@@ -87,6 +87,11 @@ test('table: the first seed is judged by rows held out, of COPA too, whose train
   expect(second.validationLoss).toBeNull();
 });
 
+test('memory: a model that is not there is refused before anything is planned', async () => {
+  const cells = async () => experiments.memory!.cells({ ...request, model: 'no-such-model' }, []);
+  await expect(cells).rejects.toMatchObject({ code: 'not_found', message: expect.stringContaining('no-such-model') });
+});
+
 test('memory: a run holds what its plan says', async () => {
   const cell = { optimizer: 'subzero', scheme: 'full', storage: 'auto', seed: 0 };
   const { plan, liveBytes } = await measure<{ plan: { totalBytes: number }; liveBytes: number }>('memory', cell);

@@ -186,6 +186,10 @@ test('what stays below the most frequent answer is said to', async () => {
   expect(rowOf(await reportOf())).toBeUndefined();
 });
 
+test('an interruption before the first run leaves no sentence without content', async () => {
+  expect((await table.report(request, [])).lead).toBe('No method is measured beside SubZero over several seeds.');
+});
+
 test('rates at an end of the search are named, or counted where they are many', () => {
   const searches = (rates: readonly number[]) =>
     rates.map((learningRate, index) => ({ title: `m${index}`, learningRate, tried: [1, 2, 4] }));
