@@ -84,9 +84,16 @@ export const reshape = defineExperiment<Result>({
     const trained = finished.filter(({ cell }) => !cell.caught) as Finished<TrainedCell>[];
     const caught = finished.filter(({ cell }) => cell.caught) as Finished<Caught>[];
     const name = scoreName(trained.map(({ result }) => result));
-    const groups = [...grouped(trained, titleOf)].map(([title, own]) => {
+    // A rate tells runs apart where a scheme has several.
+    const rated = [...grouped(trained, ({ scheme }) => String(scheme))].filter(
+      ([, own]) => new Set(own.map(({ cell }) => cell.learningRate)).size > 1,
+    );
+    const severalRates = new Set(rated.map(([scheme]) => scheme));
+    const groups = [...grouped(trained, (cell) => `${titleOf(cell)} ${cell.learningRate}`).values()].map((own) => {
       const [square, thin] = [true, false].map((view) => own.filter(({ cell }) => cell.square === view));
-      return { title, square: square!, thin: thin!, cell: own[0]!.cell };
+      const { cell } = own[0]!;
+      const rate = severalRates.has(String(cell.scheme)) ? `, η ${cell.learningRate}` : '';
+      return { title: `${titleOf(cell)}${rate}`, square: square!, thin: thin!, cell };
     });
     const differences = groups.map(({ square, thin }) => pairedDifference(scores(square), scoresOfSeeds(thin, square)));
     // Accuracy moves by whole rows; the loss tells apart what does not turn one.
@@ -100,7 +107,7 @@ export const reshape = defineExperiment<Result>({
     const rows = groups.map(({ title, square, thin, cell }, index) => [
       title,
       ...viewTexts(decoder, cell),
-      String(square.length),
+      ...[String(cell.learningRate), String(square.length)],
       interval(summary(scores(square))),
       interval(summary(scores(thin))),
       interval(differences[index]!),
@@ -134,7 +141,7 @@ export const reshape = defineExperiment<Result>({
           },
           table: {
             header: [
-              ...['what trains', 'as it is', 'square', 'of a period: as it is', 'square', 'seeds'],
+              ...['what trains', 'as it is', 'square', 'of a period: as it is', 'square', 'η', 'seeds'],
               ...[`${name}: square`, 'as it is', 'difference'],
               ...(hasLosses ? ['loss: difference'] : []),
             ],
@@ -231,12 +238,8 @@ function evenness(decoder: Decoder, caught: readonly Finished<Caught>[]): Sectio
   };
 }
 
-function titleOf({ scheme = '', size, rank: given, learningRate }: Cell): string {
-  return [
-    `${scheme} ${size}`.trim(),
-    ...(given === rank ? [] : [`r ${given}`]),
-    ...(learningRate === undefined ? [] : [`η ${learningRate}`]),
-  ].join(', ');
+function titleOf({ scheme = '', size, rank: given }: Cell): string {
+  return [`${scheme} ${size}`.trim(), ...(given === rank ? [] : [`r ${given}`])].join(', ');
 }
 
 function pointOf(x: number, values: readonly number[]) {

@@ -60,8 +60,8 @@ test('the report pairs the views by seed and says how many differences stand', a
   });
   const { lead, sections } = await reshape.report({ ...request, schemes: ['lora'] }, finished);
   expect(lead).toBe(
-    'After 2 steps, in 2 cases, the most-square view has a better accuracy in 1 (lora 2, η 0.001 by 0.1020 ± 0.0025) ' +
-      'and a worse one in none, and a better loss in none and a worse one in 1 (lora 8, η 0.001 by 0.2000 ± 0.0000), ' +
+    'After 2 steps, in 2 cases, the most-square view has a better accuracy in 1 (lora 2 by 0.1020 ± 0.0025) ' +
+      'and a worse one in none, and a better loss in none and a worse one in 1 (lora 8 by 0.2000 ± 0.0000), ' +
       'beyond 95 % intervals, of which chance alone has one in twenty show a difference.',
   );
   const { rows } = sections[0]!.table!;
@@ -71,8 +71,8 @@ test('the report pairs the views by seed and says how many differences stand', a
   // Data without options have a loss alone, the better the lower.
   const plain = finished.map((each) => ({ ...each, result: { ...each.result, accuracy: null } }));
   expect((await reshape.report({ ...request, schemes: ['lora'] }, plain)).lead).toBe(
-    'After 2 steps, in 2 cases, the most-square view has a better loss in none and a worse one in 1 (lora 8, ' +
-      'η 0.001 by 0.2000 ± 0.0000), beyond 95 % intervals, of which chance alone has one in twenty show a difference.',
+    'After 2 steps, in 2 cases, the most-square view has a better loss in none and a worse one in 1 ' +
+      '(lora 8 by 0.2000 ± 0.0000), beyond 95 % intervals, of which chance alone has one in twenty show a difference.',
   );
 });
 
