@@ -221,15 +221,16 @@ async function measured(
 ): Promise<Measured> {
   const configuration = resolveConfiguration({
     ...{ optimizer: cell.optimizer as OptimizerName, scheme: cell.scheme as SchemeName, seed: Number(cell.seed) },
-    // One direction is enough to see what a pass holds, and SubZero+ would have 99.
-    ...{ steps: 1, queries: 1, evaluateEvery: 0 },
+    // One direction is enough to see what a pass holds, and SubZero+ would have 99. A run of a single step may be over
+    // before the engine says what it holds.
+    ...{ steps: 8, queries: 1, evaluateEvery: 0 },
   });
   const before = (await engine.info()).memory.liveBytes;
   let plan: MemoryPlan | null = null;
   let liveBytes = 0;
   for await (const event of engine.train({ model, data, configuration, out: join(folder, 'run') }, signal)) {
     if (event.type === 'start') plan = event.plan;
-    if (event.type === 'step') liveBytes = (await engine.info()).memory.liveBytes - before;
+    if (event.type === 'step') liveBytes = Math.max(liveBytes, (await engine.info()).memory.liveBytes - before);
   }
   return { plan, liveBytes };
 }

@@ -21,6 +21,12 @@ const mostTogether = 99;
 /** Examples of the batch whose gradient is estimated. */
 const batchSize = 8;
 
+/**
+ * Added to the seed of methods whose noise would be MeZO's: what is held against the gradient must not have measured it.
+ */
+const otherNoise = 2 ** 32;
+const denseLikeMezo: readonly EstimatingMethod[] = ['sparse-mezo', 'hizoo'];
+
 /** Methods that draw subspaces, whose rank matters. */
 const ranked: readonly EstimatingMethod[] = ['subzero', 'subzero-plus'];
 
@@ -58,6 +64,7 @@ export const variance = defineExperiment<Measured>({
     `${aboutStages} Intervals are 95 % by Student’s t over the seeds, each with its mean over the matrices where ` +
     'several are seen together.',
   reads: ['ranks', 'steps', 'stages', 'optimizers'],
+  earlier: ['Sparse MeZO was seen along the directions that had measured the gradient'],
   data: ['train'],
   async cells({ model, seeds, stages, ranks = [4, 16], optimizers = estimatingMethods }) {
     checkNames('optimizers', optimizers, estimatingMethods);
@@ -80,12 +87,14 @@ export const variance = defineExperiment<Measured>({
     const given = request.steps ?? directions;
     const wanted = optimizer === 'subzero-plus' ? Math.min(given, mostTogether) : given;
     const ofStep = optimizer === 'subzero-plus' ? wanted : queries;
+    const seed = Number(cell.seed);
     const configuration = resolveConfiguration({
-      ...{ optimizer, seed: Number(cell.seed), parameters: [matrix], queries: ofStep },
+      ...{ optimizer, parameters: [matrix], queries: ofStep },
+      seed: denseLikeMezo.includes(optimizer) ? seed + otherNoise : seed,
       ...(rank === 0 ? {} : { rank, refresh: 1 }),
     });
     const model = await modelAt(laboratory, cell);
-    const rows = await batchOf(request, configuration.seed, batchSize);
+    const rows = await batchOf(request, seed, batchSize);
     const [m, n] = matricesOf(await matrixKinds(request.model)).get(matrix)!;
     const steps = Math.ceil(wanted / ofStep);
     const estimatesOfStep = estimatesOf(configuration, { name: matrix, elements: m * n });

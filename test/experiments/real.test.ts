@@ -39,7 +39,7 @@ test('rank-spectrum: directions outside of the fit are foretold, so the matrix i
   expect(result.explained).toBeGreaterThan(0.98);
 });
 
-test('variance: HiZOO begins with the directions of MeZO, SubZero+ has one mean of all of them', async () => {
+test('variance: HiZOO begins with dense directions that are not MeZO’s, SubZero+ has one mean of all', async () => {
   const cells = await experiments.variance!.cells({ ...request, ranks: [4] }, []);
   const { matrix } = cells[0]!;
   const own = cells.filter((cell) => cell.matrix === matrix);
@@ -49,10 +49,11 @@ test('variance: HiZOO begins with the directions of MeZO, SubZero+ has one mean 
   const results = new Map<unknown, { directions: number; square: number; cosine: number; moment: number }>();
   for (const cell of own) results.set(cell.optimizer, await measure('variance', cell));
   const [mezo, hizoo, plus] = ['mezo', 'hizoo', 'subzero-plus'].map((name) => results.get(name)!);
-  // A curvature that has hardly left 1 leaves MeZO's directions, which have the same noise.
-  expect(hizoo!.square / mezo!.square).toBeCloseTo(1, 2);
-  expect(hizoo!.moment / mezo!.moment).toBeGreaterThan(0.8);
-  expect(hizoo!.moment / mezo!.moment).toBeLessThan(1.25);
+  // With a curvature that has hardly left 1, ‖ĝ‖² is N ρ² on average; the noise is another.
+  const lengthOf = (measured: typeof mezo): number => measured!.moment / measured!.square;
+  expect(lengthOf(hizoo) / lengthOf(mezo)).toBeGreaterThan(0.8);
+  expect(lengthOf(hizoo) / lengthOf(mezo)).toBeLessThan(1.25);
+  expect(Math.abs(hizoo!.square / mezo!.square - 1)).toBeGreaterThan(1e-4);
   // ⟨ĝ, ∇f⟩² ≤ ‖ĝ‖² ‖∇f‖², of one mean of all directions.
   expect(plus!.directions).toBe(64);
   expect(plus!.cosine).toBeCloseTo(plus!.square ** 2 / plus!.moment, 10);
