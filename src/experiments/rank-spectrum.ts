@@ -122,8 +122,8 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     return {
       lead:
         `${decisionText(undecided, quotients.length, finished)} Seen in a random subspace, a gradient's stable rank ` +
-        `is ${texts.join(', ')} times that of a matrix without structure (medians over matrices, with the least and ` +
-        'the most).',
+        `divided by that of a matrix without structure is ${texts.join(', ')}: medians over matrices, with the least ` +
+        'and the most.',
       sections: [
         {
           title: 'Singular values in a random subspace',
