@@ -118,6 +118,7 @@ export const rankSpectrum = defineExperiment<Spectrum>({
         quotients.flatMap((each) => (each.stage === stage ? [each.quotient] : [])),
         2,
       );
+    const drawnStage = stages.length > 1 ? `, after ${stages[0]} steps` : '';
     const texts = stages.map((stage) => `${ofStage(stage)}${stages.length > 1 ? ` after ${stage} steps` : ''}`);
     return {
       lead:
@@ -132,9 +133,10 @@ export const rankSpectrum = defineExperiment<Spectrum>({
             name: 'rank-spectrum.svg',
             describes: 'Share of the squared gradient in its first singular values, by kind of matrix',
             svg: plotSvg({
-              title: 'Squared gradient in the first k singular values (first layer)',
+              title: `Squared gradient in the first k singular values (first layer${drawnStage})`,
               xTitle: 'singular values, k',
               yTitle: 'share of the squared gradient',
+              yWithin: [0, 1],
               series,
             }),
           },
