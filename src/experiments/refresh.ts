@@ -2,7 +2,16 @@ import { type Cell, defineExperiment, type Finished } from './experiment.ts';
 import { grouped, lossesOfSeeds, scores } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { aboutStages, atStages, modelAt } from './stages.ts';
-import { holm, interval, mean, pairedDifference, slope, studentProbability, summary } from './statistics.ts';
+import {
+  holm,
+  interval,
+  mean,
+  pairedDifference,
+  type Summary,
+  slope,
+  studentProbability,
+  summary,
+} from './statistics.ts';
 import { type TrainedCell, trainCell } from './train-cell.ts';
 
 const steps = 300;
@@ -46,10 +55,14 @@ export const refresh = defineExperiment<TrainedCell>({
     const groups = [...grouped(finished, groupName)].map(([name, cells]) => groupOf(name, cells, given));
     const accuracies = finished.some(({ result }) => result.accuracy !== null);
     return {
-      lead: `After ${given} steps: ${groups.map(verdictOf).join('; ')}.`,
+      lead:
+        groups.length > mostVerdicts
+          ? `After ${given} steps, ${summaryOf(groups)}.`
+          : `After ${given} steps: ${groups.map(verdictOf).join('; ')}.`,
       sections: [
         {
           title: 'Loss by period',
+          ...(groups.length > mostVerdicts ? { text: groups.map((each) => `- ${verdictOf(each)}.`).join('\n') } : {}),
           plot: {
             name: 'refresh.svg',
             describes: 'Loss over the refresh period',
@@ -135,6 +148,27 @@ function groupOf(name: string, cells: readonly Finished<TrainedCell>[], given: n
   return { name, periods, best, steps: given };
 }
 
+/** Groups whose verdicts a sentence holds; those of more are a list under it. */
+const mostVerdicts = 2;
+
+/** How many groups come to which verdict. */
+function summaryOf(groups: readonly Group[]): string {
+  const count = (holds: (group: Group) => boolean): string => {
+    const own = groups.filter(holds);
+    return `${own.length} of ${groups.length} groups${own.length > 0 ? ` (${own.map(({ name }) => name).join('; ')})` : ''}`;
+  };
+  const lowest = [...new Set(groups.map(({ best }) => best.every))].map((every) => {
+    const own = groups.filter(({ best }) => best.every === every);
+    return `F = ${periodText(every, groups[0]!.steps)} in ${own.length}`;
+  });
+  return (
+    `the seeds show an F to be worse than the best one in ` +
+    `${count(({ periods }) => periods.some(({ probability }) => probability < 0.05))}, ` +
+    `and a trend over F in ${count(({ periods }) => isShown(trendOf(periods)))}; ` +
+    `the lowest mean loss has ${lowest.join(', ')}`
+  );
+}
+
 /** The recommendation, and how sure it is. */
 function verdictOf({ name, periods, best, steps: given }: Group): string {
   const seeds = best.own.length;
@@ -154,11 +188,10 @@ function verdictOf({ name, periods, best, steps: given }: Group): string {
   );
 }
 
-/** How the loss goes with F as a whole, which asks less of the seeds than to tell two periods apart. */
-function trendText(periods: readonly Period[]): string {
-  if (periods.length < 3) return '';
+/** How the loss goes with ten times F as a whole, which asks less of the seeds than to tell two periods apart. */
+function trendOf(periods: readonly Period[]): Summary {
   const seeds = periods[0]!.own.map(({ cell }) => cell.seed);
-  const trend = summary(
+  return summary(
     seeds
       .map((seed) => {
         const points = periods.flatMap(({ every, own }) => {
@@ -172,11 +205,16 @@ function trendText(periods: readonly Period[]): string {
       })
       .filter(Number.isFinite),
   );
-  if (Number.isNaN(trend.halfWidth95)) return '';
-  const shown = Math.abs(trend.mean) > trend.halfWidth95;
+}
+
+const isShown = (trend: Summary): boolean => Math.abs(trend.mean) > trend.halfWidth95;
+
+function trendText(periods: readonly Period[]): string {
+  const trend = trendOf(periods);
+  if (periods.length < 3 || Number.isNaN(trend.halfWidth95)) return '';
   return (
     `, while ten times the period changes the loss by ${interval(trend)}: ` +
-    (shown ? `${trend.mean > 0 ? 'shorter' : 'longer'} periods are better` : 'no trend beyond its interval')
+    (isShown(trend) ? `${trend.mean > 0 ? 'shorter' : 'longer'} periods are better` : 'no trend beyond its interval')
   );
 }
 

@@ -59,3 +59,17 @@ test('a run that failed is no reason to choose its period, and stages are groups
   expect(lead).toContain('rank 8, η 0.00005, from step 0: F = 100 (∞)');
   expect(lead).toContain('rank 8, η 0.00005, from step 50: F = 100 (∞)');
 });
+
+test('many groups are counted, and told one by one below', async () => {
+  const ranks = [4, 8, 16];
+  const { lead, sections } = await reportOf((every, seed) => 0.5 + 0.01 * seed - (every === 10 ? 0.1 : 0), { ranks });
+  expect(lead).toBe(
+    'After 100 steps, the seeds show an F to be worse than the best one in 3 of 3 groups (rank 4, η 0.00005; ' +
+      'rank 8, η 0.00005; rank 16, η 0.00005), and a trend over F in 0 of 3 groups; the lowest mean loss has F = 10 in 3.',
+  );
+  const lines = sections[0]!.text!.split('\n');
+  expect(lines).toHaveLength(3);
+  expect(lines[1]).toMatch(
+    /^- rank 8, η 0.00005: F = 10 has the lowest mean loss .* 5 seeds show F = 1, 100 \(∞\) to be/,
+  );
+});
