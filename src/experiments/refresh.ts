@@ -155,7 +155,8 @@ const mostVerdicts = 2;
 function summaryOf(groups: readonly Group[]): string {
   const count = (holds: (group: Group) => boolean): string => {
     const own = groups.filter(holds);
-    return `${own.length} of ${groups.length} groups${own.length > 0 ? ` (${own.map(({ name }) => name).join('; ')})` : ''}`;
+    const names = own.length > 0 ? ` (${own.map(({ name }) => name).join('; ')})` : '';
+    return `${own.length} of ${groups.length} groups${names}`;
   };
   const lowest = [...new Set(groups.map(({ best }) => best.every))].map((every) => {
     const own = groups.filter(({ best }) => best.every === every);

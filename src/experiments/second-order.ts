@@ -56,8 +56,8 @@ export const secondOrder = defineExperiment<Curve>({
     'same time: each method where it stands when the fastest has made all of its steps, by the median time of a ' +
     'step, evaluations left out, on a straight line between two evaluations. At the same bytes: SubZero with the ' +
     `rank whose factors take what HiZOO keeps, at the rate of rank ${rank}. Intervals are 95 % by Student’s t over ` +
-    'the seeds; differences are paired by seed. Published: HiZOO takes fewer steps than MeZO, an eighth on SST-2, and ' +
-    'reaches more (arXiv 2402.15173; RoBERTa, OPT, Phi-2 and LLaMA 3, 350 M to 66 B).',
+    'the seeds; differences are paired by seed. Published: HiZOO takes fewer steps than MeZO, an eighth on SST-2, ' +
+    'and reaches more (arXiv 2402.15173; RoBERTa, OPT, Phi-2 and LLaMA 3, 350 M to 66 B).',
   reads: ['steps', 'learningRates', 'limit'],
   data: ['train', 'evaluation'],
   async cells(request, finished) {

@@ -22,7 +22,8 @@ const mostTogether = 99;
 const batchSize = 8;
 
 /**
- * Added to the seed of methods whose noise would be MeZO's: what is held against the gradient must not have measured it.
+ * Added to the seed of methods whose noise would be MeZO's: what is held against the gradient must not have measured
+ * it.
  */
 const otherNoise = 2 ** 32;
 const denseLikeMezo: readonly EstimatingMethod[] = ['sparse-mezo', 'hizoo'];

@@ -65,7 +65,8 @@ test('many groups are counted, and told one by one below', async () => {
   const { lead, sections } = await reportOf((every, seed) => 0.5 + 0.01 * seed - (every === 10 ? 0.1 : 0), { ranks });
   expect(lead).toBe(
     'After 100 steps, the seeds show an F to be worse than the best one in 3 of 3 groups (rank 4, η 0.00005; ' +
-      'rank 8, η 0.00005; rank 16, η 0.00005), and a trend over F in 0 of 3 groups; the lowest mean loss has F = 10 in 3.',
+      'rank 8, η 0.00005; rank 16, η 0.00005), and a trend over F in 0 of 3 groups; ' +
+      'the lowest mean loss has F = 10 in 3.',
   );
   const lines = sections[0]!.text!.split('\n');
   expect(lines).toHaveLength(3);
