@@ -22,11 +22,10 @@ const mostTogether = 99;
 const batchSize = 8;
 
 /**
- * Added to the seed of methods whose noise would be MeZO's: what is held against the gradient must not have measured
- * it.
+ * Added to the seed of HiZOO, whose directions would be those of MeZO that the gradient is measured along: held against
+ * themselves they say nothing. Sparse MeZO's, which share MeZO's noise, say the more for it, as most noise is in both.
  */
 const otherNoise = 2 ** 32;
-const denseLikeMezo: readonly EstimatingMethod[] = ['sparse-mezo', 'hizoo'];
 
 /** Methods that draw subspaces, whose rank matters. */
 const ranked: readonly EstimatingMethod[] = ['subzero', 'subzero-plus'];
@@ -57,15 +56,15 @@ export const variance = defineExperiment<Measured>({
     'the mean of their ρ² is the squared length of the gradient; ρ²/‖d‖² is the squared cosine of the estimate ρd to ' +
     'it times that. No back-propagation is involved. In a matrix of N elements theory has a mean squared cosine of ' +
     '1/N for MeZO and for SubZero, whatever the gradient, and a variance of N + 1 and about N (1 + 2/r²) − 1 times ' +
-    'the squared gradient; Sparse MeZO sees the elements of its mask alone. HiZOO begins with a curvature of 1, ' +
-    'where its directions are MeZO’s, and keeps what it measures of it from there. SubZero+ takes the one-sided mean ' +
-    `of all K directions of a cell, ${mostTogether} at most, in one subspace, and stands beside the mean of as many ` +
-    'of MeZO’s: its squared cosine is r²/(r² + K + 1) times that by theory, as a subspace has no more than r² ' +
+    'the squared gradient; Sparse MeZO sees the elements of its mask alone, along the noise of MeZO, which tells ' +
+    'their share of the gradient more closely, and with K directions too low by 2/K of itself at most. HiZOO begins ' +
+    'with a curvature of 1, where its directions are like MeZO’s, and keeps what it measures of it from there. ' +
+    `SubZero+ takes the one-sided mean of all K directions of a cell, ${mostTogether} at most, in one subspace, and ` +
+    'stands beside the mean of as many of MeZO’s: its squared cosine is r²/(r² + K + 1) times that by theory, as a subspace has no more than r² ' +
     'coordinates (docs/method.md); it takes K + 1 passes, and the others 2 for each direction. ' +
     `${aboutStages} Intervals are 95 % by Student’s t over the seeds, each with its mean over the matrices where ` +
     'several are seen together.',
   reads: ['ranks', 'steps', 'stages', 'optimizers'],
-  earlier: ['Sparse MeZO was seen along the directions that had measured the gradient'],
   data: ['train'],
   async cells({ model, seeds, stages, ranks = [4, 16], optimizers = estimatingMethods }) {
     checkNames('optimizers', optimizers, estimatingMethods);
@@ -91,7 +90,7 @@ export const variance = defineExperiment<Measured>({
     const seed = Number(cell.seed);
     const configuration = resolveConfiguration({
       ...{ optimizer, parameters: [matrix], queries: ofStep },
-      seed: denseLikeMezo.includes(optimizer) ? seed + otherNoise : seed,
+      seed: optimizer === 'hizoo' ? seed + otherNoise : seed,
       ...(rank === 0 ? {} : { rank, refresh: 1 }),
     });
     const model = await modelAt(laboratory, cell);
