@@ -60,8 +60,9 @@ export const variance = defineExperiment<Measured>({
     'their share of the gradient more closely, and with K directions too low by 2/K of itself at most. HiZOO begins ' +
     'with a curvature of 1, where its directions are like MeZO’s, and keeps what it measures of it from there. ' +
     `SubZero+ takes the one-sided mean of all K directions of a cell, ${mostTogether} at most, in one subspace, and ` +
-    'stands beside the mean of as many of MeZO’s: its squared cosine is r²/(r² + K + 1) times that by theory, as a subspace has no more than r² ' +
-    'coordinates (docs/method.md); it takes K + 1 passes, and the others 2 for each direction. ' +
+    'stands beside the mean of as many of MeZO’s: its squared cosine is r²/(r² + K + 1) times that by theory, as a ' +
+    'subspace has no more than r² coordinates (docs/method.md); it takes K + 1 passes, and the others 2 for each ' +
+    'direction. ' +
     `${aboutStages} Intervals are 95 % by Student’s t over the seeds, each with its mean over the matrices where ` +
     'several are seen together.',
   reads: ['ranks', 'steps', 'stages', 'optimizers'],
