@@ -121,6 +121,8 @@ interface Node {
 class Matcher {
   readonly #splitsSpecial: boolean;
   readonly #root: Node = { children: new Map() };
+  /** For each UTF-16 unit whether a token begins with it: few do, and every unit of a text is looked at. */
+  readonly #begins = new Uint8Array(0x10000);
 
   constructor(splitsSpecial: boolean) {
     this.#splitsSpecial = splitsSpecial;
@@ -128,6 +130,7 @@ class Matcher {
 
   add(text: string, token: AddedToken): void {
     let node = this.#root;
+    this.#begins[text.charCodeAt(0)] = 1;
     for (let i = 0; i < text.length; i++) {
       const unit = text.charCodeAt(i);
       const child: Node = node.children.get(unit) ?? { children: new Map() };
@@ -165,7 +168,7 @@ class Matcher {
     };
     if (this.#root.children.size > 0) {
       for (let i = 0; i < text.length; ) {
-        const match = this.#at(text, i);
+        const match = this.#begins[text.charCodeAt(i)] === 0 ? undefined : this.#at(text, i);
         if (match === undefined) {
           i++;
           continue;

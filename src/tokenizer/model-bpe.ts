@@ -10,9 +10,11 @@ import type { Model } from './model.ts';
 import { brief, type Section } from './section.ts';
 import { readVocabulary, type Vocabulary } from './vocabulary.ts';
 
-/** Words that were encoded are remembered: how many, and up to how many UTF-16 units. */
-const cacheCapacity = 10_000;
-const cachedLength = 256;
+/** What SentencePiece writes for a space: it begins a word, and few vocabularies join it to what stands before. */
+const wordMark = '\u2581';
+
+/** Symbols of a word that are merged without a heap. */
+const fewSymbols = 64;
 
 const encoder = new TextEncoder();
 
@@ -33,7 +35,7 @@ export function compileBpe(section: Section): Model {
       `"dropout" is ${brief(dropout)}: it would encode a text otherwise every time; expected null or 0`,
     );
   }
-  const merges = readMerges(section, vocabulary, prefix);
+  const { merges, joinsMarks } = readMerges(section, vocabulary, prefix);
   const byteIds = byteFallback ? Array.from({ length: 256 }, (_, byte) => ids.get(byteToken(byte))) : [];
 
   /** The id of the unknown-token. */
@@ -79,22 +81,16 @@ export function compileBpe(section: Section): Model {
     return symbols;
   };
 
-  const cache = new Map<string, readonly number[]>();
+  // A symbol knows its place in a word by these alone.
+  const isAlikeEverywhere = prefix === '' && suffix === '' && !ignoreMerges;
+  const cutsAtMarks =
+    isAlikeEverywhere && !joinsMarks && ids.has(wordMark) && !unknownToken?.startsWith(wordMark);
   return {
     vocabulary,
+    ...(cutsAtMarks ? { parts: cutAtMarks } : {}),
     encode(word) {
-      if (ignoreMerges) {
-        const id = ids.get(word);
-        if (id !== undefined) return [id];
-      }
-      const known = cache.get(word);
-      if (known !== undefined) return known;
-      const encoded = mergeAll(characters(word), merges);
-      if (word.length < cachedLength) {
-        if (cache.size >= cacheCapacity) cache.clear();
-        cache.set(word, encoded);
-      }
-      return encoded;
+      const id = ignoreMerges ? ids.get(word) : undefined;
+      return id === undefined ? mergeAll(characters(word), merges) : [id];
     },
   };
 }
@@ -112,11 +108,17 @@ export function missingUnknown(token: string | undefined): SubzeroError {
   );
 }
 
-function readMerges(section: Section, { ids }: Vocabulary, prefix: string): MergeTable {
+/** The merges, and whether one joins the mark of a space to something else that stands before it. */
+function readMerges(
+  section: Section,
+  { ids }: Vocabulary,
+  prefix: string,
+): { merges: MergeTable; joinsMarks: boolean } {
   const rows = section.list('merges');
   const merges = new MergeTable(rows.length);
   const isLegacy = typeof rows[0] === 'string';
   let rank = 0;
+  let joinsMarks = false;
   for (const [index, row] of rows.entries()) {
     if (isLegacy && typeof row === 'string' && row.startsWith('#version')) continue;
     const pair = isLegacy && typeof row === 'string' ? row.split(' ') : row;
@@ -131,8 +133,22 @@ function readMerges(section: Section, { ids }: Vocabulary, prefix: string): Merg
       throw section.error('invalid_data', `merges[${index}]: the vocabulary does not hold the token ${brief(missing)}`);
     }
     merges.set(leftId, rightId, { rank: rank++, id });
+    joinsMarks ||= right.startsWith(wordMark) && left.replaceAll(wordMark, '') !== '';
   }
-  return merges;
+  return { merges, joinsMarks };
+}
+
+/** The parts of a word that begin with marks: where no merge joins them, the merges of each are its own. */
+function cutAtMarks(word: string): string[] {
+  const parts: string[] = [];
+  let start = 0;
+  for (let at = word.indexOf(wordMark, 1); at >= 0; at = word.indexOf(wordMark, at + 1)) {
+    if (word[at - 1] === wordMark) continue;
+    parts.push(word.slice(start, at));
+    start = at;
+  }
+  parts.push(word.slice(start));
+  return parts;
 }
 
 /** A merge that may be done at a position, in a heap: the smallest rank first, then the leftmost. */
@@ -142,10 +158,36 @@ interface Candidate {
   id: number;
 }
 
-/** Merges neighbouring symbols until no merge applies. */
+/** Merges neighbouring symbols until no merge applies: the smallest rank first, of those the leftmost. */
 function mergeAll(symbols: number[], merges: MergeTable): number[] {
+  return symbols.length <= fewSymbols ? mergeFew(symbols, merges) : mergeMany(symbols, merges);
+}
+
+/** Looks at all pairs for each merge. */
+function mergeFew(symbols: number[], merges: MergeTable): number[] {
+  const pairs: number[] = [];
+  for (let i = 0; i + 1 < symbols.length; i++) pairs.push(merges.find(symbols[i]!, symbols[i + 1]!));
+  for (;;) {
+    let first = -1;
+    let rank = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < pairs.length; i++) {
+      const pair = pairs[i]!;
+      if (pair < 0 || merges.rankOf(pair) >= rank) continue;
+      first = i;
+      rank = merges.rankOf(pair);
+    }
+    if (first < 0) return symbols;
+    symbols[first] = merges.idOf(pairs[first]!);
+    symbols.splice(first + 1, 1);
+    pairs.splice(first, 1);
+    if (first > 0) pairs[first - 1] = merges.find(symbols[first - 1]!, symbols[first]!);
+    if (first < pairs.length) pairs[first] = merges.find(symbols[first]!, symbols[first + 1]!);
+  }
+}
+
+/** Keeps the merges that may be done in a heap, so that a long word takes little more time for each of its symbols. */
+function mergeMany(symbols: number[], merges: MergeTable): number[] {
   const count = symbols.length;
-  if (count < 2) return symbols;
   const next = Int32Array.from(symbols, (_, i) => (i + 1 < count ? i + 1 : -1));
   const previous = Int32Array.from(symbols, (_, i) => i - 1);
   const removed = new Uint8Array(count);

@@ -13,6 +13,8 @@ import type { Vocabulary } from './vocabulary.ts';
 /** A compiled model. */
 export interface Model {
   readonly vocabulary: Vocabulary;
+  /** Where parts of a word have the same ids alone as within it: those parts. */
+  parts?(word: string): readonly string[];
   /**
    * The ids of one word of the pre-tokenizer; it is not empty.
    * @throws SubzeroError `invalid_data` if the vocabulary cannot express the word and names no unknown-token

@@ -75,9 +75,9 @@ function foldUnicode(source: string, { source: translated, flags }: RegExp): Reg
 /** Every occurrence of a text. */
 function ofText(literal: string): Pattern {
   return (text) => {
-    const matches: [number, number][] = [];
+    const matches: number[] = [];
     for (let at = text.indexOf(literal); at >= 0; at = text.indexOf(literal, at + literal.length)) {
-      matches.push([at, at + literal.length]);
+      matches.push(at, at + literal.length);
     }
     return cover(text, matches);
   };
@@ -85,22 +85,24 @@ function ofText(literal: string): Pattern {
 
 /** Every match of a regular expression with the flags `g` and `u`, which sees the characters of Unicode 16. */
 export function ofExpression(expression: RegExp): Pattern {
-  return (text) =>
-    cover(
-      text,
-      Array.from(asUnicode16(text).matchAll(expression), ({ index, 0: match }) => [index, index + match.length]),
-    );
+  return (text) => {
+    const matches: number[] = [];
+    for (const { index, 0: match } of asUnicode16(text).matchAll(expression)) {
+      matches.push(index, index + match.length);
+    }
+    return cover(text, matches);
+  };
 }
 
 /** Every single character for which `test` holds. */
 export function ofCharacters(test: (codePoint: number) => boolean): Pattern {
   return (text) => {
-    const matches: [number, number][] = [];
+    const matches: number[] = [];
     for (let i = 0; i < text.length; i++) {
       const codePoint = text.codePointAt(i)!;
       const start = i;
       if (codePoint > 0xffff) i++;
-      if (test(codePoint)) matches.push([start, i + 1]);
+      if (test(codePoint)) matches.push(start, i + 1);
     }
     return cover(text, matches);
   };
@@ -111,10 +113,13 @@ export function inverted(pattern: Pattern): Pattern {
   return (text) => pattern(text).map(({ start, end, isMatch }) => ({ start, end, isMatch: !isMatch }));
 }
 
-function cover(text: string, matches: readonly (readonly [number, number])[]): Span[] {
+/** @param matches where each begins and where it ends, one after the other: a list for each would cost more than it */
+function cover(text: string, matches: readonly number[]): Span[] {
   const spans: Span[] = [];
   let last = 0;
-  for (const [start, end] of matches) {
+  for (let i = 0; i < matches.length; i += 2) {
+    const start = matches[i]!;
+    const end = matches[i + 1]!;
     if (last !== start) spans.push({ start: last, end: start, isMatch: false });
     spans.push({ start, end, isMatch: true });
     last = end;
@@ -123,7 +128,10 @@ function cover(text: string, matches: readonly (readonly [number, number])[]): S
   return spans;
 }
 
-/** The parts of a text between matches of a pattern. `behavior` says what becomes of a match: it is the delimiter. */
+/**
+ * The parts of a text between matches of a pattern, some of which may be empty. `behavior` says what becomes of a
+ * match: it is the delimiter.
+ */
 export function split(text: string, pattern: Pattern, behavior: SplitBehavior): { start: number; end: number }[] {
   const spans = pattern(text);
   let pieces: { start: number; end: number }[] = [];
@@ -145,5 +153,5 @@ export function split(text: string, pattern: Pattern, behavior: SplitBehavior): 
     }
     if (isBackwards) pieces.reverse();
   }
-  return pieces.filter(({ start, end }) => start < end);
+  return pieces;
 }

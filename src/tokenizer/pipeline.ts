@@ -13,6 +13,15 @@ import { compileDecoder, type DecodedToken, type Pieces } from './pieces.ts';
 import { compilePostProcessor, type PostProcessor } from './post-processor.ts';
 import { compilePreTokenizer, type PreTokenizer } from './pre-tokenizer.ts';
 import { Section } from './section.ts';
+import { TextMemory } from './text-memory.ts';
+
+/** Words whose ids are remembered, and UTF-16 units of the longest one. */
+const wordsRemembered = 32_768;
+const longestWord = 255;
+
+/** The same of what stands between added tokens, such as the messages of a conversation that is encoded in parts. */
+const passagesRemembered = 64;
+const longestPassage = 16_384;
 
 /** A compiled tokenizer.json. */
 export class Pipeline {
@@ -23,6 +32,8 @@ export class Pipeline {
   readonly #added: AddedTokens;
   readonly #preTokenizer: PreTokenizer | undefined;
   #postProcessor: PostProcessor | undefined;
+  readonly #words = new TextMemory<readonly number[]>(wordsRemembered, longestWord);
+  readonly #passages = new TextMemory<readonly number[]>(passagesRemembered, longestPassage);
 
   /**
    * @param tokenizer the parsed file
@@ -94,18 +105,35 @@ export class Pipeline {
   encode(text: string, options: { addSpecialTokens: boolean }): number[] {
     const ids: number[] = [];
     for (const part of this.#added.split(text.replace(/\p{Surrogate}/gu, '\uFFFD'))) {
-      if ('id' in part) {
-        ids.push(part.id);
-        continue;
-      }
-      for (const { text: word } of this.#words(part.piece)) {
-        for (const id of this.#model.encode(word)) ids.push(id);
-      }
+      if ('id' in part) ids.push(part.id);
+      else append(ids, this.#idsOfPiece(part.piece));
     }
     return options.addSpecialTokens && this.#postProcessor !== undefined ? this.#postProcessor(ids) : ids;
   }
 
-  #words(piece: Piece): Piece[] {
-    return (this.#preTokenizer === undefined ? [piece] : this.#preTokenizer([piece])).filter(({ text }) => text !== '');
+  #idsOfPiece(piece: Piece): readonly number[] {
+    // What a text begins with may have other ids than elsewhere.
+    const known = piece.origin === 0 ? this.#passages.get(piece.text) : undefined;
+    if (known !== undefined) return known;
+    const ids: number[] = [];
+    const parts = this.#preTokenizer?.write === undefined ? this.#model.parts : undefined;
+    for (const { text } of this.#preTokenizer?.cut([piece]) ?? [piece]) {
+      for (const word of parts?.(text) ?? [text]) append(ids, this.#idsOfWord(word));
+    }
+    if (piece.origin === 0) this.#passages.set(piece.text, ids);
+    return ids;
   }
+
+  #idsOfWord(word: string): readonly number[] {
+    if (word === '') return [];
+    const known = this.#words.get(word);
+    if (known !== undefined) return known;
+    const ids = this.#model.encode(this.#preTokenizer?.write?.(word) ?? word);
+    this.#words.set(word, ids);
+    return ids;
+  }
+}
+
+function append(list: number[], more: readonly number[]): void {
+  for (const each of more) list.push(each);
 }

@@ -20,7 +20,14 @@ import { Section } from './section.ts';
 import { isNumeric, isPunctuation, isWhiteSpace, wordCharacters } from './unicode.ts';
 
 /** Cuts pieces into smaller ones; some change them, too. */
-export type PreTokenizer = (pieces: readonly Piece[]) => Piece[];
+type Step = (pieces: readonly Piece[]) => Piece[];
+
+/** A compiled section. */
+export interface PreTokenizer {
+  cut: Step;
+  /** What each piece becomes after it was cut; by default it stays as it is. */
+  write?: (text: string) => string;
+}
 
 const types = [
   ...['BertPreTokenizer', 'ByteLevel', 'CharDelimiterSplit', 'Digits', 'FixedLength', 'Metaspace', 'Punctuation'],
@@ -47,14 +54,18 @@ export function compilePreTokenizer(value: unknown, file: string): PreTokenizer 
 function compile(section: Section): PreTokenizer {
   const preTokenizer = compileType(section);
   section.done();
-  return preTokenizer;
+  return typeof preTokenizer === 'function' ? { cut: preTokenizer } : preTokenizer;
 }
 
-function compileType(section: Section): PreTokenizer {
+function compileType(section: Section): PreTokenizer | Step {
   switch (section.type) {
     case 'Sequence': {
-      const steps = section.sections('pretokenizers').map(compile);
-      return (pieces) => steps.reduce<Piece[]>((last, step) => step(last), [...pieces]);
+      const all = section.sections('pretokenizers').map(compile);
+      const steps = all.map(({ cut, write }, index): Step => {
+        if (write === undefined || index === all.length - 1) return cut;
+        return (pieces) => cut(pieces).map((piece) => mapPiece(piece, write));
+      });
+      return { ...all.at(-1), cut: (pieces) => steps.reduce<Piece[]>((last, step) => step(last), [...pieces]) };
     }
     case 'BertPreTokenizer': {
       const words = splitting(ofCharacters(isWhiteSpace), 'Removed');
@@ -122,7 +133,7 @@ export function readMetaspace(section: Section): {
   return { replacement, scheme, split };
 }
 
-function metaspace(section: Section): PreTokenizer {
+function metaspace(section: Section): Step {
   const { replacement, scheme, split: splits } = readMetaspace(section);
   const codePoint = replacement.codePointAt(0)!;
   const cut = splitting(
@@ -144,19 +155,30 @@ function byteLevel(section: Section): PreTokenizer {
   const usesWords = section.flag('use_regex', true);
   section.ignore('trim_offsets');
   const words = splitting(ofExpression(gpt2Words), 'Isolated');
-  return (pieces) => {
-    const spaced = addsSpace
-      ? pieces.map((piece) => (piece.text.startsWith(' ') ? piece : prependTo(piece, ' ')))
-      : pieces;
-    return (usesWords ? words(spaced) : spaced).map((piece) => mapPiece(piece, byteLevelText));
+  return {
+    cut: (pieces) => {
+      const spaced = addsSpace
+        ? pieces.map((piece) => (piece.text.startsWith(' ') ? piece : prependTo(piece, ' ')))
+        : [...pieces];
+      return usesWords ? words(spaced) : spaced;
+    },
+    write: byteLevelText,
   };
 }
 
-function splitting(pattern: Pattern, behavior: SplitBehavior): PreTokenizer {
+function splitting(pattern: Pattern, behavior: SplitBehavior): Step {
   return cutting((text) => split(text, pattern, behavior));
 }
 
-/** Cuts every piece into parts. */
-function cutting(cut: (text: string) => { start: number; end: number }[]): PreTokenizer {
-  return (pieces) => pieces.flatMap((piece) => cut(piece.text).map(({ start, end }) => slicePiece(piece, start, end)));
+/** Cuts every piece into parts; there are none without a text. */
+function cutting(cut: (text: string) => { start: number; end: number }[]): Step {
+  return (pieces) => {
+    const parts: Piece[] = [];
+    for (const piece of pieces) {
+      for (const { start, end } of cut(piece.text)) {
+        if (start < end) parts.push(slicePiece(piece, start, end));
+      }
+    }
+    return parts;
+  };
 }
