@@ -7,6 +7,7 @@
 
 import type { Format } from '../../src/data/formats.ts';
 import { isRecord, rowError } from '../../src/data/row.ts';
+import { utf8Problem } from '../../src/data/utf8.ts';
 import { SubzeroError } from '../../src/errors.ts';
 import { checkExample } from './examples.ts';
 import type { UploadPurpose } from './library.ts';
@@ -122,6 +123,6 @@ function decode(bytes: Uint8Array, source: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw rowError({ source }, 'the line is not valid UTF-8');
+    throw rowError({ source }, utf8Problem(bytes));
   }
 }

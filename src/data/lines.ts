@@ -8,9 +8,12 @@ import { SubzeroError } from '../errors.ts';
 import { asReadError, readUnpacked } from './packing.ts';
 import type { OnRead } from './read-progress.ts';
 import { isRecord, makeRow, type Row, rowError, show } from './row.ts';
+import { decodeUtf8, utf8Advice, utf8Problem } from './utf8.ts';
 
 /** Longest line, in bytes: far above any example that fits a model's context. */
 export const maxLineBytes = 16 * 1024 * 1024;
+
+const byteOrderMark = '\uFEFF';
 
 export interface Line {
   text: string;
@@ -30,17 +33,31 @@ export async function* readLines(path: string, limit = maxLineBytes, onRead?: On
     number++;
     let text: string;
     try {
-      // A byte order mark is dropped by the decoder; only the first line can have one.
-      text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: number > 1 }).decode(bytes);
+      text = decodeUtf8(bytes);
     } catch (error) {
-      throw new SubzeroError('invalid_data', `${path}:${number}: the line is not valid UTF-8`, {
+      throw new SubzeroError('invalid_data', `${path}:${number}: ${utf8Problem(bytes)}`, {
         parameter: path,
         cause: error,
       });
     }
+    if (number === 1 && text.startsWith(byteOrderMark)) text = text.slice(1);
     if (text.endsWith('\r')) text = text.slice(0, -1);
     if (text.trim() !== '') yield { text, number };
   }
+}
+
+/**
+ * The error about a file that is not UTF-8. It is read once more to name the line.
+ * @param limit bytes of the longest line that is looked at
+ */
+export async function utf8Error(path: string, limit = maxLineBytes): Promise<SubzeroError> {
+  try {
+    for await (const _ of readLines(path, limit));
+  } catch (error) {
+    if (error instanceof SubzeroError && error.cause instanceof TypeError) return error;
+  }
+  // A pipe cannot be read twice.
+  return rowError({ source: path }, `the file is not valid UTF-8; ${utf8Advice}`);
 }
 
 /** The rows of a JSON Lines file. */

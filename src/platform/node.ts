@@ -55,7 +55,8 @@ const readStream: Platform['readStream'] = (path, { packing, range, onRead } = {
 
   async function* counted(): AsyncGenerator<Uint8Array> {
     for await (const piece of pieces) {
-      onRead!(file.bytesRead);
+      // What is read waits in front of the unpacking, a whole small file at once.
+      onRead!(unpacked === undefined ? file.bytesRead : unpacked.bytesWritten);
       yield piece;
     }
   }

@@ -106,7 +106,8 @@ export interface Platform {
    * The content of a file piece by piece, unpacked if it is packed; broken packing is an error with a code `Z_…` or
    * `ZSTD_…`, a packing that the system has not one with the code `ENOSYS`.
    * @param options.range the first byte of the file to read and the byte behind the last one; all by default
-   * @param options.onRead told before each piece how many bytes of the file, as it lies there, were read for it
+   * @param options.onRead told before each piece of how many bytes of the file, as it lies there, the pieces up to it
+   *   are made
    */
   readStream(
     path: string,

@@ -13,6 +13,7 @@ export interface ReadingEvent {
   readBytes: number;
   /** Bytes of all files that are read. */
   totalBytes: number;
+  /** Infinity where nobody can know, as of a pipe. */
   etaSeconds: number;
 }
 
@@ -40,8 +41,9 @@ export class ReadingClock {
     const readBytes = this.#readBytes;
     // Nobody knows the size of a pipe.
     const totalBytes = Math.max(readBytes, this.#totalBytes);
+    const isKnown = readBytes > 0 && readBytes <= this.#totalBytes;
     const elapsedSeconds = (now - this.#started) / 1000;
-    const etaSeconds = readBytes === 0 ? 0 : (elapsedSeconds * (totalBytes - readBytes)) / readBytes;
+    const etaSeconds = isKnown ? (elapsedSeconds * (totalBytes - readBytes)) / readBytes : Number.POSITIVE_INFINITY;
     return { type: 'reading', rows: lastRow === undefined ? 0 : lastRow + 1, readBytes, totalBytes, etaSeconds };
   }
 }

@@ -164,6 +164,22 @@ describe('one kind of file each', () => {
     expect(bytes.length).toBeGreaterThan(600_000);
   });
 
+  test.each(['gz', 'zst'])('.%s: of a small file of many rows, what is told follows the rows', async (end) => {
+    const count = 200_000;
+    const pack = end === 'gz' ? zlib.gzipSync : zlib.zstdCompressSync;
+    const bytes = pack('{"text": "the same row, over and over"}\n'.repeat(count));
+    const path = await write(`small.jsonl.${end}`, bytes);
+    let told = 0;
+    let [index, farthest] = [0, 0];
+    for await (const _ of readRows(path, { onRead: (read) => (told = read) })) {
+      farthest = Math.max(farthest, Math.abs(told / bytes.length - index++ / count));
+    }
+    expect(index).toBe(count);
+    expect(farthest).toBeLessThan(0.1);
+    // All of it is one piece of the file.
+    expect(bytes.length).toBeLessThan(64 * 1024);
+  });
+
   test('a reader that stops early leaves nothing behind', async () => {
     const path = await write('long.csv', `prompt,completion\n${'some text,some more\n'.repeat(100_000)}`);
     const dataset = await loadDataset({ file: path }, { limit: 3 });
@@ -211,7 +227,30 @@ describe('what cannot be read is named', () => {
     ['text behind a quote', 'c.csv', 'a,b\n"x"y,z\n', /c\.csv:2: something follows the closing quote of a cell/],
     ['a cell too many', 'n.csv', 'a,b\n1,2\n1,2,3\n', /n\.csv:3: expected 2 columns \(a, b\); got 3/],
     ['two columns of one name', 't.csv', 'a,a\n1,2\n', /t\.csv:1: two columns have the name "a"/],
-    ['bytes that are no UTF-8', 'u.csv', Uint8Array.of(0x61, 0x0a, 0xff, 0x0a), /u\.csv: the file is not valid UTF-8/],
+    [
+      'a stray quote that another one closes lines below',
+      's.csv',
+      'a,b\n\n"1\n2",3\n\n4,"x\n5,y\n6,"z\n',
+      /s\.csv:6: something follows the closing quote .*\(cell 2\); it is in line 8: is the quote that opens the cell/,
+    ],
+    [
+      'bytes that are no UTF-8',
+      'u.csv',
+      Uint8Array.of(0x61, 0x0a, 0xff, 0x0a),
+      /u\.csv:2: the line is not valid UTF-8: byte 1 of it is 0xFF; .*iconv -f WINDOWS-1252 -t UTF-8/,
+    ],
+    [
+      'a document that is not UTF-8',
+      'u.json',
+      Buffer.from('[{"text": "a"},\n{"text": "caf\xe9"}]', 'latin1'),
+      /u\.json:2: the line is not valid UTF-8: byte 14 of it is 0xE9/,
+    ],
+    [
+      'a file in UTF-16',
+      'w.tsv',
+      Buffer.from('\uFEFFtext\nhello\n', 'utf16le'),
+      /w\.tsv:1: .*; it begins as files in UTF-16 do; convert it \(iconv -f UTF-16/,
+    ],
     ['an object that holds no rows', 'k.json', '{"a": [1],\n "b": [2]}', /k\.json: expected a list of rows or/],
     ['a row that is none', 'r.json', '[{"text": "a"}, 3]', /r\.json \(row 2\): expected an object; got 3/],
     ['broken JSON', 'b.json', '[{"text": "a"', /b\.json: not valid JSON/],

@@ -100,14 +100,21 @@ test('a message that asks to stop is heard while the rows of one document are to
   }
 });
 
-test('of a pipe, whose size nobody knows, as much is to come as has come', () => {
-  let now = 0;
-  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 600));
+test('of a pipe, whose size nobody knows, nobody knows how long it takes', () => {
+  let [now, perLook] = [0, 600];
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += perLook));
   try {
     const reading = new ReadingClock();
     reading.onRead(65_536, 0);
     expect(reading.due(6)).toBeUndefined();
-    expect(reading.due(7)).toMatchObject({ rows: 8, readBytes: 65_536, totalBytes: 65_536, etaSeconds: 0 });
+    expect(reading.due(7)).toMatchObject({ rows: 8, readBytes: 65_536, totalBytes: 65_536, etaSeconds: Infinity });
+    perLook = 1400;
+    reading.onRead(65_536, 65_536);
+    expect(reading.due(8)).toMatchObject({ etaSeconds: 0 });
+    reading.onRead(16_384, 65_536);
+    expect(reading.due(9)).toMatchObject({ etaSeconds: 12 });
+    reading.onRead(0, 65_536);
+    expect(reading.due(10)).toMatchObject({ etaSeconds: Infinity });
   } finally {
     clock.mockRestore();
   }

@@ -6,8 +6,9 @@
  * @module
  */
 
+import type { Info, InfoDataSet } from 'csv-parse';
 import { SubzeroError } from '../../errors.ts';
-import { maxLineBytes } from '../lines.ts';
+import { maxLineBytes, utf8Error } from '../lines.ts';
 import { asReadError, readUnpacked } from '../packing.ts';
 import type { OnRead } from '../read-progress.ts';
 import { type Row, rowError, show } from '../row.ts';
@@ -56,8 +57,8 @@ function lineEnds(record: readonly string[]): number {
 
 async function* parse(path: string, kind: 'csv' | 'tsv', onRead: OnRead | undefined): AsyncGenerator<ParsedRecord> {
   const { parse: createParser } = await import('csv-parse');
-  /** The last line of the last whole row. */
-  let lastLine = 0;
+  /** The last line of the last whole row, and the blank lines up to it. */
+  let last = { lines: 0, empty_lines: 0 };
   const parser = createParser({
     ...(kind === 'csv' ? { delimiter: ',' } : { delimiter: '\t', quote: false, escape: false }),
     record_delimiter: ['\r\n', '\n'],
@@ -65,8 +66,8 @@ async function* parse(path: string, kind: 'csv' | 'tsv', onRead: OnRead | undefi
     skip_empty_lines: true,
     info: true,
     max_record_size: maxLineBytes,
-    on_record: (record, { lines }) => {
-      lastLine = lines;
+    on_record: (record, info) => {
+      last = info;
       return record;
     },
   });
@@ -85,7 +86,7 @@ async function* parse(path: string, kind: 'csv' | 'tsv', onRead: OnRead | undefi
   try {
     for await (const record of parser) yield record as ParsedRecord;
   } catch (error) {
-    throw asTableError(path, error, lastLine + 1);
+    throw asTableError(path, error, last);
   } finally {
     // A reader that stops early ends the parser, and that the reading of the file.
     await fed;
@@ -100,7 +101,7 @@ async function* parse(path: string, kind: 'csv' | 'tsv', onRead: OnRead | undefi
       }
       await write(decoder.decode());
     } catch (error) {
-      throw error instanceof TypeError ? rowError({ source: file }, 'the file is not valid UTF-8') : error;
+      throw error instanceof TypeError ? await utf8Error(file) : error;
     }
   }
 }
@@ -113,16 +114,24 @@ const problems: Readonly<Record<string, string>> = {
   CSV_MAX_RECORD_SIZE: `the row is longer than ${maxLineBytes} bytes; is a quote not closed?`,
 };
 
-/** The problems that show far behind the row's beginning. */
-const lateProblems = ['CSV_QUOTE_NOT_CLOSED', 'CSV_MAX_RECORD_SIZE'];
+/** The problems that show far behind the quote that makes them. */
+const lateProblems = ['CSV_QUOTE_NOT_CLOSED', 'CSV_INVALID_CLOSING_QUOTE', 'CSV_MAX_RECORD_SIZE'];
 
-/** @param start the line where the row begins that cannot be read */
-function asTableError(path: string, error: unknown, start: number): Error {
+/** Lines so far, and those of them that are blank and part rows. */
+type LineCounts = Pick<Info, 'lines' | 'empty_lines'>;
+
+/** @param last what the last whole row ends with */
+function asTableError(path: string, error: unknown, last: LineCounts): Error {
   if (error instanceof SubzeroError) return error;
-  const { code = '', lines, column } = error as { code?: string; lines?: number; column?: number | string };
+  const { code = '', lines, empty_lines: blank, column } = error as { code?: string } & Partial<InfoDataSet>;
   const problem = problems[code];
-  if (problem === undefined) return asReadError(path, error);
+  if (problem === undefined || lines === undefined || blank === undefined) return asReadError(path, error);
   const cell = typeof column === 'number' ? ` (cell ${column + 1})` : '';
+  const start = last.lines + 1 + blank - last.empty_lines;
   const line = lateProblems.includes(code) ? start : lines;
-  return rowError({ source: line === undefined ? path : `${path}:${line}` }, `${problem}${cell}`);
+  const end =
+    code === 'CSV_INVALID_CLOSING_QUOTE' && lines > start
+      ? `; it is in line ${lines}: is the quote that opens the cell a character of its text?`
+      : '';
+  return rowError({ source: `${path}:${line}` }, `${problem}${cell}${end}`);
 }

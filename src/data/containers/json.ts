@@ -5,7 +5,7 @@
  * @module
  */
 
-import { readJsonLines, readLines } from '../lines.ts';
+import { readJsonLines, readLines, utf8Error } from '../lines.ts';
 import { asReadError, readUnpacked } from '../packing.ts';
 import type { OnRead } from '../read-progress.ts';
 import { isRecord, makeRow, type Row, rowError, show } from '../row.ts';
@@ -83,7 +83,7 @@ async function readWhole(path: string, onRead: OnRead): Promise<unknown> {
     }
     parts.push(decoder.decode());
   } catch (error) {
-    if (error instanceof TypeError) throw rowError({ source: path }, 'the file is not valid UTF-8');
+    if (error instanceof TypeError) throw await utf8Error(path, maxDocumentBytes);
     throw asReadError(path, error);
   }
   try {
