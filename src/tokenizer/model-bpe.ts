@@ -81,10 +81,9 @@ export function compileBpe(section: Section): Model {
     return symbols;
   };
 
-  // A symbol knows its place in a word by these alone.
+  // Each of these makes a part of a word something else than the same text alone.
   const isAlikeEverywhere = prefix === '' && suffix === '' && !ignoreMerges;
-  const cutsAtMarks =
-    isAlikeEverywhere && !joinsMarks && ids.has(wordMark) && !unknownToken?.startsWith(wordMark);
+  const cutsAtMarks = isAlikeEverywhere && !joinsMarks && ids.has(wordMark) && !unknownToken?.startsWith(wordMark);
   return {
     vocabulary,
     ...(cutsAtMarks ? { parts: cutAtMarks } : {}),
