@@ -16,7 +16,7 @@ import type { Example, Learn } from './example.ts';
 import { isRecord, makeRow, type Row, recordsField, rowError, show, stringField, textField } from './row.ts';
 
 /** Renders chats; only the chat formats need it. */
-export type ChatRenderer = Pick<Tokenizer, 'renderChat'>;
+export type ChatRenderer = Pick<Tokenizer, 'renderChat'> & Partial<Pick<Tokenizer, 'renderBeginnings'>>;
 
 /** A message and whether it may be learnt. */
 export interface Turn {
@@ -189,15 +189,18 @@ export async function readConversation(
   if (chat === undefined) throw rowError(row, 'a conversation needs the chat template of a model');
   const messages = turns.map(({ message }) => message);
   const options = tools.length > 0 ? { tools } : {};
-  const render = async (count: number, addGenerationPrompt = false): Promise<string> => {
-    try {
-      return await chat.renderChat(messages.slice(0, count), { ...options, addGenerationPrompt });
-    } catch (error) {
-      if (!(error instanceof SubzeroError)) throw error;
-      throw new SubzeroError(error.code, `${row.source}: ${error.message}`, { parameter: row.source, cause: error });
-    }
-  };
-  const whole = await render(messages.length);
+  // The conversation, then for each turn that is learnt what stands before it and, but for the last, what ends with it.
+  const beginnings = [
+    { count: messages.length, addGenerationPrompt: false },
+    ...learnt.flatMap((index) => [
+      { count: index, addGenerationPrompt: true },
+      ...(index === last ? [] : [{ count: index + 1, addGenerationPrompt: false }]),
+    ]),
+  ];
+  const [whole, ...parts] = (await renderAll(chat, messages, beginnings, options).catch((error) => {
+    if (!(error instanceof SubzeroError)) throw error;
+    throw new SubzeroError(error.code, `${row.source}: ${error.message}`, { parameter: row.source, cause: error });
+  })) as [string, ...string[]];
   if (tools.length > 0 && whole === (await chat.renderChat(messages))) {
     throw rowError(row, 'the model\'s chat template leaves out "tools"');
   }
@@ -206,8 +209,8 @@ export async function readConversation(
   });
   const spans: [start: number, end: number][] = [];
   for (const index of learnt) {
-    const before = await render(index, true);
-    const after = index === last ? whole : await render(index + 1);
+    const before = parts.shift()!;
+    const after = index === last ? whole : parts.shift()!;
     if (whole.startsWith(after) && after.startsWith(before) && after.length > before.length) {
       const thought = messages[index]!.reasoning_content?.trim() ?? '';
       if (!after.slice(before.length).includes(thought)) {
@@ -237,4 +240,18 @@ export async function readConversation(
     isRendered: true,
     ...(spans.length > 1 ? { spans: spans.map(([from, to]) => [from - start, to - start] as const) } : {}),
   };
+}
+
+async function renderAll(
+  chat: ChatRenderer,
+  messages: readonly ChatMessage[],
+  beginnings: readonly { count: number; addGenerationPrompt: boolean }[],
+  options: { tools?: readonly object[] },
+): Promise<string[]> {
+  if (chat.renderBeginnings) return chat.renderBeginnings(messages, beginnings, options);
+  const texts: string[] = [];
+  for (const { count, addGenerationPrompt } of beginnings) {
+    texts.push(await chat.renderChat(messages.slice(0, count), { ...options, addGenerationPrompt }));
+  }
+  return texts;
 }

@@ -9,17 +9,18 @@ import { parentPort } from '../platform/index.ts';
 import { OutputTooLong } from './jinja/errors.ts';
 import { compileTemplate, type Template } from './jinja/index.ts';
 
-/** One rendering. */
+/** Renderings of one template. */
 export interface RenderRequest {
   template: string;
-  variables: Record<string, unknown>;
+  /** Those of each rendering. */
+  variables: readonly Record<string, unknown>[];
   /** Most UTF-16 units that the result, and any text on the way to it, may have. */
   maxLength: number;
 }
 
 export type RenderReply =
   | { type: 'ready' }
-  | { type: 'rendered'; text: string }
+  | { type: 'rendered'; texts: string[] }
   | { type: 'failed'; stage: 'parse' | 'render'; message: string }
   | { type: 'too_long'; length: number };
 
@@ -37,7 +38,8 @@ function render({ template, variables, maxLength }: RenderRequest): RenderReply 
   try {
     if (parsed?.source !== template) parsed = { source: template, template: compileTemplate(template) };
     stage = 'render';
-    return { type: 'rendered', text: parsed.template.render(variables, { maxLength }) };
+    const { template: compiled } = parsed;
+    return { type: 'rendered', texts: variables.map((each) => compiled.render(each, { maxLength })) };
   } catch (error) {
     if (error instanceof OutputTooLong) return { type: 'too_long', length: error.length };
     // The stack of the language is what limits how deep a template may nest or call itself.

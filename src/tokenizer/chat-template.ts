@@ -19,9 +19,9 @@ const defaultMaxLength = 16 * 1024 * 1024;
 const maxHeapMegabytes = 256;
 
 export interface RenderLimits {
-  /** Milliseconds that the rendering itself may take. */
+  /** Milliseconds that a rendering itself may take. */
   timeLimit?: number;
-  /** UTF-16 units of the result. */
+  /** UTF-16 units of a result. */
   maxLength?: number;
 }
 
@@ -34,20 +34,35 @@ let queue: Promise<unknown> = Promise.resolve();
  * Renders a Jinja chat template as transformers does; see jinja/index.ts.
  *
  * @param variables plain data that the template sees: `messages`, `add_generation_prompt`, `bos_token` …
- * @throws SubzeroError `invalid_argument` if the template refuses the messages, takes longer than the limit or writes
- *   more than the limit; `invalid_data` if it is not a valid template
+ * @throws SubzeroError as {@link renderChatTemplates} does
  */
-export function renderChatTemplate(
+export async function renderChatTemplate(
   template: string,
   variables: Record<string, unknown>,
   limits: RenderLimits = {},
 ): Promise<string> {
+  const [text] = await renderChatTemplates(template, [variables], limits);
+  return text!;
+}
+
+/**
+ * Renders a chat template once for each set of variables, all in one turn of the thread: a word to it and back takes
+ * longer than a rendering.
+ *
+ * @throws SubzeroError `invalid_argument` if the template refuses the messages, takes longer than the limit or writes
+ *   more than the limit; `invalid_data` if it is not a valid template
+ */
+export function renderChatTemplates(
+  template: string,
+  variables: readonly Record<string, unknown>[],
+  limits: RenderLimits = {},
+): Promise<string[]> {
   const { timeLimit = defaultTimeLimit, maxLength = defaultMaxLength } = limits;
   const result = queue.then(async () => {
-    const reply = await request({ template, variables, maxLength }, timeLimit);
+    const reply = await request({ template, variables, maxLength }, timeLimit * variables.length);
     switch (reply.type) {
       case 'rendered':
-        return reply.text;
+        return reply.texts;
       case 'too_long':
         throw new SubzeroError(
           'invalid_argument',

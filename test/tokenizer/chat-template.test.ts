@@ -27,6 +27,16 @@ describe('renderChat', () => {
     );
   });
 
+  test('several beginnings at once are those rendered one by one', async () => {
+    const tokenizer = await loadTokenizer(reviews);
+    const beginnings = [2, 1, 2, 1, 0].map((count, index) => ({ count, addGenerationPrompt: index > 1 }));
+    const texts = await tokenizer.renderBeginnings(messages, beginnings);
+    for (const [index, { count, addGenerationPrompt }] of beginnings.entries()) {
+      expect(texts[index]).toBe(await tokenizer.renderChat(messages.slice(0, count), { addGenerationPrompt }));
+    }
+    expect(new Set(texts).size).toBe(5);
+  });
+
   test('takes chat_template.jinja first, then the template named default; gives it the special tokens', async () => {
     const config = {
       bos_token: '<s>',
