@@ -21,7 +21,7 @@ import { afterEvents, createHash, resolve } from '../platform/index.ts';
 import { examplesPerStep, type TrainConfiguration } from '../settings/configuration.ts';
 import { objectives } from '../settings/objectives.ts';
 import { type ReadingSettings, readingSettings } from '../settings/settings.ts';
-import { loadTokenizer } from '../tokenizer/index.ts';
+import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { roomForText } from '../tuning/tuning.ts';
 import { parameter, words } from '../words.ts';
 import type { JournalHeader } from '../zo/journal-format.ts';
@@ -70,6 +70,8 @@ interface TokenizedOptions {
   withReferences?: boolean;
   /** As `openDataset` has it. */
   prompts?: boolean;
+  /** That of the model; loaded by default. */
+  tokenizer?: Tokenizer;
   signal?: AbortSignal | undefined;
 }
 
@@ -93,7 +95,7 @@ async function* readTokenized(
   source: DataSource,
   options: TokenizedOptions,
 ): AsyncGenerator<ReadingEvent, Tokenized> {
-  const tokenizer = await loadTokenizer(modelDirectory);
+  const { tokenizer = await loadTokenizer(modelDirectory) } = options;
   const given = { ...options.reading };
   const reading = Object.fromEntries(
     readingSettings.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
@@ -176,7 +178,9 @@ export async function* readExamples(
   const contextLength = roomForText(await readConfigurationFile(modelDirectory), configuration);
   const holdsOut = configuration.validationSplit > 0;
   const prompts = objectives[configuration.objective].generates ?? false;
-  const reading = { ...options, contextLength, reading: configuration, prompts };
+  // A large vocabulary takes as long to load as thousands of rows.
+  const tokenizer = await loadTokenizer(modelDirectory);
+  const reading = { ...options, tokenizer, contextLength, reading: configuration, prompts };
   const { facts, summary, ...all } = yield* readTokenized(modelDirectory, sources.data, {
     ...reading,
     ...{ split: 'train', keepReferences: holdsOut },
