@@ -15,6 +15,7 @@ import * as kernels from './kernels.ts';
 import * as lateJoin from './late-join.ts';
 import * as load from './load.ts';
 import * as peers from './peers.ts';
+import * as reading from './reading.ts';
 import * as replay from './replay.ts';
 import * as rewards from './rewards.ts';
 import * as rivals from './rivals.ts';
@@ -75,6 +76,11 @@ const benchmarks: Readonly<
     about: 'the same work in other WebGPU libraries on the same adapter',
     run: peers.benchPeers,
     usage: peers.usage,
+  },
+  reading: {
+    about: 'what a row of data costs the start of a run: reading, tokenising, the fingerprint',
+    run: reading.benchReading,
+    usage: reading.usage,
   },
   replay: {
     about: 'how fast a journal is turned back into weights',

@@ -13,16 +13,16 @@ export function decodeUtf8(bytes: Uint8Array): string {
 
 /** What to do with a file in another encoding. */
 export const utf8Advice =
-  'write the file in UTF-8, or convert it (iconv -f WINDOWS-1252 -t UTF-8 FILE for what Windows calls ANSI)';
+  'write the file in UTF-8, or convert it (iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW for what Windows calls ANSI)';
 
 /** Where a line is not UTF-8, and what to do. */
 export function utf8Problem(line: Uint8Array): string {
-  const at = invalidByte(line);
   // The byte order marks of UTF-16.
   const [first, second] = line;
   if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) {
-    return 'the line is not valid UTF-8; it begins as files in UTF-16 do; convert it (iconv -f UTF-16 -t UTF-8 FILE)';
+    return 'the line is not valid UTF-8; it begins as files in UTF-16 do; convert it (iconv -f UTF-16 -t UTF-8 OLD > NEW)';
   }
+  const at = invalidByte(line);
   const byte = line[at]!.toString(16).toUpperCase().padStart(2, '0');
   return `the line is not valid UTF-8: byte ${at + 1} of it is 0x${byte}; ${utf8Advice}`;
 }

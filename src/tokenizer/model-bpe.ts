@@ -13,7 +13,7 @@ import { readVocabulary, type Vocabulary } from './vocabulary.ts';
 /** What SentencePiece writes for a space: it begins a word, and few vocabularies join it to what stands before. */
 const wordMark = '\u2581';
 
-/** Symbols of a word that are merged without a heap. */
+/** Symbols of a word up to which a look at all pairs is quicker than a heap. */
 const fewSymbols = 64;
 
 const encoder = new TextEncoder();

@@ -17,7 +17,7 @@ import { TextMemory } from './text-memory.ts';
 
 /** Words whose ids are remembered, and UTF-16 units of the longest one. */
 const wordsRemembered = 32_768;
-const longestWord = 255;
+const longestWord = 64;
 
 /** The same of what stands between added tokens, such as the messages of a conversation that is encoded in parts. */
 const passagesRemembered = 64;

@@ -2,8 +2,9 @@
 
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { benchFamilies } from '../../bench/families.ts';
+import { benchReading } from '../../bench/reading.ts';
 
 describe('bench families', () => {
   test.each([
@@ -16,6 +17,26 @@ describe('bench families', () => {
     [['--family', 'bert'], '--family bert is not one of qwen3.5, lfm2, gemma4, gemma4-inputs'],
   ])('%j is refused', async (args, message) => {
     await expect(benchFamilies(args)).rejects.toThrow(message);
+  });
+});
+
+describe('bench reading', () => {
+  test.each(['--limit', '--rounds'])('%s 0 is refused', async (option) => {
+    await expect(benchReading([option, '0'])).rejects.toThrow(`${option} must be a whole number from 1; got "0"`);
+  });
+
+  test('measures this tree, and another one in turns', async () => {
+    const lines: string[] = [];
+    const log = vi.spyOn(console, 'log').mockImplementation((text: string) => lines.push(...text.split('\n')));
+    try {
+      const root = fileURLToPath(new URL('../..', import.meta.url));
+      expect(await benchReading(['--limit', '20', '--rounds', '1', '--against', root])).toBe(0);
+    } finally {
+      log.mockRestore();
+    }
+    expect(lines[0]).toMatch(/^20 rows of \d+ tokens; medians of 1 turns/);
+    // A head, a rule, and a row for each tree.
+    expect(lines.filter((line) => line.startsWith('|'))).toHaveLength(4);
   });
 });
 
