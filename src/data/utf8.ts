@@ -20,7 +20,7 @@ export function utf8Problem(line: Uint8Array): string {
   // The byte order marks of UTF-16.
   const [first, second] = line;
   if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) {
-    return 'the line is not valid UTF-8; it begins as files in UTF-16 do; convert it (iconv -f UTF-16 -t UTF-8 OLD > NEW)';
+    return 'the line is not valid UTF-8; it begins as files in UTF-16 do; convert it (iconv -f UTF-16 -t UTF-8)';
   }
   const at = invalidByte(line);
   const byte = line[at]!.toString(16).toUpperCase().padStart(2, '0');
