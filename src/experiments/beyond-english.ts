@@ -52,6 +52,8 @@ export const beyondEnglish = defineExperiment<Reached>({
     'parameters, those of Adam excepted) or each of --learning-rates. Intervals are 95 % by Student’s t over the ' +
     'seeds.',
   reads: ['steps', 'optimizers', 'tasks', 'learningRates', 'limit'],
+  data: ['train', 'evaluation'],
+  sources: async (request) => [...(await taskFolders(request)).values()],
   async cells(request) {
     const { seeds, model, optimizers = ['subzero', 'mezo'], learningRates } = request;
     checkNames('optimizers', optimizers, optimizerNames);
@@ -132,9 +134,12 @@ async function evaluate(
       return { loss, accuracy };
     }
     const rows = await testedRows(data, 'evaluation', request.limit);
+    const choices = await choiceRows(rows);
     const file = join(folder, 'choices.jsonl');
-    await writeFile(file, (await choiceRows(rows)).map((row) => `${JSON.stringify(row)}\n`).join(''));
-    const { accuracy } = await engine.evaluate({ model, data: { file } }, undefined, signal);
+    await writeFile(file, choices.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    // A single row has no other body to choose from.
+    const { accuracy } =
+      choices.length === 0 ? { accuracy: null } : await engine.evaluate({ model, data: { file } }, undefined, signal);
     const generate = { maxTokens: longestBody, stop: ['\n'] };
     const { loss, outcomes = [] } = await engine.evaluate(
       { ...read, model, data, generate, outcomes: 'texts' },
@@ -147,8 +152,8 @@ async function evaluate(
   });
 }
 
-function report({ tasks }: ExperimentRequest, finished: readonly Finished<Reached>[]): Report {
-  const names = tasks ?? [...new Set(finished.map(({ cell }) => String(cell.task)))];
+function report({ tasks, seeds }: ExperimentRequest, finished: readonly Finished<Reached>[]): Report {
+  const names = [...new Set(tasks ?? finished.map(({ cell }) => String(cell.task)))];
   const before = new Map(
     finished.filter(({ cell }) => cell.asItIs).map(({ cell, result }) => [String(cell.task), result]),
   );
@@ -237,7 +242,11 @@ function report({ tasks }: ExperimentRequest, finished: readonly Finished<Reache
       const values = of(bestMethod(name)?.own ?? [], 'accuracy');
       return typeof base !== 'number' || values.length < 2 ? [] : [{ name, base, ...summary(values) }];
     });
-    if (changes.length === 0) return 'One seed says nothing of how sure a change is.';
+    if (changes.length === 0) {
+      return seeds.length === 1
+        ? 'One seed says nothing of how sure a change is.'
+        : 'No task has an accuracy of two seeds, which would say how sure a change is.';
+    }
     const moved = changes.filter(({ base, mean: after, halfWidth95 }) => Math.abs(after - base) > halfWidth95);
     if (moved.length === 0) return 'On no task does accuracy move beyond its 95 % interval.';
     const way = ({ name, base, mean: after }: (typeof moved)[number]) => `${name} (${after > base ? 'up' : 'down'})`;

@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import { shellWord } from '../format.ts';
+import { resolveConfiguration } from '../settings/configuration.ts';
 import { parameter, words } from '../words.ts';
 import type { Experiment, ExperimentRequest } from './experiment.ts';
 
@@ -42,12 +43,19 @@ export function commandText(name: string, request: ExperimentRequest): string {
   return ['subzero', 'experiment', name, ...chosen.map((word) => shellWord(word!)), '--out', 'DIR'].join(' ');
 }
 
+/** Settings that lists have values of. */
+const listed = [
+  ['ranks', 'rank'],
+  ['refreshes', 'refresh'],
+  ['learningRates', 'learningRate'],
+] as const;
+
 /**
- * Refuses what would be ignored.
- * @throws SubzeroError `invalid_argument` for a setting that the experiment does not read
+ * Refuses what would be ignored, and values that no run takes, before other cells have been measured for hours.
+ * @throws SubzeroError `invalid_argument` for a setting that the experiment does not read, and for such a value
  */
 export function checkRead(name: string, experiment: Experiment, request: ExperimentRequest): void {
-  const { reads, data: splits = [] } = experiment;
+  const { reads, data: splits = [], sources } = experiment;
   const unread = fields.find((field) => request[field] !== undefined && !reads.includes(field));
   if (unread !== undefined) {
     const others = reads.filter((field) => field !== unread).map(optionOf);
@@ -57,7 +65,10 @@ export function checkRead(name: string, experiment: Experiment, request: Experim
       { parameter: unread },
     );
   }
-  if (request.validation === undefined || splits.includes('evaluation')) return;
+  for (const [list, setting] of listed) {
+    for (const value of request[list] ?? []) resolveConfiguration({ [setting]: value });
+  }
+  if (request.validation === undefined || (splits.includes('evaluation') && !sources)) return;
   throw new SubzeroError('invalid_argument', `the experiment ${name} reads no validation data beside its data`, {
     parameter: 'validation',
   });

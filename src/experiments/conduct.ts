@@ -10,16 +10,26 @@
 
 import { taskOf } from '../data/tasks/index.ts';
 import type { Engine } from '../engine/types.ts';
-import { SubzeroError } from '../errors.ts';
 import { formatCount, formatDuration, plural } from '../format.ts';
-import { join, mkdir, open, readFile, resolve, rm, writeFile } from '../platform/index.ts';
-import { writeFully } from '../safetensors/disk.ts';
+import { join, mkdir, resolve, rm, writeFile } from '../platform/index.ts';
 import { markdownTable } from '../table.ts';
 import { packageVersion } from '../version.ts';
 import { acquireLock } from '../zo/journal-lock.ts';
 import { checkRead, commandText, givenFields } from './command-text.ts';
-import { checkDataFiles } from './data-files.ts';
+import { dataFiles, fileOfBoth } from './data-files.ts';
 import type { Cell, Experiment, ExperimentRequest, Finished, Report, Section } from './experiment.ts';
+import {
+  appendCell,
+  claim,
+  claimInputs,
+  disclaim,
+  dropHalfLine,
+  lockName,
+  makeFolder,
+  nameOf,
+  readCells,
+} from './folder.ts';
+import { inputsOf } from './inputs.ts';
 import { parametersOf } from './search.ts';
 
 export type ExperimentEvent =
@@ -28,18 +38,6 @@ export type ExperimentEvent =
   | { type: 'cell'; cell: Cell; number: number; cells: number }
   | { type: 'finished'; cell: Cell; result: unknown; seconds: number; done: number; cells: number; etaSeconds: number }
   | { type: 'done'; report: string; lead: string; complete: boolean };
-
-interface Identity {
-  experiment: string;
-  /** Which version of the experiment measured the cells, from 2 on. */
-  revision?: number;
-  request: ExperimentRequest;
-}
-
-/** The name of a cell that no other one has. */
-function nameOf(cell: Cell): string {
-  return JSON.stringify(Object.entries(cell).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-}
 
 /**
  * Conducts an experiment in a folder, or goes on with it there.
@@ -51,26 +49,32 @@ export async function* conduct(
   signal: AbortSignal,
 ): AsyncGenerator<ExperimentEvent> {
   const folder = resolve(out);
-  await mkdir(folder, { recursive: true });
-  const lock = await acquireLock(join(folder, 'experiment.lock'));
+  await makeFolder(folder);
+  const lock = await acquireLock(join(folder, lockName));
   try {
-    const finished = await readCells(join(folder, 'cells.jsonl'));
+    const finished = await readCells(folder);
     const identity = { experiment: name, ...revisionOf(experiment), request };
     const isNew = finished.length === 0;
     if (isNew) checkRead(name, experiment, request);
     const otherwise = await claim(folder, identity, isNew ? undefined : experiment.earlier);
+    await dropHalfLine(folder);
     const names = new Set(finished.map(({ cell }) => nameOf(cell)));
     // Settings that are refused would be in the way of the next attempt, and what their cells share would be taken for
     // that of other ones.
     const release = async () => {
       if (finished.length > 0) return;
       await rm(join(folder, 'kept'), { recursive: true, force: true });
-      await rm(join(folder, 'experiment.json'), { force: true });
+      await disclaim(folder);
     };
     let cells: Cell[];
     try {
-      await checkDataFiles(request, experiment.data ?? []);
-      cells = await experiment.cells(request, finished);
+      const files = await dataFiles(experiment, request);
+      cells = await cellsOf(experiment, request, finished);
+      if (otherwise === undefined && !cells.every((cell) => names.has(nameOf(cell)))) {
+        const inputs = await inputsOf(request.model, files);
+        const others = await claimInputs(folder, identity, { inputs, measured: finished.length });
+        if (others) await rm(join(folder, 'kept'), { recursive: true, force: true });
+      }
     } catch (error) {
       await release();
       throw error;
@@ -103,12 +107,12 @@ export async function* conduct(
       if (signal.aborted) break;
       const seconds = (performance.now() - started) / 1000;
       const line = { cell, result, seconds };
-      await append(join(folder, 'cells.jsonl'), line);
+      await appendCell(folder, line);
       finished.push(line);
       names.add(nameOf(cell));
       spent += seconds;
       measured++;
-      cells = await experiment.cells(request, finished);
+      cells = await cellsOf(experiment, request, finished);
       const left = cells.filter((each) => !names.has(nameOf(each))).length;
       const etaSeconds = (spent / measured) * left;
       yield { type: 'finished', cell, result, seconds, done: cells.length - left, cells: cells.length, etaSeconds };
@@ -130,61 +134,19 @@ export async function* conduct(
   }
 }
 
+/** The cells of an experiment, each once: given twice, or clipped to the same value, it is the same cell. */
+async function cellsOf(
+  experiment: Experiment,
+  request: ExperimentRequest,
+  finished: readonly Finished[],
+): Promise<Cell[]> {
+  const cells = await experiment.cells(request, finished);
+  return [...new Map(cells.map((cell) => [nameOf(cell), cell])).values()];
+}
+
 /** The version of an experiment, where it is not the first. */
 function revisionOf({ earlier = [] }: Pick<Experiment, 'earlier'>): { revision?: number } {
   return earlier.length === 0 ? {} : { revision: earlier.length + 1 };
-}
-
-/**
- * Makes the folder this experiment's.
- * @param earlier what was measured otherwise by earlier versions; none where nothing is measured in the folder
- * @returns what was measured otherwise then, where an earlier version of the experiment filled the folder
- * @throws SubzeroError `conflict` if it is another one's
- */
-async function claim(folder: string, identity: Identity, earlier?: readonly string[]): Promise<string | undefined> {
-  const file = join(folder, 'experiment.json');
-  const text = `${JSON.stringify(identity, null, 2)}\n`;
-  const before = await readFile(file, 'utf8').catch(() => undefined);
-  if (before === undefined) {
-    await writeFile(file, text);
-  } else if (before !== text) {
-    const { experiment, revision = 1, request } = JSON.parse(before) as Identity;
-    const { revision: now = 1, ...own } = identity;
-    if (revision < now && JSON.stringify({ experiment, request }) === JSON.stringify(own)) {
-      if (earlier) return earlier.slice(revision - 1).join('; and then ');
-      await writeFile(file, text);
-      return undefined;
-    }
-    throw new SubzeroError(
-      'conflict',
-      `${folder} holds the experiment "${experiment}" with ` +
-        `${experiment === identity.experiment ? 'other settings' : 'cells of its own'}; ` +
-        'choose another folder with --out, or give the settings of its experiment.json',
-      { parameter: 'out' },
-    );
-  }
-}
-
-async function readCells(file: string): Promise<Finished[]> {
-  const text = await readFile(file, 'utf8').catch(() => '');
-  // A last line without its end was being written when the process ended.
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  if (whole !== text) await writeFile(file, whole);
-  return whole
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Finished);
-}
-
-async function append(file: string, line: Finished): Promise<void> {
-  const handle = await open(file, 'a');
-  try {
-    const bytes = new TextEncoder().encode(`${JSON.stringify(line)}\n`);
-    await writeFully(handle, file, 0, bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function writeReport(
@@ -204,6 +166,8 @@ async function writeReport(
   for (const { plot } of report.sections) if (plot) await writeFile(join(folder, plot.name), plot.svg);
   const seconds = finished.reduce((sum, cell) => sum + cell.seconds, 0);
   const given = givenFields(request).join(' ');
+  const isEvaluated = experiment.data?.includes('evaluation') && !experiment.sources;
+  const both = isEvaluated ? await fileOfBoth(request).catch(() => undefined) : undefined;
   const source = 'task' in request.data ? `the task ${taskOf(request.data.task).name}` : request.data.file;
   const text = [
     `# ${experiment.title}`,
@@ -217,6 +181,7 @@ async function writeReport(
     ...(complete || otherwise !== undefined
       ? []
       : ['**Not all cells are measured yet; the same command goes on with them.**']),
+    ...(both === undefined ? [] : [`**Runs were evaluated on the rows that they trained on: ${both}.**`]),
     `*${experiment.question}*`,
     // The method speaks of defaults.
     given === '' ? experiment.method : `${experiment.method} Given for this report: \`${given}\`.`,

@@ -87,6 +87,8 @@ export interface Experiment<Result = unknown> {
   earlier?: readonly string[];
   /** Parts of the data whose files are looked for before anything is measured. */
   data?: readonly Split[];
+  /** The sources of these parts, where they are not those of the request. */
+  sources?(request: ExperimentRequest): Promise<readonly DataSource[]>;
   /**
    * The cells, in the order of measurement. May name more of them when some are finished.
    * @throws SubzeroError `invalid_argument` for what it cannot measure

@@ -62,6 +62,8 @@ export const table = defineExperiment<TaskCell>({
     'each seed drew its own held-out rows, a fifth of the training rows; all runs were evaluated on all of them, ' +
       'also on the way; and SubZero+ had 99 directions a step',
   ],
+  data: ['train', 'evaluation'],
+  sources: async (request) => [...(await taskSources(request)).values()],
   async cells(request, finished) {
     const { seeds, model, optimizers = optimizerNames, schemes = ['full'] } = request;
     checkNames('optimizers', optimizers, optimizerNames);
@@ -83,9 +85,9 @@ export const table = defineExperiment<TaskCell>({
           const cells = searchCells(finished, search, judged);
           const chosen = chosenRate(finished, search, judged);
           const claimed = task === sparseClaim.task && scheme === 'full' && optimizer === 'sparse-mezo';
-          if (!claimed || chosen === undefined || !optimizers.includes('mezo')) return cells;
           // It takes fewer steps by the factor that the paper says it is faster by.
-          const fewer = Math.max(1, Math.floor(steps / sparseClaim.speedup));
+          const fewer = Math.floor(steps / sparseClaim.speedup);
+          if (!claimed || chosen === undefined || !optimizers.includes('mezo') || fewer === 0) return cells;
           return [...cells, ...seeds.map((seed) => ({ ...cellOf(chosen, seed), steps: fewer, short: true }))];
         }),
       ),

@@ -423,6 +423,21 @@ describe('experiment', () => {
     expect(host.error.text).toContain(`--${option} takes ${wanted}; got ${value.replace(',', ', ')}`);
   });
 
+  it('refuses values that no run takes before it measures others, and lists without one', async () => {
+    const out = mkdtempSync(join(tmpdir(), 'subzero-experiment-'));
+    const refused = ['experiment', 'refresh', '--model', 'm', '--data', 'package.json', '--out', out];
+    for (const [option, problem] of [
+      ['--learning-rates=1e-4,1e3', 'must be between 0 and 10; got 1000'],
+      ['--ranks=4,1000000', 'rank'],
+      ['--ranks=,', '--ranks has no value'],
+    ] as const) {
+      const host = fakeHost({ engine: recordingEngine({}).engine });
+      expect(await runProgram([...refused, option], host), option).not.toBe(0);
+      expect(host.error.text).toContain(problem);
+    }
+    expect(readdirSync(out)).toEqual([]);
+  });
+
   it('refuses what an experiment does not read', async () => {
     const out = mkdtempSync(join(tmpdir(), 'subzero-experiment-'));
     const scale = ['experiment', 'scale', '--model', 'm', '--data', 'package.json', '--out', out];

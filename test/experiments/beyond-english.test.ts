@@ -142,6 +142,8 @@ describe('on a model', () => {
     expect(after.steps).toBe(2);
     expect(after.loss).not.toBe(before.loss);
     expect(await measure({ task: 'klingon', asItIs: true })).not.toHaveProperty('passed');
+    // A single function has no other body beside it.
+    expect(await measure({ task: 'code', asItIs: true }, { limit: 1 })).toMatchObject({ accuracy: null, passed: 0 });
   });
 
   test('rows are read as asked, trained on and evaluated', async () => {

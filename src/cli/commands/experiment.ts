@@ -133,14 +133,17 @@ export const experimentCommand = defineCommand({
       lists.flatMap(({ name: list, numbers }): [string, readonly (string | number)[]][] => {
         const key = camelCase(list);
         const texts = (options as unknown as Record<string, readonly string[]>)[key]!;
-        const values = texts.flatMap((value) => value.split(',')).filter((value) => value !== '');
-        if (values.length === 0) return [];
+        if (texts.length === 0) return [];
+        const parts = texts.flatMap((text) => text.split(',')).map((part) => part.trim());
+        // The same value twice is the same cells.
+        const values = [...new Set(parts)].filter((value) => value !== '');
+        if (values.length === 0) throw new UsageError(`--${list} has no value`, { parameter: list });
         if (!experiment.reads.some((each) => each === key)) {
           const read = experiment.reads.map((each) => `--${kebabCase(each)}`).join(', ');
           throw new UsageError(`the experiment ${name} does not read --${list}; it reads ${read}`, { parameter: list });
         }
         if (numbers === undefined) return [[key, values]];
-        const given = values.map(Number);
+        const given = [...new Set(values.map(Number))];
         if (given.every(ranges[numbers])) return [[key, given]];
         throw new UsageError(`--${list} takes ${numbers}; got ${values.join(', ')}`, { parameter: list });
       }),
