@@ -22,9 +22,10 @@ export interface MatrixKind {
 export async function matrixKinds(model: string): Promise<Map<string, MatrixKind>> {
   const decoder = await readConfigurationFile(model);
   const kinds = new Map<string, MatrixKind>();
-  for (const { name, shape } of parameterShapes(decoder)) {
+  for (const { name, shape, axes } of parameterShapes(decoder)) {
     const [rows, columns] = shape;
-    if (columns === undefined || !/\.\d+\./.test(name)) continue;
+    // Convolutions have three sides in their files, and train as vectors.
+    if (columns === undefined || axes.length !== 2 || !/\.\d+\./.test(name)) continue;
     const pattern = name.replace(/\.\d+\./, '.*.');
     const kind = kinds.get(pattern) ?? { shape: [rows!, columns], names: [] };
     kind.names.push(name);

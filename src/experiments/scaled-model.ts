@@ -9,6 +9,7 @@ import { readConfiguration } from '../model/configuration.ts';
 import { parameterShapes } from '../model/parameters.ts';
 import { copyFile, join, mkdir, readdir, readFile, writeFile } from '../platform/index.ts';
 import { gaussian, purposes, tensorId } from '../random/philox.ts';
+import { diskError } from '../safetensors/disk.ts';
 import { f32ToBf16, writeSafetensors } from '../safetensors/index.ts';
 
 /** How many times the given model's layers, width and context. */
@@ -31,7 +32,10 @@ const block = 1 << 16;
  * @throws SubzeroError `unsupported` for a model whose config.json has other fields for its size
  */
 export async function writeScaledModel(model: string, size: ModelScale, out: string): Promise<number> {
-  const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as Record<string, unknown>;
+  const text = await readFile(join(model, 'config.json'), 'utf8').catch((error: unknown) => {
+    throw diskError(error, join(model, 'config.json'), 'read');
+  });
+  const config = JSON.parse(text) as Record<string, unknown>;
   const grow = (field: string, factor: number): void => {
     const value = config[field];
     if (typeof value !== 'number') {
@@ -44,6 +48,12 @@ export async function writeScaledModel(model: string, size: ModelScale, out: str
     config[field] = value * factor;
   };
   grow('num_hidden_layers', size.layers);
+  // What is said of every layer is said of those that come on top.
+  for (const [field, value] of Object.entries(config)) {
+    if (Array.isArray(value) && field.endsWith('layer_types')) {
+      config[field] = Array.from({ length: size.layers }, () => value).flat();
+    }
+  }
   for (const field of widths) grow(field, size.width);
   grow('max_position_embeddings', size.context);
   const decoder = await readConfiguration(config, `${model}, × ${size.layers} layers, × ${size.width} wide`);

@@ -8,7 +8,7 @@
  */
 
 import { knownContainer } from '../data/containers/index.ts';
-import { fileOfTask, filesOf } from '../data/files.ts';
+import { fileOfTask, filesOf, isFolder } from '../data/files.ts';
 import { readTaskRows } from '../data/load.ts';
 import { samplePermutation } from '../data/sampling.ts';
 import type { DataSource } from '../data/source.ts';
@@ -29,6 +29,8 @@ export async function trainingRows({ kept }: Pick<Laboratory, 'kept'>, source: D
     const files = await filesOf(source.file, 'train');
     return files.length === 1 ? { file: files[0]! } : source;
   }
+  // A file that stands for the folder may have a name that the task does not look for.
+  if (!(await isFolder(source.directory))) return source;
   const file = resolve(await fileOfTask(taskOf(source.task), source.directory, 'train'));
   const directory = await madeOnce(kept, ['train', file], (folder) => symlink(file, join(folder, basename(file))));
   return { task: source.task, directory };

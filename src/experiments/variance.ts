@@ -113,6 +113,9 @@ export const variance = defineExperiment<Measured>({
   },
   async report({ model }, finished) {
     const judged = judge(finished, matricesOf(await matrixKinds(model)));
+    const flat = flatMatrices(finished);
+    const flatText =
+      flat.length === 0 ? '' : ` Left out, as these examples have no gradient there: ${flat.join(', ')}.`;
     const methods = [...grouped(judged, ({ optimizer, rank, stage }) => `${optimizer} ${rank} ${stage}`).values()]
       .filter(([first]) => first!.cell.optimizer !== 'mezo')
       .map((own) => ({ own, name: nameOf(own[0]!.cell), stage: stageText(own[0]!.cell), ...pooled(own) }));
@@ -126,7 +129,7 @@ export const variance = defineExperiment<Measured>({
             'One estimate ĝ beside those of MeZO at the same point and on the same examples, a mean of K directions ' +
             'beside means of K: 1 is no difference. E‖ĝ‖² is the variance of MeZO and SubZero, which are unbiased, ' +
             'up to K parts in N; Sparse MeZO leaves most elements out, so that its estimates are shorter and have a ' +
-            'bias.',
+            `bias.${flatText}`,
           plot: plotOf(methods),
           table: {
             header: [
@@ -201,9 +204,9 @@ function judge(
   );
   return finished.flatMap(({ cell, result, seconds }) => {
     const gradient = gradients.get(placeOf(cell));
-    if (gradient === undefined) return [];
-    const [m, n] = shapes.get(String(cell.matrix))!;
-    const elements = m * n;
+    const shape = shapes.get(String(cell.matrix));
+    if (gradient === undefined || gradient.square === 0 || shape === undefined) return [];
+    const elements = shape[0] * shape[1];
     // MeZO's ρ are normal, so the inverse of their mean square is too large by K / (K − 2) on average.
     const square = (gradient.square * gradient.directions) / (gradient.directions - 2);
     // The squared cosine of a mean grows with the number of its directions, and its variance falls.
@@ -217,6 +220,12 @@ function judge(
     };
     return [{ cell, result: judged, seconds }];
   });
+}
+
+/** Matrices whose gradient is 0 for some seed, such as that of an expert that no token of the examples goes to. */
+function flatMatrices(finished: readonly Finished<Measured>[]): string[] {
+  const flat = finished.filter(({ cell, result }) => cell.optimizer === 'mezo' && result.square === 0);
+  return [...new Set(flat.map(({ cell }) => shortName(String(cell.matrix))))];
 }
 
 /** Over the seeds, each with its mean over the matrices. */
@@ -241,7 +250,7 @@ const cosineOf = (name: string): string => `N cos², ${name}`;
 
 /** The claim of SubZero's paper (arXiv 2410.08989, figure 1: OPT-1.3B, prompt tuning) against what was measured. */
 function leadOf(subzero: readonly Pooled[]): string {
-  if (subzero.length === 0) return 'Estimates of SubZero are not measured yet.';
+  if (subzero.length === 0) return 'No estimates of SubZero are measured.';
   const closer = subzero.filter(({ cosine }) => cosine.mean - cosine.halfWidth95 > 1);
   const calmer = subzero.filter(({ moment }) => moment.mean + moment.halfWidth95 < 1);
   const hasIntervals = subzero.every(({ cosine }) => Number.isFinite(cosine.halfWidth95));

@@ -67,6 +67,10 @@ test('without validation rows beside them: the file of a task, one file of a fol
   expect(realpathSync(join(made.directory, 'train.jsonl'))).toBe(realpathSync(file));
   expect(await trainingRows({ kept }, { file: directory })).toEqual({ file });
   expect(await trainingRows({ kept }, { file })).toEqual({ file });
+  // A task looks for no such name in a folder.
+  const named = { task: 'cb', directory: join(directory, 'mine.jsonl') };
+  writeFileSync(named.directory, '');
+  expect(await trainingRows({ kept }, named)).toEqual(named);
   // Several files together are what they were.
   mkdirSync(join(directory, 'more'));
   for (const name of ['train-1.jsonl', 'train-2.jsonl']) writeFileSync(join(directory, 'more', name), '');
