@@ -25,6 +25,17 @@ export function scores(finished: readonly Finished<TrainedCell>[]): number[] {
   return finished.map(({ result }) => score(result));
 }
 
+/** The values that are numbers, as those of failed runs are not. */
+export function known(values: readonly number[]): number[] {
+  return values.filter(Number.isFinite);
+}
+
+/** How many seeds there are, and how many of their runs failed. */
+export function seedsText(finished: readonly Finished<{ failed: boolean }>[]): string {
+  const failures = finished.filter(({ result }) => result.failed).length;
+  return `${finished.length}${failures > 0 ? ` (${failures} failed)` : ''}`;
+}
+
 /** What `of` reached with the seeds of `like`, in the order of these; NaN where it lacks one. */
 export function scoresOfSeeds(of: readonly Finished<TrainedCell>[], like: readonly Finished<TrainedCell>[]): number[] {
   return like.map(({ cell }) => {

@@ -1,3 +1,4 @@
+import { SubzeroError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import { readConfiguration } from '../model/configuration.ts';
 import { chooseStorage, readConfigurationFile } from '../model/load.ts';
@@ -12,6 +13,7 @@ import type { StorageWish } from '../weights/index.ts';
 import { defineExperiment, type Finished, type Laboratory } from './experiment.ts';
 import { plotSvg } from './plot.ts';
 import { publishedShapes } from './published-shapes.ts';
+import { checkNames } from './search.ts';
 
 /** Storage types of the planned weights. */
 const storages = ['f16', 'q8', 'q4'] as const satisfies readonly StorageWish[];
@@ -58,6 +60,8 @@ export const memory = defineExperiment<Planned | Measured>({
   reads: ['optimizers', 'schemes'],
   data: ['train'],
   async cells({ model, seeds, optimizers = optimizerNames, schemes = schemeNames }) {
+    checkNames('optimizers', optimizers, optimizerNames);
+    checkNames('schemes', schemes, schemeNames);
     // The model is measured last, so that one that is not there would be told late.
     await readConfigurationFile(model);
     return [
@@ -216,10 +220,11 @@ async function planned(name: string, storage: StorageWish): Promise<Planned> {
 
 /** What a short run of the given model holds. */
 async function measured(
-  { engine, request: { model, data }, folder, signal }: Laboratory,
+  { engine, request: { model, data, reading }, folder, signal }: Laboratory,
   cell: Readonly<Record<string, unknown>>,
 ): Promise<Measured> {
   const configuration = resolveConfiguration({
+    ...reading,
     ...{ optimizer: cell.optimizer as OptimizerName, scheme: cell.scheme as SchemeName, seed: Number(cell.seed) },
     // One direction is enough to see what a pass holds, and SubZero+ would have 99. A run of a single step may be over
     // before the engine says what it holds.
@@ -228,9 +233,15 @@ async function measured(
   const before = (await engine.info()).memory.liveBytes;
   let plan: MemoryPlan | null = null;
   let liveBytes = 0;
-  for await (const event of engine.train({ model, data, configuration, out: join(folder, 'run') }, signal)) {
-    if (event.type === 'start') plan = event.plan;
-    if (event.type === 'step') liveBytes = Math.max(liveBytes, (await engine.info()).memory.liveBytes - before);
+  try {
+    for await (const event of engine.train({ model, data, configuration, out: join(folder, 'run') }, signal)) {
+      if (event.type === 'start') plan = event.plan;
+      if (event.type === 'step') liveBytes = Math.max(liveBytes, (await engine.info()).memory.liveBytes - before);
+    }
+  } catch (error) {
+    const isImpossible = error instanceof SubzeroError && ['unsupported', 'out_of_memory'].includes(error.code);
+    if (!isImpossible || signal.aborted) throw error;
+    return { plan: null, liveBytes: 0, problem: error.message };
   }
   return { plan, liveBytes };
 }

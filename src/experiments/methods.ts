@@ -2,7 +2,7 @@ import { resolveConfiguration, type TrainConfiguration } from '../settings/confi
 import { type OptimizerName, optimizerNames } from '../settings/methods.ts';
 import { type SchemeName, schemeNames } from '../settings/schemes.ts';
 import { type Cell, defineExperiment, type ExperimentRequest } from './experiment.ts';
-import { grouped, scores, scoresOfSeeds } from './groups.ts';
+import { grouped, known, scores, scoresOfSeeds, seedsText } from './groups.ts';
 import { bestOf, checkNames, rateGrid, searchCells, stepsOfPasses } from './search.ts';
 import { interval, mean, pairedDifference, summary } from './statistics.ts';
 import { score, scoreName, type TrainedCell, trainCell } from './train-cell.ts';
@@ -69,20 +69,28 @@ export const methodsExperiment = defineExperiment<TrainedCell>({
       title,
       String(chosen),
       String(own[0]!.result.steps),
-      String(own.length),
-      interval(summary(scores(own))),
+      seedsText(own),
+      interval(summary(known(scores(own)))),
       title === base.title ? '' : interval(pairedDifference(scores(own), scoresOfSeeds(base.own, own))),
       mean(own.map(({ result }) => result.trainSeconds)).toFixed(0),
     ]);
-    const best = groups.reduce((a, b) => (summary(scores(b.own)).mean > summary(scores(a.own)).mean ? b : a));
+    const best = groups[bestOf(groups.map(({ own }) => mean(known(scores(own)))))]!;
+    const failures = best.own.filter(({ result }) => result.failed).length;
+    const reached =
+      `${best.title} reaches the highest mean ${name}, ${interval(summary(known(scores(best.own))))}` +
+      (failures > 0 ? ` (${failures} of ${best.own.length} runs failed)` : '');
     const lead = pairedDifference(scores(best.own), scoresOfSeeds(base.own, best.own));
     return {
       lead:
         best === base
-          ? `${best.title} reaches the highest mean ${name}, ${interval(summary(scores(best.own)))}.`
-          : `${best.title} reaches the highest mean ${name}, ${interval(summary(scores(best.own)))}, ` +
-            `${interval(lead)} above ${base.title}` +
-            (lead.mean - lead.halfWidth95 > 0 ? '.' : ': within its 95 % interval, so not shown to be better.'),
+          ? `${reached}.`
+          : `${reached}, ${interval(lead)} above ${base.title}${
+              Number.isNaN(lead.halfWidth95)
+                ? '; fewer than two pairs of runs say nothing of how sure that is.'
+                : lead.mean - lead.halfWidth95 > 0
+                  ? '.'
+                  : ': within its 95 % interval, so not shown to be better.'
+            }`,
       sections: [
         {
           title: 'All methods',

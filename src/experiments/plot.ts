@@ -25,7 +25,7 @@ export interface Plot {
   title: string;
   xTitle: string;
   yTitle: string;
-  /** Logarithmic axes take positive values only. */
+  /** Logarithmic axes take positive values only; others are left out, and so is what is no number. */
   xLogarithmic?: boolean;
   yLogarithmic?: boolean;
   /** Between which values y lies, such as shares; intervals end there. */
@@ -57,7 +57,8 @@ const mostBarsApart = 16;
 /** Draws a plot. @returns a complete SVG document */
 export function plotSvg(plot: Plot): string {
   const { names, marks = [], yWithin: [lowest, highest] = [-Infinity, Infinity] } = plot;
-  const series = names ? plot.series.map(besideOthers) : plot.series;
+  const shown = plot.series.map((each) => ({ ...each, points: each.points.filter((point) => hasPlace(plot, point)) }));
+  const series = names ? shown.map(besideOthers) : shown;
   const points = series.flatMap((each) => each.points);
   const xs = points.map(({ x }) => x);
   const barOf = (value: number, error: number): Range => [
@@ -133,6 +134,11 @@ export function plotSvg(plot: Plot): string {
   ].join('\n');
 }
 
+/** Whether a point can be drawn: those of runs that failed are no numbers, and logarithmic axes have no 0. */
+function hasPlace({ xLogarithmic, yLogarithmic }: Plot, { x, y }: PlotPoint): boolean {
+  return Number.isFinite(x) && Number.isFinite(y) && !(xLogarithmic && x <= 0) && !(yLogarithmic && y <= 0);
+}
+
 /** The number of columns, three at most, that leaves room for the longest name. */
 function legendColumns(names: readonly string[]): number {
   const widest = Math.max(0, ...names.map((name) => textWidth(name, fontSize))) + legendGap;
@@ -164,8 +170,10 @@ function axis(values: readonly number[], [from, to]: Range, logarithmic: boolean
   const usable = values.filter((value) => Number.isFinite(value) && (!logarithmic || value > 0));
   const of = logarithmic ? Math.log10 : (value: number): number => value;
   const range = paddedRange(usable.map(of), 0.05);
+  // An interval that reaches below all powers of ten ends with the axis.
+  const placeOf = (value: number): number => (logarithmic && value <= 0 ? range[0] : of(value));
   const place = (value: number): string =>
-    (from + ((of(value) - range[0]) / (range[1] - range[0])) * (to - from)).toFixed(1);
+    (from + ((placeOf(value) - range[0]) / (range[1] - range[0])) * (to - from)).toFixed(1);
   const distinct = [...new Set(usable)];
   // A few values, such as ranks, say more than powers of ten between them.
   const few = logarithmic && distinct.length <= fewValues ? distinct : undefined;

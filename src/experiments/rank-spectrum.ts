@@ -80,7 +80,12 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     if (signal.aborted) return { singularValues: [], explained, directions };
     return { singularValues: singularValues(coefficients, rank), explained, directions };
   },
-  report(_, finished) {
+  report(_, all) {
+    const finished = all.filter(({ result }) => squaredNorm(result.singularValues) > 0);
+    const flat = all.filter(({ result }) => squaredNorm(result.singularValues) === 0);
+    const flatNames = [...new Set(flat.map(({ cell }) => shortName(String(cell.matrix))))];
+    const flatText =
+      flat.length === 0 ? '' : ` Left out, as these examples have no gradient there: ${flatNames.join(', ')}.`;
     const rows: string[][] = [];
     const series: { name: string; points: { x: number; y: number; error?: number }[] }[] = [];
     const quotients: { stage: string; quotient: number }[] = [];
@@ -120,6 +125,7 @@ export const rankSpectrum = defineExperiment<Spectrum>({
       );
     const drawnStage = stages.length > 1 ? `, after ${stages[0]} steps` : '';
     const texts = stages.map((stage) => `${ofStage(stage)}${stages.length > 1 ? ` after ${stage} steps` : ''}`);
+    if (finished.length === 0) return { lead: `There is nothing to see.${flatText}`, sections: [] };
     return {
       lead:
         `${decisionText(undecided, quotients.length, finished)} Seen in a random subspace, a gradient's stable rank ` +
@@ -128,7 +134,7 @@ export const rankSpectrum = defineExperiment<Spectrum>({
       sections: [
         {
           title: 'Singular values in a random subspace',
-          text: 'The stable rank is the squared norm over the square of the largest singular value.',
+          text: `The stable rank is the squared norm over the square of the largest singular value.${flatText}`,
           plot: {
             name: 'rank-spectrum.svg',
             describes: 'Share of the squared gradient in its first singular values, by kind of matrix',

@@ -1,5 +1,6 @@
+import { plural } from '../format.ts';
 import { type Cell, defineExperiment, type Finished } from './experiment.ts';
-import { grouped, lossesOfSeeds, scores } from './groups.ts';
+import { grouped, known, lossesOfSeeds, scores, seedsText } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { aboutStages, atStages, modelAt } from './stages.ts';
 import {
@@ -57,8 +58,8 @@ export const refresh = defineExperiment<TrainedCell>({
     return {
       lead:
         groups.length > mostVerdicts
-          ? `After ${given} steps, ${summaryOf(groups)}.`
-          : `After ${given} steps: ${groups.map(verdictOf).join('; ')}.`,
+          ? `After ${plural(given, 'step')}, ${summaryOf(groups)}.`
+          : `After ${plural(given, 'step')}: ${groups.map(verdictOf).join('; ')}.`,
       sections: [
         {
           title: 'Loss by period',
@@ -67,14 +68,14 @@ export const refresh = defineExperiment<TrainedCell>({
             name: 'refresh.svg',
             describes: 'Loss over the refresh period',
             svg: plotSvg({
-              title: `Loss of the evaluated rows after ${given} steps`,
+              title: `Loss of the evaluated rows after ${plural(given, 'step')}`,
               xTitle: 'steps that a subspace is kept (F)',
               yTitle: 'loss',
               xLogarithmic: true,
               series: groups.map(({ name, periods }) => ({
                 name,
                 points: periods.map(({ every, losses }) => {
-                  const { mean: y, halfWidth95: error } = summary(losses);
+                  const { mean: y, halfWidth95: error } = summary(known(losses));
                   return { x: every, y, ...(Number.isNaN(error) ? {} : { error }) };
                 }),
               })),
@@ -89,13 +90,11 @@ export const refresh = defineExperiment<TrainedCell>({
               periods.map((period) => [
                 name,
                 periodText(period.every, given),
-                String(period.own.length),
-                interval(summary(period.losses)),
-                period === best
-                  ? 'best'
-                  : interval(pairedDifference(period.losses, lossesOfSeeds(best.own, period.own))),
+                seedsText(period.own),
+                interval(summary(known(period.losses))),
+                aboveBest(period, best),
                 period === best || Number.isNaN(period.probability) ? '' : period.probability.toFixed(3),
-                ...(accuracies ? [interval(summary(scores(period.own)))] : []),
+                ...(accuracies ? [interval(summary(known(scores(period.own))))] : []),
               ]),
             ),
           },
@@ -116,7 +115,9 @@ interface Period {
 interface Group {
   name: string;
   periods: Period[];
-  best: Period;
+  /** The period of the lowest mean loss; none where each has a run that failed. */
+  best: Period | undefined;
+  /** Steps of a run. */
   steps: number;
 }
 
@@ -128,21 +129,17 @@ function groupOf(name: string, cells: readonly Finished<TrainedCell>[], given: n
   const periods: Period[] = [...grouped(cells, ({ refresh: every }) => String(every))].map(([every, own]) => ({
     ...{ every: Number(every), own, losses: lossesOfSeeds(own), probability: Number.NaN },
   }));
-  const meanOf = ({ losses }: Period): number => {
-    const loss = mean(losses);
-    return Number.isNaN(loss) ? Number.POSITIVE_INFINITY : loss;
-  };
-  const best = periods.reduce((a, b) => (meanOf(b) < meanOf(a) ? b : a));
+  const [best] = periods.filter((each) => !hasFailed(each)).toSorted((a, b) => mean(a.losses) - mean(b.losses));
   // The best one is chosen by the same losses, so any two periods might have been compared.
   const pairs = periods.flatMap((one, index) => periods.slice(index + 1).map((other) => [one, other] as const));
   const corrected = holm(
     pairs.map(([one, other]) => {
       const against = lossesOfSeeds(other.own, one.own);
-      return studentProbability(one.losses.map((loss, index) => loss - against[index]!).filter(Number.isFinite));
+      return studentProbability(known(one.losses.map((loss, index) => loss - against[index]!)));
     }),
   );
   for (const [index, pair] of pairs.entries()) {
-    if (!pair.includes(best)) continue;
+    if (!best || !pair.includes(best)) continue;
     for (const period of pair) if (period !== best) period.probability = corrected[index]!;
   }
   return { name, periods, best, steps: given };
@@ -158,60 +155,68 @@ function summaryOf(groups: readonly Group[]): string {
     const names = own.length > 0 ? ` (${own.map(({ name }) => name).join('; ')})` : '';
     return `${own.length} of ${groups.length} groups${names}`;
   };
-  const lowest = [...new Set(groups.map(({ best }) => best.every))].map((every) => {
-    const own = groups.filter(({ best }) => best.every === every);
-    return `F = ${periodText(every, groups[0]!.steps)} in ${own.length}`;
+  const lowest = [...new Set(groups.map(({ best }) => best?.every))].map((every) => {
+    const own = groups.filter(({ best }) => best?.every === every);
+    return `${every === undefined ? 'none' : `F = ${periodText(every, groups[0]!.steps)}`} in ${own.length}`;
   });
   return (
     `the seeds show an F to be worse than the best one in ` +
     `${count(({ periods }) => periods.some(({ probability }) => probability < 0.05))}, ` +
-    `and a trend over F in ${count(({ periods }) => isShown(trendOf(periods)))}; ` +
+    `and a trend over F in ${count(({ periods }) => isShown(trendOf(periods, groups[0]!.steps)))}; ` +
     `the lowest mean loss has ${lowest.join(', ')}`
   );
 }
 
+/** How far a period's loss lies above that of the best one, as text. */
+function aboveBest(period: Period, best: Period | undefined): string {
+  if (period === best) return 'best';
+  return best ? interval(pairedDifference(period.losses, lossesOfSeeds(best.own, period.own))) : '';
+}
+
+function hasFailed({ own }: Period): boolean {
+  return own.some(({ result }) => result.failed);
+}
+
 /** The recommendation, and how sure it is. */
 function verdictOf({ name, periods, best, steps: given }: Group): string {
-  const seeds = best.own.length;
   const text = (chosen: readonly Period[]): string => chosen.map(({ every }) => periodText(every, given)).join(', ');
-  const reached = `F = ${periodText(best.every, given)} has the lowest mean loss (${interval(summary(best.losses))})`;
+  const failed = periods.filter(hasFailed);
+  if (!best) return `${name}: runs failed at every F (${text(failed)}), so that none can be recommended`;
+  const seeds = best.own.length;
+  const failures = failed.length === 0 ? '' : `, where runs of F = ${text(failed)} failed`;
+  const lowest = interval(summary(best.losses));
+  const reached = `F = ${periodText(best.every, given)} has the lowest mean loss (${lowest})${failures}`;
   if (seeds < 2) return `${name}: ${reached}; one seed says nothing of how sure that is`;
   const worse = periods.filter(({ probability }) => probability < 0.05);
-  const alike = periods.filter((period) => period !== best && !worse.includes(period));
+  const alike = periods.filter((period) => period !== best && !worse.includes(period) && !failed.includes(period));
+  if (worse.length === 0 && alike.length === 0) return `${name}: ${reached}`;
   if (worse.length === 0) {
     const others = `${seeds} seeds tell no other F apart from it (${text(alike)})`;
-    return `${name}: ${reached}, but ${others}${trendText(periods)}`;
+    return `${name}: ${reached}, but ${others}${trendText(periods, given)}`;
   }
   return (
     `${name}: ${reached}; ${seeds} seeds show F = ${text(worse)} to be worse` +
     (alike.length === 0 ? '' : ` and do not tell ${text(alike)} apart from it`) +
-    trendText(periods)
+    trendText(periods, given)
   );
 }
 
 /** How the loss goes with ten times F as a whole, which asks less of the seeds than to tell two periods apart. */
-function trendOf(periods: readonly Period[]): Summary {
+function trendOf(periods: readonly Period[], given: number): Summary {
   const seeds = periods[0]!.own.map(({ cell }) => cell.seed);
-  return summary(
-    seeds
-      .map((seed) => {
-        const points = periods.flatMap(({ every, own }) => {
-          const loss = own.find(({ cell }) => cell.seed === seed)?.result.loss;
-          return typeof loss === 'number' ? [{ x: Math.log10(every), loss }] : [];
-        });
-        return slope(
-          points.map(({ x }) => x),
-          points.map(({ loss }) => loss),
-        );
-      })
-      .filter(Number.isFinite),
-  );
+  // No subspace is kept for longer than the run.
+  const xs = periods.map(({ every }) => Math.log10(Math.min(every, given)));
+  const slopes = seeds.map((seed) => {
+    const losses = periods.map(({ own }) => own.find(({ cell }) => cell.seed === seed)?.result.loss ?? Number.NaN);
+    return slope(xs, losses);
+  });
+  return summary(known(slopes));
 }
 
 const isShown = (trend: Summary): boolean => Math.abs(trend.mean) > trend.halfWidth95;
 
-function trendText(periods: readonly Period[]): string {
-  const trend = trendOf(periods);
+function trendText(periods: readonly Period[], given: number): string {
+  const trend = trendOf(periods, given);
   if (periods.length < 3 || Number.isNaN(trend.halfWidth95)) return '';
   return (
     `, while ten times the period changes the loss by ${interval(trend)}: ` +

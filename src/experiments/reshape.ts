@@ -1,3 +1,4 @@
+import { plural } from '../format.ts';
 import { attentions, type Decoder, keyAxis, queriesAndValues } from '../model/decoder.ts';
 import { readConfigurationFile } from '../model/load.ts';
 import { parameterShapes } from '../model/parameters.ts';
@@ -7,7 +8,7 @@ import { mostSquare } from '../tuning/adapter.ts';
 import { batchOf } from './batch.ts';
 import { derivatives } from './derivatives.ts';
 import { type Cell, defineExperiment, type Finished, type Laboratory, type Section } from './experiment.ts';
-import { grouped, lossesOfSeeds, scores, scoresOfSeeds } from './groups.ts';
+import { grouped, known, lossesOfSeeds, scores, scoresOfSeeds } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { centreRate, checkNames, isSmallModel } from './search.ts';
 import { interval, mean, pairedDifference, type Summary, summary } from './statistics.ts';
@@ -107,16 +108,20 @@ export const reshape = defineExperiment<Result>({
     const rows = groups.map(({ title, square, thin, cell }, index) => [
       title,
       ...viewTexts(decoder, cell),
-      ...[String(cell.learningRate), String(square.length)],
-      interval(summary(scores(square))),
-      interval(summary(scores(thin))),
+      ...[String(cell.learningRate), pairsText(square, thin)],
+      interval(summary(known(scores(square)))),
+      interval(summary(known(scores(thin)))),
       interval(differences[index]!),
       ...(hasLosses ? [interval(losses[index]!)] : []),
     ]);
     return {
       lead:
-        `After ${given} steps, in ${groups.length} cases, the most-square view has ` +
-        `${verdicts.join(', and ')}, beyond 95 % intervals, of which chance alone has one in twenty show a difference.`,
+        groups.length > 0 && losses.every(({ halfWidth95 }) => Number.isNaN(halfWidth95))
+          ? `After ${plural(given, 'step')}, in ${groups.length} cases, no view is measured with both of two seeds, ` +
+            'without which nothing is known of how sure a difference is.'
+          : `After ${plural(given, 'step')}, in ${groups.length} cases, the most-square view has ` +
+            `${verdicts.join(', and ')}, beyond 95 % intervals, of which chance alone has one in twenty show a ` +
+            'difference.',
       sections: [
         {
           title: `By view: ${name}`,
@@ -129,7 +134,7 @@ export const reshape = defineExperiment<Result>({
             name: 'reshape.svg',
             describes: `${name} of both views, by scheme and size`,
             svg: plotSvg({
-              title: `Both views after ${given} steps`,
+              title: `Both views after ${plural(given, 'step')}`,
               xTitle: 'what trains',
               yTitle: name,
               names: groups.map(({ title }) => title),
@@ -242,8 +247,14 @@ function titleOf({ scheme = '', size, rank: given }: Cell): string {
   return [`${scheme} ${size}`.trim(), ...(given === rank ? [] : [`r ${given}`])].join(', ');
 }
 
+/** Seeds of both views, and how many of their runs failed. */
+function pairsText(square: readonly Finished<TrainedCell>[], thin: readonly Finished<TrainedCell>[]): string {
+  const failures = [...square, ...thin].filter(({ result }) => result.failed).length;
+  return `${square.length}${failures > 0 ? ` (${plural(failures, 'run')} failed)` : ''}`;
+}
+
 function pointOf(x: number, values: readonly number[]) {
-  const { mean: y, halfWidth95 } = summary(values);
+  const { mean: y, halfWidth95 } = summary(known(values));
   return { x, y, ...(Number.isNaN(halfWidth95) ? {} : { error: halfWidth95 }) };
 }
 

@@ -5,6 +5,8 @@
  */
 
 import type { DataSource } from '../data/source.ts';
+import { SubzeroError } from '../errors.ts';
+import { plural } from '../format.ts';
 import type { GraderDescription } from '../graders/index.ts';
 import { join } from '../platform/index.ts';
 import { resolveConfiguration, type TrainConfiguration } from '../settings/configuration.ts';
@@ -14,6 +16,7 @@ import { defineExperiment, type Experiment, type Finished, type Laboratory } fro
 import { grouped } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import { interval, mean, pairedDifference, type Summary, studentProbability, summary } from './statistics.ts';
+import { hasDiverged } from './train-cell.ts';
 import { trainingRows } from './training-rows.ts';
 
 /** What greedy answers are worth at some steps of a run. */
@@ -21,6 +24,8 @@ interface Curve {
   points: { step: number; value: number }[];
   /** Time of the run's training. */
   trainSeconds: number;
+  /** Whether the loss became no number, or training got stuck: there are no points then. */
+  failed?: boolean;
 }
 
 /** A way to train towards a goal. */
@@ -38,6 +43,8 @@ interface Goal {
   /** What a point of a curve is. */
   measure: string;
   steps: number;
+  /** Whether graders read the prompt off the rows themselves, which no columns or template may make then. */
+  readsRows?: boolean;
   ways: readonly Way[];
   /** Evaluates a loaded model on the held-out rows. */
   value(laboratory: Laboratory, model: string): Promise<number>;
@@ -101,6 +108,7 @@ const goals: Readonly<Record<string, Goal>> = {
       'so the quote must be closed and nothing may follow. The grader gives 1 for that and less for what is near.',
     measure: 'share of greedy answers that are valid JSON',
     steps: 200,
+    readsRows: true,
     ways: [{ name: 'reward', settings: json, grader: jsonGrader }],
     value: (laboratory, model) =>
       shareOfAnswers(laboratory, model, json, (prompt, answer) => {
@@ -177,6 +185,15 @@ function curvesOf(name: string, goal: Goal): Experiment {
     data: ['train', 'evaluation'],
     async cells(request) {
       await checkHeldOut(request);
+      const { columns = [], template = '' } = request.reading ?? {};
+      if (goal.readsRows && (columns.length > 0 || template !== '')) {
+        throw new SubzeroError(
+          'invalid_argument',
+          `the experiment ${name} grades the "prompt" of rows as they are; give rows that have one, and no columns ` +
+            'or template',
+          { parameter: columns.length > 0 ? 'columns' : 'template' },
+        );
+      }
       return goal.ways.flatMap(({ name: way, settings }) =>
         (request.learningRates ?? [settings.learningRate!]).flatMap((learningRate) =>
           request.seeds.map((seed) => ({ way, learningRate, seed })),
@@ -187,7 +204,8 @@ function curvesOf(name: string, goal: Goal): Experiment {
       const { settings, grader } = goal.ways.find((each) => each.name === way)!;
       const { steps = goal.steps } = laboratory.request;
       const own = { ...settings, steps, learningRate: Number(learningRate), seed: Number(seed) };
-      const { run, trainSeconds } = await train(laboratory, own, grader);
+      const { run, trainSeconds, failed } = await train(laboratory, own, grader);
+      if (failed) return { points: [], trainSeconds, failed };
       const points: Curve['points'] = [];
       for (const step of evaluatedSteps(steps)) {
         if (laboratory.signal.aborted) break;
@@ -210,16 +228,25 @@ async function train(
   laboratory: Laboratory,
   settings: Partial<TrainConfiguration>,
   grader: GraderDescription | undefined,
-): Promise<{ run: string; trainSeconds: number }> {
+): Promise<{ run: string; trainSeconds: number; failed: boolean }> {
   const { engine, request, folder, signal } = laboratory;
   const run = join(folder, 'run');
   const { model } = request;
   const data = await trainingRows(laboratory, request.data);
   const configuration = resolveConfiguration({ ...request.reading, ...settings });
-  let trainSeconds = 0;
+  let [trainSeconds, failed] = [0, false];
   const wanted = { model, data, configuration, out: run, ...(grader ? { grader } : {}) };
-  for await (const event of engine.train(wanted, signal)) if (event.type === 'done') trainSeconds = event.seconds;
-  return { run, trainSeconds };
+  try {
+    for await (const event of engine.train(wanted, signal)) {
+      if (event.type !== 'done') continue;
+      trainSeconds = event.seconds;
+      failed = event.outcome === 'stuck';
+    }
+  } catch (error) {
+    if (!hasDiverged(error)) throw error;
+    failed = true;
+  }
+  return { run, trainSeconds, failed };
 }
 
 /** A run as it was after so many steps, loaded for as long as something is done with it. */
@@ -259,17 +286,28 @@ function changeText({ mean: change, halfWidth95 }: Summary): string {
 }
 
 function report(name: string, goal: Goal, finished: readonly Finished<Curve>[]) {
-  const groups = [...grouped(finished, ({ way, learningRate }) => `${way}, η ${learningRate}`)];
+  const all = [...grouped(finished, ({ way, learningRate }) => `${way}, η ${learningRate}`)].map(([group, cells]) => ({
+    group,
+    cells: cells.filter(({ result }) => !result.failed),
+    seeds: cells.length,
+  }));
+  const groups = all.filter(({ cells }) => cells.length > 0);
+  const failures = all.filter(({ cells, seeds }) => cells.length < seeds);
   const firsts = (cells: readonly Finished<Curve>[]) => cells.map(({ result }) => result.points[0]!.value);
   const lasts = (cells: readonly Finished<Curve>[]) => cells.map(({ result }) => result.points.at(-1)!.value);
-  const sentences = groups.map(([group, cells]) => {
+  const sentences = groups.map(({ group, cells }) => {
     const gained = pairedDifference(lasts(cells), firsts(cells));
     const from = mean(firsts(cells)).toFixed(3);
     const to = interval(summary(lasts(cells)), 3);
     return `${group}: ${goal.measure} from ${from} to ${to}, ${changeText(gained)}`;
   });
   return {
-    lead: `${sentences.join('; ')}.`,
+    lead: [
+      ...(sentences.length > 0 ? [`${sentences.join('; ')}.`] : []),
+      ...failures.map(
+        ({ group, cells, seeds }) => `${seeds - cells.length} of ${plural(seeds, 'run')} failed: ${group}.`,
+      ),
+    ].join(' '),
     sections: [
       {
         title: goal.title,
@@ -280,7 +318,7 @@ function report(name: string, goal: Goal, finished: readonly Finished<Curve>[]) 
             title: goal.title,
             xTitle: 'steps',
             yTitle: goal.measure,
-            series: groups.map(([group, cells]) => ({
+            series: groups.map(({ group, cells }) => ({
               name: group,
               points: cells[0]!.result.points.map(({ step }, index) => {
                 const { mean: y, halfWidth95 } = summary(cells.map(({ result }) => result.points[index]!.value));
@@ -291,7 +329,7 @@ function report(name: string, goal: Goal, finished: readonly Finished<Curve>[]) 
         },
         table: {
           header: ['way', 'seeds', 'before', 'after', 'difference', 'p', 'training of a run'],
-          rows: groups.map(([group, cells]) => {
+          rows: groups.map(({ group, cells }) => {
             const [before, after] = [firsts(cells), lasts(cells)];
             const probability = studentProbability(after.map((value, index) => value - before[index]!));
             return [

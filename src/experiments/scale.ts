@@ -91,12 +91,15 @@ export const scale = defineExperiment<Scaled | TooLarge>({
     );
     // One seed has no interval, and shows no knee.
     const knees = grown.filter(({ isWork, last }) => isWork && last.mean - last.halfWidth95 > linear);
+    const hasIntervals = grown.some(({ isWork, last }) => isWork && Number.isFinite(last.halfWidth95));
     return {
       lead:
         "Exponents of a step's time over its work, between the two largest sizes: " +
         `${grown.flatMap(({ axis, isWork, last }) => (isWork ? [`${axis} ${interval(last, 2)}`] : [])).join(', ')}. ` +
         (knees.length === 0
-          ? 'Nothing grows faster than its work.'
+          ? hasIntervals
+            ? 'Nothing is shown to grow faster than its work.'
+            : 'One seed does not show whether anything grows faster than its work.'
           : `Faster than its work grows: ${knees.map(({ axis }) => axis).join(', ')}. That is a finding.`),
       sections: [
         {

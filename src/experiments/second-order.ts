@@ -1,9 +1,12 @@
 import { loadDataset } from '../data/load.ts';
 import { formatBytes } from '../format.ts';
+import { generates } from '../model/decoder.ts';
+import { readConfigurationFile } from '../model/load.ts';
 import { join, writeFile } from '../platform/index.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
+import { settings } from '../settings/settings.ts';
 import { type Cell, defineExperiment, type ExperimentRequest, type Finished, type Laboratory } from './experiment.ts';
-import { grouped } from './groups.ts';
+import { grouped, known, seedsText } from './groups.ts';
 import { plotSvg } from './plot.ts';
 import {
   centreRate,
@@ -55,9 +58,10 @@ export const secondOrder = defineExperiment<Curve>({
     'the lowest loss of these examples; the first seed is thus chosen a little in favour of every method. At the ' +
     'same time: each method where it stands when the fastest has made all of its steps, by the median time of a ' +
     'step, evaluations left out, on a straight line between two evaluations. At the same bytes: SubZero with the ' +
-    `rank whose factors take what HiZOO keeps, at the rate of rank ${rank}. Intervals are 95 % by Student’s t over ` +
-    'the seeds; differences are paired by seed. Published: HiZOO takes fewer steps than MeZO, an eighth on SST-2, ' +
-    'and reaches more (arXiv 2402.15173; RoBERTa, OPT, Phi-2 and LLaMA 3, 350 M to 66 B).',
+    `rank whose factors take what HiZOO keeps, ${settings.rank.maximum} at most, at the rate of rank ${rank}. ` +
+    'Intervals are 95 % by Student’s t over the seeds; differences are paired by seed. Published: HiZOO takes fewer ' +
+    'steps than MeZO, an eighth on SST-2, and reaches more (arXiv 2402.15173; RoBERTa, OPT, Phi-2 and LLaMA 3, 350 M ' +
+    'to 66 B).',
   reads: ['steps', 'learningRates', 'limit'],
   data: ['train', 'evaluation'],
   async cells(request, finished) {
@@ -91,7 +95,7 @@ function lastLoss({ curve, failed }: Curve): number {
   return failed ? Number.NaN : (curve.at(-1)?.loss ?? Number.NaN);
 }
 
-/** The rank whose factors take as many bytes as HiZOO's curvature; undefined until both are known. */
+/** The rank whose factors take as many bytes as HiZOO's curvature, or the highest; undefined until both are known. */
 function widerRank(finished: readonly Finished<Curve>[]): number | undefined {
   const [own, other] = ['subzero', 'hizoo'].map((name) =>
     finished.find(({ cell }) => cell.optimizer === name && cell.rank === rank),
@@ -100,16 +104,16 @@ function widerRank(finished: readonly Finished<Curve>[]): number | undefined {
   // Factors grow with the rank, and what else optimisers keep does not: the rank errs to the low side, and whole
   // vectors of kernels are as fast as it gets.
   const multiple = Math.floor(other.result.factorBytes / own.result.factorBytes);
-  return rank * Math.max(2, multiple);
+  return Math.min(settings.rank.maximum, rank * Math.max(2, multiple));
 }
 
 async function measure(laboratory: Laboratory, cell: Cell): Promise<Curve> {
   const { request, folder } = laboratory;
-  const settings = {
+  const own = {
     ...{ optimizer: cell.optimizer as Optimizer, rank: Number(cell.rank), refresh },
     ...{ learningRate: Number(cell.learningRate), seed: Number(cell.seed) },
   } satisfies Partial<TrainConfiguration>;
-  const steps = stepsOfPasses(settings, request.steps === undefined ? passes : 2 * request.steps);
+  const steps = stepsOfPasses(own, request.steps === undefined ? passes : 2 * request.steps);
   const curve: { step: number; loss: number }[] = [];
   const times: number[] = [];
   let [plannedBytes, factorBytes, before] = [0, 0, 0];
@@ -118,7 +122,7 @@ async function measure(laboratory: Laboratory, cell: Cell): Promise<Curve> {
   const { failed } = await trainRun(
     laboratory,
     { data: request.data, validation: { file } },
-    { ...settings, steps, evaluateEvery: Math.ceil(steps / evaluations) },
+    { ...own, steps, evaluateEvery: Math.ceil(steps / evaluations) },
     (event) => {
       if (event.type === 'start') ({ totalBytes: plannedBytes, factorBytes } = event.plan);
       if (event.type === 'evaluation') curve.push({ step: event.step, loss: event.loss });
@@ -131,17 +135,21 @@ async function measure(laboratory: Laboratory, cell: Cell): Promise<Curve> {
   return { curve, steps, stepMilliseconds: median(times), plannedBytes, factorBytes, failed };
 }
 
-/** The evaluated examples as lines of data. */
-async function rowsOf(request: ExperimentRequest): Promise<string> {
-  const { examples } = await loadDataset(evaluated(request), {
+/** The evaluated examples as lines of data: those of a task as it has them, other rows as they are. */
+export async function rowsOf(request: ExperimentRequest): Promise<string> {
+  const source = evaluated(request);
+  const { examples } = await loadDataset(source, {
     ...request.reading,
     split: 'evaluation',
     limit: request.limit ?? evaluatedExamples,
+    masked: !generates(await readConfigurationFile(request.model)),
+    withItems: true,
   });
   return examples
-    .map(({ prompt, options, label, completion }) =>
-      JSON.stringify(options ? { prompt, options, label } : { prompt, completion }),
-    )
+    .map(({ prompt, options, label, completion, item }) => {
+      if (!('task' in source)) return JSON.stringify(item);
+      return JSON.stringify(options ? { prompt, options, label } : { prompt, completion });
+    })
     .join('\n');
 }
 
@@ -184,8 +192,12 @@ const rankable = (loss: number): number => (Number.isNaN(loss) ? Number.POSITIVE
 
 function report(request: ExperimentRequest, finished: readonly Finished<Curve>[]) {
   const methods = methodsOf(request, finished);
-  const stepTime = ({ own }: Method): number => median(own.map(({ result }) => result.stepMilliseconds));
-  const time = Math.min(...methods.map((each) => stepTime(each) * each.own[0]!.result.steps));
+  const stepTime = ({ own }: Method): number =>
+    median(own.flatMap(({ result }) => (result.failed ? [] : [result.stepMilliseconds])));
+  // Runs that failed have made few steps, or none.
+  const times = methods.map((each) => stepTime(each) * each.own[0]!.result.steps).filter(Number.isFinite);
+  const time = Math.min(...times);
+  const timeText = Number.isFinite(time) ? `The time is ${(time / 1000).toFixed(0)} s of steps.` : 'All runs failed.';
   const atEnd = (each: Method): Map<unknown, number> =>
     new Map(each.own.map(({ cell, result }) => [cell.seed, lastLoss(result)]));
   const atTime = (each: Method): Map<unknown, number> =>
@@ -193,7 +205,6 @@ function report(request: ExperimentRequest, finished: readonly Finished<Curve>[]
       each.own.map(({ cell, result }) => [cell.seed, lossAfter({ ...result, stepMilliseconds: stepTime(each) }, time)]),
     );
   const hizoo = methods.find(({ optimizer }) => optimizer === 'hizoo');
-  const known = (losses: Map<unknown, number>): number[] => [...losses.values()].filter(Number.isFinite);
   const against = (each: Method, lossesOf: (method: Method) => Map<unknown, number>) => {
     if (!hizoo || each === hizoo) return undefined;
     const [own, other] = [lossesOf(each), lossesOf(hizoo)];
@@ -203,10 +214,6 @@ function report(request: ExperimentRequest, finished: readonly Finished<Curve>[]
     );
   };
   const text = (difference: ReturnType<typeof against>): string => (difference ? interval(difference) : '');
-  const failures = (each: Method): string => {
-    const count = each.own.filter(({ result }) => result.failed).length;
-    return `${each.own.length}${count > 0 ? ` (${count} failed)` : ''}`;
-  };
   const others = methods.filter((each) => each !== hizoo);
   const verdict = (each: Method, lossesOf: (method: Method) => Map<unknown, number>): string => {
     const difference = against(each, lossesOf);
@@ -240,7 +247,7 @@ function report(request: ExperimentRequest, finished: readonly Finished<Curve>[]
         title: 'With the same passes and the same time',
         text:
           'Loss of the evaluated rows. Differences are HiZOO’s loss minus the method’s: above 0 the method is ' +
-          `better. The time is ${(time / 1000).toFixed(0)} s of steps.`,
+          `better. ${timeText}`,
         plot: {
           name: 'second-order.svg',
           describes: 'Loss over passes, by method',
@@ -259,13 +266,13 @@ function report(request: ExperimentRequest, finished: readonly Finished<Curve>[]
           rows: methods.map((each) => [
             each.title,
             String(each.learningRate),
-            failures(each),
+            seedsText(each.own),
             String(each.own[0]!.result.steps),
             stepTime(each).toFixed(0),
             formatBytes(each.own[0]!.result.plannedBytes),
-            interval(summary(known(atEnd(each)))),
+            interval(summary(known([...atEnd(each).values()]))),
             text(against(each, atEnd)),
-            interval(summary(known(atTime(each)))),
+            interval(summary(known([...atTime(each).values()]))),
             text(against(each, atTime)),
           ]),
         },

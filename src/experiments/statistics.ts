@@ -49,8 +49,9 @@ export function spread(values: readonly number[], digits = 1): string {
   return `${middle.toFixed(digits)} (${least.toFixed(digits)}–${most.toFixed(digits)})`;
 }
 
-/** A mean with the half-width of its 95 % interval; the mean alone of a single value. */
+/** A mean with the half-width of its 95 % interval; the mean alone of a single value; a dash of none. */
 export function interval({ mean, halfWidth95 }: Summary, digits = 4): string {
+  if (Number.isNaN(mean)) return '–';
   return Number.isNaN(halfWidth95) ? mean.toFixed(digits) : `${mean.toFixed(digits)} ± ${halfWidth95.toFixed(digits)}`;
 }
 

@@ -90,12 +90,16 @@ export async function trainRun(
       failed = event.outcome === 'stuck';
     }
   } catch (error) {
-    const diverged = error instanceof SubzeroError && /the loss became/.test(error.message);
-    if (!diverged) throw error;
+    if (!hasDiverged(error)) throw error;
     failed = true;
   }
   if (failed) validationLoss = null;
   return { run, validationLoss, steps: configuration.steps, passes, trainSeconds, failed };
+}
+
+/** Whether a run ended because its loss became no number. */
+export function hasDiverged(error: unknown): boolean {
+  return error instanceof SubzeroError && /the loss became/.test(error.message);
 }
 
 /** Loads a model or a run for as long as something is done with it. */

@@ -88,6 +88,16 @@ test('table: the first seed is judged by rows held out, of COPA too, whose train
   expect(second.validationLoss).toBeNull();
 });
 
+test('memory: names are checked before anything is planned, and rows are read as asked', async () => {
+  await expect(async () => experiments.memory!.cells({ ...request, optimizers: ['adam'] }, [])).rejects.toThrow(
+    /"adam" is none of/,
+  );
+  const file = writeRows(optionRows().replaceAll('"prompt"', '"said"'));
+  const own = { ...request, data: { file }, reading: { columns: ['prompt=said'] } };
+  const cell = { optimizer: 'subzero', scheme: 'full', storage: 'auto', seed: 0 };
+  expect(await measure<{ liveBytes: number }>('memory', cell, own)).toMatchObject({ liveBytes: expect.any(Number) });
+});
+
 test('memory: a model that is not there is refused before anything is planned', async () => {
   const cells = async () => experiments.memory!.cells({ ...request, model: 'no-such-model' }, []);
   await expect(cells).rejects.toMatchObject({ code: 'not_found', message: expect.stringContaining('no-such-model') });
@@ -163,6 +173,6 @@ test('reports say in their first line what came out', async () => {
   const { lead } = await experiments.scale!.report(request, [1, 2, 4].map(scaled));
   expect(lead).toBe(
     "Exponents of a step's time over its work, between the two largest sizes: layers 1.00. " +
-      'Nothing grows faster than its work.',
+      'One seed does not show whether anything grows faster than its work.',
   );
 });

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -47,7 +47,8 @@ describe('curves by reward', () => {
   test('reward-accuracy has two ways with the same batches and evaluates options', async () => {
     const file = join(temporaryFolder(), 'rows.jsonl');
     const held = join(temporaryFolder(), 'held.jsonl');
-    for (const path of [file, held]) writeFileSync(path, optionRows(24));
+    writeFileSync(file, optionRows(24));
+    writeFileSync(held, optionRows(16));
     const data = { data: { file }, validation: { file: held } };
     const request: ExperimentRequest = { model: tinyModel(), ...data, seeds: [1, 2], steps: 1, limit: 8 };
     const cells = await named('reward-accuracy').cells(request, []);
@@ -88,6 +89,27 @@ describe('curves by reward', () => {
     expect(worse.lead).toContain('a loss beyond the interval of the difference');
     const single = await named('reward-json').report(request, finishedWith([0.75]));
     expect(single.lead).toContain('one seed, which has no interval');
+  });
+
+  test('copies of a file and links to it are that file', async () => {
+    const [train, copy, link] = ['train', 'copy', 'link'].map((name) => join(temporaryFolder(), `${name}.jsonl`));
+    for (const path of [train!, copy!]) writeFileSync(path, optionRows(24));
+    symlinkSync(train!, link!);
+    for (const path of [copy!, link!]) {
+      const request = { model: tinyModel(), data: { file: train! }, validation: { file: path }, seeds: [1] };
+      await expect(async () => named('reward-accuracy').cells(request, [])).rejects.toThrow(
+        `${path} would be trained on`,
+      );
+    }
+  });
+
+  test('reward-json grades the prompts of rows as they are, which no columns make', async () => {
+    const request: ExperimentRequest = {
+      ...{ model: tinyModel(), data: { file: join(shipped, 'json') }, seeds: [1] },
+      reading: { columns: ['prompt=said'] },
+    };
+    await expect(async () => named('reward-json').cells(request, [])).rejects.toThrow(/grades the "prompt" of rows/);
+    await expect(named('reward-length').cells(request, [])).resolves.toHaveLength(1);
   });
 
   test('a file alone, which would be trained on and evaluated, is refused', async () => {

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Cell, ExperimentRequest, Finished } from '../../src/experiments/experiment.ts';
 import { experiments } from '../../src/experiments/index.ts';
 import { centreRate } from '../../src/experiments/search.ts';
-import { lossAfter } from '../../src/experiments/second-order.ts';
+import { lossAfter, rowsOf } from '../../src/experiments/second-order.ts';
 import type { OptimizerName } from '../../src/settings/methods.ts';
-import { removeTemporary, tinyModel } from '../train/tiny.ts';
+import { removeTemporary, tinyModel, writeRows } from '../train/tiny.ts';
 
 const secondOrder = experiments['second-order']!;
 let request: ExperimentRequest;
@@ -45,6 +45,25 @@ test('every method has the same search, and SubZero one more rank, which takes w
   }
   // 350 / 100 is three times the rank and a rest.
   expect(of('subzero', 24).map(([seed]) => seed)).toEqual([1, 2, 3]);
+});
+
+test('a curvature that no rank takes as much as leaves the highest', async () => {
+  const cellOf = (optimizer: string): Cell => ({ optimizer, rank: 8, learningRate: 5e-5, seed: 1 });
+  const own = { ...request, seeds: [1], learningRates: [5e-5] };
+  const finished = ['subzero', 'mezo', 'hizoo'].map((optimizer) => {
+    const factorBytes = optimizer === 'hizoo' ? 100_000 : 100;
+    return { cell: cellOf(optimizer), result: { ...resultOf({ optimizer }, 0.4), factorBytes }, seconds: 1 };
+  });
+  expect((await secondOrder.cells(own, finished)).at(-1)).toMatchObject({ optimizer: 'subzero', rank: 256 });
+});
+
+test('evaluated rows are read by the same columns as those of training', async () => {
+  const file = writeRows(`${JSON.stringify({ said: 'a film', label: 1 })}\n`);
+  const reading = { template: '{said} is', labels: ['0=bad', '1=good'] };
+  expect(JSON.parse(await rowsOf({ ...request, data: { file }, reading }))).toEqual({ said: 'a film', label: 1 });
+  const task = { template: '{said} is', labels: { 0: 'bad', 1: 'good' } };
+  const described = { task, directory: file } as ExperimentRequest['data'];
+  expect(JSON.parse(await rowsOf({ ...request, data: described }))).toMatchObject({ prompt: 'a film is', label: 1 });
 });
 
 test('at the same time a slower method stands where it was', () => {
