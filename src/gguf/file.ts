@@ -39,7 +39,8 @@ class GgufFile {
     this.#fileBytes = fileBytes;
   }
 
-  static async open(file: string, keep?: (key: string) => boolean): Promise<GgufFile> {
+  /** @param ofFirstShard the alignment of the model's first shard, for a shard that states none */
+  static async open(file: string, keep?: (key: string) => boolean, ofFirstShard?: number): Promise<GgufFile> {
     const handle = await openRegularFile(file, 'a GGUF file');
     try {
       const fileBytes = (await handle.stat()).size;
@@ -49,7 +50,7 @@ class GgufFile {
         const isGguf = [0x47, 0x47, 0x55, 0x46].every((byte, index) => beginning[index] === byte);
         if (!isGguf) refuseForeignFile(beginning.subarray(0, tellingBytes), file);
         try {
-          return new GgufFile(file, handle, fileBytes, parseHeader(beginning, fileBytes, file, keep));
+          return new GgufFile(file, handle, fileBytes, parseHeader(beginning, fileBytes, file, keep, ofFirstShard));
         } catch (error) {
           if (!(error instanceof HeaderContinues)) throw error;
           wanted = Math.min(Math.max(4 * wanted, error.bytes), maxHeaderBytes);
@@ -128,7 +129,7 @@ export class GgufModel {
     const files: GgufFile[] = [await GgufFile.open(path, keeps)];
     try {
       for (const name of otherShards(path, files[0]!.header.metadata)) {
-        files.push(await openShard(name, files.length, path));
+        files.push(await openShard(name, files.length, path, files[0]!.header.alignment));
       }
       return new GgufModel(path, files);
     } catch (error) {
@@ -168,10 +169,10 @@ function otherShards(path: string, metadata: Metadata): string[] {
   return Array.from({ length: count - 1 }, (_, index) => named(index + 2));
 }
 
-async function openShard(file: string, number: number, path: string): Promise<GgufFile> {
+async function openShard(file: string, number: number, path: string, alignment: number): Promise<GgufFile> {
   let shard: GgufFile;
   try {
-    shard = await GgufFile.open(file, (key) => key.startsWith('split.'));
+    shard = await GgufFile.open(file, (key) => key.startsWith('split.'), alignment);
   } catch (error) {
     if (!(error instanceof SubzeroError) || error.code !== 'not_found') throw error;
     throw new SubzeroError('not_found', `${path} needs the shard ${file}, which is missing; download it too`, {

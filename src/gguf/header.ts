@@ -36,6 +36,8 @@ export interface GgufHeader {
   readonly tensors: readonly GgufTensor[];
   /** Bytes in front of the data. */
   readonly headerBytes: number;
+  /** The data, and each tensor in it, begin at multiples of so many bytes. */
+  readonly alignment: number;
 }
 
 /** The file's beginning does not reach to the end of the header; {@link parseHeader} needs so many bytes. */
@@ -94,6 +96,7 @@ const kinds: readonly { least: number; read: (cursor: Cursor, nesting: number) =
  * @param bytes the beginning of the file
  * @param fileBytes the size of the file
  * @param keep the keys whose values are wanted; others are checked and passed over
+ * @param ofFirstShard the alignment of the model's first shard, for a shard that states none
  * @throws HeaderContinues if `bytes` ends before the header does; SubzeroError `invalid_data` for a broken rule, with
  *   the key or the tensor, `unsupported` for another version or byte order
  */
@@ -102,6 +105,7 @@ export function parseHeader(
   fileBytes: number,
   file: string,
   keep: (key: string) => boolean = () => true,
+  ofFirstShard = defaultAlignment,
 ): GgufHeader {
   const cursor = new Cursor(bytes, fileBytes, file);
   checkBeginning(cursor, file);
@@ -130,11 +134,12 @@ export function parseHeader(
     infos.push(info);
   }
   cursor.where = 'the data';
-  const alignment = alignmentOf(metadata, file);
+  const alignment =
+    alignmentOf(metadata, file) ?? unstatedAlignment(infos, { headerEnd: cursor.position, fileBytes, ofFirstShard });
   const headerBytes = Math.ceil(cursor.position / alignment) * alignment;
   const tensors = infos.map((info) => place(info, { headerBytes, alignment, fileBytes, file }));
   checkOverlaps(tensors, file);
-  return { metadata, tensors, headerBytes: Math.min(headerBytes, fileBytes) };
+  return { metadata, tensors, headerBytes: Math.min(headerBytes, fileBytes), alignment };
 }
 
 interface TensorInfo extends Pick<GgufTensor, 'name' | 'type' | 'shape' | 'byteLength'> {
@@ -296,8 +301,9 @@ function readTensor(cursor: Cursor): TensorInfo {
   return { name, type, shape, byteLength, offset };
 }
 
-function alignmentOf(metadata: Metadata, file: string): number {
-  const alignment = metadata.get('general.alignment') ?? defaultAlignment;
+function alignmentOf(metadata: Metadata, file: string): number | undefined {
+  const alignment = metadata.get('general.alignment');
+  if (alignment === undefined) return undefined;
   if (
     typeof alignment === 'number' &&
     alignment > 0 &&
@@ -311,6 +317,26 @@ function alignmentOf(metadata: Metadata, file: string): number {
     `${file}: expected "general.alignment" to be a power of two, got ${quoteValue(alignment)}`,
     { parameter: file },
   );
+}
+
+/**
+ * The alignment of a file that states none: the format's default, or that of the first shard. Python's `gguf` states
+ * the alignment of all shards in the first alone, and llama.cpp's splitter lays out the others by the default. The size
+ * of the file tells which: behind the data there is less padding than the default.
+ */
+function unstatedAlignment(
+  infos: readonly TensorInfo[],
+  { headerEnd, fileBytes, ofFirstShard }: Record<'headerEnd' | 'fileBytes' | 'ofFirstShard', number>,
+): number {
+  let dataBytes = 0n;
+  for (const { offset, byteLength } of infos) {
+    if (offset % BigInt(defaultAlignment) !== 0n) return ofFirstShard;
+    const end = offset + BigInt(byteLength);
+    if (end > dataBytes) dataBytes = end;
+  }
+  const headerBytes = Math.ceil(headerEnd / defaultAlignment) * defaultAlignment;
+  const behind = BigInt(fileBytes) - BigInt(headerBytes) - dataBytes;
+  return behind >= 0n && behind < BigInt(defaultAlignment) ? defaultAlignment : ofFirstShard;
 }
 
 /** A value in a few words, for errors. */

@@ -309,6 +309,38 @@ describe('shards', () => {
     await model.close();
   });
 
+  test.each([8, 16, 32, 64, 256, 4096])('are read where the first alone states an alignment of %d', async (stated) => {
+    // All laid out by it, as Python's gguf does, or the others by the default, as llama.cpp's splitter does.
+    for (const laidOut of [stated, 32]) {
+      // Headers of many lengths, with and without padding behind the data.
+      for (let length = 1; length <= 64; length += 5) {
+        const pad = length % 2 === 1;
+        const part = (number: number, alignment: number): Uint8Array => {
+          const own = ['x', 'y'].map((name, at) => ({
+            ...tensor,
+            name: `${name}${number}${'_'.repeat(length)}`,
+            data: data.map((byte) => byte + 1 + 100 * number + 50 * at),
+          }));
+          const keys: [string, Value][] = [
+            ['split.no', { kind: 'u16', value: number }],
+            ['split.count', { kind: 'u16', value: 2 }],
+            ...(number === 0 ? ([['general.alignment', u32(stated)]] as [string, Value][]) : []),
+          ];
+          const bytes = layOutGguf({ keys, tensors: own, alignment });
+          const padded = new Uint8Array(pad ? Math.ceil(bytes.length / alignment) * alignment : bytes.length);
+          padded.set(bytes);
+          return padded;
+        };
+        const model = await GgufModel.open(await write('aligned', [part(0, stated), part(1, laidOut)]));
+        for (const [index, name] of [...model.tensors.keys()].entries()) {
+          const first = (await model.read(name, 0, 1))[0];
+          expect([name, first]).toEqual([name, 1 + 50 * index]);
+        }
+        await model.close();
+      }
+    }
+  });
+
   test('that do not fit together are refused', async () => {
     const first = await write('second', [shard(0, 2, ['a'], 2), shard(1, 2, ['b'], 2)]);
     await expectFailure(GgufModel.open(first.replace('-00001-', '-00002-')), 'invalid_data', 'not the first', first);
