@@ -44,7 +44,7 @@ export const outerTensors: Readonly<Record<string, string>> = {
 /** Architectures that cannot be read, with what is missing, where one would look for them. */
 export const unsupported: Readonly<Record<string, string>> = {
   granitehybrid: 'its Mamba layers are not implemented',
-  gptj: 'the format has names for it, but no program writes or reads such files',
+  gptj: 'the format has names for it, but llama.cpp neither writes nor reads such files',
   bert: 'files of encoders have no head that says the words at masks',
   'modern-bert': 'files of encoders have no head that says the words at masks',
   eurobert: 'files of encoders have no head that says the words at masks',

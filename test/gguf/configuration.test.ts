@@ -495,7 +495,7 @@ describe('GPT-2 and its relatives', () => {
   test.each([
     ['granitehybrid', 'its Mamba layers are not implemented'],
     ['modern-bert', 'no head that says the words at masks'],
-    ['gptj', 'no program writes'],
+    ['gptj', 'neither writes nor reads'],
   ])('%s is refused with what is missing', async (architecture, message) => {
     await expectFailure(read(architecture), 'unsupported', `"${architecture}" is not supported in GGUF: `, message);
   });
