@@ -53,6 +53,12 @@ export interface ModelSizes {
   experts?: { count: number; chosen: number; inner: number; shared?: number };
 }
 
+/** Heads of all layers. */
+export type HeadSizes = Pick<ModelSizes, 'heads' | 'keyHeads' | 'headWidth'>;
+
+/** Tensors of a layer: what follows `blk.N.` → what follows `model.layers.N.`, both without suffix. */
+export type LayerNames = Readonly<Record<string, string>>;
+
 /** Keys of a file; undefined for none. */
 export type WrittenKeys = Record<string, TypedValue | undefined>;
 
@@ -77,8 +83,10 @@ export interface Architecture {
   gainsFromZero?: RegExp;
   /** The epsilon of norms, as `rms_norm_eps`; of RMSNorms by default. */
   epsilon?: (keys: Keys) => number | undefined;
-  /** Tensors of a layer: what follows `blk.N.` → what follows `model.layers.N.`, both without suffix. */
-  layer: Readonly<Record<string, string>>;
+  /** What transformers calls the list of layers; `model.layers` by default. */
+  layers?: string;
+  /** Tensors of a layer, in some architectures by what config.json says. */
+  layer: LayerNames | ((config: Config) => LayerNames);
   /** Tensors of a layer whose names in transformers have no suffix: what follows `blk.N.`, with its suffix. */
   unsuffixed?: Readonly<Record<string, string>>;
   /** Tensors outside of the layers that others do not have, as `layer`. */
@@ -86,7 +94,7 @@ export interface Architecture {
   /** Where a layer has its experts. */
   experts?: ExpertTensors;
   /** Tensors with rows or columns in another order than the file's, or made of several. @param config config.json */
-  rearranged?: (config: Config) => readonly Rearranged[];
+  rearranged?: (config: Config, heads: HeadSizes) => readonly Rearranged[];
   /** What the file has among its keys. */
   keptInKeys?: readonly KeptInKeys[];
   /** Sizes that layers do not have in common, where config.json says them by other keys. */
@@ -101,6 +109,28 @@ export interface Architecture {
   own?: (keys: Keys, tensors: TensorNames) => Record<string, unknown>;
   /** Keys of a file beside those of all, or in their place. */
   written?: (config: Config, sizes: ModelSizes) => WrittenKeys;
+}
+
+/** The tensors of a layer. */
+export function layerNames({ layer }: Architecture, config: Config): LayerNames {
+  return typeof layer === 'function' ? layer(config) : layer;
+}
+
+const usualLayers = 'model.layers';
+
+/** The name of a layer's parameter in transformers. */
+export function inLayer({ layers = usualLayers }: Architecture, layer: string, name: string): string {
+  return `${layers}.${layer}.${name}`;
+}
+
+/** The layer of a parameter and its name there; both undefined for one outside of the layers. */
+export function placeInLayer(
+  { layers = usualLayers }: Architecture,
+  parameter: string,
+): { layer?: string; name?: string } {
+  const [, layer, name] =
+    /^(\d+)\.(.+)$/.exec(parameter.startsWith(`${layers}.`) ? parameter.slice(layers.length + 1) : '') ?? [];
+  return layer === undefined ? {} : { layer, name: name! };
 }
 
 export const u32 = (value: unknown): TypedValue => ({ kind: 'u32', value: value as number });
@@ -179,6 +209,15 @@ export function windowsByPattern(keys: Keys, usual: number): Record<string, unkn
     sliding_window: window > 0 ? window : null,
     layer_types: Array.from({ length: layers }, (_, layer) => typeOf(layer)),
   };
+}
+
+/**
+ * Keys about Mamba layers in files of a Granite 4 that has none: its layers have attention, and tensors of others would
+ * be refused by name.
+ */
+export function withoutMamba(keys: Keys): void {
+  for (const key of ['conv_kernel', 'state_size', 'group_count', 'inner_size', 'time_step_rank'])
+    keys.raw(`ssm.${key}`);
 }
 
 /** The factors of a Granite. */

@@ -20,13 +20,16 @@ import {
   noWindow,
   turnedShare,
   turnedShareKeys,
+  u32,
   windowOf,
   windowsByPattern,
+  withoutMamba,
 } from './architecture.ts';
 import { gemma4 } from './gemma4.ts';
+import { gptLike } from './gpt-like.ts';
 import type { Keys } from './keys.ts';
 import { layerNorms } from './layer-norms.ts';
-import { expertCount, localExperts, mixtures } from './mixtures.ts';
+import { expertCount, localExperts, mixtralExperts, mixtures } from './mixtures.ts';
 import { recurrent } from './recurrent.ts';
 import { readRope, ropeDivisors } from './rope.ts';
 import { hunyuanContext, sharedMixtures } from './shared-mixtures.ts';
@@ -36,6 +39,15 @@ export const outerTensors: Readonly<Record<string, string>> = {
   token_embd: 'model.embed_tokens',
   output_norm: 'model.norm',
   output: 'lm_head',
+};
+
+/** Architectures that cannot be read, with what is missing, where one would look for them. */
+export const unsupported: Readonly<Record<string, string>> = {
+  granitehybrid: 'its Mamba layers are not implemented',
+  gptj: 'the format has names for it, but llama.cpp neither writes nor reads such files',
+  bert: 'files of encoders have no head that says the words at masks',
+  'modern-bert': 'files of encoders have no head that says the words at masks',
+  eurobert: 'files of encoders have no head that says the words at masks',
 };
 
 const gemmaActivation = { hidden_act: 'gelu_pytorch_tanh', hidden_activation: 'gelu_pytorch_tanh' };
@@ -72,11 +84,7 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     className: { llama: 'LlamaForCausalLM', mistral: 'MistralForCausalLM', mixtral: 'MixtralForCausalLM' },
     permuted: true,
     layer: { ...llamaLayer, ffn_gate_inp: 'block_sparse_moe.gate' },
-    experts: {
-      gate: 'block_sparse_moe.experts.*.w1',
-      up: 'block_sparse_moe.experts.*.w3',
-      down: 'block_sparse_moe.experts.*.w2',
-    },
+    experts: mixtralExperts,
     own: (keys, tensors) => ({
       ...(expertCount(keys) > 0 ? { ...localExperts(keys), sliding_window: null } : biases(tensors)),
       ...(windowOf(keys) > 0 ? { sliding_window: windowOf(keys) } : {}),
@@ -86,6 +94,7 @@ export const architectures: Readonly<Record<string, Architecture>> = {
   ...sharedMixtures,
   ...recurrent,
   ...layerNorms,
+  ...gptLike,
   gemma4,
   qwen2: {
     type: () => 'qwen2',
@@ -190,7 +199,39 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     className: { granite: 'GraniteForCausalLM' },
     permuted: true,
     layer: llamaLayer,
-    own: (keys, tensors) => ({ ...noWindow(keys), ...biases(tensors), ...graniteFactors(keys) }),
+    own: (keys, tensors) => {
+      withoutMamba(keys);
+      // A Granite 4 without experts has the feed-forward layer that is for all tokens in others, and its width.
+      const inner = keys.whole('expert_shared_feed_forward_length', keys.whole('feed_forward_length'));
+      return { ...noWindow(keys), ...biases(tensors), ...graniteFactors(keys), intermediate_size: inner };
+    },
+  },
+  granite_swa: {
+    type: () => 'granite_swa',
+    className: { granite_swa: 'GraniteSWAForCausalLM' },
+    permuted: true,
+    layer: llamaLayer,
+    unsuffixed: { 'attn_sinks.weight': 'self_attn.sinks' },
+    own: (keys, tensors) => ({
+      ...windowsByPattern(keys, 4),
+      ...biases(tensors),
+      ...graniteFactors(keys),
+      layer_rope_theta: keys
+        .flags('attention.rope_pattern', keys.whole('block_count'))
+        ?.map((turns) => (turns ? keys.real('rope.freq_base', 10_000) : 0)),
+    }),
+    written: (config, { layers }) => ({
+      'attention.sliding_window': u32(config.sliding_window ?? 128),
+      'attention.sliding_window_pattern': {
+        kind: 'flags',
+        value: Array.from({ length: layers }, (_, layer) =>
+          Array.isArray(config.layer_types) ? config.layer_types[layer] === 'sliding_attention' : layer % 4 !== 0,
+        ),
+      },
+      'attention.rope_pattern': Array.isArray(config.layer_rope_theta)
+        ? { kind: 'flags', value: config.layer_rope_theta.map((theta) => theta !== 0) }
+        : undefined,
+    }),
   },
   arcee: {
     type: () => 'arcee',
@@ -288,6 +329,24 @@ export const architectures: Readonly<Record<string, Architecture>> = {
       attention_bias: tensors.has('blk.0.attn_q.bias'),
     }),
     written: (config, { headWidth }) => turnedShareKeys(config, headWidth, 0.5),
+  },
+  chatglm: {
+    type: () => 'glm',
+    className: { glm: 'GlmForCausalLM' },
+    // One matrix for gate and up.
+    layer: { ...normsBefore, ...attention, ffn_up: 'mlp.gate_up_proj', ffn_down: 'mlp.down_proj' },
+    own: (keys, tensors) => ({
+      ...noWindow(keys),
+      ...turnedShare(keys),
+      attention_bias: tensors.has('blk.0.attn_q.bias'),
+    }),
+    written: (config, { headWidth }) => turnedShareKeys(config, headWidth, 0.5),
+  },
+  exaone: {
+    type: () => 'exaone',
+    className: { exaone: 'ExaoneForCausalLM' },
+    layer: llamaLayer,
+    own: (keys, tensors) => ({ ...noWindow(keys), ...biases(tensors) }),
   },
   'hunyuan-dense': {
     type: () => 'hunyuan_v1_dense',

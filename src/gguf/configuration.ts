@@ -5,10 +5,11 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import type { Architecture, Config, TensorNames } from './architecture.ts';
-import { architectures } from './architectures.ts';
+import type { Architecture, Config, HeadSizes, TensorNames } from './architecture.ts';
+import { architectures, unsupported } from './architectures.ts';
 import { expertTensorName } from './experts.ts';
 import type { GgufModel } from './file.ts';
+import { fusedName } from './fused.ts';
 import { type GgufTensor, type MetadataValue, quoteValue } from './header.ts';
 import { Keys, layersOf } from './keys.ts';
 import { type ReadDivisors, readRope, type ropeTensors } from './rope.ts';
@@ -16,7 +17,7 @@ import { type ReadDivisors, readRope, type ropeTensors } from './rope.ts';
 /** A GGUF model whose architecture is known. */
 export interface KnownGguf {
   architecture: Architecture;
-  heads: { count: number; keyCount: number };
+  heads: HeadSizes;
   /** Layers that are read; a file may have others behind them, which guess further tokens. */
   layers: number;
   blocks: number;
@@ -46,9 +47,11 @@ export async function readGgufConfiguration(model: GgufContents): Promise<KnownG
   const name = metadata.get('general.architecture');
   const architecture = typeof name === 'string' && Object.hasOwn(architectures, name) ? architectures[name] : undefined;
   if (!architecture) {
+    const missing = typeof name === 'string' && Object.hasOwn(unsupported, name) ? unsupported[name] : undefined;
+    const why = missing === undefined ? '' : `: ${missing}`;
     throw new SubzeroError(
       'unsupported',
-      `${path}: the architecture ${quoteValue(name)} is not supported in GGUF; supported are ` +
+      `${path}: the architecture ${quoteValue(name)} is not supported in GGUF${why}; supported are ` +
         Object.keys(architectures).join(', '),
       { parameter: path },
     );
@@ -98,11 +101,20 @@ export async function readGgufConfiguration(model: GgufContents): Promise<KnownG
   };
   keys.done();
   const given = Object.entries(config).filter(([, value]) => value !== undefined);
-  return { architecture, heads: { count, keyCount }, layers, blocks, config: Object.fromEntries(given) };
+  return {
+    architecture,
+    heads: { heads: count, keyHeads: keyCount, headWidth: width },
+    layers,
+    blocks,
+    config: Object.fromEntries(given),
+  };
 }
 
 function namesOf(tensors: GgufContents['tensors']): TensorNames {
-  return { has: (name) => tensors.has(name), rows: (name) => tensors.get(name)?.shape[0] ?? 0 };
+  return {
+    has: (name) => tensors.has(name) || tensors.has(fusedName(name)),
+    rows: (name) => tensors.get(name)?.shape[0] ?? 0,
+  };
 }
 
 /** The most experts of a layer that are read; the largest published layers have some hundreds. */

@@ -9,16 +9,20 @@ import {
   type Architecture,
   attention,
   biases,
+  type Config,
   graniteFactors,
   headNorms,
   llamaLayer,
   normsBefore,
   noWindow,
   u32,
+  windowOf,
   windowsByPattern,
+  withoutMamba,
 } from './architecture.ts';
 import type { Keys } from './keys.ts';
 import type { Rearranged } from './rearranged.ts';
+import { readRope } from './rope.ts';
 
 /** Experts of a layer; 0 where it has none. */
 export function expertCount(keys: Keys): number {
@@ -91,6 +95,15 @@ export const qwenExperts = {
   up: 'mlp.experts.*.up_proj',
   down: 'mlp.experts.*.down_proj',
 };
+
+export const mixtralExperts = {
+  gate: 'block_sparse_moe.experts.*.w1',
+  up: 'block_sparse_moe.experts.*.w3',
+  down: 'block_sparse_moe.experts.*.w2',
+};
+
+/** Factors of cosines and sines in the published models, of which a file has another one, by Phi-3's formula. */
+const phimoeFactors = { short_mscale: 1.243163121016122, long_mscale: 1.243163121016122 };
 
 /** The experts of a Qwen and the one for all tokens, but for the matrices of each. */
 export const sharedExpertLayers = {
@@ -178,15 +191,39 @@ export const mixtures: Readonly<Record<string, Architecture>> = {
       down: 'block_sparse_moe.output_linear.weight',
       interleaved: false,
     },
-    own: (keys, tensors) => ({
-      ...noWindow(keys),
-      ...localExperts(keys),
-      ...biases(tensors),
-      ...graniteFactors(keys),
-      ...(sharedOf(keys) > 0 ? { shared_intermediate_size: sharedOf(keys) } : {}),
-    }),
+    own: (keys, tensors) => {
+      withoutMamba(keys);
+      return {
+        ...noWindow(keys),
+        ...localExperts(keys),
+        ...biases(tensors),
+        ...graniteFactors(keys),
+        ...(sharedOf(keys) > 0 ? { shared_intermediate_size: sharedOf(keys) } : {}),
+      };
+    },
     written: ({ shared_intermediate_size: inner }) => ({
       expert_shared_feed_forward_length: inner ? u32(inner) : undefined,
+    }),
+  },
+  phimoe: {
+    type: () => 'phimoe',
+    className: { phimoe: 'PhimoeForCausalLM' },
+    layer: { ...sparseLayer, ffn_gate_inp: 'block_sparse_moe.gate' },
+    experts: mixtralExperts,
+    rope: async (keys, read) => {
+      const width = keys.whole('embedding_length') / keys.whole('attention.head_count');
+      const rope = await readRope(keys, { width, context: keys.whole('context_length') }, read);
+      const { attention_factor: _, ...scaling } = (rope.rope_scaling ?? {}) as Config;
+      return scaling.rope_type === 'longrope' ? { ...rope, rope_scaling: { ...scaling, ...phimoeFactors } } : rope;
+    },
+    own: (keys, tensors) => ({
+      ...localExperts(keys),
+      attention_bias: tensors.has('blk.0.attn_q.bias'),
+      lm_head_bias: tensors.has('output.bias'),
+      sliding_window: windowOf(keys) > 0 ? windowOf(keys) : null,
+    }),
+    written: ({ sliding_window: window }) => ({
+      'attention.sliding_window': typeof window === 'number' ? u32(window) : undefined,
     }),
   },
   'gpt-oss': {

@@ -6,6 +6,7 @@
 
 import { SubzeroError } from '../errors.ts';
 import { quote } from '../safetensors/json.ts';
+import { type Architecture, inLayer } from './architecture.ts';
 import type { KnownGguf } from './configuration.ts';
 import type { ReadableTensor } from './experts.ts';
 import type { GgufModel } from './file.ts';
@@ -16,17 +17,19 @@ import { columnsInRuns, isInOrder, type Rearranged, rowsInRuns } from './rearran
 /** Makes parameters of tensors by the table of an architecture. */
 export class RearrangedReader {
   readonly #model: Pick<GgufModel, 'path' | 'tensors'>;
+  readonly #architecture: Architecture;
   readonly #orders: readonly Rearranged[];
   readonly #read: (tensor: GgufTensor) => ReadRange;
 
   /** @param read how the bytes of a tensor of the file are read */
   constructor(
     model: Pick<GgufModel, 'path' | 'tensors'>,
-    { architecture, config }: Pick<KnownGguf, 'architecture' | 'config'>,
+    { architecture, config, heads }: Pick<KnownGguf, 'architecture' | 'config' | 'heads'>,
     read: (tensor: GgufTensor) => ReadRange,
   ) {
     this.#model = model;
-    this.#orders = (architecture.rearranged?.(config) ?? []).filter(
+    this.#architecture = architecture;
+    this.#orders = (architecture.rearranged?.(config, heads) ?? []).filter(
       ({ tensors, runs }) => tensors.length > 1 || !isInOrder(runs),
     );
     this.#read = read;
@@ -38,7 +41,7 @@ export class RearrangedReader {
    * @throws SubzeroError `invalid_data`, `unsupported`, naming the tensor
    */
   tensorsOf(stored: GgufTensor): ReadableTensor[] | undefined {
-    const [, layer, name = ''] = /^blk\.(\d+)\.(.+)$/.exec(stored.name) ?? [];
+    const [, layer = '', name = ''] = /^blk\.(\d+)\.(.+)$/.exec(stored.name) ?? [];
     const order = this.#orders.find(({ tensors }) => tensors.includes(name));
     if (!order) return undefined;
     if (order.tensors[0] !== name) return [];
@@ -46,7 +49,7 @@ export class RearrangedReader {
     const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
     const columns = stored.shape[1] ?? 1;
     this.#checkSize(stored, order, order.along === 'rows' ? rows : columns);
-    const parameter = `model.layers.${layer}.${order.parameter}`;
+    const parameter = inLayer(this.#architecture, layer, order.parameter);
     const { type } = stored;
     if (order.along === 'columns') {
       const sizes = { dtype: type.name, rows, columns };

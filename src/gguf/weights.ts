@@ -12,14 +12,15 @@ import { quote } from '../safetensors/json.ts';
 import { tensorRange } from '../safetensors/tensor-range.ts';
 import type { ModelSource } from '../tensor-source.ts';
 import { blockFormat, blockFormats } from '../weights/block-formats.ts';
-import type { Architecture } from './architecture.ts';
+import { inLayer, layerNames } from './architecture.ts';
 import { outerTensors } from './architectures.ts';
 import { isConfigurationKey, type KnownGguf, readGgufConfiguration } from './configuration.ts';
 import { ExpertReader, type ReadableTensor } from './experts.ts';
 import { GgufModel } from './file.ts';
+import { type StoredPart, withoutFusion } from './fused.ts';
 import type { GgufTensor } from './header.ts';
 import { keptTensors } from './kept-in-keys.ts';
-import { headsInOrder, mapped, type ReadRange } from './ranges.ts';
+import { headsInOrder, mapped, partOf, type ReadRange } from './ranges.ts';
 import { RearrangedReader } from './rearranged-reader.ts';
 import { ropeTensors } from './rope.ts';
 
@@ -66,7 +67,11 @@ class GgufWeights implements ModelSource {
     for (const stored of model.tensors.values()) {
       if ((ropeTensors as readonly string[]).includes(stored.name) || isBehind(stored, known)) continue;
       checkType(model.path, stored);
-      const whole = orders.tensorsOf(stored) ?? [tensorOf(model.path, stored, known, rangeOf(stored))];
+      const whole =
+        orders.tensorsOf(stored) ??
+        withoutFusion(model.path, stored, known).map(({ from, ...part }) =>
+          tensorOf(model.path, part, known, from === 0 ? rangeOf(stored) : partOf(rangeOf(stored), from)),
+        );
       for (const tensor of experts.tensorsOf(stored) ?? whole.map((it) => valuesOf(model.path, stored, known, it))) {
         if (tensors.has(tensor.name)) {
           throw new SubzeroError(
@@ -97,13 +102,15 @@ class GgufWeights implements ModelSource {
 }
 
 /** The name in transformers; a tensor that is not known keeps its own, under which it is refused. */
-function nameOf(name: string, { layer, outer, unsuffixed = {} }: Architecture): string {
-  const [, number, inLayer = ''] = /^blk\.(\d+)\.(.+)$/.exec(name) ?? [];
-  if (Object.hasOwn(unsuffixed, inLayer)) return `model.layers.${number}.${unsuffixed[inLayer]}`;
+function nameOf(name: string, { architecture, config }: KnownGguf): string {
+  const { outer, unsuffixed = {} } = architecture;
+  const [, number = '', inside = ''] = /^blk\.(\d+)\.(.+)$/.exec(name) ?? [];
+  if (Object.hasOwn(unsuffixed, inside)) return inLayer(architecture, number, unsuffixed[inside]!);
   const [, block, module = '', suffix] = /^(?:blk\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(name) ?? [];
-  const prefix = block === undefined ? '' : `model.layers.${block}.`;
-  const table = block === undefined ? { ...outerTensors, ...outer } : layer;
-  return Object.hasOwn(table, module) ? `${prefix}${table[module]}.${suffix}` : name;
+  const table = block === undefined ? { ...outerTensors, ...outer } : layerNames(architecture, config);
+  if (!Object.hasOwn(table, module)) return name;
+  const own = `${table[module]}.${suffix}`;
+  return block === undefined ? own : inLayer(architecture, block, own);
 }
 
 function checkType(path: string, { name, type }: GgufTensor): void {
@@ -116,16 +123,11 @@ function checkType(path: string, { name, type }: GgufTensor): void {
   );
 }
 
-function tensorOf(
-  path: string,
-  stored: GgufTensor,
-  { architecture, heads }: KnownGguf,
-  range: ReadRange,
-): ReadableTensor {
+function tensorOf(path: string, stored: StoredPart, known: KnownGguf, range: ReadRange): ReadableTensor {
   const { type, shape, byteLength } = stored;
-  const name = nameOf(stored.name, architecture);
-  const entry = { name, dtype: type.name, shape, byteLength, range };
-  const count = architecture.permuted && headsOf(name, heads);
+  const name = nameOf(stored.name, known);
+  const entry = { name, dtype: type.name, shape, byteLength, outFirst: true, range } as const;
+  const count = known.architecture.permuted && headsOf(name, known.heads);
   if (!count) return entry;
   const rows = shape[0] ?? 0;
   if (rows % (2 * count) !== 0) {
@@ -174,7 +176,7 @@ function isBehind({ name }: GgufTensor, { layers, blocks }: KnownGguf): boolean 
 }
 
 /** How many heads a tensor of queries or keys has; none for other tensors. */
-function headsOf(name: string, { count, keyCount }: KnownGguf['heads']): number {
-  if (/\.q_proj\.(weight|bias)$/.test(name)) return count;
-  return /\.k_proj\.(weight|bias)$/.test(name) ? keyCount : 0;
+function headsOf(name: string, { heads, keyHeads }: KnownGguf['heads']): number {
+  if (/\.q_proj\.(weight|bias)$/.test(name)) return heads;
+  return /\.k_proj\.(weight|bias)$/.test(name) ? keyHeads : 0;
 }

@@ -7,7 +7,17 @@
 
 import { SubzeroError } from '../errors.ts';
 import { quote } from '../safetensors/json.ts';
-import { type Architecture, type Config, f32, type WrittenKeys as Keys, type ModelSizes, u32 } from './architecture.ts';
+import {
+  type Architecture,
+  type Config,
+  f32,
+  type WrittenKeys as Keys,
+  type LayerNames,
+  layerNames,
+  type ModelSizes,
+  placeInLayer,
+  u32,
+} from './architecture.ts';
 import { architectures, outerTensors } from './architectures.ts';
 import { type ExpertPlace, expertPlaces } from './experts.ts';
 import type { Run } from './rearranged.ts';
@@ -76,6 +86,7 @@ const ownKeys: Readonly<Record<string, (config: Config, sizes: ModelSizes) => Ke
   phi3: windowOf,
   starcoder2: windowOf,
   granite: factorsOfGranite,
+  granite_swa: factorsOfGranite,
   granitemoe: factorsOfGranite,
   granitemoeshared: factorsOfGranite,
   mixtral: windowOf,
@@ -95,14 +106,17 @@ for (const [name, { className }] of Object.entries(architectures)) {
   }
 }
 
-/** How models of a type are written. @throws SubzeroError `unsupported` if GGUF files of it are not known */
+/** How a model is written. @throws SubzeroError `unsupported` if GGUF files of it are not known */
 export class WrittenArchitecture {
   /** As files call it. */
   readonly name: string;
   readonly #type: string;
   readonly #table: Architecture;
+  readonly #names: LayerNames;
 
-  constructor(type: string) {
+  /** @param config config.json of the language model */
+  constructor(config: Config) {
+    const type = String(config.model_type);
     const name = architectureOf.get(type);
     if (name === undefined) {
       throw new SubzeroError(
@@ -114,6 +128,7 @@ export class WrittenArchitecture {
     this.name = name;
     this.#type = type;
     this.#table = architectures[name]!;
+    this.#names = layerNames(this.#table, config);
   }
 
   /** The keys of a model's file, but for those of its tokenizer. @param title for people */
@@ -153,10 +168,8 @@ export class WrittenArchitecture {
     const scaling = (config.rope_scaling ?? parameters) as Config;
     const share = (config.partial_rotary_factor ?? parameters.partial_rotary_factor ?? 1) as number;
     const type = scaling.rope_type ?? scaling.type ?? 'default';
-    const keys: Keys = {
-      'rope.dimension_count': u32(headWidth * share),
-      ...(theta === undefined ? {} : { 'rope.freq_base': f32(theta) }),
-    };
+    if (theta === undefined) return {};
+    const keys: Keys = { 'rope.dimension_count': u32(headWidth * share), 'rope.freq_base': f32(theta) };
     if (type === 'linear') {
       return {
         ...keys,
@@ -225,9 +238,9 @@ export class WrittenArchitecture {
   }
 
   #unsuffixed(parameter: string): string {
-    const [, block, name] = /^model\.layers\.(\d+)\.(.+)$/.exec(parameter) ?? [];
+    const { layer, name } = placeInLayer(this.#table, parameter);
     const found = Object.entries(this.#table.unsuffixed ?? {}).find(([, own]) => own === name)?.[0];
-    if (found !== undefined) return `blk.${block}.${found}`;
+    if (found !== undefined) return `blk.${layer}.${found}`;
     const isExpert = this.experts(parameter).length > 0;
     throw new SubzeroError(
       'unsupported',
@@ -245,12 +258,12 @@ export class WrittenArchitecture {
    */
   tensors(name: string, rows: number, config: Config, sizes: ModelSizes): WrittenTensor[] {
     const parameter = plainName(name);
-    const [, block, inLayer] = /^model\.layers\.(\d+)\.(.+)$/.exec(parameter) ?? [];
-    const order = (this.#table.rearranged?.(config) ?? []).find((each) => each.parameter === inLayer);
+    const place = placeInLayer(this.#table, parameter);
+    const order = (this.#table.rearranged?.(config, sizes) ?? []).find((each) => each.parameter === place.name);
     if (!order) return [this.tensor(parameter, rows, sizes)];
     const { along, runs, tensors } = order;
     return tensors.map((each, which) => {
-      return { ...withValues(`blk.${block}.${each}`), order: { along, runs, which } };
+      return { ...withValues(`blk.${place.layer}.${each}`), order: { along, runs, which } };
     });
   }
 
@@ -261,16 +274,16 @@ export class WrittenArchitecture {
   tensor(name: string, rows: number, { heads, keyHeads }: Pick<ModelSizes, 'heads' | 'keyHeads'>): WrittenTensor {
     const parameter = plainName(name);
     const [, module = '', suffix = ''] = /^(.*)\.(weight|bias)$/.exec(parameter) ?? [];
-    const [, block, inLayer] = /^model\.layers\.(\d+)\.(.+)$/.exec(module) ?? [];
-    const table = block === undefined ? { ...outerTensors, ...this.#table.outer } : this.#table.layer;
-    const names = Object.entries(table).filter(([, own]) => own === (inLayer ?? module));
+    const { layer, name: inside = module } = placeInLayer(this.#table, module);
+    const table = layer === undefined ? { ...outerTensors, ...this.#table.outer } : this.#names;
+    const names = Object.entries(table).filter(([, own]) => own === inside);
     const found = names.at(-1)?.[0];
     if (found === undefined) return withValues(this.#unsuffixed(parameter));
-    const place = { name: `${block === undefined ? '' : `blk.${block}.`}${found}.${suffix}` };
+    const place = { name: `${layer === undefined ? '' : `blk.${layer}.`}${found}.${suffix}` };
     if (this.#table.gainsFromZero?.test(parameter)) return { ...place, map: (value) => value + 1 };
     if (found === sharedGate) return { ...place, isVector: true, isExact: true };
     if (convolutions.includes(found) && suffix === 'weight') return { ...place, isMatrix: true, isExact: true };
-    if (found === router) return { ...place, isExact: true };
+    if (found === router || found === positions) return { ...place, isExact: true };
     const ofHeads = { attn_q: heads, attn_k: keyHeads }[found];
     return this.#table.permuted && ofHeads ? { ...place, interleaved: rows / ofHeads } : place;
   }
@@ -291,7 +304,7 @@ function withValues(name: string): WrittenTensor {
 const convolutions = ['ssm_conv1d', 'shortconv.conv'];
 
 /** Modules that llama.cpp keeps in F32. */
-const [router, sharedGate] = ['ffn_gate_inp', 'ffn_gate_inp_shexp'];
+const [router, sharedGate, positions] = ['ffn_gate_inp', 'ffn_gate_inp_shexp', 'position_embd'];
 
 /** Rows of heads as ggml has them: those of both halves of a head, one after the other in turn. @param width bytes */
 export function interleaved(bytes: Uint8Array, width: number, head: number): Uint8Array {

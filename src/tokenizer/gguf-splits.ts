@@ -71,8 +71,19 @@ const deepseekCoder = [
   digits,
 ];
 
+/** Falcon cuts off runs of punctuation, then words, then runs of digits, of which three of ASCII are a word. */
+const falcon = [
+  { type: 'Punctuation', behavior: 'Contiguous' },
+  bytesOfWords,
+  { type: 'Digits', individual_digits: false },
+  cut('[0-9][0-9][0-9]'),
+];
+
+const bloom = cut(' ?[^(\\s|[.,!?…。，、।۔،])]+');
+
 const ofLlama3 = splitting(sequence(llama3, bytes), { ignoresMerges: true, addsBos: true });
 const ofQwen2 = splitting(sequence(cut(qwen2Split), bytes), { normalizer: nfc });
+const ofGptNeox = splitting(bytesOfWords, { normalizer: nfc });
 const ofDigits = splitting(sequence(digits, bytesOfWords));
 
 /** The known names. */
@@ -84,8 +95,14 @@ export const wordSplittings: Readonly<Record<string, WordSplitting>> = {
   'llama-v3': ofLlama3,
   'smaug-bpe': splitting(sequence(llama3, bytes)),
   dbrx: splitting(sequence(llama3, bytes)),
+  'chatglm-bpe': splitting(sequence(llama3, bytes)),
+  glm4: splitting(sequence(llama3, bytes)),
   qwen2: ofQwen2,
   'deepseek-r1-qwen': ofQwen2,
+  mpt: ofGptNeox,
+  olmo: ofGptNeox,
+  falcon: splitting(sequence(...falcon)),
+  bloom: splitting(sequence(bloom, bytes)),
   smollm: ofDigits,
   starcoder: ofDigits,
   refact: ofDigits,

@@ -5,7 +5,7 @@
  */
 
 import { SubzeroError } from '../errors.ts';
-import { type GgufTensorToWrite, interleaved, type TypedValue, writeGguf } from '../gguf/index.ts';
+import { type GgufTensorToWrite, interleaved, rowsForFile, type TypedValue, writeGguf } from '../gguf/index.ts';
 import { parameterShapes } from '../model/parameters.ts';
 import { shapeOf, type Weight } from '../tensor/weight.ts';
 import type { LowRank } from '../zo/low-rank.ts';
@@ -69,7 +69,7 @@ interface Pair {
 export async function writeGgufLora(run: RestoredRun, file: string): Promise<void> {
   const { model, optimizer } = run;
   const { decoder } = model;
-  const { architecture, sizes } = await ggufArchitecture(model);
+  const { architecture, sizes, config } = await ggufArchitecture(model);
   const pairs: Pair[] = [];
   for await (const pair of pairsOf(run)) pairs.push(pair);
   await refuseOthers(run, pairs);
@@ -77,7 +77,15 @@ export async function writeGgufLora(run: RestoredRun, file: string): Promise<voi
   const tensors = pairs.flatMap(({ weight, terms, scale }): GgufTensorToWrite[] => {
     const [rows, columns] = shapeOf(weight);
     const own = terms.left.length;
-    const place = architecture.tensor(weight.name, rows, sizes);
+    const [place, ...others] = architecture.tensors(weight.name, rows, config, sizes);
+    const order = place?.order;
+    if (!place || others.length > 0 || order?.along === 'columns') {
+      throw new SubzeroError(
+        'unsupported',
+        `the run changes "${weight.name}", which a GGUF file has in several tensors or other columns; export as gguf`,
+        { parameter: 'format' },
+      );
+    }
     // Programs multiply with alpha / rank of each pair.
     const factor = (scale * own) / rank;
     const right = terms.right.map((vector) => Float32Array.from(vector));
@@ -93,7 +101,9 @@ export async function writeGgufLora(run: RestoredRun, file: string): Promise<voi
       tensor(`${place.name}.lora_a`, [own, columns], joined(right, columns)),
       {
         ...tensor(`${place.name}.lora_b`, [rows, own], new Float32Array(0)),
-        data: () => [head === undefined ? b : interleaved(b, own * 4, head)],
+        data: () => [
+          order ? rowsForFile(b, own * 4, order.runs, order.which) : head ? interleaved(b, own * 4, head) : b,
+        ],
       },
     ];
   });

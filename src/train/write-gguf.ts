@@ -97,7 +97,7 @@ export async function ggufArchitecture({ directory, decoder }: Described): Promi
 }> {
   const whole = await configurationOf(directory);
   const config = languageModel(whole);
-  const architecture = new WrittenArchitecture(String(config.model_type));
+  const architecture = new WrittenArchitecture(config);
   // A language model that lies inside of another is written by itself.
   const own = config === whole ? decoder : await readConfiguration(config, directory);
   return { architecture, sizes: sizesOf(own), config, decoder: own };
@@ -126,7 +126,7 @@ function sizesOf(decoder: Decoder): ModelSizes {
   const turned = attentions(decoder).filter(({ rotation }) => rotation);
   const theta = (turned.find(({ window }) => window === undefined) ?? turned[0])?.rotation?.theta;
   const down = parameterShapes(decoder).find(({ name }) =>
-    /\.(mlp\.(down_proj|c_proj)|feed_forward\.w2)\.weight$/.test(name),
+    /\.((mlp|ffn)\.(down_proj|c_proj|dense_4h_to_h)|feed_forward\.w2)\.weight$/.test(name),
   );
   const sparse = sublayersOf(decoder).find((sublayer) => sublayer.kind === 'experts');
   const inner = sparse ? axisLength(sparse.down.matrices[0]!.columns) : 0;

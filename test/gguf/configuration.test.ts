@@ -164,7 +164,7 @@ describe('hyper-parameters', () => {
   });
 
   test.each<[string, Keys, string[]]>([
-    ['another architecture', { 'general.architecture': text('bloom') }, ['"bloom"', 'llama, qwen2']],
+    ['another architecture', { 'general.architecture': text('rwkv6') }, ['"rwkv6"', 'llama, qwen2']],
     ['no architecture', { 'general.architecture': undefined }, ['null']],
     ['an adapter', { 'general.type': text('adapter') }, ['general.type', '"adapter"']],
     ['a key that nobody knows', { 'llama.attention.wormhole': text('on') }, ['llama.attention.wormhole', '"on"']],
@@ -319,6 +319,22 @@ describe('rotation', () => {
     });
   });
 
+  test('longrope of Phi-3.5 MoE has the factors of the published models', async () => {
+    const keys = {
+      ...expertsOf('phimoe'),
+      'phimoe.rope.scaling.attn_factor': f32(1.19),
+      'phimoe.rope.scaling.original_context_length': u32(512),
+      'phimoe.attention.sliding_window': u32(0),
+    };
+    const ones = Array(8).fill(1);
+    const factors = [vector('rope_factors_long.weight', ones), vector('rope_factors_short.weight', ones)];
+    const { rope_scaling: scaling } = await read('phimoe', keys, factors);
+    expect(scaling).toEqual({
+      ...{ rope_type: 'longrope', short_factor: ones, long_factor: ones, original_max_position_embeddings: 512 },
+      ...{ short_mscale: 1.243163121016122, long_mscale: 1.243163121016122 },
+    });
+  });
+
   test('other divisors divide', async () => {
     const list = [1, 1.5, 2, 2, 3, 4, 4, 8];
     const config = await read('llama', {}, [vector('rope_freqs.weight', list)]);
@@ -408,6 +424,90 @@ describe('experts', () => {
     const own = Object.fromEntries(Object.entries(changed).map(([key, value]) => [`${architecture}.${key}`, value]));
     const reading = read(architecture, { ...expertsOf(architecture), ...own }, [stack(8)]);
     await expectFailure(reading, code, message);
+  });
+});
+
+describe('GPT-2 and its relatives', () => {
+  const own = (architecture: string, changed: Record<string, Value | undefined> = {}): Keys => ({
+    [`${architecture}.attention.layer_norm_rms_epsilon`]: undefined,
+    [`${architecture}.attention.layer_norm_epsilon`]: f32(1e-5),
+    ...(architecture === 'mpt' ? { 'mpt.attention.max_alibi_bias': f32(8) } : {}),
+    ...Object.fromEntries(Object.entries(changed).map(([key, value]) => [`${architecture}.${key}`, value])),
+  });
+  const alone = { 'attention.head_count_kv': undefined };
+
+  test('the elements inside of a feed-forward layer are those of its tensor', async () => {
+    const up = { name: 'blk.0.ffn_up.weight', dimensions: [64, 72], type: 0, data: new Uint8Array(4 * 64 * 72) };
+    expect(await read('gpt2', own('gpt2', alone), [up])).toMatchObject({ n_inner: 72, n_embd: 64, n_positions: 4096 });
+  });
+
+  test('a share of a head turns', async () => {
+    const keys = {
+      ...alone,
+      'rope.dimension_count': u32(4),
+      'rope.freq_base': f32(500),
+      use_parallel_residual: flag(false),
+    };
+    expect(await read('gptneox', own('gptneox', keys))).toMatchObject({
+      ...{ rotary_pct: 0.25, rotary_emb_base: 500, use_parallel_residual: false, attention_bias: false },
+    });
+  });
+
+  test.each<[string, string, Record<string, Value | undefined>, 'unsupported' | 'invalid_data', string]>([
+    ['shared keys', 'gpt2', {}, 'unsupported', 'head_count_kv" is 2; heads that share keys are not supported'],
+    ['shared keys', 'starcoder', {}, 'unsupported', 'head_count_kv" is 2; heads that share keys are not supported'],
+    ['shared keys', 'bloom', {}, 'unsupported', 'head_count_kv" is 2; heads that share keys are not supported'],
+    [
+      'keys that heads do not share evenly',
+      'falcon',
+      { 'attention.head_count_kv': u32(3) },
+      'invalid_data',
+      'head_count_kv" is 3, which 4 heads do not share evenly',
+    ],
+    [
+      'more heads than are read',
+      'gptneox',
+      { ...alone, 'attention.head_count': u32(2 ** 31), embedding_length: u32(2 ** 31) },
+      'unsupported',
+      'attention.head_count" is 2147483648; at most 4096',
+    ],
+    ['another layout', 'falcon', { tensor_data_layout: text('x') }, 'unsupported', 'tensor_data_layout" is "x"'],
+    [
+      'no ALiBi',
+      'mpt',
+      { ...alone, 'attention.max_alibi_bias': undefined },
+      'unsupported',
+      'positions would be learned',
+    ],
+    ['other slopes', 'mpt', { ...alone, 'attention.max_alibi_bias': f32(16) }, 'unsupported', 'is 16; supported is 8'],
+    ['limits', 'mpt', { ...alone, 'attention.clamp_kqv': f32(6) }, 'unsupported', 'attention.clamp_kqv" is 6'],
+    [
+      'a rotation',
+      'bloom',
+      { ...alone, 'rope.freq_base': f32(500) },
+      'unsupported',
+      'rope.freq_base" (500) is not known',
+    ],
+  ])('%s of %s: refused by the name of the key', async (_, architecture, changed, code, message) => {
+    await expectFailure(read(architecture, own(architecture, changed)), code, message);
+  });
+
+  test.each([
+    ['granitehybrid', 'its Mamba layers are not implemented'],
+    ['modern-bert', 'no head that says the words at masks'],
+    ['gptj', 'neither writes nor reads'],
+  ])('%s is refused with what is missing', async (architecture, message) => {
+    await expectFailure(read(architecture), 'unsupported', `"${architecture}" is not supported in GGUF: `, message);
+  });
+
+  test('a fused tensor of other rows is refused by its name', async () => {
+    const fused = { name: 'blk.0.attn_qkv.weight', dimensions: [64, 120], type: 0, data: new Uint8Array(4 * 64 * 120) };
+    const opening = openGgufWeights(await write('llama', {}, [fused]));
+    await expectFailure(
+      opening,
+      'invalid_data',
+      '"blk.0.attn_qkv.weight": expected 128 rows, those of 4 queries, 2 keys',
+    );
   });
 });
 

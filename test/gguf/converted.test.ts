@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GgufModel } from '../../src/gguf/index.ts';
 import { Gpu } from '../../src/gpu/gpu.ts';
+import { loadModel } from '../../src/model/load.ts';
+import { sequenceLogits } from '../../src/model/logits.ts';
 import { bytesToF32 } from '../../src/safetensors/index.ts';
 import { quantizeModel } from '../../src/train/quantize.ts';
 import { type Parity, type ParityCase, projectionWeights, writeCheckpoint } from '../parity/checkpoint.ts';
@@ -32,13 +34,18 @@ const directory = await temporaryDirectory();
 /** Keys that we write where the converter leaves them out, and what of its keys says nothing about the function. */
 const additional = [
   ...['vocab_size', 'rope.dimension_count', 'rope.freq_base', 'attention.key_length', 'attention.value_length'],
-  'expert_gating_func',
+  ...['expert_gating_func', 'attention.head_count_kv'],
 ];
 const leftOut: Record<string, string[]> = {
   nemotron: ['attention.layer_norm_rms_epsilon', 'rope.scaling.type'],
   'command-r': ['rope.scaling.type'],
   phi2: ['feed_forward_length'],
   'ernie4_5-moe': ['expert_shared_feed_forward_length'],
+  gpt2: ['feed_forward_length'],
+  starcoder: ['feed_forward_length'],
+  // The width, where config.json does not say it.
+  bloom: ['context_length'],
+  falcon: ['feed_forward_length', 'context_length'],
 };
 
 let gpu: Gpu;
@@ -93,8 +100,34 @@ test.each(converted)('$architecture ($name)', async ({ name, architecture, keys,
   expect(await ofPasses(gpu, file, parity)).toBeLessThanOrEqual(tolerance);
 });
 
+test('matrices of GPT-2, which checkpoints have the other way round, are read in blocks', async () => {
+  const parity = cases.find(({ name }) => name === 'gpt2: nothing but sizes')!;
+  const [folder, file] = [await written(parity), join(directory, 'blocks.gguf')];
+  await quantizeModel({ model: folder, out: file, format: 'gguf', storage: 'q8' });
+  const model = await GgufModel.open(file);
+  const typeOf = (name: string) => model.tensors.get(name)!.type.name;
+  expect(['blk.0.attn_qkv.weight', 'position_embd.weight'].map(typeOf)).toEqual(['Q8_0', 'F32']);
+  await model.close();
+  const logitsOf = async (path: string): Promise<number[]> => {
+    const loaded = await loadModel(gpu, path);
+    const logits = await sequenceLogits(loaded, [1, 5, 9, 2, 40]);
+    loaded.destroy();
+    return logits.flatMap((row) => [...row]);
+  };
+  const [expected, found] = [await logitsOf(folder), await logitsOf(file)];
+  const size = Math.max(...expected.map(Math.abs));
+  for (const [at, value] of found.entries()) expect(Math.abs(value - expected[at]!)).toBeLessThan(0.02 * size);
+});
+
 describe('what the converter does not make', () => {
   const caseOf = (name: string): ParityCase => cases.find((each) => each.name === name)!;
+
+  test.each(['gpt_bigcode: a key head for each head', 'granite_swa: no positions'])('%s', async (name) => {
+    const parity = caseOf(name);
+    const file = join(directory, `${name}.gguf`);
+    await quantizeModel({ model: await written(parity), out: file, format: 'gguf', storage: 'f32' });
+    expect(await ofPasses(gpu, file, parity)).toBeLessThanOrEqual(tolerance);
+  });
 
   test('biases of short convolutions', async () => {
     const parity = caseOf('lfm2: biases of the convolution');
@@ -114,6 +147,11 @@ describe('what the converter does not make', () => {
       /"mistral3" cannot say .* \(architecture, .* would differ\); export as safetensors/,
     ],
     ['qwen3_5_text: widths that 4 does not divide', /it has 48 tokens and the model's embedding 47/],
+    ['gpt2: scores by layer', /"gpt2" cannot say .* \(blocks\.0\.0\.scale, .* would differ\); export/],
+    ['falcon: ALiBi', /"falcon" cannot say .*; export as safetensors/],
+    ['falcon: one sublayer after the other', /post_attention_layernorm\.weight" has no name in GGUF files of "falcon"/],
+    ['mpt: scale of scores', /"mpt" cannot say .* would differ\); export as safetensors/],
+    ['granite_swa: bases by layer', /"granite_swa" cannot say .* would differ\); export as safetensors/],
   ])('%s is refused', async (name, message) => {
     const model = await written(caseOf(name));
     const out = join(directory, 'refused.gguf');

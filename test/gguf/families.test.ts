@@ -47,6 +47,8 @@ interface Case {
   unwritten?: string;
   /** Whether the converter cannot make it. */
   unmade?: boolean;
+  /** Whether queries, keys and values lie in one tensor, as the converter can put them and older files have them. */
+  fused?: boolean;
 }
 
 const sizes = {
@@ -164,6 +166,23 @@ const cases: Case[] = [
       ...{ 'attention.scale': f32(0.5), embedding_scale: f32(12), residual_scale: f32(0.22), logit_scale: f32(8) },
     },
   },
+  {
+    // As Granite 4 without Mamba layers has it.
+    architecture: 'granite',
+    config: { ...sizes, model_type: 'granite', attention_multiplier: 8 ** -0.5 },
+    keys: {
+      ...{ feed_forward_length: u32(40), expert_shared_feed_forward_length: u32(48), expert_count: u32(0) },
+      ...{ 'ssm.conv_kernel': u32(4), 'ssm.state_size': u32(256), 'ssm.group_count': u32(1) },
+      ...{ 'ssm.inner_size': u32(64), 'ssm.time_step_rank': u32(4), 'attention.head_count_kv': list('u32', [2, 2, 2]) },
+    },
+  },
+  { architecture: 'llama', config: { ...sizes, model_type: 'llama', attention_bias: true }, fused: true },
+  {
+    architecture: 'chatglm',
+    config: { ...sizes, model_type: 'glm', head_dim: 8 },
+    keys: { 'rope.dimension_count': u32(4) },
+    fused: true,
+  },
   { architecture: 'arcee', config: { ...sizes, model_type: 'arcee' } },
   {
     architecture: 'exaone4',
@@ -249,6 +268,17 @@ const cases: Case[] = [
     keys: {
       ...chosen(4, 2),
       ...{ 'attention.scale': f32(0.5), embedding_scale: f32(12), residual_scale: f32(0.22), logit_scale: f32(8) },
+    },
+  },
+  {
+    architecture: 'phimoe',
+    config: {
+      ...{ ...sizes, model_type: 'phimoe', num_local_experts: 4, num_experts_per_tok: 2 },
+      ...{ attention_bias: true, lm_head_bias: true, sliding_window: 7, rms_norm_eps: 1e-5 },
+    },
+    keys: {
+      ...{ ...chosen(4, 2), 'attention.sliding_window': u32(7) },
+      'rope.scaling.original_context_length': u32(64),
     },
   },
   {
@@ -401,6 +431,26 @@ function convertExperts(tensors: readonly Tensor[]): [TensorToLayOut[], Tensor[]
   return [stacks, others];
 }
 
+/** Queries, keys and values of each layer in one tensor. */
+function fuse(tensors: readonly TensorToLayOut[]): TensorToLayOut[] {
+  return tensors.flatMap((tensor) => {
+    if (/attn_[kv]\./.test(tensor.name)) return [];
+    if (!tensor.name.includes('attn_q.')) return [tensor];
+    const parts = ['q', 'k', 'v'].map((kind) => {
+      return tensors.find(({ name }) => name === tensor.name.replace('attn_q', `attn_${kind}`))!;
+    });
+    const rows = parts.reduce((sum, { dimensions }) => sum + Number(dimensions.at(-1)), 0);
+    return [
+      {
+        ...tensor,
+        name: tensor.name.replace('attn_q', 'attn_qkv'),
+        dimensions: [...tensor.dimensions.slice(0, -1), rows],
+        data: new Uint8Array(Buffer.concat(parts.map(({ data }) => data!))),
+      },
+    ];
+  });
+}
+
 /** The tensors of a folder: experts that lie in one tensor put together, [in, out] where the family has them so. */
 function inFolder(tensors: readonly Tensor[], parameters: readonly ParameterShape[]): Tensor[] {
   const whole = new Map<string, Tensor>();
@@ -419,7 +469,7 @@ function inFolder(tensors: readonly Tensor[], parameters: readonly ParameterShap
   return [...whole.values()];
 }
 
-async function writeBoth(index: number, { architecture, config: given, keys = {}, tensors: more = [] }: Case) {
+async function writeBoth(index: number, { architecture, config: given, keys = {}, tensors: more = [], fused }: Case) {
   const config = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const folder = join(directory, `${index}`);
   mkdirSync(folder);
@@ -445,7 +495,8 @@ async function writeBoth(index: number, { architecture, config: given, keys = {}
   const converted = others.map(({ name, shape, values }): TensorToLayOut => {
     const [, module = '', suffix = ''] = /^(.*)\.(weight|bias)$/.exec(name.replace(/sinks$/, 'sinks.weight'))!;
     const layer = /\.(\d+)\./.exec(module)?.[1];
-    const own = names[architecture]?.[module.replace(/\.\d+\./, '.N.')] ?? names.llama![module];
+    const general = module.replace(/\.\d+\./, '.N.');
+    const own = names[architecture]?.[general] ?? names.llama![general];
     const heads = /q_proj/.test(name)
       ? config.num_attention_heads
       : /k_proj/.test(name)
@@ -466,7 +517,10 @@ async function writeBoth(index: number, { architecture, config: given, keys = {}
   const own = Object.entries(keys).map(([key, value]): [string, Value] => [`${architecture}.${key}`, value]);
   writeFileSync(
     file,
-    layOutGguf({ keys: [...keysOf(architecture, config), ...own], tensors: [...converted, ...stacks, ...more] }),
+    layOutGguf({
+      keys: [...new Map([...keysOf(architecture, config), ...own])],
+      tensors: [...(fused ? fuse(converted) : converted), ...stacks, ...more],
+    }),
   );
   return { folder, file };
 }

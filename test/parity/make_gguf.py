@@ -13,6 +13,7 @@ import json
 import logging
 import pathlib
 import re
+import shutil
 import sys
 import tempfile
 
@@ -32,6 +33,7 @@ from checkpoint_cases import CASES
 
 SIZES = ("qwen3_5_text", "qwen3_5_moe_text", "qwen3_next", "lfm2_moe", "glm4", "glm4_moe", "hunyuan_v1_dense", "dots1",
     "ernie4_5_moe", "apertus", "cohere", "stablelm", "nemotron", "granitemoeshared", "gemma4")
+GPT_SIZES = ("gpt2", "gpt_bigcode", "falcon", "mpt", "gpt_neox", "glm", "exaone", "granite_swa")
 FIXTURE = [
     *(f"{name}: nothing but sizes" for name in SIZES),
     "lfm2: one layer with attention",
@@ -41,7 +43,29 @@ FIXTURE = [
     "gemma4_text: shared keys, wide feed-forward layers",
     "gemma4_text: heads by layer",
     "gemma4_text: experts",
+    *(f"{name}: nothing but sizes" for name in GPT_SIZES),
+    "bloom: as published",
+    *(f'falcon: new architecture, {{"num_kv_heads": 2, "num_ln_in_parallel_attn": {norms}}}' for norms in (1, 2)),
+    "bloom: 6 heads of 7",
+    "gpt_neox: one sublayer after the other",
+    "gpt_neox: no biases of attention",
+    "granite_swa: windows of 5, listed",
 ]
+# Keys of published files that transformers leaves out, for the value that it takes, and names of their classes.
+PUBLISHED = dict(
+    gpt2=lambda config: dict(n_ctx=config["n_positions"]),
+    gpt_neox=lambda config: dict(rotary_pct=config.get("rotary_pct", 0.25)),
+    falcon=lambda config: dict(num_kv_heads=1)
+        if config.get("multi_query", True) and not config.get("new_decoder_architecture") else {},
+    exaone=lambda config: dict(architectures=["ExaoneForCausalLM"],
+        activation_function=config.get("hidden_act", "silu")),
+    glm=lambda config: dict(seq_length=config["max_position_embeddings"],
+        layernorm_epsilon=config.get("rms_norm_eps", 1.5625e-07)),
+    phimoe=lambda config: {} if "rope_scaling" in config else dict(rope_parameters=dict(rope_type="default",
+        rope_theta=1e6, original_max_position_embeddings=128) | config.get("rope_parameters", {})),
+    granitemoehybrid=lambda config: dict(layer_types=config["layer_types"]),
+)
+CLASSES = dict(MptForCausalLM="MPTForCausalLM", PhimoeForCausalLM="PhiMoEForCausalLM")
 
 
 def described(path):
@@ -81,17 +105,20 @@ def convert(case, file):
         vocabulary = case["config"].get("text_config", case["config"])["vocab_size"]
         words = {f"w{id}": id for id in range(vocabulary)}
         (directory / "tokenizer.json").write_text(json.dumps({"model": {"vocab": words}, "added_tokens": []}))
-        config = {"architectures": [class_name(directory)], **case["config"]}
+        name = class_name(directory)
+        config = {"architectures": [name], **case["config"]}
         (directory / "config.json").write_text(json.dumps(config))
-        loaded = ModelBase.load_hparams(directory, False)
+        published = PUBLISHED.get(config["model_type"], lambda config: {})(config)
+        loaded = ModelBase.load_hparams(directory, False) | {"architectures": [CLASSES.get(name, name)]} | published
         model = get_model_class(get_model_architecture(loaded, ModelType.TEXT))
         model.no_mtp = True
         model.set_vocab = lambda self: None
         model._set_vocab_none = model.set_vocab
         with torch.inference_mode():
-            made = model(directory, gguf.LlamaFileType.ALL_F32, file, hparams=loaded)
+            made = model(directory, gguf.LlamaFileType.ALL_F32, directory / "made.gguf", hparams=loaded)
             made.gguf_writer.write_tensors_to_file = quietly(made.gguf_writer.write_tensors_to_file)
             made.write()
+        shutil.move(directory / "made.gguf", file)
 
 
 def main():

@@ -98,9 +98,57 @@ describe('byte-level', () => {
       ['tokenizer.ggml.add_bos_token', flag(false)],
     ]);
     for (const given of variants.texts) {
-      const normal = pre === 'command-r' || pre.includes('qwen') ? given.normalize('NFC') : given;
+      const normal =
+        ['command-r', 'mpt', 'olmo'].includes(pre) || pre.includes('qwen') ? given.normalize('NFC') : given;
       expect(tokenizer.decode(tokenizer.encode(normal, { addSpecialTokens: false }))).toBe(normal);
     }
+  });
+
+  // The sections of the published files, whose ids llama.cpp's checksums of its `pre` names confirm.
+  test.each<[string, Json]>([
+    [
+      'falcon',
+      {
+        normalizer: null,
+        pre_tokenizer: {
+          type: 'Sequence',
+          pretokenizers: [
+            { type: 'Punctuation', behavior: 'Contiguous' },
+            { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+            { type: 'Digits', individual_digits: false },
+            { type: 'Split', pattern: { Regex: '[0-9][0-9][0-9]' }, behavior: 'Isolated', invert: false },
+          ],
+        },
+      } as unknown as Json,
+    ],
+    [
+      'mpt',
+      {
+        normalizer: { type: 'NFC' },
+        pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+      } as unknown as Json,
+    ],
+    [
+      'bloom',
+      {
+        normalizer: null,
+        pre_tokenizer: {
+          type: 'Sequence',
+          pretokenizers: [
+            {
+              type: 'Split',
+              pattern: { Regex: ' ?[^(\\s|[.,!?…。，、।۔،])]+' },
+              ...{ behavior: 'Isolated', invert: false },
+            },
+            { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
+          ],
+        },
+      } as unknown as Json,
+    ],
+  ])('pre %s cuts as the published tokenizer.json does', async (pre, sections) => {
+    const json = { ...reviews, ...sections };
+    expect(differing(await load(byteLevelKeys(json, pre)), json)).toEqual([]);
+    expect(differing(await load(byteLevelKeys(json, 'gpt-2')), json)).not.toEqual([]);
   });
 
   test.each<[string, [string, Value][], string[]]>([

@@ -15,6 +15,8 @@ import { inspectModel } from '../../src/train/inspect.ts';
 import { quantizationErrors, quantizeModel } from '../../src/train/quantize.ts';
 import { restoreRun } from '../../src/train/run.ts';
 import { blockFormat } from '../../src/weights/block-formats.ts';
+import { type Parity, writeCheckpoint } from '../parity/checkpoint.ts';
+import { writeLetters } from '../support/letters.ts';
 import {
   collect,
   optionRows,
@@ -148,6 +150,44 @@ describe('runs', () => {
     const added = await withAdapter(await baseFile(configuration.storage), adapter!);
     expect(distance(await logitsOf(added, 'f32'), tuned)).toBeLessThan(1e-3);
     expect(await failure(engine.exportRun({ run, format: 'gguf-lora', out: adapter! }))).toContain('is there already');
+  });
+
+  test('an adapter has the rows of grouped heads as the file has them', async () => {
+    const { cases } = JSON.parse(readFileSync(new URL('../parity/parity.json', import.meta.url), 'utf8')) as Parity;
+    const [folder, out] = [temporaryFolder(), temporaryFolder()];
+    await writeCheckpoint(folder, cases.find(({ name }) => name === 'gpt_neox: nothing but sizes')!);
+    writeLetters(folder);
+    const rows = Array.from({ length: 16 }, (_, row) => ({ prompt: 'ABCD', options: ['E', 'F'], label: row % 2 }));
+    const { run } = await trainUpTo(
+      engine,
+      { model: folder, file: writeRows(rows.map((row) => `${JSON.stringify(row)}\n`).join('')) },
+      { scheme: 'lora', storage: 'f32', learningRate: 1e-2, loraTargets: ['query_key_value', 'dense_4h_to_h'] },
+    );
+    const base = join(out, 'base.gguf');
+    await quantizeModel({ model: folder, out: base, format: 'gguf', storage: 'f32' });
+    const [merged] = await engine.exportRun({ run, format: 'gguf', storage: 'f32', out: join(out, 'merged.gguf') });
+    const [adapter] = await engine.exportRun({ run, format: 'gguf-lora', out: join(out, 'adapter.gguf') });
+    const files = await Promise.all([base, merged!, adapter!].map((path) => GgufModel.open(path)));
+    const values = async (file: number, name: string): Promise<Float32Array> => {
+      const { byteLength } = files[file]!.tensors.get(name)!;
+      return new Float32Array((await files[file]!.read(name, 0, byteLength)).buffer);
+    };
+    const changed = [...files[2]!.tensors.keys()].filter((name) => name.endsWith('.lora_a'));
+    expect(changed).toHaveLength(6);
+    for (const name of changed.map((each) => each.replace('.lora_a', ''))) {
+      const [before, after] = [await values(0, name), await values(1, name)];
+      const [a, b] = [await values(2, `${name}.lora_a`), await values(2, `${name}.lora_b`)];
+      const [rank, columns] = files[2]!.tensors.get(`${name}.lora_a`)!.shape as [number, number];
+      const scale = Number(files[2]!.metadata.get('adapter.lora.alpha')) / rank;
+      expect(Math.max(...after.map((value, at) => Math.abs(value - before[at]!)))).toBeGreaterThan(1e-4);
+      for (const [at, value] of after.entries()) {
+        const [row, column] = [Math.floor(at / columns), at % columns];
+        let sum = before[at]!;
+        for (let k = 0; k < rank; k++) sum += scale * b[row * rank + k]! * a[k * columns + column]!;
+        expect(Math.abs(value - sum)).toBeLessThan(1e-6);
+      }
+    }
+    for (const file of files) await file.close();
   });
 
   test('what an adapter of llama.cpp cannot hold is refused', async () => {
