@@ -139,6 +139,7 @@ export const variance = defineExperiment<Measured>({
               'squared cosine, × MeZO’s',
               'E‖ĝ‖², × MeZO’s',
               'share caught, × r²/N',
+              'E‖ĝ‖² for the share',
             ],
             rows: methods.map((each) => [
               each.name,
@@ -146,7 +147,9 @@ export const variance = defineExperiment<Measured>({
               String(new Set(each.own.map(({ cell }) => cell.seed)).size),
               interval(each.cosine, 3),
               interval(each.moment, 3),
-              Number(each.own[0]!.cell.rank) > 0 ? interval(each.caught, 3) : '',
+              ...(Number(each.own[0]!.cell.rank) > 0
+                ? [interval(each.caught, 3), interval(each.perCaught, 3)]
+                : ['', '']),
             ]),
           },
         },
@@ -228,18 +231,22 @@ function flatMatrices(finished: readonly Finished<Measured>[]): string[] {
   return [...new Set(flat.map(({ cell }) => shortName(String(cell.matrix))))];
 }
 
-/** Over the seeds, each with its mean over the matrices. */
-function pooled(own: readonly Finished<Judged>[]): Record<'cosine' | 'moment' | 'caught', Summary> {
-  const over = (field: 'cosine' | 'moment' | 'caught') =>
-    summary(
-      [...grouped(own, ({ seed }) => String(seed)).values()].map((cells) =>
-        mean(cells.map(({ result }) => result[field])),
-      ),
-    );
-  return { cosine: over('cosine'), moment: over('moment'), caught: over('caught') };
+/** What is judged over the seeds, each with its mean over the matrices. */
+type Figures = Record<'cosine' | 'moment' | 'caught' | 'perCaught', Summary>;
+
+/** `perCaught` is E‖ĝ‖² for what the directions catch of the gradient, more or less of which is luck. */
+function pooled(own: readonly Finished<Judged>[]): Figures {
+  const seeds = [...grouped(own, ({ seed }) => String(seed)).values()];
+  const of = (field: 'cosine' | 'moment' | 'caught'): number[] =>
+    seeds.map((cells) => mean(cells.map(({ result }) => result[field])));
+  const [cosine, moment, caught] = [of('cosine'), of('moment'), of('caught')];
+  return {
+    ...{ cosine: summary(cosine), moment: summary(moment), caught: summary(caught) },
+    perCaught: summary(moment.map((value, index) => value / caught[index]!)),
+  };
 }
 
-interface Pooled extends Record<'cosine' | 'moment' | 'caught', Summary> {
+interface Pooled extends Figures {
   own: readonly Finished<Judged>[];
   name: string;
   stage: string;
@@ -252,9 +259,9 @@ const cosineOf = (name: string): string => `N cos², ${name}`;
 function leadOf(subzero: readonly Pooled[]): string {
   if (subzero.length === 0) return 'No estimates of SubZero are measured.';
   const closer = subzero.filter(({ cosine }) => cosine.mean - cosine.halfWidth95 > 1);
-  const calmer = subzero.filter(({ moment }) => moment.mean + moment.halfWidth95 < 1);
+  const calmer = subzero.filter(({ perCaught }) => perCaught.mean + perCaught.halfWidth95 < 1);
   const hasIntervals = subzero.every(({ cosine }) => Number.isFinite(cosine.halfWidth95));
-  const texts = (field: 'cosine' | 'moment') =>
+  const texts = (field: keyof Figures) =>
     subzero.map((each) => `${interval(each[field], 2)} (${each.name}, step ${each.stage})`).join(', ');
   return (
     (hasIntervals && closer.length + calmer.length === 0
@@ -262,10 +269,10 @@ function leadOf(subzero: readonly Pooled[]): string {
         'tuning), where that is read as closeness to the true gradient. '
       : '') +
     `One estimate of SubZero beside one of MeZO: the squared cosine to the true gradient is × ${texts('cosine')}, ` +
-    `the variance × ${texts('moment')}. ` +
+    `the variance × ${texts('moment')}, and for what its subspaces happen to catch × ${texts('perCaught')}. ` +
     (hasIntervals
-      ? `It is closer in ${closer.length} of ${subzero.length} cases, and varies less in ${calmer.length}, beyond 95 ` +
-        '% intervals. '
+      ? `It is closer in ${closer.length} of ${subzero.length} cases, and varies less for what it catches in ` +
+        `${calmer.length}, beyond 95 % intervals. `
       : 'One seed has no intervals. ') +
     'What it is closer to is the gradient as its subspace shows it: a cosine of about 1/r, by theory.'
   );
