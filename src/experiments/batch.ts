@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Example } from '../data/example.ts';
 import { loadDataset } from '../data/load.ts';
 import { sampleBatch } from '../data/sampling.ts';
 import type { DataRow } from '../engine/types.ts';
@@ -32,7 +33,11 @@ export async function batchOf(
     });
   }
   return sampleBatch(seed, 0, size, examples.length).map((index) => {
-    const { prompt, options, label, completion } = examples[index]!;
-    return options ? { prompt, options, label } : { prompt, completion };
+    return rowOf(examples[index]!);
   });
+}
+
+/** An example as a row of data that makes it again. */
+export function rowOf({ prompt, options, label, completion }: Example): DataRow {
+  return options ? { prompt, options, label } : { prompt, completion };
 }

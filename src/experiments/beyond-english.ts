@@ -14,7 +14,7 @@ import {
   type Report,
 } from './experiment.ts';
 import { grouped } from './groups.ts';
-import { plotSvg } from './plot.ts';
+import { plotSvg, pointOf } from './plot.ts';
 import { centreRate, checkNames, isSmallModel, stepsOfPasses } from './search.ts';
 import { interval, mean, summary } from './statistics.ts';
 import { trainRun, withModel } from './train-cell.ts';
@@ -206,9 +206,7 @@ function report({ tasks, seeds }: ExperimentRequest, finished: readonly Finished
                     cells.filter(({ cell }) => cell.task === name),
                     'accuracy',
                   );
-                  if (values.length === 0) return [];
-                  const { mean: y, halfWidth95 } = summary(values);
-                  return [{ x, y, ...(Number.isNaN(halfWidth95) ? {} : { error: halfWidth95 }) }];
+                  return values.length === 0 ? [] : [pointOf(x, summary(values))];
                 }),
               })),
             ],

@@ -30,7 +30,7 @@ export function known(values: readonly number[]): number[] {
   return values.filter(Number.isFinite);
 }
 
-/** How many seeds there are, and how many of their runs failed. */
+/** Says how many seeds there are, and how many of their runs failed. */
 export function seedsText(finished: readonly Finished<{ failed: boolean }>[]): string {
   const failures = finished.filter(({ result }) => result.failed).length;
   return `${finished.length}${failures > 0 ? ` (${failures} failed)` : ''}`;

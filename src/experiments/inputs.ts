@@ -11,9 +11,9 @@ import { createHash, join, readFile, readStream } from '../platform/index.ts';
 
 /** Hexadecimal hashes; none of what cannot be read, which is told where it is used. */
 export interface Inputs {
-  /** Of weights, configuration and tokenizer. */
+  /** Covers weights, configuration and tokenizer. */
   model?: string;
-  /** Of the files of rows. */
+  /** Covers the files of rows. */
   data?: string;
 }
 

@@ -6,6 +6,7 @@
 
 import { formatTicks, niceTicks, paddedRange, type Range } from '../chart/scale.js';
 import { escapeXml, shorten, textWidth } from '../chart/shape.js';
+import type { Summary } from './statistics.ts';
 
 export interface PlotPoint {
   x: number;
@@ -53,6 +54,11 @@ const mostApart = 0.5;
 /** Pixels between the intervals of two lines, and between those of all at most. */
 const barsApart = 4;
 const mostBarsApart = 16;
+
+/** A mean at a place, with its interval where there is one. */
+export function pointOf(x: number, { mean: y, halfWidth95: error }: Pick<Summary, 'mean' | 'halfWidth95'>): PlotPoint {
+  return { x, y, ...(Number.isNaN(error) ? {} : { error }) };
+}
 
 /** Draws a plot. @returns a complete SVG document */
 export function plotSvg(plot: Plot): string {

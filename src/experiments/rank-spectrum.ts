@@ -9,7 +9,7 @@ import { defineExperiment, type Finished, type Laboratory } from './experiment.t
 import { grouped } from './groups.ts';
 import { leastSquares, product } from './least-squares.ts';
 import { matrixKinds, shortName } from './matrices.ts';
-import { plotSvg } from './plot.ts';
+import { type PlotPoint, plotSvg, pointOf, type Series } from './plot.ts';
 import { aboutStages, atStages, modelAt, stageText } from './stages.ts';
 import { interval, mean, spread, summary } from './statistics.ts';
 
@@ -87,7 +87,7 @@ export const rankSpectrum = defineExperiment<Spectrum>({
     const flatText =
       flat.length === 0 ? '' : ` Left out, as these examples have no gradient there: ${flatNames.join(', ')}.`;
     const rows: string[][] = [];
-    const series: { name: string; points: { x: number; y: number; error?: number }[] }[] = [];
+    const series: Series[] = [];
     const quotients: { stage: string; quotient: number }[] = [];
     const undecided: string[] = [];
     for (const [rank, ofRank] of grouped(finished, (cell) => String(cell.rank))) {
@@ -252,12 +252,11 @@ function stableRank(values: readonly number[]): number {
 }
 
 /** Mean shares of the first k squares, with intervals. */
-function cumulative(spectra: readonly (readonly number[])[]): { x: number; y: number; error?: number }[] {
+function cumulative(spectra: readonly (readonly number[])[]): PlotPoint[] {
   const longest = Math.max(...spectra.map(({ length }) => length));
   return Array.from({ length: longest }, (_, index) => {
     const shares = spectra.map((values) => squaredNorm(values.slice(0, index + 1)) / squaredNorm(values));
-    const { mean: y, halfWidth95 } = summary(shares);
-    return { x: index + 1, y, ...(Number.isNaN(halfWidth95) ? {} : { error: halfWidth95 }) };
+    return pointOf(index + 1, summary(shares));
   });
 }
 

@@ -1,7 +1,7 @@
 import { plural } from '../format.ts';
 import { type Cell, defineExperiment, type Finished } from './experiment.ts';
 import { grouped, known, lossesOfSeeds, scores, seedsText } from './groups.ts';
-import { plotSvg } from './plot.ts';
+import { plotSvg, pointOf } from './plot.ts';
 import { aboutStages, atStages, modelAt } from './stages.ts';
 import {
   holm,
@@ -75,8 +75,7 @@ export const refresh = defineExperiment<TrainedCell>({
               series: groups.map(({ name, periods }) => ({
                 name,
                 points: periods.map(({ every, losses }) => {
-                  const { mean: y, halfWidth95: error } = summary(known(losses));
-                  return { x: every, y, ...(Number.isNaN(error) ? {} : { error }) };
+                  return pointOf(every, summary(known(losses)));
                 }),
               })),
             }),
@@ -148,7 +147,7 @@ function groupOf(name: string, cells: readonly Finished<TrainedCell>[], given: n
 /** Groups whose verdicts a sentence holds; those of more are a list under it. */
 const mostVerdicts = 2;
 
-/** How many groups come to which verdict. */
+/** Says how many groups come to which verdict. */
 function summaryOf(groups: readonly Group[]): string {
   const count = (holds: (group: Group) => boolean): string => {
     const own = groups.filter(holds);

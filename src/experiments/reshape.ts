@@ -9,7 +9,7 @@ import { batchOf } from './batch.ts';
 import { derivatives } from './derivatives.ts';
 import { type Cell, defineExperiment, type Finished, type Laboratory, type Section } from './experiment.ts';
 import { grouped, known, lossesOfSeeds, scores, scoresOfSeeds } from './groups.ts';
-import { plotSvg } from './plot.ts';
+import { plotSvg, pointOf } from './plot.ts';
 import { centreRate, checkNames, isSmallModel } from './search.ts';
 import { interval, mean, pairedDifference, type Summary, summary } from './statistics.ts';
 import { rankOfView, secondMoment, shareVariation, type View } from './subspace-moments.ts';
@@ -139,8 +139,14 @@ export const reshape = defineExperiment<Result>({
               yTitle: name,
               names: groups.map(({ title }) => title),
               series: [
-                { name: 'most-square view', points: groups.map(({ square }, x) => pointOf(x, scores(square))) },
-                { name: 'the tensor as it is', points: groups.map(({ thin }, x) => pointOf(x, scores(thin))) },
+                {
+                  name: 'most-square view',
+                  points: groups.map(({ square }, x) => pointOf(x, summary(known(scores(square))))),
+                },
+                {
+                  name: 'the tensor as it is',
+                  points: groups.map(({ thin }, x) => pointOf(x, summary(known(scores(thin))))),
+                },
               ],
             }),
           },
@@ -251,11 +257,6 @@ function titleOf({ scheme = '', size, rank: given }: Cell): string {
 function pairsText(square: readonly Finished<TrainedCell>[], thin: readonly Finished<TrainedCell>[]): string {
   const failures = [...square, ...thin].filter(({ result }) => result.failed).length;
   return `${square.length}${failures > 0 ? ` (${plural(failures, 'run')} failed)` : ''}`;
-}
-
-function pointOf(x: number, values: readonly number[]) {
-  const { mean: y, halfWidth95 } = summary(known(values));
-  return { x, y, ...(Number.isNaN(halfWidth95) ? {} : { error: halfWidth95 }) };
 }
 
 /** What a cell's scheme adds in the first layer, as its view has it. */

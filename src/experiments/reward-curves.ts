@@ -14,7 +14,7 @@ import type { StepChoice } from '../train/best.ts';
 import { checkHeldOut } from './data-files.ts';
 import { defineExperiment, type Experiment, type Finished, type Laboratory } from './experiment.ts';
 import { grouped } from './groups.ts';
-import { plotSvg } from './plot.ts';
+import { plotSvg, pointOf } from './plot.ts';
 import { interval, mean, pairedDifference, type Summary, studentProbability, summary } from './statistics.ts';
 import { hasDiverged } from './train-cell.ts';
 import { trainingRows } from './training-rows.ts';
@@ -320,10 +320,9 @@ function report(name: string, goal: Goal, finished: readonly Finished<Curve>[]) 
             yTitle: goal.measure,
             series: groups.map(({ group, cells }) => ({
               name: group,
-              points: cells[0]!.result.points.map(({ step }, index) => {
-                const { mean: y, halfWidth95 } = summary(cells.map(({ result }) => result.points[index]!.value));
-                return { x: step, y, ...(Number.isNaN(halfWidth95) ? {} : { error: halfWidth95 }) };
-              }),
+              points: cells[0]!.result.points.map(({ step }, index) =>
+                pointOf(step, summary(cells.map(({ result }) => result.points[index]!.value))),
+              ),
             })),
           }),
         },

@@ -5,7 +5,7 @@ import { resolveConfiguration } from '../settings/configuration.ts';
 import { batchOf } from './batch.ts';
 import { type Cell, defineExperiment, type Finished, type Laboratory } from './experiment.ts';
 import { grouped } from './groups.ts';
-import { plotSvg } from './plot.ts';
+import { plotSvg, pointOf } from './plot.ts';
 import { writeScaledModel } from './scaled-model.ts';
 import { interval, mean, median, type Summary, slope, summary } from './statistics.ts';
 import { withModel } from './train-cell.ts';
@@ -224,10 +224,9 @@ function exponentOf(
 
 /** A point for each multiple. */
 function pointsOf(cells: readonly Finished<Scaled>[]) {
-  return [...grouped(cells, ({ factor }) => String(factor))].map(([factor, own]) => {
-    const { mean: y, halfWidth95 } = summary(own.map(({ result }) => result.stepMilliseconds));
-    return { x: Number(factor), y, ...(Number.isNaN(halfWidth95) || halfWidth95 >= y ? {} : { error: halfWidth95 }) };
-  });
+  return [...grouped(cells, ({ factor }) => String(factor))].map(([factor, own]) =>
+    pointOf(Number(factor), summary(own.map(({ result }) => result.stepMilliseconds))),
+  );
 }
 
 /** The cells of the seeds of one size, as a row. */

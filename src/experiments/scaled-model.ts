@@ -12,7 +12,7 @@ import { gaussian, purposes, tensorId } from '../random/philox.ts';
 import { diskError } from '../safetensors/disk.ts';
 import { f32ToBf16, writeSafetensors } from '../safetensors/index.ts';
 
-/** How many times the given model's layers, width and context. */
+/** A size, as multiples of the given model's layers, width and context. */
 export interface ModelScale {
   layers: number;
   width: number;

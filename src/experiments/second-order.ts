@@ -5,9 +5,10 @@ import { readConfigurationFile } from '../model/load.ts';
 import { join, writeFile } from '../platform/index.ts';
 import type { TrainConfiguration } from '../settings/configuration.ts';
 import { settings } from '../settings/settings.ts';
+import { rowOf } from './batch.ts';
 import { type Cell, defineExperiment, type ExperimentRequest, type Finished, type Laboratory } from './experiment.ts';
 import { grouped, known, seedsText } from './groups.ts';
-import { plotSvg } from './plot.ts';
+import { plotSvg, pointOf } from './plot.ts';
 import {
   centreRate,
   chosenRate,
@@ -145,12 +146,7 @@ export async function rowsOf(request: ExperimentRequest): Promise<string> {
     masked: !generates(await readConfigurationFile(request.model)),
     withItems: true,
   });
-  return examples
-    .map(({ prompt, options, label, completion, item }) => {
-      if (!('task' in source)) return JSON.stringify(item);
-      return JSON.stringify(options ? { prompt, options, label } : { prompt, completion });
-    })
-    .join('\n');
+  return examples.map((example) => JSON.stringify('task' in source ? rowOf(example) : example.item)).join('\n');
 }
 
 /** The loss of a run after so many milliseconds of steps, between two evaluations on a straight line. */
@@ -303,8 +299,7 @@ function curveOf(own: readonly Finished<Curve>[]) {
   const points = whole[0]?.result.curve ?? [];
   return points.map(({ step }, index) => {
     const losses = whole.map(({ result }) => result.curve[index]?.loss ?? Number.NaN);
-    const { mean: y, halfWidth95: error } = summary(losses);
     const perStep = own[0]!.cell.optimizer === 'hizoo' ? 3 : 2;
-    return { x: perStep * step, y, ...(Number.isNaN(error) ? {} : { error }) };
+    return pointOf(perStep * step, summary(losses));
   });
 }

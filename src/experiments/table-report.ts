@@ -3,7 +3,7 @@ import { plural } from '../format.ts';
 import { join, readFile } from '../platform/index.ts';
 import type { ExperimentRequest, Finished, Report, Section } from './experiment.ts';
 import { grouped } from './groups.ts';
-import { plotSvg } from './plot.ts';
+import { plotSvg, pointOf } from './plot.ts';
 import { publishedOf, sparseClaim } from './published-scores.ts';
 import { bestOf, endsOfSearches } from './search.ts';
 import { holm, interval, mean, pairedDifference, type Summary, studentProbability, summary } from './statistics.ts';
@@ -62,9 +62,7 @@ export async function tableReport(request: ExperimentRequest, finished: readonly
           name: optimizer,
           points: tasks.flatMap((task, x) => {
             const values = percents(find(optimizer, task)?.own ?? []);
-            if (values.length === 0) return [];
-            const { mean: y, halfWidth95 } = summary(values);
-            return [{ x, y, ...(Number.isNaN(halfWidth95) ? {} : { error: halfWidth95 }) }];
+            return values.length === 0 ? [] : [pointOf(x, summary(values))];
           }),
         }));
         const before = tasks.flatMap((task, x) => (asItIs.has(task) ? [{ x, y: percentOf(asItIs.get(task)!) }] : []));

@@ -5,7 +5,7 @@ import { type Estimate, type EstimatingMethod, estimatesOf, estimatingMethods } 
 import { type Cell, defineExperiment, type Finished } from './experiment.ts';
 import { grouped } from './groups.ts';
 import { type MatrixKind, matrixKinds, shortName } from './matrices.ts';
-import { plotSvg } from './plot.ts';
+import { plotSvg, pointOf } from './plot.ts';
 import { checkNames } from './search.ts';
 import { aboutStages, atStages, modelAt, stageText } from './stages.ts';
 import { interval, mean, type Summary, summary } from './statistics.ts';
@@ -300,10 +300,7 @@ function plotOf(methods: readonly Pooled[]) {
         name: `after ${stage} steps`,
         points: methods
           .filter((each) => each.stage === stage)
-          .map(({ name, cosine: { mean: y, halfWidth95: error } }) => ({
-            ...{ x: names.indexOf(name), y },
-            ...(Number.isNaN(error) ? {} : { error }),
-          })),
+          .map(({ name, cosine }) => pointOf(names.indexOf(name), cosine)),
       })),
       marks: [{ y: 1, name: 'MeZO' }],
     }),

@@ -1,14 +1,4 @@
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/types.ts';
@@ -17,16 +7,7 @@ import { type Cell, defineExperiment, type ExperimentRequest } from '../../src/e
 import { readCells } from '../../src/experiments/folder.ts';
 import { removeTemporary, temporaryFolder, tinyModel } from '../train/tiny.ts';
 
-const folders: string[] = [];
-function folder(): string {
-  const made = mkdtempSync(join(tmpdir(), 'subzero-experiment-'));
-  folders.push(made);
-  return made;
-}
-afterAll(() => {
-  for (const made of folders) rmSync(made, { recursive: true, force: true });
-  removeTemporary();
-});
+afterAll(removeTemporary);
 
 const engine = { info: async () => ({ adapter: { description: 'a card', device: '' } }) } as unknown as Engine;
 const request: ExperimentRequest = { model: 'm', data: { file: 'd' }, seeds: [1, 2, 3] };
@@ -68,13 +49,13 @@ async function run(out: string, { experiment = values((seed) => seed), own, stop
 }
 
 function rows(): { data: { file: string } } {
-  const file = join(folder(), 'rows.jsonl');
+  const file = join(temporaryFolder(), 'rows.jsonl');
   writeFileSync(file, '{"text": "a"}\n');
   return { data: { file } };
 }
 
 test('a folder of somebody else is refused, and nothing in it is touched', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   mkdirSync(join(out, 'work'));
   writeFileSync(join(out, 'work', 'thesis.txt'), 'precious');
   writeFileSync(join(out, 'report.md'), 'mine');
@@ -88,10 +69,10 @@ test('a folder of somebody else is refused, and nothing in it is touched', async
   expect(readFileSync(join(out, 'report.md'), 'utf8')).toBe('mine');
   expect(readFileSync(join(out, 'cells.jsonl'), 'utf8')).toBe('{"half');
   // What is not written over is in nobody's way.
-  const logged = folder();
+  const logged = temporaryFolder();
   writeFileSync(join(logged, 'log.txt'), '');
   expect((await run(logged, { own: rows() })).at(-1)).toMatchObject({ complete: true });
-  const file = join(folder(), 'file');
+  const file = join(temporaryFolder(), 'file');
   writeFileSync(file, '');
   await expect(run(file, { own: rows() })).rejects.toThrow(/file is a file; name a folder with --out/);
 });
@@ -99,7 +80,7 @@ test('a folder of somebody else is refused, and nothing in it is touched', async
 test('a model or rows that changed are not gone on with, unless nothing is left to measure', async () => {
   const model = tinyModel('llama-tiny', join(temporaryFolder(), 'model'));
   const own = { ...rows(), model };
-  const out = folder();
+  const out = temporaryFolder();
   await run(out, { own, stopAfter: 1 });
   const weights = join(model, 'model.safetensors');
   const before = readFileSync(weights);
@@ -120,7 +101,7 @@ test('a model or rows that changed are not gone on with, unless nothing is left 
 });
 
 test('folders that do not say what they were measured with are gone on with', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   const own = rows();
   await run(out, { own, stopAfter: 1 });
   const file = join(out, 'experiment.json');
@@ -132,7 +113,7 @@ test('folders that do not say what they were measured with are gone on with', as
 });
 
 test('what cells before the first finished one shared is not that of other rows', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   const own = rows();
   // As after a power failure in the first cell.
   await run(out, { own, stopAfter: 1 });
@@ -144,7 +125,7 @@ test('what cells before the first finished one shared is not that of other rows'
 });
 
 test('a folder that a process left at once is the next one’s', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   for (const name of ['experiment.lock.takeover', 'experiment.json.partial']) writeFileSync(join(out, name), '');
   const own = rows();
   await run(out, { own, stopAfter: 1 });
@@ -159,7 +140,7 @@ test('a folder that a process left at once is the next one’s', async () => {
 });
 
 test('a line that is no cell is named, and one that is there twice counts once', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   const own = rows();
   await run(out, { own, stopAfter: 2 });
   const file = join(out, 'cells.jsonl');
@@ -177,7 +158,7 @@ test('a line that is no cell is named, and one that is there twice counts once',
 });
 
 test('a cell that is asked for twice is one cell', async () => {
-  const events = await run(folder(), { own: { ...rows(), ranks: [4, 4] } });
+  const events = await run(temporaryFolder(), { own: { ...rows(), ranks: [4, 4] } });
   expect(events.filter(({ type }) => type === 'finished')).toMatchObject([
     { done: 1, cells: 3 },
     { done: 2, cells: 3 },
@@ -186,7 +167,7 @@ test('a cell that is asked for twice is one cell', async () => {
 });
 
 test('numbers that are none come back as they were, and not as 0', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   const own = rows();
   const infinite = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   const experiment = values((seed) => infinite[seed - 1]!);
