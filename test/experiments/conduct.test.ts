@@ -1,20 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { Engine } from '../../src/engine/types.ts';
 import { conduct, type ExperimentEvent } from '../../src/experiments/conduct.ts';
 import { type Cell, defineExperiment, type ExperimentRequest } from '../../src/experiments/experiment.ts';
+import { removeTemporary, temporaryFolder } from '../train/tiny.ts';
 
-const folders: string[] = [];
-function folder(): string {
-  const made = mkdtempSync(join(tmpdir(), 'subzero-experiment-'));
-  folders.push(made);
-  return made;
-}
-afterAll(() => {
-  for (const made of folders) rmSync(made, { recursive: true, force: true });
-});
+afterAll(removeTemporary);
 
 const engine = { info: async () => ({ adapter: { description: 'a card', device: '' } }) } as unknown as Engine;
 const request: ExperimentRequest = { model: 'm', data: { file: 'd' }, seeds: [1, 2, 3] };
@@ -68,7 +60,7 @@ async function run(
 }
 
 test('measures every cell once, those too that follow from others, and writes the report', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   const measured: Cell[] = [];
   const events = await run(out, squares(measured));
   expect(measured).toEqual([
@@ -89,7 +81,7 @@ test('measures every cell once, those too that follow from others, and writes th
 });
 
 test('the report says what was given of what the method has defaults for', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   await run(out, { ...squares([]), reads: ['steps', 'ranks'] }, { steps: 7, ranks: [2, 8] });
   expect(readFileSync(join(out, 'report.md'), 'utf8')).toContain(
     '\n\nBy multiplication. Given for this report: `--ranks 2,8 --steps 7`.\n\n',
@@ -97,7 +89,7 @@ test('the report says what was given of what the method has defaults for', async
 });
 
 test('goes on after an interruption, a failure and a half-written line, without measuring anything twice', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   const measured: Cell[] = [];
   expect((await run(out, squares(measured), {}, 1)).at(-1)).toMatchObject({ type: 'done', complete: false });
   expect(readFileSync(join(out, 'report.md'), 'utf8')).toContain('Not all cells are measured yet');
@@ -116,7 +108,7 @@ test('goes on after an interruption, a failure and a half-written line, without 
 });
 
 test('what cells share is kept from one to the next, and through an interruption, until all are measured', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   const found: string[] = [];
   const sharing = {
     ...squares([]),
@@ -134,7 +126,7 @@ test('what cells share is kept from one to the next, and through an interruption
 });
 
 test('what shared cells left before the first was measured is not taken for that of other settings', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   const failing = {
     ...squares([]),
     measure: async ({ kept }: { kept: string }) => {
@@ -148,7 +140,7 @@ test('what shared cells left before the first was measured is not taken for that
 });
 
 test('a measurement that fails because it was interrupted is an interruption', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   const stop = new AbortController();
   const interrupted = {
     ...squares([]),
@@ -165,12 +157,12 @@ test('a measurement that fails because it was interrupted is an interruption', a
 });
 
 test('a folder belongs to one experiment with its settings, and to one process at a time', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   await run(out, squares([]));
   await expect(run(out, squares([]), { seeds: [1] })).rejects.toThrow(
     /holds the experiment "squares" with other settings/,
   );
-  const other = folder();
+  const other = temporaryFolder();
   const first = conduct(
     engine,
     { name: 'squares', experiment: squares([]), request, out: other },
@@ -182,7 +174,7 @@ test('a folder belongs to one experiment with its settings, and to one process a
 });
 
 test('a folder of an earlier version is reported as that measured it, and nothing is added', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   await run(out, squares([]), {}, 2);
   const measured: Cell[] = [];
   const later = { ...squares(measured), earlier: ['squares were rounded'] };
@@ -196,7 +188,7 @@ test('a folder of an earlier version is reported as that measured it, and nothin
   expect(measured).toEqual([]);
   await expect(run(out, later, { seeds: [1] })).rejects.toThrow(/with other settings/);
   // A folder in which nothing was measured, and one of this version.
-  const other = folder();
+  const other = temporaryFolder();
   const { experiment, request: own } = JSON.parse(readFileSync(join(out, 'experiment.json'), 'utf8'));
   writeFileSync(join(other, 'experiment.json'), `${JSON.stringify({ experiment, request: own }, null, 2)}\n`);
   await run(other, later, {}, 2);
@@ -205,10 +197,10 @@ test('a folder of an earlier version is reported as that measured it, and nothin
 });
 
 test('data that are missing are named before anything is measured, and the folder stays free', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   const measured: Cell[] = [];
   const reading = { ...squares(measured), data: ['train', 'evaluation'] as const };
-  const there = folder();
+  const there = temporaryFolder();
   await expect(run(out, reading, { data: { file: join(there, 'none.jsonl') } })).rejects.toThrow(
     /none\.jsonl does not exist/,
   );
@@ -223,7 +215,7 @@ test('data that are missing are named before anything is measured, and the folde
 });
 
 test('settings that are refused leave the folder free', async () => {
-  const out = folder();
+  const out = temporaryFolder();
   const refusing = {
     ...squares([]),
     cells: () => {
